@@ -1,0 +1,212 @@
+import type { Applied, Cursor, Instance, InstanceId, Log, ServiceFrame, Time } from '@rollcall/core';
+import { ServiceSnapshot } from '@rollcall/core';
+
+/** One service in our own copy of the registry. The object lives as long as the catalog; its fields move. */
+export interface ServiceView {
+  readonly service: string;
+  /** `waiting`: no word about it yet; `unknown`: the registry, settled, knows no such service. */
+  readonly status: 'waiting' | 'known' | 'unknown';
+  /** All we know of, in any state; the same array object until something changes. */
+  readonly instances: readonly Instance[];
+  /** Monotonic ms of the last change, and of the last word that the copy is current. */
+  readonly changedAt: number;
+  readonly confirmedAt: number;
+  /** Is the feed that keeps it current away? The copy stays full and usable. */
+  readonly stale: boolean;
+  /** Called after each change of `instances` or `status`, synchronously; it must not throw. Returns how to stop. */
+  onChange(listener: () => void): () => void;
+}
+
+/** What the call path reads. The first question about a service makes the feed watch it. */
+export interface Services {
+  service(name: string): ServiceView;
+  /** Resolves as soon as the status is not `waiting`, or after `timeoutMs`: look at the status. */
+  settle(view: ServiceView, timeoutMs: number): Promise<void>;
+  /** Names we have heard of, for a did-you-mean. */
+  names(): readonly string[];
+}
+
+/** More services than this are not watched: the names may come from strangers, and each costs room in the watch's URL. */
+export const MAX_SERVICES = 256;
+
+export interface CatalogParts {
+  readonly time: Time;
+  readonly log: Log;
+  /** A service is asked for that was not before: the feed has to watch it. */
+  asked(): void;
+  /** Has our own experience ejected this instance? See `ServiceSnapshot.confirm`. */
+  isEjected(id: InstanceId): boolean;
+}
+
+/**
+ * Our own copy of the registry: only the services that were asked for, kept by the feed. It never gets emptier because the
+ * registry is away, restarts, or knows less than we do (docs/PROTOCOL.md, "The change feed", absence).
+ */
+export class Catalog implements Services {
+  readonly #parts: CatalogParts;
+  readonly #entries = new Map<string, Entry>();
+  readonly #settling = new Set<() => void>();
+  #isFullTold = false;
+  #isClosed = false;
+
+  constructor(parts: CatalogParts) {
+    this.#parts = parts;
+  }
+
+  /** For a name that no service can have, and for one too many, a view that is `unknown` and stays so. */
+  service(name: string): ServiceView {
+    const known = this.#entries.get(name);
+    if (known !== undefined) return known;
+    if (!isServiceName(name) || this.#isFull(name)) return unwatched(name, this.#parts.time.now());
+    const entry = new Entry(name, this.#parts.time.now());
+    this.#entries.set(name, entry);
+    this.#parts.asked();
+    return entry;
+  }
+
+  settle(view: ServiceView, timeoutMs: number): Promise<void> {
+    if (view.status !== 'waiting' || this.#isClosed) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        timer.cancel();
+        stop();
+        this.#settling.delete(done);
+        resolve();
+      };
+      const timer = this.#parts.time.setTimer(timeoutMs, done);
+      const stop = view.onChange(() => {
+        if (view.status !== 'waiting') done();
+      });
+      this.#settling.add(done);
+    });
+  }
+
+  names(): readonly string[] {
+    return [...this.#entries.values()].filter((entry) => entry.status === 'known').map((entry) => entry.service);
+  }
+
+  /** What the feed has to watch. */
+  get services(): readonly string[] {
+    return [...this.#entries.keys()];
+  }
+
+  /** `broken`: the stream does not follow the protocol; see `Applied`. */
+  apply(frame: ServiceFrame): Applied {
+    const entry = this.#entries.get(frame.data.service);
+    return entry === undefined ? 'same' : entry.apply(frame, this.#parts.time.now());
+  }
+
+  canResume(name: string, cursor: Cursor): boolean {
+    return this.#entries.get(name)?.canResume(cursor) ?? false;
+  }
+
+  /** Everything about these services has been heard up to now. */
+  confirm(names: readonly string[]): void {
+    const now = this.#parts.time.now();
+    for (const name of names) this.#entries.get(name)?.confirm(now);
+  }
+
+  /** The registry has been up long enough: what it does not name, and does not answer us either, is gone. */
+  settled(): void {
+    const now = this.#parts.time.now();
+    for (const entry of this.#entries.values()) entry.settled((id) => this.#parts.isEjected(id), now);
+  }
+
+  /** Another process answers at its address. */
+  disprove(id: InstanceId): void {
+    const now = this.#parts.time.now();
+    for (const entry of this.#entries.values()) entry.disprove(id, now);
+  }
+
+  /** The feed is away: everything stays as it is, and may be old. */
+  lost(): void {
+    for (const entry of this.#entries.values()) entry.stale = true;
+  }
+
+  /** Ends every `settle`. The copy stays. May be called twice. */
+  close(): void {
+    this.#isClosed = true;
+    for (const done of [...this.#settling]) done();
+  }
+
+  #isFull(name: string): boolean {
+    if (this.#entries.size < MAX_SERVICES) return false;
+    if (!this.#isFullTold) {
+      this.#parts.log.warn(
+        `${MAX_SERVICES} services are watched already: "${name}" and any further one count as unknown. Do names come from requests? Check them first.`,
+      );
+    }
+    this.#isFullTold = true;
+    return true;
+  }
+}
+
+class Entry implements ServiceView {
+  readonly service: string;
+  readonly #snapshot = new ServiceSnapshot();
+  readonly #listeners = new Set<() => void>();
+  changedAt: number;
+  confirmedAt: number;
+  stale = true;
+
+  constructor(service: string, now: number) {
+    this.service = service;
+    this.changedAt = now;
+    this.confirmedAt = now;
+  }
+
+  get status(): ServiceView['status'] {
+    return this.#snapshot.status;
+  }
+
+  get instances(): readonly Instance[] {
+    return this.#snapshot.instances;
+  }
+
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  apply(frame: ServiceFrame, now: number): Applied {
+    const applied = this.#snapshot.apply(frame);
+    if (applied === 'changed') this.#changed(now);
+    return applied;
+  }
+
+  canResume(cursor: Cursor): boolean {
+    return this.#snapshot.canResume(cursor);
+  }
+
+  confirm(now: number): void {
+    this.confirmedAt = now;
+    this.stale = false;
+  }
+
+  settled(isEjected: (id: InstanceId) => boolean, now: number): void {
+    if (this.#snapshot.confirm(true, isEjected)) this.#changed(now);
+  }
+
+  disprove(id: InstanceId, now: number): void {
+    if (this.#snapshot.disprove(id)) this.#changed(now);
+  }
+
+  #changed(now: number): void {
+    this.changedAt = now;
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+const nothing = (): void => {};
+
+function unwatched(service: string, now: number): ServiceView {
+  return {
+    service,
+    status: 'unknown',
+    instances: [],
+    changedAt: now,
+    confirmedAt: now,
+    stale: false,
+    onChange: () => nothing,
+  };
+}

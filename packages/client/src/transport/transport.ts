@@ -1,0 +1,131 @@
+import type { Endpoint, Instance, Protocol, Suspicion } from '@rollcall/core';
+
+/** What can go wrong with one attempt. A new word only where the caller's policies act differently: `TRAITS` says how. */
+export type FailureKind =
+  | 'refused'
+  | 'unreachable'
+  | 'misdirected'
+  | 'unsent'
+  | 'congested'
+  | 'stopped'
+  | 'closed'
+  | 'garbled'
+  | 'timeout'
+  | 'overloaded'
+  | 'unavailable'
+  | 'remote';
+
+export interface Trait {
+  /** Did the handler run? `no` and `yes` are certain. */
+  readonly executed: 'no' | 'maybe' | 'yes';
+  /**
+   * What it says about the instance: `absent`, nobody to connect to; `failing`; `busy`, slower than it looks, no failure;
+   * `fine`, it answered; `nothing`.
+   */
+  readonly says: 'absent' | 'failing' | 'busy' | 'fine' | 'nothing';
+  /** The word under which the registry is told, so that it calls the instance at once; null: no news for it. */
+  readonly suspicion: Suspicion['outcome'] | null;
+}
+
+export const TRAITS: Readonly<Record<FailureKind, Trait>> = {
+  /** ECONNREFUSED. */
+  refused: { executed: 'no', says: 'absent', suspicion: 'refused' },
+  /** No connection, or no word about its identity, in time; no route; no such host. */
+  unreachable: { executed: 'no', says: 'absent', suspicion: 'timeout' },
+  /** Another process answers at the address. */
+  misdirected: { executed: 'no', says: 'absent', suspicion: 'misdirected' },
+  /** The connection broke before the request was written. */
+  unsent: { executed: 'no', says: 'failing', suspicion: 'closed' },
+  /** Too much waits to be written to it: this process sheds the request. */
+  congested: { executed: 'no', says: 'busy', suspicion: null },
+  /** This client was closed. */
+  stopped: { executed: 'no', says: 'nothing', suspicion: null },
+  /** The connection broke after the request was written. */
+  closed: { executed: 'maybe', says: 'failing', suspicion: 'closed' },
+  /** What came is not of the protocol. */
+  garbled: { executed: 'maybe', says: 'failing', suspicion: null },
+  /** No answer within the attempt's time. */
+  timeout: { executed: 'maybe', says: 'failing', suspicion: 'timeout' },
+  /** It says that it has too much to do (HTTP 429, 503 with Retry-After). */
+  overloaded: { executed: 'maybe', says: 'busy', suspicion: null },
+  /** It, or a proxy before it, says that it cannot serve (HTTP 502, 503, 504). */
+  unavailable: { executed: 'maybe', says: 'failing', suspicion: null },
+  /** The handler ran and refused: a business exception makes no instance bad. */
+  remote: { executed: 'yes', says: 'fine', suspicion: null },
+};
+
+/** One failure: an expected outcome, so a value. A broken connection gives the same object to all its attempts: one incident. */
+export interface Failure {
+  readonly kind: FailureKind;
+  /** The system's or the peer's own word: an Error, or for `remote` whatever the handler threw. */
+  readonly cause: unknown;
+  /** When the instance asks to be left alone. */
+  readonly retryAfterMs?: number;
+  /** What the caller gets if no other attempt does better: an HTTP answer with status 503 is still an answer. */
+  readonly fallback?: unknown;
+}
+
+/** One endpoint of one instance. */
+export interface Target {
+  readonly instance: Instance;
+  readonly endpoint: Endpoint;
+}
+
+/** What travels with an attempt. */
+export interface Terms {
+  /** What is left of the caller's deadline, ms. */
+  readonly remainingMs: number;
+  /** Counts from 1. */
+  readonly attempt: number;
+}
+
+/** Who waits for an attempt. Nothing of it is called before `send` has returned, nor after `cancel`; the last word comes once. */
+export interface Sink {
+  /** A value of the answer; several for a stream. */
+  next(value: unknown): void;
+  /** The last word: all was well. */
+  complete(): void;
+  /** The last word: it was not. */
+  fail(failure: Failure): void;
+}
+
+/** An attempt on its way. */
+export interface Exchange {
+  /** When the request was on its way, ms of Time: later than asked for if a connection had to be opened. Null: not yet. */
+  readonly sentAt: number | null;
+  /** Nobody waits any more: what is not written is not sent, what comes is dropped. May be called at any time. */
+  cancel(): void;
+}
+
+/** The way to one instance: its pooled connections. It opens one when it is asked to send. */
+export interface Channel<Request> {
+  send(request: Request, terms: Terms, sink: Sink): Exchange;
+  /** Asks the instance for its identity, opening a connection if there is none. */
+  ping(sink: Sink): Exchange;
+  /** The instance is gone: idle connections are closed now, the others when their last answer has come. */
+  retire(): void;
+}
+
+/** One protocol. */
+export interface Transport<Request> {
+  readonly protocol: Protocol;
+  /** Null when it can be used at once, else what has to be waited for (a library is loaded). */
+  prepare(): Promise<void> | null;
+  /** Opens no connection. */
+  channel(target: Target): Channel<Request>;
+  /** Closes everything; attempts under way fail as `stopped` (written ones as `closed`). May be called twice. */
+  close(): Promise<void>;
+}
+
+/** Errors of a connection that was never made, by Node's code. */
+export function connectFailure(cause: unknown): Failure {
+  return { kind: codeOf(cause) === 'ECONNREFUSED' ? 'refused' : 'unreachable', cause };
+}
+
+/** `code` of an error of Node or undici; with several addresses the first one's. */
+export function codeOf(error: unknown): string {
+  if (typeof error !== 'object' || error === null) return '';
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  if ('errors' in error && Array.isArray(error.errors)) return codeOf(error.errors[0]);
+  return '';
+}

@@ -1,0 +1,142 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { Time, Timer } from '@rollcall/core';
+
+/** How exact an alarm is: it rings up to this much after it is due, never before. */
+export const TICK_MS = 10;
+const SLOTS = 512;
+const MASK = SLOTS - 1;
+/** The list of those that are due, while they ring. */
+const RINGING = SLOTS;
+/** A tick this late means that this process stood still, not that time went by for the others. */
+const STALL_MS = 25;
+
+/** Something that has a time to be woken at: the one node that a call arms again and again. The wheel owns the fields. */
+export abstract class Alarm {
+  dueAt = Infinity;
+  slot = -1;
+  next: Alarm | null = null;
+  previous: Alarm | null = null;
+
+  /** Called once per arming, unarmed before. */
+  abstract ring(now: number): void;
+}
+
+/**
+ * Many coarse alarms on one timer: a hashed wheel (Varghese and Lauck, 1987), 20 ns to arm and to disarm. The timer runs only
+ * while an alarm is armed, plus one tick, and holds the process alive meanwhile: a caller waits for it.
+ *
+ * After a stall of this process the alarms wait for one more turn of the event loop: the answers that came during the stall are
+ * read first, so that a garbage collection is not taken for the death of everybody else.
+ */
+export class Wheel {
+  readonly #time: Time;
+  readonly #heads: (Alarm | null)[] = Array.from({ length: SLOTS + 1 }, () => null);
+  /** The last tick that was run. */
+  #tick = 0;
+  #armed = 0;
+  #timer: Timer | null = null;
+  #isPatient = false;
+  #stalledAt = -Infinity;
+  /** Bound to where the wheel was made, so that it keeps no caller's AsyncLocalStorage alive. */
+  readonly #turn: () => void;
+
+  constructor(time: Time) {
+    this.#time = time;
+    this.#turn = AsyncResource.bind(() => this.#run());
+  }
+
+  /** How many alarms are armed. */
+  get armed(): number {
+    return this.#armed;
+  }
+
+  /** When this process was last seen to have stood still: what began before and ended after measures us, not the others. */
+  get stalledAt(): number {
+    return this.#stalledAt;
+  }
+
+  /** Arms, or arms anew. A time that has passed rings at the next tick. */
+  arm(alarm: Alarm, dueAt: number, now: number): void {
+    if (alarm.slot >= 0) this.#unlink(alarm);
+    if (this.#timer === null) this.#wake(now);
+    alarm.dueAt = dueAt;
+    this.#link(alarm, Math.max(Math.ceil(dueAt / TICK_MS), this.#tick + 1) & MASK);
+  }
+
+  /** Does nothing to one that is not armed. */
+  disarm(alarm: Alarm): void {
+    if (alarm.slot >= 0) this.#unlink(alarm);
+  }
+
+  /** Forgets all alarms without ringing them. May be called twice. */
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    for (let slot = 0; slot <= SLOTS; slot += 1) {
+      for (let alarm = this.#heads[slot] ?? null; alarm !== null; alarm = this.#heads[slot] ?? null)
+        this.#unlink(alarm);
+    }
+  }
+
+  #wake(now: number): void {
+    this.#tick = Math.floor(now / TICK_MS);
+    this.#timer = this.#time.setTimer(TICK_MS, this.#turn);
+  }
+
+  #run(): void {
+    const now = this.#time.now();
+    if (now - (this.#tick + 1) * TICK_MS > STALL_MS + TICK_MS && !this.#isPatient) {
+      this.#isPatient = true;
+      this.#stalledAt = now;
+      this.#timer = this.#time.setTimer(0, this.#turn);
+      return;
+    }
+    this.#isPatient = false;
+    const tick = Math.floor(now / TICK_MS);
+    const from = Math.max(this.#tick + 1, tick - MASK);
+    this.#tick = tick;
+    for (let passed = from; passed <= tick; passed += 1) this.#gather(passed & MASK, now);
+    this.#ringAll(now);
+    this.#timer = this.#armed > 0 ? this.#time.setTimer(TICK_MS, this.#turn) : null;
+  }
+
+  /** Those of a slot that are due; the others are of a later round. */
+  #gather(slot: number, now: number): void {
+    for (let alarm = this.#heads[slot] ?? null; alarm !== null;) {
+      const following: Alarm | null = alarm.next;
+      if (alarm.dueAt <= now) {
+        this.#unlink(alarm);
+        this.#link(alarm, RINGING);
+      }
+      alarm = following;
+    }
+  }
+
+  /** One may disarm another, or arm itself, while they ring. */
+  #ringAll(now: number): void {
+    for (let alarm = this.#heads[RINGING] ?? null; alarm !== null; alarm = this.#heads[RINGING] ?? null) {
+      this.#unlink(alarm);
+      alarm.ring(now);
+    }
+  }
+
+  #link(alarm: Alarm, slot: number): void {
+    const head = this.#heads[slot] ?? null;
+    alarm.slot = slot;
+    alarm.previous = null;
+    alarm.next = head;
+    if (head !== null) head.previous = alarm;
+    this.#heads[slot] = alarm;
+    this.#armed += 1;
+  }
+
+  #unlink(alarm: Alarm): void {
+    if (alarm.previous === null) this.#heads[alarm.slot] = alarm.next;
+    else alarm.previous.next = alarm.next;
+    if (alarm.next !== null) alarm.next.previous = alarm.previous;
+    alarm.slot = -1;
+    alarm.next = null;
+    alarm.previous = null;
+    this.#armed -= 1;
+  }
+}

@@ -1,0 +1,105 @@
+/** What time alone brings to an instance: now (`due`), and later if nothing else happens (`forecast`). */
+import { silence } from './vitals.js';
+import type { Fleet, Policy, State, Vitals } from './vitals.js';
+
+/** What time alone brings. */
+export interface ClockEvent {
+  readonly type: 'unproved' | 'one-silent' | 'one-silent-long' | 'both-silent' | 'step' | 'last' | 'remove';
+}
+
+/** What happens next, if nothing else does: counted from the record's `since`. */
+export interface Forecast {
+  readonly state: State | 'REMOVED';
+  readonly afterMs: number;
+  /** What would prevent it: one heartbeat, or `PROOF`: both; null: nothing. */
+  readonly unless: 'HEARTBEAT_1' | 'HEARTBEAT_2' | 'PROOF' | null;
+}
+
+/** The event that time alone brings now, or null. Ask again after each transition that changed something. */
+export function due(vitals: Vitals, now: number, policy: Policy, fleet: Fleet): ClockEvent | null {
+  const passed = (since: number, intervals: number): boolean => now >= since + intervals * policy.intervalMs;
+  switch (vitals.phase) {
+    case 'REGISTERING':
+      return passed(vitals.bornAt, policy.unprovedAfter) ? { type: 'unproved' } : null;
+    case 'HEALTHY': {
+      const silent = silence(vitals, now, policy, policy.unhealthyAfter);
+      return silent.inbound || silent.outbound ? { type: 'one-silent' } : null;
+    }
+    case 'UNHEALTHY': {
+      const last = !fleet.otherCallable;
+      if (silence(vitals, now, policy, last ? policy.lastCriticalAfter : policy.criticalAfter).both) {
+        return { type: 'both-silent' };
+      }
+      const long = silence(vitals, now, policy, policy.criticalAfter);
+      if (!vitals.shared && fleet.otherHealthy && (long.inbound || long.outbound)) return { type: 'one-silent-long' };
+      return { type: 'one-silent' };
+    }
+    case 'CRITICAL': {
+      if (vitals.cause === 'proof') {
+        return passed(vitals.causeSince, policy.proofStepAfter) && !fleet.permit.mass ? { type: 'step' } : null;
+      }
+      if (!fleet.otherCallable && !silence(vitals, now, policy, policy.unhealthyAfter).both) return { type: 'last' };
+      const both = silence(vitals, now, policy, policy.criticalAfter).both;
+      return both && passed(vitals.causeSince, policy.silenceStepAfter) ? { type: 'step' } : null;
+    }
+    case 'DEREGISTERING':
+      return passed(vitals.since, policy.removeAfter) ? { type: 'remove' } : null;
+    case 'LEAVING':
+      return now >= vitals.since + vitals.leaveMs ? { type: 'remove' } : null;
+  }
+}
+
+/** What will happen if nothing else does, as far as it can be told at the moment of a transition. */
+export function forecast(vitals: Vitals, policy: Policy, fleet: Fleet): Forecast | null {
+  const within = (state: Forecast['state'], at: number, unless: Forecast['unless']): Forecast => ({
+    state,
+    afterMs: Math.max(0, Math.round(at - vitals.since)),
+    unless,
+  });
+  const intervals = (count: number): number => count * policy.intervalMs;
+  switch (vitals.phase) {
+    case 'REGISTERING':
+      return within('CRITICAL', vitals.bornAt + intervals(policy.unprovedAfter), 'PROOF');
+    case 'HEALTHY':
+      return null;
+    case 'UNHEALTHY':
+      return forecastUnhealthy(vitals, policy, fleet, within);
+    case 'CRITICAL':
+      if (vitals.cause === 'proof') {
+        return within('DEREGISTERING', vitals.causeSince + intervals(policy.proofStepAfter), 'HEARTBEAT_2');
+      }
+      if (vitals.cause !== 'silence') return null;
+      return within('DEREGISTERING', vitals.causeSince + intervals(policy.silenceStepAfter), 'HEARTBEAT_2');
+    case 'DEREGISTERING':
+      return within('REMOVED', vitals.since + intervals(policy.removeAfter), 'HEARTBEAT_2');
+    case 'LEAVING':
+      return within('REMOVED', vitals.since + vitals.leaveMs, null);
+  }
+}
+
+function forecastUnhealthy(
+  vitals: Vitals,
+  policy: Policy,
+  fleet: Fleet,
+  within: (state: 'CRITICAL', at: number, unless: Forecast['unless']) => Forecast,
+): Forecast | null {
+  const span = (intervals: number): number => intervals * policy.intervalMs + policy.timeoutMs;
+  switch (vitals.reason.code) {
+    case 'INBOUND_SILENT':
+    case 'INBOUND_REFUSED':
+      return fleet.otherHealthy
+        ? within('CRITICAL', vitals.inboundAt + span(policy.criticalAfter), 'HEARTBEAT_1')
+        : null;
+    case 'OUTBOUND_SILENT':
+      return fleet.otherHealthy
+        ? within('CRITICAL', vitals.outboundAt + span(policy.criticalAfter), 'HEARTBEAT_2')
+        : null;
+    case 'SILENT':
+    case 'RESCUED': {
+      const after = fleet.otherCallable ? policy.criticalAfter : policy.lastCriticalAfter;
+      return within('CRITICAL', Math.max(vitals.anyInboundAt, vitals.outboundAt) + span(after), 'HEARTBEAT_2');
+    }
+    default:
+      return null; // held, shared or the last one: no clock runs
+  }
+}

@@ -1,0 +1,94 @@
+// identity
+export { ADMIN_STATES, addressOf, isCallable, PROTOCOLS, shortId } from './instance.js';
+export type {
+  AdminState,
+  Endpoint,
+  Instance,
+  InstanceId,
+  Metadata,
+  Protocol,
+  ServiceName,
+  Source,
+  Tombstone,
+} from './instance.js';
+export { due, forecast } from './deadlines.js';
+export type { ClockEvent, Forecast } from './deadlines.js';
+export { transition } from './lifecycle.js';
+export type { Context, Event, Transition } from './lifecycle.js';
+export { DEFAULT_POLICY, fallsNow, forgive, newborn, silence, silentSince, stateOf, STATES } from './vitals.js';
+export type { Cause, Fleet, Phase, Policy, State, Vitals } from './vitals.js';
+export { REASON_CODES, REASON_TEXTS, reasonFor } from './reason.js';
+export type { Reason, ReasonCode } from './reason.js';
+
+// the wire
+export { ServiceSnapshot } from './change.js';
+export type { Applied, ServiceFrame, ServiceStatus } from './change.js';
+export { changeMessage, goneMessage, parseFrame, resetMessage, statusMessage, unknownMessage } from './feed-frame.js';
+export type { ChangeFrame, Frame, GoneFrame, ResetFrame, StatusFrame, UnknownFrame } from './feed-frame.js';
+export { isHost, isIpv4, isIpv6 } from './host.js';
+export { problemDocumentMessage, problemFrom, PROBLEMS } from './problem.js';
+export type { Problem, ProblemCode, ProblemDocument } from './problem.js';
+export {
+  beatAnswerMessage,
+  beatMessage,
+  CALL_KEY_TEXT,
+  DEFAULT_DRAIN_MS,
+  DEFAULT_NAMESPACE,
+  DEFAULT_WEIGHT,
+  drainAnswerMessage,
+  drainMessage,
+  formatCursor,
+  HEARTBEAT_PATH,
+  HEARTBEAT_PATTERN,
+  heartbeatAnswerMessage,
+  heartbeatCallMessage,
+  ID_PATTERN,
+  instanceMessage,
+  NAME_PATTERN,
+  NONCE_PATTERN,
+  nonceOf,
+  parseCursor,
+  PURPOSES,
+  registeredMessage,
+  registrationMessage,
+  SECRET_PATTERN,
+  signedText,
+  suspicionMessage,
+  SUSPICIONS,
+  tombstoneMessage,
+} from './protocol.js';
+export type {
+  AnnouncedEndpoint,
+  Beat,
+  BeatAnswer,
+  Cursor,
+  Drain,
+  DrainAnswer,
+  HeartbeatAnswer,
+  HeartbeatCall,
+  HeartbeatTerms,
+  Purpose,
+  Registered,
+  Registration,
+  Suspicion,
+} from './protocol.js';
+export { componentSchemas } from './schema.js';
+export type { AnyMessage, Flaw, JsonSchema, Message } from './schema.js';
+export { encodeFrame, FrameDecoder, MAX_FRAME_LENGTH } from './tcp-frame.js';
+export type { DecodedFrames } from './tcp-frame.js';
+
+// ports and pieces
+export { ceilingMs, equalJitterMs, fullJitterMs } from './backoff.js';
+export type { Backoff } from './backoff.js';
+export { isRollcallError, messageOf, RollcallError } from './errors.js';
+export type { Attempt, ErrorCode, ErrorDetails, Result } from './errors.js';
+export { silentLog } from './log.js';
+export type { Log } from './log.js';
+export { noMeter, SECONDS_BUCKETS } from './meter.js';
+export type { Counter, Gauge, Histogram, LabelValues, Meter } from './meter.js';
+export { nearest, option, parseOptions } from './options.js';
+export type { OptionFields, OptionLaw, OptionsOf, OptionSpec } from './options.js';
+export { randomWord, systemRandom, uuidV7 } from './random.js';
+export type { Random } from './random.js';
+export { checkDelay, sleep, systemTime } from './time.js';
+export type { Time, Timer, TimerOptions } from './time.js';

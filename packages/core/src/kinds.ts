@@ -1,0 +1,202 @@
+import type { Flaws, JsonSchema, Kind } from './schema.js';
+import { isRecord } from './schema.js';
+
+export interface TextLaw {
+  /** In characters; at least `min`, which is 0 when not told. */
+  readonly max: number;
+  readonly min?: number;
+  readonly pattern?: RegExp;
+  /** What a pattern cannot say. */
+  readonly accepts?: (text: string) => boolean;
+  readonly allowed: string;
+  /** A secret: a flaw tells its length only. */
+  readonly secret?: boolean;
+}
+
+/** A text. Its length is looked at first, so that no pattern meets a long one. */
+export function text(law: TextLaw): Kind<string> {
+  const { min = 0, max, pattern, accepts, allowed } = law;
+  const length = { ...(min > 0 ? { minLength: min } : {}), maxLength: max };
+  return {
+    allowed,
+    jsonSchema: { type: 'string', ...length, ...(pattern === undefined ? {} : { pattern: pattern.source }) },
+    parts: [],
+    read(value, flaws) {
+      if (typeof value !== 'string') return flaws.add(value, allowed);
+      const fits = value.length >= min && !isLonger(value, max);
+      if (fits && (pattern?.test(value) ?? true) && (accepts?.(value) ?? true)) return value;
+      return law.secret === true
+        ? flaws.note(`a text of ${value.length} characters`, allowed)
+        : flaws.add(value, allowed);
+    },
+  };
+}
+
+/** A safe integer from `min` to `max`, both included. */
+export function integer(min: number, max: number = Number.MAX_SAFE_INTEGER): Kind<number> {
+  const allowed = max === Number.MAX_SAFE_INTEGER ? `integer from ${min}` : `integer ${min} … ${max}`;
+  return number({ min, max, allowed, type: 'integer', fits: Number.isSafeInteger });
+}
+
+/** A finite number from `min` to `max`, both included. */
+export function decimal(min: number, max: number = Number.MAX_VALUE): Kind<number> {
+  const allowed = max === Number.MAX_VALUE ? `number from ${min}` : `number ${min} … ${max}`;
+  return number({ min, max, allowed, type: 'number', fits: Number.isFinite });
+}
+
+interface NumberLaw {
+  readonly min: number;
+  readonly max: number;
+  readonly allowed: string;
+  readonly type: 'integer' | 'number';
+  readonly fits: (value: number) => boolean;
+}
+
+function number({ min, max, allowed, type, fits }: NumberLaw): Kind<number> {
+  const ceiling = max >= Number.MAX_SAFE_INTEGER ? {} : { maximum: max };
+  return {
+    allowed,
+    jsonSchema: { type, minimum: min, ...ceiling },
+    parts: [],
+    read(value, flaws) {
+      if (typeof value === 'number' && fits(value) && value >= min && value <= max) return value;
+      return flaws.add(value, allowed);
+    },
+  };
+}
+
+/** `true` or `false`. */
+export function flag(): Kind<boolean> {
+  return {
+    allowed: '`true` or `false`',
+    jsonSchema: { type: 'boolean' },
+    parts: [],
+    read: (value, flaws) => (typeof value === 'boolean' ? value : flaws.add(value, '`true` or `false`')),
+  };
+}
+
+/** One of these words and no other. */
+export function oneOf<Word extends string>(words: readonly Word[]): Kind<Word> {
+  const allowed = words.map((word) => `\`${word}\``).join(', ');
+  return {
+    allowed,
+    jsonSchema: { type: 'string', enum: words },
+    parts: [],
+    read: (value, flaws) => words.find((word) => word === value) ?? flaws.add(value, allowed),
+  };
+}
+
+/**
+ * One of these words today. A newer registry may say another, which a reader has to live with: refusing would cost the whole
+ * frame. So compare with the words you know, and have an answer for the rest.
+ */
+export function openWord<Word extends string>(words: readonly Word[]): Kind<Word> {
+  const allowed = `${words.map((word) => `\`${word}\``).join(', ')}; others may come`;
+  return {
+    allowed,
+    jsonSchema: { type: 'string', examples: words },
+    parts: [],
+    read(value, flaws) {
+      if (typeof value === 'string' && /^[A-Za-z0-9_.-]{1,64}$/.test(value)) return value as Word;
+      return flaws.add(value, allowed);
+    },
+  };
+}
+
+export function nullable<Value>(kind: Kind<Value>): Kind<Value | null> {
+  const { type } = kind.jsonSchema;
+  const jsonSchema: JsonSchema =
+    typeof type === 'string' && !('enum' in kind.jsonSchema)
+      ? { ...kind.jsonSchema, type: [type, 'null'] }
+      : { anyOf: [kind.jsonSchema, { type: 'null' }] };
+  return {
+    allowed: `${kind.allowed}, or \`null\``,
+    jsonSchema,
+    parts: kind.parts,
+    read: (value, flaws) => (value === null ? null : kind.read(value, flaws)),
+  };
+}
+
+/** A list of `min` to `max` items; a longer one is not looked into. */
+export function list<Item>(kind: Kind<Item>, min: number, max: number): Kind<readonly Item[]> {
+  const allowed = `list of ${kind.allowed}, ${min} … ${max}`;
+  return {
+    allowed,
+    jsonSchema: { type: 'array', items: kind.jsonSchema, minItems: min, maxItems: max },
+    parts: kind.parts,
+    read(value, flaws) {
+      if (!Array.isArray(value) || value.length < min || value.length > max) return flaws.add(value, allowed);
+      const before = flaws.count;
+      const items: Item[] = [];
+      for (let at = 0; at < value.length && !flaws.full; at += 1) {
+        const since = flaws.count;
+        const item = kind.read(value[at], flaws);
+        if (item === undefined) flaws.under(at, since);
+        else items.push(item);
+      }
+      return flaws.count > before ? undefined : items;
+    },
+  };
+}
+
+/** Keys that change an object's nature where someone merges it carelessly. */
+const POISONED = new Set(['__proto__', 'constructor', 'prototype']);
+/** One line: no control characters, no half of a surrogate pair. */
+export const ONE_LINE = /^[^\p{Cc}\p{Cs}]*$/u;
+
+/** Text by key; `maxBytes` is the UTF-8 length of all keys and values. Values are texts, so there is no depth to hide in. */
+export function textMap(maxKeys: number, maxBytes: number): Kind<Readonly<Record<string, string>>> {
+  const allowed = `object of texts: at most ${maxKeys} keys, ${maxBytes} bytes of UTF-8 in all; no key ${[...POISONED].join(', ')}`;
+  return {
+    allowed,
+    jsonSchema: { type: 'object', maxProperties: maxKeys, additionalProperties: { type: 'string' } },
+    parts: [],
+    read(value, flaws) {
+      if (!isRecord(value)) return flaws.add(value, allowed);
+      const keys = Object.keys(value);
+      if (keys.length > maxKeys) return flaws.note(`an object of ${keys.length} keys`, allowed);
+      const before = flaws.count;
+      const copy: Record<string, string> = {};
+      let bytes = 0;
+      for (const key of keys) {
+        const word = wordOf(key, value[key], maxBytes, flaws);
+        if (word === undefined) continue;
+        copy[key] = word;
+        bytes += utf8Length(key) + utf8Length(word);
+      }
+      if (bytes > maxBytes) return flaws.note(`${bytes} bytes`, allowed);
+      return flaws.count > before ? undefined : copy;
+    },
+  };
+}
+
+function wordOf(key: string, value: unknown, maxBytes: number, flaws: Flaws): string | undefined {
+  const since = flaws.count;
+  if (POISONED.has(key)) flaws.note('this key', `any key but ${[...POISONED].join(', ')}`);
+  else if (key === '' || key.length > maxBytes || !ONE_LINE.test(key))
+    flaws.note('this key', 'a key of one line, not empty');
+  else if (typeof value !== 'string') flaws.add(value, 'a text');
+  else if (value.length > maxBytes) flaws.add(value, `at most ${maxBytes} bytes`);
+  else if (/\p{Cs}/u.test(value)) flaws.add(value, 'well-formed Unicode');
+  else return value;
+  flaws.under(key, since);
+  return undefined;
+}
+
+/** Bytes of a well-formed text in UTF-8. */
+function utf8Length(word: string): number {
+  let bytes = 0;
+  for (let at = 0; at < word.length; at += 1) {
+    const unit = word.charCodeAt(at);
+    if (unit < 0x80) bytes += 1;
+    else if (unit < 0x800 || (unit & 0xf800) === 0xd800) bytes += 2;
+    else bytes += 3;
+  }
+  return bytes;
+}
+
+/** Has it more than `max` characters (code points)? Counts only where that is in doubt. */
+function isLonger(value: string, max: number): boolean {
+  if (value.length <= max) return false;
+  return value.length > 2 * max || Array.from(value).length > max;
+}

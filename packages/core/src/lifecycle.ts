@@ -1,0 +1,296 @@
+/**
+ * The only function that moves an instance between its states. What time alone brings is asked with `due` (deadlines.ts);
+ * everything, time included, is then an event for `transition`. Pure: `now` and what the fleet allows are arguments.
+ * docs/STATES.md is generated from here.
+ */
+import type { ClockEvent } from './deadlines.js';
+import { reasonFor } from './reason.js';
+import type { Reason } from './reason.js';
+import { fallsNow, silence } from './vitals.js';
+import type { Cause, Fleet, Phase, Policy, Vitals } from './vitals.js';
+
+export type Event =
+  /** The moment it is known: a first registration. */
+  | { readonly type: 'heartbeat-1' }
+  | { readonly type: 'heartbeat-2' }
+  /** Heartbeat-1 answered and a Heartbeat-2 with its nonce; comes after both of them. */
+  | { readonly type: 'proved' }
+  /** A call failed: on some endpoints only (`partly`), refused, or timed out; `confirmed`: the ordinary call before did too. */
+  | {
+      readonly type: 'call-failed';
+      readonly text: string;
+      readonly refused: boolean;
+      readonly partly: boolean;
+      readonly confirmed: boolean;
+    }
+  /** Refused on all endpoints, its line closed by the peer, and no Heartbeat-2 since. */
+  | { readonly type: 'proof'; readonly text: string }
+  /** The registry doubts its own network: refusals are taken back. */
+  | { readonly type: 'doubt' }
+  | { readonly type: 'drain'; readonly deadlineMs: number }
+  | { readonly type: 'end'; readonly code: 'GOODBYE' | 'OPERATOR' | 'SUPERSEDED'; readonly text: string }
+  | { readonly type: 'register'; readonly moved: boolean }
+  | { readonly type: 'restart' }
+  | { readonly type: 'shared'; readonly text: string }
+  | { readonly type: 'unshared' }
+  | ClockEvent;
+
+export interface Transition {
+  readonly vitals: Vitals;
+  /** Must the record be published again: another phase, or another reason? */
+  readonly changed: boolean;
+  /** Did silence use one of self-preservation's permits? */
+  readonly usesPermit: boolean;
+  /** Set when the instance is gone; `ended`: its id never comes back. */
+  readonly removed: { readonly reason: Reason; readonly ended: boolean } | null;
+}
+
+/** What is known around one transition. */
+export interface Context {
+  readonly now: number;
+  readonly policy: Policy;
+  readonly fleet: Fleet;
+}
+
+type Step =
+  | Vitals
+  | { readonly removed: Transition['removed'] }
+  | { readonly vitals: Vitals; readonly usesPermit: true };
+
+/** Moves one instance by one event: the only way a state changes. */
+export function transition(vitals: Vitals, event: Event, at: Context): Transition {
+  const step = apply(vitals, event, at);
+  if ('removed' in step) return { vitals, changed: true, usesPermit: false, removed: step.removed };
+  const next = 'vitals' in step ? step.vitals : step;
+  return {
+    vitals: next,
+    changed: next.phase !== vitals.phase || next.reason !== vitals.reason,
+    usesPermit: 'usesPermit' in step,
+    removed: null,
+  };
+}
+
+function apply(vitals: Vitals, event: Event, at: Context): Step {
+  switch (event.type) {
+    case 'heartbeat-1':
+      return onHeartbeat1(vitals, at);
+    case 'heartbeat-2':
+      return onHeartbeat2(vitals, at);
+    case 'proved':
+      return onProved(vitals, at);
+    case 'call-failed':
+      return onCallFailed(vitals, event, at);
+    case 'proof':
+      return onProof(vitals, event.text, at);
+    case 'doubt':
+      return vitals.cause === 'proof'
+        ? to(vitals, 'UNHEALTHY', reasonFor('INBOUND_REFUSED', doubted(vitals)), at)
+        : vitals;
+    case 'drain':
+      return onDrain(vitals, event.deadlineMs, at);
+    case 'end':
+      return { removed: { reason: { code: event.code, text: event.text }, ended: true } };
+    case 'register':
+      return onRegister(vitals, event.moved, at);
+    case 'restart':
+      return { ...vitals, ...anew(at.now), bornAt: at.now, since: at.now, causeSince: at.now };
+    case 'shared':
+      return onShared(vitals, event.text, at);
+    case 'unshared':
+      return { ...vitals, shared: false };
+    default:
+      return onClock(vitals, event, at);
+  }
+}
+
+/** Both silence clocks start anew. */
+const anew = (now: number): Pick<Vitals, 'inboundAt' | 'anyInboundAt' | 'outboundAt'> => ({
+  inboundAt: now,
+  anyInboundAt: now,
+  outboundAt: now,
+});
+
+/** Another phase: falls are counted, the proofs start again. */
+function to(vitals: Vitals, phase: Phase, reason: Reason, at: Context): Vitals {
+  const fell = vitals.phase === 'HEALTHY' && (phase === 'UNHEALTHY' || phase === 'CRITICAL');
+  return {
+    ...vitals,
+    phase,
+    reason,
+    cause: null,
+    since: phase === vitals.phase ? vitals.since : at.now,
+    causeSince: at.now,
+    proofsInARow: 0,
+    falls: fell ? { score: fallsNow(vitals, at.now, at.policy) + 1, at: at.now } : vitals.falls,
+  };
+}
+
+const critical = (vitals: Vitals, cause: Cause, reason: Reason, at: Context): Vitals => ({
+  ...to(vitals, 'CRITICAL', reason, at),
+  cause,
+});
+
+function onHeartbeat1(vitals: Vitals, at: Context): Vitals {
+  const heard: Vitals = { ...vitals, inboundAt: at.now, anyInboundAt: at.now, lastFailure: null };
+  if (vitals.phase === 'DEREGISTERING') return critical(heard, 'one-way', reasonFor('OUTBOUND_SILENT'), at);
+  if (vitals.phase === 'CRITICAL' && vitals.cause === 'proof') {
+    return { ...heard, cause: 'one-way', causeSince: at.now, reason: reasonFor('OUTBOUND_SILENT') };
+  }
+  return heard;
+}
+
+function onHeartbeat2(vitals: Vitals, at: Context): Vitals {
+  if (vitals.phase === 'DEREGISTERING') {
+    return to({ ...vitals, ...anew(at.now) }, 'UNHEALTHY', reasonFor('RESCUED'), at);
+  }
+  if (vitals.phase === 'CRITICAL' && vitals.cause === 'proof') {
+    return to({ ...vitals, ...anew(at.now) }, 'UNHEALTHY', reasonFor('INBOUND_REFUSED', vitals.lastFailure?.text), at);
+  }
+  return { ...vitals, outboundAt: at.now };
+}
+
+function onProved(vitals: Vitals, at: Context): Vitals {
+  if (vitals.phase === 'LEAVING' || vitals.phase === 'DEREGISTERING') return vitals;
+  const counted: Vitals = { ...vitals, proved: true, proofsInARow: vitals.proofsInARow + 1 };
+  if (vitals.shared || vitals.phase === 'HEALTHY') return counted;
+  const flapping = fallsNow(vitals, at.now, at.policy) > at.policy.flappingLimit;
+  const needed = vitals.phase === 'REGISTERING' ? 1 : flapping ? at.policy.flappingProofs : at.policy.proofs;
+  return counted.proofsInARow >= needed ? to(counted, 'HEALTHY', reasonFor('BOTH_WAYS_OK'), at) : counted;
+}
+
+function onCallFailed(vitals: Vitals, event: Extract<Event, { type: 'call-failed' }>, at: Context): Step {
+  const failed: Vitals = {
+    ...vitals,
+    proofsInARow: 0,
+    anyInboundAt: event.partly ? at.now : vitals.anyInboundAt,
+    lastFailure: { text: event.text, refused: event.refused && !event.partly },
+  };
+  if (event.partly) return failed;
+  if (vitals.phase === 'LEAVING' && event.refused) return gone('GOODBYE', event.text, true);
+  if (vitals.phase === 'HEALTHY' && (event.refused || event.confirmed)) {
+    return to(failed, 'UNHEALTHY', reasonFor(event.refused ? 'INBOUND_REFUSED' : 'INBOUND_SILENT', event.text), at);
+  }
+  return failed;
+}
+
+function onProof(vitals: Vitals, text: string, at: Context): Step {
+  if (at.fleet.permit.mass) {
+    return onCallFailed(vitals, { type: 'call-failed', text, refused: true, partly: false, confirmed: true }, at);
+  }
+  const failed: Vitals = { ...vitals, lastFailure: { text, refused: true } };
+  if (vitals.phase === 'LEAVING') return gone('GOODBYE', text, true);
+  if (vitals.phase === 'DEREGISTERING') return failed;
+  if (vitals.phase === 'CRITICAL' && vitals.cause === 'proof') return failed;
+  return critical(failed, 'proof', reasonFor('PROOF_OF_DEATH', text), at);
+}
+
+const doubted = (vitals: Vitals): string =>
+  `${vitals.lastFailure?.text ?? 'refused'}; but so many are refused that the registry doubts its own network`;
+
+function onDrain(vitals: Vitals, deadlineMs: number, at: Context): Vitals {
+  if (vitals.phase === 'LEAVING') return vitals;
+  return { ...to(vitals, 'LEAVING', reasonFor('LEAVING'), at), leaveMs: deadlineMs + at.policy.intervalMs };
+}
+
+function onRegister(vitals: Vitals, moved: boolean, at: Context): Vitals {
+  if (vitals.phase === 'LEAVING') return vitals;
+  const fresh: Vitals = moved ? { ...vitals, ...anew(at.now), proved: false, bornAt: at.now, shared: false } : vitals;
+  if (vitals.phase === 'DEREGISTERING') {
+    return to({ ...fresh, ...anew(at.now) }, 'UNHEALTHY', reasonFor('RESCUED'), at);
+  }
+  return moved ? to(fresh, 'REGISTERING', reasonFor('MOVED'), at) : vitals;
+}
+
+function onShared(vitals: Vitals, text: string, at: Context): Vitals {
+  if (vitals.phase !== 'REGISTERING' && vitals.phase !== 'HEALTHY' && vitals.phase !== 'UNHEALTHY') return vitals;
+  if (vitals.shared) return vitals;
+  return { ...to(vitals, 'UNHEALTHY', reasonFor('ADDRESS_SHARED', text), at), shared: true };
+}
+
+function onClock(vitals: Vitals, event: ClockEvent, at: Context): Step {
+  switch (event.type) {
+    case 'unproved':
+      return vitals.phase === 'REGISTERING' ? onUnproved(vitals, at) : vitals;
+    case 'one-silent':
+      return onOneSilent(vitals, at);
+    case 'one-silent-long':
+      if (vitals.phase !== 'UNHEALTHY' || !at.fleet.otherHealthy) return vitals;
+      return permitted(vitals, oneWayReason(vitals, at) ?? vitals.reason, 'one-way', at);
+    case 'both-silent':
+      return vitals.phase === 'UNHEALTHY' ? permitted(vitals, reasonFor('SILENT'), 'silence', at) : vitals;
+    case 'step':
+      return vitals.phase === 'CRITICAL' ? onStep(vitals, at) : vitals;
+    case 'last':
+      return vitals.phase === 'CRITICAL' && vitals.cause !== 'proof' && !at.fleet.otherCallable
+        ? to(vitals, 'UNHEALTHY', reasonFor('LAST', oneWayReason(vitals, at)?.text), at)
+        : vitals;
+    case 'remove':
+      return onRemove(vitals);
+  }
+}
+
+/** The last step: by proof, or because it is silent both ways by now, whatever made it CRITICAL. */
+function onStep(vitals: Vitals, at: Context): Vitals {
+  const proof = vitals.cause === 'proof';
+  const out = to(vitals, 'DEREGISTERING', proof ? vitals.reason : reasonFor('SILENT'), at);
+  return { ...out, cause: proof ? 'proof' : 'silence' };
+}
+
+function onRemove(vitals: Vitals): Step {
+  if (vitals.phase === 'LEAVING') return gone('GOODBYE', 'its time to finish was over', true);
+  return vitals.phase === 'DEREGISTERING' ? { removed: { reason: vitals.reason, ended: false } } : vitals;
+}
+
+const gone = (code: 'GOODBYE', detail: string, ended: boolean): Step => ({
+  removed: { reason: reasonFor(code, detail), ended },
+});
+
+/** Never proved: silent both ways it needs no permit; while it beats it is the sole one, or needs one. */
+function onUnproved(vitals: Vitals, at: Context): Step {
+  const reason = reasonFor('UNPROVED', vitals.lastFailure?.text ?? oneWayReason(vitals, at)?.text);
+  if (silence(vitals, at.now, at.policy, at.policy.unhealthyAfter).both) {
+    return critical(vitals, 'unproved', reason, at);
+  }
+  if (!at.fleet.otherCallable) return to(vitals, 'UNHEALTHY', reasonFor('LAST', reason.text), at);
+  return permitted(vitals, reason, 'unproved', at);
+}
+
+/** To CRITICAL by silence, as far as self-preservation allows; else it is held. */
+function permitted(vitals: Vitals, reason: Reason, cause: Cause, at: Context): Step {
+  const free = !vitals.proved && cause === 'silence';
+  if (free) return critical(vitals, cause, reason, at);
+  if (at.fleet.permit.silence) return { vitals: critical(vitals, cause, reason, at), usesPermit: true };
+  if (vitals.reason.code === 'PRESERVED') return vitals;
+  return to(vitals, 'UNHEALTHY', reasonFor('PRESERVED', reason.text), at);
+}
+
+/** HEALTHY falls; UNHEALTHY keeps its reason true to what is silent now. */
+function onOneSilent(vitals: Vitals, at: Context): Vitals {
+  const reason = oneWayReason(vitals, at);
+  if (reason === null) return vitals;
+  if (vitals.phase === 'HEALTHY') return to(vitals, 'UNHEALTHY', reason, at);
+  const observed = OBSERVED.has(vitals.reason.code);
+  if (vitals.phase !== 'UNHEALTHY' || !observed || vitals.reason.code === reason.code) return vitals;
+  return { ...vitals, reason };
+}
+
+const OBSERVED: ReadonlySet<string> = new Set([
+  'INBOUND_SILENT',
+  'INBOUND_REFUSED',
+  'OUTBOUND_SILENT',
+  'SILENT',
+  'RESCUED',
+]);
+
+/** The directions that are silent now, as a reason; null while both are heard. */
+function oneWayReason(vitals: Vitals, at: Context): Reason | null {
+  const silent = silence(vitals, at.now, at.policy, at.policy.unhealthyAfter);
+  if (silent.both) return reasonFor('SILENT');
+  if (silent.inbound) {
+    return reasonFor(
+      vitals.lastFailure?.refused === true ? 'INBOUND_REFUSED' : 'INBOUND_SILENT',
+      vitals.lastFailure?.text,
+    );
+  }
+  return silent.outbound ? reasonFor('OUTBOUND_SILENT') : null;
+}

@@ -1,0 +1,10 @@
+/** Where a component tells people what happened: one line each, no secrets. Nest's Logger and `console` both fit. */
+export interface Log {
+  debug(text: string): void;
+  info(text: string): void;
+  warn(text: string): void;
+  error(text: string): void;
+}
+
+/** Says nothing. */
+export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };

@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { noMeter, SECONDS_BUCKETS } from './meter.js';
+
+describe('noMeter', () => {
+  it('takes everything and keeps nothing', () => {
+    const calls = noMeter.counter('rollcall_calls_total', 'Calls.', ['service']);
+    const open = noMeter.gauge('rollcall_connections', 'Open connections.');
+    const seconds = noMeter.histogram('rollcall_call_seconds', 'Time of a call.', ['service']);
+    expect(() => {
+      calls.add(1, 'orders');
+      open.set(1);
+      open.add(-1);
+      open.forget();
+      seconds.record(0.1, 'orders');
+    }).not.toThrow();
+  });
+
+  it('has label values checked by the compiler', () => {
+    const calls = noMeter.counter('rollcall_calls_total', 'Calls.', ['service', 'outcome']);
+    // @ts-expect-error: one label value is missing
+    calls.add(1, 'orders');
+    // @ts-expect-error: one too many
+    calls.add(1, 'orders', 'success', 'more');
+    calls.add(1, 'orders', 'success');
+    expect(calls).toBe(noMeter.counter('rollcall_other_total', 'Another.'));
+  });
+});
+
+describe('the buckets of seconds', () => {
+  it('ascend', () => {
+    expect(SECONDS_BUCKETS.toSorted((one, other) => one - other)).toEqual(SECONDS_BUCKETS);
+    expect(new Set(SECONDS_BUCKETS).size).toBe(SECONDS_BUCKETS.length);
+  });
+});

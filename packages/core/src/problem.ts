@@ -1,0 +1,91 @@
+import { integer, list, openWord, text } from './kinds.js';
+import type { Flaw, Message } from './schema.js';
+import { message, optional, required } from './schema.js';
+
+/** The stable words of RFC 9457 problem documents, each with its status. */
+export const PROBLEMS = {
+  INVALID: 400,
+  UNAUTHORIZED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+  ID_HELD: 409,
+  LEAVING: 409,
+  ADDRESS_TAKEN: 409,
+  ENDED: 410,
+  TOO_LARGE: 413,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  MISDIRECTED: 421,
+  ADDRESS_NOT_ALLOWED: 422,
+  TOO_MANY: 429,
+  INTERNAL: 500,
+  NOT_READY: 503,
+} as const;
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** A refusal as the engine gives it; the rim adds `type`, `title` and `status` (RFC 9457). */
+export interface Problem {
+  readonly code: ProblemCode;
+  /** What happened and why, one plain sentence. */
+  readonly detail: string;
+  /** What to do. */
+  readonly fix: string;
+  readonly flaws?: readonly Flaw[];
+  readonly retryAfterMs?: number;
+}
+
+/** A refusal on the wire, `application/problem+json`. */
+export interface ProblemDocument extends Problem {
+  /** A URI reference that names the kind of problem. */
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+}
+
+const CODES = Object.keys(PROBLEMS) as ProblemCode[];
+
+export const flawMessage: Message<Flaw> = message<Flaw>('Flaw', 'One thing that is wrong with a message.', {
+  path: required(text({ max: 1_000, allowed: 'text' }), 'where: `endpoints[0].port`; empty for the whole message'),
+  received: required(text({ max: 200, allowed: 'text' }), 'what came, shortened and printable'),
+  allowed: required(text({ max: 1_000, allowed: 'text' }), 'what is allowed'),
+});
+
+const fields = {
+  code: required(openWord(CODES), 'a stable word for programs'),
+  detail: required(text({ max: 4_000, allowed: 'text' }), 'what happened and why, one plain sentence'),
+  fix: required(text({ max: 4_000, allowed: 'text' }), 'what to do'),
+  flaws: optional(list(flawMessage, 0, 100), 'with `INVALID`: each thing that is wrong, at most 10'),
+  retryAfterMs: optional(integer(0, 86_400_000), 'when to try again, as the `Retry-After` header says in seconds'),
+};
+
+const problemMessage = message<Problem>('Problem', 'A refusal.', fields);
+
+export const problemDocumentMessage: Message<ProblemDocument> = message<ProblemDocument>(
+  'ProblemDocument',
+  'A refusal, as RFC 9457 has it: `application/problem+json`.',
+  {
+    type: required(text({ max: 500, allowed: 'URI reference' }), 'names the kind of problem'),
+    title: required(text({ max: 500, allowed: 'text' }), 'the kind of problem in words'),
+    status: required(integer(400, 599), 'the HTTP status'),
+    ...fields,
+  },
+);
+
+/**
+ * The problem in an answer that is no success. Never fails: where the body is none (a proxy, another program), the status speaks;
+ * a code of a newer registry becomes the one of its status.
+ */
+export function problemFrom(status: number, body: unknown): Problem {
+  const read = problemMessage.parse(body);
+  if (read.ok) return read.value.code in PROBLEMS ? read.value : { ...read.value, code: codeOf(status) };
+  return {
+    code: codeOf(status),
+    detail: `The answer had status ${status} and no problem document, so it may not come from a registry.`,
+    fix: 'Check that the address is that of a registry and that no proxy answers in its place.',
+  };
+}
+
+function codeOf(status: number): ProblemCode {
+  if (status === 502 || status === 504) return 'NOT_READY';
+  return CODES.find((code) => PROBLEMS[code] === status) ?? (status >= 500 ? 'INTERNAL' : 'INVALID');
+}

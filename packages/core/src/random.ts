@@ -1,0 +1,34 @@
+/** Chance, handed in like `Time`, so that a seed replays a run. */
+export interface Random {
+  /** Uniform in [0, 1). */
+  unit(): number;
+  /** Unpredictable bytes (in a simulation: seeded ones). */
+  bytes(length: number): Uint8Array;
+}
+
+/** The machine's own chance; `bytes` is fit for secrets. */
+export const systemRandom: Random = {
+  unit: () => Math.random(),
+  bytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+};
+
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+
+/** A word of `length` characters from `A-Za-z0-9_-`, six random bits each: 22 make 132 bits. */
+export function randomWord(random: Random, length: number): string {
+  let word = '';
+  for (const byte of random.bytes(length)) word += ALPHABET.charAt(byte & 63);
+  return word;
+}
+
+/** A UUID version 7 (RFC 9562): sorts by its time of birth. `wallMs` is the wall clock in milliseconds. */
+export function uuidV7(random: Random, wallMs: number): string {
+  const bytes = random.bytes(16);
+  const at = Math.floor(wallMs);
+  for (let i = 0; i < 6; i += 1) bytes[i] = Math.floor(at / 2 ** (8 * (5 - i))) % 256;
+  bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x70;
+  bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;
+  let hex = '';
+  for (const byte of bytes) hex += byte.toString(16).padStart(2, '0');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

@@ -1,0 +1,57 @@
+/** Why an instance is in its state. docs/STATES.md lists when each is given. */
+export const REASON_CODES = [
+  'NEW',
+  'BOTH_WAYS_OK',
+  'INBOUND_SILENT',
+  'INBOUND_REFUSED',
+  'OUTBOUND_SILENT',
+  'SILENT',
+  'UNPROVED',
+  'PROOF_OF_DEATH',
+  'PRESERVED',
+  'LAST',
+  'RESCUED',
+  'MOVED',
+  'ADDRESS_SHARED',
+  'ADDRESS_TAKEN',
+  'LEAVING',
+  'GOODBYE',
+  'OPERATOR',
+  'SUPERSEDED',
+] as const;
+export type ReasonCode = (typeof REASON_CODES)[number];
+
+/** A stable word for programs and a plain sentence for people. */
+export interface Reason {
+  readonly code: ReasonCode;
+  readonly text: string;
+}
+
+/** The sentence of each code; `detail` (an error verbatim, with its address) is set behind it. */
+export const REASON_TEXTS: Readonly<Record<ReasonCode, string>> = {
+  NEW: 'registered; not yet proved both ways',
+  BOTH_WAYS_OK: 'answers Heartbeat-1 and sends Heartbeat-2',
+  INBOUND_SILENT: 'it does not answer Heartbeat-1',
+  INBOUND_REFUSED: 'nobody can reach it',
+  OUTBOUND_SILENT: 'it answers Heartbeat-1 but sends no Heartbeat-2',
+  SILENT: 'it neither answers Heartbeat-1 nor sends Heartbeat-2',
+  UNPROVED: 'never proved both ways since it registered',
+  PROOF_OF_DEATH: 'dead: its line closed and its address refuses',
+  PRESERVED: 'held by self-preservation: too many are silent at once to believe that they are dead',
+  LAST: 'the last instance of its service that shows life, so it stays callable',
+  RESCUED: 'saved from removal by its own word',
+  MOVED: 'registered another address; not yet proved there',
+  ADDRESS_SHARED: 'another process answers at its address in turns with it; each process needs a port of its own',
+  ADDRESS_TAKEN: 'another process answers at the address it registered',
+  LEAVING: 'it said goodbye and finishes what is in flight',
+  GOODBYE: 'it left',
+  OPERATOR: 'removed by an operator',
+  SUPERSEDED: 'another process took its address and it is gone',
+};
+
+export function reasonFor(code: ReasonCode, detail?: string): Reason {
+  return {
+    code,
+    text: detail === undefined || detail === '' ? REASON_TEXTS[code] : `${REASON_TEXTS[code]}: ${detail}`,
+  };
+}

@@ -1,0 +1,328 @@
+import type { Log } from './log.js';
+import type { Counter, Gauge, Histogram, Meter } from './meter.js';
+import type { Random } from './random.js';
+import { checkDelay } from './time.js';
+import type { Time, Timer, TimerOptions } from './time.js';
+
+// ---- time -----------------------------------------------------------------------------------------------------------
+
+interface PendingTimer {
+  readonly due: number;
+  /** Timers due at the same moment run in the order in which they were set. */
+  readonly sequence: number;
+  readonly background: boolean;
+  readonly run: () => void;
+}
+
+export interface ManualTimeOptions {
+  /** What `now` reads at first, ms; default 0. */
+  readonly nowMs?: number;
+  /** What `wall` reads at first, ms since 1970; default 1,790,000,000,000 (September 2026). */
+  readonly wallMs?: number;
+}
+
+/**
+ * A clock that stands still until it is told to advance. Nothing runs by itself: a test is done in no time, and two runs with
+ * the same steps are the same run. What a timer throws comes out of the call that advanced the clock.
+ */
+export class ManualTime implements Time {
+  readonly #startMs: number;
+  #nowMs: number;
+  #wallMs: number;
+  #sequence = 0;
+  #advancing = false;
+  /** The next one to run is last, so that taking it moves nothing. */
+  readonly #timers: PendingTimer[] = [];
+
+  constructor(options: ManualTimeOptions = {}) {
+    this.#startMs = options.nowMs ?? 0;
+    this.#nowMs = this.#startMs;
+    this.#wallMs = options.wallMs ?? 1_790_000_000_000;
+  }
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  wall(): number {
+    return this.#wallMs + (this.#nowMs - this.#startMs);
+  }
+
+  setTimer(ms: number, run: () => void, options: TimerOptions = {}): Timer {
+    checkDelay(ms);
+    const timer: PendingTimer = {
+      due: this.#nowMs + ms,
+      sequence: this.#sequence,
+      background: options.background === true,
+      run,
+    };
+    this.#sequence += 1;
+    this.#timers.splice(this.#placeOf(timer), 0, timer);
+    return { cancel: () => this.#remove(timer) };
+  }
+
+  /** Moves the wall clock alone, as an administrator or a time server does. Timers and `now` do not notice. */
+  shiftWall(ms: number): void {
+    this.#wallMs += ms;
+  }
+
+  /**
+   * Moves on by `ms` and runs what falls due on the way, each timer at its own moment, also those that are set meanwhile.
+   * Promises do not get on: code that awaits needs `advanceBy`.
+   */
+  advance(ms: number): void {
+    const until = this.#begin(ms);
+    try {
+      while (this.#runNext(until));
+      this.#nowMs = until;
+    } finally {
+      this.#advancing = false;
+    }
+  }
+
+  /**
+   * Like `advance`, and lets promises get on before the first timer, after each timer and at the end, until none of them has
+   * anything left to do. `advanceBy(0)` does only that, and what is due now.
+   */
+  async advanceBy(ms: number): Promise<void> {
+    const until = this.#begin(ms);
+    const turns = openTurns();
+    try {
+      do await turns.next();
+      while (this.#runNext(until));
+      this.#nowMs = until;
+    } finally {
+      turns.close();
+      this.#advancing = false;
+    }
+  }
+
+  /** When the next timer is due, by `now`'s clock; null when none is set. */
+  nextAt(): number | null {
+    return this.#timers.at(-1)?.due ?? null;
+  }
+
+  /** How many timers are set. After a `close`, nothing may be left in either. */
+  pending(): { readonly foreground: number; readonly background: number } {
+    const background = this.#timers.filter((timer) => timer.background).length;
+    return { foreground: this.#timers.length - background, background };
+  }
+
+  #begin(ms: number): number {
+    if (!(ms >= 0 && ms < Infinity)) throw new RangeError(`Time goes forward; received ${ms} ms.`);
+    if (this.#advancing)
+      throw new Error('The clock is being advanced already: await advanceBy, and do not advance from a timer.');
+    this.#advancing = true;
+    return this.#nowMs + ms;
+  }
+
+  #runNext(until: number): boolean {
+    const timer = this.#timers.at(-1);
+    if (timer === undefined || timer.due > until) return false;
+    this.#timers.pop();
+    this.#nowMs = timer.due;
+    timer.run();
+    return true;
+  }
+
+  #remove(timer: PendingTimer): void {
+    const place = this.#placeOf(timer);
+    if (this.#timers[place] === timer) this.#timers.splice(place, 1);
+  }
+
+  /** Where the timer stands, or would stand, in the descending order of (due, sequence). */
+  #placeOf(timer: PendingTimer): number {
+    let low = 0;
+    let high = this.#timers.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const other = this.#timers[middle];
+      if (other !== undefined && isLater(other, timer)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function isLater(one: PendingTimer, other: PendingTimer): boolean {
+  return one.due > other.due || (one.due === other.due && one.sequence > other.sequence);
+}
+
+/**
+ * Turns of the event loop: before a message is delivered every promise that can get on has done so, however long its chain,
+ * which a fixed count of `await`s could not promise. (A message needs about 10 µs; `setTimeout` would need 1 ms.)
+ */
+function openTurns(): { next(): Promise<void>; close(): void } {
+  const { port1, port2 } = new MessageChannel();
+  let waiting: (() => void) | null = null;
+  port1.addEventListener('message', () => waiting?.());
+  port1.start();
+  return {
+    next: () =>
+      new Promise((resolve) => {
+        waiting = resolve;
+        port2.postMessage(null);
+      }),
+    close: () => port1.close(),
+  };
+}
+
+// ---- chance ---------------------------------------------------------------------------------------------------------
+
+/**
+ * Chance from a seed, a whole number: the same seed, the same run. The generator is sfc32 of Chris Doty-Humphrey's PractRand;
+ * twelve rounds mix the seed in, so that near seeds are different runs. Never for secrets.
+ */
+export function seededRandom(seed: number): Random {
+  let [a, b, c, counter] = [0, seed | 0, Math.floor(seed / 2 ** 32) | 0, 1];
+  const word = (): number => {
+    const sum = (((a + b) | 0) + counter) | 0;
+    counter = (counter + 1) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = (((c << 21) | (c >>> 11)) + sum) | 0;
+    return sum >>> 0;
+  };
+  for (let i = 0; i < 12; i += 1) word();
+  return {
+    unit: () => ((word() >>> 5) * 2 ** 26 + (word() >>> 6)) / 2 ** 53,
+    bytes: (length) => Uint8Array.from({ length }, () => word() >>> 24),
+  };
+}
+
+// ---- what was counted -----------------------------------------------------------------------------------------------
+
+/** Label name → value. */
+export type Labels = Readonly<Record<string, string>>;
+
+/** A Meter that can be asked. It is strict, so that a bad name, a bad label or too many series fail a test. */
+export interface MemoryMeter extends Meter {
+  /** The sum of a counter, or the value of a gauge, over all series that have these labels; 0 when there are none. */
+  count(name: string, labels?: Labels): number;
+  /** Every value a histogram was told in the series that have these labels, in order within each series. */
+  values(name: string, labels?: Labels): readonly number[];
+  /** The names of all instruments that were made, sorted. */
+  names(): readonly string[];
+}
+
+type Kind = 'counter' | 'gauge' | 'histogram';
+
+interface Instrument {
+  readonly kind: Kind;
+  readonly labels: readonly string[];
+  readonly series: Map<string, { readonly labels: Labels; readonly values: number[] }>;
+}
+
+/** More series than this in one instrument means that a label is not bounded. */
+const MOST_SERIES = 1_000;
+
+export function memoryMeter(): MemoryMeter {
+  const instruments = new Map<string, Instrument>();
+
+  function instrument(kind: Kind, name: string, labels: readonly string[] = []): Instrument {
+    checkName(kind, name);
+    const known = instruments.get(name) ?? { kind, labels, series: new Map() };
+    if (known.kind !== kind || known.labels.join() !== labels.join()) {
+      throw new TypeError(
+        `${name} is a ${known.kind} with the labels [${known.labels.join()}]; asked for a ${kind} with [${labels.join()}].`,
+      );
+    }
+    instruments.set(name, known);
+    return known;
+  }
+
+  function matching(name: string, labels: Labels): number[][] {
+    const wanted = Object.entries(labels);
+    const series = [...(instruments.get(name)?.series.values() ?? [])];
+    return series
+      .filter((one) => wanted.every(([label, value]) => one.labels[label] === value))
+      .map((one) => one.values);
+  }
+
+  return {
+    counter: (name, _help, labels) => counterOf(name, instrument('counter', name, labels)),
+    gauge: (name, _help, labels) => gaugeOf(name, instrument('gauge', name, labels)),
+    histogram: (name, _help, labels) => histogramOf(name, instrument('histogram', name, labels)),
+    count: (name, labels = {}) => matching(name, labels).reduce((sum, values) => sum + (values[0] ?? 0), 0),
+    values: (name, labels = {}) => matching(name, labels).flat(),
+    names: () => [...instruments.keys()].toSorted(),
+  };
+}
+
+function checkName(kind: Kind, name: string): void {
+  const shape = kind === 'counter' ? /^rollcall_[a-z0-9_]+_total$/ : /^rollcall_[a-z0-9_]+(?<!_total)$/;
+  if (!shape.test(name))
+    throw new TypeError(`${name} is no name for a ${kind}: rollcall_<what>_<unit>, and _total on counters alone.`);
+}
+
+function counterOf(name: string, of: Instrument): Counter<readonly string[]> {
+  return {
+    add(n, ...values) {
+      if (!(n >= 0)) throw new RangeError(`${name} only grows; received ${n}.`);
+      const sums = seriesOf(name, of, values);
+      sums[0] = (sums[0] ?? 0) + n;
+    },
+  };
+}
+
+function gaugeOf(name: string, of: Instrument): Gauge<readonly string[]> {
+  return {
+    set(value, ...values) {
+      seriesOf(name, of, values)[0] = value;
+    },
+    add(n, ...values) {
+      const sums = seriesOf(name, of, values);
+      sums[0] = (sums[0] ?? 0) + n;
+    },
+    forget(...values) {
+      of.series.delete(JSON.stringify(values));
+    },
+  };
+}
+
+function histogramOf(name: string, of: Instrument): Histogram<readonly string[]> {
+  return {
+    record(value, ...values) {
+      seriesOf(name, of, values).push(value);
+    },
+  };
+}
+
+function seriesOf(name: string, of: Instrument, values: readonly string[]): number[] {
+  const key = JSON.stringify(values);
+  const known = of.series.get(key);
+  if (known !== undefined) return known.values;
+  if (of.series.size >= MOST_SERIES)
+    throw new RangeError(`${name} has ${MOST_SERIES} series: one of its labels is not bounded.`);
+  const labels = Object.fromEntries(of.labels.map((label, index) => [label, values[index] ?? '']));
+  const made: number[] = [];
+  of.series.set(key, { labels, values: made });
+  return made;
+}
+
+// ---- what was said --------------------------------------------------------------------------------------------------
+
+export interface RecordedLine {
+  readonly level: keyof Log;
+  readonly text: string;
+}
+
+/** A Log that keeps its lines. */
+export interface RecordingLog extends Log {
+  readonly lines: readonly RecordedLine[];
+  /** The lines of one level, or all, as text. */
+  texts(level?: keyof Log): readonly string[];
+}
+
+export function recordingLog(): RecordingLog {
+  const lines: RecordedLine[] = [];
+  const at = (level: keyof Log) => (text: string) => void lines.push({ level, text });
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warn: at('warn'),
+    error: at('error'),
+    lines,
+    texts: (level) => lines.filter((line) => level === undefined || line.level === level).map((line) => line.text),
+  };
+}

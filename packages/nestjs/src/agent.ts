@@ -1,0 +1,106 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { RollcallError } from '@rollcall/core';
+import type { Timer } from '@rollcall/core';
+import { announced } from './advertise.js';
+import type { Door, Keeper } from './door.js';
+import { openHttpDoor } from './http-door.js';
+import { MEMBERSHIP, PORTS } from './inject.js';
+import type { Ports } from './inject.js';
+import type { Membership } from './membership.js';
+import { openRpcDoor } from './tcp-door.js';
+import type { RpcServer } from './tcp-door.js';
+
+/** How long something may listen before everything does: then a forgotten `listen()` is more likely than a slow start. */
+const PATIENCE_MS = 5_000;
+
+/** Finds the servers of an application and what they are called by, and registers it as soon as all of them listen. */
+@Injectable()
+export class RollcallAgent {
+  readonly #doors: Door[] = [];
+  readonly #keeper: Keeper;
+  #isBooted = false;
+  #isDone = false;
+  #patience: Timer | null = null;
+
+  constructor(
+    @Inject(MEMBERSHIP) private readonly membership: Membership,
+    @Inject(PORTS) private readonly ports: Ports,
+    @Inject(HttpAdapterHost) private readonly http: HttpAdapterHost,
+    @Inject(ModulesContainer) modules: ModulesContainer,
+  ) {
+    this.#keeper = {
+      inFlight: membership.inFlight,
+      id: membership.id,
+      get isDraining() {
+        return membership.isDraining;
+      },
+      answer: (received) => membership.answer(received),
+      drain: () => membership.drain(),
+      opened: () => this.#opened(),
+    };
+    // every microservice server comes here before it listens, also one that was there before us
+    modules.getRpcTargetRegistry<RpcServer>().subscribe((server) => {
+      this.#doors.push(openRpcDoor(server, this.#keeper));
+    });
+  }
+
+  /** The application is initialised: its HTTP server exists, and everything of the user's stands in it. */
+  mount(): void {
+    const door = openHttpDoor(this.http, this.#keeper);
+    if (door !== null) this.#doors.push(door);
+  }
+
+  /** Hybrid applications may listen over TCP before this, and never listen over HTTP before it. */
+  booted(): void {
+    this.#isBooted = true;
+    if (this.#doors.some((door) => door.isListening)) this.#opened();
+  }
+
+  /**
+   * Registers with what listens now, and does not wait for the rest: for `register: 'manual'`. Later calls do nothing.
+   * Throws OPTION_INVALID where there is nothing to register.
+   */
+  register(): void {
+    if (this.#isDone) return;
+    const { service, advertise, registries } = this.membership.settings;
+    if (service === null) throw new RollcallError('OPTION_INVALID', 'Set the option service to register this process.');
+    const bound = this.#doors.flatMap((door) => door.bound() ?? []);
+    if (bound.length === 0) {
+      throw new RollcallError('OPTION_INVALID', `${service} has no TCP or HTTP server that listens: it cannot be called.`);
+    }
+    const results = bound.map((endpoint) => announced(endpoint, { advertise, registries }));
+    this.#finish();
+    for (const result of results) if (!result.ok) this.ports.log.error(result.problem);
+    const endpoints = results.flatMap((result) => (result.ok ? [result.value] : []));
+    if (endpoints.length === results.length) this.membership.register(endpoints);
+  }
+
+  #opened(): void {
+    this.membership.wake();
+    const { service, register } = this.membership.settings;
+    if (this.#isDone || service === null || register === 'manual') return;
+    if (this.#missing().length > 0) this.#patience ??= this.#startPatience();
+    else if (this.#doors.some((door) => door.bound() !== null)) this.register();
+  }
+
+  #finish(): void {
+    this.#isDone = true;
+    this.#patience?.cancel();
+  }
+
+  #missing(): readonly string[] {
+    const closed = this.#doors.filter((door) => !door.isListening).map((door) => door.name);
+    return this.#isBooted ? closed : [...closed, 'the application itself (app.listen or app.init)'];
+  }
+
+  #startPatience(): Timer {
+    const complain = (): void => {
+      this.ports.log.warn(
+        `Not registered after ${PATIENCE_MS} ms: ${this.#missing().join(', ')} does not listen. A hybrid application needs ` +
+          `both app.startAllMicroservices() and app.listen(); else set register: 'manual' and call RollcallAgent.register().`,
+      );
+    };
+    return this.ports.time.setTimer(PATIENCE_MS, complain, { background: true });
+  }
+}

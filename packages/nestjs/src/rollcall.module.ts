@@ -1,0 +1,147 @@
+import { Global, Inject, Injectable, Module } from '@nestjs/common';
+import type {
+  DynamicModule,
+  InjectionToken,
+  OnApplicationBootstrap,
+  OnModuleDestroy,
+  OnModuleInit,
+  Provider,
+} from '@nestjs/common';
+import { ModulesContainer } from '@nestjs/core';
+import { Logger } from '@nestjs/common';
+import { RollcallError, systemTime } from '@rollcall/core';
+import { RollcallAgent } from './agent.js';
+import { AGENT, getServiceToken, MEMBERSHIP, PORTS, ROLLCALL, SETTINGS } from './inject.js';
+import type { CallOptions, Ports, RollcallFace } from './inject.js';
+import { Membership } from './membership.js';
+import { ASYNC_OPTIONS_TYPE, ConfigurableModuleClass, settingsProvider } from './rollcall.module-definition.js';
+import type { RollcallModuleOptions } from './rollcall.module-definition.js';
+import { ServiceClient } from './service-client.js';
+
+/** What every module of one application shares; global, or `forFeature` could not see it. Another application has its own. */
+@Global()
+@Module({
+  providers: [
+    settingsProvider,
+    { provide: PORTS, useFactory: systemPorts },
+    { provide: ROLLCALL, useFactory: () => { throw new Error('TEMPORARY'); } },
+    { provide: MEMBERSHIP, useClass: Membership },
+    { provide: AGENT, useClass: RollcallAgent },
+    { provide: RollcallAgent, useExisting: AGENT },
+  ],
+  exports: [ROLLCALL, SETTINGS, PORTS, MEMBERSHIP, AGENT, RollcallAgent],
+})
+export class RollcallCoreModule extends ConfigurableModuleClass {
+  constructor(@Inject(ModulesContainer) modules: ModulesContainer) {
+    super();
+    refuseSecondRoot(modules);
+  }
+}
+
+function systemPorts(): Ports {
+  const logger = new Logger('Rollcall');
+  return {
+    time: systemTime,
+    log: {
+      debug: (text) => logger.debug(text),
+      info: (text) => logger.log(text),
+      warn: (text) => logger.warn(text),
+      error: (text) => logger.error(text),
+    },
+  };
+}
+
+function refuseSecondRoot(modules: ModulesContainer): void {
+  const all = [...modules.values()];
+  // core modules are global and so in everybody's imports; the lifecycle module is only where `forRoot` put it
+  const isRoot = (candidate: (typeof all)[number]): boolean =>
+    candidate.metatype === RollcallModule &&
+    [...candidate.imports].some((inner) => inner.metatype === RollcallLifecycleModule);
+  const places = all.flatMap((place) => [...place.imports].filter(isRoot).map(() => place.name));
+  const cores = all.filter((candidate) => candidate.metatype === RollcallCoreModule);
+  if (cores.length < 2) return;
+  throw new RollcallError(
+    'OPTION_INVALID',
+    `RollcallModule.forRoot is there ${cores.length} times, in the imports of ${places.join(' and of ')}, but one process is one ` +
+      'instance. Keep one, and name the services that others call with RollcallModule.forFeature.',
+  );
+}
+
+/**
+ * Hooks of a global module run last when an application is destroyed, after the user's pools are closed. So the hooks are in a
+ * module that is not global, nearer than the root: it is booted last and destroyed first.
+ */
+@Injectable()
+class Lifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
+  constructor(
+    @Inject(AGENT) private readonly agent: RollcallAgent,
+    @Inject(MEMBERSHIP) private readonly membership: Membership,
+    @Inject(ModulesContainer) modules: ModulesContainer,
+  ) {
+    for (const module of modules.values()) if (module.metatype === RollcallLifecycleModule) module.distance = -1;
+  }
+
+  onModuleInit(): void {
+    this.agent.mount();
+  }
+
+  onApplicationBootstrap(): void {
+    this.agent.booted();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    await this.membership.drain();
+  }
+}
+
+@Module({ providers: [Lifecycle] })
+export class RollcallLifecycleModule {}
+
+/** A service that this module calls. The rest are the defaults of each call to it. */
+export interface ServiceFeature extends CallOptions {
+  readonly service: string;
+  /** Another token the client is found under, such as the one that code injects today. */
+  readonly token?: InjectionToken;
+}
+
+/**
+ * Service discovery for a Nest application: `forRoot` once, in the root module, makes this process an instance of the service
+ * it names (of none, without `service`: then it only calls others); `forFeature` in each module that calls services.
+ */
+@Module({})
+export class RollcallModule {
+  /** Throws OPTION_INVALID when the application starts, for wrong options and for a second `forRoot`. */
+  static forRoot(options: RollcallModuleOptions = {}): DynamicModule {
+    return rootOf(RollcallCoreModule.forRoot(options));
+  }
+
+  static forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+    return rootOf(RollcallCoreModule.forRootAsync(options));
+  }
+
+  /** Provides a `ServiceClient` for each, under `getServiceToken(name)`: inject it with `@InjectService(name)`. */
+  static forFeature(services: readonly (string | ServiceFeature)[]): DynamicModule {
+    const clients = services.flatMap((feature) =>
+      clientProviders(typeof feature === 'string' ? { service: feature } : feature),
+    );
+    return { module: RollcallModule, providers: clients, exports: clients.map((client) => client.provide) };
+  }
+}
+
+function rootOf(core: DynamicModule): DynamicModule {
+  return { module: RollcallModule, imports: [core, RollcallLifecycleModule] };
+}
+
+function clientProviders(feature: ServiceFeature): Exclude<Provider, Function>[] {
+  const { service, token, ...defaults } = feature;
+  const own = getServiceToken(service);
+  const client = {
+    provide: own,
+    inject: [ROLLCALL, MEMBERSHIP],
+    useFactory: (rollcall: RollcallFace, membership: Membership) => {
+      membership.want(service);
+      return new ServiceClient({ rollcall, wake: () => membership.wake() }, service, defaults);
+    },
+  };
+  return token === undefined ? [client] : [client, { provide: token, useExisting: own }];
+}

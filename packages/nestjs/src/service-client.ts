@@ -1,0 +1,130 @@
+import { ClientProxy } from '@nestjs/microservices';
+import type { ReadPacket, WritePacket } from '@nestjs/microservices';
+import { from, Observable } from 'rxjs';
+import type { CallOptions, RollcallFace } from './inject.js';
+
+declare const untyped: unique symbol;
+
+/** Stands for a service whose contract nobody wrote down: anything may be sent, anything may come back. */
+export interface Untyped {
+  readonly [untyped]: true;
+}
+
+/** The patterns of a contract: `type OrdersApi = { find: (query: { id: string }) => Order }`. */
+export type PatternOf<Api extends object> = Exclude<keyof Api, symbol>;
+export type InputOf<Handler> = Handler extends (input: infer Input) => unknown ? Input : never;
+/** What a caller gets: the values of a stream, what a promise resolves to, else what is returned. */
+export type OutputOf<Handler> = Handler extends (input: never) => infer Output ? Settled<Output> : never;
+type Settled<Output> = Output extends Observable<infer Value> ? Value : Awaited<Output>;
+
+/** What a client needs to know of its application. */
+export interface ServiceClientHost {
+  readonly rollcall: RollcallFace;
+  /** Called before each call: the first one may have to start the feed. */
+  wake(): void;
+}
+
+/**
+ * A service by its name. A drop-in for the `ClientProxy` that code injects today, with a balancer, breaker, retries and a
+ * deadline behind it: no connection belongs to it, so there is none to open or close. Errors are `RollcallError`s.
+ */
+export class ServiceClient<Api extends object = Untyped> extends ClientProxy<Record<never, never>, string> {
+  /** Only a type, so that clients of different contracts are different types. */
+  declare protected readonly contract: Api;
+
+  constructor(
+    private readonly host: ServiceClientHost,
+    readonly service: string,
+    private readonly defaults: CallOptions = {},
+  ) {
+    super();
+  }
+
+  /**
+   * Cold: each subscription is a call, and ending the subscription cancels it. The deadline runs to the first value, then
+   * `idleMs` from value to value.
+   */
+  override send<Pattern extends PatternOf<Api>>(
+    pattern: Pattern,
+    data: InputOf<Api[Pattern]>,
+  ): Observable<OutputOf<Api[Pattern]>>;
+  override send<TResult = any, TInput = any>(
+    this: ServiceClient<Untyped>,
+    pattern: any,
+    data: TInput,
+  ): Observable<TResult>;
+  override send(pattern: unknown, data: unknown): Observable<any> {
+    return new Observable((observer) => this.publish({ pattern, data }, this.createObserver(observer)));
+  }
+
+  /** Hot: sent at once, to one instance, and again only if it was certainly not sent. Completes when it has been written. */
+  override emit<Pattern extends PatternOf<Api>>(pattern: Pattern, data: InputOf<Api[Pattern]>): Observable<undefined>;
+  override emit<TResult = any, TInput = any>(
+    this: ServiceClient<Untyped>,
+    pattern: any,
+    data: TInput,
+  ): Observable<TResult>;
+  override emit(pattern: unknown, data: unknown): Observable<any> {
+    const sent = this.dispatchEvent({ pattern, data });
+    sent.catch(() => {}); // who wants to know subscribes; an event that was not sent must not end the process
+    return from(sent);
+  }
+
+  /** Resolves with the last value; rejects with a `RollcallError`. */
+  call<Pattern extends PatternOf<Api>>(
+    pattern: Pattern,
+    data: InputOf<Api[Pattern]>,
+    options?: CallOptions,
+  ): Promise<OutputOf<Api[Pattern]>>;
+  call<Result = any>(
+    this: ServiceClient<Untyped>,
+    pattern: unknown,
+    data: unknown,
+    options?: CallOptions,
+  ): Promise<Result>;
+  call(pattern: unknown, data: unknown, options?: CallOptions): Promise<any> {
+    return this.awake().call(this.service, pattern, data, this.optionsWith(options));
+  }
+
+  /** `fetch` on an instance of the service: `path` begins with a slash. Any status is an answer, as with `fetch`. */
+  fetch(path: string, init?: RequestInit, options?: CallOptions): Promise<Response> {
+    return this.awake().fetch(this.service, path, init, this.optionsWith(options));
+  }
+
+  /** Starts the feed, and waits until there is a copy to call from. */
+  async connect(): Promise<void> {
+    await Promise.resolve(this.awake());
+  }
+
+  /** Connections belong to the application and are closed with it: there is nothing to close here. */
+  close(): void {}
+
+  /** The `Rollcall` behind it. */
+  override unwrap<T>(): T {
+    const rollcall: unknown = this.host.rollcall;
+    return rollcall as T; // what ClientProxy promises: the caller names the type
+  }
+
+  protected override publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void {
+    const observer = {
+      next: (response: unknown) => callback({ response }),
+      error: (err: unknown) => callback({ err }),
+      complete: () => callback({ isDisposed: true }),
+    };
+    const call = this.awake().stream(this.service, packet.pattern, packet.data, observer, this.defaults);
+    return () => call.cancel();
+  }
+
+  protected override dispatchEvent(packet: ReadPacket): Promise<any> {
+    return this.awake().emit(this.service, packet.pattern, packet.data, this.defaults);
+  }
+
+  private awake(): RollcallFace {
+    this.host.wake();
+    return this.host.rollcall;
+  }
+
+  private optionsWith(options: CallOptions | undefined): CallOptions {
+    return options === undefined ? this.defaults : { ...this.defaults, ...options };
+  }
+}

@@ -1,0 +1,95 @@
+import { Server as NetServer } from 'node:net';
+import type { Socket } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
+import { Server, Transport } from '@nestjs/microservices';
+import type { CustomTransportStrategy, TcpContext } from '@nestjs/microservices';
+import { HEARTBEAT_PATTERN } from '@rollcall/core';
+import type { BoundEndpoint, Door, Keeper } from './door.js';
+
+/** Anything that Nest starts as a microservice: its own servers, and strategies of users. */
+export type RpcServer = CustomTransportStrategy;
+
+/**
+ * Goes into a microservice server before it listens: learns when it does, drains before it closes (Nest closes the server of a
+ * standalone microservice before it runs any hook), counts its requests, and answers Heartbeat-1 over TCP.
+ */
+export function openRpcDoor(server: RpcServer, keeper: Keeper): Door {
+  const door = { name: nameOf(server), isListening: false, bound: () => (door.isListening ? boundOf(server) : null) };
+  const { listen, close } = server;
+  server.listen = (callback) =>
+    listen.call(server, (...results: unknown[]) => {
+      door.isListening = results[0] === undefined || results[0] === null;
+      callback(...results);
+      if (door.isListening) keeper.opened();
+    });
+  server.close = async () => {
+    await keeper.drain();
+    door.isListening = false;
+    return close.call(server);
+  };
+  if (server instanceof Server) countRequests(server, keeper);
+  if (server instanceof Server && server.transportId === Transport.TCP) answerOverTcp(server, keeper);
+  return door;
+}
+
+function nameOf(server: RpcServer): string {
+  const id = server.transportId;
+  return typeof id === 'number' ? Transport[id].toLowerCase() : (id?.description ?? 'custom transport');
+}
+
+function boundOf(server: RpcServer): BoundEndpoint | null {
+  if (!(server instanceof Server) || server.transportId !== Transport.TCP) return null;
+  const socket = server.unwrap<unknown>();
+  const address = socket instanceof NetServer ? socket.address() : null;
+  if (address === null || typeof address === 'string') return null;
+  return { protocol: 'tcp', host: address.address, port: address.port, tls: socket instanceof TlsServer };
+}
+
+type StartHook = Parameters<Server['setOnProcessingStartHook']>[0];
+type EndHook = Parameters<Server['setOnProcessingEndHook']>[0];
+
+/**
+ * Nest has one place for each hook: ours takes it for good, and calls whatever was or will be put there. gRPC is left out: it
+ * names a request by one object at its start and by another at its end.
+ */
+function countRequests(server: Server, keeper: Keeper): void {
+  if (server.transportId === Transport.GRPC || typeof server.setOnProcessingStartHook !== 'function') return;
+  let start: unknown = Reflect.get(server, 'onProcessingStartHook');
+  let end: unknown = Reflect.get(server, 'onProcessingEndHook');
+  server.setOnProcessingStartHook((transportId, context, done) => {
+    if (isObject(context)) keeper.inFlight.begin(context);
+    return isHook<StartHook>(start) ? start(transportId, context, done) : done();
+  });
+  server.setOnProcessingEndHook((transportId, context) => {
+    if (isObject(context)) keeper.inFlight.end(context);
+    if (isHook<EndHook>(end)) end(transportId, context);
+  });
+  server.setOnProcessingStartHook = (hook) => void (start = hook);
+  server.setOnProcessingEndHook = (hook) => void (end = hook);
+}
+
+function answerOverTcp(server: Server, keeper: Keeper): void {
+  // a handler that is added here passes guards, pipes and interceptors; a library's @MessagePattern does not
+  server.addHandler(HEARTBEAT_PATTERN, (received: unknown, context?: TcpContext) => {
+    const reply = keeper.answer(received);
+    if (reply?.closes === true) closeAfterAnswer(context);
+    return Promise.resolve(reply?.answer ?? null);
+  });
+  const socket = server.unwrap<unknown>();
+  // Nagle's algorithm and delayed ACKs hold a burst of three answers back for 40 ms
+  if (socket instanceof NetServer) socket.on('connection', (connection: Socket) => connection.setNoDelay(true));
+}
+
+/** Nest writes an answer on the next tick: all ticks are over before `setImmediate`. Everything written is sent, then FIN. */
+function closeAfterAnswer(context: TcpContext | undefined): void {
+  const connection = context?.getSocketRef().netSocket;
+  setImmediate(() => connection?.destroySoon());
+}
+
+function isHook<Hook extends StartHook | EndHook>(value: unknown): value is Hook {
+  return typeof value === 'function';
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,23 @@
+import type { Endpoint, HeartbeatCall, Protocol } from '@rollcall/core';
+
+/**
+ * Heartbeat-1 over one protocol. Each call is one fresh connection unless `freshEvery` allows to keep it; the called side
+ * closes first, so that no TIME_WAIT collects here. At most 1 KiB is read, nothing is followed, nothing echoed.
+ * `call` never rejects: what goes wrong is an outcome. It settles within `timeoutMs` (+ the timer's own slack).
+ */
+export interface Caller {
+  readonly protocol: Protocol;
+  call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number): Promise<CallOutcome>;
+  /** Ends what is under way (outcome `closed`). May be called twice. */
+  close(): void;
+}
+
+export type CallOutcome =
+  /** The application answered; the engine compares the ids and the nonce. */
+  | { readonly kind: 'answered'; readonly instance: string; readonly nonce: string | null; readonly ms: number }
+  /** ECONNREFUSED only: nobody listens there. */
+  | { readonly kind: 'refused'; readonly text: string; readonly ms: number }
+  /** Accepted and ended without an answer: a dying process closes its sockets one after another. */
+  | { readonly kind: 'closed'; readonly text: string; readonly ms: number }
+  /** Timeout, reset, unreachable, an answer that is none. */
+  | { readonly kind: 'failed'; readonly text: string; readonly ms: number };

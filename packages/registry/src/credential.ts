@@ -1,0 +1,30 @@
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { CALL_KEY_TEXT, signedText } from '@rollcall/core';
+import type { HeartbeatCall } from '@rollcall/core';
+
+/** What the registry keeps of an instance's secret: enough to know it again and to sign its calls, not the secret itself. */
+export interface Credential {
+  /** SHA-256 of the secret, lower-case hex. */
+  readonly secretHash: string;
+  /** HMAC-SHA256(secret, "rollcall-call"), lower-case hex of its 32 bytes. */
+  readonly callKey: string;
+}
+
+export function credentialOf(secret: string): Credential {
+  return {
+    secretHash: createHash('sha256').update(secret).digest('hex'),
+    callKey: createHmac('sha256', secret).update(CALL_KEY_TEXT).digest('hex'),
+  };
+}
+
+/** Compared in constant time; no secret never matches. */
+export function isSecretOf(credential: Pick<Credential, 'secretHash'>, secret: string | null): boolean {
+  if (secret === null) return false;
+  return timingSafeEqual(createHash('sha256').update(secret).digest(), Buffer.from(credential.secretHash, 'hex'));
+}
+
+/** Heartbeat-1 signed, so that a stranger cannot steer or confuse the instance's own heartbeats. */
+export function signCall(credential: Pick<Credential, 'callKey'>, call: Omit<HeartbeatCall, 'mac'>): HeartbeatCall {
+  const mac = createHmac('sha256', Buffer.from(credential.callKey, 'hex')).update(signedText(call)).digest('hex');
+  return { ...call, mac };
+}

@@ -1,0 +1,126 @@
+import type {
+  Beat,
+  BeatAnswer,
+  Cursor,
+  Drain,
+  DrainAnswer,
+  Frame,
+  HeartbeatTerms,
+  Instance,
+  Problem,
+  Registered,
+  Registration,
+  Result,
+  State,
+  Suspicion,
+  Tombstone,
+} from '@rollcall/core';
+
+export type Outcome<Value> = Result<Value, Problem>;
+
+/** Where a request came from: the peer's source address (IPv4-mapped normalised). */
+export interface Peer {
+  readonly address: string;
+}
+
+/** A frame that is encoded once, however many watchers get it. */
+export interface SharedFrame {
+  readonly frame: Frame;
+  /** The frame as Server-Sent Event text, encoded at the first call. */
+  bytes(): Uint8Array;
+}
+
+/** One watcher's end of the feed. */
+export interface WatcherSink {
+  /** All frames of one flush, then its cursor: everything asked for has been sent up to there. */
+  flush(frames: readonly SharedFrame[], cursor: Cursor): void;
+  /** Every 10 s without a flush, so that a silent line is known to be dead. */
+  beat(cursor: Cursor): void;
+  /** Bytes accepted by `flush` but not yet taken by the peer; more than 1 MiB for 10 s and the watcher is cut. */
+  backlog(): number;
+  /** The registry ends it (slow, closing, superseded line). */
+  end(): void;
+}
+
+export interface WatchOrder {
+  readonly namespace: string;
+  readonly services: readonly string[];
+  readonly resume: readonly string[];
+  readonly cursor: Cursor | null;
+  readonly line: { readonly id: string; readonly secret: string | null } | null;
+}
+
+export interface Watcher {
+  /** The peer closed the stream, or it broke. For a line: the registry calls the instance at once. */
+  closed(): void;
+}
+
+export interface ServiceSummary {
+  readonly name: string;
+  readonly namespace: string;
+  readonly instances: number;
+  readonly states: Readonly<Record<State, number>>;
+}
+
+export interface ServicesAnswer {
+  readonly revision: number;
+  readonly services: readonly ServiceSummary[];
+}
+
+export interface ServiceAnswer {
+  readonly service: string;
+  readonly namespace: string;
+  readonly epoch: string;
+  readonly revision: number;
+  readonly settled: boolean;
+  readonly instances: readonly Instance[];
+  readonly removed: readonly Tombstone[];
+}
+
+/** One direction of an instance's heartbeats, with ages in ms (null: never). */
+export interface DirectionAnswer {
+  readonly lastSuccessAgoMs: number | null;
+  /** Round trip of the last Heartbeat-1; null for Heartbeat-2. */
+  readonly roundTripMs: number | null;
+  /** Rounds in a row without success. */
+  readonly misses: number;
+  /** The last error, verbatim; null when the last one succeeded. */
+  readonly error: string | null;
+}
+
+export type InstanceAnswer = Instance & {
+  readonly heartbeats: { readonly heartbeat1: DirectionAnswer; readonly heartbeat2: DirectionAnswer };
+  readonly falls: number;
+};
+
+export interface RegistryAnswer {
+  readonly replica: string;
+  readonly epoch: string;
+  readonly revision: number;
+  readonly settled: boolean;
+  readonly startedAt: number;
+  readonly store: { readonly name: string; readonly durable: boolean };
+  readonly heartbeat: HeartbeatTerms;
+  readonly watchers: number;
+  readonly instances: number;
+  readonly preservation: { readonly active: boolean; readonly text: string };
+}
+
+/** How an instance ends: by itself, with its secret, or by an operator. */
+export type Ender = { readonly secret: string } | { readonly operator: true };
+
+/** The registry's deep face: what the rim (HTTP) and the simulation call. Everything in it has been validated for shape. */
+export interface RegistryFace {
+  /** False until the store is loaded: until then every question is refused with NOT_READY, never answered with an empty list. */
+  readonly ready: boolean;
+  register(registration: Registration, peer: Peer): Promise<Outcome<Registered>>;
+  beat(id: string, secret: string | null, beat: Beat): Outcome<BeatAnswer>;
+  suspect(id: string, suspicion: Suspicion): Outcome<null>;
+  drain(id: string, secret: string | null, drain: Drain): Outcome<DrainAnswer>;
+  leave(id: string, ender: Ender | null): Outcome<null>;
+  services(namespace: string): Outcome<ServicesAnswer>;
+  service(namespace: string, name: string): Outcome<ServiceAnswer>;
+  instance(id: string): Outcome<InstanceAnswer>;
+  describe(): Outcome<RegistryAnswer>;
+  watch(order: WatchOrder, sink: WatcherSink): Outcome<Watcher>;
+}

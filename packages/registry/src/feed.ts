@@ -1,0 +1,398 @@
+import type { Counter, Gauge, Histogram, Instance, Log, Meter, Reason, StatusFrame, Time, Timer, Tombstone } from '@rollcall/core';
+import { messageOf } from '@rollcall/core';
+import { changeFrames, resetFrames, share } from './frame.js';
+import type { ServiceRef, SizedFrame } from './frame.js';
+import type { WatcherSink, WatchOrder } from './registry.js';
+import { serviceKeyOf } from './roster.js';
+import { Subscriber } from './subscriber.js';
+import type { FeedSource } from './subscriber.js';
+
+/** What the feed reads to tell a watcher all of a service. It must hold whatever was published, at the time it is published. */
+export interface FeedView {
+  instances(namespace: string, service: string): readonly Instance[];
+  /** All that are kept; at least those of the last ten minutes. */
+  tombstones(namespace: string, service: string): readonly Tombstone[];
+  /** Every service that has an instance or a tombstone; of all namespaces for `*`. */
+  services(namespace: string): Iterable<ServiceRef>;
+}
+
+export interface FeedPorts {
+  readonly time: Time;
+  /** One life of the registry's history: a UUID. */
+  readonly epoch: string;
+  readonly view: FeedView;
+  readonly meter: Meter;
+  readonly log: Log;
+}
+
+/** One watcher, as the engine holds it. */
+export interface FeedWatcher {
+  /** Writes to it soon: if its peer is gone, the connection will say so. */
+  ping(): void;
+  /** It is gone; nothing more is written to it. May be called twice, also after it was cut. */
+  close(): void;
+}
+
+interface Pending {
+  readonly of: ServiceRef;
+  readonly upsert: Map<string, Instance>;
+  readonly remove: Map<string, Tombstone>;
+}
+
+const BEAT_MS = 10_000;
+/** At least this long between two flushes, or this many times what the last one took; the first after a pause goes at once. */
+const WINDOW_MS = 20;
+const WINDOW_FACTOR = 4;
+/** Then the event loop gets its turn: heartbeats first. */
+const SLICE_MS = 10;
+/** For all watchers together. */
+const MOST_HELD_BYTES = 256 * 1_048_576;
+
+/**
+ * The change feed: gives out revisions, and tells every watcher what it asked for, in flushes. An instance occurs once in a
+ * flush, with its last word. Of the past only the view itself is needed: every record and tombstone carries the revision of
+ * its last change, so a watcher resumes by those above its cursor, unless a tombstone above it has been dropped (`forget`).
+ * Knows no sockets: a simulation binds its watchers straight to it.
+ */
+export class Feed {
+  readonly epoch: string;
+  readonly #ports: FeedPorts;
+  readonly #instruments: { readonly watchers: Gauge; readonly cuts: Counter; readonly flushes: Histogram };
+  /** Every watcher with whom to tell when it is cut, the one that waited longest for bytes first. */
+  readonly #watchers = new Map<Subscriber, () => void>();
+  readonly #byName = new Map<string, Set<Subscriber>>();
+  readonly #lines = new Map<string, Subscriber>();
+  #given = 0;
+  #published = 0;
+  /** Up to where changes have been told to the watchers. */
+  #flushed = 0;
+  /** The highest revision of a tombstone that was dropped: who knows less cannot resume. */
+  #horizon = 0;
+  #pending = new Map<string, Pending>();
+  readonly #resets = new Map<string, readonly SizedFrame[]>();
+  #status: StatusFrame = { settled: false };
+  #statusFrame = share({ event: 'status', data: this.#status });
+  /** Who has something to get at the next flush, and who is still to be written to in this one. */
+  readonly #dirty = new Set<Subscriber>();
+  #writing: Subscriber[] = [];
+  #workMs = 0;
+  #nextFlushAt = -Infinity;
+  #timer: { readonly at: number; readonly handle: Timer } | null = null;
+  #isClosed = false;
+
+  constructor(ports: FeedPorts) {
+    this.#ports = ports;
+    this.epoch = ports.epoch;
+    const { meter } = ports;
+    this.#instruments = {
+      watchers: meter.gauge('rollcall_watchers', 'Streams that watch the registry now.'),
+      cuts: meter.counter('rollcall_watchers_cut_total', 'Streams that were ended because they took too little.'),
+      flushes: meter.histogram('rollcall_feed_flush_seconds', 'Time spent writing one flush to all its watchers.'),
+    };
+  }
+
+  /** The last published revision. */
+  get revision(): number {
+    return this.#published;
+  }
+
+  /** How many streams there are. */
+  get size(): number {
+    return this.#watchers.size;
+  }
+
+  /** Goes on behind the revisions that a store held. Before the first publication. */
+  startAt(revision: number): void {
+    this.#given = revision;
+    this.#published = revision;
+    this.#flushed = revision;
+    this.#horizon = revision;
+  }
+
+  /** A revision for the next record or tombstone. Publish them in the order in which they were given. */
+  nextRevision(): number {
+    this.#given += 1;
+    return this.#given;
+  }
+
+  /** Tells the watchers of its service, soon. A revision not above the last published one is a RangeError. */
+  publish(instance: Instance): void {
+    const pending = this.#advance(instance, instance.revision);
+    pending.remove.delete(instance.id);
+    pending.upsert.set(instance.id, instance);
+  }
+
+  /** As `publish`, for an instance that was removed. */
+  bury(namespace: string, service: string, tombstone: Tombstone): void {
+    const pending = this.#advance({ namespace, service }, tombstone.revision);
+    pending.upsert.delete(tombstone.id);
+    pending.remove.set(tombstone.id, tombstone);
+  }
+
+  /** The view dropped a tombstone for good (not: its instance came back). */
+  forget(tombstone: Pick<Tombstone, 'revision'>): void {
+    this.#horizon = Math.max(this.#horizon, tombstone.revision);
+    this.#resets.clear();
+  }
+
+  /** Tells all watchers, if anything in it is new; those that asked for what does not exist hear so once it is settled. */
+  report(status: StatusFrame): void {
+    if (status.settled === this.#status.settled && status.degraded === this.#status.degraded) return;
+    this.#status = status;
+    this.#statusFrame = share({ event: 'status', data: status });
+    for (const watcher of this.#watchers.keys()) {
+      watcher.statusChanged();
+      this.#dirty.add(watcher);
+    }
+    this.#plan();
+  }
+
+  /** To the newest line of an instance: it was removed. */
+  gone(id: string, reason: Reason): void {
+    const line = this.#lines.get(id);
+    if (line === undefined) return;
+    line.note(share({ event: 'gone', data: { id, reason } }));
+    this.#dirty.add(line);
+    this.#plan();
+  }
+
+  /** How many streams watch the service. */
+  watcherCount(namespace: string, service: string): number {
+    return [...this.#watchersOf({ namespace, service })].length;
+  }
+
+  /**
+   * Writes to `sink` from now on: first everything asked for, or what changed since the cursor for the services that resume.
+   * `onCut` is called when the feed ends it for being too slow (after `sink.end()`), and never after `close`.
+   */
+  watch(order: WatchOrder, sink: WatcherSink, onCut: () => void = () => {}): FeedWatcher {
+    if (this.#isClosed) {
+      sink.end();
+      return { ping() {}, close() {} };
+    }
+    const since = this.#resumable(order);
+    const watcher = new Subscriber(order, sink, this.#ports.time.now(), since ?? 0);
+    for (const of of this.#ports.view.services(order.namespace)) {
+      if (!watcher.wants(of)) continue;
+      const resumes = order.resume.includes(of.service) || order.resume.includes('*');
+      watcher.owe(of, resumes ? since : null);
+    }
+    this.#watchers.set(watcher, onCut);
+    for (const name of namesOf(order)) this.#byName.set(name, (this.#byName.get(name) ?? new Set()).add(watcher));
+    if (order.line !== null) this.#lines.set(order.line.id, watcher);
+    this.#instruments.watchers.set(this.#watchers.size);
+    this.#touch(watcher);
+    return {
+      ping: () => {
+        if (!this.#watchers.has(watcher)) return;
+        watcher.beatDue();
+        this.#touch(watcher);
+      },
+      close: () => this.#drop(watcher),
+    };
+  }
+
+  /** Ends every stream. May be called twice. */
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.handle.cancel();
+    this.#timer = null;
+    for (const watcher of [...this.#watchers.keys()]) {
+      this.#drop(watcher);
+      watcher.sink.end();
+    }
+    this.#pending.clear();
+  }
+
+  /** The revision from which the order can resume; null when it cannot. */
+  #resumable({ cursor }: WatchOrder): number | null {
+    if (cursor === null || cursor.epoch !== this.epoch) return null;
+    return cursor.revision >= this.#horizon && cursor.revision <= this.#published ? cursor.revision : null;
+  }
+
+  #advance({ namespace, service }: ServiceRef, revision: number): Pending {
+    if (revision <= this.#published) {
+      throw new RangeError(`Revisions never go back: ${revision} cannot be published after ${this.#published}.`);
+    }
+    this.#published = revision;
+    this.#resets.clear();
+    const key = serviceKeyOf(namespace, service);
+    const pending = this.#pending.get(key) ?? { of: { namespace, service }, upsert: new Map(), remove: new Map() };
+    this.#pending.set(key, pending);
+    this.#plan();
+    return pending;
+  }
+
+  *#watchersOf(of: ServiceRef): Iterable<Subscriber> {
+    for (const name of [of.service, '*']) {
+      for (const watcher of this.#byName.get(name) ?? []) if (watcher.wants(of)) yield watcher;
+    }
+  }
+
+  #touch(watcher: Subscriber): void {
+    this.#dirty.add(watcher);
+    this.#plan();
+  }
+
+  // ---- flushing ---------------------------------------------------------------------------------------------------
+
+  /** One timer, for what is due next: the rest of this flush, the next flush, or a beat, which is a flush too. */
+  #plan(): void {
+    if (this.#isClosed) return;
+    const { time } = this.#ports;
+    const now = time.now();
+    const [longestQuiet] = this.#watchers.keys();
+    let at = longestQuiet === undefined ? Infinity : longestQuiet.wroteAt + BEAT_MS;
+    if (this.#pending.size > 0 || this.#dirty.size > 0) at = now;
+    at = this.#writing.length > 0 ? now : Math.max(at, this.#nextFlushAt, now);
+    if (at === Infinity || (this.#timer !== null && this.#timer.at <= at)) return;
+    this.#timer?.handle.cancel();
+    this.#timer = { at, handle: time.setTimer(at - now, () => this.#run(), { background: true }) };
+  }
+
+  #run(): void {
+    this.#timer = null;
+    if (this.#writing.length === 0 && this.#ports.time.now() >= this.#nextFlushAt) this.#beginFlush();
+    this.#writeSlice();
+    this.#plan();
+  }
+
+  #beginFlush(): void {
+    this.#markBeats();
+    const pending = this.#pending;
+    this.#pending = new Map();
+    this.#flushed = this.#published;
+    for (const { of, upsert, remove } of pending.values()) {
+      let frames: readonly SizedFrame[] | undefined;
+      const build = (): readonly SizedFrame[] => (frames ??= changeFrames(of, [...upsert.values()], [...remove.values()]));
+      for (const watcher of this.#watchersOf(of)) {
+        watcher.change(of, build);
+        this.#dirty.add(watcher);
+      }
+    }
+    this.#writing = [...this.#dirty].toReversed();
+    this.#dirty.clear();
+    this.#workMs = 0;
+  }
+
+  #markBeats(): void {
+    const due = this.#ports.time.now() - BEAT_MS;
+    for (const watcher of this.#watchers.keys()) {
+      if (watcher.wroteAt > due) return;
+      watcher.beatDue();
+      this.#dirty.add(watcher);
+    }
+  }
+
+  #writeSlice(): void {
+    if (this.#writing.length === 0) return;
+    const { time } = this.#ports;
+    const source = this.#source();
+    const startedAt = time.now();
+    let now = startedAt;
+    while (now - startedAt < SLICE_MS) {
+      const watcher = this.#writing.pop();
+      if (watcher === undefined) break;
+      this.#writeTo(watcher, source, now);
+      now = time.now();
+    }
+    this.#workMs += now - startedAt;
+    if (this.#writing.length > 0) return;
+    this.#nextFlushAt = now + Math.max(WINDOW_MS, WINDOW_FACTOR * this.#workMs);
+    this.#instruments.flushes.record(this.#workMs / 1_000);
+    this.#relieve();
+  }
+
+  #writeTo(watcher: Subscriber, source: FeedSource, now: number): void {
+    if (!this.#watchers.has(watcher)) return;
+    try {
+      const lag = watcher.lag(now);
+      if (lag === null) watcher.write(source, this.#flushed, now);
+      else this.#cut(watcher, lag);
+    } catch (error) {
+      this.#cut(watcher, `it failed (${messageOf(error)})`);
+    }
+    const onCut = this.#watchers.get(watcher);
+    if (onCut === undefined) return;
+    if (watcher.isHungry) this.#dirty.add(watcher);
+    if (watcher.wroteAt < now) return;
+    // it has just got something: behind all others
+    this.#watchers.delete(watcher);
+    this.#watchers.set(watcher, onCut);
+  }
+
+  #source(): FeedSource {
+    return {
+      epoch: this.epoch,
+      settled: this.#status.settled,
+      status: this.#statusFrame,
+      reset: (of) => this.#resetOf(of),
+      changes: (of, since) => this.#changesOf(of, since),
+    };
+  }
+
+  /** The same frames for all that ask before the next change. */
+  #resetOf(of: ServiceRef): readonly SizedFrame[] {
+    const { view } = this.#ports;
+    const key = serviceKeyOf(of.namespace, of.service);
+    const known = this.#resets.get(key);
+    if (known !== undefined) return known;
+    const at = { epoch: this.epoch, revision: this.#published };
+    const { namespace, service } = of;
+    const frames = resetFrames(of, at, view.instances(namespace, service), view.tombstones(namespace, service));
+    this.#resets.set(key, frames);
+    return frames;
+  }
+
+  #changesOf(of: ServiceRef, since: number): readonly SizedFrame[] | null {
+    if (since < this.#horizon) return null;
+    const { view } = this.#ports;
+    const instances = view.instances(of.namespace, of.service);
+    const tombstones = view.tombstones(of.namespace, of.service);
+    const isNewer = (record: { readonly revision: number }): boolean => record.revision > since;
+    if (instances.every(isNewer) && tombstones.every(isNewer)) return null;
+    return changeFrames(of, instances.filter(isNewer), tombstones.filter(isNewer));
+  }
+
+  // ---- ending -----------------------------------------------------------------------------------------------------
+
+  /** Too much is held for all together: those that hold most go. */
+  #relieve(): void {
+    let held = 0;
+    for (const watcher of this.#watchers.keys()) held += watcher.heldBytes;
+    if (held <= MOST_HELD_BYTES) return;
+    for (const watcher of [...this.#watchers.keys()].toSorted((a, b) => b.heldBytes - a.heldBytes)) {
+      if (held <= MOST_HELD_BYTES) return;
+      held -= watcher.heldBytes;
+      this.#cut(watcher, 'all watchers together were more than 256 MiB behind, and it most');
+    }
+  }
+
+  #cut(watcher: Subscriber, why: string): void {
+    const onCut = this.#watchers.get(watcher);
+    this.#drop(watcher);
+    this.#instruments.cuts.add(1);
+    const { services, line } = watcher.order;
+    this.#ports.log.warn(`The stream of ${line?.id ?? 'a watcher'} (${services.join(', ')}) was ended: ${why}.`);
+    watcher.sink.end();
+    onCut?.();
+  }
+
+  #drop(watcher: Subscriber): void {
+    if (!this.#watchers.delete(watcher)) return;
+    this.#dirty.delete(watcher);
+    for (const name of namesOf(watcher.order)) {
+      const bearers = this.#byName.get(name);
+      bearers?.delete(watcher);
+      if (bearers?.size === 0) this.#byName.delete(name);
+    }
+    const { line } = watcher.order;
+    if (line !== null && this.#lines.get(line.id) === watcher) this.#lines.delete(line.id);
+    this.#instruments.watchers.set(this.#watchers.size);
+  }
+}
+
+/** The names under which a watcher is found: with `*` the others say nothing. */
+function namesOf({ services }: WatchOrder): readonly string[] {
+  return services.includes('*') ? ['*'] : services;
+}

@@ -1,0 +1,84 @@
+import type { Message, Problem } from '@rollcall/core';
+import type { FastifyRequest } from 'fastify';
+import type { Outcome } from '../face.js';
+import { RefusedBody } from './problem.js';
+
+/** A request's body may have at most so many bytes: a whole registration fits. */
+export const BODY_LIMIT = 16 * 1024;
+
+const UTF_8 = new TextDecoder('utf-8', { fatal: true });
+/** Keys that reach an object's prototype when somebody copies them carelessly. */
+const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
+/** Cheap, and never misses one: such a key is written out, or holds an escape. */
+const SUSPICIOUS = /__proto__|constructor|prototype|\\u/;
+
+/** Fastify's parser for `application/json`. No body at all is `undefined`; the messages say whether that will do. */
+export function parseBody(
+  _request: FastifyRequest,
+  bytes: Buffer,
+  done: (error: Error | null, body?: unknown) => void,
+): void {
+  if (bytes.length === 0) {
+    done(null, undefined);
+    return;
+  }
+  const parsed = read(bytes);
+  if (parsed.ok) done(null, parsed.value);
+  else done(new RefusedBody(parsed.problem));
+}
+
+/** The body as one of the wire's messages. */
+export function bodyOf<Value>(message: Message<Value>, body: unknown): Outcome<Value> {
+  const parsed = message.parse(body);
+  if (parsed.ok) return parsed;
+  return {
+    ok: false,
+    problem: {
+      code: 'INVALID',
+      detail: `The body is no valid ${message.name}.`,
+      fix: 'Correct what `flaws` lists; nothing was stored.',
+      flaws: parsed.problem,
+    },
+  };
+}
+
+function read(bytes: Buffer): Outcome<unknown> {
+  let text: string;
+  let value: unknown;
+  try {
+    text = UTF_8.decode(bytes);
+  } catch {
+    return refused('The body is not valid UTF-8.', 'Send JSON encoded as UTF-8.');
+  }
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return refused('The body is not valid JSON.', 'Send one complete JSON object.');
+  }
+  const path = SUSPICIOUS.test(text) ? forbiddenIn(value) : null;
+  if (path === null) return { ok: true, value };
+  return refused('The body has a key that is refused everywhere.', 'Leave that key out.', {
+    path,
+    received: 'this key',
+    allowed: `any key but ${[...FORBIDDEN].join(', ')}`,
+  });
+}
+
+/** The path of the first forbidden key, at any depth. Without recursion: 16 KiB nest 16,000 deep. */
+function forbiddenIn(body: unknown): string | null {
+  const todo: { readonly value: unknown; readonly path: string }[] = [{ value: body, path: '' }];
+  for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+    const { value, path } = next;
+    if (typeof value !== 'object' || value === null) continue;
+    for (const [key, inner] of Object.entries(value)) {
+      const here = Array.isArray(value) ? `${path}[${key}]` : `${path}${path === '' ? '' : '.'}${key}`;
+      if (FORBIDDEN.has(key)) return here;
+      todo.push({ value: inner, path: here });
+    }
+  }
+  return null;
+}
+
+function refused(detail: string, fix: string, ...flaws: NonNullable<Problem['flaws']>): Outcome<never> {
+  return { ok: false, problem: { code: 'INVALID', detail, fix, ...(flaws.length > 0 && { flaws }) } };
+}

@@ -1,0 +1,45 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { isIP } from 'node:net';
+import { sendProblem } from './problem.js';
+
+/**
+ * Stands before every route and keeps web pages out. A page whose own name was made to resolve to this address (DNS rebinding)
+ * is same-origin to its browser, but its `Host` is that name: 421. A page from elsewhere says so in `Origin`: 403.
+ * `names` are the host names, besides IP addresses and localhost, by which this registry is meant to be reached.
+ */
+export function createGuard(
+  names: readonly string[],
+): (request: FastifyRequest, reply: FastifyReply, next: () => void) => void {
+  const known = new Set(['localhost', ...names.map((name) => name.toLowerCase())]);
+  return (request, reply, next) => {
+    const { host = '', origin } = request.headers;
+    if (!isOurs(host, known)) {
+      sendProblem(reply, {
+        code: 'MISDIRECTED',
+        detail: 'The Host header names neither an IP address, nor localhost, nor a name this registry was given.',
+        fix: 'Use its IP address, or start the registry with this name among its `names`.',
+      });
+    } else if (origin !== undefined && !isSameOrigin(origin, host)) {
+      sendProblem(reply, {
+        code: 'FORBIDDEN',
+        detail: 'The request comes from a web page of another origin.',
+        fix: 'Use the pages that this registry serves itself, or a program that is no browser.',
+      });
+    } else {
+      next();
+    }
+  };
+}
+
+const HOST = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+?)\.?)(?::\d{1,5})?$/i;
+
+function isOurs(host: string, known: ReadonlySet<string>): boolean {
+  const [, bracketed, plain] = HOST.exec(host) ?? [];
+  if (bracketed !== undefined) return isIP(bracketed) === 6;
+  return plain !== undefined && (isIP(plain) === 4 || known.has(plain.toLowerCase()));
+}
+
+/** The scheme may differ: a proxy in front of us may end TLS. */
+function isSameOrigin(origin: string, host: string): boolean {
+  return URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
+}

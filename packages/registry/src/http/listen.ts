@@ -1,0 +1,53 @@
+import { addressOf, messageOf, RollcallError } from '@rollcall/core';
+import type { FastifyInstance } from 'fastify';
+import { holderOf } from './probe.js';
+import { isLoopback } from './request.js';
+
+/** Where a program on this machine reaches a server that listens on `host`. */
+export function urlOf(host: string, port: number): string {
+  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  return `http://${addressOf({ host: reachable, port })}`;
+}
+
+/** Listens, or rejects with PORT_TAKEN or OPTION_INVALID and a way out. Resolves with the port, which is chosen if `port` is 0. */
+export async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    await app.close();
+    throw await listenError(error, host, port);
+  }
+  const address = app.server.address();
+  return typeof address === 'object' && address !== null ? address.port : port;
+}
+
+/** Open to a network, and nobody has said that this is meant. */
+export function checkHost(host: string, insecure: boolean): void {
+  if (insecure || isLoopback(host)) return;
+  throw new RollcallError(
+    'NOT_LOOPBACK',
+    `The registry will not listen on ${host}: it has no tokens yet, so whoever reaches that address could register, read ` +
+      'and remove. Listen on 127.0.0.1, or say that you accept this: --insecure (in code: insecure: true).',
+  );
+}
+
+async function listenError(error: unknown, host: string, port: number): Promise<RollcallError> {
+  const where = addressOf({ host, port });
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : '';
+  if (code === 'EADDRINUSE') return new RollcallError('PORT_TAKEN', await takenText(host, port), { cause: error });
+  const why = code === 'EACCES' ? 'this user may not open that port' : messageOf(error);
+  return new RollcallError(
+    'OPTION_INVALID',
+    `The registry cannot listen on ${where}: ${why}. Choose another host, or another port (--port 0 is any free one).`,
+    { cause: error },
+  );
+}
+
+async function takenText(host: string, port: number): Promise<string> {
+  const url = urlOf(host, port);
+  const elsewhere = 'start this one on another port (--port 0 is any free one) and set ROLLCALL_URL to its address';
+  if ((await holderOf(url)) === 'registry') {
+    return `A Rollcall registry serves ${url} already (npx rollcall up, or one that is embedded in a service). Use that one: services find it by themselves. Or ${elsewhere}.`;
+  }
+  return `Port ${port} on ${host} is taken by another program, which is no Rollcall registry. Stop it, or ${elsewhere}.`;
+}

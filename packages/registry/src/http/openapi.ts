@@ -1,0 +1,273 @@
+import {
+  beatAnswerMessage,
+  beatMessage,
+  changeMessage,
+  componentSchemas,
+  drainAnswerMessage,
+  drainMessage,
+  goneMessage,
+  ID_PATTERN,
+  instanceMessage,
+  NAME_PATTERN,
+  problemDocumentMessage,
+  registeredMessage,
+  registrationMessage,
+  resetMessage,
+  STATES,
+  statusMessage,
+  suspicionMessage,
+  tombstoneMessage,
+  unknownMessage,
+} from '@rollcall/core';
+import type { AnyMessage, JsonSchema } from '@rollcall/core';
+import type { FastifyPluginCallback } from 'fastify';
+
+/** `/openapi.json`: the messages come from the tables that also validate them. */
+export const openapiRoutes: FastifyPluginCallback = (app, _options, done) => {
+  const text = JSON.stringify(openapi());
+  app.get('/openapi.json', (_request, reply) => reply.type('application/json; charset=utf-8').send(text));
+  done();
+};
+
+/** OpenAPI 3.1 of every route that exists. */
+function openapi(): JsonSchema {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Rollcall registry',
+      version: '1',
+      description:
+        'Who is there, in which state, and who wants to know. Unknown fields are ignored; fields may be added.',
+    },
+    paths: { ...SERVICE_PATHS, ...PEOPLE_PATHS },
+    components: {
+      schemas: componentSchemas(MESSAGES),
+      securitySchemes: {
+        secret: { type: 'http', scheme: 'bearer', description: 'The secret of the instance, as it was registered.' },
+        operator: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'X-Rollcall-Operator',
+          description: '`1`, over loopback only.',
+        },
+      },
+    },
+  };
+}
+
+const MESSAGES: readonly AnyMessage[] = [
+  registrationMessage,
+  registeredMessage,
+  beatMessage,
+  beatAnswerMessage,
+  suspicionMessage,
+  drainMessage,
+  drainAnswerMessage,
+  instanceMessage,
+  tombstoneMessage,
+  problemDocumentMessage,
+  resetMessage,
+  changeMessage,
+  unknownMessage,
+  statusMessage,
+  goneMessage,
+];
+
+interface Operation {
+  readonly summary: string;
+  readonly parameters?: readonly JsonSchema[];
+  readonly body?: JsonSchema;
+  readonly status?: number;
+  readonly answer?: JsonSchema | null;
+  readonly mediaType?: string;
+  readonly security?: readonly JsonSchema[];
+}
+
+/** Each operation also refuses, always with a problem document. */
+function operation({ status = 200, answer = null, mediaType = 'application/json', ...of }: Operation): JsonSchema {
+  const content = answer === null ? {} : { content: { [mediaType]: { schema: answer } } };
+  const problem = { 'application/problem+json': { schema: problemDocumentMessage.jsonSchema } };
+  return {
+    summary: of.summary,
+    ...(of.parameters && { parameters: of.parameters }),
+    ...(of.body && { requestBody: { content: { 'application/json': { schema: of.body } } } }),
+    ...(of.security && { security: of.security }),
+    responses: {
+      [status]: { description: 'done', ...content },
+      default: { description: 'refused: `code` says why, `fix` what to do', content: problem },
+    },
+  };
+}
+
+const COUNT = { type: 'integer', minimum: 0 };
+const TEXT = { type: 'string' };
+const NAME = { type: 'string', pattern: NAME_PATTERN.source };
+const SECRET_NEEDED = [{ secret: [] }];
+
+function object(properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
+  return { type: 'object', properties, required: Object.keys(properties) };
+}
+
+function listOf(items: JsonSchema): JsonSchema {
+  return { type: 'array', items };
+}
+
+function orNull(schema: JsonSchema): JsonSchema {
+  return { anyOf: [schema, { type: 'null' }] };
+}
+
+function inQuery(name: string, schema: JsonSchema, description: string): JsonSchema {
+  return { name, in: 'query', schema, description };
+}
+
+const ID_IN_PATH = { name: 'id', in: 'path', required: true, schema: { type: 'string', pattern: ID_PATTERN.source } };
+const NAMESPACE_IN_QUERY = inQuery('namespace', { type: 'string', default: 'default' }, 'a namespace, or `*` for all');
+
+const SERVICE_PATHS: JsonSchema = {
+  '/api/v1/register': {
+    post: operation({
+      summary: registrationMessage.about,
+      body: registrationMessage.jsonSchema,
+      status: 201,
+      answer: registeredMessage.jsonSchema,
+    }),
+  },
+  '/api/v1/watch': {
+    get: operation({
+      summary: 'The change feed, as Server-Sent Events; with `instance` and its secret also the line of that instance.',
+      parameters: [
+        inQuery('service', listOf(TEXT), 'names of services, or `*` for everything'),
+        inQuery('resume', listOf(TEXT), 'those of the services whose view is known up to `Last-Event-ID`'),
+        inQuery('instance', TEXT, 'the instance whose line this is'),
+        NAMESPACE_IN_QUERY,
+        { name: 'Last-Event-ID', in: 'header', schema: TEXT, description: '`<epoch>.<revision>`, the last `id`' },
+      ],
+      answer: TEXT,
+      mediaType: 'text/event-stream',
+      security: [{}, ...SECRET_NEEDED],
+    }),
+  },
+  '/api/v1/instances/{id}/heartbeat': {
+    post: operation({
+      summary: beatMessage.about,
+      parameters: [ID_IN_PATH],
+      body: beatMessage.jsonSchema,
+      answer: beatAnswerMessage.jsonSchema,
+      security: SECRET_NEEDED,
+    }),
+  },
+  '/api/v1/instances/{id}/suspect': {
+    post: operation({
+      summary: suspicionMessage.about,
+      parameters: [ID_IN_PATH],
+      body: suspicionMessage.jsonSchema,
+      status: 202,
+    }),
+  },
+  '/api/v1/instances/{id}/drain': {
+    post: operation({
+      summary: drainMessage.about,
+      parameters: [ID_IN_PATH],
+      body: drainMessage.jsonSchema,
+      status: 202,
+      answer: drainAnswerMessage.jsonSchema,
+      security: SECRET_NEEDED,
+    }),
+  },
+  '/api/v1/instances/{id}': {
+    delete: operation({
+      summary: 'The instance says goodbye, or an operator removes it: its id never comes back.',
+      parameters: [ID_IN_PATH],
+      status: 204,
+      security: [...SECRET_NEEDED, { operator: [] }],
+    }),
+    get: operation({
+      summary: 'One instance, with what is known of its heartbeats.',
+      parameters: [ID_IN_PATH],
+      answer: instanceAnswer(),
+    }),
+  },
+};
+
+const PEOPLE_PATHS: JsonSchema = {
+  '/api/v1/services': {
+    get: operation({
+      summary: 'All services, with how many instances are in which state.',
+      parameters: [NAMESPACE_IN_QUERY],
+      answer: object({
+        revision: COUNT,
+        services: listOf(
+          object({
+            name: NAME,
+            namespace: NAME,
+            instances: COUNT,
+            states: object(Object.fromEntries(STATES.map((state) => [state, COUNT]))),
+          }),
+        ),
+      }),
+    }),
+  },
+  '/api/v1/services/{name}': {
+    get: operation({
+      summary:
+        'One service with its instances. With `revision` and `waitMs` the answer waits for a change (long poll).',
+      parameters: [
+        { name: 'name', in: 'path', required: true, schema: NAME },
+        NAMESPACE_IN_QUERY,
+        inQuery('state', listOf({ enum: STATES }), 'only instances in one of these states'),
+        inQuery('version', listOf(TEXT), 'only instances of one of these versions'),
+        inQuery('zone', listOf(TEXT), 'only instances in one of these zones'),
+        inQuery('revision', COUNT, 'everything is known up to here'),
+        inQuery('waitMs', { type: 'integer', minimum: 0, maximum: 60_000 }, 'how long to wait for something newer'),
+      ],
+      answer: object({
+        service: NAME,
+        namespace: NAME,
+        epoch: TEXT,
+        revision: COUNT,
+        settled: { type: 'boolean' },
+        instances: listOf(instanceMessage.jsonSchema),
+        removed: listOf(tombstoneMessage.jsonSchema),
+      }),
+    }),
+  },
+  '/api/v1/registry': {
+    get: operation({ summary: 'The registry about itself.', answer: registryAnswer() }),
+  },
+  '/health/live': { get: operation({ summary: 'Is the process alive?', answer: object({ status: TEXT }) }) },
+  '/health/ready': {
+    get: operation({ summary: 'Has the registry loaded its store?', answer: object({ status: TEXT }) }),
+  },
+  '/openapi.json': { get: operation({ summary: 'This document.', answer: { type: 'object' } }) },
+};
+
+function instanceAnswer(): JsonSchema {
+  const direction = object({
+    lastSuccessAgoMs: orNull({ type: 'number', minimum: 0 }),
+    roundTripMs: orNull({ type: 'number', minimum: 0 }),
+    misses: COUNT,
+    error: orNull(TEXT),
+  });
+  return {
+    allOf: [
+      instanceMessage.jsonSchema,
+      object({ heartbeats: object({ heartbeat1: direction, heartbeat2: direction }), falls: { type: 'number' } }),
+    ],
+  };
+}
+
+function registryAnswer(): JsonSchema {
+  return object({
+    replica: TEXT,
+    epoch: TEXT,
+    revision: COUNT,
+    settled: { type: 'boolean' },
+    startedAt: { type: 'number' },
+    store: object({ name: TEXT, durable: { type: 'boolean' } }),
+    heartbeat: object({ intervalMs: COUNT, timeoutMs: COUNT, freshEvery: COUNT }),
+    watchers: COUNT,
+    instances: COUNT,
+    preservation: object({ active: { type: 'boolean' }, text: TEXT }),
+    insecure: { type: 'boolean' },
+  });
+}

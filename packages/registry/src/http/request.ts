@@ -1,0 +1,68 @@
+import { DEFAULT_NAMESPACE, NAME_PATTERN, SECRET_PATTERN } from '@rollcall/core';
+import type { FastifyRequest } from 'fastify';
+import type { Outcome, Peer } from '../face.js';
+import { flawed } from './problem.js';
+
+const NAME_TEXT = 'a DNS label (1 to 63 of a-z, 0-9 and -, neither first nor last a -)';
+
+/** Where the request comes from, in the form in which endpoints are written: `::ffff:10.0.0.5` is `10.0.0.5`. */
+export function peerOf(request: FastifyRequest): Peer {
+  const address = request.socket.remoteAddress ?? '';
+  return { address: address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address };
+}
+
+/** The secret by which an instance proves itself; null when there is none, or none that could be one. */
+export function secretOf(request: FastifyRequest): string | null {
+  const [, token = ''] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
+  return SECRET_PATTERN.test(token) ? token : null;
+}
+
+/**
+ * On an open registry, whoever can reach it over loopback may operate it, but must say that this is what he means: a web page
+ * cannot send the header without being asked first.
+ */
+export function isOperator(request: FastifyRequest): boolean {
+  return request.headers['x-rollcall-operator'] === '1' && isLoopback(peerOf(request).address);
+}
+
+/** Is this address, or host name, one that only this machine can reach? */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** Every value of a parameter of the query, in order. */
+export function listOf(request: FastifyRequest, parameter: string): readonly string[] {
+  const { query } = request;
+  if (typeof query !== 'object' || query === null) return [];
+  const value: unknown = Reflect.get(query, parameter);
+  return [value].flat().filter((one) => typeof one === 'string');
+}
+
+/** `default` when not told; `*` is all of them. */
+export function namespaceOf(request: FastifyRequest): Outcome<string> {
+  const [namespace = DEFAULT_NAMESPACE] = listOf(request, 'namespace');
+  if (namespace === '*' || NAME_PATTERN.test(namespace)) return { ok: true, value: namespace };
+  return { ok: false, problem: flawed('namespace', namespace, `${NAME_TEXT}, or *`) };
+}
+
+export function checkName(parameter: string, name: string): Outcome<string> {
+  if (NAME_PATTERN.test(name)) return { ok: true, value: name };
+  return { ok: false, problem: flawed(parameter, name, NAME_TEXT) };
+}
+
+/** Names of services, or `*`, from a parameter that may occur often. */
+export function namesOf(request: FastifyRequest, parameter: string): Outcome<readonly string[]> {
+  const names = [...new Set(listOf(request, parameter))];
+  const wrong = names.find((name) => name !== '*' && !NAME_PATTERN.test(name));
+  if (wrong === undefined) return { ok: true, value: names };
+  return { ok: false, problem: flawed(parameter, wrong, `${NAME_TEXT}, or *`) };
+}
+
+/** A whole number from 0 to `most`; null when not told. */
+export function numberOf(request: FastifyRequest, parameter: string, most: number): Outcome<number | null> {
+  const [text] = listOf(request, parameter);
+  if (text === undefined) return { ok: true, value: null };
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Infinity;
+  if (value <= most) return { ok: true, value };
+  return { ok: false, problem: flawed(parameter, text, `a whole number from 0 to ${most}`) };
+}

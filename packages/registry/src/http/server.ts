@@ -1,0 +1,129 @@
+import { silentLog, systemTime } from '@rollcall/core';
+import type { Log, Time } from '@rollcall/core';
+import { fastify } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { Socket } from 'node:net';
+import type { RegistryFace } from '../face.js';
+import { BODY_LIMIT, parseBody } from './body.js';
+import { createGuard } from './guard.js';
+import { healthRoutes } from './health.js';
+import { checkHost, listen, urlOf } from './listen.js';
+import { collectMethods } from './methods.js';
+import { openapiRoutes } from './openapi.js';
+import { peopleRoutes } from './people.js';
+import { FAILED, problemOfError, rawProblem, sendProblem, unknownRoute, UNREADABLE } from './problem.js';
+import type { Rim } from './rim.js';
+import { serviceRoutes } from './services.js';
+import { watchRoutes } from './watch.js';
+
+/** One port for the API, the change feed, and whatever else the registry shows. */
+export const DEFAULT_PORT = 1337;
+export const DEFAULT_HOST = '127.0.0.1';
+
+export interface ServeOptions {
+  readonly registry: RegistryFace;
+  /** 0 … 65535; 0 is any free one. Default 1337. */
+  readonly port?: number;
+  /** The address to listen on. Default `127.0.0.1`; anything but loopback needs `insecure`. */
+  readonly host?: string;
+  /** Whoever reaches the port may register, read and remove: there are no tokens yet. Default false. */
+  readonly insecure?: boolean;
+  /** Host names, besides localhost and `host`, by which clients reach it; others are refused (DNS rebinding). */
+  readonly names?: readonly string[];
+  readonly log?: Log;
+  readonly time?: Time;
+}
+
+export interface RegistryServer {
+  /** How a program on this machine reaches it. */
+  readonly url: string;
+  readonly port: number;
+  /**
+   * Ends streams and long polls, stops accepting, and gives requests under way one second. Streams that it ends are not
+   * reported as closed by their peers. May be called twice.
+   */
+  close(): Promise<void>;
+}
+
+/** Headers must be there after 5 s, the whole request after 10 s; a connection that does nothing is closed after 30 s. */
+const HEADERS_MS = 5_000;
+const REQUEST_MS = 10_000;
+const IDLE_MS = 30_000;
+/** Node looks for late headers and requests only so often. */
+const LATENESS_CHECK_MS = 1_000;
+/** Requests under way when the server closes get so long. */
+const GRACE_MS = 1_000;
+
+/**
+ * Opens the registry's HTTP face. Rejects with NOT_LOOPBACK, PORT_TAKEN, or OPTION_INVALID for an address that this machine
+ * cannot listen on.
+ *
+ * Who closes first: the server keeps a connection after an answer, so a client that opens one for each Heartbeat-2 closes it,
+ * and keeps the TIME_WAIT; only after `Connection: close` must the server close, by the rules of HTTP. A peer that closes its
+ * sending side has left: what is still under way is dropped, and a stream's end is told in the same turn of the event loop.
+ */
+export async function serveRegistry(options: ServeOptions): Promise<RegistryServer> {
+  const { registry, log = silentLog, time = systemTime, insecure = false } = options;
+  const { host = DEFAULT_HOST, port = DEFAULT_PORT, names = [] } = options;
+  checkHost(host, insecure);
+  const rim: Rim = { registry, time, log, insecure, lasting: new Set() };
+  const app = buildApp(rim, [host, ...names]);
+  const actual = await listen(app, host, port);
+  app.server.on('error', (error) => log.error(`The registry cannot accept a connection: ${error.message}`));
+  if (insecure) log.warn(`The registry is insecure: whoever reaches ${host}:${actual} may register, read and remove.`);
+  let closing: Promise<void> | null = null;
+  return { url: urlOf(host, actual), port: actual, close: () => (closing ??= shut(app, rim)) };
+}
+
+function buildApp(rim: Rim, names: readonly string[]): FastifyInstance {
+  const app = fastify({
+    bodyLimit: BODY_LIMIT,
+    connectionTimeout: IDLE_MS,
+    keepAliveTimeout: IDLE_MS,
+    requestTimeout: REQUEST_MS,
+    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: LATENESS_CHECK_MS },
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: 128 },
+    frameworkErrors: (error, _request, reply) => void answerError(error, reply, rim.log),
+    clientErrorHandler: answerBrokenRequest,
+  });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, parseBody);
+  app.setErrorHandler((error, _request, reply) => answerError(error, reply, rim.log));
+  app.setNotFoundHandler((request, reply) => sendProblem(reply, unknownRoute(request.method, request.url)));
+  app.addHook('onRequest', createGuard(names));
+  const refuseOtherMethods = collectMethods(app);
+  for (const routes of [serviceRoutes, peopleRoutes, watchRoutes, healthRoutes, openapiRoutes]) {
+    void app.register(routes, rim);
+  }
+  app.after(refuseOtherMethods);
+  return app;
+}
+
+function answerError(error: unknown, reply: FastifyReply, log: Log): FastifyReply {
+  const problem = problemOfError(error);
+  if (problem !== null) return sendProblem(reply, problem);
+  const { method, routeOptions } = reply.request;
+  log.error(`${method} ${routeOptions.url ?? ''} failed: ${error instanceof Error ? error.stack : String(error)}`);
+  return sendProblem(reply, FAILED);
+}
+
+/** What never became a request: there is no route and no reply, just a socket. */
+function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+  const answer = isLate ? REQUEST_TIMEOUT : rawProblem(problemOfError(error) ?? UNREADABLE);
+  socket.end(answer, () => socket.destroy());
+}
+
+const REQUEST_TIMEOUT = 'HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
+
+async function shut(app: FastifyInstance, { lasting, time }: Rim): Promise<void> {
+  for (const end of lasting) end();
+  const cut = time.setTimer(GRACE_MS, () => app.server.closeAllConnections());
+  await app.close();
+  cut.cancel();
+}

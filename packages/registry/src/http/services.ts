@@ -1,0 +1,42 @@
+import { beatMessage, drainMessage, registrationMessage, suspicionMessage } from '@rollcall/core';
+import type { FastifyPluginCallback } from 'fastify';
+import { bodyOf } from './body.js';
+import { sendOutcome, sendProblem } from './problem.js';
+import { isOperator, peerOf, secretOf } from './request.js';
+import type { Rim } from './rim.js';
+
+/** What services and their callers send. The engine decides, authentication included: the rim only reads and answers. */
+export const serviceRoutes: FastifyPluginCallback<Rim> = (app, { registry }, done) => {
+  app.post('/api/v1/register', async (request, reply) => {
+    const registration = bodyOf(registrationMessage, request.body);
+    if (!registration.ok) return sendProblem(reply, registration.problem);
+    return sendOutcome(reply, 201, await registry.register(registration.value, peerOf(request)));
+  });
+
+  app.post<{ Params: { id: string } }>('/api/v1/instances/:id/heartbeat', (request, reply) => {
+    const beat = bodyOf(beatMessage, request.body);
+    return sendOutcome(reply, 200, beat.ok ? registry.beat(request.params.id, secretOf(request), beat.value) : beat);
+  });
+
+  app.post<{ Params: { id: string } }>('/api/v1/instances/:id/suspect', (request, reply) => {
+    const suspicion = bodyOf(suspicionMessage, request.body);
+    return sendOutcome(reply, 202, suspicion.ok ? registry.suspect(request.params.id, suspicion.value) : suspicion);
+  });
+
+  app.post<{ Params: { id: string } }>('/api/v1/instances/:id/drain', (request, reply) => {
+    const drain = bodyOf(drainMessage, request.body ?? {});
+    return sendOutcome(
+      reply,
+      202,
+      drain.ok ? registry.drain(request.params.id, secretOf(request), drain.value) : drain,
+    );
+  });
+
+  app.delete<{ Params: { id: string } }>('/api/v1/instances/:id', (request, reply) => {
+    const secret = secretOf(request);
+    const operator = isOperator(request) ? ({ operator: true } as const) : null;
+    return sendOutcome(reply, 204, registry.leave(request.params.id, secret === null ? operator : { secret }));
+  });
+
+  done();
+};

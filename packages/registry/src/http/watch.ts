@@ -1,0 +1,145 @@
+import { formatCursor, parseCursor } from '@rollcall/core';
+import type { Cursor } from '@rollcall/core';
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
+import type { ServerResponse } from 'node:http';
+import type { Outcome, SharedFrame, WatcherSink, WatchOrder } from '../face.js';
+import { flawed, sendProblem } from './problem.js';
+import { listOf, namesOf, namespaceOf, secretOf } from './request.js';
+import type { Rim } from './rim.js';
+
+/** How long a stream that was ended may take to hand over its last bytes. */
+const FAREWELL_MS = 1000;
+
+const HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache, no-store, no-transform',
+  // the stream's end is the connection's: nothing else may wait behind it
+  connection: 'close',
+  // nginx would hold back what it takes for a page
+  'x-accel-buffering': 'no',
+};
+
+/** The change feed as Server-Sent Events. With `instance` and its secret the stream is also the instance's line. */
+export const watchRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
+  // no HEAD: it would open a stream without a body
+  app.get('/api/v1/watch', { exposeHeadRoute: false }, (request, reply) => {
+    const order = orderOf(request);
+    if (!order.ok) return sendProblem(reply, order.problem);
+    openStream(rim, order.value, reply);
+    return reply;
+  });
+
+  done();
+};
+
+function orderOf(request: FastifyRequest): Outcome<WatchOrder> {
+  const namespace = namespaceOf(request);
+  if (!namespace.ok) return namespace;
+  const services = namesOf(request, 'service');
+  if (!services.ok) return services;
+  const resume = namesOf(request, 'resume');
+  if (!resume.ok) return resume;
+  const [id] = listOf(request, 'instance');
+  if (id === undefined && services.value.length === 0) {
+    return {
+      ok: false,
+      problem: flawed('service', '', 'names of services, or *; without any, an instance and its secret'),
+    };
+  }
+  const last = request.headers['last-event-id'];
+  return {
+    ok: true,
+    value: {
+      namespace: namespace.value,
+      services: services.value,
+      resume: resume.value,
+      cursor: typeof last === 'string' ? parseCursor(last) : null,
+      line: id === undefined ? null : { id, secret: secretOf(request) },
+    },
+  };
+}
+
+function openStream(rim: Rim, order: WatchOrder, reply: FastifyReply): void {
+  const stream = new EventStream(rim, reply.raw);
+  const watching = rim.registry.watch(order, stream);
+  if (!watching.ok) {
+    sendProblem(reply, watching.problem);
+    return;
+  }
+  reply.hijack();
+  stream.open(() => watching.value.closed());
+}
+
+/**
+ * One watcher's connection. It has one of two ends: the peer's (`onPeerClosed`, within the turn of the event loop in which its
+ * FIN or RST arrives) or ours (`end`), which is no news about the peer.
+ */
+class EventStream implements WatcherSink {
+  readonly #rim: Rim;
+  readonly #response: ServerResponse;
+  readonly #endByUs = (): void => this.end();
+  #isOver = false;
+
+  constructor(rim: Rim, response: ServerResponse) {
+    this.#rim = rim;
+    this.#response = response;
+  }
+
+  open(onPeerClosed: () => void): void {
+    this.#writeHead();
+    const closed = (): void => {
+      if (!this.#leave()) return;
+      this.#response.destroy();
+      onPeerClosed();
+    };
+    if (this.#response.socket === null || this.#response.socket.destroyed) {
+      closed();
+      return;
+    }
+    // `close` would wait until a peer that half-closed, or no longer reads, has taken what is under way
+    this.#response.socket.once('end', closed);
+    this.#response.once('close', closed);
+    this.#rim.lasting.add(this.#endByUs);
+  }
+
+  flush(frames: readonly SharedFrame[], cursor: Cursor): void {
+    if (this.#isOver) return;
+    this.#writeHead();
+    this.#response.cork();
+    for (const frame of frames) this.#response.write(frame.bytes());
+    this.#response.write(`id: ${formatCursor(cursor)}\n\n`);
+    this.#response.uncork();
+  }
+
+  beat(cursor: Cursor): void {
+    if (!this.#isOver) this.#response.write(`: beat\nid: ${formatCursor(cursor)}\n\n`);
+  }
+
+  backlog(): number {
+    return this.#response.writableLength;
+  }
+
+  end(): void {
+    if (!this.#leave()) return;
+    const farewell = this.#rim.time.setTimer(FAREWELL_MS, () => this.#response.destroy(), { background: true });
+    this.#response.once('close', () => farewell.cancel());
+    this.#response.end();
+  }
+
+  /** False when it was over already. */
+  #leave(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.#rim.lasting.delete(this.#endByUs);
+    return true;
+  }
+
+  #writeHead(): void {
+    if (this.#response.headersSent) return;
+    // a stream may be silent for longer than the idle timeout of the other connections
+    this.#response.socket?.setTimeout(0);
+    this.#response.socket?.setNoDelay(true);
+    this.#response.writeHead(200, HEADERS);
+    this.#response.flushHeaders();
+  }
+}

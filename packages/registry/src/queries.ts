@@ -1,0 +1,46 @@
+import { fallsNow } from '@rollcall/core';
+import type { Policy, State, Tombstone } from '@rollcall/core';
+import type { DirectionAnswer, InstanceAnswer, ServiceSummary } from './face.js';
+import type { FeedView } from './feed.js';
+import { serviceKeyOf } from './roster.js';
+import type { DirectionLog, Entry, Roster } from './roster.js';
+import type { StoredTombstone } from './store/store.js';
+
+/** Every service of a namespace (`*`: of all), with how many instances are in which state. */
+export function summaries(roster: Roster, namespace: string): ServiceSummary[] {
+  const found: ServiceSummary[] = [];
+  for (const service of roster.allServices()) {
+    if (namespace !== '*' && service.namespace !== namespace) continue;
+    const states: Record<State, number> = { HEALTHY: 0, REGISTERING: 0, UNHEALTHY: 0, CRITICAL: 0, DEREGISTERING: 0 };
+    for (const { record } of service.members.values()) states[record.state] += 1;
+    found.push({ name: service.service, namespace: service.namespace, instances: service.members.size, states });
+  }
+  return found;
+}
+
+/** One instance with its heartbeats: ages and counts, which never go into the feed. */
+export function detail(entry: Entry, now: number, policy: Policy): InstanceAnswer {
+  const heartbeat1 = directionAnswer(entry.heartbeat1, now);
+  const heartbeat2 = directionAnswer(entry.heartbeat2, now);
+  return { ...entry.record, heartbeats: { heartbeat1, heartbeat2 }, falls: fallsNow(entry.vitals, now, policy) };
+}
+
+function directionAnswer(log: DirectionLog, now: number): DirectionAnswer {
+  const lastSuccessAgoMs = log.lastAt === null ? null : Math.round(now - log.lastAt);
+  return { lastSuccessAgoMs, roundTripMs: log.roundTripMs, misses: log.misses, error: log.error };
+}
+
+/** A tombstone without what only the registry may know. */
+export const published = ({ id, revision, reason }: StoredTombstone): Tombstone => ({ id, revision, reason });
+
+/** The roster as the feed reads it, to build a whole view. */
+export function viewOf(roster: Roster): FeedView {
+  const of = (namespace: string, service: string): ReturnType<Roster['service']> =>
+    roster.service(serviceKeyOf(namespace, service));
+  return {
+    instances: (namespace, service) =>
+      [...(of(namespace, service)?.members.values() ?? [])].map(({ record }) => record),
+    tombstones: (namespace, service) => [...(of(namespace, service)?.tombstones.values() ?? [])].map(published),
+    services: () => [...roster.allServices()].map(({ namespace, service }) => ({ namespace, service })),
+  };
+}

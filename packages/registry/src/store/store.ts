@@ -1,0 +1,61 @@
+import type { Instance } from '@rollcall/core';
+
+/**
+ * What the registry remembers of one instance over its own restart. Heartbeat times are never stored: after a restart the
+ * silence clocks start at readiness.
+ */
+export interface StoredInstance {
+  readonly record: Instance;
+  /** SHA-256 of the secret, lower-case hex: proves the instance. */
+  readonly secretHash: string;
+  /** Lower-case hex of the 32 bytes that sign Heartbeat-1. */
+  readonly callKey: string;
+  /** Why it is CRITICAL, where it is. */
+  readonly cause: 'proof' | 'silence' | 'one-way' | 'unproved' | null;
+  /** Was it ever proved both ways at this address? */
+  readonly proved: boolean;
+}
+
+/** What is kept of a removed instance, at least 10 minutes. */
+export interface StoredTombstone {
+  readonly id: string;
+  readonly service: string;
+  readonly namespace: string;
+  readonly revision: number;
+  readonly reason: Instance['reason'];
+  readonly secretHash: string;
+  /** By goodbye, operator or supersession: the id never comes back (410). */
+  readonly ended: boolean;
+  /** Wall clock, ms since 1970. */
+  readonly removedAt: number;
+}
+
+/** One write: applied whole or not at all. */
+export type Write =
+  | { readonly put: StoredInstance }
+  | { readonly bury: StoredTombstone }
+  | { readonly forget: string };
+
+export interface Contents {
+  readonly instances: readonly StoredInstance[];
+  readonly tombstones: readonly StoredTombstone[];
+}
+
+/**
+ * Where the registry keeps what must survive it. Guarantees:
+ * - writes are applied in the order of the calls; `write` resolves when they are as durable as this store can make them,
+ *   and rejects with a RollcallError when they are not: then nothing of that call is applied;
+ * - `put` replaces the instance of the same id and clears its tombstone; `bury` removes the instance of that id;
+ *   `forget` drops a tombstone; doing any of them twice is the same as once;
+ * - `load` returns all that was acknowledged, and is called once, before any write.
+ */
+export interface Store {
+  /** For people: `memory`, `disk /data`. */
+  readonly name: string;
+  /** Does it survive this process? */
+  readonly durable: boolean;
+  load(): Promise<Contents>;
+  write(writes: readonly Write[]): Promise<void>;
+  /** Waits for what is under way. May be called twice. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,194 @@
+import type { SizedFrame, ServiceRef } from './frame.js';
+import { share } from './frame.js';
+import type { SharedFrame, WatcherSink, WatchOrder } from './registry.js';
+import { serviceKeyOf } from './roster.js';
+
+/** A stream that takes nothing for this long, or stays above `MOST_BEHIND_BYTES` for it, is cut. */
+const PATIENCE_MS = 10_000;
+/** So much may wait here for a watcher, resets not counted. */
+const MOST_BEHIND_BYTES = 1_048_576;
+/** What a sink is given ahead of its peer: the rest waits here, where frames are shared. */
+const ROOM_BYTES = 524_288;
+
+/** What a subscriber takes from the feed while it is written to. */
+export interface FeedSource {
+  readonly epoch: string;
+  readonly settled: boolean;
+  readonly status: SizedFrame;
+  /** The whole view of a service. */
+  reset(of: ServiceRef): readonly SizedFrame[];
+  /** What changed since a revision; null when the service was not there yet, so that only a reset tells the truth. */
+  changes(of: ServiceRef, since: number): readonly SizedFrame[] | null;
+}
+
+interface Debt {
+  readonly of: ServiceRef;
+  /** The revision up to which the watcher knows the service; null: it knows nothing. */
+  readonly since: number | null;
+}
+
+/** Something that waits to be sent. A mark ends a flush; one with a revision says that all was sent up to it. */
+type Waiting = (SizedFrame & { readonly isReset: boolean }) | { readonly mark: number | null };
+
+/**
+ * One watcher: what it asked for, what it knows, what it is owed, and how far behind it is. A service that it does not know
+ * is owed as a whole; until that is sent, its changes are not. Frames are handed to the sink while it has room, else
+ * they wait here, in order: so a reset is paced by the peer, and an id line never promises what has not been sent.
+ */
+export class Subscriber {
+  readonly order: WatchOrder;
+  readonly sink: WatcherSink;
+  /** Monotonic ms of the last bytes. */
+  wroteAt: number;
+  readonly #everything: boolean;
+  readonly #known = new Set<string>();
+  readonly #owed = new Map<string, Debt>();
+  /** Names that nobody bears, and whether the watcher was told so. */
+  readonly #absent = new Map<string, boolean>();
+  #outbox: Waiting[] = [];
+  #outboxBytes = 0;
+  #changeBytes = 0;
+  #sentRevision: number;
+  #isStatusDue = true;
+  #isBeatDue = false;
+  #backlog = 0;
+  #progressAt: number;
+  #farBehindSince: number | null = null;
+
+  /** `sentRevision`: up to where it knows the services that it resumes. */
+  constructor(order: WatchOrder, sink: WatcherSink, now: number, sentRevision: number) {
+    this.order = order;
+    this.sink = sink;
+    this.wroteAt = now;
+    this.#progressAt = now;
+    this.#sentRevision = sentRevision;
+    this.#everything = order.services.includes('*');
+    for (const name of order.services) if (name !== '*') this.#absent.set(name, false);
+  }
+
+  wants(of: ServiceRef): boolean {
+    const { namespace, services } = this.order;
+    return (namespace === '*' || namespace === of.namespace) && (this.#everything || services.includes(of.service));
+  }
+
+  /** Bytes that wait for its peer, here and in the sink. */
+  get heldBytes(): number {
+    return this.#outboxBytes + this.#backlog;
+  }
+
+  /** It is owed more than it has room for. */
+  get isHungry(): boolean {
+    return this.#owed.size > 0 || this.#outbox.length > 0;
+  }
+
+  /** Owes it a service: all of it, or what changed `since`. */
+  owe(of: ServiceRef, since: number | null): void {
+    this.#owed.set(serviceKeyOf(of.namespace, of.service), { of, since });
+    this.#absent.delete(of.service);
+  }
+
+  /** A service changed. One that it does not know, it is owed as a whole. */
+  change(of: ServiceRef, frames: () => readonly SizedFrame[]): void {
+    const key = serviceKeyOf(of.namespace, of.service);
+    if (this.#known.has(key)) this.#put(frames(), false);
+    else if (!this.#owed.has(key)) this.owe(of, null);
+  }
+
+  /** A word to its line. */
+  note(frame: SizedFrame): void {
+    this.#put([frame], false);
+  }
+
+  statusChanged(): void {
+    this.#isStatusDue = true;
+  }
+
+  beatDue(): void {
+    this.#isStatusDue = true;
+    this.#isBeatDue = true;
+  }
+
+  /** Looks how far behind it is. Gives the reason why it must be cut, or null. */
+  lag(now: number): string | null {
+    const backlog = this.sink.backlog();
+    if (backlog === 0 || backlog < this.#backlog) this.#progressAt = now;
+    this.#backlog = backlog;
+    if (this.#changeBytes <= MOST_BEHIND_BYTES) this.#farBehindSince = null;
+    else this.#farBehindSince ??= now;
+    if (now - this.#progressAt >= PATIENCE_MS) return 'it took nothing for 10 s';
+    if (this.#farBehindSince === null || now - this.#farBehindSince < PATIENCE_MS) return null;
+    return 'it was more than 1 MiB behind for 10 s';
+  }
+
+  /** Hands over what is due, as far as there is room. `revision`: up to where changes have been told to it. */
+  write(source: FeedSource, revision: number, now: number): void {
+    if (this.#isStatusDue) this.#put([source.status], false);
+    this.#isStatusDue = false;
+    this.#collectDebts(source);
+    this.#collectAbsent(source);
+    if (this.#owed.size === 0) this.#outbox.push({ mark: revision });
+    else if (this.#outbox.length > 0) this.#outbox.push({ mark: null });
+    this.#send(source.epoch, now);
+    if (this.#isBeatDue) {
+      this.sink.beat({ epoch: source.epoch, revision: this.#sentRevision });
+      this.wroteAt = now;
+    }
+    this.#isBeatDue = false;
+    this.#backlog = this.sink.backlog();
+  }
+
+  #collectDebts(source: FeedSource): void {
+    for (const [key, { of, since }] of this.#owed) {
+      if (this.heldBytes >= ROOM_BYTES) return;
+      const changes = since === null ? null : source.changes(of, since);
+      this.#put(changes ?? source.reset(of), changes === null);
+      this.#owed.delete(key);
+      this.#known.add(key);
+    }
+  }
+
+  /** That a name does not exist is said only by a feed that is settled. */
+  #collectAbsent(source: FeedSource): void {
+    if (!source.settled) return;
+    const { namespace } = this.order;
+    for (const [service, told] of this.#absent) {
+      if (!told) this.#put([share({ event: 'unknown', data: { namespace, service } })], false);
+      this.#absent.set(service, true);
+    }
+  }
+
+  #put(frames: readonly SizedFrame[], isReset: boolean): void {
+    for (const { shared, bytes } of frames) {
+      this.#outbox.push({ shared, bytes, isReset });
+      this.#outboxBytes += bytes;
+      if (!isReset) this.#changeBytes += bytes;
+    }
+  }
+
+  #send(epoch: string, now: number): void {
+    let frames: SharedFrame[] = [];
+    let room = ROOM_BYTES - this.#backlog;
+    let taken = 0;
+    const flush = (): void => {
+      if (frames.length === 0) return;
+      this.sink.flush(frames, { epoch, revision: this.#sentRevision });
+      this.wroteAt = now;
+      frames = [];
+    };
+    for (const waiting of this.#outbox) {
+      if ('mark' in waiting) {
+        this.#sentRevision = waiting.mark ?? this.#sentRevision;
+        flush();
+      } else {
+        if (room <= 0) break;
+        frames.push(waiting.shared);
+        room -= waiting.bytes;
+        this.#outboxBytes -= waiting.bytes;
+        if (!waiting.isReset) this.#changeBytes -= waiting.bytes;
+      }
+      taken += 1;
+    }
+    flush();
+    this.#outbox = this.#outbox.slice(taken);
+  }
+}

@@ -1,0 +1,16 @@
+// Format, lint with the layering rules, types, dead code, unit tests. `npm run check`; also the first stage of `npm test`.
+import { argv } from 'node:process';
+import { fileURLToPath } from 'node:url';
+import { runStages, tool, vitest } from './run.mjs';
+
+export const check = {
+  name: 'check',
+  capMs: 120_000,
+  expectedMs: 60_000,
+  waves: [
+    [tool('oxfmt', '--check', '.'), tool('oxlint', '--type-aware', '--deny-warnings'), tool('tsc', '-b'), tool('knip')],
+    [tool('tsc', '-p', 'tsconfig.tests.json'), vitest('unit')],
+  ],
+};
+
+if (argv[1] === fileURLToPath(import.meta.url)) await runStages([check]);

@@ -1,0 +1,25 @@
+// `npm test` runs every stage, `npm test -- check sim` some. Each has a cap that fails it. Last line: `N passed, N failed`.
+import { join } from 'node:path';
+import { check } from './check.mjs';
+import { root, runStages, vitest } from './run.mjs';
+
+const bootstrap = {
+  name: 'bootstrap',
+  capMs: 240_000,
+  isRequired: true,
+  waves: [[{ name: 'bootstrap', command: process.execPath, args: [join(root, 'tools', 'bootstrap.mjs')], counts: 0 }]],
+};
+const stages = [
+  check,
+  { name: 'sim', folder: 'e2e/sim', capMs: 150_000, expectedMs: 90_000, waves: [[vitest('sim')]] },
+  { name: 'process', folder: 'e2e/process', capMs: 360_000, waves: [[vitest('process')]] },
+];
+
+const asked = process.argv.slice(2);
+const known = stages.map(({ name }) => name);
+const unknown = asked.filter((name) => !known.includes(name));
+if (unknown.length > 0) {
+  console.error(`There is no stage "${unknown.join('", "')}"; there are: ${known.join(', ')}.`);
+  process.exit(2);
+}
+await runStages([bootstrap, ...stages.filter(({ name }) => asked.length === 0 || asked.includes(name))]);
