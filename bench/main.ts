@@ -1,1 +1,38 @@
-export {};
+import { calls } from './calls.js';
+import { death } from './death.js';
+import type { Bench, Figure } from './harness.js';
+
+const BENCHES: readonly Bench[] = [calls, death];
+
+function printed(figure: Figure): string {
+  const { metric, value, unit, baseline, ratio, target, spread, ratioSpread, runs } = figure;
+  const beside = baseline === undefined ? '' : `  baseline ${baseline}  ratio ${ratio}`;
+  const between = ratioSpread ?? spread;
+  const wanted = target === undefined ? '' : `  target ${target}`;
+  return `  ${metric.padEnd(44)} ${value} ${unit}${beside}  [${between[0]} … ${between[1]}] of ${runs}${wanted}`;
+}
+
+async function run(bench: Bench, json: boolean): Promise<void> {
+  if (!json) console.log(`${bench.name}: ${bench.question}`);
+  await bench.run((figure) => {
+    const line = { bench: bench.name, baseline: null, ratio: null, target: null, ...figure };
+    console.log(json ? JSON.stringify(line) : printed(figure));
+  });
+}
+
+async function main(words: readonly string[]): Promise<number> {
+  const json = words.includes('--json');
+  const names = words.filter((word) => !word.startsWith('--'));
+  const chosen = names.map((name) => BENCHES.find((bench) => bench.name === name));
+  const unknown = names.filter((_, index) => chosen[index] === undefined);
+  if (names.length === 0 || unknown.length > 0) {
+    const wrong = unknown.length === 0 ? '' : `No benchmark ${unknown.join(', ')}. `;
+    console.error(`${wrong}npm run bench -- <name> [--json]. There are:`);
+    for (const bench of BENCHES) console.error(`  ${bench.name.padEnd(10)} ${bench.question}`);
+    return 2;
+  }
+  for (const bench of chosen) if (bench !== undefined) await run(bench, json);
+  return 0;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,5 +1,5 @@
 import type { Applied, Cursor, Instance, InstanceId, Log, ServiceFrame, Time } from '@rollcall/core';
-import { ServiceSnapshot } from '@rollcall/core';
+import { NAME_PATTERN, ServiceSnapshot } from '@rollcall/core';
 
 /** One service in our own copy of the registry. The object lives as long as the catalog; its fields move. */
 export interface ServiceView {
@@ -33,9 +33,9 @@ export interface CatalogParts {
   readonly time: Time;
   readonly log: Log;
   /** A service is asked for that was not before: the feed has to watch it. */
-  asked(): void;
+  readonly asked: () => void;
   /** Has our own experience ejected this instance? See `ServiceSnapshot.confirm`. */
-  isEjected(id: InstanceId): boolean;
+  readonly isEjected: (id: InstanceId) => boolean;
 }
 
 /**
@@ -57,7 +57,7 @@ export class Catalog implements Services {
   service(name: string): ServiceView {
     const known = this.#entries.get(name);
     if (known !== undefined) return known;
-    if (!isServiceName(name) || this.#isFull(name)) return unwatched(name, this.#parts.time.now());
+    if (!NAME_PATTERN.test(name) || this.#isFull(name)) return unwatched(name, this.#parts.time.now());
     const entry = new Entry(name, this.#parts.time.now());
     this.#entries.set(name, entry);
     this.#parts.asked();
@@ -109,7 +109,7 @@ export class Catalog implements Services {
   /** The registry has been up long enough: what it does not name, and does not answer us either, is gone. */
   settled(): void {
     const now = this.#parts.time.now();
-    for (const entry of this.#entries.values()) entry.settled((id) => this.#parts.isEjected(id), now);
+    for (const entry of this.#entries.values()) entry.settled(this.#parts.isEjected, now);
   }
 
   /** Another process answers at its address. */
@@ -126,7 +126,7 @@ export class Catalog implements Services {
   /** Ends every `settle`. The copy stays. May be called twice. */
   close(): void {
     this.#isClosed = true;
-    for (const done of [...this.#settling]) done();
+    for (const done of this.#settling) done();
   }
 
   #isFull(name: string): boolean {
@@ -193,7 +193,7 @@ class Entry implements ServiceView {
 
   #changed(now: number): void {
     this.changedAt = now;
-    for (const listener of [...this.#listeners]) listener();
+    for (const listener of this.#listeners) listener();
   }
 }
 

@@ -67,6 +67,6 @@ export class Contact {
   #become(status: ContactStatus): void {
     if (status === this.#status) return;
     this.#status = status;
-    for (const listener of [...this.#listeners]) listener(status);
+    for (const listener of this.#listeners) listener(status);
   }
 }

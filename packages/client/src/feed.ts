@@ -27,7 +27,7 @@ export interface FeedParts {
   /** Null for a process that only watches. */
   readonly line: Line | null;
   /** The longest wait before a reconnect: under one heartbeat interval, so that a registry has its full view within one. */
-  longestWaitMs(): number;
+  readonly longestWaitMs: () => number;
 }
 
 /** The first reconnect after a break: a registry that was killed and restarted is often there at once. */
@@ -168,7 +168,7 @@ export class Feed {
 
   #closed(stream: Stream, problem: Problem | null): void {
     if (stream === this.#next) this.#notOpened(stream, problem);
-    else if (stream === this.#current) this.#ended(stream);
+    else if (stream === this.#current) this.#ended(stream, problem);
   }
 
   #notOpened(stream: Stream, problem: Problem | null): void {
@@ -191,8 +191,9 @@ export class Feed {
     this.#complaint = text;
   }
 
-  #ended(stream: Stream): void {
+  #ended(stream: Stream, problem: Problem | null): void {
     this.#current = null;
+    if (problem !== null) this.#complain(problem.detail);
     this.#parts.catalog.lost();
     this.#parts.contact.closed();
     if (stream.line !== null) this.#parts.line?.ended();

@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { CALL_KEY_TEXT, heartbeatCallMessage, nonceOf, randomWord, signedText, uuidV7 } from '@rollcall/core';
+import { CALL_KEY_TEXT, heartbeatCallMessage, nonceOf, randomWord, shortId, signedText, uuidV7 } from '@rollcall/core';
 import type { HeartbeatAnswer, HeartbeatCall, Random, Time } from '@rollcall/core';
 import type { Proof } from './link/link.js';
 
@@ -8,7 +8,7 @@ export interface IdentityParts {
   readonly random: Random;
   readonly service: string;
   /** An authentic call with a new nonce has come. Must not throw, and not beat before it returns: the answer waits. */
-  called(isUrgent: boolean): void;
+  readonly called: (isUrgent: boolean) => void;
 }
 
 /** 132 bits. */
@@ -20,6 +20,8 @@ const NONCES_REMEMBERED = 16;
 export class Identity {
   /** `<service>-<UUIDv7>` */
   readonly id: string;
+  /** The short name people read. */
+  readonly name: string;
   readonly #secret: string;
   readonly #callKey: Uint8Array;
   readonly #called: (isUrgent: boolean) => void;
@@ -28,6 +30,7 @@ export class Identity {
 
   constructor({ time, random, service, called }: IdentityParts) {
     this.id = `${service}-${uuidV7(random, time.wall())}`;
+    this.name = shortId({ id: this.id, service });
     this.#secret = randomWord(random, SECRET_LENGTH);
     this.#callKey = createHmac('sha256', this.#secret).update(CALL_KEY_TEXT).digest();
     this.#called = called;

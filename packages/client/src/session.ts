@@ -1,7 +1,6 @@
-import { fullJitterMs, messageOf, shortId, sleep } from '@rollcall/core';
+import { fullJitterMs, messageOf, sleep } from '@rollcall/core';
 import type {
   AnnouncedEndpoint,
-  Beat,
   BeatAnswer,
   HeartbeatAnswer,
   Log,
@@ -11,7 +10,6 @@ import type {
   Random,
   Reason,
   Registered,
-  Registration,
   Result,
   State,
   Time,
@@ -19,6 +17,8 @@ import type {
 } from '@rollcall/core';
 import type { Contact } from './contact.js';
 import type { Line } from './feed.js';
+import { Heartbeat } from './heartbeat.js';
+import type { BeatKind } from './heartbeat.js';
 import { Identity } from './identity.js';
 import type { Link, Proof } from './link/link.js';
 
@@ -42,7 +42,7 @@ export interface SessionParts {
   /** Between our heartbeats until the registry has said what it wants, ms. */
   readonly intervalMs: number;
   /** `proof()` gives something else than before. */
-  lineChanged(): void;
+  readonly lineChanged: () => void;
 }
 
 /**
@@ -76,10 +76,8 @@ const MEANINGS: Readonly<Record<ProblemCode, Meaning>> = {
 /** A refused registration is tried again after this, and up to a sixth more. */
 const REFUSED_WAIT_MS = 30_000;
 const FIRST_WAIT_MS = 100;
-/** Waits stay under an interval by this much, so that a registry that is back has its full view within one interval. */
-const WAIT_RATIO = 0.8;
-/** Beats that have got no answer yet; more would not help. */
-const MAX_BEATS_IN_FLIGHT = 8;
+/** Waits stay that far under an interval, so that a registry that is back has its full view within one. */
+const LONGEST_WAIT_RATIO = 0.8;
 /** A drain that was not heard is said once more after this; a goodbye is not, for a closed port says the same. */
 const DRAIN_AGAIN_MS = 100;
 
@@ -90,40 +88,34 @@ const DRAIN_AGAIN_MS = 100;
 export class Session implements Line {
   readonly #parts: SessionParts;
   readonly #identity: Identity;
+  readonly #heartbeat: Heartbeat;
   #phase: Phase = 'new';
   #endpoints: readonly AnnouncedEndpoint[] = [];
   #intervalMs: number;
-  /** A new one for each registration; null while the registry does not know us or refused the line. */
+  /** A new one for each registration; null while the registry does not list us or refused the line. */
   #line: Proof | null = null;
   /** The registration under way; never rejects. */
   #joining: Promise<void> | null = null;
   #ending: Promise<void> | null = null;
-  /** Does the registry have our registration, as far as we know? */
-  #isListed = false;
-  /** Counts registrations: the answer to an older one's beat says nothing about this one. */
-  #life = 0;
-  #failures = 0;
-  #complaint: string | null = null;
-  /** The next registration, or the next beat. */
   #timer: Timer | null = null;
-  #soon: Timer | null = null;
-  #seq = 0;
-  #beatsInFlight = 0;
-  #beatsFailed = 0;
+  /** Does the registry list us, as far as we know? */
+  #isListed = false;
+  #wasListed = false;
   /** Authentically called since we registered last? */
   #isCalled = false;
+  /** Tries since the last accepted beat, for the jitter. */
+  #tries = 0;
+  #complaint: string | null = null;
   #state: State | null = null;
 
   constructor(parts: SessionParts) {
+    const { time, random, log, link, contact, self } = parts;
     this.#parts = parts;
     this.#intervalMs = parts.intervalMs;
-    const { time, random, self } = parts;
-    this.#identity = new Identity({
-      time,
-      random,
-      service: self.service,
-      called: (isUrgent) => this.#called(isUrgent),
-    });
+    const called = (isUrgent: boolean): void => this.#called(isUrgent);
+    this.#identity = new Identity({ time, random, service: self.service, called });
+    const answered = (answer: Result<BeatAnswer, Problem>, kind: BeatKind): void => this.#answered(answer, kind);
+    this.#heartbeat = new Heartbeat({ time, log, link, contact, identity: this.#identity, answered });
   }
 
   get id(): string {
@@ -140,7 +132,12 @@ export class Session implements Line {
     return this.#intervalMs;
   }
 
-  /** Registers with these endpoints, which listen already, and keeps us registered. Once. */
+  /** The longest wait before another try to reach the registry, ms. */
+  get longestWaitMs(): number {
+    return this.#intervalMs * LONGEST_WAIT_RATIO;
+  }
+
+  /** Registers with these endpoints, which listen already, and keeps us registered. The first time counts. */
   start(endpoints: readonly AnnouncedEndpoint[]): void {
     if (this.#phase !== 'new') return;
     this.#endpoints = endpoints;
@@ -148,19 +145,19 @@ export class Session implements Line {
     this.#join();
   }
 
-  /** See `Identity.answer`: pure but for what an authentic call leaves behind, and fit for the path of a request. */
+  /** See `Identity.answer`: no I/O, fit for the path of a request. */
   answer(question: unknown): HeartbeatAnswer {
     return this.#identity.answer(question);
   }
 
   /**
    * Asks the registry to send nobody here any more, and goes on beating until `leave`. `deadlineMs`: when the registry may remove
-   * us by itself. Returns how many streams watch our service, so must be waited for: null when the registry did not say.
+   * us by itself. Returns how many streams watch our service, and so have to hear of it; null when the registry did not answer.
    */
   async drain(deadlineMs: number): Promise<number | null> {
     if (this.#phase === 'new' || this.#phase === 'ended') return 0;
-    if (this.#phase === 'joining') this.#timer?.cancel();
     this.#phase = 'leaving';
+    this.#timer?.cancel();
     await this.#joining;
     if (!this.#isListed) return 0;
     try {
@@ -171,7 +168,7 @@ export class Session implements Line {
     try {
       return await this.#announceDrain(deadlineMs);
     } catch (error) {
-      this.#parts.log.warn(`The registry did not hear that ${this.#name} drains: ${messageOf(error)}`);
+      this.#parts.log.warn(`The registry did not hear that ${this.#identity.name} drains: ${messageOf(error)}`);
       return null;
     }
   }
@@ -189,25 +186,25 @@ export class Session implements Line {
   }
 
   opened(): void {
-    this.#beatSoon();
+    this.#heartbeat.soon();
   }
 
   ended(): void {
-    this.#beatSoon();
+    this.#heartbeat.soon();
   }
 
-  /** The answer to a beat says what to do; after a 404 that of the next regular one, which is spread over the interval. */
+  /** The answer to a beat says what to do; after a 404 that of the next regular one. */
   refused(problem: Problem): void {
-    this.#parts.log.debug(`The registry refused our line: ${problem.detail}`);
+    this.#parts.log.debug(`The registry refused the line of ${this.#identity.name}: ${problem.detail}`);
     this.#dropLine();
-    if (MEANINGS[problem.code] !== 'unknown') this.#beatSoon();
+    if (MEANINGS[problem.code] !== 'unknown') this.#heartbeat.soon();
   }
 
   gone(reason: Reason): void {
     if (this.#phase === 'ended') return;
-    this.#parts.log.warn(`The registry removed ${this.#name}: ${reason.text}`);
+    this.#parts.log.warn(`The registry removed ${this.#identity.name}: ${reason.text}`);
     this.#dropLine();
-    this.#beatSoon();
+    this.#heartbeat.soon();
   }
 
   // ---- registration --------------------------------------------------------------------------------------------------
@@ -221,39 +218,37 @@ export class Session implements Line {
   }
 
   async #register(): Promise<void> {
+    const { self, link, contact } = this.#parts;
     try {
-      const answer = await this.#parts.link.register(this.#registration());
-      this.#parts.contact.reached();
+      const answer = await link.register({ ...self, ...this.#identity.proof(), endpoints: this.#endpoints });
+      contact.reached();
       if (answer.ok) this.#registered(answer.value);
       else this.#notRegistered(answer.problem);
     } catch (error) {
-      this.#parts.contact.missed(messageOf(error));
+      contact.missed(messageOf(error));
       this.#joinAfter(this.#jitterMs());
     }
   }
 
-  #registration(): Registration {
-    return { ...this.#parts.self, ...this.#identity.proof(), endpoints: this.#endpoints };
-  }
-
   #registered({ heartbeat }: Registered): void {
-    this.#parts.log.info(`${this.#name} is registered${this.#life > 0 ? ' again' : ''}.`);
-    this.#life += 1;
+    this.#parts.log.info(`${this.#identity.name} is registered${this.#wasListed ? ' again' : ''}.`);
     this.#isListed = true;
+    this.#wasListed = true;
     this.#complaint = null;
     this.#intervalMs = heartbeat.intervalMs;
+    if (this.#phase === 'ended') return;
+    this.#heartbeat.start(this.#intervalMs, this.#intervalMs * this.#parts.random.unit());
+    if (this.#isCalled) this.#heartbeat.soon();
     if (this.#phase !== 'joining') return;
     this.#phase = 'member';
-    this.#line = this.#identity.proof();
-    this.#arm(this.#intervalMs * this.#parts.random.unit(), () => this.#beatRegularly());
-    if (this.#isCalled) this.#beatSoon();
-    this.#parts.lineChanged();
+    this.#openLine();
   }
 
   #notRegistered(problem: Problem): void {
     const meaning = MEANINGS[problem.code];
     if (meaning === 'never') this.#end(problem);
-    else if (meaning === 'soon') this.#joinAfter(Math.max(problem.retryAfterMs ?? 0, this.#jitterMs()));
+    else if (meaning === 'soon')
+      this.#joinAfter(Math.max(Math.min(problem.retryAfterMs ?? 0, REFUSED_WAIT_MS), this.#jitterMs()));
     else this.#joinLater(problem);
   }
 
@@ -261,81 +256,34 @@ export class Session implements Line {
     const flaws = (problem.flaws ?? []).map(
       (flaw) => ` ${flaw.path}: received ${flaw.received}, allowed is ${flaw.allowed}.`,
     );
-    const complaint = `The registry refuses ${this.#name}: ${problem.detail}${flaws.join('')} ${problem.fix}`;
+    const complaint = `The registry refuses ${this.#identity.name}: ${problem.detail}${flaws.join('')} ${problem.fix}`;
     if (complaint !== this.#complaint) this.#parts.log.error(complaint);
     this.#complaint = complaint;
     this.#joinAfter(REFUSED_WAIT_MS * (1 + this.#parts.random.unit() / 6));
   }
 
   #joinAfter(ms: number): void {
-    if (this.#phase === 'joining') this.#arm(ms, () => this.#join());
+    if (this.#phase !== 'joining') return;
+    this.#timer?.cancel();
+    this.#timer = this.#parts.time.setTimer(ms, () => this.#join(), { background: true });
   }
 
   #jitterMs(): number {
-    const capMs = this.#intervalMs * WAIT_RATIO;
-    const ms = fullJitterMs({ baseMs: Math.min(FIRST_WAIT_MS, capMs), capMs }, this.#failures, this.#parts.random);
-    this.#failures += 1;
+    const capMs = this.longestWaitMs;
+    const ms = fullJitterMs({ baseMs: Math.min(FIRST_WAIT_MS, capMs), capMs }, this.#tries, this.#parts.random);
+    this.#tries += 1;
     return ms;
-  }
-
-  /** The registry does not list us any more. */
-  #unlisted(): void {
-    this.#isListed = false;
-    if (this.#phase === 'member') this.#phase = 'joining';
-    this.#timer?.cancel();
-    this.#dropLine();
-  }
-
-  #end(problem: Problem): void {
-    this.#parts.log.error(`The registry ended ${this.#name}, for good: ${problem.detail} ${problem.fix}`);
-    this.#unlisted();
-    this.#stop();
   }
 
   // ---- heartbeats ----------------------------------------------------------------------------------------------------
 
   /** The first call may overtake the answer to the registration: then the beat waits for that. */
   #called(isUrgent: boolean): void {
-    if (isUrgent || !this.#isCalled) this.#beatSoon();
+    if (isUrgent || !this.#isCalled) this.#heartbeat.soon();
     this.#isCalled = true;
   }
 
-  #beatRegularly(): void {
-    this.#arm(this.#intervalMs, () => this.#beatRegularly());
-    void this.#beat('regular');
-  }
-
-  /** A beat beside the regular ones, which keep their place in the interval: so a fleet that is called at once stays spread. */
-  #beatSoon(): void {
-    if (!this.#isListed || this.#phase === 'ended' || this.#soon !== null) return;
-    this.#soon = this.#parts.time.setTimer(
-      0,
-      () => {
-        this.#soon = null;
-        void this.#beat('extra');
-      },
-      { background: true },
-    );
-  }
-
-  async #beat(kind: 'regular' | 'extra'): Promise<void> {
-    if (!this.#isListed || this.#beatsInFlight >= MAX_BEATS_IN_FLIGHT) return;
-    const life = this.#life;
-    this.#seq += 1;
-    const beat: Beat = { nonce: this.#identity.nonce, seq: this.#seq };
-    this.#beatsInFlight += 1;
-    try {
-      const answer = await this.#parts.link.beat(this.#identity.proof(), beat);
-      this.#beatArrived();
-      if (life === this.#life && this.#phase !== 'ended') this.#beaten(answer, kind);
-    } catch (error) {
-      this.#beatLost(messageOf(error));
-    } finally {
-      this.#beatsInFlight -= 1;
-    }
-  }
-
-  #beaten(answer: Result<BeatAnswer, Problem>, kind: 'regular' | 'extra'): void {
+  #answered(answer: Result<BeatAnswer, Problem>, kind: BeatKind): void {
     if (answer.ok) {
       this.#accepted(answer.value.state, kind);
       return;
@@ -347,21 +295,24 @@ export class Session implements Line {
     else this.#parts.log.debug(`The registry did not take a heartbeat: ${answer.problem.detail}`);
   }
 
-  #accepted(state: State, kind: 'regular' | 'extra'): void {
-    this.#failures = 0;
-    if (state !== this.#state) this.#parts.log.info(`${this.#name} is ${state}.`);
+  /** A line that was refused is asked for again, once per interval: whose beats are taken may hold one. */
+  #accepted(state: State, kind: BeatKind): void {
+    this.#tries = 0;
+    if (state !== this.#state) this.#parts.log.info(`${this.#identity.name} is ${state}.`);
     this.#state = state;
-    if (kind === 'extra' || this.#line !== null || this.#phase !== 'member') return;
-    this.#line = this.#identity.proof();
-    this.#parts.lineChanged();
+    if (kind === 'regular' && this.#phase === 'member' && this.#line === null) this.#openLine();
   }
 
-  /** 404: register again. At once for the first time, since regular beats are spread over the interval; then with jitter. */
+  /**
+   * 404: register again. At once, since only regular beats come here, which are spread over the interval, so a registry that
+   * lost everything gets no storm; with jitter if no beat was accepted since the last time.
+   */
   #forgotten(): void {
     this.#unlisted();
-    if (this.#failures === 0) this.#join();
-    else this.#joinAfter(this.#jitterMs());
-    this.#failures = Math.max(this.#failures, 1);
+    const isFirst = this.#tries === 0;
+    const waitMs = this.#jitterMs();
+    if (isFirst) this.#join();
+    else this.#joinAfter(waitMs);
   }
 
   #rejected(problem: Problem): void {
@@ -369,24 +320,26 @@ export class Session implements Line {
     this.#joinLater(problem);
   }
 
-  #beatArrived(): void {
-    if (this.#beatsFailed > 1) this.#parts.log.info(`Heartbeat-2 of ${this.#name} gets through again.`);
-    this.#beatsFailed = 0;
-  }
-
-  /** One loss is no news, and none is while the whole registry is away. */
-  #beatLost(why: string): void {
-    this.#beatsFailed += 1;
-    const isNews = this.#beatsFailed === 2 && this.#parts.contact.status === 'connected' && this.#phase !== 'ended';
-    if (isNews) this.#parts.log.warn(`Heartbeat-2 of ${this.#name} does not get through: ${why}`);
+  #unlisted(): void {
+    this.#isListed = false;
+    this.#state = null;
+    this.#heartbeat.stop();
+    if (this.#phase === 'member') this.#phase = 'joining';
+    this.#dropLine();
   }
 
   // ---- the end -------------------------------------------------------------------------------------------------------
 
+  #end(problem: Problem): void {
+    this.#parts.log.error(`The registry ended ${this.#identity.name} for good: ${problem.detail} ${problem.fix}`);
+    this.#unlisted();
+    this.#stop();
+  }
+
   async #announceDrain(deadlineMs: number): Promise<number> {
     const answer = await this.#parts.link.drain(this.#identity.proof(), { deadlineMs });
     if (answer.ok) return answer.value.watchers;
-    this.#parts.log.warn(`The registry refused the drain of ${this.#name}: ${answer.problem.detail}`);
+    this.#parts.log.warn(`The registry refused the drain of ${this.#identity.name}: ${answer.problem.detail}`);
     return 0;
   }
 
@@ -403,28 +356,24 @@ export class Session implements Line {
       const answer = await this.#parts.link.leave(this.#identity.proof());
       if (!answer.ok) this.#parts.log.debug(`The registry refused the goodbye: ${answer.problem.detail}`);
     } catch (error) {
-      this.#parts.log.debug(`The registry did not hear that ${this.#name} leaves: ${messageOf(error)}`);
+      this.#parts.log.debug(`The registry did not hear that ${this.#identity.name} leaves: ${messageOf(error)}`);
     }
   }
 
   #stop(): void {
     this.#phase = 'ended';
     this.#timer?.cancel();
-    this.#soon?.cancel();
+    this.#heartbeat.stop();
+  }
+
+  #openLine(): void {
+    this.#line = this.#identity.proof();
+    this.#parts.lineChanged();
   }
 
   #dropLine(): void {
     if (this.#line === null) return;
     this.#line = null;
     this.#parts.lineChanged();
-  }
-
-  #arm(ms: number, run: () => void): void {
-    this.#timer?.cancel();
-    this.#timer = this.#parts.time.setTimer(ms, run, { background: true });
-  }
-
-  get #name(): string {
-    return shortId({ id: this.id, service: this.#parts.self.service });
   }
 }

@@ -172,28 +172,28 @@ export class ServiceSnapshot {
 
   #change(frame: ChangeFrame): Applied {
     const pending = this.#pending;
+    if (pending === null && this.#epoch === null) return this.#break();
+    if (!fits(this.#view, frame.upsert) || (pending !== null && !fits(pending.view, frame.upsert)))
+      return this.#break();
     if (pending !== null) {
       for (const instance of frame.upsert) pending.view.upsert(instance);
       for (const tombstone of frame.remove) pending.view.bury(tombstone);
       // its revisions mean nothing in our epoch: they count when the reset is complete
-      if (pending.epoch !== this.#epoch) return this.#bounded(pending.view, 'same');
-    } else if (this.#epoch === null) {
-      return this.#break();
+      if (pending.epoch !== this.#epoch) return 'same';
     }
-    const changed = this.#merge(frame.upsert, frame.remove);
-    return this.#bounded(this.#view, changed ? 'changed' : 'same');
+    return this.#merge(frame.upsert, frame.remove) ? 'changed' : 'same';
   }
 
   #reset(frame: ResetFrame): Applied {
     this.#whole = false;
     if (frame.part === 0) this.#pending = this.#begin(frame);
     const pending = this.#pending;
-    if (pending === null || !continues(pending, frame)) return this.#break();
+    if (pending === null || !continues(pending, frame) || !fits(pending.view, frame.instances)) return this.#break();
     pending.nextPart += 1;
     for (const instance of frame.instances) pending.view.upsert(instance);
-    if (!frame.complete) return this.#bounded(pending.view, 'same');
+    if (!frame.complete) return 'same';
     for (const tombstone of frame.removed ?? []) buryIn(pending, tombstone);
-    return this.#bounded(pending.view, this.#complete(pending));
+    return this.#complete(pending);
   }
 
   #begin(frame: ResetFrame): Pending {
@@ -256,10 +256,6 @@ export class ServiceSnapshot {
     return changed;
   }
 
-  #bounded(view: View, applied: Applied): Applied {
-    return view.instances.size > MAX_INSTANCES ? this.#break() : applied;
-  }
-
   #break(): Applied {
     this.#pending = null;
     this.#whole = false;
@@ -269,6 +265,12 @@ export class ServiceSnapshot {
 
 function continues(pending: Pending, frame: ResetFrame): boolean {
   return frame.part === pending.nextPart && frame.epoch === pending.epoch && frame.revision === pending.revision;
+}
+
+/** Would the view stay within bounds with these in it? */
+function fits(view: View, instances: readonly Instance[]): boolean {
+  const room = MAX_INSTANCES - view.instances.size;
+  return instances.length <= room || instances.filter(({ id }) => !view.instances.has(id)).length <= room;
 }
 
 /**

@@ -103,17 +103,22 @@ export function openWord<Word extends string>(words: readonly Word[]): Kind<Word
   };
 }
 
+/** The same, or null. */
 export function nullable<Value>(kind: Kind<Value>): Kind<Value | null> {
   const { type } = kind.jsonSchema;
   const jsonSchema: JsonSchema =
     typeof type === 'string' && !('enum' in kind.jsonSchema)
       ? { ...kind.jsonSchema, type: [type, 'null'] }
       : { anyOf: [kind.jsonSchema, { type: 'null' }] };
+  const allowed = `${kind.allowed}, or \`null\``;
   return {
-    allowed: `${kind.allowed}, or \`null\``,
+    allowed,
     jsonSchema,
     parts: kind.parts,
-    read: (value, flaws) => (value === null ? null : kind.read(value, flaws)),
+    read(value, flaws) {
+      if (value === null) return null;
+      return value === undefined ? flaws.add(value, allowed) : kind.read(value, flaws);
+    },
   };
 }
 

@@ -77,7 +77,7 @@ export const problemDocumentMessage: Message<ProblemDocument> = message<ProblemD
  */
 export function problemFrom(status: number, body: unknown): Problem {
   const read = problemMessage.parse(body);
-  if (read.ok) return read.value.code in PROBLEMS ? read.value : { ...read.value, code: codeOf(status) };
+  if (read.ok) return Object.hasOwn(PROBLEMS, read.value.code) ? read.value : { ...read.value, code: codeOf(status) };
   return {
     code: codeOf(status),
     detail: `The answer had status ${status} and no problem document, so it may not come from a registry.`,

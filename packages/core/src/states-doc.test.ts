@@ -103,7 +103,9 @@ const ROWS: readonly Row[] = [
 function vitalsOf(column: Column, changes: Partial<Vitals> = {}): Vitals {
   return {
     ...newborn(NOW - 30_000),
-    ...{ inboundAt: NOW - 1_000, anyInboundAt: NOW - 1_000, outboundAt: NOW - 1_000 },
+    inboundAt: NOW - 1_000,
+    anyInboundAt: NOW - 1_000,
+    outboundAt: NOW - 1_000,
     proved: column.proved ?? true,
     phase: column.phase,
     reason: reasonFor(column.reason),

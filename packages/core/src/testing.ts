@@ -1,3 +1,4 @@
+import type { Instance } from './instance.js';
 import type { Log } from './log.js';
 import type { Counter, Gauge, Histogram, Meter } from './meter.js';
 import type { Random } from './random.js';
@@ -324,5 +325,30 @@ export function recordingLog(): RecordingLog {
     error: at('error'),
     lines,
     texts: (level) => lines.filter((line) => level === undefined || line.level === level).map((line) => line.text),
+  };
+}
+
+// ---- what is spoken of ----------------------------------------------------------------------------------------------
+
+/** A healthy instance of `orders`, but for what is said. */
+export function sampleInstance(but: Partial<Instance> = {}): Instance {
+  return {
+    id: 'orders-0192f0c1-7a3b-7c4d-8e5f-0123456789ab',
+    service: 'orders',
+    namespace: 'default',
+    endpoints: [{ protocol: 'tcp', host: '10.0.0.5', port: 3001, tls: false }],
+    version: '1.4.2',
+    zone: 'eu-1a',
+    weight: 100,
+    metadata: {},
+    state: 'HEALTHY',
+    reason: { code: 'BOTH_WAYS_OK', text: 'answers Heartbeat-1 and sends Heartbeat-2' },
+    since: 1_790_000_000_000,
+    next: null,
+    admin: 'ENABLED',
+    source: 'native',
+    registeredAt: 1_790_000_000_000,
+    revision: 1,
+    ...but,
   };
 }

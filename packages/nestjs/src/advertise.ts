@@ -1,5 +1,5 @@
-import { addressOf } from '@rollcall/core';
-import type { AnnouncedEndpoint, Result } from '@rollcall/core';
+import { addressOf, RollcallError } from '@rollcall/core';
+import type { AnnouncedEndpoint } from '@rollcall/core';
 import type { BoundEndpoint } from './door.js';
 
 export interface AdvertiseRules {
@@ -11,22 +11,18 @@ export interface AdvertiseRules {
 
 /**
  * The address others are told: the one that was set, else the one that was bound if it is a single one, else none, and then it
- * is the address the registry sees us come from. The problem is a sentence for the log.
+ * is the address the registry sees us come from. Throws OPTION_INVALID for an address that no other machine can reach.
  */
-export function announced(bound: BoundEndpoint, rules: AdvertiseRules): Result<AnnouncedEndpoint, string> {
-  const { protocol, port, tls } = bound;
-  if (rules.advertise !== null) return { ok: true, value: { protocol, host: rules.advertise, port, tls } };
-  if (isEveryAddress(bound.host)) return { ok: true, value: { protocol, port, tls } };
+export function announced({ protocol, host, port, tls }: BoundEndpoint, rules: AdvertiseRules): AnnouncedEndpoint {
+  if (rules.advertise !== null) return { protocol, host: rules.advertise, port, tls };
+  if (isEveryAddress(host)) return { protocol, port, tls };
   const elsewhere = rules.registries.find((url) => !isLoopback(new URL(url).hostname));
-  if (isLoopback(bound.host) && elsewhere !== undefined) return { ok: false, problem: problemOf(bound, elsewhere) };
-  return { ok: true, value: { protocol, host: bound.host, port, tls } };
-}
-
-function problemOf(bound: BoundEndpoint, registry: string): string {
-  const fix = bound.protocol === 'http' ? `app.listen(${bound.port}, '0.0.0.0')` : `options: { host: '0.0.0.0', … }`;
-  return (
-    `Not registered: the ${bound.protocol} server listens on ${addressOf(bound)}, which only this machine can reach, and the ` +
-    `registry is elsewhere, at ${registry}. Write ${fix} where the server is made, or set the option advertise.`
+  if (elsewhere === undefined || !isLoopback(host)) return { protocol, host, port, tls };
+  const fix = protocol === 'http' ? `app.listen(${port}, '0.0.0.0')` : `options: { host: '0.0.0.0', … }`;
+  throw new RollcallError(
+    'OPTION_INVALID',
+    `Not registered: the ${protocol} server listens on ${addressOf({ host, port })}, which only this machine can reach, and the ` +
+      `registry is elsewhere, at ${elsewhere}. Write ${fix} where the server is made, or set the option advertise.`,
   );
 }
 

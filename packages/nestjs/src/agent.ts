@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
-import { RollcallError } from '@rollcall/core';
+import { messageOf, RollcallError } from '@rollcall/core';
 import type { Timer } from '@rollcall/core';
 import { announced } from './advertise.js';
 import type { Door, Keeper } from './door.js';
@@ -58,10 +58,10 @@ export class RollcallAgent {
   }
 
   /**
-   * Registers with what listens now, and does not wait for the rest: for `register: 'manual'`. Later calls do nothing.
-   * Throws OPTION_INVALID where there is nothing to register.
+   * Registers with what listens now, and does not wait for the rest: for `register: 'manual'`. Resolves when a registry has
+   * taken it, however long that takes; later calls do nothing. Rejects with OPTION_INVALID where there is nothing to register.
    */
-  register(): void {
+  async register(): Promise<void> {
     if (this.#isDone) return;
     const { service, advertise, registries } = this.membership.settings;
     if (service === null) throw new RollcallError('OPTION_INVALID', 'Set the option service to register this process.');
@@ -69,24 +69,33 @@ export class RollcallAgent {
     if (bound.length === 0) {
       throw new RollcallError('OPTION_INVALID', `${service} has no TCP or HTTP server that listens: it cannot be called.`);
     }
-    const results = bound.map((endpoint) => announced(endpoint, { advertise, registries }));
     this.#finish();
-    for (const result of results) if (!result.ok) this.ports.log.error(result.problem);
-    const endpoints = results.flatMap((result) => (result.ok ? [result.value] : []));
-    if (endpoints.length === results.length) this.membership.register(endpoints);
+    const endpoints = bound.map((endpoint) => announced(endpoint, { advertise, registries }));
+    await this.membership.register(endpoints);
   }
 
   #opened(): void {
-    this.membership.wake();
+    void this.membership.wake();
     const { service, register } = this.membership.settings;
     if (this.#isDone || service === null || register === 'manual') return;
     if (this.#missing().length > 0) this.#patience ??= this.#startPatience();
-    else if (this.#doors.some((door) => door.bound() !== null)) this.register();
+    else if (this.#doors.some((door) => door.bound() !== null)) {
+      this.register().catch((error: unknown) => this.ports.log.error(messageOf(error)));
+    }
   }
 
   #finish(): void {
     this.#isDone = true;
     this.#patience?.cancel();
+    this.#patience = this.ports.time.setTimer(PATIENCE_MS, () => this.#checkSignals(), { background: true });
+  }
+
+  #checkSignals(): void {
+    if (this.membership.isDraining || process.listenerCount('SIGTERM') > 0) return;
+    this.ports.log.warn(
+      'Nobody listens for SIGTERM: it will end this process in the middle of its requests. ' +
+        'Call app.enableShutdownHooks(), and it will drain.',
+    );
   }
 
   #missing(): readonly string[] {

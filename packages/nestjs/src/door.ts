@@ -25,8 +25,7 @@ export interface Keeper {
   /** The instance id of this very process. */
   readonly id: string;
   readonly isDraining: boolean;
-  /** Null for what is neither a Heartbeat-1 nor a question for our identity. */
-  answer(received: unknown): HeartbeatReply | null;
+  answer(received: unknown): HeartbeatReply;
   /** The door listens now. It must not throw. */
   opened(): void;
   /** Resolves when nobody needs the server any more. May be called often. */
@@ -35,9 +34,6 @@ export interface Keeper {
 
 export interface HeartbeatReply {
   readonly answer: HeartbeatAnswer;
-  /**
-   * The called side closes first after a Heartbeat-1, so that the registry collects no TIME_WAIT. A caller who only asked
-   * who we are is about to use the connection.
-   */
+  /** Must the connection be closed after the answer? */
   readonly closes: boolean;
 }

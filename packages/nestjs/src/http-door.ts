@@ -92,8 +92,9 @@ function answerUs(keeper: Keeper, request: IncomingMessage, response: ServerResp
   if (request.method !== 'POST') return refuse(response, 'METHOD_NOT_ALLOWED', `${HEARTBEAT_PATH} takes POST.`);
   readBody(request, (body) => {
     if (body === null) return refuseBody(response);
-    const reply = keeper.answer(parse(body));
-    if (reply === null) return refuse(response, 'INVALID', 'This is no Heartbeat-1.');
+    const received = parse(body);
+    if (received === undefined) return refuse(response, 'INVALID', 'The body is no JSON.');
+    const reply = keeper.answer(received);
     if (reply.closes) response.setHeader('connection', 'close');
     send(response, 200, 'application/json', reply.answer);
   });
@@ -118,11 +119,12 @@ function readBody(request: IncomingMessage, done: (body: string | null) => void)
   request.on('data', take).on('end', finish);
 }
 
+/** Undefined for what is no JSON. */
 function parse(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch {
-    return null;
+    return undefined;
   }
 }
 

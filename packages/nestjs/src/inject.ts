@@ -1,5 +1,5 @@
 import { Inject } from '@nestjs/common';
-import type { AnnouncedEndpoint, DrainAnswer, HeartbeatAnswer, HeartbeatCall, Instance, Log, Time } from '@rollcall/core';
+import type { AnnouncedEndpoint, DrainAnswer, HeartbeatAnswer, Instance, Log, Time } from '@rollcall/core';
 
 // `Symbol.for`, so that two copies of this package in one application still find each other's providers
 export const ROLLCALL = Symbol.for('rollcall.Rollcall');
@@ -29,7 +29,7 @@ export interface RollcallFace {
   readonly status: string;
   start(): void;
   register(endpoints: readonly AnnouncedEndpoint[]): Promise<void>;
-  answer(call: HeartbeatCall): HeartbeatAnswer;
+  answer(question: unknown): HeartbeatAnswer;
   call(service: string, pattern: unknown, data: unknown, options?: CallOptions): Promise<unknown>;
   stream(
     service: string,

@@ -1,12 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import { messageOf, sleep } from '@rollcall/core';
-import type { AnnouncedEndpoint, HeartbeatCall } from '@rollcall/core';
+import type { AnnouncedEndpoint } from '@rollcall/core';
 import type { HeartbeatReply } from './door.js';
 import { InFlight } from './in-flight.js';
 import { PORTS, ROLLCALL, SETTINGS } from './inject.js';
 import type { Ports, RollcallFace } from './inject.js';
-import type { Settings } from './rollcall.module-definition.js';
+import type { EmbeddedRegistry, Settings } from './rollcall.module-definition.js';
 
 /** How often a drain looks whether it is done. */
 const LOOK_EVERY_MS = 10;
@@ -16,7 +16,7 @@ const LOOK_EVERY_MS = 10;
 export class Membership implements OnApplicationShutdown {
   readonly inFlight: InFlight;
   readonly #wanted = new Set<string>();
-  #isAwake = false;
+  #awake: Promise<void> | null = null;
   #isRegistered = false;
   #drained: Promise<void> | null = null;
   #closed: Promise<void> | null = null;
@@ -40,40 +40,47 @@ export class Membership implements OnApplicationShutdown {
   /** Services whose copy should be there before the first call: watched from the moment this process wakes up. */
   want(service: string): void {
     this.#wanted.add(service);
-    if (this.#isAwake) this.rollcall.instances(service);
+    if (this.#awake !== null) this.rollcall.instances(service);
   }
 
   /** Opens the first socket: when the application listens, or makes its first call. May be called before every call. */
-  wake(): void {
-    if (this.#isAwake) return;
-    this.#isAwake = true;
-    void this.#start();
+  wake(): Promise<void> {
+    this.#awake ??= this.#start();
+    return this.#awake;
   }
 
   async #start(): Promise<void> {
-    const { registry, isProduction } = this.settings;
-    try {
-      await registry?.start({ production: isProduction });
-    } catch (error) {
-      this.ports.log.error(`The embedded registry did not start: ${messageOf(error)}`);
-    }
+    const { registry } = this.settings;
+    if (registry !== null) await this.#startRegistry(registry);
     if (this.#closed !== null) return;
     this.rollcall.start();
     for (const service of this.#wanted) this.rollcall.instances(service);
   }
 
-  /** The rest is the client's: it tries until a registry takes it, and registers again when that is needed. */
-  register(endpoints: readonly AnnouncedEndpoint[]): void {
-    if (this.#isRegistered || this.isDraining) return;
-    this.#isRegistered = true;
-    this.wake();
-    this.rollcall.register(endpoints).catch((error: unknown) => this.ports.log.error(messageOf(error)));
+  /** Calls go on without it, from what others are or will be running: the feed keeps trying. */
+  async #startRegistry(registry: EmbeddedRegistry): Promise<void> {
+    try {
+      await registry.start({ production: this.settings.isProduction });
+    } catch (error) {
+      this.ports.log.error(`The embedded registry did not start: ${messageOf(error)}`);
+    }
   }
 
-  answer(received: unknown): HeartbeatReply | null {
-    if (typeof received !== 'object' || received === null) return null;
-    if (!('nonce' in received)) return { answer: { instance: this.id, nonce: null }, closes: false };
-    return isCall(received) ? { answer: this.rollcall.answer(received), closes: true } : null;
+  /** The rest is the client's: it tries until a registry takes it, and registers again when that is needed. */
+  async register(endpoints: readonly AnnouncedEndpoint[]): Promise<void> {
+    if (this.#isRegistered || this.isDraining) return;
+    this.#isRegistered = true;
+    await this.wake();
+    await this.rollcall.register(endpoints);
+  }
+
+  /**
+   * The answer to a Heartbeat-1, or to a question for our identity, which has no nonce. The called side closes first after a
+   * Heartbeat-1, so that the registry collects no TIME_WAIT; who only asked who we are is about to use the connection.
+   */
+  answer(received: unknown): HeartbeatReply {
+    const answer = this.rollcall.answer(received);
+    return { answer, closes: answer.nonce !== null };
   }
 
   /**
@@ -108,7 +115,6 @@ export class Membership implements OnApplicationShutdown {
   /** How many watch this service; null when no registry said so. */
   async #announce(deadlineMs: number): Promise<number | null> {
     if (!this.#isRegistered) return 0;
-    const late = sleep(this.ports.time, deadlineMs, { background: true }).then(() => null);
     const told = this.rollcall.drain({ deadlineMs }).then(
       (answer) => answer.watchers,
       (error: unknown) => {
@@ -116,7 +122,9 @@ export class Membership implements OnApplicationShutdown {
         return null;
       },
     );
-    return Promise.race([told, late]);
+    const inTime = new AbortController();
+    const late = sleep(this.ports.time, deadlineMs, { signal: inTime.signal }).then(() => null);
+    return Promise.race([told, late]).finally(() => inTime.abort());
   }
 
   /** Runs last of all: until then the application can call others. */
@@ -130,10 +138,4 @@ export class Membership implements OnApplicationShutdown {
     await this.rollcall.close();
     await this.settings.registry?.close();
   }
-}
-
-function isCall(received: object): received is HeartbeatCall {
-  const call = received as Partial<Record<keyof HeartbeatCall, unknown>>;
-  const { replica, instance, nonce, purpose, mac } = call;
-  return [replica, instance, nonce, purpose, mac].every((word) => typeof word === 'string');
 }

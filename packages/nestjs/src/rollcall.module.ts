@@ -140,7 +140,7 @@ function clientProviders(feature: ServiceFeature): Exclude<Provider, Function>[]
     inject: [ROLLCALL, MEMBERSHIP],
     useFactory: (rollcall: RollcallFace, membership: Membership) => {
       membership.want(service);
-      return new ServiceClient({ rollcall, wake: () => membership.wake() }, service, defaults);
+      return new ServiceClient({ rollcall, wake: () => void membership.wake() }, service, defaults);
     },
   };
   return token === undefined ? [client] : [client, { provide: token, useExisting: own }];

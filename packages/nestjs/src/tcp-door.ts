@@ -72,8 +72,8 @@ function answerOverTcp(server: Server, keeper: Keeper): void {
   // a handler that is added here passes guards, pipes and interceptors; a library's @MessagePattern does not
   server.addHandler(HEARTBEAT_PATTERN, (received: unknown, context?: TcpContext) => {
     const reply = keeper.answer(received);
-    if (reply?.closes === true) closeAfterAnswer(context);
-    return Promise.resolve(reply?.answer ?? null);
+    if (reply.closes) closeAfterAnswer(context);
+    return Promise.resolve(reply.answer);
   });
   const socket = server.unwrap<unknown>();
   // Nagle's algorithm and delayed ACKs hold a burst of three answers back for 40 ms

@@ -1,20 +1,27 @@
-import type { Counter, Gauge, Histogram, Instance, Log, Meter, Reason, StatusFrame, Time, Timer, Tombstone } from '@rollcall/core';
+import type {
+  Counter,
+  Gauge,
+  Histogram,
+  Instance,
+  Log,
+  Meter,
+  Reason,
+  StatusFrame,
+  Time,
+  Timer,
+  Tombstone,
+} from '@rollcall/core';
 import { messageOf } from '@rollcall/core';
-import { changeFrames, resetFrames, share } from './frame.js';
+import { changeFrames, share } from './frame.js';
 import type { ServiceRef, SizedFrame } from './frame.js';
-import type { WatcherSink, WatchOrder } from './registry.js';
+import type { Watcher, WatcherSink, WatchOrder } from './face.js';
 import { serviceKeyOf } from './roster.js';
+import { Snapshots } from './snapshots.js';
+import type { FeedView } from './snapshots.js';
 import { Subscriber } from './subscriber.js';
 import type { FeedSource } from './subscriber.js';
 
-/** What the feed reads to tell a watcher all of a service. It must hold whatever was published, at the time it is published. */
-export interface FeedView {
-  instances(namespace: string, service: string): readonly Instance[];
-  /** All that are kept; at least those of the last ten minutes. */
-  tombstones(namespace: string, service: string): readonly Tombstone[];
-  /** Every service that has an instance or a tombstone; of all namespaces for `*`. */
-  services(namespace: string): Iterable<ServiceRef>;
-}
+export type { FeedView } from './snapshots.js';
 
 export interface FeedPorts {
   readonly time: Time;
@@ -26,11 +33,11 @@ export interface FeedPorts {
 }
 
 /** One watcher, as the engine holds it. */
-export interface FeedWatcher {
+export interface FeedWatcher extends Watcher {
   /** Writes to it soon: if its peer is gone, the connection will say so. */
   ping(): void;
-  /** It is gone; nothing more is written to it. May be called twice, also after it was cut. */
-  close(): void;
+  /** Nothing more is written to it. May be called twice, also after it was cut. */
+  closed(): void;
 }
 
 interface Pending {
@@ -50,14 +57,13 @@ const MOST_HELD_BYTES = 256 * 1_048_576;
 
 /**
  * The change feed: gives out revisions, and tells every watcher what it asked for, in flushes. An instance occurs once in a
- * flush, with its last word. Of the past only the view itself is needed: every record and tombstone carries the revision of
- * its last change, so a watcher resumes by those above its cursor, unless a tombstone above it has been dropped (`forget`).
- * Knows no sockets: a simulation binds its watchers straight to it.
+ * flush, with its last word. Knows no sockets: a simulation binds its watchers straight to it.
  */
 export class Feed {
   readonly epoch: string;
   readonly #ports: FeedPorts;
   readonly #instruments: { readonly watchers: Gauge; readonly cuts: Counter; readonly flushes: Histogram };
+  readonly #snapshots: Snapshots;
   /** Every watcher with whom to tell when it is cut, the one that waited longest for bytes first. */
   readonly #watchers = new Map<Subscriber, () => void>();
   readonly #byName = new Map<string, Set<Subscriber>>();
@@ -66,10 +72,7 @@ export class Feed {
   #published = 0;
   /** Up to where changes have been told to the watchers. */
   #flushed = 0;
-  /** The highest revision of a tombstone that was dropped: who knows less cannot resume. */
-  #horizon = 0;
   #pending = new Map<string, Pending>();
-  readonly #resets = new Map<string, readonly SizedFrame[]>();
   #status: StatusFrame = { settled: false };
   #statusFrame = share({ event: 'status', data: this.#status });
   /** Who has something to get at the next flush, and who is still to be written to in this one. */
@@ -83,6 +86,7 @@ export class Feed {
   constructor(ports: FeedPorts) {
     this.#ports = ports;
     this.epoch = ports.epoch;
+    this.#snapshots = new Snapshots(ports.view, ports.epoch);
     const { meter } = ports;
     this.#instruments = {
       watchers: meter.gauge('rollcall_watchers', 'Streams that watch the registry now.'),
@@ -97,7 +101,7 @@ export class Feed {
   }
 
   /** How many streams there are. */
-  get size(): number {
+  get watchers(): number {
     return this.#watchers.size;
   }
 
@@ -106,7 +110,7 @@ export class Feed {
     this.#given = revision;
     this.#published = revision;
     this.#flushed = revision;
-    this.#horizon = revision;
+    this.#snapshots.forgetUpTo(revision);
   }
 
   /** A revision for the next record or tombstone. Publish them in the order in which they were given. */
@@ -131,12 +135,11 @@ export class Feed {
 
   /** The view dropped a tombstone for good (not: its instance came back). */
   forget(tombstone: Pick<Tombstone, 'revision'>): void {
-    this.#horizon = Math.max(this.#horizon, tombstone.revision);
-    this.#resets.clear();
+    this.#snapshots.forgetUpTo(tombstone.revision);
   }
 
   /** Tells all watchers, if anything in it is new; those that asked for what does not exist hear so once it is settled. */
-  report(status: StatusFrame): void {
+  status(status: StatusFrame): void {
     if (status.settled === this.#status.settled && status.degraded === this.#status.degraded) return;
     this.#status = status;
     this.#statusFrame = share({ event: 'status', data: status });
@@ -163,12 +166,12 @@ export class Feed {
 
   /**
    * Writes to `sink` from now on: first everything asked for, or what changed since the cursor for the services that resume.
-   * `onCut` is called when the feed ends it for being too slow (after `sink.end()`), and never after `close`.
+   * `onCut` is called when the feed ends it for being too slow (after `sink.end()`), and never after `closed`.
    */
   watch(order: WatchOrder, sink: WatcherSink, onCut: () => void = () => {}): FeedWatcher {
     if (this.#isClosed) {
       sink.end();
-      return { ping() {}, close() {} };
+      return { ping() {}, closed() {} };
     }
     const since = this.#resumable(order);
     const watcher = new Subscriber(order, sink, this.#ports.time.now(), since ?? 0);
@@ -188,7 +191,7 @@ export class Feed {
         watcher.beatDue();
         this.#touch(watcher);
       },
-      close: () => this.#drop(watcher),
+      closed: () => this.#drop(watcher),
     };
   }
 
@@ -197,7 +200,7 @@ export class Feed {
     this.#isClosed = true;
     this.#timer?.handle.cancel();
     this.#timer = null;
-    for (const watcher of [...this.#watchers.keys()]) {
+    for (const watcher of this.#watchers.keys()) {
       this.#drop(watcher);
       watcher.sink.end();
     }
@@ -207,7 +210,8 @@ export class Feed {
   /** The revision from which the order can resume; null when it cannot. */
   #resumable({ cursor }: WatchOrder): number | null {
     if (cursor === null || cursor.epoch !== this.epoch) return null;
-    return cursor.revision >= this.#horizon && cursor.revision <= this.#published ? cursor.revision : null;
+    const isKnown = cursor.revision <= this.#published && this.#snapshots.reachesBackTo(cursor.revision);
+    return isKnown ? cursor.revision : null;
   }
 
   #advance({ namespace, service }: ServiceRef, revision: number): Pending {
@@ -215,7 +219,7 @@ export class Feed {
       throw new RangeError(`Revisions never go back: ${revision} cannot be published after ${this.#published}.`);
     }
     this.#published = revision;
-    this.#resets.clear();
+    this.#snapshots.invalidate();
     const key = serviceKeyOf(namespace, service);
     const pending = this.#pending.get(key) ?? { of: { namespace, service }, upsert: new Map(), remove: new Map() };
     this.#pending.set(key, pending);
@@ -264,7 +268,8 @@ export class Feed {
     this.#flushed = this.#published;
     for (const { of, upsert, remove } of pending.values()) {
       let frames: readonly SizedFrame[] | undefined;
-      const build = (): readonly SizedFrame[] => (frames ??= changeFrames(of, [...upsert.values()], [...remove.values()]));
+      const build = (): readonly SizedFrame[] =>
+        (frames ??= changeFrames(of, [...upsert.values()], [...remove.values()]));
       for (const watcher of this.#watchersOf(of)) {
         watcher.change(of, build);
         this.#dirty.add(watcher);
@@ -326,32 +331,9 @@ export class Feed {
       epoch: this.epoch,
       settled: this.#status.settled,
       status: this.#statusFrame,
-      reset: (of) => this.#resetOf(of),
-      changes: (of, since) => this.#changesOf(of, since),
+      reset: (of) => this.#snapshots.reset(of, this.#published),
+      changes: (of, since) => this.#snapshots.changes(of, since),
     };
-  }
-
-  /** The same frames for all that ask before the next change. */
-  #resetOf(of: ServiceRef): readonly SizedFrame[] {
-    const { view } = this.#ports;
-    const key = serviceKeyOf(of.namespace, of.service);
-    const known = this.#resets.get(key);
-    if (known !== undefined) return known;
-    const at = { epoch: this.epoch, revision: this.#published };
-    const { namespace, service } = of;
-    const frames = resetFrames(of, at, view.instances(namespace, service), view.tombstones(namespace, service));
-    this.#resets.set(key, frames);
-    return frames;
-  }
-
-  #changesOf(of: ServiceRef, since: number): readonly SizedFrame[] | null {
-    if (since < this.#horizon) return null;
-    const { view } = this.#ports;
-    const instances = view.instances(of.namespace, of.service);
-    const tombstones = view.tombstones(of.namespace, of.service);
-    const isNewer = (record: { readonly revision: number }): boolean => record.revision > since;
-    if (instances.every(isNewer) && tombstones.every(isNewer)) return null;
-    return changeFrames(of, instances.filter(isNewer), tombstones.filter(isNewer));
   }
 
   // ---- ending -----------------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 import type { Frame, Instance, ResetFrame, Tombstone } from '@rollcall/core';
-import type { SharedFrame } from './registry.js';
+import type { SharedFrame } from './face.js';
 
 /** Records in one frame: 64 KiB less what stands around them. */
 const PART_BYTES = 65_536 - 1_024;

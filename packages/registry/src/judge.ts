@@ -1,17 +1,10 @@
 import { due, forecast, forgive, silence, silentSince, stateOf, transition } from '@rollcall/core';
 import type { Event, Fleet, Instance, Log, Policy, Reason, Time, Vitals } from '@rollcall/core';
+import type { Feed } from './feed.js';
 import type { Preservation } from './preservation.js';
 
 import type { Entry, Roster } from './roster.js';
 import type { Write } from './store/store.js';
-
-/** Where a verdict goes: revisions and watchers (feed), and what must survive the process (store). */
-export interface Publisher {
-  nextRevision(): number;
-  publish(instance: Instance): void;
-  bury(namespace: string, service: string, tombstone: { id: string; revision: number; reason: Reason }): void;
-  gone(id: string, reason: Reason): void;
-}
 
 export interface JudgePorts {
   readonly time: Time;
@@ -19,9 +12,9 @@ export interface JudgePorts {
   readonly policy: Policy;
   readonly roster: Roster;
   readonly preservation: Preservation;
-  readonly publisher: Publisher;
+  readonly feed: Feed;
   /** Remembers in the background; what fails is logged, never lost in silence. */
-  remember(write: Write): void;
+  readonly remember: (write: Write) => void;
 }
 
 const TOMBSTONES_KEPT_MS = 600_000;
@@ -70,15 +63,15 @@ export class Judge {
 
   /** Off the roll, with a tombstone; `ended`: this id never comes back. */
   remove(entry: Entry, reason: Reason, ended: boolean): void {
-    const { publisher, roster, remember, time, log } = this.#ports;
+    const { feed, roster, remember, time, log } = this.#ports;
     const { id, namespace, service } = entry.record;
-    const revision = publisher.nextRevision();
+    const revision = feed.nextRevision();
     const { secretHash } = entry.credential;
     const tombstone = { id, namespace, service, revision, reason, secretHash, ended, removedAt: time.wall() };
     roster.bury(entry, tombstone, time.now());
     remember({ bury: tombstone });
-    publisher.bury(namespace, service, { id, revision, reason });
-    publisher.gone(id, reason);
+    feed.bury(namespace, service, { id, revision, reason });
+    feed.gone(id, reason);
     log.info(`${id} removed: ${reason.text}`);
   }
 
@@ -153,12 +146,12 @@ export class Judge {
 
   /** Another revision of the record, to watchers and store. */
   #publish(entry: Entry, vitals: Vitals): void {
-    const { publisher, roster, remember, time, policy, log } = this.#ports;
+    const { feed, roster, remember, time, policy, log } = this.#ports;
     const state = stateOf(vitals);
     const before = entry.record;
     const moved = state !== before.state || vitals.since !== entry.vitals.since;
     const since = moved ? time.wall() : before.since;
-    const revision = publisher.nextRevision();
+    const revision = feed.nextRevision();
     roster.update(entry, { vitals, record: { ...before, state, since, reason: vitals.reason, revision } });
     const next = forecast(vitals, policy, this.#fleetOf(entry, time.now()));
     const record = { ...entry.record, next };
@@ -172,15 +165,16 @@ export class Judge {
         proved: vitals.proved,
       },
     });
-    publisher.publish(record);
+    feed.publish(record);
     if (state !== before.state) log.info(`${entry.id} ${before.state} → ${state}: ${vitals.reason.text}`);
   }
 
   #dropOldTombstones(): void {
-    const { roster, remember, time } = this.#ports;
-    for (const { id } of roster.tombstonesBefore(time.now() - TOMBSTONES_KEPT_MS)) {
-      roster.forget(id);
-      remember({ forget: id });
+    const { feed, roster, remember, time } = this.#ports;
+    for (const tombstone of roster.tombstonesBefore(time.now() - TOMBSTONES_KEPT_MS)) {
+      roster.forget(tombstone.id);
+      feed.forget(tombstone);
+      remember({ forget: tombstone.id });
     }
   }
 }

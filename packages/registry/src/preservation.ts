@@ -65,6 +65,7 @@ export class Preservation {
   readonly #calmMs: number;
   readonly #registry: Scope;
   readonly #services = new Map<string, Scope>();
+  #isMass = false;
   /** Since when proofs are doubted; null while they are believed. */
   #doubtedAt: number | null = null;
   /** Since when fewer than half are refused, while proofs are doubted. */
@@ -90,6 +91,12 @@ export class Preservation {
       scope.observe(now, NOBODY);
       if (scope.isIdle(now)) this.#services.delete(service);
     }
+    this.#isMass = this.#registry.isMass || this.#gated(now).some((scope) => scope.isMass);
+  }
+
+  /** Were, at the last `observe`, more than half silent (and more than one), of all or of a service with a gate of its own? */
+  get isMass(): boolean {
+    return this.#isMass;
   }
 
   /** May silence make an instance of this service CRITICAL now? Each that it makes so must be told with `use`. */
@@ -114,8 +121,9 @@ export class Preservation {
   /** What is held now, in plain words: the registry's own reason, else the oldest of the services'. */
   describe(now: number): PreservationState {
     if (this.#doubtedAt !== null) return { active: true, text: DOUBT_TEXT, since: this.#doubtedAt };
-    const gated = [...this.#services.values()].filter((scope) => scope.peak(now) >= SMALLEST_SERVICE);
-    const holds = gated.map((scope) => scope.shownHold(now)).filter((hold) => hold !== null);
+    const holds = this.#gated(now)
+      .map((scope) => scope.shownHold(now))
+      .filter((hold) => hold !== null);
     const shown = this.#registry.shownHold(now) ?? holds.toSorted((a, b) => a.since - b.since)[0];
     return shown === undefined ? OFF : { active: true, text: shown.text, since: shown.since };
   }
@@ -140,11 +148,6 @@ export class Preservation {
     return this.doubtsProofs;
   }
 
-  /** Is more than half of the registry, or of a service, silent now? As of the last `observe`. */
-  get isMass(): boolean {
-    return this.#registry.isMass || [...this.#services.values()].some((scope) => scope.isMass);
-  }
-
   /** As of the last `observeRefusals`. */
   get doubtsProofs(): boolean {
     return this.#doubtedAt !== null;
@@ -159,6 +162,10 @@ export class Preservation {
   restore(saved: SavedPreservation, now: number): void {
     this.#registry.restore(saved.registry, now);
     for (const [service, scope] of Object.entries(saved.services)) this.#scopeOf(service).restore(scope, now);
+  }
+
+  #gated(now: number): Scope[] {
+    return [...this.#services.values()].filter((scope) => scope.peak(now) >= SMALLEST_SERVICE);
   }
 
   #scopeOf(service: string): Scope {
@@ -194,8 +201,7 @@ class Scope {
   observe(now: number, count: Count): void {
     this.#count = count;
     this.#peak.set(now, count.total);
-    const isMass = count.silent > 1 && count.silent > count.total / 2;
-    if (isMass) {
+    if (count.silent > 1 && count.silent > count.total / 2) {
       this.#massSince ??= now;
     } else if (this.#massSince !== null) {
       this.#massSince = null;

@@ -101,7 +101,9 @@ export class Registrations {
     const { id, service, namespace = 'default' } = registration;
     const vitals = newborn(time.now());
     const record: Instance = {
-      ...{ id, service, namespace },
+      id,
+      service,
+      namespace,
       ...ownWords(registration),
       endpoints: admitted.endpoints,
       state: 'REGISTERING',
@@ -162,7 +164,9 @@ function entryOf(
     id: record.id,
     serviceKey: serviceKeyOf(record.namespace, record.service),
     record: { ...record, state: stateOf(vitals) },
-    ...{ vitals, credential, targets },
+    vitals,
+    credential,
+    targets,
     present: true,
     rounds: [],
     seq: -1,

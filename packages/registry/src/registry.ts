@@ -44,8 +44,6 @@ import { Roster, serviceKeyOf } from './roster.js';
 import type { Entry } from './roster.js';
 import type { Store, Write } from './store/store.js';
 
-export type { Outcome, Peer, RegistryFace, SharedFrame, Watcher, WatcherSink, WatchOrder } from './face.js';
-
 export interface RegistryPorts {
   readonly time: Time;
   readonly random: Random;
@@ -64,7 +62,7 @@ export interface RegistryOptions {
   readonly maxInstances: number;
 }
 
-/** How soon after a call a `suspect` report may cause another, in ms: reports come from every caller at once. */
+/** Two calls that `suspect` reports cause are this far apart, in ms: reports come from every caller at once. */
 const SUSPECT_GAP_MS = 50;
 const DEFAULT_DRAIN_MS = 30_000;
 
@@ -106,16 +104,27 @@ export class Registry implements RegistryFace {
     const roster = this.#roster;
     const remember = (write: Write): void => this.#remember(write);
     this.#judge = new Judge({
-      ...{ time, log, policy, roster, remember },
+      time,
+      log,
+      policy,
+      roster,
+      remember,
       preservation: this.#preservation,
-      publisher: this.#feed,
+      feed: this.#feed,
     });
     const callers = new Map<Protocol, Caller>(ports.callers.map((caller) => [caller.protocol, caller]));
     this.#roll = new Roll({ time, random, policy, callers, judge: this.#judge, replica: this.replica });
     this.#addresses = new Addresses({ time, policy, roster, roll: this.#roll, judge: this.#judge });
     this.#registrations = new Registrations({
-      ...{ time, random, log, roster, store: ports.store, maxInstances: options.maxInstances },
-      ...{ judge: this.#judge, roll: this.#roll, addresses: this.#addresses },
+      time,
+      random,
+      log,
+      roster,
+      store: ports.store,
+      judge: this.#judge,
+      roll: this.#roll,
+      addresses: this.#addresses,
+      maxInstances: options.maxInstances,
       rules: {
         resolve: ports.resolve,
         allowedNetworks: options.allowedNetworks,
@@ -133,6 +142,11 @@ export class Registry implements RegistryFace {
     const { store, time } = this.#ports;
     const { instances, tombstones } = await store.load();
     const now = time.now();
+    const revisions = [
+      ...instances.map(({ record }) => record.revision),
+      ...tombstones.map(({ revision }) => revision),
+    ];
+    this.#feed.startAt(Math.max(0, ...revisions));
     for (const tombstone of tombstones) this.#roster.remember(tombstone, now);
     const leaveMs = DEFAULT_DRAIN_MS + this.#options.policy.intervalMs;
     for (const stored of instances) this.#registrations.restore(stored, leaveMs);
@@ -188,7 +202,7 @@ export class Registry implements RegistryFace {
     if (!this.ready) return notReady();
     const entry = this.#roster.get(id);
     if (entry === undefined) return refuse('NOT_FOUND', `No instance ${id} is registered.`);
-    if (this.#ports.time.now() - this.#roll.lastCallOf(entry) >= SUSPECT_GAP_MS) this.#roll.callNow(entry);
+    this.#roll.callNow(entry, SUSPECT_GAP_MS);
     return { ok: true, value: null };
   }
 
@@ -266,23 +280,31 @@ export class Registry implements RegistryFace {
 
   watch(order: WatchOrder, sink: WatcherSink): Outcome<Watcher> {
     if (!this.ready) return notReady();
-    if (order.line === null) return { ok: true, value: this.#feed.watch(order, sink) };
+    if (order.line === null) {
+      const watcher = this.#feed.watch(order, sink);
+      return { ok: true, value: { closed: () => watcher.closed() } };
+    }
     const found = this.#authenticated(order.line.id, order.line.secret);
     if (!found.ok) return found;
-    const entry = found.value;
-    const watcher = this.#feed.watch(order, sink);
-    const line = { ping: () => sink.beat({ epoch: this.epoch, revision: this.#feed.revision }) };
-    entry.line = line;
+    return { ok: true, value: this.#holdLine(found.value, order, sink) };
+  }
+
+  /** The stream is the instance's line too: only the newest counts, and only its end by the peer is news. */
+  #holdLine(entry: Entry, order: WatchOrder, sink: WatcherSink): Watcher {
+    const watcher = this.#feed.watch(order, sink, () => {
+      if (entry.line === watcher) entry.line = null;
+    });
+    entry.line = watcher;
     entry.lineClosedAt = null;
     const closed = (): void => {
       watcher.closed();
-      if (entry.line !== line) return; // a newer one counts
+      if (entry.line !== watcher) return;
       entry.line = null;
       if (!entry.present || this.#closed) return;
       entry.lineClosedAt = this.#ports.time.now();
       this.#roll.callNow(entry);
     };
-    return { ok: true, value: { closed } };
+    return { closed };
   }
 
   #registered(entry: Entry, secret: string | undefined): Registered {

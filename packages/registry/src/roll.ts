@@ -29,6 +29,7 @@ interface Turn {
   readonly entry: Entry;
   /** Its place in the interval, 0 … 1. */
   readonly slot: number;
+  /** When it is called next; Infinity while nothing is scheduled. */
   nextAt: number;
   /** Was the coming call asked for, outside its slot? */
   urgent: boolean;
@@ -77,18 +78,14 @@ export class Roll {
     this.#schedule(turn, options.spread ? this.#nextSlot(turn) : this.#ports.time.now());
   }
 
-  /** Calls it now, or right after the call that is under way. */
-  callNow(entry: Entry): void {
+  /** Calls it now, or right after the call that is under way; with `gapMs` not sooner than that after its last call began. */
+  callNow(entry: Entry, gapMs = 0): void {
     const turn = this.#turns.get(entry);
     if (turn === undefined || turn.held || !entry.present) return;
-    turn.urgent = true;
+    const at = Math.max(this.#ports.time.now(), turn.lastStartedAt + gapMs);
     if (turn.calling) turn.again = true;
-    else this.#schedule(turn, this.#ports.time.now());
-  }
-
-  /** Monotonic ms of the start of its last call. */
-  lastCallOf(entry: Entry): number {
-    return this.#turns.get(entry)?.lastStartedAt ?? -Infinity;
+    else if (turn.nextAt > at) this.#schedule(turn, at);
+    turn.urgent = true;
   }
 
   /** Holds its calls while a question about its address is open; releasing calls it at once. */
@@ -148,8 +145,9 @@ export class Roll {
     const now = this.#ports.time.now();
     for (let next = this.#agenda.take(now); next !== null; next = this.#agenda.take(now)) {
       const turn = next.item;
-      const moved = turn.nextAt !== next.at;
-      if (!moved && turn.entry.present && !turn.calling && !turn.held) void this.#round(turn);
+      if (turn.nextAt !== next.at) continue; // it was moved meanwhile
+      turn.nextAt = Infinity;
+      if (turn.entry.present && !turn.calling && !turn.held) void this.#round(turn);
     }
     this.#arm();
   }
@@ -172,7 +170,7 @@ export class Roll {
     else turn.again = true;
     if (!entry.present) return;
     if (turn.again) this.#schedule(turn, this.#ports.time.now());
-    else if (turn.nextAt <= turn.lastStartedAt) this.#schedule(turn, this.#nextSlot(turn));
+    else if (turn.nextAt === Infinity) this.#schedule(turn, this.#nextSlot(turn));
   }
 
   async #ask(entry: Entry, target: Endpoint, nonce: string, purpose: Purpose): Promise<CallOutcome> {
@@ -223,9 +221,7 @@ export class Roll {
     if (!this.#ports.judge.apply(entry, { type: 'proved' }) || entry.vitals.phase === 'HEALTHY') return;
     const turn = this.#turns.get(entry);
     const soon = this.#ports.time.now() + HASTE * this.#ports.policy.intervalMs;
-    if (turn !== undefined && !turn.held && (turn.nextAt > soon || turn.nextAt <= turn.lastStartedAt)) {
-      this.#schedule(turn, soon);
-    }
+    if (turn !== undefined && turn.nextAt > soon) this.#schedule(turn, soon);
   }
 }
 

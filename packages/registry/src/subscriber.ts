@@ -1,6 +1,6 @@
 import type { SizedFrame, ServiceRef } from './frame.js';
 import { share } from './frame.js';
-import type { SharedFrame, WatcherSink, WatchOrder } from './registry.js';
+import type { SharedFrame, WatcherSink, WatchOrder } from './face.js';
 import { serviceKeyOf } from './roster.js';
 
 /** A stream that takes nothing for this long, or stays above `MOST_BEHIND_BYTES` for it, is cut. */

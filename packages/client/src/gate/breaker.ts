@@ -9,6 +9,8 @@ const ABSENT_IN_A_ROW = 5;
 const SUCCESSES_TO_CLOSE = 2;
 const EJECTION_BASE_MS = 1_000;
 const EJECTION_CAP_MS = 30_000;
+/** Doublings that are remembered. */
+const STEPS = 5;
 /** ± this share, so that the probes of many callers do not come together. */
 const EJECTION_JITTER = 0.2;
 /** Each such span without an ejection makes the next one a step shorter. */
@@ -17,16 +19,16 @@ const FORGIVEN_AFTER_MS = 10_000;
 /** `errors`: it answers wrongly or not in time. `absent`: nobody can be connected to. */
 export type EjectionCause = 'errors' | 'absent';
 
-type Standing =
-  | { readonly kind: 'closed' }
-  | {
-      readonly kind: 'ejected';
-      readonly cause: EjectionCause;
-      /** Until then it is left alone; after, it is half-open: one probe at a time. */
-      until: number;
-      successes: number;
-      isProbed: boolean;
-    };
+interface Ejected {
+  readonly kind: 'ejected';
+  readonly cause: EjectionCause;
+  /** Until then it is left alone; after, it is half-open: one probe at a time. */
+  until: number;
+  successes: number;
+  isProbed: boolean;
+}
+
+type Standing = { readonly kind: 'closed' } | Ejected;
 
 const CLOSED: Standing = { kind: 'closed' };
 
@@ -68,12 +70,11 @@ export class Breaker {
     return now >= this.#standing.until ? 'half-open' : 'open';
   }
 
-  /** Takes the right to the one probe. */
+  /** Takes the right to the one probe; whoever took it gives it back, whatever came of it. */
   beginProbe(): void {
     if (this.#standing.kind === 'ejected') this.#standing.isProbed = true;
   }
 
-  /** Gives it back without a result: the probe was cancelled, or said nothing. */
   endProbe(): void {
     if (this.#standing.kind === 'ejected') this.#standing.isProbed = false;
   }
@@ -83,7 +84,7 @@ export class Breaker {
     if (this.#standing.kind === 'ejected') this.#standing.until = Math.min(this.#standing.until, now);
   }
 
-  /** Returns whether it has just been closed. */
+  /** Returns whether the standing has changed: closed now, or no longer shut. */
   success(now: number): boolean {
     this.#absentInARow = 0;
     const standing = this.#standing;
@@ -91,31 +92,43 @@ export class Breaker {
       for (const rule of this.#rules) rule.success(now);
       return false;
     }
-    standing.isProbed = false;
     standing.until = Math.min(standing.until, now);
     standing.successes += 1;
-    if (standing.successes < SUCCESSES_TO_CLOSE) return false;
+    if (standing.successes < SUCCESSES_TO_CLOSE) return this.#unshut(standing);
     this.#standing = CLOSED;
     this.#closedAt = now;
     for (const rule of this.#rules) rule.reset();
     return true;
   }
 
-  /** `mayEject` is asked only when a rule trips. Returns whether it has just been ejected, or is ejected for another cause. */
+  /** `mayEject` is asked only when a rule trips. Returns whether the standing has changed: ejected now, or no longer shut. */
   failure(now: number, mayEject: () => boolean): boolean {
     this.#absentInARow = 0;
-    if (this.#standing.kind === 'ejected') return this.#failAgain(this.#standing, 'errors', now);
-    return this.#trips(now) && mayEject() && this.#eject('errors', now);
+    const standing = this.#standing;
+    if (standing.kind === 'closed') return this.#trips(now) && mayEject() && this.#eject('errors', now);
+    standing.successes = 0;
+    // what began before the ejection and fails during it is no news
+    if (now < standing.until) return false;
+    this.#eject('errors', now);
+    return standing.cause !== 'errors';
   }
 
-  /** Nobody could be connected to: no share protects it, since calling it cannot help anybody. Returns as `failure` does. */
+  /**
+   * Nobody could be connected to. Five times in a row, and it is shut: no share protects it, since calling it helps nobody.
+   * Returns whether the standing has changed.
+   */
   absence(now: number, mayEject: () => boolean): boolean {
     this.#absentInARow += 1;
-    const isGone = this.#absentInARow >= ABSENT_IN_A_ROW;
-    if (this.#standing.kind === 'ejected') return this.#failAgain(this.#standing, isGone ? 'absent' : 'errors', now);
-    const trips = this.#trips(now);
-    if (isGone) return this.#eject('absent', now);
-    return trips && mayEject() && this.#eject('errors', now);
+    const standing = this.#standing;
+    const isGone = this.#absentInARow >= ABSENT_IN_A_ROW || this.cause === 'absent';
+    if (standing.kind === 'closed') {
+      const trips = this.#trips(now);
+      if (isGone) return this.#eject('absent', now);
+      return trips && mayEject() && this.#eject('errors', now);
+    }
+    const isWorse = isGone && standing.cause !== 'absent';
+    if (isWorse || now >= standing.until) this.#eject(isGone ? 'absent' : 'errors', now);
+    return isWorse;
   }
 
   #trips(now: number): boolean {
@@ -124,29 +137,24 @@ export class Breaker {
     return trips;
   }
 
-  #failAgain(standing: Extract<Standing, { kind: 'ejected' }>, cause: EjectionCause, now: number): boolean {
-    // one that is shut stays so until something got through
-    const worse = standing.cause === 'absent' ? 'absent' : cause;
-    if (now >= standing.until || worse !== standing.cause) {
-      this.#eject(worse, now);
-      return worse !== standing.cause;
-    }
-    standing.successes = 0;
-    standing.isProbed = false;
-    return false;
+  /** Something got through: from now on it is a last resort, no longer shut. */
+  #unshut(standing: Ejected): boolean {
+    if (standing.cause !== 'absent') return false;
+    this.#standing = { ...standing, cause: 'errors' };
+    return true;
   }
 
-  #eject(cause: EjectionCause, now: number): boolean {
+  #eject(cause: EjectionCause, now: number): true {
     if (this.#standing.kind === 'closed') {
       const forgiven = Math.floor((now - this.#closedAt) / FORGIVEN_AFTER_MS);
       this.#ejections = Math.max(0, this.#ejections - forgiven);
     }
+    const isProbed = this.#standing.kind === 'ejected' && this.#standing.isProbed;
     const ms = Math.min(EJECTION_CAP_MS, EJECTION_BASE_MS * 2 ** this.#ejections);
     const jitter = 1 + EJECTION_JITTER * (2 * this.#random.unit() - 1);
-    // the cap holds with the jitter, too
     const until = now + Math.min(EJECTION_CAP_MS, ms * jitter);
-    this.#standing = { kind: 'ejected', cause, until, successes: 0, isProbed: false };
-    this.#ejections = Math.min(this.#ejections + 1, 16);
+    this.#standing = { kind: 'ejected', cause, until, successes: 0, isProbed };
+    this.#ejections = Math.min(this.#ejections + 1, STEPS);
     return true;
   }
 }

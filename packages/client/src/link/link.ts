@@ -57,7 +57,7 @@ export interface WatchSink {
   frame(frame: Frame): void;
   /** Everything asked for has been sent up to here; also with each comment beat, so that silence means a dead line. */
   mark(cursor: Cursor): void;
-  /** `problem` when the registry refused; null when the way broke or we closed it. */
+  /** `problem` when the registry refused or sent what breaks the protocol; null when the way broke or we closed it. */
   closed(problem: Problem | null): void;
 }
 

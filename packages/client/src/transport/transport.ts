@@ -91,8 +91,8 @@ export interface Sink {
 
 /** An attempt on its way. */
 export interface Exchange {
-  /** When the request was on its way, ms of Time: later than asked for if a connection had to be opened. Null: not yet. */
-  readonly sentAt: number | null;
+  /** When the connection that it had to wait for was open, ms of Time; null if it had not to wait, or still does. */
+  readonly openedAt: number | null;
   /** Nobody waits any more: what is not written is not sent, what comes is dropped. May be called at any time. */
   cancel(): void;
 }
@@ -100,8 +100,8 @@ export interface Exchange {
 /** The way to one instance: its pooled connections. It opens one when it is asked to send. */
 export interface Channel<Request> {
   send(request: Request, terms: Terms, sink: Sink): Exchange;
-  /** Asks the instance for its identity, opening a connection if there is none. */
-  ping(sink: Sink): Exchange;
+  /** Asks the instance who it is, opening a connection if there is none. Any answer will do: the identity was checked before. */
+  ping(terms: Terms, sink: Sink): Exchange;
   /** The instance is gone: idle connections are closed now, the others when their last answer has come. */
   retire(): void;
 }

@@ -5,8 +5,13 @@ import { isLoopback } from './request.js';
 
 /** Where a program on this machine reaches a server that listens on `host`. */
 export function urlOf(host: string, port: number): string {
-  const reachable = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
-  return `http://${addressOf({ host: reachable, port })}`;
+  const reachable = host === '::' ? '::1' : '127.0.0.1';
+  return `http://${addressOf({ host: isWildcard(host) ? reachable : host, port })}`;
+}
+
+/** Does it stand for every address of this machine? */
+export function isWildcard(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
 }
 
 /** Listens, or rejects with PORT_TAKEN or OPTION_INVALID and a way out. Resolves with the port, which is chosen if `port` is 0. */

@@ -1,7 +1,7 @@
 import { sleep, STATES } from '@rollcall/core';
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import type { ServerResponse } from 'node:http';
-import type { Outcome, ServiceAnswer, WatcherSink } from '../face.js';
+import type { Outcome, ServiceAnswer } from '../face.js';
 import { flawed, sendOutcome, sendProblem } from './problem.js';
 import { checkName, listOf, namespaceOf, numberOf } from './request.js';
 import type { Rim } from './rim.js';
@@ -102,15 +102,17 @@ function fits(wanted: readonly string[], value: string): boolean {
 async function untilNews(rim: Rim, question: Question, response: ServerResponse): Promise<void> {
   const { registry, time, lasting } = rim;
   const { namespace, name, revision, waitMs } = question;
-  const isNews = (): boolean => {
-    const answer = registry.service(namespace, name);
-    return !answer.ok || isNewer(answer.value, revision);
-  };
-  if (isNews()) return;
+  const known = registry.service(namespace, name);
+  if (!known.ok || isNewer(known.value, revision)) return;
   const over = new AbortController();
   const wake = (): void => over.abort();
-  const sink: WatcherSink = { flush: () => void (isNews() && wake()), beat() {}, backlog: () => 0, end: wake };
-  const watching = registry.watch({ namespace, services: [name], resume: [], cursor: null, line: null }, sink);
+  const look = (): void => {
+    const answer = registry.service(namespace, name);
+    if (!answer.ok || isNewer(answer.value, revision)) wake();
+  };
+  const { epoch, revision: at } = known.value;
+  const order = { namespace, services: [name], resume: [name], cursor: { epoch, revision: at }, line: null };
+  const watching = registry.watch(order, { flush: look, beat() {}, backlog: () => 0, end: wake });
   response.socket?.setTimeout(waitMs + SLACK_MS);
   response.once('close', wake);
   lasting.add(wake);

@@ -81,7 +81,12 @@ function buildApp(rim: Rim, names: readonly string[]): FastifyInstance {
     connectionTimeout: IDLE_MS,
     keepAliveTimeout: IDLE_MS,
     requestTimeout: REQUEST_MS,
-    http: { headersTimeout: HEADERS_MS, connectionsCheckingInterval: LATENESS_CHECK_MS },
+    http: {
+      headersTimeout: HEADERS_MS,
+      connectionsCheckingInterval: LATENESS_CHECK_MS,
+      // the guard refuses a missing Host as it does a foreign one
+      requireHostHeader: false,
+    },
     return503OnClosing: false,
     routerOptions: { maxParamLength: 128 },
     frameworkErrors: (error, _request, reply) => void answerError(error, reply, rim.log),

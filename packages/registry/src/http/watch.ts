@@ -105,10 +105,9 @@ class EventStream implements WatcherSink {
   flush(frames: readonly SharedFrame[], cursor: Cursor): void {
     if (this.#isOver) return;
     this.#writeHead();
-    this.#response.cork();
+    // Node hands all writes of one turn to the kernel at once; corking the response would part them
     for (const frame of frames) this.#response.write(frame.bytes());
     this.#response.write(`id: ${formatCursor(cursor)}\n\n`);
-    this.#response.uncork();
   }
 
   beat(cursor: Cursor): void {

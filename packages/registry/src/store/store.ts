@@ -31,10 +31,7 @@ export interface StoredTombstone {
 }
 
 /** One write: applied whole or not at all. */
-export type Write =
-  | { readonly put: StoredInstance }
-  | { readonly bury: StoredTombstone }
-  | { readonly forget: string };
+export type Write = { readonly put: StoredInstance } | { readonly bury: StoredTombstone } | { readonly forget: string };
 
 export interface Contents {
   readonly instances: readonly StoredInstance[];

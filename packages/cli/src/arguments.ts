@@ -1,0 +1,83 @@
+import { parseArgs } from 'node:util';
+import { option, parseOptions, RollcallError } from '@rollcall/core';
+import type { OptionsOf, OptionSpec } from '@rollcall/core';
+
+/** One flag of a command line: an option, and how it is typed. Its key is written as people write it, `--port`. */
+export interface Flag<Value, Missing = Value> extends OptionSpec<Value, Missing> {
+  /** What stands behind it, for the help: `<ms>`; null for a switch, which takes nothing. */
+  readonly takes: string | null;
+  /** One letter, `o` for `-o`, or null. */
+  readonly short: string | null;
+}
+
+export type Flags = Readonly<Record<`--${string}`, Flag<unknown, unknown>>>;
+
+export interface Arguments<Known extends Flags> {
+  readonly flags: OptionsOf<Known>;
+  /** What is neither a flag nor its value. */
+  readonly words: readonly string[];
+}
+
+/** A flag that takes a value, described by the option that checks it. Numbers are written in decimal. */
+export function valued<Value, Missing>(
+  spec: OptionSpec<Value, Missing>,
+  takes: string,
+  short: string | null = null,
+): Flag<Value, Missing> {
+  return { ...spec, takes, short };
+}
+
+/** A flag that is there or not. */
+export function toggle(doc: string, short: string | null = null): Flag<boolean> {
+  return { ...option.boolean({ doc, default: false }), takes: null, short };
+}
+
+/**
+ * Reads a command line. Throws OPTION_INVALID that names every flaw: for an unknown flag the nearest known one, for a wrong value
+ * what was received and what is allowed. The last one counts where a flag is there twice; after `--` everything is a word.
+ */
+export function parseArguments<const Known extends Flags>(known: Known, argv: readonly string[]): Arguments<Known> {
+  const shapes = Object.entries(known).map(([key, { takes, short }]) => [
+    key.slice(2),
+    { type: takes === null ? 'boolean' : 'string', ...(short === null ? {} : { short }) } as const,
+  ]);
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options: Object.fromEntries(shapes),
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const received: Record<string, unknown> = {};
+  const words: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === 'positional') words.push(token.value);
+    if (token.kind !== 'option') continue;
+    const key: `--${string}` = `--${token.name}`;
+    const isKnown = Object.hasOwn(known, key);
+    received[isKnown ? key : token.rawName] = isKnown ? valueOf(key, known[key], token.value) : true;
+  }
+  return { flags: parseOptions(known, received), words };
+}
+
+/** The lines of a help text that say what the flags do. */
+export function describeFlags(flags: Flags): readonly string[] {
+  const rows = Object.entries(flags).map(([key, { takes, short, doc }]) => ({
+    typed: `${short === null ? '    ' : `-${short}, `}${key}${takes === null ? '' : ` ${takes}`}`,
+    doc,
+  }));
+  const width = Math.max(...rows.map(({ typed }) => typed.length));
+  return rows.map(({ typed, doc }) => `  ${typed.padEnd(width)}  ${doc}`);
+}
+
+/** A typed text where the option takes text, else the number it spells; a switch is true. */
+function valueOf(key: string, flag: Flag<unknown, unknown> | undefined, typed: string | undefined): unknown {
+  if (flag === undefined || flag.takes === null) {
+    if (typed === undefined) return true;
+    throw new RollcallError('OPTION_INVALID', `Option ${key} takes no value. Write ${key} alone.`);
+  }
+  if (typed === undefined) {
+    throw new RollcallError('OPTION_INVALID', `Option ${key} needs a value: ${key} ${flag.takes}, ${flag.allowed}.`);
+  }
+  return flag.accept(typed, key).ok || !/^-?\d+(\.\d+)?$/.test(typed) ? typed : Number(typed);
+}

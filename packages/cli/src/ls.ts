@@ -1,0 +1,104 @@
+import { addressOf, nearest, option, RollcallError } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
+import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
+import { RegistryApi } from './registry-api.js';
+import { EXIT } from './shell.js';
+import type { Command, ExitCode, Shell } from './shell.js';
+import { renderTable } from './view.js';
+import type { View } from './view.js';
+import { printable } from './words.js';
+
+const FORMATS = ['table', 'wide', 'json', 'name'] as const;
+const DEFAULT_URL = 'http://127.0.0.1:1337';
+
+const FLAGS = {
+  '--output': valued(
+    option.oneOf(FORMATS, { doc: `${FORMATS.join(' | ')}; default table`, default: 'table' }),
+    '<format>',
+    'o',
+  ),
+  '--url': valued(option.string({ doc: `the registry; default ROLLCALL_URL, else ${DEFAULT_URL}` }), '<url>'),
+  '--help': toggle('this text', 'h'),
+};
+
+const HELP = `Usage: rollcall ls [service] [options]
+
+The instances that the registry knows, of one service or of all, worst first: state, both heartbeats, since when, why, and what
+comes next. →1 is Heartbeat-1 (the registry calls: round trip), ←2 is Heartbeat-2 (the instance calls: last arrival).
+
+${describeFlags(FLAGS).join('\n')}
+
+Formats: wide adds the whole id, the addresses and the version; json is one object, { url, revision, instances }, each instance with
+its heartbeats; name is one id per line.`;
+
+/** `rollcall ls`: what the registry knows, once. */
+export const ls: Command = { help: HELP, run };
+
+async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
+  const { flags, words } = parseArguments(FLAGS, argv);
+  const [service, extra] = words;
+  if (extra !== undefined) {
+    throw new RollcallError('OPTION_INVALID', `ls takes one service; received ${words.length}: ${words.join(' ')}.`);
+  }
+  const api = new RegistryApi(flags['--url'] ?? shell.env['ROLLCALL_URL'] ?? DEFAULT_URL);
+  const view = await look(api, service ?? null, flags['--output'] !== 'name');
+  if (view.instances.length === 0 && flags['--output'] !== 'json') {
+    shell.err(service === undefined ? `No service is registered at ${api.url}.` : `${service} has no instance now.`);
+    return EXIT.done;
+  }
+  for (const line of LISTS[flags['--output']](view, shell)) shell.out(line);
+  return EXIT.done;
+}
+
+async function look(api: RegistryApi, service: string | null, withHeartbeats: boolean): Promise<View> {
+  const names = await api.services();
+  if (service !== null && !names.includes(service)) await refuseUnknown(api, service, names);
+  const answers = await Promise.all((service === null ? names : [service]).map((name) => api.service(name)));
+  const instances = answers.flatMap((answer) => answer.instances);
+  return {
+    url: api.url,
+    isLive: true,
+    heardAt: Date.now(),
+    revision: Math.max(0, ...answers.map(({ revision }) => revision)),
+    instances,
+    heartbeats: await api.heartbeats(withHeartbeats ? instances.map(({ id }) => id) : []),
+  };
+}
+
+/** A service whose instances have all gone lately is known; else the registry's own word counts, with what was probably meant. */
+async function refuseUnknown(api: RegistryApi, service: string, names: readonly string[]): Promise<void> {
+  try {
+    await api.service(service);
+  } catch (error) {
+    const meant = nearest(service, names);
+    if (!(error instanceof RollcallError) || error.code !== 'REGISTRY_REFUSED' || meant === null) throw error;
+    throw new RollcallError('UNKNOWN_SERVICE', `There is no service "${service}". Did you mean ${meant}?`, { cause: error });
+  }
+}
+
+type List = (view: View, shell: Shell) => readonly string[];
+
+const LISTS: Readonly<Record<(typeof FORMATS)[number], List>> = {
+  table: (view, { terminal }) => renderTable(view, { ...terminal, now: Date.now(), rows: Infinity }),
+  wide: (view) => aligned([WIDE_HEAD, ...view.instances.map(wideRow)]),
+  json: ({ url, revision, instances, heartbeats }) => [
+    JSON.stringify({
+      url,
+      revision,
+      instances: instances.map((instance) => ({ ...instance, heartbeats: heartbeats.get(instance.id) ?? null })),
+    }),
+  ],
+  name: ({ instances }) => instances.map(({ id }) => id),
+};
+
+const WIDE_HEAD = ['STATE', 'ID', 'ADDRESSES', 'VERSION', 'REASON'];
+
+function wideRow({ state, id, endpoints, version, reason }: Instance): readonly string[] {
+  const addresses = endpoints.map((endpoint) => `${endpoint.protocol}://${addressOf(endpoint)}`);
+  return [state, id, addresses.join(','), version === '' ? '–' : version, printable(reason.text)];
+}
+
+function aligned(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = WIDE_HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
+}

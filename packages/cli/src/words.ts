@@ -1,0 +1,80 @@
+/** What the terminal says, in the words of the dashboard: state, reason, since, next. */
+import { REASON_TEXTS } from '@rollcall/core';
+import type { Instance, Reason } from '@rollcall/core';
+
+/** How long something lasts: seconds under a minute, then `3 min`, `3 h 12 min`, `2 d 4 h`. */
+export function ageText(ms: number): string {
+  const seconds = Math.max(0, Math.floor(ms / 1_000));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return joined(hours, 'h', minutes % 60, 'min');
+  return joined(Math.floor(hours / 24), 'd', hours % 24, 'h');
+}
+
+function joined(large: number, largeUnit: string, small: number, smallUnit: string): string {
+  return small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`;
+}
+
+/** `14:02:23`, in the time zone of whoever looks. */
+export function clockText(wallMs: number): string {
+  const at = new Date(wallMs);
+  return [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':');
+}
+
+/** `48,213` */
+export const countText = (count: number): string => count.toLocaleString('en-US');
+
+/** A round trip: `0.4 ms`, `42 ms`. */
+export const tripText = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+
+/** A reason as people read it: a sentence, and the error or address that shows it, verbatim (empty: none). */
+export function explained(reason: Reason): { readonly sentence: string; readonly evidence: string } {
+  const text = printable(reason.text);
+  // a newer registry may give reasons that are not in our table
+  const known: string | undefined = REASON_TEXTS[reason.code];
+  if (known === undefined || !text.startsWith(`${known}: `)) return { sentence: sentence(text), evidence: '' };
+  return { sentence: sentence(known), evidence: text.slice(known.length + 2) };
+}
+
+/** What happens next if nothing else does, without a full stop; empty when nothing is known to come. */
+export function nextText(instance: Pick<Instance, 'state' | 'since' | 'next'>, now: number): string {
+  const { state, since, next } = instance;
+  if (next === null) return '';
+  const left = since + next.afterMs - now;
+  // counted up, so that nothing comes before it was said to
+  const span = ageText(Math.ceil(left / 1_000) * 1_000);
+  if (state === 'REGISTERING') return left > 0 ? `HEALTHY once proved, it has ${span} for that` : 'HEALTHY once proved';
+  const when = left > 0 ? `in ${span}` : 'now';
+  if (next.unless === null) return `${next.state} ${when} at the latest`;
+  return `${next.state} ${when} unless it ${DEEDS[next.unless]}`;
+}
+
+const DEEDS = {
+  HEARTBEAT_1: 'answers Heartbeat-1',
+  HEARTBEAT_2: 'sends Heartbeat-2',
+  PROOF: 'does both',
+} as const;
+
+/** Ids as they are printed: `orders…1e07`, with as many last characters as tell them apart within their service. */
+export function shortNames(instances: readonly Pick<Instance, 'id' | 'service'>[]): ReadonlyMap<string, string> {
+  const names = new Map<string, string>();
+  for (const { id, service } of instances) {
+    const others = instances.filter((other) => other.service === service && other.id !== id);
+    let length = 4;
+    while (length < id.length && others.some((other) => other.id.endsWith(id.slice(-length)))) length += 1;
+    names.set(id, `${service}…${id.slice(-length)}`);
+  }
+  return names;
+}
+
+/** Texts come from the network: nothing in them may steer a terminal. */
+export function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
+}
+
+function sentence(text: string): string {
+  const ended = /[.!?]$/.test(text) ? text : `${text}.`;
+  return ended.charAt(0).toUpperCase() + ended.slice(1);
+}

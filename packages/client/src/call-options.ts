@@ -1,0 +1,188 @@
+import { option, STATES } from '@rollcall/core';
+import type { OptionSpec, OptionsOf, State } from '@rollcall/core';
+import { BALANCER_NAMES } from './balance/balancers.js';
+
+const CALLABLE: readonly State[] = ['HEALTHY', 'REGISTERING', 'UNHEALTHY'];
+
+const ms = { unit: 'ms', integer: true } as const;
+const LONGEST_MS = 3_600_000;
+
+/** What to do differently for instances in one state. */
+const stateField = (state: State) =>
+  option.object(
+    {
+      timeoutMs: option.number({ doc: 'Attempt timeout in this state.', min: 1, max: LONGEST_MS, ...ms }),
+      retries: option.number({ doc: 'Attempts after one in this state failed.', min: 0, max: 9, integer: true }),
+    },
+    { doc: `Overrides for calls to ${state} instances.` },
+  );
+
+/** How the calls to a service are treated. */
+export const policyFields = {
+  deadlineMs: option.number({
+    doc: 'The time a call may take in all. The smallest of this, what the call says and what was inherited counts.',
+    default: 5_000,
+    min: 1,
+    max: LONGEST_MS,
+    ...ms,
+  }),
+  idleMs: option.number({
+    doc: 'The time between two values of a stream, once the first has come.',
+    default: 30_000,
+    min: 1,
+    max: LONGEST_MS,
+    ...ms,
+  }),
+  attemptTimeoutMs: option.number({
+    doc: 'At most so long is one attempt waited for, if another may follow: min(this, max(150 ms, 5 × the p99 of the method)).',
+    default: 2_000,
+    min: 1,
+    max: LONGEST_MS,
+    ...ms,
+  }),
+  attempts: option.number({
+    doc: 'Attempts in all, for what is idempotent or was certainly not executed.',
+    default: 3,
+    min: 1,
+    max: 10,
+    integer: true,
+  }),
+  maxConcurrent: option.number({
+    doc: 'Calls under way to the service; one more fails with BULKHEAD_FULL.',
+    default: 1_024,
+    min: 1,
+    integer: true,
+  }),
+  catalogWaitMs: option.number({
+    doc: 'The time to wait for the first word about a service: min(this, the deadline), then NO_CATALOG.',
+    default: 2_000,
+    min: 0,
+    max: LONGEST_MS,
+    ...ms,
+  }),
+  retryRatio: option.number({
+    doc: 'Retries for each request. In 10 s at most: this × requests + 10 × retriesPerSecond.',
+    default: 0.2,
+    min: 0,
+    max: 10,
+  }),
+  retriesPerSecond: option.number({ doc: 'Retries that are always allowed.', default: 3, min: 0, max: 10_000 }),
+  balancer: option.oneOf(BALANCER_NAMES, { doc: 'Which instance gets the next call.', default: 'p2c-peak-ewma' }),
+  maxEjectedRatio: option.number({
+    doc: 'The share of instances that may be ejected for errors at once: at least one, never the last.',
+    default: 0.5,
+    min: 0,
+    max: 1,
+    unit: 'ratio',
+  }),
+  allowedStates: option.list({
+    doc: 'States in which an instance may be called at all; better ones are preferred. Naming CRITICAL is the only way to call one.',
+    item: option.oneOf(STATES, { doc: 'A state.' }),
+    default: CALLABLE,
+    min: 1,
+  }),
+  states: option.object(
+    {
+      HEALTHY: stateField('HEALTHY'),
+      REGISTERING: stateField('REGISTERING'),
+      UNHEALTHY: stateField('UNHEALTHY'),
+      CRITICAL: stateField('CRITICAL'),
+      DEREGISTERING: stateField('DEREGISTERING'),
+    },
+    { doc: 'Timeouts and retries by the state of the instance that is called.' },
+  ),
+};
+
+export type CallPolicy = OptionsOf<typeof policyFields>;
+
+/** The same options, each left out unless given: what one service does differently. */
+type Overrides<Fields> = {
+  [Key in keyof Fields]: Fields[Key] extends OptionSpec<infer Value, infer _Missing>
+    ? OptionSpec<Value, undefined>
+    : never;
+};
+
+const overrideFields = Object.fromEntries(
+  Object.entries(policyFields).map(([key, spec]) => [key, { ...spec, default: undefined }]),
+  // the same keys and values, only the defaults are gone
+) as Overrides<typeof policyFields>;
+
+/** Everything about calls. Part of the client's options. */
+export const callFields = {
+  ...policyFields,
+  services: option.record({
+    doc: 'Other values for single services, by name.',
+    item: option.object(overrideFields, { doc: 'As above.' }),
+  }),
+  tcp: option.object(
+    {
+      connections: option.number({
+        doc: 'Connections to each instance; calls share them.',
+        default: 1,
+        min: 1,
+        max: 64,
+        integer: true,
+      }),
+      connectTimeoutMs: option.number({
+        doc: 'For a connection and the identity check on it.',
+        default: 1_000,
+        min: 1,
+        max: LONGEST_MS,
+        ...ms,
+      }),
+      maxMessageLength: option.number({
+        doc: 'The longest answer, in UTF-16 code units of its JSON.',
+        default: 67_108_864,
+        min: 1_024,
+        max: 134_217_728,
+        integer: true,
+      }),
+      maxBufferedBytes: option.number({
+        doc: 'What may wait to be written to one connection; beyond it calls go elsewhere.',
+        default: 16_777_216,
+        min: 65_536,
+        unit: 'bytes',
+        integer: true,
+      }),
+    },
+    { doc: 'Calls over TCP.' },
+  ),
+  http: option.object(
+    {
+      connections: option.number({
+        doc: 'Connections to each instance at most; a call has one to itself.',
+        default: 128,
+        min: 1,
+        max: 4_096,
+        integer: true,
+      }),
+      connectTimeoutMs: option.number({
+        doc: 'For a connection and the identity check on it.',
+        default: 1_000,
+        min: 1,
+        max: LONGEST_MS,
+        ...ms,
+      }),
+      bufferedBytes: option.number({
+        doc: 'Answers up to this size are read whole before the call ends, so that one cut short can be repeated; longer ones stream.',
+        default: 65_536,
+        min: 0,
+        max: 16_777_216,
+        unit: 'bytes',
+        integer: true,
+      }),
+    },
+    { doc: 'Calls over HTTP.' },
+  ),
+};
+
+export type CallOptions = OptionsOf<typeof callFields>;
+
+/** The policy of one service: its own values, else the common ones. */
+export function policyOf(options: CallOptions, service: string): CallPolicy {
+  const { services } = options;
+  const own = services !== undefined && Object.hasOwn(services, service) ? services[service] : undefined;
+  if (own === undefined) return options;
+  const given = Object.entries(own).filter(([, value]) => value !== undefined);
+  return { ...options, ...Object.fromEntries(given) };
+}

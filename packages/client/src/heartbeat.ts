@@ -1,0 +1,118 @@
+import { messageOf } from '@rollcall/core';
+import type { Beat, BeatAnswer, Log, Problem, Result, Time, Timer } from '@rollcall/core';
+import type { Contact } from './contact.js';
+import type { Identity } from './identity.js';
+import type { Link } from './link/link.js';
+
+/** `regular`: on the own timer. `extra`: something happened that the registry should see confirmed at once. */
+export type BeatKind = 'regular' | 'extra';
+
+export interface HeartbeatParts {
+  readonly time: Time;
+  readonly log: Log;
+  readonly link: Link;
+  readonly contact: Contact;
+  readonly identity: Identity;
+  /** An answer came, and we have not been stopped or started anew since the beat was sent. */
+  readonly answered: (answer: Result<BeatAnswer, Problem>, kind: BeatKind) => void;
+}
+
+/** Beats that have got no answer yet; more would not help. */
+const MAX_IN_FLIGHT = 8;
+
+/**
+ * Heartbeat-2: on our own timer, each on a connection of its own, called or not. Regular beats keep their place in the interval
+ * whatever extra ones come between, so that a fleet that is told something all at once stays spread.
+ */
+export class Heartbeat {
+  readonly #parts: HeartbeatParts;
+  #intervalMs = 0;
+  #regular: Timer | null = null;
+  #extra: Timer | null = null;
+  /** Counts starts and stops. */
+  #run = 0;
+  #isRunning = false;
+  /** Grows for the life of the process. */
+  #seq = 0;
+  #inFlight = 0;
+  /** In a row. */
+  #lost = 0;
+  #isTold = false;
+
+  constructor(parts: HeartbeatParts) {
+    this.#parts = parts;
+  }
+
+  /** The first regular beat comes after `firstMs`, then one every `intervalMs`. */
+  start(intervalMs: number, firstMs: number): void {
+    this.stop();
+    this.#isRunning = true;
+    this.#intervalMs = intervalMs;
+    this.#arm(firstMs);
+  }
+
+  stop(): void {
+    this.#run += 1;
+    this.#isRunning = false;
+    this.#regular?.cancel();
+    this.#extra?.cancel();
+    this.#extra = null;
+  }
+
+  /** An extra beat in the next turn of the event loop; several wishes in one turn make one. Nothing when not started. */
+  soon(): void {
+    if (!this.#isRunning || this.#extra !== null) return;
+    this.#extra = this.#parts.time.setTimer(
+      0,
+      () => {
+        this.#extra = null;
+        void this.#beat('extra');
+      },
+      { background: true },
+    );
+  }
+
+  #arm(ms: number): void {
+    this.#regular = this.#parts.time.setTimer(
+      ms,
+      () => {
+        this.#arm(this.#intervalMs);
+        void this.#beat('regular');
+      },
+      { background: true },
+    );
+  }
+
+  async #beat(kind: BeatKind): Promise<void> {
+    if (this.#inFlight >= MAX_IN_FLIGHT) return;
+    const { link, identity, answered } = this.#parts;
+    const run = this.#run;
+    this.#seq += 1;
+    const beat: Beat = { nonce: identity.nonce, seq: this.#seq };
+    this.#inFlight += 1;
+    try {
+      const answer = await link.beat(identity.proof(), beat);
+      this.#arrived();
+      if (run === this.#run) answered(answer, kind);
+    } catch (error) {
+      this.#missed(messageOf(error));
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+
+  #arrived(): void {
+    if (this.#isTold) this.#parts.log.info(`Heartbeat-2 of ${this.#parts.identity.name} gets through again.`);
+    this.#isTold = false;
+    this.#lost = 0;
+  }
+
+  /** One loss is no news, and none is while the whole registry is away. */
+  #missed(why: string): void {
+    this.#lost += 1;
+    const isNews = this.#lost > 1 && !this.#isTold && this.#isRunning && this.#parts.contact.status === 'connected';
+    if (!isNews) return;
+    this.#isTold = true;
+    this.#parts.log.warn(`Heartbeat-2 of ${this.#parts.identity.name} does not get through: ${why}`);
+  }
+}

@@ -1,0 +1,348 @@
+import { request as requestHttp } from 'node:http';
+import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
+import { request as requestHttps } from 'node:https';
+import {
+  beatAnswerMessage,
+  drainAnswerMessage,
+  formatCursor,
+  messageOf,
+  parseCursor,
+  parseFrame,
+  problemFrom,
+  registeredMessage,
+  RollcallError,
+} from '@rollcall/core';
+import type {
+  Beat,
+  BeatAnswer,
+  Drain,
+  DrainAnswer,
+  Message,
+  Problem,
+  Registered,
+  Registration,
+  Result,
+  Suspicion,
+  Time,
+  Timer,
+} from '@rollcall/core';
+import type { Answer, Link, Proof, Watch, WatchRequest, WatchSink } from './link.js';
+import { SseParser } from './sse.js';
+import type { SseEvent } from './sse.js';
+
+export interface HttpLinkOptions {
+  /** `http://host:port` or `https://…`; a path is kept as a prefix. */
+  readonly url: string;
+  readonly time: Time;
+  /** The longest a request may take, and the opening of a watch; default 3,000 ms. */
+  readonly timeoutMs?: number;
+  /** A watch that is silent for longer than this is dead; default 25,000 ms (the registry says something every 10 s). */
+  readonly silenceMs?: number;
+}
+
+const TIMEOUT_MS = 3_000;
+const SILENCE_MS = 25_000;
+/** Of an answer to a request: the largest is a registration's, far smaller. */
+const MAX_ANSWER_BYTES = 1024 * 1024;
+/** Of one frame of the feed: resets come in parts of 64 KiB, a change may name every instance of a service. */
+const MAX_FRAME_CHARACTERS = 32 * 1024 * 1024;
+
+interface Ask<Value> {
+  readonly method: 'POST' | 'DELETE';
+  readonly path: string;
+  readonly body?: object;
+  readonly proof?: Proof;
+  /** Nobody waits for it: it must not keep the process alive. */
+  readonly isBackground?: boolean;
+  readonly read: (body: unknown) => Result<Value, unknown>;
+}
+
+/**
+ * The way to one registry over HTTP. Every request opens a connection of its own, so that a heartbeat proves what it is there to
+ * prove: that a new connection can be made. It asks the registry to keep the connection, and closes it itself when it has read the
+ * answer, so that the TIME_WAIT stays here and not with the registry. Redirects are not followed.
+ */
+export class HttpLink implements Link {
+  readonly name: string;
+  readonly #base: URL;
+  readonly #time: Time;
+  readonly #timeoutMs: number;
+  readonly #silenceMs: number;
+  /** How to end what is open. */
+  readonly #open = new Set<() => void>();
+  #isClosed = false;
+
+  constructor({ url, time, timeoutMs = TIMEOUT_MS, silenceMs = SILENCE_MS }: HttpLinkOptions) {
+    this.name = url;
+    this.#base = new URL(url.endsWith('/') ? url : `${url}/`);
+    this.#time = time;
+    this.#timeoutMs = timeoutMs;
+    this.#silenceMs = silenceMs;
+  }
+
+  register(registration: Registration): Answer<Registered> {
+    return this.#ask({ method: 'POST', path: 'register', body: registration, read: reads(registeredMessage) });
+  }
+
+  beat(proof: Proof, beat: Beat): Answer<BeatAnswer> {
+    const path = `${instancePath(proof.id)}/heartbeat`;
+    return this.#ask({ method: 'POST', path, body: beat, proof, isBackground: true, read: reads(beatAnswerMessage) });
+  }
+
+  suspect(id: string, suspicion: Suspicion): Answer<null> {
+    const path = `${instancePath(id)}/suspect`;
+    return this.#ask({ method: 'POST', path, body: suspicion, isBackground: true, read: readsNothing });
+  }
+
+  drain(proof: Proof, drain: Drain): Answer<DrainAnswer> {
+    const path = `${instancePath(proof.id)}/drain`;
+    return this.#ask({ method: 'POST', path, body: drain, proof, read: reads(drainAnswerMessage) });
+  }
+
+  leave(proof: Proof): Answer<null> {
+    return this.#ask({ method: 'DELETE', path: instancePath(proof.id), proof, read: readsNothing });
+  }
+
+  watch(wish: WatchRequest, sink: WatchSink): Watch {
+    const { cursor, line } = wish;
+    const resume = cursor === null ? {} : { 'last-event-id': formatCursor(cursor) };
+    const headers = { accept: 'text/event-stream', ...resume, ...bearer(line) };
+    const request = this.#request('GET', watchPath(wish), headers);
+    request.on('socket', (socket) => socket.unref());
+    const watch = new HttpWatch(request, {
+      time: this.#time,
+      timeoutMs: this.#timeoutMs,
+      silenceMs: this.#silenceMs,
+      sink,
+      ended: () => this.#open.delete(close),
+    });
+    const close = (): void => watch.close();
+    this.#open.add(close);
+    if (this.#isClosed) request.destroy();
+    return watch;
+  }
+
+  close(): Promise<void> {
+    this.#isClosed = true;
+    for (const end of this.#open) end();
+    return Promise.resolve();
+  }
+
+  async #ask<Value>(ask: Ask<Value>): Answer<Value> {
+    const { status, text } = await this.#exchange(ask);
+    const body = jsonOf(text);
+    if (status < 200 || status > 299) return { ok: false, problem: problemFrom(status, body) };
+    const read = ask.read(body);
+    if (read.ok) return { ok: true, value: read.value };
+    throw new RollcallError(
+      'PROTOCOL',
+      `${this.name} answered ${ask.path} with something else than a registry does: is it one?`,
+    );
+  }
+
+  #exchange(ask: Ask<unknown>): Promise<Received> {
+    if (this.#isClosed) return Promise.reject(this.#closedError());
+    return new Promise((resolve, reject) => {
+      const request = this.#request(ask.method, ask.path, bearer(ask.proof ?? null));
+      const end = (): void => {
+        timer.cancel();
+        this.#open.delete(abort);
+      };
+      const fail = (error: RollcallError): void => {
+        end();
+        request.destroy();
+        reject(error);
+      };
+      const abort = (): void => fail(this.#closedError());
+      const late = (): void => fail(this.#unreachable(`no answer within ${this.#timeoutMs} ms`));
+      const timer = this.#time.setTimer(this.#timeoutMs, late, { background: true });
+      this.#open.add(abort);
+      if (ask.isBackground === true) request.on('socket', (socket) => socket.unref());
+      request.on('error', (error) => fail(this.#unreachable(messageOf(error), error)));
+      request.on('response', (response) => {
+        collect(response, (text) => {
+          if (text === null) return fail(this.#unreachable('the answer was cut off or too long'));
+          end();
+          resolve({ status: response.statusCode ?? 0, text });
+        });
+      });
+      request.end(ask.body === undefined ? undefined : JSON.stringify(ask.body));
+    });
+  }
+
+  /** `connection: keep-alive` with no agent to keep it: so the registry leaves the closing to us. */
+  #request(method: string, path: string, headers: Readonly<Record<string, string>>): ClientRequest {
+    const url = new URL(`api/v1/${path}`, this.#base);
+    const body = method === 'POST' ? { 'content-type': 'application/json' } : {};
+    const options: RequestOptions = {
+      method,
+      agent: false,
+      headers: { connection: 'keep-alive', ...body, ...headers },
+    };
+    return url.protocol === 'https:' ? requestHttps(url, options) : requestHttp(url, options);
+  }
+
+  #unreachable(why: string, cause?: unknown): RollcallError {
+    const text = `No answer from the registry at ${this.name}: ${why}.`;
+    return new RollcallError('REGISTRY_UNREACHABLE', text, { retryable: true, cause });
+  }
+
+  #closedError(): RollcallError {
+    return new RollcallError('CLOSED', `The link to the registry at ${this.name} is closed.`);
+  }
+}
+
+interface Received {
+  readonly status: number;
+  readonly text: string;
+}
+
+interface WatchParts {
+  readonly time: Time;
+  readonly timeoutMs: number;
+  readonly silenceMs: number;
+  readonly sink: WatchSink;
+  readonly ended: () => void;
+}
+
+/** One open change feed. */
+class HttpWatch implements Watch {
+  readonly #request: ClientRequest;
+  readonly #parts: WatchParts;
+  readonly #parser = new SseParser(MAX_FRAME_CHARACTERS);
+  #timer: Timer;
+  #heardAt = 0;
+  #isClosed = false;
+
+  constructor(request: ClientRequest, parts: WatchParts) {
+    this.#request = request;
+    this.#parts = parts;
+    this.#timer = parts.time.setTimer(parts.timeoutMs, () => this.close(), { background: true });
+    request.on('error', () => this.close());
+    request.on('response', (response) => this.#answered(response));
+    request.end();
+  }
+
+  close(): void {
+    this.#end(null);
+  }
+
+  #answered(response: IncomingMessage): void {
+    const isFeed = response.statusCode === 200 && /^text\/event-stream\b/i.test(response.headers['content-type'] ?? '');
+    if (!isFeed) {
+      collect(response, (text) => this.#end(refusalOf(response.statusCode ?? 0, text)));
+      return;
+    }
+    response.on('data', (bytes: Uint8Array) => this.#read(bytes));
+    response.on('error', () => this.close());
+    response.on('close', () => this.close());
+    this.#heardAt = this.#parts.time.now();
+    this.#endWhenSilentFor(this.#parts.silenceMs);
+    if (!this.#isClosed) this.#parts.sink.opened();
+  }
+
+  #endWhenSilentFor(ms: number): void {
+    this.#timer.cancel();
+    const check = (): void => {
+      const leftMs = this.#heardAt + this.#parts.silenceMs - this.#parts.time.now();
+      if (leftMs > 0) this.#endWhenSilentFor(leftMs);
+      else this.close();
+    };
+    this.#timer = this.#parts.time.setTimer(ms, check, { background: true });
+  }
+
+  #read(bytes: Uint8Array): void {
+    if (this.#isClosed) return;
+    this.#heardAt = this.#parts.time.now();
+    const events = this.#parser.push(bytes);
+    if (events === null) this.#end(breach('a frame is too long'));
+    for (const event of events ?? []) {
+      if (this.#isClosed) return;
+      this.#deliver(event);
+    }
+  }
+
+  #deliver({ event, data, id }: SseEvent): void {
+    const frame = data === null ? null : parseFrame(event, data);
+    const cursor = id === null ? null : parseCursor(id);
+    if (frame?.ok === false) {
+      const flaw = frame.problem[0];
+      this.#end(
+        breach(`${event} ${flaw?.path ?? ''}: received ${flaw?.received ?? ''}, allowed is ${flaw?.allowed ?? ''}`),
+      );
+      return;
+    }
+    if (frame !== null) this.#parts.sink.frame(frame.value);
+    if (cursor !== null && !this.#isClosed) this.#parts.sink.mark(cursor);
+  }
+
+  #end(problem: Problem | null): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#timer.cancel();
+    this.#request.destroy();
+    this.#parts.ended();
+    this.#parts.sink.closed(problem);
+  }
+}
+
+/** The whole text of an answer, once; null when it was cut off or is longer than allowed. */
+function collect(response: IncomingMessage, done: (text: string | null) => void): void {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  response.on('data', (bytes: Uint8Array) => {
+    size += bytes.length;
+    if (size > MAX_ANSWER_BYTES) done(null);
+    else chunks.push(bytes);
+  });
+  response.on('end', () => done(Buffer.concat(chunks).toString('utf8')));
+  response.on('error', () => done(null));
+}
+
+function reads<Value>(message: Message<Value>): (body: unknown) => Result<Value, unknown> {
+  return (body) => message.parse(body);
+}
+
+/** For answers without content. */
+function readsNothing(): Result<null, unknown> {
+  return { ok: true, value: null };
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** A refusal, or a success that is no feed; null when the answer did not come through. */
+function refusalOf(status: number, text: string | null): Problem | null {
+  if (text === null) return null;
+  return status < 400 ? breach(`status ${status}, but no event stream`) : problemFrom(status, jsonOf(text));
+}
+
+/** What came is not what a registry sends. */
+function breach(what: string): Problem {
+  return {
+    code: 'INTERNAL',
+    detail: `The change feed breaks the protocol: ${what}.`,
+    fix: 'Check that the address is that of a registry of a fitting version.',
+  };
+}
+
+function bearer(proof: Proof | null): Readonly<Record<string, string>> {
+  return proof === null ? {} : { authorization: `Bearer ${proof.secret}` };
+}
+
+function instancePath(id: string): string {
+  return `instances/${encodeURIComponent(id)}`;
+}
+
+function watchPath({ namespace, services, resume, line }: WatchRequest): string {
+  const query = new URLSearchParams({ namespace });
+  for (const service of services) query.append('service', service);
+  for (const service of resume) query.append('resume', service);
+  if (line !== null) query.append('instance', line.id);
+  return `watch?${query.toString()}`;
+}

@@ -1,0 +1,163 @@
+import type {
+  Beat,
+  BeatAnswer,
+  Drain,
+  DrainAnswer,
+  Frame,
+  Instance,
+  Problem,
+  ProblemCode,
+  Registered,
+  Registration,
+  Result,
+  Suspicion,
+} from '@rollcall/core';
+import { RollcallError } from '@rollcall/core';
+import type { Answer, Link, Proof, Watch, WatchRequest, WatchSink } from './link.js';
+
+export const EPOCH = '0192f3a0-0000-7000-8000-000000000001';
+
+/** An instance as the registry would publish it. */
+export function anInstance(fields: Partial<Instance> = {}): Instance {
+  const service = fields.service ?? 'orders';
+  return {
+    id: `${service}-1`,
+    service,
+    namespace: 'default',
+    endpoints: [{ protocol: 'tcp', host: '10.0.0.5', port: 3001, tls: false }],
+    version: '1.0.0',
+    zone: '',
+    weight: 100,
+    metadata: {},
+    state: 'HEALTHY',
+    reason: { code: 'BOTH_WAYS_OK', text: 'answers Heartbeat-1 and sends Heartbeat-2' },
+    since: 1_790_000_000_000,
+    next: null,
+    admin: 'ENABLED',
+    source: 'native',
+    registeredAt: 1_790_000_000_000,
+    revision: 1,
+    ...fields,
+  };
+}
+
+/** A whole view of one service in one frame. */
+export function aReset(instances: readonly Instance[], revision = 1, epoch = EPOCH): Frame {
+  const { service, namespace } = instances[0] ?? anInstance();
+  return { event: 'reset', data: { namespace, service, epoch, revision, part: 0, complete: true, instances, removed: [] } };
+}
+
+export function aProblem(code: ProblemCode): Problem {
+  return { code, detail: `It is ${code}.`, fix: 'Do something.' };
+}
+
+/** What a registry may answer: a value, a refusal, or nothing at all, because it is not there. */
+type Reply<Value> = Result<Value, Problem> | 'unreachable';
+
+/** A registry as its answers: a test says what comes next, and looks at what was asked. */
+export class FakeLink implements Link {
+  readonly name = 'http://registry.test';
+  readonly registrations: Registration[] = [];
+  readonly beats: Beat[] = [];
+  readonly suspicions: (Suspicion & { readonly id: string })[] = [];
+  readonly drains: Drain[] = [];
+  readonly goodbyes: Proof[] = [];
+  readonly streams: FakeStream[] = [];
+  isClosed = false;
+  intervalMs = 5_000;
+  onRegister: (registration: Registration) => Reply<null> = () => ({ ok: true, value: null });
+  onBeat: (beat: Beat) => Reply<BeatAnswer> = () => ({ ok: true, value: { state: 'HEALTHY', revision: 2 } });
+  onDrain: () => Reply<DrainAnswer> = () => ({ ok: true, value: { watchers: 2 } });
+  onLeave: () => Reply<null> = () => ({ ok: true, value: null });
+
+  async register(registration: Registration): Answer<Registered> {
+    this.registrations.push(registration);
+    const taken = answered(this.onRegister(registration));
+    if (!taken.ok) return taken;
+    const { id, service } = registration;
+    const heartbeat = { intervalMs: this.intervalMs, timeoutMs: 2_000, freshEvery: 1 };
+    const instance = anInstance({ id, service, state: 'REGISTERING' });
+    return { ok: true, value: { instance, epoch: EPOCH, revision: 1, heartbeat, registries: [this.name] } };
+  }
+
+  async beat(_proof: Proof, beat: Beat): Answer<BeatAnswer> {
+    this.beats.push(beat);
+    return answered(this.onBeat(beat));
+  }
+
+  async suspect(id: string, suspicion: Suspicion): Answer<null> {
+    this.suspicions.push({ id, ...suspicion });
+    return { ok: true, value: null };
+  }
+
+  async drain(_proof: Proof, drain: Drain): Answer<DrainAnswer> {
+    this.drains.push(drain);
+    return answered(this.onDrain());
+  }
+
+  async leave(proof: Proof): Answer<null> {
+    this.goodbyes.push(proof);
+    return answered(this.onLeave());
+  }
+
+  watch(request: WatchRequest, sink: WatchSink): Watch {
+    const stream = new FakeStream(request, sink);
+    this.streams.push(stream);
+    return stream;
+  }
+
+  /** The stream that was opened last. */
+  get stream(): FakeStream {
+    const last = this.streams.at(-1);
+    if (last === undefined) throw new Error('No watch was opened.');
+    return last;
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    for (const stream of this.streams) stream.close();
+  }
+}
+
+/** One watch, as the registry's end sees it. */
+export class FakeStream implements Watch {
+  readonly request: WatchRequest;
+  readonly #sink: WatchSink;
+  isClosed = false;
+
+  constructor(request: WatchRequest, sink: WatchSink) {
+    this.request = request;
+    this.#sink = sink;
+  }
+
+  /** Accepts the watch and flushes these frames. */
+  accept(frames: readonly Frame[] = [], revision = 1, epoch = EPOCH): void {
+    this.#sink.opened();
+    this.flush(frames, revision, epoch);
+  }
+
+  flush(frames: readonly Frame[], revision: number, epoch = EPOCH): void {
+    for (const frame of frames) this.#sink.frame(frame);
+    this.#sink.mark({ epoch, revision });
+  }
+
+  /** Frames of which the cursor has not come yet. */
+  send(frames: readonly Frame[]): void {
+    for (const frame of frames) this.#sink.frame(frame);
+  }
+
+  end(problem: Problem | null = null): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#sink.closed(problem);
+  }
+
+  close(): void {
+    this.end();
+  }
+}
+
+function answered<Value>(reply: Reply<Value>): Result<Value, Problem> {
+  if (reply === 'unreachable') throw new RollcallError('REGISTRY_UNREACHABLE', 'connect ECONNREFUSED');
+  return reply;
+}

@@ -1,0 +1,29 @@
+import { addressOf } from '@rollcall/core';
+import type { Failure, Target } from './transport.js';
+
+/**
+ * Has the peer to say who it is when a connection opens? Only who registered itself knows its id; an address that was written down by
+ * hand has none to compare with.
+ */
+export function hasIdentity(target: Target): boolean {
+  return target.instance.source === 'native';
+}
+
+/**
+ * Compares an answer to Heartbeat-1 with who is expected. Null: it is the one. Anything else is somebody else, no answer at all too:
+ * who registers answers.
+ */
+export function identityFailure(target: Target, answer: unknown): Failure | null {
+  const { instance, endpoint } = target;
+  if (isRecord(answer) && answer['instance'] === instance.id) return null;
+  const found =
+    isRecord(answer) && typeof answer['instance'] === 'string'
+      ? `the instance ${answer['instance'].slice(0, 128)}`
+      : 'somebody who does not say who it is';
+  const text = `At ${addressOf(endpoint)} ${found} answers, not ${instance.id}: it was not called.`;
+  return { kind: 'misdirected', cause: new Error(text) };
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,291 @@
+import { connect, isIP } from 'node:net';
+import type { Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { addressOf, FrameDecoder } from '@rollcall/core';
+import type { Endpoint, Time, Timer } from '@rollcall/core';
+import { hasIdentity, identityFailure } from './identity.js';
+import { IDENTITY_REQUEST, isTcpAnswer, requestFrame } from './tcp-message.js';
+import type { TcpAnswer, TcpRequest } from './tcp-message.js';
+import { connectFailure } from './transport.js';
+import type { Exchange, Failure, Sink, Target, Terms } from './transport.js';
+
+export interface TcpOptions {
+  /** Connections to each instance. */
+  readonly connections: number;
+  /** For the connection and the identity check, ms. */
+  readonly connectTimeoutMs: number;
+  /** Of one answer, in UTF-16 code units. */
+  readonly maxMessageLength: number;
+  /** What may wait to be written. */
+  readonly maxBufferedBytes: number;
+}
+
+const KEEP_ALIVE_MS = 10_000;
+/** So many turns of the microtask queue in which nobody sends end a batch, … */
+const QUIET_TURNS = 3;
+/** … and so many in all. */
+const MOST_TURNS = 32;
+/** Requests count from 1. */
+const IDENTITY_ID = 0;
+
+/**
+ * One connection to a Nest server. Requests wait until it is open and the peer has said who it is, then until nobody adds to them,
+ * and are then written in one piece. It ends once: every exchange then fails, those not yet written as certainly not executed.
+ */
+export class TcpConnection {
+  readonly #target: Target;
+  readonly #options: TcpOptions;
+  readonly #time: Time;
+  readonly #socket: Socket;
+  readonly #decoder: FrameDecoder;
+  readonly #exchanges = new Map<number, TcpExchange>();
+  readonly #turn = (): void => this.#endTurn();
+  #unwritten: TcpExchange[] = [];
+  #phase: 'connecting' | 'asking' | 'ready' | 'over' = 'connecting';
+  #timer: Timer | null;
+  #lastId = IDENTITY_ID;
+  #isRetired = false;
+  #cause: unknown = null;
+  /** Of the batch that is being gathered; no turns: none is. */
+  #turns = 0;
+  #quietTurns = 0;
+  #gathered = 0;
+
+  constructor(target: Target, options: TcpOptions, time: Time) {
+    this.#target = target;
+    this.#options = options;
+    this.#time = time;
+    this.#decoder = new FrameDecoder(options.maxMessageLength);
+    this.#timer = time.setTimer(options.connectTimeoutMs, () => this.#tooLate());
+    this.#socket = openSocket(target.endpoint);
+    this.#socket.on(target.endpoint.tls ? 'secureConnect' : 'connect', () => this.#connected());
+    this.#socket.on('data', (chunk: Uint8Array) => this.#receive(chunk));
+    this.#socket.on('error', (error) => {
+      this.#cause ??= error;
+    });
+    this.#socket.on('end', () => this.#broken());
+    this.#socket.on('close', () => this.#broken());
+  }
+
+  /** Nothing can be sent any more. */
+  get isOver(): boolean {
+    return this.#phase === 'over';
+  }
+
+  /** Exchanges under way. */
+  get pending(): number {
+    return this.#exchanges.size;
+  }
+
+  send(request: TcpRequest, terms: Terms, sink: Sink): Exchange {
+    this.#lastId += 1;
+    const exchange = new TcpExchange(this, this.#lastId, sink, request.isEvent);
+    if (this.#phase === 'over' || this.#socket.writableLength > this.#options.maxBufferedBytes) {
+      void Promise.resolve().then(() => exchange.fail(this.#refusal()));
+      return exchange;
+    }
+    exchange.frame = requestFrame(request, exchange.id, terms.remainingMs);
+    if (this.#exchanges.size === 0) this.#socket.ref();
+    this.#exchanges.set(exchange.id, exchange);
+    this.#unwritten.push(exchange);
+    if (this.#phase === 'ready' && this.#turns === 0) this.#gather();
+    return exchange;
+  }
+
+  /** Nobody waits for it any more. An idle connection does not keep the process alive. */
+  forget(exchange: TcpExchange): void {
+    if (!this.#exchanges.delete(exchange.id) || this.#exchanges.size > 0) return;
+    if (this.#isRetired) this.#finish();
+    else this.#socket.unref();
+  }
+
+  /** Ends when the last exchange is over. */
+  retire(): void {
+    this.#isRetired = true;
+    if (this.#exchanges.size === 0) this.#finish();
+  }
+
+  /** Ends now, and says when the socket is closed. */
+  stop(): Promise<void> {
+    this.#cause ??= new Error('this client was closed');
+    const closed = this.#socket.closed
+      ? Promise.resolve()
+      : new Promise<void>((resolve) => this.#socket.once('close', () => resolve()));
+    this.#end({ kind: 'closed', cause: this.#cause }, { kind: 'stopped', cause: this.#cause });
+    return closed;
+  }
+
+  #connected(): void {
+    if (this.#phase !== 'connecting') return;
+    if (!hasIdentity(this.#target)) return this.#open();
+    this.#phase = 'asking';
+    this.#socket.write(requestFrame(IDENTITY_REQUEST, IDENTITY_ID, this.#options.connectTimeoutMs));
+  }
+
+  #identified(answer: TcpAnswer): void {
+    const failure = identityFailure(this.#target, answer.response);
+    if (failure === null) return this.#open();
+    this.#end(failure, failure);
+  }
+
+  #open(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#phase = 'ready';
+    const now = this.#time.now();
+    for (const exchange of this.#unwritten) exchange.openedAt = now;
+    this.#flush();
+    if (this.#exchanges.size === 0) this.#socket.unref();
+  }
+
+  #receive(chunk: Uint8Array): void {
+    const { frames, failure } = this.#decoder.push(chunk);
+    for (const message of frames) if (isTcpAnswer(message)) this.#answer(message);
+    if (failure !== null) this.#end({ kind: 'garbled', cause: failure }, { kind: 'unsent', cause: failure });
+  }
+
+  #answer(answer: TcpAnswer): void {
+    if (this.#phase === 'asking' && answer.id === IDENTITY_ID) return this.#identified(answer);
+    const exchange = typeof answer.id === 'number' ? this.#exchanges.get(answer.id) : undefined;
+    if (exchange === undefined) return;
+    // as Nest's client reads it: an error is the last word, and so is `isDisposed`, alone or with the last value
+    if (Boolean(answer.err)) return exchange.fail({ kind: 'remote', cause: answer.err });
+    if (answer.response !== undefined || !Boolean(answer.isDisposed)) exchange.next(answer.response);
+    if (Boolean(answer.isDisposed)) exchange.complete();
+  }
+
+  /** Begins a batch. It ends when some turns of the microtask queue have passed in which nobody sent: the turn's answers are served. */
+  #gather(): void {
+    this.#turns = 1;
+    this.#quietTurns = 0;
+    this.#gathered = this.#unwritten.length;
+    void Promise.resolve().then(this.#turn);
+  }
+
+  #endTurn(): void {
+    const isQuiet = this.#unwritten.length === this.#gathered;
+    this.#quietTurns = isQuiet ? this.#quietTurns + 1 : 0;
+    if (this.#quietTurns >= QUIET_TURNS || this.#turns >= MOST_TURNS) return this.#flush();
+    this.#gathered = this.#unwritten.length;
+    this.#turns += 1;
+    void Promise.resolve().then(this.#turn);
+  }
+
+  #flush(): void {
+    this.#turns = 0;
+    if (this.#phase !== 'ready') return;
+    const batch = this.#unwritten;
+    this.#unwritten = [];
+    let text = '';
+    let hasEvents = false;
+    for (const exchange of batch) {
+      if (exchange.isOver) continue;
+      text += exchange.frame;
+      exchange.frame = '';
+      exchange.isWritten = true;
+      hasEvents ||= exchange.isEvent;
+    }
+    if (text === '') return;
+    if (hasEvents) this.#socket.write(text, (error) => this.#eventsWritten(batch, error ?? null));
+    else this.#socket.write(text);
+  }
+
+  #eventsWritten(batch: readonly TcpExchange[], error: Error | null): void {
+    if (error !== null) return;
+    for (const exchange of batch) if (exchange.isEvent) exchange.complete();
+  }
+
+  #tooLate(): void {
+    const at = addressOf(this.#target.endpoint);
+    const what = this.#phase === 'connecting' ? 'accepted no connection' : 'did not say who it is';
+    this.#cause = new Error(`${at} ${what} within ${this.#options.connectTimeoutMs} ms`);
+    const failure: Failure = { kind: 'unreachable', cause: this.#cause };
+    this.#end(failure, failure);
+  }
+
+  #broken(): void {
+    if (this.#phase === 'over') return;
+    const cause = (this.#cause ??= new Error(`${addressOf(this.#target.endpoint)} closed the connection`));
+    if (this.#phase !== 'connecting') return this.#end({ kind: 'closed', cause }, { kind: 'unsent', cause });
+    const failure = connectFailure(cause);
+    this.#end(failure, failure);
+  }
+
+  /** All was answered: a proper goodbye. */
+  #finish(): void {
+    if (this.#phase === 'over') return;
+    this.#over();
+    this.#socket.end();
+  }
+
+  #end(written: Failure, unwritten: Failure): void {
+    if (this.#phase === 'over') return;
+    this.#over();
+    this.#socket.destroy();
+    const exchanges = [...this.#exchanges.values()];
+    this.#exchanges.clear();
+    this.#unwritten = [];
+    for (const exchange of exchanges) exchange.fail(exchange.isWritten ? written : unwritten);
+  }
+
+  #over(): void {
+    this.#phase = 'over';
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #refusal(): Failure {
+    if (this.#phase === 'over') return { kind: 'stopped', cause: this.#cause };
+    const text = `More than ${this.#options.maxBufferedBytes} bytes wait to be written to ${addressOf(this.#target.endpoint)}.`;
+    return { kind: 'congested', cause: new Error(text) };
+  }
+}
+
+/** One request on its way. It passes on what comes until the last word, once. */
+class TcpExchange implements Exchange {
+  readonly id: number;
+  readonly isEvent: boolean;
+  frame = '';
+  isWritten = false;
+  isOver = false;
+  openedAt: number | null = null;
+  readonly #connection: TcpConnection;
+  readonly #sink: Sink;
+
+  constructor(connection: TcpConnection, id: number, sink: Sink, isEvent: boolean) {
+    this.#connection = connection;
+    this.id = id;
+    this.#sink = sink;
+    this.isEvent = isEvent;
+  }
+
+  next(value: unknown): void {
+    if (!this.isOver) this.#sink.next(value);
+  }
+
+  complete(): void {
+    if (this.#close()) this.#sink.complete();
+  }
+
+  fail(failure: Failure): void {
+    if (this.#close()) this.#sink.fail(failure);
+  }
+
+  cancel(): void {
+    this.#close();
+  }
+
+  #close(): boolean {
+    if (this.isOver) return false;
+    this.isOver = true;
+    this.#connection.forget(this);
+    return true;
+  }
+}
+
+function openSocket(endpoint: Endpoint): Socket {
+  const { host, port } = endpoint;
+  const servername = isIP(host) === 0 ? { servername: host } : {};
+  const socket = endpoint.tls ? connectTls({ host, port, ...servername }) : connect({ host, port });
+  return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
+}

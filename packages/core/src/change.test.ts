@@ -1,0 +1,515 @@
+import { describe, expect, it } from 'vitest';
+import fc from 'fast-check';
+import { ServiceSnapshot } from './change.js';
+import type { ServiceFrame } from './change.js';
+import type { ResetFrame } from './feed-frame.js';
+import type { Instance, Tombstone } from './instance.js';
+import type { Cursor } from './protocol.js';
+import { sampleInstance } from './testing.js';
+
+const A = '0192f0c1-0000-7000-8000-00000000000a';
+const B = '0192f0c1-0000-7000-8000-00000000000b';
+const of = { namespace: 'default', service: 'orders' };
+
+const at = (id: string, revision: number): Instance => sampleInstance({ id, revision });
+const gone = (id: string, revision: number): Tombstone => ({
+  id,
+  revision,
+  reason: { code: 'GOODBYE', text: 'it left' },
+});
+const change = (upsert: readonly Instance[], remove: readonly Tombstone[] = []): ServiceFrame => ({
+  event: 'change',
+  data: { ...of, upsert, remove },
+});
+const unknown: ServiceFrame = { event: 'unknown', data: of };
+const resetPart = (epoch: string, revision: number, but: Partial<ResetFrame> = {}): ServiceFrame => ({
+  event: 'reset',
+  data: { ...of, epoch, revision, part: 0, complete: true, instances: [], ...but },
+});
+const reset = (epoch: string, revision: number, instances: readonly Instance[], removed: readonly Tombstone[] = []) =>
+  resetPart(epoch, revision, { instances, removed });
+
+function snapshotOf(...frames: readonly ServiceFrame[]): ServiceSnapshot {
+  const snapshot = new ServiceSnapshot();
+  for (const frame of frames) snapshot.apply(frame);
+  return snapshot;
+}
+/** `a@3 b@4?`: what is known, with revisions; a question mark for the unconfirmed. */
+function shown(snapshot: ServiceSnapshot): string {
+  const words = snapshot.instances.map(
+    ({ id, revision }) => `${id}@${revision}${snapshot.isUnconfirmed(id) ? '?' : ''}`,
+  );
+  return words.toSorted().join(' ');
+}
+
+describe('a view', () => {
+  it('waits for the whole of its first reset', () => {
+    const snapshot = new ServiceSnapshot();
+    expect(snapshot.status).toBe('waiting');
+    expect(snapshot.apply(resetPart(A, 2, { complete: false, instances: [at('a', 1)] }))).toBe('same');
+    expect(snapshot.status).toBe('waiting');
+    expect(snapshot.apply(resetPart(A, 2, { part: 1, instances: [at('b', 2)] }))).toBe('changed');
+    expect(shown(snapshot)).toBe('a@1 b@2');
+    expect(snapshot).toMatchObject({ status: 'known', epoch: A, revision: 2 });
+  });
+
+  it('may be known to be empty', () => {
+    const snapshot = new ServiceSnapshot();
+    expect(snapshot.apply(reset(A, 0, []))).toBe('changed');
+    expect(snapshot.status).toBe('known');
+  });
+
+  it('is the same list until something changes', () => {
+    const snapshot = snapshotOf(reset(A, 1, [at('a', 1)]));
+    const before = snapshot.instances;
+    expect(snapshot.apply(change([at('a', 1)], [gone('z', 1)]))).toBe('same');
+    expect(snapshot.instances).toBe(before);
+    expect(snapshot.apply(change([at('b', 2)]))).toBe('changed');
+    expect(snapshot.instances).not.toBe(before);
+    expect(before.map(({ id }) => id)).toEqual(['a']);
+  });
+});
+
+describe('within an epoch', () => {
+  it('only a higher revision is news', () => {
+    const snapshot = snapshotOf(reset(A, 5, [at('a', 5)]));
+    expect(snapshot.apply(change([at('a', 4)]))).toBe('same');
+    expect(snapshot.apply(change([at('a', 6)]))).toBe('changed');
+    expect(shown(snapshot)).toBe('a@6');
+  });
+
+  it('a tombstone removes what it is newer than, and nothing else', () => {
+    const snapshot = snapshotOf(reset(A, 5, [at('a', 5), at('b', 4)]), change([], [gone('a', 4), gone('b', 6)]));
+    expect(shown(snapshot)).toBe('a@5');
+    expect(snapshot.tombstone('b')?.reason.code).toBe('GOODBYE');
+  });
+
+  it('what was removed does not come back by an older word, but by a newer one', () => {
+    const snapshot = snapshotOf(reset(A, 5, [at('a', 5)]), change([], [gone('a', 7)]), change([at('a', 6)]));
+    expect(shown(snapshot)).toBe('');
+    snapshot.apply(change([at('a', 8)]));
+    expect(shown(snapshot)).toBe('a@8');
+    expect(snapshot.tombstone('a')).toBeUndefined();
+  });
+
+  it('what a complete reset does not name is gone', () => {
+    const snapshot = snapshotOf(reset(A, 5, [at('a', 5), at('b', 4)]), reset(A, 6, [at('a', 5)]));
+    expect(shown(snapshot)).toBe('a@5');
+  });
+
+  it('what an incomplete reset does not name stays', () => {
+    const snapshot = snapshotOf(
+      reset(A, 5, [at('a', 5), at('b', 4)]),
+      resetPart(A, 6, { complete: false, instances: [at('a', 6)] }),
+    );
+    expect(shown(snapshot)).toBe('a@5 b@4');
+  });
+
+  it('a reset that is older than what is known removes nobody', () => {
+    const snapshot = snapshotOf(reset(A, 9, [at('a', 5), at('b', 9)]), reset(A, 8, [at('c', 8)]));
+    expect(shown(snapshot)).toBe('a@5 b@9 c@8');
+  });
+
+  it('what changes while a reset is under way counts at once, and is not undone by it', () => {
+    const snapshot = snapshotOf(
+      reset(A, 5, [at('a', 1), at('b', 2), at('c', 3)]),
+      resetPart(A, 7, { complete: false, instances: [at('a', 1), at('b', 2)] }),
+      change([at('d', 8)], [gone('b', 9)]),
+    );
+    expect(shown(snapshot)).toBe('a@1 c@3 d@8');
+    snapshot.apply(resetPart(A, 7, { part: 1, instances: [at('e', 7)] }));
+    expect(shown(snapshot)).toBe('a@1 d@8 e@7');
+  });
+});
+
+describe('another epoch', () => {
+  const known = reset(A, 50, [at('a', 49), at('b', 50)]);
+
+  it('has its own revisions', () => {
+    const snapshot = snapshotOf(known, reset(B, 2, [at('a', 1), at('b', 2)]), change([at('a', 3)]));
+    expect(shown(snapshot)).toBe('a@3 b@2');
+    expect(snapshot).toMatchObject({ epoch: B, revision: 3 });
+  });
+
+  it('removes nobody by not naming him', () => {
+    const snapshot = snapshotOf(known, reset(B, 0, []));
+    expect(shown(snapshot)).toBe('a@49? b@50?');
+    expect(snapshot.status).toBe('known');
+  });
+
+  it('nor by not naming him again', () => {
+    const snapshot = snapshotOf(known, reset(B, 0, []), reset(B, 1, [at('c', 1)]), reset(A, 51, [at('d', 51)]));
+    expect(shown(snapshot)).toBe('a@49? b@50? c@1? d@51');
+  });
+
+  it('confirms by any revision, and removes by any tombstone', () => {
+    const snapshot = snapshotOf(known, reset(B, 0, []), change([at('a', 1)], [gone('b', 2)]));
+    expect(shown(snapshot)).toBe('a@1');
+  });
+
+  it('removes by the tombstones of its reset, whatever epoch their revisions are of', () => {
+    const snapshot = snapshotOf(known, reset(B, 3, [], [gone('a', 7), gone('b', 900)]));
+    expect(shown(snapshot)).toBe('');
+    expect(snapshot.status).toBe('known');
+    snapshot.apply(change([at('b', 4)]));
+    expect(shown(snapshot)).toBe('b@4');
+  });
+
+  it('counts only when its reset is complete, with what changed meanwhile', () => {
+    const snapshot = snapshotOf(known, resetPart(B, 2, { complete: false, instances: [at('a', 1)] }));
+    expect(snapshot.apply(change([at('c', 3)], [gone('b', 4)]))).toBe('same');
+    expect(shown(snapshot)).toBe('a@49 b@50');
+    snapshot.apply(resetPart(B, 2, { part: 1 }));
+    expect(shown(snapshot)).toBe('a@1 c@3');
+  });
+});
+
+describe('the unconfirmed', () => {
+  const doubtful = () => snapshotOf(reset(A, 2, [at('a', 1), at('b', 2)]), reset(B, 1, [at('c', 1)]));
+
+  it('go when the feed is settled and they are ejected here too', () => {
+    const snapshot = doubtful();
+    const list = snapshot.instances;
+    expect(snapshot.confirm(false, () => true)).toBe(false);
+    expect(snapshot.confirm(true, () => false)).toBe(false);
+    expect(snapshot.instances).toBe(list);
+    expect(snapshot.confirm(true, (id) => id === 'a')).toBe(true);
+    expect(shown(snapshot)).toBe('b@2? c@1');
+    expect(snapshot.confirm(true, () => true)).toBe(true);
+    expect(shown(snapshot)).toBe('c@1');
+  });
+
+  it('go when another answers at their address; the confirmed do not', () => {
+    const snapshot = doubtful();
+    expect(snapshot.disprove('a')).toBe(true);
+    expect(snapshot.disprove('c')).toBe(false);
+    expect(snapshot.disprove('nobody')).toBe(false);
+    expect(shown(snapshot)).toBe('b@2? c@1');
+  });
+});
+
+describe('"unknown"', () => {
+  it('is an answer where nothing is known', () => {
+    const snapshot = new ServiceSnapshot();
+    expect(snapshot.apply(unknown)).toBe('changed');
+    expect(snapshot.status).toBe('unknown');
+    expect(snapshot.apply(reset(A, 1, [at('a', 1)]))).toBe('changed');
+    expect(snapshot.status).toBe('known');
+  });
+
+  it('removes nothing, but leaves nobody confirmed', () => {
+    const snapshot = snapshotOf(reset(A, 1, [at('a', 1)]), unknown);
+    expect(shown(snapshot)).toBe('a@1?');
+    expect(snapshot.status).toBe('known');
+    expect(snapshot.confirm(true, () => true)).toBe(true);
+    expect(snapshot.status).toBe('unknown');
+  });
+
+  it('is taken back by a reset of the same epoch', () => {
+    const before = reset(A, 2, [at('a', 1), at('b', 2)]);
+    expect(shown(snapshotOf(before, unknown, reset(A, 3, [at('a', 1)])))).toBe('a@1');
+  });
+});
+
+describe('resuming', () => {
+  const cursor: Cursor = { epoch: A, revision: 9 };
+  const base = reset(A, 9, [at('a', 1)]);
+
+  it('is right when the whole view is held, in the cursor’s epoch', () => {
+    const snapshot = snapshotOf(base, change([at('b', 10)]));
+    expect(snapshot.canResume(cursor)).toBe(true);
+    expect(snapshot.canResume({ epoch: B, revision: 9 })).toBe(false);
+  });
+
+  it.each<[string, readonly ServiceFrame[]]>([
+    ['before the first reset', []],
+    ['in the middle of one', [base, resetPart(A, 9, { complete: false })]],
+    ['after a part was lost', [base, resetPart(A, 9, { complete: false }), resetPart(A, 9, { part: 2 })]],
+    ['after "unknown"', [base, unknown]],
+  ])('is not %s', (_when, frames) => {
+    expect(snapshotOf(...frames).canResume(cursor)).toBe(false);
+  });
+
+  it('is right again after the next complete reset', () => {
+    expect(snapshotOf(base, unknown, base).canResume(cursor)).toBe(true);
+  });
+});
+
+describe('a stream that breaks the protocol', () => {
+  it.each<[string, readonly ServiceFrame[]]>([
+    ['a change before any reset', [change([at('z', 1)])]],
+    ['a reset without its first part', [resetPart(A, 3, { part: 1 })]],
+    ['a part that is left out', [resetPart(A, 3, { complete: false }), resetPart(A, 3, { part: 2 })]],
+    [
+      'a part twice',
+      [
+        resetPart(A, 3, { complete: false }),
+        resetPart(A, 3, { part: 1, complete: false }),
+        resetPart(A, 3, { part: 1 }),
+      ],
+    ],
+    ['parts of two revisions', [resetPart(A, 3, { complete: false }), resetPart(A, 4, { part: 1 })]],
+    ['parts of two epochs', [resetPart(A, 3, { complete: false }), resetPart(B, 3, { part: 1 })]],
+  ])('by %s is told so', (_what, frames) => {
+    const snapshot = new ServiceSnapshot();
+    expect(frames.map((frame) => snapshot.apply(frame)).at(-1)).toBe('broken');
+    expect(snapshot.status).toBe('waiting');
+  });
+
+  it('costs nothing of what was known', () => {
+    const snapshot = snapshotOf(
+      reset(A, 5, [at('a', 5)]),
+      resetPart(B, 1, { complete: false, instances: [at('b', 1)] }),
+    );
+    expect(snapshot.apply(resetPart(B, 1, { part: 2 }))).toBe('broken');
+    expect(shown(snapshot)).toBe('a@5');
+  });
+
+  it('with more instances than a service can have is told so, and takes no more room', () => {
+    const many = (from: number, count: number) =>
+      Array.from({ length: count }, (_, index) => at(`i${from + index}`, 1));
+    const snapshot = snapshotOf(reset(A, 1, many(0, 60_000)));
+    expect(snapshot.apply(change(many(60_000, 40_001)))).toBe('broken');
+    expect(snapshot.instances).toHaveLength(60_000);
+    expect(snapshot.apply(change(many(0, 60_000).map((each) => ({ ...each, revision: 2 }))))).toBe('changed');
+    snapshot.apply(resetPart(B, 1, { complete: false, instances: many(0, 60_000) }));
+    expect(snapshot.apply(resetPart(B, 1, { part: 1, instances: many(60_000, 60_000) }))).toBe('broken');
+    expect(snapshot.apply(reset(B, 1, many(100_000, 60_000)))).toBe('changed');
+    expect(snapshot.instances).toHaveLength(100_000);
+  });
+
+  it('keeps a bounded number of tombstones', () => {
+    const snapshot = snapshotOf(reset(A, 1, []));
+    for (let revision = 2; revision < 3_000; revision += 1)
+      snapshot.apply(change([], [gone(`i${revision}`, revision)]));
+    expect(snapshot.tombstone('i2')).toBeUndefined();
+    expect(snapshot.tombstone('i2999')?.revision).toBe(2_999);
+  });
+});
+
+// ---- properties -----------------------------------------------------------------------------------------------------
+
+const IDS = ['a', 'b', 'c', 'd', 'e'] as const;
+
+/** The truth about one service, and a log, as a registry keeps them. */
+class TruthfulRegistry {
+  epoch = A;
+  revision = 0;
+  instances = new Map<string, Instance>();
+  tombstones = new Map<string, Tombstone>();
+  log: { readonly revision: number; readonly id: string }[] = [];
+
+  touch(id: string): void {
+    this.revision += 1;
+    this.tombstones.delete(id);
+    this.instances.set(id, at(id, this.revision));
+    this.log.push({ revision: this.revision, id });
+  }
+
+  remove(id: string): void {
+    if (!this.instances.delete(id)) return;
+    this.revision += 1;
+    this.tombstones.set(id, gone(id, this.revision));
+    this.log.push({ revision: this.revision, id });
+  }
+
+  /** One flush: everything after `from`, each instance once, with its last word. */
+  since(from: number): ServiceFrame {
+    const ids = new Set(this.log.filter((entry) => entry.revision > from).map((entry) => entry.id));
+    return change(
+      [...this.instances.values()].filter((each) => ids.has(each.id)),
+      [...this.tombstones.values()].filter((each) => ids.has(each.id)),
+    );
+  }
+
+  reset(parts: number): ServiceFrame[] {
+    const all = [...this.instances.values()];
+    const { epoch, revision } = this;
+    return Array.from({ length: parts }, (_, part) =>
+      resetPart(epoch, revision, {
+        part,
+        complete: part === parts - 1,
+        instances: all.filter((_each, index) => index % parts === part),
+        ...(part === parts - 1 ? { removed: [...this.tombstones.values()] } : {}),
+      }),
+    );
+  }
+
+  /** A restart that keeps only these instances, and forgets its tombstones and its revisions. */
+  restart(kept: readonly string[]): void {
+    this.epoch = `0192f0c1-0000-7000-8000-${String(Number(this.epoch.slice(-6)) + 1 || 1).padStart(12, '0')}`;
+    const survivors = kept.filter((id) => this.instances.has(id));
+    this.revision = 0;
+    this.log = [];
+    this.tombstones.clear();
+    this.instances.clear();
+    for (const id of survivors) this.touch(id);
+  }
+}
+
+/** A client on the registry's feed, over connections that end at any moment. */
+class Client {
+  readonly snapshot = new ServiceSnapshot();
+  cursor: Cursor | null = null;
+  #queue: ServiceFrame[] = [];
+  #sentUpTo = 0;
+  #epoch = '';
+
+  /** Make-before-break: what the old stream still holds is dropped with it. */
+  connect(registry: TruthfulRegistry, parts: number): void {
+    const resumes =
+      this.cursor !== null && registry.epoch === this.cursor.epoch && this.snapshot.canResume(this.cursor);
+    this.#queue = resumes ? [] : registry.reset(parts);
+    this.#sentUpTo = resumes ? (this.cursor?.revision ?? 0) : registry.revision;
+    this.#epoch = registry.epoch;
+  }
+
+  /** One frame arrives: a change goes between the parts of a reset, a cursor follows when all was sent. */
+  receive(registry: TruthfulRegistry, changesFirst: boolean): void {
+    if (this.#epoch !== registry.epoch) return;
+    const begun =
+      this.snapshot.epoch === this.#epoch || this.#queue[0]?.event !== 'reset' || this.#queue[0].data.part > 0;
+    if (changesFirst && begun && this.#sentUpTo < registry.revision) this.#flush(registry);
+    else this.#take(this.#queue.shift());
+    if (this.#queue.length > 0) return;
+    this.#flush(registry);
+    this.cursor = { epoch: registry.epoch, revision: registry.revision };
+  }
+
+  drain(registry: TruthfulRegistry): void {
+    do this.receive(registry, false);
+    while (this.#queue.length > 0);
+  }
+
+  #flush(registry: TruthfulRegistry): void {
+    this.#take(registry.since(this.#sentUpTo));
+    this.#sentUpTo = registry.revision;
+  }
+
+  #take(frame: ServiceFrame | undefined): void {
+    if (frame !== undefined) expect(this.snapshot.apply(frame)).not.toBe('broken');
+  }
+}
+
+const id = fc.constantFrom(...IDS);
+const parts = fc.integer({ min: 1, max: 3 });
+const step = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('touch' as const), id }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('remove' as const), id }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('receive' as const), changesFirst: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('connect' as const), parts }) },
+);
+const restart = fc.record({ do: fc.constant('restart' as const), kept: fc.subarray([...IDS]), parts });
+type Step = typeof step extends fc.Arbitrary<infer Each> ? Each : never;
+type Restart = typeof restart extends fc.Arbitrary<infer Each> ? Each : never;
+
+function run(
+  steps: readonly (Step | Restart)[],
+  look: (client: Client, registry: TruthfulRegistry) => void = () => {},
+) {
+  const registry = new TruthfulRegistry();
+  const client = new Client();
+  client.connect(registry, 1);
+  for (const each of steps) {
+    if (each.do === 'touch') registry.touch(each.id);
+    else if (each.do === 'remove') registry.remove(each.id);
+    else if (each.do === 'receive') client.receive(registry, each.changesFirst);
+    else {
+      if (each.do === 'restart') registry.restart(each.kept);
+      client.connect(registry, each.parts);
+    }
+    look(client, registry);
+  }
+  client.connect(registry, 2);
+  client.drain(registry);
+  return { client, registry };
+}
+const truth = (registry: TruthfulRegistry): string =>
+  [...registry.instances.values()]
+    .map((each) => `${each.id}@${each.revision}`)
+    .toSorted()
+    .join(' ');
+
+describe('over any history', () => {
+  it('of one epoch, view and changes make the full view, through every disconnection', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const { client, registry } = run(steps);
+        expect(shown(client.snapshot)).toBe(truth(registry));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('revisions never go back within an epoch, neither of the service nor of an instance', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof({ weight: 9, arbitrary: step }, restart), { maxLength: 60 }), (steps) => {
+        let epoch: string | null = null;
+        let revision = 0;
+        let seen = new Map<string, number>();
+        run(steps, ({ snapshot }) => {
+          if (snapshot.epoch !== epoch) [epoch, revision, seen] = [snapshot.epoch, 0, new Map()];
+          expect(snapshot.revision).toBeGreaterThanOrEqual(revision);
+          revision = snapshot.revision;
+          for (const each of snapshot.instances.filter((known) => !snapshot.isUnconfirmed(known.id))) {
+            expect(each.revision).toBeGreaterThanOrEqual(seen.get(each.id) ?? 0);
+            seen.set(each.id, each.revision);
+          }
+        });
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('of several epochs, everything true is known, and everything else known is unconfirmed', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof({ weight: 9, arbitrary: step }, restart), { maxLength: 60 }), (steps) => {
+        const { client, registry } = run(steps);
+        const confirmed = shown(client.snapshot)
+          .split(' ')
+          .filter((word) => word !== '' && !word.endsWith('?'));
+        expect(confirmed.join(' ')).toBe(truth(registry));
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it('who knew instances is not left without any by a fresh registry', () => {
+    const fresh = fc.tuple(fc.subarray([...IDS]), fc.array(parts, { minLength: 1, maxLength: 3 }));
+    fc.assert(
+      fc.property(
+        fc.array(step, { maxLength: 40 }),
+        fc.array(fresh, { minLength: 1, maxLength: 4 }),
+        (steps, restarts) => {
+          const { client, registry } = run(steps);
+          const known = client.snapshot.instances.map((each) => each.id);
+          for (const [kept, connections] of restarts) {
+            registry.restart(kept);
+            for (const count of connections) {
+              client.connect(registry, count);
+              client.drain(registry);
+            }
+            client.snapshot.apply(unknown);
+            expect(client.snapshot.instances.map((each) => each.id).toSorted()).toEqual(known.toSorted());
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+
+  it('frames of an older stream that come late change nothing', () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), fc.array(fc.nat(), { maxLength: 10 }), (steps, late) => {
+        const old: ServiceFrame[] = [];
+        const { client, registry } = run(steps, (_client, now) => old.push(now.since(0)));
+        for (const index of late) {
+          const frame = old[index % Math.max(1, old.length)];
+          if (frame !== undefined) expect(client.snapshot.apply(frame)).toBe('same');
+        }
+        expect(shown(client.snapshot)).toBe(truth(registry));
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

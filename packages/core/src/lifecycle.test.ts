@@ -1,0 +1,239 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { due, forecast } from './deadlines.js';
+import { transition } from './lifecycle.js';
+import type { Event } from './lifecycle.js';
+import { DEFAULT_POLICY, fallsNow, forgive, newborn } from './vitals.js';
+import type { Fleet, Phase, Vitals } from './vitals.js';
+
+const policy = DEFAULT_POLICY;
+const SECOND = 1_000;
+const calm: Fleet = { otherHealthy: true, otherCallable: true, permit: { silence: true, mass: false } };
+const alone: Fleet = { ...calm, otherHealthy: false, otherCallable: false };
+
+/** One instance that is driven through time as the registry does it: asked every 100 ms what is due. */
+class Patient {
+  vitals: Vitals = newborn(0);
+  now = 0;
+  removedAt: number | null = null;
+  permits = 0;
+  readonly story: [number, Phase][] = [];
+
+  constructor(readonly fleet: Fleet = calm) {}
+
+  apply(...events: Event[]): this {
+    for (const event of events) {
+      const result = transition(this.vitals, event, { now: this.now, policy, fleet: this.fleet });
+      if (result.removed !== null) this.removedAt = this.now;
+      if (result.usesPermit) this.permits += 1;
+      if (result.vitals.phase !== this.vitals.phase) this.story.push([this.now, result.vitals.phase]);
+      this.vitals = result.vitals;
+    }
+    return this;
+  }
+
+  /** Lets time pass; `each` is what happens every 5 s. */
+  pass(seconds: number, each: readonly Event[] = []): this {
+    const end = this.now + seconds * SECOND;
+    while (this.now < end && this.removedAt === null) {
+      this.now += 100;
+      if (this.now % policy.intervalMs === 0) this.apply(...each);
+      const event = due(this.vitals, this.now, policy, this.fleet);
+      if (event !== null) this.apply(event);
+    }
+    return this;
+  }
+
+  get phase(): Phase {
+    return this.vitals.phase;
+  }
+}
+
+const beat: Event = { type: 'heartbeat-2' };
+const answer: Event = { type: 'heartbeat-1' };
+const proved: Event = { type: 'proved' };
+const BOTH = [answer, beat, proved];
+const refused: Event = { type: 'call-failed', text: 'E', refused: true, partly: false, confirmed: false };
+const healthy = (fleet?: Fleet): Patient => new Patient(fleet).apply(...BOTH);
+
+describe('the lifecycle', () => {
+  it('makes an instance HEALTHY by the first proof, and only by a proof', () => {
+    expect(new Patient().apply(answer, beat).phase).toBe('REGISTERING');
+    expect(new Patient().apply(...BOTH).phase).toBe('HEALTHY');
+  });
+
+  it('keeps HEALTHY who answers and beats', () => {
+    expect(healthy().pass(600, BOTH).story).toEqual([[0, 'HEALTHY']]);
+  });
+
+  it('takes out who is silent in both directions, in the steps of the protocol', () => {
+    const patient = healthy().pass(60);
+    expect(patient.story.slice(1)).toEqual([
+      [12 * SECOND, 'UNHEALTHY'],
+      [17 * SECOND, 'CRITICAL'],
+      [27 * SECOND, 'DEREGISTERING'],
+    ]);
+    expect(patient.removedAt).toBe(32 * SECOND);
+    expect(patient.permits).toBe(1);
+  });
+
+  it('is slower with the last callable instance of a service', () => {
+    const patient = healthy(alone).pass(60);
+    expect(patient.story[2]).toEqual([32 * SECOND, 'CRITICAL']);
+  });
+
+  it.each([
+    ['Heartbeat-1', beat, 'INBOUND_SILENT'],
+    ['Heartbeat-2', answer, 'OUTBOUND_SILENT'],
+  ])('makes CRITICAL who lacks only %s, names the direction, and never removes it', (_missing, alive, code) => {
+    const patient = healthy();
+    expect(patient.pass(13, [alive]).vitals.reason.code).toBe(code);
+    expect(patient.phase).toBe('UNHEALTHY');
+    expect(patient.pass(5, [alive]).phase).toBe('CRITICAL');
+    expect(patient.pass(3_600, [alive]).phase).toBe('CRITICAL');
+    expect(patient.removedAt).toBeNull();
+  });
+
+  it('keeps callable the only instance that lacks one direction', () => {
+    const patient = healthy(alone).pass(3_600, [beat]);
+    expect(patient.phase).toBe('UNHEALTHY');
+  });
+
+  it('lets back who is proved twice in a row, a failed call between them starting anew', () => {
+    const patient = healthy().apply(refused);
+    expect(patient.vitals.reason).toEqual({ code: 'INBOUND_REFUSED', text: 'nobody can reach it: E' });
+    expect(patient.apply(...BOTH, refused, ...BOTH).phase).toBe('UNHEALTHY');
+    expect(patient.apply(...BOTH).phase).toBe('HEALTHY');
+  });
+
+  it('asks five proofs of who falls more than three times in a short while', () => {
+    const patient = healthy();
+    for (let falls = 0; falls < 3; falls += 1) patient.apply(refused, ...BOTH, ...BOTH);
+    expect(patient.phase).toBe('HEALTHY');
+    patient.apply(refused, ...BOTH, ...BOTH, ...BOTH, ...BOTH);
+    expect(fallsNow(patient.vitals, patient.now, policy)).toBe(4);
+    expect(patient.phase).toBe('UNHEALTHY');
+    expect(patient.apply(...BOTH).phase).toBe('HEALTHY');
+  });
+
+  it('acts on proof of death at once, and removes after two intervals', () => {
+    const patient = healthy().apply({ type: 'proof', text: 'connect ECONNREFUSED 10.0.0.5:3001' });
+    expect(patient.phase).toBe('CRITICAL');
+    expect(patient.vitals.reason.text).toContain('connect ECONNREFUSED 10.0.0.5:3001');
+    expect(forecast(patient.vitals, policy, calm)).toEqual({
+      state: 'DEREGISTERING',
+      afterMs: 5 * SECOND,
+      unless: 'HEARTBEAT_2',
+    });
+    patient.pass(60);
+    expect(patient.removedAt).toBe(10 * SECOND);
+    expect(patient.permits).toBe(0);
+  });
+
+  it('takes a proof back when the dead one beats', () => {
+    const patient = healthy().apply({ type: 'proof', text: 'E' }).pass(3).apply(beat);
+    expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'INBOUND_REFUSED']);
+  });
+
+  it('saves from DEREGISTERING by a Heartbeat-2', () => {
+    const patient = healthy().pass(28).apply(beat);
+    expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'RESCUED']);
+  });
+
+  it('saves nobody who is leaving, and lets it go at its deadline', () => {
+    const patient = healthy().apply({ type: 'drain', deadlineMs: 7 * SECOND });
+    expect(patient.pass(11, BOTH).phase).toBe('LEAVING');
+    patient.pass(2, BOTH);
+    expect(patient.removedAt).toBe(12 * SECOND);
+  });
+
+  it('holds whom self-preservation forbids to take out, says so once, and lets go by itself', () => {
+    const held = healthy({ ...calm, permit: { silence: false, mass: false } }).pass(120);
+    expect([held.phase, held.vitals.reason.code]).toEqual(['UNHEALTHY', 'PRESERVED']);
+    expect(held.story.filter(([, phase]) => phase === 'UNHEALTHY')).toHaveLength(1);
+    expect(held.apply(...BOTH, ...BOTH).phase).toBe('HEALTHY');
+  });
+
+  it('never makes HEALTHY while two processes share an address', () => {
+    const patient = healthy().apply({ type: 'shared', text: 'b' }).pass(60, BOTH);
+    expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'ADDRESS_SHARED']);
+    expect(patient.apply({ type: 'unshared' }, ...BOTH, ...BOTH).phase).toBe('HEALTHY');
+  });
+
+  it('forgives a pause, but gives no credit for the future', () => {
+    const { vitals } = healthy();
+    const forgiven = forgive(vitals, 60 * SECOND, 10 * SECOND);
+    expect([forgiven.inboundAt, forgiven.outboundAt, forgiven.since]).toEqual([10 * SECOND, 10 * SECOND, 10 * SECOND]);
+  });
+});
+
+describe('any history of an instance', () => {
+  const anyEvent = fc.oneof(
+    { weight: 3, arbitrary: fc.constantFrom<Event>(beat, answer, proved, refused) },
+    fc.constantFrom<Event>(
+      { ...refused, refused: false },
+      { ...refused, refused: false, confirmed: true },
+      { ...refused, partly: true },
+      { type: 'proof', text: 'E' },
+      { type: 'doubt' },
+      { type: 'drain', deadlineMs: 1_000 },
+      { type: 'register', moved: false },
+      { type: 'register', moved: true },
+      { type: 'restart' },
+      { type: 'shared', text: 'E' },
+      { type: 'unshared' },
+    ),
+  );
+  const anyFleet = fc.record({
+    otherHealthy: fc.boolean(),
+    otherCallable: fc.boolean(),
+    permit: fc.record({ silence: fc.boolean(), mass: fc.boolean() }),
+  });
+  const history = fc.array(fc.tuple(anyEvent, fc.integer({ min: 0, max: 40 })), { maxLength: 40 });
+
+  it('becomes HEALTHY by a proof only, and by nothing once it is leaving', () => {
+    fc.assert(
+      fc.property(history, anyFleet, (steps, fleet) => {
+        const patient = new Patient(fleet);
+        for (const [event, seconds] of steps) {
+          const before = patient.vitals;
+          patient.apply(event);
+          if (patient.phase === 'HEALTHY' && before.phase !== 'HEALTHY') expect(event.type).toBe('proved');
+          if (before.phase === 'LEAVING') expect(patient.phase).toBe('LEAVING');
+          if (patient.removedAt === null) patient.pass(seconds);
+          if (patient.removedAt !== null) return;
+        }
+      }),
+    );
+  });
+
+  it('is over once nothing is heard any more, unless it is held', () => {
+    fc.assert(
+      fc.property(history, (steps) => {
+        const patient = new Patient();
+        for (const [event, seconds] of steps) {
+          patient.apply(event);
+          if (patient.removedAt === null) patient.pass(seconds);
+          if (patient.removedAt !== null) return;
+        }
+        expect(patient.pass(120).removedAt).not.toBeNull();
+      }),
+    );
+  });
+
+  it('uses a permit for every step to CRITICAL by the silence of somebody proved, and for no other', () => {
+    fc.assert(
+      fc.property(history, (steps) => {
+        const patient = new Patient();
+        let allowed = 0;
+        for (const [event, seconds] of steps) {
+          patient.apply(event);
+          if (patient.removedAt === null) patient.pass(seconds);
+          if (patient.removedAt !== null) return;
+          allowed = patient.story.filter(([, phase]) => phase === 'CRITICAL').length;
+          expect(patient.permits).toBeLessThanOrEqual(allowed);
+        }
+      }),
+    );
+  });
+});

@@ -1,0 +1,61 @@
+import { describe, expect, it } from 'vitest';
+import { problemDocumentMessage, problemFrom, PROBLEMS } from './problem.js';
+
+const document = {
+  type: 'about:blank',
+  title: 'Conflict',
+  status: 409,
+  code: 'ADDRESS_TAKEN',
+  detail: 'Another process answers at 10.0.0.5:3001.',
+  fix: 'Give each process a port of its own.',
+};
+
+describe('the problem in an answer', () => {
+  it('is what the document says', () => {
+    expect(problemDocumentMessage.parse(document).ok).toBe(true);
+    const { code, detail, fix } = document;
+    expect(problemFrom(409, document)).toEqual({ code, detail, fix });
+    const flaws = [{ path: 'id', received: '7', allowed: 'text' }];
+    expect(problemFrom(400, { code: 'INVALID', detail, fix, flaws, retryAfterMs: 1 })).toEqual({
+      code: 'INVALID',
+      detail,
+      fix,
+      flaws,
+      retryAfterMs: 1,
+    });
+  });
+
+  it('has the code of its status where a newer registry says another', () => {
+    expect(problemFrom(410, { ...document, code: 'MOVED_AWAY' })).toMatchObject({
+      code: 'ENDED',
+      detail: document.detail,
+    });
+    expect(problemFrom(410, { ...document, code: 'toString' }).code).toBe('ENDED');
+  });
+
+  it.each([
+    [400, 'INVALID'],
+    [401, 'UNAUTHORIZED'],
+    [404, 'NOT_FOUND'],
+    [409, 'ID_HELD'],
+    [418, 'INVALID'],
+    [429, 'TOO_MANY'],
+    [500, 'INTERNAL'],
+    [502, 'NOT_READY'],
+    [503, 'NOT_READY'],
+    [504, 'NOT_READY'],
+    [599, 'INTERNAL'],
+  ])('of a proxy with status %i is %s', (status, code) => {
+    for (const body of ['<html>', null, undefined, [], { error: 'x' }, { ...document, detail: 'x'.repeat(1e6) }]) {
+      const problem = problemFrom(status, body);
+      expect(problem.code).toBe(code);
+      expect(problem.detail).toContain(String(status));
+    }
+  });
+
+  it('has a code for each status that a registry gives', () => {
+    for (const [code, status] of Object.entries(PROBLEMS)) {
+      expect(problemFrom(status, { ...document, code }).code).toBe(code);
+    }
+  });
+});

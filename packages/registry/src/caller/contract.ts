@@ -1,0 +1,300 @@
+import type { Endpoint, HeartbeatCall, Protocol, Time } from '@rollcall/core';
+import { ManualTime } from '@rollcall/core/testing';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { once } from 'node:events';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Caller, CallOutcome } from './caller.js';
+
+/** A protocol as the suite speaks it, over plain sockets. */
+export interface CallerHarness {
+  readonly protocol: Protocol;
+  make(time: Time): Caller;
+  /** The call in a request, or null while the request is not complete. */
+  readRequest(text: string): HeartbeatCall | null;
+  /** The bytes of an answer to it, as the application `instance` gives it. */
+  writeAnswer(call: HeartbeatCall, instance: string): string;
+  /** An answer of at least this many bytes, correct but for its size. */
+  writeHugeAnswer(call: HeartbeatCall, bytes: number): string;
+}
+
+/** One accepted connection and the request that came on it. */
+interface Visit {
+  readonly socket: Socket;
+  readonly call: HeartbeatCall;
+}
+
+export const heartbeatCall: HeartbeatCall = {
+  replica: 'replica-one',
+  instance: 'orders-1',
+  nonce: 'nonce-0123456789',
+  purpose: 'beat',
+  mac: 'ab'.repeat(32),
+};
+const TIMEOUT_MS = 2_000;
+
+/** What every caller promises: see `Caller`. Real sockets on loopback; time stands still until the suite moves it. */
+export function callerContract(name: string, harness: CallerHarness): void {
+  describe(`the caller contract: ${name}`, () => {
+    const bench = new Bench(harness);
+    afterEach(() => bench.close());
+
+    describe('an answer', () => {
+      it('is told with its id and nonce, and the call arrives as it was given', async () => {
+        const { outcome, visit } = await bench.call();
+        expect(visit.call).toEqual(heartbeatCall);
+        visit.socket.end(harness.writeAnswer(visit.call, 'orders-1'));
+        expect(await outcome).toEqual({ kind: 'answered', instance: 'orders-1', nonce: heartbeatCall.nonce, ms: 0 });
+      });
+
+      it('of another process is told with the id of that process: to judge it is not the caller’s task', async () => {
+        const { outcome, visit } = await bench.call();
+        visit.socket.end(harness.writeAnswer(visit.call, 'billing-7'));
+        expect(await outcome).toMatchObject({ kind: 'answered', instance: 'billing-7' });
+      });
+
+      it('may come in any pieces', async () => {
+        const { outcome, visit } = await bench.call();
+        visit.socket.setNoDelay(true);
+        for (const byte of Buffer.from(harness.writeAnswer(visit.call, 'orders-1'))) {
+          await new Promise((written) => visit.socket.write(Uint8Array.of(byte), written));
+        }
+        expect(await outcome).toMatchObject({ kind: 'answered', instance: 'orders-1' });
+      });
+
+      it('takes as long as it took', async () => {
+        const { outcome, visit } = await bench.call();
+        bench.time.advance(120);
+        visit.socket.end(harness.writeAnswer(visit.call, 'orders-1'));
+        expect(await outcome).toMatchObject({ kind: 'answered', ms: 120 });
+      });
+    });
+
+    describe('what is no answer', () => {
+      it('is refused when nobody listens, in the words of the system', async () => {
+        const endpoint = await bench.deadEndpoint();
+        const outcome = await bench.caller.call(endpoint, heartbeatCall, TIMEOUT_MS);
+        expect(outcome).toEqual({ kind: 'refused', text: `connect ECONNREFUSED 127.0.0.1:${endpoint.port}`, ms: 0 });
+      });
+
+      it('is closed when the connection ends without a word', async () => {
+        const { outcome, visit } = await bench.call();
+        visit.socket.end();
+        expect(await outcome).toMatchObject({ kind: 'closed', text: bench.saysWhere() });
+      });
+
+      it('is closed when the connection is reset, as a dying process does', async () => {
+        const { outcome, visit } = await bench.call();
+        visit.socket.resetAndDestroy();
+        expect(await outcome).toMatchObject({ kind: 'closed', text: bench.saysWhere('ECONNRESET') });
+      });
+
+      it('is closed when the answer breaks off', async () => {
+        const { outcome, visit } = await bench.call();
+        visit.socket.end(harness.writeAnswer(visit.call, 'orders-1').slice(0, -20));
+        expect(await outcome).toMatchObject({ kind: 'closed' });
+      });
+
+      it('is a failure when something else answers, and what it says is not repeated', async () => {
+        const { outcome, visit } = await bench.call();
+        visit.socket.end('220 secret-banner ESMTP\r\n\r\n');
+        const { kind, text } = textOf(await outcome);
+        expect(kind).toBe('failed');
+        expect(text).not.toContain('secret-banner');
+      });
+
+      it('is a failure when the answer is too large', async () => {
+        const { outcome, visit } = await bench.call();
+        visit.socket.end(harness.writeHugeAnswer(visit.call, 2_000));
+        expect(await outcome).toMatchObject({ kind: 'failed' });
+      });
+
+      it('is a failure when the answer never ends, and it is not read on', async () => {
+        const { outcome, visit } = await bench.call();
+        visit.socket.on('error', () => {});
+        const closed = once(visit.socket, 'close').catch(() => {});
+        visit.socket.write(harness.writeHugeAnswer(visit.call, 1_000_000));
+        expect(await outcome).toMatchObject({ kind: 'failed' });
+        await closed;
+      });
+    });
+
+    describe('silence', () => {
+      it('is a failure exactly when the time is up', async () => {
+        const { outcome, settled } = await bench.call();
+        await bench.time.advanceBy(TIMEOUT_MS - 1);
+        expect(settled()).toBe(false);
+        await bench.time.advanceBy(1);
+        expect(await outcome).toEqual({
+          kind: 'failed',
+          text: bench.saysWhere('no answer within 2000 ms'),
+          ms: TIMEOUT_MS,
+        });
+      });
+
+      it('is not broken by an answer that trickles', async () => {
+        const { outcome, visit } = await bench.call();
+        for (const char of harness.writeAnswer(visit.call, 'orders-1').slice(0, 10)) {
+          visit.socket.write(char);
+          await bench.time.advanceBy(TIMEOUT_MS / 10);
+        }
+        expect(await outcome).toMatchObject({ kind: 'failed', ms: TIMEOUT_MS });
+      });
+    });
+
+    describe('manners', () => {
+      it('lets the called side close first, and follows', async () => {
+        const { outcome, visit } = await bench.call();
+        const ended = watch(visit.socket, 'end');
+        visit.socket.write(harness.writeAnswer(visit.call, 'orders-1'));
+        await outcome;
+        await bench.time.advanceBy(100);
+        expect(ended()).toBe(false);
+        visit.socket.end();
+        expect(await once(visit.socket, 'close')).toEqual([false]);
+      });
+
+      it('closes itself when the called side does not', async () => {
+        const { outcome, visit } = await bench.call();
+        visit.socket.write(harness.writeAnswer(visit.call, 'orders-1'));
+        await outcome;
+        const ended = once(visit.socket, 'end');
+        await bench.time.advanceBy(500);
+        await ended;
+        visit.socket.end();
+        expect(await once(visit.socket, 'close')).toEqual([false]);
+      });
+
+      it('takes in an answer that comes late, without a reset', async () => {
+        const { outcome, visit } = await bench.call();
+        await bench.time.advanceBy(TIMEOUT_MS);
+        await outcome;
+        visit.socket.end(harness.writeAnswer(visit.call, 'orders-1'));
+        expect(await once(visit.socket, 'close')).toEqual([false]);
+      });
+
+      it('leaves a connection that stays silent for ever', async () => {
+        const { outcome, visit } = await bench.call();
+        await bench.time.advanceBy(TIMEOUT_MS);
+        await outcome;
+        const ended = once(visit.socket, 'end');
+        await bench.time.advanceBy(2_000);
+        await ended;
+        await bench.time.advanceBy(2_000);
+        await bench.isQuiet();
+      });
+
+      it('keeps no timer and no connection once all is over', async () => {
+        const { outcome, visit } = await bench.call();
+        visit.socket.end(harness.writeAnswer(visit.call, 'orders-1'));
+        await outcome;
+        await once(visit.socket, 'close');
+        await bench.isQuiet();
+      });
+    });
+
+    describe('close', () => {
+      it('ends what is under way, and may be called twice', async () => {
+        const { outcome, visit } = await bench.call();
+        const closed = once(visit.socket, 'close');
+        bench.caller.close();
+        bench.caller.close();
+        expect(await outcome).toMatchObject({ kind: 'closed' });
+        visit.socket.end();
+        await closed;
+        await bench.isQuiet();
+      });
+    });
+  });
+}
+
+/** A caller, a server on loopback that keeps each connection for the test to treat, and the clock of both. */
+class Bench {
+  readonly #harness: CallerHarness;
+  #servers: Server[] = [];
+  #sockets: Socket[] = [];
+  time = new ManualTime();
+  caller: Caller;
+  #port = 0;
+
+  constructor(harness: CallerHarness) {
+    this.#harness = harness;
+    this.caller = harness.make(this.time);
+  }
+
+  /** Calls a server, and goes on when the whole request is there. */
+  async call(): Promise<{ outcome: Promise<CallOutcome>; visit: Visit; settled: () => boolean }> {
+    const server = await this.#listen();
+    const visit = this.#visit(server);
+    const outcome = this.caller.call(this.#endpoint(), heartbeatCall, TIMEOUT_MS);
+    let isSettled = false;
+    void outcome.then(() => (isSettled = true));
+    return { outcome, visit: await visit, settled: () => isSettled };
+  }
+
+  /** An address at which nobody listens any more. */
+  async deadEndpoint(): Promise<Endpoint> {
+    const server = await this.#listen();
+    await new Promise((closed) => server.close(closed));
+    return this.#endpoint();
+  }
+
+  /** A text that names the address. */
+  saysWhere(what = ''): unknown {
+    return expect.stringMatching(new RegExp(`${what}.*127\\.0\\.0\\.1:${this.#port}`));
+  }
+
+  /** Resolves when no timer is left; the suite's own time limit is the alarm. */
+  async isQuiet(): Promise<void> {
+    while (this.time.pending().background + this.time.pending().foreground > 0) {
+      await new Promise((turn) => setImmediate(turn));
+    }
+  }
+
+  async close(): Promise<void> {
+    this.caller.close();
+    for (const socket of this.#sockets) socket.destroy();
+    await Promise.all(this.#servers.map((server) => new Promise((closed) => server.close(closed))));
+    this.#servers = [];
+    this.#sockets = [];
+    this.time = new ManualTime();
+    this.caller = this.#harness.make(this.time);
+  }
+
+  async #listen(): Promise<Server> {
+    const server = createServer({ allowHalfOpen: true });
+    this.#servers.push(server);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    this.#port = (server.address() as AddressInfo).port;
+    return server;
+  }
+
+  #endpoint(): Endpoint {
+    return { protocol: this.#harness.protocol, host: '127.0.0.1', port: this.#port, tls: false };
+  }
+
+  #visit(server: Server): Promise<Visit> {
+    return new Promise((resolve) => {
+      server.once('connection', (socket) => {
+        this.#sockets.push(socket);
+        let text = '';
+        socket.setEncoding('utf8').on('data', (chunk: string) => {
+          text += chunk;
+          const call = this.#harness.readRequest(text);
+          if (call !== null) resolve({ socket, call });
+        });
+      });
+    });
+  }
+}
+
+function watch(socket: Socket, event: string): () => boolean {
+  let isSeen = false;
+  socket.once(event, () => (isSeen = true));
+  return () => isSeen;
+}
+
+function textOf(outcome: CallOutcome): { readonly kind: string; readonly text: string } {
+  return { kind: outcome.kind, text: 'text' in outcome ? outcome.text : '' };
+}

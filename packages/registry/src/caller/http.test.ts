@@ -1,0 +1,116 @@
+import { HEARTBEAT_PATH } from '@rollcall/core';
+import type { HeartbeatCall } from '@rollcall/core';
+import { ManualTime } from '@rollcall/core/testing';
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import type { RequestListener } from 'node:http';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
+import { describe, expect, it } from 'vitest';
+import type { CallOutcome } from './caller.js';
+import { callerContract, heartbeatCall } from './contract.js';
+import { HttpCaller } from './http.js';
+
+function response(body: string): string {
+  return `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+callerContract('http', {
+  protocol: 'http',
+  make: (time) => new HttpCaller({ time }),
+  readRequest(text) {
+    const [head = '', body = ''] = text.split('\r\n\r\n');
+    const length = Number(/content-length: (\d+)/.exec(head)?.[1]);
+    if (!(body.length >= length)) return null;
+    expect(head).toContain(`POST ${HEARTBEAT_PATH} HTTP/1.1`);
+    expect(head).toContain('connection: close');
+    return JSON.parse(body) as HeartbeatCall;
+  },
+  writeAnswer: (call, instance) => response(JSON.stringify({ instance, nonce: call.nonce })),
+  writeHugeAnswer: (call, bytes) =>
+    response(JSON.stringify({ instance: 'orders-1', nonce: call.nonce, padding: 'x'.repeat(bytes) })),
+});
+
+async function callTo(server: Server): Promise<CallOutcome> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const caller = new HttpCaller({ time: new ManualTime() });
+  try {
+    return await caller.call({ protocol: 'http', host: '127.0.0.1', port, tls: false }, heartbeatCall, 2_000);
+  } finally {
+    caller.close();
+    server.close();
+  }
+}
+
+const callHttp = (listener: RequestListener): Promise<CallOutcome> => callTo(createHttpServer(listener));
+/** Calls a server that answers with these very bytes. */
+const callRaw = (answer: string): Promise<CallOutcome> =>
+  callTo(createServer((socket) => void socket.once('data', () => socket.end(answer))));
+
+const body = JSON.stringify({ instance: 'orders-1', nonce: heartbeatCall.nonce });
+const answered = { kind: 'answered', instance: 'orders-1', nonce: heartbeatCall.nonce };
+
+describe('HttpCaller', () => {
+  it('is understood by a server of Node', async () => {
+    const outcome = await callHttp((request, reply) => {
+      const isRight = request.method === 'POST' && request.url === HEARTBEAT_PATH;
+      request.setEncoding('utf8');
+      let text = '';
+      request.on('data', (chunk: string) => (text += chunk));
+      request.on('end', () => {
+        const { nonce } = JSON.parse(text) as HeartbeatCall;
+        reply.writeHead(isRight ? 201 : 404).end(JSON.stringify({ instance: 'orders-1', nonce }));
+      });
+    });
+    expect(outcome).toMatchObject(answered);
+  });
+
+  it('reads chunks, as a server sends them that knows no length beforehand', async () => {
+    const outcome = await callHttp((_request, reply) => {
+      reply.write(body.slice(0, 9));
+      reply.end(body.slice(9));
+    });
+    expect(outcome).toMatchObject(answered);
+  });
+
+  it('reads a body that ends with the connection', async () => {
+    expect(await callRaw(`HTTP/1.0 200 OK\r\n\r\n${body}`)).toMatchObject(answered);
+  });
+
+  it('reads past an interim response', async () => {
+    expect(await callRaw(`HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n${response(body)}`)).toMatchObject(answered);
+  });
+
+  it('takes kilobytes of security headers', async () => {
+    const headers = { 'content-security-policy': 'x'.repeat(3_000), 'permissions-policy': 'y'.repeat(3_000) };
+    expect(await callHttp((_request, reply) => void reply.writeHead(200, headers).end(body))).toMatchObject(answered);
+  });
+
+  it('follows no redirect', async () => {
+    let requests = 0;
+    const outcome = await callHttp((request, reply) => {
+      requests += 1;
+      reply.writeHead(307, { location: `http://${String(request.headers.host)}/elsewhere` }).end(body);
+    });
+    expect(outcome).toMatchObject({ kind: 'failed', text: expect.stringContaining('with status 307') });
+    expect(requests).toBe(1);
+  });
+
+  it.each([404, 401, 500, 503])('takes status %d for no answer', async (status) => {
+    const outcome = await callHttp((_request, reply) => void reply.writeHead(status).end(body));
+    expect(outcome).toMatchObject({ kind: 'failed', text: expect.stringContaining(`with status ${status}`) });
+  });
+
+  it.each([
+    ['a head without end', `HTTP/1.1 200 OK\r\nx: ${'x'.repeat(9_000)}`],
+    ['an unknown encoding', `HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n${body}`],
+    ['a length that is none', `HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n${body}`],
+    ['a chunk size that is none', `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n${body}`],
+    ['a body that is no JSON', response('{')],
+    ['a body that says something else', response('{"status":"ok"}')],
+  ])('takes %s for no answer', async (_what, answer) => {
+    expect(await callRaw(answer)).toMatchObject({ kind: 'failed' });
+  });
+});

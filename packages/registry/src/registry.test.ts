@@ -1,0 +1,357 @@
+import { DEFAULT_POLICY, noMeter } from '@rollcall/core';
+import type { Endpoint, Frame, HeartbeatCall, Instance, Registration } from '@rollcall/core';
+import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import type { Caller, CallOutcome } from './caller/caller.js';
+import type { Outcome, Watcher } from './face.js';
+import { Registry } from './registry.js';
+import { MemoryStore } from './store/memory.js';
+
+const SECOND = 1_000;
+const PEER = { address: '10.0.0.5' };
+const SECRET = 'a-secret-of-132-bits-22';
+const refused: CallOutcome = { kind: 'refused', text: 'connect ECONNREFUSED 10.0.0.5:3001', ms: 1 };
+const silent: CallOutcome = { kind: 'failed', text: 'no answer within 2000 ms', ms: 2_000 };
+
+/** Who answers at which port, and how: a network of one host. */
+class Town implements Caller {
+  readonly protocol = 'tcp';
+  readonly calls: HeartbeatCall[] = [];
+  readonly inhabitants = new Map<number, (call: HeartbeatCall) => CallOutcome>();
+
+  async call(endpoint: Endpoint, call: HeartbeatCall): Promise<CallOutcome> {
+    this.calls.push(call);
+    return this.inhabitants.get(endpoint.port)?.(call) ?? refused;
+  }
+
+  close(): void {}
+}
+
+/** A registry, and services that live in the town. */
+class World {
+  readonly time = new ManualTime();
+  /** How long this process was stopped so far: its clock went on, its timers did not. */
+  stoppedMs = 0;
+  readonly town = new Town();
+  readonly log = recordingLog();
+  readonly registry: Registry;
+  readonly #seqs = new Map<string, number>();
+
+  constructor(but: { readonly maxInstances?: number } = {}) {
+    this.registry = new Registry(
+      {
+        time: {
+          now: () => this.time.now() + this.stoppedMs,
+          wall: () => this.time.wall() + this.stoppedMs,
+          setTimer: (ms, run, options) => this.time.setTimer(ms, run, options),
+        },
+        random: seededRandom(1),
+        log: this.log,
+        meter: noMeter,
+        store: new MemoryStore(),
+        callers: [this.town],
+        resolve: async () => '10.0.0.5',
+      },
+      { policy: DEFAULT_POLICY, allowedNetworks: [], maxInstances: 1_000, ...but },
+    );
+  }
+
+  static async started(but: { readonly maxInstances?: number } = {}): Promise<World> {
+    const world = new World(but);
+    await world.registry.start();
+    return world;
+  }
+
+  /** A service that answers as itself and, where it is asked as `beats`, calls back at once. */
+  moveIn(id: string, port: number, beats = true): void {
+    this.town.inhabitants.set(port, (call) => {
+      if (beats && call.purpose !== 'opinion') this.beat(id, call.nonce);
+      return { kind: 'answered', instance: id, nonce: call.nonce, ms: 2 };
+    });
+  }
+
+  register(id: string, port: number, but: Partial<Registration> = {}): ReturnType<Registry['register']> {
+    const endpoints = [{ protocol: 'tcp' as const, port }];
+    return this.registry.register({ id, service: 'orders', endpoints, secret: SECRET, ...but }, PEER);
+  }
+
+  beat(id: string, nonce: string | null = null, secret = SECRET): ReturnType<Registry['beat']> {
+    const seq = (this.#seqs.get(id) ?? 0) + 1;
+    this.#seqs.set(id, seq);
+    return this.registry.beat(id, secret, { nonce, seq });
+  }
+
+  /** Holds a line. The frames that came are in `frames`. */
+  hold(id: string): { readonly watcher: Watcher; readonly frames: Frame[] } {
+    const frames: Frame[] = [];
+    const order = {
+      namespace: 'default',
+      services: ['orders'],
+      resume: [],
+      cursor: null,
+      line: { id, secret: SECRET },
+    };
+    const sink = {
+      flush: (shared: readonly { readonly frame: Frame }[]) => void frames.push(...shared.map(({ frame }) => frame)),
+      beat() {},
+      backlog: () => 0,
+      end() {},
+    };
+    return { watcher: value(this.registry.watch(order, sink)), frames };
+  }
+
+  record(id: string): Instance {
+    return value(this.registry.instance(id));
+  }
+
+  async healthy(id: string, port: number): Promise<void> {
+    this.moveIn(id, port);
+    value(await this.register(id, port));
+    await this.time.advanceBy(10);
+    expect(this.record(id).state).toBe('HEALTHY');
+  }
+}
+
+function value<Value>(outcome: Outcome<Value>): Value {
+  if (!outcome.ok) throw new Error(`${outcome.problem.code}: ${outcome.problem.detail}`);
+  return outcome.value;
+}
+
+const codeOf = (outcome: Outcome<unknown>): string => (outcome.ok ? 'ok' : outcome.problem.code);
+
+describe('the registry', () => {
+  it('answers nothing before it has loaded its store', async () => {
+    const { registry } = new World();
+    expect(codeOf(registry.services('default'))).toBe('NOT_READY');
+    expect(codeOf(registry.service('default', 'orders'))).toBe('NOT_READY');
+  });
+
+  it('calls a new instance at once, and has it HEALTHY as soon as it calls back', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    expect(world.town.calls[0]?.purpose).toBe('urgent');
+    expect(world.record('orders-1').reason.code).toBe('BOTH_WAYS_OK');
+  });
+
+  it('does not take a Heartbeat-2 with no, or an old, nonce for a proof', async () => {
+    const world = await World.started();
+    world.moveIn('orders-1', 3001, false);
+    await world.register('orders-1', 3001);
+    await world.time.advanceBy(10);
+    const first = world.town.calls[0]?.nonce ?? '';
+    world.beat('orders-1', null);
+    await world.time.advanceBy(4 * 5 * SECOND);
+    world.beat('orders-1', first);
+    expect(world.record('orders-1').state).toBe('REGISTERING');
+    world.beat('orders-1', world.town.calls.at(-1)?.nonce);
+    expect(world.record('orders-1').state).toBe('HEALTHY');
+  });
+
+  it('ignores a replayed Heartbeat-2, and refuses one with another secret', async () => {
+    const world = await World.started();
+    world.moveIn('orders-1', 3001, false);
+    await world.register('orders-1', 3001);
+    await world.time.advanceBy(10);
+    value(world.registry.beat('orders-1', SECRET, { nonce: null, seq: 7 }));
+    const nonce = world.town.calls[0]?.nonce ?? null;
+    value(world.registry.beat('orders-1', SECRET, { nonce, seq: 7 }));
+    expect(world.record('orders-1').state).toBe('REGISTERING');
+    expect(codeOf(world.registry.beat('orders-1', `${SECRET}x`, { nonce, seq: 8 }))).toBe('UNAUTHORIZED');
+    expect(codeOf(world.registry.beat('orders-2', SECRET, { nonce, seq: 8 }))).toBe('NOT_FOUND');
+  });
+
+  it('never makes HEALTHY whose address is answered by another process', async () => {
+    const world = await World.started();
+    world.moveIn('billing-9', 3001);
+    await world.register('orders-1', 3001);
+    for (let i = 0; i < 10; i += 1) {
+      world.beat('orders-1', world.town.calls.at(-1)?.nonce);
+      await world.time.advanceBy(5 * SECOND);
+    }
+    expect(world.record('orders-1').state).not.toBe('HEALTHY');
+    expect(value(world.registry.instance('orders-1')).heartbeats.heartbeat1.error).toContain('billing-9');
+  });
+
+  it('takes a closed line and a refused call for death, within the time of the repeats', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    const { watcher } = world.hold('orders-1');
+    let asked = 0;
+    world.town.inhabitants.set(3001, () => {
+      asked += 1;
+      return asked < 3 ? { kind: 'closed', text: 'closed without an answer', ms: 1 } : refused;
+    });
+    watcher.closed();
+    await world.time.advanceBy(40);
+    expect(world.record('orders-1')).toMatchObject({ state: 'CRITICAL', reason: { code: 'PROOF_OF_DEATH' } });
+    await world.time.advanceBy(11 * SECOND);
+    expect(codeOf(world.registry.instance('orders-1'))).toBe('NOT_FOUND');
+  });
+
+  it('takes a refusal without a closed line, and a closed line without a refusal, for less', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    const { watcher } = world.hold('orders-1');
+    watcher.closed();
+    await world.time.advanceBy(10);
+    expect(world.record('orders-1').state).toBe('HEALTHY');
+    world.hold('orders-1');
+    world.town.inhabitants.delete(3001);
+    world.registry.suspect('orders-1', { by: 'gateway', outcome: 'refused' });
+    await world.time.advanceBy(50);
+    expect(world.record('orders-1')).toMatchObject({ state: 'UNHEALTHY', reason: { code: 'INBOUND_REFUSED' } });
+  });
+
+  it('knows only the newest line', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    const old = world.hold('orders-1');
+    world.hold('orders-1');
+    const before = world.town.calls.length;
+    old.watcher.closed();
+    await world.time.advanceBy(10);
+    expect(world.town.calls.length).toBe(before);
+  });
+
+  it('calls a suspect at once, but not for every report', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    await world.time.advanceBy(100);
+    const before = world.town.calls.length;
+    for (let i = 0; i < 20; i += 1) {
+      world.registry.suspect('orders-1', { by: 'gateway', outcome: 'timeout' });
+      await world.time.advanceBy(1);
+    }
+    expect(world.town.calls.length - before).toBe(1);
+    expect(world.record('orders-1').state).toBe('HEALTHY');
+  });
+
+  it('finds a frozen instance by two calls in a row, and has it back 1.2 intervals after it thaws', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    world.town.inhabitants.set(3001, () => silent);
+    await world.time.advanceBy(12 * SECOND);
+    expect(world.record('orders-1').state).toBe('UNHEALTHY');
+    world.moveIn('orders-1', 3001);
+    await world.time.advanceBy(6 * SECOND + 50);
+    expect(world.record('orders-1').state).toBe('HEALTHY');
+  });
+
+  it('pushes a drain at once, lets nobody save it, and forgets no goodbye', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    const { frames } = world.hold('orders-1');
+    await world.time.advanceBy(50);
+    expect(value(world.registry.drain('orders-1', SECRET, { deadlineMs: 10 * SECOND }))).toEqual({ watchers: 1 });
+    await world.time.advanceBy(30);
+    const last = frames.filter((frame) => frame.event === 'change').at(-1);
+    expect(last?.data.upsert[0]).toMatchObject({ state: 'DEREGISTERING', reason: { code: 'LEAVING' } });
+    world.beat('orders-1');
+    expect(codeOf(await world.register('orders-1', 3001))).toBe('LEAVING');
+    value(world.registry.leave('orders-1', { secret: SECRET }));
+    expect(codeOf(await world.register('orders-1', 3001))).toBe('ENDED');
+    expect(codeOf(world.beat('orders-1'))).toBe('ENDED');
+    await world.time.advanceBy(30);
+    expect(frames.find(({ event }) => event === 'gone')).toMatchObject({
+      event: 'gone',
+      data: { id: 'orders-1', reason: { code: 'GOODBYE' } },
+    });
+  });
+
+  it('lets only an operator, or its own secret, end an instance', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    expect(codeOf(world.registry.leave('orders-1', null))).toBe('UNAUTHORIZED');
+    expect(codeOf(world.registry.leave('orders-1', { secret: `${SECRET}x` }))).toBe('UNAUTHORIZED');
+    expect(codeOf(world.registry.leave('orders-1', { operator: true }))).toBe('ok');
+  });
+
+  it('keeps state and id for who registers again, and refuses the id to anybody else', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    value(await world.register('orders-1', 3001, { version: '2.0.0' }));
+    expect(world.record('orders-1')).toMatchObject({ state: 'HEALTHY', version: '2.0.0' });
+    expect(codeOf(await world.register('orders-1', 3001, { secret: 'another-secret-of-132-bits' }))).toBe('ID_HELD');
+    expect(codeOf(await world.register('orders-1', 3001, { service: 'users' }))).toBe('ID_HELD');
+    world.moveIn('orders-1', 3002, false);
+    value(await world.register('orders-1', 3002));
+    expect(world.record('orders-1')).toMatchObject({ state: 'REGISTERING', reason: { code: 'MOVED' } });
+  });
+
+  it('refuses an address that is not the own one, and more instances than it may hold', async () => {
+    const world = await World.started({ maxInstances: 1 });
+    const foreign = { endpoints: [{ protocol: 'tcp' as const, host: '169.254.169.254', port: 80 }] };
+    expect(codeOf(await world.register('orders-1', 1, foreign))).toBe('ADDRESS_NOT_ALLOWED');
+    await world.healthy('orders-1', 3001);
+    expect(codeOf(await world.register('orders-2', 3002))).toBe('TOO_MANY');
+  });
+
+  it('is settled after two intervals: then what it does not know does not exist', async () => {
+    const world = await World.started();
+    expect(codeOf(world.registry.service('default', 'orders'))).toBe('NOT_READY');
+    await world.time.advanceBy(11 * SECOND);
+    expect(codeOf(world.registry.service('default', 'orders'))).toBe('NOT_FOUND');
+  });
+
+  it('blames nobody for time in which it did not listen itself', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    await world.time.advanceBy(SECOND);
+    world.stoppedMs = 60 * SECOND;
+    await world.time.advanceBy(6 * SECOND);
+    expect(world.log.texts('warn').join()).toContain('could not listen for 60000 ms');
+    const { reason, state } = world.record('orders-1');
+    expect([state, reason.code]).toEqual(['HEALTHY', 'BOTH_WAYS_OK']);
+    expect(world.record('orders-1').revision).toBe(2);
+  });
+});
+
+describe('an address that is taken', () => {
+  it('stays with the holder who answers there: the newcomer is taken off the record, and told so', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    value(await world.register('thief-1', 3001, { service: 'thieves' }));
+    await world.time.advanceBy(50);
+    expect(world.record('orders-1').state).toBe('HEALTHY');
+    expect(codeOf(world.beat('thief-1'))).toBe('ADDRESS_TAKEN');
+    value(await world.register('thief-1', 3001, { service: 'thieves' }));
+  });
+
+  it('passes to a newcomer who answers there, once the line of the old one was closed', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    const { watcher } = world.hold('orders-1');
+    world.moveIn('users-1', 3001);
+    watcher.closed();
+    value(await world.register('users-1', 3001, { service: 'users' }));
+    await world.time.advanceBy(50);
+    expect(codeOf(world.registry.instance('orders-1'))).toBe('ENDED');
+    expect(world.record('users-1').state).toBe('HEALTHY');
+  });
+
+  it('is shared by two who both show life: neither is HEALTHY, both are told why, until one is gone', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    const old = world.hold('orders-1');
+    world.moveIn('orders-2', 3001);
+    value(await world.register('orders-2', 3001));
+    await world.time.advanceBy(3 * SECOND);
+    for (const id of ['orders-1', 'orders-2']) {
+      expect(world.record(id)).toMatchObject({ state: 'UNHEALTHY', reason: { code: 'ADDRESS_SHARED' } });
+    }
+    old.watcher.closed();
+    await world.time.advanceBy(20 * SECOND);
+    expect(world.record('orders-2').state).toBe('HEALTHY');
+  });
+
+  it('asks with the name of the newcomer, as an opinion, and calls it for nothing else meanwhile', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    world.town.inhabitants.set(3001, () => silent);
+    const before = world.town.calls.length;
+    value(await world.register('orders-2', 3001));
+    await world.time.advanceBy(4 * SECOND);
+    const asked = world.town.calls.slice(before).filter(({ instance }) => instance === 'orders-2');
+    expect(new Set(asked.map(({ purpose }) => purpose))).toEqual(new Set(['opinion']));
+  });
+});

@@ -1,0 +1,70 @@
+import type { Instance, Tombstone } from '@rollcall/core';
+import { changeFrames, resetFrames } from './frame.js';
+import type { ServiceRef, SizedFrame } from './frame.js';
+import { serviceKeyOf } from './roster.js';
+
+/** What the feed reads to tell a watcher all of a service. It must hold whatever was published, at the time it is published. */
+export interface FeedView {
+  instances(namespace: string, service: string): readonly Instance[];
+  /** All that are kept; at least those of the last ten minutes. */
+  tombstones(namespace: string, service: string): readonly Tombstone[];
+  /** Every service that has an instance or a tombstone; of all namespaces for `*`. */
+  services(namespace: string): Iterable<ServiceRef>;
+}
+
+/**
+ * The past, as far as a watcher may need it. No log of changes is kept beside the view: every record and every tombstone
+ * carries the revision of its last change, so those above a cursor are what its owner missed, unless a tombstone above
+ * it has been dropped.
+ */
+export class Snapshots {
+  readonly #view: FeedView;
+  readonly #epoch: string;
+  readonly #resets = new Map<string, readonly SizedFrame[]>();
+  /** The highest revision of a tombstone that was dropped: who knows less cannot catch up. */
+  #horizon = 0;
+
+  constructor(view: FeedView, epoch: string) {
+    this.#view = view;
+    this.#epoch = epoch;
+  }
+
+  /** Can somebody who knows everything up to this revision be told only what changed since? */
+  reachesBackTo(revision: number): boolean {
+    return revision >= this.#horizon;
+  }
+
+  /** A tombstone of this revision was dropped; nobody that does not know it can catch up. */
+  forgetUpTo(revision: number): void {
+    this.#horizon = Math.max(this.#horizon, revision);
+    this.#resets.clear();
+  }
+
+  /** The view has changed. */
+  invalidate(): void {
+    this.#resets.clear();
+  }
+
+  /** The whole view of a service as it is at `revision`: the same frames for all that ask before the next change. */
+  reset(of: ServiceRef, revision: number): readonly SizedFrame[] {
+    const { namespace, service } = of;
+    const key = serviceKeyOf(namespace, service);
+    const known = this.#resets.get(key);
+    if (known !== undefined) return known;
+    const instances = this.#view.instances(namespace, service);
+    const tombstones = this.#view.tombstones(namespace, service);
+    const frames = resetFrames(of, { epoch: this.#epoch, revision }, instances, tombstones);
+    this.#resets.set(key, frames);
+    return frames;
+  }
+
+  /** What changed since a revision; null when only a reset tells the truth: it is too long ago, or the service was not there. */
+  changes(of: ServiceRef, since: number): readonly SizedFrame[] | null {
+    if (!this.reachesBackTo(since)) return null;
+    const instances = this.#view.instances(of.namespace, of.service);
+    const tombstones = this.#view.tombstones(of.namespace, of.service);
+    const isNewer = (record: { readonly revision: number }): boolean => record.revision > since;
+    if (instances.every(isNewer) && tombstones.every(isNewer)) return null;
+    return changeFrames(of, instances.filter(isNewer), tombstones.filter(isNewer));
+  }
+}
