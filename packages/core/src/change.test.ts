@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { ServiceSnapshot } from './change.js';
 import type { ServiceFrame } from './change.js';
 import type { ResetFrame } from './feed-frame.js';
@@ -110,6 +110,17 @@ describe('within an epoch', () => {
     expect(shown(snapshot)).toBe('a@5 b@9 c@8');
   });
 
+  it.each<[string, ServiceFrame]>([
+    ['a tombstone', change([], [gone('z', 9)])],
+    ['another reset', reset(A, 9, [at('a', 5)])],
+  ])('nor one that is older than %s', (_what, newer) => {
+    expect(shown(snapshotOf(reset(A, 5, [at('a', 5)]), newer, reset(A, 8, [])))).toBe('a@5');
+  });
+
+  it('who is named by a reset is alive, whatever its tombstones say', () => {
+    expect(shown(snapshotOf(reset(A, 5, [at('a', 3)], [gone('a', 4)])))).toBe('a@3');
+  });
+
   it('what changes while a reset is under way counts at once, and is not undone by it', () => {
     const snapshot = snapshotOf(
       reset(A, 5, [at('a', 1), at('b', 2), at('c', 3)]),
@@ -140,6 +151,10 @@ describe('another epoch', () => {
   it('nor by not naming him again', () => {
     const snapshot = snapshotOf(known, reset(B, 0, []), reset(B, 1, [at('c', 1)]), reset(A, 51, [at('d', 51)]));
     expect(shown(snapshot)).toBe('a@49? b@50? c@1? d@51');
+  });
+
+  it('confirms whom it names, also in the epoch after', () => {
+    expect(shown(snapshotOf(known, reset(B, 0, []), reset(A, 52, [at('a', 1)])))).toBe('a@1 b@50?');
   });
 
   it('confirms by any revision, and removes by any tombstone', () => {
@@ -248,12 +263,21 @@ describe('a stream that breaks the protocol', () => {
         resetPart(A, 3, { part: 1 }),
       ],
     ],
+    [
+      'going on after a gap',
+      [resetPart(A, 3, { complete: false }), resetPart(A, 3, { part: 2 }), resetPart(A, 3, { part: 1 })],
+    ],
     ['parts of two revisions', [resetPart(A, 3, { complete: false }), resetPart(A, 4, { part: 1 })]],
     ['parts of two epochs', [resetPart(A, 3, { complete: false }), resetPart(B, 3, { part: 1 })]],
   ])('by %s is told so', (_what, frames) => {
     const snapshot = new ServiceSnapshot();
     expect(frames.map((frame) => snapshot.apply(frame)).at(-1)).toBe('broken');
     expect(snapshot.status).toBe('waiting');
+  });
+
+  it('by going on with a reset after "unknown" is told so', () => {
+    const snapshot = snapshotOf(resetPart(A, 3, { complete: false }), unknown);
+    expect(snapshot.apply(resetPart(A, 3, { part: 1 }))).toBe('broken');
   });
 
   it('costs nothing of what was known', () => {
@@ -271,6 +295,7 @@ describe('a stream that breaks the protocol', () => {
     const snapshot = snapshotOf(reset(A, 1, many(0, 60_000)));
     expect(snapshot.apply(change(many(60_000, 40_001)))).toBe('broken');
     expect(snapshot.instances).toHaveLength(60_000);
+    expect(snapshot.canResume({ epoch: A, revision: 1 })).toBe(false);
     expect(snapshot.apply(change(many(0, 60_000).map((each) => ({ ...each, revision: 2 }))))).toBe('changed');
     snapshot.apply(resetPart(B, 1, { complete: false, instances: many(0, 60_000) }));
     expect(snapshot.apply(resetPart(B, 1, { part: 1, instances: many(60_000, 60_000) }))).toBe('broken');

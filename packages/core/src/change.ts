@@ -229,12 +229,11 @@ export class ServiceSnapshot {
     return 'changed';
   }
 
-  /** What a complete reset of our epoch does not name has been removed, unless we heard of it later than that. */
+  /** What a complete reset of our epoch does not name has been removed; what came meanwhile is in its view as well. */
   #removeAbsent(pending: Pending): boolean {
     let changed = false;
     for (const known of this.#view.instances.values()) {
       if (pending.view.instances.has(known.id) || this.#unconfirmed.has(known.id)) continue;
-      if (known.revision > pending.revision) continue;
       this.#view.instances.delete(known.id);
       changed = true;
     }

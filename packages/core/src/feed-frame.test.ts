@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { parseFrame } from './feed-frame.js';
 import type { Frame } from './feed-frame.js';
 import { sampleInstance } from './testing.js';

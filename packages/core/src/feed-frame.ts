@@ -2,7 +2,16 @@ import { messageOf } from './errors.js';
 import type { Result } from './errors.js';
 import type { Instance, Tombstone } from './instance.js';
 import { flag, integer, list, text } from './kinds.js';
-import { EPOCH, ID, instanceMessage, NAME, reasonMessage, REVISION, tombstoneMessage } from './protocol.js';
+import {
+  EPOCH,
+  ID,
+  instanceMessage,
+  NAME,
+  NAME_PATTERN,
+  reasonMessage,
+  REVISION,
+  tombstoneMessage,
+} from './protocol.js';
 import type { Reason } from './reason.js';
 import type { Flaw, Flaws, Message } from './schema.js';
 import { message, optional, required } from './schema.js';
@@ -57,6 +66,11 @@ const ofService = {
   namespace: required(NAME, 'its namespace'),
   service: required(NAME, 'the service'),
 };
+const NAMESPACES = text({
+  max: 63,
+  accepts: (name) => name === '*' || NAME_PATTERN.test(name),
+  allowed: 'DNS label, or `*`',
+});
 const INSTANCES = list(instanceMessage, 0, MAX_ITEMS);
 const TOMBSTONES = list(tombstoneMessage, 0, MAX_ITEMS);
 
@@ -89,7 +103,10 @@ export const changeMessage: Message<ChangeFrame> = message<ChangeFrame>(
 export const unknownMessage: Message<UnknownFrame> = message<UnknownFrame>(
   'UnknownFrame',
   'No such service: an answer, not an empty list. It removes nothing.',
-  ofService,
+  {
+    namespace: required(NAMESPACES, 'the namespace that was asked for'),
+    service: required(NAME, 'the service'),
+  },
 );
 
 export const statusMessage: Message<StatusFrame> = message<StatusFrame>(

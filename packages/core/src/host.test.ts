@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { isHost, isIpv4, isIpv6 } from './host.js';
 
 describe('a host', () => {

@@ -146,12 +146,13 @@ export function list<Item>(kind: Kind<Item>, min: number, max: number): Kind<rea
 
 /** Keys that change an object's nature where someone merges it carelessly. */
 const POISONED = new Set(['__proto__', 'constructor', 'prototype']);
+const POISONED_WORDS = [...POISONED].map((key) => `\`${key}\``).join(', ');
 /** One line: no control characters, no half of a surrogate pair. */
 export const ONE_LINE = /^[^\p{Cc}\p{Cs}]*$/u;
 
 /** Text by key; `maxBytes` is the UTF-8 length of all keys and values. Values are texts, so there is no depth to hide in. */
 export function textMap(maxKeys: number, maxBytes: number): Kind<Readonly<Record<string, string>>> {
-  const allowed = `object of texts: at most ${maxKeys} keys, ${maxBytes} bytes of UTF-8 in all; no key ${[...POISONED].join(', ')}`;
+  const allowed = `object of texts: at most ${maxKeys} keys, ${maxBytes} bytes of UTF-8 in all; no key ${POISONED_WORDS}`;
   return {
     allowed,
     jsonSchema: { type: 'object', maxProperties: maxKeys, additionalProperties: { type: 'string' } },
@@ -177,7 +178,7 @@ export function textMap(maxKeys: number, maxBytes: number): Kind<Readonly<Record
 
 function wordOf(key: string, value: unknown, maxBytes: number, flaws: Flaws): string | undefined {
   const since = flaws.count;
-  if (POISONED.has(key)) flaws.note('this key', `any key but ${[...POISONED].join(', ')}`);
+  if (POISONED.has(key)) flaws.note('this key', `any key but ${POISONED_WORDS}`);
   else if (key === '' || key.length > maxBytes || !ONE_LINE.test(key))
     flaws.note('this key', 'a key of one line, not empty');
   else if (typeof value !== 'string') flaws.add(value, 'a text');

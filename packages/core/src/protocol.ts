@@ -196,7 +196,10 @@ const heartbeatTermsMessage = message<HeartbeatTerms>(
   {
     intervalMs: required(integer(10, 3_600_000), 'between two Heartbeats-2, and between two Heartbeats-1'),
     timeoutMs: required(integer(1, 3_600_000), 'how long the registry waits for the answer to Heartbeat-1'),
-    freshEvery: required(integer(1, 1_000_000), 'every so-manieth Heartbeat-1 comes on a fresh connection; 1: each'),
+    freshEvery: required(
+      integer(1, 1_000_000),
+      'one in so many Heartbeats-1 comes on a fresh connection; 1: each does',
+    ),
   },
 );
 

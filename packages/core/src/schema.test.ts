@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { decimal, flag, integer, list, nullable, oneOf, openWord, text, textMap } from './kinds.js';
 import { componentSchemas, MAX_FLAWS, message, optional, printed, required, withDefault } from './schema.js';
 

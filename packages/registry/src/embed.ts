@@ -2,10 +2,10 @@ import { messageOf, RollcallError } from '@rollcall/core';
 import type { Timer } from '@rollcall/core';
 import { urlOf } from './http/listen.js';
 import { holderOf } from './http/probe.js';
-import { parseRegistryOptions, startRegistry } from './http/start.js';
-import type { RegistryOptions, RunningRegistry } from './http/start.js';
+import { parseStartOptions, startRegistry } from './http/start.js';
+import type { StartOptions, RunningRegistry } from './http/start.js';
 
-export interface EmbedOptions extends RegistryOptions {
+export interface EmbedOptions extends StartOptions {
   /** Allows it in production, where the registry then lives and dies with its process. Default false. */
   readonly production?: boolean;
 }
@@ -36,8 +36,8 @@ export function embedRegistry(options: EmbedOptions = {}): EmbeddedRegistry {
 const LONGEST_LOOK_MS = 1_000;
 
 class Embedded implements EmbeddedRegistry {
-  readonly #options: RegistryOptions;
-  readonly #settings: ReturnType<typeof parseRegistryOptions>;
+  readonly #options: StartOptions;
+  readonly #settings: ReturnType<typeof parseStartOptions>;
   readonly #isForProduction: boolean;
   #started: Promise<void> | null = null;
   /** The look under way, if any. */
@@ -47,9 +47,9 @@ class Embedded implements EmbeddedRegistry {
   #isClosed = false;
   #complaint = '';
 
-  constructor(options: RegistryOptions, isForProduction: boolean) {
+  constructor(options: StartOptions, isForProduction: boolean) {
     this.#options = options;
-    this.#settings = parseRegistryOptions(options);
+    this.#settings = parseStartOptions(options);
     this.#isForProduction = isForProduction;
   }
 

@@ -105,12 +105,12 @@ export class Feed {
     return this.#watchers.size;
   }
 
-  /** Goes on behind the revisions that a store held. Before the first publication. */
+  /** Goes on behind the revisions that a store held: after the view was loaded from it, before the first publication. */
   startAt(revision: number): void {
     this.#given = revision;
     this.#published = revision;
     this.#flushed = revision;
-    this.#snapshots.forgetUpTo(revision);
+    this.#snapshots.begin(revision);
   }
 
   /** A revision for the next record or tombstone. Publish them in the order in which they were given. */
@@ -134,8 +134,8 @@ export class Feed {
   }
 
   /** The view dropped a tombstone for good (not: its instance came back). */
-  forget(tombstone: Pick<Tombstone, 'revision'>): void {
-    this.#snapshots.forgetUpTo(tombstone.revision);
+  forget(tombstone: ServiceRef & Pick<Tombstone, 'revision'>): void {
+    this.#snapshots.forget(tombstone);
   }
 
   /** Tells all watchers, if anything in it is new; those that asked for what does not exist hear so once it is settled. */
@@ -219,8 +219,8 @@ export class Feed {
       throw new RangeError(`Revisions never go back: ${revision} cannot be published after ${this.#published}.`);
     }
     this.#published = revision;
-    this.#snapshots.invalidate();
     const key = serviceKeyOf(namespace, service);
+    this.#snapshots.changed(key, revision);
     const pending = this.#pending.get(key) ?? { of: { namespace, service }, upsert: new Map(), remove: new Map() };
     this.#pending.set(key, pending);
     this.#plan();

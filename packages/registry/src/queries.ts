@@ -3,7 +3,7 @@ import type { Policy, State, Tombstone } from '@rollcall/core';
 import type { DirectionAnswer, InstanceAnswer, ServiceSummary } from './face.js';
 import type { FeedView } from './feed.js';
 import { serviceKeyOf } from './roster.js';
-import type { DirectionLog, Entry, Roster } from './roster.js';
+import type { DirectionLog, Entry, Roster, ServiceEntry } from './roster.js';
 import type { StoredTombstone } from './store/store.js';
 
 /** Every service of a namespace (`*`: of all), with how many instances are in which state. */
@@ -16,6 +16,13 @@ export function summaries(roster: Roster, namespace: string): ServiceSummary[] {
     found.push({ name: service.service, namespace: service.namespace, instances: service.members.size, states });
   }
   return found;
+}
+
+/** The services of that name: one in a namespace, or in all namespaces (`*`) one each. */
+export function namesakes(roster: Roster, namespace: string, name: string): Readonly<ServiceEntry>[] {
+  if (namespace === '*') return [...roster.allServices()].filter(({ service }) => service === name);
+  const service = roster.service(serviceKeyOf(namespace, name));
+  return service === undefined ? [] : [service];
 }
 
 /** One instance with its heartbeats: ages and counts, which never go into the feed. */

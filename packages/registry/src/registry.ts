@@ -36,11 +36,11 @@ import type {
 import { Feed } from './feed.js';
 import { Judge } from './judge.js';
 import { Preservation } from './preservation.js';
-import { detail, published, summaries, viewOf } from './queries.js';
+import { detail, namesakes, published, summaries, viewOf } from './queries.js';
 import { notReady, refuse } from './refusal.js';
 import { Registrations } from './registrations.js';
 import { Roll } from './roll.js';
-import { Roster, serviceKeyOf } from './roster.js';
+import { Roster } from './roster.js';
 import type { Entry } from './roster.js';
 import type { Store, Write } from './store/store.js';
 
@@ -232,23 +232,19 @@ export class Registry implements RegistryFace {
 
   service(namespace: string, name: string): Outcome<ServiceAnswer> {
     if (!this.ready) return notReady();
-    const service = this.#roster.service(serviceKeyOf(namespace, name));
-    if (service === undefined) {
+    const services = namesakes(this.#roster, namespace, name);
+    if (services.length === 0) {
       return this.#settled
         ? refuse('NOT_FOUND', `No service ${name} was ever registered in namespace ${namespace}.`)
         : refuse('NOT_READY', `This registry has just started; whether there is a service ${name} is not yet certain.`);
     }
+    const instances = services.flatMap(({ members }) => [...members.values()].map(({ record }) => record));
+    const removed = services.flatMap(({ tombstones }) => [...tombstones.values()].map(published));
+    const { epoch } = this;
+    const { revision } = this.#feed;
     return {
       ok: true,
-      value: {
-        service: name,
-        namespace,
-        epoch: this.epoch,
-        revision: this.#feed.revision,
-        settled: this.#settled,
-        instances: [...service.members.values()].map(({ record }) => record),
-        removed: [...service.tombstones.values()].map(published),
-      },
+      value: { service: name, namespace, epoch, revision, settled: this.#settled, instances, removed },
     };
   }
 

@@ -44,7 +44,8 @@ export interface Entry {
 
 export const serviceKeyOf = (namespace: string, service: string): string => `${namespace}/${service}`;
 
-interface ServiceEntry {
+/** A service with its members and the tombstones of those that were. */
+export interface ServiceEntry {
   readonly namespace: string;
   readonly service: string;
   readonly members: Map<string, Entry>;

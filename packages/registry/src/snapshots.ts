@@ -21,6 +21,8 @@ export class Snapshots {
   readonly #view: FeedView;
   readonly #epoch: string;
   readonly #resets = new Map<string, readonly SizedFrame[]>();
+  /** The revision at which each service appeared: who knows less was told nothing of it, or that it is unknown. */
+  readonly #appearedAt = new Map<string, number>();
   /** The highest revision of a tombstone that was dropped: who knows less cannot catch up. */
   #horizon = 0;
 
@@ -29,20 +31,32 @@ export class Snapshots {
     this.#epoch = epoch;
   }
 
+  /** The view was loaded; nobody knows any of its past. */
+  begin(revision: number): void {
+    this.#horizon = revision;
+    for (const { namespace, service } of this.#view.services('*')) {
+      this.#appearedAt.set(serviceKeyOf(namespace, service), 0);
+    }
+  }
+
   /** Can somebody who knows everything up to this revision be told only what changed since? */
   reachesBackTo(revision: number): boolean {
     return revision >= this.#horizon;
   }
 
-  /** A tombstone of this revision was dropped; nobody that does not know it can catch up. */
-  forgetUpTo(revision: number): void {
-    this.#horizon = Math.max(this.#horizon, revision);
+  /** The view of a service has changed. */
+  changed(key: string, revision: number): void {
     this.#resets.clear();
+    if (!this.#appearedAt.has(key)) this.#appearedAt.set(key, revision);
   }
 
-  /** The view has changed. */
-  invalidate(): void {
+  /** A tombstone was dropped. Nobody who does not know of it can catch up. */
+  forget({ namespace, service, revision }: ServiceRef & { readonly revision: number }): void {
+    this.#horizon = Math.max(this.#horizon, revision);
     this.#resets.clear();
+    const isLeft =
+      [this.#view.instances(namespace, service), this.#view.tombstones(namespace, service)].flat().length > 0;
+    if (!isLeft) this.#appearedAt.delete(serviceKeyOf(namespace, service));
   }
 
   /** The whole view of a service as it is at `revision`: the same frames for all that ask before the next change. */
@@ -60,11 +74,12 @@ export class Snapshots {
 
   /** What changed since a revision; null when only a reset tells the truth: it is too long ago, or the service was not there. */
   changes(of: ServiceRef, since: number): readonly SizedFrame[] | null {
-    if (!this.reachesBackTo(since)) return null;
-    const instances = this.#view.instances(of.namespace, of.service);
-    const tombstones = this.#view.tombstones(of.namespace, of.service);
+    const { namespace, service } = of;
+    const appearedAt = this.#appearedAt.get(serviceKeyOf(namespace, service)) ?? Infinity;
+    if (!this.reachesBackTo(since) || since < appearedAt) return null;
     const isNewer = (record: { readonly revision: number }): boolean => record.revision > since;
-    if (instances.every(isNewer) && tombstones.every(isNewer)) return null;
+    const instances = this.#view.instances(namespace, service);
+    const tombstones = this.#view.tombstones(namespace, service);
     return changeFrames(of, instances.filter(isNewer), tombstones.filter(isNewer));
   }
 }

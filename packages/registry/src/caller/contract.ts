@@ -38,179 +38,184 @@ export function callerContract(name: string, harness: CallerHarness): void {
   describe(`the caller contract: ${name}`, () => {
     const bench = new Bench(harness);
     afterEach(() => bench.close());
+    describe('an answer', () => itTellsAnswers(bench));
+    describe('what is no answer', () => itTellsWhatIsNoAnswer(bench));
+    describe('silence', () => itWaitsNoLongerThanItShould(bench));
+    describe('manners', () => itHasManners(bench));
+    describe('close', () => itCloses(bench));
+  });
+}
 
-    describe('an answer', () => {
-      it('is told with its id and nonce, and the call arrives as it was given', async () => {
-        const { outcome, visit } = await bench.call();
-        expect(visit.call).toEqual(heartbeatCall);
-        visit.socket.end(harness.writeAnswer(visit.call, 'orders-1'));
-        expect(await outcome).toEqual({ kind: 'answered', instance: 'orders-1', nonce: heartbeatCall.nonce, ms: 0 });
-      });
+function itTellsAnswers(bench: Bench): void {
+  it('is told with its id and nonce, and the call arrives as it was given', async () => {
+    const { outcome, visit } = await bench.call();
+    expect(visit.call).toEqual(heartbeatCall);
+    visit.socket.end(bench.harness.writeAnswer(visit.call, 'orders-1'));
+    expect(await outcome).toEqual({ kind: 'answered', instance: 'orders-1', nonce: heartbeatCall.nonce, ms: 0 });
+  });
 
-      it('of another process is told with the id of that process: to judge it is not the caller’s task', async () => {
-        const { outcome, visit } = await bench.call();
-        visit.socket.end(harness.writeAnswer(visit.call, 'billing-7'));
-        expect(await outcome).toMatchObject({ kind: 'answered', instance: 'billing-7' });
-      });
+  it('of another process is told with the id of that process: to judge it is not the caller’s task', async () => {
+    const { outcome, visit } = await bench.call();
+    visit.socket.end(bench.harness.writeAnswer(visit.call, 'billing-7'));
+    expect(await outcome).toMatchObject({ kind: 'answered', instance: 'billing-7' });
+  });
 
-      it('may come in any pieces', async () => {
-        const { outcome, visit } = await bench.call();
-        visit.socket.setNoDelay(true);
-        for (const byte of Buffer.from(harness.writeAnswer(visit.call, 'orders-1'))) {
-          await new Promise((written) => visit.socket.write(Uint8Array.of(byte), written));
-        }
-        expect(await outcome).toMatchObject({ kind: 'answered', instance: 'orders-1' });
-      });
+  it('may come in any pieces', async () => {
+    const { outcome, visit } = await bench.call();
+    visit.socket.setNoDelay(true);
+    for (const byte of Buffer.from(bench.harness.writeAnswer(visit.call, 'orders-1'))) {
+      await new Promise((written) => visit.socket.write(Uint8Array.of(byte), written));
+    }
+    expect(await outcome).toMatchObject({ kind: 'answered', instance: 'orders-1' });
+  });
 
-      it('takes as long as it took', async () => {
-        const { outcome, visit } = await bench.call();
-        bench.time.advance(120);
-        visit.socket.end(harness.writeAnswer(visit.call, 'orders-1'));
-        expect(await outcome).toMatchObject({ kind: 'answered', ms: 120 });
-      });
+  it('takes as long as it took', async () => {
+    const { outcome, visit } = await bench.call();
+    bench.time.advance(120);
+    visit.socket.end(bench.harness.writeAnswer(visit.call, 'orders-1'));
+    expect(await outcome).toMatchObject({ kind: 'answered', ms: 120 });
+  });
+}
+
+function itTellsWhatIsNoAnswer(bench: Bench): void {
+  it('is refused when nobody listens, in the words of the system', async () => {
+    const endpoint = await bench.deadEndpoint();
+    const outcome = await bench.caller.call(endpoint, heartbeatCall, TIMEOUT_MS);
+    expect(outcome).toEqual({ kind: 'refused', text: `connect ECONNREFUSED 127.0.0.1:${endpoint.port}`, ms: 0 });
+  });
+
+  it('is closed when the connection ends without a word', async () => {
+    const { outcome, visit } = await bench.call();
+    visit.socket.end();
+    expect(await outcome).toMatchObject({ kind: 'closed', text: bench.saysWhere() });
+  });
+
+  it('is closed when the connection is reset, as a dying process does', async () => {
+    const { outcome, visit } = await bench.call();
+    visit.socket.resetAndDestroy();
+    expect(await outcome).toMatchObject({ kind: 'closed', text: bench.saysWhere('ECONNRESET') });
+  });
+
+  it('is closed when the answer breaks off', async () => {
+    const { outcome, visit } = await bench.call();
+    visit.socket.end(bench.harness.writeAnswer(visit.call, 'orders-1').slice(0, -20));
+    expect(await outcome).toMatchObject({ kind: 'closed' });
+  });
+
+  it('is a failure when something else answers, and what it says is not repeated', async () => {
+    const { outcome, visit } = await bench.call();
+    visit.socket.end('220 secret-banner ESMTP\r\n\r\n');
+    const { kind, text } = textOf(await outcome);
+    expect(kind).toBe('failed');
+    expect(text).not.toContain('secret-banner');
+  });
+
+  it('is a failure when the answer is too large', async () => {
+    const { outcome, visit } = await bench.call();
+    visit.socket.end(bench.harness.writeHugeAnswer(visit.call, 2_000));
+    expect(await outcome).toMatchObject({ kind: 'failed' });
+  });
+
+  it('is a failure when the answer never ends, and it is not read on', async () => {
+    const { outcome, visit } = await bench.call();
+    visit.socket.on('error', () => {});
+    const closed = once(visit.socket, 'close').catch(() => {});
+    visit.socket.write(bench.harness.writeHugeAnswer(visit.call, 1_000_000));
+    expect(await outcome).toMatchObject({ kind: 'failed' });
+    await closed;
+  });
+}
+
+function itWaitsNoLongerThanItShould(bench: Bench): void {
+  it('is a failure exactly when the time is up', async () => {
+    const { outcome, settled } = await bench.call();
+    await bench.time.advanceBy(TIMEOUT_MS - 1);
+    expect(settled()).toBe(false);
+    await bench.time.advanceBy(1);
+    expect(await outcome).toEqual({
+      kind: 'failed',
+      text: bench.saysWhere('no answer within 2000 ms'),
+      ms: TIMEOUT_MS,
     });
+  });
 
-    describe('what is no answer', () => {
-      it('is refused when nobody listens, in the words of the system', async () => {
-        const endpoint = await bench.deadEndpoint();
-        const outcome = await bench.caller.call(endpoint, heartbeatCall, TIMEOUT_MS);
-        expect(outcome).toEqual({ kind: 'refused', text: `connect ECONNREFUSED 127.0.0.1:${endpoint.port}`, ms: 0 });
-      });
+  it('is not broken by an answer that trickles', async () => {
+    const { outcome, visit } = await bench.call();
+    for (const char of bench.harness.writeAnswer(visit.call, 'orders-1').slice(0, 10)) {
+      visit.socket.write(char);
+      await bench.time.advanceBy(TIMEOUT_MS / 10);
+    }
+    expect(await outcome).toMatchObject({ kind: 'failed', ms: TIMEOUT_MS });
+  });
+}
 
-      it('is closed when the connection ends without a word', async () => {
-        const { outcome, visit } = await bench.call();
-        visit.socket.end();
-        expect(await outcome).toMatchObject({ kind: 'closed', text: bench.saysWhere() });
-      });
+function itHasManners(bench: Bench): void {
+  it('lets the called side close first, and follows', async () => {
+    const { outcome, visit } = await bench.call();
+    const ended = watch(visit.socket, 'end');
+    visit.socket.write(bench.harness.writeAnswer(visit.call, 'orders-1'));
+    await outcome;
+    await bench.time.advanceBy(100);
+    expect(ended()).toBe(false);
+    visit.socket.end();
+    expect(await once(visit.socket, 'close')).toEqual([false]);
+  });
 
-      it('is closed when the connection is reset, as a dying process does', async () => {
-        const { outcome, visit } = await bench.call();
-        visit.socket.resetAndDestroy();
-        expect(await outcome).toMatchObject({ kind: 'closed', text: bench.saysWhere('ECONNRESET') });
-      });
+  it('closes itself when the called side does not', async () => {
+    const { outcome, visit } = await bench.call();
+    visit.socket.write(bench.harness.writeAnswer(visit.call, 'orders-1'));
+    await outcome;
+    const ended = once(visit.socket, 'end');
+    await bench.time.advanceBy(500);
+    await ended;
+    visit.socket.end();
+    expect(await once(visit.socket, 'close')).toEqual([false]);
+  });
 
-      it('is closed when the answer breaks off', async () => {
-        const { outcome, visit } = await bench.call();
-        visit.socket.end(harness.writeAnswer(visit.call, 'orders-1').slice(0, -20));
-        expect(await outcome).toMatchObject({ kind: 'closed' });
-      });
+  it('takes in an answer that comes late, without a reset', async () => {
+    const { outcome, visit } = await bench.call();
+    await bench.time.advanceBy(TIMEOUT_MS);
+    await outcome;
+    visit.socket.end(bench.harness.writeAnswer(visit.call, 'orders-1'));
+    expect(await once(visit.socket, 'close')).toEqual([false]);
+  });
 
-      it('is a failure when something else answers, and what it says is not repeated', async () => {
-        const { outcome, visit } = await bench.call();
-        visit.socket.end('220 secret-banner ESMTP\r\n\r\n');
-        const { kind, text } = textOf(await outcome);
-        expect(kind).toBe('failed');
-        expect(text).not.toContain('secret-banner');
-      });
+  it('leaves a connection that stays silent for ever', async () => {
+    const { outcome, visit } = await bench.call();
+    await bench.time.advanceBy(TIMEOUT_MS);
+    await outcome;
+    const ended = once(visit.socket, 'end');
+    await bench.time.advanceBy(2_000);
+    await ended;
+    await bench.time.advanceBy(2_000);
+    await bench.isQuiet();
+  });
 
-      it('is a failure when the answer is too large', async () => {
-        const { outcome, visit } = await bench.call();
-        visit.socket.end(harness.writeHugeAnswer(visit.call, 2_000));
-        expect(await outcome).toMatchObject({ kind: 'failed' });
-      });
+  it('keeps no timer and no connection once all is over', async () => {
+    const { outcome, visit } = await bench.call();
+    visit.socket.end(bench.harness.writeAnswer(visit.call, 'orders-1'));
+    await outcome;
+    await once(visit.socket, 'close');
+    await bench.isQuiet();
+  });
+}
 
-      it('is a failure when the answer never ends, and it is not read on', async () => {
-        const { outcome, visit } = await bench.call();
-        visit.socket.on('error', () => {});
-        const closed = once(visit.socket, 'close').catch(() => {});
-        visit.socket.write(harness.writeHugeAnswer(visit.call, 1_000_000));
-        expect(await outcome).toMatchObject({ kind: 'failed' });
-        await closed;
-      });
-    });
-
-    describe('silence', () => {
-      it('is a failure exactly when the time is up', async () => {
-        const { outcome, settled } = await bench.call();
-        await bench.time.advanceBy(TIMEOUT_MS - 1);
-        expect(settled()).toBe(false);
-        await bench.time.advanceBy(1);
-        expect(await outcome).toEqual({
-          kind: 'failed',
-          text: bench.saysWhere('no answer within 2000 ms'),
-          ms: TIMEOUT_MS,
-        });
-      });
-
-      it('is not broken by an answer that trickles', async () => {
-        const { outcome, visit } = await bench.call();
-        for (const char of harness.writeAnswer(visit.call, 'orders-1').slice(0, 10)) {
-          visit.socket.write(char);
-          await bench.time.advanceBy(TIMEOUT_MS / 10);
-        }
-        expect(await outcome).toMatchObject({ kind: 'failed', ms: TIMEOUT_MS });
-      });
-    });
-
-    describe('manners', () => {
-      it('lets the called side close first, and follows', async () => {
-        const { outcome, visit } = await bench.call();
-        const ended = watch(visit.socket, 'end');
-        visit.socket.write(harness.writeAnswer(visit.call, 'orders-1'));
-        await outcome;
-        await bench.time.advanceBy(100);
-        expect(ended()).toBe(false);
-        visit.socket.end();
-        expect(await once(visit.socket, 'close')).toEqual([false]);
-      });
-
-      it('closes itself when the called side does not', async () => {
-        const { outcome, visit } = await bench.call();
-        visit.socket.write(harness.writeAnswer(visit.call, 'orders-1'));
-        await outcome;
-        const ended = once(visit.socket, 'end');
-        await bench.time.advanceBy(500);
-        await ended;
-        visit.socket.end();
-        expect(await once(visit.socket, 'close')).toEqual([false]);
-      });
-
-      it('takes in an answer that comes late, without a reset', async () => {
-        const { outcome, visit } = await bench.call();
-        await bench.time.advanceBy(TIMEOUT_MS);
-        await outcome;
-        visit.socket.end(harness.writeAnswer(visit.call, 'orders-1'));
-        expect(await once(visit.socket, 'close')).toEqual([false]);
-      });
-
-      it('leaves a connection that stays silent for ever', async () => {
-        const { outcome, visit } = await bench.call();
-        await bench.time.advanceBy(TIMEOUT_MS);
-        await outcome;
-        const ended = once(visit.socket, 'end');
-        await bench.time.advanceBy(2_000);
-        await ended;
-        await bench.time.advanceBy(2_000);
-        await bench.isQuiet();
-      });
-
-      it('keeps no timer and no connection once all is over', async () => {
-        const { outcome, visit } = await bench.call();
-        visit.socket.end(harness.writeAnswer(visit.call, 'orders-1'));
-        await outcome;
-        await once(visit.socket, 'close');
-        await bench.isQuiet();
-      });
-    });
-
-    describe('close', () => {
-      it('ends what is under way, and may be called twice', async () => {
-        const { outcome, visit } = await bench.call();
-        const closed = once(visit.socket, 'close');
-        bench.caller.close();
-        bench.caller.close();
-        expect(await outcome).toMatchObject({ kind: 'closed' });
-        visit.socket.end();
-        await closed;
-        await bench.isQuiet();
-      });
-    });
+function itCloses(bench: Bench): void {
+  it('ends what is under way, and may be called twice', async () => {
+    const { outcome, visit } = await bench.call();
+    const closed = once(visit.socket, 'close');
+    bench.caller.close();
+    bench.caller.close();
+    expect(await outcome).toMatchObject({ kind: 'closed' });
+    visit.socket.end();
+    await closed;
+    await bench.isQuiet();
   });
 }
 
 /** A caller, a server on loopback that keeps each connection for the test to treat, and the clock of both. */
 class Bench {
-  readonly #harness: CallerHarness;
+  readonly harness: CallerHarness;
   #servers: Server[] = [];
   #sockets: Socket[] = [];
   time = new ManualTime();
@@ -218,7 +223,7 @@ class Bench {
   #port = 0;
 
   constructor(harness: CallerHarness) {
-    this.#harness = harness;
+    this.harness = harness;
     this.caller = harness.make(this.time);
   }
 
@@ -247,7 +252,7 @@ class Bench {
   /** Resolves when no timer is left; the suite's own time limit is the alarm. */
   async isQuiet(): Promise<void> {
     while (this.time.pending().background + this.time.pending().foreground > 0) {
-      await new Promise((turn) => setImmediate(turn));
+      await this.time.advanceBy(0);
     }
   }
 
@@ -258,7 +263,7 @@ class Bench {
     this.#servers = [];
     this.#sockets = [];
     this.time = new ManualTime();
-    this.caller = this.#harness.make(this.time);
+    this.caller = this.harness.make(this.time);
   }
 
   async #listen(): Promise<Server> {
@@ -271,7 +276,7 @@ class Bench {
   }
 
   #endpoint(): Endpoint {
-    return { protocol: this.#harness.protocol, host: '127.0.0.1', port: this.#port, tls: false };
+    return { protocol: this.harness.protocol, host: '127.0.0.1', port: this.#port, tls: false };
   }
 
   #visit(server: Server): Promise<Visit> {
@@ -281,7 +286,7 @@ class Bench {
         let text = '';
         socket.setEncoding('utf8').on('data', (chunk: string) => {
           text += chunk;
-          const call = this.#harness.readRequest(text);
+          const call = this.harness.readRequest(text);
           if (call !== null) resolve({ socket, call });
         });
       });

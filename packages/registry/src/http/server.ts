@@ -60,7 +60,7 @@ const GRACE_MS = 1_000;
  *
  * Who closes first: the server keeps a connection after an answer, so a client that opens one for each Heartbeat-2 closes it,
  * and keeps the TIME_WAIT; only after `Connection: close` must the server close, by the rules of HTTP. A peer that closes its
- * sending side has left: what is still under way is dropped, and a stream's end is told in the same turn of the event loop.
+ * sending side has left: an answer that is not ready may be lost, and a stream's end is told in the same turn of the event loop.
  */
 export async function serveRegistry(options: ServeOptions): Promise<RegistryServer> {
   const { registry, log = silentLog, time = systemTime, insecure = false } = options;

@@ -8,8 +8,27 @@ import { MemoryStore } from '../store/memory.js';
 import type { Store } from '../store/store.js';
 import { isWildcard } from './listen.js';
 import { DEFAULT_HOST, DEFAULT_PORT, serveRegistry } from './server.js';
+import type { ServeOptions } from './server.js';
 
-const FIELDS = {
+/** How a registry is started. Everything may be left out. */
+export interface StartOptions extends Omit<ServeOptions, 'registry'> {
+  /** Between two heartbeats of each direction, 10 … 3,600,000 ms: every threshold of docs/STATES.md is counted in it. Default 5,000. */
+  readonly intervalMs?: number;
+  /** How long a service may take to answer Heartbeat-1, from 1 ms to 0.4 intervals. Default min(2,000, 0.4 × intervalMs). */
+  readonly timeoutMs?: number;
+  /** Networks (`10.0.0.0/8`) that may be registered besides the address from which a registration comes. Default none. */
+  readonly allowedNetworks?: readonly string[];
+  /** How many instances may be registered, 1 … 1,000,000; more are refused with 429. Default 20,000. */
+  readonly maxInstances?: number;
+  /** What survives the registry. Default: memory, which does not. */
+  readonly store?: Store;
+  /** Where it counts. Default: nowhere. */
+  readonly meter?: Meter;
+  readonly random?: Random;
+}
+
+/** One table for the parser and docs/OPTIONS.md. */
+export const registryFields = {
   port: option.number({
     doc: 'The port of the API, the change feed and all else that the registry shows; 0 is any free one.',
     default: DEFAULT_PORT,
@@ -82,8 +101,7 @@ const FIELDS = {
   random: option.value({ doc: 'Chance. For tests.', allowed: 'a Random', default: systemRandom, is: isPort<Random> }),
 };
 
-type Settings = OptionsOf<typeof FIELDS>;
-export type RegistryOptions = Partial<Settings>;
+type Settings = OptionsOf<typeof registryFields>;
 
 const LAWS: readonly OptionLaw<Settings>[] = [
   ({ intervalMs, timeoutMs }) =>
@@ -102,8 +120,8 @@ export interface RunningRegistry {
 }
 
 /** Throws OPTION_INVALID that names every flaw. */
-export function parseRegistryOptions(options: RegistryOptions): Settings {
-  return parseOptions(FIELDS, options, LAWS);
+export function parseStartOptions(options: StartOptions): Settings {
+  return parseOptions(registryFields, options, LAWS);
 }
 
 /**
@@ -111,8 +129,8 @@ export function parseRegistryOptions(options: RegistryOptions): Settings {
  * says so (503) until then. Rejects with OPTION_INVALID, NOT_LOOPBACK, PORT_TAKEN, or with what the store's loading threw;
  * then nothing is left open.
  */
-export async function startRegistry(options: RegistryOptions = {}): Promise<RunningRegistry> {
-  const settings = parseRegistryOptions(options);
+export async function startRegistry(options: StartOptions = {}): Promise<RunningRegistry> {
+  const settings = parseStartOptions(options);
   const registry = createRegistry(settings);
   try {
     const server = await serveRegistry({ ...settings, registry });
@@ -134,9 +152,12 @@ export async function startRegistry(options: RegistryOptions = {}): Promise<Runn
 function createRegistry(settings: Settings): Registry {
   const { time, random, log, meter, store = new MemoryStore(), allowedNetworks, maxInstances } = settings;
   const callers = [new TcpCaller({ time }), new HttpCaller({ time })];
-  const resolve = async (host: string): Promise<string> => (await lookup(host)).address;
   const ports = { time, random, log, meter, store, callers, resolve };
   return new Registry(ports, { policy: policyOf(settings), allowedNetworks, maxInstances });
+}
+
+async function resolve(host: string): Promise<string> {
+  return (await lookup(host)).address;
 }
 
 function policyOf({ intervalMs, timeoutMs }: Settings): Policy {
