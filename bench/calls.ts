@@ -92,7 +92,7 @@ async function run(report: Report): Promise<void> {
     options: { host: '127.0.0.1', port },
   });
 
-  @Module({ imports: [RollcallModule.forRoot({ url: registry.url }), RollcallModule.forFeature(['echo'])] })
+  @Module({ imports: [RollcallModule.forRoot({ registry: registry.url }), RollcallModule.forFeature(['echo'])] })
   class CallerModule {}
 
   const app = await NestFactory.createApplicationContext(CallerModule, { logger: ['error'] });

@@ -10,12 +10,13 @@ const DEATHS = 40;
 /** Resolves with the moment at which a watcher's own copy says so. */
 function seen(rollcall: Rollcall, is: (instances: readonly Instance[]) => boolean): Promise<number> {
   return new Promise((resolve) => {
+    const view = rollcall.service('mortal');
     const look = (): void => {
-      if (!is(rollcall.instances('mortal'))) return;
+      if (!is(view.instances)) return;
       stop();
       resolve(Date.now());
     };
-    const stop = rollcall.service('mortal').onChange(look);
+    const stop = view.onChange(look);
     look();
   });
 }
@@ -26,7 +27,7 @@ const ofState = (state: State, instances: readonly Instance[]): number =>
 async function run(report: Report): Promise<void> {
   const registry = await startTestRegistry({ intervalMs: 5_000 });
   const watcher = new Rollcall({ registry: registry.url });
-  await watcher.start();
+  watcher.start();
   const births: number[] = [];
   const deaths: number[] = [];
   const others = await Promise.all([0, 1].map(() => start('tcp-service', ['rollcall', registry.url, 'mortal'])));

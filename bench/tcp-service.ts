@@ -17,7 +17,7 @@ class Echo {
 const [kind, url = '', service = 'echo'] = process.argv.slice(2);
 
 @Module({
-  imports: kind === 'rollcall' ? [RollcallModule.forRoot({ service, url })] : [],
+  imports: kind === 'rollcall' ? [RollcallModule.forRoot({ service, registry: url })] : [],
   controllers: [Echo],
 })
 class EchoModule {}

@@ -1,1 +1,36 @@
-export {};
+import 'reflect-metadata';
+import { Controller, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { MessagePattern, Payload, Transport } from '@nestjs/microservices';
+import type { MicroserviceOptions } from '@nestjs/microservices';
+import { Rollcall, RollcallModule } from '@rollcall/nestjs';
+
+/** Each answer says which instance gave it. */
+@Controller()
+class PingController {
+  constructor(private readonly rollcall: Rollcall) {}
+
+  @MessagePattern('ping')
+  ping() {
+    return { instance: this.rollcall.id };
+  }
+
+  @MessagePattern('echo')
+  echo(@Payload() data: unknown) {
+    return { instance: this.rollcall.id, echo: data };
+  }
+}
+
+@Module({
+  // metadata is optional, and published as it is: here it tells which process an instance is
+  imports: [RollcallModule.forRoot({ service: 'a', metadata: { pid: String(process.pid) } })],
+  controllers: [PingController],
+})
+class AppModule {}
+
+const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule, {
+  transport: Transport.TCP,
+  options: { host: '127.0.0.1', port: 0 }, // any free port: callers find it. On several machines: host '0.0.0.0'
+});
+app.enableShutdownHooks(); // so that a SIGTERM drains: nobody's call fails
+await app.listen();

@@ -85,7 +85,10 @@ const LISTS: Readonly<Record<(typeof FORMATS)[number], List>> = {
     JSON.stringify({
       url,
       revision,
-      instances: instances.map((instance) => ({ ...instance, heartbeats: heartbeats.get(instance.id) ?? null })),
+      instances: instances.map((instance) => {
+        const { heartbeat1 = null, heartbeat2 = null } = heartbeats.get(instance.id) ?? {};
+        return { ...instance, heartbeats: { heartbeat1, heartbeat2 } };
+      }),
     }),
   ],
   name: ({ instances }) => instances.map(({ id }) => id),

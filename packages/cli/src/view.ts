@@ -42,7 +42,7 @@ const STALE_AFTER_MS = 10_000;
 const HEARTBEATS_FROM = 100;
 const EVIDENCE_FROM = 80;
 const STATE_WIDTH = 15;
-const INBOUND_WIDTH = 11;
+const INBOUND_WIDTH = 9;
 const OUTBOUND_WIDTH = 10;
 
 /** The whole picture: headline, verdict, and the table. The lines are as wide as the screen at most. */

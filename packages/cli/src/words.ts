@@ -29,13 +29,13 @@ export const countText = (count: number): string => count.toLocaleString('en-US'
 /** A round trip: `0.4 ms`, `42 ms`. */
 export const tripText = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
-/** A reason as people read it: a sentence, and the error or address that shows it, verbatim (empty: none). */
+/** A reason as people read it: a sentence, and the error with its address that shows it (empty: none). */
 export function explained(reason: Reason): { readonly sentence: string; readonly evidence: string } {
   const text = printable(reason.text);
   // a newer registry may give reasons that are not in our table
   const known: string | undefined = REASON_TEXTS[reason.code];
   if (known === undefined || !text.startsWith(`${known}: `)) return { sentence: sentence(text), evidence: '' };
-  return { sentence: sentence(known), evidence: text.slice(known.length + 2) };
+  return { sentence: sentence(known), evidence: text.slice(known.length + 2).replace(/^connect /, '') };
 }
 
 /** What happens next if nothing else does, without a full stop; empty when nothing is known to come. */

@@ -1,7 +1,7 @@
 import type { Applied, Cursor, Instance, InstanceId, Log, ServiceFrame, Time } from '@rollcall/core';
 import { NAME_PATTERN, ServiceSnapshot } from '@rollcall/core';
 
-/** One service in our own copy of the registry. The object lives as long as the catalog; its fields move. */
+/** One service in our own copy of the registry. The object lives as long as the catalog (see `MAX_SERVICES`); its fields move. */
 export interface ServiceView {
   readonly service: string;
   /** `waiting`: no word about it yet; `unknown`: the registry, settled, knows no such service. */
@@ -26,8 +26,13 @@ export interface Services {
   names(): readonly string[];
 }
 
-/** More services than this are not watched: the names may come from strangers, and each costs room in the watch's URL. */
+/**
+ * More services than this are not watched: names may come from strangers, and each costs room in the watch's URL. When they are
+ * too many, those that the registry does not know and nobody listens to are forgotten; then further ones count as unknown.
+ */
 export const MAX_SERVICES = 256;
+/** So that strangers cannot have the feed opened anew all the time. */
+const FORGET_AGAIN_MS = 10_000;
 
 export interface CatalogParts {
   readonly time: Time;
@@ -46,6 +51,8 @@ export class Catalog implements Services {
   readonly #parts: CatalogParts;
   readonly #entries = new Map<string, Entry>();
   readonly #settling = new Set<() => void>();
+  #services: readonly string[] = [];
+  #forgotAt = -Infinity;
   #isFullTold = false;
   #isClosed = false;
 
@@ -57,9 +64,11 @@ export class Catalog implements Services {
   service(name: string): ServiceView {
     const known = this.#entries.get(name);
     if (known !== undefined) return known;
-    if (!NAME_PATTERN.test(name) || this.#isFull(name)) return unwatched(name, this.#parts.time.now());
-    const entry = new Entry(name, this.#parts.time.now());
+    const now = this.#parts.time.now();
+    if (!NAME_PATTERN.test(name) || !this.#hasRoom(name, now)) return unwatched(name, now);
+    const entry = new Entry(name, now);
     this.#entries.set(name, entry);
+    this.#services = [...this.#entries.keys()];
     this.#parts.asked();
     return entry;
   }
@@ -85,9 +94,9 @@ export class Catalog implements Services {
     return [...this.#entries.values()].filter((entry) => entry.status === 'known').map((entry) => entry.service);
   }
 
-  /** What the feed has to watch. */
+  /** What the feed has to watch; the same array until that changes. */
   get services(): readonly string[] {
-    return [...this.#entries.keys()];
+    return this.#services;
   }
 
   /** `broken`: the stream does not follow the protocol; see `Applied`. */
@@ -129,15 +138,24 @@ export class Catalog implements Services {
     for (const done of this.#settling) done();
   }
 
-  #isFull(name: string): boolean {
-    if (this.#entries.size < MAX_SERVICES) return false;
+  #hasRoom(name: string, now: number): boolean {
+    if (this.#entries.size >= MAX_SERVICES) this.#forgetUnknown(now);
+    if (this.#entries.size < MAX_SERVICES) return true;
     if (!this.#isFullTold) {
       this.#parts.log.warn(
         `${MAX_SERVICES} services are watched already: "${name}" and any further one count as unknown. Do names come from requests? Check them first.`,
       );
     }
     this.#isFullTold = true;
-    return true;
+    return false;
+  }
+
+  #forgetUnknown(now: number): void {
+    if (now - this.#forgotAt < FORGET_AGAIN_MS) return;
+    this.#forgotAt = now;
+    for (const [name, entry] of this.#entries) {
+      if (entry.status === 'unknown' && !entry.hasListeners) this.#entries.delete(name);
+    }
   }
 }
 
@@ -161,6 +179,10 @@ class Entry implements ServiceView {
 
   get instances(): readonly Instance[] {
     return this.#snapshot.instances;
+  }
+
+  get hasListeners(): boolean {
+    return this.#listeners.size > 0;
   }
 
   onChange(listener: () => void): () => void {

@@ -1,4 +1,5 @@
-import type { Log } from '@rollcall/core';
+import { fullJitterMs } from '@rollcall/core';
+import type { Log, Random } from '@rollcall/core';
 
 /** `waiting`: no registry has been found yet; the others say whether the change feed is open. */
 export type ContactStatus = 'waiting' | 'connected' | 'disconnected';
@@ -69,4 +70,18 @@ export class Contact {
     this.#status = status;
     for (const listener of this.#listeners) listener(status);
   }
+}
+
+/** A registry that was killed and restarted is often there at once. */
+const FIRST_WAIT_MS = 100;
+/** Never a tight loop, whatever chance says. */
+const SHORTEST_WAIT_MS = 10;
+const LONGEST_WAIT_MS = 4_000;
+/** The longest wait stays that far under a heartbeat interval, so that a registry that is back has its full view within one. */
+const INTERVAL_RATIO = 0.8;
+
+/** How long to wait before the `n`th try in a row (from 0) to reach the registry again: full jitter under min(4 s, 0.8 intervals). */
+export function waitMs(n: number, intervalMs: number, random: Random): number {
+  const capMs = Math.min(LONGEST_WAIT_MS, intervalMs * INTERVAL_RATIO);
+  return Math.max(SHORTEST_WAIT_MS, fullJitterMs({ baseMs: Math.min(FIRST_WAIT_MS, capMs), capMs }, n, random));
 }

@@ -1,6 +1,7 @@
-import { fullJitterMs } from '@rollcall/core';
+import { AsyncResource } from 'node:async_hooks';
 import type { Cursor, Frame, Log, Problem, Random, Reason, Time, Timer } from '@rollcall/core';
 import type { Catalog } from './catalog.js';
+import { waitMs } from './contact.js';
 import type { Contact } from './contact.js';
 import type { Link, Proof, Watch, WatchSink } from './link/link.js';
 
@@ -26,14 +27,12 @@ export interface FeedParts {
   readonly namespace: string;
   /** Null for a process that only watches. */
   readonly line: Line | null;
-  /** The longest wait before a reconnect: under one heartbeat interval, so that a registry has its full view within one. */
-  readonly longestWaitMs: () => number;
+  /** Between two heartbeats: bounds the wait before a reconnect. */
+  readonly intervalMs: () => number;
 }
 
-/** The first reconnect after a break: a registry that was killed and restarted is often there at once. */
-const FIRST_WAIT_MS = 100;
-/** Never a tight loop, whatever chance says. */
-const SHORTEST_WAIT_MS = 10;
+/** A registry that asks for patience is not given more than this. */
+const LONGEST_PATIENCE_MS = 5_000;
 
 /** One connection of the feed. */
 interface Stream {
@@ -46,7 +45,7 @@ interface Stream {
 
 /**
  * The connection to the registry: watches the services that were asked for, and holds our own line in the same stream. Nothing
- * is opened while nothing is wanted. When the wishes change, the new stream is open before the old one is closed; after a break it
+ * is opened before `start`, nor while nothing is wanted. When the wishes change, the new stream is open before the old one is closed; after a break it
  * resumes from the last cursor, trying again with jitter for as long as it takes.
  */
 export class Feed {
@@ -63,22 +62,34 @@ export class Feed {
   #held: readonly string[] = [];
   /** What was said last, so that a lasting trouble is told once. */
   #complaint: string | null = null;
+  /** The first call opens the stream, but its request's AsyncLocalStorage must not live on in it. */
+  readonly #outside = new AsyncResource('RollcallFeed');
+  #isStarted = false;
   #isClosed = false;
 
   constructor(parts: FeedParts) {
     this.#parts = parts;
   }
 
+  /** Nothing is opened before. May be called twice. */
+  start(): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    this.refresh();
+  }
+
   /** Something that is wanted has changed. Many changes in one turn of the event loop make one new stream. */
   refresh(): void {
-    if (this.#isClosed || this.#tick !== null) return;
-    this.#tick = this.#parts.time.setTimer(
-      0,
-      () => {
-        this.#tick = null;
-        this.#reconcile();
-      },
-      { background: true },
+    if (!this.#isStarted || this.#isClosed || this.#tick !== null) return;
+    this.#tick = this.#outside.runInAsyncScope(() =>
+      this.#parts.time.setTimer(
+        0,
+        () => {
+          this.#tick = null;
+          this.#reconcile();
+        },
+        { background: true },
+      ),
     );
   }
 
@@ -98,7 +109,7 @@ export class Feed {
     const line = this.#parts.line?.proof() ?? null;
     const current = this.#current;
     if (services.length === 0 && line === null) current?.watch?.close();
-    else if (current === null || !carries(current, services, line)) this.#open(services, line);
+    else if (current?.services !== services || current.line !== line) this.#open(services, line);
   }
 
   #open(services: readonly string[], line: Proof | null): void {
@@ -175,7 +186,7 @@ export class Feed {
     this.#next = null;
     if (problem === null) this.#parts.contact.missed('the change feed could not be opened');
     else this.#refused(stream, problem);
-    this.#retryAfter(problem?.retryAfterMs ?? 0);
+    this.#retryAfter(Math.min(problem?.retryAfterMs ?? 0, LONGEST_PATIENCE_MS));
   }
 
   #refused(stream: Stream, problem: Problem): void {
@@ -202,15 +213,11 @@ export class Feed {
 
   #retryAfter(leastMs: number): void {
     if (this.#isClosed || this.#retry !== null) return;
-    const capMs = this.#parts.longestWaitMs();
-    const jitterMs = fullJitterMs(
-      { baseMs: Math.min(FIRST_WAIT_MS, capMs), capMs },
-      this.#failures,
-      this.#parts.random,
-    );
+    const { time, random, intervalMs } = this.#parts;
+    const jitterMs = waitMs(this.#failures, intervalMs(), random);
     this.#failures += 1;
-    this.#retry = this.#parts.time.setTimer(
-      Math.max(jitterMs, Math.min(leastMs, capMs), SHORTEST_WAIT_MS),
+    this.#retry = time.setTimer(
+      Math.max(jitterMs, leastMs),
       () => {
         this.#retry = null;
         this.#reconcile();
@@ -218,9 +225,4 @@ export class Feed {
       { background: true },
     );
   }
-}
-
-/** Services are only ever added, so equally many are the same. */
-function carries(stream: Stream, services: readonly string[], line: Proof | null): boolean {
-  return stream.line === line && stream.services.length === services.length;
 }

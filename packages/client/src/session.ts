@@ -1,4 +1,4 @@
-import { fullJitterMs, messageOf, sleep } from '@rollcall/core';
+import { messageOf, sleep } from '@rollcall/core';
 import type {
   AnnouncedEndpoint,
   BeatAnswer,
@@ -15,6 +15,7 @@ import type {
   Time,
   Timer,
 } from '@rollcall/core';
+import { waitMs } from './contact.js';
 import type { Contact } from './contact.js';
 import type { Line } from './feed.js';
 import { Heartbeat } from './heartbeat.js';
@@ -73,11 +74,11 @@ const MEANINGS: Readonly<Record<ProblemCode, Meaning>> = {
   NOT_READY: 'soon',
 };
 
+/** To a beat: another process has our address, or our id. */
+const OUSTED: ReadonlySet<ProblemCode> = new Set(['ADDRESS_TAKEN', 'UNAUTHORIZED']);
+
 /** A refused registration is tried again after this, and up to a sixth more. */
 const REFUSED_WAIT_MS = 30_000;
-const FIRST_WAIT_MS = 100;
-/** Waits stay that far under an interval, so that a registry that is back has its full view within one. */
-const LONGEST_WAIT_RATIO = 0.8;
 /** A drain that was not heard is said once more after this; a goodbye is not, for a closed port says the same. */
 const DRAIN_AGAIN_MS = 100;
 
@@ -130,11 +131,6 @@ export class Session implements Line {
   /** Between our heartbeats, ms: what the registry wants, once it has said so. */
   get intervalMs(): number {
     return this.#intervalMs;
-  }
-
-  /** The longest wait before another try to reach the registry, ms. */
-  get longestWaitMs(): number {
-    return this.#intervalMs * LONGEST_WAIT_RATIO;
   }
 
   /** Registers with these endpoints, which listen already, and keeps us registered. The first time counts. */
@@ -226,7 +222,7 @@ export class Session implements Line {
       else this.#notRegistered(answer.problem);
     } catch (error) {
       contact.missed(messageOf(error));
-      this.#joinAfter(this.#jitterMs());
+      this.#joinAfter(this.#waitMs());
     }
   }
 
@@ -248,29 +244,32 @@ export class Session implements Line {
     const meaning = MEANINGS[problem.code];
     if (meaning === 'never') this.#end(problem);
     else if (meaning === 'soon')
-      this.#joinAfter(Math.max(Math.min(problem.retryAfterMs ?? 0, REFUSED_WAIT_MS), this.#jitterMs()));
+      this.#joinAfter(Math.max(Math.min(problem.retryAfterMs ?? 0, REFUSED_WAIT_MS), this.#waitMs()));
     else this.#joinLater(problem);
   }
 
   #joinLater(problem: Problem): void {
+    this.#complain(problem);
+    this.#joinAfter(REFUSED_WAIT_MS * (1 + this.#parts.random.unit() / 6));
+  }
+
+  /** A lasting refusal is told once. */
+  #complain(problem: Problem): void {
     const flaws = (problem.flaws ?? []).map(
       (flaw) => ` ${flaw.path}: received ${flaw.received}, allowed is ${flaw.allowed}.`,
     );
     const complaint = `The registry refuses ${this.#identity.name}: ${problem.detail}${flaws.join('')} ${problem.fix}`;
     if (complaint !== this.#complaint) this.#parts.log.error(complaint);
     this.#complaint = complaint;
-    this.#joinAfter(REFUSED_WAIT_MS * (1 + this.#parts.random.unit() / 6));
   }
 
   #joinAfter(ms: number): void {
-    if (this.#phase !== 'joining') return;
     this.#timer?.cancel();
     this.#timer = this.#parts.time.setTimer(ms, () => this.#join(), { background: true });
   }
 
-  #jitterMs(): number {
-    const capMs = this.longestWaitMs;
-    const ms = fullJitterMs({ baseMs: Math.min(FIRST_WAIT_MS, capMs), capMs }, this.#tries, this.#parts.random);
+  #waitMs(): number {
+    const ms = waitMs(this.#tries, this.#intervalMs, this.#parts.random);
     this.#tries += 1;
     return ms;
   }
@@ -290,8 +289,9 @@ export class Session implements Line {
     }
     const meaning = MEANINGS[answer.problem.code];
     if (meaning === 'never') this.#end(answer.problem);
+    else if (OUSTED.has(answer.problem.code)) this.#ousted(answer.problem);
     else if (meaning === 'unknown' && kind === 'regular') this.#forgotten();
-    else if (meaning === 'later') this.#rejected(answer.problem);
+    else if (meaning === 'later') this.#complain(answer.problem);
     else this.#parts.log.debug(`The registry did not take a heartbeat: ${answer.problem.detail}`);
   }
 
@@ -310,12 +310,12 @@ export class Session implements Line {
   #forgotten(): void {
     this.#unlisted();
     const isFirst = this.#tries === 0;
-    const waitMs = this.#jitterMs();
+    const ms = this.#waitMs();
     if (isFirst) this.#join();
-    else this.#joinAfter(waitMs);
+    else this.#joinAfter(ms);
   }
 
-  #rejected(problem: Problem): void {
+  #ousted(problem: Problem): void {
     this.#unlisted();
     this.#joinLater(problem);
   }

@@ -14,11 +14,13 @@ const STALL_MS = 25;
 export abstract class Alarm {
   dueAt = Infinity;
   slot = -1;
-  next: Alarm | null = null;
-  previous: Alarm | null = null;
+  after: Alarm | null = null;
+  before: Alarm | null = null;
 
   /** Called once per arming, unarmed before. */
   abstract ring(now: number): void;
+  /** The wheel was closed: it will never ring. */
+  abstract stop(): void;
 }
 
 /**
@@ -103,7 +105,7 @@ export class Wheel {
   /** Those of a slot that are due; the others are of a later round. */
   #gather(slot: number, now: number): void {
     for (let alarm = this.#heads[slot] ?? null; alarm !== null;) {
-      const following: Alarm | null = alarm.next;
+      const following: Alarm | null = alarm.after;
       if (alarm.dueAt <= now) {
         this.#unlink(alarm);
         this.#link(alarm, RINGING);
@@ -123,20 +125,20 @@ export class Wheel {
   #link(alarm: Alarm, slot: number): void {
     const head = this.#heads[slot] ?? null;
     alarm.slot = slot;
-    alarm.previous = null;
-    alarm.next = head;
-    if (head !== null) head.previous = alarm;
+    alarm.before = null;
+    alarm.after = head;
+    if (head !== null) head.before = alarm;
     this.#heads[slot] = alarm;
     this.#armed += 1;
   }
 
   #unlink(alarm: Alarm): void {
-    if (alarm.previous === null) this.#heads[alarm.slot] = alarm.next;
-    else alarm.previous.next = alarm.next;
-    if (alarm.next !== null) alarm.next.previous = alarm.previous;
+    if (alarm.before === null) this.#heads[alarm.slot] = alarm.after;
+    else alarm.before.after = alarm.after;
+    if (alarm.after !== null) alarm.after.before = alarm.before;
     alarm.slot = -1;
-    alarm.next = null;
-    alarm.previous = null;
+    alarm.after = null;
+    alarm.before = null;
     this.#armed -= 1;
   }
 }

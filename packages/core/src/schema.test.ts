@@ -138,10 +138,10 @@ describe('a message', () => {
   });
 });
 
-describe('a kind', () => {
-  const accepts = (kind: Parameters<typeof required>[0], value: unknown): boolean =>
-    message<{ readonly it: unknown }>('It', '', { it: required(kind, '') }).parse({ it: value }).ok;
+const accepts = (kind: Parameters<typeof required>[0], value: unknown): boolean =>
+  message<{ readonly it: unknown }>('It', '', { it: required(kind, '') }).parse({ it: value }).ok;
 
+describe('a kind', () => {
   it('counts characters, not UTF-16 units', () => {
     const five = text({ max: 5, allowed: '' });
     expect(accepts(five, '🙂'.repeat(5))).toBe(true);
@@ -176,9 +176,9 @@ describe('a kind', () => {
   });
 });
 
-describe('a map of texts', () => {
-  const flawsOfTags = (json: string) => flawsOf({ ...good, tags: JSON.parse(json) });
+const flawsOfTags = (json: string) => flawsOf({ ...good, tags: JSON.parse(json) });
 
+describe('a map of texts', () => {
   it.each(['__proto__', 'constructor', 'prototype'])('refuses the key %s', (key) => {
     const [flaw] = flawsOfTags(`{"${key}":"x"}`);
     expect(flaw?.path).toBe(`tags.${key}`);

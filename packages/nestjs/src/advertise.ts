@@ -4,9 +4,9 @@ import type { BoundEndpoint } from './door.js';
 
 export interface AdvertiseRules {
   /** What the user said: it beats whatever was bound. */
-  readonly advertise: string | null;
-  /** URLs of the registries. */
-  readonly registries: readonly string[];
+  readonly advertiseHost: string | undefined;
+  /** Its URL. */
+  readonly registry: string;
 }
 
 /**
@@ -14,15 +14,14 @@ export interface AdvertiseRules {
  * is the address the registry sees us come from. Throws OPTION_INVALID for an address that no other machine can reach.
  */
 export function announced({ protocol, host, port, tls }: BoundEndpoint, rules: AdvertiseRules): AnnouncedEndpoint {
-  if (rules.advertise !== null) return { protocol, host: rules.advertise, port, tls };
+  if (rules.advertiseHost !== undefined) return { protocol, host: rules.advertiseHost, port, tls };
   if (isEveryAddress(host)) return { protocol, port, tls };
-  const elsewhere = rules.registries.find((url) => !isLoopback(new URL(url).hostname));
-  if (elsewhere === undefined || !isLoopback(host)) return { protocol, host, port, tls };
+  if (isLoopback(new URL(rules.registry).hostname) || !isLoopback(host)) return { protocol, host, port, tls };
   const fix = protocol === 'http' ? `app.listen(${port}, '0.0.0.0')` : `options: { host: '0.0.0.0', … }`;
   throw new RollcallError(
     'OPTION_INVALID',
     `Not registered: the ${protocol} server listens on ${addressOf({ host, port })}, which only this machine can reach, and the ` +
-      `registry is elsewhere, at ${elsewhere}. Write ${fix} where the server is made, or set the option advertise.`,
+      `registry is elsewhere, at ${rules.registry}. Write ${fix} where the server is made, or set the option advertiseHost.`,
   );
 }
 

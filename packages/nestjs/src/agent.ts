@@ -58,26 +58,30 @@ export class RollcallAgent {
   }
 
   /**
-   * Registers with what listens now, and does not wait for the rest: for `register: 'manual'`. Resolves when a registry has
-   * taken it, however long that takes; later calls do nothing. Rejects with OPTION_INVALID where there is nothing to register.
+   * Registers with what listens now, and does not wait for the rest: for `register: 'manual'`. Does not wait for a registry
+   * either; later calls do nothing. Rejects with OPTION_INVALID where there is nothing that others could call.
    */
   async register(): Promise<void> {
     if (this.#isDone) return;
-    const { service, advertise, registries } = this.membership.settings;
-    if (service === null) throw new RollcallError('OPTION_INVALID', 'Set the option service to register this process.');
+    const { service, advertiseHost, registry } = this.membership.settings.client;
+    if (service === undefined)
+      throw new RollcallError('OPTION_INVALID', 'Set the option service to register this process.');
     const bound = this.#doors.flatMap((door) => door.bound() ?? []);
     if (bound.length === 0) {
-      throw new RollcallError('OPTION_INVALID', `${service} has no TCP or HTTP server that listens: it cannot be called.`);
+      throw new RollcallError(
+        'OPTION_INVALID',
+        `${service} has no TCP or HTTP server that listens: it cannot be called.`,
+      );
     }
     this.#finish();
-    const endpoints = bound.map((endpoint) => announced(endpoint, { advertise, registries }));
+    const endpoints = bound.map((endpoint) => announced(endpoint, { advertiseHost, registry }));
     await this.membership.register(endpoints);
   }
 
   #opened(): void {
     void this.membership.wake();
-    const { service, register } = this.membership.settings;
-    if (this.#isDone || service === null || register === 'manual') return;
+    const { client, register } = this.membership.settings;
+    if (this.#isDone || client.service === undefined || register === 'manual') return;
     if (this.#missing().length > 0) this.#patience ??= this.#startPatience();
     else if (this.#doors.some((door) => door.bound() !== null)) {
       this.register().catch((error: unknown) => this.ports.log.error(messageOf(error)));

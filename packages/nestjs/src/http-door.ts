@@ -23,12 +23,14 @@ export function openHttpDoor(host: HttpAdapterHost, keeper: Keeper): Door | null
   const server: unknown = adapter?.getHttpServer?.();
   if (!(server instanceof NetServer)) return null;
   standBefore(server, (request, response) => isOurs(keeper, request, response));
-  const { beforeClose } = adapter;
+  const beforeClose = adapter.beforeClose?.bind(adapter);
   // Nest 12 begins to refuse requests here if `return503OnClosing` is set: callers should have gone by then
-  adapter.beforeClose = async () => {
-    await keeper.drain();
-    return beforeClose?.call(adapter);
-  };
+  Object.assign(adapter, {
+    beforeClose: async () => {
+      await keeper.drain();
+      return beforeClose?.();
+    },
+  });
   host.listen$.subscribe(() => keeper.opened());
   return {
     name: 'http',

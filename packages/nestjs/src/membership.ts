@@ -40,7 +40,7 @@ export class Membership implements OnApplicationShutdown {
   /** Services whose copy should be there before the first call: watched from the moment this process wakes up. */
   want(service: string): void {
     this.#wanted.add(service);
-    if (this.#awake !== null) this.rollcall.instances(service);
+    if (this.#awake !== null) this.rollcall.service(service);
   }
 
   /** Opens the first socket: when the application listens, or makes its first call. May be called before every call. */
@@ -50,14 +50,14 @@ export class Membership implements OnApplicationShutdown {
   }
 
   async #start(): Promise<void> {
-    const { registry } = this.settings;
-    if (registry !== null) await this.#startRegistry(registry);
+    const { embedded } = this.settings;
+    if (embedded !== null) await this.#startRegistry(embedded);
     if (this.#closed !== null) return;
     this.rollcall.start();
-    for (const service of this.#wanted) this.rollcall.instances(service);
+    for (const service of this.#wanted) this.rollcall.service(service);
   }
 
-  /** Calls go on without it, from what others are or will be running: the feed keeps trying. */
+  /** Without it the feed keeps trying: another process may serve one. */
   async #startRegistry(registry: EmbeddedRegistry): Promise<void> {
     try {
       await registry.start({ production: this.settings.isProduction });
@@ -66,12 +66,12 @@ export class Membership implements OnApplicationShutdown {
     }
   }
 
-  /** The rest is the client's: it tries until a registry takes it, and registers again when that is needed. */
+  /** The rest is the client's: it tries until a registry takes it, and registers again when that is needed. Once. */
   async register(endpoints: readonly AnnouncedEndpoint[]): Promise<void> {
     if (this.#isRegistered || this.isDraining) return;
     this.#isRegistered = true;
     await this.wake();
-    await this.rollcall.register(endpoints);
+    this.rollcall.register(endpoints);
   }
 
   /**
@@ -104,7 +104,7 @@ export class Membership implements OnApplicationShutdown {
     const isQuiet = (): boolean => time.now() - Math.max(movedAt, this.inFlight.changedAt) >= restMs;
     while (awaited() > 0 || !isQuiet()) {
       if (time.now() - beganAt >= deadlineMs) {
-        log.warn(`Not drained within ${deadlineMs} ms: ${this.inFlight.count} requests in flight are cut.`);
+        log.warn(`Not drained within ${deadlineMs} ms. Requests in flight that are cut: ${this.inFlight.count}.`);
         return;
       }
       await sleep(time, LOOK_EVERY_MS);
@@ -115,16 +115,9 @@ export class Membership implements OnApplicationShutdown {
   /** How many watch this service; null when no registry said so. */
   async #announce(deadlineMs: number): Promise<number | null> {
     if (!this.#isRegistered) return 0;
-    const told = this.rollcall.drain({ deadlineMs }).then(
-      (answer) => answer.watchers,
-      (error: unknown) => {
-        this.ports.log.warn(`The registry could not be told that this instance is leaving: ${messageOf(error)}`);
-        return null;
-      },
-    );
     const inTime = new AbortController();
     const late = sleep(this.ports.time, deadlineMs, { signal: inTime.signal }).then(() => null);
-    return Promise.race([told, late]).finally(() => inTime.abort());
+    return Promise.race([this.rollcall.drain({ deadlineMs }), late]).finally(() => inTime.abort());
   }
 
   /** Runs last of all: until then the application can call others. */
@@ -136,6 +129,6 @@ export class Membership implements OnApplicationShutdown {
   async #close(): Promise<void> {
     await this.drain();
     await this.rollcall.close();
-    await this.settings.registry?.close();
+    await this.settings.embedded?.close();
   }
 }

@@ -1,35 +1,57 @@
 import { ConfigurableModuleBuilder } from '@nestjs/common';
-import type { Provider } from '@nestjs/common';
-import { option, parseOptions } from '@rollcall/core';
-import type { OptionsOf } from '@rollcall/core';
+import type { FactoryProvider } from '@nestjs/common';
+import { clientFields } from '@rollcall/client';
+import type { RollcallOptions } from '@rollcall/client';
+import { option, parseOptions, RollcallError } from '@rollcall/core';
 import { SETTINGS } from './inject.js';
 
 /** A registry inside this process, as `embedRegistry()` of @rollcall/registry/embed makes it. */
 export interface EmbeddedRegistry {
-  /** Where it is reached once it has started: others may hold it. */
   readonly url: string;
   /** Binds the port, or joins the registry that has it already. Rejects in production unless it was made for that. */
-  start(environment: { readonly production: boolean }): Promise<unknown>;
+  start(environment: { readonly production: boolean }): Promise<void>;
   /** May be called twice, and without a start. */
   close(): Promise<void>;
 }
 
-const FIELDS = {
-  service: option.string({ doc: 'TEMP' }),
-  url: option.string({ doc: 'TEMP' }),
-  namespace: option.string({ doc: 'TEMP' }),
-  zone: option.string({ doc: 'TEMP' }),
-  advertise: option.string({
-    doc: 'The host name or IP address that others are told to call; by default the one that the server is bound to, else the one that the registry sees.',
+/** Options beat the environment, the environment beats the defaults. */
+export interface RollcallModuleOptions extends Omit<RollcallOptions, 'registry'> {
+  /**
+   * URL of the registry, or one inside this process: `embedRegistry()`. Default: ROLLCALL_URL, else `http://127.0.0.1:1337`.
+   * (ROLLCALL_NAMESPACE, ROLLCALL_ZONE and ROLLCALL_ADVERTISE_HOST stand for the options of these names.)
+   */
+  readonly registry?: string | EmbeddedRegistry | undefined;
+  /**
+   * `auto`, the default: as soon as every server of the application listens. `manual`: when `RollcallAgent.register()` is called,
+   * with what listens then.
+   */
+  readonly register?: 'auto' | 'manual' | undefined;
+  /** How this process stops without failing a call. */
+  readonly drain?: DrainOptions | undefined;
+}
+
+export interface DrainOptions {
+  /** The longest a shutdown waits for requests in flight, 0 … 3,600,000 ms. Default 10,000. */
+  readonly deadlineMs?: number | undefined;
+  /**
+   * How long no request may have come before the end, 0 … 60,000 ms: the time callers need to hear of it and move away. Not waited
+   * for when nobody watches this service. Default 100.
+   */
+  readonly quietMs?: number | undefined;
+}
+
+/** One table for the parser and docs/OPTIONS.md. */
+export const moduleFields = {
+  ...clientFields,
+  registry: option.value<string | EmbeddedRegistry, string>({
+    doc: 'URL of the registry, or one inside this process.',
+    allowed: `${clientFields.registry.allowed}, or what embedRegistry() returns`,
+    default: clientFields.registry.default,
+    is: isRegistry,
   }),
   register: option.oneOf(['auto', 'manual'], {
-    doc: '`auto` registers as soon as every server of the application listens; `manual` waits for `RollcallAgent.register()`.',
+    doc: 'Registers as soon as every server of the application listens, or when RollcallAgent.register() is called.',
     default: 'auto',
-  }),
-  registry: option.value<EmbeddedRegistry>({
-    doc: 'A registry inside this process, for development and small systems. It beats ROLLCALL_URL, and excludes url.',
-    allowed: 'what embedRegistry() returns',
-    is: isEmbeddedRegistry,
   }),
   drain: option.object(
     {
@@ -41,7 +63,7 @@ const FIELDS = {
         default: 10_000,
       }),
       quietMs: option.number({
-        doc: 'How long no request may have come before the end: the time callers need to hear of it and move away. Not waited for when nobody watches the service.',
+        doc: 'How long no request may have come before the end; not waited for when nobody watches this service.',
         unit: 'ms',
         min: 0,
         max: 60_000,
@@ -54,24 +76,41 @@ const FIELDS = {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Options beat the environment, the environment beats the defaults. Throws OPTION_INVALID that names every flaw. */
+/** What the options and the environment come to. Throws OPTION_INVALID that names every flaw. */
 export function readSettings(options: RollcallModuleOptions, environment: Environment) {
-  const parsed = parseOptions(FIELDS, options);
-  return {
-    service: parsed.service ?? null,
-    registries: [parsed.registry?.url ?? parsed.url ?? environment['ROLLCALL_URL'] ?? 'http://127.0.0.1:1337'],
-    advertise: parsed.advertise ?? environment['ROLLCALL_ADVERTISE_HOST'] ?? null,
-    register: parsed.register,
-    registry: parsed.registry ?? null,
-    isProduction: environment['NODE_ENV'] === 'production',
-    drain: parsed.drain,
-  };
+  const said = Object.entries(options).filter(([, value]) => value !== undefined);
+  const { registry, register, drain, ...own } = parseOptions(moduleFields, {
+    registry: environment['ROLLCALL_URL'] || undefined,
+    namespace: environment['ROLLCALL_NAMESPACE'] || undefined,
+    zone: environment['ROLLCALL_ZONE'] || undefined,
+    advertiseHost: environment['ROLLCALL_ADVERTISE_HOST'] || undefined,
+    ...Object.fromEntries(said),
+  });
+  const embedded = typeof registry === 'string' ? null : registry;
+  const url = typeof registry === 'string' ? registry : knownUrl(registry);
+  const isProduction = environment['NODE_ENV'] === 'production';
+  return { client: { ...own, registry: url }, embedded, register, drain, isProduction };
 }
 
 export type Settings = ReturnType<typeof readSettings>;
 
-type Loose<Options> = { readonly [Key in keyof Options]?: Options[Key] extends object ? Partial<Options[Key]> : Options[Key] };
-export type RollcallModuleOptions = Loose<OptionsOf<typeof FIELDS>>;
+/** The client is made before anything is opened, and others have to know the port anyway. */
+function knownUrl({ url }: EmbeddedRegistry): string {
+  if (new URL(url).port !== '0') return url;
+  throw new RollcallError(
+    'OPTION_INVALID',
+    `An embedded registry needs a port that is known beforehand; received ${url}.`,
+  );
+}
+
+function isRegistry(received: unknown): received is string | EmbeddedRegistry {
+  return isEmbedded(received) || clientFields.registry.accept(received, '').ok;
+}
+
+function isEmbedded(received: unknown): received is EmbeddedRegistry {
+  if (typeof received !== 'object' || received === null) return false;
+  return 'url' in received && typeof received.url === 'string' && 'start' in received && 'close' in received;
+}
 
 export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, ASYNC_OPTIONS_TYPE } =
   new ConfigurableModuleBuilder<RollcallModuleOptions>({ moduleName: 'Rollcall' })
@@ -79,13 +118,8 @@ export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, ASYNC_OPTIONS_TYPE
     .setFactoryMethodName('createRollcallOptions')
     .build();
 
-export const settingsProvider: Provider = {
+export const settingsProvider: FactoryProvider<Settings> = {
   provide: SETTINGS,
   inject: [MODULE_OPTIONS_TOKEN],
   useFactory: (options: RollcallModuleOptions) => readSettings(options, process.env),
 };
-
-function isEmbeddedRegistry(received: unknown): received is EmbeddedRegistry {
-  if (typeof received !== 'object' || received === null) return false;
-  return 'url' in received && typeof received.url === 'string' && 'start' in received && 'close' in received;
-}

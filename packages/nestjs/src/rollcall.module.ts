@@ -9,13 +9,15 @@ import type {
 } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import { Logger } from '@nestjs/common';
+import { Rollcall } from '@rollcall/client';
+import type { OneCall } from '@rollcall/client';
 import { RollcallError, systemTime } from '@rollcall/core';
 import { RollcallAgent } from './agent.js';
 import { AGENT, getServiceToken, MEMBERSHIP, PORTS, ROLLCALL, SETTINGS } from './inject.js';
-import type { CallOptions, Ports, RollcallFace } from './inject.js';
+import type { Ports, RollcallFace } from './inject.js';
 import { Membership } from './membership.js';
 import { ASYNC_OPTIONS_TYPE, ConfigurableModuleClass, settingsProvider } from './rollcall.module-definition.js';
-import type { RollcallModuleOptions } from './rollcall.module-definition.js';
+import type { RollcallModuleOptions, Settings } from './rollcall.module-definition.js';
 import { ServiceClient } from './service-client.js';
 
 /** What every module of one application shares; global, or `forFeature` could not see it. Another application has its own. */
@@ -24,12 +26,17 @@ import { ServiceClient } from './service-client.js';
   providers: [
     settingsProvider,
     { provide: PORTS, useFactory: systemPorts },
-    { provide: ROLLCALL, useFactory: () => { throw new Error('TEMPORARY'); } },
+    {
+      provide: ROLLCALL,
+      inject: [SETTINGS, PORTS],
+      useFactory: (settings: Settings, ports: Ports) => new Rollcall(settings.client, ports),
+    },
+    { provide: Rollcall, useExisting: ROLLCALL },
     { provide: MEMBERSHIP, useClass: Membership },
     { provide: AGENT, useClass: RollcallAgent },
     { provide: RollcallAgent, useExisting: AGENT },
   ],
-  exports: [ROLLCALL, SETTINGS, PORTS, MEMBERSHIP, AGENT, RollcallAgent],
+  exports: [ROLLCALL, Rollcall, SETTINGS, PORTS, MEMBERSHIP, AGENT, RollcallAgent],
 })
 export class RollcallCoreModule extends ConfigurableModuleClass {
   constructor(@Inject(ModulesContainer) modules: ModulesContainer) {
@@ -98,7 +105,7 @@ class Lifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy
 export class RollcallLifecycleModule {}
 
 /** A service that this module calls. The rest are the defaults of each call to it. */
-export interface ServiceFeature extends CallOptions {
+export interface ServiceFeature extends Omit<OneCall, 'inheritedMs' | 'signal'> {
   readonly service: string;
   /** Another token the client is found under, such as the one that code injects today. */
   readonly token?: InjectionToken;

@@ -105,6 +105,21 @@ describe('a client', () => {
     expect(rollcall.events).toEqual([]);
   });
 
+  it('tells whether the registry is there, as it changes, until nobody asks any more', () => {
+    const { orders, rollcall } = client();
+    const seen: string[] = [];
+    const subscription = orders.status.subscribe((status) => seen.push(status));
+    for (const listener of rollcall.listeners) listener('connected');
+    subscription.unsubscribe();
+    expect([seen, rollcall.listeners.size]).toEqual([['waiting', 'connected'], 0]);
+  });
+
+  it('is connected when there is a copy to call from', async () => {
+    const { orders, rollcall } = client();
+    await orders.connect();
+    expect(rollcall.events).toEqual(['ready orders']);
+  });
+
   it('of a contract knows its patterns, inputs and outputs; without one it is as loose as a ClientProxy', () => {
     const { orders } = client();
     const typed = orders as unknown as ServiceClient<OrdersApi>;

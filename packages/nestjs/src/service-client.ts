@@ -1,7 +1,8 @@
 import { ClientProxy } from '@nestjs/microservices';
 import type { ReadPacket, WritePacket } from '@nestjs/microservices';
 import { from, Observable } from 'rxjs';
-import type { CallOptions, RollcallFace } from './inject.js';
+import type { ContactStatus, OneCall } from '@rollcall/client';
+import type { RollcallFace } from './inject.js';
 
 declare const untyped: unique symbol;
 
@@ -28,14 +29,14 @@ export interface ServiceClientHost {
  * A service by its name. A drop-in for the `ClientProxy` that code injects today, with a balancer, breaker, retries and a
  * deadline behind it: no connection belongs to it, so there is none to open or close. Errors are `RollcallError`s.
  */
-export class ServiceClient<Api extends object = Untyped> extends ClientProxy<Record<never, never>, string> {
+export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   /** Only a type, so that clients of different contracts are different types. */
   declare protected readonly contract: Api;
 
   constructor(
     private readonly host: ServiceClientHost,
     readonly service: string,
-    private readonly defaults: CallOptions = {},
+    private readonly defaults: OneCall = {},
   ) {
     super();
   }
@@ -48,22 +49,14 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy<Rec
     pattern: Pattern,
     data: InputOf<Api[Pattern]>,
   ): Observable<OutputOf<Api[Pattern]>>;
-  override send<TResult = any, TInput = any>(
-    this: ServiceClient<Untyped>,
-    pattern: any,
-    data: TInput,
-  ): Observable<TResult>;
+  override send<TResult = any, TInput = any>(this: ServiceClient, pattern: any, data: TInput): Observable<TResult>;
   override send(pattern: unknown, data: unknown): Observable<any> {
     return new Observable((observer) => this.publish({ pattern, data }, this.createObserver(observer)));
   }
 
   /** Hot: sent at once, to one instance, and again only if it was certainly not sent. Completes when it has been written. */
   override emit<Pattern extends PatternOf<Api>>(pattern: Pattern, data: InputOf<Api[Pattern]>): Observable<undefined>;
-  override emit<TResult = any, TInput = any>(
-    this: ServiceClient<Untyped>,
-    pattern: any,
-    data: TInput,
-  ): Observable<TResult>;
+  override emit<TResult = any, TInput = any>(this: ServiceClient, pattern: any, data: TInput): Observable<TResult>;
   override emit(pattern: unknown, data: unknown): Observable<any> {
     const sent = this.dispatchEvent({ pattern, data });
     sent.catch(() => {}); // who wants to know subscribes; an event that was not sent must not end the process
@@ -74,26 +67,30 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy<Rec
   call<Pattern extends PatternOf<Api>>(
     pattern: Pattern,
     data: InputOf<Api[Pattern]>,
-    options?: CallOptions,
+    options?: OneCall,
   ): Promise<OutputOf<Api[Pattern]>>;
-  call<Result = any>(
-    this: ServiceClient<Untyped>,
-    pattern: unknown,
-    data: unknown,
-    options?: CallOptions,
-  ): Promise<Result>;
-  call(pattern: unknown, data: unknown, options?: CallOptions): Promise<any> {
+  call<Result = any>(this: ServiceClient, pattern: unknown, data: unknown, options?: OneCall): Promise<Result>;
+  call(pattern: unknown, data: unknown, options?: OneCall): Promise<any> {
     return this.awake().call(this.service, pattern, data, this.optionsWith(options));
   }
 
   /** `fetch` on an instance of the service: `path` begins with a slash. Any status is an answer, as with `fetch`. */
-  fetch(path: string, init?: RequestInit, options?: CallOptions): Promise<Response> {
+  fetch(path: string, init?: RequestInit, options?: OneCall): Promise<Response> {
     return this.awake().fetch(this.service, path, init, this.optionsWith(options));
   }
 
-  /** Starts the feed, and waits until there is a copy to call from. */
-  async connect(): Promise<void> {
-    await Promise.resolve(this.awake());
+  /** Resolves when there is a copy to call from; rejects with NO_CATALOG, retryable, when no registry tells us in time. */
+  connect(): Promise<void> {
+    return this.awake().ready(this.service);
+  }
+
+  /** Is the registry there? Calls go on without it. */
+  override get status(): Observable<ContactStatus> {
+    const { rollcall } = this.host;
+    return new Observable((observer) => {
+      observer.next(rollcall.status);
+      return rollcall.onStatus((status) => observer.next(status));
+    });
   }
 
   /** Connections belong to the application and are closed with it: there is nothing to close here. */
@@ -124,7 +121,7 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy<Rec
     return this.host.rollcall;
   }
 
-  private optionsWith(options: CallOptions | undefined): CallOptions {
+  private optionsWith(options: OneCall | undefined): OneCall {
     return options === undefined ? this.defaults : { ...this.defaults, ...options };
   }
 }

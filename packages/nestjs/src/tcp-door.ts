@@ -15,9 +15,9 @@ export type RpcServer = CustomTransportStrategy;
  */
 export function openRpcDoor(server: RpcServer, keeper: Keeper): Door {
   const door = { name: nameOf(server), isListening: false, bound: () => (door.isListening ? boundOf(server) : null) };
-  const { listen, close } = server;
+  const [listen, close] = [server.listen.bind(server), server.close.bind(server)];
   server.listen = (callback) =>
-    listen.call(server, (...results: unknown[]) => {
+    listen((...results: unknown[]) => {
       door.isListening = results[0] === undefined || results[0] === null;
       callback(...results);
       if (door.isListening) keeper.opened();
@@ -25,7 +25,7 @@ export function openRpcDoor(server: RpcServer, keeper: Keeper): Door {
   server.close = async () => {
     await keeper.drain();
     door.isListening = false;
-    return close.call(server);
+    return close();
   };
   if (server instanceof Server) countRequests(server, keeper);
   if (server instanceof Server && server.transportId === Transport.TCP) answerOverTcp(server, keeper);
@@ -53,16 +53,18 @@ type EndHook = Parameters<Server['setOnProcessingEndHook']>[0];
  * names a request by one object at its start and by another at its end.
  */
 function countRequests(server: Server, keeper: Keeper): void {
-  if (server.transportId === Transport.GRPC || typeof server.setOnProcessingStartHook !== 'function') return;
-  let start: unknown = Reflect.get(server, 'onProcessingStartHook');
-  let end: unknown = Reflect.get(server, 'onProcessingEndHook');
+  const before: unknown = Reflect.get(server, 'onProcessingStartHook');
+  const after: unknown = Reflect.get(server, 'onProcessingEndHook');
+  if (server.transportId === Transport.GRPC || !isHook<StartHook>(before)) return;
+  let start = before;
+  let end = isHook<EndHook>(after) ? after : undefined;
   server.setOnProcessingStartHook((transportId, context, done) => {
     if (isObject(context)) keeper.inFlight.begin(context);
-    return isHook<StartHook>(start) ? start(transportId, context, done) : done();
+    return start(transportId, context, done);
   });
   server.setOnProcessingEndHook((transportId, context) => {
     if (isObject(context)) keeper.inFlight.end(context);
-    if (isHook<EndHook>(end)) end(transportId, context);
+    end?.(transportId, context);
   });
   server.setOnProcessingStartHook = (hook) => void (start = hook);
   server.setOnProcessingEndHook = (hook) => void (end = hook);

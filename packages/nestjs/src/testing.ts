@@ -1,6 +1,31 @@
+import 'reflect-metadata';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { Controller, Get, Inject, Injectable, Module, Sse } from '@nestjs/common';
+import type { CanActivate, INestApplication, INestMicroservice, MessageEvent, OnModuleDestroy } from '@nestjs/common';
+import { APP_GUARD } from '@nestjs/core';
+import { MessagePattern, Transport } from '@nestjs/microservices';
+import { ExpressAdapter } from '@nestjs/platform-express';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { Test } from '@nestjs/testing';
+import type { TestingModule } from '@nestjs/testing';
+import type { ContactStatus, OneCall, ServiceView, StreamObserver } from '@rollcall/client';
 import { nonceOf } from '@rollcall/core';
-import type { AnnouncedEndpoint, DrainAnswer, HeartbeatAnswer, Instance } from '@rollcall/core';
-import type { CallOptions, RollcallFace, StreamObserver } from './inject.js';
+import type { AnnouncedEndpoint, HeartbeatAnswer } from '@rollcall/core';
+import { ManualTime, recordingLog } from '@rollcall/core/testing';
+import type { RecordingLog } from '@rollcall/core/testing';
+import { NEVER } from 'rxjs';
+import type { Observable } from 'rxjs';
+import { onTestFinished } from 'vitest';
+import { PORTS, ROLLCALL } from './inject.js';
+import type { RollcallFace } from './inject.js';
+import { RollcallModule } from './rollcall.module.js';
+import type { RollcallModuleOptions } from './rollcall.module-definition.js';
+
+export const PATH = '/.well-known/rollcall/heartbeat-1';
+export const CALL = { replica: 'replica-1', instance: 'orders-1', nonce: 'nonce-123', purpose: 'beat', mac: 'ab' };
+export const LOOPBACK = { transport: Transport.TCP, options: { host: '127.0.0.1', port: 0 } } as const;
 
 /** One request of the application to others. */
 export interface MadeCall {
@@ -8,20 +33,22 @@ export interface MadeCall {
   readonly service: string;
   readonly pattern: unknown;
   readonly data: unknown;
-  readonly options: CallOptions | undefined;
+  readonly options: OneCall | undefined;
 }
 
 /** A Rollcall without a registry, which keeps what it was told. Its answers can be replaced. */
 export class FakeRollcall implements RollcallFace {
   readonly id: string;
-  readonly status = 'connected';
+  status: ContactStatus = 'waiting';
   /** In order: `start`, `register`, `drain`, `close`, and the names of services that were asked for. */
   readonly events: string[] = [];
   readonly heard: unknown[] = [];
   readonly made: MadeCall[] = [];
   registered: readonly AnnouncedEndpoint[] | null = null;
   cancelled = 0;
-  onDrain: () => Promise<DrainAnswer> = () => Promise.resolve({ watchers: 1 });
+  readonly listeners = new Set<(status: ContactStatus) => void>();
+  /** How many watch the service; most tests are not about the drain: nobody, so it ends at once. */
+  onDrain: () => Promise<number | null> = () => Promise.resolve(0);
   onCall: () => Promise<unknown> = () => Promise.resolve('answered');
   onStream: (observer: StreamObserver) => void = (observer) => observer.complete();
 
@@ -29,14 +56,41 @@ export class FakeRollcall implements RollcallFace {
     this.id = id;
   }
 
+  /** Of the first endpoint that was registered. */
+  get port(): number {
+    return this.registered?.[0]?.port ?? 0;
+  }
+
+  onStatus(listener: (status: ContactStatus) => void): () => void {
+    this.listeners.add(listener);
+    return () => void this.listeners.delete(listener);
+  }
+
   start(): void {
     this.events.push('start');
   }
 
-  register(endpoints: readonly AnnouncedEndpoint[]): Promise<void> {
+  service(name: string): ServiceView {
+    this.events.push(name);
+    return {
+      service: name,
+      status: 'waiting',
+      instances: [],
+      changedAt: 0,
+      confirmedAt: 0,
+      stale: true,
+      onChange: () => () => {},
+    };
+  }
+
+  ready(name: string): Promise<void> {
+    this.events.push(`ready ${name}`);
+    return Promise.resolve();
+  }
+
+  register(endpoints: readonly AnnouncedEndpoint[]): void {
     this.events.push('register');
     this.registered = endpoints;
-    return Promise.resolve();
   }
 
   answer(question: unknown): HeartbeatAnswer {
@@ -44,38 +98,29 @@ export class FakeRollcall implements RollcallFace {
     return { instance: this.id, nonce: nonceOf(question) };
   }
 
-  call(service: string, pattern: unknown, data: unknown, options?: CallOptions): Promise<unknown> {
+  call(service: string, pattern: unknown, data: unknown, options?: OneCall): Promise<unknown> {
     this.made.push({ verb: 'call', service, pattern, data, options });
     return this.onCall();
   }
 
-  // eslint-disable-next-line max-params
-  stream(service: string, pattern: unknown, data: unknown, observer: StreamObserver, options?: CallOptions) {
+  // eslint-disable-next-line max-params -- the shape of what it stands for
+  stream(service: string, pattern: unknown, data: unknown, observer: StreamObserver, options?: OneCall) {
     this.made.push({ verb: 'stream', service, pattern, data, options });
     this.onStream(observer);
     return { cancel: () => void (this.cancelled += 1) };
   }
 
-  async emit(service: string, pattern: unknown, data: unknown, options?: CallOptions): Promise<void> {
+  async emit(service: string, pattern: unknown, data: unknown, options?: OneCall): Promise<void> {
     this.made.push({ verb: 'emit', service, pattern, data, options });
     await this.onCall();
   }
 
-  fetch(service: string, path: string, init?: RequestInit, options?: CallOptions): Promise<Response> {
+  fetch(service: string, path: string, init?: RequestInit, options?: OneCall): Promise<Response> {
     this.made.push({ verb: 'fetch', service, pattern: path, data: init, options });
     return Promise.resolve(new Response('fetched'));
   }
 
-  instances(name: string): readonly Instance[] {
-    this.events.push(name);
-    return [];
-  }
-
-  explain(): unknown {
-    return null;
-  }
-
-  drain(): Promise<DrainAnswer> {
+  drain(): Promise<number | null> {
     this.events.push('drain');
     return this.onDrain();
   }
@@ -84,4 +129,154 @@ export class FakeRollcall implements RollcallFace {
     this.events.push('close');
     return Promise.resolve();
   }
+}
+
+/** What a user's handler waits for, so that a test decides when it ends. */
+export class Gate {
+  readonly entered: Promise<void>;
+  readonly passed: Promise<void>;
+  enter: () => void = () => {};
+  open: () => void = () => {};
+
+  constructor() {
+    this.entered = new Promise((resolve) => void (this.enter = resolve));
+    this.passed = new Promise((resolve) => void (this.open = resolve));
+  }
+
+  async pass(): Promise<string> {
+    this.enter();
+    await this.passed;
+    return 'done';
+  }
+}
+
+@Injectable()
+class NobodyMayEnter implements CanActivate {
+  canActivate(): boolean {
+    return false;
+  }
+}
+
+@Controller()
+class Orders {
+  constructor(@Inject(Gate) private readonly gate: Gate) {}
+
+  @MessagePattern('slow')
+  overTcp(): Promise<string> {
+    return this.gate.pass();
+  }
+
+  @MessagePattern('quick')
+  quick(): string {
+    return 'quick';
+  }
+
+  @Get('slow')
+  overHttp(): Promise<string> {
+    return this.gate.pass();
+  }
+
+  @Sse('stream')
+  stream(): Observable<MessageEvent> {
+    this.gate.enter();
+    return NEVER;
+  }
+
+  @Get('quick')
+  quickOverHttp(): string {
+    return 'quick';
+  }
+}
+
+/** Stands for a connection pool of the user's: gone as soon as modules are destroyed. */
+@Injectable()
+export class Pool implements OnModuleDestroy {
+  closed = false;
+  onModuleDestroy(): void {
+    this.closed = true;
+  }
+}
+
+export interface World {
+  readonly module: TestingModule;
+  readonly rollcall: FakeRollcall;
+  readonly time: ManualTime;
+  readonly log: RecordingLog;
+  readonly gate: Gate;
+}
+
+export interface Extras {
+  readonly guarded?: boolean;
+  readonly id?: string;
+}
+
+export async function world(
+  options: RollcallModuleOptions = { service: 'orders' },
+  extras: Extras = {},
+): Promise<World> {
+  const rollcall = new FakeRollcall(extras.id);
+  const [time, log, gate] = [new ManualTime(), recordingLog(), new Gate()];
+  const guard = extras.guarded === true ? [{ provide: APP_GUARD, useClass: NobodyMayEnter }] : [];
+  @Module({
+    imports: [RollcallModule.forRoot(options)],
+    controllers: [Orders],
+    providers: [{ provide: Gate, useValue: gate }, Pool, ...guard],
+  })
+  class AppModule {}
+  const module = await Test.createTestingModule({ imports: [AppModule] })
+    .overrideProvider(ROLLCALL)
+    .useValue(rollcall)
+    .overrideProvider(PORTS)
+    .useValue({ time, log })
+    .compile();
+  return { module, rollcall, time, log, gate };
+}
+
+function keep<App extends INestApplication | INestMicroservice>(app: App): App {
+  app.useLogger(false);
+  onTestFinished(() => app.close());
+  return app;
+}
+
+export function microservice(of: World, options: object = LOOPBACK): INestMicroservice {
+  return keep(of.module.createNestMicroservice(options));
+}
+
+export const ADAPTERS = {
+  express: () => new ExpressAdapter(),
+  fastify: () => new FastifyAdapter(),
+} as const;
+export type Framework = keyof typeof ADAPTERS;
+
+export function application(of: World, framework: Framework = 'express', options: object = {}): INestApplication {
+  return keep(of.module.createNestApplication(ADAPTERS[framework](), options));
+}
+
+export function portOf(app: INestApplication): number {
+  return app.getHttpServer().address().port;
+}
+
+export async function beat(port: number, body: unknown = CALL): Promise<Response> {
+  const text = typeof body === 'string' ? body : JSON.stringify(body);
+  return fetch(`http://127.0.0.1:${port}${PATH}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: text,
+  });
+}
+
+export interface Asked {
+  readonly socket: Socket;
+  readonly answer: Promise<{ response?: unknown; err?: unknown }>;
+}
+
+/** One request in Nest's own frames. */
+export async function ask(port: number, pattern: string, data: unknown = {}): Promise<Asked> {
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  const json = JSON.stringify({ pattern, data, id: '1' });
+  socket.write(`${json.length}#${json}`);
+  const answer = once(socket, 'data').then(([frame]) => JSON.parse(String(frame).replace(/^\d+#/, '')));
+  answer.catch(() => {});
+  return { socket, answer };
 }

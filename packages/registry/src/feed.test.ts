@@ -157,10 +157,13 @@ describe('a change', () => {
     expect(() => registry.feed.publish(early)).toThrow(RangeError);
   });
 
-  it('follows the revisions of the store', () => {
+  it('follows the revisions of the store, and nobody resumes from before them', () => {
     const registry = new FeedBench(new ManualTime());
     registry.feed.startAt(4_711);
-    expect(registry.put('orders', 'orders-1').revision).toBe(4_712);
+    const orders = registry.put('orders', 'orders-1');
+    expect(orders.revision).toBe(4_712);
+    const sink = registry.watch({ services: ['orders'], resume: ['orders'], cursor: cursorAt(4_710) });
+    expect(sink.take()).toEqual([reset('orders', 4_712, [orders])]);
   });
 });
 
@@ -200,6 +203,7 @@ describe('a service that appears', () => {
     registry.feed.status({ settled: true });
     const sink = registry.watch({ services: ['orders'] });
     expect(sink.take()).toEqual([{ event: 'unknown', data: { namespace: 'default', service: 'orders' } }]);
+    expect(registry.watch({ namespace: '*', services: ['orders'] }).take()).toEqual([]);
   });
 });
 

@@ -105,7 +105,7 @@ export class Feed {
     return this.#watchers.size;
   }
 
-  /** Goes on behind the revisions that a store held: after the view was loaded from it, before the first publication. */
+  /** Goes on behind the revisions that a store held. Before the first publication. */
   startAt(revision: number): void {
     this.#given = revision;
     this.#published = revision;
@@ -262,6 +262,7 @@ export class Feed {
   }
 
   #beginFlush(): void {
+    const startedAt = this.#ports.time.now();
     this.#markBeats();
     const pending = this.#pending;
     this.#pending = new Map();
@@ -277,7 +278,7 @@ export class Feed {
     }
     this.#writing = [...this.#dirty].toReversed();
     this.#dirty.clear();
-    this.#workMs = 0;
+    this.#workMs = this.#ports.time.now() - startedAt;
   }
 
   #markBeats(): void {

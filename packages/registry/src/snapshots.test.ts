@@ -48,8 +48,8 @@ describe('resuming', () => {
     registry.forget('orders', 'orders-2');
     const late = registry.watch({ services: ['orders'], resume: ['orders'], cursor: cursorAt(2) });
     expect(late.take()).toEqual([reset('orders', 3, [orders])]);
-    const intime = registry.watch({ services: ['orders'], resume: ['orders'], cursor: cursorAt(3) });
-    expect(intime.take()).toEqual([]);
+    const inTime = registry.watch({ services: ['orders'], resume: ['orders'], cursor: cursorAt(3) });
+    expect(inTime.take()).toEqual([]);
   });
 
   it('gets a reset of a service that was not there at its cursor', () => {
@@ -116,7 +116,8 @@ class Client {
   }
 
   #reset(data: (Frame & { event: 'reset' })['data']): void {
-    const instances = [...(this.#parts.get(data.service) ?? []), ...data.instances];
+    const before = data.part === 0 ? [] : (this.#parts.get(data.service) ?? []);
+    const instances = [...before, ...data.instances];
     this.#parts.set(data.service, instances);
     if (!data.complete) return;
     this.#parts.delete(data.service);

@@ -21,7 +21,7 @@ export class Snapshots {
   readonly #view: FeedView;
   readonly #epoch: string;
   readonly #resets = new Map<string, readonly SizedFrame[]>();
-  /** The revision at which each service appeared: who knows less was told nothing of it, or that it is unknown. */
+  /** The revision at which each service appeared (missing: before all): who knows less was told nothing of it, or that it is unknown. */
   readonly #appearedAt = new Map<string, number>();
   /** The highest revision of a tombstone that was dropped: who knows less cannot catch up. */
   #horizon = 0;
@@ -31,12 +31,9 @@ export class Snapshots {
     this.#epoch = epoch;
   }
 
-  /** The view was loaded; nobody knows any of its past. */
+  /** History begins behind this revision: nobody can know what was before. */
   begin(revision: number): void {
     this.#horizon = revision;
-    for (const { namespace, service } of this.#view.services('*')) {
-      this.#appearedAt.set(serviceKeyOf(namespace, service), 0);
-    }
   }
 
   /** Can somebody who knows everything up to this revision be told only what changed since? */
@@ -75,7 +72,7 @@ export class Snapshots {
   /** What changed since a revision; null when only a reset tells the truth: it is too long ago, or the service was not there. */
   changes(of: ServiceRef, since: number): readonly SizedFrame[] | null {
     const { namespace, service } = of;
-    const appearedAt = this.#appearedAt.get(serviceKeyOf(namespace, service)) ?? Infinity;
+    const appearedAt = this.#appearedAt.get(serviceKeyOf(namespace, service)) ?? 0;
     if (!this.reachesBackTo(since) || since < appearedAt) return null;
     const isNewer = (record: { readonly revision: number }): boolean => record.revision > since;
     const instances = this.#view.instances(namespace, service);

@@ -75,6 +75,27 @@ describe('a slow watcher', () => {
     expect(instances).toHaveLength(1_000);
   });
 
+  it('is owed what it has no room for: nothing of that is prepared, and no cursor promises it', () => {
+    const registry = new FeedBench(new ManualTime());
+    for (const service of ['a', 'b', 'c']) {
+      for (let index = 0; index < 100; index += 1) registry.put(service, `${service}-${index}`, big);
+    }
+    const sink = new Sink();
+    sink.waiting = 0;
+    registry.watch({ services: ['a', 'b', 'c'] }, sink);
+    const changed = registry.put('c', 'c-0', big);
+    registry.time.advance(20);
+    expect(sink.flushes.map(({ cursor }) => cursor)).toEqual([cursorAt(0)]);
+    for (let step = 0; step < 4; step += 1) {
+      sink.waiting = 0;
+      registry.time.advance(20);
+    }
+    expect(sink.flushes.map(({ cursor }) => cursor.revision)).toEqual([0, 0, 0, 301]);
+    const told = sink.take();
+    expect(told.filter(({ event }) => event === 'change')).toEqual([]);
+    expect(told.flatMap(({ event, data }) => (event === 'reset' ? data.instances : []))).toContain(changed);
+  });
+
   it('that takes nothing is cut after 10 s', () => {
     const [meter, log] = [memoryMeter(), recordingLog()];
     const registry = new FeedBench(new ManualTime(), meter, log);

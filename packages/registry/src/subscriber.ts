@@ -40,7 +40,7 @@ export class Subscriber {
   readonly sink: WatcherSink;
   /** Monotonic ms of the last bytes. */
   wroteAt: number;
-  readonly #everything: boolean;
+  readonly #names: ReadonlySet<string>;
   readonly #known = new Set<string>();
   readonly #owed = new Map<string, Debt>();
   /** Names that nobody bears, and whether the watcher was told so. */
@@ -62,13 +62,14 @@ export class Subscriber {
     this.wroteAt = now;
     this.#progressAt = now;
     this.#sentRevision = sentRevision;
-    this.#everything = order.services.includes('*');
-    for (const name of order.services) if (name !== '*') this.#absent.set(name, false);
+    this.#names = new Set(order.services);
+    for (const name of this.#names) if (name !== '*') this.#absent.set(name, false);
   }
 
   wants(of: ServiceRef): boolean {
-    const { namespace, services } = this.order;
-    return (namespace === '*' || namespace === of.namespace) && (this.#everything || services.includes(of.service));
+    const { namespace } = this.order;
+    if (namespace !== '*' && namespace !== of.namespace) return false;
+    return this.#names.has(of.service) || this.#names.has('*');
   }
 
   /** Bytes that wait for its peer, here and in the sink. */
@@ -147,10 +148,10 @@ export class Subscriber {
     }
   }
 
-  /** That a name does not exist is said only by a feed that is settled. */
+  /** That a name does not exist is said only by a feed that is settled, and only of one namespace. */
   #collectAbsent(source: FeedSource): void {
-    if (!source.settled) return;
     const { namespace } = this.order;
+    if (!source.settled || namespace === '*') return;
     for (const [service, told] of this.#absent) {
       if (!told) this.#put([share({ event: 'unknown', data: { namespace, service } })], false);
       this.#absent.set(service, true);

@@ -1,6 +1,6 @@
 import type { Instance, InstanceId, State } from '@rollcall/core';
 import type { Node } from './node.js';
-import { Candidates, isLifted, TIER_COUNT, tierOf } from './tiers.js';
+import { Candidates, isLifted, TIER_COUNT, tierOf, tierUntil } from './tiers.js';
 
 /** Which instances a call may go to. Two selectors with the same `key` say the same. */
 export interface Selector {
@@ -17,7 +17,7 @@ export interface Ask {
   /** Where it failed already. */
   readonly tried: Node | null;
   readonly triedToo: Node | null;
-  /** May it find out whether an ejected instance works again? `repeatable`: yes; `once`: if that was asked who it is; `never`. */
+  /** May it find out whether an ejected instance works again? `once`: if that was asked before who it is. Read only when needed. */
   readonly probes: 'repeatable' | 'once' | 'never';
   /** Told by `pick`: this call is the one probe of its node, and `endProbe` has to be called when it is over. */
   isProbe: boolean;
@@ -73,6 +73,15 @@ export class Balancer<N extends Node> {
 
   get nodes(): Iterable<N> {
     return this.#nodes.values();
+  }
+
+  node(id: InstanceId): N | undefined {
+    return this.#nodes.get(id);
+  }
+
+  /** Does the policy let it be called at all? */
+  isCallable(node: N): boolean {
+    return isSelected(node.instance, this.#parts.standard);
   }
 
   /** Takes over what the catalog says. Nodes it does not touch stay as they are. */
@@ -211,19 +220,19 @@ export class Balancer<N extends Node> {
     let until = Infinity;
     for (const node of this.#nodes.values()) {
       if (!isSelected(node.instance, selector)) continue;
-      const place = tierOf(node, now);
-      byTier[place.tier]?.push(node);
-      until = Math.min(until, place.until);
+      byTier[tierOf(node, now)]?.push(node);
+      until = Math.min(until, tierUntil(node, now));
     }
     return [byTier.filter((nodes) => nodes.length > 0).map((nodes) => new Candidates(nodes)), until];
   }
 
   /** A node whose ejection is over gets one call, if this one is fit for it. */
   #probe(ask: Ask): N | null {
-    if (ask.probes === 'never') return null;
+    const { probes } = ask;
+    if (probes === 'never') return null;
     for (const node of this.#ejected) {
       if (ask.now < node.breaker.probeAt || !this.#isProbeFor(node, ask)) continue;
-      if (ask.probes === 'repeatable' || node.isPinged || node.breaker.cause === 'absent') return this.#take(node, ask);
+      if (probes === 'repeatable' || node.isPinged || node.breaker.cause === 'absent') return this.#take(node, ask);
       node.breaker.beginProbe();
       this.#parts.ping(node);
     }
@@ -233,7 +242,7 @@ export class Balancer<N extends Node> {
 
   #forcedProbe(ask: Ask): N | null {
     const count = this.#ejected.length;
-    if (count === 0 || ask.probes === 'never' || ask.now < this.#forcedAt + FORCED_PROBE_MS) return null;
+    if (count === 0 || ask.now < this.#forcedAt + FORCED_PROBE_MS) return null;
     for (let skipped = 0; skipped < count; skipped += 1) {
       this.#forcedTurn += 1;
       const node = this.#ejected[this.#forcedTurn % count];

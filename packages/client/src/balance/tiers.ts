@@ -1,41 +1,50 @@
 import type { State } from '@rollcall/core';
 import type { Node } from './node.js';
 
-/** Tier by state: with a success lately, without word, and when we ejected it. The lowest tier that holds anybody is used. */
-const TIERS: Readonly<Record<State, readonly [lately: number, unknown: number, ejected: number]>> = {
-  HEALTHY: [0, 0, 2],
-  REGISTERING: [1, 1, 2],
-  UNHEALTHY: [1, 2, 3],
+interface Row {
+  /** With a success lately. */
+  readonly lately: number;
+  /** Without word of our own. */
+  readonly unknown: number;
+  /** Ejected by us. */
+  readonly ejected: number;
+}
+
+/** The tier by the registry's state and our own experience. The lowest one that holds anybody is used. */
+const TIERS: Readonly<Record<State, Row>> = {
+  HEALTHY: { lately: 0, unknown: 0, ejected: 2 },
+  REGISTERING: { lately: 1, unknown: 1, ejected: 2 },
+  UNHEALTHY: { lately: 1, unknown: 2, ejected: 3 },
   // only for who names them in allowedStates
-  CRITICAL: [4, 4, 4],
-  DEREGISTERING: [5, 5, 5],
+  CRITICAL: { lately: 4, unknown: 4, ejected: 4 },
+  DEREGISTERING: { lately: 5, unknown: 5, ejected: 5 },
 };
 export const TIER_COUNT = 6;
 
 /** A success within this time speaks for an instance that the registry doubts. */
 const LATELY_MS = 10_000;
 
-export interface Tier {
-  readonly tier: number;
-  /** When time alone may change it; Infinity: never. */
-  readonly until: number;
+/** Where a node stands. One that registers again after being HEALTHY keeps its tier for a while. */
+export function tierOf(node: Node, now: number): number {
+  const row = TIERS[node.instance.state];
+  if (node.breaker.cause !== null) return row.ejected;
+  if (now < node.healthyUntil && node.instance.state === 'REGISTERING') return TIERS.HEALTHY.unknown;
+  return now < node.lastSuccessAt + LATELY_MS ? row.lately : row.unknown;
 }
 
-/** Where a node stands: what the registry says × what we see. One that registers again after being HEALTHY keeps its tier a while. */
-export function tierOf(node: Node, now: number): Tier {
-  const { state } = node.instance;
-  const [lately, unknown, ejected] = TIERS[state];
-  if (node.breaker.cause !== null) return { tier: ejected, until: Infinity };
-  if (state === 'REGISTERING' && now < node.healthyUntil) return { tier: TIERS.HEALTHY[0], until: node.healthyUntil };
+/** When time alone may change the tier; Infinity: never. */
+export function tierUntil(node: Node, now: number): number {
+  if (node.breaker.cause !== null) return Infinity;
+  if (now < node.healthyUntil && node.instance.state === 'REGISTERING') return node.healthyUntil;
+  const row = TIERS[node.instance.state];
   const until = node.lastSuccessAt + LATELY_MS;
-  if (now < until) return { tier: lately, until: lately === unknown ? Infinity : until };
-  return { tier: unknown, until: Infinity };
+  return row.lately !== row.unknown && now < until ? until : Infinity;
 }
 
 /** Would a success now lift it into a better tier? */
 export function isLifted(node: Node, now: number): boolean {
-  const [lately, unknown] = TIERS[node.instance.state];
-  return lately !== unknown && now >= node.lastSuccessAt + LATELY_MS;
+  const row = TIERS[node.instance.state];
+  return row.lately !== row.unknown && now >= node.lastSuccessAt + LATELY_MS;
 }
 
 /** The nodes of one tier, ready to be drawn from in proportion to their weights. Never changed, only replaced. */
@@ -45,11 +54,11 @@ export class Candidates<N extends Node> {
   readonly #sums: Float64Array | null;
 
   constructor(nodes: readonly N[]) {
+    const first = nodes[0]?.instance.weight;
+    const isEven = nodes.every((node) => node.instance.weight === first);
     // weight 0 asks for no calls; if all ask that, somebody has to
-    const weighted = nodes.filter((node) => node.instance.weight > 0);
-    this.nodes = weighted.length > 0 ? weighted : nodes;
-    const first = this.nodes[0]?.instance.weight;
-    this.#sums = this.nodes.every((node) => node.instance.weight === first) ? null : runningSums(this.nodes);
+    this.nodes = isEven ? nodes : nodes.filter((node) => node.instance.weight > 0);
+    this.#sums = isEven ? null : runningSums(this.nodes);
   }
 
   get isWeighted(): boolean {

@@ -1,3 +1,6 @@
+import { createServer } from 'node:http';
+import type { IncomingHttpHeaders, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type {
   Beat,
   BeatAnswer,
@@ -44,7 +47,10 @@ export function anInstance(fields: Partial<Instance> = {}): Instance {
 /** A whole view of one service in one frame. */
 export function aReset(instances: readonly Instance[], revision = 1, epoch = EPOCH): Frame {
   const { service, namespace } = instances[0] ?? anInstance();
-  return { event: 'reset', data: { namespace, service, epoch, revision, part: 0, complete: true, instances, removed: [] } };
+  return {
+    event: 'reset',
+    data: { namespace, service, epoch, revision, part: 0, complete: true, instances, removed: [] },
+  };
 }
 
 export function aProblem(code: ProblemCode): Problem {
@@ -136,6 +142,11 @@ export class FakeStream implements Watch {
     this.flush(frames, revision, epoch);
   }
 
+  /** Accepts the watch, and has sent nothing yet. */
+  openOnly(): void {
+    this.#sink.opened();
+  }
+
   flush(frames: readonly Frame[], revision: number, epoch = EPOCH): void {
     for (const frame of frames) this.#sink.frame(frame);
     this.#sink.mark({ epoch, revision });
@@ -160,4 +171,48 @@ export class FakeStream implements Watch {
 function answered<Value>(reply: Reply<Value>): Result<Value, Problem> {
   if (reply === 'unreachable') throw new RollcallError('REGISTRY_UNREACHABLE', 'connect ECONNREFUSED');
   return reply;
+}
+
+/** A request as an HTTP server saw it. */
+export interface SeenRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+export interface HttpRegistry {
+  readonly url: string;
+  readonly requests: readonly SeenRequest[];
+  readonly sockets: readonly Socket[];
+  readonly server: Server;
+  /** Cuts every connection, too. May be called twice. */
+  close(): Promise<void>;
+}
+
+/** An HTTP server on a free port that keeps what it was asked, and answers as the test says. */
+export async function startHttpRegistry(
+  handle: (response: ServerResponse, seen: SeenRequest) => void,
+): Promise<HttpRegistry> {
+  const requests: SeenRequest[] = [];
+  const sockets: Socket[] = [];
+  const server = createServer((request, response) => {
+    const { method = '', url = '', headers } = request;
+    let body = '';
+    request.on('data', (chunk) => (body += String(chunk)));
+    request.on('end', () => {
+      const seen = { method, url, headers, body };
+      requests.push(seen);
+      handle(response, seen);
+    });
+  });
+  server.on('connection', (socket) => sockets.push(socket));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const close = (): Promise<void> => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(() => resolve()));
+  };
+  return { url: `http://127.0.0.1:${port}`, requests, sockets, server, close };
 }

@@ -6,7 +6,7 @@ import type { Endpoint, Time, Timer } from '@rollcall/core';
 import { hasIdentity, identityFailure } from './identity.js';
 import { IDENTITY_REQUEST, isTcpAnswer, requestFrame } from './tcp-message.js';
 import type { TcpAnswer, TcpRequest } from './tcp-message.js';
-import { connectFailure } from './transport.js';
+import { connectFailure, failed, STOPPED } from './transport.js';
 import type { Exchange, Failure, Sink, Target, Terms } from './transport.js';
 
 export interface TcpOptions {
@@ -67,7 +67,7 @@ export class TcpConnection {
     this.#socket.on('close', () => this.#broken());
   }
 
-  /** Nothing can be sent any more. */
+  /** Then nothing may be sent any more. */
   get isOver(): boolean {
     return this.#phase === 'over';
   }
@@ -78,12 +78,9 @@ export class TcpConnection {
   }
 
   send(request: TcpRequest, terms: Terms, sink: Sink): Exchange {
+    if (this.#socket.writableLength > this.#options.maxBufferedBytes) return failed(this.#congestion(), sink);
     this.#lastId += 1;
     const exchange = new TcpExchange(this, this.#lastId, sink, request.isEvent);
-    if (this.#phase === 'over' || this.#socket.writableLength > this.#options.maxBufferedBytes) {
-      void Promise.resolve().then(() => exchange.fail(this.#refusal()));
-      return exchange;
-    }
     exchange.frame = requestFrame(request, exchange.id, terms.remainingMs);
     if (this.#exchanges.size === 0) this.#socket.ref();
     this.#exchanges.set(exchange.id, exchange);
@@ -107,11 +104,11 @@ export class TcpConnection {
 
   /** Ends now, and says when the socket is closed. */
   stop(): Promise<void> {
-    this.#cause ??= new Error('this client was closed');
+    const { cause } = STOPPED;
     const closed = this.#socket.closed
       ? Promise.resolve()
       : new Promise<void>((resolve) => this.#socket.once('close', () => resolve()));
-    this.#end({ kind: 'closed', cause: this.#cause }, { kind: 'stopped', cause: this.#cause });
+    this.#end({ kind: 'closed', cause }, STOPPED);
     return closed;
   }
 
@@ -215,6 +212,7 @@ export class TcpConnection {
   #finish(): void {
     if (this.#phase === 'over') return;
     this.#over();
+    this.#socket.unref();
     this.#socket.end();
   }
 
@@ -234,8 +232,7 @@ export class TcpConnection {
     this.#timer = null;
   }
 
-  #refusal(): Failure {
-    if (this.#phase === 'over') return { kind: 'stopped', cause: this.#cause };
+  #congestion(): Failure {
     const text = `More than ${this.#options.maxBufferedBytes} bytes wait to be written to ${addressOf(this.#target.endpoint)}.`;
     return { kind: 'congested', cause: new Error(text) };
   }

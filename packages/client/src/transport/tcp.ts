@@ -4,6 +4,7 @@ import { TcpConnection } from './tcp-connection.js';
 import type { TcpOptions } from './tcp-connection.js';
 import { IDENTITY_REQUEST } from './tcp-message.js';
 import type { TcpRequest } from './tcp-message.js';
+import { failed, STOPPED } from './transport.js';
 import type { Channel, Exchange, Sink, Target, Terms, Transport } from './transport.js';
 
 /**
@@ -56,11 +57,11 @@ class TcpChannel implements Channel<TcpRequest> {
   }
 
   send(request: TcpRequest, terms: Terms, sink: Sink): Exchange {
-    return this.#connection().send(request, terms, sink);
+    return this.#isClosed ? failed(STOPPED, sink) : this.#connection().send(request, terms, sink);
   }
 
   ping(terms: Terms, sink: Sink): Exchange {
-    return this.#connection().send(IDENTITY_REQUEST, terms, sink);
+    return this.send(IDENTITY_REQUEST, terms, sink);
   }
 
   retire(): void {
@@ -80,13 +81,12 @@ class TcpChannel implements Channel<TcpRequest> {
     for (let i = this.#connections.length - 1; i >= 0; i -= 1) {
       const connection = this.#connections[i];
       if (connection === undefined) continue;
-      if (connection.isOver && !this.#isClosed) this.#connections.splice(i, 1);
+      if (connection.isOver) this.#connections.splice(i, 1);
       else if (best === null || connection.pending < best.pending) best = connection;
     }
-    if (best !== null && (this.#isClosed || best.pending === 0 || this.#connections.length >= this.#size)) return best;
+    if (best !== null && (best.pending === 0 || this.#connections.length >= this.#size)) return best;
     const connection = this.#open();
     this.#connections.push(connection);
-    if (this.#isClosed) void connection.stop();
     return connection;
   }
 }

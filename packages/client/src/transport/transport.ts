@@ -61,8 +61,8 @@ export interface Failure {
   readonly cause: unknown;
   /** When the instance asks to be left alone. */
   readonly retryAfterMs?: number;
-  /** What the caller gets if no other attempt does better: an HTTP answer with status 503 is still an answer. */
-  readonly fallback?: unknown;
+  /** What the caller gets if no other attempt is made: an HTTP answer with status 503 is still an answer. Else it is dropped. */
+  readonly fallback?: { readonly value: unknown; drop(): void };
 }
 
 /** One endpoint of one instance. */
@@ -129,3 +129,20 @@ export function codeOf(error: unknown): string {
   if ('errors' in error && Array.isArray(error.errors)) return codeOf(error.errors[0]);
   return '';
 }
+
+/** An attempt that was never one: it fails as soon as `send` has returned. */
+export function failed(failure: Failure, sink: Sink): Exchange {
+  let isCancelled = false;
+  void Promise.resolve().then(() => {
+    if (!isCancelled) sink.fail(failure);
+  });
+  return {
+    openedAt: null,
+    cancel() {
+      isCancelled = true;
+    },
+  };
+}
+
+/** Of a transport that was closed. */
+export const STOPPED: Failure = { kind: 'stopped', cause: new Error('this client was closed') };

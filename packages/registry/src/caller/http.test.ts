@@ -108,6 +108,11 @@ describe('HttpCaller', () => {
     ['an unknown encoding', `HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n${body}`],
     ['a length that is none', `HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n${body}`],
     ['a chunk size that is none', `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n${body}`],
+    [
+      'a large body in chunks',
+      `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n7d0\r\n${body.padEnd(2_000)}\r\n0\r\n\r\n`,
+    ],
+    ['a large body without end', `HTTP/1.1 200 OK\r\n\r\n${body.padEnd(2_000)}`],
     ['a body that is no JSON', response('{')],
     ['a body that says something else', response('{"status":"ok"}')],
   ])('takes %s for no answer', async (_what, answer) => {

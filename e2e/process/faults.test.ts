@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isFailed } from './load.js';
+import { endAll } from './spawn.js';
+import type { Child } from './spawn.js';
+import { openStage, timed } from './stage.js';
+import type { Stage } from './stage.js';
+import { until } from './until.js';
+
+const INTERVAL_MS = 400;
+const PER_SECOND = 200;
+/** Enough to see what a fault does to calls: as many requests again after it was dealt with. */
+const AFTERMATH = 200;
+
+describe('under load, three of a and two of b', () => {
+  let stage: Stage;
+
+  beforeAll(async () => {
+    stage = await openStage({ intervalMs: INTERVAL_MS, a: 3, b: 2 });
+  });
+  afterAll(async () => {
+    await stage.close();
+    await endAll();
+  });
+
+  const living = (service: 'a' | 'b'): readonly Child[] => stage.services[service].filter(({ isAlive }) => isAlive);
+
+  /** Runs `fault` while requests go out, and some after it. Returns all of them, and those that failed. */
+  async function underLoad(fault: () => Promise<void>) {
+    const load = stage.load(PER_SECOND);
+    await until('the load runs', () => load.replies.length > 20);
+    await fault();
+    const enough = load.replies.length + AFTERMATH;
+    await until('the aftermath has been seen', () => load.replies.length >= enough);
+    const replies = await load.stop();
+    return { replies, failed: replies.filter(isFailed) };
+  }
+
+  async function removed(id: string): Promise<void> {
+    await until(`${id} is removed`, () => stage.storyOf(id).at(-1)?.startsWith('REMOVED'));
+  }
+
+  it('SIGKILL of one of each fails no request; the dead are CRITICAL by proof, then gone', async () => {
+    const victims = [living('a')[0]!, living('b')[0]!];
+    const ids = victims.map((victim) => stage.idOf(victim)!);
+    const { failed, replies } = await underLoad(async () => {
+      for (const victim of victims) victim.kill('SIGKILL');
+      await Promise.all(ids.map(removed));
+      stage.launch('a');
+      stage.launch('b');
+      await stage.whole();
+    });
+    expect(failed).toEqual([]);
+    for (const id of ids) {
+      expect(stage.storyOf(id).slice(-3)).toEqual([
+        'CRITICAL PROOF_OF_DEATH',
+        'DEREGISTERING PROOF_OF_DEATH',
+        'REMOVED PROOF_OF_DEATH',
+      ]);
+    }
+    for (const child of [...living('a'), ...living('b')]) {
+      expect(replies.some(({ instance }) => instance === stage.idOf(child))).toBe(true);
+    }
+  });
+
+  it('SIGTERM of each in turn fails no request; each says goodbye and exits', async () => {
+    const turn = [...living('a'), ...living('b')];
+    const { failed } = await underLoad(async () => {
+      for (const child of turn) {
+        stage.launch(stage.services.a.includes(child) ? 'a' : 'b');
+        await stage.whole();
+        child.kill('SIGTERM');
+        await child.exited;
+        await removed(stage.idOf(child)!);
+      }
+    });
+    expect(failed).toEqual([]);
+    for (const child of turn) {
+      expect(stage.storyOf(stage.idOf(child)!).slice(-2)).toEqual(['DEREGISTERING LEAVING', 'REMOVED GOODBYE']);
+      expect(await child.exited).toEqual({ code: null, signal: 'SIGTERM' });
+    }
+  });
+
+  it('SIGSTOP of one a fails no request; it is UNHEALTHY within 2.5 intervals, with the direction, and recovers', () =>
+    timed(INTERVAL_MS, async () => {
+      const victim = living('a')[0]!;
+      const id = stage.idOf(victim)!;
+      const stoppedAt = performance.now();
+      const { failed, replies } = await underLoad(async () => {
+        victim.kill('SIGSTOP');
+        await until('the frozen one is UNHEALTHY', () => stage.storyOf(id, stoppedAt).length > 0);
+      });
+      const fall = stage.history.find((seen) => seen.instance.id === id && seen.at >= stoppedAt)!;
+      victim.kill('SIGCONT');
+      await stage.whole();
+      expect(failed).toEqual([]);
+      expect(stage.storyOf(id, stoppedAt)[0]).toMatch(/^UNHEALTHY (INBOUND_SILENT|OUTBOUND_SILENT|SILENT)$/);
+      expect(fall.instance.reason.text).toMatch(/Heartbeat-[12]/);
+      expect((fall.at - stoppedAt) / INTERVAL_MS).toBeLessThanOrEqual(2.5);
+      expect(replies.filter(({ ms }) => ms > 500).length).toBeLessThanOrEqual(8);
+    }));
+
+  it('a registry that is killed and comes back on its port fails no request, and knows everyone within an interval', () =>
+    timed(INTERVAL_MS, async () => {
+      const before = stage.instances.map(({ id }) => id).toSorted();
+      const { failed } = await underLoad(async () => {
+        stage.registry.kill('SIGKILL');
+        await stage.registry.exited;
+        await stage.restartRegistry();
+        const servesAt = performance.now();
+        await until('the new registry knows everyone', () => stage.instances.length === before.length);
+        await stage.whole();
+        // one interval, and what it takes to start calling and to be heard of
+        expect((performance.now() - servesAt) / INTERVAL_MS).toBeLessThanOrEqual(1.5);
+      });
+      expect(failed).toEqual([]);
+      expect(stage.instances.map(({ id }) => id).toSorted()).toEqual(before);
+    }));
+});

@@ -1,0 +1,60 @@
+import { createServer } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
+import { once } from 'node:events';
+import { afterAll, describe, expect, it } from 'vitest';
+import { endAll, start } from './spawn.js';
+import { until } from './until.js';
+
+/** A port where somebody hangs up on everyone, and counts them. */
+async function deadEnd(): Promise<{ server: Server; port: number; visits: () => number }> {
+  let visits = 0;
+  const server = createServer((socket) => {
+    visits += 1;
+    socket.destroy();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { server, port: (server.address() as AddressInfo).port, visits: () => visits };
+}
+
+describe('a service that starts before the registry', () => {
+  afterAll(endAll);
+
+  it('starts, says once that there is none, keeps trying, and is found when one comes', async () => {
+    const { server, port, visits } = await deadEnd();
+    const url = `http://127.0.0.1:${port}`;
+    const service = start('a', [], { ROLLCALL_URL: url });
+    await service.line(/Nest microservice successfully started/);
+    await until('it has tried several times', () => visits() >= 6);
+    const said = [...service.out, ...service.err].filter((line) => line.includes(url));
+    expect(said).toEqual([expect.stringContaining(`no registry at ${url}: run \`npx rollcall up\`, or set ROLLCALL_URL`)]);
+
+    server.close();
+    await once(server, 'close');
+    const registry = start('rollcall', ['up', '--json', '--port', String(port), '--interval', '400']);
+    await registry.line(/^{/);
+    await service.line(/is HEALTHY/);
+    const answer = (await (await fetch(`${url}/api/v1/services/a`)).json()) as { instances: object[] };
+    expect(answer.instances).toMatchObject([{ state: 'HEALTHY', metadata: { pid: String(service.pid) } }]);
+  });
+
+  it('with a gateway: that answers what it knows, and calls as soon as they are there', async () => {
+    const { server, port, visits } = await deadEnd();
+    const gateway = start('gateway', [], { ROLLCALL_URL: `http://127.0.0.1:${port}`, PORT: '0' });
+    await gateway.line(/Nest application successfully started/);
+    await until('it has tried', () => visits() >= 1);
+    server.close();
+    await once(server, 'close');
+
+    const registry = start('rollcall', ['up', '--json', '--port', String(port), '--interval', '400']);
+    const { url } = JSON.parse(await registry.line(/^{/)) as { url: string };
+    const service = start('b', [], { ROLLCALL_URL: url });
+    await service.line(/is HEALTHY/);
+    await gateway.line(/is HEALTHY/);
+    const { instances } = (await (await fetch(`${url}/api/v1/services/gateway`)).json()) as {
+      instances: { endpoints: { port: number }[] }[];
+    };
+    const ping = await fetch(`http://127.0.0.1:${instances[0]!.endpoints[0]!.port}/b/ping`);
+    expect(ping.status).toBe(200);
+    expect(await ping.json()).toEqual({ instance: expect.stringMatching(/^b-/) });
+  });
+});

@@ -1,0 +1,30 @@
+// Another service, ready to move into a port: it listens there as soon as it gets SIGUSR2, and says each time it is executed.
+import 'reflect-metadata';
+import { Controller, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { MessagePattern, Transport } from '@nestjs/microservices';
+import { RollcallModule } from '@rollcall/nestjs';
+
+class Handlers {
+  ping() {
+    console.log('executed');
+    return { instance: 'tenant' };
+  }
+}
+MessagePattern('ping')(Handlers.prototype, 'ping', Object.getOwnPropertyDescriptor(Handlers.prototype, 'ping'));
+Controller()(Handlers);
+
+class AppModule {}
+Module({
+  imports: [RollcallModule.forRoot({ service: 'tenant', metadata: { pid: String(process.pid) } })],
+  controllers: [Handlers],
+})(AppModule);
+
+const app = await NestFactory.createMicroservice(AppModule, {
+  transport: Transport.TCP,
+  options: { host: '127.0.0.1', port: Number(process.env.PORT) },
+});
+process.once('SIGUSR2', () => void app.listen().then(() => console.log('moved in')));
+console.log('waiting');
+// it listens to nothing yet: something must keep it alive
+setInterval(() => {}, 1_000);

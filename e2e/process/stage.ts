@@ -1,0 +1,164 @@
+import { HttpLink } from '@rollcall/client';
+import { systemRandom, systemTime } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
+import { Overview } from 'rollcall';
+import type { InstanceChange } from 'rollcall';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { load } from './load.js';
+import type { Load } from './load.js';
+import { start } from './spawn.js';
+import type { Child } from './spawn.js';
+import { until } from './until.js';
+
+/** A change and when it was seen, on the clock of `performance.now`. */
+export interface Seen extends InstanceChange {
+  readonly at: number;
+}
+
+export type Service = 'a' | 'b' | 'gateway';
+
+export interface StageOptions {
+  readonly intervalMs: number;
+  readonly a: number;
+  readonly b: number;
+}
+
+/** A registry, services and a gateway in processes of their own, and somebody who watches the feed. */
+export class Stage {
+  readonly intervalMs: number;
+  /** Everything that happened, in order. */
+  readonly history: Seen[] = [];
+  readonly services: Record<Service, Child[]> = { a: [], b: [], gateway: [] };
+  registry: Child;
+  readonly url: string;
+  #overview: Overview;
+  #gateway = '';
+
+  constructor(registry: Child, url: string, intervalMs: number) {
+    this.registry = registry;
+    this.url = url;
+    this.intervalMs = intervalMs;
+    this.#overview = this.#watch();
+  }
+
+  get instances(): readonly Instance[] {
+    return this.#overview.instances;
+  }
+
+  get revision(): number {
+    return this.#overview.revision;
+  }
+
+  /** The gateway's URL. */
+  get gateway(): string {
+    return this.#gateway;
+  }
+
+  launch(service: Service): Child {
+    const child = start(service, [], { ROLLCALL_URL: this.url, PORT: '0' });
+    this.services[service].push(child);
+    return child;
+  }
+
+  /** The instance that a process is, once it has registered; removed ones too. */
+  idOf(child: Child): string | null {
+    const isIt = ({ instance }: InstanceChange): boolean => instance.metadata['pid'] === String(child.pid);
+    return this.history.find(isIt)?.instance.id ?? null;
+  }
+
+  instanceOf(child: Child): Instance | undefined {
+    return this.instances.find(({ metadata }) => metadata['pid'] === String(child.pid));
+  }
+
+  /** Every process that lives is HEALTHY. */
+  async whole(): Promise<void> {
+    const alive = Object.values(this.services).flat().filter(({ isAlive }) => isAlive);
+    const sick = (): readonly Child[] => alive.filter((child) => this.instanceOf(child)?.state !== 'HEALTHY');
+    await until('everything is HEALTHY', () => sick().length === 0).catch((error: unknown) => {
+      const facts = alive.map((child) => `${child.pid} ${this.instanceOf(child)?.state} ${child.err.slice(-3).join(' | ')}`);
+      throw new Error([String(error), ...facts].join('\n'));
+    });
+    this.#gateway = this.#gatewayUrl();
+  }
+
+  /** The states of one instance from `at` on, each with its reason's code; the last word is why it was removed. */
+  storyOf(id: string, at = 0): readonly string[] {
+    const told = this.history.filter((seen) => seen.instance.id === id && seen.at >= at);
+    return told.map(({ instance, removed }) =>
+      removed === null ? `${instance.state} ${instance.reason.code}` : `REMOVED ${removed.reason?.code ?? ''}`,
+    );
+  }
+
+  load(perSecond: number): Load {
+    return load(this.#gateway, ['/a/ping', '/b/ping'], perSecond);
+  }
+
+  /** Starts the registry again, on the port it had, and watches it from the moment it serves. Resolves then. */
+  async restartRegistry(): Promise<void> {
+    this.registry = startRegistry(this.intervalMs, Number(new URL(this.url).port));
+    await this.registry.line(/^{/);
+    this.#overview.close();
+    this.#overview = this.#watch();
+  }
+
+  async close(): Promise<void> {
+    this.#overview.close();
+    const all = [...Object.values(this.services).flat(), this.registry];
+    for (const child of all) child.kill('SIGKILL');
+    await Promise.all(all.map(({ exited }) => exited));
+  }
+
+  #watch(): Overview {
+    const overview = new Overview({
+      link: new HttpLink({ url: this.url, time: systemTime }),
+      time: systemTime,
+      random: systemRandom,
+      changed: (changes) => {
+        const at = performance.now();
+        this.history.push(...changes.map((change) => ({ ...change, at })));
+      },
+    });
+    overview.start();
+    return overview;
+  }
+
+  #gatewayUrl(): string {
+    const endpoint = this.instances.find(({ service }) => service === 'gateway')?.endpoints[0];
+    return endpoint === undefined ? '' : `http://${endpoint.host}:${endpoint.port}`;
+  }
+}
+
+function startRegistry(intervalMs: number, port: number): Child {
+  return start('rollcall', ['up', '--json', '--port', String(port), '--interval', String(intervalMs)]);
+}
+
+/** Everything runs and is HEALTHY. */
+export async function openStage({ intervalMs, a, b }: StageOptions): Promise<Stage> {
+  const registry = startRegistry(intervalMs, 0);
+  const { url } = JSON.parse(await registry.line(/^{/)) as { url: string };
+  const stage = new Stage(registry, url, intervalMs);
+  for (let count = 0; count < a; count += 1) stage.launch('a');
+  for (let count = 0; count < b; count += 1) stage.launch('b');
+  stage.launch('gateway');
+  await stage.whole();
+  return stage;
+}
+
+/**
+ * Runs a test whose assertions are counted in intervals. A run in which this process itself was late by more than half an interval
+ * says nothing about the product: when it fails it is repeated once, and says so.
+ */
+export async function timed(intervalMs: number, run: () => Promise<void>): Promise<void> {
+  const lag = monitorEventLoopDelay({ resolution: 5 });
+  lag.enable();
+  try {
+    await run();
+  } catch (error) {
+    const worstMs = lag.max / 1e6;
+    if (worstMs <= intervalMs / 2) throw error;
+    console.warn(`Repeated once: this process was late by ${worstMs.toFixed(0)} ms. ${String(error)}`);
+    await run();
+  } finally {
+    lag.disable();
+  }
+}

@@ -1,0 +1,384 @@
+import { addressOf } from '@rollcall/core';
+import type { Timer } from '@rollcall/core';
+import { Machine, Process } from './world.js';
+import type { World } from './world.js';
+
+/** What is wrong with the packets of one direction between two machines. Faults may lie over each other, so they are counted. */
+export interface Way {
+  /** No packet gets through. */
+  cut: number;
+  /** No new connection: a firewall drops them; those that are open go on. */
+  blocked: number;
+  /** No new connection: a firewall refuses them. */
+  refused: number;
+  /** The share of packets that is lost. */
+  lossRatio: number;
+  /** Added to each packet: uniform in 0 … twice this. */
+  delayMs: number;
+}
+
+/** Linux: after a connection that was not answered, another try. */
+const SYN_AGAIN_MS = [1_000, 2_000, 4_000, 8_000, 16_000];
+const FIRST_RESEND_MS = 200;
+const LONGEST_RESEND_MS = 30_000;
+/** Linux, `tcp_retries2`: then the sender is told that the connection is broken. */
+const GIVE_UP_MS = 924_600;
+/** A kernel closes the sockets of a dead process one after another; all are closed after this. */
+export const DYING_MS = 4;
+
+/** Who opens a connection. One of the two comes, once. */
+export interface Dialer {
+  opened(end: End): void;
+  /** Refused, or nobody there for so long that the kernel gave up. */
+  failed(isRefused: boolean, text: string): void;
+}
+
+type Accept = (end: End) => void;
+
+/** A listening port: several processes (cluster workers) get the connections in turns. */
+interface Door {
+  readonly listeners: { readonly process: Process; readonly accept: Accept }[];
+  turn: number;
+}
+
+/** Machines and the TCP connections between them. Data is never lost or reordered, only late; what is cut is sent again later. */
+export class Network {
+  readonly world: World;
+  readonly #machines = new Map<string, Machine>();
+  readonly #ways = new Map<string, Way>();
+  readonly #doors = new Map<string, Door>();
+  readonly #ends = new Map<Process, Set<End>>();
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  machine(name: string, address: string): Machine {
+    const known = this.#machines.get(address);
+    if (known !== undefined) return known;
+    const made = new Machine(this.world, name, address);
+    this.#machines.set(address, made);
+    return made;
+  }
+
+  way(from: Machine, to: Machine): Way {
+    const key = `${from.address}>${to.address}`;
+    const known = this.#ways.get(key);
+    if (known !== undefined) return known;
+    const made: Way = { cut: 0, blocked: 0, refused: 0, lossRatio: 0, delayMs: 0 };
+    this.#ways.set(key, made);
+    return made;
+  }
+
+  /** Starts a process: from here on its sockets die with it. */
+  spawn(machine: Machine, name: string): Process {
+    const process = new Process(machine, name);
+    this.#ends.set(process, new Set());
+    process.onDeath = (hasPower) => this.#bury(process, hasPower);
+    return process;
+  }
+
+  /** Power off: nothing is closed, everything is lost. */
+  powerOff(machine: Machine): void {
+    machine.isOn = false;
+    for (const process of machine.processes) process.die(false);
+  }
+
+  /** Throws when the port is taken, unless it is `shared`. */
+  listen(process: Process, port: number, accept: Accept, shared = false): void {
+    const key = addressOf({ host: process.machine.address, port });
+    const door = this.#doors.get(key) ?? { listeners: [], turn: 0 };
+    if (door.listeners.length > 0 && !shared) throw new Error(`listen EADDRINUSE: address already in use ${key}`);
+    door.listeners.push({ process, accept });
+    this.#doors.set(key, door);
+  }
+
+  /** Who gets the connections to this address: none, one, or several in turns. */
+  listenersAt(address: string, port: number): readonly Process[] {
+    return (this.#doors.get(addressOf({ host: address, port }))?.listeners ?? []).map(({ process }) => process);
+  }
+
+  /** Returns how to give up. */
+  connect(process: Process, address: string, port: number, dialer: Dialer): () => void {
+    return new Dial(this, process, { address, port }, dialer).start();
+  }
+
+  /** Does a packet that is sent now get through? */
+  passes(from: Machine, to: Machine): boolean {
+    if (!from.isOn || !to.isOn) return false;
+    if (from === to) return true;
+    const { cut, lossRatio } = this.way(from, to);
+    return cut === 0 && (lossRatio === 0 || this.world.random.unit() >= lossRatio);
+  }
+
+  /** How long a packet takes. */
+  delay(from: Machine, to: Machine): number {
+    const { random } = this.world;
+    if (from === to) return 0.05 + 0.05 * random.unit();
+    return 0.2 + 0.3 * random.unit() + 2 * this.way(from, to).delayMs * random.unit();
+  }
+
+  /** @internal The next listener at an address. */
+  knock(address: string, port: number): { readonly process: Process; readonly accept: Accept } | null {
+    const door = this.#doors.get(addressOf({ host: address, port }));
+    if (door === undefined || door.listeners.length === 0) return null;
+    door.turn += 1;
+    return door.listeners[door.turn % door.listeners.length] ?? null;
+  }
+
+  /** @internal */
+  machineAt(address: string): Machine | undefined {
+    return this.#machines.get(address);
+  }
+
+  /** @internal */
+  open(process: Process): End {
+    const ends = this.#ends.get(process);
+    const end = new End(this, process, () => ends?.delete(end));
+    ends?.add(end);
+    return end;
+  }
+
+  #bury(process: Process, hasPower: boolean): void {
+    const ends = this.#ends.get(process) ?? new Set();
+    this.#ends.delete(process);
+    for (const end of ends) {
+      if (hasPower) this.world.after(DYING_MS * this.world.random.unit(), () => end.close());
+      else end.lose();
+    }
+    const close = (): void => this.#closeDoorsOf(process);
+    if (hasPower) this.world.after(DYING_MS * this.world.random.unit(), close);
+    else close();
+  }
+
+  #closeDoorsOf(process: Process): void {
+    for (const door of this.#doors.values()) {
+      const index = door.listeners.findIndex((listener) => listener.process === process);
+      if (index >= 0) door.listeners.splice(index, 1);
+    }
+  }
+}
+
+/** One connection on its way to be opened. */
+class Dial {
+  readonly #network: Network;
+  readonly #process: Process;
+  readonly #to: { readonly address: string; readonly port: number };
+  readonly #dialer: Dialer;
+  #isOver = false;
+  #again: Timer | null = null;
+
+  constructor(
+    network: Network,
+    process: Process,
+    to: { readonly address: string; readonly port: number },
+    dialer: Dialer,
+  ) {
+    this.#network = network;
+    this.#process = process;
+    this.#to = to;
+    this.#dialer = dialer;
+  }
+
+  start(): () => void {
+    this.#try(0);
+    return () => this.#end();
+  }
+
+  #try(count: number): void {
+    if (this.#isOver || !this.#process.isAlive) return;
+    const againMs = SYN_AGAIN_MS[count];
+    const again = againMs === undefined ? () => this.#fail(false) : () => this.#try(count + 1);
+    this.#again = this.#network.world.after(againMs ?? LONGEST_RESEND_MS, again);
+    const there = this.#network.machineAt(this.#to.address);
+    const here = this.#process.machine;
+    if (there === undefined || this.#network.way(here, there).blocked > 0) return;
+    if (!this.#network.passes(here, there)) return;
+    this.#network.world.after(this.#network.delay(here, there), () => this.#knock(there));
+  }
+
+  /** The first packet has arrived. */
+  #knock(there: Machine): void {
+    if (this.#isOver) return;
+    const here = this.#process.machine;
+    const { world } = this.#network;
+    if (!this.#network.passes(there, here)) return;
+    const backMs = this.#network.delay(there, here);
+    const isRefused = this.#network.way(here, there).refused > 0;
+    const listener = isRefused ? null : this.#network.knock(this.#to.address, this.#to.port);
+    if (listener === null) {
+      world.after(backMs, () => this.#fail(true));
+      return;
+    }
+    const theirs = this.#network.open(listener.process);
+    world.after(backMs, () => {
+      this.#process.sees(() => {
+        if (this.#isOver) return theirs.vanish();
+        this.#end();
+        const mine = this.#network.open(this.#process);
+        mine.join(theirs, listener.accept);
+        this.#dialer.opened(mine);
+      });
+    });
+  }
+
+  #fail(isRefused: boolean): void {
+    this.#process.sees(() => {
+      if (this.#isOver) return;
+      this.#end();
+      const to = `${this.#to.address}:${this.#to.port}`;
+      this.#dialer.failed(isRefused, `connect ${isRefused ? 'ECONNREFUSED' : 'ETIMEDOUT'} ${to}`);
+    });
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#again?.cancel();
+  }
+}
+
+/** What is sent: a message, or the end of the connection (FIN). */
+type Packet = { readonly message: unknown } | 'end';
+
+/** One end of a connection, in one process. */
+export class End {
+  readonly process: Process;
+  /** A message has come. */
+  onMessage: (message: unknown) => void = () => {};
+  /** The peer closed, or the connection broke; once, and never after `close`. */
+  onEnd: () => void = () => {};
+  /** Nothing comes or goes any more. */
+  isOver = false;
+  readonly #network: Network;
+  readonly #forget: () => void;
+  #peer: End | null = null;
+  /** Its machine lost power: a packet that comes after it is on again is answered by a reset. */
+  #isLost = false;
+  #outbox: Packet[] = [];
+  #resend: Timer | null = null;
+  #blockedSince: number | null = null;
+  #tries = 0;
+  #lastArrivalAt = 0;
+
+  constructor(network: Network, process: Process, forget: () => void) {
+    this.#network = network;
+    this.process = process;
+    this.#forget = forget;
+  }
+
+  get peer(): End | null {
+    return this.#peer;
+  }
+
+  /** Is there something that the peer has not got, because it cannot be reached? */
+  get isStuck(): boolean {
+    return this.#resend !== null;
+  }
+
+  send(message: unknown): void {
+    if (this.isOver) return;
+    this.#outbox.push({ message });
+    this.#pump();
+  }
+
+  /** What was sent still arrives. May be called twice. */
+  close(): void {
+    if (this.isOver) return;
+    this.#over();
+    this.#outbox.push('end');
+    this.#pump();
+  }
+
+  /** @internal The connection is open here; the peer hears of it before anything else. */
+  join(peer: End, accept: Accept): void {
+    this.#peer = peer;
+    peer.#peer = this;
+    this.#arrive(peer, () =>
+      peer.process.sees(() => {
+        if (!peer.isOver) accept(peer);
+      }),
+    );
+    if (peer.isOver) peer.#pump();
+  }
+
+  /** @internal The power is gone. */
+  lose(): void {
+    this.#over();
+    this.#isLost = true;
+    this.#outbox = [];
+    this.#resend?.cancel();
+  }
+
+  /** @internal It never came to a connection. */
+  vanish(): void {
+    this.#over();
+    this.#outbox = [];
+  }
+
+  #over(): void {
+    this.isOver = true;
+    this.#forget();
+  }
+
+  #pump(): void {
+    const peer = this.#peer;
+    if (this.#resend !== null || peer === null) return;
+    for (let packet = this.#outbox[0]; packet !== undefined; packet = this.#outbox[0]) {
+      if (!this.#network.passes(this.process.machine, peer.process.machine)) return this.#later(peer);
+      this.#outbox.shift();
+      this.#tries = 0;
+      this.#blockedSince = null;
+      const sent = packet;
+      this.#arrive(peer, () => peer.#take(sent, this));
+    }
+  }
+
+  #arrive(peer: End, run: () => void): void {
+    const { world } = this.#network;
+    const ms = this.#network.delay(this.process.machine, peer.process.machine);
+    this.#lastArrivalAt = Math.max(this.#lastArrivalAt, world.now + ms);
+    world.after(this.#lastArrivalAt - world.now, run);
+  }
+
+  #later(peer: End): void {
+    const { world } = this.#network;
+    this.#blockedSince ??= world.now;
+    if (!this.process.machine.isOn) return;
+    if (world.now - this.#blockedSince > GIVE_UP_MS) {
+      this.#outbox = [];
+      this.process.sees(() => this.#broken());
+      return;
+    }
+    const ms = Math.min(LONGEST_RESEND_MS, FIRST_RESEND_MS * 2 ** this.#tries);
+    this.#tries += 1;
+    this.#resend = world.after(ms, () => {
+      this.#resend = null;
+      this.#pump();
+    });
+  }
+
+  /** A packet has arrived at our machine. */
+  #take(packet: Packet, from: End): void {
+    if (this.#isLost || this.isOver) {
+      if (packet !== 'end' || this.#isLost) this.#reset(from);
+      return;
+    }
+    this.process.sees(() => {
+      if (this.isOver) return;
+      if (packet === 'end') this.#broken();
+      else this.onMessage(packet.message);
+    });
+  }
+
+  /** Nobody here knows of this connection. */
+  #reset(from: End): void {
+    if (!this.#network.passes(this.process.machine, from.process.machine)) return;
+    this.#arrive(from, () => from.process.sees(() => from.#broken()));
+  }
+
+  #broken(): void {
+    if (this.isOver) return;
+    this.#over();
+    this.onEnd();
+  }
+}

@@ -1,0 +1,151 @@
+import type { Instance } from '@rollcall/core';
+import type { Checker, Verdict } from './checker.js';
+import type { Town } from './town.js';
+
+const WINDOW_MS = 600_000;
+/** A verdict is seen when it is flushed, a little after it was passed. */
+const SLACK_MS = 1_000;
+const HOUR_MS = 3_600_000;
+
+/** What silence may do, counted by somebody else than the registry: of one service, or of all. */
+interface Scope {
+  readonly name: string;
+  /** When silence made somebody CRITICAL. */
+  uses: number[];
+  /** How many proved instances there were, and when that changed. */
+  counts: { readonly at: number; readonly total: number }[];
+  massSince: number | null;
+  /** When more than half were last silent, by anybody's reckoning. */
+  lastMassAt: number;
+}
+
+/** S7, and the question whether somebody is held for a reason (L2). A life of the registry has one. */
+export class Permits {
+  readonly #town: Town;
+  readonly #checker: Checker;
+  readonly #scopes = new Map<string, Scope>();
+  /** Proved both ways in this life of the registry. */
+  readonly #proved = new Set<string>();
+
+  constructor(town: Town, checker: Checker) {
+    this.#town = town;
+    this.#checker = checker;
+  }
+
+  see({ before, after }: Verdict): void {
+    if (after.state === 'HEALTHY') this.#proved.add(after.id);
+    if (after.state === 'REGISTERING') this.#proved.delete(after.id);
+    const byProof = after.reason.code === 'PROOF_OF_DEATH';
+    if (after.state !== 'CRITICAL' || before === null || before.state === 'CRITICAL' || byProof) return;
+    // DEREGISTERING falls back to CRITICAL when it answers: that is a rescue
+    if (before.state === 'DEREGISTERING') return;
+    const isFree = !this.#proved.has(after.id);
+    if (isFree) return;
+    for (const scope of this.#scopesOf(after)) this.#use(scope, after);
+  }
+
+  /** The facts of this moment, by the truth. */
+  judge(): void {
+    const present = [...this.#checker.listed.values()].filter(
+      ({ id, reason }) => this.#proved.has(id) && reason.code !== 'LEAVING',
+    );
+    const services = byService(present);
+    this.#observe(this.#scope('all instances'), present);
+    for (const [service, instances] of services) this.#observe(this.#scope(service), instances);
+    for (const scope of this.#scopes.values()) {
+      if (scope.name !== 'all instances' && !services.has(scope.name)) this.#observe(scope, []);
+    }
+  }
+
+  /** Has somebody of this service a reason to be held, or had one a moment ago? */
+  mayHold(instance: Instance): boolean {
+    const { now } = this.#town.world;
+    return this.#scopesOf(instance).some((scope) => {
+      const isUsedUp = recent(scope.uses, now).length >= allowed(scope, now, SLACK_MS);
+      // 3 intervals + timeout after a mass, which itself is noticed late and forgotten late
+      return isUsedUp || now - scope.lastMassAt < 40_000;
+    });
+  }
+
+  #use(scope: Scope, { id, service }: Instance): void {
+    const { now } = this.#town.world;
+    scope.uses = [...recent(scope.uses, now), now];
+    const most = allowed(scope, now, -SLACK_MS);
+    if (scope.uses.length > most) {
+      this.#checker.report(
+        'S7',
+        `silence made ${scope.uses.length} of ${scope.name} CRITICAL within 10 minutes, allowed are ${most} (the last is ${id})`,
+      );
+    }
+    const heldFor = scope.massSince === null ? 0 : now - scope.massSince;
+    if (heldFor > SLACK_MS && heldFor < HOUR_MS - SLACK_MS) {
+      this.#checker.report('S7', `silence made ${id} of ${service} CRITICAL while most ${scope.name} are silent`);
+    }
+  }
+
+  #observe(scope: Scope, instances: readonly Instance[]): void {
+    const { now } = this.#town.world;
+    if (scope.counts.at(-1)?.total !== instances.length) scope.counts.push({ at: now, total: instances.length });
+    scope.counts = scope.counts.filter(({ at }, index) => {
+      const next = scope.counts[index + 1];
+      return next === undefined || next.at > now - WINDOW_MS - SLACK_MS || at > now - WINDOW_MS - SLACK_MS;
+    });
+    const surely = instances.filter(({ id }) => this.#silentFor(id) > this.#noticedAfterMs()).length;
+    const maybe = instances.filter(({ id }) => this.#silentFor(id) > 0).length;
+    const isMass = surely > 1 && surely > instances.length / 2;
+    scope.massSince = isMass ? (scope.massSince ?? now) : null;
+    if (maybe > 1 && maybe >= instances.length / 2) scope.lastMassAt = now;
+  }
+
+  /** How long a direction has certainly been dead; 0 while both may work. */
+  #silentFor(id: string): number {
+    const tenant = this.#town.known.get(id);
+    if (tenant === undefined) return 0;
+    const { inbound, outbound } = this.#town.truth.of(tenant);
+    const since = Math.min(this.#town.truth.deadSince(inbound), this.#town.truth.deadSince(outbound));
+    return Math.max(0, this.#town.world.now - since);
+  }
+
+  /** 2 intervals + timeout, a sweep, and a call under way. */
+  #noticedAfterMs(): number {
+    const { intervalMs, timeoutMs } = this.#town.registry.policy;
+    return 2 * intervalMs + 2 * timeoutMs;
+  }
+
+  #scopesOf({ service }: Instance): Scope[] {
+    const own = this.#scope(service);
+    const all = this.#scope('all instances');
+    return peak(own, this.#town.world.now, 0) >= 3 ? [all, own] : [all];
+  }
+
+  #scope(name: string): Scope {
+    const known = this.#scopes.get(name);
+    if (known !== undefined) return known;
+    const made: Scope = { name, uses: [], counts: [], massSince: null, lastMassAt: -Infinity };
+    this.#scopes.set(name, made);
+    return made;
+  }
+}
+
+/** Instances by the name of their service. */
+export function byService(instances: Iterable<Instance>): Map<string, Instance[]> {
+  const grouped = new Map<string, Instance[]>();
+  for (const instance of instances) grouped.set(instance.service, [...(grouped.get(instance.service) ?? []), instance]);
+  return grouped;
+}
+
+const recent = (uses: readonly number[], now: number): number[] => uses.filter((at) => now - at < WINDOW_MS - SLACK_MS);
+
+/** The highest count within the window; a negative slack looks a little further back. */
+function peak(scope: Scope, now: number, slackMs: number): number {
+  const from = now - WINDOW_MS + slackMs;
+  let highest = 0;
+  scope.counts.forEach(({ total }, index) => {
+    const until = scope.counts[index + 1]?.at ?? Infinity;
+    if (until > from) highest = Math.max(highest, total);
+  });
+  return highest;
+}
+
+const allowed = (scope: Scope, now: number, slackMs: number): number =>
+  Math.max(1, Math.floor(0.15 * peak(scope, now, slackMs)));

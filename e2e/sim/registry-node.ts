@@ -1,0 +1,216 @@
+import {
+  beatMessage,
+  DEFAULT_POLICY,
+  drainMessage,
+  noMeter,
+  parseFrame,
+  registrationMessage,
+  silentLog,
+  suspicionMessage,
+} from '@rollcall/core';
+import type { Beat, Cursor, Drain, Endpoint, Frame, HeartbeatCall, Policy, Protocol, Registration, Suspicion, Time } from '@rollcall/core';
+import type { Proof, WatchRequest } from '@rollcall/client/testing';
+import { MemoryStore, Registry } from '@rollcall/registry';
+import type { Caller, CallOutcome, SharedFrame, WatcherSink } from '@rollcall/registry';
+import type { End, Network } from './network.js';
+import { ask } from './rpc.js';
+import type { Machine, Process } from './world.js';
+
+export const REGISTRY_PORT = 1_337;
+
+/** What is asked of the registry, as the simulation's HTTP. */
+export type Request =
+  | { readonly route: 'register'; readonly registration: Registration }
+  | { readonly route: 'beat'; readonly proof: Proof; readonly beat: Beat }
+  | { readonly route: 'suspect'; readonly id: string; readonly suspicion: Suspicion }
+  | { readonly route: 'drain'; readonly proof: Proof; readonly drain: Drain }
+  | { readonly route: 'leave'; readonly proof: Proof }
+  | { readonly route: 'watch'; readonly request: WatchRequest };
+
+/** What comes on a watch, besides the refusal of it. */
+export type Flush = { readonly opened: true } | { readonly frames: readonly Frame[]; readonly cursor: Cursor };
+
+export interface RegistryTerms {
+  readonly policy?: Policy;
+  /** Does its store survive it? */
+  readonly isDurable?: boolean;
+}
+
+/** What a bug may be planted in from outside. */
+export interface RegistrySeams {
+  time(time: Time): Time;
+  caller(caller: Caller): Caller;
+}
+
+export const NO_SEAMS: RegistrySeams = { time: (time) => time, caller: (caller) => caller };
+
+/** What the world saw at the registry's door: the truth about what arrived, and what was answered. */
+export interface Sightings {
+  answered(request: Request, outcome: { readonly ok: boolean; readonly problem?: { readonly code: string } }): void;
+}
+
+/** One machine with a registry on it, through all its lives. */
+export class RegistryNode {
+  readonly machine: Machine;
+  readonly policy: Policy;
+  readonly sightings: Sightings;
+  /** Since when this process listens without a break: started, or continued. Infinity while it does not. */
+  listeningSince = Infinity;
+  process: Process | null = null;
+  registry: Registry | null = null;
+  /** The newest line of each instance. */
+  readonly lines = new Map<string, End>();
+  readonly #network: Network;
+  readonly #isDurable: boolean;
+  readonly #seams: RegistrySeams;
+  #store = new MemoryStore();
+
+  constructor(network: Network, machine: Machine, sightings: Sightings, terms: RegistryTerms & { seams?: RegistrySeams } = {}) {
+    this.#network = network;
+    this.machine = machine;
+    this.sightings = sightings;
+    this.policy = terms.policy ?? DEFAULT_POLICY;
+    this.#isDurable = terms.isDurable ?? false;
+    this.#seams = terms.seams ?? NO_SEAMS;
+  }
+
+  get isListening(): boolean {
+    return this.process?.isRunning === true && this.machine.isOn && this.registry?.ready === true;
+  }
+
+  async start(): Promise<void> {
+    const network = this.#network;
+    const process = network.spawn(this.machine, 'registry');
+    if (!this.#isDurable) this.#store = new MemoryStore();
+    const time = this.#seams.time(process);
+    const callers = (['tcp', 'http'] as const).map((protocol) => this.#seams.caller(new NetworkCaller(network, process, protocol)));
+    const registry = new Registry(
+      {
+        time,
+        random: network.world.fork(),
+        log: silentLog,
+        meter: noMeter,
+        store: this.#store,
+        callers,
+        resolve: async (host) => host,
+      },
+      { policy: this.policy, allowedNetworks: [], maxInstances: 10_000 },
+    );
+    this.process = process;
+    this.registry = registry;
+    this.lines.clear();
+    registry.listensOn(REGISTRY_PORT, [`http://${this.machine.address}:${REGISTRY_PORT}`]);
+    network.listen(process, REGISTRY_PORT, (end) => this.#accept(registry, end));
+    await registry.start();
+    this.listeningSince = network.world.now;
+  }
+
+  kill(hasPower: boolean): void {
+    this.process?.die(hasPower);
+    this.process = null;
+    this.registry = null;
+    this.listeningSince = Infinity;
+  }
+
+  stop(): void {
+    this.process?.stop();
+    this.listeningSince = Infinity;
+  }
+
+  goOn(): void {
+    this.process?.goOn();
+    if (this.registry !== null) this.listeningSince = this.#network.world.now;
+  }
+
+  #accept(registry: Registry, end: End): void {
+    end.onMessage = (message) => {
+      const request = message as Request;
+      if (request.route === 'watch') this.#watch(registry, request.request, end);
+      else void this.#answer(registry, request, end);
+    };
+  }
+
+  async #answer(registry: Registry, request: Exclude<Request, { route: 'watch' }>, end: End): Promise<void> {
+    const outcome = await handle(registry, request, end.peer!.process.machine.address);
+    this.sightings.answered(request, outcome);
+    end.send(outcome);
+  }
+
+  #watch(registry: Registry, request: WatchRequest, end: End): void {
+    const sink: WatcherSink = {
+      flush: (frames, cursor) => end.send({ frames: frames.map(onTheWire), cursor }),
+      beat: (cursor) => end.send({ frames: [], cursor }),
+      // what waits is in the kernel, whose buffers are larger than anything here
+      backlog: () => 0,
+      end: () => end.close(),
+    };
+    const watching = registry.watch(request, sink);
+    this.sightings.answered({ route: 'watch', request }, watching);
+    if (!watching.ok) {
+      end.send(watching);
+      end.close();
+      return;
+    }
+    end.send({ opened: true });
+    if (request.line !== null) this.lines.set(request.line.id, end);
+    end.onEnd = () => watching.value.closed();
+  }
+}
+
+/** As the HTTP rim does: what it has read is valid. */
+function handle(registry: Registry, request: Exclude<Request, { route: 'watch' }>, address: string) {
+  switch (request.route) {
+    case 'register':
+      return registry.register(valid(registrationMessage.parse(request.registration)), { address });
+    case 'beat':
+      return registry.beat(request.proof.id, request.proof.secret, valid(beatMessage.parse(request.beat)));
+    case 'suspect':
+      return registry.suspect(request.id, valid(suspicionMessage.parse(request.suspicion)));
+    case 'drain':
+      return registry.drain(request.proof.id, request.proof.secret, valid(drainMessage.parse(request.drain)));
+    case 'leave':
+      return registry.leave(request.proof.id, { secret: request.proof.secret });
+  }
+}
+
+function valid<Value>(read: { ok: true; value: Value } | { ok: false; problem: unknown }): Value {
+  if (read.ok) return read.value;
+  throw new Error(`not fit for the wire: ${JSON.stringify(read.problem)}`);
+}
+
+const WIRED = new WeakMap<SharedFrame, Frame>();
+
+/** The frame as it comes out of its bytes: encoded and read once for all watchers. */
+function onTheWire(shared: SharedFrame): Frame {
+  const known = WIRED.get(shared);
+  if (known !== undefined) return known;
+  const [, event = '', data = ''] = /^event: (.*)\ndata: (.*)\n\n$/.exec(new TextDecoder().decode(shared.bytes())) ?? [];
+  const read = parseFrame(event, data);
+  if (read === null) throw new Error(`the feed sends an event that no client knows: ${event}`);
+  const frame = valid(read);
+  WIRED.set(shared, frame);
+  return frame;
+}
+
+/** Heartbeat-1 over the simulated network. */
+class NetworkCaller implements Caller {
+  readonly protocol: Protocol;
+  readonly #network: Network;
+  readonly #process: Process;
+
+  constructor(network: Network, process: Process, protocol: Protocol) {
+    this.#network = network;
+    this.#process = process;
+    this.protocol = protocol;
+  }
+
+  async call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number): Promise<CallOutcome> {
+    const message = { heartbeat1: call, protocol: this.protocol };
+    const reply = await ask(this.#network, this.#process, endpoint, { message, timeoutMs }).reply;
+    if (reply.kind !== 'answered') return reply;
+    const { instance, nonce } = reply.message as { readonly instance: string; readonly nonce: string | null };
+    return { kind: 'answered', instance, nonce, ms: reply.ms };
+  }
+
+  close(): void {}
+}

@@ -1,0 +1,331 @@
+import { noBugs } from './bugs.js';
+import type { Bugs } from './bugs.js';
+import { Checker } from './checker.js';
+import { FAULTS } from './faults.js';
+import type { Fault } from './faults.js';
+import { DYING_MS, Network } from './network.js';
+import type { Way } from './network.js';
+import { RegistryNode } from './registry-node.js';
+import type { Request, Sightings } from './registry-node.js';
+import { Tenant } from './tenant.js';
+import type { Place } from './tenant.js';
+import { Truth } from './truth.js';
+import type { Machine } from './world.js';
+import { World } from './world.js';
+
+/** A registry, services, and callers that watch them. As data, so that a run can be told in one line. */
+export interface TownPlan {
+  readonly seed: number;
+  /** Instances of each service. */
+  readonly services: Readonly<Record<string, number>>;
+  /** Processes that only watch. Default 1. */
+  readonly gateways?: number;
+  /** Does the registry's store survive it? Default no. */
+  readonly isDurable?: boolean;
+  /** Everything on one machine. Default: each place has its own. */
+  readonly isLaptop?: boolean;
+  /** Each instance has an HTTP endpoint, too. */
+  readonly isTwofold?: boolean;
+  /** All instances of a service share one machine and port (cluster workers). */
+  readonly isClustered?: boolean;
+  /** Faults that are there before anything starts, by `at` < 0, are allowed. */
+  readonly faults: readonly Fault[];
+  /** How long the run takes after the last fault has ended, ms. Default 60,000. */
+  readonly calmMs?: number;
+}
+
+/** How long everything has to come up before the faults begin. */
+const SETTLING_MS = 20_000;
+const JUDGED_EVERY_MS = 500;
+const SOONEST_RESTART_MS = DYING_MS + 1;
+const OCCUPIED_AGAIN_MS = 500;
+
+/** Something that can die and be started again. */
+interface Life {
+  kill(hasPower: boolean): void;
+  stop(): void;
+  goOn(): void;
+  leave(): void;
+  start(): void;
+}
+
+/** The world of one run, with its faults, its truth and its judge. */
+export class Town {
+  readonly world: World;
+  readonly network: Network;
+  readonly registry: RegistryNode;
+  readonly places: readonly Place[];
+  /** Who lives at each place now. */
+  readonly tenants = new Map<Place, Tenant>();
+  /** Everybody who ever lived, by instance id. */
+  readonly known = new Map<string, Tenant>();
+  readonly truth: Truth;
+  readonly checker: Checker;
+  readonly plan: TownPlan;
+  /** Faults that have begun and not ended, and when something last changed. */
+  activeFaults = 0;
+  changedAt = 0;
+  readonly #lastBeats = new Map<string, Extract<Request, { route: 'beat' }>>();
+
+  constructor(plan: TownPlan, bugs: Bugs = noBugs) {
+    this.plan = plan;
+    this.world = new World(plan.seed);
+    this.network = new Network(this.world);
+    const machine = this.network.machine('registry', '10.0.0.1');
+    this.truth = new Truth(this);
+    this.checker = new Checker(this);
+    const sightings: Sightings = { answered: (request, outcome) => this.#saw(request, outcome) };
+    this.registry = new RegistryNode(this.network, machine, sightings, {
+      isDurable: plan.isDurable ?? false,
+      seams: bugs,
+    });
+    this.places = placesOf(plan, this.network);
+  }
+
+  /** Virtual ms since the faults could begin. */
+  get now(): number {
+    return this.world.now - SETTLING_MS;
+  }
+
+  /** The whole run: up, faults, calm. Ends early with the first violation. */
+  async run(): Promise<void> {
+    for (const fault of this.plan.faults) this.#arrange(fault);
+    this.world.after(1, () => this.startRegistry());
+    for (const place of this.places) this.world.after(2 + 1_000 * this.world.random.unit(), () => this.move(place));
+    const ends = this.plan.faults.map(({ at, forMs }) => at + forMs);
+    const calmMs = this.plan.calmMs ?? 60_000;
+    const until = SETTLING_MS + Math.max(0, ...ends) + calmMs;
+    this.every(JUDGED_EVERY_MS, () => this.checker.judge());
+    while (this.world.now < until && this.checker.violations.length === 0) {
+      await this.world.pass(Math.min(10_000, until - this.world.now));
+    }
+  }
+
+  // ---- what faults do ------------------------------------------------------------------------------------------------
+
+  /** Repeats until it is told not to. */
+  every(ms: number, run: () => void): () => void {
+    let isOver = false;
+    const again = (): void => {
+      if (isOver) return;
+      run();
+      this.world.after(ms, again);
+    };
+    this.world.after(ms, again);
+    return () => {
+      isOver = true;
+    };
+  }
+
+  startRegistry(): void {
+    this.registry.machine.isOn = true;
+    void this.registry.start().then(() => {
+      this.checker.registryStarted();
+      this.changed();
+    });
+  }
+
+  /** A new process begins at a place, as soon as its port is free. */
+  move(place: Place, isWanted = (): boolean => true): void {
+    if (this.tenants.get(place)?.process.isAlive === true || !isWanted()) return;
+    place.machine.isOn = true;
+    if (this.#isOccupied(place)) {
+      this.world.after(OCCUPIED_AGAIN_MS, () => this.move(place, isWanted));
+      return;
+    }
+    const tenant = new Tenant(this.network, place, {
+      registry: this.registry.machine,
+      isUnreachable: (from, id) => this.truth.isUnreachable(from, id),
+      frame: (hearer, frame) => this.checker.hear(hearer, frame),
+    });
+    this.tenants.set(place, tenant);
+    if (tenant.id !== null) this.known.set(tenant.id, tenant);
+    this.changed();
+  }
+
+  /** Something is otherwise than before. */
+  changed(): void {
+    this.changedAt = this.world.now;
+    this.truth.refresh();
+  }
+
+  placesOf(target: string): readonly Place[] {
+    if (target === 'all') return this.places.filter(({ service }) => service !== null);
+    return this.places.filter(({ name, service }) => name === target || service === target);
+  }
+
+  tenantsOf(target: string): readonly Tenant[] {
+    return this.placesOf(target).flatMap((place) => this.tenants.get(place) ?? []);
+  }
+
+  machines(target: string): readonly Machine[] {
+    const machines = target === 'registry' ? [this.registry.machine] : this.placesOf(target).map(({ machine }) => machine);
+    return [...new Set(machines)];
+  }
+
+  /** Between the registry and a target: `in` leads to the target. */
+  ways(target: string): { readonly in: readonly Way[]; readonly out: readonly Way[] } {
+    const registry = this.registry.machine;
+    const machines = target === 'registry' ? this.places.map(({ machine }) => machine) : this.machines(target);
+    const others = [...new Set(machines)].filter((machine) => machine !== registry);
+    return {
+      in: others.map((machine) => this.network.way(registry, machine)),
+      out: others.map((machine) => this.network.way(machine, registry)),
+    };
+  }
+
+  waysOfCallers(target: string): readonly Way[] {
+    const gateways = this.places.filter(({ service }) => service === null);
+    return this.machines(target).flatMap((machine) =>
+      gateways.map((gateway) => this.network.way(gateway.machine, machine)),
+    );
+  }
+
+  lives(target: string): readonly Life[] {
+    return target === 'registry' ? [this.#registryLife()] : this.placesOf(target).map((place) => this.#lifeOf(place));
+  }
+
+  /** Returns how the usurpers end; then the old service comes again. */
+  usurp(target: string): readonly (() => void)[] {
+    return this.placesOf(target).map((place) => {
+      const usurper: Place = { ...place, name: `usurper of ${place.name}`, service: 'usurper', watches: [] };
+      let isThere = true;
+      this.#lifeOf(place).kill(true);
+      this.world.after(SOONEST_RESTART_MS, () => this.move(usurper, () => isThere));
+      return () => {
+        isThere = false;
+        this.tenants.get(usurper)?.process.die(true);
+        this.tenants.delete(usurper);
+        this.world.after(SOONEST_RESTART_MS, () => this.move(place));
+      };
+    });
+  }
+
+  replayBeats(target: string): void {
+    const { registry } = this.registry;
+    for (const [id, { proof, beat }] of this.#lastBeats) {
+      if (this.#isOf(id, target) && this.registry.isListening) registry?.beat(id, proof.secret, beat);
+    }
+  }
+
+  stealIds(target: string): void {
+    for (const [id, { place }] of this.known) {
+      if (!this.#isOf(id, target) || place.service === null || !this.checker.isOwned(id)) continue;
+      if (!this.registry.isListening) continue;
+      const registration = {
+        id,
+        service: place.service,
+        endpoints: [{ protocol: 'tcp' as const, port: 6_666 }],
+        secret: 'the-secret-of-a-thief-of-ids',
+      };
+      const outcome = this.registry.registry?.register(registration, { address: '10.6.6.6' });
+      void outcome?.then((answer) => this.#saw({ route: 'register', registration }, answer));
+    }
+  }
+
+  removeByOperator(target: string): void {
+    for (const { id } of this.tenantsOf(target)) {
+      if (id !== null && this.registry.isListening) this.registry.registry?.leave(id, { operator: true });
+    }
+  }
+
+  #isOccupied({ machine, endpoints, isWorker }: Place): boolean {
+    if (isWorker === true) return false;
+    return endpoints.some(({ port }) => this.network.listenersAt(machine.address, port).length > 0);
+  }
+
+  #isOf(id: string, target: string): boolean {
+    const place = this.known.get(id)?.place;
+    return place !== undefined && this.placesOf(target).includes(place);
+  }
+
+  #arrange(fault: Fault): void {
+    this.world.after(Math.max(0, fault.at + SETTLING_MS), () => {
+      const end = FAULTS[fault.kind](this, fault);
+      this.activeFaults += 1;
+      this.changed();
+      this.world.after(Math.max(SOONEST_RESTART_MS, fault.forMs), () => {
+        this.activeFaults -= 1;
+        end();
+        this.changed();
+      });
+    });
+  }
+
+  #registryLife(): Life {
+    return {
+      kill: (hasPower) => {
+        if (!hasPower) this.network.powerOff(this.registry.machine);
+        this.registry.kill(hasPower);
+      },
+      stop: () => this.registry.stop(),
+      goOn: () => this.registry.goOn(),
+      leave: () => this.registry.kill(true),
+      start: () => {
+        if (this.registry.process === null) this.startRegistry();
+      },
+    };
+  }
+
+  #lifeOf(place: Place): Life {
+    const tenant = this.tenants.get(place);
+    return {
+      kill: (hasPower) => {
+        if (!hasPower) this.network.powerOff(place.machine);
+        tenant?.process.die(hasPower);
+      },
+      stop: () => tenant?.process.stop(),
+      goOn: () => tenant?.process.goOn(),
+      leave: () => void tenant?.leave(this.world).then(() => this.changed()),
+      start: () => this.#startAgain(place),
+    };
+  }
+
+  /** A process that drains ends before the next one begins. */
+  #startAgain(place: Place): void {
+    if (this.tenants.get(place)?.process.isAlive !== true) {
+      this.move(place);
+      return;
+    }
+    if (Number.isFinite(this.tenants.get(place)?.leavesAt)) this.world.after(500, () => this.#startAgain(place));
+  }
+
+  #saw(request: Request, outcome: { readonly ok: boolean; readonly problem?: { readonly code: string } }): void {
+    this.checker.saw(request, outcome);
+    if (request.route !== 'beat' || !outcome.ok) return;
+    this.#lastBeats.set(request.proof.id, request);
+    const tenant = this.known.get(request.proof.id);
+    if (tenant !== undefined) tenant.hasBeaten = true;
+  }
+}
+
+function placesOf(plan: TownPlan, network: Network): Place[] {
+  const names = Object.keys(plan.services);
+  const places: Place[] = [];
+  let number = 0;
+  for (const [service, count] of Object.entries(plan.services)) {
+    for (let index = 1; index <= count; index += 1) {
+      number += 1;
+      const host = plan.isClustered === true ? service : `${service}-${index}`;
+      const machine = plan.isLaptop === true ? network.machine('laptop', '10.0.0.1') : network.machine(host, addressFor(plan, number, service));
+      const port = plan.isLaptop === true ? 3_000 + 10 * number : 3_000;
+      const tcp = { protocol: 'tcp' as const, port };
+      const http = { protocol: 'http' as const, port: port + 1 };
+      const endpoints = plan.isTwofold === true ? [tcp, http] : [tcp];
+      // every other one calls somebody itself, so that its line carries a feed, too
+      const watches = number % 2 === 0 ? names.slice(0, 1) : [];
+      const isWorker = plan.isClustered === true;
+      places.push({ name: `${service}-${index}`, machine, service, endpoints, watches, isWorker });
+    }
+  }
+  for (let index = 1; index <= (plan.gateways ?? 1); index += 1) {
+    const machine = plan.isLaptop === true ? network.machine('laptop', '10.0.0.1') : network.machine(`gateway-${index}`, `10.0.2.${index}`);
+    places.push({ name: `gateway-${index}`, machine, service: null, endpoints: [], watches: names });
+  }
+  return places;
+}
+
+function addressFor(plan: TownPlan, number: number, service: string): string {
+  const names = Object.keys(plan.services);
+  return plan.isClustered === true ? `10.0.1.${names.indexOf(service) + 1}` : `10.0.1.${number}`;
+}

@@ -1,0 +1,118 @@
+import type { Network } from './network.js';
+import type { Tenant } from './tenant.js';
+import type { Town } from './town.js';
+import type { Machine } from './world.js';
+
+/** Does a direction work? `unsure`: packets are lost or late, so that both may be seen. */
+export type Works = 'yes' | 'no' | 'unsure';
+
+/** One direction of one process, and since when it is like that (virtual ms). */
+export interface Direction {
+  works: Works;
+  since: number;
+}
+
+/** What is true of one process: can Heartbeat-1 reach its application, can its Heartbeat-2 reach the registry? */
+export interface Standing {
+  readonly inbound: Direction;
+  readonly outbound: Direction;
+}
+
+/** What is really so, as nobody inside the world can know it. The registry's own troubles are not the instance's. */
+export class Truth {
+  readonly #town: Town;
+  readonly #standings = new Map<Tenant, Standing>();
+
+  constructor(town: Town) {
+    this.#town = town;
+  }
+
+  /** Something has changed. */
+  refresh(): void {
+    for (const tenant of this.#town.known.values()) {
+      const standing = this.of(tenant);
+      this.#turn(standing.inbound, this.#inbound(tenant));
+      this.#turn(standing.outbound, this.#outbound(tenant));
+    }
+  }
+
+  of(tenant: Tenant): Standing {
+    const known = this.#standings.get(tenant);
+    if (known !== undefined) return known;
+    const { now } = this.#town.world;
+    const made: Standing = { inbound: { works: 'unsure', since: now }, outbound: { works: 'unsure', since: now } };
+    this.#standings.set(tenant, made);
+    return made;
+  }
+
+  /** Has this direction worked without a break for so long? */
+  hasWorked({ works, since }: Direction, ms: number): boolean {
+    return works === 'yes' && this.#town.world.now - since >= ms;
+  }
+
+  /** Since when the registry could know that a direction is dead; Infinity while it is not. */
+  deadSince({ works, since }: Direction): number {
+    return works === 'no' ? Math.max(since, this.#town.registry.listeningSince) : Infinity;
+  }
+
+  /** Would its calls fail: is the process gone, or the way to it blocked? */
+  isUnreachable(from: Tenant, id: string): boolean {
+    const to = this.#town.known.get(id);
+    if (to === undefined || !to.process.isRunning) return true;
+    const { network } = this.#town;
+    const [here, there] = [from.process.machine, to.process.machine];
+    return !isOpen(network, here, there) || network.way(here, there).blocked > 0 || this.#listens(to) === 'no';
+  }
+
+  /** A moment at which nothing is wrong: every fault is over, and the registry listens. */
+  get isCalm(): boolean {
+    return this.#town.activeFaults === 0 && this.#town.registry.isListening;
+  }
+
+  /** Since when everything is well; Infinity while it is not. */
+  get calmSince(): number {
+    return this.isCalm ? Math.max(this.#town.changedAt, this.#town.registry.listeningSince) : Infinity;
+  }
+
+  #turn(direction: Direction, works: Works): void {
+    if (direction.works === works) return;
+    direction.works = works;
+    direction.since = this.#town.world.now;
+  }
+
+  #inbound(tenant: Tenant): Works {
+    const { network, registry } = this.#town;
+    const [here, there] = [registry.machine, tenant.process.machine];
+    if (!tenant.process.isRunning || !isOpen(network, here, there) || tenant.mute.size > 0) return 'no';
+    const way = network.way(here, there);
+    if (way.blocked > 0 || way.refused > 0) return 'no';
+    const listens = this.#listens(tenant);
+    if (listens !== 'yes') return listens;
+    return isClean(network, here, there) ? 'yes' : 'unsure';
+  }
+
+  #outbound(tenant: Tenant): Works {
+    const { network, registry } = this.#town;
+    const [here, there] = [tenant.process.machine, registry.machine];
+    if (!tenant.process.isRunning || !isOpen(network, here, there)) return 'no';
+    if (network.way(here, there).blocked > 0) return 'no';
+    return isClean(network, here, there) ? 'yes' : 'unsure';
+  }
+
+  /** Is it the one that answers at its own address? */
+  #listens({ process, place }: Tenant): Works {
+    const [first] = place.endpoints.map(({ port }) => this.#town.network.listenersAt(process.machine.address, port));
+    if (first === undefined || !first.includes(process)) return 'no';
+    return first.length > 1 ? 'unsure' : 'yes';
+  }
+}
+
+function isOpen(network: Network, here: Machine, there: Machine): boolean {
+  if (!here.isOn || !there.isOn) return false;
+  return here === there || (network.way(here, there).cut === 0 && network.way(there, here).cut === 0);
+}
+
+function isClean(network: Network, here: Machine, there: Machine): boolean {
+  const ways = [network.way(here, there), network.way(there, here)];
+  return ways.every(({ lossRatio, delayMs }) => lossRatio === 0 && delayMs === 0);
+}

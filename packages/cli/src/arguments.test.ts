@@ -1,0 +1,68 @@
+import { option } from '@rollcall/core';
+import { describe, expect, it } from 'vitest';
+import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
+
+const FLAGS = {
+  '--port': valued(option.number({ doc: 'where', min: 0, max: 65_535, default: 1337 }), '<port>', 'p'),
+  '--url': valued(option.string({ doc: 'whom' }), '<url>'),
+  '--json': toggle('as JSON', 'j'),
+};
+const parse = (...argv: string[]) => parseArguments(FLAGS, argv);
+
+describe('a command line', () => {
+  it('that is empty is all defaults', () => {
+    expect(parse()).toEqual({ flags: { '--port': 1337, '--url': undefined, '--json': false }, words: [] });
+  });
+
+  it('gives values after a space, after an equals sign and after a letter', () => {
+    expect(parse('--port', '0').flags['--port']).toBe(0);
+    expect(parse('--port=0').flags['--port']).toBe(0);
+    expect(parse('-p', '0').flags['--port']).toBe(0);
+  });
+
+  it('takes a number as text where text is asked for', () => {
+    expect(parse('--url', '1337').flags['--url']).toBe('1337');
+  });
+
+  it('keeps words apart from flags, and everything after -- is a word', () => {
+    expect(parse('orders', '--json', '--', '--port')).toMatchObject({
+      words: ['orders', '--port'],
+      flags: { '--json': true },
+    });
+  });
+
+  it('lets the last one count', () => {
+    expect(parse('--port', '1', '--port', '2').flags['--port']).toBe(2);
+  });
+});
+
+describe('a wrong command line', () => {
+  it('is told the nearest flag', () => {
+    expect(() => parse('--prot', '1')).toThrow('Option --prot does not exist. Did you mean --port?');
+    expect(() => parse('-x')).toThrow('Option -x does not exist. Known here: --port, --url, --json.');
+  });
+
+  it('is told what came and what is allowed', () => {
+    expect(() => parse('--port', 'http')).toThrow('Option --port: received "http", allowed is a number from 0 to 65535.');
+    expect(() => parse('--port', '-1')).toThrow('received -1');
+    expect(() => parse('--port', '0x10')).toThrow('received "0x10"');
+  });
+
+  it('is told when a value is missing, or stands where none belongs', () => {
+    expect(() => parse('--port')).toThrow('Option --port needs a value: --port <port>');
+    expect(() => parse('--json=yes')).toThrow('Option --json takes no value.');
+  });
+
+  it('cannot reach the prototype', () => {
+    expect(() => parse('--__proto__', 'x')).toThrow('does not exist');
+    expect(() => parse('--constructor')).toThrow('Option --constructor does not exist.');
+  });
+});
+
+it('is described flag by flag', () => {
+  expect(describeFlags(FLAGS)).toEqual([
+    '  -p, --port <port>  where',
+    '      --url <url>    whom',
+    '  -j, --json         as JSON',
+  ]);
+});

@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import { run } from './run.js';
+import { terminalOf } from './shell.js';
+import { testShell } from './testing.js';
+
+async function runs(...argv: string[]) {
+  const shell = testShell();
+  const code = await run(argv, shell);
+  return { code, out: shell.outLines.join('\n'), err: shell.errLines.join('\n') };
+}
+
+describe('rollcall', () => {
+  it.each([[[]], [['help']], [['--help']], [['-h']]])('%j is the help, with the commands and the exit codes', async (argv) => {
+    const { code, out } = await runs(...argv);
+    expect(code).toBe(0);
+    expect(out).toContain('up ');
+    expect(out).toContain('ls ');
+    expect(out).toContain('Exit codes: 0 done');
+  });
+
+  it('--version is the version of the package', async () => {
+    expect(await runs('--version')).toEqual({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+/), err: '' });
+  });
+
+  it('knows what was meant by a mistyped command', async () => {
+    expect(await runs('sl')).toEqual({ code: 2, out: '', err: 'rollcall: There is no command "sl". Did you mean ls?' });
+    expect(await runs('constructor')).toMatchObject({ code: 2, err: expect.stringContaining('See rollcall help.') });
+  });
+
+  it.each(['up', 'ls'])('%s --help says what its options do and does nothing', async (name) => {
+    const { code, out, err } = await runs(name, '--json-nothing', '--help');
+    expect({ code, err }).toEqual({ code: 0, err: '' });
+    expect(out).toContain(`Usage: rollcall ${name}`);
+  });
+});
+
+describe('the exit code', () => {
+  it('is 2 where the command line is wrong, which is told in a sentence', async () => {
+    expect(await runs('up', '--prot', '0')).toEqual({
+      code: 2,
+      out: '',
+      err: 'rollcall up: Option --prot does not exist. Did you mean --port?',
+    });
+  });
+
+  it('is 3 where no registry answers', async () => {
+    const { code, err } = await runs('ls', '--url', 'http://127.0.0.1:1');
+    expect(code).toBe(3);
+    expect(err).toContain('npx rollcall up');
+  });
+});
+
+describe('the terminal', () => {
+  it('is coloured only where somebody looks and nobody objects', () => {
+    expect(terminalOf({ isTTY: true }, {}).isColoured).toBe(true);
+    expect(terminalOf({ isTTY: true }, { NO_COLOR: '1' }).isColoured).toBe(false);
+    expect(terminalOf({ isTTY: true }, { NO_COLOR: '' }).isColoured).toBe(true);
+    expect(terminalOf({}, {}).isColoured).toBe(false);
+    expect(terminalOf({}, { FORCE_COLOR: '1' }).isColoured).toBe(true);
+  });
+
+  it('has Unicode unless its locale says otherwise', () => {
+    expect(terminalOf({}, {}).isUnicode).toBe(true);
+    expect(terminalOf({}, { LANG: 'de_DE.UTF-8' }).isUnicode).toBe(true);
+    expect(terminalOf({}, { LANG: 'C' }).isUnicode).toBe(false);
+    expect(terminalOf({}, { LANG: 'C', LC_ALL: 'en_US.utf8' }).isUnicode).toBe(true);
+    expect(terminalOf({}, { TERM: 'linux' }).isUnicode).toBe(false);
+  });
+});

@@ -1,0 +1,90 @@
+import type { ReasonCode } from '@rollcall/core';
+import { describe, expect, it } from 'vitest';
+import { ageText, clockText, explained, nextText, shortNames } from './words.js';
+
+describe('an age', () => {
+  it.each([
+    [-5, '0 s'],
+    [999, '0 s'],
+    [59_999, '59 s'],
+    [60_000, '1 min'],
+    [3_600_000, '1 h'],
+    [11_520_000, '3 h 12 min'],
+    [187_200_000, '2 d 4 h'],
+  ])('of %d ms is %s', (ms, text) => {
+    expect(ageText(ms)).toBe(text);
+  });
+});
+
+it('a clock has two digits each', () => {
+  expect(clockText(new Date(2026, 8, 21, 4, 2, 3).getTime())).toBe('04:02:03');
+});
+
+describe('a reason', () => {
+  it('is split into the sentence and what shows it', () => {
+    const reason = { code: 'INBOUND_REFUSED', text: 'nobody can reach it: connect ECONNREFUSED 10.0.3.21:3001' } as const;
+    expect(explained(reason)).toEqual({
+      sentence: 'Nobody can reach it.',
+      evidence: 'ECONNREFUSED 10.0.3.21:3001',
+    });
+  });
+
+  it('of a newer registry is taken as it is', () => {
+    expect(explained({ code: 'MOON' as ReasonCode, text: 'the moon is full: truly' })).toEqual({
+      sentence: 'The moon is full: truly.',
+      evidence: '',
+    });
+  });
+
+  it('cannot steer the terminal', () => {
+    const reason = { code: 'INBOUND_SILENT', text: 'it does not answer Heartbeat-1: \u001b[2J\u202e!' } as const;
+    expect(explained(reason).evidence).toBe('?[2J?!');
+  });
+});
+
+describe('what comes next', () => {
+  const since = 10_000;
+  const now = since + 7_000;
+
+  it('says when, and what prevents it', () => {
+    const next = { state: 'CRITICAL', afterMs: 12_000, unless: 'HEARTBEAT_1' } as const;
+    expect(nextText({ state: 'UNHEALTHY', since, next }, now)).toBe('CRITICAL in 5 s unless it answers Heartbeat-1');
+  });
+
+  it('never comes before it was said to', () => {
+    const next = { state: 'CRITICAL', afterMs: 7_100, unless: 'HEARTBEAT_2' } as const;
+    expect(nextText({ state: 'UNHEALTHY', since, next }, now)).toBe('CRITICAL in 1 s unless it sends Heartbeat-2');
+    expect(nextText({ state: 'UNHEALTHY', since, next }, now + 200)).toBe('CRITICAL now unless it sends Heartbeat-2');
+  });
+
+  it('is good for who registers', () => {
+    const next = { state: 'CRITICAL', afterMs: 30_000, unless: 'PROOF' } as const;
+    expect(nextText({ state: 'REGISTERING', since, next }, now)).toBe('HEALTHY once proved, it has 23 s for that');
+  });
+
+  it('is certain for who leaves, and nothing where nothing is known to come', () => {
+    const next = { state: 'REMOVED', afterMs: 15_000, unless: null } as const;
+    expect(nextText({ state: 'DEREGISTERING', since, next }, now)).toBe('REMOVED in 8 s at the latest');
+    expect(nextText({ state: 'HEALTHY', since, next: null }, now)).toBe('');
+  });
+});
+
+describe('short names', () => {
+  it('are the last four characters, more where those are not unique within the service', () => {
+    const names = shortNames([
+      { id: 'a-0001e07', service: 'a' },
+      { id: 'a-0002e07', service: 'a' },
+      { id: 'a-12345', service: 'a' },
+      { id: 'b-0001e07', service: 'b' },
+    ]);
+    expect([...names.values()]).toEqual(['a…1e07', 'a…2e07', 'a…2345', 'b…1e07']);
+  });
+
+  it('of ids that end alike grow until they differ', () => {
+    const names = shortNames([
+      { id: 'a-x1e07', service: 'a' },
+      { id: 'a-y1e07', service: 'a' },
+    ]);
+    expect([...names.values()]).toEqual(['a…x1e07', 'a…y1e07']);
+  });
+});

@@ -1,0 +1,116 @@
+import { messageOf, nearest, RollcallError } from '@rollcall/core';
+import type { Attempt, ErrorCode, Instance, Protocol } from '@rollcall/core';
+import type { NoneReason } from './balance/balancer.js';
+import type { ServiceView } from './catalog.js';
+import { mayRetry } from './retry.js';
+import type { Failure } from './transport/transport.js';
+
+/** What the call was, for the error's sentence. */
+export interface Story {
+  readonly service: string;
+  readonly isIdempotent: boolean;
+  readonly attempts: readonly Attempt[];
+}
+
+/** The last attempt failed, and no other may be made. */
+export function failureError(story: Story, failure: Failure): RollcallError {
+  const { service, attempts, isIdempotent } = story;
+  const { cause } = failure;
+  if (failure.kind === 'remote') return new RollcallError('REMOTE', remoteText(service, cause), { attempts, cause });
+  const executed = mayRetry(failure.kind, false) ? 'It was not executed.' : 'It may have been executed.';
+  const text = `The call to ${service} failed: ${failure.kind}, ${messageOf(cause)}. ${executed}`;
+  return new RollcallError('TRANSPORT', text, { attempts, cause, retryable: mayRetry(failure.kind, isIdempotent) });
+}
+
+/** The handler's own word: Nest sends a string, or an object with a message. */
+function remoteText(service: string, cause: unknown): string {
+  if (typeof cause === 'string') return `${service} answered with an error: ${cause}`;
+  if (typeof cause === 'object' && cause !== null && 'message' in cause && typeof cause.message === 'string') {
+    return `${service} answered with an error: ${cause.message}`;
+  }
+  return `${service} answered with an error.`;
+}
+
+export function deadlineError(story: Story, ms: number): RollcallError {
+  const { service, attempts, isIdempotent } = story;
+  const tries = attempts.length === 1 ? '1 attempt' : `${attempts.length} attempts`;
+  const text = `${service} did not answer within ${Math.round(ms)} ms, in ${tries}. Give it a longer deadlineMs, or see why it is slow.`;
+  return new RollcallError('DEADLINE_EXCEEDED', text, { attempts, retryable: isIdempotent });
+}
+
+export function idleError(story: Story, idleMs: number): RollcallError {
+  const { service, attempts } = story;
+  const text = `The stream of ${service} brought nothing for ${idleMs} ms (idleMs).`;
+  return new RollcallError('DEADLINE_EXCEEDED', text, { attempts });
+}
+
+export function cancelledError(story: Story, cause: unknown): RollcallError {
+  return new RollcallError('CANCELLED', `The call to ${story.service} was cancelled.`, { attempts: story.attempts, cause });
+}
+
+export function closedError(service: string, attempts: readonly Attempt[] = []): RollcallError {
+  return new RollcallError('CLOSED', `The call to ${service} ended because this client was closed.`, { attempts });
+}
+
+export function bulkheadError(service: string, most: number): RollcallError {
+  const text = `${most} calls to ${service} are under way (maxConcurrent): this one was not begun.`;
+  return new RollcallError('BULKHEAD_FULL', text, { retryable: true });
+}
+
+export function noCatalogError(service: string, waitedMs: number): RollcallError {
+  const text = `Nothing is known of ${service} after ${Math.round(waitedMs)} ms: the registry has not been heard. See whether it runs.`;
+  return new RollcallError('NO_CATALOG', text, { retryable: true });
+}
+
+/** Nobody could take the call. `names`: the services heard of. */
+export function noneError(
+  reason: NoneReason,
+  view: ServiceView,
+  protocol: Protocol,
+  names: readonly string[],
+): RollcallError {
+  if (reason === 'NO_INSTANCE' && view.instances.length === 0 && view.status === 'unknown') {
+    return unknownError(view.service, names);
+  }
+  return new RollcallError(reason, NONE_TEXT[reason](view, protocol), { retryable: reason !== 'NO_ENDPOINT' });
+}
+
+const NONE_TEXT: Readonly<Record<NoneReason, (view: ServiceView, protocol: Protocol) => string>> = {
+  NO_INSTANCE: ({ service, instances }) =>
+    instances.length === 0
+      ? `No instance of ${service} is registered. Start one.`
+      : `No instance of ${service} may be called: ${censusText(instances)}. See allowedStates, version, and the instances' admin state.`,
+  NO_ENDPOINT: ({ service, instances }, protocol) =>
+    `No instance of ${service} offers ${protocol}: they offer ${offersText(instances)}. send, emit and call use tcp, fetch uses http.`,
+  ALL_EJECTED: ({ service, instances }) =>
+    `Every instance of ${service} is ejected here after failing: ${censusText(instances)} for the registry. One call a second tries again.`,
+};
+
+function unknownError(service: string, names: readonly string[]): RollcallError {
+  const meant = nearest(service, names);
+  const advice = meant === null ? 'Start it, or correct the name.' : `Did you mean ${meant}?`;
+  return new RollcallError('UNKNOWN_SERVICE', `The registry knows no service ${service}. ${advice}`);
+}
+
+/** `2 HEALTHY, 1 CRITICAL`. */
+function censusText(instances: readonly Instance[]): string {
+  const counts = new Map<string, number>();
+  for (const { state, admin } of instances) {
+    const word = admin === 'ENABLED' ? state : `${state} and ${admin}`;
+    counts.set(word, (counts.get(word) ?? 0) + 1);
+  }
+  return [...counts].map(([word, count]) => `${count} ${word}`).join(', ');
+}
+
+function offersText(instances: readonly Instance[]): string {
+  const offers = new Set(instances.flatMap((instance) => instance.endpoints.map((endpoint) => endpoint.protocol)));
+  return [...offers].join(', ') || 'nothing';
+}
+
+/** The word for one attempt in the error's story. */
+export type AttemptOutcome = Failure['kind'] | 'cancelled';
+
+/** Metric label of an ended call. */
+export function outcomeWord(code: ErrorCode): string {
+  return code.toLowerCase();
+}

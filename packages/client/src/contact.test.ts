@@ -1,0 +1,53 @@
+import { recordingLog } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { Contact } from './contact.js';
+
+const URL = 'http://127.0.0.1:1337';
+
+describe('Contact', () => {
+  it('says once how to get a registry, and once that it is there', () => {
+    const log = recordingLog();
+    const contact = new Contact(log, URL);
+    for (let i = 0; i < 3; i += 1) contact.missed('connect ECONNREFUSED');
+    expect(log.texts('warn')).toEqual([`no registry at ${URL}: run \`npx rollcall up\`, or set ROLLCALL_URL`]);
+    contact.reached();
+    contact.opened();
+    expect(log.texts('info')).toEqual([`The registry at ${URL} is there.`]);
+  });
+
+  it('says once that a registry is lost, why, and once that it is back', () => {
+    const log = recordingLog();
+    const contact = new Contact(log, URL);
+    contact.opened();
+    contact.closed();
+    contact.missed('connect ECONNREFUSED');
+    contact.missed('connect ECONNREFUSED');
+    expect(log.texts('warn')).toHaveLength(1);
+    expect(log.texts('warn')[0]).toContain('connect ECONNREFUSED');
+    contact.opened();
+    expect(log.texts('info')).toEqual([`The registry at ${URL} is there again.`]);
+  });
+
+  it('says nothing of a break that is healed at the first try', () => {
+    const log = recordingLog();
+    const contact = new Contact(log, URL);
+    contact.opened();
+    contact.closed();
+    contact.opened();
+    expect(log.lines).toEqual([]);
+  });
+
+  it('tells its status and each change of it', () => {
+    const contact = new Contact(recordingLog(), URL);
+    const heard: string[] = [];
+    const stop = contact.onChange((status) => heard.push(status));
+    expect(contact.status).toBe('waiting');
+    contact.opened();
+    contact.opened();
+    contact.closed();
+    stop();
+    contact.opened();
+    expect(heard).toEqual(['connected', 'disconnected']);
+    expect(contact.status).toBe('connected');
+  });
+});

@@ -1,0 +1,127 @@
+import type { BeatAnswer, Problem, Result } from '@rollcall/core';
+import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { Contact } from './contact.js';
+import { Heartbeat } from './heartbeat.js';
+import { Identity } from './identity.js';
+import { FakeLink } from './link/testing.js';
+
+function setUp() {
+  const time = new ManualTime();
+  const log = recordingLog();
+  const link = new FakeLink();
+  const contact = new Contact(log, link.name);
+  const identity = new Identity({ time, random: seededRandom(1), service: 'orders', called: () => {} });
+  const answers: string[] = [];
+  const heartbeat = new Heartbeat({
+    time,
+    log,
+    link,
+    contact,
+    identity,
+    answered: (answer: Result<BeatAnswer, Problem>, kind) =>
+      void answers.push(`${kind} ${answer.ok ? answer.value.state : answer.problem.code}`),
+  });
+  return { time, log, link, contact, heartbeat, answers };
+}
+
+describe('Heartbeat', () => {
+  it('beats once per interval, called or not, with growing numbers', async () => {
+    const { time, link, heartbeat, answers } = setUp();
+    heartbeat.start(5_000, 1_200);
+    await time.advanceBy(1_199);
+    expect(link.beats).toEqual([]);
+    await time.advanceBy(15_001);
+    expect(link.beats).toEqual([1, 2, 3, 4].map((seq) => ({ nonce: null, seq })));
+    expect(answers).toEqual(Array(4).fill('regular HEALTHY'));
+  });
+
+  it('makes one extra beat of all wishes in one turn, and leaves the regular ones in their place', async () => {
+    const { time, link, heartbeat, answers } = setUp();
+    heartbeat.start(5_000, 2_000);
+    await time.advanceBy(1_000);
+    heartbeat.soon();
+    heartbeat.soon();
+    expect(link.beats).toEqual([]);
+    await time.advanceBy(999);
+    expect(answers).toEqual(['extra HEALTHY']);
+    await time.advanceBy(1);
+    expect(answers).toEqual(['extra HEALTHY', 'regular HEALTHY']);
+  });
+
+  it('keeps its timers from holding the process', () => {
+    const { time, heartbeat } = setUp();
+    heartbeat.start(5_000, 0);
+    heartbeat.soon();
+    expect(time.pending().foreground).toBe(0);
+  });
+
+  it('counts on when it is started anew', async () => {
+    const { time, link, heartbeat } = setUp();
+    heartbeat.start(5_000, 0);
+    await time.advanceBy(0);
+    heartbeat.stop();
+    heartbeat.start(1_000, 0);
+    await time.advanceBy(1_000);
+    expect(link.beats.map(({ seq }) => seq)).toEqual([1, 2, 3]);
+  });
+
+  it('is silent when it was stopped, or not started', async () => {
+    const { time, link, heartbeat } = setUp();
+    heartbeat.soon();
+    heartbeat.start(5_000, 0);
+    heartbeat.soon();
+    heartbeat.stop();
+    heartbeat.stop();
+    await time.advanceBy(60_000);
+    expect(link.beats).toEqual([]);
+    expect(time.pending()).toEqual({ foreground: 0, background: 0 });
+  });
+
+  it('does not pass on the answer to a beat from before it was stopped', async () => {
+    const { time, heartbeat, answers } = setUp();
+    heartbeat.start(5_000, 0);
+    time.advance(0);
+    heartbeat.stop();
+    heartbeat.start(5_000, 5_000);
+    await time.advanceBy(0);
+    expect(answers).toEqual([]);
+  });
+
+  it('has a bounded number of beats under way', async () => {
+    const { time, link, heartbeat } = setUp();
+    let sent = 0;
+    link.beat = () => {
+      sent += 1;
+      return new Promise(() => {});
+    };
+    heartbeat.start(5_000, 0);
+    await time.advanceBy(600_000);
+    expect(sent).toBe(8);
+  });
+
+  it('says once that beats do not get through while the feed is open, and once that they do again', async () => {
+    const { time, log, link, contact, heartbeat } = setUp();
+    contact.opened();
+    link.onBeat = () => 'unreachable';
+    heartbeat.start(5_000, 0);
+    await time.advanceBy(0);
+    expect(log.texts('warn')).toEqual([]);
+    await time.advanceBy(60_000);
+    expect(log.texts('warn')).toHaveLength(1);
+    link.onBeat = () => ({ ok: true, value: { state: 'UNHEALTHY', revision: 3 } });
+    await time.advanceBy(60_000);
+    expect(log.texts('info').filter((text) => text.includes('gets through again'))).toHaveLength(1);
+  });
+
+  it('says nothing of lost beats while the whole registry is away, but does when only they stay lost', async () => {
+    const { time, log, link, contact, heartbeat } = setUp();
+    link.onBeat = () => 'unreachable';
+    heartbeat.start(5_000, 0);
+    await time.advanceBy(60_000);
+    expect(log.texts('warn')).toEqual([]);
+    contact.opened();
+    await time.advanceBy(5_000);
+    expect(log.texts('warn')).toHaveLength(1);
+  });
+});

@@ -1,0 +1,212 @@
+import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
+import { afterEach, describe, expect, it } from 'vitest';
+import { anInstance, aReset, FakeLink, startHttpRegistry } from './link/testing.js';
+import type { RollcallOptions } from './options.js';
+import { Rollcall } from './rollcall.js';
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+function setUp(options: RollcallOptions = {}) {
+  const time = new ManualTime();
+  const log = recordingLog();
+  const link = new FakeLink();
+  const meter = memoryMeter();
+  const rollcall = new Rollcall(options, { time, random: seededRandom(1), meter, log, link });
+  cleanups.push(() => rollcall.close());
+  return { time, log, link, meter, rollcall };
+}
+
+const orders = aReset([anInstance()]);
+const endpoints = [{ protocol: 'tcp' as const, port: 3001 }];
+
+describe('Rollcall', () => {
+  it('opens nothing when it is made, nor for services that are only looked up', () => {
+    const { rollcall, link, time } = setUp({ service: 'gateway' });
+    rollcall.service('orders');
+    time.advance(60_000);
+    expect(link.streams).toEqual([]);
+    expect(link.registrations).toEqual([]);
+    expect(rollcall.status).toBe('waiting');
+  });
+
+  it('watches what was looked up once it is started', () => {
+    const { rollcall, link, time } = setUp();
+    rollcall.service('orders');
+    rollcall.start();
+    time.advance(0);
+    expect(link.stream.request).toMatchObject({ namespace: 'default', services: ['orders'], line: null });
+  });
+
+  it('starts by itself with the first call', async () => {
+    const { rollcall, link, time } = setUp();
+    const failed = expect(rollcall.call('orders', 'find', {})).rejects.toMatchObject({ code: 'NO_CATALOG' });
+    time.advance(0);
+    expect(link.stream.request.services).toEqual(['orders']);
+    await time.advanceBy(2_000);
+    await failed;
+  });
+
+  it('refuses options that do not exist', () => {
+    expect(() => new Rollcall({ servcie: 'orders' } as RollcallOptions)).toThrow('Did you mean service?');
+  });
+
+  it('gives the instances of a service once it knows them', async () => {
+    const { rollcall, link, time } = setUp();
+    const asked = rollcall.instances('orders');
+    time.advance(0);
+    link.stream.accept([orders]);
+    await expect(asked).resolves.toEqual([anInstance()]);
+  });
+
+  it('does not take silence for an empty list', async () => {
+    const { rollcall, time } = setUp();
+    const asked = expect(rollcall.instances('orders')).rejects.toMatchObject({ code: 'NO_CATALOG', retryable: true });
+    await time.advanceBy(2_000);
+    await asked;
+  });
+
+  it('has no instances of a service that the registry does not know', async () => {
+    const { rollcall, link, time } = setUp();
+    const asked = rollcall.instances('orders');
+    time.advance(0);
+    link.stream.accept([{ event: 'unknown', data: { namespace: 'default', service: 'orders' } }]);
+    await expect(asked).resolves.toEqual([]);
+  });
+
+  it('is ready when the copy can be used', async () => {
+    const { rollcall, link, time } = setUp();
+    const ready = rollcall.ready('orders', 60_000);
+    await time.advanceBy(10_000);
+    link.stream.accept([orders]);
+    await expect(ready).resolves.toBeUndefined();
+    await expect(rollcall.ready('orders')).resolves.toBeUndefined();
+  });
+
+  it('tells whether the registry is there, to listeners and to the meter', () => {
+    const { rollcall, link, time, meter } = setUp();
+    const heard: string[] = [];
+    rollcall.onStatus((status) => heard.push(status));
+    rollcall.service('orders');
+    rollcall.start();
+    time.advance(0);
+    link.stream.accept([orders]);
+    expect(meter.count('rollcall_registry_connected')).toBe(1);
+    link.stream.end();
+    expect(heard).toEqual(['connected', 'disconnected']);
+    expect(meter.count('rollcall_registry_connected')).toBe(0);
+  });
+
+  it('calls on from its own copy when the registry is gone', async () => {
+    const { rollcall, link, time } = setUp();
+    const ready = rollcall.ready('orders');
+    time.advance(0);
+    link.stream.accept([orders]);
+    await ready;
+    link.stream.end();
+    await time.advanceBy(86_400_000);
+    await expect(rollcall.instances('orders')).resolves.toHaveLength(1);
+    expect(rollcall.service('orders').stale).toBe(true);
+  });
+});
+
+describe('Rollcall, being found', () => {
+  it('registers, holds its line, and tells what the registry thinks', async () => {
+    const { rollcall, link, time } = setUp({ service: 'orders', namespace: 'shop', version: '1.2.3' });
+    rollcall.register(endpoints);
+    await time.advanceBy(0);
+    expect(link.registrations[0]).toMatchObject({ id: rollcall.id, service: 'orders', namespace: 'shop', endpoints });
+    expect(link.stream.request).toMatchObject({ namespace: 'shop', services: [], line: { id: rollcall.id } });
+    expect(rollcall.state).toBeNull();
+    link.stream.accept();
+    await time.advanceBy(1);
+    expect(rollcall.state).toBe('HEALTHY');
+  });
+
+  it('advertises the host it was told, but where an endpoint has its own', async () => {
+    const { rollcall, link, time } = setUp({ service: 'orders', advertiseHost: 'orders.internal' });
+    rollcall.register([...endpoints, { protocol: 'http', port: 3000, host: '10.0.0.9' }]);
+    await time.advanceBy(0);
+    expect(link.registrations[0]?.endpoints.map(({ host }) => host)).toEqual(['orders.internal', '10.0.0.9']);
+  });
+
+  it('answers who it is, with a service or without', () => {
+    for (const options of [{ service: 'orders' }, {}]) {
+      const { rollcall } = setUp(options);
+      expect(rollcall.answer({ nonce: 'nonce-0001' })).toEqual({ instance: rollcall.id, nonce: 'nonce-0001' });
+      expect(rollcall.answer({})).toEqual({ instance: rollcall.id, nonce: null });
+    }
+  });
+
+  it('cannot register without a service', () => {
+    const { rollcall } = setUp();
+    expect(() => rollcall.register(endpoints)).toThrow('set the option `service`');
+  });
+
+  it('drains, and leaves when it is closed', async () => {
+    const { rollcall, link, time } = setUp({ service: 'orders' });
+    rollcall.register(endpoints);
+    await time.advanceBy(0);
+    await expect(rollcall.drain({ deadlineMs: 500 })).resolves.toBe(2);
+    expect(link.drains).toEqual([{ deadlineMs: 500 }]);
+    await rollcall.close();
+    expect(link.goodbyes).toHaveLength(1);
+  });
+
+  it('has nothing to drain without a service', async () => {
+    await expect(setUp().rollcall.drain({ deadlineMs: 500 })).resolves.toBe(0);
+  });
+});
+
+describe('Rollcall, a broken instance', () => {
+  it('is reported to the registry at once', async () => {
+    const closed = await startHttpRegistry(() => {});
+    await closed.close();
+    const { link, rollcall, time } = setUp({ calls: { attempts: 1 } });
+    const port = Number(new URL(closed.url).port);
+    const endpoint = { protocol: 'tcp' as const, host: '127.0.0.1', port, tls: false };
+    const failed = rollcall.call('orders', 'find', {}).catch((error: unknown) => error);
+    time.advance(0);
+    link.stream.accept([aReset([anInstance({ endpoints: [endpoint] })])]);
+    await failed;
+    expect(link.suspicions).toEqual([{ id: 'orders-1', by: rollcall.id, outcome: 'refused' }]);
+  });
+});
+
+describe('Rollcall, closing', () => {
+  it('closes everything, leaves no timer, and may be closed twice', async () => {
+    const { rollcall, link, time } = setUp({ service: 'orders' });
+    rollcall.register(endpoints);
+    const waiting = expect(rollcall.ready('users')).rejects.toMatchObject({ code: 'CLOSED' });
+    await time.advanceBy(0);
+    const [first, second] = [rollcall.close(), rollcall.close()];
+    await Promise.all([first, second, waiting]);
+    expect(link.isClosed).toBe(true);
+    expect(link.goodbyes).toHaveLength(1);
+    expect(time.pending()).toEqual({ foreground: 0, background: 0 });
+  });
+
+  it('refuses everything after that', async () => {
+    const { rollcall } = setUp({ service: 'orders' });
+    await rollcall.close();
+    const closed = { code: 'CLOSED' };
+    await expect(rollcall.call('users', 'find', {})).rejects.toMatchObject(closed);
+    await expect(rollcall.instances('users')).rejects.toMatchObject(closed);
+    await expect(rollcall.ready('users')).rejects.toMatchObject(closed);
+    expect(() => rollcall.register(endpoints)).toThrow(/closed/);
+  });
+
+  it('does not know of another one in the same process', async () => {
+    const one = setUp({ service: 'orders' });
+    const other = setUp({ service: 'orders' });
+    one.rollcall.service('users');
+    await one.rollcall.close();
+    other.rollcall.register(endpoints);
+    await other.time.advanceBy(0);
+    expect(other.link.stream.request.services).toEqual([]);
+    expect(other.link.registrations).toHaveLength(1);
+    expect(one.link.registrations).toEqual([]);
+  });
+});

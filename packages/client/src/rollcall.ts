@@ -1,0 +1,262 @@
+import { nonceOf, noMeter, RollcallError, silentLog, systemRandom, systemTime, uuidV7 } from '@rollcall/core';
+import type {
+  AnnouncedEndpoint,
+  HeartbeatAnswer,
+  Instance,
+  InstanceId,
+  Log,
+  Meter,
+  Random,
+  State,
+  Suspicion,
+  Time,
+} from '@rollcall/core';
+import { noCatalogError } from './call-error.js';
+import { Calls } from './call.js';
+import type { OneCall, StreamObserver } from './call.js';
+import { Catalog } from './catalog.js';
+import type { ServiceView } from './catalog.js';
+import { Contact } from './contact.js';
+import type { ContactStatus } from './contact.js';
+import type { Explanation } from './explain.js';
+import { Feed } from './feed.js';
+import { HttpLink } from './link/http.js';
+import type { Link } from './link/link.js';
+import { parseClientOptions } from './options.js';
+import type { ClientOptions, RollcallOptions } from './options.js';
+import { Session } from './session.js';
+import { Suspicions } from './suspicions.js';
+
+/** What the outside is made of; the machine's own where left out. */
+export interface RollcallPorts {
+  readonly time?: Time;
+  readonly random?: Random;
+  /** Default: counts nothing. */
+  readonly meter?: Meter;
+  /** Default: says nothing. */
+  readonly log?: Log;
+  /** The way to the registry; default: HTTP to the option `registry`. It is closed with the client. */
+  readonly link?: Link;
+}
+
+/**
+ * What a process needs to be found and to find others: the deep face of this package. The constructor checks the options and opens
+ * nothing; the first call, `start` or `register` does.
+ */
+export class Rollcall {
+  /** This process, for the registry and in reports: its instance id if it has a service, else an id of its own. */
+  readonly id: string;
+  readonly #options: ClientOptions;
+  readonly #link: Link;
+  readonly #contact: Contact;
+  readonly #catalog: Catalog;
+  readonly #session: Session | null;
+  readonly #feed: Feed;
+  readonly #calls: Calls;
+  #closing: Promise<void> | null = null;
+
+  /** Throws OPTION_INVALID. */
+  constructor(options: RollcallOptions = {}, ports: RollcallPorts = {}) {
+    const parsed = parseClientOptions(options);
+    const { time = systemTime, random = systemRandom, meter = noMeter, log = silentLog } = ports;
+    const link = ports.link ?? new HttpLink({ url: parsed.registry, time });
+    const contact = new Contact(log, link.name);
+    const common = { time, random, log, link, contact };
+    this.#options = parsed;
+    this.#link = link;
+    this.#contact = contact;
+    this.#session = sessionOf(parsed, { ...common, lineChanged: () => this.#feed.refresh() });
+    this.id = this.#session?.id ?? `client-${uuidV7(random, time.wall())}`;
+    this.#catalog = new Catalog({
+      time,
+      log,
+      asked: () => this.#feed.refresh(),
+      isEjected: (id) => this.#calls.isEjected(id),
+    });
+    this.#feed = new Feed({
+      ...common,
+      catalog: this.#catalog,
+      namespace: parsed.namespace,
+      line: this.#session,
+      intervalMs: () => this.#session?.intervalMs ?? parsed.heartbeatIntervalMs,
+    });
+    const suspicions = new Suspicions({ log, link, contact, by: this.id });
+    this.#calls = new Calls({
+      time,
+      random,
+      meter,
+      log,
+      services: this.#catalog,
+      options: parsed.calls,
+      suspect: (id, outcome) => this.#suspect(suspicions, id, outcome),
+    });
+    countContact(contact, meter);
+  }
+
+  // ---- finding others ------------------------------------------------------------------------------------------------
+
+  /** Opens the change feed for what is asked for from now on, or was before. May be called twice. */
+  start(): void {
+    this.#feed.start();
+  }
+
+  /** Is the registry there? Calls go on without it. */
+  get status(): ContactStatus {
+    return this.#contact.status;
+  }
+
+  /** Called after each change of `status`, synchronously; it must not throw. Returns how to stop. */
+  onStatus(listener: (status: ContactStatus) => void): () => void {
+    return this.#contact.onChange(listener);
+  }
+
+  /** Our copy of one service, which is watched from now on (once `start`ed). */
+  service(name: string): ServiceView {
+    return this.#catalog.service(name);
+  }
+
+  /**
+   * All known instances of a service, in any state; empty when the registry knows no such service. Rejects with NO_CATALOG when
+   * nothing has been heard of it in time: that is not the same as nobody being there.
+   */
+  async instances(name: string): Promise<readonly Instance[]> {
+    return (await this.#settled(name, this.#options.calls.catalogWaitMs)).instances;
+  }
+
+  /** Resolves when our copy of the service can be used; rejects with NO_CATALOG (retryable) after `timeoutMs`. */
+  async ready(name: string, timeoutMs: number = this.#options.calls.catalogWaitMs): Promise<void> {
+    await this.#settled(name, timeoutMs);
+  }
+
+  /** See `Calls.call`. */
+  call(service: string, pattern: unknown, data: unknown, options?: OneCall): Promise<unknown> {
+    this.start();
+    return this.#calls.call(service, pattern, data, options);
+  }
+
+  /** See `Calls.stream`. */
+  // eslint-disable-next-line max-params -- the shape of a call, with one more who listens
+  stream(
+    service: string,
+    pattern: unknown,
+    data: unknown,
+    observer: StreamObserver,
+    options?: OneCall,
+  ): { cancel(): void } {
+    this.start();
+    return this.#calls.stream(service, pattern, data, observer, options);
+  }
+
+  /** See `Calls.emit`. */
+  emit(service: string, pattern: unknown, data: unknown, options?: OneCall): Promise<void> {
+    this.start();
+    return this.#calls.emit(service, pattern, data, options);
+  }
+
+  /** See `Calls.fetch`. */
+  fetch(service: string, path: string, init?: RequestInit, options?: OneCall): Promise<Response> {
+    this.start();
+    return this.#calls.fetch(service, path, init, options);
+  }
+
+  /** What this process sees of a service, and why it calls whom. */
+  explain(service: string): Explanation {
+    return this.#calls.explain(service);
+  }
+
+  // ---- being found ---------------------------------------------------------------------------------------------------
+
+  /**
+   * Registers this process under the option `service`, for as long as it lives, with endpoints that listen already; the first is
+   * the primary. Returns at once: a registry that is away is tried until it is there. The first time counts.
+   */
+  register(endpoints: readonly AnnouncedEndpoint[]): void {
+    if (this.#isClosed) throw closedError();
+    if (this.#session === null) {
+      throw new RollcallError('OPTION_INVALID', 'To register, this process needs a name: set the option `service`.');
+    }
+    const { advertiseHost } = this.#options;
+    this.start();
+    this.#session.start(
+      endpoints.map((endpoint) =>
+        advertiseHost === undefined || endpoint.host !== undefined ? endpoint : { ...endpoint, host: advertiseHost },
+      ),
+    );
+  }
+
+  /** What the registry thinks of this process; null when it is not registered. */
+  get state(): State | null {
+    return this.#session?.state ?? null;
+  }
+
+  /**
+   * The answer to Heartbeat-1, and to the question who listens here: for the application to send, whatever the question was. It
+   * does no I/O.
+   */
+  answer(question: unknown): HeartbeatAnswer {
+    return this.#session?.answer(question) ?? { instance: this.id, nonce: nonceOf(question) };
+  }
+
+  /**
+   * Asks that nobody is sent here any more, and goes on answering and beating until `close`. `deadlineMs`, 0 … 3,600,000: when the
+   * registry may remove us by itself. Returns how many streams watch our service and have to hear of it: 0 needs no waiting; null:
+   * the registry did not say.
+   */
+  async drain({ deadlineMs }: { readonly deadlineMs: number }): Promise<number | null> {
+    return this.#session === null ? 0 : this.#session.drain(deadlineMs);
+  }
+
+  /** Says goodbye, ends all calls and closes everything. May be called twice; nothing works after it. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#session?.leave();
+    this.#feed.close();
+    this.#catalog.close();
+    await this.#calls.close();
+    await this.#link.close();
+  }
+
+  get #isClosed(): boolean {
+    return this.#closing !== null;
+  }
+
+  async #settled(name: string, timeoutMs: number): Promise<ServiceView> {
+    if (this.#isClosed) throw closedError();
+    this.start();
+    const view = this.#catalog.service(name);
+    await this.#catalog.settle(view, timeoutMs);
+    if (view.status === 'waiting' && this.#isClosed) throw closedError();
+    if (view.status === 'waiting') throw noCatalogError(name, timeoutMs);
+    return view;
+  }
+
+  #suspect(suspicions: Suspicions, id: InstanceId, outcome: Suspicion['outcome']): void {
+    suspicions.report(id, outcome);
+    if (outcome === 'misdirected') this.#catalog.disprove(id);
+  }
+}
+
+/** Null for a process that has no service, and so cannot be found. */
+function sessionOf(
+  options: ClientOptions,
+  parts: Omit<ConstructorParameters<typeof Session>[0], 'self' | 'intervalMs'>,
+): Session | null {
+  const { service, namespace, version, zone, weight, metadata, heartbeatIntervalMs } = options;
+  if (service === undefined) return null;
+  const self = { service, namespace, version, zone, weight, metadata };
+  return new Session({ ...parts, self, intervalMs: heartbeatIntervalMs });
+}
+
+function countContact(contact: Contact, meter: Meter): void {
+  const connected = meter.gauge('rollcall_registry_connected', 'Is the change feed open? 1 or 0.');
+  connected.set(0);
+  contact.onChange((status) => connected.set(status === 'connected' ? 1 : 0));
+}
+
+function closedError(): RollcallError {
+  return new RollcallError('CLOSED', 'This client was closed.');
+}

@@ -1,0 +1,46 @@
+import { messageOf } from '@rollcall/core';
+import type { InstanceId, Log, Suspicion } from '@rollcall/core';
+import type { Contact } from './contact.js';
+import type { Link } from './link/link.js';
+
+export interface SuspicionsParts {
+  readonly log: Log;
+  readonly link: Link;
+  readonly contact: Contact;
+  /** Instance id of this process. */
+  readonly by: string;
+}
+
+/** Reports under way; more would not make the registry call sooner. */
+const MAX_IN_FLIGHT = 16;
+
+/**
+ * Tells the registry which instances failed us, so that it calls them at once. A hint, never more: what is too much, or finds no
+ * registry, is dropped. (Who calls, reports one instance once a second at most; the registry limits it again.)
+ */
+export class Suspicions {
+  readonly #parts: SuspicionsParts;
+  #inFlight = 0;
+
+  constructor(parts: SuspicionsParts) {
+    this.#parts = parts;
+  }
+
+  report(id: InstanceId, outcome: Suspicion['outcome']): void {
+    if (this.#parts.contact.status !== 'connected' || this.#inFlight >= MAX_IN_FLIGHT) return;
+    void this.#send(id, outcome);
+  }
+
+  async #send(id: InstanceId, outcome: Suspicion['outcome']): Promise<void> {
+    const { link, log, by } = this.#parts;
+    this.#inFlight += 1;
+    try {
+      const answer = await link.suspect(id, { by, outcome });
+      if (!answer.ok) log.debug(`The registry did not take the suspicion of ${id}: ${answer.problem.detail}`);
+    } catch (error) {
+      log.debug(`The registry did not hear the suspicion of ${id}: ${messageOf(error)}`);
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+}

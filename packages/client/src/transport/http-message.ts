@@ -1,0 +1,93 @@
+/** One HTTP request, ready to be tried. */
+export interface HttpRequest {
+  readonly method: string;
+  /** Path and query. */
+  readonly path: string;
+  /** Names and values in turn. */
+  readonly headers: readonly string[];
+  readonly body: string | Uint8Array | ReadableStream | null;
+}
+
+/** What may be sent again without harm (RFC 9110, 9.2.2), but TRACE. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
+
+export function isIdempotent(request: HttpRequest): boolean {
+  return IDEMPOTENT.has(request.method);
+}
+
+/** A stream can be read only once. */
+export function isRepeatable(request: HttpRequest): boolean {
+  return !(request.body instanceof ReadableStream);
+}
+
+/** Belong to the connection, or to this client. */
+const OWN_HEADERS = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'keep-alive',
+  'rollcall-deadline-ms',
+  'rollcall-target',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/**
+ * `fetch`'s arguments as a request. Bodies that `fetch` would turn into bytes are turned into bytes, so that they can be sent again.
+ * Throws, or rejects with, what `fetch` would: a TypeError that says what is wrong.
+ */
+export function httpRequest(path: string, init: RequestInit = {}): HttpRequest | Promise<HttpRequest> {
+  const method = methodOf(init.method);
+  const place = pathOf(path);
+  const headers = headersOf(init.headers);
+  const { body } = init;
+  if (body === undefined || body === null) return { method, path: place, headers, body: null };
+  if (method === 'GET' || method === 'HEAD') throw new TypeError(`A ${method} request has no body.`);
+  if (typeof body === 'string') return withBody({ method, path: place, headers, body }, 'text/plain;charset=UTF-8');
+  if (body instanceof Uint8Array) return { method, path: place, headers, body };
+  if (body instanceof ReadableStream) return { method, path: place, headers, body };
+  return encoded({ method, path: place, headers, body: null }, body);
+}
+
+/** The name under which the statistics of a request are kept: its method and the first segment of its path. */
+export function routeOf(request: HttpRequest): string {
+  const end = request.path.slice(1).search(/[/?]/);
+  return `${request.method} ${end < 0 ? request.path : request.path.slice(0, end + 1)}`;
+}
+
+async function encoded(request: HttpRequest, body: NonNullable<RequestInit['body']>): Promise<HttpRequest> {
+  const whole = new Response(body);
+  const type = whole.headers.get('content-type');
+  const bytes = new Uint8Array(await whole.arrayBuffer());
+  return withBody({ ...request, body: bytes }, type);
+}
+
+function withBody(request: HttpRequest, type: string | null): HttpRequest {
+  const isTyped = request.headers.some((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-type');
+  return type === null || isTyped ? request : { ...request, headers: [...request.headers, 'content-type', type] };
+}
+
+function methodOf(method = 'GET'): string {
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method)) throw new TypeError(`${JSON.stringify(method)} is no HTTP method.`);
+  const upper = method.toUpperCase();
+  return IDEMPOTENT.has(upper) || upper === 'POST' ? upper : method;
+}
+
+/** Normalised as a browser does it, without a fragment. */
+function pathOf(path: string): string {
+  if (!path.startsWith('/') || path.startsWith('//')) {
+    throw new TypeError(`A path begins with one slash; received ${JSON.stringify(path.slice(0, 60))}.`);
+  }
+  if (/^[\w\-./~?=&%]*$/.test(path) && !path.includes('/.')) return path;
+  const url = new URL(path, 'http://service');
+  return url.pathname + url.search;
+}
+
+function headersOf(init: RequestInit['headers']): readonly string[] {
+  if (init === undefined) return [];
+  const flat: string[] = [];
+  // Headers checks names and values, and joins what occurs twice
+  for (const [name, value] of new Headers(init)) if (!OWN_HEADERS.has(name)) flat.push(name, value);
+  return flat;
+}

@@ -1,0 +1,182 @@
+import { AsyncResource } from 'node:async_hooks';
+import { connect, isIP } from 'node:net';
+import type { Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { addressOf, HEARTBEAT_PATH } from '@rollcall/core';
+import type { Protocol, Time } from '@rollcall/core';
+import type { Pool } from 'undici';
+import { ConnectError, HttpExchange } from './http-exchange.js';
+import { askIdentity } from './http-identity.js';
+import type { HttpRequest } from './http-message.js';
+import { hasIdentity } from './identity.js';
+import { connectFailure, failed, STOPPED } from './transport.js';
+import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from './transport.js';
+
+export interface HttpOptions {
+  /** Connections to each instance at most. */
+  readonly connections: number;
+  /** For the connection and the identity check, ms. */
+  readonly connectTimeoutMs: number;
+  /** Answers up to this size are read whole before the call ends. */
+  readonly bufferedBytes: number;
+}
+
+/** What undici is asked for. */
+type Undici = Pick<typeof import('undici'), 'Pool'>;
+
+/** Between two pieces of a body, ms. */
+const BODY_IDLE_MS = 30_000;
+const KEEP_ALIVE_MS = 10_000;
+
+const IDENTITY_REQUEST: HttpRequest = {
+  method: 'POST',
+  path: HEARTBEAT_PATH,
+  headers: ['content-type', 'application/json'],
+  body: '{}',
+};
+
+/** HTTP/1.1 through undici, which is loaded when the first request is made, with a pool of connections for each instance. */
+export class HttpTransport implements Transport<HttpRequest> {
+  readonly protocol: Protocol = 'http';
+  readonly #time: Time;
+  readonly #options: HttpOptions;
+  readonly #channels = new Set<HttpChannel>();
+  /** Connections are opened here, so that none keeps the AsyncLocalStorage of the call that happened to need it. */
+  readonly #home = new AsyncResource('rollcall.http');
+  #undici: Undici | null = null;
+
+  constructor(time: Time, options: HttpOptions) {
+    this.#time = time;
+    this.#options = options;
+  }
+
+  prepare(): Promise<void> | null {
+    return this.#undici === null ? this.#load() : null;
+  }
+
+  channel(target: Target): Channel<HttpRequest> {
+    const open = (): Pool | null => (this.#undici === null ? null : this.#pool(this.#undici, target));
+    const channel = new HttpChannel(target, {
+      open,
+      time: this.#time,
+      bufferedBytes: this.#options.bufferedBytes,
+      onRetired: () => this.#channels.delete(channel),
+    });
+    this.#channels.add(channel);
+    return channel;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#channels].map((channel) => channel.close()));
+  }
+
+  async #load(): Promise<void> {
+    this.#undici = await import('undici');
+  }
+
+  #pool(undici: Undici, target: Target): Pool {
+    const { endpoint } = target;
+    return new undici.Pool(`${endpoint.tls ? 'https' : 'http'}://${addressOf(endpoint)}`, {
+      connections: this.#options.connections,
+      pipelining: 1,
+      headersTimeout: 0, // the call has a deadline
+      bodyTimeout: BODY_IDLE_MS,
+      connect: (_options, done) => {
+        this.#home.runInAsyncScope(() => {
+          this.#connect(target, (result) => {
+            if (result instanceof ConnectError) done(result, null);
+            else done(null, result);
+          });
+        });
+      },
+    });
+  }
+
+  /** Opens a connection, and asks who is there before it is used. */
+  #connect(target: Target, done: (result: Socket | ConnectError) => void): void {
+    const socket = openSocket(target);
+    let cause: unknown = null;
+    const finish = (failure: Failure | null): void => {
+      timer.cancel();
+      socket.off('close', refused);
+      if (failure === null) return done(socket);
+      socket.destroy();
+      done(new ConnectError(failure));
+    };
+    const tooLate = (): void => {
+      const text = `${addressOf(target.endpoint)} gave no usable connection within ${this.#options.connectTimeoutMs} ms`;
+      finish({ kind: 'unreachable', cause: new Error(text) });
+    };
+    const timer = this.#time.setTimer(this.#options.connectTimeoutMs, tooLate);
+    const refused = (): void => finish(connectFailure(cause));
+    socket.on('close', refused);
+    socket.on('error', (error) => {
+      cause ??= error;
+    });
+    socket.once(target.endpoint.tls ? 'secureConnect' : 'connect', () => {
+      socket.off('close', refused);
+      if (hasIdentity(target)) askIdentity(socket, target, finish);
+      else finish(null);
+    });
+  }
+}
+
+function openSocket({ endpoint }: Target): Socket {
+  const { host, port } = endpoint;
+  const tls = { host, port, ALPNProtocols: ['http/1.1'], ...(isIP(host) === 0 ? { servername: host } : {}) };
+  const socket = endpoint.tls ? connectTls(tls) : connect({ host, port });
+  return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
+}
+
+interface ChannelParts {
+  readonly time: Time;
+  readonly bufferedBytes: number;
+  /** Null: the library is not loaded. */
+  open(): Pool | null;
+  onRetired(): void;
+}
+
+/** The pooled connections to one instance. */
+class HttpChannel implements Channel<HttpRequest> {
+  readonly #target: Target;
+  readonly #parts: ChannelParts;
+  #pool: Pool | null = null;
+  #isClosed = false;
+
+  constructor(target: Target, parts: ChannelParts) {
+    this.#target = target;
+    this.#parts = parts;
+  }
+
+  send(request: HttpRequest, terms: Terms, sink: Sink): Exchange {
+    if (this.#isClosed) return failed(STOPPED, sink);
+    this.#pool ??= this.#parts.open();
+    if (this.#pool === null) return failed(STOPPED, sink);
+    const { time, bufferedBytes } = this.#parts;
+    const exchange = new HttpExchange({ sink, time, bufferedBytes, isDirected: hasIdentity(this.#target) });
+    exchange.begin(this.#pool, request, this.#headers(request, terms));
+    return exchange;
+  }
+
+  ping(terms: Terms, sink: Sink): Exchange {
+    return this.send(IDENTITY_REQUEST, terms, sink);
+  }
+
+  retire(): void {
+    this.#parts.onRetired();
+    // resolves when the last request is over
+    void this.#pool?.close();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#parts.onRetired();
+    await this.#pool?.destroy();
+  }
+
+  #headers(request: HttpRequest, terms: Terms): string[] {
+    const headers = [...request.headers, 'rollcall-deadline-ms', String(Math.ceil(terms.remainingMs))];
+    if (hasIdentity(this.#target)) headers.push('rollcall-target', this.#target.instance.id);
+    return headers;
+  }
+}

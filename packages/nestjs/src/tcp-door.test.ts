@@ -1,0 +1,77 @@
+import { once } from 'node:events';
+import type { Server as NetServer, Socket } from 'node:net';
+import type { Server } from '@nestjs/microservices';
+import { describe, expect, it } from 'vitest';
+import { ask, CALL, microservice, world } from './testing.js';
+
+async function guarded() {
+  const here = await world({ service: 'orders' }, { guarded: true });
+  await microservice(here).listen();
+  return { ...here, port: here.rollcall.port };
+}
+
+describe('Heartbeat-1 over TCP', () => {
+  it('is answered past a guard that lets nobody in', async () => {
+    const { port, rollcall } = await guarded();
+    expect((await (await ask(port, 'quick')).answer).err).toBeDefined();
+    const { answer } = await ask(port, 'rollcall.heartbeat-1', CALL);
+    expect(await answer).toMatchObject({ response: { instance: 'orders-1', nonce: CALL.nonce } });
+    expect(rollcall.heard).toEqual([CALL]);
+  });
+
+  it('ends with our FIN, after the answer', async () => {
+    const { port } = await guarded();
+    const { socket, answer } = await ask(port, 'rollcall.heartbeat-1', CALL);
+    const ended = once(socket, 'end');
+    await answer;
+    await ended;
+  });
+
+  it('leaves the connection open for a caller who only asked who we are', async () => {
+    const { port, rollcall } = await guarded();
+    const { socket, answer } = await ask(port, 'rollcall.heartbeat-1', {});
+    let ended = false;
+    socket.once('end', () => void (ended = true));
+    expect(await answer).toMatchObject({ response: { instance: 'orders-1', nonce: null } });
+    const other = await ask(port, 'rollcall.heartbeat-1', CALL);
+    await once(other.socket, 'end');
+    expect(ended).toBe(false);
+    expect(rollcall.heard).toEqual([{}, CALL]);
+    socket.destroy();
+  });
+
+  it('turns Nagle off on the connections of the server', async () => {
+    const here = await world();
+    const app = microservice(here);
+    const delays: unknown[] = [];
+    app.unwrap<NetServer>().prependListener('connection', (socket: Socket) => {
+      const original = socket.setNoDelay.bind(socket);
+      socket.setNoDelay = (on) => (delays.push(on), original(on));
+    });
+    await app.listen();
+    const { answer, socket } = await ask(here.rollcall.port, 'quick');
+    await answer;
+    socket.destroy();
+    expect(delays).toEqual([true]);
+  });
+});
+
+describe('hooks of the user', () => {
+  it('for the start and end of processing are called as before, whenever they were set', async () => {
+    const here = await world();
+    const app = microservice(here);
+    const seen: string[] = [];
+    await app.init();
+    const server: Server = (app as any).serverInstance;
+    server.setOnProcessingStartHook((_: unknown, __: unknown, done: () => Promise<unknown>) => {
+      seen.push('start');
+      void done();
+    });
+    server.setOnProcessingEndHook(() => seen.push('end'));
+    await app.listen();
+    const { answer, socket } = await ask(here.rollcall.port, 'quick');
+    await answer;
+    socket.destroy();
+    expect(seen).toEqual(['start', 'end']);
+  });
+});
