@@ -17,9 +17,9 @@ describe('an address that another service takes over', () => {
   });
 
   it('executes no call that was meant for the dead one, which is never HEALTHY again', async () => {
-    const victim = stage.services.a[0]!;
+    const victim = stage.services.a.at(0)!;
     const { id, endpoints } = stage.instanceOf(victim)!;
-    const tenant = start('tenant', [], { ROLLCALL_URL: stage.url, PORT: String(endpoints[0]!.port) });
+    const tenant = start('tenant', [], { ROLLCALL_URL: stage.url, PORT: String(endpoints.at(0)!.port) });
     await tenant.line(/^waiting$/);
     const load = stage.load(200);
     await until('the load runs', () => load.replies.length > 20);

@@ -40,7 +40,7 @@ describe('under load, three of a and two of b', () => {
   }
 
   it('SIGKILL of one of each fails no request; the dead are CRITICAL by proof, then gone', async () => {
-    const victims = [living('a')[0]!, living('b')[0]!];
+    const victims = [living('a').at(0)!, living('b').at(0)!];
     const ids = victims.map((victim) => stage.idOf(victim)!);
     const { failed, replies } = await underLoad(async () => {
       for (const victim of victims) victim.kill('SIGKILL');
@@ -82,7 +82,7 @@ describe('under load, three of a and two of b', () => {
 
   it('SIGSTOP of one a fails no request; it is UNHEALTHY within 2.5 intervals, with the direction, and recovers', () =>
     timed(INTERVAL_MS, async () => {
-      const victim = living('a')[0]!;
+      const victim = living('a').at(0)!;
       const id = stage.idOf(victim)!;
       const stoppedAt = performance.now();
       const { failed, replies } = await underLoad(async () => {

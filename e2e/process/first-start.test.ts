@@ -26,7 +26,11 @@ describe('a service that starts before the registry', () => {
     await service.line(/Nest microservice successfully started/);
     await until('it has tried several times', () => visits() >= 6);
     const said = [...service.out, ...service.err].filter((line) => line.includes(url));
-    expect(said).toEqual([expect.stringContaining(`no registry at ${url}: run \`npx rollcall up\`, or set ROLLCALL_URL`)]);
+    // Nest shows debug lines by default: one may say why
+    expect(said.length).toBeLessThanOrEqual(2);
+    expect(said.filter((line) => !line.includes('DEBUG'))).toEqual([
+      expect.stringContaining(`no registry at ${url}: run \`npx rollcall up\`, or set ROLLCALL_URL`),
+    ]);
 
     server.close();
     await once(server, 'close');
@@ -53,7 +57,7 @@ describe('a service that starts before the registry', () => {
     const { instances } = (await (await fetch(`${url}/api/v1/services/gateway`)).json()) as {
       instances: { endpoints: { port: number }[] }[];
     };
-    const ping = await fetch(`http://127.0.0.1:${instances[0]!.endpoints[0]!.port}/b/ping`);
+    const ping = await fetch(`http://127.0.0.1:${instances.at(0)!.endpoints.at(0)!.port}/b/ping`);
     expect(ping.status).toBe(200);
     expect(await ping.json()).toEqual({ instance: expect.stringMatching(/^b-/) });
   });

@@ -36,7 +36,7 @@ export function load(gateway: string, paths: readonly string[], perSecond: numbe
   const timer = setInterval(() => {
     const due = Math.floor(((performance.now() - startedAt) * perSecond) / 1_000);
     for (; sent < due; sent += 1) {
-      const path = paths[sent % paths.length]!;
+      const path = paths.at(sent % paths.length)!;
       const asked = ask(agent, gateway, path).then((reply) => void replies.push(reply));
       open.add(asked);
       void asked.finally(() => open.delete(asked));

@@ -1,5 +1,6 @@
-import { fork } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 /** A process of the test's own. */
@@ -11,7 +12,7 @@ export interface Child {
   /** Is there one, and not yet reaped? */
   readonly isAlive: boolean;
   /** Resolves when it is gone and all that it said has been read. */
-  readonly exited: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>;
+  readonly exited: Promise<{ readonly code: number | null; readonly signal: string | null }>;
   /** The first line on standard output, said or still to come, that matches. Rejects when it ends without. */
   line(match: RegExp): Promise<string>;
   kill(signal: NodeJS.Signals): void;
@@ -36,18 +37,19 @@ function programOf(name: string): string {
 }
 
 /**
- * The one place where tests start processes: without `execArgv`, since vitest's own `--conditions` would make them load sources,
- * which plain Node cannot. They are in the group of the test, so whoever ends that ends them.
+ * The one place where tests start processes. `spawn` hands on no `execArgv`, as `fork` would: with vitest's `--conditions` they
+ * would load sources, which plain Node cannot. They are in the group of the test, so whoever ends that ends them.
  */
-export function start(program: keyof typeof PROGRAMS, args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Child {
-  const child = fork(PROGRAMS[program], [...args], {
-    execArgv: [],
+export function start(
+  program: keyof typeof PROGRAMS,
+  args: readonly string[] = [],
+  env: NodeJS.ProcessEnv = {},
+): Child {
+  const child = spawn(process.execPath, [PROGRAMS[program], ...args], {
     env: { ...environment(), ...env },
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   children.add(child);
-  // nothing is said over the channel; left open, it would keep the child alive for us
-  child.disconnect();
   const out: string[] = [];
   const err: string[] = [];
   const listeners = new Set<() => void>();
@@ -68,7 +70,8 @@ export function start(program: keyof typeof PROGRAMS, args: readonly string[] = 
         const isOver = found === undefined && !children.has(child);
         if (found === undefined && !isOver) return;
         listeners.delete(look);
-        if (found === undefined) reject(new Error(`${program} ended without ${match}:\n${[...out, ...err].join('\n')}`));
+        if (found === undefined)
+          reject(new Error(`${program} ended without ${match}:\n${[...out, ...err].join('\n')}`));
         else resolve(found);
       };
       listeners.add(look);
@@ -116,10 +119,10 @@ function environment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
 }
 
-function collect(stream: NodeJS.ReadableStream | null, lines: string[], heard: () => void): void {
+function collect(stream: Readable, lines: string[], heard: () => void): void {
   let rest = '';
-  stream?.setEncoding('utf8');
-  stream?.on('data', (text: string) => {
+  stream.setEncoding('utf8');
+  stream.on('data', (text: string) => {
     const parts = (rest + text).split('\n');
     rest = parts.pop() ?? '';
     lines.push(...parts);

@@ -72,10 +72,14 @@ export class Stage {
 
   /** Every process that lives is HEALTHY. */
   async whole(): Promise<void> {
-    const alive = Object.values(this.services).flat().filter(({ isAlive }) => isAlive);
+    const alive = Object.values(this.services)
+      .flat()
+      .filter(({ isAlive }) => isAlive);
     const sick = (): readonly Child[] => alive.filter((child) => this.instanceOf(child)?.state !== 'HEALTHY');
     await until('everything is HEALTHY', () => sick().length === 0).catch((error: unknown) => {
-      const facts = alive.map((child) => `${child.pid} ${this.instanceOf(child)?.state} ${child.err.slice(-3).join(' | ')}`);
+      const facts = alive.map(
+        (child) => `${child.pid} ${this.instanceOf(child)?.state} ${child.err.slice(-3).join(' | ')}`,
+      );
       throw new Error([String(error), ...facts].join('\n'));
     });
     this.#gateway = this.#gatewayUrl();

@@ -4,25 +4,28 @@ import { once } from 'node:events';
 import { afterAll, describe, expect, it } from 'vitest';
 import { endAll, exists, start } from './spawn.js';
 
+async function refused(...args: string[]) {
+  const child = start('rollcall', ['up', ...args]);
+  const { code } = await child.exited;
+  return { code, out: child.out, err: child.err.join('\n') };
+}
+
 describe('rollcall up, as a process', () => {
   afterAll(endAll);
 
-  async function refused(...args: string[]) {
-    const child = start('rollcall', ['up', ...args]);
-    const { code } = await child.exited;
-    return { code, out: child.out, err: child.err.join('\n') };
-  }
-
-  it.each(['SIGINT', 'SIGTERM'] as const)('--json says where it serves and ends at %s with exit code 0', async (signal) => {
-    const child = start('rollcall', ['up', '--json', '--port', '0']);
-    const { url, pid } = JSON.parse(await child.line(/^{/)) as { url: string; pid: number };
-    expect(pid).toBe(child.pid);
-    expect((await fetch(`${url}/health/ready`)).status).toBe(200);
-    child.kill(signal);
-    expect(await child.exited).toEqual({ code: 0, signal: null });
-    expect(child.out).toHaveLength(1);
-    expect(exists(pid)).toBe(false);
-  });
+  it.each(['SIGINT', 'SIGTERM'] as const)(
+    '--json says where it serves and ends at %s with exit code 0',
+    async (signal) => {
+      const child = start('rollcall', ['up', '--json', '--port', '0']);
+      const { url, pid } = JSON.parse(await child.line(/^{/)) as { url: string; pid: number };
+      expect(pid).toBe(child.pid);
+      expect((await fetch(`${url}/health/ready`)).status).toBe(200);
+      child.kill(signal);
+      expect(await child.exited).toEqual({ code: 0, signal: null });
+      expect(child.out).toHaveLength(1);
+      expect(exists(pid)).toBe(false);
+    },
+  );
 
   it('ends at once although somebody watches', async () => {
     const child = start('rollcall', ['up', '--json', '--port', '0']);
@@ -68,6 +71,9 @@ describe('rollcall up, as a process', () => {
       out: [],
       err: 'rollcall up: Option --intervall does not exist. Did you mean --interval?',
     });
-    expect(await refused('--data', 'state')).toMatchObject({ code: 2, err: expect.stringContaining('no store on disk yet') });
+    expect(await refused('--data', 'state')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('no store on disk yet'),
+    });
   });
 });

@@ -1,7 +1,23 @@
-import { NO_SEAMS } from './registry-node.js';
-import type { RegistrySeams } from './registry-node.js';
+import type { Link } from '@rollcall/client';
+import { identityFailure } from '@rollcall/client/testing';
+import type { Time } from '@rollcall/core';
+import type { Caller } from '@rollcall/registry';
 
-/** What is planted in one town; see mutants.ts. */
-export type Bugs = RegistrySeams;
+/** Where a bug is planted from outside: in what is handed in to the real code. */
+export interface Bugs {
+  /** The registry's clock. */
+  time(time: Time): Time;
+  /** How the registry calls. */
+  caller(caller: Caller): Caller;
+  /** A service's way to the registry. */
+  link(link: Link): Link;
+  /** How a caller checks who answers. */
+  readonly identity: typeof identityFailure;
+}
 
-export const noBugs: Bugs = NO_SEAMS;
+export const noBugs: Bugs = {
+  time: (time) => time,
+  caller: (caller) => caller,
+  link: (link) => link,
+  identity: identityFailure,
+};

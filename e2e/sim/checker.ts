@@ -1,4 +1,4 @@
-import type { Frame, Instance, Tombstone } from '@rollcall/core';
+import type { Frame, Instance, InstanceId, Tombstone } from '@rollcall/core';
 import { ClientRules } from './client-rules.js';
 import { Permits } from './permits.js';
 import { RegistryRules } from './registry-rules.js';
@@ -32,6 +32,9 @@ export class Checker {
   /** When an id was last refused for a while, or for good. */
   readonly refusedAt = new Map<string, number>();
   readonly endedIds = new Set<string>();
+  /** How many calls there were, and how many failed, whatever the reason. */
+  calls = 0;
+  failedCalls = 0;
   /** When the registry last published anything. */
   publishedAt = 0;
   /** What the registry decided, in order: two runs with equal traces are the same run. */
@@ -43,7 +46,7 @@ export class Checker {
 
   constructor(town: Town) {
     this.#town = town;
-    this.#permits = new Permits(town, this);
+    this.#permits = new Permits(town, this, null);
     this.#registryRules = new RegistryRules(town, this);
     this.#clientRules = new ClientRules(town, this);
   }
@@ -56,7 +59,7 @@ export class Checker {
   /** Another life of the registry: a watcher in its own process sees every record that it publishes. */
   registryStarted(): void {
     this.listed = new Map();
-    if (this.#town.plan.isDurable !== true) this.#permits = new Permits(this.#town, this);
+    this.#permits = new Permits(this.#town, this, this.#town.plan.isDurable === true ? this.#permits : null);
     this.#registryRules.restarted();
     const order = { namespace: '*', services: ['*'], resume: [], cursor: null, line: null };
     this.#town.registry.registry?.watch(order, {
@@ -78,7 +81,7 @@ export class Checker {
   }
 
   /** What a client is told. */
-  hear(_hearer: Tenant, frame: Frame): void {
+  hear(frame: Frame): void {
     if (frame.event === 'change') for (const tombstone of frame.data.remove) this.#bury(tombstone);
     if (frame.event === 'reset') for (const tombstone of frame.data.removed ?? []) this.#bury(tombstone);
   }
@@ -91,6 +94,18 @@ export class Checker {
   /** Has self-preservation a reason to hold it? */
   mayHold(instance: Instance): boolean {
     return this.#permits.mayHold(instance);
+  }
+
+  /** S13: what was meant for one process was done by it. */
+  executed(by: InstanceId, meant: InstanceId): void {
+    if (by !== meant) this.report('S13', `${by} did what was meant for ${meant}`);
+  }
+
+  called(from: Tenant, service: string, call: { readonly since: number; readonly error: string | null }): void {
+    this.calls += 1;
+    if (call.error === null) return;
+    this.failedCalls += 1;
+    this.#clientRules.failed(from, service, { since: call.since, error: call.error });
   }
 
   judge(): void {

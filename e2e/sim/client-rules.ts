@@ -6,14 +6,16 @@ import type { Town } from './town.js';
 /** What a client was last seen to know of one service. */
 interface Memory {
   instances: readonly Instance[];
-  epoch: string | null;
+  readonly revisions: Map<string, { readonly epoch: string; readonly revision: number }>;
   hasEverBeenCallable: boolean;
   /** Since when nobody is callable, though somebody could be. */
   emptySince: number | null;
 }
 
-/** Registry, stream and catalog are settled after this, if nothing is wrong. */
+/** A change has reached everybody after this, if nothing is wrong. */
 const PROPAGATION_MS = 2_000;
+/** Who is not there has been found out by failing calls after this, and taken out; whoever is back has been let in again. */
+const STEADY_MS = 60_000;
 /** A stream that broke without a word is noticed by its silence, then opened anew. */
 const SILENT_STREAM_MS = 25_000 + 4_000 + 3_000;
 
@@ -33,9 +35,20 @@ export class ClientRules {
     for (const tenant of this.#town.tenants.values()) {
       if (!tenant.process.isRunning) continue;
       this.#judgeCursor(tenant);
-      for (const service of tenant.catalog.services) this.#judgeService(tenant, service);
+      for (const service of tenant.place.watches) this.#judgeService(tenant, service);
       this.#judgeCalm(tenant);
     }
+  }
+
+  /** S8: a call that may be repeated, while everything is as it was and somebody it knows is there, does not fail. */
+  failed(tenant: Tenant, service: string, call: { readonly since: number; readonly error: string }): void {
+    const { truth, changedAt } = this.#town;
+    if (call.since - Math.max(changedAt, tenant.bornAt) < STEADY_MS) return;
+    const good = this.#memoryOf(tenant, service).instances.find(
+      ({ id, state }) => state === 'HEALTHY' && !truth.isUnreachable(tenant, id),
+    );
+    if (good === undefined) return;
+    this.#report('S8', tenant, `failed to call ${service} (${call.error}), though ${good.id} is there`);
   }
 
   /** S4: within an epoch it only goes forward. */
@@ -51,14 +64,12 @@ export class ClientRules {
 
   #judgeService(tenant: Tenant, service: string): void {
     const memory = this.#memoryOf(tenant, service);
-    const { instances } = tenant.catalog.service(service);
-    const epoch = tenant.cursor?.epoch ?? null;
+    const { instances } = tenant.service(service);
     if (instances !== memory.instances) {
       this.#judgeAbsence(tenant, memory.instances, instances);
-      if (epoch === memory.epoch) this.#judgeRevisions(tenant, memory.instances, instances);
+      this.#judgeRevisions(tenant, memory, instances);
       memory.instances = instances;
     }
-    memory.epoch = epoch;
     this.#judgeSameness(tenant, service, instances);
     this.#judgeCallable(tenant, service, memory);
   }
@@ -67,37 +78,47 @@ export class ClientRules {
   #judgeAbsence(tenant: Tenant, before: readonly Instance[], after: readonly Instance[]): void {
     const ids = new Set(after.map(({ id }) => id));
     for (const { id } of before) {
-      if (ids.has(id) || this.#checker.buried.has(id) || this.#town.truth.isUnreachable(tenant, id)) continue;
+      if (ids.has(id) || this.#checker.buried.has(id) || this.#mayDoubt(tenant, id)) continue;
       this.#report('S6', tenant, `forgot ${id}, of which no tombstone tells`);
     }
   }
 
+  /** May this client have found out by itself that nobody is there, or somebody else? */
+  #mayDoubt(tenant: Tenant, id: string): boolean {
+    if (this.#checker.listed.has(id)) return false;
+    return this.#town.truth.isUnreachable(tenant, id) || this.#town.world.now - this.#town.changedAt < STEADY_MS;
+  }
+
   /** S4: a record only grows newer within an epoch. */
-  #judgeRevisions(tenant: Tenant, before: readonly Instance[], after: readonly Instance[]): void {
-    const revisions = new Map(before.map(({ id, revision }) => [id, revision]));
-    for (const { id, revision } of after) {
-      const known = revisions.get(id) ?? 0;
-      if (known > revision) this.#report('S4', tenant, `knew revision ${known} of ${id} and now has ${revision}`);
+  #judgeRevisions(tenant: Tenant, memory: Memory, instances: readonly Instance[]): void {
+    for (const { id, revision } of instances) {
+      const epoch = tenant.epochs.get(id) ?? '';
+      const known = memory.revisions.get(id);
+      if (known !== undefined && known.epoch === epoch && known.revision > revision) {
+        this.#report('S4', tenant, `knew revision ${known.revision} of ${id} and now has ${revision}`);
+      }
+      memory.revisions.set(id, { epoch, revision });
     }
   }
 
-  /** S4, S5: who has heard everything up to now knows what the registry knows. */
+  /** S4, S5: who has heard everything up to a revision has every record and every removal up to it. */
   #judgeSameness(tenant: Tenant, service: string, instances: readonly Instance[]): void {
     const { registry } = this.#town.registry;
-    if (registry === null || !this.#isUpToDate(tenant)) return;
+    const { cursor } = tenant;
+    if (registry === null || cursor === null || cursor.epoch !== registry.epoch) return;
+    if (!tenant.streamed.includes(service)) return;
     const answer = registry.service('default', service);
-    const truth = answer.ok ? answer.value.instances : [];
+    if (!answer.ok) return;
     const known = new Map(instances.map((instance) => [instance.id, instance]));
-    for (const instance of truth) {
-      const mine = known.get(instance.id);
-      known.delete(instance.id);
-      if (mine?.revision === instance.revision && mine.state === instance.state) continue;
+    for (const { id, revision, state } of answer.value.instances) {
+      const mine = known.get(id);
+      if (revision > cursor.revision || (mine?.revision === revision && mine.state === state)) continue;
       const what = mine === undefined ? 'does not know' : `has ${mine.state} ${mine.revision} for`;
-      this.#report('S4', tenant, `${what} ${instance.id}, which is ${instance.state} ${instance.revision}`);
+      this.#report('S4', tenant, `${what} ${id}, which is ${state} ${revision}`);
     }
-    for (const id of known.keys()) {
-      if (this.#checker.listed.has(id) || !this.#checker.buried.has(id)) continue;
-      this.#report('S4', tenant, `still lists ${id}, which was removed (${this.#checker.buried.get(id)?.reason.code})`);
+    for (const { id, revision, reason } of answer.value.removed) {
+      if (revision > cursor.revision || !known.has(id)) continue;
+      this.#report('S4', tenant, `still lists ${id}, which was removed (${reason.code})`);
     }
   }
 
@@ -109,7 +130,7 @@ export class ClientRules {
       memory.emptySince = null;
       return;
     }
-    if (!memory.hasEverBeenCallable || !this.#couldServe(service)) {
+    if (!memory.hasEverBeenCallable || !this.#town.truth.canWatch(tenant) || !this.#couldServe(service)) {
       memory.emptySince = null;
       return;
     }
@@ -124,7 +145,7 @@ export class ClientRules {
     const { known, truth, checker } = this.#town;
     for (const [id, tenant] of known) {
       if (tenant.place.service !== service || checker.endedIds.has(id) || tenant.leavesAt < Infinity) continue;
-      if (checker.buried.has(id) && !checker.listed.has(id)) continue;
+      if (!checker.listed.has(id)) continue;
       const { inbound, outbound } = truth.of(tenant);
       if (truth.hasWorked(inbound, 17_000) || truth.hasWorked(outbound, 17_000)) return true;
     }
@@ -133,20 +154,19 @@ export class ClientRules {
 
   /** L1: everything has been well for so long that every client knows it. */
   #judgeCalm(tenant: Tenant): void {
-    const calmMs = this.#town.world.now - Math.max(this.#town.truth.calmSince, tenant.bornAt);
-    if (calmMs < SILENT_STREAM_MS || this.#isUpToDate(tenant)) return;
+    const { now } = this.#town.world;
     const { registry } = this.#town.registry;
-    const revision = registry?.describe();
-    const published = revision?.ok === true ? revision.value.revision : 0;
-    const isQuiet = this.#town.world.now - this.#town.checker.publishedAt > PROPAGATION_MS;
-    if (!isQuiet || tenant.place.watches.length === 0) return;
-    this.#report('L1', tenant, `knows revision ${tenant.cursor?.revision} of ${published} after everything was healed`);
-  }
-
-  #isUpToDate({ cursor, stream }: Tenant): boolean {
-    const described = this.#town.registry.registry?.describe();
-    if (described?.ok !== true || stream === null || stream.isOver) return false;
-    return cursor?.epoch === described.value.epoch && cursor.revision === described.value.revision;
+    const calmMs = now - Math.max(this.#town.truth.calmSince, tenant.bornAt);
+    const isQuiet = now - this.#checker.publishedAt > PROPAGATION_MS;
+    if (registry === null || calmMs < SILENT_STREAM_MS || !isQuiet) return;
+    for (const service of tenant.place.watches) {
+      const answer = registry.service('default', service);
+      const known = new Map(tenant.service(service).instances.map((instance) => [instance.id, instance]));
+      for (const { id, revision } of answer.ok ? answer.value.instances : []) {
+        if (known.get(id)?.revision === revision) continue;
+        this.#report('L1', tenant, `does not know revision ${revision} of ${id} though all has been well`);
+      }
+    }
   }
 
   #memoryOf(tenant: Tenant, service: string): Memory {
@@ -154,7 +174,7 @@ export class ClientRules {
     this.#memories.set(tenant, ofTenant);
     const known = ofTenant.get(service);
     if (known !== undefined) return known;
-    const made: Memory = { instances: [], epoch: null, hasEverBeenCallable: false, emptySince: null };
+    const made: Memory = { instances: [], revisions: new Map(), hasEverBeenCallable: false, emptySince: null };
     ofTenant.set(service, made);
     return made;
   }

@@ -57,6 +57,11 @@ export const FAULTS = {
     const usurpers = town.usurp(target);
     return () => usurpers.forEach((end) => end());
   },
+  /** It lives on, but a stranger answers at its port: it advertised the wrong one, or its server closed. */
+  displace: (town, { target }) => {
+    const returns = town.displace(target);
+    return () => returns.forEach((end) => end());
+  },
   /** A wall clock jumps, and back. */
   wall: (town, { target, amount = 3_600_000 }) => {
     const machines = town.machines(target);

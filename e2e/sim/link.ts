@@ -13,8 +13,8 @@ import type {
   Suspicion,
   Timer,
 } from '@rollcall/core';
-import type { Answer, Link, Proof, Watch, WatchRequest, WatchSink } from '@rollcall/client/testing';
-import type { End, Network } from './network.js';
+import type { Answer, Link, Proof, Watch, WatchRequest, WatchSink } from '@rollcall/client';
+import type { Dialer, End, Network } from './network.js';
 import { REGISTRY_PORT } from './registry-node.js';
 import type { Flush, Request } from './registry-node.js';
 import { ask } from './rpc.js';
@@ -26,7 +26,7 @@ const SILENCE_MS = 25_000;
 
 /** Who hears what a stream brings, before the client does. */
 export interface Ears {
-  opened(stream: End): void;
+  opened(request: WatchRequest): void;
   frame(frame: Frame): void;
   mark(cursor: Cursor): void;
 }
@@ -71,10 +71,10 @@ export class NetworkLink implements Link {
 
   watch(request: WatchRequest, sink: WatchSink): Watch {
     const ended = (): void => void this.#open.delete(close);
-    const watch = new NetworkWatch(this.#process, this.#ears, sink, ended);
+    const watch = new NetworkWatch({ process: this.#process, ears: this.#ears, request, sink, ended });
     const close = (): void => watch.close();
     this.#open.add(close);
-    watch.start((dialer) => this.#network.connect(this.#process, this.#registry.address, REGISTRY_PORT, dialer), request);
+    watch.start((dialer) => this.#network.connect(this.#process, this.#registry.address, REGISTRY_PORT, dialer));
     return watch;
   }
 
@@ -96,33 +96,35 @@ export class NetworkLink implements Link {
   }
 }
 
+interface WatchParts {
+  readonly process: Process;
+  readonly ears: Ears;
+  readonly request: WatchRequest;
+  readonly sink: WatchSink;
+  readonly ended: () => void;
+}
+
 /** One open change feed. */
 class NetworkWatch implements Watch {
-  readonly #process: Process;
-  readonly #ears: Ears;
-  readonly #sink: WatchSink;
-  readonly #ended: () => void;
+  readonly #parts: WatchParts;
   #giveUp: () => void = () => {};
   #end: End | null = null;
   #timer: Timer;
   #heardAt = 0;
   #isClosed = false;
 
-  constructor(process: Process, ears: Ears, sink: WatchSink, ended: () => void) {
-    this.#process = process;
-    this.#ears = ears;
-    this.#sink = sink;
-    this.#ended = ended;
-    this.#timer = process.setTimer(TIMEOUT_MS, () => this.close());
+  constructor(parts: WatchParts) {
+    this.#parts = parts;
+    this.#timer = parts.process.setTimer(TIMEOUT_MS, () => this.close());
   }
 
-  start(connect: (dialer: Parameters<Network['connect']>[3]) => () => void, request: WatchRequest): void {
+  start(connect: (dialer: Dialer) => () => void): void {
     this.#giveUp = connect({
       opened: (end) => {
         this.#end = end;
         end.onMessage = (message) => this.#hear(message as Flush | { readonly ok: false; readonly problem: Problem });
         end.onEnd = () => this.close();
-        end.send({ route: 'watch', request } satisfies Request);
+        end.send({ route: 'watch', request: this.#parts.request } satisfies Request);
       },
       failed: () => this.close(),
     });
@@ -135,27 +137,28 @@ class NetworkWatch implements Watch {
   #hear(message: Flush | { readonly ok: false; readonly problem: Problem }): void {
     if (this.#isClosed) return;
     if ('problem' in message) return this.#finish(message.problem);
-    this.#heardAt = this.#process.now();
+    const { process, ears, request, sink } = this.#parts;
+    this.#heardAt = process.now();
     if ('opened' in message) {
-      this.#ears.opened(this.#end!);
+      ears.opened(request);
       this.#endWhenSilentFor(SILENCE_MS);
-      this.#sink.opened();
+      sink.opened();
       return;
     }
     for (const frame of message.frames) {
       if (this.#isClosed) return;
-      this.#ears.frame(frame);
-      this.#sink.frame(frame);
+      ears.frame(frame);
+      sink.frame(frame);
     }
     if (this.#isClosed) return;
-    this.#ears.mark(message.cursor);
-    this.#sink.mark(message.cursor);
+    ears.mark(message.cursor);
+    sink.mark(message.cursor);
   }
 
   #endWhenSilentFor(ms: number): void {
     this.#timer.cancel();
-    this.#timer = this.#process.setTimer(ms, () => {
-      const leftMs = this.#heardAt + SILENCE_MS - this.#process.now();
+    this.#timer = this.#parts.process.setTimer(ms, () => {
+      const leftMs = this.#heardAt + SILENCE_MS - this.#parts.process.now();
       if (leftMs > 0) this.#endWhenSilentFor(leftMs);
       else this.close();
     });
@@ -167,7 +170,7 @@ class NetworkWatch implements Watch {
     this.#timer.cancel();
     this.#giveUp();
     this.#end?.close();
-    this.#ended();
-    this.#sink.closed(problem);
+    this.#parts.ended();
+    this.#parts.sink.closed(problem);
   }
 }

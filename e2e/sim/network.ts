@@ -93,6 +93,11 @@ export class Network {
     this.#doors.set(key, door);
   }
 
+  /** Stops listening; what is open goes on. */
+  unlisten(process: Process): void {
+    this.#closeDoorsOf(process);
+  }
+
   /** Who gets the connections to this address: none, one, or several in turns. */
   listenersAt(address: string, port: number): readonly Process[] {
     return (this.#doors.get(addressOf({ host: address, port }))?.listeners ?? []).map(({ process }) => process);

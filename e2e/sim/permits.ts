@@ -10,8 +10,9 @@ const HOUR_MS = 3_600_000;
 /** What silence may do, counted by somebody else than the registry: of one service, or of all. */
 interface Scope {
   readonly name: string;
-  /** When silence made somebody CRITICAL. */
+  /** When silence made somebody CRITICAL: with a permit, and with or without one. */
   uses: number[];
+  perhaps: number[];
   /** How many proved instances there were, and when that changed. */
   counts: { readonly at: number; readonly total: number }[];
   massSince: number | null;
@@ -24,12 +25,14 @@ export class Permits {
   readonly #town: Town;
   readonly #checker: Checker;
   readonly #scopes = new Map<string, Scope>();
-  /** Proved both ways in this life of the registry. */
-  readonly #proved = new Set<string>();
+  /** Proved both ways, as far as this life of the registry knows. */
+  readonly #proved: Set<string>;
 
-  constructor(town: Town, checker: Checker) {
+  /** `before`: the life whose store it goes on with. */
+  constructor(town: Town, checker: Checker, before: Permits | null) {
     this.#town = town;
     this.#checker = checker;
+    this.#proved = new Set(before === null ? [] : before.#proved);
   }
 
   see({ before, after }: Verdict): void {
@@ -39,9 +42,12 @@ export class Permits {
     if (after.state !== 'CRITICAL' || before === null || before.state === 'CRITICAL' || byProof) return;
     // DEREGISTERING falls back to CRITICAL when it answers: that is a rescue
     if (before.state === 'DEREGISTERING') return;
-    const isFree = !this.#proved.has(after.id);
-    if (isFree) return;
-    for (const scope of this.#scopesOf(after)) this.#use(scope, after);
+    const { now } = this.#town.world;
+    for (const scope of this.#scopesOf(after)) {
+      scope.perhaps = [...recent(scope.perhaps, now), now];
+      // never proved it is free when it is silent both ways, and needs a permit when it beats
+      if (this.#proved.has(after.id)) this.#use(scope, after);
+    }
   }
 
   /** The facts of this moment, by the truth. */
@@ -61,7 +67,7 @@ export class Permits {
   mayHold(instance: Instance): boolean {
     const { now } = this.#town.world;
     return this.#scopesOf(instance).some((scope) => {
-      const isUsedUp = recent(scope.uses, now).length >= allowed(scope, now, SLACK_MS);
+      const isUsedUp = recent(scope.perhaps, now).length >= allowed(scope, now, SLACK_MS);
       // 3 intervals + timeout after a mass, which itself is noticed late and forgotten late
       return isUsedUp || now - scope.lastMassAt < 40_000;
     });
@@ -121,7 +127,7 @@ export class Permits {
   #scope(name: string): Scope {
     const known = this.#scopes.get(name);
     if (known !== undefined) return known;
-    const made: Scope = { name, uses: [], counts: [], massSince: null, lastMassAt: -Infinity };
+    const made: Scope = { name, uses: [], perhaps: [], counts: [], massSince: null, lastMassAt: -Infinity };
     this.#scopes.set(name, made);
     return made;
   }

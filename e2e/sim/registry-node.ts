@@ -8,10 +8,11 @@ import {
   silentLog,
   suspicionMessage,
 } from '@rollcall/core';
-import type { Beat, Cursor, Drain, Endpoint, Frame, HeartbeatCall, Policy, Protocol, Registration, Suspicion, Time } from '@rollcall/core';
-import type { Proof, WatchRequest } from '@rollcall/client/testing';
+import type { Beat, Cursor, Drain, Endpoint, Frame, HeartbeatCall, Policy, Protocol, Registration, Suspicion } from '@rollcall/core';
+import type { Proof, WatchRequest } from '@rollcall/client';
 import { MemoryStore, Registry } from '@rollcall/registry';
 import type { Caller, CallOutcome, SharedFrame, WatcherSink } from '@rollcall/registry';
+import type { Bugs } from './bugs.js';
 import type { End, Network } from './network.js';
 import { ask } from './rpc.js';
 import type { Machine, Process } from './world.js';
@@ -33,16 +34,9 @@ export type Flush = { readonly opened: true } | { readonly frames: readonly Fram
 export interface RegistryTerms {
   readonly policy?: Policy;
   /** Does its store survive it? */
-  readonly isDurable?: boolean;
+  readonly isDurable: boolean;
+  readonly bugs: Bugs;
 }
-
-/** What a bug may be planted in from outside. */
-export interface RegistrySeams {
-  time(time: Time): Time;
-  caller(caller: Caller): Caller;
-}
-
-export const NO_SEAMS: RegistrySeams = { time: (time) => time, caller: (caller) => caller };
 
 /** What the world saw at the registry's door: the truth about what arrived, and what was answered. */
 export interface Sightings {
@@ -62,16 +56,16 @@ export class RegistryNode {
   readonly lines = new Map<string, End>();
   readonly #network: Network;
   readonly #isDurable: boolean;
-  readonly #seams: RegistrySeams;
+  readonly #bugs: Bugs;
   #store = new MemoryStore();
 
-  constructor(network: Network, machine: Machine, sightings: Sightings, terms: RegistryTerms & { seams?: RegistrySeams } = {}) {
+  constructor(network: Network, machine: Machine, sightings: Sightings, terms: RegistryTerms) {
     this.#network = network;
     this.machine = machine;
     this.sightings = sightings;
     this.policy = terms.policy ?? DEFAULT_POLICY;
-    this.#isDurable = terms.isDurable ?? false;
-    this.#seams = terms.seams ?? NO_SEAMS;
+    this.#isDurable = terms.isDurable;
+    this.#bugs = terms.bugs;
   }
 
   get isListening(): boolean {
@@ -82,8 +76,8 @@ export class RegistryNode {
     const network = this.#network;
     const process = network.spawn(this.machine, 'registry');
     if (!this.#isDurable) this.#store = new MemoryStore();
-    const time = this.#seams.time(process);
-    const callers = (['tcp', 'http'] as const).map((protocol) => this.#seams.caller(new NetworkCaller(network, process, protocol)));
+    const time = this.#bugs.time(process);
+    const callers = (['tcp', 'http'] as const).map((protocol) => this.#bugs.caller(new NetworkCaller(network, process, protocol)));
     const registry = new Registry(
       {
         time,

@@ -15,7 +15,7 @@ export class RegistryRules {
   readonly #checker: Checker;
   /** Whose secret was accepted last for an id, and when. */
   readonly #owners = new Map<string, { readonly secret: string; readonly at: number }>();
-  /** Who was removed since the last judgement, and who was there then. */
+  /** Who was there at the last judgement, and who was removed since. */
   #present = new Map<string, Instance>();
   readonly #removed = new Set<string>();
   /** Since when nobody of a service is callable though one shows life. */
@@ -79,7 +79,9 @@ export class RegistryRules {
     const present = new Map<string, Instance>();
     for (const service of this.#services()) {
       const answer = registry.service('default', service);
-      if (answer.ok) for (const instance of answer.value.instances) present.set(instance.id, instance);
+      if (!answer.ok) continue;
+      for (const instance of answer.value.instances) present.set(instance.id, instance);
+      for (const { id } of answer.value.removed) this.#removed.add(id);
     }
     this.#judgeAbsence(present);
     for (const instance of present.values()) {
@@ -94,7 +96,7 @@ export class RegistryRules {
   /** S6: who was there and is not was removed. */
   #judgeAbsence(present: Map<string, Instance>): void {
     for (const id of this.#present.keys()) {
-      if (!present.has(id) && !this.#checker.buried.has(id)) {
+      if (!present.has(id) && !this.#removed.has(id)) {
         this.#checker.report('S6', `${id} is gone from the registry without a tombstone`);
       }
     }

@@ -35,7 +35,7 @@ export function plans(kinds: readonly FaultKind[] = KINDS.filter((kind) => !NOT_
 function faultsOf(kinds: readonly FaultKind[]): fc.Arbitrary<Omit<Fault, 'target'> & { readonly place: number }> {
   return fc.record({
     kind: fc.constantFrom(...kinds),
-    place: fc.nat(19),
+    place: fc.nat(9),
     at: fc.nat(LATEST_MS / 100).map((tenths) => 100 * tenths),
     forMs: fc.constantFrom(...DURATIONS_MS),
   });
@@ -46,6 +46,6 @@ function targetOf(services: Readonly<Record<string, number>>, place: number): st
   const names = Object.entries(services).flatMap(([service, count]) =>
     Array.from({ length: count }, (_, index) => `${service}-${index + 1}`),
   );
-  const targets = [...names, 'registry', 'orders', 'all'];
+  const targets = ['registry', 'orders', 'all', ...names];
   return targets[place % targets.length]!;
 }

@@ -1,9 +1,14 @@
-import { DEFAULT_NAMESPACE, DEFAULT_WEIGHT, silentLog } from '@rollcall/core';
-import type { Cursor, Frame, HeartbeatCall, Instance, Protocol } from '@rollcall/core';
-import { Catalog, Contact, Feed, Session } from '@rollcall/client/testing';
+import { Rollcall } from '@rollcall/client';
+import type { ServiceView } from '@rollcall/client';
+import { messageOf } from '@rollcall/core';
+import type { Cursor, Frame, HeartbeatCall, Instance, InstanceId, Protocol } from '@rollcall/core';
+import type { Bugs } from './bugs.js';
 import { NetworkLink } from './link.js';
-import type { End, Network } from './network.js';
+import type { Ears } from './link.js';
+import type { Network } from './network.js';
 import { answering } from './rpc.js';
+import { NetworkTransport } from './transport.js';
+import type { Answer, Question } from './transport.js';
 import type { Machine, Process } from './world.js';
 
 /** Where one process of a kind runs, again and again. */
@@ -11,7 +16,7 @@ export interface Place {
   /** `orders-1` */
   readonly name: string;
   readonly machine: Machine;
-  /** Null: it only watches. */
+  /** Null: it only calls others. */
   readonly service: string | null;
   readonly endpoints: readonly { readonly protocol: Protocol; readonly port: number }[];
   /** What it watches; the first one from the beginning, the others a moment later. */
@@ -20,121 +25,163 @@ export interface Place {
   readonly isWorker?: boolean;
 }
 
-/** What the world asks, which real code finds out by calls that fail. */
-export interface Circumstances {
+/** Who hears what a process does and is told. */
+export interface Witness {
   readonly registry: Machine;
-  isUnreachable(from: Tenant, id: string): boolean;
-  frame(tenant: Tenant, frame: Frame): void;
+  readonly bugs: Bugs;
+  frame(frame: Frame): void;
+  /** It has done what somebody else was asked for, or itself. */
+  executed(by: InstanceId, meant: InstanceId): void;
+  /** A call that may be repeated has ended: null, or why it failed. */
+  called(from: Tenant, service: string, call: { readonly since: number; readonly error: string | null }): void;
 }
 
 /** How long after the first wish to watch the next one comes: a stream is then replaced by another. */
 const NEXT_WISH_MS = 300;
+const CALLS_EVERY_MS = 1_000;
+const DRAIN_MS = 10_000;
+const QUIET_MS = 200;
 
-/** One process with a client in it, for its whole life. The truth about it is kept by whoever looks from outside. */
+/** One process with the real client in it, for its whole life; what is true of it is written down beside. */
 export class Tenant {
   readonly place: Place;
   readonly process: Process;
   readonly bornAt: number;
-  readonly session: Session | null;
-  readonly catalog: Catalog;
+  /** Its instance id; null for one that only calls. */
+  readonly id: InstanceId | null;
   /** Endpoints that accept and never answer. */
   readonly mute = new Set<number>();
   /** Truth: it answered an authentic Heartbeat-1; a Heartbeat-2 of it was accepted; it said that it leaves. */
   wasCalled = false;
   hasBeaten = false;
   leavesAt = Infinity;
-  /** Its feed: the newest stream that was opened, and up to where it has told us everything. */
-  stream: End | null = null;
+  /** Its feed: what the newest stream carries, and up to where that has told us everything. */
+  streamed: readonly string[] = [];
   cursor: Cursor | null = null;
-  readonly #feed: Feed;
+  /** In which epoch it last heard of each instance. */
+  readonly epochs = new Map<InstanceId, string>();
+  readonly #epochOf = new Map<string, string>();
+  readonly #network: Network;
+  readonly #witness: Witness;
+  readonly #rollcall: Rollcall;
 
-  constructor(network: Network, place: Place, around: Circumstances) {
-    const { machine, name, service } = place;
-    const process = network.spawn(machine, name);
-    const random = network.world.fork();
+  constructor(network: Network, place: Place, witness: Witness) {
+    const process = network.spawn(place.machine, place.name);
     this.place = place;
     this.process = process;
     this.bornAt = network.world.now;
-    const link = new NetworkLink(network, process, around.registry, {
-      opened: (stream) => {
-        this.stream = stream;
-      },
-      frame: (frame) => around.frame(this, frame),
-      mark: (cursor) => {
-        this.cursor = cursor;
-      },
-    });
-    const ports = { time: process, random, log: silentLog, link };
-    const contact = new Contact(silentLog, link.name);
-    const lineChanged = (): void => this.#feed.refresh();
-    this.session =
-      service === null ? null : new Session({ ...ports, contact, self: selfOf(service), intervalMs: 5_000, lineChanged });
-    this.catalog = new Catalog({
+    this.#network = network;
+    this.#witness = witness;
+    const { bugs } = witness;
+    const link = bugs.link(new NetworkLink(network, process, witness.registry, this.#ears()));
+    const options = place.service === null ? {} : { service: place.service };
+    this.#rollcall = new Rollcall(options, {
       time: process,
-      log: silentLog,
-      asked: () => this.#feed.refresh(),
-      isEjected: (id) => around.isUnreachable(this, id),
+      random: network.world.fork(),
+      link,
+      transports: {
+        tcp: new NetworkTransport(network, process, 'tcp', bugs.identity),
+        http: new NetworkTransport(network, process, 'http', bugs.identity),
+      },
     });
-    const intervalMs = (): number => this.session?.intervalMs ?? 5_000;
-    const { catalog, session } = this;
-    this.#feed = new Feed({ ...ports, contact, catalog, namespace: DEFAULT_NAMESPACE, line: session, intervalMs });
-    this.#listen(network);
+    this.id = place.service === null ? null : this.#rollcall.id;
+    this.listen();
     this.#begin();
   }
 
-  /** Its instance id; null for one that only watches. */
-  get id(): string | null {
-    return this.session?.id ?? null;
+  /** Answers at its ports. Throws when one is taken. */
+  listen(): void {
+    for (const { port } of this.place.endpoints) {
+      const answer = (message: unknown): unknown => (this.mute.has(port) ? null : this.#answer(message));
+      this.#network.listen(this.process, port, answering(answer), this.place.isWorker);
+    }
   }
 
-  /** Who it would call, by what it knows: every state but the last two. */
+  /** Its copy of a service. */
+  service(name: string): ServiceView {
+    return this.#rollcall.service(name);
+  }
+
+  /** Whom it might call: every state but the last two. */
   callable(service: string): readonly Instance[] {
-    return this.catalog
-      .service(service)
-      .instances.filter(({ state, admin }) => admin === 'ENABLED' && state !== 'CRITICAL' && state !== 'DEREGISTERING');
+    return this.service(service).instances.filter(
+      ({ state, admin }) => admin === 'ENABLED' && state !== 'CRITICAL' && state !== 'DEREGISTERING',
+    );
   }
 
   /** SIGTERM: drains, leaves, ends. */
-  async leave(world: { readonly now: number }): Promise<void> {
-    this.leavesAt = world.now;
-    await this.session?.drain(10_000);
-    await new Promise<void>((resolve) => void this.process.setTimer(200, resolve));
-    await this.session?.leave();
-    this.#feed.close();
+  async leave(): Promise<void> {
+    this.leavesAt = this.#network.world.now;
+    await this.#rollcall.drain({ deadlineMs: DRAIN_MS });
+    await new Promise<void>((resolve) => void this.process.setTimer(QUIET_MS, resolve));
+    await this.#rollcall.close();
     this.process.die(true);
   }
 
   #begin(): void {
-    this.#feed.start();
-    const [first, ...others] = this.place.watches;
-    if (first !== undefined) this.catalog.service(first);
-    if (others.length > 0) {
-      this.process.setTimer(NEXT_WISH_MS, () => others.forEach((service) => this.catalog.service(service)));
-    }
-    this.session?.start(this.place.endpoints);
+    const { service, watches, endpoints } = this.place;
+    this.#rollcall.start();
+    const [first, ...others] = watches;
+    if (first !== undefined) this.service(first);
+    if (others.length > 0) this.process.setTimer(NEXT_WISH_MS, () => others.forEach((name) => this.service(name)));
+    if (service === null) watches.forEach((name) => this.#callLater(name));
+    else this.#rollcall.register(endpoints);
   }
 
-  #listen(network: Network): void {
-    for (const { port } of this.place.endpoints) {
-      const answer = (message: unknown): unknown => (this.mute.has(port) ? null : this.#answer(message));
-      network.listen(this.process, port, answering(answer), this.place.isWorker);
-    }
+  /** Calls again and again, whatever comes of it. */
+  #callLater(service: string): void {
+    this.process.setTimer(CALLS_EVERY_MS, () => {
+      this.#callLater(service);
+      void this.#call(service);
+    });
+  }
+
+  async #call(service: string): Promise<void> {
+    const since = this.#network.world.now;
+    const error = await this.#rollcall.call(service, 'work', null, { idempotent: true }).then(
+      () => null,
+      (reason: unknown) => messageOf(reason),
+    );
+    this.#witness.called(this, service, { since, error });
   }
 
   #answer(message: unknown): unknown {
-    const { heartbeat1 } = message as { readonly heartbeat1: HeartbeatCall };
-    if (heartbeat1.instance === this.id && heartbeat1.purpose !== 'opinion') this.wasCalled = true;
-    return this.session?.answer(heartbeat1);
+    if (typeof message === 'object' && message !== null && 'heartbeat1' in message) {
+      const call = message.heartbeat1 as HeartbeatCall;
+      if (call.instance === this.id && call.purpose !== 'opinion') this.wasCalled = true;
+      return this.#rollcall.answer(call);
+    }
+    return this.#work(message as Question);
   }
-}
 
-function selfOf(service: string): ConstructorParameters<typeof Session>[0]['self'] {
-  return {
-    service,
-    namespace: DEFAULT_NAMESPACE,
-    version: '1.0.0',
-    zone: '',
-    weight: DEFAULT_WEIGHT,
-    metadata: {},
-  };
+  #work(question: Question): Answer {
+    if ('identity' in question) return { instance: this.#rollcall.answer({}).instance };
+    this.#witness.executed(this.#rollcall.id, question.meant);
+    return { done: question.call, by: this.#rollcall.id };
+  }
+
+  #ears(): Ears {
+    return {
+      opened: ({ services }) => {
+        this.streamed = services;
+        this.cursor = null;
+      },
+      frame: (frame) => {
+        this.#note(frame);
+        this.#witness.frame(frame);
+      },
+      mark: (cursor) => {
+        this.cursor = cursor;
+      },
+    };
+  }
+
+  #note({ event, data }: Frame): void {
+    if (event === 'reset') {
+      this.#epochOf.set(data.service, data.epoch);
+      for (const { id } of data.instances) this.epochs.set(id, data.epoch);
+    }
+    if (event !== 'change') return;
+    for (const { id } of data.upsert) this.epochs.set(id, this.#epochOf.get(data.service) ?? '');
+  }
 }

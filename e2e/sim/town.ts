@@ -1,3 +1,4 @@
+import type { HeartbeatCall } from '@rollcall/core';
 import { noBugs } from './bugs.js';
 import type { Bugs } from './bugs.js';
 import { Checker } from './checker.js';
@@ -7,8 +8,10 @@ import { DYING_MS, Network } from './network.js';
 import type { Way } from './network.js';
 import { RegistryNode } from './registry-node.js';
 import type { Request, Sightings } from './registry-node.js';
+import { answering } from './rpc.js';
 import { Tenant } from './tenant.js';
 import type { Place } from './tenant.js';
+import type { Question } from './transport.js';
 import { Truth } from './truth.js';
 import type { Machine } from './world.js';
 import { World } from './world.js';
@@ -39,6 +42,7 @@ const SETTLING_MS = 20_000;
 const JUDGED_EVERY_MS = 500;
 const SOONEST_RESTART_MS = DYING_MS + 1;
 const OCCUPIED_AGAIN_MS = 500;
+const STRANGER = 'stranger-0192f0c1';
 
 /** Something that can die and be started again. */
 interface Life {
@@ -65,10 +69,12 @@ export class Town {
   /** Faults that have begun and not ended, and when something last changed. */
   activeFaults = 0;
   changedAt = 0;
+  readonly #bugs: Bugs;
   readonly #lastBeats = new Map<string, Extract<Request, { route: 'beat' }>>();
 
   constructor(plan: TownPlan, bugs: Bugs = noBugs) {
     this.plan = plan;
+    this.#bugs = bugs;
     this.world = new World(plan.seed);
     this.network = new Network(this.world);
     const machine = this.network.machine('registry', '10.0.0.1');
@@ -77,7 +83,7 @@ export class Town {
     const sightings: Sightings = { answered: (request, outcome) => this.#saw(request, outcome) };
     this.registry = new RegistryNode(this.network, machine, sightings, {
       isDurable: plan.isDurable ?? false,
-      seams: bugs,
+      bugs,
     });
     this.places = placesOf(plan, this.network);
   }
@@ -134,9 +140,11 @@ export class Town {
       return;
     }
     const tenant = new Tenant(this.network, place, {
+      bugs: this.#bugs,
       registry: this.registry.machine,
-      isUnreachable: (from, id) => this.truth.isUnreachable(from, id),
-      frame: (hearer, frame) => this.checker.hear(hearer, frame),
+      frame: (frame) => this.checker.hear(frame),
+      executed: (by, meant) => this.checker.executed(by, meant),
+      called: (from, service, call) => this.checker.called(from, service, call),
     });
     this.tenants.set(place, tenant);
     if (tenant.id !== null) this.known.set(tenant.id, tenant);
@@ -201,6 +209,23 @@ export class Town {
     });
   }
 
+  /** Returns how the strangers go, and those who were displaced listen again. */
+  displace(target: string): readonly (() => void)[] {
+    return this.tenantsOf(target).map((tenant) => {
+      const { machine, endpoints } = tenant.place;
+      if (tenant.process.isAlive) this.network.unlisten(tenant.process);
+      const stranger = this.network.spawn(machine, `stranger at ${tenant.place.name}`);
+      for (const { port } of endpoints) {
+        if (this.network.listenersAt(machine.address, port).length > 0) continue;
+        this.network.listen(stranger, port, answering((message) => this.#answerOfStranger(message)));
+      }
+      return () => {
+        stranger.die(true);
+        if (tenant.process.isAlive) this.world.after(SOONEST_RESTART_MS, () => this.#listenAgain(tenant));
+      };
+    });
+  }
+
   replayBeats(target: string): void {
     const { registry } = this.registry;
     for (const [id, { proof, beat }] of this.#lastBeats) {
@@ -227,6 +252,21 @@ export class Town {
     for (const { id } of this.tenantsOf(target)) {
       if (id !== null && this.registry.isListening) this.registry.registry?.leave(id, { operator: true });
     }
+  }
+
+  #listenAgain(tenant: Tenant): void {
+    if (!tenant.process.isAlive || this.#isOccupied(tenant.place)) return;
+    tenant.listen();
+    this.changed();
+  }
+
+  /** Says that it is somebody, and does whatever it is asked. */
+  #answerOfStranger(message: unknown): unknown {
+    const asked = message as { readonly heartbeat1: HeartbeatCall } | Question;
+    if ('heartbeat1' in asked) return { instance: STRANGER, nonce: asked.heartbeat1.nonce };
+    if ('identity' in asked) return { instance: STRANGER };
+    this.checker.executed(STRANGER, asked.meant);
+    return { done: asked.call, by: STRANGER };
   }
 
   #isOccupied({ machine, endpoints, isWorker }: Place): boolean {
@@ -276,7 +316,7 @@ export class Town {
       },
       stop: () => tenant?.process.stop(),
       goOn: () => tenant?.process.goOn(),
-      leave: () => void tenant?.leave(this.world).then(() => this.changed()),
+      leave: () => void tenant?.leave().then(() => this.changed()),
       start: () => this.#startAgain(place),
     };
   }

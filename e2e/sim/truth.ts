@@ -64,6 +64,13 @@ export class Truth {
     return !isOpen(network, here, there) || network.way(here, there).blocked > 0 || this.#listens(to) === 'no';
   }
 
+  /** Can it reach the registry, to watch? */
+  canWatch({ process }: Tenant): boolean {
+    const { network, registry } = this.#town;
+    const [here, there] = [process.machine, registry.machine];
+    return registry.isListening && isOpen(network, here, there) && network.way(here, there).blocked === 0;
+  }
+
   /** A moment at which nothing is wrong: every fault is over, and the registry listens. */
   get isCalm(): boolean {
     return this.#town.activeFaults === 0 && this.#town.registry.isListening;

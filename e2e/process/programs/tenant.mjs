@@ -14,6 +14,7 @@ class Handlers {
 MessagePattern('ping')(Handlers.prototype, 'ping', Object.getOwnPropertyDescriptor(Handlers.prototype, 'ping'));
 Controller()(Handlers);
 
+// oxlint-disable-next-line typescript/no-extraneous-class -- to Nest, a module is a class
 class AppModule {}
 Module({
   imports: [RollcallModule.forRoot({ service: 'tenant', metadata: { pid: String(process.pid) } })],

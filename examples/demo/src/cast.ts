@@ -12,13 +12,23 @@ export interface Places {
 
 export const REGISTRY = 'registry';
 export const GATEWAY = 'gateway';
-/** The instances of these may be killed at random: others of their service take over. */
-const SERVICES = { a: 3, b: 2 } as const;
+/** How many of each; these may be killed at random, since others of their service take over. */
+const COUNTS: Readonly<Record<string, number>> = { a: 3, b: 2 };
+
+const rollcall = programOf(import.meta.resolve('rollcall/package.json'));
+const PROGRAMS: Readonly<Record<string, string>> = {
+  gateway: programOf(import.meta.resolve('@rollcall-examples/gateway/package.json')),
+  a: programOf(import.meta.resolve('@rollcall-examples/service-a/package.json')),
+  b: programOf(import.meta.resolve('@rollcall-examples/service-b/package.json')),
+};
+
+function programOf(manifest: string): string {
+  return fileURLToPath(new URL('dist/main.js', manifest));
+}
 
 /** The registry's process. */
 export function registryRole(options: DemoOptions, places: Places): Role {
   const interval = options.intervalMs === null ? [] : ['--interval', String(options.intervalMs)];
-  const rollcall = fileURLToPath(new URL('dist/main.js', import.meta.resolve('rollcall/package.json')));
   return {
     name: REGISTRY,
     service: REGISTRY,
@@ -31,24 +41,24 @@ export function registryRole(options: DemoOptions, places: Places): Role {
 
 /** The processes that register, in the order in which they are started. */
 export function serviceRoles(places: Places): readonly Role[] {
-  const services = Object.entries(SERVICES).flatMap(([service, count]) =>
-    Array.from({ length: count }, (_, index) => ({ name: `${service}-${index + 1}`, service, program: `service-${service}` })),
-  );
-  return [{ name: GATEWAY, service: GATEWAY, program: 'gateway' }, ...services].map(({ name, service, program }) => ({
-    name,
-    service,
-    launch: () => ({
-      argv: [fileURLToPath(import.meta.resolve(`@rollcall-examples/${program}/dist/main.js`))],
-      env: environment({
-        ROLLCALL_URL: places.registryUrl ?? '',
-        ...(service === GATEWAY ? { PORT: String(places.gatewayPort) } : {}),
+  return Object.entries(PROGRAMS).flatMap(([service, program]) => {
+    const count = COUNTS[service] ?? 1;
+    return Array.from({ length: count }, (_, index) => ({
+      name: count === 1 ? service : `${service}-${index + 1}`,
+      service,
+      launch: () => ({
+        argv: [program],
+        env: environment({
+          ROLLCALL_URL: places.registryUrl ?? '',
+          ...(service === GATEWAY ? { PORT: String(places.gatewayPort) } : {}),
+        }),
       }),
-    }),
-  }));
+    }));
+  });
 }
 
 /** May it be killed to show that nobody notices? */
-export const isExpendable = ({ service }: Pick<Role, 'service'>): boolean => Object.hasOwn(SERVICES, service);
+export const isExpendable = ({ service }: Pick<Role, 'service'>): boolean => Object.hasOwn(COUNTS, service);
 
 /** Ours, without what the user has set up for another registry. */
 function environment(own: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

@@ -34,6 +34,7 @@ export class Demo {
   readonly #startedAt = Date.now();
   readonly #timers: NodeJS.Timeout[] = [];
   #overview: Overview | null = null;
+  readonly #frozen = new Set<string>();
   #isWhole = false;
   #closing: Promise<void> | null = null;
 
@@ -76,6 +77,30 @@ export class Demo {
     this.#timers.push(setTimeout(() => this.#tellWhoIsMissing(), PATIENCE_MS));
   }
 
+  /** Hits one process at random, but never the last HEALTHY one of its service: then calls would fail, as they should. */
+  strike(signal: NodeJS.Signals): void {
+    const healthy = this.#services.filter((role) => isExpendable(role) && this.#isHealthy(role));
+    const victims = healthy.filter(({ service }) => healthy.filter((other) => other.service === service).length > 1);
+    const victim = victims[Math.floor(Math.random() * victims.length)];
+    if (victim === undefined) return;
+    this.#supervisor.signal(victim.name, signal);
+    if (signal === 'SIGSTOP') this.#frozen.add(victim.name);
+  }
+
+  /** Lets what was frozen go on. */
+  thaw(): void {
+    for (const name of this.#frozen) this.#supervisor.signal(name, 'SIGCONT');
+    this.#frozen.clear();
+  }
+
+  get isFrozen(): boolean {
+    return this.#frozen.size > 0;
+  }
+
+  killRegistry(): void {
+    this.#supervisor.signal(REGISTRY, 'SIGKILL');
+  }
+
   /** Ends every process: the services first, so that they can say goodbye. May be called twice: the second time kills at once. */
   close(): Promise<void> {
     if (this.#closing !== null) for (const { role } of this.runs) this.#supervisor.signal(role.name, 'SIGKILL');
@@ -85,7 +110,10 @@ export class Demo {
 
   async #close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    await this.#supervisor.end(this.#services.map(({ name }) => name), SERVICES_GRACE_MS);
+    await this.#supervisor.end(
+      this.#services.map(({ name }) => name),
+      SERVICES_GRACE_MS,
+    );
     await this.#supervisor.end([REGISTRY], REGISTRY_GRACE_MS);
     this.#overview?.close();
     this.#report.close();
@@ -112,6 +140,7 @@ export class Demo {
   }
 
   #exited(run: Run, how: string): void {
+    this.#frozen.delete(run.role.name);
     if (run.role === this.#registry ? this.#places.registryUrl !== null : run.instance !== null) {
       this.#report.exited(run, how);
     }
@@ -151,16 +180,8 @@ export class Demo {
       runs: this.runs,
       afterMs: Date.now() - this.#startedAt,
     });
-    if (options.killEveryMs !== null) this.#timers.push(setInterval(() => this.#strike('SIGKILL'), options.killEveryMs));
-    if (options.stopEveryMs !== null) this.#timers.push(setInterval(() => this.#strike('SIGTERM'), options.stopEveryMs));
-  }
-
-  /** Hits one process at random, but never the last HEALTHY one of its service: then calls would fail, as they should. */
-  #strike(signal: NodeJS.Signals): void {
-    const healthy = this.#services.filter((role) => isExpendable(role) && this.#isHealthy(role));
-    const victims = healthy.filter(({ service }) => healthy.filter((other) => other.service === service).length > 1);
-    const victim = victims[Math.floor(Math.random() * victims.length)];
-    if (victim !== undefined) this.#supervisor.signal(victim.name, signal);
+    if (options.killEveryMs !== null) this.#timers.push(setInterval(() => this.strike('SIGKILL'), options.killEveryMs));
+    if (options.stopEveryMs !== null) this.#timers.push(setInterval(() => this.strike('SIGTERM'), options.stopEveryMs));
   }
 
   #tellWhoIsMissing(): void {

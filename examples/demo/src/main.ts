@@ -1,6 +1,7 @@
 import { isRollcallError, messageOf } from '@rollcall/core';
 import { terminalOf } from 'rollcall';
 import { Demo } from './demo.js';
+import { KEYS, listenToKeys } from './keys.js';
 import { readOptions } from './options.js';
 import type { DemoOptions } from './options.js';
 import { checkPorts } from './ports.js';
@@ -29,6 +30,7 @@ function reportFor(options: DemoOptions, demo: Demo): Report {
     view: () => demo.view(),
     measure: () => demo.measure(),
     runs: () => demo.runs,
+    keys: process.stdin.isTTY ? KEYS : 'Ctrl-C ends all',
   });
 }
 
@@ -48,6 +50,7 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0));
   process.stdout.on('error', () => end(0)); // nobody reads on
   if (process.env['npm_lifecycle_event'] !== undefined) endWithParent(() => end(0));
+  if (process.stdin.isTTY && process.stdout.isTTY && !options.isJson) listenToKeys(process.stdin, demo, () => end(0));
   demo.start();
 }
 

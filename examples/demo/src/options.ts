@@ -17,7 +17,13 @@ const seconds = (doc: string) => option.number({ doc, unit: 's', min: 0.1, max: 
 
 const FLAGS = {
   '--restart-after': valued(
-    option.number({ doc: 'what dies is started again after so many seconds; default 2', unit: 's', min: 0, max: 3_600, default: 2 }),
+    option.number({
+      doc: 'what dies is started again after so many seconds; default 2',
+      unit: 's',
+      min: 0,
+      max: 3_600,
+      default: 2,
+    }),
     '<s>',
   ),
   '--kill-every': valued(seconds('kill one process of a or b at random with SIGKILL every so many seconds'), '<s>'),
@@ -32,7 +38,13 @@ const FLAGS = {
     '<ports>',
   ),
   '--interval': valued(
-    option.number({ doc: 'milliseconds between two heartbeats; default 5000', unit: 'ms', min: 50, max: 60_000, integer: true }),
+    option.number({
+      doc: 'milliseconds between two heartbeats; default 5000',
+      unit: 'ms',
+      min: 50,
+      max: 60_000,
+      integer: true,
+    }),
     '<ms>',
   ),
   '--json': toggle('one line of JSON once everything is HEALTHY, then one for each process that exits or starts'),

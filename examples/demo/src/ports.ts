@@ -5,7 +5,10 @@ import type { DemoOptions } from './options.js';
 
 /** Rejects with PORT_TAKEN and the way out where a port that the demo wants is in use. */
 export async function checkPorts({ registry, gateway }: DemoOptions['ports']): Promise<void> {
-  for (const [port, use] of [[registry, 'the registry'], [gateway, 'the gateway']] as const) {
+  for (const [port, use] of [
+    [registry, 'the registry'],
+    [gateway, 'the gateway'],
+  ] as const) {
     if (port !== 0 && !(await isFree(port))) {
       throw new RollcallError(
         'PORT_TAKEN',

@@ -43,7 +43,9 @@ describe('a wrong command line', () => {
   });
 
   it('is told what came and what is allowed', () => {
-    expect(() => parse('--port', 'http')).toThrow('Option --port: received "http", allowed is a number from 0 to 65535.');
+    expect(() => parse('--port', 'http')).toThrow(
+      'Option --port: received "http", allowed is a number from 0 to 65535.',
+    );
     expect(() => parse('--port', '-1')).toThrow('received -1');
     expect(() => parse('--port', '0x10')).toThrow('received "0x10"');
   });

@@ -12,11 +12,19 @@ describe('rollcall ls', () => {
 
   beforeAll(async () => {
     registry = await startTestRegistry({ intervalMs: 60_000 });
-    for (const [id, service] of [['orders-1e07', 'orders'], ['users-0b9e', 'users']] as const) {
+    for (const [id, service] of [
+      ['orders-1e07', 'orders'],
+      ['users-0b9e', 'users'],
+    ] as const) {
       const answer = await fetch(`${registry.url}/api/v1/register`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ id, service, endpoints: [{ protocol: 'tcp', host: '127.0.0.1', port: 9 }], version: '1.4.2' }),
+        body: JSON.stringify({
+          id,
+          service,
+          endpoints: [{ protocol: 'tcp', host: '127.0.0.1', port: 9 }],
+          version: '1.4.2',
+        }),
       });
       expect(answer.status).toBe(201);
     }

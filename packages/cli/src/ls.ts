@@ -72,7 +72,9 @@ async function refuseUnknown(api: RegistryApi, service: string, names: readonly 
   } catch (error) {
     const meant = nearest(service, names);
     if (!(error instanceof RollcallError) || error.code !== 'REGISTRY_REFUSED' || meant === null) throw error;
-    throw new RollcallError('UNKNOWN_SERVICE', `There is no service "${service}". Did you mean ${meant}?`, { cause: error });
+    throw new RollcallError('UNKNOWN_SERVICE', `There is no service "${service}". Did you mean ${meant}?`, {
+      cause: error,
+    });
   }
 }
 
@@ -103,5 +105,10 @@ function wideRow({ state, id, endpoints, version, reason }: Instance): readonly 
 
 function aligned(rows: readonly (readonly string[])[]): readonly string[] {
   const widths = WIDE_HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd());
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
 }

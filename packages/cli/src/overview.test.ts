@@ -30,9 +30,24 @@ function instance(id: string, revision: number, state: Instance['state'] = 'HEAL
   };
 }
 
-const reset = (service: string, revision: number, instances: Instance[], more: { epoch?: string; removed?: Tombstone[] } = {}): Frame => ({
+const reset = (
+  service: string,
+  revision: number,
+  instances: Instance[],
+  more: { epoch?: string; removed?: Tombstone[] } = {},
+): Frame => ({
   event: 'reset',
-  data: { namespace: 'default', service, epoch: EPOCH, revision, part: 0, complete: true, instances, removed: [], ...more },
+  data: {
+    namespace: 'default',
+    service,
+    epoch: EPOCH,
+    revision,
+    part: 0,
+    complete: true,
+    instances,
+    removed: [],
+    ...more,
+  },
 });
 const change = (service: string, upsert: Instance[], remove: Tombstone[] = []): Frame => ({
   event: 'change',
@@ -101,7 +116,16 @@ describe('an overview', () => {
     link.flush(8, [change('a', [instance('a-1', 8), instance('a-2', 8, 'REGISTERING')])]);
     link.flush(9, [change('a', [], [{ id: 'a-1', revision: 9, reason: reasonFor('GOODBYE') }])]);
     link.flush(10, []);
-    expect(told.map((changes) => changes.map(({ instance: { id, state }, before, removed }) => [id, before?.state ?? null, state, removed?.reason?.code ?? null]))).toEqual([
+    expect(
+      told.map((changes) =>
+        changes.map(({ instance: { id, state }, before, removed }) => [
+          id,
+          before?.state ?? null,
+          state,
+          removed?.reason?.code ?? null,
+        ]),
+      ),
+    ).toEqual([
       [['a-1', null, 'REGISTERING', null]],
       [
         ['a-1', 'REGISTERING', 'HEALTHY', null],

@@ -10,13 +10,16 @@ async function runs(...argv: string[]) {
 }
 
 describe('rollcall', () => {
-  it.each([[[]], [['help']], [['--help']], [['-h']]])('%j is the help, with the commands and the exit codes', async (argv) => {
-    const { code, out } = await runs(...argv);
-    expect(code).toBe(0);
-    expect(out).toContain('up ');
-    expect(out).toContain('ls ');
-    expect(out).toContain('Exit codes: 0 done');
-  });
+  it.each([[[]], [['help']], [['--help']], [['-h']]])(
+    '%j is the help, with the commands and the exit codes',
+    async (argv) => {
+      const { code, out } = await runs(...argv);
+      expect(code).toBe(0);
+      expect(out).toContain('up ');
+      expect(out).toContain('ls ');
+      expect(out).toContain('Exit codes: 0 done');
+    },
+  );
 
   it('--version is the version of the package', async () => {
     expect(await runs('--version')).toEqual({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+/), err: '' });

@@ -39,7 +39,9 @@ export async function run(argv: readonly string[], shell: Shell): Promise<ExitCo
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (entry === undefined) {
     const meant = nearest(name, Object.keys(COMMANDS));
-    shell.err(`rollcall: There is no command "${name}". ${meant === null ? 'See rollcall help.' : `Did you mean ${meant}?`}`);
+    shell.err(
+      `rollcall: There is no command "${name}". ${meant === null ? 'See rollcall help.' : `Did you mean ${meant}?`}`,
+    );
     return EXIT.usage;
   }
   try {

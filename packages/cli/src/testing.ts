@@ -7,16 +7,14 @@ export interface TestShell extends Shell {
   /** As Ctrl-C does. */
   end(): void;
   /** Resolves as soon as something has been said on standard output. */
-  spoke: Promise<void>;
+  readonly spoke: Promise<void>;
 }
 
 export function testShell(env: Shell['env'] = {}): TestShell {
   const outLines: string[] = [];
   const errLines: string[] = [];
-  let end = (): void => {};
-  let speak = (): void => {};
-  const ended = new Promise<void>((resolve) => (end = resolve));
-  const spoke = new Promise<void>((resolve) => (speak = resolve));
+  const [ended, end] = promise();
+  const [spoke, speak] = promise();
   return {
     out: (text) => {
       outLines.push(text);
@@ -31,4 +29,13 @@ export function testShell(env: Shell['env'] = {}): TestShell {
     end,
     spoke,
   };
+}
+
+/** A promise and how to resolve it. */
+function promise(): [Promise<void>, () => void] {
+  let resolve: (() => void) | null = null;
+  const made = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return [made, () => resolve?.()];
 }

@@ -10,7 +10,7 @@ describe('rollcall up', () => {
     const shell = testShell();
     const code = run(['up', '--port', '0', '--memory', '--interval', '300', '--json'], shell);
     await shell.spoke;
-    const { url, pid } = JSON.parse(shell.outLines[0]!) as { url: string; pid: number };
+    const { url, pid } = JSON.parse(shell.outLines.join('\n')) as { url: string; pid: number };
     expect(pid).toBe(process.pid);
     const answer = await fetch(`${url}/api/v1/registry`);
     expect(await answer.json()).toMatchObject({ heartbeat: { intervalMs: 300 }, store: { durable: false } });
@@ -51,9 +51,12 @@ describe('rollcall up', () => {
     other.close();
   });
 
-  it.each([['orders'], ['--port', '70000'], ['--interval', '5'], ['--interval', '1.5']])('refuses %s', async (...argv) => {
-    const shell = testShell();
-    expect(await run(['up', ...argv], shell)).toBe(2);
-    expect(shell.outLines).toEqual([]);
-  });
+  it.each([['orders'], ['--port', '70000'], ['--interval', '5'], ['--interval', '1.5']])(
+    'refuses %s',
+    async (...argv) => {
+      const shell = testShell();
+      expect(await run(['up', ...argv], shell)).toBe(2);
+      expect(shell.outLines).toEqual([]);
+    },
+  );
 });

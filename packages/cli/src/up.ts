@@ -13,7 +13,10 @@ const FLAGS = {
     '<port>',
     'p',
   ),
-  '--host': valued(option.string({ doc: 'the address to listen on; default 127.0.0.1', default: '127.0.0.1' }), '<address>'),
+  '--host': valued(
+    option.string({ doc: 'the address to listen on; default 127.0.0.1', default: '127.0.0.1' }),
+    '<address>',
+  ),
   '--interval': valued(
     option.number({
       doc: 'milliseconds between two heartbeats; default 5000',
@@ -43,7 +46,8 @@ export const up: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, words } = parseArguments(FLAGS, argv);
-  if (words.length > 0) throw new RollcallError('OPTION_INVALID', `up takes options only; received "${words.join(' ')}".`);
+  if (words.length > 0)
+    throw new RollcallError('OPTION_INVALID', `up takes options only; received "${words.join(' ')}".`);
   if (flags['--data'] !== undefined) {
     throw new RollcallError(
       'OPTION_INVALID',
@@ -70,7 +74,9 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
 function welcome({ url }: RunningRegistry, intervalMs: number, shell: Shell): void {
   const isDefault = url === 'http://127.0.0.1:1337';
   shell.out(`Rollcall registry at ${url}, in memory, heartbeats every ${intervalMs / 1_000} s`);
-  shell.out(isDefault ? 'Services on this machine find it by themselves.' : `Services find it with ROLLCALL_URL=${url}`);
+  shell.out(
+    isDefault ? 'Services on this machine find it by themselves.' : `Services find it with ROLLCALL_URL=${url}`,
+  );
   shell.out(`See who is there: npx rollcall ls${isDefault ? '' : ` --url ${url}`}`);
 }
 

@@ -49,9 +49,14 @@ const OUTBOUND_WIDTH = 10;
 export function renderView(view: View, screen: Screen): readonly string[] {
   const lines = [headline(view, screen), verdictOf(view)];
   if (!view.isLive && view.heardAt !== null) {
-    lines.push([{ text: 'No line to the registry. Services go on with their own copy; trying again.', look: 'unhealthy' }]);
+    lines.push([
+      { text: 'No line to the registry. Services go on with their own copy; trying again.', look: 'unhealthy' },
+    ]);
   }
-  return [...lines.map((line) => paint(line, screen)), ...renderTable(view, screen)];
+  const table = renderTable(view, screen);
+  const isExplained = table.length > 0 && screen.width >= HEARTBEATS_FROM;
+  const legend = isExplained ? [paint([{ text: '→1 the registry calls  ←2 it calls', look: 'faint' }], screen)] : [];
+  return [...lines.map((line) => paint(line, screen)), ...table, ...legend];
 }
 
 /** The instances alone, worst first. Empty when there are none. */
@@ -84,7 +89,10 @@ export function renderChange(
 function headline(view: View, screen: Screen): readonly Span[] {
   const left = `rollcall  ${view.url}  ${linkText(view, screen.now)}  revision ${countText(view.revision)}`;
   const clock = clockText(screen.now);
-  return [{ text: left.padEnd(Math.min(screen.width, 100) - clock.length - 2), look: 'strong' }, { text: `  ${clock}` }];
+  return [
+    { text: left.padEnd(Math.min(screen.width, 100) - clock.length - 2), look: 'strong' },
+    { text: `  ${clock}` },
+  ];
 }
 
 function linkText({ isLive, heardAt }: View, now: number): string {
@@ -163,7 +171,10 @@ function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
   if (shown === '' && (next === '' || whyAt + oneLine.length <= screen.width)) return [[...first, { text: oneLine }]];
   const indent = ' '.repeat(2 + STATE_WIDTH);
   // under the sentence if there is room, else further left, but never into the evidence
-  const nextAt = Math.max(shown === '' ? 0 : shown.length + 2, Math.min(whyAt, screen.width - next.length) - indent.length);
+  const nextAt = Math.max(
+    shown === '' ? 0 : shown.length + 2,
+    Math.min(whyAt, screen.width - next.length) - indent.length,
+  );
   return [
     [...first, { text: sentence }],
     [{ text: indent + shown.padEnd(nextAt) }, { text: next, look: 'faint' }],

@@ -22,7 +22,10 @@ it('a clock has two digits each', () => {
 
 describe('a reason', () => {
   it('is split into the sentence and what shows it', () => {
-    const reason = { code: 'INBOUND_REFUSED', text: 'nobody can reach it: connect ECONNREFUSED 10.0.3.21:3001' } as const;
+    const reason = {
+      code: 'INBOUND_REFUSED',
+      text: 'nobody can reach it: connect ECONNREFUSED 10.0.3.21:3001',
+    } as const;
     expect(explained(reason)).toEqual({
       sentence: 'Nobody can reach it.',
       evidence: 'ECONNREFUSED 10.0.3.21:3001',

@@ -150,6 +150,7 @@ export class Call<Request> extends Alarm implements Ask, Story {
   }
 
   value(attempt: Attempt<Request>, value: unknown): void {
+    if (attempt !== this.#current) return;
     if (this.terms.shape === 'stream') {
       const now = this.#callee.now();
       if (!this.#isStreaming) this.#lane.answered(attempt, now);
@@ -159,7 +160,18 @@ export class Call<Request> extends Alarm implements Ask, Story {
     this.#receiver.next(value);
   }
 
+  /** The last value is the last word, too: who has it may go away, and that is no cancel. */
+  last(attempt: Attempt<Request>, value: unknown): void {
+    if (attempt !== this.#current) return;
+    const now = this.#callee.now();
+    if (!this.#isStreaming) this.#lane.answered(attempt, now);
+    this.#close(null, now);
+    this.#receiver.next(value);
+    this.#receiver.complete();
+  }
+
   done(attempt: Attempt<Request>): void {
+    if (attempt !== this.#current) return;
     const now = this.#callee.now();
     if (this.terms.shape === 'event') this.#lane.written(attempt, now);
     else if (!this.#isStreaming) this.#lane.answered(attempt, now);
@@ -167,6 +179,7 @@ export class Call<Request> extends Alarm implements Ask, Story {
   }
 
   failed(attempt: Attempt<Request>, failure: Failure): void {
+    if (attempt !== this.#current) return;
     const now = this.#callee.now();
     this.#failure = failure;
     if (this.#isStreaming) return this.#fail(failure, now);
@@ -228,7 +241,7 @@ export class Call<Request> extends Alarm implements Ask, Story {
     attempt.exchange = node.channel.send(this.#request, attempt, attempt);
   }
 
-  /** It takes long: it is given up for another instance, if there is one and the budget has room; else it goes on. */
+  /** It takes long: it is given up for another instance, if there is one and the budget has room; else it goes on for a while. */
   #hurry(attempt: Attempt<Request>, now: number): void {
     const { tried, triedToo } = this;
     this.#exclude(attempt.node);
@@ -236,7 +249,7 @@ export class Call<Request> extends Alarm implements Ask, Story {
     if (node === null) {
       this.tried = tried;
       this.triedToo = triedToo;
-      return this.#callee.wheel.arm(this, this.terms.deadlineAt, now);
+      return this.#callee.wheel.arm(this, Math.min(now + attempt.patienceMs, this.terms.deadlineAt), now);
     }
     this.#callee.budget.withdraw(now);
     this.#giveUp(attempt, now);
@@ -271,13 +284,17 @@ export class Call<Request> extends Alarm implements Ask, Story {
   }
 
   #end(error: RollcallError | null, now: number): void {
+    this.#close(error, now);
+    if (error === null) this.#receiver.complete();
+    else this.#receiver.error(error);
+  }
+
+  #close(error: RollcallError | null, now: number): void {
     this.#isOver = true;
     this.#current = null;
     this.#callee.wheel.disarm(this);
     this.onEnd?.();
     this.#callee.ended(this.terms.startedAt, now, error);
-    if (error === null) this.#receiver.complete();
-    else this.#receiver.error(error);
   }
 }
 
@@ -320,6 +337,10 @@ class Attempt<Request> implements Sink, Terms, Trip<Request> {
 
   next(value: unknown): void {
     this.#call.value(this, value);
+  }
+
+  last(value: unknown): void {
+    this.#call.last(this, value);
   }
 
   complete(): void {

@@ -45,7 +45,10 @@ export function idleError(story: Story, idleMs: number): RollcallError {
 }
 
 export function cancelledError(story: Story, cause: unknown): RollcallError {
-  return new RollcallError('CANCELLED', `The call to ${story.service} was cancelled.`, { attempts: story.attempts, cause });
+  return new RollcallError('CANCELLED', `The call to ${story.service} was cancelled.`, {
+    attempts: story.attempts,
+    cause,
+  });
 }
 
 export function closedError(service: string, attempts: readonly Attempt[] = []): RollcallError {

@@ -20,7 +20,7 @@ const stateField = (state: State) =>
 /** How the calls to a service are treated. */
 export const policyFields = {
   deadlineMs: option.number({
-    doc: 'The time a call may take in all. The smallest of this, what the call says and what was inherited counts.',
+    doc: 'The time a call may take in all, if it does not say itself. What was inherited counts if it is smaller.',
     default: 5_000,
     min: 1,
     max: LONGEST_MS,
@@ -34,7 +34,7 @@ export const policyFields = {
     ...ms,
   }),
   attemptTimeoutMs: option.number({
-    doc: 'At most so long is one attempt waited for, if another may follow: min(this, max(150 ms, 5 × the p99 of the method)).',
+    doc: 'At most so long is one attempt waited for, if another may follow: min(this, max(150 ms, 3 × the p99 of the method)).',
     default: 2_000,
     min: 1,
     max: LONGEST_MS,

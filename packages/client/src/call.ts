@@ -2,7 +2,7 @@ import type { InstanceId, Log, Meter, Random, RollcallError, State, Suspicion, T
 import { messageOf, STATES } from '@rollcall/core';
 import { Call } from './attempt.js';
 import type { CallTerms, Errand, Receiver } from './attempt.js';
-import { bulkheadError, cancelledError, closedError, deadlineError, noCatalogError } from './call-error.js';
+import { bulkheadError, closedError, deadlineError, noCatalogError } from './call-error.js';
 import { policyOf } from './call-options.js';
 import type { CallOptions } from './call-options.js';
 import { callInstruments, ServiceCallee } from './callee.js';
@@ -15,6 +15,7 @@ import { httpRequest, isIdempotent, isRepeatable, routeOf } from './transport/ht
 import type { HttpRequest } from './transport/http-message.js';
 import { HttpTransport } from './transport/http.js';
 import { tcpRequest } from './transport/tcp-message.js';
+import type { TcpRequest } from './transport/tcp-message.js';
 import { TcpTransport } from './transport/tcp.js';
 import type { Transport } from './transport/transport.js';
 import { Wheel } from './wheel.js';
@@ -26,7 +27,9 @@ export interface CallsParts {
   readonly log: Log;
   readonly services: Services;
   readonly options: CallOptions;
-  /** An instance failed us: the registry should have a look. Called at most once a second for each. */
+  /** The ways to instances; default: TCP and HTTP as in `options`. A test or a simulation hands in its own. They are closed, too. */
+  readonly transports?: { readonly tcp: Transport<TcpRequest>; readonly http: Transport<HttpRequest> };
+  /** An instance failed us: the registry should have a look. Called for each failure. */
   suspect(instance: InstanceId, outcome: Suspicion['outcome']): void;
 }
 
@@ -74,8 +77,8 @@ export class Calls {
       services,
       wheel: new Wheel(time),
       instruments: callInstruments(parts.meter),
-      tcp: new TcpTransport(time, options.tcp),
-      http: new HttpTransport(time, options.http),
+      tcp: parts.transports?.tcp ?? new TcpTransport(time, options.tcp),
+      http: parts.transports?.http ?? new HttpTransport(time, options.http),
       suspect: (id, outcome) => parts.suspect(id, outcome),
     };
   }
@@ -224,7 +227,6 @@ export class Calls {
     const call = new Call(callee, lane, errand);
     const { startedAt, deadlineAt } = errand.terms;
     callee.inFlight += 1;
-    call.wait(startedAt);
     const { signal } = options ?? NO_WISHES;
     if (this.#isClosed) call.refuse(closedError(callee.service));
     else if (callee.inFlight > callee.policy.maxConcurrent) {
@@ -238,6 +240,7 @@ export class Calls {
 
   /** Nothing is known of the service yet. */
   async #await<Request>(callee: ServiceCallee, call: Call<Request>): Promise<void> {
+    call.wait(call.terms.startedAt);
     const waitMs = Math.min(callee.policy.catalogWaitMs, call.terms.deadlineAt - call.terms.startedAt);
     await this.#parts.services.settle(callee.view, waitMs);
     if (callee.view.status === 'waiting' && callee.view.instances.length === 0) {

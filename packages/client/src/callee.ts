@@ -1,4 +1,15 @@
-import type { Counter, Histogram, Log, Meter, Protocol, Random, RollcallError, State, Suspicion, Time } from '@rollcall/core';
+import type {
+  Counter,
+  Histogram,
+  Log,
+  Meter,
+  Protocol,
+  Random,
+  RollcallError,
+  State,
+  Suspicion,
+  Time,
+} from '@rollcall/core';
 import type { Callee } from './attempt.js';
 import type { Selector } from './balance/balancer.js';
 import type { Node } from './balance/node.js';
@@ -24,7 +35,10 @@ export function callInstruments(meter: Meter): CallInstruments {
   return {
     seconds: meter.histogram('rollcall_call_seconds', 'Time of a call, retries included.', ['service', 'outcome']),
     retries: meter.counter('rollcall_call_retries_total', 'Attempts after the first one.', ['service']),
-    ejections: meter.counter('rollcall_call_ejections_total', 'Instances taken out by the breaker.', ['service', 'cause']),
+    ejections: meter.counter('rollcall_call_ejections_total', 'Instances taken out by the breaker.', [
+      'service',
+      'cause',
+    ]),
   };
 }
 

@@ -8,8 +8,11 @@ describe('Contact', () => {
   it('says once how to get a registry, and once that it is there', () => {
     const log = recordingLog();
     const contact = new Contact(log, URL);
+    contact.missed('connect ECONNREFUSED');
+    const said = log.lines.length;
     for (let i = 0; i < 3; i += 1) contact.missed('connect ECONNREFUSED');
     expect(log.texts('warn')).toEqual([`no registry at ${URL}: run \`npx rollcall up\`, or set ROLLCALL_URL`]);
+    expect(log.lines).toHaveLength(said);
     contact.reached();
     contact.opened();
     expect(log.texts('info')).toEqual([`The registry at ${URL} is there.`]);

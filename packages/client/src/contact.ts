@@ -41,10 +41,7 @@ export class Contact {
 
   /** A try to reach the registry got no answer. */
   missed(why: string): void {
-    if (this.#missing) {
-      this.#log.debug(`Still no registry at ${this.#registry}: ${why}`);
-      return;
-    }
+    if (this.#missing) return;
     this.#missing = true;
     this.#log.warn(
       this.#everReached

@@ -1,14 +1,12 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { systemTime } from '@rollcall/core';
-import type { Frame, Problem, Time } from '@rollcall/core';
+import type { Frame, Time } from '@rollcall/core';
 import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Catalog } from './catalog.js';
 import { Contact } from './contact.js';
 import { Feed } from './feed.js';
-import type { Line } from './feed.js';
-import { anInstance, aProblem, aReset, EPOCH, FakeLink } from './link/testing.js';
-import type { Proof } from './link/link.js';
+import { anInstance, aProblem, aReset, EPOCH, FakeLine, FakeLink } from './link/testing.js';
 
 const orders = aReset([anInstance()]);
 const users = aReset([anInstance({ service: 'users' })]);
@@ -18,28 +16,6 @@ const aChange = (id: string, revision: number): Frame => ({
   event: 'change',
   data: { namespace: 'default', service: 'orders', upsert: [anInstance({ id, revision })], remove: [] },
 });
-
-class FakeLine implements Line {
-  readonly heard: string[] = [];
-  wish: Proof | null = null;
-
-  proof(): Proof | null {
-    return this.wish;
-  }
-  opened(): void {
-    this.heard.push('opened');
-  }
-  ended(): void {
-    this.heard.push('ended');
-  }
-  refused(problem: Problem): void {
-    this.heard.push(`refused ${problem.code}`);
-    this.wish = null;
-  }
-  gone(): void {
-    this.heard.push('gone');
-  }
-}
 
 function setUp<Clock extends Time>(seed: number, time: Clock) {
   const log = recordingLog();
@@ -161,14 +137,21 @@ describe('Feed, opened by a request', () => {
   it('holds nothing of that request', async () => {
     const request = new AsyncLocalStorage<string>();
     const { feed, catalog, link } = setUp(1, systemTime);
-    const watched = new Promise((resolve) => {
-      link.watch = () => {
-        resolve(request.getStore());
-        return { close() {} };
-      };
-    });
-    request.run('request 1', () => catalog.service('orders'));
-    await expect(watched).resolves.toBeUndefined();
+    const watch = link.watch.bind(link);
+    const watched = (): Promise<unknown> =>
+      new Promise((resolve) => {
+        link.watch = (...wish) => {
+          resolve(request.getStore());
+          return watch(...wish);
+        };
+      });
+    const first = watched();
+    catalog.service('orders');
+    await first;
+    link.stream.accept([orders]);
+    const second = watched();
+    request.run('request 1', () => catalog.service('users'));
+    await expect(second).resolves.toBeUndefined();
     feed.close();
   });
 });
@@ -239,6 +222,30 @@ describe('Feed, when it breaks', () => {
     expect(time.now() - before).toBeGreaterThan(1_000);
   });
 
+  it('starts over with short waits after a whole flush', () => {
+    const { link, time } = watching();
+    for (let i = 0; i < 20; i += 1) {
+      link.stream.end();
+      time.advance(4_000);
+    }
+    link.stream.accept([], 6);
+    link.stream.end();
+    const { length } = link.streams;
+    time.advance(100);
+    expect(link.streams).toHaveLength(length + 1);
+  });
+
+  it('does not wait when its next stream was being opened already', () => {
+    const { catalog, link, time } = watching();
+    catalog.service('users');
+    time.advance(0);
+    link.streams[0]?.end();
+    link.stream.accept([users], 6);
+    catalog.service('payments');
+    time.advance(0);
+    expect(link.stream.request.services).toEqual(['orders', 'users', 'payments']);
+  });
+
   it('waits as long as a registry that is not ready asks, and says nothing of it', () => {
     const { catalog, link, log, time } = setUp(1, new ManualTime());
     catalog.service('orders');
@@ -294,7 +301,7 @@ describe('Feed, absence', () => {
     link.stream.end();
     time.advance(100);
     const other = aReset([anInstance({ id: 'orders-2' })], 1, OTHER_EPOCH);
-    link.stream.accept([{ event: 'status', data: { settled: false } }, other], 1, OTHER_EPOCH);
+    link.stream.accept([other, { event: 'status', data: { settled: false } }], 1, OTHER_EPOCH);
     expect([...ids(catalog)].toSorted()).toEqual(['orders-1', 'orders-2']);
     link.stream.flush([{ event: 'status', data: { settled: true } }], 2, OTHER_EPOCH);
     expect(ids(catalog)).toEqual(['orders-2']);

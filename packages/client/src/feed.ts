@@ -39,14 +39,12 @@ interface Stream {
   readonly services: readonly string[];
   readonly line: Proof | null;
   watch: Watch | null;
-  /** Set by a frame that breaks the protocol: nothing further of this stream is believed. */
-  isBroken: boolean;
 }
 
 /**
  * The connection to the registry: watches the services that were asked for, and holds our own line in the same stream. Nothing
- * is opened before `start`, nor while nothing is wanted. When the wishes change, the new stream is open before the old one is closed; after a break it
- * resumes from the last cursor, trying again with jitter for as long as it takes.
+ * is opened before `start`, nor while nothing is wanted. When the wishes change, the new stream is open before the old one is
+ * closed; after a break it resumes from the last cursor, trying again with jitter for as long as it takes.
  */
 export class Feed {
   readonly #parts: FeedParts;
@@ -117,14 +115,14 @@ export class Feed {
     const cursor = this.#cursor;
     const held = new Set(this.#held);
     const resume = cursor === null ? [] : services.filter((name) => held.has(name) && catalog.canResume(name, cursor));
-    const stream: Stream = { services, line, watch: null, isBroken: false };
+    const stream: Stream = { services, line, watch: null };
     this.#next = stream;
     const request = { namespace, services, resume, cursor: resume.length === 0 ? null : cursor, line };
     stream.watch = link.watch(request, this.#sink(stream));
   }
 
   #sink(stream: Stream): WatchSink {
-    const isCurrent = (): boolean => stream === this.#current && !stream.isBroken;
+    const isCurrent = (): boolean => stream === this.#current;
     return {
       opened: () => {
         if (stream === this.#next) this.#opened(stream);
@@ -166,7 +164,7 @@ export class Feed {
 
   #break(stream: Stream, service: string): void {
     this.#complain(`The change feed of "${service}" does not follow the protocol; it is watched anew.`);
-    stream.isBroken = true;
+    this.#ended(stream, null);
     stream.watch?.close();
   }
 

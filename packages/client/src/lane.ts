@@ -21,7 +21,6 @@ export class Station<Request> extends Node {
   readonly channel: Channel<Request>;
   /** The last failure of its connections: all calls on a broken one fail with the same object, which counts once. */
   lastIncident: Failure | null = null;
-  reportedAt = -Infinity;
 
   constructor(parts: NodeParts, channel: Channel<Request>) {
     super(parts);
@@ -60,7 +59,7 @@ export interface LaneParts<Request> {
 }
 
 /** A method's attempt timeout is this multiple of its p99, … */
-const P99_MULTIPLE = 5;
+const P99_MULTIPLE = 3;
 /** … but never less than this. */
 const MIN_ATTEMPT_MS = 150;
 /** A failure counts as this multiple of the method's median, at least; a timeout shorter than that may be the method's fault. */
@@ -68,7 +67,6 @@ const MEDIAN_MULTIPLE = 10;
 /** A cancelled attempt would have taken longer than it did: it counts as so many times its age. */
 const CENSORED = 4;
 const MOST_METHODS = 256;
-const REPORT_AGAIN_MS = 1_000;
 
 const TIMEOUT: Failure = { kind: 'timeout', cause: null };
 
@@ -147,9 +145,9 @@ export class Lane<Request> {
     if (says === 'nothing') return;
     if (failure.kind === 'overloaded' || failure.kind === 'unavailable') node.answered(now);
     node.load.observe(this.#penaltyMs(trip, failure, now), now);
-    if (suspicion !== null) this.#report(node, suspicion, now);
-    if (node.lastIncident === failure) return;
-    node.lastIncident = failure;
+    if (suspicion !== null) this.#parts.suspect(node.id, suspicion);
+    if (suspicion !== null && node.lastIncident === failure) return;
+    node.lastIncident = suspicion === null ? null : failure;
     this.#judge(node, failure, now);
   }
 
@@ -163,7 +161,9 @@ export class Lane<Request> {
   /** Nobody waits any more, through no fault of the instance. */
   cancelled(trip: Trip<Request>, now: number): void {
     this.#end(trip);
-    trip.node.load.observe((now - trip.sentAt) * CENSORED, now);
+    const atLeastMs = (now - trip.sentAt) * CENSORED;
+    // a shorter time than usual says nothing: it was not the answer that ended it
+    if (atLeastMs > this.#typical.ms) trip.node.load.observe(atLeastMs, now);
   }
 
   /**
@@ -176,9 +176,9 @@ export class Lane<Request> {
     const medianMs = method.latency.medianMs(now);
     method.latency.record(bucketOf(ms), now);
     node.load.observe(this.#penaltyMs(trip, null, now), now);
-    const isLong = medianMs === null || ms > MEDIAN_MULTIPLE * medianMs;
+    const isLong = ms > (medianMs === null ? trip.patienceMs : MEDIAN_MULTIPLE * medianMs);
     if (!isLong && method.lastSuccessAt > trip.sentAt) return;
-    this.#report(node, 'timeout', now);
+    this.#parts.suspect(node.id, 'timeout');
     this.#judge(node, TIMEOUT, now);
   }
 
@@ -205,12 +205,6 @@ export class Lane<Request> {
     return Math.max(trip.patienceMs, MEDIAN_MULTIPLE * medianMs, failure?.retryAfterMs ?? 0);
   }
 
-  #report(node: Station<Request>, outcome: Suspicion['outcome'], now: number): void {
-    if (now < node.reportedAt + REPORT_AGAIN_MS) return;
-    node.reportedAt = now;
-    this.#parts.suspect(node.id, outcome);
-  }
-
   #create(instance: Instance): Station<Request> | null {
     const endpoint = this.#endpoint(instance);
     if (endpoint === undefined) return null;
@@ -230,11 +224,12 @@ export class Lane<Request> {
   }
 
   #ping(node: Station<Request>): void {
-    const { policy, wheel, now } = this.#parts;
-    ping({ channel: node.channel, wheel, timeoutMs: policy.attemptTimeoutMs, now: now() }, (failure) => {
+    const { policy, wheel } = this.#parts;
+    const terms = { channel: node.channel, wheel, timeoutMs: policy.attemptTimeoutMs, now: this.#parts.now() };
+    ping(terms, (failure) => {
       if (failure === null) return this.balancer.pinged(node);
       this.balancer.endProbe(node);
-      this.#judge(node, failure, now());
+      this.#judge(node, failure, this.#parts.now());
     });
   }
 }

@@ -34,6 +34,10 @@ class Ping extends Alarm implements Sink {
 
   next(): void {}
 
+  last(): void {
+    this.complete();
+  }
+
   complete(): void {
     this.#terms.wheel.disarm(this);
     this.#done(null);

@@ -24,8 +24,8 @@ export interface BudgetTerms {
 const WINDOW_SECONDS = 10;
 
 /**
- * What keeps retries from turning a brown-out into an outage that never ends: in any window of 10 s (in whole seconds) at most
- * `ratio` × requests + `perSecond` × 10 of them. After Finagle's RetryBudget; one for each service, shared by its methods.
+ * What keeps retries from turning a brown-out into an outage that never ends: one is allowed only if the last 10 s (in whole
+ * seconds) then hold at most `ratio` × requests + `perSecond` × 10 of them. After Finagle's RetryBudget; one for each service, shared by its methods.
  */
 export class RetryBudget {
   readonly #ratio: number;

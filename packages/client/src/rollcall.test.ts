@@ -1,3 +1,6 @@
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { encodeFrame, FrameDecoder } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { anInstance, aReset, FakeLink, startHttpRegistry } from './link/testing.js';
@@ -19,6 +22,7 @@ function setUp(options: RollcallOptions = {}) {
   return { time, log, link, meter, rollcall };
 }
 
+const OTHER_EPOCH = '0192f3a0-0000-7000-8000-000000000002';
 const orders = aReset([anInstance()]);
 const endpoints = [{ protocol: 'tcp' as const, port: 3001 }];
 
@@ -160,6 +164,23 @@ describe('Rollcall, being found', () => {
   });
 });
 
+/** A Nest TCP server that is another instance than it should be. */
+async function startStranger(): Promise<number> {
+  const server = createServer((socket) => {
+    const decoder = new FrameDecoder();
+    socket.setEncoding('utf8');
+    socket.on('data', (text) => {
+      for (const frame of decoder.push(String(text)).frames) {
+        const { id } = frame as { readonly id: string };
+        socket.write(encodeFrame({ id, response: { instance: 'users-7', nonce: null }, isDisposed: true }));
+      }
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => new Promise((resolve) => server.close(resolve)));
+  return (server.address() as AddressInfo).port;
+}
+
 describe('Rollcall, a broken instance', () => {
   it('is reported to the registry at once', async () => {
     const closed = await startHttpRegistry(() => {});
@@ -172,6 +193,22 @@ describe('Rollcall, a broken instance', () => {
     link.stream.accept([aReset([anInstance({ endpoints: [endpoint] })])]);
     await failed;
     expect(link.suspicions).toEqual([{ id: 'orders-1', by: rollcall.id, outcome: 'refused' }]);
+  });
+
+  it('is gone when another process has its address and a new registry does not name it', async () => {
+    const endpoint = { protocol: 'tcp' as const, host: '127.0.0.1', port: await startStranger(), tls: false };
+    const { link, rollcall, time } = setUp({ calls: { attempts: 1 } });
+    const ready = rollcall.ready('orders');
+    time.advance(0);
+    link.stream.accept([aReset([anInstance({ endpoints: [endpoint] })])]);
+    await ready;
+    link.stream.end();
+    time.advance(100);
+    link.stream.accept([aReset([], 1, OTHER_EPOCH)], 1, OTHER_EPOCH);
+    await expect(rollcall.instances('orders')).resolves.toHaveLength(1);
+    await expect(rollcall.call('orders', 'find', {})).rejects.toMatchObject({ code: 'TRANSPORT' });
+    expect(link.suspicions).toMatchObject([{ id: 'orders-1', outcome: 'misdirected' }]);
+    await expect(rollcall.instances('orders')).resolves.toEqual([]);
   });
 });
 

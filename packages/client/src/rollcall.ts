@@ -13,7 +13,7 @@ import type {
 } from '@rollcall/core';
 import { noCatalogError } from './call-error.js';
 import { Calls } from './call.js';
-import type { OneCall, StreamObserver } from './call.js';
+import type { CallsParts, OneCall, StreamObserver } from './call.js';
 import { Catalog } from './catalog.js';
 import type { ServiceView } from './catalog.js';
 import { Contact } from './contact.js';
@@ -37,6 +37,8 @@ export interface RollcallPorts {
   readonly log?: Log;
   /** The way to the registry; default: HTTP to the option `registry`. It is closed with the client. */
   readonly link?: Link;
+  /** The ways to instances; default: TCP and HTTP. They are closed with the client. */
+  readonly transports?: NonNullable<CallsParts['transports']>;
 }
 
 /**
@@ -88,6 +90,7 @@ export class Rollcall {
       log,
       services: this.#catalog,
       options: parsed.calls,
+      ...(ports.transports === undefined ? {} : { transports: ports.transports }),
       suspect: (id, outcome) => this.#suspect(suspicions, id, outcome),
     });
     countContact(contact, meter);

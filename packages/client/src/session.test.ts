@@ -377,6 +377,15 @@ describe('Session, leaving', () => {
     await expect(session.leave()).resolves.toBeUndefined();
   });
 
+  it('leaves no timer when it leaves while a registration fails', async () => {
+    const { link, session, time } = new World();
+    link.onRegister = () => 'unreachable';
+    session.start(endpoints);
+    await session.leave();
+    expect(link.goodbyes).toEqual([]);
+    expect(time.pending()).toEqual({ foreground: 0, background: 0 });
+  });
+
   it('says goodbye after a registration that was under way', async () => {
     const { link, session, time } = new World();
     session.start(endpoints);

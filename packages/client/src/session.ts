@@ -264,6 +264,7 @@ export class Session implements Line {
   }
 
   #joinAfter(ms: number): void {
+    if (this.#phase !== 'joining') return;
     this.#timer?.cancel();
     this.#timer = this.#parts.time.setTimer(ms, () => this.#join(), { background: true });
   }

@@ -1,7 +1,6 @@
-// the parts of a client without sockets, for a simulation that hands in clock, chance and the way to the registry
-export { Catalog } from './catalog.js';
-export type { ServiceView } from './catalog.js';
-export { Contact } from './contact.js';
-export { Feed } from './feed.js';
-export type { Answer, Link, Proof, Watch, WatchRequest, WatchSink } from './link/link.js';
-export { Session } from './session.js';
+// what a simulation needs to be the network between a caller and the instances
+export { identityFailure } from './transport/identity.js';
+export type { HttpRequest } from './transport/http-message.js';
+export type { TcpRequest } from './transport/tcp-message.js';
+export { STOPPED } from './transport/transport.js';
+export type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from './transport/transport.js';

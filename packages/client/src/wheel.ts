@@ -70,14 +70,16 @@ export class Wheel {
     if (alarm.slot >= 0) this.#unlink(alarm);
   }
 
-  /** Forgets all alarms without ringing them. May be called twice. */
+  /** Stops all alarms, and the timer. May be called twice. */
   close(): void {
+    for (let slot = 0; slot <= SLOTS; slot += 1) {
+      for (let alarm = this.#heads[slot] ?? null; alarm !== null; alarm = this.#heads[slot] ?? null) {
+        this.#unlink(alarm);
+        alarm.stop();
+      }
+    }
     this.#timer?.cancel();
     this.#timer = null;
-    for (let slot = 0; slot <= SLOTS; slot += 1) {
-      for (let alarm = this.#heads[slot] ?? null; alarm !== null; alarm = this.#heads[slot] ?? null)
-        this.#unlink(alarm);
-    }
   }
 
   #wake(now: number): void {

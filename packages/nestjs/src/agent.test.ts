@@ -30,6 +30,8 @@ describe('registration', () => {
     await app.listen(0);
     expect(here.rollcall.registered?.map((endpoint) => endpoint.protocol)).toEqual(['tcp', 'http']);
     expect(here.rollcall.events).toEqual(['start', 'register']);
+    await here.time.advanceBy(5_000);
+    expect(here.log.texts('warn').join()).not.toContain('Not registered');
   });
 
   it('says after 5 s what does not listen', async () => {
@@ -67,6 +69,14 @@ describe('registration', () => {
   it('refuses to register by hand what does not listen', async () => {
     const here = await world({ service: 'orders', register: 'manual' });
     await expect(here.module.get(RollcallAgent).register()).rejects.toThrow('no TCP or HTTP server that listens');
+  });
+
+  it('is not possible with a transport that nobody calls an instance by, and says so', async () => {
+    const here = await world();
+    const strategy = { listen: (listening: () => void) => listening(), close: () => {}, addHandler: () => {} };
+    await microservice(here, { strategy }).listen();
+    expect(here.rollcall.registered).toBeNull();
+    expect(here.log.texts('error')).toEqual([expect.stringContaining('no TCP or HTTP server')]);
   });
 
   it('does not announce a loopback address to a registry that is elsewhere, and says which line to change', async () => {

@@ -65,12 +65,12 @@ export class RollcallAgent {
     if (this.#isDone) return;
     const { service, advertiseHost, registry } = this.membership.settings.client;
     if (service === undefined)
-      throw new RollcallError('OPTION_INVALID', 'Set the option service to register this process.');
+      throw new RollcallError('OPTION_INVALID', 'Not registered: this process needs a name, the option service.');
     const bound = this.#doors.flatMap((door) => door.bound() ?? []);
     if (bound.length === 0) {
       throw new RollcallError(
         'OPTION_INVALID',
-        `${service} has no TCP or HTTP server that listens: it cannot be called.`,
+        `Not registered: ${service} has no TCP or HTTP server that listens, so it cannot be called.`,
       );
     }
     this.#finish();
@@ -83,9 +83,7 @@ export class RollcallAgent {
     const { client, register } = this.membership.settings;
     if (this.#isDone || client.service === undefined || register === 'manual') return;
     if (this.#missing().length > 0) this.#patience ??= this.#startPatience();
-    else if (this.#doors.some((door) => door.bound() !== null)) {
-      this.register().catch((error: unknown) => this.ports.log.error(messageOf(error)));
-    }
+    else this.register().catch((error: unknown) => this.ports.log.error(messageOf(error)));
   }
 
   #finish(): void {

@@ -2,7 +2,7 @@ import { NestApplicationContext } from '@nestjs/core';
 import { describe, expect, it } from 'vitest';
 import { MEMBERSHIP } from './inject.js';
 import type { Membership } from './membership.js';
-import { application, ask, microservice, Pool, portOf, world } from './testing.js';
+import { application, ask, LOOPBACK, microservice, Pool, portOf, world } from './testing.js';
 
 describe('the drain', () => {
   it('keeps app.close() of a standalone microservice from cutting a request in flight', async () => {
@@ -74,6 +74,7 @@ describe('the drain', () => {
     expect(isClosed).toBe(false);
     await here.time.advanceBy(10);
     await closed;
+    expect(here.time.pending().foreground).toBe(0);
     socket.destroy();
   });
 
@@ -105,6 +106,17 @@ describe('the drain', () => {
     await drained;
     expect(here.time.now()).toBe(0);
     await response.body?.cancel();
+  });
+
+  it('is final: who drains does not register any more', async () => {
+    const here = await world();
+    const app = application(here);
+    app.connectMicroservice(LOOPBACK);
+    await app.startAllMicroservices();
+    const membership = here.module.get<Membership>(MEMBERSHIP);
+    await membership.drain();
+    await app.listen(0);
+    expect(here.rollcall.events).toEqual(['start']);
   });
 
   it('does not wait for a registry that gives no answer beyond its deadline', async () => {

@@ -66,11 +66,11 @@ export class Membership implements OnApplicationShutdown {
     }
   }
 
-  /** The rest is the client's: it tries until a registry takes it, and registers again when that is needed. Once. */
+  /** The rest is the client's: it tries until a registry takes it, and registers again when that is needed. */
   async register(endpoints: readonly AnnouncedEndpoint[]): Promise<void> {
-    if (this.#isRegistered || this.isDraining) return;
-    this.#isRegistered = true;
     await this.wake();
+    if (this.isDraining) return;
+    this.#isRegistered = true;
     this.rollcall.register(endpoints);
   }
 

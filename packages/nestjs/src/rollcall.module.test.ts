@@ -157,7 +157,7 @@ describe('the client of an application', () => {
     const rollcall = app.get(Rollcall);
     expect(rollcall.id).toMatch(/^orders-/);
     expect(rollcall.status).toBe('waiting');
-    expect(app.get(ROLLCALL)).toBe(rollcall);
+    expect(app.get(Symbol.for('rollcall.Rollcall'))).toBe(rollcall); // what another copy of this package asks for
     await app.close();
     await expect(rollcall.call('users', 'find', {})).rejects.toThrow();
   });

@@ -1,4 +1,4 @@
-import { Global, Inject, Injectable, Module } from '@nestjs/common';
+import { Global, Inject, Injectable, Logger, Module } from '@nestjs/common';
 import type {
   DynamicModule,
   InjectionToken,
@@ -8,7 +8,6 @@ import type {
   Provider,
 } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
-import { Logger } from '@nestjs/common';
 import { Rollcall } from '@rollcall/client';
 import type { OneCall } from '@rollcall/client';
 import { RollcallError, systemTime } from '@rollcall/core';
@@ -38,7 +37,7 @@ import { ServiceClient } from './service-client.js';
   ],
   exports: [ROLLCALL, Rollcall, SETTINGS, PORTS, MEMBERSHIP, AGENT, RollcallAgent],
 })
-export class RollcallCoreModule extends ConfigurableModuleClass {
+class RollcallCoreModule extends ConfigurableModuleClass {
   constructor(@Inject(ModulesContainer) modules: ModulesContainer) {
     super();
     refuseSecondRoot(modules);
@@ -102,7 +101,7 @@ class Lifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy
 }
 
 @Module({ providers: [Lifecycle] })
-export class RollcallLifecycleModule {}
+class RollcallLifecycleModule {}
 
 /** A service that this module calls. The rest are the defaults of each call to it. */
 export interface ServiceFeature extends Omit<OneCall, 'inheritedMs' | 'signal'> {

@@ -27,7 +27,8 @@ export interface ServiceClientHost {
 
 /**
  * A service by its name. A drop-in for the `ClientProxy` that code injects today, with a balancer, breaker, retries and a
- * deadline behind it: no connection belongs to it, so there is none to open or close. Errors are `RollcallError`s.
+ * deadline behind it: no connection belongs to it, so there is none to open or close. Errors are `RollcallError`s. What travels
+ * beside the payload is the client's, so `setOnDispatchHook` has no effect.
  */
 export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   /** Only a type, so that clients of different contracts are different types. */

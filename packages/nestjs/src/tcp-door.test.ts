@@ -2,6 +2,8 @@ import { once } from 'node:events';
 import type { Server as NetServer, Socket } from 'node:net';
 import type { Server } from '@nestjs/microservices';
 import { describe, expect, it } from 'vitest';
+import { MEMBERSHIP } from './inject.js';
+import type { Membership } from './membership.js';
 import { ask, CALL, microservice, world } from './testing.js';
 
 async function guarded() {
@@ -57,7 +59,7 @@ describe('Heartbeat-1 over TCP', () => {
 });
 
 describe('hooks of the user', () => {
-  it('for the start and end of processing are called as before, whenever they were set', async () => {
+  it('for the start and end of processing are called whenever they were set, and requests are counted all the same', async () => {
     const here = await world();
     const app = microservice(here);
     const seen: string[] = [];
@@ -69,9 +71,13 @@ describe('hooks of the user', () => {
     });
     server.setOnProcessingEndHook(() => seen.push('end'));
     await app.listen();
-    const { answer, socket } = await ask(here.rollcall.port, 'quick');
+    const { inFlight } = here.module.get<Membership>(MEMBERSHIP);
+    const { answer, socket } = await ask(here.rollcall.port, 'slow');
+    await here.gate.entered;
+    expect([seen, inFlight.count]).toEqual([['start'], 1]);
+    here.gate.open();
     await answer;
     socket.destroy();
-    expect(seen).toEqual(['start', 'end']);
+    expect([seen, inFlight.count]).toEqual([['start', 'end'], 0]);
   });
 });

@@ -78,8 +78,28 @@ function answerOverTcp(server: Server, keeper: Keeper): void {
     return Promise.resolve(reply.answer);
   });
   const socket = server.unwrap<unknown>();
-  // Nagle's algorithm and delayed ACKs hold a burst of three answers back for 40 ms
-  if (socket instanceof NetServer) socket.on('connection', (connection: Socket) => connection.setNoDelay(true));
+  if (socket instanceof NetServer) socket.on('connection', (connection: Socket) => sendPromptly(connection));
+}
+
+/**
+ * Nagle's algorithm and delayed ACKs hold a burst of three answers back for 40 ms, so it is switched off. Then each answer would
+ * be a packet of its own: the first of a turn of the event loop leaves at once, the others of that turn together.
+ */
+function sendPromptly(connection: Socket): void {
+  connection.setNoDelay(true);
+  const write = connection.write.bind(connection);
+  let written = 0;
+  const endTurn = (): void => {
+    if (written > 1) connection.uncork();
+    written = 0;
+  };
+  const writeTogether = (...words: Parameters<Socket['write']>): boolean => {
+    written += 1;
+    if (written === 1) setImmediate(endTurn);
+    else if (written === 2) connection.cork();
+    return write(...words);
+  };
+  Object.assign(connection, { write: writeTogether });
 }
 
 /** Nest writes an answer on the next tick: all ticks are over before `setImmediate`. Everything written is sent, then FIN. */

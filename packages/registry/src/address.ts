@@ -1,4 +1,4 @@
-import { addressOf, reasonFor, sleep } from '@rollcall/core';
+import { addressOf, reasonFor, silence, sleep } from '@rollcall/core';
 import type { Endpoint, Policy, Time } from '@rollcall/core';
 import type { Judge } from './judge.js';
 import type { Roll } from './roll.js';
@@ -73,12 +73,20 @@ export class Addresses {
       this.#ports.judge.remove(newcomer, reasonFor('ADDRESS_TAKEN', text), false);
       return;
     }
-    if (answers.every((id) => id === newcomer.id) && (await this.#isGone(holder))) {
-      const text = `${newcomer.id} answers at ${addressOf(target)}`;
-      if (holder.present) this.#ports.judge.apply(holder, { type: 'end', ...superseded(text) });
-      return;
-    }
+    if (answers.every((id) => id === newcomer.id) && (await this.#isReplaced(holder, newcomer, target))) return;
     if (newcomer.present && holder.present) this.#pair(newcomer, holder, target);
+  }
+
+  /** The newcomer answers: takes the old one off the roll if it is gone, for good if that was seen. */
+  async #isReplaced(holder: Entry, newcomer: Entry, target: Endpoint): Promise<boolean> {
+    const { judge } = this.#ports;
+    const reason = reasonFor('SUPERSEDED', `${newcomer.id} answers at ${addressOf(target)}`);
+    const isGone = await this.#isGone(holder);
+    if (!holder.present) return true;
+    if (isGone) judge.apply(holder, { type: 'end', code: 'SUPERSEDED', text: reason.text });
+    else if (this.#isLongSilent(holder)) judge.remove(holder, reason, false);
+    else return false;
+    return true;
   }
 
   /** Is the old one gone: its line closed by the peer, and no Heartbeat-2 since? It is given time to show otherwise. */
@@ -89,6 +97,15 @@ export class Addresses {
     line?.ping();
     await this.#wait(line === null ? policy.intervalMs + policy.timeoutMs : policy.timeoutMs);
     return !holder.present || (holder.line === null && holder.seq === seq);
+  }
+
+  /**
+   * Has it sent no Heartbeat-2 for so long that its line is but this kernel's memory of one? A machine that loses its power closes
+   * nothing, and when it is back ours may need minutes to find out. Nobody saw it die, so its id may come back.
+   */
+  #isLongSilent(holder: Entry): boolean {
+    const { time, policy } = this.#ports;
+    return silence(holder.vitals, time.now(), policy, policy.criticalAfter).outbound;
   }
 
   #pair(newcomer: Entry, holder: Entry, target: Endpoint): void {
@@ -106,19 +123,14 @@ export class Addresses {
     return this.#sharing.get(one)?.has(other) === true;
   }
 
-  /** Does it beat or hold a line? */
+  /** Does it beat, or hold a line that it may still know of? */
   #showsLife(entry: Entry): boolean {
     const { time, policy } = this.#ports;
-    const window = policy.unhealthyAfter * policy.intervalMs + policy.timeoutMs;
-    return entry.present && (entry.line !== null || time.now() - entry.vitals.outboundAt < window);
+    if (!entry.present || this.#isLongSilent(entry)) return false;
+    return entry.line !== null || !silence(entry.vitals, time.now(), policy, policy.unhealthyAfter).outbound;
   }
 
   #wait(ms: number): Promise<void> {
     return sleep(this.#ports.time, ms, { background: true });
   }
 }
-
-const superseded = (text: string): { code: 'SUPERSEDED'; text: string } => ({
-  code: 'SUPERSEDED',
-  text: reasonFor('SUPERSEDED', text).text,
-});

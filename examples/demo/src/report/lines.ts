@@ -14,7 +14,9 @@ export class LinesReport implements Report {
   }
 
   whole({ registry, gateway, afterMs }: Whole): void {
-    this.#out.write(`Everything is HEALTHY after ${(afterMs / 1_000).toFixed(1)} s. Registry ${registry}, gateway ${gateway}`);
+    this.#out.write(
+      `Everything is HEALTHY after ${(afterMs / 1_000).toFixed(1)} s. Registry ${registry}, gateway ${gateway}`,
+    );
   }
 
   started({ role, pid }: Run): void {
@@ -27,7 +29,8 @@ export class LinesReport implements Report {
 
   changed(changes: readonly InstanceChange[]): void {
     for (const { instance, before, removed } of changes) {
-      const isNews = removed !== null || before?.state !== instance.state || before.reason.text !== instance.reason.text;
+      const isNews =
+        removed !== null || before?.state !== instance.state || before.reason.text !== instance.reason.text;
       if (!isNews) continue;
       const name = shortNames([instance]).get(instance.id) ?? instance.id;
       const state = removed === null ? instance.state : 'REMOVED';

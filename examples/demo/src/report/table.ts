@@ -14,6 +14,8 @@ export interface TableParts {
   measure(): Promise<View['heartbeats']>;
   /** What runs now. */
   runs(): readonly Run[];
+  /** What pressing a key does, in a line. */
+  readonly keys: string;
 }
 
 const REDRAW_MS = 250;
@@ -64,9 +66,9 @@ export class TableReport implements Report {
 
   close(): void {
     if (this.#isClosed) return;
-    for (const timer of this.#timers) clearInterval(timer);
-    this.#draw(SHOW_CURSOR);
     this.#isClosed = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#parts.out.write(`${this.#home()}Ended: no process is left.${SHOW_CURSOR}`);
     if (this.#complaint !== null) this.#parts.out.complain(this.#complaint);
   }
 
@@ -75,14 +77,18 @@ export class TableReport implements Report {
     this.#draw();
   }
 
-  #draw(last = ''): void {
+  #draw(): void {
     if (this.#isClosed) return;
     const terminal = this.#parts.terminal();
     const lines = [...this.#picture(terminal), ...this.#legend(terminal)];
-    const first = this.#drawn === 0 ? HIDE_CURSOR : `\u001b[${this.#drawn}A`;
     // the whole picture at once: a terminal that draws half of it would flicker
-    this.#parts.out.write(`${first}\r${CLEAR_BELOW}${lines.join('\n')}${last}`);
+    this.#parts.out.write(this.#home() + lines.join('\n'));
     this.#drawn = lines.length;
+  }
+
+  /** Back to where the last picture began, which is wiped away. */
+  #home(): string {
+    return `${this.#drawn === 0 ? HIDE_CURSOR : `\u001b[${this.#drawn}A`}\r${CLEAR_BELOW}`;
   }
 
   #picture(terminal: Terminal): readonly string[] {
@@ -94,8 +100,9 @@ export class TableReport implements Report {
 
   #legend({ width }: Terminal): readonly string[] {
     const runs = this.#parts.runs().map(({ role, pid }) => `${role.name} ${pid}`);
+    const gateway = this.#gateway === null ? '' : `curl ${this.#gateway}/a/ping   /b/ping   /services`;
     const complaint = this.#complaint?.split('\n').slice(0, COMPLAINT_LINES) ?? [];
-    const gateway = this.#gateway === null ? [] : [`curl ${this.#gateway}/a/ping   /b/ping   /services`];
-    return [...gateway, `kill -9  ${runs.join('  ')}`, 'Ctrl-C ends all', ...complaint].map((line) => line.slice(0, width));
+    const lines = [gateway, runs.join('  '), this.#parts.keys, ...complaint];
+    return lines.filter((line) => line !== '').map((line) => line.slice(0, width));
   }
 }

@@ -57,7 +57,7 @@ const MAX_SELECTIONS = 64;
 export class Balancer<N extends Node> {
   readonly #parts: BalancerParts<N>;
   readonly #nodes = new Map<InstanceId, N>();
-  #others: Instance[] = [];
+  #instances: readonly Instance[] = [];
   #isFirst = true;
   #standard: readonly Candidates<N>[] = [];
   readonly #selections = new Map<string, readonly Candidates<N>[]>();
@@ -84,13 +84,19 @@ export class Balancer<N extends Node> {
     return isSelected(node.instance, this.#parts.standard);
   }
 
-  /** Takes over what the catalog says. Nodes it does not touch stay as they are. */
+  /** Takes over what the catalog says. What it does not touch stays as it is, and costs a comparison. */
   update(instances: readonly Instance[], now: number): void {
-    this.#others = [];
-    for (const instance of instances) {
-      if (!this.#place(instance, now)) this.#others.push(instance);
+    const before = this.#instances;
+    let mayBeGone = before.length > instances.length;
+    for (let i = 0; i < instances.length; i += 1) {
+      const instance = instances[i];
+      const known = before[i];
+      if (instance === undefined || instance === known) continue;
+      mayBeGone ||= known !== undefined && known.id !== instance.id;
+      this.#place(instance, now);
     }
-    if (this.#nodes.size + this.#others.length > instances.length) this.#dropAllBut(instances);
+    this.#instances = instances;
+    if (mayBeGone) this.#dropTheGone();
     this.#isFirst &&= instances.length === 0;
     this.#reviewAt = -Infinity;
   }
@@ -112,8 +118,9 @@ export class Balancer<N extends Node> {
   }
 
   whyNone(selector: Selector): NoneReason {
-    for (const node of this.#nodes.values()) if (isSelected(node.instance, selector)) return 'ALL_EJECTED';
-    return this.#others.some((instance) => isSelected(instance, selector)) ? 'NO_ENDPOINT' : 'NO_INSTANCE';
+    const selected = this.#instances.filter((instance) => isSelected(instance, selector));
+    if (selected.length === 0) return 'NO_INSTANCE';
+    return selected.some((instance) => this.#nodes.has(instance.id)) ? 'ALL_EJECTED' : 'NO_ENDPOINT';
   }
 
   /** A call was answered, well or with the application's own error. */
@@ -152,28 +159,23 @@ export class Balancer<N extends Node> {
     this.endProbe(node);
   }
 
-  /** False if the instance has no endpoint here. */
-  #place(instance: Instance, now: number): boolean {
+  #place(instance: Instance, now: number): void {
     const known = this.#nodes.get(instance.id);
-    if (known?.instance === instance) return true;
-    if (known !== undefined && !this.#parts.hasMoved(known, instance)) {
-      this.#follow(known, instance, now);
-      return true;
-    }
+    if (known !== undefined && !this.#parts.hasMoved(known, instance)) return this.#follow(known, instance, now);
     if (known !== undefined) this.#drop(known);
     const node = this.#parts.create(instance);
-    if (node === null) return false;
+    if (node === null) return;
     this.#nodes.set(instance.id, node);
     if (!this.#isFirst) node.startSlowly(now);
-    return true;
   }
 
-  #dropAllBut(instances: readonly Instance[]): void {
-    const kept = new Set(instances.map((instance) => instance.id));
+  #dropTheGone(): void {
+    const kept = new Set(this.#instances.map((instance) => instance.id));
     for (const node of this.#nodes.values()) if (!kept.has(node.id)) this.#drop(node);
   }
 
   #follow(node: N, instance: Instance, now: number): void {
+    if (node.instance === instance) return;
     const before = node.instance.state;
     node.instance = instance;
     if (before === instance.state) return;

@@ -23,7 +23,8 @@ export class TypicalLatency {
 /**
  * Peak EWMA: the moving average of the round trips that jumps up at once and comes down slowly (τ = 10 s), times the calls in
  * flight. An idle instance's average decays towards 0, so that it is tried again. From Finagle (`PeakEwma.scala`) and
- * Linkerd (`tower/src/load/peak_ewma.rs`); there an unmeasured instance costs a fixed guess, here what is typical of the service.
+ * Linkerd (`tower/src/load/peak_ewma.rs`); there an unmeasured instance costs a fixed guess, here half of what is typical of the
+ * service, so that it is tried soon and does not draw everybody.
  */
 export class PeakEwma implements Load {
   readonly #typical: TypicalLatency;
@@ -36,7 +37,7 @@ export class PeakEwma implements Load {
   }
 
   cost(now: number, inFlight: number): number {
-    const ms = this.#isMeasured ? this.#ewmaMs * Math.exp((this.#at - now) / DECAY_MS) : this.#typical.ms;
+    const ms = this.#isMeasured ? this.#ewmaMs * Math.exp((this.#at - now) / DECAY_MS) : this.#typical.ms / 2;
     return ms * (inFlight + 1);
   }
 

@@ -7,7 +7,7 @@ import { LatencyProfile } from '../latency.js';
 
 /** How busy an instance is: the axis beside `Picker`. One for each node. */
 export interface Load {
-  /** Greater is worse; only compared with others of the same kind. `inFlight` are the calls under way there. Changes nothing. */
+  /** Greater is worse; only compared with others of the same kind. `inFlight` are the calls under way there, relative to the weight. Changes nothing. */
   cost(now: number, inFlight: number): number;
   /** One call took so long; a failure counts as a long one. */
   observe(ms: number, now: number): void;

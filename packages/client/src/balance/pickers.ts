@@ -7,9 +7,9 @@ import type { Candidates } from './tiers.js';
 const EFFORTS = 4;
 
 /**
- * The power of two choices: draw two different nodes and take the less loaded (Mitzenmacher, 2001). One that cannot take the call, or
- * loses its slow-start lottery, leaves the other alone. Weights count twice, in the draw and in the comparison: with either alone
- * a node of a quarter's weight got 32 to 34 % of the calls instead of 25, with both 21.
+ * The power of two choices: draw two nodes and take the less loaded (Mitzenmacher, 2001). One that cannot take the call, or loses its
+ * slow-start lottery, leaves the other alone. With different weights both draws follow them and may fall on the same node, so that
+ * idle nodes get exactly their shares, and calls in flight are compared relative to the weight, so that busy ones do, too.
  */
 export class PowerOfTwo implements Picker {
   readonly #random: Random;
@@ -32,23 +32,18 @@ export class PowerOfTwo implements Picker {
     const one = candidates.nodes[first];
     const other = candidates.nodes[this.#another(candidates, first)];
     const takesOne = one !== undefined && this.#takes(one, ask);
-    const takesOther = other !== undefined && this.#takes(other, ask);
+    const takesOther = other !== undefined && other !== one && this.#takes(other, ask);
     if (!takesOne) return takesOther ? other : null;
     if (!takesOther) return one;
-    const costOne = one.load.cost(ask.now, one.inFlight);
-    const costOther = other.load.cost(ask.now, other.inFlight);
-    if (!candidates.isWeighted) return costOther < costOne ? other : one;
-    return costOther * one.instance.weight < costOne * other.instance.weight ? other : one;
+    const costOne = one.load.cost(ask.now, one.inFlight / candidates.relativeWeight(one));
+    const costOther = other.load.cost(ask.now, other.inFlight / candidates.relativeWeight(other));
+    return costOther < costOne ? other : one;
   }
 
   #another<N extends Node>(candidates: Candidates<N>, first: number): number {
-    const count = candidates.nodes.length;
-    if (!candidates.isWeighted) {
-      const second = Math.floor(this.#random.unit() * (count - 1));
-      return second >= first ? second + 1 : second;
-    }
-    const second = candidates.draw(this.#random.unit());
-    return second === first ? (first + 1) % count : second;
+    if (candidates.isWeighted) return candidates.draw(this.#random.unit());
+    const second = Math.floor(this.#random.unit() * (candidates.nodes.length - 1));
+    return second >= first ? second + 1 : second;
   }
 
   #takes(node: Node, ask: Ask): boolean {

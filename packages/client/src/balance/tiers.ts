@@ -52,6 +52,7 @@ export class Candidates<N extends Node> {
   readonly nodes: readonly N[];
   /** Running sums of the weights; null when they are all the same. */
   readonly #sums: Float64Array | null;
+  readonly #meanWeight: number;
 
   constructor(nodes: readonly N[]) {
     const first = nodes[0]?.instance.weight;
@@ -59,10 +60,16 @@ export class Candidates<N extends Node> {
     // weight 0 asks for no calls; if all ask that, somebody has to
     this.nodes = isEven ? nodes : nodes.filter((node) => node.instance.weight > 0);
     this.#sums = isEven ? null : runningSums(this.nodes);
+    this.#meanWeight = (this.#sums?.at(-1) ?? 0) / Math.max(1, this.nodes.length);
   }
 
   get isWeighted(): boolean {
     return this.#sums !== null;
+  }
+
+  /** Its weight, 1 being the mean. */
+  relativeWeight(node: Node): number {
+    return this.#sums === null ? 1 : node.instance.weight / this.#meanWeight;
   }
 
   /** The place that `unit` (uniform in [0, 1)) falls on. */

@@ -145,7 +145,8 @@ describe('HttpLink, requests', () => {
       response.on('drain', fill);
       fill();
     });
-    await expect(codeOf(linkTo(registry.url).register(registration))).resolves.toBe('REGISTRY_UNREACHABLE');
+    const link = linkTo(registry.url, new ManualTime());
+    await expect(codeOf(link.register(registration))).resolves.toBe('REGISTRY_UNREACHABLE');
   });
 
   it('rejects when the answer is cut off', async () => {
@@ -169,8 +170,10 @@ describe('HttpLink, requests', () => {
     const outcome = codeOf(linkTo(registry.url, time).register(registration));
     await asked;
     expect(time.nextAt()).toBe(3_000);
+    const cut = new Promise((resolve) => registry.sockets[0]?.on('close', resolve));
     time.advance(3_000);
     await expect(outcome).resolves.toBe('REGISTRY_UNREACHABLE');
+    await cut;
   });
 
   it('rejects what is pending when it is closed, and everything after that', async () => {

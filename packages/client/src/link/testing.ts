@@ -16,6 +16,7 @@ import type {
   Suspicion,
 } from '@rollcall/core';
 import { RollcallError } from '@rollcall/core';
+import type { Line } from '../feed.js';
 import type { Answer, Link, Proof, Watch, WatchRequest, WatchSink } from './link.js';
 
 export const EPOCH = '0192f3a0-0000-7000-8000-000000000001';
@@ -171,6 +172,29 @@ export class FakeStream implements Watch {
 function answered<Value>(reply: Reply<Value>): Result<Value, Problem> {
   if (reply === 'unreachable') throw new RollcallError('REGISTRY_UNREACHABLE', 'connect ECONNREFUSED');
   return reply;
+}
+
+/** The end of a line that the session holds. */
+export class FakeLine implements Line {
+  readonly heard: string[] = [];
+  wish: Proof | null = null;
+
+  proof(): Proof | null {
+    return this.wish;
+  }
+  opened(): void {
+    this.heard.push('opened');
+  }
+  ended(): void {
+    this.heard.push('ended');
+  }
+  refused(problem: Problem): void {
+    this.heard.push(`refused ${problem.code}`);
+    this.wish = null;
+  }
+  gone(): void {
+    this.heard.push('gone');
+  }
 }
 
 /** A request as an HTTP server saw it. */

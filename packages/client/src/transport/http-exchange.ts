@@ -69,8 +69,7 @@ export class HttpExchange implements Exchange, Dispatcher.DispatchHandler {
     const { method, path } = request;
     this.#isHead = method === 'HEAD';
     const body = request.body instanceof ReadableStream ? Readable.from(request.body) : request.body;
-    // undici knows the usual methods by name and takes any other token
-    pool.dispatch({ method: method as Dispatcher.HttpMethod, path, headers, body }, this);
+    pool.dispatch({ method, path, headers, body }, this);
     this.#isBegun = true;
   }
 
@@ -154,8 +153,7 @@ export class HttpExchange implements Exchange, Dispatcher.DispatchHandler {
     const kind = REFUSALS[status];
     if (kind !== undefined) return this.#fail(refusal(kind, response));
     this.#isOver = true;
-    this.#parts.sink.next(response);
-    this.#parts.sink.complete();
+    this.#parts.sink.last(response);
   }
 
   #fail(failure: Failure): void {

@@ -48,7 +48,7 @@ function readAnswer(text: string): IdentityAnswer | null {
   if (end < 0) return null;
   const head = text.slice(0, end + 2);
   const length = /\r\ncontent-length: *(\d{1,5})\r\n/i.exec(head)?.[1];
-  if (!/^HTTP\/1\.1 200 /.test(head) || length === undefined) return { body: null, isKept: true };
+  if (!head.startsWith('HTTP/1.1 200 ') || length === undefined) return { body: null, isKept: true };
   const body = text.slice(end + 4);
   if (body.length < Number(length)) return null;
   return { body: parse(body.slice(0, Number(length))), isKept: !/\r\nconnection: *close\r\n/i.test(head) };

@@ -69,7 +69,8 @@ function withBody(request: HttpRequest, type: string | null): HttpRequest {
 }
 
 function methodOf(method = 'GET'): string {
-  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method)) throw new TypeError(`${JSON.stringify(method)} is no HTTP method.`);
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method))
+    throw new TypeError(`${JSON.stringify(method)} is no HTTP method.`);
   const upper = method.toUpperCase();
   return IDEMPOTENT.has(upper) || upper === 'POST' ? upper : method;
 }

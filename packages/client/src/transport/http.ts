@@ -71,6 +71,7 @@ export class HttpTransport implements Transport<HttpRequest> {
   }
 
   async #load(): Promise<void> {
+    // eslint-disable-next-line no-restricted-imports -- this is the load at first use
     this.#undici = await import('undici');
   }
 

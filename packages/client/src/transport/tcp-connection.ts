@@ -146,9 +146,10 @@ export class TcpConnection {
     const exchange = typeof answer.id === 'number' ? this.#exchanges.get(answer.id) : undefined;
     if (exchange === undefined) return;
     // as Nest's client reads it: an error is the last word, and so is `isDisposed`, alone or with the last value
-    if (Boolean(answer.err)) return exchange.fail({ kind: 'remote', cause: answer.err });
-    if (answer.response !== undefined || !Boolean(answer.isDisposed)) exchange.next(answer.response);
-    if (Boolean(answer.isDisposed)) exchange.complete();
+    if (answer.err) return exchange.fail({ kind: 'remote', cause: answer.err });
+    if (!answer.isDisposed) exchange.next(answer.response);
+    else if (answer.response !== undefined) exchange.last(answer.response);
+    else exchange.complete();
   }
 
   /** Begins a batch. It ends when some turns of the microtask queue have passed in which nobody sent: the turn's answers are served. */
@@ -258,6 +259,10 @@ class TcpExchange implements Exchange {
 
   next(value: unknown): void {
     if (!this.isOver) this.#sink.next(value);
+  }
+
+  last(value: unknown): void {
+    if (this.#close()) this.#sink.last(value);
   }
 
   complete(): void {

@@ -12,7 +12,10 @@ export interface TcpRequest {
 export function tcpRequest(pattern: unknown, data: unknown, isEvent: boolean): TcpRequest {
   const patternJson = typeof pattern === 'string' && PLAIN.test(pattern) ? `"${pattern}"` : JSON.stringify(pattern);
   const dataJson = JSON.stringify(data);
-  return { body: dataJson === undefined ? `"pattern":${patternJson}` : `"pattern":${patternJson},"data":${dataJson}`, isEvent };
+  return {
+    body: dataJson === undefined ? `"pattern":${patternJson}` : `"pattern":${patternJson},"data":${dataJson}`,
+    isEvent,
+  };
 }
 
 /** Words that JSON writes as they are. */

@@ -83,6 +83,8 @@ export interface Terms {
 export interface Sink {
   /** A value of the answer; several for a stream. */
   next(value: unknown): void;
+  /** The last value and the last word in one: all was well. */
+  last(value: unknown): void;
   /** The last word: all was well. */
   complete(): void;
   /** The last word: it was not. */
@@ -133,9 +135,7 @@ export function codeOf(error: unknown): string {
 /** An attempt that was never one: it fails as soon as `send` has returned. */
 export function failed(failure: Failure, sink: Sink): Exchange {
   let isCancelled = false;
-  void Promise.resolve().then(() => {
-    if (!isCancelled) sink.fail(failure);
-  });
+  void Promise.resolve().then(() => (isCancelled ? undefined : sink.fail(failure)));
   return {
     openedAt: null,
     cancel() {

@@ -1,0 +1,169 @@
+import { identityFailure, STOPPED } from '@rollcall/client/testing';
+import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from '@rollcall/client/testing';
+import type { InstanceId, Protocol, Timer } from '@rollcall/core';
+import type { End, Network } from './network.js';
+import type { Process } from './world.js';
+
+/** What a caller sends to an instance: who are you, or do something. */
+export type Question = { readonly identity: true } | { readonly call: number; readonly meant: InstanceId };
+
+/** What comes back. */
+export type Answer = { readonly instance: InstanceId } | { readonly done: number; readonly by: InstanceId };
+
+/** For the connection and the identity check, as TcpTransport has it by default. */
+const CONNECT_TIMEOUT_MS = 1_000;
+
+/** Calls over the simulated network: one connection to each instance, its identity checked once, when it opens. */
+export class NetworkTransport<Request> implements Transport<Request> {
+  readonly protocol: Protocol;
+  readonly #network: Network;
+  readonly #process: Process;
+  readonly #check: typeof identityFailure;
+  readonly #lanes = new Set<Lane>();
+  #isClosed = false;
+
+  constructor(network: Network, process: Process, protocol: Protocol, check: typeof identityFailure) {
+    this.#network = network;
+    this.#process = process;
+    this.protocol = protocol;
+    this.#check = check;
+  }
+
+  prepare(): null {
+    return null;
+  }
+
+  channel(target: Target): Channel<Request> {
+    let lane: Lane | null = null;
+    const open = (): Lane => {
+      if (lane === null || lane.isOver) {
+        lane = new Lane(this.#network, this.#process, target, this.#check);
+        this.#lanes.add(lane);
+      }
+      return lane;
+    };
+    const send = (sink: Sink): Exchange => (this.#isClosed ? stillborn(this.#process, sink) : open().send(sink));
+    return {
+      send: (_request: Request, _terms: Terms, sink: Sink) => send(sink),
+      ping: (_terms: Terms, sink: Sink) => send(sink),
+      retire: () => lane?.retire(),
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const lane of this.#lanes) lane.end(STOPPED, STOPPED);
+  }
+}
+
+function stillborn(process: Process, sink: Sink): Exchange {
+  const timer = process.setTimer(0, () => sink.fail(STOPPED));
+  return { openedAt: null, cancel: () => timer.cancel() };
+}
+
+interface Waiting {
+  readonly sink: Sink;
+  openedAt: number | null;
+  isSent: boolean;
+}
+
+/** One connection, from the first wish to send. */
+class Lane {
+  isOver = false;
+  readonly #process: Process;
+  readonly #target: Target;
+  readonly #check: typeof identityFailure;
+  readonly #giveUp: () => void;
+  readonly #timer: Timer;
+  readonly #waiting = new Map<number, Waiting>();
+  #end: End | null = null;
+  #isReady = false;
+  #isRetired = false;
+  #count = 0;
+
+  constructor(network: Network, process: Process, target: Target, check: typeof identityFailure) {
+    this.#process = process;
+    this.#target = target;
+    this.#check = check;
+    const late: Failure = { kind: 'unreachable', cause: new Error('no connection, or no word who it is, in time') };
+    this.#timer = process.setTimer(CONNECT_TIMEOUT_MS, () => this.end(late, late));
+    const { host, port } = target.endpoint;
+    this.#giveUp = network.connect(process, host, port, {
+      opened: (end) => this.#opened(end),
+      failed: (isRefused, text) => {
+        const failure: Failure = { kind: isRefused ? 'refused' : 'unreachable', cause: new Error(text) };
+        this.end(failure, failure);
+      },
+    });
+  }
+
+  send(sink: Sink): Exchange {
+    this.#count += 1;
+    const number = this.#count;
+    const waiting: Waiting = { sink, openedAt: null, isSent: false };
+    this.#waiting.set(number, waiting);
+    if (this.#isReady) this.#write(number, waiting);
+    return {
+      get openedAt() {
+        return waiting.openedAt;
+      },
+      cancel: () => this.#settle(number),
+    };
+  }
+
+  retire(): void {
+    this.#isRetired = true;
+    if (this.#waiting.size === 0) this.end(STOPPED, STOPPED);
+  }
+
+  /** Fails what was written, and what was not. */
+  end(sent: Failure, unsent: Failure): void {
+    if (this.isOver) return;
+    this.isOver = true;
+    this.#timer.cancel();
+    this.#giveUp();
+    this.#end?.close();
+    const all = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const { sink, isSent } of all) sink.fail(isSent ? sent : unsent);
+  }
+
+  #opened(end: End): void {
+    this.#end = end;
+    end.onEnd = () => {
+      const cause = new Error('the connection was closed');
+      this.end({ kind: 'closed', cause }, { kind: 'unsent', cause });
+    };
+    end.onMessage = (message) => this.#hear(message as Answer);
+    end.send({ identity: true } satisfies Question);
+  }
+
+  #hear(answer: Answer): void {
+    if ('done' in answer) {
+      const waiting = this.#waiting.get(answer.done);
+      if (waiting === undefined) return;
+      this.#settle(answer.done);
+      waiting.sink.next(answer.by);
+      waiting.sink.complete();
+      return;
+    }
+    const failure = this.#check(this.#target, answer);
+    if (failure !== null) return this.end(failure, failure);
+    this.#isReady = true;
+    this.#timer.cancel();
+    for (const [number, waiting] of this.#waiting) {
+      waiting.openedAt = this.#process.now();
+      this.#write(number, waiting);
+    }
+  }
+
+  #write(number: number, waiting: Waiting): void {
+    waiting.isSent = true;
+    this.#end?.send({ call: number, meant: this.#target.instance.id } satisfies Question);
+  }
+
+  #settle(number: number): void {
+    this.#waiting.delete(number);
+    if (this.#isRetired && this.#waiting.size === 0) this.end(STOPPED, STOPPED);
+  }
+}

@@ -1,0 +1,227 @@
+import type { Instance } from '@rollcall/core';
+import { seededRandom } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { anInstance } from '../link/testing.js';
+import type { Balancer, BalancerParts, Selector } from './balancer.js';
+import type { Node } from './node.js';
+import { PowerOfTwo } from './pickers.js';
+import { aBalancer, aFleet, anAsk, CALLABLE } from './testing.js';
+
+function build(instances: readonly Instance[], parts: Partial<BalancerParts<Node>> = {}): Balancer<Node> {
+  const random = seededRandom(3);
+  const balancer = aBalancer({ picker: new PowerOfTwo(random), random, parts });
+  balancer.update(instances, 0);
+  return balancer;
+}
+
+const only = (version: string): Selector => ({ ...CALLABLE, key: version, version });
+
+function pickedBy(balancer: Balancer<Node>, now = 0, selector: Selector = CALLABLE): readonly string[] {
+  const ids = new Set<string>();
+  for (let i = 0; i < 200; i += 1) {
+    const node = balancer.pick(anAsk({ now, selector }));
+    if (node !== null) ids.add(node.id);
+  }
+  return [...ids].toSorted();
+}
+
+function eject(balancer: Balancer<Node>, id: string, now = 0): void {
+  for (let i = 0; i < 5; i += 1) balancer.failed(balancer.node(id)!, now);
+}
+
+function shut(balancer: Balancer<Node>, id: string, now = 0): void {
+  for (let i = 0; i < 5; i += 1) balancer.absent(balancer.node(id)!, now);
+}
+
+describe('a catalog update', () => {
+  it('keeps the nodes it does not take away, with all they know', () => {
+    const balancer = build(aFleet(3));
+    const kept = balancer.node('orders-1')!;
+    kept.load.observe(77, 0);
+    balancer.update([...aFleet(1, 'HEALTHY', 5), anInstance({ id: 'orders-1', state: 'UNHEALTHY', revision: 9 })], 1);
+    expect(balancer.node('orders-1')).toBe(kept);
+    expect(kept.instance.state).toBe('UNHEALTHY');
+    expect(kept.load.cost(0, 0)).toBe(77);
+  });
+
+  it('retires those that are gone, wherever they stood in the list', () => {
+    const retired: string[] = [];
+    const balancer = build(aFleet(4), { retire: (node) => retired.push(node.id) });
+    const [first = anInstance(), , third = anInstance()] = aFleet(4);
+    balancer.update([third, first, ...aFleet(2, 'HEALTHY', 8)], 1);
+    expect(retired.toSorted()).toEqual(['orders-1', 'orders-3']);
+    expect(pickedBy(balancer, 60_000)).toEqual(['orders-0', 'orders-2', 'orders-8', 'orders-9']);
+  });
+
+  it('replaces a node whose instance moved to another address', () => {
+    const retired: string[] = [];
+    const balancer = build(aFleet(1), { retire: (node) => retired.push(node.id) });
+    const before = balancer.node('orders-0');
+    const endpoints = [{ protocol: 'tcp', host: '10.0.0.5', port: 4_000, tls: false }] as const;
+    balancer.update([anInstance({ id: 'orders-0', endpoints })], 1);
+    expect(retired).toEqual(['orders-0']);
+    expect(balancer.node('orders-0')).not.toBe(before);
+  });
+
+  it('makes an ejected instance half-open when the registry finds it well again, not more', () => {
+    const balancer = build([...aFleet(2), anInstance({ id: 'sick', state: 'UNHEALTHY' })]);
+    eject(balancer, 'sick');
+    balancer.update([...aFleet(2), anInstance({ id: 'sick', state: 'HEALTHY', revision: 2 })], 10);
+    expect(balancer.node('sick')!.breaker.stateAt(10)).toBe('half-open');
+    expect(pickedBy(balancer, 10)).toEqual(['orders-0', 'orders-1']);
+  });
+});
+
+describe('tiers', () => {
+  it('never hold who is CRITICAL, leaving, or out of service by an operator', () => {
+    const out = anInstance({ id: 'drained', admin: 'DRAINING' });
+    const repaired = anInstance({ id: 'repaired', admin: 'MAINTENANCE' });
+    const balancer = build([...aFleet(1, 'CRITICAL'), ...aFleet(1, 'DEREGISTERING', 1), out, repaired]);
+    expect(balancer.pick(anAsk())).toBeNull();
+    expect(balancer.whyNone(CALLABLE)).toBe('NO_INSTANCE');
+  });
+
+  it('hold who is CRITICAL for a call that names the state, after all others', () => {
+    const any: Selector = { key: 'any', states: ['HEALTHY', 'CRITICAL'], version: '' };
+    const balancer = build([...aFleet(1, 'CRITICAL'), ...aFleet(1, 'HEALTHY', 1)]);
+    expect(pickedBy(balancer, 0, any)).toEqual(['orders-1']);
+    balancer.update(aFleet(1, 'CRITICAL'), 1);
+    expect(pickedBy(balancer, 1, any)).toEqual(['orders-0']);
+  });
+
+  it('prefer an UNHEALTHY instance that answered us lately to one that did not, for 10 s', () => {
+    const balancer = build(aFleet(2, 'UNHEALTHY'));
+    balancer.pick(anAsk());
+    balancer.succeeded(balancer.node('orders-1')!, 100);
+    expect(pickedBy(balancer, 200)).toEqual(['orders-1']);
+    expect(pickedBy(balancer, 10_101)).toEqual(['orders-0', 'orders-1']);
+  });
+
+  it('keep one that registers again after being HEALTHY, for 10 s: the registry was restarted, not the instance', () => {
+    const balancer = build(aFleet(2));
+    balancer.update(
+      [anInstance({ id: 'orders-0', state: 'REGISTERING', revision: 2 }), ...aFleet(1, 'HEALTHY', 1)],
+      1_000,
+    );
+    expect(pickedBy(balancer, 10_999)).toEqual(['orders-0', 'orders-1']);
+    expect(pickedBy(balancer, 11_001)).toEqual(['orders-1']);
+  });
+
+  it('can be narrowed to a version or its first parts', () => {
+    const versions = ['1.4.2', '1.40.0', '2.0.0'].map((version) => anInstance({ id: version, version }));
+    const balancer = build(versions);
+    expect(pickedBy(balancer, 0, only('1.4'))).toEqual(['1.4.2']);
+    expect(pickedBy(balancer, 0, only('1'))).toEqual(['1.4.2', '1.40.0']);
+    expect(pickedBy(balancer, 0, only('3'))).toEqual([]);
+  });
+
+  it.each([0, 40])('share the calls by weight with %i of them in flight, and leave out weight 0', (inFlight) => {
+    const weights = [25, 75, 0].map((weight, i) => anInstance({ id: `w${i}`, weight }));
+    const balancer = build(weights);
+    const counts = new Map<string, number>();
+    const busy: Node[] = [];
+    for (let i = 0; i < 8_000; i += 1) {
+      const node = balancer.pick(anAsk())!;
+      counts.set(node.id, (counts.get(node.id) ?? 0) + 1);
+      node.begin(0, true);
+      busy.push(node);
+      if (busy.length > inFlight) busy.shift()!.end();
+    }
+    expect(counts.get('w2')).toBeUndefined();
+    expect(counts.get('w0')! / 8_000).toBeGreaterThan(0.23);
+    expect(counts.get('w0')! / 8_000).toBeLessThan(0.27);
+  });
+});
+
+describe('ejection', () => {
+  it('takes out at most half for errors', () => {
+    const balancer = build(aFleet(4));
+    for (const id of ['orders-0', 'orders-1', 'orders-2']) eject(balancer, id);
+    expect(pickedBy(balancer)).toEqual(['orders-2', 'orders-3']);
+  });
+
+  it('never takes out the last one for errors', () => {
+    const balancer = build(aFleet(1));
+    eject(balancer, 'orders-0');
+    expect(pickedBy(balancer)).toEqual(['orders-0']);
+  });
+
+  it('shuts all who cannot be connected to, says so, and lets one call a second find out whether that is still so', () => {
+    const balancer = build(aFleet(2));
+    for (const id of ['orders-0', 'orders-1']) shut(balancer, id);
+    const first = anAsk({ now: 10 });
+    expect(balancer.pick(first)).not.toBeNull();
+    expect(first.isProbe).toBe(true);
+    expect(balancer.pick(anAsk({ now: 1_009 }))).toBeNull();
+    expect(balancer.whyNone(CALLABLE)).toBe('ALL_EJECTED');
+    expect(balancer.pick(anAsk({ now: 1_010 }))).not.toBeNull();
+  });
+
+  it('makes who fails a last resort behind the doubtful ones', () => {
+    const balancer = build([...aFleet(2), anInstance({ id: 'doubtful', state: 'UNHEALTHY' })]);
+    eject(balancer, 'orders-0');
+    shut(balancer, 'orders-1');
+    expect(pickedBy(balancer)).toEqual(['doubtful', 'orders-0']);
+    balancer.succeeded(balancer.node('doubtful')!, 1);
+    expect(pickedBy(balancer, 2)).toEqual(['doubtful']);
+  });
+
+  it('is probed by one repeatable call at a time when its time is over; two successes end it, with a slow start', () => {
+    const balancer = build(aFleet(3));
+    eject(balancer, 'orders-0');
+    expect(pickedBy(balancer, 500)).toEqual(['orders-1', 'orders-2']);
+    const node = balancer.node('orders-0')!;
+    for (const now of [1_300, 1_301]) {
+      const ask = anAsk({ now, probes: 'repeatable' });
+      expect(balancer.pick(ask)).toBe(node);
+      expect(ask.isProbe).toBe(true);
+      const next = anAsk({ now, probes: 'repeatable' });
+      expect(balancer.pick(next)).not.toBe(node);
+      balancer.endProbe(node);
+      balancer.succeeded(node, now);
+    }
+    expect(node.breaker.cause).toBeNull();
+    expect(node.warmth(1_301)).toBe(0.1);
+  });
+
+  it('is probed by a call that cannot be repeated only after a ping', () => {
+    const pinged: string[] = [];
+    const balancer = build(aFleet(2), { ping: (node) => pinged.push(node.id) });
+    eject(balancer, 'orders-0');
+    const ask = anAsk({ now: 2_000, probes: 'once' });
+    expect(balancer.pick({ ...ask })?.id).toBe('orders-1');
+    expect(balancer.pick({ ...ask })?.id).toBe('orders-1');
+    expect(pinged).toEqual(['orders-0']);
+    balancer.pinged(balancer.node('orders-0')!);
+    expect(balancer.pick({ ...ask })?.id).toBe('orders-0');
+    expect(balancer.pick({ ...ask })?.id).toBe('orders-1');
+  });
+});
+
+describe('nobody to call', () => {
+  it('is told apart: no such endpoint, no instance', () => {
+    const balancer = build([anInstance({ endpoints: [] })]);
+    expect(balancer.pick(anAsk())).toBeNull();
+    expect(balancer.whyNone(CALLABLE)).toBe('NO_ENDPOINT');
+    balancer.update([], 1);
+    expect(balancer.whyNone(CALLABLE)).toBe('NO_INSTANCE');
+  });
+});
+
+describe('a frozen instance', () => {
+  it('gets one call at a time once three are without an answer while others answer', () => {
+    const balancer = build(aFleet(3));
+    const frozen = balancer.node('orders-0')!;
+    for (let i = 0; i < 3; i += 1) frozen.begin(0, true);
+    balancer.node('orders-1')!.answered(90);
+    expect(frozen.admits(100)).toBe(true);
+    expect(frozen.admits(101)).toBe(false);
+    expect(pickedBy(balancer, 101)).toEqual(['orders-1', 'orders-2']);
+    for (let i = 0; i < 3; i += 1) frozen.end();
+    expect(frozen.admits(5_000)).toBe(true);
+    frozen.begin(5_000, true);
+    expect(frozen.admits(5_000)).toBe(false);
+    frozen.answered(5_001);
+    expect(frozen.admits(5_001)).toBe(true);
+  });
+});

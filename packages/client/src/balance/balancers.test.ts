@@ -1,0 +1,4 @@
+import { BALANCER_NAMES } from './balancers.js';
+import { balancerContract } from './contract.js';
+
+for (const name of BALANCER_NAMES) balancerContract(name);

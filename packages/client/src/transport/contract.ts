@@ -1,0 +1,220 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { systemTime } from '@rollcall/core';
+import type { Time } from '@rollcall/core';
+import { ManualTime } from '@rollcall/core/testing';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { deadPort, KeptSink, targetOf, TERMS } from './testing.js';
+import type { Settled, Toy } from './testing.js';
+import type { Channel, Transport } from './transport.js';
+
+/** How the suite drives one transport. */
+export interface TransportHarness<Request> {
+  toy(): Promise<Toy>;
+  /** With one connection for each instance, and a connect timeout of 500 ms. */
+  transport(time: Time): Transport<Request>;
+  request(data: unknown): Request;
+  /** What a toy's answer to `request(data)` looks like as a value. */
+  valueOf(value: unknown): unknown;
+}
+
+/** What every transport promises to the policies above it. */
+export function transportContract<Request>(name: string, harness: TransportHarness<Request>): void {
+  describe(`the ${name} transport`, () => {
+    const bench = new Bench(harness);
+    itAnswers(bench);
+    itFailsInWords(bench);
+    itChecksIdentity(bench);
+    itCancels(bench);
+    itEnds(bench);
+  });
+}
+
+class Bench<Request> {
+  readonly harness: TransportHarness<Request>;
+
+  constructor(harness: TransportHarness<Request>) {
+    this.harness = harness;
+  }
+
+  async toy(): Promise<Toy> {
+    const made = await this.harness.toy();
+    onTestFinished(() => made.close());
+    return made;
+  }
+
+  async transport(time: Time = systemTime): Promise<Transport<Request>> {
+    const made = this.harness.transport(time);
+    onTestFinished(() => made.close());
+    await made.prepare();
+    return made;
+  }
+
+  ask(channel: Channel<Request>, data: unknown): Promise<Settled> {
+    const sink = new KeptSink();
+    channel.send(this.harness.request(data), TERMS, sink);
+    return sink.settled;
+  }
+}
+
+function itAnswers<Request>(bench: Bench<Request>): void {
+  it('brings answers, on one connection that was asked once who it is', async () => {
+    const service = await bench.toy();
+    const channel = (await bench.transport()).channel(targetOf(service));
+    for (let n = 0; n < 3; n += 1) {
+      const { values, failure } = await bench.ask(channel, { n });
+      expect(failure).toBeNull();
+      expect(await bench.harness.valueOf(values[0])).toEqual({ n });
+    }
+    expect(service).toMatchObject({ connections: 1, identityCalls: 1, received: [{ n: 0 }, { n: 1 }, { n: 2 }] });
+  });
+
+  it('opens no connection before it has to send', async () => {
+    const service = await bench.toy();
+    (await bench.transport()).channel(targetOf(service));
+    const other = await bench.toy();
+    await bench.ask((await bench.transport()).channel(targetOf(other)), 'meanwhile');
+    expect(service.connections).toBe(0);
+  });
+
+  it('says since when a connection was open, if a request had to wait for it', async () => {
+    const service = await bench.toy();
+    const channel = (await bench.transport()).channel(targetOf(service));
+    const before = systemTime.now();
+    const first = new KeptSink();
+    const waited = channel.send(bench.harness.request(1), TERMS, first);
+    await first.settled;
+    expect(waited.openedAt).toBeGreaterThan(before);
+  });
+
+  it('answers a ping of a service that is itself', async () => {
+    const service = await bench.toy();
+    const channel = (await bench.transport()).channel(targetOf(service));
+    const sink = new KeptSink();
+    channel.ping(TERMS, sink);
+    expect((await sink.settled).failure).toBeNull();
+  });
+}
+
+function itFailsInWords<Request>(bench: Bench<Request>): void {
+  it('fails as refused where nobody listens', async () => {
+    const target = targetOf({ port: await deadPort(), protocol: (await bench.toy()).protocol });
+    const { failure } = await bench.ask((await bench.transport()).channel(target), 1);
+    expect(failure).toMatchObject({ kind: 'refused', cause: { code: 'ECONNREFUSED' } });
+  });
+
+  it('fails as unreachable when the peer does not say who it is in time, and leaves no timer', async () => {
+    const time = new ManualTime();
+    const service = await bench.toy();
+    service.id = null;
+    const asked = service.heard();
+    const settled = bench.ask((await bench.transport(time)).channel(targetOf(service)), 1);
+    await asked;
+    time.advance(499);
+    time.advance(1);
+    expect((await settled).failure?.kind).toBe('unreachable');
+    expect(service.received).toEqual([]);
+    expect(time.nextAt()).toBeNull();
+  });
+
+  it('fails as closed when the connection breaks after the request was written, and opens another for the next', async () => {
+    const service = await bench.toy();
+    service.habit = 'hang-up';
+    const channel = (await bench.transport()).channel(targetOf(service));
+    expect((await bench.ask(channel, 1)).failure?.kind).toBe('closed');
+    service.habit = 'answer';
+    expect((await bench.ask(channel, 2)).failure).toBeNull();
+    expect(service.connections).toBe(2);
+  });
+}
+
+function itChecksIdentity<Request>(bench: Bench<Request>): void {
+  it('fails as misdirected where somebody else answers, who never sees the request', async () => {
+    const service = await bench.toy();
+    service.id = 'payments-7';
+    const { failure } = await bench.ask((await bench.transport()).channel(targetOf(service)), 1);
+    expect(failure?.kind).toBe('misdirected');
+    expect(String(failure?.cause)).toContain('payments-7');
+    expect(service.received).toEqual([]);
+  });
+
+  it('does not ask who it is at an address that was written down by hand', async () => {
+    const service = await bench.toy();
+    service.id = 'payments-7';
+    const { failure } = await bench.ask((await bench.transport()).channel(targetOf(service, 'api')), 1);
+    expect(failure).toBeNull();
+    expect(service.identityCalls).toBe(0);
+  });
+}
+
+function itCancels<Request>(bench: Bench<Request>): void {
+  it('tells nothing after it was cancelled, and goes on with others', async () => {
+    const service = await bench.toy();
+    service.habit = 'hold';
+    const channel = (await bench.transport()).channel(targetOf(service));
+    const sink = new KeptSink();
+    const heard = service.heard().then(() => service.heard());
+    const exchange = channel.send(bench.harness.request(1), TERMS, sink);
+    await heard;
+    exchange.cancel();
+    exchange.cancel();
+    service.habit = 'answer';
+    expect((await bench.ask(channel, 2)).failure).toBeNull();
+    expect(sink).toMatchObject({ isSettled: false, values: [] });
+  });
+
+  it('does not send what was cancelled before the connection was open', async () => {
+    const service = await bench.toy();
+    const channel = (await bench.transport()).channel(targetOf(service));
+    const sink = new KeptSink();
+    channel.send(bench.harness.request('cancelled'), TERMS, sink).cancel();
+    expect((await bench.ask(channel, 'wanted')).failure).toBeNull();
+    expect(service.received).toEqual(['wanted']);
+    expect(sink.isSettled).toBe(false);
+  });
+}
+
+function itEnds<Request>(bench: Bench<Request>): void {
+  it('ends what is under way when it is closed, refuses what comes later, and leaves no connection', async () => {
+    const service = await bench.toy();
+    service.habit = 'hold';
+    const made = await bench.transport();
+    const channel = made.channel(targetOf(service));
+    const heard = service.heard().then(() => service.heard());
+    const settled = bench.ask(channel, 1);
+    await heard;
+    await made.close();
+    await made.close();
+    expect(['closed', 'stopped']).toContain((await settled).failure?.kind);
+    expect((await bench.ask(channel, 2)).failure?.kind).toBe('stopped');
+    await expect.poll(() => service.open).toBe(0);
+  });
+
+  it('lets the calls to an instance that is gone end before it closes their connection', async () => {
+    const service = await bench.toy();
+    const channel = (await bench.transport()).channel(targetOf(service));
+    await bench.ask(channel, 1);
+    const settled = bench.ask(channel, 2);
+    channel.retire();
+    expect((await settled).failure).toBeNull();
+    await expect.poll(() => service.open).toBe(0);
+  });
+
+  it('keeps no AsyncLocalStorage of the call that opened a connection', async () => {
+    const storage = new AsyncLocalStorage<string>();
+    const service = await bench.toy();
+    const made = await bench.transport();
+    const channel = storage.run('the first request', () => made.channel(targetOf(service)));
+    await storage.run('the first request', () => bench.ask(channel, 1));
+    const seen = await new Promise((resolve) => {
+      const sink = new KeptSink();
+      service.habit = 'hang-up';
+      channel.send(bench.harness.request(2), TERMS, {
+        next: () => {},
+        last: () => sink.complete(),
+        complete: () => sink.complete(),
+        fail: () => resolve(storage.getStore()),
+      });
+    });
+    expect(seen).toBeUndefined();
+  });
+}

@@ -1,0 +1,186 @@
+import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { encodeFrame, FrameDecoder, systemTime } from '@rollcall/core';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { transportContract } from './contract.js';
+import type { TcpOptions } from './tcp-connection.js';
+import { tcpRequest } from './tcp-message.js';
+import { TcpTransport } from './tcp.js';
+import { KeptSink, targetOf, tcpToy, TERMS } from './testing.js';
+import type { Settled } from './testing.js';
+import type { Channel } from './transport.js';
+import type { TcpRequest } from './tcp-message.js';
+
+const OPTIONS: TcpOptions = {
+  connections: 1,
+  connectTimeoutMs: 500,
+  maxMessageLength: 10_000,
+  maxBufferedBytes: 1_000_000,
+};
+
+transportContract<TcpRequest>('tcp', {
+  toy: tcpToy,
+  transport: (time) => new TcpTransport(time, OPTIONS),
+  request: (data) => tcpRequest('echo', data, false),
+  valueOf: (value) => value,
+});
+
+/** A server that answers each message with raw text, and the way to it. */
+async function scripted(
+  script: (message: { id: number; pattern: unknown; data: unknown }) => string,
+  options: Partial<TcpOptions> = {},
+): Promise<{ channel: Channel<TcpRequest>; chunks: string[] }> {
+  const chunks: string[] = [];
+  const server = createServer((socket) => {
+    const decoder = new FrameDecoder();
+    socket.on('error', () => {});
+    socket.on('data', (chunk) => {
+      chunks.push(chunk.toString());
+      for (const message of decoder.push(chunk).frames) {
+        socket.write(script(message as { id: number; pattern: unknown; data: unknown }));
+      }
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  const transport = new TcpTransport(systemTime, { ...OPTIONS, ...options });
+  onTestFinished(async () => {
+    await transport.close();
+    server.close();
+  });
+  return { channel: transport.channel(targetOf({ port, protocol: 'tcp' }, 'api')), chunks };
+}
+
+function ask(channel: Channel<TcpRequest>, data: unknown, isEvent = false): Promise<Settled> {
+  const sink = new KeptSink();
+  channel.send(tcpRequest('find', data, isEvent), TERMS, sink);
+  return sink.settled;
+}
+
+describe('a Nest answer', () => {
+  it('may have several values; the last may come with the end, or the end alone', async () => {
+    const { channel } = await scripted(({ id, data }) =>
+      data === 'together'
+        ? encodeFrame({ id, response: 1 }) + encodeFrame({ id, response: 2, isDisposed: true })
+        : encodeFrame({ id, response: 1 }) + encodeFrame({ id, isDisposed: true }),
+    );
+    expect(await ask(channel, 'together')).toEqual({ values: [1, 2], failure: null });
+    expect(await ask(channel, 'alone')).toEqual({ values: [1], failure: null });
+  });
+
+  it('with an error is the application’s own, whatever it is', async () => {
+    const err = { status: 'error', message: 'no such order' };
+    const { channel } = await scripted(({ id }) => encodeFrame({ id, err }));
+    expect((await ask(channel, 1)).failure).toEqual({ kind: 'remote', cause: err });
+  });
+
+  it('to nobody is dropped', async () => {
+    const { channel } = await scripted(
+      ({ id }) => encodeFrame({ id: 77, response: 'x' }) + encodeFrame({ id, response: 'mine', isDisposed: true }),
+    );
+    expect((await ask(channel, 1)).values).toEqual(['mine']);
+  });
+
+  it('that is no frame fails the calls as garbled and closes the connection', async () => {
+    const { channel } = await scripted(() => 'HTTP/1.1 400 Bad Request\r\n\r\n');
+    expect((await ask(channel, 1)).failure?.kind).toBe('garbled');
+  });
+
+  it('longer than allowed is not read', async () => {
+    const { channel } = await scripted(({ id }) => encodeFrame({ id, response: 'x'.repeat(20_000), isDisposed: true }));
+    expect((await ask(channel, 1)).failure?.kind).toBe('garbled');
+  });
+
+  it('may be cut anywhere, in the middle of a character too', async () => {
+    const answer = { id: 1, response: '€ 🙂', isDisposed: true };
+    const bytes = Buffer.from(encodeFrame(answer));
+    const server = createServer((socket) => {
+      socket.once('data', () => {
+        for (const byte of bytes) socket.write(Buffer.from([byte]));
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const transport = new TcpTransport(systemTime, OPTIONS);
+    onTestFinished(async () => {
+      await transport.close();
+      server.close();
+    });
+    const { port } = server.address() as { port: number };
+    const channel = transport.channel(targetOf({ port, protocol: 'tcp' }, 'api'));
+    expect(await ask(channel, 1)).toEqual({ values: ['€ 🙂'], failure: null });
+  });
+});
+
+describe('what is sent', () => {
+  it('within one turn is written in one piece, also by what an answer sets off', async () => {
+    const { channel, chunks } = await scripted(({ id, data }) => encodeFrame({ id, response: data, isDisposed: true }));
+    await ask(channel, 'open');
+    const later = async (n: number): Promise<void> => {
+      await ask(channel, n);
+      await Promise.resolve();
+      await ask(channel, n + 100);
+    };
+    await Promise.all([1, 2, 3, 4, 5].map(later));
+    const sizes = chunks.map((chunk) => chunk.match(/"id"/g)?.length);
+    expect(sizes[1]).toBe(5);
+  });
+
+  it('is a Nest packet with what is left of the deadline', async () => {
+    const seen: unknown[] = [];
+    const { channel } = await scripted((message) => {
+      seen.push(message);
+      return encodeFrame({ id: message.id, isDisposed: true });
+    });
+    await ask(channel, { n: 1 });
+    expect(seen).toEqual([{ pattern: 'find', data: { n: 1 }, id: 1, metadata: { 'rollcall-deadline-ms': 5_000 } }]);
+  });
+
+  it('as an event has no id, and is over when it is written', async () => {
+    const { channel, chunks } = await scripted(() => '');
+    expect(await ask(channel, { n: 1 }, true)).toEqual({ values: [], failure: null });
+    await expect.poll(() => chunks).toEqual(['33#{"pattern":"find","data":{"n":1}}']);
+  });
+
+  it('goes elsewhere when too much waits to be written', async () => {
+    const server = createServer((socket) => socket.pause());
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const transport = new TcpTransport(systemTime, { ...OPTIONS, maxBufferedBytes: 65_536 });
+    onTestFinished(async () => {
+      await transport.close();
+      server.close();
+    });
+    const { port } = server.address() as { port: number };
+    const channel = transport.channel(targetOf({ port, protocol: 'tcp' }, 'api'));
+    const sink = new KeptSink();
+    const opened = channel.send(tcpRequest('find', 'x'.repeat(20_000_000), false), TERMS, sink);
+    await expect.poll(() => opened.openedAt).not.toBeNull();
+    expect((await ask(channel, 1)).failure?.kind).toBe('congested');
+  });
+
+  it('spreads over several connections if asked to', async () => {
+    const toy = await tcpToy();
+    toy.habit = 'hold';
+    const transport = new TcpTransport(systemTime, { ...OPTIONS, connections: 3 });
+    onTestFinished(async () => {
+      await transport.close();
+      await toy.close();
+    });
+    const channel = transport.channel(targetOf(toy));
+    for (let n = 0; n < 5; n += 1) void ask(channel, n);
+    await expect.poll(() => toy.received.length).toBe(5);
+    expect(toy.connections).toBe(3);
+  });
+
+  it('throws for what JSON cannot say', () => {
+    expect(() => tcpRequest('find', 1n, false)).toThrow(TypeError);
+  });
+
+  it('quotes patterns as JSON does', () => {
+    for (const pattern of ['find', 'a"b', { cmd: 'find' }, 'ü\n', 7]) {
+      expect(JSON.parse(`{${tcpRequest(pattern, null, false).body}}`)).toEqual({ pattern, data: null });
+    }
+  });
+});

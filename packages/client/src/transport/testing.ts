@@ -1,0 +1,214 @@
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { encodeFrame, FrameDecoder, HEARTBEAT_PATH, HEARTBEAT_PATTERN } from '@rollcall/core';
+import type { Protocol, Source } from '@rollcall/core';
+import { anInstance } from '../link/testing.js';
+import type { Failure, Sink, Target, Terms } from './transport.js';
+
+export const TERMS: Terms = { remainingMs: 5_000, attempt: 1 };
+
+export interface Settled {
+  readonly values: readonly unknown[];
+  /** Null: it was completed. */
+  readonly failure: Failure | null;
+}
+
+/** A sink that keeps what it hears, and fails the test if it hears a second last word. */
+export class KeptSink implements Sink {
+  readonly values: unknown[] = [];
+  readonly settled: Promise<Settled>;
+  isSettled = false;
+  #settle: (settled: Settled) => void = () => {};
+
+  constructor() {
+    this.settled = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+  }
+
+  next(value: unknown): void {
+    if (this.isSettled) throw new Error('a value after the last word');
+    this.values.push(value);
+  }
+
+  last(value: unknown): void {
+    this.next(value);
+    this.complete();
+  }
+
+  complete(): void {
+    this.#end(null);
+  }
+
+  fail(failure: Failure): void {
+    this.#end(failure);
+  }
+
+  #end(failure: Failure | null): void {
+    if (this.isSettled) throw new Error('a second last word');
+    this.isSettled = true;
+    this.#settle({ values: this.values, failure });
+  }
+}
+
+/** What a toy service does with a request: `hold` leaves it unanswered, `hang-up` breaks the connection. */
+export type Habit = 'answer' | 'hold' | 'hang-up' | 'fail';
+
+/** A service of a few lines that speaks one protocol and counts. */
+export interface Toy {
+  /** Who it says it is; null: it does not say anything. */
+  id: string | null;
+  habit: Habit;
+  readonly port: number;
+  readonly protocol: Protocol;
+  /** Connections so far, and how many are open. */
+  readonly connections: number;
+  readonly open: number;
+  /** Times it was asked who it is. */
+  readonly identityCalls: number;
+  /** What was asked for, in order. */
+  readonly received: readonly unknown[];
+  /** Resolves when the next of them has come. */
+  heard(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The way to a toy, as the catalog would describe it. */
+export function targetOf(toy: Pick<Toy, 'port' | 'protocol'>, source: Source = 'native'): Target {
+  const endpoint = { protocol: toy.protocol, host: '127.0.0.1', port: toy.port, tls: false };
+  return { instance: anInstance({ id: 'orders-1', endpoints: [endpoint], source }), endpoint };
+}
+
+abstract class ToyService implements Toy {
+  id: string | null = 'orders-1';
+  habit: Habit = 'answer';
+  abstract readonly protocol: Protocol;
+  connections = 0;
+  identityCalls = 0;
+  readonly received: unknown[] = [];
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #waiting: (() => void)[] = [];
+
+  constructor(server: Server) {
+    this.#server = server;
+    server.on('connection', (socket: Socket) => {
+      this.connections += 1;
+      this.#sockets.add(socket);
+      socket.on('close', () => this.#sockets.delete(socket));
+      socket.on('error', () => {});
+    });
+  }
+
+  get open(): number {
+    return this.#sockets.size;
+  }
+
+  get port(): number {
+    return portOf(this.#server);
+  }
+
+  heard(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  protected hear(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting = [];
+  }
+}
+
+class TcpToy extends ToyService {
+  readonly protocol: Protocol = 'tcp';
+
+  constructor(server: Server) {
+    super(server);
+    server.on('connection', (socket: Socket) => {
+      const decoder = new FrameDecoder();
+      socket.on('data', (chunk) => decoder.push(chunk).frames.forEach((message) => this.#take(message, socket)));
+    });
+  }
+
+  #take(message: unknown, socket: Socket): void {
+    const { pattern, data, id } = message as { pattern: unknown; data: unknown; id?: number };
+    if (pattern === HEARTBEAT_PATTERN) {
+      this.identityCalls += 1;
+      const response = { instance: this.id, nonce: null };
+      if (this.id !== null) socket.write(encodeFrame({ id, response, isDisposed: true }));
+    } else {
+      this.received.push(data);
+      if (this.habit === 'answer' && id !== undefined)
+        socket.write(encodeFrame({ id, response: data, isDisposed: true }));
+      if (this.habit === 'fail') socket.write(encodeFrame({ id, err: 'no such order' }));
+      if (this.habit === 'hang-up') socket.destroy();
+    }
+    this.hear();
+  }
+}
+
+class HttpToy extends ToyService {
+  readonly protocol: Protocol = 'http';
+
+  constructor(server: Server) {
+    super(server);
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => void this.#take(request, response));
+  }
+
+  async #take(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let text = '';
+    for await (const chunk of request) text += String(chunk);
+    if (request.url === HEARTBEAT_PATH) {
+      this.identityCalls += 1;
+      if (this.id !== null) response.end(JSON.stringify({ instance: this.id, nonce: null }));
+    } else {
+      this.received.push(text === '' ? request.url : JSON.parse(text));
+      if (this.habit === 'answer') response.end(text);
+      if (this.habit === 'fail') response.writeHead(400).end('no such order');
+      if (this.habit === 'hang-up') request.socket.destroy();
+    }
+    this.hear();
+  }
+}
+
+/** A service that answers each message with its data, in Nest's frames. */
+export async function tcpToy(): Promise<Toy> {
+  const server = createServer();
+  await listening(server);
+  return new TcpToy(server);
+}
+
+/** A service that answers each request with its body. */
+export async function httpToy(): Promise<Toy> {
+  const server = createHttpServer();
+  await listening(server);
+  return new HttpToy(server);
+}
+
+/** A port that nobody listens on. */
+export async function deadPort(): Promise<number> {
+  const server = createServer();
+  await listening(server);
+  const port = portOf(server);
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function listening(server: Server): Promise<void> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+}
+
+function portOf(server: Server): number {
+  // a listening TCP server has such an address
+  return (server.address() as AddressInfo).port;
+}
