@@ -90,6 +90,13 @@ describe('Catalog', () => {
     expect(catalog.names()).toEqual([]);
   });
 
+  it('names what the registry thinks was meant by a name that it does not know', () => {
+    const { catalog } = setUp();
+    catalog.service('ordres');
+    catalog.apply({ event: 'unknown', data: { namespace: 'default', service: 'ordres', nearest: 'orders' } });
+    expect(catalog.names()).toEqual(['orders']);
+  });
+
   it('names the services it knows', () => {
     const { catalog } = setUp();
     catalog.service('orders');

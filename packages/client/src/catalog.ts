@@ -49,6 +49,8 @@ export interface CatalogParts {
  */
 export class Catalog implements Services {
   readonly #parts: CatalogParts;
+  /** What the registry thinks was meant by names it does not know. */
+  readonly #hints = new Map<string, string>();
   readonly #entries = new Map<string, Entry>();
   readonly #settling = new Set<() => void>();
   #services: readonly string[] = [];
@@ -91,7 +93,8 @@ export class Catalog implements Services {
   }
 
   names(): readonly string[] {
-    return [...this.#entries.values()].filter((entry) => entry.status === 'known').map((entry) => entry.service);
+    const known = [...this.#entries.values()].filter((entry) => entry.status === 'known');
+    return [...known.map((entry) => entry.service), ...this.#hints.values()];
   }
 
   /** What the feed has to watch; the same array until that changes. */
@@ -102,6 +105,9 @@ export class Catalog implements Services {
   /** `broken`: the stream does not follow the protocol; see `Applied`. */
   apply(frame: ServiceFrame): Applied {
     const entry = this.#entries.get(frame.data.service);
+    if (entry !== undefined && frame.event === 'unknown' && frame.data.nearest !== undefined) {
+      this.#hints.set(frame.data.service, frame.data.nearest);
+    }
     return entry === undefined ? 'same' : entry.apply(frame, this.#parts.time.now());
   }
 
@@ -154,7 +160,9 @@ export class Catalog implements Services {
     if (now - this.#forgotAt < FORGET_AGAIN_MS) return;
     this.#forgotAt = now;
     for (const [name, entry] of this.#entries) {
-      if (entry.status === 'unknown' && !entry.hasListeners) this.#entries.delete(name);
+      if (entry.status !== 'unknown' || entry.hasListeners) continue;
+      this.#entries.delete(name);
+      this.#hints.delete(name);
     }
   }
 }

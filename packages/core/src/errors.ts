@@ -1,25 +1,27 @@
 const BRAND = Symbol.for('rollcall.error');
 
 /** Stable codes; a new one only where a caller can act differently. docs/ERRORS.md has an entry for each. */
-export type ErrorCode =
-  | 'NO_INSTANCE'
-  | 'UNKNOWN_SERVICE'
-  | 'NO_ENDPOINT'
-  | 'NO_CATALOG'
-  | 'ALL_EJECTED'
-  | 'DEADLINE_EXCEEDED'
-  | 'BULKHEAD_FULL'
-  | 'REMOTE'
-  | 'TRANSPORT'
-  | 'CANCELLED'
-  | 'CLOSED'
-  | 'OPTION_INVALID'
-  | 'PROTOCOL'
-  | 'REGISTRY_REFUSED'
-  | 'REGISTRY_UNREACHABLE'
-  | 'PORT_TAKEN'
-  | 'NOT_LOOPBACK'
-  | 'FRAME_INVALID';
+export const ERROR_CODES = [
+  'NO_INSTANCE',
+  'UNKNOWN_SERVICE',
+  'NO_ENDPOINT',
+  'NO_CATALOG',
+  'ALL_EJECTED',
+  'DEADLINE_EXCEEDED',
+  'BULKHEAD_FULL',
+  'REMOTE',
+  'TRANSPORT',
+  'CANCELLED',
+  'CLOSED',
+  'OPTION_INVALID',
+  'PROTOCOL',
+  'REGISTRY_REFUSED',
+  'REGISTRY_UNREACHABLE',
+  'PORT_TAKEN',
+  'NOT_LOOPBACK',
+  'FRAME_INVALID',
+] as const;
+export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /** One try of a call, for the error's story. */
 export interface Attempt {

@@ -38,7 +38,10 @@ export interface ChangeFrame extends OfService {
 }
 
 /** No such service: an answer, not an empty list; it removes nothing. */
-export type UnknownFrame = OfService;
+export interface UnknownFrame extends OfService {
+  /** The service that was probably meant, where a name is near. */
+  readonly nearest?: string;
+}
 
 export interface StatusFrame {
   /** The registry has been up long enough that what it does not know does not exist. */
@@ -106,6 +109,7 @@ export const unknownMessage: Message<UnknownFrame> = message<UnknownFrame>(
   {
     namespace: required(NAMESPACES, 'the namespace that was asked for'),
     service: required(NAME, 'the service'),
+    nearest: optional(NAME, 'the service that was probably meant, where a name is near'),
   },
 );
 

@@ -80,14 +80,14 @@ export type { DecodedFrames } from './tcp-frame.js';
 // ports and pieces
 export { ceilingMs, equalJitterMs, fullJitterMs } from './backoff.js';
 export type { Backoff } from './backoff.js';
-export { isRollcallError, messageOf, RollcallError } from './errors.js';
+export { ERROR_CODES, isRollcallError, messageOf, RollcallError } from './errors.js';
 export type { Attempt, ErrorCode, ErrorDetails, Result } from './errors.js';
 export { silentLog } from './log.js';
 export type { Log } from './log.js';
 export { noMeter, SECONDS_BUCKETS } from './meter.js';
 export type { Counter, Gauge, Histogram, LabelValues, Meter } from './meter.js';
-export { nearest, option, parseOptions } from './options.js';
-export type { OptionFields, OptionLaw, OptionsOf, OptionSpec } from './options.js';
+export { nearest, option, optionRows, parseOptions } from './options.js';
+export type { OptionFields, OptionLaw, OptionRow, OptionsOf, OptionSpec } from './options.js';
 export { randomWord, systemRandom, uuidV7 } from './random.js';
 export type { Random } from './random.js';
 export { checkDelay, sleep, systemTime } from './time.js';

@@ -44,6 +44,25 @@ export function parseOptions<Fields extends OptionFields>(
   throw new RollcallError('OPTION_INVALID', flaws.join('\n'));
 }
 
+/** One option as docs/OPTIONS.md shows it. */
+export interface OptionRow {
+  /** `calls.retry.ratio` */
+  readonly name: string;
+  readonly doc: string;
+  readonly allowed: string;
+  /** As JSON; empty where there is none. */
+  readonly default: string;
+}
+
+/** The rows of a table of options, those inside others behind them. */
+export function optionRows(fields: OptionFields, prefix = ''): readonly OptionRow[] {
+  return Object.entries(fields).flatMap(([key, spec]) => {
+    const name = prefix + key;
+    if (spec.fields !== undefined) return optionRows(spec.fields, `${name}.`);
+    return [{ name, doc: spec.doc, allowed: spec.allowed, default: JSON.stringify(spec.default) ?? '' }];
+  });
+}
+
 interface Described<Missing> {
   readonly doc: string;
   readonly default?: Missing;

@@ -22,6 +22,7 @@ import {
 } from './protocol.js';
 import type { AnyMessage } from './schema.js';
 import { encodeFrame } from './tcp-frame.js';
+import { tableHead, tableRow, withGenerated } from './testing.js';
 
 /** Its parts between markers are made here; `UPDATE_DOCS=1 npx vitest run protocol-doc` writes them anew. */
 const DOC = fileURLToPath(new URL('../../../docs/PROTOCOL.md', import.meta.url));
@@ -80,8 +81,10 @@ function messageTables(): string {
   const link = (allowed: string): string => allowed.replace(names, (name) => `[${name}](#${name.toLowerCase()})`);
   return all
     .map(({ name, about, rows }) => {
-      const lines = rows.map((row) => rowOf(`\`${row.field}\``, link(row.allowed), row.required, row.about));
-      return [`### ${name}`, '', about, '', ...headOf('field', 'allowed', 'required', 'meaning'), ...lines].join('\n');
+      const lines = rows.map((row) => tableRow(`\`${row.field}\``, link(row.allowed), row.required, row.about));
+      return [`### ${name}`, '', about, '', ...tableHead('field', 'allowed', 'required', 'meaning'), ...lines].join(
+        '\n',
+      );
     })
     .join('\n\n');
 }
@@ -90,8 +93,8 @@ function problemTable(): string {
   const codes = Object.entries(PROBLEMS).toSorted(([, one], [, other]) => one - other);
   const words = new Map(Object.entries(PROBLEMS_IN_WORDS));
   return [
-    ...headOf('status', 'code', 'means'),
-    ...codes.map(([code, status]) => rowOf(String(status), `\`${code}\``, words.get(code) ?? '')),
+    ...tableHead('status', 'code', 'means'),
+    ...codes.map(([code, status]) => tableRow(String(status), `\`${code}\``, words.get(code) ?? '')),
   ].join('\n');
 }
 
@@ -140,31 +143,16 @@ function workedExample(): string {
   ].join('\n');
 }
 
-const rowOf = (...cells: readonly string[]): string =>
-  `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
-const headOf = (...cells: readonly string[]): readonly string[] => [rowOf(...cells), `|${'---|'.repeat(cells.length)}`];
-
 function made(page: string): string {
-  const parts = new Map([
-    ['example', workedExample()],
-    ['problems', problemTable()],
-    ['messages', messageTables()],
-  ]);
-  return page.replace(
-    /(<!-- generated: (\w+) -->\n)[\s\S]*?(<!-- end -->)/g,
-    (_whole, begin: string, name: string, end: string) => `${begin}\n${parts.get(name)}\n\n${end}`,
-  );
+  const parts = { example: workedExample(), problems: problemTable(), messages: messageTables() };
+  return withGenerated(page, new Map(Object.entries(parts)));
 }
-
-/** Without the blanks by which the formatter aligns tables. */
-const plain = (page: string): string =>
-  page.replace(/^\|.*\|$/gm, (row) => row.replaceAll(/ *\| */g, '|').replaceAll(/-{3,}/g, '---'));
 
 describe('docs/PROTOCOL.md', () => {
   it('says of messages, problems and signatures what the code does', () => {
     const page = readFileSync(DOC, 'utf8');
     if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made(page));
-    expect(plain(readFileSync(DOC, 'utf8'))).toBe(plain(made(page)));
+    expect(readFileSync(DOC, 'utf8')).toBe(made(page));
     for (const name of ['example', 'problems', 'messages']) expect(page).toContain(`<!-- generated: ${name} -->`);
   });
 

@@ -352,3 +352,24 @@ export function sampleInstance(but: Partial<Instance> = {}): Instance {
     ...but,
   };
 }
+
+// ---- pages ----------------------------------------------------------------------------------------------------------
+
+/** A row, and the head, of a Markdown table. */
+export const tableRow = (...cells: readonly string[]): string =>
+  `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+export const tableHead = (...cells: readonly string[]): readonly string[] => [
+  tableRow(...cells),
+  `|${'---|'.repeat(cells.length)}`,
+];
+
+/** The page with what stands between `<!-- generated: name -->` and `<!-- end -->` made anew; parts of other names are kept. */
+export function withGenerated(page: string, parts: ReadonlyMap<string, string>): string {
+  return page.replace(
+    /(<!-- generated: ([\w-]+) -->\n)[\s\S]*?(<!-- end -->)/g,
+    (whole, begin: string, name: string, end: string) => {
+      const part = parts.get(name);
+      return part === undefined ? whole : `${begin}\n${part}\n\n${end}`;
+    },
+  );
+}

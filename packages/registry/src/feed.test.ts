@@ -205,6 +205,14 @@ describe('a service that appears', () => {
     expect(sink.take()).toEqual([{ event: 'unknown', data: { namespace: 'default', service: 'orders' } }]);
     expect(registry.watch({ namespace: '*', services: ['orders'] }).take()).toEqual([]);
   });
+
+  it('is told what was probably meant, where a name is near', () => {
+    const registry = new FeedBench(new ManualTime());
+    registry.put('orders', 'orders-1');
+    registry.feed.status({ settled: true });
+    const data = { namespace: 'default', service: 'ordres', nearest: 'orders' };
+    expect(registry.watch({ services: ['ordres'] }).take()).toEqual([{ event: 'unknown', data }]);
+  });
 });
 
 describe('beats', () => {

@@ -11,7 +11,7 @@ import type {
   Timer,
   Tombstone,
 } from '@rollcall/core';
-import { messageOf } from '@rollcall/core';
+import { messageOf, nearest } from '@rollcall/core';
 import { changeFrames, share } from './frame.js';
 import type { ServiceRef, SizedFrame } from './frame.js';
 import type { Watcher, WatcherSink, WatchOrder } from './face.js';
@@ -334,6 +334,10 @@ export class Feed {
       status: this.#statusFrame,
       reset: (of) => this.#snapshots.reset(of, this.#published),
       changes: (of, since) => this.#snapshots.changes(of, since),
+      nearest: ({ namespace, service }) => {
+        const names = [...this.#ports.view.services(namespace)].map((known) => known.service);
+        return nearest(service, names);
+      },
     };
   }
 

@@ -19,6 +19,8 @@ export interface FeedSource {
   reset(of: ServiceRef): readonly SizedFrame[];
   /** What changed since a revision; null when the service was not there yet, so that only a reset tells the truth. */
   changes(of: ServiceRef, since: number): readonly SizedFrame[] | null;
+  /** The service that was probably meant by a name that nobody bears. */
+  nearest(of: ServiceRef): string | null;
 }
 
 interface Debt {
@@ -153,7 +155,10 @@ export class Subscriber {
     const { namespace } = this.order;
     if (!source.settled || namespace === '*') return;
     for (const [service, told] of this.#absent) {
-      if (!told) this.#put([share({ event: 'unknown', data: { namespace, service } })], false);
+      if (told) continue;
+      const nearest = source.nearest({ namespace, service });
+      const data = nearest === null ? { namespace, service } : { namespace, service, nearest };
+      this.#put([share({ event: 'unknown', data })], false);
       this.#absent.set(service, true);
     }
   }
