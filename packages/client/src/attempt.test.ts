@@ -3,10 +3,10 @@ import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/c
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { OneCall } from './call.js';
-import { CallWorld, fleet } from './call-world.js';
-import type { WorldSetting } from './call-world.js';
-import type { Plan } from './transport/scripted.js';
-import type { FailureKind } from './transport/transport.js';
+import { CallWorld, fleet } from './call.fixture.js';
+import type { WorldSetting } from './call.fixture.js';
+import type { Plan } from './transport/scripted.fixture.js';
+import type { Failure, FailureKind, Sink } from './transport/transport.js';
 
 class World extends CallWorld {
   readonly meter;
@@ -64,6 +64,27 @@ describe('a frozen instance', () => {
     const late: Plan = { afterMs: 1_000, values: ['late'] };
     world.play({ a: late, b: late, c: late });
     expect(await world.ask(IDEMPOTENT)).toMatchObject({ value: 'late', tookMs: 1_000 });
+  });
+});
+
+describe('a broken connection', () => {
+  it('is one failure, however many calls were on it', async () => {
+    const world = new World({ instances: fleet('HEALTHY', 'HEALTHY') });
+    const waiting: Sink[] = [];
+    world.tcp.channel = () => ({
+      send: (_request, _terms, sink) => {
+        waiting.push(sink);
+        return { openedAt: null, cancel() {} };
+      },
+      ping: () => ({ openedAt: null, cancel() {} }),
+      retire() {},
+    });
+    for (let i = 0; i < 20; i += 1) world.calls.call('orders', 'find', i).catch(() => {});
+    const broken: Failure = { kind: 'closed', cause: new Error('reset') };
+    for (const sink of waiting) sink.fail(broken);
+    await world.time.advanceBy(10);
+    expect(waiting).toHaveLength(20);
+    expect(world.calls.explain('orders').protocols[0]?.state).toBe('CLOSED');
   });
 });
 

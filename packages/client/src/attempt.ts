@@ -4,7 +4,7 @@ import type { Ask, Selector } from './balance/balancer.js';
 import type { Node } from './balance/node.js';
 import { cancelledError, closedError, deadlineError, failureError, idleError } from './call-error.js';
 import type { Story } from './call-error.js';
-import type { Lane, Method, Station, Trip } from './lane.js';
+import type { Lane, Method, Station, Attempted } from './lane.js';
 import { mayRetry, RETRY_BACKOFF } from './retry.js';
 import type { RetryBudget } from './retry.js';
 import type { Exchange, Failure, Sink, Terms } from './transport/transport.js';
@@ -309,7 +309,7 @@ export interface Errand<Request> {
 const TIMEOUT: Failure = { kind: 'timeout', cause: null };
 
 /** One try on one instance: what the transport is told, and whom it tells. */
-class Attempt<Request> implements Sink, Terms, Trip<Request> {
+class Attempt<Request> implements Sink, Terms, Attempted<Request> {
   readonly node: Station<Request>;
   readonly method: Method;
   readonly startedAt: number;

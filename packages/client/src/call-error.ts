@@ -1,5 +1,5 @@
 import { messageOf, nearest, RollcallError } from '@rollcall/core';
-import type { Attempt, ErrorCode, Instance, Protocol } from '@rollcall/core';
+import type { Attempt, Instance, Protocol } from '@rollcall/core';
 import type { NoneReason } from './balance/balancer.js';
 import type { ServiceView } from './catalog.js';
 import { mayRetry } from './retry.js';
@@ -108,12 +108,4 @@ function censusText(instances: readonly Instance[]): string {
 function offersText(instances: readonly Instance[]): string {
   const offers = new Set(instances.flatMap((instance) => instance.endpoints.map((endpoint) => endpoint.protocol)));
   return [...offers].join(', ') || 'nothing';
-}
-
-/** The word for one attempt in the error's story. */
-export type AttemptOutcome = Failure['kind'] | 'cancelled';
-
-/** Metric label of an ended call. */
-export function outcomeWord(code: ErrorCode): string {
-  return code.toLowerCase();
 }

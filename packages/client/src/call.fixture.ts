@@ -4,10 +4,10 @@ import { callFields } from './call-options.js';
 import { Calls } from './call.js';
 import type { OneCall } from './call.js';
 import type { ServiceView } from './catalog.js';
-import { anInstance } from './link/testing.js';
+import { anInstance } from './link/link.fixture.js';
 import type { HttpRequest } from './transport/http-message.js';
-import { ScriptedTransport } from './transport/scripted.js';
-import type { Plan } from './transport/scripted.js';
+import { ScriptedTransport } from './transport/scripted.fixture.js';
+import type { Plan } from './transport/scripted.fixture.js';
 import type { TcpRequest } from './transport/tcp-message.js';
 
 /** A view of the service `orders` that a test moves. */

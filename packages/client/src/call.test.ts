@@ -1,11 +1,12 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import type { RollcallError } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import type { OneCall } from './call.js';
-import { CallWorld, fleet } from './call-world.js';
-import type { WorldSetting } from './call-world.js';
-import { anInstance } from './link/testing.js';
-import type { Plan } from './transport/scripted.js';
+import { CallWorld, fleet } from './call.fixture.js';
+import type { WorldSetting } from './call.fixture.js';
+import { anInstance } from './link/link.fixture.js';
+import type { Plan } from './transport/scripted.fixture.js';
 
 class World extends CallWorld {
   readonly meter;
@@ -247,6 +248,17 @@ describe('a stream', () => {
     world.calls.stream('orders', 'watch', {}, observer, IDEMPOTENT);
     await world.time.advanceBy(100);
     expect(heard).toEqual([1, 'TRANSPORT']);
+  });
+
+  it('calls its observer in the AsyncLocalStorage of whoever subscribed', async () => {
+    const world = new World();
+    const storage = new AsyncLocalStorage<string>();
+    const seen: unknown[] = [];
+    const look = (): void => void seen.push(storage.getStore());
+    const observer = { next: look, error: look, complete: look };
+    storage.run('a request', () => world.calls.stream('orders', 'watch', {}, observer));
+    await world.time.advanceBy(10);
+    expect(seen).toEqual(['a request', 'a request']);
   });
 
   it('tells nothing after it was cancelled, and survives an observer that throws', async () => {

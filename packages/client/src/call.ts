@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { InstanceId, Log, Meter, Random, RollcallError, State, Suspicion, Time } from '@rollcall/core';
 import { messageOf, STATES } from '@rollcall/core';
 import { Call } from './attempt.js';
@@ -288,8 +289,12 @@ class LastValue implements Receiver {
   }
 }
 
-/** A stream's end of a call. It shields the connection, which others share, from what the observer throws. */
+/**
+ * A stream's end of a call. It shields the connection, which others share, from what the observer throws, and calls the observer in
+ * the AsyncLocalStorage of whoever subscribed.
+ */
 class Listener implements Receiver {
+  readonly #home = new AsyncResource('rollcall.stream');
   readonly #observer: StreamObserver;
   readonly #thrown: (error: unknown) => void;
   #isOver = false;
@@ -321,7 +326,7 @@ class Listener implements Receiver {
   #pass(tell: () => void): void {
     if (this.#isOver) return;
     try {
-      tell();
+      this.#home.runInAsyncScope(tell);
     } catch (error) {
       this.#isOver = true;
       this.#thrown(error);

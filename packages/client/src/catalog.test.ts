@@ -2,7 +2,7 @@ import type { Frame, ServiceFrame } from '@rollcall/core';
 import { ManualTime, recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Catalog, MAX_SERVICES } from './catalog.js';
-import { anInstance, aReset, EPOCH } from './link/testing.js';
+import { anInstance, aReset, EPOCH } from './link/link.fixture.js';
 
 const OTHER_EPOCH = '0192f3a0-0000-7000-8000-000000000002';
 const one = anInstance({ id: 'orders-1', revision: 1 });

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { Catalog } from './catalog.js';
 import { Contact } from './contact.js';
 import { Feed } from './feed.js';
-import { anInstance, aProblem, aReset, EPOCH, FakeLine, FakeLink } from './link/testing.js';
+import { anInstance, aProblem, aReset, EPOCH, FakeLine, FakeLink } from './link/link.fixture.js';
 
 const orders = aReset([anInstance()]);
 const users = aReset([anInstance({ service: 'users' })]);

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Contact } from './contact.js';
 import { Heartbeat } from './heartbeat.js';
 import { Identity } from './identity.js';
-import { FakeLink } from './link/testing.js';
+import { FakeLink } from './link/link.fixture.js';
 
 function setUp() {
   const time = new ManualTime();

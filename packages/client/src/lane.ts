@@ -35,7 +35,7 @@ export class Method {
 }
 
 /** An attempt as the lane sees it. */
-export interface Trip<Request> {
+export interface Attempted<Request> {
   readonly node: Station<Request>;
   readonly method: Method;
   /** When it began, or when its connection was open: opening one says nothing about the instance's load. */
@@ -114,37 +114,37 @@ export class Lane<Request> {
   }
 
   /** The handler ran. What it said is no matter. */
-  answered(trip: Trip<Request>, now: number): void {
-    const { node } = trip;
-    this.#end(trip);
+  answered(attempt: Attempted<Request>, now: number): void {
+    const { node } = attempt;
+    this.#end(attempt);
     node.answered(now);
-    trip.method.lastSuccessAt = now;
+    attempt.method.lastSuccessAt = now;
     this.#succeeded(node, now);
     // an own stall between inflates the round trip: it says nothing about the others
-    if (trip.sentAt < this.#parts.wheel.stalledAt) return;
-    const ms = now - trip.sentAt;
+    if (attempt.sentAt < this.#parts.wheel.stalledAt) return;
+    const ms = now - attempt.sentAt;
     const bucket = bucketOf(ms);
     node.latency.record(bucket, now);
-    trip.method.latency.record(bucket, now);
+    attempt.method.latency.record(bucket, now);
     node.load.observe(ms, now);
     this.#typical.observe(ms);
   }
 
   /** An event was written. That says nothing, but to a breaker: there is a connection, and its identity was checked. */
-  written(trip: Trip<Request>, now: number): void {
-    this.#end(trip);
-    if (trip.isProbe) this.#succeeded(trip.node, now);
+  written(attempt: Attempted<Request>, now: number): void {
+    this.#end(attempt);
+    if (attempt.isProbe) this.#succeeded(attempt.node, now);
   }
 
-  failed(trip: Trip<Request>, failure: Failure, now: number): void {
-    const { node } = trip;
+  failed(attempt: Attempted<Request>, failure: Failure, now: number): void {
+    const { node } = attempt;
     const { says, suspicion } = TRAITS[failure.kind];
-    if (says === 'fine') return this.answered(trip, now);
-    this.#end(trip);
-    if (failure.kind === 'timeout') return this.#timedOut(trip, now);
+    if (says === 'fine') return this.answered(attempt, now);
+    this.#end(attempt);
+    if (failure.kind === 'timeout') return this.#timedOut(attempt, now);
     if (says === 'nothing') return;
     if (failure.kind === 'overloaded' || failure.kind === 'unavailable') node.answered(now);
-    node.load.observe(this.#penaltyMs(trip, failure, now), now);
+    node.load.observe(this.#penaltyMs(attempt, failure, now), now);
     if (suspicion !== null) this.#parts.suspect(node.id, suspicion);
     if (suspicion !== null && node.lastIncident === failure) return;
     node.lastIncident = suspicion === null ? null : failure;
@@ -159,25 +159,25 @@ export class Lane<Request> {
   }
 
   /** Nobody waits any more, through no fault of the instance. */
-  cancelled(trip: Trip<Request>, now: number): void {
-    this.#end(trip);
-    const atLeastMs = (now - trip.sentAt) * CENSORED;
+  cancelled(attempt: Attempted<Request>, now: number): void {
+    this.#end(attempt);
+    const atLeastMs = (now - attempt.sentAt) * CENSORED;
     // a shorter time than usual says nothing: it was not the answer that ended it
-    if (atLeastMs > this.#typical.ms) trip.node.load.observe(atLeastMs, now);
+    if (atLeastMs > this.#typical.ms) attempt.node.load.observe(atLeastMs, now);
   }
 
   /**
    * A timeout counts against the instance only if it is long for the method, or if nothing else of the method came back meanwhile:
    * a slow method is no sick instance. The load learns of it either way.
    */
-  #timedOut(trip: Trip<Request>, now: number): void {
-    const { node, method } = trip;
-    const ms = now - trip.sentAt;
+  #timedOut(attempt: Attempted<Request>, now: number): void {
+    const { node, method } = attempt;
+    const ms = now - attempt.sentAt;
     const medianMs = method.latency.medianMs(now);
     method.latency.record(bucketOf(ms), now);
-    node.load.observe(this.#penaltyMs(trip, null, now), now);
-    const isLong = ms > (medianMs === null ? trip.patienceMs : MEDIAN_MULTIPLE * medianMs);
-    if (!isLong && method.lastSuccessAt > trip.sentAt) return;
+    node.load.observe(this.#penaltyMs(attempt, null, now), now);
+    const isLong = ms > (medianMs === null ? attempt.patienceMs : MEDIAN_MULTIPLE * medianMs);
+    if (!isLong && method.lastSuccessAt > attempt.sentAt) return;
     this.#parts.suspect(node.id, 'timeout');
     this.#judge(node, TIMEOUT, now);
   }
@@ -195,14 +195,14 @@ export class Lane<Request> {
     );
   }
 
-  #end(trip: Trip<Request>): void {
-    trip.node.end();
-    if (trip.isProbe) this.balancer.endProbe(trip.node);
+  #end(attempt: Attempted<Request>): void {
+    attempt.node.end();
+    if (attempt.isProbe) this.balancer.endProbe(attempt.node);
   }
 
-  #penaltyMs(trip: Trip<Request>, failure: Failure | null, now: number): number {
-    const medianMs = trip.method.latency.medianMs(now) ?? this.#typical.ms;
-    return Math.max(trip.patienceMs, MEDIAN_MULTIPLE * medianMs, failure?.retryAfterMs ?? 0);
+  #penaltyMs(attempt: Attempted<Request>, failure: Failure | null, now: number): number {
+    const medianMs = attempt.method.latency.medianMs(now) ?? this.#typical.ms;
+    return Math.max(attempt.patienceMs, MEDIAN_MULTIPLE * medianMs, failure?.retryAfterMs ?? 0);
   }
 
   #create(instance: Instance): Station<Request> | null {

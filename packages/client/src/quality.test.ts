@@ -1,7 +1,7 @@
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { CallWorld } from './call-world.js';
-import { anInstance } from './link/testing.js';
+import { CallWorld } from './call.fixture.js';
+import { anInstance } from './link/link.fixture.js';
 import type { FailureKind } from './transport/transport.js';
 
 /** What a server does with a request that it has got to: null, it never says anything. */

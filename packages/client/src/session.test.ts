@@ -5,7 +5,7 @@ import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import type { RecordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Contact } from './contact.js';
-import { aProblem, FakeLink } from './link/testing.js';
+import { aProblem, FakeLink } from './link/link.fixture.js';
 import { Session } from './session.js';
 
 const self = {

@@ -1,7 +1,7 @@
 import { ManualTime, recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Contact } from './contact.js';
-import { aProblem, FakeLink } from './link/testing.js';
+import { aProblem, FakeLink } from './link/link.fixture.js';
 import { Suspicions } from './suspicions.js';
 
 function setUp() {

@@ -1,7 +1,7 @@
 import { Transport } from '@nestjs/microservices';
 import { describe, expect, it } from 'vitest';
 import { RollcallAgent } from './agent.js';
-import { application, ask, LOOPBACK, microservice, portOf, world } from './testing.js';
+import { application, ask, LOOPBACK, microservice, portOf, world } from './nest.fixture.js';
 
 describe('registration', () => {
   it('announces the port that a microservice on port 0 got, without a host when it listens on every address', async () => {

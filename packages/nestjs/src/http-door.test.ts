@@ -1,6 +1,6 @@
 import type { INestApplication } from '@nestjs/common';
 import { describe, expect, it } from 'vitest';
-import { application, beat, CALL, PATH, portOf, world } from './testing.js';
+import { application, beat, CALL, PATH, portOf, world } from './nest.fixture.js';
 
 describe.each(['express', 'fastify'] as const)('Heartbeat-1 over HTTP on %s', (framework) => {
   it.each([

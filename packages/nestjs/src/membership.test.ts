@@ -2,7 +2,7 @@ import { NestApplicationContext } from '@nestjs/core';
 import { describe, expect, it } from 'vitest';
 import { MEMBERSHIP } from './inject.js';
 import type { Membership } from './membership.js';
-import { application, ask, LOOPBACK, microservice, Pool, portOf, world } from './testing.js';
+import { application, ask, LOOPBACK, microservice, Pool, portOf, world } from './nest.fixture.js';
 
 describe('the drain', () => {
   it('keeps app.close() of a standalone microservice from cutting a request in flight', async () => {

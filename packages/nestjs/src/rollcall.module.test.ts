@@ -13,7 +13,7 @@ import { getServiceToken, InjectService, PORTS, ROLLCALL } from './inject.js';
 import { RollcallModule } from './rollcall.module.js';
 import { readSettings } from './rollcall.module-definition.js';
 import { ServiceClient } from './service-client.js';
-import { FakeRollcall } from './testing.js';
+import { FakeRollcall } from './nest.fixture.js';
 
 const opened: INestApplicationContext[] = [];
 afterEach(async () => {

@@ -5,7 +5,7 @@ import { ClientProxy } from '@nestjs/microservices';
 import { RollcallError } from '@rollcall/core';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { ServiceClient } from './service-client.js';
-import { FakeRollcall } from './testing.js';
+import { FakeRollcall } from './nest.fixture.js';
 
 interface Order {
   readonly total: number;

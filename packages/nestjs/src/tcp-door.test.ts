@@ -4,7 +4,7 @@ import type { Server } from '@nestjs/microservices';
 import { describe, expect, it } from 'vitest';
 import { MEMBERSHIP } from './inject.js';
 import type { Membership } from './membership.js';
-import { ask, CALL, microservice, world } from './testing.js';
+import { ask, CALL, microservice, world } from './nest.fixture.js';
 
 async function guarded() {
   const here = await world({ service: 'orders' }, { guarded: true });

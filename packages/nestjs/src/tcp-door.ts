@@ -83,20 +83,22 @@ function answerOverTcp(server: Server, keeper: Keeper): void {
 
 /**
  * Nagle's algorithm and delayed ACKs hold a burst of three answers back for 40 ms, so it is switched off. Then each answer would
- * be a packet of its own: the first of a turn of the event loop leaves at once, the others of that turn together.
+ * be a packet of its own: those that Nest writes in one go leave together. It writes on the next tick; two ticks later they are out.
  */
 function sendPromptly(connection: Socket): void {
   connection.setNoDelay(true);
   const write = connection.write.bind(connection);
-  let written = 0;
-  const endTurn = (): void => {
-    if (written > 1) connection.uncork();
-    written = 0;
+  let isCorked = false;
+  const uncork = (): void => {
+    isCorked = false;
+    connection.uncork();
   };
   const writeTogether = (...words: Parameters<Socket['write']>): boolean => {
-    written += 1;
-    if (written === 1) setImmediate(endTurn);
-    else if (written === 2) connection.cork();
+    if (!isCorked) {
+      isCorked = true;
+      connection.cork();
+      process.nextTick(() => process.nextTick(uncork));
+    }
     return write(...words);
   };
   Object.assign(connection, { write: writeTogether });

@@ -1,7 +1,7 @@
 import type { Instance, Random, State } from '@rollcall/core';
 import { Breaker } from '../gate/breaker.js';
 import { defaultTripRules } from '../gate/trip-rules.js';
-import { anInstance } from '../link/testing.js';
+import { anInstance } from '../link/link.fixture.js';
 import { Balancer } from './balancer.js';
 import type { Ask, BalancerParts, Picker, Selector } from './balancer.js';
 import { PeakEwma, TypicalLatency } from './loads.js';

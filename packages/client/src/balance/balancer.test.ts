@@ -1,11 +1,11 @@
 import type { Instance } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { anInstance } from '../link/testing.js';
+import { anInstance } from '../link/link.fixture.js';
 import type { Balancer, BalancerParts, Selector } from './balancer.js';
 import type { Node } from './node.js';
 import { PowerOfTwo } from './pickers.js';
-import { aBalancer, aFleet, anAsk, CALLABLE } from './testing.js';
+import { aBalancer, aFleet, anAsk, CALLABLE } from './balance.fixture.js';
 
 function build(instances: readonly Instance[], parts: Partial<BalancerParts<Node>> = {}): Balancer<Node> {
   const random = seededRandom(3);
@@ -143,6 +143,7 @@ describe('ejection', () => {
   it('never takes out the last one for errors', () => {
     const balancer = build(aFleet(1));
     eject(balancer, 'orders-0');
+    expect(balancer.node('orders-0')!.breaker.cause).toBeNull();
     expect(pickedBy(balancer)).toEqual(['orders-0']);
   });
 

@@ -2,13 +2,13 @@ import type { State } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { anInstance } from '../link/testing.js';
+import { anInstance } from '../link/link.fixture.js';
 import type { Balancer } from './balancer.js';
 import type { BalancerName } from './balancers.js';
 import { BALANCERS } from './balancers.js';
 import { TypicalLatency } from './loads.js';
 import type { Node } from './node.js';
-import { aBalancer, aFleet, anAsk } from './testing.js';
+import { aBalancer, aFleet, anAsk } from './balance.fixture.js';
 
 const PICKS = 6_000;
 const CALL_MS = 5;
@@ -74,7 +74,7 @@ function itKeepsToGatesAndTiers(name: BalancerName): void {
         balancer.update(aFleet(members.length), 0);
         const nodes = [...balancer.nodes];
         members.forEach(({ isShut }, i) => isShut && shut(nodes[i]));
-        const tried = nodes.filter((_, i) => members[i]?.isTried === true).slice(0, 2);
+        const tried = nodes.filter((_, i) => members.at(i)?.isTried === true).slice(0, 2);
         const ask = anAsk({ now: 1, tried: tried[0] ?? null, triedToo: tried[1] ?? null });
         const open = nodes.filter((node) => node.admits(1) && !tried.includes(node));
         for (let i = 0; i < 5; i += 1) {

@@ -5,8 +5,8 @@ import { ManualTime } from '@rollcall/core/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { HttpLink } from './http.js';
 import type { Watch, WatchRequest, WatchSink } from './link.js';
-import { anInstance, aReset, EPOCH, startHttpRegistry } from './testing.js';
-import type { HttpRegistry } from './testing.js';
+import { anInstance, aReset, EPOCH, startHttpRegistry } from './link.fixture.js';
+import type { HttpRegistry } from './link.fixture.js';
 
 const proof = { id: 'orders-1', secret: 'a-secret-of-22-letters' };
 const wish: WatchRequest = { namespace: 'default', services: ['orders'], resume: [], cursor: null, line: null };

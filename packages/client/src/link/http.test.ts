@@ -6,8 +6,8 @@ import type { Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { HttpLink } from './http.js';
-import { anInstance, EPOCH, startHttpRegistry } from './testing.js';
-import type { HttpRegistry } from './testing.js';
+import { anInstance, EPOCH, startHttpRegistry } from './link.fixture.js';
+import type { HttpRegistry } from './link.fixture.js';
 
 const proof = { id: 'orders-1', secret: 'a-secret-of-22-letters' };
 const registration = { id: 'orders-1', service: 'orders', endpoints: [{ protocol: 'tcp' as const, port: 3001 }] };

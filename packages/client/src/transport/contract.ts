@@ -3,8 +3,8 @@ import { systemTime } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { deadPort, KeptSink, targetOf, TERMS } from './testing.js';
-import type { Settled, Toy } from './testing.js';
+import { deadPort, KeptSink, targetOf, TERMS } from './transport.fixture.js';
+import type { Settled, Toy } from './transport.fixture.js';
 import type { Channel, Transport } from './transport.js';
 
 /** How the suite drives one transport. */

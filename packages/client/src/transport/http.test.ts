@@ -7,8 +7,8 @@ import { transportContract } from './contract.js';
 import type { HttpRequest } from './http-message.js';
 import { HttpTransport } from './http.js';
 import type { HttpOptions } from './http.js';
-import { httpToy, KeptSink, targetOf, TERMS } from './testing.js';
-import type { Settled } from './testing.js';
+import { httpToy, KeptSink, targetOf, TERMS } from './transport.fixture.js';
+import type { Settled } from './transport.fixture.js';
 import type { Channel } from './transport.js';
 
 const OPTIONS: HttpOptions = { connections: 1, connectTimeoutMs: 500, bufferedBytes: 1_000 };

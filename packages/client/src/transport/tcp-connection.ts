@@ -7,7 +7,7 @@ import { hasIdentity, identityFailure } from './identity.js';
 import { IDENTITY_REQUEST, isTcpAnswer, requestFrame } from './tcp-message.js';
 import type { TcpAnswer, TcpRequest } from './tcp-message.js';
 import { connectFailure, failed, STOPPED } from './transport.js';
-import type { Exchange, Failure, Sink, Target, Terms } from './transport.js';
+import type { Exchange, Failure, Sink, Target } from './transport.js';
 
 export interface TcpOptions {
   /** Connections to each instance. */
@@ -22,7 +22,7 @@ export interface TcpOptions {
 
 const KEEP_ALIVE_MS = 10_000;
 /** So many turns of the microtask queue in which nobody sends end a batch, … */
-const QUIET_TURNS = 3;
+const QUIET_TURNS = 2;
 /** … and so many in all. */
 const MOST_TURNS = 32;
 /** Requests count from 1. */
@@ -77,23 +77,20 @@ export class TcpConnection {
     return this.#exchanges.size;
   }
 
-  send(request: TcpRequest, terms: Terms, sink: Sink): Exchange {
+  send(request: TcpRequest, sink: Sink): Exchange {
     if (this.#socket.writableLength > this.#options.maxBufferedBytes) return failed(this.#congestion(), sink);
     this.#lastId += 1;
     const exchange = new TcpExchange(this, this.#lastId, sink, request.isEvent);
-    exchange.frame = requestFrame(request, exchange.id, terms.remainingMs);
-    if (this.#exchanges.size === 0) this.#socket.ref();
+    exchange.frame = requestFrame(request, exchange.id);
     this.#exchanges.set(exchange.id, exchange);
     this.#unwritten.push(exchange);
     if (this.#phase === 'ready' && this.#turns === 0) this.#gather();
     return exchange;
   }
 
-  /** Nobody waits for it any more. An idle connection does not keep the process alive. */
+  /** Nobody waits for it any more. */
   forget(exchange: TcpExchange): void {
-    if (!this.#exchanges.delete(exchange.id) || this.#exchanges.size > 0) return;
-    if (this.#isRetired) this.#finish();
-    else this.#socket.unref();
+    if (this.#exchanges.delete(exchange.id) && this.#isRetired && this.#exchanges.size === 0) this.#finish();
   }
 
   /** Ends when the last exchange is over. */
@@ -116,7 +113,7 @@ export class TcpConnection {
     if (this.#phase !== 'connecting') return;
     if (!hasIdentity(this.#target)) return this.#open();
     this.#phase = 'asking';
-    this.#socket.write(requestFrame(IDENTITY_REQUEST, IDENTITY_ID, this.#options.connectTimeoutMs));
+    this.#socket.write(requestFrame(IDENTITY_REQUEST, IDENTITY_ID));
   }
 
   #identified(answer: TcpAnswer): void {
@@ -132,7 +129,6 @@ export class TcpConnection {
     const now = this.#time.now();
     for (const exchange of this.#unwritten) exchange.openedAt = now;
     this.#flush();
-    if (this.#exchanges.size === 0) this.#socket.unref();
   }
 
   #receive(chunk: Uint8Array): void {
@@ -213,7 +209,6 @@ export class TcpConnection {
   #finish(): void {
     if (this.#phase === 'over') return;
     this.#over();
-    this.#socket.unref();
     this.#socket.end();
   }
 
@@ -289,5 +284,6 @@ function openSocket(endpoint: Endpoint): Socket {
   const { host, port } = endpoint;
   const servername = isIP(host) === 0 ? { servername: host } : {};
   const socket = endpoint.tls ? connectTls({ host, port, ...servername }) : connect({ host, port });
-  return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
+  // an idle connection keeps no process alive; a caller's deadline does, and is cheaper than to change this with each call
+  return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS).unref();
 }

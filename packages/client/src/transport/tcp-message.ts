@@ -24,13 +24,9 @@ const PLAIN = /^[\w .:/-]{1,64}$/;
 /** Asks the instance for its identity: Heartbeat-1 without a nonce. */
 export const IDENTITY_REQUEST: TcpRequest = { body: `"pattern":"${HEARTBEAT_PATTERN}","data":{}`, isEvent: false };
 
-/** The frame of a request. `deadlineMs` is what is left; Nest 12 servers read it from the packet's metadata. */
-export function requestFrame(request: TcpRequest, id: number, deadlineMs: number): string {
-  if (request.isEvent) return frame(`{${request.body}}`);
-  return frame(`{${request.body},"id":${id},"metadata":{"rollcall-deadline-ms":${Math.ceil(deadlineMs)}}}`);
-}
-
-function frame(json: string): string {
+/** The frame of a request; an event has no id. */
+export function requestFrame(request: TcpRequest, id: number): string {
+  const json = request.isEvent ? `{${request.body}}` : `{${request.body},"id":${id}}`;
   return `${json.length}#${json}`;
 }
 

@@ -10,8 +10,8 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { tcpRequest } from './tcp-message.js';
 import type { TcpRequest } from './tcp-message.js';
 import { TcpTransport } from './tcp.js';
-import { KeptSink, targetOf, TERMS } from './testing.js';
-import type { Settled } from './testing.js';
+import { KeptSink, targetOf, TERMS } from './transport.fixture.js';
+import type { Settled } from './transport.fixture.js';
 import type { Channel } from './transport.js';
 
 const events: unknown[] = [];
@@ -47,11 +47,6 @@ class Orders {
   hangUp(@Ctx() context: TcpContext): Promise<never> {
     context.getSocketRef().netSocket.destroy();
     return new Promise(() => {});
-  }
-
-  @MessagePattern('metadata')
-  metadata(@Ctx() context: TcpContext): unknown {
-    return context.getMetadata();
   }
 
   @EventPattern('placed')
@@ -122,10 +117,6 @@ describe('an unmodified Nest microservice', () => {
     expect(crashed?.failure).toEqual({ kind: 'remote', cause: { status: 'error', message: 'Internal server error' } });
     expect(unknown?.failure?.kind).toBe('remote');
     expect(String(unknown?.failure?.cause)).toContain('no matching message handler');
-  });
-
-  it('hears what is left of the deadline', async () => {
-    expect((await ask(await nest(null), 'metadata')).values).toEqual([{ 'rollcall-deadline-ms': 5_000 }]);
   });
 
   it('is called once it says that it is the one, and never if it is another or does not know', async () => {
