@@ -1,7 +1,7 @@
 import type { Timer, TimerOptions } from '@rollcall/core';
 import { ManualTime, memoryMeter } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { change, cursorAt, FeedBench, instanceOf, reset, Sink } from './feed-bench.js';
+import { change, cursorAt, FeedBench, instanceOf, reset, Sink } from './feed.fixture.js';
 
 function names(sink: Sink): readonly string[] {
   return sink.take().flatMap(({ data }) => ('service' in data ? [`${data.namespace}/${data.service}`] : []));

@@ -1,7 +1,7 @@
 import type { Tombstone } from '@rollcall/core';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { EPOCH, instanceOf } from './feed-bench.js';
+import { EPOCH, instanceOf } from './feed.fixture.js';
 import { changeFrames, resetFrames } from './frame.js';
 import type { SizedFrame } from './frame.js';
 

@@ -2,8 +2,8 @@ import type { Cursor, Frame, Instance } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { change, cursorAt, FeedBench, OTHER_EPOCH, reset, Sink } from './feed-bench.js';
-import type { Flush } from './feed-bench.js';
+import { change, cursorAt, FeedBench, OTHER_EPOCH, reset, Sink } from './feed.fixture.js';
+import type { Flush } from './feed.fixture.js';
 
 describe('resuming', () => {
   it('gets what changed, removals too, for the services that it names, and a reset of the others', () => {

@@ -1,7 +1,7 @@
 import type { Instance } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { change, cursorAt, FeedBench, Sink } from './feed-bench.js';
+import { change, cursorAt, FeedBench, Sink } from './feed.fixture.js';
 
 /** Two kilobytes of metadata in half as many characters. */
 const accented: Partial<Instance> = { metadata: { note: 'é'.repeat(1_000) } };
