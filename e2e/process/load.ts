@@ -18,7 +18,7 @@ export interface Reply {
 export interface Load {
   readonly replies: readonly Reply[];
   /** Sends no more, and resolves when every request has been answered or failed. */
-  stop(): Promise<readonly Reply[]>;
+  stop(): Promise<void>;
 }
 
 const TICK_MS = 5;
@@ -48,9 +48,16 @@ export function load(gateway: string, paths: readonly string[], perSecond: numbe
       clearInterval(timer);
       await Promise.all(open);
       agent.destroy();
-      return replies;
     },
   };
+}
+
+/** So many requests at once. */
+export async function burst(gateway: string, path: string, size: number): Promise<readonly Reply[]> {
+  const agent = new Agent({ keepAlive: true, maxSockets: size });
+  const replies = await Promise.all(Array.from({ length: size }, () => ask(agent, gateway, path)));
+  agent.destroy();
+  return replies;
 }
 
 function ask(agent: Agent, gateway: string, path: string): Promise<Reply> {

@@ -82,7 +82,7 @@ export class Stage {
       );
       throw new Error([String(error), ...facts].join('\n'));
     });
-    this.#gateway = this.#gatewayUrl();
+    if (this.#gateway === '') this.#gateway = this.#gatewayUrl();
   }
 
   /** The states of one instance from `at` on, each with its reason's code; the last word is why it was removed. */
@@ -149,20 +149,22 @@ export async function openStage({ intervalMs, a, b }: StageOptions): Promise<Sta
 }
 
 /**
- * Runs a test whose assertions are counted in intervals. A run in which this process itself was late by more than half an interval
- * says nothing about the product: when it fails it is repeated once, and says so.
+ * Runs a test whose assertions are counted in intervals; `lag` is how late this process itself was meanwhile, at worst and in
+ * intervals. A run in which that was more than a half says nothing about the product: when it fails it is repeated once, and says
+ * so.
  */
-export async function timed(intervalMs: number, run: () => Promise<void>): Promise<void> {
-  const lag = monitorEventLoopDelay({ resolution: 5 });
-  lag.enable();
+export async function timed(intervalMs: number, run: (lag: () => number) => Promise<void>): Promise<void> {
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  const lag = (): number => delay.max / 1e6 / intervalMs;
+  delay.enable();
   try {
-    await run();
+    await run(lag);
   } catch (error) {
-    const worstMs = lag.max / 1e6;
-    if (worstMs <= intervalMs / 2) throw error;
-    console.warn(`Repeated once: this process was late by ${worstMs.toFixed(0)} ms. ${String(error)}`);
-    await run();
+    if (lag() <= 0.5) throw error;
+    console.warn(`Repeated once: this process was late by ${lag().toFixed(1)} intervals. ${String(error)}`);
+    delay.reset();
+    await run(lag);
   } finally {
-    lag.disable();
+    delay.disable();
   }
 }

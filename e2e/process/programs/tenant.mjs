@@ -1,9 +1,11 @@
-// Another service, ready to move into a port: it listens there as soon as it gets SIGUSR2, and says each time it is executed.
+// Another service, ready to move into a port: it listens there as soon as it gets SIGUSR2, and says each time somebody connects and
+// each time it is executed.
 import 'reflect-metadata';
 import { Controller, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { MessagePattern, Transport } from '@nestjs/microservices';
 import { RollcallModule } from '@rollcall/nestjs';
+import { subscribe } from 'node:diagnostics_channel';
 
 class Handlers {
   ping() {
@@ -25,6 +27,7 @@ const app = await NestFactory.createMicroservice(AppModule, {
   transport: Transport.TCP,
   options: { host: '127.0.0.1', port: Number(process.env.PORT) },
 });
+subscribe('net.server.socket', () => console.log('knock'));
 process.once('SIGUSR2', () => void app.listen().then(() => console.log('moved in')));
 console.log('waiting');
 // it listens to nothing yet: something must keep it alive

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { isRollcallError, messageOf } from '@rollcall/core';
 import { terminalOf } from 'rollcall';
 import { Demo } from './demo.js';
@@ -10,8 +11,8 @@ import { LinesReport } from './report/lines.js';
 import type { Out, Report } from './report/report.js';
 import { TableReport } from './report/table.js';
 
-/** How often to look whether npm is still there: killed, it takes nobody along. */
-const PARENT_CHECK_MS = 500;
+/** How often to look whether npm is still there. */
+const PARENTS_CHECK_MS = 500;
 
 const out: Out = {
   write: (line) => void process.stdout.write(`${line}\n`),
@@ -49,19 +50,31 @@ async function main(): Promise<void> {
   });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0));
   process.stdout.on('error', () => end(0)); // nobody reads on
-  if (process.env['npm_lifecycle_event'] !== undefined) endWithParent(() => end(0));
+  if (process.env['npm_lifecycle_event'] !== undefined) endWithParents(() => end(0));
   if (process.stdin.isTTY && process.stdout.isTTY && !options.isJson) listenToKeys(process.stdin, demo, () => end(0));
   demo.start();
 }
 
-/** A shell or npm that is killed with SIGKILL leaves its child to init. */
-function endWithParent(end: () => void): void {
-  const parent = process.ppid;
+/** `npm run` starts a shell, and that starts us: killed, neither takes its child along. */
+function endWithParents(end: () => void): void {
+  const parents = parentsNow();
   const look = setInterval(() => {
-    if (process.ppid === parent) return;
+    if (parentsNow() === parents) return;
     clearInterval(look);
     end();
-  }, PARENT_CHECK_MS);
+  }, PARENTS_CHECK_MS);
+}
+
+/** Our parent's id, and its parent's where the system tells: who loses a parent gets another one. */
+function parentsNow(): string {
+  const parent = process.ppid;
+  try {
+    const stat = readFileSync(`/proc/${parent}/stat`, 'utf8');
+    const [, grandparent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return `${parent} ${grandparent}`;
+  } catch {
+    return String(parent);
+  }
 }
 
 try {
