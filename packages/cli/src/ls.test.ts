@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from './run.js';
-import { testShell } from './testing.js';
+import { testShell } from './shell.fixture.js';
 
 describe('rollcall ls', () => {
   let registry: RunningRegistry;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { run } from './run.js';
 import { terminalOf } from './shell.js';
-import { testShell } from './testing.js';
+import { testShell } from './shell.fixture.js';
 
 async function runs(...argv: string[]) {
   const shell = testShell();

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { describe, expect, it } from 'vitest';
 import { run } from './run.js';
-import { testShell } from './testing.js';
+import { testShell } from './shell.fixture.js';
 
 describe('rollcall up', () => {
   it('--json serves, says so in one line of JSON, and closes when it is asked to end', async () => {
