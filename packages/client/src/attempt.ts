@@ -5,7 +5,7 @@ import type { Node } from './balance/node.js';
 import { cancelledError, closedError, deadlineError, failureError, idleError } from './call-error.js';
 import type { Story } from './call-error.js';
 import type { Lane, Method, Station, Attempted } from './lane.js';
-import { mayRetry, RETRY_BACKOFF } from './retry.js';
+import { isTransparent, mayRetry, RETRY_BACKOFF } from './retry.js';
 import type { RetryBudget } from './retry.js';
 import type { Exchange, Failure, Sink, Terms } from './transport/transport.js';
 import { Alarm } from './wheel.js';
@@ -187,9 +187,8 @@ export class Call<Request> extends Alarm implements Ask, Story {
     this.#record(attempt, failure.kind, now);
     this.#current = null;
     const isHarmless = mayRetry(failure.kind, this.isIdempotent);
-    if (!isHarmless || !this.#mayFollow(attempt.node) || !this.#callee.budget.withdraw(now)) {
-      return this.#fail(failure, now);
-    }
+    const isPaid = (): boolean => isTransparent(failure.kind, this.#count) || this.#callee.budget.withdraw(now);
+    if (!isHarmless || !this.#mayFollow(attempt.node) || !isPaid()) return this.#fail(failure, now);
     failure.fallback?.drop();
     this.#exclude(attempt.node);
     const node = this.#pick(now);

@@ -126,6 +126,16 @@ describe('a retry', () => {
     expect(world.meter.count('rollcall_call_retries_total')).toBe(world.tcp.seen.length - 500);
   });
 
+  it('of what never left this process costs no budget: a dead instance fails no call of a crowd', async () => {
+    const options = { retryRatio: 0, retriesPerSecond: 0 };
+    const world = new World({ instances: fleet('HEALTHY', 'HEALTHY'), options }).play({ a: failing('misdirected') });
+    const crowd = Array.from({ length: 300 }, () => world.calls.call('orders', 'find', {}));
+    await world.time.advanceBy(10);
+    expect(await Promise.allSettled(crowd).then((ends) => ends.filter(({ status }) => status === 'rejected'))).toEqual(
+      [],
+    );
+  });
+
   it('of the same instance waits, and ends with the deadline', async () => {
     const world = new World({ instances: fleet('HEALTHY'), options: { attempts: 10 } }).play({ a: failing('unsent') });
     const { error, tookMs } = await world.ask({ deadlineMs: 100 });

@@ -14,6 +14,15 @@ export function mayRetry(kind: FailureKind, isIdempotent: boolean): boolean {
   return executed === 'no' || (executed === 'maybe' && isIdempotent);
 }
 
+/**
+ * The first retry of what never left this process costs no budget: it loads nobody, and a dead instance must not fail more calls
+ * than happen to be budgeted. (gRPC's transparent retries, A6.) A second one does, so a dead service is not hammered.
+ */
+export function isTransparent(kind: FailureKind, attempt: number): boolean {
+  const { executed, says } = TRAITS[kind];
+  return attempt === 1 && executed === 'no' && (says === 'absent' || says === 'failing');
+}
+
 export interface BudgetTerms {
   /** Retries for each request. */
   readonly ratio: number;

@@ -20,7 +20,7 @@ export function identityFailure(target: Target, answer: unknown): Failure | null
     isRecord(answer) && typeof answer['instance'] === 'string'
       ? `the instance ${answer['instance'].slice(0, 128)}`
       : 'somebody who does not say who it is';
-  const text = `At ${addressOf(endpoint)} ${found} answers, not ${instance.id}: it was not called.`;
+  const text = `At ${addressOf(endpoint)} ${found} answers, not ${instance.id}`;
   return { kind: 'misdirected', cause: new Error(text) };
 }
 
