@@ -271,7 +271,7 @@ export interface Asked {
 }
 
 /** One request in Nest's own frames. */
-export async function ask(port: number, pattern: string, data: unknown = {}): Promise<Asked> {
+export async function ask(port: number, pattern: unknown, data: unknown = {}): Promise<Asked> {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
   const json = JSON.stringify({ pattern, data, id: '1' });

@@ -58,6 +58,32 @@ describe('Heartbeat-1 over TCP', () => {
   });
 });
 
+describe('the handler of a message', () => {
+  it('is found by its pattern, the first time and whenever it is asked again, whatever kind of pattern it is', async () => {
+    const here = await world();
+    const app = microservice(here);
+    const server: Server = (app as any).serverInstance;
+    server.addHandler({ cmd: 'sum', of: ['two', 1] }, async () => 'sum');
+    server.addHandler('7', async () => 'seven');
+    await app.listen();
+    const patterns: readonly [unknown, unknown][] = [
+      [{ of: ['two', 1], cmd: 'sum' }, 'sum'],
+      ['7', 'seven'],
+      [7, 'seven'],
+    ];
+    for (const [pattern, response] of [...patterns, ...patterns]) {
+      const { answer, socket } = await ask(here.rollcall.port, pattern);
+      expect(await answer).toMatchObject({ response });
+      socket.destroy();
+    }
+    for (let i = 0; i < 2; i += 1) {
+      const { answer, socket } = await ask(here.rollcall.port, 'nobody');
+      expect((await answer).err).toContain('no matching message handler');
+      socket.destroy();
+    }
+  });
+});
+
 describe('hooks of the user', () => {
   it('for the start and end of processing are called whenever they were set, and requests are counted all the same', async () => {
     const here = await world();
