@@ -7,6 +7,8 @@ import type { Stage } from './stage.js';
 import { until } from './until.js';
 
 const INTERVAL_MS = 500;
+/** From the registry's verdict to this process's copy, with two cores for nine processes: 50 ms, in intervals. */
+const HEARING = 50 / INTERVAL_MS;
 const PER_SECOND = 200;
 /** Enough to see what a fault does to calls: as many requests again after it was dealt with. */
 const AFTERMATH = 200;
@@ -98,7 +100,7 @@ describe('under load, three of a and two of b', () => {
       expect(failed).toEqual([]);
       expect(stage.storyOf(id, stoppedAt)[0]).toMatch(/^UNHEALTHY (INBOUND_SILENT|OUTBOUND_SILENT|SILENT)$/);
       expect(fall.instance.reason.text).toMatch(/Heartbeat-[12]/);
-      expect((fall.at - stoppedAt) / INTERVAL_MS).toBeLessThanOrEqual(2.5 + lag());
+      expect((fall.at - stoppedAt) / INTERVAL_MS).toBeLessThanOrEqual(2.5 + HEARING + lag());
       expect(replies.filter(({ ms }) => ms > 500).length).toBeLessThanOrEqual(8);
     }));
 
