@@ -1,12 +1,16 @@
-import type { Instance } from '@rollcall/core';
-import type { Checker } from './checker.js';
+import type { Cursor, Instance } from '@rollcall/core';
+import type { Case, Ledger } from './ledger.js';
+import type { Scene } from './scene.js';
 import type { Tenant } from './tenant.js';
-import type { Town } from './town.js';
+import type { Truth } from './truth.js';
+import type { Process } from './world.js';
 
 /** What a client was last seen to know of one service. */
 interface Memory {
   instances: readonly Instance[];
   readonly revisions: Map<string, { readonly epoch: string; readonly revision: number }>;
+  /** Who is DEREGISTERING, and since when it knows that. */
+  readonly leaving: Map<string, number>;
   hasEverBeenCallable: boolean;
   /** Since when nobody is callable, though somebody could be. */
   emptySince: number | null;
@@ -14,25 +18,28 @@ interface Memory {
 
 /** A change has reached everybody after this, if nothing is wrong. */
 const PROPAGATION_MS = 2_000;
-/** Who is not there has been found out by failing calls after this, and taken out; whoever is back has been let in again. */
-const STEADY_MS = 60_000;
+/** Who is not there has been found out by failing calls after this; who was taken out and is back has been let in again. */
+const FOUND_OUT_MS = 15_000;
+const LET_IN_MS = 60_000;
 /** A stream that broke without a word is noticed by its silence, then opened anew. */
 const SILENT_STREAM_MS = 25_000 + 4_000 + 3_000;
 
 /** What every process that watches must hold: S4, S6, S8, L1. */
 export class ClientRules {
-  readonly #town: Town;
-  readonly #checker: Checker;
+  readonly #scene: Scene;
+  readonly #truth: Truth;
+  readonly #ledger: Ledger;
   readonly #memories = new Map<Tenant, Map<string, Memory>>();
-  readonly #cursors = new Map<Tenant, { readonly epoch: string; readonly revision: number }>();
+  readonly #cursors = new Map<Tenant, Cursor & { readonly streams: number }>();
 
-  constructor(town: Town, checker: Checker) {
-    this.#town = town;
-    this.#checker = checker;
+  constructor(of: Case) {
+    this.#scene = of.scene;
+    this.#truth = of.truth;
+    this.#ledger = of.ledger;
   }
 
   judge(): void {
-    for (const tenant of this.#town.tenants.values()) {
+    for (const tenant of this.#scene.tenants.values()) {
       if (!tenant.process.isRunning) continue;
       this.#judgeCursor(tenant);
       for (const service of tenant.place.watches) this.#judgeService(tenant, service);
@@ -42,24 +49,39 @@ export class ClientRules {
 
   /** S8: a call that may be repeated, while everything is as it was and somebody it knows is there, does not fail. */
   failed(tenant: Tenant, service: string, call: { readonly since: number; readonly error: string }): void {
-    const { truth, changedAt } = this.#town;
-    if (call.since - Math.max(changedAt, tenant.bornAt) < STEADY_MS) return;
+    const { changedAt } = this.#scene;
+    if (call.since - Math.max(changedAt, tenant.bornAt) < FOUND_OUT_MS) return;
     const good = this.#memoryOf(tenant, service).instances.find(
-      ({ id, state }) => state === 'HEALTHY' && !truth.isUnreachable(tenant, id),
+      ({ id, state }) => state === 'HEALTHY' && !this.#truth.isUnreachable(tenant, id),
     );
     if (good === undefined) return;
     this.#report('S8', tenant, `failed to call ${service} (${call.error}), though ${good.id} is there`);
   }
 
-  /** S4: within an epoch it only goes forward. */
+  /** S9: who said that it leaves gets nothing new from who was told so. */
+  executed(by: string, sentAt: number, from: Process): void {
+    for (const [tenant, memories] of this.#memories) {
+      if (tenant.process !== from) continue;
+      for (const [service, { leaving }] of memories) {
+        const { instances } = tenant.service(service);
+        const since = leaving.get(by);
+        if (since === undefined || sentAt <= since) continue;
+        const isStill = instances.some(({ id, state }) => id === by && state === 'DEREGISTERING');
+        if (isStill) this.#report('S9', tenant, `calls ${by}, which it knows to be leaving`);
+      }
+    }
+  }
+
+  /** S4: a stream only goes forward. (Another one may lag behind the one that it replaces; records do not, see below.) */
   #judgeCursor(tenant: Tenant): void {
-    const { cursor } = tenant;
+    const { cursor, streams } = tenant;
     if (cursor === null) return;
     const known = this.#cursors.get(tenant);
-    if (known?.epoch === cursor.epoch && known.revision > cursor.revision) {
+    const isSame = known?.streams === streams && known.epoch === cursor.epoch;
+    if (isSame && known.revision > cursor.revision) {
       this.#report('S4', tenant, `went from revision ${known.revision} back to ${cursor.revision}`);
     }
-    this.#cursors.set(tenant, cursor);
+    this.#cursors.set(tenant, { ...cursor, streams });
   }
 
   #judgeService(tenant: Tenant, service: string): void {
@@ -68,25 +90,32 @@ export class ClientRules {
     if (instances !== memory.instances) {
       this.#judgeAbsence(tenant, memory.instances, instances);
       this.#judgeRevisions(tenant, memory, instances);
+      this.#noteLeaving(memory, instances);
       memory.instances = instances;
     }
     this.#judgeSameness(tenant, service, instances);
     this.#judgeCallable(tenant, service, memory);
   }
 
+  #noteLeaving({ leaving }: Memory, instances: readonly Instance[]): void {
+    const now = instances.filter(({ state }) => state === 'DEREGISTERING').map(({ id }) => id);
+    for (const id of now) if (!leaving.has(id)) leaving.set(id, this.#scene.world.now);
+    for (const id of leaving.keys()) if (!now.includes(id)) leaving.delete(id);
+  }
+
   /** S6: who is gone was removed, or is of an earlier epoch and does not answer this client either. */
   #judgeAbsence(tenant: Tenant, before: readonly Instance[], after: readonly Instance[]): void {
     const ids = new Set(after.map(({ id }) => id));
     for (const { id } of before) {
-      if (ids.has(id) || this.#checker.buried.has(id) || this.#mayDoubt(tenant, id)) continue;
+      if (ids.has(id) || this.#ledger.buried.has(id) || this.#mayDoubt(tenant, id)) continue;
       this.#report('S6', tenant, `forgot ${id}, of which no tombstone tells`);
     }
   }
 
   /** May this client have found out by itself that nobody is there, or somebody else? */
   #mayDoubt(tenant: Tenant, id: string): boolean {
-    if (this.#checker.listed.has(id)) return false;
-    return this.#town.truth.isUnreachable(tenant, id) || this.#town.world.now - this.#town.changedAt < STEADY_MS;
+    if (this.#ledger.listed.has(id)) return false;
+    return this.#scene.world.now - this.#truth.doubtedAt(tenant, id) < LET_IN_MS;
   }
 
   /** S4: a record only grows newer within an epoch. */
@@ -103,20 +132,17 @@ export class ClientRules {
 
   /** S4, S5: who has heard everything up to a revision has every record and every removal up to it. */
   #judgeSameness(tenant: Tenant, service: string, instances: readonly Instance[]): void {
-    const { registry } = this.#town.registry;
+    const view = this.#ledger.view(service);
     const { cursor } = tenant;
-    if (registry === null || cursor === null || cursor.epoch !== registry.epoch) return;
-    if (!tenant.streamed.includes(service)) return;
-    const answer = registry.service('default', service);
-    if (!answer.ok) return;
+    if (view === null || cursor === null || cursor.epoch !== view.epoch || !tenant.streamed.includes(service)) return;
     const known = new Map(instances.map((instance) => [instance.id, instance]));
-    for (const { id, revision, state } of answer.value.instances) {
+    for (const { id, revision, state } of view.instances) {
       const mine = known.get(id);
       if (revision > cursor.revision || (mine?.revision === revision && mine.state === state)) continue;
       const what = mine === undefined ? 'does not know' : `has ${mine.state} ${mine.revision} for`;
       this.#report('S4', tenant, `${what} ${id}, which is ${state} ${revision}`);
     }
-    for (const { id, revision, reason } of answer.value.removed) {
+    for (const { id, revision, reason } of view.removed) {
       if (revision > cursor.revision || !known.has(id)) continue;
       this.#report('S4', tenant, `still lists ${id}, which was removed (${reason.code})`);
     }
@@ -130,22 +156,23 @@ export class ClientRules {
       memory.emptySince = null;
       return;
     }
-    if (!memory.hasEverBeenCallable || !this.#town.truth.canWatch(tenant) || !this.#couldServe(service)) {
+    if (!memory.hasEverBeenCallable || !this.#truth.canWatch(tenant) || !this.#couldServe(service)) {
       memory.emptySince = null;
       return;
     }
-    memory.emptySince ??= this.#town.world.now;
-    if (this.#town.world.now - memory.emptySince < SILENT_STREAM_MS) return;
+    memory.emptySince ??= this.#scene.world.now;
+    if (this.#scene.world.now - memory.emptySince < SILENT_STREAM_MS) return;
     memory.emptySince = Infinity;
     this.#report('S8', tenant, `has nobody of ${service} to call, though one shows life`);
   }
 
   /** Is there somebody alive whose word, or whose answer, has reached the registry for so long that it must believe it? */
   #couldServe(service: string): boolean {
-    const { known, truth, checker } = this.#town;
-    for (const [id, tenant] of known) {
-      if (tenant.place.service !== service || checker.endedIds.has(id) || tenant.leavesAt < Infinity) continue;
-      if (!checker.listed.has(id)) continue;
+    const truth = this.#truth;
+    const { listed, endedIds } = this.#ledger;
+    for (const [id, tenant] of this.#scene.known) {
+      if (tenant.place.service !== service || endedIds.has(id) || tenant.leavesAt < Infinity) continue;
+      if (!listed.has(id)) continue;
       const { inbound, outbound } = truth.of(tenant);
       if (truth.hasWorked(inbound, 17_000) || truth.hasWorked(outbound, 17_000)) return true;
     }
@@ -154,16 +181,15 @@ export class ClientRules {
 
   /** L1: everything has been well for so long that every client knows it. */
   #judgeCalm(tenant: Tenant): void {
-    const { now } = this.#town.world;
-    const { registry } = this.#town.registry;
-    const calmMs = now - Math.max(this.#town.truth.calmSince, tenant.bornAt);
-    const isQuiet = now - this.#checker.publishedAt > PROPAGATION_MS;
-    if (registry === null || calmMs < SILENT_STREAM_MS || !isQuiet) return;
+    const { now } = this.#scene.world;
+    const calmMs = now - Math.max(this.#truth.calmSince, tenant.bornAt);
+    const isQuiet = now - this.#ledger.publishedAt > PROPAGATION_MS;
+    if (calmMs < SILENT_STREAM_MS || !isQuiet) return;
     for (const service of tenant.place.watches) {
-      const answer = registry.service('default', service);
       const known = new Map(tenant.service(service).instances.map((instance) => [instance.id, instance]));
-      for (const { id, revision } of answer.ok ? answer.value.instances : []) {
-        if (known.get(id)?.revision === revision) continue;
+      for (const { id, revision } of this.#ledger.view(service)?.instances ?? []) {
+        const isNew = this.#ledger.listed.get(id)?.revision !== revision;
+        if (known.get(id)?.revision === revision || isNew) continue;
         this.#report('L1', tenant, `does not know revision ${revision} of ${id} though all has been well`);
       }
     }
@@ -174,12 +200,18 @@ export class ClientRules {
     this.#memories.set(tenant, ofTenant);
     const known = ofTenant.get(service);
     if (known !== undefined) return known;
-    const made: Memory = { instances: [], revisions: new Map(), hasEverBeenCallable: false, emptySince: null };
+    const made: Memory = {
+      instances: [],
+      revisions: new Map(),
+      leaving: new Map(),
+      hasEverBeenCallable: false,
+      emptySince: null,
+    };
     ofTenant.set(service, made);
     return made;
   }
 
   #report(name: string, { process }: Tenant, text: string): void {
-    this.#checker.report(name, `${process.name} ${text}`);
+    this.#ledger.report(name, `${process.name} ${text}`);
   }
 }

@@ -1,4 +1,36 @@
-import type { Town } from './town.js';
+import type { Way } from './network.js';
+import type { RegistryNode } from './registry-node.js';
+import type { Tenant } from './tenant.js';
+import type { Machine } from './world.js';
+
+/** Something that can die and be started again. */
+export interface Life {
+  kill(hasPower: boolean): void;
+  stop(): void;
+  goOn(): void;
+  leave(): void;
+  start(): void;
+}
+
+/** What can be done to a town. A target is what a `Fault` says. */
+export interface Victims {
+  readonly registry: RegistryNode;
+  machines(target: string): readonly Machine[];
+  tenantsOf(target: string): readonly Tenant[];
+  lives(target: string): readonly Life[];
+  /** Between the registry and a target: `in` leads to the target. */
+  ways(target: string): { readonly in: readonly Way[]; readonly out: readonly Way[] };
+  /** From the callers to a target. */
+  waysOfCallers(target: string): readonly Way[];
+  /** What these return ends them. */
+  every(ms: number, run: () => void): () => void;
+  usurp(target: string): readonly (() => void)[];
+  displace(target: string): readonly (() => void)[];
+  replayBeats(target: string): void;
+  stealIds(target: string): void;
+  registerGhosts(count: number): void;
+  removeByOperator(target: string): void;
+}
 
 /**
  * What goes wrong, as data: fast-check shrinks it, JSON prints and replays it. `at` and `forMs` are virtual ms from the moment at which
@@ -12,14 +44,14 @@ export interface Fault {
   readonly target: string;
   readonly at: number;
   readonly forMs: number;
-  /** Of `lossy`: the share of packets (0.1); of `slow`: the mean delay (200 ms); of `wall`: the jump (an hour). */
+  /** Of `lossy`: the share of packets (0.1); `slow`: the mean delay (200 ms); `wall`: the jump (an hour); `ghosts`: how many (25). */
   readonly amount?: number;
 }
 
 export type FaultKind = keyof typeof FAULTS;
 
 /** Begins a fault; what is returned ends it. */
-type Begin = (town: Town, fault: Fault) => () => void;
+type Begin = (town: Victims, fault: Fault) => () => void;
 
 export const FAULTS = {
   /** No packet in either direction. */
@@ -68,15 +100,28 @@ export const FAULTS = {
     for (const machine of machines) machine.skewMs += amount;
     return () => machines.forEach((machine) => (machine.skewMs -= amount));
   },
+  /** Nothing: the place of a fault that is left out, so that the run takes as long. */
+  nothing: () => () => {},
   /** Somebody sends the last Heartbeat-2 again and again. */
   replay: (town, { target }) => town.every(1_000, () => town.replayBeats(target)),
   /** Somebody registers its id with a secret of his own, again and again. */
   thief: (town, { target }) => town.every(1_000, () => town.stealIds(target)),
-  /** Its second endpoint accepts, and never answers. */
+  /** Its last endpoint accepts, and never answers. */
   mute: (town, { target }) => {
     const tenants = town.tenantsOf(target);
-    for (const { mute, place } of tenants) mute.add(place.endpoints.at(-1)!.port);
+    for (const { mute, place } of tenants) for (const { port } of place.endpoints.slice(-1)) mute.add(port);
     return () => tenants.forEach(({ mute }) => mute.clear());
+  },
+  /** Its streams break and none can be opened, as with a proxy that does not let them pass; all else works. */
+  'no-line': (town, { target }) => {
+    const machines = town.machines(target);
+    for (const machine of machines) town.registry.denyStreams(machine);
+    return () => machines.forEach((machine) => town.registry.allowStreams(machine));
+  },
+  /** Somebody registers ids without processes behind them: `amount` of them (25), at closed ports. */
+  ghosts: (town, { amount = 25 }) => {
+    town.registerGhosts(amount);
+    return () => {};
   },
   /** An operator removes it from the registry. */
   operator: (town, { target }) => {
@@ -85,25 +130,24 @@ export const FAULTS = {
   },
 } as const satisfies Readonly<Record<string, Begin>>;
 
-type Ways = ReturnType<Town['ways']>;
-type Change = (way: Ways['in'][number], by: 1 | -1) => void;
+type Change = (way: Way, by: 1 | -1) => void;
 
-function both(town: Town, target: string, change: Change): () => void {
+function both(town: Victims, target: string, change: Change): () => void {
   const ways = town.ways(target);
   return applied([...ways.in, ...ways.out], change);
 }
 
-function one(town: Town, target: string, direction: 'in' | 'out', change: Change): () => void {
+function one(town: Victims, target: string, direction: 'in' | 'out', change: Change): () => void {
   return applied(town.ways(target)[direction], change);
 }
 
-function applied(ways: Ways['in'], change: Change): () => void {
+function applied(ways: readonly Way[], change: Change): () => void {
   for (const way of ways) change(way, 1);
   return () => ways.forEach((way) => change(way, -1));
 }
 
 /** Ends lives; the other half is their beginning again. */
-function begun(lives: ReturnType<Town['lives']>, end: (life: (typeof lives)[number]) => void): () => void {
+function begun(lives: readonly Life[], end: (life: Life) => void): () => void {
   for (const life of lives) end(life);
   return () => lives.forEach((life) => life.start());
 }

@@ -17,7 +17,7 @@ import type { Answer, Link, Proof, Watch, WatchRequest, WatchSink } from '@rollc
 import type { Dialer, End, Network } from './network.js';
 import { REGISTRY_PORT } from './registry-node.js';
 import type { Flush, Request } from './registry-node.js';
-import { ask } from './rpc.js';
+import { Inquiry } from './rpc.js';
 import type { Machine, Process } from './world.js';
 
 /** As HttpLink has them. */
@@ -86,10 +86,10 @@ export class NetworkLink implements Link {
   async #ask<Value>(request: Request): Answer<Value> {
     if (this.#isClosed) throw new RollcallError('CLOSED', 'the link is closed');
     const to = { host: this.#registry.address, port: REGISTRY_PORT };
-    const asking = ask(this.#network, this.#process, to, { message: request, timeoutMs: TIMEOUT_MS });
-    const abort = (): void => asking.abort('the link is closed');
+    const inquiry = new Inquiry(this.#network, this.#process, to, { message: request, timeoutMs: TIMEOUT_MS });
+    const abort = (): void => inquiry.abort('the link is closed');
     this.#open.add(abort);
-    const reply = await asking.reply;
+    const reply = await inquiry.reply;
     this.#open.delete(abort);
     if (reply.kind === 'answered') return reply.message as Result<Value, Problem>;
     throw new RollcallError('REGISTRY_UNREACHABLE', reply.text, { retryable: true });

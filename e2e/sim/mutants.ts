@@ -6,7 +6,7 @@ import type { Caller } from '@rollcall/registry';
 import { Feed, Judge, Preservation, Roster } from '@rollcall/registry/testing';
 import { noBugs } from './bugs.js';
 import type { Bugs } from './bugs.js';
-import type { FaultKind } from './faults.js';
+import type { Diet } from './schedule.js';
 
 /** A bug that somebody could make, planted from outside: real code has no hooks for it. */
 export interface Mutant {
@@ -14,7 +14,7 @@ export interface Mutant {
   /** The invariants of which it must break one. */
   readonly breaks: readonly string[];
   /** The faults under which it shows, so that it is found soon. */
-  readonly kinds: readonly FaultKind[];
+  readonly diet: Diet;
   readonly bugs?: Partial<Bugs>;
   /** Plants it; returns how to pull it out again. */
   readonly plant?: () => () => void;
@@ -27,29 +27,34 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'one direction is enough for HEALTHY',
     breaks: ['S1', 'S2'],
-    kinds: ['block-in', 'block-out', 'crash'],
+    diet: { kinds: ['block-in', 'block-out', 'crash'], targets: ['orders', 'all'] },
     plant: () =>
-      patch(Judge.prototype, 'apply', (apply) => function (this: Judge, entry, event: Event) {
-        const isThere = apply.call(this, entry, event);
-        return isThere && event.type === 'heartbeat-2' ? apply.call(this, entry, { type: 'proved' }) : isThere;
-      }),
+      patch(
+        Judge.prototype,
+        'apply',
+        (apply) =>
+          function (this: Judge, entry, event: Event) {
+            const isThere = apply.call(this, entry, event);
+            return isThere && event.type === 'heartbeat-2' ? apply.call(this, entry, { type: 'proved' }) : isThere;
+          },
+      ),
   },
   {
     name: 'silence never expires',
     breaks: ['S1', 'L2'],
-    kinds: ['stop', 'cut', 'power'],
+    diet: { kinds: ['stop', 'cut', 'power'] },
     plant: () => patch(Judge.prototype, 'sweep', () => () => {}),
   },
   {
     name: 'silence is measured with the wall clock',
     breaks: ['S1', 'S7', 'S10', 'L1'],
-    kinds: ['wall', 'cut', 'block-in', 'block-out'],
+    diet: { kinds: ['wall', 'block-in'], targets: ['registry'] },
     bugs: { time: wallClock },
   },
   {
     name: 'time in which the registry was stopped is forgiven without a limit',
     breaks: ['S1', 'L2'],
-    kinds: ['stop', 'block-in', 'block-out', 'power'],
+    diet: { kinds: ['stop', 'block-out'], targets: ['registry'], durationsMs: [25_000, 40_000, 70_000] },
     plant: () => {
       replaced.forgive = (vitals, ms) => ({
         ...vitals,
@@ -65,101 +70,138 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a Heartbeat-2 that is sent again counts again',
     breaks: ['S1', 'L2'],
-    kinds: ['replay', 'cut', 'power', 'stop'],
+    diet: { kinds: ['replay', 'stop'], targets: ['orders'], durationsMs: [70_000, 130_000] },
     plant: () => {
       let seq = 1_000_000;
-      return patch(Registry.prototype, 'beat', (beat) => function (this: Registry, id, secret, sent: Beat) {
-        seq += 1;
-        return beat.call(this, id, secret, { ...sent, seq });
-      });
+      return patch(
+        Registry.prototype,
+        'beat',
+        (beat) =>
+          function (this: Registry, id, secret, sent: Beat) {
+            seq += 1;
+            return beat.call(this, id, secret, { ...sent, seq });
+          },
+      );
     },
   },
   {
     name: 'whoever answers at the address is the instance',
     breaks: ['S1', 'S2'],
-    kinds: ['displace', 'usurp'],
+    diet: { kinds: ['displace', 'usurp'] },
     bugs: { caller: credulous },
   },
   {
     name: 'a caller does not ask who answers',
     breaks: ['S13'],
-    kinds: ['displace', 'usurp', 'crash'],
+    diet: { kinds: ['displace', 'usurp', 'crash'] },
     bugs: { identity: () => null },
   },
   {
     name: 'a refusal is a proof of death, whatever the line does',
     breaks: ['S7', 'S8'],
-    kinds: ['refuse-in', 'block-in'],
+    diet: { kinds: ['refuse-in', 'block-in'] },
     plant: () =>
-      patch(Judge.prototype, 'apply', (apply) => function (this: Judge, entry, event: Event) {
-        const isRefused = event.type === 'call-failed' && event.refused;
-        return apply.call(this, entry, isRefused ? { type: 'proof', text: event.text } : event);
-      }),
+      patch(
+        Judge.prototype,
+        'apply',
+        (apply) =>
+          function (this: Judge, entry, event: Event) {
+            const isRefused = event.type === 'call-failed' && event.refused;
+            return apply.call(this, entry, isRefused ? { type: 'proof', text: event.text } : event);
+          },
+      ),
   },
   {
     name: 'the last callable instance is like any other',
     breaks: ['S7', 'S8'],
-    kinds: ['block-in', 'block-out', 'cut-in'],
+    diet: { kinds: ['block-in', 'block-out', 'cut-in'] },
     plant: () => patch(Roster.prototype, 'others', () => () => ({ healthy: true, callable: true })),
   },
   {
     name: 'self-preservation counts per moment, not in ten minutes',
     breaks: ['S7'],
-    kinds: ['cut', 'stop', 'block-in', 'block-out'],
+    diet: { kinds: ['cut', 'stop', 'block-in'], targets: ['orders-1', 'orders-2', 'orders-3'] },
     plant: plantBudgetPerTick,
+  },
+  {
+    name: 'a restart refills what self-preservation has used',
+    breaks: ['S7'],
+    diet: {
+      kinds: ['cut'],
+      targets: ['orders-1', 'orders-2'],
+      durationsMs: [40_000],
+      town: { services: { orders: 5 }, isDurable: true },
+      always: [{ kind: 'crash', target: 'registry', at: 50_000, forMs: 5_000 }],
+    },
+    plant: () => patch(Preservation.prototype, 'restore', () => () => {}),
   },
   {
     name: 'a mass of silent instances is no reason to wait',
     breaks: ['S7'],
-    kinds: ['cut', 'cut-out', 'block-in', 'stop'],
+    diet: { kinds: ['cut', 'block-in', 'stop'], targets: ['orders', 'all'], durationsMs: [40_000, 70_000] },
     plant: () =>
-      patch(Preservation.prototype, 'observe', (observe) => function (this: Preservation, now, counts) {
-        return observe.call(this, now, new Map([...counts].map(([key, { total }]) => [key, { total, silent: 0 }])));
-      }),
+      patch(
+        Preservation.prototype,
+        'observe',
+        (observe) =>
+          function (this: Preservation, now, counts) {
+            return observe.call(this, now, new Map([...counts].map(([key, { total }]) => [key, { total, silent: 0 }])));
+          },
+      ),
   },
   {
     name: 'a removal is forgotten in the feed',
     breaks: ['S4', 'S6', 'L1'],
-    kinds: ['crash', 'drain'],
+    diet: { kinds: ['crash', 'drain'] },
     plant: () => patch(Feed.prototype, 'bury', () => () => {}),
   },
   {
     name: 'a feed resumes one revision too far',
     breaks: ['S4', 'L1'],
-    kinds: ['cut', 'stop', 'crash', 'block-in'],
+    diet: { kinds: ['cut', 'block-in'], targets: ['gateway-1', 'orders-1'], durationsMs: [40_000, 70_000] },
     plant: () =>
-      patch(Feed.prototype, 'watch', (watch) => function (this: Feed, order, sink, onCut) {
-        const cursor = order.cursor === null ? null : { ...order.cursor, revision: order.cursor.revision + 1 };
-        return watch.call(this, { ...order, cursor }, sink, onCut);
-      }),
+      patch(
+        Feed.prototype,
+        'watch',
+        (watch) =>
+          function (this: Feed, order, sink, onCut) {
+            const cursor = order.cursor === null ? null : { ...order.cursor, revision: order.cursor.revision + 1 };
+            return watch.call(this, { ...order, cursor }, sink, onCut);
+          },
+      ),
   },
   {
     name: 'the list of a registry that lost its memory is believed at once',
     breaks: ['S6', 'S8'],
-    kinds: ['crash', 'cut', 'block-out'],
+    diet: { kinds: ['crash', 'cut', 'block-out'], targets: ['registry', 'orders-1'] },
     plant: () =>
-      patch(ServiceSnapshot.prototype, 'apply', (apply) => function (this: ServiceSnapshot, frame) {
-        const applied = apply.call(this, frame);
-        if (frame.event === 'reset') for (const id of unconfirmed(this)) this.disprove(id);
-        return applied;
-      }),
+      patch(
+        ServiceSnapshot.prototype,
+        'apply',
+        (apply) =>
+          function (this: ServiceSnapshot, frame) {
+            const applied = apply.call(this, frame);
+            if (frame.event === 'reset') for (const id of unconfirmed(this)) this.disprove(id);
+            return applied;
+          },
+      ),
   },
   {
     name: 'a tombstone removes whoever has the id, also later',
     breaks: ['S4', 'L1'],
-    kinds: ['cut', 'stop'],
+    diet: { kinds: ['cut', 'stop'] },
     plant: plantStickyTombstones,
   },
   {
     name: 'a service registers only once',
     breaks: ['L1', 'L3'],
-    kinds: ['crash', 'cut', 'power'],
+    diet: { kinds: ['crash', 'cut', 'power'] },
     bugs: { link: registersOnce },
   },
   {
     name: 'any secret will do for a known id',
     breaks: ['S3'],
-    kinds: ['thief', 'crash'],
+    diet: { kinds: ['thief', 'crash'] },
     plant: plantOpenDoor,
   },
 ];
@@ -178,7 +220,11 @@ function patch<Class extends object, Name extends keyof Class>(
 }
 
 function wallClock(time: Time): Time {
-  return { now: () => time.wall(), wall: () => time.wall(), setTimer: (ms, run, options) => time.setTimer(ms, run, options) };
+  return {
+    now: () => time.wall(),
+    wall: () => time.wall(),
+    setTimer: (ms, run, options) => time.setTimer(ms, run, options),
+  };
 }
 
 function credulous(caller: Caller): Caller {
@@ -215,18 +261,36 @@ function plantBudgetPerTick(): () => void {
   const used = new WeakMap<Preservation, number>();
   const totals = new WeakMap<Preservation, number>();
   const undo = [
-    patch(Preservation.prototype, 'observe', (observe) => function (this: Preservation, now, counts) {
-      used.set(this, 0);
-      totals.set(this, [...counts.values()].reduce((sum, { total }) => sum + total, 0));
-      observe.call(this, now, counts);
-    }),
-    patch(Preservation.prototype, 'use', () => function (this: Preservation) {
-      used.set(this, (used.get(this) ?? 0) + 1);
-    }),
-    patch(Preservation.prototype, 'permit', (permit) => function (this: Preservation, service, now) {
-      const most = Math.max(1, Math.floor(0.15 * (totals.get(this) ?? 0)));
-      return permit.call(this, service, now) && (used.get(this) ?? 0) < most;
-    }),
+    patch(
+      Preservation.prototype,
+      'observe',
+      (observe) =>
+        function (this: Preservation, now, counts) {
+          used.set(this, 0);
+          totals.set(
+            this,
+            [...counts.values()].reduce((sum, { total }) => sum + total, 0),
+          );
+          observe.call(this, now, counts);
+        },
+    ),
+    patch(
+      Preservation.prototype,
+      'use',
+      () =>
+        function (this: Preservation) {
+          used.set(this, (used.get(this) ?? 0) + 1);
+        },
+    ),
+    patch(
+      Preservation.prototype,
+      'permit',
+      (permit) =>
+        function (this: Preservation, service, now) {
+          const most = Math.max(1, Math.floor(0.15 * (totals.get(this) ?? 0)));
+          return permit.call(this, service, now) && (used.get(this) ?? 0) < most;
+        },
+    ),
   ];
   return () => undo.forEach((pull) => pull());
 }
@@ -237,26 +301,36 @@ function unconfirmed(snapshot: ServiceSnapshot): InstanceId[] {
 
 function plantStickyTombstones(): () => void {
   const buried = new WeakMap<ServiceSnapshot, Set<InstanceId>>();
-  return patch(ServiceSnapshot.prototype, 'apply', (apply) => function (this: ServiceSnapshot, frame) {
-    const dead = buried.get(this) ?? new Set();
-    buried.set(this, dead);
-    if (frame.event !== 'change') return apply.call(this, frame);
-    for (const { id } of frame.data.remove) dead.add(id);
-    const upsert = frame.data.upsert.filter(({ id }) => !dead.has(id));
-    return apply.call(this, { ...frame, data: { ...frame.data, upsert } });
-  });
+  return patch(
+    ServiceSnapshot.prototype,
+    'apply',
+    (apply) =>
+      function (this: ServiceSnapshot, frame) {
+        const dead = buried.get(this) ?? new Set();
+        buried.set(this, dead);
+        if (frame.event !== 'change') return apply.call(this, frame);
+        for (const { id } of frame.data.remove) dead.add(id);
+        const upsert = frame.data.upsert.filter(({ id }) => !dead.has(id));
+        return apply.call(this, { ...frame, data: { ...frame.data, upsert } });
+      },
+  );
 }
 
 /** The registry compares no secrets: it takes everybody for the owner. */
 function plantOpenDoor(): () => void {
   const secrets = new WeakMap<Registry, Map<string, string>>();
-  return patch(Registry.prototype, 'register', (register) => async function (this: Registry, registration, peer) {
-    const known = secrets.get(this) ?? new Map<string, string>();
-    secrets.set(this, known);
-    const secret = known.get(registration.id) ?? registration.secret;
-    if (secret !== undefined) known.set(registration.id, secret);
-    return register.call(this, { ...registration, ...(secret === undefined ? {} : { secret }) }, peer);
-  });
+  return patch(
+    Registry.prototype,
+    'register',
+    (register) =>
+      async function (this: Registry, registration, peer) {
+        const known = secrets.get(this) ?? new Map<string, string>();
+        secrets.set(this, known);
+        const secret = known.get(registration.id) ?? registration.secret;
+        if (secret !== undefined) known.set(registration.id, secret);
+        return register.call(this, { ...registration, ...(secret === undefined ? {} : { secret }) }, peer);
+      },
+  );
 }
 
 /** The bugs of a mutant, complete. */

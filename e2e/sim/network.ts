@@ -20,6 +20,7 @@ export interface Way {
 /** Linux: after a connection that was not answered, another try. */
 const SYN_AGAIN_MS = [1_000, 2_000, 4_000, 8_000, 16_000];
 const FIRST_RESEND_MS = 200;
+/** Linux waits up to two minutes; here less, so that a run need not last so long. */
 const LONGEST_RESEND_MS = 30_000;
 /** Linux, `tcp_retries2`: then the sender is told that the connection is broken. */
 const GIVE_UP_MS = 924_600;
@@ -45,7 +46,7 @@ interface Door {
 export class Network {
   readonly world: World;
   readonly #machines = new Map<string, Machine>();
-  readonly #ways = new Map<string, Way>();
+  readonly #ways = new Map<Machine, Map<Machine, Way>>();
   readonly #doors = new Map<string, Door>();
   readonly #ends = new Map<Process, Set<End>>();
 
@@ -62,11 +63,12 @@ export class Network {
   }
 
   way(from: Machine, to: Machine): Way {
-    const key = `${from.address}>${to.address}`;
-    const known = this.#ways.get(key);
+    const known = this.#ways.get(from)?.get(to);
     if (known !== undefined) return known;
+    const ways = this.#ways.get(from) ?? new Map<Machine, Way>();
+    this.#ways.set(from, ways);
     const made: Way = { cut: 0, blocked: 0, refused: 0, lossRatio: 0, delayMs: 0 };
-    this.#ways.set(key, made);
+    ways.set(to, made);
     return made;
   }
 
@@ -141,6 +143,8 @@ export class Network {
     const ends = this.#ends.get(process);
     const end = new End(this, process, () => ends?.delete(end));
     ends?.add(end);
+    // the kernel of a dying process still accepts, until it closes the listening socket
+    if (ends === undefined) this.world.after(DYING_MS, () => end.close());
     return end;
   }
 
@@ -294,6 +298,13 @@ export class End {
     this.#pump();
   }
 
+  /** Somebody between the two resets the connection: both are told. */
+  break(): void {
+    const peer = this.#peer;
+    this.process.sees(() => this.#broken());
+    peer?.process.sees(() => peer.#broken());
+  }
+
   /** @internal The connection is open here; the peer hears of it before anything else. */
   join(peer: End, accept: Accept): void {
     this.#peer = peer;
@@ -329,7 +340,7 @@ export class End {
     const peer = this.#peer;
     if (this.#resend !== null || peer === null) return;
     for (let packet = this.#outbox[0]; packet !== undefined; packet = this.#outbox[0]) {
-      if (!this.#network.passes(this.process.machine, peer.process.machine)) return this.#later(peer);
+      if (!this.#network.passes(this.process.machine, peer.process.machine)) return this.#later();
       this.#outbox.shift();
       this.#tries = 0;
       this.#blockedSince = null;
@@ -345,7 +356,7 @@ export class End {
     world.after(this.#lastArrivalAt - world.now, run);
   }
 
-  #later(peer: End): void {
+  #later(): void {
     const { world } = this.#network;
     this.#blockedSince ??= world.now;
     if (!this.process.machine.isOn) return;

@@ -1,11 +1,13 @@
 import type { Instance } from '@rollcall/core';
-import type { Checker, Verdict } from './checker.js';
-import type { Town } from './town.js';
+import type { Case, Ledger, Verdict } from './ledger.js';
+import type { Scene } from './scene.js';
+import type { Truth } from './truth.js';
 
 const WINDOW_MS = 600_000;
 /** A verdict is seen when it is flushed, a little after it was passed. */
 const SLACK_MS = 1_000;
 const HOUR_MS = 3_600_000;
+const ALL = 'all instances';
 
 /** What silence may do, counted by somebody else than the registry: of one service, or of all. */
 interface Scope {
@@ -20,19 +22,30 @@ interface Scope {
   lastMassAt: number;
 }
 
-/** S7, and the question whether somebody is held for a reason (L2). A life of the registry has one. */
+/** S7, and the question whether somebody is held for a reason (L2). A life of the registry has one, and goes on with the last one's. */
 export class Permits {
-  readonly #town: Town;
-  readonly #checker: Checker;
+  readonly #scene: Scene;
+  readonly #truth: Truth;
+  readonly #ledger: Ledger;
   readonly #scopes = new Map<string, Scope>();
   /** Proved both ways, as far as this life of the registry knows. */
   readonly #proved: Set<string>;
+  /** When it last listened. */
+  #judgedAt = 0;
 
   /** `before`: the life whose store it goes on with. */
-  constructor(town: Town, checker: Checker, before: Permits | null) {
-    this.#town = town;
-    this.#checker = checker;
+  constructor(of: Case, before: Permits | null) {
+    this.#scene = of.scene;
+    this.#truth = of.truth;
+    this.#ledger = of.ledger;
     this.#proved = new Set(before === null ? [] : before.#proved);
+    if (before === null) return;
+    // what was stored counts from the restart on as if no time had passed
+    const deafMs = of.scene.world.now - before.#judgedAt;
+    for (const [name, { uses, perhaps, counts }] of before.#scopes) {
+      const kept = perhaps.map((at) => at + deafMs);
+      this.#scopes.set(name, { ...freshScope(name), uses, perhaps: kept, counts });
+    }
   }
 
   see({ before, after }: Verdict): void {
@@ -42,9 +55,9 @@ export class Permits {
     if (after.state !== 'CRITICAL' || before === null || before.state === 'CRITICAL' || byProof) return;
     // DEREGISTERING falls back to CRITICAL when it answers: that is a rescue
     if (before.state === 'DEREGISTERING') return;
-    const { now } = this.#town.world;
+    const { now } = this.#scene.world;
     for (const scope of this.#scopesOf(after)) {
-      scope.perhaps = [...recent(scope.perhaps, now), now];
+      scope.perhaps = [...recent(scope.perhaps, now - 2 * SLACK_MS), now];
       // never proved it is free when it is silent both ways, and needs a permit when it beats
       if (this.#proved.has(after.id)) this.#use(scope, after);
     }
@@ -52,52 +65,54 @@ export class Permits {
 
   /** The facts of this moment, by the truth. */
   judge(): void {
-    const present = [...this.#checker.listed.values()].filter(
+    this.#judgedAt = this.#scene.registry.isListening ? this.#scene.world.now : this.#judgedAt;
+    const present = [...this.#ledger.listed.values()].filter(
       ({ id, reason }) => this.#proved.has(id) && reason.code !== 'LEAVING',
     );
     const services = byService(present);
-    this.#observe(this.#scope('all instances'), present);
-    for (const [service, instances] of services) this.#observe(this.#scope(service), instances);
-    for (const scope of this.#scopes.values()) {
-      if (scope.name !== 'all instances' && !services.has(scope.name)) this.#observe(scope, []);
+    const all = byService(this.#ledger.listed.values());
+    for (const name of [...all.keys(), ...this.#scopes.keys()]) {
+      if (name !== ALL) this.#observe(this.#scope(name), services.get(name) ?? [], all.get(name) ?? []);
     }
+    this.#observe(this.#scope(ALL), present, [...this.#ledger.listed.values()]);
   }
 
   /** Has somebody of this service a reason to be held, or had one a moment ago? */
   mayHold(instance: Instance): boolean {
-    const { now } = this.#town.world;
+    const { now } = this.#scene.world;
     return this.#scopesOf(instance).some((scope) => {
-      const isUsedUp = recent(scope.perhaps, now).length >= allowed(scope, now, SLACK_MS);
+      const isUsedUp = recent(scope.perhaps, now - 2 * SLACK_MS).length >= allowed(scope, now, SLACK_MS);
       // 3 intervals + timeout after a mass, which itself is noticed late and forgotten late
       return isUsedUp || now - scope.lastMassAt < 40_000;
     });
   }
 
   #use(scope: Scope, { id, service }: Instance): void {
-    const { now } = this.#town.world;
+    const { now } = this.#scene.world;
     scope.uses = [...recent(scope.uses, now), now];
     const most = allowed(scope, now, -SLACK_MS);
     if (scope.uses.length > most) {
-      this.#checker.report(
+      this.#ledger.report(
         'S7',
         `silence made ${scope.uses.length} of ${scope.name} CRITICAL within 10 minutes, allowed are ${most} (the last is ${id})`,
       );
     }
     const heldFor = scope.massSince === null ? 0 : now - scope.massSince;
-    if (heldFor > SLACK_MS && heldFor < HOUR_MS - SLACK_MS) {
-      this.#checker.report('S7', `silence made ${id} of ${service} CRITICAL while most ${scope.name} are silent`);
+    if (heldFor > SLACK_MS && heldFor < HOUR_MS - 60 * SLACK_MS) {
+      this.#ledger.report('S7', `silence made ${id} of ${service} CRITICAL while most ${scope.name} are silent`);
     }
   }
 
-  #observe(scope: Scope, instances: readonly Instance[]): void {
-    const { now } = this.#town.world;
+  /** `listed`: with those of whom only the registry knows whether they were ever proved, at an address that was shared. */
+  #observe(scope: Scope, instances: readonly Instance[], listed: readonly Instance[]): void {
+    const { now } = this.#scene.world;
     if (scope.counts.at(-1)?.total !== instances.length) scope.counts.push({ at: now, total: instances.length });
     scope.counts = scope.counts.filter(({ at }, index) => {
       const next = scope.counts[index + 1];
       return next === undefined || next.at > now - WINDOW_MS - SLACK_MS || at > now - WINDOW_MS - SLACK_MS;
     });
     const surely = instances.filter(({ id }) => this.#silentFor(id) > this.#noticedAfterMs()).length;
-    const maybe = instances.filter(({ id }) => this.#silentFor(id) > 0).length;
+    const maybe = listed.filter(({ id }) => this.#silentFor(id) > 0).length;
     const isMass = surely > 1 && surely > instances.length / 2;
     scope.massSince = isMass ? (scope.massSince ?? now) : null;
     if (maybe > 1 && maybe >= instances.length / 2) scope.lastMassAt = now;
@@ -105,32 +120,36 @@ export class Permits {
 
   /** How long a direction has certainly been dead; 0 while both may work. */
   #silentFor(id: string): number {
-    const tenant = this.#town.known.get(id);
+    const tenant = this.#scene.known.get(id);
     if (tenant === undefined) return 0;
-    const { inbound, outbound } = this.#town.truth.of(tenant);
-    const since = Math.min(this.#town.truth.deadSince(inbound), this.#town.truth.deadSince(outbound));
-    return Math.max(0, this.#town.world.now - since);
+    const { inbound, outbound } = this.#truth.of(tenant);
+    const since = Math.min(this.#truth.deadSince(inbound), this.#truth.deadSince(outbound));
+    return Math.max(0, this.#scene.world.now - since);
   }
 
   /** 2 intervals + timeout, a sweep, and a call under way. */
   #noticedAfterMs(): number {
-    const { intervalMs, timeoutMs } = this.#town.registry.policy;
+    const { intervalMs, timeoutMs } = this.#scene.registry.policy;
     return 2 * intervalMs + 2 * timeoutMs;
   }
 
   #scopesOf({ service }: Instance): Scope[] {
     const own = this.#scope(service);
-    const all = this.#scope('all instances');
-    return peak(own, this.#town.world.now, 0) >= 3 ? [all, own] : [all];
+    const all = this.#scope(ALL);
+    return peak(own, this.#scene.world.now, 0) >= 3 ? [all, own] : [all];
   }
 
   #scope(name: string): Scope {
     const known = this.#scopes.get(name);
     if (known !== undefined) return known;
-    const made: Scope = { name, uses: [], perhaps: [], counts: [], massSince: null, lastMassAt: -Infinity };
+    const made = freshScope(name);
     this.#scopes.set(name, made);
     return made;
   }
+}
+
+function freshScope(name: string): Scope {
+  return { name, uses: [], perhaps: [], counts: [], massSince: null, lastMassAt: -Infinity };
 }
 
 /** Instances by the name of their service. */

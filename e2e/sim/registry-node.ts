@@ -8,13 +8,24 @@ import {
   silentLog,
   suspicionMessage,
 } from '@rollcall/core';
-import type { Beat, Cursor, Drain, Endpoint, Frame, HeartbeatCall, Policy, Protocol, Registration, Suspicion } from '@rollcall/core';
+import type {
+  Beat,
+  Cursor,
+  Drain,
+  Endpoint,
+  Frame,
+  HeartbeatCall,
+  Policy,
+  Protocol,
+  Registration,
+  Suspicion,
+} from '@rollcall/core';
 import type { Proof, WatchRequest } from '@rollcall/client';
 import { MemoryStore, Registry } from '@rollcall/registry';
 import type { Caller, CallOutcome, SharedFrame, WatcherSink } from '@rollcall/registry';
 import type { Bugs } from './bugs.js';
 import type { End, Network } from './network.js';
-import { ask } from './rpc.js';
+import { Inquiry } from './rpc.js';
 import type { Machine, Process } from './world.js';
 
 export const REGISTRY_PORT = 1_337;
@@ -54,6 +65,8 @@ export class RegistryNode {
   registry: Registry | null = null;
   /** The newest line of each instance. */
   readonly lines = new Map<string, End>();
+  readonly #streams = new Set<End>();
+  readonly #denied = new Map<Machine, number>();
   readonly #network: Network;
   readonly #isDurable: boolean;
   readonly #bugs: Bugs;
@@ -77,7 +90,9 @@ export class RegistryNode {
     const process = network.spawn(this.machine, 'registry');
     if (!this.#isDurable) this.#store = new MemoryStore();
     const time = this.#bugs.time(process);
-    const callers = (['tcp', 'http'] as const).map((protocol) => this.#bugs.caller(new NetworkCaller(network, process, protocol)));
+    const callers = (['tcp', 'http'] as const).map((protocol) =>
+      this.#bugs.caller(new NetworkCaller(network, process, protocol)),
+    );
     const registry = new Registry(
       {
         time,
@@ -116,6 +131,20 @@ export class RegistryNode {
     if (this.registry !== null) this.listeningSince = this.#network.world.now;
   }
 
+  /** A proxy lets no stream of this machine pass any more. */
+  denyStreams(machine: Machine): void {
+    this.#denied.set(machine, (this.#denied.get(machine) ?? 0) + 1);
+    for (const end of this.#streams) if (end.peer?.process.machine === machine) end.break();
+  }
+
+  allowStreams(machine: Machine): void {
+    this.#denied.set(machine, (this.#denied.get(machine) ?? 0) - 1);
+  }
+
+  deniesStreams(machine: Machine): boolean {
+    return (this.#denied.get(machine) ?? 0) > 0;
+  }
+
   #accept(registry: Registry, end: End): void {
     end.onMessage = (message) => {
       const request = message as Request;
@@ -131,6 +160,7 @@ export class RegistryNode {
   }
 
   #watch(registry: Registry, request: WatchRequest, end: End): void {
+    if (this.deniesStreams(end.peer!.process.machine)) return end.break();
     const sink: WatcherSink = {
       flush: (frames, cursor) => end.send({ frames: frames.map(onTheWire), cursor }),
       beat: (cursor) => end.send({ frames: [], cursor }),
@@ -147,7 +177,11 @@ export class RegistryNode {
     }
     end.send({ opened: true });
     if (request.line !== null) this.lines.set(request.line.id, end);
-    end.onEnd = () => watching.value.closed();
+    this.#streams.add(end);
+    end.onEnd = () => {
+      this.#streams.delete(end);
+      watching.value.closed();
+    };
   }
 }
 
@@ -178,7 +212,8 @@ const WIRED = new WeakMap<SharedFrame, Frame>();
 function onTheWire(shared: SharedFrame): Frame {
   const known = WIRED.get(shared);
   if (known !== undefined) return known;
-  const [, event = '', data = ''] = /^event: (.*)\ndata: (.*)\n\n$/.exec(new TextDecoder().decode(shared.bytes())) ?? [];
+  const [, event = '', data = ''] =
+    /^event: (.*)\ndata: (.*)\n\n$/.exec(new TextDecoder().decode(shared.bytes())) ?? [];
   const read = parseFrame(event, data);
   if (read === null) throw new Error(`the feed sends an event that no client knows: ${event}`);
   const frame = valid(read);
@@ -200,7 +235,7 @@ class NetworkCaller implements Caller {
 
   async call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number): Promise<CallOutcome> {
     const message = { heartbeat1: call, protocol: this.protocol };
-    const reply = await ask(this.#network, this.#process, endpoint, { message, timeoutMs }).reply;
+    const reply = await new Inquiry(this.#network, this.#process, endpoint, { message, timeoutMs }).reply;
     if (reply.kind !== 'answered') return reply;
     const { instance, nonce } = reply.message as { readonly instance: string; readonly nonce: string | null };
     return { kind: 'answered', instance, nonce, ms: reply.ms };

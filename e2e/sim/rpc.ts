@@ -1,3 +1,4 @@
+import type { Timer } from '@rollcall/core';
 import type { End, Network } from './network.js';
 import type { Process } from './world.js';
 
@@ -11,41 +12,60 @@ export type Reply =
   | { readonly kind: 'answered'; readonly message: unknown; readonly ms: number }
   | { readonly kind: 'refused' | 'closed' | 'failed'; readonly text: string; readonly ms: number };
 
-/** One question and its answer on a connection of its own. The promise never rejects, and is settled within `timeoutMs`. */
-export interface Asking {
-  readonly reply: Promise<Reply>;
-  /** Settles it as `failed`, if it is not. */
-  abort(why: string): void;
+type WithoutMs<Outcome> = Outcome extends unknown ? Omit<Outcome, 'ms'> : never;
+
+interface Asked {
+  readonly message: unknown;
+  readonly timeoutMs: number;
 }
 
-/** Asks with what kernel and process really do in between: both may take their time, or die. */
-export function ask(network: Network, process: Process, to: Address, asked: { message: unknown; timeoutMs: number }): Asking {
-  const startedAt = process.now();
-  const at = `${to.host}:${to.port}`;
-  let abort: Asking['abort'] = () => {};
-  const reply = new Promise<Reply>((resolve) => {
-    let end: End | null = null;
-    const settle = (result: { kind: 'answered'; message: unknown } | { kind: 'refused' | 'closed' | 'failed'; text: string }): void => {
-      timer.cancel();
-      giveUp();
-      end?.close();
-      resolve({ ...result, ms: process.now() - startedAt });
-    };
-    abort = (text) => settle({ kind: 'failed', text });
-    const timer = process.setTimer(asked.timeoutMs, () =>
-      abort(`${end === null ? 'no connection' : 'no answer'} within ${asked.timeoutMs} ms (${at})`),
-    );
-    const giveUp = network.connect(process, to.host, to.port, {
-      opened(opened) {
-        end = opened;
-        opened.onMessage = (message) => settle({ kind: 'answered', message });
-        opened.onEnd = () => settle({ kind: 'closed', text: `accepts and closes without an answer (${at})` });
-        opened.send(asked.message);
-      },
-      failed: (isRefused, text) => settle({ kind: isRefused ? 'refused' : 'failed', text }),
+/** One question and its answer on a connection of its own, with what kernels and processes really do in between. */
+export class Inquiry {
+  /** Never rejects, and is settled within `timeoutMs`. */
+  readonly reply: Promise<Reply>;
+  readonly #process: Process;
+  readonly #at: string;
+  readonly #startedAt: number;
+  readonly #timer: Timer;
+  readonly #giveUp: () => void;
+  #settled: (reply: Reply) => void = () => {};
+  #end: End | null = null;
+
+  constructor(network: Network, process: Process, to: Address, { message, timeoutMs }: Asked) {
+    this.#process = process;
+    this.#at = `${to.host}:${to.port}`;
+    this.#startedAt = process.now();
+    this.reply = new Promise((resolve) => {
+      this.#settled = resolve;
     });
-  });
-  return { reply, abort: (why) => abort(why) };
+    this.#timer = process.setTimer(timeoutMs, () => {
+      const missing = this.#end === null ? 'no connection' : 'no answer';
+      this.abort(`${missing} within ${timeoutMs} ms (${this.#at})`);
+    });
+    this.#giveUp = network.connect(process, to.host, to.port, {
+      opened: (end) => this.#opened(end, message),
+      failed: (isRefused, text) => this.#settle({ kind: isRefused ? 'refused' : 'failed', text }),
+    });
+  }
+
+  /** Settles it as `failed`, if it is not settled. */
+  abort(text: string): void {
+    this.#settle({ kind: 'failed', text });
+  }
+
+  #opened(end: End, message: unknown): void {
+    this.#end = end;
+    end.onMessage = (answer) => this.#settle({ kind: 'answered', message: answer });
+    end.onEnd = () => this.#settle({ kind: 'closed', text: `accepts and closes without an answer (${this.#at})` });
+    end.send(message);
+  }
+
+  #settle(reply: WithoutMs<Reply>): void {
+    this.#timer.cancel();
+    this.#giveUp();
+    this.#end?.close();
+    this.#settled({ ...reply, ms: this.#process.now() - this.#startedAt });
+  }
 }
 
 /** Answers every message on a connection with what `answer` says; `null`: never. */

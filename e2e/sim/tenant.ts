@@ -5,10 +5,10 @@ import type { Cursor, Frame, HeartbeatCall, Instance, InstanceId, Protocol } fro
 import type { Bugs } from './bugs.js';
 import { NetworkLink } from './link.js';
 import type { Ears } from './link.js';
-import type { Network } from './network.js';
+import type { End, Network } from './network.js';
 import { answering } from './rpc.js';
 import { NetworkTransport } from './transport.js';
-import type { Answer, Question } from './transport.js';
+import type { Answer, Errand, Question } from './transport.js';
 import type { Machine, Process } from './world.js';
 
 /** Where one process of a kind runs, again and again. */
@@ -31,7 +31,7 @@ export interface Witness {
   readonly bugs: Bugs;
   frame(frame: Frame): void;
   /** It has done what somebody else was asked for, or itself. */
-  executed(by: InstanceId, meant: InstanceId): void;
+  executed(by: InstanceId, question: Errand, from: Process): void;
   /** A call that may be repeated has ended: null, or why it failed. */
   called(from: Tenant, service: string, call: { readonly since: number; readonly error: string | null }): void;
 }
@@ -55,8 +55,9 @@ export class Tenant {
   wasCalled = false;
   hasBeaten = false;
   leavesAt = Infinity;
-  /** Its feed: what the newest stream carries, and up to where that has told us everything. */
+  /** Its feed: what the newest stream carries, how many there were, and up to where the newest has told us everything. */
   streamed: readonly string[] = [];
+  streams = 0;
   cursor: Cursor | null = null;
   /** In which epoch it last heard of each instance. */
   readonly epochs = new Map<InstanceId, string>();
@@ -92,7 +93,7 @@ export class Tenant {
   /** Answers at its ports. Throws when one is taken. */
   listen(): void {
     for (const { port } of this.place.endpoints) {
-      const answer = (message: unknown): unknown => (this.mute.has(port) ? null : this.#answer(message));
+      const answer = (message: unknown, end: End): unknown => (this.mute.has(port) ? null : this.#answer(message, end));
       this.#network.listen(this.process, port, answering(answer), this.place.isWorker);
     }
   }
@@ -145,24 +146,25 @@ export class Tenant {
     this.#witness.called(this, service, { since, error });
   }
 
-  #answer(message: unknown): unknown {
+  #answer(message: unknown, end: End): unknown {
     if (typeof message === 'object' && message !== null && 'heartbeat1' in message) {
       const call = message.heartbeat1 as HeartbeatCall;
       if (call.instance === this.id && call.purpose !== 'opinion') this.wasCalled = true;
       return this.#rollcall.answer(call);
     }
-    return this.#work(message as Question);
+    return this.#work(message as Question, end);
   }
 
-  #work(question: Question): Answer {
+  #work(question: Question, end: End): Answer {
     if ('identity' in question) return { instance: this.#rollcall.answer({}).instance };
-    this.#witness.executed(this.#rollcall.id, question.meant);
+    this.#witness.executed(this.#rollcall.id, question, end.peer!.process);
     return { done: question.call, by: this.#rollcall.id };
   }
 
   #ears(): Ears {
     return {
       opened: ({ services }) => {
+        this.streams += 1;
         this.streamed = services;
         this.cursor = null;
       },

@@ -2,13 +2,17 @@ import type { HeartbeatCall } from '@rollcall/core';
 import { noBugs } from './bugs.js';
 import type { Bugs } from './bugs.js';
 import { Checker } from './checker.js';
+import { Ledger } from './ledger.js';
 import { FAULTS } from './faults.js';
-import type { Fault } from './faults.js';
+import type { Fault, Life, Victims } from './faults.js';
 import { DYING_MS, Network } from './network.js';
-import type { Way } from './network.js';
+import type { End, Way } from './network.js';
+import { FOREVER_MS, placesOf } from './plan.js';
+import type { TownPlan } from './plan.js';
 import { RegistryNode } from './registry-node.js';
 import type { Request, Sightings } from './registry-node.js';
 import { answering } from './rpc.js';
+import type { Scene } from './scene.js';
 import { Tenant } from './tenant.js';
 import type { Place } from './tenant.js';
 import type { Question } from './transport.js';
@@ -16,45 +20,17 @@ import { Truth } from './truth.js';
 import type { Machine } from './world.js';
 import { World } from './world.js';
 
-/** A registry, services, and callers that watch them. As data, so that a run can be told in one line. */
-export interface TownPlan {
-  readonly seed: number;
-  /** Instances of each service. */
-  readonly services: Readonly<Record<string, number>>;
-  /** Processes that only watch. Default 1. */
-  readonly gateways?: number;
-  /** Does the registry's store survive it? Default no. */
-  readonly isDurable?: boolean;
-  /** Everything on one machine. Default: each place has its own. */
-  readonly isLaptop?: boolean;
-  /** Each instance has an HTTP endpoint, too. */
-  readonly isTwofold?: boolean;
-  /** All instances of a service share one machine and port (cluster workers). */
-  readonly isClustered?: boolean;
-  /** Faults that are there before anything starts, by `at` < 0, are allowed. */
-  readonly faults: readonly Fault[];
-  /** How long the run takes after the last fault has ended, ms. Default 60,000. */
-  readonly calmMs?: number;
-}
-
+const CALM_MS = 60_000;
 /** How long everything has to come up before the faults begin. */
 const SETTLING_MS = 20_000;
 const JUDGED_EVERY_MS = 500;
 const SOONEST_RESTART_MS = DYING_MS + 1;
 const OCCUPIED_AGAIN_MS = 500;
+const GHOSTS_ADDRESS = '10.0.3.1';
 const STRANGER = 'stranger-0192f0c1';
 
-/** Something that can die and be started again. */
-interface Life {
-  kill(hasPower: boolean): void;
-  stop(): void;
-  goOn(): void;
-  leave(): void;
-  start(): void;
-}
-
 /** The world of one run, with its faults, its truth and its judge. */
-export class Town {
+export class Town implements Scene, Victims {
   readonly world: World;
   readonly network: Network;
   readonly registry: RegistryNode;
@@ -64,12 +40,14 @@ export class Town {
   /** Everybody who ever lived, by instance id. */
   readonly known = new Map<string, Tenant>();
   readonly truth: Truth;
+  readonly ledger: Ledger;
   readonly checker: Checker;
   readonly plan: TownPlan;
   /** Faults that have begun and not ended, and when something last changed. */
   activeFaults = 0;
   changedAt = 0;
   readonly #bugs: Bugs;
+  #hasBegun = false;
   readonly #lastBeats = new Map<string, Extract<Request, { route: 'beat' }>>();
 
   constructor(plan: TownPlan, bugs: Bugs = noBugs) {
@@ -78,8 +56,10 @@ export class Town {
     this.world = new World(plan.seed);
     this.network = new Network(this.world);
     const machine = this.network.machine('registry', '10.0.0.1');
+    this.network.machine('ghosts', GHOSTS_ADDRESS);
     this.truth = new Truth(this);
-    this.checker = new Checker(this);
+    this.ledger = new Ledger(this);
+    this.checker = new Checker({ scene: this, truth: this.truth, ledger: this.ledger });
     const sightings: Sightings = { answered: (request, outcome) => this.#saw(request, outcome) };
     this.registry = new RegistryNode(this.network, machine, sightings, {
       isDurable: plan.isDurable ?? false,
@@ -95,16 +75,25 @@ export class Town {
 
   /** The whole run: up, faults, calm. Ends early with the first violation. */
   async run(): Promise<void> {
+    const ends = this.plan.faults.map(({ at, forMs }) => (forMs >= FOREVER_MS ? at : at + forMs));
+    await this.until(Math.max(0, ...ends) + (this.plan.calmMs ?? CALM_MS));
+  }
+
+  /** Lives on until a moment, in ms since the faults could begin, or until something is broken. */
+  async until(ms: number): Promise<void> {
+    if (!this.#hasBegun) this.#begin();
+    const until = SETTLING_MS + ms;
+    while (this.world.now < until && this.ledger.violations.length === 0) {
+      await this.world.pass(Math.min(10_000, until - this.world.now));
+    }
+  }
+
+  #begin(): void {
+    this.#hasBegun = true;
     for (const fault of this.plan.faults) this.#arrange(fault);
     this.world.after(1, () => this.startRegistry());
     for (const place of this.places) this.world.after(2 + 1_000 * this.world.random.unit(), () => this.move(place));
-    const ends = this.plan.faults.map(({ at, forMs }) => at + forMs);
-    const calmMs = this.plan.calmMs ?? 60_000;
-    const until = SETTLING_MS + Math.max(0, ...ends) + calmMs;
     this.every(JUDGED_EVERY_MS, () => this.checker.judge());
-    while (this.world.now < until && this.checker.violations.length === 0) {
-      await this.world.pass(Math.min(10_000, until - this.world.now));
-    }
   }
 
   // ---- what faults do ------------------------------------------------------------------------------------------------
@@ -125,10 +114,7 @@ export class Town {
 
   startRegistry(): void {
     this.registry.machine.isOn = true;
-    void this.registry.start().then(() => {
-      this.checker.registryStarted();
-      this.changed();
-    });
+    void this.#startRegistry();
   }
 
   /** A new process begins at a place, as soon as its port is free. */
@@ -143,7 +129,7 @@ export class Town {
       bugs: this.#bugs,
       registry: this.registry.machine,
       frame: (frame) => this.checker.hear(frame),
-      executed: (by, meant) => this.checker.executed(by, meant),
+      executed: (by, errand, from) => this.checker.executed(by, errand, from),
       called: (from, service, call) => this.checker.called(from, service, call),
     });
     this.tenants.set(place, tenant);
@@ -158,7 +144,7 @@ export class Town {
   }
 
   placesOf(target: string): readonly Place[] {
-    if (target === 'all') return this.places.filter(({ service }) => service !== null);
+    if (target === 'all') return this.places.filter(isService);
     return this.places.filter(({ name, service }) => name === target || service === target);
   }
 
@@ -167,7 +153,8 @@ export class Town {
   }
 
   machines(target: string): readonly Machine[] {
-    const machines = target === 'registry' ? [this.registry.machine] : this.placesOf(target).map(({ machine }) => machine);
+    const machines =
+      target === 'registry' ? [this.registry.machine] : this.placesOf(target).map(({ machine }) => machine);
     return [...new Set(machines)];
   }
 
@@ -195,29 +182,36 @@ export class Town {
 
   /** Returns how the usurpers end; then the old service comes again. */
   usurp(target: string): readonly (() => void)[] {
-    return this.placesOf(target).map((place) => {
-      const usurper: Place = { ...place, name: `usurper of ${place.name}`, service: 'usurper', watches: [] };
-      let isThere = true;
-      this.#lifeOf(place).kill(true);
-      this.world.after(SOONEST_RESTART_MS, () => this.move(usurper, () => isThere));
-      return () => {
-        isThere = false;
-        this.tenants.get(usurper)?.process.die(true);
-        this.tenants.delete(usurper);
-        this.world.after(SOONEST_RESTART_MS, () => this.move(place));
-      };
-    });
+    return this.placesOf(target)
+      .filter(isService)
+      .map((place) => {
+        const usurper: Place = { ...place, name: `usurper of ${place.name}`, service: 'usurper', watches: [] };
+        let isThere = true;
+        this.#lifeOf(place).kill(true);
+        this.world.after(SOONEST_RESTART_MS, () => this.move(usurper, () => isThere));
+        return () => {
+          isThere = false;
+          this.tenants.get(usurper)?.process.die(true);
+          this.tenants.delete(usurper);
+          this.world.after(SOONEST_RESTART_MS, () => this.move(place));
+        };
+      });
   }
 
   /** Returns how the strangers go, and those who were displaced listen again. */
   displace(target: string): readonly (() => void)[] {
-    return this.tenantsOf(target).map((tenant) => {
+    const tenants = this.tenantsOf(target).filter(({ place }) => isService(place));
+    return tenants.map((tenant) => {
       const { machine, endpoints } = tenant.place;
       if (tenant.process.isAlive) this.network.unlisten(tenant.process);
       const stranger = this.network.spawn(machine, `stranger at ${tenant.place.name}`);
       for (const { port } of endpoints) {
         if (this.network.listenersAt(machine.address, port).length > 0) continue;
-        this.network.listen(stranger, port, answering((message) => this.#answerOfStranger(message)));
+        this.network.listen(
+          stranger,
+          port,
+          answering((message, end) => this.#answerOfStranger(message, end)),
+        );
       }
       return () => {
         stranger.die(true);
@@ -254,6 +248,12 @@ export class Town {
     }
   }
 
+  async #startRegistry(): Promise<void> {
+    await this.registry.start();
+    this.checker.registryStarted();
+    this.changed();
+  }
+
   #listenAgain(tenant: Tenant): void {
     if (!tenant.process.isAlive || this.#isOccupied(tenant.place)) return;
     tenant.listen();
@@ -261,17 +261,30 @@ export class Town {
   }
 
   /** Says that it is somebody, and does whatever it is asked. */
-  #answerOfStranger(message: unknown): unknown {
+  #answerOfStranger(message: unknown, end: End): unknown {
     const asked = message as { readonly heartbeat1: HeartbeatCall } | Question;
     if ('heartbeat1' in asked) return { instance: STRANGER, nonce: asked.heartbeat1.nonce };
     if ('identity' in asked) return { instance: STRANGER };
-    this.checker.executed(STRANGER, asked.meant);
+    this.checker.executed(STRANGER, asked, end.peer!.process);
     return { done: asked.call, by: STRANGER };
   }
 
   #isOccupied({ machine, endpoints, isWorker }: Place): boolean {
     if (isWorker === true) return false;
     return endpoints.some(({ port }) => this.network.listenersAt(machine.address, port).length > 0);
+  }
+
+  /** Registers ids of which there is no process, at ports where nobody listens. */
+  registerGhosts(count: number): void {
+    for (let index = 0; index < count; index += 1) {
+      const registration = {
+        id: `ghosts-${this.plan.seed}-${index}`,
+        service: 'ghosts',
+        endpoints: [{ protocol: 'tcp' as const, port: 7_000 + index }],
+        secret: 'the-secret-of-all-the-ghosts',
+      };
+      if (this.registry.isListening) void this.registry.registry?.register(registration, { address: GHOSTS_ADDRESS });
+    }
   }
 
   #isOf(id: string, target: string): boolean {
@@ -284,6 +297,7 @@ export class Town {
       const end = FAULTS[fault.kind](this, fault);
       this.activeFaults += 1;
       this.changed();
+      if (fault.forMs >= FOREVER_MS) return;
       this.world.after(Math.max(SOONEST_RESTART_MS, fault.forMs), () => {
         this.activeFaults -= 1;
         end();
@@ -312,6 +326,7 @@ export class Town {
     return {
       kill: (hasPower) => {
         if (!hasPower) this.network.powerOff(place.machine);
+        else if (tenant?.process.isAlive === true) this.checker.killed(tenant);
         tenant?.process.die(hasPower);
       },
       stop: () => tenant?.process.stop(),
@@ -339,33 +354,4 @@ export class Town {
   }
 }
 
-function placesOf(plan: TownPlan, network: Network): Place[] {
-  const names = Object.keys(plan.services);
-  const places: Place[] = [];
-  let number = 0;
-  for (const [service, count] of Object.entries(plan.services)) {
-    for (let index = 1; index <= count; index += 1) {
-      number += 1;
-      const host = plan.isClustered === true ? service : `${service}-${index}`;
-      const machine = plan.isLaptop === true ? network.machine('laptop', '10.0.0.1') : network.machine(host, addressFor(plan, number, service));
-      const port = plan.isLaptop === true ? 3_000 + 10 * number : 3_000;
-      const tcp = { protocol: 'tcp' as const, port };
-      const http = { protocol: 'http' as const, port: port + 1 };
-      const endpoints = plan.isTwofold === true ? [tcp, http] : [tcp];
-      // every other one calls somebody itself, so that its line carries a feed, too
-      const watches = number % 2 === 0 ? names.slice(0, 1) : [];
-      const isWorker = plan.isClustered === true;
-      places.push({ name: `${service}-${index}`, machine, service, endpoints, watches, isWorker });
-    }
-  }
-  for (let index = 1; index <= (plan.gateways ?? 1); index += 1) {
-    const machine = plan.isLaptop === true ? network.machine('laptop', '10.0.0.1') : network.machine(`gateway-${index}`, `10.0.2.${index}`);
-    places.push({ name: `gateway-${index}`, machine, service: null, endpoints: [], watches: names });
-  }
-  return places;
-}
-
-function addressFor(plan: TownPlan, number: number, service: string): string {
-  const names = Object.keys(plan.services);
-  return plan.isClustered === true ? `10.0.1.${names.indexOf(service) + 1}` : `10.0.1.${number}`;
-}
+const isService = ({ service }: Place): boolean => service !== null;

@@ -4,8 +4,16 @@ import type { InstanceId, Protocol, Timer } from '@rollcall/core';
 import type { End, Network } from './network.js';
 import type { Process } from './world.js';
 
+/** Something to do, for one instance and nobody else. */
+export interface Errand {
+  readonly call: number;
+  readonly meant: InstanceId;
+  /** Virtual ms. */
+  readonly sentAt: number;
+}
+
 /** What a caller sends to an instance: who are you, or do something. */
-export type Question = { readonly identity: true } | { readonly call: number; readonly meant: InstanceId };
+export type Question = { readonly identity: true } | Errand;
 
 /** What comes back. */
 export type Answer = { readonly instance: InstanceId } | { readonly done: number; readonly by: InstanceId };
@@ -70,6 +78,7 @@ interface Waiting {
 /** One connection, from the first wish to send. */
 class Lane {
   isOver = false;
+  readonly #network: Network;
   readonly #process: Process;
   readonly #target: Target;
   readonly #check: typeof identityFailure;
@@ -82,6 +91,7 @@ class Lane {
   #count = 0;
 
   constructor(network: Network, process: Process, target: Target, check: typeof identityFailure) {
+    this.#network = network;
     this.#process = process;
     this.#target = target;
     this.#check = check;
@@ -159,7 +169,8 @@ class Lane {
 
   #write(number: number, waiting: Waiting): void {
     waiting.isSent = true;
-    this.#end?.send({ call: number, meant: this.#target.instance.id } satisfies Question);
+    const sentAt = this.#network.world.now;
+    this.#end?.send({ call: number, meant: this.#target.instance.id, sentAt } satisfies Question);
   }
 
   #settle(number: number): void {

@@ -1,6 +1,6 @@
 import type { Network } from './network.js';
+import type { Scene } from './scene.js';
 import type { Tenant } from './tenant.js';
-import type { Town } from './town.js';
 import type { Machine } from './world.js';
 
 /** Does a direction work? `unsure`: packets are lost or late, so that both may be seen. */
@@ -20,16 +20,18 @@ export interface Standing {
 
 /** What is really so, as nobody inside the world can know it. The registry's own troubles are not the instance's. */
 export class Truth {
-  readonly #town: Town;
+  readonly #scene: Scene;
+  readonly #doubts = new Map<Tenant, Map<string, number>>();
   readonly #standings = new Map<Tenant, Standing>();
 
-  constructor(town: Town) {
-    this.#town = town;
+  constructor(scene: Scene) {
+    this.#scene = scene;
   }
 
-  /** Something has changed. */
+  /** Something has changed, or time has passed. */
   refresh(): void {
-    for (const tenant of this.#town.known.values()) {
+    for (const from of this.#scene.tenants.values()) if (from.place.service === null) this.#doubt(from);
+    for (const tenant of this.#scene.known.values()) {
       const standing = this.of(tenant);
       this.#turn(standing.inbound, this.#inbound(tenant));
       this.#turn(standing.outbound, this.#outbound(tenant));
@@ -39,7 +41,7 @@ export class Truth {
   of(tenant: Tenant): Standing {
     const known = this.#standings.get(tenant);
     if (known !== undefined) return known;
-    const { now } = this.#town.world;
+    const { now } = this.#scene.world;
     const made: Standing = { inbound: { works: 'unsure', since: now }, outbound: { works: 'unsure', since: now } };
     this.#standings.set(tenant, made);
     return made;
@@ -47,48 +49,63 @@ export class Truth {
 
   /** Has this direction worked without a break for so long? */
   hasWorked({ works, since }: Direction, ms: number): boolean {
-    return works === 'yes' && this.#town.world.now - since >= ms;
+    return works === 'yes' && this.#scene.world.now - since >= ms;
   }
 
   /** Since when the registry could know that a direction is dead; Infinity while it is not. */
   deadSince({ works, since }: Direction): number {
-    return works === 'no' ? Math.max(since, this.#town.registry.listeningSince) : Infinity;
+    return works === 'no' ? Math.max(since, this.#scene.registry.listeningSince) : Infinity;
   }
 
   /** Would its calls fail: is the process gone, or the way to it blocked? */
   isUnreachable(from: Tenant, id: string): boolean {
-    const to = this.#town.known.get(id);
-    if (to === undefined || !to.process.isRunning) return true;
-    const { network } = this.#town;
+    const to = this.#scene.known.get(id);
+    if (to === undefined || !to.process.isRunning || to.mute.size > 0) return true;
+    const { network } = this.#scene;
     const [here, there] = [from.process.machine, to.process.machine];
     return !isOpen(network, here, there) || network.way(here, there).blocked > 0 || this.#listens(to) === 'no';
   }
 
+  /** When a caller last had a reason to doubt that somebody is there: calls failed, or were late. */
+  doubtedAt(from: Tenant, id: string): number {
+    return this.#doubts.get(from)?.get(id) ?? -Infinity;
+  }
+
   /** Can it reach the registry, to watch? */
   canWatch({ process }: Tenant): boolean {
-    const { network, registry } = this.#town;
+    const { network, registry } = this.#scene;
     const [here, there] = [process.machine, registry.machine];
-    return registry.isListening && isOpen(network, here, there) && network.way(here, there).blocked === 0;
+    if (!registry.isListening || registry.deniesStreams(here)) return false;
+    return isOpen(network, here, there) && network.way(here, there).blocked === 0;
   }
 
   /** A moment at which nothing is wrong: every fault is over, and the registry listens. */
   get isCalm(): boolean {
-    return this.#town.activeFaults === 0 && this.#town.registry.isListening;
+    return this.#scene.activeFaults === 0 && this.#scene.registry.isListening;
   }
 
   /** Since when everything is well; Infinity while it is not. */
   get calmSince(): number {
-    return this.isCalm ? Math.max(this.#town.changedAt, this.#town.registry.listeningSince) : Infinity;
+    return this.isCalm ? Math.max(this.#scene.changedAt, this.#scene.registry.listeningSince) : Infinity;
+  }
+
+  #doubt(from: Tenant): void {
+    const doubts = this.#doubts.get(from) ?? new Map<string, number>();
+    this.#doubts.set(from, doubts);
+    for (const [id, { process }] of this.#scene.known) {
+      const isClear = isClean(this.#scene.network, from.process.machine, process.machine);
+      if (!isClear || this.isUnreachable(from, id)) doubts.set(id, this.#scene.world.now);
+    }
   }
 
   #turn(direction: Direction, works: Works): void {
     if (direction.works === works) return;
     direction.works = works;
-    direction.since = this.#town.world.now;
+    direction.since = this.#scene.world.now;
   }
 
   #inbound(tenant: Tenant): Works {
-    const { network, registry } = this.#town;
+    const { network, registry } = this.#scene;
     const [here, there] = [registry.machine, tenant.process.machine];
     if (!tenant.process.isRunning || !isOpen(network, here, there) || tenant.mute.size > 0) return 'no';
     const way = network.way(here, there);
@@ -99,7 +116,7 @@ export class Truth {
   }
 
   #outbound(tenant: Tenant): Works {
-    const { network, registry } = this.#town;
+    const { network, registry } = this.#scene;
     const [here, there] = [tenant.process.machine, registry.machine];
     if (!tenant.process.isRunning || !isOpen(network, here, there)) return 'no';
     if (network.way(here, there).blocked > 0) return 'no';
@@ -108,7 +125,7 @@ export class Truth {
 
   /** Is it the one that answers at its own address? */
   #listens({ process, place }: Tenant): Works {
-    const [first] = place.endpoints.map(({ port }) => this.#town.network.listenersAt(process.machine.address, port));
+    const [first] = place.endpoints.map(({ port }) => this.#scene.network.listenersAt(process.machine.address, port));
     if (first === undefined || !first.includes(process)) return 'no';
     return first.length > 1 ? 'unsure' : 'yes';
   }

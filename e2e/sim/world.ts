@@ -96,31 +96,32 @@ export class World {
   }
 
   #put(added: Appointment): void {
-    const heap = this.#heap;
-    let index = heap.push(added) - 1;
+    let index = this.#heap.push(added) - 1;
     while (index > 0) {
       const above = (index - 1) >> 1;
-      if (isBefore(heap[above]!, added)) break;
-      heap[index] = heap[above]!;
+      const parent = this.#heap[above];
+      if (parent === undefined || isBefore(parent, added)) break;
+      this.#heap[index] = parent;
       index = above;
     }
-    heap[index] = added;
+    this.#heap[index] = added;
   }
 
+  /** Takes the first one out. */
   #shift(): void {
-    const heap = this.#heap;
-    const moved = heap.pop()!;
-    if (heap.length === 0) return;
+    const moved = this.#heap.pop();
+    if (moved === undefined || this.#heap.length === 0) return;
     let index = 0;
     for (;;) {
-      let child = 2 * index + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && isBefore(heap[child + 1]!, heap[child]!)) child += 1;
-      if (isBefore(moved, heap[child]!)) break;
-      heap[index] = heap[child]!;
-      index = child;
+      const left = this.#heap[2 * index + 1];
+      const right = this.#heap[2 * index + 2];
+      if (left === undefined) break;
+      const child = right !== undefined && isBefore(right, left) ? right : left;
+      if (isBefore(moved, child)) break;
+      this.#heap[index] = child;
+      index = child === left ? 2 * index + 1 : 2 * index + 2;
     }
-    heap[index] = moved;
+    this.#heap[index] = moved;
   }
 }
 
@@ -232,9 +233,7 @@ export class Process implements Time {
     this.isStopped = false;
     const { world } = this.machine;
     const timersFirst = world.random.unit() < 0.5;
-    const waiting = timersFirst
-      ? [...this.#lateTimers, ...this.#arrived]
-      : [...this.#arrived, ...this.#lateTimers];
+    const waiting = timersFirst ? [...this.#lateTimers, ...this.#arrived] : [...this.#arrived, ...this.#lateTimers];
     this.#lateTimers = [];
     this.#arrived = [];
     for (const run of waiting) world.after(0, run);

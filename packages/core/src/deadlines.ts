@@ -1,5 +1,5 @@
 /** What time alone brings to an instance: now (`due`), and later if nothing else happens (`forecast`). */
-import { silence } from './vitals.js';
+import { silence, silentSince } from './vitals.js';
 import type { Fleet, Policy, State, Vitals } from './vitals.js';
 
 /** What time alone brings. */
@@ -65,11 +65,7 @@ export function forecast(vitals: Vitals, policy: Policy, fleet: Fleet): Forecast
     case 'UNHEALTHY':
       return forecastUnhealthy(vitals, policy, fleet, within);
     case 'CRITICAL':
-      if (vitals.cause === 'proof') {
-        return within('DEREGISTERING', vitals.causeSince + intervals(policy.proofStepAfter), 'HEARTBEAT_2');
-      }
-      if (vitals.cause !== 'silence') return null;
-      return within('DEREGISTERING', vitals.causeSince + intervals(policy.silenceStepAfter), 'HEARTBEAT_2');
+      return forecastCritical(vitals, policy, within);
     case 'DEREGISTERING':
       return within('REMOVED', vitals.since + intervals(policy.removeAfter), 'HEARTBEAT_2');
     case 'LEAVING':
@@ -96,10 +92,29 @@ function forecastUnhealthy(
         : null;
     case 'SILENT':
     case 'RESCUED': {
+      if (fleet.otherHealthy) {
+        const unless = vitals.inboundAt < vitals.outboundAt ? 'HEARTBEAT_1' : 'HEARTBEAT_2';
+        return within('CRITICAL', silentSince(vitals) + span(policy.criticalAfter), unless);
+      }
       const after = fleet.otherCallable ? policy.criticalAfter : policy.lastCriticalAfter;
       return within('CRITICAL', Math.max(vitals.anyInboundAt, vitals.outboundAt) + span(after), 'HEARTBEAT_2');
     }
     default:
       return null; // held, shared or the last one: no clock runs
   }
+}
+
+function forecastCritical(
+  vitals: Vitals,
+  policy: Policy,
+  within: (state: 'DEREGISTERING', at: number, unless: Forecast['unless']) => Forecast,
+): Forecast | null {
+  const stepAfter = vitals.cause === 'proof' ? policy.proofStepAfter : policy.silenceStepAfter;
+  const stepAt = vitals.causeSince + stepAfter * policy.intervalMs;
+  if (vitals.cause === 'proof' || vitals.cause === 'silence') return within('DEREGISTERING', stepAt, 'HEARTBEAT_2');
+  // what fell one way, or was never proved, goes further only if it was silent both ways
+  if (!silence(vitals, vitals.causeSince, policy, policy.unhealthyAfter).both) return null;
+  const heardAt = Math.max(vitals.anyInboundAt, vitals.outboundAt);
+  const silentAt = heardAt + policy.criticalAfter * policy.intervalMs + policy.timeoutMs;
+  return within('DEREGISTERING', Math.max(stepAt, silentAt), 'HEARTBEAT_2');
 }

@@ -20,6 +20,9 @@ export const ERROR_CODES = [
   'PORT_TAKEN',
   'NOT_LOOPBACK',
   'FRAME_INVALID',
+  'STORE_LOCKED',
+  'STORE_UNREADABLE',
+  'STORE_FAILED',
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 

@@ -94,6 +94,47 @@ describe('the lifecycle', () => {
     expect(patient.removedAt).toBeNull();
   });
 
+  it('foretells the removal of who fell one way and is silent in the other, too', () => {
+    const patient = healthy().pass(2, []).apply(beat).pass(15);
+    expect([patient.phase, patient.vitals.reason.code]).toEqual(['CRITICAL', 'SILENT']);
+    expect(forecast(patient.vitals, policy, calm)).toEqual({
+      state: 'DEREGISTERING',
+      afterMs: 10 * SECOND,
+      unless: 'HEARTBEAT_2',
+    });
+    expect(patient.pass(10).phase).toBe('DEREGISTERING');
+  });
+
+  it('foretells when who is silent both ways becomes CRITICAL: by the longer silence, while another is HEALTHY', () => {
+    const patient = healthy().pass(3, []).apply(beat).pass(13);
+    expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'SILENT']);
+    expect(forecast(patient.vitals, policy, calm)).toEqual({
+      state: 'CRITICAL',
+      afterMs: 5 * SECOND,
+      unless: 'HEARTBEAT_1',
+    });
+    expect(patient.pass(1).story.at(-1)).toEqual([17 * SECOND, 'CRITICAL']);
+  });
+
+  it('foretells the removal of who was never proved and is silent, and none while it beats', () => {
+    const mute = new Patient().pass(30);
+    expect([mute.phase, mute.vitals.reason.code]).toEqual(['CRITICAL', 'UNPROVED']);
+    expect(forecast(mute.vitals, policy, calm)?.afterMs).toBe(10 * SECOND);
+    const beating = new Patient().pass(31, [beat]);
+    expect([beating.phase, forecast(beating.vitals, policy, calm)]).toEqual(['CRITICAL', null]);
+  });
+
+  it('does not say that it answers Heartbeat-1 of who failed at the last call', () => {
+    const failed: Event = { type: 'call-failed', text: 'E', refused: false, partly: false, confirmed: false };
+    const patient = healthy().pass(1, []).apply(answer).pass(9, []).apply(failed).pass(2, []);
+    expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'SILENT']);
+    const partly = healthy()
+      .pass(11, [answer])
+      .apply({ ...failed, partly: true })
+      .pass(2, []);
+    expect(partly.vitals.reason).toMatchObject({ code: 'OUTBOUND_SILENT' });
+  });
+
   it('keeps callable the only instance that lacks one direction', () => {
     const patient = healthy(alone).pass(3_600, [beat]);
     expect(patient.phase).toBe('UNHEALTHY');

@@ -292,5 +292,7 @@ function oneWayReason(vitals: Vitals, at: Context): Reason | null {
       vitals.lastFailure?.text,
     );
   }
-  return silent.outbound ? reasonFor('OUTBOUND_SILENT') : null;
+  if (!silent.outbound) return null;
+  const isAnswering = vitals.lastFailure === null || vitals.anyInboundAt > vitals.inboundAt;
+  return reasonFor(isAnswering ? 'OUTBOUND_SILENT' : 'SILENT');
 }

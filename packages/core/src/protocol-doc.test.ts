@@ -56,7 +56,7 @@ const PROBLEMS_IN_WORDS: Record<keyof typeof PROBLEMS, string> = {
   LEAVING: 'this instance is draining',
   ADDRESS_TAKEN: 'another process answers at the address',
   ENDED: 'this id has ended for good',
-  TOO_LARGE: 'the body is over 16 KiB',
+  TOO_LARGE: 'the body, or the headers with the address, are over 16 KiB',
   UNSUPPORTED_MEDIA_TYPE: 'the body is not `application/json`',
   MISDIRECTED: 'the `Host` is none of this registry',
   ADDRESS_NOT_ALLOWED: 'an endpoint is neither at the address of its registration nor in an allowed network',

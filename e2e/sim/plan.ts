@@ -1,0 +1,65 @@
+import type { Fault } from './faults.js';
+import type { Network } from './network.js';
+import type { Place } from './tenant.js';
+
+/** A registry, services, and callers that watch them. As data, so that a run can be told in one line. */
+export interface TownPlan {
+  readonly seed: number;
+  /** Instances of each service. */
+  readonly services: Readonly<Record<string, number>>;
+  /** Processes that only watch. Default 1. */
+  readonly gateways?: number;
+  /** Does the registry's store survive it? Default no. */
+  readonly isDurable?: boolean;
+  /** Everything on one machine. Default: each place has its own. */
+  readonly isLaptop?: boolean;
+  /** Each instance has an HTTP endpoint, too. */
+  readonly isTwofold?: boolean;
+  /** All instances of a service share one machine and port (cluster workers). */
+  readonly isClustered?: boolean;
+  /** One with `at` ≤ -20,000 is there before anything starts. */
+  readonly faults: readonly Fault[];
+  /** How long the run takes after the last fault has ended, ms. Default 60,000. */
+  readonly calmMs?: number;
+}
+
+/** A fault that lasts so long does not end within a run. */
+export const FOREVER_MS = 1_000_000_000;
+
+/** Where the processes of a plan live. */
+export function placesOf(plan: TownPlan, network: Network): Place[] {
+  const names = Object.keys(plan.services);
+  const places: Place[] = [];
+  let number = 0;
+  for (const [service, count] of Object.entries(plan.services)) {
+    for (let index = 1; index <= count; index += 1) {
+      number += 1;
+      const host = plan.isClustered === true ? service : `${service}-${index}`;
+      const machine =
+        plan.isLaptop === true
+          ? network.machine('laptop', '10.0.0.1')
+          : network.machine(host, addressFor(plan, number, service));
+      const port = plan.isLaptop === true ? 3_000 + 10 * number : 3_000;
+      const tcp = { protocol: 'tcp' as const, port };
+      const http = { protocol: 'http' as const, port: port + 1 };
+      const endpoints = plan.isTwofold === true ? [tcp, http] : [tcp];
+      // every other one calls somebody itself, so that its line carries a feed, too
+      const watches = number % 2 === 0 ? names.slice(0, 1) : [];
+      const isWorker = plan.isClustered === true;
+      places.push({ name: `${service}-${index}`, machine, service, endpoints, watches, isWorker });
+    }
+  }
+  for (let index = 1; index <= (plan.gateways ?? 1); index += 1) {
+    const machine =
+      plan.isLaptop === true
+        ? network.machine('laptop', '10.0.0.1')
+        : network.machine(`gateway-${index}`, `10.0.2.${index}`);
+    places.push({ name: `gateway-${index}`, machine, service: null, endpoints: [], watches: names });
+  }
+  return places;
+}
+
+function addressFor(plan: TownPlan, number: number, service: string): string {
+  const names = Object.keys(plan.services);
+  return plan.isClustered === true ? `10.0.1.${names.indexOf(service) + 1}` : `10.0.1.${number}`;
+}

@@ -1,0 +1,13 @@
+import { systemRandom } from '@rollcall/core';
+import { describe, expect, it } from 'vitest';
+import { fromEnvironment, search } from './search.js';
+
+const RUNS = 600;
+
+describe('by chance, otherwise each time', () => {
+  it('nothing breaks an invariant', { timeout: 3_600_000 }, async () => {
+    const seed = fromEnvironment('SIM_SEED') ?? Math.floor(systemRandom.unit() * 2 ** 31);
+    console.log(`SIM_SEED=${seed}`);
+    expect(await search({ seed, runs: RUNS, seconds: fromEnvironment('SIM_SECONDS') })).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,44 @@
+import * as fc from 'fast-check';
+import { live } from './replay.js';
+import { plans } from './schedule.js';
+
+export interface Search {
+  /** The same seed, the same plans. */
+  readonly seed: number;
+  /** Plans. Where they take longer than `MOST_SECONDS` it is fewer: a busy machine must not fail for its slowness. */
+  readonly runs: number;
+  /** Instead: goes on with further plans for so long. */
+  readonly seconds?: number | undefined;
+}
+
+/** So many plans take a second or three; each such lot has a seed of its own. */
+const RUNS_AT_ONCE = 50;
+const MOST_SECONDS = 30;
+
+/** Looks for a plan that breaks something, and shrinks it. Returns how many plans it looked at. */
+export async function search({ seed, runs, seconds }: Search): Promise<number> {
+  const startedAt = performance.now();
+  const tookSeconds = (): number => (performance.now() - startedAt) / 1_000;
+  const most = seconds === undefined ? runs : Infinity;
+  let hours = 0;
+  let done = 0;
+  const property = fc.asyncProperty(plans(), async (plan) => {
+    const town = await live(plan);
+    hours += town.world.now / 3_600_000;
+  });
+  for (; done < most && tookSeconds() < (seconds ?? MOST_SECONDS); done += RUNS_AT_ONCE) {
+    await fc.assert(property, { seed: seed + done, numRuns: RUNS_AT_ONCE });
+  }
+  const speed = hours / tookSeconds();
+  console.log(`SIM_SEED=${seed}: ${done} plans, ${hours.toFixed(0)} virtual hours, ${speed.toFixed(1)} in a second`);
+  return done;
+}
+
+/** A whole number above 0 from the environment. */
+export function fromEnvironment(name: string): number | undefined {
+  const text = process.env[name];
+  if (text === undefined || text === '') return undefined;
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  throw new Error(`${name} has to be a whole number above 0, received "${text}".`);
+}
