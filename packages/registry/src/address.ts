@@ -23,6 +23,9 @@ export class Addresses {
   readonly #ports: AddressPorts;
   /** Pairs that answer in turns: both stay UNHEALTHY while both show life. */
   readonly #sharing = new Map<Entry, Set<Entry>>();
+  /** Who has a question open, and about which addresses. */
+  readonly #asking = new WeakMap<Entry, readonly Endpoint[]>();
+  #isClosed = false;
 
   constructor(ports: AddressPorts) {
     this.#ports = ports;
@@ -30,69 +33,99 @@ export class Addresses {
 
   /** A newcomer holds an address of somebody else: it is not called until the address has answered. */
   question(newcomer: Entry): void {
-    const taken = this.#ports.roster.holders(newcomer)[0];
-    if (taken === undefined) return;
-    this.#ports.roll.hold(newcomer, true);
-    void this.#ask(newcomer, taken.target);
+    const { targets } = newcomer;
+    const isTaken = this.#nextHolder(newcomer) !== undefined;
+    if (isTaken && this.#asking.get(newcomer) === targets) return;
+    this.#ports.roll.hold(newcomer, isTaken);
+    if (!isTaken) return;
+    this.#asking.set(newcomer, targets);
+    void this.#ask(newcomer, targets);
   }
 
-  /** Lets go of pairs that no longer share: one of them is gone or shows no life. */
+  /** After a restart: those that shared an address still do, until they are let go. */
+  resume(): void {
+    const { roster } = this.#ports;
+    for (const entry of roster.all()) {
+      if (!entry.vitals.shared) continue;
+      const others = roster.holders(entry).filter(({ holder }) => holder.vitals.shared);
+      this.#sharing.set(entry, new Set(others.map(({ holder }) => holder)));
+    }
+  }
+
+  /** Lets go of pairs that no longer share: one of them is gone, has moved, or shows no life. */
   sweep(): void {
     for (const [entry, others] of this.#sharing) {
-      for (const other of others) if (!this.#showsLife(other)) others.delete(other);
+      for (const other of others) {
+        if (!this.#meet(entry, other) || !this.#showsLife(other)) others.delete(other);
+      }
       if (entry.present && others.size > 0) continue;
       this.#sharing.delete(entry);
       this.#ports.judge.apply(entry, { type: 'unshared' });
     }
   }
 
-  async #ask(newcomer: Entry, target: Endpoint): Promise<void> {
-    const { roll, policy, roster } = this.#ports;
-    for (;;) {
-      const first = await roll.opinion(newcomer, target);
-      const second = first === null ? null : await roll.opinion(newcomer, target);
-      if (!newcomer.present || !newcomer.targets.includes(target)) return;
-      const holder = roster.holders(newcomer).find((taken) => taken.target === target)?.holder;
-      if (holder === undefined) break; // the question has answered itself
-      const answers = [first, second];
-      if (answers.every((id) => id === newcomer.id || id === holder.id)) {
-        await this.#decide(newcomer, holder, target, answers);
-        break;
-      }
-      await this.#wait(ASK_AGAIN_AFTER * policy.intervalMs);
-    }
-    if (!newcomer.present) return;
-    const next = roster.holders(newcomer).find(({ holder }) => !this.#share(newcomer, holder));
-    if (next === undefined) roll.hold(newcomer, false);
-    else void this.#ask(newcomer, next.target);
+  /** Nobody is asked any more. May be called twice. */
+  close(): void {
+    this.#isClosed = true;
   }
 
-  async #decide(newcomer: Entry, holder: Entry, target: Endpoint, answers: readonly (string | null)[]): Promise<void> {
-    if (answers.every((id) => id === holder.id) && !newcomer.vitals.proved) {
-      const text = `${holder.id} answers at ${addressOf(target)}`;
-      this.#ports.judge.remove(newcomer, reasonFor('ADDRESS_TAKEN', text), false);
-      return;
+  /** Until nobody is left at its addresses with whom it is not clear. One that moves meanwhile is another question. */
+  async #ask(newcomer: Entry, targets: readonly Endpoint[]): Promise<void> {
+    const isOpen = (): boolean => !this.#isClosed && newcomer.present && newcomer.targets === targets;
+    for (let next = this.#nextHolder(newcomer); next !== undefined; next = this.#nextHolder(newcomer)) {
+      const answers = await this.#answers(newcomer, next.target);
+      if (!isOpen()) return;
+      const isClear = await this.#decide(newcomer, next.target, answers);
+      if (!isClear) await this.#wait(ASK_AGAIN_AFTER * this.#ports.policy.intervalMs);
+      if (!isOpen()) return;
     }
-    if (answers.every((id) => id === newcomer.id) && (await this.#isReplaced(holder, newcomer, target))) return;
-    if (newcomer.present && holder.present) this.#pair(newcomer, holder, target);
+    this.#asking.delete(newcomer);
+    this.#ports.roll.hold(newcomer, false);
   }
 
-  /** The newcomer answers: takes the old one off the roll if it is gone, for good if that was seen. */
+  /** Who answers there, asked twice. */
+  async #answers(newcomer: Entry, target: Endpoint): Promise<readonly (string | null)[]> {
+    const first = await this.#ports.roll.opinion(newcomer, target);
+    return first === null ? [null] : [first, await this.#ports.roll.opinion(newcomer, target)];
+  }
+
+  /** False: no answer, or one of a stranger; nothing is decided. */
+  async #decide(newcomer: Entry, target: Endpoint, answers: readonly (string | null)[]): Promise<boolean> {
+    const { roster, judge } = this.#ports;
+    const holders = roster.holders(newcomer).filter((taken) => taken.target === target);
+    const isNew = (id: string | null): boolean => id === newcomer.id;
+    const isOld = (id: string | null): boolean => holders.some(({ holder }) => holder.id === id);
+    const open = holders.map(({ holder }) => holder).filter((holder) => !this.#share(newcomer, holder));
+    const holder = open.find(({ id }) => answers.includes(id)) ?? open[0];
+    if (holder === undefined) return true; // the question has answered itself
+    if (!answers.every((id) => isNew(id) || isOld(id))) return false;
+    if (answers.every(isOld) && !newcomer.vitals.proved) {
+      judge.remove(newcomer, reasonFor('ADDRESS_TAKEN', `${answers[0]} answers at ${addressOf(target)}`), false);
+    } else if (!answers.every(isNew) || !(await this.#isReplaced(holder, newcomer, target))) {
+      this.#pair(newcomer, holder, target);
+    }
+    return true;
+  }
+
+  /** The newcomer answers: takes the old one off the roll if it is gone, for good if that was seen. True: they do not meet any more. */
   async #isReplaced(holder: Entry, newcomer: Entry, target: Endpoint): Promise<boolean> {
     const { judge } = this.#ports;
     const reason = reasonFor('SUPERSEDED', `${newcomer.id} answers at ${addressOf(target)}`);
     const isGone = await this.#isGone(holder);
-    if (!holder.present) return true;
+    if (this.#isClosed || !this.#meet(newcomer, holder)) return true;
     if (isGone) judge.apply(holder, { type: 'end', code: 'SUPERSEDED', text: reason.text });
     else if (this.#isLongSilent(holder)) judge.remove(holder, reason, false);
     else return false;
     return true;
   }
 
-  /** Is the old one gone: its line closed by the peer, and no Heartbeat-2 since? It is given time to show otherwise. */
+  /**
+   * Is the old one gone: its line closed by the peer, and no Heartbeat-2 since? It is given time to show otherwise. One that said
+   * goodbye has given up its port: a restart on a fixed port must not wait for its last requests.
+   */
   async #isGone(holder: Entry): Promise<boolean> {
     const { policy } = this.#ports;
-    if (holder.lineClosedAt !== null) return true;
+    if (holder.lineClosedAt !== null || holder.vitals.phase === 'LEAVING') return true;
     const { seq, line } = holder;
     line?.ping();
     await this.#wait(line === null ? policy.intervalMs + policy.timeoutMs : policy.timeoutMs);
@@ -117,6 +150,16 @@ export class Addresses {
       this.#sharing.set(entry, others.add(other));
       this.#ports.judge.apply(entry, { type: 'shared', text: `${other.id} answers at ${addressOf(target)} too` });
     }
+  }
+
+  /** Somebody who holds one of its addresses too, unless it is clear that they share. */
+  #nextHolder(newcomer: Entry): ReturnType<Roster['holders']>[number] | undefined {
+    return this.#ports.roster.holders(newcomer).find(({ holder }) => !this.#share(newcomer, holder));
+  }
+
+  /** Do both hold one address, still? */
+  #meet(one: Entry, other: Entry): boolean {
+    return one.present && this.#ports.roster.holders(one).some(({ holder }) => holder === other);
   }
 
   #share(one: Entry, other: Entry): boolean {

@@ -203,7 +203,9 @@ describe('a service that appears', () => {
     registry.feed.status({ settled: true });
     const sink = registry.watch({ services: ['orders'] });
     expect(sink.take()).toEqual([{ event: 'unknown', data: { namespace: 'default', service: 'orders' } }]);
-    expect(registry.watch({ namespace: '*', services: ['orders'] }).take()).toEqual([]);
+    expect(registry.watch({ namespace: '*', services: ['orders'] }).take()).toEqual([
+      { event: 'unknown', data: { namespace: '*', service: 'orders' } },
+    ]);
   });
 
   it('is told what was probably meant, where a name is near', () => {

@@ -23,5 +23,7 @@ export type {
 } from './face.js';
 export type { Resolve } from './admission.js';
 export type { Caller, CallOutcome } from './caller/caller.js';
+export { diskStore } from './store/disk.js';
+export type { DiskStoreOptions } from './store/disk.js';
 export { MemoryStore } from './store/memory.js';
 export type { Contents, Store, StoredInstance, StoredTombstone, Write } from './store/store.js';

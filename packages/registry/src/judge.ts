@@ -1,10 +1,10 @@
 import { due, forecast, forgive, silence, silentSince, stateOf, transition } from '@rollcall/core';
 import type { Event, Fleet, Instance, Log, Policy, Reason, Time, Vitals } from '@rollcall/core';
 import type { Feed } from './feed.js';
+import type { Ledger } from './ledger.js';
 import type { Preservation } from './preservation.js';
 
 import type { Entry, Roster } from './roster.js';
-import type { Write } from './store/store.js';
 
 export interface JudgePorts {
   readonly time: Time;
@@ -13,8 +13,7 @@ export interface JudgePorts {
   readonly roster: Roster;
   readonly preservation: Preservation;
   readonly feed: Feed;
-  /** Remembers in the background; what fails is logged, never lost in silence. */
-  readonly remember: (write: Write) => void;
+  readonly ledger: Pick<Ledger, 'remember'>;
 }
 
 const TOMBSTONES_KEPT_MS = 600_000;
@@ -23,6 +22,8 @@ const TOMBSTONES_KEPT_MS = 600_000;
 export class Judge {
   readonly #ports: JudgePorts;
   #sweptAt: number;
+  /** Has silence acted since that was stored? */
+  #hasUsed = false;
 
   constructor(ports: JudgePorts) {
     this.#ports = ports;
@@ -31,7 +32,7 @@ export class Judge {
 
   /** How often `sweep` wants to be called: the grain of all that time alone brings. */
   get sweepMs(): number {
-    return Math.min(250, Math.max(5, this.#ports.policy.intervalMs / 20));
+    return Math.min(100, Math.max(5, this.#ports.policy.intervalMs / 50));
   }
 
   /** A new instance is on the roll. */
@@ -51,7 +52,10 @@ export class Judge {
     const { time, policy, preservation } = this.#ports;
     const now = time.now();
     const result = transition(entry.vitals, event, { now, policy, fleet: this.#fleetOf(entry, now) });
-    if (result.usesPermit) preservation.use(entry.serviceKey, now);
+    if (result.usesPermit) {
+      preservation.use(entry.serviceKey, now);
+      this.#hasUsed = true;
+    }
     if (result.removed !== null) {
       this.remove(entry, result.removed.reason, result.removed.ended);
       return false;
@@ -63,13 +67,13 @@ export class Judge {
 
   /** Off the roll, with a tombstone; `ended`: this id never comes back. */
   remove(entry: Entry, reason: Reason, ended: boolean): void {
-    const { feed, roster, remember, time, log } = this.#ports;
+    const { feed, roster, ledger, time, log } = this.#ports;
     const { id, namespace, service } = entry.record;
     const revision = feed.nextRevision();
     const { secretHash } = entry.credential;
     const tombstone = { id, namespace, service, revision, reason, secretHash, ended, removedAt: time.wall() };
     roster.bury(entry, tombstone, time.now());
-    remember({ bury: tombstone });
+    ledger.remember({ bury: tombstone });
     feed.bury(namespace, service, { id, revision, reason });
     feed.gone(id, reason);
     log.info(`${id} removed: ${reason.text}`);
@@ -86,6 +90,7 @@ export class Judge {
     waiting.sort((a, b) => silentSince(a.vitals) - silentSince(b.vitals));
     for (const entry of waiting) this.#settle(entry, now);
     this.#dropOldTombstones();
+    this.#rememberUses(now);
   }
 
   #due(entry: Entry, now: number): Event | null {
@@ -146,7 +151,7 @@ export class Judge {
 
   /** Another revision of the record, to watchers and store. */
   #publish(entry: Entry, vitals: Vitals): void {
-    const { feed, roster, remember, time, policy, log } = this.#ports;
+    const { feed, roster, ledger, time, policy, log } = this.#ports;
     const state = stateOf(vitals);
     const before = entry.record;
     const moved = state !== before.state || vitals.since !== entry.vitals.since;
@@ -156,9 +161,10 @@ export class Judge {
     const next = forecast(vitals, policy, this.#fleetOf(entry, time.now()));
     const record = { ...entry.record, next };
     entry.record = record;
-    remember({
+    ledger.remember({
       put: {
         record,
+        targets: entry.targets,
         secretHash: entry.credential.secretHash,
         callKey: entry.credential.callKey,
         cause: vitals.cause,
@@ -169,12 +175,19 @@ export class Judge {
     if (state !== before.state) log.info(`${entry.id} ${before.state} → ${state}: ${vitals.reason.text}`);
   }
 
+  /** In the same turn as the records that silence made CRITICAL, so that a store keeps both or neither: a restart refills nothing. */
+  #rememberUses(now: number): void {
+    if (!this.#hasUsed) return;
+    this.#hasUsed = false;
+    this.#ports.ledger.remember({ preserve: this.#ports.preservation.save(now) });
+  }
+
   #dropOldTombstones(): void {
-    const { feed, roster, remember, time } = this.#ports;
+    const { feed, roster, ledger, time } = this.#ports;
     for (const tombstone of roster.tombstonesBefore(time.now() - TOMBSTONES_KEPT_MS)) {
       roster.forget(tombstone.id);
       feed.forget(tombstone);
-      remember({ forget: tombstone.id });
+      ledger.remember({ forget: tombstone.id });
     }
   }
 }

@@ -28,7 +28,9 @@ export function namesakes(roster: Roster, namespace: string, name: string): Read
 /** One instance with its heartbeats: ages and counts, which never go into the feed. */
 export function detail(entry: Entry, now: number, policy: Policy): InstanceAnswer {
   const heartbeat1 = directionAnswer(entry.heartbeat1, now);
-  const heartbeat2 = directionAnswer(entry.heartbeat2, now);
+  const overdueMs = now - entry.vitals.outboundAt - policy.timeoutMs;
+  const misses = Math.max(0, Math.floor(overdueMs / policy.intervalMs));
+  const heartbeat2 = { ...directionAnswer(entry.heartbeat2, now), misses };
   return { ...entry.record, heartbeats: { heartbeat1, heartbeat2 }, falls: fallsNow(entry.vitals, now, policy) };
 }
 

@@ -1,4 +1,4 @@
-import { newborn, randomWord, stateOf } from '@rollcall/core';
+import { newborn, randomWord, reasonFor, stateOf } from '@rollcall/core';
 import type { Endpoint, Instance, Log, Random, Registration, Time, Vitals } from '@rollcall/core';
 import type { Addresses } from './address.js';
 import { Admission } from './admission.js';
@@ -6,17 +6,18 @@ import type { Admitted, AdmissionRules } from './admission.js';
 import { credentialOf, isSecretOf } from './credential.js';
 import type { Outcome, Peer } from './face.js';
 import type { Judge } from './judge.js';
+import type { Ledger } from './ledger.js';
 import { refuse } from './refusal.js';
 import type { Roll } from './roll.js';
 import { serviceKeyOf } from './roster.js';
 import type { Entry, Roster } from './roster.js';
-import type { Store, StoredInstance } from './store/store.js';
+import type { StoredInstance } from './store/store.js';
 
 export interface RegistrationPorts {
   readonly time: Time;
   readonly random: Random;
   readonly log: Log;
-  readonly store: Store;
+  readonly ledger: Pick<Ledger, 'acknowledge'>;
   readonly roster: Roster;
   readonly judge: Judge;
   readonly roll: Roll;
@@ -58,17 +59,20 @@ export class Registrations {
       roster.add(entry);
       judge.enter(entry);
       roll.add(entry, { spread: false });
+      addresses.question(entry);
     } else {
-      this.#reRegister(entry, registration, admitted.value);
+      const refused = await this.#reRegister(entry, registration, admitted.value);
+      if (refused !== null) return refused;
+      // it left while its words were being stored
+      if (!isStaying(entry)) return this.register(registration, peer);
     }
-    addresses.question(entry);
     return { ok: true, value: { entry, drawn } };
   }
 
   /** Nothing is acknowledged that is not stored. */
   async #acknowledge(entry: Entry): Promise<Outcome<never> | null> {
     try {
-      await this.#ports.store.write([{ put: storedOf(entry) }]);
+      await this.#ports.ledger.acknowledge({ put: storedOf(entry) });
       return null;
     } catch (error) {
       this.#ports.log.error(`The store refused the registration of ${entry.id}: ${String(error)}`);
@@ -119,37 +123,60 @@ export class Registrations {
   }
 
   /** The same id and secret again: its words are replaced, its state is kept unless its endpoints change. */
-  #reRegister(entry: Entry, registration: Registration, admitted: Admitted): void {
-    const moved = JSON.stringify(entry.targets) !== JSON.stringify(admitted.targets);
-    if (moved) this.#ports.roster.update(entry, { targets: admitted.targets });
-    const words = { ...ownWords(registration), endpoints: admitted.endpoints };
+  async #reRegister(
+    entry: Entry,
+    registration: Registration,
+    { targets, endpoints }: Admitted,
+  ): Promise<Outcome<never> | null> {
+    const moved = JSON.stringify(entry.targets) !== JSON.stringify(targets);
+    const words = { ...ownWords(registration), endpoints };
     const spoken = Object.entries(words).some(
       ([key, word]) => JSON.stringify(word) !== JSON.stringify(wordOf(entry, key)),
     );
+    if (moved || spoken) {
+      const refused = await this.#acknowledge(spokenAnew(entry, words, moved ? targets : null));
+      if (refused !== null || !isStaying(entry)) return refused;
+    }
+    if (moved) {
+      this.#ports.roster.update(entry, { targets });
+      entry.rounds = []; // what the old address answered proves nothing of the new one
+    }
     if (spoken) this.#ports.judge.amend(entry, words);
     this.#ports.judge.apply(entry, { type: 'register', moved });
     this.#ports.roll.callNow(entry);
+    if (moved) this.#ports.addresses.question(entry);
+    return null;
   }
 
   /** After a restart: its state is kept, its clocks start now, it is called in its slot. */
   restore(stored: StoredInstance, leaveMs: number): void {
     const { judge, roll, roster, time } = this.#ports;
-    const { record, cause, proved, secretHash, callKey } = stored;
+    const { record, targets, cause, proved, secretHash, callKey } = stored;
     const { reason, state } = record;
     const phase = state === 'DEREGISTERING' && reason.code === 'LEAVING' ? 'LEAVING' : state;
     const shared = reason.code === 'ADDRESS_SHARED';
     const vitals: Vitals = { ...newborn(time.now()), phase, reason, cause, proved, shared, leaveMs };
-    const entry = entryOf(record, vitals, record.endpoints, { secretHash, callKey });
+    const entry = entryOf(record, vitals, targets, { secretHash, callKey });
     roster.add(entry);
     judge.enter(entry);
     roll.add(entry, { spread: true });
   }
 }
 
+const isStaying = ({ present, vitals }: Entry): boolean => present && vitals.phase !== 'LEAVING';
+
 /** What an instance says of itself, with the defaults. */
 function ownWords(registration: Registration): Pick<Instance, 'version' | 'zone' | 'weight' | 'metadata'> {
   const { version = '', zone = '', weight = 100, metadata = {} } = registration;
   return { version, zone, weight, metadata };
+}
+
+/** An entry as it will be stored with other words; at another address (`targets`) it is not proved, whatever it was before. */
+function spokenAnew(entry: Entry, words: Partial<Instance>, targets: readonly Endpoint[] | null): Entry {
+  const record = { ...entry.record, ...words };
+  if (targets === null) return { ...entry, record };
+  const vitals = { ...entry.vitals, cause: null, proved: false };
+  return { ...entry, targets, vitals, record: { ...record, state: 'REGISTERING', reason: reasonFor('MOVED') } };
 }
 
 const wordOf = (entry: Entry, key: string): unknown => Object.entries(entry.record).find(([name]) => name === key)?.[1];
@@ -177,8 +204,9 @@ function entryOf(
   };
 }
 
-const storedOf = ({ record, vitals, credential }: Entry): StoredInstance => ({
+const storedOf = ({ record, targets, vitals, credential }: Entry): StoredInstance => ({
   record,
+  targets,
   ...credential,
   cause: vitals.cause,
   proved: vitals.proved,

@@ -1,123 +1,6 @@
-import { DEFAULT_POLICY, noMeter } from '@rollcall/core';
-import type { Endpoint, Frame, HeartbeatCall, Instance, Registration } from '@rollcall/core';
-import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import type { Caller, CallOutcome } from './caller/caller.js';
-import type { Outcome, Watcher } from './face.js';
-import { Registry } from './registry.js';
+import { codeOf, refused, SECOND, SECRET, silent, value, World } from './registry.fixture.js';
 import { MemoryStore } from './store/memory.js';
-
-const SECOND = 1_000;
-const PEER = { address: '10.0.0.5' };
-const SECRET = 'a-secret-of-132-bits-22';
-const refused: CallOutcome = { kind: 'refused', text: 'connect ECONNREFUSED 10.0.0.5:3001', ms: 1 };
-const silent: CallOutcome = { kind: 'failed', text: 'no answer within 2000 ms', ms: 2_000 };
-
-/** Who answers at which port, and how: a network of one host. */
-class Town implements Caller {
-  readonly protocol = 'tcp';
-  readonly calls: HeartbeatCall[] = [];
-  readonly inhabitants = new Map<number, (call: HeartbeatCall) => CallOutcome>();
-
-  async call(endpoint: Endpoint, call: HeartbeatCall): Promise<CallOutcome> {
-    this.calls.push(call);
-    return this.inhabitants.get(endpoint.port)?.(call) ?? refused;
-  }
-
-  close(): void {}
-}
-
-/** A registry, and services that live in the town. */
-class World {
-  readonly time = new ManualTime();
-  /** How long this process was stopped so far: its clock went on, its timers did not. */
-  stoppedMs = 0;
-  readonly town = new Town();
-  readonly log = recordingLog();
-  readonly registry: Registry;
-  readonly #seqs = new Map<string, number>();
-
-  constructor(but: { readonly maxInstances?: number } = {}) {
-    this.registry = new Registry(
-      {
-        time: {
-          now: () => this.time.now() + this.stoppedMs,
-          wall: () => this.time.wall() + this.stoppedMs,
-          setTimer: (ms, run, options) => this.time.setTimer(ms, run, options),
-        },
-        random: seededRandom(1),
-        log: this.log,
-        meter: noMeter,
-        store: new MemoryStore(),
-        callers: [this.town],
-        resolve: async () => '10.0.0.5',
-      },
-      { policy: DEFAULT_POLICY, allowedNetworks: [], maxInstances: 1_000, ...but },
-    );
-  }
-
-  static async started(but: { readonly maxInstances?: number } = {}): Promise<World> {
-    const world = new World(but);
-    await world.registry.start();
-    return world;
-  }
-
-  /** A service that answers as itself and, where it is asked as `beats`, calls back at once. */
-  moveIn(id: string, port: number, beats = true): void {
-    this.town.inhabitants.set(port, (call) => {
-      if (beats && call.purpose !== 'opinion') this.beat(id, call.nonce);
-      return { kind: 'answered', instance: id, nonce: call.nonce, ms: 2 };
-    });
-  }
-
-  register(id: string, port: number, but: Partial<Registration> = {}): ReturnType<Registry['register']> {
-    const endpoints = [{ protocol: 'tcp' as const, port }];
-    return this.registry.register({ id, service: 'orders', endpoints, secret: SECRET, ...but }, PEER);
-  }
-
-  beat(id: string, nonce: string | null = null, secret = SECRET): ReturnType<Registry['beat']> {
-    const seq = (this.#seqs.get(id) ?? 0) + 1;
-    this.#seqs.set(id, seq);
-    return this.registry.beat(id, secret, { nonce, seq });
-  }
-
-  /** Holds a line. The frames that came are in `frames`. */
-  hold(id: string): { readonly watcher: Watcher; readonly frames: Frame[] } {
-    const frames: Frame[] = [];
-    const order = {
-      namespace: 'default',
-      services: ['orders'],
-      resume: [],
-      cursor: null,
-      line: { id, secret: SECRET },
-    };
-    const sink = {
-      flush: (shared: readonly { readonly frame: Frame }[]) => void frames.push(...shared.map(({ frame }) => frame)),
-      beat() {},
-      backlog: () => 0,
-      end() {},
-    };
-    return { watcher: value(this.registry.watch(order, sink)), frames };
-  }
-
-  record(id: string): Instance {
-    return value(this.registry.instance(id));
-  }
-
-  async healthy(id: string, port: number): Promise<void> {
-    this.moveIn(id, port);
-    value(await this.register(id, port));
-    await this.time.advanceBy(10);
-    expect(this.record(id).state).toBe('HEALTHY');
-  }
-}
-
-function value<Value>(outcome: Outcome<Value>): Value {
-  if (!outcome.ok) throw new Error(`${outcome.problem.code}: ${outcome.problem.detail}`);
-  return outcome.value;
-}
-
-const codeOf = (outcome: Outcome<unknown>): string => (outcome.ok ? 'ok' : outcome.problem.code);
 
 describe('the registry', () => {
   it('answers nothing before it has loaded its store', async () => {
@@ -278,6 +161,24 @@ describe('the registry', () => {
     expect(world.record('orders-1')).toMatchObject({ state: 'REGISTERING', reason: { code: 'MOVED' } });
   });
 
+  it('refuses who registers again and leaves before that is stored, and moves it nowhere', async () => {
+    const store = new MemoryStore();
+    const world = await World.started({ store });
+    await world.healthy('orders-1', 3001);
+    const write = store.write.bind(store);
+    const stored = new Promise<void>((resolve) => world.time.setTimer(100, resolve));
+    store.write = async (writes) => {
+      await stored;
+      await write(writes);
+    };
+    const again = world.register('orders-1', 3002);
+    await world.time.advanceBy(10);
+    value(world.registry.drain('orders-1', SECRET, {}));
+    await world.time.advanceBy(100);
+    expect(codeOf(await again)).toBe('LEAVING');
+    expect(world.record('orders-1').endpoints).toMatchObject([{ port: 3001 }]);
+  });
+
   it('refuses an address that is not the own one, and more instances than it may hold', async () => {
     const world = await World.started({ maxInstances: 1 });
     const foreign = { endpoints: [{ protocol: 'tcp' as const, host: '169.254.169.254', port: 80 }] };
@@ -304,54 +205,18 @@ describe('the registry', () => {
     expect([state, reason.code]).toEqual(['HEALTHY', 'BOTH_WAYS_OK']);
     expect(world.record('orders-1').revision).toBe(2);
   });
-});
 
-describe('an address that is taken', () => {
-  it('stays with the holder who answers there: the newcomer is taken off the record, and told so', async () => {
+  it('counts what it misses of a Heartbeat-2, as of a Heartbeat-1', async () => {
     const world = await World.started();
-    await world.healthy('orders-1', 3001);
-    value(await world.register('thief-1', 3001, { service: 'thieves' }));
-    await world.time.advanceBy(50);
-    expect(world.record('orders-1').state).toBe('HEALTHY');
-    expect(codeOf(world.beat('thief-1'))).toBe('ADDRESS_TAKEN');
-    value(await world.register('thief-1', 3001, { service: 'thieves' }));
-  });
-
-  it('passes to a newcomer who answers there, once the line of the old one was closed', async () => {
-    const world = await World.started();
-    await world.healthy('orders-1', 3001);
-    const { watcher } = world.hold('orders-1');
-    world.moveIn('users-1', 3001);
-    watcher.closed();
-    value(await world.register('users-1', 3001, { service: 'users' }));
-    await world.time.advanceBy(50);
-    expect(codeOf(world.registry.instance('orders-1'))).toBe('ENDED');
-    expect(world.record('users-1').state).toBe('HEALTHY');
-  });
-
-  it('is shared by two who both show life: neither is HEALTHY, both are told why, until one is gone', async () => {
-    const world = await World.started();
-    await world.healthy('orders-1', 3001);
-    const old = world.hold('orders-1');
-    world.moveIn('orders-2', 3001);
-    value(await world.register('orders-2', 3001));
-    await world.time.advanceBy(3 * SECOND);
-    for (const id of ['orders-1', 'orders-2']) {
-      expect(world.record(id)).toMatchObject({ state: 'UNHEALTHY', reason: { code: 'ADDRESS_SHARED' } });
-    }
-    old.watcher.closed();
-    await world.time.advanceBy(20 * SECOND);
-    expect(world.record('orders-2').state).toBe('HEALTHY');
-  });
-
-  it('asks with the name of the newcomer, as an opinion, and calls it for nothing else meanwhile', async () => {
-    const world = await World.started();
-    await world.healthy('orders-1', 3001);
-    world.town.inhabitants.set(3001, () => silent);
-    const before = world.town.calls.length;
-    value(await world.register('orders-2', 3001));
-    await world.time.advanceBy(4 * SECOND);
-    const asked = world.town.calls.slice(before).filter(({ instance }) => instance === 'orders-2');
-    expect(new Set(asked.map(({ purpose }) => purpose))).toEqual(new Set(['opinion']));
+    world.moveIn('orders-1', 3001, false);
+    value(await world.register('orders-1', 3001));
+    world.beat('orders-1');
+    const misses = (): number => value(world.registry.instance('orders-1')).heartbeats.heartbeat2.misses;
+    await world.time.advanceBy(5 * SECOND);
+    expect(misses()).toBe(0);
+    await world.time.advanceBy(13 * SECOND);
+    expect(misses()).toBe(3);
+    world.beat('orders-1');
+    expect(misses()).toBe(0);
   });
 });

@@ -35,6 +35,7 @@ import type {
 } from './face.js';
 import { Feed } from './feed.js';
 import { Judge } from './judge.js';
+import { Ledger } from './ledger.js';
 import { Preservation } from './preservation.js';
 import { detail, namesakes, published, summaries, viewOf } from './queries.js';
 import { notReady, refuse } from './refusal.js';
@@ -42,7 +43,7 @@ import { Registrations } from './registrations.js';
 import { Roll } from './roll.js';
 import { Roster } from './roster.js';
 import type { Entry } from './roster.js';
-import type { Store, Write } from './store/store.js';
+import type { Store } from './store/store.js';
 
 export interface RegistryPorts {
   readonly time: Time;
@@ -75,6 +76,7 @@ export class Registry implements RegistryFace {
   readonly #ports: RegistryPorts;
   readonly #options: RegistryOptions;
   readonly #roster = new Roster();
+  readonly #ledger: Ledger;
   readonly #preservation: Preservation;
   readonly #feed: Feed;
   readonly #judge: Judge;
@@ -99,16 +101,16 @@ export class Registry implements RegistryFace {
     this.#startedAt = time.wall();
     this.epoch = uuidV7(random, time.wall());
     this.replica = randomWord(random, 12);
+    this.#ledger = new Ledger({ store: ports.store, time, log });
     this.#preservation = new Preservation(policy);
     this.#feed = new Feed({ time, log, meter, epoch: this.epoch, view: viewOf(this.#roster) });
     const roster = this.#roster;
-    const remember = (write: Write): void => this.#remember(write);
     this.#judge = new Judge({
       time,
       log,
       policy,
       roster,
-      remember,
+      ledger: this.#ledger,
       preservation: this.#preservation,
       feed: this.#feed,
     });
@@ -120,7 +122,7 @@ export class Registry implements RegistryFace {
       random,
       log,
       roster,
-      store: ports.store,
+      ledger: this.#ledger,
       judge: this.#judge,
       roll: this.#roll,
       addresses: this.#addresses,
@@ -140,16 +142,18 @@ export class Registry implements RegistryFace {
   /** Loads the store and starts to call. Rejects when the store cannot be read. */
   async start(): Promise<void> {
     const { store, time } = this.#ports;
-    const { instances, tombstones } = await store.load();
+    const { instances, tombstones, preservation } = await store.load();
     const now = time.now();
     const revisions = [
       ...instances.map(({ record }) => record.revision),
       ...tombstones.map(({ revision }) => revision),
     ];
-    this.#feed.startAt(Math.max(0, ...revisions));
+    this.#feed.startAt(revisions.reduce((highest, revision) => Math.max(highest, revision), 0));
+    if (preservation !== null) this.#preservation.restore(preservation, now);
     for (const tombstone of tombstones) this.#roster.remember(tombstone, now);
     const leaveMs = DEFAULT_DRAIN_MS + this.#options.policy.intervalMs;
     for (const stored of instances) this.#registrations.restore(stored, leaveMs);
+    this.#addresses.resume();
     this.#readyAt = now;
     this.#sweep();
   }
@@ -163,8 +167,10 @@ export class Registry implements RegistryFace {
   async close(): Promise<void> {
     this.#closed = true;
     this.#sweeper?.cancel();
+    this.#addresses.close();
     this.#roll.close();
     this.#feed.close();
+    await this.#ledger.close();
     await this.#ports.store.close();
   }
 
@@ -325,28 +331,21 @@ export class Registry implements RegistryFace {
     if (entry !== undefined) return { ok: true, value: entry };
     const tombstone = this.#roster.tombstone(id);
     if (tombstone?.ended === true) return refuse('ENDED', `${id} was ended: ${tombstone.reason.text}.`);
-    if (tombstone?.reason.code === 'ADDRESS_TAKEN') return refuse('ADDRESS_TAKEN', tombstone.reason.text);
     return refuse('NOT_FOUND', `No instance ${id} is registered.`);
   }
 
   /** The entry, if the secret is its own: asked before anything else is told, wherever a hash is known. */
   #authenticated(id: string, secret: string | null): Outcome<Entry> {
-    const owner = this.#roster.get(id)?.credential ?? this.#roster.tombstone(id);
+    const tombstone = this.#roster.tombstone(id);
+    const owner = this.#roster.get(id)?.credential ?? tombstone;
     if (owner !== undefined && !isSecretOf(owner, secret)) {
       return refuse(
         'UNAUTHORIZED',
         secret === null ? 'This needs the secret of the instance.' : 'That is not its secret.',
       );
     }
-    return this.#known(id);
-  }
-
-  #remember(write: Write): void {
-    this.#ports.store.write([write]).catch((error: unknown) => {
-      this.#ports.log.error(
-        `The store could not keep a change: ${String(error)}. It is lost if the registry restarts now.`,
-      );
-    });
+    const { code, text } = tombstone?.reason ?? {};
+    return code === 'ADDRESS_TAKEN' && text !== undefined ? refuse(code, text) : this.#known(id);
   }
 
   /** All that time brings, and the next one. */

@@ -19,6 +19,8 @@ export interface RollPorts {
 /** A dying process closes its sockets one after another: accepted and closed without an answer is asked again after these. */
 const DYING_REPEATS_MS = [10, 20, 40, 80];
 const ROUNDS_KEPT = 3;
+/** Of all that went wrong in a call, so many characters are told. */
+const MOST_TOLD = 1_000;
 /** After a proof the next call comes this soon (in intervals) until the instance is HEALTHY. */
 const HASTE = 0.2;
 /** Spreads the slots of instances evenly over the interval, whatever their number: the golden ratio's fractions. */
@@ -34,8 +36,8 @@ interface Turn {
   /** Was the coming call asked for, outside its slot? */
   urgent: boolean;
   calling: boolean;
-  /** Asked for while a call was under way. */
-  again: boolean;
+  /** For when a call was asked for while another was under way; Infinity: for none. */
+  wantedAt: number;
   lastStartedAt: number;
   /** Failed calls in a row. */
   failed: number;
@@ -69,7 +71,7 @@ export class Roll {
       nextAt: Infinity,
       urgent: !options.spread,
       calling: false,
-      again: false,
+      wantedAt: Infinity,
       lastStartedAt: -Infinity,
       failed: 0,
       held: false,
@@ -83,7 +85,7 @@ export class Roll {
     const turn = this.#turns.get(entry);
     if (turn === undefined || turn.held || !entry.present) return;
     const at = Math.max(this.#ports.time.now(), turn.lastStartedAt + gapMs);
-    if (turn.calling) turn.again = true;
+    if (turn.calling) turn.wantedAt = Math.min(turn.wantedAt, at);
     else if (turn.nextAt > at) this.#schedule(turn, at);
     turn.urgent = true;
   }
@@ -91,7 +93,7 @@ export class Roll {
   /** Holds its calls while a question about its address is open; releasing calls it at once. */
   hold(entry: Entry, held: boolean): void {
     const turn = this.#turns.get(entry);
-    if (turn === undefined) return;
+    if (turn === undefined || turn.held === held) return;
     turn.held = held;
     if (!held) this.callNow(entry);
   }
@@ -129,7 +131,9 @@ export class Roll {
     const { intervalMs } = this.#ports.policy;
     const now = this.#ports.time.now();
     const place = this.#origin + turn.slot * intervalMs;
-    return place + (Math.floor((now - place) / intervalMs) + 1) * intervalMs;
+    const next = place + (Math.floor((now - place) / intervalMs) + 1) * intervalMs;
+    // rounded, it may be this very moment, which is over
+    return next > now ? next : next + intervalMs;
   }
 
   #arm(): void {
@@ -158,7 +162,7 @@ export class Roll {
     const purpose: Purpose = turn.urgent || entry.vitals.phase !== 'HEALTHY' ? 'urgent' : 'beat';
     turn.urgent = false;
     turn.calling = true;
-    turn.again = false;
+    turn.wantedAt = Infinity;
     turn.lastStartedAt = this.#ports.time.now();
     const round: Round = { nonce: randomWord(this.#ports.random, 22), answered: false, quoted: false };
     entry.rounds = [...entry.rounds.slice(1 - ROUNDS_KEPT), round];
@@ -167,10 +171,11 @@ export class Roll {
     turn.calling = false;
     if (this.#closed || !entry.present) return;
     if (entry.targets === targets) this.#hear(turn, round, purpose, outcomes);
-    else turn.again = true;
+    else turn.wantedAt = this.#ports.time.now();
     if (!entry.present) return;
-    if (turn.again) this.#schedule(turn, this.#ports.time.now());
-    else if (turn.nextAt === Infinity) this.#schedule(turn, this.#nextSlot(turn));
+    if (turn.nextAt === Infinity || turn.wantedAt < turn.nextAt) {
+      this.#schedule(turn, Math.min(turn.wantedAt, this.#nextSlot(turn)));
+    }
   }
 
   async #ask(entry: Entry, target: Endpoint, nonce: string, purpose: Purpose): Promise<CallOutcome> {
@@ -203,11 +208,11 @@ export class Roll {
       return;
     }
     if (slowest > 2 * policy.timeoutMs) {
-      turn.again = true; // this process did not listen, which is nobody's fault: ask again
+      turn.wantedAt = time.now(); // this process did not listen, which is nobody's fault: ask again
       return;
     }
     entry.heartbeat1.misses += 1;
-    entry.heartbeat1.error = faults.join('; ');
+    entry.heartbeat1.error = lineOf(faults);
     const refused = outcomes.every((outcome) => outcome.kind === 'refused');
     const confirmed = turn.failed > 0 && purpose === 'beat';
     const partly = faults.length < outcomes.length;
@@ -231,6 +236,12 @@ function faultOf(outcome: CallOutcome, nonce: string, entry: Entry, target: Endp
   const where = target === undefined ? 'its address' : addressOf(target);
   if (outcome.instance !== entry.id) return `another process (${printable(outcome.instance)}) answers at ${where}`;
   return outcome.nonce === nonce ? null : `an answer to another call came from ${where}`;
+}
+
+/** For a reason, which everybody reads: on one line, and not too long. A stranger's certificate, quoted in an error, may be neither. */
+function lineOf(faults: readonly string[]): string {
+  const line = faults.join('; ').replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '?');
+  return line.length <= MOST_TOLD ? line : `${line.slice(0, MOST_TOLD - 1)}…`;
 }
 
 const printable = (id: string): string => (/^[A-Za-z0-9._~-]{1,128}$/.test(id) ? id : 'with no valid id');

@@ -150,10 +150,10 @@ export class Subscriber {
     }
   }
 
-  /** That a name does not exist is said only by a feed that is settled, and only of one namespace. */
+  /** That a name does not exist, in its namespace or in any, is said only by a feed that is settled. */
   #collectAbsent(source: FeedSource): void {
     const { namespace } = this.order;
-    if (!source.settled || namespace === '*') return;
+    if (!source.settled) return;
     for (const [service, told] of this.#absent) {
       if (told) continue;
       const nearest = source.nearest({ namespace, service });

@@ -1,4 +1,4 @@
-import type { Message, Problem } from '@rollcall/core';
+import type { Flaw, Message } from '@rollcall/core';
 import type { FastifyRequest } from 'fastify';
 import type { Outcome } from '../face.js';
 import { RefusedBody } from './problem.js';
@@ -11,6 +11,8 @@ const UTF_8 = new TextDecoder('utf-8', { fatal: true });
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
 /** Cheap, and never misses one: such a key is written out, or holds an escape. */
 const SUSPICIOUS = /__proto__|constructor|prototype|\\u/;
+/** Of a path, so much is repeated. */
+const LONGEST_PATH = 100;
 
 /** Fastify's parser for `application/json`. No body at all is `undefined`; the messages say whether that will do. */
 export function parseBody(
@@ -48,17 +50,19 @@ function read(bytes: Buffer): Outcome<unknown> {
   try {
     text = UTF_8.decode(bytes);
   } catch {
-    return refused('The body is not valid UTF-8.', 'Send JSON encoded as UTF-8.');
+    const flaw = { path: '', received: 'other bytes', allowed: 'UTF-8' };
+    return refused('The body is not valid UTF-8.', 'Send JSON encoded as UTF-8.', flaw);
   }
   try {
     value = JSON.parse(text);
   } catch {
-    return refused('The body is not valid JSON.', 'Send one complete JSON object.');
+    const flaw = { path: '', received: 'another text', allowed: 'one JSON object' };
+    return refused('The body is not valid JSON.', 'Send one complete JSON object.', flaw);
   }
   const path = SUSPICIOUS.test(text) ? forbiddenIn(value) : null;
   if (path === null) return { ok: true, value };
   return refused('The body has a key that is refused everywhere.', 'Leave that key out.', {
-    path,
+    path: path.length <= LONGEST_PATH ? path : `…${path.slice(-LONGEST_PATH)}`,
     received: 'this key',
     allowed: `any key but ${[...FORBIDDEN].join(', ')}`,
   });
@@ -79,6 +83,6 @@ function forbiddenIn(body: unknown): string | null {
   return null;
 }
 
-function refused(detail: string, fix: string, ...flaws: NonNullable<Problem['flaws']>): Outcome<never> {
-  return { ok: false, problem: { code: 'INVALID', detail, fix, ...(flaws.length > 0 && { flaws }) } };
+function refused(detail: string, fix: string, flaw: Flaw): Outcome<never> {
+  return { ok: false, problem: { code: 'INVALID', detail, fix, flaws: [flaw] } };
 }

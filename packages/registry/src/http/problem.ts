@@ -115,6 +115,11 @@ const THROWN: Readonly<Record<string, Problem>> = {
     detail: 'A body is read only as JSON.',
     fix: 'Send the header `Content-Type: application/json`.',
   },
+  FST_ERR_MAX_PARAM_LENGTH: {
+    ...UNREADABLE,
+    detail: 'A name or id in the path has more than 128 characters.',
+    fix: 'Send it as it was registered.',
+  },
   FST_ERR_BAD_URL: {
     ...UNREADABLE,
     detail: 'The path could not be decoded.',

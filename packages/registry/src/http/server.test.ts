@@ -163,22 +163,23 @@ describe('a refusal', () => {
   it.each([
     ['an unknown route', 'GET', '/api/v2/nothing', undefined, 404, 'NOT_FOUND'],
     ['another method', 'PUT', '/api/v1/register', '{}', 405, 'METHOD_NOT_ALLOWED'],
-    ['broken JSON', 'POST', '/api/v1/register', '{"id":', 400, 'INVALID'],
+    ['broken JSON', 'POST', '/api/v1/register', '{"id":', 400, 'INVALID', /^The body is not valid JSON/],
     ['no body', 'POST', '/api/v1/register', undefined, 400, 'INVALID'],
     ['a body of more than 16 KiB', 'POST', '/api/v1/register', `{"id":"${'x'.repeat(17_000)}"}`, 413, 'TOO_LARGE'],
     ['a path that cannot be decoded', 'GET', '/api/v1/instances/%E0%A4', undefined, 400, 'INVALID'],
-    ['an id that is too long', 'GET', `/api/v1/instances/${'x'.repeat(200)}`, undefined, 400, 'INVALID'],
+    ['an id that is too long', 'GET', `/api/v1/instances/${'x'.repeat(200)}`, undefined, 400, 'INVALID', /128 char/],
     ['a name that is none', 'GET', '/api/v1/services/Orders', undefined, 400, 'INVALID'],
     ['a namespace that is none', 'GET', '/api/v1/services?namespace=A', undefined, 400, 'INVALID'],
     ['a state that is none', 'GET', '/api/v1/services/orders?state=FINE', undefined, 400, 'INVALID'],
     ['a wait that is too long', 'GET', '/api/v1/services/a?revision=1&waitMs=1e9', undefined, 400, 'INVALID'],
     ['a watch of nothing', 'GET', '/api/v1/watch', undefined, 400, 'INVALID'],
   ])('is given to %s', async (...row) => {
-    const [, method, path, body, status, code] = row;
+    const [, method, path, body, status, code, detail = /./] = row;
     const { url } = await serve();
     const headers = body === undefined ? {} : { 'content-type': 'application/json' };
     const answer = await send(`${url}${path}`, { method, headers, ...(body !== undefined && { body }) });
-    expect(answer).toMatchObject({ status, body: { code, fix: expect.any(String) } });
+    const told = { code, detail: expect.stringMatching(detail), fix: expect.any(String) };
+    expect(answer).toMatchObject({ status, body: told });
     expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
   });
 
@@ -197,7 +198,7 @@ describe('a refusal', () => {
   it.each([
     ['{"metadata":{"__proto__":"x"}}', 'metadata.__proto__'],
     ['{"unknown":[{"\\u0063onstructor":1}]}', 'unknown[0].constructor'],
-    [`${'['.repeat(7_000)}{"prototype":1}${']'.repeat(7_000)}`, expect.stringMatching(/^(\[0\]){7000}\.prototype$/)],
+    [`${'['.repeat(7_000)}{"prototype":1}${']'.repeat(7_000)}`, expect.stringMatching(/^….{1,100}\[0\]\.prototype$/)],
   ])('names the key that reaches a prototype', async (body, path) => {
     const { url } = await serve();
     expect((await post(`${url}/api/v1/register`, body)).body.flaws).toMatchObject([{ path }]);
@@ -209,7 +210,8 @@ describe('a refusal', () => {
       `${url}/api/v1/register`,
       Buffer.from(REGISTRATION.replace('orders', '\u00ff'), 'latin1'),
     );
-    expect(answer).toMatchObject({ status: 400, body: { detail: 'The body is not valid UTF-8.' } });
+    const flaws = [{ path: '', received: 'other bytes', allowed: 'UTF-8' }];
+    expect(answer).toMatchObject({ status: 400, body: { detail: 'The body is not valid UTF-8.', flaws } });
   });
 
   it('is given to what is no HTTP, and the connection closed', async () => {

@@ -20,7 +20,7 @@ export interface StartOptions extends Omit<ServeOptions, 'registry'> {
   readonly allowedNetworks?: readonly string[];
   /** How many instances may be registered, 1 … 1,000,000; more are refused with 429. Default 20,000. */
   readonly maxInstances?: number;
-  /** What survives the registry. Default: memory, which does not. */
+  /** What survives the registry: `diskStore({ folder })`. Default: memory, which does not. */
   readonly store?: Store;
   /** Where it counts. Default: nowhere. */
   readonly meter?: Meter;
@@ -81,7 +81,7 @@ export const registryFields = {
     max: 1_000_000,
   }),
   store: option.value({
-    doc: 'What survives the registry. Default: memory, which does not.',
+    doc: 'What survives the registry: `diskStore({ folder })`. Default: memory, which does not.',
     allowed: 'a Store',
     is: isPort<Store>,
   }),

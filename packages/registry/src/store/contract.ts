@@ -60,6 +60,14 @@ function itKeepsWhatItIsTold(bench: Bench): void {
     expect(kept).toEqual({ 'orders-2': other });
   });
 
+  it('keeps the last word of self-preservation', async () => {
+    const first = { registry: { usedAgoMs: [60_000], peak: 40 }, services: {} };
+    const last = { ...first, services: { 'default/orders': { usedAgoMs: [], peak: 7 } } };
+    const one = storedInstance('orders-1', 7);
+    const kept = await bench.keptAfter([{ put: one }, { preserve: first }], [{ preserve: last }]);
+    expect(kept).toEqual({ 'orders-1': one, preservation: last });
+  });
+
   it('does nothing for a call without writes', async () => {
     expect(await bench.keptAfter([])).toEqual({});
   });
@@ -94,7 +102,7 @@ function itKeepsTheOrder(bench: Bench): void {
 function itBeginsAndEnds(bench: Bench): void {
   it('is empty at first', async () => {
     const store = await bench.open();
-    expect(await store.load()).toEqual({ instances: [], tombstones: [] });
+    expect(await store.load()).toEqual({ instances: [], tombstones: [], preservation: null });
   });
 
   it('says what it is, and whether it survives the process', async () => {
@@ -138,8 +146,12 @@ class Bench {
     await store.close();
     const next = (await this.#harness.reopen?.(store)) ?? store;
     this.#opened.push(next);
-    const { instances, tombstones } = await next.load();
-    const found = [...instances.map((one) => [one.record.id, one]), ...tombstones.map((one) => [one.id, one])];
+    const { instances, tombstones, preservation } = await next.load();
+    const found = [
+      ...instances.map((one) => [one.record.id, one]),
+      ...tombstones.map((one) => [one.id, one]),
+      ...(preservation === null ? [] : [['preservation', preservation]]),
+    ];
     const kept: Record<string, unknown> = Object.fromEntries(found);
     expect(Object.keys(kept)).toHaveLength(found.length);
     return kept;
@@ -173,7 +185,8 @@ const SECRET_HASH = 'ab'.repeat(32);
 /** An instance of `orders` with every field filled. */
 export function storedInstance(id: string, revision: number): StoredInstance {
   const record = { ...RECORD, id, revision };
-  return { record, secretHash: SECRET_HASH, callKey: 'cd'.repeat(32), cause: null, proved: true };
+  const targets = record.endpoints;
+  return { record, targets, secretHash: SECRET_HASH, callKey: 'cd'.repeat(32), cause: null, proved: true };
 }
 
 /** What is kept of such an instance after its goodbye. */

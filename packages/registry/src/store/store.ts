@@ -1,4 +1,5 @@
-import type { Instance } from '@rollcall/core';
+import type { Endpoint, Instance } from '@rollcall/core';
+import type { SavedPreservation } from '../preservation.js';
 
 /**
  * What the registry remembers of one instance over its own restart. Heartbeat times are never stored: after a restart the
@@ -6,6 +7,8 @@ import type { Instance } from '@rollcall/core';
  */
 export interface StoredInstance {
   readonly record: Instance;
+  /** The record's endpoints with their hosts resolved, once and for all: what is called. */
+  readonly targets: readonly Endpoint[];
   /** SHA-256 of the secret, lower-case hex: proves the instance. */
   readonly secretHash: string;
   /** Lower-case hex of the 32 bytes that sign Heartbeat-1. */
@@ -31,11 +34,17 @@ export interface StoredTombstone {
 }
 
 /** One write: applied whole or not at all. */
-export type Write = { readonly put: StoredInstance } | { readonly bury: StoredTombstone } | { readonly forget: string };
+export type Write =
+  | { readonly put: StoredInstance }
+  | { readonly bury: StoredTombstone }
+  | { readonly forget: string }
+  | { readonly preserve: SavedPreservation };
 
 export interface Contents {
   readonly instances: readonly StoredInstance[];
   readonly tombstones: readonly StoredTombstone[];
+  /** What self-preservation has used of its allowance; null where it never did. */
+  readonly preservation: SavedPreservation | null;
 }
 
 /**
@@ -43,8 +52,9 @@ export interface Contents {
  * - writes are applied in the order of the calls; `write` resolves when they are as durable as this store can make them,
  *   and rejects with a RollcallError when they are not: then nothing of that call is applied;
  * - `put` replaces the instance of the same id and clears its tombstone; `bury` removes the instance of that id;
- *   `forget` drops a tombstone; doing any of them twice is the same as once;
- * - `load` returns all that was acknowledged, and is called once, before any write.
+ *   `forget` drops a tombstone; `preserve` replaces what self-preservation remembers; doing any of them twice is the same as
+ *   once;
+ * - `load` returns all that was acknowledged, and is called once, before any write; after a `close` a store may be loaded again.
  */
 export interface Store {
   /** For people: `memory`, `disk /data`. */

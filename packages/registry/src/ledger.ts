@@ -1,0 +1,124 @@
+import { messageOf } from '@rollcall/core';
+import type { Log, Time, Timer } from '@rollcall/core';
+import type { Store, Write } from './store/store.js';
+
+export interface LedgerPorts {
+  readonly store: Pick<Store, 'write'>;
+  readonly time: Time;
+  readonly log: Log;
+}
+
+/** A store that owes something is tried again this often. */
+const RETRY_MS = 1_000;
+
+/** The last words about one subject, in their order. */
+type Words = readonly Write[];
+
+/**
+ * The engine's way to its store. A registration is acknowledged once it is stored; what has happened anyway (a state, a removal) is
+ * remembered in the background, and what the store refuses of that it owes: the last words about each instance are kept and told
+ * again until they are taken. So a disk that was full for a while has not forgotten a goodbye. Bounded by the instances and
+ * tombstones there are.
+ */
+export class Ledger {
+  readonly #ports: LedgerPorts;
+  /** By subject; never one about which something newer is under way. */
+  readonly #owed = new Map<string, Words>();
+  /** The newest words under way. */
+  readonly #underWay = new Map<string, Words>();
+  #timer: Timer | null = null;
+  #isTroubled = false;
+  #isClosed = false;
+
+  constructor(ports: LedgerPorts) {
+    this.#ports = ports;
+  }
+
+  /** Resolves when it is stored. Rejects as the store does: then it is as if nobody had asked. */
+  async acknowledge(write: Write): Promise<void> {
+    const subject = subjectOf(write);
+    await this.#tell(subject, [write], this.#lastWords(subject));
+  }
+
+  /** Stores it in the background. Does nothing once the ledger is closed. */
+  remember(write: Write): void {
+    if (this.#isClosed) return;
+    const subject = subjectOf(write);
+    // only this one adds to what was said before, all others replace it
+    const words = 'forget' in write ? [...(this.#lastWords(subject) ?? []), write] : [write];
+    void this.#try(subject, words);
+  }
+
+  /** Tells the store once more what it owes. May be called twice. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    await Promise.all([...this.#owed].map(([subject, words]) => this.#try(subject, words)));
+    if (this.#owed.size > 0) this.#ports.log.error(`${this.#owed.size} changes are lost: the store did not take them.`);
+  }
+
+  #lastWords(subject: string): Words | undefined {
+    return this.#underWay.get(subject) ?? this.#owed.get(subject);
+  }
+
+  /** `orElse`: what is owed if this fails and nothing newer has been said meanwhile. */
+  async #tell(subject: string, words: Words, orElse: Words | undefined): Promise<void> {
+    this.#owed.delete(subject);
+    this.#underWay.set(subject, words);
+    try {
+      await this.#ports.store.write(words);
+    } catch (error) {
+      if (orElse !== undefined && this.#underWay.get(subject) === words) this.#owed.set(subject, orElse);
+      throw error;
+    } finally {
+      if (this.#underWay.get(subject) === words) this.#underWay.delete(subject);
+      this.#retryLater();
+    }
+  }
+
+  /** False: it is owed, or something newer is. */
+  async #try(subject: string, words: Words): Promise<boolean> {
+    try {
+      await this.#tell(subject, words, words);
+      return true;
+    } catch (error) {
+      if (!this.#isTroubled) {
+        this.#ports.log.error(
+          `The store could not keep a change: ${messageOf(error)} It is told again every ${RETRY_MS / 1_000} s; ` +
+            'what it owes is lost if the registry ends before.',
+        );
+      }
+      this.#isTroubled = true;
+      return false;
+    }
+  }
+
+  #retryLater(): void {
+    if (this.#owed.size === 0 || this.#timer !== null || this.#isClosed) return;
+    const retry = (): void => {
+      this.#timer = null;
+      void this.#retry();
+    };
+    this.#timer = this.#ports.time.setTimer(RETRY_MS, retry, { background: true });
+  }
+
+  /** One first: a store that refuses it need not be told all the others. */
+  async #retry(): Promise<void> {
+    const [first] = this.#owed;
+    if (first === undefined || !(await this.#try(...first))) return;
+    const kept = await Promise.all([...this.#owed].map(([subject, words]) => this.#try(subject, words)));
+    if (kept.includes(false) || this.#owed.size > 0) return;
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#isTroubled = false;
+    this.#ports.log.info('The store has kept everything that it owed.');
+  }
+}
+
+/** Instances have names that are not empty; self-preservation is one subject. */
+function subjectOf(write: Write): string {
+  if ('put' in write) return write.put.record.id;
+  if ('bury' in write) return write.bury.id;
+  return 'forget' in write ? write.forget : '';
+}

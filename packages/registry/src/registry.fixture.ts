@@ -1,0 +1,128 @@
+import { DEFAULT_POLICY, noMeter } from '@rollcall/core';
+import type { Endpoint, Frame, HeartbeatCall, Instance, Registration } from '@rollcall/core';
+import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
+import { expect } from 'vitest';
+import type { Caller, CallOutcome } from './caller/caller.js';
+import type { Outcome, Watcher } from './face.js';
+import { Registry } from './registry.js';
+import { MemoryStore } from './store/memory.js';
+import type { Store } from './store/store.js';
+
+export const SECOND = 1_000;
+export const SECRET = 'a-secret-of-132-bits-22';
+export const refused: CallOutcome = { kind: 'refused', text: 'connect ECONNREFUSED 10.0.0.5:3001', ms: 1 };
+export const silent: CallOutcome = { kind: 'failed', text: 'no answer within 2000 ms', ms: 2_000 };
+const PEER = { address: '10.0.0.5' };
+
+/** Who answers at which port, and how: a network of one host. */
+export class Town implements Caller {
+  readonly protocol = 'tcp';
+  readonly calls: HeartbeatCall[] = [];
+  readonly inhabitants = new Map<number, (call: HeartbeatCall) => CallOutcome | Promise<CallOutcome>>();
+
+  async call(endpoint: Endpoint, call: HeartbeatCall): Promise<CallOutcome> {
+    this.calls.push(call);
+    return this.inhabitants.get(endpoint.port)?.(call) ?? refused;
+  }
+
+  close(): void {}
+}
+
+interface WorldOptions {
+  readonly maxInstances?: number;
+  /** What a registry before this one left. */
+  readonly store?: Store;
+}
+
+/** A registry, and services that live in the town. */
+export class World {
+  readonly time = new ManualTime();
+  /** How long this process was stopped so far: its clock went on, its timers did not. */
+  stoppedMs = 0;
+  readonly town = new Town();
+  readonly log = recordingLog();
+  readonly registry: Registry;
+  readonly #seqs = new Map<string, number>();
+
+  constructor({ store = new MemoryStore(), ...but }: WorldOptions = {}) {
+    this.registry = new Registry(
+      {
+        time: {
+          now: () => this.time.now() + this.stoppedMs,
+          wall: () => this.time.wall() + this.stoppedMs,
+          setTimer: (ms, run, options) => this.time.setTimer(ms, run, options),
+        },
+        random: seededRandom(1),
+        log: this.log,
+        meter: noMeter,
+        store,
+        callers: [this.town],
+        resolve: async () => '10.0.0.5',
+      },
+      { policy: DEFAULT_POLICY, allowedNetworks: [], maxInstances: 1_000, ...but },
+    );
+  }
+
+  static async started(but: WorldOptions = {}): Promise<World> {
+    const world = new World(but);
+    await world.registry.start();
+    return world;
+  }
+
+  /** A service that answers as itself and, where it is asked as `beats`, calls back at once. */
+  moveIn(id: string, port: number, beats = true): void {
+    this.town.inhabitants.set(port, (call) => {
+      if (beats && call.purpose !== 'opinion') this.beat(id, call.nonce);
+      return { kind: 'answered', instance: id, nonce: call.nonce, ms: 2 };
+    });
+  }
+
+  register(id: string, port: number, but: Partial<Registration> = {}): ReturnType<Registry['register']> {
+    const endpoints = [{ protocol: 'tcp' as const, port }];
+    return this.registry.register({ id, service: 'orders', endpoints, secret: SECRET, ...but }, PEER);
+  }
+
+  beat(id: string, nonce: string | null = null, secret = SECRET): ReturnType<Registry['beat']> {
+    const seq = (this.#seqs.get(id) ?? 0) + 1;
+    this.#seqs.set(id, seq);
+    return this.registry.beat(id, secret, { nonce, seq });
+  }
+
+  /** Holds a line. The frames that came are in `frames`. */
+  hold(id: string): { readonly watcher: Watcher; readonly frames: Frame[] } {
+    const frames: Frame[] = [];
+    const order = {
+      namespace: 'default',
+      services: ['orders'],
+      resume: [],
+      cursor: null,
+      line: { id, secret: SECRET },
+    };
+    const sink = {
+      flush: (shared: readonly { readonly frame: Frame }[]) => void frames.push(...shared.map(({ frame }) => frame)),
+      beat() {},
+      backlog: () => 0,
+      end() {},
+    };
+    return { watcher: value(this.registry.watch(order, sink)), frames };
+  }
+
+  record(id: string): Instance {
+    return value(this.registry.instance(id));
+  }
+
+  async healthy(id: string, port: number): Promise<void> {
+    this.moveIn(id, port);
+    value(await this.register(id, port));
+    await this.time.advanceBy(10);
+    expect(this.record(id).state).toBe('HEALTHY');
+  }
+}
+
+/** Of an outcome that must be good. */
+export function value<Value>(outcome: Outcome<Value>): Value {
+  if (!outcome.ok) throw new Error(`${outcome.problem.code}: ${outcome.problem.detail}`);
+  return outcome.value;
+}
+
+export const codeOf = (outcome: Outcome<unknown>): string => (outcome.ok ? 'ok' : outcome.problem.code);

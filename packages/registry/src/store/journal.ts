@@ -1,0 +1,159 @@
+import { RollcallError } from '@rollcall/core';
+import type { Log, Time } from '@rollcall/core';
+import { troubleText } from './folder.js';
+import type { Folder } from './folder.js';
+import type { Kept } from './kept.js';
+import { createLog } from './log-file.js';
+import type { LogFile } from './log-file.js';
+import { parseFileName } from './record-file.js';
+import type { Recovered } from './recovery.js';
+import { writeSnapshot } from './snapshot.js';
+import type { Contents, Write } from './store.js';
+
+export interface JournalPorts {
+  readonly folder: Folder;
+  readonly time: Time;
+  readonly log: Log;
+  /** A log of max(this, the size of its snapshot) bytes is replaced by a snapshot. */
+  readonly compactAtBytes: number;
+}
+
+/** A disk that refused to begin a log anew is not asked again sooner: a snapshot costs more than a write. */
+const RETRY_MS = 1_000;
+
+/**
+ * The files of one life of a store. What is kept is a snapshot and the log after it:
+ * - it begins with a new snapshot and a new, empty log, so that what was found is on the disk for certain, also what an earlier life
+ *   could read but not sync, and so that a former life that does not know it is dead writes where nobody reads;
+ * - a log that has grown is left at rest and the next one begun; meanwhile a snapshot of all before that is written, part by part,
+ *   then everything older is removed. Until then the older files count;
+ * - after a failure that leaves the log in doubt nothing is written to it: first comes a new snapshot of all that was acknowledged.
+ */
+export class Journal {
+  readonly #ports: JournalPorts;
+  readonly #kept: Kept;
+  #generation: number;
+  #log: LogFile | null = null;
+  /** The size at which the log is due to be replaced. */
+  #compactAt = 0;
+  #compaction: Promise<void> | null = null;
+  /** Why there is no log that may be written, and when that may be mended. */
+  #trouble: unknown = null;
+  #retryAt = -Infinity;
+
+  constructor(ports: JournalPorts, { kept, generation }: Recovered) {
+    this.#ports = ports;
+    this.#kept = kept;
+    this.#generation = generation;
+  }
+
+  contents(): Contents {
+    return this.#kept.contents();
+  }
+
+  /** A disk that takes nothing now may later: until then there is only the log to say so, and each `append`. */
+  async begin(): Promise<void> {
+    try {
+      await this.#beginAnew();
+    } catch (error) {
+      this.#ports.log.error(messageOf(this.#ports.folder, error));
+    }
+  }
+
+  /**
+   * Keeps all of `writes`, of which `json` is the text, or nothing. One call at a time. Rejects with STORE_FAILED.
+   */
+  async append(writes: readonly Write[], json: string): Promise<void> {
+    try {
+      const log = await this.#trustedLog();
+      await log.append(json);
+    } catch (error) {
+      throw new RollcallError('STORE_FAILED', messageOf(this.#ports.folder, error), { cause: error, retryable: true });
+    }
+    for (const write of writes) this.#kept.apply(write);
+  }
+
+  /** Waits for the snapshot under way. */
+  async close(): Promise<void> {
+    await this.#compaction;
+    await this.#log?.close().catch(() => undefined);
+    this.#log = null;
+  }
+
+  async #trustedLog(): Promise<LogFile> {
+    if (this.#log?.isTrusted === true) return this.#log.size < this.#compactAt ? this.#log : this.#nextLog(this.#log);
+    const { time, log, folder } = this.#ports;
+    if (time.now() < this.#retryAt) throw this.#trouble;
+    const begun = await this.#beginAnew();
+    log.info(`${folder.path} takes writes again: everything acknowledged is in a new snapshot.`);
+    return begun;
+  }
+
+  /** A snapshot first: what was acknowledged must not depend on a log in doubt any longer than it takes. */
+  async #beginAnew(): Promise<LogFile> {
+    const { folder, time, compactAtBytes } = this.#ports;
+    await this.#log?.close().catch(() => undefined);
+    this.#log = null;
+    try {
+      this.#generation += 1;
+      const snapshotSize = await writeSnapshot(folder, this.#generation, this.contents());
+      this.#log = await createLog(folder, this.#generation, null);
+      this.#compactAt = Math.max(compactAtBytes, snapshotSize);
+    } catch (error) {
+      this.#trouble = error;
+      this.#retryAt = time.now() + RETRY_MS;
+      throw error;
+    }
+    await this.#removeOlderThan(this.#generation);
+    return this.#log;
+  }
+
+  /** Leaves a log that has grown; one that cannot be replaced now goes on, and is tried again when it has grown as much again. */
+  async #nextLog(grown: LogFile): Promise<LogFile> {
+    const { folder, log, compactAtBytes } = this.#ports;
+    if (this.#compaction !== null) return grown;
+    this.#compactAt = grown.size + compactAtBytes;
+    this.#generation += 1;
+    const generation = this.#generation;
+    try {
+      this.#log = await createLog(folder, generation, grown.generation);
+    } catch (error) {
+      log.warn(`The log in ${folder.path} grows: no new one can be begun, ${troubleText(error)}.`);
+      return grown;
+    }
+    this.#compactAt = compactAtBytes;
+    await grown.close().catch(() => undefined);
+    this.#compaction = this.#compact(generation, this.contents()).finally(() => {
+      this.#compaction = null;
+    });
+    return this.#log;
+  }
+
+  async #compact(generation: number, contents: Contents): Promise<void> {
+    const { folder, log, compactAtBytes } = this.#ports;
+    try {
+      const snapshotSize = await writeSnapshot(folder, generation, contents);
+      this.#compactAt = Math.max(compactAtBytes, snapshotSize);
+      await this.#removeOlderThan(generation);
+    } catch (error) {
+      log.warn(`The logs in ${folder.path} grow: no snapshot can be written, ${troubleText(error)}.`);
+    }
+  }
+
+  /** What cannot be removed is in nobody's way: the next snapshot tries again. */
+  async #removeOlderThan(generation: number): Promise<void> {
+    const { folder } = this.#ports;
+    try {
+      for (const name of await folder.list()) {
+        const file = parseFileName(name);
+        if (file !== null && file.generation < generation) await folder.remove(name);
+      }
+    } catch (error) {
+      this.#ports.log.debug(`Old files stay in ${folder.path}: ${troubleText(error)}.`);
+    }
+  }
+}
+
+function messageOf(folder: Folder, error: unknown): string {
+  return `${folder.path} does not take writes: ${troubleText(error)}. They work again as soon as the disk does.`;
+}

@@ -1,0 +1,78 @@
+import { systemTime } from '@rollcall/core';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { platform, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { Folder } from './folder.js';
+import { nodeFolder, nodeProcesses } from './node-folder.js';
+
+describe('a folder of this machine', () => {
+  let root = '';
+  let folder: Folder;
+
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'rollcall-folder-'));
+    folder = nodeFolder(join(root, 'a', 'b'), systemTime);
+    await folder.make();
+  });
+  afterEach(() => rm(root, { recursive: true }));
+
+  it('may be made twice', async () => {
+    await folder.make();
+    expect(await folder.list()).toEqual([]);
+  });
+
+  it('appends behind what is left after a cut', async () => {
+    const file = await folder.create('log');
+    await file.append(Buffer.from('one two'));
+    await file.truncate(4);
+    await file.append(Buffer.from('three'));
+    await file.sync();
+    await file.close();
+    await folder.sync();
+    expect(Buffer.from(await folder.read('log')).toString()).toBe('one three');
+  });
+
+  it('creates no file twice, and renames over another', async () => {
+    await (await folder.create('one')).close();
+    await expect(folder.create('one')).rejects.toMatchObject({ code: 'EEXIST' });
+    await (await folder.create('two')).close();
+    await folder.rename('one', 'two');
+    expect(await folder.list()).toEqual(['two']);
+    await folder.remove('two');
+    await folder.remove('two');
+    await expect(folder.read('two')).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('leaves a mark on what is touched', async () => {
+    await (await folder.create('lock')).close();
+    const marked = nodeFolder(folder.path, { ...systemTime, wall: () => 1_234_567_000 });
+    await marked.touch('lock');
+    expect(await folder.touchedAt('lock')).toBe(1_234_567_000);
+  });
+});
+
+describe('the processes of this machine', () => {
+  it('know themselves to be alive', async () => {
+    const { self, isAlive } = await nodeProcesses();
+    expect(self.pid).toBe(process.pid);
+    expect(await isAlive(self)).toBe(self.startedAt === null ? null : true);
+  });
+
+  it('know who is dead', async () => {
+    const { self, isAlive } = await nodeProcesses();
+    // beyond the highest id that Linux gives
+    expect(await isAlive({ ...self, pid: 4_194_305 })).toBe(false);
+  });
+
+  it.skipIf(platform() !== 'linux')('tell two processes with one id apart', async () => {
+    const { self, isAlive } = await nodeProcesses();
+    expect(self.startedAt).toMatch(/^\d+$/);
+    expect(await isAlive({ ...self, startedAt: '1' })).toBe(false);
+  });
+
+  it('say nothing about those of another machine or container', async () => {
+    const { self, isAlive } = await nodeProcesses();
+    expect(await isAlive({ ...self, space: 'elsewhere' })).toBe(null);
+  });
+});

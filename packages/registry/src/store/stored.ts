@@ -1,0 +1,64 @@
+import type { Write } from './store.js';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+/**
+ * Is this what a store was told once? A checksum has vouched for every byte; so only what the registry relies on is looked at, for the
+ * case that somebody wrote the file by hand. Unknown fields are a later version's and kept.
+ */
+export function isWrites(payload: unknown): payload is readonly Write[] {
+  return Array.isArray(payload) && payload.every(isWrite);
+}
+
+function isWrite(write: unknown): write is Write {
+  if (!isObject(write)) return false;
+  if ('put' in write) return isInstance(write['put']);
+  if ('bury' in write) return isTombstone(write['bury']);
+  if ('forget' in write) return typeof write['forget'] === 'string';
+  return 'preserve' in write && isPreservation(write['preserve']);
+}
+
+function isInstance(stored: unknown): boolean {
+  if (!isObject(stored)) return false;
+  const { record, targets, proved } = stored;
+  return (
+    isObject(record) &&
+    isNamed(record) &&
+    isHex(stored['callKey']) &&
+    isHex(stored['secretHash']) &&
+    areEndpoints(record['endpoints']) &&
+    areEndpoints(targets) &&
+    typeof record['state'] === 'string' &&
+    typeof proved === 'boolean'
+  );
+}
+
+function isTombstone(stored: unknown): boolean {
+  return isObject(stored) && isNamed(stored) && isHex(stored['secretHash']) && typeof stored['ended'] === 'boolean';
+}
+
+/** What records and tombstones have in common. */
+function isNamed({ id, service, namespace, revision, reason }: Fields): boolean {
+  const areWords = [id, service, namespace].every((word) => typeof word === 'string');
+  return areWords && Number.isSafeInteger(revision) && isObject(reason) && typeof reason['code'] === 'string';
+}
+
+function areEndpoints(endpoints: unknown): boolean {
+  const isEndpoint = (one: unknown): boolean =>
+    isObject(one) && typeof one['host'] === 'string' && typeof one['protocol'] === 'string' && Number.isSafeInteger(one['port']);
+  return Array.isArray(endpoints) && endpoints.every(isEndpoint);
+}
+
+function isPreservation(saved: unknown): boolean {
+  if (!isObject(saved) || !isObject(saved['services'])) return false;
+  return [saved['registry'], ...Object.values(saved['services'])].every(isScope);
+}
+
+function isScope(scope: unknown): boolean {
+  if (!isObject(scope) || typeof scope['peak'] !== 'number') return false;
+  const { usedAgoMs } = scope;
+  return Array.isArray(usedAgoMs) && usedAgoMs.every((ago) => typeof ago === 'number');
+}
+
+const isHex = (text: unknown): boolean => typeof text === 'string' && /^([0-9a-f]{2})+$/.test(text);
+const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
