@@ -11,7 +11,7 @@ const bootstrap = {
 };
 const stages = [
   check,
-  { name: 'sim', folder: 'e2e/sim', capMs: 150_000, expectedMs: 90_000, waves: [[vitest('sim')]] },
+  { name: 'sim', folder: 'e2e/sim', capMs: 150_000, expectedMs: 90_000, waves: [[vitest('sim', '--maxWorkers=2')]] },
   { name: 'process', folder: 'e2e/process', capMs: 360_000, waves: [[vitest('process')]] },
 ];
 
