@@ -17,7 +17,7 @@ export async function start(program: string, args: readonly string[]): Promise<C
   const path = fileURLToPath(new URL(`./${program}.js`, import.meta.url));
   const child = fork(path, [...args], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], execArgv: [] });
   const said = await new Promise<string>((resolve, reject) => {
-    child.once('message', (message) => resolve(String(message)));
+    child.once('message', (message) => resolve(typeof message === 'string' ? message : JSON.stringify(message)));
     child.once('exit', (code) => reject(new Error(`${program} ended with ${code} before it was ready.`)));
   });
   const kill = async (): Promise<void> => {
