@@ -20,7 +20,11 @@ export const tool = (name, ...args) => ({
 export function vitest(project, ...more) {
   const report = join(tmpdir(), `rollcall-${process.pid}-${project}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-  return { ...tool('vitest', 'run', '--project', project, ...more, ...reporters), name: `vitest --project ${project}`, report };
+  return {
+    ...tool('vitest', 'run', '--project', project, ...more, ...reporters),
+    name: `vitest --project ${project}`,
+    report,
+  };
 }
 
 /** Runs the stages, prints `N passed, N failed` as the last line, and sets the exit code. */

@@ -34,7 +34,7 @@ describe('a service that starts before the registry', () => {
 
     server.close();
     await once(server, 'close');
-    const registry = start('rollcall', ['up', '--json', '--port', String(port), '--interval', '400']);
+    const registry = start('rollcall', ['up', '--json', '--memory', '--port', String(port), '--interval', '400']);
     await registry.line(/^{/);
     await service.line(/is HEALTHY/);
     const answer = (await (await fetch(`${url}/api/v1/services/a`)).json()) as { instances: object[] };
@@ -49,7 +49,7 @@ describe('a service that starts before the registry', () => {
     server.close();
     await once(server, 'close');
 
-    const registry = start('rollcall', ['up', '--json', '--port', String(port), '--interval', '400']);
+    const registry = start('rollcall', ['up', '--json', '--memory', '--port', String(port), '--interval', '400']);
     const { url } = JSON.parse(await registry.line(/^{/)) as { url: string };
     const service = start('b', [], { ROLLCALL_URL: url });
     await service.line(/is HEALTHY/);

@@ -1,9 +1,50 @@
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
-import { describe, expect, it } from 'vitest';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
 import { run } from './run.js';
 import { testShell } from './shell.fixture.js';
+import type { Shell } from './shell.js';
+
+const folders: string[] = [];
+afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true }))));
+
+async function newFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'rollcall-up-'));
+  folders.push(folder);
+  return folder;
+}
+
+/** One that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** A registry that runs, in an environment of nothing but `env`. */
+async function start(argv: readonly string[], env: Shell['env'] = {}) {
+  const shell = testShell(env);
+  const code = run(['up', ...argv], shell);
+  await Promise.race([shell.spoke, code]);
+  const text = shell.outLines.join('\n');
+  const end = async (): Promise<void> => {
+    shell.end();
+    expect(await code).toBe(0);
+  };
+  return { text, errors: shell.errLines, url: /http:\S+(?=,)/.exec(text)?.[0] ?? '', end };
+}
+
+function register(url: string, id: string): Promise<Response> {
+  const body = JSON.stringify({ id, service: 'orders', endpoints: [{ protocol: 'tcp', port: 9 }] });
+  return fetch(`${url}/api/v1/register`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+}
 
 describe('rollcall up', () => {
   it('--json serves, says so in one line of JSON, and closes when it is asked to end', async () => {
@@ -29,10 +70,73 @@ describe('rollcall up', () => {
     expect(shell.outLines.join('\n')).toMatch(/registry at http:\/\/127\.0\.0\.1:\d+.*ROLLCALL_URL=http.*rollcall ls/s);
   });
 
-  it('refuses a folder instead of pretending to keep something there', async () => {
+  it('keeps what it knows in the folder of --data, for the next one', async () => {
+    const folder = await newFolder();
+    const first = await start(['--port', '0', '--data', folder]);
+    expect(first.text).toContain(`kept in ${folder}`);
+    expect((await register(first.url, 'orders-1')).status).toBe(201);
+    await first.end();
+
+    const second = await start(['--port', '0', '--data', folder]);
+    const answer = await fetch(`${second.url}/api/v1/services/orders`);
+    expect(await answer.json()).toMatchObject({ instances: [{ id: 'orders-1' }] });
+    await second.end();
+  });
+
+  it('keeps it in a folder of the user for its port, if nothing else was asked for', async () => {
+    const home = await newFolder();
+    const port = await freePort();
+    const { text, url, end } = await start(['--port', String(port)], { XDG_STATE_HOME: home });
+    expect(text).toContain(`kept in ${join(home, 'rollcall', String(port))}`);
+    expect(await (await fetch(`${url}/api/v1/registry`)).json()).toMatchObject({ store: { durable: true } });
+    await end();
+  });
+
+  it.each([[['--port', '0']], [['--port', '0', '--memory']]])('keeps it in memory with %j', async (argv) => {
+    const { text, end } = await start(argv);
+    expect(text).toContain('in memory');
+    await end();
+  });
+
+  it('refuses a folder that another registry has, if it was asked for', async () => {
+    const folder = await newFolder();
+    const first = await start(['--port', '0', '--data', folder]);
     const shell = testShell();
-    expect(await run(['up', '--port', '0', '--data', './state'], shell)).toBe(2);
-    expect(shell.errLines.join('')).toContain('there is no store on disk yet');
+    expect(await run(['up', '--port', '0', '--data', folder], shell)).toBe(1);
+    expect(shell.errLines.join('\n')).toMatch(
+      /is in use by another registry \(process \d+\)\. End that one, or name another folder/,
+    );
+    await first.end();
+  });
+
+  it('starts without one where its own cannot be had, and says so', async () => {
+    const port = await freePort();
+    const env = { XDG_STATE_HOME: await newFolder() };
+    const holder = await start(['--port', '0', '--data', join(env.XDG_STATE_HOME, 'rollcall', String(port))]);
+    const { errors, text, end } = await start(['--port', String(port)], env);
+    expect(text).toContain('in memory');
+    expect(errors.join('\n')).toMatch(
+      /in use by another registry.*keeps everything in memory: --data <folder> names another folder\./,
+    );
+    await end();
+    await holder.end();
+  });
+
+  it('does not start where its own folder is damaged: whom it knew must not be forgotten in silence', async () => {
+    const port = await freePort();
+    const env = { XDG_STATE_HOME: await newFolder() };
+    const folder = join(env.XDG_STATE_HOME, 'rollcall', String(port));
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, 'snapshot-000000001'), 'hello');
+    const shell = testShell(env);
+    expect(await run(['up', '--port', String(port)], shell)).toBe(1);
+    expect(shell.errLines.join('\n')).toMatch(/snapshot-000000001 is damaged at byte 0.*move it away to begin anew/);
+  });
+
+  it('is asked for memory or for a folder, not for both', async () => {
+    const shell = testShell();
+    expect(await run(['up', '--port', '0', '--memory', '--data', 'state'], shell)).toBe(2);
+    expect(shell.errLines.join('')).toContain('leave one of them out');
   });
 
   it('refuses to listen for a network without --insecure', async () => {

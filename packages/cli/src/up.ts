@@ -1,8 +1,10 @@
-import { option, RollcallError } from '@rollcall/core';
+import { isRollcallError, option, RollcallError } from '@rollcall/core';
 import type { Log } from '@rollcall/core';
-import { startRegistry } from '@rollcall/registry';
-import type { RunningRegistry } from '@rollcall/registry';
+import { diskStore, startRegistry } from '@rollcall/registry';
+import type { RunningRegistry, StartOptions } from '@rollcall/registry';
 import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
+import { keepingOf } from './keeping.js';
+import type { Keeping } from './keeping.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { clockText, printable } from './words.js';
@@ -28,8 +30,11 @@ const FLAGS = {
     }),
     '<ms>',
   ),
-  '--memory': toggle('keep everything in memory: the only way there is now'),
-  '--data': valued(option.string({ doc: 'refused: there is no store on disk yet' }), '<folder>'),
+  '--data': valued(
+    option.string({ doc: 'keep everything in this folder; default one for this port, see below' }),
+    '<folder>',
+  ),
+  '--memory': toggle('keep everything in memory, as long as this process lives'),
   '--insecure': toggle('listen where others can reach it, though there are no tokens yet'),
   '--json': toggle('once it serves, one line {"url","pid"} and nothing more; log lines go to standard error'),
   '--help': toggle('this text', 'h'),
@@ -39,7 +44,10 @@ const HELP = `Usage: rollcall up [options]
 
 Runs a registry until SIGINT (Ctrl-C) or SIGTERM. Services find it by ROLLCALL_URL, or by themselves on port 1337 of their machine.
 
-${describeFlags(FLAGS).join('\n')}`;
+${describeFlags(FLAGS).join('\n')}
+
+What it knows survives it in a folder of yours: $XDG_STATE_HOME/rollcall/<port>, or ~/.local/state/rollcall/<port>; on Windows
+%LOCALAPPDATA%\\rollcall\\<port>. With --port 0 it is kept in memory.`;
 
 /** `rollcall up`: a registry in this process. */
 export const up: Command = { help: HELP, run };
@@ -48,32 +56,54 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, words } = parseArguments(FLAGS, argv);
   if (words.length > 0)
     throw new RollcallError('OPTION_INVALID', `up takes options only; received "${words.join(' ')}".`);
-  if (flags['--data'] !== undefined) {
-    throw new RollcallError(
-      'OPTION_INVALID',
-      '--data: there is no store on disk yet, so nothing would be kept in that folder. Leave it out: the registry keeps ' +
-        'everything in memory, and after a restart services register again by themselves within one heartbeat.',
-    );
-  }
+  const keeping = keepingOf({ port: flags['--port'], data: flags['--data'], memory: flags['--memory'] }, shell.env);
   // from now on, so that whoever stops us while we start is heard
   const end = shell.asksToEnd();
-  const registry = await startRegistry({
-    port: flags['--port'],
-    host: flags['--host'],
-    intervalMs: flags['--interval'],
-    insecure: flags['--insecure'],
-    log: logTo(shell),
-  });
+  const { registry, folder } = await startKeeping(
+    {
+      port: flags['--port'],
+      host: flags['--host'],
+      intervalMs: flags['--interval'],
+      insecure: flags['--insecure'],
+      log: logTo(shell),
+    },
+    keeping,
+  );
   if (flags['--json']) shell.out(JSON.stringify({ url: registry.url, pid: process.pid }));
-  else welcome(registry, flags['--interval'], shell);
+  else welcome({ registry, folder }, flags['--interval'], shell);
   await end;
   await registry.close();
   return EXIT.done;
 }
 
-function welcome({ url }: RunningRegistry, intervalMs: number, shell: Shell): void {
+interface Kept {
+  readonly registry: RunningRegistry;
+  /** Null: in memory. */
+  readonly folder: string | null;
+}
+
+/** Nobody asked for the default folder: where it cannot be had, a registry without one is better than none, and says so. */
+async function startKeeping(
+  options: StartOptions & { readonly log: Log },
+  { folder, isAsked }: Keeping,
+): Promise<Kept> {
+  if (folder === null) return { registry: await startRegistry(options), folder };
+  try {
+    return { registry: await startRegistry({ ...options, store: diskStore({ folder, log: options.log }) }), folder };
+  } catch (error) {
+    const isWorthless = isRollcallError(error) && (error.code === 'STORE_LOCKED' || error.code === 'STORE_FAILED');
+    if (isAsked || !isWorthless) throw error;
+    options.log.warn(
+      `${error.message} This registry keeps everything in memory: --data <folder> names another folder.`,
+    );
+    return { registry: await startRegistry(options), folder: null };
+  }
+}
+
+function welcome({ registry: { url }, folder }: Kept, intervalMs: number, shell: Shell): void {
   const isDefault = url === 'http://127.0.0.1:1337';
-  shell.out(`Rollcall registry at ${url}, in memory, heartbeats every ${intervalMs / 1_000} s`);
+  const where = folder === null ? 'in memory' : `kept in ${folder}`;
+  shell.out(`Rollcall registry at ${url}, ${where}, heartbeats every ${intervalMs / 1_000} s`);
   shell.out(
     isDefault ? 'Services on this machine find it by themselves.' : `Services find it with ROLLCALL_URL=${url}`,
   );

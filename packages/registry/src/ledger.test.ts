@@ -36,7 +36,7 @@ class Shelf {
   async #write(writes: readonly Write[]): Promise<void> {
     this.calls += 1;
     const { isFull } = this;
-    await null;
+    await Promise.resolve();
     if (isFull) throw new RollcallError('STORE_FAILED', 'The disk is full.');
     await this.kept.write(writes);
   }

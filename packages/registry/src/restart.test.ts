@@ -28,12 +28,11 @@ class Town implements Caller {
     this.#life = { isAlive: true };
     this.registry = this.#registry(this.#life);
     this.calls = [];
-    const starting = this.registry.start().then(() => {
-      this.#startedAt = this.bench.time.now();
-    });
+    const { time } = this.bench;
+    const starting = this.registry.start().then(() => time.now());
     // after a loss of power it looks for a while whether whoever locked the folder lives
-    while (!this.registry.ready) await this.bench.time.advanceBy(100);
-    await starting;
+    while (!this.registry.ready) await time.advanceBy(100);
+    this.#startedAt = await starting;
   }
 
   /** It dies, and another one starts. */
@@ -75,7 +74,8 @@ class Town implements Caller {
 
   frames(): readonly Frame[] {
     const frames: Frame[] = [];
-    const flush = (shared: readonly { readonly frame: Frame }[]): void => void frames.push(...shared.map(({ frame }) => frame));
+    const flush = (shared: readonly { readonly frame: Frame }[]): void =>
+      void frames.push(...shared.map(({ frame }) => frame));
     const order = { namespace: 'default', services: ['orders'], resume: [], cursor: null, line: null };
     value(this.registry.watch(order, { flush, beat() {}, backlog: () => 0, end() {} }));
     return frames;
@@ -89,8 +89,18 @@ class Town implements Caller {
       wall: () => this.bench.time.wall(),
       setTimer: (ms, run, options) => this.bench.time.setTimer(ms, () => (life.isAlive ? run() : undefined), options),
     };
-    const ports = { time, log, random: seededRandom(1), meter: noMeter, callers: [this], resolve: async () => '10.0.0.7' };
-    return new Registry({ ...ports, store: this.bench.store({ time }) }, { policy: DEFAULT_POLICY, allowedNetworks: ['10.0.0.0/8'], maxInstances: 1_000 });
+    const ports = {
+      time,
+      log,
+      random: seededRandom(1),
+      meter: noMeter,
+      callers: [this],
+      resolve: async () => '10.0.0.7',
+    };
+    return new Registry(
+      { ...ports, store: this.bench.store({ time }) },
+      { policy: DEFAULT_POLICY, allowedNetworks: ['10.0.0.0/8'], maxInstances: 1_000 },
+    );
   }
 }
 
@@ -162,7 +172,14 @@ describe.each(['kill', 'power'] as const)('a registry that was ended by %s and s
     expect(codeOf(town.registry.instance('orders-0'))).toBe('ENDED');
     expect(codeOf(await town.register('orders-0', 3_000))).toBe('ENDED');
     expect(codeOf(town.registry.instance('orders-1'))).toBe('NOT_FOUND');
-    expect(codeOf(await town.registry.register({ id: 'orders-1', service: 'orders', endpoints: [{ protocol: 'tcp', port: 9 }], secret: secretOf('x') }, PEER))).toBe('ID_HELD');
+    expect(
+      codeOf(
+        await town.registry.register(
+          { id: 'orders-1', service: 'orders', endpoints: [{ protocol: 'tcp', port: 9 }], secret: secretOf('x') },
+          PEER,
+        ),
+      ),
+    ).toBe('ID_HELD');
     expect(codeOf(await town.register('orders-1', 3_001))).toBe('ok');
     expect(value(town.registry.service('default', 'orders')).removed.map(({ id }) => id)).toEqual(['orders-0']);
   });
@@ -201,7 +218,11 @@ describe.each(['kill', 'power'] as const)('a registry that was ended by %s and s
     // it dies in the moment in which it answers
     value(await town.registry.register(again, PEER));
     await town.restart(end);
-    expect(value(town.registry.instance('orders-0'))).toMatchObject({ state: 'REGISTERING', version: '2.0.0', endpoints });
+    expect(value(town.registry.instance('orders-0'))).toMatchObject({
+      state: 'REGISTERING',
+      version: '2.0.0',
+      endpoints,
+    });
     expect(town.states()).toMatchObject({ 'orders-1': 'HEALTHY' });
   });
 });
@@ -215,7 +236,10 @@ describe.each([
     const town = await townOf(3);
     town.bench.disk.refuse(code, verbs);
     const refused = await town.register('orders-9', 3_009);
-    expect(refused).toMatchObject({ ok: false, problem: { code: 'NOT_READY', detail: expect.stringContaining('cannot store') } });
+    expect(refused).toMatchObject({
+      ok: false,
+      problem: { code: 'NOT_READY', detail: expect.stringContaining('cannot store') },
+    });
     expect(town.bench.log.texts('error').join('\n')).toContain(`(${code})`);
     expect(Object.keys(town.states())).toHaveLength(3);
 

@@ -10,11 +10,12 @@ import { registryFields } from './start.js';
 /** `UPDATE_DOCS=1 npx vitest run options-doc` writes it anew. */
 const DOC = fileURLToPath(new URL('../../../../docs/OPTIONS.md', import.meta.url));
 
+function tableOf(fields: OptionFields): string {
+  const rows = optionRows(fields).map((row) => tableRow(`\`${row.name}\``, row.default, row.allowed, row.doc));
+  return [...tableHead('option', 'default', 'allowed', 'what it does'), ...rows].join('\n');
+}
+
 it('docs/OPTIONS.md shows every option of the registry and of its store on disk', () => {
-  const tableOf = (fields: OptionFields): string => {
-    const rows = optionRows(fields).map((row) => tableRow(`\`${row.name}\``, row.default, row.allowed, row.doc));
-    return [...tableHead('option', 'default', 'allowed', 'what it does'), ...rows].join('\n');
-  };
   const tables = new Map([
     ['registry', tableOf(registryFields)],
     ['disk', tableOf(diskFields)],

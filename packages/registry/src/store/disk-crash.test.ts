@@ -84,7 +84,13 @@ class Lives {
 
   #store(): DiskStore {
     this.#pid += 1;
-    return storeOf({ folder: this.disk.mount(), time: this.time, random: this.#random, log: silentLog, pid: this.#pid });
+    return storeOf({
+      folder: this.disk.mount(),
+      time: this.time,
+      random: this.#random,
+      log: silentLog,
+      pid: this.#pid,
+    });
   }
 }
 
@@ -130,13 +136,27 @@ const writes: fc.Arbitrary<Write> = fc.oneof(
   { weight: 1, arbitrary: ids.map((id) => ({ forget: id })) },
 );
 const faults: fc.Arbitrary<Fault> = fc.record({
-  verb: fc.constantFrom('append', 'append', 'sync', 'sync', 'sync-folder', 'create', 'rename', 'truncate', 'remove', 'list', 'touch'),
+  verb: fc.constantFrom(
+    'append',
+    'append',
+    'sync',
+    'sync',
+    'sync-folder',
+    'create',
+    'rename',
+    'truncate',
+    'remove',
+    'list',
+    'touch',
+  ),
   code: fc.constantFrom('ENOSPC', 'EIO', 'EROFS'),
 });
 const steps: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
-    arbitrary: fc.record({ calls: fc.array(fc.array(writes, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 4 }) }),
+    arbitrary: fc.record({
+      calls: fc.array(fc.array(writes, { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 4 }),
+    }),
   },
   { weight: 4, arbitrary: fc.record({ passMs: fc.constantFrom(0, 0, 0, 1_000, 3_000) }) },
   { weight: 2, arbitrary: fc.record({ faults: fc.array(faults, { minLength: 1, maxLength: 3 }) }) },

@@ -19,7 +19,12 @@ interface StoreParts {
 }
 
 /** A store as one process of a machine has it, where by default only that process itself is alive. */
-export function storeOf({ pid, isAlive = (holder) => holder.pid === pid, compactAtBytes = 2_000, ...rest }: StoreParts): DiskStore {
+export function storeOf({
+  pid,
+  isAlive = (holder) => holder.pid === pid,
+  compactAtBytes = 2_000,
+  ...rest
+}: StoreParts): DiskStore {
   const self = { pid, startedAt: '1', space: 'here' };
   const processes = { self, isAlive: async (holder: Holder) => isAlive(holder) };
   return new DiskStore({ ...rest, compactAtBytes, processes: async () => processes });

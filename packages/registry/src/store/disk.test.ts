@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -108,29 +109,35 @@ describe('writes to a disk', () => {
     ['ENOSPC', 'the disk is full (ENOSPC): free some space on it', ['append', 'create']],
     ['EIO', 'the disk reports an error of its own (EIO)', ['sync']],
     ['EROFS', 'the disk is mounted read-only (EROFS)', undefined],
-  ] as const)('that it refuses with %s are not kept, and later ones are as soon as it takes them', async (code, text, verbs) => {
-    const { disk, bench, store } = await started();
-    await store.write(put('before'));
-    disk.refuse(code, verbs);
-    const refused = store.write(put('refused'));
-    await expect(refused).rejects.toMatchObject({
-      code: 'STORE_FAILED',
-      retryable: true,
-      message: expect.stringContaining(`/data does not take writes: ${text}`),
-    });
-    disk.mend();
-    await bench.time.advanceBy(1_000);
-    await store.write(put('after'));
-    await store.close();
-    expect(idsOf(await bench.load())).toEqual(['before', 'after']);
-  });
+  ] as const)(
+    'that it refuses with %s are not kept, and later ones are as soon as it takes them',
+    async (code, text, verbs) => {
+      const { disk, bench, store } = await started();
+      await store.write(put('before'));
+      disk.refuse(code, verbs);
+      const refused = store.write(put('refused'));
+      await expect(refused).rejects.toMatchObject({
+        code: 'STORE_FAILED',
+        retryable: true,
+        message: expect.stringContaining(`/data does not take writes: ${text}`),
+      });
+      disk.mend();
+      await bench.time.advanceBy(1_000);
+      await store.write(put('after'));
+      await store.close();
+      expect(idsOf(await bench.load())).toEqual(['before', 'after']);
+    },
+  );
 
   it('that half arrive on a full disk are cut off, so that the log goes on', async () => {
     const { disk, store } = await started();
     disk.faults.push({ verb: 'append', code: 'ENOSPC' });
     await expect(store.write(put('a'))).rejects.toThrow('the disk is full');
     await store.write(put('b'));
-    expect([...disk.files.keys()].filter((name) => !name.startsWith('lock'))).toEqual(['snapshot-000000001', 'log-000000001']);
+    expect([...disk.files.keys()].filter((name) => !name.startsWith('lock'))).toEqual([
+      'snapshot-000000001',
+      'log-000000001',
+    ]);
   });
 
   it('never go to a log again of which a sync has failed', async () => {
@@ -139,7 +146,10 @@ describe('writes to a disk', () => {
     disk.faults.push({ verb: 'sync', code: 'EIO' });
     await expect(store.write(put('b'))).rejects.toThrow('EIO');
     await store.write(put('c'));
-    expect([...disk.files.keys()].filter((name) => !name.startsWith('lock'))).toEqual(['snapshot-000000002', 'log-000000002']);
+    expect([...disk.files.keys()].filter((name) => !name.startsWith('lock'))).toEqual([
+      'snapshot-000000002',
+      'log-000000002',
+    ]);
     expect(bench.log.texts('info')).toContainEqual(expect.stringContaining('takes writes again'));
   });
 
@@ -190,23 +200,23 @@ describe('a log that has grown', () => {
 
   it('does not make writes wait for the snapshot', async () => {
     const bench = new Bench();
-    let open = (): void => undefined;
-    const gate = new Promise<void>((resolve) => (open = resolve));
+    const gate = new EventEmitter();
+    const opened = once(gate, 'open');
     const folder = bench.disk.mount();
     const slow = (file: FolderFile): FolderFile => ({
       ...file,
       append: async (bytes) => {
-        await gate;
+        await opened;
         return file.append(bytes);
       },
     });
-    const isSlow = (name: string): boolean => name.startsWith('snapshot') && !name.startsWith('snapshot-000000001');
-    const create = async (name: string) => (isSlow(name) ? slow(await folder.create(name)) : folder.create(name));
+    const create = async (name: string) =>
+      name === 'snapshot-000000002.tmp' ? slow(await folder.create(name)) : folder.create(name);
     const store = bench.store({ folder: { ...folder, create } });
     await store.load();
     for (let revision = 1; revision <= 20; revision += 1) await store.write(put('a', revision));
     expect([...bench.disk.files.keys()]).toContain('snapshot-000000002.tmp');
-    open();
+    gate.emit('open');
     await bench.settle();
     expect([...bench.disk.files.keys()]).toContain('snapshot-000000002');
     await store.close();

@@ -49,7 +49,8 @@ export const diskFields = {
  */
 export function diskStore(options: DiskStoreOptions): Store {
   const { folder, ...rest } = parseOptions(diskFields, options);
-  if (folder === undefined) throw new RollcallError('OPTION_INVALID', 'folder is missing: where is everything to be kept?');
+  if (folder === undefined)
+    throw new RollcallError('OPTION_INVALID', 'folder is missing: where is everything to be kept?');
   return new DiskStore({ ...rest, folder: nodeFolder(resolvePath(folder), rest.time), processes: nodeProcesses });
 }
 
@@ -193,7 +194,10 @@ class Life {
 
   async #commit(group: readonly Call[]): Promise<void> {
     if (!(await this.#lock.isHeld())) {
-      throw new RollcallError('STORE_LOCKED', 'Another registry has taken over the folder of this one. End one of them.');
+      throw new RollcallError(
+        'STORE_LOCKED',
+        'Another registry has taken over the folder of this one. End one of them.',
+      );
     }
     const json = `[${group.map((call) => call.json).join(',')}]`;
     await this.#journal.append(

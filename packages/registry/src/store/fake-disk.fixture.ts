@@ -1,7 +1,18 @@
 import type { Random } from '@rollcall/core';
 import type { Folder, FolderFile } from './folder.js';
 
-export type Verb = 'make' | 'list' | 'read' | 'create' | 'append' | 'truncate' | 'sync' | 'rename' | 'remove' | 'sync-folder' | 'touch';
+export type Verb =
+  | 'make'
+  | 'list'
+  | 'read'
+  | 'create'
+  | 'append'
+  | 'truncate'
+  | 'sync'
+  | 'rename'
+  | 'remove'
+  | 'sync-folder'
+  | 'touch';
 
 /** Something that goes wrong at the next verb of its kind. */
 export interface Fault {
@@ -148,7 +159,7 @@ export class FakeDisk {
   /** One verb: takes its time, may fail, and is the last one where the life ends; then it may have happened in part or not at all. */
   async #at<Value>(life: object, verb: Verb, { run, fail }: { run: () => Value; fail?: () => void }): Promise<Value> {
     // mostly as quick as any, now and then overtaken by many
-    for (let turns = this.#below(this.#below(16) === 0 ? 200 : 4); turns > 0; turns -= 1) await null;
+    for (let turns = this.#below(this.#below(16) === 0 ? 200 : 4); turns > 0; turns -= 1) await Promise.resolve();
     if (life !== this.#life) return new Promise(() => undefined);
     this.verbs += 1;
     if (this.verbs > this.endsAt) {

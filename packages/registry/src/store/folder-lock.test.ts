@@ -11,7 +11,9 @@ describe('the lock of a folder', () => {
     await bench.store().load();
     bench.disk.end('kill');
     await bench.store().load();
-    expect(bench.log.texts('info')).toEqual(['/data was left locked by process 1 that is gone: this one takes it over.']);
+    expect(bench.log.texts('info')).toEqual([
+      '/data was left locked by process 1 that is gone: this one takes it over.',
+    ]);
   });
 
   it('is not taken over from one that lives', async () => {
@@ -52,7 +54,9 @@ describe('the lock of a folder', () => {
 
   it('that was lost while its holder was frozen keeps it from writing', async () => {
     const bench = new Bench();
-    const frozen = bench.store({ time: { ...bench.time, now: () => bench.time.now(), wall: () => 0, setTimer: () => ({ cancel() {} }) } });
+    const frozen = bench.store({
+      time: { now: () => bench.time.now(), wall: () => 0, setTimer: () => ({ cancel() {} }) },
+    });
     await frozen.load();
     await frozen.write(put('a'));
     const next = bench.store({ isAlive: unseen });
@@ -118,7 +122,7 @@ describe('the lock of a folder', () => {
           expect([...holders]).toEqual([]);
           taken += 1;
           holders.add(pid);
-          for (let ticks = bench.random.unit() * 20; ticks > 0; ticks -= 1) await null;
+          for (let ticks = bench.random.unit() * 20; ticks > 0; ticks -= 1) await Promise.resolve();
           holders.delete(pid);
           if (bench.random.unit() < 0.7) await lock.release();
         }

@@ -106,7 +106,8 @@ export class FolderLock {
 
   #lose(): void {
     const { folder, log } = this.#ports;
-    if (!this.#isLost) log.error(`Another registry has taken over ${folder.path}: this one keeps nothing any more. End one of them.`);
+    if (!this.#isLost)
+      log.error(`Another registry has taken over ${folder.path}: this one keeps nothing any more. End one of them.`);
     this.#isLost = true;
   }
 }
@@ -182,7 +183,9 @@ async function refuseHeld(ports: LockPorts, name: string): Promise<void> {
 }
 
 async function isTouched({ folder, time, log }: LockPorts, name: string): Promise<boolean> {
-  log.info(`${folder.path} is locked by a process that cannot be seen from here: looking for ${WATCH_MS / 1_000} s whether it lives.`);
+  log.info(
+    `${folder.path} is locked by a process that cannot be seen from here: looking for ${WATCH_MS / 1_000} s whether it lives.`,
+  );
   const look = async (): Promise<string> => `${await readText(folder, name)} ${await folder.touchedAt(name)}`;
   try {
     const before = await look();

@@ -44,7 +44,9 @@ export function codeOf(error: unknown): string | null {
 export function troubleText(error: unknown): string {
   const code = codeOf(error);
   const known = code === null ? undefined : TROUBLES[code];
-  return known === undefined ? String(error instanceof Error ? error.message : error) : `${known[0]} (${code}): ${known[1]}`;
+  return known === undefined
+    ? String(error instanceof Error ? error.message : error)
+    : `${known[0]} (${code}): ${known[1]}`;
 }
 
 const TROUBLES: Readonly<Record<string, readonly [what: string, fix: string]>> = {

@@ -54,25 +54,29 @@ describe('a folder of this machine', () => {
 
 describe('the processes of this machine', () => {
   it('know themselves to be alive', async () => {
-    const { self, isAlive } = await nodeProcesses();
+    const processes = await nodeProcesses();
+    const { self } = processes;
     expect(self.pid).toBe(process.pid);
-    expect(await isAlive(self)).toBe(self.startedAt === null ? null : true);
+    expect(await processes.isAlive(self)).toBe(self.startedAt === null ? null : true);
   });
 
   it('know who is dead', async () => {
-    const { self, isAlive } = await nodeProcesses();
+    const processes = await nodeProcesses();
+    const { self } = processes;
     // beyond the highest id that Linux gives
-    expect(await isAlive({ ...self, pid: 4_194_305 })).toBe(false);
+    expect(await processes.isAlive({ ...self, pid: 4_194_305 })).toBe(false);
   });
 
   it.skipIf(platform() !== 'linux')('tell two processes with one id apart', async () => {
-    const { self, isAlive } = await nodeProcesses();
+    const processes = await nodeProcesses();
+    const { self } = processes;
     expect(self.startedAt).toMatch(/^\d+$/);
-    expect(await isAlive({ ...self, startedAt: '1' })).toBe(false);
+    expect(await processes.isAlive({ ...self, startedAt: '1' })).toBe(false);
   });
 
   it('say nothing about those of another machine or container', async () => {
-    const { self, isAlive } = await nodeProcesses();
-    expect(await isAlive({ ...self, space: 'elsewhere' })).toBe(null);
+    const processes = await nodeProcesses();
+    const { self } = processes;
+    expect(await processes.isAlive({ ...self, space: 'elsewhere' })).toBe(null);
   });
 });

@@ -38,7 +38,7 @@ class NodeFile implements FolderFile {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, this.#length);
       done += bytesWritten;
       this.#length += bytesWritten;

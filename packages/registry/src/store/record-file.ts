@@ -104,7 +104,11 @@ class RecordReader {
     const prefix = PREFIX.exec(bytes.toString('latin1', from, from + LONGEST_PREFIX));
     const start = from + (prefix?.[0].length ?? 0);
     const stop = start + Number(prefix?.[2] ?? Infinity);
-    if (stop < bytes.length && bytes[stop] === NEWLINE && crc32(bytes.subarray(start, stop)) === parseInt(prefix?.[1] ?? '', 16)) {
+    if (
+      stop < bytes.length &&
+      bytes[stop] === NEWLINE &&
+      crc32(bytes.subarray(start, stop)) === parseInt(prefix?.[1] ?? '', 16)
+    ) {
       this.#before = from;
       this.offset = stop + 1;
       return this.#parse(bytes.toString('utf8', start, stop));
@@ -123,7 +127,9 @@ class RecordReader {
 
   /** The record that was read last is whole, but says nothing that this version knows. */
   refuse(): never {
-    throw unreadable(`${this.#path} says at byte ${this.#before} what no Rollcall of this version writes. Nothing was changed.`);
+    throw unreadable(
+      `${this.#path} says at byte ${this.#before} what no Rollcall of this version writes. Nothing was changed.`,
+    );
   }
 
   #parse(json: string): unknown {

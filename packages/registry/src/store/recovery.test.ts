@@ -68,7 +68,9 @@ describe('a torn last record', () => {
     bench.disk.plant('log-000000002', Buffer.concat(next));
     await expect(idsIn(bench)).rejects.toMatchObject({
       code: 'STORE_UNREADABLE',
-      message: expect.stringContaining(`/data/${LOG} ends in the middle of a record, although /data/log-000000002 goes on.`),
+      message: expect.stringContaining(
+        `/data/${LOG} ends in the middle of a record, although /data/log-000000002 goes on.`,
+      ),
     });
   });
 });
@@ -76,9 +78,8 @@ describe('a torn last record', () => {
 describe('a store that is damaged', () => {
   it('is refused with the file, the place and what to do', async () => {
     const { bench, files } = await left();
-    const log = Buffer.from(files.get(LOG)!);
-    const second = linesOf(log)[2]!;
-    log[second + 40] = log[second + 40]! ^ 1;
+    const second = linesOf(files.get(LOG)!).at(2)!;
+    const log = damagedAt(files.get(LOG)!, second + 40, 1);
     bench.disk.plant(LOG, log);
     const refused = await idsIn(bench).catch((error: unknown) => error);
     expect(refused).toMatchObject({
@@ -98,9 +99,9 @@ describe('a store that is damaged', () => {
     const last = linesOf(log).at(-2)!;
     await fc.assert(
       fc.asyncProperty(fc.nat(last - 1), fc.integer({ min: 1, max: 255 }), async (at, flip) => {
-        const damaged = Buffer.from(log);
-        damaged[at] = damaged[at]! ^ flip;
-        expect(() => readRecords(LOG, 'log', damaged)).toThrow(expect.objectContaining({ code: 'STORE_UNREADABLE' }));
+        expect(() => readRecords(LOG, 'log', damagedAt(log, at, flip))).toThrow(
+          expect.objectContaining({ code: 'STORE_UNREADABLE' }),
+        );
       }),
     );
   });
@@ -112,9 +113,9 @@ describe('a store that is damaged', () => {
     expect(readRecords('', 'snapshot', snapshot).writes).toHaveLength(3);
     fc.assert(
       fc.property(fc.nat(snapshot.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
-        const damaged = Buffer.from(snapshot);
-        damaged[at] = damaged[at]! ^ flip;
-        expect(() => readRecords('', 'snapshot', damaged)).toThrow(expect.objectContaining({ code: 'STORE_UNREADABLE' }));
+        expect(() => readRecords('', 'snapshot', damagedAt(snapshot, at, flip))).toThrow(
+          expect.objectContaining({ code: 'STORE_UNREADABLE' }),
+        );
       }),
     );
     for (let end = 0; end < snapshot.length; end += 7) {
@@ -154,7 +155,9 @@ describe('a store that is damaged', () => {
     bench.disk.faults.push({ verb: 'read', code: 'EIO', isLasting: true });
     const folder = bench.disk.mount();
     await folder.remove('lock-000000001');
-    await expect(idsIn(bench)).rejects.toThrow(`/data/${SNAPSHOT} cannot be read: the disk reports an error of its own (EIO)`);
+    await expect(idsIn(bench)).rejects.toThrow(
+      `/data/${SNAPSHOT} cannot be read: the disk reports an error of its own (EIO)`,
+    );
   });
 });
 
@@ -164,14 +167,22 @@ describe('a store of a newer version', () => {
     bench.disk.plant(SNAPSHOT, encodeRecord(JSON.stringify({ rollcall: 'snapshot', format: 2, generation: 1 })));
     await expect(idsIn(bench)).rejects.toMatchObject({
       code: 'STORE_UNREADABLE',
-      message: expect.stringContaining(`/data/${SNAPSHOT} was written by a newer Rollcall (format 2; this one reads up to 1).`),
+      message: expect.stringContaining(
+        `/data/${SNAPSHOT} was written by a newer Rollcall (format 2; this one reads up to 1).`,
+      ),
     });
   });
 
   it('keeps the fields that this one does not know', async () => {
     const { bench } = await left();
     const put = { ...storedInstance('a', 1), colour: 'red' };
-    bench.disk.plant(LOG, Buffer.concat([encodeHeader({ kind: 'log', generation: 1, after: null }), encodeRecord(JSON.stringify([{ put }]))]));
+    bench.disk.plant(
+      LOG,
+      Buffer.concat([
+        encodeHeader({ kind: 'log', generation: 1, after: null }),
+        encodeRecord(JSON.stringify([{ put }])),
+      ]),
+    );
     expect((await bench.load()).instances).toEqual([put]);
   });
 });
@@ -185,25 +196,52 @@ describe('files of strangers', () => {
   });
 });
 
+/** A record whose checksum is right, whatever it says. */
+function checkedRecord(json: string): Buffer {
+  return Buffer.from(`${crc32(json).toString(16).padStart(8, '0')} ${Buffer.byteLength(json)} ${json}\n`);
+}
+
+/** Some other byte at one place. */
+function damagedAt(bytes: Buffer, at: number, flip: number): Buffer {
+  const damaged = Buffer.from(bytes);
+  damaged.writeUInt8(damaged.readUInt8(at) ^ flip, at);
+  return damaged;
+}
+
 describe('the reader of records', () => {
   it('reads what was written, whatever it is', () => {
     fc.assert(
       fc.property(fc.array(fc.array(fc.tuple(fc.string({ unit: 'binary' }), fc.nat())), { maxLength: 5 }), (calls) => {
         const writes = calls.map((call) =>
-          call.map(([id, revision], index) => (index % 2 === 0 ? { put: storedInstance(id, revision) } : { bury: storedTombstone(id, revision) })),
+          call.map(([id, revision], index) =>
+            index % 2 === 0 ? { put: storedInstance(id, revision) } : { bury: storedTombstone(id, revision) },
+          ),
         );
         const records = writes.map((group) => encodeRecord(JSON.stringify(group)));
         const bytes = Buffer.concat([encodeHeader({ kind: 'log', generation: 1, after: null }), ...records]);
         const read = readRecords('', 'log', bytes);
-        expect(read).toEqual({ header: { kind: 'log', generation: 1, after: null }, writes: writes.flat(), tornAt: null });
+        expect(read).toEqual({
+          header: { kind: 'log', generation: 1, after: null },
+          writes: writes.flat(),
+          tornAt: null,
+        });
       }),
     );
   });
 
   it('throws nothing but STORE_UNREADABLE, and touches no prototype, whatever it is given', () => {
-    const checked = (json: string): Buffer => Buffer.from(`${crc32(json).toString(16).padStart(8, '0')} ${Buffer.byteLength(json)} ${json}\n`);
     const header = encodeHeader({ kind: 'log', generation: 1, after: null });
-    const keys = fc.constantFrom('put', 'bury', 'forget', 'preserve', 'record', 'id', 'services', '__proto__', 'constructor');
+    const keys = fc.constantFrom(
+      'put',
+      'bury',
+      'forget',
+      'preserve',
+      'record',
+      'id',
+      'services',
+      '__proto__',
+      'constructor',
+    );
     const { tree } = fc.letrec((tie) => ({
       tree: fc.oneof(
         { maxDepth: 4, withCrossShrink: true },
@@ -214,20 +252,27 @@ describe('the reader of records', () => {
     }));
     const lines = fc.oneof(
       fc.uint8Array(),
-      tree.map((value) => checked(JSON.stringify(value))),
-      fc.constantFrom('{"__proto__":{"evil":1}}', '[{"put":{"__proto__":{"evil":1}}}]', '[null]', '{', '').map(checked),
+      tree.map((value) => checkedRecord(JSON.stringify(value))),
+      fc
+        .constantFrom('{"__proto__":{"evil":1}}', '[{"put":{"__proto__":{"evil":1}}}]', '[null]', '{', '')
+        .map(checkedRecord),
     );
     fc.assert(
-      fc.property(fc.array(lines, { maxLength: 6 }), fc.boolean(), fc.constantFrom('log', 'snapshot'), (parts, isHeaded, kind) => {
-        const bytes = Buffer.concat([...(isHeaded ? [header] : []), ...parts]);
-        try {
-          const kept = new Kept();
-          for (const write of readRecords('', kind, bytes).writes) kept.apply(write);
-        } catch (error) {
-          expect(isRollcallError(error) && error.code).toBe('STORE_UNREADABLE');
-        }
-        expect('evil' in {}).toBe(false);
-      }),
+      fc.property(
+        fc.array(lines, { maxLength: 6 }),
+        fc.boolean(),
+        fc.constantFrom('log', 'snapshot'),
+        (parts, isHeaded, kind) => {
+          const bytes = Buffer.concat([...(isHeaded ? [header] : []), ...parts]);
+          try {
+            const kept = new Kept();
+            for (const write of readRecords('', kind, bytes).writes) kept.apply(write);
+          } catch (error) {
+            expect(isRollcallError(error) && error.code).toBe('STORE_UNREADABLE');
+          }
+          expect('evil' in {}).toBe(false);
+        },
+      ),
       { numRuns: 500 },
     );
   });

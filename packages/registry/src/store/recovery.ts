@@ -29,7 +29,10 @@ export async function recover(folder: Folder, log: Log): Promise<Recovered> {
   if (base > 0) replay(kept, await readOne(folder, 'snapshot', base));
   const logs = numbers('log').filter((number) => number >= base);
   if (base === 0 && logs.length > 0) throw missing(folder, 'every snapshot');
-  await replayLogs({ folder, log, kept, base }, logs.toSorted((a, b) => a - b));
+  await replayLogs(
+    { folder, log, kept, base },
+    logs.toSorted((a, b) => a - b),
+  );
   return { kept, generation };
 }
 
@@ -45,12 +48,15 @@ async function replayLogs(
     const at = `${folder.path}/${fileName('log', number)}`;
     if (file.header === null) continue;
     if (file.tornAt !== null) {
-      log.warn(`${at} ends at byte ${file.tornAt} in the middle of a record that a crash cut off and nobody relies on: it is left out.`);
+      log.warn(
+        `${at} ends at byte ${file.tornAt} in the middle of a record that a crash cut off and nobody relies on: it is left out.`,
+      );
     }
     if (file.writes.length > 0) {
       if (torn !== null) throw unreadable(`${torn} ends in the middle of a record, although ${at} goes on.`);
       const before = file.header?.after ?? null;
-      if (number !== base && before !== last) throw missing(folder, before === null ? 'a snapshot' : fileName('log', before));
+      if (number !== base && before !== last)
+        throw missing(folder, before === null ? 'a snapshot' : fileName('log', before));
       replay(kept, file);
       last = number;
     }

@@ -43,10 +43,12 @@ function isNamed({ id, service, namespace, revision, reason }: Fields): boolean 
   return areWords && Number.isSafeInteger(revision) && isObject(reason) && typeof reason['code'] === 'string';
 }
 
-function areEndpoints(endpoints: unknown): boolean {
-  const isEndpoint = (one: unknown): boolean =>
-    isObject(one) && typeof one['host'] === 'string' && typeof one['protocol'] === 'string' && Number.isSafeInteger(one['port']);
-  return Array.isArray(endpoints) && endpoints.every(isEndpoint);
+const areEndpoints = (endpoints: unknown): boolean => Array.isArray(endpoints) && endpoints.every(isEndpoint);
+
+function isEndpoint(endpoint: unknown): boolean {
+  if (!isObject(endpoint)) return false;
+  const { protocol, host, port } = endpoint;
+  return typeof protocol === 'string' && typeof host === 'string' && Number.isSafeInteger(port);
 }
 
 function isPreservation(saved: unknown): boolean {
@@ -61,4 +63,5 @@ function isScope(scope: unknown): boolean {
 }
 
 const isHex = (text: unknown): boolean => typeof text === 'string' && /^([0-9a-f]{2})+$/.test(text);
-const isObject = (value: unknown): value is Fields => typeof value === 'object' && value !== null && !Array.isArray(value);
+const isObject = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
