@@ -133,7 +133,7 @@ export class Stage {
 }
 
 function startRegistry(intervalMs: number, port: number): Child {
-  return start('rollcall', ['up', '--json', '--port', String(port), '--interval', String(intervalMs)]);
+  return start('rollcall', ['up', '--memory', '--json', '--port', String(port), '--interval', String(intervalMs)]);
 }
 
 /** Everything runs and is HEALTHY. */
