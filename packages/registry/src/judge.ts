@@ -4,6 +4,7 @@ import type { Feed } from './feed.js';
 import type { Ledger } from './ledger.js';
 import type { Preservation } from './preservation.js';
 
+import { storedOf } from './roster.js';
 import type { Entry, Roster } from './roster.js';
 
 export interface JudgePorts {
@@ -120,19 +121,17 @@ export class Judge {
   #census(now: number): void {
     const { roster, preservation, policy } = this.#ports;
     const counts = new Map<string, { total: number; silent: number }>();
-    const refused: { host: string; since: number }[] = [];
+    const refused: { host: string }[] = [];
     let all = 0;
     for (const entry of roster.all()) {
       if (!entry.vitals.proved || entry.vitals.phase === 'LEAVING') continue;
       all += 1;
       const count = counts.get(entry.serviceKey) ?? { total: 0, silent: 0 };
-      if (counts.get(entry.serviceKey) === undefined) counts.set(entry.serviceKey, count);
+      counts.set(entry.serviceKey, count);
       count.total += 1;
       const silent = silence(entry.vitals, now, policy, policy.unhealthyAfter);
       if (silent.inbound || silent.outbound || entry.vitals.lastFailure !== null) count.silent += 1;
-      if (entry.vitals.lastFailure?.refused === true) {
-        refused.push({ host: entry.targets[0]?.host ?? '', since: entry.vitals.causeSince });
-      }
+      if (entry.vitals.lastFailure?.refused === true) refused.push({ host: entry.targets[0]?.host ?? '' });
     }
     preservation.observe(now, counts);
     if (!preservation.observeRefusals(now, refused, all)) return;
@@ -161,16 +160,7 @@ export class Judge {
     const next = forecast(vitals, policy, this.#fleetOf(entry, time.now()));
     const record = { ...entry.record, next };
     entry.record = record;
-    ledger.remember({
-      put: {
-        record,
-        targets: entry.targets,
-        secretHash: entry.credential.secretHash,
-        callKey: entry.credential.callKey,
-        cause: vitals.cause,
-        proved: vitals.proved,
-      },
-    });
+    ledger.remember({ put: storedOf(entry) });
     feed.publish(record);
     if (state !== before.state) log.info(`${entry.id} ${before.state} → ${state}: ${vitals.reason.text}`);
   }

@@ -9,7 +9,7 @@ import type { Judge } from './judge.js';
 import type { Ledger } from './ledger.js';
 import { refuse } from './refusal.js';
 import type { Roll } from './roll.js';
-import { serviceKeyOf } from './roster.js';
+import { serviceKeyOf, storedOf } from './roster.js';
 import type { Entry, Roster } from './roster.js';
 import type { StoredInstance } from './store/store.js';
 
@@ -130,9 +130,8 @@ export class Registrations {
   ): Promise<Outcome<never> | null> {
     const moved = JSON.stringify(entry.targets) !== JSON.stringify(targets);
     const words = { ...ownWords(registration), endpoints };
-    const spoken = Object.entries(words).some(
-      ([key, word]) => JSON.stringify(word) !== JSON.stringify(wordOf(entry, key)),
-    );
+    const spoken =
+      JSON.stringify(words) !== JSON.stringify({ ...ownWords(entry.record), endpoints: entry.record.endpoints });
     if (moved || spoken) {
       const refused = await this.#acknowledge(spokenAnew(entry, words, moved ? targets : null));
       if (refused !== null || !isStaying(entry)) return refused;
@@ -165,8 +164,10 @@ export class Registrations {
 
 const isStaying = ({ present, vitals }: Entry): boolean => present && vitals.phase !== 'LEAVING';
 
+type OwnWords = Pick<Registration, 'version' | 'zone' | 'weight' | 'metadata'>;
+
 /** What an instance says of itself, with the defaults. */
-function ownWords(registration: Registration): Pick<Instance, 'version' | 'zone' | 'weight' | 'metadata'> {
+function ownWords(registration: OwnWords): Pick<Instance, 'version' | 'zone' | 'weight' | 'metadata'> {
   const { version = '', zone = '', weight = 100, metadata = {} } = registration;
   return { version, zone, weight, metadata };
 }
@@ -178,8 +179,6 @@ function spokenAnew(entry: Entry, words: Partial<Instance>, targets: readonly En
   const vitals = { ...entry.vitals, cause: null, proved: false };
   return { ...entry, targets, vitals, record: { ...record, state: 'REGISTERING', reason: reasonFor('MOVED') } };
 }
-
-const wordOf = (entry: Entry, key: string): unknown => Object.entries(entry.record).find(([name]) => name === key)?.[1];
 
 function entryOf(
   record: Instance,
@@ -203,11 +202,3 @@ function entryOf(
     heartbeat2: { lastAt: null, roundTripMs: null, misses: 0, error: null },
   };
 }
-
-const storedOf = ({ record, targets, vitals, credential }: Entry): StoredInstance => ({
-  record,
-  targets,
-  ...credential,
-  cause: vitals.cause,
-  proved: vitals.proved,
-});

@@ -1,7 +1,7 @@
 import { addressOf, isCallable } from '@rollcall/core';
 import type { Endpoint, Instance, Vitals } from '@rollcall/core';
 import type { Credential } from './credential.js';
-import type { StoredTombstone } from './store/store.js';
+import type { StoredInstance, StoredTombstone } from './store/store.js';
 
 /** One round of Heartbeat-1: proved when it is answered on every endpoint and its nonce comes back in a Heartbeat-2. */
 export interface Round {
@@ -41,6 +41,15 @@ export interface Entry {
   readonly heartbeat1: DirectionLog;
   readonly heartbeat2: DirectionLog;
 }
+
+/** What a store keeps of an entry. */
+export const storedOf = ({ record, targets, vitals, credential }: Entry): StoredInstance => ({
+  record,
+  targets,
+  ...credential,
+  cause: vitals.cause,
+  proved: vitals.proved,
+});
 
 export const serviceKeyOf = (namespace: string, service: string): string => `${namespace}/${service}`;
 
