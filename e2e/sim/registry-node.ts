@@ -21,7 +21,7 @@ import type {
   Suspicion,
 } from '@rollcall/core';
 import type { Proof, WatchRequest } from '@rollcall/client';
-import { MemoryStore, Registry } from '@rollcall/registry';
+import { DEFAULT_LIMITS, MemoryStore, Registry } from '@rollcall/registry';
 import type { Caller, CallOutcome, SharedFrame, WatcherSink } from '@rollcall/registry';
 import type { Bugs } from './bugs.js';
 import type { End, Network } from './network.js';
@@ -103,7 +103,7 @@ export class RegistryNode {
         callers,
         resolve: async (host) => host,
       },
-      { policy: this.policy, allowedNetworks: [], maxInstances: 10_000 },
+      { policy: this.policy, allowedNetworks: [], limits: DEFAULT_LIMITS, freshEvery: 1 },
     );
     this.process = process;
     this.registry = registry;

@@ -21,6 +21,8 @@ export type {
   WatcherSink,
   WatchOrder,
 } from './face.js';
+export { DEFAULT_LIMITS } from './limits.js';
+export type { Limits } from './limits.js';
 export type { Resolve } from './admission.js';
 export type { Caller, CallOutcome } from './caller/caller.js';
 export { diskStore } from './store/disk.js';

@@ -7,6 +7,7 @@ import { credentialOf, isSecretOf } from './credential.js';
 import type { Outcome, Peer } from './face.js';
 import type { Judge } from './judge.js';
 import type { Ledger } from './ledger.js';
+import type { Limits } from './limits.js';
 import { refuse } from './refusal.js';
 import type { Roll } from './roll.js';
 import { serviceKeyOf, storedOf } from './roster.js';
@@ -23,7 +24,7 @@ export interface RegistrationPorts {
   readonly roll: Roll;
   readonly addresses: Addresses;
   readonly rules: AdmissionRules;
-  readonly maxInstances: number;
+  readonly limits: Limits;
 }
 
 /** Who was put on the roll; `drawn`: the secret, where the registry had to draw it. */
@@ -92,7 +93,7 @@ export class Registrations {
     if (tombstone?.ended === true)
       return refuse('ENDED', `${id} was ended (${tombstone.reason.code}) and never comes back.`);
     if (entry === undefined) {
-      if (this.#ports.roster.size < this.#ports.maxInstances) return null;
+      if (this.#ports.roster.size < this.#ports.limits.maxInstances) return null;
       return refuse('TOO_MANY', `This registry holds ${this.#ports.roster.size} instances, its limit.`);
     }
     if (entry.vitals.phase === 'LEAVING') return refuse('LEAVING', `${id} is leaving.`);

@@ -4,6 +4,8 @@ import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { expect } from 'vitest';
 import type { Caller, CallOutcome } from './caller/caller.js';
 import type { Outcome, Watcher } from './face.js';
+import { DEFAULT_LIMITS } from './limits.js';
+import type { Limits } from './limits.js';
 import { Registry } from './registry.js';
 import { MemoryStore } from './store/memory.js';
 import type { Store } from './store/store.js';
@@ -29,7 +31,7 @@ export class Town implements Caller {
 }
 
 interface WorldOptions {
-  readonly maxInstances?: number;
+  readonly limits?: Partial<Limits>;
   /** What a registry before this one left. */
   readonly store?: Store;
 }
@@ -44,7 +46,7 @@ export class World {
   readonly registry: Registry;
   readonly #seqs = new Map<string, number>();
 
-  constructor({ store = new MemoryStore(), ...but }: WorldOptions = {}) {
+  constructor({ store = new MemoryStore(), limits }: WorldOptions = {}) {
     this.registry = new Registry(
       {
         time: {
@@ -59,7 +61,7 @@ export class World {
         callers: [this.town],
         resolve: async () => '10.0.0.5',
       },
-      { policy: DEFAULT_POLICY, allowedNetworks: [], maxInstances: 1_000, ...but },
+      { policy: DEFAULT_POLICY, allowedNetworks: [], limits: { ...DEFAULT_LIMITS, ...limits }, freshEvery: 1 },
     );
   }
 

@@ -180,7 +180,7 @@ describe('the registry', () => {
   });
 
   it('refuses an address that is not the own one, and more instances than it may hold', async () => {
-    const world = await World.started({ maxInstances: 1 });
+    const world = await World.started({ limits: { maxInstances: 1 } });
     const foreign = { endpoints: [{ protocol: 'tcp' as const, host: '169.254.169.254', port: 80 }] };
     expect(codeOf(await world.register('orders-1', 1, foreign))).toBe('ADDRESS_NOT_ALLOWED');
     await world.healthy('orders-1', 3001);

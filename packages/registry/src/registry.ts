@@ -36,6 +36,7 @@ import type {
 import { Feed } from './feed.js';
 import { Judge } from './judge.js';
 import { Ledger } from './ledger.js';
+import type { Limits } from './limits.js';
 import { Preservation } from './preservation.js';
 import { detail, namesakes, published, summaries, viewOf } from './queries.js';
 import { notReady, refuse } from './refusal.js';
@@ -59,8 +60,9 @@ export interface RegistryOptions {
   readonly policy: Policy;
   /** Networks (CIDR) that may be registered besides each peer's own address. */
   readonly allowedNetworks: readonly string[];
-  /** How many instances may be registered; more are refused with 429. */
-  readonly maxInstances: number;
+  readonly limits: Limits;
+  /** Every n-th Heartbeat-1 and Heartbeat-2 opens a connection of its own, 1 … 1,000; the others go over the last one. 1: all do. */
+  readonly freshEvery: number;
 }
 
 /** Two calls that `suspect` reports cause are this far apart, in ms: reports come from every caller at once. */
@@ -126,7 +128,7 @@ export class Registry implements RegistryFace {
       judge: this.#judge,
       roll: this.#roll,
       addresses: this.#addresses,
-      maxInstances: options.maxInstances,
+      limits: options.limits,
       rules: {
         resolve: ports.resolve,
         allowedNetworks: options.allowedNetworks,
@@ -321,8 +323,8 @@ export class Registry implements RegistryFace {
   }
 
   #terms(): HeartbeatTerms {
-    const { intervalMs, timeoutMs } = this.#options.policy;
-    return { intervalMs, timeoutMs, freshEvery: 1 };
+    const { policy, freshEvery } = this.#options;
+    return { intervalMs: policy.intervalMs, timeoutMs: policy.timeoutMs, freshEvery };
   }
 
   #known(id: string): Outcome<Entry> {

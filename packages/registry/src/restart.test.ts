@@ -4,6 +4,7 @@ import { seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import type { Caller, CallOutcome } from './caller/caller.js';
 import type { Outcome } from './face.js';
+import { DEFAULT_LIMITS } from './limits.js';
 import { Registry } from './registry.js';
 import { Bench } from './store/disk.fixture.js';
 import type { End } from './store/fake-disk.fixture.js';
@@ -99,7 +100,7 @@ class Town implements Caller {
     };
     return new Registry(
       { ...ports, store: this.bench.store({ time }) },
-      { policy: DEFAULT_POLICY, allowedNetworks: ['10.0.0.0/8'], maxInstances: 1_000 },
+      { policy: DEFAULT_POLICY, allowedNetworks: ['10.0.0.0/8'], limits: DEFAULT_LIMITS, freshEvery: 1 },
     );
   }
 }

@@ -4,6 +4,8 @@ import { lookup } from 'node:dns/promises';
 import { HttpCaller } from '../caller/http.js';
 import { TcpCaller } from '../caller/tcp.js';
 import { Registry } from '../registry.js';
+import { DEFAULT_LIMITS } from '../limits.js';
+import type { Limits } from '../limits.js';
 import { MemoryStore } from '../store/memory.js';
 import type { Store } from '../store/store.js';
 import { isWildcard } from './listen.js';
@@ -150,10 +152,21 @@ export async function startRegistry(options: StartOptions = {}): Promise<Running
 }
 
 function createRegistry(settings: Settings): Registry {
-  const { time, random, log, meter, store = new MemoryStore(), allowedNetworks, maxInstances } = settings;
+  const { time, random, log, meter, store = new MemoryStore(), allowedNetworks } = settings;
   const callers = [new TcpCaller({ time }), new HttpCaller({ time })];
   const ports = { time, random, log, meter, store, callers, resolve };
-  return new Registry(ports, { policy: policyOf(settings), allowedNetworks, maxInstances });
+  return new Registry(ports, {
+    policy: policyOf(settings),
+    allowedNetworks,
+    limits: limitsOf(settings),
+    freshEvery: 1,
+  });
+}
+
+/** Those without an option of their own follow `maxInstances`: one source, and one service, may have half. */
+function limitsOf({ maxInstances }: Settings): Limits {
+  const half = Math.max(1, Math.floor(maxInstances / 2));
+  return { ...DEFAULT_LIMITS, maxInstances, maxInstancesPerSource: half, maxInstancesPerService: half };
 }
 
 async function resolve(host: string): Promise<string> {
