@@ -1,17 +1,24 @@
 import { option } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
-import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
+import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
 
 const FLAGS = {
   '--port': valued(option.number({ doc: 'where', min: 0, max: 65_535, default: 1337 }), '<port>', 'p'),
   '--url': valued(option.string({ doc: 'whom' }), '<url>'),
+  '--name': repeated(
+    option.list({ doc: 'called what', item: option.string({ doc: 'a name' }), default: [] }),
+    '<name>',
+  ),
   '--json': toggle('as JSON', 'j'),
 };
 const parse = (...argv: string[]) => parseArguments(FLAGS, argv);
 
 describe('a command line', () => {
   it('that is empty is all defaults', () => {
-    expect(parse()).toEqual({ flags: { '--port': 1337, '--url': undefined, '--json': false }, words: [] });
+    expect(parse()).toEqual({
+      flags: { '--port': 1337, '--url': undefined, '--name': [], '--json': false },
+      words: [],
+    });
   });
 
   it('gives values after a space, after an equals sign and after a letter', () => {
@@ -34,12 +41,17 @@ describe('a command line', () => {
   it('lets the last one count', () => {
     expect(parse('--port', '1', '--port', '2').flags['--port']).toBe(2);
   });
+
+  it('keeps all of a flag that may be repeated, in order, as text', () => {
+    expect(parse('--name', 'a', '--port', '0', '--name=1337').flags['--name']).toEqual(['a', '1337']);
+    expect(parse('--name', 'a').flags['--name']).toEqual(['a']);
+  });
 });
 
 describe('a wrong command line', () => {
   it('is told the nearest flag', () => {
     expect(() => parse('--prot', '1')).toThrow('Option --prot does not exist. Did you mean --port?');
-    expect(() => parse('-x')).toThrow('Option -x does not exist. Known here: --port, --url, --json.');
+    expect(() => parse('-x')).toThrow('Option -x does not exist. Known here: --port, --url, --name, --json.');
   });
 
   it('is told what came and what is allowed', () => {
@@ -48,6 +60,7 @@ describe('a wrong command line', () => {
     );
     expect(() => parse('--port', '-1')).toThrow('received -1');
     expect(() => parse('--port', '0x10')).toThrow('received "0x10"');
+    expect(() => parse('--name', 'a', '--name', '')).toThrow('Option --name[1]: received ""');
   });
 
   it('is told when a value is missing, or stands where none belongs', () => {
@@ -65,6 +78,7 @@ it('is described flag by flag', () => {
   expect(describeFlags(FLAGS)).toEqual([
     '  -p, --port <port>  where',
     '      --url <url>    whom',
+    '      --name <name>  called what',
     '  -j, --json         as JSON',
   ]);
 });

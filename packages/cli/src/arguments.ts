@@ -8,6 +8,8 @@ export interface Flag<Value, Missing = Value> extends OptionSpec<Value, Missing>
   readonly takes: string | null;
   /** One letter, `o` for `-o`, or null. */
   readonly short: string | null;
+  /** May it be there several times? Its value is then the list of all. Else the last one counts. */
+  readonly isRepeatable: boolean;
 }
 
 export type Flags = Readonly<Record<`--${string}`, Flag<unknown, unknown>>>;
@@ -24,17 +26,26 @@ export function valued<Value, Missing>(
   takes: string,
   short: string | null = null,
 ): Flag<Value, Missing> {
-  return { ...spec, takes, short };
+  return { ...spec, takes, short, isRepeatable: false };
+}
+
+/** A flag that takes a value and may be there several times, described by the option that checks their list. */
+export function repeated<Item, Missing>(
+  spec: OptionSpec<readonly Item[], Missing>,
+  takes: string,
+): Flag<readonly Item[], Missing> {
+  return { ...spec, takes, short: null, isRepeatable: true };
 }
 
 /** A flag that is there or not. */
 export function toggle(doc: string, short: string | null = null): Flag<boolean> {
-  return { ...option.boolean({ doc, default: false }), takes: null, short };
+  return { ...option.boolean({ doc, default: false }), takes: null, short, isRepeatable: false };
 }
 
 /**
  * Reads a command line. Throws OPTION_INVALID that names every flaw: for an unknown flag the nearest known one, for a wrong value
- * what was received and what is allowed. The last one counts where a flag is there twice; after `--` everything is a word.
+ * what was received and what is allowed. The last one counts where a flag is there twice, unless it is a repeated one; after `--`
+ * everything is a word.
  */
 export function parseArguments<const Known extends Flags>(known: Known, argv: readonly string[]): Arguments<Known> {
   const shapes = Object.entries(known).map(([key, { takes, short }]) => [
@@ -55,7 +66,8 @@ export function parseArguments<const Known extends Flags>(known: Known, argv: re
     if (token.kind !== 'option') continue;
     const key: `--${string}` = `--${token.name}`;
     const isKnown = Object.hasOwn(known, key);
-    received[isKnown ? key : token.rawName] = isKnown ? valueOf(key, known[key], token.value) : true;
+    if (isKnown) received[key] = valueOf(key, known[key], token.value, received[key]);
+    else received[token.rawName] = true;
   }
   return { flags: parseOptions(known, received), words };
 }
@@ -70,8 +82,13 @@ export function describeFlags(flags: Flags): readonly string[] {
   return rows.map(({ typed, doc }) => `  ${typed.padEnd(width)}  ${doc}`);
 }
 
-/** A typed text where the option takes text, else the number it spells; a switch is true. */
-function valueOf(key: string, flag: Flag<unknown, unknown> | undefined, typed: string | undefined): unknown {
+/** A typed text where the option takes text, else the number it spells; a switch is true; a repeated one is added to those before. */
+function valueOf(
+  key: string,
+  flag: Flag<unknown, unknown> | undefined,
+  typed: string | undefined,
+  before: unknown,
+): unknown {
   if (flag === undefined || flag.takes === null) {
     if (typed === undefined) return true;
     throw new RollcallError('OPTION_INVALID', `Option ${key} takes no value. Write ${key} alone.`);
@@ -79,5 +96,6 @@ function valueOf(key: string, flag: Flag<unknown, unknown> | undefined, typed: s
   if (typed === undefined) {
     throw new RollcallError('OPTION_INVALID', `Option ${key} needs a value: ${key} ${flag.takes}, ${flag.allowed}.`);
   }
+  if (flag.isRepeatable) return Array.isArray(before) ? [...before, typed] : [typed];
   return flag.accept(typed, key).ok || !/^-?\d+(\.\d+)?$/.test(typed) ? typed : Number(typed);
 }

@@ -1,3 +1,5 @@
+import { get } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
@@ -46,6 +48,14 @@ function register(url: string, id: string): Promise<Response> {
   return fetch(`${url}/api/v1/register`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
 }
 
+/** What it answers to whoever came by this name. */
+async function statusFor(url: string, host: string): Promise<number> {
+  const request = get(`${url}/api/v1/registry`, { headers: { host }, agent: false });
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  response.resume();
+  return response.statusCode ?? 0;
+}
+
 describe('rollcall up', () => {
   it('--json serves, says so in one line of JSON, and closes when it is asked to end', async () => {
     const shell = testShell();
@@ -68,6 +78,26 @@ describe('rollcall up', () => {
     shell.end();
     await code;
     expect(shell.outLines.join('\n')).toMatch(/registry at http:\/\/127\.0\.0\.1:\d+.*ROLLCALL_URL=http.*rollcall ls/s);
+  });
+
+  it.each([
+    [['--preset', 'fast'], { intervalMs: 1_000, timeoutMs: 400, freshEvery: 1 }, '1 s'],
+    [['--preset', 'relaxed', '--fresh-every', '10'], { intervalMs: 15_000, timeoutMs: 5_000, freshEvery: 10 }, '15 s'],
+    [['--preset', 'relaxed', '--interval', '500'], { intervalMs: 500, timeoutMs: 200, freshEvery: 1 }, '0.5 s'],
+  ])('%j makes the terms %j', async (argv, terms, told) => {
+    const { text, url, end } = await start(['--port', '0', ...argv]);
+    const answer = await fetch(`${url}/api/v1/registry`);
+    expect(await answer.json()).toMatchObject({ heartbeat: terms });
+    expect(text).toContain(`heartbeats every ${told}`);
+    await end();
+  });
+
+  it('is reached by every --name, and by no other', async () => {
+    const { url, end } = await start(['--port', '0', '--name', 'registry.lan', '--name', 'rollcall']);
+    expect(await statusFor(url, 'registry.lan')).toBe(200);
+    expect(await statusFor(url, 'rollcall')).toBe(200);
+    expect(await statusFor(url, 'evil.example')).toBe(421);
+    await end();
   });
 
   it('keeps what it knows in the folder of --data, for the next one', async () => {
@@ -155,12 +185,17 @@ describe('rollcall up', () => {
     other.close();
   });
 
-  it.each([['orders'], ['--port', '70000'], ['--interval', '5'], ['--interval', '1.5']])(
-    'refuses %s',
-    async (...argv) => {
-      const shell = testShell();
-      expect(await run(['up', ...argv], shell)).toBe(2);
-      expect(shell.outLines).toEqual([]);
-    },
-  );
+  it.each([
+    ['orders'],
+    ['--port', '70000'],
+    ['--interval', '5'],
+    ['--interval', '1.5'],
+    ['--preset', 'slow'],
+    ['--fresh-every', '0'],
+    ['--name', ''],
+  ])('refuses %s', async (...argv) => {
+    const shell = testShell();
+    expect(await run(['up', ...argv], shell)).toBe(2);
+    expect(shell.outLines).toEqual([]);
+  });
 });

@@ -1,8 +1,8 @@
-import { isRollcallError, option, RollcallError } from '@rollcall/core';
+import { isRollcallError, option, PRESET_NAMES, PRESETS, RollcallError } from '@rollcall/core';
 import type { Log } from '@rollcall/core';
 import { diskStore, startRegistry } from '@rollcall/registry';
 import type { RunningRegistry, StartOptions } from '@rollcall/registry';
-import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
+import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
 import { keepingOf } from './keeping.js';
 import type { Keeping } from './keeping.js';
 import { EXIT } from './shell.js';
@@ -19,16 +19,40 @@ const FLAGS = {
     option.string({ doc: 'the address to listen on; default 127.0.0.1', default: '127.0.0.1' }),
     '<address>',
   ),
+  '--name': repeated(
+    option.list({
+      doc: 'a host name by which clients reach it, besides localhost and --host; may be repeated',
+      item: option.string({ doc: 'a host name' }),
+      default: [],
+    }),
+    '<host>',
+  ),
+  '--preset': valued(
+    option.oneOf(PRESET_NAMES, {
+      doc: `how patient it is: ${PRESET_NAMES.map((name) => `${name} (a heartbeat every ${secondsText(PRESETS[name].intervalMs)})`).join(', ')}`,
+      default: 'default',
+    }),
+    '<name>',
+  ),
   '--interval': valued(
     option.number({
-      doc: 'milliseconds between two heartbeats; default 5000',
+      doc: 'milliseconds between two heartbeats; default: those of --preset',
       unit: 'ms',
       integer: true,
       min: 10,
       max: 3_600_000,
-      default: 5_000,
     }),
     '<ms>',
+  ),
+  '--fresh-every': valued(
+    option.number({
+      doc: 'every n-th heartbeat opens a connection of its own, the others keep the last; default 1: all do',
+      integer: true,
+      min: 1,
+      max: 1_000,
+      default: 1,
+    }),
+    '<n>',
   ),
   '--data': valued(
     option.string({ doc: 'keep everything in this folder; default one for this port, see below' }),
@@ -59,18 +83,20 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const keeping = keepingOf({ port: flags['--port'], data: flags['--data'], memory: flags['--memory'] }, shell.env);
   // from now on, so that whoever stops us while we start is heard
   const end = shell.asksToEnd();
-  const { registry, folder } = await startKeeping(
-    {
-      port: flags['--port'],
-      host: flags['--host'],
-      intervalMs: flags['--interval'],
-      insecure: flags['--insecure'],
-      log: logTo(shell),
-    },
-    keeping,
-  );
+  const intervalMs = flags['--interval'] ?? PRESETS[flags['--preset']].intervalMs;
+  const options = {
+    port: flags['--port'],
+    host: flags['--host'],
+    names: flags['--name'],
+    preset: flags['--preset'],
+    intervalMs,
+    freshEvery: flags['--fresh-every'],
+    insecure: flags['--insecure'],
+    log: logTo(shell),
+  };
+  const { registry, folder } = await startKeeping(options, keeping);
   if (flags['--json']) shell.out(JSON.stringify({ url: registry.url, pid: process.pid }));
-  else welcome({ registry, folder }, flags['--interval'], shell);
+  else welcome({ registry, folder }, intervalMs, shell);
   await end;
   await registry.close();
   return EXIT.done;
@@ -103,7 +129,7 @@ async function startKeeping(
 function welcome({ registry: { url }, folder }: Kept, intervalMs: number, shell: Shell): void {
   const isDefault = url === 'http://127.0.0.1:1337';
   const where = folder === null ? 'in memory' : `kept in ${folder}`;
-  shell.out(`Rollcall registry at ${url}, ${where}, heartbeats every ${intervalMs / 1_000} s`);
+  shell.out(`Rollcall registry at ${url}, ${where}, heartbeats every ${secondsText(intervalMs)}`);
   shell.out(
     isDefault ? 'Services on this machine find it by themselves.' : `Services find it with ROLLCALL_URL=${url}`,
   );
@@ -115,4 +141,8 @@ function logTo(shell: Shell): Log {
   const at = (level: string) => (text: string) =>
     shell.err(`${clockText(Date.now())} ${level.padEnd(5)} ${printable(text)}`);
   return { debug() {}, info: at('info'), warn: at('warn'), error: at('error') };
+}
+
+function secondsText(ms: number): string {
+  return `${ms / 1_000} s`;
 }

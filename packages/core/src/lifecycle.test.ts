@@ -3,12 +3,13 @@ import { describe, expect, it } from 'vitest';
 import { due, forecast } from './deadlines.js';
 import { transition } from './lifecycle.js';
 import type { Event } from './lifecycle.js';
-import { DEFAULT_POLICY, fallsNow, forgive, newborn } from './vitals.js';
+import { DEFAULT_POLICY } from './policy.js';
+import { fallsNow, forgive, newborn } from './vitals.js';
 import type { Fleet, Phase, Vitals } from './vitals.js';
 
 const policy = DEFAULT_POLICY;
 const SECOND = 1_000;
-const calm: Fleet = { otherHealthy: true, otherCallable: true, permit: { silence: true, mass: false } };
+const calm: Fleet = { otherHealthy: true, otherCallable: true, permit: { held: null, mass: false } };
 const alone: Fleet = { ...calm, otherHealthy: false, otherCallable: false };
 
 /** One instance that is driven through time as the registry does it: asked every 100 ms what is due. */
@@ -189,8 +190,11 @@ describe('the lifecycle', () => {
   });
 
   it('holds whom self-preservation forbids to take out, says so once, and lets go by itself', () => {
-    const held = healthy({ ...calm, permit: { silence: false, mass: false } }).pass(120);
+    const held = healthy({ ...calm, permit: { held: '3 of 5 are silent', mass: false } }).pass(120);
     expect([held.phase, held.vitals.reason.code]).toEqual(['UNHEALTHY', 'PRESERVED']);
+    expect(held.vitals.reason.text).toBe(
+      'held by self-preservation: 3 of 5 are silent; of this one: it neither answers Heartbeat-1 nor sends Heartbeat-2',
+    );
     expect(held.story.filter(([, phase]) => phase === 'UNHEALTHY')).toHaveLength(1);
     expect(held.apply(...BOTH, ...BOTH).phase).toBe('HEALTHY');
   });
@@ -228,7 +232,7 @@ describe('any history of an instance', () => {
   const anyFleet = fc.record({
     otherHealthy: fc.boolean(),
     otherCallable: fc.boolean(),
-    permit: fc.record({ silence: fc.boolean(), mass: fc.boolean() }),
+    permit: fc.record({ held: fc.constantFrom(null, 'E'), mass: fc.boolean() }),
   });
   const history = fc.array(fc.tuple(anyEvent, fc.integer({ min: 0, max: 40 })), { maxLength: 40 });
 

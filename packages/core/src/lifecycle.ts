@@ -4,10 +4,11 @@
  * docs/STATES.md is generated from here.
  */
 import type { ClockEvent } from './deadlines.js';
+import type { Policy } from './policy.js';
 import { reasonFor } from './reason.js';
 import type { Reason } from './reason.js';
 import { fallsNow, silence } from './vitals.js';
-import type { Cause, Fleet, Phase, Policy, Vitals } from './vitals.js';
+import type { Cause, Fleet, Phase, Vitals } from './vitals.js';
 
 export type Event =
   /** The moment it is known: a first registration. */
@@ -120,7 +121,7 @@ function to(vitals: Vitals, phase: Phase, reason: Reason, at: Context): Vitals {
     cause: null,
     since: phase === vitals.phase ? vitals.since : at.now,
     causeSince: at.now,
-    proofsInARow: 0,
+    proofsInARow: phase === vitals.phase ? vitals.proofsInARow : 0,
     falls: fell ? { score: fallsNow(vitals, at.now, at.policy) + 1, at: at.now } : vitals.falls,
   };
 }
@@ -177,7 +178,7 @@ function onProof(vitals: Vitals, text: string, at: Context): Step {
   if (at.fleet.permit.mass) {
     return onCallFailed(vitals, { type: 'call-failed', text, refused: true, partly: false, confirmed: true }, at);
   }
-  const failed: Vitals = { ...vitals, lastFailure: { text, refused: true } };
+  const failed: Vitals = { ...vitals, proofsInARow: 0, lastFailure: { text, refused: true } };
   if (vitals.phase === 'LEAVING') return gone('GOODBYE', text, true);
   if (vitals.phase === 'DEREGISTERING') return failed;
   if (vitals.phase === 'CRITICAL' && vitals.cause === 'proof') return failed;
@@ -259,9 +260,10 @@ function onUnproved(vitals: Vitals, at: Context): Step {
 function permitted(vitals: Vitals, reason: Reason, cause: Cause, at: Context): Step {
   const free = !vitals.proved && cause === 'silence';
   if (free) return critical(vitals, cause, reason, at);
-  if (at.fleet.permit.silence) return { vitals: critical(vitals, cause, reason, at), usesPermit: true };
+  const { held } = at.fleet.permit;
+  if (held === null) return { vitals: critical(vitals, cause, reason, at), usesPermit: true };
   if (vitals.reason.code === 'PRESERVED') return vitals;
-  return to(vitals, 'UNHEALTHY', reasonFor('PRESERVED', reason.text), at);
+  return to(vitals, 'UNHEALTHY', reasonFor('PRESERVED', `${held}; of this one: ${reason.text}`), at);
 }
 
 /** HEALTHY falls; UNHEALTHY keeps its reason true to what is silent now. */

@@ -2,158 +2,155 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { due, forecast } from './deadlines.js';
-import { transition } from './lifecycle.js';
-import type { Event, Transition } from './lifecycle.js';
+import { alone, calm, COLUMNS, meet, NOW, policy, ROWS, VARIANTS, vitalsOf } from './lifecycle-table.fixture.js';
+import { PROVED, story } from './lifecycle.fixture.js';
+import type { Chapter } from './lifecycle.fixture.js';
+import type { Event } from './lifecycle.js';
+import { DEFAULT_POLICY, PRESET_NAMES, PRESETS } from './policy.js';
+import type { Policy } from './policy.js';
 import { REASON_CODES, REASON_TEXTS, reasonFor } from './reason.js';
 import type { ReasonCode } from './reason.js';
-import { DEFAULT_POLICY, newborn } from './vitals.js';
-import type { Cause, Fleet, Phase, Vitals } from './vitals.js';
+import { tableHead, tableRow } from './testing.js';
+import { newborn } from './vitals.js';
+import type { Cause, Phase } from './vitals.js';
 
 /** docs/STATES.md is what this file makes of the lifecycle; `UPDATE_DOCS=1 npx vitest run states-doc` writes it anew. */
 const DOC = fileURLToPath(new URL('../../../docs/STATES.md', import.meta.url));
-const NOW = 1_000_000;
-const policy = DEFAULT_POLICY;
 
-const calm: Fleet = { otherHealthy: true, otherCallable: true, permit: { silence: true, mass: false } };
-const held: Fleet = { ...calm, permit: { silence: false, mass: false } };
-const alone: Fleet = { ...calm, otherHealthy: false, otherCallable: false };
-const mass: Fleet = { ...calm, permit: { silence: true, mass: true } };
-
-interface Column {
-  readonly title: string;
-  readonly phase: Phase;
-  readonly reason: ReasonCode;
-  readonly cause?: Cause;
-  readonly proved?: boolean;
+function pairs(): readonly string[] {
+  return [
+    tableRow('event', ...COLUMNS.map(({ title }) => title)),
+    `|---|${COLUMNS.map(() => '---').join('|')}|`,
+    ...ROWS.map((row) => tableRow(row.title, ...COLUMNS.map((column) => meet(row, column).text))),
+  ];
 }
 
-const COLUMNS: readonly Column[] = [
-  { title: 'REGISTERING', phase: 'REGISTERING', reason: 'NEW', proved: false },
-  { title: 'HEALTHY', phase: 'HEALTHY', reason: 'BOTH_WAYS_OK' },
-  { title: 'UNHEALTHY', phase: 'UNHEALTHY', reason: 'INBOUND_SILENT' },
-  { title: 'CRITICAL by proof', phase: 'CRITICAL', reason: 'PROOF_OF_DEATH', cause: 'proof' },
-  { title: 'CRITICAL otherwise', phase: 'CRITICAL', reason: 'SILENT', cause: 'silence' },
-  { title: 'DEREGISTERING', phase: 'DEREGISTERING', reason: 'SILENT', cause: 'silence' },
-  { title: 'LEAVING', phase: 'LEAVING', reason: 'LEAVING' },
-];
-
-interface Row {
-  readonly title: string;
-  readonly event: Event;
-  readonly fleet?: Fleet;
-  readonly vitals?: Partial<Vitals>;
-}
-
-const silentFor = (intervals: number): number => NOW - intervals * policy.intervalMs - policy.timeoutMs;
-const bothSilent = { inboundAt: silentFor(6), anyInboundAt: silentFor(6), outboundAt: silentFor(6) };
-const inboundSilent = { inboundAt: silentFor(3), anyInboundAt: silentFor(3) };
-const failed = { type: 'call-failed', text: 'E', refused: false, partly: false, confirmed: false } as const;
-
-const ROWS: readonly Row[] = [
-  { title: 'proved both ways, the first in a row', event: { type: 'proved' } },
-  { title: 'proved both ways, the second in a row', event: { type: 'proved' }, vitals: { proofsInARow: 1 } },
-  {
-    title: 'the same, while flapping',
-    event: { type: 'proved' },
-    vitals: { proofsInARow: 1, falls: { score: 4, at: NOW } },
-  },
-  {
-    title: 'the same, while the address is shared',
-    event: { type: 'proved' },
-    vitals: { proofsInARow: 1, shared: true },
-  },
-  { title: 'any Heartbeat-2', event: { type: 'heartbeat-2' } },
-  { title: 'Heartbeat-1 answered on every endpoint', event: { type: 'heartbeat-1' } },
-  { title: 'a call timed out', event: failed },
-  { title: 'a call timed out, and an ordinary call confirms it', event: { ...failed, confirmed: true } },
-  { title: 'a call refused, without proof', event: { ...failed, refused: true } },
-  { title: 'one endpoint of several failed', event: { ...failed, partly: true } },
-  { title: 'proof of death', event: { type: 'proof', text: 'E' } },
-  { title: 'proof of death, in the mass', event: { type: 'proof', text: 'E' }, fleet: mass },
-  { title: 'the registry doubts its own network', event: { type: 'doubt' } },
-  { title: 'never proved for 6 intervals, silent both ways', event: { type: 'unproved' }, vitals: bothSilent },
-  { title: '… but it beats, permitted', event: { type: 'unproved' }, vitals: inboundSilent },
-  { title: '… but it beats, not permitted', event: { type: 'unproved' }, vitals: inboundSilent, fleet: held },
-  { title: '… but it beats and is the only one', event: { type: 'unproved' }, vitals: inboundSilent, fleet: alone },
-  { title: 'a direction silent for 2 intervals + timeout', event: { type: 'one-silent' }, vitals: inboundSilent },
-  { title: '… for 3, another is HEALTHY, permitted', event: { type: 'one-silent-long' }, vitals: inboundSilent },
-  { title: '… for 3, not permitted', event: { type: 'one-silent-long' }, vitals: inboundSilent, fleet: held },
-  { title: '… for 3, none other is HEALTHY', event: { type: 'one-silent-long' }, vitals: inboundSilent, fleet: alone },
-  { title: 'both silent for 3 (the last: 6), permitted', event: { type: 'both-silent' }, vitals: bothSilent },
-  { title: 'both silent, not permitted', event: { type: 'both-silent' }, vitals: bothSilent, fleet: held },
-  { title: 'its step is due (below)', event: { type: 'step' }, vitals: bothSilent },
-  {
-    title: 'none other is callable, one direction alive',
-    event: { type: 'last' },
-    vitals: inboundSilent,
-    fleet: alone,
-  },
-  { title: 'its removal is due (below)', event: { type: 'remove' } },
-  { title: 'drain', event: { type: 'drain', deadlineMs: 30_000 } },
-  { title: 'DELETE by itself', event: { type: 'end', code: 'GOODBYE', text: 'E' } },
-  { title: 'DELETE by an operator', event: { type: 'end', code: 'OPERATOR', text: 'E' } },
-  { title: 'superseded at its address', event: { type: 'end', code: 'SUPERSEDED', text: 'E' } },
-  { title: 'registers again, same endpoints', event: { type: 'register', moved: false } },
-  { title: 'registers again, other endpoints', event: { type: 'register', moved: true } },
-  { title: 'the registry restarted', event: { type: 'restart' } },
-  { title: 'another process answers in turns', event: { type: 'shared', text: 'E' } },
-  { title: 'no longer', event: { type: 'unshared' }, vitals: { shared: true } },
-];
-
-function vitalsOf(column: Column, changes: Partial<Vitals> = {}): Vitals {
-  return {
-    ...newborn(NOW - 30_000),
-    inboundAt: NOW - 1_000,
-    anyInboundAt: NOW - 1_000,
-    outboundAt: NOW - 1_000,
-    proved: column.proved ?? true,
-    phase: column.phase,
-    reason: reasonFor(column.reason),
-    cause: column.cause ?? null,
-    ...changes,
-  };
-}
-
-function cell(vitals: Vitals, result: Transition): string {
-  if (result.removed !== null) {
-    return `removed \`${result.removed.reason.code}\`${result.removed.ended ? ', for good' : ''}`;
-  }
-  if (result.changed) {
-    const { phase, reason, cause } = result.vitals;
-    const by = phase === 'CRITICAL' && cause !== null ? ` *${cause}*` : '';
-    const permit = result.usesPermit ? ', uses a permit' : '';
-    return `${phase}${by} \`${reason.code}\`${permit}`;
-  }
-  return JSON.stringify(result.vitals) === JSON.stringify(vitals) ? '–' : 'noted';
-}
-
-function document(): string {
-  const rows = ROWS.map((row) => {
-    const cells = COLUMNS.map((column) => {
-      const vitals = vitalsOf(column, row.vitals);
-      return cell(vitals, transition(vitals, row.event, { now: NOW, policy, fleet: row.fleet ?? calm }));
-    });
-    return `| ${row.title} | ${cells.join(' | ')} |`;
-  });
-  const next = COLUMNS.map((column) => {
+function forecasts(): readonly string[] {
+  return COLUMNS.map((column) => {
     const fresh = newborn(NOW);
     const vitals = { ...fresh, ...vitalsOf(column), ...fresh, phase: column.phase, reason: reasonFor(column.reason) };
     const told = forecast({ ...vitals, cause: column.cause ?? null, leaveMs: 35_000 }, policy, calm);
-    const line = told === null ? 'nothing' : `${told.state} after ${told.afterMs / 1_000} s`;
-    return `| ${column.title} | ${line} | ${told?.unless ?? '–'} |`;
+    const line = told === null ? 'nothing' : `${told.state} after ${seconds(told.afterMs)}`;
+    return tableRow(column.title, line, told?.unless ?? '–');
   });
-  const codes = REASON_CODES.map((code) => `| \`${code}\` | ${REASON_TEXTS[code]} |`);
+}
+
+const seconds = (ms: number): string => `${ms / 1_000} s`;
+
+/** When it came to `phase`; `never` where it did not. */
+function timeOf(told: readonly Chapter[], phase: Chapter[0]): string {
+  const at = told.find(([reached]) => reached === phase)?.[1];
+  return at === undefined ? 'never' : seconds(at);
+}
+
+const once = (now: number): readonly Event[] => (now === 0 ? PROVED : []);
+
+/** The times of one preset, as the lifecycle keeps them: of somebody who was well at 0 and then is not. */
+function timetable(terms: Policy): readonly string[] {
+  const silent = story(terms, calm, once);
+  const lastOne = story(terms, alone, once);
+  const oneWay = story(terms, calm, (now) => (now === 0 ? PROVED : [{ type: 'heartbeat-2' }]));
+  const dead = story(terms, calm, (now) => (now === 0 ? [...PROVED, { type: 'proof', text: 'E' }] : []));
+  const unproved = story(terms, calm, () => []);
   return [
-    '# States',
-    '',
-    'Generated from `packages/core/src/lifecycle.ts` by `states-doc.test.ts`, and held to it by the same test: do not edit.',
-    '',
-    'Every state × event pair. *noted*: clocks or counters move, nothing is published. *–*: nothing at all. *for good*: the id',
-    'never comes back (410). LEAVING is DEREGISTERING on purpose; on the wire it is `DEREGISTERING` with the reason `LEAVING`.',
-    '',
-    `| event | ${COLUMNS.map(({ title }) => title).join(' | ')} |`,
-    `|---|${COLUMNS.map(() => '---').join('|')}|`,
-    ...rows,
+    seconds(terms.intervalMs),
+    seconds(terms.timeoutMs),
+    ...OUT.map((phase) => timeOf(silent, phase)),
+    timeOf(lastOne, 'CRITICAL'),
+    ...OUT.slice(0, 3).map((phase) => timeOf(oneWay, phase)),
+    ...OUT.slice(1).map((phase) => timeOf(dead, phase)),
+    timeOf(unproved, 'CRITICAL'),
+  ];
+}
+
+const OUT = ['UNHEALTHY', 'CRITICAL', 'DEREGISTERING', 'REMOVED'] as const;
+
+function times(): readonly string[] {
+  const titles = [
+    'a heartbeat of each direction every',
+    'a call may take',
+    ...OUT.map((phase) => `silent in both directions: ${phase} after`),
+    'the last callable one of its service: CRITICAL after',
+    ...OUT.slice(0, 3).map((phase) => `silent in one direction, while another is HEALTHY: ${phase} after`),
+    ...OUT.slice(1).map((phase) => `proof of death: ${phase} after`),
+    'never proved: CRITICAL after',
+  ];
+  const columns = PRESET_NAMES.map((name) => timetable({ ...DEFAULT_POLICY, ...PRESETS[name] }));
+  return [
+    ...tableHead('', ...PRESET_NAMES.map((name) => `\`${name}\``)),
+    ...titles.map((title, index) => tableRow(title, ...columns.map((column) => column[index] ?? ''))),
+  ];
+}
+
+/** When each is given; the lifecycle's own table says from which state to which. */
+const GIVEN: Readonly<Record<ReasonCode, string>> = {
+  NEW: 'at the first registration',
+  BOTH_WAYS_OK:
+    'by a proof: the first one of a new instance, else the second in a row (of one that is flapping the fifth)',
+  INBOUND_SILENT:
+    'no Heartbeat-1 was answered on every endpoint for 2 intervals + timeout, or two calls in a row failed',
+  INBOUND_REFUSED:
+    'a call was refused; also where a proof of death is taken back, by a Heartbeat-2 or because most others refuse, too',
+  OUTBOUND_SILENT:
+    'no Heartbeat-2 for 2 intervals + timeout, or it was taken for dead or gone and answers Heartbeat-1 again',
+  SILENT: 'both of these at once',
+  UNPROVED: 'never proved both ways for 6 intervals after it registered',
+  PROOF_OF_DEATH:
+    'refused on every endpoint, after its line was closed by its side and without a Heartbeat-2 since; kept on the way out',
+  PRESERVED: 'silence would make it CRITICAL, and self-preservation forbids it; the text says why',
+  LAST: 'it would be, or is, CRITICAL, but not by proof; one direction is alive, and no other instance of its service is callable',
+  RESCUED: 'a Heartbeat-2, or its registration, came at the last step',
+  MOVED: 'it registered again with other endpoints',
+  ADDRESS_SHARED: 'asked twice, its address answered once with its id and once with that of another instance',
+  ADDRESS_TAKEN:
+    'it registered an address at which another instance answers, and was never proved there; it may come again',
+  LEAVING: 'it said that it drains',
+  GOODBYE: 'it deregistered itself; or while it was leaving its time was over, or its address refused',
+  OPERATOR: 'an operator removed it',
+  SUPERSEDED: 'another instance answers at its address, and its line is closed',
+};
+
+/** Given by the registry before the lifecycle begins, or past it. */
+const OUTSIDE: readonly (readonly [ReasonCode, string])[] = [
+  ['NEW', 'REGISTERING'],
+  ['ADDRESS_TAKEN', 'removed'],
+];
+
+/** In which phases each reason is found, in the order of the way out. */
+function phasesOf(code: ReasonCode): readonly string[] {
+  const given = ROWS.flatMap((row) => [...COLUMNS, ...VARIANTS].flatMap((column) => meet(row, column).given));
+  const found = new Set([...OUTSIDE, ...given].filter(([reason]) => reason === code).map(([, phase]) => phase));
+  return ['REGISTERING', 'HEALTHY', ...OUT.slice(0, 3), 'LEAVING', 'removed'].filter((phase) => found.has(phase));
+}
+
+const INTRODUCTION = `# States
+
+Generated from \`packages/core/src/lifecycle.ts\` by \`states-doc.test.ts\`, and held to it by the same test: do not edit.
+
+| state | means | gets calls |
+|---|---|---|
+| REGISTERING | known, not yet proved both ways | only if nothing better is there |
+| HEALTHY | both directions proved for this very process | yes |
+| UNHEALTHY | a direction fails | only where no better instance exists |
+| CRITICAL | numerous misses, or proof of death: the first step of the removal | no |
+| DEREGISTERING | the last step; saved only by a Heartbeat-2 or a registration | no |
+| LEAVING | DEREGISTERING on purpose: on the wire \`DEREGISTERING\` with the reason \`LEAVING\`; nothing saves from it | no new ones |
+
+*Proved both ways*: Heartbeat-1 answered, and a Heartbeat-2 that quotes it. *Proof of death*: refused on every endpoint, after the
+peer closed its line and without a Heartbeat-2 since. *Callable*: HEALTHY or UNHEALTHY, and enabled. *Permitted*: by
+self-preservation, which lets silence take out a few only, and nobody while most are silent.
+
+## What each event does
+
+Every state × event pair. *noted*: clocks or counters move, nothing is published. *–*: nothing at all. *for good*: the id
+never comes back (410). A leaving instance that registers again is refused (409) before it comes to this.
+`;
+
+function document(): string {
+  const { flappingLimit, flappingProofs, flappingHalfLifeMs, proofs } = policy;
+  return [
+    INTRODUCTION,
+    ...pairs(),
     '',
     '## What comes next, if nothing else does',
     '',
@@ -161,21 +158,37 @@ function document(): string {
     '',
     '| state | next | unless |',
     '|---|---|---|',
-    ...next,
+    ...forecasts(),
     '',
     'The step from CRITICAL is due after 1 interval by proof, else after 2 and only while both directions are silent. The',
     'removal is due 1 interval after DEREGISTERING, or when a leaving instance has used its time (its deadline + 1 interval).',
+    '',
+    '## The presets, in seconds',
+    '',
+    'Counted from the last heartbeat (proof, registration), as long as self-preservation permits it; the registry looks 50 times an',
+    'interval, but at most every 100 ms. Every threshold is an option, counted in intervals (docs/OPTIONS.md, `thresholds`).',
+    '',
+    ...times(),
+    '',
+    '## Flapping',
+    '',
+    `Each fall from HEALTHY to UNHEALTHY or CRITICAL counts 1, and half of that after every ${flappingHalfLifeMs / 60_000} minutes. While the count is more`,
+    `than ${flappingLimit}, the instance is flapping, and the way back to HEALTHY takes ${flappingProofs} proofs in a row instead of ${proofs}. A call that fails`,
+    'between two proofs begins the row anew. Falls are not forgotten by getting well, only by time.',
     '',
     '## Reasons',
     '',
     'Always `{ code, text }`; the text is this sentence, with what was seen (an error verbatim, an address) behind it.',
     '',
-    '| code | text |',
-    '|---|---|',
-    ...codes,
+    '| code | text | given when | found in |',
+    '|---|---|---|---|',
+    ...REASON_CODES.map((code) => tableRow(`\`${code}\``, REASON_TEXTS[code], GIVEN[code], phasesOf(code).join(', '))),
     '',
   ].join('\n');
 }
+
+/** But for the reason, which may be kept from before. */
+const kept = (text: string): string => text.replace(/`[A-Z_]+`/, '');
 
 describe('docs/STATES.md', () => {
   it('says what the lifecycle does, for every state and event', () => {
@@ -208,6 +221,31 @@ describe('docs/STATES.md', () => {
       remove: true,
     };
     expect([...types].toSorted()).toEqual(Object.keys(all).toSorted());
+  });
+
+  it('has a column for every phase, and for every cause of CRITICAL', () => {
+    const phases: Record<Phase, true> = {
+      REGISTERING: true,
+      HEALTHY: true,
+      UNHEALTHY: true,
+      CRITICAL: true,
+      DEREGISTERING: true,
+      LEAVING: true,
+    };
+    const causes: Record<Cause, true> = { proof: true, silence: true, 'one-way': true, unproved: true };
+    const columns = [...COLUMNS, ...VARIANTS];
+    expect(new Set(columns.map(({ phase }) => phase))).toEqual(new Set(Object.keys(phases)));
+    const critical = columns.filter(({ phase }) => phase === 'CRITICAL');
+    expect(new Set(critical.map(({ cause }) => cause))).toEqual(new Set(Object.keys(causes)));
+  });
+
+  it.each(VARIANTS)('says of $title the same by $cause, but for the reason that is kept', (variant) => {
+    const column = COLUMNS.find(({ title }) => title === variant.title)!;
+    for (const row of ROWS) expect(kept(meet(row, variant).text), row.title).toBe(kept(meet(row, column).text));
+  });
+
+  it('knows where every reason is found', () => {
+    for (const code of REASON_CODES) expect(phasesOf(code), code).not.toEqual([]);
   });
 
   it('knows no deadline for a state that the table does not step from', () => {

@@ -1,3 +1,4 @@
+import type { Policy } from './policy.js';
 import { reasonFor } from './reason.js';
 import type { Reason } from './reason.js';
 
@@ -10,46 +11,6 @@ export type Phase = State | 'LEAVING';
 
 /** Why an instance is CRITICAL; kept on the way out. */
 export type Cause = 'proof' | 'silence' | 'one-way' | 'unproved';
-
-/** Thresholds; those without a unit are counts of `intervalMs`. */
-export interface Policy {
-  /** Between two calls of one instance, in ms. */
-  readonly intervalMs: number;
-  /** For one call, in ms; at most 0.4 intervals. Added to every silence threshold. */
-  readonly timeoutMs: number;
-  readonly unprovedAfter: number;
-  readonly unhealthyAfter: number;
-  readonly criticalAfter: number;
-  /** As `criticalAfter`, for the last callable instance of its service. */
-  readonly lastCriticalAfter: number;
-  /** From CRITICAL by silence to DEREGISTERING. */
-  readonly silenceStepAfter: number;
-  /** From CRITICAL by proof to DEREGISTERING. */
-  readonly proofStepAfter: number;
-  readonly removeAfter: number;
-  /** Proofs in a row that lead back to HEALTHY, and how many when flapping. */
-  readonly proofs: number;
-  readonly flappingProofs: number;
-  /** Falls (decaying by half each `flappingHalfLifeMs`) above which an instance is flapping. */
-  readonly flappingLimit: number;
-  readonly flappingHalfLifeMs: number;
-}
-
-export const DEFAULT_POLICY: Policy = {
-  intervalMs: 5_000,
-  timeoutMs: 2_000,
-  unprovedAfter: 6,
-  unhealthyAfter: 2,
-  criticalAfter: 3,
-  lastCriticalAfter: 6,
-  silenceStepAfter: 2,
-  proofStepAfter: 1,
-  removeAfter: 1,
-  proofs: 2,
-  flappingProofs: 5,
-  flappingLimit: 3,
-  flappingHalfLifeMs: 600_000,
-};
 
 /** Everything the lifecycle knows of one instance. Times are monotonic ms. */
 export interface Vitals {
@@ -83,8 +44,8 @@ export interface Fleet {
   readonly otherHealthy: boolean;
   readonly otherCallable: boolean;
   readonly permit: {
-    /** May silence make one more instance CRITICAL? (self-preservation) */
-    readonly silence: boolean;
+    /** Why silence may make no more instance CRITICAL now, in plain words; null: it may. (self-preservation) */
+    readonly held: string | null;
     /** Are so many refused that a refusal is no proof? */
     readonly mass: boolean;
   };
@@ -147,5 +108,22 @@ export function forgive(vitals: Vitals, ms: number, now: number): Vitals {
     inboundAt: later(vitals.inboundAt),
     anyInboundAt: later(vitals.anyInboundAt),
     outboundAt: later(vitals.outboundAt),
+  };
+}
+
+/**
+ * The same vitals, the clocks that only a Heartbeat-1 can stop later by `ms` but not later than now: for a call that was due and that
+ * the registry did not make.
+ */
+export function excuse(vitals: Vitals, ms: number, now: number): Vitals {
+  const later = (at: number): number => Math.min(now, at + ms);
+  const isGoing = vitals.phase === 'CRITICAL' || vitals.phase === 'DEREGISTERING';
+  return {
+    ...vitals,
+    since: isGoing ? later(vitals.since) : vitals.since,
+    causeSince: isGoing ? later(vitals.causeSince) : vitals.causeSince,
+    bornAt: later(vitals.bornAt),
+    inboundAt: later(vitals.inboundAt),
+    anyInboundAt: later(vitals.anyInboundAt),
   };
 }

@@ -1,0 +1,57 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** What the host gives to this process. Null: not known, as everywhere but on Linux; then nothing is concluded from it. */
+export interface HostFacts {
+  /** Files and sockets that this process may have open. */
+  readonly openFiles: number | null;
+  /** Local ports for connections that do not choose one. */
+  readonly localPorts: number | null;
+  /** Connections in TIME_WAIT that the kernel remembers. */
+  readonly timeWaits: number | null;
+  /** May a port in TIME_WAIT be used again for another connection of this machine to itself? */
+  readonly reusesTimeWaits: boolean;
+  /** Connections that the firewall may follow; null where it follows none. */
+  readonly trackedConnections: number | null;
+  /** How long the firewall remembers a connection that is over, in ms. */
+  readonly trackedTimeWaitMs: number | null;
+  /** Connections that may wait to be accepted. */
+  readonly acceptQueue: number | null;
+}
+
+/** Looks at `/proc`. Never rejects: what cannot be read is not known. */
+export async function readHostFacts(proc = '/proc'): Promise<HostFacts> {
+  const read = (path: string): Promise<string | null> => readFile(join(proc, path), 'utf8').catch(() => null);
+  const number = async (path: string): Promise<number | null> => numberIn(await read(path));
+  const netfilter = 'sys/net/netfilter/nf_conntrack';
+  const [limits, ports, timeWaits, reuse, acceptQueue, tracked, trackedNow, trackedSeconds] = await Promise.all([
+    read('self/limits'),
+    read('sys/net/ipv4/ip_local_port_range'),
+    number('sys/net/ipv4/tcp_max_tw_buckets'),
+    number('sys/net/ipv4/tcp_tw_reuse'),
+    number('sys/net/core/somaxconn'),
+    number(`${netfilter}_max`),
+    number(`${netfilter}_count`),
+    number(`${netfilter}_tcp_timeout_time_wait`),
+  ]);
+  return {
+    openFiles: numberIn(/^Max open files\s+(\d+)/m.exec(limits ?? '')?.[1] ?? null),
+    localPorts: portsIn(ports),
+    timeWaits,
+    // 1: everywhere, 2: on the loopback only
+    reusesTimeWaits: reuse === 1 || reuse === 2,
+    // the table is there as soon as the module is loaded, and stays empty where no rule needs it
+    trackedConnections: trackedNow === 0 ? null : tracked,
+    trackedTimeWaitMs: trackedSeconds === null ? null : trackedSeconds * 1_000,
+    acceptQueue,
+  };
+}
+
+function numberIn(text: string | null): number | null {
+  return text !== null && /^\s*\d+\s*$/.test(text) ? Number(text) : null;
+}
+
+function portsIn(text: string | null): number | null {
+  const [, low, high] = /^\s*(\d+)\s+(\d+)\s*$/.exec(text ?? '') ?? [];
+  return low === undefined || high === undefined ? null : Number(high) - Number(low) + 1;
+}

@@ -1,0 +1,193 @@
+import {
+  noMeter,
+  option,
+  parseOptions,
+  policyFields,
+  policyLaws,
+  policyOf,
+  silentLog,
+  systemRandom,
+  systemTime,
+} from '@rollcall/core';
+import type {
+  Log,
+  Meter,
+  OptionLaw,
+  OptionsOf,
+  OptionSpec,
+  Policy,
+  Preset,
+  Random,
+  Thresholds,
+  Time,
+} from '@rollcall/core';
+import { DEFAULT_LIMITS } from '../limits.js';
+import type { Limits } from '../limits.js';
+import type { Store } from '../store/store.js';
+import { DEFAULT_HOST, DEFAULT_PORT } from './server.js';
+import type { ServeOptions } from './server.js';
+
+/** How a registry is started. Everything may be left out. */
+export interface StartOptions extends Omit<ServeOptions, 'registry'>, Partial<Limits> {
+  /** How patient it is: intervalMs and timeoutMs, unless they are given. Default `default`: 5,000 and 2,000. */
+  readonly preset?: Preset;
+  /** Between two heartbeats of each direction, 10 … 3,600,000 ms: the thresholds are counted in it. Default: the preset's. */
+  readonly intervalMs?: number;
+  /** How long a service may take to answer Heartbeat-1, 1 ms to 0.4 intervals. Default min(the preset's, 0.4 × intervalMs). */
+  readonly timeoutMs?: number;
+  /** When an instance changes its state, in intervals; what each does and may be: docs/OPTIONS.md. Default: as the protocol says. */
+  readonly thresholds?: Partial<Thresholds>;
+  /** Every n-th heartbeat of each direction opens a connection of its own, 1 … 1,000; the others keep the last. Default 1: all do. */
+  readonly freshEvery?: number;
+  /** Networks (`10.0.0.0/8`) that may be registered besides the address from which a registration comes. Default none. */
+  readonly allowedNetworks?: readonly string[];
+  /** What survives the registry: `diskStore({ folder })`. Default: memory, which does not. */
+  readonly store?: Store;
+  /** Where it counts. Default: nowhere. */
+  readonly meter?: Meter;
+  readonly random?: Random;
+}
+
+const MOST = 1_000_000;
+/** Watchers for each instance that may be registered: its own line, and some who only look. */
+const WATCHERS_RATIO = DEFAULT_LIMITS.maxWatchers / DEFAULT_LIMITS.maxInstances;
+
+/** A limit that follows another one where it is left out has no default of its own. */
+const limit = (doc: string): OptionSpec<number, undefined> => option.number({ doc, integer: true, min: 1, max: MOST });
+
+const limitFields = {
+  maxInstances: option.number({
+    doc: 'How many instances may be registered; more are refused with 429.',
+    default: DEFAULT_LIMITS.maxInstances,
+    integer: true,
+    min: 1,
+    max: MOST,
+  }),
+  maxInstancesPerSource: limit(
+    'The same for registrations from one address (of IPv6: one /64), which may also register no more new ones a minute than this, or 100. At most, and by default half of, maxInstances.',
+  ),
+  maxInstancesPerService: limit('The same for one service. At most, and by default half of, maxInstances.'),
+  maxWatchers: limit(
+    'How many change feeds and long polls may be open, besides the line of each instance; more are refused with 429. Default max(25000, 1.25 × maxInstances).',
+  ),
+  maxWatchersPerSource: limit('The same for one address. At most, and by default half of, maxWatchers.'),
+  maxCalls: option.number({
+    doc: 'How many Heartbeat-1 calls may be under way at the same time; the others wait, and nobody is blamed for it.',
+    default: DEFAULT_LIMITS.maxCalls,
+    integer: true,
+    min: 1,
+    max: 100_000,
+  }),
+} satisfies Record<keyof Limits, OptionSpec<number, number | undefined>>;
+
+/** One table for the parser and docs/OPTIONS.md. */
+export const registryFields = {
+  port: option.number({
+    doc: 'The port of the API, the change feed and all else that the registry shows; 0 is any free one.',
+    default: DEFAULT_PORT,
+    integer: true,
+    min: 0,
+    max: 65_535,
+  }),
+  host: option.string({
+    doc: 'The address to listen on. Anything but loopback needs `insecure`.',
+    default: DEFAULT_HOST,
+  }),
+  insecure: option.boolean({
+    doc: 'Whoever reaches the port may register, read and remove: there are no tokens yet. Repeated in the log and in /api/v1/registry.',
+    default: false,
+  }),
+  names: option.list({
+    doc: 'Host names, besides localhost and `host`, by which clients reach the registry; others are refused (DNS rebinding).',
+    item: option.string({ doc: 'a host name' }),
+    default: [],
+  }),
+  ...policyFields,
+  freshEvery: option.number({
+    doc: 'Every n-th heartbeat of each direction opens a connection of its own; the others go over the last one. 1: all do. With n, a way that takes no new connection, while the old one lives, is noticed up to n − 1 intervals later.',
+    default: 1,
+    integer: true,
+    min: 1,
+    max: 1_000,
+  }),
+  allowedNetworks: option.list({
+    doc: 'Networks (CIDR) that may be registered besides the address from which a registration comes.',
+    item: option.string({
+      doc: 'a network',
+      pattern: /^[0-9a-f.:]+\/\d{1,3}$/i,
+      allowed: 'a network such as 10.0.0.0/8',
+    }),
+    default: [],
+  }),
+  ...limitFields,
+  store: option.value({
+    doc: 'What survives the registry: `diskStore({ folder })`. Default: memory, which does not.',
+    allowed: 'a Store',
+    is: isPort<Store>,
+  }),
+  log: option.value({
+    doc: 'Who is told what happens. Default: nobody.',
+    allowed: 'a Log',
+    default: silentLog,
+    is: isPort<Log>,
+  }),
+  meter: option.value({
+    doc: 'Where it counts. Default: nowhere.',
+    allowed: 'a Meter',
+    default: noMeter,
+    is: isPort<Meter>,
+  }),
+  time: option.value({ doc: 'The clock. For tests.', allowed: 'a Time', default: systemTime, is: isPort<Time> }),
+  random: option.value({ doc: 'Chance. For tests.', allowed: 'a Random', default: systemRandom, is: isPort<Random> }),
+};
+
+type Parsed = OptionsOf<typeof registryFields>;
+
+/** Every option, right by itself and with the others, and what they make together. */
+export interface Settings extends Omit<Parsed, keyof Limits | keyof typeof policyFields> {
+  readonly policy: Policy;
+  readonly limits: Limits;
+}
+
+const LAWS: readonly OptionLaw<Parsed>[] = [
+  ...policyLaws,
+  partOf('maxInstancesPerSource', 'maxInstances'),
+  partOf('maxInstancesPerService', 'maxInstances'),
+  partOf('maxWatchersPerSource', 'maxWatchers'),
+];
+
+/** Throws OPTION_INVALID that names every flaw. */
+export function parseStartOptions(options: StartOptions): Settings {
+  const parsed = parseOptions(registryFields, options, LAWS);
+  return { ...parsed, policy: policyOf(parsed), limits: limitsOf(parsed) };
+}
+
+/** One source, and one service, may have half of everything where nothing else was said: no single one shuts the others out. */
+function limitsOf(parsed: Parsed): Limits {
+  const { maxInstances, maxCalls } = parsed;
+  const forAll = Math.min(MOST, Math.ceil(WATCHERS_RATIO * maxInstances));
+  const { maxWatchers = Math.max(DEFAULT_LIMITS.maxWatchers, forAll) } = parsed;
+  return {
+    maxInstances,
+    maxInstancesPerSource: parsed.maxInstancesPerSource ?? half(maxInstances),
+    maxInstancesPerService: parsed.maxInstancesPerService ?? half(maxInstances),
+    maxWatchers,
+    maxWatchersPerSource: parsed.maxWatchersPerSource ?? half(maxWatchers),
+    maxCalls,
+  };
+}
+
+const half = (count: number): number => Math.max(1, Math.floor(count / 2));
+
+function partOf(part: keyof Limits, all: keyof Limits): OptionLaw<Parsed> {
+  return (parsed) => {
+    const limits = limitsOf(parsed);
+    if (limits[part] <= limits[all]) return null;
+    return `${part} ${limits[part]} is more than ${all} ${limits[all]}: choose at most ${limits[all]}, or raise ${all}.`;
+  };
+}
+
+/** Ports are TypeScript's to check; here only that something was handed in. */
+function isPort<Port>(received: unknown): received is Port {
+  return typeof received === 'object' && received !== null;
+}
