@@ -49,6 +49,79 @@ describe('Heartbeat', () => {
     expect(answers).toEqual(['extra HEALTHY', 'regular HEALTHY']);
   });
 
+  it('opens a connection for each beat where the registry does not say otherwise', async () => {
+    const { time, link, heartbeat } = setUp();
+    heartbeat.start(5_000, 0);
+    heartbeat.soon();
+    await time.advanceBy(10_000);
+    expect(link.fresh).toEqual([true, true, true, true]);
+  });
+
+  it('opens one for every n-th regular beat where that is enough; others share one', async () => {
+    const { time, link, heartbeat } = setUp();
+    heartbeat.start(5_000, 0, 3);
+    await time.advanceBy(30_000);
+    expect(link.fresh).toEqual([true, false, false, true, false, false, true]);
+  });
+
+  it('opens one for each extra beat, whatever the regular ones do', async () => {
+    const { time, link, heartbeat, answers } = setUp();
+    heartbeat.start(5_000, 0, 3);
+    await time.advanceBy(5_000);
+    heartbeat.soon();
+    await time.advanceBy(10_000);
+    expect(answers.map((answer, at) => `${answer.split(' ')[0]} ${link.fresh[at]}`)).toEqual([
+      'regular true',
+      'regular false',
+      'extra true',
+      'regular false',
+      'regular true',
+    ]);
+  });
+
+  it('opens one for each beat after a loss until one gets through, and shares again', async () => {
+    const { time, link, heartbeat } = setUp();
+    heartbeat.start(5_000, 0, 100);
+    await time.advanceBy(5_000);
+    link.onBeat = () => 'unreachable';
+    await time.advanceBy(15_000);
+    link.onBeat = () => ({ ok: true, value: { state: 'HEALTHY', revision: 3 } });
+    await time.advanceBy(15_000);
+    expect(link.fresh).toEqual([true, false, false, true, true, true, false, false]);
+  });
+
+  it('lets no beat wait behind one that has no answer yet', async () => {
+    const { time, link, heartbeat } = setUp();
+    heartbeat.start(5_000, 0, 100);
+    await time.advanceBy(0);
+    const fresh: boolean[] = [];
+    link.beat = (_proof, _beat, options) => {
+      fresh.push(options?.fresh ?? true);
+      return new Promise(() => {});
+    };
+    await time.advanceBy(10_000);
+    expect(fresh).toEqual([false, true]);
+  });
+
+  it('shares no connection that the registry would close between two beats', async () => {
+    const { time, link, heartbeat } = setUp();
+    heartbeat.start(30_000, 0, 10);
+    await time.advanceBy(90_000);
+    expect(link.fresh).toEqual([true, true, true, true]);
+  });
+
+  it('gives the shared connection up when it is stopped, and starts with one of its own', async () => {
+    const { time, link, heartbeat } = setUp();
+    heartbeat.start(5_000, 0, 3);
+    await time.advanceBy(5_000);
+    const before = link.partings;
+    heartbeat.stop();
+    expect(link.partings).toBe(before + 1);
+    heartbeat.start(5_000, 0, 3);
+    await time.advanceBy(5_000);
+    expect(link.fresh).toEqual([true, false, true, false]);
+  });
+
   it('keeps its timers from holding the process', () => {
     const { time, heartbeat } = setUp();
     heartbeat.start(5_000, 0);

@@ -17,16 +17,25 @@ export interface HeartbeatParts {
   readonly answered: (answer: Result<BeatAnswer, Problem>, kind: BeatKind) => void;
 }
 
+/** The registry closes a connection that is idle for 30 s: beats that come no sooner than this cannot share one. */
+const LONGEST_SHARED_MS = 25_000;
+
 /** Beats that have got no answer yet; more would not help. */
 const MAX_IN_FLIGHT = 8;
 
 /**
- * Heartbeat-2: on our own timer, each on a connection of its own, called or not. Regular beats keep their place in the interval
- * whatever extra ones come between, so that a fleet that is told something all at once stays spread.
+ * Heartbeat-2: on our own timer, called or not. Regular beats keep their place in the interval whatever extra ones come between,
+ * so that a fleet that is told something all at once stays spread.
+ *
+ * Each has a connection of its own, since only that shows that one can be made; or, where the registry is content with every
+ * n-th, regular ones share a connection in between, as long as all goes well.
  */
 export class Heartbeat {
   readonly #parts: HeartbeatParts;
   #intervalMs = 0;
+  #freshEvery = 1;
+  /** Regular beats that may share a connection before the next fresh one. */
+  #shared = 0;
   #regular: Timer | null = null;
   #extra: Timer | null = null;
   /** Counts starts and stops. */
@@ -43,11 +52,13 @@ export class Heartbeat {
     this.#parts = parts;
   }
 
-  /** The first regular beat comes after `firstMs`, then one every `intervalMs`. */
-  start(intervalMs: number, firstMs: number): void {
+  /** The first regular beat comes after `firstMs`, then one every `intervalMs`; at least every `freshEvery`-th is fresh. */
+  start(intervalMs: number, firstMs: number, freshEvery = 1): void {
     this.stop();
     this.#isRunning = true;
     this.#intervalMs = intervalMs;
+    this.#freshEvery = intervalMs <= LONGEST_SHARED_MS ? freshEvery : 1;
+    this.#shared = 0;
     this.#arm(firstMs);
   }
 
@@ -57,6 +68,7 @@ export class Heartbeat {
     this.#regular?.cancel();
     this.#extra?.cancel();
     this.#extra = null;
+    this.#parts.link.letGo();
   }
 
   /** An extra beat in the next turn of the event loop; several wishes in one turn make one. Nothing when not started. */
@@ -89,9 +101,10 @@ export class Heartbeat {
     const run = this.#run;
     this.#seq += 1;
     const beat: Beat = { nonce: identity.nonce, seq: this.#seq };
+    const fresh = this.#isFresh(kind);
     this.#inFlight += 1;
     try {
-      const answer = await link.beat(identity.proof(), beat);
+      const answer = await link.beat(identity.proof(), beat, { fresh });
       this.#arrived();
       if (run === this.#run) answered(answer, kind);
     } catch (error) {
@@ -99,6 +112,14 @@ export class Heartbeat {
     } finally {
       this.#inFlight -= 1;
     }
+  }
+
+  /** An extra beat, one that comes while another is under way, and one after a loss must not hang on what is slow or broken. */
+  #isFresh(kind: BeatKind): boolean {
+    if (kind === 'extra') return true;
+    const fresh = this.#shared === 0 || this.#inFlight > 0 || this.#lost > 0;
+    this.#shared = fresh ? this.#freshEvery - 1 : this.#shared - 1;
+    return fresh;
   }
 
   #arrived(): void {

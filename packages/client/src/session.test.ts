@@ -70,12 +70,14 @@ describe('Session, registering', () => {
 
   it('registers what it is and where it listens, and takes the terms of the registry', async () => {
     const world = new World();
-    world.link.intervalMs = 1_000;
+    Object.assign(world.link, { intervalMs: 1_000, freshEvery: 2 });
     const { session, link } = await world.member();
     expect(link.registrations).toEqual([{ ...self, id: session.id, secret: expect.any(String), endpoints }]);
     expect(session.intervalMs).toBe(1_000);
     expect(session.proof()).toMatchObject({ id: session.id });
     expect(world.lines).toEqual([true]);
+    await world.time.advanceBy(4_000);
+    expect(link.fresh).toEqual([true, false, true, false]);
   });
 
   it('keeps trying while the registry is absent, says so once, and is there when it comes', async () => {

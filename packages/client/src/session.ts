@@ -233,7 +233,8 @@ export class Session implements Line {
     this.#complaint = null;
     this.#intervalMs = heartbeat.intervalMs;
     if (this.#phase === 'ended') return;
-    this.#heartbeat.start(this.#intervalMs, this.#intervalMs * this.#parts.random.unit());
+    const firstMs = this.#intervalMs * this.#parts.random.unit();
+    this.#heartbeat.start(this.#intervalMs, firstMs, heartbeat.freshEvery);
     if (this.#isCalled) this.#heartbeat.soon();
     if (this.#phase !== 'joining') return;
     this.#phase = 'member';

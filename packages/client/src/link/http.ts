@@ -1,6 +1,6 @@
-import { request as requestHttp } from 'node:http';
+import { Agent, request as requestHttp } from 'node:http';
 import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
-import { request as requestHttps } from 'node:https';
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import {
   beatAnswerMessage,
   drainAnswerMessage,
@@ -11,6 +11,7 @@ import {
   problemFrom,
   registeredMessage,
   RollcallError,
+  serviceViewMessage,
 } from '@rollcall/core';
 import type {
   Beat,
@@ -22,11 +23,13 @@ import type {
   Registered,
   Registration,
   Result,
+  ServiceViewAnswer,
   Suspicion,
   Time,
   Timer,
 } from '@rollcall/core';
-import type { Answer, Link, Proof, Watch, WatchRequest, WatchSink } from './link.js';
+import { KeptConnection } from './kept.js';
+import type { Answer, BeatOptions, Link, PollRequest, Proof, Watch, WatchRequest, WatchSink } from './link.js';
 import { SseParser } from './sse.js';
 import type { SseEvent } from './sse.js';
 
@@ -44,23 +47,32 @@ const TIMEOUT_MS = 3_000;
 const SILENCE_MS = 25_000;
 /** Of an answer to a request: the largest is a registration's, far smaller. */
 const MAX_ANSWER_BYTES = 1024 * 1024;
+/** Of all of one service. */
+const MAX_VIEW_BYTES = 32 * 1024 * 1024;
 /** Of one frame of the feed: resets come in parts of 64 KiB, a change may name every instance of a service. */
 const MAX_FRAME_CHARACTERS = 32 * 1024 * 1024;
 
 interface Ask<Value> {
-  readonly method: 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly body?: object;
   readonly proof?: Proof;
   /** Nobody waits for it: it must not keep the process alive. */
   readonly isBackground?: boolean;
+  /** Over the connection that is kept: only what may be said twice. */
+  readonly isKept?: boolean;
+  /** How long the registry may take on purpose, ms. */
+  readonly waitMs?: number;
+  readonly signal?: AbortSignal;
+  readonly maxBytes?: number;
   readonly read: (body: unknown) => Result<Value, unknown>;
 }
 
 /**
- * The way to one registry over HTTP. Every request opens a connection of its own, so that a heartbeat proves what it is there to
- * prove: that a new connection can be made. It asks the registry to keep the connection, and closes it itself when it has read the
- * answer, so that the TIME_WAIT stays here and not with the registry. Redirects are not followed.
+ * The way to one registry over HTTP. Every request but a beat that need not be fresh opens a connection of its own, so that a
+ * heartbeat proves what it is there to prove: that a new connection can be made. It asks the registry to keep the connection, and
+ * closes it itself when it has read the answer, so that the TIME_WAIT stays here and not with the registry. Redirects are not
+ * followed.
  */
 export class HttpLink implements Link {
   readonly name: string;
@@ -68,6 +80,7 @@ export class HttpLink implements Link {
   readonly #time: Time;
   readonly #timeoutMs: number;
   readonly #silenceMs: number;
+  readonly #kept: KeptConnection<Agent>;
   /** How to end what is open. */
   readonly #open = new Set<() => void>();
   #isClosed = false;
@@ -78,15 +91,21 @@ export class HttpLink implements Link {
     this.#time = time;
     this.#timeoutMs = timeoutMs;
     this.#silenceMs = silenceMs;
+    const Agents = this.#base.protocol === 'https:' ? HttpsAgent : Agent;
+    this.#kept = new KeptConnection((options) => new Agents(options));
   }
 
   register(registration: Registration): Answer<Registered> {
     return this.#ask({ method: 'POST', path: 'register', body: registration, read: reads(registeredMessage) });
   }
 
-  beat(proof: Proof, beat: Beat): Answer<BeatAnswer> {
-    const path = `${instancePath(proof.id)}/heartbeat`;
-    return this.#ask({ method: 'POST', path, body: beat, proof, isBackground: true, read: reads(beatAnswerMessage) });
+  beat(proof: Proof, beat: Beat, { fresh }: BeatOptions = { fresh: true }): Answer<BeatAnswer> {
+    const ask = { method: 'POST', path: `${instancePath(proof.id)}/heartbeat`, body: beat, proof } as const;
+    return this.#ask({ ...ask, isBackground: true, isKept: !fresh, read: reads(beatAnswerMessage) });
+  }
+
+  letGo(): void {
+    this.#kept.letGo();
   }
 
   suspect(id: string, suspicion: Suspicion): Answer<null> {
@@ -101,6 +120,13 @@ export class HttpLink implements Link {
 
   leave(proof: Proof): Answer<null> {
     return this.#ask({ method: 'DELETE', path: instancePath(proof.id), proof, read: readsNothing });
+  }
+
+  poll({ namespace, service, revision, waitMs, signal }: PollRequest): Answer<ServiceViewAnswer> {
+    const wait = revision === null ? {} : { revision: String(revision), waitMs: String(waitMs) };
+    const path = `services/${service}?${new URLSearchParams({ namespace, ...wait }).toString()}`;
+    const limits = { waitMs: revision === null ? 0 : waitMs, maxBytes: MAX_VIEW_BYTES, signal };
+    return this.#ask({ method: 'GET', path, isBackground: true, ...limits, read: reads(serviceViewMessage) });
   }
 
   watch(wish: WatchRequest, sink: WatchSink): Watch {
@@ -125,6 +151,7 @@ export class HttpLink implements Link {
   close(): Promise<void> {
     this.#isClosed = true;
     for (const end of this.#open) end();
+    this.#kept.letGo();
     return Promise.resolve();
   }
 
@@ -140,13 +167,18 @@ export class HttpLink implements Link {
     );
   }
 
-  #exchange(ask: Ask<unknown>): Promise<Received> {
+  #exchange(ask: Ask<unknown>, leftMs = this.#timeoutMs + (ask.waitMs ?? 0)): Promise<Received> {
     if (this.#isClosed) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {
-      const request = this.#request(ask.method, ask.path, bearer(ask.proof ?? null));
+      const agent = ask.isKept === true ? this.#kept.agent : false;
+      const request = this.#request(ask.method, ask.path, bearer(ask.proof ?? null), agent);
+      const until = this.#time.now() + leftMs;
+      let isOver = false;
       const end = (): void => {
+        isOver = true;
         timer.cancel();
         this.#open.delete(abort);
+        ask.signal?.removeEventListener('abort', abort);
       };
       const fail = (error: RollcallError): void => {
         end();
@@ -154,14 +186,21 @@ export class HttpLink implements Link {
         reject(error);
       };
       const abort = (): void => fail(this.#closedError());
-      const late = (): void => fail(this.#unreachable(`no answer within ${this.#timeoutMs} ms`));
-      const timer = this.#time.setTimer(this.#timeoutMs, late, { background: true });
+      const broke = (error: Error): void => {
+        if (isOver || !request.reusedSocket) return fail(this.#unreachable(messageOf(error), error));
+        end();
+        request.destroy();
+        resolve(this.#exchange({ ...ask, isKept: false }, Math.max(0, until - this.#time.now())));
+      };
+      const late = (): void => fail(this.#unreachable(`no answer within ${Math.round(leftMs)} ms`));
+      const timer = this.#time.setTimer(leftMs, late, { background: true });
       this.#open.add(abort);
+      ask.signal?.addEventListener('abort', abort);
       if (ask.isBackground === true) request.on('socket', (socket) => socket.unref());
-      request.on('error', (error) => fail(this.#unreachable(messageOf(error), error)));
+      request.on('error', broke);
       request.on('response', (response) => {
-        collect(response, (text) => {
-          if (text === null) return fail(this.#unreachable('the answer was cut off or too long'));
+        collect(response, ask.maxBytes ?? MAX_ANSWER_BYTES, (text) => {
+          if (text === null) return broke(new Error('the answer was cut off or too long'));
           end();
           resolve({ status: response.statusCode ?? 0, text });
         });
@@ -170,13 +209,18 @@ export class HttpLink implements Link {
     });
   }
 
-  /** `connection: keep-alive` with no agent to keep it: so the registry leaves the closing to us. */
-  #request(method: string, path: string, headers: Readonly<Record<string, string>>): ClientRequest {
+  /** `connection: keep-alive`, if with no agent to keep it: so the registry leaves the closing to us. */
+  #request(
+    method: string,
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    agent: Agent | false = false,
+  ): ClientRequest {
     const url = new URL(`api/v1/${path}`, this.#base);
     const body = method === 'POST' ? { 'content-type': 'application/json' } : {};
     const options: RequestOptions = {
       method,
-      agent: false,
+      agent,
       headers: { connection: 'keep-alive', ...body, ...headers },
     };
     return url.protocol === 'https:' ? requestHttps(url, options) : requestHttp(url, options);
@@ -217,7 +261,7 @@ class HttpWatch implements Watch {
   constructor(request: ClientRequest, parts: WatchParts) {
     this.#request = request;
     this.#parts = parts;
-    this.#timer = parts.time.setTimer(parts.timeoutMs, () => this.close(), { background: true });
+    this.#timer = parts.time.setTimer(parts.timeoutMs, () => this.#giveUp(), { background: true });
     request.on('error', () => this.close());
     request.on('response', (response) => this.#answered(response));
     request.end();
@@ -230,7 +274,7 @@ class HttpWatch implements Watch {
   #answered(response: IncomingMessage): void {
     const isFeed = response.statusCode === 200 && /^text\/event-stream\b/i.test(response.headers['content-type'] ?? '');
     if (!isFeed) {
-      collect(response, (text) => this.#end(refusalOf(response.statusCode ?? 0, text)));
+      collect(response, MAX_ANSWER_BYTES, (text) => this.#end(refusalOf(response.statusCode ?? 0, text)));
       return;
     }
     response.on('data', (bytes: Uint8Array) => this.#read(bytes));
@@ -246,9 +290,14 @@ class HttpWatch implements Watch {
     const check = (): void => {
       const leftMs = this.#heardAt + this.#parts.silenceMs - this.#parts.time.now();
       if (leftMs > 0) this.#endWhenSilentFor(leftMs);
-      else this.close();
+      else this.#giveUp();
     };
     this.#timer = this.#parts.time.setTimer(ms, check, { background: true });
+  }
+
+  #giveUp(): void {
+    this.#parts.sink.silent?.();
+    this.close();
   }
 
   #read(bytes: Uint8Array): void {
@@ -286,13 +335,13 @@ class HttpWatch implements Watch {
   }
 }
 
-/** The whole text of an answer, once; null when it was cut off or is longer than allowed. */
-function collect(response: IncomingMessage, done: (text: string | null) => void): void {
+/** The whole text of an answer, once; null when it was cut off or is longer than `maxBytes`. */
+function collect(response: IncomingMessage, maxBytes: number, done: (text: string | null) => void): void {
   const chunks: Uint8Array[] = [];
   let size = 0;
   response.on('data', (bytes: Uint8Array) => {
     size += bytes.length;
-    if (size > MAX_ANSWER_BYTES) done(null);
+    if (size > maxBytes) done(null);
     else chunks.push(bytes);
   });
   response.on('end', () => done(Buffer.concat(chunks).toString('utf8')));

@@ -13,11 +13,12 @@ import type {
   Registered,
   Registration,
   Result,
+  ServiceViewAnswer,
   Suspicion,
 } from '@rollcall/core';
 import { RollcallError } from '@rollcall/core';
 import type { Line } from '../feed.js';
-import type { Answer, Link, Proof, Watch, WatchRequest, WatchSink } from './link.js';
+import type { Answer, BeatOptions, Link, PollRequest, Proof, Watch, WatchRequest, WatchSink } from './link.js';
 
 export const EPOCH = '0192f3a0-0000-7000-8000-000000000001';
 
@@ -45,6 +46,12 @@ export function anInstance(fields: Partial<Instance> = {}): Instance {
   };
 }
 
+/** All of one service, as it is polled. */
+export function aView(instances: readonly Instance[], more: Partial<ServiceViewAnswer> = {}): ServiceViewAnswer {
+  const { service, namespace } = instances[0] ?? anInstance();
+  return { namespace, service, epoch: EPOCH, revision: 1, settled: false, instances, removed: [], ...more };
+}
+
 /** A whole view of one service in one frame. */
 export function aReset(instances: readonly Instance[], revision = 1, epoch = EPOCH): Frame {
   const { service, namespace } = instances[0] ?? anInstance();
@@ -66,12 +73,18 @@ export class FakeLink implements Link {
   readonly name = 'http://registry.test';
   readonly registrations: Registration[] = [];
   readonly beats: Beat[] = [];
+  /** Of each beat, whether it was to have a connection of its own. */
+  readonly fresh: boolean[] = [];
   readonly suspicions: (Suspicion & { readonly id: string })[] = [];
   readonly drains: Drain[] = [];
   readonly goodbyes: Proof[] = [];
   readonly streams: FakeStream[] = [];
+  readonly polls: FakePoll[] = [];
   isClosed = false;
   intervalMs = 5_000;
+  freshEvery = 1;
+  /** How often the connection that beats share was given up. */
+  partings = 0;
   onRegister: (registration: Registration) => Reply<null> = () => ({ ok: true, value: null });
   onBeat: (beat: Beat) => Reply<BeatAnswer> = () => ({ ok: true, value: { state: 'HEALTHY', revision: 2 } });
   onDrain: () => Reply<DrainAnswer> = () => ({ ok: true, value: { watchers: 2 } });
@@ -82,14 +95,19 @@ export class FakeLink implements Link {
     const taken = answered(this.onRegister(registration));
     if (!taken.ok) return taken;
     const { id, service } = registration;
-    const heartbeat = { intervalMs: this.intervalMs, timeoutMs: 2_000, freshEvery: 1 };
+    const heartbeat = { intervalMs: this.intervalMs, timeoutMs: 2_000, freshEvery: this.freshEvery };
     const instance = anInstance({ id, service, state: 'REGISTERING' });
     return { ok: true, value: { instance, epoch: EPOCH, revision: 1, heartbeat, registries: [this.name] } };
   }
 
-  async beat(_proof: Proof, beat: Beat): Answer<BeatAnswer> {
+  async beat(_proof: Proof, beat: Beat, { fresh }: BeatOptions = { fresh: true }): Answer<BeatAnswer> {
     this.beats.push(beat);
+    this.fresh.push(fresh);
     return answered(this.onBeat(beat));
+  }
+
+  letGo(): void {
+    this.partings += 1;
   }
 
   async suspect(id: string, suspicion: Suspicion): Answer<null> {
@@ -113,6 +131,19 @@ export class FakeLink implements Link {
     return stream;
   }
 
+  poll(request: PollRequest): Answer<ServiceViewAnswer> {
+    const poll = new FakePoll(request);
+    this.polls.push(poll);
+    return poll.answer;
+  }
+
+  /** The question that was asked last. */
+  get lastPoll(): FakePoll {
+    const last = this.polls.at(-1);
+    if (last === undefined) throw new Error('Nothing was polled.');
+    return last;
+  }
+
   /** The stream that was opened last. */
   get stream(): FakeStream {
     const last = this.streams.at(-1);
@@ -123,6 +154,26 @@ export class FakeLink implements Link {
   async close(): Promise<void> {
     this.isClosed = true;
     for (const stream of this.streams) stream.close();
+  }
+}
+
+/** One question about a service, as the registry sees it. */
+export class FakePoll {
+  readonly request: PollRequest;
+  readonly answer: Answer<ServiceViewAnswer>;
+  #settle: (reply: Reply<ServiceViewAnswer>) => void = () => {};
+
+  constructor(request: PollRequest) {
+    this.request = request;
+    const reply = new Promise<Reply<ServiceViewAnswer>>((resolve) => (this.#settle = resolve));
+    this.answer = reply.then(answered);
+  }
+
+  /** Resolves when the client has heard it. */
+  async reply(reply: Reply<ServiceViewAnswer>): Promise<void> {
+    this.#settle(reply);
+    await this.answer.catch(() => undefined);
+    await Promise.resolve();
   }
 }
 
@@ -156,6 +207,12 @@ export class FakeStream implements Watch {
   /** Frames of which the cursor has not come yet. */
   send(frames: readonly Frame[]): void {
     for (const frame of frames) this.#sink.frame(frame);
+  }
+
+  /** Nothing has come for too long. */
+  fallSilent(): void {
+    this.#sink.silent?.();
+    this.end();
   }
 
   end(problem: Problem | null = null): void {

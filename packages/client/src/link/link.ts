@@ -9,6 +9,7 @@ import type {
   Registered,
   Registration,
   Result,
+  ServiceViewAnswer,
   Suspicion,
 } from '@rollcall/core';
 
@@ -17,20 +18,34 @@ export type Answer<Value> = Promise<Result<Value, Problem>>;
 
 /**
  * The way to one registry. A promise rejects only when no answer came (unreachable, timeout, closed): a refusal is an answer.
- * Every request is bounded by the link's own timeout. Each `beat` opens a connection of its own, which the instance closes first.
+ * Every request is bounded by the link's own timeout, and opens a connection of its own, which the instance closes first; only
+ * beats may share one.
  */
 export interface Link {
   /** For messages: the registry's URL. */
   readonly name: string;
   register(registration: Registration): Answer<Registered>;
-  beat(proof: Proof, beat: Beat): Answer<BeatAnswer>;
+  beat(proof: Proof, beat: Beat, options?: BeatOptions): Answer<BeatAnswer>;
+  /** Closes the connection that beats share, when there is one and its last answer has come. */
+  letGo(): void;
   suspect(id: string, suspicion: Suspicion): Answer<null>;
   drain(proof: Proof, drain: Drain): Answer<DrainAnswer>;
   leave(proof: Proof): Answer<null>;
   /** Opens the change feed. Nothing is delivered before `watch` has returned. */
   watch(request: WatchRequest, sink: WatchSink): Watch;
+  /** All of one service, for when no stream comes through. A link without it only ever watches. */
+  poll?(request: PollRequest): Answer<ServiceViewAnswer>;
   /** Closes what is open; every pending promise rejects. May be called twice. */
   close(): Promise<void>;
+}
+
+/** How a beat goes out. */
+export interface BeatOptions {
+  /**
+   * On a connection of its own, which proves that one can be made (the default). Else over one that is kept for the next beat;
+   * if it turns out to be closed, the beat is sent once more, at once and fresh: saying it twice is harmless.
+   */
+  readonly fresh: boolean;
 }
 
 /** Who an instance is, and how it shows that. */
@@ -50,6 +65,17 @@ export interface WatchRequest {
   readonly line: Proof | null;
 }
 
+export interface PollRequest {
+  readonly namespace: string;
+  readonly service: string;
+  /** Answered when the service has changed since, or after `waitMs`; null: at once. */
+  readonly revision: number | null;
+  /** 0 … 60,000. */
+  readonly waitMs: number;
+  /** Then it rejects. */
+  readonly signal: AbortSignal;
+}
+
 /** Who hears the feed. `closed` comes exactly once and last, also after `Watch.close()`. */
 export interface WatchSink {
   /** The registry accepted the watch; frames follow. */
@@ -57,6 +83,8 @@ export interface WatchSink {
   frame(frame: Frame): void;
   /** Everything asked for has been sent up to here; also with each comment beat, so that silence means a dead line. */
   mark(cursor: Cursor): void;
+  /** Nothing came for too long, not even an answer, or a beat: `closed` follows. */
+  silent?(): void;
   /** `problem` when the registry refused or sent what breaks the protocol; null when the way broke or we closed it. */
   closed(problem: Problem | null): void;
 }

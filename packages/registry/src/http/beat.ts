@@ -1,0 +1,102 @@
+import { beatMessage } from '@rollcall/core';
+import type { BeatAnswer, Problem } from '@rollcall/core';
+import type { FastifyInstance } from 'fastify';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Outcome, RegistryFace } from '../face.js';
+import { BODY_LIMIT, bodyOf, readBody } from './body.js';
+import type { Guard } from './guard.js';
+import { JSON_TYPE, problemDocument, problemHeaders, problemOfThrown } from './problem.js';
+import { secretOf } from './request.js';
+import type { Rim } from './rim.js';
+
+/** Heartbeat-2 as a route of Fastify. */
+export const BEAT_ROUTE = '/api/v1/instances/:id/heartbeat';
+
+/** Ids and nothing to decode: what else there may be in a path, Fastify knows. */
+const BEAT_PATH = /^\/api\/v1\/instances\/([A-Za-z0-9._~-]{1,128})\/heartbeat$/;
+
+/** One beat, read and decided: what is behind the route, and behind the short way. */
+export function beatOutcome(
+  registry: Pick<RegistryFace, 'beat'>,
+  id: string,
+  secret: string | null,
+  body: unknown,
+): Outcome<BeatAnswer> {
+  const beat = bodyOf(beatMessage, body);
+  return beat.ok ? registry.beat(id, secret, beat.value) : beat;
+}
+
+/** Answers the request, now or later, and says so; false: it has not touched it. */
+export type ShortWay = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+/**
+ * Beats are most of what a registry is asked, each on a connection of its own, and Fastify's hooks, routing and body parser cost
+ * as much as everything that we do. So beats that look as all clients send them are answered here. Whatever is unusual about
+ * one (a foreign Host or Origin, an escaped id, a query, another content type, a body without a length or too long) is left
+ * to Fastify's route, which refuses it or not: those rules exist once, and both ways answer alike.
+ */
+export function createShortWay({ registry, log }: Pick<Rim, 'registry' | 'log'>, guard: Guard): ShortWay {
+  return (request, response) => {
+    const id = idOf(request);
+    if (id === null || guard(request.headers) !== null) return false;
+    receive(request, (bytes) => {
+      try {
+        const body = readBody(bytes);
+        // as Fastify does it: who sends no JSON gets no second request on this connection
+        if (!body.ok) refuse(response, body.problem, { connection: 'close' });
+        else answer(response, beatOutcome(registry, id, secretOf(request), body.value));
+      } catch (error) {
+        refuse(response, problemOfThrown(error, `POST ${BEAT_ROUTE}`, log));
+      }
+    });
+    return true;
+  };
+}
+
+/** Lets `way` see each request before Fastify does, until the server closes: Fastify then ends connections with their answers. */
+export function putBefore(app: FastifyInstance, way: ShortWay): void {
+  const server: Server = app.server;
+  const routed = server.listeners('request');
+  let isClosing = false;
+  app.addHook('preClose', (done) => {
+    isClosing = true;
+    done();
+  });
+  server.removeAllListeners('request');
+  server.on('request', (request, response) => {
+    if (!isClosing && way(request, response)) return;
+    for (const listener of routed) Reflect.apply(listener, server, [request, response]);
+  });
+}
+
+/** The id that a usual beat is for; null when this is none. */
+function idOf({ method, url = '', headers }: IncomingMessage): string | null {
+  if (method !== 'POST' || headers['content-type'] !== 'application/json') return null;
+  const length = Number(headers['content-length']);
+  if (!(length > 0 && length <= BODY_LIMIT)) return null;
+  return BEAT_PATH.exec(url)?.[1] ?? null;
+}
+
+/** The whole body; never, when the peer is gone before. Node's parser keeps it to its `content-length`. */
+function receive(request: IncomingMessage, done: (bytes: Buffer) => void): void {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => done(Buffer.concat(chunks)));
+}
+
+function answer(response: ServerResponse, outcome: Outcome<BeatAnswer>): void {
+  if (outcome.ok) send(response, 200, { 'content-type': JSON_TYPE }, outcome.value);
+  else refuse(response, outcome.problem);
+}
+
+function refuse(response: ServerResponse, problem: Problem, more: Readonly<Record<string, string>> = {}): void {
+  const document = problemDocument(problem);
+  send(response, document.status, { ...problemHeaders(problem), ...more }, document);
+}
+
+function send(response: ServerResponse, status: number, headers: Record<string, string>, document: object): void {
+  const text = JSON.stringify(document);
+  headers['content-length'] = String(Buffer.byteLength(text));
+  response.writeHead(status, headers);
+  response.end(text);
+}
