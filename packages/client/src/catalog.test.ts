@@ -119,6 +119,20 @@ describe('Catalog', () => {
     expect(catalog.service(`service-${MAX_SERVICES}`).status).toBe('unknown');
     expect(log.texts('warn')).toHaveLength(1);
   });
+
+  it('nor more than can be named in one request, however long their names are', () => {
+    const { catalog, time } = setUp();
+    const names = Array.from({ length: MAX_SERVICES }, (_, i) => `${String(i).padStart(3, '0')}-${'x'.repeat(59)}`);
+    for (const name of names) catalog.service(name);
+    const query = catalog.services.map((name) => `&service=${name}&resume=${name}`).join('');
+    expect(query.length).toBeLessThan(14_000);
+    expect(catalog.services.length).toBeGreaterThan(70);
+    for (const name of catalog.services) catalog.apply(aDenial(name));
+    time.advance(10_000);
+    const another = 'y'.repeat(63);
+    expect(catalog.service(another).status).toBe('waiting');
+    expect(catalog.services).toEqual([another]);
+  });
 });
 
 describe('Catalog, names of strangers', () => {

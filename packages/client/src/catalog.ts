@@ -31,6 +31,8 @@ export interface Services {
  * too many, those that the registry does not know and nobody listens to are forgotten; then further ones count as unknown.
  */
 export const MAX_SERVICES = 256;
+/** Nor more than have names of so many characters together: a watch may name each twice, and servers read 16 KiB of a request's head. */
+const MAX_NAME_CHARACTERS = 5_000;
 /** So that strangers cannot have the feed opened anew all the time. */
 const FORGET_AGAIN_MS = 10_000;
 
@@ -54,6 +56,7 @@ export class Catalog implements Services {
   readonly #entries = new Map<string, Entry>();
   readonly #settling = new Set<() => void>();
   #services: readonly string[] = [];
+  #nameCharacters = 0;
   #forgotAt = -Infinity;
   #isFullTold = false;
   #isClosed = false;
@@ -67,9 +70,10 @@ export class Catalog implements Services {
     const known = this.#entries.get(name);
     if (known !== undefined) return known;
     const now = this.#parts.time.now();
-    if (!NAME_PATTERN.test(name) || !this.#hasRoom(name, now)) return unwatched(name, now);
+    if (!NAME_PATTERN.test(name) || !this.#makeRoom(name, now)) return unwatched(name, now);
     const entry = new Entry(name, now);
     this.#entries.set(name, entry);
+    this.#nameCharacters += name.length;
     this.#services = [...this.#entries.keys()];
     this.#parts.asked();
     return entry;
@@ -144,12 +148,16 @@ export class Catalog implements Services {
     for (const done of this.#settling) done();
   }
 
-  #hasRoom(name: string, now: number): boolean {
-    if (this.#entries.size >= MAX_SERVICES) this.#forgetUnknown(now);
-    if (this.#entries.size < MAX_SERVICES) return true;
+  #hasRoom(name: string): boolean {
+    return this.#entries.size < MAX_SERVICES && this.#nameCharacters + name.length <= MAX_NAME_CHARACTERS;
+  }
+
+  #makeRoom(name: string, now: number): boolean {
+    if (!this.#hasRoom(name)) this.#forgetUnknown(now);
+    if (this.#hasRoom(name)) return true;
     if (!this.#isFullTold) {
       this.#parts.log.warn(
-        `${MAX_SERVICES} services are watched already: "${name}" and any further one count as unknown. Do names come from requests? Check them first.`,
+        `${this.#entries.size} services are watched already, as many as fit: "${name}" and any further one count as unknown. Do names come from requests? Check them first.`,
       );
     }
     this.#isFullTold = true;
@@ -162,6 +170,7 @@ export class Catalog implements Services {
     for (const [name, entry] of this.#entries) {
       if (entry.status !== 'unknown' || entry.hasListeners) continue;
       this.#entries.delete(name);
+      this.#nameCharacters -= name.length;
       this.#hints.delete(name);
     }
   }

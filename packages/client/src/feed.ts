@@ -1,9 +1,23 @@
 import { AsyncResource } from 'node:async_hooks';
-import type { Cursor, Frame, Log, Problem, Random, Reason, Time, Timer } from '@rollcall/core';
+import { resetOf } from '@rollcall/core';
+import type {
+  Cursor,
+  Frame,
+  Log,
+  Problem,
+  Random,
+  Reason,
+  Result,
+  ServiceFrame,
+  ServiceViewAnswer,
+  Time,
+  Timer,
+} from '@rollcall/core';
 import type { Catalog } from './catalog.js';
 import { waitMs } from './contact.js';
 import type { Contact } from './contact.js';
 import type { Link, Proof, Watch, WatchSink } from './link/link.js';
+import { Poller } from './poller.js';
 
 /** Our own line: the feed carries it, the session decides about it. */
 export interface Line {
@@ -33,18 +47,29 @@ export interface FeedParts {
 
 /** A registry that asks for patience is not given more than this. */
 const LONGEST_PATIENCE_MS = 5_000;
+/** A stream that still brings something after so long is one that comes through. */
+const PROVEN_MS = 25_000;
+/** So many streams in a row that brought nothing, and we poll. */
+const MOST_SILENT = 2;
+/** While we poll, a stream is tried this often, and up to half as much later. */
+const STREAM_AGAIN_MS = 120_000;
 
 /** One connection of the feed. */
 interface Stream {
   readonly services: readonly string[];
   readonly line: Proof | null;
   watch: Watch | null;
+  /** Monotonic ms. */
+  openedAt: number;
+  /** It ended because nothing came. */
+  isSilent: boolean;
 }
 
 /**
  * The connection to the registry: watches the services that were asked for, and holds our own line in the same stream. Nothing
  * is opened before `start`, nor while nothing is wanted. When the wishes change, the new stream is open before the old one is
- * closed; after a break it resumes from the last cursor, trying again with jitter for as long as it takes.
+ * closed; after a break it resumes from the last cursor, trying again with jitter for as long as it takes. Where something on the way
+ * holds streams back, services are polled until a stream comes through; a line cannot be held meanwhile.
  */
 export class Feed {
   readonly #parts: FeedParts;
@@ -55,6 +80,11 @@ export class Feed {
   #tick: Timer | null = null;
   #retry: Timer | null = null;
   #failures = 0;
+  /** Streams in a row that ended because nothing came. */
+  #silences = 0;
+  /** While no stream comes through. */
+  #poller: Poller | null = null;
+  #isPollLost = false;
   #cursor: Cursor | null = null;
   /** The services that `#cursor` speaks for. */
   #held: readonly string[] = [];
@@ -96,14 +126,16 @@ export class Feed {
     this.#isClosed = true;
     this.#tick?.cancel();
     this.#retry?.cancel();
+    this.#poller?.close();
     this.#next?.watch?.close();
     this.#current?.watch?.close();
   }
 
   /** While a stream is being opened or waits for its retry, wishes wait with it. */
   #reconcile(): void {
-    if (this.#isClosed || this.#next !== null || this.#retry !== null) return;
     const services = this.#parts.catalog.services;
+    this.#poller?.follow(services);
+    if (this.#isClosed || this.#next !== null || this.#retry !== null) return;
     const line = this.#parts.line?.proof() ?? null;
     const current = this.#current;
     if (services.length === 0 && line === null) current?.watch?.close();
@@ -115,7 +147,7 @@ export class Feed {
     const cursor = this.#cursor;
     const held = new Set(this.#held);
     const resume = cursor === null ? [] : services.filter((name) => held.has(name) && catalog.canResume(name, cursor));
-    const stream: Stream = { services, line, watch: null };
+    const stream: Stream = { services, line, watch: null, openedAt: Infinity, isSilent: false };
     this.#next = stream;
     const request = { namespace, services, resume, cursor: resume.length === 0 ? null : cursor, line };
     stream.watch = link.watch(request, this.#sink(stream));
@@ -133,6 +165,9 @@ export class Feed {
       mark: (cursor) => {
         if (isCurrent()) this.#mark(stream, cursor);
       },
+      silent: () => {
+        stream.isSilent = true;
+      },
       closed: (problem) => this.#closed(stream, problem),
     };
   }
@@ -141,6 +176,7 @@ export class Feed {
     const old = this.#current;
     this.#current = stream;
     this.#next = null;
+    stream.openedAt = this.#parts.time.now();
     old?.watch?.close();
     this.#parts.contact.opened();
     if (stream.line !== null) this.#parts.line?.opened();
@@ -148,6 +184,7 @@ export class Feed {
   }
 
   #frame(stream: Stream, frame: Frame): void {
+    this.#stopPolling();
     switch (frame.event) {
       case 'status':
         if (frame.data.settled) this.#parts.catalog.settled();
@@ -170,6 +207,7 @@ export class Feed {
 
   #mark(stream: Stream, cursor: Cursor): void {
     this.#failures = 0;
+    if (this.#parts.time.now() - stream.openedAt >= PROVEN_MS) this.#silences = 0;
     this.#cursor = cursor;
     this.#held = stream.services;
     this.#parts.catalog.confirm(stream.services);
@@ -182,9 +220,9 @@ export class Feed {
 
   #notOpened(stream: Stream, problem: Problem | null): void {
     this.#next = null;
-    if (problem === null) this.#parts.contact.missed('the change feed could not be opened');
-    else this.#refused(stream, problem);
-    this.#retryAfter(Math.min(problem?.retryAfterMs ?? 0, LONGEST_PATIENCE_MS));
+    if (problem !== null) this.#refused(stream, problem);
+    else if (this.#poller === null) this.#parts.contact.missed('the change feed could not be opened');
+    this.#goOn(stream, Math.min(problem?.retryAfterMs ?? 0, LONGEST_PATIENCE_MS));
   }
 
   #refused(stream: Stream, problem: Problem): void {
@@ -203,10 +241,21 @@ export class Feed {
   #ended(stream: Stream, problem: Problem | null): void {
     this.#current = null;
     if (problem !== null) this.#complain(problem.detail);
+    if (this.#poller === null) this.#lost();
+    if (stream.line !== null) this.#parts.line?.ended();
+    this.#goOn(stream, 0);
+  }
+
+  #lost(): void {
     this.#parts.catalog.lost();
     this.#parts.contact.closed();
-    if (stream.line !== null) this.#parts.line?.ended();
-    if (this.#next === null) this.#retryAfter(0);
+  }
+
+  #goOn(ended: Stream, leastMs: number): void {
+    if (ended.isSilent) this.#silences += 1;
+    if (this.#next !== null) return;
+    const isHeldBack = this.#current === null && this.#silences >= MOST_SILENT && this.#startPolling();
+    this.#retryAfter(isHeldBack ? STREAM_AGAIN_MS * (1 + this.#parts.random.unit() / 2) : leastMs);
   }
 
   #retryAfter(leastMs: number): void {
@@ -222,5 +271,73 @@ export class Feed {
       },
       { background: true },
     );
+  }
+
+  // ---- where streams are held back -----------------------------------------------------------------------------------
+
+  /** False where there is nothing to poll, or no way to. */
+  #startPolling(): boolean {
+    const { time, random, link, namespace, intervalMs, catalog } = this.#parts;
+    const poll = link.poll?.bind(link);
+    if (this.#isClosed || poll === undefined || catalog.services.length === 0) return false;
+    if (this.#poller !== null) return true;
+    this.#complain(
+      `The change feed brings nothing: something between here and the registry at ${link.name} seems to hold streams back (a proxy ` +
+        'that buffers?). Services are polled instead, and this process’s line to the registry cannot be held.',
+    );
+    this.#isPollLost = false;
+    this.#poller = new Poller({
+      time,
+      random,
+      namespace,
+      poll,
+      intervalMs,
+      answered: (service, answer) => this.#answered(service, answer),
+      failed: (why) => this.#pollFailed(why),
+    });
+    this.#poller.follow(catalog.services);
+    return true;
+  }
+
+  #stopPolling(): void {
+    this.#poller?.close();
+    this.#poller = null;
+  }
+
+  #answered(service: string, answer: Result<ServiceViewAnswer, Problem>): void {
+    const { catalog, contact, namespace } = this.#parts;
+    if (answer.ok) {
+      this.#apply({ event: 'reset', data: resetOf(answer.value) });
+      if (answer.value.settled) catalog.settled();
+    } else if (answer.problem.code === 'NOT_FOUND') {
+      this.#apply({ event: 'unknown', data: { namespace, service } });
+    } else {
+      contact.reached();
+      if (answer.problem.code !== 'NOT_READY') this.#complain(`${answer.problem.detail} ${answer.problem.fix}`);
+      return;
+    }
+    catalog.confirm([service]);
+    contact.opened();
+    if (this.#isPollLost) this.#tryStream();
+    this.#isPollLost = false;
+  }
+
+  #apply(frame: ServiceFrame): void {
+    if (this.#parts.catalog.apply(frame) === 'broken') {
+      this.#complain(`What the registry answers about "${frame.data.service}" is not believed: it is too much.`);
+    }
+  }
+
+  #pollFailed(why: string): void {
+    this.#parts.contact.missed(why);
+    if (!this.#isPollLost) this.#lost();
+    this.#isPollLost = true;
+  }
+
+  /** The registry, or the way to it, is back: perhaps another one, through which streams come. */
+  #tryStream(): void {
+    this.#retry?.cancel();
+    this.#retry = null;
+    this.#reconcile();
   }
 }

@@ -1,6 +1,7 @@
 /** What time alone brings to an instance: now (`due`), and later if nothing else happens (`forecast`). */
+import type { Policy } from './policy.js';
 import { silence, silentSince } from './vitals.js';
-import type { Fleet, Policy, State, Vitals } from './vitals.js';
+import type { Fleet, State, Vitals } from './vitals.js';
 
 /** What time alone brings. */
 export interface ClockEvent {

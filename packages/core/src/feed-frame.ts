@@ -21,7 +21,10 @@ interface OfService {
   readonly service: string;
 }
 
-/** The whole view of one service, in parts of at most 64 KiB; the last has `complete: true` and `removed`. */
+/**
+ * The whole view of one service, in parts of at most 64 KiB; the last has `complete: true` and `removed`. Tombstones for which it has
+ * no room follow as `ChangeFrame`s before the next id line.
+ */
 export interface ResetFrame extends OfService {
   readonly epoch: string;
   readonly revision: number;
@@ -35,6 +38,16 @@ export interface ResetFrame extends OfService {
 export interface ChangeFrame extends OfService {
   readonly upsert: readonly Instance[];
   readonly remove: readonly Tombstone[];
+}
+
+/** All of one service, as `GET /api/v1/services/{name}` answers: for who cannot hold a stream. */
+export interface ServiceViewAnswer extends OfService {
+  readonly epoch: string;
+  /** The view holds every change up to this one. */
+  readonly revision: number;
+  readonly settled: boolean;
+  readonly instances: readonly Instance[];
+  readonly removed: readonly Tombstone[];
 }
 
 /** No such service: an answer, not an empty list; it removes nothing. */
@@ -87,10 +100,32 @@ export const resetMessage: Message<ResetFrame> = message<ResetFrame>(
     part: required(integer(0, 1_000_000), 'counts from 0, without a gap'),
     complete: required(flag(), 'is this the last part?'),
     instances: required(INSTANCES, 'instances of this part'),
-    removed: optional(TOMBSTONES, 'in the last part: all tombstones that are kept; they hold across epochs'),
+    removed: optional(
+      TOMBSTONES,
+      'in the last part: the tombstones that are kept (more than fit follow at once as changes); they hold across epochs',
+    ),
   },
   (frame, flaws) => checkOwner(frame, frame.instances, flaws),
 );
+
+export const serviceViewMessage: Message<ServiceViewAnswer> = message<ServiceViewAnswer>(
+  'ServiceViewAnswer',
+  'All of one service. It says what a reset says.',
+  {
+    ...ofService,
+    epoch: required(EPOCH, 'the life of the registry’s history that the revisions belong to'),
+    revision: required(REVISION, 'the view holds every change up to this one'),
+    settled: required(flag(), 'up long enough that what the registry does not know does not exist'),
+    instances: required(INSTANCES, 'all instances'),
+    removed: required(TOMBSTONES, 'all tombstones that are kept; they hold across epochs'),
+  },
+  (view, flaws) => checkOwner(view, view.instances, flaws),
+);
+
+/** The same in a frame: absence means the same. */
+export function resetOf({ settled: _settled, ...view }: ServiceViewAnswer): ResetFrame {
+  return { ...view, part: 0, complete: true };
+}
 
 export const changeMessage: Message<ChangeFrame> = message<ChangeFrame>(
   'ChangeFrame',

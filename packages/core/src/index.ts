@@ -15,17 +15,46 @@ export { due, forecast } from './deadlines.js';
 export type { ClockEvent, Forecast } from './deadlines.js';
 export { transition } from './lifecycle.js';
 export type { Context, Event, Transition } from './lifecycle.js';
-export { DEFAULT_POLICY, fallsNow, forgive, newborn, silence, silentSince, stateOf, STATES } from './vitals.js';
-export type { Cause, Fleet, Phase, Policy, State, Vitals } from './vitals.js';
+export { DEFAULT_POLICY, policyFields, policyLaws, policyOf, PRESET_NAMES, PRESETS } from './policy.js';
+export type { Policy, Preset, Thresholds } from './policy.js';
+export { excuse, fallsNow, forgive, newborn, silence, silentSince, stateOf, STATES } from './vitals.js';
+export type { Cause, Fleet, Phase, State, Vitals } from './vitals.js';
 export { REASON_CODES, REASON_TEXTS, reasonFor } from './reason.js';
 export type { Reason, ReasonCode } from './reason.js';
 
 // the wire
 export { ServiceSnapshot } from './change.js';
 export type { Applied, ServiceFrame, ServiceStatus } from './change.js';
-export { changeMessage, goneMessage, parseFrame, resetMessage, statusMessage, unknownMessage } from './feed-frame.js';
-export type { ChangeFrame, Frame, GoneFrame, ResetFrame, StatusFrame, UnknownFrame } from './feed-frame.js';
+export {
+  changeMessage,
+  goneMessage,
+  parseFrame,
+  resetMessage,
+  resetOf,
+  serviceViewMessage,
+  statusMessage,
+  unknownMessage,
+} from './feed-frame.js';
+export type {
+  ChangeFrame,
+  Frame,
+  GoneFrame,
+  ResetFrame,
+  ServiceViewAnswer,
+  StatusFrame,
+  UnknownFrame,
+} from './feed-frame.js';
 export { isHost, isIpv4, isIpv6 } from './host.js';
+export { ACTORS, EVENT_KINDS, instancePatchMessage, isMetadata, overrideMessage, registryEventMessage } from './operator.js';
+export type {
+  Actor,
+  EventKind,
+  InstancePatch,
+  MetadataChanges,
+  Override,
+  OwnWords,
+  RegistryEvent,
+} from './operator.js';
 export { problemDocumentMessage, problemFrom, PROBLEMS } from './problem.js';
 export type { Problem, ProblemCode, ProblemDocument } from './problem.js';
 export {

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { changeMessage, goneMessage, resetMessage, statusMessage, unknownMessage } from './feed-frame.js';
+import { instancePatchMessage, overrideMessage, registryEventMessage } from './operator.js';
 import { problemDocumentMessage, PROBLEMS } from './problem.js';
 import {
   beatAnswerMessage,
@@ -43,6 +44,9 @@ const MESSAGES: readonly AnyMessage[] = [
   statusMessage,
   goneMessage,
   tombstoneMessage,
+  instancePatchMessage,
+  overrideMessage,
+  registryEventMessage,
   problemDocumentMessage,
 ];
 

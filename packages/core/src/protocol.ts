@@ -42,9 +42,9 @@ const HOST = text({
 });
 const VERSION = text({ max: 64, pattern: ONE_LINE, allowed: 'at most 64 characters, one line' });
 const ZONE = text({ max: 63, pattern: /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$/, allowed: 'DNS label, or empty' });
-const WEIGHT = integer(0, 1_000);
-const METADATA = textMap(64, 4_096);
-const WALL_CLOCK = decimal(0, 8.64e15);
+export const WEIGHT = integer(0, 1_000);
+export const METADATA = textMap(64, 4_096);
+export const WALL_CLOCK = decimal(0, 8.64e15);
 
 // ---- the record -----------------------------------------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ const heartbeatTermsMessage = message<HeartbeatTerms>(
     timeoutMs: required(integer(1, 3_600_000), 'how long the registry waits for the answer to Heartbeat-1'),
     freshEvery: required(
       integer(1, 1_000_000),
-      'one in so many Heartbeats-1 comes on a fresh connection; 1: each does',
+      'one in so many, of either heartbeat, comes on a fresh connection; 1: each does',
     ),
   },
 );
@@ -233,6 +233,8 @@ export interface HeartbeatCall {
   readonly purpose: Purpose;
   /** Lower-case hex of HMAC-SHA256(callKey, `signedText(call)`). */
   readonly mac: string;
+  /** The next call comes over this connection too: the called side leaves it open. */
+  readonly keep?: boolean;
 }
 
 export const heartbeatCallMessage: Message<HeartbeatCall> = message<HeartbeatCall>(
@@ -250,6 +252,7 @@ export const heartbeatCallMessage: Message<HeartbeatCall> = message<HeartbeatCal
       text({ max: 64, pattern: /^[0-9a-f]{64}$/, allowed: '64 lower-case hex digits' }),
       'HMAC-SHA256(callKey, `replica|instance|nonce|purpose`)',
     ),
+    keep: optional(flag(), 'true: leave the connection open, the next call comes over it; otherwise close it first'),
   },
 );
 

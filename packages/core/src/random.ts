@@ -16,9 +16,8 @@ const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
 
 /** A word of `length` characters from `A-Za-z0-9_-`, six random bits each: 22 make 132 bits. */
 export function randomWord(random: Random, length: number): string {
-  let word = '';
-  for (const byte of random.bytes(length)) word += ALPHABET.charAt(byte & 63);
-  return word;
+  // in one piece: a word that grows letter by letter is kept as a tree of its letters, thirty times as large
+  return Array.from(random.bytes(length), (byte) => ALPHABET.charAt(byte & 63)).join('');
 }
 
 /** A UUID version 7 (RFC 9562): sorts by its time of birth. `wallMs` is the wall clock in milliseconds. */

@@ -37,7 +37,7 @@ export const REASON_TEXTS: Readonly<Record<ReasonCode, string>> = {
   SILENT: 'it neither answers Heartbeat-1 nor sends Heartbeat-2',
   UNPROVED: 'never proved both ways since it registered',
   PROOF_OF_DEATH: 'dead: its line closed and its address refuses',
-  PRESERVED: 'held by self-preservation: too many are silent at once to believe that they are dead',
+  PRESERVED: 'held by self-preservation',
   LAST: 'the last instance of its service that shows life, so it stays callable',
   RESCUED: 'saved from removal by its own word',
   MOVED: 'registered another address; not yet proved there',

@@ -36,4 +36,6 @@ export interface HeartbeatReply {
   readonly answer: HeartbeatAnswer;
   /** Must the connection be closed after the answer? */
   readonly closes: boolean;
+  /** Will the next call come over this connection? */
+  readonly keeps: boolean;
 }

@@ -1,6 +1,17 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import type { INestApplication } from '@nestjs/common';
 import { describe, expect, it } from 'vitest';
 import { application, beat, CALL, PATH, portOf, world } from './nest.fixture.js';
+
+/** A Heartbeat-1 as the registry sends it. */
+function requestOf(call: object): string {
+  const body = JSON.stringify(call);
+  const fields = ['host: localhost', 'content-type: application/json', `content-length: ${body.length}`];
+  return `${[`POST ${PATH} HTTP/1.1`, ...fields].join('\r\n')}\r\n\r\n${body}`;
+}
 
 describe.each(['express', 'fastify'] as const)('Heartbeat-1 over HTTP on %s', (framework) => {
   it.each([
@@ -29,6 +40,24 @@ describe.each(['express', 'fastify'] as const)('Heartbeat-1 over HTTP on %s', (f
     const response = await beat(portOf(app), {});
     expect(await response.json()).toEqual({ instance: 'orders-1', nonce: null });
     expect(response.headers.get('connection')).not.toBe('close');
+  });
+
+  it('keeps the connection for a call that says so, for longer than Node keeps one, and closes it at the last', async () => {
+    const here = await world();
+    const app = application(here, framework);
+    await app.listen(0);
+    const server: Server = app.getHttpServer();
+    const accepted = once(server, 'connection');
+    const socket = connect(portOf(app), '127.0.0.1');
+    socket.setEncoding('utf8').write(requestOf({ ...CALL, keep: true }));
+    const [answer] = await once(socket, 'data');
+    expect(String(answer).toLowerCase()).toContain('connection: keep-alive');
+    const [peer]: Socket[] = await accepted;
+    await expect.poll(() => peer?.timeout).toBeGreaterThan(server.keepAliveTimeout);
+    const ended = once(socket, 'end');
+    socket.write(requestOf(CALL));
+    expect(String(await once(socket, 'data')).toLowerCase()).toContain('connection: close');
+    await ended;
   });
 
   it('refuses what is no heartbeat', async () => {

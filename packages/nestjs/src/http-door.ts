@@ -10,6 +10,8 @@ const EVENT_STREAM = 'text/event-stream';
 const OUR_PATHS = '/.well-known/rollcall/';
 /** A Heartbeat-1 is a quarter of this. */
 const LARGEST_BODY_BYTES = 1_024;
+/** A connection that the registry keeps for its next call may be idle for so long. */
+const KEPT_MS = 120_000;
 
 /** Called with each request before the framework; the framework gets the request unless it answers true. */
 type Guard = (request: IncomingMessage, response: ServerResponse) => boolean;
@@ -98,6 +100,8 @@ function answerUs(keeper: Keeper, request: IncomingMessage, response: ServerResp
     if (received === undefined) return refuse(response, 'INVALID', 'The body is no JSON.');
     const reply = keeper.answer(received);
     if (reply.closes) response.setHeader('connection', 'close');
+    // Node gives an idle connection 5 s, which is the interval of the calls: each would find it closed
+    if (reply.keeps) response.once('finish', () => request.socket.setTimeout(KEPT_MS));
     send(response, 200, 'application/json', reply.answer);
   });
 }

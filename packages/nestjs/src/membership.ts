@@ -76,11 +76,13 @@ export class Membership implements OnApplicationShutdown {
 
   /**
    * The answer to a Heartbeat-1, or to a question for our identity, which has no nonce. The called side closes first after a
-   * Heartbeat-1, so that the registry collects no TIME_WAIT; who only asked who we are is about to use the connection.
+   * Heartbeat-1, so that the registry collects no TIME_WAIT, unless the next one comes over the same connection; who only asked
+   * who we are is about to use it.
    */
   answer(received: unknown): HeartbeatReply {
     const answer = this.rollcall.answer(received);
-    return { answer, closes: answer.nonce !== null };
+    const keeps = answer.nonce !== null && saysKeep(received) && !this.isDraining;
+    return { answer, keeps, closes: answer.nonce !== null && !keeps };
   }
 
   /**
@@ -132,3 +134,6 @@ export class Membership implements OnApplicationShutdown {
     await this.settings.embedded?.close();
   }
 }
+
+const saysKeep = (call: unknown): boolean =>
+  typeof call === 'object' && call !== null && 'keep' in call && call.keep === true;

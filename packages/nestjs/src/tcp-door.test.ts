@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Server as NetServer, Socket } from 'node:net';
 import type { Server } from '@nestjs/microservices';
+import { encodeFrame } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import { MEMBERSHIP } from './inject.js';
 import type { Membership } from './membership.js';
@@ -27,6 +28,17 @@ describe('Heartbeat-1 over TCP', () => {
     const ended = once(socket, 'end');
     await answer;
     await ended;
+  });
+
+  it('leaves the connection open for the next call, if it says so', async () => {
+    const { port, rollcall } = await guarded();
+    const { socket, answer } = await ask(port, 'rollcall.heartbeat-1', { ...CALL, keep: true });
+    expect(await answer).toMatchObject({ response: { instance: 'orders-1', nonce: CALL.nonce } });
+    const ended = once(socket, 'end');
+    const last = { ...CALL, nonce: 'nonce-of-the-last' };
+    socket.write(encodeFrame({ pattern: 'rollcall.heartbeat-1', data: last, id: '2' }));
+    await ended;
+    expect(rollcall.heard).toEqual([{ ...CALL, keep: true }, last]);
   });
 
   it('leaves the connection open for a caller who only asked who we are', async () => {

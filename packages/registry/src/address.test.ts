@@ -2,6 +2,21 @@ import { describe, expect, it } from 'vitest';
 import { codeOf, SECOND, SECRET, silent, value, World } from './registry.fixture.js';
 import { MemoryStore } from './store/memory.js';
 
+/** A machine lost its power, so nothing was closed; nine seconds later it is back, and a new process has the address. */
+async function rebooted({ beats = true, store = new MemoryStore() } = {}): Promise<{
+  readonly world: World;
+  readonly old: ReturnType<World['hold']>;
+}> {
+  const world = await World.started({ store });
+  await world.healthy('orders-1', 3001);
+  const old = world.hold('orders-1');
+  world.town.inhabitants.set(3001, () => silent);
+  await world.time.advanceBy(9 * SECOND);
+  world.moveIn('orders-2', 3001, beats);
+  value(await world.register('orders-2', 3001));
+  return { world, old };
+}
+
 describe('an address that is taken', () => {
   it('stays with the holder who answers there: the newcomer is taken off the record, and told so', async () => {
     const world = await World.started();
@@ -164,6 +179,64 @@ describe('an address that is taken', () => {
     watcher.closed();
     await world.time.advanceBy(50);
     expect(world.record('orders-1')).toMatchObject({ state: 'CRITICAL', reason: { code: 'PROOF_OF_DEATH' } });
+  });
+
+  it('is taken from a machine that came back before silence could remove it: the dead id goes with its line', async () => {
+    const { world, old } = await rebooted();
+    await world.time.advanceBy(3 * SECOND);
+    expect(world.record('orders-1').reason.code).toBe('ADDRESS_SHARED');
+    old.watcher.closed(); // the new kernel has at last refused the line of the old one
+    await world.time.advanceBy(SECOND);
+    expect(codeOf(world.registry.instance('orders-1'))).toBe('ENDED');
+    expect(world.record('orders-2').state).toBe('HEALTHY');
+  });
+
+  it('is taken from one whose line nobody ever closes, too; as nobody saw it die, its id may come back', async () => {
+    const { world } = await rebooted();
+    await world.time.advanceBy(11 * SECOND);
+    expect(codeOf(world.registry.instance('orders-1'))).toBe('NOT_FOUND');
+    expect(world.record('orders-2').state).toBe('HEALTHY');
+    expect(codeOf(await world.register('orders-1', 3001))).toBe('ok');
+  });
+
+  it('is taken from a dead one also by a newcomer that is proved only later', async () => {
+    const { world, old } = await rebooted({ beats: false });
+    await world.time.advanceBy(3 * SECOND);
+    old.watcher.closed();
+    await world.time.advanceBy(12 * SECOND);
+    expect(codeOf(world.registry.instance('orders-1'))).toBe('ok');
+    world.moveIn('orders-2', 3001);
+    await world.time.advanceBy(6 * SECOND);
+    expect(codeOf(world.registry.instance('orders-1'))).toBe('ENDED');
+    expect(world.record('orders-2').state).toBe('HEALTHY');
+  });
+
+  it('is taken from a dead one also after a restart of the registry', async () => {
+    const store = new MemoryStore();
+    const { world: before } = await rebooted({ store });
+    await before.time.advanceBy(3 * SECOND);
+    await before.registry.close();
+    const world = await World.started({ store });
+    world.moveIn('orders-2', 3001);
+    await world.time.advanceBy(8 * SECOND);
+    expect(codeOf(world.registry.instance('orders-1'))).toBe('ENDED');
+    expect(world.record('orders-2').state).toBe('HEALTHY');
+  });
+
+  it('is kept by one that still answers there in turns, though it neither beats nor holds a line', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    let opinions = 0;
+    world.town.inhabitants.set(3001, ({ instance: called, nonce, purpose }) => {
+      const instance = purpose === 'opinion' && (opinions += 1) % 2 === 0 ? 'orders-1' : called;
+      if (called === 'orders-2' && purpose !== 'opinion') world.beat('orders-2', nonce);
+      return { kind: 'answered', instance, nonce, ms: 2 };
+    });
+    value(await world.register('orders-2', 3001));
+    await world.time.advanceBy(SECOND);
+    expect(world.record('orders-2').reason.code).toBe('ADDRESS_SHARED');
+    await world.time.advanceBy(20 * SECOND);
+    expect(codeOf(world.registry.instance('orders-1'))).toBe('ok');
   });
 
   it('stays shared over a restart of the registry, and is let go as before', async () => {

@@ -14,6 +14,8 @@ export interface AddressPorts {
 
 /** How often an unanswered question is put again, in intervals. */
 const ASK_AGAIN_AFTER = 0.5;
+/** Who neither answers, beats nor holds a line for so many intervals (+ timeout) has lost an address at which another is proved. */
+const SUPERSEDED_AFTER = 1;
 
 /**
  * A registration for an address that another id holds is a question, not a proof: containers behind one NAT, two laptops,
@@ -23,6 +25,8 @@ export class Addresses {
   readonly #ports: AddressPorts;
   /** Pairs that answer in turns: both stay UNHEALTHY while both show life. */
   readonly #sharing = new Map<Entry, Set<Entry>>();
+  /** Who met somebody at an address and may outlive its own death: self-preservation would hold it beside the new one. */
+  readonly #met = new Set<Entry>();
   /** Who has a question open, and about which addresses. */
   readonly #asking = new WeakMap<Entry, readonly Endpoint[]>();
   #isClosed = false;
@@ -46,14 +50,17 @@ export class Addresses {
   resume(): void {
     const { roster } = this.#ports;
     for (const entry of roster.all()) {
+      const holders = roster.holders(entry);
+      if (holders.length > 0) this.#met.add(entry);
       if (!entry.vitals.shared) continue;
-      const others = roster.holders(entry).filter(({ holder }) => holder.vitals.shared);
+      const others = holders.filter(({ holder }) => holder.vitals.shared);
       this.#sharing.set(entry, new Set(others.map(({ holder }) => holder)));
     }
   }
 
-  /** Lets go of pairs that no longer share: one of them is gone, has moved, or shows no life. */
+  /** Lets go of pairs that no longer share: one of them is gone, has moved, or shows no life. The dead leave to the living. */
   sweep(): void {
+    this.#bequeath();
     for (const [entry, others] of this.#sharing) {
       for (const other of others) {
         if (!this.#meet(entry, other) || !this.#showsLife(other)) others.delete(other);
@@ -61,6 +68,21 @@ export class Addresses {
       if (entry.present && others.size > 0) continue;
       this.#sharing.delete(entry);
       this.#ports.judge.apply(entry, { type: 'unshared' });
+    }
+  }
+
+  /**
+   * A machine that lost its power comes back before silence could remove its old process. What was still to be seen when the
+   * newcomer asked is over now: the old id goes, whatever else would hold it.
+   */
+  #bequeath(): void {
+    for (const holder of this.#met) {
+      if (!holder.present) this.#met.delete(holder);
+      if (!holder.present || !this.#isDead(holder)) continue;
+      const others = this.#ports.roster.holders(holder).map((taken) => taken.holder);
+      const heir = others.find((other) => other.vitals.proved && !this.#isSilent(other));
+      if (heir !== undefined) this.#supersede(holder, heir, holder.line === null);
+      if (others.length === 0) this.#met.delete(holder);
     }
   }
 
@@ -101,22 +123,43 @@ export class Addresses {
     if (!answers.every((id) => isNew(id) || isOld(id))) return false;
     if (answers.every(isOld) && !newcomer.vitals.proved) {
       judge.remove(newcomer, reasonFor('ADDRESS_TAKEN', `${answers[0]} answers at ${addressOf(target)}`), false);
-    } else if (!answers.every(isNew) || !(await this.#isReplaced(holder, newcomer, target))) {
+    } else if (!answers.every(isNew) || !(await this.#isReplaced(holder, newcomer))) {
       this.#pair(newcomer, holder, target);
     }
     return true;
   }
 
   /** The newcomer answers: takes the old one off the roll if it is gone, for good if that was seen. True: they do not meet any more. */
-  async #isReplaced(holder: Entry, newcomer: Entry, target: Endpoint): Promise<boolean> {
-    const { judge } = this.#ports;
-    const reason = reasonFor('SUPERSEDED', `${newcomer.id} answers at ${addressOf(target)}`);
+  async #isReplaced(holder: Entry, newcomer: Entry): Promise<boolean> {
     const isGone = await this.#isGone(holder);
     if (this.#isClosed || !this.#meet(newcomer, holder)) return true;
-    if (isGone) judge.apply(holder, { type: 'end', code: 'SUPERSEDED', text: reason.text });
-    else if (this.#isLongSilent(holder)) judge.remove(holder, reason, false);
-    else return false;
+    if (!isGone && !this.#isLongSilent(holder)) return false;
+    this.#supersede(holder, newcomer, isGone);
     return true;
+  }
+
+  /** `isGone`: that was seen, so its id never comes back. */
+  #supersede(holder: Entry, heir: Entry, isGone: boolean): void {
+    const { judge, roster } = this.#ports;
+    const meeting = roster.holders(heir).find((taken) => taken.holder === holder);
+    if (meeting === undefined) return;
+    const reason = reasonFor('SUPERSEDED', `${heir.id} answers at ${addressOf(meeting.target)}`);
+    if (isGone) judge.apply(holder, { type: 'end', code: 'SUPERSEDED', text: reason.text });
+    else judge.remove(holder, reason, false);
+  }
+
+  /** Neither answers nor beats, and holds no line but one that this kernel only remembers. */
+  #isDead(entry: Entry): boolean {
+    const { time, policy } = this.#ports;
+    if (!silence(entry.vitals, time.now(), policy, SUPERSEDED_AFTER).both) return false;
+    return entry.line === null || this.#isLongSilent(entry);
+  }
+
+  /** Is it unheard of in either direction? */
+  #isSilent(entry: Entry): boolean {
+    const { time, policy } = this.#ports;
+    const { inbound, outbound } = silence(entry.vitals, time.now(), policy, SUPERSEDED_AFTER);
+    return inbound || outbound;
   }
 
   /**
@@ -148,6 +191,7 @@ export class Addresses {
     ] as const) {
       const others = this.#sharing.get(entry) ?? new Set();
       this.#sharing.set(entry, others.add(other));
+      this.#met.add(entry);
       this.#ports.judge.apply(entry, { type: 'shared', text: `${other.id} answers at ${addressOf(target)} too` });
     }
   }
@@ -159,7 +203,8 @@ export class Addresses {
 
   /** Do both hold one address, still? */
   #meet(one: Entry, other: Entry): boolean {
-    return one.present && this.#ports.roster.holders(one).some(({ holder }) => holder === other);
+    if (!one.present || !other.present) return false;
+    return one.targets.some(({ host, port }) => other.targets.some((its) => its.port === port && its.host === host));
   }
 
   #share(one: Entry, other: Entry): boolean {

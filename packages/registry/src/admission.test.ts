@@ -1,8 +1,16 @@
 import type { AnnouncedEndpoint } from '@rollcall/core';
+import { ManualTime, recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Admission } from './admission.js';
+import type { AdmissionPorts } from './admission.js';
+import { LOOKUP_MS, MOST_LOOKUPS } from './lookups.js';
+import { Complaints } from './refusal.js';
 
 const OWN_PORT = 1337;
+
+function portsOf(time: ManualTime): AdmissionPorts {
+  return { time, complaints: new Complaints({ time, log: recordingLog() }) };
+}
 
 /** What a registration from `peer` comes to: its addresses as they are called, or why it is refused. */
 async function admitted(
@@ -16,7 +24,7 @@ async function admitted(
     if (address === undefined) throw new Error('ENOTFOUND');
     return address;
   };
-  const admission = new Admission({ resolve, allowedNetworks, ownPort: () => OWN_PORT });
+  const admission = new Admission({ resolve, allowedNetworks, ownPort: () => OWN_PORT }, portsOf(new ManualTime()));
   const announced = endpoints.map((endpoint) => ({ protocol: 'tcp' as const, port: 3000, ...endpoint }));
   const result = await admission.admit({ id: 'a-1', service: 'a', endpoints: announced }, peer);
   if (result.ok) return result.value.targets.map(({ host, port }) => `${host} ${port}`).join(', ');
@@ -66,4 +74,74 @@ describe('the admission of an address', () => {
     expect(await admitted('10.0.0.5', [{}, { host: '10.0.0.5' }])).toMatch(/^INVALID endpoints\[1\] /);
     expect(await admitted('10.0.0.5', [{}, { port: 3001 }])).toBe('10.0.0.5 3000, 10.0.0.5 3001');
   });
+
+  it('never takes longer than 2 s, with however many names that nobody answers for', async () => {
+    const { time, asked, admit } = quietNames();
+    const outcome = admit(Array.from({ length: 16 }, (_, index) => `slow-${index}.local`));
+    await time.advanceBy(LOOKUP_MS - 1);
+    expect(asked).toHaveLength(16);
+    await time.advanceBy(1);
+    expect(await outcome).toMatch(/^ADDRESS_NOT_ALLOWED .* slow-0.local did not resolve to an address within 2000 ms/);
+  });
+
+  it('asks for a name once at a time, and for no more names than it can bear', async () => {
+    const { asked, admit, answer } = quietNames();
+    const many = Array.from({ length: MOST_LOOKUPS }, (_, index) => admit([`slow-${index}.local`]));
+    const same = admit(['slow-0.local']);
+    expect(await admit(['another.local'])).toMatch(/^TOO_MANY 64 host names are being looked up, and no more than 64 /);
+    expect(asked).toHaveLength(MOST_LOOKUPS);
+    answer('10.0.0.5');
+    expect(new Set(await Promise.all([...many, same]))).toEqual(new Set(['10.0.0.5']));
+    const later = admit(['another.local']);
+    answer('10.0.0.5');
+    expect(await later).toBe('10.0.0.5');
+  });
+
+  it('counts a name that is late until it is answered', async () => {
+    const { time, admit, answer } = quietNames();
+    const many = Array.from({ length: MOST_LOOKUPS }, (_, index) => admit([`slow-${index}.local`]));
+    await time.advanceBy(LOOKUP_MS);
+    expect((await Promise.all(many)).join()).toContain('within 2000 ms');
+    expect(await admit(['another.local'])).toMatch(/^TOO_MANY/);
+    answer('10.0.0.5');
+    await time.advanceBy(0);
+    const later = admit(['another.local']);
+    answer('10.0.0.5');
+    expect(await later).toBe('10.0.0.5');
+  });
+
+  it('leaves no timer behind', async () => {
+    const { time, admit, answer } = quietNames();
+    const outcome = admit(['a.local']);
+    answer('10.0.0.5');
+    expect(await outcome).toBe('10.0.0.5');
+    expect(time.pending()).toEqual({ foreground: 0, background: 0 });
+  });
 });
+
+/** Names for which nobody answers until `answer` does, for all that were asked. */
+function quietNames(): {
+  readonly time: ManualTime;
+  readonly asked: readonly string[];
+  readonly admit: (hosts: readonly string[]) => Promise<string>;
+  readonly answer: (address: string) => void;
+} {
+  const time = new ManualTime();
+  const asked: string[] = [];
+  let open: ((address: string) => void)[] = [];
+  const resolve = (host: string): Promise<string> => {
+    asked.push(host);
+    return new Promise((answered) => open.push(answered));
+  };
+  const admission = new Admission({ resolve, allowedNetworks: [], ownPort: () => OWN_PORT }, portsOf(time));
+  const admit = async (hosts: readonly string[]): Promise<string> => {
+    const endpoints = hosts.map((host) => ({ protocol: 'tcp' as const, port: 3000, host }));
+    const result = await admission.admit({ id: 'a-1', service: 'a', endpoints }, '10.0.0.5');
+    if (result.ok) return result.value.targets.map(({ host }) => host).join();
+    return `${result.problem.code} ${result.problem.detail}`;
+  };
+  const answer = (address: string): void => {
+    for (const answered of open.splice(0)) answered(address);
+  };
+  return { time, asked, admit, answer };
+}

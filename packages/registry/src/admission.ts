@@ -1,11 +1,14 @@
 import { BlockList, isIP, isIPv6, SocketAddress } from 'node:net';
 import { addressOf, isHost } from '@rollcall/core';
-import type { Endpoint, Problem, Registration, Result } from '@rollcall/core';
+import type { Endpoint, Problem, Registration, Result, Time } from '@rollcall/core';
+import { LOOKUP_MS, Lookups, MOST_LOOKUPS } from './lookups.js';
+import type { Found, Resolve } from './lookups.js';
+import type { Complaints } from './refusal.js';
 
-/** Turns a host name into one IP address: asked once, at registration, so that a name cannot change its mind later. */
-export type Resolve = (host: string) => Promise<string>;
+export type { Resolve } from './lookups.js';
 
 export interface AdmissionRules {
+  /** Asked once, at registration, so that a name cannot change its mind later. */
   readonly resolve: Resolve;
   /** Networks (CIDR) that may be registered besides the peer's own address. */
   readonly allowedNetworks: readonly string[];
@@ -19,14 +22,26 @@ export interface Admitted {
   readonly targets: readonly Endpoint[];
 }
 
+export interface AdmissionPorts {
+  readonly time: Time;
+  readonly complaints: Complaints;
+}
+
+/** A place with many names to ask for is worth another try soon. */
+const BUSY_RETRY_MS = 1_000;
+
 /** Checks where a registration wants to be called. The registry connects there, so the address must be the peer's own. */
 export class Admission {
   readonly #rules: AdmissionRules;
+  readonly #complaints: Complaints;
+  readonly #lookups: Lookups;
   readonly #networks = new BlockList();
 
   /** Throws a RangeError for a network that is none. */
-  constructor(rules: AdmissionRules) {
+  constructor(rules: AdmissionRules, { time, complaints }: AdmissionPorts) {
     this.#rules = rules;
+    this.#complaints = complaints;
+    this.#lookups = new Lookups(rules.resolve, time);
     for (const network of rules.allowedNetworks) {
       const [address = '', prefix] = network.split('/');
       const family = isIPv6(address) ? 'ipv6' : 'ipv4';
@@ -35,7 +50,14 @@ export class Admission {
     }
   }
 
+  /** Takes at most 2 s, however many names it has to ask for. */
   async admit(registration: Registration, peerAddress: string): Promise<Result<Admitted, Problem>> {
+    const hosts = new Set(registration.endpoints.map(({ host = peerAddress }) => host));
+    const found = new Map(await Promise.all([...hosts].map(async (host) => [host, await this.#find(host)] as const)));
+    if ([...found.values()].includes('busy')) {
+      const busy = { limit: 'lookups', most: MOST_LOOKUPS, count: MOST_LOOKUPS, whose: '' } as const;
+      return this.#complaints.refuse({ ...busy, retryAfterMs: BUSY_RETRY_MS });
+    }
     const endpoints: Endpoint[] = [];
     const targets: Endpoint[] = [];
     for (const [index, announced] of registration.endpoints.entries()) {
@@ -44,26 +66,26 @@ export class Admission {
       if (endpoints.some((other) => nameOf(other) === nameOf(endpoint))) {
         return { ok: false, problem: twice(`endpoints[${index}]`, endpoint) };
       }
-      const address = isIP(host) === 0 ? await this.#resolved(host) : plain(host);
-      const refusal = this.#refusalOf(endpoint, address, peerAddress);
+      const place = found.get(host) ?? 'nobody';
+      const refusal = this.#refusalOf(endpoint, place, peerAddress);
       if (refusal !== null) return { ok: false, problem: notAllowed(`endpoints[${index}].host`, endpoint, refusal) };
       endpoints.push(endpoint);
-      targets.push({ ...endpoint, host: address ?? host });
+      targets.push({ ...endpoint, host: typeof place === 'object' ? place.address : host });
     }
     return { ok: true, value: { endpoints, targets } };
   }
 
-  async #resolved(host: string): Promise<string | null> {
-    try {
-      return plain(await this.#rules.resolve(host));
-    } catch {
-      return null;
-    }
+  async #find(host: string): Promise<Found> {
+    if (isIP(host) !== 0) return { address: plain(host) };
+    const found = await this.#lookups.find(host);
+    return typeof found === 'object' ? { address: plain(found.address) } : found;
   }
 
   /** Why it may not be called there; null when it may. */
-  #refusalOf(endpoint: Endpoint, address: string | null, peerAddress: string): string | null {
-    if (address === null) return `${endpoint.host} does not resolve to an address`;
+  #refusalOf(endpoint: Endpoint, found: Found, peerAddress: string): string | null {
+    if (found === 'late') return `the name ${endpoint.host} did not resolve to an address within ${LOOKUP_MS} ms`;
+    if (typeof found !== 'object') return `${endpoint.host} does not resolve to an address`;
+    const { address } = found;
     if (!isHost(endpoint.host))
       return `${endpoint.host} is an address of one link only, which callers elsewhere cannot use`;
     if (endpoint.port === this.#rules.ownPort()) return `${endpoint.port} is the registry's own port`;

@@ -2,8 +2,10 @@ import { messageOf, RollcallError } from '@rollcall/core';
 import type { Timer } from '@rollcall/core';
 import { urlOf } from './http/listen.js';
 import { holderOf } from './http/probe.js';
-import { parseStartOptions, startRegistry } from './http/start.js';
-import type { StartOptions, RunningRegistry } from './http/start.js';
+import { startRegistry } from './http/start.js';
+import type { RunningRegistry } from './http/start.js';
+import { parseStartOptions } from './http/start-options.js';
+import type { Settings, StartOptions } from './http/start-options.js';
 
 export interface EmbedOptions extends StartOptions {
   /** Allows it in production, where the registry then lives and dies with its process. Default false. */
@@ -37,7 +39,7 @@ const LONGEST_LOOK_MS = 1_000;
 
 class Embedded implements EmbeddedRegistry {
   readonly #options: StartOptions;
-  readonly #settings: ReturnType<typeof parseStartOptions>;
+  readonly #settings: Settings;
   readonly #isForProduction: boolean;
   #started: Promise<void> | null = null;
   /** The look under way, if any. */
@@ -98,11 +100,11 @@ class Embedded implements EmbeddedRegistry {
 
   #lookLater(): void {
     if (this.#running !== null || this.#isClosed) return;
-    const { time, intervalMs } = this.#settings;
+    const { time, policy } = this.#settings;
     const look = (): void => {
       this.#looking = this.#look();
     };
-    this.#timer = time.setTimer(Math.min(LONGEST_LOOK_MS, intervalMs / 2), look, { background: true });
+    this.#timer = time.setTimer(Math.min(LONGEST_LOOK_MS, policy.intervalMs / 2), look, { background: true });
   }
 
   async #look(): Promise<void> {

@@ -7,6 +7,10 @@ import type {
   Frame,
   HeartbeatTerms,
   Instance,
+  InstancePatch,
+  Override,
+  OwnWords,
+  Policy,
   Problem,
   Registered,
   Registration,
@@ -15,6 +19,11 @@ import type {
   Suspicion,
   Tombstone,
 } from '@rollcall/core';
+import type { EventQuery, EventsAnswer, TimelineAnswer } from './history.js';
+import type { Limits } from './limits.js';
+import type { ScopeReport } from './preservation.js';
+
+export type { EventQuery, EventsAnswer, TimelineAnswer } from './history.js';
 
 export type Outcome<Value> = Result<Value, Problem>;
 
@@ -48,6 +57,8 @@ export interface WatchOrder {
   readonly resume: readonly string[];
   readonly cursor: Cursor | null;
   readonly line: { readonly id: string; readonly secret: string | null } | null;
+  /** The address from which it comes: what comes from one source is limited. */
+  readonly peer?: string;
 }
 
 export interface Watcher {
@@ -89,6 +100,9 @@ export interface DirectionAnswer {
 }
 
 export type InstanceAnswer = Instance & {
+  /** What the instance says itself, where the record may show an operator's word instead. */
+  readonly own: OwnWords;
+  readonly override: Override | null;
   readonly heartbeats: { readonly heartbeat1: DirectionAnswer; readonly heartbeat2: DirectionAnswer };
   readonly falls: number;
 };
@@ -103,11 +117,48 @@ export interface RegistryAnswer {
   readonly heartbeat: HeartbeatTerms;
   readonly watchers: number;
   readonly instances: number;
-  readonly preservation: { readonly active: boolean; readonly text: string };
+  /** Of the newest revision; how it is computed: docs/PROTOCOL.md. */
+  readonly view: { readonly revision: number; readonly hash: string };
+  /** How punctual Heartbeat-1 is: 99 of 100 calls of the last interval or two began at most so many ms late; who waits for a call. */
+  readonly calls: { readonly p99LateMs: number; readonly waiting: number };
+  readonly preservation: PreservationAnswer;
+  readonly policy: Policy;
+  readonly limits: Limits;
+  /** How it was started, as far as whoever started it told. */
+  readonly options: Readonly<Record<string, DescribedOption>>;
 }
+
+/** What an option is, and why. */
+export interface DescribedOption {
+  readonly value: unknown;
+  readonly source: 'default' | 'preset' | 'option';
+}
+
+/** Whom self-preservation holds. Durations in ms. */
+export interface PreservationAnswer {
+  readonly active: boolean;
+  /** Plain words. */
+  readonly text: string;
+  /** For how long, in ms; null: nobody is held. */
+  readonly sinceMs: number | null;
+  readonly registry: ScopeAnswer;
+  /** Those whose own gate holds somebody, the longest first, 50 at most. */
+  readonly services: readonly (ScopeAnswer & { readonly namespace: string; readonly service: string })[];
+  /** How many there are of those. */
+  readonly servicesHolding: number;
+}
+
+/** One population as self-preservation sees it. */
+export type ScopeAnswer = Omit<ScopeReport, 'since'> & {
+  /** For how long the rule holds, in ms. */
+  readonly sinceMs: number | null;
+};
 
 /** How an instance ends: by itself, with its secret, or by an operator. */
 export type Ender = { readonly secret: string } | { readonly operator: true };
+
+/** Who asks for what only an operator may do: null is anybody else. */
+export type Operator = { readonly operator: true } | null;
 
 /** The registry's deep face: what the rim (HTTP) and the simulation call. Everything in it has been validated for shape. */
 export interface RegistryFace {
@@ -118,9 +169,14 @@ export interface RegistryFace {
   suspect(id: string, suspicion: Suspicion): Outcome<null>;
   drain(id: string, secret: string | null, drain: Drain): Outcome<DrainAnswer>;
   leave(id: string, ender: Ender | null): Outcome<null>;
+  /** What an operator wants of an instance, stored before it is answered. Refused: FORBIDDEN, INVALID, LEAVING, as `instance`. */
+  amend(id: string, patch: InstancePatch, operator: Operator): Promise<Outcome<InstanceAnswer>>;
   services(namespace: string): Outcome<ServicesAnswer>;
   service(namespace: string, name: string): Outcome<ServiceAnswer>;
   instance(id: string): Outcome<InstanceAnswer>;
+  /** What happened to an instance, also of one that was removed, as long as its tombstone is kept. */
+  timeline(id: string): Outcome<TimelineAnswer>;
+  events(query: EventQuery): Outcome<EventsAnswer>;
   describe(): Outcome<RegistryAnswer>;
   watch(order: WatchOrder, sink: WatcherSink): Outcome<Watcher>;
 }

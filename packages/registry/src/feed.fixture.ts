@@ -52,9 +52,21 @@ export class FeedBench implements FeedView {
   readonly time: Clock;
   readonly #services = new Map<string, ServiceContents>();
 
-  constructor(time: Clock, meter: Meter = noMeter, log: Log = silentLog) {
+  // eslint-disable-next-line max-params -- of a bench, all but the clock has a default
+  constructor(time: Clock, meter: Meter = noMeter, log: Log = silentLog, epoch = EPOCH) {
     this.time = time;
-    this.feed = new Feed({ time, epoch: EPOCH, view: this, meter, log });
+    this.feed = new Feed({ time, epoch, view: this, meter, log });
+  }
+
+  /** The next life of a registry whose store survived it: another epoch, and everything else as it was. Ends the first. */
+  reborn(epoch: string): FeedBench {
+    this.feed.close();
+    const next = new FeedBench(this.time, noMeter, silentLog, epoch);
+    for (const [key, { ref, up, gone }] of this.#services) {
+      next.#services.set(key, { ref, up: new Map(up), gone: new Map(gone) });
+    }
+    next.feed.startAt(this.feed.revision);
+    return next;
   }
 
   instances(namespace: string, service: string): readonly Instance[] {
@@ -63,6 +75,11 @@ export class FeedBench implements FeedView {
 
   tombstones(namespace: string, service: string): readonly Tombstone[] {
     return [...this.#of(namespace, service).gone.values()];
+  }
+
+  has(namespace: string, service: string): boolean {
+    const { up, gone } = this.#of(namespace, service);
+    return up.size + gone.size > 0;
   }
 
   services(namespace: string): readonly ServiceRef[] {

@@ -136,6 +136,10 @@ export class Feed {
   /** The view dropped a tombstone for good (not: its instance came back). */
   forget(tombstone: ServiceRef & Pick<Tombstone, 'revision'>): void {
     this.#snapshots.forget(tombstone);
+    const { namespace, service } = tombstone;
+    if (this.#ports.view.has(namespace, service)) return;
+    // nothing is left of it, not even in the memory of those who watch everything
+    for (const watcher of this.#watchersOf({ namespace, service })) watcher.forget({ namespace, service });
   }
 
   /** Tells all watchers, if anything in it is new; those that asked for what does not exist hear so once it is settled. */
@@ -180,6 +184,8 @@ export class Feed {
       const resumes = order.resume.includes(of.service) || order.resume.includes('*');
       watcher.owe(of, resumes ? since : null);
     }
+    // it was here in this very life, and nothing is left of it: nobody else would say so
+    if (order.cursor?.epoch === this.epoch) for (const of of this.#lost(watcher)) watcher.owe(of, null);
     this.#watchers.set(watcher, onCut);
     for (const name of namesOf(order)) this.#byName.set(name, (this.#byName.get(name) ?? new Set()).add(watcher));
     if (order.line !== null) this.#lines.set(order.line.id, watcher);
@@ -205,6 +211,14 @@ export class Feed {
       watcher.sink.end();
     }
     this.#pending.clear();
+  }
+
+  /** What a watcher wants to resume, but does not exist any more. */
+  #lost(watcher: Subscriber): readonly ServiceRef[] {
+    const { namespace, resume } = watcher.order;
+    if (namespace === '*') return [];
+    const named = resume.filter((service) => service !== '*').map((service) => ({ namespace, service }));
+    return named.filter((of) => watcher.wants(of) && !this.#ports.view.has(namespace, of.service));
   }
 
   /** The revision from which the order can resume; null when it cannot. */

@@ -30,20 +30,39 @@ describe('frames', () => {
   it('of any view make the whole in order, each within 64 KiB, the size of each known beforehand', () => {
     const note = fc.integer({ min: 0, max: 15_000 }).map((length) => 'é\n'.repeat(length / 4));
     fc.assert(
-      fc.property(fc.array(note, { maxLength: 12 }), fc.nat(200), (notes, removed) => {
+      fc.property(fc.array(note, { maxLength: 12 }), fc.nat(2_000), (notes, removed) => {
         const [instances, tombstones] = [instancesOf(notes), tombstonesOf(removed)];
         const frames = resetFrames(ORDERS, { epoch: EPOCH, revision: 7 }, instances, tombstones);
         const data = dataOf(frames);
-        expect(data.flatMap((part) => ('instances' in part ? part.instances : []))).toEqual(instances);
-        expect(data.map((part) => 'part' in part && part.part)).toEqual(data.map((_, index) => index));
-        expect(data.map((part) => 'complete' in part && part.complete).indexOf(true)).toBe(data.length - 1);
-        expect(data.map((part) => 'removed' in part && part.removed)).toEqual(
-          data.map((_, index) => index === data.length - 1 && tombstones),
-        );
+        const parts = data.flatMap((part) => ('part' in part ? [part] : []));
+        expect(parts.flatMap((part) => part.instances)).toEqual(instances);
+        expect(parts.map(({ part }) => part)).toEqual(parts.map((_, index) => index));
+        expect(parts.map(({ complete }) => complete)).toEqual(parts.map((_, index) => index === parts.length - 1));
         for (const { shared, bytes } of frames) {
           expect(shared.bytes().byteLength).toBeLessThanOrEqual(FRAME_BYTES);
           expect(Math.abs(shared.bytes().byteLength - bytes)).toBeLessThan(1_024);
         }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('of a view have its tombstones in the last part, and those that are too many for it in changes after it', () => {
+    fc.assert(
+      fc.property(fc.nat(40), fc.nat(2_000), (count, removed) => {
+        const [instances, tombstones] = [
+          instancesOf(Array<string>(count).fill('x'.repeat(5_000))),
+          tombstonesOf(removed),
+        ];
+        const data = dataOf(resetFrames(ORDERS, { epoch: EPOCH, revision: 7 }, instances, tombstones));
+        const last = data.findIndex((part) => 'complete' in part && part.complete);
+        const told = data.map((part) =>
+          'removed' in part ? part.removed : 'remove' in part ? part.remove : undefined,
+        );
+        expect(told.slice(0, last)).toEqual(Array(last).fill(undefined));
+        expect(told.slice(last).flat()).toEqual(tombstones);
+        expect(told[last]).not.toHaveLength(tombstones.length === 0 ? 1 : 0);
+        expect(data.slice(last + 1).every((part) => 'upsert' in part && part.upsert.length === 0)).toBe(true);
       }),
       { numRuns: 60 },
     );

@@ -1,4 +1,5 @@
-import type { Frame, Instance, ResetFrame, Tombstone } from '@rollcall/core';
+import { formatCursor } from '@rollcall/core';
+import type { Cursor, Frame, Instance, ResetFrame, Tombstone } from '@rollcall/core';
 import type { SharedFrame } from './face.js';
 
 /** Records in one frame: 64 KiB less what stands around them. */
@@ -10,38 +11,46 @@ export interface ServiceRef {
   readonly service: string;
 }
 
-/** A frame and about how many bytes it makes, known without encoding it. */
+/** A frame as it waits to be sent. */
 export interface SizedFrame {
   readonly shared: SharedFrame;
+  /** About how many it makes, known without encoding it. */
   readonly bytes: number;
+  /** Is it part of a whole view? Those are taken at the watcher's own pace: they do not count as behind. */
+  readonly isOfView: boolean;
 }
 
 /** The frame as all watchers get it: encoded when the first of them needs bytes. `bytes` is its estimated size. */
-export function share(frame: Frame, bytes = 256): SizedFrame {
+export function share(frame: Frame, bytes = 256, isOfView = false): SizedFrame {
   let encoded: Uint8Array | undefined;
   const encode = (): Uint8Array => Buffer.from(`event: ${frame.event}\ndata: ${JSON.stringify(frame.data)}\n\n`);
-  return { shared: { frame, bytes: () => (encoded ??= encode()) }, bytes };
+  return { shared: { frame, bytes: () => (encoded ??= encode()) }, bytes, isOfView };
 }
 
-/** The whole view of one service, in parts; the last is complete and holds every tombstone, however many. */
+/**
+ * The whole view of one service, in parts; the last is complete and holds the tombstones. Those for which it has no room follow at
+ * once as changes: whoever has the view can apply them, and no id line vouches for them before.
+ */
 export function resetFrames(
   of: ServiceRef,
   at: Pick<ResetFrame, 'epoch' | 'revision'>,
   instances: readonly Instance[],
   tombstones: readonly Tombstone[],
 ): readonly SizedFrame[] {
-  const removed = tombstones.map(toTombstone);
-  const removedBytes = bytesOf(removed);
   const parts = pack(instances);
-  const last = parts.at(-1);
-  if (last === undefined || last.bytes + removedBytes > PART_BYTES) parts.push({ items: [], bytes: 0 });
-  return parts.map(({ items, bytes }, part) => {
-    const complete = part === parts.length - 1;
+  const last = parts.at(-1) ?? { items: [], bytes: 0 };
+  const [first = { items: [], bytes: 0 }] = pack(tombstones.map(toTombstone));
+  const whole =
+    last.bytes + first.bytes > PART_BYTES ? [...parts, { items: [], bytes: 0 }] : [...parts.slice(0, -1), last];
+  const frames = whole.map(({ items, bytes }, part) => {
+    const complete = part === whole.length - 1;
     const data: ResetFrame = { ...nameOf(of), ...at, part, complete, instances: items };
     return complete
-      ? share({ event: 'reset', data: { ...data, removed } }, bytes + removedBytes)
-      : share({ event: 'reset', data }, bytes);
+      ? share({ event: 'reset', data: { ...data, removed: first.items } }, bytes + first.bytes, true)
+      : share({ event: 'reset', data }, bytes, true);
   });
+  const others = changeFrames(of, [], tombstones.slice(first.items.length));
+  return [...frames, ...others.map((frame) => ({ ...frame, isOfView: true }))];
 }
 
 /** The last words about some instances of one service; no frame when there are none. */
@@ -54,7 +63,8 @@ export function changeFrames(
     ...upsert.map((instance) => ({ instance })),
     ...remove.map((one) => ({ tombstone: toTombstone(one) })),
   ];
-  return pack(words).map(({ items, bytes }) => {
+  const sent = (word: (typeof words)[number]): unknown => ('instance' in word ? word.instance : word.tombstone);
+  return pack(words, sent).map(({ items, bytes }) => {
     const part = {
       upsert: items.flatMap((word) => ('instance' in word ? [word.instance] : [])),
       remove: items.flatMap((word) => ('tombstone' in word ? [word.tombstone] : [])),
@@ -63,16 +73,47 @@ export function changeFrames(
   });
 }
 
+/** More is not joined: frames are shared, what is joined of them only by those who get the same. */
+const JOINED_BYTES = 65_536;
+
+/**
+ * A flush as Server-Sent Event text, its id line included. Watchers that get the same one after another share its bytes, and need
+ * one write each.
+ */
+export class FlushEncoder {
+  #frames: readonly SharedFrame[] = [];
+  #cursor: Cursor = { epoch: '', revision: -1 };
+  #bytes: readonly Uint8Array[] = [];
+
+  encode(frames: readonly SharedFrame[], cursor: Cursor): readonly Uint8Array[] {
+    if (this.#isLast(frames, cursor)) return this.#bytes;
+    const parts = [...frames.map((frame) => frame.bytes()), Buffer.from(`id: ${formatCursor(cursor)}\n\n`)];
+    const length = parts.reduce((sum, part) => sum + part.byteLength, 0);
+    if (length > JOINED_BYTES) return parts;
+    this.#frames = frames;
+    this.#cursor = cursor;
+    this.#bytes = [Buffer.concat(parts, length)];
+    return this.#bytes;
+  }
+
+  #isLast(frames: readonly SharedFrame[], { epoch, revision }: Cursor): boolean {
+    const known = this.#frames;
+    if (revision !== this.#cursor.revision || epoch !== this.#cursor.epoch || frames.length !== known.length)
+      return false;
+    return frames.every((frame, index) => frame === known[index]);
+  }
+}
+
 interface Part<Item> {
   readonly items: Item[];
   bytes: number;
 }
 
-/** Packs items, in order, into parts of the size of a frame; one item always fits (a registration has at most 16 KiB). */
-function pack<Item>(items: readonly Item[]): Part<Item>[] {
+/** Packs items, in order, into parts of the size of a frame, by what is `sent` of each; one item always fits (a registration has at most 16 KiB). */
+function pack<Item>(items: readonly Item[], sent: (item: Item) => unknown = (item) => item): Part<Item>[] {
   const parts: Part<Item>[] = [];
   for (const item of items) {
-    const bytes = bytesOf(item);
+    const bytes = bytesOf(sent(item));
     const last = parts.at(-1);
     if (last === undefined || last.bytes + bytes > PART_BYTES) {
       parts.push({ items: [item], bytes });

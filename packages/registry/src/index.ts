@@ -1,22 +1,34 @@
 // a whole registry
 export { startRegistry } from './http/start.js';
-export type { RunningRegistry, StartOptions } from './http/start.js';
+export type { RunningRegistry } from './http/start.js';
+export type { StartOptions } from './http/start-options.js';
+export { capacityOf } from './host-budget.js';
+export type { Capacity, Workload } from './host-budget.js';
+export { readHostFacts } from './host-facts.js';
+export type { HostFacts } from './host-facts.js';
 
 // the engine, for whoever brings its own clock, network and store
 export { Registry } from './registry.js';
 export type { RegistryOptions, RegistryPorts } from './registry.js';
 export type {
+  DescribedOption,
   DirectionAnswer,
   Ender,
+  EventQuery,
+  EventsAnswer,
   InstanceAnswer,
+  Operator,
   Outcome,
   Peer,
+  PreservationAnswer,
   RegistryAnswer,
   RegistryFace,
+  ScopeAnswer,
   ServiceAnswer,
   ServicesAnswer,
   ServiceSummary,
   SharedFrame,
+  TimelineAnswer,
   Watcher,
   WatcherSink,
   WatchOrder,

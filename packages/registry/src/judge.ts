@@ -1,11 +1,16 @@
-import { due, forecast, forgive, silence, silentSince, stateOf, transition } from '@rollcall/core';
+import { due, excuse, forecast, forgive, silentSince, stateOf, transition } from '@rollcall/core';
 import type { Event, Fleet, Instance, Log, Policy, Reason, Time, Vitals } from '@rollcall/core';
+import type { Audience } from './audience.js';
 import type { Feed } from './feed.js';
+import { actorOf } from './history.js';
+import type { Happening, History } from './history.js';
 import type { Ledger } from './ledger.js';
 import type { Preservation } from './preservation.js';
 
 import { storedOf } from './roster.js';
 import type { Entry, Roster } from './roster.js';
+import { superfluous } from './tombstones.js';
+import { Vigil } from './vigil.js';
 
 export interface JudgePorts {
   readonly time: Time;
@@ -14,20 +19,28 @@ export interface JudgePorts {
   readonly roster: Roster;
   readonly preservation: Preservation;
   readonly feed: Feed;
+  readonly audience: Pick<Audience, 'release'>;
   readonly ledger: Pick<Ledger, 'remember'>;
+  readonly history: Pick<History, 'note' | 'noteOf'>;
 }
 
-const TOMBSTONES_KEPT_MS = 600_000;
+const SPOKEN_ANEW: Happening = { kind: 're-registered', by: 'instance', text: 'registered again with other words' };
 
 /** Passes every verdict: applies events to instances with the facts of the fleet, and publishes what changed. */
 export class Judge {
   readonly #ports: JudgePorts;
+  readonly #vigil: Vigil;
+  /** Whose call is due and has not begun, and until when that was excused. */
+  readonly #uncalled = new Map<Entry, number>();
   #sweptAt: number;
+  /** Up to here the time in which this process could not listen is forgiven. */
+  #forgivenAt = -Infinity;
   /** Has silence acted since that was stored? */
   #hasUsed = false;
 
   constructor(ports: JudgePorts) {
     this.#ports = ports;
+    this.#vigil = new Vigil(ports.policy);
     this.#sweptAt = ports.time.now();
   }
 
@@ -38,13 +51,17 @@ export class Judge {
 
   /** A new instance is on the roll. */
   enter(entry: Entry): void {
+    this.#vigil.wake(entry);
     this.#publish(entry, entry.vitals);
+    const { reason } = entry.record;
+    this.#ports.history.noteOf(entry.record, { kind: 'registered', by: 'instance', text: 'registered', reason });
   }
 
-  /** Fields outside the lifecycle changed (version, weight, endpoints …): `vitals` with them, and another revision. */
-  amend(entry: Entry, record: Partial<Instance>, vitals: Vitals = entry.vitals): void {
+  /** Fields outside the lifecycle changed (version, weight, admin, endpoints …): another revision, and for people `what` it was. */
+  amend(entry: Entry, record: Partial<Instance>, what: Happening = SPOKEN_ANEW): void {
     this.#ports.roster.update(entry, { record: { ...entry.record, ...record } });
-    this.#publish(entry, vitals);
+    this.#publish(entry, entry.vitals);
+    this.#ports.history.noteOf(entry.record, what);
   }
 
   /** One event for one instance. True when it is still registered. */
@@ -63,32 +80,59 @@ export class Judge {
     }
     if (result.changed) this.#publish(entry, result.vitals);
     else entry.vitals = result.vitals;
+    this.#vigil.touch(entry);
     return true;
   }
 
   /** Off the roll, with a tombstone; `ended`: this id never comes back. */
   remove(entry: Entry, reason: Reason, ended: boolean): void {
-    const { feed, roster, ledger, time, log } = this.#ports;
+    const { audience, feed, roster, ledger, time, log, history } = this.#ports;
     const { id, namespace, service } = entry.record;
     const revision = feed.nextRevision();
     const { secretHash } = entry.credential;
-    const tombstone = { id, namespace, service, revision, reason, secretHash, ended, removedAt: time.wall() };
+    const override = ended || entry.override === null ? {} : { override: entry.override };
+    const tombstone = {
+      id,
+      namespace,
+      service,
+      revision,
+      reason,
+      secretHash,
+      ended,
+      ...override,
+      removedAt: time.wall(),
+    };
     roster.bury(entry, tombstone, time.now());
+    this.#vigil.wake(entry);
+    this.#uncalled.delete(entry);
     ledger.remember({ bury: tombstone });
     feed.bury(namespace, service, { id, revision, reason });
     feed.gone(id, reason);
+    audience.release(id);
+    const what = { kind: 'removed', by: actorOf(reason), text: 'removed', reason } as const;
+    history.noteOf({ ...entry.record, revision }, what);
     log.info(`${id} removed: ${reason.text}`);
+  }
+
+  /** A call that was due at `dueAt` waits for its turn: until it begins, the clocks of Heartbeat-1 stand still. */
+  awaits(entry: Entry, dueAt: number): void {
+    if (entry.present && !this.#uncalled.has(entry)) this.#uncalled.set(entry, dueAt);
+  }
+
+  /** It is called now: what the call, due at `dueAt`, was late counts against nobody. */
+  called(entry: Entry, dueAt: number): void {
+    this.#excuse(entry, this.#uncalled.get(entry) ?? dueAt, this.#ports.time.now());
+    this.#uncalled.delete(entry);
   }
 
   /** Everything that time alone brings, longest silence first, each on the state that the one before left. */
   sweep(): void {
-    const { time, roster } = this.#ports;
-    const now = time.now();
+    const now = this.#ports.time.now();
     this.#forgiveDeafness(now);
     this.#census(now);
     const waiting: Entry[] = [];
-    for (const entry of roster.all()) if (this.#due(entry, now) !== null) waiting.push(entry);
-    waiting.sort((a, b) => silentSince(a.vitals) - silentSince(b.vitals));
+    for (const entry of this.#vigil.restless) if (this.#due(entry, now) !== null) waiting.push(entry);
+    if (waiting.length > 1) waiting.sort((a, b) => silentSince(a.vitals) - silentSince(b.vitals));
     for (const entry of waiting) this.#settle(entry, now);
     this.#dropOldTombstones();
     this.#rememberUses(now);
@@ -110,42 +154,59 @@ export class Judge {
 
   /** Time in which this process could not listen (paused, blocked) counts against nobody: clocks move, clamped to now. */
   #forgiveDeafness(now: number): void {
-    const deafMs = now - this.#sweptAt - this.sweepMs;
+    const deafMs = this.#deafMs(now);
     this.#sweptAt = now;
-    if (deafMs < Math.max(100, this.#ports.policy.intervalMs / 10)) return;
+    if (deafMs === 0) return;
     for (const entry of this.#ports.roster.all()) entry.vitals = forgive(entry.vitals, deafMs, now);
+    this.#forgivenAt = now;
+    const text = `the registry could not listen for ${Math.round(deafMs)} ms; nobody is blamed for that time`;
+    this.#ports.history.note({ kind: 'registry', by: 'registry', text });
     this.#ports.log.warn(`The registry could not listen for ${Math.round(deafMs)} ms; nobody is blamed for that time.`);
+  }
+
+  /** For how long it has not listened, as far as its sweeps can tell; 0 for what is ordinary. */
+  #deafMs(now: number): number {
+    const deafMs = now - this.#sweptAt - this.sweepMs;
+    return deafMs < Math.max(100, this.#ports.policy.intervalMs / 10) ? 0 : deafMs;
+  }
+
+  /** Before it is judged: the time in which its call was due and did not begin counts against nobody. */
+  readonly #excuseUncalled = (entry: Entry, now: number): void => {
+    const since = this.#uncalled.get(entry);
+    if (since === undefined) return;
+    this.#excuse(entry, since, now);
+    this.#uncalled.set(entry, now);
+  };
+
+  /** Moves the clocks that only a call can stop. What `forgiveDeafness` forgives, or will, is not forgiven twice. */
+  #excuse(entry: Entry, since: number, now: number): void {
+    const until = this.#deafMs(now) === 0 ? now : this.#sweptAt;
+    const lateMs = until - Math.max(since, this.#forgivenAt);
+    if (lateMs >= this.sweepMs / 2 && entry.present) entry.vitals = excuse(entry.vitals, lateMs, now);
   }
 
   /** Tells self-preservation who is silent now, of those that were ever proved, and takes doubted proofs back. */
   #census(now: number): void {
-    const { roster, preservation, policy } = this.#ports;
-    const counts = new Map<string, { total: number; silent: number }>();
-    const refused: { host: string }[] = [];
-    let all = 0;
-    for (const entry of roster.all()) {
-      if (!entry.vitals.proved || entry.vitals.phase === 'LEAVING') continue;
-      all += 1;
-      const count = counts.get(entry.serviceKey) ?? { total: 0, silent: 0 };
-      counts.set(entry.serviceKey, count);
-      count.total += 1;
-      const silent = silence(entry.vitals, now, policy, policy.unhealthyAfter);
-      if (silent.inbound || silent.outbound || entry.vitals.lastFailure !== null) count.silent += 1;
-      if (entry.vitals.lastFailure?.refused === true) refused.push({ host: entry.targets[0]?.host ?? '' });
+    const { preservation } = this.#ports;
+    this.#vigil.update(now, this.#excuseUncalled);
+    preservation.observe(now, this.#vigil.counts);
+    if (!preservation.observeRefusals(now, this.#refused(), this.#vigil.total)) return;
+    for (const entry of this.#vigil.restless) if (entry.vitals.cause === 'proof') this.apply(entry, { type: 'doubt' });
+  }
+
+  /** Where the proved ones live whose last call was refused. */
+  #refused(): readonly { readonly host: string }[] {
+    let refused: { readonly host: string }[] | null = null;
+    for (const { vitals, targets } of this.#vigil.restless) {
+      if (vitals.lastFailure?.refused !== true || !vitals.proved || vitals.phase === 'LEAVING') continue;
+      refused ??= [];
+      refused.push({ host: targets[0]?.host ?? '' });
     }
-    preservation.observe(now, counts);
-    if (!preservation.observeRefusals(now, refused, all)) return;
-    for (const entry of roster.all()) if (entry.vitals.cause === 'proof') this.apply(entry, { type: 'doubt' });
+    return refused ?? NOBODY;
   }
 
   #fleetOf(entry: Entry, now: number): Fleet {
-    const { roster, preservation } = this.#ports;
-    const others = roster.others(entry);
-    return {
-      otherHealthy: others.healthy,
-      otherCallable: others.callable,
-      permit: { silence: preservation.permit(entry.serviceKey, now), mass: preservation.doubtsProofs },
-    };
+    return new FleetNow(this.#ports, entry, now);
   }
 
   /** Another revision of the record, to watchers and store. */
@@ -163,6 +224,8 @@ export class Judge {
     ledger.remember({ put: storedOf(entry) });
     feed.publish(record);
     if (state !== before.state) log.info(`${entry.id} ${before.state} → ${state}: ${vitals.reason.text}`);
+    const what = stepOf(before, record);
+    if (what !== null) this.#ports.history.noteOf(record, what);
   }
 
   /** In the same turn as the records that silence made CRITICAL, so that a store keeps both or neither: a restart refills nothing. */
@@ -174,10 +237,51 @@ export class Judge {
 
   #dropOldTombstones(): void {
     const { feed, roster, ledger, time } = this.#ports;
-    for (const tombstone of roster.tombstonesBefore(time.now() - TOMBSTONES_KEPT_MS)) {
+    for (const tombstone of superfluous(roster, time.now())) {
       roster.forget(tombstone.id);
       feed.forget(tombstone);
       ledger.remember({ forget: tombstone.id });
     }
   }
+}
+
+const NOBODY: readonly { readonly host: string }[] = [];
+
+/** The facts of the fleet about one instance at one moment, looked up when they are asked for: most events ask for none. */
+class FleetNow implements Fleet {
+  readonly #ports: Pick<JudgePorts, 'roster' | 'preservation'>;
+  readonly #entry: Entry;
+  readonly #now: number;
+
+  constructor(ports: Pick<JudgePorts, 'roster' | 'preservation'>, entry: Entry, now: number) {
+    this.#ports = ports;
+    this.#entry = entry;
+    this.#now = now;
+  }
+
+  get otherHealthy(): boolean {
+    return this.#ports.roster.others(this.#entry).healthy;
+  }
+
+  get otherCallable(): boolean {
+    return this.#ports.roster.others(this.#entry).callable;
+  }
+
+  get permit(): Fleet['permit'] {
+    const { preservation } = this.#ports;
+    return { held: heldBy(preservation, this.#entry.serviceKey, this.#now), mass: preservation.doubtsProofs };
+  }
+}
+
+/** Why silence may act on nobody of this service now; null: it may. */
+function heldBy(preservation: Preservation, serviceKey: string, now: number): string | null {
+  if (preservation.permit(serviceKey, now)) return null;
+  return preservation.hold(serviceKey, now)?.text ?? '';
+}
+
+/** Another state, or another reason for the same one, as people are told of it; null where neither changed. */
+function stepOf(before: Instance, { state, reason }: Instance): Happening | null {
+  if (state === before.state && reason.code === before.reason.code) return null;
+  const text = state === before.state ? `still ${state}, for another reason` : `${before.state} → ${state}`;
+  return { kind: reason.code === 'MOVED' ? 'moved' : 'state', by: actorOf(reason), text, reason };
 }

@@ -82,6 +82,20 @@ describe('the ledger of a registry', () => {
     expect(shelf.time.pending().background).toBe(0);
   });
 
+  it('says so too where something newer was kept instead, so that the next trouble is not silent', async () => {
+    const shelf = new Shelf();
+    for (let trouble = 0; trouble < 2; trouble += 1) {
+      shelf.isFull = true;
+      await shelf.remember(put('a', 1));
+      shelf.isFull = false;
+      await shelf.remember(bury('a', 2));
+      await shelf.time.advanceBy(1_000);
+    }
+    const once = [expect.stringContaining('could not keep a change'), 'The store has kept everything that it owed.'];
+    expect(shelf.log.texts()).toEqual([...once, ...once]);
+    expect(shelf.time.pending().background).toBe(0);
+  });
+
   it('asks a store that refuses with one change, not with all of them', async () => {
     const shelf = new Shelf();
     shelf.isFull = true;
@@ -125,6 +139,7 @@ describe('the ledger of a registry', () => {
     await shelf.time.advanceBy(10_000);
     expect(await shelf.found()).toEqual(['a@2']);
     expect(shelf.calls).toBe(2);
+    expect(shelf.log.texts()).toEqual([]);
   });
 
   it('removes an instance whose goodbye was refused, although its tombstone is forgotten by now', async () => {

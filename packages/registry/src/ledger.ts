@@ -83,15 +83,19 @@ export class Ledger {
       await this.#tell(subject, words, words);
       return true;
     } catch (error) {
-      if (!this.#isTroubled) {
-        this.#ports.log.error(
-          `The store could not keep a change: ${messageOf(error)} It is told again every ${RETRY_MS / 1_000} s; ` +
-            'what it owes is lost if the registry ends before.',
-        );
-      }
-      this.#isTroubled = true;
+      // something newer about it is under way otherwise, and speaks for itself
+      if (this.#owed.size > 0) this.#complain(error);
       return false;
     }
+  }
+
+  #complain(error: unknown): void {
+    if (this.#isTroubled) return;
+    this.#isTroubled = true;
+    this.#ports.log.error(
+      `The store could not keep a change: ${messageOf(error)} It is told again every ${RETRY_MS / 1_000} s; ` +
+        'what it owes is lost if the registry ends before.',
+    );
   }
 
   #retryLater(): void {
@@ -103,16 +107,16 @@ export class Ledger {
     this.#timer = this.#ports.time.setTimer(RETRY_MS, retry, { background: true });
   }
 
-  /** One first: a store that refuses it need not be told all the others. */
+  /** One first: a store that refuses it need not be told all the others. Nothing: something newer was kept instead. */
   async #retry(): Promise<void> {
     const [first] = this.#owed;
-    if (first === undefined || !(await this.#try(...first))) return;
+    if (first !== undefined && !(await this.#try(...first))) return;
     const kept = await Promise.all([...this.#owed].map(([subject, words]) => this.#try(subject, words)));
     if (kept.includes(false) || this.#owed.size > 0) return;
     this.#timer?.cancel();
     this.#timer = null;
+    if (this.#isTroubled) this.#ports.log.info('The store has kept everything that it owed.');
     this.#isTroubled = false;
-    this.#ports.log.info('The store has kept everything that it owed.');
   }
 }
 

@@ -2,13 +2,13 @@
 export interface Limits {
   /** Instances in all, 1 … 1,000,000. */
   readonly maxInstances: number;
-  /** Instances whose registrations came from one source address, 1 … 1,000,000. */
+  /** Instances that were first registered from one source, 1 … 1,000,000; also how many new ones (at least 100) it may register a minute. */
   readonly maxInstancesPerSource: number;
   /** Instances of one service, 1 … 1,000,000. */
   readonly maxInstancesPerService: number;
-  /** Open change feeds in all, lines included, 1 … 1,000,000. */
+  /** Open change feeds and long polls in all, 1 … 1,000,000. The lines of instances are not among them: nobody can take theirs. */
   readonly maxWatchers: number;
-  /** Open change feeds from one source address, 1 … 1,000,000. */
+  /** Open change feeds and long polls from one source, 1 … 1,000,000; lines are not among them. */
   readonly maxWatchersPerSource: number;
   /** Heartbeat-1 calls under way at the same time, 1 … 100,000: the others wait, and nobody is blamed for it. */
   readonly maxCalls: number;
@@ -23,3 +23,16 @@ export const DEFAULT_LIMITS: Limits = {
   maxWatchersPerSource: 12_500,
   maxCalls: 2_000,
 };
+
+/** A limit that stands in somebody's way. */
+export interface Excess {
+  /** An option of the registry, or a rule of its own: new instances of a source, instances at an address, names being looked up. */
+  readonly limit: Exclude<keyof Limits, 'maxCalls'> | 'newcomers' | 'address' | 'lookups';
+  /** How many there may be, and how many there are. */
+  readonly most: number;
+  readonly count: number;
+  /** The source, service or address that has so many; empty for the whole registry. */
+  readonly whose: string;
+  /** When it is worth another try. */
+  readonly retryAfterMs: number;
+}

@@ -28,6 +28,24 @@ export interface PreservationState {
   readonly since: number | null;
 }
 
+/** One population as self-preservation sees it: the whole registry, or one service. */
+export interface ScopeReport {
+  /** Instances that silence made CRITICAL within ten minutes, and how many it may. */
+  readonly used: number;
+  readonly allowed: number;
+  /** The most instances that were ever proved there, within ten minutes. */
+  readonly peak: number;
+  /** Of those there are now, and those of them that are silent. */
+  readonly total: number;
+  readonly silent: number;
+  /** What holds now; null: nothing does, or nobody is silent whom it could hold. */
+  readonly rule: Hold['rule'] | 'doubt' | null;
+  /** The same in plain words, without a full stop. */
+  readonly text: string | null;
+  /** Monotonic ms since when it holds. */
+  readonly since: number | null;
+}
+
 /** What must survive a restart, so that it refills no allowance. Ages in ms at the moment of saving, oldest first. */
 export interface SavedPreservation {
   readonly registry: SavedScope;
@@ -91,7 +109,7 @@ export class Preservation {
       scope.observe(now, NOBODY);
       if (scope.isIdle(now)) this.#services.delete(service);
     }
-    this.#isMass = this.#registry.isMass || this.#gated(now).some((scope) => scope.isMass);
+    this.#isMass = this.#registry.isMass || this.#hasGatedMass(now);
   }
 
   /** Were, at the last `observe`, more than half silent (and more than one), of all or of a service with a gate of its own? */
@@ -128,6 +146,22 @@ export class Preservation {
     return shown === undefined ? OFF : { active: true, text: shown.text, since: shown.since };
   }
 
+  /** The whole registry, with the doubt in refusals as a rule of its own. */
+  report(now: number): ScopeReport {
+    const report = this.#registry.report(now);
+    if (this.#doubtedAt === null) return report;
+    return { ...report, rule: 'doubt', text: DOUBT_TEXT, since: this.#doubtedAt };
+  }
+
+  /** The services whose own gate holds somebody now, by the key that `observe` gave them. */
+  holding(now: number): ReadonlyMap<string, ScopeReport> {
+    const holding = new Map<string, ScopeReport>();
+    for (const [service, scope] of this.#services) {
+      if (scope.peak(now) >= SMALLEST_SERVICE && scope.shownHold(now) !== null) holding.set(service, scope.report(now));
+    }
+    return holding;
+  }
+
   /**
    * The proved instances whose last call was refused, each with its host, and how many proved ones there are. More than half, on
    * three hosts or more: the registry doubts its own network until fewer than half were refused for 2 intervals. Returns
@@ -162,6 +196,14 @@ export class Preservation {
   restore(saved: SavedPreservation, now: number): void {
     this.#registry.restore(saved.registry, now);
     for (const [service, scope] of Object.entries(saved.services)) this.#scopeOf(service).restore(scope, now);
+  }
+
+  /** As `#gated`, but several times a second. */
+  #hasGatedMass(now: number): boolean {
+    for (const scope of this.#services.values()) {
+      if (scope.isMass && scope.peak(now) >= SMALLEST_SERVICE) return true;
+    }
+    return false;
   }
 
   #gated(now: number): Scope[] {
@@ -231,10 +273,9 @@ class Scope {
         text: `${silent} of ${total} ${this.#who} are silent at once, so silence takes nobody out for an hour, or until fewer are silent`,
       };
     }
-    const allowed = Math.max(1, Math.floor(ALLOWED_RATIO * this.peak(now)));
     this.#expire(now);
     const last = this.#uses.at(-1);
-    if (last !== undefined && this.#uses.length >= allowed) {
+    if (last !== undefined && this.#uses.length >= this.#allowed(now)) {
       return {
         rule: 'allowance',
         since: last,
@@ -257,6 +298,20 @@ class Scope {
     return hold?.rule === 'allowance' && this.#count.silent === 0 ? null : hold;
   }
 
+  report(now: number): ScopeReport {
+    const { rule = null, text = null, since = null } = this.shownHold(now) ?? {};
+    this.#expire(now);
+    return {
+      used: this.#uses.length,
+      allowed: this.#allowed(now),
+      peak: this.peak(now),
+      ...this.#count,
+      rule,
+      text,
+      since,
+    };
+  }
+
   /** Nothing here would be missed. */
   isIdle(now: number): boolean {
     this.#expire(now);
@@ -271,6 +326,10 @@ class Scope {
   restore(saved: SavedScope, now: number): void {
     this.#uses = saved.usedAgoMs.map((ago) => now - ago);
     this.#peak.set(now, saved.peak);
+  }
+
+  #allowed(now: number): number {
+    return Math.max(1, Math.floor(ALLOWED_RATIO * this.peak(now)));
   }
 
   #expire(now: number): void {

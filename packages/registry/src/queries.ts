@@ -1,6 +1,6 @@
 import { fallsNow } from '@rollcall/core';
 import type { Policy, State, Tombstone } from '@rollcall/core';
-import type { DirectionAnswer, InstanceAnswer, ServiceSummary } from './face.js';
+import type { DirectionAnswer, InstanceAnswer, ServiceAnswer, ServiceSummary } from './face.js';
 import type { FeedView } from './feed.js';
 import { serviceKeyOf } from './roster.js';
 import type { DirectionLog, Entry, Roster, ServiceEntry } from './roster.js';
@@ -18,8 +18,21 @@ export function summaries(roster: Roster, namespace: string): ServiceSummary[] {
   return found;
 }
 
+/** The instances and tombstones of a service, in all namespaces together where that is `*`; null: never heard of. */
+export function serviceAnswer(
+  roster: Roster,
+  namespace: string,
+  name: string,
+): Pick<ServiceAnswer, 'service' | 'namespace' | 'instances' | 'removed'> | null {
+  const services = namesakes(roster, namespace, name);
+  if (services.length === 0) return null;
+  const instances = services.flatMap(({ members }) => [...members.values()].map(({ record }) => record));
+  const removed = services.flatMap(({ tombstones }) => [...tombstones.values()].map(published));
+  return { service: name, namespace, instances, removed };
+}
+
 /** The services of that name: one in a namespace, or in all namespaces (`*`) one each. */
-export function namesakes(roster: Roster, namespace: string, name: string): Readonly<ServiceEntry>[] {
+function namesakes(roster: Roster, namespace: string, name: string): Readonly<ServiceEntry>[] {
   if (namespace === '*') return [...roster.allServices()].filter(({ service }) => service === name);
   const service = roster.service(serviceKeyOf(namespace, name));
   return service === undefined ? [] : [service];
@@ -31,7 +44,8 @@ export function detail(entry: Entry, now: number, policy: Policy): InstanceAnswe
   const overdueMs = now - entry.vitals.outboundAt - policy.timeoutMs;
   const misses = Math.max(0, Math.floor(overdueMs / policy.intervalMs));
   const heartbeat2 = { ...directionAnswer(entry.heartbeat2, now), misses };
-  return { ...entry.record, heartbeats: { heartbeat1, heartbeat2 }, falls: fallsNow(entry.vitals, now, policy) };
+  const { record, own, override, vitals } = entry;
+  return { ...record, own, override, heartbeats: { heartbeat1, heartbeat2 }, falls: fallsNow(vitals, now, policy) };
 }
 
 function directionAnswer(log: DirectionLog, now: number): DirectionAnswer {
@@ -40,7 +54,7 @@ function directionAnswer(log: DirectionLog, now: number): DirectionAnswer {
 }
 
 /** A tombstone without what only the registry may know. */
-export const published = ({ id, revision, reason }: StoredTombstone): Tombstone => ({ id, revision, reason });
+const published = ({ id, revision, reason }: StoredTombstone): Tombstone => ({ id, revision, reason });
 
 /** The roster as the feed reads it, to build a whole view. */
 export function viewOf(roster: Roster): FeedView {
@@ -50,6 +64,7 @@ export function viewOf(roster: Roster): FeedView {
     instances: (namespace, service) =>
       [...(of(namespace, service)?.members.values() ?? [])].map(({ record }) => record),
     tombstones: (namespace, service) => [...(of(namespace, service)?.tombstones.values() ?? [])].map(published),
+    has: (namespace, service) => of(namespace, service) !== undefined,
     services: () => [...roster.allServices()].map(({ namespace, service }) => ({ namespace, service })),
   };
 }

@@ -1,7 +1,10 @@
-import type { Problem, ProblemCode } from '@rollcall/core';
+import type { Log, Problem, ProblemCode, Time } from '@rollcall/core';
 import type { Outcome } from './face.js';
+import type { Excess } from './limits.js';
 
 const FIXES: Partial<Record<ProblemCode, string>> = {
+  FORBIDDEN:
+    'Send it from the machine of the registry, to a loopback address, with the header `X-Rollcall-Operator: 1`.',
   NOT_READY: 'Try again after Retry-After; nothing is lost meanwhile.',
   NOT_FOUND: 'Check the name; an instance that was removed registers again with the same id and secret.',
   UNAUTHORIZED: 'Send the secret of its registration as "Authorization: Bearer <secret>".',
@@ -9,7 +12,6 @@ const FIXES: Partial<Record<ProblemCode, string>> = {
   ENDED: 'Start with a new id: a process that has left does not come back.',
   LEAVING: 'Let it finish, and start a new process with a new id.',
   ADDRESS_TAKEN: 'Give each process a port of its own; register again with the same id and secret after 30 s.',
-  TOO_MANY: 'Remove what is not needed, or raise maxInstances.',
 };
 
 /** A refusal: an expected outcome, with what happened and what to do. */
@@ -20,3 +22,75 @@ export function refuse(code: ProblemCode, detail: string): Outcome<never> {
 
 /** Unsure is an error, never an empty list. */
 export const notReady = (): Outcome<never> => refuse('NOT_READY', 'The registry has not yet loaded its store.');
+
+const RAISE = (limit: string, what: string): string => `${what}, or raise ${limit} in the registry; then try again.`;
+
+/** What each limit says of itself. */
+const WORDS: Record<Excess['limit'], (excess: Excess) => { readonly detail: string; readonly fix: string }> = {
+  maxInstances: ({ limit, most, count }) => ({
+    detail: `This registry holds ${count} instances, and ${limit} is ${most}.`,
+    fix: RAISE(limit, 'Remove instances that are not needed'),
+  }),
+  maxInstancesPerSource: ({ limit, most, count, whose }) => ({
+    detail: `${count} instances were registered from ${whose}, and ${limit} is ${most}.`,
+    fix: RAISE(limit, 'Remove instances that are not needed'),
+  }),
+  maxInstancesPerService: ({ limit, most, count, whose }) => ({
+    detail: `The service ${whose} has ${count} instances, and ${limit} is ${most}.`,
+    fix: RAISE(limit, 'Remove instances that are not needed'),
+  }),
+  maxWatchers: ({ limit, most, count }) => ({
+    detail: `${count} streams and long polls are open, and ${limit} is ${most}.`,
+    fix: RAISE(limit, 'Close streams that nobody reads'),
+  }),
+  maxWatchersPerSource: ({ limit, most, count, whose }) => ({
+    detail: `${count} streams and long polls are open from ${whose}, and ${limit} is ${most}.`,
+    fix: RAISE(limit, 'Close streams that nobody reads'),
+  }),
+  newcomers: ({ most, whose }) => ({
+    detail: `${whose} registers new instances too fast: it may register ${most} at once, and ${most} a minute.`,
+    fix: 'Try again after Retry-After; a process keeps its instance for as long as it runs. A higher maxInstancesPerSource allows more.',
+  }),
+  address: ({ count, most, whose }) => ({
+    detail: `${count} instances are registered at ${whose}, and one address may have ${most}.`,
+    fix: 'Give each process a port of its own.',
+  }),
+  lookups: ({ count, most }) => ({
+    detail: `${count} host names are being looked up, and no more than ${most} are at one time.`,
+    fix: 'Try again after Retry-After, or announce an IP address instead of a host name.',
+  }),
+};
+
+export function tooMany(excess: Excess): Outcome<never> {
+  return {
+    ok: false,
+    problem: { code: 'TOO_MANY', ...WORDS[excess.limit](excess), retryAfterMs: excess.retryAfterMs },
+  };
+}
+
+const QUIET_MS = 60_000;
+
+/** Tells the log of refusals, of each limit one line a minute: a flood does not become one of the log. */
+export class Complaints {
+  readonly #ports: { readonly log: Log; readonly time: Time };
+  readonly #told = new Map<Excess['limit'], { at: number; untold: number }>();
+
+  constructor(ports: { readonly log: Log; readonly time: Time }) {
+    this.#ports = ports;
+  }
+
+  /** The refusal, told or counted. */
+  refuse(excess: Excess): Outcome<never> {
+    const outcome = tooMany(excess);
+    const now = this.#ports.time.now();
+    const told = this.#told.get(excess.limit);
+    if (told !== undefined && now - told.at < QUIET_MS) {
+      told.untold += 1;
+      return outcome;
+    }
+    const others = told === undefined || told.untold === 0 ? '' : ` ${told.untold} others were refused for it since.`;
+    this.#ports.log.warn(`Refused: ${outcome.ok ? '' : outcome.problem.detail}${others}`);
+    this.#told.set(excess.limit, { at: now, untold: 0 });
+    return outcome;
+  }
+}

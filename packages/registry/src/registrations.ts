@@ -1,4 +1,4 @@
-import { newborn, randomWord, reasonFor, stateOf } from '@rollcall/core';
+import { addressOf, newborn, randomWord, reasonFor, stateOf } from '@rollcall/core';
 import type { Endpoint, Instance, Log, Random, Registration, Time, Vitals } from '@rollcall/core';
 import type { Addresses } from './address.js';
 import { Admission } from './admission.js';
@@ -8,7 +8,10 @@ import type { Outcome, Peer } from './face.js';
 import type { Judge } from './judge.js';
 import type { Ledger } from './ledger.js';
 import type { Limits } from './limits.js';
-import { refuse } from './refusal.js';
+import { effective, restored } from './override.js';
+import { Quota, sourceOf } from './quota.js';
+import type { Place } from './quota.js';
+import { Complaints, refuse } from './refusal.js';
 import type { Roll } from './roll.js';
 import { serviceKeyOf, storedOf } from './roster.js';
 import type { Entry, Roster } from './roster.js';
@@ -33,41 +36,89 @@ export interface Enrolled {
   readonly drawn: string | undefined;
 }
 
+/**
+ * Whoever holds an address is asked for all the others that claim it, so there are few: more processes than this behind one address
+ * could not be told apart anyway.
+ */
+const MOST_AT_ONE_ADDRESS = 32;
+/** An address that is crowded will not be free soon. */
+const CROWDED_RETRY_MS = 30_000;
+
 /** The way onto the roll: whose id, which address, what is stored before it is acknowledged. */
 export class Registrations {
   readonly #ports: RegistrationPorts;
+  readonly #complaints: Complaints;
   readonly #admission: Admission;
+  readonly #quota: Quota;
 
   constructor(ports: RegistrationPorts) {
     this.#ports = ports;
-    this.#admission = new Admission(ports.rules);
+    this.#complaints = new Complaints(ports);
+    this.#admission = new Admission(ports.rules, { time: ports.time, complaints: this.#complaints });
+    this.#quota = new Quota(ports.limits, ports.roster);
   }
 
   /** Puts an instance on the roll, or replaces its own words; nothing is acknowledged that is not stored. */
   async register(registration: Registration, peer: Peer): Promise<Outcome<Enrolled>> {
-    const { judge, roll, roster, addresses } = this.#ports;
-    const admitted = await this.#admission.admit(registration, peer.address);
-    if (!admitted.ok) return admitted;
-    const drawn = registration.secret === undefined ? randomWord(this.#ports.random, 43) : undefined;
+    const { random, roster } = this.#ports;
+    const drawn = registration.secret === undefined ? randomWord(random, 43) : undefined;
     const secret = registration.secret ?? drawn ?? '';
     const refusal = this.#refusalOf(registration, secret);
     if (refusal !== null) return refusal;
     const known = roster.get(registration.id);
-    const entry = known ?? this.#newEntry(registration, admitted.value, secret);
-    if (known === undefined) {
-      const refused = await this.#acknowledge(entry);
-      if (refused !== null) return refused;
-      roster.add(entry);
-      judge.enter(entry);
-      roll.add(entry, { spread: false });
-      addresses.question(entry);
-    } else {
-      const refused = await this.#reRegister(entry, registration, admitted.value);
-      if (refused !== null) return refused;
-      // it left while its words were being stored
-      if (!isStaying(entry)) return this.register(registration, peer);
+    const enrolled =
+      known === undefined
+        ? await this.#enrol(registration, secret, peer)
+        : await this.#reRegister(known, registration, peer);
+    if (!enrolled.ok) return enrolled;
+    // it left meanwhile
+    if (known !== undefined && !isStaying(known)) return this.register(registration, peer);
+    return { ok: true, value: { entry: enrolled.value, drawn } };
+  }
+
+  /** A newcomer. Its place is kept before anything is asked or stored for it, so that many at a time are no more than one by one. */
+  async #enrol(registration: Registration, secret: string, peer: Peer): Promise<Outcome<Entry>> {
+    const { roster, time } = this.#ports;
+    const { id, service, namespace = 'default' } = registration;
+    const source = sourceOf(peer.address);
+    const isNew = roster.tombstone(id) === undefined;
+    const place = this.#quota.reserve({ source, serviceKey: serviceKeyOf(namespace, service), isNew }, time.now());
+    if (!place.ok) return this.#complaints.refuse(place.problem);
+    try {
+      const admitted = await this.#admit(registration, peer);
+      if (!admitted.ok) return admitted;
+      return await this.#enter(this.#newEntry(registration, admitted.value, { secret, source }), place.value);
+    } finally {
+      place.value.free();
     }
-    return { ok: true, value: { entry, drawn } };
+  }
+
+  async #enter(entry: Entry, place: Place): Promise<Outcome<Entry>> {
+    const { addresses, judge, roll, roster, time } = this.#ports;
+    const refused = await this.#acknowledge(entry);
+    if (refused !== null) {
+      place.refund(time.now());
+      return refused;
+    }
+    roster.add(entry);
+    judge.enter(entry);
+    roll.add(entry, { spread: false });
+    addresses.question(entry);
+    return { ok: true, value: entry };
+  }
+
+  /** Where it wants to be called, if it may be called there. */
+  async #admit(registration: Registration, peer: Peer): Promise<Outcome<Admitted>> {
+    const admitted = await this.#admission.admit(registration, peer.address);
+    if (!admitted.ok) return admitted;
+    for (const target of admitted.value.targets) {
+      const address = addressOf(target);
+      const count = this.#ports.roster.countAt(address, registration.id);
+      if (count < MOST_AT_ONE_ADDRESS) continue;
+      const excess = { limit: 'address', most: MOST_AT_ONE_ADDRESS, count, whose: address } as const;
+      return this.#complaints.refuse({ ...excess, retryAfterMs: CROWDED_RETRY_MS });
+    }
+    return admitted;
   }
 
   /** Nothing is acknowledged that is not stored. */
@@ -92,71 +143,80 @@ export class Registrations {
     }
     if (tombstone?.ended === true)
       return refuse('ENDED', `${id} was ended (${tombstone.reason.code}) and never comes back.`);
-    if (entry === undefined) {
-      if (this.#ports.roster.size < this.#ports.limits.maxInstances) return null;
-      return refuse('TOO_MANY', `This registry holds ${this.#ports.roster.size} instances, its limit.`);
-    }
+    if (entry === undefined) return null;
     if (entry.vitals.phase === 'LEAVING') return refuse('LEAVING', `${id} is leaving.`);
     if (entry.record.service === service && entry.record.namespace === namespace) return null;
     return refuse('ID_HELD', `The id ${id} is registered as ${entry.serviceKey}.`);
   }
 
-  #newEntry(registration: Registration, admitted: Admitted, secret: string): Entry {
-    const { time } = this.#ports;
+  #newEntry(registration: Registration, admitted: Admitted, of: { secret: string; source: string }): Entry {
+    const { time, roster } = this.#ports;
     const { id, service, namespace = 'default' } = registration;
+    const own = ownWords(registration);
+    const override = roster.tombstone(id)?.override ?? null;
     const vitals = newborn(time.now());
     const record: Instance = {
       id,
       service,
       namespace,
-      ...ownWords(registration),
+      ...own,
+      ...effective(own, override),
       endpoints: admitted.endpoints,
       state: 'REGISTERING',
       reason: vitals.reason,
       since: time.wall(),
       next: null,
-      admin: 'ENABLED',
       source: 'native',
       registeredAt: time.wall(),
       revision: 0,
     };
-    return entryOf(record, vitals, admitted.targets, credentialOf(secret));
+    const known = { targets: admitted.targets, credential: credentialOf(of.secret), source: of.source };
+    return { ...entryOf(record, vitals, known), own: overridable(own), override };
   }
 
   /** The same id and secret again: its words are replaced, its state is kept unless its endpoints change. */
-  async #reRegister(
-    entry: Entry,
-    registration: Registration,
-    { targets, endpoints }: Admitted,
-  ): Promise<Outcome<never> | null> {
+  async #reRegister(entry: Entry, registration: Registration, peer: Peer): Promise<Outcome<Entry>> {
+    const admitted = await this.#admit(registration, peer);
+    if (!admitted.ok || !isStaying(entry)) return admitted.ok ? { ok: true, value: entry } : admitted;
+    const { targets, endpoints } = admitted.value;
     const moved = JSON.stringify(entry.targets) !== JSON.stringify(targets);
     const words = { ...ownWords(registration), endpoints };
     const spoken =
-      JSON.stringify(words) !== JSON.stringify({ ...ownWords(entry.record), endpoints: entry.record.endpoints });
+      JSON.stringify(words) !==
+      JSON.stringify({ ...ownWords({ ...entry.record, ...entry.own }), endpoints: entry.record.endpoints });
     if (moved || spoken) {
       const refused = await this.#acknowledge(spokenAnew(entry, words, moved ? targets : null));
-      if (refused !== null || !isStaying(entry)) return refused;
+      if (refused !== null) return refused;
+      if (!isStaying(entry)) return { ok: true, value: entry };
     }
     if (moved) {
       this.#ports.roster.update(entry, { targets });
       entry.rounds = []; // what the old address answered proves nothing of the new one
     }
-    if (spoken) this.#ports.judge.amend(entry, words);
+    if (spoken) {
+      entry.own = overridable(words);
+      this.#ports.judge.amend(entry, { ...words, ...effective(words, entry.override) });
+    }
     this.#ports.judge.apply(entry, { type: 'register', moved });
     this.#ports.roll.callNow(entry);
     if (moved) this.#ports.addresses.question(entry);
-    return null;
+    return { ok: true, value: entry };
   }
 
   /** After a restart: its state is kept, its clocks start now, it is called in its slot. */
   restore(stored: StoredInstance, leaveMs: number): void {
     const { judge, roll, roster, time } = this.#ports;
     const { record, targets, cause, proved, secretHash, callKey } = stored;
+    // who stored it before sources were counted knew only where it is called
+    const { source = sourceOf(targets[0]?.host ?? '') } = stored;
     const { reason, state } = record;
     const phase = state === 'DEREGISTERING' && reason.code === 'LEAVING' ? 'LEAVING' : state;
     const shared = reason.code === 'ADDRESS_SHARED';
     const vitals: Vitals = { ...newborn(time.now()), phase, reason, cause, proved, shared, leaveMs };
-    const entry = entryOf(record, vitals, targets, { secretHash, callKey });
+    const entry = {
+      ...entryOf(record, vitals, { targets, credential: { secretHash, callKey }, source }),
+      ...restored(stored),
+    };
     roster.add(entry);
     judge.enter(entry);
     roll.add(entry, { spread: true });
@@ -173,27 +233,26 @@ function ownWords(registration: OwnWords): Pick<Instance, 'version' | 'zone' | '
   return { version, zone, weight, metadata };
 }
 
+const overridable = ({ weight, metadata }: Entry['own']): Entry['own'] => ({ weight, metadata });
+
 /** An entry as it will be stored with other words; at another address (`targets`) it is not proved, whatever it was before. */
-function spokenAnew(entry: Entry, words: Partial<Instance>, targets: readonly Endpoint[] | null): Entry {
-  const record = { ...entry.record, ...words };
-  if (targets === null) return { ...entry, record };
+function spokenAnew(entry: Entry, words: Entry['own'] & Partial<Instance>, targets: readonly Endpoint[] | null): Entry {
+  const own = overridable(words);
+  const record = { ...entry.record, ...words, ...effective(own, entry.override) };
+  if (targets === null) return { ...entry, own, record };
   const vitals = { ...entry.vitals, cause: null, proved: false };
-  return { ...entry, targets, vitals, record: { ...record, state: 'REGISTERING', reason: reasonFor('MOVED') } };
+  return { ...entry, own, targets, vitals, record: { ...record, state: 'REGISTERING', reason: reasonFor('MOVED') } };
 }
 
-function entryOf(
-  record: Instance,
-  vitals: Entry['vitals'],
-  targets: readonly Endpoint[],
-  credential: Entry['credential'],
-): Entry {
+function entryOf(record: Instance, vitals: Vitals, known: Pick<Entry, 'targets' | 'credential' | 'source'>): Entry {
   return {
     id: record.id,
     serviceKey: serviceKeyOf(record.namespace, record.service),
     record: { ...record, state: stateOf(vitals) },
+    own: overridable(record),
+    override: null,
     vitals,
-    credential,
-    targets,
+    ...known,
     present: true,
     rounds: [],
     seq: -1,

@@ -5,6 +5,7 @@ import type {
   Drain,
   DrainAnswer,
   HeartbeatTerms,
+  InstancePatch,
   Log,
   Meter,
   Policy,
@@ -16,35 +17,46 @@ import type {
   Time,
   Timer,
 } from '@rollcall/core';
+import { HoldNews, preservationAnswer, ViewHash } from './about.js';
 import { Addresses } from './address.js';
 import type { Resolve } from './admission.js';
+import { Audience } from './audience.js';
 import type { Caller } from './caller/caller.js';
 import { isSecretOf } from './credential.js';
 import type {
+  DescribedOption,
   Ender,
+  EventQuery,
+  EventsAnswer,
   InstanceAnswer,
+  Operator,
   Outcome,
   Peer,
   RegistryAnswer,
   RegistryFace,
   ServiceAnswer,
   ServicesAnswer,
+  TimelineAnswer,
   Watcher,
   WatcherSink,
   WatchOrder,
 } from './face.js';
 import { Feed } from './feed.js';
+import { History } from './history.js';
 import { Judge } from './judge.js';
 import { Ledger } from './ledger.js';
 import type { Limits } from './limits.js';
+import { Lines } from './line.js';
+import { Overrides } from './override.js';
 import { Preservation } from './preservation.js';
-import { detail, namesakes, published, summaries, viewOf } from './queries.js';
+import { detail, serviceAnswer, summaries, viewOf } from './queries.js';
 import { notReady, refuse } from './refusal.js';
 import { Registrations } from './registrations.js';
 import { Roll } from './roll.js';
 import { Roster } from './roster.js';
 import type { Entry } from './roster.js';
 import type { Store } from './store/store.js';
+import { Turns } from './turns.js';
 
 export interface RegistryPorts {
   readonly time: Time;
@@ -63,6 +75,8 @@ export interface RegistryOptions {
   readonly limits: Limits;
   /** Every n-th Heartbeat-1 and Heartbeat-2 opens a connection of its own, 1 … 1,000; the others go over the last one. 1: all do. */
   readonly freshEvery: number;
+  /** What people are told of how it was started: each option, and where its value comes from. */
+  readonly described?: Readonly<Record<string, DescribedOption>>;
 }
 
 /** Two calls that `suspect` reports cause are this far apart, in ms: reports come from every caller at once. */
@@ -77,17 +91,23 @@ export class Registry implements RegistryFace {
   readonly replica: string;
   readonly #ports: RegistryPorts;
   readonly #options: RegistryOptions;
-  readonly #roster = new Roster();
+  readonly #history: History;
+  readonly #roster = new Roster((id) => this.#history.forget(id));
   readonly #ledger: Ledger;
   readonly #preservation: Preservation;
   readonly #feed: Feed;
+  readonly #audience: Audience;
   readonly #judge: Judge;
   readonly #roll: Roll;
   readonly #addresses: Addresses;
   readonly #registrations: Registrations;
+  readonly #lines: Lines;
+  readonly #overrides: Overrides;
+  readonly #viewHash = new ViewHash(this.#roster);
+  readonly #holdNews: HoldNews;
   readonly #startedAt: number;
-  /** Registrations of one id wait for each other. */
-  readonly #registering = new Map<string, Promise<unknown>>();
+  /** Registrations of one id, and what operators say of it, wait for each other. */
+  readonly #turns = new Turns();
   #listening: { readonly port: number; readonly urls: readonly string[] } | null = null;
   #readyAt: number | null = null;
   #massAt = -Infinity;
@@ -103,38 +123,34 @@ export class Registry implements RegistryFace {
     this.#startedAt = time.wall();
     this.epoch = uuidV7(random, time.wall());
     this.replica = randomWord(random, 12);
+    this.#history = new History(time);
     this.#ledger = new Ledger({ store: ports.store, time, log });
     this.#preservation = new Preservation(policy);
     this.#feed = new Feed({ time, log, meter, epoch: this.epoch, view: viewOf(this.#roster) });
+    this.#audience = new Audience({ time, log, feed: this.#feed, limits: options.limits });
     const roster = this.#roster;
-    this.#judge = new Judge({
-      time,
-      log,
-      policy,
-      roster,
-      ledger: this.#ledger,
-      preservation: this.#preservation,
-      feed: this.#feed,
-    });
+    const kept = { roster, ledger: this.#ledger, history: this.#history, preservation: this.#preservation };
+    const rooms = { time, random, log, policy, ...kept, feed: this.#feed, audience: this.#audience };
+    const judge = new Judge(rooms);
+    this.#judge = judge;
     const callers = new Map<Protocol, Caller>(ports.callers.map((caller) => [caller.protocol, caller]));
-    this.#roll = new Roll({ time, random, policy, callers, judge: this.#judge, replica: this.replica });
-    this.#addresses = new Addresses({ time, policy, roster, roll: this.#roll, judge: this.#judge });
-    this.#registrations = new Registrations({
-      time,
-      random,
-      log,
-      roster,
-      ledger: this.#ledger,
-      judge: this.#judge,
-      roll: this.#roll,
-      addresses: this.#addresses,
-      limits: options.limits,
-      rules: {
-        resolve: ports.resolve,
-        allowedNetworks: options.allowedNetworks,
-        ownPort: () => this.#listening?.port ?? null,
-      },
+    const roll = new Roll({
+      ...rooms,
+      meter,
+      callers,
+      judge,
+      replica: this.replica,
+      maxCalls: options.limits.maxCalls,
+      freshEvery: options.freshEvery,
     });
+    this.#roll = roll;
+    this.#addresses = new Addresses({ ...rooms, roll, judge });
+    const { limits, allowedNetworks } = options;
+    const rules = { resolve: ports.resolve, allowedNetworks, ownPort: () => this.#listening?.port ?? null };
+    this.#registrations = new Registrations({ ...rooms, judge, roll, addresses: this.#addresses, limits, rules });
+    this.#overrides = new Overrides({ ...rooms, judge, known: (id) => this.#known(id) });
+    this.#lines = new Lines({ ...rooms, roll });
+    this.#holdNews = new HoldNews(rooms);
   }
 
   get ready(): boolean {
@@ -156,7 +172,11 @@ export class Registry implements RegistryFace {
     const leaveMs = DEFAULT_DRAIN_MS + this.#options.policy.intervalMs;
     for (const stored of instances) this.#registrations.restore(stored, leaveMs);
     this.#addresses.resume();
+    this.#overrides.resume();
     this.#readyAt = now;
+    this.#history.begin();
+    const found = `${instances.length} instances and ${tombstones.length} tombstones in its store`;
+    this.#history.note({ kind: 'registry', by: 'registry', text: `the registry is ready, with ${found}` });
     this.#sweep();
   }
 
@@ -168,6 +188,7 @@ export class Registry implements RegistryFace {
   /** Ends all watches and calls. May be called twice. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#lines.close();
     this.#sweeper?.cancel();
     this.#addresses.close();
     this.#roll.close();
@@ -178,18 +199,9 @@ export class Registry implements RegistryFace {
 
   async register(registration: Registration, peer: Peer): Promise<Outcome<Registered>> {
     if (!this.ready) return notReady();
-    const before = this.#registering.get(registration.id);
-    const turn = (async () => {
-      await before?.catch(() => undefined);
-      return this.#registrations.register(registration, peer);
-    })();
-    this.#registering.set(registration.id, turn);
-    try {
-      const enrolled = await turn;
-      return enrolled.ok ? { ok: true, value: this.#registered(enrolled.value.entry, enrolled.value.drawn) } : enrolled;
-    } finally {
-      if (this.#registering.get(registration.id) === turn) this.#registering.delete(registration.id);
-    }
+    const register = () => this.#registrations.register(registration, peer);
+    const enrolled = await this.#turns.take(registration.id, register);
+    return enrolled.ok ? { ok: true, value: this.#registered(enrolled.value.entry, enrolled.value.drawn) } : enrolled;
   }
 
   beat(id: string, secret: string | null, beat: Beat): Outcome<BeatAnswer> {
@@ -199,7 +211,10 @@ export class Registry implements RegistryFace {
     if (beat.seq > entry.seq) {
       entry.seq = beat.seq;
       entry.lineClosedAt = null;
-      Object.assign(entry.heartbeat2, { lastAt: this.#ports.time.now(), misses: 0, error: null });
+      const { heartbeat2 } = entry;
+      heartbeat2.lastAt = this.#ports.time.now();
+      heartbeat2.misses = 0;
+      heartbeat2.error = null;
       this.#judge.apply(entry, { type: 'heartbeat-2' });
       if (beat.nonce !== null) this.#roll.quoted(entry, beat.nonce);
     }
@@ -232,6 +247,13 @@ export class Registry implements RegistryFace {
     return { ok: true, value: null };
   }
 
+  async amend(id: string, patch: InstancePatch, operator: Operator): Promise<Outcome<InstanceAnswer>> {
+    if (!this.ready) return notReady();
+    if (operator === null) return refuse('FORBIDDEN', 'Only an operator may say what is wanted of an instance.');
+    const told = await this.#turns.take(id, () => this.#overrides.tell(id, patch));
+    return told.ok ? { ok: true, value: this.#detail(told.value) } : told;
+  }
+
   services(namespace: string): Outcome<ServicesAnswer> {
     if (!this.ready) return notReady();
     const services = summaries(this.#roster, namespace);
@@ -240,75 +262,64 @@ export class Registry implements RegistryFace {
 
   service(namespace: string, name: string): Outcome<ServiceAnswer> {
     if (!this.ready) return notReady();
-    const services = namesakes(this.#roster, namespace, name);
-    if (services.length === 0) {
-      return this.#settled
-        ? refuse('NOT_FOUND', `No service ${name} was ever registered in namespace ${namespace}.`)
-        : refuse('NOT_READY', `This registry has just started; whether there is a service ${name} is not yet certain.`);
-    }
-    const instances = services.flatMap(({ members }) => [...members.values()].map(({ record }) => record));
-    const removed = services.flatMap(({ tombstones }) => [...tombstones.values()].map(published));
-    const { epoch } = this;
-    const { revision } = this.#feed;
-    return {
-      ok: true,
-      value: { service: name, namespace, epoch, revision, settled: this.#settled, instances, removed },
-    };
+    const found = serviceAnswer(this.#roster, namespace, name);
+    if (found !== null) return { ok: true, value: { ...found, ...this.#position() } };
+    return this.#settled
+      ? refuse('NOT_FOUND', `No service ${name} was ever registered in namespace ${namespace}.`)
+      : refuse('NOT_READY', `This registry has just started; whether there is a service ${name} is not yet certain.`);
   }
 
   instance(id: string): Outcome<InstanceAnswer> {
     const found = this.#known(id);
     if (!found.ok) return found;
-    return { ok: true, value: detail(found.value, this.#ports.time.now(), this.#options.policy) };
+    return { ok: true, value: this.#detail(found.value) };
+  }
+
+  timeline(id: string): Outcome<TimelineAnswer> {
+    const isTraced = this.#roster.tombstone(id) !== undefined;
+    const found = this.#known(id);
+    return found.ok || isTraced ? { ok: true, value: this.#history.timeline(id) } : found;
+  }
+
+  events(query: EventQuery): Outcome<EventsAnswer> {
+    if (!this.ready) return notReady();
+    return { ok: true, value: { epoch: this.epoch, ...this.#history.events(query) } };
   }
 
   describe(): Outcome<RegistryAnswer> {
     if (!this.ready) return notReady();
-    const { active, text } = this.#preservation.describe(this.#ports.time.now());
+    const { store, time } = this.#ports;
+    const { p99Ms: p99LateMs, waiting } = this.#roll.lateness();
+    const viewNow = () => this.#viewHash.at(this.#feed.revision);
     return {
       ok: true,
       value: {
         replica: this.replica,
-        epoch: this.epoch,
-        revision: this.#feed.revision,
-        settled: this.#settled,
+        ...this.#position(),
         startedAt: this.#startedAt,
-        store: { name: this.#ports.store.name, durable: this.#ports.store.durable },
+        store: { name: store.name, durable: store.durable },
         heartbeat: this.#terms(),
         watchers: this.#feed.watchers,
         instances: this.#roster.size,
-        preservation: { active, text },
+        // computed for whoever reads it: some ask only how many there are
+        get view() {
+          return viewNow();
+        },
+        calls: { p99LateMs, waiting },
+        preservation: preservationAnswer(this.#preservation, time.now()),
+        policy: this.#options.policy,
+        limits: this.#options.limits,
+        options: this.#options.described ?? {},
       },
     };
   }
 
   watch(order: WatchOrder, sink: WatcherSink): Outcome<Watcher> {
     if (!this.ready) return notReady();
-    if (order.line === null) {
-      const watcher = this.#feed.watch(order, sink);
-      return { ok: true, value: { closed: () => watcher.closed() } };
-    }
+    if (order.line === null) return this.#audience.watch(order, sink);
     const found = this.#authenticated(order.line.id, order.line.secret);
     if (!found.ok) return found;
-    return { ok: true, value: this.#holdLine(found.value, order, sink) };
-  }
-
-  /** The stream is the instance's line too: only the newest counts, and only its end by the peer is news. */
-  #holdLine(entry: Entry, order: WatchOrder, sink: WatcherSink): Watcher {
-    const watcher = this.#feed.watch(order, sink, () => {
-      if (entry.line === watcher) entry.line = null;
-    });
-    entry.line = watcher;
-    entry.lineClosedAt = null;
-    const closed = (): void => {
-      watcher.closed();
-      if (entry.line !== watcher) return;
-      entry.line = null;
-      if (!entry.present || this.#closed) return;
-      entry.lineClosedAt = this.#ports.time.now();
-      this.#roll.callNow(entry);
-    };
-    return { closed };
+    return { ok: true, value: this.#lines.hold(found.value, order, sink) };
   }
 
   #registered(entry: Entry, secret: string | undefined): Registered {
@@ -320,6 +331,14 @@ export class Registry implements RegistryFace {
       heartbeat: this.#terms(),
       registries: this.#listening?.urls ?? [],
     };
+  }
+
+  #position(): { readonly epoch: string; readonly revision: number; readonly settled: boolean } {
+    return { epoch: this.epoch, revision: this.#feed.revision, settled: this.#settled };
+  }
+
+  #detail(entry: Entry): InstanceAnswer {
+    return detail(entry, this.#ports.time.now(), this.#options.policy);
   }
 
   #terms(): HeartbeatTerms {
@@ -353,8 +372,10 @@ export class Registry implements RegistryFace {
   /** All that time brings, and the next one. */
   #sweep(): void {
     if (this.#closed) return;
+    this.#overrides.sweep();
     this.#judge.sweep();
     this.#addresses.sweep();
+    this.#holdNews.sweep();
     this.#settle();
     this.#sweeper = this.#ports.time.setTimer(this.#judge.sweepMs, () => this.#sweep(), { background: true });
   }
@@ -368,6 +389,10 @@ export class Registry implements RegistryFace {
     const settled = calm && now - (this.#readyAt ?? now) >= 2 * intervalMs;
     if (settled === this.#settled) return;
     this.#settled = settled;
+    const text = settled
+      ? 'the registry is settled: what it does not know is not there'
+      : 'the registry is no longer settled';
+    this.#history.note({ kind: 'registry', by: 'registry', text });
     this.#feed.status({ settled });
   }
 }

@@ -1,19 +1,49 @@
 import { addressOf, randomWord, sleep } from '@rollcall/core';
-import type { Endpoint, Policy, Protocol, Purpose, Random, Time, Timer } from '@rollcall/core';
+import type {
+  Endpoint,
+  HeartbeatCall,
+  Histogram,
+  Log,
+  Meter,
+  Policy,
+  Protocol,
+  Purpose,
+  Random,
+  Time,
+  Timer,
+} from '@rollcall/core';
 import { Agenda } from './agenda.js';
-import type { Caller, CallOutcome } from './caller/caller.js';
+import { Berths } from './berths.js';
+import type { Berth, Caller, CallOutcome } from './caller/caller.js';
 import { signCall } from './credential.js';
 import type { Judge } from './judge.js';
+import { Lateness } from './lateness.js';
 import type { Entry, Round } from './roster.js';
+import { Turnstile } from './turnstile.js';
+import type { Lane, Passer } from './turnstile.js';
 
 export interface RollPorts {
   readonly time: Time;
   readonly random: Random;
+  readonly log: Log;
+  readonly meter: Meter;
   readonly policy: Policy;
   readonly judge: Judge;
   readonly callers: ReadonlyMap<Protocol, Caller>;
   /** Who calls: `^[A-Za-z0-9_-]{8,64}$`. */
   readonly replica: string;
+  /** Calls under way at the same time; the others wait, and nobody is blamed for it. */
+  readonly maxCalls: number;
+  /** One in so many ordinary calls of an instance opens a connection; the others come over the one that it left. 1: each does. */
+  readonly freshEvery: number;
+}
+
+/** How punctual the calls are. */
+export interface Punctuality {
+  /** Of a hundred calls of the last interval or two, 99 began at most so many ms after they were due. */
+  readonly p99Ms: number;
+  /** Instances whose call is due and waits for others to end. */
+  readonly waiting: number;
 }
 
 /** A dying process closes its sockets one after another: accepted and closed without an answer is asked again after these. */
@@ -26,13 +56,23 @@ const HASTE = 0.2;
 /** Spreads the slots of instances evenly over the interval, whatever their number: the golden ratio's fractions. */
 const GOLDEN = 0.618_033_988_749_895;
 
+/** So many calls are begun in one turn of the event loop: after a stall, those that come in are heard between them. */
+const MOST_AT_ONCE = 32;
+/** What this process could not even send is tried again this soon, in ms, and told this seldom. */
+const UNABLE_RETRY_MS = 500;
+const UNABLE_TOLD_MS = 60_000;
+
 /** Where one instance stands in the roll. */
-interface Turn {
+interface Turn extends Passer {
   readonly entry: Entry;
   /** Its place in the interval, 0 … 1. */
   readonly slot: number;
+  places: number;
+  readonly berths: Berths;
   /** When it is called next; Infinity while nothing is scheduled. */
   nextAt: number;
+  /** When the call that waits, or is under way, was due. */
+  dueAt: number;
   /** Was the coming call asked for, outside its slot? */
   urgent: boolean;
   calling: boolean;
@@ -45,20 +85,37 @@ interface Turn {
   held: boolean;
 }
 
-/** Calls the roll: every instance once an interval on all its endpoints, at once where something happened. One timer. */
+/**
+ * Calls the roll: every instance once an interval on all its endpoints, at once where something happened. One timer. When more is
+ * due than may be under way, or this process is busy, calls come late: then the clocks of those who wait stand still.
+ */
 export class Roll {
   readonly #ports: RollPorts;
   readonly #turns = new WeakMap<Entry, Turn>();
   readonly #agenda = new Agenda<Turn>();
+  readonly #turnstile: Turnstile;
+  readonly #lateness: Lateness;
+  readonly #lateSeconds: Histogram;
   readonly #origin: number;
   #timer: Timer | null = null;
   #timerAt = Infinity;
   #count = 0;
+  #unableToldAt = -Infinity;
   #closed = false;
 
   constructor(ports: RollPorts) {
     this.#ports = ports;
     this.#origin = ports.time.now();
+    this.#turnstile = new Turnstile(ports.maxCalls);
+    this.#lateness = new Lateness(ports.policy.intervalMs, this.#origin);
+    this.#lateSeconds = ports.meter.histogram(
+      'rollcall_heartbeat1_lateness_seconds',
+      'How long after it was due a call of an instance began.',
+    );
+  }
+
+  lateness(): Punctuality {
+    return { p99Ms: this.#lateness.quantile(0.99, this.#ports.time.now()), waiting: this.#turnstile.waiting };
   }
 
   /** Takes an instance into the roll; `spread`: its first call comes in its slot instead of at once. */
@@ -68,7 +125,12 @@ export class Roll {
     const turn: Turn = {
       entry,
       slot,
+      places: 1,
+      lane: null,
+      pass: () => this.#begin(turn),
+      berths: new Berths(),
       nextAt: Infinity,
+      dueAt: Infinity,
       urgent: !options.spread,
       calling: false,
       wantedAt: Infinity,
@@ -85,9 +147,10 @@ export class Roll {
     const turn = this.#turns.get(entry);
     if (turn === undefined || turn.held || !entry.present) return;
     const at = Math.max(this.#ports.time.now(), turn.lastStartedAt + gapMs);
-    if (turn.calling) turn.wantedAt = Math.min(turn.wantedAt, at);
-    else if (turn.nextAt > at) this.#schedule(turn, at);
     turn.urgent = true;
+    if (turn.lane !== null) this.#turnstile.hasten(turn);
+    else if (turn.calling) turn.wantedAt = Math.min(turn.wantedAt, at);
+    else if (turn.nextAt > at) this.#schedule(turn, at);
   }
 
   /** Holds its calls while a question about its address is open; releasing calls it at once. */
@@ -95,7 +158,8 @@ export class Roll {
     const turn = this.#turns.get(entry);
     if (turn === undefined || turn.held === held) return;
     turn.held = held;
-    if (!held) this.callNow(entry);
+    if (held) turn.berths.close();
+    else this.callNow(entry);
   }
 
   /** A Heartbeat-2 quoted `nonce`. */
@@ -108,8 +172,11 @@ export class Roll {
 
   /** Asks one address who is there, as an opinion that is remembered by nobody. Null: no answer. */
   async opinion(entry: Entry, target: Endpoint): Promise<string | null> {
-    const nonce = randomWord(this.#ports.random, 22);
-    const outcome = await this.#ask(entry, target, nonce, 'opinion');
+    const { random, replica } = this.#ports;
+    const nonce = randomWord(random, 22);
+    const call = signCall(entry.credential, { replica, instance: entry.id, nonce, purpose: 'opinion' });
+    await this.#place();
+    const outcome = await this.#ask(entry, target, call, null).finally(() => this.#turnstile.leave(1));
     return outcome.kind === 'answered' && outcome.nonce === nonce ? outcome.instance : null;
   }
 
@@ -147,56 +214,106 @@ export class Roll {
   #run(): void {
     this.#timerAt = Infinity;
     const now = this.#ports.time.now();
-    for (let next = this.#agenda.take(now); next !== null; next = this.#agenda.take(now)) {
-      const turn = next.item;
-      if (turn.nextAt !== next.at) continue; // it was moved meanwhile
-      turn.nextAt = Infinity;
-      if (turn.entry.present && !turn.calling && !turn.held) void this.#round(turn);
+    for (let taken = 0; taken < MOST_AT_ONCE; taken += 1) {
+      const next = this.#agenda.take(now);
+      if (next === null) break;
+      this.#onDue(next.item, next.at);
     }
     this.#arm();
+  }
+
+  #onDue(turn: Turn, at: number): void {
+    if (turn.nextAt !== at) return; // it was moved meanwhile
+    turn.nextAt = Infinity;
+    if (!turn.entry.present) turn.berths.close();
+    else if (!turn.calling && !turn.held && turn.lane === null) this.#arrive(turn, at);
+  }
+
+  /** Its call is due: it begins now, or waits until others have ended. */
+  #arrive(turn: Turn, dueAt: number): void {
+    const { entry } = turn;
+    const lane: Lane = turn.urgent || entry.vitals.phase !== 'HEALTHY' ? 'urgent' : 'ordinary';
+    turn.dueAt = dueAt;
+    turn.places = entry.targets.length;
+    this.#turnstile.arrive(turn, lane);
+    if (turn.lane !== null) this.#ports.judge.awaits(entry, dueAt);
+  }
+
+  #begin(turn: Turn): void {
+    const { time, judge } = this.#ports;
+    const now = time.now();
+    judge.called(turn.entry, turn.dueAt);
+    if (turn.held || this.#closed || !turn.entry.present) {
+      this.#turnstile.leave(turn.places);
+      return;
+    }
+    this.#lateness.record(now - turn.dueAt, now);
+    this.#lateSeconds.record((now - turn.dueAt) / 1_000);
+    turn.calling = true;
+    turn.wantedAt = Infinity;
+    turn.lastStartedAt = now;
+    void this.#round(turn).finally(() => this.#turnstile.leave(turn.places));
   }
 
   /** One round: the same nonce on every endpoint. */
   async #round(turn: Turn): Promise<void> {
     const { entry } = turn;
+    const { random, replica, freshEvery } = this.#ports;
     const purpose: Purpose = turn.urgent || entry.vitals.phase !== 'HEALTHY' ? 'urgent' : 'beat';
     turn.urgent = false;
-    turn.calling = true;
-    turn.wantedAt = Infinity;
-    turn.lastStartedAt = this.#ports.time.now();
-    const round: Round = { nonce: randomWord(this.#ports.random, 22), answered: false, quoted: false };
+    const round: Round = { nonce: randomWord(random, 22), answered: false, quoted: false };
     entry.rounds = [...entry.rounds.slice(1 - ROUNDS_KEPT), round];
     const { targets } = entry;
-    const outcomes = await Promise.all(targets.map((target) => this.#ask(entry, target, round.nonce, purpose)));
+    // only what is well is called over a connection that is kept
+    const moored = purpose === 'beat' && freshEvery > 1 ? turn.berths.moor(targets, freshEvery) : null;
+    const signed = signCall(entry.credential, { replica, instance: entry.id, nonce: round.nonce, purpose });
+    const call = moored?.keep === true ? { ...signed, keep: true } : signed;
+    const outcomes = await this.#askAll(entry, call, moored?.berths ?? []);
     turn.calling = false;
-    if (this.#closed || !entry.present) return;
+    if (this.#closed || !entry.present) return turn.berths.close();
     if (entry.targets === targets) this.#hear(turn, round, purpose, outcomes);
     else turn.wantedAt = this.#ports.time.now();
-    if (!entry.present) return;
+    if (!entry.present) return turn.berths.close();
     if (turn.nextAt === Infinity || turn.wantedAt < turn.nextAt) {
-      this.#schedule(turn, Math.min(turn.wantedAt, this.#nextSlot(turn)));
+      this.#schedule(turn, Math.max(this.#ports.time.now(), Math.min(turn.wantedAt, this.#nextSlot(turn))));
     }
   }
 
-  async #ask(entry: Entry, target: Endpoint, nonce: string, purpose: Purpose): Promise<CallOutcome> {
-    const { callers, policy, time, replica } = this.#ports;
+  async #askAll(entry: Entry, call: HeartbeatCall, berths: readonly Berth[]): Promise<readonly CallOutcome[]> {
+    const [first, ...others] = entry.targets;
+    if (first === undefined) return [];
+    if (others.length === 0) return [await this.#ask(entry, first, call, berths[0] ?? null)];
+    return Promise.all(entry.targets.map((target, index) => this.#ask(entry, target, call, berths[index] ?? null)));
+  }
+
+  async #ask(entry: Entry, target: Endpoint, call: HeartbeatCall, berth: Berth | null): Promise<CallOutcome> {
+    const { callers, policy, time } = this.#ports;
     const caller = callers.get(target.protocol);
     if (caller === undefined) {
       return { kind: 'failed', text: `this registry cannot call ${target.protocol} endpoints`, ms: 0 };
     }
-    const call = signCall(entry.credential, { replica, instance: entry.id, nonce, purpose });
+    const ask = (): Promise<CallOutcome> => caller.call(target, call, policy.timeoutMs, berth ?? undefined);
     for (const repeatMs of DYING_REPEATS_MS) {
-      const outcome = await caller.call(target, call, policy.timeoutMs);
+      const outcome = await ask();
       if (outcome.kind !== 'closed' || this.#closed || !entry.present) return outcome;
       await sleep(time, repeatMs, { background: true });
     }
-    return caller.call(target, call, policy.timeoutMs);
+    return ask();
+  }
+
+  /** Resolves when one call more may be under way. */
+  #place(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#turnstile.arrive({ places: 1, lane: null, pass: resolve }, 'urgent');
+    });
   }
 
   /** What a round says of the instance. */
   #hear(turn: Turn, round: Round, purpose: Purpose, outcomes: readonly CallOutcome[]): void {
     const { entry } = turn;
     const { time, judge, policy } = this.#ports;
+    const unable = outcomes.find((outcome) => outcome.kind === 'unable');
+    if (unable !== undefined) return this.#postpone(turn, unable.text);
     const verdicts = outcomes.map((outcome, index) => faultOf(outcome, round.nonce, entry, entry.targets[index]));
     const faults = verdicts.filter((fault) => fault !== null);
     const slowest = Math.max(...outcomes.map((outcome) => outcome.ms));
@@ -211,6 +328,7 @@ export class Roll {
       turn.wantedAt = time.now(); // this process did not listen, which is nobody's fault: ask again
       return;
     }
+    turn.berths.close();
     entry.heartbeat1.misses += 1;
     entry.heartbeat1.error = lineOf(faults);
     const refused = outcomes.every((outcome) => outcome.kind === 'refused');
@@ -220,6 +338,17 @@ export class Roll {
     const text = entry.heartbeat1.error;
     if (refused && entry.line === null && entry.lineClosedAt !== null) judge.apply(entry, { type: 'proof', text });
     else judge.apply(entry, { type: 'call-failed', text, refused, partly, confirmed });
+  }
+
+  /** This process could not ask, which is nobody's fault: the call is still due. */
+  #postpone(turn: Turn, text: string): void {
+    const { time, judge, log } = this.#ports;
+    const now = time.now();
+    judge.awaits(turn.entry, turn.lastStartedAt);
+    turn.wantedAt = now + UNABLE_RETRY_MS;
+    if (now - this.#unableToldAt < UNABLE_TOLD_MS) return;
+    this.#unableToldAt = now;
+    log.error(`The registry could not call ${turn.entry.id}: ${text}. Allow it more open files (ulimit -n) or memory.`);
   }
 
   #proved(entry: Entry): void {

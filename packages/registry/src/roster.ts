@@ -1,6 +1,7 @@
 import { addressOf, isCallable } from '@rollcall/core';
-import type { Endpoint, Instance, Vitals } from '@rollcall/core';
+import type { Endpoint, Instance, Override, OwnWords, Vitals } from '@rollcall/core';
 import type { Credential } from './credential.js';
+import { Tally } from './quota.js';
 import type { StoredInstance, StoredTombstone } from './store/store.js';
 
 /** One round of Heartbeat-1: proved when it is answered on every endpoint and its nonce comes back in a Heartbeat-2. */
@@ -23,11 +24,17 @@ export interface DirectionLog {
 export interface Entry {
   readonly id: string;
   readonly serviceKey: string;
+  /** As it is published: its own words, and before them the operator's. */
   record: Instance;
+  /** What it says itself of what an operator may override. */
+  own: OwnWords;
+  override: Override | null;
   vitals: Vitals;
   credential: Credential;
   /** The record's endpoints with their hosts resolved: what is called. */
   targets: readonly Endpoint[];
+  /** From where it was first registered, as quotas count it. */
+  readonly source: string;
   /** Still registered? False once removed: whoever awaited something about it must look. */
   present: boolean;
   /** The newest three rounds, oldest first. */
@@ -43,10 +50,12 @@ export interface Entry {
 }
 
 /** What a store keeps of an entry. */
-export const storedOf = ({ record, targets, vitals, credential }: Entry): StoredInstance => ({
+export const storedOf = ({ record, own, override, targets, vitals, credential, source }: Entry): StoredInstance => ({
   record,
+  ...(override === null ? {} : { own, override }),
   targets,
   ...credential,
+  source,
   cause: vitals.cause,
   proved: vitals.proved,
 });
@@ -70,9 +79,35 @@ export class Roster {
   /** In the order of their burial, with its monotonic time. */
   readonly #tombstones = new Map<string, { readonly tombstone: StoredTombstone; readonly buriedAt: number }>();
   readonly #addresses = new Map<string, Set<Entry>>();
+  readonly #sources = new Tally();
+  readonly #onForgotten: (id: string) => void;
+  /** By id; null: to be sorted again. */
+  #sorted: readonly Entry[] | null = null;
+
+  /** `onForgotten`: the last trace of an id is gone. */
+  constructor(onForgotten: (id: string) => void = () => {}) {
+    this.#onForgotten = onForgotten;
+  }
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** How many came from a source. */
+  sizeOf(source: string): number {
+    return this.#sources.of(source);
+  }
+
+  /** How many hold an address, but for `id`. */
+  countAt(address: string, id: string): number {
+    const holders = this.#addresses.get(address);
+    const own = this.get(id);
+    return (holders?.size ?? 0) - (own !== undefined && holders?.has(own) === true ? 1 : 0);
+  }
+
+  /** How many tombstones are kept. */
+  get tombstoneCount(): number {
+    return this.#tombstones.size;
   }
 
   get(id: string): Entry | undefined {
@@ -81,6 +116,13 @@ export class Roster {
 
   all(): IterableIterator<Entry> {
     return this.#entries.values();
+  }
+
+  /** All of them by id, in the order of code points. */
+  sorted(): readonly Entry[] {
+    // ids are ASCII: the order of their UTF-16 units is that of their code points
+    this.#sorted ??= [...this.#entries.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    return this.#sorted;
   }
 
   tombstone(id: string): StoredTombstone | undefined {
@@ -108,10 +150,12 @@ export class Roster {
 
   add(entry: Entry): void {
     this.#entries.set(entry.id, entry);
+    this.#sources.add(entry.source, 1);
     const service = this.#serviceOf(entry);
     service.members.set(entry.id, entry);
+    this.#sorted = null;
     this.#count(service, entry, 1);
-    this.forget(entry.id);
+    this.#unbury(entry.id);
     this.#index(entry);
   }
 
@@ -131,6 +175,8 @@ export class Roster {
     this.#unindex(entry);
     service.members.delete(entry.id);
     this.#entries.delete(entry.id);
+    this.#sources.add(entry.source, -1);
+    this.#sorted = null;
     entry.present = false;
     this.remember(tombstone, now);
   }
@@ -142,16 +188,31 @@ export class Roster {
     this.#serviceOf(tombstone).tombstones.set(tombstone.id, tombstone);
   }
 
+  /** What an operator had said of it is over: it does not come back with who registers again. */
+  lift(id: string): void {
+    const known = this.#tombstones.get(id);
+    if (known === undefined) return;
+    const { override: _, ...tombstone } = known.tombstone;
+    this.#tombstones.set(id, { ...known, tombstone });
+    this.#serviceOf(tombstone).tombstones.set(id, tombstone);
+  }
+
   /** Drops a tombstone, and the service with its last trace. */
   forget(id: string): void {
+    if (this.#unbury(id)) this.#onForgotten(id);
+  }
+
+  /** False: there is no such tombstone. */
+  #unbury(id: string): boolean {
     const tombstone = this.tombstone(id);
-    if (tombstone === undefined) return;
+    if (tombstone === undefined) return false;
     this.#tombstones.delete(id);
     const service = this.#serviceOf(tombstone);
     service.tombstones.delete(id);
     if (service.members.size === 0 && service.tombstones.size === 0) {
       this.#services.delete(serviceKeyOf(service.namespace, service.service));
     }
+    return true;
   }
 
   /** Is another instance of its service HEALTHY, is another one callable? */

@@ -8,6 +8,8 @@ export interface FeedView {
   instances(namespace: string, service: string): readonly Instance[];
   /** All that are kept; at least those of the last ten minutes. */
   tombstones(namespace: string, service: string): readonly Tombstone[];
+  /** Has it an instance or a tombstone? */
+  has(namespace: string, service: string): boolean;
   /** Every service that has an instance or a tombstone; of all namespaces for `*`. */
   services(namespace: string): Iterable<ServiceRef>;
 }
@@ -20,6 +22,7 @@ export interface FeedView {
 export class Snapshots {
   readonly #view: FeedView;
   readonly #epoch: string;
+  /** Of each service that was asked for since it changed last: true of every later revision too, as long as it does not change. */
   readonly #resets = new Map<string, readonly SizedFrame[]>();
   /** The revision at which each service appeared (missing: before all): who knows less was told nothing of it, or that it is unknown. */
   readonly #appearedAt = new Map<string, number>();
@@ -43,20 +46,19 @@ export class Snapshots {
 
   /** The view of a service has changed. */
   changed(key: string, revision: number): void {
-    this.#resets.clear();
+    this.#resets.delete(key);
     if (!this.#appearedAt.has(key)) this.#appearedAt.set(key, revision);
   }
 
   /** A tombstone was dropped. Nobody who does not know of it can catch up. */
   forget({ namespace, service, revision }: ServiceRef & { readonly revision: number }): void {
     this.#horizon = Math.max(this.#horizon, revision);
-    this.#resets.clear();
-    const isLeft =
-      [this.#view.instances(namespace, service), this.#view.tombstones(namespace, service)].flat().length > 0;
-    if (!isLeft) this.#appearedAt.delete(serviceKeyOf(namespace, service));
+    const key = serviceKeyOf(namespace, service);
+    this.#resets.delete(key);
+    if (!this.#view.has(namespace, service)) this.#appearedAt.delete(key);
   }
 
-  /** The whole view of a service as it is at `revision`: the same frames for all that ask before the next change. */
+  /** The whole view of a service as it is at `revision`: the same frames for all that ask before its next change. */
   reset(of: ServiceRef, revision: number): readonly SizedFrame[] {
     const { namespace, service } = of;
     const key = serviceKeyOf(namespace, service);
@@ -65,7 +67,8 @@ export class Snapshots {
     const instances = this.#view.instances(namespace, service);
     const tombstones = this.#view.tombstones(namespace, service);
     const frames = resetFrames(of, { epoch: this.#epoch, revision }, instances, tombstones);
-    this.#resets.set(key, frames);
+    // names that never were would fill it
+    if (this.#view.has(namespace, service)) this.#resets.set(key, frames);
     return frames;
   }
 

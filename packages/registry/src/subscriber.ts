@@ -5,7 +5,7 @@ import { serviceKeyOf } from './roster.js';
 
 /** A stream that takes nothing for this long, or stays above `MOST_BEHIND_BYTES` for it, is cut. */
 const PATIENCE_MS = 10_000;
-/** So much may wait here for a watcher, resets not counted. */
+/** So much may wait here for a watcher, whole views not counted. */
 const MOST_BEHIND_BYTES = 1_048_576;
 /** What a sink is given ahead of its peer: the rest waits here, where frames are shared. */
 const ROOM_BYTES = 524_288;
@@ -30,7 +30,7 @@ interface Debt {
 }
 
 /** Something that waits to be sent. A mark ends a flush; one with a revision says that all was sent up to it. */
-type Waiting = (SizedFrame & { readonly isReset: boolean }) | { readonly mark: number | null };
+type Waiting = SizedFrame | { readonly mark: number | null };
 
 /**
  * One watcher: what it asked for, what it knows, what it is owed, and how far behind it is. A service that it does not know
@@ -45,7 +45,7 @@ export class Subscriber {
   readonly #names: ReadonlySet<string>;
   readonly #known = new Set<string>();
   readonly #owed = new Map<string, Debt>();
-  /** Names that nobody bears, and whether the watcher was told so. */
+  /** Names that nobody bears, and whether the watcher was told so: of those that it asks for, or of `*` holds. */
   readonly #absent = new Map<string, boolean>();
   #outbox: Waiting[] = [];
   #outboxBytes = 0;
@@ -65,7 +65,9 @@ export class Subscriber {
     this.#progressAt = now;
     this.#sentRevision = sentRevision;
     this.#names = new Set(order.services);
-    for (const name of this.#names) if (name !== '*') this.#absent.set(name, false);
+    const holdsAll = this.#names.has('*');
+    for (const name of [...this.#names, ...(holdsAll ? order.resume : [])])
+      if (name !== '*') this.#absent.set(name, false);
   }
 
   wants(of: ServiceRef): boolean {
@@ -93,13 +95,18 @@ export class Subscriber {
   /** A service changed. One that it does not know, it is owed as a whole. */
   change(of: ServiceRef, frames: () => readonly SizedFrame[]): void {
     const key = serviceKeyOf(of.namespace, of.service);
-    if (this.#known.has(key)) this.#put(frames(), false);
+    if (this.#known.has(key)) this.#put(frames());
     else if (!this.#owed.has(key)) this.owe(of, null);
+  }
+
+  /** Nothing is left of a service: if it comes again, it comes as a whole. */
+  forget({ namespace, service }: ServiceRef): void {
+    this.#known.delete(serviceKeyOf(namespace, service));
   }
 
   /** A word to its line. */
   note(frame: SizedFrame): void {
-    this.#put([frame], false);
+    this.#put([frame]);
   }
 
   statusChanged(): void {
@@ -125,7 +132,7 @@ export class Subscriber {
 
   /** Hands over what is due, as far as there is room. `revision`: up to where changes have been told to it. */
   write(source: FeedSource, revision: number, now: number): void {
-    if (this.#isStatusDue) this.#put([source.status], false);
+    if (this.#isStatusDue) this.#put([source.status]);
     this.#isStatusDue = false;
     this.#collectDebts(source);
     this.#collectAbsent(source);
@@ -144,7 +151,7 @@ export class Subscriber {
     for (const [key, { of, since }] of this.#owed) {
       if (this.heldBytes >= ROOM_BYTES) return;
       const changes = since === null ? null : source.changes(of, since);
-      this.#put(changes ?? source.reset(of), changes === null);
+      this.#put(changes ?? source.reset(of));
       this.#owed.delete(key);
       this.#known.add(key);
     }
@@ -158,16 +165,16 @@ export class Subscriber {
       if (told) continue;
       const nearest = source.nearest({ namespace, service });
       const data = nearest === null ? { namespace, service } : { namespace, service, nearest };
-      this.#put([share({ event: 'unknown', data })], false);
+      this.#put([share({ event: 'unknown', data })]);
       this.#absent.set(service, true);
     }
   }
 
-  #put(frames: readonly SizedFrame[], isReset: boolean): void {
-    for (const { shared, bytes } of frames) {
-      this.#outbox.push({ shared, bytes, isReset });
-      this.#outboxBytes += bytes;
-      if (!isReset) this.#changeBytes += bytes;
+  #put(frames: readonly SizedFrame[]): void {
+    for (const frame of frames) {
+      this.#outbox.push(frame);
+      this.#outboxBytes += frame.bytes;
+      if (!frame.isOfView) this.#changeBytes += frame.bytes;
     }
   }
 
@@ -190,7 +197,7 @@ export class Subscriber {
         frames.push(waiting.shared);
         room -= waiting.bytes;
         this.#outboxBytes -= waiting.bytes;
-        if (!waiting.isReset) this.#changeBytes -= waiting.bytes;
+        if (!waiting.isOfView) this.#changeBytes -= waiting.bytes;
       }
       taken += 1;
     }

@@ -1,5 +1,6 @@
 import { startRegistry } from './http/start.js';
-import type { StartOptions, RunningRegistry } from './http/start.js';
+import type { RunningRegistry } from './http/start.js';
+import type { StartOptions } from './http/start-options.js';
 
 // the engine's rooms, for a simulation that plants bugs in them to see whether it would find them
 export { Feed } from './feed.js';

@@ -81,6 +81,39 @@ describe('tiers', () => {
     expect(balancer.whyNone(CALLABLE)).toBe('NO_INSTANCE');
   });
 
+  it.each(['DRAINING', 'MAINTENANCE'] as const)(
+    'let go at once of who becomes %s, keep what is known of it, and take it back',
+    (admin) => {
+      const retired: string[] = [];
+      const balancer = build(aFleet(2), { retire: (node) => retired.push(node.id) });
+      const node = balancer.node('orders-0')!;
+      expect(pickedBy(balancer)).toEqual(['orders-0', 'orders-1']);
+      balancer.update([anInstance({ id: 'orders-0', admin, revision: 2 }), ...aFleet(1, 'HEALTHY', 1)], 1);
+      expect(pickedBy(balancer, 1)).toEqual(['orders-1']);
+      expect(pickedBy(balancer, 60_000)).toEqual(['orders-1']);
+      balancer.update([anInstance({ id: 'orders-0', revision: 3 }), ...aFleet(1, 'HEALTHY', 1)], 60_001);
+      expect(pickedBy(balancer, 60_001)).toEqual(['orders-0', 'orders-1']);
+      expect(balancer.node('orders-0')).toBe(node);
+      expect(retired).toEqual([]);
+    },
+  );
+
+  it('send nobody, not even to find out, to who failed and was then put out of service', () => {
+    const pinged: string[] = [];
+    const balancer = build(aFleet(2), { ping: (node) => pinged.push(node.id) });
+    shut(balancer, 'orders-0');
+    shut(balancer, 'orders-1');
+    balancer.update(
+      aFleet(2).map((instance) => ({ ...instance, admin: 'MAINTENANCE', revision: 2 })),
+      1,
+    );
+    for (const probes of ['never', 'once', 'repeatable'] as const) {
+      for (let now = 2; now < 120_000; now += 1_500) expect(balancer.pick(anAsk({ now, probes }))).toBeNull();
+    }
+    expect(pinged).toEqual([]);
+    expect(balancer.whyNone(CALLABLE)).toBe('NO_INSTANCE');
+  });
+
   it('hold who is CRITICAL for a call that names the state, after all others', () => {
     const any: Selector = { key: 'any', states: ['HEALTHY', 'CRITICAL'], version: '' };
     const balancer = build([...aFleet(1, 'CRITICAL'), ...aFleet(1, 'HEALTHY', 1)]);

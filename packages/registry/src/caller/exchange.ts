@@ -1,186 +1,82 @@
-import { addressOf, heartbeatAnswerMessage, messageOf } from '@rollcall/core';
-import type { Endpoint, HeartbeatAnswer, Time, Timer } from '@rollcall/core';
-import { connect, isIP } from 'node:net';
-import type { Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { messageOf } from '@rollcall/core';
+import type { Time } from '@rollcall/core';
+import { Alarms } from './alarms.js';
 import type { CallOutcome } from './caller.js';
-
-/** What came back, once it is complete: an answer to Heartbeat-1, or why it is none. What it says otherwise is never repeated. */
-export type Answer = HeartbeatAnswer | { readonly nonsense: string };
-
-/** Reads the answer to one call from its bytes. */
-export interface AnswerReader {
-  /** The next bytes. Null: more must come. */
-  read(bytes: Uint8Array): Answer | null;
-  /** No more will come. Null: it was no answer. */
-  end(): Answer | null;
-}
-
-/** One question and how to read what comes back. */
-export interface Question {
-  readonly endpoint: Endpoint;
-  readonly text: string;
-  readonly reader: AnswerReader;
-  /** More than this is not read. */
-  readonly maxBytes: number;
-  readonly timeoutMs: number;
-}
+import { Conversation } from './conversation.js';
+import type { House, Question } from './conversation.js';
+import type { Dialect } from './dialect.js';
 
 export interface ExchangeOptions {
   readonly time: Time;
+  /** At most so many connections wait for their next call; beyond it every call opens its own. Default 10,000. */
+  readonly maxKept?: number;
 }
 
-/** The called side closes first; one that does not is left after this. */
-const GRACE_MS = 500;
-/** A late answer is still taken in for so long, and so long a farewell may take: whoever closes on unread bytes sends an RST. */
-const LINGER_MS = 2_000;
+const MAX_KEPT = 10_000;
+/** A socket that has closed is opened again: to make a new one costs a third of the call. */
+const MAX_SPARE = 256;
 
-/** One question, one answer, on a connection of its own: what callers over plain TCP have in common. */
+/** One question, one answer, on a connection of its own unless one is kept: what callers over plain TCP have in common. */
 export class Exchanges {
-  readonly #options: ExchangeOptions;
-  readonly #open = new Set<Exchange>();
+  readonly #house: House;
+  readonly #maxKept: number;
+  readonly #spare: Conversation[] = [];
+  readonly #open = new Set<Conversation>();
+  #kept = 0;
 
-  constructor(options: ExchangeOptions) {
-    this.#options = options;
+  constructor({ time, maxKept = MAX_KEPT }: ExchangeOptions, dialect: Dialect) {
+    this.#maxKept = maxKept;
+    this.#house = {
+      time,
+      dialect,
+      alarms: new Alarms(time),
+      scratch: Buffer.allocUnsafe(dialect.maxBytes + 1),
+      parked: (by) => (this.#kept += by),
+      over: (conversation) => this.#over(conversation),
+    };
+  }
+
+  /** May one more connection be kept? */
+  get hasRoom(): boolean {
+    return this.#kept < this.#maxKept;
   }
 
   /** Never rejects, and settles within `timeoutMs`. The connection may end a little later. */
   ask(question: Question): Promise<CallOutcome> {
-    const { time } = this.#options;
     return new Promise((resolve) => {
-      let socket: Socket;
-      try {
-        socket = open(question.endpoint);
-      } catch (error) {
-        resolve({ kind: 'failed', text: messageOf(error), ms: 0 });
-        return;
-      }
-      const exchange = new Exchange(time, socket, question, resolve);
-      this.#open.add(exchange);
-      socket.once('close', () => this.#open.delete(exchange));
+      const kept = question.berth?.kept;
+      if (!(kept instanceof Conversation)) return this.#askAfresh(question, resolve);
+      // that it broke says nothing of the service: it may have been idle for too long for somebody on the way
+      kept.ask(question, (outcome) => {
+        if (outcome.kind === 'closed' && this.#open.has(kept)) this.#askAfresh(question, resolve);
+        else resolve(outcome);
+      });
     });
   }
 
   /** Breaks off all of them. May be called twice. */
   close(): void {
-    for (const exchange of this.#open) exchange.abort();
-  }
-}
-
-/** With TLS the peer must prove who it is, by the certificates that Node trusts. */
-function open({ host, port, tls }: Endpoint): Socket {
-  const to = { host, port, autoSelectFamily: false };
-  if (!tls) return connect(to);
-  return connectTls(isIP(host) === 0 ? { ...to, servername: host } : to);
-}
-
-class Exchange {
-  readonly #time: Time;
-  readonly #socket: Socket;
-  readonly #question: Question;
-  readonly #resolve: (outcome: CallOutcome) => void;
-  readonly #startedAt: number;
-  #timer: Timer;
-  /** The peer accepted: from here on an end without an answer is `closed`. */
-  #isAccepted = false;
-  #isSettled = false;
-  #received = 0;
-
-  constructor(time: Time, socket: Socket, question: Question, resolve: (outcome: CallOutcome) => void) {
-    this.#time = time;
-    this.#socket = socket;
-    this.#question = question;
-    this.#resolve = resolve;
-    this.#startedAt = time.now();
-    this.#timer = time.setTimer(question.timeoutMs, () => this.#onTimeout(), { background: true });
-    socket.once('connect', () => (this.#isAccepted = true));
-    socket.once(question.endpoint.tls ? 'secureConnect' : 'connect', () => socket.write(question.text));
-    socket.on('data', (bytes: Uint8Array) => this.#onData(bytes));
-    socket.once('end', () => this.#onEnd());
-    socket.on('error', (error) => this.#onError(error));
-    socket.once('close', () => {
-      this.#onEnd();
-      this.#timer.cancel();
-    });
+    const open = [...this.#open];
+    this.#open.clear();
+    for (const conversation of open) conversation.close();
   }
 
-  abort(): void {
-    this.#settle({ kind: 'closed', text: 'the registry is closing' });
-    this.#socket.destroy();
-  }
-
-  #onData(bytes: Uint8Array): void {
-    this.#received += bytes.length;
-    const isTooMuch = this.#received > this.#question.maxBytes;
-    if (!this.#isSettled) {
-      const answer = isTooMuch
-        ? { nonsense: `answers with more than ${this.#question.maxBytes} bytes` }
-        : this.#question.reader.read(bytes);
-      if (answer !== null) this.#onAnswer(answer);
+  #askAfresh(question: Question, resolve: (outcome: CallOutcome) => void): void {
+    const { tls } = question.endpoint;
+    const spare = tls ? undefined : this.#spare.pop();
+    const conversation = spare ?? new Conversation(this.#house, tls);
+    this.#open.add(conversation);
+    try {
+      conversation.open(question, resolve);
+    } catch (error) {
+      this.#open.delete(conversation);
+      conversation.abandon();
+      resolve({ kind: 'failed', text: messageOf(error), ms: 0 });
     }
-    if (isTooMuch) this.#socket.destroy();
   }
 
-  #onAnswer(answer: Answer): void {
-    this.#settle(
-      'nonsense' in answer ? { kind: 'failed', text: this.#placed(answer.nonsense) } : { kind: 'answered', ...answer },
-    );
-    this.#leaveAfter(GRACE_MS);
+  #over(conversation: Conversation): void {
+    this.#open.delete(conversation);
+    if (!conversation.isTls && this.#spare.length < MAX_SPARE) this.#spare.push(conversation);
   }
-
-  #onEnd(): void {
-    if (this.#isSettled) return;
-    const answer = this.#question.reader.end();
-    if (answer === null) this.#settle({ kind: 'closed', text: this.#placed('accepts and closes without an answer') });
-    else this.#onAnswer(answer);
-  }
-
-  /** A process that dies resets what it had accepted and not yet read: that is an end without an answer, too. */
-  #onError(error: Error & { readonly code?: string }): void {
-    const text = this.#placed(error.message);
-    if (!this.#isAccepted && error.code === 'ECONNREFUSED') this.#settle({ kind: 'refused', text });
-    else if (this.#isAccepted && ENDINGS.has(error.code ?? '')) this.#settle({ kind: 'closed', text });
-    else this.#settle({ kind: 'failed', text });
-  }
-
-  #onTimeout(): void {
-    const { timeoutMs } = this.#question;
-    const missing = this.#isAccepted ? 'no answer' : 'no connection';
-    this.#settle({ kind: 'failed', text: this.#placed(`${missing} within ${timeoutMs} ms`) });
-    if (this.#isAccepted) this.#leaveAfter(LINGER_MS);
-    else this.#socket.destroy();
-  }
-
-  /** Whoever is asked closes first; if it does not, we do, and wait for its farewell. */
-  #leaveAfter(ms: number): void {
-    this.#timer.cancel();
-    const leave = (): void => {
-      this.#socket.end();
-      this.#timer = this.#time.setTimer(LINGER_MS, () => this.#socket.destroy(), { background: true });
-    };
-    this.#timer = this.#time.setTimer(ms, leave, { background: true });
-  }
-
-  #settle(outcome: WithoutMs<CallOutcome>): void {
-    if (this.#isSettled) return;
-    this.#isSettled = true;
-    this.#timer.cancel();
-    this.#resolve({ ...outcome, ms: this.#time.now() - this.#startedAt });
-  }
-
-  /** With the address, which Node's own errors carry only in part. */
-  #placed(text: string): string {
-    const address = addressOf(this.#question.endpoint);
-    return text.includes(`:${this.#question.endpoint.port}`) ? text : `${text} (${address})`;
-  }
-}
-
-type WithoutMs<Outcome> = Outcome extends unknown ? Omit<Outcome, 'ms'> : never;
-
-const ENDINGS: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED']);
-
-/** Reads the JSON of an answer to Heartbeat-1. */
-export function toAnswer(value: unknown): Answer {
-  const read = heartbeatAnswerMessage.parse(value);
-  return read.ok ? read.value : { nonsense: 'answers, but not as Heartbeat-1 is answered' };
 }

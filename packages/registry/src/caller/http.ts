@@ -1,8 +1,10 @@
 import { addressOf, HEARTBEAT_PATH } from '@rollcall/core';
 import type { Endpoint, HeartbeatCall } from '@rollcall/core';
-import type { Caller, CallOutcome } from './caller.js';
-import { Exchanges, toAnswer } from './exchange.js';
-import type { Answer, AnswerReader, ExchangeOptions } from './exchange.js';
+import type { Berth, Caller, CallOutcome } from './caller.js';
+import { callText, toAnswer } from './dialect.js';
+import type { Answer } from './dialect.js';
+import { Exchanges } from './exchange.js';
+import type { ExchangeOptions } from './exchange.js';
 
 const MAX_BODY_BYTES = 1_024;
 /** Security headers alone may be a kilobyte. */
@@ -10,18 +12,20 @@ const MAX_HEAD_BYTES = 8_192;
 /** What chunked encoding may add to a body of that size, with room to spare. */
 const MAX_BYTES = MAX_HEAD_BYTES + 4 * MAX_BODY_BYTES;
 
-/** Heartbeat-1 as one HTTP/1.1 request on a connection of its own. Redirects are no answer and are not followed. */
+/** Heartbeat-1 as one HTTP/1.1 request, on a connection of its own unless one is kept. Redirects are no answer and are not followed. */
 export class HttpCaller implements Caller {
   readonly protocol = 'http';
   readonly #exchanges: Exchanges;
 
   constructor(options: ExchangeOptions) {
-    this.#exchanges = new Exchanges(options);
+    this.#exchanges = new Exchanges(options, { maxBytes: MAX_BYTES, read: readResponse });
   }
 
-  call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number): Promise<CallOutcome> {
-    const text = requestText(endpoint, JSON.stringify(call));
-    return this.#exchanges.ask({ endpoint, text, timeoutMs, maxBytes: MAX_BYTES, reader: httpReader() });
+  call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number, berth: Berth | null = null): Promise<CallOutcome> {
+    const { nonce } = call;
+    const keeps = call.keep === true && berth !== null && this.#exchanges.hasRoom;
+    const text = requestText(endpoint, callText(call, keeps), keeps);
+    return this.#exchanges.ask({ endpoint, text, nonce, timeoutMs, berth, keeps });
   }
 
   close(): void {
@@ -29,28 +33,18 @@ export class HttpCaller implements Caller {
   }
 }
 
-function requestText(endpoint: Endpoint, body: string): string {
-  const head = [
-    `POST ${HEARTBEAT_PATH} HTTP/1.1`,
-    `host: ${addressOf(endpoint)}`,
-    'user-agent: rollcall',
-    'accept: application/json',
-    'content-type: application/json',
-    `content-length: ${Buffer.byteLength(body)}`,
-    'connection: close',
-  ];
-  return `${head.join('\r\n')}\r\n\r\n${body}`;
-}
+const REQUEST_LINE = `POST ${HEARTBEAT_PATH} HTTP/1.1\r\nhost: `;
+const FIELDS = [
+  '',
+  'user-agent: rollcall',
+  'accept: application/json',
+  'content-type: application/json',
+  'content-length: ',
+].join('\r\n');
 
-function httpReader(): AnswerReader {
-  let received = Buffer.alloc(0);
-  return {
-    read(bytes) {
-      received = Buffer.concat([received, bytes]);
-      return readResponse(received, false);
-    },
-    end: () => readResponse(received, true),
-  };
+function requestText(endpoint: Endpoint, body: string, keeps: boolean): string {
+  const connection = keeps ? 'keep-alive' : 'close';
+  return `${REQUEST_LINE}${addressOf(endpoint)}${FIELDS}${body.length}\r\nconnection: ${connection}\r\n\r\n${body}`;
 }
 
 /** Reads a response (RFC 9112) from all that has come; null while it is not complete. */

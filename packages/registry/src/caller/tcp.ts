@@ -1,8 +1,11 @@
-import { encodeFrame, FrameDecoder, HEARTBEAT_PATTERN } from '@rollcall/core';
+import { isAscii } from 'node:buffer';
+import { FrameDecoder, HEARTBEAT_PATTERN } from '@rollcall/core';
 import type { Endpoint, HeartbeatCall } from '@rollcall/core';
-import type { Caller, CallOutcome } from './caller.js';
-import { Exchanges, toAnswer } from './exchange.js';
-import type { Answer, AnswerReader, ExchangeOptions } from './exchange.js';
+import type { Berth, Caller, CallOutcome } from './caller.js';
+import { callText, toAnswer } from './dialect.js';
+import type { Answer, Dialect } from './dialect.js';
+import { Exchanges } from './exchange.js';
+import type { ExchangeOptions } from './exchange.js';
 
 /** A frame with the answer is some 200 bytes long. */
 const MAX_BYTES = 1_024;
@@ -13,12 +16,14 @@ export class TcpCaller implements Caller {
   readonly #exchanges: Exchanges;
 
   constructor(options: ExchangeOptions) {
-    this.#exchanges = new Exchanges(options);
+    this.#exchanges = new Exchanges(options, FRAMES);
   }
 
-  call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number): Promise<CallOutcome> {
-    const text = encodeFrame({ pattern: HEARTBEAT_PATTERN, data: call, id: call.nonce });
-    return this.#exchanges.ask({ endpoint, text, timeoutMs, maxBytes: MAX_BYTES, reader: frameReader(call.nonce) });
+  call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number, berth: Berth | null = null): Promise<CallOutcome> {
+    const { nonce } = call;
+    const keeps = call.keep === true && berth !== null && this.#exchanges.hasRoom;
+    const json = `{"pattern":"${HEARTBEAT_PATTERN}","data":${callText(call, keeps)},"id":"${nonce}"}`;
+    return this.#exchanges.ask({ endpoint, text: `${json.length}#${json}`, nonce, timeoutMs, berth, keeps });
   }
 
   close(): void {
@@ -26,16 +31,37 @@ export class TcpCaller implements Caller {
   }
 }
 
-function frameReader(id: string): AnswerReader {
-  const decoder = new FrameDecoder(MAX_BYTES);
-  return {
-    read(bytes) {
-      const { frames, failure } = decoder.push(bytes);
-      if (frames.length > 0) return toFrameAnswer(frames[0], id);
-      return failure === null ? null : { nonsense: 'answers, but not in frames of Nest TCP' };
-    },
-    end: () => null,
-  };
+const NO_FRAME: Answer = { nonsense: 'answers, but not in frames of Nest TCP' };
+
+const FRAMES: Dialect = {
+  maxBytes: MAX_BYTES,
+  read(received, _isEnd, nonce) {
+    const frame = wholeFrame(received);
+    if (frame !== undefined) return toFrameAnswer(frame, nonce);
+    const { frames, failure } = new FrameDecoder(MAX_BYTES).push(received);
+    if (frames.length > 0) return toFrameAnswer(frames[0], nonce);
+    return failure === null ? null : NO_FRAME;
+  },
+};
+
+const ZERO = 48;
+const HASH = 35;
+
+/** What a Nest server sends in one piece, read without a decoder; undefined for anything else. */
+function wholeFrame(received: Buffer): unknown {
+  let length = 0;
+  let at = 0;
+  for (; received[at] !== HASH; at += 1) {
+    const digit = (received[at] ?? 0) - ZERO;
+    if (digit < 0 || digit > 9) return undefined;
+    length = length * 10 + digit;
+  }
+  if (at === 0 || received.length !== at + 1 + length || !isAscii(received)) return undefined;
+  try {
+    return JSON.parse(received.toString('latin1', at + 1));
+  } catch {
+    return undefined;
+  }
 }
 
 /** `{ id, response, isDisposed }`, or `{ id, err }` from an application that has no such handler, or whose handler threw. */

@@ -14,37 +14,20 @@ const SUSPICIOUS = /__proto__|constructor|prototype|\\u/;
 /** Of a path, so much is repeated. */
 const LONGEST_PATH = 100;
 
-/** Fastify's parser for `application/json`. No body at all is `undefined`; the messages say whether that will do. */
+/** Fastify's parser for `application/json`. */
 export function parseBody(
   _request: FastifyRequest,
   bytes: Buffer,
   done: (error: Error | null, body?: unknown) => void,
 ): void {
-  if (bytes.length === 0) {
-    done(null, undefined);
-    return;
-  }
-  const parsed = read(bytes);
+  const parsed = readBody(bytes);
   if (parsed.ok) done(null, parsed.value);
   else done(new RefusedBody(parsed.problem));
 }
 
-/** The body as one of the wire's messages. */
-export function bodyOf<Value>(message: Message<Value>, body: unknown): Outcome<Value> {
-  const parsed = message.parse(body);
-  if (parsed.ok) return parsed;
-  return {
-    ok: false,
-    problem: {
-      code: 'INVALID',
-      detail: `The body is no valid ${message.name}.`,
-      fix: 'Correct what `flaws` lists; nothing was stored.',
-      flaws: parsed.problem,
-    },
-  };
-}
-
-function read(bytes: Buffer): Outcome<unknown> {
+/** The value of a body in JSON. No body at all is `undefined`; the messages say whether that will do. */
+export function readBody(bytes: Buffer): Outcome<unknown> {
+  if (bytes.length === 0) return { ok: true, value: undefined };
   let text: string;
   let value: unknown;
   try {
@@ -66,6 +49,21 @@ function read(bytes: Buffer): Outcome<unknown> {
     received: 'this key',
     allowed: `any key but ${[...FORBIDDEN].join(', ')}`,
   });
+}
+
+/** The body as one of the wire's messages. */
+export function bodyOf<Value>(message: Message<Value>, body: unknown): Outcome<Value> {
+  const parsed = message.parse(body);
+  if (parsed.ok) return parsed;
+  return {
+    ok: false,
+    problem: {
+      code: 'INVALID',
+      detail: `The body is no valid ${message.name}.`,
+      fix: 'Correct what `flaws` lists; nothing was stored.',
+      flaws: parsed.problem,
+    },
+  };
 }
 
 /** The path of the first forbidden key, at any depth. Without recursion: 16 KiB nest 16,000 deep. */

@@ -1,35 +1,45 @@
+import type { Problem } from '@rollcall/core';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 import { sendProblem } from './problem.js';
+
+/** Why a request with these headers is not answered; null: it may be. */
+export type Guard = (headers: IncomingHttpHeaders) => Problem | null;
 
 /**
  * Stands before every route and keeps web pages out. A page whose own name was made to resolve to this address (DNS rebinding)
  * is same-origin to its browser, but its `Host` is that name: 421. A page from elsewhere says so in `Origin`: 403.
  * `names` are the host names, besides IP addresses and localhost, by which this registry is meant to be reached.
  */
-export function createGuard(
-  names: readonly string[],
-): (request: FastifyRequest, reply: FastifyReply, next: () => void) => void {
+export function createGuard(names: readonly string[]): Guard {
   const known = new Set(['localhost', ...names.map((name) => name.toLowerCase())]);
-  return (request, reply, next) => {
-    const { host = '', origin } = request.headers;
-    if (!isOurs(host, known)) {
-      sendProblem(reply, {
-        code: 'MISDIRECTED',
-        detail: 'The Host header names neither an IP address, nor localhost, nor a name this registry was given.',
-        fix: 'Use its IP address, or start the registry with this name among its `names`.',
-      });
-    } else if (origin !== undefined && !isSameOrigin(origin, host)) {
-      sendProblem(reply, {
-        code: 'FORBIDDEN',
-        detail: 'The request comes from a web page of another origin.',
-        fix: 'Use the pages that this registry serves itself, or a program that is no browser.',
-      });
-    } else {
-      next();
-    }
+  return ({ host = '', origin }) => {
+    if (!isOurs(host, known)) return MISDIRECTED;
+    return origin === undefined || isSameOrigin(origin, host) ? null : FOREIGN;
   };
 }
+
+/** The guard as Fastify's hook `onRequest`. */
+export function guardHook(guard: Guard): (request: FastifyRequest, reply: FastifyReply, next: () => void) => void {
+  return (request, reply, next) => {
+    const problem = guard(request.headers);
+    if (problem === null) next();
+    else sendProblem(reply, problem);
+  };
+}
+
+const MISDIRECTED: Problem = {
+  code: 'MISDIRECTED',
+  detail: 'The Host header names neither an IP address, nor localhost, nor a name this registry was given.',
+  fix: 'Use its IP address, or start the registry with this name among its `names`.',
+};
+
+const FOREIGN: Problem = {
+  code: 'FORBIDDEN',
+  detail: 'The request comes from a web page of another origin.',
+  fix: 'Use the pages that this registry serves itself, or a program that is no browser.',
+};
 
 const HOST = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+?)\.?)(?::\d{1,5})?$/i;
 

@@ -5,13 +5,17 @@ import {
   componentSchemas,
   drainAnswerMessage,
   drainMessage,
+  EVENT_KINDS,
   goneMessage,
   ID_PATTERN,
   instanceMessage,
+  instancePatchMessage,
   NAME_PATTERN,
+  overrideMessage,
   problemDocumentMessage,
   registeredMessage,
   registrationMessage,
+  registryEventMessage,
   resetMessage,
   STATES,
   statusMessage,
@@ -21,6 +25,7 @@ import {
 } from '@rollcall/core';
 import type { AnyMessage, JsonSchema } from '@rollcall/core';
 import type { FastifyPluginCallback } from 'fastify';
+import { LARGEST_LIMIT } from './history.js';
 
 /** `/openapi.json`: the messages come from the tables that also validate them. */
 export const openapiRoutes: FastifyPluginCallback = (app, _options, done) => {
@@ -65,6 +70,9 @@ const MESSAGES: readonly AnyMessage[] = [
   drainAnswerMessage,
   instanceMessage,
   tombstoneMessage,
+  instancePatchMessage,
+  overrideMessage,
+  registryEventMessage,
   problemDocumentMessage,
   resetMessage,
   changeMessage,
@@ -119,6 +127,17 @@ function orNull(schema: JsonSchema): JsonSchema {
 function inQuery(name: string, schema: JsonSchema, description: string): JsonSchema {
   return { name, in: 'query', schema, description };
 }
+
+const SCOPE = {
+  used: COUNT,
+  allowed: COUNT,
+  peak: COUNT,
+  total: COUNT,
+  silent: COUNT,
+  rule: orNull({ enum: ['mass', 'after-mass', 'allowance', 'doubt'] }),
+  text: orNull(TEXT),
+  sinceMs: orNull(COUNT),
+};
 
 const ID_IN_PATH = { name: 'id', in: 'path', required: true, schema: { type: 'string', pattern: ID_PATTERN.source } };
 const NAMESPACE_IN_QUERY = inQuery('namespace', { type: 'string', default: 'default' }, 'a namespace, or `*` for all');
@@ -181,6 +200,13 @@ const SERVICE_PATHS: JsonSchema = {
       status: 204,
       security: [...SECRET_NEEDED, { operator: [] }],
     }),
+    patch: operation({
+      summary: instancePatchMessage.about,
+      parameters: [ID_IN_PATH],
+      body: instancePatchMessage.jsonSchema,
+      answer: instanceAnswer(),
+      security: [{ operator: [] }],
+    }),
     get: operation({
       summary: 'One instance, with what is known of its heartbeats.',
       parameters: [ID_IN_PATH],
@@ -231,6 +257,33 @@ const PEOPLE_PATHS: JsonSchema = {
       }),
     }),
   },
+  '/api/v1/instances/{id}/timeline': {
+    get: operation({
+      summary: 'What happened to one instance, newest last, also while only its tombstone is left.',
+      parameters: [ID_IN_PATH],
+      answer: object({ id: TEXT, since: { type: 'number' }, events: listOf(registryEventMessage.jsonSchema) }),
+    }),
+  },
+  '/api/v1/events': {
+    get: operation({
+      summary: 'What happened, newest last: the newest, or with `after` what came after that.',
+      parameters: [
+        NAMESPACE_IN_QUERY,
+        inQuery('after', COUNT, 'the `last` of the answer before: only later ones, oldest first'),
+        inQuery('limit', { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 }, 'at most so many'),
+        inQuery('service', listOf(TEXT), 'only of these services'),
+        inQuery('kind', listOf({ enum: EVENT_KINDS }), 'only of these kinds'),
+      ],
+      answer: object({
+        epoch: TEXT,
+        since: { type: 'number' },
+        last: COUNT,
+        more: { type: 'boolean' },
+        missed: COUNT,
+        events: listOf(registryEventMessage.jsonSchema),
+      }),
+    }),
+  },
   '/api/v1/registry': {
     get: operation({ summary: 'The registry about itself.', answer: registryAnswer() }),
   },
@@ -251,7 +304,12 @@ function instanceAnswer(): JsonSchema {
   return {
     allOf: [
       instanceMessage.jsonSchema,
-      object({ heartbeats: object({ heartbeat1: direction, heartbeat2: direction }), falls: { type: 'number' } }),
+      object({
+        own: object({ weight: COUNT, metadata: { type: 'object', additionalProperties: TEXT } }),
+        override: orNull(overrideMessage.jsonSchema),
+        heartbeats: object({ heartbeat1: direction, heartbeat2: direction }),
+        falls: { type: 'number' },
+      }),
     ],
   };
 }
@@ -267,7 +325,22 @@ function registryAnswer(): JsonSchema {
     heartbeat: object({ intervalMs: COUNT, timeoutMs: COUNT, freshEvery: COUNT }),
     watchers: COUNT,
     instances: COUNT,
-    preservation: object({ active: { type: 'boolean' }, text: TEXT }),
+    view: object({ revision: COUNT, hash: { type: 'string', pattern: '^[0-9a-f]{64}$' } }),
+    calls: object({ p99LateMs: { type: 'number', minimum: 0 }, waiting: COUNT }),
+    preservation: object({
+      active: { type: 'boolean' },
+      text: TEXT,
+      sinceMs: orNull(COUNT),
+      registry: object(SCOPE),
+      services: listOf(object({ namespace: NAME, service: NAME, ...SCOPE })),
+      servicesHolding: COUNT,
+    }),
+    policy: { type: 'object', additionalProperties: { type: 'number' } },
+    limits: { type: 'object', additionalProperties: COUNT },
+    options: {
+      type: 'object',
+      additionalProperties: object({ value: {}, source: { enum: ['default', 'preset', 'option'] } }),
+    },
     insecure: { type: 'boolean' },
   });
 }

@@ -5,7 +5,7 @@ import type { OptionFields } from '@rollcall/core';
 import { tableHead, tableRow, withGenerated } from '@rollcall/core/testing';
 import { expect, it } from 'vitest';
 import { diskFields } from '../store/disk.js';
-import { registryFields } from './start.js';
+import { registryFields } from './start-options.js';
 
 /** `UPDATE_DOCS=1 npx vitest run options-doc` writes it anew. */
 const DOC = fileURLToPath(new URL('../../../../docs/OPTIONS.md', import.meta.url));

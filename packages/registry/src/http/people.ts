@@ -3,7 +3,7 @@ import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import type { ServerResponse } from 'node:http';
 import type { Outcome, ServiceAnswer } from '../face.js';
 import { flawed, sendOutcome, sendProblem } from './problem.js';
-import { checkName, listOf, namespaceOf, numberOf } from './request.js';
+import { checkName, listOf, namespaceOf, numberOf, peerOf } from './request.js';
 import type { Rim } from './rim.js';
 
 const LONGEST_WAIT_MS = 60_000;
@@ -23,7 +23,10 @@ export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
     const asked = questionOf(request, request.params.name);
     if (!asked.ok) return sendProblem(reply, asked.problem);
     const question = asked.value;
-    if (question.waitMs > 0) await untilNews(rim, question, reply.raw);
+    if (question.waitMs > 0) {
+      const waited = await untilNews(rim, { ...question, peer: peerOf(request).address }, reply.raw);
+      if (!waited.ok) return sendProblem(reply, waited.problem);
+    }
     const answer = registry.service(question.namespace, question.name);
     return sendOutcome(reply, 200, answer.ok ? { ok: true, value: filtered(answer.value, question) } : answer);
   });
@@ -97,13 +100,17 @@ function fits(wanted: readonly string[], value: string): boolean {
 /**
  * Long poll: resolves when the service has changed since the revision that the caller knows, its time is over, the caller is
  * gone or the server closes. The feed only says when to look; what counts is the view itself, so that neither a flush about
- * something else nor a revision of another epoch can mislead.
+ * something else nor a revision of another epoch can mislead. Refused where nobody may watch any more.
  */
-async function untilNews(rim: Rim, question: Question, response: ServerResponse): Promise<void> {
+async function untilNews(
+  rim: Rim,
+  question: Question & { readonly peer: string },
+  response: ServerResponse,
+): Promise<Outcome<null>> {
   const { registry, time, lasting } = rim;
-  const { namespace, name, revision, waitMs } = question;
+  const { namespace, name, revision, waitMs, peer } = question;
   const known = registry.service(namespace, name);
-  if (!known.ok || isNewer(known.value, revision)) return;
+  if (!known.ok || isNewer(known.value, revision)) return NOTHING;
   const over = new AbortController();
   const wake = (): void => over.abort();
   const look = (): void => {
@@ -111,16 +118,20 @@ async function untilNews(rim: Rim, question: Question, response: ServerResponse)
     if (!answer.ok || isNewer(answer.value, revision)) wake();
   };
   const { epoch, revision: at } = known.value;
-  const order = { namespace, services: [name], resume: [name], cursor: { epoch, revision: at }, line: null };
+  const order = { namespace, services: [name], resume: [name], cursor: { epoch, revision: at }, line: null, peer };
   const watching = registry.watch(order, { flush: look, beat() {}, backlog: () => 0, end: wake });
+  if (!watching.ok) return watching;
   response.socket?.setTimeout(waitMs + SLACK_MS);
   response.once('close', wake);
   lasting.add(wake);
-  await sleep(time, watching.ok ? waitMs : 0, { signal: over.signal, background: true });
+  await sleep(time, waitMs, { signal: over.signal, background: true });
   response.off('close', wake);
   lasting.delete(wake);
-  if (watching.ok) watching.value.closed();
+  watching.value.closed();
+  return NOTHING;
 }
+
+const NOTHING = { ok: true, value: null } as const;
 
 /** Lower than what the caller knows is news too: the registry began a new epoch. */
 function isNewer(answer: ServiceAnswer, revision: number): boolean {

@@ -1,8 +1,10 @@
 import { PROBLEMS } from '@rollcall/core';
-import type { Problem, ProblemCode, ProblemDocument } from '@rollcall/core';
+import type { Log, Problem, ProblemCode, ProblemDocument } from '@rollcall/core';
 import type { FastifyReply } from 'fastify';
 import type { Outcome } from '../face.js';
 
+/** Of every answer that is no refusal. */
+export const JSON_TYPE = 'application/json; charset=utf-8';
 const MEDIA_TYPE = 'application/problem+json; charset=utf-8';
 
 const TITLES: Record<ProblemCode, string> = {
@@ -32,13 +34,17 @@ export function problemDocument(problem: Problem): ProblemDocument {
   return { type: `${PROBLEM_URN}${code}`, title: TITLES[code], status: PROBLEMS[code], code, ...rest };
 }
 
+/** What a refusal says besides its document. */
+export function problemHeaders({ code, retryAfterMs }: Problem): Record<string, string> {
+  const headers: Record<string, string> = { 'content-type': MEDIA_TYPE };
+  if (PROBLEMS[code] === 401) headers['www-authenticate'] = 'Bearer';
+  if (retryAfterMs !== undefined) headers['retry-after'] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)));
+  return headers;
+}
+
 export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply {
   const document = problemDocument(problem);
-  reply.code(document.status).header('content-type', MEDIA_TYPE);
-  if (document.status === 401) reply.header('www-authenticate', 'Bearer');
-  if (problem.retryAfterMs !== undefined)
-    reply.header('retry-after', Math.max(1, Math.ceil(problem.retryAfterMs / 1000)));
-  return reply.send(document);
+  return reply.code(document.status).headers(problemHeaders(problem)).send(document);
 }
 
 /** A whole HTTP answer, for a request that was too broken to become one. */
@@ -91,7 +97,15 @@ export function problemOfError(error: unknown): Problem | null {
   return isTheirs ? UNREADABLE : null;
 }
 
-export const FAILED: Problem = {
+/** What was thrown while `what` was answered, as a refusal; a fault of ours is told to the log only. */
+export function problemOfThrown(error: unknown, what: string, log: Log): Problem {
+  const problem = problemOfError(error);
+  if (problem !== null) return problem;
+  log.error(`${what} failed: ${error instanceof Error ? error.stack : String(error)}`);
+  return FAILED;
+}
+
+const FAILED: Problem = {
   code: 'INTERNAL',
   detail: 'The registry failed at this request; its log says why.',
   fix: 'Try again; if it stays, report the line of the log.',

@@ -12,7 +12,7 @@ export function peerOf(request: FastifyRequest): Peer {
 }
 
 /** The secret by which an instance proves itself; null when there is none, or none that could be one. */
-export function secretOf(request: FastifyRequest): string | null {
+export function secretOf(request: Pick<FastifyRequest, 'headers'>): string | null {
   const [, token = ''] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
   return SECRET_PATTERN.test(token) ? token : null;
 }

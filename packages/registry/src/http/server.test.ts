@@ -30,6 +30,9 @@ function fakeRegistry(parts: Partial<RegistryFace> = {}): RegistryFace & { reado
     suspect: note('suspect', null),
     drain: note('drain', { watchers: 3 }),
     leave: note('leave', null),
+    amend: async (...given) => note('amend', {})(...given),
+    timeline: note('timeline', { events: [] }),
+    events: note('events', { events: [] }),
     services: note('services', { revision: 7, services: [] }),
     service: note('service', { instances: [], removed: [] }),
     instance: note('instance', {}),
@@ -172,6 +175,10 @@ describe('a refusal', () => {
     ['a namespace that is none', 'GET', '/api/v1/services?namespace=A', undefined, 400, 'INVALID'],
     ['a state that is none', 'GET', '/api/v1/services/orders?state=FINE', undefined, 400, 'INVALID'],
     ['a wait that is too long', 'GET', '/api/v1/services/a?revision=1&waitMs=1e9', undefined, 400, 'INVALID'],
+    ['a limit that is none', 'GET', '/api/v1/events?limit=0', undefined, 400, 'INVALID'],
+    ['a kind that is none', 'GET', '/api/v1/events?kind=all', undefined, 400, 'INVALID'],
+    ['an operator who says nothing', 'PATCH', '/api/v1/instances/a', '{}', 400, 'INVALID'],
+    ['an operator without a word', 'PATCH', '/api/v1/instances/a', undefined, 400, 'INVALID'],
     ['a watch of nothing', 'GET', '/api/v1/watch', undefined, 400, 'INVALID'],
   ])('is given to %s', async (...row) => {
     const [, method, path, body, status, code, detail = /./] = row;
@@ -185,8 +192,8 @@ describe('a refusal', () => {
 
   it('lists the methods that a route has', async () => {
     const { url } = await serve();
-    const answer = await send(`${url}/api/v1/instances/${ID}`, { method: 'PATCH' });
-    expect(answer).toMatchObject({ status: 405, headers: { allow: 'DELETE, GET, HEAD' } });
+    const answer = await send(`${url}/api/v1/instances/${ID}`, { method: 'PUT' });
+    expect(answer).toMatchObject({ status: 405, headers: { allow: 'DELETE, PATCH, GET, HEAD' } });
   });
 
   it('is given to a body that is not JSON by its own word', async () => {
@@ -294,10 +301,12 @@ describe('a server', () => {
     const { url } = await serve();
     const { body } = await send(`${url}/openapi.json`);
     expect(Object.keys(body.paths).toSorted()).toEqual([
+      '/api/v1/events',
       '/api/v1/instances/{id}',
       '/api/v1/instances/{id}/drain',
       '/api/v1/instances/{id}/heartbeat',
       '/api/v1/instances/{id}/suspect',
+      '/api/v1/instances/{id}/timeline',
       '/api/v1/register',
       '/api/v1/registry',
       '/api/v1/services',

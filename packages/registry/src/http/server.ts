@@ -4,14 +4,17 @@ import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Socket } from 'node:net';
 import type { RegistryFace } from '../face.js';
+import { createShortWay, putBefore } from './beat.js';
 import { BODY_LIMIT, parseBody } from './body.js';
-import { createGuard } from './guard.js';
+import { createGuard, guardHook } from './guard.js';
 import { healthRoutes } from './health.js';
+import { historyRoutes } from './history.js';
 import { checkHost, listen, urlOf } from './listen.js';
 import { collectMethods } from './methods.js';
 import { openapiRoutes } from './openapi.js';
+import { operatorRoutes } from './operators.js';
 import { peopleRoutes } from './people.js';
-import { FAILED, problemOfError, rawProblem, sendProblem, unknownRoute, UNREADABLE } from './problem.js';
+import { problemOfError, problemOfThrown, rawProblem, sendProblem, unknownRoute, UNREADABLE } from './problem.js';
 import type { Rim } from './rim.js';
 import { serviceRoutes } from './services.js';
 import { watchRoutes } from './watch.js';
@@ -96,21 +99,21 @@ function buildApp(rim: Rim, names: readonly string[]): FastifyInstance {
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, parseBody);
   app.setErrorHandler((error, _request, reply) => answerError(error, reply, rim.log));
   app.setNotFoundHandler((request, reply) => sendProblem(reply, unknownRoute(request.method, request.url)));
-  app.addHook('onRequest', createGuard(names));
+  const guard = createGuard(names);
+  app.addHook('onRequest', guardHook(guard));
   const refuseOtherMethods = collectMethods(app);
-  for (const routes of [serviceRoutes, peopleRoutes, watchRoutes, healthRoutes, openapiRoutes]) {
+  const groups = [serviceRoutes, operatorRoutes, peopleRoutes, historyRoutes, watchRoutes, healthRoutes, openapiRoutes];
+  for (const routes of groups) {
     void app.register(routes, rim);
   }
   app.after(refuseOtherMethods);
+  putBefore(app, createShortWay(rim, guard));
   return app;
 }
 
 function answerError(error: unknown, reply: FastifyReply, log: Log): FastifyReply {
-  const problem = problemOfError(error);
-  if (problem !== null) return sendProblem(reply, problem);
   const { method, routeOptions } = reply.request;
-  log.error(`${method} ${routeOptions.url ?? ''} failed: ${error instanceof Error ? error.stack : String(error)}`);
-  return sendProblem(reply, FAILED);
+  return sendProblem(reply, problemOfThrown(error, `${method} ${routeOptions.url ?? ''}`, log));
 }
 
 /** What never became a request: there is no route and no reply, just a socket. */

@@ -1,5 +1,6 @@
-import { beatMessage, drainMessage, registrationMessage, suspicionMessage } from '@rollcall/core';
+import { drainMessage, registrationMessage, suspicionMessage } from '@rollcall/core';
 import type { FastifyPluginCallback } from 'fastify';
+import { BEAT_ROUTE, beatOutcome } from './beat.js';
 import { bodyOf } from './body.js';
 import { sendOutcome, sendProblem } from './problem.js';
 import { isOperator, peerOf, secretOf } from './request.js';
@@ -13,10 +14,9 @@ export const serviceRoutes: FastifyPluginCallback<Rim> = (app, { registry }, don
     return sendOutcome(reply, 201, await registry.register(registration.value, peerOf(request)));
   });
 
-  app.post<{ Params: { id: string } }>('/api/v1/instances/:id/heartbeat', (request, reply) => {
-    const beat = bodyOf(beatMessage, request.body);
-    return sendOutcome(reply, 200, beat.ok ? registry.beat(request.params.id, secretOf(request), beat.value) : beat);
-  });
+  app.post<{ Params: { id: string } }>(BEAT_ROUTE, (request, reply) =>
+    sendOutcome(reply, 200, beatOutcome(registry, request.params.id, secretOf(request), request.body)),
+  );
 
   app.post<{ Params: { id: string } }>('/api/v1/instances/:id/suspect', (request, reply) => {
     const suspicion = bodyOf(suspicionMessage, request.body);

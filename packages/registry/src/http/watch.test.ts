@@ -91,6 +91,7 @@ describe('a stream', () => {
       resume: ['a'],
       cursor: { epoch: EPOCH, revision: 41 },
       line: { id: 'a-1', secret: SECRET },
+      peer: '127.0.0.1',
     });
   });
 

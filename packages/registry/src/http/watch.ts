@@ -3,8 +3,9 @@ import type { Cursor } from '@rollcall/core';
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import type { ServerResponse } from 'node:http';
 import type { Outcome, SharedFrame, WatcherSink, WatchOrder } from '../face.js';
+import { FlushEncoder } from '../frame.js';
 import { flawed, sendProblem } from './problem.js';
-import { listOf, namesOf, namespaceOf, secretOf } from './request.js';
+import { listOf, namesOf, namespaceOf, peerOf, secretOf } from './request.js';
 import type { Rim } from './rim.js';
 
 /** How long a stream that was ended may take to hand over its last bytes. */
@@ -21,11 +22,12 @@ const HEADERS = {
 
 /** The change feed as Server-Sent Events. With `instance` and its secret the stream is also the instance's line. */
 export const watchRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
+  const encoder = new FlushEncoder();
   // no HEAD: it would open a stream without a body
   app.get('/api/v1/watch', { exposeHeadRoute: false }, (request, reply) => {
     const order = orderOf(request);
     if (!order.ok) return sendProblem(reply, order.problem);
-    openStream(rim, order.value, reply);
+    openStream(rim, order.value, new EventStream(rim, reply.raw, encoder), reply);
     return reply;
   });
 
@@ -55,12 +57,12 @@ function orderOf(request: FastifyRequest): Outcome<WatchOrder> {
       resume: resume.value,
       cursor: typeof last === 'string' ? parseCursor(last) : null,
       line: id === undefined ? null : { id, secret: secretOf(request) },
+      peer: peerOf(request).address,
     },
   };
 }
 
-function openStream(rim: Rim, order: WatchOrder, reply: FastifyReply): void {
-  const stream = new EventStream(rim, reply.raw);
+function openStream(rim: Rim, order: WatchOrder, stream: EventStream, reply: FastifyReply): void {
   const watching = rim.registry.watch(order, stream);
   if (!watching.ok) {
     sendProblem(reply, watching.problem);
@@ -77,12 +79,14 @@ function openStream(rim: Rim, order: WatchOrder, reply: FastifyReply): void {
 class EventStream implements WatcherSink {
   readonly #rim: Rim;
   readonly #response: ServerResponse;
+  readonly #encoder: FlushEncoder;
   readonly #endByUs = (): void => this.end();
   #isOver = false;
 
-  constructor(rim: Rim, response: ServerResponse) {
+  constructor(rim: Rim, response: ServerResponse, encoder: FlushEncoder) {
     this.#rim = rim;
     this.#response = response;
+    this.#encoder = encoder;
   }
 
   open(onPeerClosed: () => void): void {
@@ -105,13 +109,11 @@ class EventStream implements WatcherSink {
   flush(frames: readonly SharedFrame[], cursor: Cursor): void {
     if (this.#isOver) return;
     this.#writeHead();
-    // Node hands all writes of one turn to the kernel at once; corking the response would part them
-    for (const frame of frames) this.#response.write(frame.bytes());
-    this.#response.write(`id: ${formatCursor(cursor)}\n\n`);
+    for (const bytes of this.#encoder.encode(frames, cursor)) this.#write(bytes);
   }
 
   beat(cursor: Cursor): void {
-    if (!this.#isOver) this.#response.write(`: beat\nid: ${formatCursor(cursor)}\n\n`);
+    if (!this.#isOver) this.#write(`: beat\nid: ${formatCursor(cursor)}\n\n`);
   }
 
   backlog(): number {
@@ -123,6 +125,11 @@ class EventStream implements WatcherSink {
     const farewell = this.#rim.time.setTimer(FAREWELL_MS, () => this.#response.destroy(), { background: true });
     this.#response.once('close', () => farewell.cancel());
     this.#response.end();
+  }
+
+  /** Past the response, which would cost each watcher more than the bytes do: its body has no form of its own, see `#writeHead`. */
+  #write(bytes: Uint8Array | string): void {
+    this.#response.socket?.write(bytes);
   }
 
   /** False when it was over already. */
@@ -138,6 +145,8 @@ class EventStream implements WatcherSink {
     // a stream may be silent for longer than the idle timeout of the other connections
     this.#response.socket?.setTimeout(0);
     this.#response.socket?.setNoDelay(true);
+    // the body is what comes until the connection ends: no chunks
+    this.#response.useChunkedEncodingByDefault = false;
     this.#response.writeHead(200, HEADERS);
     this.#response.flushHeaders();
   }

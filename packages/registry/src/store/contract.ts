@@ -28,6 +28,14 @@ function itKeepsWhatItIsTold(bench: Bench): void {
     expect(await bench.keptAfter([{ put: one }])).toEqual({ 'orders-1': one });
   });
 
+  it('keeps what an operator said of an instance, and of one that was removed', async () => {
+    const override = { admin: 'DRAINING', weight: 5, metadata: null, reason: 'ü', since: 7, untilMs: 8.5 } as const;
+    const own = { weight: 100, metadata: { team: 'a' } };
+    const one = { ...storedInstance('orders-1', 7), own, override };
+    const gone = { ...storedTombstone('orders-2', 8), override };
+    expect(await bench.keptAfter([{ put: one }, { bury: gone }])).toEqual({ 'orders-1': one, 'orders-2': gone });
+  });
+
   it('keeps the last word about an instance', async () => {
     const last = { ...storedInstance('orders-1', 9), cause: 'silence' as const, proved: false };
     const kept = await bench.keptAfter([{ put: storedInstance('orders-1', 7) }], [{ put: last }]);

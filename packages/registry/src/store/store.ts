@@ -1,4 +1,4 @@
-import type { Endpoint, Instance } from '@rollcall/core';
+import type { Endpoint, Instance, Override, OwnWords } from '@rollcall/core';
 import type { SavedPreservation } from '../preservation.js';
 
 /**
@@ -6,9 +6,16 @@ import type { SavedPreservation } from '../preservation.js';
  * silence clocks start at readiness.
  */
 export interface StoredInstance {
+  /** As it is published. */
   readonly record: Instance;
+  /** What the instance says itself, where an operator has said otherwise; missing: the record says it. */
+  readonly own?: OwnWords;
+  /** What an operator has said and not taken back. */
+  readonly override?: Override;
   /** The record's endpoints with their hosts resolved, once and for all: what is called. */
   readonly targets: readonly Endpoint[];
+  /** From where it was first registered, as quotas count it. Missing in what older versions stored. */
+  readonly source?: string;
   /** SHA-256 of the secret, lower-case hex: proves the instance. */
   readonly secretHash: string;
   /** Lower-case hex of the 32 bytes that sign Heartbeat-1. */
@@ -29,6 +36,8 @@ export interface StoredTombstone {
   readonly secretHash: string;
   /** By goodbye, operator or supersession: the id never comes back (410). */
   readonly ended: boolean;
+  /** What an operator had said of it, and still says if it comes back. */
+  readonly override?: Override;
   /** Wall clock, ms since 1970. */
   readonly removedAt: number;
 }

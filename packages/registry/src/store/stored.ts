@@ -1,3 +1,4 @@
+import { isMetadata, overrideMessage } from '@rollcall/core';
 import type { Write } from './store.js';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -20,7 +21,7 @@ function isWrite(write: unknown): write is Write {
 
 function isInstance(stored: unknown): boolean {
   if (!isObject(stored)) return false;
-  const { record, targets, proved } = stored;
+  const { record, own, override, targets, proved } = stored;
   return (
     isObject(record) &&
     isNamed(record) &&
@@ -29,12 +30,21 @@ function isInstance(stored: unknown): boolean {
     areEndpoints(record['endpoints']) &&
     areEndpoints(targets) &&
     typeof record['state'] === 'string' &&
-    typeof proved === 'boolean'
+    typeof proved === 'boolean' &&
+    (own === undefined || isOwn(own)) &&
+    isOverride(override)
   );
 }
 
+/** Missing where no operator has said anything. */
+const isOverride = (override: unknown): boolean => override === undefined || overrideMessage.parse(override).ok;
+
+const isOwn = (own: unknown): boolean =>
+  isObject(own) && typeof own['weight'] === 'number' && isMetadata(own['metadata']);
+
 function isTombstone(stored: unknown): boolean {
-  return isObject(stored) && isNamed(stored) && isHex(stored['secretHash']) && typeof stored['ended'] === 'boolean';
+  if (!isObject(stored) || !isNamed(stored) || !isOverride(stored['override'])) return false;
+  return isHex(stored['secretHash']) && typeof stored['ended'] === 'boolean';
 }
 
 /** What records and tombstones have in common. */

@@ -1,0 +1,69 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { instancePatchMessage, isMetadata, overrideMessage, registryEventMessage } from './operator.js';
+
+const pathsOf = (patch: unknown): readonly string[] => {
+  const read = instancePatchMessage.parse(patch);
+  return read.ok ? [] : read.problem.map(({ path }) => path);
+};
+
+describe("an operator's word", () => {
+  it.each([
+    [{ admin: 'DRAINING' }],
+    [{ weight: 0 }],
+    [{ weight: null, metadata: null, untilMs: null }],
+    [{ metadata: { lane: 'green', team: null } }],
+    [{ metadata: {} }],
+    [{ admin: 'MAINTENANCE', weight: 1_000, metadata: { a: '' }, reason: 'x'.repeat(200), untilMs: 1_790_000_000_000 }],
+  ])('is read as it was said: %j', (patch) => {
+    expect(instancePatchMessage.parse(patch)).toEqual({ ok: true, value: patch });
+  });
+
+  it.each([
+    ['nothing at all', undefined, ''],
+    ['nothing', {}, ''],
+    ['a state', { state: 'HEALTHY' }, ''],
+    ['no admin state', { admin: null }, 'admin'],
+    ['half a weight', { weight: 0.5 }, 'weight'],
+    ['a list of metadata', { metadata: [] }, 'metadata'],
+    ['metadata that is a number', { metadata: { a: 1 } }, 'metadata.a'],
+    ['metadata that is nothing', { metadata: { a: undefined } }, 'metadata.a'],
+    ['a key that is refused', { metadata: JSON.parse('{"__proto__":null}') }, 'metadata.__proto__'],
+    ['a reason that is too long', { reason: 'x'.repeat(201) }, 'reason'],
+    ['an end as text', { untilMs: '2026-01-01' }, 'untilMs'],
+  ])('is refused when it is %s', (_, patch, path) => {
+    expect(pathsOf(patch)).toEqual([path]);
+  });
+
+  it('says of any metadata what can be said by an instance, or takes it back', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.option(fc.string())), (metadata) => {
+        const texts = Object.fromEntries(Object.entries(metadata).map(([key, word]) => [key, word ?? '']));
+        const read = instancePatchMessage.parse({ metadata });
+        expect(read.ok).toBe(isMetadata(texts));
+        if (read.ok) expect(read.value.metadata).toEqual(metadata);
+      }),
+    );
+  });
+});
+
+describe('what people are told', () => {
+  it('of an override and of an event is read by its own table', () => {
+    const override = { admin: null, weight: 5, metadata: null, reason: '', since: 1_790_000_000_000, untilMs: null };
+    expect(overrideMessage.parse(override)).toEqual({ ok: true, value: override });
+    const event = {
+      seq: 1,
+      at: 1_790_000_000_000,
+      kind: 'registry',
+      namespace: null,
+      service: null,
+      instance: null,
+      state: null,
+      reason: null,
+      revision: null,
+      by: 'registry',
+      text: 'the registry is ready',
+    };
+    expect(registryEventMessage.parse(event)).toEqual({ ok: true, value: event });
+  });
+});

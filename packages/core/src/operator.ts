@@ -1,0 +1,172 @@
+/** What an operator says of an instance, and what people are told of what happened. */
+import { ADMIN_STATES } from './instance.js';
+import type { AdminState, Instance, Metadata } from './instance.js';
+import { integer, nullable, ONE_LINE, oneOf, openWord, text } from './kinds.js';
+import { ID, METADATA, NAME, reasonMessage, REVISION, WALL_CLOCK, WEIGHT } from './protocol.js';
+import type { Reason } from './reason.js';
+import { Flaws, isRecord, message, optional, required } from './schema.js';
+import type { Kind, Message } from './schema.js';
+import { STATES } from './vitals.js';
+import type { State } from './vitals.js';
+
+// ---- what an operator says ------------------------------------------------------------------------------------------
+
+/** By key: a text takes the place of what the instance says itself, null takes the operator's word back. */
+export type MetadataChanges = Readonly<Record<string, string | null>>;
+
+/** `PATCH /api/v1/instances/{id}`: what an operator wants of an instance from now on. What it does not name stays as it was. */
+export interface InstancePatch {
+  /** ENABLED takes the operator's word back. It never changes the state. */
+  readonly admin?: AdminState;
+  /** 0 … 1,000; null takes the operator's word back. */
+  readonly weight?: number | null;
+  /** Null takes back all that the operator said of the metadata. */
+  readonly metadata?: MetadataChanges | null;
+  /** For people, at most 200 characters, one line. */
+  readonly reason?: string;
+  /** When all that the operator said ends by itself: wall clock, ms since 1970; null: never. */
+  readonly untilMs?: number | null;
+}
+
+const CHANGES_ALLOWED = `${METADATA.allowed}; \`null\` takes a key back`;
+
+/** The laws of metadata, and null where a text may stand. */
+const METADATA_CHANGES: Kind<MetadataChanges> = {
+  allowed: CHANGES_ALLOWED,
+  jsonSchema: { ...METADATA.jsonSchema, additionalProperties: { type: ['string', 'null'] } },
+  parts: [],
+  read(value, flaws) {
+    if (!isRecord(value)) return flaws.add(value, CHANGES_ALLOWED);
+    const entries = Object.entries(value);
+    const words = METADATA.read(
+      Object.fromEntries(entries.map(([key, word]) => [key, word === null ? '' : word])),
+      flaws,
+    );
+    return (
+      words && Object.fromEntries(Object.entries(words).map(([key, word]) => [key, value[key] === null ? null : word]))
+    );
+  },
+};
+
+export const instancePatchMessage: Message<InstancePatch> = message<InstancePatch>(
+  'InstancePatch',
+  'What an operator wants of an instance. It counts besides the instance’s own words, whatever those become; what it does not name stays as it was.',
+  {
+    admin: optional(oneOf(ADMIN_STATES), 'only `ENABLED` instances are called; `ENABLED` takes the word back'),
+    weight: optional(nullable(WEIGHT), 'instead of its own; `null` takes the word back'),
+    metadata: optional(
+      nullable(METADATA_CHANGES),
+      'keys to set besides its own, or instead of them; `null` for a key, or for all, takes the word back',
+    ),
+    reason: optional(
+      text({ max: 200, pattern: ONE_LINE, allowed: 'at most 200 characters, one line' }),
+      'why, for people',
+    ),
+    untilMs: optional(
+      nullable(integer(0, 8.64e15)),
+      'wall clock, ms since 1970: when all that was said ends by itself, in the future and at most 30 days from now; `null`: it does not',
+    ),
+  },
+  (patch, flaws) => {
+    if (Object.keys(patch).length > 0) return;
+    flaws.note('nothing', 'at least one of `admin`, `weight`, `metadata`, `reason`, `untilMs`');
+  },
+);
+
+/** What an operator has said of an instance and not taken back. It counts before the instance's own words. */
+export interface Override {
+  /** Null: nothing was said, so it is ENABLED. */
+  readonly admin: AdminState | null;
+  readonly weight: number | null;
+  /** Never empty. */
+  readonly metadata: Metadata | null;
+  /** For people; may be empty. */
+  readonly reason: string;
+  /** Wall clock of the operator's last word, ms since 1970: for people only. */
+  readonly since: number;
+  /** Wall clock, ms since 1970, when it ends by itself; null: it does not. Decided by monotonic time. */
+  readonly untilMs: number | null;
+}
+
+/** What may be overridden. */
+export type OwnWords = Pick<Instance, 'weight' | 'metadata'>;
+
+export const overrideMessage: Message<Override> = message<Override>(
+  'Override',
+  'What an operator has said of an instance and not taken back. It counts before the instance’s own words.',
+  {
+    admin: required(nullable(oneOf(ADMIN_STATES)), '`null`: nothing was said'),
+    weight: required(nullable(WEIGHT), '`null`: nothing was said'),
+    metadata: required(nullable(METADATA), '`null`: nothing was said'),
+    reason: required(text({ max: 200, allowed: 'text' }), 'why, for people; may be empty'),
+    since: required(WALL_CLOCK, 'wall clock of the last word, ms since 1970: for people only'),
+    untilMs: required(nullable(WALL_CLOCK), 'wall clock, ms since 1970, when it ends by itself; `null`: it does not'),
+  },
+);
+
+/** May this be an instance's metadata: at most 64 keys, 4 KiB in all? */
+export function isMetadata(value: unknown): value is Metadata {
+  return METADATA.read(value, new Flaws()) !== undefined;
+}
+
+// ---- what happened --------------------------------------------------------------------------------------------------
+
+export const EVENT_KINDS = [
+  'registered',
+  're-registered',
+  'state',
+  'moved',
+  'admin',
+  'removed',
+  'preservation',
+  'registry',
+] as const;
+export type EventKind = (typeof EVENT_KINDS)[number];
+
+/** Who brought something about. */
+export const ACTORS = ['instance', 'operator', 'registry'] as const;
+export type Actor = (typeof ACTORS)[number];
+
+/** One thing that happened: who, what and why. Kept in memory only. */
+export interface RegistryEvent {
+  /** Counts from 1 within one epoch, without a gap. */
+  readonly seq: number;
+  /** Wall clock, ms since 1970: for people only. */
+  readonly at: number;
+  readonly kind: EventKind;
+  /** Null for what is about the registry as a whole. */
+  readonly namespace: string | null;
+  readonly service: string | null;
+  /** Id of the instance; null for what is about a service or the registry. */
+  readonly instance: string | null;
+  /** The state after it; null where there is none (any more). */
+  readonly state: State | null;
+  /** Why; of an operator's word the code is OPERATOR and the text his reason. Null where `text` says all. */
+  readonly reason: Reason | null;
+  /** Of the record, or the tombstone, after it; null where there is none. */
+  readonly revision: number | null;
+  readonly by: Actor;
+  /** What happened, in plain words, without a full stop. */
+  readonly text: string;
+}
+
+export const registryEventMessage: Message<RegistryEvent> = message<RegistryEvent>(
+  'RegistryEvent',
+  'One thing that happened: who, what and why.',
+  {
+    seq: required(integer(1), 'counts from 1 within one epoch, without a gap'),
+    at: required(WALL_CLOCK, 'wall clock, ms since 1970: for people only'),
+    kind: required(openWord(EVENT_KINDS), 'what kind of thing'),
+    namespace: required(nullable(NAME), '`null`: it is about the registry as a whole'),
+    service: required(nullable(NAME), '`null`: it is about the registry as a whole'),
+    instance: required(nullable(ID), 'its id; `null`: it is about a service or the registry'),
+    state: required(nullable(oneOf(STATES)), 'the state after it; `null` where there is none'),
+    reason: required(
+      nullable(reasonMessage),
+      'why; of an operator’s word the code is `OPERATOR` and the text is the operator’s reason',
+    ),
+    revision: required(nullable(REVISION), 'of the record, or the tombstone, after it'),
+    by: required(openWord(ACTORS), 'who brought it about'),
+    text: required(text({ max: 2_000, allowed: 'text, at most 2000 characters' }), 'what happened, in plain words'),
+  },
+);

@@ -1,0 +1,225 @@
+import { isMetadata, messageOf } from '@rollcall/core';
+import type { Instance, InstancePatch, Log, Metadata, Override, OwnWords, Time } from '@rollcall/core';
+import type { Outcome } from './face.js';
+import type { Happening } from './history.js';
+import type { Judge } from './judge.js';
+import type { Ledger } from './ledger.js';
+import { refuse } from './refusal.js';
+import { storedOf } from './roster.js';
+import type { Entry, Roster } from './roster.js';
+import type { StoredInstance } from './store/store.js';
+
+/** What an operator's word may be given for at most. */
+const LONGEST_MS = 30 * 24 * 3_600_000;
+
+/** What callers are told of an instance: the operator's word where there is one, else its own. */
+export function effective(own: OwnWords, override: Override | null): Pick<Instance, 'admin' | 'weight' | 'metadata'> {
+  return {
+    admin: override?.admin ?? 'ENABLED',
+    weight: override?.weight ?? own.weight,
+    metadata: together(own.metadata, override?.metadata ?? null) ?? own.metadata,
+  };
+}
+
+/** What an operator has said when `patch` is added; null when nothing is left of it. The same object when nothing changes. */
+export function withPatch(before: Override | null, patch: InstancePatch, wall: number): Override | null {
+  const { weight = before?.weight ?? null, reason = before?.reason ?? '' } = patch;
+  const { untilMs = before?.untilMs ?? null } = patch;
+  const admin = patch.admin === undefined ? (before?.admin ?? null) : patch.admin === 'ENABLED' ? null : patch.admin;
+  const metadata = metadataAfter(before?.metadata ?? null, patch.metadata);
+  if (admin === null && weight === null && metadata === null) return null;
+  const next = { admin, weight, metadata, reason, since: wall, untilMs };
+  return before !== null && wordsOf(before) === wordsOf(next) ? before : next;
+}
+
+/** What a store knows of an instance's own words and its operator's. */
+export function restored({ record, own, override }: StoredInstance): Pick<Entry, 'own' | 'override'> {
+  return { own: own ?? { weight: record.weight, metadata: record.metadata }, override: override ?? null };
+}
+
+/** Both, the second before the first; null where they are too much together. */
+function together(own: Metadata, other: Metadata | null): Metadata | null {
+  if (other === null) return own;
+  const both = { ...own, ...other };
+  return isMetadata(both) ? both : null;
+}
+
+function metadataAfter(before: Metadata | null, changes: InstancePatch['metadata']): Metadata | null {
+  if (changes === undefined) return before;
+  if (changes === null) return null;
+  const words: [string, string][] = Object.entries(before ?? {}).filter(([key]) => !Object.hasOwn(changes, key));
+  for (const [key, word] of Object.entries(changes)) if (word !== null) words.push([key, word]);
+  return words.length === 0 ? null : Object.fromEntries(words);
+}
+
+/** Everything but when it was said. */
+function wordsOf({ admin, weight, metadata, reason, untilMs }: Override): string {
+  const words = Object.entries(metadata ?? {}).toSorted(([one], [other]) => (one < other ? -1 : 1));
+  return JSON.stringify([admin, weight, words, reason, untilMs]);
+}
+
+export interface OverridePorts {
+  readonly time: Time;
+  readonly log: Log;
+  readonly judge: Judge;
+  readonly roster: Roster;
+  readonly ledger: Pick<Ledger, 'acknowledge'>;
+  /** The entry of an id, or why there is none. */
+  readonly known: (id: string) => Outcome<Entry>;
+}
+
+/**
+ * What operators say of instances. It is kept apart from what they say themselves: a registration replaces their words and never
+ * his, also where silence had removed the instance before. It never changes a state. It is stored before it is acknowledged, ends
+ * with its instance's tombstone or goodbye, and, where it was told so, by itself: by monotonic time from the moment it was told, and after a restart with what is left by the wall clock, never more than
+ * was left when it was stored.
+ */
+export class Overrides {
+  readonly #ports: OverridePorts;
+  /** When the word about an instance ends, monotonic ms. */
+  readonly #ends = new Map<string, number>();
+
+  constructor(ports: OverridePorts) {
+    this.#ports = ports;
+  }
+
+  /** Takes up what was said before the registry restarted. */
+  resume(): void {
+    const { time, roster } = this.#ports;
+    for (const { id, override } of [...roster.all(), ...roster.tombstonesBefore(Infinity)]) {
+      if (override === undefined || override === null || override.untilMs === null) continue;
+      const { since, untilMs } = override;
+      const leftMs = Math.max(0, Math.min(untilMs - time.wall(), untilMs - since));
+      this.#ends.set(id, time.now() + leftMs);
+    }
+  }
+
+  /** Adds a word of an operator. Refused: INVALID, NOT_FOUND, ENDED, LEAVING; NOT_READY where it cannot be stored. */
+  async tell(id: string, patch: InstancePatch): Promise<Outcome<Entry>> {
+    const { time, known } = this.#ports;
+    const lasts = this.#lasts(patch);
+    if (!lasts.ok) return lasts;
+    const endsAt = time.now() + lasts.value;
+    // until nothing changes while it is being stored: what is stored of an instance is always all of it
+    for (;;) {
+      const found = known(id);
+      if (!found.ok) return found;
+      const entry = found.value;
+      const next = nextOf(entry, patch, time.wall());
+      if (!next.ok) return next;
+      const override = next.value;
+      if (override === entry.override) return found;
+      const { record } = entry;
+      const refused = await this.#store(entry, override);
+      if (refused !== null) return refused;
+      if (!entry.present || entry.record !== record) continue;
+      if (override === null || override.untilMs === null) this.#ends.delete(id);
+      else if (patch.untilMs !== undefined) this.#ends.set(id, endsAt);
+      this.#apply(entry, override, saidBy(override));
+      return found;
+    }
+  }
+
+  /** Ends what is over. */
+  sweep(): void {
+    const { time, roster } = this.#ports;
+    const now = time.now();
+    for (const [id, at] of this.#ends) {
+      const entry = roster.get(id);
+      const tombstone = roster.tombstone(id);
+      if (now < at && (entry !== undefined || tombstone !== undefined)) continue;
+      // of a tombstone it is remembered: its instance may be registering again in this moment
+      if (tombstone === undefined) this.#ends.delete(id);
+      else if (tombstone.override !== undefined) roster.lift(id);
+      if (entry !== undefined && entry.override !== null) this.#apply(entry, null, OVER);
+    }
+  }
+
+  #apply(entry: Entry, override: Override | null, what: Happening): void {
+    entry.override = override;
+    this.#ports.judge.amend(entry, effective(entry.own, override), what);
+    this.#ports.log.info(`${entry.id}: ${what.text}${override === null ? '' : whyOf(override)}`);
+  }
+
+  /** Null: it is stored. */
+  async #store(entry: Entry, override: Override | null): Promise<Outcome<never> | null> {
+    const record = { ...entry.record, ...effective(entry.own, override) };
+    try {
+      await this.#ports.ledger.acknowledge({ put: storedOf({ ...entry, record, override }) });
+      return null;
+    } catch (error) {
+      this.#ports.log.error(`The store refused an operator's word on ${entry.id}: ${messageOf(error)}`);
+      return refuse('NOT_READY', "The registry cannot store an operator's word now, so it takes none.");
+    }
+  }
+
+  /** For how long it counts, from now; without an end of its own Infinity. */
+  #lasts({ untilMs }: InstancePatch): Outcome<number> {
+    if (untilMs === undefined || untilMs === null) return { ok: true, value: Infinity };
+    const wall = this.#ports.time.wall();
+    const lastsMs = untilMs - wall;
+    if (lastsMs > 0 && lastsMs <= LONGEST_MS) return { ok: true, value: lastsMs };
+    return invalid(
+      'untilMs',
+      String(untilMs),
+      `in the future (now ${wall}) and at most 30 days (${LONGEST_MS} ms) from now`,
+    );
+  }
+}
+
+/** What would have been said of it then, unless it may not be said. */
+function nextOf(entry: Entry, patch: InstancePatch, wall: number): Outcome<Override | null> {
+  if (entry.vitals.phase === 'LEAVING') return refuse('LEAVING', `${entry.id} is leaving.`);
+  const next = withPatch(entry.override, patch, wall);
+  const isAbout = patch.admin !== undefined || patch.weight !== undefined || patch.metadata !== undefined;
+  if (next === null && !isAbout) {
+    return invalid(
+      '',
+      'a reason or an end, for nothing',
+      'one of `admin`, `weight`, `metadata`, since no word of an operator counts yet',
+    );
+  }
+  const isMore = next !== null && next.metadata !== entry.override?.metadata;
+  if (isMore && together(entry.own.metadata, next.metadata) === null) {
+    return invalid(
+      'metadata',
+      'too much, with what the instance says itself',
+      'at most 64 keys and 4096 bytes of UTF-8 in all',
+    );
+  }
+  return { ok: true, value: next };
+}
+
+function invalid(path: string, received: string, allowed: string): Outcome<never> {
+  const detail = 'The body cannot be followed now.';
+  const fix = 'Correct what `flaws` lists; nothing was stored.';
+  return { ok: false, problem: { code: 'INVALID', detail, fix, flaws: [{ path, received, allowed }] } };
+}
+
+const OVER: Happening = {
+  kind: 'admin',
+  by: 'registry',
+  text: "the time of the operator's word is over: its own words count again",
+};
+
+function saidBy(override: Override | null): Happening {
+  if (override === null) {
+    return { kind: 'admin', by: 'operator', text: "the operator's word was taken back: its own words count again" };
+  }
+  const { admin, weight, metadata, reason, since, untilMs } = override;
+  const parts = [
+    ...(admin === null ? [] : [`admin ${admin}`]),
+    ...(weight === null ? [] : [`weight ${weight}`]),
+    ...(metadata === null ? [] : [`metadata ${Object.keys(metadata).slice(0, 5).join(' ').slice(0, 200)}`]),
+    ...(untilMs === null ? [] : [`for ${Math.round((untilMs - since) / 1_000)} s`]),
+  ];
+  const why = { code: 'OPERATOR', text: reason } as const;
+  return {
+    kind: 'admin',
+    by: 'operator',
+    text: `an operator says: ${parts.join(', ')}`,
+    ...(reason === '' ? {} : { reason: why }),
+  };
+}
+
+const whyOf = ({ reason }: Override): string => (reason === '' ? '' : ` (${reason})`);

@@ -1,0 +1,120 @@
+/** Who wants to pass. The turnstile owns `lane`. */
+export interface Passer {
+  /** How many places it takes inside, ≥ 1. Fixed while it waits and while it is inside. */
+  readonly places: number;
+  /** Where it waits; null: it does not. */
+  lane: Lane | null;
+  /** It is inside. Whoever has passed says `leave` once. */
+  pass(): void;
+}
+
+export type Lane = 'urgent' | 'ordinary';
+
+/** While both kinds wait, one in so many that pass is ordinary. */
+const ORDINARY_EVERY = 4;
+
+/**
+ * Lets in as many as there are places; the others wait in the order in which they came, the urgent ones first. But every fourth that
+ * passes is an ordinary one, if one waits: a crowd of the urgent (each may stay for as long as a timeout) must not shut out the
+ * others. One that needs more places than there are passes alone.
+ */
+export class Turnstile {
+  readonly #places: number;
+  readonly #lanes: Readonly<Record<Lane, Line>> = { urgent: new Line('urgent'), ordinary: new Line('ordinary') };
+  #inside = 0;
+  #waiting = 0;
+  /** Urgent ones that passed since the last ordinary one. */
+  #urgentInARow = 0;
+
+  constructor(places: number) {
+    this.#places = places;
+  }
+
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** It passes, before this returns if nobody must wait. One that waits already stays where it is. */
+  arrive(passer: Passer, lane: Lane): void {
+    if (passer.lane !== null) return;
+    if (this.#waiting === 0 && this.#hasRoomFor(passer)) {
+      this.#admit(passer, lane);
+      return;
+    }
+    this.#waiting += 1;
+    this.#lanes[lane].join(passer);
+    this.#admitNext();
+  }
+
+  /** One that waits is urgent now. */
+  hasten(passer: Passer): void {
+    if (passer.lane !== 'ordinary') return;
+    this.#lanes.urgent.join(passer);
+    this.#admitNext();
+  }
+
+  /** So many places are free again. */
+  leave(places: number): void {
+    this.#inside -= places;
+    this.#admitNext();
+  }
+
+  #admitNext(): void {
+    for (let lane = this.#nextLane(); lane !== null; lane = this.#nextLane()) {
+      const next = this.#lanes[lane].first();
+      if (next === null || !this.#hasRoomFor(next)) return;
+      this.#lanes[lane].shift();
+      this.#waiting -= 1;
+      this.#admit(next, lane);
+    }
+  }
+
+  #nextLane(): Lane | null {
+    const { urgent, ordinary } = this.#lanes;
+    const isOrdinary = ordinary.first() !== null;
+    if (urgent.first() === null) return isOrdinary ? 'ordinary' : null;
+    return isOrdinary && this.#urgentInARow >= ORDINARY_EVERY - 1 ? 'ordinary' : 'urgent';
+  }
+
+  #hasRoomFor({ places }: Passer): boolean {
+    return this.#inside === 0 || this.#inside + places <= this.#places;
+  }
+
+  #admit(passer: Passer, lane: Lane): void {
+    this.#urgentInARow = lane === 'urgent' ? this.#urgentInARow + 1 : 0;
+    this.#inside += passer.places;
+    passer.lane = null;
+    passer.pass();
+  }
+}
+
+/** A queue. Who has changed lanes leaves an empty place, which is skipped. */
+class Line {
+  readonly #lane: Lane;
+  #passers: Passer[] = [];
+  #head = 0;
+
+  constructor(lane: Lane) {
+    this.#lane = lane;
+  }
+
+  join(passer: Passer): void {
+    passer.lane = this.#lane;
+    this.#passers.push(passer);
+  }
+
+  first(): Passer | null {
+    for (; this.#head < this.#passers.length; this.shift()) {
+      const passer = this.#passers[this.#head];
+      if (passer !== undefined && passer.lane === this.#lane) return passer;
+    }
+    return null;
+  }
+
+  shift(): void {
+    this.#head += 1;
+    if (this.#head < 1_024 && this.#head < this.#passers.length) return;
+    this.#passers = this.#passers.slice(this.#head);
+    this.#head = 0;
+  }
+}
