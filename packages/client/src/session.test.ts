@@ -110,17 +110,18 @@ describe('Session, registering', () => {
     expect(log.texts('error')[0]).toContain('endpoints[0].port: received 0, allowed is integer 1 … 65535.');
   });
 
-  it('tries again soon when the registry is not ready, but not sooner than it asks', async () => {
+  const soon = [['NOT_READY', 0] as const, ['TOO_MANY', 1] as const];
+  it.each(soon)('tries again soon after %s, but not sooner than it is asked to', async (code, complaints) => {
     const world = new World();
     const { time, link, log } = world;
-    link.onRegister = () => ({ ok: false, problem: { ...aProblem('NOT_READY'), retryAfterMs: 1_000 } });
+    link.onRegister = () => ({ ok: false, problem: { ...aProblem(code), retryAfterMs: 1_000 } });
     await world.member();
     await time.advanceBy(999);
     expect(link.registrations).toHaveLength(1);
     link.onRegister = taken;
     await time.advanceBy(1_000);
     expect(world.session.proof()).not.toBeNull();
-    expect(log.texts('error')).toEqual([]);
+    expect(log.texts('error')).toHaveLength(complaints);
   });
 
   it('never registers again once the registry has ended this id', async () => {

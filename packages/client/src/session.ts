@@ -244,9 +244,10 @@ export class Session implements Line {
   #notRegistered(problem: Problem): void {
     const meaning = MEANINGS[problem.code];
     if (meaning === 'never') this.#end(problem);
-    else if (meaning === 'soon')
+    else if (meaning === 'soon') {
+      if (problem.code === 'TOO_MANY') this.#complain(problem); // it may last, and somebody has to raise the limit
       this.#joinAfter(Math.max(Math.min(problem.retryAfterMs ?? 0, REFUSED_WAIT_MS), this.#waitMs()));
-    else this.#joinLater(problem);
+    } else this.#joinLater(problem);
   }
 
   #joinLater(problem: Problem): void {

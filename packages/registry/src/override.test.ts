@@ -281,6 +281,29 @@ describe("an operator's word after a restart", () => {
   });
 });
 
+describe('what an instance says anew of itself', () => {
+  it('is kept though the instance fell while it was being stored', async () => {
+    const store = new SlowStore();
+    const world = await withOrders(store);
+    const over = new AbortController();
+    store.isSlow = true;
+    const said = world.register(ID, 3001, { version: '2.0.0' }).finally(() => over.abort());
+    await world.time.advanceBy(0);
+    world.town.inhabitants.delete(3001);
+    value(world.registry.suspect(ID, { by: 'gateway', outcome: 'refused' }));
+    await world.time.advanceBy(SECOND);
+    expect(world.record(ID)).toMatchObject({ state: 'UNHEALTHY', version: '' });
+    for (let round = 0; round < 10 && !over.signal.aborted; round += 1) {
+      store.takeAll();
+      await world.time.advanceBy(0);
+    }
+    value(await said);
+    store.takeAll();
+    const { instances } = await store.load();
+    expect(instances).toMatchObject([{ record: { version: '2.0.0', state: 'UNHEALTHY' } }]);
+  });
+});
+
 /** Takes what it is told only when the test says so. */
 class SlowStore extends MemoryStore {
   isSlow = false;

@@ -184,7 +184,9 @@ export class Registrations {
     const spoken =
       JSON.stringify(words) !==
       JSON.stringify({ ...ownWords({ ...entry.record, ...entry.own }), endpoints: entry.record.endpoints });
-    if (moved || spoken) {
+    // until nothing changes while it is being stored: another state that is stored meanwhile would bring the old words back
+    for (let stored: Instance | null = null; (moved || spoken) && stored !== entry.record;) {
+      stored = entry.record;
       const refused = await this.#acknowledge(spokenAnew(entry, words, moved ? targets : null));
       if (refused !== null) return refused;
       if (!isStaying(entry)) return { ok: true, value: entry };

@@ -60,6 +60,29 @@ describe('resuming', () => {
     expect(sink.take()).toEqual([reset('orders', 2, [orders])]);
   });
 
+  it.each([['*'], ['orders']])(
+    'of %s gets an empty reset of what was there in this epoch and is forgotten',
+    (services) => {
+      const registry = new FeedBench(new ManualTime());
+      registry.put('orders', 'orders-1');
+      registry.bury('orders', 'orders-1');
+      registry.forget('orders', 'orders-1');
+      const order = { services: [services], resume: ['orders'] };
+      expect(registry.watch({ ...order, cursor: cursorAt(1) }).take()).toEqual([reset('orders', 2, [])]);
+      const next = registry.put('orders', 'orders-2');
+      expect(registry.watch({ ...order, cursor: cursorAt(2) }).take()).toEqual([reset('orders', 3, [next])]);
+    },
+  );
+
+  it('of * in another epoch hears that a service is unknown, once the feed is settled', () => {
+    const registry = new FeedBench(new ManualTime());
+    const sink = registry.watch({ services: ['*'], resume: ['orders'], cursor: cursorAt(1, OTHER_EPOCH) });
+    expect(sink.take()).toEqual([]);
+    registry.feed.status({ settled: true });
+    registry.time.advance(100);
+    expect(sink.take()).toEqual([{ event: 'unknown', data: { namespace: 'default', service: 'orders' } }]);
+  });
+
   it('works for everything with resume=*', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');

@@ -21,6 +21,7 @@ import type {
   Thresholds,
   Time,
 } from '@rollcall/core';
+import type { DescribedOption } from '../face.js';
 import { DEFAULT_LIMITS } from '../limits.js';
 import type { Limits } from '../limits.js';
 import type { Store } from '../store/store.js';
@@ -160,6 +161,27 @@ const LAWS: readonly OptionLaw<Parsed>[] = [
 export function parseStartOptions(options: StartOptions): Settings {
   const parsed = parseOptions(registryFields, options, LAWS);
   return { ...parsed, policy: policyOf(parsed), limits: limitsOf(parsed) };
+}
+
+const isSaid = (options: object, name: string): boolean => Reflect.get(options, name) !== undefined;
+
+/** What each option comes to, and where that is from: for people. What only programs hand in (ports) is left out. */
+export function describeOptions(asked: StartOptions, settings: Settings): Readonly<Record<string, DescribedOption>> {
+  const { policy, limits, port, host, insecure, names, allowedNetworks, freshEvery } = settings;
+  const { intervalMs, timeoutMs, ...thresholds } = policy;
+  const { preset = 'default' } = asked;
+  const flat = { port, host, insecure, names, preset, intervalMs, timeoutMs, freshEvery, allowedNetworks, ...limits };
+  const described: Record<string, DescribedOption> = {};
+  for (const [name, value] of Object.entries(flat)) {
+    const isAsked = isSaid(asked, name);
+    const isPreset = asked.preset !== undefined && (name === 'intervalMs' || name === 'timeoutMs');
+    described[name] = { value, source: isAsked ? 'option' : isPreset ? 'preset' : 'default' };
+  }
+  for (const [name, value] of Object.entries(thresholds)) {
+    const isAsked = isSaid(asked.thresholds ?? {}, name);
+    described[`thresholds.${name}`] = { value, source: isAsked ? 'option' : 'default' };
+  }
+  return described;
 }
 
 /** One source, and one service, may have half of everything where nothing else was said: no single one shuts the others out. */

@@ -9,7 +9,7 @@ import { MemoryStore } from '../store/memory.js';
 import { isWildcard } from './listen.js';
 import { isLoopback } from './request.js';
 import { serveRegistry } from './server.js';
-import { parseStartOptions } from './start-options.js';
+import { describeOptions, parseStartOptions } from './start-options.js';
 import type { Settings, StartOptions } from './start-options.js';
 
 /** A registry that serves. */
@@ -28,7 +28,7 @@ export interface RunningRegistry {
  */
 export async function startRegistry(options: StartOptions = {}): Promise<RunningRegistry> {
   const settings = parseStartOptions(options);
-  const registry = createRegistry(settings);
+  const registry = createRegistry(settings, describeOptions(options, settings));
   try {
     const server = await serveRegistry({ ...settings, registry });
     let watch: HostWatch | null = null;
@@ -51,12 +51,12 @@ export async function startRegistry(options: StartOptions = {}): Promise<Running
   }
 }
 
-function createRegistry(settings: Settings): Registry {
+function createRegistry(settings: Settings, described: ReturnType<typeof describeOptions>): Registry {
   const { time, random, log, meter, store = new MemoryStore() } = settings;
   const { policy, allowedNetworks, limits, freshEvery } = settings;
   const callers = [new TcpCaller({ time }), new HttpCaller({ time })];
   const ports = { time, random, log, meter, store, callers, resolve };
-  return new Registry(ports, { policy, allowedNetworks, limits, freshEvery });
+  return new Registry(ports, { policy, allowedNetworks, limits, freshEvery, described });
 }
 
 /** Nobody is told about a default limit that the host could not carry: few reach it, and those are told in time. */
