@@ -1,8 +1,12 @@
 import { calls } from './calls.js';
 import { death } from './death.js';
+import { feed } from './feed.js';
+import { heartbeats } from './heartbeats.js';
+import { memory } from './memory.js';
+import { store } from './store.js';
 import type { Bench, Figure } from './harness.js';
 
-const BENCHES: readonly Bench[] = [calls, death];
+const BENCHES: readonly Bench[] = [calls, death, feed, heartbeats, memory, store];
 
 function printed(figure: Figure): string {
   const { metric, value, unit, baseline, ratio, target, spread, ratioSpread, runs } = figure;

@@ -1,50 +1,21 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { watch } from 'node:fs';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { idsAt, register, startRegistry, urlOf, versionsAt } from './by-hand.js';
 import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
-import { until } from './until.js';
 
 /** `DISK_KILLS=200 npm run e2e -- process disk` is the long one. */
 const KILLS = Number(process.env['DISK_KILLS'] ?? 20);
 /** Registrations under way at once, and how many are enough for one life. */
 const CLIENTS = 8;
 const ENOUGH = 60;
-const SERVICE = 'ledgers';
-const SECRET = 'a-secret-of-132-bits-22';
 
 /** A registry that judges nobody, so that what is registered stays. */
 function up(folder: string): Child {
-  return start('rollcall', ['up', '--json', '--port', '0', '--interval', '3600000', '--data', folder]);
-}
-
-async function urlOf(registry: Child): Promise<string> {
-  const { url } = JSON.parse(await registry.line(/^{/)) as { url: string };
-  return url;
-}
-
-function post(url: string, body: object, secret?: string): Promise<Response> {
-  const authorization = secret === undefined ? {} : { authorization: `Bearer ${secret}` };
-  const headers = { 'content-type': 'application/json', ...authorization };
-  return fetch(url, { method: 'POST', headers, body: JSON.stringify(body) });
-}
-
-function register(url: string, id: string): Promise<Response> {
-  return post(`${url}/api/v1/register`, {
-    id,
-    service: SERVICE,
-    secret: SECRET,
-    endpoints: [{ protocol: 'tcp', port: 9 }],
-  });
-}
-
-async function idsAt(url: string): Promise<ReadonlySet<string>> {
-  const { instances = [] } = (await (await fetch(`${url}/api/v1/services/${SERVICE}`)).json()) as {
-    instances?: { id: string }[];
-  };
-  return new Set(instances.map(({ id }) => id));
+  return startRegistry(3_600_000, ['--data', folder]);
 }
 
 /** At a moment that nobody can foresee, within so many ms. */
@@ -107,66 +78,70 @@ describe('a registry that is killed at any moment', () => {
   );
 });
 
-/** A small disk of its own; null where this user may not have one. */
-function mountSmallDisk(at: string): { resize(size: string): void; unmount(): void } | null {
-  const mount = (...args: readonly string[]): unknown => execFileSync('mount', [...args, at], { stdio: 'ignore' });
-  try {
-    mount('-t', 'tmpfs', '-o', 'size=256k', 'tmpfs');
-  } catch {
-    return null;
-  }
-  return {
-    resize: (size) => mount('-o', `remount,size=${size}`),
-    unmount: () => execFileSync('umount', [at]),
-  };
+/** As soon as it has begun a snapshot, or while the snapshot takes the place of what was before it. */
+async function killInSnapshot(registry: Child, folder: string): Promise<void> {
+  const watcher = watch(folder, (_event, name) => {
+    if (name?.endsWith('.tmp') === true) void killWithin(registry, 4);
+  });
+  await registry.exited;
+  watcher.close();
 }
 
-describe('a registry whose disk is full', () => {
+/** Says something new of each of its own, in turns, until the registry is gone; remembers the last word that was acknowledged. */
+async function talk(url: string, ids: readonly string[], acknowledged: Map<string, number>): Promise<void> {
+  for (let index = 0; ; index += 1) {
+    const id = ids[index % ids.length] ?? '';
+    const version = (acknowledged.get(id) ?? 0) + 1;
+    const answer = await register(url, id, String(version)).catch(() => null);
+    if (answer === null) return;
+    if (answer.status === 201) acknowledged.set(id, version);
+    await answer.text().catch(() => undefined);
+  }
+}
+
+describe('a registry that is killed in the middle of a snapshot', () => {
   let folder = '';
-  let disk: ReturnType<typeof mountSmallDisk> = null;
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'rollcall-full-'));
-    disk = mountSmallDisk(folder);
+    folder = await mkdtemp(join(tmpdir(), 'rollcall-snapshots-'));
   });
   afterAll(async () => {
     await endAll();
-    disk?.unmount();
     await rm(folder, { recursive: true });
   });
 
-  it('refuses new registrations aloud, goes on with all else, and takes them again when there is room', async ({
-    skip,
-  }) => {
-    if (disk === null) return skip('needs the right to mount a disk');
-    const registry = up(join(folder, 'state'));
-    const url = await urlOf(registry);
-    const acknowledged: string[] = [];
-    let refused: Response | null = null;
-    for (let index = 0; refused === null && index < 5_000; index += 1) {
-      const answer = await register(url, `full-${index}`);
-      if (answer.status === 201) acknowledged.push(`full-${index}`);
-      else refused = answer;
-    }
-    expect(refused?.status).toBe(503);
-    expect(await refused?.json()).toMatchObject({ code: 'NOT_READY', detail: expect.stringContaining('cannot store') });
-    await until('it says why', () => registry.err.some((line) => line.includes('the disk is full (ENOSPC)')));
-
-    const [first = ''] = acknowledged;
-    expect((await idsAt(url)).size).toBe(acknowledged.length);
-    expect((await post(`${url}/api/v1/instances/${first}/heartbeat`, { seq: 1, nonce: null }, SECRET)).status).toBe(
-      200,
-    );
-    expect((await register(url, first)).status).toBe(201);
-
-    disk.resize('16m');
-    expect((await register(url, 'room-again')).status).toBe(201);
-    registry.kill('SIGKILL');
-    await registry.exited;
-    const next = up(join(folder, 'state'));
-    expect([...(await idsAt(await urlOf(next)))].toSorted()).toEqual([...acknowledged, 'room-again'].toSorted());
-    next.kill('SIGKILL');
-    await next.exited;
-  });
+  it(
+    `starts each of ${KILLS} times, and has the last word of everyone whom it acknowledged`,
+    async () => {
+      const acknowledged = new Map<string, number>();
+      const groups = Array.from({ length: CLIENTS }, (_, client) =>
+        Array.from({ length: 16 }, (_member, index) => `${client}-${index}`),
+      );
+      const lost = async (url: string): Promise<readonly string[]> => {
+        const versions = await versionsAt(url);
+        return [...acknowledged].filter(([id, version]) => !(Number(versions.get(id)) >= version)).map(([id]) => id);
+      };
+      let unfinished = 0;
+      for (let life = 0; life < KILLS; life += 1) {
+        const registry = start('keeper', [folder, '65536']);
+        if (life % 2 === 0) {
+          const url = await urlOf(registry);
+          expect(await lost(url)).toEqual([]);
+          await Promise.all([killInSnapshot(registry, folder), ...groups.map((ids) => talk(url, ids, acknowledged))]);
+        } else {
+          // the snapshot with which it begins
+          await killInSnapshot(registry, folder);
+        }
+        if ((await readdir(folder)).some((name) => name.endsWith('.tmp'))) unfinished += 1;
+      }
+      const last = start('keeper', [folder, '65536']);
+      expect(await lost(await urlOf(last))).toEqual([]);
+      // or every kill came too late
+      expect(unfinished).toBeGreaterThan(0);
+      last.kill('SIGKILL');
+      await last.exited;
+    },
+    KILLS * 3_000 + 60_000,
+  );
 });
 
 describe('a folder that a registry has', () => {

@@ -30,6 +30,8 @@ export const PROGRAMS = {
   gateway: programOf('@rollcall-examples/gateway'),
   demo: programOf('@rollcall-examples/demo'),
   tenant: fileURLToPath(new URL('programs/tenant.mjs', import.meta.url)),
+  crowd: fileURLToPath(new URL('../../bench/dist/crowd.js', import.meta.url)),
+  keeper: fileURLToPath(new URL('programs/keeper.mjs', import.meta.url)),
 } as const;
 
 function programOf(name: string): string {

@@ -1,19 +1,14 @@
-import { HttpLink } from '@rollcall/client';
-import { systemRandom, systemTime } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
-import { Overview } from 'rollcall';
 import type { InstanceChange } from 'rollcall';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { startRegistry, urlOf } from './by-hand.js';
 import { load } from './load.js';
 import type { Load } from './load.js';
 import { start } from './spawn.js';
 import type { Child } from './spawn.js';
 import { until } from './until.js';
-
-/** A change and when it was seen, on the clock of `performance.now`. */
-export interface Seen extends InstanceChange {
-  readonly at: number;
-}
+import { Witness } from './witness.js';
+import type { Seen } from './witness.js';
 
 export type Service = 'a' | 'b' | 'gateway';
 
@@ -26,27 +21,30 @@ export interface StageOptions {
 /** A registry, services and a gateway in processes of their own, and somebody who watches the feed. */
 export class Stage {
   readonly intervalMs: number;
-  /** Everything that happened, in order. */
-  readonly history: Seen[] = [];
   readonly services: Record<Service, Child[]> = { a: [], b: [], gateway: [] };
   registry: Child;
   readonly url: string;
-  #overview: Overview;
+  readonly #witness: Witness;
   #gateway = '';
 
   constructor(registry: Child, url: string, intervalMs: number) {
     this.registry = registry;
     this.url = url;
     this.intervalMs = intervalMs;
-    this.#overview = this.#watch();
+    this.#witness = new Witness(url);
+  }
+
+  /** Everything that happened, in order. */
+  get history(): readonly Seen[] {
+    return this.#witness.history;
   }
 
   get instances(): readonly Instance[] {
-    return this.#overview.instances;
+    return this.#witness.instances;
   }
 
   get revision(): number {
-    return this.#overview.revision;
+    return this.#witness.revision;
   }
 
   /** The gateway's URL. */
@@ -87,10 +85,7 @@ export class Stage {
 
   /** The states of one instance from `at` on, each with its reason's code; the last word is why it was removed. */
   storyOf(id: string, at = 0): readonly string[] {
-    const told = this.history.filter((seen) => seen.instance.id === id && seen.at >= at);
-    return told.map(({ instance, removed }) =>
-      removed === null ? `${instance.state} ${instance.reason.code}` : `REMOVED ${removed.reason?.code ?? ''}`,
-    );
+    return this.#witness.storyOf(id, at);
   }
 
   load(perSecond: number): Load {
@@ -99,31 +94,16 @@ export class Stage {
 
   /** Starts the registry again, on the port it had, and watches it from the moment it serves. Resolves then. */
   async restartRegistry(): Promise<void> {
-    this.registry = startRegistry(this.intervalMs, Number(new URL(this.url).port));
-    await this.registry.line(/^{/);
-    this.#overview.close();
-    this.#overview = this.#watch();
+    this.registry = startRegistry(this.intervalMs, MEMORY, Number(new URL(this.url).port));
+    await urlOf(this.registry);
+    this.#witness.restart();
   }
 
   async close(): Promise<void> {
-    this.#overview.close();
+    this.#witness.close();
     const all = [...Object.values(this.services).flat(), this.registry];
     for (const child of all) child.kill('SIGKILL');
     await Promise.all(all.map(({ exited }) => exited));
-  }
-
-  #watch(): Overview {
-    const overview = new Overview({
-      link: new HttpLink({ url: this.url, time: systemTime }),
-      time: systemTime,
-      random: systemRandom,
-      changed: (changes) => {
-        const at = performance.now();
-        this.history.push(...changes.map((change) => ({ ...change, at })));
-      },
-    });
-    overview.start();
-    return overview;
   }
 
   #gatewayUrl(): string {
@@ -132,14 +112,12 @@ export class Stage {
   }
 }
 
-function startRegistry(intervalMs: number, port: number): Child {
-  return start('rollcall', ['up', '--memory', '--json', '--port', String(port), '--interval', String(intervalMs)]);
-}
+const MEMORY = ['--memory'];
 
 /** Everything runs and is HEALTHY. */
 export async function openStage({ intervalMs, a, b }: StageOptions): Promise<Stage> {
-  const registry = startRegistry(intervalMs, 0);
-  const { url } = JSON.parse(await registry.line(/^{/)) as { url: string };
+  const registry = startRegistry(intervalMs, MEMORY);
+  const url = await urlOf(registry);
   const stage = new Stage(registry, url, intervalMs);
   for (let count = 0; count < a; count += 1) stage.launch('a');
   for (let count = 0; count < b; count += 1) stage.launch('b');

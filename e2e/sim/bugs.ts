@@ -1,7 +1,7 @@
 import type { Link } from '@rollcall/client';
 import { identityFailure } from '@rollcall/client/testing';
-import type { Time } from '@rollcall/core';
-import type { Caller } from '@rollcall/registry';
+import type { Random, Time } from '@rollcall/core';
+import type { Caller, Store } from '@rollcall/registry';
 
 /** Where a bug is planted from outside: in what is handed in to the real code. */
 export interface Bugs {
@@ -9,6 +9,10 @@ export interface Bugs {
   time(time: Time): Time;
   /** How the registry calls. */
   caller(caller: Caller): Caller;
+  /** Where the registry keeps what must survive it. */
+  store(store: Store): Store;
+  /** A service's chance. */
+  random(random: Random): Random;
   /** A service's way to the registry. */
   link(link: Link): Link;
   /** How a caller checks who answers. */
@@ -18,6 +22,8 @@ export interface Bugs {
 export const noBugs: Bugs = {
   time: (time) => time,
   caller: (caller) => caller,
+  store: (store) => store,
+  random: (random) => random,
   link: (link) => link,
   identity: identityFailure,
 };

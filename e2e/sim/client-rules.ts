@@ -1,5 +1,5 @@
 import type { Cursor, Instance } from '@rollcall/core';
-import type { Case, Ledger } from './ledger.js';
+import type { Case, Ledger, Verdict } from './ledger.js';
 import type { Scene } from './scene.js';
 import type { Tenant } from './tenant.js';
 import type { Truth } from './truth.js';
@@ -9,7 +9,7 @@ import type { Process } from './world.js';
 interface Memory {
   instances: readonly Instance[];
   readonly revisions: Map<string, { readonly epoch: string; readonly revision: number }>;
-  /** Who is DEREGISTERING, and since when it knows that. */
+  /** Who is DEREGISTERING or out of service, and since when it knows that. */
   readonly leaving: Map<string, number>;
   hasEverBeenCallable: boolean;
   /** Since when nobody is callable, though somebody could be. */
@@ -24,12 +24,14 @@ const LET_IN_MS = 60_000;
 /** A stream that broke without a word is noticed by its silence, then opened anew. */
 const SILENT_STREAM_MS = 25_000 + 4_000 + 3_000;
 
-/** What every process that watches must hold: S4, S6, S8, L1. */
+/** What every process that watches must hold: S4, S6, S8, S9, L1. */
 export class ClientRules {
   readonly #scene: Scene;
   readonly #truth: Truth;
   readonly #ledger: Ledger;
   readonly #memories = new Map<Tenant, Map<string, Memory>>();
+  /** Since when the registry says of whom that it takes no new calls. */
+  readonly #closedAt = new Map<string, number>();
   readonly #cursors = new Map<Tenant, Cursor & { readonly streams: number }>();
 
   constructor(of: Case) {
@@ -52,22 +54,37 @@ export class ClientRules {
     const { changedAt } = this.#scene;
     if (call.since - Math.max(changedAt, tenant.bornAt) < FOUND_OUT_MS) return;
     const good = this.#memoryOf(tenant, service).instances.find(
-      ({ id, state }) => state === 'HEALTHY' && !this.#truth.isUnreachable(tenant, id),
+      ({ id, state, admin }) => state === 'HEALTHY' && admin === 'ENABLED' && !this.#truth.isUnreachable(tenant, id),
     );
     if (good === undefined) return;
     this.#report('S8', tenant, `failed to call ${service} (${call.error}), though ${good.id} is there`);
   }
 
-  /** S9: who said that it leaves gets nothing new from who was told so. */
+  /** An operator's word was acknowledged. */
+  amended(id: string, isClosed: boolean): void {
+    if (!isClosed) this.#closedAt.delete(id);
+    else if (!this.#closedAt.has(id)) this.#closedAt.set(id, this.#scene.world.now);
+  }
+
+  /** The registry says of somebody that it takes no new calls, or takes them again. */
+  see({ after }: Verdict): void {
+    this.amended(after.id, isClosed(after));
+  }
+
+  /** S9: who leaves, or is to get no calls, gets nothing new from who was told so, nor from who should have been told. */
   executed(by: string, sentAt: number, from: Process): void {
+    const closedAt = this.#closedAt.get(by) ?? Infinity;
     for (const [tenant, memories] of this.#memories) {
       if (tenant.process !== from) continue;
+      const toldBy = Math.max(closedAt + PROPAGATION_MS, this.#truth.watchesSince(tenant) + SILENT_STREAM_MS);
+      if (sentAt > toldBy && this.#ledger.listed.has(by))
+        this.#report('S9', tenant, `calls ${by}, which is to get no calls since ${Math.round(closedAt)}`);
       for (const [service, { leaving }] of memories) {
         const { instances } = tenant.service(service);
         const since = leaving.get(by);
         if (since === undefined || sentAt <= since) continue;
-        const isStill = instances.some(({ id, state }) => id === by && state === 'DEREGISTERING');
-        if (isStill) this.#report('S9', tenant, `calls ${by}, which it knows to be leaving`);
+        const isStill = instances.some((instance) => instance.id === by && isClosed(instance));
+        if (isStill) this.#report('S9', tenant, `calls ${by}, which it knows to take no calls`);
       }
     }
   }
@@ -98,7 +115,7 @@ export class ClientRules {
   }
 
   #noteLeaving({ leaving }: Memory, instances: readonly Instance[]): void {
-    const now = instances.filter(({ state }) => state === 'DEREGISTERING').map(({ id }) => id);
+    const now = instances.filter(isClosed).map(({ id }) => id);
     for (const id of now) if (!leaving.has(id)) leaving.set(id, this.#scene.world.now);
     for (const id of leaving.keys()) if (!now.includes(id)) leaving.delete(id);
   }
@@ -172,7 +189,7 @@ export class ClientRules {
     const { listed, endedIds } = this.#ledger;
     for (const [id, tenant] of this.#scene.known) {
       if (tenant.place.service !== service || endedIds.has(id) || tenant.leavesAt < Infinity) continue;
-      if (!listed.has(id)) continue;
+      if (listed.get(id)?.admin !== 'ENABLED') continue;
       const { inbound, outbound } = truth.of(tenant);
       if (truth.hasWorked(inbound, 17_000) || truth.hasWorked(outbound, 17_000)) return true;
     }
@@ -215,3 +232,5 @@ export class ClientRules {
     this.#ledger.report(name, `${process.name} ${text}`);
   }
 }
+
+const isClosed = ({ state, admin }: Instance): boolean => state === 'DEREGISTERING' || admin !== 'ENABLED';

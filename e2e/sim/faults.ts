@@ -1,6 +1,7 @@
-import type { Way } from './network.js';
+import type { Outlaws } from './outlaws.js';
 import type { RegistryNode } from './registry-node.js';
 import type { Tenant } from './tenant.js';
+import type { Way } from './way.js';
 import type { Machine } from './world.js';
 
 /** Something that can die and be started again. */
@@ -26,10 +27,7 @@ export interface Victims {
   every(ms: number, run: () => void): () => void;
   usurp(target: string): readonly (() => void)[];
   displace(target: string): readonly (() => void)[];
-  replayBeats(target: string): void;
-  stealIds(target: string): void;
-  registerGhosts(count: number): void;
-  removeByOperator(target: string): void;
+  readonly outlaws: Outlaws;
 }
 
 /**
@@ -103,14 +101,31 @@ export const FAULTS = {
   /** Nothing: the place of a fault that is left out, so that the run takes as long. */
   nothing: () => () => {},
   /** Somebody sends the last Heartbeat-2 again and again. */
-  replay: (town, { target }) => town.every(1_000, () => town.replayBeats(target)),
-  /** Somebody registers its id with a secret of his own, again and again. */
-  thief: (town, { target }) => town.every(1_000, () => town.stealIds(target)),
+  replay: (town, { target }) => town.every(1_000, () => town.outlaws.replayBeats(target)),
+  /** Somebody does in its name whatever its owner may do, with a secret of his own, again and again. */
+  thief: (town, { target }) => town.every(1_000, () => town.outlaws.stealIds(target)),
+  /** Somebody on the same machine registers its address under an id of his own, and beats for that. */
+  squat: (town, { target }) => {
+    const squatters = town.outlaws.squat(target);
+    return () => squatters.forEach((leave) => leave());
+  },
+  /** The registry's disk takes no writes. */
+  'disk-full': ({ registry }) => {
+    if (registry.disk !== null) registry.disk.full += 1;
+    return () => {
+      if (registry.disk !== null) registry.disk.full -= 1;
+    };
+  },
   /** Its last endpoint accepts, and never answers. */
   mute: (town, { target }) => {
     const tenants = town.tenantsOf(target);
     for (const { mute, place } of tenants) for (const { port } of place.endpoints.slice(-1)) mute.add(port);
     return () => tenants.forEach(({ mute }) => mute.clear());
+  },
+  /** Its last endpoint is closed. */
+  half: (town, { target }) => {
+    const reopen = town.tenantsOf(target).map((tenant) => tenant.closeLast());
+    return () => reopen.forEach((open) => open());
   },
   /** Its streams break and none can be opened, as with a proxy that does not let them pass; all else works. */
   'no-line': (town, { target }) => {
@@ -120,12 +135,22 @@ export const FAULTS = {
   },
   /** Somebody registers ids without processes behind them: `amount` of them (25), at closed ports. */
   ghosts: (town, { amount = 25 }) => {
-    town.registerGhosts(amount);
+    town.outlaws.registerGhosts(amount);
+    return () => {};
+  },
+  /** An operator wants it to get no calls, until he takes that back. */
+  maintenance: (town, { target }) => {
+    town.outlaws.amend(target, 'MAINTENANCE', null);
+    return () => town.outlaws.amend(target, 'ENABLED', null);
+  },
+  /** The same, until a time that he names. */
+  draining: (town, { target, forMs }) => {
+    town.outlaws.amend(target, 'DRAINING', forMs);
     return () => {};
   },
   /** An operator removes it from the registry. */
   operator: (town, { target }) => {
-    town.removeByOperator(target);
+    town.outlaws.removeByOperator(target);
     return () => {};
   },
 } as const satisfies Readonly<Record<string, Begin>>;

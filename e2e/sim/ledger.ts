@@ -40,6 +40,8 @@ export class Ledger {
   /** How many calls there were, and how many failed, whatever the reason. */
   calls = 0;
   failedCalls = 0;
+  /** When those who had registered before registered again, of what came to the registry. */
+  readonly reRegistrations: number[] = [];
   /** When the registry last published anything. */
   publishedAt = 0;
   /** What the registry decided, in order: two runs with equal traces are the same run. */

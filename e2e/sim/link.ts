@@ -26,6 +26,8 @@ const SILENCE_MS = 25_000;
 
 /** Who hears what a stream brings, before the client does. */
 export interface Ears {
+  /** It asks something of the registry, whether that arrives or not. */
+  asked(request: Request): void;
   opened(request: WatchRequest): void;
   frame(frame: Frame): void;
   mark(cursor: Cursor): void;
@@ -57,6 +59,9 @@ export class NetworkLink implements Link {
     return this.#ask({ route: 'beat', proof, beat });
   }
 
+  /** There is none: here each beat has a connection of its own. */
+  letGo(): void {}
+
   suspect(id: string, suspicion: Suspicion): Answer<null> {
     return this.#ask({ route: 'suspect', id, suspicion });
   }
@@ -85,6 +90,7 @@ export class NetworkLink implements Link {
 
   async #ask<Value>(request: Request): Answer<Value> {
     if (this.#isClosed) throw new RollcallError('CLOSED', 'the link is closed');
+    this.#ears.asked(request);
     const to = { host: this.#registry.address, port: REGISTRY_PORT };
     const inquiry = new Inquiry(this.#network, this.#process, to, { message: request, timeoutMs: TIMEOUT_MS });
     const abort = (): void => inquiry.abort('the link is closed');
@@ -124,7 +130,9 @@ class NetworkWatch implements Watch {
         this.#end = end;
         end.onMessage = (message) => this.#hear(message as Flush | { readonly ok: false; readonly problem: Problem });
         end.onEnd = () => this.close();
-        end.send({ route: 'watch', request: this.#parts.request } satisfies Request);
+        const request: Request = { route: 'watch', request: this.#parts.request };
+        this.#parts.ears.asked(request);
+        end.send(request);
       },
       failed: () => this.close(),
     });

@@ -1,21 +1,8 @@
 import { addressOf } from '@rollcall/core';
 import type { Timer } from '@rollcall/core';
+import type { Way } from './way.js';
 import { Machine, Process } from './world.js';
 import type { World } from './world.js';
-
-/** What is wrong with the packets of one direction between two machines. Faults may lie over each other, so they are counted. */
-export interface Way {
-  /** No packet gets through. */
-  cut: number;
-  /** No new connection: a firewall drops them; those that are open go on. */
-  blocked: number;
-  /** No new connection: a firewall refuses them. */
-  refused: number;
-  /** The share of packets that is lost. */
-  lossRatio: number;
-  /** Added to each packet: uniform in 0 … twice this. */
-  delayMs: number;
-}
 
 /** Linux: after a connection that was not answered, another try. */
 const SYN_AGAIN_MS = [1_000, 2_000, 4_000, 8_000, 16_000];
@@ -95,14 +82,19 @@ export class Network {
     this.#doors.set(key, door);
   }
 
-  /** Stops listening; what is open goes on. */
-  unlisten(process: Process): void {
-    this.#closeDoorsOf(process);
+  /** Stops listening, at one port or at all; what is open goes on. */
+  unlisten(process: Process, port: number | null = null): void {
+    this.#closeDoorsOf(process, port);
   }
 
   /** Who gets the connections to this address: none, one, or several in turns. */
   listenersAt(address: string, port: number): readonly Process[] {
     return (this.#doors.get(addressOf({ host: address, port }))?.listeners ?? []).map(({ process }) => process);
+  }
+
+  /** How many connections a process has open. */
+  endsOf(process: Process): number {
+    return this.#ends.get(process)?.size ?? 0;
   }
 
   /** Returns how to give up. */
@@ -160,8 +152,9 @@ export class Network {
     else close();
   }
 
-  #closeDoorsOf(process: Process): void {
-    for (const door of this.#doors.values()) {
+  #closeDoorsOf(process: Process, port: number | null = null): void {
+    for (const [address, door] of this.#doors) {
+      if (port !== null && address !== addressOf({ host: process.machine.address, port })) continue;
       const index = door.listeners.findIndex((listener) => listener.process === process);
       if (index >= 0) door.listeners.splice(index, 1);
     }

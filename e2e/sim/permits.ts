@@ -1,4 +1,5 @@
 import type { Instance } from '@rollcall/core';
+import type { Disk } from './disk.js';
 import type { Case, Ledger, Verdict } from './ledger.js';
 import type { Scene } from './scene.js';
 import type { Truth } from './truth.js';
@@ -18,6 +19,8 @@ interface Scope {
   /** How many proved instances there were, and when that changed. */
   counts: { readonly at: number; readonly total: number }[];
   massSince: number | null;
+  /** When more than half were last silent, for certain. */
+  surelyMassAt: number;
   /** When more than half were last silent, by anybody's reckoning. */
   lastMassAt: number;
 }
@@ -33,19 +36,14 @@ export class Permits {
   /** When it last listened. */
   #judgedAt = 0;
 
-  /** `before`: the life whose store it goes on with. */
-  constructor(of: Case, before: Permits | null) {
+  /** `before`: the life whose disk it goes on with. */
+  constructor(of: Case, before: { readonly permits: Permits; readonly disk: Disk } | null) {
     this.#scene = of.scene;
     this.#truth = of.truth;
     this.#ledger = of.ledger;
-    this.#proved = new Set(before === null ? [] : before.#proved);
-    if (before === null) return;
-    // what was stored counts from the restart on as if no time had passed
-    const deafMs = of.scene.world.now - before.#judgedAt;
-    for (const [name, { uses, perhaps, counts }] of before.#scopes) {
-      const kept = perhaps.map((at) => at + deafMs);
-      this.#scopes.set(name, { ...freshScope(name), uses, perhaps: kept, counts });
-    }
+    const stored = before?.disk.found.instances.filter(({ proved }) => proved) ?? [];
+    this.#proved = new Set(stored.map(({ record }) => record.id));
+    if (before !== null) this.#goOn(before.permits, before.disk.lostSince);
   }
 
   see({ before, after }: Verdict): void {
@@ -87,6 +85,15 @@ export class Permits {
     });
   }
 
+  /** What was stored counts from the restart on as if no time had passed; what was not, the crash took back with its use. */
+  #goOn(before: Permits, lostSince: number): void {
+    const deafMs = this.#scene.world.now - before.#judgedAt;
+    for (const [name, { uses, perhaps, counts }] of before.#scopes) {
+      const kept = uses.filter((at) => at < lostSince);
+      this.#scopes.set(name, { ...freshScope(name), uses: kept, perhaps: perhaps.map((at) => at + deafMs), counts });
+    }
+  }
+
   #use(scope: Scope, { id, service }: Instance): void {
     const { now } = this.#scene.world;
     scope.uses = [...recent(scope.uses, now), now];
@@ -100,6 +107,14 @@ export class Permits {
     const heldFor = scope.massSince === null ? 0 : now - scope.massSince;
     if (heldFor > SLACK_MS && heldFor < HOUR_MS - 60 * SLACK_MS) {
       this.#ledger.report('S7', `silence made ${id} of ${service} CRITICAL while most ${scope.name} are silent`);
+    }
+    const { intervalMs, timeoutMs } = this.#scene.registry.policy;
+    const calmMs = now - scope.surelyMassAt;
+    if (heldFor === 0 && calmMs < 3 * intervalMs + timeoutMs - SLACK_MS) {
+      this.#ledger.report(
+        'S7',
+        `silence made ${id} of ${service} CRITICAL ${calmMs} ms after most ${scope.name} were silent`,
+      );
     }
   }
 
@@ -115,6 +130,8 @@ export class Permits {
     const maybe = listed.filter(({ id }) => this.#silentFor(id) > 0).length;
     const isMass = surely > 1 && surely > instances.length / 2;
     scope.massSince = isMass ? (scope.massSince ?? now) : null;
+    const isSure = scope.massSince !== null && now - scope.massSince > SLACK_MS && surely > listed.length / 2;
+    if (isSure) scope.surelyMassAt = now;
     if (maybe > 1 && maybe >= instances.length / 2) scope.lastMassAt = now;
   }
 
@@ -149,7 +166,7 @@ export class Permits {
 }
 
 function freshScope(name: string): Scope {
-  return { name, uses: [], perhaps: [], counts: [], massSince: null, lastMassAt: -Infinity };
+  return { name, uses: [], perhaps: [], counts: [], massSince: null, surelyMassAt: -Infinity, lastMassAt: -Infinity };
 }
 
 /** Instances by the name of their service. */

@@ -5,7 +5,6 @@ import {
   noMeter,
   parseFrame,
   registrationMessage,
-  silentLog,
   suspicionMessage,
 } from '@rollcall/core';
 import type {
@@ -24,7 +23,10 @@ import type { Proof, WatchRequest } from '@rollcall/client';
 import { DEFAULT_LIMITS, MemoryStore, Registry } from '@rollcall/registry';
 import type { Caller, CallOutcome, SharedFrame, WatcherSink } from '@rollcall/registry';
 import type { Bugs } from './bugs.js';
+import { Disk } from './disk.js';
 import type { End, Network } from './network.js';
+import { LineCount } from './line-count.js';
+import { Publications } from './publications.js';
 import { Inquiry } from './rpc.js';
 import type { Machine, Process } from './world.js';
 
@@ -49,9 +51,15 @@ export interface RegistryTerms {
   readonly bugs: Bugs;
 }
 
+/** What came of it. */
+export interface RequestOutcome {
+  readonly ok: boolean;
+  readonly problem?: { readonly code: string };
+}
+
 /** What the world saw at the registry's door: the truth about what arrived, and what was answered. */
 export interface Sightings {
-  answered(request: Request, outcome: { readonly ok: boolean; readonly problem?: { readonly code: string } }): void;
+  answered(request: Request, outcome: RequestOutcome): void;
 }
 
 /** One machine with a registry on it, through all its lives. */
@@ -68,16 +76,19 @@ export class RegistryNode {
   readonly #streams = new Set<End>();
   readonly #denied = new Map<Machine, number>();
   readonly #network: Network;
-  readonly #isDurable: boolean;
   readonly #bugs: Bugs;
-  #store = new MemoryStore();
+  /** Null: its store does not survive it. */
+  readonly disk: Disk | null;
+  /** What this life has decided so far, and what it had to say. */
+  publications = new Publications();
+  log = new LineCount();
 
   constructor(network: Network, machine: Machine, sightings: Sightings, terms: RegistryTerms) {
     this.#network = network;
     this.machine = machine;
     this.sightings = sightings;
     this.policy = terms.policy ?? DEFAULT_POLICY;
-    this.#isDurable = terms.isDurable;
+    this.disk = terms.isDurable ? new Disk(network.world.fork()) : null;
     this.#bugs = terms.bugs;
   }
 
@@ -88,7 +99,9 @@ export class RegistryNode {
   async start(): Promise<void> {
     const network = this.#network;
     const process = network.spawn(this.machine, 'registry');
-    if (!this.#isDurable) this.#store = new MemoryStore();
+    this.publications = new Publications();
+    this.log = new LineCount();
+    const store = this.disk?.storeOf(process) ?? new MemoryStore();
     const time = this.#bugs.time(process);
     const callers = (['tcp', 'http'] as const).map((protocol) =>
       this.#bugs.caller(new NetworkCaller(network, process, protocol)),
@@ -97,9 +110,9 @@ export class RegistryNode {
       {
         time,
         random: network.world.fork(),
-        log: silentLog,
+        log: this.log,
         meter: noMeter,
-        store: this.#store,
+        store: this.publications.tapped(this.#bugs.store(store)),
         callers,
         resolve: async (host) => host,
       },
@@ -116,6 +129,7 @@ export class RegistryNode {
 
   kill(hasPower: boolean): void {
     this.process?.die(hasPower);
+    this.disk?.crash();
     this.process = null;
     this.registry = null;
     this.listeningSince = Infinity;

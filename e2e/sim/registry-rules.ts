@@ -1,12 +1,10 @@
 import type { Instance, Tombstone } from '@rollcall/core';
 import type { Case, Ledger, Verdict } from './ledger.js';
 import { byService } from './permits.js';
-import type { Request } from './registry-node.js';
 import type { Scene } from './scene.js';
 import type { Tenant } from './tenant.js';
 import type { Direction, Truth } from './truth.js';
 
-const KEPT_MS = 600_000;
 const PROVED_WITHIN_MS = 200;
 /** Many that are killed at once are a mass, and no proof. */
 const ALONE_MS = 30_000;
@@ -15,14 +13,20 @@ const DOUBT_MS = 20_000;
 /** Of a judgement every 500 ms and a sweep every 250. */
 const SLACK_MS = 1_000;
 
-/** What the registry itself must hold: S1, S2, S3, S6, S7, L1, L2, L3. */
+/** What other rules know. */
+export interface OtherRules {
+  /** Has self-preservation a reason to hold it? */
+  mayHold(instance: Instance): boolean;
+  /** When it was last heard of at the registry. */
+  heardAt(id: string): number;
+}
+
+/** What the registry itself must hold: S1, S2, S6, S7, L1, L2, L3. */
 export class RegistryRules {
   readonly #scene: Scene;
   readonly #truth: Truth;
   readonly #ledger: Ledger;
-  readonly #mayHold: (instance: Instance) => boolean;
-  /** Whose secret was accepted last for an id, and when. */
-  readonly #owners = new Map<string, { readonly secret: string; readonly at: number }>();
+  readonly #others: OtherRules;
   /** Who was there at the last judgement, and who was removed since. */
   #present = new Map<string, Instance>();
   readonly #removed = new Set<string>();
@@ -34,29 +38,17 @@ export class RegistryRules {
   #inboundMassAt = -Infinity;
   #kills = 0;
 
-  constructor(of: Case, mayHold: (instance: Instance) => boolean) {
-    this.#mayHold = mayHold;
+  constructor(of: Case, others: OtherRules) {
+    this.#others = others;
     this.#scene = of.scene;
     this.#truth = of.truth;
     this.#ledger = of.ledger;
   }
 
   restarted(): void {
-    this.#owners.clear();
     this.#present = new Map();
     this.#deserted.clear();
     this.#hasFullView = false;
-  }
-
-  saw(request: Request, { ok }: { readonly ok: boolean }): void {
-    if (!ok) return;
-    if (request.route === 'register') this.#owns(request.registration.id, request.registration.secret ?? '');
-    else if ('proof' in request) this.#owns(request.proof.id, request.proof.secret);
-  }
-
-  /** Does this life of the registry know whose it is? A secret that was lost with the memory protects nothing. */
-  isOwned(id: string): boolean {
-    return this.#owners.has(id);
   }
 
   see({ before, after }: Verdict): void {
@@ -162,7 +154,7 @@ export class RegistryRules {
 
   /** Since when nothing comes from it: a kernel still sends what it was given before the way was cut, or its process died. */
   #deafSince(id: string, outbound: Direction): number {
-    return Math.max(this.#truth.deadSince(outbound), this.#owners.get(id)?.at ?? -Infinity);
+    return Math.max(this.#truth.deadSince(outbound), this.#others.heardAt(id));
   }
 
   /** L2: who is silent both ways leaves the callable ones, unless somebody has a reason to hold it. */
@@ -172,7 +164,7 @@ export class RegistryRules {
     if (tenant.mute.size > 0 && tenant.place.endpoints.length > tenant.mute.size) return;
     const { inbound, outbound } = this.#truth.of(tenant);
     const deadMs = world.now - Math.max(this.#truth.deadSince(inbound), this.#deafSince(instance.id, outbound));
-    if (deadMs < 45_000 + SLACK_MS || !isCallable(instance) || this.#mayHold(instance)) return;
+    if (deadMs < 45_000 + SLACK_MS || !isCallable(instance) || this.#others.mayHold(instance)) return;
     this.#ledger.report(
       'L2',
       `${instance.id} is ${instance.state} (${instance.reason.code}) ${Math.round(deadMs)} ms after it fell silent`,
@@ -253,15 +245,6 @@ export class RegistryRules {
       return tenant !== undefined && this.#truth.of(tenant).inbound.works === 'no';
     });
     return dead.length > 1 && dead.length >= ids.length / 2;
-  }
-
-  #owns(id: string, secret: string): void {
-    const { now } = this.#scene.world;
-    const owner = this.#owners.get(id);
-    if (owner !== undefined && owner.secret !== secret && now - owner.at < KEPT_MS) {
-      this.#ledger.report('S3', `the registry obeys two who call themselves ${id}`);
-    }
-    this.#owners.set(id, { secret, at: now });
   }
 
   #listensFor(ms: number): boolean {

@@ -205,4 +205,10 @@ describe('death', { timeout: 60_000 }, () => {
     await at(town, 70 * SECOND + 12 * SECOND);
     expect(states(town)).toEqual({ HEALTHY: 3 });
   });
+
+  it('of the machine, which comes back before silence could remove it: nobody is listed who is not there', async () => {
+    const town = aTown({ faults: [{ kind: 'power', target: 'orders', at: 0, forMs: 9 * SECOND }] });
+    await at(town, 9 * SECOND + 12 * SECOND);
+    expect(states(town)).toEqual({ HEALTHY: 3 });
+  });
 });

@@ -13,8 +13,8 @@ const SHAPES: readonly Readonly<Record<string, number>>[] = [
   { orders: 12 },
 ];
 const ALL_KINDS = Object.keys(FAULTS) as FaultKind[];
-/** What an operator removes stays removed, ghosts are nobody, and what changes nothing is no fault. */
-const NOT_BY_CHANCE: readonly FaultKind[] = ['operator', 'ghosts', 'nothing'];
+/** What an operator removes stays removed, ghosts are nobody, a closed port may be taken, and what changes nothing is no fault. */
+const NOT_BY_CHANCE: readonly FaultKind[] = ['operator', 'ghosts', 'half', 'nothing'];
 const BY_CHANCE = ALL_KINDS.filter((kind) => !NOT_BY_CHANCE.includes(kind));
 /** From the blink of an eye to longer than anything waits. */
 const DURATIONS_MS = [5, 50, 500, 2_000, 5_000, 8_000, 13_000, 18_000, 25_000, 40_000, 70_000, 130_000];

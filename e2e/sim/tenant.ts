@@ -5,7 +5,9 @@ import type { Cursor, Frame, HeartbeatCall, Instance, InstanceId, Protocol } fro
 import type { Bugs } from './bugs.js';
 import { NetworkLink } from './link.js';
 import type { Ears } from './link.js';
+import { LineCount } from './line-count.js';
 import type { End, Network } from './network.js';
+import type { Request } from './registry-node.js';
 import { answering } from './rpc.js';
 import { NetworkTransport } from './transport.js';
 import type { Answer, Errand, Question } from './transport.js';
@@ -29,7 +31,11 @@ export interface Place {
 export interface Witness {
   readonly registry: Machine;
   readonly bugs: Bugs;
-  frame(frame: Frame): void;
+  /** It asks something of the registry. */
+  asked(request: Request): void;
+  frame(frame: Frame, to: Tenant): void;
+  /** Its feed says that it has told everything up to there. */
+  marked(by: Tenant, cursor: Cursor): void;
   /** It has done what somebody else was asked for, or itself. */
   executed(by: InstanceId, question: Errand, from: Process): void;
   /** A call that may be repeated has ended: null, or why it failed. */
@@ -59,8 +65,11 @@ export class Tenant {
   streamed: readonly string[] = [];
   streams = 0;
   cursor: Cursor | null = null;
+  /** What the newest stream was asked to go on with, and from where. */
+  resumed: { readonly services: readonly string[]; readonly cursor: Cursor } | null = null;
   /** In which epoch it last heard of each instance. */
   readonly epochs = new Map<InstanceId, string>();
+  readonly log = new LineCount();
   readonly #epochOf = new Map<string, string>();
   readonly #network: Network;
   readonly #witness: Witness;
@@ -78,7 +87,8 @@ export class Tenant {
     const options = place.service === null ? {} : { service: place.service };
     this.#rollcall = new Rollcall(options, {
       time: process,
-      random: network.world.fork(),
+      random: bugs.random(network.world.fork()),
+      log: this.log,
       link,
       transports: {
         tcp: new NetworkTransport(network, process, 'tcp', bugs.identity),
@@ -92,10 +102,18 @@ export class Tenant {
 
   /** Answers at its ports. Throws when one is taken. */
   listen(): void {
-    for (const { port } of this.place.endpoints) {
-      const answer = (message: unknown, end: End): unknown => (this.mute.has(port) ? null : this.#answer(message, end));
-      this.#network.listen(this.process, port, answering(answer), this.place.isWorker);
-    }
+    for (const { port } of this.place.endpoints) this.#listenAt(port);
+  }
+
+  /** Its last endpoint is closed: connections are refused. Returns how to open it again. */
+  closeLast(): () => void {
+    const port = this.place.endpoints.at(-1)?.port ?? 0;
+    this.#network.unlisten(this.process, port);
+    this.mute.add(port);
+    return () => {
+      this.mute.delete(port);
+      if (this.process.isAlive) this.#listenAt(port);
+    };
   }
 
   /** Its copy of a service. */
@@ -117,6 +135,11 @@ export class Tenant {
     await new Promise<void>((resolve) => void this.process.setTimer(QUIET_MS, resolve));
     await this.#rollcall.close();
     this.process.die(true);
+  }
+
+  #listenAt(port: number): void {
+    const answer = (message: unknown, end: End): unknown => (this.mute.has(port) ? null : this.#answer(message, end));
+    this.#network.listen(this.process, port, answering(answer), this.place.isWorker);
   }
 
   #begin(): void {
@@ -163,17 +186,20 @@ export class Tenant {
 
   #ears(): Ears {
     return {
-      opened: ({ services }) => {
+      asked: (request) => this.#witness.asked(request),
+      opened: ({ services, resume, cursor }) => {
         this.streams += 1;
         this.streamed = services;
+        this.resumed = cursor === null ? null : { services: resume, cursor };
         this.cursor = null;
       },
       frame: (frame) => {
         this.#note(frame);
-        this.#witness.frame(frame);
+        this.#witness.frame(frame, this);
       },
       mark: (cursor) => {
         this.cursor = cursor;
+        this.#witness.marked(this, cursor);
       },
     };
   }

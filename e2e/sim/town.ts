@@ -1,4 +1,4 @@
-import type { HeartbeatCall } from '@rollcall/core';
+import type { AdminState, HeartbeatCall } from '@rollcall/core';
 import { noBugs } from './bugs.js';
 import type { Bugs } from './bugs.js';
 import { Checker } from './checker.js';
@@ -6,17 +6,20 @@ import { Ledger } from './ledger.js';
 import { FAULTS } from './faults.js';
 import type { Fault, Life, Victims } from './faults.js';
 import { DYING_MS, Network } from './network.js';
-import type { End, Way } from './network.js';
+import type { End } from './network.js';
+import { Outlaws } from './outlaws.js';
+import type { Haunt } from './outlaws.js';
 import { FOREVER_MS, placesOf } from './plan.js';
 import type { TownPlan } from './plan.js';
 import { RegistryNode } from './registry-node.js';
-import type { Request, Sightings } from './registry-node.js';
+import type { Request, RequestOutcome, Sightings } from './registry-node.js';
 import { answering } from './rpc.js';
 import type { Scene } from './scene.js';
 import { Tenant } from './tenant.js';
 import type { Place } from './tenant.js';
 import type { Question } from './transport.js';
 import { Truth } from './truth.js';
+import type { Way } from './way.js';
 import type { Machine } from './world.js';
 import { World } from './world.js';
 
@@ -26,11 +29,10 @@ const SETTLING_MS = 20_000;
 const JUDGED_EVERY_MS = 500;
 const SOONEST_RESTART_MS = DYING_MS + 1;
 const OCCUPIED_AGAIN_MS = 500;
-const GHOSTS_ADDRESS = '10.0.3.1';
 const STRANGER = 'stranger-0192f0c1';
 
 /** The world of one run, with its faults, its truth and its judge. */
-export class Town implements Scene, Victims {
+export class Town implements Scene, Victims, Haunt {
   readonly world: World;
   readonly network: Network;
   readonly registry: RegistryNode;
@@ -43,12 +45,12 @@ export class Town implements Scene, Victims {
   readonly ledger: Ledger;
   readonly checker: Checker;
   readonly plan: TownPlan;
+  readonly outlaws: Outlaws;
   /** Faults that have begun and not ended, and when something last changed. */
   activeFaults = 0;
   changedAt = 0;
   readonly #bugs: Bugs;
   #hasBegun = false;
-  readonly #lastBeats = new Map<string, Extract<Request, { route: 'beat' }>>();
 
   constructor(plan: TownPlan, bugs: Bugs = noBugs) {
     this.plan = plan;
@@ -56,16 +58,25 @@ export class Town implements Scene, Victims {
     this.world = new World(plan.seed);
     this.network = new Network(this.world);
     const machine = this.network.machine('registry', '10.0.0.1');
-    this.network.machine('ghosts', GHOSTS_ADDRESS);
+    this.outlaws = new Outlaws(this);
     this.truth = new Truth(this);
     this.ledger = new Ledger(this);
     this.checker = new Checker({ scene: this, truth: this.truth, ledger: this.ledger });
-    const sightings: Sightings = { answered: (request, outcome) => this.#saw(request, outcome) };
+    const sightings: Sightings = {
+      answered: (request, outcome) => {
+        this.checker.knocked(request, outcome);
+        this.saw(request, outcome);
+      },
+    };
     this.registry = new RegistryNode(this.network, machine, sightings, {
       isDurable: plan.isDurable ?? false,
       bugs,
     });
     this.places = placesOf(plan, this.network);
+  }
+
+  get seed(): number {
+    return this.plan.seed;
   }
 
   /** Virtual ms since the faults could begin. */
@@ -128,7 +139,9 @@ export class Town implements Scene, Victims {
     const tenant = new Tenant(this.network, place, {
       bugs: this.#bugs,
       registry: this.registry.machine,
-      frame: (frame) => this.checker.hear(frame),
+      asked: (request) => this.checker.asked(request),
+      frame: (frame, to) => this.checker.heard(frame, to),
+      marked: (by, cursor) => this.checker.marked(by, cursor),
       executed: (by, errand, from) => this.checker.executed(by, errand, from),
       called: (from, service, call) => this.checker.called(from, service, call),
     });
@@ -141,6 +154,24 @@ export class Town implements Scene, Victims {
   changed(): void {
     this.changedAt = this.world.now;
     this.truth.refresh();
+  }
+
+  isOwned(id: string): boolean {
+    return this.checker.isOwned(id);
+  }
+
+  amended(id: string, admin: AdminState, endsByItself: boolean): void {
+    this.checker.amended(id, admin, endsByItself);
+  }
+
+  /** Something was asked of the registry, and answered. */
+  saw(request: Request, outcome: RequestOutcome): void {
+    this.checker.saw(request, outcome);
+    if (request.route !== 'beat' || !outcome.ok) return;
+    const { id, secret } = request.proof;
+    this.outlaws.overhear(id, secret, request.beat);
+    const tenant = this.known.get(id);
+    if (tenant !== undefined) tenant.hasBeaten = true;
   }
 
   placesOf(target: string): readonly Place[] {
@@ -220,34 +251,6 @@ export class Town implements Scene, Victims {
     });
   }
 
-  replayBeats(target: string): void {
-    const { registry } = this.registry;
-    for (const [id, { proof, beat }] of this.#lastBeats) {
-      if (this.#isOf(id, target) && this.registry.isListening) registry?.beat(id, proof.secret, beat);
-    }
-  }
-
-  stealIds(target: string): void {
-    for (const [id, { place }] of this.known) {
-      if (!this.#isOf(id, target) || place.service === null || !this.checker.isOwned(id)) continue;
-      if (!this.registry.isListening) continue;
-      const registration = {
-        id,
-        service: place.service,
-        endpoints: [{ protocol: 'tcp' as const, port: 6_666 }],
-        secret: 'the-secret-of-a-thief-of-ids',
-      };
-      const outcome = this.registry.registry?.register(registration, { address: '10.6.6.6' });
-      void outcome?.then((answer) => this.#saw({ route: 'register', registration }, answer));
-    }
-  }
-
-  removeByOperator(target: string): void {
-    for (const { id } of this.tenantsOf(target)) {
-      if (id !== null && this.registry.isListening) this.registry.registry?.leave(id, { operator: true });
-    }
-  }
-
   async #startRegistry(): Promise<void> {
     await this.registry.start();
     this.checker.registryStarted();
@@ -272,24 +275,6 @@ export class Town implements Scene, Victims {
   #isOccupied({ machine, endpoints, isWorker }: Place): boolean {
     if (isWorker === true) return false;
     return endpoints.some(({ port }) => this.network.listenersAt(machine.address, port).length > 0);
-  }
-
-  /** Registers ids of which there is no process, at ports where nobody listens. */
-  registerGhosts(count: number): void {
-    for (let index = 0; index < count; index += 1) {
-      const registration = {
-        id: `ghosts-${this.plan.seed}-${index}`,
-        service: 'ghosts',
-        endpoints: [{ protocol: 'tcp' as const, port: 7_000 + index }],
-        secret: 'the-secret-of-all-the-ghosts',
-      };
-      if (this.registry.isListening) void this.registry.registry?.register(registration, { address: GHOSTS_ADDRESS });
-    }
-  }
-
-  #isOf(id: string, target: string): boolean {
-    const place = this.known.get(id)?.place;
-    return place !== undefined && this.placesOf(target).includes(place);
   }
 
   #arrange(fault: Fault): void {
@@ -343,14 +328,6 @@ export class Town implements Scene, Victims {
       return;
     }
     if (Number.isFinite(this.tenants.get(place)?.leavesAt)) this.world.after(500, () => this.#startAgain(place));
-  }
-
-  #saw(request: Request, outcome: { readonly ok: boolean; readonly problem?: { readonly code: string } }): void {
-    this.checker.saw(request, outcome);
-    if (request.route !== 'beat' || !outcome.ok) return;
-    this.#lastBeats.set(request.proof.id, request);
-    const tenant = this.known.get(request.proof.id);
-    if (tenant !== undefined) tenant.hasBeaten = true;
   }
 }
 

@@ -23,6 +23,8 @@ export class Truth {
   readonly #scene: Scene;
   readonly #doubts = new Map<Tenant, Map<string, number>>();
   readonly #standings = new Map<Tenant, Standing>();
+  /** Since when each can watch without trouble. */
+  readonly #watching = new Map<Tenant, number>();
 
   constructor(scene: Scene) {
     this.#scene = scene;
@@ -31,6 +33,7 @@ export class Truth {
   /** Something has changed, or time has passed. */
   refresh(): void {
     for (const from of this.#scene.tenants.values()) if (from.place.service === null) this.#doubt(from);
+    for (const from of this.#scene.tenants.values()) this.#watch(from);
     for (const tenant of this.#scene.known.values()) {
       const standing = this.of(tenant);
       this.#turn(standing.inbound, this.#inbound(tenant));
@@ -79,6 +82,11 @@ export class Truth {
     return isOpen(network, here, there) && network.way(here, there).blocked === 0;
   }
 
+  /** Since when nothing keeps the news of the registry from it; Infinity while something does. */
+  watchesSince(tenant: Tenant): number {
+    return Math.max(this.#watching.get(tenant) ?? Infinity, this.#scene.registry.listeningSince);
+  }
+
   /** A moment at which nothing is wrong: every fault is over, and the registry listens. */
   get isCalm(): boolean {
     return this.#scene.activeFaults === 0 && this.#scene.registry.isListening;
@@ -96,6 +104,14 @@ export class Truth {
       const isClear = isClean(this.#scene.network, from.process.machine, process.machine);
       if (!isClear || this.isUnreachable(from, id)) doubts.set(id, this.#scene.world.now);
     }
+  }
+
+  #watch(tenant: Tenant): void {
+    const { network, registry, world } = this.#scene;
+    const [here, there] = [tenant.process.machine, registry.machine];
+    const isWell = tenant.process.isRunning && this.canWatch(tenant) && isClean(network, here, there);
+    if (!isWell) this.#watching.delete(tenant);
+    else if (!this.#watching.has(tenant)) this.#watching.set(tenant, world.now);
   }
 
   #turn(direction: Direction, works: Works): void {

@@ -38,6 +38,11 @@ export class World {
     return this.#nowMs;
   }
 
+  /** How much is still to happen, with what was called off and is not yet forgotten. */
+  get pending(): number {
+    return this.#heap.length;
+  }
+
   /** A generator of its own for one process. */
   fork(): Random {
     return seededRandom(Math.floor(this.random.unit() * 2 ** 53));
@@ -174,6 +179,10 @@ export class Process implements Time {
   readonly #originMs: number;
   isAlive = true;
   isStopped = false;
+  /** When it last went on after a stop, virtual ms. */
+  wentOnAt = -Infinity;
+  /** Timers that are set and have not run. */
+  timers = 0;
   /** Called when it dies, before anything else happens. `hasPower`: the kernel lives on and closes its sockets. */
   onDeath: (hasPower: boolean) => void = () => {};
   #lateTimers: (() => void)[] = [];
@@ -201,15 +210,24 @@ export class Process implements Time {
   setTimer(ms: number, run: () => void, _options?: TimerOptions): Timer {
     checkDelay(ms);
     let isOff = false;
+    this.timers += 1;
+    const off = (): void => {
+      if (!isOff) this.timers -= 1;
+      isOff = true;
+    };
     const due = (): void => {
       if (!this.isAlive || isOff) return;
-      if (this.isStopped) this.#lateTimers.push(due);
-      else run();
+      if (this.isStopped) {
+        this.#lateTimers.push(due);
+        return;
+      }
+      off();
+      run();
     };
     const task = this.machine.world.after(Math.max(1, Math.trunc(ms)), due);
     return {
       cancel: () => {
-        isOff = true;
+        off();
         task.cancel();
       },
     };
@@ -232,6 +250,7 @@ export class Process implements Time {
     if (!this.isStopped) return;
     this.isStopped = false;
     const { world } = this.machine;
+    this.wentOnAt = world.now;
     const timersFirst = world.random.unit() < 0.5;
     const waiting = timersFirst ? [...this.#lateTimers, ...this.#arrived] : [...this.#arrived, ...this.#lateTimers];
     this.#lateTimers = [];

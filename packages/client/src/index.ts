@@ -10,4 +10,4 @@ export type { Explanation, InstanceExplanation, ProtocolExplanation } from './ex
 // the port to the registry, for a simulation or another wire
 export { HttpLink } from './link/http.js';
 export type { HttpLinkOptions } from './link/http.js';
-export type { Answer, BeatOptions, Link, Proof, Watch, WatchRequest, WatchSink } from './link/link.js';
+export type { Answer, BeatOptions, Link, PollRequest, Proof, Watch, WatchRequest, WatchSink } from './link/link.js';

@@ -1,4 +1,4 @@
-import type { Frame } from '@rollcall/core';
+import type { Frame, Tombstone } from '@rollcall/core';
 import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Catalog } from './catalog.js';
@@ -104,7 +104,7 @@ describe('two streams in a row that bring nothing', () => {
 
   it('do not over a link that cannot', () => {
     const link = new FakeLink();
-    const world = setUp(Object.assign(link, { poll: undefined }) as unknown as FakeLink);
+    const world = setUp(Object.assign(link, { poll: undefined }));
     world.catalog.service('orders');
     silence(world);
     silence(world);
@@ -145,7 +145,7 @@ describe('polling', () => {
     await link.lastPoll.reply({ ok: true, value: aView([anInstance({ id: 'orders-3' })], other) });
     expect([...ids(world)].toSorted()).toEqual(['orders-1', 'orders-2', 'orders-3']);
     time.advance(500);
-    const gone = { id: 'orders-1', revision: 2, reason: { code: 'GOODBYE', text: 'it left' } };
+    const gone: Tombstone = { id: 'orders-1', revision: 2, reason: { code: 'GOODBYE', text: 'it left' } };
     const later = { epoch: OTHER_EPOCH, revision: 2, removed: [gone] };
     await link.lastPoll.reply({ ok: true, value: aView([anInstance({ id: 'orders-3' })], later) });
     expect([...ids(world)].toSorted()).toEqual(['orders-2', 'orders-3']);
@@ -208,17 +208,17 @@ describe('polling', () => {
   });
 });
 
-describe('a stream that is tried while it polls', () => {
-  /** Has the next stream tried, and answers what is polled meanwhile. */
-  async function tried(world: World): Promise<void> {
-    const { length } = world.link.streams;
-    for (let waited = 0; world.link.streams.length === length; waited += 500) {
-      expect(waited).toBeLessThanOrEqual(180_000);
-      await world.link.lastPoll.reply({ ok: true, value: aView([anInstance({ revision: 7 })], { revision: 7 }) });
-      world.time.advance(500);
-    }
+/** Has the next stream tried, and answers what is polled meanwhile. */
+async function tried(world: World): Promise<void> {
+  const { length } = world.link.streams;
+  for (let waited = 0; world.link.streams.length === length; waited += 500) {
+    expect(waited).toBeLessThanOrEqual(180_000);
+    await world.link.lastPoll.reply({ ok: true, value: aView([anInstance({ revision: 7 })], { revision: 7 }) });
+    world.time.advance(500);
   }
+}
 
+describe('a stream that is tried while it polls', () => {
   it('comes after minutes, and takes over with its first word', async () => {
     const world = polling();
     const before = world.time.now();

@@ -45,7 +45,14 @@ export type {
   UnknownFrame,
 } from './feed-frame.js';
 export { isHost, isIpv4, isIpv6 } from './host.js';
-export { ACTORS, EVENT_KINDS, instancePatchMessage, isMetadata, overrideMessage, registryEventMessage } from './operator.js';
+export {
+  ACTORS,
+  EVENT_KINDS,
+  instancePatchMessage,
+  isMetadata,
+  overrideMessage,
+  registryEventMessage,
+} from './operator.js';
 export type {
   Actor,
   EventKind,

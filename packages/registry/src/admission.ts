@@ -72,7 +72,8 @@ export class Admission {
       endpoints.push(endpoint);
       targets.push({ ...endpoint, host: typeof place === 'object' ? place.address : host });
     }
-    return { ok: true, value: { endpoints, targets } };
+    // copied, they have no room to grow, which for one endpoint is more than all else that is kept of it
+    return { ok: true, value: { endpoints: endpoints.slice(), targets: targets.slice() } };
   }
 
   async #find(host: string): Promise<Found> {

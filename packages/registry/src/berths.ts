@@ -11,7 +11,10 @@ export class Berths {
   #calls = 0;
 
   /** For the next call: its berths, in the order of `targets`, and whether it says `keep`. Another address: fresh ones. */
-  moor(targets: readonly Endpoint[], freshEvery: number): { readonly berths: readonly Berth[]; readonly keep: boolean } {
+  moor(
+    targets: readonly Endpoint[],
+    freshEvery: number,
+  ): { readonly berths: readonly Berth[]; readonly keep: boolean } {
     if (this.#targets !== targets) {
       this.close();
       this.#targets = targets;

@@ -239,9 +239,8 @@ const compare = (): Command =>
           .map(([id, revision]) => `${id}@${revision}`);
         expect(reader.confirmed(service), service).toEqual(truth.toSorted());
         const known = reader.ids(service);
-        for (const id of reader.known.get(service) ?? []) {
-          if (!model.buried.has(id)) expect(known, 'nobody goes whom nobody removed').toContain(id);
-        }
+        const staying = [...(reader.known.get(service) ?? [])].filter((id) => !model.buried.has(id));
+        expect([...known], 'nobody goes whom nobody removed').toEqual(expect.arrayContaining(staying));
         if (!model.hasForgotten) expect(known.size, 'all are confirmed').toBe(truth.length);
         reader.known.set(service, known);
       }
@@ -282,7 +281,7 @@ function holds(one: fc.Arbitrary<fc.Command<Model, Real>>[]): void {
       const setup = () => ({ model, real: new Real() });
       fc.modelRun(setup, [...all, compare()]);
     }),
-    { numRuns: 12000 },
+    { numRuns: 400 },
   );
 }
 

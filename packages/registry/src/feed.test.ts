@@ -178,20 +178,6 @@ describe('a service that appears', () => {
     for (const sink of sinks) expect(sink.take()).toEqual([reset('orders', 1, [first]), change('orders', [second])]);
   });
 
-  it('again, after nothing was left of it, comes as a reset too', () => {
-    const registry = new FeedBench(new ManualTime());
-    const sink = registry.watch({ services: ['*'] });
-    registry.put('orders', 'orders-1');
-    registry.time.advance(100);
-    registry.bury('orders', 'orders-1');
-    registry.time.advance(100);
-    registry.forget('orders', 'orders-1');
-    sink.take();
-    const again = registry.put('orders', 'orders-2');
-    registry.time.advance(100);
-    expect(sink.take()).toEqual([reset('orders', 3, [again])]);
-  });
-
   it('is unknown before, once the feed is settled', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = registry.watch({ services: ['orders'] });

@@ -12,6 +12,7 @@ import type {
   Tombstone,
 } from '@rollcall/core';
 import { messageOf, nearest } from '@rollcall/core';
+import { Agenda } from './agenda.js';
 import { changeFrames, share } from './frame.js';
 import type { ServiceRef, SizedFrame } from './frame.js';
 import type { Watcher, WatcherSink, WatchOrder } from './face.js';
@@ -64,8 +65,10 @@ export class Feed {
   readonly #ports: FeedPorts;
   readonly #instruments: { readonly watchers: Gauge; readonly cuts: Counter; readonly flushes: Histogram };
   readonly #snapshots: Snapshots;
-  /** Every watcher with whom to tell when it is cut, the one that waited longest for bytes first. */
+  /** Every watcher with whom to tell when it is cut. */
   readonly #watchers = new Map<Subscriber, () => void>();
+  /** When each has waited long enough for bytes, as of some time ago: looked at again when it comes up. */
+  readonly #beats = new Agenda<Subscriber>();
   readonly #byName = new Map<string, Set<Subscriber>>();
   readonly #lines = new Map<string, Subscriber>();
   #given = 0;
@@ -187,6 +190,7 @@ export class Feed {
     // it was here in this very life, and nothing is left of it: nobody else would say so
     if (order.cursor?.epoch === this.epoch) for (const of of this.#lost(watcher)) watcher.owe(of, null);
     this.#watchers.set(watcher, onCut);
+    this.#beats.put(watcher.wroteAt + BEAT_MS, watcher);
     for (const name of namesOf(order)) this.#byName.set(name, (this.#byName.get(name) ?? new Set()).add(watcher));
     if (order.line !== null) this.#lines.set(order.line.id, watcher);
     this.#instruments.watchers.set(this.#watchers.size);
@@ -259,8 +263,7 @@ export class Feed {
     if (this.#isClosed) return;
     const { time } = this.#ports;
     const now = time.now();
-    const [longestQuiet] = this.#watchers.keys();
-    let at = longestQuiet === undefined ? Infinity : longestQuiet.wroteAt + BEAT_MS;
+    let at = this.#beats.nextAt;
     if (this.#pending.size > 0 || this.#dirty.size > 0) at = now;
     at = this.#writing.length > 0 ? now : Math.max(at, this.#nextFlushAt, now);
     if (at === Infinity || (this.#timer !== null && this.#timer.at <= at)) return;
@@ -270,14 +273,16 @@ export class Feed {
 
   #run(): void {
     this.#timer = null;
-    if (this.#writing.length === 0 && this.#ports.time.now() >= this.#nextFlushAt) this.#beginFlush();
+    if (this.#writing.length === 0 && this.#ports.time.now() >= this.#nextFlushAt) {
+      this.#markBeats();
+      if (this.#pending.size > 0 || this.#dirty.size > 0) this.#beginFlush();
+    }
     this.#writeSlice();
     this.#plan();
   }
 
   #beginFlush(): void {
     const startedAt = this.#ports.time.now();
-    this.#markBeats();
     const pending = this.#pending;
     this.#pending = new Map();
     this.#flushed = this.#published;
@@ -296,9 +301,13 @@ export class Feed {
   }
 
   #markBeats(): void {
-    const due = this.#ports.time.now() - BEAT_MS;
-    for (const watcher of this.#watchers.keys()) {
-      if (watcher.wroteAt > due) return;
+    const now = this.#ports.time.now();
+    for (let due = this.#beats.take(now); due !== null; due = this.#beats.take(now)) {
+      const watcher = due.item;
+      if (!this.#watchers.has(watcher)) continue;
+      const isDue = watcher.wroteAt + BEAT_MS <= now;
+      this.#beats.put((isDue ? now : watcher.wroteAt) + BEAT_MS, watcher);
+      if (!isDue) continue;
       watcher.beatDue();
       this.#dirty.add(watcher);
     }
@@ -327,31 +336,23 @@ export class Feed {
     if (!this.#watchers.has(watcher)) return;
     try {
       const lag = watcher.lag(now);
-      if (lag === null) watcher.write(source, this.#flushed, now);
-      else this.#cut(watcher, lag);
+      if (lag !== null) return this.#cut(watcher, lag);
+      watcher.write(source, this.#flushed, now);
     } catch (error) {
-      this.#cut(watcher, `it failed (${messageOf(error)})`);
+      return this.#cut(watcher, `it failed (${messageOf(error)})`);
     }
-    const onCut = this.#watchers.get(watcher);
-    if (onCut === undefined) return;
-    if (watcher.isHungry) this.#dirty.add(watcher);
-    if (watcher.wroteAt < now) return;
-    // it has just got something: behind all others
-    this.#watchers.delete(watcher);
-    this.#watchers.set(watcher, onCut);
+    if (watcher.isHungry && this.#watchers.has(watcher)) this.#dirty.add(watcher);
   }
 
   #source(): FeedSource {
+    const namesIn = (namespace: string): string[] => [...this.#ports.view.services(namespace)].map((of) => of.service);
     return {
       epoch: this.epoch,
       settled: this.#status.settled,
       status: this.#statusFrame,
       reset: (of) => this.#snapshots.reset(of, this.#published),
       changes: (of, since) => this.#snapshots.changes(of, since),
-      nearest: ({ namespace, service }) => {
-        const names = [...this.#ports.view.services(namespace)].map((known) => known.service);
-        return nearest(service, names);
-      },
+      nearest: ({ namespace, service }) => nearest(service, namesIn(namespace)),
     };
   }
 

@@ -50,7 +50,8 @@ const FEW_OF_ONE = 8;
 const MINOR: ReadonlySet<EventKind> = new Set(['re-registered', 'admin']);
 
 interface Timeline {
-  readonly events: RegistryEvent[];
+  /** Replaced by a longer one, for a list that is pushed to keeps room for seventeen, and most instances have few events. */
+  events: RegistryEvent[];
   /** How many of them are minor. */
   minors: number;
   /** When the newest of those that were dropped happened; null while all are there. */
@@ -166,7 +167,7 @@ export class History {
   #addTo(id: string, event: RegistryEvent): void {
     const timeline = this.#timelines.get(id) ?? { events: [], minors: 0, cutAt: null };
     this.#timelines.set(id, timeline);
-    timeline.events.push(event);
+    timeline.events = timeline.events.concat(event);
     if (MINOR.has(event.kind)) timeline.minors += 1;
     this.#inTimelines += 1;
     const most = this.#inTimelines > KEPT_OF_ALL ? FEW_OF_ONE : KEPT_OF_ONE;

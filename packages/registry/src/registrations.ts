@@ -185,7 +185,8 @@ export class Registrations {
       JSON.stringify(words) !==
       JSON.stringify({ ...ownWords({ ...entry.record, ...entry.own }), endpoints: entry.record.endpoints });
     // until nothing changes while it is being stored: another state that is stored meanwhile would bring the old words back
-    for (let stored: Instance | null = null; (moved || spoken) && stored !== entry.record;) {
+    let stored = moved || spoken ? null : entry.record;
+    while (stored !== entry.record) {
       stored = entry.record;
       const refused = await this.#acknowledge(spokenAnew(entry, words, moved ? targets : null));
       if (refused !== null) return refused;

@@ -1,9 +1,9 @@
 import { DEFAULT_POLICY, noMeter } from '@rollcall/core';
-import type { Endpoint, Frame, HeartbeatCall, Instance, Registration } from '@rollcall/core';
+import type { Endpoint, Frame, HeartbeatCall, Registration } from '@rollcall/core';
 import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { expect } from 'vitest';
 import type { Caller, CallOutcome } from './caller/caller.js';
-import type { Outcome, Watcher } from './face.js';
+import type { InstanceAnswer, Outcome, Watcher } from './face.js';
 import { DEFAULT_LIMITS } from './limits.js';
 import type { Limits } from './limits.js';
 import { Registry } from './registry.js';
@@ -109,7 +109,7 @@ export class World {
     return { watcher: value(this.registry.watch(order, sink)), frames };
   }
 
-  record(id: string): Instance {
+  record(id: string): InstanceAnswer {
     return value(this.registry.instance(id));
   }
 

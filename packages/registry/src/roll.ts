@@ -262,7 +262,8 @@ export class Roll {
     const purpose: Purpose = turn.urgent || entry.vitals.phase !== 'HEALTHY' ? 'urgent' : 'beat';
     turn.urgent = false;
     const round: Round = { nonce: randomWord(random, 22), answered: false, quoted: false };
-    entry.rounds = [...entry.rounds.slice(1 - ROUNDS_KEPT), round];
+    // a spread would leave room for seventeen, with every instance
+    entry.rounds = entry.rounds.slice(1 - ROUNDS_KEPT).concat(round);
     const { targets } = entry;
     // only what is well is called over a connection that is kept
     const moored = purpose === 'beat' && freshEvery > 1 ? turn.berths.moor(targets, freshEvery) : null;

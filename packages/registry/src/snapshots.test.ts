@@ -74,6 +74,20 @@ describe('resuming', () => {
     },
   );
 
+  it('or watching * brings a reset of a service that comes again after nothing was left of it', () => {
+    const registry = new FeedBench(new ManualTime());
+    const sink = registry.watch({ services: ['*'] });
+    registry.put('orders', 'orders-1');
+    registry.time.advance(100);
+    registry.bury('orders', 'orders-1');
+    registry.time.advance(100);
+    registry.forget('orders', 'orders-1');
+    sink.take();
+    const again = registry.put('orders', 'orders-2');
+    registry.time.advance(100);
+    expect(sink.take()).toEqual([reset('orders', 3, [again])]);
+  });
+
   it('of * in another epoch hears that a service is unknown, once the feed is settled', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = registry.watch({ services: ['*'], resume: ['orders'], cursor: cursorAt(1, OTHER_EPOCH) });

@@ -81,7 +81,7 @@ async function startBufferingProxy(to: string, keeps: 'the body' | 'everything')
 }
 
 /** Resolves when the client's own copy of orders is of that version. */
-function seen(rollcall: Rollcall, version: string): Promise<void> {
+function heard(rollcall: Rollcall, version: string): Promise<void> {
   const view = rollcall.service('orders');
   return new Promise((resolve) => {
     const look = (): void => {
@@ -109,12 +109,12 @@ describe('behind a proxy that buffers', () => {
       const rollcall = new Rollcall({ registry: url }, { link });
       cleanups.push(() => rollcall.close());
       rollcall.start();
-      await seen(rollcall, 'v1');
+      await heard(rollcall, 'v1');
       const streams = registry.asked.filter(({ url: path }) => path.includes('/watch'));
       expect(streams).toHaveLength(2);
       for (const version of ['v2', 'v3']) {
         registry.change();
-        await seen(rollcall, version);
+        await heard(rollcall, version);
       }
       expect(rollcall.service('orders').stale).toBe(false);
       expect(registry.asked.filter(({ url: path }) => path.includes('/watch'))).toHaveLength(2);
@@ -127,7 +127,7 @@ describe('behind a proxy that buffers', () => {
     const rollcall = new Rollcall({ registry: url });
     cleanups.push(() => rollcall.close());
     rollcall.start();
-    await seen(rollcall, 'v1');
+    await heard(rollcall, 'v1');
     expect(registry.asked.map(({ url: path }) => path.split('?')[0])).toEqual(['/api/v1/watch']);
   });
 });

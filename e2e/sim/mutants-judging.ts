@@ -1,29 +1,14 @@
 import { ServiceSnapshot } from '@rollcall/core';
-import type { Beat, Event, forgive, InstanceId, Time } from '@rollcall/core';
+import type { Beat, Event, InstanceId, Time } from '@rollcall/core';
 import type { Link } from '@rollcall/client';
 import { Registry } from '@rollcall/registry';
 import type { Caller } from '@rollcall/registry';
 import { Feed, Judge, Preservation, Roster } from '@rollcall/registry/testing';
-import { noBugs } from './bugs.js';
-import type { Bugs } from './bugs.js';
-import type { Diet } from './schedule.js';
+import { patch, registeringBy, replaced } from './planting.js';
+import type { Mutant } from './planting.js';
 
-/** A bug that somebody could make, planted from outside: real code has no hooks for it. */
-export interface Mutant {
-  readonly name: string;
-  /** The invariants of which it must break one. */
-  readonly breaks: readonly string[];
-  /** The faults under which it shows, so that it is found soon. */
-  readonly diet: Diet;
-  readonly bugs?: Partial<Bugs>;
-  /** Plants it; returns how to pull it out again. */
-  readonly plant?: () => () => void;
-}
-
-/** What of @rollcall/core a mutant replaces: functions cannot be patched, so the tests import the package through this. */
-export const replaced: { forgive: typeof forgive | null } = { forgive: null };
-
-export const MUTANTS: readonly Mutant[] = [
+/** Bugs in what the registry judges, and in what its clients make of that. */
+export const JUDGING: readonly Mutant[] = [
   {
     name: 'one direction is enough for HEALTHY',
     breaks: ['S1', 'S2'],
@@ -198,26 +183,7 @@ export const MUTANTS: readonly Mutant[] = [
     diet: { kinds: ['crash', 'cut', 'power'] },
     bugs: { link: registersOnce },
   },
-  {
-    name: 'any secret will do for a known id',
-    breaks: ['S3'],
-    diet: { kinds: ['thief', 'crash'] },
-    plant: plantOpenDoor,
-  },
 ];
-
-/** Replaces a method of a class until what is returned is called. */
-function patch<Class extends object, Name extends keyof Class>(
-  prototype: Class,
-  name: Name,
-  replace: (original: Class[Name]) => Class[Name],
-): () => void {
-  const original = prototype[name];
-  prototype[name] = replace(original);
-  return () => {
-    prototype[name] = original;
-  };
-}
 
 function wallClock(time: Time): Time {
   return {
@@ -240,21 +206,12 @@ function credulous(caller: Caller): Caller {
 
 function registersOnce(link: Link): Link {
   let isRegistered = false;
-  return {
-    name: link.name,
-    async register(registration) {
-      if (isRegistered) return new Promise(() => {});
-      const answer = await link.register(registration);
-      isRegistered = answer.ok;
-      return answer;
-    },
-    beat: (proof, beat) => link.beat(proof, beat),
-    suspect: (id, suspicion) => link.suspect(id, suspicion),
-    drain: (proof, drain) => link.drain(proof, drain),
-    leave: (proof) => link.leave(proof),
-    watch: (request, sink) => link.watch(request, sink),
-    close: () => link.close(),
-  };
+  return registeringBy(link, async (registration) => {
+    if (isRegistered) return new Promise(() => {});
+    const answer = await link.register(registration);
+    isRegistered = answer.ok;
+    return answer;
+  });
 }
 
 function plantBudgetPerTick(): () => void {
@@ -315,23 +272,3 @@ function plantStickyTombstones(): () => void {
       },
   );
 }
-
-/** The registry compares no secrets: it takes everybody for the owner. */
-function plantOpenDoor(): () => void {
-  const secrets = new WeakMap<Registry, Map<string, string>>();
-  return patch(
-    Registry.prototype,
-    'register',
-    (register) =>
-      async function (this: Registry, registration, peer) {
-        const known = secrets.get(this) ?? new Map<string, string>();
-        secrets.set(this, known);
-        const secret = known.get(registration.id) ?? registration.secret;
-        if (secret !== undefined) known.set(registration.id, secret);
-        return register.call(this, { ...registration, ...(secret === undefined ? {} : { secret }) }, peer);
-      },
-  );
-}
-
-/** The bugs of a mutant, complete. */
-export const bugsOf = ({ bugs }: Mutant): Bugs => ({ ...noBugs, ...bugs });

@@ -1,0 +1,215 @@
+import { Socket, createServer } from 'node:net';
+import type { ConnectOpts, SocketConstructorOpts } from 'node:net';
+import { answerQuestions } from './dialogue.js';
+
+// Thousands of instances in one process, as cheap as Node lets them be, so that what is measured is the registry: raw sockets that
+// answer Heartbeat-1 (over TCP and HTTP) without reading more than they must, and send Heartbeat-2 on a timer of their own.
+
+const SECRET = 'a-secret-of-the-benchmark';
+const SERVICES = 100;
+const REGISTRATIONS_AT_ONCE = 32;
+const TICK_MS = 4;
+const MOST_TICKS = 5;
+/** All sockets that ask read into the same bytes: each is done with them before the next one reads. */
+const scratch = Buffer.alloc(65_536);
+
+/** What is played. */
+interface Play {
+  /** Of the registry, or of the loop that stands for one. */
+  readonly port: number;
+  readonly protocol: 'tcp' | 'http';
+  readonly count: number;
+  readonly intervalMs: number;
+  /** One Heartbeat-2 in so many comes on a fresh connection. */
+  readonly freshEvery: number;
+  /** A loop takes everybody as they are. */
+  readonly registers: boolean;
+}
+
+interface Member {
+  readonly id: string;
+  /** The nonce of its newest Heartbeat-1, as JSON. */
+  nonce: string;
+  seq: number;
+  isRegistered: boolean;
+  kept: Asker | null;
+}
+
+const members: Member[] = [];
+let play: Play = { port: 0, protocol: 'tcp', count: 0, intervalMs: 5_000, freshEvery: 1, registers: true };
+let calls = 0;
+let beats = 0;
+
+const idOf = (index: number): string => `crowd-${index % SERVICES}-${String(index).padStart(12, '0')}`;
+/** Everybody has an address: no port is used twice within a minute. */
+const hostOf = (index: number): string => `127.1.${index >> 8}.${index & 255}`;
+
+function valueOf(text: string, field: string): string {
+  const from = text.indexOf(`"${field}":"`) + field.length + 4;
+  return text.slice(from, text.indexOf('"', from));
+}
+
+/** Heartbeat-1: the answer is the one that was asked for, with the nonce. Every call comes in one piece. */
+function answerTo(text: string): { readonly answer: string; readonly closes: boolean } {
+  const nonce = valueOf(text, 'nonce');
+  const id = valueOf(text, 'instance');
+  const member = members[Number(id.slice(-12))];
+  if (member !== undefined) {
+    member.nonce = `"${nonce}"`;
+    if (text.includes('"purpose":"urgent"')) beat(member);
+  }
+  calls += 1;
+  const closes = !text.includes('"keep":true');
+  if (text.startsWith('POST')) {
+    const body = `{"instance":"${id}","nonce":"${nonce}"}`;
+    const head = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n`;
+    return { answer: `${head}connection: ${closes ? 'close' : 'keep-alive'}\r\n\r\n${body}`, closes };
+  }
+  const frame = `{"response":{"instance":"${id}","nonce":"${nonce}"},"isDisposed":true,"id":"${nonce}"}`;
+  return { answer: `${frame.length}#${frame}`, closes };
+}
+
+const server = createServer({ noDelay: true }, (socket) => {
+  socket.on('error', () => socket.destroy());
+  socket.on('data', (bytes) => {
+    const { answer, closes } = answerTo(bytes.toString('latin1'));
+    if (closes) socket.end(answer, 'latin1');
+    else socket.write(answer, 'latin1');
+  });
+});
+
+/** A connection to the registry. Once it has closed it may be opened again: a socket costs as much as what is said over it. */
+class Asker {
+  onAnswer: (text: string) => void = () => {};
+  readonly #socket: Socket;
+  #text = '';
+  #isOpen = false;
+
+  constructor(closed: (asker: Asker) => void) {
+    const callback = (length: number): boolean => {
+      this.onAnswer(scratch.toString('latin1', 0, length));
+      return true;
+    };
+    const options: SocketConstructorOpts & ConnectOpts = { onread: { buffer: scratch, callback } };
+    this.#socket = new Socket(options);
+    this.#socket.on('connect', () => this.#socket.write(this.#text, 'latin1'));
+    this.#socket.on('error', () => {});
+    this.#socket.on('close', () => {
+      this.#isOpen = false;
+      closed(this);
+    });
+  }
+
+  ask(text: string): void {
+    this.#text = text;
+    if (this.#isOpen) {
+      this.#socket.write(text, 'latin1');
+      return;
+    }
+    this.#isOpen = true;
+    this.#socket.connect({ host: '127.0.0.1', port: play.port, autoSelectFamily: false });
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+const spare: Asker[] = [];
+const newAsker = (): Asker => spare.pop() ?? new Asker((asker) => void spare.push(asker));
+
+const post = (path: string, body: string): string =>
+  `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1:${play.port}\r\nconnection: keep-alive\r\ncontent-type: application/json\r\n` +
+  `authorization: Bearer ${SECRET}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+
+/** Heartbeat-2: the instance closes first. */
+function beat(member: Member): void {
+  const { seq, nonce, id } = member;
+  member.seq = seq + 1;
+  const isLast = play.freshEvery === 1 || seq % play.freshEvery === play.freshEvery - 1;
+  const asker = member.kept ?? newAsker();
+  member.kept = isLast ? null : asker;
+  asker.onAnswer = (text) => {
+    if (text.startsWith('HTTP/1.1 200')) beats += 1;
+    if (isLast) asker.close();
+  };
+  asker.ask(post(`/api/v1/instances/${id}/heartbeat`, `{"nonce":${nonce},"seq":${seq}}`));
+}
+
+/** Everybody once an interval, evenly. */
+let beating: NodeJS.Timeout | undefined;
+function startBeating(): void {
+  let next = 0;
+  let owed = 0;
+  let at = performance.now();
+  beating = setInterval(() => {
+    const now = performance.now();
+    // a real crowd does not stand still all at once and then speak all at once: what is late by a few ticks is left out
+    owed += (Math.min(now - at, MOST_TICKS * TICK_MS) / play.intervalMs) * play.count;
+    at = now;
+    for (; owed >= 1; owed -= 1) {
+      const member = members[next];
+      next = (next + 1) % play.count;
+      if (member?.isRegistered === true) beat(member);
+    }
+  }, TICK_MS);
+}
+
+function register(asker: Asker, index: number, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    asker.onAnswer = (text) => {
+      if (text.startsWith('HTTP/1.1 201')) resolve();
+      else reject(new Error(text.slice(0, 600)));
+    };
+    const endpoints = [{ protocol: play.protocol, host: hostOf(index), port }];
+    const registration = { id: idOf(index), secret: SECRET, service: `crowd-${index % SERVICES}`, endpoints };
+    asker.ask(post('/api/v1/register', JSON.stringify(registration)));
+  });
+}
+
+/** Over two intervals: what comes all at once is another question. */
+async function registerAll(port: number): Promise<void> {
+  let next = 0;
+  const startedAt = performance.now();
+  const lane = async (): Promise<void> => {
+    const asker = new Asker(() => {});
+    while (next < play.count) {
+      const index = next;
+      next += 1;
+      const dueAt = startedAt + (2 * play.intervalMs * index) / play.count;
+      await new Promise((resolve) => setTimeout(resolve, dueAt - performance.now()));
+      await register(asker, index, port);
+      const member = members[index];
+      if (member !== undefined) member.isRegistered = true;
+    }
+    asker.close();
+  };
+  await Promise.all(Array.from({ length: REGISTRATIONS_AT_ONCE }, lane));
+}
+
+const port = await new Promise<number>((resolve) => {
+  server.listen({ port: 0, host: '0.0.0.0', backlog: 4_096 }, () => {
+    const address = server.address();
+    resolve(typeof address === 'object' && address !== null ? address.port : 0);
+  });
+});
+
+answerQuestions({
+  /** Resolves when everybody is registered; they beat from then on. */
+  play: async (wish: Play) => {
+    play = wish;
+    for (let index = 0; index < play.count; index += 1) {
+      members.push({ id: idOf(index), nonce: 'null', seq: 0, isRegistered: !play.registers, kept: null });
+    }
+    startBeating();
+    if (play.registers) await registerAll(port);
+    return null;
+  },
+  /** Heartbeats of each direction that went well so far, and what this process has cost. */
+  count: async () => ({ calls, beats, cpu: process.cpuUsage(), at: performance.now() }),
+  stop: async () => {
+    clearInterval(beating);
+    return null;
+  },
+});
+process.send?.(String(port));

@@ -1,0 +1,172 @@
+/**
+ * The registry's engine alone in a process, on a clock that is moved by hand: `size <count> <memory|disk>`, `beats <count>`,
+ * `churn <pairs>`. Every instance answers Heartbeat-1 at once and sends Heartbeat-2. Says what was measured, then ends.
+ */
+import { DEFAULT_POLICY, noMeter, silentLog, systemRandom } from '@rollcall/core';
+import type { Endpoint, HeartbeatCall, Registration } from '@rollcall/core';
+import { ManualTime } from '@rollcall/core/testing';
+import { DEFAULT_LIMITS, diskStore, MemoryStore, Registry } from '@rollcall/registry';
+import type { Caller, CallOutcome, Store } from '@rollcall/registry';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+setFlagsFromString('--expose-gc');
+const collect: unknown = runInNewContext('gc');
+
+/** What lives, in bytes: heap and what it holds outside. */
+function living(): number {
+  if (typeof collect !== 'function') throw new Error('This Node has no gc to expose.');
+  // what only finalizers let go of goes with the second
+  for (let times = 0; times < 2; times += 1) collect();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+const PEER = { address: '127.0.0.1' };
+/** A first few of everything, which compile code and size tables, count for nobody. */
+const WARM = 500;
+const SERVICES = 50;
+const { intervalMs } = DEFAULT_POLICY;
+const TOMBSTONES_MS = 600_000;
+
+const secretOf = (id: string): string => `a-secret-of-${id}`;
+
+/** As it comes off the wire: every string is its own. */
+function registration(n: number, service: string): Registration {
+  const id = `${service}-0192f0e4-7aaa-7bbb-8ccc-${String(n).padStart(12, '0')}`;
+  const host = `127.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}`;
+  const metadata = { pid: String(n), team: 'checkout' };
+  const endpoints = [{ protocol: 'tcp', host, port: 3001 }];
+  const words = { id, service, secret: secretOf(id), version: '1.4.2', zone: 'eu-1a', metadata, endpoints };
+  return JSON.parse(JSON.stringify(words)) as Registration;
+}
+
+class Engine {
+  readonly time = new ManualTime();
+  readonly registry: Registry;
+  beats = 0;
+
+  constructor(store: Store) {
+    const lot = 1_000_000;
+    this.registry = new Registry(
+      {
+        time: this.time,
+        random: systemRandom,
+        log: silentLog,
+        meter: noMeter,
+        store,
+        callers: [this.#caller()],
+        resolve: (host) => Promise.resolve(host),
+      },
+      {
+        policy: DEFAULT_POLICY,
+        allowedNetworks: [],
+        limits: { ...DEFAULT_LIMITS, maxInstances: lot, maxInstancesPerSource: lot, maxInstancesPerService: lot },
+        freshEvery: 1,
+      },
+    );
+  }
+
+  async register(from: number, count: number): Promise<void> {
+    for (let n = from; n < from + count; n += 1) await this.registerOne(n, `service-${n % SERVICES}`);
+  }
+
+  async registerOne(n: number, service: string): Promise<string> {
+    const answer = await this.registry.register(registration(n, service), PEER);
+    if (!answer.ok) throw new Error(answer.problem.detail);
+    return answer.value.instance.id;
+  }
+
+  /** Throws when somebody is anything but HEALTHY: then something else was measured. */
+  checkHealthy(): void {
+    const answer = this.registry.services('*');
+    if (!answer.ok) throw new Error(answer.problem.detail);
+    const isSick = answer.value.services.some(({ instances, states }) => states.HEALTHY !== instances);
+    if (isSick) throw new Error('Not everyone is HEALTHY.');
+  }
+
+  #caller(): Caller {
+    const beat = ({ instance, nonce }: HeartbeatCall): void => {
+      this.beats += 1;
+      this.registry.beat(instance, secretOf(instance), { nonce, seq: this.beats });
+    };
+    const call = (_endpoint: Endpoint, asked: HeartbeatCall): Promise<CallOutcome> => {
+      queueMicrotask(() => beat(asked));
+      return Promise.resolve({ kind: 'answered', instance: asked.instance, nonce: asked.nonce, ms: 1 });
+    };
+    return { protocol: 'tcp', call, close: () => undefined };
+  }
+}
+
+async function sizeOf(count: number, store: Store): Promise<object> {
+  const engine = new Engine(store);
+  await engine.registry.start();
+  await engine.register(count, WARM);
+  await engine.time.advanceBy(3 * intervalMs);
+  await store.write([{ forget: 'nobody' }]);
+  const before = living();
+  await engine.register(0, count);
+  await engine.time.advanceBy(3 * intervalMs);
+  await store.write([{ forget: 'nobody' }]);
+  const bytes = (living() - before) / count;
+  engine.checkHealthy();
+  await engine.registry.close();
+  return { bytes };
+}
+
+/** How much more lives after the last tenth of them than after the first. */
+async function growthOverBeats(count: number): Promise<object> {
+  const engine = new Engine(new MemoryStore());
+  await engine.registry.start();
+  await engine.register(0, 2_000);
+  const levels: number[] = [];
+  while (engine.beats < count) {
+    const next = engine.beats + count / 10;
+    while (engine.beats < next) await engine.time.advanceBy(intervalMs);
+    levels.push(living());
+  }
+  engine.checkHealthy();
+  await engine.registry.close();
+  return { bytes: (levels.at(-1) ?? 0) - (levels[0] ?? 0), beats: engine.beats };
+}
+
+/** How much more lives after the last of ten waves than after the first, when the tombstones of each are forgotten. */
+async function growthOverChurn(pairs: number): Promise<object> {
+  const engine = new Engine(new MemoryStore());
+  await engine.registry.start();
+  await engine.register(0, 10);
+  const levels: number[] = [];
+  for (let n = 10; n < pairs + 10; n += 1) {
+    // half of them of a service that nobody had heard of
+    const id = await engine.registerOne(n, n % 2 === 0 ? `service-${n % SERVICES}` : `alone-${n}`);
+    const left = engine.registry.leave(id, { secret: secretOf(id) });
+    if (!left.ok) throw new Error(left.problem.detail);
+    if ((n - 9) % (pairs / 10) !== 0) continue;
+    await engine.time.advanceBy(TOMBSTONES_MS + 3 * intervalMs);
+    levels.push(living());
+  }
+  engine.checkHealthy();
+  await engine.registry.close();
+  return { bytes: (levels.at(-1) ?? 0) - (levels[0] ?? 0) };
+}
+
+async function onDisk(count: number): Promise<object> {
+  const folder = mkdtempSync(join(tmpdir(), 'rollcall-bench-'));
+  try {
+    return await sizeOf(count, diskStore({ folder }));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+async function measure(what: string | undefined, count: number, where: string | undefined): Promise<object> {
+  if (what === 'beats') return growthOverBeats(count);
+  if (what === 'churn') return growthOverChurn(count);
+  return where === 'disk' ? onDisk(count) : sizeOf(count, new MemoryStore());
+}
+
+const [what, count, where] = process.argv.slice(2);
+process.send?.(JSON.stringify(await measure(what, Number(count), where)));

@@ -1,0 +1,135 @@
+import { Rollcall } from '@rollcall/client';
+import type { ServiceView } from '@rollcall/client';
+import { isCallable } from '@rollcall/core';
+import { startRegistry, urlOf } from './by-hand.js';
+import { start } from './spawn.js';
+import type { Child } from './spawn.js';
+import { until } from './until.js';
+import { Witness } from './witness.js';
+
+/** How many instances of which service. */
+export type Wishes = Readonly<Record<string, number>>;
+
+export interface FleetOptions {
+  readonly intervalMs: number;
+  /** What lives in one process each. */
+  readonly crowds: readonly Wishes[];
+  /** For `rollcall up`; default `--memory`. */
+  readonly args?: readonly string[];
+}
+
+const IN_MEMORY = ['--memory'];
+
+/** One process with many instances. */
+export interface Crowd {
+  readonly child: Child;
+  readonly ids: readonly string[];
+}
+
+/** A registry, many light instances in few processes, a client that could call them all, and somebody who watches the feed. */
+export class Fleet {
+  readonly intervalMs: number;
+  registry: Child;
+  readonly url: string;
+  readonly witness: Witness;
+  readonly crowds: readonly Crowd[];
+  readonly #args: readonly string[];
+  readonly #caller: Rollcall;
+  readonly #callable = new Map<string, number>();
+
+  /** See `openFleet`. */
+  constructor(options: FleetOptions, parts: Pick<Fleet, 'registry' | 'url' | 'crowds'>) {
+    const { intervalMs, crowds, args = IN_MEMORY } = options;
+    this.intervalMs = intervalMs;
+    this.#args = args;
+    this.registry = parts.registry;
+    this.url = parts.url;
+    this.crowds = parts.crowds;
+    this.witness = new Witness(parts.url);
+    const services = new Set(crowds.flatMap((wishes) => Object.keys(wishes)));
+    this.#caller = new Rollcall({ registry: this.url });
+    this.#caller.start();
+    for (const name of services) this.#count(this.#caller.service(name));
+  }
+
+  get ids(): readonly string[] {
+    return this.crowds.flatMap(({ ids }) => ids);
+  }
+
+  /** Every service with the fewest instances that the client could call at any moment since everyone was HEALTHY first. */
+  get fewestCallable(): ReadonlyMap<string, number> {
+    return this.#callable;
+  }
+
+  /** All of these are HEALTHY. */
+  async healthy(ids: readonly string[] = this.ids): Promise<void> {
+    const wanted = new Set(ids);
+    const count = (): number =>
+      this.witness.instances.filter(({ id, state }) => state === 'HEALTHY' && wanted.has(id)).length;
+    const timeoutMs = 8 * this.intervalMs + 20_000;
+    await until(`${wanted.size} are HEALTHY`, () => count() === wanted.size, timeoutMs).catch((error: unknown) => {
+      const said = [this.registry, ...this.crowds.map(({ child }) => child)].flatMap(({ err }) => err.slice(-5));
+      throw new Error([`${String(error)}, but ${count()}`, ...said].join('\n'));
+    });
+  }
+
+  /** Resolves when so many intervals are over: to see that meanwhile nothing happens. */
+  async pass(intervals: number): Promise<void> {
+    const ms = intervals * this.intervalMs;
+    const at = performance.now() + ms;
+    await until(`${intervals} intervals are over`, () => performance.now() >= at, 2 * ms + 20_000);
+  }
+
+  /** Who was so at any time from `at` on, in the words of `Witness.storyOf`. */
+  whoWas(word: string, at: number): readonly string[] {
+    return this.ids.filter((id) => this.witness.storyOf(id, at).some((words) => words.startsWith(word)));
+  }
+
+  /** Kills the registry and starts it again, on the port and with the folder that it had. Resolves when it serves. */
+  async restartRegistry(): Promise<void> {
+    this.registry.kill('SIGKILL');
+    await this.registry.exited;
+    this.registry = startRegistry(this.intervalMs, this.#args, Number(new URL(this.url).port));
+    await urlOf(this.registry);
+    this.witness.restart();
+  }
+
+  /** Ends it at once. */
+  async close(): Promise<void> {
+    this.witness.close();
+    const children = [this.registry, ...this.crowds.map(({ child }) => child)];
+    for (const child of children) child.kill('SIGKILL');
+    await Promise.all(children.map(({ exited }) => exited));
+    await this.#caller.close();
+  }
+
+  /** From the first moment at which anybody can be called on. */
+  #count(view: ServiceView): void {
+    view.onChange(() => {
+      const callable = view.instances.filter(isCallable).length;
+      const fewest = this.#callable.get(view.service);
+      const isFirst = fewest === undefined && callable === view.instances.length && callable > 0;
+      if (isFirst || (fewest ?? 0) > callable) this.#callable.set(view.service, callable);
+    });
+  }
+}
+
+/** Everything runs and is HEALTHY. */
+export async function openFleet(options: FleetOptions): Promise<Fleet> {
+  const { intervalMs, args = IN_MEMORY } = options;
+  const registry = startRegistry(intervalMs, args);
+  const url = await urlOf(registry);
+  const begun = options.crowds.map((wishes) => {
+    const words = Object.entries(wishes).map(([service, count]) => `${service}=${count}`);
+    return start('crowd', [url, ...words]);
+  });
+  const crowds = await Promise.all(
+    begun.map(async (child) => {
+      const { ids } = JSON.parse(await child.line(/^{/)) as { ids: readonly string[] };
+      return { child, ids };
+    }),
+  );
+  const fleet = new Fleet(options, { registry, url, crowds });
+  await fleet.healthy();
+  return fleet;
+}

@@ -1,0 +1,7 @@
+// A registry that replaces its log by a snapshot all the time: `<folder> <compactAtBytes>`. It judges nobody.
+import { diskStore, startRegistry } from '@rollcall/registry';
+
+const [folder, compactAtBytes] = process.argv.slice(2);
+const store = diskStore({ folder, compactAtBytes: Number(compactAtBytes) });
+const { url } = await startRegistry({ port: 0, intervalMs: 3_600_000, store });
+console.log(JSON.stringify({ url }));

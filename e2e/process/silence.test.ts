@@ -1,0 +1,153 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import { openFleet } from './fleet.js';
+import type { Fleet, Wishes } from './fleet.js';
+import { endAll } from './spawn.js';
+import { timed } from './stage.js';
+import { until } from './until.js';
+
+/** `FULL=1 npm run e2e -- process silence` keeps the intervals that services have by default. */
+const INTERVAL_MS = process.env['FULL'] === '1' ? 5_000 : 500;
+const TEST_MS = 100 * INTERVAL_MS + 30_000;
+
+afterEach(endAll);
+
+/** Runs a test on a fleet of its own, which a repetition gets anew. */
+function onFleet(crowds: readonly Wishes[], run: (fleet: Fleet, lag: () => number) => Promise<void>): Promise<void> {
+  return timed(INTERVAL_MS, async (lag) => {
+    const fleet = await openFleet({ intervalMs: INTERVAL_MS, crowds });
+    try {
+      await run(fleet, lag);
+    } finally {
+      await fleet.close();
+    }
+  });
+}
+
+/** How long, in intervals, each instance was anything but HEALTHY at a time since `at`. */
+function absences({ witness, ids, intervalMs }: Fleet, at: number): readonly number[] {
+  return ids.flatMap((id) => {
+    const told = witness.since(id, at);
+    return told.flatMap(({ instance, at: fellAt }, index) => {
+      if (instance.state === 'HEALTHY') return [];
+      const back = told.slice(index).find((later) => later.instance.state === 'HEALTHY');
+      return [((back?.at ?? Infinity) - fellAt) / intervalMs];
+    });
+  });
+}
+
+/** Services that a caller has ever found empty. */
+function emptied({ fewestCallable }: Fleet): readonly string[] {
+  expect(fewestCallable.size).toBe(13);
+  return [...fewestCallable].filter(([, count]) => count === 0).map(([service]) => service);
+}
+
+async function wake(fleet: Fleet, lag: () => number): Promise<void> {
+  const wokenAt = performance.now();
+  for (const { child } of fleet.crowds) child.kill('SIGCONT');
+  await fleet.healthy();
+  expect((performance.now() - wokenAt) / INTERVAL_MS).toBeLessThanOrEqual(2 + lag());
+}
+
+describe('among fifty instances', () => {
+  const CROWDS = [{ a: 9, b: 10, c: 10 }, { a: 1 }, { d: 10, e: 10 }];
+
+  it(
+    'a registry that was frozen for six intervals takes nobody from HEALTHY for longer than one round',
+    () =>
+      onFleet(CROWDS, async (fleet, lag) => {
+        const frozenAt = performance.now();
+        fleet.registry.kill('SIGSTOP');
+        await fleet.pass(6);
+        fleet.registry.kill('SIGCONT');
+        // whatever the freeze could lead to would be seen by now
+        await fleet.pass(4);
+        await fleet.healthy();
+        expect(fleet.whoWas('CRITICAL', frozenAt)).toEqual([]);
+        expect(fleet.whoWas('REMOVED', frozenAt)).toEqual([]);
+        expect(absences(fleet, frozenAt).filter((intervals) => intervals > 1 + lag())).toEqual([]);
+      }),
+    TEST_MS,
+  );
+
+  it(
+    'one that is frozen goes step by step, nobody else notices, and it is back within two intervals',
+    () =>
+      onFleet(CROWDS, async (fleet, lag) => {
+        const [, { child, ids } = expect.fail()] = fleet.crowds;
+        const [id = ''] = ids;
+        const frozenAt = performance.now();
+        child.kill('SIGSTOP');
+        const story = (): readonly string[] => fleet.witness.storyOf(id, frozenAt);
+        await until('it is removed', () => story().at(-1)?.startsWith('REMOVED'), 12 * INTERVAL_MS + 5_000);
+        // its own reason may change while it is in a state
+        expect([...new Set(story().map((words) => words.split(' ')[0]))]).toEqual([
+          'UNHEALTHY',
+          'CRITICAL',
+          'DEREGISTERING',
+          'REMOVED',
+        ]);
+        expect(story().slice(-3)).toEqual(['CRITICAL SILENT', 'DEREGISTERING SILENT', 'REMOVED SILENT']);
+        const others = fleet.ids.filter((other) => other !== id);
+        expect(others.flatMap((other) => fleet.witness.storyOf(other, frozenAt))).toEqual([]);
+
+        const wokenAt = performance.now();
+        child.kill('SIGCONT');
+        await fleet.healthy();
+        expect((performance.now() - wokenAt) / INTERVAL_MS).toBeLessThanOrEqual(2 + lag());
+      }),
+    TEST_MS,
+  );
+});
+
+describe('of sixty instances', () => {
+  const PAIRS = Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`pair-${index}`, 1]));
+  /** `a` is everywhere, `whole` and `all` are in one process each, of each pair one is where nothing happens. */
+  const CROWDS = [
+    { a: 8, ...PAIRS },
+    { a: 4, whole: 10, ...PAIRS },
+    { a: 6, all: 12 },
+  ];
+  /** 15 % of all, and of `a`. */
+  const ALLOWED = 9;
+  const ALLOWED_OF_A = 2;
+
+  it(
+    '70 % that fall silent at once are all kept, callable, until they are back',
+    () =>
+      onFleet(CROWDS, async (fleet, lag) => {
+        const [, some, more] = fleet.crowds;
+        const silentAt = performance.now();
+        for (const crowd of [some, more]) crowd?.child.kill('SIGSTOP');
+        // silence alone would have removed them by now
+        await fleet.pass(9);
+        expect(fleet.whoWas('CRITICAL', silentAt)).toEqual([]);
+        expect(fleet.whoWas('REMOVED', silentAt)).toEqual([]);
+        expect(fleet.whoWas('UNHEALTHY PRESERVED', silentAt)).toHaveLength(42);
+        await wake(fleet, lag);
+        expect(emptied(fleet)).toEqual([]);
+      }),
+    TEST_MS,
+  );
+
+  it(
+    '40 % that fall silent lose no more than 15 %, and 70 % then nobody more',
+    () =>
+      onFleet(CROWDS, async (fleet, lag) => {
+        const [, some, more] = fleet.crowds;
+        const silentAt = performance.now();
+        some?.child.kill('SIGSTOP');
+        const removed = (): number => fleet.whoWas('REMOVED SILENT', silentAt).length;
+        await until('silence took out whom it may', () => removed() === ALLOWED, 14 * INTERVAL_MS + 5_000);
+        more?.child.kill('SIGSTOP');
+        await fleet.pass(8);
+        const lost = fleet.whoWas('CRITICAL SILENT', silentAt);
+        expect(lost).toHaveLength(ALLOWED);
+        expect(fleet.whoWas('CRITICAL', silentAt)).toEqual(lost);
+        expect(lost.filter((id) => id.startsWith('a-')).length).toBeLessThanOrEqual(ALLOWED_OF_A);
+        expect(lost.filter((id) => /^(whole|all)-/.test(id))).toEqual([]);
+        await wake(fleet, lag);
+        expect(emptied(fleet)).toEqual([]);
+      }),
+    TEST_MS,
+  );
+});

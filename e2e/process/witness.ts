@@ -1,0 +1,67 @@
+import { HttpLink } from '@rollcall/client';
+import { systemRandom, systemTime } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
+import { Overview } from 'rollcall';
+import type { InstanceChange } from 'rollcall';
+
+/** A change and when it was seen, on the clock of `performance.now`. */
+export interface Seen extends InstanceChange {
+  readonly at: number;
+}
+
+/** Somebody who watches the whole feed of a registry and remembers all of it. */
+export class Witness {
+  /** Everything that happened, in order. */
+  readonly history: Seen[] = [];
+  readonly #url: string;
+  #overview: Overview;
+
+  constructor(url: string) {
+    this.#url = url;
+    this.#overview = this.#watch();
+  }
+
+  get instances(): readonly Instance[] {
+    return this.#overview.instances;
+  }
+
+  get revision(): number {
+    return this.#overview.revision;
+  }
+
+  /** What happened to one instance from `at` on, in order. */
+  since(id: string, at: number): readonly Seen[] {
+    return this.history.filter((seen) => seen.instance.id === id && seen.at >= at);
+  }
+
+  /** The states of one instance from `at` on, each with its reason's code; the last word is why it was removed. */
+  storyOf(id: string, at = 0): readonly string[] {
+    return this.since(id, at).map(({ instance, removed }) =>
+      removed === null ? `${instance.state} ${instance.reason.code}` : `REMOVED ${removed.reason?.code ?? ''}`,
+    );
+  }
+
+  /** Knows nothing but the history, and watches anew: another registry serves at the same URL. */
+  restart(): void {
+    this.#overview.close();
+    this.#overview = this.#watch();
+  }
+
+  close(): void {
+    this.#overview.close();
+  }
+
+  #watch(): Overview {
+    const overview = new Overview({
+      link: new HttpLink({ url: this.#url, time: systemTime }),
+      time: systemTime,
+      random: systemRandom,
+      changed: (changes) => {
+        const at = performance.now();
+        this.history.push(...changes.map((change) => ({ ...change, at })));
+      },
+    });
+    overview.start();
+    return overview;
+  }
+}

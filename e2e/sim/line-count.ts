@@ -1,0 +1,16 @@
+import type { Log } from '@rollcall/core';
+
+/** Counts what a process has to say. */
+export class LineCount implements Log {
+  lines = 0;
+  debug(): void {}
+  info(): void {
+    this.lines += 1;
+  }
+  warn(): void {
+    this.lines += 1;
+  }
+  error(): void {
+    this.lines += 1;
+  }
+}

@@ -1,0 +1,157 @@
+import type { Tombstone } from '@rollcall/core';
+import type { Case, Ledger } from './ledger.js';
+import type { LineCount } from './line-count.js';
+import type { Request, RequestOutcome } from './registry-node.js';
+import type { Scene } from './scene.js';
+import type { Truth } from './truth.js';
+
+/**
+ * What one process may ask of the registry within an interval. A quiet one asks once; one that finds a registry without memory
+ * registers, opens a stream, and beats once for each proof that it is asked for: measured, it never came to more than 7.
+ */
+const MOST_REGISTRATIONS = 2;
+const MOST_REQUESTS = 10;
+/** A storm is one if it is seen in this window. */
+const STORM_MS = 500;
+/** After this everything is as it always will be. */
+const CALM_MS = 45_000;
+const TOMBSTONES_KEPT_MS = 600_000;
+/** Of a sweep, and of a judgement every 500 ms. */
+const SLACK_MS = 2_000;
+/** Each process has a heartbeat, a feed and a sweep to wait for, and some room. */
+const MOST_TIMERS = 6;
+/** In an hour in which nothing happens. */
+const MOST_LINES = 2;
+
+interface Asked {
+  readonly id: string;
+  readonly at: number;
+  readonly most: number;
+  readonly what: string;
+}
+
+/** L4: nobody asks too much of the registry, whatever happened to it. L5: what a process holds does not grow while nothing happens. */
+export class LoadRules {
+  readonly #scene: Scene;
+  readonly #truth: Truth;
+  readonly #ledger: Ledger;
+  /** When each process asked for something, and when it registered, within the last interval. */
+  readonly #asked = new Map<string, number[]>();
+  readonly #registered = new Map<string, number[]>();
+  readonly #sentAt = new WeakMap<Request, number>();
+  readonly #buriedAt = new Map<string, number>();
+  /** What each log had at the beginning of the calm. */
+  #lines = new Map<LineCount, number>();
+
+  constructor(of: Case) {
+    this.#scene = of.scene;
+    this.#truth = of.truth;
+    this.#ledger = of.ledger;
+  }
+
+  /** A process asks something. */
+  asked(request: Request): void {
+    this.#sentAt.set(request, this.#scene.world.now);
+  }
+
+  /** That has come to the registry, maybe much later, out of the buffers of a kernel. One that was told to come again may. */
+  knocked(request: Request, { problem }: RequestOutcome): void {
+    const id = askerOf(request);
+    const at = this.#sentAt.get(request);
+    if (id === null || at === undefined) return;
+    this.#count(this.#asked, { id, at, most: MOST_REQUESTS, what: 'asks' });
+    if (request.route !== 'register' || problem?.code === 'NOT_READY') return;
+    if (this.#registered.has(id) && !this.#wasStopped(id)) this.#countAll(at);
+    this.#count(this.#registered, { id, at, most: MOST_REGISTRATIONS, what: 'registers' });
+  }
+
+  removed({ id }: Tombstone): void {
+    this.#buriedAt.set(id, this.#scene.world.now);
+  }
+
+  judge(): void {
+    this.#judgeTombstones();
+    const isCalm = this.#scene.world.now - this.#truth.calmSince > CALM_MS;
+    if (!isCalm) {
+      this.#lines = new Map();
+      return;
+    }
+    this.#judgeRegistry();
+    for (const { process, log, place } of this.#scene.tenants.values()) {
+      if (!process.isRunning) continue;
+      // to the registry: a stream and a heartbeat; to each whom it calls: one
+      const calls = place.service === null ? this.#ledger.listed.size : 0;
+      this.#judgeHandles(process.name, process.timers, MOST_TIMERS + calls);
+      this.#judgeHandles(process.name, this.#scene.network.endsOf(process), 4 + 2 * calls + place.endpoints.length);
+      this.#judgeLog(process.name, log);
+    }
+  }
+
+  /** All who register again do so spread over the interval, as they beat: at twice that rate, and what chance adds. */
+  #countAll(at: number): void {
+    const { intervalMs } = this.#scene.registry.policy;
+    const { reRegistrations } = this.#ledger;
+    reRegistrations.push(at);
+    const usual = (STORM_MS / intervalMs) * this.#scene.places.filter(({ service }) => service !== null).length;
+    const most = 2 * usual + 4 * Math.sqrt(usual) + 3;
+    const count = reRegistrations.filter((other) => Math.abs(at - other) < STORM_MS).length;
+    if (count > most) this.#ledger.report('L4', `${count} register again within ${STORM_MS} ms`);
+  }
+
+  /** Processes that went on together after a stop beat in one moment from then on, and so find out together. */
+  #wasStopped(id: string): boolean {
+    return (this.#scene.known.get(id)?.process.wentOnAt ?? -Infinity) > -Infinity;
+  }
+
+  #count(times: Map<string, number[]>, { id, at, most, what }: Asked): void {
+    const { intervalMs } = this.#scene.registry.policy;
+    const recent = [...(times.get(id) ?? []).filter((other) => Math.abs(at - other) < intervalMs), at];
+    times.set(id, recent);
+    if (recent.length > most) this.#ledger.report('L4', `${id} ${what} ${recent.length} times within an interval`);
+  }
+
+  /** L5: what was removed is remembered for ten minutes. */
+  #judgeTombstones(): void {
+    const { now } = this.#scene.world;
+    const { listeningSince } = this.#scene.registry;
+    if (now - listeningSince < TOMBSTONES_KEPT_MS + SLACK_MS) return;
+    for (const { service } of this.#scene.places) {
+      for (const { id } of (service === null ? null : this.#ledger.view(service))?.removed ?? []) {
+        const buriedAt = this.#buriedAt.get(id) ?? -Infinity;
+        if (now - buriedAt < TOMBSTONES_KEPT_MS + SLACK_MS) continue;
+        this.#ledger.report('L5', `the registry still remembers that ${id} was removed`);
+      }
+    }
+  }
+
+  #judgeRegistry(): void {
+    const { registry, process, log } = this.#scene.registry;
+    const about = registry?.describe();
+    if (process === null || about?.ok !== true) return;
+    const { instances, watchers } = about.value;
+    const running = [...this.#scene.tenants.values()].filter((tenant) => tenant.process.isAlive).length;
+    // our own watcher is one
+    this.#judgeHandles('the registry', watchers, running + 1);
+    this.#judgeHandles('the registry', process.timers, MOST_TIMERS + 2 * instances);
+    this.#judgeHandles('the registry', this.#scene.network.endsOf(process), 2 * (running + instances) + 4);
+    this.#judgeLog('the registry', log);
+  }
+
+  #judgeHandles(who: string, held: number, most: number): void {
+    if (held > most)
+      this.#ledger.report('L5', `${who} holds ${held} of something, and needs ${most} while nothing happens`);
+  }
+
+  #judgeLog(who: string, log: LineCount): void {
+    const before = this.#lines.get(log) ?? log.lines;
+    this.#lines.set(log, before);
+    if (log.lines - before > MOST_LINES) this.#ledger.report('L5', `${who} goes on logging while nothing happens`);
+  }
+}
+
+/** Null: somebody who has no identity of his own, or speaks about another. */
+function askerOf(request: Request): string | null {
+  if (request.route === 'register') return request.registration.id;
+  if (request.route === 'watch') return request.request.line?.id ?? null;
+  return 'proof' in request ? request.proof.id : null;
+}

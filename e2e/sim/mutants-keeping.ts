@@ -1,0 +1,312 @@
+import type { Random } from '@rollcall/core';
+import type { Link } from '@rollcall/client';
+import { Registry } from '@rollcall/registry';
+import type { SharedFrame, Store, WatcherSink } from '@rollcall/registry';
+import { Feed, Judge, Preservation, Roster } from '@rollcall/registry/testing';
+import { patch, registeringBy } from './planting.js';
+import type { Mutant } from './planting.js';
+
+/** Bugs in what is kept, who may do what, what is told, and how much is asked. */
+export const KEEPING: readonly Mutant[] = [
+  {
+    name: 'any secret will do for a known id',
+    breaks: ['S3'],
+    diet: { kinds: ['thief', 'crash'] },
+    plant: () => patch(Registry.prototype, 'register', plantOpenDoor),
+  },
+  {
+    name: 'whoever knows an id may drain it',
+    breaks: ['S3'],
+    diet: { kinds: ['thief'], durationsMs: [18_000] },
+    plant: plantOpenDrain,
+  },
+  {
+    name: 'a removed id is free for anybody at once',
+    breaks: ['S3'],
+    diet: { kinds: ['thief', 'crash'], targets: ['orders'], durationsMs: [25_000, 70_000] },
+    plant: () =>
+      patch(
+        Roster.prototype,
+        'bury',
+        (bury) =>
+          function (this: Roster, entry, tombstone, now) {
+            bury.call(this, entry, tombstone, now);
+            this.forget(entry.id);
+          },
+      ),
+  },
+  {
+    name: 'whoever registers an address has it',
+    breaks: ['S3'],
+    diet: { kinds: ['squat'], durationsMs: [5_000] },
+    plant: plantEviction,
+  },
+  {
+    name: 'a registration is acknowledged before the disk has it',
+    breaks: ['S11'],
+    diet: {
+      kinds: ['cut'],
+      town: { services: { orders: 12 }, isDurable: true },
+      always: [
+        { kind: 'crash', target: 'orders', at: 1_000, forMs: 5 },
+        { kind: 'crash', target: 'registry', at: 1_010, forMs: 500 },
+      ],
+    },
+    bugs: { store: hasty },
+  },
+  {
+    name: 'the word of an operator is not kept',
+    breaks: ['S11'],
+    diet: {
+      kinds: ['cut'],
+      town: { services: { orders: 3 }, isDurable: true },
+      always: [
+        { kind: 'maintenance', target: 'orders-1', at: 1_000, forMs: 60_000 },
+        { kind: 'crash', target: 'registry', at: 5_000, forMs: 500 },
+      ],
+    },
+    bugs: { store: withoutOperators },
+  },
+  {
+    name: 'the word of an operator is acknowledged, and told nobody',
+    breaks: ['S9'],
+    diet: { kinds: ['maintenance', 'draining'], targets: ['orders-1'], durationsMs: [25_000, 70_000] },
+    plant: () =>
+      patch(
+        Judge.prototype,
+        'amend',
+        (amend) =>
+          function (this: Judge, entry, record, ...others) {
+            amend.call(this, entry, { ...record, admin: 'ENABLED' }, ...others);
+          },
+      ),
+  },
+  {
+    name: 'a change is told twice',
+    breaks: ['S5'],
+    diet: { kinds: ['crash', 'drain'] },
+    plant: () => patchSinks(twice),
+  },
+  {
+    name: 'a change comes after the word that all has been told',
+    breaks: ['S5'],
+    diet: { kinds: ['crash', 'drain'] },
+    plant: () => patchSinks(late),
+  },
+  {
+    name: 'silence acts as soon as a mass has ended',
+    breaks: ['S7'],
+    diet: {
+      kinds: ['cut'],
+      targets: ['gateway-1'],
+      town: { services: { orders: 5 } },
+      always: [
+        { kind: 'cut', target: 'orders-1', at: 0, forMs: 130_000 },
+        { kind: 'cut', target: 'orders-2', at: 0, forMs: 40_000 },
+        { kind: 'cut', target: 'orders-3', at: 0, forMs: 40_000 },
+      ],
+    },
+    plant: () =>
+      patch(
+        Preservation.prototype,
+        'hold',
+        (hold) =>
+          function (this: Preservation, service, now) {
+            const held = hold.call(this, service, now);
+            return held?.rule === 'after-mass' ? null : held;
+          },
+      ),
+  },
+  {
+    name: 'a stream that has ended is kept',
+    breaks: ['L5'],
+    diet: { kinds: ['crash', 'drain'] },
+    plant: () =>
+      patch(
+        Feed.prototype,
+        'watch',
+        (watch) =>
+          function (this: Feed, order, sink, onCut) {
+            return { ...watch.call(this, order, sink, onCut), closed() {} };
+          },
+      ),
+  },
+  {
+    name: 'a registration that is refused for now is tried again at once',
+    breaks: ['L4'],
+    diet: {
+      kinds: ['crash'],
+      targets: ['orders'],
+      town: { isDurable: true },
+      always: [{ kind: 'disk-full', target: 'registry', at: 0, forMs: 100_000 }],
+    },
+    bugs: { link: impatient },
+  },
+  {
+    name: 'whom the registry has forgotten all come back at the same moment',
+    breaks: ['L4'],
+    diet: {
+      kinds: ['nothing'],
+      town: {
+        services: Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`service-${index}`, 5])),
+        isDurable: false,
+      },
+      always: [{ kind: 'crash', target: 'registry', at: 0, forMs: 2_000 }],
+    },
+    bugs: { random: withoutChance },
+  },
+];
+
+const secrets = new WeakMap<Registry, Map<string, string>>();
+
+/** Takes everybody for the owner: it compares no secrets. */
+function plantOpenDoor(register: Registry['register']): Registry['register'] {
+  return async function (this: Registry, registration, peer) {
+    const known = secrets.get(this) ?? new Map<string, string>();
+    secrets.set(this, known);
+    const secret = known.get(registration.id) ?? registration.secret;
+    if (secret !== undefined) known.set(registration.id, secret);
+    return register.call(this, { ...registration, ...(secret === undefined ? {} : { secret }) }, peer);
+  };
+}
+
+function plantOpenDrain(): () => void {
+  const undo = [
+    patch(
+      Registry.prototype,
+      'register',
+      (register) =>
+        async function (this: Registry, registration, peer) {
+          const answer = await register.call(this, registration, peer);
+          const known = secrets.get(this) ?? new Map<string, string>();
+          secrets.set(this, known);
+          if (answer.ok) known.set(registration.id, registration.secret ?? '');
+          return answer;
+        },
+    ),
+    patch(
+      Registry.prototype,
+      'drain',
+      (drain) =>
+        function (this: Registry, id, secret, words) {
+          return drain.call(this, id, secrets.get(this)?.get(id) ?? secret, words);
+        },
+    ),
+  ];
+  return () => undo.forEach((pull) => pull());
+}
+
+/** A registration is a proof that who had the address before is gone. */
+function plantEviction(): () => void {
+  const holders = new WeakMap<object, ReturnType<Roster['holders']>>();
+  const undo = [
+    patch(
+      Roster.prototype,
+      'add',
+      (add) =>
+        function (this: Roster, entry) {
+          add.call(this, entry);
+          holders.set(entry, this.holders(entry));
+        },
+    ),
+    patch(
+      Judge.prototype,
+      'enter',
+      (enter) =>
+        function (this: Judge, entry, ...others) {
+          enter.call(this, entry, ...others);
+          for (const { holder } of holders.get(entry) ?? []) {
+            this.apply(holder, { type: 'end', code: 'SUPERSEDED', text: `${entry.id} registered its address` });
+          }
+        },
+    ),
+  ];
+  return () => undo.forEach((pull) => pull());
+}
+
+function hasty(store: Store): Store {
+  return {
+    name: store.name,
+    durable: store.durable,
+    load: () => store.load(),
+    write: async (writes) => {
+      void store.write(writes).catch(() => undefined);
+    },
+    close: () => store.close(),
+  };
+}
+
+function withoutOperators(store: Store): Store {
+  return {
+    name: store.name,
+    durable: store.durable,
+    load: () => store.load(),
+    write: (writes) =>
+      store.write(
+        writes.map((write) => {
+          if (!('put' in write)) return write;
+          const { override: _, ...put } = write.put;
+          return { put: { ...put, record: { ...put.record, admin: 'ENABLED' as const } } };
+        }),
+      ),
+    close: () => store.close(),
+  };
+}
+
+/** All changes of the feed come through another sink. */
+function patchSinks(other: (sink: WatcherSink) => WatcherSink): () => void {
+  return patch(
+    Feed.prototype,
+    'watch',
+    (watch) =>
+      function (this: Feed, order, sink, onCut) {
+        return watch.call(this, order, other(sink), onCut);
+      },
+  );
+}
+
+const isChange = ({ frame }: SharedFrame): boolean => frame.event === 'change';
+
+function twice(sink: WatcherSink): WatcherSink {
+  let before: readonly SharedFrame[] = [];
+  return {
+    ...bound(sink),
+    flush: (frames, cursor) => {
+      sink.flush([...frames, ...before], cursor);
+      before = frames.filter(isChange);
+    },
+  };
+}
+
+function late(sink: WatcherSink): WatcherSink {
+  let before: readonly SharedFrame[] = [];
+  return {
+    ...bound(sink),
+    flush: (frames, cursor) => {
+      sink.flush([...before, ...frames.filter((frame) => !isChange(frame))], cursor);
+      before = frames.filter(isChange);
+    },
+  };
+}
+
+const bound = (sink: WatcherSink): WatcherSink => ({
+  flush: (frames, cursor) => sink.flush(frames, cursor),
+  beat: (cursor) => sink.beat(cursor),
+  backlog: () => sink.backlog(),
+  end: () => sink.end(),
+});
+
+function impatient(link: Link): Link {
+  return registeringBy(link, async (registration) => {
+    let answer = await link.register(registration);
+    for (let again = 0; again < 20 && !answer.ok && answer.problem.code === 'NOT_READY'; again += 1) {
+      answer = await link.register(registration);
+    }
+    return answer;
+  });
+}
+
+/** What is drawn in bytes stays unique. */
+function withoutChance(random: Random): Random {
+  return { unit: () => 0.5, bytes: (length) => random.bytes(length) };
+}

@@ -1,0 +1,68 @@
+import type { Instance } from '@rollcall/core';
+import type { Store, Write } from '@rollcall/registry';
+
+/** What the registry decided about one instance, at a revision: its record, or null for its removal. */
+export interface Word {
+  readonly revision: number;
+  readonly record: Instance | null;
+}
+
+/**
+ * Everything that one life of the registry decided, in order: what its watchers have to be told. Taken from what it writes to its
+ * store, not from its feed, of which it is the measure.
+ */
+export class Publications {
+  readonly #services = new Map<string, Map<string, Word[]>>();
+  #revision = 0;
+
+  /** A store that tells us what it is told. */
+  tapped(store: Store): Store {
+    return {
+      name: store.name,
+      durable: store.durable,
+      load: () => store.load(),
+      write: (writes) => {
+        for (const write of writes) this.#note(write);
+        return store.write(writes);
+      },
+      close: () => store.close(),
+    };
+  }
+
+  /** By instance, oldest word first. */
+  of(service: string): ReadonlyMap<string, readonly Word[]> {
+    return this.#services.get(service) ?? NOTHING;
+  }
+
+  /** A registration has no revision before it is acknowledged; what the disk refused is written again later. */
+  #note(write: Write): void {
+    if ('put' in write)
+      this.#add(write.put.record.service, write.put.record.id, write.put.record.revision, write.put.record);
+    else if ('bury' in write) this.#add(write.bury.service, write.bury.id, write.bury.revision, null);
+  }
+
+  #add(service: string, id: string, revision: number, record: Instance | null): void {
+    if (revision <= this.#revision) return;
+    this.#revision = revision;
+    const words = this.#services.get(service) ?? new Map<string, Word[]>();
+    this.#services.set(service, words);
+    words.set(id, [...(words.get(id) ?? []), { revision, record }]);
+  }
+}
+
+const NOTHING: ReadonlyMap<string, readonly Word[]> = new Map();
+
+const texts = new WeakMap<Instance, string>();
+
+/** All that a record says, so that two that say the same are equal. */
+export function textOf(record: Instance): string {
+  const known = texts.get(record);
+  if (known !== undefined) return known;
+  const { endpoints, reason, next, metadata, ...facts } = record;
+  const sorted = Object.entries(facts).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  const addresses = endpoints.map(({ protocol, host, port, tls }) => [protocol, host, port, tls]);
+  const coming = next === null ? null : [next.state, next.afterMs, next.unless];
+  const text = JSON.stringify([sorted, addresses, reason.code, reason.text, coming, Object.entries(metadata)]);
+  texts.set(record, text);
+  return text;
+}
