@@ -56,8 +56,11 @@ async function each(count: number, concurrency: number, one: (index: number) => 
   await Promise.all(Array.from({ length: Math.min(concurrency, count) }, lane));
 }
 
-/** One registration on a connection of its own. Resolves when it was accepted. */
-function register(url: URL, body: object, localAddress: string): Promise<void> {
+/**
+ * One registration on a connection of its own. Resolves when it was accepted. It leaves the choice of its port to the kernel, which
+ * chooses per destination: bound to an address first, thousands would soon find none free.
+ */
+function register(url: URL, body: object): Promise<void> {
   return new Promise((resolve, reject) => {
     const json = JSON.stringify(body);
     const head = `POST /api/v1/register HTTP/1.1\r\nhost: ${url.host}\r\ncontent-type: application/json\r\n`;
@@ -71,7 +74,7 @@ function register(url: URL, body: object, localAddress: string): Promise<void> {
       else reject(new Error(text.slice(0, 400)));
       return true;
     };
-    const to = { host: url.hostname, port: Number(url.port), localAddress };
+    const to = { host: url.hostname, port: Number(url.port) };
     const socket = connect({ ...to, noDelay: true, onread: { buffer: scratch, callback } });
     socket.on('error', reject);
     socket.write(`${head}content-length: ${Buffer.byteLength(json)}\r\n\r\n${json}`);
@@ -136,7 +139,7 @@ answerQuestions({
   /** Registers the pilot, and opens so many streams of its service. */
   watch: async ({ registry, count }: { readonly registry: string; readonly count: number }) => {
     const url = new URL(registry);
-    await register(url, pilot('v0'), '127.0.0.1');
+    await register(url, pilot('v0'));
     const startedAt = performance.now();
     await each(count, WATCH_CONCURRENCY, async (index) => {
       streams.push(await openStream(url, 'pilot', `127.0.0.${1 + (index % 4)}`));
@@ -147,15 +150,15 @@ answerQuestions({
   change: async ({ registry, version, count }: { registry: string; version: string; count: number }) => {
     const all = untilAllHave(streams.slice(0, count), `"version":"${version}"`);
     const startedAt = performance.now();
-    await register(new URL(registry), pilot(version), '127.0.0.1');
+    await register(new URL(registry), pilot(version));
     const { at, bytes } = await all;
     return { ms: at - startedAt, bytes: bytes / count };
   },
   /** Until the registry's next flush goes at once again. */
   pause: (ms: number) => sleep(systemTime, ms).then(() => null),
   /** So many register, each on a connection of its own: how long until a watcher of everything has them all? */
-  burst: async (order: { registry: string; count: number; concurrency: number; localAddress: string }) => {
-    const { registry, count, concurrency, localAddress } = order;
+  burst: async (order: { registry: string; count: number; concurrency: number }) => {
+    const { registry, count, concurrency } = order;
     const url = new URL(registry);
     const watcher = await openStream(url, '*', '127.0.0.1');
     const seen = new Set<string>();
@@ -169,7 +172,7 @@ answerQuestions({
       };
     });
     const startedAt = performance.now();
-    await each(count, concurrency, (index) => register(url, member(index, 'v1'), localAddress));
+    await each(count, concurrency, (index) => register(url, member(index, 'v1')));
     const acceptedAt = performance.now();
     const fullAt = await full;
     watcher.socket.destroy();

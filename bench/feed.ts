@@ -94,9 +94,9 @@ async function bursts(store: Store, report: Report): Promise<void> {
   const lags: number[] = [];
   for (let burst = 0; burst < BURSTS; burst += 1) {
     await withStore(store, async ({ registry, crowd }) => {
-      const order = { registry: registry.said, count: REGISTRATIONS, concurrency: CONCURRENCY };
       await ask(registry, 'begin');
-      const { fullMs } = await ask<Burst>(crowd, 'burst', { ...order, localAddress: `127.0.0.${10 + burst}` });
+      const order = { registry: registry.said, count: REGISTRATIONS, concurrency: CONCURRENCY };
+      const { fullMs } = await ask<Burst>(crowd, 'burst', order);
       const { p99Ms } = await ask<{ readonly p99Ms: number }>(registry, 'lag');
       full.push(fullMs);
       lags.push(p99Ms);

@@ -55,7 +55,7 @@ setInterval(() => {
 
 answerQuestions({
   begin: async () => process.cpuUsage(),
-  end: async () => ({ cpu: process.cpuUsage(), lateP50: 0, lateP99: 0, lagP99: 0 }),
+  end: async () => ({ cpu: process.cpuUsage(), lateP99: 0, lagP99: 0 }),
 });
 server.listen({ port: 0, host: '127.0.0.1', backlog: 4_096 }, () => {
   const address = server.address();

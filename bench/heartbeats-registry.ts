@@ -37,7 +37,6 @@ answerQuestions({
   /** Since `begin`: CPU in µs; how late calls began, and how long the event loop kept others waiting, in ms. */
   end: async () => ({
     cpu: process.cpuUsage(),
-    lateP50: quantile(late, 0.5),
     lateP99: quantile(late, 0.99),
     lagP99: lag.percentile(99) / 1e6,
   }),

@@ -1,7 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { ask } from './dialogue.js';
 import { start } from './child.js';
 import type { Child } from './child.js';
-import { median, round, spreadOf } from './harness.js';
+import { paired, single } from './harness.js';
 import type { Bench, Report } from './harness.js';
 
 /** A window in which nothing else happens, and how many of them make a figure. */
@@ -12,62 +13,73 @@ const INSTANCES = 20_000;
 /** After the last registration: the first calls are over, and everybody is in its place. */
 const SETTLE_MS = 10_000;
 
+/** Who calls and is called: the registry, or a loop of bare sockets that holds the same dialogue. */
 interface Cast {
-  readonly name: string;
   readonly protocol: 'tcp' | 'http';
-  readonly count: number;
   readonly freshEvery: number;
-  /** A loop of bare sockets instead of the registry. */
   readonly isBare: boolean;
 }
 
 interface Count {
   readonly calls: number;
   readonly beats: number;
-  readonly cpu: NodeJS.CpuUsage;
   readonly at: number;
 }
 
 interface Cost {
   readonly cpu: NodeJS.CpuUsage;
-  readonly lateP50: number;
   readonly lateP99: number;
   readonly lagP99: number;
 }
 
-/** One window. CPU in µs for each two-way heartbeat. */
+/** One window. */
 interface Sample {
+  /** CPU for each two-way heartbeat, µs. */
   readonly micros: number;
-  readonly perSecond: number;
-  readonly lateP50: number;
+  /** Of a core, %. */
+  readonly share: number;
   readonly lateP99: number;
   readonly lagP99: number;
-  /** Of a core. */
-  readonly share: number;
-  readonly crowdShare: number;
+  /** Both directions, with all headers, KB/s. */
+  readonly traffic: number;
+}
+
+interface Performance {
+  readonly samples: readonly Sample[];
+  /** When they had been taken. */
+  readonly healthy: number;
 }
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const microsOf = (now: NodeJS.CpuUsage, before: NodeJS.CpuUsage): number =>
   now.user + now.system - before.user - before.system;
 
+/** All that went over the loopback so far, in bytes; nothing else is measured meanwhile. NaN where the kernel does not say. */
+function loopbackBytes(): number {
+  try {
+    const [, received] = /^\s*lo:\s*(\d+)/m.exec(readFileSync('/proc/net/dev', 'utf8')) ?? [];
+    return Number(received);
+  } catch {
+    return Number.NaN;
+  }
+}
+
 async function sample(target: Child, crowd: Child): Promise<Sample> {
   const before = await ask<Count>(crowd, 'count');
   const cpu = await ask<NodeJS.CpuUsage>(target, 'begin');
+  const bytes = loopbackBytes();
   await sleep(WINDOW_MS);
   const cost = await ask<Cost>(target, 'end');
   const after = await ask<Count>(crowd, 'count');
   const both = Math.min(after.calls - before.calls, after.beats - before.beats);
   const micros = microsOf(cost.cpu, cpu);
-  const elapsedMicros = (after.at - before.at) * 1_000;
+  const elapsedMs = after.at - before.at;
   return {
     micros: micros / both,
-    perSecond: (both / elapsedMicros) * 1e6,
-    lateP50: cost.lateP50,
+    share: micros / elapsedMs / 10,
     lateP99: cost.lateP99,
     lagP99: cost.lagP99,
-    share: micros / elapsedMicros,
-    crowdShare: microsOf(after.cpu, before.cpu) / elapsedMicros,
+    traffic: (loopbackBytes() - bytes) / elapsedMs,
   };
 }
 
@@ -78,44 +90,45 @@ async function healthyAt(url: string): Promise<number> {
   return services.reduce((sum, { states }) => sum + states.HEALTHY, 0);
 }
 
-interface Played {
-  readonly samples: readonly Sample[];
-  readonly healthy: number;
-}
-
-async function perform({ protocol, count, freshEvery, isBare }: Cast): Promise<Played> {
+async function perform({ protocol, freshEvery, isBare }: Cast): Promise<Performance> {
   const crowd = await start('heartbeats-crowd', []);
   const target = isBare
-    ? await start('heartbeats-loop', [crowd.said, protocol, String(count), String(INTERVAL_MS)])
-    : await start('heartbeats-registry', [String(count), String(INTERVAL_MS), String(freshEvery)]);
+    ? await start('heartbeats-loop', [crowd.said, protocol, String(INSTANCES), String(INTERVAL_MS)])
+    : await start('heartbeats-registry', [String(INSTANCES), String(INTERVAL_MS), String(freshEvery)]);
   try {
     const port = Number(new URL(target.said).port);
-    await ask(crowd, 'play', { port, protocol, count, freshEvery, intervalMs: INTERVAL_MS, registers: !isBare });
+    const play = { port, protocol, count: INSTANCES, freshEvery, intervalMs: INTERVAL_MS, registers: !isBare };
+    await ask(crowd, 'play', play);
     await sleep(isBare ? 1_000 : SETTLE_MS);
     const samples: Sample[] = [];
     for (let window = 0; window < WINDOWS; window += 1) samples.push(await sample(target, crowd));
-    return { samples, healthy: isBare ? count : await healthyAt(target.said) };
+    return { samples, healthy: isBare ? INSTANCES : await healthyAt(target.said) };
   } finally {
     await Promise.all([crowd.kill(), target.kill()]);
   }
 }
 
+async function measure(protocol: 'tcp' | 'http', freshEvery: number, report: Report): Promise<void> {
+  const what = `${INSTANCES} over ${protocol}, ${freshEvery === 1 ? 'all fresh' : `freshEvery ${freshEvery}`}`;
+  const { samples: ours, healthy } = await perform({ protocol, freshEvery, isBare: false });
+  const figure = (metric: string, unit: string, of: (one: Sample) => number, target?: string): void =>
+    report(single(`${what}: ${metric}`, unit, ours.map(of), target));
+  const micros = ours.map((one) => one.micros);
+  if (freshEvery === 1) {
+    const { samples: bare } = await perform({ protocol, freshEvery, isBare: true });
+    const pairs = ours.map((one, index) => ({ ours: one.micros, theirs: bare[index]?.micros ?? Number.NaN }));
+    report(paired(`${what}: CPU of a two-way heartbeat`, 'µs', pairs, '<= 1.3 x, if 20000 do not fit'));
+  } else report(single(`${what}: CPU of a two-way heartbeat`, 'µs', micros));
+  report(single(`${what}: HEALTHY in the end`, 'instances', [healthy]));
+  figure('of a core', '%', (one) => one.share, '<= 100 %');
+  figure('a call begins late, p99', 'ms', (one) => one.lateP99, '< 250 ms');
+  figure('loop lag, p99', 'ms', (one) => one.lagP99);
+  figure('traffic', 'KB/s', (one) => one.traffic);
+}
+
 async function run(report: Report): Promise<void> {
-  const casts = process.env.CASTS?.split(',') ?? ['bare-tcp', 'tcp'];
-  for (const name of casts) {
-    const count = Number(process.env.COUNT ?? INSTANCES);
-    const cast: Cast = {
-      name,
-      protocol: name.includes('http') ? 'http' : 'tcp',
-      count,
-      freshEvery: name.includes('12') ? 12 : 1,
-      isBare: name.includes('bare'),
-    };
-    const { samples, healthy } = await perform(cast);
-    console.log(name, count, 'healthy', healthy);
-    console.table(samples);
-    const of = samples.map(({ micros }) => micros);
-    report({ metric: name, unit: 'µs', value: round(median(of)), spread: spreadOf(of), runs: of.length });
+  for (const freshEvery of [1, 12]) {
+    for (const protocol of ['tcp', 'http'] as const) await measure(protocol, freshEvery, report);
   }
 }
 

@@ -6,10 +6,25 @@ export interface Random {
   bytes(length: number): Uint8Array;
 }
 
+/** Asked for in advance: for a few bytes the call into the system costs ten times what they do, and every heartbeat needs some. */
+const pool = new Uint8Array(4_096);
+let used = pool.length;
+
 /** The machine's own chance; `bytes` is fit for secrets. */
 export const systemRandom: Random = {
   unit: () => Math.random(),
-  bytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+  bytes(length) {
+    if (length > pool.length / 8) return crypto.getRandomValues(new Uint8Array(length));
+    if (used + length > pool.length) {
+      crypto.getRandomValues(pool);
+      used = 0;
+    }
+    const bytes = pool.slice(used, used + length);
+    // nobody reads them here again
+    pool.fill(0, used, used + length);
+    used += length;
+    return bytes;
+  },
 };
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';

@@ -52,9 +52,9 @@ describe('how many instances a host carries', () => {
     expect(capacityOf(work, { ...UNKNOWN, localPorts: 13_000, timeWaits: 24_000 })).toBeNull();
   });
 
-  it('is bound by the accept queue, of which Node asks for 511', () => {
+  it('is bound by the accept queue, of which the registry asks for 4096', () => {
     expect(carried({ acceptQueue: 128 })).toBe(6_400);
-    expect(carried({ acceptQueue: 4_096 })).toBe(carried({ acceptQueue: 511 }));
+    expect(carried({ acceptQueue: 65_535 })).toBe(carried({ acceptQueue: 4_096 }));
   });
 
   it('names what is used up first', () => {
@@ -86,9 +86,9 @@ describe('what was asked for and the host cannot carry', () => {
     expect(shortfalls(load(0), work, facts)).toEqual([]);
   });
 
-  it('is not advised to lengthen a queue that is as long as Node asks for', () => {
-    const long = shortfalls(load(100_000), work, { ...UNKNOWN, acceptQueue: 4_096 });
-    const short = shortfalls(load(100_000), work, { ...UNKNOWN, acceptQueue: 128 });
+  it('is not advised to lengthen a queue that is as long as the registry asks for', () => {
+    const long = shortfalls(load(300_000), work, { ...UNKNOWN, acceptQueue: 4_096 });
+    const short = shortfalls(load(300_000), work, { ...UNKNOWN, acceptQueue: 128 });
     expect([long[0], short[0]].map((text) => text?.includes('somaxconn'))).toEqual([false, true]);
   });
 });

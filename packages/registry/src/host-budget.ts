@@ -48,8 +48,11 @@ const BEAT_OPEN_MS = 250;
 const TIME_WAIT_MS = 60_000;
 const REUSED_MS = 1_000;
 const TRACKED_MS = 120_000;
-/** Node asks the kernel for an accept queue of this length. */
-const NODE_BACKLOG = 511;
+/**
+ * Connections that may wait to be accepted; the kernel may allow fewer (net.core.somaxconn). Node's 511 are those of a tenth of a
+ * second when a large fleet beats on fresh connections, and who finds no room tries again only after a second.
+ */
+export const ACCEPT_QUEUE = 4_096;
 /** A pause of the registry (a collection of garbage, a flush) that must lose no connection. */
 const PAUSE_MS = 100;
 /** Of a budget; from here on people are told while there is time to act. */
@@ -130,7 +133,7 @@ export function budgetsOf(work: Workload, host: HostFacts): readonly Budget[] {
   const trackedMs = host.trackedTimeWaitMs ?? TRACKED_MS;
   const portMs = host.reusesTimeWaits ? REUSED_MS : TIME_WAIT_MS;
   const raise =
-    (host.acceptQueue ?? 0) < NODE_BACKLOG ? `raise net.core.somaxconn to ${NODE_BACKLOG} or more, or ` : '';
+    (host.acceptQueue ?? 0) < ACCEPT_QUEUE ? `raise net.core.somaxconn to ${ACCEPT_QUEUE} or more, or ` : '';
   const budget = (have: number | null, rest: Omit<Budget, 'have'>): readonly Budget[] =>
     have === null ? [] : [{ have, ...rest }];
   return [
@@ -160,7 +163,7 @@ export function budgetsOf(work: Workload, host: HostFacts): readonly Budget[] {
       need: ({ instances }) => instances * 2 * TIME_WAIT_MS * freshPerMs,
       remedy: 'Beyond it the kernel forgets them early and says so in its log: raise net.ipv4.tcp_max_tw_buckets.',
     }),
-    ...budget(host.acceptQueue === null ? null : Math.min(host.acceptQueue, NODE_BACKLOG), {
+    ...budget(host.acceptQueue === null ? null : Math.min(host.acceptQueue, ACCEPT_QUEUE), {
       name: `connections that may wait for a pause of ${PAUSE_MS} ms`,
       need: ({ instances }) => instances * PAUSE_MS * freshPerMs,
       remedy: `Beyond it some come a second late: ${raise}choose a longer intervalMs or a larger freshEvery.`,

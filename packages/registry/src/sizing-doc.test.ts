@@ -71,7 +71,7 @@ function capacities(): string {
     ['a firewall’s table of 65,536', { trackedConnections: 65_536 }],
     ['a firewall’s table of 262,144', { trackedConnections: 262_144 }],
     ['a firewall’s table of 1,048,576', { trackedConnections: 1_048_576 }],
-    ['an accept queue of 511', { acceptQueue: 511 }],
+    ['an accept queue of 4,096', { acceptQueue: 4_096 }],
   ];
   const columns = COLUMNS.map(([, preset, freshEvery]) =>
     hosts.map(([, facts]) => {

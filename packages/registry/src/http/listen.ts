@@ -1,5 +1,6 @@
 import { addressOf, messageOf, RollcallError } from '@rollcall/core';
 import type { FastifyInstance } from 'fastify';
+import { ACCEPT_QUEUE } from '../host-budget.js';
 import { holderOf } from './probe.js';
 import { isLoopback } from './request.js';
 
@@ -14,16 +15,10 @@ export function isWildcard(host: string): boolean {
   return host === '0.0.0.0' || host === '::';
 }
 
-/**
- * Connections that wait to be accepted; the kernel may allow fewer (net.core.somaxconn). Node's 511 are those of a tenth of a
- * second when a large fleet beats on fresh connections, and who finds no room tries again only after a second.
- */
-const BACKLOG = 4_096;
-
 /** Listens, or rejects with PORT_TAKEN or OPTION_INVALID and a way out. Resolves with the port, which is chosen if `port` is 0. */
 export async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
   try {
-    await app.listen({ host, port, backlog: BACKLOG });
+    await app.listen({ host, port, backlog: ACCEPT_QUEUE });
   } catch (error) {
     await app.close();
     throw await listenError(error, host, port);
