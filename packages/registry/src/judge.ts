@@ -24,6 +24,8 @@ export interface JudgePorts {
   readonly history: Pick<History, 'note' | 'noteOf'>;
 }
 
+/** So many sweeps (a second, by default) is it behind before that is told. */
+const BEHIND_TOLD_AFTER = 10;
 const SPOKEN_ANEW: Happening = { kind: 're-registered', by: 'instance', text: 'registered again with other words' };
 
 /** Passes every verdict: applies events to instances with the facts of the fleet, and publishes what changed. */
@@ -32,9 +34,13 @@ export class Judge {
   readonly #vigil: Vigil;
   /** Whose call is due and has not begun, and until when that was excused. */
   readonly #uncalled = new Map<Entry, number>();
+  #sweepBeganAt: number;
+  /** Up to here everybody was judged. */
   #sweptAt: number;
   /** Up to here the time in which this process could not listen is forgiven. */
   #forgivenAt = -Infinity;
+  /** Sweeps in a row in which this process was behind. */
+  #behindSweeps = 0;
   /** Has silence acted since that was stored? */
   #hasUsed = false;
 
@@ -42,6 +48,7 @@ export class Judge {
     this.#ports = ports;
     this.#vigil = new Vigil(ports.policy);
     this.#sweptAt = ports.time.now();
+    this.#sweepBeganAt = this.#sweptAt;
   }
 
   /** How often `sweep` wants to be called: the grain of all that time alone brings. */
@@ -125,17 +132,41 @@ export class Judge {
     this.#uncalled.delete(entry);
   }
 
-  /** Everything that time alone brings, longest silence first, each on the state that the one before left. */
-  sweep(): void {
+  /**
+   * Everything that time alone brings, longest silence first, each on the state that the one before left. `behindMs`: how long calls
+   * have been due that this process did not get to. Who is behind does not hear in time either: it judges nobody, and when it has
+   * caught up that was time in which it could not listen.
+   */
+  sweep(behindMs = 0): void {
     const now = this.#ports.time.now();
+    this.#dropOldTombstones();
+    if (this.#isBehind(now, behindMs)) return;
     this.#forgiveDeafness(now);
     this.#census(now);
     const waiting: Entry[] = [];
     for (const entry of this.#vigil.restless) if (this.#due(entry, now) !== null) waiting.push(entry);
     if (waiting.length > 1) waiting.sort((a, b) => silentSince(a.vitals) - silentSince(b.vitals));
     for (const entry of waiting) this.#settle(entry, now);
-    this.#dropOldTombstones();
     this.#rememberUses(now);
+  }
+
+  #isBehind(now: number, behindMs: number): boolean {
+    // a process that was stopped has not begun to catch up
+    const wasStopped = now - this.#sweepBeganAt - this.sweepMs >= this.#unusualMs;
+    this.#sweepBeganAt = now;
+    const isBehind = behindMs >= this.#unusualMs && !wasStopped;
+    this.#behindSweeps = isBehind ? this.#behindSweeps + 1 : 0;
+    if (this.#behindSweeps === BEHIND_TOLD_AFTER) {
+      this.#ports.log.warn(
+        `The registry has more to do than it can: calls are ${Math.round(behindMs)} ms late. Until it has caught up it judges nobody by silence. Give it fewer instances, a longer interval or a larger freshEvery (docs/SIZING.md).`,
+      );
+    }
+    return isBehind;
+  }
+
+  /** A busy process is late by less than this. */
+  get #unusualMs(): number {
+    return Math.max(100, this.#ports.policy.intervalMs / 10);
   }
 
   #due(entry: Entry, now: number): Event | null {
@@ -167,7 +198,7 @@ export class Judge {
   /** For how long it has not listened, as far as its sweeps can tell; 0 for what is ordinary. */
   #deafMs(now: number): number {
     const deafMs = now - this.#sweptAt - this.sweepMs;
-    return deafMs < Math.max(100, this.#ports.policy.intervalMs / 10) ? 0 : deafMs;
+    return deafMs < this.#unusualMs ? 0 : deafMs;
   }
 
   /** Before it is judged: the time in which its call was due and did not begin counts against nobody. */

@@ -41,6 +41,8 @@ export class World {
   readonly time = new ManualTime();
   /** How long this process was stopped so far: its clock went on, its timers did not. */
   stoppedMs = 0;
+  /** How late its timers are, as those of a process that has too much to do. */
+  lateMs = 0;
   readonly town = new Town();
   readonly log = recordingLog();
   readonly registry: Registry;
@@ -52,7 +54,7 @@ export class World {
         time: {
           now: () => this.time.now() + this.stoppedMs,
           wall: () => this.time.wall() + this.stoppedMs,
-          setTimer: (ms, run, options) => this.time.setTimer(ms, run, options),
+          setTimer: (ms, run, options) => this.time.setTimer(ms + this.lateMs, run, options),
         },
         random: seededRandom(1),
         log: this.log,

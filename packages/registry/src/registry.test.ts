@@ -194,6 +194,21 @@ describe('the registry', () => {
     expect(codeOf(world.registry.service('default', 'orders'))).toBe('NOT_FOUND');
   });
 
+  it('blames nobody while it has more to do than it can, and judges again when it has caught up', async () => {
+    const world = await World.started();
+    const ids = Array.from({ length: 500 }, (_, index) => `orders-${index}`);
+    for (const [index, id] of ids.entries()) await world.healthy(id, 3_001 + index);
+    for (const [index, id] of ids.entries()) world.moveIn(id, 3_001 + index, false); // no beat gets through
+    world.lateMs = 480;
+    await world.time.advanceBy(60 * SECOND);
+    expect(world.log.texts('warn').join()).toMatch(/more to do than it can: calls are \d+ ms late/);
+    expect(ids.filter((id) => world.record(id).state !== 'HEALTHY')).toEqual([]);
+    world.lateMs = 0;
+    for (const [index, id] of ids.slice(1).entries()) world.moveIn(id, 3_002 + index);
+    await world.time.advanceBy(16 * SECOND);
+    expect(ids.filter((id) => world.record(id).state !== 'HEALTHY')).toEqual(['orders-0']);
+  });
+
   it('blames nobody for time in which it did not listen itself', async () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);

@@ -114,6 +114,11 @@ export class Roll {
     );
   }
 
+  /** For how long the next call has been due, ms: more than a moment when this process has too much to do. What waits for others to end does not count. */
+  get behindMs(): number {
+    return Math.max(0, this.#ports.time.now() - this.#agenda.nextAt);
+  }
+
   lateness(): Punctuality {
     return { p99Ms: this.#lateness.quantile(0.99, this.#ports.time.now()), waiting: this.#turnstile.waiting };
   }
