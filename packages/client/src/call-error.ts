@@ -17,9 +17,18 @@ export function failureError(story: Story, failure: Failure): RollcallError {
   const { service, attempts, isIdempotent } = story;
   const { cause } = failure;
   if (failure.kind === 'remote') return new RollcallError('REMOTE', remoteText(service, cause), { attempts, cause });
-  const executed = mayRetry(failure.kind, false) ? 'It was not executed.' : 'It may have been executed.';
-  const text = `The call to ${service} failed: ${failure.kind}, ${messageOf(cause)}. ${executed}`;
+  const executed = mayRetry(failure.kind, false) ? NOT_EXECUTED : isIdempotent ? MAYBE_EXECUTED_SAFE : MAYBE_EXECUTED;
+  const text = `The call to ${service} failed: ${failure.kind}, ${messageOf(cause)}, in ${triesText(attempts)}. ${executed}`;
   return new RollcallError('TRANSPORT', text, { attempts, cause, retryable: mayRetry(failure.kind, isIdempotent) });
+}
+
+const NOT_EXECUTED = 'It was not executed: it may be tried again.';
+const MAYBE_EXECUTED_SAFE = 'It may have been executed, which does no harm, being idempotent: it may be tried again.';
+const MAYBE_EXECUTED =
+  'It may have been executed: try it again only if that does no harm, and say then that it is idempotent.';
+
+function triesText(attempts: readonly Attempt[]): string {
+  return attempts.length === 1 ? '1 attempt' : `${attempts.length} attempts`;
 }
 
 /** The handler's own word: Nest sends a string, or an object with a message. */
@@ -33,14 +42,21 @@ function remoteText(service: string, cause: unknown): string {
 
 export function deadlineError(story: Story, ms: number): RollcallError {
   const { service, attempts, isIdempotent } = story;
-  const tries = attempts.length === 1 ? '1 attempt' : `${attempts.length} attempts`;
-  const text = `${service} did not answer within ${Math.round(ms)} ms, in ${tries}. Give it a longer deadlineMs, or see why it is slow.`;
+  const text = `${service} did not answer within ${Math.round(ms)} ms, in ${triesText(attempts)}. Give it a longer deadlineMs, or see why it is slow.`;
+  const executed = attempts.length === 0 || isIdempotent ? '' : ' It may have been executed.';
+  return new RollcallError('DEADLINE_EXCEEDED', text + executed, { attempts, retryable: isIdempotent });
+}
+
+/** The method does not answer later, by its own word. */
+export function timeoutError(story: Story, timeoutMs: number): RollcallError {
+  const { service, attempts, isIdempotent } = story;
+  const text = `${service} did not answer within ${timeoutMs} ms, the most that this method takes by what is said of it (timeoutMs). See why it is slow, or allow it more.`;
   return new RollcallError('DEADLINE_EXCEEDED', text, { attempts, retryable: isIdempotent });
 }
 
 export function idleError(story: Story, idleMs: number): RollcallError {
   const { service, attempts } = story;
-  const text = `The stream of ${service} brought nothing for ${idleMs} ms (idleMs).`;
+  const text = `The stream of ${service} brought nothing for ${idleMs} ms (idleMs). If it may be silent for longer, raise idleMs.`;
   return new RollcallError('DEADLINE_EXCEEDED', text, { attempts });
 }
 
@@ -56,7 +72,7 @@ export function closedError(service: string, attempts: readonly Attempt[] = []):
 }
 
 export function bulkheadError(service: string, most: number): RollcallError {
-  const text = `${most} calls to ${service} are under way (maxConcurrent): this one was not begun.`;
+  const text = `${most} calls to ${service} are under way (maxConcurrent): this one was not begun. See why they take so long, or raise maxConcurrent.`;
   return new RollcallError('BULKHEAD_FULL', text, { retryable: true });
 }
 
@@ -84,7 +100,9 @@ const NONE_TEXT: Readonly<Record<NoneReason, (view: ServiceView, protocol: Proto
       ? `No instance of ${service} is registered. Start one.`
       : `No instance of ${service} may be called: ${censusText(instances)}. See allowedStates, version, and the instances' admin state.`,
   NO_ENDPOINT: ({ service, instances }, protocol) =>
-    `No instance of ${service} offers ${protocol}: they offer ${offersText(instances)}. send, emit and call use tcp, fetch uses http.`,
+    `No instance of ${service} offers ${protocol}: they offer ${offersText(instances)}. send, emit and call use tcp, fetch uses http, grpc uses grpc.`,
+  OVERLOADED: ({ service, instances }) =>
+    `Every instance of ${service} that may be called has as many calls under way as it can take: ${censusText(instances)}. It was not sent. Try later, start more instances, or see explain("${service}") for their limits.`,
   ALL_EJECTED: ({ service, instances }) =>
     `Every instance of ${service} is ejected here after failing: ${censusText(instances)} for the registry. One call a second tries again.`,
 };

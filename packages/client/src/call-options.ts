@@ -1,6 +1,10 @@
 import { option, STATES } from '@rollcall/core';
 import type { OptionSpec, OptionsOf, State } from '@rollcall/core';
-import { BALANCER_NAMES } from './balance/balancers.js';
+import { BALANCER_NAMES, isBalancerChoice } from './balance/balancers.js';
+import type { BalancerChoice, BalancerName } from './balance/balancers.js';
+import { DEFAULT_LIMIT } from './gate/limit.js';
+import { isHedgeWish } from './hedge.js';
+import type { HedgeWish } from './hedge.js';
 
 const CALLABLE: readonly State[] = ['HEALTHY', 'REGISTERING', 'UNHEALTHY'];
 
@@ -67,7 +71,71 @@ export const policyFields = {
     max: 10,
   }),
   retriesPerSecond: option.number({ doc: 'Retries that are always allowed.', default: 3, min: 0, max: 10_000 }),
-  balancer: option.oneOf(BALANCER_NAMES, { doc: 'Which instance gets the next call.', default: 'p2c-peak-ewma' }),
+  hedgeRatio: option.number({
+    doc: 'Second attempts beside slow first ones, for each call of a method that is hedged. They are taken from the retries, too.',
+    default: 0.05,
+    min: 0,
+    max: 1,
+    unit: 'ratio',
+  }),
+  balancer: option.value<BalancerChoice, BalancerName>({
+    doc: 'Which instance gets the next call.',
+    allowed: `one of ${BALANCER_NAMES.map((name) => `"${name}"`).join(', ')}, or an own Balancing: an object with the functions picker and load`,
+    default: 'p2c-peak-ewma',
+    is: isBalancerChoice,
+  }),
+  zones: option.oneOf(['prefer', 'ignore'], {
+    doc: 'Are instances in our own zone (the option zone) preferred, if enough of them are HEALTHY? When they are full, others help.',
+    default: 'prefer',
+  }),
+  minInZone: option.number({
+    doc: 'HEALTHY instances in our own zone that are enough; with fewer, those of all zones are used alike.',
+    default: 3,
+    min: 1,
+    max: 100_000,
+    integer: true,
+  }),
+  subsetSize: option.number({
+    doc: 'Of a service with 100 or more instances, so many get the calls of this process; when they are full, others help. 0: all.',
+    default: 20,
+    min: 0,
+    max: 100_000,
+    integer: true,
+  }),
+  limit: option.object(
+    {
+      initial: option.number({
+        doc: 'At first, a guess.',
+        default: DEFAULT_LIMIT.initial,
+        min: 1,
+        max: 100_000,
+        integer: true,
+      }),
+      min: option.number({
+        doc: 'However overloaded it is.',
+        default: DEFAULT_LIMIT.min,
+        min: 1,
+        max: 100_000,
+        integer: true,
+      }),
+      max: option.number({
+        doc: 'However good it is.',
+        default: DEFAULT_LIMIT.max,
+        min: 1,
+        max: 100_000,
+        integer: true,
+      }),
+    },
+    {
+      doc: 'Calls under way to one instance: + 1 each round trip while at least half are in use, × 0.9 after a timeout or overload.',
+      laws: [
+        ({ initial, min, max }) =>
+          min <= initial && initial <= max
+            ? null
+            : `limit: min ${min}, initial ${initial} and max ${max} have to be in this order. Change one of them.`,
+      ],
+    },
+  ),
   maxEjectedRatio: option.number({
     doc: 'The share of instances that may be ejected for errors at once: at least one, never the last.',
     default: 0.5,
@@ -93,7 +161,22 @@ export const policyFields = {
   ),
 };
 
-export type CallPolicy = OptionsOf<typeof policyFields>;
+/** What this process says itself of a method of a service; it beats what the instances publish of it. */
+export const methodFields = {
+  idempotent: option.boolean({ doc: 'Does it no harm to execute it twice?' }),
+  timeoutMs: option.number({ doc: 'The longest that one attempt is waited for.', min: 1, max: LONGEST_MS, ...ms }),
+  hedge: option.value<HedgeWish>({
+    doc: 'May a second attempt be made beside a slow first one, if it is idempotent? true: after the p95 of the method.',
+    allowed: 'true, false, or { afterMs } with a number of ms from 1 to 3600000',
+    is: isHedgeWish,
+  }),
+};
+
+export type CallPolicy = OptionsOf<typeof policyFields> & {
+  readonly methods?: Readonly<Record<string, OptionsOf<typeof methodFields>>> | undefined;
+  /** Was the deadline given for this very service? */
+  readonly isDeadlineSet?: boolean;
+};
 
 /** The same options, each left out unless given: what one service does differently. */
 type Overrides<Fields> = {
@@ -111,8 +194,17 @@ const overrideFields = Object.fromEntries(
 export const callFields = {
   ...policyFields,
   services: option.record({
-    doc: 'Other values for single services, by name.',
-    item: option.object(overrideFields, { doc: 'As above.' }),
+    doc: 'Other values for single services, by name. methods: what is true of its methods, by name (a pattern; over HTTP GET /orders): { idempotent, timeoutMs, hedge }. It beats what their instances publish.',
+    item: option.object(
+      {
+        ...overrideFields,
+        methods: option.record({
+          doc: 'What is true of its methods, by name (a pattern, an object as JSON; over HTTP `GET /orders`). Beats what they publish.',
+          item: option.object(methodFields, { doc: 'A method.' }),
+        }),
+      },
+      { doc: 'As above.' },
+    ),
   }),
   tcp: option.object(
     {
@@ -174,6 +266,33 @@ export const callFields = {
     },
     { doc: 'Calls over HTTP.' },
   ),
+  grpc: option.object(
+    {
+      connections: option.number({
+        doc: 'Connections to each instance; calls share them.',
+        default: 1,
+        min: 1,
+        max: 64,
+        integer: true,
+      }),
+      connectTimeoutMs: option.number({
+        doc: 'For a connection and the identity check on it.',
+        default: 1_000,
+        min: 1,
+        max: LONGEST_MS,
+        ...ms,
+      }),
+      maxMessageBytes: option.number({
+        doc: 'The longest message of an answer.',
+        default: 4_194_304,
+        min: 1_024,
+        max: 134_217_728,
+        unit: 'bytes',
+        integer: true,
+      }),
+    },
+    { doc: 'Calls over gRPC.' },
+  ),
 };
 
 export type CallOptions = OptionsOf<typeof callFields>;
@@ -184,5 +303,5 @@ export function policyOf(options: CallOptions, service: string): CallPolicy {
   const own = services !== undefined && Object.hasOwn(services, service) ? services[service] : undefined;
   if (own === undefined) return options;
   const given = Object.entries(own).filter(([, value]) => value !== undefined);
-  return { ...options, ...Object.fromEntries(given) };
+  return { ...options, ...Object.fromEntries(given), isDeadlineSet: own.deadlineMs !== undefined };
 }

@@ -1,8 +1,9 @@
 import type { Instance, Log, Meter, Random, RollcallError, State, Time } from '@rollcall/core';
 import { parseOptions } from '@rollcall/core';
+import type { Home } from './balance/home.js';
 import { callFields } from './call-options.js';
 import { Calls } from './call.js';
-import type { OneCall } from './call.js';
+import type { CallsParts, OneCall } from './call.js';
 import type { ServiceView } from './catalog.js';
 import { anInstance } from './link/link.fixture.js';
 import type { HttpRequest } from './transport/http-message.js';
@@ -55,6 +56,8 @@ export interface WorldSetting {
   readonly instances?: readonly Instance[];
   readonly options?: object;
   readonly names?: readonly string[];
+  readonly inherited?: NonNullable<CallsParts['inherited']>;
+  readonly home?: Home;
 }
 
 export interface Ending {
@@ -86,17 +89,21 @@ export class CallWorld {
         service: () => this.view,
         settle: (view, timeoutMs) =>
           new Promise((resolve) => {
-            const timer = this.time.setTimer(timeoutMs, resolve);
-            view.onChange(() => {
+            const done = (): void => {
               timer.cancel();
+              stop();
               resolve();
-            });
+            };
+            const timer = this.time.setTimer(timeoutMs, done);
+            const stop = view.onChange(done);
           }),
         names: () => setting.names ?? [],
       },
       options: parseOptions(callFields, setting.options),
       transports: { tcp: this.tcp, http: this.http },
       suspect: (id, outcome) => this.suspects.push(`${id} ${outcome}`),
+      ...(setting.home === undefined ? {} : { home: setting.home }),
+      ...(setting.inherited === undefined ? {} : { inherited: setting.inherited }),
     });
   }
 

@@ -175,6 +175,17 @@ describe('nobody to call', () => {
     expect(error?.message).toContain('they offer http');
   });
 
+  it('leaves nothing behind: names may come from strangers', async () => {
+    const world = new World({ instances: [] });
+    world.view.become([], 'waiting');
+    const asked = world.ask();
+    world.view.become([], 'unknown');
+    expect((await asked).error).toMatchObject({ code: 'UNKNOWN_SERVICE' });
+    expect(world.view.listeners).toHaveLength(0);
+    world.view.become(fleet('HEALTHY'), 'known');
+    expect((await world.ask()).value).toBe('a');
+  });
+
   it('is waited for as long as nothing is known, 2 s at most', async () => {
     const world = new World({ instances: [] });
     world.view.become([], 'waiting');

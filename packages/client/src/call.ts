@@ -1,18 +1,35 @@
-import { AsyncResource } from 'node:async_hooks';
-import type { InstanceId, Log, Meter, Random, RollcallError, State, Suspicion, Time } from '@rollcall/core';
-import { messageOf, STATES } from '@rollcall/core';
-import { Call } from './attempt.js';
-import type { CallTerms, Errand, Receiver } from './attempt.js';
+import type { InstanceId, Log, Meter, Random, Suspicion, Time } from '@rollcall/core';
+import { messageOf } from '@rollcall/core';
+import { NOWHERE } from './balance/home.js';
+import type { Home } from './balance/home.js';
 import { bulkheadError, closedError, deadlineError, noCatalogError } from './call-error.js';
 import { policyOf } from './call-options.js';
 import type { CallOptions } from './call-options.js';
-import { callInstruments, ServiceCallee } from './callee.js';
+import { ServiceCallee } from './callee.js';
 import type { Surroundings } from './callee.js';
+import { CallerEvents } from './caller-events.js';
+import type { CallerListener } from './caller-events.js';
 import type { Services } from './catalog.js';
+import type { EdgeStats } from './edges.js';
+import type { CallTerms, Errand, Receiver } from './errand.js';
 import { explain } from './explain.js';
 import type { Explanation } from './explain.js';
+import { Fallback } from './fallback.js';
+import { HEDGE_TICK_MS } from './hedge.js';
 import type { Lane } from './lane.js';
-import { httpRequest, isIdempotent, isRepeatable, routeOf } from './transport/http-message.js';
+import { methodName } from './method-rules.js';
+import { Call } from './one-call.js';
+import { LastValue, Listener } from './receivers.js';
+import type { StreamObserver } from './receivers.js';
+import { callInstruments } from './service-events.js';
+import { CALL, EVENT, ONE_WAY_CALL, SAFE_CALL, STREAM, termsOf } from './terms.js';
+import type { GrpcCall } from './grpc-call.js';
+import { GrpcRoute } from './grpc-route.js';
+import { grpcMethodName, grpcRequest } from './transport/grpc-message.js';
+import type { GrpcMethod, GrpcRequest } from './transport/grpc-message.js';
+import { GrpcTransport } from './transport/grpc.js';
+import { HttpAnswer } from './transport/http-answer.js';
+import { httpRequest, isIdempotent, isOnce, isRepeatable, routeOf } from './transport/http-message.js';
 import type { HttpRequest } from './transport/http-message.js';
 import { HttpTransport } from './transport/http.js';
 import { tcpRequest } from './transport/tcp-message.js';
@@ -20,6 +37,10 @@ import type { TcpRequest } from './transport/tcp-message.js';
 import { TcpTransport } from './transport/tcp.js';
 import type { Transport } from './transport/transport.js';
 import { Wheel } from './wheel.js';
+import type { Inherited, OneCall } from './wishes.js';
+
+export type { StreamObserver } from './receivers.js';
+export type { Inherited, OneCall } from './wishes.js';
 
 export interface CallsParts {
   readonly time: Time;
@@ -28,58 +49,49 @@ export interface CallsParts {
   readonly log: Log;
   readonly services: Services;
   readonly options: CallOptions;
-  /** The ways to instances; default: TCP and HTTP as in `options`. A test or a simulation hands in its own. They are closed, too. */
-  readonly transports?: { readonly tcp: Transport<TcpRequest>; readonly http: Transport<HttpRequest> };
+  /** Where the calls come from; default: from nowhere in particular, at 5 s between two heartbeats. */
+  readonly home?: Home;
+  /** The ways to instances; default: TCP, HTTP and gRPC as in `options`. A test or a simulation hands in its own. They are closed, too. */
+  readonly transports?: {
+    readonly tcp: Transport<TcpRequest>;
+    readonly http: Transport<HttpRequest>;
+    readonly grpc?: Transport<GrpcRequest>;
+  };
+  /** What the request that this code works for has left to its calls; asked once for each call. Default: no request, nothing. */
+  readonly inherited?: () => Inherited | null;
   /** An instance failed us: the registry should have a look. Called for each failure. */
   suspect(instance: InstanceId, outcome: Suspicion['outcome']): void;
 }
 
-/** One call's own wishes; they override the policy of its service. */
-export interface OneCall {
-  /** In all, ms. Default: the policy's. */
-  readonly deadlineMs?: number | undefined;
-  /** What is left of the deadline of the request that this call is a part of, ms: the smaller of both counts. */
-  readonly inheritedMs?: number | undefined;
-  /** Between two values of a stream, ms. */
-  readonly idleMs?: number | undefined;
-  /** Does it no harm when it is executed twice? Then it is repeated after a broken connection or a timeout, too. Default: no. */
-  readonly idempotent?: boolean | undefined;
-  readonly allowedStates?: readonly State[] | 'any' | undefined;
-  /** A version, or its first parts: `2` means every 2.x. Default: any. */
-  readonly version?: string | undefined;
-  /** Ends the call with CANCELLED. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** Who listens to a stream. What it throws ends the stream and is logged. */
-export interface StreamObserver {
-  next(value: unknown): void;
-  error(error: RollcallError): void;
-  complete(): void;
-}
-
 /**
- * Calls to services, whichever instance answers: deadline > bulkhead > attempts within the retry budget > pick past the gates >
- * attempt timeout > transport, with one outcome that all of them learn from. Every promise settles, by its deadline at the latest.
+ * Calls to services, whichever instance answers: deadline > fallback > bulkhead > attempts (retries and a hedge, within the budget) >
+ * pick past the gates > attempt timeout > transport, with one outcome that all of them learn from. Every promise settles, by its deadline at the latest.
  */
 export class Calls {
   readonly #parts: CallsParts;
   readonly #around: Surroundings;
+  readonly #events: CallerEvents;
   readonly #callees = new Map<string, ServiceCallee>();
   #isClosed = false;
 
   constructor(parts: CallsParts) {
     const { time, random, log, services, options } = parts;
     this.#parts = parts;
+    this.#events = new CallerEvents(time, log);
     this.#around = {
       time,
       random,
       log,
       services,
+      home: parts.home ?? NOWHERE,
       wheel: new Wheel(time),
+      hedgeWheel: new Wheel(time, HEDGE_TICK_MS),
       instruments: callInstruments(parts.meter),
+      events: this.#events,
+      inherited: () => parts.inherited?.() ?? NOTHING_INHERITED,
       tcp: parts.transports?.tcp ?? new TcpTransport(time, options.tcp),
       http: parts.transports?.http ?? new HttpTransport(time, options.http),
+      grpc: parts.transports?.grpc ?? new GrpcTransport(time, options.grpc),
       suspect: (id, outcome) => parts.suspect(id, outcome),
     };
   }
@@ -89,8 +101,8 @@ export class Calls {
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
       const request = tcpRequest(pattern, data, false);
-      const terms = this.#terms(callee, 'value', options);
       const method = callee.tcp.method(methodName(pattern));
+      const terms = termsOf(callee, method, CALL, options);
       this.#start(callee, callee.tcp, { request, method, terms, receiver: new LastValue(resolve, reject) }, options);
     });
   }
@@ -100,8 +112,8 @@ export class Calls {
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
       const request = tcpRequest(pattern, data, true);
-      const terms = { ...this.#terms(callee, 'event', options), isIdempotent: false };
       const method = callee.tcp.method(methodName(pattern));
+      const terms = termsOf(callee, method, EVENT, options);
       const receiver = new LastValue(() => resolve(), reject);
       this.#start(callee, callee.tcp, { request, method, terms, receiver }, options);
     });
@@ -121,8 +133,8 @@ export class Calls {
   ): { cancel(): void } {
     const callee = this.#callee(service);
     const request = tcpRequest(pattern, data, false);
-    const terms = this.#terms(callee, 'stream', options);
     const method = callee.tcp.method(methodName(pattern));
+    const terms = termsOf(callee, method, STREAM, options);
     const receiver = new Listener(observer, (error) => {
       this.#parts.log.error(`The observer of a stream of ${service} threw: ${messageOf(error)}`);
       call.cancel(error);
@@ -142,27 +154,84 @@ export class Calls {
    * DELETE count as idempotent unless `options` says otherwise. `init.signal` ends the call; once there is an answer, cancel its body.
    */
   async fetch(service: string, path: string, init: RequestInit = {}, options: OneCall = {}): Promise<Response> {
-    const request = await httpRequest(path, init);
-    await this.#around.http.prepare();
-    const callee = this.#callee(service);
-    const wishes = { ...options, signal: options.signal ?? init.signal ?? undefined };
-    const terms: CallTerms = {
-      ...this.#terms(callee, 'value', wishes),
-      isIdempotent: options.idempotent ?? isIdempotent(request),
-      mostAttempts: isRepeatable(request) ? Infinity : 1,
-    };
-    const method = callee.http.method(routeOf(request));
+    const made = httpRequest(path, init);
+    const request = made instanceof Promise ? await made : made;
+    const loading = this.#around.http.prepare();
+    if (loading !== null) await loading;
+    const isMarked = options.signal === undefined && init.signal !== undefined && init.signal !== null;
+    const wishes = isMarked ? { ...options, signal: init.signal ?? undefined } : options;
     const answer = await new Promise<unknown>((resolve, reject) => {
-      const receiver = new LastValue(resolve, reject);
-      this.#start(callee, callee.http, { request, method, terms, receiver }, wishes);
+      this.request(service, request, new LastValue(resolve, reject), wishes);
     });
+    if (answer instanceof HttpAnswer) return answer.response(this.#parts.options.http.bufferedBytes);
     if (answer instanceof Response) return answer;
-    throw new TypeError('The HTTP transport gave no Response.');
+    throw new TypeError('The HTTP transport gave no answer.');
+  }
+
+  /**
+   * The same for whoever wants the answer as it came, an `HttpAnswer`: the body, too, is then the receiver's. The transport has to be
+   * ready (`prepare`).
+   */
+  // eslint-disable-next-line max-params -- the shape of a call, with one more who listens
+  request(service: string, request: HttpRequest, receiver: Receiver, options: OneCall): Call<HttpRequest> {
+    const callee = this.#callee(service);
+    const method = callee.http.method(routeOf(request));
+    const verb = isOnce(request) ? ONE_WAY_CALL : isIdempotent(request) ? SAFE_CALL : CALL;
+    const plain = termsOf(callee, method, verb, options);
+    const terms = isOnce(request) ? onceTerms(plain, request) : plain;
+    return this.#start(callee, callee.http, { request, method, terms, receiver }, options);
+  }
+
+  /** Loads what HTTP calls need. */
+  async prepare(): Promise<void> {
+    await this.#around.http.prepare();
+  }
+
+  /**
+   * Calls a gRPC method whose request and answer are one message each, described as generated clients do. Rejects with a RollcallError;
+   * the cause of REMOTE is a GrpcStatusError. Throws what the serializer throws, and a TypeError for a method that streams.
+   */
+  grpc<Input, Output>(
+    service: string,
+    method: GrpcMethod<Input, Output>,
+    message: Input,
+    options?: GrpcCall,
+  ): Promise<Output> {
+    if (method.responseStream) throw new TypeError(`${method.path} answers with a stream: use a client of grpc-js.`);
+    const request = grpcRequest(method, message, options?.headers);
+    return new Promise((resolve, reject) => {
+      const callee = this.#callee(service);
+      const called = callee.grpc.method(grpcMethodName(method.path));
+      const terms = termsOf(callee, called, CALL, options);
+      // what the method's own deserializer made
+      const receiver = new LastValue((value) => resolve(value as Output), reject);
+      this.#start(callee, callee.grpc, { request, method: called, terms, receiver }, options);
+    });
+  }
+
+  /** The same balancing for whoever has connections of its own: the channels of grpc-js. */
+  grpcRoute(service: string): GrpcRoute {
+    return new GrpcRoute({
+      service,
+      services: this.#around.services,
+      callee: () => this.#callee(service),
+      suspect: (id, outcome) => this.#around.suspect(id, outcome),
+    });
   }
 
   /** What this process sees of a service and why it calls whom: for people. */
   explain(service: string): Explanation {
     return explain(this.#callee(service));
+  }
+
+  /** What this process saw of the services that it called; see `EdgeStats`. */
+  edges(): readonly EdgeStats[] {
+    return Array.from(this.#callees.values()).flatMap((callee) => callee.edge() ?? []);
+  }
+
+  /** Calls the listener soon after each event, until what is returned is called. What it throws is logged. */
+  onEvent(listener: CallerListener): () => void {
+    return this.#events.listen(listener);
   }
 
   /** Has this process taken the instance out of use, over some protocol? */
@@ -177,9 +246,11 @@ export class Calls {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#around.wheel.close();
+    this.#around.hedgeWheel.close();
+    this.#events.close();
     for (const callee of this.#callees.values()) callee.close();
     this.#callees.clear();
-    await Promise.all([this.#around.tcp.close(), this.#around.http.close()]);
+    await Promise.all([this.#around.tcp.close(), this.#around.http.close(), this.#around.grpc.close()]);
   }
 
   #callee(service: string): ServiceCallee {
@@ -193,50 +264,46 @@ export class Calls {
     return callee;
   }
 
-  #terms(callee: ServiceCallee, shape: CallTerms['shape'], options: OneCall | undefined): CallTerms {
-    const { policy, standard } = callee;
-    const startedAt = this.#parts.time.now();
-    if (options === undefined) {
-      return {
-        startedAt,
-        deadlineAt: startedAt + policy.deadlineMs,
-        idleMs: policy.idleMs,
-        isIdempotent: false,
-        shape,
-        selector: standard,
-        mostAttempts: Infinity,
-      };
-    }
-    const { allowedStates, version, deadlineMs = policy.deadlineMs, inheritedMs = Infinity } = options;
-    return {
-      startedAt,
-      deadlineAt: startedAt + Math.min(deadlineMs, inheritedMs),
-      idleMs: options.idleMs ?? policy.idleMs,
-      isIdempotent: options.idempotent ?? false,
-      shape,
-      selector: callee.selector(allowedStates === 'any' ? STATES : allowedStates, version),
-      mostAttempts: Infinity,
-    };
-  }
-
   #start<Request>(
     callee: ServiceCallee,
     lane: Lane<Request>,
     errand: Errand<Request>,
     options: OneCall | undefined,
   ): Call<Request> {
-    const call = new Call(callee, lane, errand);
+    const { signal, fallback } = options ?? NO_WISHES;
+    const call = new Call(callee, lane, fallback === undefined ? errand : this.#softened(callee, errand, fallback));
     const { startedAt, deadlineAt } = errand.terms;
     callee.inFlight += 1;
-    const { signal } = options ?? NO_WISHES;
     if (this.#isClosed) call.refuse(closedError(callee.service));
     else if (callee.inFlight > callee.policy.maxConcurrent) {
+      callee.events.shed('bulkhead', null);
       call.refuse(bulkheadError(callee.service, callee.policy.maxConcurrent));
     } else if (!(deadlineAt > startedAt)) call.refuse(deadlineError(call, 0));
     else if (signal !== undefined && !heed(signal, call)) call.cancel(signal.reason);
     else if (callee.view.status === 'waiting' && callee.view.instances.length === 0) void this.#await(callee, call);
     else call.begin(startedAt);
     return call;
+  }
+
+  /** The errand with somebody before its receiver who makes an answer out of the final error. */
+  #softened<Request>(
+    callee: ServiceCallee,
+    errand: Errand<Request>,
+    fallback: NonNullable<OneCall['fallback']>,
+  ): Errand<Request> {
+    const { log, time } = this.#parts;
+    const { receiver, terms } = errand;
+    const parts = {
+      fallback,
+      receiver,
+      log,
+      deadlineAt: terms.deadlineAt,
+      isStream: terms.shape === 'stream',
+      wheel: this.#around.wheel,
+      now: () => time.now(),
+      fellBack: () => callee.events.fellBack(),
+    };
+    return { ...errand, receiver: new Fallback(parts) };
   }
 
   /** Nothing is known of the service yet. */
@@ -247,10 +314,28 @@ export class Calls {
     if (callee.view.status === 'waiting' && callee.view.instances.length === 0) {
       call.refuse(noCatalogError(callee.service, waitMs));
     } else call.begin(this.#parts.time.now());
+    // it was kept because it might have been known; a catalog that is full of names of strangers has no room for others
+    if (callee.inFlight === 0 && callee.view.status !== 'known') this.#forget(callee);
+  }
+
+  #forget(callee: ServiceCallee): void {
+    callee.close();
+    if (this.#callees.get(callee.service) === callee) this.#callees.delete(callee.service);
   }
 }
 
 const NO_WISHES: OneCall = {};
+
+/** Asked again before each attempt: a body that nobody has begun to read may go elsewhere. */
+function onceTerms(terms: CallTerms, request: HttpRequest): CallTerms {
+  return {
+    ...terms,
+    get mostAttempts() {
+      return isRepeatable(request) ? Infinity : 1;
+    },
+  };
+}
+const NOTHING_INHERITED: Inherited = { deadlineAt: Infinity, isRetry: false };
 
 /** Listens to the signal as long as the call goes on. False if it was aborted before. */
 function heed<Request>(signal: AbortSignal, call: Call<Request>): boolean {
@@ -259,77 +344,4 @@ function heed<Request>(signal: AbortSignal, call: Call<Request>): boolean {
   signal.addEventListener('abort', abort, { once: true });
   call.onEnd = () => signal.removeEventListener('abort', abort);
   return true;
-}
-
-function methodName(pattern: unknown): string {
-  return typeof pattern === 'string' ? pattern : JSON.stringify(pattern);
-}
-
-/** A promise's end of a call. */
-class LastValue implements Receiver {
-  readonly #resolve: (value: unknown) => void;
-  readonly #reject: (error: RollcallError) => void;
-  #value: unknown;
-
-  constructor(resolve: (value: unknown) => void, reject: (error: RollcallError) => void) {
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
-
-  next(value: unknown): void {
-    this.#value = value;
-  }
-
-  complete(): void {
-    this.#resolve(this.#value);
-  }
-
-  error(error: RollcallError): void {
-    this.#reject(error);
-  }
-}
-
-/**
- * A stream's end of a call. It shields the connection, which others share, from what the observer throws, and calls the observer in
- * the AsyncLocalStorage of whoever subscribed.
- */
-class Listener implements Receiver {
-  readonly #home = new AsyncResource('rollcall.stream');
-  readonly #observer: StreamObserver;
-  readonly #thrown: (error: unknown) => void;
-  #isOver = false;
-
-  constructor(observer: StreamObserver, thrown: (error: unknown) => void) {
-    this.#observer = observer;
-    this.#thrown = thrown;
-  }
-
-  /** Nothing is passed on any more. */
-  close(): void {
-    this.#isOver = true;
-  }
-
-  next(value: unknown): void {
-    this.#pass(() => this.#observer.next(value));
-  }
-
-  complete(): void {
-    this.#pass(() => this.#observer.complete());
-    this.#isOver = true;
-  }
-
-  error(error: RollcallError): void {
-    this.#pass(() => this.#observer.error(error));
-    this.#isOver = true;
-  }
-
-  #pass(tell: () => void): void {
-    if (this.#isOver) return;
-    try {
-      this.#home.runInAsyncScope(tell);
-    } catch (error) {
-      this.#isOver = true;
-      this.#thrown(error);
-    }
-  }
 }

@@ -1,46 +1,26 @@
-import type {
-  Counter,
-  Histogram,
-  Log,
-  Meter,
-  Protocol,
-  Random,
-  RollcallError,
-  State,
-  Suspicion,
-  Time,
-} from '@rollcall/core';
-import type { Callee } from './attempt.js';
-import type { Selector } from './balance/balancer.js';
+import type { ErrorCode, Log, Protocol, Random, RollcallError, Suspicion, Time } from '@rollcall/core';
+import type { Home } from './balance/home.js';
 import type { Node } from './balance/node.js';
+import { selectorFor, standardSelector } from './balance/selector.js';
+import type { Selector, Wishes } from './balance/selector.js';
 import { noneError } from './call-error.js';
 import type { CallPolicy } from './call-options.js';
+import type { CallerEvents } from './caller-events.js';
 import type { Services, ServiceView } from './catalog.js';
+import { EdgeCounter } from './edges.js';
+import type { EdgeStats } from './edges.js';
+import type { Callee } from './errand.js';
 import { Lane } from './lane.js';
 import { RetryBudget } from './retry.js';
+import { ServiceEvents } from './service-events.js';
+import type { CallInstruments } from './service-events.js';
+import type { GrpcRequest } from './transport/grpc-message.js';
+import type { FailureKind } from './transport/transport.js';
 import type { HttpRequest } from './transport/http-message.js';
 import type { TcpRequest } from './transport/tcp-message.js';
 import type { Transport } from './transport/transport.js';
+import type { Inherited } from './wishes.js';
 import type { Wheel } from './wheel.js';
-
-/** What calls are counted with. */
-export interface CallInstruments {
-  readonly seconds: Histogram<readonly ['service', 'outcome']>;
-  readonly retries: Counter<readonly ['service']>;
-  readonly ejections: Counter<readonly ['service', 'cause']>;
-}
-
-/** Makes the instruments. `outcome` is `success` or the error's code in lower case. */
-export function callInstruments(meter: Meter): CallInstruments {
-  return {
-    seconds: meter.histogram('rollcall_call_seconds', 'Time of a call, retries included.', ['service', 'outcome']),
-    retries: meter.counter('rollcall_call_retries_total', 'Attempts after the first one.', ['service']),
-    ejections: meter.counter('rollcall_call_ejections_total', 'Instances taken out by the breaker.', [
-      'service',
-      'cause',
-    ]),
-  };
-}
 
 /** What the calls to all services share. */
 export interface Surroundings {
@@ -48,12 +28,20 @@ export interface Surroundings {
   readonly random: Random;
   readonly log: Log;
   readonly wheel: Wheel;
+  readonly hedgeWheel: Wheel;
   readonly services: Services;
+  readonly home: Home;
   readonly instruments: CallInstruments;
+  readonly events: CallerEvents;
   readonly tcp: Transport<TcpRequest>;
   readonly http: Transport<HttpRequest>;
+  readonly grpc: Transport<GrpcRequest>;
   suspect(id: string, outcome: Suspicion['outcome']): void;
+  inherited(): Inherited;
 }
+
+/** What says nothing about the service: the handler's own word, and the caller's wish. */
+const NO_FAILURE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['REMOTE', 'CANCELLED']);
 
 const MAX_SELECTORS = 64;
 
@@ -64,23 +52,34 @@ export class ServiceCallee implements Callee {
   readonly policy: CallPolicy;
   readonly budget: RetryBudget;
   readonly wheel: Wheel;
+  readonly hedgeWheel: Wheel;
+  readonly hedgeRatio: number;
   readonly random: Random;
   readonly standard: Selector;
+  readonly isDeadlineSet: boolean;
+  readonly events: ServiceEvents;
   /** Calls under way. */
   inFlight = 0;
   readonly #around: Surroundings;
+  readonly #edge: EdgeCounter;
   readonly #selectors = new Map<string, Selector>();
   readonly #unwatch: () => void;
   #tcp: Lane<TcpRequest> | null = null;
   #http: Lane<HttpRequest> | null = null;
+  #grpc: Lane<GrpcRequest> | null = null;
 
   constructor(service: string, policy: CallPolicy, around: Surroundings) {
     this.service = service;
     this.policy = policy;
+    this.isDeadlineSet = policy.isDeadlineSet ?? false;
+    this.events = new ServiceEvents(service, around.time, around.instruments, around.events);
+    this.#edge = new EdgeCounter(service);
     this.wheel = around.wheel;
+    this.hedgeWheel = around.hedgeWheel;
+    this.hedgeRatio = policy.hedgeRatio;
     this.random = around.random;
     this.budget = new RetryBudget({ ratio: policy.retryRatio, perSecond: policy.retriesPerSecond });
-    this.standard = { key: '', states: policy.allowedStates, version: '' };
+    this.standard = standardSelector(policy.allowedStates);
     this.#around = around;
     this.view = around.services.service(service);
     this.#unwatch = this.view.onChange(() => this.#update());
@@ -95,9 +94,13 @@ export class ServiceCallee implements Callee {
     return (this.#http ??= this.#lane(this.#around.http));
   }
 
+  get grpc(): Lane<GrpcRequest> {
+    return (this.#grpc ??= this.#lane(this.#around.grpc));
+  }
+
   /** Those that have been used. */
   get lanes(): readonly Lane<never>[] {
-    return [this.#tcp, this.#http].filter((lane) => lane !== null);
+    return [this.#tcp, this.#http, this.#grpc].filter((lane) => lane !== null);
   }
 
   now(): number {
@@ -105,14 +108,14 @@ export class ServiceCallee implements Callee {
   }
 
   /** The same object for the same choice, so that balancers can keep what they sort for it. */
-  selector(states: readonly State[] | undefined, version: string | undefined): Selector {
-    if (states === undefined && version === undefined) return this.standard;
-    const key = `${(states ?? []).join()}@${version ?? ''}`;
-    const known = this.#selectors.get(key);
+  selector(wishes: Wishes): Selector {
+    const { states, version, metadata } = wishes;
+    if (states === undefined && version === undefined && metadata === undefined) return this.standard;
+    const selector = selectorFor(wishes, this.standard);
+    const known = selector.key === '' ? selector : this.#selectors.get(selector.key);
     if (known !== undefined) return known;
     if (this.#selectors.size >= MAX_SELECTORS) this.#selectors.clear();
-    const selector: Selector = { key, states: states ?? this.policy.allowedStates, version: version ?? '' };
-    this.#selectors.set(key, selector);
+    this.#selectors.set(selector.key, selector);
     return selector;
   }
 
@@ -121,19 +124,35 @@ export class ServiceCallee implements Callee {
     return retries === undefined ? this.policy.attempts : retries + 1;
   }
 
-  retried(): void {
-    this.#around.instruments.retries.add(1, this.service);
+  inherited(): Inherited {
+    return this.#around.inherited();
+  }
+
+  retried(node: Node, isHedge: boolean, now: number): void {
+    this.#edge.retried(now);
+    if (isHedge) this.events.hedged(node.id);
+    else this.events.retried();
+  }
+
+  exhausted(node: Node, failure: FailureKind): void {
+    this.events.exhausted(node.id, failure);
   }
 
   noneError(protocol: Protocol, selector: Selector): RollcallError {
-    const lane = protocol === 'tcp' ? this.tcp : this.http;
-    return noneError(lane.balancer.whyNone(selector), this.view, protocol, this.#around.services.names());
+    const reason = this[protocol].balancer.whyNone(selector, this.now());
+    if (reason === 'OVERLOADED') this.events.shed('limit', null);
+    return noneError(reason, this.view, protocol, this.#around.services.names());
   }
 
   ended(startedAt: number, now: number, error: RollcallError | null): void {
     this.inFlight -= 1;
-    const outcome = error === null ? 'success' : error.code.toLowerCase();
-    this.#around.instruments.seconds.record((now - startedAt) / 1000, this.service, outcome);
+    this.#edge.ended(now - startedAt, error !== null && !NO_FAILURE.has(error.code), now);
+    this.events.ended(now - startedAt, error);
+  }
+
+  /** See `EdgeStats`; null when there is nothing to tell. */
+  edge(): EdgeStats | null {
+    return this.#edge.stats(this.inFlight, this.now());
   }
 
   /** The catalog's news are not wanted any more. */
@@ -142,7 +161,7 @@ export class ServiceCallee implements Callee {
   }
 
   #lane<Request>(transport: Transport<Request>): Lane<Request> {
-    const { random, wheel, log, time, instruments } = this.#around;
+    const { random, wheel, log, time, home } = this.#around;
     const lane = new Lane<Request>({
       transport,
       random,
@@ -150,17 +169,20 @@ export class ServiceCallee implements Callee {
       log,
       policy: this.policy,
       standard: this.standard,
+      home,
+      copy: this.view,
       suspect: (id, outcome) => this.#around.suspect(id, outcome),
-      ejected: (cause) => instruments.ejections.add(1, this.service, cause),
+      events: this.events,
       now: () => time.now(),
     });
-    lane.balancer.update(this.view.instances, time.now());
+    lane.update(this.view.instances, time.now());
     return lane;
   }
 
   #update(): void {
     const now = this.now();
-    this.#tcp?.balancer.update(this.view.instances, now);
-    this.#http?.balancer.update(this.view.instances, now);
+    this.#tcp?.update(this.view.instances, now);
+    this.#http?.update(this.view.instances, now);
+    this.#grpc?.update(this.view.instances, now);
   }
 }

@@ -1,5 +1,6 @@
 import type { Applied, Cursor, Instance, InstanceId, Log, ServiceFrame, Time } from '@rollcall/core';
 import { NAME_PATTERN, ServiceSnapshot } from '@rollcall/core';
+import type { KeptCopy } from './cache-file.js';
 
 /** One service in our own copy of the registry. The object lives as long as the catalog (see `MAX_SERVICES`); its fields move. */
 export interface ServiceView {
@@ -43,6 +44,8 @@ export interface CatalogParts {
   readonly asked: () => void;
   /** Has our own experience ejected this instance? See `ServiceSnapshot.confirm`. */
   readonly isEjected: (id: InstanceId) => boolean;
+  /** `kept()` gives something else than before. */
+  readonly changed?: () => void;
 }
 
 /**
@@ -54,6 +57,8 @@ export class Catalog implements Services {
   /** What the registry thinks was meant by names it does not know. */
   readonly #hints = new Map<string, string>();
   readonly #entries = new Map<string, Entry>();
+  /** What an earlier process knew of services that nobody has asked for yet. */
+  readonly #remembered = new Map<string, KeptCopy>();
   readonly #settling = new Set<() => void>();
   #services: readonly string[] = [];
   #nameCharacters = 0;
@@ -71,10 +76,11 @@ export class Catalog implements Services {
     if (known !== undefined) return known;
     const now = this.#parts.time.now();
     if (!NAME_PATTERN.test(name) || !this.#makeRoom(name, now)) return unwatched(name, now);
-    const entry = new Entry(name, now);
+    const entry = new Entry(name, now, () => this.#parts.changed?.());
     this.#entries.set(name, entry);
     this.#nameCharacters += name.length;
     this.#services = [...this.#entries.keys()];
+    this.#recall(entry);
     this.#parts.asked();
     return entry;
   }
@@ -98,7 +104,7 @@ export class Catalog implements Services {
 
   names(): readonly string[] {
     const known = [...this.#entries.values()].filter((entry) => entry.status === 'known');
-    return [...known.map((entry) => entry.service), ...this.#hints.values()];
+    return [...known.map((entry) => entry.service), ...this.#remembered.keys(), ...this.#hints.values()];
   }
 
   /** What the feed has to watch; the same array until that changes. */
@@ -142,10 +148,32 @@ export class Catalog implements Services {
     for (const entry of this.#entries.values()) entry.stale = true;
   }
 
+  /** What is worth keeping for a later process. */
+  kept(): readonly KeptCopy[] {
+    const { time } = this.#parts;
+    const [now, wall] = [time.now(), time.wall()];
+    const own = [...this.#entries.values()].flatMap((entry) => entry.kept(now, wall) ?? []);
+    return [...own, ...this.#remembered.values()];
+  }
+
+  /** What an earlier process knew. It counts for services of which no registry has spoken, as a copy that is stale and unconfirmed. */
+  restore(copies: readonly KeptCopy[]): void {
+    for (const copy of copies.slice(0, MAX_SERVICES)) this.#remembered.set(copy.service, copy);
+    for (const entry of this.#entries.values()) this.#recall(entry);
+  }
+
   /** Ends every `settle`. The copy stays. May be called twice. */
   close(): void {
     this.#isClosed = true;
     for (const done of this.#settling) done();
+  }
+
+  #recall(entry: Entry): void {
+    const copy = this.#remembered.get(entry.service);
+    const { time } = this.#parts;
+    if (copy === undefined) return;
+    this.#remembered.delete(entry.service);
+    entry.restore(copy, time.now(), time.wall());
   }
 
   #hasRoom(name: string): boolean {
@@ -180,12 +208,15 @@ class Entry implements ServiceView {
   readonly service: string;
   readonly #snapshot = new ServiceSnapshot();
   readonly #listeners = new Set<() => void>();
+  readonly #tell: () => void;
   changedAt: number;
   confirmedAt: number;
   stale = true;
 
-  constructor(service: string, now: number) {
+  /** `tell`: as its listeners. */
+  constructor(service: string, now: number, tell: () => void) {
     this.service = service;
+    this.#tell = tell;
     this.changedAt = now;
     this.confirmedAt = now;
   }
@@ -230,9 +261,25 @@ class Entry implements ServiceView {
     if (this.#snapshot.disprove(id)) this.#changed(now);
   }
 
+  kept(now: number, wall: number): KeptCopy | null {
+    const { kept } = this.#snapshot;
+    // in whole ms: nobody needs it finer
+    return kept === null
+      ? null
+      : { service: this.service, heardAt: Math.round(wall - now + this.confirmedAt), ...kept };
+  }
+
+  restore(copy: KeptCopy, now: number, wall: number): void {
+    if (!this.#snapshot.restore(copy)) return;
+    // by the wall clock of another process: what comes from the future was heard just now
+    this.confirmedAt = now - Math.max(0, wall - copy.heardAt);
+    this.#changed(now);
+  }
+
   #changed(now: number): void {
     this.changedAt = now;
     for (const listener of this.#listeners) listener();
+    this.#tell();
   }
 }
 

@@ -40,6 +40,18 @@ describe('Contact', () => {
     expect(log.lines).toEqual([]);
   });
 
+  it('tells when a registry that was there, or was never found, gives no answer', () => {
+    const contact = new Contact(recordingLog(), URL);
+    let misses = 0;
+    contact.onMissing(() => (misses += 1));
+    contact.missed('connect ECONNREFUSED');
+    contact.missed('connect ECONNREFUSED');
+    expect(misses).toBe(1);
+    contact.reached();
+    contact.missed('connect ECONNREFUSED');
+    expect(misses).toBe(2);
+  });
+
   it('tells its status and each change of it', () => {
     const contact = new Contact(recordingLog(), URL);
     const heard: string[] = [];

@@ -12,6 +12,7 @@ export class Contact {
   readonly #log: Log;
   readonly #registry: string;
   readonly #listeners = new Set<(status: ContactStatus) => void>();
+  readonly #missListeners = new Set<() => void>();
   #status: ContactStatus = 'waiting';
   #everReached = false;
   #missing = false;
@@ -29,6 +30,11 @@ export class Contact {
   onChange(listener: (status: ContactStatus) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  /** Called when a try to reach the registry gets no answer, and the one before did or there was none; it must not throw. */
+  onMissing(listener: () => void): void {
+    this.#missListeners.add(listener);
   }
 
   /** The registry answered. */
@@ -49,6 +55,7 @@ export class Contact {
         : `no registry at ${this.#registry}: run \`npx rollcall up\`, or set ROLLCALL_URL`,
     );
     if (!this.#everReached) this.#log.debug(`No registry at ${this.#registry}: ${why}`);
+    for (const listener of this.#missListeners) listener();
   }
 
   /** The change feed is open. */

@@ -1,11 +1,14 @@
 import { addressOf } from '@rollcall/core';
 import type { AdminState, InstanceId, Protocol, State } from '@rollcall/core';
 import type { Node } from './balance/node.js';
-import { tierOf } from './balance/tiers.js';
+import { balancerName } from './balance/balancers.js';
+import type { Standing } from './balance/balancer.js';
 import type { ServiceView } from './catalog.js';
 import type { ServiceCallee } from './callee.js';
-import { gateText } from './gate/gate.js';
+import type { ServiceState } from './caller-events.js';
+import { gateText, OPEN } from './gate/gate.js';
 import type { Lane } from './lane.js';
+import type { Pick, PickReason } from './picks.js';
 
 /** What one process sees of a service, and why it calls whom. For people and dashboards; fields may be added. */
 export interface Explanation {
@@ -24,29 +27,51 @@ export interface ProtocolExplanation {
   readonly protocol: Protocol;
   readonly balancer: string;
   /** `CLOSED`: all well; `DEGRADED`: some are ejected; `OPEN`: nobody can be called. */
-  readonly state: 'CLOSED' | 'DEGRADED' | 'OPEN';
+  readonly state: ServiceState;
   /** The lowest tier holding anybody who can be called is used. */
   readonly tierInUse: number | null;
   readonly instances: readonly InstanceExplanation[];
+  /** The last 16, the newest first. */
+  readonly picks: readonly PickExplanation[];
+}
+
+/** Whom an attempt went to, why, and what came of it. */
+export interface PickExplanation {
+  readonly msAgo: number;
+  readonly instance: InstanceId;
+  readonly tier: number;
+  /** It was the call's first attempt, another had failed or was too slow, or it went beside a slow one. */
+  readonly reason: PickReason;
+  /** Was it to find out whether an ejected instance works again? */
+  readonly isProbe: boolean;
+  /** `success`, the kind of the failure, or `cancelled`; null: under way. */
+  readonly outcome: string | null;
+  /** Null: under way. */
+  readonly tookMs: number | null;
 }
 
 export interface InstanceExplanation {
   readonly id: InstanceId;
   readonly address: string;
   readonly version: string;
+  readonly zone: string;
   /** What the registry says, and why. */
   readonly state: State;
   readonly reason: string;
   readonly admin: AdminState;
   /** Null: never called, because of its state or admin state. */
   readonly tier: number | null;
-  /** `open`, `shut`, or `limited to n` calls at once. */
+  /** False: left out because of its zone or our subset, as long as the others have room. */
+  readonly isPreferred: boolean;
+  /** `open`, `shut`, or `limited to n` calls at once: less than its `limit`, because it does not answer. */
   readonly gate: string;
   readonly breaker: 'closed' | 'open' | 'half-open';
   /** Why it is ejected; null: it is not. */
   readonly ejected: 'errors' | 'absent' | null;
   readonly nextProbeInMs: number | null;
   readonly callsUnderWay: number;
+  /** So many calls may be under way there, by what came of the last ones. */
+  readonly limit: number;
   /** What the balancer compares; less is better. */
   readonly load: number;
   readonly p99Ms: number | null;
@@ -69,36 +94,42 @@ export function explain(callee: ServiceCallee): Explanation {
 }
 
 function explainLane(lane: Lane<never>, callee: ServiceCallee, now: number): ProtocolExplanation {
-  const nodes = [...lane.balancer.nodes];
-  const instances = nodes.map((node) => explainNode(node, lane.balancer.isCallable(node), now));
+  const instances = Array.from(lane.balancer.standings(now), ([node, standing]) => explainNode(node, standing, now));
   const usable = instances.filter((instance) => instance.tier !== null && instance.gate !== 'shut');
   const tiers = usable.map((instance) => instance.tier ?? Infinity);
-  const hasEjected = instances.some((instance) => instance.ejected !== null);
   return {
     protocol: lane.protocol,
-    balancer: callee.policy.balancer,
-    state: usable.length === 0 ? 'OPEN' : hasEjected ? 'DEGRADED' : 'CLOSED',
+    balancer: balancerName(callee.policy.balancer),
+    state: usable.length === 0 ? 'OPEN' : lane.state,
     tierInUse: tiers.length === 0 ? null : Math.min(...tiers),
     instances,
+    picks: lane.picks.list().map((pick) => explainPick(pick, now)),
   };
 }
 
-function explainNode(node: Node, isCallable: boolean, now: number): InstanceExplanation {
+function explainPick({ at, ms, ...pick }: Pick, now: number): PickExplanation {
+  return { msAgo: Math.round(now - at), ...pick, tookMs: ms === null ? null : Math.round(ms * 10) / 10 };
+}
+
+function explainNode(node: Node, standing: Standing, now: number): InstanceExplanation {
   const { instance, breaker, endpoint } = node;
+  const gate = node.gate(now);
   return {
     id: node.id,
     address: addressOf(endpoint),
     version: instance.version,
+    zone: instance.zone,
     state: instance.state,
     reason: instance.reason.text,
     admin: instance.admin,
-    tier: isCallable ? tierOf(node, now) : null,
-    gate: gateText(node.gate(now)),
+    ...standing,
+    gate: gateText(gate < node.limit.gate ? gate : OPEN),
     breaker: breaker.stateAt(now),
     ejected: breaker.cause,
     nextProbeInMs: breaker.probeAt === Infinity ? null : Math.max(0, Math.round(breaker.probeAt - now)),
     callsUnderWay: node.inFlight,
-    load: Math.round(node.load.cost(now, node.inFlight) * 100) / 100,
+    limit: node.limit.gate,
+    load: Math.round(node.cost(now) * 100) / 100,
     p99Ms: node.latency.p99Ms(now),
     lastSuccessMsAgo: node.lastSuccessAt === -Infinity ? null : Math.round(now - node.lastSuccessAt),
     warmth: node.warmth(now),

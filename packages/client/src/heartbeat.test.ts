@@ -2,6 +2,8 @@ import type { BeatAnswer, Problem, Result } from '@rollcall/core';
 import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Contact } from './contact.js';
+import { EdgeNews } from './edge-news.js';
+import type { EdgeStats } from './edges.js';
 import { Heartbeat } from './heartbeat.js';
 import { Identity } from './identity.js';
 import { FakeLink } from './link/link.fixture.js';
@@ -13,16 +15,18 @@ function setUp() {
   const contact = new Contact(log, link.name);
   const identity = new Identity({ time, random: seededRandom(1), service: 'orders', called: () => {} });
   const answers: string[] = [];
+  const edges: EdgeStats[] = [];
   const heartbeat = new Heartbeat({
     time,
     log,
     link,
     contact,
     identity,
+    news: new EdgeNews(() => edges),
     answered: (answer: Result<BeatAnswer, Problem>, kind) =>
       void answers.push(`${kind} ${answer.ok ? answer.value.state : answer.problem.code}`),
   });
-  return { time, log, link, contact, heartbeat, answers };
+  return { time, log, link, contact, heartbeat, answers, edges };
 }
 
 describe('Heartbeat', () => {
@@ -47,6 +51,29 @@ describe('Heartbeat', () => {
     expect(answers).toEqual(['extra HEALTHY']);
     await time.advanceBy(1);
     expect(answers).toEqual(['extra HEALTHY', 'regular HEALTHY']);
+  });
+
+  it('tells with regular beats what was seen of the services that are called, where there is news', async () => {
+    const { time, link, heartbeat, edges } = setUp();
+    const seen = {
+      service: 'users',
+      windowMs: 5_000,
+      calls: 3,
+      failures: 0,
+      retries: 0,
+      p50Ms: 1,
+      p99Ms: 2,
+      inFlight: 0,
+    };
+    edges.push({ ...seen, window: 7 });
+    heartbeat.start(5_000, 0);
+    heartbeat.soon();
+    await time.advanceBy(5_000);
+    expect(link.beats).toEqual([
+      { nonce: null, seq: 1, edges: [seen] },
+      { nonce: null, seq: 2 },
+      { nonce: null, seq: 3 },
+    ]);
   });
 
   it('opens a connection for each beat where the registry does not say otherwise', async () => {

@@ -1,6 +1,7 @@
 import { messageOf } from '@rollcall/core';
 import type { Beat, BeatAnswer, Log, Problem, Result, Time, Timer } from '@rollcall/core';
 import type { Contact } from './contact.js';
+import type { EdgeNews } from './edge-news.js';
 import type { Identity } from './identity.js';
 import type { Link } from './link/link.js';
 
@@ -13,6 +14,8 @@ export interface HeartbeatParts {
   readonly link: Link;
   readonly contact: Contact;
   readonly identity: Identity;
+  /** What the regular beats tell of our calls. */
+  readonly news: EdgeNews;
   /** An answer came, and we have not been stopped or started anew since the beat was sent. */
   readonly answered: (answer: Result<BeatAnswer, Problem>, kind: BeatKind) => void;
 }
@@ -97,10 +100,11 @@ export class Heartbeat {
 
   async #beat(kind: BeatKind): Promise<void> {
     if (this.#inFlight >= MAX_IN_FLIGHT) return;
-    const { link, identity, answered } = this.#parts;
+    const { link, identity, news, answered } = this.#parts;
     const run = this.#run;
     this.#seq += 1;
-    const beat: Beat = { nonce: identity.nonce, seq: this.#seq };
+    const edges = kind === 'regular' ? news.take() : [];
+    const beat: Beat = { nonce: identity.nonce, seq: this.#seq, ...(edges.length === 0 ? {} : { edges }) };
     const fresh = this.#isFresh(kind);
     this.#inFlight += 1;
     try {

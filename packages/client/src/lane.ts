@@ -1,17 +1,30 @@
 import { addressOf, shortId } from '@rollcall/core';
 import type { Endpoint, Instance, Log, Protocol, Random, Suspicion } from '@rollcall/core';
 import { Balancer } from './balance/balancer.js';
-import type { Selector } from './balance/balancer.js';
-import { BALANCERS } from './balance/balancers.js';
+import type { Selector } from './balance/selector.js';
+import { balancingOf } from './balance/balancers.js';
+import type { Balancing } from './balance/balancers.js';
+import { Board } from './balance/board.js';
+import { preferencesOf } from './balance/home.js';
+import type { Home } from './balance/home.js';
+import { tierOf } from './balance/tiers.js';
 import { TypicalLatency } from './balance/loads.js';
 import { Node } from './balance/node.js';
-import type { NodeParts, Pulse } from './balance/node.js';
+import type { NodeParts } from './balance/node.js';
+import type { ServiceState, StateEvent } from './caller-events.js';
 import type { CallPolicy } from './call-options.js';
 import { Breaker } from './gate/breaker.js';
-import type { EjectionCause } from './gate/breaker.js';
 import { defaultTripRules } from './gate/trip-rules.js';
-import { bucketOf, LatencyProfile } from './latency.js';
+import { bucketOf } from './latency.js';
+import type { MethodRules } from './method-rules.js';
+import { methodRules, publishedFor } from './method-rules.js';
+import { Method } from './method.js';
+import type { RulesSource } from './method.js';
+import { PickLog } from './picks.js';
+import type { PickReason } from './picks.js';
 import { ping } from './ping.js';
+import { stateOf } from './service-state.js';
+import type { LaneEvents } from './service-state.js';
 import { TRAITS } from './transport/transport.js';
 import type { Channel, Failure, Transport } from './transport/transport.js';
 import type { Wheel } from './wheel.js';
@@ -21,6 +34,8 @@ export class Station<Request> extends Node {
   readonly channel: Channel<Request>;
   /** The last failure of its connections: all calls on a broken one fail with the same object, which counts once. */
   lastIncident: Failure | null = null;
+  /** Without an answer between. */
+  failuresInARow = 0;
 
   constructor(parts: NodeParts, channel: Channel<Request>) {
     super(parts);
@@ -28,32 +43,34 @@ export class Station<Request> extends Node {
   }
 }
 
-/** What the callers of one method see of it, whichever instance answers. */
-export class Method {
-  readonly latency = new LatencyProfile();
-  lastSuccessAt = -Infinity;
-}
-
 /** An attempt as the lane sees it. */
 export interface Attempted<Request> {
   readonly node: Station<Request>;
   readonly method: Method;
+  readonly reason: PickReason;
+  /** When it was picked. */
+  readonly startedAt: number;
   /** When it began, or when its connection was open: opening one says nothing about the instance's load. */
   readonly sentAt: number;
   readonly isProbe: boolean;
   /** How long it would have been waited for, ms: what a failure counts as, at least. */
   readonly patienceMs: number;
+  /** Under which the lane remembers it. */
+  pick: number;
 }
 
 export interface LaneParts<Request> {
   readonly transport: Transport<Request>;
   readonly policy: CallPolicy;
   readonly standard: Selector;
+  readonly home: Home;
+  /** The catalog's view of the service. */
+  readonly copy: { readonly stale: boolean };
   readonly random: Random;
   readonly wheel: Wheel;
   readonly log: Log;
   now(): number;
-  ejected(cause: EjectionCause): void;
+  readonly events: LaneEvents;
   /** Tells the registry that an instance failed us. */
   suspect(id: string, outcome: Suspicion['outcome']): void;
 }
@@ -64,6 +81,7 @@ const P99_MULTIPLE = 3;
 const MIN_ATTEMPT_MS = 150;
 /** A failure counts as this multiple of the method's median, at least; a timeout shorter than that may be the method's fault. */
 const MEDIAN_MULTIPLE = 10;
+const MOST_DOUBLINGS = 2;
 /** A cancelled attempt would have taken longer than it did: it counts as so many times its age. */
 const CENSORED = 4;
 const MOST_METHODS = 256;
@@ -74,21 +92,37 @@ const TIMEOUT: Failure = { kind: 'timeout', cause: null };
  * One service over one protocol: its balancer and the statistics of its methods. Every outcome goes through here once and feeds all
  * of them: load, gates, latency profiles, and the registry's suspicion.
  */
-export class Lane<Request> {
+export class Lane<Request> implements RulesSource {
   readonly balancer: Balancer<Station<Request>>;
   readonly protocol: Protocol;
+  readonly picks = new PickLog();
+  /** Of what is known of the instances; see `RulesSource`. */
+  revision = 0;
   readonly #parts: LaneParts<Request>;
   readonly #methods = new Map<string, Method>();
   readonly #typical = new TypicalLatency();
-  readonly #pulse: Pulse = { lastAnswerAt: -Infinity };
+  readonly #board: Board;
+  /** Moved for each pick, so that none is made. */
+  readonly #sight = { now: 0, isStale: false };
+  #instances: readonly Instance[] = [];
+  #state: ServiceState = 'CLOSED';
+  #isKnown = false;
+  readonly #balancing: Balancing;
 
   constructor(parts: LaneParts<Request>) {
     this.#parts = parts;
     this.protocol = parts.transport.protocol;
+    const { policy, home } = parts;
+    this.#balancing = balancingOf(policy.balancer);
+    this.#board = new Board(this.#balancing.load(this.#typical));
     this.balancer = new Balancer({
-      picker: BALANCERS[parts.policy.balancer].picker(parts.random),
+      picker: this.#balancing.picker(parts.random),
       standard: parts.standard,
-      maxEjectedRatio: parts.policy.maxEjectedRatio,
+      maxEjectedRatio: policy.maxEjectedRatio,
+      preferences: preferencesOf(policy, home.zone, this.#balancing),
+      callerId: home.id,
+      copy: parts.copy,
+      intervalMs: () => home.intervalMs(),
       create: (instance) => this.#create(instance),
       hasMoved: (node, instance) => !isSameEndpoint(node.endpoint, this.#endpoint(instance)),
       retire: (node) => node.channel.retire(),
@@ -101,83 +135,136 @@ export class Lane<Request> {
     const known = this.#methods.get(name);
     if (known !== undefined) return known;
     const key = this.#methods.size < MOST_METHODS ? name : '';
-    const method = this.#methods.get(key) ?? new Method();
+    const method = this.#methods.get(key) ?? new Method(key, this);
     this.#methods.set(key, method);
     return method;
   }
 
-  /** How long an attempt is waited for before another is made: what the method takes at most, with a wide margin. */
-  patienceMs(method: Method, node: Node, now: number): number {
-    const mostMs = this.#parts.policy.states[node.instance.state].timeoutMs ?? this.#parts.policy.attemptTimeoutMs;
+  /** How the service stands with this process, over this protocol. */
+  get state(): ServiceState {
+    return this.#state;
+  }
+
+  /** What the catalog says. */
+  update(instances: readonly Instance[], now: number): void {
+    this.balancer.update(instances, now);
+    this.#instances = instances;
+    this.revision += 1;
+    this.#isKnown ||= instances.length > 0;
+    if (this.#isKnown) this.#review('registry');
+  }
+
+  rulesOf(method: string): MethodRules {
+    const { policy, standard } = this.#parts;
+    const own =
+      policy.methods !== undefined && Object.hasOwn(policy.methods, method) ? policy.methods[method] : undefined;
+    return methodRules(own, publishedFor(method, this.#instances, standard));
+  }
+
+  /**
+   * How long an attempt is waited for before another is made: what the method takes at most, with a wide margin. `timeoutMs`: what is
+   * said of the method; Infinity: nothing.
+   */
+  patienceMs(method: Method, node: Node, timeoutMs: number, now: number): number {
+    const stateMs = this.#parts.policy.states[node.instance.state].timeoutMs;
+    const usualMs = stateMs ?? this.#parts.policy.attemptTimeoutMs;
+    const mostMs = timeoutMs === Infinity ? usualMs : Math.min(timeoutMs, stateMs ?? Infinity);
     const p99Ms = method.latency.p99Ms(now);
     return p99Ms === null ? mostMs : Math.min(mostMs, Math.max(MIN_ATTEMPT_MS, P99_MULTIPLE * p99Ms));
   }
 
-  /** The handler ran. What it said is no matter. */
-  answered(attempt: Attempted<Request>, now: number): void {
+  /** `expectsAnswer`: false for events. */
+  begin(attempt: Attempted<Request>, expectsAnswer: boolean, now: number): void {
     const { node } = attempt;
-    this.#end(attempt);
+    this.#sight.now = now;
+    this.#sight.isStale = this.#parts.copy.stale;
+    attempt.pick = this.picks.note(attempt, node.id, tierOf(node, this.#sight), now);
+    node.begin(now, expectsAnswer);
+  }
+
+  /** The handler ran. What it said is no matter. */
+  answered(attempt: Attempted<Request>, now: number, outcome = 'success'): void {
+    const { node } = attempt;
+    this.#end(attempt, outcome, now);
     node.answered(now);
-    attempt.method.lastSuccessAt = now;
+    node.failuresInARow = 0;
     this.#succeeded(node, now);
     // an own stall between inflates the round trip: it says nothing about the others
-    if (attempt.sentAt < this.#parts.wheel.stalledAt) return;
+    if (this.#parts.wheel.hasStalled(attempt.sentAt, now)) return;
     const ms = now - attempt.sentAt;
     const bucket = bucketOf(ms);
     node.latency.record(bucket, now);
     attempt.method.latency.record(bucket, now);
-    node.load.observe(ms, now);
+    node.observe(ms, now);
     this.#typical.observe(ms);
   }
 
   /** An event was written. That says nothing, but to a breaker: there is a connection, and its identity was checked. */
   written(attempt: Attempted<Request>, now: number): void {
-    this.#end(attempt);
+    this.#end(attempt, 'success', now);
     if (attempt.isProbe) this.#succeeded(attempt.node, now);
   }
 
   failed(attempt: Attempted<Request>, failure: Failure, now: number): void {
     const { node } = attempt;
     const { says, suspicion } = TRAITS[failure.kind];
-    if (says === 'fine') return this.answered(attempt, now);
-    this.#end(attempt);
+    this.#parts.events.failed(failure.kind);
+    if (says === 'fine') return this.answered(attempt, now, failure.kind);
+    this.#end(attempt, failure.kind, now);
     if (failure.kind === 'timeout') return this.#timedOut(attempt, now);
     if (says === 'nothing') return;
     if (failure.kind === 'overloaded' || failure.kind === 'unavailable') node.answered(now);
-    node.load.observe(this.#penaltyMs(attempt, failure, now), now);
+    if (says === 'busy') node.limit.overloaded(attempt.sentAt, now);
+    node.observe(this.#penaltyMs(attempt, failure, now), now);
     if (suspicion !== null) this.#parts.suspect(node.id, suspicion);
     if (suspicion !== null && node.lastIncident === failure) return;
     node.lastIncident = suspicion === null ? null : failure;
+    if (failure.kind === 'congested') this.#parts.events.shed('congested', node.id);
     this.#judge(node, failure, now);
+  }
+
+  /** Nobody waits any more, through no fault of the instance. */
+  cancelled(attempt: Attempted<Request>, now: number): void {
+    this.#end(attempt, 'cancelled', now);
+    const atLeastMs = (now - attempt.sentAt) * CENSORED;
+    // a shorter time than usual says nothing: it was not the answer that ended it
+    if (atLeastMs > this.#typical.ms) attempt.node.observe(atLeastMs, now);
+  }
+
+  /**
+   * Another attempt of the same call was faster, its hedge or the one that was hedged. If this one began before, the method would have
+   * taken at least so long without a hedge: else its p95, which says when to hedge, would learn only of the fast ones and sink.
+   */
+  overtaken(attempt: Attempted<Request>, winner: Attempted<Request>, now: number): void {
+    this.cancelled(attempt, now);
+    if (attempt.startedAt >= winner.startedAt) return;
+    attempt.method.latency.record(bucketOf(now - attempt.sentAt), now);
   }
 
   #succeeded(node: Station<Request>, now: number): void {
     const before = node.breaker.cause;
     this.balancer.succeeded(node, now);
-    if (before === null || node.breaker.cause !== null) return;
+    if (before === null || node.breaker.cause === before) return;
+    this.#review('experience');
+    if (node.breaker.cause !== null) return;
+    this.#parts.events.readmitted(this.protocol, node.id, before);
     this.#parts.log.info(`${shortId(node.instance)} at ${addressOf(node.endpoint)} answers again and gets calls.`);
   }
 
-  /** Nobody waits any more, through no fault of the instance. */
-  cancelled(attempt: Attempted<Request>, now: number): void {
-    this.#end(attempt);
-    const atLeastMs = (now - attempt.sentAt) * CENSORED;
-    // a shorter time than usual says nothing: it was not the answer that ended it
-    if (atLeastMs > this.#typical.ms) attempt.node.load.observe(atLeastMs, now);
-  }
-
   /**
-   * A timeout counts against the instance only if it is long for the method, or if nothing else of the method came back meanwhile:
-   * a slow method is no sick instance. The load learns of it either way.
+   * A timeout counts against the instance only if it is long for the method, or if nothing else came back from there meanwhile: a
+   * slow method is no sick instance. The load learns of it either way.
    */
   #timedOut(attempt: Attempted<Request>, now: number): void {
     const { node, method } = attempt;
     const ms = now - attempt.sentAt;
     const medianMs = method.latency.medianMs(now);
     method.latency.record(bucketOf(ms), now);
-    node.load.observe(this.#penaltyMs(attempt, null, now), now);
+    node.observe(this.#penaltyMs(attempt, null, now), now);
+    // a caller who gives less time than half of its answers take says nothing about the instance
+    if (ms > (node.latency.medianMs(now) ?? 0)) node.limit.overloaded(attempt.sentAt, now);
     const isLong = ms > (medianMs === null ? attempt.patienceMs : MEDIAN_MULTIPLE * medianMs);
-    if (!isLong && method.lastSuccessAt > attempt.sentAt) return;
+    if (!isLong && node.lastSuccessAt > attempt.sentAt) return;
     this.#parts.suspect(node.id, 'timeout');
     this.#judge(node, TIMEOUT, now);
   }
@@ -189,20 +276,41 @@ export class Lane<Request> {
     else if (says === 'failing') this.balancer.failed(node, now);
     const { cause } = node.breaker;
     if (cause === before || cause === null) return;
-    this.#parts.ejected(cause);
+    this.#parts.events.ejected(this.protocol, node.id, cause, failure.kind);
+    this.#review('experience');
     this.#parts.log.warn(
       `${shortId(node.instance)} at ${addressOf(node.endpoint)} is ejected here, the last failure being: ${failure.kind}.`,
     );
   }
 
-  #end(attempt: Attempted<Request>): void {
+  /** Tells when the state of the service has changed. */
+  #review(cause: StateEvent['cause']): void {
+    const before = this.#state;
+    const mayBeEjected = cause === 'experience' || before !== 'CLOSED';
+    const state = stateOf(this.balancer.nodes, this.#parts.standard, mayBeEjected);
+    if (state === before) return;
+    this.#state = state;
+    this.#parts.events.became(this.protocol, state, cause);
+  }
+
+  #end(attempt: Attempted<Request>, outcome: string, now: number): void {
+    this.picks.settle(attempt.pick, outcome, now);
     attempt.node.end();
     if (attempt.isProbe) this.balancer.endProbe(attempt.node);
   }
 
+  /**
+   * What a failure counts as. One may be chance; each further one in a row counts twice as much, or one that must not be ejected (too
+   * many are) and fails fast would still get its calls as soon as the others are busy. A timeout was cut short, as what is cancelled.
+   */
   #penaltyMs(attempt: Attempted<Request>, failure: Failure | null, now: number): number {
-    const medianMs = attempt.method.latency.medianMs(now) ?? this.#typical.ms;
-    return Math.max(attempt.patienceMs, MEDIAN_MULTIPLE * medianMs, failure?.retryAfterMs ?? 0);
+    const { node, method, patienceMs, sentAt } = attempt;
+    const usualMs = MEDIAN_MULTIPLE * (method.latency.medianMs(now) ?? this.#typical.ms);
+    const onceMs = Math.max(usualMs, failure === null ? CENSORED * (now - sentAt) : patienceMs);
+    const mostMs = Math.max(usualMs, patienceMs, this.#parts.policy.attemptTimeoutMs);
+    const doublings = Math.min(MOST_DOUBLINGS, node.failuresInARow);
+    node.failuresInARow += 1;
+    return Math.max(Math.min(onceMs * 2 ** doublings, mostMs), failure?.retryAfterMs ?? 0);
   }
 
   #create(instance: Instance): Station<Request> | null {
@@ -212,9 +320,9 @@ export class Lane<Request> {
     const parts: NodeParts = {
       instance,
       endpoint,
-      load: BALANCERS[policy.balancer].load(this.#typical),
+      limit: policy.limit,
       breaker: new Breaker(defaultTripRules(), random),
-      pulse: this.#pulse,
+      board: this.#board,
     };
     return new Station(parts, transport.channel({ instance, endpoint }));
   }

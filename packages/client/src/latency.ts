@@ -29,6 +29,7 @@ export class LatencyProfile {
   #turnsAt = -Infinity;
   #freshUntil = -Infinity;
   #medianMs: number | null = null;
+  #p95Ms: number | null = null;
   #p99Ms: number | null = null;
 
   /** `bucket` is `bucketOf(ms)`. */
@@ -42,6 +43,12 @@ export class LatencyProfile {
   medianMs(now: number): number | null {
     if (now >= this.#freshUntil) this.#refresh(now);
     return this.#medianMs;
+  }
+
+  /** Null as long as there are fewer than 20 samples. */
+  p95Ms(now: number): number | null {
+    if (now >= this.#freshUntil) this.#refresh(now);
+    return this.#p95Ms;
   }
 
   /** Null as long as there are fewer than 20 samples. */
@@ -65,6 +72,7 @@ export class LatencyProfile {
     this.#freshUntil = now + FRESH_MS;
     const isEnough = this.#count + this.#previousCount >= ENOUGH;
     this.#medianMs = isEnough ? this.#quantile(0.5) : null;
+    this.#p95Ms = isEnough ? this.#quantile(0.95) : null;
     this.#p99Ms = isEnough ? this.#quantile(0.99) : null;
   }
 

@@ -1,12 +1,25 @@
 import { DEFAULT_NAMESPACE, DEFAULT_WEIGHT, isHost, NAME_PATTERN, option, parseOptions } from '@rollcall/core';
 import type { Metadata, OptionsOf } from '@rollcall/core';
+import type { Balancing } from './balance/balancers.js';
 import { callFields } from './call-options.js';
 import type { CallOptions } from './call-options.js';
+import { MOST_REGISTRIES, REGISTRY_ORDERS } from './registries.js';
+import type { RegistryOrder } from './registries.js';
 
 /** What a process says about itself and how it wants to be treated. Everything may be left out. */
 export interface RollcallOptions {
-  /** URL of the registry. Default `http://127.0.0.1:1337`. */
-  readonly registry?: string | undefined;
+  /** URL of the registry, or of several, 1 … 16: see `registryOrder`. Default `http://127.0.0.1:1337`. */
+  readonly registry?: string | readonly string[] | undefined;
+  /**
+   * Which of several registries is used. `listed`, the default: the first that is there, so that all processes meet. `random`: each
+   * process any of them, so that the load spreads; only for replicas that share what they know.
+   */
+  readonly registryOrder?: RegistryOrder | undefined;
+  /**
+   * A folder in which this process keeps what it knows of other services, for a start while no registry is there: it is made when it
+   * is missing. Default: none, nothing is kept.
+   */
+  readonly cache?: string | undefined;
   /** The name of this service, a DNS label. Left out, this process finds others and is not found itself. */
   readonly service?: string | undefined;
   /** Names are unique within one; a DNS label. Default `default`. */
@@ -28,7 +41,7 @@ export interface RollcallOptions {
 }
 
 /** The options as they are given: everything in them may be left out. */
-type Loose<Value> = Value extends readonly unknown[]
+type Loose<Value> = Value extends readonly unknown[] | Balancing
   ? Value
   : Value extends object
     ? { readonly [Key in keyof Value]?: Loose<Value[Key]> | undefined }
@@ -36,11 +49,18 @@ type Loose<Value> = Value extends readonly unknown[]
 
 /** One table for the parser and docs/OPTIONS.md. */
 export const clientFields = {
-  registry: option.value<string, string>({
-    doc: 'URL of the registry.',
-    allowed: 'an http or https URL without user, query and fragment',
+  registry: option.value<string | readonly string[], string>({
+    doc: 'URL of the registry, or of several.',
+    allowed: `an http or https URL without user, query and fragment, or a list of 1 to ${MOST_REGISTRIES} of them, each once`,
     default: 'http://127.0.0.1:1337',
-    is: isRegistryUrl,
+    is: isRegistry,
+  }),
+  registryOrder: option.oneOf(REGISTRY_ORDERS, {
+    doc: 'Which of several registries is used: "listed" the first that is there, for registries that know nothing of each other; "random" any, for replicas of one.',
+    default: 'listed',
+  }),
+  cache: option.string({
+    doc: 'A folder in which what is known of other services is kept for a start without a registry, for 24 h. Left out, nothing is kept.',
   }),
   service: option.string({
     doc: 'The name of this service. Left out, this process finds others and is not found itself.',
@@ -98,6 +118,17 @@ export type ClientOptions = OptionsOf<typeof clientFields>;
 /** Throws OPTION_INVALID that names everything that is wrong. */
 export function parseClientOptions(options: unknown): ClientOptions {
   return parseOptions(clientFields, options);
+}
+
+/** The URLs, whether it is one or several. */
+export function registriesOf(registry: string | readonly string[]): readonly string[] {
+  return typeof registry === 'string' ? [registry] : registry;
+}
+
+function isRegistry(received: unknown): received is string | readonly string[] {
+  if (!Array.isArray(received)) return isRegistryUrl(received);
+  const { length } = received;
+  return length >= 1 && length <= MOST_REGISTRIES && received.every(isRegistryUrl) && new Set(received).size === length;
 }
 
 function isRegistryUrl(received: unknown): received is string {

@@ -1,175 +1,88 @@
-import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
+import { ManualTime, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { CallWorld } from './call.fixture.js';
-import { anInstance } from './link/link.fixture.js';
-import type { FailureKind } from './transport/transport.js';
+import {
+  BEYOND_ROUND_ROBIN,
+  NONE_SLOW,
+  ONE_FAILS_FAST,
+  ONE_FROZEN,
+  ONE_SLOW,
+  OUTAGE,
+  OVERLOAD,
+  RANDOM_ERRORS,
+  SIX_OF_TEN_FAIL,
+} from './scenarios.js';
+import type { Play } from './scenarios.js';
+import { bareRoundRobin, rollcall } from './simulation-callers.js';
+import { simulate } from './simulation.js';
+import type { Contestant, Outcome } from './simulation.js';
 
-/** What a server does with a request that it has got to: null, it never says anything. */
-type Service = (server: number, now: number) => { readonly ms: number; readonly failure?: FailureKind } | null;
+// The scenarios of `bench sim`, with one seed each and a margin: here they keep what was reached, there they say how much it is.
 
-interface Scenario {
-  readonly servers: number;
-  readonly perSecond: number;
-  readonly seconds: number;
-  readonly service: Service;
-  /** Requests that a server works on at once; the others queue. */
-  readonly workers?: number;
-  readonly options?: object;
+function run(play: Play, contestant: Contestant = rollcall(play.options), seed = 5): Promise<Outcome> {
+  return simulate(play.scenario, contestant, { time: new ManualTime(), random: seededRandom(seed) });
 }
 
-interface Outcome {
-  readonly made: number;
-  readonly failed: number;
-  /** Sorted, of those that succeeded. */
-  readonly ms: readonly number[];
-  readonly attempts: number;
-  readonly ejections: number;
+/** The same for some seconds only. */
+function shortened(play: Play, seconds: number): Play {
+  return { ...play, scenario: { ...play.scenario, seconds } };
 }
 
-interface Job {
-  isWanted: boolean;
-  start(): void;
-}
-
-const random = seededRandom(5);
-/** Lognormal with σ = 0.5. */
-const around = (meanMs: number): number => Math.exp(Math.log(meanMs) - 0.125 + 0.5 * normal());
-const normal = (): number => Math.sqrt(-2 * Math.log(1 - random.unit())) * Math.cos(2 * Math.PI * random.unit());
-
-/** One client and some servers with queues, in discrete events: the same run each time, in no time. */
-function play(scenario: Scenario): Outcome {
-  const { servers, perSecond, seconds, service, workers = 8, options } = scenario;
-  const time = new ManualTime({ nowMs: 10_000 });
-  const meter = memoryMeter();
-  const instances = Array.from({ length: servers }, (_, i) => anInstance({ id: String(i) }));
-  const world = new CallWorld({ time, random, meter, log: recordingLog(), instances, ...(options && { options }) });
-  const queues = instances.map((): { busy: number; readonly jobs: Job[] } => ({ busy: 0, jobs: [] }));
-  let attempts = 0;
-  world.tcp.channel = ({ instance }) => {
-    const queue = queues[Number(instance.id)] ?? { busy: 0, jobs: [] };
-    return {
-      send: (_request, _terms, sink) => {
-        attempts += 1;
-        const job: Job = {
-          isWanted: true,
-          start() {
-            const plan = service(Number(instance.id), time.now());
-            queue.busy += 1;
-            if (plan === null) return;
-            time.setTimer(plan.ms, () => {
-              queue.busy -= 1;
-              queue.jobs.shift()?.start();
-              if (!job.isWanted) return;
-              if (plan.failure === undefined) sink.complete();
-              else sink.fail({ kind: plan.failure, cause: new Error('scripted') });
-            });
-          },
-        };
-        if (queue.busy < workers) job.start();
-        else queue.jobs.push(job);
-        return { openedAt: null, cancel: () => void (job.isWanted = false) };
-      },
-      ping: () => ({ openedAt: null, cancel() {} }),
-      retire() {},
-    };
-  };
-  const ms: number[] = [];
-  let [made, failed] = [0, 0];
-  const call = (): void => {
-    const startedAt = time.now();
-    made += 1;
-    const observer = {
-      next() {},
-      complete: () => void ms.push(time.now() - startedAt),
-      error: () => void (failed += 1),
-    };
-    world.calls.stream('orders', 'find', {}, observer, { idempotent: true });
-  };
-  for (let left = perSecond * seconds; left > 0; left -= 1) {
-    time.advance((-Math.log(1 - random.unit()) * 1_000) / perSecond);
-    call();
-  }
-  time.advance(6_000);
-  const ejections = meter.count('rollcall_call_ejections_total');
-  return { made, failed, ms: ms.toSorted((a, b) => a - b), attempts, ejections };
-}
-
-const quantile = (sorted: readonly number[], share: number): number => sorted[Math.floor(sorted.length * share)] ?? NaN;
-const ROUND_ROBIN = { balancer: 'round-robin', attempts: 1 };
+/** Of the calls that were made while one was slow. */
+const p99Ms = (outcome: Outcome): number => outcome.quantileMs(0.99, ...ONE_SLOW.trouble);
 
 describe('the quality of calls', () => {
-  it('with one of 11 servers at 2 s for a while: 99.95 % end within a second (Linkerd, Beyond Round Robin; its best: 99.9)', () => {
-    const { made, ms } = play({
-      servers: 11,
-      perSecond: 600,
-      seconds: 30,
-      workers: Infinity,
-      service: (server, now) => ({ ms: server === 0 && now > 15_000 && now < 30_000 ? 2_000 : 167 + 5 * normal() }),
-    });
-    expect(ms.filter((took) => took <= 1_000).length / made).toBeGreaterThan(0.9995);
+  it('with one of 11 servers at 2 s for a while: 99.95 % end within a second (Linkerd, Beyond Round Robin; its best: 99.9)', async () => {
+    const outcome = await run(BEYOND_ROUND_ROBIN);
+    expect(outcome.successRatio(1_000)).toBeGreaterThan(0.9995);
   });
 
-  it('with one of 10 failing fast: 99.99 % succeed, with 1 % more attempts', () => {
-    const { made, failed, attempts } = play({
-      servers: 10,
-      perSecond: 2_000,
-      seconds: 12,
-      service: (server, now) => (server === 0 && now > 14_000 ? { ms: 1, failure: 'unavailable' } : { ms: around(10) }),
-    });
-    expect(failed / made).toBeLessThan(0.0001);
-    expect(attempts / made).toBeLessThan(1.01);
+  it('with one of 10 failing fast: 99.99 % succeed, with 1 % more attempts', async () => {
+    const outcome = await run(shortened(ONE_FAILS_FAST, 15));
+    expect(outcome.successRatio()).toBeGreaterThan(0.9999);
+    expect(outcome.attempts / outcome.made).toBeLessThan(1.01);
   });
 
-  it('with 6 of 10 failing: 99.9 % succeed', () => {
-    const { made, failed } = play({
-      servers: 10,
-      perSecond: 1_000,
-      seconds: 15,
-      service: (server, now) => (server < 6 && now > 12_000 ? { ms: 1, failure: 'unavailable' } : { ms: around(10) }),
-    });
-    expect(failed / made).toBeLessThan(0.001);
+  it('with 6 of 10 failing: 99.9 % succeed', async () => {
+    const outcome = await run(shortened(SIX_OF_TEN_FAIL, 18));
+    expect(outcome.successRatio()).toBeGreaterThan(0.999);
   });
 
-  it('with one of 10 five times slower at 60 % load: the p99 is a fifth of round robin’s', () => {
-    const slow: Scenario = {
-      servers: 10,
-      perSecond: 4_800,
-      seconds: 5,
-      service: (server) => ({ ms: around(10) * (server === 0 ? 5 : 1) }),
-    };
-    const ours = quantile(play(slow).ms, 0.99);
-    expect(ours * 5).toBeLessThan(quantile(play({ ...slow, options: ROUND_ROBIN }).ms, 0.99));
+  it('with one of 10 five times slower at 60 % load: the p99 is a fifth of round robin’s, and near that of a healthy fleet', async () => {
+    const [slow, healthy] = [shortened(ONE_SLOW, 12), shortened(NONE_SLOW, 12)];
+    const [ours, none] = [p99Ms(await run(slow)), p99Ms(await run(healthy))];
+    const bare = p99Ms(await run(slow, bareRoundRobin({ timeoutMs: 500 })));
+    expect(ours * 5).toBeLessThan(Math.min(bare, 500));
+    expect(ours).toBeLessThan(1.2 * none);
   });
 
-  it('with one of 3 frozen: nothing fails, and at most 8 calls take over 500 ms', () => {
-    const { failed, ms } = play({
-      servers: 3,
-      perSecond: 250,
-      seconds: 30,
-      service: (server, now) => (server === 0 && now > 16_000 ? null : { ms: around(5) }),
-    });
-    expect(failed).toBe(0);
-    expect(ms.filter((took) => took > 500).length).toBeLessThanOrEqual(8);
+  it('with all 2.2 × slower for a while: half of the calls succeed meanwhile, and all of them soon after', async () => {
+    const outcome = await run(shortened(OVERLOAD, 15));
+    const [from, to] = OVERLOAD.trouble;
+    expect(outcome.successRatio(1_000, from, to)).toBeGreaterThan(0.5);
+    expect(outcome.successRatio(1_000, to + 2)).toBeGreaterThan(0.99);
   });
 
-  it('with everything failing: at most 1.25 attempts a call', () => {
-    const { made, attempts } = play({
-      servers: 10,
-      perSecond: 1_000,
-      seconds: 15,
-      service: () => ({ ms: 1, failure: 'unavailable' }),
-    });
-    expect(attempts / made).toBeLessThan(1.25);
+  it('with everything failing: at most 1.25 attempts a call', async () => {
+    const outcome = await run(OUTAGE);
+    expect(outcome.attempts / outcome.made).toBeLessThan(1.25);
   });
 
-  it('with one request in 200 failing everywhere: nobody is ejected', () => {
-    const { made, failed, ejections } = play({
-      servers: 10,
-      perSecond: 4_000,
-      seconds: 10,
-      service: () => (random.unit() < 0.005 ? { ms: 1, failure: 'unavailable' } : { ms: around(10) }),
-    });
-    expect(ejections).toBe(0);
-    expect(failed / made).toBeLessThan(0.0001);
+  it('with one request in 200 failing everywhere: nobody is ejected, and the calls succeed', async () => {
+    const outcome = await run(shortened(RANDOM_ERRORS, 8));
+    expect(outcome.ejections).toBe(0);
+    expect(outcome.successRatio()).toBeGreaterThan(0.9999);
+  });
+
+  it('with one of 3 frozen: nothing fails, and at most 8 calls take over 500 ms', async () => {
+    const outcome = await run(ONE_FROZEN);
+    expect(outcome.successRatio()).toBe(1);
+    expect(Math.round((1 - outcome.successRatio(500)) * outcome.made)).toBeLessThanOrEqual(8);
+  });
+
+  it('is the same run for the same seed', async () => {
+    const play = shortened(ONE_FAILS_FAST, 6);
+    const [one, other] = [await run(play), await run(play)];
+    expect([other.made, other.attempts, other.quantileMs(0.5)]).toEqual([one.made, one.attempts, one.quantileMs(0.5)]);
+    expect((await run(play, undefined, 6)).quantileMs(0.5)).not.toBe(one.quantileMs(0.5));
   });
 });

@@ -6,6 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { anInstance, aReset, FakeLink, startHttpRegistry } from './link/link.fixture.js';
 import type { RollcallOptions } from './options.js';
 import { Rollcall } from './rollcall.js';
+import { tcpToy } from './transport/transport.fixture.js';
 
 const cleanups: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -209,6 +210,24 @@ describe('Rollcall, a broken instance', () => {
     await expect(rollcall.call('orders', 'find', {})).rejects.toMatchObject({ code: 'TRANSPORT' });
     expect(link.suspicions).toMatchObject([{ id: 'orders-1', outcome: 'misdirected' }]);
     await expect(rollcall.instances('orders')).resolves.toEqual([]);
+  });
+});
+
+describe('Rollcall, who it calls', () => {
+  it('is told with its heartbeats: the last whole window of each service, once', async () => {
+    const toy = await tcpToy();
+    cleanups.push(() => toy.close());
+    const { link, rollcall, time } = setUp({ service: 'gateway' });
+    rollcall.register(endpoints);
+    const ready = rollcall.ready('orders');
+    await time.advanceBy(0);
+    const endpoint = { protocol: 'tcp' as const, host: '127.0.0.1', port: toy.port, tls: false };
+    link.stream.accept([aReset([anInstance({ endpoints: [endpoint] })])]);
+    await ready;
+    for (let n = 0; n < 3; n += 1) await rollcall.call('orders', 'find', n);
+    await time.advanceBy(20_000);
+    const told = link.beats.flatMap(({ edges = [] }) => edges);
+    expect(told).toEqual([expect.objectContaining({ service: 'orders', windowMs: 5_000, calls: 3, failures: 0 })]);
   });
 });
 

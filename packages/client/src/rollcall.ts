@@ -6,11 +6,14 @@ import type {
   InstanceId,
   Log,
   Meter,
+  Methods,
   Random,
   State,
   Suspicion,
   Time,
 } from '@rollcall/core';
+import { cacheOf } from './cache.js';
+import type { Cache } from './cache.js';
 import { noCatalogError } from './call-error.js';
 import { Calls } from './call.js';
 import type { CallsParts, OneCall, StreamObserver } from './call.js';
@@ -18,14 +21,23 @@ import { Catalog } from './catalog.js';
 import type { ServiceView } from './catalog.js';
 import { Contact } from './contact.js';
 import type { ContactStatus } from './contact.js';
+import { serviceDispatcher } from './dispatcher.js';
+import type { Dispatcher, DispatcherOptions } from './dispatcher.js';
+import type { CallerListener } from './caller-events.js';
+import type { EdgeStats } from './edges.js';
 import type { Explanation } from './explain.js';
 import { Feed } from './feed.js';
-import { HttpLink } from './link/http.js';
+import type { GrpcCall } from './grpc-call.js';
+import type { GrpcRoute } from './grpc-route.js';
 import type { Link } from './link/link.js';
-import { parseClientOptions } from './options.js';
+import { openLinks } from './link/several.js';
+import { parseClientOptions, registriesOf } from './options.js';
 import type { ClientOptions, RollcallOptions } from './options.js';
 import { Session } from './session.js';
 import { Suspicions } from './suspicions.js';
+import type { GrpcMethod } from './transport/grpc-message.js';
+import { registerGrpcResolver } from './transport/grpc-resolver.js';
+import type { GrpcResolverOptions } from './transport/grpc-resolver.js';
 
 /** What the outside is made of; the machine's own where left out. */
 export interface RollcallPorts {
@@ -37,7 +49,11 @@ export interface RollcallPorts {
   readonly log?: Log;
   /** The way to the registry; default: HTTP to the option `registry`. It is closed with the client. */
   readonly link?: Link;
-  /** The ways to instances; default: TCP and HTTP. They are closed with the client. */
+  /** What the request that is being handled leaves to its calls, as the server that got it keeps it. Default: nothing. */
+  readonly inherited?: CallsParts['inherited'];
+  /** Told what callers live through: ejections, a service that nobody can be called of, sheds, hedges; see `CallerEvent`. */
+  readonly onCallerEvent?: CallerListener;
+  /** The ways to instances; default: TCP, HTTP and gRPC. They are closed with the client. */
   readonly transports?: NonNullable<CallsParts['transports']>;
 }
 
@@ -50,8 +66,10 @@ export class Rollcall {
   readonly id: string;
   readonly #options: ClientOptions;
   readonly #link: Link;
+  readonly #time: Time;
   readonly #contact: Contact;
   readonly #catalog: Catalog;
+  readonly #cache: Cache | null;
   readonly #session: Session | null;
   readonly #feed: Feed;
   readonly #calls: Calls;
@@ -61,20 +79,29 @@ export class Rollcall {
   constructor(options: RollcallOptions = {}, ports: RollcallPorts = {}) {
     const parsed = parseClientOptions(options);
     const { time = systemTime, random = systemRandom, meter = noMeter, log = silentLog } = ports;
-    const link = ports.link ?? new HttpLink({ url: parsed.registry, time });
+    const urls = registriesOf(parsed.registry);
+    const link = ports.link ?? openLinks(urls, { order: parsed.registryOrder, time, random, log });
     const contact = new Contact(log, link.name);
     const common = { time, random, log, link, contact };
     this.#options = parsed;
     this.#link = link;
+    this.#time = time;
     this.#contact = contact;
-    this.#session = sessionOf(parsed, { ...common, lineChanged: () => this.#feed.refresh() });
+    this.#session = sessionOf(parsed, {
+      ...common,
+      lineChanged: () => this.#feed.refresh(),
+      edges: () => this.#calls.edges(),
+    });
     this.id = this.#session?.id ?? `client-${uuidV7(random, time.wall())}`;
     this.#catalog = new Catalog({
       time,
       log,
       asked: () => this.#feed.refresh(),
       isEjected: (id) => this.#calls.isEjected(id),
+      changed: () => this.#cache?.changed(),
     });
+    this.#cache = cacheOf(parsed, { time, log, registry: link.name, catalog: this.#catalog });
+    contact.onMissing(() => this.#cache?.missing());
     this.#feed = new Feed({
       ...common,
       catalog: this.#catalog,
@@ -82,7 +109,7 @@ export class Rollcall {
       line: this.#session,
       intervalMs: () => this.#session?.intervalMs ?? parsed.heartbeatIntervalMs,
     });
-    const suspicions = new Suspicions({ log, link, contact, by: this.id });
+    const suspicions = new Suspicions({ time, log, link, contact, by: this.id });
     this.#calls = new Calls({
       time,
       random,
@@ -90,9 +117,16 @@ export class Rollcall {
       log,
       services: this.#catalog,
       options: parsed.calls,
+      home: {
+        id: this.id,
+        zone: parsed.zone,
+        intervalMs: () => this.#session?.intervalMs ?? parsed.heartbeatIntervalMs,
+      },
       ...(ports.transports === undefined ? {} : { transports: ports.transports }),
+      ...(ports.inherited === undefined ? {} : { inherited: ports.inherited }),
       suspect: (id, outcome) => this.#suspect(suspicions, id, outcome),
     });
+    if (ports.onCallerEvent !== undefined) this.#calls.onEvent(ports.onCallerEvent);
     countContact(contact, meter);
   }
 
@@ -100,6 +134,7 @@ export class Rollcall {
 
   /** Opens the change feed for what is asked for from now on, or was before. May be called twice. */
   start(): void {
+    this.#cache?.start();
     this.#feed.start();
   }
 
@@ -162,18 +197,60 @@ export class Rollcall {
     return this.#calls.fetch(service, path, init, options);
   }
 
+  /**
+   * An undici dispatcher for which services are hosts: `fetch('http://orders/7', { dispatcher })`, `undici.request`, or for the whole
+   * process `setGlobalDispatcher`. What it calls by name is called as by `fetch`; all else goes to its fallback. Throws OPTION_INVALID.
+   */
+  dispatcher(options?: DispatcherOptions): Promise<Dispatcher> {
+    const { bufferedBytes } = this.#options.calls.http;
+    return serviceDispatcher({ calls: this.#calls, bufferedBytes, wake: () => this.start() }, options);
+  }
+
+  /** See `Calls.grpc`. */
+  grpc<Input, Output>(
+    service: string,
+    method: GrpcMethod<Input, Output>,
+    message: Input,
+    options?: GrpcCall,
+  ): Promise<Output> {
+    this.start();
+    return this.#calls.grpc(service, method, message, options);
+  }
+
+  /**
+   * Makes `rollcall:///orders` a URL for the clients of @grpc/grpc-js in this process, Nest's `ClientGrpc` too: their calls are balanced
+   * as ours are. Needs @grpc/grpc-js. To be called before such a client is made; rejects with OPTION_INVALID.
+   */
+  registerGrpcResolver(options?: GrpcResolverOptions): Promise<void> {
+    const route = (service: string): GrpcRoute => this.#calls.grpcRoute(service);
+    return registerGrpcResolver({ time: this.#time, wake: () => this.start(), route }, options);
+  }
+
   /** What this process sees of a service, and why it calls whom. */
   explain(service: string): Explanation {
     return this.#calls.explain(service);
+  }
+
+  /** What this process saw of the services that it called in the last whole window of 5 s; see `EdgeStats`. */
+  edges(): readonly EdgeStats[] {
+    return this.#calls.edges();
+  }
+
+  /**
+   * Calls the listener soon after each event in the life of our calls, outside of them; what it throws is logged. Returns how to stop.
+   */
+  onEvent(listener: CallerListener): () => void {
+    return this.#calls.onEvent(listener);
   }
 
   // ---- being found ---------------------------------------------------------------------------------------------------
 
   /**
    * Registers this process under the option `service`, for as long as it lives, with endpoints that listen already; the first is
-   * the primary. Returns at once: a registry that is away is tried until it is there. The first time counts.
+   * the primary. `methods`: what callers should know of what it serves. Returns at once: a registry that is away is tried until it is
+   * there. The first time counts.
    */
-  register(endpoints: readonly AnnouncedEndpoint[]): void {
+  register(endpoints: readonly AnnouncedEndpoint[], methods?: Methods): void {
     if (this.#isClosed) throw closedError();
     if (this.#session === null) {
       throw new RollcallError('OPTION_INVALID', 'To register, this process needs a name: set the option `service`.');
@@ -184,6 +261,7 @@ export class Rollcall {
       endpoints.map((endpoint) =>
         advertiseHost === undefined || endpoint.host !== undefined ? endpoint : { ...endpoint, host: advertiseHost },
       ),
+      methods,
     );
   }
 
@@ -219,7 +297,7 @@ export class Rollcall {
     await this.#session?.leave();
     this.#feed.close();
     this.#catalog.close();
-    await this.#calls.close();
+    await Promise.all([this.#cache?.close(), this.#calls.close()]);
     await this.#link.close();
   }
 

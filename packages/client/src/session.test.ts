@@ -2,7 +2,6 @@ import { createHmac } from 'node:crypto';
 import { CALL_KEY_TEXT, signedText } from '@rollcall/core';
 import type { HeartbeatCall, Purpose } from '@rollcall/core';
 import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
-import type { RecordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Contact } from './contact.js';
 import { aProblem, FakeLink } from './link/link.fixture.js';
@@ -22,7 +21,7 @@ const taken = () => ({ ok: true as const, value: null });
 
 class World {
   readonly time = new ManualTime();
-  readonly log: RecordingLog = recordingLog();
+  readonly log = recordingLog();
   readonly link = new FakeLink();
   readonly contact = new Contact(this.log, this.link.name);
   /** Whether there was a line to open, after each change. */
@@ -40,6 +39,7 @@ class World {
       self,
       intervalMs: 5_000,
       lineChanged: () => this.lines.push(this.session.proof() !== null),
+      edges: () => [],
     });
   }
 

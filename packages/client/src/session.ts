@@ -5,8 +5,8 @@ import type {
   HeartbeatAnswer,
   Log,
   Metadata,
+  Methods,
   Problem,
-  ProblemCode,
   Random,
   Reason,
   Registered,
@@ -17,11 +17,14 @@ import type {
 } from '@rollcall/core';
 import { waitMs } from './contact.js';
 import type { Contact } from './contact.js';
+import { EdgeNews } from './edge-news.js';
+import type { EdgeStats } from './edges.js';
 import type { Line } from './feed.js';
 import { Heartbeat } from './heartbeat.js';
 import type { BeatKind } from './heartbeat.js';
 import { Identity } from './identity.js';
 import type { Link, Proof } from './link/link.js';
+import { isOusted, meaningOf, refusalText } from './refusals.js';
 
 /** What we tell the registry about ourselves. */
 export interface Self {
@@ -44,6 +47,8 @@ export interface SessionParts {
   readonly intervalMs: number;
   /** `proof()` gives something else than before. */
   readonly lineChanged: () => void;
+  /** What we saw of the services we call, for our heartbeats to tell. */
+  readonly edges: () => readonly EdgeStats[];
 }
 
 /**
@@ -51,31 +56,6 @@ export interface SessionParts {
  * goodbye, or the registry ended us.
  */
 type Phase = 'new' | 'joining' | 'member' | 'leaving' | 'ended';
-
-/** `never` again; `unknown` to the registry; refused, so `later`, and people are told why; or not now, so `soon`. */
-type Meaning = 'never' | 'unknown' | 'later' | 'soon';
-
-const MEANINGS: Readonly<Record<ProblemCode, Meaning>> = {
-  ENDED: 'never',
-  NOT_FOUND: 'unknown',
-  ADDRESS_TAKEN: 'later',
-  ID_HELD: 'later',
-  LEAVING: 'later',
-  INVALID: 'later',
-  UNAUTHORIZED: 'later',
-  FORBIDDEN: 'later',
-  METHOD_NOT_ALLOWED: 'later',
-  TOO_LARGE: 'later',
-  UNSUPPORTED_MEDIA_TYPE: 'later',
-  MISDIRECTED: 'later',
-  ADDRESS_NOT_ALLOWED: 'later',
-  TOO_MANY: 'soon',
-  INTERNAL: 'soon',
-  NOT_READY: 'soon',
-};
-
-/** To a beat: another process has our address, or our id. */
-const OUSTED: ReadonlySet<ProblemCode> = new Set(['ADDRESS_TAKEN', 'UNAUTHORIZED']);
 
 /** A refused registration is tried again after this, and up to a sixth more. */
 const REFUSED_WAIT_MS = 30_000;
@@ -92,6 +72,7 @@ export class Session implements Line {
   readonly #heartbeat: Heartbeat;
   #phase: Phase = 'new';
   #endpoints: readonly AnnouncedEndpoint[] = [];
+  #methods: { readonly methods?: Methods } = {};
   #intervalMs: number;
   /** A new one for each registration; null while the registry does not list us or refused the line. */
   #line: Proof | null = null;
@@ -116,7 +97,8 @@ export class Session implements Line {
     const called = (isUrgent: boolean): void => this.#called(isUrgent);
     this.#identity = new Identity({ time, random, service: self.service, called });
     const answered = (answer: Result<BeatAnswer, Problem>, kind: BeatKind): void => this.#answered(answer, kind);
-    this.#heartbeat = new Heartbeat({ time, log, link, contact, identity: this.#identity, answered });
+    const news = new EdgeNews(() => parts.edges());
+    this.#heartbeat = new Heartbeat({ time, log, link, contact, identity: this.#identity, news, answered });
   }
 
   get id(): string {
@@ -134,9 +116,10 @@ export class Session implements Line {
   }
 
   /** Registers with these endpoints, which listen already, and keeps us registered. The first time counts. */
-  start(endpoints: readonly AnnouncedEndpoint[]): void {
+  start(endpoints: readonly AnnouncedEndpoint[], methods?: Methods): void {
     if (this.#phase !== 'new') return;
     this.#endpoints = endpoints;
+    if (methods !== undefined) this.#methods = { methods };
     this.#phase = 'joining';
     this.#join();
   }
@@ -193,7 +176,7 @@ export class Session implements Line {
   refused(problem: Problem): void {
     this.#parts.log.debug(`The registry refused the line of ${this.#identity.name}: ${problem.detail}`);
     this.#dropLine();
-    if (MEANINGS[problem.code] !== 'unknown') this.#heartbeat.soon();
+    if (meaningOf(problem) !== 'unknown') this.#heartbeat.soon();
   }
 
   gone(reason: Reason): void {
@@ -216,7 +199,12 @@ export class Session implements Line {
   async #register(): Promise<void> {
     const { self, link, contact } = this.#parts;
     try {
-      const answer = await link.register({ ...self, ...this.#identity.proof(), endpoints: this.#endpoints });
+      const answer = await link.register({
+        ...self,
+        ...this.#methods,
+        ...this.#identity.proof(),
+        endpoints: this.#endpoints,
+      });
       contact.reached();
       if (answer.ok) this.#registered(answer.value);
       else this.#notRegistered(answer.problem);
@@ -242,7 +230,7 @@ export class Session implements Line {
   }
 
   #notRegistered(problem: Problem): void {
-    const meaning = MEANINGS[problem.code];
+    const meaning = meaningOf(problem);
     if (meaning === 'never') this.#end(problem);
     else if (meaning === 'soon') {
       if (problem.code === 'TOO_MANY') this.#complain(problem); // it may last, and somebody has to raise the limit
@@ -257,10 +245,7 @@ export class Session implements Line {
 
   /** A lasting refusal is told once. */
   #complain(problem: Problem): void {
-    const flaws = (problem.flaws ?? []).map(
-      (flaw) => ` ${flaw.path}: received ${flaw.received}, allowed is ${flaw.allowed}.`,
-    );
-    const complaint = `The registry refuses ${this.#identity.name}: ${problem.detail}${flaws.join('')} ${problem.fix}`;
+    const complaint = refusalText(this.#identity.name, problem);
     if (complaint !== this.#complaint) this.#parts.log.error(complaint);
     this.#complaint = complaint;
   }
@@ -290,9 +275,9 @@ export class Session implements Line {
       this.#accepted(answer.value.state, kind);
       return;
     }
-    const meaning = MEANINGS[answer.problem.code];
+    const meaning = meaningOf(answer.problem);
     if (meaning === 'never') this.#end(answer.problem);
-    else if (OUSTED.has(answer.problem.code)) this.#ousted(answer.problem);
+    else if (isOusted(answer.problem)) this.#ousted(answer.problem);
     else if (meaning === 'unknown' && kind === 'regular') this.#forgotten();
     else if (meaning === 'later') this.#complain(answer.problem);
     else this.#parts.log.debug(`The registry did not take a heartbeat: ${answer.problem.detail}`);

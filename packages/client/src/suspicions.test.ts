@@ -9,7 +9,7 @@ function setUp() {
   const log = recordingLog();
   const link = new FakeLink();
   const contact = new Contact(log, link.name);
-  const suspicions = new Suspicions({ log, link, contact, by: 'gateway-1' });
+  const suspicions = new Suspicions({ time, log, link, contact, by: 'gateway-1' });
   return { time, log, link, contact, suspicions };
 }
 
@@ -29,6 +29,16 @@ describe('Suspicions', () => {
     await time.advanceBy(0);
     suspicions.report('orders-99', 'timeout');
     expect(link.suspicions).toHaveLength(17);
+  });
+
+  it('reports one instance once a second', async () => {
+    const { link, contact, suspicions, time } = setUp();
+    contact.opened();
+    for (let i = 0; i < 25; i += 1) {
+      suspicions.report('orders-1', 'refused');
+      await time.advanceBy(100);
+    }
+    expect(link.suspicions).toHaveLength(3);
   });
 
   it('keeps to itself what no registry can hear', () => {

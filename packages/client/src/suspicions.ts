@@ -1,9 +1,10 @@
 import { messageOf } from '@rollcall/core';
-import type { InstanceId, Log, Suspicion } from '@rollcall/core';
+import type { InstanceId, Log, Suspicion, Time } from '@rollcall/core';
 import type { Contact } from './contact.js';
 import type { Link } from './link/link.js';
 
 export interface SuspicionsParts {
+  readonly time: Time;
   readonly log: Log;
   readonly link: Link;
   readonly contact: Contact;
@@ -13,13 +14,18 @@ export interface SuspicionsParts {
 
 /** Reports under way; more would not make the registry call sooner. */
 const MAX_IN_FLIGHT = 16;
+/** One instance is reported once in this time at most. */
+const AGAIN_MS = 1_000;
+/** So many are remembered as reported. */
+const MAX_REPORTED = 256;
 
 /**
  * Tells the registry which instances failed us, so that it calls them at once. A hint, never more: what is too much, or finds no
- * registry, is dropped. (Who calls, reports one instance once a second at most; the registry limits it again.)
+ * registry, is dropped: one instance is reported once a second at most. (The registry limits it again.)
  */
 export class Suspicions {
   readonly #parts: SuspicionsParts;
+  readonly #reportedAt = new Map<InstanceId, number>();
   #inFlight = 0;
 
   constructor(parts: SuspicionsParts) {
@@ -28,6 +34,10 @@ export class Suspicions {
 
   report(id: InstanceId, outcome: Suspicion['outcome']): void {
     if (this.#parts.contact.status !== 'connected' || this.#inFlight >= MAX_IN_FLIGHT) return;
+    const now = this.#parts.time.now();
+    if (now < (this.#reportedAt.get(id) ?? -Infinity) + AGAIN_MS) return;
+    if (this.#reportedAt.size >= MAX_REPORTED) this.#reportedAt.clear();
+    this.#reportedAt.set(id, now);
     void this.#send(id, outcome);
   }
 

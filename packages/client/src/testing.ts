@@ -4,3 +4,28 @@ export type { HttpRequest } from './transport/http-message.js';
 export type { TcpRequest } from './transport/tcp-message.js';
 export { STOPPED } from './transport/transport.js';
 export type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from './transport/transport.js';
+// calls among servers that fail, in discrete events: what the quality of calls is measured in
+export { bareLeastLoaded, bareRoundRobin, rollcall } from './simulation-callers.js';
+export { simulate } from './simulation.js';
+export type { Contestant, Outcome, Reply, Scenario } from './simulation.js';
+export {
+  BEYOND_ROUND_ROBIN,
+  NONE_SLOW,
+  ONE_FAILS_FAST,
+  ONE_FROZEN,
+  ONE_SLOW,
+  OUTAGE,
+  OVERLOAD,
+  RANDOM_ERRORS,
+  SIX_OF_TEN_FAIL,
+} from './scenarios.js';
+export type { Play } from './scenarios.js';
+// what a benchmark measures a pick with
+export { Balancer } from './balance/balancer.js';
+export { Board } from './balance/board.js';
+export { BALANCER_NAMES, BALANCERS } from './balance/balancers.js';
+export type { BalancerName } from './balance/balancers.js';
+export { TypicalLatency } from './balance/loads.js';
+export { Node } from './balance/node.js';
+export { Breaker } from './gate/breaker.js';
+export { defaultTripRules } from './gate/trip-rules.js';

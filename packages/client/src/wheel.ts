@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Time, Timer } from '@rollcall/core';
 
-/** How exact an alarm is: it rings up to this much after it is due, never before. */
+/** How exact an alarm is, unless its wheel is finer: it rings up to this much after it is due, never before. */
 export const TICK_MS = 10;
 const SLOTS = 512;
 const MASK = SLOTS - 1;
@@ -32,6 +32,7 @@ export abstract class Alarm {
  */
 export class Wheel {
   readonly #time: Time;
+  readonly #tickMs: number;
   readonly #heads: (Alarm | null)[] = Array.from({ length: SLOTS + 1 }, () => null);
   /** The last tick that was run. */
   #tick = 0;
@@ -42,8 +43,9 @@ export class Wheel {
   /** Bound to where the wheel was made, so that it keeps no caller's AsyncLocalStorage alive. */
   readonly #turn: () => void;
 
-  constructor(time: Time) {
+  constructor(time: Time, tickMs = TICK_MS) {
     this.#time = time;
+    this.#tickMs = tickMs;
     this.#turn = AsyncResource.bind(() => this.#run());
   }
 
@@ -52,9 +54,12 @@ export class Wheel {
     return this.#armed;
   }
 
-  /** When this process was last seen to have stood still: what began before and ended after measures us, not the others. */
-  get stalledAt(): number {
-    return this.#stalledAt;
+  /**
+   * Has this process stood still for 50 ms between `since` and `now`? Then a round trip of that time measures us, not the others. It is
+   * known before the tick that comes late has run: answers that waited for us may be read first.
+   */
+  hasStalled(since: number, now: number): boolean {
+    return since < this.#stalledAt || (this.#timer !== null && this.#isLate(now));
   }
 
   /** Arms, or arms anew. A time that has passed rings at the next tick. */
@@ -62,7 +67,7 @@ export class Wheel {
     if (alarm.slot >= 0) this.#unlink(alarm);
     if (this.#timer === null) this.#wake(now);
     alarm.dueAt = dueAt;
-    this.#link(alarm, Math.max(Math.ceil(dueAt / TICK_MS), this.#tick + 1) & MASK);
+    this.#link(alarm, Math.max(Math.ceil(dueAt / this.#tickMs), this.#tick + 1) & MASK);
   }
 
   /** Does nothing to one that is not armed. */
@@ -82,26 +87,30 @@ export class Wheel {
     this.#timer = null;
   }
 
+  #isLate(now: number): boolean {
+    return now - (this.#tick + 1) * this.#tickMs > STALL_MS + this.#tickMs;
+  }
+
   #wake(now: number): void {
-    this.#tick = Math.floor(now / TICK_MS);
-    this.#timer = this.#time.setTimer(TICK_MS, this.#turn);
+    this.#tick = Math.floor(now / this.#tickMs);
+    this.#timer = this.#time.setTimer(this.#tickMs, this.#turn);
   }
 
   #run(): void {
     const now = this.#time.now();
-    if (now - (this.#tick + 1) * TICK_MS > STALL_MS + TICK_MS && !this.#isPatient) {
+    if (this.#isLate(now) && !this.#isPatient) {
       this.#isPatient = true;
       this.#stalledAt = now;
       this.#timer = this.#time.setTimer(0, this.#turn);
       return;
     }
     this.#isPatient = false;
-    const tick = Math.floor(now / TICK_MS);
+    const tick = Math.floor(now / this.#tickMs);
     const from = Math.max(this.#tick + 1, tick - MASK);
     this.#tick = tick;
     for (let passed = from; passed <= tick; passed += 1) this.#gather(passed & MASK, now);
     this.#ringAll(now);
-    this.#timer = this.#armed > 0 ? this.#time.setTimer(TICK_MS, this.#turn) : null;
+    this.#timer = this.#armed > 0 ? this.#time.setTimer(this.#tickMs, this.#turn) : null;
   }
 
   /** Those of a slot that are due; the others are of a later round. */

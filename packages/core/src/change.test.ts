@@ -311,3 +311,60 @@ describe('a stream that breaks the protocol', () => {
     expect(snapshot.tombstone('i2999')?.revision).toBe(2_999);
   });
 });
+
+/** What a process with these frames leaves to the next. */
+function after(...frames: readonly ServiceFrame[]): ServiceSnapshot {
+  const next = new ServiceSnapshot();
+  const { kept } = snapshotOf(...frames);
+  expect(kept !== null && next.restore(kept)).toBe(true);
+  return next;
+}
+
+describe('a view that begins with what an earlier process kept', () => {
+  const both = reset(A, 2, [at('a', 1), at('b', 2)]);
+
+  it('knows all of it, unconfirmed, and does not resume', () => {
+    const snapshot = after(both);
+    expect(shown(snapshot)).toBe('a@1? b@2?');
+    expect(snapshot).toMatchObject({ status: 'known', epoch: A, revision: 2 });
+    expect(snapshot.canResume({ epoch: A, revision: 2 })).toBe(false);
+    expect(snapshot.apply(change([at('c', 3)]))).toBe('broken');
+    expect(shown(snapshot)).toBe('a@1? b@2?');
+  });
+
+  it('is confirmed, changed and shortened by the registry of its epoch', () => {
+    const snapshot = after(both);
+    snapshot.apply(reset(A, 5, [at('a', 4), at('c', 5)]));
+    expect(shown(snapshot)).toBe('a@4 c@5');
+  });
+
+  it('keeps what a registry of another epoch does not name, but for its tombstones', () => {
+    const snapshot = after(reset(A, 3, [at('a', 1), at('b', 2), at('c', 3)]));
+    snapshot.apply(reset(B, 1, [at('b', 1)], [gone('c', 1)]));
+    expect(shown(snapshot)).toBe('a@1? b@1');
+  });
+
+  it('remembers whom its own epoch had not named, so that absence does not take them', () => {
+    const snapshot = after(both, reset(B, 1, [at('b', 1)]));
+    snapshot.apply(reset(B, 2, [at('b', 1)]));
+    expect(shown(snapshot)).toBe('a@1? b@1');
+  });
+
+  it('loses one whose address turned out to be another’s, and those who do not answer when a settled registry denies them', () => {
+    const snapshot = after(both);
+    expect(snapshot.disprove('a')).toBe(true);
+    expect(snapshot.confirm(true, () => true)).toBe(false);
+    snapshot.apply(unknown);
+    expect(snapshot.confirm(true, () => true)).toBe(true);
+    expect(shown(snapshot)).toBe('');
+  });
+
+  it('is not restored over the word of a registry, nor from nothing', () => {
+    const { kept } = snapshotOf(both);
+    const heard = snapshotOf(reset(B, 1, []));
+    expect(kept !== null && heard.restore(kept)).toBe(false);
+    expect(snapshotOf().kept).toBeNull();
+    expect(snapshotOf(reset(A, 1, [])).kept).toBeNull();
+    expect(snapshotOf(resetPart(A, 1, { complete: false, instances: [at('a', 1)] })).kept).toBeNull();
+  });
+});

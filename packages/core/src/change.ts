@@ -14,6 +14,15 @@ export type ServiceStatus = 'waiting' | 'known' | 'unknown';
  */
 export type Applied = 'changed' | 'same' | 'broken';
 
+/** A copy of one service as it is put away, for a later process to begin with. */
+export interface KeptService {
+  readonly epoch: string;
+  readonly revision: number;
+  readonly instances: readonly Instance[];
+  /** Those of the instances that the registry of this epoch has not named. */
+  readonly unconfirmed: readonly InstanceId[];
+}
+
 /** More instances of one service than this are not believed. */
 const MAX_INSTANCES = 100_000;
 /** The newest tombstones are enough: an older frame can only come within one flush, which names each instance once. */
@@ -81,6 +90,8 @@ export class ServiceSnapshot {
   #whole = false;
   #denied = false;
   #heard = false;
+  /** Is all of it from an earlier process, and has no registry spoken since? */
+  #restored = false;
   #list: readonly Instance[] | null = null;
 
   get status(): ServiceStatus {
@@ -116,7 +127,33 @@ export class ServiceSnapshot {
 
   /** Known, but not to the registry that speaks now: from an earlier epoch and neither named nor buried in this one, or denied. */
   isUnconfirmed(id: InstanceId): boolean {
-    return this.#unconfirmed.has(id) || (this.#denied && this.#view.instances.has(id));
+    return this.#unconfirmed.has(id) || ((this.#denied || this.#restored) && this.#view.instances.has(id));
+  }
+
+  /** For `restore`; null when there is nothing worth it. */
+  get kept(): KeptService | null {
+    if (this.#epoch === null || this.#view.instances.size === 0) return null;
+    return {
+      epoch: this.#epoch,
+      revision: this.#revision,
+      instances: this.instances,
+      unconfirmed: [...this.#unconfirmed],
+    };
+  }
+
+  /**
+   * Begins with what an earlier process kept, all of it unconfirmed until a registry speaks: one of the same epoch confirms it or not,
+   * as ever; one of another epoch finds it as it finds all that it does not know. False, and nothing, when a registry has spoken.
+   */
+  restore({ epoch, revision, instances, unconfirmed }: KeptService): boolean {
+    if (this.#heard || this.#epoch !== null || instances.length === 0) return false;
+    for (const instance of instances.slice(0, MAX_INSTANCES)) this.#view.upsert(instance);
+    this.#unconfirmed = new Set(unconfirmed.filter((id) => this.#view.instances.has(id)));
+    this.#epoch = epoch;
+    this.#revision = revision;
+    this.#restored = true;
+    this.#list = null;
+    return true;
   }
 
   apply(frame: ServiceFrame): Applied {
@@ -172,7 +209,7 @@ export class ServiceSnapshot {
 
   #change(frame: ChangeFrame): Applied {
     const pending = this.#pending;
-    if (pending === null && this.#epoch === null) return this.#break();
+    if (pending === null && (this.#epoch === null || this.#restored)) return this.#break();
     if (!fits(this.#view, frame.upsert) || (pending !== null && !fits(pending.view, frame.upsert)))
       return this.#break();
     if (pending !== null) {
@@ -205,6 +242,7 @@ export class ServiceSnapshot {
     this.#pending = null;
     this.#whole = true;
     this.#denied = false;
+    this.#restored = false;
     this.#heard = true;
     if (pending.epoch !== this.#epoch) return this.#enter(pending);
     let changed = this.#merge(pending.view.instances.values(), pending.view.tombstones.values());

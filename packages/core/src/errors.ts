@@ -7,6 +7,7 @@ export const ERROR_CODES = [
   'NO_ENDPOINT',
   'NO_CATALOG',
   'ALL_EJECTED',
+  'OVERLOADED',
   'DEADLINE_EXCEEDED',
   'BULKHEAD_FULL',
   'REMOTE',
@@ -31,6 +32,8 @@ export interface Attempt {
   readonly instance: string;
   readonly ms: number;
   readonly outcome: string;
+  /** It went beside a slow one, so their times overlap. Left out: no. */
+  readonly isHedge?: boolean;
 }
 
 export interface ErrorDetails {

@@ -11,6 +11,18 @@ export type {
   Source,
   Tombstone,
 } from './instance.js';
+export {
+  isInFront,
+  isMethodName,
+  LONGEST_METHOD_NAME,
+  methodNameOf,
+  methodPolicyOf,
+  MOST_METHOD_BYTES,
+  MOST_METHODS,
+  routeNameOf,
+  sizeOfMethods,
+} from './methods.js';
+export type { HedgePolicy, MethodPolicy, Methods } from './methods.js';
 export { due, forecast } from './deadlines.js';
 export type { ClockEvent, Forecast } from './deadlines.js';
 export { transition } from './lifecycle.js';
@@ -24,7 +36,7 @@ export type { Reason, ReasonCode } from './reason.js';
 
 // the wire
 export { ServiceSnapshot } from './change.js';
-export type { Applied, ServiceFrame, ServiceStatus } from './change.js';
+export type { Applied, KeptService, ServiceFrame, ServiceStatus } from './change.js';
 export {
   changeMessage,
   goneMessage,
@@ -64,9 +76,9 @@ export type {
 } from './operator.js';
 export { problemDocumentMessage, problemFrom, PROBLEMS } from './problem.js';
 export type { Problem, ProblemCode, ProblemDocument } from './problem.js';
+export { beatAnswerMessage, beatMessage, MOST_EDGES } from './beat.js';
+export type { Beat, BeatAnswer, Edge } from './beat.js';
 export {
-  beatAnswerMessage,
-  beatMessage,
   CALL_KEY_TEXT,
   DEFAULT_DRAIN_MS,
   DEFAULT_NAMESPACE,
@@ -95,8 +107,6 @@ export {
 } from './protocol.js';
 export type {
   AnnouncedEndpoint,
-  Beat,
-  BeatAnswer,
   Cursor,
   Drain,
   DrainAnswer,
@@ -108,10 +118,13 @@ export type {
   Registration,
   Suspicion,
 } from './protocol.js';
+export { HEARTBEAT_METADATA, HEARTBEAT_METHOD, MISDIRECTED_METADATA, REFUSAL_METADATA } from './grpc.js';
 export { componentSchemas } from './schema.js';
 export type { AnyMessage, Flaw, JsonSchema, Message } from './schema.js';
 export { encodeFrame, FrameDecoder, MAX_FRAME_LENGTH } from './tcp-frame.js';
 export type { DecodedFrames } from './tcp-frame.js';
+
+export { ATTEMPT_KEY, attemptOf, DEADLINE_KEY, ERROR_KEY, remainingMsOf, TARGET_KEY } from './call-terms.js';
 
 // ports and pieces
 export { ceilingMs, equalJitterMs, fullJitterMs } from './backoff.js';

@@ -1,4 +1,5 @@
 import type { Forecast } from './deadlines.js';
+import type { Methods } from './methods.js';
 import type { Reason } from './reason.js';
 import type { State } from './vitals.js';
 
@@ -48,6 +49,8 @@ export interface Instance {
   /** 0 … 1,000; the share of calls relative to the other instances. */
   readonly weight: number;
   readonly metadata: Metadata;
+  /** What it says of its methods; missing: nothing. */
+  readonly methods?: Methods;
   readonly state: State;
   readonly reason: Reason;
   /** Wall clock of the last state change, ms since 1970: for people only. */

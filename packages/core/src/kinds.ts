@@ -1,5 +1,5 @@
-import type { Flaws, JsonSchema, Kind } from './schema.js';
-import { isRecord } from './schema.js';
+import type { JsonSchema, Kind } from './schema.js';
+import { Flaws, isRecord } from './schema.js';
 
 export interface TextLaw {
   /** In characters; at least `min`, which is 0 when not told. */
@@ -144,9 +144,27 @@ export function list<Item>(kind: Kind<Item>, min: number, max: number): Kind<rea
   };
 }
 
+/** What is good of a list: other items are left out, and so is what comes after `max` good ones. For what is nice to know only. */
+export function goodOf<Item>(kind: Kind<Item>, max: number): Kind<readonly Item[]> {
+  return {
+    allowed: `list of ${kind.allowed}, 0 … ${max}; what is not allowed is left out`,
+    jsonSchema: { type: 'array', items: kind.jsonSchema, maxItems: max },
+    parts: kind.parts,
+    read(value) {
+      const items: Item[] = [];
+      if (!Array.isArray(value)) return items;
+      for (let at = 0; at < value.length && items.length < max; at += 1) {
+        const item = kind.read(value[at], new Flaws());
+        if (item !== undefined) items.push(item);
+      }
+      return items;
+    },
+  };
+}
+
 /** Keys that change an object's nature where someone merges it carelessly. */
-const POISONED = new Set(['__proto__', 'constructor', 'prototype']);
-const POISONED_WORDS = [...POISONED].map((key) => `\`${key}\``).join(', ');
+export const POISONED: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
+export const POISONED_WORDS = [...POISONED].map((key) => `\`${key}\``).join(', ');
 /** One line: no control characters, no half of a surrogate pair. */
 export const ONE_LINE = /^[^\p{Cc}\p{Cs}]*$/u;
 
@@ -190,7 +208,7 @@ function wordOf(key: string, value: unknown, maxBytes: number, flaws: Flaws): st
 }
 
 /** Bytes of a well-formed text in UTF-8. */
-function utf8Length(word: string): number {
+export function utf8Length(word: string): number {
   let bytes = 0;
   for (let at = 0; at < word.length; at += 1) {
     const unit = word.charCodeAt(at);

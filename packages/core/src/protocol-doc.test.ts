@@ -2,12 +2,11 @@ import { createHmac } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { beatAnswerMessage, beatMessage } from './beat.js';
 import { changeMessage, goneMessage, resetMessage, statusMessage, unknownMessage } from './feed-frame.js';
 import { instancePatchMessage, overrideMessage, registryEventMessage } from './operator.js';
 import { problemDocumentMessage, PROBLEMS } from './problem.js';
 import {
-  beatAnswerMessage,
-  beatMessage,
   CALL_KEY_TEXT,
   drainAnswerMessage,
   drainMessage,

@@ -1,8 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import * as fc from 'fast-check';
+import { beatAnswerMessage, beatMessage, MOST_EDGES } from './beat.js';
 import {
-  beatAnswerMessage,
-  beatMessage,
   drainMessage,
   formatCursor,
   heartbeatAnswerMessage,
@@ -246,12 +245,14 @@ describe('Heartbeat-1', () => {
   });
 });
 
+function edgesOf(edges: unknown): unknown {
+  const parsed = beatMessage.parse({ seq: 1, edges });
+  return parsed.ok ? parsed.value.edges : parsed.problem;
+}
+
 describe('Heartbeat-2', () => {
-  it('needs a sequence number; edges are for a later version', () => {
-    expect(beatMessage.parse({ seq: 0, edges: [{ to: 'payments' }] })).toEqual({
-      ok: true,
-      value: { nonce: null, seq: 0 },
-    });
+  it('needs a sequence number', () => {
+    expect(beatMessage.parse({ seq: 0 })).toEqual({ ok: true, value: { nonce: null, seq: 0 } });
     const full = { nonce: 'Qm8xN2ZrTjA', seq: Number.MAX_SAFE_INTEGER, load: { inFlight: 3, loopLagMs: 0.25 } };
     expect(beatMessage.parse(full)).toEqual({ ok: true, value: full });
   });
@@ -269,6 +270,26 @@ describe('Heartbeat-2', () => {
     ['load.loopLagMs', { load: { inFlight: 0 } }],
   ])('is refused for its %s: %j', (path, but) => {
     expect(flawsOf(beatMessage, { nonce: null, seq: 1, ...but })[0]?.path).toBe(path);
+  });
+
+  const edge = { windowMs: 5_000, calls: 9, failures: 1, retries: 2, p50Ms: 1.5, p99Ms: null, inFlight: 3 };
+
+  it('tells of the services that are called; what is not valid of that is left out, and the beat counts', () => {
+    const good = { service: 'payments', ...edge };
+    const bad = [
+      { to: 'payments' },
+      { ...good, service: 'Pay' },
+      { ...good, calls: -1 },
+      { ...good, p50Ms: 'fast' },
+      7,
+    ];
+    expect(edgesOf([...bad, good, ...bad])).toEqual([good]);
+    for (const nonsense of [7, null, {}, 'edges', bad]) expect(edgesOf(nonsense)).toEqual([]);
+  });
+
+  it('tells of 64 services at most', () => {
+    const many = Array.from({ length: 100 }, (_, n) => ({ service: `service-${n}`, ...edge }));
+    expect(edgesOf(many)).toEqual(many.slice(0, MOST_EDGES));
   });
 
   it('is answered with the state after it', () => {

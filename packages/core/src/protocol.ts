@@ -2,9 +2,10 @@ import { isHost } from './host.js';
 import { ADMIN_STATES, addressOf, PROTOCOLS } from './instance.js';
 import type { Endpoint, Instance, Metadata, Source, Tombstone } from './instance.js';
 import { decimal, flag, integer, list, nullable, ONE_LINE, oneOf, openWord, text, textMap } from './kinds.js';
+import { METHODS } from './methods.js';
+import type { Methods } from './methods.js';
 import { STATES } from './vitals.js';
 import type { Forecast } from './deadlines.js';
-import type { State } from './vitals.js';
 import { REASON_CODES } from './reason.js';
 import type { Reason } from './reason.js';
 import type { Flaws, Message } from './schema.js';
@@ -33,7 +34,7 @@ export const ID = text({
 });
 export const EPOCH = text({ max: 36, pattern: EPOCH_PATTERN, allowed: 'UUID in lower case' });
 export const REVISION = integer(0);
-const NONCE = text({ max: 64, pattern: NONCE_PATTERN, allowed: `\`${NONCE_PATTERN.source}\`` });
+export const NONCE = text({ max: 64, pattern: NONCE_PATTERN, allowed: `\`${NONCE_PATTERN.source}\`` });
 const SECRET = text({ max: 128, pattern: SECRET_PATTERN, allowed: `\`${SECRET_PATTERN.source}\``, secret: true });
 const HOST = text({
   max: 253,
@@ -83,6 +84,7 @@ export const instanceMessage: Message<Instance> = message<Instance>(
     zone: required(ZONE, 'empty when not told'),
     weight: required(WEIGHT, 'its share of calls relative to the other instances'),
     metadata: required(METADATA, 'free words'),
+    methods: optional(METHODS, 'what it says of its methods; missing: nothing'),
     state: required(oneOf(STATES), 'what the registry thinks'),
     reason: required(reasonMessage, 'why it is in this state'),
     since: required(WALL_CLOCK, 'wall clock of the last state change, ms since 1970: for people only'),
@@ -122,6 +124,7 @@ export interface Registration {
   readonly zone?: string;
   readonly weight?: number;
   readonly metadata?: Metadata;
+  readonly methods?: Methods;
   /** ≥ 128 bits drawn at process start, `^[A-Za-z0-9_-]{22,128}$`; without one the registry draws it and returns it once. */
   readonly secret?: string;
 }
@@ -152,6 +155,7 @@ export const registrationMessage: Message<Registration> = message<Registration>(
     zone: withDefault(ZONE, '', 'where it runs'),
     weight: withDefault(WEIGHT, DEFAULT_WEIGHT, 'its share of calls relative to the other instances'),
     metadata: withDefault(METADATA, Object.freeze({}), 'free words'),
+    methods: optional(METHODS, 'what callers should know of its methods'),
     secret: optional(
       SECRET,
       'at least 128 random bits, drawn at process start; missing: the registry draws it and returns it once',
@@ -288,41 +292,6 @@ export const CALL_KEY_TEXT = 'rollcall-call';
 export function signedText(call: Omit<HeartbeatCall, 'mac'>): string {
   return `${call.replica}|${call.instance}|${call.nonce}|${call.purpose}`;
 }
-
-/** Heartbeat-2, `POST /api/v1/instances/{id}/heartbeat` */
-export interface Beat {
-  /** The newest nonce it was called with; null before the first call. */
-  readonly nonce: string | null;
-  /** Grows within a process; one not above the highest accepted changes nothing. */
-  readonly seq: number;
-  readonly load?: { readonly inFlight: number; readonly loopLagMs: number };
-}
-
-const loadMessage = message<NonNullable<Beat['load']>>('Load', 'How busy an instance is.', {
-  inFlight: required(integer(0), 'calls it is working on'),
-  loopLagMs: required(decimal(0), 'how late its event loop runs'),
-});
-
-export const beatMessage: Message<Beat> = message<Beat>('Beat', 'Heartbeat-2, instance → registry.', {
-  nonce: withDefault(nullable(NONCE), null, 'the newest nonce it was called with; `null` before the first call'),
-  seq: required(integer(0), 'grows within a process; one not above the highest accepted changes nothing'),
-  load: optional(loadMessage, 'for people and balancers'),
-});
-
-/** The state after the beat. */
-export interface BeatAnswer {
-  readonly state: State;
-  readonly revision: number;
-}
-
-export const beatAnswerMessage: Message<BeatAnswer> = message<BeatAnswer>(
-  'BeatAnswer',
-  'The answer to a Heartbeat-2.',
-  {
-    state: required(oneOf(STATES), 'the state after the beat'),
-    revision: required(REVISION, 'of the record'),
-  },
-);
 
 // ---- the other requests of services ---------------------------------------------------------------------------------
 

@@ -1,12 +1,12 @@
 import { addressOf, RollcallError } from '@rollcall/core';
-import type { AnnouncedEndpoint } from '@rollcall/core';
+import type { AnnouncedEndpoint, Protocol } from '@rollcall/core';
 import type { BoundEndpoint } from './door.js';
 
 export interface AdvertiseRules {
   /** What the user said: it beats whatever was bound. */
   readonly advertiseHost: string | undefined;
-  /** Its URL. */
-  readonly registry: string;
+  /** Its URL, or those of several. */
+  readonly registry: string | readonly string[];
 }
 
 /**
@@ -16,14 +16,23 @@ export interface AdvertiseRules {
 export function announced({ protocol, host, port, tls }: BoundEndpoint, rules: AdvertiseRules): AnnouncedEndpoint {
   if (rules.advertiseHost !== undefined) return { protocol, host: rules.advertiseHost, port, tls };
   if (isEveryAddress(host)) return { protocol, port, tls };
-  if (isLoopback(new URL(rules.registry).hostname) || !isLoopback(host)) return { protocol, host, port, tls };
-  const fix = protocol === 'http' ? `app.listen(${port}, '0.0.0.0')` : `options: { host: '0.0.0.0', … }`;
+  const registries = typeof rules.registry === 'string' ? [rules.registry] : rules.registry;
+  const elsewhere = registries.find((url) => !isLoopback(new URL(url).hostname));
+  if (elsewhere === undefined || !isLoopback(host)) return { protocol, host, port, tls };
+  const fix = FIXES[protocol](port);
   throw new RollcallError(
     'OPTION_INVALID',
     `Not registered: the ${protocol} server listens on ${addressOf({ host, port })}, which only this machine can reach, and the ` +
-      `registry is elsewhere, at ${rules.registry}. Write ${fix} where the server is made, or set the option advertiseHost.`,
+      `registry is elsewhere, at ${elsewhere}. Write ${fix} where the server is made, or set the option advertiseHost.`,
   );
 }
+
+/** What to write where the server is made. */
+const FIXES: Readonly<Record<Protocol, (port: number) => string>> = {
+  tcp: () => `options: { host: '0.0.0.0', … }`,
+  http: (port) => `app.listen(${port}, '0.0.0.0')`,
+  grpc: (port) => `options: { url: '0.0.0.0:${port}', … }`,
+};
 
 function isEveryAddress(host: string): boolean {
   return host === '0.0.0.0' || host === '::' || host === '';

@@ -68,7 +68,7 @@ describe('registration', () => {
 
   it('refuses to register by hand what does not listen', async () => {
     const here = await world({ service: 'orders', register: 'manual' });
-    await expect(here.module.get(RollcallAgent).register()).rejects.toThrow('no TCP or HTTP server that listens');
+    await expect(here.module.get(RollcallAgent).register()).rejects.toThrow('no TCP, HTTP or gRPC server that listens');
   });
 
   it('is not possible with a transport that nobody calls an instance by, and says so', async () => {
@@ -76,7 +76,7 @@ describe('registration', () => {
     const strategy = { listen: (listening: () => void) => listening(), close: () => {}, addHandler: () => {} };
     await microservice(here, { strategy }).listen();
     expect(here.rollcall.registered).toBeNull();
-    expect(here.log.texts('error')).toEqual([expect.stringContaining('no TCP or HTTP server')]);
+    expect(here.log.texts('error')).toEqual([expect.stringContaining('no TCP, HTTP or gRPC server')]);
   });
 
   it('does not announce a loopback address to a registry that is elsewhere, and says which line to change', async () => {
@@ -84,6 +84,13 @@ describe('registration', () => {
     await microservice(here).listen();
     expect(here.rollcall.registered).toBeNull();
     expect(here.log.texts('error')).toEqual([expect.stringContaining("options: { host: '0.0.0.0', … }")]);
+  });
+
+  it('nor where one of several registries is elsewhere', async () => {
+    const here = await world({ service: 'orders', registry: ['http://127.0.0.1:1337', 'http://10.0.0.9:1337'] });
+    await microservice(here).listen();
+    expect(here.rollcall.registered).toBeNull();
+    expect(here.log.texts('error')).toEqual([expect.stringContaining('http://10.0.0.9:1337')]);
   });
 
   it('announces the address that was set, whatever is bound', async () => {

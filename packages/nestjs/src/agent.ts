@@ -1,11 +1,14 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { HttpAdapterHost, ModulesContainer } from '@nestjs/core';
-import { messageOf, RollcallError } from '@rollcall/core';
+import { ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { messageOf, noMeter, RollcallError } from '@rollcall/core';
 import type { Timer } from '@rollcall/core';
 import { announced } from './advertise.js';
+import { makesCalls } from './calling.js';
 import type { Door, Keeper } from './door.js';
+import { publishedBy } from './handlers.js';
 import { openHttpDoor } from './http-door.js';
-import { MEMBERSHIP, PORTS } from './inject.js';
+import type { Inheritance } from './inheritance.js';
+import { INHERITANCE, MEMBERSHIP, PORTS } from './inject.js';
 import type { Ports } from './inject.js';
 import type { Membership } from './membership.js';
 import { openRpcDoor } from './tcp-door.js';
@@ -23,19 +26,29 @@ export class RollcallAgent {
   #isDone = false;
   #patience: Timer | null = null;
 
+  // eslint-disable-next-line max-params -- what Nest injects
   constructor(
     @Inject(MEMBERSHIP) private readonly membership: Membership,
     @Inject(PORTS) private readonly ports: Ports,
     @Inject(HttpAdapterHost) private readonly http: HttpAdapterHost,
-    @Inject(ModulesContainer) modules: ModulesContainer,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+    @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
+    @Inject(INHERITANCE) private readonly inheritance: Inheritance,
   ) {
+    const late = (ports.meter ?? noMeter).counter(
+      'rollcall_late_requests_total',
+      'Requests refused before their handler ran: their callers had stopped waiting.',
+      ['protocol'],
+    );
     this.#keeper = {
       inFlight: membership.inFlight,
+      inheritance,
       id: membership.id,
       get isDraining() {
         return membership.isDraining;
       },
       answer: (received) => membership.answer(received),
+      refusedLate: (door) => late.add(1, door),
       drain: () => membership.drain(),
       opened: () => this.#opened(),
     };
@@ -70,12 +83,15 @@ export class RollcallAgent {
     if (bound.length === 0) {
       throw new RollcallError(
         'OPTION_INVALID',
-        `Not registered: ${service} has no TCP or HTTP server that listens, so it cannot be called.`,
+        `Not registered: ${service} has no TCP, HTTP or gRPC server that listens, so it cannot be called.`,
       );
     }
     this.#finish();
     const endpoints = bound.map((endpoint) => announced(endpoint, { advertiseHost, registry }));
-    await this.membership.register(endpoints);
+    if (makesCalls(this.modules)) this.inheritance.expectCalls();
+    const { methods, complaints } = publishedBy(this.modules, this.config);
+    for (const complaint of complaints) this.ports.log.warn(complaint);
+    await this.membership.register(endpoints, methods);
   }
 
   #opened(): void {

@@ -1,5 +1,6 @@
 import type { HeartbeatAnswer, Protocol } from '@rollcall/core';
 import type { InFlight } from './in-flight.js';
+import type { Inheritance } from './inheritance.js';
 
 /** A server of the application, as the agent sees it. */
 export interface Door {
@@ -22,10 +23,14 @@ export interface BoundEndpoint {
 /** What a door asks of the one who opened it. */
 export interface Keeper {
   readonly inFlight: InFlight;
+  /** What requests leave to the calls of their handlers. */
+  readonly inheritance: Inheritance;
   /** The instance id of this very process. */
   readonly id: string;
   readonly isDraining: boolean;
   answer(received: unknown): HeartbeatReply;
+  /** A request was refused before its handler ran, since nobody waits for the answer. `door`: its name. */
+  refusedLate(door: string): void;
   /** The door listens now. It must not throw. */
   opened(): void;
   /** Resolves when nobody needs the server any more. May be called often. */

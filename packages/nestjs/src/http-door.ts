@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import type { HttpAdapterHost } from '@nestjs/core';
-import { HEARTBEAT_PATH, PROBLEMS } from '@rollcall/core';
+import { ATTEMPT_KEY, DEADLINE_KEY, HEARTBEAT_PATH, PROBLEMS, TARGET_KEY } from '@rollcall/core';
 import type { ProblemCode } from '@rollcall/core';
 import type { BoundEndpoint, Door, Keeper } from './door.js';
 
@@ -13,8 +13,8 @@ const LARGEST_BODY_BYTES = 1_024;
 /** A connection that the registry keeps for its next call may be idle for so long. */
 const KEPT_MS = 120_000;
 
-/** Called with each request before the framework; the framework gets the request unless it answers true. */
-type Guard = (request: IncomingMessage, response: ServerResponse) => boolean;
+/** Called with each request; `proceed` gives it to the framework. */
+type Guard = (request: IncomingMessage, response: ServerResponse, proceed: () => void) => void;
 
 /**
  * Goes into the application's HTTP server, before the framework: a route would be stopped by middleware (`app.use(auth)`), find
@@ -24,7 +24,7 @@ export function openHttpDoor(host: HttpAdapterHost, keeper: Keeper): Door | null
   const adapter = host.httpAdapter;
   const server: unknown = adapter?.getHttpServer?.();
   if (!(server instanceof NetServer)) return null;
-  standBefore(server, (request, response) => isOurs(keeper, request, response));
+  standBefore(server, (request, response, proceed) => admit(keeper, { request, response }, proceed));
   const beforeClose = adapter.beforeClose?.bind(adapter);
   // Nest 12 begins to refuse requests here if `return503OnClosing` is set: callers should have gone by then
   Object.assign(adapter, {
@@ -53,34 +53,42 @@ function standBefore(server: NetServer, guard: Guard): void {
   const listeners = server.listeners('request');
   server.removeAllListeners('request');
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-    if (guard(request, response)) return;
-    for (const listener of listeners) Reflect.apply(listener, server, [request, response]);
+    guard(request, response, () => {
+      for (const listener of listeners) Reflect.apply(listener, server, [request, response]);
+    });
   });
 }
 
-/** Answers what is not for the application; counts the rest. */
-function isOurs(keeper: Keeper, request: IncomingMessage, response: ServerResponse): boolean {
-  if (request.url?.startsWith(OUR_PATHS) === true) {
-    answerUs(keeper, request, response);
-    return true;
-  }
-  const target = request.headers['rollcall-target'];
+/** Answers what is not for the application, and what nobody waits for; counts the rest, and lets it in with what it leaves to its calls. */
+function admit(
+  keeper: Keeper,
+  { request, response }: { readonly request: IncomingMessage; readonly response: ServerResponse },
+  proceed: () => void,
+): void {
+  if (request.url?.startsWith(OUR_PATHS) === true) return answerUs(keeper, request, response);
+  const { headers } = request;
+  const target = headers[TARGET_KEY];
   if (target !== undefined && target !== keeper.id) {
-    refuse(response, 'MISDIRECTED', `This is ${keeper.id}; the request was for ${String(target)}.`);
-    return true;
+    return refuse(response, 'MISDIRECTED', `This is ${keeper.id}; the request was for ${String(target)}.`);
   }
-  const deadline = request.headers['rollcall-deadline-ms'];
-  if (deadline !== undefined && Number(deadline) <= 0) {
+  const { inheritance } = keeper;
+  inheritance.run(headers[DEADLINE_KEY], headers[ATTEMPT_KEY], () => {
+    if (!inheritance.isLate) {
+      count(keeper, request, response);
+      return proceed();
+    }
+    keeper.refusedLate('http');
     refuse(response, 'DEADLINE_EXCEEDED', 'The caller stopped waiting before the request arrived.');
-    return true;
-  }
-  count(keeper, request, response);
-  return false;
+  });
 }
 
 function count(keeper: Keeper, request: IncomingMessage, response: ServerResponse): void {
   keeper.inFlight.begin(response, () => isEventStream(request, response));
-  response.once('close', () => keeper.inFlight.end(response));
+  keeper.inheritance.begin(response);
+  response.once('close', () => {
+    keeper.inFlight.end(response);
+    keeper.inheritance.end(response);
+  });
   // a kept connection would be cut at the end, perhaps with the next request on its way
   if (keeper.isDraining && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
 }

@@ -8,10 +8,22 @@ export { moduleFields } from './rollcall.module-definition.js';
 export { getServiceToken, InjectService } from './inject.js';
 export { ServiceClient } from './service-client.js';
 export type { InputOf, OutputOf, PatternOf, Untyped } from './service-client.js';
+export { Hedge, Idempotent, Timeout } from './handler-policy.js';
+export { RollcallExceptionFilter } from './exception-filter.js';
 export { RollcallAgent } from './agent.js';
 export { Rollcall } from '@rollcall/client';
-export type { ContactStatus, Explanation, OneCall, ServiceView, StreamObserver } from '@rollcall/client';
+export { GrpcStatusError } from '@rollcall/client';
+export type {
+  ContactStatus,
+  DispatcherOptions,
+  Explanation,
+  GrpcCall,
+  GrpcMethod,
+  OneCall,
+  ServiceView,
+  StreamObserver,
+} from '@rollcall/client';
 
 // what comes out
 export { isRollcallError, RollcallError } from '@rollcall/core';
-export type { Attempt, Endpoint, ErrorCode, Instance, Reason, State } from '@rollcall/core';
+export type { Attempt, Endpoint, ErrorCode, HedgePolicy, Instance, MethodPolicy, Reason, State } from '@rollcall/core';

@@ -1,18 +1,21 @@
 import { Inject } from '@nestjs/common';
 import type { Rollcall } from '@rollcall/client';
-import type { Log, Time } from '@rollcall/core';
+import type { Log, Meter, Time } from '@rollcall/core';
 
 // `Symbol.for`, so that two copies of this package in one application still find each other's providers
 export const ROLLCALL = Symbol.for('rollcall.Rollcall');
 export const AGENT = Symbol.for('rollcall.RollcallAgent');
 export const MEMBERSHIP = Symbol.for('rollcall.Membership');
 export const SETTINGS = Symbol.for('rollcall.Settings');
+export const INHERITANCE = Symbol.for('rollcall.Inheritance');
 export const PORTS = Symbol.for('rollcall.Ports');
 
-/** The clock and the log of everything in an application. */
+/** The clock, the log and the counters of everything in an application. */
 export interface Ports {
   readonly time: Time;
   readonly log: Log;
+  /** Default: counts nothing. */
+  readonly meter?: Meter;
 }
 
 /** What this package needs of the client: whatever is provided under `ROLLCALL` has these. */
@@ -28,6 +31,7 @@ export type RollcallFace = Pick<
   | 'stream'
   | 'emit'
   | 'fetch'
+  | 'grpc'
   | 'register'
   | 'answer'
   | 'drain'

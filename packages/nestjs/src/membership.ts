@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import { messageOf, sleep } from '@rollcall/core';
-import type { AnnouncedEndpoint } from '@rollcall/core';
+import type { AnnouncedEndpoint, Methods } from '@rollcall/core';
 import type { HeartbeatReply } from './door.js';
 import { InFlight } from './in-flight.js';
 import { PORTS, ROLLCALL, SETTINGS } from './inject.js';
@@ -67,11 +67,11 @@ export class Membership implements OnApplicationShutdown {
   }
 
   /** The rest is the client's: it tries until a registry takes it, and registers again when that is needed. */
-  async register(endpoints: readonly AnnouncedEndpoint[]): Promise<void> {
+  async register(endpoints: readonly AnnouncedEndpoint[], methods?: Methods): Promise<void> {
     await this.wake();
     if (this.isDraining) return;
     this.#isRegistered = true;
-    this.rollcall.register(endpoints);
+    this.rollcall.register(endpoints, methods);
   }
 
   /**

@@ -3,18 +3,26 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { Controller, Get, Inject, Injectable, Module, Sse } from '@nestjs/common';
-import type { CanActivate, INestApplication, INestMicroservice, MessageEvent, OnModuleDestroy } from '@nestjs/common';
+import type {
+  CanActivate,
+  INestApplication,
+  INestMicroservice,
+  MessageEvent,
+  OnModuleDestroy,
+  Provider,
+  Type,
+} from '@nestjs/common';
 import { APP_GUARD } from '@nestjs/core';
 import { MessagePattern, Transport } from '@nestjs/microservices';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import type { TestingModule } from '@nestjs/testing';
-import type { ContactStatus, OneCall, ServiceView, StreamObserver } from '@rollcall/client';
-import { nonceOf } from '@rollcall/core';
-import type { AnnouncedEndpoint, HeartbeatAnswer } from '@rollcall/core';
-import { ManualTime, recordingLog } from '@rollcall/core/testing';
-import type { RecordingLog } from '@rollcall/core/testing';
+import type { ContactStatus, GrpcCall, GrpcMethod, OneCall, ServiceView, StreamObserver } from '@rollcall/client';
+import { encodeFrame, nonceOf } from '@rollcall/core';
+import type { AnnouncedEndpoint, HeartbeatAnswer, Methods } from '@rollcall/core';
+import { ManualTime, memoryMeter, recordingLog } from '@rollcall/core/testing';
+import type { MemoryMeter, RecordingLog } from '@rollcall/core/testing';
 import { NEVER } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { onTestFinished } from 'vitest';
@@ -29,7 +37,7 @@ export const LOOPBACK = { transport: Transport.TCP, options: { host: '127.0.0.1'
 
 /** One request of the application to others. */
 export interface MadeCall {
-  readonly verb: 'call' | 'stream' | 'emit' | 'fetch';
+  readonly verb: 'call' | 'stream' | 'emit' | 'fetch' | 'grpc';
   readonly service: string;
   readonly pattern: unknown;
   readonly data: unknown;
@@ -45,6 +53,7 @@ export class FakeRollcall implements RollcallFace {
   readonly heard: unknown[] = [];
   readonly made: MadeCall[] = [];
   registered: readonly AnnouncedEndpoint[] | null = null;
+  methods: Methods | undefined;
   cancelled = 0;
   readonly listeners = new Set<(status: ContactStatus) => void>();
   /** How many watch the service; most tests are not about the drain: nobody, so it ends at once. */
@@ -88,9 +97,10 @@ export class FakeRollcall implements RollcallFace {
     return Promise.resolve();
   }
 
-  register(endpoints: readonly AnnouncedEndpoint[]): void {
+  register(endpoints: readonly AnnouncedEndpoint[], methods?: Methods): void {
     this.events.push('register');
     this.registered = endpoints;
+    this.methods = methods;
   }
 
   answer(question: unknown): HeartbeatAnswer {
@@ -118,6 +128,11 @@ export class FakeRollcall implements RollcallFace {
   fetch(service: string, path: string, init?: RequestInit, options?: OneCall): Promise<Response> {
     this.made.push({ verb: 'fetch', service, pattern: path, data: init, options });
     return Promise.resolve(new Response('fetched'));
+  }
+
+  async grpc<Input, Output>(service: string, method: GrpcMethod<Input, Output>, data: Input, options?: GrpcCall) {
+    this.made.push({ verb: 'grpc', service, pattern: method.path, data, options });
+    return (await this.onCall()) as Output; // what the test says
   }
 
   drain(): Promise<number | null> {
@@ -202,12 +217,17 @@ export interface World {
   readonly rollcall: FakeRollcall;
   readonly time: ManualTime;
   readonly log: RecordingLog;
+  readonly meter: MemoryMeter;
   readonly gate: Gate;
 }
 
 export interface Extras {
   readonly guarded?: boolean;
   readonly id?: string;
+  /** Besides the usual ones. */
+  readonly imports?: readonly Type[];
+  readonly controllers?: readonly Type[];
+  readonly providers?: readonly Provider[];
 }
 
 export async function world(
@@ -215,21 +235,21 @@ export async function world(
   extras: Extras = {},
 ): Promise<World> {
   const rollcall = new FakeRollcall(extras.id);
-  const [time, log, gate] = [new ManualTime(), recordingLog(), new Gate()];
+  const [time, log, meter, gate] = [new ManualTime(), recordingLog(), memoryMeter(), new Gate()];
   const guard = extras.guarded === true ? [{ provide: APP_GUARD, useClass: NobodyMayEnter }] : [];
   @Module({
-    imports: [RollcallModule.forRoot(options)],
-    controllers: [Orders],
-    providers: [{ provide: Gate, useValue: gate }, Pool, ...guard],
+    imports: [RollcallModule.forRoot(options), ...(extras.imports ?? [])],
+    controllers: [Orders, ...(extras.controllers ?? [])],
+    providers: [{ provide: Gate, useValue: gate }, Pool, ...guard, ...(extras.providers ?? [])],
   })
   class AppModule {}
   const module = await Test.createTestingModule({ imports: [AppModule] })
     .overrideProvider(ROLLCALL)
     .useValue(rollcall)
     .overrideProvider(PORTS)
-    .useValue({ time, log })
+    .useValue({ time, log, meter })
     .compile();
-  return { module, rollcall, time, log, gate };
+  return { module, rollcall, time, log, meter, gate };
 }
 
 function keep<App extends INestApplication | INestMicroservice>(app: App): App {
@@ -270,12 +290,11 @@ export interface Asked {
   readonly answer: Promise<{ response?: unknown; err?: unknown }>;
 }
 
-/** One request in Nest's own frames. */
-export async function ask(port: number, pattern: unknown, data: unknown = {}): Promise<Asked> {
+/** One request in Nest's own frames; `metadata`: what travels beside its payload. */
+export async function ask(port: number, pattern: unknown, data: unknown = {}, metadata?: unknown): Promise<Asked> {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
-  const json = JSON.stringify({ pattern, data, id: '1' });
-  socket.write(`${json.length}#${json}`);
+  socket.write(encodeFrame({ pattern, data, id: '1', metadata }));
   const answer = once(socket, 'data').then(([frame]) => JSON.parse(String(frame).replace(/^\d+#/, '')));
   answer.catch(() => {});
   return { socket, answer };

@@ -17,10 +17,11 @@ export interface EmbeddedRegistry {
 /** Options beat the environment, the environment beats the defaults. */
 export interface RollcallModuleOptions extends Omit<RollcallOptions, 'registry'> {
   /**
-   * URL of the registry, or one inside this process: `embedRegistry()`. Default: ROLLCALL_URL, else `http://127.0.0.1:1337`.
+   * URL of the registry, or of several, or one inside this process: `embedRegistry()`. Default: ROLLCALL_URL (several: with commas
+   * between them), else `http://127.0.0.1:1337`.
    * (ROLLCALL_NAMESPACE, ROLLCALL_ZONE and ROLLCALL_ADVERTISE_HOST stand for the options of these names.)
    */
-  readonly registry?: string | EmbeddedRegistry | undefined;
+  readonly registry?: string | readonly string[] | EmbeddedRegistry | undefined;
   /**
    * `auto`, the default: as soon as every server of the application listens. `manual`: when `RollcallAgent.register()` is called,
    * with what listens then.
@@ -28,6 +29,12 @@ export interface RollcallModuleOptions extends Omit<RollcallOptions, 'registry'>
   readonly register?: 'auto' | 'manual' | undefined;
   /** How this process stops without failing a call. */
   readonly drain?: DrainOptions | undefined;
+  /**
+   * Is a `RollcallError` that nobody catches answered with the HTTP status of its code (503, 504, 502), and with an object that has the
+   * code in a microservice? `false`: it goes the way of any other error, and is a 500. Filters of controllers and handlers,
+   * and of `app.useGlobalFilters`, come first, those under `APP_FILTER` after it. Default true.
+   */
+  readonly exceptionFilter?: boolean | undefined;
 }
 
 export interface DrainOptions {
@@ -43,8 +50,8 @@ export interface DrainOptions {
 /** One table for the parser and docs/OPTIONS.md. */
 export const moduleFields = {
   ...clientFields,
-  registry: option.value<string | EmbeddedRegistry, string>({
-    doc: 'URL of the registry, or one inside this process.',
+  registry: option.value<string | readonly string[] | EmbeddedRegistry, string>({
+    doc: 'URL of the registry, or of several, or one inside this process.',
     allowed: `${clientFields.registry.allowed}, or what embedRegistry() returns`,
     default: clientFields.registry.default,
     is: isRegistry,
@@ -72,6 +79,10 @@ export const moduleFields = {
     },
     { doc: 'How this process stops without failing a call.' },
   ),
+  exceptionFilter: option.boolean({
+    doc: 'A RollcallError that nobody catches is answered with the HTTP status of its code (503, 504, 502), not with 500.',
+    default: true,
+  }),
 };
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -79,20 +90,26 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** What the options and the environment come to. Throws OPTION_INVALID that names every flaw. */
 export function readSettings(options: RollcallModuleOptions, environment: Environment) {
   const said = Object.entries(options).filter(([, value]) => value !== undefined);
-  const { registry, register, drain, ...own } = parseOptions(moduleFields, {
-    registry: environment['ROLLCALL_URL'] || undefined,
+  const { registry, register, drain, exceptionFilter, ...own } = parseOptions(moduleFields, {
+    registry: urlsOf(environment['ROLLCALL_URL']),
     namespace: environment['ROLLCALL_NAMESPACE'] || undefined,
     zone: environment['ROLLCALL_ZONE'] || undefined,
     advertiseHost: environment['ROLLCALL_ADVERTISE_HOST'] || undefined,
     ...Object.fromEntries(said),
   });
-  const embedded = typeof registry === 'string' ? null : registry;
-  const url = typeof registry === 'string' ? registry : knownUrl(registry);
+  const embedded = isEmbedded(registry) ? registry : null;
+  const url = isEmbedded(registry) ? knownUrl(registry) : registry;
   const isProduction = environment['NODE_ENV'] === 'production';
-  return { client: { ...own, registry: url }, embedded, register, drain, isProduction };
+  return { client: { ...own, registry: url }, embedded, register, drain, exceptionFilter, isProduction };
 }
 
 export type Settings = ReturnType<typeof readSettings>;
+
+/** One URL, or several with commas between them. */
+function urlsOf(text: string | undefined): string | readonly string[] | undefined {
+  if (text === undefined || text === '') return undefined;
+  return text.includes(',') ? text.split(',').map((url) => url.trim()) : text;
+}
 
 /** The client is made before anything is opened, and others have to know the port anyway. */
 function knownUrl({ url }: EmbeddedRegistry): string {
@@ -103,7 +120,7 @@ function knownUrl({ url }: EmbeddedRegistry): string {
   );
 }
 
-function isRegistry(received: unknown): received is string | EmbeddedRegistry {
+function isRegistry(received: unknown): received is string | readonly string[] | EmbeddedRegistry {
   return isEmbedded(received) || clientFields.registry.accept(received, '').ok;
 }
 

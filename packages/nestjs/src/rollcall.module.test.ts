@@ -215,6 +215,13 @@ describe('settings', () => {
     expect(readSettings({}, { ROLLCALL_URL: '', ROLLCALL_ZONE: '' }).client.registry).toBe(DEFAULT);
   });
 
+  it('know several registries, in the environment with commas between them', () => {
+    const registry = ['http://one:1337', 'https://two/rollcall'];
+    expect(readSettings({ registry }, ENVIRONMENT).client.registry).toEqual(registry);
+    expect(readSettings({}, { ROLLCALL_URL: registry.join(', ') }).client.registry).toEqual(registry);
+    expect(() => readSettings({}, { ROLLCALL_URL: 'http://one:1337,two' })).toThrow('Option registry');
+  });
+
   it('know an embedded registry, which beats the environment and needs a port that is known beforehand', () => {
     const registry = embedded([]);
     expect(readSettings({ registry }, ENVIRONMENT)).toMatchObject({

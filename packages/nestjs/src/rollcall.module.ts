@@ -7,12 +7,14 @@ import type {
   OnModuleInit,
   Provider,
 } from '@nestjs/common';
-import { ModulesContainer } from '@nestjs/core';
+import { APP_FILTER, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { Rollcall } from '@rollcall/client';
-import type { OneCall } from '@rollcall/client';
+import type { Inherited, OneCall } from '@rollcall/client';
 import { RollcallError, systemTime } from '@rollcall/core';
 import { RollcallAgent } from './agent.js';
-import { AGENT, getServiceToken, MEMBERSHIP, PORTS, ROLLCALL, SETTINGS } from './inject.js';
+import { NoExceptionFilter, RollcallExceptionFilter } from './exception-filter.js';
+import { Inheritance } from './inheritance.js';
+import { AGENT, getServiceToken, INHERITANCE, MEMBERSHIP, PORTS, ROLLCALL, SETTINGS } from './inject.js';
 import type { Ports, RollcallFace } from './inject.js';
 import { Membership } from './membership.js';
 import { ASYNC_OPTIONS_TYPE, ConfigurableModuleClass, settingsProvider } from './rollcall.module-definition.js';
@@ -25,23 +27,37 @@ import { ServiceClient } from './service-client.js';
   providers: [
     settingsProvider,
     { provide: PORTS, useFactory: systemPorts },
+    { provide: INHERITANCE, inject: [PORTS], useFactory: (ports: Ports) => new Inheritance(ports.time) },
     {
       provide: ROLLCALL,
-      inject: [SETTINGS, PORTS],
-      useFactory: (settings: Settings, ports: Ports) => new Rollcall(settings.client, ports),
+      inject: [SETTINGS, PORTS, INHERITANCE],
+      useFactory: (settings: Settings, ports: Ports, inheritance: Inheritance) =>
+        new Rollcall(settings.client, { ...ports, inherited: () => heirOf(inheritance) }),
+    },
+    {
+      provide: APP_FILTER,
+      inject: [SETTINGS, PORTS, HttpAdapterHost],
+      useFactory: ({ exceptionFilter }: Settings, { log }: Ports, http: HttpAdapterHost) =>
+        exceptionFilter ? new RollcallExceptionFilter(http, log) : new NoExceptionFilter(),
     },
     { provide: Rollcall, useExisting: ROLLCALL },
     { provide: MEMBERSHIP, useClass: Membership },
     { provide: AGENT, useClass: RollcallAgent },
     { provide: RollcallAgent, useExisting: AGENT },
   ],
-  exports: [ROLLCALL, Rollcall, SETTINGS, PORTS, MEMBERSHIP, AGENT, RollcallAgent],
+  exports: [ROLLCALL, Rollcall, SETTINGS, PORTS, INHERITANCE, MEMBERSHIP, AGENT, RollcallAgent],
 })
 class RollcallCoreModule extends ConfigurableModuleClass {
   constructor(@Inject(ModulesContainer) modules: ModulesContainer) {
     super();
     refuseSecondRoot(modules);
   }
+}
+
+/** Who calls is an heir, also one that was not to be seen among the providers. */
+function heirOf(inheritance: Inheritance): Inherited | null {
+  inheritance.expectCalls();
+  return inheritance.current();
 }
 
 function systemPorts(): Ports {

@@ -15,6 +15,14 @@ type OrdersApi = {
   watch: (query: { id: string }) => Observable<Order>;
 };
 
+const FIND = {
+  path: '/shop.Orders/Find',
+  requestStream: false,
+  responseStream: false,
+  requestSerialize: (query: { readonly id: string }) => Buffer.from(query.id),
+  responseDeserialize: (bytes: Buffer) => bytes.toString(),
+};
+
 function client(defaults = {}) {
   const rollcall = new FakeRollcall();
   let woken = 0;
@@ -89,9 +97,11 @@ describe('call and fetch', () => {
     expect(await orders.call('find', { id: '7' }, { deadlineMs: 50 })).toBe('answered');
     const response = await orders.fetch('/orders/7', { method: 'PUT' }, { idempotent: false });
     expect(await response.text()).toBe('fetched');
+    expect(await orders.grpc(FIND, { id: '7' }, { headers: { 'x-trace': 'a' } })).toBe('answered');
     expect(rollcall.made).toMatchObject([
       { verb: 'call', pattern: 'find', options: { deadlineMs: 50, idempotent: true } },
       { verb: 'fetch', pattern: '/orders/7', data: { method: 'PUT' }, options: { deadlineMs: 800, idempotent: false } },
+      { verb: 'grpc', pattern: '/shop.Orders/Find', options: { deadlineMs: 800, headers: { 'x-trace': 'a' } } },
     ]);
   });
 });

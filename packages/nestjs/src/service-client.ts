@@ -1,7 +1,7 @@
 import { ClientProxy } from '@nestjs/microservices';
 import type { ReadPacket, WritePacket } from '@nestjs/microservices';
 import { from, Observable } from 'rxjs';
-import type { ContactStatus, OneCall } from '@rollcall/client';
+import type { ContactStatus, GrpcCall, GrpcMethod, OneCall } from '@rollcall/client';
 import type { RollcallFace } from './inject.js';
 
 declare const untyped: unique symbol;
@@ -78,6 +78,11 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   /** `fetch` on an instance of the service: `path` begins with a slash. Any status is an answer, as with `fetch`. */
   fetch(path: string, init?: RequestInit, options?: OneCall): Promise<Response> {
     return this.awake().fetch(this.service, path, init, this.optionsWith(options));
+  }
+
+  /** Calls a gRPC method as generated clients describe it: one message there, one back. */
+  grpc<Input, Output>(method: GrpcMethod<Input, Output>, message: Input, options?: GrpcCall): Promise<Output> {
+    return this.awake().grpc(this.service, method, message, this.optionsWith(options));
   }
 
   /** Resolves when there is a copy to call from; rejects with NO_CATALOG, retryable, when no registry tells us in time. */

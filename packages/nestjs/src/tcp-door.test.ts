@@ -70,6 +70,21 @@ describe('Heartbeat-1 over TCP', () => {
   });
 });
 
+it('counts requests, and no heartbeats: a drain that waits for quiet does not wait for the registry', async () => {
+  const here = await world();
+  await microservice(here).listen();
+  const { inFlight } = here.module.get<Membership>(MEMBERSHIP);
+  await here.time.advanceBy(5);
+  await (
+    await ask(here.rollcall.port, 'rollcall.heartbeat-1', CALL)
+  ).answer;
+  expect(inFlight.changedAt).toBe(0);
+  const { answer, socket } = await ask(here.rollcall.port, 'quick');
+  await answer;
+  socket.destroy();
+  expect(inFlight.changedAt).toBe(here.time.now());
+});
+
 describe('the handler of a message', () => {
   it('is found by its pattern, the first time and whenever it is asked again, whatever kind of pattern it is', async () => {
     const here = await world();

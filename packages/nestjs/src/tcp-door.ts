@@ -1,10 +1,12 @@
 import { Server as NetServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
-import { Server, Transport } from '@nestjs/microservices';
-import type { CustomTransportStrategy, TcpContext } from '@nestjs/microservices';
+import { Server, TcpContext, Transport } from '@nestjs/microservices';
+import type { CustomTransportStrategy } from '@nestjs/microservices';
 import { HEARTBEAT_PATTERN } from '@rollcall/core';
 import type { BoundEndpoint, Door, Keeper } from './door.js';
+import { heedDeadlines } from './tcp-deadline.js';
+import { grpcBoundOf, standBeforeGrpc } from './grpc-door.js';
 
 /** Patterns come from callers: no more than so many are remembered. */
 const MOST_ROUTES = 1_000;
@@ -17,7 +19,7 @@ export type RpcServer = CustomTransportStrategy;
 
 /**
  * Goes into a microservice server before it listens: learns when it does, drains before it closes (Nest closes the server of a
- * standalone microservice before it runs any hook), counts its requests, and answers Heartbeat-1 over TCP.
+ * standalone microservice before it runs any hook), counts its requests, and answers Heartbeat-1 over TCP and gRPC.
  */
 export function openRpcDoor(server: RpcServer, keeper: Keeper): Door {
   const door = { name: nameOf(server), isListening: false, bound: () => (door.isListening ? boundOf(server) : null) };
@@ -25,6 +27,7 @@ export function openRpcDoor(server: RpcServer, keeper: Keeper): Door {
   server.listen = (callback) =>
     listen((...results: unknown[]) => {
       door.isListening = results[0] === undefined || results[0] === null;
+      if (door.isListening && isGrpc(server)) standBeforeGrpc(server, keeper);
       callback(...results);
       if (door.isListening) keeper.opened();
     });
@@ -37,7 +40,10 @@ export function openRpcDoor(server: RpcServer, keeper: Keeper): Door {
     countRequests(server, keeper);
     rememberRoutes(server);
   }
-  if (server instanceof Server && server.transportId === Transport.TCP) answerOverTcp(server, keeper);
+  if (server instanceof Server && server.transportId === Transport.TCP) {
+    answerOverTcp(server, keeper);
+    heedDeadlines(server, keeper, door.name);
+  }
   return door;
 }
 
@@ -46,7 +52,12 @@ function nameOf(server: RpcServer): string {
   return typeof id === 'number' ? Transport[id].toLowerCase() : (id?.description ?? 'custom transport');
 }
 
+function isGrpc(server: RpcServer): server is Server {
+  return server instanceof Server && server.transportId === Transport.GRPC;
+}
+
 function boundOf(server: RpcServer): BoundEndpoint | null {
+  if (isGrpc(server)) return grpcBoundOf(server);
   if (!(server instanceof Server) || server.transportId !== Transport.TCP) return null;
   const socket = server.unwrap<unknown>();
   const address = socket instanceof NetServer ? socket.address() : null;
@@ -59,7 +70,7 @@ type EndHook = Parameters<Server['setOnProcessingEndHook']>[0];
 
 /**
  * Nest has one place for each hook: ours takes it for good, and calls whatever was or will be put there. gRPC is left out: it
- * names a request by one object at its start and by another at its end.
+ * names a request by one object at its start and by another at its end, and is counted at its door.
  */
 function countRequests(server: Server, keeper: Keeper): void {
   const before: unknown = Reflect.get(server, 'onProcessingStartHook');
@@ -68,11 +79,15 @@ function countRequests(server: Server, keeper: Keeper): void {
   let start = before;
   let end = isHook<EndHook>(after) ? after : undefined;
   server.setOnProcessingStartHook((transportId, context, done) => {
-    if (isObject(context)) keeper.inFlight.begin(context);
-    return start(transportId, context, done);
+    if (isObject(context) && !isHeartbeat(context)) keeper.inFlight.begin(context);
+    // a user's hook may put it off, and call it from anywhere
+    return start(transportId, context, keeper.inheritance.bound(done));
   });
   server.setOnProcessingEndHook((transportId, context) => {
-    if (isObject(context)) keeper.inFlight.end(context);
+    if (isObject(context)) {
+      keeper.inFlight.end(context);
+      keeper.inheritance.end(context);
+    }
     end?.(transportId, context);
   });
   server.setOnProcessingStartHook = (hook) => void (start = hook);
@@ -138,6 +153,11 @@ function sendPromptly(connection: Socket): void {
 function closeAfterAnswer(context: TcpContext | undefined): void {
   const connection = context?.getSocketRef().netSocket;
   setImmediate(() => connection?.destroySoon());
+}
+
+/** The registry calls while this process drains, too: who waits until all is quiet must not wait for it. */
+function isHeartbeat(context: object): boolean {
+  return context instanceof TcpContext && context.getPattern() === HEARTBEAT_PATTERN;
 }
 
 function isHook<Hook extends StartHook | EndHook>(value: unknown): value is Hook {

@@ -19,10 +19,12 @@ import type {
   Suspicion,
   Tombstone,
 } from '@rollcall/core';
+import type { TopologyAnswer } from './edges.js';
 import type { EventQuery, EventsAnswer, TimelineAnswer } from './history.js';
 import type { Limits } from './limits.js';
 import type { ScopeReport } from './preservation.js';
 
+export type { TopologyAnswer } from './edges.js';
 export type { EventQuery, EventsAnswer, TimelineAnswer } from './history.js';
 
 export type Outcome<Value> = Result<Value, Problem>;
@@ -177,6 +179,8 @@ export interface RegistryFace {
   /** What happened to an instance, also of one that was removed, as long as its tombstone is kept. */
   timeline(id: string): Outcome<TimelineAnswer>;
   events(query: EventQuery): Outcome<EventsAnswer>;
+  /** Who calls whom, as the callers tell; of a namespace, or of all (`*`). */
+  topology(namespace: string): Outcome<TopologyAnswer>;
   describe(): Outcome<RegistryAnswer>;
   watch(order: WatchOrder, sink: WatcherSink): Outcome<Watcher>;
 }

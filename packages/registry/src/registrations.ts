@@ -180,10 +180,9 @@ export class Registrations {
     if (!admitted.ok || !isStaying(entry)) return admitted.ok ? { ok: true, value: entry } : admitted;
     const { targets, endpoints } = admitted.value;
     const moved = JSON.stringify(entry.targets) !== JSON.stringify(targets);
-    const words = { ...ownWords(registration), endpoints };
-    const spoken =
-      JSON.stringify(words) !==
-      JSON.stringify({ ...ownWords({ ...entry.record, ...entry.own }), endpoints: entry.record.endpoints });
+    const words = { ...ownWords(registration, entry.record), endpoints };
+    const said = ownWords({ ...entry.record, ...entry.own }, entry.record);
+    const spoken = JSON.stringify(words) !== JSON.stringify({ ...said, endpoints: entry.record.endpoints });
     // until nothing changes while it is being stored: another state that is stored meanwhile would bring the old words back
     let stored = moved || spoken ? null : entry.record;
     while (stored !== entry.record) {
@@ -228,12 +227,19 @@ export class Registrations {
 
 const isStaying = ({ present, vitals }: Entry): boolean => present && vitals.phase !== 'LEAVING';
 
-type OwnWords = Pick<Registration, 'version' | 'zone' | 'weight' | 'metadata'>;
+type OwnWords = Pick<Registration, 'version' | 'zone' | 'weight' | 'metadata' | 'methods'>;
 
-/** What an instance says of itself, with the defaults. */
-function ownWords(registration: OwnWords): Pick<Instance, 'version' | 'zone' | 'weight' | 'metadata'> {
-  const { version = '', zone = '', weight = 100, metadata = {} } = registration;
-  return { version, zone, weight, metadata };
+/**
+ * What an instance says of itself, with the defaults. Who says nothing of its methods has no such field, unless it once had (`before`):
+ * then it is empty, so that it replaces what was said.
+ */
+function ownWords(
+  registration: OwnWords,
+  before: Pick<Instance, 'methods'> = {},
+): Pick<Instance, 'version' | 'zone' | 'weight' | 'metadata' | 'methods'> {
+  const { version = '', zone = '', weight = 100, metadata = {}, methods = {} } = registration;
+  const isSilent = Object.keys(methods).length === 0 && before.methods === undefined;
+  return { version, zone, weight, metadata, ...(isSilent ? {} : { methods }) };
 }
 
 const overridable = ({ weight, metadata }: Entry['own']): Entry['own'] => ({ weight, metadata });

@@ -22,7 +22,7 @@ import { Addresses } from './address.js';
 import type { Resolve } from './admission.js';
 import { Audience } from './audience.js';
 import type { Caller } from './caller/caller.js';
-import { isSecretOf } from './credential.js';
+import { Edges } from './edges.js';
 import type {
   DescribedOption,
   Ender,
@@ -37,12 +37,14 @@ import type {
   ServiceAnswer,
   ServicesAnswer,
   TimelineAnswer,
+  TopologyAnswer,
   Watcher,
   WatcherSink,
   WatchOrder,
 } from './face.js';
 import { Feed } from './feed.js';
 import { History } from './history.js';
+import { impostor, known } from './identification.js';
 import { Judge } from './judge.js';
 import { Ledger } from './ledger.js';
 import type { Limits } from './limits.js';
@@ -105,6 +107,7 @@ export class Registry implements RegistryFace {
   readonly #overrides: Overrides;
   readonly #viewHash = new ViewHash(this.#roster);
   readonly #holdNews: HoldNews;
+  readonly #edges: Edges;
   readonly #startedAt: number;
   /** Registrations of one id, and what operators say of it, wait for each other. */
   readonly #turns = new Turns();
@@ -151,6 +154,7 @@ export class Registry implements RegistryFace {
     this.#overrides = new Overrides({ ...rooms, judge, known: (id) => this.#known(id) });
     this.#lines = new Lines({ ...rooms, roll });
     this.#holdNews = new HoldNews(rooms);
+    this.#edges = new Edges(time, policy.intervalMs);
   }
 
   get ready(): boolean {
@@ -217,6 +221,7 @@ export class Registry implements RegistryFace {
       heartbeat2.error = null;
       this.#judge.apply(entry, { type: 'heartbeat-2' });
       if (beat.nonce !== null) this.#roll.quoted(entry, beat.nonce);
+      if (beat.edges !== undefined) this.#edges.note(entry.record, beat.edges);
     }
     return { ok: true, value: { state: entry.record.state, revision: entry.record.revision } };
   }
@@ -286,6 +291,10 @@ export class Registry implements RegistryFace {
     return { ok: true, value: { epoch: this.epoch, ...this.#history.events(query) } };
   }
 
+  topology(namespace: string): Outcome<TopologyAnswer> {
+    return this.ready ? { ok: true, value: this.#edges.topology(namespace) } : notReady();
+  }
+
   describe(): Outcome<RegistryAnswer> {
     if (!this.ready) return notReady();
     const { store, time } = this.#ports;
@@ -347,33 +356,19 @@ export class Registry implements RegistryFace {
   }
 
   #known(id: string): Outcome<Entry> {
-    if (!this.ready) return notReady();
-    const entry = this.#roster.get(id);
-    if (entry !== undefined) return { ok: true, value: entry };
-    const tombstone = this.#roster.tombstone(id);
-    if (tombstone?.ended === true) return refuse('ENDED', `${id} was ended: ${tombstone.reason.text}.`);
-    return refuse('NOT_FOUND', `No instance ${id} is registered.`);
+    return this.ready ? known(this.#roster, id) : notReady();
   }
 
-  /** The entry, if the secret is its own: asked before anything else is told, wherever a hash is known. */
+  /** The entry, if the secret is its own: asked before anything else is told. */
   #authenticated(id: string, secret: string | null): Outcome<Entry> {
-    const tombstone = this.#roster.tombstone(id);
-    const owner = this.#roster.get(id)?.credential ?? tombstone;
-    if (owner !== undefined && !isSecretOf(owner, secret)) {
-      return refuse(
-        'UNAUTHORIZED',
-        secret === null ? 'This needs the secret of the instance.' : 'That is not its secret.',
-      );
-    }
-    const { code, text } = tombstone?.reason ?? {};
-    return code === 'ADDRESS_TAKEN' && text !== undefined ? refuse(code, text) : this.#known(id);
+    return impostor(this.#roster, id, secret) ?? this.#known(id);
   }
 
   /** All that time brings, and the next one. */
   #sweep(): void {
     if (this.#closed) return;
     this.#overrides.sweep();
-    this.#judge.sweep();
+    this.#judge.sweep(this.#roll.behindMs);
     this.#addresses.sweep();
     this.#holdNews.sweep();
     this.#settle();

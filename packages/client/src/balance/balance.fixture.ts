@@ -2,56 +2,67 @@ import type { Instance, Random, State } from '@rollcall/core';
 import { Breaker } from '../gate/breaker.js';
 import { defaultTripRules } from '../gate/trip-rules.js';
 import { anInstance } from '../link/link.fixture.js';
+import { DEFAULT_LIMIT } from '../gate/limit.js';
+import type { LimitTerms } from '../gate/limit.js';
+import { ALL_ALIKE } from './arrangement.js';
+import { Board } from './board.js';
 import { Balancer } from './balancer.js';
-import type { Ask, BalancerParts, Picker, Selector } from './balancer.js';
+import type { BalancerParts } from './balancer.js';
 import { PeakEwma, TypicalLatency } from './loads.js';
+import type { Load } from './loads.js';
 import { Node } from './node.js';
-import type { Load, Pulse } from './node.js';
+import type { NodeParts } from './node.js';
+import type { Ask, Picker } from './picker.js';
+import { standardSelector } from './selector.js';
 
-export const CALLABLE: Selector = { key: '', states: ['HEALTHY', 'REGISTERING', 'UNHEALTHY'], version: '' };
+export const CALLABLE = standardSelector(['HEALTHY', 'REGISTERING', 'UNHEALTHY']);
 
 /** What a call would ask. */
 export function anAsk(fields: Partial<Ask> = {}): Ask {
-  return { now: 0, selector: CALLABLE, tried: null, triedToo: null, probes: 'never', isProbe: false, ...fields };
-}
-
-export interface NodeFields {
-  readonly instance?: Partial<Instance>;
-  readonly random: Random;
-  readonly load?: Load;
-  readonly pulse?: Pulse;
+  return {
+    now: 0,
+    selector: CALLABLE,
+    hashKey: null,
+    tried: null,
+    triedToo: null,
+    probes: 'never',
+    isProbe: false,
+    ...fields,
+  };
 }
 
 /** A node without a way to it. */
-export function aNode(fields: NodeFields): Node {
-  const instance = anInstance(fields.instance);
+function aNode(instance: Instance, random: Random, parts: Pick<NodeParts, 'board' | 'limit'>): Node {
   return new Node({
     instance,
     endpoint: { protocol: 'tcp', host: '10.0.0.5', port: 3_001, tls: false },
-    load: fields.load ?? new PeakEwma(new TypicalLatency()),
-    breaker: new Breaker(defaultTripRules(), fields.random),
-    pulse: fields.pulse ?? { lastAnswerAt: -Infinity },
+    breaker: new Breaker(defaultTripRules(), random),
+    ...parts,
   });
 }
 
 export interface BalancerFields {
   readonly picker: Picker;
   readonly random: Random;
-  readonly load?: () => Load;
+  readonly load?: Load;
+  readonly limit?: LimitTerms;
   readonly parts?: Partial<BalancerParts<Node>>;
 }
 
 /** A balancer whose nodes lead nowhere. */
 export function aBalancer(fields: BalancerFields): Balancer<Node> {
-  const typical = new TypicalLatency();
-  const pulse: Pulse = { lastAnswerAt: -Infinity };
+  const board = new Board(fields.load ?? new PeakEwma(new TypicalLatency()));
   return new Balancer<Node>({
     picker: fields.picker,
     standard: CALLABLE,
     maxEjectedRatio: 0.5,
+    preferences: ALL_ALIKE,
+    callerId: 'gateway-1',
+    copy: { stale: false },
+    intervalMs: () => 5_000,
     create: (instance) => {
-      const load = fields.load?.() ?? new PeakEwma(typical);
-      return instance.endpoints.length === 0 ? null : aNode({ instance, random: fields.random, load, pulse });
+      const { random, limit = DEFAULT_LIMIT } = fields;
+      return instance.endpoints.length === 0 ? null : aNode(instance, random, { board, limit });
     },
     hasMoved: (node, instance) => node.endpoint.port !== instance.endpoints[0]?.port,
     retire() {},

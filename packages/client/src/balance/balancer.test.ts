@@ -2,9 +2,10 @@ import type { Instance } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { anInstance } from '../link/link.fixture.js';
-import type { Balancer, BalancerParts, Selector } from './balancer.js';
+import type { Balancer, BalancerParts } from './balancer.js';
 import type { Node } from './node.js';
 import { PowerOfTwo } from './pickers.js';
+import type { Selector } from './selector.js';
 import { aBalancer, aFleet, anAsk, CALLABLE } from './balance.fixture.js';
 
 function build(instances: readonly Instance[], parts: Partial<BalancerParts<Node>> = {}): Balancer<Node> {
@@ -37,11 +38,11 @@ describe('a catalog update', () => {
   it('keeps the nodes it does not take away, with all they know', () => {
     const balancer = build(aFleet(3));
     const kept = balancer.node('orders-1')!;
-    kept.load.observe(77, 0);
+    kept.observe(77, 0);
     balancer.update([...aFleet(1, 'HEALTHY', 5), anInstance({ id: 'orders-1', state: 'UNHEALTHY', revision: 9 })], 1);
     expect(balancer.node('orders-1')).toBe(kept);
     expect(kept.instance.state).toBe('UNHEALTHY');
-    expect(kept.load.cost(0, 0)).toBe(77);
+    expect(kept.cost(0)).toBe(77);
   });
 
   it('retires those that are gone, wherever they stood in the list', () => {
@@ -63,6 +64,30 @@ describe('a catalog update', () => {
     expect(balancer.node('orders-0')).not.toBe(before);
   });
 
+  it('lets the calls of one that is gone end in peace, and not in the books of another', () => {
+    const balancer = build(aFleet(2));
+    const gone = balancer.node('orders-0')!;
+    for (let i = 0; i < 3; i += 1) gone.begin(0, true);
+    balancer.update([...aFleet(1, 'HEALTHY', 1), ...aFleet(1, 'HEALTHY', 7)], 1);
+    const fresh = balancer.node('orders-7')!;
+    expect([gone.inFlight, fresh.inFlight]).toEqual([3, 0]);
+    fresh.begin(1, true);
+    for (let i = 0; i < 3; i += 1) {
+      gone.end();
+      balancer.failed(gone, 2);
+      gone.observe(9_999, 2);
+    }
+    expect([gone.inFlight, fresh.inFlight]).toEqual([0, 1]);
+    expect(fresh.cost(2, 0)).toBe(15);
+    expect(fresh.board.inFlight).toBe(1);
+  });
+
+  it('of hundreds at once leaves what it says', () => {
+    const balancer = build(aFleet(500));
+    balancer.update(aFleet(300, 'HEALTHY', 250), 1);
+    expect([...balancer.nodes].map(({ id }) => id)).toEqual(aFleet(300, 'HEALTHY', 250).map(({ id }) => id));
+  });
+
   it('makes an ejected instance half-open when the registry finds it well again, not more', () => {
     const balancer = build([...aFleet(2), anInstance({ id: 'sick', state: 'UNHEALTHY' })]);
     eject(balancer, 'sick');
@@ -78,7 +103,7 @@ describe('tiers', () => {
     const repaired = anInstance({ id: 'repaired', admin: 'MAINTENANCE' });
     const balancer = build([...aFleet(1, 'CRITICAL'), ...aFleet(1, 'DEREGISTERING', 1), out, repaired]);
     expect(balancer.pick(anAsk())).toBeNull();
-    expect(balancer.whyNone(CALLABLE)).toBe('NO_INSTANCE');
+    expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_INSTANCE');
   });
 
   it.each(['DRAINING', 'MAINTENANCE'] as const)(
@@ -111,11 +136,11 @@ describe('tiers', () => {
       for (let now = 2; now < 120_000; now += 1_500) expect(balancer.pick(anAsk({ now, probes }))).toBeNull();
     }
     expect(pinged).toEqual([]);
-    expect(balancer.whyNone(CALLABLE)).toBe('NO_INSTANCE');
+    expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_INSTANCE');
   });
 
   it('hold who is CRITICAL for a call that names the state, after all others', () => {
-    const any: Selector = { key: 'any', states: ['HEALTHY', 'CRITICAL'], version: '' };
+    const any: Selector = { ...CALLABLE, key: 'any', states: ['HEALTHY', 'CRITICAL'] };
     const balancer = build([...aFleet(1, 'CRITICAL'), ...aFleet(1, 'HEALTHY', 1)]);
     expect(pickedBy(balancer, 0, any)).toEqual(['orders-1']);
     balancer.update(aFleet(1, 'CRITICAL'), 1);
@@ -130,14 +155,14 @@ describe('tiers', () => {
     expect(pickedBy(balancer, 10_101)).toEqual(['orders-0', 'orders-1']);
   });
 
-  it('keep one that registers again after being HEALTHY, for 10 s: the registry was restarted, not the instance', () => {
-    const balancer = build(aFleet(2));
+  it('keep one that registers again after being HEALTHY, for two intervals: the registry was restarted, not the instance', () => {
+    const balancer = build(aFleet(2), { intervalMs: () => 1_000 });
     balancer.update(
       [anInstance({ id: 'orders-0', state: 'REGISTERING', revision: 2 }), ...aFleet(1, 'HEALTHY', 1)],
       1_000,
     );
-    expect(pickedBy(balancer, 10_999)).toEqual(['orders-0', 'orders-1']);
-    expect(pickedBy(balancer, 11_001)).toEqual(['orders-1']);
+    expect(pickedBy(balancer, 2_999)).toEqual(['orders-0', 'orders-1']);
+    expect(pickedBy(balancer, 3_001)).toEqual(['orders-1']);
   });
 
   it('can be narrowed to a version or its first parts', () => {
@@ -187,7 +212,7 @@ describe('ejection', () => {
     expect(balancer.pick(first)).not.toBeNull();
     expect(first.isProbe).toBe(true);
     expect(balancer.pick(anAsk({ now: 1_009 }))).toBeNull();
-    expect(balancer.whyNone(CALLABLE)).toBe('ALL_EJECTED');
+    expect(balancer.whyNone(CALLABLE, 0)).toBe('ALL_EJECTED');
     expect(balancer.pick(anAsk({ now: 1_010 }))).not.toBeNull();
   });
 
@@ -236,9 +261,49 @@ describe('nobody to call', () => {
   it('is told apart: no such endpoint, no instance', () => {
     const balancer = build([anInstance({ endpoints: [] })]);
     expect(balancer.pick(anAsk())).toBeNull();
-    expect(balancer.whyNone(CALLABLE)).toBe('NO_ENDPOINT');
+    expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_ENDPOINT');
     balancer.update([], 1);
-    expect(balancer.whyNone(CALLABLE)).toBe('NO_INSTANCE');
+    expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_INSTANCE');
+  });
+});
+
+function begin(balancer: Balancer<Node>, now: number): Node | null {
+  const node = balancer.pick(anAsk({ now }));
+  node?.begin(now, false);
+  return node;
+}
+
+describe('a full instance', () => {
+  const tight = { initial: 3, min: 1, max: 6 };
+  const few = (count: number): Balancer<Node> => {
+    const random = seededRandom(3);
+    const balancer = aBalancer({ picker: new PowerOfTwo(random), random, limit: tight });
+    balancer.update(aFleet(count), 0);
+    return balancer;
+  };
+  it('sends calls to the others, and no call is refused for a limit that is only a guess', () => {
+    const balancer = few(2);
+    for (let i = 0; i < 12; i += 1) expect(begin(balancer, 0)).not.toBeNull();
+    expect([...balancer.nodes].map((node) => node.inFlight)).toEqual([6, 6]);
+    expect(begin(balancer, 0)).toBeNull();
+    expect(balancer.whyNone(CALLABLE, 0)).toBe('OVERLOADED');
+  });
+
+  it('is believed for 10 s when it said itself that it is overloaded', () => {
+    const balancer = few(2);
+    const loaded = balancer.node('orders-0')!;
+    loaded.limit.overloaded(0, 0);
+    for (let i = 0; i < 8; i += 1) expect(begin(balancer, 1)).not.toBeNull();
+    expect(loaded.inFlight).toBe(2);
+    expect(begin(balancer, 9_999)).toBeNull();
+    expect(begin(balancer, 10_000)).toBe(loaded);
+  });
+
+  it('is no reason to use a worse one while its limit is a guess, but is when it is known', () => {
+    const balancer = few(1);
+    balancer.update([...aFleet(1), ...aFleet(1, 'UNHEALTHY', 1)], 0);
+    for (let i = 0; i < 6; i += 1) expect(begin(balancer, 0)?.id).toBe('orders-0');
+    expect(begin(balancer, 0)?.id).toBe('orders-1');
   });
 });
 

@@ -1,38 +1,26 @@
-import type { Instance, InstanceId, State } from '@rollcall/core';
+import type { Instance, InstanceId } from '@rollcall/core';
+import { arrange } from './arrangement.js';
+import type { Arrangement, Preferences, Tier } from './arrangement.js';
+import { isSilent, trustTheMass, WINDOW_INTERVALS } from './doubt.js';
+import { rankOf } from './hash.js';
 import type { Node } from './node.js';
-import { Candidates, isLifted, TIER_COUNT, tierOf, tierUntil } from './tiers.js';
-
-/** Which instances a call may go to. Two selectors with the same `key` say the same. */
-export interface Selector {
-  readonly key: string;
-  readonly states: readonly State[];
-  /** A version, or its first parts (`2` means every 2.x); empty: any. */
-  readonly version: string;
-}
-
-/** What a pick is made for. The call itself implements it, so that a pick allocates nothing. */
-export interface Ask {
-  readonly now: number;
-  readonly selector: Selector;
-  /** Where it failed already. */
-  readonly tried: Node | null;
-  readonly triedToo: Node | null;
-  /** May it find out whether an ejected instance works again? `once`: if that was asked before who it is. Read only when needed. */
-  readonly probes: 'repeatable' | 'once' | 'never';
-  /** Told by `pick`: this call is the one probe of its node, and `endProbe` has to be called when it is over. */
-  isProbe: boolean;
-}
-
-/** Which of the nodes of one tier: the axis beside `Load`. May return only a node that is not tried and `admits` the call. */
-export interface Picker {
-  /** Null if there is no such node, and only then. */
-  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null;
-}
+import type { Ask, Picker } from './picker.js';
+import { isSelected } from './selector.js';
+import type { Selector } from './selector.js';
+import { isLifted, tierOf } from './tiers.js';
+import type { Sight } from './tiers.js';
 
 export interface BalancerParts<N extends Node> {
   readonly picker: Picker;
   readonly standard: Selector;
   readonly maxEjectedRatio: number;
+  readonly preferences: Preferences;
+  /** Who calls: other callers use other subsets. */
+  readonly callerId: string;
+  /** The copy of the registry that `update` is told of: is it perhaps old? */
+  readonly copy: { readonly stale: boolean };
+  /** Between two heartbeats of an instance, ms. */
+  intervalMs(): number;
   /** Null if the instance has no endpoint for this protocol. */
   create(instance: Instance): N | null;
   /** Has the instance moved, so that its node is of no use? */
@@ -42,13 +30,23 @@ export interface BalancerParts<N extends Node> {
   ping(node: N): void;
 }
 
-export type NoneReason = 'NO_INSTANCE' | 'NO_ENDPOINT' | 'ALL_EJECTED';
+export type NoneReason = 'NO_INSTANCE' | 'NO_ENDPOINT' | 'ALL_EJECTED' | 'OVERLOADED';
+
+/** Where a node stands: for people. */
+export interface Standing {
+  /** Null: never called, because of its state or admin state. */
+  readonly tier: number | null;
+  /** False: left out by zone or subset, as long as the others have room. */
+  readonly isPreferred: boolean;
+}
 
 /** One that was HEALTHY and registers again (the registry was restarted) keeps its tier so long. */
-const KEPT_TIER_MS = 10_000;
+const KEPT_INTERVALS = 2;
 /** When nobody can be called, one call in this time finds out whether that is still so. */
 const FORCED_PROBE_MS = 1_000;
 const MAX_SELECTIONS = 64;
+/** More are taken out of a list in one go. */
+const FEW = 8;
 
 /**
  * The instances of one service over one protocol: keeps a node for each through all updates, sorts them into tiers when something
@@ -57,10 +55,16 @@ const MAX_SELECTIONS = 64;
 export class Balancer<N extends Node> {
   readonly #parts: BalancerParts<N>;
   readonly #nodes = new Map<InstanceId, N>();
+  readonly #mayEject = (): boolean => this.#hasRoomForEjection();
+  /** The same nodes: an array is walked in a fraction of the time. */
+  #list: N[] = [];
   #instances: readonly Instance[] = [];
   #isFirst = true;
-  #standard: readonly Candidates<N>[] = [];
-  readonly #selections = new Map<string, readonly Candidates<N>[]>();
+  #isStale = false;
+  /** Since the last review, the registry has begun to doubt somebody. */
+  #isDoubted = false;
+  #standard: readonly Tier<N>[] = [];
+  readonly #selections = new Map<string, readonly Tier<N>[]>();
   #ejected: readonly N[] = [];
   #reviewAt = -Infinity;
   #probeAt = Infinity;
@@ -72,7 +76,7 @@ export class Balancer<N extends Node> {
   }
 
   get nodes(): Iterable<N> {
-    return this.#nodes.values();
+    return this.#list;
   }
 
   node(id: InstanceId): N | undefined {
@@ -87,63 +91,89 @@ export class Balancer<N extends Node> {
   /** Takes over what the catalog says. What it does not touch stays as it is, and costs a comparison. */
   update(instances: readonly Instance[], now: number): void {
     const before = this.#instances;
-    let mayBeGone = before.length > instances.length;
-    for (let i = 0; i < instances.length; i += 1) {
-      const instance = instances[i];
-      const known = before[i];
-      if (instance === undefined || instance === known) continue;
-      mayBeGone ||= known !== undefined && known.id !== instance.id;
+    const gone = new Set<InstanceId>();
+    let at = 0;
+    for (const instance of instances) {
+      if (before[at] === instance) {
+        at += 1;
+        continue;
+      }
+      // the catalog keeps its order, so whom it skips is gone; one that has only moved comes later and is taken back
+      for (let known = before[at]; known !== undefined && known.id !== instance.id; known = before[at]) {
+        gone.add(known.id);
+        at += 1;
+      }
+      at += 1;
+      gone.delete(instance.id);
       this.#place(instance, now);
     }
+    for (; at < before.length; at += 1) gone.add(before[at]?.id ?? '');
+    // one by one they would be looked for in the list
+    if (gone.size > FEW) this.#list = this.#list.filter(({ id }) => !gone.has(id));
+    for (const id of gone) this.#drop(id, gone.size <= FEW);
     this.#instances = instances;
-    if (mayBeGone) this.#dropTheGone();
     this.#isFirst &&= instances.length === 0;
     this.#reviewAt = -Infinity;
   }
 
   /** Null when nobody can take the call: `whyNone` says why. */
   pick(ask: Ask): N | null {
-    if (ask.now >= this.#reviewAt) this.#review(ask.now);
+    if (ask.now >= this.#reviewAt || this.#parts.copy.stale !== this.#isStale) this.#review(ask.now);
     ask.isProbe = false;
     if (ask.now >= this.#probeAt) {
       const probed = this.#probe(ask);
       if (probed !== null) return probed;
     }
     const tiers = ask.selector === this.#parts.standard ? this.#standard : this.#selection(ask.selector, ask.now);
-    for (const candidates of tiers) {
-      const node = this.#parts.picker.pick(candidates, ask);
+    for (const tier of tiers) {
+      const node = this.#pickFrom(tier, ask) ?? (makeRoom(tier, ask.now) ? this.#pickFrom(tier, ask) : null);
       if (node !== null) return node;
     }
     return this.#forcedProbe(ask);
   }
 
-  whyNone(selector: Selector): NoneReason {
+  /** For people: where all of them stand for an ordinary call. */
+  standings(now: number): ReadonlyMap<N, Standing> {
+    if (now >= this.#reviewAt) this.#review(now);
+    const others = new Set<N>();
+    for (const tier of this.#standard) for (const node of tier.others?.nodes ?? []) others.add(node);
+    const standings = new Map<N, Standing>();
+    for (const node of this.#list) {
+      const tier = this.isCallable(node) ? tierOf(node, this.#sight(now)) : null;
+      standings.set(node, { tier, isPreferred: tier !== null && !others.has(node) });
+    }
+    return standings;
+  }
+
+  whyNone(selector: Selector, now: number): NoneReason {
     const selected = this.#instances.filter((instance) => isSelected(instance, selector));
     if (selected.length === 0) return 'NO_INSTANCE';
-    return selected.some((instance) => this.#nodes.has(instance.id)) ? 'ALL_EJECTED' : 'NO_ENDPOINT';
+    const nodes = selected.flatMap(({ id }) => this.#nodes.get(id) ?? []);
+    if (nodes.length === 0) return 'NO_ENDPOINT';
+    return nodes.some((node) => node.isFull(now)) ? 'OVERLOADED' : 'ALL_EJECTED';
   }
 
   /** A call was answered, well or with the application's own error. */
   succeeded(node: N, now: number): void {
+    if (node.isCalm) return node.countSuccess(now);
     if (isLifted(node, now)) this.#reviewAt = -Infinity;
-    node.lastSuccessAt = now;
     const wasEjected = node.breaker.cause !== null;
     const hasChanged = node.breaker.success(now);
     if (hasChanged && node.breaker.cause === null) {
-      node.load.forget();
+      node.forget();
       node.startSlowly(now);
     }
     if (wasEjected) this.#standingChanged(hasChanged);
   }
 
   failed(node: N, now: number): void {
-    const hasChanged = node.breaker.failure(now, () => this.#mayEject());
+    const hasChanged = node.breaker.failure(now, this.#mayEject);
     if (hasChanged || node.breaker.cause !== null) this.#standingChanged(hasChanged);
   }
 
   /** Nobody could be connected to. */
   absent(node: N, now: number): void {
-    const hasChanged = node.breaker.absence(now, () => this.#mayEject());
+    const hasChanged = node.breaker.absence(now, this.#mayEject);
     if (hasChanged || node.breaker.cause !== null) this.#standingChanged(hasChanged);
   }
 
@@ -159,73 +189,91 @@ export class Balancer<N extends Node> {
     this.endProbe(node);
   }
 
+  #pickFrom(tier: Tier<N>, ask: Ask): N | null {
+    const { picker } = this.#parts;
+    return picker.pick(tier.preferred, ask) ?? (tier.others === null ? null : picker.pick(tier.others, ask));
+  }
+
   #place(instance: Instance, now: number): void {
     const known = this.#nodes.get(instance.id);
     if (known !== undefined && !this.#parts.hasMoved(known, instance)) return this.#follow(known, instance, now);
-    if (known !== undefined) this.#drop(known);
+    if (known !== undefined) this.#drop(known.id, true);
     const node = this.#parts.create(instance);
     if (node === null) return;
+    node.rank = rankOf(this.#parts.callerId, instance.id);
     this.#nodes.set(instance.id, node);
+    this.#list.push(node);
     if (!this.#isFirst) node.startSlowly(now);
-  }
-
-  #dropTheGone(): void {
-    const kept = new Set(this.#instances.map((instance) => instance.id));
-    for (const node of this.#nodes.values()) if (!kept.has(node.id)) this.#drop(node);
   }
 
   #follow(node: N, instance: Instance, now: number): void {
     if (node.instance === instance) return;
     const before = node.instance.state;
-    node.instance = instance;
+    const wasKept = before === 'REGISTERING' && now < node.keptUntil;
+    node.follow(instance);
+    if (!isSilent(instance)) {
+      node.isTrusted = false;
+      node.doubtedAt = -Infinity;
+    } else if (before === 'HEALTHY' || wasKept) {
+      node.doubtedAt = now;
+      this.#isDoubted = true;
+    }
     if (before === instance.state) return;
-    if (before === 'HEALTHY' && instance.state === 'REGISTERING') node.healthyUntil = now + KEPT_TIER_MS;
+    if (before === 'HEALTHY' && instance.state === 'REGISTERING') {
+      node.keptUntil = now + KEPT_INTERVALS * this.#parts.intervalMs();
+    }
     if (instance.state !== 'HEALTHY') return;
+    node.keptUntil = -Infinity;
     node.breaker.hint(now);
     if (before === 'REGISTERING' && node.lastSuccessAt === -Infinity) node.startSlowly(now);
   }
 
-  #drop(node: N): void {
-    this.#nodes.delete(node.id);
+  #drop(id: InstanceId, isListed: boolean): void {
+    const node = this.#nodes.get(id);
+    if (node === undefined) return;
+    this.#nodes.delete(id);
+    if (isListed) this.#list.splice(this.#list.indexOf(node), 1);
+    node.retire();
     this.#parts.retire(node);
   }
 
   #standingChanged(tiersToo: boolean): void {
     if (tiersToo) this.#reviewAt = -Infinity;
-    else this.#probeAt = firstProbe(this.#ejected);
+    else this.#probeAt = this.#firstProbe();
+  }
+
+  #sight(now: number): Sight {
+    return { now, isStale: this.#isStale };
   }
 
   #review(now: number): void {
+    this.#isStale = this.#parts.copy.stale;
+    if (this.#isDoubted) trustTheMass(this.#list, now, WINDOW_INTERVALS * this.#parts.intervalMs());
+    this.#isDoubted = false;
     this.#selections.clear();
-    const [tiers, until] = this.#sort(this.#parts.standard, now);
+    const { tiers, until } = this.#arrange(this.#parts.standard, now);
     this.#standard = tiers;
     this.#reviewAt = until;
     const ejected: N[] = [];
-    for (const node of this.#nodes.values()) if (node.breaker.cause !== null) ejected.push(node);
+    for (const node of this.#list) {
+      if (!node.isCalm && node.breaker.cause !== null && node.instance.admin === 'ENABLED') ejected.push(node);
+    }
     this.#ejected = ejected;
-    this.#probeAt = firstProbe(ejected);
+    this.#probeAt = this.#firstProbe();
   }
 
-  #selection(selector: Selector, now: number): readonly Candidates<N>[] {
+  #selection(selector: Selector, now: number): readonly Tier<N>[] {
     const known = this.#selections.get(selector.key);
     if (known !== undefined) return known;
     if (this.#selections.size >= MAX_SELECTIONS) this.#selections.clear();
-    const [tiers, until] = this.#sort(selector, now);
+    const { tiers, until } = this.#arrange(selector, now);
     this.#selections.set(selector.key, tiers);
     this.#reviewAt = Math.min(this.#reviewAt, until);
     return tiers;
   }
 
-  /** The tiers that hold anybody, lowest first, and until when that is so. */
-  #sort(selector: Selector, now: number): [tiers: readonly Candidates<N>[], until: number] {
-    const byTier = Array.from({ length: TIER_COUNT }, (): N[] => []);
-    let until = Infinity;
-    for (const node of this.#nodes.values()) {
-      if (!isSelected(node.instance, selector)) continue;
-      byTier[tierOf(node, now)]?.push(node);
-      until = Math.min(until, tierUntil(node, now));
-    }
-    return [byTier.filter((nodes) => nodes.length > 0).map((nodes) => new Candidates(nodes)), until];
+  #arrange(selector: Selector, now: number): Arrangement<N> {
+    return arrange(this.#list, selector, this.#parts.preferences, this.#sight(now));
   }
 
   /** A node whose ejection is over gets one call, if this one is fit for it. */
@@ -238,7 +286,7 @@ export class Balancer<N extends Node> {
       node.breaker.beginProbe();
       this.#parts.ping(node);
     }
-    this.#probeAt = firstProbe(this.#ejected);
+    this.#probeAt = this.#firstProbe();
     return null;
   }
 
@@ -255,6 +303,13 @@ export class Balancer<N extends Node> {
     return null;
   }
 
+  /** Of those that ordinary calls may go to: the others are only found out about by whoever asks for them and finds nobody. */
+  #firstProbe(): number {
+    let first = Infinity;
+    for (const node of this.#ejected) if (this.isCallable(node)) first = Math.min(first, node.breaker.probeAt);
+    return first;
+  }
+
   #isProbeFor(node: N, ask: Ask): boolean {
     return node !== ask.tried && node !== ask.triedToo && isSelected(node.instance, ask.selector);
   }
@@ -262,17 +317,17 @@ export class Balancer<N extends Node> {
   #take(node: N, ask: Ask): N {
     node.isPinged = false;
     node.breaker.beginProbe();
-    this.#probeAt = firstProbe(this.#ejected);
+    this.#probeAt = this.#firstProbe();
     ask.isProbe = true;
     return node;
   }
 
   /** Half of those that could be called, at least one, never the last. */
-  #mayEject(): boolean {
+  #hasRoomForEjection(): boolean {
     let callable = 0;
     let ejected = 0;
-    for (const node of this.#nodes.values()) {
-      if (!isSelected(node.instance, this.#parts.standard)) continue;
+    for (const node of this.#list) {
+      if (!this.isCallable(node)) continue;
       callable += 1;
       if (node.breaker.cause !== null) ejected += 1;
     }
@@ -281,14 +336,12 @@ export class Balancer<N extends Node> {
   }
 }
 
-function isSelected(instance: Instance, selector: Selector): boolean {
-  if (instance.admin !== 'ENABLED' || !selector.states.includes(instance.state)) return false;
-  const { version } = selector;
-  return version === '' || instance.version === version || instance.version.startsWith(`${version}.`);
+/** All of a tier are full: its limits that are only guesses give way before a worse tier is used, or nobody. */
+function makeRoom(tier: Tier<Node>, now: number): boolean {
+  let hasRoom = false;
+  for (const node of tier.preferred.nodes) hasRoom = node.makeRoom(now) || hasRoom;
+  for (const node of tier.others?.nodes ?? NOBODY) hasRoom = node.makeRoom(now) || hasRoom;
+  return hasRoom;
 }
 
-function firstProbe(ejected: readonly Node[]): number {
-  let first = Infinity;
-  for (const node of ejected) first = Math.min(first, node.breaker.probeAt);
-  return first;
-}
+const NOBODY: readonly Node[] = [];

@@ -1,4 +1,27 @@
-import { BALANCER_NAMES } from './balancers.js';
+import { BALANCER_NAMES, BALANCERS } from './balancers.js';
+import type { Balancing } from './balancers.js';
 import { balancerContract } from './contract.js';
+import { InFlight } from './loads.js';
+import { firstAble } from './picker.js';
+import type { Picker } from './picker.js';
 
-for (const name of BALANCER_NAMES) balancerContract(name);
+for (const name of BALANCER_NAMES) {
+  balancerContract({ name, balancing: BALANCERS[name], isWeighted: name !== 'round-robin' });
+}
+
+/** As a user may write one: at random, each as good as any other. */
+const own: Balancing = {
+  picker: (random): Picker => ({
+    pick(candidates, ask) {
+      const { nodes } = candidates;
+      for (let effort = 0; effort < 50; effort += 1) {
+        const node = nodes[Math.floor(random.unit() * nodes.length)];
+        const isFresh = node !== undefined && random.unit() < node.warmth(ask.now);
+        if (isFresh && node !== ask.tried && node !== ask.triedToo && node.admits(ask.now)) return node;
+      }
+      return firstAble(nodes, 0, ask);
+    },
+  }),
+  load: () => new InFlight(),
+};
+balancerContract({ name: 'of a user', balancing: own, isWeighted: false });

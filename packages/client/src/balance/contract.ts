@@ -3,115 +3,205 @@ import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { anInstance } from '../link/link.fixture.js';
+import { aBalancer, aFleet, anAsk } from './balance.fixture.js';
 import type { Balancer } from './balancer.js';
-import type { BalancerName } from './balancers.js';
-import { BALANCERS } from './balancers.js';
+import type { Balancing } from './balancers.js';
 import { TypicalLatency } from './loads.js';
 import type { Node } from './node.js';
-import { aBalancer, aFleet, anAsk } from './balance.fixture.js';
 
 const PICKS = 6_000;
 const CALL_MS = 5;
 
-function build(name: BalancerName, seed: number): Balancer<Node> {
+/** Who is in the suite. */
+export interface Candidate {
+  readonly name: string;
+  readonly balancing: Balancing;
+  /** Does it promise to honour weights? */
+  readonly isWeighted: boolean;
+}
+
+function build({ balancing }: Candidate, seed: number): Balancer<Node> {
   const random = seededRandom(seed);
   const typical = new TypicalLatency();
   typical.observe(CALL_MS);
-  const balancing = BALANCERS[name];
-  return aBalancer({ picker: balancing.picker(random), random, load: () => balancing.load(typical) });
+  return aBalancer({ picker: balancing.picker(random), random, load: balancing.load(typical) });
 }
 
-/** How often each instance was picked, every call taking the same time. */
+/** How often each instance was picked, every call taking the same time and ending at once. */
 function shares(balancer: Balancer<Node>, picks = PICKS): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (let now = 0; now < picks; now += 1) {
     const node = balancer.pick(anAsk({ now }));
     if (node === null) throw new Error('nobody was picked');
     counts.set(node.id, (counts.get(node.id) ?? 0) + 1);
-    node.load.observe(CALL_MS, now);
+    node.observe(CALL_MS, now);
   }
   return counts;
 }
+
+/** Five deviations of a share that is drawn: one run in a million is further off. */
+const deviation = (share: number): number => 5 * Math.sqrt(PICKS * share * (1 - share)) + 1;
 
 function shut(node: Node | undefined): void {
   for (let i = 0; i < 5; i += 1) node?.breaker.absence(0, () => true);
 }
 
-/** What every row of `BALANCERS` promises, whatever its picker and load. */
-export function balancerContract(name: BalancerName): void {
-  describe(`the balancer ${name}`, () => {
-    itShares(name);
-    itKeepsToGatesAndTiers(name);
-    itStartsSlowly(name);
+/** As many calls under way as it is known to take. */
+function fill(node: Node | undefined): void {
+  node?.limit.overloaded(0, 0);
+  for (let left = node?.limit.gate ?? 0; left > 0; left -= 1) node?.begin(0, false);
+}
+
+/** Three calls without an answer, while another one answered. */
+function freeze(node: Node | undefined, another: Node | undefined): void {
+  for (let i = 0; i < 3; i += 1) node?.begin(0, true);
+  another?.answered(500);
+}
+
+/** What every row of `BALANCERS` promises, and every own one has to, whatever its picker and load. */
+export function balancerContract(candidate: Candidate): void {
+  describe(`the balancer ${candidate.name}`, () => {
+    itShares(candidate);
+    itStarvesNobody(candidate);
+    itKeepsToGates(candidate);
+    itKeepsToTiers(candidate);
+    itStartsSlowly(candidate);
+    itForgetsNobody(candidate);
   });
 }
 
-function itShares(name: BalancerName): void {
+function itShares(candidate: Candidate): void {
   it('picks nobody when there is nobody', () => {
-    expect(build(name, 1).pick(anAsk())).toBeNull();
+    expect(build(candidate, 1).pick(anAsk())).toBeNull();
   });
 
-  it('gives equal instances equal shares, within a tenth', () => {
+  it('gives equal instances equal shares', () => {
     fc.assert(
       fc.property(fc.integer(), fc.integer({ min: 1, max: 7 }), (seed, count) => {
-        const balancer = build(name, seed);
+        const balancer = build(candidate, seed);
         balancer.update(aFleet(count), 0);
         const counts = shares(balancer);
         expect(counts.size).toBe(count);
-        for (const picked of counts.values()) expect(Math.abs(picked * count - PICKS)).toBeLessThan(PICKS / 10);
+        const most = deviation(1 / count);
+        for (const picked of counts.values()) expect(Math.abs(picked - PICKS / count)).toBeLessThanOrEqual(most);
+      }),
+      { numRuns: 25 },
+    );
+  });
+
+  it.runIf(candidate.isWeighted)('honours weights, and leaves out who asks for no calls', () => {
+    const weights = fc.array(fc.integer({ min: 1, max: 10 }), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(fc.integer(), weights, (seed, all) => {
+        const balancer = build(candidate, seed);
+        balancer.update(
+          [0, ...all].map((weight, i) => anInstance({ id: `w${i}`, weight })),
+          0,
+        );
+        const sum = all.reduce((left, right) => left + right, 0);
+        const counts = shares(balancer);
+        expect(counts.get('w0')).toBeUndefined();
+        all.forEach((weight, i) => {
+          const share = weight / sum;
+          const picked = counts.get(`w${i + 1}`) ?? 0;
+          expect(Math.abs(picked - share * PICKS)).toBeLessThanOrEqual(deviation(share));
+        });
       }),
       { numRuns: 25 },
     );
   });
 }
 
-function itKeepsToGatesAndTiers(name: BalancerName): void {
-  it('picks somebody who admits the call, and was not tried, as long as there is one', () => {
-    const fleet = fc.array(fc.record({ isShut: fc.boolean(), isTried: fc.boolean() }), { maxLength: 12 });
+function itStarvesNobody(candidate: Candidate): void {
+  it('lets nobody starve, however slow it was and however often the fleet changes', () => {
+    const member = fc.record({ ms: fc.integer({ min: 1, max: 200 }), weight: fc.integer({ min: 50, max: 100 }) });
+    const fleet = fc.array(member, { minLength: 2, maxLength: 6 });
     fc.assert(
-      fc.property(fc.integer(), fleet, (seed, members) => {
-        const balancer = build(name, seed);
-        balancer.update(aFleet(members.length), 0);
-        const nodes = [...balancer.nodes];
-        members.forEach(({ isShut }, i) => isShut && shut(nodes[i]));
-        const tried = nodes.filter((_, i) => members.at(i)?.isTried === true).slice(0, 2);
-        const ask = anAsk({ now: 1, tried: tried[0] ?? null, triedToo: tried[1] ?? null });
-        const open = nodes.filter((node) => node.admits(1) && !tried.includes(node));
-        for (let i = 0; i < 5; i += 1) {
-          const picked = balancer.pick({ ...ask });
-          if (open.length > 0) expect(open).toContain(picked);
+      fc.property(fc.integer(), fleet, fc.integer({ min: 0, max: 5 }), (seed, members, changed) => {
+        const balancer = build(candidate, seed);
+        const instances = members.map(({ weight }, i) => anInstance({ id: String(i), weight }));
+        const counts = new Map<string, number>();
+        for (let now = 0; now < 120_000; now += 50) {
+          // the others’ records change, and with them the lists
+          const revision = 1 + Math.floor(now / 1_000);
+          const current = instances.map((one, i) => (i === changed % members.length ? { ...one, revision } : one));
+          if (now % 1_000 === 0) balancer.update(current, now);
+          const node = balancer.pick(anAsk({ now }));
+          if (node === null) throw new Error('nobody was picked');
+          node.observe(members[Number(node.id)]?.ms ?? 0, now);
+          if (now >= 60_000) counts.set(node.id, (counts.get(node.id) ?? 0) + 1);
         }
+        expect(counts.size).toBe(members.length);
       }),
+      { numRuns: 20 },
     );
   });
+}
 
-  it('uses the lowest tier that holds anybody', () => {
-    const states: readonly State[] = ['HEALTHY', 'REGISTERING', 'UNHEALTHY'];
-    const fleet = fc.array(fc.constantFrom<State>(...states, 'CRITICAL', 'DEREGISTERING'), { maxLength: 10 });
+function itKeepsToGates(candidate: Candidate): void {
+  it('picks somebody who admits the call, and was not tried, as long as there is one', () => {
+    const member = fc.record({
+      gate: fc.constantFrom('open', 'open', 'shut', 'full', 'frozen'),
+      isTried: fc.boolean(),
+      weight: fc.constantFrom(100, 100, 300),
+    });
     fc.assert(
-      fc.property(fc.integer(), fleet, (seed, members) => {
-        const balancer = build(name, seed);
+      fc.property(fc.integer(), fc.array(member, { maxLength: 12 }), fc.string(), (seed, members, hashKey) => {
+        const balancer = build(candidate, seed);
         balancer.update(
-          members.map((state, i) => anInstance({ id: `orders-${i}`, state })),
+          members.map(({ weight }, i) => anInstance({ id: `orders-${i}`, weight })),
           0,
         );
-        const best = states.find((state) => members.includes(state));
-        expect(balancer.pick(anAsk({ now: 1 }))?.instance.state).toBe(best);
+        const nodes = [...balancer.nodes];
+        members.forEach(({ gate }, i) => {
+          if (gate === 'shut') shut(nodes[i]);
+          if (gate === 'full') fill(nodes[i]);
+          if (gate === 'frozen') freeze(nodes[i], nodes[(i + 1) % nodes.length]);
+        });
+        const tried = nodes.filter((_, i) => members.at(i)?.isTried === true).slice(0, 2);
+        const now = 1_000;
+        const fields = { now, tried: tried[0] ?? null, triedToo: tried[1] ?? null };
+        const open = nodes.filter((node) => node.admits(now) && !tried.includes(node));
+        for (const key of [null, hashKey]) {
+          const ask = anAsk({ ...fields, hashKey: key });
+          const picked = balancer.pick(ask);
+          if (open.length > 0) expect(open).toContain(picked);
+          // nobody is left: at most the one call that finds out whether that is still so
+          else expect(picked === null || ask.isProbe).toBe(true);
+        }
       }),
     );
   });
 }
 
-function itStartsSlowly(name: BalancerName): void {
+function itKeepsToTiers(candidate: Candidate): void {
+  it('uses the lowest tier that holds anybody', () => {
+    const states: readonly State[] = ['HEALTHY', 'REGISTERING', 'UNHEALTHY'];
+    const fleet = fc.array(fc.constantFrom<State>(...states, 'CRITICAL', 'DEREGISTERING'), { maxLength: 10 });
+    fc.assert(
+      fc.property(fc.integer(), fleet, fc.option(fc.string()), (seed, members, hashKey) => {
+        const balancer = build(candidate, seed);
+        balancer.update(
+          members.map((state, i) => anInstance({ id: `orders-${i}`, state })),
+          0,
+        );
+        const best = states.find((state) => members.includes(state));
+        expect(balancer.pick(anAsk({ now: 1, hashKey }))?.instance.state).toBe(best);
+      }),
+    );
+  });
+}
+
+function itStartsSlowly(candidate: Candidate): void {
   it('starts a new instance slowly, and gives it its share after 10 s', () => {
-    const balancer = build(name, 7);
+    const balancer = build(candidate, 7);
     balancer.update(aFleet(3), 0);
     balancer.update(aFleet(4), 1_000);
     const share = (from: number): number => {
       let picked = 0;
       for (let i = 0; i < PICKS; i += 1) {
         const node = balancer.pick(anAsk({ now: from }));
-        node?.load.observe(CALL_MS, from);
+        node?.observe(CALL_MS, from);
         if (node?.id === 'orders-3') picked += 1;
       }
       return picked / PICKS;
@@ -120,5 +210,31 @@ function itStartsSlowly(name: BalancerName): void {
     expect(share(1_000)).toBeLessThan(0.06);
     expect(share(11_000)).toBeGreaterThan(0.2);
     expect(share(11_000)).toBeLessThan(0.3);
+  });
+}
+
+function itForgetsNobody(candidate: Candidate): void {
+  it('keeps what is known of everybody that a change does not take away', () => {
+    const step = fc.record({ touched: fc.nat(7), isGone: fc.boolean(), isNew: fc.boolean() });
+    fc.assert(
+      fc.property(fc.integer(), fc.array(step, { maxLength: 20 }), (seed, steps) => {
+        const balancer = build(candidate, seed);
+        let fleet = aFleet(8);
+        balancer.update(fleet, 0);
+        steps.forEach(({ touched, isGone, isNew }, i) => {
+          const before = new Map([...balancer.nodes].map((node) => [node.id, node]));
+          const at = touched % Math.max(1, fleet.length);
+          const changed = fleet.map((one, place) => (place === at ? { ...one, revision: 2 + i } : one));
+          fleet = [...(isGone ? changed.toSpliced(at, 1) : changed), ...aFleet(isNew ? 1 : 0, 'HEALTHY', 100 + i)];
+          balancer.update(fleet, i);
+          expect([...balancer.nodes].map(({ id }) => id).toSorted()).toEqual(fleet.map(({ id }) => id).toSorted());
+          for (const node of balancer.nodes) {
+            if (before.has(node.id)) expect(node).toBe(before.get(node.id));
+            expect(node.instance).toBe(fleet.find(({ id }) => id === node.id));
+          }
+        });
+      }),
+      { numRuns: 50 },
+    );
   });
 }

@@ -4,41 +4,46 @@ import { PeakEwma, TypicalLatency } from './loads.js';
 describe('peak EWMA', () => {
   it('jumps up to a peak at once', () => {
     const load = new PeakEwma(new TypicalLatency());
-    load.observe(10, 0);
-    load.observe(500, 1);
-    expect(load.cost(1, 0)).toBe(500);
+    load.forget(0);
+    load.observe(0, 10, 0);
+    load.observe(0, 500, 1);
+    expect(load.cost(0, 1, 0)).toBe(500);
   });
 
   it('comes down slowly: after 10 s without news by a factor of e', () => {
     const load = new PeakEwma(new TypicalLatency());
-    load.observe(500, 0);
-    expect(load.cost(10_000, 0)).toBeCloseTo(500 / Math.E);
-    load.observe(10, 1_000);
-    expect(load.cost(1_000, 0)).toBeGreaterThan(450);
+    load.forget(0);
+    load.observe(0, 500, 0);
+    expect(load.cost(0, 10_000, 0)).toBeCloseTo(500 / Math.E);
+    load.observe(0, 10, 1_000);
+    expect(load.cost(0, 1_000, 0)).toBeGreaterThan(450);
   });
 
   it('is multiplied by the calls in flight and the one to come', () => {
     const load = new PeakEwma(new TypicalLatency());
-    load.observe(10, 0);
-    expect(load.cost(0, 4)).toBe(50);
+    load.forget(0);
+    load.observe(0, 10, 0);
+    expect(load.cost(0, 0, 4)).toBe(50);
   });
 
   it('takes half of what is typical of the service before the first measurement, and after it was told to forget', () => {
     const typical = new TypicalLatency();
     const load = new PeakEwma(typical);
-    expect(load.cost(0, 0)).toBe(15);
+    load.forget(0);
+    expect(load.cost(0, 0, 0)).toBe(15);
     typical.observe(4);
-    expect(load.cost(0, 1)).toBe(4);
-    load.observe(90, 0);
-    load.forget();
-    expect(load.cost(0, 0)).toBe(2);
+    expect(load.cost(0, 0, 1)).toBe(4);
+    load.observe(0, 90, 0);
+    load.forget(0);
+    expect(load.cost(0, 0, 0)).toBe(2);
   });
 
   it('changes nothing by being read', () => {
     const load = new PeakEwma(new TypicalLatency());
-    load.observe(100, 0);
-    const first = load.cost(5_000, 0);
-    load.cost(20_000, 0);
-    expect(load.cost(5_000, 0)).toBe(first);
+    load.forget(0);
+    load.observe(0, 100, 0);
+    const first = load.cost(0, 5_000, 0);
+    load.cost(0, 20_000, 0);
+    expect(load.cost(0, 5_000, 0)).toBe(first);
   });
 });

@@ -1,4 +1,15 @@
-import type { Load } from './node.js';
+/**
+ * How busy instances are: the axis beside `Picker`. One for each balancer; it knows its instances by slot, a small whole number, which
+ * goes to another instance later (after `forget`).
+ */
+export interface Load {
+  /** Greater is worse. `inFlight`: the calls under way there, relative to the weight. Changes nothing. */
+  cost(slot: number, now: number, inFlight: number): number;
+  /** One call took so long; a failure counts as a long one. */
+  observe(slot: number, ms: number, now: number): void;
+  /** What is known is no longer true, or is of another instance: as at first. Called before anything else about a slot. */
+  forget(slot: number): void;
+}
 
 /** How slowly a peak is forgotten. */
 const DECAY_MS = 10_000;
@@ -20,6 +31,10 @@ export class TypicalLatency {
   }
 }
 
+/** Of each slot: the average and when it was true. */
+const CELLS = 2;
+const UNMEASURED = -1;
+
 /**
  * Peak EWMA: the moving average of the round trips that jumps up at once and comes down slowly (τ = 10 s), times the calls in
  * flight. An idle instance's average decays towards 0, so that it is tried again. From Finagle (`PeakEwma.scala`) and
@@ -28,35 +43,41 @@ export class TypicalLatency {
  */
 export class PeakEwma implements Load {
   readonly #typical: TypicalLatency;
-  #ewmaMs = 0;
-  #at = 0;
-  #isMeasured = false;
+  /** Side by side, as on the board, and for the same reason. */
+  #cells = new Float64Array(32);
 
   constructor(typical: TypicalLatency) {
     this.#typical = typical;
   }
 
-  cost(now: number, inFlight: number): number {
-    const ms = this.#isMeasured ? this.#ewmaMs * Math.exp((this.#at - now) / DECAY_MS) : this.#typical.ms / 2;
-    return ms * (inFlight + 1);
+  cost(slot: number, now: number, inFlight: number): number {
+    const ewmaMs = this.#cells[CELLS * slot] ?? UNMEASURED;
+    if (ewmaMs === UNMEASURED) return (this.#typical.ms / 2) * (inFlight + 1);
+    return ewmaMs * Math.exp(((this.#cells[CELLS * slot + 1] ?? 0) - now) / DECAY_MS) * (inFlight + 1);
   }
 
-  observe(ms: number, now: number): void {
-    const weight = Math.exp((this.#at - now) / DECAY_MS);
-    const decayed = this.#ewmaMs * weight;
-    this.#ewmaMs = !this.#isMeasured || ms > decayed ? ms : decayed + ms * (1 - weight);
-    this.#at = now;
-    this.#isMeasured = true;
+  observe(slot: number, ms: number, now: number): void {
+    const at = CELLS * slot;
+    const ewmaMs = this.#cells[at] ?? UNMEASURED;
+    const weight = Math.exp(((this.#cells[at + 1] ?? 0) - now) / DECAY_MS);
+    const decayed = ewmaMs * weight;
+    this.#cells[at] = ewmaMs === UNMEASURED || ms > decayed ? ms : decayed + ms * (1 - weight);
+    this.#cells[at + 1] = now;
   }
 
-  forget(): void {
-    this.#isMeasured = false;
+  forget(slot: number): void {
+    if (CELLS * slot >= this.#cells.length) {
+      const cells = new Float64Array(2 * CELLS * slot);
+      cells.set(this.#cells);
+      this.#cells = cells;
+    }
+    this.#cells[CELLS * slot] = UNMEASURED;
   }
 }
 
-/** The calls in flight and nothing else: for round robin, which looks at no load, and whoever knows its latencies to be equal. */
+/** The calls in flight and nothing else: for who looks at no load, and whoever knows its latencies to be equal. */
 export class InFlight implements Load {
-  cost(_now: number, inFlight: number): number {
+  cost(_slot: number, _now: number, inFlight: number): number {
     return inFlight;
   }
 

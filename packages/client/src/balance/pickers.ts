@@ -1,10 +1,17 @@
 import type { Random } from '@rollcall/core';
-import type { Ask, Picker } from './balancer.js';
+import type { Candidates } from './candidates.js';
 import type { Node } from './node.js';
-import type { Candidates } from './tiers.js';
+import { firstAble, isAble } from './picker.js';
+import type { Ask, Picker } from './picker.js';
 
 /** Draws before the nodes are looked at one by one: with half of them unable to take the call, 15 of 16 picks end here. */
 const EFFORTS = 4;
+
+/**
+ * With different weights the second draw has to be this much better, not by a hair: a load that fades is always a hair lower where the
+ * last call is longer ago, and that would be a vote for the small ones.
+ */
+const CLEARLY = 0.9;
 
 /**
  * The power of two choices: draw two nodes and take the less loaded (Mitzenmacher, 2001). One that cannot take the call, or loses its
@@ -22,34 +29,28 @@ export class PowerOfTwo implements Picker {
     const { nodes } = candidates;
     for (let effort = 0; effort < EFFORTS && nodes.length > 1; effort += 1) {
       const first = candidates.draw(this.#random.unit());
-      const node = this.#better(candidates, ask, first);
-      if (node !== null) return node;
+      const place = this.#better(candidates, ask, first);
+      if (place >= 0) return nodes[place] ?? null;
     }
     return firstAble(nodes, Math.floor(this.#random.unit() * nodes.length), ask);
   }
 
-  #better<N extends Node>(candidates: Candidates<N>, ask: Ask, first: number): N | null {
-    const one = candidates.nodes[first];
-    const other = candidates.nodes[this.#another(candidates, first)];
-    const takesOne = one !== undefined && this.#takes(one, ask);
-    const takesOther = other !== undefined && other !== one && this.#takes(other, ask);
-    if (!takesOne) return takesOther ? other : null;
+  /** The place of the better one of two; -1: neither takes the call. */
+  #better<N extends Node>(candidates: Candidates<N>, ask: Ask, one: number): number {
+    const other = this.#another(candidates, one);
+    const takesOne = takes(candidates, one, ask, this.#random);
+    const takesOther = other !== one && takes(candidates, other, ask, this.#random);
+    if (!takesOne) return takesOther ? other : -1;
     if (!takesOther) return one;
-    const costOne = one.load.cost(ask.now, one.inFlight / candidates.relativeWeight(one));
-    const costOther = other.load.cost(ask.now, other.inFlight / candidates.relativeWeight(other));
-    return costOther < costOne ? other : one;
+    const costOne = candidates.cost(one, ask.now);
+    const costOther = candidates.cost(other, ask.now);
+    return costOther < (candidates.isWeighted ? CLEARLY * costOne : costOne) ? other : one;
   }
 
   #another<N extends Node>(candidates: Candidates<N>, first: number): number {
     if (candidates.isWeighted) return candidates.draw(this.#random.unit());
     const second = Math.floor(this.#random.unit() * (candidates.nodes.length - 1));
     return second >= first ? second + 1 : second;
-  }
-
-  #takes(node: Node, ask: Ask): boolean {
-    if (!isAble(node, ask)) return false;
-    const warmth = node.warmth(ask.now);
-    return warmth === 1 || this.#random.unit() < warmth;
   }
 }
 
@@ -70,24 +71,37 @@ export class RoundRobin implements Picker {
     const { nodes } = candidates;
     for (let skipped = 0; skipped < nodes.length; skipped += 1) {
       this.#turn = (this.#turn + 1) % Number.MAX_SAFE_INTEGER;
-      const node = nodes[this.#turn % nodes.length];
-      if (node === undefined || !isAble(node, ask)) continue;
-      const warmth = node.warmth(ask.now);
-      if (warmth === 1 || this.#random.unit() < warmth) return node;
+      const place = this.#turn % nodes.length;
+      if (takes(candidates, place, ask, this.#random)) return nodes[place] ?? null;
     }
     return firstAble(nodes, this.#turn % Math.max(1, nodes.length), ask);
   }
 }
 
-function isAble(node: Node, ask: Ask): boolean {
-  return node !== ask.tried && node !== ask.triedToo && node.admits(ask.now);
+/** Any, in proportion to the weights, whatever their load. */
+export class AtRandom implements Picker {
+  readonly #random: Random;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null {
+    const { nodes } = candidates;
+    for (let effort = 0; effort < 2 * EFFORTS && nodes.length > 0; effort += 1) {
+      const place = candidates.draw(this.#random.unit());
+      if (takes(candidates, place, ask, this.#random)) return nodes[place] ?? null;
+    }
+    return firstAble(nodes, Math.floor(this.#random.unit() * nodes.length), ask);
+  }
 }
 
-/** Looks at all from `start` on, so that a node that can take the call is found if there is one. */
-function firstAble<N extends Node>(nodes: readonly N[], start: number, ask: Ask): N | null {
-  for (let i = 0; i < nodes.length; i += 1) {
-    const node = nodes[(start + i) % nodes.length];
-    if (node !== undefined && isAble(node, ask)) return node;
-  }
-  return null;
+/** Can the one at this place take the call, and if it starts slowly, is it lucky? */
+export function takes<N extends Node>(candidates: Candidates<N>, place: number, ask: Ask, random: Random): boolean {
+  const node = candidates.nodes[place];
+  if (node === undefined || node === ask.tried || node === ask.triedToo) return false;
+  if (candidates.hasRoom(place)) return true;
+  if (!isAble(node, ask)) return false;
+  const warmth = node.warmth(ask.now);
+  return warmth === 1 || random.unit() < warmth;
 }

@@ -20,78 +20,54 @@ const TIERS: Readonly<Record<State, Row>> = {
   DEREGISTERING: { lately: 5, unknown: 5, ejected: 5 },
 };
 export const TIER_COUNT = 6;
+/** Beyond it, only who asks for such instances gets one. */
+const LAST_CALLABLE = 3;
 
 /** A success within this time speaks for an instance that the registry doubts. */
 const LATELY_MS = 10_000;
 
-/** Where a node stands. One that registers again after being HEALTHY keeps its tier for a while. */
-export function tierOf(node: Node, now: number): number {
-  const row = TIERS[node.instance.state];
+/** When we look, and at what. */
+export interface Sight {
+  readonly now: number;
+  /** Is the copy of the registry perhaps old? Then our own experience counts for more. */
+  readonly isStale: boolean;
+}
+
+/**
+ * Where a node stands. The registry's doubt does not count for one that registers again after being HEALTHY, for a while, nor for
+ * those that are doubted in the mass; and with a stale copy, not for one that answered us lately.
+ */
+export function tierOf(node: Node, sight: Sight): number {
+  const row = rowOf(node, sight);
   if (node.breaker.cause !== null) return row.ejected;
-  if (now < node.healthyUntil && node.instance.state === 'REGISTERING') return TIERS.HEALTHY.unknown;
-  return now < node.lastSuccessAt + LATELY_MS ? row.lately : row.unknown;
+  if (!hasAnsweredLately(node, sight.now)) return row.unknown;
+  return sight.isStale && row.lately <= LAST_CALLABLE ? TIERS.HEALTHY.lately : row.lately;
 }
 
-/** When time alone may change the tier; Infinity: never. */
-export function tierUntil(node: Node, now: number): number {
-  if (node.breaker.cause !== null) return Infinity;
-  if (now < node.healthyUntil && node.instance.state === 'REGISTERING') return node.healthyUntil;
-  const row = TIERS[node.instance.state];
-  const until = node.lastSuccessAt + LATELY_MS;
-  return row.lately !== row.unknown && now < until ? until : Infinity;
+/** When time alone may change the tier, or whether it counts as tried; Infinity: never. */
+export function tierUntil(node: Node, sight: Sight): number {
+  const { state } = node.instance;
+  if (state === 'HEALTHY' || node.breaker.cause !== null) return Infinity;
+  const until = hasAnsweredLately(node, sight.now) ? node.lastSuccessAt + LATELY_MS : Infinity;
+  const keptUntil = isKept(node, sight) && !sight.isStale ? node.keptUntil : Infinity;
+  return Math.min(until, keptUntil);
 }
 
-/** Would a success now lift it into a better tier? */
+export function hasAnsweredLately(node: Node, now: number): boolean {
+  return now < node.lastSuccessAt + LATELY_MS;
+}
+
+/** Would a success now change what we think of it? */
 export function isLifted(node: Node, now: number): boolean {
-  const row = TIERS[node.instance.state];
-  return row.lately !== row.unknown && now >= node.lastSuccessAt + LATELY_MS;
+  return node.instance.state !== 'HEALTHY' && !hasAnsweredLately(node, now);
 }
 
-/** The nodes of one tier, ready to be drawn from in proportion to their weights. Never changed, only replaced. */
-export class Candidates<N extends Node> {
-  readonly nodes: readonly N[];
-  /** Running sums of the weights; null when they are all the same. */
-  readonly #sums: Float64Array | null;
-  readonly #meanWeight: number;
-
-  constructor(nodes: readonly N[]) {
-    const first = nodes[0]?.instance.weight;
-    const isEven = nodes.every((node) => node.instance.weight === first);
-    // weight 0 asks for no calls; if all ask that, somebody has to
-    this.nodes = isEven ? nodes : nodes.filter((node) => node.instance.weight > 0);
-    this.#sums = isEven ? null : runningSums(this.nodes);
-    this.#meanWeight = (this.#sums?.at(-1) ?? 0) / Math.max(1, this.nodes.length);
-  }
-
-  get isWeighted(): boolean {
-    return this.#sums !== null;
-  }
-
-  /** Its weight, 1 being the mean. */
-  relativeWeight(node: Node): number {
-    return this.#sums === null ? 1 : node.instance.weight / this.#meanWeight;
-  }
-
-  /** The place that `unit` (uniform in [0, 1)) falls on. */
-  draw(unit: number): number {
-    const sums = this.#sums;
-    if (sums === null) return Math.floor(unit * this.nodes.length);
-    const wanted = unit * (sums[sums.length - 1] ?? 0);
-    let low = 0;
-    let high = sums.length - 1;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((sums[middle] ?? 0) > wanted) high = middle;
-      else low = middle + 1;
-    }
-    return low;
-  }
+function rowOf(node: Node, sight: Sight): Row {
+  return node.isTrusted || isKept(node, sight) ? TIERS.HEALTHY : TIERS[node.instance.state];
 }
 
-function runningSums(nodes: readonly Node[]): Float64Array {
-  let sum = 0;
-  return Float64Array.from(nodes, (node) => {
-    sum += node.instance.weight;
-    return sum;
-  });
+/** While nothing is heard, nothing can be heard of its being HEALTHY again. */
+function isKept(node: Node, { now, isStale }: Sight): boolean {
+  if (node.instance.state !== 'REGISTERING') return false;
+  return now < node.keptUntil || (isStale && node.keptUntil !== -Infinity);
 }

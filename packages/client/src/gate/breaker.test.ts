@@ -61,6 +61,18 @@ describe('a breaker', () => {
     expect(breaker.probeAt).toBe(1_000);
   });
 
+  it('waits with the next probe for the end of one that outlived its ejection', () => {
+    const breaker = ejected();
+    breaker.beginProbe();
+    breaker.success(1_000);
+    breaker.success(1_000);
+    for (let i = 0; i < 5; i += 1) breaker.failure(2_000, always);
+    expect(breaker.cause).toBe('errors');
+    expect(breaker.probeAt).toBe(Infinity);
+    breaker.endProbe();
+    expect(breaker.probeAt).toBe(4_000);
+  });
+
   it('closes after two successes', () => {
     const breaker = ejected();
     expect(breaker.success(1_000)).toBe(false);

@@ -1,6 +1,7 @@
 import type { Random } from '@rollcall/core';
 import { OPEN, SHUT } from './gate.js';
 import type { Gate } from './gate.js';
+import { countSuccess, forgetSuccesses, SUCCESS_CELLS, successesWithin } from './successes.js';
 import type { TripRule } from './trip-rules.js';
 
 /** Who could not be connected to so often in a row is shut. */
@@ -25,24 +26,37 @@ interface Ejected {
   /** Until then it is left alone; after, it is half-open: one probe at a time. */
   until: number;
   successes: number;
-  isProbed: boolean;
 }
 
 type Standing = { readonly kind: 'closed' } | Ejected;
 
 const CLOSED: Standing = { kind: 'closed' };
 
+/** Whom it belongs to: keeps its count of successes, and is told when it changes its mind. */
+export interface BreakerHost {
+  /** `gate` or `isCalm` may be another. */
+  gateChanged(): void;
+  countSuccess(now: number): void;
+  /** Those of the last 10 s. */
+  successes(now: number): number;
+  forgetSuccesses(): void;
+}
+
 /**
  * One instance's circuit breaker. It decides nothing about the fleet: whether an ejection for errors is allowed (the share, never the
  * last one) it asks. Who is ejected for errors stays a last resort, who cannot be connected to is shut.
  */
 export class Breaker {
+  host: BreakerHost = new Alone();
   readonly #rules: readonly TripRule[];
   readonly #random: Random;
   #standing: Standing = CLOSED;
   #absentInARow = 0;
   #ejections = 0;
   #closedAt = -Infinity;
+  /** A probe is on its way. It may outlive the ejection that it was made for: the next one has to wait for its end. */
+  #isProbed = false;
+  #hasFailed = false;
 
   constructor(rules: readonly TripRule[], random: Random) {
     this.#rules = rules;
@@ -56,12 +70,17 @@ export class Breaker {
 
   /** When the next probe may start: Infinity while one is under way or when none is needed. */
   get probeAt(): number {
-    return this.#standing.kind === 'ejected' && !this.#standing.isProbed ? this.#standing.until : Infinity;
+    return this.#standing.kind === 'ejected' && !this.#isProbed ? this.#standing.until : Infinity;
   }
 
   /** For ordinary calls; a probe passes a shut gate. */
   get gate(): Gate {
     return this.#standing.kind === 'ejected' && this.#standing.cause === 'absent' ? SHUT : OPEN;
+  }
+
+  /** Nothing has failed since the last success: the next one is only to be counted. */
+  get isCalm(): boolean {
+    return !this.#hasFailed && this.#standing.kind === 'closed';
   }
 
   /** For people. */
@@ -72,11 +91,11 @@ export class Breaker {
 
   /** Takes the right to the one probe; whoever took it gives it back, whatever came of it. */
   beginProbe(): void {
-    if (this.#standing.kind === 'ejected') this.#standing.isProbed = true;
+    this.#isProbed = true;
   }
 
   endProbe(): void {
-    if (this.#standing.kind === 'ejected') this.#standing.isProbed = false;
+    this.#isProbed = false;
   }
 
   /** Something else says that it lives: probe it now. It is not closed by that: a heartbeat proves life, not the method. */
@@ -88,22 +107,22 @@ export class Breaker {
   success(now: number): boolean {
     this.#absentInARow = 0;
     const standing = this.#standing;
-    if (standing.kind === 'closed') {
-      for (const rule of this.#rules) rule.success(now);
-      return false;
-    }
+    this.host.countSuccess(now);
+    if (standing.kind === 'closed') return this.#recover();
     standing.until = Math.min(standing.until, now);
     standing.successes += 1;
     if (standing.successes < SUCCESSES_TO_CLOSE) return this.#unshut(standing);
-    this.#standing = CLOSED;
+    this.#become(CLOSED);
     this.#closedAt = now;
     for (const rule of this.#rules) rule.reset();
+    this.host.forgetSuccesses();
     return true;
   }
 
   /** `mayEject` is asked only when a rule trips. Returns whether the standing has changed: ejected now, or no longer shut. */
   failure(now: number, mayEject: () => boolean): boolean {
     this.#absentInARow = 0;
+    this.#fail();
     const standing = this.#standing;
     if (standing.kind === 'closed') return this.#trips(now) && mayEject() && this.#eject('errors', now);
     standing.successes = 0;
@@ -119,6 +138,7 @@ export class Breaker {
    */
   absence(now: number, mayEject: () => boolean): boolean {
     this.#absentInARow += 1;
+    this.#fail();
     const standing = this.#standing;
     const isGone = this.#absentInARow >= ABSENT_IN_A_ROW || this.cause === 'absent';
     if (standing.kind === 'closed') {
@@ -131,16 +151,38 @@ export class Breaker {
     return isWorse;
   }
 
+  #become(standing: Standing): void {
+    this.#standing = standing;
+    if (standing.kind === 'closed') this.#hasFailed = false;
+    this.host.gateChanged();
+  }
+
+  #fail(): void {
+    if (this.#hasFailed) return;
+    this.#hasFailed = true;
+    this.host.gateChanged();
+  }
+
+  /** After failures that were not too many. */
+  #recover(): false {
+    if (!this.#hasFailed) return false;
+    this.#hasFailed = false;
+    for (const rule of this.#rules) rule.success();
+    this.host.gateChanged();
+    return false;
+  }
+
   #trips(now: number): boolean {
     let trips = false;
-    for (const rule of this.#rules) trips = rule.failure(now) || trips;
+    const successes = this.host.successes(now);
+    for (const rule of this.#rules) trips = rule.failure(now, successes) || trips;
     return trips;
   }
 
   /** Something got through: from now on it is a last resort, no longer shut. */
   #unshut(standing: Ejected): boolean {
     if (standing.cause !== 'absent') return false;
-    this.#standing = { ...standing, cause: 'errors' };
+    this.#become({ ...standing, cause: 'errors' });
     return true;
   }
 
@@ -149,12 +191,30 @@ export class Breaker {
       const forgiven = Math.floor((now - this.#closedAt) / FORGIVEN_AFTER_MS);
       this.#ejections = Math.max(0, this.#ejections - forgiven);
     }
-    const isProbed = this.#standing.kind === 'ejected' && this.#standing.isProbed;
     const ms = Math.min(EJECTION_CAP_MS, EJECTION_BASE_MS * 2 ** this.#ejections);
     const jitter = 1 + EJECTION_JITTER * (2 * this.#random.unit() - 1);
     const until = now + Math.min(EJECTION_CAP_MS, ms * jitter);
-    this.#standing = { kind: 'ejected', cause, until, successes: 0, isProbed };
+    this.#become({ kind: 'ejected', cause, until, successes: 0 });
     this.#ejections = Math.min(this.#ejections + 1, STEPS);
     return true;
+  }
+}
+
+/** Of a breaker that nobody owns. */
+class Alone implements BreakerHost {
+  readonly #cells = new Float64Array(SUCCESS_CELLS);
+
+  gateChanged(): void {}
+
+  countSuccess(now: number): void {
+    countSuccess(this.#cells, 0, now);
+  }
+
+  successes(now: number): number {
+    return successesWithin(this.#cells, 0, now);
+  }
+
+  forgetSuccesses(): void {
+    forgetSuccesses(this.#cells, 0);
   }
 }

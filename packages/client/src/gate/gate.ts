@@ -8,6 +8,11 @@ export type Gate = number;
 export const OPEN: Gate = Infinity;
 export const SHUT: Gate = 0;
 
+/** Who wants to know that a judge may say something else now. */
+export interface GateListener {
+  gateChanged(): void;
+}
+
 /** For people: `open`, `shut`, `limited to 1`. */
 export function gateText(gate: Gate): string {
   if (gate === OPEN) return 'open';

@@ -1,38 +1,76 @@
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { OPEN } from './gate.js';
-import { EarlyLimit } from './limit.js';
-
-const OTHERS_ANSWER = 1e9;
-
-function unanswered(count: number, since = 0): EarlyLimit {
-  const limit = new EarlyLimit();
-  for (let i = 0; i < count; i += 1) limit.begin(since);
-  return limit;
-}
+import { AdaptiveLimit, DEFAULT_LIMIT, earlyLimit } from './limit.js';
 
 describe('the early limit', () => {
   it('lets one call at a time to who left 3 unanswered for 5 × its p99', () => {
-    expect(unanswered(3).gate(400, 80, OTHERS_ANSWER)).toBe(OPEN);
-    expect(unanswered(3).gate(401, 80, OTHERS_ANSWER)).toBe(1);
+    expect(earlyLimit(3, 400, 80, true)).toBe(OPEN);
+    expect(earlyLimit(3, 401, 80, true)).toBe(1);
   });
 
   it('waits 100 ms at least', () => {
-    expect(unanswered(3).gate(100, 1, OTHERS_ANSWER)).toBe(OPEN);
-    expect(unanswered(3).gate(101, null, OTHERS_ANSWER)).toBe(1);
+    expect(earlyLimit(3, 100, 1, true)).toBe(OPEN);
+    expect(earlyLimit(3, 101, null, true)).toBe(1);
   });
 
   it('does not think so of two calls', () => {
-    expect(unanswered(2).gate(5_000, 1, OTHERS_ANSWER)).toBe(OPEN);
+    expect(earlyLimit(2, 5_000, 1, true)).toBe(OPEN);
   });
 
   it('does not think so when nobody answers: then it is not this instance', () => {
-    expect(unanswered(30, 50).gate(5_000, 1, 50)).toBe(OPEN);
+    expect(earlyLimit(30, 5_000, 1, false)).toBe(OPEN);
+  });
+});
+
+describe('the adaptive limit', () => {
+  it('begins at 20, and grows by one for each round trip of which half was in use', () => {
+    const limit = new AdaptiveLimit(DEFAULT_LIMIT);
+    expect(limit.gate).toBe(20);
+    for (let i = 0; i < 100; i += 1) limit.succeeded(9);
+    expect(limit.gate).toBe(20);
+    for (let i = 0; i < 21; i += 1) limit.succeeded(10);
+    expect(limit.gate).toBe(21);
   });
 
-  it('ends with an answer, not with the calls being given up', () => {
-    const limit = unanswered(3);
-    expect(limit.gate(60_000, 1, OTHERS_ANSWER)).toBe(1);
-    limit.answered();
-    expect(limit.gate(60_000, 1, OTHERS_ANSWER)).toBe(OPEN);
+  it('shrinks by a tenth, at most once for each round trip, to 2', () => {
+    const limit = new AdaptiveLimit(DEFAULT_LIMIT);
+    limit.overloaded(0, 100);
+    expect(limit.gate).toBe(18);
+    for (let sentAt = 1; sentAt < 100; sentAt += 1) limit.overloaded(sentAt, 150);
+    expect(limit.gate).toBe(18);
+    limit.overloaded(100, 200);
+    expect(limit.gate).toBe(16);
+    for (let now = 300; now < 10_000; now += 100) limit.overloaded(now - 100, now);
+    expect(limit.gate).toBe(2);
+  });
+
+  it('gives way as long as nothing spoke against it, and again 10 s after something did', () => {
+    const limit = new AdaptiveLimit(DEFAULT_LIMIT);
+    expect(limit.raise(0)).toBe(true);
+    expect(limit.gate).toBe(40);
+    limit.overloaded(0, 1_000);
+    expect(limit.gate).toBe(18);
+    expect(limit.raise(10_999)).toBe(false);
+    expect(limit.raise(11_000)).toBe(true);
+    expect(limit.gate).toBe(36);
+  });
+
+  it('stays within its bounds, whatever comes', () => {
+    const event = fc.record({ what: fc.constantFrom('succeeded', 'overloaded', 'raise'), inFlight: fc.nat(600) });
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 400 }), (events) => {
+        const limit = new AdaptiveLimit(DEFAULT_LIMIT);
+        events.forEach(({ what, inFlight }, i) => {
+          const now = 1_000 * i;
+          if (what === 'succeeded') limit.succeeded(inFlight);
+          else if (what === 'overloaded') limit.overloaded(now, now);
+          else limit.raise(now);
+          expect(limit.gate).toBeGreaterThanOrEqual(2);
+          expect(limit.gate).toBeLessThanOrEqual(500);
+          expect(Number.isInteger(limit.gate)).toBe(true);
+        });
+      }),
+    );
   });
 });

@@ -1,5 +1,5 @@
 import { OPEN } from './gate.js';
-import type { Gate } from './gate.js';
+import type { Gate, GateListener } from './gate.js';
 
 /** So many calls without an answer make one think. */
 const UNANSWERED = 3;
@@ -8,33 +8,89 @@ const P99_MULTIPLE = 5;
 const MIN_SILENCE_MS = 100;
 const LIMITED: Gate = 1;
 
+/** Are so many calls without an answer that the time matters? The cheap half of `earlyLimit`. */
+export function isSilence(unanswered: number): boolean {
+  return unanswered >= UNANSWERED;
+}
+
 /**
  * The early limit: an instance that stopped answering must not collect the calls of a whole attempt timeout. With 3 calls begun and
  * none answered for 5 × its p99 (at least 100 ms), while other instances answer, it gets one call at a time until it answers.
+ *
+ * `unanswered`: calls begun since its last answer; `silentMs`: since the first of them; `p99Ms`: its own, null when not known.
  */
-export class EarlyLimit {
-  /** Calls begun since the last answer. */
-  #unanswered = 0;
-  #since = 0;
+export function earlyLimit(unanswered: number, silentMs: number, p99Ms: number | null, doOthersAnswer: boolean): Gate {
+  if (!isSilence(unanswered) || !doOthersAnswer) return OPEN;
+  return silentMs > Math.max(MIN_SILENCE_MS, P99_MULTIPLE * (p99Ms ?? 0)) ? LIMITED : OPEN;
+}
 
-  begin(now: number): void {
-    if (this.#unanswered === 0) this.#since = now;
-    this.#unanswered += 1;
+/** Calls that one instance gets at once. */
+export interface LimitTerms {
+  readonly initial: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+export const DEFAULT_LIMIT: LimitTerms = { initial: 20, min: 2, max: 500 };
+
+const DECREASE = 0.9;
+/** So long after a sign of overload, a limit is what the instance can take; before and later it is a guess. */
+const PROVEN_MS = 10_000;
+
+/**
+ * How many calls an instance can take at once, learned from what comes of them: AIMD, as Netflix's concurrency-limits
+ * (`AIMDLimit`). Each success while at least half of the limit is in use adds 1 ÷ limit: one more for each round trip. A timeout
+ * or an answer that it is overloaded takes a tenth, once a round trip at most: what was sent before the last decrease is no news.
+ *
+ * As long as nothing spoke against it, the limit is only a guess: then it sends calls to others that have room, but when nobody
+ * has, `raise` makes some, and no call is refused for a guess.
+ */
+export class AdaptiveLimit {
+  listener: GateListener | null = null;
+  readonly #terms: LimitTerms;
+  #limit: number;
+  /** Beyond the limit, while that is a guess. */
+  #room = 0;
+  #decreasedAt = -Infinity;
+  #gate: Gate;
+
+  constructor(terms: LimitTerms) {
+    this.#terms = terms;
+    this.#limit = terms.initial;
+    this.#gate = Math.floor(terms.initial);
   }
 
-  answered(): void {
-    this.#unanswered = 0;
+  get gate(): Gate {
+    return this.#gate;
   }
 
-  /** Are so many calls without an answer that the time matters? The cheap half of `gate`. */
-  get isWaiting(): boolean {
-    return this.#unanswered >= UNANSWERED;
+  /** It answered one of `inFlight` calls. */
+  succeeded(inFlight: number): void {
+    if (2 * inFlight < Math.floor(this.#limit) || this.#limit >= this.#terms.max) return;
+    this.#set(Math.min(this.#terms.max, this.#limit + 1 / this.#limit));
   }
 
-  /** `p99Ms`: null when not known. `lastAnswerAt`: the last answer of any instance of the service. */
-  gate(now: number, p99Ms: number | null, lastAnswerAt: number): Gate {
-    if (this.#unanswered < UNANSWERED || lastAnswerAt <= this.#since) return OPEN;
-    const patienceMs = Math.max(MIN_SILENCE_MS, P99_MULTIPLE * (p99Ms ?? 0));
-    return now - this.#since > patienceMs ? LIMITED : OPEN;
+  /** It was too much: a timeout, or its own word. `sentAt`: of the call. */
+  overloaded(sentAt: number, now: number): void {
+    if (sentAt < this.#decreasedAt) return;
+    this.#decreasedAt = now;
+    this.#room = 0;
+    this.#set(Math.max(this.#terms.min, this.#limit * DECREASE));
+  }
+
+  /** All others are full, too. Doubles what is only a guess; returns whether there is more room now. */
+  raise(now: number): boolean {
+    if (now < this.#decreasedAt + PROVEN_MS || this.#gate >= this.#terms.max) return false;
+    this.#room = Math.min(this.#terms.max, 2 * this.#gate);
+    this.#set(this.#limit);
+    return true;
+  }
+
+  #set(limit: number): void {
+    this.#limit = limit;
+    const gate = Math.floor(Math.max(limit, this.#room));
+    if (gate === this.#gate) return;
+    this.#gate = gate;
+    this.listener?.gateChanged();
   }
 }

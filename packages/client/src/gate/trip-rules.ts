@@ -1,8 +1,9 @@
-/** When has an instance failed too much? Fed with every outcome that speaks for or against it, in order of time. */
+/** When has an instance failed too much? Fed in order of time. */
 export interface TripRule {
-  success(now: number): void;
-  /** Is it too much now? Says so again with each further failure, until `reset`. */
-  failure(now: number): boolean;
+  /** The first success after a failure. */
+  success(): void;
+  /** Is it too much now? Says so again with each further failure, until `reset`. `successes`: those of the last 10 s. */
+  failure(now: number, successes: number): boolean;
   /** Forgets. */
   reset(): void;
 }
@@ -27,28 +28,24 @@ export function consecutiveFailures(count: number): TripRule {
 export interface SuccessRateTerms {
   /** Below this share of successes it trips. */
   readonly minRatio: number;
-  readonly windowMs: number;
   /** Fewer outcomes than this in the window say nothing. */
   readonly minCalls: number;
 }
 
+const WINDOW_MS = 10_000;
 const SLICES = 10;
 
-/** The share of successes over a sliding window in ten slices, whose sums are kept: a sample costs the same at any rate. */
+/** The share of successes over 10 s; failures are counted in ten slices, whose sum is kept: a sample costs the same at any rate. */
 export function successRate(terms: SuccessRateTerms): TripRule {
-  const sliceMs = terms.windowMs / SLICES;
-  const good = new Float64Array(SLICES);
+  const sliceMs = WINDOW_MS / SLICES;
   const bad = new Float64Array(SLICES);
-  let goodSum = 0;
   let badSum = 0;
   let slice = 0;
 
   const place = (now: number): number => {
     const wanted = Math.floor(now / sliceMs);
     for (let passed = Math.max(slice + 1, wanted - SLICES + 1); passed <= wanted; passed += 1) {
-      goodSum -= good[passed % SLICES] ?? 0;
       badSum -= bad[passed % SLICES] ?? 0;
-      good[passed % SLICES] = 0;
       bad[passed % SLICES] = 0;
     }
     slice = Math.max(slice, wanted);
@@ -56,22 +53,16 @@ export function successRate(terms: SuccessRateTerms): TripRule {
   };
 
   return {
-    success(now) {
-      const at = place(now);
-      good[at] = (good[at] ?? 0) + 1;
-      goodSum += 1;
-    },
-    failure(now) {
+    success() {},
+    failure(now, successes) {
       const at = place(now);
       bad[at] = (bad[at] ?? 0) + 1;
       badSum += 1;
-      const calls = goodSum + badSum;
-      return calls >= terms.minCalls && goodSum < terms.minRatio * calls;
+      const calls = successes + badSum;
+      return calls >= terms.minCalls && successes < terms.minRatio * calls;
     },
     reset() {
-      good.fill(0);
       bad.fill(0);
-      goodSum = 0;
       badSum = 0;
     },
   };
@@ -79,5 +70,5 @@ export function successRate(terms: SuccessRateTerms): TripRule {
 
 /** 5 failures in a row, or under 80 % over 10 s with at least 10 calls: Finagle's and Linkerd's rules with our numbers. */
 export function defaultTripRules(): readonly TripRule[] {
-  return [consecutiveFailures(5), successRate({ minRatio: 0.8, windowMs: 10_000, minCalls: 10 })];
+  return [consecutiveFailures(5), successRate({ minRatio: 0.8, minCalls: 10 })];
 }

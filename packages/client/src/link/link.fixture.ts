@@ -70,7 +70,7 @@ type Reply<Value> = Result<Value, Problem> | 'unreachable';
 
 /** A registry as its answers: a test says what comes next, and looks at what was asked. */
 export class FakeLink implements Link {
-  readonly name = 'http://registry.test';
+  readonly name: string;
   readonly registrations: Registration[] = [];
   readonly beats: Beat[] = [];
   /** Of each beat, whether it was to have a connection of its own. */
@@ -89,6 +89,11 @@ export class FakeLink implements Link {
   onBeat: (beat: Beat) => Reply<BeatAnswer> = () => ({ ok: true, value: { state: 'HEALTHY', revision: 2 } });
   onDrain: () => Reply<DrainAnswer> = () => ({ ok: true, value: { watchers: 2 } });
   onLeave: () => Reply<null> = () => ({ ok: true, value: null });
+  onSuspect: (id: string) => Reply<null> = () => ({ ok: true, value: null });
+
+  constructor(name = 'http://registry.test') {
+    this.name = name;
+  }
 
   async register(registration: Registration): Answer<Registered> {
     this.registrations.push(registration);
@@ -112,7 +117,7 @@ export class FakeLink implements Link {
 
   async suspect(id: string, suspicion: Suspicion): Answer<null> {
     this.suspicions.push({ id, ...suspicion });
-    return { ok: true, value: null };
+    return answered(this.onSuspect(id));
   }
 
   async drain(_proof: Proof, drain: Drain): Answer<DrainAnswer> {

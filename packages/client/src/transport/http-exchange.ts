@@ -1,12 +1,15 @@
-import { Readable } from 'node:stream';
+import { ERROR_KEY } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 import type { Dispatcher, Pool } from 'undici';
+import { headerOf, HttpAnswer } from './http-answer.js';
+import type { BodySource, HttpHead, RawHeaders } from './http-answer.js';
 import type { HttpRequest } from './http-message.js';
+import { Upload } from './http-upload.js';
 import { codeOf, connectFailure, STOPPED } from './transport.js';
 import type { Exchange, Failure, FailureKind, Sink } from './transport.js';
 
-type Controller = Dispatcher.DispatchController;
-type IncomingHeaders = Readonly<Record<string, string | string[] | undefined>>;
+/** Undici takes more than its types say: a Blob, and whatever can be iterated. */
+type Body = NonNullable<Dispatcher.DispatchOptions['body']> | null;
 
 export interface ExchangeParts {
   readonly sink: Sink;
@@ -27,7 +30,15 @@ const REFUSALS: Readonly<Record<number, FailureKind>> = {
 const MISDIRECTED = 421;
 const BODILESS = new Set([204, 205, 304]);
 /** A later time is not believed. */
-const MOST_RETRY_AFTER_S = 300;
+const MOST_RETRY_AFTER_MS = 300_000;
+const NO_TRAILERS: RawHeaders = [];
+
+/** What undici says when the request itself was wrong, or its body broke off: no fault of the instance. */
+const OWN_FAULTS: ReadonlySet<string> = new Set([
+  'UND_ERR_INVALID_ARG',
+  'UND_ERR_NOT_SUPPORTED',
+  'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH',
+]);
 
 /** How undici tells its requests that there is no connection. */
 export class ConnectError extends Error {
@@ -39,121 +50,117 @@ export class ConnectError extends Error {
   }
 }
 
-interface Head {
-  readonly status: number;
-  readonly statusText: string;
-  readonly headers: IncomingHeaders;
-}
-
 /**
  * One request on its way. A short answer is read whole before it is handed over, since one that is cut short can then still be repeated;
  * a long one, or one without a length (an event stream), is handed over as soon as its head has come, and flows at its reader's pace.
+ *
+ * It has undici's older handler interface, which its core calls without a wrapper and with the headers as they came.
  */
-export class HttpExchange implements Exchange, Dispatcher.DispatchHandler {
+export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHandler {
   openedAt: number | null = null;
   readonly #parts: ExchangeParts;
-  #controller: Controller | null = null;
+  #upload: Upload | null = null;
+  #abort: ((reason?: Error) => void) | null = null;
+  #resume: (() => void) | null = null;
   #isBegun = false;
   #isOver = false;
   #isHead = false;
-  #head: Head | null = null;
-  #chunks: Uint8Array[] = [];
+  #answer: HttpAnswer | null = null;
   #size = 0;
-  #stream: ReadableStreamDefaultController<Uint8Array> | null = null;
 
   constructor(parts: ExchangeParts) {
     this.#parts = parts;
   }
 
   begin(pool: Pool, request: HttpRequest, headers: string[]): void {
-    const { method, path } = request;
+    const { method, path, body } = request;
     this.#isHead = method === 'HEAD';
-    const body = request.body instanceof ReadableStream ? Readable.from(request.body) : request.body;
-    pool.dispatch({ method, path, headers, body }, this);
+    if (body instanceof Upload) this.#upload = body;
+    pool.dispatch({ method, path, headers, body: body as Body }, this);
     this.#isBegun = true;
   }
 
   cancel(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#controller?.abort(new Error('cancelled'));
+    this.#answer = null;
+    this.#abort?.(new Error('cancelled'));
   }
 
-  onRequestStart(controller: Controller): void {
-    this.#controller = controller;
-    if (this.#isOver) controller.abort(new Error('cancelled'));
+  // ---- the rest of an answer that was handed over --------------------------------------------------------------------
+
+  resume(): void {
+    this.#resume?.();
+  }
+
+  abort(reason: Error): void {
+    this.#abort?.(reason);
+  }
+
+  // ---- undici's words ------------------------------------------------------------------------------------------------
+
+  onConnect(abort: (reason?: Error) => void): void {
+    this.#abort = abort;
+    if (this.#isOver) abort(new Error('cancelled'));
     // else it was sent within `begin`, on a connection that was open
     else if (this.#isBegun) this.openedAt = this.#parts.time.now();
   }
 
-  onResponseStart(_controller: Controller, status: number, headers: IncomingHeaders, statusText = ''): void {
-    if (this.#isOver || status < 200) return;
+  // eslint-disable-next-line max-params -- undici's
+  onHeaders(status: number, headers: Buffer[], resume: () => void, statusText: string): boolean {
+    if (this.#isOver || status < 200) return true;
     if (status === MISDIRECTED && this.#parts.isDirected) {
-      const cause = new Error('the request was answered with 421: it is for somebody else');
-      return this.#fail({ kind: 'misdirected', cause });
+      this.#fail({
+        kind: 'misdirected',
+        cause: new Error('the request was answered with 421: it is for somebody else'),
+      });
+      return true;
     }
-    this.#head = { status, statusText, headers };
-    const isShort = Number(headers['content-length'] ?? Infinity) <= this.#parts.bufferedBytes;
-    if (!isShort && !this.#isHead && !BODILESS.has(status) && REFUSALS[status] === undefined) this.#startStream();
+    this.#resume = resume;
+    const hasBody = !this.#isHead && !BODILESS.has(status);
+    this.#answer = new HttpAnswer({ status, statusText, headers, hasBody }, this);
+    const isShort = Number(headerOf(headers, 'content-length') ?? Infinity) <= this.#parts.bufferedBytes;
+    if (!isShort && hasBody && REFUSALS[status] === undefined) this.#hand(this.#answer);
+    return true;
   }
 
-  onResponseData(controller: Controller, chunk: Uint8Array): void {
-    if (this.#stream !== null) return this.#enqueue(controller, this.#stream, chunk);
-    if (this.#isOver) return;
-    this.#chunks.push(chunk);
+  onData(chunk: Uint8Array): boolean {
+    const answer = this.#answer;
+    if (answer === null) return true;
+    const hasRoom = answer.push(chunk);
+    if (this.#isOver) return hasRoom;
     this.#size += chunk.byteLength;
-    if (this.#size > this.#parts.bufferedBytes) this.#startStream();
+    if (this.#size > this.#parts.bufferedBytes) this.#hand(answer);
+    return true;
   }
 
-  onResponseEnd(): void {
-    this.#stream?.close();
-    this.#stream = null;
-    if (this.#isOver || this.#head === null) return;
-    const { status } = this.#head;
-    this.#hand(this.#head, this.#isHead || BODILESS.has(status) ? null : Buffer.concat(this.#chunks));
+  onComplete(trailers: readonly (Uint8Array | string)[] | null): void {
+    const answer = this.#answer;
+    if (answer === null) return;
+    this.#answer = null;
+    answer.end((trailers ?? NO_TRAILERS) as RawHeaders);
+    if (!this.#isOver) this.#hand(answer);
   }
 
-  onResponseError(_controller: Controller, error: Error): void {
-    this.#stream?.error(error);
-    this.#stream = null;
-    if (this.#isOver) return;
-    if (this.#isBegun) this.#fail(this.#failureOf(error));
-    else void Promise.resolve().then(() => this.#fail(this.#failureOf(error)));
-  }
-
-  #startStream(): void {
-    if (this.#head === null) return;
-    const stream = new ReadableStream<Uint8Array>(
-      {
-        start: (controller) => {
-          this.#stream = controller;
-          for (const chunk of this.#chunks) controller.enqueue(chunk);
-        },
-        pull: () => this.#controller?.resume(),
-        cancel: () => {
-          this.#stream = null;
-          this.#controller?.abort(new Error('cancelled'));
-        },
-      },
-      { highWaterMark: this.#parts.bufferedBytes, size: (chunk) => chunk.byteLength },
-    );
-    this.#chunks = [];
-    this.#hand(this.#head, stream);
-  }
-
-  #enqueue(controller: Controller, stream: ReadableStreamDefaultController<Uint8Array>, chunk: Uint8Array): void {
-    stream.enqueue(chunk);
-    if ((stream.desiredSize ?? 0) <= 0) controller.pause();
+  onError(cause: Error): void {
+    const answer = this.#answer;
+    this.#answer = null;
+    if (this.#isOver) return answer?.break(cause);
+    if (this.#isBegun) this.#fail(this.#failureOf(cause));
+    else void Promise.resolve().then(() => this.#fail(this.#failureOf(cause)));
   }
 
   /** The answer is there. */
-  #hand(head: Head, body: ReadableStream | Uint8Array | null): void {
-    const { status, statusText, headers } = head;
-    const response = new Response(body, { status, statusText, headers: headersOf(headers) });
+  #hand(answer: HttpAnswer): void {
+    const { status, headers } = answer.head;
     const kind = REFUSALS[status];
-    if (kind !== undefined) return this.#fail(refusal(kind, response));
+    // with this header it speaks of what it called itself: that is an answer
+    if (kind !== undefined && headerOf(headers, ERROR_KEY) === null) {
+      return this.#fail(refusal(kind, answer, this.#parts.time));
+    }
+    if (this.#isOver) return;
     this.#isOver = true;
-    this.#parts.sink.last(response);
+    this.#parts.sink.last(answer);
   }
 
   #fail(failure: Failure): void {
@@ -166,28 +173,40 @@ export class HttpExchange implements Exchange, Dispatcher.DispatchHandler {
     if (error instanceof ConnectError) return error.failure;
     const code = codeOf(error);
     if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') return STOPPED;
-    if (this.#controller === null) return connectFailure(error);
-    return { kind: code.startsWith('HPE_') ? 'garbled' : 'closed', cause: error };
+    const broken = this.#upload?.error ?? null;
+    if (broken !== null) return { kind: 'spoiled', cause: broken };
+    if (OWN_FAULTS.has(code)) return { kind: 'spoiled', cause: error };
+    if (this.#abort === null) return connectFailure(error);
+    return { kind: isGarbled(error) ? 'garbled' : 'closed', cause: error };
   }
 }
 
-function refusal(kind: FailureKind, response: Response): Failure {
-  const { status } = response;
-  const seconds = Number(response.headers.get('retry-after') ?? NaN);
-  const isDated = seconds >= 0 && seconds <= MOST_RETRY_AFTER_S;
+/** The answer is not of the protocol, or its head is larger than Node takes in (`--max-http-header-size`). */
+function isGarbled(error: Error): boolean {
+  // undici 7.30 means to give its parser's errors a code, and gives them none
+  return error.name === 'HTTPParserError' || codeOf(error) === 'UND_ERR_HEADERS_OVERFLOW';
+}
+
+function refusal(kind: FailureKind, answer: HttpAnswer, time: Time): Failure {
+  const { status, headers }: HttpHead = answer.head;
+  const retryAfterMs = retryAfterOf(headerOf(headers, 'retry-after'), time);
   return {
-    kind: status === 503 && isDated ? 'overloaded' : kind,
+    kind: status === 503 && retryAfterMs !== null ? 'overloaded' : kind,
     cause: new Error(`HTTP status ${status}`),
-    ...(isDated ? { retryAfterMs: seconds * 1000 } : {}),
-    fallback: { value: response, drop: () => void response.body?.cancel() },
+    ...(retryAfterMs === null ? {} : { retryAfterMs }),
+    fallback: { value: answer, drop: () => answer.drop() },
   };
 }
 
-function headersOf(incoming: IncomingHeaders): Headers {
-  const headers = new Headers();
-  for (const [name, value] of Object.entries(incoming)) {
-    if (typeof value === 'string') headers.append(name, value);
-    else for (const one of value ?? []) headers.append(name, one);
-  }
-  return headers;
+/** `Retry-After` in ms: seconds or a date (RFC 9110, 10.2.3). Null for none, and for what is not believed. */
+function retryAfterOf(text: string | null, time: Time): number | null {
+  if (text === null) return null;
+  if (/^\d+$/.test(text)) return believed(Number(text) * 1_000);
+  if (!text.endsWith(' GMT')) return null; // it would make something of anything
+  // eslint-disable-next-line no-restricted-globals -- it asks no clock
+  return believed(Math.max(0, Date.parse(text) - time.wall()));
+}
+
+function believed(ms: number): number | null {
+  return ms <= MOST_RETRY_AFTER_MS ? ms : null;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { httpRequest, isIdempotent, isRepeatable, routeOf } from './http-message.js';
+import { httpRequest, isIdempotent, isOnce, isRepeatable, routeOf } from './http-message.js';
+import type { Upload } from './http-upload.js';
 
 describe('an HTTP request', () => {
   it('is a GET of the path unless something else is said', async () => {
@@ -18,7 +19,13 @@ describe('an HTTP request', () => {
   });
 
   it('keeps the caller’s headers, but not those of the connection', async () => {
-    const headers = { 'X-Trace': '1', host: 'evil', connection: 'close', 'rollcall-target': 'x' };
+    const headers = {
+      'X-Trace': '1',
+      host: 'evil',
+      connection: 'close',
+      'rollcall-target': 'x',
+      'rollcall-attempt': '9',
+    };
     expect((await httpRequest('/', { headers })).headers).toEqual(['x-trace', '1']);
     expect(() => httpRequest('/', { headers: { 'x-a': 'b\r\nc: d' } })).toThrow(TypeError);
   });
@@ -37,6 +44,10 @@ describe('an HTTP request', () => {
     const own = await httpRequest('/', { method: 'POST', body: '{}', headers: { 'Content-Type': 'application/json' } });
     expect(own.headers).toEqual(['content-type', 'application/json']);
     const stream = await httpRequest('/', { method: 'POST', body: new Blob(['x']).stream() });
+    expect([text, form, own, stream].map(isOnce)).toEqual([false, false, false, true]);
+    // nobody has begun to read it, so it can still go elsewhere
+    expect(isRepeatable(stream)).toBe(true);
+    for await (const _ of stream.body as Upload) break;
     expect([text, form, own, stream].map(isRepeatable)).toEqual([true, true, true, false]);
   });
 

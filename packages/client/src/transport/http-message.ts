@@ -1,3 +1,7 @@
+import { ATTEMPT_KEY, DEADLINE_KEY, routeNameOf, TARGET_KEY } from '@rollcall/core';
+import { Upload } from './http-upload.js';
+import type { Target, Terms } from './transport.js';
+
 /** One HTTP request, ready to be tried. */
 export interface HttpRequest {
   readonly method: string;
@@ -5,7 +9,7 @@ export interface HttpRequest {
   readonly path: string;
   /** Names and values in turn. */
   readonly headers: readonly string[];
-  readonly body: string | Uint8Array | ReadableStream | null;
+  readonly body: string | Uint8Array | Upload | Blob | FormData | null;
 }
 
 /** What may be sent again without harm (RFC 9110, 9.2.2), but TRACE. */
@@ -15,20 +19,26 @@ export function isIdempotent(request: HttpRequest): boolean {
   return IDEMPOTENT.has(request.method);
 }
 
-/** A stream can be read only once. */
+/** A stream can be read only once: until the first byte of it was asked for, it can still be sent. */
 export function isRepeatable(request: HttpRequest): boolean {
-  return !(request.body instanceof ReadableStream);
+  return !(request.body instanceof Upload && request.body.isTouched);
 }
 
-/** Belong to the connection, or to this client. */
-const OWN_HEADERS = new Set([
+/** Has it a body that can be read only once? Then an attempt that has begun to send it is never given up for another. */
+export function isOnce(request: HttpRequest): boolean {
+  return request.body instanceof Upload;
+}
+
+/** Belong to the connection, or to this client: a caller's are left out. */
+export const OWN_HEADERS: ReadonlySet<string> = new Set([
   'connection',
   'content-length',
   'expect',
   'host',
   'keep-alive',
-  'rollcall-deadline-ms',
-  'rollcall-target',
+  ATTEMPT_KEY,
+  DEADLINE_KEY,
+  TARGET_KEY,
   'transfer-encoding',
   'upgrade',
 ]);
@@ -46,14 +56,22 @@ export function httpRequest(path: string, init: RequestInit = {}): HttpRequest |
   if (method === 'GET' || method === 'HEAD') throw new TypeError(`A ${method} request has no body.`);
   if (typeof body === 'string') return withBody({ method, path: place, headers, body }, 'text/plain;charset=UTF-8');
   if (body instanceof Uint8Array) return { method, path: place, headers, body };
-  if (body instanceof ReadableStream) return { method, path: place, headers, body };
+  if (body instanceof ReadableStream) return { method, path: place, headers, body: new Upload(body) };
   return encoded({ method, path: place, headers, body: null }, body);
 }
 
-/** The name under which the statistics of a request are kept: its method and the first segment of its path. */
-export function routeOf(request: HttpRequest): string {
-  const end = request.path.slice(1).search(/[/?]/);
-  return `${request.method} ${end < 0 ? request.path : request.path.slice(0, end + 1)}`;
+/** Its own headers, and what travels with the attempt; `isDirected`: the instance knows its id and refuses what is for another. */
+export function headersWith(request: HttpRequest, terms: Terms, target: Target, isDirected: boolean): string[] {
+  const headers = [...request.headers];
+  if (terms.remainingMs < Infinity) headers.push(DEADLINE_KEY, String(Math.ceil(terms.remainingMs)));
+  if (terms.attempt > 1) headers.push(ATTEMPT_KEY, String(terms.attempt));
+  if (isDirected) headers.push(TARGET_KEY, target.instance.id);
+  return headers;
+}
+
+/** The name under which the statistics of a request are kept, and under which its instances say something of it. */
+export function routeOf({ method, path }: HttpRequest): string {
+  return routeNameOf(method, path);
 }
 
 async function encoded(request: HttpRequest, body: NonNullable<RequestInit['body']>): Promise<HttpRequest> {

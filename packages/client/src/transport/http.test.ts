@@ -4,7 +4,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { systemTime } from '@rollcall/core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { transportContract } from './contract.js';
+import { HttpAnswer } from './http-answer.js';
 import type { HttpRequest } from './http-message.js';
+import { Upload } from './http-upload.js';
 import { HttpTransport } from './http.js';
 import type { HttpOptions } from './http.js';
 import { httpToy, KeptSink, targetOf, TERMS } from './transport.fixture.js';
@@ -17,7 +19,7 @@ transportContract<HttpRequest>('http', {
   toy: httpToy,
   transport: (time) => new HttpTransport(time, OPTIONS),
   request: (data) => ({ method: 'POST', path: '/echo', headers: [], body: JSON.stringify(data) }),
-  valueOf: (value) => (value instanceof Response ? value.json() : value),
+  valueOf: (value) => (value instanceof HttpAnswer ? value.response(1_000).json() : value),
 });
 
 type Script = (request: IncomingMessage, response: ServerResponse) => void;
@@ -45,8 +47,8 @@ function ask(channel: Channel<HttpRequest>, request: Partial<HttpRequest> = {}):
 
 function responseOf({ values }: Settled): Response {
   const [value] = values;
-  if (value instanceof Response) return value;
-  throw new Error('no response');
+  if (value instanceof HttpAnswer) return value.response(OPTIONS.bufferedBytes);
+  throw new Error('no answer');
 }
 
 /** Says who it is, and then that the request is for somebody else. */
@@ -154,7 +156,7 @@ describe('an HTTP request', () => {
 
   it('may have a body that is a stream', async () => {
     const channel = await scripted((request, response) => void request.pipe(response));
-    const body = new Blob(['streamed']).stream();
+    const body = new Upload(new Blob(['streamed']).stream());
     expect(await responseOf(await ask(channel, { method: 'POST', body })).text()).toBe('streamed');
   });
 

@@ -7,6 +7,7 @@ import type { Protocol, Time } from '@rollcall/core';
 import type { Pool } from 'undici';
 import { ConnectError, HttpExchange } from './http-exchange.js';
 import { askIdentity } from './http-identity.js';
+import { headersWith } from './http-message.js';
 import type { HttpRequest } from './http-message.js';
 import { hasIdentity } from './identity.js';
 import { connectFailure, failed, STOPPED } from './transport.js';
@@ -154,8 +155,9 @@ class HttpChannel implements Channel<HttpRequest> {
     this.#pool ??= this.#parts.open();
     if (this.#pool === null) return failed(STOPPED, sink);
     const { time, bufferedBytes } = this.#parts;
-    const exchange = new HttpExchange({ sink, time, bufferedBytes, isDirected: hasIdentity(this.#target) });
-    exchange.begin(this.#pool, request, this.#headers(request, terms));
+    const isDirected = hasIdentity(this.#target);
+    const exchange = new HttpExchange({ sink, time, bufferedBytes, isDirected });
+    exchange.begin(this.#pool, request, headersWith(request, terms, this.#target, isDirected));
     return exchange;
   }
 
@@ -173,11 +175,5 @@ class HttpChannel implements Channel<HttpRequest> {
     this.#isClosed = true;
     this.#parts.onRetired();
     await this.#pool?.destroy();
-  }
-
-  #headers(request: HttpRequest, terms: Terms): string[] {
-    const headers = [...request.headers, 'rollcall-deadline-ms', String(Math.ceil(terms.remainingMs))];
-    if (hasIdentity(this.#target)) headers.push('rollcall-target', this.#target.instance.id);
-    return headers;
   }
 }

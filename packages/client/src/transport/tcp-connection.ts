@@ -7,7 +7,7 @@ import { hasIdentity, identityFailure } from './identity.js';
 import { IDENTITY_REQUEST, isTcpAnswer, requestFrame } from './tcp-message.js';
 import type { TcpAnswer, TcpRequest } from './tcp-message.js';
 import { connectFailure, failed, STOPPED } from './transport.js';
-import type { Exchange, Failure, Sink, Target } from './transport.js';
+import type { Exchange, Failure, Sink, Target, Terms } from './transport.js';
 
 export interface TcpOptions {
   /** Connections to each instance. */
@@ -77,11 +77,11 @@ export class TcpConnection {
     return this.#exchanges.size;
   }
 
-  send(request: TcpRequest, sink: Sink): Exchange {
+  send(request: TcpRequest, terms: Terms, sink: Sink): Exchange {
     if (this.#socket.writableLength > this.#options.maxBufferedBytes) return failed(this.#congestion(), sink);
     this.#lastId += 1;
     const exchange = new TcpExchange(this, this.#lastId, sink, request.isEvent);
-    exchange.frame = requestFrame(request, exchange.id);
+    exchange.frame = requestFrame(request, exchange.id, terms);
     this.#exchanges.set(exchange.id, exchange);
     this.#unwritten.push(exchange);
     if (this.#phase === 'ready' && this.#turns === 0) this.#gather();
@@ -113,7 +113,7 @@ export class TcpConnection {
     if (this.#phase !== 'connecting') return;
     if (!hasIdentity(this.#target)) return this.#open();
     this.#phase = 'asking';
-    this.#socket.write(requestFrame(IDENTITY_REQUEST, IDENTITY_ID));
+    this.#socket.write(requestFrame(IDENTITY_REQUEST, IDENTITY_ID, null));
   }
 
   #identified(answer: TcpAnswer): void {

@@ -134,7 +134,7 @@ describe('what is sent', () => {
       return encodeFrame({ id: message.id, isDisposed: true });
     });
     await ask(channel, { n: 1 });
-    expect(seen).toEqual([{ pattern: 'find', data: { n: 1 }, id: 1 }]);
+    expect(seen).toEqual([{ pattern: 'find', data: { n: 1 }, id: 1, metadata: { 'rollcall-deadline-ms': 5_000 } }]);
   });
 
   it('as an event has no id, and is over when it is written', async () => {

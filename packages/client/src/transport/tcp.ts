@@ -56,8 +56,8 @@ class TcpChannel implements Channel<TcpRequest> {
     this.#onRetired = onRetired;
   }
 
-  send(request: TcpRequest, _terms: Terms, sink: Sink): Exchange {
-    return this.#isClosed ? failed(STOPPED, sink) : this.#connection().send(request, sink);
+  send(request: TcpRequest, terms: Terms, sink: Sink): Exchange {
+    return this.#isClosed ? failed(STOPPED, sink) : this.#connection().send(request, terms, sink);
   }
 
   ping(terms: Terms, sink: Sink): Exchange {

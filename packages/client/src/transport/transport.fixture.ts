@@ -82,7 +82,8 @@ export function targetOf(toy: Pick<Toy, 'port' | 'protocol'>, source: Source = '
   return { instance: anInstance({ id: 'orders-1', endpoints: [endpoint], source }), endpoint };
 }
 
-abstract class ToyService implements Toy {
+/** Counts connections; a protocol adds what it answers. */
+export abstract class ToyService implements Toy {
   id: string | null = 'orders-1';
   habit: Habit = 'answer';
   abstract readonly protocol: Protocol;

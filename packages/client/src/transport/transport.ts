@@ -10,6 +10,7 @@ export type FailureKind =
   | 'stopped'
   | 'closed'
   | 'garbled'
+  | 'spoiled'
   | 'timeout'
   | 'overloaded'
   | 'unavailable'
@@ -44,6 +45,8 @@ export const TRAITS: Readonly<Record<FailureKind, Trait>> = {
   closed: { executed: 'maybe', says: 'failing', suspicion: 'closed' },
   /** What came is not of the protocol. */
   garbled: { executed: 'maybe', says: 'failing', suspicion: null },
+  /** The request itself was wrong, or its body broke off while it was sent: the caller's own doing. */
+  spoiled: { executed: 'maybe', says: 'nothing', suspicion: null },
   /** No answer within the attempt's time. */
   timeout: { executed: 'maybe', says: 'failing', suspicion: 'timeout' },
   /** It says that it has too much to do (HTTP 429, 503 with Retry-After). */

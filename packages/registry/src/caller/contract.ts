@@ -10,7 +10,7 @@ import type { Caller, CallOutcome } from './caller.js';
 export interface CallerHarness {
   readonly protocol: Protocol;
   make(time: Time): Caller;
-  /** The call in a request, or null while the request is not complete. */
+  /** The call in a request, a character for each byte, or null while the request is not complete. */
   readRequest(text: string): HeartbeatCall | null;
   /** The bytes of an answer to it, as the application `instance` gives it. */
   writeAnswer(call: HeartbeatCall, instance: string): string;
@@ -289,7 +289,7 @@ class Bench {
       server.once('connection', (socket) => {
         this.#sockets.push(socket);
         let text = '';
-        socket.setEncoding('utf8').on('data', (chunk: string) => {
+        socket.setEncoding('latin1').on('data', (chunk: string) => {
           text += chunk;
           const call = this.harness.readRequest(text);
           if (call !== null) resolve({ socket, call });

@@ -11,7 +11,7 @@ import type { Answer, Dialect } from './dialect.js';
 /** One question. */
 export interface Question {
   readonly endpoint: Endpoint;
-  /** ASCII. */
+  /** One byte each (latin1). */
   readonly text: string;
   readonly nonce: string;
   readonly timeoutMs: number;
@@ -72,7 +72,7 @@ export class Conversation extends Alarm {
     this.#begin(question, told);
     const { host, port } = question.endpoint;
     if (this.isTls) {
-      this.#socket = this.#listenTo(connectSecurely(host, port), 'secureConnect');
+      this.#socket = this.#listenTo(connectSecurely(host, port, this.#house.dialect.alpn), 'secureConnect');
       return;
     }
     this.#socket ??= this.#listenTo(
@@ -258,7 +258,8 @@ function plainSocket(buffer: Buffer, onBytes: (bytes: Buffer) => void): Socket {
 }
 
 /** The peer must prove who it is, by the certificates that Node trusts. */
-function connectSecurely(host: string, port: Endpoint['port']): Socket {
-  const to = { host, port, autoSelectFamily: false, allowHalfOpen: true };
+function connectSecurely(host: string, port: Endpoint['port'], alpn: string | undefined): Socket {
+  const agreed = alpn === undefined ? {} : { ALPNProtocols: [alpn] };
+  const to = { host, port, autoSelectFamily: false, allowHalfOpen: true, ...agreed };
   return connectTls(isIP(host) === 0 ? { ...to, servername: host } : to);
 }

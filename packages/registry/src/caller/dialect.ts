@@ -8,6 +8,8 @@ export type Answer = HeartbeatAnswer | { readonly nonsense: string };
 export interface Dialect {
   /** More than this is not read. */
   readonly maxBytes: number;
+  /** The protocol that is agreed on over TLS (ALPN); left out: none is. */
+  readonly alpn?: string;
   /**
    * Reads the answer to the call `nonce` from all that has come; `isEnd`: no more will. Null: more must come, or it was no answer.
    * Keeps no part of the bytes, which are overwritten.

@@ -284,6 +284,13 @@ const PEOPLE_PATHS: JsonSchema = {
       }),
     }),
   },
+  '/api/v1/topology': {
+    get: operation({
+      summary: 'Who calls whom, as the callers tell with their heartbeats.',
+      parameters: [NAMESPACE_IN_QUERY],
+      answer: object({ withinMs: COUNT, edges: listOf(serviceEdge()) }),
+    }),
+  },
   '/api/v1/registry': {
     get: operation({ summary: 'The registry about itself.', answer: registryAnswer() }),
   },
@@ -293,6 +300,24 @@ const PEOPLE_PATHS: JsonSchema = {
   },
   '/openapi.json': { get: operation({ summary: 'This document.', answer: { type: 'object' } }) },
 };
+
+function serviceEdge(): JsonSchema {
+  const number = { type: 'number', minimum: 0 };
+  return object({
+    namespace: NAME,
+    from: NAME,
+    to: NAME,
+    callers: COUNT,
+    calls: COUNT,
+    callsPerSecond: number,
+    failures: COUNT,
+    retries: COUNT,
+    p50Ms: orNull(number),
+    p99Ms: orNull(number),
+    inFlight: COUNT,
+    ageMs: COUNT,
+  });
+}
 
 function instanceAnswer(): JsonSchema {
   const direction = object({

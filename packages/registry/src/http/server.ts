@@ -17,6 +17,7 @@ import { peopleRoutes } from './people.js';
 import { problemOfError, problemOfThrown, rawProblem, sendProblem, unknownRoute, UNREADABLE } from './problem.js';
 import type { Rim } from './rim.js';
 import { serviceRoutes } from './services.js';
+import { topologyRoutes } from './topology.js';
 import { watchRoutes } from './watch.js';
 
 /** One port for the API, the change feed, and whatever else the registry shows. */
@@ -102,7 +103,8 @@ function buildApp(rim: Rim, names: readonly string[]): FastifyInstance {
   const guard = createGuard(names);
   app.addHook('onRequest', guardHook(guard));
   const refuseOtherMethods = collectMethods(app);
-  const groups = [serviceRoutes, operatorRoutes, peopleRoutes, historyRoutes, watchRoutes, healthRoutes, openapiRoutes];
+  const forPeople = [operatorRoutes, peopleRoutes, historyRoutes, topologyRoutes];
+  const groups = [serviceRoutes, ...forPeople, watchRoutes, healthRoutes, openapiRoutes];
   for (const routes of groups) {
     void app.register(routes, rim);
   }

@@ -1,4 +1,5 @@
 import { lookup } from 'node:dns/promises';
+import { GrpcCaller } from '../caller/grpc.js';
 import { HttpCaller } from '../caller/http.js';
 import { TcpCaller } from '../caller/tcp.js';
 import { capacityOf, HostWatch, shortfalls } from '../host-budget.js';
@@ -22,7 +23,7 @@ export interface RunningRegistry {
 }
 
 /**
- * Starts a whole registry: engine, Heartbeat-1 over TCP and HTTP, store, HTTP face. It serves before its store is loaded, and
+ * Starts a whole registry: engine, Heartbeat-1 over TCP, HTTP and gRPC, store, HTTP face. It serves before its store is loaded, and
  * says so (503) until then. Warns of what the host cannot carry: at once of what was asked for, later of what comes. Rejects with
  * OPTION_INVALID, NOT_LOOPBACK, PORT_TAKEN, or with what the store's loading threw; then nothing is left open.
  */
@@ -54,7 +55,7 @@ export async function startRegistry(options: StartOptions = {}): Promise<Running
 function createRegistry(settings: Settings, described: ReturnType<typeof describeOptions>): Registry {
   const { time, random, log, meter, store = new MemoryStore() } = settings;
   const { policy, allowedNetworks, limits, freshEvery } = settings;
-  const callers = [new TcpCaller({ time }), new HttpCaller({ time })];
+  const callers = [new TcpCaller({ time }), new HttpCaller({ time }), new GrpcCaller({ time })];
   const ports = { time, random, log, meter, store, callers, resolve };
   return new Registry(ports, { policy, allowedNetworks, limits, freshEvery, described });
 }

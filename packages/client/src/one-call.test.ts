@@ -1,12 +1,10 @@
-import type { RollcallError, State } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
-import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { OneCall } from './call.js';
 import { CallWorld, fleet } from './call.fixture.js';
 import type { WorldSetting } from './call.fixture.js';
 import type { Plan } from './transport/scripted.fixture.js';
-import type { Failure, FailureKind, Sink } from './transport/transport.js';
+import type { Failure, Sink } from './transport/transport.js';
 
 class World extends CallWorld {
   readonly meter;
@@ -123,92 +121,5 @@ describe('an ejected instance', () => {
     await world.ask(undefined, 10);
     expect(world.tcp.pings).toBe(2);
     expect((await world.ask(undefined, 10)).value).toBe('a');
-  });
-});
-
-describe('calls, whatever happens', () => {
-  const plan = fc.oneof(
-    { weight: 4, arbitrary: fc.record({ afterMs: fc.nat(400), values: fc.array(fc.nat(), { maxLength: 3 }) }) },
-    {
-      weight: 2,
-      arbitrary: fc.record({
-        afterMs: fc.nat(400),
-        failure: fc.constantFrom<FailureKind>(
-          'refused',
-          'unreachable',
-          'misdirected',
-          'unsent',
-          'congested',
-          'closed',
-          'garbled',
-          'overloaded',
-          'unavailable',
-          'remote',
-        ),
-      }),
-    },
-    { weight: 1, arbitrary: fc.constant<Plan>('never') },
-  );
-  const state = fc.constantFrom<State>('HEALTHY', 'HEALTHY', 'REGISTERING', 'UNHEALTHY', 'CRITICAL', 'DEREGISTERING');
-  const step = fc.oneof(
-    fc.record({
-      do: fc.constant('call' as const),
-      deadlineMs: fc.integer({ min: 1, max: 900 }),
-      idempotent: fc.boolean(),
-    }),
-    fc.record({ do: fc.constant('wait' as const), ms: fc.nat(300) }),
-    fc.record({ do: fc.constant('update' as const), states: fc.array(state, { maxLength: 5 }) }),
-    fc.record({ do: fc.constant('cancel' as const), index: fc.nat(20) }),
-  );
-
-  it('settle once, by their deadline, within the attempts allowed, and leave nothing behind', async () => {
-    const story = fc.record({
-      plans: fc.array(plan, { minLength: 5, maxLength: 40 }),
-      steps: fc.array(step, { maxLength: 40 }),
-      seed: fc.integer(),
-    });
-    await fc.assert(
-      fc.asyncProperty(story, async ({ plans, steps, seed }) => {
-        const time = new ManualTime({ nowMs: 50_000 });
-        const world = new World({ time, random: seededRandom(seed) });
-        let next = 0;
-        world.tcp.script = () => plans[(next += 1) % plans.length] ?? 'never';
-        const open: AbortController[] = [];
-        const ends: { readonly lateMs: number; readonly attempts: number }[] = [];
-        const call = (deadlineMs: number, idempotent: boolean): void => {
-          const controller = new AbortController();
-          const startedAt = time.now();
-          open.push(controller);
-          const end = (attempts: number) => ends.push({ lateMs: time.now() - startedAt - deadlineMs, attempts });
-          const options = { deadlineMs, idempotent, signal: controller.signal };
-          world.calls.call('orders', `m${next % 3}`, {}, options).then(
-            () => end(0),
-            (error: RollcallError) => end(error.attempts.length),
-          );
-        };
-        let made = 0;
-        for (const one of steps) {
-          if (one.do === 'call') call(one.deadlineMs, one.idempotent);
-          if (one.do === 'call') made += 1;
-          if (one.do === 'wait') await time.advanceBy(one.ms);
-          if (one.do === 'update') world.view.become(fleet(...one.states));
-          if (one.do === 'cancel') open[one.index]?.abort();
-        }
-        await time.advanceBy(1_000);
-        expect(ends).toHaveLength(made);
-        for (const { lateMs, attempts } of ends) {
-          expect(lateMs).toBeLessThanOrEqual(20);
-          expect(attempts).toBeLessThanOrEqual(3);
-        }
-        const seen = world.calls.explain('orders');
-        expect(seen.callsUnderWay).toBe(0);
-        for (const { callsUnderWay } of seen.protocols.flatMap((one) => one.instances)) expect(callsUnderWay).toBe(0);
-        await time.advanceBy(2_020); // a ping may have been under way
-        expect(time.pending()).toEqual({ foreground: 0, background: 0 });
-        expect(world.tcp.seen.length).toBeLessThanOrEqual(made * 1.2 + 30);
-        await world.calls.close();
-      }),
-      { numRuns: 150 },
-    );
   });
 });

@@ -1,0 +1,181 @@
+import type { Instance } from '@rollcall/core';
+import { seededRandom } from '@rollcall/core/testing';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { anInstance } from '../link/link.fixture.js';
+import { aBalancer, aFleet, anAsk, CALLABLE } from './balance.fixture.js';
+import { ALL_ALIKE } from './arrangement.js';
+import type { Preferences } from './arrangement.js';
+import type { Balancer, BalancerParts } from './balancer.js';
+import type { Node } from './node.js';
+import { PowerOfTwo } from './pickers.js';
+import { selectorFor } from './selector.js';
+import type { Selector } from './selector.js';
+
+function build(
+  instances: readonly Instance[],
+  preferences: Partial<Preferences> = {},
+  parts: Partial<BalancerParts<Node>> = {},
+): Balancer<Node> {
+  const random = seededRandom(3);
+  const all = { preferences: { ...ALL_ALIKE, ...preferences }, ...parts };
+  const balancer = aBalancer({ picker: new PowerOfTwo(random), random, parts: all });
+  balancer.update(instances, 0);
+  return balancer;
+}
+
+function pickedBy(balancer: Balancer<Node>, now = 0, selector: Selector = CALLABLE): readonly string[] {
+  const ids = new Set<string>();
+  for (let i = 0; i < 400; i += 1) {
+    const node = balancer.pick(anAsk({ now, selector }));
+    if (node !== null) ids.add(node.id);
+  }
+  return [...ids].toSorted();
+}
+
+/** `zones` is one letter for each instance: `orders-0` in zone `a`, … */
+const inZones = (zones: string, state: Instance['state'] = 'HEALTHY'): readonly Instance[] =>
+  Array.from(zones, (zone, i) => anInstance({ id: `${zone}${i}`, zone, state }));
+
+function fill(node: Node | undefined): void {
+  node?.limit.overloaded(0, 0);
+  for (let left = node?.limit.gate ?? 0; left > 0; left -= 1) node?.begin(0, false);
+}
+
+function eject(balancer: Balancer<Node>, id: string, now = 0): void {
+  const node = balancer.node(id);
+  if (node === undefined) throw new Error(`no ${id}`);
+  for (let i = 0; i < 5; i += 1) balancer.failed(node, now);
+}
+
+describe('the own zone', () => {
+  const near: Partial<Preferences> = { zone: 'a', minInZone: 3 };
+
+  it('is preferred if enough instances are HEALTHY there', () => {
+    expect(pickedBy(build(inZones('aaabbb'), near))).toEqual(['a0', 'a1', 'a2']);
+    expect(pickedBy(build(inZones('aabbb'), near))).toEqual(['a0', 'a1', 'b2', 'b3', 'b4']);
+  });
+
+  it('does not count those that are doubted or ejected', () => {
+    const balancer = build(inZones('aaabbb'), near);
+    eject(balancer, 'a0');
+    expect(pickedBy(balancer)).toEqual(['a1', 'a2', 'b3', 'b4', 'b5']);
+    const doubted = inZones('aaabbb').map((one) => (one.id === 'a1' ? { ...one, state: 'UNHEALTHY' as const } : one));
+    expect(pickedBy(build(doubted, near))).not.toContain('a1');
+    expect(pickedBy(build(doubted, near))).toContain('b5');
+  });
+
+  it('gets help from the others when it is full, and only then', () => {
+    const balancer = build(inZones('aaabbb'), near);
+    fill(balancer.node('a0'));
+    fill(balancer.node('a1'));
+    expect(pickedBy(balancer, 1)).toEqual(['a2']);
+    fill(balancer.node('a2'));
+    expect(pickedBy(balancer, 1)).toEqual(['b3', 'b4', 'b5']);
+  });
+
+  it('makes no difference where nobody says where it runs', () => {
+    expect(pickedBy(build(inZones('aaabbb'), { zone: '' }))).toHaveLength(6);
+  });
+});
+
+describe('a subset', () => {
+  const small: Partial<Preferences> = { subsetSize: 20 };
+
+  it('is used of a service with 100 instances, not of a smaller one', () => {
+    expect(pickedBy(build(aFleet(99), small)).length).toBeGreaterThan(80);
+    expect(pickedBy(build(aFleet(100), small))).toHaveLength(20);
+  });
+
+  it('is another one for another caller', () => {
+    const one = pickedBy(build(aFleet(400), small, { callerId: 'one' }));
+    const other = pickedBy(build(aFleet(400), small, { callerId: 'other' }));
+    expect(one.filter((id) => other.includes(id)).length).toBeLessThan(8);
+  });
+
+  it('gives each instance about as many callers', () => {
+    const callers = new Map<string, number>();
+    for (let i = 0; i < 100; i += 1) {
+      const balancer = build(aFleet(100), small, { callerId: `gateway-${i}` });
+      for (const [node, { isPreferred }] of balancer.standings(0)) {
+        if (isPreferred) callers.set(node.id, (callers.get(node.id) ?? 0) + 1);
+      }
+    }
+    // 20 on average; binomial, five deviations of 4
+    expect(callers.size).toBe(100);
+    expect(Math.max(...callers.values())).toBeLessThanOrEqual(40);
+  });
+
+  it('changes by one when one of it goes, and by none when another one goes', () => {
+    fc.assert(
+      fc.property(fc.nat(149), fc.string(), (gone, callerId) => {
+        const fleet = aFleet(150);
+        const balancer = build(fleet, small, { callerId });
+        const preferred = (now: number): readonly string[] =>
+          [...balancer.standings(now)].flatMap(([{ id }, { isPreferred }]) => (isPreferred ? [id] : []));
+        const before = preferred(0);
+        balancer.update(fleet.toSpliced(gone, 1), 1);
+        const after = preferred(1);
+        expect(after).toHaveLength(20);
+        const lost = before.filter((id) => !after.includes(id));
+        expect(lost).toEqual(before.filter((id) => id === `orders-${gone}`));
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it('gets help when it is full', () => {
+    const balancer = build(aFleet(100), small);
+    for (const [node, { isPreferred }] of balancer.standings(0)) if (isPreferred) fill(node);
+    expect(pickedBy(balancer, 1).length).toBeGreaterThan(60);
+  });
+});
+
+describe('version and metadata', () => {
+  const standard = CALLABLE;
+  const wish = (metadata: Record<string, string>): Selector =>
+    selectorFor({ states: undefined, version: undefined, metadata }, standard);
+
+  it('narrow a call down to who has all the words with their values', () => {
+    const balancer = build([
+      anInstance({ id: 'plain' }),
+      anInstance({ id: 'canary', metadata: { tier: 'canary' } }),
+      anInstance({ id: 'eu-canary', metadata: { tier: 'canary', region: 'eu' } }),
+    ]);
+    expect(pickedBy(balancer, 0, wish({ tier: 'canary' }))).toEqual(['canary', 'eu-canary']);
+    expect(pickedBy(balancer, 0, wish({ tier: 'canary', region: 'eu' }))).toEqual(['eu-canary']);
+    expect(pickedBy(balancer, 0, wish({ tier: 'blue' }))).toEqual([]);
+    expect(pickedBy(balancer, 0, wish({ toString: 'x' }))).toEqual([]);
+  });
+
+  it('have the same key in any order, another for other wishes, and none for none', () => {
+    expect(wish({ a: '1', b: '2' }).key).toBe(wish({ b: '2', a: '1' }).key);
+    expect(wish({ a: '1,b=2' }).key).not.toBe(wish({ a: '1', b: '2' }).key);
+    expect(wish({})).toBe(standard);
+  });
+});
+
+describe('the capacity guard', () => {
+  const fleet = [...aFleet(2), ...aFleet(4, 'UNHEALTHY', 2)];
+
+  it('lets those that answered us lately join the best, when these are under half', () => {
+    const balancer = build(fleet);
+    expect(pickedBy(balancer)).toEqual(['orders-0', 'orders-1']);
+    for (const id of ['orders-2', 'orders-3']) balancer.succeeded(balancer.node(id)!, 1_000);
+    expect(pickedBy(balancer, 1_001)).toEqual(['orders-0', 'orders-1', 'orders-2', 'orders-3']);
+    expect(pickedBy(balancer, 11_001)).toEqual(['orders-0', 'orders-1']);
+  });
+
+  it('does nothing as long as the best are half', () => {
+    const balancer = build(fleet.slice(0, 4));
+    for (const id of ['orders-2', 'orders-3']) balancer.succeeded(balancer.node(id)!, 1_000);
+    expect(pickedBy(balancer, 1_001)).toEqual(['orders-0', 'orders-1']);
+  });
+
+  it('trusts no REGISTERING instance that never answered us', () => {
+    const balancer = build([...aFleet(1), ...aFleet(3, 'REGISTERING', 1)]);
+    expect(pickedBy(balancer)).toEqual(['orders-0']);
+    balancer.succeeded(balancer.node('orders-2')!, 1);
+    expect(pickedBy(balancer, 2)).toEqual(['orders-0', 'orders-2']);
+  });
+});

@@ -1,0 +1,137 @@
+import { Candidates } from './candidates.js';
+import type { Node } from './node.js';
+import { isSelected } from './selector.js';
+import type { Selector } from './selector.js';
+import { hasAnsweredLately, TIER_COUNT, tierOf, tierUntil } from './tiers.js';
+import type { Sight } from './tiers.js';
+
+/** Which of the instances that are as good as each other one caller prefers. */
+export interface Preferences {
+  /** Where this process runs; empty: not known, or all the same. */
+  readonly zone: string;
+  /** Fewer HEALTHY instances in the own zone are not enough for all of its callers. */
+  readonly minInZone: number;
+  /** How many instances of a large service are used; Infinity: all. */
+  readonly subsetSize: number;
+}
+
+/** No zone, no subset. */
+export const ALL_ALIKE: Preferences = { zone: '', minInZone: 1, subsetSize: Infinity };
+
+/** A service with fewer instances has no subsets. */
+const LARGE_SERVICE = 100;
+
+/** Those that stand equally well. */
+export interface Tier<N extends Node> {
+  readonly number: number;
+  readonly preferred: Candidates<N>;
+  /** Left out because of zone or subset: for when none of the preferred ones has room. */
+  readonly others: Candidates<N> | null;
+}
+
+export interface Arrangement<N extends Node> {
+  /** Those that hold anybody, lowest first. */
+  readonly tiers: readonly Tier<N>[];
+  /** How long it holds, if nothing but time changes. */
+  readonly until: number;
+}
+
+/**
+ * Who may be called, best first: state × own experience (`tiers.ts`) → version and metadata → capacity guard → zone → subset.
+ * A function of what is given; a pick only reads its result.
+ */
+export function arrange<N extends Node>(
+  nodes: readonly N[],
+  selector: Selector,
+  preferences: Preferences,
+  sight: Sight,
+): Arrangement<N> {
+  const byTier = Array.from({ length: TIER_COUNT }, (): N[] => []);
+  const [best = []] = byTier;
+  const takesHealthy = takesAllHealthy(selector);
+  let count = 0;
+  let until = Infinity;
+  for (const node of nodes) {
+    // of a large fleet nearly all: those are not looked at any closer
+    if (takesHealthy && node.isCalm) {
+      best.push(node);
+      count += 1;
+      continue;
+    }
+    if (!isSelected(node.instance, selector)) continue;
+    count += 1;
+    byTier[tierOf(node, sight)]?.push(node);
+    until = Math.min(until, tierUntil(node, sight));
+  }
+  const isHealthyHere = countIn(preferences.zone, best) >= preferences.minInZone;
+  guardCapacity(byTier, count, sight.now);
+  const subsetSize = count < LARGE_SERVICE ? Infinity : preferences.subsetSize;
+  const tiers: Tier<N>[] = [];
+  byTier.forEach((members, number) => {
+    if (members.length === 0) return;
+    const asked = whoAskForCalls(members);
+    const near = number === 0 && isHealthyHere ? inZone(preferences.zone, asked) : asked;
+    tiers.push(tierFrom(number, asked, topRanked(near, subsetSize)));
+  });
+  return { tiers, until };
+}
+
+function takesAllHealthy({ states, version, metadata }: Selector): boolean {
+  return version === '' && metadata.length === 0 && states.includes('HEALTHY');
+}
+
+/**
+ * If the best tier holds under half of what could be called, those of the next one that answered us lately join it, so that one
+ * survivor does not get ten times its load. Only our own traffic can say that they work.
+ */
+function guardCapacity<N extends Node>(byTier: readonly N[][], count: number, now: number): void {
+  const [best, next] = byTier;
+  if (best === undefined || next === undefined || best.length === 0 || 2 * best.length >= count) return;
+  const doubtful = next.splice(0);
+  for (const node of doubtful) (hasAnsweredLately(node, now) ? best : next).push(node);
+}
+
+/** Weight 0 asks for no calls; if all ask that, somebody has to. */
+function whoAskForCalls<N extends Node>(nodes: readonly N[]): readonly N[] {
+  let asksEach = true;
+  for (const node of nodes) asksEach &&= node.weight > 0;
+  if (asksEach) return nodes;
+  const asking = nodes.filter((node) => node.weight > 0);
+  return asking.length > 0 ? asking : nodes;
+}
+
+function countIn(zone: string, nodes: readonly Node[]): number {
+  if (zone === '') return 0;
+  let count = 0;
+  for (const node of nodes) if (node.instance.zone === zone) count += 1;
+  return count;
+}
+
+function inZone<N extends Node>(zone: string, nodes: readonly N[]): readonly N[] {
+  const near = nodes.filter((node) => node.instance.zone === zone);
+  return near.length > 0 ? near : nodes;
+}
+
+/** The `size` with the greatest ranks, in one pass. All, if there are no more. */
+function topRanked<N extends Node>(nodes: readonly N[], size: number): readonly N[] {
+  if (nodes.length <= size) return nodes;
+  const top: N[] = [];
+  for (const node of nodes) {
+    const last = top[size - 1];
+    if (last !== undefined && last.rank >= node.rank) continue;
+    let at = Math.min(top.length, size - 1);
+    for (; at > 0 && (top[at - 1]?.rank ?? 0) < node.rank; at -= 1) {
+      const moved = top[at - 1];
+      if (moved !== undefined) top[at] = moved;
+    }
+    top[at] = node;
+  }
+  return top;
+}
+
+function tierFrom<N extends Node>(number: number, all: readonly N[], preferred: readonly N[]): Tier<N> {
+  if (preferred.length === all.length) return { number, preferred: new Candidates(all), others: null };
+  const chosen = new Set(preferred);
+  const others = all.filter((node) => !chosen.has(node));
+  return { number, preferred: new Candidates(preferred), others: new Candidates(others) };
+}

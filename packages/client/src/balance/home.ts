@@ -1,0 +1,32 @@
+import { ALL_ALIKE } from './arrangement.js';
+import type { Preferences } from './arrangement.js';
+import type { Balancing } from './balancers.js';
+
+/** Where calls come from. */
+export interface Home {
+  /** Of this process: other processes use other subsets. */
+  readonly id: string;
+  /** Empty: not told. */
+  readonly zone: string;
+  /** Between two heartbeats, ms, as the registry wants them. */
+  intervalMs(): number;
+}
+
+export const NOWHERE: Home = { id: '', zone: '', intervalMs: () => 5_000 };
+
+/** What options say of zones and subsets. */
+export interface PreferenceTerms {
+  readonly zones: 'prefer' | 'ignore';
+  readonly minInZone: number;
+  /** 0: all are used. */
+  readonly subsetSize: number;
+}
+
+export function preferencesOf(terms: PreferenceTerms, zone: string, balancing: Balancing): Preferences {
+  if (balancing.seesAll === true) return ALL_ALIKE;
+  return {
+    zone: terms.zones === 'prefer' ? zone : '',
+    minInZone: terms.minInZone,
+    subsetSize: terms.subsetSize === 0 ? Infinity : terms.subsetSize,
+  };
+}

@@ -1,0 +1,44 @@
+import type { Instance, Metadata, State } from '@rollcall/core';
+
+/** Which instances a call may go to. Two selectors with the same `key` say the same. */
+export interface Selector {
+  readonly key: string;
+  readonly states: readonly State[];
+  /** A version, or its first parts (`2` means every 2.x); empty: any. */
+  readonly version: string;
+  /** Words that an instance's metadata must hold, each with its value; empty: any. */
+  readonly metadata: readonly (readonly [word: string, value: string])[];
+}
+
+/** What one call wishes; `undefined` is no wish. */
+export interface Wishes {
+  readonly states: readonly State[] | undefined;
+  readonly version: string | undefined;
+  readonly metadata: Metadata | undefined;
+}
+
+/** The selector for no wishes: its key is empty. */
+export function standardSelector(states: readonly State[]): Selector {
+  return { key: '', states, version: '', metadata: [] };
+}
+
+/** The order of the words in `metadata` does not matter. */
+export function selectorFor(wishes: Wishes, standard: Selector): Selector {
+  const { states, version = '' } = wishes;
+  const metadata = Object.entries(wishes.metadata ?? {}).toSorted(([one], [other]) => (one < other ? -1 : 1));
+  const key = states === undefined && version === '' && metadata.length === 0 ? '' : keyOf(states, version, metadata);
+  return key === '' ? standard : { key, states: states ?? standard.states, version, metadata };
+}
+
+export function isSelected(instance: Instance, selector: Selector): boolean {
+  if (instance.admin !== 'ENABLED' || !selector.states.includes(instance.state)) return false;
+  const { version, metadata } = selector;
+  if (version !== '' && instance.version !== version && !instance.version.startsWith(`${version}.`)) return false;
+  for (const [word, value] of metadata) if (instance.metadata[word] !== value) return false;
+  return true;
+}
+
+/** Versions and words are free text: JSON keeps them apart. */
+function keyOf(states: readonly State[] | undefined, version: string, metadata: Selector['metadata']): string {
+  return JSON.stringify([states ?? null, version, metadata]);
+}

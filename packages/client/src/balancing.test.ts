@@ -1,0 +1,131 @@
+import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { InFlight } from './balance/loads.js';
+import type { Balancing } from './balance/balancers.js';
+import { NOWHERE } from './balance/home.js';
+import { CallWorld, fleet } from './call.fixture.js';
+import type { WorldSetting } from './call.fixture.js';
+import type { OneCall } from './wishes.js';
+import { anInstance } from './link/link.fixture.js';
+
+function aWorld(setting: Partial<WorldSetting> = {}): CallWorld {
+  const [meter, log] = [memoryMeter(), recordingLog()];
+  return new CallWorld({ time: new ManualTime({ nowMs: 100_000 }), random: seededRandom(11), meter, log, ...setting });
+}
+
+async function askOften(world: CallWorld, options?: OneCall, count = 60): Promise<readonly string[]> {
+  const before = world.asked.length;
+  for (let i = 0; i < count; i += 1) await world.ask(options, 2);
+  return [...new Set(world.asked.slice(before))].toSorted();
+}
+
+describe('the limit of an instance', () => {
+  it('refuses nobody in a burst, as long as nothing says that it is too much', async () => {
+    const world = aWorld({ instances: fleet('HEALTHY') });
+    const burst = Array.from({ length: 400 }, () => world.calls.call('orders', 'find', {}));
+    await world.time.advanceBy(10);
+    expect(new Set(await Promise.all(burst))).toEqual(new Set(['a']));
+  });
+
+  it('refuses calls with OVERLOADED, which may be tried again, once timeouts have shown what it takes', async () => {
+    const world = aWorld({ instances: fleet('HEALTHY') }).play({ a: 'never' });
+    const asked = async (count: number): Promise<readonly string[]> => {
+      const calls = Array.from({ length: count }, () => world.calls.call('orders', 'find', {}, { deadlineMs: 100 }));
+      const ends = Promise.allSettled(calls);
+      await world.time.advanceBy(200);
+      return (await ends).map((end) =>
+        end.status === 'fulfilled' ? 'success' : `${end.reason.code} ${end.reason.retryable}`,
+      );
+    };
+    expect(new Set(await asked(30))).toEqual(new Set(['DEADLINE_EXCEEDED false']));
+    // 30 and then one more made room for 40; the first timeout took that back, and a tenth
+    const next = await asked(30);
+    expect(next.filter((end) => end === 'OVERLOADED true')).toHaveLength(12);
+    expect(next.filter((end) => end === 'DEADLINE_EXCEEDED false')).toHaveLength(18);
+    expect(world.calls.explain('orders').protocols[0]?.instances[0]?.limit).toBeLessThan(18);
+  });
+
+  it('shrinks for who says that it is overloaded', async () => {
+    const world = aWorld({ instances: fleet('HEALTHY') }).play({ a: { afterMs: 1, failure: 'overloaded' } });
+    for (let i = 0; i < 10; i += 1) await world.ask(undefined, 5);
+    expect(world.calls.explain('orders').protocols[0]?.instances[0]).toMatchObject({ limit: 6, breaker: 'closed' });
+  });
+
+  it('does not shrink for a caller who had hardly any time', async () => {
+    const world = aWorld({ instances: fleet('HEALTHY') });
+    world.play({ a: { afterMs: 20, values: ['late'] } });
+    for (let i = 0; i < 30; i += 1) await world.ask(undefined, 30);
+    for (let i = 0; i < 10; i += 1) await world.ask({ deadlineMs: 10 }, 50);
+    expect(world.calls.explain('orders').protocols[0]?.instances[0]?.limit).toBe(20);
+  });
+});
+
+describe('where calls go', () => {
+  const zoned = ['a', 'a', 'a', 'b', 'b'].map((zone, i) => anInstance({ id: `${zone}${i}`, zone }));
+  const home = { ...NOWHERE, id: 'gateway-1', zone: 'a' };
+
+  it('is the own zone, if it is told and enough are there', async () => {
+    expect(await askOften(aWorld({ instances: zoned, home }))).toEqual(['a0', 'a1', 'a2']);
+    expect(await askOften(aWorld({ instances: zoned }))).toHaveLength(5);
+    expect(await askOften(aWorld({ instances: zoned, home, options: { minInZone: 4 } }))).toHaveLength(5);
+    expect(await askOften(aWorld({ instances: zoned, home, options: { zones: 'ignore' } }))).toHaveLength(5);
+  });
+
+  it('is told by explain', async () => {
+    const world = aWorld({ instances: zoned, home });
+    await world.ask(undefined, 2);
+    const instances = world.calls.explain('orders').protocols[0]?.instances;
+    const preferred = instances?.filter(({ isPreferred }) => isPreferred);
+    expect(preferred?.map(({ id, zone }) => [id, zone])).toEqual([
+      ['a0', 'a'],
+      ['a1', 'a'],
+      ['a2', 'a'],
+    ]);
+  });
+
+  it('is a subset of a large service, unless all are asked for or the balancer has to see all', async () => {
+    const instances = Array.from({ length: 120 }, (_, i) => anInstance({ id: `i${i}` }));
+    expect((await askOften(aWorld({ instances, home }), undefined, 200)).length).toBeLessThanOrEqual(20);
+    expect(
+      (await askOften(aWorld({ instances, home, options: { subsetSize: 0 } }), undefined, 200)).length,
+    ).toBeGreaterThan(60);
+    const hashed = aWorld({ instances, home, options: { balancer: 'consistent-hash' } });
+    expect((await askOften(hashed, undefined, 200)).length).toBeGreaterThan(60);
+  });
+
+  it('is where the words of the metadata are', async () => {
+    const instances = [...fleet('HEALTHY', 'HEALTHY'), anInstance({ id: 'canary', metadata: { tier: 'canary' } })];
+    const world = aWorld({ instances });
+    expect(await askOften(world, { metadata: { tier: 'canary' } }, 10)).toEqual(['canary']);
+    expect(await world.ask({ metadata: { tier: 'blue' } })).toMatchObject({ error: { code: 'NO_INSTANCE' } });
+  });
+
+  it('is the same instance for the same key, with consistent-hash', async () => {
+    const world = aWorld({
+      instances: fleet('HEALTHY', 'HEALTHY', 'HEALTHY'),
+      options: { balancer: 'consistent-hash' },
+    });
+    const homes = new Set<string>();
+    for (const hashKey of ['x', 'y', 'z', 'u', 'v', 'w']) {
+      const asked = await askOften(world, { hashKey }, 5);
+      expect(asked).toHaveLength(1);
+      homes.add(asked[0] ?? '');
+    }
+    expect(homes.size).toBeGreaterThan(1);
+  });
+
+  it('may be decided by an own balancer, which explain names', async () => {
+    const last: Balancing = {
+      name: 'last',
+      picker: () => ({ pick: ({ nodes }) => nodes.at(-1) ?? null }),
+      load: () => new InFlight(),
+    };
+    const world = aWorld({ options: { balancer: last } });
+    expect(await askOften(world, undefined, 10)).toEqual(['c']);
+    expect(world.calls.explain('orders').protocols[0]?.balancer).toBe('last');
+  });
+
+  it.each(['p2c', 'toString', {}, { picker: 1, load: 2 }, 7, null])('is not decided by %j', (balancer) => {
+    expect(() => aWorld({ options: { balancer } })).toThrow(/Option balancer: received .* "least-loaded"/);
+  });
+});

@@ -1,0 +1,137 @@
+import { createHash } from 'node:crypto';
+import { changeMessage, ID_PATTERN, parseCursor } from '@rollcall/core';
+import type { KeptService, Result } from '@rollcall/core';
+
+/** One service as it is kept on disk. */
+export interface KeptCopy extends KeptService {
+  readonly service: string;
+  /** Wall clock, ms since 1970: up to when a registry spoke for it. */
+  readonly heardAt: number;
+}
+
+/** Whose file it is: what is known of one namespace, from certain registries. */
+export interface CacheOwner {
+  readonly namespace: string;
+  /** Names of the registries; a file from others is not used, for they may know other instances by the same names. */
+  readonly registries: readonly string[];
+}
+
+/** A file longer than this is neither written nor read: some 40,000 instances. */
+export const MAX_CACHE_BYTES = 16 * 1024 * 1024;
+/**
+ * What was heard longer ago is not used: by then addresses have other tenants. By the wall clock, since nothing else outlives a
+ * process: a wrong one costs the cache, and nothing more.
+ */
+export const MAX_CACHE_AGE_MS = 24 * 3_600_000;
+const FORMAT = 'rollcall-catalog';
+const VERSION = 1;
+/** So many instances are in a line: the event loop is not held up for longer than one takes. */
+const PER_LINE = 128;
+
+/**
+ * The text of the file: a line that says what it is, lines with at most 128 instances each, and the SHA-256 of all before. A service
+ * that would make it too long is left out. Between its pieces come numbers: so many characters of work were done, and the event loop
+ * may have a turn.
+ */
+export function* encodeCopies(owner: CacheOwner, copies: readonly KeptCopy[]): Generator<string | number> {
+  const sum = createHash('sha256');
+  const head = `${JSON.stringify({ format: FORMAT, version: VERSION, ...owner })}\n`;
+  sum.update(head);
+  yield head;
+  let left = MAX_CACHE_BYTES - Buffer.byteLength(head) - 80;
+  for (const copy of copies) {
+    const lines: string[] = [];
+    for (const line of linesOf(copy)) {
+      lines.push(line);
+      left -= Buffer.byteLength(line);
+      if (left < 0) break;
+      yield line.length;
+    }
+    if (left < 0) {
+      for (const line of lines) left += Buffer.byteLength(line);
+      continue;
+    }
+    for (const line of lines) {
+      sum.update(line);
+      yield line;
+    }
+  }
+  yield `${JSON.stringify({ sha256: sum.digest('hex') })}\n`;
+}
+
+function* linesOf({ instances, unconfirmed, ...copy }: KeptCopy): Generator<string> {
+  const doubtful = new Set(unconfirmed);
+  for (let at = 0; at < instances.length; at += PER_LINE) {
+    const some = instances.slice(at, at + PER_LINE);
+    const among = some.flatMap(({ id }) => (doubtful.has(id) ? [id] : []));
+    yield `${JSON.stringify({ ...copy, unconfirmed: among, instances: some })}\n`;
+  }
+}
+
+/**
+ * What the file says, or in words why it is not used: it is damaged, somebody else's, or of another version. Services that were heard
+ * of too long ago are left out. It yields how many characters were read since the last time, when the event loop may have a turn.
+ */
+export function* decodeCopies(
+  text: string,
+  owner: CacheOwner,
+  wall: number,
+): Generator<number, Result<readonly KeptCopy[], string>> {
+  const end = text.lastIndexOf('\n', text.length - 2) + 1;
+  const lines = text.slice(0, end).split('\n');
+  const flaw = flawOf(parsed(lines[0] ?? ''), owner);
+  if (flaw !== null) return { ok: false, problem: flaw };
+  if (!isWhole(text.slice(0, end), parsed(text.slice(end)))) return { ok: false, problem: 'it is damaged' };
+  const copies = new Map<string, KeptCopy>();
+  for (const line of lines.slice(1, -1)) {
+    yield line.length;
+    const copy = copyOf(parsed(line), owner);
+    if (copy === null) return { ok: false, problem: 'it holds something else than it should' };
+    if (wall - copy.heardAt > MAX_CACHE_AGE_MS) continue;
+    const { instances = [], unconfirmed = [] } = copies.get(copy.service) ?? {};
+    copies.set(copy.service, {
+      ...copy,
+      instances: [...instances, ...copy.instances],
+      unconfirmed: [...unconfirmed, ...copy.unconfirmed],
+    });
+  }
+  return { ok: true, value: [...copies.values()] };
+}
+
+function flawOf(head: unknown, owner: CacheOwner): string | null {
+  if (!isRecord(head) || head['format'] !== FORMAT) return 'it is no cache of Rollcall';
+  if (head['version'] !== VERSION) return 'another version of Rollcall wrote it';
+  if (head['namespace'] !== owner.namespace) return 'it is of another namespace';
+  const registries: unknown = head['registries'];
+  const isOfOurs = Array.isArray(registries) && registries.some((name) => owner.registries.includes(String(name)));
+  return isOfOurs ? null : 'it comes from another registry';
+}
+
+function isWhole(text: string, tail: unknown): boolean {
+  return isRecord(tail) && tail['sha256'] === createHash('sha256').update(text).digest('hex');
+}
+
+function copyOf(line: unknown, { namespace }: CacheOwner): KeptCopy | null {
+  if (!isRecord(line)) return null;
+  const { service, heardAt, epoch, revision, instances, unconfirmed } = line;
+  const frame = changeMessage.parse({ namespace, service, upsert: instances, remove: [] });
+  const cursor = parseCursor(`${String(epoch)}.${String(revision)}`);
+  if (!frame.ok || cursor === null || typeof heardAt !== 'number' || !isIds(unconfirmed)) return null;
+  return { service: frame.value.service, heardAt, ...cursor, instances: frame.value.upsert, unconfirmed };
+}
+
+function isIds(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((id) => typeof id === 'string' && ID_PATTERN.test(id));
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function parsed(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}

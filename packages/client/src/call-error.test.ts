@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { ErrorCode, RollcallError } from '@rollcall/core';
+import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import type { OneCall } from './call.js';
+import { CallWorld, fleet } from './call.fixture.js';
+import type { WorldSetting } from './call.fixture.js';
+import { anInstance } from './link/link.fixture.js';
+import type { Plan } from './transport/scripted.fixture.js';
+
+const page = readFileSync(fileURLToPath(new URL('../../../docs/ERRORS.md', import.meta.url)), 'utf8');
+
+function aWorld(setting: Partial<WorldSetting> = {}): CallWorld {
+  const parts = { random: seededRandom(3), meter: memoryMeter(), log: recordingLog() };
+  return new CallWorld({ ...parts, time: new ManualTime({ nowMs: 100_000 }), instances: fleet('HEALTHY'), ...setting });
+}
+
+/** Ends with an error, whatever it does. */
+async function failing(world: CallWorld, plan: Plan, options?: OneCall): Promise<RollcallError | undefined> {
+  world.tcp.script = () => plan;
+  return (await world.ask(options)).error;
+}
+
+const CLOSED: Plan = { afterMs: 1, failure: 'closed' };
+const REFUSED: Plan = { afterMs: 1, failure: 'refused' };
+const IDEMPOTENT: OneCall = { idempotent: true };
+
+/** Each code as calls end with it: without and with `idempotent`. */
+const ENDINGS: Readonly<Partial<Record<ErrorCode, (options: OneCall) => Promise<RollcallError | undefined>>>> = {
+  NO_INSTANCE: (options) => failing(aWorld({ instances: fleet('CRITICAL') }), CLOSED, options),
+  UNKNOWN_SERVICE: (options) => {
+    const world = aWorld({ instances: [] });
+    world.view.become([], 'unknown');
+    return failing(world, CLOSED, options);
+  },
+  NO_ENDPOINT: (options) => {
+    const endpoints = [{ protocol: 'http', host: '10.0.0.5', port: 3_000, tls: false }] as const;
+    return failing(aWorld({ instances: [anInstance({ endpoints })] }), CLOSED, options);
+  },
+  NO_CATALOG: (options) => {
+    const world = aWorld({ instances: [] });
+    world.view.become([], 'waiting');
+    return failing(world, CLOSED, options);
+  },
+  ALL_EJECTED: async (options) => {
+    const world = aWorld();
+    while (!world.calls.isEjected('a')) await failing(world, REFUSED);
+    world.tcp.script = () => REFUSED;
+    // the one call in a second that looks again
+    await world.ask(options, 200);
+    return (await world.ask(options, 200)).error;
+  },
+  OVERLOADED: async (options) => {
+    const world = aWorld({ options: { limit: { initial: 1, min: 1, max: 1 } } });
+    world.tcp.script = () => 'never';
+    world.calls.call('orders', 'find', 1).catch(() => {});
+    return (await world.ask(options, 0)).error;
+  },
+  DEADLINE_EXCEEDED: (options) => failing(aWorld(), 'never', options),
+  BULKHEAD_FULL: async (options) => {
+    const world = aWorld({ options: { maxConcurrent: 1 } });
+    world.tcp.script = () => 'never';
+    world.calls.call('orders', 'find', 1).catch(() => {});
+    return (await world.ask(options, 0)).error;
+  },
+  REMOTE: (options) => failing(aWorld(), { afterMs: 1, failure: 'remote' }, options),
+  TRANSPORT: (options) => failing(aWorld(), CLOSED, options),
+  CANCELLED: (options) => failing(aWorld(), CLOSED, { ...options, signal: AbortSignal.abort() }),
+  CLOSED: async (options) => {
+    const world = aWorld();
+    await world.calls.close();
+    return (await world.ask(options, 0)).error;
+  },
+};
+
+describe.each(Object.entries(ENDINGS))('%s', (code, ending) => {
+  it('is retryable as docs/ERRORS.md says, and says what happened', async () => {
+    const plain = await ending({});
+    const idempotent = await ending(IDEMPOTENT);
+    expect([plain?.code, idempotent?.code]).toEqual([code, code]);
+    const entry = page.slice(page.indexOf(`### ${code}\n`));
+    const word = /\*\*Retryable:\*\* (yes|no|if )/.exec(entry)?.[1];
+    const said = { yes: [true, true], no: [false, false], 'if ': [false, true] }[word ?? ''];
+    expect([plain?.retryable, idempotent?.retryable]).toEqual(said);
+    expect(plain?.message).toContain('orders');
+    expect(plain?.message).not.toMatch(/undefined|NaN|\[object/);
+  });
+});
+
+it('TRANSPORT says whether the call may have been executed, and that only then is it dangerous to repeat', async () => {
+  const refused = await failing(aWorld({ options: { attempts: 1 } }), REFUSED);
+  expect(refused).toMatchObject({ code: 'TRANSPORT', retryable: true });
+  expect(refused?.message).toContain('It was not executed: it may be tried again.');
+  expect((await failing(aWorld(), CLOSED))?.message).toContain('It may have been executed: try it again only if');
+});

@@ -1,0 +1,399 @@
+import { fullJitterMs } from '@rollcall/core';
+import type { Attempt as AttemptRecord, RollcallError } from '@rollcall/core';
+import { Attempt } from './attempt.js';
+import type { Tries } from './attempt.js';
+import type { Ask } from './balance/picker.js';
+import type { Selector } from './balance/selector.js';
+import type { Node } from './balance/node.js';
+import { cancelledError, closedError, deadlineError, failureError, idleError, timeoutError } from './call-error.js';
+import type { Story } from './call-error.js';
+import type { Callee, CallTerms, Errand, Receiver } from './errand.js';
+import { HedgeAlarm, hedgeDelayMs } from './hedge.js';
+import type { Hedgeable } from './hedge.js';
+import type { Lane, Station } from './lane.js';
+import type { Method } from './method.js';
+import type { PickReason } from './picks.js';
+import { isTransparent, mayRetry, RETRY_BACKOFF } from './retry.js';
+import type { Failure } from './transport/transport.js';
+import { Alarm } from './wheel.js';
+
+const NO_ATTEMPTS: readonly AttemptRecord[] = [];
+const TIMEOUT: Failure = { kind: 'timeout', cause: null };
+
+/**
+ * One call from its first attempt to its last word: deadline, attempt timeouts, retries on other instances and a hedge within the
+ * budget. It is one object on one alarm (and another if it may be hedged); promises, closures and signals belong to whoever waits.
+ */
+export class Call<Request> extends Alarm implements Ask, Story, Hedgeable, Tries<Request> {
+  readonly service: string;
+  readonly isIdempotent: boolean;
+  readonly selector: Selector;
+  readonly hashKey: string | null;
+  readonly method: Method;
+  readonly terms: CallTerms;
+  now = 0;
+  tried: Node | null = null;
+  triedToo: Node | null = null;
+  isProbe = false;
+  attempts = NO_ATTEMPTS;
+  /** Called before the last word. */
+  onEnd: (() => void) | null = null;
+  readonly #callee: Callee;
+  readonly #lane: Lane<Request>;
+  readonly #request: Request;
+  readonly #receiver: Receiver;
+  #current: Attempt<Request> | null = null;
+  /** The slow one that goes on beside the current one, its hedge. */
+  #beside: Attempt<Request> | null = null;
+  #hedgeAlarm: HedgeAlarm | null = null;
+  #count = 0;
+  #waits = 0;
+  /** The last one, as long as it may be the last word. */
+  #failure: Failure | null = null;
+  #isStreaming = false;
+  #isOver = false;
+
+  constructor(callee: Callee, lane: Lane<Request>, errand: Errand<Request>) {
+    super();
+    this.service = callee.service;
+    this.terms = errand.terms;
+    // what is repeated one level up is not repeated here as well
+    this.isIdempotent = errand.terms.isIdempotent && !errand.terms.isRetry;
+    this.selector = errand.terms.selector;
+    this.hashKey = errand.terms.hashKey;
+    this.method = errand.method;
+    this.#callee = callee;
+    this.#lane = lane;
+    this.#request = errand.request;
+    this.#receiver = errand.receiver;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** The number of the attempt under way; it counts from 1. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** A probe may fail, so another attempt has to be possible after it; or nothing that cannot be repeated is lost with it. */
+  get probes(): Ask['probes'] {
+    if (!this.isIdempotent) return 'once';
+    return this.#count === 0 && this.#callee.budget.left(this.now) > 0 ? 'repeatable' : 'never';
+  }
+
+  /** From now on the deadline counts. */
+  wait(now: number): void {
+    this.#callee.wheel.arm(this, this.terms.deadlineAt, now);
+  }
+
+  /** Makes the first attempt. */
+  begin(now: number): void {
+    if (this.#isOver) return;
+    this.#callee.budget.request(now);
+    this.#try(now);
+    if (this.terms.hedge !== 'never') this.#expectHedge(now);
+  }
+
+  /** Somebody does not want the answer any more. Does nothing after the last word. */
+  cancel(cause: unknown): void {
+    if (this.#isOver) return;
+    const now = this.#callee.now();
+    if (this.#isStreaming) this.#current?.cancel();
+    else {
+      this.#abandon(this.#beside, now);
+      this.#abandon(this.#current, now);
+    }
+    this.#end(cancelledError(this, cause), now);
+  }
+
+  /** Ends without an attempt having been made. */
+  refuse(error: RollcallError): void {
+    if (!this.#isOver) this.#end(error, this.#callee.now());
+  }
+
+  override stop(): void {
+    if (this.#isOver) return;
+    this.#beside?.cancel();
+    this.#current?.cancel();
+    this.#end(closedError(this.service, this.attempts), this.#callee.now());
+  }
+
+  override ring(now: number): void {
+    const attempt = this.#current;
+    if (now >= this.terms.deadlineAt || this.#isStreaming) this.#timeUp(now);
+    else if (attempt === null) this.#try(now);
+    else this.#hurry(attempt, now);
+  }
+
+  /** The first attempt is slow: another one goes beside it, on another instance, if both budgets have room. */
+  hedge(now: number): void {
+    const slow = this.#current;
+    if (slow === null || this.#count !== 1 || !this.#mayFollow(slow.node)) return;
+    const hedges = this.method.hedges(this.#callee.hedgeRatio);
+    if (hedges.left(now) === 0 || this.#callee.budget.left(now) === 0) return;
+    const node = this.#pickBut(slow.node, now);
+    if (node === null) return;
+    hedges.withdraw(now);
+    this.#callee.budget.withdraw(now);
+    this.#beside = slow;
+    this.#send(node, 'hedge', now);
+  }
+
+  value(attempt: Attempt<Request>, value: unknown): void {
+    if (!this.#isWanted(attempt)) return;
+    if (this.terms.shape === 'stream') this.#stream(attempt, this.#callee.now());
+    else if (this.#hedgeAlarm !== null) this.#prefer(attempt, this.#callee.now());
+    this.#receiver.next(value);
+  }
+
+  /** The last value is the last word, too: who has it may go away, and that is no cancel. */
+  last(attempt: Attempt<Request>, value: unknown): void {
+    if (!this.#isWanted(attempt)) return;
+    const now = this.#callee.now();
+    if (this.#beside !== null) this.#prefer(attempt, now);
+    if (!this.#isStreaming) this.#lane.answered(attempt, now);
+    this.#close(null, now);
+    this.#receiver.next(value);
+    this.#receiver.complete();
+  }
+
+  done(attempt: Attempt<Request>): void {
+    if (!this.#isWanted(attempt)) return;
+    const now = this.#callee.now();
+    if (this.#beside !== null) this.#prefer(attempt, now);
+    if (this.terms.shape === 'event') this.#lane.written(attempt, now);
+    else if (!this.#isStreaming) this.#lane.answered(attempt, now);
+    this.#end(null, now);
+  }
+
+  failed(attempt: Attempt<Request>, failure: Failure): void {
+    if (!this.#isWanted(attempt)) return;
+    const now = this.#callee.now();
+    if (this.#isStreaming) return this.#fail(failure, now);
+    this.#failure = failure;
+    this.#lane.failed(attempt, failure, now);
+    this.#record(attempt, failure.kind, now);
+    const partner = attempt === this.#current ? this.#beside : this.#current;
+    this.#current = partner;
+    this.#beside = null;
+    if (!mayRetry(failure.kind, this.isIdempotent)) {
+      this.#abandon(partner, now);
+      return this.#fail(failure, now);
+    }
+    if (partner === null) return this.#again(attempt.node, failure, now);
+    this.#drop();
+    if (this.tried !== attempt.node) this.#exclude(attempt.node);
+    this.#await(partner, now);
+  }
+
+  #isWanted(attempt: Attempt<Request>): boolean {
+    return attempt === this.#current || attempt === this.#beside;
+  }
+
+  /** May there be another attempt, after this one there? */
+  #mayFollow(node: Node): boolean {
+    return this.#count < Math.min(this.terms.mostAttempts, this.#callee.attemptsAt(node));
+  }
+
+  /** May the budget pay for another attempt, if it needs to? */
+  #isPaid(node: Node, failure: Failure, now: number): boolean {
+    if (isTransparent(failure.kind, this.#count)) return true;
+    if (this.terms.isRetry) return false;
+    if (this.#callee.budget.withdraw(now)) return true;
+    this.#callee.exhausted(node, failure.kind);
+    return false;
+  }
+
+  #try(now: number): void {
+    const node = this.#pick(now);
+    if (node !== null) {
+      this.#drop();
+      this.#send(node, this.#count === 0 ? 'first' : 'retry', now);
+    } else if (this.#failure !== null) this.#fail(this.#failure, now);
+    else this.#end(this.#callee.noneError(this.#lane.protocol, this.selector), now);
+  }
+
+  #pick(now: number): Station<Request> | null {
+    this.now = now;
+    return this.#lane.balancer.pick(this);
+  }
+
+  /** Another one. If there is none, all is as before. */
+  #pickBut(node: Node, now: number): Station<Request> | null {
+    const { tried, triedToo } = this;
+    this.#exclude(node);
+    const other = this.#pick(now);
+    if (other !== null) return other;
+    this.tried = tried;
+    this.triedToo = triedToo;
+    return null;
+  }
+
+  #exclude(node: Node): void {
+    this.triedToo = this.tried;
+    this.tried = node;
+  }
+
+  /** It failed there, and that did no harm: elsewhere at once, if that is allowed, else the failure is the last word. */
+  #again(node: Node, failure: Failure, now: number): void {
+    if (!this.#mayFollow(node) || !this.#isPaid(node, failure, now)) return this.#fail(failure, now);
+    this.#exclude(node);
+    const other = this.#pick(now);
+    if (other === null) return this.#waitForAny(failure, now);
+    this.#drop();
+    this.#send(other, 'retry', now);
+  }
+
+  /** All have been tried: after a wait, anybody may be tried again. */
+  #waitForAny(failure: Failure, now: number): void {
+    const jitterMs = fullJitterMs(RETRY_BACKOFF, this.#waits, this.#callee.random);
+    const waitMs = Math.max(jitterMs, failure.retryAfterMs ?? 0);
+    if (now + waitMs >= this.terms.deadlineAt) return this.#fail(failure, now);
+    this.tried = null;
+    this.triedToo = null;
+    this.#waits += 1;
+    this.#callee.wheel.arm(this, now + waitMs, now);
+  }
+
+  #send(node: Station<Request>, reason: PickReason, now: number): void {
+    if (reason !== 'first') this.#callee.retried(node, reason === 'hedge', now);
+    this.#count += 1;
+    const patienceMs = this.#lane.patienceMs(this.method, node, this.terms.timeoutMs, now);
+    const attempt = new Attempt(this, node, reason, patienceMs);
+    this.#current = attempt;
+    this.#await(attempt, now);
+    this.#lane.begin(attempt, this.terms.shape !== 'event', now);
+    attempt.exchange = node.channel.send(this.#request, attempt, attempt);
+  }
+
+  /** The next time to look at an attempt: when it should be hurried, if it can be, else when nobody waits for it any more. */
+  #await(attempt: Attempt<Request>, now: number): void {
+    const { deadlineAt, timeoutMs } = this.terms;
+    const isCut = this.isIdempotent && this.#mayFollow(attempt.node);
+    const mostMs = isCut ? Math.min(timeoutMs, attempt.patienceMs) : timeoutMs;
+    this.#callee.wheel.arm(this, Math.min(deadlineAt, attempt.startedAt + mostMs), now);
+  }
+
+  /** It takes long: it is given up for another instance, if there is one and the budget has room; else it goes on for a while. */
+  #hurry(attempt: Attempt<Request>, now: number): void {
+    const node = this.#otherThan(attempt.node, now);
+    if (node === null) {
+      const mostAt = Math.min(attempt.startedAt + this.terms.timeoutMs, this.terms.deadlineAt);
+      if (now >= mostAt) return this.#timeUp(now);
+      return this.#callee.wheel.arm(this, Math.min(now + attempt.patienceMs, mostAt), now);
+    }
+    this.#callee.budget.withdraw(now);
+    this.#giveUp(this.#beside, now);
+    this.#giveUp(attempt, now);
+    this.#beside = null;
+    this.#send(node, 'retry', now);
+  }
+
+  /** Where to go instead of there, if that is allowed. */
+  #otherThan(node: Node, now: number): Station<Request> | null {
+    if (!this.isIdempotent || !this.#mayFollow(node)) return null;
+    if (this.#callee.budget.left(now) > 0) return this.#pickBut(node, now);
+    this.#callee.exhausted(node, TIMEOUT.kind);
+    return null;
+  }
+
+  #timeUp(now: number): void {
+    if (this.#isStreaming) this.#current?.cancel();
+    else {
+      this.#giveUp(this.#beside, now);
+      this.#giveUp(this.#current, now);
+    }
+    const { startedAt, deadlineAt, idleMs, timeoutMs } = this.terms;
+    if (this.#isStreaming) this.#end(idleError(this, idleMs), now);
+    else this.#end(now < deadlineAt ? timeoutError(this, timeoutMs) : deadlineError(this, now - startedAt), now);
+  }
+
+  /** Too slow, which counts against it. */
+  #giveUp(attempt: Attempt<Request> | null, now: number): void {
+    if (attempt === null) return;
+    attempt.cancel();
+    this.#lane.failed(attempt, TIMEOUT, now);
+    this.#record(attempt, TIMEOUT.kind, now);
+  }
+
+  /** Not wanted any more, which does not count against it. */
+  #abandon(attempt: Attempt<Request> | null, now: number): void {
+    if (attempt === null) return;
+    attempt.cancel();
+    this.#lane.cancelled(attempt, now);
+    this.#record(attempt, 'cancelled', now);
+  }
+
+  #stream(attempt: Attempt<Request>, now: number): void {
+    this.#prefer(attempt, now);
+    if (!this.#isStreaming) this.#lane.answered(attempt, now);
+    this.#isStreaming = true;
+    this.#callee.wheel.arm(this, now + this.terms.idleMs, now);
+  }
+
+  #expectHedge(now: number): void {
+    if (this.#current === null) return;
+    this.method.hedges(this.#callee.hedgeRatio).request(now);
+    const hedgeAt = now + hedgeDelayMs(this.terms.hedge, this.method.latency, now);
+    if (!(hedgeAt < this.terms.deadlineAt)) return;
+    this.#hedgeAlarm = new HedgeAlarm(this);
+    this.#callee.hedgeWheel.arm(this.#hedgeAlarm, hedgeAt, now);
+  }
+
+  /** The first good answer counts, or its first part: from then on there is one attempt, and no hedge. */
+  #prefer(attempt: Attempt<Request>, now: number): void {
+    const loser = attempt === this.#current ? this.#beside : this.#current;
+    this.#expectNoHedge();
+    if (loser === null) return;
+    this.#current = attempt;
+    this.#beside = null;
+    loser.cancel();
+    this.#lane.overtaken(loser, attempt, now);
+    this.#record(loser, 'cancelled', now);
+    this.#await(attempt, now);
+  }
+
+  #expectNoHedge(): void {
+    if (this.#hedgeAlarm !== null) this.#callee.hedgeWheel.disarm(this.#hedgeAlarm);
+  }
+
+  #record(attempt: Attempt<Request>, outcome: string, now: number): void {
+    const ms = Math.round(10 * (now - attempt.startedAt)) / 10;
+    const record = { instance: attempt.node.id, ms, outcome };
+    this.attempts = [...this.attempts, attempt.reason === 'hedge' ? { ...record, isHedge: true } : record];
+  }
+
+  /** The last failure is not the last word, so the answer in it is not wanted. */
+  #drop(): void {
+    this.#failure?.fallback?.drop();
+    this.#failure = null;
+  }
+
+  #fail(failure: Failure, now: number): void {
+    if (failure.kind === 'stopped') return this.#end(closedError(this.service, this.attempts), now);
+    const { fallback } = failure;
+    if (fallback === undefined) return this.#end(failureError(this, failure), now);
+    this.#failure = null;
+    this.#receiver.next(fallback.value);
+    this.#end(null, now);
+  }
+
+  #end(error: RollcallError | null, now: number): void {
+    this.#close(error, now);
+    if (error === null) this.#receiver.complete();
+    else this.#receiver.error(error);
+  }
+
+  #close(error: RollcallError | null, now: number): void {
+    this.#isOver = true;
+    this.#current = null;
+    this.#beside = null;
+    this.#drop();
+    this.#callee.wheel.disarm(this);
+    this.#expectNoHedge();
+    this.onEnd?.();
+    this.#callee.ended(this.terms.startedAt, now, error);
+  }
+}

@@ -1,0 +1,79 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { RollcallError } from '@rollcall/core';
+import type { Receiver } from './errand.js';
+
+/** Who listens to a stream. What it throws ends the stream and is logged. */
+export interface StreamObserver {
+  next(value: unknown): void;
+  error(error: RollcallError): void;
+  complete(): void;
+}
+
+/** A promise's end of a call. */
+export class LastValue implements Receiver {
+  readonly #resolve: (value: unknown) => void;
+  readonly #reject: (error: RollcallError) => void;
+  #value: unknown;
+
+  constructor(resolve: (value: unknown) => void, reject: (error: RollcallError) => void) {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  next(value: unknown): void {
+    this.#value = value;
+  }
+
+  complete(): void {
+    this.#resolve(this.#value);
+  }
+
+  error(error: RollcallError): void {
+    this.#reject(error);
+  }
+}
+
+/**
+ * A stream's end of a call. It shields the connection, which others share, from what the observer throws, and calls the observer in
+ * the AsyncLocalStorage of whoever subscribed.
+ */
+export class Listener implements Receiver {
+  readonly #home = new AsyncResource('rollcall.stream');
+  readonly #observer: StreamObserver;
+  readonly #thrown: (error: unknown) => void;
+  #isOver = false;
+
+  constructor(observer: StreamObserver, thrown: (error: unknown) => void) {
+    this.#observer = observer;
+    this.#thrown = thrown;
+  }
+
+  /** Nothing is passed on any more. */
+  close(): void {
+    this.#isOver = true;
+  }
+
+  next(value: unknown): void {
+    this.#pass(() => this.#observer.next(value));
+  }
+
+  complete(): void {
+    this.#pass(() => this.#observer.complete());
+    this.#isOver = true;
+  }
+
+  error(error: RollcallError): void {
+    this.#pass(() => this.#observer.error(error));
+    this.#isOver = true;
+  }
+
+  #pass(tell: () => void): void {
+    if (this.#isOver) return;
+    try {
+      this.#home.runInAsyncScope(tell);
+    } catch (error) {
+      this.#isOver = true;
+      this.#thrown(error);
+    }
+  }
+}

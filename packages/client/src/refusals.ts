@@ -1,0 +1,44 @@
+import type { Problem, ProblemCode } from '@rollcall/core';
+
+/** `never` again; `unknown` to the registry; refused, so `later`, and people are told why; or not now, so `soon`. */
+export type Meaning = 'never' | 'unknown' | 'later' | 'soon';
+
+const MEANINGS: Readonly<Record<ProblemCode, Meaning>> = {
+  ENDED: 'never',
+  NOT_FOUND: 'unknown',
+  ADDRESS_TAKEN: 'later',
+  ID_HELD: 'later',
+  LEAVING: 'later',
+  INVALID: 'later',
+  UNAUTHORIZED: 'later',
+  FORBIDDEN: 'later',
+  METHOD_NOT_ALLOWED: 'later',
+  TOO_LARGE: 'later',
+  UNSUPPORTED_MEDIA_TYPE: 'later',
+  MISDIRECTED: 'later',
+  ADDRESS_NOT_ALLOWED: 'later',
+  TOO_MANY: 'soon',
+  INTERNAL: 'soon',
+  NOT_READY: 'soon',
+};
+
+/** To a beat: another process has our address, or our id. */
+const OUSTED: ReadonlySet<ProblemCode> = new Set(['ADDRESS_TAKEN', 'UNAUTHORIZED']);
+
+/** What a registry's refusal means for who wants to be, or stay, registered. */
+export function meaningOf({ code }: Problem): Meaning {
+  return MEANINGS[code];
+}
+
+/** As the answer to a beat: another process has our address, or our id. */
+export function isOusted({ code }: Problem): boolean {
+  return OUSTED.has(code);
+}
+
+/** For people: what is refused, why, and what to do. `name`: whose. */
+export function refusalText(name: string, problem: Problem): string {
+  const flaws = (problem.flaws ?? []).map(
+    (flaw) => ` ${flaw.path}: received ${flaw.received}, allowed is ${flaw.allowed}.`,
+  );
+  return `The registry refuses ${name}: ${problem.detail}${flaws.join('')} ${problem.fix}`;
+}

@@ -1,0 +1,253 @@
+import { connect as connectSession } from 'node:http2';
+import type { ClientHttp2Session, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
+import { connect, isIP } from 'node:net';
+import type { Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { addressOf, ATTEMPT_KEY, HEARTBEAT_METADATA, TARGET_KEY } from '@rollcall/core';
+import type { Endpoint, Time, Timer } from '@rollcall/core';
+import { GrpcExchange } from './grpc-exchange.js';
+import { identityRequest } from './grpc-message.js';
+import type { GrpcRequest } from './grpc-message.js';
+import { hasIdentity, identityFailure } from './identity.js';
+import { codeOf, connectFailure, STOPPED } from './transport.js';
+import type { Exchange, Failure, Sink, Target, Terms } from './transport.js';
+
+export interface GrpcOptions {
+  /** Connections to each instance. */
+  readonly connections: number;
+  /** For the connection and the identity check, ms. */
+  readonly connectTimeoutMs: number;
+  /** Of one message of an answer. */
+  readonly maxMessageBytes: number;
+}
+
+const KEEP_ALIVE_MS = 10_000;
+/** What may be under way to us on one stream, and on all of them: an answer of this size needs no round trip more. */
+const STREAM_WINDOW_BYTES = 1_048_576;
+const CONNECTION_WINDOW_BYTES = 4_194_304;
+/** Eight digits are the most that `grpc-timeout` has. */
+const MOST_TIMEOUT_MS = 99_999_999;
+
+/**
+ * One HTTP/2 connection to a gRPC server, in the clear (h2c) or over TLS. Requests wait until it is open and the peer has said who it
+ * is. It ends once: every exchange then fails, those not yet written as certainly not executed.
+ */
+export class GrpcConnection {
+  readonly #target: Target;
+  readonly #options: GrpcOptions;
+  readonly #time: Time;
+  readonly #socket: Socket;
+  readonly #session: ClientHttp2Session;
+  readonly #exchanges = new Set<GrpcExchange>();
+  #waiting: GrpcExchange[] = [];
+  #phase: 'connecting' | 'asking' | 'ready' | 'over' = 'connecting';
+  #timer: Timer | null;
+  #isRetired = false;
+  #cause: unknown = null;
+  /** One incident, whichever event tells it first. */
+  #breakage: Failure | null = null;
+
+  constructor(target: Target, options: GrpcOptions, time: Time) {
+    this.#target = target;
+    this.#options = options;
+    this.#time = time;
+    this.#timer = time.setTimer(options.connectTimeoutMs, () => this.#tooLate());
+    const { endpoint } = target;
+    this.#socket = openSocket(endpoint);
+    this.#session = connectSession(`${endpoint.tls ? 'https' : 'http'}://${addressOf(endpoint)}`, {
+      createConnection: () => this.#socket,
+      settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
+    });
+    this.#session.on('connect', () => this.#connected());
+    this.#session.on('error', (error) => (this.#cause ??= error));
+    this.#session.on('goaway', () => this.#leave());
+    this.#session.on('close', () => this.#broken());
+    this.#socket.on('error', (error) => (this.#cause ??= error));
+  }
+
+  /** Then nothing may be sent any more. */
+  get isOver(): boolean {
+    return this.#phase === 'over' || this.#session.closed || this.#session.destroyed;
+  }
+
+  /** Exchanges under way. */
+  get pending(): number {
+    return this.#exchanges.size;
+  }
+
+  send(request: GrpcRequest, terms: Terms, sink: Sink): Exchange {
+    const exchange = new GrpcExchange({
+      request,
+      headers: this.#headers(request, terms),
+      sink,
+      maxMessageBytes: this.#options.maxMessageBytes,
+      over: (ended) => this.#over(ended),
+      broken: () => (this.#session.destroyed || this.#socket.destroyed ? this.#breakageOf() : null),
+    });
+    this.#exchanges.add(exchange);
+    if (this.#phase === 'ready') this.#begin(exchange);
+    else this.#waiting.push(exchange);
+    return exchange;
+  }
+
+  /** Ends when the last exchange is over. */
+  retire(): void {
+    this.#isRetired = true;
+    if (this.#exchanges.size === 0) this.#finish();
+  }
+
+  /** Ends now, and says when the socket is closed. */
+  stop(): Promise<void> {
+    const closed = this.#socket.closed
+      ? Promise.resolve()
+      : new Promise<void>((resolve) => this.#socket.once('close', () => resolve()));
+    this.#end({ kind: 'closed', cause: STOPPED.cause }, STOPPED);
+    return closed;
+  }
+
+  #connected(): void {
+    if (this.#phase !== 'connecting') return;
+    this.#session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+    this.#session.unref();
+    if (!hasIdentity(this.#target)) return this.#open();
+    this.#phase = 'asking';
+    this.#ask();
+  }
+
+  /** Whoever has no such service, or answers without an id, is not the one. */
+  #ask(): void {
+    const { id } = this.#target.instance;
+    const request = identityRequest(id);
+    const stream = this.#session.request(this.#headersOf(request));
+    const told = (headers: IncomingHttpHeaders): void => {
+      const failure = identityFailure(this.#target, { instance: headers[HEARTBEAT_METADATA.instance] });
+      if (this.#phase !== 'asking') return;
+      if (failure === null) this.#open();
+      else this.#end(failure, failure);
+    };
+    stream.on('response', told);
+    stream.on('error', (error) => {
+      // what is no HTTP/2 at all is no gRPC server
+      if (codeOf(error).startsWith('ERR_HTTP2')) told({});
+    });
+    stream.resume();
+    stream.end(request.frame);
+  }
+
+  #open(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#phase = 'ready';
+    const now = this.#time.now();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const exchange of waiting) {
+      if (exchange.isOver) continue;
+      exchange.openedAt = now;
+      this.#begin(exchange);
+    }
+  }
+
+  #begin(exchange: GrpcExchange): void {
+    try {
+      exchange.begin(this.#session);
+    } catch (error) {
+      // `send` has to return before anything is told
+      void Promise.resolve().then(() => exchange.fail({ kind: 'unsent', cause: error }));
+    }
+  }
+
+  #over(exchange: GrpcExchange): void {
+    this.#exchanges.delete(exchange);
+    if (this.#isRetired && this.#exchanges.size === 0) this.#finish();
+  }
+
+  /** The peer wants no more requests: those under way may end. */
+  #leave(): void {
+    this.#isRetired = true;
+    for (const exchange of this.#waiting) exchange.fail({ kind: 'unsent', cause: new Error('the peer is leaving') });
+    this.#waiting = [];
+  }
+
+  #headers(request: GrpcRequest, terms: Terms): OutgoingHttpHeaders {
+    const headers = this.#headersOf(request);
+    // the deadline of a stream ends with its first message, the timeout would end the stream
+    if (terms.remainingMs <= MOST_TIMEOUT_MS && !request.isStream) {
+      headers['grpc-timeout'] = `${Math.max(1, Math.ceil(terms.remainingMs))}m`;
+    }
+    if (hasIdentity(this.#target)) headers[TARGET_KEY] = this.#target.instance.id;
+    if (terms.attempt > 1) headers[ATTEMPT_KEY] = String(terms.attempt);
+    return headers;
+  }
+
+  #headersOf(request: GrpcRequest): OutgoingHttpHeaders {
+    return {
+      ...request.metadata,
+      ':method': 'POST',
+      ':path': request.path,
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    };
+  }
+
+  #tooLate(): void {
+    const at = addressOf(this.#target.endpoint);
+    const what = this.#phase === 'connecting' ? 'accepted no connection' : 'did not say who it is';
+    this.#cause = new Error(`${at} ${what} within ${this.#options.connectTimeoutMs} ms`);
+    const failure: Failure = { kind: 'unreachable', cause: this.#cause };
+    this.#end(failure, failure);
+  }
+
+  #broken(): void {
+    if (this.#phase === 'over') return;
+    const written = this.#breakageOf();
+    if (this.#phase !== 'connecting') return this.#end(written, { kind: 'unsent', cause: written.cause });
+    const failure = connectFailure(written.cause);
+    this.#end(failure, failure);
+  }
+
+  #breakageOf(): Failure {
+    const cause = (this.#cause ??= new Error(`${addressOf(this.#target.endpoint)} closed the connection`));
+    return (this.#breakage ??= { kind: 'closed', cause });
+  }
+
+  /** All was answered: a proper goodbye. */
+  #finish(): void {
+    if (this.#phase === 'over') return;
+    this.#phase = 'over';
+    this.#stopTimer();
+    this.#session.close();
+    this.#socket.unref();
+  }
+
+  #end(written: Failure, unwritten: Failure): void {
+    if (this.#phase === 'over' && this.#exchanges.size === 0) {
+      this.#session.destroy();
+      this.#socket.destroy();
+      return;
+    }
+    this.#phase = 'over';
+    this.#stopTimer();
+    const exchanges = [...this.#exchanges];
+    this.#exchanges.clear();
+    this.#waiting = [];
+    for (const exchange of exchanges) exchange.fail(exchange.isWritten ? written : unwritten);
+    this.#session.destroy();
+    this.#socket.destroy();
+  }
+
+  #stopTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+}
+
+function openSocket(endpoint: Endpoint): Socket {
+  const { host, port } = endpoint;
+  const servername = isIP(host) === 0 ? { servername: host } : {};
+  const socket = endpoint.tls
+    ? connectTls({ host, port, ALPNProtocols: ['h2'], ...servername })
+    : connect({ host, port });
+  // an idle connection keeps no process alive; a caller's deadline does
+  return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS).unref();
+}

@@ -1,0 +1,127 @@
+import { constants } from 'node:http2';
+import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
+import { httpFailure, MessageReader, statusFailure } from './grpc-message.js';
+import type { GrpcRequest } from './grpc-message.js';
+import type { Exchange, Failure, Sink } from './transport.js';
+
+export interface GrpcExchangeParts {
+  readonly request: GrpcRequest;
+  readonly headers: OutgoingHttpHeaders;
+  readonly sink: Sink;
+  readonly maxMessageBytes: number;
+  /** Called once, when it is over. */
+  over(exchange: GrpcExchange): void;
+  /** Why a stream that ended without a word did; null: its connection stands. */
+  broken(): Failure | null;
+}
+
+const NOTHING = Symbol('nothing');
+
+/** One request on its way: a stream of an HTTP/2 session. It passes on what comes until the last word, once. */
+export class GrpcExchange implements Exchange {
+  openedAt: number | null = null;
+  readonly #parts: GrpcExchangeParts;
+  readonly #reader: MessageReader;
+  #stream: ClientHttp2Stream | null = null;
+  #isOver = false;
+  #held: unknown = NOTHING;
+  #trailers: IncomingHttpHeaders | null = null;
+
+  constructor(parts: GrpcExchangeParts) {
+    this.#parts = parts;
+    this.#reader = new MessageReader(parts.maxMessageBytes);
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  get isWritten(): boolean {
+    return this.#stream !== null;
+  }
+
+  /** Throws if the session cannot take it; then nothing was sent. */
+  begin(session: ClientHttp2Session): void {
+    const stream = session.request(this.#parts.headers);
+    this.#stream = stream;
+    stream.on('response', (headers) => this.#head(headers));
+    stream.on('data', (chunk: Buffer) => this.#take(chunk));
+    stream.on('trailers', (headers) => {
+      this.#trailers = headers;
+    });
+    stream.on('end', () => this.#ended());
+    stream.on('error', () => {}); // it closes, too
+    stream.on('close', () => this.#closed(stream.rstCode));
+    stream.end(this.#parts.request.frame);
+  }
+
+  cancel(): void {
+    this.#close();
+    this.#stream?.close(constants.NGHTTP2_CANCEL);
+  }
+
+  fail(failure: Failure): void {
+    if (!this.#close()) return;
+    this.#parts.sink.fail(failure);
+  }
+
+  #head(headers: IncomingHttpHeaders): void {
+    const failure = httpFailure(Number(headers[':status']));
+    if (failure !== null) this.#give(failure);
+    else if (headers['grpc-status'] !== undefined) this.#trailers = headers;
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#isOver) return;
+    const flaw = this.#reader.push(chunk, (message) => this.#message(message));
+    if (flaw !== null) this.#give({ kind: 'garbled', cause: new Error(flaw) });
+  }
+
+  #message(bytes: Buffer): void {
+    if (this.#isOver) return;
+    const { request, sink } = this.#parts;
+    try {
+      const value = request.read(bytes);
+      if (this.#held !== NOTHING) sink.next(this.#held);
+      this.#held = request.isStream ? NOTHING : value;
+      if (request.isStream) sink.next(value);
+    } catch (error) {
+      this.#give({ kind: 'garbled', cause: error });
+    }
+  }
+
+  /** All has come. */
+  #ended(): void {
+    if (this.#isOver || this.#trailers === null) return;
+    const failure = statusFailure(this.#trailers);
+    if (failure !== null) return this.fail(failure);
+    const { sink } = this.#parts;
+    const held = this.#held;
+    if (!this.#close()) return;
+    if (held === NOTHING) sink.complete();
+    else sink.last(held);
+  }
+
+  #closed(code: number | undefined): void {
+    this.#ended();
+    if (this.#isOver) return;
+    if (code === constants.NGHTTP2_REFUSED_STREAM) {
+      return this.fail({ kind: 'unsent', cause: new Error('the stream was refused: the request was not processed') });
+    }
+    const cause = new Error(`the stream ended without a status (code ${code})`);
+    this.fail(this.#parts.broken() ?? { kind: 'closed', cause });
+  }
+
+  /** A failure that ends the stream from our side. */
+  #give(failure: Failure): void {
+    this.fail(failure);
+    this.#stream?.close(constants.NGHTTP2_CANCEL);
+  }
+
+  #close(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.#parts.over(this);
+    return true;
+  }
+}

@@ -1,0 +1,225 @@
+import { once } from 'node:events';
+import { constants, createServer } from 'node:http2';
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
+import { createServer as createHttpServer } from 'node:http';
+import { systemTime } from '@rollcall/core';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { transportContract } from './contract.js';
+import type { GrpcOptions } from './grpc-connection.js';
+import { GrpcStatusError, grpcRequest, MessageReader } from './grpc-message.js';
+import type { GrpcRequest } from './grpc-message.js';
+import { answer, echo, ECHO, frameOf, grpcToy } from './grpc.fixture.js';
+import { GrpcTransport } from './grpc.js';
+import { KeptSink, targetOf, TERMS } from './transport.fixture.js';
+import type { Settled } from './transport.fixture.js';
+import type { Channel, Terms } from './transport.js';
+
+const OPTIONS: GrpcOptions = { connections: 1, connectTimeoutMs: 500, maxMessageBytes: 1_000_000 };
+
+transportContract<GrpcRequest>('gRPC', {
+  toy: grpcToy,
+  transport: (time) => new GrpcTransport(time, OPTIONS),
+  request: (data) => echo(data),
+  valueOf: (value) => value,
+});
+
+type Script = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
+
+/** The way to a server that does as the script says; the identity check is part of it if it is native. */
+async function scripted(script: Script, isNative = false): Promise<Channel<GrpcRequest>> {
+  const server = createServer();
+  const sessions: ServerHttp2Session[] = [];
+  server.on('session', (session) => sessions.push(session));
+  server.on('stream', (stream, headers) => {
+    stream.on('error', () => {});
+    stream.resume();
+    script(stream, headers);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const transport = new GrpcTransport(systemTime, OPTIONS);
+  onTestFinished(async () => {
+    await transport.close();
+    for (const session of sessions) session.destroy();
+    server.close();
+  });
+  const { port } = server.address() as { port: number };
+  return transport.channel(targetOf({ port, protocol: 'grpc' }, isNative ? 'native' : 'api'));
+}
+
+function ask(channel: Channel<GrpcRequest>, request: GrpcRequest = echo(1), terms: Terms = TERMS): Promise<Settled> {
+  const sink = new KeptSink();
+  channel.send(request, terms, sink);
+  return sink.settled;
+}
+
+const json = (value: unknown): Buffer => frameOf(Buffer.from(JSON.stringify(value)));
+
+function refusing(status: number, trailers: object = {}): Script {
+  return (stream) =>
+    stream.respond({ ':status': 200, 'grpc-status': String(status), ...trailers }, { endStream: true });
+}
+
+describe('a gRPC answer', () => {
+  it('may be several messages, each passed on as it comes if the method is a stream', async () => {
+    let open: ServerHttp2Stream | null = null;
+    const channel = await scripted((stream) => {
+      stream.respond({ ':status': 200 }, { waitForTrailers: true });
+      stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+      stream.write(Buffer.concat([json('one'), json('two')]));
+      open = stream;
+    });
+    const sink = new KeptSink();
+    channel.send(grpcRequest({ ...ECHO, responseStream: true }, 1), TERMS, sink);
+    await expect.poll(() => sink.values).toEqual(['one', 'two']);
+    expect(sink.isSettled).toBe(false);
+    (open as unknown as ServerHttp2Stream).end(json('three'));
+    expect(await sink.settled).toEqual({ values: ['one', 'two', 'three'], failure: null });
+  });
+
+  it('of one message counts only with its status', async () => {
+    const channel = await scripted((stream) => answer(stream, json('early'), {}, { 'grpc-status': '9' }));
+    expect(await ask(channel)).toMatchObject({ values: [], failure: { kind: 'remote' } });
+  });
+
+  it('without a message is one without a value', async () => {
+    expect(await ask(await scripted((stream) => answer(stream, Buffer.alloc(0))))).toEqual({
+      values: [],
+      failure: null,
+    });
+  });
+
+  it.each([
+    [5, 'remote'],
+    [2, 'remote'],
+    [12, 'remote'],
+    [8, 'overloaded'],
+    [14, 'unavailable'],
+    [4, 'timeout'],
+  ])('with status %i means that it is %s', async (status, kind) => {
+    const { failure } = await ask(await scripted(refusing(status, { 'grpc-message': 'K%C3%A4se', 'x-more': 'a' })));
+    expect(failure?.kind).toBe(kind);
+    expect(failure?.cause).toBeInstanceOf(GrpcStatusError);
+    expect(failure?.cause).toMatchObject({ code: status, details: 'Käse', metadata: { 'x-more': 'a' } });
+  });
+
+  it('says when to come back', async () => {
+    expect((await ask(await scripted(refusing(8, { 'grpc-retry-pushback-ms': '250' })))).failure?.retryAfterMs).toBe(
+      250,
+    );
+    expect(
+      (await ask(await scripted(refusing(8, { 'grpc-retry-pushback-ms': '-1' })))).failure?.retryAfterMs,
+    ).toBeUndefined();
+  });
+
+  it('that says it is somebody else is misdirected', async () => {
+    const { failure } = await ask(await scripted(refusing(14, { 'rollcall-misdirected': 'payments-7' })));
+    expect(failure?.kind).toBe('misdirected');
+  });
+
+  it.each([
+    [
+      'a proxy that cannot reach it',
+      (stream) => stream.respond({ ':status': 503 }, { endStream: true }),
+      'unavailable',
+    ],
+    ['a web server', (stream) => stream.respond({ ':status': 404 }, { endStream: true }), 'garbled'],
+    ['no status', (stream) => stream.respond({ ':status': 200 }, { endStream: true }), 'closed'],
+    ['a compressed message', (stream) => answer(stream, Buffer.from([1, 0, 0, 0, 0])), 'garbled'],
+    ['what cannot be decoded', (stream) => answer(stream, frameOf(Buffer.from('{'))), 'garbled'],
+    ['too long a message', (stream) => answer(stream, Buffer.from([0, 127, 0, 0, 0])), 'garbled'],
+    ['a stream that it refuses', (stream) => stream.close(constants.NGHTTP2_REFUSED_STREAM), 'unsent'],
+    ['a stream that it resets', (stream) => stream.close(constants.NGHTTP2_INTERNAL_ERROR), 'closed'],
+  ] as readonly (readonly [string, Script, string])[])('from %s is a failure', async (_what, script, kind) => {
+    expect((await ask(await scripted(script))).failure?.kind).toBe(kind);
+  });
+
+  it('that goes on is waited for when the peer wants no more requests; the next ones go over another connection', async () => {
+    const sessions = new Set<unknown>();
+    let first: ServerHttp2Stream | null = null;
+    const channel = await scripted((stream) => {
+      sessions.add(stream.session);
+      if (first !== null) return answer(stream, json('second'));
+      first = stream;
+      stream.session?.goaway();
+    });
+    const slow = ask(channel);
+    await expect.poll(() => first).not.toBeNull();
+    await expect.poll(async () => (await ask(channel)).values).toEqual(['second']);
+    answer(first as unknown as ServerHttp2Stream, json('first'));
+    expect(await slow).toEqual({ values: ['first'], failure: null });
+    expect(sessions.size).toBe(2);
+  });
+});
+
+async function headersOf(terms: Terms, request = echo(1)): Promise<IncomingHttpHeaders> {
+  const seen: IncomingHttpHeaders[] = [];
+  const channel = await scripted((stream, headers) => {
+    seen.push(headers);
+    answer(stream, json(1), { 'rollcall-instance': 'orders-1' });
+  }, true);
+  await ask(channel, request, terms);
+  return seen[1] ?? {};
+}
+
+describe('a gRPC request', () => {
+  it('carries what is left of the deadline, which attempt it is, and whom it is for', async () => {
+    const request = grpcRequest(ECHO, 1, { 'x-trace': 'abc' });
+    expect(await headersOf({ remainingMs: 1_234.5, attempt: 2 }, request)).toMatchObject({
+      ':path': '/toys.Toy/Echo',
+      'content-type': 'application/grpc',
+      'grpc-timeout': '1235m',
+      'rollcall-attempt': '2',
+      'rollcall-target': 'orders-1',
+      'x-trace': 'abc',
+    });
+  });
+
+  it('for a stream, or without a deadline, has no timeout', async () => {
+    const stream = grpcRequest({ ...ECHO, responseStream: true }, 1);
+    expect(await headersOf(TERMS, stream)).not.toHaveProperty('grpc-timeout');
+    expect(await headersOf({ remainingMs: Infinity, attempt: 1 })).not.toHaveProperty('grpc-timeout');
+  });
+
+  it('is not made of a stream of messages', () => {
+    expect(() => grpcRequest({ ...ECHO, requestStream: true }, 1)).toThrow('/toys.Toy/Echo takes a stream');
+  });
+
+  it('is not sent to a server that speaks something else', async () => {
+    const server = createHttpServer((_request, response) => response.end('hello'));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const transport = new GrpcTransport(systemTime, OPTIONS);
+    onTestFinished(async () => {
+      await transport.close();
+      server.closeAllConnections();
+      server.close();
+    });
+    const { port } = server.address() as { port: number };
+    const { failure } = await ask(transport.channel(targetOf({ port, protocol: 'grpc' })));
+    expect(failure?.kind).toBe('misdirected');
+  });
+
+  it('that is cancelled tells the server, who may stop', async () => {
+    const streams: ServerHttp2Stream[] = [];
+    const channel = await scripted((stream) => void streams.push(stream));
+    const exchange = channel.send(echo(1), TERMS, new KeptSink());
+    await expect.poll(() => streams.length).toBe(1);
+    exchange.cancel();
+    await expect.poll(() => streams[0]?.rstCode).toBe(constants.NGHTTP2_CANCEL);
+  });
+});
+
+describe('MessageReader', () => {
+  it('takes the same messages out of a body, however it is cut', () => {
+    const body = Buffer.concat([json('one'), frameOf(Buffer.alloc(0)), json('x'.repeat(1_000))]);
+    for (const size of [1, 2, 3, 7, 1_004, body.length]) {
+      const seen: string[] = [];
+      const reader = new MessageReader(10_000);
+      for (let at = 0; at < body.length; at += size) {
+        expect(reader.push(body.subarray(at, at + size), (message) => seen.push(message.toString()))).toBeNull();
+      }
+      expect(seen).toEqual(['"one"', '', JSON.stringify('x'.repeat(1_000))]);
+    }
+  });
+});

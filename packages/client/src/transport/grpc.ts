@@ -1,0 +1,99 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { Protocol, Time } from '@rollcall/core';
+import { GrpcConnection } from './grpc-connection.js';
+import type { GrpcOptions } from './grpc-connection.js';
+import { identityRequest } from './grpc-message.js';
+import type { GrpcRequest } from './grpc-message.js';
+import { failed, STOPPED } from './transport.js';
+import type { Channel, Exchange, Sink, Target, Terms, Transport } from './transport.js';
+
+/**
+ * gRPC from the client's side, on Node's own HTTP/2, with connections that are pooled for each instance and the peer's identity checked
+ * once when one opens. One message is sent, one or several come back. It needs no gRPC library: what it sends and gets is encoded by
+ * the user's generated code.
+ */
+export class GrpcTransport implements Transport<GrpcRequest> {
+  readonly protocol: Protocol = 'grpc';
+  readonly #time: Time;
+  readonly #options: GrpcOptions;
+  readonly #channels = new Set<GrpcChannel>();
+  /** Connections are opened here, so that none keeps the AsyncLocalStorage of the call that happened to need it. */
+  readonly #home = new AsyncResource('rollcall.grpc');
+
+  constructor(time: Time, options: GrpcOptions) {
+    this.#time = time;
+    this.#options = options;
+  }
+
+  prepare(): null {
+    return null;
+  }
+
+  channel(target: Target): Channel<GrpcRequest> {
+    const channel = new GrpcChannel(target, {
+      size: this.#options.connections,
+      open: () => this.#home.runInAsyncScope(() => new GrpcConnection(target, this.#options, this.#time)),
+      onRetired: () => this.#channels.delete(channel),
+    });
+    this.#channels.add(channel);
+    return channel;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#channels].map((channel) => channel.close()));
+  }
+}
+
+interface ChannelParts {
+  /** Connections at most. */
+  readonly size: number;
+  open(): GrpcConnection;
+  onRetired(): void;
+}
+
+/** The pooled connections to one instance. Opened when a call needs one, never by themselves. */
+class GrpcChannel implements Channel<GrpcRequest> {
+  readonly #target: Target;
+  readonly #parts: ChannelParts;
+  readonly #connections: GrpcConnection[] = [];
+  #isClosed = false;
+
+  constructor(target: Target, parts: ChannelParts) {
+    this.#target = target;
+    this.#parts = parts;
+  }
+
+  send(request: GrpcRequest, terms: Terms, sink: Sink): Exchange {
+    return this.#isClosed ? failed(STOPPED, sink) : this.#connection().send(request, terms, sink);
+  }
+
+  ping(terms: Terms, sink: Sink): Exchange {
+    return this.send(identityRequest(this.#target.instance.id), terms, sink);
+  }
+
+  retire(): void {
+    this.#parts.onRetired();
+    for (const connection of this.#connections) connection.retire();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#parts.onRetired();
+    await Promise.all(this.#connections.map((connection) => connection.stop()));
+  }
+
+  /** The one with the fewest calls; a new one as long as there are fewer than allowed and all are busy. */
+  #connection(): GrpcConnection {
+    let best: GrpcConnection | null = null;
+    for (let i = this.#connections.length - 1; i >= 0; i -= 1) {
+      const connection = this.#connections[i];
+      if (connection === undefined) continue;
+      if (connection.isOver) this.#connections.splice(i, 1);
+      else if (best === null || connection.pending < best.pending) best = connection;
+    }
+    if (best !== null && (best.pending === 0 || this.#connections.length >= this.#parts.size)) return best;
+    const connection = this.#parts.open();
+    this.#connections.push(connection);
+    return connection;
+  }
+}

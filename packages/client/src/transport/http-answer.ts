@@ -1,0 +1,175 @@
+/** Names and values in turn, as bytes of latin1; of a repeated name each. What undici's parser gives. */
+export type RawHeaders = readonly Buffer[];
+
+/** Who takes the body of an answer. `end` or `error` is the last word and comes once. */
+export interface BodySink {
+  /** False: nothing more until `HttpAnswer.resume`. */
+  data(chunk: Uint8Array): boolean;
+  end(trailers: RawHeaders): void;
+  error(error: Error): void;
+}
+
+/** Where the rest of a body comes from. */
+export interface BodySource {
+  resume(): void;
+  /** Nobody wants the rest: the connection is closed. */
+  abort(reason: Error): void;
+}
+
+export interface HttpHead {
+  readonly status: number;
+  readonly statusText: string;
+  readonly headers: RawHeaders;
+  /** False: there is none by the protocol, whatever the headers say. */
+  readonly hasBody: boolean;
+}
+
+/**
+ * An HTTP answer whose body is there already, or flows at its reader's pace. Nothing of it is decoded before somebody wants it as a
+ * `Response`: a dispatcher passes the bytes on as they came.
+ */
+export class HttpAnswer {
+  readonly head: HttpHead;
+  readonly #source: BodySource;
+  #queue: Uint8Array[] = [];
+  #sink: BodySink | null = null;
+  #isHeld = false;
+  #trailers: RawHeaders | null = null;
+  #error: Error | null = null;
+  #isOver = false;
+
+  constructor(head: HttpHead, source: BodySource) {
+    this.head = head;
+    this.#source = source;
+  }
+
+  /** Has the body come whole? */
+  get isWhole(): boolean {
+    return this.#trailers !== null;
+  }
+
+  // ---- for whoever receives it from the network ----------------------------------------------------------------------
+
+  /** False: nothing more until the source is resumed. */
+  push(chunk: Uint8Array): boolean {
+    if (this.#isOver) return true;
+    if (this.#sink === null || this.#isHeld) this.#queue.push(chunk);
+    else this.#isHeld = !this.#sink.data(chunk);
+    return this.#sink !== null && !this.#isHeld;
+  }
+
+  end(trailers: RawHeaders): void {
+    this.#trailers = trailers;
+    this.#flush();
+  }
+
+  /** The connection broke: at once, whatever still waits to be read. */
+  break(error: Error): void {
+    this.#error = error;
+    this.#flush();
+  }
+
+  // ---- for whoever reads it ------------------------------------------------------------------------------------------
+
+  /** From now on the body goes there. May be called once. */
+  take(sink: BodySink, isHeld = false): void {
+    this.#sink = sink;
+    this.#isHeld = isHeld;
+    this.#flush();
+    if (!this.#isHeld && !this.#isOver) this.#source.resume();
+  }
+
+  /** The reader has room again. */
+  resume(): void {
+    if (!this.#isHeld || this.#isOver) return;
+    this.#isHeld = false;
+    this.#flush();
+    // it may be held again by what waited
+    if (this.#isReading) this.#source.resume();
+  }
+
+  /** Nobody wants the rest. */
+  drop(reason: Error = new Error('the answer is not wanted')): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#queue = [];
+    this.#sink = null;
+    if (!this.isWhole) this.#source.abort(reason);
+  }
+
+  /** As `fetch` gives it. May be called once, and instead of `take`. Throws a RangeError for a status that a Response cannot have. */
+  response(bufferedBytes: number): Response {
+    const { status, statusText, headers, hasBody } = this.head;
+    try {
+      return new Response(hasBody ? this.#body(bufferedBytes) : null, {
+        status,
+        statusText,
+        headers: headersOf(headers),
+      });
+    } catch (error) {
+      this.drop();
+      throw error;
+    }
+  }
+
+  get #isReading(): boolean {
+    return !this.#isHeld && !this.#isOver;
+  }
+
+  #body(bufferedBytes: number): Uint8Array | ReadableStream {
+    if (!this.isWhole) return this.#stream(bufferedBytes);
+    const [first, ...others] = this.#queue;
+    if (first === undefined) return new Uint8Array(0);
+    return others.length === 0 ? first : Buffer.concat(this.#queue);
+  }
+
+  #stream(bufferedBytes: number): ReadableStream<Uint8Array> {
+    const start = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
+      this.take({
+        data(chunk) {
+          controller.enqueue(chunk);
+          return (controller.desiredSize ?? 0) > 0;
+        },
+        end: () => controller.close(),
+        error: (error) => controller.error(error),
+      });
+    };
+    const source = { start, pull: () => this.resume(), cancel: () => this.drop() };
+    return new ReadableStream(source, { highWaterMark: bufferedBytes, size: (chunk) => chunk.byteLength });
+  }
+
+  #flush(): void {
+    const sink = this.#sink;
+    if (sink === null || this.#isOver) return;
+    if (this.#error !== null) {
+      this.#isOver = true;
+      this.#queue = [];
+      return sink.error(this.#error);
+    }
+    while (this.#isReading && this.#queue.length > 0) {
+      const chunk = this.#queue.shift();
+      if (chunk !== undefined) this.#isHeld = !sink.data(chunk);
+    }
+    if (!this.#isReading || this.#trailers === null) return;
+    this.#isOver = true;
+    sink.end(this.#trailers);
+  }
+}
+
+/** The value of the first header with this name (lower case), or null. */
+export function headerOf(headers: RawHeaders, name: string): string | null {
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const key = headers[i];
+    if (key?.length === name.length && key.toString('latin1').toLowerCase() === name) {
+      return headers[i + 1]?.toString('latin1') ?? '';
+    }
+  }
+  return null;
+}
+
+function headersOf(raw: RawHeaders): Headers {
+  const headers = new Headers();
+  for (let i = 0; i + 1 < raw.length; i += 2)
+    headers.append(raw[i]?.toString('latin1') ?? '', raw[i + 1]?.toString('latin1') ?? '');
+  return headers;
+}

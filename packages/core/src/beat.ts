@@ -1,0 +1,73 @@
+import { decimal, goodOf, integer, nullable, oneOf } from './kinds.js';
+import { NAME, NONCE, REVISION } from './protocol.js';
+import type { Message } from './schema.js';
+import { message, optional, required, withDefault } from './schema.js';
+import { STATES } from './vitals.js';
+import type { State } from './vitals.js';
+
+/** Heartbeat-2, `POST /api/v1/instances/{id}/heartbeat` */
+export interface Beat {
+  /** The newest nonce it was called with; null before the first call. */
+  readonly nonce: string | null;
+  /** Grows within a process; one not above the highest accepted changes nothing. */
+  readonly seq: number;
+  readonly load?: { readonly inFlight: number; readonly loopLagMs: number };
+  /** At most 64; left out when there is nothing to tell. */
+  readonly edges?: readonly Edge[];
+}
+
+/** A beat tells of so many services; what comes after them is not read. */
+export const MOST_EDGES = 64;
+
+/** What an instance, as a caller, saw of one service of its namespace in the last whole window. */
+export interface Edge {
+  readonly service: string;
+  readonly windowMs: number;
+  readonly calls: number;
+  readonly failures: number;
+  readonly retries: number;
+  readonly p50Ms: number | null;
+  readonly p99Ms: number | null;
+  readonly inFlight: number;
+}
+
+const edgeMessage = message<Edge>('Edge', 'What an instance, as a caller, saw of one service in one window.', {
+  service: required(NAME, 'the service that it calls, of its own namespace'),
+  windowMs: required(integer(1, 3_600_000), 'how long the window was'),
+  calls: required(integer(0), 'calls that ended in it, however many attempts they took'),
+  failures: required(integer(0), 'those that failed, but for errors of the application itself'),
+  retries: required(integer(0), 'attempts after the first'),
+  p50Ms: withDefault(nullable(decimal(0)), null, 'half of the calls took at most so long; `null`: too few to say'),
+  p99Ms: withDefault(nullable(decimal(0)), null, '99 of 100 calls took at most so long; `null`: too few to say'),
+  inFlight: withDefault(integer(0), 0, 'calls under way now'),
+});
+
+const loadMessage = message<NonNullable<Beat['load']>>('Load', 'How busy an instance is.', {
+  inFlight: required(integer(0), 'calls it is working on'),
+  loopLagMs: required(decimal(0), 'how late its event loop runs'),
+});
+
+export const beatMessage: Message<Beat> = message<Beat>('Beat', 'Heartbeat-2, instance → registry.', {
+  nonce: withDefault(nullable(NONCE), null, 'the newest nonce it was called with; `null` before the first call'),
+  seq: required(integer(0), 'grows within a process; one not above the highest accepted changes nothing'),
+  load: optional(loadMessage, 'for people and balancers'),
+  edges: optional(
+    goodOf(edgeMessage, MOST_EDGES),
+    'what it saw of the services it calls; left out when nothing is new',
+  ),
+});
+
+/** The state after the beat. */
+export interface BeatAnswer {
+  readonly state: State;
+  readonly revision: number;
+}
+
+export const beatAnswerMessage: Message<BeatAnswer> = message<BeatAnswer>(
+  'BeatAnswer',
+  'The answer to a Heartbeat-2.',
+  {
+    state: required(oneOf(STATES), 'the state after the beat'),
+    revision: required(REVISION, 'of the record'),
+  },
+);

@@ -1,0 +1,44 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { attemptOf, remainingMsOf } from './call-terms.js';
+
+describe('what travels with a call', () => {
+  it('is read as a number or as text, since packets have numbers and headers have texts', () => {
+    expect([remainingMsOf(1_500), remainingMsOf('1500'), remainingMsOf('0'), remainingMsOf('-3')]).toEqual([
+      1_500, 1_500, 0, -3,
+    ]);
+    expect([attemptOf(2), attemptOf('2'), attemptOf(undefined)]).toEqual([2, 2, 1]);
+  });
+
+  it.each([
+    undefined,
+    null,
+    '',
+    ' 5',
+    '5 ',
+    '1e3',
+    '0x10',
+    'soon',
+    'Infinity',
+    NaN,
+    Infinity,
+    true,
+    {},
+    ['5'],
+    '5, 5',
+    5n,
+  ])('says nothing when it is %s', (said) => {
+    expect(remainingMsOf(said)).toBeNull();
+    expect(attemptOf(said)).toBe(1);
+  });
+
+  it('is a finite time and an attempt from 1, or nothing, whatever a stranger sends', () => {
+    fc.assert(
+      fc.property(fc.anything(), (said) => {
+        const remainingMs = remainingMsOf(said);
+        expect(remainingMs === null || Number.isFinite(remainingMs)).toBe(true);
+        expect(attemptOf(said)).toBeGreaterThanOrEqual(1);
+      }),
+    );
+  });
+});

@@ -1,0 +1,127 @@
+import { credentials, loadPackageDefinition, Metadata } from '@grpc/grpc-js';
+import type { Client, ServiceError } from '@grpc/grpc-js';
+import { fromJSON } from '@grpc/proto-loader';
+import { Controller, Inject } from '@nestjs/common';
+import type { INestMicroservice } from '@nestjs/common';
+import { GrpcMethod, RpcException, Transport } from '@nestjs/microservices';
+import { NEVER, of } from 'rxjs';
+import type { Observable } from 'rxjs';
+import { onTestFinished } from 'vitest';
+import { Gate, microservice, world } from './nest.fixture.js';
+import type { World } from './nest.fixture.js';
+import type { RollcallModuleOptions } from './rollcall.module-definition.js';
+
+const text = (id: number) => ({ type: 'string', id });
+const order = { requestType: 'Order', responseType: 'Order', comment: '' };
+
+/** What a proto file would say. */
+export const SHOP = fromJSON({
+  nested: {
+    shop: {
+      nested: {
+        Order: { fields: { id: text(1), status: text(2) } },
+        Orders: {
+          methods: { Find: order, Slow: order, Fail: order, Follow: { ...order, responseStream: true } },
+        },
+      },
+    },
+  },
+});
+
+const HEALTH = fromJSON({
+  nested: {
+    'grpc.health.v1': {
+      nested: {
+        HealthCheckRequest: { fields: { service: text(1) } },
+        HealthCheckResponse: { fields: { status: { type: 'int32', id: 1 } } },
+        Health: {
+          methods: { Check: { requestType: 'HealthCheckRequest', responseType: 'HealthCheckResponse', comment: '' } },
+        },
+      },
+    },
+  },
+});
+
+/** What a client sends and gets. */
+export interface Order {
+  readonly id: string;
+  readonly status?: string;
+}
+
+@Controller()
+class GrpcOrders {
+  constructor(@Inject(Gate) private readonly gate: Gate) {}
+
+  @GrpcMethod('Orders', 'Find')
+  find({ id }: Order): Order {
+    return { id, status: 'found' };
+  }
+
+  @GrpcMethod('Orders', 'Slow')
+  async slow({ id }: Order): Promise<Order> {
+    return { id, status: await this.gate.pass() };
+  }
+
+  @GrpcMethod('Orders', 'Fail')
+  fail(): Order {
+    throw new RpcException({ code: 5, message: 'no such order' });
+  }
+
+  @GrpcMethod('Orders', 'Follow')
+  follow({ id }: Order): Observable<Order> {
+    this.gate.enter();
+    return id === 'for ever' ? NEVER : of({ id, status: 'one' }, { id, status: 'two' });
+  }
+}
+
+export interface GrpcWorld extends World {
+  readonly app: INestMicroservice;
+}
+
+/** A Nest application that serves gRPC on the loopback, listening. */
+export async function grpcWorld(options: RollcallModuleOptions = { service: 'orders' }): Promise<GrpcWorld> {
+  const here = await world(options, { controllers: [GrpcOrders] });
+  const app = microservice(here, {
+    transport: Transport.GRPC,
+    options: { package: 'shop', packageDefinition: SHOP, url: '127.0.0.1:0' },
+  });
+  await app.listen();
+  return { ...here, app };
+}
+
+export interface Told {
+  readonly error: ServiceError | null;
+  readonly value: unknown;
+  /** Of the head of the answer. */
+  readonly head: Metadata | null;
+}
+
+/** Calls a method of a generated client. */
+export function callClient(client: Client, method: string, message: object, metadata: Metadata): Promise<Told> {
+  return new Promise((resolve) => {
+    let head: Metadata | null = null;
+    const told = (error: ServiceError | null, value: unknown): void => resolve({ error, value, head });
+    const call: any = Reflect.apply(Reflect.get(client, method), client, [message, metadata, told]);
+    call.on('metadata', (received: Metadata) => (head = received));
+  });
+}
+
+export function metadataOf(words: Readonly<Record<string, string>>): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(words)) metadata.set(name, value);
+  return metadata;
+}
+
+/** Clients as grpc-js generates them, each with a connection of its own. */
+export function clientsOf(address: string): { readonly orders: Client; readonly health: Client } {
+  const shop: any = loadPackageDefinition(SHOP);
+  const standard: any = loadPackageDefinition(HEALTH);
+  const options = { 'grpc.use_local_subchannel_pool': 1 };
+  const orders: Client = new shop.shop.Orders(address, credentials.createInsecure(), options);
+  const health: Client = new standard.grpc.health.v1.Health(address, credentials.createInsecure(), options);
+  onTestFinished(() => {
+    orders.close();
+    health.close();
+  });
+  return { orders, health };
+}

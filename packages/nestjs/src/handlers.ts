@@ -1,0 +1,139 @@
+import type { ApplicationConfig, ModulesContainer } from '@nestjs/core';
+import { MetadataScanner } from '@nestjs/core';
+import { Transport } from '@nestjs/microservices';
+import { PATTERN_HANDLER_METADATA, PATTERN_METADATA, TRANSPORT_METADATA } from '@nestjs/microservices/constants.js';
+import { isMethodName, methodNameOf, MOST_METHOD_BYTES, MOST_METHODS, sizeOfMethods } from '@rollcall/core';
+import type { MethodPolicy, Methods } from '@rollcall/core';
+import { handlerPolicyOf } from './handler-policy.js';
+import { modulePathOf, routeNamesOf } from './routes.js';
+import type { RouteName } from './routes.js';
+
+/** What the handlers of an application say of themselves, as it is published, and what of it could not be. */
+export interface Published {
+  /** Missing: nothing is said. */
+  readonly methods?: Methods;
+  /** Sentences for whoever wrote the handlers. */
+  readonly complaints: readonly string[];
+}
+
+/** One handler, under every name that callers have for it. */
+interface Handler {
+  /** For people: `OrdersController.find`. */
+  readonly title: string;
+  readonly policy: MethodPolicy;
+  readonly messages: readonly string[];
+  readonly routes: readonly RouteName[];
+}
+
+const KEYS = ['idempotent', 'timeoutMs', 'hedge'] as const;
+
+/** Of `PatternHandler`, which Nest does not export: events have no answer, so nothing of this is about them. */
+const MESSAGE_HANDLER = 1;
+
+/**
+ * Collects what decorators say of the handlers of an application. Callers know less than its routes: `POST /orders` stands for
+ * all that begins so, so what is published under a name is what all of its handlers say.
+ */
+export function publishedBy(modules: ModulesContainer, config: ApplicationConfig): Published {
+  return publish(handlersOf(modules, config));
+}
+
+function handlersOf(modules: ModulesContainer, config: ApplicationConfig): Handler[] {
+  const scanner = new MetadataScanner();
+  return [...modules.values()].flatMap(({ controllers, metatype: module }) => {
+    const modulePath = modulePathOf(module, modules.applicationId);
+    return [...controllers.values()].flatMap(({ metatype: controller }) => {
+      if (typeof controller !== 'function') return [];
+      const prototype: object = controller.prototype;
+      return scanner.getAllMethodNames(prototype).flatMap((key) => {
+        const handler: unknown = Reflect.get(prototype, key);
+        if (typeof handler !== 'function') return [];
+        return {
+          title: `${controller.name}.${key}`,
+          policy: handlerPolicyOf(controller, handler),
+          messages: messageNamesOf(handler),
+          routes: routeNamesOf({ controller, handler, modulePath }, config),
+        };
+      });
+    });
+  });
+}
+
+/** A pattern as callers over TCP name it; `Orders/Find` over gRPC, without the package, which its decorator does not know. */
+function messageNamesOf(handler: Function): string[] {
+  if (Reflect.getMetadata(PATTERN_HANDLER_METADATA, handler) !== MESSAGE_HANDLER) return [];
+  const transport: unknown = Reflect.getMetadata(TRANSPORT_METADATA, handler) ?? Transport.TCP;
+  const said: unknown = Reflect.getMetadata(PATTERN_METADATA, handler);
+  const patterns: unknown[] = Array.isArray(said) ? said : [];
+  if (transport === Transport.TCP) return patterns.map(methodNameOf);
+  return transport === Transport.GRPC ? patterns.flatMap(grpcNameOf) : [];
+}
+
+function grpcNameOf(pattern: unknown): string[] {
+  if (typeof pattern !== 'object' || pattern === null || !('service' in pattern) || !('rpc' in pattern)) return [];
+  return [`${String(pattern.service)}/${String(pattern.rpc)}`];
+}
+
+function publish(handlers: readonly Handler[]): Published {
+  const complaints: string[] = [];
+  const methods: Record<string, MethodPolicy> = {};
+  const byName = new Map<string, Handler[]>();
+  for (const handler of handlers)
+    for (const name of namesOf(handler)) byName.set(name, [...(byName.get(name) ?? []), handler]);
+  for (const [name, own] of byName) {
+    const others = handlers.filter((handler) =>
+      handler.routes.some((route) => isAny(route) && name.startsWith(`${route.verb} /`)),
+    );
+    const policy = agreed([...own, ...others].map((handler) => handler.policy));
+    if (isMethodName(name) && !isEmpty(policy)) methods[name] = policy;
+    complaints.push(...own.filter((handler) => !isWhole(handler, policy)).map(({ title }) => overruled(title, name)));
+  }
+  for (const { title, policy, messages, routes } of handlers) {
+    if (!isEmpty(policy) && messages.length === 0 && !routes.some((route) => !isAny(route)))
+      complaints.push(nameless(title));
+    if (policy.hedge !== undefined && policy.hedge !== false && policy.idempotent !== true)
+      complaints.push(unhedged(title));
+  }
+  const isTooMuch = Object.keys(methods).length > MOST_METHODS || sizeOfMethods(methods) > MOST_METHOD_BYTES;
+  if (isTooMuch) return { complaints: [...complaints, TOO_MUCH] };
+  return isEmpty(methods) ? { complaints } : { methods, complaints };
+}
+
+function namesOf({ messages, routes }: Handler): Set<string> {
+  return new Set([...messages, ...routes.flatMap(({ name }) => name ?? [])]);
+}
+
+/** What all of them say: no more than the least of it. */
+function agreed(policies: readonly MethodPolicy[]): MethodPolicy {
+  const idempotent = agreedOn(policies.map((policy) => policy.idempotent));
+  const hedge = agreedOn(policies.map(({ hedge: said }) => (said === undefined ? undefined : said !== false)));
+  const waits = policies.flatMap(({ hedge: said }) => (typeof said === 'object' ? (said.afterMs ?? []) : []));
+  const times = policies.flatMap(({ timeoutMs }) => timeoutMs ?? []);
+  return {
+    ...(idempotent === undefined ? {} : { idempotent }),
+    ...(times.length < policies.length ? {} : { timeoutMs: Math.max(...times) }),
+    ...(hedge === undefined ? {} : { hedge: hedge && waits.length > 0 ? { afterMs: Math.max(...waits) } : hedge }),
+  };
+}
+
+/** One no is a no, a yes needs everybody. */
+function agreedOn(words: readonly (boolean | undefined)[]): boolean | undefined {
+  if (words.includes(false)) return false;
+  return words.includes(undefined) ? undefined : true;
+}
+
+function isWhole({ policy }: Handler, published: MethodPolicy): boolean {
+  return KEYS.every(
+    (key) => policy[key] === undefined || JSON.stringify(policy[key]) === JSON.stringify(published[key]),
+  );
+}
+
+const isAny = ({ name }: RouteName): boolean => name === null;
+const isEmpty = (record: object): boolean => Object.keys(record).length === 0;
+
+const overruled = (title: string, name: string): string =>
+  `What is said of ${title} is not all published: callers know it as ${name}, and another handler of that name says otherwise or nothing.`;
+const nameless = (title: string): string =>
+  `What is said of ${title} is not published: its path begins with a parameter, or it answers no callers.`;
+const unhedged = (title: string): string => `${title} is not hedged: @Hedge needs @Idempotent() beside it.`;
+const TOO_MUCH = `Nothing is published of the handlers: more than ${MOST_METHODS} names, or ${MOST_METHOD_BYTES} bytes. Decorate fewer.`;

@@ -1,0 +1,64 @@
+import type { Server } from '@nestjs/microservices';
+import { ATTEMPT_KEY, DEADLINE_KEY } from '@rollcall/core';
+import { throwError } from 'rxjs';
+import type { Door, Keeper } from './door.js';
+import { remoteError } from './remote-error.js';
+
+type Handler = NonNullable<ReturnType<Server['getHandlerByPattern']>>;
+
+/**
+ * Heeds what travels with a message over TCP. All of Nest's work on it (guards, interceptors, the handler, the subscription to what it
+ * returns) is done within its inheritance. When its turn comes, which may be later (a hook before the processing can make it wait), it
+ * is not handled if its caller does not wait any more.
+ *
+ * Nest 12 gives the metadata of a packet to the context, Nest 11 does not know it: so it is read here, before either sees it.
+ */
+export function heedDeadlines(server: Server, keeper: Keeper, name: Door['name']): void {
+  const handle: unknown = Reflect.get(server, 'handleMessage');
+  if (typeof handle !== 'function') return;
+  const { inheritance } = keeper;
+  Reflect.set(server, 'handleMessage', (socket: unknown, message: unknown): unknown => {
+    const said = metadataOf(message);
+    return inheritance.run(said[DEADLINE_KEY], said[ATTEMPT_KEY], () =>
+      Reflect.apply(handle, server, [socket, message]),
+    );
+  });
+  refuseLate(server, keeper, name);
+}
+
+const NOTHING_SAID: Readonly<Record<string, unknown>> = {};
+
+/** An event has no id, and nobody who waits. */
+function metadataOf(message: unknown): Readonly<Record<string, unknown>> {
+  if (!isRecord(message) || message['id'] === undefined) return NOTHING_SAID;
+  const { metadata } = message;
+  return isRecord(metadata) ? metadata : NOTHING_SAID;
+}
+
+function refuseLate(server: Server, keeper: Keeper, name: Door['name']): void {
+  const find = server.getHandlerByPattern.bind(server);
+  const guarded = new WeakMap<Handler, Handler>();
+  server.getHandlerByPattern = (pattern) => {
+    const handler = find(pattern);
+    if (handler === null || handler === undefined || handler.isEventHandler === true) return handler;
+    const known = guarded.get(handler);
+    if (known !== undefined) return known;
+    const guard: Handler = (data, context) => {
+      if (keeper.inheritance.isLate) {
+        keeper.refusedLate(name);
+        return Promise.resolve(throwError(() => TOO_LATE));
+      }
+      if (isRecord(context)) keeper.inheritance.begin(context);
+      return handler(data, context);
+    };
+    const made = Object.assign(guard, handler);
+    guarded.set(handler, made);
+    return made;
+  };
+}
+
+const TOO_LATE = remoteError('DEADLINE_EXCEEDED', 'The caller stopped waiting before the handler ran: it was not run.');
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}

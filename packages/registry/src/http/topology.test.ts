@@ -1,0 +1,58 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { startTestRegistry } from '../testing.js';
+import type { RunningRegistry } from './start.js';
+
+const SECRET = 'a-secret-of-132-bits-22';
+const EDGE = {
+  service: 'orders',
+  windowMs: 5_000,
+  calls: 50,
+  failures: 0,
+  retries: 1,
+  p50Ms: 2,
+  p99Ms: 9,
+  inFlight: 0,
+};
+
+describe('GET /api/v1/topology', () => {
+  let registry: RunningRegistry;
+  beforeEach(async () => {
+    registry = await startTestRegistry();
+  });
+  afterEach(() => registry.close());
+
+  const post = (path: string, body: object): Promise<Response> =>
+    fetch(`${registry.url}/api/v1/${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${SECRET}` },
+      body: JSON.stringify(body),
+    });
+  const topology = async (query = ''): Promise<any> => (await fetch(`${registry.url}/api/v1/topology${query}`)).json();
+
+  it('shows what beats tell, without what is wrong in them', async () => {
+    const endpoints = [{ protocol: 'tcp', port: 9 }];
+    await post('register', { id: 'web-1', service: 'web', endpoints, secret: SECRET });
+    const edges = [{ ...EDGE, service: 'No Name' }, EDGE, { ...EDGE, calls: 'many' }, null];
+    const answer = await post('instances/web-1/heartbeat', { nonce: null, seq: 1, edges });
+    expect(answer.status).toBe(200);
+    const { withinMs, edges: seen } = await topology();
+    expect(withinMs).toBe(15_000);
+    expect(seen).toEqual([expect.objectContaining({ from: 'web', to: 'orders', callers: 1, callsPerSecond: 10 })]);
+    expect((await topology('?namespace=shop')).edges).toEqual([]);
+    expect((await topology('?namespace=*')).edges).toHaveLength(1);
+  });
+
+  it('refuses a namespace that cannot be one', async () => {
+    await expect(topology('?namespace=A%20B')).resolves.toMatchObject({ code: 'INVALID' });
+  });
+
+  it('is described as it answers', async () => {
+    const document: any = await (await fetch(`${registry.url}/openapi.json`)).json();
+    const { schema } = document.paths['/api/v1/topology'].get.responses['200'].content['application/json'];
+    const endpoints = [{ protocol: 'tcp', port: 9 }];
+    await post('register', { id: 'web-1', service: 'web', endpoints, secret: SECRET });
+    await post('instances/web-1/heartbeat', { nonce: null, seq: 1, edges: [EDGE] });
+    const { edges } = await topology();
+    expect(Object.keys(edges[0]).toSorted()).toEqual(schema.properties.edges.items.required.toSorted());
+  });
+});
