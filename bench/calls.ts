@@ -7,79 +7,32 @@ import { getServiceToken, RollcallModule } from '@rollcall/nestjs';
 import type { ServiceClient } from '@rollcall/nestjs';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { firstValueFrom } from 'rxjs';
+import { compareHttp } from './calls-http.js';
+import { compare, compareAllocation, compareBursts } from './calls-loop.js';
+import type { Call, Match } from './calls-loop.js';
 import { start } from './child.js';
-import { paired, quantile } from './harness.js';
 import type { Bench, Report } from './harness.js';
 
-const CONCURRENT = [1, 16, 64, 128];
+const PLAN = { concurrent: [1, 16, 64, 128], rounds: 7, roundMs: 1_000 };
 const BURSTS = [3, 10, 30];
-const ROUNDS = 7;
-const ROUND_MS = 1_000;
 
-type Call = (n: number) => Promise<unknown>;
+const MATCH: Match = {
+  title: 'TCP, ',
+  ours: 'rollcall',
+  theirs: 'ClientProxy',
+  targets: {
+    'throughput, 64 concurrent': '>= 1.2 x',
+    'throughput, 128 concurrent': '>= 1.2 x',
+    'p50, 1 concurrent': '<= 1.05 x',
+    'p99.9, 64 concurrent': '< 1 x',
+    'p99.9, 128 concurrent': '< 1 x',
+  },
+};
 
-interface Sample {
-  readonly perSecond: number;
-  readonly p50: number;
-  readonly p99: number;
-}
-
-/** Closed loop: so many callers, each sends its next call when it has the answer of the last. */
-async function closedLoop(call: Call, concurrent: number, ms: number): Promise<Sample> {
-  const took: number[] = [];
-  const startedAt = performance.now();
-  const until = startedAt + ms;
-  const caller = async (): Promise<void> => {
-    for (let at = performance.now(); at < until;) {
-      await call(took.length);
-      const now = performance.now();
-      took.push(now - at);
-      at = now;
-    }
-  };
-  await Promise.all(Array.from({ length: concurrent }, caller));
-  const seconds = (performance.now() - startedAt) / 1_000;
-  return { perSecond: took.length / seconds, p50: quantile(took, 0.5), p99: quantile(took, 0.99) };
-}
-
-/** A handler that asks one service several things at once, on a warm connection. */
-async function burst(call: Call, size: number): Promise<number> {
-  const took: number[] = [];
-  for (let i = 0; i < 30; i += 1) {
-    const at = performance.now();
-    await Promise.all(Array.from({ length: size }, (_, n) => call(n)));
-    took.push(performance.now() - at);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  return quantile(took, 0.5);
-}
-
-async function compare(ours: Call, theirs: Call, report: Report): Promise<void> {
-  for (const concurrent of CONCURRENT) {
-    await closedLoop(theirs, concurrent, 300);
-    await closedLoop(ours, concurrent, 300);
-    const pairs: { ours: Sample; theirs: Sample }[] = [];
-    for (let round = 0; round < ROUNDS; round += 1) {
-      // who goes first alternates too: the second of a pair finds a warmer machine
-      const first = round % 2 === 0 ? ours : theirs;
-      const one = await closedLoop(first, concurrent, ROUND_MS);
-      const other = await closedLoop(first === ours ? theirs : ours, concurrent, ROUND_MS);
-      pairs.push(first === ours ? { ours: one, theirs: other } : { ours: other, theirs: one });
-    }
-    const of = (key: keyof Sample): { ours: number; theirs: number }[] =>
-      pairs.map((pair) => ({ ours: pair.ours[key], theirs: pair.theirs[key] }));
-    const target = concurrent >= 64 ? '>= 1.0 x' : undefined;
-    report(paired(`throughput, ${concurrent} concurrent`, 'calls/s', of('perSecond'), target));
-    report(paired(`p50, ${concurrent} concurrent`, 'ms', of('p50'), concurrent === 1 ? '<= 1.05 x' : undefined));
-    report(paired(`p99, ${concurrent} concurrent`, 'ms', of('p99')));
-  }
-  for (const size of BURSTS) {
-    const pairs = [];
-    for (let round = 0; round < 3; round += 1) {
-      pairs.push({ theirs: await burst(theirs, size), ours: await burst(ours, size) });
-    }
-    report(paired(`burst of ${size} calls, whole burst p50`, 'ms', pairs, '<= 1 ms'));
-  }
+async function compareTcp(contestants: Readonly<Record<string, Call>>, report: Report): Promise<void> {
+  await compare(contestants, [MATCH], PLAN, report);
+  await compareBursts(contestants, MATCH, BURSTS, report);
+  await compareAllocation(contestants, [MATCH], report);
 }
 
 async function run(report: Report): Promise<void> {
@@ -92,7 +45,7 @@ async function run(report: Report): Promise<void> {
     options: { host: '127.0.0.1', port },
   });
 
-  @Module({ imports: [RollcallModule.forRoot({ registry: registry.url }), RollcallModule.forFeature(['echo'])] })
+  @Module({ imports: [RollcallModule.forRoot({ registry: registry.url }), RollcallModule.forFeature(['echo', 'web'])] })
   class CallerModule {}
 
   const app = await NestFactory.createApplicationContext(CallerModule, { logger: ['error'] });
@@ -100,11 +53,13 @@ async function run(report: Report): Promise<void> {
   await echo.connect();
   await proxy.connect();
   try {
-    await compare(
-      (n) => firstValueFrom(echo.send('find', { n })),
-      (n) => firstValueFrom(proxy.send('find', { n })),
-      report,
-    );
+    const contestants = {
+      rollcall: (n: number) => firstValueFrom(echo.send('find', { n })),
+      ClientProxy: (n: number) => firstValueFrom(proxy.send('find', { n })),
+    };
+    await compareTcp(contestants, report);
+    await Promise.all([service.kill(), bare.kill()]);
+    await compareHttp({ registry: registry.url, web: app.get<ServiceClient>(getServiceToken('web')) }, report);
   } finally {
     await app.close();
     proxy.close();
@@ -115,6 +70,7 @@ async function run(report: Report): Promise<void> {
 
 export const calls: Bench = {
   name: 'calls',
-  question: 'What does a Nest TCP call through Rollcall cost, against the bare ClientProxy?',
+  question:
+    'What does a call by name cost, over TCP against the bare ClientProxy, over HTTP against bare undici and HttpService?',
   run,
 };

@@ -1,12 +1,17 @@
 import { calls } from './calls.js';
 import { death } from './death.js';
 import { feed } from './feed.js';
+import { grpc } from './grpc.js';
 import { heartbeats } from './heartbeats.js';
 import { memory } from './memory.js';
+import { pick } from './pick.js';
+import { sim } from './sim.js';
+import { soak } from './soak.js';
+import { stack } from './stack.js';
 import { store } from './store.js';
 import type { Bench, Figure } from './harness.js';
 
-const BENCHES: readonly Bench[] = [calls, death, feed, heartbeats, memory, store];
+const BENCHES: readonly Bench[] = [calls, death, feed, grpc, heartbeats, memory, pick, sim, soak, stack, store];
 
 function printed(figure: Figure): string {
   const { metric, value, unit, baseline, ratio, target, spread, ratioSpread, runs } = figure;

@@ -32,6 +32,8 @@ export const PROGRAMS = {
   tenant: fileURLToPath(new URL('programs/tenant.mjs', import.meta.url)),
   crowd: fileURLToPath(new URL('../../bench/dist/crowd.js', import.meta.url)),
   keeper: fileURLToPath(new URL('programs/keeper.mjs', import.meta.url)),
+  worker: fileURLToPath(new URL('programs/worker.mjs', import.meta.url)),
+  wire: fileURLToPath(new URL('programs/wire.mjs', import.meta.url)),
 } as const;
 
 function programOf(name: string): string {

@@ -1,0 +1,164 @@
+import { paired, quantile } from './harness.js';
+import type { Report } from './harness.js';
+
+export type Call = (n: number) => Promise<unknown>;
+
+/** How long, and how often in turns, each is measured. */
+export interface Plan {
+  readonly concurrent: readonly number[];
+  readonly rounds: number;
+  readonly roundMs: number;
+}
+
+interface Sample {
+  readonly perSecond: number;
+  readonly p50: number;
+  readonly p999: number;
+}
+
+/** One against another: what is reported of them. */
+export interface Match {
+  /** Before each row's name: `HTTP, fetch`. */
+  readonly title: string;
+  readonly ours: string;
+  readonly theirs: string;
+  /** By row: `throughput, 64 concurrent`. */
+  readonly targets: Readonly<Record<string, string>>;
+}
+
+/** Closed loop: so many callers, each sends its next call when it has the answer of the last. */
+async function closedLoop(call: Call, concurrent: number, ms: number): Promise<Sample> {
+  const took: number[] = [];
+  const startedAt = performance.now();
+  const until = startedAt + ms;
+  const caller = async (): Promise<void> => {
+    for (let at = performance.now(); at < until;) {
+      await call(took.length);
+      const now = performance.now();
+      took.push(now - at);
+      at = now;
+    }
+  };
+  await Promise.all(Array.from({ length: concurrent }, caller));
+  const seconds = (performance.now() - startedAt) / 1_000;
+  return { perSecond: took.length / seconds, p50: quantile(took, 0.5), p999: quantile(took, 0.999) };
+}
+
+/** Everybody in turns, in an order that is turned round each time: who comes later finds a warmer machine. */
+async function inTurns<Measure>(
+  contestants: Readonly<Record<string, Call>>,
+  rounds: number,
+  measure: (call: Call) => Promise<Measure>,
+): Promise<ReadonlyMap<string, readonly Measure[]>> {
+  const names = Object.keys(contestants);
+  const measures = new Map<string, Measure[]>(names.map((name) => [name, []]));
+  for (let round = 0; round < rounds; round += 1) {
+    const order = round % 2 === 0 ? names : names.toReversed();
+    for (const name of order) {
+      const call = contestants[name];
+      if (call !== undefined) measures.get(name)?.push(await measure(call));
+    }
+  }
+  return measures;
+}
+
+function pairsOf<Measure>(
+  measures: ReadonlyMap<string, readonly Measure[]>,
+  { ours, theirs }: Match,
+  of: (measure: Measure) => number,
+): { ours: number; theirs: number }[] {
+  const others = measures.get(theirs) ?? [];
+  return (measures.get(ours) ?? []).flatMap((measure, round) => {
+    const other = others[round];
+    return other === undefined ? [] : [{ ours: of(measure), theirs: of(other) }];
+  });
+}
+
+/** Throughput and latency of each match, at each concurrency. */
+export async function compare(
+  contestants: Readonly<Record<string, Call>>,
+  matches: readonly Match[],
+  plan: Plan,
+  report: Report,
+): Promise<void> {
+  for (const concurrent of plan.concurrent) {
+    for (const call of Object.values(contestants)) await closedLoop(call, concurrent, 300);
+    const samples = await inTurns(contestants, plan.rounds, (call) => closedLoop(call, concurrent, plan.roundMs));
+    for (const match of matches) {
+      const row = (name: string, unit: string, of: (sample: Sample) => number): void => {
+        const key = `${name}, ${concurrent} concurrent`;
+        report(paired(`${match.title}${key}`, unit, pairsOf(samples, match, of), match.targets[key]));
+      };
+      row('throughput', 'calls/s', (sample) => sample.perSecond);
+      row('p50', 'ms', (sample) => sample.p50);
+      row('p99.9', 'ms', (sample) => sample.p999);
+    }
+  }
+}
+
+/** A handler that asks one service several things at once, on a warm connection; ms until it has all. */
+export async function burst(call: Call, size: number): Promise<number> {
+  const took: number[] = [];
+  for (let i = 0; i < 30; i += 1) {
+    const at = performance.now();
+    await Promise.all(Array.from({ length: size }, (_, n) => call(n)));
+    took.push(performance.now() - at);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return quantile(took, 0.5);
+}
+
+const BATCH = 64;
+const BATCHES = 300;
+
+/**
+ * Bytes that a call leaves for the garbage collector, on the heap and beside it: the median over batches of calls, so that those in
+ * which a collection falls do not count.
+ */
+async function allocated(call: Call): Promise<number> {
+  const each: number[] = [];
+  for (let batch = 0; batch < BATCHES; batch += 1) {
+    const before = process.memoryUsage();
+    for (let n = 0; n < BATCH; n += 1) await call(n);
+    const after = process.memoryUsage();
+    each.push((after.heapUsed + after.external - before.heapUsed - before.external) / BATCH);
+  }
+  return quantile(
+    each.filter((bytes) => bytes > 0),
+    0.5,
+  );
+}
+
+/** What a call allocates in this process, one after another. */
+export async function compareAllocation(
+  contestants: Readonly<Record<string, Call>>,
+  matches: readonly Match[],
+  report: Report,
+): Promise<void> {
+  const measures = await inTurns(contestants, 3, allocated);
+  for (const match of matches) {
+    report(
+      paired(`${match.title}allocated per call`, 'bytes', pairsOf(measures, match, Number), match.targets['allocated']),
+    );
+  }
+}
+
+/** Whole bursts, one against another. */
+export async function compareBursts(
+  contestants: Readonly<Record<string, Call>>,
+  match: Match,
+  sizes: readonly number[],
+  report: Report,
+): Promise<void> {
+  for (const size of sizes) {
+    const measures = await inTurns(contestants, 3, (call) => burst(call, size));
+    report(
+      paired(
+        `${match.title}burst of ${size} calls, whole burst p50`,
+        'ms',
+        pairsOf(measures, match, Number),
+        '<= 1 ms',
+      ),
+    );
+  }
+}

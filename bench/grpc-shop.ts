@@ -1,0 +1,14 @@
+import { fromJSON } from '@grpc/proto-loader';
+
+/** What a proto file would say: one method, of two fields each way. */
+export const SHOP = fromJSON({
+  nested: {
+    bench: {
+      nested: {
+        Question: { fields: { n: { type: 'int32', id: 1 } } },
+        Answer: { fields: { message: { type: 'string', id: 1 }, n: { type: 'int32', id: 2 } } },
+        Echo: { methods: { Find: { requestType: 'Question', responseType: 'Answer', comment: '' } } },
+      },
+    },
+  },
+});

@@ -1,0 +1,211 @@
+import {
+  bareLeastLoaded,
+  bareRoundRobin,
+  BEYOND_ROUND_ROBIN,
+  NONE_SLOW,
+  ONE_FAILS_FAST,
+  ONE_FROZEN,
+  ONE_SLOW,
+  OUTAGE,
+  OVERLOAD,
+  RANDOM_ERRORS,
+  rollcall,
+  simulate,
+  SIX_OF_TEN_FAIL,
+} from '@rollcall/client/testing';
+import type { Contestant, Outcome, Play } from '@rollcall/client/testing';
+import { ManualTime, seededRandom } from '@rollcall/core/testing';
+import { median } from './harness.js';
+import type { Bench, Figure, Report } from './harness.js';
+
+const SEEDS = [1, 2, 3, 4, 5];
+const MANY_CALLS_S = 36;
+
+/** What is asked of an outcome. */
+interface Measure {
+  readonly name: string;
+  readonly unit: string;
+  readonly target?: string;
+  readonly of: (outcome: Outcome) => number;
+}
+
+interface Row {
+  readonly name: string;
+  readonly play: Play;
+  readonly measures: readonly Measure[];
+  /** The healthy fleet that the figures are set beside, too. */
+  readonly healthy?: Play;
+  /** Tries of a caller without a library; 1 if left out. */
+  readonly bareAttempts?: number;
+  /** Of the first measure, when calls are hedged. */
+  readonly hedgedTarget?: string;
+}
+
+const percent = (ratio: number): number => 100 * ratio;
+const attemptsPerCall = (outcome: Outcome): number => outcome.attempts / outcome.made;
+const [overFrom, overTo] = OVERLOAD.trouble;
+/** While one was slow. Who failed without a library had waited for its timeout. */
+const p99Ms = (outcome: Outcome): number =>
+  Math.min(outcome.quantileMs(0.99, ...ONE_SLOW.trouble), ONE_SLOW.bareTimeoutMs);
+
+const ROWS: readonly Row[] = [
+  {
+    name: 'Beyond Round Robin',
+    play: BEYOND_ROUND_ROBIN,
+    measures: [
+      { name: 'within 1 s', unit: '%', target: '>= 99.95 %', of: (outcome) => percent(outcome.successRatio(1_000)) },
+    ],
+    hedgedTarget: '>= 99.99 %',
+  },
+  {
+    name: 'one of 10 is 5 x slower',
+    play: ONE_SLOW,
+    healthy: NONE_SLOW,
+    measures: [{ name: 'p99', unit: 'ms', target: '<= 0.2 x', of: p99Ms }],
+  },
+  {
+    name: 'one of 10 fails fast',
+    play: ONE_FAILS_FAST,
+    measures: [
+      { name: 'success', unit: '%', target: '>= 99.99 %', of: (outcome) => percent(outcome.successRatio()) },
+      { name: 'attempts', unit: 'a call', target: '<= 1.01', of: attemptsPerCall },
+    ],
+  },
+  {
+    name: '6 of 10 fail',
+    play: SIX_OF_TEN_FAIL,
+    measures: [{ name: 'success', unit: '%', target: '>= 99.9 %', of: (outcome) => percent(outcome.successRatio()) }],
+  },
+  {
+    name: '2.2 x overload for 5 s',
+    play: OVERLOAD,
+    bareAttempts: 3,
+    measures: [
+      {
+        name: 'goodput meanwhile',
+        unit: '%',
+        target: '>= 50 %',
+        of: (outcome) => percent(outcome.successRatio(1_000, overFrom, overTo)),
+      },
+      {
+        name: 'success from 2 s after',
+        unit: '%',
+        target: '>= 99 %',
+        of: (outcome) => percent(outcome.successRatio(1_000, overTo + 2)),
+      },
+    ],
+  },
+  {
+    name: 'everybody fails',
+    play: OUTAGE,
+    bareAttempts: 3,
+    measures: [{ name: 'attempts', unit: 'a call', target: '<= 1.25', of: attemptsPerCall }],
+  },
+  {
+    name: 'one of 3 is frozen',
+    play: ONE_FROZEN,
+    measures: [{ name: 'success', unit: '%', target: '100 %', of: (outcome) => percent(outcome.successRatio()) }],
+  },
+];
+
+const digits = (value: number): number => Number(value.toFixed(4));
+
+/** The median of some runs; percentages near 100 need more digits than the other benchmarks tell. */
+function exact(values: readonly number[]): { value: number; spread: [number, number] } {
+  return { value: digits(median(values)), spread: [digits(Math.min(...values)), digits(Math.max(...values))] };
+}
+
+async function play(of: Play, contestant: Contestant): Promise<readonly Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (const seed of SEEDS) {
+    outcomes.push(await simulate(of.scenario, contestant, { time: new ManualTime(), random: seededRandom(seed) }));
+    // a turn of the event loop, for what the run left to be cleared away
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return outcomes;
+}
+
+/** The figure of ours beside the same of another. */
+function beside(metric: string, measure: Measure, ours: readonly Outcome[], others: readonly Outcome[]): Figure {
+  const mine = ours.map((outcome) => measure.of(outcome));
+  const theirs = others.map((outcome) => measure.of(outcome));
+  const ratios = exact(mine.map((value, index) => value / (theirs[index] ?? Number.NaN)));
+  // a caller who reaches nothing at all is beaten by no factor
+  const compared = Number.isFinite(ratios.value) ? { ratio: ratios.value, ratioSpread: ratios.spread } : {};
+  const target = measure.target === undefined ? {} : { target: measure.target };
+  return {
+    metric,
+    unit: measure.unit,
+    ...exact(mine),
+    baseline: exact(theirs).value,
+    ...compared,
+    runs: mine.length,
+    ...target,
+  };
+}
+
+async function runRow(row: Row, report: Report): Promise<void> {
+  const ours = await play(row.play, rollcall(row.play.options));
+  const bare = { timeoutMs: row.play.bareTimeoutMs, attempts: row.bareAttempts ?? 1 };
+  const others = new Map<string, readonly Outcome[]>([
+    ['round robin', await play(row.play, bareRoundRobin(bare))],
+    ['least loaded', await play(row.play, bareLeastLoaded(bare))],
+    // the same stack, with a picker that knows less
+    ['our round robin', await play(row.play, rollcall({ ...row.play.options, balancer: 'round-robin' }))],
+    ['our least loaded', await play(row.play, rollcall({ ...row.play.options, balancer: 'least-loaded' }))],
+  ]);
+  for (const measure of row.measures) {
+    for (const [name, outcomes] of others) {
+      const { unit, of } = measure;
+      // the target is told once
+      const asked = name === 'round robin' ? measure : { name: measure.name, unit, of };
+      report(beside(`${row.name}: ${measure.name}, beside ${name}`, asked, ours, outcomes));
+    }
+  }
+  if (row.hedgedTarget !== undefined) await hedged(row, row.hedgedTarget, ours, report);
+  if (row.healthy === undefined) return;
+  const healthy = await play(row.healthy, rollcall(row.healthy.options));
+  for (const measure of row.measures) {
+    const target = { ...measure, target: '<= 1.15 x' };
+    report(beside(`${row.name}: ${measure.name}, beside a healthy fleet`, target, ours, healthy));
+  }
+}
+
+async function hedged(row: Row, target: string, ours: readonly Outcome[], report: Report): Promise<void> {
+  const outcomes = await play(row.play, rollcall(row.play.options, { idempotent: true, hedge: true }));
+  for (const measure of row.measures) {
+    report(beside(`${row.name}: ${measure.name} with hedges, beside without`, { ...measure, target }, outcomes, ours));
+  }
+  const attempts: Measure = { name: 'attempts', unit: 'a call', target: '<= 1.06', of: attemptsPerCall };
+  report(beside(`${row.name}: attempts with hedges, beside without`, attempts, outcomes, ours));
+}
+
+/** A million calls in all, none of which may take anybody out. */
+async function falseEjections(report: Report): Promise<void> {
+  const { scenario, options } = RANDOM_ERRORS;
+  const outcomes = await play(
+    { ...RANDOM_ERRORS, scenario: { ...scenario, seconds: MANY_CALLS_S } },
+    rollcall(options),
+  );
+  const made = outcomes.reduce((sum, outcome) => sum + outcome.made, 0);
+  const ejections = outcomes.reduce((sum, outcome) => sum + outcome.ejections, 0);
+  report({
+    metric: `0.5 % random errors: ejections in ${made} calls`,
+    unit: '',
+    value: ejections,
+    spread: [ejections, ejections],
+    runs: 1,
+    target: '0',
+  });
+}
+
+async function run(report: Report): Promise<void> {
+  for (const row of ROWS) await runRow(row, report);
+  await falseEjections(report);
+}
+
+export const sim: Bench = {
+  name: 'sim',
+  question: 'How many calls does a fault behind a name reach, in simulation, beside round robin and least loaded?',
+  run,
+};

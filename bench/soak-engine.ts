@@ -1,0 +1,201 @@
+/**
+ * A caller alone in a process, with a registry and instances of paper: `<calls> <changes>`. Most calls succeed; some fail, are repeated,
+ * end by their deadline, are cancelled, or name what does not exist. Says what lives, ten times, and what was left at the end.
+ */
+import { getEventListeners } from 'node:events';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { Rollcall } from '@rollcall/client';
+import type { Exchange, Sink, TcpRequest, Transport } from '@rollcall/client/testing';
+import { systemTime } from '@rollcall/core';
+import type { Time, Timer, TimerOptions } from '@rollcall/core';
+import { instance, PaperLink, paperClient, SERVICE, Tick, tickTransport } from './stack-caller.js';
+import { CountingMeter } from './stack-meter.js';
+
+setFlagsFromString('--expose-gc');
+const collect: unknown = runInNewContext('gc');
+
+/** What lives, in bytes. */
+function living(): number {
+  if (typeof collect !== 'function') throw new Error('This Node has no gc to expose.');
+  for (let times = 0; times < 2; times += 1) collect();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+const FLEET = 100;
+const CONCURRENT = 64;
+const POINTS = 10;
+/** Of so many calls one is of each odd kind. */
+const ODD_EACH = 1_000;
+/** Of so many calls one names a service that nobody knows. */
+const STRANGE_EACH = 20_000;
+const SHORT_MS = 15;
+const REST_MS = 100;
+
+/** The machine’s clock, which knows how many timers are set. */
+class CountingTime implements Time {
+  pending = 0;
+
+  now(): number {
+    return systemTime.now();
+  }
+
+  wall(): number {
+    return systemTime.wall();
+  }
+
+  setTimer(ms: number, run: () => void, options?: TimerOptions): Timer {
+    let isSet = true;
+    const over = (): void => {
+      if (isSet) this.pending -= 1;
+      isSet = false;
+    };
+    this.pending += 1;
+    const timer = systemTime.setTimer(
+      ms,
+      () => {
+        over();
+        run();
+      },
+      options,
+    );
+    return {
+      cancel: () => {
+        over();
+        timer.cancel();
+      },
+    };
+  }
+}
+
+const SILENT: Exchange = { openedAt: null, cancel() {} };
+
+/** Instances that do what the pattern of a message says: `fail`, `refuse`, `never`, anything else is answered. */
+function oddTransport(tick: Tick): Transport<TcpRequest> {
+  const channel = {
+    send(request: TcpRequest, _terms: unknown, sink: Sink): Exchange {
+      const { body } = request;
+      if (body.startsWith('"pattern":"never"')) return SILENT;
+      if (body.startsWith('"pattern":"fail"')) {
+        tick.answer({ last: () => sink.fail({ kind: 'closed', cause: new Error('reset') }) });
+      } else if (body.startsWith('"pattern":"refuse"')) {
+        tick.answer({ last: () => sink.fail({ kind: 'remote', cause: new Error('no') }) });
+      } else tick.answer(sink);
+      return SILENT;
+    },
+    ping(_terms: unknown, sink: Sink): Exchange {
+      tick.answer(sink);
+      return SILENT;
+    },
+    retire() {},
+  };
+  return { protocol: 'tcp', prepare: () => null, channel: () => channel, close: () => Promise.resolve() };
+}
+
+class Soak {
+  readonly link = new PaperLink(Array.from({ length: FLEET }, (_, n) => instance(n)));
+  readonly time = new CountingTime();
+  readonly stop = new AbortController();
+  #rollcall: Rollcall | null = null;
+  #changes = 0;
+  made = 0;
+
+  async start(): Promise<void> {
+    const tick = new Tick();
+    const transports = { tcp: oddTransport(tick), http: tickTransport('http', tick) };
+    const ports = { time: this.time, meter: new CountingMeter() };
+    this.#rollcall = await paperClient(this.link, transports, { ports, options: { calls: { catalogWaitMs: 100 } } });
+  }
+
+  get rollcall(): Rollcall {
+    if (this.#rollcall === null) throw new Error('It was not started.');
+    return this.#rollcall;
+  }
+
+  /** So many calls with so many changes among them; resolves when the last one has ended. */
+  async run(calls: number, changes: number): Promise<void> {
+    const until = this.made + calls;
+    const every = calls / changes;
+    const caller = async (): Promise<void> => {
+      while (this.made < until) {
+        this.made += 1;
+        if (this.made % every < 1) this.#change();
+        await this.#call(this.made);
+      }
+    };
+    await Promise.all(Array.from({ length: CONCURRENT }, caller));
+    await new Promise((resolve) => setTimeout(resolve, REST_MS));
+  }
+
+  /** One goes and another comes; or one changes its state. */
+  #change(): void {
+    this.#changes += 1;
+    const n = this.#changes;
+    if (n % 2 === 0) {
+      this.link.change([instance(FLEET + n / 2 - 1)], [instance(n / 2 - 1).id]);
+      return;
+    }
+    const oldest = Math.floor(n / 2);
+    const state = n % 4 === 1 ? 'UNHEALTHY' : 'HEALTHY';
+    this.link.change([instance(oldest + (n % (FLEET - 1)) + 1, { state })]);
+  }
+
+  async #call(n: number): Promise<unknown> {
+    const { rollcall } = this;
+    if (n % STRANGE_EACH === 0) return rollcall.call(`stranger-${n}`, 'find', null).catch(() => null);
+    const isIdempotent = { idempotent: true };
+    switch (n % ODD_EACH) {
+      case 1:
+        return rollcall.call(SERVICE, 'fail', null, isIdempotent).catch(() => null);
+      case 2:
+        return rollcall.call(SERVICE, 'refuse', null).catch(() => null);
+      case 3:
+        return rollcall.call(SERVICE, 'never', null, { deadlineMs: SHORT_MS }).catch(() => null);
+      case 4:
+        return rollcall.call(SERVICE, 'find', null, { signal: this.stop.signal });
+      case 5:
+        return this.#cancelled();
+      case 6:
+        return rollcall.emit(SERVICE, 'found', null);
+      case 7:
+        return rollcall.call(SERVICE, `find-${n}`, null);
+      case 8:
+        return rollcall.call(SERVICE, 'find', null, { version: `${n}` }).catch(() => null);
+      case 9:
+        return this.#stream();
+      default:
+        return rollcall.call(SERVICE, 'find', null);
+    }
+  }
+
+  #cancelled(): Promise<unknown> {
+    const cancel = new AbortController();
+    const call = this.rollcall.call(SERVICE, 'never', null, { signal: cancel.signal }).catch(() => null);
+    setImmediate(() => cancel.abort());
+    return call;
+  }
+
+  #stream(): Promise<unknown> {
+    return new Promise((resolve) => {
+      const observer = { next() {}, error: resolve, complete: () => resolve(null) };
+      this.rollcall.stream(SERVICE, 'find', null, observer);
+    });
+  }
+}
+
+const [calls = 0, changes = 0] = process.argv.slice(2).map(Number);
+const soak = new Soak();
+await soak.start();
+// a first tenth sizes tables and fills what is kept of the last 10 s
+await soak.run(calls / POINTS, changes / POINTS);
+const levels: number[] = [];
+const timers: number[] = [];
+for (let point = 0; point < POINTS; point += 1) {
+  await soak.run(calls / POINTS, changes / POINTS);
+  levels.push(living());
+  timers.push(soak.time.pending);
+}
+const listeners = getEventListeners(soak.stop.signal, 'abort').length;
+await soak.rollcall.close();
+process.send?.(JSON.stringify({ levels, timers, listeners, timersAfterClose: soak.time.pending }));

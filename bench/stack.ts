@@ -1,0 +1,157 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { median, paired, single } from './harness.js';
+import type { Bench, Report } from './harness.js';
+import { instance, PaperLink, paperClient, Tick, tickTransport } from './stack-caller.js';
+import { bare, cockatiel, mollitia, nestjsResilience, opossum, ours } from './stack-contestants.js';
+import type { Contestant } from './stack-contestants.js';
+import { CountingMeter } from './stack-meter.js';
+
+// Everybody’s calls are answered with the next turn of the event loop. What is told is the price: the time of a call without that of one
+// without any library, in the same round. It is the processor’s time, of all threads: what collects the garbage counts, what others do on
+// the machine does not.
+
+const INSTANCES = 1_000;
+const CONCURRENT = 64;
+const ROUNDS = 9;
+const CALLS = 192_000;
+const CALLS_OF_SLOW = 19_200;
+const WARM_UP = 64_000;
+const BATCHES = 41;
+const CALLS_OF_BATCH = 512;
+const PER_SECOND = 50_000;
+/** Statistics of the last 10 s are full then. */
+const WARM_SECONDS = 10;
+const STALL_SECONDS = 13;
+const STALL_ROUNDS = 2;
+/** What was missed in a stall is made up for in turns of so many, so that no bulkhead is full. */
+const MOST_AT_ONCE = 200;
+
+const ROLLCALL = 'rollcall, with metrics';
+const WITHOUT_METRICS = 'rollcall, without metrics';
+
+/** ns of the processor for a call, with 64 at once. */
+async function priceOf({ call }: Contestant, calls: number): Promise<number> {
+  const caller = async (): Promise<void> => {
+    for (let left = calls / CONCURRENT; left > 0; left -= 1) await call();
+  };
+  const before = process.cpuUsage();
+  await Promise.all(Array.from({ length: CONCURRENT }, caller));
+  const { user, system } = process.cpuUsage(before);
+  return ((user + system) * 1_000) / calls;
+}
+
+/** The others take too long for as many. */
+const callsOf = ({ name }: Contestant): number => (/library|rollcall|opossum/.test(name) ? CALLS : CALLS_OF_SLOW);
+
+async function prices(contestants: readonly Contestant[], report: Report): Promise<void> {
+  for (const contestant of contestants) await priceOf(contestant, Math.min(WARM_UP, callsOf(contestant)));
+  const taken = new Map(contestants.map(({ name }) => [name, [] as number[]]));
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const turn = round % contestants.length;
+    const order = [...contestants.slice(turn), ...contestants.slice(0, turn)];
+    const took = new Map<string, number>();
+    for (const contestant of order) took.set(contestant.name, await priceOf(contestant, callsOf(contestant)));
+    const floor = took.get('no library') ?? 0;
+    for (const [name, ns] of took) taken.get(name)?.push(name === 'no library' ? ns : ns - floor);
+  }
+  const of = (name: string): readonly number[] => taken.get(name) ?? [];
+  report(single('a call without any library', 'ns', of('no library')));
+  report(single(`price of a call: ${ROLLCALL}`, 'ns', of(ROLLCALL), '<= 1500 ns'));
+  report(single(`price of a call: ${WITHOUT_METRICS}`, 'ns', of(WITHOUT_METRICS), '<= 1000 ns'));
+  for (const { name } of contestants) {
+    if (name === 'no library' || name === ROLLCALL || name === WITHOUT_METRICS) continue;
+    const pairs = of(ROLLCALL).map((ns, round) => ({ ours: ns, theirs: of(name)[round] ?? Number.NaN }));
+    report(paired(`price of a call: rollcall, beside ${name}`, 'ns', pairs));
+  }
+}
+
+setFlagsFromString('--expose-gc');
+const collect: unknown = runInNewContext('gc');
+
+/** Bytes a call allocates: the heap’s growth over so few calls that nothing is collected meanwhile; the median of many. */
+async function bytesOf({ call }: Contestant): Promise<number> {
+  if (typeof collect !== 'function') throw new Error('This Node has no gc to expose.');
+  const batches: number[] = [];
+  const caller = async (): Promise<void> => {
+    for (let left = CALLS_OF_BATCH / CONCURRENT; left > 0; left -= 1) await call();
+  };
+  for (let batch = 0; batch < BATCHES; batch += 1) {
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    await Promise.all(Array.from({ length: CONCURRENT }, caller));
+    batches.push((process.memoryUsage().heapUsed - before) / CALLS_OF_BATCH);
+  }
+  return median(batches);
+}
+
+async function allocations(contestants: readonly Contestant[], report: Report): Promise<void> {
+  for (const contestant of contestants) {
+    const runs: number[] = [];
+    for (let round = 0; round < 3; round += 1) runs.push(await bytesOf(contestant));
+    report(single(`allocated by a call: ${contestant.name}`, 'B', runs));
+  }
+}
+
+/** The longest turn of the event loop in each second, ms of the processor, at so many calls a second. */
+async function stalls({ call }: Contestant): Promise<readonly number[]> {
+  // what others left behind is not to be paid for
+  if (typeof collect === 'function') collect();
+  const longest: number[] = [];
+  const startedAt = performance.now();
+  let made = 0;
+  let before = process.cpuUsage();
+  for (let now = startedAt; now < startedAt + STALL_SECONDS * 1_000; now = performance.now()) {
+    const due = Math.min(Math.floor(((now - startedAt) * PER_SECOND) / 1_000) - made, MOST_AT_ONCE);
+    for (let n = 0; n < due; n += 1) void call();
+    made += due;
+    await new Promise((resolve) => setImmediate(resolve));
+    const after = process.cpuUsage();
+    const second = Math.floor((now - startedAt) / 1_000);
+    const turnMs = (after.user - before.user + after.system - before.system) / 1_000;
+    longest[second] = Math.max(longest[second] ?? 0, turnMs);
+    before = after;
+  }
+  return longest.slice(WARM_SECONDS, STALL_SECONDS);
+}
+
+async function stallsOf(contestants: readonly Contestant[], report: Report): Promise<void> {
+  const taken = new Map(contestants.map(({ name }) => [name, [] as number[]]));
+  for (let round = 0; round < STALL_ROUNDS; round += 1) {
+    for (const contestant of contestants) taken.get(contestant.name)?.push(median(await stalls(contestant)));
+  }
+  const floors = taken.get('no library') ?? [];
+  for (const { name } of contestants.slice(1)) {
+    const pairs = (taken.get(name) ?? []).map((ms, round) => ({ ours: ms, theirs: floors[round] ?? Number.NaN }));
+    const target = name === ROLLCALL ? '< 1 ms more' : undefined;
+    report(paired(`longest stall a second at 50,000/s: ${name}`, 'ms', pairs, target));
+  }
+}
+
+async function run(report: Report): Promise<void> {
+  const tick = new Tick();
+  const transports = { tcp: tickTransport('tcp', tick), http: tickTransport('http', tick) };
+  const instances = Array.from({ length: INSTANCES }, (_, n) => instance(n));
+  const meter = new CountingMeter();
+  const metered = await paperClient(new PaperLink(instances), transports, { ports: { meter } });
+  const plain = await paperClient(new PaperLink(instances), transports);
+  const none = bare(tick.ask);
+  const counted = ours(ROLLCALL, metered);
+  const breaker = opossum(tick.ask);
+  const others = [cockatiel(tick.ask), mollitia(tick.ask), nestjsResilience(tick.ask)];
+  const all = [none, counted, ours(WITHOUT_METRICS, plain), breaker, ...others];
+  try {
+    await prices(all, report);
+    await allocations([none, counted, breaker, ...others], report);
+    await stallsOf([none, counted, breaker], report);
+    if (meter.recorded('rollcall_call_seconds') < ROUNDS * CALLS) throw new Error('Not every call was counted.');
+  } finally {
+    for (const contestant of all) contestant.close();
+  }
+}
+
+export const stack: Bench = {
+  name: 'stack',
+  question: 'What does everything round a call cost (the happy path), beside other libraries?',
+  run,
+};

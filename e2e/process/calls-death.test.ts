@@ -1,0 +1,131 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Run } from './call-run.js';
+import { openCallStage } from './call-stage.js';
+import type { CallStage, Over } from './call-stage.js';
+import { endAll } from './spawn.js';
+import { timed } from './stage.js';
+import { until } from './until.js';
+
+const INTERVAL_MS = 500;
+const PROTOCOLS: readonly Over[] = ['tcp', 'http'];
+/** So many calls are awaited in the hands of whoever is about to die: most of them must not be repeated. */
+const IN_HAND = 4;
+/** From the death of a connection to the caller's knowing it, ms: what is sent meanwhile is lost, too. */
+const NOTICED_MS = 20;
+/** What is repeated elsewhere at once takes no longer than this, ms. */
+const PROMPT_MS = 100;
+/** With processes that start beside it, on two cores. */
+const BUSY_MS = 400;
+
+/** Calls that must not be repeated failed there and nowhere else, in one attempt, and say that they may have been executed. */
+function expectLost(run: Run, victim: string): void {
+  const lost = run.failed('book').map(({ failure }) => failure);
+  const said = {
+    code: 'TRANSPORT',
+    text: expect.stringMatching(/^The call to orders failed: closed, .* It may have been executed/),
+    retryable: false,
+    attempts: [`${victim} closed`],
+  };
+  expect(lost, run.figures).toEqual(lost.map(() => said));
+}
+
+describe('under a load that waits for nobody', () => {
+  let stage: CallStage;
+
+  beforeAll(async () => {
+    stage = await openCallStage({ intervalMs: INTERVAL_MS });
+  }, 60_000);
+  afterAll(async () => {
+    await stage.close();
+    await endAll();
+  });
+
+  const fairly = (run: () => Promise<void>): Promise<void> =>
+    timed(INTERVAL_MS, async () => {
+      await stage.restore();
+      await run();
+    });
+
+  const removed = (id: string): Promise<unknown> =>
+    until(`${id} is removed`, () => stage.witness.storyOf(id).at(-1)?.startsWith('REMOVED'));
+
+  it.each(PROTOCOLS)('SIGKILL of one of three fails over %s what it had in hand and must not be repeated', (over) =>
+    fairly(async () => {
+      const victim = stage.living.at(0)!;
+      const id = stage.idOf(victim);
+      let inHand = 0;
+      let diedAt = 0;
+      const run = await stage.under(over, async () => {
+        inHand = await stage.busy(id, over, IN_HAND);
+        diedAt = performance.now();
+        victim.kill('SIGKILL');
+        await removed(id);
+      });
+
+      expect(run.brokenPromises, run.figures).toEqual([]);
+      expectLost(run, id);
+      const lost = run.failed('book');
+      expect(lost.length, run.figures).toBeGreaterThan(0);
+      expect(lost.length, run.figures).toBeLessThanOrEqual(inHand + run.made('book', NOTICED_MS + run.noiseMs));
+      expect(lost.filter(({ dueAt }) => dueAt > diedAt + NOTICED_MS + run.noiseMs)).toEqual([]);
+      expect(run.slow('find', PROMPT_MS), run.figures).toEqual([]);
+    }),
+  );
+
+  it.each(PROTOCOLS)(
+    'connections that break in the middle of an answer fail over %s no call that may be repeated',
+    (over) =>
+      fairly(async () => {
+        const wire = await stage.launchWire('half');
+        const id = stage.idOf(wire);
+        const run = await stage.under(over, async () => {
+          await stage.met(id, over);
+          wire.kill('SIGUSR2');
+          await wire.line(/^faulty$/);
+          await until('the caller has ejected it', () => stage.sight(id, over)?.ejected === 'errors');
+        });
+
+        expect(run.brokenPromises, run.figures).toEqual([]);
+        expectLost(run, id);
+        expect(run.slow('find', PROMPT_MS), run.figures).toEqual([]);
+      }),
+  );
+
+  it.each(PROTOCOLS)('SIGTERM of all three, one after the other, fails no call over %s', (over) =>
+    fairly(async () => {
+      const run = await stage.under(over, async () => {
+        for (const child of stage.living) {
+          child.kill('SIGTERM');
+          await child.exited;
+          stage.launch();
+          await stage.whole();
+        }
+      });
+
+      expect(run.brokenPromises, run.figures).toEqual([]);
+      expect(run.failed('book'), run.figures).toEqual([]);
+      expect(run.slow('find', BUSY_MS), run.figures).toEqual([]);
+    }),
+  );
+
+  it('another service at the address of a dead one executes nothing of what was meant for it', () =>
+    fairly(async () => {
+      const victim = stage.living.at(0)!;
+      const id = stage.idOf(victim);
+      const port = stage.portOf(victim, 'tcp');
+      const tenant = await stage.launchTenant(port);
+      const run = await stage.under('tcp', async () => {
+        victim.kill('SIGKILL');
+        await victim.exited;
+        tenant.kill('SIGUSR2');
+        await tenant.line(/^moved in$/);
+        await until('the tenant is HEALTHY', () => stage.instanceOf(tenant)?.state === 'HEALTHY');
+        await removed(id);
+      });
+
+      expect(stage.portOf(tenant, 'tcp')).toBe(port);
+      expect(run.brokenPromises, run.figures).toEqual([]);
+      expectLost(run, id);
+      expect(run.slow('find', BUSY_MS), run.figures).toEqual([]);
+    }));
+});

@@ -1,0 +1,156 @@
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Run } from './call-run.js';
+import { openCallStage } from './call-stage.js';
+import type { CallStage, Over } from './call-stage.js';
+import { dropPackets } from './packet-drop.js';
+import { endAll } from './spawn.js';
+import { timed } from './stage.js';
+import { until } from './until.js';
+
+const INTERVAL_MS = 500;
+const PROTOCOLS: readonly Over[] = ['tcp', 'http'];
+const BOOK_DEADLINE_MS = 1_500;
+/** So many calls are awaited in the hands of whoever is about to fall silent. */
+const IN_HAND = 4;
+/** So long an attempt is waited for before there is another: 3 × the p99 of the method, at least this, at most that. */
+const ATTEMPT_MS = 150;
+const LONGEST_ATTEMPT_MS = 2_000;
+/** From the first silence to the caller's holding back: what is sent meanwhile has to wait. */
+const HEEDED_MS = 200;
+
+/** Calls that must not be repeated failed there and nowhere else, at their deadline, and say that they may have been executed. */
+function expectLost(run: Run, victim: string): void {
+  const lost = run.failed('book').map(({ failure }) => failure);
+  const said = {
+    code: 'DEADLINE_EXCEEDED',
+    text: expect.stringMatching(/^orders did not answer within 1\d{3} ms, in 1 attempt\..* It may have been executed/),
+    retryable: false,
+    attempts: [`${victim} timeout`],
+  };
+  expect(lost, run.figures).toEqual(lost.map(() => said));
+}
+
+/** Few waited for an attempt that was given up: those it had in hand, and its share of what came before that was heeded. */
+function expectFewSlow(run: Run, inHand: number): void {
+  const share = run.made('find', HEEDED_MS + run.noiseMs) / 3;
+  expect(run.slow('find', ATTEMPT_MS / 2).length, run.figures).toBeLessThanOrEqual(inHand + share);
+  expect(run.quantileMs('find', 0.99), run.figures).toBeLessThanOrEqual(2 * ATTEMPT_MS);
+  expect(run.slow('find', LONGEST_ATTEMPT_MS), run.figures).toEqual([]);
+}
+
+describe('under a load that waits for nobody', () => {
+  let stage: CallStage;
+
+  beforeAll(async () => {
+    stage = await openCallStage({ intervalMs: INTERVAL_MS, bookDeadlineMs: BOOK_DEADLINE_MS });
+  }, 60_000);
+  afterAll(async () => {
+    await stage.close();
+    await endAll();
+  });
+
+  const fairly = (run: () => Promise<void>): Promise<void> =>
+    timed(INTERVAL_MS, async () => {
+      await stage.restore();
+      await run();
+    });
+
+  it.each(PROTOCOLS)('SIGSTOP of one of three fails over %s what it had in hand and must not be repeated', (over) =>
+    fairly(async () => {
+      const victim = stage.living.at(0)!;
+      const id = stage.idOf(victim);
+      let inHand = 0;
+      const run = await stage.under(over, async () => {
+        inHand = await stage.busy(id, over, IN_HAND);
+        victim.kill('SIGSTOP');
+        await stage.shunned(id, over);
+        victim.kill('SIGCONT');
+        await stage.whole();
+      });
+
+      expect(run.brokenPromises, run.figures).toEqual([]);
+      expectLost(run, id);
+      expect(run.failed('book').length, run.figures).toBeGreaterThan(0);
+      expectFewSlow(run, inHand);
+    }),
+  );
+
+  it('packets to one of three that are lost fail what it had in hand and must not be repeated', ({ skip }) =>
+    fairly(async () => {
+      const victim = stage.living.at(1)!;
+      const id = stage.idOf(victim);
+      let inHand = 0;
+      let canDrop = true;
+      const run = await stage.under('tcp', async () => {
+        inHand = await stage.busy(id, 'tcp', IN_HAND);
+        const drop = await dropPackets(stage.portOf(victim, 'tcp'));
+        canDrop = drop !== null;
+        if (drop === null) return;
+        try {
+          await stage.shunned(id, 'tcp');
+        } finally {
+          await drop.end();
+        }
+        await stage.whole();
+      });
+      if (!canDrop) return skip('needs the right to drop packets');
+
+      expect(run.brokenPromises, run.figures).toEqual([]);
+      expectLost(run, id);
+      expectFewSlow(run, inHand);
+    }));
+
+  it('one that answers the registry and nobody else is found out by its callers', () =>
+    fairly(async () => {
+      const wire = await stage.launchWire('mute');
+      const id = stage.idOf(wire);
+      const mutedAt = performance.now();
+      const run = await stage.under('tcp', async () => {
+        await stage.met(id, 'tcp');
+        wire.kill('SIGUSR2');
+        await wire.line(/^faulty$/);
+        await stage.shunned(id, 'tcp');
+      });
+
+      expect(stage.witness.storyOf(id, mutedAt)).toEqual([]);
+      expect(run.brokenPromises, run.figures).toEqual([]);
+      expectLost(run, id);
+      expectFewSlow(run, IN_HAND);
+    }));
+
+  it('one that accepts no connection fails no call', () =>
+    fairly(async () => {
+      const wire = await stage.launchWire('full');
+      const id = stage.idOf(wire);
+      stage.version = '1';
+      let sockets: readonly Socket[] = [];
+      const run = await stage.under('tcp', async () => {
+        wire.kill('SIGSTOP');
+        sockets = await fillQueue(stage.portOf(wire, 'tcp'));
+        stage.version = undefined;
+        await until('it is called', () => (stage.sight(id, 'tcp')?.callsUnderWay ?? 0) > 0);
+        await stage.shunned(id, 'tcp');
+      });
+      for (const socket of sockets) socket.destroy();
+
+      expect(run.brokenPromises, run.figures).toEqual([]);
+      expect(run.failed('book'), run.figures).toEqual([]);
+      expectFewSlow(run, IN_HAND);
+    }));
+});
+
+/** Opens connections to somebody who accepts none, until one more is not even made. */
+async function fillQueue(port: number): Promise<readonly Socket[]> {
+  const sockets: Socket[] = [];
+  let dialledAt = 0;
+  await until('the accept queue is full', () => {
+    const last = sockets.at(-1);
+    if (last?.connecting === true) return performance.now() > dialledAt + 100;
+    sockets.push(connect(port, '127.0.0.1').on('error', () => {}));
+    dialledAt = performance.now();
+    return false;
+  });
+  return sockets;
+}

@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Run } from './call-run.js';
+import { openCallStage } from './call-stage.js';
+import type { CallStage, Over, WorkerFault } from './call-stage.js';
+import type { OpenLoop } from './open-loop.js';
+import { endAll } from './spawn.js';
+import type { Child } from './spawn.js';
+import { timed } from './stage.js';
+import { until } from './until.js';
+
+const INTERVAL_MS = 500;
+const FAULTS: readonly WorkerFault[] = ['unavailable', 'slow', 'refuse'];
+/** So many failures in a row, at most, before it is ejected, and as many that were under way then. */
+const BEFORE_EJECTION = 10;
+
+/** SIGUSR2 turns a fault on, or off again. */
+async function turn(bad: Child, word: 'faulty' | 'well'): Promise<void> {
+  const count = (): number => bad.out.filter((line) => line === word).length;
+  const before = count();
+  bad.kill('SIGUSR2');
+  await until(`it is ${word}`, () => count() > before);
+}
+
+const fairly = (run: () => Promise<void>): Promise<void> => timed(INTERVAL_MS, run);
+
+describe('under a load that waits for nobody, one of three', () => {
+  let stage: CallStage;
+  let workers: readonly Child[];
+
+  beforeAll(async () => {
+    stage = await openCallStage({ intervalMs: INTERVAL_MS, faults: FAULTS });
+    workers = stage.living;
+  }, 60_000);
+  afterAll(async () => {
+    await stage.close();
+    await endAll();
+  });
+
+  /** One turns bad, and well again as soon as `seen` has seen enough of it. */
+  async function withBad(
+    over: Over,
+    fault: WorkerFault,
+    seen: (id: string, load: OpenLoop) => Promise<unknown>,
+  ): Promise<{ run: Run; id: string }> {
+    const bad = workers.at(FAULTS.indexOf(fault))!;
+    const id = stage.idOf(bad);
+    await stage.restore();
+    const run = await stage.under(over, async (load) => {
+      await stage.met(id, over);
+      await turn(bad, 'faulty');
+      try {
+        await seen(id, load);
+      } finally {
+        await turn(bad, 'well');
+      }
+    });
+    return { run, id };
+  }
+
+  it('that answers 503 at once fails no call that may be repeated, and few others', () =>
+    fairly(async () => {
+      const { run } = await withBad('http', 'unavailable', (id) =>
+        until('it is ejected', () => stage.sight(id, 'http')?.ejected === 'errors'),
+      );
+      expect(run.brokenPromises, run.figures).toEqual([]);
+      const failed = run.failed('book').map(({ failure }) => failure?.text);
+      expect(new Set([...failed, 'HTTP status 503'])).toEqual(new Set(['HTTP status 503']));
+      expect(failed.length, run.figures).toBeLessThanOrEqual(BEFORE_EJECTION);
+      expect(run.slow('find', 100), run.figures).toEqual([]);
+    }));
+
+  it('that is 50 times slower fails no call, and gets few', () =>
+    fairly(async () => {
+      const { run, id } = await withBad('tcp', 'slow', (_id, load) => {
+        const enough = load.outcomes.length + 1.5 * (load.rates.find + load.rates.book);
+        return until('its slowness has been seen', () => load.outcomes.length >= enough);
+      });
+      expect(run.brokenPromises, run.figures).toEqual([]);
+      expect(run.failed('book'), run.figures).toEqual([]);
+      expect(run.share('find', id), run.figures).toBeLessThan(0.05);
+      expect(run.slow('find', 200), run.figures).toEqual([]);
+    }));
+
+  it('whose handlers refuse is not blamed: that is what it has to say, and nobody else is asked', () =>
+    fairly(async () => {
+      const { run, id } = await withBad('tcp', 'refuse', async (bad, load) => {
+        const failed = (): number => load.outcomes.filter(({ failure }) => failure !== null).length;
+        await until('many calls were refused', () => failed() >= 100);
+        expect(stage.sight(bad, 'tcp')).toMatchObject({ ejected: null, breaker: 'closed', tier: 0 });
+      });
+      const refused = [...run.failed('find'), ...run.failed('book')].map(({ failure }) => failure);
+      const said = {
+        code: 'REMOTE',
+        text: 'orders answered with an error: sold out',
+        retryable: false,
+        attempts: [`${id} remote`],
+      };
+      expect(refused).toEqual(refused.map(() => said));
+    }));
+});
