@@ -172,18 +172,22 @@ export class CallStage {
     });
   }
 
+  /** Resolves when the load has gone on for so many seconds, as the clock of its calls counts them. */
+  async seen(load: OpenLoop, seconds: number): Promise<void> {
+    const enough = load.outcomes.length + seconds * (load.rates.find + load.rates.book);
+    await until(`${seconds} s of it have been seen`, () => load.outcomes.length >= enough);
+  }
+
   /** Calls go out for a while, then `fault` while they go on, then they go on for a while. */
   async under(over: Over, fault: (load: OpenLoop) => Promise<void>): Promise<Run> {
     const rates = this.#rates.get(over) ?? (await this.#affordable(over));
-    const perSecond = rates.find + rates.book;
     const load = this.#load(over, rates, this.caller);
     let faultAt = Infinity;
     try {
-      await until('the load has been calm', () => load.outcomes.length >= CALM_S * perSecond);
+      await this.seen(load, CALM_S);
       faultAt = performance.now();
       await fault(load);
-      const enough = load.outcomes.length + AFTERMATH_S * perSecond;
-      await until('the aftermath has been seen', () => load.outcomes.length >= enough);
+      await this.seen(load, AFTERMATH_S);
     } finally {
       await load.stop();
     }

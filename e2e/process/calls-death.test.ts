@@ -78,11 +78,12 @@ describe('under a load that waits for nobody', () => {
       fairly(async () => {
         const wire = await stage.launchWire('half');
         const id = stage.idOf(wire);
-        const run = await stage.under(over, async () => {
+        const run = await stage.under(over, async (load) => {
           await stage.met(id, over);
           wire.kill('SIGUSR2');
           await wire.line(/^faulty$/);
-          await until('the caller has ejected it', () => stage.sight(id, over)?.ejected === 'errors');
+          await wire.line(/^broke off$/);
+          await stage.seen(load, 1);
         });
 
         expect(run.brokenPromises, run.figures).toEqual([]);

@@ -11,7 +11,9 @@ import { until } from './until.js';
 const INTERVAL_MS = 500;
 const FAULTS: readonly WorkerFault[] = ['unavailable', 'slow', 'refuse'];
 /** So many failures in a row, at most, before it is ejected, and as many that were under way then. */
-const BEFORE_EJECTION = 10;
+const BEFORE_AVOIDED = 10;
+/** What it still gets of the calls. */
+const SHUNNED_SHARE = 0.05;
 
 /** SIGUSR2 turns a fault on, or off again. */
 async function turn(bad: Child, word: 'faulty' | 'well'): Promise<void> {
@@ -59,25 +61,21 @@ describe('under a load that waits for nobody, one of three', () => {
 
   it('that answers 503 at once fails no call that may be repeated, and few others', () =>
     fairly(async () => {
-      const { run } = await withBad('http', 'unavailable', (id) =>
-        until('it is ejected', () => stage.sight(id, 'http')?.ejected === 'errors'),
-      );
+      const { run, id } = await withBad('http', 'unavailable', (_id, load) => stage.seen(load, 1));
       expect(run.brokenPromises, run.figures).toEqual([]);
       const failed = run.failed('book').map(({ failure }) => failure?.text);
       expect(new Set([...failed, 'HTTP status 503'])).toEqual(new Set(['HTTP status 503']));
-      expect(failed.length, run.figures).toBeLessThanOrEqual(BEFORE_EJECTION);
+      expect(failed.length, run.figures).toBeLessThanOrEqual(BEFORE_AVOIDED);
+      expect(run.share('find', id), run.figures).toBeLessThan(SHUNNED_SHARE);
       expect(run.slow('find', 100), run.figures).toEqual([]);
     }));
 
   it('that is 50 times slower fails no call, and gets few', () =>
     fairly(async () => {
-      const { run, id } = await withBad('tcp', 'slow', (_id, load) => {
-        const enough = load.outcomes.length + 1.5 * (load.rates.find + load.rates.book);
-        return until('its slowness has been seen', () => load.outcomes.length >= enough);
-      });
+      const { run, id } = await withBad('tcp', 'slow', (_id, load) => stage.seen(load, 1.5));
       expect(run.brokenPromises, run.figures).toEqual([]);
       expect(run.failed('book'), run.figures).toEqual([]);
-      expect(run.share('find', id), run.figures).toBeLessThan(0.05);
+      expect(run.share('find', id), run.figures).toBeLessThan(SHUNNED_SHARE);
       expect(run.slow('find', 200), run.figures).toEqual([]);
     }));
 

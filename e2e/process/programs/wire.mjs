@@ -41,6 +41,7 @@ const cut = new WeakSet();
 function breakOff(socket, beginning) {
   if (cut.has(socket)) return;
   cut.add(socket);
+  console.log('broke off');
   socket.write(beginning);
   setTimeout(() => socket.resetAndDestroy(), HALF_MS);
 }
