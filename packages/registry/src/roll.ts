@@ -6,7 +6,7 @@ import type {
   Log,
   Meter,
   Policy,
-  Protocol,
+  EndpointProtocol,
   Purpose,
   Random,
   Time,
@@ -29,7 +29,7 @@ export interface RollPorts {
   readonly meter: Meter;
   readonly policy: Policy;
   readonly judge: Judge;
-  readonly callers: ReadonlyMap<Protocol, Caller>;
+  readonly callers: ReadonlyMap<EndpointProtocol, Caller>;
   /** Who calls: `^[A-Za-z0-9_-]{8,64}$`. */
   readonly replica: string;
   /** Calls under way at the same time; the others wait, and nobody is blamed for it. */
@@ -56,8 +56,14 @@ const HASTE = 0.2;
 /** Spreads the slots of instances evenly over the interval, whatever their number: the golden ratio's fractions. */
 const GOLDEN = 0.618_033_988_749_895;
 
-/** So many calls are begun in one turn of the event loop: after a stall, those that come in are heard between them. */
+/** So many calls are begun in one turn of the event loop. */
 const MOST_AT_ONCE = 32;
+/**
+ * And so many while they are later than this, ms: then this process has more to do than it can, and whoever comes in is to be heard
+ * first. A call of ours may be late; a Heartbeat-2 that is not taken in times out at its sender, who tries again, which is more work.
+ */
+const FEW_AT_ONCE = 4;
+const LATE_MS = 100;
 /** What this process could not even send is tried again this soon, in ms, and told this seldom. */
 const UNABLE_RETRY_MS = 500;
 const UNABLE_TOLD_MS = 60_000;
@@ -219,7 +225,8 @@ export class Roll {
   #run(): void {
     this.#timerAt = Infinity;
     const now = this.#ports.time.now();
-    for (let taken = 0; taken < MOST_AT_ONCE; taken += 1) {
+    const most = now - this.#agenda.nextAt > LATE_MS ? FEW_AT_ONCE : MOST_AT_ONCE;
+    for (let taken = 0; taken < most; taken += 1) {
       const next = this.#agenda.take(now);
       if (next === null) break;
       this.#onDue(next.item, next.at);

@@ -243,6 +243,22 @@ describe('ejection', () => {
     expect(node.warmth(1_301)).toBe(0.1);
   });
 
+  it('does not, while it warms up, leave its calls to an overloaded one without a comparison', () => {
+    const balancer = build(aFleet(3));
+    eject(balancer, 'orders-0');
+    for (const now of [1_300, 1_301]) {
+      const probe = balancer.pick(anAsk({ now, probes: 'repeatable' }))!;
+      balancer.endProbe(probe);
+      balancer.succeeded(probe, now);
+    }
+    const overloaded = balancer.node('orders-1')!;
+    for (let calls = 0; calls < 15; calls += 1) overloaded.begin(1_302, true);
+    const picks = Array.from({ length: 1_000 }, () => balancer.pick(anAsk({ now: 1_302 }))?.id);
+    // of the pairs that it makes with the one that warms up there are 333
+    expect(picks.filter((id) => id === 'orders-1').length).toBeLessThan(60);
+    expect(picks.filter((id) => id === 'orders-0').length).toBeLessThan(150);
+  });
+
   it('is probed by a call that cannot be repeated only after a ping', () => {
     const pinged: string[] = [];
     const balancer = build(aFleet(2), { ping: (node) => pinged.push(node.id) });

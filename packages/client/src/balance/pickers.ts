@@ -15,7 +15,7 @@ const CLEARLY = 0.9;
 
 /**
  * The power of two choices: draw two nodes and take the less loaded (Mitzenmacher, 2001). One that cannot take the call, or loses its
- * slow-start lottery, leaves the other alone. With different weights both draws follow them and may fall on the same node, so that
+ * slow-start lottery, is replaced by a third. With different weights both draws follow them and may fall on the same node, so that
  * idle nodes get exactly their shares, and calls in flight are compared relative to the weight, so that busy ones do, too.
  */
 export class PowerOfTwo implements Picker {
@@ -40,11 +40,22 @@ export class PowerOfTwo implements Picker {
     const other = this.#another(candidates, one);
     const takesOne = takes(candidates, one, ask, this.#random);
     const takesOther = other !== one && takes(candidates, other, ask, this.#random);
-    if (!takesOne) return takesOther ? other : -1;
-    if (!takesOther) return one;
-    const costOne = candidates.cost(one, ask.now);
-    const costOther = candidates.cost(other, ask.now);
-    return costOther < (candidates.isWeighted ? CLEARLY * costOne : costOne) ? other : one;
+    if (takesOne && takesOther) return cheaper(candidates, one, other, ask.now);
+    if (!takesOne && !takesOther) return -1;
+    return this.#beside(candidates, ask, takesOne ? one : other, takesOne ? other : one);
+  }
+
+  /**
+   * Whoever is left alone is compared with a third one, but not with the one that fell out: while somebody warms up, an overloaded one
+   * would else get all the calls for which they were drawn together.
+   */
+  #beside<N extends Node>(candidates: Candidates<N>, ask: Ask, alone: number, fallen: number): number {
+    for (let effort = 0; effort < EFFORTS; effort += 1) {
+      const third = this.#another(candidates, alone);
+      if (third === alone || third === fallen) continue;
+      return takes(candidates, third, ask, this.#random) ? cheaper(candidates, alone, third, ask.now) : alone;
+    }
+    return alone;
   }
 
   #another<N extends Node>(candidates: Candidates<N>, first: number): number {
@@ -52,6 +63,12 @@ export class PowerOfTwo implements Picker {
     const second = Math.floor(this.#random.unit() * (candidates.nodes.length - 1));
     return second >= first ? second + 1 : second;
   }
+}
+
+function cheaper<N extends Node>(candidates: Candidates<N>, one: number, other: number, now: number): number {
+  const costOne = candidates.cost(one, now);
+  const costOther = candidates.cost(other, now);
+  return costOther < (candidates.isWeighted ? CLEARLY * costOne : costOne) ? other : one;
 }
 
 /**
