@@ -14,6 +14,8 @@ interface Sample {
   readonly perSecond: number;
   readonly p50: number;
   readonly p999: number;
+  /** Of this process, for one call: what else runs on the machine hardly moves it. */
+  readonly cpuUs: number;
 }
 
 /** One against another: what is reported of them. */
@@ -29,6 +31,7 @@ export interface Match {
 /** Closed loop: so many callers, each sends its next call when it has the answer of the last. */
 async function closedLoop(call: Call, concurrent: number, ms: number): Promise<Sample> {
   const took: number[] = [];
+  const cpu = process.cpuUsage();
   const startedAt = performance.now();
   const until = startedAt + ms;
   const caller = async (): Promise<void> => {
@@ -41,7 +44,9 @@ async function closedLoop(call: Call, concurrent: number, ms: number): Promise<S
   };
   await Promise.all(Array.from({ length: concurrent }, caller));
   const seconds = (performance.now() - startedAt) / 1_000;
-  return { perSecond: took.length / seconds, p50: quantile(took, 0.5), p999: quantile(took, 0.999) };
+  const { user, system } = process.cpuUsage(cpu);
+  const cpuUs = (user + system) / took.length;
+  return { perSecond: took.length / seconds, p50: quantile(took, 0.5), p999: quantile(took, 0.999), cpuUs };
 }
 
 /** Everybody in turns, in an order that is turned round each time: who comes later finds a warmer machine. */
@@ -74,13 +79,25 @@ function pairsOf<Measure>(
   });
 }
 
-/** Throughput and latency of each match, at each concurrency. */
+const WARM_UP_CALLS = 8_000;
+const WARM_UP_CALLERS = 16;
+
+/** So many calls that what is measured is a process that has run for a while: with few, the larger code is still being compiled. */
+async function warmUp(call: Call): Promise<void> {
+  const caller = async (): Promise<void> => {
+    for (let n = 0; n < WARM_UP_CALLS / WARM_UP_CALLERS; n += 1) await call(n);
+  };
+  await Promise.all(Array.from({ length: WARM_UP_CALLERS }, caller));
+}
+
+/** Throughput, latency and CPU of each match, at each concurrency. */
 export async function compare(
   contestants: Readonly<Record<string, Call>>,
   matches: readonly Match[],
   plan: Plan,
   report: Report,
 ): Promise<void> {
+  for (const call of Object.values(contestants)) await warmUp(call);
   for (const concurrent of plan.concurrent) {
     for (const call of Object.values(contestants)) await closedLoop(call, concurrent, 300);
     const samples = await inTurns(contestants, plan.rounds, (call) => closedLoop(call, concurrent, plan.roundMs));
@@ -92,6 +109,7 @@ export async function compare(
       row('throughput', 'calls/s', (sample) => sample.perSecond);
       row('p50', 'ms', (sample) => sample.p50);
       row('p99.9', 'ms', (sample) => sample.p999);
+      row('the caller’s CPU for a call', 'us', (sample) => sample.cpuUs);
     }
   }
 }

@@ -9,13 +9,17 @@ import type { Bench, Report } from './harness.js';
 const WINDOW_MS = 5_000;
 const WINDOWS = 3;
 const INTERVAL_MS = 5_000;
-const INSTANCES = 20_000;
+/** The first is what a slow core carries with room to spare, the second what is wanted of a core. */
+const CROWDS = [15_000, 20_000];
+/** With connections that are kept, each of them needs two open files at both ends, which are short first. */
+const KEPT_CROWD = 5_000;
 /** After the last registration: the first calls are over, and everybody is in its place. */
 const SETTLE_MS = 10_000;
 
 /** Who calls and is called: the registry, or a loop of bare sockets that holds the same dialogue. */
 interface Cast {
   readonly protocol: 'tcp' | 'http';
+  readonly count: number;
   readonly freshEvery: number;
   readonly isBare: boolean;
 }
@@ -90,45 +94,45 @@ async function healthyAt(url: string): Promise<number> {
   return services.reduce((sum, { states }) => sum + states.HEALTHY, 0);
 }
 
-async function perform({ protocol, freshEvery, isBare }: Cast): Promise<Performance> {
+async function perform({ protocol, count, freshEvery, isBare }: Cast): Promise<Performance> {
   const crowd = await start('heartbeats-crowd', []);
   const target = isBare
-    ? await start('heartbeats-loop', [crowd.said, protocol, String(INSTANCES), String(INTERVAL_MS)])
-    : await start('heartbeats-registry', [String(INSTANCES), String(INTERVAL_MS), String(freshEvery)]);
+    ? await start('heartbeats-loop', [crowd.said, protocol, String(count), String(INTERVAL_MS)])
+    : await start('heartbeats-registry', [String(count), String(INTERVAL_MS), String(freshEvery)]);
   try {
     const port = Number(new URL(target.said).port);
-    const play = { port, protocol, count: INSTANCES, freshEvery, intervalMs: INTERVAL_MS, registers: !isBare };
+    const play = { port, protocol, count, freshEvery, intervalMs: INTERVAL_MS, registers: !isBare };
     await ask(crowd, 'play', play);
     await sleep(isBare ? 1_000 : SETTLE_MS);
     const samples: Sample[] = [];
     for (let window = 0; window < WINDOWS; window += 1) samples.push(await sample(target, crowd));
-    return { samples, healthy: isBare ? INSTANCES : await healthyAt(target.said) };
+    return { samples, healthy: isBare ? count : await healthyAt(target.said) };
   } finally {
     await Promise.all([crowd.kill(), target.kill()]);
   }
 }
 
-async function measure(protocol: 'tcp' | 'http', freshEvery: number, report: Report): Promise<void> {
-  const what = `${INSTANCES} over ${protocol}, ${freshEvery === 1 ? 'all fresh' : `freshEvery ${freshEvery}`}`;
-  const { samples: ours, healthy } = await perform({ protocol, freshEvery, isBare: false });
+async function measure(cast: Omit<Cast, 'isBare'>, report: Report): Promise<void> {
+  const { protocol, count, freshEvery } = cast;
+  const what = `${count} over ${protocol}, ${freshEvery === 1 ? 'all fresh' : `freshEvery ${freshEvery}`}`;
+  const { samples: ours, healthy } = await perform({ ...cast, isBare: false });
+  const { samples: bare } = await perform({ ...cast, freshEvery: 1, isBare: true });
   const figure = (metric: string, unit: string, of: (one: Sample) => number, target?: string): void =>
     report(single(`${what}: ${metric}`, unit, ours.map(of), target));
-  const micros = ours.map((one) => one.micros);
-  if (freshEvery === 1) {
-    const { samples: bare } = await perform({ protocol, freshEvery, isBare: true });
-    const pairs = ours.map((one, index) => ({ ours: one.micros, theirs: bare[index]?.micros ?? Number.NaN }));
-    report(paired(`${what}: CPU of a two-way heartbeat`, 'µs', pairs, '<= 1.3 x, if 20000 do not fit'));
-  } else report(single(`${what}: CPU of a two-way heartbeat`, 'µs', micros));
-  report(single(`${what}: HEALTHY in the end`, 'instances', [healthy]));
-  figure('of a core', '%', (one) => one.share, '<= 100 %');
+  const pairs = ours.map((one, index) => ({ ours: one.micros, theirs: bare[index]?.micros ?? Number.NaN }));
+  report(paired(`${what}: CPU of a two-way heartbeat, beside bare fresh sockets`, 'µs', pairs));
+  figure('one core carries', 'instances', (one) => (INTERVAL_MS * 1_000) / one.micros, '>= 20000');
+  report(single(`${what}: HEALTHY in the end`, 'instances', [healthy], `${count}`));
+  figure('of a core', '%', (one) => one.share);
   figure('a call begins late, p99', 'ms', (one) => one.lateP99, '< 250 ms');
   figure('loop lag, p99', 'ms', (one) => one.lagP99);
   figure('traffic', 'KB/s', (one) => one.traffic);
 }
 
 async function run(report: Report): Promise<void> {
-  for (const freshEvery of [1, 12]) {
-    for (const protocol of ['tcp', 'http'] as const) await measure(protocol, freshEvery, report);
+  for (const protocol of ['tcp', 'http'] as const) {
+    for (const count of CROWDS) await measure({ protocol, count, freshEvery: 1 }, report);
+    await measure({ protocol, count: KEPT_CROWD, freshEvery: 12 }, report);
   }
 }
 

@@ -75,11 +75,11 @@ const SILENT: Exchange = { openedAt: null, cancel() {} };
 function oddTransport(tick: Tick): Transport<TcpRequest> {
   const channel = {
     send(request: TcpRequest, _terms: unknown, sink: Sink): Exchange {
-      const { body } = request;
-      if (body.startsWith('"pattern":"never"')) return SILENT;
-      if (body.startsWith('"pattern":"fail"')) {
+      const { patternJson } = request;
+      if (patternJson === '"never"') return SILENT;
+      if (patternJson === '"fail"') {
         tick.answer({ last: () => sink.fail({ kind: 'closed', cause: new Error('reset') }) });
-      } else if (body.startsWith('"pattern":"refuse"')) {
+      } else if (patternJson === '"refuse"') {
         tick.answer({ last: () => sink.fail({ kind: 'remote', cause: new Error('no') }) });
       } else tick.answer(sink);
       return SILENT;

@@ -17,7 +17,7 @@ const ROUNDS = 9;
 const CALLS = 192_000;
 const CALLS_OF_SLOW = 19_200;
 const WARM_UP = 64_000;
-const BATCHES = 41;
+const BATCHES = 101;
 const CALLS_OF_BATCH = 512;
 const PER_SECOND = 50_000;
 /** Statistics of the last 10 s are full then. */
@@ -69,24 +69,27 @@ async function prices(contestants: readonly Contestant[], report: Report): Promi
 setFlagsFromString('--expose-gc');
 const collect: unknown = runInNewContext('gc');
 
-/** Bytes a call allocates: the heap’s growth over so few calls that nothing is collected meanwhile; the median of many. */
+/**
+ * Bytes a call allocates: the heap’s growth over so few calls that mostly nothing is collected meanwhile, which would make it shrink; the
+ * median of many. Nothing is collected on purpose before each: with the last call of a kind V8 forgets what such calls look like, and
+ * runs the next ones unoptimised.
+ */
 async function bytesOf({ call }: Contestant): Promise<number> {
-  if (typeof collect !== 'function') throw new Error('This Node has no gc to expose.');
   const batches: number[] = [];
   const caller = async (): Promise<void> => {
     for (let left = CALLS_OF_BATCH / CONCURRENT; left > 0; left -= 1) await call();
   };
   for (let batch = 0; batch < BATCHES; batch += 1) {
-    collect();
     const before = process.memoryUsage().heapUsed;
     await Promise.all(Array.from({ length: CONCURRENT }, caller));
     batches.push((process.memoryUsage().heapUsed - before) / CALLS_OF_BATCH);
   }
-  return median(batches);
+  return median(batches.filter((bytes) => bytes > 0));
 }
 
 async function allocations(contestants: readonly Contestant[], report: Report): Promise<void> {
   for (const contestant of contestants) {
+    await priceOf(contestant, callsOf(contestant) / 4);
     const runs: number[] = [];
     for (let round = 0; round < 3; round += 1) runs.push(await bytesOf(contestant));
     report(single(`allocated by a call: ${contestant.name}`, 'B', runs));

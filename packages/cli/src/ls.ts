@@ -40,7 +40,8 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   if (extra !== undefined) {
     throw new RollcallError('OPTION_INVALID', `ls takes one service; received ${words.length}: ${words.join(' ')}.`);
   }
-  const api = new RegistryApi(flags['--url'] ?? shell.env['ROLLCALL_URL'] ?? DEFAULT_URL);
+  const url = flags['--url'] ?? shell.env['ROLLCALL_URL'] ?? DEFAULT_URL;
+  const api = new RegistryApi(url, fetch, shell.env['ROLLCALL_TOKEN'] || undefined);
   const view = await look(api, service ?? null, flags['--output'] !== 'name');
   if (view.instances.length === 0 && flags['--output'] !== 'json') {
     shell.err(service === undefined ? `No service is registered at ${api.url}.` : `${service} has no instance now.`);

@@ -15,13 +15,16 @@ export class RegistryApi {
   /** Without a slash at its end. */
   readonly url: string;
   readonly #fetch: typeof fetch;
+  readonly #headers: Readonly<Record<string, string>>;
 
-  constructor(url: string, fetcher: typeof fetch = fetch) {
+  /** `token`: an access token, where the registry asks for one. */
+  constructor(url: string, fetcher: typeof fetch = fetch, token?: string) {
     if (!URL.canParse(url) || !/^https?:/.test(url)) {
       throw new RollcallError('OPTION_INVALID', `"${url}" is no http(s) URL. Write it as http://127.0.0.1:1337.`);
     }
     this.url = url.replace(/\/+$/, '');
     this.#fetch = fetcher;
+    this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   }
 
   /** The names of the services that have instances, sorted. */
@@ -63,7 +66,10 @@ export class RegistryApi {
 
   async #fetched(path: string): Promise<{ readonly response: Response; readonly body: unknown }> {
     try {
-      const response = await this.#fetch(this.url + path, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+      const response = await this.#fetch(this.url + path, {
+        headers: this.#headers,
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
       const text = await response.text();
       return { response, body: jsonOf(text) };
     } catch (error) {

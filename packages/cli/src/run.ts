@@ -12,6 +12,7 @@ interface Entry {
 
 const COMMANDS: Readonly<Record<string, Entry>> = {
   up: { about: 'run a registry', load: async () => (await import('./up.js')).up },
+  token: { about: 'make, list and revoke access tokens', load: async () => (await import('./token.js')).token },
   ls: { about: 'list what is registered, with its state and why', load: async () => (await import('./ls.js')).ls },
 };
 
@@ -22,7 +23,8 @@ ${Object.entries(COMMANDS)
   .join('\n')}
   help  this text; rollcall <command> --help is that of a command
 
-Environment: ROLLCALL_URL (the registry; default http://127.0.0.1:1337), NO_COLOR.
+Environment: ROLLCALL_URL (the registry; default http://127.0.0.1:1337), ROLLCALL_TOKEN (an access token, where it asks for
+one), NO_COLOR.
 Exit codes: ${EXIT.done} done, ${EXIT.failed} it could not be done, ${EXIT.usage} the command line is wrong, ${EXIT.unreachable} no registry answers.`;
 
 const CODES: Partial<Readonly<Record<ErrorCode, ExitCode>>> = {

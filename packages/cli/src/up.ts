@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { isRollcallError, option, PRESET_NAMES, PRESETS, RollcallError } from '@rollcall/core';
 import type { Log } from '@rollcall/core';
-import { diskStore, startRegistry } from '@rollcall/registry';
+import { diskStore, startRegistry, TOKENS_FILE } from '@rollcall/registry';
 import type { RunningRegistry, StartOptions } from '@rollcall/registry';
 import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
 import { keepingOf } from './keeping.js';
@@ -59,7 +61,13 @@ const FLAGS = {
     '<folder>',
   ),
   '--memory': toggle('keep everything in memory, as long as this process lives'),
-  '--insecure': toggle('listen where others can reach it, though there are no tokens yet'),
+  '--tokens': valued(
+    option.string({
+      doc: 'ask for the tokens in this file; default tokens.json in the folder of --data, if it is there',
+    }),
+    '<file>',
+  ),
+  '--insecure': toggle('listen where others can reach it, without tokens: whoever reaches it may do everything'),
   '--json': toggle('once it serves, one line {"url","pid"} and nothing more; log lines go to standard error'),
   '--help': toggle('this text', 'h'),
 };
@@ -71,7 +79,10 @@ Runs a registry until SIGINT (Ctrl-C) or SIGTERM. Services find it by ROLLCALL_U
 ${describeFlags(FLAGS).join('\n')}
 
 What it knows survives it in a folder of yours: $XDG_STATE_HOME/rollcall/<port>, or ~/.local/state/rollcall/<port>; on Windows
-%LOCALAPPDATA%\\rollcall\\<port>. With --port 0 it is kept in memory.`;
+%LOCALAPPDATA%\\rollcall\\<port>. With --port 0 it is kept in memory.
+
+Without tokens it listens on this machine only, for whoever is on it. rollcall token create makes the first token; from its next
+start the registry asks every request for one, and may listen where others reach it: --host 0.0.0.0.`;
 
 /** `rollcall up`: a registry in this process. */
 export const up: Command = { help: HELP, run };
@@ -81,6 +92,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   if (words.length > 0)
     throw new RollcallError('OPTION_INVALID', `up takes options only; received "${words.join(' ')}".`);
   const keeping = keepingOf({ port: flags['--port'], data: flags['--data'], memory: flags['--memory'] }, shell.env);
+  const tokens = tokensOf(flags, keeping);
   // from now on, so that whoever stops us while we start is heard
   const end = shell.asksToEnd();
   const intervalMs = flags['--interval'] ?? PRESETS[flags['--preset']].intervalMs;
@@ -92,11 +104,12 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
     intervalMs,
     freshEvery: flags['--fresh-every'],
     insecure: flags['--insecure'],
+    ...(tokens === null ? {} : { tokens }),
     log: logTo(shell),
   };
   const { registry, folder } = await startKeeping(options, keeping);
   if (flags['--json']) shell.out(JSON.stringify({ url: registry.url, pid: process.pid }));
-  else welcome({ registry, folder }, intervalMs, shell);
+  else welcome({ registry, folder, tokens }, intervalMs, shell);
   await end;
   await registry.close();
   return EXIT.done;
@@ -106,6 +119,22 @@ interface Kept {
   readonly registry: RunningRegistry;
   /** Null: in memory. */
   readonly folder: string | null;
+}
+
+/** The file of tokens that is asked for; null: none. */
+function tokensOf(
+  flags: { readonly '--tokens': string | undefined; readonly '--insecure': boolean },
+  { folder }: Keeping,
+): string | null {
+  const usual = folder === null ? null : join(folder, TOKENS_FILE);
+  const asked = flags['--tokens'];
+  const path = asked === undefined ? usual : resolve(asked);
+  if (path === null || (asked === undefined && !existsSync(path))) return null;
+  if (!flags['--insecure']) return path;
+  throw new RollcallError(
+    'OPTION_INVALID',
+    `--insecure and the tokens in ${path} contradict each other: leave out --insecure, or remove that file.`,
+  );
 }
 
 /** Nobody asked for the default folder: where it cannot be had, a registry without one is better than none, and says so. */
@@ -126,13 +155,19 @@ async function startKeeping(
   }
 }
 
-function welcome({ registry: { url }, folder }: Kept, intervalMs: number, shell: Shell): void {
+function welcome(
+  { registry: { url }, folder, tokens }: Kept & { readonly tokens: string | null },
+  intervalMs: number,
+  shell: Shell,
+): void {
   const isDefault = url === 'http://127.0.0.1:1337';
   const where = folder === null ? 'in memory' : `kept in ${folder}`;
   shell.out(`Rollcall registry at ${url}, ${where}, heartbeats every ${secondsText(intervalMs)}`);
   shell.out(
     isDefault ? 'Services on this machine find it by themselves.' : `Services find it with ROLLCALL_URL=${url}`,
   );
+  if (tokens !== null)
+    shell.out(`It asks for the tokens in ${tokens}; services have theirs in ROLLCALL_TOKEN: npx rollcall token create`);
   shell.out(`See who is there: npx rollcall ls${isDefault ? '' : ` --url ${url}`}`);
 }
 

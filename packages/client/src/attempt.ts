@@ -1,13 +1,16 @@
 import type { Attempted, Station } from './lane.js';
-import type { CallTerms } from './errand.js';
 import type { Method } from './method.js';
 import type { PickReason } from './picks.js';
+import type { AttemptTrace, CallTrace, Carrier, TracedAttempt } from './tracing.js';
 import type { Exchange, Failure, Sink, Terms } from './transport/transport.js';
+import type { CallTerms } from './verbs.js';
 
 /** Whoever tries: the call. */
 export interface Tries<Request> {
   readonly method: Method;
   readonly terms: CallTerms;
+  readonly deadlineAt: number;
+  readonly trace: CallTrace | null;
   /** When the node of the new attempt was picked. */
   readonly now: number;
   /** The number of the new attempt, from 1. */
@@ -22,38 +25,59 @@ export interface Tries<Request> {
 /** One try on one instance: what the transport is told, and whom it tells. */
 export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
   readonly node: Station<Request>;
-  readonly method: Method;
   readonly reason: PickReason;
   readonly startedAt: number;
   readonly patienceMs: number;
-  readonly remainingMs: number;
   readonly attempt: number;
   readonly isProbe: boolean;
   pick = 0;
   exchange: Exchange | null = null;
+  /** Who follows it; null: nobody. */
+  readonly trace: AttemptTrace | null;
   readonly #call: Tries<Request>;
 
   constructor(call: Tries<Request>, node: Station<Request>, reason: PickReason, patienceMs: number) {
     this.node = node;
-    this.method = call.method;
     this.reason = reason;
     this.startedAt = call.now;
     this.patienceMs = patienceMs;
-    this.remainingMs = call.terms.deadlineAt - call.now;
     this.attempt = call.terms.isRetry ? call.count + 1 : call.count;
     this.isProbe = call.isProbe;
     this.#call = call;
+    const { trace } = call;
+    this.trace = trace === null ? null : trace.attempt(tracedOf(this));
+  }
+
+  get method(): Method {
+    return this.#call.method;
+  }
+
+  get remainingMs(): number {
+    return this.#call.deadlineAt - this.startedAt;
+  }
+
+  get carrier(): Carrier | null {
+    return this.trace === null ? null : this.trace.carrier;
   }
 
   get sentAt(): number {
     return this.exchange?.openedAt ?? this.startedAt;
   }
 
+  send(request: Request): void {
+    const { trace } = this;
+    const { channel } = this.node;
+    this.exchange =
+      trace === null ? channel.send(request, this, this) : trace.within(() => channel.send(request, this, this));
+  }
+
   next(value: unknown): void {
+    if (this.trace !== null) this.trace.value(value);
     this.#call.value(this, value);
   }
 
   last(value: unknown): void {
+    if (this.trace !== null) this.trace.value(value);
     this.#call.last(this, value);
   }
 
@@ -62,10 +86,15 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
   }
 
   fail(failure: Failure): void {
+    if (this.trace !== null && failure.fallback !== undefined) this.trace.value(failure.fallback.value);
     this.#call.failed(this, failure);
   }
 
   cancel(): void {
     this.exchange?.cancel();
   }
+}
+
+function tracedOf<Request>({ node, attempt, reason, isProbe }: Attempt<Request>): TracedAttempt {
+  return { instance: node.instance, endpoint: node.endpoint, number: attempt, reason, isProbe };
 }

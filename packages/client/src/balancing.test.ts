@@ -19,6 +19,28 @@ async function askOften(world: CallWorld, options?: OneCall, count = 60): Promis
   return [...new Set(world.asked.slice(before))].toSorted();
 }
 
+/** Own balancers as they should not be. */
+const boom = (): never => {
+  throw new Error('boom');
+};
+const load = (parts: object = {}) => ({ cost: () => 0, observe() {}, forget() {}, ...parts });
+const picks = (pick: unknown): unknown => ({ picker: () => ({ pick }), load: () => load() });
+const first = ({ nodes }: { nodes: readonly unknown[] }): unknown => nodes[0];
+const BAD: Readonly<Record<string, unknown>> = {
+  'whose picker cannot be made': { picker: boom, load: () => load() },
+  'that has no picker': { picker: () => undefined, load: () => load() },
+  'that throws at a pick': picks(boom),
+  'that picks somebody else’s node': picks(() => ({ id: 'x' })),
+  'that picks nothing': picks(() => undefined),
+  'that picks who was tried': picks(first),
+  'whose load cannot be made': { picker: () => ({ pick: first }), load: boom },
+  'that has no load': { picker: () => ({ pick: first }), load: () => undefined },
+  'whose load throws': {
+    picker: () => ({ pick: first }),
+    load: () => load({ cost: boom, observe: boom, forget: boom }),
+  },
+};
+
 describe('the limit of an instance', () => {
   it('refuses nobody in a burst, as long as nothing says that it is too much', async () => {
     const world = aWorld({ instances: fleet('HEALTHY') });
@@ -123,6 +145,17 @@ describe('where calls go', () => {
     const world = aWorld({ options: { balancer: last } });
     expect(await askOften(world, undefined, 10)).toEqual(['c']);
     expect(world.calls.explain('orders').protocols[0]?.balancer).toBe('last');
+  });
+
+  describe('by an own balancer that misbehaves', () => {
+    it.each(Object.keys(BAD))('%s, goes to who is able, and is told once', async (name) => {
+      const log = recordingLog();
+      const world = aWorld({ log, instances: fleet('HEALTHY', 'HEALTHY'), options: { balancer: BAD[name] } });
+      world.play({ a: { afterMs: 1, failure: 'closed' } });
+      for (let i = 0; i < 4; i += 1) expect((await world.ask({ idempotent: true })).value).toBe('b');
+      expect(world.calls.explain('orders')).toMatchObject({ callsUnderWay: 0, protocols: [{ state: 'CLOSED' }] });
+      expect(log.lines.filter(({ text }) => text.includes('The balancer "own"'))).toHaveLength(1);
+    });
   });
 
   it.each(['p2c', 'toString', {}, { picker: 1, load: 2 }, 7, null])('is not decided by %j', (balancer) => {

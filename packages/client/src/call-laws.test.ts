@@ -114,8 +114,8 @@ class Run extends CallWorld {
 
   /** Attempts of one call, as the instances saw them. */
   attemptsOf(made: Made): readonly number[] {
-    const mark = `"data":{"n":${this.made.indexOf(made)}}`;
-    return this.tcp.seen.filter(({ request }) => request.body.endsWith(mark)).map(({ terms }) => terms.attempt);
+    const data = JSON.stringify({ n: this.made.indexOf(made) });
+    return this.tcp.seen.filter(({ request }) => request.dataJson === data).map(({ terms }) => terms.attempt);
   }
 
   #begin(given: Wishes): [Made, OneCall] {
@@ -205,7 +205,7 @@ describe('calls, whatever happens', () => {
         const startedAt = 50_000;
         const run = new Run(story, { retryRatio: 0.1, retriesPerSecond: 0.2, attemptTimeoutMs: 150 });
         await run.tell(story);
-        const extra = run.tcp.seen.length - new Set(run.tcp.seen.map(({ request }) => request.body)).size;
+        const extra = run.tcp.seen.length - new Set(run.tcp.seen.map(({ request }) => request.dataJson)).size;
         const windows = 1 + Math.ceil((run.time.now() - startedAt) / 10_000);
         expect(extra).toBeLessThanOrEqual(0.1 * run.made.length * windows + 2 * windows);
         const counted = run.meter.count('rollcall_call_retries_total') + run.meter.count('rollcall_call_hedges_total');

@@ -1,4 +1,4 @@
-import { option, STATES } from '@rollcall/core';
+import { option, STATES, tlsFields, tlsLaws } from '@rollcall/core';
 import type { OptionSpec, OptionsOf, State } from '@rollcall/core';
 import { BALANCER_NAMES, isBalancerChoice } from './balance/balancers.js';
 import type { BalancerChoice, BalancerName } from './balance/balancers.js';
@@ -205,6 +205,10 @@ export const callFields = {
       },
       { doc: 'As above.' },
     ),
+  }),
+  tls: option.object(tlsFields, {
+    doc: 'How instances over TLS prove who they are, and we to them.',
+    laws: tlsLaws,
   }),
   tcp: option.object(
     {

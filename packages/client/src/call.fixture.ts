@@ -58,6 +58,7 @@ export interface WorldSetting {
   readonly names?: readonly string[];
   readonly inherited?: NonNullable<CallsParts['inherited']>;
   readonly home?: Home;
+  readonly tracer?: NonNullable<CallsParts['tracer']>;
 }
 
 export interface Ending {
@@ -103,6 +104,7 @@ export class CallWorld {
       transports: { tcp: this.tcp, http: this.http },
       suspect: (id, outcome) => this.suspects.push(`${id} ${outcome}`),
       ...(setting.home === undefined ? {} : { home: setting.home }),
+      ...(setting.tracer === undefined ? {} : { tracer: setting.tracer }),
       ...(setting.inherited === undefined ? {} : { inherited: setting.inherited }),
     });
   }

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { RollcallError } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { OneCall } from './call.js';
 import { CallWorld, fleet } from './call.fixture.js';
 import type { WorldSetting } from './call.fixture.js';
@@ -186,6 +186,20 @@ describe('nobody to call', () => {
     expect((await world.ask()).value).toBe('a');
   });
 
+  it('is counted under one name for all services that nobody knows, but under its own once it was known', async () => {
+    const world = new World({ instances: [] });
+    const counted = (service: string): number =>
+      world.meter.values('rollcall_call_seconds', { service, outcome: 'unknown_service' }).length;
+    world.view.become([], 'unknown');
+    await world.ask();
+    expect([counted('orders'), counted('(unknown)')]).toEqual([0, 1]);
+    world.view.become(fleet('HEALTHY'));
+    await world.ask();
+    world.view.become([], 'unknown');
+    await world.ask();
+    expect([counted('orders'), counted('(unknown)')]).toEqual([1, 1]);
+  });
+
   it('is waited for as long as nothing is known, 2 s at most', async () => {
     const world = new World({ instances: [] });
     world.view.become([], 'waiting');
@@ -214,7 +228,7 @@ describe('an event', () => {
     expect(world.asked).toHaveLength(1);
     world.play({ a: failing('refused'), b: { afterMs: 1, values: [] } });
     expect(await emit()).toBeUndefined();
-    expect(world.tcp.seen.at(-1)?.request).toEqual({ body: '"pattern":"placed","data":{}', isEvent: true });
+    expect(world.tcp.seen.at(-1)?.request).toEqual({ patternJson: '"placed"', dataJson: '{}', isEvent: true });
   });
 });
 
@@ -299,6 +313,52 @@ describe('a stream', () => {
     expect(world.log.texts('error')[0]).toContain('a bug of the user');
     expect(world.calls.explain('orders').callsUnderWay).toBe(0);
   });
+
+  it('survives an observer that throws at a refusal that comes at once', async () => {
+    const world = new World();
+    const observer = {
+      next() {},
+      error(): void {
+        throw new Error('a bug of the user');
+      },
+      complete() {},
+    };
+    world.calls.stream('orders', 'watch', {}, observer, { deadlineMs: 0 }).cancel();
+    expect(world.log.texts('error')).toEqual([expect.stringContaining('a bug of the user')]);
+    expect(world.calls.explain('orders').callsUnderWay).toBe(0);
+  });
+});
+
+it('has no value of an answer that broke off, when the next one has none', async () => {
+  const world = new World();
+  let sent = 0;
+  world.tcp.channel = () => ({
+    send: (_request, _terms, sink) => {
+      sent += 1;
+      const isFirst = sent === 1;
+      world.time.setTimer(1, () => (isFirst ? sink.next('of the first') : sink.complete()));
+      if (isFirst) world.time.setTimer(2, () => sink.fail({ kind: 'closed', cause: new Error('gone') }));
+      return { openedAt: null, cancel() {} };
+    },
+    ping: () => ({ openedAt: null, cancel() {} }),
+    retire() {},
+  });
+  expect(await world.ask(IDEMPOTENT)).toMatchObject({ value: undefined, tookMs: 3 });
+  expect(sent).toBe(2);
+});
+
+it('may share its signal with many calls: Node does not take that for a leak', async () => {
+  const world = new World();
+  const warnings: unknown[] = [];
+  const warned = (warning: unknown): void => void warnings.push(warning);
+  process.on('warning', warned);
+  onTestFinished(() => void process.off('warning', warned));
+  const { signal } = new AbortController();
+  const asked = Array.from({ length: 20 }, () => world.calls.call('orders', 'find', {}, { signal }));
+  await world.time.advanceBy(10);
+  expect(await Promise.all(asked)).toHaveLength(20);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(warnings).toEqual([]);
 });
 
 describe('closing', () => {

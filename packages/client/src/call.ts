@@ -1,4 +1,5 @@
-import type { InstanceId, Log, Meter, Random, Suspicion, Time } from '@rollcall/core';
+import { defaultMaxListeners, getMaxListeners, setMaxListeners } from 'node:events';
+import type { InstanceId, Log, Meter, Protocol, Random, Suspicion, Time } from '@rollcall/core';
 import { messageOf } from '@rollcall/core';
 import { NOWHERE } from './balance/home.js';
 import type { Home } from './balance/home.js';
@@ -9,9 +10,11 @@ import { ServiceCallee } from './callee.js';
 import type { Surroundings } from './callee.js';
 import { CallerEvents } from './caller-events.js';
 import type { CallerListener } from './caller-events.js';
+import { MAX_SERVICES } from './catalog.js';
 import type { Services } from './catalog.js';
 import type { EdgeStats } from './edges.js';
-import type { CallTerms, Errand, Receiver } from './errand.js';
+import { Errand } from './errand.js';
+import type { Receiver } from './errand.js';
 import { explain } from './explain.js';
 import type { Explanation } from './explain.js';
 import { Fallback } from './fallback.js';
@@ -19,10 +22,11 @@ import { HEDGE_TICK_MS } from './hedge.js';
 import type { Lane } from './lane.js';
 import { methodName } from './method-rules.js';
 import { Call } from './one-call.js';
-import { LastValue, Listener } from './receivers.js';
+import { Followed, LastValue, Listener } from './receivers.js';
 import type { StreamObserver } from './receivers.js';
 import { callInstruments } from './service-events.js';
-import { CALL, EVENT, ONE_WAY_CALL, SAFE_CALL, STREAM, termsOf } from './terms.js';
+import { NO_WISHES, termsOf } from './terms.js';
+import type { CallTracer } from './tracing.js';
 import type { GrpcCall } from './grpc-call.js';
 import { GrpcRoute } from './grpc-route.js';
 import { grpcMethodName, grpcRequest } from './transport/grpc-message.js';
@@ -34,8 +38,10 @@ import type { HttpRequest } from './transport/http-message.js';
 import { HttpTransport } from './transport/http.js';
 import { tcpRequest } from './transport/tcp-message.js';
 import type { TcpRequest } from './transport/tcp-message.js';
+import { SecureWay } from './transport/secure.js';
 import { TcpTransport } from './transport/tcp.js';
 import type { Transport } from './transport/transport.js';
+import { CALL, EVENT, ONE_WAY_CALL, SAFE_CALL, STREAM } from './verbs.js';
 import { Wheel } from './wheel.js';
 import type { Inherited, OneCall } from './wishes.js';
 
@@ -59,6 +65,8 @@ export interface CallsParts {
   };
   /** What the request that this code works for has left to its calls; asked once for each call. Default: no request, nothing. */
   readonly inherited?: () => Inherited | null;
+  /** Default: nobody follows calls. */
+  readonly tracer?: CallTracer;
   /** An instance failed us: the registry should have a look. Called for each failure. */
   suspect(instance: InstanceId, outcome: Suspicion['outcome']): void;
 }
@@ -78,6 +86,7 @@ export class Calls {
     const { time, random, log, services, options } = parts;
     this.#parts = parts;
     this.#events = new CallerEvents(time, log);
+    const secure = new SecureWay(options.tls);
     this.#around = {
       time,
       random,
@@ -89,9 +98,9 @@ export class Calls {
       instruments: callInstruments(parts.meter),
       events: this.#events,
       inherited: () => parts.inherited?.() ?? NOTHING_INHERITED,
-      tcp: parts.transports?.tcp ?? new TcpTransport(time, options.tcp),
-      http: parts.transports?.http ?? new HttpTransport(time, options.http),
-      grpc: parts.transports?.grpc ?? new GrpcTransport(time, options.grpc),
+      tcp: parts.transports?.tcp ?? new TcpTransport(time, options.tcp, secure),
+      http: parts.transports?.http ?? new HttpTransport(time, options.http, secure),
+      grpc: parts.transports?.grpc ?? new GrpcTransport(time, options.grpc, secure),
       suspect: (id, outcome) => parts.suspect(id, outcome),
     };
   }
@@ -100,10 +109,9 @@ export class Calls {
   call(service: string, pattern: unknown, data: unknown, options?: OneCall): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
-      const request = tcpRequest(pattern, data, false);
       const method = callee.tcp.method(methodName(pattern));
-      const terms = termsOf(callee, method, CALL, options);
-      this.#start(callee, callee.tcp, { request, method, terms, receiver: new LastValue(resolve, reject) }, options);
+      const request = tcpRequest(pattern, data, false, method.jsonOf(pattern));
+      this.#start(callee, callee.tcp, new Errand(request, method, CALL, new LastValue(resolve, reject)), options);
     });
   }
 
@@ -111,11 +119,10 @@ export class Calls {
   emit(service: string, pattern: unknown, data: unknown, options?: OneCall): Promise<void> {
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
-      const request = tcpRequest(pattern, data, true);
       const method = callee.tcp.method(methodName(pattern));
-      const terms = termsOf(callee, method, EVENT, options);
+      const request = tcpRequest(pattern, data, true, method.jsonOf(pattern));
       const receiver = new LastValue(() => resolve(), reject);
-      this.#start(callee, callee.tcp, { request, method, terms, receiver }, options);
+      this.#start(callee, callee.tcp, new Errand(request, method, EVENT, receiver), options);
     });
   }
 
@@ -132,14 +139,16 @@ export class Calls {
     options?: OneCall,
   ): { cancel(): void } {
     const callee = this.#callee(service);
-    const request = tcpRequest(pattern, data, false);
     const method = callee.tcp.method(methodName(pattern));
-    const terms = termsOf(callee, method, STREAM, options);
+    const request = tcpRequest(pattern, data, false, method.jsonOf(pattern));
+    // null when the observer throws at a refusal that comes at once: there is nothing to cancel
+    let begun: Call<TcpRequest> | null = null;
     const receiver = new Listener(observer, (error) => {
       this.#parts.log.error(`The observer of a stream of ${service} threw: ${messageOf(error)}`);
-      call.cancel(error);
+      begun?.cancel(error);
     });
-    const call = this.#start(callee, callee.tcp, { request, method, terms, receiver }, options);
+    const call = this.#start(callee, callee.tcp, new Errand(request, method, STREAM, receiver), options);
+    begun = call;
     return {
       cancel() {
         receiver.close();
@@ -153,7 +162,7 @@ export class Calls {
    * attempt may be made. Redirects are answers, too: where they lead may be outside of the service. GET, HEAD, OPTIONS, PUT and
    * DELETE count as idempotent unless `options` says otherwise. `init.signal` ends the call; once there is an answer, cancel its body.
    */
-  async fetch(service: string, path: string, init: RequestInit = {}, options: OneCall = {}): Promise<Response> {
+  async fetch(service: string, path: string, init: RequestInit = {}, options: OneCall = NO_WISHES): Promise<Response> {
     const made = httpRequest(path, init);
     const request = made instanceof Promise ? await made : made;
     const loading = this.#around.http.prepare();
@@ -177,9 +186,10 @@ export class Calls {
     const callee = this.#callee(service);
     const method = callee.http.method(routeOf(request));
     const verb = isOnce(request) ? ONE_WAY_CALL : isIdempotent(request) ? SAFE_CALL : CALL;
-    const plain = termsOf(callee, method, verb, options);
-    const terms = isOnce(request) ? onceTerms(plain, request) : plain;
-    return this.#start(callee, callee.http, { request, method, terms, receiver }, options);
+    const errand = new Errand(request, method, verb, receiver);
+    // a body that nobody has begun to read may go elsewhere
+    if (isOnce(request)) errand.isRepeatable = () => isRepeatable(request);
+    return this.#start(callee, callee.http, errand, options);
   }
 
   /** Loads what HTTP calls need. */
@@ -189,7 +199,8 @@ export class Calls {
 
   /**
    * Calls a gRPC method whose request and answer are one message each, described as generated clients do. Rejects with a RollcallError;
-   * the cause of REMOTE is a GrpcStatusError. Throws what the serializer throws, and a TypeError for a method that streams.
+   * the cause of REMOTE is a GrpcStatusError. Throws what the serializer throws, and a TypeError for a method that streams and for
+   * metadata that cannot be sent.
    */
   grpc<Input, Output>(
     service: string,
@@ -202,10 +213,9 @@ export class Calls {
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
       const called = callee.grpc.method(grpcMethodName(method.path));
-      const terms = termsOf(callee, called, CALL, options);
       // what the method's own deserializer made
       const receiver = new LastValue((value) => resolve(value as Output), reject);
-      this.#start(callee, callee.grpc, { request, method: called, terms, receiver }, options);
+      this.#start(callee, callee.grpc, new Errand(request, called, CALL, receiver), options);
     });
   }
 
@@ -256,6 +266,7 @@ export class Calls {
   #callee(service: string): ServiceCallee {
     const known = this.#callees.get(service);
     if (known !== undefined) return known;
+    if (this.#callees.size >= MANY_SERVICES) this.#forgetGone();
     const callee = new ServiceCallee(service, policyOf(this.#parts.options, service), this.#around);
     // names may come from strangers: one that nobody knows is not kept
     const isKept = callee.view.status !== 'unknown' || callee.view.instances.length > 0;
@@ -268,11 +279,18 @@ export class Calls {
     callee: ServiceCallee,
     lane: Lane<Request>,
     errand: Errand<Request>,
-    options: OneCall | undefined,
+    wishes: OneCall = NO_WISHES,
   ): Call<Request> {
-    const { signal, fallback } = options ?? NO_WISHES;
-    const call = new Call(callee, lane, fallback === undefined ? errand : this.#softened(callee, errand, fallback));
-    const { startedAt, deadlineAt } = errand.terms;
+    const { signal, fallback } = wishes;
+    const { tracer } = this.#parts;
+    const inherited = callee.inherited();
+    const terms = termsOf(callee, errand, wishes, inherited.isRetry);
+    const startedAt = callee.now();
+    const deadlineAt = Math.min(startedAt + terms.deadlineMs, inherited.deadlineAt);
+    if (fallback !== undefined) this.#soften(callee, errand, fallback, deadlineAt);
+    if (tracer !== undefined) follow(tracer, lane.protocol, errand, callee.service);
+    const call = new Call(callee, lane, errand, terms);
+    call.open(startedAt, deadlineAt);
     callee.inFlight += 1;
     if (this.#isClosed) call.refuse(closedError(callee.service));
     else if (callee.inFlight > callee.policy.maxConcurrent) {
@@ -280,36 +298,36 @@ export class Calls {
       call.refuse(bulkheadError(callee.service, callee.policy.maxConcurrent));
     } else if (!(deadlineAt > startedAt)) call.refuse(deadlineError(call, 0));
     else if (signal !== undefined && !heed(signal, call)) call.cancel(signal.reason);
-    else if (callee.view.status === 'waiting' && callee.view.instances.length === 0) void this.#await(callee, call);
+    else if (callee.view.instances.length === 0 && callee.view.status === 'waiting') void this.#await(callee, call);
     else call.begin(startedAt);
     return call;
   }
 
-  /** The errand with somebody before its receiver who makes an answer out of the final error. */
-  #softened<Request>(
+  /** Puts somebody before the receiver who makes an answer out of the final error. */
+  #soften<Request>(
     callee: ServiceCallee,
     errand: Errand<Request>,
     fallback: NonNullable<OneCall['fallback']>,
-  ): Errand<Request> {
+    deadlineAt: number,
+  ): void {
     const { log, time } = this.#parts;
-    const { receiver, terms } = errand;
     const parts = {
       fallback,
-      receiver,
+      receiver: errand.receiver,
       log,
-      deadlineAt: terms.deadlineAt,
-      isStream: terms.shape === 'stream',
+      deadlineAt,
+      isStream: errand.verb.shape === 'stream',
       wheel: this.#around.wheel,
       now: () => time.now(),
       fellBack: () => callee.events.fellBack(),
     };
-    return { ...errand, receiver: new Fallback(parts) };
+    errand.receiver = new Fallback(parts);
   }
 
   /** Nothing is known of the service yet. */
   async #await<Request>(callee: ServiceCallee, call: Call<Request>): Promise<void> {
-    call.wait(call.terms.startedAt);
-    const waitMs = Math.min(callee.policy.catalogWaitMs, call.terms.deadlineAt - call.terms.startedAt);
+    call.wait(call.startedAt);
+    const waitMs = Math.min(callee.policy.catalogWaitMs, call.deadlineAt - call.startedAt);
     await this.#parts.services.settle(callee.view, waitMs);
     if (callee.view.status === 'waiting' && callee.view.instances.length === 0) {
       call.refuse(noCatalogError(callee.service, waitMs));
@@ -318,30 +336,49 @@ export class Calls {
     if (callee.inFlight === 0 && callee.view.status !== 'known') this.#forget(callee);
   }
 
+  /** Services that are gone for good must not keep the places of new ones. */
+  #forgetGone(): void {
+    for (const callee of this.#callees.values()) {
+      const { view, inFlight } = callee;
+      if (inFlight === 0 && view.instances.length === 0 && view.status !== 'waiting') this.#forget(callee);
+    }
+  }
+
   #forget(callee: ServiceCallee): void {
     callee.close();
     if (this.#callees.get(callee.service) === callee) this.#callees.delete(callee.service);
   }
 }
 
-const NO_WISHES: OneCall = {};
-
-/** Asked again before each attempt: a body that nobody has begun to read may go elsewhere. */
-function onceTerms(terms: CallTerms, request: HttpRequest): CallTerms {
-  return {
-    ...terms,
-    get mostAttempts() {
-      return isRepeatable(request) ? Infinity : 1;
-    },
-  };
+/** Lets the tracer follow what is done, if it wants to. */
+function follow<Request>(tracer: CallTracer, protocol: Protocol, errand: Errand<Request>, service: string): void {
+  const { request, method, verb, receiver } = errand;
+  const trace = tracer.begin({ service, protocol, method: method.name, shape: verb.shape, request });
+  if (trace === null) return;
+  errand.trace = trace;
+  errand.receiver = new Followed(receiver, trace);
 }
+
+/** Half of what a catalog watches. */
+const MANY_SERVICES = MAX_SERVICES / 2;
+
 const NOTHING_INHERITED: Inherited = { deadlineAt: Infinity, isRetry: false };
 
 /** Listens to the signal as long as the call goes on. False if it was aborted before. */
 function heed<Request>(signal: AbortSignal, call: Call<Request>): boolean {
   if (signal.aborted) return false;
   const abort = (): void => call.cancel(signal.reason);
+  allowMany(signal);
   signal.addEventListener('abort', abort, { once: true });
   call.onEnd = () => signal.removeEventListener('abort', abort);
   return true;
+}
+
+/** The calls of one request share its signal, as many as there are: Node would warn of a leak from the 11th on. */
+function allowMany(signal: AbortSignal): void {
+  try {
+    if (getMaxListeners(signal) === defaultMaxListeners) setMaxListeners(0, signal);
+  } catch {
+    // one of another make, which counts nothing
+  }
 }

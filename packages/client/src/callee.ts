@@ -72,7 +72,8 @@ export class ServiceCallee implements Callee {
     this.service = service;
     this.policy = policy;
     this.isDeadlineSet = policy.isDeadlineSet ?? false;
-    this.events = new ServiceEvents(service, around.time, around.instruments, around.events);
+    this.view = around.services.service(service);
+    this.events = new ServiceEvents(this, around.time, around.instruments, around.events);
     this.#edge = new EdgeCounter(service);
     this.wheel = around.wheel;
     this.hedgeWheel = around.hedgeWheel;
@@ -81,7 +82,6 @@ export class ServiceCallee implements Callee {
     this.budget = new RetryBudget({ ratio: policy.retryRatio, perSecond: policy.retriesPerSecond });
     this.standard = standardSelector(policy.allowedStates);
     this.#around = around;
-    this.view = around.services.service(service);
     this.#unwatch = this.view.onChange(() => this.#update());
   }
 

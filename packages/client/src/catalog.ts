@@ -29,7 +29,8 @@ export interface Services {
 
 /**
  * More services than this are not watched: names may come from strangers, and each costs room in the watch's URL. When they are
- * too many, those that the registry does not know and nobody listens to are forgotten; then further ones count as unknown.
+ * too many, those that have no instances, or that the registry does not know, and that nobody listens to are forgotten; then further
+ * ones count as unknown.
  */
 export const MAX_SERVICES = 256;
 /** Nor more than have names of so many characters together: a watch may name each twice, and servers read 16 KiB of a request's head. */
@@ -59,6 +60,9 @@ export class Catalog implements Services {
   readonly #entries = new Map<string, Entry>();
   /** What an earlier process knew of services that nobody has asked for yet. */
   readonly #remembered = new Map<string, KeptCopy>();
+  /** Services of fixed addresses, and the ids of their instances. */
+  readonly #fixed = new Map<string, ServiceView>();
+  readonly #fixedIds = new Set<InstanceId>();
   readonly #settling = new Set<() => void>();
   #services: readonly string[] = [];
   #nameCharacters = 0;
@@ -72,7 +76,7 @@ export class Catalog implements Services {
 
   /** For a name that no service can have, and for one too many, a view that is `unknown` and stays so. */
   service(name: string): ServiceView {
-    const known = this.#entries.get(name);
+    const known = this.#entries.get(name) ?? this.#fixed.get(name);
     if (known !== undefined) return known;
     const now = this.#parts.time.now();
     if (!NAME_PATTERN.test(name) || !this.#makeRoom(name, now)) return unwatched(name, now);
@@ -83,6 +87,17 @@ export class Catalog implements Services {
     this.#recall(entry);
     this.#parts.asked();
     return entry;
+  }
+
+  /** From now on this is what is known of the service, whatever a registry says. Not for one that was asked for before. */
+  fix(view: ServiceView): void {
+    this.#fixed.set(view.service, view);
+    for (const { id } of view.instances) this.#fixedIds.add(id);
+  }
+
+  /** Is it at a fixed address, unknown to any registry? */
+  isFixed(id: InstanceId): boolean {
+    return this.#fixedIds.has(id);
   }
 
   settle(view: ServiceView, timeoutMs: number): Promise<void> {
@@ -104,7 +119,12 @@ export class Catalog implements Services {
 
   names(): readonly string[] {
     const known = [...this.#entries.values()].filter((entry) => entry.status === 'known');
-    return [...known.map((entry) => entry.service), ...this.#remembered.keys(), ...this.#hints.values()];
+    return [
+      ...known.map((entry) => entry.service),
+      ...this.#fixed.keys(),
+      ...this.#remembered.keys(),
+      ...this.#hints.values(),
+    ];
   }
 
   /** What the feed has to watch; the same array until that changes. */
@@ -181,7 +201,7 @@ export class Catalog implements Services {
   }
 
   #makeRoom(name: string, now: number): boolean {
-    if (!this.#hasRoom(name)) this.#forgetUnknown(now);
+    if (!this.#hasRoom(name)) this.#forgetGone(now);
     if (this.#hasRoom(name)) return true;
     if (!this.#isFullTold) {
       this.#parts.log.warn(
@@ -192,11 +212,11 @@ export class Catalog implements Services {
     return false;
   }
 
-  #forgetUnknown(now: number): void {
+  #forgetGone(now: number): void {
     if (now - this.#forgotAt < FORGET_AGAIN_MS) return;
     this.#forgotAt = now;
     for (const [name, entry] of this.#entries) {
-      if (entry.status !== 'unknown' || entry.hasListeners) continue;
+      if (entry.status === 'waiting' || entry.instances.length > 0 || entry.hasListeners) continue;
       this.#entries.delete(name);
       this.#nameCharacters -= name.length;
       this.#hints.delete(name);

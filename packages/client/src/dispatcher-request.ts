@@ -29,7 +29,7 @@ export function dispatched(options: Options, bufferedBytes: number): HttpRequest
   if (!isOnce(plain)) return { method, path, headers, body: plain as Blob | FormData };
   const upload = new Upload(plain);
   const length = lengthOf(given);
-  if (length !== null && length <= bufferedBytes) return whole({ method, path, headers, body: null }, upload);
+  if (length !== null && length <= bufferedBytes) return whole({ method, path, headers, body: null }, upload, length);
   if (length !== null && !BODILESS.has(method)) headers.push('content-length', String(length));
   return { method, path, headers, body: upload };
 }
@@ -44,9 +44,18 @@ function theirs(headers: readonly string[]): string[] {
   return left;
 }
 
-async function whole(request: HttpRequest, upload: Upload): Promise<HttpRequest> {
+/** A body that is longer than it said is not read to its end, which may never come. */
+async function whole(request: HttpRequest, upload: Upload, length: number): Promise<HttpRequest> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of upload) chunks.push(typeof chunk === 'string' ? Buffer.from(chunk) : chunk);
+  let size = 0;
+  for await (const chunk of upload) {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    size += bytes.byteLength;
+    if (size > length) break;
+    chunks.push(bytes);
+  }
+  if (size !== length)
+    throw new TypeError(`The body of the request is not ${length} bytes long, as its content-length says.`);
   return { ...request, body: chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks) };
 }
 
@@ -73,17 +82,19 @@ function flatHeaders(headers: Options['headers']): string[] {
 }
 
 /** Numbers, too, if the types are not heeded: undici makes them text. */
-type HeaderValue = string | readonly string[] | undefined;
+type HeaderValue = string | readonly string[] | null | undefined;
 
+/** Null is an empty value, as undici has it. */
 function add(flat: string[], name: string, value: HeaderValue): void {
   if (value === undefined) return;
-  if (typeof value !== 'object') flat.push(name.toLowerCase(), value);
+  if (value === null) flat.push(name.toLowerCase(), '');
+  else if (typeof value !== 'object') flat.push(name.toLowerCase(), value);
   else for (const one of value) flat.push(name.toLowerCase(), one);
 }
 
 function lengthOf(headers: readonly string[]): number | null {
-  const at = headers.indexOf('content-length');
-  const length = at % 2 === 0 ? Number(headers[at + 1]) : NaN;
+  const at = headers.findIndex((word, index) => index % 2 === 0 && word === 'content-length');
+  const length = at < 0 ? NaN : Number(headers[at + 1]);
   return Number.isSafeInteger(length) && length >= 0 ? length : null;
 }
 

@@ -1,10 +1,11 @@
 import type { Protocol, Random, RollcallError } from '@rollcall/core';
 import type { Selector } from './balance/selector.js';
 import type { Node } from './balance/node.js';
-import type { HedgeAfter } from './hedge.js';
 import type { Method } from './method.js';
 import type { RetryBudget } from './retry.js';
+import type { CallTrace } from './tracing.js';
 import type { FailureKind } from './transport/transport.js';
+import type { Verb } from './verbs.js';
 import type { Wheel } from './wheel.js';
 
 /** Who waits for a call. `complete` or `error` is the last word and comes once. None of them may throw. */
@@ -37,32 +38,21 @@ export interface Callee {
   ended(startedAt: number, now: number, error: RollcallError | null): void;
 }
 
-/** One call's own terms. */
-export interface CallTerms {
-  readonly startedAt: number;
-  readonly deadlineAt: number;
-  /** Between two values of a stream, once the first has come. */
-  readonly idleMs: number;
-  readonly isIdempotent: boolean;
-  /** A repetition of what may have been executed once already, one level up: it is not repeated here as well. */
-  readonly isRetry: boolean;
-  /** `value`: the last value is the answer; `stream`: each is passed on, and the first ends the deadline; `event`: no answer. */
-  readonly shape: 'value' | 'stream' | 'event';
-  readonly selector: Selector;
-  /** What is to go to the same instance each time; null: nothing. */
-  readonly hashKey: string | null;
-  /** Attempts at most, whatever the policy says: 1 for a body that can be read only once. */
-  readonly mostAttempts: number;
-  /** No answer comes later than this after an attempt was begun, so none is waited for; Infinity: nobody says. */
-  readonly timeoutMs: number;
-  /** When a second attempt is made beside a slow first one. */
-  readonly hedge: HedgeAfter;
-}
-
 /** What is to be done, and for whom. */
-export interface Errand<Request> {
+export class Errand<Request> {
   readonly request: Request;
   readonly method: Method;
-  readonly terms: CallTerms;
-  readonly receiver: Receiver;
+  readonly verb: Verb;
+  receiver: Receiver;
+  /** Who follows it; null: nobody. */
+  trace: CallTrace | null = null;
+  /** Can it still be sent once more? Asked before each further attempt; null: always. */
+  isRepeatable: (() => boolean) | null = null;
+
+  constructor(request: Request, method: Method, verb: Verb, receiver: Receiver) {
+    this.request = request;
+    this.method = method;
+    this.verb = verb;
+    this.receiver = receiver;
+  }
 }

@@ -32,6 +32,17 @@ describe('a fallback', () => {
     expect(world.meter.count('rollcall_call_fallbacks_total')).toBe(1);
   });
 
+  it.each<[string, () => unknown]>([
+    ['throws whatever is asked of it', () => new Proxy({}, { has: bug, get: bug })],
+    ['has a `then` that cannot be read', () => new Proxy({}, { has: () => true, get: bug })],
+    ['has a `then` that throws', () => new Proxy({}, { has: () => true, get: () => bug })],
+  ])('may give something that %s: the call ends with its own error', async (_what, trap) => {
+    const world = new World();
+    expect((await world.ask({ fallback: trap })).error?.code).toBe('TRANSPORT');
+    expect(world.log.texts('error')).toEqual([expect.stringContaining('a bug of the user')]);
+    expect(world.calls.explain('orders').callsUnderWay).toBe(0);
+  });
+
   it('is not asked when there is an answer', async () => {
     const world = new World().play({});
     expect((await world.ask({ fallback: () => 'made up' })).value).toBe('a');

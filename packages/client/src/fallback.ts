@@ -50,13 +50,15 @@ export class Fallback extends Alarm implements Receiver {
     const { receiver, fallback, isStream, log } = this.#parts;
     if (FINAL.has(error.code) || (isStream && this.#hasValue)) return receiver.error(error);
     let answer: unknown;
+    let isPromised = false;
     try {
       answer = this.#home.runInAsyncScope(() => fallback(error));
+      isPromised = isThenable(answer);
     } catch (thrown) {
       log.error(`A fallback threw: ${messageOf(thrown)}`);
       return receiver.error(error);
     }
-    if (isThenable(answer)) this.#wait(answer, error);
+    if (isPromised) this.#wait(answer, error);
     else this.#give(answer);
   }
 
@@ -68,13 +70,14 @@ export class Fallback extends Alarm implements Receiver {
     this.#refuse();
   }
 
-  #wait(answer: PromiseLike<unknown>, error: RollcallError): void {
+  #wait(answer: unknown, error: RollcallError): void {
     const { wheel, deadlineAt, log } = this.#parts;
     const now = this.#parts.now();
     this.#error = error;
     // an answer that has no time to come is refused at the next tick; what it throws harms nobody
     wheel.arm(this, deadlineAt, now);
-    answer.then(
+    // whatever its `then` does, a promise settles once, later, and throws nothing here
+    Promise.resolve(answer).then(
       (value) => this.#gave(value),
       (thrown: unknown) => {
         log.error(`A fallback threw: ${messageOf(thrown)}`);
@@ -110,6 +113,6 @@ export class Fallback extends Alarm implements Receiver {
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+function isThenable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }

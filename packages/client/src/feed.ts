@@ -5,6 +5,7 @@ import type {
   Frame,
   Log,
   Problem,
+  ProblemCode,
   Random,
   Reason,
   Result,
@@ -18,6 +19,9 @@ import { waitMs } from './contact.js';
 import type { Contact } from './contact.js';
 import type { Link, Proof, Watch, WatchSink } from './link/link.js';
 import { Poller } from './poller.js';
+
+/** Refusals that mean the line, not the watch. */
+const ABOUT_LINE: ReadonlySet<ProblemCode> = new Set(['UNAUTHORIZED', 'TOKEN_LAPSED', 'NOT_FOUND', 'ENDED']);
 
 /** Our own line: the feed carries it, the session decides about it. */
 export interface Line {
@@ -227,8 +231,7 @@ export class Feed {
 
   #refused(stream: Stream, problem: Problem): void {
     this.#parts.contact.reached();
-    const isAboutLine = problem.code === 'UNAUTHORIZED' || problem.code === 'NOT_FOUND' || problem.code === 'ENDED';
-    if (stream.line !== null && isAboutLine) this.#parts.line?.refused(problem);
+    if (stream.line !== null && ABOUT_LINE.has(problem.code)) this.#parts.line?.refused(problem);
     else if (problem.code === 'NOT_READY') this.#parts.log.debug(`The registry is not ready: ${problem.detail}`);
     else this.#complain(`The registry refuses the change feed: ${problem.detail} ${problem.fix}`);
   }

@@ -99,6 +99,8 @@ export class RoutedCall implements Ask, Attempted<GrpcRequest> {
   readonly hashKey = null;
   readonly probes = 'once';
   readonly reason = 'first';
+  /** Whoever has the connection draws the traces. */
+  readonly trace = null;
   readonly method: Method;
   now: number;
   tried: Node | null = null;

@@ -9,6 +9,7 @@ export type { GrpcMethod } from './transport/grpc-message.js';
 export type { GrpcResolverOptions } from './transport/grpc-resolver.js';
 export type { Dispatcher, DispatcherOptions } from './dispatcher.js';
 export type { ServiceView } from './catalog.js';
+export type { StaticEndpoint } from './static-service.js';
 
 // to balance in an own way
 export type { BalancerChoice, BalancerName, Balancing } from './balance/balancers.js';
@@ -33,6 +34,7 @@ export type {
   ShedEvent,
   StateEvent,
 } from './caller-events.js';
+export type { AttemptTrace, CallTrace, CallTracer, Carrier, TracedAttempt, TracedCall } from './tracing.js';
 export { EDGE_WINDOW_MS } from './edges.js';
 export type { EdgeStats } from './edges.js';
 export type { HedgeWish } from './hedge.js';

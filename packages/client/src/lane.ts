@@ -2,7 +2,7 @@ import { addressOf, shortId } from '@rollcall/core';
 import type { Endpoint, Instance, Log, Protocol, Random, Suspicion } from '@rollcall/core';
 import { Balancer } from './balance/balancer.js';
 import type { Selector } from './balance/selector.js';
-import { balancingOf } from './balance/balancers.js';
+import { balancingOf } from './balance/guarded.js';
 import type { Balancing } from './balance/balancers.js';
 import { Board } from './balance/board.js';
 import { preferencesOf } from './balance/home.js';
@@ -17,7 +17,7 @@ import { Breaker } from './gate/breaker.js';
 import { defaultTripRules } from './gate/trip-rules.js';
 import { bucketOf } from './latency.js';
 import type { MethodRules } from './method-rules.js';
-import { methodRules, publishedFor } from './method-rules.js';
+import { methodRules, namesSaid, publishedFor } from './method-rules.js';
 import { Method } from './method.js';
 import type { RulesSource } from './method.js';
 import { PickLog } from './picks.js';
@@ -25,6 +25,7 @@ import type { PickReason } from './picks.js';
 import { ping } from './ping.js';
 import { stateOf } from './service-state.js';
 import type { LaneEvents } from './service-state.js';
+import type { AttemptTrace } from './tracing.js';
 import { TRAITS } from './transport/transport.js';
 import type { Channel, Failure, Transport } from './transport/transport.js';
 import type { Wheel } from './wheel.js';
@@ -53,6 +54,8 @@ export interface Attempted<Request> {
   /** When it began, or when its connection was open: opening one says nothing about the instance's load. */
   readonly sentAt: number;
   readonly isProbe: boolean;
+  /** Who follows it; null: nobody. */
+  readonly trace: AttemptTrace | null;
   /** How long it would have been waited for, ms: what a failure counts as, at least. */
   readonly patienceMs: number;
   /** Under which the lane remembers it. */
@@ -84,8 +87,13 @@ const MEDIAN_MULTIPLE = 10;
 const MOST_DOUBLINGS = 2;
 /** A cancelled attempt would have taken longer than it did: it counts as so many times its age. */
 const CENSORED = 4;
+/** Names may come from strangers: so many have statistics of their own, … */
 const MOST_METHODS = 256;
+/** … and those that something is said of, so that strangers cannot use up their places, up to here. */
+const MOST_SAID_METHODS = 1_024;
 
+/** Of whom the registry and we think well. */
+const CALM_TIER = 0;
 const TIMEOUT: Failure = { kind: 'timeout', cause: null };
 
 /**
@@ -102,6 +110,9 @@ export class Lane<Request> implements RulesSource {
   readonly #methods = new Map<string, Method>();
   readonly #typical = new TypicalLatency();
   readonly #board: Board;
+  /** Methods that something is said of, as of a revision. */
+  #said: ReadonlySet<string> = new Set();
+  #saidAt = -1;
   /** Moved for each pick, so that none is made. */
   readonly #sight = { now: 0, isStale: false };
   #instances: readonly Instance[] = [];
@@ -113,7 +124,7 @@ export class Lane<Request> implements RulesSource {
     this.#parts = parts;
     this.protocol = parts.transport.protocol;
     const { policy, home } = parts;
-    this.#balancing = balancingOf(policy.balancer);
+    this.#balancing = balancingOf(policy.balancer, parts.log);
     this.#board = new Board(this.#balancing.load(this.#typical));
     this.balancer = new Balancer({
       picker: this.#balancing.picker(parts.random),
@@ -130,11 +141,11 @@ export class Lane<Request> implements RulesSource {
     });
   }
 
-  /** The method with this name; beyond 256 of them the rest share one. */
+  /** The method with this name; beyond 256 of them the rest share one, but for those that something is said of. */
   method(name: string): Method {
     const known = this.#methods.get(name);
     if (known !== undefined) return known;
-    const key = this.#methods.size < MOST_METHODS ? name : '';
+    const key = this.#methods.size < MOST_METHODS || this.#isSaid(name) ? name : '';
     const method = this.#methods.get(key) ?? new Method(key, this);
     this.#methods.set(key, method);
     return method;
@@ -161,6 +172,15 @@ export class Lane<Request> implements RulesSource {
     return methodRules(own, publishedFor(method, this.#instances, standard));
   }
 
+  #isSaid(name: string): boolean {
+    if (this.#methods.size >= MOST_SAID_METHODS) return false;
+    if (this.#saidAt !== this.revision) {
+      this.#said = namesSaid(this.#parts.policy.methods ?? {}, this.#instances, this.#parts.standard);
+      this.#saidAt = this.revision;
+    }
+    return this.#said.has(name);
+  }
+
   /**
    * How long an attempt is waited for before another is made: what the method takes at most, with a wide margin. `timeoutMs`: what is
    * said of the method; Infinity: nothing.
@@ -176,9 +196,7 @@ export class Lane<Request> implements RulesSource {
   /** `expectsAnswer`: false for events. */
   begin(attempt: Attempted<Request>, expectsAnswer: boolean, now: number): void {
     const { node } = attempt;
-    this.#sight.now = now;
-    this.#sight.isStale = this.#parts.copy.stale;
-    attempt.pick = this.picks.note(attempt, node.id, tierOf(node, this.#sight), now);
+    attempt.pick = this.picks.note(attempt, node.id, node.isCalm ? CALM_TIER : this.#tierOf(node, now), now);
     node.begin(now, expectsAnswer);
   }
 
@@ -210,7 +228,7 @@ export class Lane<Request> implements RulesSource {
     const { says, suspicion } = TRAITS[failure.kind];
     this.#parts.events.failed(failure.kind);
     if (says === 'fine') return this.answered(attempt, now, failure.kind);
-    this.#end(attempt, failure.kind, now);
+    this.#end(attempt, failure.kind, now, failure.cause);
     if (failure.kind === 'timeout') return this.#timedOut(attempt, now);
     if (says === 'nothing') return;
     if (failure.kind === 'overloaded' || failure.kind === 'unavailable') node.answered(now);
@@ -241,7 +259,14 @@ export class Lane<Request> implements RulesSource {
     attempt.method.latency.record(bucketOf(now - attempt.sentAt), now);
   }
 
+  #tierOf(node: Node, now: number): number {
+    this.#sight.now = now;
+    this.#sight.isStale = this.#parts.copy.stale;
+    return tierOf(node, this.#sight);
+  }
+
   #succeeded(node: Station<Request>, now: number): void {
+    if (node.isCalm) return this.balancer.succeeded(node, now);
     const before = node.breaker.cause;
     this.balancer.succeeded(node, now);
     if (before === null || node.breaker.cause === before) return;
@@ -293,7 +318,8 @@ export class Lane<Request> implements RulesSource {
     this.#parts.events.became(this.protocol, state, cause);
   }
 
-  #end(attempt: Attempted<Request>, outcome: string, now: number): void {
+  #end(attempt: Attempted<Request>, outcome: string, now: number, cause: unknown = null): void {
+    if (attempt.trace !== null) attempt.trace.ended(outcome, cause);
     this.picks.settle(attempt.pick, outcome, now);
     attempt.node.end();
     if (attempt.isProbe) this.balancer.endProbe(attempt.node);

@@ -92,6 +92,24 @@ describe('calls to a method that is published', () => {
     expect((await world.ask()).error?.attempts.length).toBeGreaterThan(1);
   });
 
+  it.each(['its instances', 'this process'])(
+    'follow what %s says, however many names strangers have made up',
+    async (who) => {
+      const find = { idempotent: true };
+      const isPublished = who === 'its instances';
+      const world = aWorld({
+        instances: isPublished ? saying(find, find) : saying(undefined, undefined),
+        options: isPublished ? {} : { services: { orders: { methods: { find } } } },
+      });
+      for (let i = 0; i < 300; i += 1) {
+        world.calls.call('orders', `made-up-${i}`, {}).catch(() => {});
+        await world.time.advanceBy(5);
+      }
+      world.tcp.script = () => broken;
+      expect((await world.ask()).error?.attempts).toHaveLength(3);
+    },
+  );
+
   it('are not repeated if the call says so', async () => {
     const world = aWorld({ instances: saying({ idempotent: true }, { idempotent: true }) });
     world.tcp.script = () => broken;

@@ -53,6 +53,20 @@ export function publishedFor(
   return found;
 }
 
+/** Every method that somebody says something of: this process, or an instance that may be called. */
+export function namesSaid(
+  own: Readonly<Record<string, OwnMethodPolicy>>,
+  instances: readonly Instance[],
+  selector: Selector,
+): ReadonlySet<string> {
+  const names = new Set(Object.keys(own));
+  for (const instance of instances) {
+    if (instance.methods === undefined || !isSelected(instance, selector)) continue;
+    for (const name of Object.keys(instance.methods)) names.add(name);
+  }
+  return names;
+}
+
 /** The name under which a method's statistics are kept and its policy is found, the same as `methodNameOf` gives. */
 export function methodName(pattern: unknown): string {
   if (typeof pattern === 'string') return pattern;

@@ -2,6 +2,7 @@ import { LatencyProfile } from './latency.js';
 import type { MethodRules } from './method-rules.js';
 import { NO_RULES } from './method-rules.js';
 import { RetryBudget } from './retry.js';
+import type { CallTerms, Verb } from './verbs.js';
 
 /** Whoever knows what holds for methods. */
 export interface RulesSource {
@@ -14,13 +15,17 @@ export interface RulesSource {
 export class Method {
   readonly name: string;
   readonly latency = new LatencyProfile();
+  readonly #nameJson: string;
   readonly #source: RulesSource;
   #rules = NO_RULES;
   #readAt = -1;
+  #verb: Verb | null = null;
+  #terms: CallTerms | null = null;
   #hedges: RetryBudget | null = null;
 
   constructor(name: string, source: RulesSource) {
     this.name = name;
+    this.#nameJson = JSON.stringify(name);
     this.#source = source;
   }
 
@@ -30,8 +35,25 @@ export class Method {
     if (this.#readAt !== revision) {
       this.#rules = this.#source.rulesOf(this.name);
       this.#readAt = revision;
+      this.#terms = null;
     }
     return this.#rules;
+  }
+
+  /** A Nest pattern in JSON, if that is at hand: a text is the name of its method. */
+  jsonOf(pattern: unknown): string | undefined {
+    return pattern === this.name ? this.#nameJson : undefined;
+  }
+
+  /** What was kept for calls by this verb; null: nothing, or what is said of the method may have changed since. */
+  termsFor(verb: Verb): CallTerms | null {
+    return this.#verb === verb && this.#readAt === this.#source.revision ? this.#terms : null;
+  }
+
+  /** For the calls by one verb that wish nothing of their own; one verb at a time, as a method is hardly called by two. */
+  keepTerms(verb: Verb, terms: CallTerms): void {
+    this.#verb = verb;
+    this.#terms = terms;
   }
 
   /** What hedges of this method are taken from, `ratio` for each of its requests; made when first needed. */

@@ -1,47 +1,32 @@
 import { fullJitterMs } from '@rollcall/core';
-import type { Attempt as AttemptRecord, RollcallError } from '@rollcall/core';
+import type { RollcallError } from '@rollcall/core';
 import { Attempt } from './attempt.js';
 import type { Tries } from './attempt.js';
 import type { Ask } from './balance/picker.js';
-import type { Selector } from './balance/selector.js';
 import type { Node } from './balance/node.js';
 import { cancelledError, closedError, deadlineError, failureError, idleError, timeoutError } from './call-error.js';
 import type { Story } from './call-error.js';
-import type { Callee, CallTerms, Errand, Receiver } from './errand.js';
+import { CallStory } from './call-story.js';
+import type { Callee, Errand } from './errand.js';
 import { HedgeAlarm, hedgeDelayMs } from './hedge.js';
 import type { Hedgeable } from './hedge.js';
 import type { Lane, Station } from './lane.js';
-import type { Method } from './method.js';
 import type { PickReason } from './picks.js';
 import { isTransparent, mayRetry, RETRY_BACKOFF } from './retry.js';
 import type { Failure } from './transport/transport.js';
-import { Alarm } from './wheel.js';
+import type { CallTerms } from './verbs.js';
 
-const NO_ATTEMPTS: readonly AttemptRecord[] = [];
 const TIMEOUT: Failure = { kind: 'timeout', cause: null };
 
 /**
  * One call from its first attempt to its last word: deadline, attempt timeouts, retries on other instances and a hedge within the
  * budget. It is one object on one alarm (and another if it may be hedged); promises, closures and signals belong to whoever waits.
  */
-export class Call<Request> extends Alarm implements Ask, Story, Hedgeable, Tries<Request> {
-  readonly service: string;
-  readonly isIdempotent: boolean;
-  readonly selector: Selector;
-  readonly hashKey: string | null;
-  readonly method: Method;
-  readonly terms: CallTerms;
-  now = 0;
-  tried: Node | null = null;
-  triedToo: Node | null = null;
-  isProbe = false;
-  attempts = NO_ATTEMPTS;
+export class Call<Request> extends CallStory<Request> implements Ask, Story, Hedgeable, Tries<Request> {
   /** Called before the last word. */
   onEnd: (() => void) | null = null;
   readonly #callee: Callee;
   readonly #lane: Lane<Request>;
-  readonly #request: Request;
-  readonly #receiver: Receiver;
   #current: Attempt<Request> | null = null;
   /** The slow one that goes on beside the current one, its hedge. */
   #beside: Attempt<Request> | null = null;
@@ -51,21 +36,18 @@ export class Call<Request> extends Alarm implements Ask, Story, Hedgeable, Tries
   /** The last one, as long as it may be the last word. */
   #failure: Failure | null = null;
   #isStreaming = false;
+  /** A value of an answer that is not whole yet has been passed on. */
+  #isPartial = false;
   #isOver = false;
 
-  constructor(callee: Callee, lane: Lane<Request>, errand: Errand<Request>) {
-    super();
-    this.service = callee.service;
-    this.terms = errand.terms;
-    // what is repeated one level up is not repeated here as well
-    this.isIdempotent = errand.terms.isIdempotent && !errand.terms.isRetry;
-    this.selector = errand.terms.selector;
-    this.hashKey = errand.terms.hashKey;
-    this.method = errand.method;
+  constructor(callee: Callee, lane: Lane<Request>, errand: Errand<Request>, terms: CallTerms) {
+    super(errand, terms);
     this.#callee = callee;
     this.#lane = lane;
-    this.#request = errand.request;
-    this.#receiver = errand.receiver;
+  }
+
+  get service(): string {
+    return this.#callee.service;
   }
 
   get isOver(): boolean {
@@ -83,9 +65,9 @@ export class Call<Request> extends Alarm implements Ask, Story, Hedgeable, Tries
     return this.#count === 0 && this.#callee.budget.left(this.now) > 0 ? 'repeatable' : 'never';
   }
 
-  /** From now on the deadline counts. */
+  /** There is nobody to call yet; the deadline is heeded. */
   wait(now: number): void {
-    this.#callee.wheel.arm(this, this.terms.deadlineAt, now);
+    this.#callee.wheel.arm(this, this.deadlineAt, now);
   }
 
   /** Makes the first attempt. */
@@ -122,7 +104,7 @@ export class Call<Request> extends Alarm implements Ask, Story, Hedgeable, Tries
 
   override ring(now: number): void {
     const attempt = this.#current;
-    if (now >= this.terms.deadlineAt || this.#isStreaming) this.#timeUp(now);
+    if (now >= this.deadlineAt || this.#isStreaming) this.#timeUp(now);
     else if (attempt === null) this.#try(now);
     else this.#hurry(attempt, now);
   }
@@ -145,7 +127,8 @@ export class Call<Request> extends Alarm implements Ask, Story, Hedgeable, Tries
     if (!this.#isWanted(attempt)) return;
     if (this.terms.shape === 'stream') this.#stream(attempt, this.#callee.now());
     else if (this.#hedgeAlarm !== null) this.#prefer(attempt, this.#callee.now());
-    this.#receiver.next(value);
+    this.#isPartial = true;
+    this.errand.receiver.next(value);
   }
 
   /** The last value is the last word, too: who has it may go away, and that is no cancel. */
@@ -155,8 +138,8 @@ export class Call<Request> extends Alarm implements Ask, Story, Hedgeable, Tries
     if (this.#beside !== null) this.#prefer(attempt, now);
     if (!this.#isStreaming) this.#lane.answered(attempt, now);
     this.#close(null, now);
-    this.#receiver.next(value);
-    this.#receiver.complete();
+    this.errand.receiver.next(value);
+    this.errand.receiver.complete();
   }
 
   done(attempt: Attempt<Request>): void {
@@ -194,7 +177,8 @@ export class Call<Request> extends Alarm implements Ask, Story, Hedgeable, Tries
 
   /** May there be another attempt, after this one there? */
   #mayFollow(node: Node): boolean {
-    return this.#count < Math.min(this.terms.mostAttempts, this.#callee.attemptsAt(node));
+    const { isRepeatable } = this.errand;
+    return this.#count < this.#callee.attemptsAt(node) && (isRepeatable === null || isRepeatable());
   }
 
   /** May the budget pay for another attempt, if it needs to? */
@@ -250,7 +234,7 @@ export class Call<Request> extends Alarm implements Ask, Story, Hedgeable, Tries
   #waitForAny(failure: Failure, now: number): void {
     const jitterMs = fullJitterMs(RETRY_BACKOFF, this.#waits, this.#callee.random);
     const waitMs = Math.max(jitterMs, failure.retryAfterMs ?? 0);
-    if (now + waitMs >= this.terms.deadlineAt) return this.#fail(failure, now);
+    if (now + waitMs >= this.deadlineAt) return this.#fail(failure, now);
     this.tried = null;
     this.triedToo = null;
     this.#waits += 1;
@@ -259,28 +243,35 @@ export class Call<Request> extends Alarm implements Ask, Story, Hedgeable, Tries
 
   #send(node: Station<Request>, reason: PickReason, now: number): void {
     if (reason !== 'first') this.#callee.retried(node, reason === 'hedge', now);
+    if (this.#isPartial) this.#takeBack();
     this.#count += 1;
     const patienceMs = this.#lane.patienceMs(this.method, node, this.terms.timeoutMs, now);
     const attempt = new Attempt(this, node, reason, patienceMs);
     this.#current = attempt;
     this.#await(attempt, now);
     this.#lane.begin(attempt, this.terms.shape !== 'event', now);
-    attempt.exchange = node.channel.send(this.#request, attempt, attempt);
+    attempt.send(this.errand.request);
+  }
+
+  /** What came of an answer that broke off is none of the next one, which may have no value at all. */
+  #takeBack(): void {
+    this.#isPartial = false;
+    this.errand.receiver.next(undefined);
   }
 
   /** The next time to look at an attempt: when it should be hurried, if it can be, else when nobody waits for it any more. */
   #await(attempt: Attempt<Request>, now: number): void {
-    const { deadlineAt, timeoutMs } = this.terms;
+    const { timeoutMs } = this.terms;
     const isCut = this.isIdempotent && this.#mayFollow(attempt.node);
     const mostMs = isCut ? Math.min(timeoutMs, attempt.patienceMs) : timeoutMs;
-    this.#callee.wheel.arm(this, Math.min(deadlineAt, attempt.startedAt + mostMs), now);
+    this.#callee.wheel.arm(this, Math.min(this.deadlineAt, attempt.startedAt + mostMs), now);
   }
 
   /** It takes long: it is given up for another instance, if there is one and the budget has room; else it goes on for a while. */
   #hurry(attempt: Attempt<Request>, now: number): void {
     const node = this.#otherThan(attempt.node, now);
     if (node === null) {
-      const mostAt = Math.min(attempt.startedAt + this.terms.timeoutMs, this.terms.deadlineAt);
+      const mostAt = Math.min(attempt.startedAt + this.terms.timeoutMs, this.deadlineAt);
       if (now >= mostAt) return this.#timeUp(now);
       return this.#callee.wheel.arm(this, Math.min(now + attempt.patienceMs, mostAt), now);
     }
@@ -305,7 +296,8 @@ export class Call<Request> extends Alarm implements Ask, Story, Hedgeable, Tries
       this.#giveUp(this.#beside, now);
       this.#giveUp(this.#current, now);
     }
-    const { startedAt, deadlineAt, idleMs, timeoutMs } = this.terms;
+    const { startedAt, deadlineAt } = this;
+    const { idleMs, timeoutMs } = this.terms;
     if (this.#isStreaming) this.#end(idleError(this, idleMs), now);
     else this.#end(now < deadlineAt ? timeoutError(this, timeoutMs) : deadlineError(this, now - startedAt), now);
   }
@@ -337,7 +329,7 @@ export class Call<Request> extends Alarm implements Ask, Story, Hedgeable, Tries
     if (this.#current === null) return;
     this.method.hedges(this.#callee.hedgeRatio).request(now);
     const hedgeAt = now + hedgeDelayMs(this.terms.hedge, this.method.latency, now);
-    if (!(hedgeAt < this.terms.deadlineAt)) return;
+    if (!(hedgeAt < this.deadlineAt)) return;
     this.#hedgeAlarm = new HedgeAlarm(this);
     this.#callee.hedgeWheel.arm(this.#hedgeAlarm, hedgeAt, now);
   }
@@ -376,14 +368,14 @@ export class Call<Request> extends Alarm implements Ask, Story, Hedgeable, Tries
     const { fallback } = failure;
     if (fallback === undefined) return this.#end(failureError(this, failure), now);
     this.#failure = null;
-    this.#receiver.next(fallback.value);
+    this.errand.receiver.next(fallback.value);
     this.#end(null, now);
   }
 
   #end(error: RollcallError | null, now: number): void {
     this.#close(error, now);
-    if (error === null) this.#receiver.complete();
-    else this.#receiver.error(error);
+    if (error === null) this.errand.receiver.complete();
+    else this.errand.receiver.error(error);
   }
 
   #close(error: RollcallError | null, now: number): void {
@@ -394,6 +386,6 @@ export class Call<Request> extends Alarm implements Ask, Story, Hedgeable, Tries
     this.#callee.wheel.disarm(this);
     this.#expectNoHedge();
     this.onEnd?.();
-    this.#callee.ended(this.terms.startedAt, now, error);
+    this.#callee.ended(this.startedAt, now, error);
   }
 }

@@ -16,6 +16,11 @@ export interface RollcallOptions {
    */
   readonly registryOrder?: RegistryOrder | undefined;
   /**
+   * An access token, where the registry asks for one (`rollcall token create`): of the role service to register, of any role to find
+   * others. It goes to every registry of the option. Default: none.
+   */
+  readonly token?: string | undefined;
+  /**
    * A folder in which this process keeps what it knows of other services, for a start while no registry is there: it is made when it
    * is missing. Default: none, nothing is kept.
    */
@@ -58,6 +63,12 @@ export const clientFields = {
   registryOrder: option.oneOf(REGISTRY_ORDERS, {
     doc: 'Which of several registries is used: "listed" the first that is there, for registries that know nothing of each other; "random" any, for replicas of one.',
     default: 'listed',
+  }),
+  token: option.string({
+    doc: 'An access token, where the registry asks for one. In the environment: ROLLCALL_TOKEN.',
+    pattern: /^[\x21-\x7e]{1,512}$/,
+    allowed: 'one word, as `rollcall token create` prints it',
+    secret: true,
   }),
   cache: option.string({
     doc: 'A folder in which what is known of other services is kept for a start without a registry, for 24 h. Left out, nothing is kept.',

@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { RollcallError } from '@rollcall/core';
 import type { Receiver } from './errand.js';
+import type { CallTrace } from './tracing.js';
 
 /** Who listens to a stream. What it throws ends the stream and is logged. */
 export interface StreamObserver {
@@ -75,5 +76,30 @@ export class Listener implements Receiver {
       this.#isOver = true;
       this.#thrown(error);
     }
+  }
+}
+
+/** Tells the trace of a call how it ended, before whoever waits for it hears. */
+export class Followed implements Receiver {
+  readonly #receiver: Receiver;
+  readonly #trace: CallTrace;
+
+  constructor(receiver: Receiver, trace: CallTrace) {
+    this.#receiver = receiver;
+    this.#trace = trace;
+  }
+
+  next(value: unknown): void {
+    this.#receiver.next(value);
+  }
+
+  complete(): void {
+    this.#trace.ended(null);
+    this.#receiver.complete();
+  }
+
+  error(error: RollcallError): void {
+    this.#trace.ended(error);
+    this.#receiver.error(error);
   }
 }

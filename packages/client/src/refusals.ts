@@ -6,6 +6,7 @@ export type Meaning = 'never' | 'unknown' | 'later' | 'soon';
 const MEANINGS: Readonly<Record<ProblemCode, Meaning>> = {
   ENDED: 'never',
   NOT_FOUND: 'unknown',
+  TOKEN_LAPSED: 'unknown',
   ADDRESS_TAKEN: 'later',
   ID_HELD: 'later',
   LEAVING: 'later',

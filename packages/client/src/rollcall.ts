@@ -34,7 +34,10 @@ import { openLinks } from './link/several.js';
 import { parseClientOptions, registriesOf } from './options.js';
 import type { ClientOptions, RollcallOptions } from './options.js';
 import { Session } from './session.js';
+import { staticService } from './static-service.js';
+import type { StaticEndpoint } from './static-service.js';
 import { Suspicions } from './suspicions.js';
+import type { CallTracer } from './tracing.js';
 import type { GrpcMethod } from './transport/grpc-message.js';
 import { registerGrpcResolver } from './transport/grpc-resolver.js';
 import type { GrpcResolverOptions } from './transport/grpc-resolver.js';
@@ -53,6 +56,8 @@ export interface RollcallPorts {
   readonly inherited?: CallsParts['inherited'];
   /** Told what callers live through: ejections, a service that nobody can be called of, sheds, hedges; see `CallerEvent`. */
   readonly onCallerEvent?: CallerListener;
+  /** Follows calls, to draw traces of them; see `CallTracer`. Default: nobody does. */
+  readonly tracer?: CallTracer;
   /** The ways to instances; default: TCP, HTTP and gRPC. They are closed with the client. */
   readonly transports?: NonNullable<CallsParts['transports']>;
 }
@@ -80,7 +85,7 @@ export class Rollcall {
     const parsed = parseClientOptions(options);
     const { time = systemTime, random = systemRandom, meter = noMeter, log = silentLog } = ports;
     const urls = registriesOf(parsed.registry);
-    const link = ports.link ?? openLinks(urls, { order: parsed.registryOrder, time, random, log });
+    const link = ports.link ?? openLinks(urls, { order: parsed.registryOrder, token: parsed.token, time, random, log });
     const contact = new Contact(log, link.name);
     const common = { time, random, log, link, contact };
     this.#options = parsed;
@@ -124,6 +129,7 @@ export class Rollcall {
       },
       ...(ports.transports === undefined ? {} : { transports: ports.transports }),
       ...(ports.inherited === undefined ? {} : { inherited: ports.inherited }),
+      ...(ports.tracer === undefined ? {} : { tracer: ports.tracer }),
       suspect: (id, outcome) => this.#suspect(suspicions, id, outcome),
     });
     if (ports.onCallerEvent !== undefined) this.#calls.onEvent(ports.onCallerEvent);
@@ -151,6 +157,16 @@ export class Rollcall {
   /** Our copy of one service, which is watched from now on (once `start`ed). */
   service(name: string): ServiceView {
     return this.#catalog.service(name);
+  }
+
+  /**
+   * Makes a service of fixed addresses, for what runs without a registry: it is balanced, retried and ejected as any other, and no registry
+   * is asked for it. To be said before the first call to it. Throws OPTION_INVALID.
+   */
+  fix(service: string, endpoints: readonly StaticEndpoint[]): void {
+    const { namespace } = this.#options;
+    const [now, wall] = [this.#time.now(), this.#time.wall()];
+    this.#catalog.fix(staticService(endpoints, { service, namespace, now, wall }));
   }
 
   /**
@@ -316,6 +332,7 @@ export class Rollcall {
   }
 
   #suspect(suspicions: Suspicions, id: InstanceId, outcome: Suspicion['outcome']): void {
+    if (this.#catalog.isFixed(id)) return;
     suspicions.report(id, outcome);
     if (outcome === 'misdirected') this.#catalog.disprove(id);
   }

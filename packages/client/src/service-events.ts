@@ -1,4 +1,5 @@
 import type { Counter, Histogram, InstanceId, Meter, Protocol, RollcallError, Time } from '@rollcall/core';
+import type { ServiceView } from './catalog.js';
 import type { CallerEvents, ServiceState, ShedCause, StateEvent } from './caller-events.js';
 import type { EjectionCause } from './gate/breaker.js';
 import type { LaneEvents } from './service-state.js';
@@ -51,22 +52,36 @@ const STATE_KINDS: Readonly<Record<ServiceState, StateEvent['kind']>> = {
   CLOSED: 'closed',
 };
 
+/** No service can have this name. */
+const UNKNOWN_LABEL = '(unknown)';
+
+type Known = Pick<ServiceView, 'status' | 'instances'>;
+
+/** Whose calls they are. */
+interface Subject {
+  readonly service: string;
+  readonly view: Known;
+}
+
 /** Counts and tells what happens to the calls of one service. */
 export class ServiceEvents implements LaneEvents {
   readonly #service: string;
+  readonly #view: Known;
+  #isNamed = false;
   readonly #time: Time;
   readonly #instruments: CallInstruments;
   readonly #events: CallerEvents;
 
-  constructor(service: string, time: Time, instruments: CallInstruments, events: CallerEvents) {
+  constructor({ service, view }: Subject, time: Time, instruments: CallInstruments, events: CallerEvents) {
     this.#service = service;
+    this.#view = view;
     this.#time = time;
     this.#instruments = instruments;
     this.#events = events;
   }
 
   ejected(protocol: Protocol, instance: InstanceId, cause: EjectionCause, failure: FailureKind): void {
-    this.#instruments.ejections.add(1, this.#service, cause);
+    this.#instruments.ejections.add(1, this.#label, cause);
     if (this.#events.isHeard)
       this.#events.tell({ kind: 'ejected', ...this.#told(), protocol, instance, cause, failure });
   }
@@ -81,38 +96,49 @@ export class ServiceEvents implements LaneEvents {
   }
 
   failed(failure: FailureKind): void {
-    this.#instruments.failures.add(1, this.#service, failure);
+    this.#instruments.failures.add(1, this.#label, failure);
   }
 
   shed(cause: ShedCause, instance: InstanceId | null): void {
-    this.#instruments.sheds.add(1, this.#service, cause);
+    this.#instruments.sheds.add(1, this.#label, cause);
     const count = this.#events.pace(this.#service, 'shed', cause);
     if (count > 0) this.#events.tell({ kind: 'shed', ...this.#told(), instance, cause, count });
   }
 
   /** `instance`: where the second attempt went. */
   hedged(instance: InstanceId): void {
-    this.#instruments.hedges.add(1, this.#service);
+    this.#instruments.hedges.add(1, this.#label);
     const count = this.#events.pace(this.#service, 'hedged', 'slow');
     if (count > 0) this.#events.tell({ kind: 'hedged', ...this.#told(), instance, cause: 'slow', count });
   }
 
   retried(): void {
-    this.#instruments.retries.add(1, this.#service);
+    this.#instruments.retries.add(1, this.#label);
   }
 
   exhausted(instance: InstanceId, failure: FailureKind): void {
-    this.#instruments.exhaustions.add(1, this.#service);
+    this.#instruments.exhaustions.add(1, this.#label);
     const count = this.#events.pace(this.#service, 'budget-exhausted', '');
     if (count > 0) this.#events.tell({ kind: 'budget-exhausted', ...this.#told(), instance, cause: failure, count });
   }
 
   fellBack(): void {
-    this.#instruments.fallbacks.add(1, this.#service);
+    this.#instruments.fallbacks.add(1, this.#label);
   }
 
   ended(ms: number, error: RollcallError | null): void {
-    this.#instruments.seconds.record(ms / 1_000, this.#service, error === null ? 'success' : error.code.toLowerCase());
+    this.#instruments.seconds.record(ms / 1_000, this.#label, error === null ? 'success' : error.code.toLowerCase());
+  }
+
+  /**
+   * What it is counted as. Names of services that nobody knows may come from strangers, and a label must not: all of them are one. A
+   * service that was known keeps its name.
+   */
+  get #label(): string {
+    if (this.#isNamed) return this.#service;
+    const { status, instances } = this.#view;
+    this.#isNamed = instances.length > 0 || status === 'known';
+    return this.#isNamed || status === 'waiting' ? this.#service : UNKNOWN_LABEL;
   }
 
   #told(): { readonly service: string; readonly at: number } {

@@ -1,55 +1,70 @@
-import { STATES } from '@rollcall/core';
+import { RollcallError, STATES } from '@rollcall/core';
 import type { ServiceCallee } from './callee.js';
-import type { CallTerms } from './errand.js';
+import type { Errand } from './errand.js';
 import { hedgeAfter } from './hedge.js';
-import type { Method } from './method.js';
+import type { CallTerms } from './verbs.js';
 import type { OneCall } from './wishes.js';
 
-/** What a verb brings with it. */
-export interface Verb {
-  readonly shape: CallTerms['shape'];
-  /** Does it no harm to execute it twice? `unless-said`: yes, if nobody says otherwise. */
-  readonly idempotent: 'if-said' | 'unless-said' | 'never';
-}
-
-export const CALL: Verb = { shape: 'value', idempotent: 'if-said' };
-export const STREAM: Verb = { shape: 'stream', idempotent: 'if-said' };
-export const EVENT: Verb = { shape: 'event', idempotent: 'never' };
-/** An HTTP request by a verb that is idempotent by RFC 9110. */
-export const SAFE_CALL: Verb = { shape: 'value', idempotent: 'unless-said' };
-/** Its body can be read only once. */
-export const ONE_WAY_CALL: Verb = { shape: 'value', idempotent: 'never' };
-
-const NO_WISHES: OneCall = {};
+export const NO_WISHES: OneCall = {};
 
 /**
- * The terms of one call, from now on: its own wishes, before what is said of its method, before the policy of its service; and within
- * what the request that it is a part of has left to it.
+ * The terms of a call: its own wishes, before what is said of its method, before the policy of its service. `isRetry`: is the request that
+ * it is a part of a repetition? Calls without wishes share their terms until something else is said of the method.
  */
-export function termsOf(callee: ServiceCallee, method: Method, verb: Verb, wishes: OneCall = NO_WISHES): CallTerms {
-  const { policy } = callee;
-  const { rules } = method;
-  const inherited = callee.inherited();
-  const startedAt = callee.now();
+export function termsOf<Request>(
+  callee: ServiceCallee,
+  errand: Errand<Request>,
+  wishes: OneCall,
+  isRetry: boolean,
+): CallTerms {
+  if (isRetry || hasWishes(wishes)) return made(callee, errand, wishes, isRetry);
+  const { method, verb } = errand;
+  const known = method.termsFor(verb);
+  if (known !== null) return known;
+  const terms = made(callee, errand, wishes, isRetry);
+  method.keepTerms(verb, terms);
+  return terms;
+}
+
+function hasWishes(wishes: OneCall): boolean {
+  return wishes !== NO_WISHES && Object.keys(wishes).length > 0;
+}
+
+// eslint-disable-next-line max-params -- those of `termsOf`
+function made<Request>(
+  callee: ServiceCallee,
+  { method: { rules }, verb }: Errand<Request>,
+  wishes: OneCall,
+  isInherited: boolean,
+): CallTerms {
   const timeoutMs = wishes.timeoutMs ?? rules.timeoutMs;
   const ownMs = wishes.deadlineMs ?? usualDeadlineMs(callee, timeoutMs);
-  const isRetry = wishes.isRetry ?? inherited.isRetry;
-  const isIdempotent =
+  const isRetry = wishes.isRetry ?? isInherited;
+  const isHarmless =
     verb.idempotent !== 'never' && (wishes.idempotent ?? rules.isIdempotent ?? verb.idempotent === 'unless-said');
+  // what is repeated one level up is not repeated here as well
+  const isIdempotent = isHarmless && !isRetry;
   const hedge = wishes.hedge === undefined ? rules.hedge : hedgeAfter(wishes.hedge);
+  const idleMs = wishes.idleMs ?? callee.policy.idleMs;
+  // no alarm would ever ring at such a time
+  if (!(timeoutMs > 0 && idleMs > 0) || Number.isNaN(ownMs)) throw noTime(wishes);
   return {
-    startedAt,
-    deadlineAt: Math.min(startedAt + Math.min(ownMs, wishes.inheritedMs ?? Infinity), inherited.deadlineAt),
-    idleMs: wishes.idleMs ?? policy.idleMs,
+    deadlineMs: Math.min(ownMs, wishes.inheritedMs ?? Infinity),
+    idleMs,
     isIdempotent,
     isRetry,
     shape: verb.shape,
-    selector: wishes === NO_WISHES ? callee.standard : selectorOf(callee, wishes),
+    selector: selectorOf(callee, wishes),
     hashKey: wishes.hashKey ?? null,
-    mostAttempts: Infinity,
     timeoutMs,
-    hedge: isIdempotent && !isRetry ? hedge : 'never',
+    hedge: isIdempotent ? hedge : 'never',
   };
+}
+
+function noTime({ timeoutMs, idleMs, deadlineMs }: OneCall): RollcallError {
+  const received = `timeoutMs ${timeoutMs}, idleMs ${idleMs}, deadlineMs ${deadlineMs}`;
+  const text = `The times of a call are numbers of ms, and timeoutMs and idleMs more than 0; received ${received}.`;
+  return new RollcallError('OPTION_INVALID', text);
 }
 
 /** A method that takes longer than calls usually may is given the time it says, unless this service's deadline was set. */

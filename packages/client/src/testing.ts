@@ -1,8 +1,11 @@
 // what a simulation needs to be the network between a caller and the instances
 export { identityFailure } from './transport/identity.js';
+export { grpcMethodName } from './transport/grpc-message.js';
+export type { GrpcRequest } from './transport/grpc-message.js';
+export { HttpAnswer } from './transport/http-answer.js';
 export type { HttpRequest } from './transport/http-message.js';
 export type { TcpRequest } from './transport/tcp-message.js';
-export { STOPPED } from './transport/transport.js';
+export { failed, STOPPED } from './transport/transport.js';
 export type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from './transport/transport.js';
 // calls among servers that fail, in discrete events: what the quality of calls is measured in
 export { bareLeastLoaded, bareRoundRobin, rollcall } from './simulation-callers.js';

@@ -31,6 +31,21 @@ describe('an attempt', () => {
     expect(tookMs).toBeLessThanOrEqual(2_011);
   });
 
+  it.each<OneCall>([
+    { timeoutMs: NaN },
+    { timeoutMs: NaN, deadlineMs: 1_000 },
+    { timeoutMs: 0 },
+    { timeoutMs: -1 },
+    { idleMs: NaN },
+    { deadlineMs: NaN },
+  ])('is not made with times that are none: %j', async (wishes) => {
+    const world = new World().play({ a: 'never', b: 'never' });
+    const { error, tookMs } = await world.ask(wishes, 60_000);
+    expect(error).toMatchObject({ code: 'OPTION_INVALID', message: expect.stringContaining('numbers of ms') });
+    expect(tookMs).toBe(0);
+    expect(world.calls.explain('orders').callsUnderWay).toBe(0);
+  });
+
   it('is waited for the time of the state of its instance', async () => {
     const options = { states: { UNHEALTHY: { timeoutMs: 120 }, HEALTHY: { timeoutMs: 700 } } };
     const doubted = new World({ instances: fleet('UNHEALTHY', 'UNHEALTHY'), options });
@@ -86,8 +101,7 @@ describe('an attempt', () => {
 describe('a timeout', () => {
   it('does not count against an instance that answers others meanwhile: the method is slow', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
-    world.tcp.script = (id, request) =>
-      request?.body.includes('"slow"') === true ? 'never' : { afterMs: 60, values: [id] };
+    world.tcp.script = (id, request) => (request?.patternJson === '"slow"' ? 'never' : { afterMs: 60, values: [id] });
     const call = (method: string) => void world.calls.call('orders', method, {}, { deadlineMs: 300 }).catch(() => {});
     for (let i = 0; i < 30; i += 1) {
       call('slow');

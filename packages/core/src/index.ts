@@ -1,8 +1,9 @@
 // identity
-export { ADMIN_STATES, addressOf, isCallable, PROTOCOLS, shortId } from './instance.js';
+export { ADMIN_STATES, addressOf, ENDPOINT_PROTOCOLS, isCallable, PROTOCOLS, shortId } from './instance.js';
 export type {
   AdminState,
   Endpoint,
+  EndpointProtocol,
   Instance,
   InstanceId,
   Metadata,
@@ -136,6 +137,8 @@ export type { Log } from './log.js';
 export { noMeter, SECONDS_BUCKETS } from './meter.js';
 export type { Counter, Gauge, Histogram, LabelValues, Meter } from './meter.js';
 export { nearest, option, optionRows, parseOptions } from './options.js';
+export { tlsFields, tlsLaws } from './tls.js';
+export type { TlsTerms } from './tls.js';
 export type { OptionFields, OptionLaw, OptionRow, OptionsOf, OptionSpec } from './options.js';
 export { randomWord, systemRandom, uuidV7 } from './random.js';
 export type { Random } from './random.js';

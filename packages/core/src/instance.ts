@@ -13,9 +13,16 @@ export type InstanceId = string;
 export const PROTOCOLS = ['tcp', 'http', 'grpc'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
+/**
+ * What is spoken at an endpoint. Over `heartbeat` nobody is called: there an instance without a port for callers, such as one behind a
+ * broker, answers Heartbeat-1 alone, in HTTP.
+ */
+export const ENDPOINT_PROTOCOLS = [...PROTOCOLS, 'heartbeat'] as const;
+export type EndpointProtocol = (typeof ENDPOINT_PROTOCOLS)[number];
+
 /** Where one protocol of an instance is reached. */
 export interface Endpoint {
-  readonly protocol: Protocol;
+  readonly protocol: EndpointProtocol;
   /** An IP address or a host name. */
   readonly host: string;
   /** 1 … 65535. */

@@ -6,6 +6,7 @@ import { message, optional, required } from './schema.js';
 export const PROBLEMS = {
   INVALID: 400,
   UNAUTHORIZED: 401,
+  TOKEN_LAPSED: 401,
   FORBIDDEN: 403,
   NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,

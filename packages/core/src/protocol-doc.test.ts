@@ -51,7 +51,9 @@ const MESSAGES: readonly AnyMessage[] = [
 
 const PROBLEMS_IN_WORDS: Record<keyof typeof PROBLEMS, string> = {
   INVALID: 'the message, or a parameter, is wrong: see `flaws`',
-  UNAUTHORIZED: 'the secret of the instance is missing or wrong',
+  UNAUTHORIZED: 'the secret of the instance, or the access token, is missing or wrong',
+  TOKEN_LAPSED:
+    'the secret is right, but the token with which the instance registered is no longer valid: register again, same id and secret',
   FORBIDDEN: 'not allowed for you',
   NOT_FOUND: 'no such instance, service or route',
   METHOD_NOT_ALLOWED: 'this route has no such method',

@@ -1,5 +1,5 @@
 import { isHost } from './host.js';
-import { ADMIN_STATES, addressOf, PROTOCOLS } from './instance.js';
+import { ADMIN_STATES, addressOf, ENDPOINT_PROTOCOLS } from './instance.js';
 import type { Endpoint, Instance, Metadata, Source, Tombstone } from './instance.js';
 import { decimal, flag, integer, list, nullable, ONE_LINE, oneOf, openWord, text, textMap } from './kinds.js';
 import { METHODS } from './methods.js';
@@ -57,7 +57,10 @@ export const reasonMessage: Message<Reason> = message<Reason>('Reason', 'Why som
 });
 
 const endpointMessage = message<Endpoint>('Endpoint', 'Where one protocol of an instance is reached.', {
-  protocol: required(openWord(PROTOCOLS), 'what is spoken there'),
+  protocol: required(
+    openWord(ENDPOINT_PROTOCOLS),
+    'what is spoken there; `heartbeat`: Heartbeat-1 alone, in HTTP, and nobody is called',
+  ),
   host: required(HOST, 'an IP address or a host name'),
   port: required(integer(1, 65_535), 'the port'),
   tls: required(flag(), 'is it TLS?'),
@@ -133,7 +136,7 @@ const announcedEndpointMessage = message<AnnouncedEndpoint>(
   'AnnouncedEndpoint',
   'An endpoint as a service announces it.',
   {
-    protocol: required(oneOf(PROTOCOLS), 'what is spoken there'),
+    protocol: required(oneOf(ENDPOINT_PROTOCOLS), 'what is spoken there'),
     host: optional(HOST, 'missing: the address that the registration comes from'),
     port: required(integer(1, 65_535), 'the port'),
     tls: withDefault(flag(), false, 'is it TLS?'),

@@ -204,12 +204,15 @@ export interface MemoryMeter extends Meter {
   values(name: string, labels?: Labels): readonly number[];
   /** The names of all instruments that were made, sorted. */
   names(): readonly string[];
+  /** One row of a Markdown table for each: name, kind, labels and what it tells, sorted by name. */
+  rows(): readonly string[];
 }
 
 type Kind = 'counter' | 'gauge' | 'histogram';
 
 interface Instrument {
   readonly kind: Kind;
+  readonly help: string;
   readonly labels: readonly string[];
   readonly series: Map<string, { readonly labels: Labels; readonly values: number[] }>;
 }
@@ -220,9 +223,10 @@ const MOST_SERIES = 1_000;
 export function memoryMeter(): MemoryMeter {
   const instruments = new Map<string, Instrument>();
 
-  function instrument(kind: Kind, name: string, labels: readonly string[] = []): Instrument {
+  // eslint-disable-next-line max-params -- the port's own, and the kind
+  function instrument(kind: Kind, name: string, help: string, labels: readonly string[] = []): Instrument {
     checkName(kind, name);
-    const known = instruments.get(name) ?? { kind, labels, series: new Map() };
+    const known = instruments.get(name) ?? { kind, help, labels, series: new Map() };
     if (known.kind !== kind || known.labels.join() !== labels.join()) {
       throw new TypeError(
         `${name} is a ${known.kind} with the labels [${known.labels.join()}]; asked for a ${kind} with [${labels.join()}].`,
@@ -241,12 +245,16 @@ export function memoryMeter(): MemoryMeter {
   }
 
   return {
-    counter: (name, _help, labels) => counterOf(name, instrument('counter', name, labels)),
-    gauge: (name, _help, labels) => gaugeOf(name, instrument('gauge', name, labels)),
-    histogram: (name, _help, labels) => histogramOf(name, instrument('histogram', name, labels)),
+    counter: (name, help, labels) => counterOf(name, instrument('counter', name, help, labels)),
+    gauge: (name, help, labels) => gaugeOf(name, instrument('gauge', name, help, labels)),
+    histogram: (name, help, labels) => histogramOf(name, instrument('histogram', name, help, labels)),
     count: (name, labels = {}) => matching(name, labels).reduce((sum, values) => sum + (values[0] ?? 0), 0),
     values: (name, labels = {}) => matching(name, labels).flat(),
     names: () => [...instruments.keys()].toSorted(),
+    rows: () =>
+      [...instruments]
+        .map(([name, { kind, labels, help }]) => tableRow(`\`${name}\``, kind, labels.join(', '), help))
+        .toSorted(),
   };
 }
 

@@ -16,8 +16,7 @@ export interface AdvertiseRules {
 export function announced({ protocol, host, port, tls }: BoundEndpoint, rules: AdvertiseRules): AnnouncedEndpoint {
   if (rules.advertiseHost !== undefined) return { protocol, host: rules.advertiseHost, port, tls };
   if (isEveryAddress(host)) return { protocol, port, tls };
-  const registries = typeof rules.registry === 'string' ? [rules.registry] : rules.registry;
-  const elsewhere = registries.find((url) => !isLoopback(new URL(url).hostname));
+  const elsewhere = registryElsewhere(rules);
   if (elsewhere === undefined || !isLoopback(host)) return { protocol, host, port, tls };
   const fix = FIXES[protocol](port);
   throw new RollcallError(
@@ -25,6 +24,20 @@ export function announced({ protocol, host, port, tls }: BoundEndpoint, rules: A
     `Not registered: the ${protocol} server listens on ${addressOf({ host, port })}, which only this machine can reach, and the ` +
       `registry is elsewhere, at ${elsewhere}. Write ${fix} where the server is made, or set the option advertiseHost.`,
   );
+}
+
+/**
+ * Where the own port of an application is opened, for the registry alone: on loopback if the registry can come over that. Undefined:
+ * on every address.
+ */
+export function ownHost(rules: AdvertiseRules): string | undefined {
+  return registryElsewhere(rules) === undefined && rules.advertiseHost === undefined ? '127.0.0.1' : undefined;
+}
+
+/** One that is not on this machine. */
+function registryElsewhere({ registry }: AdvertiseRules): string | undefined {
+  const registries = typeof registry === 'string' ? [registry] : registry;
+  return registries.find((url) => !isLoopback(new URL(url).hostname));
 }
 
 /** What to write where the server is made. */

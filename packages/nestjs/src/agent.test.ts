@@ -1,7 +1,11 @@
 import { Transport } from '@nestjs/microservices';
 import { describe, expect, it } from 'vitest';
 import { RollcallAgent } from './agent.js';
-import { application, ask, LOOPBACK, microservice, portOf, world } from './nest.fixture.js';
+import { application, ask, beat, CALL, LOOPBACK, microservice, portOf, world } from './nest.fixture.js';
+import type { RollcallModuleOptions } from './rollcall.module-definition.js';
+
+/** Stands for a broker: it listens to no port. */
+const strategy = () => ({ listen: (listening: () => void) => listening(), close: () => {}, addHandler: () => {} });
 
 describe('registration', () => {
   it('announces the port that a microservice on port 0 got, without a host when it listens on every address', async () => {
@@ -68,15 +72,11 @@ describe('registration', () => {
 
   it('refuses to register by hand what does not listen', async () => {
     const here = await world({ service: 'orders', register: 'manual' });
-    await expect(here.module.get(RollcallAgent).register()).rejects.toThrow('no TCP, HTTP or gRPC server that listens');
-  });
-
-  it('is not possible with a transport that nobody calls an instance by, and says so', async () => {
-    const here = await world();
-    const strategy = { listen: (listening: () => void) => listening(), close: () => {}, addHandler: () => {} };
-    await microservice(here, { strategy }).listen();
-    expect(here.rollcall.registered).toBeNull();
-    expect(here.log.texts('error')).toEqual([expect.stringContaining('no TCP, HTTP or gRPC server')]);
+    microservice(here);
+    await expect(here.module.get(RollcallAgent).register()).rejects.toThrow('no server that listens');
+    const other = await world({ service: 'orders', register: 'manual' });
+    application(other);
+    await expect(other.module.get(RollcallAgent).register()).rejects.toThrow('no server that listens');
   });
 
   it('does not announce a loopback address to a registry that is elsewhere, and says which line to change', async () => {
@@ -125,6 +125,98 @@ describe('registration', () => {
     await app.listen();
     await here.time.advanceBy(5_000);
     expect(here.log.texts('warn')).toEqual([]);
+  });
+});
+
+/** One without a port, once it has registered. */
+async function start(options: RollcallModuleOptions = { service: 'orders' }) {
+  const here = await world(options);
+  const app = microservice(here, { strategy: strategy() });
+  await app.listen();
+  await expect.poll(() => here.rollcall.registered).not.toBeNull();
+  return { ...here, app, port: here.rollcall.port };
+}
+
+describe('an application without a port of its own', () => {
+  it('opens one for Heartbeat-1, which is no endpoint that anybody is called by', async () => {
+    const here = await start();
+    expect(here.rollcall.registered).toEqual([
+      { protocol: 'heartbeat', host: '127.0.0.1', port: expect.any(Number), tls: false },
+    ]);
+    const response = await beat(here.rollcall.port);
+    expect([response.status, await response.json()]).toEqual([200, { instance: 'orders-1', nonce: CALL.nonce }]);
+    expect(here.log.texts('info')).toEqual([expect.stringContaining(`opened ${here.rollcall.port} for heartbeats`)]);
+  });
+
+  it('answers nothing else there', async () => {
+    const here = await start();
+    const url = `http://127.0.0.1:${here.rollcall.port}`;
+    const response = await fetch(`${url}/quick`);
+    expect([response.status, await response.json()]).toMatchObject([404, { code: 'NOT_FOUND' }]);
+    expect((await beat(here.rollcall.port, 'x'.repeat(2_000))).status).toBe(413);
+  });
+
+  it('opens it for every address, and leaves the host to the registry, when that is elsewhere', async () => {
+    const here = await start({ service: 'orders', registry: 'http://10.0.0.9:1337' });
+    expect(here.rollcall.registered).toEqual([{ protocol: 'heartbeat', port: expect.any(Number), tls: false }]);
+  });
+
+  it('opens the one that was set, and says what to do when it is taken', async () => {
+    const taken = await world();
+    await microservice(taken).listen();
+    const here = await world({ service: 'orders', heartbeatPort: taken.rollcall.port });
+    await microservice(here, { strategy: strategy() }).listen();
+    await expect.poll(() => here.log.texts('error')).toEqual([expect.stringMatching(/EADDRINUSE.*heartbeatPort/)]);
+    expect(here.rollcall.registered).toBeNull();
+  });
+
+  it('answers the registry while it drains, and closes it after the goodbye', async () => {
+    const here = await start();
+    const { app, port } = here;
+    let duringDrain = 0;
+    here.rollcall.onDrain = async () => {
+      duringDrain = (await beat(port)).status;
+      return 0;
+    };
+    await app.close();
+    expect(duringDrain).toBe(200);
+    await expect(beat(port)).rejects.toThrow('fetch failed');
+  });
+
+  it('needs none when one of its servers has a port', async () => {
+    const here = await world();
+    const app = application(here);
+    app.connectMicroservice({ strategy: strategy() });
+    await app.startAllMicroservices();
+    await app.listen(0);
+    expect(here.rollcall.registered?.map(({ protocol }) => protocol)).toEqual(['http']);
+  });
+
+  it('may be one without any server, if it registers itself', async () => {
+    const here = await world({ service: 'orders', register: 'manual' });
+    await here.module.init();
+    await here.module.get(RollcallAgent).register();
+    expect(here.rollcall.registered).toMatchObject([{ protocol: 'heartbeat' }]);
+    await here.module.close();
+  });
+});
+
+describe('a probe of the platform', () => {
+  it.each(['express', 'fastify'] as const)('is told on %s that the process is ready until it drains', async (name) => {
+    const here = await world({ service: 'orders' }, { guarded: true });
+    const app = application(here, name);
+    app.setGlobalPrefix('api');
+    await app.listen(0);
+    const ready = async (method = 'GET'): Promise<number> =>
+      (await fetch(`http://127.0.0.1:${portOf(app)}/.well-known/rollcall/ready`, { method })).status;
+    expect([await ready(), await ready('HEAD'), await ready('POST')]).toEqual([200, 200, 405]);
+    let duringDrain = 0;
+    here.rollcall.onDrain = async () => {
+      duringDrain = await ready();
+      return 0;
+    };
+    await app.close();
+    expect(duringDrain).toBe(503);
   });
 });
 

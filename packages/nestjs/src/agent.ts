@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { messageOf, noMeter, RollcallError } from '@rollcall/core';
-import type { Timer } from '@rollcall/core';
-import { announced } from './advertise.js';
+import type { AnnouncedEndpoint, Timer } from '@rollcall/core';
+import { announced, ownHost } from './advertise.js';
 import { makesCalls } from './calling.js';
 import type { Door, Keeper } from './door.js';
 import { publishedBy } from './handlers.js';
@@ -11,6 +11,7 @@ import type { Inheritance } from './inheritance.js';
 import { INHERITANCE, MEMBERSHIP, PORTS } from './inject.js';
 import type { Ports } from './inject.js';
 import type { Membership } from './membership.js';
+import { openOwnDoor } from './own-door.js';
 import { openRpcDoor } from './tcp-door.js';
 import type { RpcServer } from './tcp-door.js';
 
@@ -43,6 +44,7 @@ export class RollcallAgent {
     this.#keeper = {
       inFlight: membership.inFlight,
       inheritance,
+      requests: ports.requests ?? null,
       id: membership.id,
       get isDraining() {
         return membership.isDraining;
@@ -72,29 +74,62 @@ export class RollcallAgent {
 
   /**
    * Registers with what listens now, and does not wait for the rest: for `register: 'manual'`. Does not wait for a registry
-   * either; later calls do nothing. Rejects with OPTION_INVALID where there is nothing that others could call.
+   * either; later calls do nothing. Where nothing is there that others could call, as behind a broker, a port is opened for Heartbeat-1
+   * alone. Rejects with OPTION_INVALID where nothing listens that should.
    */
   async register(): Promise<void> {
     if (this.#isDone) return;
-    const { service, advertiseHost, registry } = this.membership.settings.client;
+    const { service } = this.membership.settings.client;
     if (service === undefined)
       throw new RollcallError('OPTION_INVALID', 'Not registered: this process needs a name, the option service.');
     const bound = this.#doors.flatMap((door) => door.bound() ?? []);
-    if (bound.length === 0) {
+    if (bound.length === 0 && this.#awaitsServers) {
       throw new RollcallError(
         'OPTION_INVALID',
-        `Not registered: ${service} has no TCP, HTTP or gRPC server that listens, so it cannot be called.`,
+        `Not registered: ${service} has no server that listens, so it cannot be called. Listen first (app.listen), then register.`,
       );
     }
     this.#finish();
-    const endpoints = bound.map((endpoint) => announced(endpoint, { advertiseHost, registry }));
+    const endpoints =
+      bound.length === 0 ? [await this.#openOwnPort()] : bound.map((endpoint) => announced(endpoint, this.#rules));
     if (makesCalls(this.modules)) this.inheritance.expectCalls();
     const { methods, complaints } = publishedBy(this.modules, this.config);
     for (const complaint of complaints) this.ports.log.warn(complaint);
     await this.membership.register(endpoints, methods);
   }
 
+  /** There are servers, and none of them listens. */
+  get #awaitsServers(): boolean {
+    if (this.#doors.length > 0) return this.#doors.every((door) => !door.isListening);
+    return typeof this.http.httpAdapter?.getHttpServer === 'function';
+  }
+
+  get #rules() {
+    const { advertiseHost, registry } = this.membership.settings.client;
+    return { advertiseHost, registry };
+  }
+
+  async #openOwnPort(): Promise<AnnouncedEndpoint> {
+    const { heartbeatPort, client } = this.membership.settings;
+    const door = await openOwnDoor(this.#keeper, { host: ownHost(this.#rules), port: heartbeatPort }).catch(
+      (cause: unknown) => {
+        throw new RollcallError(
+          'OPTION_INVALID',
+          `Not registered: the port for the heartbeats of ${client.service} could not be opened: ${messageOf(cause)}. ` +
+            'Set the option heartbeatPort to one that is free, or to 0 for any.',
+          { cause },
+        );
+      },
+    );
+    this.membership.keepUntilLast(door);
+    this.ports.log.info(
+      `Nobody calls ${client.service} over a port, so it opened ${door.endpoint.port} for heartbeats.`,
+    );
+    return door.endpoint;
+  }
+
   #opened(): void {
+    this.membership.serves = true;
     void this.membership.wake();
     const { client, register } = this.membership.settings;
     if (this.#isDone || client.service === undefined || register === 'manual') return;

@@ -1,6 +1,7 @@
 import type { HeartbeatAnswer, Protocol } from '@rollcall/core';
 import type { InFlight } from './in-flight.js';
 import type { Inheritance } from './inheritance.js';
+import type { RequestTracer } from './tracing.js';
 
 /** A server of the application, as the agent sees it. */
 export interface Door {
@@ -25,6 +26,8 @@ export interface Keeper {
   readonly inFlight: InFlight;
   /** What requests leave to the calls of their handlers. */
   readonly inheritance: Inheritance;
+  /** Follows what comes in over TCP; null: nobody does. */
+  readonly requests: RequestTracer | null;
   /** The instance id of this very process. */
   readonly id: string;
   readonly isDraining: boolean;

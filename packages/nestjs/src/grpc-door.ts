@@ -15,10 +15,12 @@ import {
   TARGET_KEY,
 } from '@rollcall/core';
 import type { BoundEndpoint, Keeper } from './door.js';
+import type { RequestKind } from './in-flight.js';
 
 const CONTENT_TYPE = 'application/grpc+proto';
 const UNAVAILABLE = '14';
 const DEADLINE_EXCEEDED = '4';
+const OVER_GRPC: RequestKind = { nameOf: () => 'a gRPC request', isPulled: false };
 /** HealthCheckResponses behind the five bytes that say how long they are. */
 const SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 1]);
 const NOT_SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 2]);
@@ -46,7 +48,7 @@ export function standBeforeGrpc(server: Server, keeper: Keeper): void {
 }
 
 function count(server: Server, keeper: Keeper, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-  keeper.inFlight.begin(stream, () => isStreaming(server, headers));
+  keeper.inFlight.begin(stream, () => isStreaming(server, headers), OVER_GRPC);
   stream.once('close', () => {
     keeper.inFlight.end(stream);
     keeper.inheritance.end(stream);

@@ -1,17 +1,22 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import type { HttpAdapterHost } from '@nestjs/core';
-import { ATTEMPT_KEY, DEADLINE_KEY, HEARTBEAT_PATH, PROBLEMS, TARGET_KEY } from '@rollcall/core';
-import type { ProblemCode } from '@rollcall/core';
+import { ATTEMPT_KEY, DEADLINE_KEY, TARGET_KEY } from '@rollcall/core';
 import type { BoundEndpoint, Door, Keeper } from './door.js';
+import type { RequestKind } from './in-flight.js';
+import { answerUs, OUR_PATHS, refuse } from './well-known.js';
 
 const EVENT_STREAM = 'text/event-stream';
-const OUR_PATHS = '/.well-known/rollcall/';
-/** A Heartbeat-1 is a quarter of this. */
-const LARGEST_BODY_BYTES = 1_024;
-/** A connection that the registry keeps for its next call may be idle for so long. */
-const KEPT_MS = 120_000;
+/** By its path alone: what is asked for is not for a log. */
+const OVER_HTTP: RequestKind = {
+  nameOf: (response) =>
+    response instanceof ServerResponse
+      ? `${response.req.method} ${response.req.url?.replace(/\?.*$/s, '')}`
+      : 'an HTTP request',
+  isPulled: false,
+};
 
 /** Called with each request; `proceed` gives it to the framework. */
 type Guard = (request: IncomingMessage, response: ServerResponse, proceed: () => void) => void;
@@ -83,7 +88,7 @@ function admit(
 }
 
 function count(keeper: Keeper, request: IncomingMessage, response: ServerResponse): void {
-  keeper.inFlight.begin(response, () => isEventStream(request, response));
+  keeper.inFlight.begin(response, () => isEventStream(request, response), OVER_HTTP);
   keeper.inheritance.begin(response);
   response.once('close', () => {
     keeper.inFlight.end(response);
@@ -97,58 +102,4 @@ function count(keeper: Keeper, request: IncomingMessage, response: ServerRespons
 function isEventStream(request: IncomingMessage, response: ServerResponse): boolean {
   const type = String(response.getHeader('content-type'));
   return request.headers.accept === EVENT_STREAM || type.startsWith(EVENT_STREAM);
-}
-
-function answerUs(keeper: Keeper, request: IncomingMessage, response: ServerResponse): void {
-  if (request.url !== HEARTBEAT_PATH) return refuse(response, 'NOT_FOUND', `There is nothing at ${request.url}.`);
-  if (request.method !== 'POST') return refuse(response, 'METHOD_NOT_ALLOWED', `${HEARTBEAT_PATH} takes POST.`);
-  readBody(request, (body) => {
-    if (body === null) return refuseBody(response);
-    const received = parse(body);
-    if (received === undefined) return refuse(response, 'INVALID', 'The body is no JSON.');
-    const reply = keeper.answer(received);
-    if (reply.closes) response.setHeader('connection', 'close');
-    // Node gives an idle connection 5 s, which is the interval of the calls: each would find it closed
-    if (reply.keeps) response.once('finish', () => request.socket.setTimeout(KEPT_MS));
-    send(response, 200, 'application/json', reply.answer);
-  });
-}
-
-function refuseBody(response: ServerResponse): void {
-  response.setHeader('connection', 'close'); // the rest of it is not waited for
-  refuse(response, 'TOO_LARGE', `A body has at most ${LARGEST_BODY_BYTES} bytes.`);
-}
-
-/** Hands over the body, or null as soon as it is too large. A request that breaks off is never handed over. */
-function readBody(request: IncomingMessage, done: (body: string | null) => void): void {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  const take = (chunk: Buffer): void => {
-    size += chunk.length;
-    if (size <= LARGEST_BODY_BYTES) return void chunks.push(chunk);
-    request.off('data', take).off('end', finish);
-    done(null);
-  };
-  const finish = (): void => done(Buffer.concat(chunks).toString('utf8'));
-  request.on('data', take).on('end', finish);
-}
-
-/** Undefined for what is no JSON. */
-function parse(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
-}
-
-function refuse(response: ServerResponse, code: ProblemCode | 'DEADLINE_EXCEEDED', detail: string): void {
-  const status = code === 'DEADLINE_EXCEEDED' ? 504 : PROBLEMS[code];
-  send(response, status, 'application/problem+json', { type: 'about:blank', title: code, status, code, detail });
-}
-
-function send(response: ServerResponse, status: number, type: string, content: unknown): void {
-  const body = Buffer.from(JSON.stringify(content));
-  response.writeHead(status, { 'content-type': type, 'content-length': body.length, 'cache-control': 'no-store' });
-  response.end(body);
 }

@@ -1,6 +1,9 @@
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { InFlight } from './in-flight.js';
+import { InFlight, Stillness } from './in-flight.js';
+
+const SINCE = (since: number) => ({ since, pulledUntil: Infinity });
+const BROKER = { nameOf: () => 'redis jobs', isPulled: true };
 
 describe('requests in flight', () => {
   it('are counted from their begin to their end, which may be told twice', () => {
@@ -10,7 +13,7 @@ describe('requests in flight', () => {
     inFlight.begin(other);
     inFlight.end(one);
     inFlight.end(one);
-    expect([inFlight.count, inFlight.awaited(0)]).toEqual([1, 1]);
+    expect([inFlight.count, inFlight.awaited(SINCE(0))]).toEqual([1, 1]);
   });
 
   it('are not awaited when they are streams, as they say when they are asked, or older than what is asked for', () => {
@@ -20,9 +23,32 @@ describe('requests in flight', () => {
     inFlight.begin({}, () => isStream);
     time.advance(500);
     inFlight.begin({});
-    expect([inFlight.awaited(1_000), inFlight.awaited(1_001)]).toEqual([2, 1]);
+    expect([inFlight.awaited(SINCE(1_000)), inFlight.awaited(SINCE(1_001))]).toEqual([2, 1]);
     isStream = true;
-    expect([inFlight.awaited(1_000), inFlight.count]).toEqual([1, 2]);
+    expect([inFlight.awaited(SINCE(1_000)), inFlight.count]).toEqual([1, 2]);
+  });
+
+  it('are not awaited when a broker handed them out after a time, and say nothing of callers who move away', () => {
+    const time = new ManualTime();
+    const inFlight = new InFlight(time);
+    inFlight.begin({}, undefined, BROKER);
+    time.advance(100);
+    const later = {};
+    inFlight.begin(later, undefined, BROKER);
+    expect([inFlight.awaited({ since: 0, pulledUntil: 50 }), inFlight.awaited({ since: 0, pulledUntil: 100 })]).toEqual(
+      [1, 2],
+    );
+    inFlight.end(later);
+    expect(inFlight.changedAt).toBe(0);
+  });
+
+  it('are told of by name, the first ones, with how long they have been there', () => {
+    const time = new ManualTime();
+    const inFlight = new InFlight(time);
+    for (let count = 0; count < 5; count += 1) inFlight.begin({}, undefined, BROKER);
+    time.advance(30);
+    const one = 'redis jobs (for 30 ms)';
+    expect(inFlight.describe()).toBe(`${one}, ${one}, ${one}, 2 more`);
   });
 
   it('know when one last began or ended', () => {
@@ -38,5 +64,20 @@ describe('requests in flight', () => {
     time.advance(10);
     inFlight.end(request);
     expect(inFlight.changedAt).toBe(20);
+  });
+});
+
+describe('stillness', () => {
+  it('lasts from the last change on', () => {
+    const stillness = new Stillness(0, 10);
+    expect([stillness.lookedAt(10, 0), stillness.lookedAt(20, 0)]).toEqual([10, 20]);
+    expect([stillness.lookedAt(30, 25), stillness.lookedAt(40, 25)]).toEqual([5, 15]);
+  });
+
+  it('does not grow by more than two steps while the process stands still, for what came meanwhile is not yet seen', () => {
+    const stillness = new Stillness(0, 10);
+    expect([stillness.lookedAt(10, 0), stillness.lookedAt(1_000, 0), stillness.lookedAt(1_010, 0)]).toEqual([
+      10, 30, 40,
+    ]);
   });
 });

@@ -9,6 +9,9 @@ export { getServiceToken, InjectService } from './inject.js';
 export { ServiceClient } from './service-client.js';
 export type { InputOf, OutputOf, PatternOf, Untyped } from './service-client.js';
 export { Hedge, Idempotent, Timeout } from './handler-policy.js';
+export { OnInstanceChange } from './on-instance-change.js';
+export type { InstanceChange } from './on-instance-change.js';
+export type { RequestTracer, Tracing } from './tracing.js';
 export { RollcallExceptionFilter } from './exception-filter.js';
 export { RollcallAgent } from './agent.js';
 export { Rollcall } from '@rollcall/client';
@@ -21,6 +24,7 @@ export type {
   GrpcMethod,
   OneCall,
   ServiceView,
+  StaticEndpoint,
   StreamObserver,
 } from '@rollcall/client';
 

@@ -1,6 +1,7 @@
 import { Inject } from '@nestjs/common';
-import type { Rollcall } from '@rollcall/client';
+import type { Rollcall, RollcallPorts } from '@rollcall/client';
 import type { Log, Meter, Time } from '@rollcall/core';
+import type { RequestTracer } from './tracing.js';
 
 // `Symbol.for`, so that two copies of this package in one application still find each other's providers
 export const ROLLCALL = Symbol.for('rollcall.Rollcall');
@@ -10,22 +11,26 @@ export const SETTINGS = Symbol.for('rollcall.Settings');
 export const INHERITANCE = Symbol.for('rollcall.Inheritance');
 export const PORTS = Symbol.for('rollcall.Ports');
 
-/** The clock, the log and the counters of everything in an application. */
-export interface Ports {
+/** The clock, the log and the counters of everything in an application; the client's other ports where they are not the usual ones. */
+export interface Ports extends Pick<RollcallPorts, 'tracer' | 'link' | 'transports'> {
   readonly time: Time;
   readonly log: Log;
   /** Default: counts nothing. */
   readonly meter?: Meter;
+  /** Follows what comes in over TCP. Default: nobody does. */
+  readonly requests?: RequestTracer;
 }
 
 /** What this package needs of the client: whatever is provided under `ROLLCALL` has these. */
 export type RollcallFace = Pick<
   Rollcall,
   | 'id'
+  | 'state'
   | 'status'
   | 'onStatus'
   | 'start'
   | 'service'
+  | 'fix'
   | 'ready'
   | 'call'
   | 'stream'
@@ -34,6 +39,9 @@ export type RollcallFace = Pick<
   | 'grpc'
   | 'register'
   | 'answer'
+  | 'explain'
+  | 'edges'
+  | 'onEvent'
   | 'drain'
   | 'close'
 >;

@@ -1,4 +1,4 @@
-import { NestApplicationContext } from '@nestjs/core';
+import { ModulesContainer, NestApplicationContext } from '@nestjs/core';
 import { describe, expect, it } from 'vitest';
 import { MEMBERSHIP } from './inject.js';
 import type { Membership } from './membership.js';
@@ -59,6 +59,25 @@ describe('the drain', () => {
     expect(here.module.get(Pool).closed).toBe(true);
   });
 
+  it.each(['express', 'fastify'] as const)(
+    'comes before them on %s also where Nest does not let it be destroyed first',
+    async (framework) => {
+      const here = await world();
+      let poolWasClosed: boolean | null = null;
+      here.rollcall.onDrain = () => {
+        poolWasClosed = here.module.get(Pool).closed;
+        return Promise.resolve(0);
+      };
+      const app = application(here, framework);
+      await app.listen(0);
+      // as if the setter were gone
+      for (const module of here.module.get(ModulesContainer).values())
+        if (module.name === 'RollcallLifecycleModule') module.distance = Number.MAX_VALUE;
+      await app.close();
+      expect([poolWasClosed, here.module.get(Pool).closed]).toEqual([false, true]);
+    },
+  );
+
   it('lets callers move away: it lasts until no request has come for 100 ms', async () => {
     const here = await world();
     here.rollcall.onDrain = () => Promise.resolve(3);
@@ -78,6 +97,24 @@ describe('the drain', () => {
     socket.destroy();
   });
 
+  it('does not take it for quiet that this process stands still: what waits in its sockets meanwhile is answered', async () => {
+    const here = await world();
+    here.rollcall.onDrain = () => Promise.resolve(3);
+    const app = microservice(here);
+    await app.listen();
+    const { port } = here.rollcall;
+    let isClosed = false;
+    const closed = app.close().then(() => void (isClosed = true));
+    await here.time.advanceBy(10);
+    here.time.advance(5_000); // promises do not get on meanwhile
+    await here.time.advanceBy(10);
+    const { answer, socket } = await ask(port, 'quick');
+    expect([await answer, isClosed]).toMatchObject([{ response: 'quick' }, false]);
+    await here.time.advanceBy(120);
+    await closed;
+    socket.destroy();
+  });
+
   it('waits for no request longer than its deadline, and says how many it cut', async () => {
     const here = await world({ service: 'orders', drain: { deadlineMs: 300 } });
     const app = microservice(here);
@@ -87,7 +124,9 @@ describe('the drain', () => {
     const closed = app.close();
     await here.time.advanceBy(300);
     await closed;
-    expect(here.log.texts('warn')).toEqual(['Not drained within 300 ms. Requests in flight that are cut: 1.']);
+    expect(here.log.texts('warn')).toEqual([
+      'Not drained within 300 ms. Requests in flight that are cut: 1: tcp slow (for 300 ms).',
+    ]);
     socket.destroy();
   });
 
@@ -106,6 +145,73 @@ describe('the drain', () => {
     await drained;
     expect(here.time.now()).toBe(0);
     await response.body?.cancel();
+  });
+
+  it('says what it waited for', async () => {
+    const here = await world();
+    here.rollcall.onDrain = () => Promise.resolve(3);
+    const app = application(here);
+    await app.listen(0);
+    const slow = fetch(`http://127.0.0.1:${portOf(app)}/slow?token=secret`);
+    await here.gate.entered;
+    await here.time.advanceBy(30);
+    const closed = app.close();
+    await here.time.advanceBy(50);
+    here.gate.open();
+    await (await slow).text();
+    await here.time.advanceBy(300);
+    await closed;
+    const drained = here.log.texts('info').filter((text) => text.startsWith('Drained'));
+    expect(drained).toEqual([
+      expect.stringMatching(
+        /^Drained in \d+ ms: 3 had to hear of it; 1 in flight \(GET \/slow \(for 30 ms\)\); no request/,
+      ),
+    ]);
+  });
+
+  it('goes on for as long as was asked for, for those who do not hear of it from the registry', async () => {
+    const here = await world({ service: 'orders', drain: { leastMs: 2_000 } });
+    const app = application(here);
+    await app.listen(0);
+    const closed = app.close();
+    await here.time.advanceBy(1_980);
+    expect((await fetch(`http://127.0.0.1:${portOf(app)}/quick`)).status).toBe(200);
+    await here.time.advanceBy(50);
+    await closed;
+    await here.time.advanceBy(0);
+    expect(here.log.texts('info').at(-1)).toContain('at least 2000 ms, as the option leastMs wants');
+    expect(here.time.now()).toBeLessThan(2_100);
+  });
+
+  it('has no least time where nothing listens', async () => {
+    const here = await world({ drain: { leastMs: 2_000 } });
+    await here.module.init();
+    await here.module.close();
+    expect(here.time.now()).toBe(0);
+  });
+
+  it('refuses a least time beyond its deadline', async () => {
+    await expect(world({ drain: { leastMs: 2_000, deadlineMs: 1_000 } })).rejects.toThrow('drain.leastMs 2000');
+  });
+
+  it('waits for what a broker handed out before callers had moved away, and is not held up by what it hands out after', async () => {
+    const here = await world();
+    here.rollcall.onDrain = () => Promise.resolve(3);
+    await microservice(here).listen();
+    const membership = here.module.get<Membership>(MEMBERSHIP);
+    const jobs: object[] = [];
+    let isOver = false;
+    const drained = membership.drain().then(() => void (isOver = true));
+    for (let at = 0; at < 200; at += 10) {
+      jobs.push({});
+      membership.inFlight.begin(jobs.at(-1)!, undefined, { nameOf: () => 'redis jobs', isPulled: true });
+      await here.time.advanceBy(10);
+    }
+    expect([isOver, membership.inFlight.count]).toEqual([false, 20]);
+    for (const job of jobs.slice(0, 12)) membership.inFlight.end(job);
+    await here.time.advanceBy(10);
+    await drained;
+    expect(membership.inFlight.count).toBe(8);
   });
 
   it('is final: who drains does not register any more', async () => {

@@ -18,9 +18,20 @@ import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import type { TestingModule } from '@nestjs/testing';
-import type { ContactStatus, GrpcCall, GrpcMethod, OneCall, ServiceView, StreamObserver } from '@rollcall/client';
+import type {
+  CallerListener,
+  ContactStatus,
+  EdgeStats,
+  Explanation,
+  GrpcCall,
+  GrpcMethod,
+  OneCall,
+  ServiceView,
+  StaticEndpoint,
+  StreamObserver,
+} from '@rollcall/client';
 import { encodeFrame, nonceOf } from '@rollcall/core';
-import type { AnnouncedEndpoint, HeartbeatAnswer, Methods } from '@rollcall/core';
+import type { AnnouncedEndpoint, HeartbeatAnswer, Methods, State } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog } from '@rollcall/core/testing';
 import type { MemoryMeter, RecordingLog } from '@rollcall/core/testing';
 import { NEVER } from 'rxjs';
@@ -30,6 +41,7 @@ import { PORTS, ROLLCALL } from './inject.js';
 import type { RollcallFace } from './inject.js';
 import { RollcallModule } from './rollcall.module.js';
 import type { RollcallModuleOptions } from './rollcall.module-definition.js';
+import type { RequestTracer } from './tracing.js';
 
 export const PATH = '/.well-known/rollcall/heartbeat-1';
 export const CALL = { replica: 'replica-1', instance: 'orders-1', nonce: 'nonce-123', purpose: 'beat', mac: 'ab' };
@@ -48,6 +60,7 @@ export interface MadeCall {
 export class FakeRollcall implements RollcallFace {
   readonly id: string;
   status: ContactStatus = 'waiting';
+  state: State | null = null;
   /** In order: `start`, `register`, `drain`, `close`, and the names of services that were asked for. */
   readonly events: string[] = [];
   readonly heard: unknown[] = [];
@@ -56,6 +69,7 @@ export class FakeRollcall implements RollcallFace {
   methods: Methods | undefined;
   cancelled = 0;
   readonly listeners = new Set<(status: ContactStatus) => void>();
+  readonly callerListeners = new Set<CallerListener>();
   /** How many watch the service; most tests are not about the drain: nobody, so it ends at once. */
   onDrain: () => Promise<number | null> = () => Promise.resolve(0);
   onCall: () => Promise<unknown> = () => Promise.resolve('answered');
@@ -90,6 +104,10 @@ export class FakeRollcall implements RollcallFace {
       stale: true,
       onChange: () => () => {},
     };
+  }
+
+  fix(name: string, endpoints: readonly StaticEndpoint[]): void {
+    this.events.push(`fix ${name} ${endpoints.map(({ port }) => port).join()}`);
   }
 
   ready(name: string): Promise<void> {
@@ -133,6 +151,19 @@ export class FakeRollcall implements RollcallFace {
   async grpc<Input, Output>(service: string, method: GrpcMethod<Input, Output>, data: Input, options?: GrpcCall) {
     this.made.push({ verb: 'grpc', service, pattern: method.path, data, options });
     return (await this.onCall()) as Output; // what the test says
+  }
+
+  explain(service: string): Explanation {
+    return { service, status: 'waiting', isStale: true, callsUnderWay: 0, retriesLeft: 0, protocols: [] };
+  }
+
+  edges(): readonly EdgeStats[] {
+    return [];
+  }
+
+  onEvent(listener: CallerListener): () => void {
+    this.callerListeners.add(listener);
+    return () => void this.callerListeners.delete(listener);
   }
 
   drain(): Promise<number | null> {
@@ -228,6 +259,8 @@ export interface Extras {
   readonly imports?: readonly Type[];
   readonly controllers?: readonly Type[];
   readonly providers?: readonly Provider[];
+  /** Follows what comes in. */
+  readonly requests?: RequestTracer;
 }
 
 export async function world(
@@ -247,7 +280,7 @@ export async function world(
     .overrideProvider(ROLLCALL)
     .useValue(rollcall)
     .overrideProvider(PORTS)
-    .useValue({ time, log, meter })
+    .useValue({ time, log, meter, ...(extras.requests === undefined ? {} : { requests: extras.requests }) })
     .compile();
   return { module, rollcall, time, log, meter, gate };
 }

@@ -4,6 +4,7 @@ import { optionRows } from '@rollcall/core';
 import { tableHead, tableRow, withGenerated } from '@rollcall/core/testing';
 import { expect, it } from 'vitest';
 import { moduleFields } from './rollcall.module-definition.js';
+import { healthFields } from './terminus-health.js';
 
 /** `UPDATE_DOCS=1 npx vitest run options-doc` writes it anew. */
 const DOC = fileURLToPath(new URL('../../../docs/OPTIONS.md', import.meta.url));
@@ -12,6 +13,15 @@ it('docs/OPTIONS.md shows every option of the module', () => {
   const rows = optionRows(moduleFields).map((row) => tableRow(`\`${row.name}\``, row.default, row.allowed, row.doc));
   const table = [...tableHead('option', 'default', 'allowed', 'what it does'), ...rows].join('\n');
   const made = withGenerated(readFileSync(DOC, 'utf8'), new Map([['module', table]]));
+  if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made);
+  expect(readFileSync(DOC, 'utf8')).toBe(made);
+  expect(made).toContain(`${rows.at(-1)}\n\n<!-- end -->`);
+});
+
+it('docs/OPTIONS.md shows every option of the health indicator', () => {
+  const rows = optionRows(healthFields).map((row) => tableRow(`\`${row.name}\``, row.default, row.allowed, row.doc));
+  const table = [...tableHead('option', 'default', 'allowed', 'what it does'), ...rows].join('\n');
+  const made = withGenerated(readFileSync(DOC, 'utf8'), new Map([['health', table]]));
   if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made);
   expect(readFileSync(DOC, 'utf8')).toBe(made);
   expect(made).toContain(`${rows.at(-1)}\n\n<!-- end -->`);

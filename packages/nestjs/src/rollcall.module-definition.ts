@@ -3,13 +3,17 @@ import type { FactoryProvider } from '@nestjs/common';
 import { clientFields } from '@rollcall/client';
 import type { RollcallOptions } from '@rollcall/client';
 import { option, parseOptions, RollcallError } from '@rollcall/core';
+import type { Log } from '@rollcall/core';
+import type { Meter } from '@rollcall/core';
 import { SETTINGS } from './inject.js';
+import { isMeter, isTracing } from './tracing.js';
+import type { Tracing } from './tracing.js';
 
 /** A registry inside this process, as `embedRegistry()` of @rollcall/registry/embed makes it. */
 export interface EmbeddedRegistry {
   readonly url: string;
   /** Binds the port, or joins the registry that has it already. Rejects in production unless it was made for that. */
-  start(environment: { readonly production: boolean }): Promise<void>;
+  start(environment: { readonly production: boolean; readonly log?: Log }): Promise<void>;
   /** May be called twice, and without a start. */
   close(): Promise<void>;
 }
@@ -19,7 +23,7 @@ export interface RollcallModuleOptions extends Omit<RollcallOptions, 'registry'>
   /**
    * URL of the registry, or of several, or one inside this process: `embedRegistry()`. Default: ROLLCALL_URL (several: with commas
    * between them), else `http://127.0.0.1:1337`.
-   * (ROLLCALL_NAMESPACE, ROLLCALL_ZONE and ROLLCALL_ADVERTISE_HOST stand for the options of these names.)
+   * (ROLLCALL_TOKEN, ROLLCALL_NAMESPACE, ROLLCALL_ZONE and ROLLCALL_ADVERTISE_HOST stand for the options of these names.)
    */
   readonly registry?: string | readonly string[] | EmbeddedRegistry | undefined;
   /**
@@ -27,6 +31,11 @@ export interface RollcallModuleOptions extends Omit<RollcallOptions, 'registry'>
    * with what listens then.
    */
   readonly register?: 'auto' | 'manual' | undefined;
+  /**
+   * The own port of an application that has none, such as one behind a broker: there the registry finds it, and nobody calls it.
+   * 0 … 65,535; default 0, any free one. Set it where a firewall stands between them.
+   */
+  readonly heartbeatPort?: number | undefined;
   /** How this process stops without failing a call. */
   readonly drain?: DrainOptions | undefined;
   /**
@@ -35,6 +44,10 @@ export interface RollcallModuleOptions extends Omit<RollcallOptions, 'registry'>
    * and of `app.useGlobalFilters`, come first, those under `APP_FILTER` after it. Default true.
    */
   readonly exceptionFilter?: boolean | undefined;
+  /** Where is counted: `prometheusMeter()` of `@rollcall/nestjs/prometheus`, `otelMeter()` of `@rollcall/nestjs/otel`. Default: nowhere. */
+  readonly meter?: Meter | undefined;
+  /** Who draws traces of calls and messages: `otelTracing()` of `@rollcall/nestjs/otel`. Default: nobody. */
+  readonly tracing?: Tracing | undefined;
 }
 
 export interface DrainOptions {
@@ -45,6 +58,11 @@ export interface DrainOptions {
    * for when nobody watches this service. Default 100.
    */
   readonly quietMs?: number | undefined;
+  /**
+   * The least a shutdown goes on serving, 0 … 3,600,000 ms and at most `deadlineMs`, for callers that do not hear of it from the registry,
+   * such as the load balancer of a platform: then its pods need no `preStop`. Default 0.
+   */
+  readonly leastMs?: number | undefined;
 }
 
 /** One table for the parser and docs/OPTIONS.md. */
@@ -59,6 +77,13 @@ export const moduleFields = {
   register: option.oneOf(['auto', 'manual'], {
     doc: 'Registers as soon as every server of the application listens, or when RollcallAgent.register() is called.',
     default: 'auto',
+  }),
+  heartbeatPort: option.number({
+    doc: 'The own port of an application that has none, such as one behind a broker, for Heartbeat-1; 0 is any free one.',
+    min: 0,
+    max: 65_535,
+    integer: true,
+    default: 0,
   }),
   drain: option.object(
     {
@@ -76,12 +101,38 @@ export const moduleFields = {
         max: 60_000,
         default: 100,
       }),
+      leastMs: option.number({
+        doc: 'The least a shutdown goes on serving, for callers that do not hear of it from the registry, such as a load balancer.',
+        unit: 'ms',
+        min: 0,
+        max: 3_600_000,
+        default: 0,
+      }),
     },
-    { doc: 'How this process stops without failing a call.' },
+    {
+      doc: 'How this process stops without failing a call.',
+      laws: [
+        ({ leastMs, deadlineMs }) =>
+          leastMs <= deadlineMs
+            ? null
+            : `drain.leastMs ${leastMs} is more than drain.deadlineMs ${deadlineMs}: raise the deadline, or lower leastMs.`,
+      ],
+    },
   ),
   exceptionFilter: option.boolean({
     doc: 'A RollcallError that nobody catches is answered with the HTTP status of its code (503, 504, 502), not with 500.',
     default: true,
+  }),
+  meter: option.value<Meter>({
+    doc: 'Where is counted: see docs/METRICS.md. Left out, nothing is.',
+    allowed:
+      'a Meter, as prometheusMeter() of @rollcall/nestjs/prometheus or otelMeter() of @rollcall/nestjs/otel make one',
+    is: isMeter,
+  }),
+  tracing: option.value<Tracing>({
+    doc: 'Who draws traces of calls, and of messages over TCP. Left out, nobody does.',
+    allowed: 'what otelTracing() of @rollcall/nestjs/otel returns',
+    is: isTracing,
   }),
 };
 
@@ -90,17 +141,31 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** What the options and the environment come to. Throws OPTION_INVALID that names every flaw. */
 export function readSettings(options: RollcallModuleOptions, environment: Environment) {
   const said = Object.entries(options).filter(([, value]) => value !== undefined);
-  const { registry, register, drain, exceptionFilter, ...own } = parseOptions(moduleFields, {
-    registry: urlsOf(environment['ROLLCALL_URL']),
-    namespace: environment['ROLLCALL_NAMESPACE'] || undefined,
-    zone: environment['ROLLCALL_ZONE'] || undefined,
-    advertiseHost: environment['ROLLCALL_ADVERTISE_HOST'] || undefined,
-    ...Object.fromEntries(said),
-  });
+  const { registry, register, heartbeatPort, drain, exceptionFilter, meter, tracing, ...own } = parseOptions(
+    moduleFields,
+    {
+      registry: urlsOf(environment['ROLLCALL_URL']),
+      token: environment['ROLLCALL_TOKEN'] || undefined,
+      namespace: environment['ROLLCALL_NAMESPACE'] || undefined,
+      zone: environment['ROLLCALL_ZONE'] || undefined,
+      advertiseHost: environment['ROLLCALL_ADVERTISE_HOST'] || undefined,
+      ...Object.fromEntries(said),
+    },
+  );
   const embedded = isEmbedded(registry) ? registry : null;
   const url = isEmbedded(registry) ? knownUrl(registry) : registry;
   const isProduction = environment['NODE_ENV'] === 'production';
-  return { client: { ...own, registry: url }, embedded, register, drain, exceptionFilter, isProduction };
+  return {
+    client: { ...own, registry: url },
+    embedded,
+    register,
+    heartbeatPort,
+    drain,
+    exceptionFilter,
+    meter,
+    tracing,
+    isProduction,
+  };
 }
 
 export type Settings = ReturnType<typeof readSettings>;

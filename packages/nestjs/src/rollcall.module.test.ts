@@ -57,6 +57,16 @@ describe('forFeature', () => {
     expect(rollcall.made[0]?.options).toEqual({ deadlineMs: 800 });
   });
 
+  it('knows services of fixed addresses, before anything is opened', async () => {
+    const endpoints = [{ protocol: 'tcp', host: 'legacy', port: 4001 }] as const;
+    const feature = RollcallModule.forFeature([{ service: 'legacy', static: endpoints, token: 'LEGACY' }]);
+    const rollcall = new FakeRollcall();
+    const module = await compile([RollcallModule.forRoot({}), feature], rollcall);
+    expect(rollcall.events).toEqual(['fix legacy 4001']);
+    await module.get<ServiceClient>('LEGACY', { strict: false }).call('find', {});
+    expect(rollcall.made).toMatchObject([{ verb: 'call', service: 'legacy', options: {} }]);
+  });
+
   it('has its services watched from the first sign of life on, not before', async () => {
     const rollcall = new FakeRollcall();
     const module = await compile(
@@ -144,7 +154,8 @@ describe('forRoot', () => {
 function embedded(events: string[]) {
   return {
     url: 'http://127.0.0.1:1337',
-    start: (environment: object) => Promise.resolve(void events.push(`registry ${JSON.stringify(environment)}`)),
+    start: ({ production }: { production: boolean }) =>
+      Promise.resolve(void events.push(`registry ${JSON.stringify({ production })}`)),
     close: () => Promise.resolve(void events.push('registry closed')),
   };
 }

@@ -1,4 +1,4 @@
-import { Global, Inject, Injectable, Logger, Module } from '@nestjs/common';
+import { Global, Inject, Injectable, Module } from '@nestjs/common';
 import type {
   DynamicModule,
   InjectionToken,
@@ -9,14 +9,16 @@ import type {
 } from '@nestjs/common';
 import { APP_FILTER, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { Rollcall } from '@rollcall/client';
-import type { Inherited, OneCall } from '@rollcall/client';
-import { RollcallError, systemTime } from '@rollcall/core';
+import type { Inherited, OneCall, StaticEndpoint } from '@rollcall/client';
+import { RollcallError } from '@rollcall/core';
 import { RollcallAgent } from './agent.js';
 import { NoExceptionFilter, RollcallExceptionFilter } from './exception-filter.js';
 import { Inheritance } from './inheritance.js';
 import { AGENT, getServiceToken, INHERITANCE, MEMBERSHIP, PORTS, ROLLCALL, SETTINGS } from './inject.js';
 import type { Ports, RollcallFace } from './inject.js';
 import { Membership } from './membership.js';
+import { InstanceNews } from './on-instance-change-news.js';
+import { systemPorts } from './ports.js';
 import { ASYNC_OPTIONS_TYPE, ConfigurableModuleClass, settingsProvider } from './rollcall.module-definition.js';
 import type { RollcallModuleOptions, Settings } from './rollcall.module-definition.js';
 import { ServiceClient } from './service-client.js';
@@ -26,7 +28,7 @@ import { ServiceClient } from './service-client.js';
 @Module({
   providers: [
     settingsProvider,
-    { provide: PORTS, useFactory: systemPorts },
+    { provide: PORTS, inject: [SETTINGS], useFactory: systemPorts },
     { provide: INHERITANCE, inject: [PORTS], useFactory: (ports: Ports) => new Inheritance(ports.time) },
     {
       provide: ROLLCALL,
@@ -42,10 +44,11 @@ import { ServiceClient } from './service-client.js';
     },
     { provide: Rollcall, useExisting: ROLLCALL },
     { provide: MEMBERSHIP, useClass: Membership },
+    InstanceNews,
     { provide: AGENT, useClass: RollcallAgent },
     { provide: RollcallAgent, useExisting: AGENT },
   ],
-  exports: [ROLLCALL, Rollcall, SETTINGS, PORTS, INHERITANCE, MEMBERSHIP, AGENT, RollcallAgent],
+  exports: [ROLLCALL, Rollcall, SETTINGS, PORTS, INHERITANCE, MEMBERSHIP, InstanceNews, AGENT, RollcallAgent],
 })
 class RollcallCoreModule extends ConfigurableModuleClass {
   constructor(@Inject(ModulesContainer) modules: ModulesContainer) {
@@ -58,19 +61,6 @@ class RollcallCoreModule extends ConfigurableModuleClass {
 function heirOf(inheritance: Inheritance): Inherited | null {
   inheritance.expectCalls();
   return inheritance.current();
-}
-
-function systemPorts(): Ports {
-  const logger = new Logger('Rollcall');
-  return {
-    time: systemTime,
-    log: {
-      debug: (text) => logger.debug(text),
-      info: (text) => logger.log(text),
-      warn: (text) => logger.warn(text),
-      error: (text) => logger.error(text),
-    },
-  };
 }
 
 function refuseSecondRoot(modules: ModulesContainer): void {
@@ -98,6 +88,7 @@ class Lifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy
   constructor(
     @Inject(AGENT) private readonly agent: RollcallAgent,
     @Inject(MEMBERSHIP) private readonly membership: Membership,
+    @Inject(InstanceNews) private readonly news: InstanceNews,
     @Inject(ModulesContainer) modules: ModulesContainer,
   ) {
     for (const module of modules.values()) if (module.metatype === RollcallLifecycleModule) module.distance = -1;
@@ -108,20 +99,30 @@ class Lifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy
   }
 
   onApplicationBootstrap(): void {
+    this.news.begin();
     this.agent.booted();
   }
 
   async onModuleDestroy(): Promise<void> {
     await this.membership.drain();
+    this.news.close();
   }
 }
 
 @Module({ providers: [Lifecycle] })
 class RollcallLifecycleModule {}
 
+/** The root with other providers in place of its own: for tests. */
+export function rootWith(options: RollcallModuleOptions, providers: readonly Provider[]): DynamicModule {
+  const core = RollcallCoreModule.forRoot(options);
+  return rootOf({ ...core, providers: [...(core.providers ?? []), ...providers] });
+}
+
 /** A service that this module calls. The rest are the defaults of each call to it. */
 export interface ServiceFeature extends Omit<OneCall, 'inheritedMs' | 'signal'> {
   readonly service: string;
+  /** Its addresses, for a service that no registry knows: it is called there, with balancer, breaker, retries and deadline. */
+  readonly static?: readonly StaticEndpoint[];
   /** Another token the client is found under, such as the one that code injects today. */
   readonly token?: InjectionToken;
 }
@@ -155,12 +156,13 @@ function rootOf(core: DynamicModule): DynamicModule {
 }
 
 function clientProviders(feature: ServiceFeature): Exclude<Provider, Function>[] {
-  const { service, token, ...defaults } = feature;
+  const { service, token, static: fixed, ...defaults } = feature;
   const own = getServiceToken(service);
   const client = {
     provide: own,
     inject: [ROLLCALL, MEMBERSHIP],
     useFactory: (rollcall: RollcallFace, membership: Membership) => {
+      if (fixed !== undefined) rollcall.fix(service, fixed);
       membership.want(service);
       return new ServiceClient({ rollcall, wake: () => void membership.wake() }, service, defaults);
     },

@@ -1,5 +1,6 @@
+import { TcpContext } from '@nestjs/microservices';
 import type { Server } from '@nestjs/microservices';
-import { ATTEMPT_KEY, DEADLINE_KEY } from '@rollcall/core';
+import { ATTEMPT_KEY, DEADLINE_KEY, HEARTBEAT_PATTERN } from '@rollcall/core';
 import { throwError } from 'rxjs';
 import type { Door, Keeper } from './door.js';
 import { remoteError } from './remote-error.js';
@@ -16,12 +17,13 @@ type Handler = NonNullable<ReturnType<Server['getHandlerByPattern']>>;
 export function heedDeadlines(server: Server, keeper: Keeper, name: Door['name']): void {
   const handle: unknown = Reflect.get(server, 'handleMessage');
   if (typeof handle !== 'function') return;
-  const { inheritance } = keeper;
+  const { inheritance, requests } = keeper;
   Reflect.set(server, 'handleMessage', (socket: unknown, message: unknown): unknown => {
     const said = metadataOf(message);
-    return inheritance.run(said[DEADLINE_KEY], said[ATTEMPT_KEY], () =>
-      Reflect.apply(handle, server, [socket, message]),
-    );
+    return inheritance.run(said[DEADLINE_KEY], said[ATTEMPT_KEY], () => {
+      if (requests === null) return Reflect.apply(handle, server, [socket, message]);
+      return requests.receive(carrierOf(message), () => Reflect.apply(handle, server, [socket, message]));
+    });
   });
   refuseLate(server, keeper, name);
 }
@@ -31,25 +33,37 @@ const NOTHING_SAID: Readonly<Record<string, unknown>> = {};
 /** An event has no id, and nobody who waits. */
 function metadataOf(message: unknown): Readonly<Record<string, unknown>> {
   if (!isRecord(message) || message['id'] === undefined) return NOTHING_SAID;
-  const { metadata } = message;
-  return isRecord(metadata) ? metadata : NOTHING_SAID;
+  return carrierOf(message);
+}
+
+function carrierOf(message: unknown): Readonly<Record<string, unknown>> {
+  return isRecord(message) && isRecord(message['metadata']) ? message['metadata'] : NOTHING_SAID;
 }
 
 function refuseLate(server: Server, keeper: Keeper, name: Door['name']): void {
+  const { requests } = keeper;
   const find = server.getHandlerByPattern.bind(server);
   const guarded = new WeakMap<Handler, Handler>();
   server.getHandlerByPattern = (pattern) => {
     const handler = find(pattern);
-    if (handler === null || handler === undefined || handler.isEventHandler === true) return handler;
+    if (handler === null || handler === undefined) return handler;
+    if (handler.isEventHandler === true && requests === null) return handler;
     const known = guarded.get(handler);
     if (known !== undefined) return known;
+    const run: Handler = (data, context) => {
+      // one handler may have several patterns
+      const called = context instanceof TcpContext ? context.getPattern() : pattern;
+      if (requests === null || called === HEARTBEAT_PATTERN) return handler(data, context);
+      return requests.handle(called, () => handler(data, context));
+    };
     const guard: Handler = (data, context) => {
+      if (handler.isEventHandler === true) return run(data, context);
       if (keeper.inheritance.isLate) {
         keeper.refusedLate(name);
         return Promise.resolve(throwError(() => TOO_LATE));
       }
       if (isRecord(context)) keeper.inheritance.begin(context);
-      return handler(data, context);
+      return run(data, context);
     };
     const made = Object.assign(guard, handler);
     guarded.set(handler, made);

@@ -111,6 +111,25 @@ describe('the handler of a message', () => {
   });
 });
 
+it('remembers no pattern that is long: they come from strangers', async () => {
+  const here = await world();
+  const app = microservice(here);
+  const server: Server = (app as any).serverInstance;
+  const parsed: unknown[] = [];
+  const find: (pattern: unknown) => unknown = Reflect.get(server, 'normalizePattern').bind(server);
+  Reflect.set(server, 'normalizePattern', (pattern: unknown) => (parsed.push(pattern), find(pattern)));
+  await app.listen();
+  const long = 'x'.repeat(10_000);
+  parsed.length = 0;
+  for (const pattern of ['short', 'short', long, long]) {
+    const { answer, socket } = await ask(here.rollcall.port, pattern);
+    await answer;
+    socket.destroy();
+  }
+  expect(parsed.filter((pattern) => pattern === 'short')).toHaveLength(1);
+  expect(parsed.filter((pattern) => pattern === long)).toHaveLength(2);
+});
+
 describe('hooks of the user', () => {
   it('for the start and end of processing are called whenever they were set, and requests are counted all the same', async () => {
     const here = await world();

@@ -1,15 +1,18 @@
 import { Server as NetServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
-import { Server, TcpContext, Transport } from '@nestjs/microservices';
+import { BaseRpcContext, Server, TcpContext, Transport } from '@nestjs/microservices';
 import type { CustomTransportStrategy } from '@nestjs/microservices';
 import { HEARTBEAT_PATTERN } from '@rollcall/core';
 import type { BoundEndpoint, Door, Keeper } from './door.js';
+import type { RequestKind } from './in-flight.js';
 import { heedDeadlines } from './tcp-deadline.js';
 import { grpcBoundOf, standBeforeGrpc } from './grpc-door.js';
 
-/** Patterns come from callers: no more than so many are remembered. */
+/** Patterns come from callers: no more than so many are remembered, … */
 const MOST_ROUTES = 1_000;
+/** … and none that is longer. */
+const LONGEST_ROUTE = 256;
 
 /** So many answers make one packet at most. */
 const MOST_TOGETHER = 16;
@@ -76,10 +79,11 @@ function countRequests(server: Server, keeper: Keeper): void {
   const before: unknown = Reflect.get(server, 'onProcessingStartHook');
   const after: unknown = Reflect.get(server, 'onProcessingEndHook');
   if (server.transportId === Transport.GRPC || !isHook<StartHook>(before)) return;
+  const kind = kindOf(server);
   let start = before;
   let end = isHook<EndHook>(after) ? after : undefined;
   server.setOnProcessingStartHook((transportId, context, done) => {
-    if (isObject(context) && !isHeartbeat(context)) keeper.inFlight.begin(context);
+    if (isObject(context) && !isHeartbeat(context)) keeper.inFlight.begin(context, undefined, kind);
     // a user's hook may put it off, and call it from anywhere
     return start(transportId, context, keeper.inheritance.bound(done));
   });
@@ -94,6 +98,21 @@ function countRequests(server: Server, keeper: Keeper): void {
   server.setOnProcessingEndHook = (hook) => void (end = hook);
 }
 
+/** Who is called over TCP hears of a drain; a broker goes on handing out what it has. */
+function kindOf(server: Server): RequestKind {
+  const name = nameOf(server);
+  const nameOfRequest = (context: object): string =>
+    context instanceof BaseRpcContext ? `${name} ${patternOf(context)}`.trimEnd() : `a request over ${name}`;
+  return { nameOf: nameOfRequest, isPulled: server.transportId !== Transport.TCP };
+}
+
+/** Of those with a name for it, most say it first (Redis, NATS and MQTT: the channel). */
+function patternOf(context: BaseRpcContext): string {
+  if (context instanceof TcpContext) return context.getPattern();
+  const said: unknown = context.getArgs()[0];
+  return typeof said === 'string' ? said : '';
+}
+
 /**
  * Nest asks for every message which handler its pattern means, by parsing it as JSON: for a plain word that is a thrown error, a
  * fifth of what a small call costs its server. The answer depends on the pattern alone, so it is kept; strangers cannot fill it.
@@ -106,7 +125,8 @@ function rememberRoutes(server: Server): void {
     const known = routes.get(pattern);
     if (known !== undefined) return known;
     const route: unknown = Reflect.apply(find, server, [pattern]);
-    if (routes.size < MOST_ROUTES) routes.set(pattern, route);
+    const isShort = typeof pattern === 'string' && pattern.length <= LONGEST_ROUTE;
+    if (isShort && routes.size < MOST_ROUTES) routes.set(pattern, route);
     return route;
   });
 }
@@ -119,7 +139,8 @@ function answerOverTcp(server: Server, keeper: Keeper): void {
     return Promise.resolve(reply.answer);
   });
   const socket = server.unwrap<unknown>();
-  if (socket instanceof NetServer) socket.on('connection', (connection: Socket) => sendPromptly(connection));
+  const opened = socket instanceof TlsServer ? 'secureConnection' : 'connection';
+  if (socket instanceof NetServer) socket.on(opened, (connection: Socket) => sendPromptly(connection));
 }
 
 /**

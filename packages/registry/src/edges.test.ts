@@ -55,6 +55,13 @@ describe('Edges', () => {
     ]);
   });
 
+  it('counts an instance once that tells of the same service twice', () => {
+    const { edges } = setUp();
+    edges.note(caller(1), [edge('orders'), edge('orders')]);
+    edges.note(caller(2), [edge('orders')]);
+    expect(edges.topology('default').edges).toMatchObject([{ callers: 2, calls: 30 }]);
+  });
+
   it('has no times where there were too few calls to say', () => {
     const { edges } = setUp();
     edges.note(caller(1), [edge('orders', { calls: 0, p50Ms: null, p99Ms: null })]);

@@ -101,7 +101,8 @@ interface Sum {
   readonly namespace: string;
   readonly from: string;
   readonly to: string;
-  callers: number;
+  /** An instance that tells of a service twice is one caller. */
+  readonly callers: Set<Report>;
   calls: number;
   perSecond: number;
   failures: number;
@@ -114,11 +115,12 @@ interface Sum {
   at: number;
 }
 
-function addTo(sums: Map<string, Sum>, { namespace, from, at }: Report, edge: Edge): void {
+function addTo(sums: Map<string, Sum>, report: Report, edge: Edge): void {
+  const { namespace, from, at } = report;
   const key = `${namespace}/${from}/${edge.service}`;
   const sum = sums.get(key) ?? blank(namespace, from, edge.service);
   sums.set(key, sum);
-  sum.callers += 1;
+  sum.callers.add(report);
   sum.calls += edge.calls;
   sum.perSecond += edge.calls / (edge.windowMs / 1_000);
   sum.failures += edge.failures;
@@ -133,13 +135,14 @@ function addTo(sums: Map<string, Sum>, { namespace, from, at }: Report, edge: Ed
 }
 
 function blank(namespace: string, from: string, to: string): Sum {
-  const counts = { callers: 0, calls: 0, perSecond: 0, failures: 0, retries: 0, measured: 0, p50Sum: 0, inFlight: 0 };
-  return { namespace, from, to, ...counts, p99Ms: null, at: -Infinity };
+  const counts = { calls: 0, perSecond: 0, failures: 0, retries: 0, measured: 0, p50Sum: 0, inFlight: 0 };
+  return { namespace, from, to, callers: new Set(), ...counts, p99Ms: null, at: -Infinity };
 }
 
-function edgeOf({ perSecond, measured, p50Sum, at, ...sum }: Sum, now: number): ServiceEdge {
+function edgeOf({ callers, perSecond, measured, p50Sum, at, ...sum }: Sum, now: number): ServiceEdge {
   return {
     ...sum,
+    callers: callers.size,
     callsPerSecond: tenths(perSecond),
     p50Ms: measured === 0 ? null : tenths(p50Sum / measured),
     ageMs: Math.round(now - at),

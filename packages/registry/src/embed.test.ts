@@ -1,9 +1,13 @@
 import { ManualTime, recordingLog } from '@rollcall/core/testing';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { embedRegistry } from './embed.js';
 import type { EmbeddedRegistry, EmbedOptions } from './embed.js';
+import { MemoryStore } from './store/memory.js';
 
 const development = { production: false };
 
@@ -81,6 +85,50 @@ describe('an embedded registry', () => {
     expect(await replicaAt(heir.url)).not.toBe(before);
   });
 
+  it('tells the application that starts it who serves, unless it was given somebody else to tell', async () => {
+    const [own, applications] = [recordingLog(), recordingLog()];
+    const registry = embed({ port: 0 });
+    await registry.start({ ...development, log: applications });
+    expect(applications.texts('info')).toEqual([`This process serves the registry at ${registry.url}.`]);
+    const other = embed({ port: 0, log: own });
+    await other.start({ ...development, log: applications });
+    expect(own.texts('info').at(-1)).toBe(`This process serves the registry at ${other.url}.`);
+    expect(applications.texts('info')).toHaveLength(1);
+  });
+
+  it('keeps its folder: who takes over knows who was registered', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'rollcall-embed-'));
+    const port = await freePort();
+    const [time, log] = [new ManualTime(), recordingLog()];
+    const holder = embed({ port, folder });
+    await holder.start(development);
+    const heir = embed({ port, folder, time, log });
+    await heir.start(development);
+    const registration = {
+      id: 'orders-1',
+      service: 'orders',
+      secret: 'a-secret-of-132-bits-22',
+      endpoints: [{ protocol: 'tcp', port: 1 }],
+    };
+    const registered = await fetch(`${heir.url}/api/v1/register`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(registration),
+    });
+    expect(registered.status).toBe(201);
+    await holder.close();
+    time.advance(1_000);
+    await expect.poll(() => log.texts('info').at(-1)).toContain('this process serves it now');
+    const { instances } = (await (await fetch(`${heir.url}/api/v1/services/orders`)).json()) as { instances: object[] };
+    expect(instances).toMatchObject([{ id: 'orders-1' }]);
+    await heir.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  it('has one place to keep things', () => {
+    expect(() => embed({ folder: '/nowhere', store: new MemoryStore() })).toThrow('leave one of them out');
+  });
+
   it('does not join a stranger', async () => {
     const stranger = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}'));
     await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
@@ -90,5 +138,17 @@ describe('an embedded registry', () => {
       message: expect.stringContaining('no Rollcall registry'),
     });
     stranger.close();
+  });
+
+  it('goes on looking when it found a stranger: the port may have been about to become free', async () => {
+    const stranger = createServer((socket) => socket.destroy());
+    await new Promise<void>((resolve) => void stranger.listen(0, '127.0.0.1', resolve));
+    const [time, log] = [new ManualTime(), recordingLog()];
+    const registry = embed({ port: (stranger.address() as AddressInfo).port, time, log });
+    await expect(registry.start(development)).rejects.toMatchObject({ code: 'PORT_TAKEN' });
+    await new Promise((resolve) => stranger.close(resolve));
+    time.advance(1_000);
+    await expect.poll(() => log.texts('info').at(-1)).toContain('this process serves it now');
+    expect(await replicaAt(registry.url)).toMatch(/./);
   });
 });

@@ -1,15 +1,28 @@
 import { messageOf, RollcallError } from '@rollcall/core';
-import type { Timer } from '@rollcall/core';
+import type { Log, Timer } from '@rollcall/core';
 import { urlOf } from './http/listen.js';
 import { holderOf } from './http/probe.js';
 import { startRegistry } from './http/start.js';
 import type { RunningRegistry } from './http/start.js';
 import { parseStartOptions } from './http/start-options.js';
 import type { Settings, StartOptions } from './http/start-options.js';
+import { diskStore } from './store/disk.js';
 
 export interface EmbedOptions extends StartOptions {
   /** Allows it in production, where the registry then lives and dies with its process. Default false. */
   readonly production?: boolean;
+  /**
+   * The folder in which whoever serves keeps everything, so that the next one goes on where the last one stopped: one for all processes of
+   * a machine. Default: memory; then services register again with the next one, which takes them a heartbeat. Not together with `store`.
+   */
+  readonly folder?: string;
+}
+
+/** What the process is that embeds it. */
+export interface EmbedEnvironment {
+  readonly production: boolean;
+  /** Who is told who serves, and what goes wrong, unless the option `log` says otherwise. Default: nobody. */
+  readonly log?: Log;
 }
 
 /** A registry inside another process. `RollcallModule.forRoot({ registry })` starts and closes it. */
@@ -18,9 +31,9 @@ export interface EmbeddedRegistry {
   readonly url: string;
   /**
    * Binds the port, or joins the registry that has it already. Rejects in production unless it was made for that, and with
-   * PORT_TAKEN when another program has the port. A second call is the same as the first.
+   * PORT_TAKEN when another program has the port; then it looks again now and then. A second call is the same as the first.
    */
-  start(environment: { readonly production: boolean }): Promise<void>;
+  start(environment: EmbedEnvironment): Promise<void>;
   /** Stops serving, if it serves. May be called twice, and without a start. */
   close(): Promise<void>;
 }
@@ -30,16 +43,26 @@ export interface EmbeddedRegistry {
  * one of them takes the port within one heartbeat. Throws OPTION_INVALID. Nothing is opened before `start`.
  */
 export function embedRegistry(options: EmbedOptions = {}): EmbeddedRegistry {
-  const { production = false, ...rest } = options;
-  return new Embedded(rest, production);
+  const { production = false, folder, ...rest } = options;
+  return new Embedded(folder === undefined ? rest : keptIn(folder, rest), production);
+}
+
+function keptIn(folder: string, options: StartOptions): StartOptions {
+  const { store, log, time, random } = options;
+  if (store !== undefined) {
+    throw new RollcallError('OPTION_INVALID', 'folder and store are two places for the same: leave one of them out.');
+  }
+  const ports = { ...(log && { log }), ...(time && { time }), ...(random && { random }) };
+  return { ...options, store: diskStore({ folder, ...ports }) };
 }
 
 /** How often those who joined look whether the registry is still there. */
 const LONGEST_LOOK_MS = 1_000;
 
 class Embedded implements EmbeddedRegistry {
-  readonly #options: StartOptions;
+  #options: StartOptions;
   readonly #settings: Settings;
+  #log: Log;
   readonly #isForProduction: boolean;
   #started: Promise<void> | null = null;
   /** The look under way, if any. */
@@ -47,11 +70,14 @@ class Embedded implements EmbeddedRegistry {
   #timer: Timer | null = null;
   #running: RunningRegistry | null = null;
   #isClosed = false;
+  /** What went wrong last, and was it told? */
   #complaint = '';
+  #isTold = false;
 
   constructor(options: StartOptions, isForProduction: boolean) {
     this.#options = options;
     this.#settings = parseStartOptions(options);
+    this.#log = this.#settings.log;
     this.#isForProduction = isForProduction;
   }
 
@@ -59,9 +85,23 @@ class Embedded implements EmbeddedRegistry {
     return this.#running?.url ?? urlOf(this.#settings.host, this.#settings.port);
   }
 
-  start({ production }: { readonly production: boolean }): Promise<void> {
-    this.#started ??= production && !this.#isForProduction ? Promise.reject(notForProduction()) : this.#begin();
+  start({ production, log }: EmbedEnvironment): Promise<void> {
+    if (this.#started !== null) return this.#started;
+    if (log !== undefined && this.#options.log === undefined) this.#tell(log);
+    this.#started = production && !this.#isForProduction ? Promise.reject(notForProduction()) : this.#begin();
     return this.#started;
+  }
+
+  /** What the registry itself has to say of its services is chatter beside the application's own. */
+  #tell(log: Log): void {
+    this.#log = log;
+    const inside: Log = {
+      debug: (text) => log.debug(text),
+      info: (text) => log.debug(text),
+      warn: (text) => log.warn(text),
+      error: (text) => log.error(text),
+    };
+    this.#options = { ...this.#options, log: inside };
   }
 
   async close(): Promise<void> {
@@ -73,15 +113,22 @@ class Embedded implements EmbeddedRegistry {
     await this.#running?.close();
   }
 
+  /** What keeps it from the port now may be gone soon: it goes on looking. */
   async #begin(): Promise<void> {
-    await this.#serveOrJoin();
-    const { log } = this.#settings;
-    log.info(
-      this.#running === null
-        ? `Joined the registry at ${this.url}.`
-        : `This process serves the registry at ${this.url}.`,
-    );
-    this.#lookLater();
+    try {
+      await this.#serveOrJoin();
+      this.#log.info(
+        this.#running === null
+          ? `Joined the registry at ${this.url}.`
+          : `This process serves the registry at ${this.url}.`,
+      );
+    } catch (error) {
+      this.#complaint = messageOf(error);
+      this.#isTold = true; // by whoever started it
+      throw error;
+    } finally {
+      this.#lookLater();
+    }
   }
 
   /** Two that start at once may both find nobody: the port decides, and the other one joins. */
@@ -108,17 +155,24 @@ class Embedded implements EmbeddedRegistry {
   }
 
   async #look(): Promise<void> {
-    const { log } = this.#settings;
     try {
       await this.#serveOrJoin();
-      if (this.#running !== null) log.info(`The registry at ${this.url} was gone: this process serves it now.`);
+      if (this.#running !== null) this.#log.info(`The registry at ${this.url} was gone: this process serves it now.`);
+      else if (this.#isTold) this.#log.info(`Joined the registry at ${this.url}.`);
       this.#complaint = '';
+      this.#isTold = false;
     } catch (error) {
-      const complaint = messageOf(error);
-      if (complaint !== this.#complaint) log.warn(complaint);
-      this.#complaint = complaint;
+      this.#complain(messageOf(error));
     }
     this.#lookLater();
+  }
+
+  /** Told when it happens a second time: the last one may have been about to close, with the port or the folder still in its hands. */
+  #complain(complaint: string): void {
+    const isSame = complaint === this.#complaint;
+    if (isSame && !this.#isTold) this.#log.warn(complaint);
+    this.#isTold = isSame;
+    this.#complaint = complaint;
   }
 }
 

@@ -32,6 +32,8 @@ export type Outcome<Value> = Result<Value, Problem>;
 /** Where a request came from: the peer's source address (IPv4-mapped normalised). */
 export interface Peer {
   readonly address: string;
+  /** The id of the access token that it came with, where tokens are asked for. */
+  readonly token?: string;
 }
 
 /** A frame that is encoded once, however many watchers get it. */
@@ -66,6 +68,8 @@ export interface WatchOrder {
 export interface Watcher {
   /** The peer closed the stream, or it broke. For a line: the registry calls the instance at once. */
   closed(): void;
+  /** Of a line: the id of the access token with which its instance registered; null: with none. */
+  readonly token?: string | null;
 }
 
 export interface ServiceSummary {
@@ -157,10 +161,10 @@ export type ScopeAnswer = Omit<ScopeReport, 'since'> & {
 };
 
 /** How an instance ends: by itself, with its secret, or by an operator. */
-export type Ender = { readonly secret: string } | { readonly operator: true };
+export type Ender = { readonly secret: string } | NonNullable<Operator>;
 
-/** Who asks for what only an operator may do: null is anybody else. */
-export type Operator = { readonly operator: true } | null;
+/** Who asks for what only an operator may do: null is anybody else. `who`: in words, for people, where it is known. */
+export type Operator = { readonly operator: true; readonly who?: string } | null;
 
 /** The registry's deep face: what the rim (HTTP) and the simulation call. Everything in it has been validated for shape. */
 export interface RegistryFace {

@@ -35,7 +35,7 @@ export class Lines {
       entry.lineClosedAt = time.now();
       roll.callNow(entry);
     };
-    return { closed };
+    return { closed, token: entry.token };
   }
 
   /** No end of a line is news any more. May be called twice. */

@@ -94,8 +94,8 @@ export class Overrides {
     }
   }
 
-  /** Adds a word of an operator. Refused: INVALID, NOT_FOUND, ENDED, LEAVING; NOT_READY where it cannot be stored. */
-  async tell(id: string, patch: InstancePatch): Promise<Outcome<Entry>> {
+  /** Adds a word of an operator, `who` in words. Refused: INVALID, NOT_FOUND, ENDED, LEAVING; NOT_READY where it cannot be stored. */
+  async tell(id: string, patch: InstancePatch, who?: string): Promise<Outcome<Entry>> {
     const { time, known } = this.#ports;
     const lasts = this.#lasts(patch);
     if (!lasts.ok) return lasts;
@@ -115,7 +115,7 @@ export class Overrides {
       if (!entry.present || entry.record !== record) continue;
       if (override === null || override.untilMs === null) this.#ends.delete(id);
       else if (patch.untilMs !== undefined) this.#ends.set(id, endsAt);
-      this.#apply(entry, override, saidBy(override));
+      this.#apply(entry, override, withName(saidBy(override), who));
       return found;
     }
   }
@@ -201,6 +201,11 @@ const OVER: Happening = {
   by: 'registry',
   text: "the time of the operator's word is over: its own words count again",
 };
+
+/** What an operator did, with the name by which people know him. */
+function withName(what: Happening, who: string | undefined): Happening {
+  return who === undefined ? what : { ...what, text: `${what.text} (${who})` };
+}
 
 function saidBy(override: Override | null): Happening {
   if (override === null) {

@@ -7,6 +7,7 @@ const FIXES: Partial<Record<ProblemCode, string>> = {
     'Send it from the machine of the registry, to a loopback address, with the header `X-Rollcall-Operator: 1`.',
   NOT_READY: 'Try again after Retry-After; nothing is lost meanwhile.',
   NOT_FOUND: 'Check the name; an instance that was removed registers again with the same id and secret.',
+  TOKEN_LAPSED: 'Register again with a token that is valid, and the same id and secret.',
   UNAUTHORIZED: 'Send the secret of its registration as "Authorization: Bearer <secret>".',
   ID_HELD: 'Draw a new id at each process start: <service>-<UUIDv7>.',
   ENDED: 'Start with a new id: a process that has left does not come back.',

@@ -80,14 +80,15 @@ export class Registrations {
   async #enrol(registration: Registration, secret: string, peer: Peer): Promise<Outcome<Entry>> {
     const { roster, time } = this.#ports;
     const { id, service, namespace = 'default' } = registration;
-    const source = sourceOf(peer.address);
+    const { address, token = null } = peer;
+    const source = sourceOf(address);
     const isNew = roster.tombstone(id) === undefined;
     const place = this.#quota.reserve({ source, serviceKey: serviceKeyOf(namespace, service), isNew }, time.now());
     if (!place.ok) return this.#complaints.refuse(place.problem);
     try {
       const admitted = await this.#admit(registration, peer);
       if (!admitted.ok) return admitted;
-      return await this.#enter(this.#newEntry(registration, admitted.value, { secret, source }), place.value);
+      return await this.#enter(this.#newEntry(registration, admitted.value, { secret, source, token }), place.value);
     } finally {
       place.value.free();
     }
@@ -149,7 +150,7 @@ export class Registrations {
     return refuse('ID_HELD', `The id ${id} is registered as ${entry.serviceKey}.`);
   }
 
-  #newEntry(registration: Registration, admitted: Admitted, of: { secret: string; source: string }): Entry {
+  #newEntry(registration: Registration, admitted: Admitted, of: Origin): Entry {
     const { time, roster } = this.#ports;
     const { id, service, namespace = 'default' } = registration;
     const own = ownWords(registration);
@@ -170,7 +171,8 @@ export class Registrations {
       registeredAt: time.wall(),
       revision: 0,
     };
-    const known = { targets: admitted.targets, credential: credentialOf(of.secret), source: of.source };
+    const { secret, source, token } = of;
+    const known = { targets: admitted.targets, credential: credentialOf(secret), source, token };
     return { ...entryOf(record, vitals, known), own: overridable(own), override };
   }
 
@@ -183,8 +185,12 @@ export class Registrations {
     const words = { ...ownWords(registration, entry.record), endpoints };
     const said = ownWords({ ...entry.record, ...entry.own }, entry.record);
     const spoken = JSON.stringify(words) !== JSON.stringify({ ...said, endpoints: entry.record.endpoints });
+    // a token may have been exchanged, which its instance need not say again
+    const { token = null } = peer;
+    const isSame = !moved && !spoken && entry.token === token;
+    entry.token = token;
     // until nothing changes while it is being stored: another state that is stored meanwhile would bring the old words back
-    let stored = moved || spoken ? null : entry.record;
+    let stored = isSame ? entry.record : null;
     while (stored !== entry.record) {
       stored = entry.record;
       const refused = await this.#acknowledge(spokenAnew(entry, words, moved ? targets : null));
@@ -210,19 +216,26 @@ export class Registrations {
     const { judge, roll, roster, time } = this.#ports;
     const { record, targets, cause, proved, secretHash, callKey } = stored;
     // who stored it before sources were counted knew only where it is called
-    const { source = sourceOf(targets[0]?.host ?? '') } = stored;
+    const { source = sourceOf(targets[0]?.host ?? ''), token = null } = stored;
     const { reason, state } = record;
     const phase = state === 'DEREGISTERING' && reason.code === 'LEAVING' ? 'LEAVING' : state;
     const shared = reason.code === 'ADDRESS_SHARED';
     const vitals: Vitals = { ...newborn(time.now()), phase, reason, cause, proved, shared, leaveMs };
     const entry = {
-      ...entryOf(record, vitals, { targets, credential: { secretHash, callKey }, source }),
+      ...entryOf(record, vitals, { targets, credential: { secretHash, callKey }, source, token }),
       ...restored(stored),
     };
     roster.add(entry);
     judge.enter(entry);
     roll.add(entry, { spread: true });
   }
+}
+
+/** From where a newcomer came, and with what. */
+interface Origin {
+  readonly secret: string;
+  readonly source: string;
+  readonly token: string | null;
 }
 
 const isStaying = ({ present, vitals }: Entry): boolean => present && vitals.phase !== 'LEAVING';
@@ -253,7 +266,9 @@ function spokenAnew(entry: Entry, words: Entry['own'] & Partial<Instance>, targe
   return { ...entry, own, targets, vitals, record: { ...record, state: 'REGISTERING', reason: reasonFor('MOVED') } };
 }
 
-function entryOf(record: Instance, vitals: Vitals, known: Pick<Entry, 'targets' | 'credential' | 'source'>): Entry {
+type Known = Pick<Entry, 'targets' | 'credential' | 'source' | 'token'>;
+
+function entryOf(record: Instance, vitals: Vitals, known: Known): Entry {
   return {
     id: record.id,
     serviceKey: serviceKeyOf(record.namespace, record.service),

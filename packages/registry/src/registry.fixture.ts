@@ -1,5 +1,5 @@
 import { DEFAULT_POLICY, noMeter } from '@rollcall/core';
-import type { Endpoint, Frame, HeartbeatCall, Registration } from '@rollcall/core';
+import type { Endpoint, Frame, HeartbeatCall, Meter, Registration } from '@rollcall/core';
 import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { expect } from 'vitest';
 import type { Caller, CallOutcome } from './caller/caller.js';
@@ -34,6 +34,7 @@ interface WorldOptions {
   readonly limits?: Partial<Limits>;
   /** What a registry before this one left. */
   readonly store?: Store;
+  readonly meter?: Meter;
 }
 
 /** A registry, and services that live in the town. */
@@ -48,7 +49,7 @@ export class World {
   readonly registry: Registry;
   readonly #seqs = new Map<string, number>();
 
-  constructor({ store = new MemoryStore(), limits }: WorldOptions = {}) {
+  constructor({ store = new MemoryStore(), limits, meter = noMeter }: WorldOptions = {}) {
     this.registry = new Registry(
       {
         time: {
@@ -58,7 +59,7 @@ export class World {
         },
         random: seededRandom(1),
         log: this.log,
-        meter: noMeter,
+        meter,
         store,
         callers: [this.town],
         resolve: async () => '10.0.0.5',

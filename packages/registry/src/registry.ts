@@ -9,7 +9,7 @@ import type {
   Log,
   Meter,
   Policy,
-  Protocol,
+  EndpointProtocol,
   Random,
   Registered,
   Registration,
@@ -44,7 +44,8 @@ import type {
 } from './face.js';
 import { Feed } from './feed.js';
 import { History } from './history.js';
-import { impostor, known } from './identification.js';
+import { impostor, known, lapsed } from './identification.js';
+import type { TokenCheck } from './identification.js';
 import { Judge } from './judge.js';
 import { Ledger } from './ledger.js';
 import type { Limits } from './limits.js';
@@ -68,6 +69,8 @@ export interface RegistryPorts {
   readonly store: Store;
   readonly callers: readonly Caller[];
   readonly resolve: Resolve;
+  /** Where access tokens are asked for. Default: nowhere. */
+  readonly tokens?: TokenCheck;
 }
 
 export interface RegistryOptions {
@@ -136,7 +139,7 @@ export class Registry implements RegistryFace {
     const rooms = { time, random, log, policy, ...kept, feed: this.#feed, audience: this.#audience };
     const judge = new Judge(rooms);
     this.#judge = judge;
-    const callers = new Map<Protocol, Caller>(ports.callers.map((caller) => [caller.protocol, caller]));
+    const callers = new Map<EndpointProtocol, Caller>(ports.callers.map((caller) => [caller.protocol, caller]));
     const roll = new Roll({
       ...rooms,
       meter,
@@ -247,7 +250,7 @@ export class Registry implements RegistryFace {
     const found = operator ? this.#known(id) : this.#authenticated(id, ender?.secret ?? null);
     if (!found.ok) return found;
     const code = operator ? 'OPERATOR' : 'GOODBYE';
-    const text = operator ? 'removed by an operator' : 'it said goodbye';
+    const text = operator ? `removed by ${ender.who ?? 'an operator'}` : 'it said goodbye';
     this.#judge.apply(found.value, { type: 'end', code, text });
     return { ok: true, value: null };
   }
@@ -255,7 +258,7 @@ export class Registry implements RegistryFace {
   async amend(id: string, patch: InstancePatch, operator: Operator): Promise<Outcome<InstanceAnswer>> {
     if (!this.ready) return notReady();
     if (operator === null) return refuse('FORBIDDEN', 'Only an operator may say what is wanted of an instance.');
-    const told = await this.#turns.take(id, () => this.#overrides.tell(id, patch));
+    const told = await this.#turns.take(id, () => this.#overrides.tell(id, patch, operator.who));
     return told.ok ? { ok: true, value: this.#detail(told.value) } : told;
   }
 
@@ -361,7 +364,8 @@ export class Registry implements RegistryFace {
 
   /** The entry, if the secret is its own: asked before anything else is told. */
   #authenticated(id: string, secret: string | null): Outcome<Entry> {
-    return impostor(this.#roster, id, secret) ?? this.#known(id);
+    const found = impostor(this.#roster, id, secret) ?? this.#known(id);
+    return found.ok ? (lapsed(found.value, this.#ports.tokens) ?? found) : found;
   }
 
   /** All that time brings, and the next one. */

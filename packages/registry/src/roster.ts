@@ -35,6 +35,8 @@ export interface Entry {
   targets: readonly Endpoint[];
   /** From where it was first registered, as quotas count it. */
   readonly source: string;
+  /** The id of the access token with which it registered last; null: with none. */
+  token: string | null;
   /** Still registered? False once removed: whoever awaited something about it must look. */
   present: boolean;
   /** The newest three rounds, oldest first. */
@@ -50,12 +52,22 @@ export interface Entry {
 }
 
 /** What a store keeps of an entry. */
-export const storedOf = ({ record, own, override, targets, vitals, credential, source }: Entry): StoredInstance => ({
+export const storedOf = ({
+  record,
+  own,
+  override,
+  targets,
+  vitals,
+  credential,
+  source,
+  token,
+}: Entry): StoredInstance => ({
   record,
   ...(override === null ? {} : { own, override }),
   targets,
   ...credential,
   source,
+  ...(token === null ? {} : { token }),
   cause: vitals.cause,
   proved: vitals.proved,
 });

@@ -48,6 +48,14 @@ function eject(balancer: Balancer<Node>, id: string, now = 0): void {
   for (let i = 0; i < 5; i += 1) balancer.failed(node, now);
 }
 
+it.each([5, 200, 201, 700])('a subset of %i is made of those that are worth most to this caller', (subsetSize) => {
+  const balancer = build(aFleet(1_000), { subsetSize });
+  const ranks = [...balancer.nodes].map(({ rank }) => rank).toSorted((one, other) => other - one);
+  const standings = balancer.standings(0);
+  const chosen = [...balancer.nodes].filter((node) => standings.get(node)?.isPreferred === true);
+  expect(chosen.map(({ rank }) => rank).toSorted((one, other) => other - one)).toEqual(ranks.slice(0, subsetSize));
+});
+
 describe('the own zone', () => {
   const near: Partial<Preferences> = { zone: 'a', minInZone: 3 };
 

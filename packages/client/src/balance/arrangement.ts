@@ -20,6 +20,8 @@ export const ALL_ALIKE: Preferences = { zone: '', minInZone: 1, subsetSize: Infi
 
 /** A service with fewer instances has no subsets. */
 const LARGE_SERVICE = 100;
+/** Up to here, putting each in its place costs less than to sort all. */
+const SMALL_SUBSET = 200;
 
 /** Those that stand equally well. */
 export interface Tier<N extends Node> {
@@ -112,9 +114,10 @@ function inZone<N extends Node>(zone: string, nodes: readonly N[]): readonly N[]
   return near.length > 0 ? near : nodes;
 }
 
-/** The `size` with the greatest ranks, in one pass. All, if there are no more. */
+/** The `size` with the greatest ranks, in one pass where that is cheaper than to sort them all. All, if there are no more. */
 function topRanked<N extends Node>(nodes: readonly N[], size: number): readonly N[] {
   if (nodes.length <= size) return nodes;
+  if (size > SMALL_SUBSET) return nodes.toSorted((one, other) => other.rank - one.rank).slice(0, size);
   const top: N[] = [];
   for (const node of nodes) {
     const last = top[size - 1];

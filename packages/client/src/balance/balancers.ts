@@ -27,7 +27,8 @@ import { WeightedTurns } from './turns.js';
  * new Rollcall({ calls: { services: { orders: { balancer: newestFirst } } } });
  * ```
  *
- * Tiers, zones, limits, ejection and probes stay as they are: a picker chooses among those that are left.
+ * Tiers, zones, limits, ejection and probes stay as they are: a picker chooses among those that are left. What an own one throws, or
+ * picks that may not be picked, is told in the log once, and the call goes to the first node that is able.
  */
 export interface Balancing {
   /** For people: as `explain` calls it. Default `own`. */
@@ -83,10 +84,6 @@ export const BALANCERS: Readonly<Record<BalancerName, Balancing>> = {
     load: (typical) => new PeakEwma(typical),
   },
 };
-
-export function balancingOf(choice: BalancerChoice): Balancing {
-  return typeof choice === 'string' ? BALANCERS[choice] : choice;
-}
 
 export function balancerName(choice: BalancerChoice): string {
   return typeof choice === 'string' ? choice : (choice.name ?? 'own');

@@ -1,13 +1,11 @@
 import { Agent, request as requestHttp } from 'node:http';
-import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
+import type { ClientRequest, RequestOptions } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import {
   beatAnswerMessage,
   drainAnswerMessage,
   formatCursor,
   messageOf,
-  parseCursor,
-  parseFrame,
   problemFrom,
   registeredMessage,
   RollcallError,
@@ -19,19 +17,17 @@ import type {
   Drain,
   DrainAnswer,
   Message,
-  Problem,
   Registered,
   Registration,
   Result,
   ServiceViewAnswer,
   Suspicion,
   Time,
-  Timer,
 } from '@rollcall/core';
+import { collect, jsonOf, MAX_ANSWER_BYTES } from './answer.js';
+import { HttpWatch } from './http-watch.js';
 import { KeptConnection } from './kept.js';
 import type { Answer, BeatOptions, Link, PollRequest, Proof, Watch, WatchRequest, WatchSink } from './link.js';
-import { SseParser } from './sse.js';
-import type { SseEvent } from './sse.js';
 
 export interface HttpLinkOptions {
   /** `http://host:port` or `https://…`; a path is kept as a prefix. */
@@ -41,16 +37,14 @@ export interface HttpLinkOptions {
   readonly timeoutMs?: number;
   /** A watch that is silent for longer than this is dead; default 25,000 ms (the registry says something every 10 s). */
   readonly silenceMs?: number;
+  /** An access token, where the registry asks for one. It is sent with what is not proved by an instance's secret, and nowhere else. */
+  readonly token?: string | undefined;
 }
 
 const TIMEOUT_MS = 3_000;
 const SILENCE_MS = 25_000;
-/** Of an answer to a request: the largest is a registration's, far smaller. */
-const MAX_ANSWER_BYTES = 1024 * 1024;
 /** Of all of one service. */
 const MAX_VIEW_BYTES = 32 * 1024 * 1024;
-/** Of one frame of the feed: resets come in parts of 64 KiB, a change may name every instance of a service. */
-const MAX_FRAME_CHARACTERS = 32 * 1024 * 1024;
 
 interface Ask<Value> {
   readonly method: 'GET' | 'POST' | 'DELETE';
@@ -81,14 +75,16 @@ export class HttpLink implements Link {
   readonly #timeoutMs: number;
   readonly #silenceMs: number;
   readonly #kept: KeptConnection<Agent>;
+  readonly #token: string | null;
   /** How to end what is open. */
   readonly #open = new Set<() => void>();
   #isClosed = false;
 
-  constructor({ url, time, timeoutMs = TIMEOUT_MS, silenceMs = SILENCE_MS }: HttpLinkOptions) {
+  constructor({ url, time, timeoutMs = TIMEOUT_MS, silenceMs = SILENCE_MS, token }: HttpLinkOptions) {
     this.name = url;
     this.#base = new URL(url.endsWith('/') ? url : `${url}/`);
     this.#time = time;
+    this.#token = token ?? null;
     this.#timeoutMs = timeoutMs;
     this.#silenceMs = silenceMs;
     const Agents = this.#base.protocol === 'https:' ? HttpsAgent : Agent;
@@ -132,7 +128,7 @@ export class HttpLink implements Link {
   watch(wish: WatchRequest, sink: WatchSink): Watch {
     const { cursor, line } = wish;
     const resume = cursor === null ? {} : { 'last-event-id': formatCursor(cursor) };
-    const headers = { accept: 'text/event-stream', ...resume, ...bearer(line) };
+    const headers = { accept: 'text/event-stream', ...resume, ...this.#bearer(line) };
     const request = this.#request('GET', watchPath(wish), headers);
     request.on('socket', (socket) => socket.unref());
     const watch = new HttpWatch(request, {
@@ -171,7 +167,7 @@ export class HttpLink implements Link {
     if (this.#isClosed) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {
       const agent = ask.isKept === true ? this.#kept.agent : false;
-      const request = this.#request(ask.method, ask.path, bearer(ask.proof ?? null), agent);
+      const request = this.#request(ask.method, ask.path, this.#bearer(ask.proof ?? null), agent);
       const until = this.#time.now() + leftMs;
       let isOver = false;
       const end = (): void => {
@@ -226,6 +222,12 @@ export class HttpLink implements Link {
     return url.protocol === 'https:' ? requestHttps(url, options) : requestHttp(url, options);
   }
 
+  /** An instance proves itself with its secret, which is worth what the token of its registration is; all else shows the token. */
+  #bearer(proof: Proof | null): Readonly<Record<string, string>> {
+    const shown = proof === null ? this.#token : proof.secret;
+    return shown === null ? {} : { authorization: `Bearer ${shown}` };
+  }
+
   #unreachable(why: string, cause?: unknown): RollcallError {
     const text = `No answer from the registry at ${this.name}: ${why}.`;
     return new RollcallError('REGISTRY_UNREACHABLE', text, { retryable: true, cause });
@@ -241,113 +243,6 @@ interface Received {
   readonly text: string;
 }
 
-interface WatchParts {
-  readonly time: Time;
-  readonly timeoutMs: number;
-  readonly silenceMs: number;
-  readonly sink: WatchSink;
-  readonly ended: () => void;
-}
-
-/** One open change feed. */
-class HttpWatch implements Watch {
-  readonly #request: ClientRequest;
-  readonly #parts: WatchParts;
-  readonly #parser = new SseParser(MAX_FRAME_CHARACTERS);
-  #timer: Timer;
-  #heardAt = 0;
-  #isClosed = false;
-
-  constructor(request: ClientRequest, parts: WatchParts) {
-    this.#request = request;
-    this.#parts = parts;
-    this.#timer = parts.time.setTimer(parts.timeoutMs, () => this.#giveUp(), { background: true });
-    request.on('error', () => this.close());
-    request.on('response', (response) => this.#answered(response));
-    request.end();
-  }
-
-  close(): void {
-    this.#end(null);
-  }
-
-  #answered(response: IncomingMessage): void {
-    const isFeed = response.statusCode === 200 && /^text\/event-stream\b/i.test(response.headers['content-type'] ?? '');
-    if (!isFeed) {
-      collect(response, MAX_ANSWER_BYTES, (text) => this.#end(refusalOf(response.statusCode ?? 0, text)));
-      return;
-    }
-    response.on('data', (bytes: Uint8Array) => this.#read(bytes));
-    response.on('error', () => this.close());
-    response.on('close', () => this.close());
-    this.#heardAt = this.#parts.time.now();
-    this.#endWhenSilentFor(this.#parts.silenceMs);
-    if (!this.#isClosed) this.#parts.sink.opened();
-  }
-
-  #endWhenSilentFor(ms: number): void {
-    this.#timer.cancel();
-    const check = (): void => {
-      const leftMs = this.#heardAt + this.#parts.silenceMs - this.#parts.time.now();
-      if (leftMs > 0) this.#endWhenSilentFor(leftMs);
-      else this.#giveUp();
-    };
-    this.#timer = this.#parts.time.setTimer(ms, check, { background: true });
-  }
-
-  #giveUp(): void {
-    this.#parts.sink.silent?.();
-    this.close();
-  }
-
-  #read(bytes: Uint8Array): void {
-    if (this.#isClosed) return;
-    this.#heardAt = this.#parts.time.now();
-    const events = this.#parser.push(bytes);
-    if (events === null) this.#end(breach('a frame is too long'));
-    for (const event of events ?? []) {
-      if (this.#isClosed) return;
-      this.#deliver(event);
-    }
-  }
-
-  #deliver({ event, data, id }: SseEvent): void {
-    const frame = data === null ? null : parseFrame(event, data);
-    const cursor = id === null ? null : parseCursor(id);
-    if (frame?.ok === false) {
-      const flaw = frame.problem[0];
-      this.#end(
-        breach(`${event} ${flaw?.path ?? ''}: received ${flaw?.received ?? ''}, allowed is ${flaw?.allowed ?? ''}`),
-      );
-      return;
-    }
-    if (frame !== null) this.#parts.sink.frame(frame.value);
-    if (cursor !== null && !this.#isClosed) this.#parts.sink.mark(cursor);
-  }
-
-  #end(problem: Problem | null): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#timer.cancel();
-    this.#request.destroy();
-    this.#parts.ended();
-    this.#parts.sink.closed(problem);
-  }
-}
-
-/** The whole text of an answer, once; null when it was cut off or is longer than `maxBytes`. */
-function collect(response: IncomingMessage, maxBytes: number, done: (text: string | null) => void): void {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  response.on('data', (bytes: Uint8Array) => {
-    size += bytes.length;
-    if (size > maxBytes) done(null);
-    else chunks.push(bytes);
-  });
-  response.on('end', () => done(Buffer.concat(chunks).toString('utf8')));
-  response.on('error', () => done(null));
-}
-
 function reads<Value>(message: Message<Value>): (body: unknown) => Result<Value, unknown> {
   return (body) => message.parse(body);
 }
@@ -355,33 +250,6 @@ function reads<Value>(message: Message<Value>): (body: unknown) => Result<Value,
 /** For answers without content. */
 function readsNothing(): Result<null, unknown> {
   return { ok: true, value: null };
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** A refusal, or a success that is no feed; null when the answer did not come through. */
-function refusalOf(status: number, text: string | null): Problem | null {
-  if (text === null) return null;
-  return status < 400 ? breach(`status ${status}, but no event stream`) : problemFrom(status, jsonOf(text));
-}
-
-/** What came is not what a registry sends. */
-function breach(what: string): Problem {
-  return {
-    code: 'INTERNAL',
-    detail: `The change feed breaks the protocol: ${what}.`,
-    fix: 'Check that the address is that of a registry of a fitting version.',
-  };
-}
-
-function bearer(proof: Proof | null): Readonly<Record<string, string>> {
-  return proof === null ? {} : { authorization: `Bearer ${proof.secret}` };
 }
 
 function instancePath(id: string): string {

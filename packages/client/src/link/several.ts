@@ -28,9 +28,12 @@ export interface SeveralLinksParts {
   readonly log: Log;
 }
 
-/** The way over HTTP to the registries at these URLs, at least one. */
-export function openLinks(urls: readonly string[], parts: Omit<SeveralLinksParts, 'links'>): Link {
-  const links = urls.map((url) => new HttpLink({ url, time: parts.time }));
+/** The way over HTTP to the registries at these URLs, at least one. `token`: an access token that is good at all of them. */
+export function openLinks(
+  urls: readonly string[],
+  { token, ...parts }: Omit<SeveralLinksParts, 'links'> & { readonly token: string | undefined },
+): Link {
+  const links = urls.map((url) => new HttpLink({ url, time: parts.time, token }));
   const [only] = links;
   return links.length === 1 && only !== undefined ? only : new SeveralLinks({ ...parts, links });
 }

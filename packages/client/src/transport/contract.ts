@@ -3,8 +3,8 @@ import { systemTime } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { deadPort, KeptSink, targetOf, TERMS } from './transport.fixture.js';
-import type { Settled, Toy } from './transport.fixture.js';
+import { breakingWire, deadPort, KeptSink, targetOf, TERMS } from './transport.fixture.js';
+import type { Settled, Toy, Wire } from './transport.fixture.js';
 import type { Channel, Transport } from './transport.js';
 
 /** How the suite drives one transport. */
@@ -26,6 +26,7 @@ export function transportContract<Request>(name: string, harness: TransportHarne
     itChecksIdentity(bench);
     itCancels(bench);
     itEnds(bench);
+    itSurvives(bench);
   });
 }
 
@@ -186,6 +187,7 @@ function itEnds<Request>(bench: Bench<Request>): void {
     await made.close();
     expect(['closed', 'stopped']).toContain((await settled).failure?.kind);
     expect((await bench.ask(channel, 2)).failure?.kind).toBe('stopped');
+    expect((await bench.ask(made.channel(targetOf(service)), 3)).failure?.kind).toBe('stopped');
     await expect.poll(() => service.open).toBe(0);
   });
 
@@ -216,5 +218,33 @@ function itEnds<Request>(bench: Bench<Request>): void {
       });
     });
     expect(seen).toBeUndefined();
+  });
+}
+
+/** Places in the answers at which the connection breaks. */
+const BREAKS = 20;
+
+function itSurvives<Request>(bench: Bench<Request>): void {
+  const wired = async (service: Toy, breaksAfter: number): Promise<[Wire, readonly Settled[]]> => {
+    const wire = await breakingWire(service, breaksAfter);
+    const made = await bench.transport();
+    const channel = made.channel(targetOf({ port: wire.port, protocol: service.protocol }));
+    const settled = await Promise.all([bench.ask(channel, { n: 1 }), bench.ask(channel, { n: 1 })]);
+    await made.close();
+    await wire.close();
+    return [wire, settled];
+  };
+
+  it('has one last word for each request, at whatever byte of the answers the connection breaks', async () => {
+    const service = await bench.toy();
+    const [{ passed }] = await wired(service, Infinity);
+    expect(passed).toBeGreaterThan(BREAKS);
+    for (let i = 0; i < BREAKS; i += 1) {
+      const [, settled] = await wired(service, 1 + Math.floor((i * passed) / BREAKS));
+      for (const { values, failure } of settled) {
+        if (failure === null) expect(await bench.harness.valueOf(values[0])).toEqual({ n: 1 });
+        else expect(['unsent', 'closed', 'unreachable']).toContain(failure.kind);
+      }
+    }
   });
 }

@@ -1,15 +1,15 @@
 import { connect as connectSession } from 'node:http2';
 import type { ClientHttp2Session, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
-import { connect, isIP } from 'node:net';
+import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import { addressOf, ATTEMPT_KEY, HEARTBEAT_METADATA, TARGET_KEY } from '@rollcall/core';
 import type { Endpoint, Time, Timer } from '@rollcall/core';
 import { GrpcExchange } from './grpc-exchange.js';
 import { identityRequest } from './grpc-message.js';
 import type { GrpcRequest } from './grpc-message.js';
 import { hasIdentity, identityFailure } from './identity.js';
-import { codeOf, connectFailure, STOPPED } from './transport.js';
+import type { SecureWay } from './secure.js';
+import { codeOf, connectFailure, destroyLater, STOPPED } from './transport.js';
 import type { Exchange, Failure, Sink, Target, Terms } from './transport.js';
 
 export interface GrpcOptions {
@@ -19,12 +19,16 @@ export interface GrpcOptions {
   readonly connectTimeoutMs: number;
   /** Of one message of an answer. */
   readonly maxMessageBytes: number;
+  /** That one connection takes before it is replaced. Default: nearly as many as HTTP/2 can count. */
+  readonly mostRequests?: number;
 }
 
 const KEEP_ALIVE_MS = 10_000;
 /** What may be under way to us on one stream, and on all of them: an answer of this size needs no round trip more. */
 const STREAM_WINDOW_BYTES = 1_048_576;
 const CONNECTION_WINDOW_BYTES = 4_194_304;
+/** A connection has 2³⁰ streams: 30 hours of 10,000 a second. After that it takes none, and looks as if its instance did not. */
+const MOST_REQUESTS = 1_000_000_000;
 /** Eight digits are the most that `grpc-timeout` has. */
 const MOST_TIMEOUT_MS = 99_999_999;
 
@@ -43,17 +47,20 @@ export class GrpcConnection {
   #phase: 'connecting' | 'asking' | 'ready' | 'over' = 'connecting';
   #timer: Timer | null;
   #isRetired = false;
+  /** Requests that it still takes; with the last one it is to be replaced. */
+  #left: number;
   #cause: unknown = null;
   /** One incident, whichever event tells it first. */
   #breakage: Failure | null = null;
 
-  constructor(target: Target, options: GrpcOptions, time: Time) {
+  constructor(target: Target, options: GrpcOptions, time: Time, secure: SecureWay) {
     this.#target = target;
     this.#options = options;
+    this.#left = options.mostRequests ?? MOST_REQUESTS;
     this.#time = time;
     this.#timer = time.setTimer(options.connectTimeoutMs, () => this.#tooLate());
     const { endpoint } = target;
-    this.#socket = openSocket(endpoint);
+    this.#socket = openSocket(endpoint, secure);
     this.#session = connectSession(`${endpoint.tls ? 'https' : 'http'}://${addressOf(endpoint)}`, {
       createConnection: () => this.#socket,
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
@@ -67,7 +74,7 @@ export class GrpcConnection {
 
   /** Then nothing may be sent any more. */
   get isOver(): boolean {
-    return this.#phase === 'over' || this.#session.closed || this.#session.destroyed;
+    return this.#phase === 'over' || this.#left <= 0 || this.#session.closed || this.#session.destroyed;
   }
 
   /** Exchanges under way. */
@@ -85,6 +92,8 @@ export class GrpcConnection {
       broken: () => (this.#session.destroyed || this.#socket.destroyed ? this.#breakageOf() : null),
     });
     this.#exchanges.add(exchange);
+    this.#left -= 1;
+    this.#isRetired ||= this.#left <= 0;
     if (this.#phase === 'ready') this.#begin(exchange);
     else this.#waiting.push(exchange);
     return exchange;
@@ -177,6 +186,7 @@ export class GrpcConnection {
     }
     if (hasIdentity(this.#target)) headers[TARGET_KEY] = this.#target.instance.id;
     if (terms.attempt > 1) headers[ATTEMPT_KEY] = String(terms.attempt);
+    if (terms.carrier !== undefined && terms.carrier !== null) Object.assign(headers, terms.carrier);
     return headers;
   }
 
@@ -218,6 +228,7 @@ export class GrpcConnection {
     this.#stopTimer();
     this.#session.close();
     this.#socket.unref();
+    destroyLater(this.#socket, this.#time);
   }
 
   #end(written: Failure, unwritten: Failure): void {
@@ -242,12 +253,9 @@ export class GrpcConnection {
   }
 }
 
-function openSocket(endpoint: Endpoint): Socket {
+function openSocket(endpoint: Endpoint, secure: SecureWay): Socket {
   const { host, port } = endpoint;
-  const servername = isIP(host) === 0 ? { servername: host } : {};
-  const socket = endpoint.tls
-    ? connectTls({ host, port, ALPNProtocols: ['h2'], ...servername })
-    : connect({ host, port });
+  const socket = endpoint.tls ? secure.connect(endpoint, 'h2') : connect({ host, port });
   // an idle connection keeps no process alive; a caller's deadline does
   return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS).unref();
 }

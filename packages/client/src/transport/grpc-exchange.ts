@@ -74,7 +74,7 @@ export class GrpcExchange implements Exchange {
   #take(chunk: Buffer): void {
     if (this.#isOver) return;
     const flaw = this.#reader.push(chunk, (message) => this.#message(message));
-    if (flaw !== null) this.#give({ kind: 'garbled', cause: new Error(flaw) });
+    if (flaw !== null) this.#give(garbled(flaw));
   }
 
   #message(bytes: Buffer): void {
@@ -95,8 +95,10 @@ export class GrpcExchange implements Exchange {
     if (this.#isOver || this.#trailers === null) return;
     const failure = statusFailure(this.#trailers);
     if (failure !== null) return this.fail(failure);
-    const { sink } = this.#parts;
+    const { sink, request } = this.#parts;
     const held = this.#held;
+    if (this.#reader.isPartial) return this.fail(garbled('the answer ends in the middle of a message'));
+    if (held === NOTHING && !request.isStream) return this.fail(garbled('the answer has a status, and no message'));
     if (!this.#close()) return;
     if (held === NOTHING) sink.complete();
     else sink.last(held);
@@ -124,4 +126,8 @@ export class GrpcExchange implements Exchange {
     this.#parts.over(this);
     return true;
   }
+}
+
+function garbled(what: string): Failure {
+  return { kind: 'garbled', cause: new Error(what) };
 }

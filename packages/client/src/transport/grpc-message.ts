@@ -1,4 +1,11 @@
-import { HEARTBEAT_METADATA, HEARTBEAT_METHOD, MISDIRECTED_METADATA } from '@rollcall/core';
+import {
+  ATTEMPT_KEY,
+  DEADLINE_KEY,
+  HEARTBEAT_METADATA,
+  HEARTBEAT_METHOD,
+  MISDIRECTED_METADATA,
+  TARGET_KEY,
+} from '@rollcall/core';
 import type { InstanceId } from '@rollcall/core';
 import type { Failure, FailureKind } from './transport.js';
 
@@ -26,7 +33,9 @@ export interface GrpcRequest {
   readonly read: (bytes: Buffer) => unknown;
 }
 
-/** Throws what the serializer throws, and a TypeError for a method whose request is a stream. */
+/**
+ * Throws what the serializer throws, and a TypeError for a method whose request is a stream, and for metadata that gRPC cannot carry.
+ */
 export function grpcRequest<Input>(
   method: GrpcMethod<Input>,
   message: Input,
@@ -35,7 +44,43 @@ export function grpcRequest<Input>(
   const { path, requestStream, responseStream } = method;
   if (requestStream) throw new TypeError(`${path} takes a stream of messages, which cannot be sent by name.`);
   const frame = framed(method.requestSerialize(message));
-  return { path, frame, metadata, isStream: responseStream, read: (bytes) => method.responseDeserialize(bytes) };
+  const read = (bytes: Buffer): unknown => method.responseDeserialize(bytes);
+  return { path, frame, metadata: carriable(metadata), isStream: responseStream, read };
+}
+
+/** Belong to the connection, or to this client: a caller's are left out, as `OWN_HEADERS` are over HTTP. */
+const OWN_METADATA: ReadonlySet<string> = new Set([
+  'connection',
+  'content-length',
+  'content-type',
+  'expect',
+  'grpc-accept-encoding',
+  'grpc-encoding',
+  'grpc-timeout',
+  'host',
+  'http2-settings',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+  ATTEMPT_KEY,
+  DEADLINE_KEY,
+  TARGET_KEY,
+]);
+
+/** What grpc-js takes, and HTTP/2 can carry: HTTP/2 would refuse others when it is too late to say whose fault it is. */
+function carriable(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const left: Record<string, string> = {};
+  for (const [given, value] of Object.entries(metadata)) {
+    const name = given.toLowerCase();
+    if (!/^[a-z0-9_.-]+$/.test(name)) throw new TypeError(`${JSON.stringify(given)} is no name of gRPC metadata.`);
+    if (typeof value !== 'string' || !/^[ -~]*$/.test(value)) {
+      throw new TypeError(`The gRPC metadata ${name} is not printable ASCII; what is binary goes in base64.`);
+    }
+    if (!OWN_METADATA.has(name)) left[name] = value;
+  }
+  return left;
 }
 
 const PREFIX_BYTES = 5;
@@ -73,6 +118,11 @@ export class MessageReader {
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
+  }
+
+  /** Has a message begun that is not complete? */
+  get isPartial(): boolean {
+    return this.#size > 0;
   }
 
   /** Hands over each message that is complete now; returns what is wrong with the body, or null. After that it is of no use. */

@@ -2,7 +2,9 @@ import { once } from 'node:events';
 import { constants, createServer } from 'node:http2';
 import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
 import { createServer as createHttpServer } from 'node:http';
+import type { Socket } from 'node:net';
 import { systemTime } from '@rollcall/core';
+import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { transportContract } from './contract.js';
 import type { GrpcOptions } from './grpc-connection.js';
@@ -82,11 +84,19 @@ describe('a gRPC answer', () => {
     expect(await ask(channel)).toMatchObject({ values: [], failure: { kind: 'remote' } });
   });
 
-  it('without a message is one without a value', async () => {
-    expect(await ask(await scripted((stream) => answer(stream, Buffer.alloc(0))))).toEqual({
-      values: [],
-      failure: null,
-    });
+  it('that is well by its status, but has no message or not the end of it, is none', async () => {
+    for (const bytes of [Buffer.alloc(0), json({ id: 7 }).subarray(0, 3), json({ id: 7 }).subarray(0, 8)]) {
+      const settled = await ask(await scripted((stream) => answer(stream, bytes)));
+      expect(settled).toMatchObject({ values: [], failure: { kind: 'garbled' } });
+    }
+  });
+
+  it('that is a stream may be empty, but does not end in the middle of a message', async () => {
+    const streamed = grpcRequest({ ...ECHO, responseStream: true }, 1);
+    const empty = await scripted((stream) => answer(stream, Buffer.alloc(0)));
+    expect(await ask(empty, streamed)).toEqual({ values: [], failure: null });
+    const cut = await scripted((stream) => answer(stream, Buffer.concat([json('one'), json('two').subarray(0, 7)])));
+    expect(await ask(cut, streamed)).toMatchObject({ values: ['one'], failure: { kind: 'garbled' } });
   });
 
   it.each([
@@ -179,6 +189,80 @@ describe('a gRPC request', () => {
     const stream = grpcRequest({ ...ECHO, responseStream: true }, 1);
     expect(await headersOf(TERMS, stream)).not.toHaveProperty('grpc-timeout');
     expect(await headersOf({ remainingMs: Infinity, attempt: 1 })).not.toHaveProperty('grpc-timeout');
+  });
+
+  it('carries the caller’s metadata in lower case, but for what belongs to the connection or to this client', async () => {
+    const own = { Connection: 'close', TE: 'gzip', host: 'a', 'Content-Type': 'a', 'grpc-timeout': '1H' };
+    const ours = { 'Rollcall-Target': 'orders-2', 'rollcall-deadline-ms': '0', 'rollcall-attempt': '9' };
+    const headers = await headersOf(TERMS, grpcRequest(ECHO, 1, { ...own, ...ours, 'X-Trace': 'abc' }));
+    expect(headers).toMatchObject({ 'x-trace': 'abc', 'content-type': 'application/grpc', te: 'trailers' });
+    expect(headers).toMatchObject({ 'grpc-timeout': '5000m', 'rollcall-target': 'orders-1' });
+    for (const name of ['connection', 'host', 'rollcall-attempt', 'rollcall-deadline-ms']) {
+      expect(headers).not.toHaveProperty([name]);
+    }
+  });
+
+  it.each([
+    ['', 'a'],
+    ['x y', 'a'],
+    [':path', '/other'],
+    ['x\ny', 'a'],
+    ['ü', 'a'],
+    ['x', 'a\nb'],
+    ['x', 'ä'],
+    ['x-bin', '\0'],
+    ['x', 7 as unknown as string],
+  ])('is not made with the metadata %j: %j', (name, value) => {
+    expect(() => grpcRequest(ECHO, 1, { [name]: value })).toThrow(TypeError);
+  });
+
+  it('is sent over a new connection before the old one has no numbers left for it', async () => {
+    const service = await grpcToy();
+    const transport = new GrpcTransport(systemTime, { ...OPTIONS, mostRequests: 3 });
+    onTestFinished(async () => {
+      await transport.close();
+      await service.close();
+    });
+    const channel = transport.channel(targetOf(service));
+    const settled = await Promise.all([1, 2, 3, 4, 5, 6, 7].map((n) => ask(channel, echo(n))));
+    expect(settled.map(({ values }) => values)).toEqual([[1], [2], [3], [4], [5], [6], [7]]);
+    expect(service.connections).toBe(3);
+    await expect.poll(() => service.open).toBe(1);
+  });
+
+  it('leaves no connection behind whose server said goodbye, but never closes it', async () => {
+    const time = new ManualTime();
+    const server = createServer();
+    const sockets = new Set<Socket>();
+    server.on('connection', (socket: Socket) => {
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => sockets.delete(socket));
+    });
+    server.on('stream', (stream) => {
+      stream.session?.goaway(constants.NGHTTP2_NO_ERROR);
+      answer(stream.resume(), json(1));
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const transport = new GrpcTransport(time, OPTIONS);
+    onTestFinished(async () => {
+      await transport.close();
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    });
+    const { port } = server.address() as { port: number };
+    const channel = transport.channel(targetOf({ port, protocol: 'grpc' }, 'api'));
+    for (let n = 0; n < 3; n += 1) expect((await ask(channel)).values).toEqual([1]);
+    expect(sockets.size).toBe(3);
+    await expect.poll(() => time.nextAt()).toBe(5_000);
+    time.advance(5_000);
+    await expect
+      .poll(() => {
+        for (const socket of sockets) socket.write(' ');
+        return sockets.size;
+      })
+      .toBe(0);
   });
 
   it('is not made of a stream of messages', () => {

@@ -4,6 +4,7 @@ import { GrpcConnection } from './grpc-connection.js';
 import type { GrpcOptions } from './grpc-connection.js';
 import { identityRequest } from './grpc-message.js';
 import type { GrpcRequest } from './grpc-message.js';
+import { SecureWay } from './secure.js';
 import { failed, STOPPED } from './transport.js';
 import type { Channel, Exchange, Sink, Target, Terms, Transport } from './transport.js';
 
@@ -16,13 +17,16 @@ export class GrpcTransport implements Transport<GrpcRequest> {
   readonly protocol: Protocol = 'grpc';
   readonly #time: Time;
   readonly #options: GrpcOptions;
+  readonly #secure: SecureWay;
   readonly #channels = new Set<GrpcChannel>();
   /** Connections are opened here, so that none keeps the AsyncLocalStorage of the call that happened to need it. */
   readonly #home = new AsyncResource('rollcall.grpc');
+  #isClosed = false;
 
-  constructor(time: Time, options: GrpcOptions) {
+  constructor(time: Time, options: GrpcOptions, secure = new SecureWay()) {
     this.#time = time;
     this.#options = options;
+    this.#secure = secure;
   }
 
   prepare(): null {
@@ -32,14 +36,16 @@ export class GrpcTransport implements Transport<GrpcRequest> {
   channel(target: Target): Channel<GrpcRequest> {
     const channel = new GrpcChannel(target, {
       size: this.#options.connections,
-      open: () => this.#home.runInAsyncScope(() => new GrpcConnection(target, this.#options, this.#time)),
+      open: () => this.#home.runInAsyncScope(() => new GrpcConnection(target, this.#options, this.#time, this.#secure)),
       onRetired: () => this.#channels.delete(channel),
     });
     this.#channels.add(channel);
+    if (this.#isClosed) void channel.close();
     return channel;
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.all([...this.#channels].map((channel) => channel.close()));
   }
 }

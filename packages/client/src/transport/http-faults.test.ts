@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { systemTime } from '@rollcall/core';
-import type { Time } from '@rollcall/core';
+import type { Source, Time } from '@rollcall/core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { HttpAnswer } from './http-answer.js';
 import type { HttpRequest } from './http-message.js';
@@ -23,7 +23,7 @@ interface Line {
   readonly heard: readonly string[];
 }
 
-async function wired(wire: Wire, time: Time = systemTime): Promise<Line> {
+async function wired(wire: Wire, time: Time = systemTime, source: Source = 'api'): Promise<Line> {
   const heard: string[] = [];
   let connections = 0;
   const server = createServer((socket) => {
@@ -44,7 +44,7 @@ async function wired(wire: Wire, time: Time = systemTime): Promise<Line> {
     await transport.close();
     server.close();
   });
-  const target = targetOf({ port: (server.address() as AddressInfo).port, protocol: 'http' }, 'api');
+  const target = targetOf({ port: (server.address() as AddressInfo).port, protocol: 'http' }, source);
   return { channel: transport.channel(target), connections: () => connections, heard };
 }
 
@@ -85,6 +85,15 @@ describe('a kept connection', () => {
     await ask(channel);
     await ask(channel);
     expect(connections()).toBe(2);
+  });
+});
+
+describe('a new connection', () => {
+  it('that nobody says anything on is one failure, and not one of the next connection as well', async () => {
+    const { channel, connections } = await wired(() => {}, systemTime, 'native');
+    const settled = await Promise.all([ask(channel), ask(channel), ask(channel)]);
+    expect(settled.map(({ failure }) => failure?.kind)).toEqual(['unreachable', 'unreachable', 'unreachable']);
+    expect(connections()).toBe(3);
   });
 });
 

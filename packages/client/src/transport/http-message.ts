@@ -1,5 +1,6 @@
 import { ATTEMPT_KEY, DEADLINE_KEY, routeNameOf, TARGET_KEY } from '@rollcall/core';
 import { Upload } from './http-upload.js';
+import type { Carrier } from '../tracing.js';
 import type { Target, Terms } from './transport.js';
 
 /** One HTTP request, ready to be tried. */
@@ -62,11 +63,18 @@ export function httpRequest(path: string, init: RequestInit = {}): HttpRequest |
 
 /** Its own headers, and what travels with the attempt; `isDirected`: the instance knows its id and refuses what is for another. */
 export function headersWith(request: HttpRequest, terms: Terms, target: Target, isDirected: boolean): string[] {
-  const headers = [...request.headers];
+  const carrier = terms.carrier ?? null;
+  const headers = carrier === null ? [...request.headers] : headersBut(request.headers, carrier);
   if (terms.remainingMs < Infinity) headers.push(DEADLINE_KEY, String(Math.ceil(terms.remainingMs)));
   if (terms.attempt > 1) headers.push(ATTEMPT_KEY, String(terms.attempt));
   if (isDirected) headers.push(TARGET_KEY, target.instance.id);
   return headers;
+}
+
+/** These, and the carrier's in place of those of its names: two of one name would be none. */
+function headersBut(headers: readonly string[], carrier: Carrier): string[] {
+  const others = headers.filter((_word, index) => !Object.hasOwn(carrier, (headers[index & ~1] ?? '').toLowerCase()));
+  return [...others, ...Object.entries(carrier).flat()];
 }
 
 /** The name under which the statistics of a request are kept, and under which its instances say something of it. */

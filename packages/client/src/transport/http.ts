@@ -1,7 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
-import { connect, isIP } from 'node:net';
+import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import { addressOf, HEARTBEAT_PATH } from '@rollcall/core';
 import type { Protocol, Time } from '@rollcall/core';
 import type { Pool } from 'undici';
@@ -10,6 +9,7 @@ import { askIdentity } from './http-identity.js';
 import { headersWith } from './http-message.js';
 import type { HttpRequest } from './http-message.js';
 import { hasIdentity } from './identity.js';
+import { SecureWay } from './secure.js';
 import { connectFailure, failed, STOPPED } from './transport.js';
 import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from './transport.js';
 
@@ -41,14 +41,17 @@ export class HttpTransport implements Transport<HttpRequest> {
   readonly protocol: Protocol = 'http';
   readonly #time: Time;
   readonly #options: HttpOptions;
+  readonly #secure: SecureWay;
   readonly #channels = new Set<HttpChannel>();
   /** Connections are opened here, so that none keeps the AsyncLocalStorage of the call that happened to need it. */
   readonly #home = new AsyncResource('rollcall.http');
+  #isClosed = false;
   #undici: Undici | null = null;
 
-  constructor(time: Time, options: HttpOptions) {
+  constructor(time: Time, options: HttpOptions, secure = new SecureWay()) {
     this.#time = time;
     this.#options = options;
+    this.#secure = secure;
   }
 
   prepare(): Promise<void> | null {
@@ -64,10 +67,12 @@ export class HttpTransport implements Transport<HttpRequest> {
       onRetired: () => this.#channels.delete(channel),
     });
     this.#channels.add(channel);
+    if (this.#isClosed) void channel.close();
     return channel;
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.all([...this.#channels].map((channel) => channel.close()));
   }
 
@@ -96,9 +101,13 @@ export class HttpTransport implements Transport<HttpRequest> {
 
   /** Opens a connection, and asks who is there before it is used. */
   #connect(target: Target, done: (result: Socket | ConnectError) => void): void {
-    const socket = openSocket(target);
+    const socket = openSocket(target, this.#secure);
     let cause: unknown = null;
+    let isOver = false;
     const finish = (failure: Failure | null): void => {
+      // whoever asks who is there hears of the end of the socket that came too late
+      if (isOver) return;
+      isOver = true;
       timer.cancel();
       socket.off('close', refused);
       if (failure === null) return done(socket);
@@ -123,10 +132,9 @@ export class HttpTransport implements Transport<HttpRequest> {
   }
 }
 
-function openSocket({ endpoint }: Target): Socket {
+function openSocket({ endpoint }: Target, secure: SecureWay): Socket {
   const { host, port } = endpoint;
-  const tls = { host, port, ALPNProtocols: ['http/1.1'], ...(isIP(host) === 0 ? { servername: host } : {}) };
-  const socket = endpoint.tls ? connectTls(tls) : connect({ host, port });
+  const socket = endpoint.tls ? secure.connect(endpoint, 'http/1.1') : connect({ host, port });
   return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);
 }
 

@@ -41,7 +41,12 @@ export class ScriptedTransport<Request> implements Transport<Request> {
     const { id } = target.instance;
     return {
       send: (request, terms, sink) => {
-        this.seen.push({ instance: id, request, terms: { ...terms }, at: this.#time.now() });
+        this.seen.push({
+          instance: id,
+          request,
+          terms: { remainingMs: terms.remainingMs, attempt: terms.attempt },
+          at: this.#time.now(),
+        });
         return this.#run(this.script(id, request), sink);
       },
       ping: (_terms, sink) => {

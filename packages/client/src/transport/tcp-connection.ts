@@ -1,12 +1,12 @@
-import { connect, isIP } from 'node:net';
+import { connect } from 'node:net';
 import type { Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import { addressOf, FrameDecoder } from '@rollcall/core';
 import type { Endpoint, Time, Timer } from '@rollcall/core';
 import { hasIdentity, identityFailure } from './identity.js';
 import { IDENTITY_REQUEST, isTcpAnswer, requestFrame } from './tcp-message.js';
 import type { TcpAnswer, TcpRequest } from './tcp-message.js';
-import { connectFailure, failed, STOPPED } from './transport.js';
+import type { SecureWay } from './secure.js';
+import { connectFailure, destroyLater, failed, STOPPED } from './transport.js';
 import type { Exchange, Failure, Sink, Target, Terms } from './transport.js';
 
 export interface TcpOptions {
@@ -51,13 +51,13 @@ export class TcpConnection {
   #quietTurns = 0;
   #gathered = 0;
 
-  constructor(target: Target, options: TcpOptions, time: Time) {
+  constructor(target: Target, options: TcpOptions, time: Time, secure: SecureWay) {
     this.#target = target;
     this.#options = options;
     this.#time = time;
     this.#decoder = new FrameDecoder(options.maxMessageLength);
     this.#timer = time.setTimer(options.connectTimeoutMs, () => this.#tooLate());
-    this.#socket = openSocket(target.endpoint);
+    this.#socket = openSocket(target.endpoint, secure);
     this.#socket.on(target.endpoint.tls ? 'secureConnect' : 'connect', () => this.#connected());
     this.#socket.on('data', (chunk: Uint8Array) => this.#receive(chunk));
     this.#socket.on('error', (error) => {
@@ -140,7 +140,8 @@ export class TcpConnection {
   #answer(answer: TcpAnswer): void {
     if (this.#phase === 'asking' && answer.id === IDENTITY_ID) return this.#identified(answer);
     const exchange = typeof answer.id === 'number' ? this.#exchanges.get(answer.id) : undefined;
-    if (exchange === undefined) return;
+    // nobody can answer what was not asked, least of all before it is known who that is
+    if (exchange === undefined || !exchange.isWritten) return;
     // as Nest's client reads it: an error is the last word, and so is `isDisposed`, alone or with the last value
     if (answer.err) return exchange.fail({ kind: 'remote', cause: answer.err });
     if (!answer.isDisposed) exchange.next(answer.response);
@@ -210,6 +211,7 @@ export class TcpConnection {
     if (this.#phase === 'over') return;
     this.#over();
     this.#socket.end();
+    destroyLater(this.#socket, this.#time);
   }
 
   #end(written: Failure, unwritten: Failure): void {
@@ -280,10 +282,9 @@ class TcpExchange implements Exchange {
   }
 }
 
-function openSocket(endpoint: Endpoint): Socket {
+function openSocket(endpoint: Endpoint, secure: SecureWay): Socket {
   const { host, port } = endpoint;
-  const servername = isIP(host) === 0 ? { servername: host } : {};
-  const socket = endpoint.tls ? connectTls({ host, port, ...servername }) : connect({ host, port });
+  const socket = endpoint.tls ? secure.connect(endpoint) : connect({ host, port });
   // an idle connection keeps no process alive; a caller's deadline does, and is cheaper than to change this with each call
   return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS).unref();
 }

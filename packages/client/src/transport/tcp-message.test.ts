@@ -35,6 +35,13 @@ describe('the packet of a request', () => {
     expect(packetOf({ remainingMs: 5, attempt: 2 }, true)).toEqual({ pattern: 'find', data: { id: 'ü' } });
   });
 
+  it.each([undefined, () => 'find', Symbol('find')])(
+    'is not made of the pattern %s, which JSON cannot say',
+    (pattern) => {
+      expect(() => tcpRequest(pattern, {}, false)).toThrow('A pattern is a text or an object');
+    },
+  );
+
   it('can be read, whatever the terms', () => {
     fc.assert(
       fc.property(fc.double({ noNaN: true, min: 0 }), fc.integer({ min: 1, max: 99 }), (remainingMs, attempt) => {

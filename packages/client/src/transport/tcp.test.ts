@@ -1,10 +1,13 @@
 import { createServer } from 'node:net';
+import type { Socket } from 'node:net';
 import { once } from 'node:events';
 import { encodeFrame, FrameDecoder, systemTime } from '@rollcall/core';
+import type { Source } from '@rollcall/core';
+import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { transportContract } from './contract.js';
 import type { TcpOptions } from './tcp-connection.js';
-import { tcpRequest } from './tcp-message.js';
+import { requestFrame, tcpRequest } from './tcp-message.js';
 import { TcpTransport } from './tcp.js';
 import { KeptSink, targetOf, tcpToy, TERMS } from './transport.fixture.js';
 import type { Settled } from './transport.fixture.js';
@@ -29,6 +32,7 @@ transportContract<TcpRequest>('tcp', {
 async function scripted(
   script: (message: { id: number; pattern: unknown; data: unknown }) => string,
   options: Partial<TcpOptions> = {},
+  source: Source = 'api',
 ): Promise<{ channel: Channel<TcpRequest>; chunks: string[] }> {
   const chunks: string[] = [];
   const server = createServer((socket) => {
@@ -49,7 +53,7 @@ async function scripted(
     await transport.close();
     server.close();
   });
-  return { channel: transport.channel(targetOf({ port, protocol: 'tcp' }, 'api')), chunks };
+  return { channel: transport.channel(targetOf({ port, protocol: 'tcp' }, source)), chunks };
 }
 
 function ask(channel: Channel<TcpRequest>, data: unknown, isEvent = false): Promise<Settled> {
@@ -73,6 +77,18 @@ describe('a Nest answer', () => {
     const err = { status: 'error', message: 'no such order' };
     const { channel } = await scripted(({ id }) => encodeFrame({ id, err }));
     expect((await ask(channel, 1)).failure).toEqual({ kind: 'remote', cause: err });
+  });
+
+  it('to what was not asked yet is none, least of all from somebody who has not said who it is', async () => {
+    const { channel } = await scripted(
+      ({ id }) => {
+        const early = encodeFrame({ id: 1, response: 'made up', isDisposed: true });
+        return early + encodeFrame({ id, response: { instance: 'payments-7' }, isDisposed: true });
+      },
+      {},
+      'native',
+    );
+    expect(await ask(channel, 1)).toMatchObject({ values: [], failure: { kind: 'misdirected' } });
   });
 
   it('to nobody is dropped', async () => {
@@ -180,7 +196,42 @@ describe('what is sent', () => {
 
   it('quotes patterns as JSON does', () => {
     for (const pattern of ['find', 'a"b', { cmd: 'find' }, 'ü\n', 7]) {
-      expect(JSON.parse(`{${tcpRequest(pattern, null, false).body}}`)).toEqual({ pattern, data: null });
+      const frame = requestFrame(tcpRequest(pattern, null, false), 1, null);
+      expect(JSON.parse(frame.slice(frame.indexOf('#') + 1))).toEqual({ pattern, data: null, id: 1 });
     }
   });
+});
+
+it('a connection that is over is let go, even if the peer never closes its side', async () => {
+  const time = new ManualTime();
+  const sockets: Socket[] = [];
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    sockets.push(socket);
+    socket.on('error', () => {});
+    socket.on('data', () => socket.write(encodeFrame({ id: 1, isDisposed: true })));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const transport = new TcpTransport(time, OPTIONS);
+  onTestFinished(async () => {
+    await transport.close();
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const { port } = server.address() as { port: number };
+  const channel = transport.channel(targetOf({ port, protocol: 'tcp' }, 'api'));
+  await ask(channel, 1);
+  const [socket] = sockets;
+  if (socket === undefined) throw new Error('nobody connected');
+  const ended = once(socket, 'end');
+  channel.retire();
+  await ended;
+  time.advance(5_000);
+  await expect
+    .poll(() => {
+      socket.write(' ');
+      return socket.destroyed;
+    })
+    .toBe(true);
+  expect(time.nextAt()).toBeNull();
 });

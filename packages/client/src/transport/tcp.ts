@@ -4,6 +4,7 @@ import { TcpConnection } from './tcp-connection.js';
 import type { TcpOptions } from './tcp-connection.js';
 import { IDENTITY_REQUEST } from './tcp-message.js';
 import type { TcpRequest } from './tcp-message.js';
+import { SecureWay } from './secure.js';
 import { failed, STOPPED } from './transport.js';
 import type { Channel, Exchange, Sink, Target, Terms, Transport } from './transport.js';
 
@@ -16,13 +17,16 @@ export class TcpTransport implements Transport<TcpRequest> {
   readonly protocol: Protocol = 'tcp';
   readonly #time: Time;
   readonly #options: TcpOptions;
+  readonly #secure: SecureWay;
   readonly #channels = new Set<TcpChannel>();
   /** Connections are opened here, so that none keeps the AsyncLocalStorage of the call that happened to need it. */
   readonly #home = new AsyncResource('rollcall.tcp');
+  #isClosed = false;
 
-  constructor(time: Time, options: TcpOptions) {
+  constructor(time: Time, options: TcpOptions, secure = new SecureWay()) {
     this.#time = time;
     this.#options = options;
+    this.#secure = secure;
   }
 
   prepare(): null {
@@ -31,13 +35,15 @@ export class TcpTransport implements Transport<TcpRequest> {
 
   channel(target: Target): Channel<TcpRequest> {
     const open = (): TcpConnection =>
-      this.#home.runInAsyncScope(() => new TcpConnection(target, this.#options, this.#time));
+      this.#home.runInAsyncScope(() => new TcpConnection(target, this.#options, this.#time, this.#secure));
     const channel = new TcpChannel(open, this.#options.connections, () => this.#channels.delete(channel));
     this.#channels.add(channel);
+    if (this.#isClosed) void channel.close();
     return channel;
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await Promise.all([...this.#channels].map((channel) => channel.close()));
   }
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { encodeFrame, FrameDecoder, HEARTBEAT_PATH, HEARTBEAT_PATTERN } from '@rollcall/core';
 import type { Protocol, Source } from '@rollcall/core';
@@ -192,6 +192,49 @@ export async function httpToy(): Promise<Toy> {
   const server = createHttpServer();
   await listening(server);
   return new HttpToy(server);
+}
+
+/** The way to a toy over a wire that breaks after so many bytes of its answers, on each connection. */
+export interface Wire {
+  readonly port: number;
+  /** Bytes of answers that have come through. */
+  readonly passed: number;
+  close(): Promise<void>;
+}
+
+export async function breakingWire(toy: Pick<Toy, 'port'>, breaksAfter: number): Promise<Wire> {
+  let passed = 0;
+  const server = createServer((near) => {
+    let left = breaksAfter;
+    const far = connect(toy.port, '127.0.0.1');
+    for (const [socket, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      socket.on('error', () => {});
+      socket.on('close', () => other.destroy());
+    }
+    near.on('data', (bytes) => far.write(bytes));
+    far.on('data', (bytes) => {
+      if (left === 0) return;
+      const part = bytes.subarray(0, left);
+      left -= part.length;
+      passed += part.length;
+      near.write(part);
+      if (left === 0) near.destroySoon();
+    });
+  });
+  await listening(server);
+  return {
+    port: portOf(server),
+    get passed() {
+      return passed;
+    },
+    close: async () => {
+      server.close();
+      await once(server, 'close');
+    },
+  };
 }
 
 /** A port that nobody listens on. */

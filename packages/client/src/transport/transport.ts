@@ -1,4 +1,6 @@
-import type { Endpoint, Instance, Protocol, Suspicion } from '@rollcall/core';
+import type { Socket } from 'node:net';
+import type { Endpoint, Instance, Protocol, Suspicion, Time } from '@rollcall/core';
+import type { Carrier } from '../tracing.js';
 
 /** What can go wrong with one attempt. A new word only where the caller's policies act differently: `TRAITS` says how. */
 export type FailureKind =
@@ -80,6 +82,8 @@ export interface Terms {
   readonly remainingMs: number;
   /** Counts from 1. */
   readonly attempt: number;
+  /** What else travels with it, beside the payload; null, or left out: nothing. */
+  readonly carrier?: Carrier | null;
 }
 
 /** Who waits for an attempt. Nothing of it is called before `send` has returned, nor after `cancel`; the last word comes once. */
@@ -116,7 +120,7 @@ export interface Transport<Request> {
   readonly protocol: Protocol;
   /** Null when it can be used at once, else what has to be waited for (a library is loaded). */
   prepare(): Promise<void> | null;
-  /** Opens no connection. */
+  /** Opens no connection. After `close` all that is sent on it fails as `stopped`. */
   channel(target: Target): Channel<Request>;
   /** Closes everything; attempts under way fail as `stopped` (written ones as `closed`). May be called twice. */
   close(): Promise<void>;
@@ -149,3 +153,13 @@ export function failed(failure: Failure, sink: Sink): Exchange {
 
 /** Of a transport that was closed. */
 export const STOPPED: Failure = { kind: 'stopped', cause: new Error('this client was closed') };
+
+/** So long a peer may take to close its side once we have closed ours. */
+const GOODBYE_MS = 5_000;
+
+/** For a socket that has been ended. A peer that never closes its side would keep ours open for ever: half of a connection is one, too. */
+export function destroyLater(socket: Socket, time: Time): void {
+  if (socket.closed) return;
+  const timer = time.setTimer(GOODBYE_MS, () => socket.destroy(), { background: true });
+  socket.once('close', () => timer.cancel());
+}

@@ -1,4 +1,4 @@
-import type { Endpoint, HeartbeatCall, Protocol } from '@rollcall/core';
+import type { Endpoint, EndpointProtocol, HeartbeatCall } from '@rollcall/core';
 
 /**
  * Heartbeat-1 over one protocol. Each call is one fresh connection, unless a berth allows to keep it; the called side closes first,
@@ -7,7 +7,7 @@ import type { Endpoint, HeartbeatCall, Protocol } from '@rollcall/core';
  * `call` never rejects: what goes wrong is an outcome. It settles within `timeoutMs` (+ the timer's own slack).
  */
 export interface Caller {
-  readonly protocol: Protocol;
+  readonly protocol: EndpointProtocol;
   /**
    * With a `berth` the call goes over the connection that is kept there, if there is one and it still stands, else over a fresh one;
    * a call that says `keep` leaves its connection there. One call at a time for each berth.

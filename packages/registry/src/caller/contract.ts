@@ -1,4 +1,4 @@
-import type { Endpoint, HeartbeatCall, Protocol, Time } from '@rollcall/core';
+import type { Endpoint, EndpointProtocol, HeartbeatCall, Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -8,7 +8,7 @@ import type { Caller, CallOutcome } from './caller.js';
 
 /** A protocol as the suite speaks it, over plain sockets. */
 export interface CallerHarness {
-  readonly protocol: Protocol;
+  readonly protocol: EndpointProtocol;
   make(time: Time): Caller;
   /** The call in a request, a character for each byte, or null while the request is not complete. */
   readRequest(text: string): HeartbeatCall | null;

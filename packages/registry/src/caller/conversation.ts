@@ -1,12 +1,12 @@
-import { isIP, Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { ConnectOpts, SocketConstructorOpts } from 'node:net';
-import { connect as connectTls } from 'node:tls';
 import { addressOf } from '@rollcall/core';
 import type { Endpoint, Time } from '@rollcall/core';
 import { Alarm } from './alarms.js';
 import type { Alarms } from './alarms.js';
 import type { Berth, CallOutcome } from './caller.js';
 import type { Answer, Dialect } from './dialect.js';
+import type { ConnectSecurely } from './secure.js';
 
 /** One question. */
 export interface Question {
@@ -26,6 +26,8 @@ export interface House {
   readonly time: Time;
   readonly dialect: Dialect;
   readonly alarms: Alarms;
+  /** The peer must prove who it is. */
+  readonly connectSecurely: ConnectSecurely;
   /** All plain sockets read into the same bytes: each is done with them before the next one reads. */
   readonly scratch: Buffer;
   /** One connection more, or less, is kept for its next call. */
@@ -72,7 +74,8 @@ export class Conversation extends Alarm {
     this.#begin(question, told);
     const { host, port } = question.endpoint;
     if (this.isTls) {
-      this.#socket = this.#listenTo(connectSecurely(host, port, this.#house.dialect.alpn), 'secureConnect');
+      const { connectSecurely, dialect } = this.#house;
+      this.#socket = this.#listenTo(connectSecurely(question.endpoint, dialect.alpn), 'secureConnect');
       return;
     }
     this.#socket ??= this.#listenTo(
@@ -255,11 +258,4 @@ function plainSocket(buffer: Buffer, onBytes: (bytes: Buffer) => void): Socket {
   };
   const options: SocketConstructorOpts & ConnectOpts = { allowHalfOpen: true, onread: { buffer, callback } };
   return new Socket(options);
-}
-
-/** The peer must prove who it is, by the certificates that Node trusts. */
-function connectSecurely(host: string, port: Endpoint['port'], alpn: string | undefined): Socket {
-  const agreed = alpn === undefined ? {} : { ALPNProtocols: [alpn] };
-  const to = { host, port, autoSelectFamily: false, allowHalfOpen: true, ...agreed };
-  return connectTls(isIP(host) === 0 ? { ...to, servername: host } : to);
 }

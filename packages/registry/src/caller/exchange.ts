@@ -1,15 +1,18 @@
 import { messageOf } from '@rollcall/core';
-import type { Time } from '@rollcall/core';
+import type { Time, TlsTerms } from '@rollcall/core';
 import { Alarms } from './alarms.js';
 import type { CallOutcome } from './caller.js';
 import { Conversation } from './conversation.js';
 import type { House, Question } from './conversation.js';
 import type { Dialect } from './dialect.js';
+import { secureWay } from './secure.js';
 
 export interface ExchangeOptions {
   readonly time: Time;
   /** At most so many connections wait for their next call; beyond it every call opens its own. Default 10,000. */
   readonly maxKept?: number;
+  /** For endpoints over TLS. Default: the certificates that Node trusts. */
+  readonly tls?: TlsTerms;
 }
 
 const MAX_KEPT = 10_000;
@@ -24,12 +27,13 @@ export class Exchanges {
   readonly #open = new Set<Conversation>();
   #kept = 0;
 
-  constructor({ time, maxKept = MAX_KEPT }: ExchangeOptions, dialect: Dialect) {
+  constructor({ time, maxKept = MAX_KEPT, tls }: ExchangeOptions, dialect: Dialect) {
     this.#maxKept = maxKept;
     this.#house = {
       time,
       dialect,
       alarms: new Alarms(time),
+      connectSecurely: secureWay(tls),
       scratch: Buffer.allocUnsafe(dialect.maxBytes + 1),
       parked: (by) => (this.#kept += by),
       over: (conversation) => this.#over(conversation),

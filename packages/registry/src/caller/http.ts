@@ -14,10 +14,12 @@ const MAX_BYTES = MAX_HEAD_BYTES + 4 * MAX_BODY_BYTES;
 
 /** Heartbeat-1 as one HTTP/1.1 request, on a connection of its own unless one is kept. Redirects are no answer and are not followed. */
 export class HttpCaller implements Caller {
-  readonly protocol = 'http';
+  readonly protocol: 'http' | 'heartbeat';
   readonly #exchanges: Exchanges;
 
-  constructor(options: ExchangeOptions) {
+  /** `protocol`: `heartbeat` for the ports where nothing else is answered. */
+  constructor(options: ExchangeOptions, protocol: 'http' | 'heartbeat' = 'http') {
+    this.protocol = protocol;
     this.#exchanges = new Exchanges(options, { maxBytes: MAX_BYTES, read: readResponse });
   }
 

@@ -6,7 +6,7 @@ import type { Outcome, RegistryFace } from '../face.js';
 import { BODY_LIMIT, bodyOf, readBody } from './body.js';
 import type { Guard } from './guard.js';
 import { JSON_TYPE, problemDocument, problemHeaders, problemOfThrown } from './problem.js';
-import { secretOf } from './request.js';
+import { peerOf, secretOf } from './request.js';
 import type { Rim } from './rim.js';
 
 /** Heartbeat-2 as a route of Fastify. */
@@ -33,24 +33,43 @@ export type ShortWay = (request: IncomingMessage, response: ServerResponse) => b
  * Beats are most of what a registry is asked, each on a connection of its own, and Fastify's hooks, routing and body parser cost
  * as much as everything that we do. So beats that look as all clients send them are answered here. Whatever is unusual about
  * one (a foreign Host or Origin, an escaped id, a query, another content type, a body without a length or too long) is left
- * to Fastify's route, which refuses it or not: those rules exist once, and both ways answer alike.
+ * to Fastify's route, which refuses it or not: those rules exist once, and both ways answer alike. Where tokens are asked for, so is a
+ * beat that shows no secret.
  */
-export function createShortWay({ registry, log }: Pick<Rim, 'registry' | 'log'>, guard: Guard): ShortWay {
+export function createShortWay(
+  { registry, log }: Pick<Rim, 'registry' | 'log'>,
+  guard: Guard,
+  tokens: BeatRules | null = null,
+): ShortWay {
   return (request, response) => {
     const id = idOf(request);
-    if (id === null || guard(request.headers) !== null) return false;
+    if (id === null || guard(request.headers) !== null || tokens?.isUnusual(request) === true) return false;
     receive(request, (bytes) => {
       try {
         const body = readBody(bytes);
         // as Fastify does it: who sends no JSON gets no second request on this connection
         if (!body.ok) refuse(response, body.problem, { connection: 'close' });
-        else answer(response, beatOutcome(registry, id, secretOf(request), body.value));
+        else answer(response, slowed(beatOutcome(registry, id, secretOf(request), body.value), request, tokens));
       } catch (error) {
         refuse(response, problemOfThrown(error, `POST ${BEAT_ROUTE}`, log));
       }
     });
     return true;
   };
+}
+
+/** What tokens, where they are asked for, change about a beat. */
+export interface BeatRules {
+  /** It is left to Fastify's route. */
+  isUnusual(request: IncomingMessage): boolean;
+  /** What is answered instead of a refusal. */
+  beatRefusal(address: string, what: string, problem: Problem): Problem;
+}
+
+function slowed(outcome: Outcome<BeatAnswer>, request: IncomingMessage, tokens: BeatRules | null): Outcome<BeatAnswer> {
+  if (outcome.ok || tokens === null) return outcome;
+  const { address } = peerOf(request);
+  return { ok: false, problem: tokens.beatRefusal(address, `POST ${request.url ?? ''}`, outcome.problem) };
 }
 
 /** Lets `way` see each request before Fastify does, until the server closes: Fastify then ends connections with their answers. */

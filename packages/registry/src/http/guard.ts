@@ -9,14 +9,17 @@ export type Guard = (headers: IncomingHttpHeaders) => Problem | null;
 
 /**
  * Stands before every route and keeps web pages out. A page whose own name was made to resolve to this address (DNS rebinding)
- * is same-origin to its browser, but its `Host` is that name: 421. A page from elsewhere says so in `Origin`: 403.
+ * is same-origin to its browser, but its `Host` is that name: 421. A page from elsewhere says so in `Origin`: 403; where its browser
+ * sends none (an image, a script), in `Sec-Fetch-Site`: 403, unless somebody follows a link to here.
  * `names` are the host names, besides IP addresses and localhost, by which this registry is meant to be reached.
  */
 export function createGuard(names: readonly string[]): Guard {
   const known = new Set(['localhost', ...names.map((name) => name.toLowerCase())]);
-  return ({ host = '', origin }) => {
+  return (headers) => {
+    const { host = '', origin } = headers;
     if (!isOurs(host, known)) return MISDIRECTED;
-    return origin === undefined || isSameOrigin(origin, host) ? null : FOREIGN;
+    if (origin !== undefined && !isSameOrigin(origin, host)) return FOREIGN;
+    return isLoadedElsewhere(headers) ? FOREIGN : null;
   };
 }
 
@@ -47,6 +50,13 @@ function isOurs(host: string, known: ReadonlySet<string>): boolean {
   const [, bracketed, plain] = HOST.exec(host) ?? [];
   if (bracketed !== undefined) return isIP(bracketed) === 6;
   return plain !== undefined && (isIP(plain) === 4 || known.has(plain.toLowerCase()));
+}
+
+/** https://www.w3.org/TR/fetch-metadata/: a page of another origin, on this very machine too, loads something from here. */
+function isLoadedElsewhere(headers: IncomingHttpHeaders): boolean {
+  const site = headers['sec-fetch-site'];
+  if (site === undefined || site === 'same-origin' || site === 'none') return false;
+  return headers['sec-fetch-mode'] !== 'navigate' || headers['sec-fetch-dest'] !== 'document';
 }
 
 /** The scheme may differ: a proxy in front of us may end TLS. */

@@ -27,13 +27,14 @@ export async function listen(app: FastifyInstance, host: string, port: number): 
   return typeof address === 'object' && address !== null ? address.port : port;
 }
 
-/** Open to a network, and nobody has said that this is meant. */
-export function checkHost(host: string, insecure: boolean): void {
-  if (insecure || isLoopback(host)) return;
+/** Open to a network, without tokens, and nobody has said that this is meant. */
+export function checkHost(host: string, isMeant: boolean): void {
+  if (isMeant || isLoopback(host)) return;
   throw new RollcallError(
     'NOT_LOOPBACK',
-    `The registry will not listen on ${host}: it has no tokens yet, so whoever reaches that address could register, read ` +
-      'and remove. Listen on 127.0.0.1, or say that you accept this: --insecure (in code: insecure: true).',
+    `The registry will not listen on ${host}: it has no tokens, so whoever reaches that address could register, read and remove. ` +
+      "Make a token first (rollcall token create --role service --service '*'; in code: the option tokens), listen on 127.0.0.1, " +
+      'or say that you accept this: --insecure (in code: insecure: true).',
   );
 }
 

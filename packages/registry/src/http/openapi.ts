@@ -49,6 +49,7 @@ function openapi(): JsonSchema {
       schemas: componentSchemas(MESSAGES),
       securitySchemes: {
         secret: { type: 'http', scheme: 'bearer', description: 'The secret of the instance, as it was registered.' },
+        token: { type: 'http', scheme: 'bearer', description: 'An access token, where the registry asks for one.' },
         operator: {
           type: 'apiKey',
           in: 'header',
@@ -366,6 +367,7 @@ function registryAnswer(): JsonSchema {
       type: 'object',
       additionalProperties: object({ value: {}, source: { enum: ['default', 'preset', 'option'] } }),
     },
+    access: { enum: ['open', 'tokens'] },
     insecure: { type: 'boolean' },
   });
 }

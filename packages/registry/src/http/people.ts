@@ -40,7 +40,7 @@ export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
     return sendOutcome(
       reply,
       200,
-      answer.ok ? { ok: true, value: { ...answer.value, insecure: rim.insecure } } : answer,
+      answer.ok ? { ok: true, value: { ...answer.value, access: rim.access, insecure: rim.insecure } } : answer,
     );
   });
 

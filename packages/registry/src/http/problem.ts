@@ -9,7 +9,8 @@ const MEDIA_TYPE = 'application/problem+json; charset=utf-8';
 
 const TITLES: Record<ProblemCode, string> = {
   INVALID: 'The request is not valid',
-  UNAUTHORIZED: 'The secret is missing or wrong',
+  UNAUTHORIZED: 'The token or secret is missing or wrong',
+  TOKEN_LAPSED: 'The token of the registration is no longer valid',
   FORBIDDEN: 'This is not allowed',
   NOT_FOUND: 'Not known here',
   METHOD_NOT_ALLOWED: 'This route has no such method',

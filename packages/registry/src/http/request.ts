@@ -1,20 +1,26 @@
 import { DEFAULT_NAMESPACE, NAME_PATTERN, SECRET_PATTERN } from '@rollcall/core';
 import type { FastifyRequest } from 'fastify';
+import type { Socket } from 'node:net';
 import type { Outcome, Peer } from '../face.js';
 import { flawed } from './problem.js';
 
 const NAME_TEXT = 'a DNS label (1 to 63 of a-z, 0-9 and -, neither first nor last a -)';
 
 /** Where the request comes from, in the form in which endpoints are written: `::ffff:10.0.0.5` is `10.0.0.5`. */
-export function peerOf(request: FastifyRequest): Peer {
+export function peerOf(request: { readonly socket: Pick<Socket, 'remoteAddress'> }): Peer {
   const address = request.socket.remoteAddress ?? '';
   return { address: address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address };
 }
 
+/** What a request shows for itself: `Authorization: Bearer <this>`. */
+export function bearerOf(request: Pick<FastifyRequest, 'headers'>): string | null {
+  return /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? null;
+}
+
 /** The secret by which an instance proves itself; null when there is none, or none that could be one. */
 export function secretOf(request: Pick<FastifyRequest, 'headers'>): string | null {
-  const [, token = ''] = /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
-  return SECRET_PATTERN.test(token) ? token : null;
+  const bearer = bearerOf(request);
+  return bearer !== null && SECRET_PATTERN.test(bearer) ? bearer : null;
 }
 
 /**

@@ -4,6 +4,8 @@ import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Socket } from 'node:net';
 import type { RegistryFace } from '../face.js';
+import type { Tokens } from '../tokens-file.js';
+import { OPEN_ENTRANCE, TokenEntrance } from './access.js';
 import { createShortWay, putBefore } from './beat.js';
 import { BODY_LIMIT, parseBody } from './body.js';
 import { createGuard, guardHook } from './guard.js';
@@ -16,6 +18,7 @@ import { operatorRoutes } from './operators.js';
 import { peopleRoutes } from './people.js';
 import { problemOfError, problemOfThrown, rawProblem, sendProblem, unknownRoute, UNREADABLE } from './problem.js';
 import type { Rim } from './rim.js';
+import { securityHook } from './security.js';
 import { serviceRoutes } from './services.js';
 import { topologyRoutes } from './topology.js';
 import { watchRoutes } from './watch.js';
@@ -28,10 +31,12 @@ export interface ServeOptions {
   readonly registry: RegistryFace;
   /** 0 … 65535; 0 is any free one. Default 1337. */
   readonly port?: number;
-  /** The address to listen on. Default `127.0.0.1`; anything but loopback needs `insecure`. */
+  /** The address to listen on. Default `127.0.0.1`; anything but loopback needs `tokens`, or `insecure`. */
   readonly host?: string;
-  /** Whoever reaches the port may register, read and remove: there are no tokens yet. Default false. */
+  /** Without tokens whoever reaches the port may register, read and remove, and this is meant. Default false. */
   readonly insecure?: boolean;
+  /** Who may do what. They are not closed with the server. Default: none are asked for. */
+  readonly tokens?: Tokens;
   /** Host names, besides localhost and `host`, by which clients reach it; others are refused (DNS rebinding). */
   readonly names?: readonly string[];
   readonly log?: Log;
@@ -68,10 +73,13 @@ const GRACE_MS = 1_000;
  */
 export async function serveRegistry(options: ServeOptions): Promise<RegistryServer> {
   const { registry, log = silentLog, time = systemTime, insecure = false } = options;
-  const { host = DEFAULT_HOST, port = DEFAULT_PORT, names = [] } = options;
-  checkHost(host, insecure);
-  const rim: Rim = { registry, time, log, insecure, lasting: new Set() };
-  const app = buildApp(rim, [host, ...names]);
+  const { host = DEFAULT_HOST, port = DEFAULT_PORT, names = [], tokens } = options;
+  checkHost(host, insecure || tokens !== undefined);
+  const guarded = tokens === undefined ? null : new TokenEntrance({ tokens, registry, log, time });
+  const access = guarded === null ? 'open' : 'tokens';
+  const entrance = guarded ?? OPEN_ENTRANCE;
+  const rim: Rim = { registry, time, log, insecure, access, entrance, lasting: new Set() };
+  const app = buildApp(rim, [host, ...names], guarded);
   const actual = await listen(app, host, port);
   app.server.on('error', (error) => log.error(`The registry cannot accept a connection: ${error.message}`));
   if (insecure) log.warn(`The registry is insecure: whoever reaches ${host}:${actual} may register, read and remove.`);
@@ -79,7 +87,8 @@ export async function serveRegistry(options: ServeOptions): Promise<RegistryServ
   return { url: urlOf(host, actual), port: actual, close: () => (closing ??= shut(app, rim)) };
 }
 
-function buildApp(rim: Rim, names: readonly string[]): FastifyInstance {
+/** All routes, not yet listening. `guarded`: where tokens are asked for. */
+export function buildApp(rim: Rim, names: readonly string[], guarded: TokenEntrance | null): FastifyInstance {
   const app = fastify({
     bodyLimit: BODY_LIMIT,
     connectionTimeout: IDLE_MS,
@@ -101,15 +110,20 @@ function buildApp(rim: Rim, names: readonly string[]): FastifyInstance {
   app.setErrorHandler((error, _request, reply) => answerError(error, reply, rim.log));
   app.setNotFoundHandler((request, reply) => sendProblem(reply, unknownRoute(request.method, request.url)));
   const guard = createGuard(names);
+  app.addHook('onRequest', securityHook);
   app.addHook('onRequest', guardHook(guard));
+  guarded?.install(app);
   const refuseOtherMethods = collectMethods(app);
   const forPeople = [operatorRoutes, peopleRoutes, historyRoutes, topologyRoutes];
   const groups = [serviceRoutes, ...forPeople, watchRoutes, healthRoutes, openapiRoutes];
   for (const routes of groups) {
     void app.register(routes, rim);
   }
-  app.after(refuseOtherMethods);
-  putBefore(app, createShortWay(rim, guard));
+  app.after(() => {
+    guarded?.complete();
+    refuseOtherMethods();
+  });
+  putBefore(app, createShortWay(rim, guard, guarded));
   return app;
 }
 

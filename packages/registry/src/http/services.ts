@@ -3,15 +3,17 @@ import type { FastifyPluginCallback } from 'fastify';
 import { BEAT_ROUTE, beatOutcome } from './beat.js';
 import { bodyOf } from './body.js';
 import { sendOutcome, sendProblem } from './problem.js';
-import { isOperator, peerOf, secretOf } from './request.js';
+import { secretOf } from './request.js';
 import type { Rim } from './rim.js';
 
 /** What services and their callers send. The engine decides, authentication included: the rim only reads and answers. */
-export const serviceRoutes: FastifyPluginCallback<Rim> = (app, { registry }, done) => {
+export const serviceRoutes: FastifyPluginCallback<Rim> = (app, { registry, entrance }, done) => {
   app.post('/api/v1/register', async (request, reply) => {
     const registration = bodyOf(registrationMessage, request.body);
     if (!registration.ok) return sendProblem(reply, registration.problem);
-    return sendOutcome(reply, 201, await registry.register(registration.value, peerOf(request)));
+    const refusal = entrance.registrationRefusal(request, registration.value);
+    if (refusal !== null) return sendProblem(reply, refusal);
+    return sendOutcome(reply, 201, await registry.register(registration.value, entrance.peerOf(request)));
   });
 
   app.post<{ Params: { id: string } }>(BEAT_ROUTE, (request, reply) =>
@@ -20,7 +22,10 @@ export const serviceRoutes: FastifyPluginCallback<Rim> = (app, { registry }, don
 
   app.post<{ Params: { id: string } }>('/api/v1/instances/:id/suspect', (request, reply) => {
     const suspicion = bodyOf(suspicionMessage, request.body);
-    return sendOutcome(reply, 202, suspicion.ok ? registry.suspect(request.params.id, suspicion.value) : suspicion);
+    if (!suspicion.ok) return sendProblem(reply, suspicion.problem);
+    const refusal = entrance.suspicionRefusal(request, suspicion.value);
+    if (refusal !== null) return sendProblem(reply, refusal);
+    return sendOutcome(reply, 202, registry.suspect(request.params.id, suspicion.value));
   });
 
   app.post<{ Params: { id: string } }>('/api/v1/instances/:id/drain', (request, reply) => {
@@ -32,11 +37,9 @@ export const serviceRoutes: FastifyPluginCallback<Rim> = (app, { registry }, don
     );
   });
 
-  app.delete<{ Params: { id: string } }>('/api/v1/instances/:id', (request, reply) => {
-    const secret = secretOf(request);
-    const operator = isOperator(request) ? ({ operator: true } as const) : null;
-    return sendOutcome(reply, 204, registry.leave(request.params.id, secret === null ? operator : { secret }));
-  });
+  app.delete<{ Params: { id: string } }>('/api/v1/instances/:id', (request, reply) =>
+    sendOutcome(reply, 204, registry.leave(request.params.id, entrance.enderOf(request))),
+  );
 
   done();
 };

@@ -8,6 +8,8 @@ import {
   silentLog,
   systemRandom,
   systemTime,
+  tlsFields,
+  tlsLaws,
 } from '@rollcall/core';
 import type {
   Log,
@@ -20,6 +22,7 @@ import type {
   Random,
   Thresholds,
   Time,
+  TlsTerms,
 } from '@rollcall/core';
 import type { DescribedOption } from '../face.js';
 import { DEFAULT_LIMITS } from '../limits.js';
@@ -29,7 +32,12 @@ import { DEFAULT_HOST, DEFAULT_PORT } from './server.js';
 import type { ServeOptions } from './server.js';
 
 /** How a registry is started. Everything may be left out. */
-export interface StartOptions extends Omit<ServeOptions, 'registry'>, Partial<Limits> {
+export interface StartOptions extends Omit<ServeOptions, 'registry' | 'tokens'>, Partial<Limits> {
+  /**
+   * A file of access tokens, which `rollcall token create` makes: every request then needs one. It may change while the registry
+   * runs. Default: none are asked for.
+   */
+  readonly tokens?: string;
   /** How patient it is: intervalMs and timeoutMs, unless they are given. Default `default`: 5,000 and 2,000. */
   readonly preset?: Preset;
   /** Between two heartbeats of each direction, 10 … 3,600,000 ms: the thresholds are counted in it. Default: the preset's. */
@@ -42,6 +50,8 @@ export interface StartOptions extends Omit<ServeOptions, 'registry'>, Partial<Li
   readonly freshEvery?: number;
   /** Networks (`10.0.0.0/8`) that may be registered besides the address from which a registration comes. Default none. */
   readonly allowedNetworks?: readonly string[];
+  /** How services over TLS prove who they are, and we to them, when Heartbeat-1 calls them. Default: by whom Node trusts. */
+  readonly heartbeatTls?: TlsTerms;
   /** What survives the registry: `diskStore({ folder })`. Default: memory, which does not. */
   readonly store?: Store;
   /** Where it counts. Default: nowhere. */
@@ -91,12 +101,15 @@ export const registryFields = {
     max: 65_535,
   }),
   host: option.string({
-    doc: 'The address to listen on. Anything but loopback needs `insecure`.',
+    doc: 'The address to listen on. Anything but loopback needs `tokens`, or `insecure`.',
     default: DEFAULT_HOST,
   }),
   insecure: option.boolean({
-    doc: 'Whoever reaches the port may register, read and remove: there are no tokens yet. Repeated in the log and in /api/v1/registry.',
+    doc: 'Without tokens whoever reaches the port may register, read and remove, and this is meant. Repeated in the log and in /api/v1/registry.',
     default: false,
+  }),
+  tokens: option.string({
+    doc: 'A file of access tokens, which `rollcall token create` makes: every request then needs one. It may change while the registry runs. Default: none are asked for.',
   }),
   names: option.list({
     doc: 'Host names, besides localhost and `host`, by which clients reach the registry; others are refused (DNS rebinding).',
@@ -121,6 +134,10 @@ export const registryFields = {
     default: [],
   }),
   ...limitFields,
+  heartbeatTls: option.object(tlsFields, {
+    doc: 'How services over TLS prove who they are, and the registry to them, when Heartbeat-1 calls them.',
+    laws: tlsLaws,
+  }),
   store: option.value({
     doc: 'What survives the registry: `diskStore({ folder })`. Default: memory, which does not.',
     allowed: 'a Store',
@@ -151,6 +168,7 @@ export interface Settings extends Omit<Parsed, keyof Limits | keyof typeof polic
 }
 
 const LAWS: readonly OptionLaw<Parsed>[] = [
+  notBoth,
   ...policyLaws,
   partOf('maxInstancesPerSource', 'maxInstances'),
   partOf('maxInstancesPerService', 'maxInstances'),
@@ -168,9 +186,23 @@ const isSaid = (options: object, name: string): boolean => Reflect.get(options, 
 /** What each option comes to, and where that is from: for people. What only programs hand in (ports) is left out. */
 export function describeOptions(asked: StartOptions, settings: Settings): Readonly<Record<string, DescribedOption>> {
   const { policy, limits, port, host, insecure, names, allowedNetworks, freshEvery } = settings;
+  // not where they are kept
+  const tokens = settings.tokens === undefined ? 'not asked for' : 'asked for';
   const { intervalMs, timeoutMs, ...thresholds } = policy;
   const { preset = 'default' } = asked;
-  const flat = { port, host, insecure, names, preset, intervalMs, timeoutMs, freshEvery, allowedNetworks, ...limits };
+  const flat = {
+    port,
+    host,
+    insecure,
+    tokens,
+    names,
+    preset,
+    intervalMs,
+    timeoutMs,
+    freshEvery,
+    allowedNetworks,
+    ...limits,
+  };
   const described: Record<string, DescribedOption> = {};
   for (const [name, value] of Object.entries(flat)) {
     const isAsked = isSaid(asked, name);
@@ -197,6 +229,12 @@ function limitsOf(parsed: Parsed): Limits {
     maxWatchersPerSource: parsed.maxWatchersPerSource ?? half(maxWatchers),
     maxCalls,
   };
+}
+
+/** Open and not open: whoever says both means one of them, and it is not ours to guess which. */
+function notBoth({ insecure, tokens }: Parsed): string | null {
+  if (!insecure || tokens === undefined) return null;
+  return 'insecure true and tokens contradict each other: leave out insecure, or tokens.';
 }
 
 const half = (count: number): number => Math.max(1, Math.floor(count / 2));

@@ -7,9 +7,11 @@ import type { Workload } from '../host-budget.js';
 import { readHostFacts } from '../host-facts.js';
 import { Registry } from '../registry.js';
 import { MemoryStore } from '../store/memory.js';
+import { Tokens } from '../tokens-file.js';
 import { isWildcard } from './listen.js';
 import { isLoopback } from './request.js';
 import { serveRegistry } from './server.js';
+import type { RegistryServer } from './server.js';
 import { describeOptions, parseStartOptions } from './start-options.js';
 import type { Settings, StartOptions } from './start-options.js';
 
@@ -25,18 +27,21 @@ export interface RunningRegistry {
 /**
  * Starts a whole registry: engine, Heartbeat-1 over TCP, HTTP and gRPC, store, HTTP face. It serves before its store is loaded, and
  * says so (503) until then. Warns of what the host cannot carry: at once of what was asked for, later of what comes. Rejects with
- * OPTION_INVALID, NOT_LOOPBACK, PORT_TAKEN, or with what the store's loading threw; then nothing is left open.
+ * OPTION_INVALID, NOT_LOOPBACK, PORT_TAKEN, STORE_UNREADABLE (the tokens), or with what the store's loading threw; then nothing is left
+ * open.
  */
 export async function startRegistry(options: StartOptions = {}): Promise<RunningRegistry> {
   const settings = parseStartOptions(options);
-  const registry = createRegistry(settings, describeOptions(options, settings));
+  const { tokens: path, ...served } = settings;
+  const tokens = path === undefined ? null : await Tokens.open({ ...settings, path });
+  const registry = createRegistry(settings, describeOptions(options, settings), tokens);
   try {
-    const server = await serveRegistry({ ...settings, registry });
+    const server = await serveRegistry({ ...served, registry, ...(tokens === null ? {} : { tokens }) });
     let watch: HostWatch | null = null;
     let closing: Promise<void> | null = null;
     const close = (): Promise<void> => {
       watch?.close();
-      return (closing ??= server.close().then(() => registry.close()));
+      return (closing ??= closeAll(server, registry, tokens));
     };
     // from elsewhere, the way to an address such as 0.0.0.0 is known only to those who came
     registry.listensOn(server.port, isWildcard(settings.host) ? [] : [server.url]);
@@ -47,16 +52,26 @@ export async function startRegistry(options: StartOptions = {}): Promise<Running
     watch = await watchHost(options, settings, registry);
     return { url: server.url, port: server.port, close };
   } catch (error) {
-    await registry.close();
+    await Promise.all([registry.close(), tokens?.close()]);
     throw error;
   }
 }
 
-function createRegistry(settings: Settings, described: ReturnType<typeof describeOptions>): Registry {
+async function closeAll(server: RegistryServer, registry: Registry, tokens: Tokens | null): Promise<void> {
+  await server.close();
+  await Promise.all([registry.close(), tokens?.close()]);
+}
+
+function createRegistry(
+  settings: Settings,
+  described: ReturnType<typeof describeOptions>,
+  tokens: Tokens | null,
+): Registry {
   const { time, random, log, meter, store = new MemoryStore() } = settings;
-  const { policy, allowedNetworks, limits, freshEvery } = settings;
-  const callers = [new TcpCaller({ time }), new HttpCaller({ time }), new GrpcCaller({ time })];
-  const ports = { time, random, log, meter, store, callers, resolve };
+  const { policy, allowedNetworks, limits, freshEvery, heartbeatTls: tls } = settings;
+  const way = { time, tls };
+  const callers = [new TcpCaller(way), new HttpCaller(way), new GrpcCaller(way), new HttpCaller(way, 'heartbeat')];
+  const ports = { time, random, log, meter, store, callers, resolve, ...(tokens === null ? {} : { tokens }) };
   return new Registry(ports, { policy, allowedNetworks, limits, freshEvery, described });
 }
 

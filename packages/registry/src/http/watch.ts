@@ -18,6 +18,7 @@ const HEADERS = {
   connection: 'close',
   // nginx would hold back what it takes for a page
   'x-accel-buffering': 'no',
+  'x-content-type-options': 'nosniff',
 };
 
 /** The change feed as Server-Sent Events. With `instance` and its secret the stream is also the instance's line. */
@@ -27,7 +28,7 @@ export const watchRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
   app.get('/api/v1/watch', { exposeHeadRoute: false }, (request, reply) => {
     const order = orderOf(request);
     if (!order.ok) return sendProblem(reply, order.problem);
-    openStream(rim, order.value, new EventStream(rim, reply.raw, encoder), reply);
+    openStream(rim, order.value, new EventStream(rim, reply.raw, encoder), { request, reply });
     return reply;
   });
 
@@ -62,14 +63,25 @@ function orderOf(request: FastifyRequest): Outcome<WatchOrder> {
   };
 }
 
-function openStream(rim: Rim, order: WatchOrder, stream: EventStream, reply: FastifyReply): void {
+interface Exchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+function openStream(rim: Rim, order: WatchOrder, stream: EventStream, { request, reply }: Exchange): void {
   const watching = rim.registry.watch(order, stream);
   if (!watching.ok) {
     sendProblem(reply, watching.problem);
     return;
   }
   reply.hijack();
-  stream.open(() => watching.value.closed());
+  const { value } = watching;
+  // its token is no longer valid
+  const cut = (): void => {
+    stream.end();
+    value.closed();
+  };
+  stream.open(() => value.closed(), rim.entrance.hold(request, value.token, cut));
 }
 
 /**
@@ -81,6 +93,7 @@ class EventStream implements WatcherSink {
   readonly #response: ServerResponse;
   readonly #encoder: FlushEncoder;
   readonly #endByUs = (): void => this.end();
+  #release: () => void = () => {};
   #isOver = false;
 
   constructor(rim: Rim, response: ServerResponse, encoder: FlushEncoder) {
@@ -89,7 +102,10 @@ class EventStream implements WatcherSink {
     this.#encoder = encoder;
   }
 
-  open(onPeerClosed: () => void): void {
+  /** `release` is called when it is over, however it ends. */
+  open(onPeerClosed: () => void, release: () => void): void {
+    this.#release = release;
+    if (this.#isOver) release();
     this.#writeHead();
     const closed = (): void => {
       if (!this.#leave()) return;
@@ -136,6 +152,7 @@ class EventStream implements WatcherSink {
   #leave(): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
+    this.#release();
     this.#rim.lasting.delete(this.#endByUs);
     return true;
   }

@@ -21,7 +21,7 @@ function isWrite(write: unknown): write is Write {
 
 function isInstance(stored: unknown): boolean {
   if (!isObject(stored)) return false;
-  const { record, own, override, targets, proved } = stored;
+  const { record, own, override, targets, proved, token } = stored;
   return (
     isObject(record) &&
     isNamed(record) &&
@@ -32,6 +32,7 @@ function isInstance(stored: unknown): boolean {
     typeof record['state'] === 'string' &&
     typeof proved === 'boolean' &&
     (own === undefined || isOwn(own)) &&
+    (token === undefined || typeof token === 'string') &&
     isOverride(override)
   );
 }

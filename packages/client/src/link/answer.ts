@@ -1,0 +1,26 @@
+import type { IncomingMessage } from 'node:http';
+
+/** Of an answer to a request: the largest is a registration's, far smaller. */
+export const MAX_ANSWER_BYTES = 1024 * 1024;
+
+/** The whole text of an answer, once; null when it was cut off or is longer than `maxBytes`. */
+export function collect(response: IncomingMessage, maxBytes: number, done: (text: string | null) => void): void {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  response.on('data', (bytes: Uint8Array) => {
+    size += bytes.length;
+    if (size > maxBytes) done(null);
+    else chunks.push(bytes);
+  });
+  response.on('end', () => done(Buffer.concat(chunks).toString('utf8')));
+  response.on('error', () => done(null));
+}
+
+/** Undefined for what is no JSON. */
+export function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,119 @@
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { parseCursor, parseFrame, problemFrom } from '@rollcall/core';
+import type { Problem, Time, Timer } from '@rollcall/core';
+import { collect, jsonOf, MAX_ANSWER_BYTES } from './answer.js';
+import type { Watch, WatchSink } from './link.js';
+import { SseParser } from './sse.js';
+import type { SseEvent } from './sse.js';
+
+/** Of one frame of the feed: resets come in parts of 64 KiB, a change may name every instance of a service. */
+const MAX_FRAME_CHARACTERS = 32 * 1024 * 1024;
+
+export interface WatchParts {
+  readonly time: Time;
+  readonly timeoutMs: number;
+  readonly silenceMs: number;
+  readonly sink: WatchSink;
+  readonly ended: () => void;
+}
+
+/** One open change feed. */
+export class HttpWatch implements Watch {
+  readonly #request: ClientRequest;
+  readonly #parts: WatchParts;
+  readonly #parser = new SseParser(MAX_FRAME_CHARACTERS);
+  #timer: Timer;
+  #heardAt = 0;
+  #isClosed = false;
+
+  constructor(request: ClientRequest, parts: WatchParts) {
+    this.#request = request;
+    this.#parts = parts;
+    this.#timer = parts.time.setTimer(parts.timeoutMs, () => this.#giveUp(), { background: true });
+    request.on('error', () => this.close());
+    request.on('response', (response) => this.#answered(response));
+    request.end();
+  }
+
+  close(): void {
+    this.#end(null);
+  }
+
+  #answered(response: IncomingMessage): void {
+    const isFeed = response.statusCode === 200 && /^text\/event-stream\b/i.test(response.headers['content-type'] ?? '');
+    if (!isFeed) {
+      collect(response, MAX_ANSWER_BYTES, (text) => this.#end(refusalOf(response.statusCode ?? 0, text)));
+      return;
+    }
+    response.on('data', (bytes: Uint8Array) => this.#read(bytes));
+    response.on('error', () => this.close());
+    response.on('close', () => this.close());
+    this.#heardAt = this.#parts.time.now();
+    this.#endWhenSilentFor(this.#parts.silenceMs);
+    if (!this.#isClosed) this.#parts.sink.opened();
+  }
+
+  #endWhenSilentFor(ms: number): void {
+    this.#timer.cancel();
+    const check = (): void => {
+      const leftMs = this.#heardAt + this.#parts.silenceMs - this.#parts.time.now();
+      if (leftMs > 0) this.#endWhenSilentFor(leftMs);
+      else this.#giveUp();
+    };
+    this.#timer = this.#parts.time.setTimer(ms, check, { background: true });
+  }
+
+  #giveUp(): void {
+    this.#parts.sink.silent?.();
+    this.close();
+  }
+
+  #read(bytes: Uint8Array): void {
+    if (this.#isClosed) return;
+    this.#heardAt = this.#parts.time.now();
+    const events = this.#parser.push(bytes);
+    if (events === null) this.#end(breach('a frame is too long'));
+    for (const event of events ?? []) {
+      if (this.#isClosed) return;
+      this.#deliver(event);
+    }
+  }
+
+  #deliver({ event, data, id }: SseEvent): void {
+    const frame = data === null ? null : parseFrame(event, data);
+    const cursor = id === null ? null : parseCursor(id);
+    if (frame?.ok === false) {
+      const flaw = frame.problem[0];
+      this.#end(
+        breach(`${event} ${flaw?.path ?? ''}: received ${flaw?.received ?? ''}, allowed is ${flaw?.allowed ?? ''}`),
+      );
+      return;
+    }
+    if (frame !== null) this.#parts.sink.frame(frame.value);
+    if (cursor !== null && !this.#isClosed) this.#parts.sink.mark(cursor);
+  }
+
+  #end(problem: Problem | null): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#timer.cancel();
+    this.#request.destroy();
+    this.#parts.ended();
+    this.#parts.sink.closed(problem);
+  }
+}
+
+/** A refusal, or a success that is no feed; null when the answer did not come through. */
+function refusalOf(status: number, text: string | null): Problem | null {
+  if (text === null) return null;
+  return status < 400 ? breach(`status ${status}, but no event stream`) : problemFrom(status, jsonOf(text));
+}
+
+/** What came is not what a registry sends. */
+function breach(what: string): Problem {
+  return {
+    code: 'INTERNAL',
+    detail: `The change feed breaks the protocol: ${what}.`,
+    fix: 'Check that the address is that of a registry of a fitting version.',
+  };
+}

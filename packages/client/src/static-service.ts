@@ -1,0 +1,75 @@
+import { addressOf, DEFAULT_WEIGHT, isHost, PROTOCOLS, RollcallError } from '@rollcall/core';
+import type { Instance, Protocol } from '@rollcall/core';
+import type { ServiceView } from './catalog.js';
+
+/** Where an instance is that no registry knows. */
+export interface StaticEndpoint {
+  readonly protocol: Protocol;
+  /** An IP address or a host name, without port. */
+  readonly host: string;
+  /** 1 … 65535. */
+  readonly port: number;
+  /** Default false. */
+  readonly tls?: boolean | undefined;
+}
+
+/** Of whom, and of when it was said. */
+export interface StaticTerms {
+  readonly service: string;
+  readonly namespace: string;
+  /** Monotonic ms, and the wall clock. */
+  readonly now: number;
+  readonly wall: number;
+}
+
+/**
+ * A service of fixed addresses, each an instance of its own that is HEALTHY as far as anybody says: what our own calls see decides. It
+ * is not asked who it is, for it may be no process of ours. Throws OPTION_INVALID that names what is wrong.
+ */
+export function staticService(endpoints: readonly StaticEndpoint[], terms: StaticTerms): ServiceView {
+  if (endpoints.length === 0)
+    throw invalid(terms.service, 'it has no address; give at least one, or leave `static` out');
+  const instances = endpoints.map((endpoint) => instanceAt(endpoint, terms));
+  const ids = new Set(instances.map(({ id }) => id));
+  if (ids.size < instances.length) throw invalid(terms.service, 'an address is there twice; give each once');
+  return {
+    service: terms.service,
+    status: 'known',
+    instances,
+    changedAt: terms.now,
+    confirmedAt: terms.now,
+    stale: false,
+    onChange: () => () => {},
+  };
+}
+
+function instanceAt(endpoint: StaticEndpoint, { service, namespace, wall }: StaticTerms): Instance {
+  const { protocol, host, port, tls = false } = endpoint;
+  if (!PROTOCOLS.includes(protocol)) throw invalid(service, `protocol ${protocol} is not tcp, http or grpc`);
+  if (typeof host !== 'string' || host === '' || !isHost(host))
+    throw invalid(service, `host ${host} is no IP address or host name without port`);
+  if (!Number.isInteger(port) || port < 1 || port > 65_535)
+    throw invalid(service, `port ${port} is no whole number from 1 to 65535`);
+  return {
+    id: `${service}-static-${protocol}-${addressOf({ host, port })}`,
+    service,
+    namespace,
+    endpoints: [{ protocol, host, port, tls }],
+    version: '',
+    zone: '',
+    weight: DEFAULT_WEIGHT,
+    metadata: {},
+    state: 'HEALTHY',
+    reason: { code: 'NEW', text: 'a fixed address: no registry watches it' },
+    since: wall,
+    next: null,
+    admin: 'ENABLED',
+    source: 'api',
+    registeredAt: wall,
+    revision: 0,
+  };
+}
+
+function invalid(service: string, flaw: string): RollcallError {
+  return new RollcallError('OPTION_INVALID', `Option static of the service ${service}: ${flaw}.`);
+}

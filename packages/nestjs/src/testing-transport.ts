@@ -1,0 +1,170 @@
+import type { RollcallPorts } from '@rollcall/client';
+import { failed, STOPPED } from '@rollcall/client/testing';
+import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from '@rollcall/client/testing';
+import type { Instance, Protocol, Time, Timer } from '@rollcall/core';
+import { isObservable } from 'rxjs';
+import type { Subscription } from 'rxjs';
+
+/**
+ * What goes wrong at a fake instance. `delay`: it answers, so much later. `error`: its handlers throw this instead of answering.
+ * `refuse`: nobody listens at its address. `drop`: the connection breaks after the request was written, so nobody knows whether it was
+ * executed (it was not). `hang`: it never answers. `times`: so many calls, then all is well again; default: until `heal`.
+ */
+export type Fault =
+  | { readonly kind: 'delay'; readonly ms: number; readonly times?: number }
+  | { readonly kind: 'error'; readonly error: unknown; readonly times?: number }
+  | { readonly kind: 'refuse' | 'drop' | 'hang'; readonly times?: number };
+
+/** One request to an instance, ready to be handled. */
+export interface Served {
+  /** An event is over when it was written. */
+  readonly isEvent: boolean;
+  /** Runs the handler. */
+  answer(): unknown;
+  /** What a caller gets for a value of the handler's, as its transport brings it. */
+  valueOf(value: unknown): unknown;
+  /** What an answer says of the instance, where that is not what the caller asked for; null: it is the answer. */
+  refusalOf(value: unknown): Failure | null;
+  /** What the caller gets for what the handler threw. */
+  failureOf(error: unknown): Failure;
+}
+
+/** Whoever knows the instances of a test. */
+export interface Stage<Request> {
+  readonly time: Time;
+  /** What goes wrong with the next request to it; `absent`: there is no such instance. Null: nothing. */
+  faultOf(instance: Instance): Fault | 'absent' | null;
+  serve(instance: Instance, request: Request, terms: Terms): Served;
+}
+
+export type FakeTransports = NonNullable<RollcallPorts['transports']>;
+
+/** A way to instances that are objects in this process: no socket, and no timer but for a delay. */
+export class FakeTransport<Request> implements Transport<Request> {
+  readonly protocol: Protocol;
+  readonly #stage: Stage<Request>;
+  #isClosed = false;
+
+  constructor(protocol: Protocol, stage: Stage<Request>) {
+    this.protocol = protocol;
+    this.#stage = stage;
+  }
+
+  prepare(): null {
+    return null;
+  }
+
+  channel({ instance }: Target): Channel<Request> {
+    return {
+      send: (request, terms, sink) => this.#send(instance, sink, () => this.#stage.serve(instance, request, terms)),
+      ping: (_terms, sink) => this.#send(instance, sink, () => PONG),
+      retire: () => {},
+    };
+  }
+
+  close(): Promise<void> {
+    this.#isClosed = true;
+    return Promise.resolve();
+  }
+
+  #send(instance: Instance, sink: Sink, serve: () => Served): Exchange {
+    if (this.#isClosed) return failed(STOPPED, sink);
+    const fault = this.#stage.faultOf(instance);
+    if (fault === 'absent' || fault?.kind === 'refuse') return failed(refused(instance), sink);
+    if (fault?.kind === 'drop') return failed(DROPPED, sink);
+    const exchange = new FakeExchange(sink);
+    if (fault?.kind === 'hang') return exchange;
+    const served = serve();
+    const work = (): void => exchange.run(fault?.kind === 'error' ? throwing(served, fault.error) : served);
+    if (fault?.kind === 'delay') exchange.timer = this.#stage.time.setTimer(fault.ms, work);
+    else void Promise.resolve().then(work);
+    return exchange;
+  }
+}
+
+const PONG: Served = {
+  isEvent: false,
+  answer: () => null,
+  valueOf: (value) => value,
+  refusalOf: () => null,
+  failureOf: (cause) => ({ kind: 'remote', cause }),
+};
+
+const DROPPED: Failure = { kind: 'closed', cause: new Error('Connection closed (the test dropped it)') };
+
+function refused({ id }: Instance): Failure {
+  const cause = Object.assign(new Error(`connect ECONNREFUSED (${id} of this test)`), { code: 'ECONNREFUSED' });
+  return { kind: 'refused', cause };
+}
+
+function throwing(served: Served, error: unknown): Served {
+  return {
+    ...served,
+    answer: () => {
+      throw error;
+    },
+  };
+}
+
+/** One request under way. */
+class FakeExchange implements Exchange {
+  readonly openedAt = null;
+  timer: Timer | null = null;
+  readonly #sink: Sink;
+  #subscription: Subscription | null = null;
+  #isOver = false;
+
+  constructor(sink: Sink) {
+    this.#sink = sink;
+  }
+
+  cancel(): void {
+    this.#isOver = true;
+    this.timer?.cancel();
+    this.#subscription?.unsubscribe();
+  }
+
+  run(served: Served): void {
+    if (this.#isOver) return;
+    if (served.isEvent) this.#tell(() => this.#sink.complete());
+    void this.#answer(served);
+  }
+
+  async #answer(served: Served): Promise<void> {
+    try {
+      const answer = await served.answer();
+      if (isObservable(answer)) return this.#stream(answer, served);
+      const value = await served.valueOf(answer);
+      const refusal = served.refusalOf(value);
+      this.#tell(() => (refusal === null ? this.#sink.last(value) : this.#sink.fail(refusal)));
+    } catch (error) {
+      this.#tell(() => this.#sink.fail(served.failureOf(error)));
+    }
+  }
+
+  #stream(answer: { subscribe: (observer: StreamEnd) => Subscription }, served: Served): void {
+    if (this.#isOver) return;
+    const subscription = answer.subscribe({
+      next: (value) => {
+        if (!this.#isOver) this.#sink.next(served.valueOf(value));
+      },
+      error: (error) => this.#tell(() => this.#sink.fail(served.failureOf(error))),
+      complete: () => this.#tell(() => this.#sink.complete()),
+    });
+    this.#subscription = subscription;
+    if (this.#isOver) subscription.unsubscribe();
+  }
+
+  /** The last word, once. */
+  #tell(word: () => void): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    word();
+  }
+}
+
+interface StreamEnd {
+  next(value: unknown): void;
+  error(error: unknown): void;
+  complete(): void;
+}

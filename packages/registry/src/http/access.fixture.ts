@@ -1,0 +1,147 @@
+import { recordingLog, seededRandom } from '@rollcall/core/testing';
+import type { RecordingLog } from '@rollcall/core/testing';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, vi } from 'vitest';
+import { drawToken } from '../tokens.js';
+import type { TokenWish } from '../tokens.js';
+import { changeTokens } from '../tokens-file.js';
+import { startRegistry } from './start.js';
+import type { RunningRegistry } from './start.js';
+import type { StartOptions } from './start-options.js';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: IncomingMessage['headers'];
+  /** Null for a stream, which is ended as soon as it is there. */
+  readonly body: any;
+  readonly text: string;
+}
+
+export interface Question {
+  readonly method?: string;
+  readonly body?: object;
+  readonly bearer?: string | null;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Default: an address from which nobody has come before, so that no limit is another's. */
+  readonly from?: string;
+}
+
+const random = seededRandom(11);
+
+/** A registry that asks for tokens, and how to make and revoke some. */
+export class Guarded {
+  readonly folder: string;
+  readonly path: string;
+  readonly log: RecordingLog = recordingLog();
+  /** Every token and secret that was ever made here. */
+  readonly secrets: string[] = [];
+  /** All that it answered. */
+  readonly texts: string[] = [];
+  readonly #options: StartOptions;
+  #registry: RunningRegistry | null = null;
+  #callers = 0;
+  #instances = 0;
+
+  private constructor(folder: string, options: StartOptions) {
+    this.folder = folder;
+    this.path = join(folder, 'tokens.json');
+    this.#options = options;
+  }
+
+  static async make(options: StartOptions = {}): Promise<Guarded> {
+    const guarded = new Guarded(await mkdtemp(join(tmpdir(), 'rollcall-access-')), options);
+    await changeTokens(guarded.path, () => []);
+    return guarded;
+  }
+
+  async start(but: StartOptions = {}): Promise<void> {
+    this.#registry = await startRegistry({ port: 0, tokens: this.path, log: this.log, ...this.#options, ...but });
+  }
+
+  get url(): string {
+    return this.#registry?.url ?? '';
+  }
+
+  async stop(): Promise<void> {
+    await this.#registry?.close();
+  }
+
+  async close(): Promise<void> {
+    await this.stop();
+    await rm(this.folder, { recursive: true });
+  }
+
+  /** A token that is kept in the file. A running registry knows it within a second: see `until`. */
+  async token(wish: Partial<TokenWish> = {}, revokedAt: number | null = null): Promise<{ text: string; id: string }> {
+    const { token, record } = drawToken(
+      random,
+      { role: 'reader', services: [], note: '', expiresAt: null, ...wish },
+      0,
+    );
+    await changeTokens(this.path, (records) => [...records, { ...record, revokedAt }]);
+    this.secrets.push(token, record.hash);
+    return { text: token, id: record.id };
+  }
+
+  async revoke(id: string): Promise<void> {
+    await changeTokens(this.path, (records) =>
+      records.map((record) => (record.id === id ? { ...record, revokedAt: 1 } : record)),
+    );
+  }
+
+  /** Resolves when reading with this token is answered so. */
+  async until(bearer: string, status: number): Promise<void> {
+    const look = async (): Promise<void> =>
+      expect((await this.ask('/api/v1/topology', { bearer })).status).toBe(status);
+    await vi.waitFor(look, { timeout: 8_000, interval: 50 });
+  }
+
+  async ask(path: string, { method = 'GET', body, bearer = null, headers = {}, from }: Question = {}): Promise<Answer> {
+    this.#callers += 1;
+    const localAddress = from ?? `127.1.${Math.floor(this.#callers / 250)}.${(this.#callers % 250) + 1}`;
+    const sent = request(this.url + path, {
+      method,
+      agent: false,
+      localAddress,
+      headers: {
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(body === undefined ? {} : { 'content-length': String(Buffer.byteLength(JSON.stringify(body))) }),
+        ...(bearer === null ? {} : { authorization: `Bearer ${bearer}` }),
+        ...headers,
+      },
+    });
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    const status = response.statusCode ?? 0;
+    if (String(response.headers['content-type']).startsWith('text/event-stream')) {
+      response.destroy();
+      return { status, headers: response.headers, body: null, text: '' };
+    }
+    let text = '';
+    for await (const part of response.setEncoding('utf8')) text += String(part);
+    this.texts.push(text + JSON.stringify(response.headers));
+    return { status, headers: response.headers, body: text === '' ? null : JSON.parse(text), text };
+  }
+
+  /** Registers a new instance with this token, where nobody listens. */
+  async enrol(bearer: string, service = 'orders'): Promise<{ id: string; secret: string }> {
+    this.#instances += 1;
+    const id = `${service}-${this.#instances}`;
+    const secret = `the-secret-of-${id}-which-is-long-enough`;
+    this.secrets.push(secret);
+    const { status } = await this.ask('/api/v1/register', {
+      method: 'POST',
+      bearer,
+      body: { id, service, secret, endpoints: [ENDPOINT] },
+    });
+    expect(status).toBe(201);
+    return { id, secret };
+  }
+}
+
+export const ENDPOINT = { protocol: 'tcp', port: 9 } as const;

@@ -1,0 +1,246 @@
+import type { Log, Problem, Registration, Suspicion, Time } from '@rollcall/core';
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify';
+import { mayServe, notYours, permissionOf, refusalOf } from '../access.js';
+import type { Permission, Standing } from '../access.js';
+import { Audit, whoText } from '../audit.js';
+import type { Ender, Operator, Peer, RegistryFace } from '../face.js';
+import { isToken } from '../tokens.js';
+import type { Tokens } from '../tokens-file.js';
+import { problemDocument, problemHeaders, sendProblem } from './problem.js';
+import { bearerOf, isOperator, listOf, peerOf, secretOf } from './request.js';
+
+type Holder = Pick<FastifyRequest, 'headers'>;
+
+/** As whom a request comes in: what the handlers ask. */
+export interface Entrance {
+  peerOf(request: FastifyRequest): Peer;
+  /** Null: whoever sent it is no operator. */
+  operatorOf(request: FastifyRequest): Operator;
+  /** As whom it ends an instance. */
+  enderOf(request: FastifyRequest): Ender | null;
+  /** Why it may not register this; null: it may. */
+  registrationRefusal(request: FastifyRequest, registration: Registration): Problem | null;
+  /** Why it may not speak so of another instance; null: it may. */
+  suspicionRefusal(request: FastifyRequest, suspicion: Suspicion): Problem | null;
+  /**
+   * `end` is called when the token by which a stream was opened is no longer valid: `line`, that of the instance whose line it is,
+   * else the request's own. Call the result when the stream is over.
+   */
+  hold(request: FastifyRequest, line: string | null | undefined, end: () => void): () => void;
+}
+
+/** Where no tokens are asked for: whoever reaches the port may do everything but what is an operator's, see `isOperator`. */
+export const OPEN_ENTRANCE: Entrance = {
+  peerOf,
+  operatorOf: (request) => (isOperator(request) ? { operator: true } : null),
+  enderOf(request) {
+    const secret = secretOf(request);
+    return secret === null ? this.operatorOf(request) : { secret };
+  },
+  registrationRefusal: () => null,
+  suspicionRefusal: () => null,
+  hold: () => nothing,
+};
+
+function nothing(): void {}
+
+export interface TokenEntranceParts {
+  readonly tokens: Pick<Tokens, 'find' | 'isValid' | 'onChange'>;
+  readonly registry: Pick<RegistryFace, 'instance'>;
+  readonly log: Log;
+  readonly time: Time;
+}
+
+const NO_ROW: Problem = {
+  code: 'FORBIDDEN',
+  detail: 'Nobody was given the right to use this route.',
+  fix: 'Report it: the permission table (packages/registry/src/access.ts) lacks a row.',
+};
+
+/**
+ * Where tokens are asked for: each route that is added after `install` is opened only to those whom its row of the permission table
+ * names. Instances come with their secret, which the engine judges. What acts, and what is refused, is told in the log. A source that
+ * fails too often is told to wait.
+ */
+export class TokenEntrance implements Entrance {
+  readonly #parts: TokenEntranceParts;
+  readonly #audit: Audit;
+  readonly #standings = new WeakMap<FastifyRequest, Standing>();
+  /** How to end each stream, and the id of the token by which it is open. */
+  readonly #streams = new Map<() => void, string | null>();
+  readonly #routes: string[] = [];
+  #isComplete = false;
+
+  constructor(parts: TokenEntranceParts) {
+    this.#parts = parts;
+    this.#audit = new Audit(parts);
+    parts.tokens.onChange(() => this.#endStreams());
+  }
+
+  /** Method and path of each route that it guards. */
+  get routes(): readonly string[] {
+    return this.#routes;
+  }
+
+  install(app: FastifyInstance): void {
+    app.addHook('onRoute', (route) => {
+      if (!this.#isComplete) this.#guard(route);
+    });
+    app.addHook('onSend', (request, reply, payload, done) => done(null, this.#slowed(request, reply, payload)));
+    app.addHook('onResponse', (request, reply, done) => {
+      this.#tell(request, reply.statusCode);
+      done();
+    });
+  }
+
+  /** What is added from now on only says that there is nothing there. */
+  complete(): void {
+    this.#isComplete = true;
+  }
+
+  /** Is it for Fastify to answer this beat, since it shows nothing that could be an instance's secret? */
+  isUnusual(request: Holder): boolean {
+    const bearer = bearerOf(request);
+    return bearer === null || isToken(bearer);
+  }
+
+  /** What a beat that was refused is answered, which came past Fastify. */
+  beatRefusal(address: string, what: string, problem: Problem): Problem {
+    const { status } = problemDocument(problem);
+    if (status !== 401) return problem;
+    const waitMs = problem.code === 'UNAUTHORIZED' ? this.#audit.failed(address) : 0;
+    if (waitMs > 0) return tooManyFailures(waitMs);
+    this.#audit.refused({ who: 'a secret', from: address, what, about: problem.code, status });
+    return problem;
+  }
+
+  peerOf(request: FastifyRequest): Peer {
+    const standing = this.#standings.get(request);
+    return standing?.kind === 'valid' ? { ...peerOf(request), token: standing.grant.id } : peerOf(request);
+  }
+
+  operatorOf(request: FastifyRequest): Operator {
+    const standing = this.#standings.get(request);
+    if (standing?.kind !== 'valid' || standing.grant.role !== 'operator') return null;
+    return { operator: true, who: `${whoText(standing)} from ${peerOf(request).address}` };
+  }
+
+  enderOf(request: FastifyRequest): Ender | null {
+    const operator = this.operatorOf(request);
+    const secret = secretOf(request);
+    if (operator !== null) return operator;
+    return secret === null ? null : { secret };
+  }
+
+  registrationRefusal(request: FastifyRequest, { namespace = 'default', service }: Registration): Problem | null {
+    return this.#scopeRefusal(request, namespace, service);
+  }
+
+  /** Who is not registered speaks for itself alone: the registry believes no report anyway. */
+  suspicionRefusal(request: FastifyRequest, { by }: Suspicion): Problem | null {
+    const reporter = this.#parts.registry.instance(by);
+    return reporter.ok ? this.#scopeRefusal(request, reporter.value.namespace, reporter.value.service) : null;
+  }
+
+  hold(request: FastifyRequest, line: string | null | undefined, end: () => void): () => void {
+    const standing = this.#standings.get(request);
+    const own = standing?.kind === 'valid' ? standing.grant.id : null;
+    this.#streams.set(end, line === undefined ? own : line);
+    return () => void this.#streams.delete(end);
+  }
+
+  #endStreams(): void {
+    for (const [end, token] of this.#streams) {
+      if (this.#parts.tokens.isValid(token)) continue;
+      this.#streams.delete(end);
+      end();
+    }
+  }
+
+  #scopeRefusal(request: FastifyRequest, namespace: string, service: string): Problem | null {
+    const standing = this.#standings.get(request);
+    if (standing?.kind !== 'valid') return NO_ROW;
+    const name = namespace === 'default' ? service : `${namespace}/${service}`;
+    return mayServe(standing.grant, namespace, service) ? null : notYours(standing.grant, name);
+  }
+
+  #guard(route: RouteOptions): void {
+    const { url, onRequest = [] } = route;
+    for (const method of [route.method].flat()) this.#routes.push(`${method} ${url}`);
+    const check: onRequestHookHandler = (request, reply, next) => {
+      const permission = permissionOf(request.method, url);
+      const problem = permission === null ? NO_ROW : this.#check(request, permission);
+      if (problem === null) next();
+      else sendProblem(reply, problem);
+    };
+    route.onRequest = [check, onRequest].flat();
+  }
+
+  #check(request: FastifyRequest, permission: Permission): Problem | null {
+    const bearer = bearerOf(request);
+    const isOfInstance = permission.who.includes('instance') && namesInstance(request);
+    if (isOfInstance && bearer !== null && !isToken(bearer)) return null;
+    const standing = this.#parts.tokens.find(bearer);
+    this.#standings.set(request, standing);
+    return refusalOf(permission, standing);
+  }
+
+  /** What is sent: instead of one failure too many, that there were too many. */
+  #slowed(request: FastifyRequest, reply: FastifyReply, payload: unknown): unknown {
+    if (reply.statusCode !== 401 || codeIn(payload) !== 'UNAUTHORIZED') return payload;
+    const waitMs = this.#audit.failed(peerOf(request).address);
+    if (waitMs === 0) return payload;
+    const problem = tooManyFailures(waitMs);
+    reply.removeHeader('www-authenticate').code(429).headers(problemHeaders(problem));
+    return JSON.stringify(problemDocument(problem));
+  }
+
+  #tell(request: FastifyRequest, status: number): void {
+    const { method, url, routeOptions } = request;
+    const permission = permissionOf(method, routeOptions.url ?? '');
+    const isRefusal = status === 401 || status === 403;
+    const isDeed = permission?.acts === true && status < 300;
+    if (!isRefusal && !isDeed) return;
+    const standing = this.#standings.get(request);
+    const deed = {
+      who: standing === undefined ? (isRefusal ? 'a secret' : 'the instance itself') : whoText(standing),
+      from: peerOf(request).address,
+      what: `${method} ${url.split('?', 1)[0] ?? ''}`,
+      about: aboutOf(request.body),
+      status,
+    };
+    if (isRefusal) this.#audit.refused(deed);
+    else this.#audit.acted(deed);
+  }
+}
+
+function namesInstance(request: FastifyRequest): boolean {
+  const { params } = request;
+  const isInPath = typeof params === 'object' && params !== null && 'id' in params;
+  return isInPath || listOf(request, 'instance').length > 0;
+}
+
+function tooManyFailures(waitMs: number): Problem {
+  return {
+    code: 'TOO_MANY',
+    detail: 'Too many requests from this address had a wrong token or secret, or none.',
+    fix: 'Correct the token (services: ROLLCALL_TOKEN), then try again; requests with a good one are answered all the time.',
+    retryAfterMs: waitMs,
+  };
+}
+
+/** Of what a body says, what an audit needs and what is no secret: who it is about, what is wanted, and the reason. */
+function aboutOf(body: unknown): string {
+  if (typeof body !== 'object' || body === null) return '';
+  const said = ['id', 'service', 'namespace', 'admin', 'weight', 'untilMs', 'deadlineMs', 'reason'].flatMap((key) => {
+    const value: unknown = Reflect.get(body, key);
+    return typeof value === 'string' || typeof value === 'number' ? [`${key}=${value}`] : [];
+  });
+  return said.join(' ');
+}
+
+/** Of a problem document as it is sent. */
+function codeIn(payload: unknown): string | null {
+  if (typeof payload !== 'string') return null;
+  return /"code":"([A-Z_]+)"/.exec(payload)?.[1] ?? null;
+}

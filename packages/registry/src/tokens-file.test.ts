@@ -1,0 +1,164 @@
+import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
+import { chmod, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { drawToken } from './tokens.js';
+import type { TokenWish } from './tokens.js';
+import { changeTokens, readTokens, Tokens } from './tokens-file.js';
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+async function newPath(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'rollcall-tokens-'));
+  cleanups.push(() => rm(folder, { recursive: true }));
+  return join(folder, 'inner', 'tokens.json');
+}
+
+const random = seededRandom(3);
+const draw = (but: Partial<TokenWish> = {}) =>
+  drawToken(random, { role: 'reader', services: [], note: '', expiresAt: null, ...but }, 0);
+
+/** A file with one token, and whoever serves it. */
+async function opened() {
+  const path = await newPath();
+  const first = draw();
+  await changeTokens(path, () => [first.record]);
+  const time = new ManualTime();
+  const log = recordingLog();
+  const tokens = await Tokens.open({ path, time, log });
+  cleanups.push(() => tokens.close());
+  /** A second of the registry's time, and all that the disk has to say in it. */
+  const look = async (): Promise<void> => {
+    const before = time.pending().background;
+    await time.advanceBy(1_000);
+    await expect.poll(() => time.pending().background).toBe(before);
+  };
+  return { path, first, time, log, tokens, look };
+}
+
+function refuse(): never {
+  throw new Error('no such token');
+}
+
+describe('changing the tokens', () => {
+  it('makes a file that only its owner can read', async () => {
+    const path = await newPath();
+    const { record } = draw();
+    await changeTokens(path, (records) => [...records, record]);
+    expect(await readTokens(path)).toEqual([record]);
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
+  it('leaves everything as it was when it is refused half-way', async () => {
+    const path = await newPath();
+    await changeTokens(path, () => [draw().record]);
+    const before = await readFile(path, 'utf8');
+    await expect(changeTokens(path, refuse)).rejects.toThrow('no such token');
+    expect(await readFile(path, 'utf8')).toBe(before);
+    expect(await readdir(join(path, '..'))).toEqual(['tokens.json']);
+  });
+
+  it('by several at the same time loses nothing that was said to be done', async () => {
+    const path = await newPath();
+    const drawn = Array.from({ length: 8 }, () => draw().record);
+    const results = await Promise.allSettled(
+      drawn.map((record) => changeTokens(path, (records) => [...records, record])),
+    );
+    const done = drawn.filter((_, index) => results[index]?.status === 'fulfilled');
+    expect(done.length).toBeGreaterThan(0);
+    expect(((await readTokens(path)) ?? []).map(({ id }) => id).toSorted()).toEqual(
+      done.map(({ id }) => id).toSorted(),
+    );
+    for (const result of results)
+      if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'STORE_LOCKED' });
+  });
+
+  it('does not write over what it cannot read', async () => {
+    const path = await newPath();
+    await changeTokens(path, () => []);
+    await writeFile(path, 'not ours');
+    await expect(changeTokens(path, () => [])).rejects.toMatchObject({ code: 'STORE_UNREADABLE' });
+    expect(await readFile(path, 'utf8')).toBe('not ours');
+  });
+});
+
+describe('the tokens of a registry that serves', () => {
+  it('are refused where there is no file, with the command that makes one', async () => {
+    const path = await newPath();
+    const opening = Tokens.open({ path, time: new ManualTime(), log: recordingLog() });
+    await expect(opening).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+      message: expect.stringContaining('rollcall token create'),
+    });
+  });
+
+  it('count within a second of being made, and not within a second of being revoked', async () => {
+    const { path, first, tokens, look } = await opened();
+    const second = draw();
+    expect(tokens.find(second.token).kind).toBe('unknown');
+    await changeTokens(path, (records) => [...records, second.record]);
+    await look();
+    expect(tokens.find(second.token).kind).toBe('valid');
+    expect(tokens.find(first.token).kind).toBe('valid');
+    let changes = 0;
+    tokens.onChange(() => (changes += 1));
+    await changeTokens(path, (records) => records.map((record) => ({ ...record, revokedAt: 1 })));
+    await look();
+    expect(tokens.find(first.token).kind).toBe('revoked');
+    expect(tokens.isValid(second.record.id)).toBe(false);
+    expect(changes).toBe(1);
+    await look();
+    expect(changes).toBe(1);
+  });
+
+  it('tell of one that expires, though the file stays as it is', async () => {
+    const { path, time, tokens, look } = await opened();
+    const brief = draw({ expiresAt: time.wall() + 2_500 });
+    await changeTokens(path, (records) => [...records, brief.record]);
+    await look();
+    let changes = 0;
+    tokens.onChange(() => (changes += 1));
+    await look();
+    expect([tokens.isValid(brief.record.id), changes]).toEqual([true, 0]);
+    await look();
+    expect([tokens.isValid(brief.record.id), changes]).toEqual([false, 1]);
+  });
+
+  it('stay as they were while the file is gone or spoilt, and this is told once', async () => {
+    const { path, first, tokens, log, look } = await opened();
+    await rename(path, `${path}.away`);
+    await look();
+    await look();
+    expect(tokens.find(first.token).kind).toBe('valid');
+    expect(tokens.find(draw().token).kind).toBe('unknown');
+    expect(log.texts('error')).toHaveLength(1);
+    await writeFile(path, '{"version":1,');
+    await look();
+    expect(tokens.find(first.token).kind).toBe('valid');
+    expect(log.texts('error')).toHaveLength(2);
+    await writeFile(path, '{"version":1,"tokens":[]}');
+    await look();
+    expect(tokens.find(first.token).kind).toBe('unknown');
+  });
+
+  it('warn of a file that others may write, and of one in which nothing is valid', async () => {
+    const path = await newPath();
+    await changeTokens(path, () => []);
+    await chmod(path, 0o666);
+    const log = recordingLog();
+    const tokens = await Tokens.open({ path, time: new ManualTime(), log });
+    await tokens.close();
+    expect(log.texts('warn').join('\n')).toMatch(/nobody may enter[\s\S]*chmod 600/);
+  });
+
+  it('keep no process alive, and close twice', async () => {
+    const { time, tokens } = await opened();
+    expect(time.pending()).toMatchObject({ foreground: 0 });
+    await Promise.all([tokens.close(), tokens.close()]);
+    expect(time.pending()).toEqual({ foreground: 0, background: 0 });
+  });
+});

@@ -1,0 +1,210 @@
+import { messageOf, RollcallError } from '@rollcall/core';
+import type { Log, Time, Timer } from '@rollcall/core';
+import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Standing } from './access.js';
+import { codeOf, troubleText } from './store/folder.js';
+import { parseTokens, printTokens, TokenBook, validityOf } from './tokens.js';
+import type { TokenRecord } from './tokens.js';
+
+/** The name of the file in a registry's folder. */
+export const TOKENS_FILE = 'tokens.json';
+/** A token that is revoked, or new, is so within this time. */
+const LOOK_EVERY_MS = 1_000;
+const PRIVATE_FILE = 0o600;
+const PRIVATE_FOLDER = 0o700;
+/** Writing, for the group or for others. */
+const OTHERS_MAY_WRITE = 0o022;
+
+/** The records of a file; null where there is none. Throws STORE_UNREADABLE, which says why and nothing of what it holds. */
+export async function readTokens(path: string): Promise<readonly TokenRecord[] | null> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw unreadable(path, troubleText(error), error);
+  }
+  const parsed = parseTokens(text);
+  if (!parsed.ok) throw unreadable(path, parsed.problem);
+  return parsed.value;
+}
+
+/**
+ * Changes a file of tokens, which is made where it is missing, readable by its owner alone. Whoever reads it meanwhile, or after a
+ * loss of power, sees all of the old one or all of the new one. Throws STORE_UNREADABLE, STORE_LOCKED while another one changes
+ * it, STORE_FAILED, and what `change` throws: then it is as it was.
+ */
+export async function changeTokens(
+  path: string,
+  change: (records: readonly TokenRecord[]) => readonly TokenRecord[],
+): Promise<void> {
+  // a draft is its own lock: only one can make it
+  const draft = `${path}.new`;
+  await mkdir(dirname(path), { recursive: true, mode: PRIVATE_FOLDER }).catch((error: unknown) => {
+    throw failure(path, error);
+  });
+  const file = await open(draft, 'wx', PRIVATE_FILE).catch((error: unknown) => {
+    throw codeOf(error) === 'EEXIST' ? lockedError(draft) : failure(path, error);
+  });
+  try {
+    const text = printTokens(change((await readTokens(path)) ?? []));
+    try {
+      await file.writeFile(text);
+      await file.sync();
+      // whatever the mask of this process is
+      await chmod(draft, PRIVATE_FILE);
+      await file.close();
+      await rename(draft, path);
+    } catch (error) {
+      throw failure(path, error);
+    }
+  } catch (error) {
+    await file.close().catch(() => {});
+    await rm(draft, { force: true });
+    throw error;
+  }
+}
+
+function failure(path: string, error: unknown): RollcallError {
+  const text = `The tokens in ${path} could not be changed: ${troubleText(error)}.`;
+  return new RollcallError('STORE_FAILED', text, { cause: error });
+}
+
+function lockedError(draft: string): RollcallError {
+  return new RollcallError(
+    'STORE_LOCKED',
+    `Somebody is changing the tokens at this moment: ${draft} is there. Try again; if nobody is, one was stopped half-way, so remove that file.`,
+  );
+}
+
+function unreadable(path: string, why: string, cause?: unknown): RollcallError {
+  const text = `The tokens in ${path} cannot be read: ${why}. Mend or restore the file, or remove it and make new ones with \`rollcall token create\`.`;
+  return new RollcallError('STORE_UNREADABLE', text, { cause });
+}
+
+export interface TokensPorts {
+  readonly path: string;
+  readonly time: Time;
+  readonly log: Log;
+}
+
+/**
+ * The tokens of a registry that serves. Looks once a second whether the file was changed, so that a token that was made or revoked
+ * counts within a second, without a restart. A file that is gone or cannot be read changes nothing but the log: what was valid
+ * stays so, what was not stays out.
+ */
+export class Tokens {
+  readonly #ports: TokensPorts;
+  #book: TokenBook;
+  /** Tells one content of the file from another without reading it. */
+  #mark: string;
+  #nextExpiry: number;
+  #complaint = '';
+  #timer: Timer | null = null;
+  #looking: Promise<void> = Promise.resolve();
+  #isClosed = false;
+  readonly #listeners: (() => void)[] = [];
+
+  private constructor(ports: TokensPorts, records: readonly TokenRecord[], mark: string) {
+    this.#ports = ports;
+    this.#book = new TokenBook(records);
+    this.#mark = mark;
+    this.#nextExpiry = this.#book.nextExpiryAfter(ports.time.wall());
+  }
+
+  /** Reads the file and watches it until `close`. Rejects with OPTION_INVALID where it is missing, or with STORE_UNREADABLE. */
+  static async open(ports: TokensPorts): Promise<Tokens> {
+    const { path, log, time } = ports;
+    const mark = await markOf(path);
+    const records = await readTokens(path);
+    if (records === null) {
+      throw new RollcallError(
+        'OPTION_INVALID',
+        `There is no file of tokens ${path}. Make the first one: rollcall token create --tokens ${path} --role service --service '*'.`,
+      );
+    }
+    if (records.every((record) => validityOf(record, time.wall()) !== 'valid'))
+      log.warn(
+        `No token in ${path} is valid, so nobody may enter. rollcall token create makes one; it counts at once.`,
+      );
+    await warnOfWriters(ports);
+    const tokens = new Tokens(ports, records, mark);
+    tokens.#lookLater();
+    return tokens;
+  }
+
+  /** Whose a text is. */
+  find(text: string | null): Standing {
+    return this.#book.find(text, this.#ports.time.wall());
+  }
+
+  /** Is the token of this id valid now? Null: there never was one, so no. */
+  isValid(id: string | null): boolean {
+    return id !== null && this.#book.isValid(id, this.#ports.time.wall());
+  }
+
+  /** `listener` is told each time a token may have lost its validity. */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Looks no more. May be called twice. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    await this.#looking;
+  }
+
+  #lookLater(): void {
+    if (this.#isClosed) return;
+    const look = (): void => {
+      this.#looking = this.#look().finally(() => this.#lookLater());
+    };
+    this.#timer = this.#ports.time.setTimer(LOOK_EVERY_MS, look, { background: true });
+  }
+
+  async #look(): Promise<void> {
+    const hasNews = await this.#hasNews();
+    const wall = this.#ports.time.wall();
+    if (!hasNews && wall < this.#nextExpiry) return;
+    this.#nextExpiry = this.#book.nextExpiryAfter(wall);
+    for (const listener of this.#listeners) listener();
+  }
+
+  async #hasNews(): Promise<boolean> {
+    const { path, log } = this.#ports;
+    try {
+      const mark = await markOf(path);
+      if (mark === this.#mark) return false;
+      const records = await readTokens(path);
+      if (records === null) throw new Error(`There is no file ${path} any more.`);
+      this.#book = new TokenBook(records);
+      this.#mark = mark;
+      this.#complaint = '';
+      log.info(`The tokens in ${path} have changed: they count from now on.`);
+      return true;
+    } catch (error) {
+      const complaint = messageOf(error);
+      if (complaint !== this.#complaint) log.error(`${complaint} Until then those that were read last count.`);
+      this.#complaint = complaint;
+      return false;
+    }
+  }
+}
+
+/** Size, time and number of the file behind all links: a mounted secret is changed by changing a link. */
+async function markOf(path: string): Promise<string> {
+  try {
+    const { ino, size, mtimeNs } = await stat(path, { bigint: true });
+    return `${ino} ${size} ${mtimeNs}`;
+  } catch (error) {
+    return codeOf(error) ?? messageOf(error);
+  }
+}
+
+async function warnOfWriters({ path, log }: TokensPorts): Promise<void> {
+  const { mode } = await stat(path);
+  if ((mode & OTHERS_MAY_WRITE) === 0) return;
+  log.warn(`Others than its owner may write ${path}, and so give themselves any right: chmod 600 ${path}`);
+}
