@@ -35,6 +35,11 @@ export async function runStages(stages) {
       console.log(`skip ${stage.name}: there is no ${stage.folder}`);
       continue;
     }
+    const whyNot = stage.whyNot?.();
+    if (whyNot !== undefined) {
+      console.log(`skip ${stage.name}: ${whyNot}`);
+      continue;
+    }
     const { passed, failed } = await runStage(stage);
     total.passed += passed;
     total.failed += failed;

@@ -1,4 +1,5 @@
 // `npm test` runs every stage, `npm test -- check sim` some. Each has a cap that fails it. Last line: `N passed, N failed`.
+import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { check } from './check.mjs';
 import { root, runStages, vitest } from './run.mjs';
@@ -12,8 +13,23 @@ const bootstrap = {
 const stages = [
   check,
   { name: 'sim', folder: 'e2e/sim', capMs: 150_000, expectedMs: 90_000, waves: [[vitest('sim', '--maxWorkers=2')]] },
+  { name: 'security', folder: 'e2e/security', capMs: 60_000, waves: [[vitest('security')]] },
   { name: 'process', folder: 'e2e/process', capMs: 360_000, waves: [[vitest('process')]] },
+  {
+    name: 'packages',
+    folder: 'e2e/packages',
+    capMs: 360_000,
+    expectedMs: 150_000,
+    whyNot: () => (reachesNpm() ? undefined : 'the npm registry cannot be reached'),
+    waves: [[vitest('packages')]],
+  },
 ];
+
+/** Packages are downloaded there; without it nothing is said of them. */
+function reachesNpm() {
+  const question = ['view', 'rxjs', 'version', '--prefer-online', '--fetch-retries=1', '--fetch-timeout=10000'];
+  return spawnSync('npm', question, { timeout: 40_000, shell: process.platform === 'win32' }).status === 0;
+}
 
 const asked = process.argv.slice(2);
 const known = stages.map(({ name }) => name);

@@ -1,26 +1,9 @@
-import { spawn } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
-import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { launch } from './launch.js';
+import type { Child } from './launch.js';
 
-/** A process of the test's own. */
-export interface Child {
-  readonly pid: number;
-  /** Everything it has said, line by line. */
-  readonly out: readonly string[];
-  readonly err: readonly string[];
-  /** Is there one, and not yet reaped? */
-  readonly isAlive: boolean;
-  /** Resolves when it is gone and all that it said has been read. */
-  readonly exited: Promise<{ readonly code: number | null; readonly signal: string | null }>;
-  /** The first line on standard output, said or still to come, that matches. Rejects when it ends without. */
-  line(match: RegExp): Promise<string>;
-  kill(signal: NodeJS.Signals): void;
-  /** Closes our end of its standard output: nobody reads on. */
-  deafen(): void;
-}
-
-const children = new Set<ChildProcess>();
+export { endAll, exists } from './launch.js';
+export type { Child } from './launch.js';
 
 /** What the programs are called by; each runs from `dist`. */
 export const PROGRAMS = {
@@ -29,107 +12,32 @@ export const PROGRAMS = {
   b: programOf('@rollcall-examples/service-b'),
   gateway: programOf('@rollcall-examples/gateway'),
   demo: programOf('@rollcall-examples/demo'),
+  tcp: programOf('@rollcall-examples/tcp'),
+  'tcp caller': programOf('@rollcall-examples/tcp', 'caller'),
+  http: programOf('@rollcall-examples/http'),
+  'http caller': programOf('@rollcall-examples/http', 'caller'),
+  grpc: programOf('@rollcall-examples/grpc'),
+  'grpc caller': programOf('@rollcall-examples/grpc', 'caller'),
+  hybrid: programOf('@rollcall-examples/hybrid'),
+  'hybrid caller': programOf('@rollcall-examples/hybrid', 'caller'),
   tenant: fileURLToPath(new URL('programs/tenant.mjs', import.meta.url)),
   crowd: fileURLToPath(new URL('../../bench/dist/crowd.js', import.meta.url)),
   keeper: fileURLToPath(new URL('programs/keeper.mjs', import.meta.url)),
   worker: fileURLToPath(new URL('programs/worker.mjs', import.meta.url)),
   wire: fileURLToPath(new URL('programs/wire.mjs', import.meta.url)),
+  kinds: fileURLToPath(new URL('programs/kinds.mjs', import.meta.url)),
+  embedded: fileURLToPath(new URL('programs/embedded.mjs', import.meta.url)),
 } as const;
 
-function programOf(name: string): string {
-  return fileURLToPath(new URL('dist/main.js', import.meta.resolve(`${name}/package.json`)));
+function programOf(name: string, file = 'main'): string {
+  return fileURLToPath(new URL(`dist/${file}.js`, import.meta.resolve(`${name}/package.json`)));
 }
 
-/**
- * The one place where tests start processes. `spawn` hands on no `execArgv`, as `fork` would: with vitest's `--conditions` they
- * would load sources, which plain Node cannot. They are in the group of the test, so whoever ends that ends them.
- */
+/** One of ours, by this Node.js. */
 export function start(
   program: keyof typeof PROGRAMS,
   args: readonly string[] = [],
   env: NodeJS.ProcessEnv = {},
 ): Child {
-  const child = spawn(process.execPath, [PROGRAMS[program], ...args], {
-    env: { ...environment(), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  children.add(child);
-  const out: string[] = [];
-  const err: string[] = [];
-  const listeners = new Set<() => void>();
-  const heard = (): void => listeners.forEach((listener) => listener());
-  collect(child.stdout, out, heard);
-  collect(child.stderr, err, heard);
-  const exited: Child['exited'] = new Promise((resolve) => {
-    child.once('close', (code, signal) => {
-      children.delete(child);
-      resolve({ code, signal });
-      heard();
-    });
-  });
-  const line = (match: RegExp): Promise<string> =>
-    new Promise((resolve, reject) => {
-      const look = (): void => {
-        const found = out.find((text) => match.test(text));
-        const isOver = found === undefined && !children.has(child);
-        if (found === undefined && !isOver) return;
-        listeners.delete(look);
-        if (found === undefined)
-          reject(new Error(`${program} ended without ${match}:\n${[...out, ...err].join('\n')}`));
-        else resolve(found);
-      };
-      listeners.add(look);
-      look();
-    });
-  return {
-    pid: child.pid!,
-    out,
-    err,
-    get isAlive() {
-      return children.has(child);
-    },
-    exited,
-    line,
-    kill: (signal) => void child.kill(signal),
-    deafen: () => void child.stdout?.destroy(),
-  };
-}
-
-/** Ends whatever tests have left, also what is frozen. */
-export async function endAll(): Promise<void> {
-  await Promise.all(
-    [...children].map(
-      (child) =>
-        new Promise<void>((resolve) => {
-          child.once('close', () => resolve());
-          child.kill('SIGKILL');
-        }),
-    ),
-  );
-}
-
-/** Does a process with this id exist? */
-export function exists(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
-
-/** Ours, without what belongs to vitest, to npm or to another registry. */
-function environment(): NodeJS.ProcessEnv {
-  const foreign = /^(ROLLCALL_|VITEST|NODE_ENV$|NODE_OPTIONS$|npm_|FORCE_COLOR$)/;
-  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
-}
-
-function collect(stream: Readable, lines: string[], heard: () => void): void {
-  let rest = '';
-  stream.setEncoding('utf8');
-  stream.on('data', (text: string) => {
-    const parts = (rest + text).split('\n');
-    rest = parts.pop() ?? '';
-    lines.push(...parts);
-    if (parts.length > 0) heard();
-  });
+  return launch(process.execPath, [PROGRAMS[program], ...args], { env });
 }

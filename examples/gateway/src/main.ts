@@ -52,4 +52,4 @@ class AppModule {}
 
 const app = await NestFactory.create(AppModule);
 app.enableShutdownHooks();
-await app.listen(process.env['PORT'] ?? 3333, '127.0.0.1');
+await app.listen(process.env['PORT'] ?? 3333, process.env['BIND_HOST'] ?? '127.0.0.1');

@@ -22,4 +22,4 @@ class AppModule {}
 
 const app = await NestFactory.create(AppModule);
 app.enableShutdownHooks(); // so that a SIGTERM drains: nobody's request fails
-await app.listen(0, '127.0.0.1'); // any free port: callers find it. On several machines: without the address
+await app.listen(0, process.env['BIND_HOST'] ?? '127.0.0.1'); // any free port: callers find it. On several machines: 0.0.0.0

@@ -1,0 +1,108 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { isFailed, load } from '../process/load.js';
+import { endAll, launch } from '../process/launch.js';
+import type { Child } from '../process/launch.js';
+import { until } from '../process/until.js';
+import { blockWith, withImports } from './readme.js';
+import { compile } from './workshop.js';
+
+const { nest12, folder } = inject('workshop');
+const shop = join(nest12, 'shop');
+
+/** What the README leaves to its reader: a controller around the handler that it shows, and who answers `/buyers/7`. */
+const ORDERS = `
+@Controller()
+class OrdersController {
+  constructor(@Inject(Rollcall) private readonly rollcall: Rollcall) {}
+
+${blockWith('@Hedge({').replace('{ … }', '{ return { id: query.id, instance: this.rollcall.id }; }')}
+}
+
+${blockWith('createMicroservice<MicroserviceOptions>(AppModule')}`;
+const GATEWAY = blockWith('class GatewayModule');
+const USERS = `
+@Controller('buyers')
+class Buyers {
+  @Get(':id')
+  find(@Param('id') id: string) { return { id, name: 'Ada' }; }
+}
+
+@Module({ imports: [RollcallModule.forRoot({ service: 'users' })], controllers: [Buyers] })
+class UsersModule {}
+
+const app = await NestFactory.create(UsersModule);
+await app.listen(0);
+`;
+
+let registry: { readonly url: string; readonly pid: number };
+
+/** The README's line, on any free port: somebody may have 1337. */
+async function startRegistry(): Promise<void> {
+  const [command = '', ...args] = blockWith('npx rollcall up').trim().split(' ');
+  const env = { npm_config_cache: join(folder, 'cache') };
+  const child = launch(command, [...args, '--port', '0', '--json'], { cwd: shop, env });
+  registry = JSON.parse(await child.line(/^{/)) as typeof registry;
+}
+
+function startOne(...args: readonly string[]): Child {
+  return launch(process.execPath, args, { cwd: shop, env: { ROLLCALL_URL: registry.url, PORT: '0' } });
+}
+
+/** Resolves with the last letters of its id. */
+async function healthy(child: Child): Promise<string> {
+  const line = await child.line(/ is HEALTHY/);
+  return /…(\w+) is HEALTHY/.exec(line)?.[1] ?? line;
+}
+
+/** Nest does not say where it listens, but the registry knows. */
+async function urlOf(service: string): Promise<string> {
+  const answer = await fetch(`${registry.url}/api/v1/services/${service}`);
+  const { instances } = (await answer.json()) as { instances: { endpoints: { host: string; port: number }[] }[] };
+  const [endpoint] = instances.flatMap(({ endpoints }) => endpoints);
+  return `http://${endpoint?.host}:${endpoint?.port}`;
+}
+
+describe('the first ten minutes, from an empty folder', () => {
+  beforeAll(async () => {
+    await mkdir(join(shop, 'src'), { recursive: true });
+    const files = { 'orders.ts': ORDERS, 'gateway.ts': GATEWAY, 'users.ts': USERS };
+    await Promise.all(
+      Object.entries(files).map(([name, text]) => writeFile(join(shop, 'src', name), withImports(text))),
+    );
+    await compile(shop, 'module');
+    await startRegistry();
+  });
+
+  afterAll(async () => {
+    process.kill(registry.pid, 'SIGTERM');
+    await endAll();
+  });
+
+  it('installs what the README names, and nothing that it does not', () => {
+    const [npm, install, ...names] = blockWith('npm install').trim().split(' ');
+    expect([npm, install]).toEqual(['npm', 'install']);
+    expect(names).toEqual(['@rollcall/nestjs', 'rollcall']);
+  });
+
+  it('an instance is killed under load, and no call fails', async () => {
+    // one as it was compiled, one as tsx runs it: that gives decorators no metadata
+    const [mortal, lasting] = [startOne('dist/orders.js'), startOne('--import', 'tsx', 'src/orders.ts')];
+    const others = [startOne('dist/users.js'), startOne('dist/gateway.js')];
+    const [mortalId, lastingId] = await Promise.all([healthy(mortal), healthy(lasting), ...others.map(healthy)]);
+    const loading = load(await urlOf('gateway'), ['/orders/7', '/orders/7/buyer'], 80);
+    const { replies } = loading;
+    const answersOf = (id: string): number => replies.filter(({ instance }) => instance?.endsWith(id)).length;
+    await until('both have answered', () => answersOf(mortalId) >= 10 && answersOf(lastingId) >= 10);
+
+    mortal.kill('SIGKILL');
+    await mortal.exited;
+    const [dead, before] = [answersOf(mortalId), replies.length];
+    await until('it went on', () => replies.length >= before + 150);
+    await loading.stop();
+    expect(replies.filter(isFailed)).toEqual([]);
+    expect(answersOf(mortalId) - dead).toBeLessThanOrEqual(2); // answers that were on their way
+    expect(answersOf(lastingId)).toBeGreaterThan(80);
+  });
+});

@@ -1,0 +1,75 @@
+import { readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { describe, expect, inject, it } from 'vitest';
+import { FOLDERS, manifestIn, MANIFESTS, ROOT } from './packages.js';
+import { run } from './run.js';
+
+const { tarballs } = inject('workshop');
+
+interface Locked {
+  readonly link?: boolean;
+  readonly resolved?: string;
+  readonly hasInstallScript?: boolean;
+  readonly dependencies?: Readonly<Record<string, string>>;
+}
+const LOCK = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) as {
+  readonly packages: Readonly<Record<string, Locked>>;
+};
+
+/** Everything that is installed with our packages: where the lockfile has it. Peers are the user's. */
+function shipped(): ReadonlySet<string> {
+  const found = new Set<string>();
+  const open = FOLDERS.map((folder) => `packages/${basename(folder)}`);
+  for (let path = open.pop(); path !== undefined; path = open.pop()) {
+    if (found.has(path)) continue;
+    found.add(path);
+    for (const name of Object.keys(LOCK.packages[path]?.dependencies ?? {})) open.push(placeOf(name, path));
+  }
+  return found;
+}
+
+/** As Node.js looks: in `node_modules` of the package, then of every folder around it. */
+function placeOf(name: string, from: string): string {
+  for (let folder = from; ; folder = folder.slice(0, Math.max(0, folder.lastIndexOf('/')))) {
+    const place = `${folder === '' ? '' : `${folder}/`}node_modules/${name}`;
+    const locked = LOCK.packages[place];
+    if (locked !== undefined) return locked.link === true ? (locked.resolved ?? place) : place;
+    if (folder === '') throw new Error(`The lockfile has no ${name} for ${from}.`);
+  }
+}
+
+describe('what is published', () => {
+  it.concurrent.each(tarballs.map((path) => [basename(path), path]))(
+    '%s is clean for publint and attw',
+    async (_name, path) => {
+      const bin = join(ROOT, 'node_modules', '.bin');
+      await run(join(bin, 'publint'), [path, '--strict'], ROOT);
+      await run(join(bin, 'attw'), [path, '--profile', 'esm-only'], ROOT);
+    },
+  );
+
+  it('has one version everywhere, and asks for exactly that of its own', () => {
+    const { version } = manifestIn(ROOT);
+    const own = new Set(MANIFESTS.map(({ name }) => name));
+    for (const manifest of MANIFESTS) {
+      expect(manifest.version).toBe(version);
+      const asked = Object.entries(manifest.dependencies ?? {}).filter(([name]) => own.has(name));
+      expect(asked.map(([, wanted]) => wanted)).toEqual(asked.map(() => version));
+    }
+  });
+
+  it('takes a range of what users bring', () => {
+    const peers = MANIFESTS.flatMap(({ peerDependencies = {} }) => Object.entries(peerDependencies));
+    expect(peers.length).toBeGreaterThan(0);
+    for (const [, range] of peers) expect(range).toMatch(/^\^\d+(\.\d+)*( \|\| \^\d+(\.\d+)*)*$/);
+  });
+
+  it('runs nothing when it is installed, nor does anything that comes with it', () => {
+    const paths = shipped();
+    expect(paths).toContain('node_modules/undici');
+    expect(paths).toContain('node_modules/fastify');
+    expect([...paths].filter((path) => LOCK.packages[path]?.hasInstallScript)).toEqual([]);
+    const hooks = MANIFESTS.flatMap(({ scripts = {} }) => Object.keys(scripts).filter((name) => /install/.test(name)));
+    expect(hooks).toEqual([]);
+  });
+});

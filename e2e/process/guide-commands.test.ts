@@ -1,0 +1,59 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { endAll, start } from './spawn.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const guide = readdirSync(join(root, 'docs/guide')).map((name) => `docs/guide/${name}`);
+
+/** Every line that docs/guide has people type, without what is said behind a `#`. */
+const typed = guide.flatMap((page) =>
+  [...readFileSync(join(root, page), 'utf8').matchAll(/```sh\n([\s\S]*?)\n```/g)].flatMap(([, text = '']) =>
+    text
+      .split('\n')
+      .map((line) => ({ page, words: line.replace(/\s+#.*$/, '').split(/\s+/) }))
+      .filter(({ words }) => words[0] !== '' && words[0] !== '#'),
+  ),
+);
+const commandsOf = (...programs: readonly string[]): typeof typed =>
+  typed.filter(({ words }) => programs.includes(words.find((word) => !word.includes('=')) ?? ''));
+
+describe('what docs/guide has people type', () => {
+  afterAll(endAll);
+
+  it('is known to this test', () => {
+    const known = commandsOf('npx', 'node', 'npm', 'docker', 'kubectl', 'curl', 'kill');
+    expect(typed.filter((line) => !known.includes(line))).toEqual([]);
+    expect(typed.length).toBeGreaterThan(5);
+  });
+
+  it('rollcall has these commands and flags', async () => {
+    const ofImage = commandsOf('docker').filter(({ words }) => words.includes('registry'));
+    const lines = [
+      ...commandsOf('npx').map(({ words }) => words.slice(words.indexOf('npx') + 1)),
+      ...ofImage.map(({ words }) => ['rollcall', ...words.slice(words.indexOf('registry') + 1)]),
+    ];
+    expect(lines.length).toBeGreaterThan(2);
+    for (const [program, command = '', ...rest] of lines) {
+      expect(program).toBe('rollcall');
+      const help = start('rollcall', [command, '--help']);
+      expect(await help.exited).toMatchObject({ code: 0 });
+      for (const flag of rest.filter((word) => word.startsWith('-'))) expect(help.out.join('\n')).toContain(flag);
+    }
+  });
+
+  it('programs, scripts and files are there', () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object };
+    for (const { words } of commandsOf('npm')) {
+      const script = words.at(1) === 'run' ? words.at(2)! : words.at(1)!;
+      if (script !== 'install') expect(Object.keys(scripts)).toContain(script);
+    }
+    const files = typed.flatMap(({ words }) => words.filter((word) => /^(examples|deploy)\/[^.]/.test(word)));
+    expect(files.length).toBeGreaterThan(2);
+    // what is started is built from a source
+    for (const file of files) {
+      expect(existsSync(join(root, file.replace('/dist/', '/src/').replace(/\.js$/, '.ts')))).toBe(true);
+    }
+  });
+});

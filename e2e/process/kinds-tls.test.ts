@@ -1,0 +1,229 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ServerCredentials } from '@grpc/grpc-js';
+import { fromJSON } from '@grpc/proto-loader';
+import { Controller, Get, Module } from '@nestjs/common';
+import type { INestApplicationContext } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { GrpcMethod, MessagePattern, Transport } from '@nestjs/microservices';
+import type { MicroserviceOptions } from '@nestjs/microservices';
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { GrpcMethod as Method } from '@rollcall/client';
+import type { TlsTerms } from '@rollcall/core';
+import { Rollcall, RollcallModule } from '@rollcall/nestjs';
+import { startTestRegistry } from '@rollcall/registry/testing';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { launch } from './launch.js';
+import { until } from './until.js';
+
+const definition = fromJSON(JSON.parse(readFileSync(new URL('programs/shop.json', import.meta.url), 'utf8')));
+const { Find } = definition['shop.Orders'] as unknown as { Find: Method<{ id: string }, { instance: string }> };
+
+@Controller()
+class Orders {
+  @MessagePattern('find')
+  overTcp(): object {
+    return { instance: 'tcp' };
+  }
+
+  @GrpcMethod('Orders', 'Find')
+  overGrpc(): object {
+    return { instance: 'grpc' };
+  }
+
+  @Get('find')
+  overHttp(): object {
+    return { instance: 'http' };
+  }
+}
+
+interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'rollcall-tls-'));
+let ca = '';
+let server: Certificate;
+let client: Certificate;
+/** Of somebody whom nobody trusts. */
+let stranger: Certificate;
+
+async function openssl(...args: readonly string[]): Promise<void> {
+  const { exited, err } = launch('openssl', args, { cwd: folder });
+  const { code } = await exited;
+  if (code !== 0) throw new Error(`openssl ${args.join(' ')}:\n${err.join('\n')}`);
+}
+
+const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
+const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'] as const;
+
+async function authority(name: string): Promise<void> {
+  await openssl(
+    'req',
+    '-x509',
+    ...KEY,
+    '-days',
+    '2',
+    '-subj',
+    `/CN=${name}`,
+    '-keyout',
+    `${name}.key`,
+    '-out',
+    `${name}.pem`,
+  );
+}
+
+async function signed(name: string, by: string): Promise<Certificate> {
+  writeFileSync(join(folder, 'san'), 'subjectAltName=IP:127.0.0.1,DNS:localhost\n');
+  await openssl('req', ...KEY, '-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.csr`);
+  const issuer = ['-CA', `${by}.pem`, '-CAkey', `${by}.key`, '-CAcreateserial'];
+  await openssl(
+    'x509',
+    '-req',
+    '-in',
+    `${name}.csr`,
+    ...issuer,
+    '-days',
+    '2',
+    '-extfile',
+    'san',
+    '-out',
+    `${name}.pem`,
+  );
+  return { cert: read(`${name}.pem`), key: read(`${name}.key`) };
+}
+
+beforeAll(async () => {
+  await authority('ca');
+  await authority('others');
+  ca = read('ca.pem');
+  server = await signed('server', 'ca');
+  client = await signed('client', 'ca');
+  stranger = await signed('stranger', 'others');
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+const open: { close(): Promise<unknown> }[] = [];
+afterEach(async () => {
+  for (const one of open.splice(0).toReversed()) await one.close();
+});
+
+/** `asks`: must callers have a certificate, too? */
+type Start = (module: object, asks: boolean) => Promise<INestApplicationContext>;
+
+const asked = (asks: boolean) => (asks ? { ca, requestCert: true, rejectUnauthorized: true } : {});
+
+async function microservice(module: object, options: object): Promise<INestApplicationContext> {
+  const app = await NestFactory.createMicroservice<MicroserviceOptions>(module, { ...options, logger: false });
+  await app.listen();
+  return app;
+}
+
+type Kind = 'tcp' | 'grpc' | 'express' | 'fastify';
+
+const KINDS: Readonly<Record<Kind, Start>> = {
+  tcp: (module, asks) => {
+    const tlsOptions = { ...server, ...asked(asks) };
+    return microservice(module, { transport: Transport.TCP, options: { host: '127.0.0.1', port: 0, tlsOptions } });
+  },
+  grpc: (module, asks) => {
+    const pair = { cert_chain: Buffer.from(server.cert), private_key: Buffer.from(server.key) };
+    const credentials = ServerCredentials.createSsl(asks ? Buffer.from(ca) : null, [pair], asks);
+    const options = { package: 'shop', packageDefinition: definition, url: '127.0.0.1:0', credentials };
+    return microservice(module, { transport: Transport.GRPC, options });
+  },
+  express: async (module, asks) => {
+    const app = await NestFactory.create(module, { logger: false, httpsOptions: { ...server, ...asked(asks) } });
+    await app.listen(0, '127.0.0.1');
+    return app;
+  },
+  fastify: async (module, asks) => {
+    const adapter = new FastifyAdapter({ https: { ...server, ...asked(asks) } });
+    const app = await NestFactory.create(module, adapter, { logger: false });
+    await app.listen(0, '127.0.0.1');
+    return app;
+  },
+};
+
+interface Scene {
+  readonly caller: Rollcall;
+  /** Over the one protocol of the service. */
+  call(): Promise<unknown>;
+}
+
+/** One service over TLS, a registry and a caller; who says nothing trusts whom Node trusts. */
+async function scene(
+  kind: Kind,
+  { registry: heartbeatTls, caller: tls }: { registry?: TlsTerms; caller?: TlsTerms },
+  asks = false,
+): Promise<Scene> {
+  const registry = await startTestRegistry(heartbeatTls === undefined ? {} : { heartbeatTls });
+  open.push(registry);
+  @Module({
+    imports: [RollcallModule.forRoot({ service: 'orders', registry: registry.url })],
+    controllers: [Orders],
+  })
+  class OrdersModule {}
+  open.push(await KINDS[kind](OrdersModule, asks));
+  const caller = new Rollcall({ registry: registry.url, calls: tls === undefined ? {} : { tls } });
+  open.push(caller);
+  caller.start();
+  await caller.ready('orders');
+  const overHttp = async (): Promise<unknown> => (await caller.fetch('orders', '/find')).json();
+  const calls: Readonly<Record<Kind, () => Promise<unknown>>> = {
+    tcp: () => caller.call('orders', 'find', {}),
+    grpc: () => caller.grpc('orders', Find, { id: '7' }),
+    express: overHttp,
+    fastify: overHttp,
+  };
+  return { caller, call: calls[kind] };
+}
+
+const only = ({ caller }: Scene) => caller.service('orders').instances[0];
+const isHealthy = (here: Scene) => (): boolean => only(here)?.state === 'HEALTHY';
+
+describe.each(['tcp', 'grpc', 'express', 'fastify'] as const)('over TLS: %s', (kind) => {
+  it('is HEALTHY both ways, and is called, by those who trust its certificate', async () => {
+    const here = await scene(kind, { registry: { ca }, caller: { ca } });
+    await until('it is HEALTHY', isHealthy(here));
+    expect(only(here)).toMatchObject({ endpoints: [{ tls: true }], reason: { code: 'BOTH_WAYS_OK' } });
+    expect(await here.call()).toMatchObject({ instance: expect.stringMatching(/tcp|grpc|http/) });
+  });
+
+  it('is refused by those who do not trust it, and they say why', async () => {
+    const here = await scene(kind, {});
+    await until('the registry has called it', () => only(here)?.reason.text.includes('certificate'));
+    expect(only(here)?.state).not.toBe('HEALTHY');
+    const error: unknown = await here.call().catch((thrown: unknown) => thrown);
+    expect(String(error instanceof Error ? `${error.message} ${String(error.cause)}` : error)).toMatch(/certificate/);
+  });
+
+  it('is taken as it is by those who are told not to ask', async () => {
+    const here = await scene(kind, { registry: { rejectUnauthorized: false }, caller: { rejectUnauthorized: false } });
+    await until('it is HEALTHY', isHealthy(here));
+    expect(await here.call()).toBeDefined();
+  });
+
+  it('may ask who calls: the registry and callers show their certificates', async () => {
+    const here = await scene(kind, { registry: { ca, ...client }, caller: { ca, ...client } }, true);
+    await until('it is HEALTHY', isHealthy(here));
+    expect(await here.call()).toBeDefined();
+  });
+
+  it('may ask who calls: who has none, or a stranger’s, gets no answer', async () => {
+    const here = await scene(kind, { registry: { ca, ...client }, caller: { ca, ...stranger } }, true);
+    await until('it is HEALTHY', isHealthy(here));
+    await expect(here.call()).rejects.toThrow();
+  });
+});
+
+it('a certificate that cannot be read is found at the start', async () => {
+  const broken = '-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n';
+  expect(() => new Rollcall({ calls: { tls: { ca: broken } } })).toThrow(/^Option tls: the certificates/);
+  await expect(startTestRegistry({ heartbeatTls: { ca: broken } })).rejects.toThrow(/^Option heartbeatTls/);
+  expect(() => new Rollcall({ calls: { tls: { cert: client.cert } } })).toThrow('cert is there without key');
+  expect(() => new Rollcall({ calls: { tls: { ca: 'ca.pem' } } })).toThrow('PEM text, not the name of a file');
+});

@@ -1,0 +1,106 @@
+import { HttpLink, Rollcall } from '@rollcall/client';
+import { systemRandom, systemTime } from '@rollcall/core';
+import type { Log } from '@rollcall/core';
+import { recordingLog } from '@rollcall/core/testing';
+import { changeTokens, drawToken, startRegistry } from '@rollcall/registry';
+import type { RunningRegistry, TokenWish } from '@rollcall/registry';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, it } from 'vitest';
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+async function guarded() {
+  const folder = await mkdtemp(join(tmpdir(), 'rollcall-security-'));
+  cleanups.push(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'tokens.json');
+  const make = async (but: Partial<TokenWish> = {}) => {
+    const wish = { role: 'service', services: ['orders'], note: '', expiresAt: null, ...but } as const;
+    const { token, record } = drawToken(systemRandom, wish, systemTime.wall());
+    await changeTokens(path, (records) => [...records, record]);
+    return { token, id: record.id };
+  };
+  const revoke = (id: string) =>
+    changeTokens(path, (records) =>
+      records.map((record) => (record.id === id ? { ...record, revokedAt: systemTime.wall() } : record)),
+    );
+  const log = recordingLog();
+  const start = async (): Promise<RunningRegistry> => {
+    const registry = await startRegistry({ port: 0, tokens: path, preset: 'fast', intervalMs: 200, log });
+    cleanups.push(() => registry.close());
+    return registry;
+  };
+  return { make, revoke, start, log };
+}
+
+/** A process with the service `orders`, which answers Heartbeat-1 over HTTP. */
+async function enter(url: string, token: string | undefined, log: Log): Promise<Rollcall> {
+  const rollcall = new Rollcall(
+    { registry: url, service: 'orders', ...(token === undefined ? {} : { token }) },
+    { log },
+  );
+  const server = createServer((request, response) => {
+    const parts: Buffer[] = [];
+    request.on('data', (part: Buffer) => parts.push(part));
+    request.on('end', () => {
+      const answer = rollcall.answer(JSON.parse(Buffer.concat(parts).toString()));
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  cleanups.push(async () => {
+    await rollcall.close();
+    server.close();
+  });
+  rollcall.register([{ protocol: 'http', port: (server.address() as AddressInfo).port }]);
+  return rollcall;
+}
+
+const soon = { timeout: 8_000, interval: 50 };
+
+it('a service with its token becomes HEALTHY and is found; one without is told why not, and what to do', async () => {
+  const { make, start } = await guarded();
+  const { token } = await make();
+  const reader = await make({ role: 'reader', services: [] });
+  const { url } = await start();
+  const member = await enter(url, token, recordingLog());
+  await expect.poll(() => member.state, soon).toBe('HEALTHY');
+  const caller = new Rollcall({ registry: url, token: reader.token });
+  cleanups.push(() => caller.close());
+  caller.start();
+  const states = async () => (await caller.instances('orders')).map(({ state }) => state);
+  await expect.poll(states, soon).toEqual(['HEALTHY']);
+  const log = recordingLog();
+  await enter(url, undefined, log);
+  await expect.poll(() => log.texts('error').join('\n'), soon).toMatch(/asks for a token.*ROLLCALL_TOKEN/);
+});
+
+it('a token is exchanged without a moment of ill health, and worth nothing once it is revoked', async () => {
+  const { make, revoke, start, log } = await guarded();
+  const old = await make();
+  const { url } = await start();
+  const first = recordingLog();
+  const member = await enter(url, old.token, first);
+  await expect.poll(() => member.state, soon).toBe('HEALTHY');
+  // rotation: the new token is there before the old one goes, and the new process comes with it
+  const next = await make();
+  const link = new HttpLink({ url, time: systemTime, token: next.token });
+  cleanups.push(() => link.close());
+  const { signal } = new AbortController();
+  const ask = () => link.poll({ namespace: 'default', service: 'orders', revision: null, waitMs: 0, signal });
+  await expect.poll(async () => (await ask()).ok, soon).toBe(true);
+  const heir = await enter(url, next.token, recordingLog());
+  await expect.poll(() => heir.state, soon).toBe('HEALTHY');
+  await revoke(old.id);
+  await expect.poll(() => first.texts('error').join('\n'), soon).toContain(`Token ${old.id} was revoked`);
+  expect(heir.state).toBe('HEALTHY');
+  const said = [...log.texts(), ...first.texts()].join('\n');
+  for (const { token } of [old, next]) expect(said).not.toContain(token);
+});
