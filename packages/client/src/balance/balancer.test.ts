@@ -191,6 +191,24 @@ describe('tiers', () => {
   });
 });
 
+describe('the early limit', () => {
+  it('of a slow one ends when the one that answered has left: then it is all there is', () => {
+    for (const leave of [aFleet(1), [...aFleet(1), ...aFleet(1, 'DEREGISTERING', 1)]]) {
+      const balancer = build(aFleet(2));
+      const [slow, quick] = aFleet(2).map(({ id }) => balancer.node(id)!);
+      for (let calls = 0; calls < 4; calls += 1) slow!.begin(0, true);
+      quick!.begin(0, true);
+      quick!.end();
+      quick!.answered(400);
+      expect(balancer.pick(anAsk({ now: 500, tried: quick! }))).toBeNull();
+      balancer.update(leave, 600);
+      expect(balancer.pick(anAsk({ now: 601 }))).toBe(slow);
+      quick!.answered(700);
+      expect(balancer.pick(anAsk({ now: 701 }))).toBe(slow);
+    }
+  });
+});
+
 describe('ejection', () => {
   it('takes out at most half for errors', () => {
     const balancer = build(aFleet(4));

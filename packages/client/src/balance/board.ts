@@ -19,7 +19,7 @@ const CELLS = SUCCESSES + SUCCESS_CELLS;
  */
 export class Board {
   readonly load: Load;
-  /** When any of the nodes last answered. */
+  /** When any of the nodes last answered, of those that are there to be called; -Infinity after one of them has left. */
   lastAnswerAt = -Infinity;
   /** Calls under way at all of them. */
   inFlight = 0;
@@ -109,9 +109,10 @@ export class Board {
     this.#cells[at + UNANSWERED] = unanswered + 1;
   }
 
-  answered(slot: number, now: number): void {
+  /** `isStaying`: it can be called on; what a leaving one answers says nothing about those that stay. */
+  answered(slot: number, now: number, isStaying: boolean): void {
     this.#cells[CELLS * slot + UNANSWERED] = 0;
-    this.lastAnswerAt = now;
+    if (isStaying) this.lastAnswerAt = now;
   }
 
   successAt(slot: number): number {

@@ -116,7 +116,7 @@ export class Node implements BreakerHost, GateListener {
   /** It said something, if only no. */
   answered(now: number): void {
     const wasSilent = isSilence(this.#board.unanswered(this.#slot));
-    this.#board.answered(this.#slot, now);
+    this.#board.answered(this.#slot, now, this.isCalm || isStaying(this.instance));
     if (wasSilent) this.gateChanged();
   }
 
@@ -153,6 +153,8 @@ export class Node implements BreakerHost, GateListener {
   /** What the registry says of it now. */
   follow(instance: Instance): void {
     this.instance = instance;
+    // whoever is left may be the only one, however slow: that others answer has to be seen anew
+    if (!isStaying(instance)) this.#board.lastAnswerAt = -Infinity;
     this.#board.setWeight(this.#slot, instance.weight);
     this.gateChanged();
   }
@@ -199,6 +201,7 @@ export class Node implements BreakerHost, GateListener {
     if (this.#isRetired) return;
     this.#isRetired = true;
     const calls = this.inFlight;
+    this.#board.lastAnswerAt = -Infinity;
     this.#board.give(this.#slot);
     this.#board = new Board(new InFlight(), 1);
     this.#slot = this.#board.take();
@@ -210,3 +213,6 @@ export class Node implements BreakerHost, GateListener {
     this.gateChanged();
   }
 }
+
+const isStaying = ({ state, admin }: Instance): boolean =>
+  admin === 'ENABLED' && state !== 'CRITICAL' && state !== 'DEREGISTERING';
