@@ -167,14 +167,24 @@ export class Balancer<N extends Node> {
   }
 
   failed(node: N, now: number): void {
+    this.#belie(node);
     const hasChanged = node.breaker.failure(now, this.#mayEject);
     if (hasChanged || node.breaker.cause !== null) this.#standingChanged(hasChanged);
   }
 
   /** Nobody could be connected to. */
   absent(node: N, now: number): void {
+    this.#belie(node);
     const hasChanged = node.breaker.absence(now, this.#mayEject);
     if (hasChanged || node.breaker.cause !== null) this.#standingChanged(hasChanged);
+  }
+
+  /** We see what the registry sees: then it is not the registry that is cut off. */
+  #belie(node: N): void {
+    if (!node.isTrusted) return;
+    node.isTrusted = false;
+    node.doubtedAt = -Infinity;
+    this.#reviewAt = -Infinity;
   }
 
   /** The probe of a node is over, whatever came of it; its outcome follows. */

@@ -19,7 +19,7 @@ export function isSilent(instance: Instance): boolean {
 /**
  * The panic rule: when the registry, within two intervals, loses sight of more than 30 % of a service and of at least three instances,
  * it is probably the registry that is cut off. Those instances are trusted until it says something else of them: they keep their
- * tier, and our own experience judges them. (Eureka's self-preservation, on the caller's side.) Proof of anything trusts nobody.
+ * tier, and our own experience judges them: whoever failed us since its last success is not trusted. (Eureka's self-preservation, on the caller's side.) Proof of anything trusts nobody.
  */
 export function trustTheMass(nodes: Iterable<Node>, now: number, windowMs: number): void {
   const doubted: Node[] = [];
@@ -29,5 +29,5 @@ export function trustTheMass(nodes: Iterable<Node>, now: number, windowMs: numbe
     if (node.isTrusted || now <= node.doubtedAt + windowMs) doubted.push(node);
   }
   if (doubted.length < MASS || doubted.length <= MASS_RATIO * count) return;
-  for (const node of doubted) node.isTrusted = true;
+  for (const node of doubted) if (node.breaker.isCalm) node.isTrusted = true;
 }
