@@ -41,6 +41,15 @@ const BAD: Readonly<Record<string, unknown>> = {
   },
 };
 
+/** Of a process that stands still from time to time: its clock goes on, its timers do not. */
+class StallingTime extends ManualTime {
+  stoppedMs = 0;
+
+  override now(): number {
+    return super.now() + this.stoppedMs;
+  }
+}
+
 describe('the limit of an instance', () => {
   it('refuses nobody in a burst, as long as nothing says that it is too much', async () => {
     const world = aWorld({ instances: fleet('HEALTHY') });
@@ -73,12 +82,41 @@ describe('the limit of an instance', () => {
     expect(world.calls.explain('orders').protocols[0]?.instances[0]).toMatchObject({ limit: 6, breaker: 'closed' });
   });
 
+  it('does not shrink for timeouts while this process stood still', async () => {
+    const time = new StallingTime({ nowMs: 100_000 });
+    const world = aWorld({ time, instances: fleet('HEALTHY') }).play({ a: 'never' });
+    const calls = Array.from({ length: 10 }, () => world.calls.call('orders', 'find', {}, { deadlineMs: 100 }));
+    const ends = Promise.allSettled(calls);
+    await time.advanceBy(30);
+    time.stoppedMs = 80;
+    await time.advanceBy(200);
+    expect((await ends).map(({ status }) => status)).toEqual(calls.map(() => 'rejected'));
+    expect(world.calls.explain('orders').protocols[0]?.instances[0]?.limit).toBe(20);
+  });
+
   it('does not shrink for a caller who had hardly any time', async () => {
     const world = aWorld({ instances: fleet('HEALTHY') });
     world.play({ a: { afterMs: 20, values: ['late'] } });
     for (let i = 0; i < 30; i += 1) await world.ask(undefined, 30);
     for (let i = 0; i < 10; i += 1) await world.ask({ deadlineMs: 10 }, 50);
     expect(world.calls.explain('orders').protocols[0]?.instances[0]?.limit).toBe(20);
+  });
+});
+
+describe('the early limit', () => {
+  it('holds nobody back for what this process did not hear while it stood still', async () => {
+    const time = new StallingTime({ nowMs: 100_000 });
+    const world = aWorld({ time, instances: fleet('HEALTHY', 'HEALTHY') });
+    world.play({ a: { afterMs: 20, values: ['a'] }, b: { afterMs: 40, values: ['b'] } });
+    const calls = Array.from({ length: 20 }, () => world.calls.call('orders', 'find', {}));
+    await time.advanceBy(15);
+    time.stoppedMs = 300;
+    await time.advanceBy(10);
+    // the first has answered, the second is not read yet
+    const gates = world.calls.explain('orders').protocols[0]?.instances.map(({ gate }) => gate);
+    expect(gates).not.toContain('limited to 1');
+    await time.advanceBy(100);
+    expect(await Promise.all(calls)).toHaveLength(20);
   });
 });
 

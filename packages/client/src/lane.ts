@@ -1,6 +1,7 @@
 import { addressOf, shortId } from '@rollcall/core';
 import type { Endpoint, Instance, Log, Protocol, Random, Suspicion } from '@rollcall/core';
 import { Balancer } from './balance/balancer.js';
+import { isSelected } from './balance/selector.js';
 import type { Selector } from './balance/selector.js';
 import { balancingOf } from './balance/guarded.js';
 import type { Balancing } from './balance/balancers.js';
@@ -26,7 +27,7 @@ import { ping } from './ping.js';
 import { stateOf } from './service-state.js';
 import type { LaneEvents } from './service-state.js';
 import type { AttemptTrace } from './tracing.js';
-import { TRAITS } from './transport/transport.js';
+import { TIMEOUT, TRAITS } from './transport/transport.js';
 import type { Channel, Failure, Transport } from './transport/transport.js';
 import type { Wheel } from './wheel.js';
 
@@ -94,7 +95,6 @@ const MOST_SAID_METHODS = 1_024;
 
 /** Of whom the registry and we think well. */
 const CALM_TIER = 0;
-const TIMEOUT: Failure = { kind: 'timeout', cause: null };
 
 /**
  * One service over one protocol: its balancer and the statistics of its methods. Every outcome goes through here once and feeds all
@@ -104,7 +104,7 @@ export class Lane<Request> implements RulesSource {
   readonly balancer: Balancer<Station<Request>>;
   readonly protocol: Protocol;
   readonly picks = new PickLog();
-  /** Of what is known of the instances; see `RulesSource`. */
+  /** Of what instances say of their methods; see `RulesSource`. */
   revision = 0;
   readonly #parts: LaneParts<Request>;
   readonly #methods = new Map<string, Method>();
@@ -115,7 +115,8 @@ export class Lane<Request> implements RulesSource {
   #saidAt = -1;
   /** Moved for each pick, so that none is made. */
   readonly #sight = { now: 0, isStale: false };
-  #instances: readonly Instance[] = [];
+  /** Those that may be called and say something of their methods. */
+  #speakers: readonly Instance[] = [];
   #state: ServiceState = 'CLOSED';
   #isKnown = false;
   readonly #balancing: Balancing;
@@ -159,23 +160,34 @@ export class Lane<Request> implements RulesSource {
   /** What the catalog says. */
   update(instances: readonly Instance[], now: number): void {
     this.balancer.update(instances, now);
-    this.#instances = instances;
-    this.revision += 1;
+    this.#hear(instances);
     this.#isKnown ||= instances.length > 0;
     if (this.#isKnown) this.#review('registry');
   }
 
   rulesOf(method: string): MethodRules {
-    const { policy, standard } = this.#parts;
+    const { policy } = this.#parts;
     const own =
       policy.methods !== undefined && Object.hasOwn(policy.methods, method) ? policy.methods[method] : undefined;
-    return methodRules(own, publishedFor(method, this.#instances, standard));
+    return methodRules(own, publishedFor(method, this.#speakers));
+  }
+
+  /** The rules are read anew only when one of those has changed that say any. */
+  #hear(instances: readonly Instance[]): void {
+    const { standard } = this.#parts;
+    const speakers = instances
+      .filter(({ methods }) => methods !== undefined)
+      .filter((one) => isSelected(one, standard));
+    const before = this.#speakers;
+    if (speakers.length === before.length && speakers.every((one, at) => one === before[at])) return;
+    this.#speakers = speakers;
+    this.revision += 1;
   }
 
   #isSaid(name: string): boolean {
     if (this.#methods.size >= MOST_SAID_METHODS) return false;
     if (this.#saidAt !== this.revision) {
-      this.#said = namesSaid(this.#parts.policy.methods ?? {}, this.#instances, this.#parts.standard);
+      this.#said = namesSaid(this.#parts.policy.methods ?? {}, this.#speakers);
       this.#saidAt = this.revision;
     }
     return this.#said.has(name);
@@ -204,11 +216,13 @@ export class Lane<Request> implements RulesSource {
   answered(attempt: Attempted<Request>, now: number, outcome = 'success'): void {
     const { node } = attempt;
     this.#end(attempt, outcome, now);
+    // an own stall between inflates the round trip and looks like silence: it says nothing about the others
+    const hasStalled = this.#parts.wheel.hasStalled(attempt.sentAt, now);
+    if (hasStalled) node.notHeardBefore(now);
     node.answered(now);
     node.failuresInARow = 0;
     this.#succeeded(node, now);
-    // an own stall between inflates the round trip: it says nothing about the others
-    if (this.#parts.wheel.hasStalled(attempt.sentAt, now)) return;
+    if (hasStalled) return;
     const ms = now - attempt.sentAt;
     const bucket = bucketOf(ms);
     node.latency.record(bucket, now);
@@ -284,10 +298,13 @@ export class Lane<Request> implements RulesSource {
     const { node, method } = attempt;
     const ms = now - attempt.sentAt;
     const medianMs = method.latency.medianMs(now);
-    method.latency.record(bucketOf(ms), now);
     node.observe(this.#penaltyMs(attempt, null, now), now);
-    // a caller who gives less time than half of its answers take says nothing about the instance
-    if (ms > (node.latency.medianMs(now) ?? 0)) node.limit.overloaded(attempt.sentAt, now);
+    // while this process stood still nobody read the answer: that measures neither the method nor what the instance can take
+    if (!this.#parts.wheel.hasStalled(attempt.sentAt, now)) {
+      method.latency.record(bucketOf(ms), now);
+      // a caller who gives less time than half of its answers take says nothing about the instance
+      if (ms > (node.latency.medianMs(now) ?? 0)) node.limit.overloaded(attempt.sentAt, now);
+    }
     const isLong = ms > (medianMs === null ? attempt.patienceMs : MEDIAN_MULTIPLE * medianMs);
     if (!isLong && node.lastSuccessAt > attempt.sentAt) return;
     this.#parts.suspect(node.id, 'timeout');

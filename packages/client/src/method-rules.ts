@@ -1,7 +1,5 @@
 import { methodNameOf, methodPolicyOf } from '@rollcall/core';
 import type { Instance, MethodPolicy } from '@rollcall/core';
-import { isSelected } from './balance/selector.js';
-import type { Selector } from './balance/selector.js';
 import { hedgeAfter } from './hedge.js';
 import type { HedgeAfter, HedgeWish } from './hedge.js';
 
@@ -38,31 +36,24 @@ export function methodRules(own: OwnMethodPolicy | undefined, published: readonl
   };
 }
 
-/** What the instances that may be called say of the method with this name. */
-export function publishedFor(
-  name: string,
-  instances: readonly Instance[],
-  selector: Selector,
-): readonly MethodPolicy[] {
+/** What these instances say of the method with this name. */
+export function publishedFor(name: string, instances: readonly Instance[]): readonly MethodPolicy[] {
   const found: MethodPolicy[] = [];
   for (const instance of instances) {
-    if (instance.methods === undefined || !isSelected(instance, selector)) continue;
     const policy = methodPolicyOf(instance, name);
     if (policy !== undefined) found.push(policy);
   }
   return found;
 }
 
-/** Every method that somebody says something of: this process, or an instance that may be called. */
+/** Every method that somebody says something of: this process, or one of these instances. */
 export function namesSaid(
   own: Readonly<Record<string, OwnMethodPolicy>>,
   instances: readonly Instance[],
-  selector: Selector,
 ): ReadonlySet<string> {
   const names = new Set(Object.keys(own));
   for (const instance of instances) {
-    if (instance.methods === undefined || !isSelected(instance, selector)) continue;
-    for (const name of Object.keys(instance.methods)) names.add(name);
+    for (const name of Object.keys(instance.methods ?? {})) names.add(name);
   }
   return names;
 }

@@ -13,10 +13,9 @@ import type { Hedgeable } from './hedge.js';
 import type { Lane, Station } from './lane.js';
 import type { PickReason } from './picks.js';
 import { isTransparent, mayRetry, RETRY_BACKOFF } from './retry.js';
+import { TIMEOUT } from './transport/transport.js';
 import type { Failure } from './transport/transport.js';
 import type { CallTerms } from './verbs.js';
-
-const TIMEOUT: Failure = { kind: 'timeout', cause: null };
 
 /**
  * One call from its first attempt to its last word: deadline, attempt timeouts, retries on other instances and a hedge within the

@@ -75,6 +75,5 @@ function usualDeadlineMs(callee: ServiceCallee, timeoutMs: number): number {
 
 function selectorOf(callee: ServiceCallee, wishes: OneCall): CallTerms['selector'] {
   const { allowedStates, version, metadata } = wishes;
-  if (allowedStates === undefined && version === undefined && metadata === undefined) return callee.standard;
   return callee.selector({ states: allowedStates === 'any' ? STATES : allowedStates, version, metadata });
 }

@@ -55,7 +55,7 @@ export class Wheel {
   }
 
   /**
-   * Has this process stood still for 50 ms between `since` and `now`? Then a round trip of that time measures us, not the others. It is
+   * Has this process stood still for some 40 ms (at the usual tick) between `since` and `now`? Then a round trip of that time measures us, not the others. It is
    * known before the tick that comes late has run: answers that waited for us may be read first.
    */
   hasStalled(since: number, now: number): boolean {

@@ -191,8 +191,38 @@ describe('tiers', () => {
   });
 });
 
-describe('the early limit', () => {
-  it('of a slow one ends when the one that answered has left: then it is all there is', () => {
+/** One is silent, and the other answered meanwhile. */
+function silenced(): { readonly balancer: Balancer<Node>; readonly silent: Node; readonly other: Node } {
+  const balancer = build(aFleet(2));
+  const silent = balancer.node('orders-0')!;
+  const other = balancer.node('orders-1')!;
+  for (let calls = 0; calls < 4; calls += 1) silent.begin(0, true);
+  other.answered(400);
+  return { balancer, silent, other };
+}
+
+describe('the early limit of a silent one', () => {
+  it('holds as long as the other one can take its calls', () => {
+    const { balancer, other } = silenced();
+    for (let picks = 0; picks < 20; picks += 1) expect(balancer.pick(anAsk({ now: 500 }))).toBe(other);
+  });
+
+  it.each<[string, (other: Node) => void]>([
+    ['is ejected', (other) => Array.from({ length: 5 }, () => other.breaker.absence(450, () => true))],
+    [
+      'is known to take no more',
+      (other) => {
+        other.limit.overloaded(410, 450);
+        for (let left = other.limit.gate; left > 0; left -= 1) other.begin(450, false);
+      },
+    ],
+  ])('ends when the other one %s: a slow one is better than nobody', (_what, happens) => {
+    const { balancer, silent, other } = silenced();
+    happens(other);
+    expect(balancer.pick(anAsk({ now: 500 }))).toBe(silent);
+  });
+
+  it('ends when the other one has left: then it is all there is', () => {
     for (const leave of [aFleet(1), [...aFleet(1), ...aFleet(1, 'DEREGISTERING', 1)]]) {
       const balancer = build(aFleet(2));
       const slow = balancer.node('orders-0')!;

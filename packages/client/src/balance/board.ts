@@ -13,14 +13,23 @@ const SUCCESS_AT = 4;
 const SUCCESSES = 5;
 const CELLS = SUCCESSES + SUCCESS_CELLS;
 
+/** A node, as the others see it. */
+export interface Helper {
+  /** Can it take calls instead of one that is silent? */
+  canHelp(now: number): boolean;
+}
+
 /**
  * The numbers that every call moves or reads, of all nodes of one balancer, a row for each in one array. Where nodes lie all over the
  * heap, a call to one of 10,000 costs more in cache misses than everything else; a row is one.
  */
 export class Board {
   readonly load: Load;
-  /** When any of the nodes last answered, of those that are there to be called; -Infinity after one of them has left. */
+  /** When any of the nodes last answered, and which. */
   lastAnswerAt = -Infinity;
+  lastAnswerer: Helper | null = null;
+  /** This process stood still until then: before it nothing could be heard. */
+  heardSince = -Infinity;
   /** Calls under way at all of them. */
   inFlight = 0;
   #cells: Float64Array;
@@ -109,10 +118,10 @@ export class Board {
     this.#cells[at + UNANSWERED] = unanswered + 1;
   }
 
-  /** `isStaying`: it can be called on; what a leaving one answers says nothing about those that stay. */
-  answered(slot: number, now: number, isStaying: boolean): void {
+  answered(slot: number, now: number, by: Helper): void {
     this.#cells[CELLS * slot + UNANSWERED] = 0;
-    if (isStaying) this.lastAnswerAt = now;
+    this.lastAnswerAt = now;
+    this.lastAnswerer = by;
   }
 
   successAt(slot: number): number {

@@ -65,9 +65,16 @@ export class Node implements BreakerHost, GateListener {
     const gate = Math.min(this.breaker.gate, this.limit.gate);
     const unanswered = this.#board.unanswered(this.#slot);
     if (!isSilence(unanswered)) return gate;
-    const since = this.#board.silentSince(this.#slot);
-    const doOthersAnswer = this.#board.lastAnswerAt > since;
-    return Math.min(gate, earlyLimit(unanswered, now - since, this.latency.p99Ms(now), doOthersAnswer));
+    const { heardSince, lastAnswerAt, lastAnswerer } = this.#board;
+    const since = Math.max(this.#board.silentSince(this.#slot), heardSince);
+    const doOthersHelp = lastAnswerAt > since && lastAnswerer?.canHelp(now) === true;
+    return Math.min(gate, earlyLimit(unanswered, now - since, this.latency.p99Ms(now), doOthersHelp));
+  }
+
+  /** A limit that is only a guess is no hindrance. It does not ask the others in turn. */
+  canHelp(now: number): boolean {
+    if (this.#isRetired || !isStaying(this.instance) || this.breaker.cause !== null) return false;
+    return this.inFlight < this.limit.gate || this.limit.mayRaise(now);
   }
 
   /** May it take one more call? */
@@ -113,10 +120,15 @@ export class Node implements BreakerHost, GateListener {
     this.#board.add(this.#slot, -1);
   }
 
+  /** What happened before could not be heard: this process stood still. */
+  notHeardBefore(now: number): void {
+    this.#board.heardSince = now;
+  }
+
   /** It said something, if only no. */
   answered(now: number): void {
     const wasSilent = isSilence(this.#board.unanswered(this.#slot));
-    this.#board.answered(this.#slot, now, this.isCalm || isStaying(this.instance));
+    this.#board.answered(this.#slot, now, this);
     if (wasSilent) this.gateChanged();
   }
 
@@ -153,8 +165,6 @@ export class Node implements BreakerHost, GateListener {
   /** What the registry says of it now. */
   follow(instance: Instance): void {
     this.instance = instance;
-    // whoever is left may be the only one, however slow: that others answer has to be seen anew
-    if (!isStaying(instance)) this.#board.lastAnswerAt = -Infinity;
     this.#board.setWeight(this.#slot, instance.weight);
     this.gateChanged();
   }
@@ -201,7 +211,6 @@ export class Node implements BreakerHost, GateListener {
     if (this.#isRetired) return;
     this.#isRetired = true;
     const calls = this.inFlight;
-    this.#board.lastAnswerAt = -Infinity;
     this.#board.give(this.#slot);
     this.#board = new Board(new InFlight(), 1);
     this.#slot = this.#board.take();

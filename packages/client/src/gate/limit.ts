@@ -15,12 +15,13 @@ export function isSilence(unanswered: number): boolean {
 
 /**
  * The early limit: an instance that stopped answering must not collect the calls of a whole attempt timeout. With 3 calls begun and
- * none answered for 5 × its p99 (at least 100 ms), while other instances answer, it gets one call at a time until it answers.
+ * none answered for 5 × its p99 (at least 100 ms), while another one answers that can take its calls, it gets one at a time until it
+ * answers.
  *
  * `unanswered`: calls begun since its last answer; `silentMs`: since the first of them; `p99Ms`: its own, null when not known.
  */
-export function earlyLimit(unanswered: number, silentMs: number, p99Ms: number | null, doOthersAnswer: boolean): Gate {
-  if (!isSilence(unanswered) || !doOthersAnswer) return OPEN;
+export function earlyLimit(unanswered: number, silentMs: number, p99Ms: number | null, doOthersHelp: boolean): Gate {
+  if (!isSilence(unanswered) || !doOthersHelp) return OPEN;
   return silentMs > Math.max(MIN_SILENCE_MS, P99_MULTIPLE * (p99Ms ?? 0)) ? LIMITED : OPEN;
 }
 
@@ -78,9 +79,14 @@ export class AdaptiveLimit {
     this.#set(Math.max(this.#terms.min, this.#limit * DECREASE));
   }
 
+  /** May it give way? Not soon after something spoke against it, nor beyond its maximum. */
+  mayRaise(now: number): boolean {
+    return now >= this.#decreasedAt + PROVEN_MS && this.#gate < this.#terms.max;
+  }
+
   /** All others are full, too. Doubles what is only a guess; returns whether there is more room now. */
   raise(now: number): boolean {
-    if (now < this.#decreasedAt + PROVEN_MS || this.#gate >= this.#terms.max) return false;
+    if (!this.mayRaise(now)) return false;
     this.#room = Math.min(this.#terms.max, 2 * this.#gate);
     this.#set(this.#limit);
     return true;

@@ -165,7 +165,7 @@ class GrpcResolver implements experimental.Resolver {
       return this.#fail('NO_CATALOG: the registry has not been heard. See whether it runs.');
     }
     const { grpc, listener, name } = this.#terms;
-    const endpoints = [...route.stations].map(({ endpoint: { host, port } }) => ({ addresses: [{ host, port }] }));
+    const endpoints = route.stations.map(({ endpoint: { host, port } }) => ({ addresses: [{ host, port }] }));
     const config = {
       loadBalancingConfig: [{ [name]: { service: view.service } }],
       methodConfig: [],

@@ -153,6 +153,8 @@ export function failed(failure: Failure, sink: Sink): Exchange {
 
 /** Of a transport that was closed. */
 export const STOPPED: Failure = { kind: 'stopped', cause: new Error('this client was closed') };
+/** Nobody answered in time. */
+export const TIMEOUT: Failure = { kind: 'timeout', cause: null };
 
 /** So long a peer may take to close its side once we have closed ours. */
 const GOODBYE_MS = 5_000;
