@@ -6,7 +6,7 @@ import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { renderTable } from './view.js';
 import type { View } from './view.js';
-import { printable } from './words.js';
+import { aligned, printable } from './words.js';
 
 const FORMATS = ['table', 'wide', 'json', 'name'] as const;
 const DEFAULT_URL = 'http://127.0.0.1:1337';
@@ -102,14 +102,4 @@ const WIDE_HEAD = ['STATE', 'ID', 'ADDRESSES', 'VERSION', 'REASON'];
 function wideRow({ state, id, endpoints, version, reason }: Instance): readonly string[] {
   const addresses = endpoints.map((endpoint) => `${endpoint.protocol}://${addressOf(endpoint)}`);
   return [state, id, addresses.join(','), version === '' ? '–' : version, printable(reason.text)];
-}
-
-function aligned(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = WIDE_HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
 }

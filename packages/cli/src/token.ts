@@ -15,7 +15,7 @@ import { describeFlags, parseArguments, repeated, toggle, valued } from './argum
 import { keepingOf } from './keeping.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
-import { printable } from './words.js';
+import { aligned, printable } from './words.js';
 
 const DEFAULT_PORT = 1337;
 const UNITS_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
@@ -244,13 +244,3 @@ const expiryText = ({ expiresAt }: TokenRecord): string =>
   expiresAt === null ? 'does not expire' : `expires at ${new Date(expiresAt).toISOString()}`;
 
 const dayText = (wall: number): string => new Date(wall).toISOString().slice(0, 10);
-
-function aligned(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
-}

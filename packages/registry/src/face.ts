@@ -68,7 +68,9 @@ export interface WatchOrder {
 export interface Watcher {
   /** The peer closed the stream, or it broke. For a line: the registry calls the instance at once. */
   closed(): void;
-  /** Of a line: the id of the access token with which its instance registered; null: with none. */
+  /** We have ended it: no news of its peer. Left out: as `closed`. */
+  dropped?(): void;
+  /** Of a line: the id of the access token with which its instance registered last; null: with none. */
   readonly token?: string | null;
 }
 

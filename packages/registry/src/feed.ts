@@ -382,11 +382,11 @@ export class Feed {
 
   #drop(watcher: Subscriber): void {
     if (!this.#watchers.delete(watcher)) return;
+    watcher.release();
     this.#dirty.delete(watcher);
     for (const name of namesOf(watcher.order)) {
       const bearers = this.#byName.get(name);
-      bearers?.delete(watcher);
-      if (bearers?.size === 0) this.#byName.delete(name);
+      if (bearers?.delete(watcher) === true && bearers.size === 0) this.#byName.delete(name);
     }
     const { line } = watcher.order;
     if (line !== null && this.#lines.get(line.id) === watcher) this.#lines.delete(line.id);

@@ -8,8 +8,8 @@ export { readHostFacts } from './host-facts.js';
 export type { HostFacts } from './host-facts.js';
 
 // who may do what
-export { PERMISSIONS, ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './access.js';
-export type { Grant, Permission, Role, Visitor } from './access.js';
+export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './access.js';
+export type { Grant, Role } from './access.js';
 export { drawToken, validityOf } from './tokens.js';
 export type { TokenRecord, TokenWish } from './tokens.js';
 export { changeTokens, readTokens, TOKENS_FILE } from './tokens-file.js';

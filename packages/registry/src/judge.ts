@@ -26,6 +26,7 @@ export interface JudgePorts {
 
 /** So many sweeps (a second, by default) is it behind before that is told. */
 const BEHIND_TOLD_AFTER = 10;
+const TOLD_AGAIN_MS = 60_000;
 const SPOKEN_ANEW: Happening = { kind: 're-registered', by: 'instance', text: 'registered again with other words' };
 
 /** Passes every verdict: applies events to instances with the facts of the fleet, and publishes what changed. */
@@ -34,13 +35,13 @@ export class Judge {
   readonly #vigil: Vigil;
   /** Whose call is due and has not begun, and until when that was excused. */
   readonly #uncalled = new Map<Entry, number>();
-  #sweepBeganAt: number;
   /** Up to here everybody was judged. */
   #sweptAt: number;
   /** Up to here the time in which this process could not listen is forgiven. */
   #forgivenAt = -Infinity;
-  /** Sweeps in a row in which this process was behind. */
+  /** Sweeps in a row in which this process was behind, and when people were last told of that, or of time that was lost. */
   #behindSweeps = 0;
+  #toldAt = -Infinity;
   /** Has silence acted since that was stored? */
   #hasUsed = false;
 
@@ -48,7 +49,6 @@ export class Judge {
     this.#ports = ports;
     this.#vigil = new Vigil(ports.policy);
     this.#sweptAt = ports.time.now();
-    this.#sweepBeganAt = this.#sweptAt;
   }
 
   /** How often `sweep` wants to be called: the grain of all that time alone brings. */
@@ -151,12 +151,10 @@ export class Judge {
   }
 
   #isBehind(now: number, behindMs: number): boolean {
-    // a process that was stopped has not begun to catch up
-    const wasStopped = now - this.#sweepBeganAt - this.sweepMs >= this.#unusualMs;
-    this.#sweepBeganAt = now;
-    const isBehind = behindMs >= this.#unusualMs && !wasStopped;
+    const isBehind = behindMs >= this.#unusualMs;
     this.#behindSweeps = isBehind ? this.#behindSweeps + 1 : 0;
-    if (this.#behindSweeps === BEHIND_TOLD_AFTER) {
+    if (this.#behindSweeps >= BEHIND_TOLD_AFTER && now - this.#toldAt >= TOLD_AGAIN_MS) {
+      this.#toldAt = now;
       this.#ports.log.warn(
         `The registry has more to do than it can: calls are ${Math.round(behindMs)} ms late. Until it has caught up it judges nobody by silence. Give it fewer instances, a longer interval or a larger freshEvery (docs/SIZING.md).`,
       );
@@ -190,6 +188,9 @@ export class Judge {
     if (deafMs === 0) return;
     for (const entry of this.#ports.roster.all()) entry.vitals = forgive(entry.vitals, deafMs, now);
     this.#forgivenAt = now;
+    // at the edge of what it can do, it is behind and catches up all the time
+    if (deafMs < this.#ports.policy.intervalMs && now - this.#toldAt < TOLD_AGAIN_MS) return;
+    this.#toldAt = now;
     const text = `the registry could not listen for ${Math.round(deafMs)} ms; nobody is blamed for that time`;
     this.#ports.history.note({ kind: 'registry', by: 'registry', text });
     this.#ports.log.warn(`The registry could not listen for ${Math.round(deafMs)} ms; nobody is blamed for that time.`);

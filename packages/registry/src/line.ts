@@ -35,7 +35,17 @@ export class Lines {
       entry.lineClosedAt = time.now();
       roll.callNow(entry);
     };
-    return { closed, token: entry.token };
+    const dropped = (): void => {
+      watcher.closed();
+      if (entry.line === watcher) entry.line = null;
+    };
+    return {
+      closed,
+      dropped,
+      get token() {
+        return entry.token;
+      },
+    };
   }
 
   /** No end of a line is news any more. May be called twice. */

@@ -59,11 +59,14 @@ const GOLDEN = 0.618_033_988_749_895;
 /** So many calls are begun in one turn of the event loop. */
 const MOST_AT_ONCE = 32;
 /**
- * And so many while they are later than this, ms: then this process has more to do than it can, and whoever comes in is to be heard
- * first. A call of ours may be late; a Heartbeat-2 that is not taken in times out at its sender, who tries again, which is more work.
+ * While they are later than this, ms, this process has more to do than it can, and whoever comes in is to be heard first. A call of ours
+ * may be late; a Heartbeat-2 that is not taken in times out at its sender, who tries again, which is more work.
  */
-const FEW_AT_ONCE = 4;
 const LATE_MS = 100;
+/** So many calls are begun in a turn then: a few, … */
+const FEW_AT_ONCE = 4;
+/** … but so many times as many as become due in 1 ms, the shortest turn there is, or it would never catch up. */
+const CATCHING_UP = 1.5;
 /** What this process could not even send is tried again this soon, in ms, and told this seldom. */
 const UNABLE_RETRY_MS = 500;
 const UNABLE_TOLD_MS = 60_000;
@@ -225,20 +228,27 @@ export class Roll {
   #run(): void {
     this.#timerAt = Infinity;
     const now = this.#ports.time.now();
-    const most = now - this.#agenda.nextAt > LATE_MS ? FEW_AT_ONCE : MOST_AT_ONCE;
-    for (let taken = 0; taken < most; taken += 1) {
+    const most = this.behindMs > LATE_MS ? this.#fewAtOnce : MOST_AT_ONCE;
+    for (let begun = 0; begun < most;) {
       const next = this.#agenda.take(now);
       if (next === null) break;
-      this.#onDue(next.item, next.at);
+      if (this.#onDue(next.item, next.at)) begun += 1;
     }
     this.#arm();
   }
 
-  #onDue(turn: Turn, at: number): void {
-    if (turn.nextAt !== at) return; // it was moved meanwhile
+  get #fewAtOnce(): number {
+    return Math.max(FEW_AT_ONCE, Math.ceil((CATCHING_UP * this.#agenda.size) / this.#ports.policy.intervalMs));
+  }
+
+  /** False for an appointment that was moved meanwhile, or with one who is not there. */
+  #onDue(turn: Turn, at: number): boolean {
+    if (turn.nextAt !== at) return false;
     turn.nextAt = Infinity;
     if (!turn.entry.present) turn.berths.close();
-    else if (!turn.calling && !turn.held && turn.lane === null) this.#arrive(turn, at);
+    if (!turn.entry.present || turn.calling || turn.held || turn.lane !== null) return false;
+    this.#arrive(turn, at);
+    return true;
   }
 
   /** Its call is due: it begins now, or waits until others have ended. */

@@ -147,6 +147,14 @@ export class Subscriber {
     this.#backlog = this.sink.backlog();
   }
 
+  /** It has ended: what waits for it is let go at once, though others may still hold it for a while. */
+  release(): void {
+    this.#owed.clear();
+    this.#outbox = [];
+    this.#outboxBytes = 0;
+    this.#changeBytes = 0;
+  }
+
   #collectDebts(source: FeedSource): void {
     for (const [key, { of, since }] of this.#owed) {
       if (this.heldBytes >= ROOM_BYTES) return;

@@ -3,7 +3,8 @@ import { chmod, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { drawToken } from './tokens.js';
+import { startRegistry } from './http/start.js';
+import { drawToken, MOST_TOKENS } from './tokens.js';
 import type { TokenWish } from './tokens.js';
 import { changeTokens, readTokens, Tokens } from './tokens-file.js';
 
@@ -60,6 +61,15 @@ describe('changing the tokens', () => {
     await expect(changeTokens(path, refuse)).rejects.toThrow('no such token');
     expect(await readFile(path, 'utf8')).toBe(before);
     expect(await readdir(join(path, '..'))).toEqual(['tokens.json']);
+  });
+
+  it('is refused when there would be more than can be read again', async () => {
+    const path = await newPath();
+    const one = draw().record;
+    await changeTokens(path, () => [one]);
+    const many = Array.from({ length: MOST_TOKENS + 1 }, (_, index) => ({ ...one, id: String(index) }));
+    await expect(changeTokens(path, () => many)).rejects.toThrow('take out of the file those that have expired');
+    expect(await readTokens(path)).toEqual([one]);
   });
 
   it('by several at the same time loses nothing that was said to be done', async () => {
@@ -153,6 +163,19 @@ describe('the tokens of a registry that serves', () => {
     const tokens = await Tokens.open({ path, time: new ManualTime(), log });
     await tokens.close();
     expect(log.texts('warn').join('\n')).toMatch(/nobody may enter[\s\S]*chmod 600/);
+  });
+
+  it('are not looked after by a registry that did not start', async () => {
+    const { path } = await opened();
+    const time = new ManualTime();
+    const broken = {
+      port: 0,
+      tokens: path,
+      time,
+      heartbeatTls: { ca: '-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----' },
+    };
+    await expect(startRegistry(broken)).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    expect(time.pending()).toEqual({ background: 0, foreground: 0 });
   });
 
   it('keep no process alive, and close twice', async () => {

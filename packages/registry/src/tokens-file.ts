@@ -4,7 +4,7 @@ import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises
 import { dirname } from 'node:path';
 import type { Standing } from './access.js';
 import { codeOf, troubleText } from './store/folder.js';
-import { parseTokens, printTokens, TokenBook, validityOf } from './tokens.js';
+import { MOST_TOKENS, parseTokens, printTokens, TokenBook, validityOf } from './tokens.js';
 import type { TokenRecord } from './tokens.js';
 
 /** The name of the file in a registry's folder. */
@@ -48,7 +48,12 @@ export async function changeTokens(
     throw codeOf(error) === 'EEXIST' ? lockedError(draft) : failure(path, error);
   });
   try {
-    const text = printTokens(change((await readTokens(path)) ?? []));
+    const records = change((await readTokens(path)) ?? []);
+    if (records.length > MOST_TOKENS) {
+      const fix = 'take out of the file those that have expired or were revoked';
+      throw new RollcallError('OPTION_INVALID', `${path} would hold more than ${MOST_TOKENS} tokens: ${fix}.`);
+    }
+    const text = printTokens(records);
     try {
       await file.writeFile(text);
       await file.sync();

@@ -117,8 +117,10 @@ export function parseTokens(text: string): Result<readonly TokenRecord[], string
   const tokens: readonly unknown[] = file['tokens'];
   if (tokens.length > MOST_TOKENS) return { ok: false, problem: `it holds more than ${MOST_TOKENS} tokens` };
   const records = tokens.filter((token) => isTokenRecord(token));
-  const wrong = tokens.findIndex((token) => !isTokenRecord(token));
-  if (wrong !== -1) return { ok: false, problem: `its token number ${wrong + 1} is not as it must be` };
+  if (records.length < tokens.length) {
+    const wrong = tokens.findIndex((token) => !isTokenRecord(token));
+    return { ok: false, problem: `its token number ${wrong + 1} is not as it must be` };
+  }
   if (new Set(records.map(({ id }) => id)).size < records.length) {
     return { ok: false, problem: 'two of its tokens have the same id' };
   }

@@ -1,9 +1,10 @@
+import { DEFAULT_NAMESPACE } from '@rollcall/core';
 import type { Log, Problem, Registration, Suspicion, Time } from '@rollcall/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify';
 import { mayServe, notYours, permissionOf, refusalOf } from '../access.js';
 import type { Permission, Standing } from '../access.js';
 import { Audit, whoText } from '../audit.js';
-import type { Ender, Operator, Peer, RegistryFace } from '../face.js';
+import type { Ender, Operator, Peer, RegistryFace, Watcher } from '../face.js';
 import { isToken } from '../tokens.js';
 import type { Tokens } from '../tokens-file.js';
 import { problemDocument, problemHeaders, sendProblem } from './problem.js';
@@ -26,7 +27,7 @@ export interface Entrance {
    * `end` is called when the token by which a stream was opened is no longer valid: `line`, that of the instance whose line it is,
    * else the request's own. Call the result when the stream is over.
    */
-  hold(request: FastifyRequest, line: string | null | undefined, end: () => void): () => void;
+  hold(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void;
 }
 
 /** Where no tokens are asked for: whoever reaches the port may do everything but what is an operator's, see `isOperator`. */
@@ -67,7 +68,7 @@ export class TokenEntrance implements Entrance {
   readonly #audit: Audit;
   readonly #standings = new WeakMap<FastifyRequest, Standing>();
   /** How to end each stream, and the id of the token by which it is open. */
-  readonly #streams = new Map<() => void, string | null>();
+  readonly #streams = new Map<() => void, () => string | null>();
   readonly #routes: string[] = [];
   #isComplete = false;
 
@@ -132,7 +133,10 @@ export class TokenEntrance implements Entrance {
     return secret === null ? null : { secret };
   }
 
-  registrationRefusal(request: FastifyRequest, { namespace = 'default', service }: Registration): Problem | null {
+  registrationRefusal(
+    request: FastifyRequest,
+    { namespace = DEFAULT_NAMESPACE, service }: Registration,
+  ): Problem | null {
     return this.#scopeRefusal(request, namespace, service);
   }
 
@@ -142,16 +146,17 @@ export class TokenEntrance implements Entrance {
     return reporter.ok ? this.#scopeRefusal(request, reporter.value.namespace, reporter.value.service) : null;
   }
 
-  hold(request: FastifyRequest, line: string | null | undefined, end: () => void): () => void {
+  hold(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void {
     const standing = this.#standings.get(request);
     const own = standing?.kind === 'valid' ? standing.grant.id : null;
-    this.#streams.set(end, line === undefined ? own : line);
+    // an instance may register again, with another one
+    this.#streams.set(end, () => (stream.token === undefined ? own : stream.token));
     return () => void this.#streams.delete(end);
   }
 
   #endStreams(): void {
-    for (const [end, token] of this.#streams) {
-      if (this.#parts.tokens.isValid(token)) continue;
+    for (const [end, tokenNow] of this.#streams) {
+      if (this.#parts.tokens.isValid(tokenNow())) continue;
       this.#streams.delete(end);
       end();
     }
@@ -160,7 +165,7 @@ export class TokenEntrance implements Entrance {
   #scopeRefusal(request: FastifyRequest, namespace: string, service: string): Problem | null {
     const standing = this.#standings.get(request);
     if (standing?.kind !== 'valid') return NO_ROW;
-    const name = namespace === 'default' ? service : `${namespace}/${service}`;
+    const name = namespace === DEFAULT_NAMESPACE ? service : `${namespace}/${service}`;
     return mayServe(standing.grant, namespace, service) ? null : notYours(standing.grant, name);
   }
 

@@ -34,8 +34,10 @@ export async function startRegistry(options: StartOptions = {}): Promise<Running
   const settings = parseStartOptions(options);
   const { tokens: path, ...served } = settings;
   const tokens = path === undefined ? null : await Tokens.open({ ...settings, path });
-  const registry = createRegistry(settings, describeOptions(options, settings), tokens);
+  let made: Registry | null = null;
   try {
+    const registry = createRegistry(settings, describeOptions(options, settings), tokens);
+    made = registry;
     const server = await serveRegistry({ ...served, registry, ...(tokens === null ? {} : { tokens }) });
     let watch: HostWatch | null = null;
     let closing: Promise<void> | null = null;
@@ -52,7 +54,7 @@ export async function startRegistry(options: StartOptions = {}): Promise<Running
     watch = await watchHost(options, settings, registry);
     return { url: server.url, port: server.port, close };
   } catch (error) {
-    await Promise.all([registry.close(), tokens?.close()]);
+    await Promise.all([made?.close(), tokens?.close()]);
     throw error;
   }
 }

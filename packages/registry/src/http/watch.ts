@@ -79,9 +79,10 @@ function openStream(rim: Rim, order: WatchOrder, stream: EventStream, { request,
   // its token is no longer valid
   const cut = (): void => {
     stream.end();
-    value.closed();
+    if (value.dropped === undefined) value.closed();
+    else value.dropped();
   };
-  stream.open(() => value.closed(), rim.entrance.hold(request, value.token, cut));
+  stream.open(() => value.closed(), rim.entrance.hold(request, value, cut));
 }
 
 /**
