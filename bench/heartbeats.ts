@@ -9,7 +9,7 @@ import type { Bench, Report } from './harness.js';
 const WINDOW_MS = 5_000;
 const WINDOWS = 3;
 const INTERVAL_MS = 5_000;
-/** The first is what a slow core carries with room to spare, the second what is wanted of a core. */
+/** The first is what a slow core carries, the second what is wanted of a core. */
 const CROWDS = [15_000, 20_000];
 /** With connections that are kept, each of them needs two open files at both ends, which are short first. */
 const KEPT_CROWD = 5_000;

@@ -84,12 +84,17 @@ function exitResult({ counts = 1 }, code) {
 /** A file that cannot be imported has no tests; an unhandled rejection shows only in the exit code. */
 function vitestResult({ report }, code) {
   if (!existsSync(report)) return { passed: 0, failed: 1, why: ', no report' };
-  const { numPassedTests: passed, numFailedTests, testResults } = JSON.parse(readFileSync(report, 'utf8'));
+  const {
+    numPassedTests: passed,
+    numFailedTests,
+    numPendingTests: skipped,
+    testResults,
+  } = JSON.parse(readFileSync(report, 'utf8'));
   rmSync(report);
   const brokenFiles = testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0);
   const failed = Math.max(numFailedTests + brokenFiles.length, code === 0 ? 0 : 1);
   if (passed + failed === 0) return { passed: 0, failed: 1, why: ', no test ran' };
-  return { passed, failed, why: `, ${passed} passed, ${failed} failed` };
+  return { passed, failed, why: `, ${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}` };
 }
 
 function execute({ command, args }, { capMs, isLive }) {

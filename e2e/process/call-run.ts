@@ -1,4 +1,5 @@
 import { quantileMs } from './open-loop.js';
+import { timed } from './stage.js';
 import type { OpenLoop, Outcome, Verb } from './open-loop.js';
 
 /** One execution, as whoever executed it noted it. */
@@ -19,7 +20,13 @@ export interface RunParts {
 const SAID = 10;
 /** How much worse it may be while something happens than the worst that was seen before. */
 const NOISE = 3;
+/** A process that makes its calls later than this, ms, measures itself. */
 const FAIR_LAG_MS = 60;
+
+/** A run that fails while this process could not make its calls in time is repeated once, and says so. */
+export function fairly(intervalMs: number, run: () => Promise<void>): Promise<void> {
+  return timed(intervalMs, run, FAIR_LAG_MS / intervalMs);
+}
 
 /** What a fault did to the calls that went on meanwhile. */
 export class Run {
@@ -72,23 +79,30 @@ export class Run {
     return since.filter((outcome) => outcome.instance === instance).length / since.length;
   }
 
-  /**
-   * What must never be, whatever the fault, in words: an idempotent call that failed, a call that was executed by another service, one
-   * that was answered and not executed, or one that may be executed once and was executed twice.
-   */
+  /** What must never be, whatever the fault, in words: an idempotent call that failed, and what no slow machine excuses. */
   get brokenPromises(): readonly string[] {
+    const failed = this.failed('find').map(
+      ({ id, failure }) => `${id} failed: ${failure?.text} ${failure?.attempts.join()}`,
+    );
+    const broken = [...failed, ...this.misdeeds];
+    return broken.length <= SAID ? broken : [...broken.slice(0, SAID), `${broken.length} in all`];
+  }
+
+  /**
+   * What no slow machine excuses, in words: a call that was executed by another service, one that was answered and not executed, or one
+   * that may be executed once and was executed twice.
+   */
+  get misdeeds(): readonly string[] {
     const { notes, service } = this.#parts;
     const counts = new Map<string, number>();
     for (const { id } of notes) counts.set(id, (counts.get(id) ?? 0) + 1);
     const lost = this.outcomes.filter(({ id, failure }) => failure === null && !counts.has(id));
     const twice = this.of('book').filter(({ id }) => (counts.get(id) ?? 0) > 1);
-    const broken = [
-      ...this.failed('find').map(({ id, failure }) => `${id} failed: ${failure?.text} ${failure?.attempts.join()}`),
+    return [
       ...notes.filter((note) => note.service !== service).map(({ id, service: by }) => `${id} was executed by ${by}`),
       ...lost.map(({ id }) => `${id} was answered and not executed`),
       ...twice.map(({ id }) => `${id} was executed ${counts.get(id)} times`),
     ];
-    return broken.length <= SAID ? broken : [...broken.slice(0, SAID), `${broken.length} in all`];
   }
 
   /** For the eye. */

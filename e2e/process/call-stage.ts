@@ -4,6 +4,7 @@ import type { Instance, Protocol } from '@rollcall/core';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { expect } from 'vitest';
 import { startRegistry, urlOf } from './by-hand.js';
 import { Run } from './call-run.js';
 import type { Note } from './call-run.js';
@@ -192,6 +193,8 @@ export class CallStage {
       await load.stop();
     }
     const run = new Run({ load, faultAt, service: SERVICE, notes: this.#read() });
+    // stays, also if the run is repeated
+    expect.soft(run.misdeeds.slice(0, 10), run.figures).toEqual([]);
     if (!run.isFair)
       console.warn(`How long calls took is not judged: they were made up to ${load.lagMs.toFixed(0)} ms late.`);
     return run;

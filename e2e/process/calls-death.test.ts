@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fairly } from './call-run.js';
 import type { Run } from './call-run.js';
 import { openCallStage } from './call-stage.js';
 import type { CallStage, Over } from './call-stage.js';
 import { endAll } from './spawn.js';
-import { timed } from './stage.js';
 import { until } from './until.js';
 
 const INTERVAL_MS = 500;
@@ -40,8 +40,8 @@ describe('under a load that waits for nobody', () => {
     await endAll();
   });
 
-  const fairly = (run: () => Promise<void>): Promise<void> =>
-    timed(INTERVAL_MS, async () => {
+  const restored = (run: () => Promise<void>): Promise<void> =>
+    fairly(INTERVAL_MS, async () => {
       await stage.restore();
       await run();
     });
@@ -50,7 +50,7 @@ describe('under a load that waits for nobody', () => {
     until(`${id} is removed`, () => stage.witness.storyOf(id).at(-1)?.startsWith('REMOVED'));
 
   it.each(PROTOCOLS)('SIGKILL of one of three fails over %s what it had in hand and must not be repeated', (over) =>
-    fairly(async () => {
+    restored(async () => {
       const victim = stage.living.at(0)!;
       const id = stage.idOf(victim);
       let inHand = 0;
@@ -75,7 +75,7 @@ describe('under a load that waits for nobody', () => {
   it.each(PROTOCOLS)(
     'connections that break in the middle of an answer fail over %s no call that may be repeated',
     (over) =>
-      fairly(async () => {
+      restored(async () => {
         const wire = await stage.launchWire('half');
         const id = stage.idOf(wire);
         const run = await stage.under(over, async (load) => {
@@ -93,7 +93,7 @@ describe('under a load that waits for nobody', () => {
   );
 
   it.each(PROTOCOLS)('SIGTERM of all three, one after the other, fails no call over %s', (over) =>
-    fairly(async () => {
+    restored(async () => {
       const run = await stage.under(over, async () => {
         for (const child of stage.living) {
           child.kill('SIGTERM');
@@ -110,7 +110,7 @@ describe('under a load that waits for nobody', () => {
   );
 
   it('another service at the address of a dead one executes nothing of what was meant for it', () =>
-    fairly(async () => {
+    restored(async () => {
       const victim = stage.living.at(0)!;
       const id = stage.idOf(victim);
       const port = stage.portOf(victim, 'tcp');

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fairly } from './call-run.js';
 import type { Run } from './call-run.js';
 import { openCallStage } from './call-stage.js';
 import type { CallStage, Over, WorkerFault } from './call-stage.js';
 import type { OpenLoop } from './open-loop.js';
 import { endAll } from './spawn.js';
 import type { Child } from './spawn.js';
-import { timed } from './stage.js';
 import { until } from './until.js';
 
 const INTERVAL_MS = 500;
@@ -23,7 +23,7 @@ async function turn(bad: Child, word: 'faulty' | 'well'): Promise<void> {
   await until(`it is ${word}`, () => count() > before);
 }
 
-const fairly = (run: () => Promise<void>): Promise<void> => timed(INTERVAL_MS, run);
+const judged = (run: () => Promise<void>): Promise<void> => fairly(INTERVAL_MS, run);
 
 describe('under a load that waits for nobody, one of three', () => {
   let stage: CallStage;
@@ -60,7 +60,7 @@ describe('under a load that waits for nobody, one of three', () => {
   }
 
   it('that answers 503 at once fails no call that may be repeated, and few others', () =>
-    fairly(async () => {
+    judged(async () => {
       const { run, id } = await withBad('http', 'unavailable', (_id, load) => stage.seen(load, 1));
       expect(run.brokenPromises, run.figures).toEqual([]);
       const failed = run.failed('book').map(({ failure }) => failure?.text);
@@ -71,7 +71,7 @@ describe('under a load that waits for nobody, one of three', () => {
     }));
 
   it('that is 50 times slower fails no call, and gets few', () =>
-    fairly(async () => {
+    judged(async () => {
       const { run, id } = await withBad('tcp', 'slow', (_id, load) => stage.seen(load, 1.5));
       expect(run.brokenPromises, run.figures).toEqual([]);
       expect(run.failed('book'), run.figures).toEqual([]);
@@ -80,7 +80,7 @@ describe('under a load that waits for nobody, one of three', () => {
     }));
 
   it('whose handlers refuse is not blamed: that is what it has to say, and nobody else is asked', () =>
-    fairly(async () => {
+    judged(async () => {
       const { run, id } = await withBad('tcp', 'refuse', async (bad, load) => {
         const failed = (): number => load.outcomes.filter(({ failure }) => failure !== null).length;
         await until('many calls were refused', () => failed() >= 100);

@@ -18,8 +18,8 @@ const RUN_BY_A_TEST = [
   /^e2e\/process\/guide-[a-z]+\.test\.ts$/,
   /^deploy\/(k8s\/[a-z]+|compose)\.yaml$/,
 ];
-/** What is typed in a terminal, and what a terminal says: held by e2e/process/guide-commands.test.ts. */
-const SPOKEN = new Set(['sh', 'text']);
+/** What is typed in a terminal: held by e2e/process/guide-commands.test.ts. */
+const SPOKEN = new Set(['sh']);
 
 const MARK = /^\s*(?:\/\/|#) #(?:region|endregion)\b/;
 const BLOCK = /(?:<!-- from: (?<source>\S+) -->\n)?^(?<fence>```(?<language>\w*)\n)(?<code>(?:.*\n)*?)^```$/gm;
