@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -71,6 +71,14 @@ function stamp(name, files) {
   };
 }
 
+/** Every file below a folder, by its path from the root. */
+function filesIn(folder) {
+  return readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(root, join(entry.parentPath ?? entry.path, entry.name)))
+    .toSorted();
+}
+
 /** Every folder that `tsc -b` builds. */
 function projects() {
   const { references } = JSON.parse(readFileSync(join(root, 'tsconfig.json'), 'utf8'));
@@ -109,3 +117,14 @@ if (force) say('tsc -b --force');
 for (const folder of folders) pruneOrphans(folder);
 run(process.execPath, force ? [tsc, '-b', '--force'] : [tsc, '-b']);
 if (force) built.write();
+const dashboard = stamp('dashboard', [
+  'package-lock.json',
+  'packages/dashboard/build.mjs',
+  ...filesIn('packages/dashboard/src'),
+  ...filesIn('packages/core/src'), // a little of it is built in
+]);
+if (!dashboard.isFresh() || !existsSync(join(root, 'packages', 'dashboard', 'dist', 'index.html'))) {
+  say('dashboard');
+  run(process.execPath, [join(root, 'packages', 'dashboard', 'build.mjs')]);
+  dashboard.write();
+}

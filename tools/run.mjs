@@ -49,8 +49,9 @@ export async function runStages(stages) {
   process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
 }
 
-async function runStage({ name, capMs, expectedMs = Infinity, waves }) {
+async function runStage({ name, capMs, expectedMs = Infinity, prepare, waves }) {
   console.log(`# ${name}`);
+  prepare?.();
   const started = performance.now();
   const deadline = started + capMs;
   const results = [];

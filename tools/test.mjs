@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { check } from './check.mjs';
+import { installFromDebian } from './debian.mjs';
 import { root, runStages, vitest } from './run.mjs';
 
 const bootstrap = {
@@ -14,7 +15,20 @@ const stages = [
   check,
   { name: 'sim', folder: 'e2e/sim', capMs: 150_000, expectedMs: 90_000, waves: [[vitest('sim', '--maxWorkers=2')]] },
   { name: 'security', folder: 'e2e/security', capMs: 60_000, waves: [[vitest('security')]] },
-  { name: 'process', folder: 'e2e/process', capMs: 360_000, waves: [[vitest('process')]] },
+  {
+    name: 'process',
+    folder: 'e2e/process',
+    capMs: 360_000,
+    prepare: () => installFromDebian(['redis-server', 'mosquitto', 'prometheus']),
+    waves: [[vitest('process')]],
+  },
+  {
+    name: 'browser',
+    folder: 'e2e/browser',
+    capMs: 180_000,
+    prepare: () => installFromDebian(['chromium']),
+    waves: [[vitest('browser')]],
+  },
   {
     name: 'packages',
     folder: 'e2e/packages',

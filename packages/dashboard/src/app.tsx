@@ -1,0 +1,261 @@
+import { useComputed } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import type { VNode } from 'preact';
+import { ageText, clockText } from './model/age.js';
+import type { RegistryAnswer } from './model/answers.js';
+import { KEYS, listenToKeys } from './model/keys.js';
+import { hashOf, screenOf, SCREENS, withFilter } from './model/route.js';
+import type { Route, Screen } from './model/route.js';
+import { SessionContext, useAnswer, useNamespace, useSession } from './model/session.js';
+import type { Session } from './model/session.js';
+import { Dialog } from './parts/dialog.js';
+import { Icon, Logo } from './parts/icon.js';
+import { Search } from './parts/search.js';
+import { EventsScreen } from './screens/events.js';
+import { InstanceScreen } from './screens/instance.js';
+import { Locked } from './screens/locked.js';
+import { Nowhere } from './screens/nowhere.js';
+import { Overview } from './screens/overview.js';
+import { Pictures } from './screens/pictures.js';
+import { RegistryScreen } from './screens/registry.js';
+import { ServiceScreen } from './screens/service.js';
+import { ServicesScreen } from './screens/services.js';
+import { TopologyScreen } from './screens/topology.js';
+
+export function App({ session }: { readonly session: Session }): VNode {
+  return (
+    <SessionContext.Provider value={session}>
+      <Frame />
+    </SessionContext.Provider>
+  );
+}
+
+function Frame(): VNode {
+  const { api, feed, shell, route } = useSession();
+  const registry = useAnswer<RegistryAnswer>('api/v1/registry');
+  useEffect(
+    () =>
+      listenToKeys({
+        search: () => document.querySelector<HTMLInputElement>('#search')?.focus(),
+        help: () => void (shell.isHelpOpen.value = true),
+        clear: () => void (shell.isHelpOpen.value = false),
+        pause: () => void document.querySelector<HTMLButtonElement>('[data-pause]')?.click(),
+      }),
+    [shell],
+  );
+  const isStale = feed.freshness.value.kind === 'stale';
+  return (
+    <>
+      <a class="skip" href="#main" onClick={focusMain}>
+        Skip to the content
+      </a>
+      <a class="brand" href={hashOf('overview')}>
+        <Logo />
+        Rollcall
+      </a>
+      <TopBar registry={registry.value.value} />
+      <Navigation registry={registry.value.value} />
+      <main id="main" tabIndex={-1} class={isStale ? 'is-stale' : ''}>
+        {registry.value.value?.insecure === true && <Insecure />}
+        {isStale && !api.isLocked.value && <StaleBar />}
+        {api.isLocked.value ? <Locked /> : <CurrentScreen route={route.value} />}
+      </main>
+      {shell.isHelpOpen.value && <Help />}
+      {shell.dialog.value}
+      <p class={shell.notice.value === '' ? 'notice' : 'notice shown'} role="status">
+        {shell.notice.value}
+      </p>
+    </>
+  );
+}
+
+function focusMain(event: Event): void {
+  event.preventDefault();
+  document.getElementById('main')?.focus();
+}
+
+function CurrentScreen({ route }: { readonly route: Route }): VNode {
+  switch (route.at) {
+    case 'overview':
+      return <Overview />;
+    case 'services':
+      return <ServicesScreen />;
+    case 'service':
+      return <ServiceScreen key={`${route.namespace}/${route.name}`} namespace={route.namespace} name={route.name} />;
+    case 'instance':
+      return <InstanceScreen key={route.id} id={route.id} />;
+    case 'topology':
+      return <TopologyScreen />;
+    case 'events':
+      return <EventsScreen />;
+    case 'registry':
+      return <RegistryScreen />;
+    case 'pictures':
+      return <Pictures />;
+    case 'nowhere':
+      return <Nowhere path={route.path} />;
+  }
+}
+
+function TopBar({ registry }: { readonly registry: RegistryAnswer | null }): VNode {
+  const { shell } = useSession();
+  const theme = shell.theme.value;
+  return (
+    <div class="top">
+      <Search />
+      <span class="top-space" />
+      <FreshnessPill />
+      {registry !== null && (
+        <span class="pill role">{registry.visitor?.role ?? (registry.access === 'open' ? 'open' : 'guest')}</span>
+      )}
+      <button
+        type="button"
+        class="icon-button"
+        aria-label={`Theme: ${theme}`}
+        title={`Theme: ${theme}`}
+        onClick={() => shell.nextTheme()}
+      >
+        <Icon name="theme" />
+      </button>
+    </div>
+  );
+}
+
+/** `aria-live`: whoever hears the page is told when the line breaks and when it is back. */
+function FreshnessPill(): VNode {
+  const { feed, clock } = useSession();
+  const freshness = feed.freshness.value;
+  if (freshness.kind === 'stale') {
+    const ageMs = Math.max(0, Math.max(Date.now(), clock.now.value) - freshness.since);
+    return (
+      <span class="pill stale">
+        <i />
+        <span>Stale {ageText(ageMs)}</span>
+      </span>
+    );
+  }
+  return (
+    <span class={`pill ${freshness.kind}`}>
+      <i />
+      <span>{freshness.kind === 'live' ? 'Live' : 'Connecting'}</span>
+    </span>
+  );
+}
+
+const NAMES: Readonly<Record<Screen, string>> = {
+  overview: 'Overview',
+  services: 'Services',
+  topology: 'Topology',
+  events: 'Events',
+  registry: 'Registry',
+};
+
+function Navigation({ registry }: { readonly registry: RegistryAnswer | null }): VNode {
+  const { route, roll, shell } = useSession();
+  const namespace = useNamespace();
+  const here = screenOf(route.value);
+  const filters = namespace === '*' ? {} : { ns: namespace };
+  return (
+    <nav aria-label="Screens">
+      <NamespaceChoice />
+      {SCREENS.map((screen) => (
+        <a key={screen} href={hashOf(screen, filters)} aria-current={screen === here ? 'page' : undefined}>
+          <Icon name={screen} />
+          {NAMES[screen]}
+          {screen === 'services' && <b>{roll.services.value.length}</b>}
+        </a>
+      ))}
+      <p class="nav-foot">
+        {registry !== null && (
+          <span>{`${registry.replica.slice(0, 8)}${registry.version === undefined ? '' : ` · rollcall ${registry.version}`}`}</span>
+        )}
+        <button type="button" class="plain" onClick={() => (shell.isHelpOpen.value = true)}>
+          <kbd>?</kbd> keyboard
+        </button>
+      </p>
+    </nav>
+  );
+}
+
+function NamespaceChoice(): VNode | null {
+  const { roll, route } = useSession();
+  const names = useComputed(() => [...new Set(roll.services.value.map(({ namespace }) => namespace))].toSorted());
+  const chosen = useNamespace();
+  if (names.value.length === 0 && chosen === '*') return null;
+  const all = chosen === '*' || names.value.includes(chosen) ? names.value : [chosen, ...names.value];
+  return (
+    <label class="namespace">
+      <select
+        aria-label="Namespace"
+        value={chosen}
+        onChange={({ currentTarget }) => {
+          const { value } = currentTarget;
+          const base = route.value.at === 'service' ? hashOf('services') : window.location.hash;
+          window.location.hash = withFilter(base, 'ns', value === '*' ? '' : value);
+        }}
+      >
+        <option value="*">all</option>
+        {all.map((name) => (
+          <option key={name} value={name}>
+            {name}
+          </option>
+        ))}
+      </select>
+      <span class="faint">namespace</span>
+    </label>
+  );
+}
+
+function StaleBar(): VNode {
+  const { feed, clock } = useSession();
+  const freshness = feed.freshness.value;
+  const now = Math.max(Date.now(), clock.now.value);
+  const since = freshness.kind === 'stale' ? freshness.since : now;
+  const retryAt = freshness.kind === 'stale' ? freshness.retryAt : null;
+  return (
+    <div class="stale-bar" role="status">
+      <Icon name="clock" />
+      <p>
+        <b>This view is {ageText(now - since)} old.</b> The line to the registry closed at {clockText(since)}.{' '}
+        {retryAt !== null && `Trying again in ${ageText(Math.max(1_000, retryAt - now))}. `}
+        <span class="soft">Your services are not affected: each goes on with its own copy.</span>
+      </p>
+      <button type="button" class="button" onClick={() => feed.retryNow()}>
+        Try now
+      </button>
+    </div>
+  );
+}
+
+function Insecure(): VNode {
+  return (
+    <p class="insecure">
+      <b>This registry is insecure.</b> Whoever reaches its port may register, read and remove: it was started so.
+    </p>
+  );
+}
+
+function Help(): VNode {
+  const { shell } = useSession();
+  return (
+    <Dialog title="Keyboard" onClose={() => void (shell.isHelpOpen.value = false)}>
+      <dl class="keys">
+        {KEYS.map(([keys, what]) => (
+          <div key={keys}>
+            <dt>
+              {keys.split(' ').map((key) => (
+                <kbd key={key}>{key}</kbd>
+              ))}
+            </dt>
+            <dd>{what}</dd>
+          </div>
+        ))}
+      </dl>
+      <p class="dialog-actions">
+        <button type="button" class="button" onClick={() => void (shell.isHelpOpen.value = false)}>
+          Close
+        </button>
+      </p>
+    </Dialog>
+  );
+}

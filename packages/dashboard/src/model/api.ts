@@ -1,0 +1,87 @@
+import { signal } from '@preact/signals';
+import type { Clock } from './clock.js';
+
+/** Why the registry did not do what was asked: its own words. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+  readonly status: number;
+  readonly code: string;
+  readonly fix: string;
+
+  constructor(status: number, code: string, { detail, fix }: { readonly detail: string; readonly fix: string }) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+    this.fix = fix;
+  }
+}
+
+const TOKEN_KEY = 'rollcall-token';
+
+/**
+ * The registry's API, relative to this page, so that it works behind any path prefix. The access token, where one is asked for, stays in
+ * this tab's session storage and goes nowhere but into the header.
+ */
+export class Api {
+  /** Is a token asked for that we do not have, or that is no longer good? */
+  readonly isLocked = signal(false);
+  readonly #clock: Clock;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get token(): string | null {
+    return sessionStorage.getItem(TOKEN_KEY);
+  }
+
+  unlock(token: string): void {
+    sessionStorage.setItem(TOKEN_KEY, token.trim());
+    this.isLocked.value = false;
+  }
+
+  lock(): void {
+    sessionStorage.removeItem(TOKEN_KEY);
+    this.isLocked.value = true;
+  }
+
+  /** Rejects with a Refusal, or with a TypeError where nobody answers. */
+  async get<Answer>(path: string, signal?: AbortSignal): Promise<Answer> {
+    return (await (await this.open(path, signal === undefined ? {} : { signal })).json()) as Answer;
+  }
+
+  /** What an operator does. The header tells that it comes from no foreign page: a form cannot send it. */
+  async act(method: 'PATCH' | 'DELETE' | 'POST', path: string, body?: unknown): Promise<unknown> {
+    const headers: Record<string, string> = { 'x-rollcall-operator': '1' };
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    const response = await this.open(path, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return text === '' ? null : JSON.parse(text);
+  }
+
+  /** The response, once it is known to be good. */
+  async open(path: string, init: RequestInit = {}): Promise<Response> {
+    const { token } = this;
+    const headers = new Headers(init.headers);
+    if (token !== null) headers.set('authorization', `Bearer ${token}`);
+    const response = await fetch(path, { ...init, headers, cache: 'no-store' });
+    this.#clock.hear(response.headers.get('date'));
+    if (response.ok) return response;
+    if (response.status === 401) this.isLocked.value = true;
+    throw await refusalOf(response);
+  }
+}
+
+async function refusalOf(response: Response): Promise<Refusal> {
+  const text = await response.text();
+  try {
+    const { code = '', detail = '', fix = '' } = JSON.parse(text) as Partial<Record<'code' | 'detail' | 'fix', string>>;
+    return new Refusal(response.status, code, { detail, fix });
+  } catch {
+    return new Refusal(response.status, '', { detail: `${response.status} ${response.statusText}`, fix: '' });
+  }
+}

@@ -1,0 +1,34 @@
+import { signal } from '@preact/signals';
+import type { ReadonlySignal } from '@preact/signals';
+
+/** The `Date` header has whole seconds: what differs by less is taken for the same time. */
+const TOLERANCE_MS = 2_000;
+const TICK_MS = 1_000;
+
+/** The registry's wall clock as this browser knows it, moved on once a second; what counts down reads it. */
+export class Clock {
+  readonly #now = signal(Date.now());
+  #offsetMs = 0;
+  #timer: number | null = null;
+
+  get now(): ReadonlySignal<number> {
+    return this.#now;
+  }
+
+  /** Of an answer's `Date` header; anything unreadable changes nothing. */
+  hear(date: string | null): void {
+    const at = date === null ? Number.NaN : Date.parse(date);
+    if (Number.isNaN(at)) return;
+    const differsBy = at + 500 - Date.now();
+    this.#offsetMs = Math.abs(differsBy) < TOLERANCE_MS ? 0 : differsBy;
+  }
+
+  start(): void {
+    this.#timer ??= window.setInterval(() => (this.#now.value = Date.now() + this.#offsetMs), TICK_MS);
+  }
+
+  stop(): void {
+    if (this.#timer !== null) window.clearInterval(this.#timer);
+    this.#timer = null;
+  }
+}

@@ -1,0 +1,92 @@
+import { hashOf } from './route.js';
+import type { Screen } from './route.js';
+
+/** What the keyboard does, as it is listed under `?`. */
+export const KEYS: readonly (readonly [string, string])[] = [
+  ['/', 'search'],
+  ['j k', 'next row, row before'],
+  ['Enter', 'open'],
+  ['Esc', 'close, clear'],
+  ['g o', 'overview'],
+  ['g s', 'services'],
+  ['g t', 'topology'],
+  ['g e', 'events'],
+  ['g r', 'registry'],
+  ['[ ]', 'problem before, next problem'],
+  ['p', 'pause the events'],
+  ['?', 'this list'],
+];
+
+const GOES: Readonly<Record<string, Screen>> = {
+  o: 'overview',
+  s: 'services',
+  t: 'topology',
+  e: 'events',
+  r: 'registry',
+};
+
+export interface KeyDeeds {
+  readonly search: () => void;
+  readonly help: () => void;
+  readonly clear: () => void;
+  readonly pause: () => void;
+}
+
+const CHORD_MS = 1_500;
+
+/** Listens to the whole page; the result ends it. Whoever types into a field, or holds a modifier, is left alone. */
+export function listenToKeys(deeds: KeyDeeds): () => void {
+  let goneAt = -Infinity;
+  const onKey = (event: KeyboardEvent): void => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const isTyping = event.target instanceof HTMLElement && event.target.matches('input, textarea, select');
+    if (event.key === 'Escape') {
+      if (isTyping) (event.target as HTMLElement).blur();
+      deeds.clear();
+      return;
+    }
+    if (isTyping || document.querySelector('dialog[open]') !== null) return;
+    const screen = performance.now() - goneAt < CHORD_MS ? GOES[event.key] : undefined;
+    goneAt = event.key === 'g' ? performance.now() : -Infinity;
+    if (screen !== undefined) window.location.hash = hashOf(screen);
+    else if (!act(event.key, deeds)) return;
+    event.preventDefault();
+  };
+  window.addEventListener('keydown', onKey);
+  return () => window.removeEventListener('keydown', onKey);
+}
+
+function act(key: string, deeds: KeyDeeds): boolean {
+  switch (key) {
+    case '/':
+      deeds.search();
+      return true;
+    case '?':
+      deeds.help();
+      return true;
+    case 'p':
+      deeds.pause();
+      return true;
+    case 'j':
+    case 'k':
+      return step('[data-row]', key === 'j' ? 1 : -1);
+    case ']':
+    case '[':
+      return step('[data-problem]', key === ']' ? 1 : -1);
+    default:
+      return false;
+  }
+}
+
+/** Moves the focus to the next of those, from where it is; a row's link is what gets it. */
+function step(selector: string, by: 1 | -1): boolean {
+  const rows = [...document.querySelectorAll<HTMLElement>(selector)].filter((row) => row.offsetParent !== null);
+  if (rows.length === 0) return false;
+  const at = rows.findIndex((row) => row.contains(document.activeElement));
+  const next = at < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.min(rows.length - 1, Math.max(0, at + by));
+  const row = rows[next];
+  const link = row?.matches('a, button') === true ? row : row?.querySelector<HTMLElement>('a, button');
+  link?.focus();
+  link?.scrollIntoView({ block: 'nearest' });
+  return true;
+}

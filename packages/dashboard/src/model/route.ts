@@ -1,0 +1,89 @@
+/** Where somebody is: kept behind the `#`, so that it works at any path prefix and every view can be linked to. */
+
+export const SCREENS = ['overview', 'services', 'topology', 'events', 'registry'] as const;
+export type Screen = (typeof SCREENS)[number];
+
+export type Filters = Readonly<Record<string, string>>;
+
+export type Route =
+  | { readonly at: 'overview' | 'topology' | 'registry' | 'pictures'; readonly filters: Filters }
+  | { readonly at: 'services' | 'events'; readonly filters: Filters }
+  | { readonly at: 'service'; readonly namespace: string; readonly name: string; readonly filters: Filters }
+  | { readonly at: 'instance'; readonly id: string; readonly filters: Filters }
+  | { readonly at: 'nowhere'; readonly path: string; readonly filters: Filters };
+
+/** Of `location.hash`; anything else than what `hashOf` makes is `nowhere`. */
+export function routeOf(hash: string): Route {
+  const [path = '', query = ''] = hash.replace(/^#?\/?/, '').split('?', 2);
+  const filters = Object.fromEntries(new URLSearchParams(query));
+  const [at = '', ...rest] = path.split('/').map(decoded);
+  switch (at) {
+    case '':
+      return { at: 'overview', filters };
+    case 'overview':
+    case 'topology':
+    case 'registry':
+    case 'pictures':
+    case 'events':
+      return rest.length === 0 ? { at, filters } : { at: 'nowhere', path, filters };
+    case 'services':
+      return ofServices(rest, path, filters);
+    case 'instances': {
+      const [id] = rest;
+      return id === undefined || id === '' ? { at: 'nowhere', path, filters } : { at: 'instance', id, filters };
+    }
+    default:
+      return { at: 'nowhere', path, filters };
+  }
+}
+
+function ofServices(rest: readonly string[], path: string, filters: Filters): Route {
+  const [namespace, name] = rest;
+  if (namespace === undefined) return { at: 'services', filters };
+  return name === undefined ? { at: 'nowhere', path, filters } : { at: 'service', namespace, name, filters };
+}
+
+/** What was typed by hand may not be decodable. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** The link to a screen, with its filters. */
+export function hashOf(screen: Screen | 'pictures', filters: Filters = {}): string {
+  return `#/${screen}${queryOf(filters)}`;
+}
+
+export const serviceHash = (namespace: string, name: string, filters: Filters = {}): string =>
+  `#/services/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}${queryOf(filters)}`;
+
+export const instanceHash = (id: string): string => `#/instances/${encodeURIComponent(id)}`;
+
+/** The same place with other filters; an empty one is left out. */
+export function withFilter(hash: string, key: string, value: string): string {
+  const [path = '', query = ''] = hash.split('?', 2);
+  const filters = { ...Object.fromEntries(new URLSearchParams(query)), [key]: value };
+  return `${path === '' ? '#/overview' : path}${queryOf(filters)}`;
+}
+
+function queryOf(filters: Filters): string {
+  const told = Object.entries(filters).filter(([, value]) => value !== '');
+  return told.length === 0 ? '' : `?${new URLSearchParams(told).toString()}`;
+}
+
+/** Which entry of the navigation a place belongs to. */
+export function screenOf(route: Route): Screen {
+  switch (route.at) {
+    case 'service':
+    case 'instance':
+    case 'pictures':
+      return 'services';
+    case 'nowhere':
+      return 'overview';
+    default:
+      return route.at;
+  }
+}

@@ -1,0 +1,44 @@
+import { signal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+
+export const THEMES = ['system', 'light', 'dark'] as const;
+export type Theme = (typeof THEMES)[number];
+
+const THEME_KEY = 'rollcall-theme';
+
+/** What lies around the screens: the theme, and what is open above them. */
+export class Shell {
+  readonly theme = signal<Theme>(themeOf(localStorage.getItem(THEME_KEY)));
+  readonly isHelpOpen = signal(false);
+  /** A question in front of everything, and how to answer no. */
+  readonly dialog = signal<ComponentChildren>(null);
+  /** What was done last, for whoever sees it and whoever hears it; empty: nothing. */
+  readonly notice = signal('');
+
+  constructor() {
+    this.theme.subscribe((theme) => {
+      localStorage.setItem(THEME_KEY, theme);
+      if (theme === 'system') delete document.documentElement.dataset['theme'];
+      else document.documentElement.dataset['theme'] = theme;
+    });
+  }
+
+  /** Light, dark, and back to what the system says. */
+  nextTheme(): void {
+    const at = THEMES.indexOf(this.theme.value);
+    this.theme.value = THEMES[(at + 1) % THEMES.length] ?? 'system';
+  }
+
+  say(text: string): void {
+    this.notice.value = text;
+    window.setTimeout(() => {
+      if (this.notice.value === text) this.notice.value = '';
+    }, NOTICE_MS);
+  }
+}
+
+const NOTICE_MS = 6_000;
+
+function themeOf(text: string | null): Theme {
+  return THEMES.find((theme) => theme === text) ?? 'system';
+}

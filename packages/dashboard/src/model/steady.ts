@@ -1,0 +1,29 @@
+import { useRef } from 'preact/hooks';
+
+/** How long rows may stay out of order, so that none moves away from under a pointer or the focus. */
+const LONGEST_MS = 2_000;
+
+/**
+ * Keeps rows in their places while somebody points at the box or has the focus in it: new ones come at the end, gone ones go. `keyOf` names a
+ * row. Give `ref` to the box.
+ */
+export function useSteady<Row>(
+  rows: readonly Row[],
+  keyOf: (row: Row) => string,
+): { readonly rows: readonly Row[]; readonly ref: { current: HTMLElement | null } } {
+  const ref = useRef<HTMLElement | null>(null);
+  const shown = useRef<{ readonly order: readonly string[]; readonly since: number }>({ order: [], since: 0 });
+  const box = ref.current;
+  const isTouched = box !== null && (box.matches(':hover') || box.contains(document.activeElement));
+  const now = performance.now();
+  const wanted = rows.map(keyOf);
+  if (!isTouched || now - shown.current.since > LONGEST_MS) {
+    shown.current = { order: wanted, since: now };
+    return { rows, ref };
+  }
+  const byKey = new Map(rows.map((row) => [keyOf(row), row]));
+  const kept = shown.current.order.filter((key) => byKey.has(key));
+  const known = new Set(kept);
+  const order = [...kept, ...wanted.filter((key) => !known.has(key))];
+  return { rows: order.flatMap((key) => byKey.get(key) ?? []), ref };
+}

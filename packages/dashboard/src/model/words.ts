@@ -1,0 +1,158 @@
+/** What people are told of an instance: state, reason, since, next, in this order everywhere. */
+import type { Forecast, Instance, ReasonCode } from '@rollcall/core';
+import { ageText, clockText, plural } from './age.js';
+
+/** A sentence for now, and one for a view that is old. */
+interface Told {
+  readonly now: string;
+  readonly then: string;
+}
+
+const REASONS: Readonly<Record<ReasonCode, Told>> = {
+  NEW: { now: 'It registered and is not yet proved both ways.', then: 'It had registered and was not yet proved.' },
+  BOTH_WAYS_OK: { now: 'Both heartbeats work.', then: 'Both heartbeats worked.' },
+  INBOUND_SILENT: {
+    now: 'It does not answer, but it still sends Heartbeat-2.',
+    then: 'It did not answer, but it still sent Heartbeat-2.',
+  },
+  INBOUND_REFUSED: {
+    now: 'Nobody can reach it, but it still sends Heartbeat-2.',
+    then: 'Nobody could reach it, but it still sent Heartbeat-2.',
+  },
+  OUTBOUND_SILENT: {
+    now: 'We reach it, but it sends no Heartbeat-2.',
+    then: 'We reached it, but it sent no Heartbeat-2.',
+  },
+  SILENT: { now: 'Neither heartbeat works.', then: 'Neither heartbeat worked.' },
+  UNPROVED: {
+    now: 'It was never proved both ways since it registered.',
+    then: 'It had never been proved both ways.',
+  },
+  PROOF_OF_DEATH: {
+    now: 'It is dead: its line closed and its port refuses.',
+    then: 'It was dead: its line had closed and its port refused.',
+  },
+  PRESERVED: {
+    now: 'It is silent, and self-preservation holds it.',
+    then: 'It was silent, and self-preservation held it.',
+  },
+  LAST: {
+    now: 'It is the last of its service that shows life, so it stays callable.',
+    then: 'It was the last of its service that showed life.',
+  },
+  RESCUED: { now: 'Its own word saved it from removal.', then: 'Its own word had saved it from removal.' },
+  MOVED: {
+    now: 'It moved to another address and is not yet proved there.',
+    then: 'It had moved and was not yet proved there.',
+  },
+  ADDRESS_SHARED: { now: 'Two processes share its address.', then: 'Two processes shared its address.' },
+  ADDRESS_TAKEN: {
+    now: 'Another process answers at its address.',
+    then: 'Another process answered at its address.',
+  },
+  LEAVING: {
+    now: 'It said goodbye. Calls in flight finish, it gets no new ones.',
+    then: 'It had said goodbye. Calls in flight finished.',
+  },
+  GOODBYE: { now: 'It left.', then: 'It had left.' },
+  OPERATOR: { now: 'An operator removed it.', then: 'An operator had removed it.' },
+  SUPERSEDED: {
+    now: 'Another process took its address, and it is gone.',
+    then: 'Another process had taken its address.',
+  },
+};
+
+/** Why it is in its state. A word that this page does not know yet is told as the registry tells it. */
+export function whyText({ reason }: Pick<Instance, 'reason'>, isOld = false): string {
+  const told = (REASONS as Readonly<Record<string, Told | undefined>>)[reason.code];
+  if (told === undefined) return `${reason.text.charAt(0).toUpperCase()}${reason.text.slice(1)}.`;
+  return isOld ? told.then : told.now;
+}
+
+/** The error, verbatim, with its address; empty: there is none. */
+export function evidenceOf({ reason }: Pick<Instance, 'reason'>): string {
+  const colon = reason.text.indexOf(': ', reason.code === 'PROOF_OF_DEATH' ? 'dead: '.length : 0);
+  return colon < 0 ? '' : reason.text.slice(colon + 2);
+}
+
+/** What happens next. `ratio`: how much of the time until then is over, 0 … 1; null: there is no clock to show. */
+export interface NextText {
+  readonly what: string;
+  readonly unless: string;
+  readonly state: Forecast['state'] | null;
+  readonly ratio: number | null;
+}
+
+/** `now`: the registry's wall clock; null: the view is old, and the time of its last news is `asOf`. */
+export function nextText(instance: Instance, now: number | null, asOf: number): NextText {
+  if (now === null) return { what: `unknown after ${clockText(asOf)}`, unless: '', state: null, ratio: null };
+  const { next, state } = instance;
+  if (next === null) return { what: NO_CLOCK[state], unless: '', state: null, ratio: null };
+  const leftMs = instance.since + next.afterMs - now;
+  const ratio = next.afterMs === 0 ? 1 : Math.min(1, Math.max(0, 1 - leftMs / next.afterMs));
+  if (state === 'REGISTERING') {
+    const unless = leftMs <= 0 ? 'its time is over' : `it has ${ageText(leftMs)} for that`;
+    return { what: 'HEALTHY once proved', unless, state: next.state, ratio };
+  }
+  if (next.state === 'REMOVED' && next.unless === null) {
+    return { what: 'Removed when done', unless: `in ${ageText(leftMs)} at the latest`, state: next.state, ratio };
+  }
+  const name = next.state === 'REMOVED' ? 'Removed' : next.state;
+  const what = leftMs <= 500 ? `${name} any moment` : `${name} in ${ageText(leftMs)}`;
+  return { what, unless: UNLESS[next.unless ?? 'NOTHING'], state: next.state, ratio };
+}
+
+const UNLESS = {
+  HEARTBEAT_1: 'unless it answers Heartbeat-1',
+  HEARTBEAT_2: 'unless it sends Heartbeat-2',
+  PROOF: 'unless both heartbeats work',
+  NOTHING: '',
+} as const;
+
+const NO_CLOCK: Readonly<Record<Instance['state'], string>> = {
+  HEALTHY: '',
+  UNHEALTHY: 'It stays so until both heartbeats work',
+  CRITICAL: 'It stays so until both heartbeats work',
+  REGISTERING: 'HEALTHY once proved',
+  DEREGISTERING: 'Removed when done',
+};
+
+/** Does Heartbeat-1, does Heartbeat-2 work, as far as the state tells; null: it does not tell. */
+export interface Directions {
+  readonly heartbeat1: boolean | null;
+  readonly heartbeat2: boolean | null;
+}
+
+export function directionsOf({ state, reason }: Pick<Instance, 'state' | 'reason'>): Directions {
+  if (state === 'HEALTHY') return { heartbeat1: true, heartbeat2: true };
+  switch (reason.code) {
+    case 'INBOUND_SILENT':
+    case 'INBOUND_REFUSED':
+    case 'ADDRESS_SHARED':
+    case 'ADDRESS_TAKEN':
+      return { heartbeat1: false, heartbeat2: true };
+    case 'OUTBOUND_SILENT':
+      return { heartbeat1: true, heartbeat2: false };
+    case 'SILENT':
+    case 'PROOF_OF_DEATH':
+      return { heartbeat1: false, heartbeat2: false };
+    default:
+      return { heartbeat1: null, heartbeat2: null };
+  }
+}
+
+/** The heading of the overview: a verdict, not a title. `asOf`: when the view is old, since when. */
+export function verdictText(trouble: number, all: number, asOf: number | null): string {
+  if (all === 0) return asOf === null ? 'Nobody has answered yet.' : `Nobody had answered at ${clockText(asOf)}.`;
+  const when = asOf === null ? '' : ` at ${clockText(asOf)}`;
+  if (trouble === 0)
+    return `${all === 1 ? 'The one service' : `All ${all} services`} ${asOf === null ? 'can' : 'could'} be reached${when}.`;
+  const verb = asOf === null ? (trouble === 1 ? 'needs' : 'need') : 'needed';
+  return `${trouble} of ${plural(all, 'service')} ${verb} attention${when}.`;
+}
+
+/** `4 of 5`. */
+export const shareText = (healthy: number, all: number): string => `${healthy} of ${all}`;
+
+/** The last four of an id: what people say to each other. */
+export const tailOf = (id: string): string => id.slice(-4);

@@ -1,0 +1,20 @@
+import { useSignal, useSignalEffect } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import type { VNode } from 'preact';
+
+/** Reads a verdict out when it changes, at most every 10 s. */
+export function Announcer({ text }: { readonly text: string }): VNode {
+  const said = useSignal(text);
+  const newest = useRef(text);
+  newest.current = text;
+  useEffect(() => {
+    const timer = window.setInterval(() => (said.value = newest.current), 10_000);
+    return () => window.clearInterval(timer);
+  }, [said]);
+  useSignalEffect(() => void (document.title = `${said.value} – Rollcall`));
+  return (
+    <p class="heard" aria-live="polite">
+      {said.value}
+    </p>
+  );
+}

@@ -1,0 +1,49 @@
+import type { VNode } from 'preact';
+import { clockText } from '../model/age.js';
+import type { RegistryEvent } from '../model/answers.js';
+import { instanceHash } from '../model/route.js';
+import { tailOf } from '../model/words.js';
+import { Glyph } from './glyph.js';
+import { Icon } from './icon.js';
+import type { IconName } from './icon.js';
+
+const ICONS: Readonly<Record<string, IconName>> = { admin: 'person', preservation: 'shield', circuit: 'circuit' };
+
+/** The shape of an event: of the state it led to, else of its kind. */
+export function EventMark({ of }: { readonly of: RegistryEvent }): VNode {
+  const isState = of.state !== null && of.kind !== 'admin' && of.kind !== 'circuit';
+  if (isState && of.state !== null) {
+    return <Glyph of={{ state: of.state, ...(of.reason === null ? {} : { reason: of.reason }) }} />;
+  }
+  return <Icon name={of.kind === 'removed' ? 'close' : (ICONS[of.kind] ?? 'dot')} />;
+}
+
+/** Whom an event is about. */
+export function subjectOf({ instance, service }: RegistryEvent): string {
+  if (instance !== null) return `${service ?? ''}…${tailOf(instance)}`;
+  return service ?? 'registry';
+}
+
+/** A short list: when, whom, what. */
+export function EventLines({ of }: { readonly of: readonly RegistryEvent[] }): VNode {
+  return (
+    <ul class="event-lines">
+      {of.map((event) => (
+        <li key={event.seq}>
+          <time>{clockText(event.at)}</time>
+          <EventMark of={event} />
+          <span>
+            {event.instance === null ? (
+              <b>{subjectOf(event)}</b>
+            ) : (
+              <a href={instanceHash(event.instance)}>
+                <b>{subjectOf(event)}</b>
+              </a>
+            )}{' '}
+            {event.text}
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,17 @@
+import type { VNode } from 'preact';
+import { hashOf } from '../model/route.js';
+import { Head } from '../parts/panel.js';
+
+/** An address that leads to nothing. */
+export function Nowhere({ path }: { readonly path: string }): VNode {
+  return (
+    <Head
+      verdict="There is no such page."
+      sentence={
+        <>
+          <span class="mono">{path}</span> leads nowhere. <a href={hashOf('overview')}>To the overview</a>
+        </>
+      }
+    />
+  );
+}

@@ -1,0 +1,373 @@
+import { useComputed } from '@preact/signals';
+import type { Instance, State } from '@rollcall/core';
+import type { VNode } from 'preact';
+import { ageText, clockText, countText, latencyText, percentText, plural, rateText } from '../model/age.js';
+import type { EventsAnswer, RegistryAnswer, TopologyAnswer, TrafficAnswer } from '../model/answers.js';
+import { byTrouble, countStates, isOnTheWay, needsAttention, servicesByTrouble, standingOf } from '../model/roll.js';
+import type { ServiceNode } from '../model/roll.js';
+import { hashOf, instanceHash, serviceHash } from '../model/route.js';
+import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
+import { useSteady } from '../model/steady.js';
+import { evidenceOf, nextText, shareText, tailOf, verdictText, whyText } from '../model/words.js';
+import { Announcer } from '../parts/announcer.js';
+import { EventLines } from '../parts/event-lines.js';
+import { Glyph, StateWord } from '../parts/glyph.js';
+import { Facts, Head, Panel } from '../parts/panel.js';
+import { Preservation } from '../parts/preservation.js';
+import { Spark } from '../parts/spark.js';
+import { Welcome } from './welcome.js';
+
+/** The nodes of the namespace that is shown. */
+export function useShownServices(): { readonly value: readonly ServiceNode[] } {
+  const { roll, route } = useSession();
+  return useComputed(() => {
+    const namespace = route.value.filters['ns'] ?? '*';
+    const all = roll.services.value;
+    return namespace === '*' ? all : all.filter((node) => node.namespace === namespace);
+  });
+}
+
+export function Overview(): VNode {
+  const { feed, roll } = useSession();
+  const nodes = useShownServices().value;
+  const namespace = useNamespace();
+  const registry = useAnswer<RegistryAnswer>('api/v1/registry').value.value;
+  const topology = useAnswer<TopologyAnswer>(`api/v1/topology?namespace=${encodeURIComponent(namespace)}`).value.value;
+  const staleSince = useStaleSince();
+  if (feed.freshness.value.kind === 'connecting') return <Head verdict="Calling the roll …" sentence="" />;
+  if (roll.services.value.length === 0 && staleSince === null) return <Welcome registry={registry} />;
+  const troubled = nodes.filter((node) => [...node.instances.value.values()].some(needsAttention));
+  const verdict = verdictText(troubled.length, nodes.length, staleSince);
+  return (
+    <>
+      <Head verdict={verdict} sentence={affectedText(topology, staleSince)}>
+        <Counters counts={countStates(nodes)} />
+      </Head>
+      <Announcer text={verdict} />
+      <div class="overview">
+        <div class="stack">
+          <Attention nodes={nodes} topology={topology} />
+          <Wall nodes={nodes} />
+          <Traffic namespace={namespace} />
+        </div>
+        <div class="stack">
+          <RegistryPanel registry={registry} staleSince={staleSince} />
+          {registry !== null && <Preservation of={registry.preservation} staleSince={staleSince} />}
+          <LastEvents namespace={namespace} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+/** Who is affected: trouble that no caller feels is another trouble. */
+function affectedText(topology: TopologyAnswer | null, staleSince: number | null): string {
+  if (staleSince !== null) return 'Nothing on this page is newer. What has happened since is unknown here.';
+  if (topology === null || topology.edges.length === 0) return 'No caller has told of its calls yet.';
+  const window = ageText(topology.withinMs);
+  const elsewhere = topology.edges.reduce((sum, { retries }) => sum + retries, 0);
+  const failed = topology.edges.filter(({ failures }) => failures > 0);
+  if (failed.length === 0) {
+    return elsewhere === 0
+      ? `No caller is affected: every call of the last ${window} was answered at once.`
+      : `No caller is affected: ${plural(elsewhere, 'call')} went to another instance in the last ${window}, 0 failed.`;
+  }
+  const failures = failed.reduce((sum, edge) => sum + edge.failures, 0);
+  const callers = [...new Set(failed.map(({ from }) => from))].join(', ');
+  return `${plural(failures, 'call')} of ${callers} failed in the last ${window}; ${countText(elsewhere)} went to another instance.`;
+}
+
+const COUNTED: readonly State[] = ['HEALTHY', 'UNHEALTHY', 'CRITICAL', 'REGISTERING', 'DEREGISTERING'];
+
+function Counters({ counts }: { readonly counts: Readonly<Record<State, number>> }): VNode {
+  return (
+    <ul class="counters">
+      {COUNTED.map((state) => (
+        <li key={state} class={state}>
+          <a href={hashOf('services', { state })}>
+            <b>
+              <Glyph of={{ state }} />
+              {countText(counts[state])}
+            </b>
+            <span>{state}</span>
+          </a>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+interface AttentionProps {
+  readonly nodes: readonly ServiceNode[];
+  readonly topology: TopologyAnswer | null;
+}
+
+/** More rows than this are a list of their own. */
+const MOST_ROWS = 12;
+
+function Attention({ nodes, topology }: AttentionProps): VNode {
+  const all = nodes.flatMap((node) => [...node.instances.value.values()].map((instance) => ({ node, instance })));
+  const sorted = all.toSorted((one, other) => byTrouble(one.instance, other.instance));
+  const trouble = sorted.filter(({ instance }) => needsAttention(instance));
+  const onTheWay = sorted.filter(({ instance }) => isOnTheWay(instance));
+  const steady = useSteady(trouble, ({ instance }) => instance.id);
+  const failures = new Map<string, number>();
+  for (const { to, failures: failed } of topology?.edges ?? []) failures.set(to, (failures.get(to) ?? 0) + failed);
+  const row = ({ node, instance }: (typeof all)[number]): VNode => (
+    <AttentionRow key={instance.id} node={node} instance={instance} failures={failures.get(node.name) ?? null} />
+  );
+  return (
+    <section
+      class="panel scroll"
+      tabIndex={0}
+      aria-label="What needs attention"
+      ref={(box: HTMLElement | null) => void (steady.ref.current = box)}
+    >
+      <table class="attention">
+        <thead>
+          <tr>
+            <th scope="col">
+              <h2>Needs attention</h2> <span class="faint">{trouble.length}</span>
+            </th>
+            <th scope="col">Why</th>
+            <th scope="col" class="right">
+              Since
+            </th>
+            <th scope="col">Next</th>
+          </tr>
+        </thead>
+        <tbody>
+          {trouble.length === 0 && (
+            <tr>
+              <td colSpan={4} class="faint">
+                Nothing. Who is UNHEALTHY or CRITICAL is listed here, the worst first.
+              </td>
+            </tr>
+          )}
+          {steady.rows.slice(0, MOST_ROWS).map(row)}
+          <More count={trouble.length - MOST_ROWS} state="CRITICAL" />
+        </tbody>
+        {onTheWay.length > 0 && (
+          <tbody>
+            <tr class="group">
+              <th scope="rowgroup" colSpan={4}>
+                <h2>On the way</h2> <span class="faint">{onTheWay.length}</span>{' '}
+                <span class="faint">nothing to do</span>
+              </th>
+            </tr>
+            {onTheWay.slice(0, MOST_ROWS).map(row)}
+            <More count={onTheWay.length - MOST_ROWS} state="REGISTERING" />
+          </tbody>
+        )}
+      </table>
+    </section>
+  );
+}
+
+function More({ count, state }: { readonly count: number; readonly state: State }): VNode | null {
+  if (count <= 0) return null;
+  return (
+    <tr>
+      <td colSpan={4}>
+        <a class="link" href={hashOf('services', { state })}>
+          {plural(count, 'more instance')}
+        </a>
+      </td>
+    </tr>
+  );
+}
+
+interface RowProps {
+  readonly node: ServiceNode;
+  readonly instance: Instance;
+  readonly failures: number | null;
+}
+
+function AttentionRow({ node, instance, failures }: RowProps): VNode {
+  const { clock } = useSession();
+  const staleSince = useStaleSince();
+  const now = clock.now.value;
+  const { healthy, all } = standingOf(node.instances.value);
+  const next = nextText(instance, staleSince === null ? now : null, staleSince ?? now);
+  const isTrouble = needsAttention(instance);
+  const evidence = evidenceOf(instance);
+  const facts = [
+    ...(instance.version === '' || isTrouble ? [] : [`version ${instance.version}`]),
+    `${shareText(healthy, all)} HEALTHY`,
+    ...(failures === null || !isTrouble ? [] : [`${plural(failures, 'call')} failed`]),
+  ];
+  return (
+    <tr class={isTrouble ? `tinted ${instance.state}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
+      <td>
+        <StateWord of={instance} />
+        <a class="mono block" href={instanceHash(instance.id)}>
+          {node.name}…{tailOf(instance.id)}
+        </a>
+      </td>
+      <td>
+        <p class="why">{whyText(instance, staleSince !== null)}</p>
+        <p class="sub">
+          {evidence !== '' && <span class="mono">{evidence}</span>}
+          {evidence !== '' && ' · '}
+          {facts.join(' · ')}
+        </p>
+      </td>
+      <td class="right nowrap since">
+        {staleSince === null ? ageText(now - instance.since) : clockText(instance.since)}
+      </td>
+      <td class="next">
+        {next.what}
+        {next.unless !== '' && <p class="sub">{next.unless}</p>}
+        {next.ratio !== null && isTrouble && (
+          <span
+            class={`countdown ${next.state === 'REMOVED' ? 'DEREGISTERING' : (next.state ?? '')}`}
+            aria-hidden="true"
+          >
+            <i style={{ width: `${Math.round(next.ratio * 100)}%` }} />
+          </span>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+/** Services beyond so many are shown by the list, which has filters. */
+const MOST_WALL = 60;
+
+function Wall({ nodes }: { readonly nodes: readonly ServiceNode[] }): VNode {
+  const steady = useSteady(servicesByTrouble(nodes), ({ key }) => key);
+  const instances = nodes.reduce((sum, node) => sum + node.instances.value.size, 0);
+  return (
+    <Panel title="Services" count={nodes.length} aside={`${plural(instances, 'instance')}, problems first`}>
+      <div class="wall" ref={(box: HTMLElement | null) => void (steady.ref.current = box)}>
+        {steady.rows.slice(0, MOST_WALL).map((node) => (
+          <WallRow key={node.key} node={node} />
+        ))}
+      </div>
+      {nodes.length > MOST_WALL && (
+        <p class="panel-foot">
+          <a class="link" href={hashOf('services')}>
+            All {countText(nodes.length)} services
+          </a>
+        </p>
+      )}
+    </Panel>
+  );
+}
+
+/** Tiles beyond so many are counted. */
+const MOST_TILES = 12;
+
+function WallRow({ node }: { readonly node: ServiceNode }): VNode {
+  const instances = [...node.instances.value.values()].toSorted(byTrouble);
+  const { healthy, all } = standingOf(node.instances.value);
+  return (
+    <div class="wall-row" data-row>
+      <a class="wall-name" href={serviceHash(node.namespace, node.name)}>
+        {node.name}
+      </a>
+      <span class={healthy < all ? 'wall-share low' : 'wall-share'}>{shareText(healthy, all)}</span>
+      <span class="tiles">
+        {instances.slice(0, MOST_TILES).map((instance) => (
+          <Tile key={instance.id} instance={instance} />
+        ))}
+        {instances.length > MOST_TILES && <span class="faint small">+ {instances.length - MOST_TILES}</span>}
+      </span>
+    </div>
+  );
+}
+
+function Tile({ instance }: { readonly instance: Instance }): VNode {
+  const tail = tailOf(instance.id);
+  const label = `${instance.service}…${tail}: ${instance.state}, ${whyText(instance)}`;
+  return (
+    <a class={`tile ${instance.state}`} href={instanceHash(instance.id)} title={label} aria-label={label}>
+      <Glyph of={instance} />
+      {tail}
+    </a>
+  );
+}
+
+function Traffic({ namespace }: { readonly namespace: string }): VNode {
+  const traffic = useAnswer<TrafficAnswer>(`api/v1/traffic?namespace=${encodeURIComponent(namespace)}`).value.value;
+  const points = traffic?.points ?? [];
+  const seconds = (traffic?.stepMs ?? 5_000) / 1_000;
+  const last = points.filter(({ calls }) => calls > 0).at(-1);
+  const calls = points.reduce((sum, point) => sum + point.calls, 0);
+  const failures = points.reduce((sum, point) => sum + point.failures, 0);
+  const success = points.map((point) => (point.calls === 0 ? null : 1 - point.failures / point.calls));
+  return (
+    <Panel title="Calls between services" aside="last 15 minutes">
+      {calls === 0 ? (
+        <p class="panel-body faint">
+          No calls yet. Callers that use Rollcall tell of their calls with Heartbeat-2; nothing has to be set up.
+        </p>
+      ) : (
+        <div class="sparks">
+          <div>
+            <span class="label">Success</span>
+            <b>{percentText(1 - failures / calls)} %</b>
+            <Spark points={success} min={0.98} max={1} label="Success over the last 15 minutes" />
+          </div>
+          <div>
+            <span class="label">Calls/s</span>
+            <b>{rateText(last === undefined ? null : last.calls / seconds)}</b>
+            <Spark
+              points={points.map((point) => point.calls / seconds)}
+              label="Calls a second over the last 15 minutes"
+            />
+          </div>
+          <div>
+            <span class="label">p99</span>
+            <b>{latencyText(last?.p99Ms ?? null)}</b>
+            <Spark points={points.map(({ p99Ms }) => p99Ms)} label="p99 over the last 15 minutes" />
+          </div>
+        </div>
+      )}
+    </Panel>
+  );
+}
+
+interface RegistryPanelProps {
+  readonly registry: RegistryAnswer | null;
+  readonly staleSince: number | null;
+}
+
+function RegistryPanel({ registry, staleSince }: RegistryPanelProps): VNode {
+  const { roll, clock } = useSession();
+  const status = roll.status.value;
+  const isFine = status.settled && status.degraded === undefined;
+  const aside =
+    staleSince === null ? (
+      <StateWord of={{ state: isFine ? 'HEALTHY' : 'REGISTERING' }} />
+    ) : (
+      `as of ${clockText(staleSince)}`
+    );
+  const perSecond = registry === null ? null : (registry.instances * 1_000) / registry.heartbeat.intervalMs;
+  return (
+    <Panel title="Registry" aside={aside}>
+      <Facts
+        of={[
+          ['Replica', registry === null ? '–' : <span class="mono">{registry.replica.slice(0, 8)}</span>],
+          ['Store', registry === null ? '–' : `${registry.store.name}${registry.store.durable ? '' : ', not kept'}`],
+          ['Revision', countText(registry === null ? null : Math.max(registry.revision, roll.revision.value))],
+          ['Heartbeats', perSecond === null ? '–' : `${rateText(perSecond)}/s out, ${rateText(perSecond)}/s in`],
+          ['Calls late, p99', latencyText(registry?.calls.p99LateMs ?? null)],
+          ['Up', registry === null ? '–' : ageText(clock.now.value - registry.startedAt)],
+        ]}
+      />
+      {status.degraded !== undefined && <p class="panel-body problem">{status.degraded}</p>}
+    </Panel>
+  );
+}
+
+function LastEvents({ namespace }: { readonly namespace: string }): VNode {
+  const path = `api/v1/events?limit=10&namespace=${encodeURIComponent(namespace)}`;
+  const answer = useAnswer<EventsAnswer>(path, { everyMs: 15_000, onNews: true }).value.value;
+  const events = (answer?.events ?? []).toReversed();
+  return (
+    <Panel title="Last events" aside={<a href={hashOf('events')}>All events</a>}>
+      {events.length === 0 ? <p class="panel-body faint">Nothing has happened yet.</p> : <EventLines of={events} />}
+    </Panel>
+  );
+}

@@ -1,0 +1,49 @@
+import fastifyStatic from '@fastify/static';
+import { folder } from '@rollcall/dashboard';
+import type { FastifyPluginCallback, FastifyReply } from 'fastify';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { unknownRoute, sendProblem } from './problem.js';
+
+/**
+ * For the page itself: its own files and its own registry, nothing inline, nothing from elsewhere, in no frame. What a service says of
+ * itself is text there, and this is the second lock.
+ */
+const PAGE_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** The names of assets hold a hash of what is in them. */
+const FOREVER = 'public, max-age=31536000, immutable';
+
+/**
+ * The dashboard: files that were built beforehand, for anyone, since they hold nothing. All their addresses are relative, so it is at home
+ * behind any path prefix. Where the files are missing (a source tree that was not built) there is no dashboard.
+ */
+export const dashboardRoutes: FastifyPluginCallback = (app, _options, done) => {
+  if (!existsSync(join(folder, 'index.html'))) {
+    done();
+    return;
+  }
+  void app.register(fastifyStatic, { root: folder, serve: false, cacheControl: false });
+  app.get('/', (_request, reply) => show(reply, 'index.html', 'no-cache'));
+  app.get<{ Params: { '*': string } }>('/assets/*', (request, reply) => {
+    const name = request.params['*'];
+    // flat names only: no folders, nothing hidden
+    if (!/^[\w-]+\.[\w.-]+$/.test(name)) return sendProblem(reply, unknownRoute('GET', request.url));
+    return show(reply, `assets/${name}`, FOREVER);
+  });
+  done();
+};
+
+function show(reply: FastifyReply, name: string, cache: string): FastifyReply {
+  reply.headers({ 'content-security-policy': PAGE_POLICY, 'cache-control': cache });
+  return reply.sendFile(name);
+}

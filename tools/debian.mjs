@@ -1,0 +1,44 @@
+// Installs Debian packages that some tests need, as root on Debian and nowhere else. Elsewhere those tests are skipped, and say so.
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+/** The program that shows that a package is there. */
+const PROGRAMS = {
+  chromium: 'chromium',
+  'redis-server': 'redis-server',
+  mosquitto: 'mosquitto',
+  prometheus: 'promtool',
+};
+
+/** Whoever serves by default is told not to: the tests start their own, on ports of their own. */
+const QUIET = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
+
+function isThere(name) {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
+  return folders.some((folder) => isProgram(join(folder, PROGRAMS[name])));
+}
+
+function isProgram(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Installs what is missing of them, if this may; says what it does. */
+export function installFromDebian(names) {
+  const missing = names.filter((name) => !isThere(name));
+  if (missing.length === 0 || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
+  console.log(`apt-get install ${missing.join(' ')}`);
+  const apt = (...args) =>
+    spawnSync('apt-get', args, { env: { ...process.env, ...QUIET }, encoding: 'utf8', timeout: 240_000 });
+  const install = ['install', '-y', '-q', '--no-install-recommends', ...missing];
+  const done = apt(...install);
+  if (done.status === 0) return;
+  apt('update', '-q'); // the lists of a new machine are empty or old
+  const again = apt(...install);
+  if (again.status !== 0) console.log(`apt-get failed: ${again.stderr}`);
+}
