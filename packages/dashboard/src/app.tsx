@@ -39,7 +39,7 @@ function Frame(): VNode {
         search: () => document.querySelector<HTMLInputElement>('#search')?.focus(),
         help: () => void (shell.isHelpOpen.value = true),
         clear: () => void (shell.isHelpOpen.value = false),
-        pause: () => void document.querySelector<HTMLButtonElement>('[data-pause]')?.click(),
+        pause: () => document.querySelector<HTMLButtonElement>('[data-pause]')?.click(),
       }),
     [shell],
   );

@@ -109,7 +109,8 @@ export interface ServiceEdge {
   readonly p99Ms: number | null;
   readonly inFlight: number;
   readonly ageMs: number;
-  readonly targets: readonly TargetEdge[];
+  /** Whom exactly, as far as the callers tell. */
+  readonly targets?: readonly TargetEdge[];
 }
 
 /** `GET /api/v1/topology` */
@@ -132,4 +133,29 @@ export interface TrafficPoint {
 export interface TrafficAnswer {
   readonly stepMs: number;
   readonly points: readonly TrafficPoint[];
+}
+
+/** `GET /api/v1/services/{name}?heartbeats=true` */
+export interface ServiceDetailAnswer {
+  readonly service: string;
+  readonly namespace: string;
+  readonly revision: number;
+  readonly instances: readonly (Instance & { readonly heartbeats?: Heartbeats })[];
+}
+
+/** `GET /api/v1/instances/{id}/beats`: the last five minutes, oldest first. */
+export interface BeatsAnswer {
+  readonly id: string;
+  readonly intervalMs: number;
+  /** Each Heartbeat-1; `roundTripMs` null: it was not answered. */
+  readonly heartbeat1: readonly { readonly agoMs: number; readonly roundTripMs: number | null }[];
+  /** Each Heartbeat-2 that came. */
+  readonly heartbeat2: readonly { readonly agoMs: number }[];
+}
+
+/** `GET /api/v1/instances/{id}/timeline` */
+export interface TimelineAnswer {
+  readonly id: string;
+  readonly since: number;
+  readonly events: readonly RegistryEvent[];
 }

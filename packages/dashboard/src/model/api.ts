@@ -46,8 +46,8 @@ export class Api {
   }
 
   /** Rejects with a Refusal, or with a TypeError where nobody answers. */
-  async get<Answer>(path: string, signal?: AbortSignal): Promise<Answer> {
-    return (await (await this.open(path, signal === undefined ? {} : { signal })).json()) as Answer;
+  async get<Answer>(path: string, gone?: AbortSignal): Promise<Answer> {
+    return (await (await this.open(path, gone === undefined ? {} : { signal: gone })).json()) as Answer;
   }
 
   /** What an operator does. The header tells that it comes from no foreign page: a form cannot send it. */

@@ -33,15 +33,17 @@ export interface KeyDeeds {
 }
 
 const CHORD_MS = 1_500;
+const FIELDS = 'input, textarea, select';
 
 /** Listens to the whole page; the result ends it. Whoever types into a field, or holds a modifier, is left alone. */
 export function listenToKeys(deeds: KeyDeeds): () => void {
   let goneAt = -Infinity;
   const onKey = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-    const isTyping = event.target instanceof HTMLElement && event.target.matches('input, textarea, select');
+    const field = event.target instanceof HTMLElement ? event.target.closest<HTMLElement>(FIELDS) : null;
+    const isTyping = field !== null;
     if (event.key === 'Escape') {
-      if (isTyping) (event.target as HTMLElement).blur();
+      field?.blur();
       deeds.clear();
       return;
     }

@@ -4,61 +4,61 @@ import { ageText, clockText, plural } from './age.js';
 
 /** A sentence for now, and one for a view that is old. */
 interface Told {
-  readonly now: string;
-  readonly then: string;
+  readonly live: string;
+  readonly old: string;
 }
 
 const REASONS: Readonly<Record<ReasonCode, Told>> = {
-  NEW: { now: 'It registered and is not yet proved both ways.', then: 'It had registered and was not yet proved.' },
-  BOTH_WAYS_OK: { now: 'Both heartbeats work.', then: 'Both heartbeats worked.' },
+  NEW: { live: 'It registered and is not yet proved both ways.', old: 'It had registered and was not yet proved.' },
+  BOTH_WAYS_OK: { live: 'Both heartbeats work.', old: 'Both heartbeats worked.' },
   INBOUND_SILENT: {
-    now: 'It does not answer, but it still sends Heartbeat-2.',
-    then: 'It did not answer, but it still sent Heartbeat-2.',
+    live: 'It does not answer, but it still sends Heartbeat-2.',
+    old: 'It did not answer, but it still sent Heartbeat-2.',
   },
   INBOUND_REFUSED: {
-    now: 'Nobody can reach it, but it still sends Heartbeat-2.',
-    then: 'Nobody could reach it, but it still sent Heartbeat-2.',
+    live: 'Nobody can reach it, but it still sends Heartbeat-2.',
+    old: 'Nobody could reach it, but it still sent Heartbeat-2.',
   },
   OUTBOUND_SILENT: {
-    now: 'We reach it, but it sends no Heartbeat-2.',
-    then: 'We reached it, but it sent no Heartbeat-2.',
+    live: 'We reach it, but it sends no Heartbeat-2.',
+    old: 'We reached it, but it sent no Heartbeat-2.',
   },
-  SILENT: { now: 'Neither heartbeat works.', then: 'Neither heartbeat worked.' },
+  SILENT: { live: 'Neither heartbeat works.', old: 'Neither heartbeat worked.' },
   UNPROVED: {
-    now: 'It was never proved both ways since it registered.',
-    then: 'It had never been proved both ways.',
+    live: 'It was never proved both ways since it registered.',
+    old: 'It had never been proved both ways.',
   },
   PROOF_OF_DEATH: {
-    now: 'It is dead: its line closed and its port refuses.',
-    then: 'It was dead: its line had closed and its port refused.',
+    live: 'It is dead: its line closed and its port refuses.',
+    old: 'It was dead: its line had closed and its port refused.',
   },
   PRESERVED: {
-    now: 'It is silent, and self-preservation holds it.',
-    then: 'It was silent, and self-preservation held it.',
+    live: 'It is silent, and self-preservation holds it.',
+    old: 'It was silent, and self-preservation held it.',
   },
   LAST: {
-    now: 'It is the last of its service that shows life, so it stays callable.',
-    then: 'It was the last of its service that showed life.',
+    live: 'It is the last of its service that shows life, so it stays callable.',
+    old: 'It was the last of its service that showed life.',
   },
-  RESCUED: { now: 'Its own word saved it from removal.', then: 'Its own word had saved it from removal.' },
+  RESCUED: { live: 'Its own word saved it from removal.', old: 'Its own word had saved it from removal.' },
   MOVED: {
-    now: 'It moved to another address and is not yet proved there.',
-    then: 'It had moved and was not yet proved there.',
+    live: 'It moved to another address and is not yet proved there.',
+    old: 'It had moved and was not yet proved there.',
   },
-  ADDRESS_SHARED: { now: 'Two processes share its address.', then: 'Two processes shared its address.' },
+  ADDRESS_SHARED: { live: 'Two processes share its address.', old: 'Two processes shared its address.' },
   ADDRESS_TAKEN: {
-    now: 'Another process answers at its address.',
-    then: 'Another process answered at its address.',
+    live: 'Another process answers at its address.',
+    old: 'Another process answered at its address.',
   },
   LEAVING: {
-    now: 'It said goodbye. Calls in flight finish, it gets no new ones.',
-    then: 'It had said goodbye. Calls in flight finished.',
+    live: 'It said goodbye. Calls in flight finish, it gets no new ones.',
+    old: 'It had said goodbye. Calls in flight finished.',
   },
-  GOODBYE: { now: 'It left.', then: 'It had left.' },
-  OPERATOR: { now: 'An operator removed it.', then: 'An operator had removed it.' },
+  GOODBYE: { live: 'It left.', old: 'It had left.' },
+  OPERATOR: { live: 'An operator removed it.', old: 'An operator had removed it.' },
   SUPERSEDED: {
-    now: 'Another process took its address, and it is gone.',
-    then: 'Another process had taken its address.',
+    live: 'Another process took its address, and it is gone.',
+    old: 'Another process had taken its address.',
   },
 };
 
@@ -66,7 +66,7 @@ const REASONS: Readonly<Record<ReasonCode, Told>> = {
 export function whyText({ reason }: Pick<Instance, 'reason'>, isOld = false): string {
   const told = (REASONS as Readonly<Record<string, Told | undefined>>)[reason.code];
   if (told === undefined) return `${reason.text.charAt(0).toUpperCase()}${reason.text.slice(1)}.`;
-  return isOld ? told.then : told.now;
+  return isOld ? told.old : told.live;
 }
 
 /** The error, verbatim, with its address; empty: there is none. */

@@ -5,18 +5,20 @@ const SAID_MS = 1_500;
 
 function useCopy(text: string): readonly [string, () => void] {
   const said = useSignal('');
+  const tell = (word: string): void => {
+    said.value = word;
+    window.setTimeout(() => (said.value = ''), SAID_MS);
+  };
   const copy = (): void => {
-    const tell = (word: string): void => {
-      said.value = word;
-      window.setTimeout(() => (said.value = ''), SAID_MS);
-    };
     // pages that are not on a secure origin have no clipboard
-    if (navigator.clipboard === undefined) tell('select it, please');
-    else
-      navigator.clipboard.writeText(text).then(
-        () => tell('copied'),
-        () => tell('select it, please'),
-      );
+    if (navigator.clipboard === undefined) {
+      tell('select it, please');
+      return;
+    }
+    navigator.clipboard.writeText(text).then(
+      () => tell('copied'),
+      () => tell('select it, please'),
+    );
   };
   return [said.value, copy];
 }

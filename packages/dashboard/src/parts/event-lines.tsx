@@ -24,6 +24,13 @@ export function subjectOf({ instance, service }: RegistryEvent): string {
   return service ?? 'registry';
 }
 
+/** What happened, and why: `HEALTHY → UNHEALTHY: nobody can reach it: connect ECONNREFUSED …`. */
+export function happenedText({ text, reason, kind }: RegistryEvent): string {
+  if (reason === null || reason.text === '' || text.includes(reason.text)) return text;
+  if (kind === 'state' || kind === 'removed') return `${text}: ${reason.text}`;
+  return kind === 'admin' ? `${text}: “${reason.text}”` : text;
+}
+
 /** A short list: when, whom, what. */
 export function EventLines({ of }: { readonly of: readonly RegistryEvent[] }): VNode {
   return (
@@ -40,7 +47,7 @@ export function EventLines({ of }: { readonly of: readonly RegistryEvent[] }): V
                 <b>{subjectOf(event)}</b>
               </a>
             )}{' '}
-            {event.text}
+            {happenedText(event)}
           </span>
         </li>
       ))}

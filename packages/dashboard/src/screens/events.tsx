@@ -1,6 +1,273 @@
+import { useComputed, useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
 import type { VNode } from 'preact';
+import { countText, exactText, plural, spanText } from '../model/age.js';
+import type { EventsAnswer, RegistryEvent } from '../model/answers.js';
+import { instanceHash, serviceHash, withFilter } from '../model/route.js';
+import { useNamespace, useSession, useStaleSince } from '../model/session.js';
+import { Announcer } from '../parts/announcer.js';
+import { EventMark, happenedText, subjectOf } from '../parts/event-lines.js';
+import { Problem } from '../parts/dialog.js';
 import { Head } from '../parts/panel.js';
+import { useShownServices } from './shown.js';
 
+/** What one chip lets through; the registry's own words for kinds. */
+const GROUPS: readonly (readonly [string, readonly string[]])[] = [
+  ['State changes', ['state', 'moved']],
+  ['Registrations', ['registered', 're-registered', 'removed']],
+  ['Actions', ['admin']],
+  ['Self-preservation', ['preservation']],
+  ['Registry', ['registry']],
+];
+
+const PAGE = 200;
+/** More rows than this are not kept on the page; the export has them. */
+const MOST_ROWS = 2_000;
+/** A gap longer than this is told. */
+const SILENCE_MS = 60_000;
+
+/** What happened, newest first. It goes on by itself unless it is paused. */
 export function EventsScreen(): VNode {
-  return <Head verdict="Events" sentence="" />;
+  const { route } = useSession();
+  const { kind, service, instance } = route.value.filters;
+  const namespace = useNamespace();
+  const isPaused = useSignal(false);
+  const query = queryOf(namespace, kind, service);
+  const { events, missed, error } = useEvents(query, isPaused.value);
+  const shown = instance === undefined ? events : events.filter((event) => event.instance === instance);
+  const { clock } = useSession();
+  const staleSince = useStaleSince();
+  const now = clock.now.value;
+  const lastMinute = shown.filter(({ at }) => at > now - SILENCE_MS).length;
+  const verdict =
+    staleSince === null
+      ? `${plural(lastMinute, 'event')} in the last minute.`
+      : `${plural(shown.length, 'event')} are known.`;
+  return (
+    <>
+      <Head verdict={verdict} sentence="Changes of state, registrations and actions, with who and why. Newest first.">
+        <div class="actions">
+          <button
+            type="button"
+            class="button"
+            data-pause
+            aria-pressed={isPaused.value}
+            onClick={() => (isPaused.value = !isPaused.value)}
+          >
+            {isPaused.value ? 'Go on' : 'Pause'}
+          </button>
+          <button type="button" class="button" onClick={() => exportLines(shown)}>
+            Export NDJSON
+          </button>
+        </div>
+      </Head>
+      <Announcer text={verdict} />
+      <Filters kind={kind} service={service} instance={instance} />
+      {error !== null && <Problem of={error} />}
+      <Table events={shown} missed={missed} isFiltered={query !== queryOf(namespace, undefined, undefined)} />
+    </>
+  );
+}
+
+function queryOf(namespace: string, kind: string | undefined, service: string | undefined): string {
+  const kinds = GROUPS.find(([name]) => name === kind)?.[1] ?? [];
+  const words = new URLSearchParams({ namespace, limit: String(PAGE) });
+  for (const one of kinds) words.append('kind', one);
+  if (service !== undefined) words.append('service', service);
+  return `api/v1/events?${words.toString()}`;
+}
+
+interface Events {
+  /** Newest first. */
+  readonly events: readonly RegistryEvent[];
+  /** So many came and went unseen. */
+  readonly missed: number;
+  readonly error: Error | null;
+}
+
+/** The newest page, and from then on what came after it, whenever the feed brings something. */
+function useEvents(path: string, isPaused: boolean): Events {
+  const { api, feed } = useSession();
+  const state = useSignal<Events>({ events: [], missed: 0, error: null });
+  const paused = useSignal(isPaused);
+  paused.value = isPaused;
+  useEffect(() => {
+    const gone = new AbortController();
+    let position: { readonly epoch: string; readonly last: number } | null = null;
+    let isAsking = false;
+    const ask = async (): Promise<void> => {
+      if (isAsking || paused.peek()) return;
+      isAsking = true;
+      try {
+        const after: string = position === null ? '' : `&after=${position.last}`;
+        const answer = await api.get<EventsAnswer & { readonly missed: number }>(`${path}${after}`, gone.signal);
+        const isNewEpoch = position !== null && position.epoch !== answer.epoch;
+        position = isNewEpoch ? null : { epoch: answer.epoch, last: answer.last };
+        const known = isNewEpoch || after === '' ? [] : state.peek().events;
+        const events = [...answer.events.toReversed(), ...known].slice(0, MOST_ROWS);
+        state.value = { events, missed: after === '' ? 0 : answer.missed, error: null };
+      } catch (error) {
+        if (!gone.signal.aborted) state.value = { ...state.peek(), error: error as Error };
+      } finally {
+        isAsking = false;
+      }
+    };
+    void ask();
+    const timer = window.setInterval(() => void ask(), 5_000);
+    let due: number | null = null;
+    const unsubscribe = feed.news.subscribe(() => {
+      due ??= window.setTimeout(() => {
+        due = null;
+        void ask();
+      }, 500);
+    });
+    return () => {
+      gone.abort();
+      window.clearInterval(timer);
+      if (due !== null) window.clearTimeout(due);
+      unsubscribe();
+    };
+  }, [path]);
+  return state.value;
+}
+
+const link = (key: string, value: string): string => withFilter(window.location.hash, key, value);
+
+interface FiltersProps {
+  readonly kind: string | undefined;
+  readonly service: string | undefined;
+  readonly instance: string | undefined;
+}
+
+function Filters({ kind, service, instance }: FiltersProps): VNode {
+  const nodes = useShownServices();
+  const names = useComputed(() => [...new Set(nodes.value.map(({ name }) => name))].toSorted());
+  return (
+    <div class="chips spaced">
+      <a class="chip" href={link('kind', '')} aria-current={kind === undefined ? 'true' : undefined}>
+        All
+      </a>
+      {GROUPS.map(([name]) => (
+        <a key={name} class="chip" href={link('kind', name)} aria-current={kind === name ? 'true' : undefined}>
+          {name}
+        </a>
+      ))}
+      <label class="chip">
+        service
+        <select
+          value={service ?? ''}
+          onChange={({ currentTarget }) => void (window.location.hash = link('service', currentTarget.value))}
+        >
+          <option value="">any</option>
+          {service !== undefined && !names.value.includes(service) && <option value={service}>{service}</option>}
+          {names.value.map((name) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+      {instance !== undefined && (
+        <a class="chip" href={link('instance', '')} aria-current="true" title="any instance">
+          instance …{instance.slice(-4)} ×
+        </a>
+      )}
+    </div>
+  );
+}
+
+interface TableProps {
+  readonly events: readonly RegistryEvent[];
+  readonly missed: number;
+  readonly isFiltered: boolean;
+}
+
+function Table({ events, missed, isFiltered }: TableProps): VNode {
+  if (events.length === 0) {
+    return (
+      <p class="panel panel-body faint">
+        {isFiltered ? 'No event fits. ' : 'Nothing has happened since the registry started.'}
+        {isFiltered && (
+          <a class="link" href="#/events">
+            clear filter
+          </a>
+        )}
+      </p>
+    );
+  }
+  return (
+    <section class="panel scroll" tabIndex={0} aria-label="Events, newest first">
+      {missed > 0 && (
+        <p class="panel-foot">{plural(missed, 'event')} came and went meanwhile: the registry keeps the last 10,000.</p>
+      )}
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Time</th>
+            <th scope="col">Kind</th>
+            <th scope="col">Subject</th>
+            <th scope="col">What happened</th>
+            <th scope="col" class="right">
+              Revision
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {events.flatMap((event, at) => [<Row key={event.seq} event={event} />, ...gapAfter(event, events[at + 1])])}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+/** Silence is news, too. */
+function gapAfter(event: RegistryEvent, before: RegistryEvent | undefined): VNode[] {
+  if (before === undefined || event.at - before.at < SILENCE_MS) return [];
+  return [
+    <tr key={`gap ${event.seq}`} class="gap">
+      <td colSpan={5}>{spanText(event.at - before.at)} without an event</td>
+    </tr>,
+  ];
+}
+
+function Row({ event }: { readonly event: RegistryEvent }): VNode {
+  const isState =
+    event.state !== null && (event.kind === 'state' || event.kind === 'registered' || event.kind === 'moved');
+  return (
+    <tr data-row>
+      <td class="mono faint nowrap">{exactText(event.at)}</td>
+      <td class="nowrap">
+        <span class={isState ? `state ${event.state ?? ''}` : 'kind'}>
+          <EventMark of={event} />
+          {isState ? event.state : event.kind}
+        </span>
+      </td>
+      <td class="mono nowrap">
+        <Subject event={event} />
+      </td>
+      <td class="wide">
+        {event.by === 'operator' && <b>operator: </b>}
+        {happenedText(event)}
+      </td>
+      <td class="right mono faint">{countText(event.revision)}</td>
+    </tr>
+  );
+}
+
+function Subject({ event }: { readonly event: RegistryEvent }): VNode {
+  if (event.instance !== null) return <a href={instanceHash(event.instance)}>{subjectOf(event)}</a>;
+  if (event.service !== null)
+    return <a href={serviceHash(event.namespace ?? 'default', event.service)}>{event.service}</a>;
+  return <span>registry</span>;
+}
+
+/** One JSON object a line, oldest first, as other programs like it. */
+function exportLines(events: readonly RegistryEvent[]): void {
+  const lines = events.toReversed().map((event) => JSON.stringify(event));
+  const url = URL.createObjectURL(new Blob([`${lines.join('\n')}\n`], { type: 'application/x-ndjson' }));
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = 'rollcall-events.ndjson';
+  link.click();
+  URL.revokeObjectURL(url);
 }

@@ -1,6 +1,252 @@
+import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
-import { Head } from '../parts/panel.js';
+import { ageText, clockText, countText } from '../model/age.js';
+import type { BeatsAnswer, InstanceAnswer, TimelineAnswer, TopologyAnswer } from '../model/answers.js';
+import { endpointTexts, pictureOf } from '../model/picture.js';
+import { hashOf, serviceHash } from '../model/route.js';
+import { useAnswer, useSession, useStaleSince } from '../model/session.js';
+import { evidenceOf, nextText, tailOf, whyText } from '../model/words.js';
+import { Announcer } from '../parts/announcer.js';
+import { Beats } from '../parts/beats.js';
+import { CopyWord } from '../parts/copy.js';
+import { happenedText } from '../parts/event-lines.js';
+import { StateWord } from '../parts/glyph.js';
+import { Facts, Head, Panel } from '../parts/panel.js';
+import { HeartbeatPicture } from '../parts/picture.js';
+import { HOUR_MS, Timeline } from '../parts/timeline.js';
+import { Actions } from './actions.js';
+import { InstanceCallers } from './instance-callers.js';
+import { registryUrl } from './welcome.js';
 
+/** One instance: its state as a sentence, the two heartbeats as a picture, its last hour, who sees what of it. */
 export function InstanceScreen({ id }: { readonly id: string }): VNode {
-  return <Head verdict={id} sentence="" />;
+  const { roll } = useSession();
+  const path = `api/v1/instances/${encodeURIComponent(id)}`;
+  const asked = useAnswer<InstanceAnswer>(path, { everyMs: 1_000, onNews: true }).value;
+  const timeline = useAnswer<TimelineAnswer>(`${path}/timeline`, { everyMs: 15_000, onNews: true }).value.value;
+  // the feed is ahead of the answer
+  const home = roll.services.value.length > 0 ? roll.homeOf(id) : undefined;
+  const record = home?.instances.value.get(id);
+  const detail = asked.value;
+  const instance = newest(record, detail);
+  const crumbs = (
+    <>
+      <a href={hashOf('services')}>Services</a> /{' '}
+      {instance !== null && <a href={serviceHash(instance.namespace, instance.service)}>{instance.service}</a>} /{' '}
+      <span class="mono">{id}</span> <CopyWord text={id} what="the id" />
+    </>
+  );
+  if (instance === null || (record === undefined && asked.error !== null)) {
+    return <Gone id={id} crumbs={crumbs} isAsked={asked.value !== null || asked.error !== null} timeline={timeline} />;
+  }
+  return (
+    <>
+      <StateHead instance={instance} detail={detail} crumbs={crumbs} />
+      <div class="stack">
+        <PicturePanel instance={instance} detail={detail} path={path} />
+        <div class="three-columns">
+          <LastHour timeline={timeline} />
+          <Callers instance={instance} />
+          <FactsPanel instance={instance} detail={detail} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+function newest(record: Instance | undefined, detail: InstanceAnswer | null): Instance | null {
+  if (record === undefined || detail === null) return record ?? detail;
+  return record.revision >= detail.revision ? record : detail;
+}
+
+interface StateHeadProps {
+  readonly instance: Instance;
+  readonly detail: InstanceAnswer | null;
+  readonly crumbs: VNode;
+}
+
+function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
+  const { clock } = useSession();
+  const staleSince = useStaleSince();
+  const now = clock.now.value;
+  const next = nextText(instance, staleSince === null ? now : null, staleSince ?? now);
+  const name = `${instance.service}…${tailOf(instance.id)}`;
+  const evidence = evidenceOf(instance);
+  const since = staleSince === null ? `For ${ageText(now - instance.since)}.` : `Since ${clockText(instance.since)}.`;
+  const sentence = (
+    <>
+      {whyText(instance, staleSince !== null)} {evidence !== '' && <span class="mono">{evidence}</span>} {since}{' '}
+      {next.what !== '' && (
+        <>
+          <b>{next.what}</b> {next.unless}
+          {next.unless === '' ? '' : '.'}
+        </>
+      )}
+    </>
+  );
+  return (
+    <>
+      <Head
+        crumbs={crumbs}
+        verdict={
+          <span class="verdict-state">
+            {name} <StateWord of={instance} />
+          </span>
+        }
+        sentence={sentence}
+      >
+        <Actions instance={instance} detail={detail} />
+      </Head>
+      <Announcer text={`${name} is ${instance.state}. ${whyText(instance)}`} />
+    </>
+  );
+}
+
+interface PicturePanelProps {
+  readonly instance: Instance;
+  readonly detail: InstanceAnswer | null;
+  readonly path: string;
+}
+
+function PicturePanel({ instance, detail, path }: PicturePanelProps): VNode {
+  const { clock } = useSession();
+  const beats = useAnswer<BeatsAnswer>(`${path}/beats`, { everyMs: 2_500 }).value.value;
+  const heartbeats = detail?.heartbeats ?? null;
+  const [endpoint] = instance.endpoints;
+  const { port } = new URL(registryUrl());
+  const now = clock.now.peek();
+  // when the last one really came: a new value lets its dot travel once
+  const cameAt = (agoMs: number | null | undefined): number => (agoMs == null ? 0 : Math.round((now - agoMs) / 1_000));
+  const lines = [instance.version, instance.zone].filter((word) => word !== '');
+  return (
+    <section class="panel">
+      <HeartbeatPicture
+        of={pictureOf(instance, heartbeats)}
+        registry={{ name: 'Registry', lines: [], door: port === '' ? '' : `:${port}` }}
+        service={{
+          name: `${instance.service}…${tailOf(instance.id)}`,
+          lines,
+          door: endpoint === undefined ? '' : `${endpoint.protocol} :${endpoint.port}`,
+        }}
+        beats={{
+          one: cameAt(heartbeats?.heartbeat1.lastSuccessAgoMs),
+          two: cameAt(heartbeats?.heartbeat2.lastSuccessAgoMs),
+        }}
+      />
+      {beats !== null && <Beats of={beats} />}
+    </section>
+  );
+}
+
+function LastHour({ timeline }: { readonly timeline: TimelineAnswer | null }): VNode {
+  const { clock } = useSession();
+  const now = clock.now.value;
+  const events = timeline?.events ?? [];
+  const told = events.filter(({ state }) => state !== null).toReversed();
+  const marks = [3, 2, 1, 0].map((thirds) => now - (thirds * HOUR_MS) / 3);
+  return (
+    <Panel title="State, last hour" aside={`${told.length} changes`}>
+      <div class="panel-body">
+        <Timeline events={events} now={now} />
+        <p class="axis">
+          {marks.map((at) => (
+            <span key={at}>{clockText(at).slice(0, 5)}</span>
+          ))}
+        </p>
+      </div>
+      <table>
+        <tbody>
+          {told.slice(0, 8).map((event, at) => (
+            <tr key={event.seq}>
+              <td class="mono faint nowrap">{clockText(event.at)}</td>
+              <td>
+                {event.state !== null && (
+                  <StateWord of={{ state: event.state, ...(event.reason === null ? {} : { reason: event.reason }) }} />
+                )}
+              </td>
+              <td class="wide">{happenedText(event)}</td>
+              <td class="right nowrap">{ageText((told[at - 1]?.at ?? now) - event.at)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {told.length === 0 && <p class="panel-body faint">Nothing is known of it before now.</p>}
+    </Panel>
+  );
+}
+
+function Callers({ instance }: { readonly instance: Instance }): VNode {
+  const path = `api/v1/topology?namespace=${encodeURIComponent(instance.namespace)}`;
+  const topology = useAnswer<TopologyAnswer>(path).value.value;
+  const edges = (topology?.edges ?? []).filter(({ to }) => to === instance.service);
+  return <InstanceCallers id={instance.id} edges={edges} />;
+}
+
+function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNode {
+  const { clock } = useSession();
+  const { admin, state, weight } = instance;
+  const override = detail?.override ?? null;
+  const isCalled = admin === 'ENABLED' && (state === 'HEALTHY' || state === 'UNHEALTHY');
+  const effective = isCalled
+    ? state === 'HEALTHY'
+      ? 'gets calls'
+      : 'gets calls only where there is no better one'
+    : 'gets no calls';
+  const own = detail?.own.weight ?? weight;
+  const metadata = Object.entries(instance.metadata).map(([key, value]) => [key, mono(value)] as const);
+  return (
+    <Panel title="Facts" aside={`revision ${countText(instance.revision)}`}>
+      <Facts
+        of={[
+          ['Reported', state],
+          ['Effective', effective],
+          ['Admin', admin],
+          ...(override === null || override.reason === '' ? [] : [['Operator’s reason', override.reason] as const]),
+          ...(override?.untilMs == null ? [] : [['Until', clockText(override.untilMs)] as const]),
+          ...endpointTexts(instance).map(
+            (text, at) => [at === 0 ? 'Endpoint' : `Endpoint ${at + 1}`, mono(text)] as const,
+          ),
+          ['Weight', own === weight ? String(weight) : `${weight}, its own is ${own}`],
+          ['Version', instance.version === '' ? '–' : mono(instance.version)],
+          ['Zone', instance.zone === '' ? '–' : instance.zone],
+          [
+            'Registered',
+            `${clockText(instance.registeredAt)}, ${ageText(clock.now.value - instance.registeredAt)} ago`,
+          ],
+          ['Falls', detail === null ? '–' : `${detail.falls} in the last 10 min`],
+          ['Source', instance.source],
+          ...metadata,
+        ]}
+      />
+    </Panel>
+  );
+}
+
+const mono = (text: string): VNode => <span class="mono">{text}</span>;
+
+interface GoneProps {
+  readonly id: string;
+  readonly crumbs: VNode;
+  readonly isAsked: boolean;
+  readonly timeline: TimelineAnswer | null;
+}
+
+/** It was removed, or there never was one of that id: what is left of it is its history. */
+function Gone({ id, crumbs, isAsked, timeline }: GoneProps): VNode {
+  if (!isAsked) return <Head crumbs={crumbs} verdict={`…${tailOf(id)}`} sentence="Asking …" />;
+  const last = timeline?.events.at(-1);
+  return (
+    <>
+      <Head
+        crumbs={crumbs}
+        verdict={`…${tailOf(id)} is not registered.`}
+        sentence={
+          last === undefined
+            ? 'The registry knows nothing of this id.'
+            : `The last that is known: ${last.text}, at ${clockText(last.at)}.`
+        }
+      />
+      {last !== undefined && <LastHour timeline={timeline} />}
+    </>
+  );
 }

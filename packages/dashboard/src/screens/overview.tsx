@@ -1,4 +1,3 @@
-import { useComputed } from '@preact/signals';
 import type { Instance, State } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, clockText, countText, latencyText, percentText, plural, rateText } from '../model/age.js';
@@ -15,17 +14,8 @@ import { Glyph, StateWord } from '../parts/glyph.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { Preservation } from '../parts/preservation.js';
 import { Spark } from '../parts/spark.js';
+import { useShownServices } from './shown.js';
 import { Welcome } from './welcome.js';
-
-/** The nodes of the namespace that is shown. */
-export function useShownServices(): { readonly value: readonly ServiceNode[] } {
-  const { roll, route } = useSession();
-  return useComputed(() => {
-    const namespace = route.value.filters['ns'] ?? '*';
-    const all = roll.services.value;
-    return namespace === '*' ? all : all.filter((node) => node.namespace === namespace);
-  });
-}
 
 export function Overview(): VNode {
   const { feed, roll } = useSession();

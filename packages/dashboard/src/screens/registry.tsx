@@ -1,6 +1,209 @@
+import { useSignal } from '@preact/signals';
 import type { VNode } from 'preact';
-import { Head } from '../parts/panel.js';
+import { ageText, clockText, countText, latencyText } from '../model/age.js';
+import type { RegistryAnswer } from '../model/answers.js';
+import { useAnswer, useSession, useStaleSince } from '../model/session.js';
+import { Announcer } from '../parts/announcer.js';
+import { Code } from '../parts/copy.js';
+import { Problem } from '../parts/dialog.js';
+import { StateWord } from '../parts/glyph.js';
+import { Facts, Head, Panel } from '../parts/panel.js';
+import { Preservation } from '../parts/preservation.js';
+import { registryUrl } from './welcome.js';
 
+/** The registry itself: does it serve, how it is set, how to reach it. */
 export function RegistryScreen(): VNode {
-  return <Head verdict="Registry" sentence="" />;
+  const { roll } = useSession();
+  const staleSince = useStaleSince();
+  const { value: registry, error } = useAnswer<RegistryAnswer>('api/v1/registry', { everyMs: 2_000 }).value;
+  if (registry === null)
+    return error === null ? <Head verdict="Asking the registry …" sentence="" /> : <Problem of={error} />;
+  const status = roll.status.value;
+  const verdict = verdictOf(registry, status, staleSince);
+  return (
+    <>
+      <Head
+        verdict={verdict}
+        sentence={
+          <>
+            Revision {countText(registry.revision)}, view hash{' '}
+            <span class="mono">{registry.view.hash.slice(0, 6)}</span>.{' '}
+            {registry.store.durable
+              ? `The store, ${registry.store.name}, outlives this process.`
+              : 'It keeps everything in memory: after a restart services register anew.'}
+          </>
+        }
+      />
+      <Announcer text={verdict} />
+      <div class="stack">
+        <Replica registry={registry} />
+        <div class="registry-columns">
+          <div class="stack">
+            <Options registry={registry} />
+            <Connect />
+          </div>
+          <div class="stack">
+            <Preservation of={registry.preservation} staleSince={staleSince} />
+            <Panel
+              title="Store"
+              aside={<StateWord of={{ state: status.degraded === undefined ? 'HEALTHY' : 'UNHEALTHY' }} />}
+            >
+              <Facts
+                of={[
+                  ['Kind', registry.store.name],
+                  ['Survives a restart', registry.store.durable ? 'yes' : 'no'],
+                  ['Trouble', status.degraded ?? 'none'],
+                ]}
+              />
+            </Panel>
+            <Panel title="Watchers" count={registry.watchers}>
+              <Facts
+                of={[
+                  ['Lines and watchers', countText(registry.watchers)],
+                  ['Most allowed', countText(Number(registry.limits['maxWatchers'] ?? 0))],
+                  ['Heartbeat-1 late, p99', latencyText(registry.calls.p99LateMs)],
+                  ['Calls waiting', countText(registry.calls.waiting)],
+                ]}
+              />
+            </Panel>
+          </div>
+        </div>
+      </div>
+    </>
+  );
+}
+
+function verdictOf(
+  registry: RegistryAnswer,
+  status: { readonly settled: boolean; readonly degraded?: string },
+  staleSince: number | null,
+): string {
+  if (staleSince !== null) return `The registry served at ${clockText(staleSince)}. It does not answer now.`;
+  if (status.degraded !== undefined) return `The registry serves, but: ${status.degraded}`;
+  if (!registry.settled) return 'The registry serves, and is still hearing from everybody.';
+  return 'The registry serves, and is sure of its view.';
+}
+
+function Replica({ registry }: { readonly registry: RegistryAnswer }): VNode {
+  const { clock } = useSession();
+  const perSecond = Math.round((registry.instances * 10_000) / registry.heartbeat.intervalMs) / 10;
+  return (
+    <Panel title="Replicas" count={1} class="scroll">
+      <table>
+        <thead>
+          <tr>
+            {['Replica', 'State', 'Address', 'Access'].map((name) => (
+              <th key={name} scope="col">
+                {name}
+              </th>
+            ))}
+            {['Instances', 'Watchers', 'Heartbeat-1', 'Heartbeat-2', 'Late, p99', 'Revision'].map((name) => (
+              <th key={name} scope="col" class="right">
+                {name}
+              </th>
+            ))}
+            <th scope="col">View</th>
+            <th scope="col" class="right">
+              Up
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          <tr>
+            <td class="mono">
+              {registry.replica} <span class="faint">this one</span>
+            </td>
+            <td>
+              <StateWord of={{ state: registry.settled ? 'HEALTHY' : 'REGISTERING' }} />
+            </td>
+            <td class="mono">{new URL(registryUrl()).host}</td>
+            <td>{registry.insecure ? 'insecure' : registry.access}</td>
+            <td class="right">{countText(registry.instances)}</td>
+            <td class="right">{countText(registry.watchers)}</td>
+            <td class="right">{perSecond}/s</td>
+            <td class="right">{perSecond}/s</td>
+            <td class="right nowrap">{latencyText(registry.calls.p99LateMs)}</td>
+            <td class="right mono">{countText(registry.revision)}</td>
+            <td class="mono faint">{registry.view.hash.slice(0, 6)}</td>
+            <td class="right nowrap">{ageText(clock.now.value - registry.startedAt)}</td>
+          </tr>
+        </tbody>
+      </table>
+    </Panel>
+  );
+}
+
+/** So many options are shown at once. */
+const FEW = 9;
+
+/** Who set an option: what somebody said comes first. */
+const SOURCES = ['option', 'preset', 'default'];
+
+function Options({ registry }: { readonly registry: RegistryAnswer }): VNode {
+  const options = Object.entries(registry.options).toSorted(
+    ([, one], [, other]) => SOURCES.indexOf(one.source) - SOURCES.indexOf(other.source),
+  );
+  const isOpen = useSignal(false);
+  const shown = isOpen.value ? options : options.slice(0, FEW);
+  return (
+    <Panel title="Effective options" aside="those that were said first" class="scroll">
+      {options.length === 0 ? (
+        <p class="panel-body faint">Whoever started this registry told nothing of its options.</p>
+      ) : (
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Option</th>
+              <th scope="col">Value</th>
+              <th scope="col">Source</th>
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map(([name, { value, source }]) => (
+              <tr key={name}>
+                <td class="mono">{name}</td>
+                <td class="mono">{valueText(value)}</td>
+                <td class={source === 'default' ? 'faint' : ''}>{source}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+      {options.length > FEW && (
+        <p class="panel-foot">
+          <button
+            type="button"
+            class="link"
+            aria-expanded={isOpen.value}
+            onClick={() => (isOpen.value = !isOpen.value)}
+          >
+            {isOpen.value ? 'fewer' : `all ${options.length}`}
+          </button>
+        </p>
+      )}
+    </Panel>
+  );
+}
+
+function valueText(value: unknown): string {
+  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.map(valueText).join(', ');
+  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '–');
+}
+
+function Connect(): VNode {
+  const url = registryUrl();
+  return (
+    <Panel title="Connect" aside="with the address of this registry">
+      <div class="connect">
+        <div>
+          <p class="label">A service</p>
+          <Code text={`ROLLCALL_URL=${url} \\\n  npm start`} what="the line that starts a service" />
+        </div>
+        <div>
+          <p class="label">Watch from a terminal</p>
+          <Code text={`npx rollcall watch \\\n  --url ${url}`} what="the line that watches" />
+        </div>
+      </div>
+    </Panel>
+  );
 }

@@ -1,6 +1,314 @@
+import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
-import { Head } from '../parts/panel.js';
+import { ageText, clockText, latencyText, percentText, plural, rateText } from '../model/age.js';
+import type { ServiceDetailAnswer, ServiceEdge, TargetEdge, TopologyAnswer, TrafficAnswer } from '../model/answers.js';
+import { byTrouble, needsAttention, standingOf, WORST_FIRST } from '../model/roll.js';
+import type { ServiceNode } from '../model/roll.js';
+import { hashOf, instanceHash, serviceHash, withFilter } from '../model/route.js';
+import { useAnswer, useSession, useStaleSince } from '../model/session.js';
+import { useSteady } from '../model/steady.js';
+import { shareText, tailOf, whyText } from '../model/words.js';
+import { Announcer } from '../parts/announcer.js';
+import { CircuitMarks, circuitText, sumOfCircuits } from '../parts/circuits.js';
+import { Heartbeat1, Heartbeat2 } from '../parts/directions.js';
+import { Glyph, StateWord } from '../parts/glyph.js';
+import { Head, Panel } from '../parts/panel.js';
+import { Spark } from '../parts/spark.js';
+import { ServiceChanges } from './service-changes.js';
+import { ServiceEdges } from './service-edges.js';
+import { maxOf } from './services.js';
 
-export function ServiceScreen({ name }: { readonly namespace: string; readonly name: string }): VNode {
-  return <Head verdict={name} sentence="" />;
+interface ServiceProps {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** One service: how it stands, its instances, who calls it and whom it calls, what happened last. */
+export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
+  const { roll, feed } = useSession();
+  // a service that comes or goes changes the list
+  const node = roll.services.value.find((one) => one.name === name && one.namespace === namespace);
+  const query = `namespace=${encodeURIComponent(namespace)}`;
+  const topology = useAnswer<TopologyAnswer>(`api/v1/topology?${query}`).value.value;
+  const staleSince = useStaleSince();
+  const crumbs = (
+    <>
+      <a href={hashOf('services')}>Services</a> / <span>{name}</span>
+    </>
+  );
+  if (node === undefined) {
+    const isSure = feed.freshness.value.kind === 'live';
+    return (
+      <Head
+        crumbs={crumbs}
+        verdict={`${name} is not registered.`}
+        sentence={isSure ? `No instance of it is in the namespace ${namespace}.` : 'So far as this page knows.'}
+      />
+    );
+  }
+  const { healthy, all } = standingOf(node.instances.value);
+  const verdict = `${name}: ${shareText(healthy, all)} HEALTHY${staleSince === null ? '' : ` at ${clockText(staleSince)}`}.`;
+  const edges = topology?.edges ?? [];
+  const callers = edges.filter((edge) => edge.to === name);
+  return (
+    <>
+      <Head crumbs={crumbs} verdict={verdict} sentence={sentenceOf(node, callers)} />
+      <Announcer text={verdict} />
+      <Stats node={node} callers={callers} />
+      <div class="stack">
+        <Instances node={node} callers={callers} />
+        <div class="two-columns">
+          <ServiceEdges title="Called by" edges={callers} other="from" />
+          <ServiceEdges title="Calls" edges={edges.filter((edge) => edge.from === name)} other="to" />
+        </div>
+        <ServiceChanges namespace={namespace} name={name} />
+      </div>
+    </>
+  );
+}
+
+function sentenceOf(node: ServiceNode, callers: readonly ServiceEdge[]): string {
+  const worst = [...node.instances.value.values()].toSorted(byTrouble)[0];
+  const elsewhere = callers.reduce((sum, { retries }) => sum + retries, 0);
+  const failed = callers.reduce((sum, { failures }) => sum + failures, 0);
+  const calls =
+    callers.length === 0
+      ? 'Nobody has told of calls to it.'
+      : `${plural(elsewhere, 'call')} went elsewhere, ${failed} failed.`;
+  if (worst === undefined || !needsAttention(worst)) return calls;
+  return `${node.name}…${tailOf(worst.id)}: ${whyText(worst)} ${calls}`;
+}
+
+function Stats({ node, callers }: { readonly node: ServiceNode; readonly callers: readonly ServiceEdge[] }): VNode {
+  const path = `api/v1/traffic?namespace=${encodeURIComponent(node.namespace)}&to=${encodeURIComponent(node.name)}`;
+  const traffic = useAnswer<TrafficAnswer>(path).value.value;
+  const points = traffic?.points ?? [];
+  const perSecond = callers.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
+  const calls = callers.reduce((sum, edge) => sum + edge.calls, 0);
+  const failures = callers.reduce((sum, edge) => sum + edge.failures, 0);
+  const elsewhere = callers.reduce((sum, edge) => sum + edge.retries, 0);
+  const p99Ms = callers.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
+  const p50Ms = callers.reduce<number | null>((most, edge) => maxOf(most, edge.p50Ms), null);
+  const circuits = sumOfCircuits(callers.flatMap(({ targets = [] }) => targets.map((target) => target.circuits)));
+  const { healthy, all } = standingOf(node.instances.value);
+  const inFlight = callers.reduce((sum, edge) => sum + edge.inFlight, 0);
+  return (
+    <div class="panel stats">
+      <div>
+        <span class="label">Success</span>
+        <b>
+          {calls === 0 ? '–' : `${percentText(1 - failures / calls)} %`} <small>{elsewhere} elsewhere</small>
+        </b>
+        <Spark
+          points={points.map((point) => (point.calls === 0 ? null : 1 - point.failures / point.calls))}
+          min={0.98}
+          max={1}
+          label="Success over the last 15 minutes"
+        />
+      </div>
+      <div>
+        <span class="label">Calls/s</span>
+        <b>{callers.length === 0 ? '–' : rateText(perSecond)}</b>
+        <Spark points={points.map((point) => point.calls)} label="Calls over the last 15 minutes" />
+      </div>
+      <div>
+        <span class="label">p99</span>
+        <b>
+          {latencyText(p99Ms)} <small>p50 {latencyText(p50Ms)}</small>
+        </b>
+        <Spark points={points.map((point) => point.p99Ms)} label="p99 over the last 15 minutes" />
+      </div>
+      <div>
+        <span class="label">Circuit</span>
+        <b>{circuitWord(circuits, callers.length)}</b>
+        <p class="faint small">{callers.length === 0 ? 'no callers' : circuitText(circuits)}</p>
+      </div>
+      <div>
+        <span class="label">Capacity</span>
+        <b>{all === 0 ? '–' : `${Math.floor((100 * healthy) / all)} %`}</b>
+        <p class="faint small">
+          {callers.length === 0 ? `${shareText(healthy, all)} HEALTHY` : `${inFlight} in flight`}
+        </p>
+      </div>
+    </div>
+  );
+}
+
+function circuitWord(
+  { closed, open, halfOpen }: { closed: number; open: number; halfOpen: number },
+  callers: number,
+): string {
+  if (callers === 0 || closed + open + halfOpen === 0) return '–';
+  if (closed === 0) return 'OPEN';
+  return open + halfOpen === 0 ? 'CLOSED' : 'DEGRADED';
+}
+
+interface InstancesProps {
+  readonly node: ServiceNode;
+  readonly callers: readonly ServiceEdge[];
+}
+
+function Instances({ node, callers }: InstancesProps): VNode {
+  const { route } = useSession();
+  const { filters } = route.value;
+  const query = `namespace=${encodeURIComponent(node.namespace)}&heartbeats=true`;
+  const detail = useAnswer<ServiceDetailAnswer>(`api/v1/services/${encodeURIComponent(node.name)}?${query}`, {
+    everyMs: 2_000,
+  }).value.value;
+  const heartbeats = new Map(detail?.instances.map((instance) => [instance.id, instance.heartbeats ?? null]));
+  const all = [...node.instances.value.values()];
+  const shown = all.filter(
+    (instance) =>
+      fits(filters['state'], instance.state) &&
+      fits(filters['version'], instance.version) &&
+      fits(filters['zone'], instance.zone),
+  );
+  const steady = useSteady(shown.toSorted(byTrouble), ({ id }) => id);
+  const targets = callers.flatMap((edge) => edge.targets ?? []);
+  return (
+    <Panel title="Instances" class="scroll" count={<Chips all={all} filters={filters} />} aside={<CircuitLegend />}>
+      <table ref={(box: HTMLElement | null) => void (steady.ref.current = box)} class="tight">
+        <thead>
+          <tr>
+            {['State', 'Instance', 'Heartbeat-1', 'Heartbeat-2', 'Address', 'Version', 'Zone'].map((title) => (
+              <th key={title} scope="col">
+                {title}
+              </th>
+            ))}
+            <th scope="col" class="right">
+              Calls/s
+            </th>
+            <th scope="col" class="right">
+              p99
+            </th>
+            <th scope="col">Circuits</th>
+            <th scope="col" class="right">
+              Since
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {steady.rows.map((instance) => (
+            <InstanceRow
+              key={instance.id}
+              instance={instance}
+              heartbeats={heartbeats.get(instance.id) ?? null}
+              targets={targets.filter((target) => target.instance === instance.id)}
+            />
+          ))}
+        </tbody>
+      </table>
+      {shown.length === 0 && (
+        <p class="panel-body faint">
+          No instance fits.{' '}
+          <a class="link" href={serviceHash(node.namespace, node.name)}>
+            clear filter
+          </a>
+        </p>
+      )}
+    </Panel>
+  );
+}
+
+const fits = (wanted: string | undefined, value: string): boolean => wanted === undefined || wanted === value;
+
+interface ChipsProps {
+  readonly all: readonly Instance[];
+  readonly filters: Readonly<Record<string, string>>;
+}
+
+/** Filters live in the address: what one sees can be sent to somebody. */
+function Chips({ all, filters }: ChipsProps): VNode {
+  const states = WORST_FIRST.filter((state) => all.some((instance) => instance.state === state));
+  const versions = [...new Set(all.map(({ version }) => version))].filter((version) => version !== '').toSorted();
+  const zones = [...new Set(all.map(({ zone }) => zone))].filter((zone) => zone !== '').toSorted();
+  const chip = (key: string, value: string, label: VNode | string): VNode => {
+    const isOn = filters[key] === value;
+    return (
+      <a
+        key={`${key} ${value}`}
+        class={`chip ${key === 'state' ? value : ''}`}
+        href={withFilter(window.location.hash, key, isOn ? '' : value)}
+        aria-current={isOn ? 'true' : undefined}
+      >
+        {label}
+      </a>
+    );
+  };
+  return (
+    <span class="chips">
+      <span class="chip plain">All {all.length}</span>
+      {states.length > 1 &&
+        states.map((state) =>
+          chip(
+            'state',
+            state,
+            <>
+              <Glyph of={{ state }} />
+              {state} {all.filter((instance) => instance.state === state).length}
+            </>,
+          ),
+        )}
+      {versions.length > 1 && versions.slice(0, 4).map((version) => chip('version', version, `version ${version}`))}
+      {zones.length > 1 && zones.slice(0, 4).map((zone) => chip('zone', zone, `zone ${zone}`))}
+    </span>
+  );
+}
+
+function CircuitLegend(): VNode {
+  return (
+    <>
+      {['closed', 'half-open', 'open'].map((kind) => (
+        <span key={kind} class="circuits" aria-hidden="true">
+          <i class={kind} /> {kind === 'closed' ? 'circuit closed' : kind}
+        </span>
+      ))}
+    </>
+  );
+}
+
+interface RowProps {
+  readonly instance: Instance;
+  readonly heartbeats: Parameters<typeof Heartbeat1>[0]['heartbeats'];
+  readonly targets: readonly TargetEdge[];
+}
+
+function InstanceRow({ instance, heartbeats, targets }: RowProps): VNode {
+  const { clock } = useSession();
+  const staleSince = useStaleSince();
+  const isTrouble = needsAttention(instance);
+  const [endpoint] = instance.endpoints;
+  const p99Ms = targets.reduce<number | null>((most, target) => maxOf(most, target.p99Ms), null);
+  return (
+    <tr class={isTrouble ? `tinted ${instance.state}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
+      <td>
+        <StateWord of={instance} />
+      </td>
+      <td>
+        <a class="mono" href={instanceHash(instance.id)}>
+          …{tailOf(instance.id)}
+        </a>
+        {instance.admin !== 'ENABLED' && <span class="faint small"> {instance.admin}</span>}
+      </td>
+      <td>
+        <Heartbeat1 instance={instance} heartbeats={heartbeats} />
+      </td>
+      <td>
+        <Heartbeat2 instance={instance} heartbeats={heartbeats} />
+      </td>
+      <td class="mono">{endpoint === undefined ? '–' : `${endpoint.host}:${endpoint.port}`}</td>
+      <td class="mono">{instance.version === '' ? '–' : instance.version}</td>
+      <td>{instance.zone === '' ? '–' : instance.zone}</td>
+      <td class="right">
+        {targets.length === 0 ? '–' : rateText(targets.reduce((sum, target) => sum + target.callsPerSecond, 0))}
+      </td>
+      <td class="right nowrap">{latencyText(p99Ms)}</td>
+      <td>
+        <CircuitMarks of={targets.length === 0 ? null : sumOfCircuits(targets.map(({ circuits }) => circuits))} />
+      </td>
+      <td class="right nowrap">
+        {staleSince === null ? ageText(clock.now.value - instance.since) : clockText(instance.since)}
+      </td>
+    </tr>
+  );
 }

@@ -1,6 +1,194 @@
 import type { VNode } from 'preact';
+import { ageText, plural } from '../model/age.js';
+import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
+import { isIdle, isImpaired } from '../model/edge.js';
+import { edgeKey } from '../model/graph.js';
+import { withFilter } from '../model/route.js';
+import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
+import { Announcer } from '../parts/announcer.js';
+import { Code } from '../parts/copy.js';
+import { Problem } from '../parts/dialog.js';
 import { Head } from '../parts/panel.js';
+import { EdgeTable } from './edge-table.js';
+import { TopologyGraph } from './topology-graph.js';
 
+/** Above so many services a graph is a ball of wool: first a filter. */
+const MOST_NODES = 60;
+
+/** Who calls whom, as the callers tell. */
 export function TopologyScreen(): VNode {
-  return <Head verdict="Topology" sentence="" />;
+  const { route } = useSession();
+  const namespace = useNamespace();
+  const staleSince = useStaleSince();
+  const { filters } = route.value;
+  const path = `api/v1/topology?namespace=${encodeURIComponent(namespace)}`;
+  const { value: topology, error } = useAnswer<TopologyAnswer>(path).value;
+  if (topology === null)
+    return error === null ? <Head verdict="Asking who calls whom …" sentence="" /> : <Problem of={error} />;
+  const all = topology.edges;
+  if (all.length === 0) return <NoEdges />;
+  const onlyImpaired = filters['only'] === 'unhealthy';
+  const showsIdle = filters['idle'] === 'shown';
+  const focus = filters['service'] ?? '';
+  const fits = (edge: ServiceEdge): boolean =>
+    (!onlyImpaired || isImpaired(edge)) &&
+    (showsIdle || !isIdle(edge)) &&
+    (focus === '' || edge.from === focus || edge.to === focus);
+  const shown = all.filter(fits);
+  const services = new Set(shown.flatMap(({ from, to }) => [from, to]));
+  const isTooMuch = services.size > MOST_NODES && focus === '';
+  const view = filters['view'] === 'table' || isTooMuch ? 'table' : 'graph';
+  const impaired = all.filter(isImpaired);
+  const verdict = verdictOf(all, impaired.length, staleSince !== null);
+  const selected = shown.find((edge) => edgeKey(edge) === filters['edge']) ?? impaired[0] ?? null;
+  return (
+    <>
+      <Head verdict={verdict} sentence={sentenceOf(impaired, topology.withinMs)}>
+        <ViewChoice view={view} />
+      </Head>
+      <Announcer text={verdict} />
+      <section class="panel">
+        <Choices
+          idle={all.filter(isIdle).length}
+          focus={focus}
+          services={[...new Set(all.flatMap(({ from, to }) => [from, to]))]}
+        />
+        {isTooMuch && (
+          <p class="panel-body soft">
+            {plural(services.size, 'service')} are too many for a picture: choose one above, or only what is unhealthy.
+          </p>
+        )}
+        {shown.length === 0 ? (
+          <p class="panel-body faint">
+            No edge fits.{' '}
+            <a class="link" href="#/topology?idle=shown">
+              clear filter
+            </a>
+          </p>
+        ) : view === 'table' ? (
+          <EdgeTable edges={shown} />
+        ) : (
+          <TopologyGraph edges={shown} selected={selected} />
+        )}
+        <Legend />
+      </section>
+    </>
+  );
+}
+
+function verdictOf(all: readonly ServiceEdge[], impaired: number, isOld: boolean): string {
+  const failed = all.reduce((sum, { failures }) => sum + failures, 0);
+  const calls = failed === 0 ? 'no call failed' : `${plural(failed, 'call')} failed`;
+  const was = isOld ? 'were' : 'are';
+  if (impaired === 0) return `All ${plural(all.length, 'edge')} ${was} fine, ${calls}.`;
+  return `${impaired} of ${plural(all.length, 'edge')} ${was} impaired, ${calls}.`;
+}
+
+function sentenceOf(impaired: readonly ServiceEdge[], withinMs: number): string {
+  const window = ageText(withinMs);
+  if (impaired.length === 0) return `As the callers themselves tell, of the last ${window}.`;
+  const elsewhere = impaired.reduce((sum, { retries }) => sum + retries, 0);
+  const whom = impaired.slice(0, 3).map(({ from, to }) => `${from} to ${to}`);
+  return `${whom.join(', ')}${impaired.length > 3 ? ' and others' : ''}. ${plural(elsewhere, 'attempt')} went to another instance in the last ${window}.`;
+}
+
+const link = (key: string, value: string): string => withFilter(window.location.hash, key, value);
+
+function ViewChoice({ view }: { readonly view: 'graph' | 'table' }): VNode {
+  return (
+    <p class="actions toggle">
+      <a href={link('view', '')} aria-current={view === 'graph' ? 'true' : undefined}>
+        Graph
+      </a>
+      <a href={link('view', 'table')} aria-current={view === 'table' ? 'true' : undefined}>
+        Table
+      </a>
+    </p>
+  );
+}
+
+const set = (key: string, value: string): void => void (window.location.hash = link(key, value));
+
+interface ChoicesProps {
+  readonly idle: number;
+  readonly focus: string;
+  readonly services: readonly string[];
+}
+
+function Choices({ idle, focus, services }: ChoicesProps): VNode {
+  const { route } = useSession();
+  const { filters } = route.value;
+  return (
+    <div class="topology-choices">
+      <label>
+        <input
+          type="checkbox"
+          checked={filters['only'] === 'unhealthy'}
+          onChange={({ currentTarget }) => set('only', currentTarget.checked ? 'unhealthy' : '')}
+        />
+        Unhealthy only
+      </label>
+      <label>
+        <input
+          type="checkbox"
+          checked={filters['idle'] !== 'shown'}
+          onChange={({ currentTarget }) => set('idle', currentTarget.checked ? '' : 'shown')}
+        />
+        Hide idle edges <span class="faint">{idle}</span>
+      </label>
+      <label class="chip">
+        service
+        <select value={focus} onChange={({ currentTarget }) => set('service', currentTarget.value)}>
+          <option value="">any</option>
+          {services.toSorted().map((name) => (
+            <option key={name} value={name}>
+              {name}
+            </option>
+          ))}
+        </select>
+      </label>
+    </div>
+  );
+}
+
+function Legend(): VNode {
+  return (
+    <p class="legend">
+      <span>
+        <i class="thick" /> width: calls/s
+      </span>
+      <span>
+        <i /> attempts 99.9 % or better
+      </span>
+      <span>
+        <i class="unhealthy" /> 99 to 99.9 %
+      </span>
+      <span>
+        <i class="critical" /> under 99 %
+      </span>
+      <span>
+        <i class="cut" /> dashed: a circuit is open
+      </span>
+      <span>
+        <span class="mono">24 ms</span> p99, measured by the callers
+      </span>
+    </p>
+  );
+}
+
+function NoEdges(): VNode {
+  return (
+    <>
+      <Head
+        verdict="Nobody has told of a call yet."
+        sentence="An edge appears here within ten seconds of the first call that goes through Rollcall. Nothing has to be set up."
+      />
+      <section class="panel panel-body stack">
+        <Code
+          text={`constructor(@InjectService('orders') private readonly orders: ServiceClient) {}\n\nawait this.orders.call('find', { id: 7 })`}
+          what="a call through Rollcall"
+        />
+      </section>
+    </>
+  );
 }

@@ -1,0 +1,21 @@
+/** How an edge of the topology stands. */
+import type { ServiceEdge } from './answers.js';
+
+/** Of attempts: the share that came back well. */
+export const successOf = ({ calls, failures, retries }: ServiceEdge): number | null =>
+  calls + retries === 0 ? null : Math.max(0, 1 - (failures + retries) / (calls + retries));
+
+export type Tone = '' | 'unhealthy' | 'critical';
+
+/** 99.9 % or better is plain, 99 % or better amber, below red. */
+export function toneOf(edge: ServiceEdge): Tone {
+  const success = successOf(edge);
+  if (success === null || success >= 0.999) return '';
+  return success >= 0.99 ? 'unhealthy' : 'critical';
+}
+
+/** Is a circuit open on it? */
+export const isCut = ({ targets = [] }: ServiceEdge): boolean => targets.some(({ circuits }) => circuits.open > 0);
+
+export const isImpaired = (edge: ServiceEdge): boolean => toneOf(edge) !== '' || isCut(edge);
+export const isIdle = ({ calls, inFlight }: ServiceEdge): boolean => calls === 0 && inFlight === 0;

@@ -1,0 +1,65 @@
+import type { VNode } from 'preact';
+import { rateText } from '../model/age.js';
+import type { ServiceEdge } from '../model/answers.js';
+import { serviceHash } from '../model/route.js';
+import { CircuitMarks, circuitText, sumOfCircuits } from '../parts/circuits.js';
+import { Panel } from '../parts/panel.js';
+
+interface InstanceCallersProps {
+  readonly id: string;
+  /** To its service. */
+  readonly edges: readonly ServiceEdge[];
+}
+
+/** What each of its callers sees: to them it may be worse, or better, than to the registry. */
+export function InstanceCallers({ id, edges }: InstanceCallersProps): VNode {
+  const rows = edges.map((edge) => ({
+    edge,
+    target: (edge.targets ?? []).find(({ instance }) => instance === id) ?? null,
+  }));
+  const circuits = sumOfCircuits(rows.flatMap(({ target }) => (target === null ? [] : [target.circuits])));
+  return (
+    <Panel title="Callers" aside="what each of them sees">
+      {rows.length === 0 ? (
+        <p class="panel-body faint">No caller has told of calls to this service.</p>
+      ) : (
+        <>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Caller</th>
+                <th scope="col" class="right">
+                  Calls/s
+                </th>
+                <th scope="col" class="right">
+                  Failed
+                </th>
+                <th scope="col">Circuit</th>
+              </tr>
+            </thead>
+            <tbody>
+              {rows.map(({ edge, target }) => (
+                <tr key={edge.from}>
+                  <td>
+                    <a href={serviceHash(edge.namespace, edge.from)}>{edge.from}</a>{' '}
+                    <span class="faint">{edge.callers}</span>
+                  </td>
+                  <td class="right">{target === null ? '0' : rateText(target.callsPerSecond)}</td>
+                  <td class="right">{target === null ? '–' : target.failures}</td>
+                  <td>
+                    <CircuitMarks of={target?.circuits ?? null} />
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+          <p class="panel-foot">
+            {circuits.open + circuits.halfOpen + circuits.closed === 0
+              ? 'Nobody calls it now.'
+              : `Circuits: ${circuitText(circuits)}.`}
+          </p>
+        </>
+      )}
+    </Panel>
+  );
+}

@@ -1,0 +1,51 @@
+import type { VNode } from 'preact';
+import { clockText } from '../model/age.js';
+import type { EventsAnswer } from '../model/answers.js';
+import { hashOf, instanceHash } from '../model/route.js';
+import { useAnswer } from '../model/session.js';
+import { tailOf } from '../model/words.js';
+import { EventMark, happenedText } from '../parts/event-lines.js';
+import { Panel } from '../parts/panel.js';
+
+interface ChangesProps {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** What happened last to a service. */
+export function ServiceChanges({ namespace, name }: ChangesProps): VNode {
+  const path = `api/v1/events?limit=8&namespace=${encodeURIComponent(namespace)}&service=${encodeURIComponent(name)}`;
+  const answer = useAnswer<EventsAnswer>(path, { everyMs: 15_000, onNews: true }).value.value;
+  const events = (answer?.events ?? []).toReversed();
+  return (
+    <Panel title="Last changes" aside={<a href={hashOf('events', { service: name })}>All events of {name}</a>}>
+      {events.length === 0 ? (
+        <p class="panel-body faint">Nothing has happened to it since the registry started.</p>
+      ) : (
+        <table>
+          <tbody>
+            {events.map((event) => (
+              <tr key={event.seq}>
+                <td class="mono faint nowrap">{clockText(event.at)}</td>
+                <td class="nowrap">
+                  <span class={`state ${event.state ?? ''}`}>
+                    <EventMark of={event} />
+                    {event.state ?? event.kind}
+                  </span>
+                </td>
+                <td class="mono nowrap">
+                  {event.instance === null ? (
+                    ''
+                  ) : (
+                    <a href={instanceHash(event.instance)}>{`${name}…${tailOf(event.instance)}`}</a>
+                  )}
+                </td>
+                <td class="wide">{happenedText(event)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Panel>
+  );
+}

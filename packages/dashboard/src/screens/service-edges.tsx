@@ -1,0 +1,58 @@
+import type { VNode } from 'preact';
+import { latencyText, percentText, rateText } from '../model/age.js';
+import type { ServiceEdge } from '../model/answers.js';
+import { serviceHash } from '../model/route.js';
+import { circuitText, sumOfCircuits } from '../parts/circuits.js';
+import { Panel } from '../parts/panel.js';
+
+interface EdgesProps {
+  readonly title: string;
+  readonly edges: readonly ServiceEdge[];
+  readonly other: 'from' | 'to';
+}
+
+/** Who calls it, or whom it calls. */
+export function ServiceEdges({ title, edges, other }: EdgesProps): VNode {
+  return (
+    <Panel title={title} count={edges.length} class="scroll">
+      {edges.length === 0 ? (
+        <p class="panel-body faint">
+          {other === 'from'
+            ? 'No caller has told of calls to it. An edge appears as soon as one calls it through Rollcall.'
+            : 'It has told of no calls to others.'}
+        </p>
+      ) : (
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Service</th>
+              {['Success %', 'Calls/s', 'p99', 'Elsewhere'].map((name) => (
+                <th key={name} scope="col" class="right">
+                  {name}
+                </th>
+              ))}
+              <th scope="col">Circuits</th>
+            </tr>
+          </thead>
+          <tbody>
+            {edges.map((edge) => (
+              <tr key={edge[other]}>
+                <td>
+                  <a href={serviceHash(edge.namespace, edge[other])}>{edge[other]}</a>{' '}
+                  {other === 'from' && <span class="faint">{edge.callers}</span>}
+                </td>
+                <td class="right">{edge.calls === 0 ? '–' : percentText(1 - edge.failures / edge.calls)}</td>
+                <td class="right">{rateText(edge.callsPerSecond)}</td>
+                <td class="right nowrap">{latencyText(edge.p99Ms)}</td>
+                <td class="right">{edge.retries}</td>
+                <td class="nowrap">
+                  {circuitText(sumOfCircuits((edge.targets ?? []).map(({ circuits }) => circuits)))}
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Panel>
+  );
+}

@@ -1,0 +1,138 @@
+import { useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import type { VNode } from 'preact';
+import { latencyText, percentText, rateText } from '../model/age.js';
+import type { ServiceEdge } from '../model/answers.js';
+import { isCut, successOf, toneOf } from '../model/edge.js';
+import { edgeKey, layOut, NODE_HEIGHT, NODE_WIDTH } from '../model/graph.js';
+import type { Graph, PlacedEdge, PlacedNode } from '../model/graph.js';
+import { byTrouble, standingOf } from '../model/roll.js';
+import { serviceHash, withFilter } from '../model/route.js';
+import { useSession } from '../model/session.js';
+import { shareText } from '../model/words.js';
+import { Glyph } from '../parts/glyph.js';
+import { EdgeCard } from './edge-card.js';
+
+interface TopologyGraphProps {
+  readonly edges: readonly ServiceEdge[];
+  readonly selected: ServiceEdge | null;
+}
+
+/** The graph is laid out anew only when its edges are others; what they carry changes in place. */
+export function TopologyGraph({ edges, selected }: TopologyGraphProps): VNode {
+  const graph = useSignal<Graph | null>(null);
+  const shape = edges.map(edgeKey).toSorted().join(' ');
+  useEffect(() => {
+    let isCurrent = true;
+    const lay = async (): Promise<void> => {
+      const laid = await layOut(edges);
+      if (isCurrent) graph.value = laid;
+    };
+    void lay();
+    return () => {
+      isCurrent = false;
+    };
+  }, [shape]);
+  const laid = graph.value;
+  if (laid === null) return <p class="panel-body faint">Laying it out …</p>;
+  const newest = new Map(edges.map((edge) => [edgeKey(edge), edge]));
+  const placed = laid.edges.flatMap((one) => {
+    const edge = newest.get(edgeKey(one.edge));
+    return edge === undefined ? [] : [{ ...one, edge }];
+  });
+  const width = Math.max(laid.width, 640);
+  const height = Math.max(laid.height, 240);
+  return (
+    <div class="topology" tabIndex={0} role="region" aria-label="Who calls whom">
+      <svg
+        width={width}
+        height={height}
+        viewBox={`0 0 ${width} ${height}`}
+        role="group"
+        aria-label="Services and their calls"
+      >
+        {placed.map((one) => (
+          <Edge
+            key={edgeKey(one.edge)}
+            of={one}
+            isSelected={selected !== null && edgeKey(selected) === edgeKey(one.edge)}
+          />
+        ))}
+        {laid.nodes.map((node) => (
+          <Node key={node.key} node={node} edges={edges} />
+        ))}
+      </svg>
+      {selected !== null && <EdgeCard edge={selected} />}
+    </div>
+  );
+}
+
+/** Wider for more, but a hundred times the calls is not a hundred times the width. */
+const widthOf = (perSecond: number): number => Math.min(6, 1 + Math.log10(1 + perSecond) * 1.4);
+
+function Edge({ of, isSelected }: { readonly of: PlacedEdge; readonly isSelected: boolean }): VNode {
+  const { edge, path, labelX, labelY } = of;
+  const tone = toneOf(edge) || (isCut(edge) ? 'unhealthy' : '');
+  const success = successOf(edge);
+  const share = tone !== '' && success !== null ? `${percentText(success)} % ` : '';
+  const words = `${edge.from} to ${edge.to}: ${rateText(edge.callsPerSecond)} calls/s, p99 ${latencyText(edge.p99Ms)}`;
+  const arrow = `M${labelX + 6} ${labelY - 8}l7 4-7 4z`;
+  return (
+    <a
+      href={withFilter(window.location.hash, 'edge', edgeKey(edge))}
+      aria-label={words}
+      class={`edge ${tone}${isSelected ? ' selected' : ''}`}
+    >
+      <path class="edge-hit" d={path} />
+      <path
+        class={isCut(edge) ? 'edge-line cut' : 'edge-line'}
+        d={path}
+        style={{ strokeWidth: `${widthOf(edge.callsPerSecond)}px` }}
+      />
+      <path class="edge-head" d={arrow} />
+      <text class="edge-label" x={labelX} y={labelY} text-anchor="end">
+        {share}
+        {latencyText(edge.p99Ms)}
+      </text>
+    </a>
+  );
+}
+
+/** More instances than this are counted, not drawn. */
+const MOST_DISCS = 8;
+
+function Node({ node, edges }: { readonly node: PlacedNode; readonly edges: readonly ServiceEdge[] }): VNode {
+  const { roll } = useSession();
+  const known = roll.node(node.key);
+  const instances = [...(known?.instances.value.values() ?? [])].toSorted(byTrouble);
+  const { healthy, all, worst } = standingOf(known?.instances.value ?? new Map());
+  const namespace = node.key.slice(0, node.key.indexOf('/'));
+  const incoming = edges.filter(({ to }) => to === node.name);
+  const perSecond = incoming.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
+  const isTrouble = worst === 'CRITICAL' || worst === 'UNHEALTHY';
+  const label = `${node.name}: ${all === 0 ? 'not registered' : `${shareText(healthy, all)} HEALTHY`}`;
+  return (
+    <a
+      href={serviceHash(namespace, node.name)}
+      aria-label={label}
+      class={isTrouble ? `node tinted ${worst}` : 'node'}
+      data-row
+    >
+      <rect x={node.x} y={node.y} width={NODE_WIDTH} height={NODE_HEIGHT} rx="8" />
+      <text class="node-name" x={node.x + 12} y={node.y + 21}>
+        {node.name.length > 14 ? `${node.name.slice(0, 13)}…` : node.name}
+      </text>
+      <text x={node.x + NODE_WIDTH - 12} y={node.y + 21} text-anchor="end">
+        {all === 0 ? '' : shareText(healthy, all)}
+      </text>
+      {instances.slice(0, MOST_DISCS).map((instance, at) => (
+        <svg key={instance.id} x={node.x + 12 + at * 13} y={node.y + 32} width="10" height="10" viewBox="0 0 12 12">
+          <Glyph of={instance} />
+        </svg>
+      ))}
+      <text x={node.x + NODE_WIDTH - 12} y={node.y + 42} text-anchor="end">
+        {incoming.length === 0 ? 'entry' : `${rateText(perSecond)}/s`}
+      </text>
+    </a>
+  );
+}
