@@ -33,12 +33,19 @@ interface Member {
   seq: number;
   isRegistered: boolean;
   kept: Asker | null;
+  /** When its last ordinary Heartbeat-1 came; NaN: another kind came after it. */
+  calledAt: number;
 }
 
 const members: Member[] = [];
 let play: Play = { port: 0, protocol: 'tcp', count: 0, intervalMs: 5_000, freshEvery: 1, registers: true };
 let calls = 0;
 let beats = 0;
+let asked = 0;
+let answered = 0;
+/** Of each Heartbeat-2, ms; of each Heartbeat-1, how much later than an interval after the one before it came, ms. */
+let roundTrips: number[] = [];
+let delays: number[] = [];
 
 const idOf = (index: number): string => `crowd-${index % SERVICES}-${String(index).padStart(12, '0')}`;
 /** Everybody has an address: no port is used twice within a minute. */
@@ -56,7 +63,14 @@ function answerTo(text: string): { readonly answer: string; readonly closes: boo
   const member = members[Number(id.slice(-12))];
   if (member !== undefined) {
     member.nonce = `"${nonce}"`;
-    if (text.includes('"purpose":"urgent"')) beat(member);
+    if (text.includes('"purpose":"urgent"')) {
+      beat(member);
+      member.calledAt = Number.NaN;
+    } else {
+      const now = performance.now();
+      if (member.calledAt > 0) delays.push(Math.max(0, now - member.calledAt - play.intervalMs));
+      member.calledAt = now;
+    }
   }
   calls += 1;
   const closes = !text.includes('"keep":true');
@@ -129,8 +143,12 @@ function beat(member: Member): void {
   const isLast = play.freshEvery === 1 || seq % play.freshEvery === play.freshEvery - 1;
   const asker = member.kept ?? newAsker();
   member.kept = isLast ? null : asker;
+  asked += 1;
+  const at = performance.now();
   asker.onAnswer = (text) => {
     if (text.startsWith('HTTP/1.1 200')) beats += 1;
+    answered += 1;
+    roundTrips.push(performance.now() - at);
     if (isLast) asker.close();
   };
   asker.ask(post(`/api/v1/instances/${id}/heartbeat`, `{"nonce":${nonce},"seq":${seq}}`));
@@ -199,7 +217,14 @@ answerQuestions({
   play: async (wish: Play) => {
     play = wish;
     for (let index = 0; index < play.count; index += 1) {
-      members.push({ id: idOf(index), nonce: 'null', seq: 0, isRegistered: !play.registers, kept: null });
+      members.push({
+        id: idOf(index),
+        nonce: 'null',
+        seq: 0,
+        isRegistered: !play.registers,
+        kept: null,
+        calledAt: Number.NaN,
+      });
     }
     startBeating();
     if (play.registers) await registerAll(port);
@@ -207,6 +232,13 @@ answerQuestions({
   },
   /** Heartbeats of each direction that went well so far, and what this process has cost. */
   count: async () => ({ calls, beats, cpu: process.cpuUsage(), at: performance.now() }),
+  /** Since it was last asked; `unanswered`: so far, with those under way. */
+  punctuality: async () => {
+    const since = { roundTrips, delays, unanswered: asked - answered };
+    roundTrips = [];
+    delays = [];
+    return since;
+  },
   stop: async () => {
     clearInterval(beating);
     return null;

@@ -14,7 +14,7 @@ const lateness: Histogram<readonly string[]> = { record: (seconds) => void late.
 const meter: Meter = {
   ...noMeter,
   histogram: (name, ...rest) =>
-    name === 'rollcall_heartbeat1_lateness_seconds' ? lateness : noMeter.histogram(name, ...rest),
+    name === 'rollcall_registry_heartbeat1_lateness_seconds' ? lateness : noMeter.histogram(name, ...rest),
 };
 const registry = await startRegistry({
   port: 0,

@@ -1,6 +1,8 @@
 import { calls } from './calls.js';
+import { dashboard } from './dashboard.js';
 import { death } from './death.js';
 import { feed } from './feed.js';
+import { floods } from './floods.js';
 import { grpc } from './grpc.js';
 import { heartbeats } from './heartbeats.js';
 import { memory } from './memory.js';
@@ -11,7 +13,21 @@ import { stack } from './stack.js';
 import { store } from './store.js';
 import type { Bench, Figure } from './harness.js';
 
-const BENCHES: readonly Bench[] = [calls, death, feed, grpc, heartbeats, memory, pick, sim, soak, stack, store];
+const BENCHES: readonly Bench[] = [
+  calls,
+  dashboard,
+  death,
+  feed,
+  floods,
+  grpc,
+  heartbeats,
+  memory,
+  pick,
+  sim,
+  soak,
+  stack,
+  store,
+];
 
 function printed(figure: Figure): string {
   const { metric, value, unit, baseline, ratio, target, spread, ratioSpread, runs } = figure;

@@ -9,7 +9,11 @@ export const check = {
   expectedMs: 60_000,
   waves: [
     [tool('oxfmt', '--check', '.'), tool('oxlint', '--type-aware', '--deny-warnings'), tool('tsc', '-b'), tool('knip')],
-    [tool('tsc', '-p', 'tsconfig.tests.json'), vitest('unit', '--maxWorkers=2')],
+    [
+      tool('tsc', '-p', 'tsconfig.tests.json'),
+      tool('tsc', '-p', 'packages/dashboard'),
+      vitest('unit', '--maxWorkers=2'),
+    ],
   ],
 };
 

@@ -14,11 +14,12 @@ const bootstrap = {
 const stages = [
   check,
   { name: 'sim', folder: 'e2e/sim', capMs: 150_000, expectedMs: 90_000, waves: [[vitest('sim', '--maxWorkers=2')]] },
-  { name: 'security', folder: 'e2e/security', capMs: 60_000, waves: [[vitest('security')]] },
+  { name: 'security', folder: 'e2e/security', capMs: 240_000, waves: [[vitest('security')]] },
   {
     name: 'process',
     folder: 'e2e/process',
-    capMs: 360_000,
+    capMs: 720_000,
+    expectedMs: 480_000,
     prepare: () => installFromDebian(['redis-server', 'mosquitto', 'prometheus']),
     waves: [[vitest('process')]],
   },

@@ -5,7 +5,7 @@ import { isFailed, load } from '../process/load.js';
 import { endAll, launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
 import { until } from '../process/until.js';
-import { blockWith, withImports } from './readme.js';
+import { block, withImports } from './readme.js';
 import { compile } from './workshop.js';
 
 const { nest12, folder } = inject('workshop');
@@ -17,11 +17,11 @@ const ORDERS = `
 class OrdersController {
   constructor(@Inject(Rollcall) private readonly rollcall: Rollcall) {}
 
-${blockWith('@Hedge({').replace('{ … }', '{ return { id: query.id, instance: this.rollcall.id }; }')}
+${block('handler').replace('{ … }', '{ return { id: query.id, instance: this.rollcall.id }; }')}
 }
 
-${blockWith('createMicroservice<MicroserviceOptions>(AppModule')}`;
-const GATEWAY = blockWith('class GatewayModule');
+${block('service')}`;
+const GATEWAY = block('caller');
 const USERS = `
 @Controller('buyers')
 class Buyers {
@@ -40,7 +40,7 @@ let registry: { readonly url: string; readonly pid: number };
 
 /** The README's line, on any free port: somebody may have 1337. */
 async function startRegistry(): Promise<void> {
-  const [command = '', ...args] = blockWith('npx rollcall up').trim().split(' ');
+  const [command = '', ...args] = block('up').trim().split(' ');
   const env = { npm_config_cache: join(folder, 'cache') };
   const child = launch(command, [...args, '--port', '0', '--json'], { cwd: shop, env });
   registry = JSON.parse(await child.line(/^{/)) as typeof registry;
@@ -81,7 +81,7 @@ describe('the first ten minutes, from an empty folder', () => {
   });
 
   it('installs what the README names, and nothing that it does not', () => {
-    const [npm, install, ...names] = blockWith('npm install').trim().split(' ');
+    const [npm, install, ...names] = block('install').trim().split(' ');
     expect([npm, install]).toEqual(['npm', 'install']);
     expect(names).toEqual(['@rollcall/nestjs', 'rollcall']);
   });

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, inject, it } from 'vitest';
+import { complaintsAbout } from './api.js';
+import type { Entry } from './api.js';
 import { FOLDERS, manifestIn, MANIFESTS, ROOT } from './packages.js';
 import { run } from './run.js';
 
@@ -38,6 +40,22 @@ function placeOf(name: string, from: string): string {
   }
 }
 
+const tarballOf = (name: string): string => {
+  const begin = `${name.replace('@', '').replace('/', '-')}-${manifestIn(ROOT).version}`;
+  const path = tarballs.find((tarball) => basename(tarball) === `${begin}.tgz`);
+  if (path === undefined) throw new Error(`${name} was not packed: there are ${tarballs.join(', ')}.`);
+  return path;
+};
+
+/** The entry points of each package that has types. */
+const APIS = FOLDERS.map((folder) => {
+  const { name, exports = {} } = manifestIn(folder);
+  const entries = Object.values(exports).flatMap((entry): readonly Entry[] =>
+    typeof entry === 'object' && entry !== null && 'types' in entry ? [{ folder, types: String(entry.types) }] : [],
+  );
+  return { name, entries };
+}).filter(({ entries }) => entries.length > 0);
+
 describe('what is published', () => {
   it.concurrent.each(tarballs.map((path) => [basename(path), path]))(
     '%s is clean for publint and attw',
@@ -47,6 +65,33 @@ describe('what is published', () => {
       await run(join(bin, 'attw'), [path, '--profile', 'esm-only'], ROOT);
     },
   );
+
+  it.each(APIS)('$name names every type that its signatures speak of, for API Extractor', ({ entries }) => {
+    const complaints = complaintsAbout(entries);
+    expect(entries.map(({ types }, index) => [types, complaints[index]])).toEqual(
+      entries.map(({ types }) => [types, []]),
+    );
+  });
+
+  it.each(FOLDERS.map((folder) => ({ name: manifestIn(folder).name, folder })))(
+    '$name says what it is, and under which licence',
+    async ({ name, folder }) => {
+      const files = await run('tar', ['-tzf', tarballOf(name)], ROOT);
+      expect(files).toEqual(expect.arrayContaining(['package/README.md', 'package/LICENSE', 'package/package.json']));
+      expect(readFileSync(join(folder, 'LICENSE'), 'utf8')).toBe(readFileSync(join(ROOT, 'LICENSE'), 'utf8'));
+      expect(readFileSync(join(folder, 'README.md'), 'utf8')).toMatch(new RegExp(`^# ${name}\\n`));
+    },
+  );
+
+  it('ships neither sources nor maps nor tests', async () => {
+    const files = await Promise.all(tarballs.map((path) => run('tar', ['-tzf', path], ROOT)));
+    expect(files.flat().filter((file) => /\.map$|\.tsbuildinfo$|\/src\/|\.(test|fixture)\./.test(file))).toEqual([]);
+  });
+
+  it('brings the dashboard with the registry', () => {
+    const { dependencies } = MANIFESTS.find(({ name }) => name === '@rollcall/registry') ?? {};
+    expect(dependencies).toHaveProperty('@rollcall/dashboard');
+  });
 
   it('has one version everywhere, and asks for exactly that of its own', () => {
     const { version } = manifestIn(ROOT);

@@ -1,5 +1,7 @@
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Rollcall } from '@rollcall/client';
+import type { Instance } from '@rollcall/core';
 import { afterEach, describe, expect, inject, it } from 'vitest';
 import { endAll, launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
@@ -21,11 +23,16 @@ const CELLS = [
   { nest: 11, folder: nest11 },
   { nest: 12, folder: nest12 },
 ].flatMap((one) => nodes.map(({ version, path }) => ({ ...one, node: Number(version), path })));
+/** Each path is asked ten times a second. */
+const PER_SECOND = 100;
+/** Who drains waits until nothing has come for 100 ms: a caller that stands still for longer says nothing of the product. */
+const FAIR_LAG_MS = 50;
+const PATIENCE_MS = 40_000;
 const PATHS = KINDS.flatMap((kind) => PROTOCOLS[kind].map((protocol) => `/${kind}/${protocol}/7`));
 
 if (nodes.length === 1) console.warn('skipped: other versions of Node.js, since npm has them for linux-x64 only');
 
-/** A registry, two of each kind, and a gateway that calls them, all by one Node.js beside one Nest. */
+/** A registry, three of each kind, and a gateway that calls them, all by one Node.js beside one Nest. */
 class Cell {
   readonly #path: string;
   readonly #folder: string;
@@ -33,9 +40,10 @@ class Cell {
   gateway = '';
   /** What the gateway says of calls that failed. */
   complaints: readonly string[] = [];
-  /** One of each kind in a process of its own: these end under load. */
-  readonly leaving = new Map<Kind, Child>();
-  /** All of these: first those that stay, all in one process. */
+  /** These end under load: one of each kind in a process of its own, … */
+  readonly alone: Child[] = [];
+  /** … and after them one of each, all in one process. The same once more stays. */
+  together: Child | null = null;
   readonly started: Started[] = [];
 
   constructor(path: string, folder: string) {
@@ -47,13 +55,16 @@ class Cell {
     const registry = this.#start('node_modules/rollcall/dist/main.js', 'up', '--json', '--port', '0');
     this.url = (JSON.parse(await registry.line(/^{/)) as { url: string }).url;
     const lasting = this.#start('kinds/dist/app.js', ...KINDS);
+    const together = this.#start('kinds/dist/app.js', ...KINDS);
+    this.together = together;
     const gateway = this.#start('kinds/dist/gateway.js');
     this.complaints = gateway.err;
-    for (const kind of KINDS) this.leaving.set(kind, this.#start('kinds/dist/app.js', kind));
+    for (const kind of KINDS) this.alone.push(this.#start('kinds/dist/app.js', kind));
     this.gateway = (JSON.parse(await gateway.line(/^{/)) as { url: string }).url;
-    for (const kind of KINDS) {
-      for (const child of [lasting, this.leaving.get(kind)!]) {
-        this.started.push(JSON.parse(await child.line(new RegExp(`^{"kind":"${kind}"`))) as Started);
+    for (const [index, kind] of KINDS.entries()) {
+      for (const child of [lasting, together, this.alone[index]]) {
+        const line = await child?.line(new RegExp(`^{"kind":"${kind}"`));
+        this.started.push(JSON.parse(line ?? '') as Started);
       }
     }
   }
@@ -64,44 +75,79 @@ class Cell {
   }
 }
 
+const drainsOf = (child: Child | null): number =>
+  child?.out.filter((line) => /Drained in \d+ ms/.test(line)).length ?? 0;
+
 describe.each(CELLS)('Nest $nest on Node $node', ({ folder, path }) => {
   let witness: Rollcall | null = null;
 
-  afterEach(async () => {
+  async function close(): Promise<void> {
     await witness?.close();
+    witness = null;
     await endAll();
-  });
+  }
+  afterEach(close);
 
-  it('every kind is registered rightly, called, and drained under load: no call fails', async () => {
+  async function opened(): Promise<Cell> {
     const cell = new Cell(path, folder);
     await cell.open();
     witness = new Rollcall({ registry: cell.url });
     witness.start();
-    const views = KINDS.map((kind) => witness!.service(kind));
-    const healthy = () => views.flatMap((view) => view.instances).filter(({ state }) => state === 'HEALTHY');
-    await until('all of them are HEALTHY', () => healthy().length === cell.started.length);
-    const instances = healthy();
-    for (const { kind, instance, ports } of cell.started) {
-      const { service, endpoints = [] } = instances.find(({ id }) => id === instance) ?? {};
-      expect(service).toBe(kind);
-      expect(endpoints.map(({ protocol }) => protocol).toSorted()).toEqual(PROTOCOLS[kind].toSorted());
-      for (const { protocol, host, port, tls } of endpoints) {
-        expect({ host, tls }).toEqual({ host: '127.0.0.1', tls: false });
-        expect(port).toBe(ports[protocol] ?? (protocol === 'grpc' ? port : undefined));
-      }
-    }
+    return cell;
+  }
 
-    const loading = load(cell.gateway, PATHS, 70);
-    const { replies } = loading;
-    const served = (instance: string): number => replies.filter((reply) => reply.instance === instance).length;
-    await until('each of them has answered', () => cell.started.every(({ instance }) => served(instance) >= 3));
-    const leaving = [...cell.leaving.values()];
-    for (const child of leaving) child.kill('SIGTERM');
-    await Promise.all(leaving.map(({ exited }) => exited));
-    const before = replies.length;
-    await until('it went on', () => replies.length >= before + 50);
-    await loading.stop();
-    expect(replies.filter(isFailed), cell.complaints.join('\n')).toEqual([]);
-    for (const child of leaving) expect(child.out.join('\n')).toMatch(/Drained in \d+ ms/);
+  /** All of them, as the registry lists them. */
+  async function healthy({ started }: Cell): Promise<readonly Instance[]> {
+    const views = KINDS.flatMap((kind) => witness?.service(kind) ?? []);
+    const seen = () => views.flatMap((view) => view.instances).filter(({ state }) => state === 'HEALTHY');
+    await until('all of them are HEALTHY', () => seen().length === started.length, PATIENCE_MS);
+    return seen();
+  }
+
+  it('every kind is registered rightly, called, and drained under load: no call fails', async () => {
+    let cell = await opened();
+    const instances = await healthy(cell);
+    for (const started of cell.started) expectRightly(started, instances);
+    let run = await drainUnderLoad(cell, PER_SECOND);
+    if (run.failures.length > 0 && run.lagMs > FAIR_LAG_MS) {
+      console.warn(`Repeated with half of the calls: this process was up to ${run.lagMs.toFixed(0)} ms late.`);
+      await close();
+      cell = await opened();
+      await healthy(cell);
+      run = await drainUnderLoad(cell, PER_SECOND / 2);
+    }
+    expect(run.failures, cell.complaints.join('\n')).toEqual([]);
+    for (const child of cell.alone) expect(drainsOf(child)).toBe(1);
+    expect(drainsOf(cell.together)).toBe(KINDS.length);
   });
 });
+
+/** Its ports, protocols and address, with nothing configured but its name. */
+function expectRightly({ kind, instance, ports }: Started, instances: readonly Instance[]): void {
+  const { service, reason, endpoints = [] } = instances.find(({ id }) => id === instance) ?? {};
+  expect([service, reason?.code]).toEqual([kind, 'BOTH_WAYS_OK']);
+  expect(endpoints.map(({ protocol }) => protocol).toSorted()).toEqual(PROTOCOLS[kind].toSorted());
+  for (const { protocol, host, port, tls } of endpoints) {
+    expect({ host, tls }).toEqual({ host: '127.0.0.1', tls: false });
+    expect(port).toBe(ports[protocol] ?? (protocol === 'grpc' ? port : undefined));
+  }
+}
+
+/** Ends all that have a process of their own, then those that share one; resolves with what failed, and how late this process was. */
+async function drainUnderLoad(cell: Cell, perSecond: number) {
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  delay.enable();
+  const loading = load(cell.gateway, PATHS, perSecond);
+  const { replies } = loading;
+  const served = (instance: string): number => replies.filter((reply) => reply.instance === instance).length;
+  await until('each has answered', () => cell.started.every(({ instance }) => served(instance) >= 3), PATIENCE_MS);
+  for (const child of cell.alone) child.kill('SIGTERM');
+  await Promise.all(cell.alone.map(({ exited }) => exited));
+  cell.together?.kill('SIGTERM');
+  await cell.together?.exited;
+  const before = replies.length;
+  await until('it went on', () => replies.length >= before + 50, PATIENCE_MS);
+  await loading.stop();
+  delay.disable();
+  return { failures: replies.filter(isFailed), lagMs: delay.max / 1e6 };
+}

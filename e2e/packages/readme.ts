@@ -2,29 +2,68 @@ import { readFileSync } from 'node:fs';
 
 export const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
 
+/** Every code block of the README, each by words that only it has. A block that is not here fails readme.test.ts. */
+export const BLOCKS = {
+  scripts: 'npm run demo',
+  install: 'npm install',
+  up: 'npx rollcall up',
+  service: 'createMicroservice<MicroserviceOptions>(AppModule',
+  caller: 'class GatewayModule',
+  handler: '@Hedge({',
+  dispatcher: 'this.rollcall.dispatcher()',
+  'grpc client': 'registerGrpcResolver',
+  'grpc call': 'orders.grpc(OrdersClient.service.find',
+  fakes: 'fakeServices(',
+  extras: 'prometheusMeter()',
+  usage: 'rollcall token create --role service|reader|operator',
+} as const;
+export type BlockName = keyof typeof BLOCKS;
+
 /** What an editor imports when a block is pasted into a file. */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
-  '@nestjs/common': ['Controller', 'Get', 'Inject', 'Module', 'Param'],
+  '@grpc/grpc-js': ['loadPackageDefinition'],
+  '@grpc/proto-loader': ['loadSync'],
+  '@nestjs/common': ['Controller', 'Get', 'Inject', 'Injectable', 'Module', 'Param'],
   '@nestjs/core': ['NestFactory'],
-  '@nestjs/microservices': ['MessagePattern', 'MicroserviceOptions', 'Transport'],
+  '@nestjs/microservices': [
+    'ClientsModule',
+    'ClientGrpc',
+    'GrpcMethod',
+    'MessagePattern',
+    'MicroserviceOptions',
+    'Transport',
+  ],
+  '@nestjs/terminus': ['HealthCheck', 'HealthCheckService', 'TerminusModule'],
+  '@nestjs/testing': ['Test'],
   '@rollcall/nestjs': [
+    'getServiceToken',
     'Hedge',
     'Idempotent',
     'InjectService',
+    'InstanceChange',
+    'OnInstanceChange',
     'Rollcall',
     'RollcallModule',
     'ServiceClient',
     'Timeout',
   ],
+  '@rollcall/nestjs/otel': ['otelTracing'],
+  '@rollcall/nestjs/prometheus': ['prometheusMeter'],
+  '@rollcall/nestjs/terminus': ['RollcallHealthIndicator'],
+  '@rollcall/registry/testing': ['startTestRegistry'],
+  rxjs: ['lastValueFrom', 'Observable'],
+  undici: ['request'],
 };
 
-/** The one code block of the README, word for word, that contains these words. */
-export function blockWith(words: string): string {
-  const blocks = [...README.matchAll(/^```\w*\n(.*?)^```$/gms)].map(([, block = '']) => block);
-  const [found, ...others] = blocks.filter((block) => block.includes(words));
+/** The code of every block, word for word, in order. */
+export const CODES: readonly string[] = [...README.matchAll(/^```\w*\n(.*?)^```$/gms)].map(([, code = '']) => code);
+
+/** The one that has these words. */
+export function block(name: BlockName): string {
+  const [found, ...others] = CODES.filter((code) => code.includes(BLOCKS[name]));
   if (found !== undefined && others.length === 0) return found;
   throw new Error(
-    `README.md has ${found ? 'several code blocks' : 'no code block'} with "${words}"; the test needs one.`,
+    `README.md has ${found ? 'several code blocks' : 'no code block'} with "${BLOCKS[name]}"; the test needs one.`,
   );
 }
 

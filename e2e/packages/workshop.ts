@@ -26,11 +26,19 @@ declare module 'vitest' {
 const EXAMPLE = join(ROOT, 'examples', 'nest11-cjs');
 const PREFIX = 'rollcall-packages-';
 
-/** The oldest of each line that we run on. */
-const NODES: Readonly<Record<string, string>> = { 20: '^20.19.0', 22: '^22.12.0', 24: '24' };
+/** The lines that we run on. */
+const NODES: Readonly<Record<string, string>> = { 20: '^20.19.0', 22: '^22.12.0', 24: '24', 26: '26' };
 
 /** What the applications need beside what our packages ask for. */
-const BESIDE = ['@grpc/proto-loader', '@nestjs/platform-express', '@nestjs/platform-fastify', '@types/node'];
+const BESIDE = [
+  '@grpc/proto-loader',
+  '@nestjs/platform-express',
+  '@nestjs/platform-fastify',
+  '@nestjs/testing',
+  '@types/node',
+];
+/** What compiles applications; esbuild is the one that tsx brings. */
+const COMPILERS: Readonly<Record<string, string>> = { tsx: '4.23.15', '@swc/core': '1.16.22' };
 /** Where Nest 11 has another version than Nest 12, and the example does not say which. */
 const ONLY_11: Readonly<Record<string, string>> = {
   '@nestjs/platform-fastify': '11.2.8',
@@ -107,9 +115,11 @@ async function pack(npm: Npm, folder: string): Promise<readonly string[]> {
 function beside(nest: 11 | 12): readonly string[] {
   const { dependencies, devDependencies } = manifestIn(EXAMPLE);
   const elevens = { ...ONLY_11, ...dependencies, ...devDependencies };
-  const twelves = { ...manifestIn(ROOT).devDependencies, typescript: devDependencies?.['typescript'], tsx: '4.23.15' };
+  const twelves = { ...manifestIn(ROOT).devDependencies, typescript: devDependencies?.['typescript'], ...COMPILERS };
   const pins: Readonly<Record<string, string | undefined>> = nest === 11 ? { ...twelves, ...elevens } : twelves;
-  return [...new Set([...PEERS, ...BESIDE, 'typescript', 'tsx'])].map((name) => `${name}@${pins[name]}`);
+  return [...new Set([...PEERS, ...BESIDE, 'typescript', ...Object.keys(COMPILERS)])].map(
+    (name) => `${name}@${pins[name]}`,
+  );
 }
 
 /** The applications of the matrix, as a project of that folder. */

@@ -60,7 +60,7 @@ const EXAMPLES: readonly Example[] = [
     service: 'orders',
     protocols: ['grpc'],
     paths: ['/orders/7', '/purchases/7'],
-    safe: ['/purchases/7'],
+    safe: ['/orders/7', '/purchases/7'],
   },
   {
     name: 'hybrid',

@@ -5,10 +5,13 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { endAll, start } from './spawn.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const guide = readdirSync(join(root, 'docs/guide')).map((name) => `docs/guide/${name}`);
+const pages = [
+  ...readdirSync(join(root, 'docs/guide')).map((name) => `docs/guide/${name}`),
+  ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}/README.md`),
+];
 
-/** Every line that docs/guide has people type, without what is said behind a `#`. */
-const typed = guide.flatMap((page) =>
+/** Every line that docs/guide and the READMEs of the packages have people type, without what is said behind a `#`. */
+const typed = pages.flatMap((page) =>
   [...readFileSync(join(root, page), 'utf8').matchAll(/```sh\n([\s\S]*?)\n```/g)].flatMap(([, text = '']) =>
     text
       .split('\n')
@@ -19,11 +22,11 @@ const typed = guide.flatMap((page) =>
 const commandsOf = (...programs: readonly string[]): typeof typed =>
   typed.filter(({ words }) => programs.includes(words.find((word) => !word.includes('=')) ?? ''));
 
-describe('what docs/guide has people type', () => {
+describe('what the guide has people type', () => {
   afterAll(endAll);
 
   it('is known to this test', () => {
-    const known = commandsOf('npx', 'node', 'npm', 'docker', 'kubectl', 'curl', 'kill');
+    const known = commandsOf('npx', 'node', 'npm', 'docker', 'kubectl', 'curl', 'kill', 'openssl', 'cp', 'mv', 'cat');
     expect(typed.filter((line) => !known.includes(line))).toEqual([]);
     expect(typed.length).toBeGreaterThan(5);
   });

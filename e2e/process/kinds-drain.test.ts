@@ -1,9 +1,13 @@
 import { fromJSON } from '@grpc/proto-loader';
-import { Rollcall } from '@rollcall/client';
+import { Module } from '@nestjs/common';
+import type { INestApplicationContext } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
 import type { GrpcMethod } from '@rollcall/client';
+import { getServiceToken, Rollcall, RollcallModule, ServiceClient } from '@rollcall/nestjs';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { lastValueFrom } from 'rxjs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { startRegistry, urlOf } from './by-hand.js';
 import { OpenLoop } from './open-loop.js';
@@ -14,14 +18,16 @@ import { until } from './until.js';
 
 /** How instances of each kind are called; see `programs/kinds.mjs`. */
 const KINDS: Readonly<Record<string, readonly Way[]>> = {
-  tcp: ['call', 'emit'],
+  tcp: ['send', 'call', 'emit'],
   grpc: ['grpc'],
   express: ['fetch'],
   fastify: ['fetch'],
-  'hybrid-express': ['call', 'emit', 'fetch', 'grpc'],
-  'hybrid-fastify': ['call', 'emit', 'fetch', 'grpc'],
+  'tcp-express': ['send', 'call', 'emit', 'fetch'],
+  'grpc-fastify': ['fetch', 'grpc'],
+  'hybrid-express': ['send', 'call', 'emit', 'fetch', 'grpc'],
+  'hybrid-fastify': ['send', 'call', 'emit', 'fetch', 'grpc'],
 };
-type Way = 'call' | 'emit' | 'fetch' | 'grpc';
+type Way = 'send' | 'call' | 'emit' | 'fetch' | 'grpc';
 type Method = GrpcMethod<{ id: string }, { instance: string }>;
 
 /** 500 calls a second, none of which may be repeated once it was sent. */
@@ -34,6 +40,7 @@ const CALM = 200;
  */
 const FAIR_LAG_MS = 50;
 const MOST_AGAIN = 2;
+const againAs = (kind: string, again: number): string => (again === 0 ? kind : `${kind}-${again}`);
 
 const definition = fromJSON(JSON.parse(readFileSync(new URL('programs/shop.json', import.meta.url), 'utf8')));
 const { Find, Book } = definition['shop.Orders'] as unknown as Record<'Find' | 'Book', Method>;
@@ -42,24 +49,34 @@ const METHODS: Readonly<Record<Verb, Method>> = { find: Find, book: Book };
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-kinds-'));
 const notes = join(folder, 'notes');
 let url = '';
+let caller: INestApplicationContext;
 let rollcall: Rollcall;
 
 beforeAll(async () => {
   writeFileSync(notes, '');
   url = await urlOf(startRegistry(1_000, ['--memory']));
-  rollcall = new Rollcall({ registry: url });
+  const names = Object.keys(KINDS).flatMap((kind) =>
+    Array.from({ length: MOST_AGAIN + 1 }, (_, again) => againAs(kind, again)),
+  );
+  @Module({ imports: [RollcallModule.forRoot({ registry: url }), RollcallModule.forFeature(names)] })
+  class CallerModule {}
+  caller = await NestFactory.createApplicationContext(CallerModule, { logger: ['error'] });
+  rollcall = caller.get(Rollcall);
   rollcall.start();
 });
 
 afterAll(async () => {
-  await rollcall.close();
+  await caller.close();
   await endAll();
   rmSync(folder, { recursive: true });
 });
 
+const clientOf = (service: string): ServiceClient => caller.get(getServiceToken(service), { strict: false });
+
 const ASK: Readonly<Record<Way, (service: string, verb: Verb, id: string) => Promise<unknown>>> = {
+  send: (service, verb, id) => lastValueFrom(clientOf(service).send(verb, { id })),
   call: (service, verb, id) => rollcall.call(service, verb, { id }, ONCE),
-  emit: (service, _verb, id) => rollcall.emit(service, 'told', { id }),
+  emit: (service, _verb, id) => lastValueFrom(clientOf(service).emit('told', { id }), { defaultValue: undefined }),
   fetch: async (service, verb, id) => {
     const method = verb === 'find' ? 'GET' : 'POST';
     const response = await rollcall.fetch(service, `/${verb}?id=${id}`, { method }, ONCE);
@@ -92,6 +109,11 @@ const calm = (loop: OpenLoop): Promise<unknown> => {
   const enough = loop.outcomes.length + CALM;
   return until('calls go on', () => loop.outcomes.length >= enough);
 };
+
+/** What a drain waited for: those who had to hear of it, and what was in hand when it began. */
+const DRAINED = /ms: [1-9]\d* had to hear of it; .*in flight.*; no request came for \d+ ms\./;
+const IN_HAND =
+  /; [1-9]\d* in flight \((tcp (find|book|told)|GET \/find|POST \/book|grpc shop\.Orders\/(Find|Book)).* \(for \d+ ms\)/;
 
 const drainedText = (child: Child): string => child.out.find((line) => line.includes('Drained in')) ?? '';
 
@@ -140,12 +162,13 @@ it.each(Object.entries(KINDS))(
       console.warn(
         `${kind}: repeated with ${rates.find + rates.book} calls/s, for calls were made up to ${run.loop.lagMs.toFixed(0)} ms late.`,
       );
-      run = await drainUnderLoad(kind, `${kind}-${again}`, rates);
+      run = await drainUnderLoad(kind, againAs(kind, again), rates);
     }
     expect(textsOf(run.failures)).toEqual({});
     expect(new Set(run.loop.outcomes.map(({ instance }) => instance))).toEqual(new Set(ways));
     expect(run.ends).toEqual([0, 'SIGTERM']);
-    for (const child of run.gone) expect(drainedText(child)).toMatch(/ms: [1-9]\d* had to hear of it; .*in flight/);
+    for (const child of run.gone) expect(drainedText(child)).toMatch(DRAINED);
+    expect(run.gone.map(drainedText).join('\n')).toMatch(IN_HAND);
   },
   120_000,
 );

@@ -25,7 +25,9 @@ export const PROGRAMS = {
   keeper: fileURLToPath(new URL('programs/keeper.mjs', import.meta.url)),
   worker: fileURLToPath(new URL('programs/worker.mjs', import.meta.url)),
   wire: fileURLToPath(new URL('programs/wire.mjs', import.meta.url)),
+  market: fileURLToPath(new URL('programs/market.mjs', import.meta.url)),
   kinds: fileURLToPath(new URL('programs/kinds.mjs', import.meta.url)),
+  broker: fileURLToPath(new URL('programs/broker.mjs', import.meta.url)),
   embedded: fileURLToPath(new URL('programs/embedded.mjs', import.meta.url)),
 } as const;
 

@@ -63,8 +63,7 @@ async function listening(app: INestApplication): Promise<INestApplicationContext
   return app;
 }
 
-async function hybrid(service: string): Promise<INestApplicationContext> {
-  const app = await NestFactory.create(moduleOf(service));
+async function hybrid(app: INestApplication): Promise<INestApplicationContext> {
   app.connectMicroservice(TCP); // the first: see `portsOf`
   app.connectMicroservice(GRPC);
   await app.startAllMicroservices();
@@ -76,13 +75,16 @@ const START: Readonly<Record<Kind, () => Promise<INestApplicationContext>>> = {
   grpc: () => microservice('grpc', GRPC),
   express: async () => listening(await NestFactory.create(moduleOf('express'))),
   fastify: async () => listening(await NestFactory.create(moduleOf('fastify'), new FastifyAdapter())),
-  hybrid: () => hybrid('hybrid'),
+  'hybrid-express': async () => hybrid(await NestFactory.create(moduleOf('hybrid-express'))),
+  'hybrid-fastify': async () => hybrid(await NestFactory.create(moduleOf('hybrid-fastify'), new FastifyAdapter())),
 };
 
 /** What the servers themselves say: Nest's gRPC server does not, and asking it is an error. */
 function portsOf(kind: Kind, app: INestApplicationContext): Readonly<Record<string, number>> {
   const http = PROTOCOLS[kind].includes('http') ? (app as INestApplication).getHttpServer() : null;
-  const [overTcp] = kind === 'hybrid' ? (app as INestApplication).getMicroservices() : [app as INestMicroservice];
+  const [overTcp] = kind.startsWith('hybrid')
+    ? (app as INestApplication).getMicroservices()
+    : [app as INestMicroservice];
   const tcp = PROTOCOLS[kind].includes('tcp') ? overTcp?.unwrap<Server>() : null;
   return { ...portOf('http', http as Server | null), ...portOf('tcp', tcp ?? null) };
 }

@@ -2,7 +2,7 @@ import { fromJSON } from '@grpc/proto-loader';
 import type { GrpcMethod } from '@rollcall/nestjs';
 
 /** What each kind of application is registered as. */
-export const KINDS = ['tcp', 'express', 'fastify', 'grpc', 'hybrid'] as const;
+export const KINDS = ['tcp', 'express', 'fastify', 'grpc', 'hybrid-express', 'hybrid-fastify'] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** Over what each of them is called. */
@@ -11,7 +11,8 @@ export const PROTOCOLS: Readonly<Record<Kind, readonly ('tcp' | 'http' | 'grpc')
   express: ['http'],
   fastify: ['http'],
   grpc: ['grpc'],
-  hybrid: ['tcp', 'http', 'grpc'],
+  'hybrid-express': ['tcp', 'http', 'grpc'],
+  'hybrid-fastify': ['tcp', 'http', 'grpc'],
 };
 
 export interface Question {

@@ -13,7 +13,7 @@ import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 
 const { KIND, SERVICE, NOTES, LEAST_MS } = process.env;
 /** `book` takes so long that whoever drains has several of them in hand. */
-const MS = { find: 2, book: 80, told: 20 };
+const MS = { find: 2, book: 200, told: 20 };
 
 const notes = openSync(NOTES, 'a');
 const packageDefinition = fromJSON(JSON.parse(readFileSync(new URL('shop.json', import.meta.url), 'utf8')));
@@ -59,6 +59,8 @@ const KINDS = {
   grpc: { alone: GRPC, controllers: [overGrpc] },
   express: { controllers: [overHttp] },
   fastify: { adapter: () => new FastifyAdapter(), controllers: [overHttp] },
+  'tcp-express': { beside: [TCP], controllers: [overTcp, overHttp] },
+  'grpc-fastify': { adapter: () => new FastifyAdapter(), beside: [GRPC], controllers: [overHttp, overGrpc] },
   'hybrid-express': { beside: [TCP, GRPC], controllers: [overTcp, overHttp, overGrpc] },
   'hybrid-fastify': {
     adapter: () => new FastifyAdapter(),

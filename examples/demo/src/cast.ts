@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url';
+import type { FrontDoor } from './front-door.js';
 import type { DemoOptions } from './options.js';
 import type { Role } from './supervisor.js';
 
@@ -14,6 +15,8 @@ export const REGISTRY = 'registry';
 export const GATEWAY = 'gateway';
 /** How many of each; these may be killed at random, since others of their service take over. */
 const COUNTS: Readonly<Record<string, number>> = { a: 3, b: 2 };
+/** The instance to which the way can be cut, for others and not for itself. */
+export const BEHIND_THE_DOOR = 'a-3';
 
 const rollcall = programOf(import.meta.resolve('rollcall/package.json'));
 const PROGRAMS: Readonly<Record<string, string>> = {
@@ -39,22 +42,42 @@ export function registryRole(options: DemoOptions, places: Places): Role {
   };
 }
 
-/** The processes that register, in the order in which they are started. */
-export function serviceRoles(places: Places): readonly Role[] {
-  return Object.entries(PROGRAMS).flatMap(([service, program]) => {
-    const count = COUNTS[service] ?? 1;
-    return Array.from({ length: count }, (_, index) => ({
-      name: count === 1 ? service : `${service}-${index + 1}`,
-      service,
-      launch: () => ({
-        argv: [program],
-        env: environment({
-          ROLLCALL_URL: places.registryUrl ?? '',
-          ...(service === GATEWAY ? { PORT: String(places.gatewayPort) } : {}),
-        }),
-      }),
-    }));
+/** The processes that register, in the order in which they are started. The last one of a lives behind the door. */
+export function serviceRoles(places: Places, door: FrontDoor | null): readonly Role[] {
+  return Object.keys(PROGRAMS).flatMap((service) => {
+    const count = COUNTS[service];
+    if (count === undefined) return serviceRole(service, service, places, null);
+    return Array.from({ length: count }, (_, index) => {
+      const name = `${service}-${index + 1}`;
+      return serviceRole(name, service, places, name === BEHIND_THE_DOOR ? door : null);
+    });
   });
+}
+
+/** One more of the service that has fewer. */
+export function anotherRole(roles: readonly Role[], places: Places): Role {
+  const counts = Object.keys(COUNTS).map((service) => ({
+    service,
+    count: roles.filter((role) => role.service === service).length,
+  }));
+  const [{ service, count } = { service: 'a', count: 0 }] = counts.toSorted((one, other) => one.count - other.count);
+  return serviceRole(`${service}-${count + 1}`, service, places, null);
+}
+
+function serviceRole(name: string, service: string, places: Places, door: FrontDoor | null): Role {
+  const program = PROGRAMS[service] ?? '';
+  return {
+    name,
+    service,
+    launch: () => ({
+      argv: [program],
+      env: environment({
+        ROLLCALL_URL: places.registryUrl ?? '',
+        PORT: String(door?.port ?? (service === GATEWAY ? places.gatewayPort : 0)),
+        ...(door === null ? {} : { BIND_HOST: door.inside, ROLLCALL_ADVERTISE_HOST: door.host }),
+      }),
+    }),
+  };
 }
 
 /** May it be killed to show that nobody notices? */
@@ -62,6 +85,6 @@ export const isExpendable = ({ service }: Pick<Role, 'service'>): boolean => Obj
 
 /** Ours, without what the user has set up for another registry. */
 function environment(own: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith('ROLLCALL_'));
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(ROLLCALL_|BIND_HOST$)/.test(name));
   return { ...Object.fromEntries(inherited), ...own };
 }

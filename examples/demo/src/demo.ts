@@ -3,9 +3,16 @@ import { addressOf, systemRandom, systemTime } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { Overview, RegistryApi } from 'rollcall';
 import type { InstanceChange, View } from 'rollcall';
-import { GATEWAY, isExpendable, REGISTRY, registryRole, serviceRoles } from './cast.js';
+import { anotherRole, BEHIND_THE_DOOR, GATEWAY, REGISTRY, registryRole, serviceRoles } from './cast.js';
 import type { Places } from './cast.js';
+import { Deeds } from './deeds.js';
+import type { Deed } from './deeds.js';
+import type { FrontDoor } from './front-door.js';
+import { Elsewhere } from './load/elsewhere.js';
+import { Load } from './load/load.js';
+import type { Traffic } from './load/words.js';
 import type { DemoOptions } from './options.js';
+import type { Ports } from './ports.js';
 import type { Report } from './report/report.js';
 import { Supervisor } from './supervisor.js';
 import type { Role, Run } from './supervisor.js';
@@ -15,39 +22,56 @@ const SERVICES_GRACE_MS = 4_000;
 const REGISTRY_GRACE_MS = 2_000;
 /** Something is wrong if not everything is HEALTHY by then. */
 const PATIENCE_MS = 30_000;
+const TRAFFIC_EVERY_MS = 5_000;
+/** Instances of a and b that one machine is asked to carry; each takes some 80 MiB. */
+const MOST_ROLES = 13;
 
 export interface DemoParts {
   readonly options: DemoOptions;
+  readonly ports: Ports;
+  /** Before one instance; null: this machine cannot have one. */
+  readonly door: FrontDoor | null;
   makeReport(demo: Demo): Report;
   /** The registry did not even start: there is no demo. */
   failed(): void;
 }
 
-/** A registry, three instances of a, two of b and a gateway, kept alive and watched. */
+/** A registry, three instances of a, two of b and a gateway, kept alive, called and watched. */
 export class Demo {
   readonly #parts: DemoParts;
   readonly #places: Places;
   readonly #registry: Role;
-  readonly #services: readonly Role[];
+  #services: readonly Role[];
   readonly #supervisor: Supervisor;
+  readonly #deeds: Deeds;
   readonly #report: Report;
   readonly #startedAt = Date.now();
   readonly #timers: NodeJS.Timeout[] = [];
   #overview: Overview | null = null;
-  readonly #frozen = new Set<string>();
+  #load: Load | null = null;
+  #elsewhere: Elsewhere | null = null;
   #isWhole = false;
   #closing: Promise<void> | null = null;
 
   constructor(parts: DemoParts) {
-    const { options } = parts;
+    const { options, ports, door } = parts;
     this.#parts = parts;
-    this.#places = { registryPort: options.ports.registry, gatewayPort: options.ports.gateway, registryUrl: null };
+    this.#places = { registryPort: ports.registry, gatewayPort: ports.gateway, registryUrl: null };
     this.#registry = registryRole(options, this.#places);
-    this.#services = serviceRoles(this.#places);
+    this.#services = serviceRoles(this.#places, door);
     this.#supervisor = new Supervisor({
       restartAfterMs: options.restartAfterMs,
+      began: ({ role }) => this.#moves(role, true),
       said: (run, line) => this.#said(run, line),
       exited: (run, how) => this.#exited(run, how),
+    });
+    this.#deeds = new Deeds({
+      supervisor: this.#supervisor,
+      door,
+      restartAfterMs: options.restartAfterMs,
+      roles: () => this.#services,
+      isHealthy: (role) => this.#isHealthy(role),
+      add: () => this.#add(),
     });
     this.#report = parts.makeReport(this);
   }
@@ -58,7 +82,7 @@ export class Demo {
   }
 
   /** What the registry says; null before it serves for the first time. */
-  view(): Omit<View, 'heartbeats'> | null {
+  view(): Omit<View, 'heartbeats' | 'calls'> | null {
     const overview = this.#overview;
     if (overview === null) return null;
     const { isLive, heardAt, revision, instances } = overview;
@@ -72,33 +96,22 @@ export class Demo {
     return new RegistryApi(url).heartbeats(this.#overview.instances.map(({ id }) => id));
   }
 
-  start(): void {
+  /** How its own calls fare; null: it makes none, or not yet. */
+  traffic(): Traffic | null {
+    if (this.#load === null) return null;
+    return { ...this.#load.read(), elsewhere: this.#elsewhere?.count ?? 0 };
+  }
+
+  /** `notes`: what had to be done differently. */
+  start(notes: readonly string[]): void {
+    for (const note of notes) this.#report.told(note);
     this.#supervisor.start(this.#registry);
     this.#timers.push(setTimeout(() => this.#tellWhoIsMissing(), PATIENCE_MS));
   }
 
-  /** Hits one process at random, but never the last HEALTHY one of its service: then calls would fail, as they should. */
-  strike(signal: NodeJS.Signals): void {
-    const healthy = this.#services.filter((role) => isExpendable(role) && this.#isHealthy(role));
-    const victims = healthy.filter(({ service }) => healthy.filter((other) => other.service === service).length > 1);
-    const victim = victims[Math.floor(Math.random() * victims.length)];
-    if (victim === undefined) return;
-    this.#supervisor.signal(victim.name, signal);
-    if (signal === 'SIGSTOP') this.#frozen.add(victim.name);
-  }
-
-  /** Lets what was frozen go on. */
-  thaw(): void {
-    for (const name of this.#frozen) this.#supervisor.signal(name, 'SIGCONT');
-    this.#frozen.clear();
-  }
-
-  get isFrozen(): boolean {
-    return this.#frozen.size > 0;
-  }
-
-  killRegistry(): void {
-    this.#supervisor.signal(REGISTRY, 'SIGKILL');
+  /** A key was pressed. */
+  press(key: string, deed: Deed): void {
+    if (this.#closing === null) this.#report.told(`${key}: ${this.#deeds.do(deed)}`);
   }
 
   /** Ends every process: the services first, so that they can say goodbye. May be called twice: the second time kills at once. */
@@ -110,13 +123,29 @@ export class Demo {
 
   async #close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
+    // first of all: a call that fails because everything ends tells nothing
+    this.#load?.close();
+    this.#elsewhere?.close();
     await this.#supervisor.end(
       this.#services.map(({ name }) => name),
       SERVICES_GRACE_MS,
     );
     await this.#supervisor.end([REGISTRY], REGISTRY_GRACE_MS);
     this.#overview?.close();
+    this.#parts.door?.close();
     this.#report.close();
+  }
+
+  /** One more of a or b; null: there are enough, or nobody to register with. */
+  #add(): Run | null {
+    if (this.#places.registryUrl === null || this.#services.length >= MOST_ROLES) return null;
+    const role = anotherRole(this.#services, this.#places);
+    this.#services = [...this.#services, role];
+    return this.#supervisor.start(role);
+  }
+
+  #moves(role: Role, isIn: boolean): void {
+    if (role.name === BEHIND_THE_DOOR) this.#parts.door?.inhabit(isIn);
   }
 
   #said(run: Run, line: string): void {
@@ -140,7 +169,8 @@ export class Demo {
   }
 
   #exited(run: Run, how: string): void {
-    this.#frozen.delete(run.role.name);
+    this.#deeds.forget(run.role.name);
+    this.#moves(run.role, false);
     if (run.role === this.#registry ? this.#places.registryUrl !== null : run.instance !== null) {
       this.#report.exited(run, how);
     }
@@ -171,17 +201,37 @@ export class Demo {
   }
 
   #becomeWhole(): void {
-    const { options } = this.#parts;
     const { registryUrl, gatewayPort } = this.#places;
+    const registry = registryUrl ?? '';
+    const gateway = `http://${addressOf({ host: '127.0.0.1', port: gatewayPort })}`;
     this.#isWhole = true;
     this.#report.whole({
-      registry: registryUrl ?? '',
-      gateway: `http://${addressOf({ host: '127.0.0.1', port: gatewayPort })}`,
+      registry,
+      dashboard: `${registry}/`,
+      gateway,
       runs: this.runs,
       afterMs: Date.now() - this.#startedAt,
     });
-    if (options.killEveryMs !== null) this.#timers.push(setInterval(() => this.strike('SIGKILL'), options.killEveryMs));
-    if (options.stopEveryMs !== null) this.#timers.push(setInterval(() => this.strike('SIGTERM'), options.stopEveryMs));
+    const { options } = this.#parts;
+    if (options.rate > 0) this.#call(registry, gateway, options.rate);
+    for (const [everyMs, signal] of [
+      [options.killEveryMs, 'SIGKILL'],
+      [options.stopEveryMs, 'SIGTERM'],
+    ] as const) {
+      if (everyMs !== null) this.#timers.push(setInterval(() => this.#deeds.strike(signal), everyMs));
+    }
+  }
+
+  #call(registry: string, gateway: string, rate: number): void {
+    this.#load = new Load(gateway, rate);
+    this.#elsewhere = new Elsewhere(registry);
+    this.#load.start();
+    this.#timers.push(
+      setInterval(() => {
+        const traffic = this.traffic();
+        if (traffic !== null) this.#report.traffic(traffic);
+      }, TRAFFIC_EVERY_MS),
+    );
   }
 
   #tellWhoIsMissing(): void {

@@ -1,21 +1,33 @@
 import type { ReadStream } from 'node:tty';
-import type { Demo } from './demo.js';
+import type { Deed } from './deeds.js';
 
-export const KEYS = 'k kill one  f freeze one, then thaw it  d drain one  r kill the registry  q quit';
+/** What the last line of the view says. */
+export const KEYS = 'demo: k kill  f freeze  p cut one way  d drain  n new instance  r restart the registry  q quit';
 
-/** One key, one deed. In raw mode Ctrl-C is a key like any other. */
-export function listenToKeys(input: ReadStream, demo: Demo, quit: () => void): void {
-  const deeds: Readonly<Record<string, () => void>> = {
-    k: () => demo.strike('SIGKILL'),
-    f: () => (demo.isFrozen ? demo.thaw() : demo.strike('SIGSTOP')),
-    d: () => demo.strike('SIGTERM'),
-    r: () => demo.killRegistry(),
-    q: quit,
-    '\u0003': quit,
-  };
-  input.setRawMode(true);
+const DEEDS: Readonly<Record<string, Deed>> = {
+  k: 'kill',
+  f: 'freeze',
+  p: 'cut',
+  d: 'drain',
+  n: 'add',
+  r: 'restart',
+};
+
+export interface Keyboard {
+  /** A key was pressed that does something. */
+  pressed(key: string, deed: Deed): void;
+  quit(): void;
+}
+
+/** One key, one deed, from a terminal or from whoever writes letters. In raw mode Ctrl-C is a key like any other. */
+export function listenToKeys(input: ReadStream, keyboard: Keyboard): void {
+  if (input.isTTY) input.setRawMode(true);
   input.setEncoding('utf8');
   input.on('data', (text: string) => {
-    for (const key of text) if (Object.hasOwn(deeds, key)) deeds[key]?.();
+    for (const key of text) {
+      const deed = Object.hasOwn(DEEDS, key) ? DEEDS[key] : undefined;
+      if (deed !== undefined) keyboard.pressed(key, deed);
+      else if (key === 'q' || key === '\u0003') keyboard.quit();
+    }
   });
 }

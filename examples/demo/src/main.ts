@@ -2,10 +2,11 @@ import { readFileSync } from 'node:fs';
 import { isRollcallError, messageOf } from '@rollcall/core';
 import { terminalOf } from 'rollcall';
 import { Demo } from './demo.js';
+import { buildFrontDoor } from './front-door.js';
 import { KEYS, listenToKeys } from './keys.js';
 import { readOptions } from './options.js';
 import type { DemoOptions } from './options.js';
-import { checkPorts } from './ports.js';
+import { choosePorts } from './ports.js';
 import { JsonReport } from './report/json.js';
 import { LinesReport } from './report/lines.js';
 import type { Out, Report } from './report/report.js';
@@ -30,29 +31,36 @@ function reportFor(options: DemoOptions, demo: Demo): Report {
     height: () => stdout.rows,
     view: () => demo.view(),
     measure: () => demo.measure(),
+    traffic: () => demo.traffic(),
     runs: () => demo.runs,
-    keys: process.stdin.isTTY ? KEYS : 'Ctrl-C ends all',
+    keys: process.stdin.isTTY || options.isKeyed ? KEYS : 'Ctrl-C ends all',
   });
 }
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
   if (typeof options === 'string') return out.write(options);
-  await checkPorts(options.ports);
+  const { ports, notes } = await choosePorts(options.ports);
+  const door = await buildFrontDoor();
   const end = (code: number): void => {
     process.exitCode ??= code;
     void demo.close().then(() => process.exit());
   };
   const demo = new Demo({
     options,
+    ports,
+    door,
     makeReport: (made) => reportFor(options, made),
     failed: () => end(1),
   });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0));
   process.stdout.on('error', () => end(0)); // nobody reads on
   if (process.env['npm_lifecycle_event'] !== undefined) endWithParents(() => end(0));
-  if (process.stdin.isTTY && process.stdout.isTTY && !options.isJson) listenToKeys(process.stdin, demo, () => end(0));
-  demo.start();
+  const isAtKeyboard = process.stdin.isTTY && process.stdout.isTTY && !options.isJson;
+  if (isAtKeyboard || options.isKeyed) {
+    listenToKeys(process.stdin, { pressed: (key, deed) => demo.press(key, deed), quit: () => end(0) });
+  }
+  demo.start(notes);
 }
 
 /** `npm run` starts a shell, and that starts us: killed, neither takes its child along. */

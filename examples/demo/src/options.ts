@@ -1,21 +1,38 @@
 import { option } from '@rollcall/core';
 import { describeFlags, parseArguments, toggle, valued } from 'rollcall';
+import type { Ports } from './ports.js';
 
 export interface DemoOptions {
   readonly restartAfterMs: number;
   /** Null: never. */
   readonly killEveryMs: number | null;
   readonly stopEveryMs: number | null;
-  /** 0: any free one, which it then keeps. */
-  readonly ports: { readonly registry: number; readonly gateway: number };
+  /** Null: the usual ones, or free ones where these are taken. A port that is 0 is any free one, which it then keeps. */
+  readonly ports: Ports | null;
   /** Between two heartbeats; null: as the registry does by itself. */
   readonly intervalMs: number | null;
+  /** Calls a second that the demo makes itself, all together; 0: none. */
+  readonly rate: number;
   readonly isJson: boolean;
+  /** Are keys read from standard input even where it is no terminal? */
+  readonly isKeyed: boolean;
 }
 
 const seconds = (doc: string) => option.number({ doc, unit: 's', min: 0.1, max: 86_400 });
 
 const FLAGS = {
+  '--rate': valued(
+    option.number({
+      doc: 'calls a second through the gateway, half of them to a and half to b; default 40',
+      min: 1,
+      max: 5_000,
+      default: 40,
+    }),
+    '<n>',
+  ),
+  '--no-load': toggle('make no calls'),
+  '--kill-every': valued(seconds('kill one process of a or b at random with SIGKILL every so many seconds'), '<s>'),
+  '--stop-every': valued(seconds('the same with SIGTERM: it drains and leaves'), '<s>'),
   '--restart-after': valued(
     option.number({
       doc: 'what dies is started again after so many seconds; default 2',
@@ -25,17 +42,6 @@ const FLAGS = {
       default: 2,
     }),
     '<s>',
-  ),
-  '--kill-every': valued(seconds('kill one process of a or b at random with SIGKILL every so many seconds'), '<s>'),
-  '--stop-every': valued(seconds('the same with SIGTERM: it drains and leaves'), '<s>'),
-  '--ports': valued(
-    option.string({
-      doc: '0 takes free ports; else those of the registry and the gateway; default 1337,3333',
-      pattern: /^(0|\d{1,5},\d{1,5})$/,
-      allowed: '0 for free ports, or two ports as in 1337,3333',
-      default: '1337,3333',
-    }),
-    '<ports>',
   ),
   '--interval': valued(
     option.number({
@@ -47,29 +53,59 @@ const FLAGS = {
     }),
     '<ms>',
   ),
-  '--json': toggle('one line of JSON once everything is HEALTHY, then one for each process that exits or starts'),
+  '--ports': valued(
+    option.string({
+      doc: 'those of the registry and the gateway, 0 for free ones; default 1337,3333, or free ones where these are taken',
+      pattern: /^(0|\d{1,5},\d{1,5})$/,
+      allowed: '0 for free ports, or two ports as in 1337,3333',
+    }),
+    '<ports>',
+  ),
+  '--json': toggle(
+    'lines of JSON: the addresses once everything is HEALTHY, then what happens, and the calls each 5 s',
+  ),
+  '--keys': toggle('read the keys from standard input even where it is no terminal'),
   '--help': toggle('this text', 'h'),
 };
 
 const HELP = `Usage: npm run demo -- [options]
 
-Starts a registry, three instances of a, two of b and a gateway, each in a process of its own, and shows how they are.
+Starts a registry with its dashboard, three instances of a (TCP), two of b (HTTP) and a gateway, each in a process of its own, calls a and
+b through the gateway all the time, and shows how they are and how the calls fare. What dies is started again.
 
-${describeFlags(FLAGS).join('\n')}`;
+${describeFlags(FLAGS).join('\n')}
+
+Keys, on a terminal:
+  k  kill a process of a or b at random (SIGKILL), but never the last HEALTHY one of its service
+  f  freeze one (SIGSTOP): it accepts connections and answers nothing; f again thaws it
+  p  cut the way to a-3: new connections to it are refused, while it still reaches everybody; p again heals it
+  d  drain one (SIGTERM): it says goodbye, finishes its calls and ends
+  n  start one more
+  r  restart the registry: it is killed, and comes back knowing nobody
+  q  quit, as Ctrl-C does: everything ends
+
+Where standard output is no terminal, there is one line for each change, and one for the calls each 5 s.`;
 
 /** Throws OPTION_INVALID that names every flaw. A text is the help that was asked for. */
 export function readOptions(argv: readonly string[]): DemoOptions | string {
   const { flags } = parseArguments(FLAGS, argv);
   if (flags['--help']) return HELP;
-  const [registry = 0, gateway = 0] = flags['--ports'].split(',').map(Number);
   return {
     restartAfterMs: flags['--restart-after'] * 1_000,
     killEveryMs: inMs(flags['--kill-every']),
     stopEveryMs: inMs(flags['--stop-every']),
-    ports: { registry, gateway },
+    ports: portsIn(flags['--ports']),
     intervalMs: flags['--interval'] ?? null,
+    rate: flags['--no-load'] ? 0 : flags['--rate'],
     isJson: flags['--json'],
+    isKeyed: flags['--keys'],
   };
+}
+
+function portsIn(typed: string | undefined): Ports | null {
+  if (typed === undefined) return null;
+  const [registry = 0, gateway = 0] = typed.split(',').map(Number);
+  return { registry, gateway };
 }
 
 const inMs = (time: number | undefined): number | null => (time === undefined ? null : time * 1_000);

@@ -1,22 +1,46 @@
 import { RollcallError } from '@rollcall/core';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
-import type { DemoOptions } from './options.js';
 
-/** Rejects with PORT_TAKEN and the way out where a port that the demo wants is in use. */
-export async function checkPorts({ registry, gateway }: DemoOptions['ports']): Promise<void> {
-  for (const [port, use] of [
-    [registry, 'the registry'],
-    [gateway, 'the gateway'],
-  ] as const) {
-    if (port !== 0 && !(await isFree(port))) {
-      throw new RollcallError(
-        'PORT_TAKEN',
-        `Port ${port}, which the demo wants for ${use}, is taken (by another demo?). Stop what listens there, or take free ports: ` +
-          'npm run demo -- --ports 0',
-      );
-    }
+/** 0: any free one. */
+export interface Ports {
+  readonly registry: number;
+  readonly gateway: number;
+}
+
+/** The usual ones. */
+export const USUAL: Ports = { registry: 1337, gateway: 3333 };
+
+/**
+ * The ports to use, and what is to be said of them. Who asks for ports gets these, or rejects with PORT_TAKEN and the way out where one is
+ * in use; who does not (`asked` is null) gets the usual ones, or free ones in their place.
+ */
+export async function choosePorts(
+  asked: Ports | null,
+): Promise<{ readonly ports: Ports; readonly notes: readonly string[] }> {
+  const { registry, gateway } = asked ?? USUAL;
+  const uses = [
+    { port: registry, use: 'the registry' },
+    { port: gateway, use: 'the gateway' },
+  ];
+  const chosen: number[] = [];
+  const notes: string[] = [];
+  for (const { port, use } of uses) {
+    const isUsable = port === 0 || (await isFree(port));
+    if (!isUsable && asked !== null) throw takenError(port, use);
+    if (!isUsable) notes.push(`Port ${port} is taken by another program: ${use} has a free one.`);
+    chosen.push(isUsable ? port : 0);
   }
+  const [first = 0, second = 0] = chosen;
+  return { ports: { registry: first, gateway: second }, notes };
+}
+
+function takenError(port: number, use: string): RollcallError {
+  return new RollcallError(
+    'PORT_TAKEN',
+    `Port ${port}, which the demo wants for ${use}, is taken (by another demo?). Stop what listens there, or take free ports: ` +
+      'npm run demo -- --ports 0',
+  );
 }
 
 async function isFree(port: number): Promise<boolean> {

@@ -26,6 +26,8 @@ export interface Run {
 
 export interface SupervisorParts {
   readonly restartAfterMs: number;
+  /** A process begins. */
+  began(run: Run): void;
   /** A line on a child's standard output. */
   said(run: Run, line: string): void;
   /** It is gone; `how` in words. It will be started again unless everything ends. */
@@ -62,7 +64,7 @@ export class Supervisor {
     return this.#lives.get(name);
   }
 
-  start(role: Role): void {
+  start(role: Role): Run {
     const { argv, env } = role.launch();
     // a group of its own: Ctrl-C in the terminal asks the demo alone, which ends the others in the right order
     const child = spawn(process.execPath, ['--import', LEASH, ...argv], {
@@ -77,12 +79,14 @@ export class Supervisor {
     const complaints: string[] = [];
     const life: Life = { role, pid: child.pid ?? 0, instance: null, complaints, child, gone };
     this.#lives.set(role.name, life);
+    this.#parts.began(life);
     eachLine(child.stdout, (line) => this.#parts.said(life, line));
     eachLine(child.stderr, (line) => {
       complaints.push(line);
       if (complaints.length > COMPLAINTS_KEPT) complaints.shift();
     });
     void gone.then((how) => this.#exited(life, how));
+    return life;
   }
 
   /** Sends a signal to what runs under this name now. */

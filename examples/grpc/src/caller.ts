@@ -1,38 +1,36 @@
 import 'reflect-metadata';
-import { loadSync } from '@grpc/proto-loader';
 import { Controller, Get, Inject, Module, Param } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ClientsModule, Transport } from '@nestjs/microservices';
 import type { ClientGrpc } from '@nestjs/microservices';
 import { InjectService, Rollcall, RollcallModule, ServiceClient } from '@rollcall/nestjs';
-import type { GrpcMethod } from '@rollcall/nestjs';
 import { fileURLToPath } from 'node:url';
 import type { Observable } from 'rxjs';
 
-type Query = { id: string };
 type Order = { id: string; instance: string };
+interface Orders {
+  find(query: { id: string }): Observable<Order>;
+}
 
-const protoPath = fileURLToPath(new URL('../orders.proto', import.meta.url));
-/** A method as proto-loader describes it; generated clients have the same as `OrdersClient.service.find`. */
-const { Find } = loadSync(protoPath)['shop.Orders'] as unknown as { Find: GrpcMethod<Query, Order> };
+const proto = { package: 'shop', protoPath: fileURLToPath(new URL('../orders.proto', import.meta.url)) };
 
 @Controller()
 class OrdersGateway {
   constructor(
-    @Inject('ORDERS') private readonly client: ClientGrpc,
     @InjectService('orders') private readonly orders: ServiceClient,
+    @Inject('ORDERS') private readonly client: ClientGrpc,
   ) {}
 
-  /** Nest's own client, whose URL is the name of a service: see below. */
+  /** By our own call: with retries, hedges, a deadline and an identity check. */
   @Get('orders/:id')
   find(@Param('id') id: string) {
-    return this.client.getService<{ find(query: Query): Observable<Order> }>('Orders').find({ id });
+    return this.orders.grpc<Orders>('Orders').find({ id });
   }
 
-  /** Our own call: with retries, hedges, a deadline and an identity check, and without a gRPC library. */
+  /** By Nest's own client, whose URL is the name of a service: see below. */
   @Get('purchases/:id')
-  findByCall(@Param('id') id: string) {
-    return this.orders.grpc(Find, { id });
+  findByClient(@Param('id') id: string) {
+    return this.client.getService<Orders>('Orders').find({ id });
   }
 }
 
@@ -42,13 +40,19 @@ const client = ClientsModule.registerAsync([
     inject: [Rollcall],
     useFactory: async (rollcall: Rollcall) => {
       await rollcall.registerGrpcResolver(); // before the client is made
-      return { transport: Transport.GRPC, options: { url: 'rollcall:///orders', package: 'shop', protoPath } };
+      return { transport: Transport.GRPC, options: { url: 'rollcall:///orders', ...proto } };
     },
   },
 ]);
 
-const rollcall = RollcallModule.forRoot({ service: 'gateway' });
-@Module({ imports: [rollcall, RollcallModule.forFeature(['orders']), client], controllers: [OrdersGateway] })
+@Module({
+  imports: [
+    RollcallModule.forRoot({ service: 'gateway' }),
+    RollcallModule.forFeature([{ service: 'orders', grpc: proto }]),
+    client,
+  ],
+  controllers: [OrdersGateway],
+})
 class GatewayModule {}
 
 const app = await NestFactory.create(GatewayModule);

@@ -31,7 +31,7 @@ class AppModule {}
 const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule, {
   transport: Transport.TCP,
   // any free port: callers find it. On several machines: 0.0.0.0
-  options: { host: process.env['BIND_HOST'] ?? '127.0.0.1', port: 0 },
+  options: { host: process.env['BIND_HOST'] ?? '127.0.0.1', port: Number(process.env['PORT'] ?? 0) },
 });
 app.enableShutdownHooks(); // so that a SIGTERM drains: nobody's call fails
 await app.listen();

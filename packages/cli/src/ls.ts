@@ -1,15 +1,16 @@
-import { addressOf, nearest, option, RollcallError } from '@rollcall/core';
-import type { Instance } from '@rollcall/core';
-import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
-import { RegistryApi } from './registry-api.js';
+import { addressOf, nearest, option, RollcallError, STATES } from '@rollcall/core';
+import type { Instance, State } from '@rollcall/core';
+import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
+import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
+import { onlyWord } from './operands.js';
+import type { RegistryApi } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { renderTable } from './view.js';
 import type { View } from './view.js';
-import { aligned, printable } from './words.js';
+import { aligned, printable, shortNames } from './words.js';
 
 const FORMATS = ['table', 'wide', 'json', 'name'] as const;
-const DEFAULT_URL = 'http://127.0.0.1:1337';
 
 const FLAGS = {
   '--output': valued(
@@ -17,7 +18,17 @@ const FLAGS = {
     '<format>',
     'o',
   ),
-  '--url': valued(option.string({ doc: `the registry; default ROLLCALL_URL, else ${DEFAULT_URL}` }), '<url>'),
+  '--watch': toggle('stay, and show what changes: as rollcall watch, and with -o json as rollcall watch --json', 'w'),
+  '--fail-on': repeated(
+    option.list({
+      doc: `exit with ${EXIT.failed} if an instance is in this state: ${STATES.join(', ')}; may be repeated`,
+      item: option.oneOf(STATES, { doc: 'a state' }),
+      default: [],
+    }),
+    '<state>',
+  ),
+  ...NAMESPACE_FLAG,
+  ...CONNECTION_FLAGS,
   '--help': toggle('this text', 'h'),
 };
 
@@ -29,26 +40,56 @@ comes next. →1 is Heartbeat-1 (the registry calls: round trip), ←2 is Heartb
 ${describeFlags(FLAGS).join('\n')}
 
 Formats: wide adds the whole id, the addresses and the version; json is one object, { url, revision, instances }, each instance with
-its heartbeats; name is one id per line.`;
+its heartbeats; name is one id per line.
+
+Examples:
+  rollcall ls
+  rollcall ls orders -o wide
+  rollcall ls --fail-on CRITICAL --fail-on UNHEALTHY   # for a script that deploys
+  rollcall ls -o json | jq -r '.instances[] | select(.state == "CRITICAL").id'`;
 
 /** `rollcall ls`: what the registry knows, once. */
 export const ls: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, words } = parseArguments(FLAGS, argv);
-  const [service, extra] = words;
-  if (extra !== undefined) {
-    throw new RollcallError('OPTION_INVALID', `ls takes one service; received ${words.length}: ${words.join(' ')}.`);
-  }
-  const url = flags['--url'] ?? shell.env['ROLLCALL_URL'] ?? DEFAULT_URL;
-  const api = new RegistryApi(url, fetch, shell.env['ROLLCALL_TOKEN'] || undefined);
-  const view = await look(api, service ?? null, flags['--output'] !== 'name');
+  const service = onlyWord('ls', 'service', words);
+  if (flags['--watch']) return staying(flags, service, shell);
+  const api = await apiOf(flags, shell.env);
+  const view = await look(api, service, flags['--output'] !== 'name');
   if (view.instances.length === 0 && flags['--output'] !== 'json') {
-    shell.err(service === undefined ? `No service is registered at ${api.url}.` : `${service} has no instance now.`);
+    shell.err(service === null ? `No service is registered at ${api.url}.` : `${service} has no instance now.`);
     return EXIT.done;
   }
   for (const line of LISTS[flags['--output']](view, shell)) shell.out(line);
-  return EXIT.done;
+  return failsOn(flags['--fail-on'], view, shell) ? EXIT.failed : EXIT.done;
+}
+
+type Given = ReturnType<typeof parseArguments<typeof FLAGS>>['flags'];
+
+/** What else is asked for must fit to what never ends. */
+async function staying(flags: Given, service: string | null, shell: Shell): Promise<ExitCode> {
+  const format = flags['--output'];
+  if (format !== 'table' && format !== 'json') {
+    throw new RollcallError('OPTION_INVALID', `--watch shows a table or json; received -o ${format}.`);
+  }
+  if (flags['--fail-on'].length > 0) {
+    throw new RollcallError(
+      'OPTION_INVALID',
+      '--watch never ends by itself and --fail-on needs an end: leave out one.',
+    );
+  }
+  const { watchLive } = await import('./watching.js');
+  return watchLive({ flags, service, isJson: format === 'json' }, shell);
+}
+
+function failsOn(states: readonly State[], { instances }: View, shell: Shell): boolean {
+  const failing = instances.filter(({ state }) => states.includes(state));
+  if (failing.length === 0) return false;
+  const names = shortNames(instances);
+  const listed = failing.map(({ id, state }) => `${names.get(id) ?? id} ${state}`);
+  shell.err(`rollcall ls: ${failing.length} of ${instances.length} in a state of --fail-on: ${listed.join(', ')}.`);
+  return true;
 }
 
 async function look(api: RegistryApi, service: string | null, withHeartbeats: boolean): Promise<View> {

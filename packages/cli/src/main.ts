@@ -1,13 +1,20 @@
 #!/usr/bin/env node
 import { run } from './run.js';
-import { terminalOf } from './shell.js';
+import { terminalOf, windowOf } from './shell.js';
 import type { Shell } from './shell.js';
+
+let tellsDeaf: () => void = () => {};
+const nobodyReads = new Promise<void>((resolve) => {
+  tellsDeaf = resolve;
+});
 
 const shell: Shell = {
   out: (text) => void process.stdout.write(`${text}\n`),
   err: (text) => void process.stderr.write(`${text}\n`),
   env: process.env,
   terminal: terminalOf(process.stdout, process.env),
+  window: () => windowOf(process.stdout, process.env),
+  nobodyReads,
   asksToEnd: () =>
     new Promise((resolve) => {
       const end = (): void => {
@@ -22,6 +29,7 @@ const shell: Shell = {
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
+    if (stream === process.stdout) tellsDeaf();
   });
 }
 process.exitCode = await run(process.argv.slice(2), shell);

@@ -16,6 +16,8 @@ export interface OverviewParts {
   readonly random: Random;
   /** Default `default`. */
   readonly namespace?: string;
+  /** Which of its services; default: all. */
+  readonly services?: readonly string[];
   /** After each flush of the registry that changed something, and when the line opens or ends. It must not throw. */
   changed(changes: readonly InstanceChange[]): void;
 }
@@ -85,7 +87,7 @@ export class Overview {
     this.#watch = this.#parts.link.watch(
       {
         namespace: this.#parts.namespace ?? DEFAULT_NAMESPACE,
-        services: ['*'],
+        services: this.#parts.services ?? ['*'],
         resume,
         cursor: resume.length === 0 ? null : cursor,
         line: null,

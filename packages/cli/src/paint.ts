@@ -34,6 +34,15 @@ const ASCII: Readonly<Record<string, string>> = {
   '–': '-',
   '·': ',',
   '×': 'x',
+  '•': 'o',
+  '─': '-',
+  '╌': '.',
+  '▸': '>',
+  '◂': '<',
+  '✕': 'x',
+  '▌': '|',
+  '▐': '|',
+  '┆': ':',
 };
 
 /** One line for this terminal: cut to its width, with its colours, in its characters. */

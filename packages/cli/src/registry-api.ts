@@ -1,11 +1,40 @@
-import { instanceMessage, messageOf, problemFrom, RollcallError } from '@rollcall/core';
-import type { Instance, InstanceId } from '@rollcall/core';
+import { DEFAULT_NAMESPACE, instanceMessage, messageOf, problemFrom, RollcallError } from '@rollcall/core';
+import type { Instance, InstanceId, InstancePatch } from '@rollcall/core';
 import type { Direction, Heartbeats } from './heartbeats.js';
+import { plainFetch } from './node-fetch.js';
+import type { FetchAnswer, Fetcher } from './node-fetch.js';
 
 /** A question that is not answered by then is not answered. */
 const TIMEOUT_MS = 5_000;
 /** Questions at once. */
 const CONCURRENCY = 16;
+
+/** How a registry is asked. */
+export interface RegistryApiOptions {
+  /** Who asks; default: Node's own HTTP, not over TLS. */
+  readonly fetcher?: Fetcher;
+  /** An access token, where the registry asks for one. */
+  readonly token?: string | undefined;
+  /** Does the fetcher show a certificate? For messages. Default false. */
+  readonly isShown?: boolean;
+  /** In which names are looked up. Default `default`. */
+  readonly namespace?: string;
+}
+
+/** A service's instances in any state, as of a revision. */
+export interface ServiceAnswer {
+  readonly revision: number;
+  readonly instances: readonly Instance[];
+}
+
+/** A JSON object of the registry's, whose fields are looked at where they are used. */
+export type Json = Readonly<Record<string, unknown>>;
+
+/** What a question says besides its path. */
+interface Deed {
+  readonly method: 'PATCH' | 'DELETE';
+  readonly body?: object;
+}
 
 /**
  * The registry's routes for people (docs/PROTOCOL.md). Rejects with REGISTRY_UNREACHABLE where nobody answers, REGISTRY_REFUSED
@@ -14,31 +43,41 @@ const CONCURRENCY = 16;
 export class RegistryApi {
   /** Without a slash at its end. */
   readonly url: string;
-  readonly #fetch: typeof fetch;
+  readonly namespace: string;
+  readonly #fetch: Fetcher;
+  readonly #isShown: boolean;
   readonly #headers: Readonly<Record<string, string>>;
 
-  /** `token`: an access token, where the registry asks for one. */
-  constructor(url: string, fetcher: typeof fetch = fetch, token?: string) {
+  /** Throws OPTION_INVALID for what is no http(s) URL. */
+  constructor(url: string, { fetcher, token, isShown = false, namespace }: RegistryApiOptions = {}) {
     if (!URL.canParse(url) || !/^https?:/.test(url)) {
       throw new RollcallError('OPTION_INVALID', `"${url}" is no http(s) URL. Write it as http://127.0.0.1:1337.`);
     }
     this.url = url.replace(/\/+$/, '');
-    this.#fetch = fetcher;
+    this.namespace = namespace ?? DEFAULT_NAMESPACE;
+    this.#fetch = fetcher ?? plainFetch();
+    this.#isShown = isShown;
     this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   }
 
   /** The names of the services that have instances, sorted. */
   async services(): Promise<readonly string[]> {
-    const { services } = this.#record(await this.#ask('/api/v1/services'));
+    const { services } = await this.read(`/api/v1/services?${this.#of()}`);
     if (!Array.isArray(services)) throw this.#noRegistry('no list of services');
     return services.map((service) => String(this.#record(service)['name'])).toSorted();
   }
 
   /** Every instance of a service, in any state, and the registry's revision. */
-  async service(name: string): Promise<{ readonly revision: number; readonly instances: readonly Instance[] }> {
-    const { revision, instances } = this.#record(await this.#ask(`/api/v1/services/${encodeURIComponent(name)}`));
+  async service(name: string): Promise<ServiceAnswer> {
+    const { revision, instances } = await this.read(`/api/v1/services/${encodeURIComponent(name)}?${this.#of()}`);
     if (!Array.isArray(instances)) throw this.#noRegistry('no list of instances');
-    return { revision: Number(revision), instances: instances.map((received) => this.#instance(received)) };
+    return { revision: Number(revision), instances: instances.map((received) => this.instanceIn(received)) };
+  }
+
+  /** One instance, with all that the registry tells of it; null: it knows none of that id (any more). */
+  async instance(id: InstanceId): Promise<Json | null> {
+    const { response, body } = await this.#fetched(pathOf(id));
+    return response.status === 404 || response.status === 410 ? null : this.#record(this.#bodyOf(response, body));
   }
 
   /** What the registry measures of these instances; those that it does not answer for are left out. */
@@ -47,8 +86,8 @@ export class RegistryApi {
     const waiting = [...ids];
     const work = async (): Promise<void> => {
       for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
-        const answer = await this.#ask(`/api/v1/instances/${encodeURIComponent(id)}`).catch(() => null);
-        const beats = isRecord(answer) ? heartbeatsOf(answer['heartbeats']) : null;
+        const answer = await this.instance(id).catch(() => null);
+        const beats = answer === null ? null : heartbeatsOf(answer['heartbeats']);
         if (beats !== null) found.set(id, beats);
       }
     };
@@ -56,40 +95,96 @@ export class RegistryApi {
     return found;
   }
 
-  async #ask(path: string): Promise<unknown> {
-    const { response, body } = await this.#fetched(path);
-    if (response.ok && body !== undefined) return body;
-    if (response.ok) throw this.#noRegistry('its answer is no JSON');
-    const { detail, fix } = problemFrom(response.status, body);
-    throw new RollcallError('REGISTRY_REFUSED', `${detail} ${fix}`);
+  /** What became of one instance lately: also of one that was removed not long ago. */
+  timeline(id: InstanceId): Promise<Json> {
+    return this.read(`${pathOf(id)}/timeline`);
   }
 
-  async #fetched(path: string): Promise<{ readonly response: Response; readonly body: unknown }> {
-    try {
-      const response = await this.#fetch(this.url + path, {
-        headers: this.#headers,
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      });
-      const text = await response.text();
-      return { response, body: jsonOf(text) };
-    } catch (error) {
-      const why = error instanceof Error && error.cause !== undefined ? messageOf(error.cause) : messageOf(error);
-      throw new RollcallError(
-        'REGISTRY_UNREACHABLE',
-        `No registry answers at ${this.url}${why === '' ? '' : ` (${why})`}. Run \`npx rollcall up\`, or say where it is: --url or ROLLCALL_URL.`,
-        { retryable: true, cause: error },
-      );
-    }
+  /** What happened; `question`: the parameters but for the namespace, each as often as it is there. */
+  events(question: readonly (readonly [string, string])[]): Promise<Json> {
+    const given = question.map(([key, value]) => `${key}=${encodeURIComponent(value)}&`).join('');
+    return this.read(`/api/v1/events?${given}${this.#of()}`);
   }
 
-  #instance(received: unknown): Instance {
+  /** Who calls whom. */
+  topology(): Promise<Json> {
+    return this.read(`/api/v1/topology?${this.#of()}`);
+  }
+
+  /** An operator's word about an instance. Answers the instance, as it is from then on. */
+  async patch(id: InstanceId, body: InstancePatch): Promise<Json> {
+    return this.#record(await this.#ask(pathOf(id), { method: 'PATCH', body }));
+  }
+
+  /** An operator takes an instance off the record. */
+  async remove(id: InstanceId): Promise<void> {
+    const { response, body } = await this.#fetched(pathOf(id), { method: 'DELETE' });
+    if (!response.ok) throw refusedError(response, body);
+  }
+
+  /** The object at a path below the registry's URL. */
+  async read(path: string): Promise<Json> {
+    return this.#record(await this.#ask(path));
+  }
+
+  /** Throws PROTOCOL for what is no instance. */
+  instanceIn(received: unknown): Instance {
     const read = instanceMessage.parse(received);
     if (read.ok) return read.value;
     const flaw = read.problem[0];
     throw this.#noRegistry(`${flaw?.path ?? ''}: received ${flaw?.received ?? ''}, allowed is ${flaw?.allowed ?? ''}`);
   }
 
-  #record(received: unknown): Readonly<Record<string, unknown>> {
+  async #ask(path: string, deed?: Deed): Promise<unknown> {
+    const { response, body } = await this.#fetched(path, deed);
+    return this.#bodyOf(response, body);
+  }
+
+  #bodyOf(response: FetchAnswer, body: unknown): unknown {
+    if (!response.ok) throw refusedError(response, body);
+    if (body === undefined) throw this.#noRegistry('its answer is no JSON');
+    return body;
+  }
+
+  async #fetched(path: string, deed?: Deed): Promise<{ readonly response: FetchAnswer; readonly body: unknown }> {
+    try {
+      const response = await this.#fetch(this.url + path, {
+        ...(deed === undefined ? { headers: this.#headers } : this.#sent(deed)),
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+      const text = await response.text();
+      return { response, body: jsonOf(text) };
+    } catch (error) {
+      throw await this.#unreachable(error);
+    }
+  }
+
+  /** Where tokens are asked for the last header makes nobody an operator; elsewhere, on the registry's own machine, it does. */
+  #sent({ method, body }: Deed): Pick<Parameters<Fetcher>[1], 'method' | 'headers' | 'body'> {
+    const headers = { ...this.#headers, 'x-rollcall-operator': '1' };
+    if (body === undefined) return { method, headers };
+    return { method, headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(body) };
+  }
+
+  async #unreachable(error: unknown): Promise<RollcallError> {
+    const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+    const facts = { isSecure: this.url.startsWith('https:'), wasReached: false, isShown: this.#isShown };
+    // loaded only where something went wrong
+    const { troubleOf } = await import('@rollcall/client');
+    const trouble = troubleOf(cause, facts);
+    const why = messageOf(cause);
+    const text =
+      trouble === null
+        ? `No registry answers at ${this.url}${why === '' ? '' : ` (${why})`}. Run \`npx rollcall up\`, or say where it is: --url or ROLLCALL_URL.`
+        : `The registry at ${this.url} cannot be reached: ${trouble.message}`;
+    return new RollcallError('REGISTRY_UNREACHABLE', text, { retryable: true, cause: error });
+  }
+
+  #of(): string {
+    return `namespace=${encodeURIComponent(this.namespace)}`;
+  }
+
+  #record(received: unknown): Json {
     if (isRecord(received)) return received;
     throw this.#noRegistry('its answer is no object');
   }
@@ -99,7 +194,15 @@ export class RegistryApi {
   }
 }
 
-function heartbeatsOf(received: unknown): Heartbeats | null {
+const pathOf = (id: InstanceId): string => `/api/v1/instances/${encodeURIComponent(id)}`;
+
+function refusedError({ status }: FetchAnswer, body: unknown): RollcallError {
+  const { detail, fix } = problemFrom(status, body);
+  return new RollcallError('REGISTRY_REFUSED', `${detail} ${fix}`);
+}
+
+/** Null for what says nothing of both. */
+export function heartbeatsOf(received: unknown): Heartbeats | null {
   if (!isRecord(received)) return null;
   const heartbeat1 = directionOf(received['heartbeat1']);
   const heartbeat2 = directionOf(received['heartbeat2']);
@@ -117,10 +220,16 @@ function directionOf(received: unknown): Direction | null {
   };
 }
 
-const numberOf = (received: unknown): number | null => (typeof received === 'number' ? received : null);
+/** Null for what is no number. */
+export const numberOf = (received: unknown): number | null => (typeof received === 'number' ? received : null);
 
-function isRecord(received: unknown): received is Readonly<Record<string, unknown>> {
+export function isRecord(received: unknown): received is Json {
   return typeof received === 'object' && received !== null && !Array.isArray(received);
+}
+
+/** The objects of a list; empty for what is no list. */
+export function recordsOf(received: unknown): readonly Json[] {
+  return Array.isArray(received) ? received.filter(isRecord) : [];
 }
 
 /** Undefined for what is no JSON. */

@@ -1,30 +1,81 @@
 import { isRollcallError, messageOf, nearest } from '@rollcall/core';
 import type { ErrorCode } from '@rollcall/core';
 import { readFileSync } from 'node:fs';
+import type { Completed } from './completion.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 
-interface Entry {
+/** One word of `rollcall`. */
+export interface Entry {
+  /** One of GROUPS. */
+  readonly group?: string;
   readonly about: string;
   /** Loaded when it is asked for, so that a small command does not wait for what only another one needs. */
   load(): Promise<Command>;
 }
 
-const COMMANDS: Readonly<Record<string, Entry>> = {
-  up: { about: 'run a registry', load: async () => (await import('./up.js')).up },
-  token: { about: 'make, list and revoke access tokens', load: async () => (await import('./token.js')).token },
-  ls: { about: 'list what is registered, with its state and why', load: async () => (await import('./ls.js')).ls },
+const [RUN, LOOK, ACT, MORE] = ['Run', 'Look', 'Act', 'More'];
+
+export const COMMANDS: Readonly<Record<string, Entry>> = {
+  up: { group: RUN, about: 'run a registry, with its dashboard', load: async () => (await import('./up.js')).up },
+  token: {
+    group: RUN,
+    about: 'make, list and revoke access tokens',
+    load: async () => (await import('./token.js')).token,
+  },
+  ls: {
+    group: LOOK,
+    about: 'list what is registered, with its state and why',
+    load: async () => (await import('./ls.js')).ls,
+  },
+  watch: { group: LOOK, about: 'the same, live', load: async () => (await import('./watch.js')).watch },
+  show: {
+    group: LOOK,
+    about: 'one instance: both heartbeats, why, what comes next, its callers, its past',
+    load: async () => (await import('./show.js')).show,
+  },
+  events: { group: LOOK, about: 'what happened', load: async () => (await import('./events.js')).events },
+  graph: { group: LOOK, about: 'who calls whom, to draw', load: async () => (await import('./graph.js')).graph },
+  call: {
+    group: ACT,
+    about: 'call a service as a service would, once or often',
+    load: async () => (await import('./call.js')).call,
+  },
+  drain: { group: ACT, about: 'no new calls to an instance', load: async () => (await import('./operate.js')).drain },
+  undrain: { group: ACT, about: 'calls to it again', load: async () => (await import('./operate.js')).undrain },
+  maintenance: {
+    group: ACT,
+    about: 'no calls to it until you say so',
+    load: async () => (await import('./operate.js')).maintenance,
+  },
+  weight: { group: ACT, about: 'more or fewer calls to it', load: async () => (await import('./operate.js')).weight },
+  rm: { group: ACT, about: 'take it off the record', load: async () => (await import('./operate.js')).rm },
+  completion: {
+    group: MORE,
+    about: 'for bash, zsh or fish',
+    load: async () => (await import('./completion.js')).completionOf(completed),
+  },
 };
+
+/** As the help lists them; what says nothing of a group stands with the last. */
+const GROUPS = [RUN, LOOK, ACT, MORE];
+const WIDTH = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
+const lineOf = (name: string, about: string): string => `  ${name.padEnd(WIDTH)}  ${about}`;
+
+function listed(group: string | undefined): string {
+  const entries = Object.entries(COMMANDS).filter(([, entry]) => (entry.group ?? MORE) === group);
+  const lines = entries.map(([name, { about }]) => lineOf(name, about));
+  const help = group === MORE ? [lineOf('help', 'this text; rollcall <command> --help is that of a command')] : [];
+  return [`${group}:`, ...lines, ...help].join('\n');
+}
 
 const HELP = `Usage: rollcall <command> [options]
 
-${Object.entries(COMMANDS)
-  .map(([name, { about }]) => `  ${name.padEnd(6)}${about}`)
-  .join('\n')}
-  help  this text; rollcall <command> --help is that of a command
+${GROUPS.map(listed).join('\n\n')}
 
 Environment: ROLLCALL_URL (the registry; default http://127.0.0.1:1337), ROLLCALL_TOKEN (an access token, where it asks for
-one), NO_COLOR.
+one), ROLLCALL_CA_FILE, ROLLCALL_CERT_FILE and ROLLCALL_KEY_FILE (for https: who may sign for it, and what to show),
+NO_COLOR, FORCE_COLOR; without UTF-8 (LANG=C) shapes are ASCII.
 Exit codes: ${EXIT.done} done, ${EXIT.failed} it could not be done, ${EXIT.usage} the command line is wrong, ${EXIT.unreachable} no registry answers.`;
 
 const CODES: Partial<Readonly<Record<ErrorCode, ExitCode>>> = {
@@ -55,6 +106,15 @@ export async function run(argv: readonly string[], shell: Shell): Promise<ExitCo
     shell.err(`rollcall ${name}: ${messageOf(error)}`);
     return CODES[error.code] ?? EXIT.failed;
   }
+}
+
+/** What a shell may complete: every command, with the flags that its help tells of. */
+async function completed(): Promise<readonly Completed[]> {
+  const { flagsIn } = await import('./completion.js');
+  const entries = Object.entries(COMMANDS);
+  return Promise.all(
+    entries.map(async ([name, entry]) => ({ name, about: entry.about, flags: flagsIn((await entry.load()).help) })),
+  );
 }
 
 function wantsHelp(argv: readonly string[]): boolean {

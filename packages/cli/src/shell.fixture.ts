@@ -1,4 +1,4 @@
-import type { Shell } from './shell.js';
+import type { Shell, Terminal, Window } from './shell.js';
 
 /** A shell that keeps what it is told, for tests. */
 export interface TestShell extends Shell {
@@ -8,21 +8,46 @@ export interface TestShell extends Shell {
   end(): void;
   /** Resolves as soon as something has been said on standard output. */
   readonly spoke: Promise<void>;
+  /** The first line on standard output, said or still to come, that matches. */
+  line(match: RegExp): Promise<string>;
 }
 
-export function testShell(env: Shell['env'] = {}): TestShell {
+/** What is different about it. */
+export interface TestTerminal extends Partial<Terminal> {
+  /** Lines: standard output is a terminal. Default: it is none. */
+  readonly height?: number;
+}
+
+export function testShell(env: Shell['env'] = {}, { height, ...different }: TestTerminal = {}): TestShell {
   const outLines: string[] = [];
   const errLines: string[] = [];
   const [ended, end] = promise();
   const [spoke, speak] = promise();
+  const waiting = new Set<() => void>();
+  const terminal: Terminal = { width: 100, isColoured: false, isUnicode: true, ...different };
+  const window: Window | null = height === undefined ? null : { width: terminal.width, height };
   return {
     out: (text) => {
       outLines.push(text);
       speak();
+      for (const look of waiting) look();
     },
     err: (text) => void errLines.push(text),
     env,
-    terminal: { width: 100, isColoured: false, isUnicode: true },
+    terminal,
+    window: () => window,
+    nobodyReads: new Promise(() => {}),
+    line: (match) =>
+      new Promise((resolve) => {
+        const look = (): void => {
+          const found = outLines.find((text) => match.test(text));
+          if (found === undefined) return;
+          waiting.delete(look);
+          resolve(found);
+        };
+        waiting.add(look);
+        look();
+      }),
     asksToEnd: () => ended,
     outLines,
     errLines,

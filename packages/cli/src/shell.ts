@@ -6,6 +6,10 @@ export interface Shell {
   err(text: string): void;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly terminal: Terminal;
+  /** How large the terminal is now on which a picture can be drawn over itself; null: standard output is none. */
+  window(): Window | null;
+  /** Resolves when whoever read standard output has gone: what goes on for its sake alone may end. */
+  readonly nobodyReads: Promise<void>;
   /** Resolves when somebody asks the process to end (SIGINT, SIGTERM); the next time ends it at once. */
   asksToEnd(): Promise<void>;
 }
@@ -19,6 +23,12 @@ export interface Terminal {
   readonly isUnicode: boolean;
 }
 
+/** In columns and lines. */
+export interface Window {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** What a command hands to the shell that called it; `rollcall help` lists them. */
 export const EXIT = { done: 0, failed: 1, usage: 2, unreachable: 3 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
@@ -30,12 +40,15 @@ export interface Command {
   run(argv: readonly string[], shell: Shell): Promise<ExitCode>;
 }
 
-interface Output {
+/** What is read of the stream that lines for people go to. */
+export interface Output {
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
 }
 
 const DEFAULT_WIDTH = 120;
+const DEFAULT_HEIGHT = 24;
 
 /**
  * NO_COLOR (no-color.org) and FORCE_COLOR are honoured; where the locale says nothing, Unicode is assumed but for the Linux
@@ -52,4 +65,10 @@ export function terminalOf(output: Output, env: Shell['env']): Terminal {
     isColoured: !isPlain && (isTty || isForced),
     isUnicode: isUtf8,
   };
+}
+
+/** The terminal behind a stream, as it is now; null where there is none, or one that cannot move its cursor. */
+export function windowOf({ isTTY, columns, rows }: Output, env: Shell['env']): Window | null {
+  if (isTTY !== true || env['TERM'] === 'dumb') return null;
+  return { width: columns ?? DEFAULT_WIDTH, height: rows ?? DEFAULT_HEIGHT };
 }

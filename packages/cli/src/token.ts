@@ -8,8 +8,8 @@ import {
   SERVICE_PATTERN_TEXT,
   TOKENS_FILE,
   validityOf,
-} from '@rollcall/registry';
-import type { Role, TokenRecord } from '@rollcall/registry';
+} from '@rollcall/registry/tokens';
+import type { Role, TokenRecord } from '@rollcall/registry/tokens';
 import { join, resolve } from 'node:path';
 import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
 import { keepingOf } from './keeping.js';

@@ -9,6 +9,7 @@ import { keepingOf } from './keeping.js';
 import type { Keeping } from './keeping.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
+import { TLS_FLAGS, tlsOf } from './up-tls.js';
 import { clockText, printable } from './words.js';
 
 const FLAGS = {
@@ -67,7 +68,10 @@ const FLAGS = {
     }),
     '<file>',
   ),
-  '--insecure': toggle('listen where others can reach it, without tokens: whoever reaches it may do everything'),
+  ...TLS_FLAGS,
+  '--insecure': toggle(
+    'listen where others can reach it, without tokens and certificates: whoever reaches it may do everything',
+  ),
   '--json': toggle('once it serves, one line {"url","pid"} and nothing more; log lines go to standard error'),
   '--help': toggle('this text', 'h'),
 };
@@ -82,7 +86,9 @@ What it knows survives it in a folder of yours: $XDG_STATE_HOME/rollcall/<port>,
 %LOCALAPPDATA%\\rollcall\\<port>. With --port 0 it is kept in memory.
 
 Without tokens it listens on this machine only, for whoever is on it. rollcall token create makes the first token; from its next
-start the registry asks every request for one, and may listen where others reach it: --host 0.0.0.0.`;
+start the registry asks every request for one, and may listen where others reach it: --host 0.0.0.0. So it may with client certificates:
+--tls-ca. Each names what it is for in a URI among its subject alternative names, rollcall:service:<name>, rollcall:reader or
+rollcall:operator, or a --tls-client does. Files of certificates and tokens are read anew when they have changed.`;
 
 /** `rollcall up`: a registry in this process. */
 export const up: Command = { help: HELP, run };
@@ -93,6 +99,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
     throw new RollcallError('OPTION_INVALID', `up takes options only; received "${words.join(' ')}".`);
   const keeping = keepingOf({ port: flags['--port'], data: flags['--data'], memory: flags['--memory'] }, shell.env);
   const tokens = tokensOf(flags, keeping);
+  const tls = tlsOf(flags);
   // from now on, so that whoever stops us while we start is heard
   const end = shell.asksToEnd();
   const intervalMs = flags['--interval'] ?? PRESETS[flags['--preset']].intervalMs;
@@ -105,11 +112,12 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
     freshEvery: flags['--fresh-every'],
     insecure: flags['--insecure'],
     ...(tokens === null ? {} : { tokens }),
+    ...tls,
     log: logTo(shell),
   };
   const { registry, folder } = await startKeeping(options, keeping);
   if (flags['--json']) shell.out(JSON.stringify({ url: registry.url, pid: process.pid }));
-  else welcome({ registry, folder, tokens }, intervalMs, shell);
+  else welcome({ registry, folder, tokens, clients: tls.tls?.caFile ?? null }, intervalMs, shell);
   await end;
   await registry.close();
   return EXIT.done;
@@ -156,7 +164,12 @@ async function startKeeping(
 }
 
 function welcome(
-  { registry: { url }, folder, tokens }: Kept & { readonly tokens: string | null },
+  {
+    registry: { url },
+    folder,
+    tokens,
+    clients,
+  }: Kept & { readonly tokens: string | null; readonly clients: string | null },
   intervalMs: number,
   shell: Shell,
 ): void {
@@ -168,6 +181,11 @@ function welcome(
   );
   if (tokens !== null)
     shell.out(`It asks for the tokens in ${tokens}; services have theirs in ROLLCALL_TOKEN: npx rollcall token create`);
+  if (clients !== null)
+    shell.out(
+      `It asks for certificates that ${clients} has signed; services have theirs in ROLLCALL_CERT_FILE and ROLLCALL_KEY_FILE, and its CA in ROLLCALL_CA_FILE`,
+    );
+  shell.out(`Dashboard: ${url}/`);
   shell.out(`See who is there: npx rollcall ls${isDefault ? '' : ` --url ${url}`}`);
 }
 

@@ -4,7 +4,9 @@ import type { Heartbeats } from './heartbeats.js';
 import { paint } from './paint.js';
 import type { Look, Span } from './paint.js';
 import type { Terminal } from './shell.js';
-import { ageText, clockText, countText, explained, nextText, shortNames } from './words.js';
+import { successText } from './traffic.js';
+import type { CallsSum } from './traffic.js';
+import { ageText, clockText, countText, explained, nextText, shortNames, tripText } from './words.js';
 
 /** What is shown: everything that the registry says, and how fresh that is. Times are wall clock, ms since 1970. */
 export interface View {
@@ -17,6 +19,8 @@ export interface View {
   readonly instances: readonly Instance[];
   /** As far as they were asked for: they are no part of the feed. */
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
+  /** All calls of late, as the callers tell; null or left out: nobody told of any, or nobody asked. */
+  readonly calls?: CallsSum | null;
 }
 
 /** Where and when it is shown. */
@@ -54,9 +58,19 @@ export function renderView(view: View, screen: Screen): readonly string[] {
     ]);
   }
   const table = renderTable(view, screen);
-  const isExplained = table.length > 0 && screen.width >= HEARTBEATS_FROM;
-  const legend = isExplained ? [paint([{ text: '→1 the registry calls  ←2 it calls', look: 'faint' }], screen)] : [];
-  return [...lines.map((line) => paint(line, screen)), ...table, ...legend];
+  const legend = table.length === 0 ? [] : legendOf(view, screen);
+  return [...lines.map((line) => paint(line, screen)), ...table, ...legend.map((line) => paint(line, screen))];
+}
+
+/** Under the table: how the calls go, and what the two arrows mean. */
+function legendOf({ calls = null, isLive }: View, { width }: Screen): readonly (readonly Span[])[] {
+  const arrows = width < HEARTBEATS_FROM ? '' : '→1 the registry calls  ←2 it calls';
+  if (calls === null || !isLive) return arrows === '' ? [] : [[{ text: arrows, look: 'faint' }]];
+  const perSecond = calls.perSecond < 10 ? calls.perSecond.toFixed(1) : countText(Math.round(calls.perSecond));
+  const p99 = calls.p99Ms === null ? '–' : tripText(calls.p99Ms);
+  const text = `calls ${perSecond}/s  success ${successText(calls)}  went elsewhere ${countText(calls.retries)}  p99 ${p99}`;
+  const gap = arrows === '' ? '' : ' '.repeat(Math.max(2, Math.min(width, 100) - text.length - arrows.length));
+  return [[{ text }, { text: gap + arrows, look: 'faint' }]];
 }
 
 /** The instances alone, worst first. Empty when there are none. */
@@ -103,7 +117,7 @@ function linkText({ isLive, heardAt }: View, now: number): string {
 }
 
 /** Who needs attention: UNHEALTHY and CRITICAL count, the others are on the way. An old view speaks in the past. */
-function verdictOf({ instances, isLive, heardAt }: View): readonly Span[] {
+function verdictOf({ instances, isLive, heardAt, calls = null }: View): readonly Span[] {
   if (instances.length === 0) return [{ text: heardAt === null ? 'Waiting for the registry.' : WAITING }];
   const services = new Set(instances.map(({ service }) => service));
   const troubled = new Set(instances.filter(needsAttention).map(({ service }) => service));
@@ -111,12 +125,24 @@ function verdictOf({ instances, isLive, heardAt }: View): readonly Span[] {
   const when = isLive || heardAt === null ? '' : ` at ${clockText(heardAt)}`;
   if (troubled.size > 0) {
     const count = `${troubled.size} of ${services.size} ${services.size === 1 ? 'service' : 'services'}`;
-    return [{ text: `${count} ${troubled.size === 1 ? needs : need} attention${when}.`, look: 'strong' }];
+    return [
+      { text: `${count} ${troubled.size === 1 ? needs : need} attention${when}.`, look: 'strong' },
+      { text: isLive ? affectedText(calls) : '' },
+    ];
   }
   const healthy = instances.filter(({ state }) => state === 'HEALTHY').length;
   const rest = instances.length - healthy;
   const way = rest === 0 ? '' : ` ${rest} ${isLive ? 'on the way' : 'were on the way'}, nothing to do.`;
   return [{ text: `No service ${needs} attention: ${healthy} of ${instances.length} ${are} HEALTHY${when}.${way}` }];
+}
+
+/** Are the callers of those that need attention affected, by what the callers tell? Empty where nobody calls. */
+function affectedText(calls: CallsSum | null): string {
+  if (calls === null) return '';
+  const { failures, retries } = calls;
+  const elsewhere = `${countText(retries)} ${retries === 1 ? 'call' : 'calls'} went elsewhere`;
+  if (failures > 0) return ` Callers are affected: ${countText(failures)} of ${countText(calls.calls)} calls failed.`;
+  return ` No caller is affected: ${elsewhere}, 0 failed.`;
 }
 
 const WAITING = 'Waiting for the first registration: import RollcallModule.forRoot({ service: … }) and start it.';
@@ -224,6 +250,12 @@ const SHAPES: Readonly<Record<State, string>> = {
   REGISTERING: '◌',
   DEREGISTERING: '⇥',
 };
+
+/** The shape of an instance's state, one column wide. */
+export const stateShape = (instance: Instance, beats: Heartbeats | null = null): string =>
+  shapeOf(instance.state, instance, beats);
+
+export const stateLook = (state: State): Look => LOOKS[state];
 
 /** The disc is the two heartbeats: its upper half stands for Heartbeat-1, its lower half for Heartbeat-2. */
 function shapeOf(state: State, instance?: Instance, beats: Heartbeats | null = null): string {

@@ -68,7 +68,7 @@ export function cancelledError(story: Story, cause: unknown): RollcallError {
 }
 
 export function closedError(service: string, attempts: readonly Attempt[] = []): RollcallError {
-  return new RollcallError('CLOSED', `The call to ${service} ended because this client was closed.`, { attempts });
+  return new RollcallError('CLOSED', `The call to ${service} ended because this client was closed. Make no calls after close().`, { attempts });
 }
 
 export function bulkheadError(service: string, most: number): RollcallError {
@@ -104,7 +104,7 @@ const NONE_TEXT: Readonly<Record<NoneReason, (view: ServiceView, protocol: Proto
   OVERLOADED: ({ service, instances }) =>
     `Every instance of ${service} that may be called has as many calls under way as it can take: ${censusText(instances)}. It was not sent. Try later, start more instances, or see explain("${service}") for their limits.`,
   ALL_EJECTED: ({ service, instances }) =>
-    `Every instance of ${service} is ejected here after failing: ${censusText(instances)} for the registry. One call a second tries again.`,
+    `Every instance of ${service} is ejected here after failing: ${censusText(instances)} for the registry. One call a second tries again. See explain("${service}") for who failed how.`,
 };
 
 function unknownError(service: string, names: readonly string[]): RollcallError {

@@ -299,6 +299,7 @@ export const callFields = {
   ),
 };
 
+/** How calls are treated, every value of it given. */
 export type CallOptions = OptionsOf<typeof callFields>;
 
 /** The policy of one service: its own values, else the common ones. */

@@ -1,5 +1,4 @@
-import { defaultMaxListeners, getMaxListeners, setMaxListeners } from 'node:events';
-import type { InstanceId, Log, Meter, Protocol, Random, Suspicion, Time } from '@rollcall/core';
+import type { InstanceId, Log, Meter, Random, Suspicion, Time } from '@rollcall/core';
 import { messageOf } from '@rollcall/core';
 import { NOWHERE } from './balance/home.js';
 import type { Home } from './balance/home.js';
@@ -22,15 +21,18 @@ import { HEDGE_TICK_MS } from './hedge.js';
 import type { Lane } from './lane.js';
 import { methodName } from './method-rules.js';
 import { Call } from './one-call.js';
-import { Followed, LastValue, Listener } from './receivers.js';
+import { follow, LastValue, Listener, only } from './receivers.js';
 import type { StreamObserver } from './receivers.js';
 import { callInstruments } from './service-events.js';
+import { heed } from './signal.js';
 import { NO_WISHES, termsOf } from './terms.js';
 import type { CallTracer } from './tracing.js';
+import { grpcErrand, streamText } from './grpc-call.js';
 import type { GrpcCall } from './grpc-call.js';
 import { GrpcRoute } from './grpc-route.js';
-import { grpcMethodName, grpcRequest } from './transport/grpc-message.js';
+import { grpcRequest } from './transport/grpc-message.js';
 import type { GrpcMethod, GrpcRequest } from './transport/grpc-message.js';
+import type { MessageSource } from './transport/grpc-upload.js';
 import { GrpcTransport } from './transport/grpc.js';
 import { HttpAnswer } from './transport/http-answer.js';
 import { httpRequest, isIdempotent, isOnce, isRepeatable, routeOf } from './transport/http-message.js';
@@ -48,6 +50,13 @@ import type { Inherited, OneCall } from './wishes.js';
 export type { StreamObserver } from './receivers.js';
 export type { Inherited, OneCall } from './wishes.js';
 
+/** The ways to instances, one for each protocol. */
+export interface CallTransports {
+  readonly tcp: Transport<TcpRequest>;
+  readonly http: Transport<HttpRequest>;
+  readonly grpc?: Transport<GrpcRequest>;
+}
+
 export interface CallsParts {
   readonly time: Time;
   readonly random: Random;
@@ -58,11 +67,7 @@ export interface CallsParts {
   /** Where the calls come from; default: from nowhere in particular, at 5 s between two heartbeats. */
   readonly home?: Home;
   /** The ways to instances; default: TCP, HTTP and gRPC as in `options`. A test or a simulation hands in its own. They are closed, too. */
-  readonly transports?: {
-    readonly tcp: Transport<TcpRequest>;
-    readonly http: Transport<HttpRequest>;
-    readonly grpc?: Transport<GrpcRequest>;
-  };
+  readonly transports?: CallTransports;
   /** What the request that this code works for has left to its calls; asked once for each call. Default: no request, nothing. */
   readonly inherited?: () => Inherited | null;
   /** Default: nobody follows calls. */
@@ -86,7 +91,7 @@ export class Calls {
     const { time, random, log, services, options } = parts;
     this.#parts = parts;
     this.#events = new CallerEvents(time, log);
-    const secure = new SecureWay(options.tls);
+    const secure = new SecureWay(options.tls, log);
     this.#around = {
       time,
       random,
@@ -141,20 +146,8 @@ export class Calls {
     const callee = this.#callee(service);
     const method = callee.tcp.method(methodName(pattern));
     const request = tcpRequest(pattern, data, false, method.jsonOf(pattern));
-    // null when the observer throws at a refusal that comes at once: there is nothing to cancel
-    let begun: Call<TcpRequest> | null = null;
-    const receiver = new Listener(observer, (error) => {
-      this.#parts.log.error(`The observer of a stream of ${service} threw: ${messageOf(error)}`);
-      begun?.cancel(error);
-    });
-    const call = this.#start(callee, callee.tcp, new Errand(request, method, STREAM, receiver), options);
-    begun = call;
-    return {
-      cancel() {
-        receiver.close();
-        call.cancel(undefined);
-      },
-    };
+    const told = { callee, lane: callee.tcp, observer, options };
+    return this.#listen(told, (receiver) => new Errand(request, method, STREAM, receiver));
   }
 
   /**
@@ -200,7 +193,7 @@ export class Calls {
   /**
    * Calls a gRPC method whose request and answer are one message each, described as generated clients do. Rejects with a RollcallError;
    * the cause of REMOTE is a GrpcStatusError. Throws what the serializer throws, and a TypeError for a method that streams and for
-   * metadata that cannot be sent.
+   * metadata that cannot be sent. A method is idempotent by the word of the caller, of this process, of the instances, else of its proto.
    */
   grpc<Input, Output>(
     service: string,
@@ -208,15 +201,34 @@ export class Calls {
     message: Input,
     options?: GrpcCall,
   ): Promise<Output> {
-    if (method.responseStream) throw new TypeError(`${method.path} answers with a stream: use a client of grpc-js.`);
+    if (method.requestStream || method.responseStream) throw new TypeError(streamText(method));
     const request = grpcRequest(method, message, options?.headers);
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
-      const called = callee.grpc.method(grpcMethodName(method.path));
       // what the method's own deserializer made
       const receiver = new LastValue((value) => resolve(value as Output), reject);
-      this.#start(callee, callee.grpc, new Errand(request, called, CALL, receiver), options);
+      this.#start(callee, callee.grpc, grpcErrand(callee.grpc, method, request, receiver), options);
     });
+  }
+
+  /**
+   * The same for methods of any shape, and whoever observes: of an answer that is a stream each message is passed on, and the deadline
+   * runs to the first, as with `stream`. `message`: for a request that is a stream, where they come from. It is subscribed to once there
+   * is a connection; from then on the call is not repeated.
+   */
+  // eslint-disable-next-line max-params -- the shape of a call, with one more who listens
+  grpcStream<Input>(
+    service: string,
+    method: GrpcMethod<Input>,
+    message: Input | MessageSource<Input>,
+    observer: StreamObserver,
+    options?: GrpcCall,
+  ): { cancel(): void } {
+    const request = grpcRequest(method, message, options?.headers);
+    const callee = this.#callee(service);
+    return this.#listen({ callee, lane: callee.grpc, observer, options }, (listener) =>
+      grpcErrand(callee.grpc, method, request, method.responseStream ? listener : only(listener)),
+    );
   }
 
   /** The same balancing for whoever has connections of its own: the channels of grpc-js. */
@@ -261,6 +273,26 @@ export class Calls {
     for (const callee of this.#callees.values()) callee.close();
     this.#callees.clear();
     await Promise.all([this.#around.tcp.close(), this.#around.http.close(), this.#around.grpc.close()]);
+  }
+
+  #listen<Request>(
+    { callee, lane, observer, options }: Listening<Request>,
+    errandFor: (receiver: Receiver) => Errand<Request>,
+  ): { cancel(): void } {
+    // null when the observer throws at a refusal that comes at once: there is nothing to cancel
+    let begun: Call<Request> | null = null;
+    const receiver = new Listener(observer, (error) => {
+      this.#parts.log.error(`The observer of a stream of ${callee.service} threw: ${messageOf(error)}`);
+      begun?.cancel(error);
+    });
+    const call = this.#start(callee, lane, errandFor(receiver), options);
+    begun = call;
+    return {
+      cancel() {
+        receiver.close();
+        call.cancel(undefined);
+      },
+    };
   }
 
   #callee(service: string): ServiceCallee {
@@ -350,35 +382,15 @@ export class Calls {
   }
 }
 
-/** Lets the tracer follow what is done, if it wants to. */
-function follow<Request>(tracer: CallTracer, protocol: Protocol, errand: Errand<Request>, service: string): void {
-  const { request, method, verb, receiver } = errand;
-  const trace = tracer.begin({ service, protocol, method: method.name, shape: verb.shape, request });
-  if (trace === null) return;
-  errand.trace = trace;
-  errand.receiver = new Followed(receiver, trace);
+/** What it takes to tell somebody of a call as it goes. */
+interface Listening<Request> {
+  readonly callee: ServiceCallee;
+  readonly lane: Lane<Request>;
+  readonly observer: StreamObserver;
+  readonly options: OneCall | undefined;
 }
 
 /** Half of what a catalog watches. */
 const MANY_SERVICES = MAX_SERVICES / 2;
 
 const NOTHING_INHERITED: Inherited = { deadlineAt: Infinity, isRetry: false };
-
-/** Listens to the signal as long as the call goes on. False if it was aborted before. */
-function heed<Request>(signal: AbortSignal, call: Call<Request>): boolean {
-  if (signal.aborted) return false;
-  const abort = (): void => call.cancel(signal.reason);
-  allowMany(signal);
-  signal.addEventListener('abort', abort, { once: true });
-  call.onEnd = () => signal.removeEventListener('abort', abort);
-  return true;
-}
-
-/** The calls of one request share its signal, as many as there are: Node would warn of a leak from the 11th on. */
-function allowMany(signal: AbortSignal): void {
-  try {
-    if (getMaxListeners(signal) === defaultMaxListeners) setMaxListeners(0, signal);
-  } catch {
-    // one of another make, which counts nothing
-  }
-}

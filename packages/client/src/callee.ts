@@ -1,3 +1,4 @@
+import { MOST_TARGETS } from '@rollcall/core';
 import type { ErrorCode, Log, Protocol, Random, RollcallError, Suspicion, Time } from '@rollcall/core';
 import type { Home } from './balance/home.js';
 import type { Node } from './balance/node.js';
@@ -14,6 +15,7 @@ import { Lane } from './lane.js';
 import { RetryBudget } from './retry.js';
 import { ServiceEvents } from './service-events.js';
 import type { CallInstruments } from './service-events.js';
+import { targetsOf } from './targets.js';
 import type { GrpcRequest } from './transport/grpc-message.js';
 import type { FailureKind } from './transport/transport.js';
 import type { HttpRequest } from './transport/http-message.js';
@@ -152,7 +154,8 @@ export class ServiceCallee implements Callee {
 
   /** See `EdgeStats`; null when there is nothing to tell. */
   edge(): EdgeStats | null {
-    return this.#edge.stats(this.inFlight, this.now());
+    const now = this.now();
+    return this.#edge.stats(this.inFlight, now, targetsOf(this.lanes, now, MOST_TARGETS));
   }
 
   /** The catalog's news are not wanted any more. */

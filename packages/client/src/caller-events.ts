@@ -5,7 +5,7 @@ import type { EjectionCause } from './gate/breaker.js';
 import type { FailureKind } from './transport/transport.js';
 
 /** What all events tell. */
-interface Told {
+export interface Told {
   readonly service: string;
   /** Null: it concerns no single instance. */
   readonly instance: InstanceId | null;
@@ -46,7 +46,7 @@ export interface StateEvent extends Told {
 export type ShedCause = 'bulkhead' | 'limit' | 'congested';
 
 /** Happens often if it happens: at most one event a second for each service and cause. */
-interface Often extends Told {
+export interface Often extends Told {
   /** So many since the last event of this kind, service and cause. */
   readonly count: number;
 }

@@ -1,6 +1,7 @@
 import { recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Contact } from './contact.js';
+import { Trouble } from './link/trouble.js';
 
 const URL = 'http://127.0.0.1:1337';
 
@@ -50,6 +51,25 @@ describe('Contact', () => {
     contact.reached();
     contact.missed('connect ECONNREFUSED');
     expect(misses).toBe(2);
+  });
+
+  it('tells each trouble that people can mend, once, and not to start another registry', () => {
+    const log = recordingLog();
+    const contact = new Contact(log, URL);
+    contact.missed('the change feed could not be opened');
+    for (let i = 0; i < 3; i += 1) {
+      contact.missed(new Trouble('it speaks TLS. Write https://.'));
+      contact.missed(new Trouble('its certificate has expired.'));
+    }
+    expect(log.texts('warn').slice(1)).toEqual([
+      `The registry at ${URL} cannot be reached: it speaks TLS. Write https://. Trying again.`,
+      `The registry at ${URL} cannot be reached: its certificate has expired. Trying again.`,
+    ]);
+    contact.reached();
+    contact.missed(new Trouble('its certificate has expired.'));
+    expect(log.texts('warn').at(-1)).toBe(
+      `The registry at ${URL} does not answer (its certificate has expired). Calls go on with what is known; trying again.`,
+    );
   });
 
   it('tells its status and each change of it', () => {

@@ -1,5 +1,7 @@
-import { fullJitterMs } from '@rollcall/core';
+import { fullJitterMs, messageOf } from '@rollcall/core';
 import type { Log, Random } from '@rollcall/core';
+import { troubleIn } from './link/trouble.js';
+import { MOST_REGISTRIES } from './registries.js';
 
 /** `waiting`: no registry has been found yet; the others say whether the change feed is open. */
 export type ContactStatus = 'waiting' | 'connected' | 'disconnected';
@@ -16,6 +18,8 @@ export class Contact {
   #status: ContactStatus = 'waiting';
   #everReached = false;
   #missing = false;
+  /** What people were told to mend since it last answered: of several registries each may have its own. */
+  readonly #troubles = new Set<string>();
 
   constructor(log: Log, registry: string) {
     this.#log = log;
@@ -42,20 +46,31 @@ export class Contact {
     if (this.#missing)
       this.#log.info(`The registry at ${this.#registry} is there${this.#everReached ? ' again' : ''}.`);
     this.#missing = false;
+    this.#troubles.clear();
     this.#everReached = true;
   }
 
-  /** A try to reach the registry got no answer. */
-  missed(why: string): void {
-    if (this.#missing) return;
+  /** A try to reach the registry got no answer: the error, or why in words. */
+  missed(failure: unknown): void {
+    const trouble = troubleIn(failure)?.message ?? null;
+    const isNews = trouble !== null && !this.#troubles.has(trouble) && this.#troubles.size < MOST_REGISTRIES;
+    if (this.#missing && !isNews) return;
+    const why = typeof failure === 'string' ? failure : messageOf(failure);
+    const [wasMissing, registry] = [this.#missing, this.#registry];
     this.#missing = true;
-    this.#log.warn(
-      this.#everReached
-        ? `The registry at ${this.#registry} does not answer (${why}). Calls go on with what is known; trying again.`
-        : `no registry at ${this.#registry}: run \`npx rollcall up\`, or set ROLLCALL_URL`,
-    );
-    if (!this.#everReached) this.#log.debug(`No registry at ${this.#registry}: ${why}`);
-    for (const listener of this.#missListeners) listener();
+    if (isNews) this.#troubles.add(trouble);
+    this.#log.warn(this.#missedText(trouble, trouble ?? why));
+    if (!this.#everReached && trouble === null) this.#log.debug(`No registry at ${registry}: ${why}`);
+    if (!wasMissing) for (const listener of this.#missListeners) listener();
+  }
+
+  #missedText(trouble: string | null, why: string): string {
+    const registry = this.#registry;
+    if (this.#everReached)
+      return `The registry at ${registry} does not answer (${why.replace(/\.$/, '')}). Calls go on with what is known; trying again.`;
+    return trouble === null
+      ? `no registry at ${registry}: run \`npx rollcall up\`, or set ROLLCALL_URL`
+      : `The registry at ${registry} cannot be reached: ${trouble} Trying again.`;
   }
 
   /** The change feed is open. */

@@ -28,8 +28,16 @@ describe('edges', () => {
         p50Ms: null,
         p99Ms: null,
         inFlight: 0,
+        targets: [
+          { instance: expect.any(String), calls: expect.any(Number), failures: 1, p99Ms: null, circuit: 'closed' },
+          { instance: expect.any(String), calls: expect.any(Number), failures: 0, p99Ms: null, circuit: 'closed' },
+        ],
       },
     ]);
+    const targets = world.calls.edges()[0]?.targets ?? [];
+    // attempts: the retry is one more
+    expect(targets.reduce((sum, { calls }) => sum + calls, 0)).toBe(11);
+    expect(new Set(targets.map(({ instance }) => instance))).toEqual(new Set(['a', 'b']));
     await world.time.advanceBy(EDGE_WINDOW_MS);
     expect(world.calls.edges()).toEqual([]);
   });
@@ -58,6 +66,36 @@ describe('edges', () => {
     await world.time.advanceBy(2 * EDGE_WINDOW_MS);
     expect(world.calls.edges()).toMatchObject([{ calls: 0, inFlight: 1 }]);
     await world.calls.close();
+  });
+});
+
+describe('the targets of an edge', () => {
+  it('tell of a circuit that opens, the worst first, before any window is over and after all calls', async () => {
+    const two = aWorld({ instances: fleet('HEALTHY', 'HEALTHY'), options: { balancer: 'round-robin' } });
+    const world = two.play({ a: { afterMs: 1, failure: 'refused' } });
+    await world.time.advanceBy(EDGE_WINDOW_MS - 1_000);
+    while (!world.calls.isEjected('a')) await world.ask({ idempotent: true }, 10);
+    const [edge] = world.calls.edges();
+    expect(edge?.targets).toEqual([{ instance: 'a', calls: 0, failures: 0, p99Ms: null, circuit: 'open' }]);
+    await world.time.advanceBy(EDGE_WINDOW_MS);
+    const [whole] = world.calls.edges();
+    expect(whole?.targets.map(({ instance }) => instance)).toEqual(['a', 'b']);
+    expect(whole?.targets[0]).toMatchObject({ circuit: 'half-open' });
+    expect(whole?.targets[0]?.failures).toBe(whole?.targets[0]?.calls);
+    expect(whole?.targets[1]).toMatchObject({ circuit: 'closed', failures: 0 });
+    await world.time.advanceBy(3 * EDGE_WINDOW_MS);
+    expect(world.calls.edges()).toMatchObject([{ calls: 0, targets: [{ instance: 'a', circuit: 'half-open' }] }]);
+    world.view.become(fleet('HEALTHY', 'HEALTHY').slice(1));
+    expect(world.calls.edges()).toEqual([]);
+  });
+
+  it('tell how long calls to each take', async () => {
+    const world = aWorld({ instances: fleet('HEALTHY') });
+    await world.warmUp(30);
+    await world.time.advanceBy(EDGE_WINDOW_MS);
+    const [edge] = world.calls.edges();
+    expect(edge?.targets).toEqual([{ instance: 'a', calls: 30, failures: 0, p99Ms: edge?.p99Ms, circuit: 'closed' }]);
+    expect(edge?.p99Ms).toBeGreaterThanOrEqual(1);
   });
 });
 

@@ -1,3 +1,4 @@
+import type { EdgeTarget } from '@rollcall/core';
 import { bucketOf, LatencyProfile } from './latency.js';
 
 /** The length of a window, ms. Windows of one process start at whole multiples of it on its monotonic clock. */
@@ -5,7 +6,7 @@ export const EDGE_WINDOW_MS = 5_000;
 
 /**
  * What this process, as a caller, saw of one service: the edge from it to there. The counts are of the last whole window of 5 s, all
- * protocols together; a service that was not called in it, and has no call under way, is left out.
+ * protocols together; a service that was not called in it, has no call under way and no circuit that is not closed, is left out.
  */
 export interface EdgeStats {
   readonly service: string;
@@ -23,6 +24,11 @@ export interface EdgeStats {
   readonly p99Ms: number | null;
   /** Calls under way now. */
   readonly inFlight: number;
+  /**
+   * The instances that were called in the window and those whose circuit is not closed now: attempts, all protocols together. At most
+   * 200, those that stand worst first.
+   */
+  readonly targets: readonly EdgeTarget[];
 }
 
 /** Counts the calls to one service. A sample costs some ns; nothing runs between samples. */
@@ -56,9 +62,10 @@ export class EdgeCounter {
   }
 
   /** The last whole window; null when there is nothing to tell. */
-  stats(inFlight: number, now: number): EdgeStats | null {
+  stats(inFlight: number, now: number, targets: readonly EdgeTarget[] = []): EdgeStats | null {
     if (now >= this.#turnsAt) this.#turn(now);
-    if (this.#lastCalls === 0 && this.#lastRetries === 0 && inFlight === 0) return null;
+    const isIdle = this.#lastCalls === 0 && this.#lastRetries === 0 && inFlight === 0;
+    if (isIdle && targets.every(({ circuit }) => circuit === 'closed')) return null;
     return {
       service: this.#service,
       window: Math.floor(now / EDGE_WINDOW_MS) - 1,
@@ -69,6 +76,7 @@ export class EdgeCounter {
       p50Ms: this.#latency.medianMs(now),
       p99Ms: this.#latency.p99Ms(now),
       inFlight,
+      targets,
     };
   }
 

@@ -172,7 +172,7 @@ export class Feed {
       silent: () => {
         stream.isSilent = true;
       },
-      closed: (problem) => this.#closed(stream, problem),
+      closed: (problem, trouble) => this.#closed(stream, problem, trouble),
     };
   }
 
@@ -217,15 +217,15 @@ export class Feed {
     this.#parts.catalog.confirm(stream.services);
   }
 
-  #closed(stream: Stream, problem: Problem | null): void {
-    if (stream === this.#next) this.#notOpened(stream, problem);
+  #closed(stream: Stream, problem: Problem | null, trouble: Error | undefined): void {
+    if (stream === this.#next) this.#notOpened(stream, problem, trouble);
     else if (stream === this.#current) this.#ended(stream, problem);
   }
 
-  #notOpened(stream: Stream, problem: Problem | null): void {
+  #notOpened(stream: Stream, problem: Problem | null, trouble: Error | undefined): void {
     this.#next = null;
     if (problem !== null) this.#refused(stream, problem);
-    else if (this.#poller === null) this.#parts.contact.missed('the change feed could not be opened');
+    else if (this.#poller === null) this.#parts.contact.missed(trouble ?? 'the change feed could not be opened');
     this.#goOn(stream, Math.min(problem?.retryAfterMs ?? 0, LONGEST_PATIENCE_MS));
   }
 
@@ -296,7 +296,7 @@ export class Feed {
       poll,
       intervalMs,
       answered: (service, answer) => this.#answered(service, answer),
-      failed: (why) => this.#pollFailed(why),
+      failed: (error) => this.#pollFailed(error),
     });
     this.#poller.follow(catalog.services);
     return true;
@@ -331,8 +331,8 @@ export class Feed {
     }
   }
 
-  #pollFailed(why: string): void {
-    this.#parts.contact.missed(why);
+  #pollFailed(error: unknown): void {
+    this.#parts.contact.missed(error);
     if (!this.#isPollLost) this.#lost();
     this.#isPollLost = true;
   }

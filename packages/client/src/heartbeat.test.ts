@@ -64,8 +64,9 @@ describe('Heartbeat', () => {
       p50Ms: 1,
       p99Ms: 2,
       inFlight: 0,
+      window: 7,
     };
-    edges.push({ ...seen, window: 7 });
+    edges.push({ ...seen, targets: [] });
     heartbeat.start(5_000, 0);
     heartbeat.soon();
     await time.advanceBy(5_000);

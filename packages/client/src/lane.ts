@@ -12,6 +12,7 @@ import { tierOf } from './balance/tiers.js';
 import { TypicalLatency } from './balance/loads.js';
 import { Node } from './balance/node.js';
 import type { NodeParts } from './balance/node.js';
+import { CALLS, FAILURES } from './balance/turnout.js';
 import type { ServiceState, StateEvent } from './caller-events.js';
 import type { CallPolicy } from './call-options.js';
 import { Breaker } from './gate/breaker.js';
@@ -243,6 +244,7 @@ export class Lane<Request> implements RulesSource {
     this.#parts.events.failed(failure.kind);
     if (says === 'fine') return this.answered(attempt, now, failure.kind);
     this.#end(attempt, failure.kind, now, failure.cause);
+    node.count(FAILURES, now);
     if (failure.kind === 'timeout') return this.#timedOut(attempt, now);
     if (says === 'nothing') return;
     if (failure.kind === 'overloaded' || failure.kind === 'unavailable') node.answered(now);
@@ -339,6 +341,7 @@ export class Lane<Request> implements RulesSource {
     if (attempt.trace !== null) attempt.trace.ended(outcome, cause);
     this.picks.settle(attempt.pick, outcome, now);
     attempt.node.end();
+    attempt.node.count(CALLS, now);
     if (attempt.isProbe) this.balancer.endProbe(attempt.node);
   }
 

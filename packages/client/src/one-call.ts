@@ -17,6 +17,9 @@ import { TIMEOUT } from './transport/transport.js';
 import type { Failure } from './transport/transport.js';
 import type { CallTerms } from './verbs.js';
 
+/** Timers in whole ms may ring so much before their time. */
+const CLOCK_MS = 1;
+
 /**
  * One call from its first attempt to its last word: deadline, attempt timeouts, retries on other instances and a hedge within the
  * budget. It is one object on one alarm (and another if it may be hedged); promises, closures and signals belong to whoever waits.
@@ -364,6 +367,9 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
 
   #fail(failure: Failure, now: number): void {
     if (failure.kind === 'stopped') return this.#end(closedError(this.service, this.attempts), now);
+    // a server that was told how long we wait may be the first to say that it is over
+    const isOverdue = failure.kind === 'timeout' && now >= this.deadlineAt - CLOCK_MS;
+    if (isOverdue) return this.#end(deadlineError(this, now - this.startedAt), now);
     const { fallback } = failure;
     if (fallback === undefined) return this.#end(failureError(this, failure), now);
     this.#failure = null;

@@ -37,6 +37,9 @@ describe('client options', () => {
     ['registry', Array.from({ length: 17 }, (_, n) => `http://registry-${n}`)],
     ['registryOrder', 'nearest'],
     ['cache', ''],
+    ['registryTls', { caFile: '' }],
+    ['registryTls', { ca: 'ca.pem' }],
+    ['registryTls', { caFile: '-----BEGIN CERTIFICATE-----' }],
     ['service', 'Orders'],
     ['service', '-orders'],
     ['namespace', ''],
@@ -55,12 +58,18 @@ describe('client options', () => {
     expect(() => parseClientOptions({ [name]: value })).toThrow(new RegExp(`Option ${name}`));
   });
 
+  it('want a certificate for the registry and its key together', () => {
+    const registryTls = { certFile: 'orders.pem' };
+    expect(() => parseClientOptions({ registryTls })).toThrow('registryTls: cert is there without key');
+  });
+
   it.each([
     ['registry', 'https://registry.internal/rollcall'],
     ['registry', 'http://[::1]:1337'],
     ['registry', ['http://one:1337', 'https://two/rollcall']],
     ['registryOrder', 'random'],
     ['cache', '/var/cache/rollcall'],
+    ['registryTls', { caFile: 'ca.pem', certFile: 'orders.pem', keyFile: 'orders.key', serverName: 'registry' }],
     ['service', 'orders-2'],
     ['zone', 'eu-1a'],
     ['metadata', { team: '' }],

@@ -3,6 +3,8 @@ import type { Metadata, OptionsOf } from '@rollcall/core';
 import type { Balancing } from './balance/balancers.js';
 import { callFields } from './call-options.js';
 import type { CallOptions } from './call-options.js';
+import { registryTlsFields, registryTlsLaws } from './link/secure.js';
+import type { RegistryTlsTerms } from './link/secure.js';
 import { MOST_REGISTRIES, REGISTRY_ORDERS } from './registries.js';
 import type { RegistryOrder } from './registries.js';
 
@@ -20,6 +22,11 @@ export interface RollcallOptions {
    * others. It goes to every registry of the option. Default: none.
    */
   readonly token?: string | undefined;
+  /**
+   * Whom to trust as a registry at an `https://` URL, and which certificate to show there: `caFile`, `certFile`, `keyFile` (PEM files,
+   * read anew when they have changed) or `ca`, `cert`, `key` (their texts). Default: whom Node trusts, and none.
+   */
+  readonly registryTls?: RegistryTlsTerms | undefined;
   /**
    * A folder in which this process keeps what it knows of other services, for a start while no registry is there: it is made when it
    * is missing. Default: none, nothing is kept.
@@ -46,7 +53,7 @@ export interface RollcallOptions {
 }
 
 /** The options as they are given: everything in them may be left out. */
-type Loose<Value> = Value extends readonly unknown[] | Balancing
+export type Loose<Value> = Value extends readonly unknown[] | Balancing
   ? Value
   : Value extends object
     ? { readonly [Key in keyof Value]?: Loose<Value[Key]> | undefined }
@@ -69,6 +76,10 @@ export const clientFields = {
     pattern: /^[\x21-\x7e]{1,512}$/,
     allowed: 'one word, as `rollcall token create` prints it',
     secret: true,
+  }),
+  registryTls: option.object(registryTlsFields, {
+    doc: 'Whom to trust as a registry over TLS, and what to show it.',
+    laws: registryTlsLaws,
   }),
   cache: option.string({
     doc: 'A folder in which what is known of other services is kept for a start without a registry, for 24 h. Left out, nothing is kept.',

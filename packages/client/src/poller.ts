@@ -1,4 +1,3 @@
-import { messageOf } from '@rollcall/core';
 import type { Problem, Random, Result, ServiceViewAnswer, Time, Timer } from '@rollcall/core';
 import { waitMs } from './contact.js';
 import type { Answer, PollRequest } from './link/link.js';
@@ -12,7 +11,7 @@ export interface PollerParts {
   readonly intervalMs: () => number;
   readonly answered: (service: string, answer: Result<ServiceViewAnswer, Problem>) => void;
   /** A question got no answer. It is asked again. */
-  readonly failed: (why: string) => void;
+  readonly failed: (error: unknown) => void;
 }
 
 /** How long the registry may wait for news before it answers. */
@@ -92,7 +91,7 @@ class Round {
       this.#revision = null;
       pauseMs = waitMs(this.#failures, intervalMs(), random);
       this.#failures += 1;
-      failed(messageOf(error));
+      failed(error);
     }
     // whoever was told may have ended it
     if (!signal.aborted) this.#timer = time.setTimer(pauseMs, () => void this.#ask(), { background: true });

@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
-import type { RollcallError } from '@rollcall/core';
-import type { Receiver } from './errand.js';
-import type { CallTrace } from './tracing.js';
+import type { Protocol, RollcallError } from '@rollcall/core';
+import type { Errand, Receiver } from './errand.js';
+import type { CallTrace, CallTracer } from './tracing.js';
 
 /** Who listens to a stream. What it throws ends the stream and is logged. */
 export interface StreamObserver {
@@ -32,6 +32,15 @@ export class LastValue implements Receiver {
   error(error: RollcallError): void {
     this.#reject(error);
   }
+}
+
+/** Where there is one value, and the last one is it: an answer that broke off may have brought another before. */
+export function only(receiver: Receiver): Receiver {
+  const told = (value: unknown): void => {
+    receiver.next(value);
+    receiver.complete();
+  };
+  return new LastValue(told, (error) => receiver.error(error));
 }
 
 /**
@@ -102,4 +111,18 @@ export class Followed implements Receiver {
     this.#trace.ended(error);
     this.#receiver.error(error);
   }
+}
+
+/** Lets the tracer follow what is done, if it wants to. */
+export function follow<Request>(
+  tracer: CallTracer,
+  protocol: Protocol,
+  errand: Errand<Request>,
+  service: string,
+): void {
+  const { request, method, verb, receiver } = errand;
+  const trace = tracer.begin({ service, protocol, method: method.name, shape: verb.shape, request });
+  if (trace === null) return;
+  errand.trace = trace;
+  errand.receiver = new Followed(receiver, trace);
 }

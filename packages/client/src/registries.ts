@@ -5,8 +5,8 @@ import type { Random } from '@rollcall/core';
  * that all processes meet at the same one: right for registries that know nothing of each other. `random`: each process in an
  * order of its own, and it stays with whichever works, so that callers spread: only for replicas of one registry.
  */
-export const REGISTRY_ORDERS = ['listed', 'random'] as const;
-export type RegistryOrder = (typeof REGISTRY_ORDERS)[number];
+export type RegistryOrder = 'listed' | 'random';
+export const REGISTRY_ORDERS: readonly RegistryOrder[] = ['listed', 'random'];
 
 /** More URLs than this are no choice but a mistake. */
 export const MOST_REGISTRIES = 16;

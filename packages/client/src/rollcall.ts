@@ -5,6 +5,7 @@ import type {
   Instance,
   InstanceId,
   Log,
+  Metadata,
   Meter,
   Methods,
   Random,
@@ -16,7 +17,7 @@ import { cacheOf } from './cache.js';
 import type { Cache } from './cache.js';
 import { noCatalogError } from './call-error.js';
 import { Calls } from './call.js';
-import type { CallsParts, OneCall, StreamObserver } from './call.js';
+import type { CallTransports, Inherited, OneCall, StreamObserver } from './call.js';
 import { Catalog } from './catalog.js';
 import type { ServiceView } from './catalog.js';
 import { Contact } from './contact.js';
@@ -39,6 +40,7 @@ import type { StaticEndpoint } from './static-service.js';
 import { Suspicions } from './suspicions.js';
 import type { CallTracer } from './tracing.js';
 import type { GrpcMethod } from './transport/grpc-message.js';
+import type { MessageSource } from './transport/grpc-upload.js';
 import { registerGrpcResolver } from './transport/grpc-resolver.js';
 import type { GrpcResolverOptions } from './transport/grpc-resolver.js';
 
@@ -53,13 +55,13 @@ export interface RollcallPorts {
   /** The way to the registry; default: HTTP to the option `registry`. It is closed with the client. */
   readonly link?: Link;
   /** What the request that is being handled leaves to its calls, as the server that got it keeps it. Default: nothing. */
-  readonly inherited?: CallsParts['inherited'];
+  readonly inherited?: () => Inherited | null;
   /** Told what callers live through: ejections, a service that nobody can be called of, sheds, hedges; see `CallerEvent`. */
   readonly onCallerEvent?: CallerListener;
   /** Follows calls, to draw traces of them; see `CallTracer`. Default: nobody does. */
   readonly tracer?: CallTracer;
   /** The ways to instances; default: TCP, HTTP and gRPC. They are closed with the client. */
-  readonly transports?: NonNullable<CallsParts['transports']>;
+  readonly transports?: CallTransports;
 }
 
 /**
@@ -85,7 +87,8 @@ export class Rollcall {
     const parsed = parseClientOptions(options);
     const { time = systemTime, random = systemRandom, meter = noMeter, log = silentLog } = ports;
     const urls = registriesOf(parsed.registry);
-    const link = ports.link ?? openLinks(urls, { order: parsed.registryOrder, token: parsed.token, time, random, log });
+    const { registryOrder: order, token, registryTls: tls } = parsed;
+    const link = ports.link ?? openLinks(urls, { order, token, tls, time, random, log });
     const contact = new Contact(log, link.name);
     const common = { time, random, log, link, contact };
     this.#options = parsed;
@@ -233,6 +236,19 @@ export class Rollcall {
     return this.#calls.grpc(service, method, message, options);
   }
 
+  /** See `Calls.grpcStream`. */
+  // eslint-disable-next-line max-params -- the shape of a call, with one more who listens
+  grpcStream<Input>(
+    service: string,
+    method: GrpcMethod<Input>,
+    message: Input | MessageSource<Input>,
+    observer: StreamObserver,
+    options?: GrpcCall,
+  ): { cancel(): void } {
+    this.start();
+    return this.#calls.grpcStream(service, method, message, observer, options);
+  }
+
   /**
    * Makes `rollcall:///orders` a URL for the clients of @grpc/grpc-js in this process, Nest's `ClientGrpc` too: their calls are balanced
    * as ours are. Needs @grpc/grpc-js. To be called before such a client is made; rejects with OPTION_INVALID.
@@ -279,6 +295,14 @@ export class Rollcall {
       ),
       methods,
     );
+  }
+
+  /**
+   * Adds words to the metadata of this process, for people and for `rollcall doctor`; a registry that lists it already is told at once.
+   * Does nothing where this process has no service. They must fit: at most 64 keys, 4 KiB in all.
+   */
+  say(words: Metadata): void {
+    this.#session?.say(words);
   }
 
   /** What the registry thinks of this process; null when it is not registered. */

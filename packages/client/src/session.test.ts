@@ -80,6 +80,23 @@ describe('Session, registering', () => {
     expect(link.fresh).toEqual([true, false, true, false]);
   });
 
+  it('says what it has learnt of itself since by registering again, at once where it is listed, and keeps saying it', async () => {
+    const { session, link, time } = await new World().member();
+    session.say({ hooks: 'off' });
+    await time.advanceBy(0);
+    expect(link.registrations.map(({ metadata }) => metadata)).toEqual([{ a: 'b' }, { a: 'b', hooks: 'off' }]);
+    link.onBeat = refused('NOT_FOUND');
+    await time.advanceBy(10_000);
+    expect(link.registrations.at(-1)?.metadata).toEqual({ a: 'b', hooks: 'off' });
+    expect(link.registrations.length).toBeGreaterThan(2);
+    const unlisted = new World();
+    unlisted.session.say({ hooks: 'off' });
+    await unlisted.time.advanceBy(1_000);
+    expect(unlisted.link.registrations).toEqual([]);
+    await unlisted.member();
+    expect(unlisted.link.registrations[0]?.metadata).toEqual({ a: 'b', hooks: 'off' });
+  });
+
   it('keeps trying while the registry is absent, says so once, and is there when it comes', async () => {
     const world = new World();
     const { time, link, log } = world;
@@ -108,6 +125,22 @@ describe('Session, registering', () => {
     expect(link.registrations).toHaveLength(2);
     expect(log.texts('error')).toHaveLength(1);
     expect(log.texts('error')[0]).toContain('endpoints[0].port: received 0, allowed is integer 1 … 65535.');
+  });
+
+  it('asks once more soon with a token that the registry may not have heard of yet, then as seldom as after any refusal', async () => {
+    const world = new World();
+    const { time, link } = world;
+    link.onRegister = refused('UNAUTHORIZED');
+    await world.member();
+    await time.advanceBy(1_499);
+    expect(link.registrations).toHaveLength(1);
+    await time.advanceBy(251);
+    expect(link.registrations).toHaveLength(2);
+    await time.advanceBy(29_999);
+    expect(link.registrations).toHaveLength(2);
+    link.onRegister = taken;
+    await time.advanceBy(5_001);
+    expect(world.session.proof()).not.toBeNull();
   });
 
   const soon = [['NOT_READY', 0] as const, ['TOO_MANY', 1] as const];

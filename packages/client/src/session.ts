@@ -59,6 +59,8 @@ type Phase = 'new' | 'joining' | 'member' | 'leaving' | 'ended';
 
 /** A refused registration is tried again after this, and up to a sixth more. */
 const REFUSED_WAIT_MS = 30_000;
+/** A registry hears of a new token within a second: whoever is faster than that need not wait so long. */
+const TOKEN_WAIT_MS = 1_500;
 /** A drain that was not heard is said once more after this; a goodbye is not, for a closed port says the same. */
 const DRAIN_AGAIN_MS = 100;
 
@@ -73,6 +75,8 @@ export class Session implements Line {
   #phase: Phase = 'new';
   #endpoints: readonly AnnouncedEndpoint[] = [];
   #methods: { readonly methods?: Methods } = {};
+  /** What was said of us since, beside what `self` says. */
+  #words: Metadata = {};
   #intervalMs: number;
   /** A new one for each registration; null while the registry does not list us or refused the line. */
   #line: Proof | null = null;
@@ -120,6 +124,14 @@ export class Session implements Line {
     if (this.#phase !== 'new') return;
     this.#endpoints = endpoints;
     if (methods !== undefined) this.#methods = { methods };
+    this.#phase = 'joining';
+    this.#join();
+  }
+
+  /** Adds to what we say of ourselves; a registry that has listed us already is told at once, by registering again. */
+  say(words: Metadata): void {
+    this.#words = { ...this.#words, ...words };
+    if (this.#phase !== 'member') return;
     this.#phase = 'joining';
     this.#join();
   }
@@ -201,6 +213,7 @@ export class Session implements Line {
     try {
       const answer = await link.register({
         ...self,
+        metadata: { ...self.metadata, ...this.#words },
         ...this.#methods,
         ...this.#identity.proof(),
         endpoints: this.#endpoints,
@@ -209,7 +222,7 @@ export class Session implements Line {
       if (answer.ok) this.#registered(answer.value);
       else this.#notRegistered(answer.problem);
     } catch (error) {
-      contact.missed(messageOf(error));
+      contact.missed(error);
       this.#joinAfter(this.#waitMs());
     }
   }
@@ -239,15 +252,18 @@ export class Session implements Line {
   }
 
   #joinLater(problem: Problem): void {
-    this.#complain(problem);
-    this.#joinAfter(REFUSED_WAIT_MS * (1 + this.#parts.random.unit() / 6));
+    const isNews = this.#complain(problem);
+    const waitMs = isNews && problem.code === 'UNAUTHORIZED' ? TOKEN_WAIT_MS : REFUSED_WAIT_MS;
+    this.#joinAfter(waitMs * (1 + this.#parts.random.unit() / 6));
   }
 
-  /** A lasting refusal is told once. */
-  #complain(problem: Problem): void {
+  /** A lasting refusal is told once. Was it news? */
+  #complain(problem: Problem): boolean {
     const complaint = refusalText(this.#identity.name, problem);
-    if (complaint !== this.#complaint) this.#parts.log.error(complaint);
+    const isNews = complaint !== this.#complaint;
+    if (isNews) this.#parts.log.error(complaint);
     this.#complaint = complaint;
+    return isNews;
   }
 
   #joinAfter(ms: number): void {

@@ -47,6 +47,7 @@ export function rollcall(options: object = {}, wishes: OneCall = { idempotent: t
   };
 }
 
+/** How often a bare caller tries. */
 export interface BareTerms {
   /** An answer later than this is a failure, ms. */
   readonly timeoutMs: number;

@@ -2,15 +2,19 @@
 export { identityFailure } from './transport/identity.js';
 export { grpcMethodName } from './transport/grpc-message.js';
 export type { GrpcRequest } from './transport/grpc-message.js';
+export type { GrpcUpload } from './transport/grpc-upload.js';
 export { HttpAnswer } from './transport/http-answer.js';
+export type { BodySink, BodySource, HttpHead, RawHeaders } from './transport/http-answer.js';
 export type { HttpRequest } from './transport/http-message.js';
+export type { Once, Upload } from './transport/http-upload.js';
 export type { TcpRequest } from './transport/tcp-message.js';
 export { failed, STOPPED } from './transport/transport.js';
 export type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from './transport/transport.js';
 // calls among servers that fail, in discrete events: what the quality of calls is measured in
 export { bareLeastLoaded, bareRoundRobin, rollcall } from './simulation-callers.js';
 export { simulate } from './simulation.js';
-export type { Contestant, Outcome, Reply, Scenario } from './simulation.js';
+export type { BareTerms } from './simulation-callers.js';
+export type { Caller, Chance, Contestant, Outcome, Reply, Scenario, SimulatedTime, Site } from './simulation.js';
 export {
   BEYOND_ROUND_ROBIN,
   NONE_SLOW,
@@ -25,10 +29,19 @@ export {
 export type { Play } from './scenarios.js';
 // what a benchmark measures a pick with
 export { Balancer } from './balance/balancer.js';
+export type { Preferences } from './balance/arrangement.js';
+export type { BalancerParts, NoneReason, Standing } from './balance/balancer.js';
 export { Board } from './balance/board.js';
+export type { Helper } from './balance/board.js';
 export { BALANCER_NAMES, BALANCERS } from './balance/balancers.js';
 export type { BalancerName } from './balance/balancers.js';
 export { TypicalLatency } from './balance/loads.js';
 export { Node } from './balance/node.js';
 export { Breaker } from './gate/breaker.js';
 export { defaultTripRules } from './gate/trip-rules.js';
+export type { TripRule } from './gate/trip-rules.js';
+// what reads strangers' bytes, for whoever tries it with all kinds of them
+export { decodeCopies, encodeCopies } from './cache-file.js';
+export type { CacheOwner, KeptCopy } from './cache-file.js';
+export { SseParser } from './link/sse.js';
+export type { SseEvent } from './link/sse.js';

@@ -32,7 +32,9 @@ export interface CallTerms {
 export const CALL: Verb = { shape: 'value', idempotent: 'if-said' };
 export const STREAM: Verb = { shape: 'stream', idempotent: 'if-said' };
 export const EVENT: Verb = { shape: 'event', idempotent: 'never' };
-/** An HTTP request by a verb that is idempotent by RFC 9110. */
+/** An HTTP request by a verb that is idempotent by RFC 9110, or a gRPC method that is by its proto. */
 export const SAFE_CALL: Verb = { shape: 'value', idempotent: 'unless-said' };
-/** Its body can be read only once. */
+export const SAFE_STREAM: Verb = { shape: 'stream', idempotent: 'unless-said' };
+/** What is sent can be read only once. */
 export const ONE_WAY_CALL: Verb = { shape: 'value', idempotent: 'never' };
+export const ONE_WAY_STREAM: Verb = { shape: 'stream', idempotent: 'never' };

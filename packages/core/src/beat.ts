@@ -1,5 +1,5 @@
 import { decimal, goodOf, integer, nullable, oneOf } from './kinds.js';
-import { NAME, NONCE, REVISION } from './protocol.js';
+import { ID, NAME, NONCE, REVISION } from './protocol.js';
 import type { Message } from './schema.js';
 import { message, optional, required, withDefault } from './schema.js';
 import { STATES } from './vitals.js';
@@ -29,7 +29,48 @@ export interface Edge {
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
   readonly inFlight: number;
+  /** The number of the window: it grows, and the same number means the same counts, told once more. */
+  readonly window?: number;
+  /**
+   * The instances that were called in the window, and those whose circuit is not closed; those that stand worst where not all of them
+   * fit. At most 200 in all edges of a beat.
+   */
+  readonly targets?: readonly EdgeTarget[];
 }
+
+/** How a caller's circuit to one instance stands: `open`, it gets no ordinary calls; `half-open`, one call is to find out. */
+export const CIRCUITS = ['closed', 'open', 'half-open'] as const;
+export type Circuit = (typeof CIRCUITS)[number];
+
+/** A beat tells of so many instances that were called, in all its edges. */
+export const MOST_TARGETS = 200;
+
+/** What an instance, as a caller, saw of one instance of a service: attempts, where the edge counts calls. */
+export interface EdgeTarget {
+  readonly instance: string;
+  /** Attempts that ended in the window. */
+  readonly calls: number;
+  /** Those that failed, but for errors of the application itself. */
+  readonly failures: number;
+  readonly p99Ms: number | null;
+  readonly circuit: Circuit;
+}
+
+const targetMessage = message<EdgeTarget>(
+  'EdgeTarget',
+  'What a caller saw of one instance of a service in the window.',
+  {
+    instance: required(ID, 'the instance that it called'),
+    calls: required(integer(0), 'attempts that ended in the window'),
+    failures: required(integer(0), 'those that failed, but for errors of the application itself'),
+    p99Ms: withDefault(nullable(decimal(0)), null, '99 of 100 attempts took at most so long; `null`: too few to say'),
+    circuit: withDefault(
+      oneOf(CIRCUITS),
+      'closed',
+      'the caller’s circuit to it: `open`, no ordinary calls; `half-open`, one call is to find out',
+    ),
+  },
+);
 
 const edgeMessage = message<Edge>('Edge', 'What an instance, as a caller, saw of one service in one window.', {
   service: required(NAME, 'the service that it calls, of its own namespace'),
@@ -40,6 +81,11 @@ const edgeMessage = message<Edge>('Edge', 'What an instance, as a caller, saw of
   p50Ms: withDefault(nullable(decimal(0)), null, 'half of the calls took at most so long; `null`: too few to say'),
   p99Ms: withDefault(nullable(decimal(0)), null, '99 of 100 calls took at most so long; `null`: too few to say'),
   inFlight: withDefault(integer(0), 0, 'calls under way now'),
+  window: optional(integer(0), 'the number of the window, which grows: the same number means the same counts'),
+  targets: optional(
+    goodOf(targetMessage, MOST_TARGETS),
+    'the instances that it called in the window, and those whose circuit is not closed',
+  ),
 });
 
 const loadMessage = message<NonNullable<Beat['load']>>('Load', 'How busy an instance is.', {

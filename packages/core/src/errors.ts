@@ -49,12 +49,15 @@ export class RollcallError extends Error {
   readonly code: ErrorCode;
   readonly retryable: boolean;
   readonly attempts: readonly Attempt[];
+  /** Where the documentation tells more: `docs/ERRORS.md#no_instance`. */
+  readonly help: string;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, 'cause' in details ? { cause: details.cause } : undefined);
     this.code = code;
     this.retryable = details.retryable ?? false;
     this.attempts = details.attempts ?? [];
+    this.help = `docs/ERRORS.md#${code.toLowerCase()}`;
     Object.defineProperty(this, BRAND, { value: true });
   }
 }

@@ -16,7 +16,8 @@ import type { Reason } from './reason.js';
 import type { Flaw, Flaws, Message } from './schema.js';
 import { message, optional, required } from './schema.js';
 
-interface OfService {
+/** What each frame about one service says. */
+export interface OfService {
   readonly namespace: string;
   readonly service: string;
 }

@@ -29,7 +29,7 @@ export type { ClockEvent, Forecast } from './deadlines.js';
 export { transition } from './lifecycle.js';
 export type { Context, Event, Transition } from './lifecycle.js';
 export { DEFAULT_POLICY, policyFields, policyLaws, policyOf, PRESET_NAMES, PRESETS } from './policy.js';
-export type { Policy, Preset, Thresholds } from './policy.js';
+export type { Policy, PolicySettings, Preset, Thresholds } from './policy.js';
 export { excuse, fallsNow, forgive, newborn, silence, silentSince, stateOf, STATES } from './vitals.js';
 export type { Cause, Fleet, Phase, State, Vitals } from './vitals.js';
 export { REASON_CODES, REASON_TEXTS, reasonFor } from './reason.js';
@@ -52,6 +52,7 @@ export type {
   ChangeFrame,
   Frame,
   GoneFrame,
+  OfService,
   ResetFrame,
   ServiceViewAnswer,
   StatusFrame,
@@ -77,8 +78,8 @@ export type {
 } from './operator.js';
 export { problemDocumentMessage, problemFrom, PROBLEMS } from './problem.js';
 export type { Problem, ProblemCode, ProblemDocument } from './problem.js';
-export { beatAnswerMessage, beatMessage, MOST_EDGES } from './beat.js';
-export type { Beat, BeatAnswer, Edge } from './beat.js';
+export { beatAnswerMessage, beatMessage, CIRCUITS, MOST_EDGES, MOST_TARGETS } from './beat.js';
+export type { Beat, BeatAnswer, Circuit, Edge, EdgeTarget } from './beat.js';
 export {
   CALL_KEY_TEXT,
   DEFAULT_DRAIN_MS,
@@ -121,10 +122,21 @@ export type {
 } from './protocol.js';
 export { HEARTBEAT_METADATA, HEARTBEAT_METHOD, MISDIRECTED_METADATA, REFUSAL_METADATA } from './grpc.js';
 export { componentSchemas } from './schema.js';
-export type { AnyMessage, Flaw, JsonSchema, Message } from './schema.js';
+export type {
+  AnyMessage,
+  Flaw,
+  Flaws as FlawList,
+  JsonSchema,
+  Kind,
+  Message,
+  Row,
+  StandardIssue,
+  StandardProps,
+} from './schema.js';
 export { encodeFrame, FrameDecoder, MAX_FRAME_LENGTH } from './tcp-frame.js';
 export type { DecodedFrames } from './tcp-frame.js';
 
+export { TOLD, VERSION } from './version.js';
 export { ATTEMPT_KEY, attemptOf, DEADLINE_KEY, ERROR_KEY, remainingMsOf, TARGET_KEY } from './call-terms.js';
 
 // ports and pieces
@@ -137,9 +149,22 @@ export type { Log } from './log.js';
 export { noMeter, SECONDS_BUCKETS } from './meter.js';
 export type { Counter, Gauge, Histogram, LabelValues, Meter } from './meter.js';
 export { nearest, option, optionRows, parseOptions } from './options.js';
-export { tlsFields, tlsLaws } from './tls.js';
-export type { TlsTerms } from './tls.js';
-export type { OptionFields, OptionLaw, OptionRow, OptionsOf, OptionSpec } from './options.js';
+export { Credentials } from './credentials.js';
+export type { CredentialParts, Pem } from './credentials.js';
+export { credentialFields, credentialLaws, tlsFields, tlsLaws } from './tls.js';
+export type { CredentialTerms, TlsTerms } from './tls.js';
+export type {
+  Described,
+  Flaws,
+  ListSpec,
+  NumberSpec,
+  OptionFields,
+  OptionLaw,
+  OptionRow,
+  OptionsOf,
+  OptionSpec,
+  StringSpec,
+} from './options.js';
 export { randomWord, systemRandom, uuidV7 } from './random.js';
 export type { Random } from './random.js';
 export { checkDelay, sleep, systemTime } from './time.js';

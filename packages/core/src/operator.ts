@@ -118,6 +118,7 @@ export const EVENT_KINDS = [
   'moved',
   'admin',
   'removed',
+  'circuit',
   'preservation',
   'registry',
 ] as const;

@@ -3,7 +3,7 @@ import type { Result } from './errors.js';
 import { isRecord, printed } from './schema.js';
 
 /** Everything that is wrong, each in one sentence. */
-type Flaws = readonly string[];
+export type Flaws = readonly string[];
 
 /** What is known about one option. `Missing` is its type when it was left out: that of the default, or undefined. */
 export interface OptionSpec<Value, Missing = Value> {
@@ -63,12 +63,14 @@ export function optionRows(fields: OptionFields, prefix = ''): readonly OptionRo
   });
 }
 
-interface Described<Missing> {
+/** What every option may say of itself. */
+export interface Described<Missing> {
   readonly doc: string;
   readonly default?: Missing;
 }
 
-interface NumberSpec<Missing> extends Described<Missing> {
+/** What an option that is a number may say of itself. */
+export interface NumberSpec<Missing> extends Described<Missing> {
   readonly min?: number;
   readonly max?: number;
   /** `ms`, `bytes`, `intervals`: for the message and the docs. */
@@ -76,7 +78,8 @@ interface NumberSpec<Missing> extends Described<Missing> {
   readonly integer?: boolean;
 }
 
-interface StringSpec<Missing> extends Described<Missing> {
+/** What an option that is a text may say of itself. */
+export interface StringSpec<Missing> extends Described<Missing> {
   /** Default: any string but the empty one. */
   readonly pattern?: RegExp;
   /** In words, what the pattern means. */
@@ -85,7 +88,8 @@ interface StringSpec<Missing> extends Described<Missing> {
   readonly secret?: boolean;
 }
 
-interface ListSpec<Item, Missing> extends Described<Missing> {
+/** What an option that is a list may say of itself. */
+export interface ListSpec<Item, Missing> extends Described<Missing> {
   readonly item: OptionSpec<Item, unknown>;
   readonly min?: number;
   readonly max?: number;

@@ -138,7 +138,8 @@ export const policyFields = {
   }),
 };
 
-type PolicySettings = OptionsOf<typeof policyFields>;
+/** The options of the lifecycle as they are read: what was given, and the preset for the rest. */
+export type PolicySettings = OptionsOf<typeof policyFields>;
 
 export const policyLaws: readonly OptionLaw<PolicySettings>[] = [
   (settings) => {

@@ -60,6 +60,7 @@ export interface StandardProps<Value> {
   readonly types?: { readonly input: unknown; readonly output: Value } | undefined;
 }
 
+/** One flaw, as Standard Schema tells it. */
 export interface StandardIssue {
   readonly message: string;
   readonly path: readonly PropertyKey[];

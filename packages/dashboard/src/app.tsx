@@ -49,11 +49,13 @@ function Frame(): VNode {
       <a class="skip" href="#main" onClick={focusMain}>
         Skip to the content
       </a>
-      <a class="brand" href={hashOf('overview')}>
-        <Logo />
-        Rollcall
-      </a>
-      <TopBar registry={registry.value.value} />
+      <header class="banner">
+        <a class="brand" href={hashOf('overview')}>
+          <Logo />
+          Rollcall
+        </a>
+        <TopBar registry={registry.value.value} />
+      </header>
       <Navigation registry={registry.value.value} />
       <main id="main" tabIndex={-1} class={isStale ? 'is-stale' : ''}>
         {registry.value.value?.insecure === true && <Insecure />}

@@ -1,4 +1,5 @@
 import { Transport } from '@nestjs/microservices';
+import { VERSION } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import { RollcallAgent } from './agent.js';
 import { application, ask, beat, CALL, LOOPBACK, microservice, portOf, world } from './nest.fixture.js';
@@ -116,6 +117,7 @@ describe('registration', () => {
     await microservice(here).listen();
     await here.time.advanceBy(5_000);
     expect(here.log.texts('warn')).toEqual([expect.stringContaining('enableShutdownHooks')]);
+    expect(here.rollcall.said).toEqual({ 'rollcall.version': VERSION, 'rollcall.shutdown-hooks': 'off' });
   });
 
   it('does not warn of signals when they are listened to', async () => {
@@ -125,6 +127,15 @@ describe('registration', () => {
     await app.listen();
     await here.time.advanceBy(5_000);
     expect(here.log.texts('warn')).toEqual([]);
+    expect(here.rollcall.said).toEqual({ 'rollcall.version': VERSION });
+  });
+
+  it('tells nothing of itself where the words of the application leave no room', async () => {
+    const metadata = Object.fromEntries(Array.from({ length: 64 }, (_, index) => [`key-${index}`, 'x']));
+    const here = await world({ service: 'orders', metadata });
+    await microservice(here).listen();
+    expect(here.rollcall.registered).not.toBeNull();
+    expect(here.rollcall.said).toEqual({});
   });
 });
 

@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
-import { messageOf, noMeter, RollcallError } from '@rollcall/core';
+import { messageOf, noMeter, RollcallError, TOLD } from '@rollcall/core';
 import type { AnnouncedEndpoint, Timer } from '@rollcall/core';
 import { announced, ownHost } from './advertise.js';
 import { makesCalls } from './calling.js';
@@ -18,9 +18,26 @@ import type { RpcServer } from './tcp-door.js';
 /** How long something may listen before everything does: then a forgotten `listen()` is more likely than a slow start. */
 const PATIENCE_MS = 5_000;
 
+/** Registers the application by hand, with `register: 'manual'`: inject it, or `app.get(RollcallAgent)`. */
+export class RollcallAgent {
+  readonly #agent: { register(): Promise<void> };
+
+  constructor(agent: { register(): Promise<void> }) {
+    this.#agent = agent;
+  }
+
+  /**
+   * Registers with what listens now, and does not wait for the rest. Does not wait for a registry either; later calls do nothing.
+   * Rejects with OPTION_INVALID where nothing listens that should.
+   */
+  register(): Promise<void> {
+    return this.#agent.register();
+  }
+}
+
 /** Finds the servers of an application and what they are called by, and registers it as soon as all of them listen. */
 @Injectable()
-export class RollcallAgent {
+export class Agent {
   readonly #doors: Door[] = [];
   readonly #keeper: Keeper;
   #isBooted = false;
@@ -145,6 +162,7 @@ export class RollcallAgent {
 
   #checkSignals(): void {
     if (this.membership.isDraining || process.listenerCount('SIGTERM') > 0) return;
+    this.membership.say({ [TOLD.shutdownHooks]: 'off' });
     this.ports.log.warn(
       'Nobody listens for SIGTERM: it will end this process in the middle of its requests. ' +
         'Call app.enableShutdownHooks(), and it will drain.',

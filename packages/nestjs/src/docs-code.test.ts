@@ -3,14 +3,15 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
-// The code that docs/guide shows is taken from files that tests run. Above each block stands where it is from:
+// The code that docs/guide and the README of each package show is taken from files that tests run. Above each block stands where it is from:
 //   <!-- from: examples/tcp/src/main.ts -->            the whole file
 //   <!-- from: e2e/process/some.test.ts#deadline -->   from the line `// #region deadline` to the next `// #endregion`
 // UPDATE_DOCS=1 writes the blocks anew.
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const GUIDE = 'docs/guide';
-const pages = [...readdirSync(join(root, GUIDE)).map((name) => `${GUIDE}/${name}`), 'docs/README.md'];
+const packages = readdirSync(join(root, 'packages')).map((name) => `packages/${name}/README.md`);
+const pages = [...readdirSync(join(root, GUIDE)).map((name) => `${GUIDE}/${name}`), 'docs/README.md', ...packages];
 
 /** Files that run in tests: e2e/process/{examples,deploy,guide-…}.test.ts start or hold all of these. */
 const RUN_BY_A_TEST = [

@@ -152,6 +152,8 @@ describe('a gRPC server that shuts down', () => {
     const slow = callClient(here.orders, 'Slow', { id: '7' }, metadataOf({}));
     await here.gate.entered;
     expect(inFlight(here)).toBe(1);
+    const { inFlight: work } = here.module.get<Membership>(MEMBERSHIP);
+    expect(work.describe()).toMatch(/^grpc .*Orders\/Slow \(for \d+ ms\)$/);
     let isClosed = false;
     const closing = here.app.close().then(() => (isClosed = true));
     await here.time.advanceBy(1_000);

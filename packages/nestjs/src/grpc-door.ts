@@ -20,7 +20,6 @@ import type { RequestKind } from './in-flight.js';
 const CONTENT_TYPE = 'application/grpc+proto';
 const UNAVAILABLE = '14';
 const DEADLINE_EXCEEDED = '4';
-const OVER_GRPC: RequestKind = { nameOf: () => 'a gRPC request', isPulled: false };
 /** HealthCheckResponses behind the five bytes that say how long they are. */
 const SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 1]);
 const NOT_SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 2]);
@@ -48,11 +47,16 @@ export function standBeforeGrpc(server: Server, keeper: Keeper): void {
 }
 
 function count(server: Server, keeper: Keeper, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-  keeper.inFlight.begin(stream, () => isStreaming(server, headers), OVER_GRPC);
+  keeper.inFlight.begin(stream, () => isStreaming(server, headers), kindOf(headers));
   stream.once('close', () => {
     keeper.inFlight.end(stream);
     keeper.inheritance.end(stream);
   });
+}
+
+/** A stream does not say what was asked of it: `grpc shop.Orders/Find`. */
+function kindOf(headers: IncomingHttpHeaders): RequestKind {
+  return { nameOf: () => `grpc ${headers[':path']?.slice(1) ?? ''}`.trimEnd(), isPulled: false };
 }
 
 /** The handler runs when the message has come, which is an event of the stream: it is told where the request's inheritance is known. */

@@ -5,7 +5,8 @@ import type { HedgePolicy, MethodPolicy } from '@rollcall/core';
 const POLICY = Symbol.for('rollcall.handler-policy');
 const LONGEST_MS = 3_600_000;
 
-type HandlerDecorator = ClassDecorator & MethodDecorator;
+/** On a handler, or on a controller for all of its handlers. */
+export type HandlerDecorator = ClassDecorator & MethodDecorator;
 
 /**
  * On a handler, or on a controller for all of its handlers: executing it twice does no more than once. It is published with the

@@ -1,31 +1,70 @@
 // in modules
 export { RollcallModule } from './rollcall.module.js';
 export type { ServiceFeature } from './rollcall.module.js';
-export type { DrainOptions, EmbeddedRegistry, RollcallModuleOptions } from './rollcall.module-definition.js';
+export type {
+  DrainOptions,
+  EmbeddedRegistry,
+  RollcallModuleAsyncOptions,
+  RollcallModuleOptions,
+} from './rollcall.module-definition.js';
+export { grpcFields } from './grpc-proto.js';
+export type { GrpcFeature, GrpcServices } from './grpc-proto.js';
 export { moduleFields } from './rollcall.module-definition.js';
 
 // in providers and controllers
 export { getServiceToken, InjectService } from './inject.js';
+export type { RollcallFace } from './inject.js';
 export { ServiceClient } from './service-client.js';
-export type { InputOf, OutputOf, PatternOf, Untyped } from './service-client.js';
+export type {
+  InputOf,
+  OutputOf,
+  PatternOf,
+  ServiceClientHost,
+  Settled,
+  Untyped,
+  UntypedGrpc,
+} from './service-client.js';
 export { Hedge, Idempotent, Timeout } from './handler-policy.js';
+export type { HandlerDecorator } from './handler-policy.js';
 export { OnInstanceChange } from './on-instance-change.js';
 export type { InstanceChange } from './on-instance-change.js';
 export type { RequestTracer, Tracing } from './tracing.js';
 export { RollcallExceptionFilter } from './exception-filter.js';
 export { RollcallAgent } from './agent.js';
 export { Rollcall } from '@rollcall/client';
-export { GrpcStatusError } from '@rollcall/client';
+export { explainText, GrpcStatusError } from '@rollcall/client';
 export type {
   ContactStatus,
+  Dispatcher,
   DispatcherOptions,
+  EdgeStats,
   Explanation,
   GrpcCall,
   GrpcMethod,
+  GrpcResolverOptions,
+  HedgeWish,
+  MessageSource,
   OneCall,
+  RegistryTlsTerms,
   ServiceView,
   StaticEndpoint,
   StreamObserver,
+} from '@rollcall/client';
+
+// to follow what callers live through, and to balance in an own way
+export { firstAble, isAble } from '@rollcall/client';
+export type {
+  Ask,
+  BalancerChoice,
+  BalancerName,
+  BalancerNode,
+  Balancing,
+  CallerEvent,
+  CallerListener,
+  Candidates,
+  Load,
+  Picker,
+  TypicalLatency,
 } from '@rollcall/client';
 
 // what comes out

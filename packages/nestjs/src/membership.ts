@@ -1,8 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { OnApplicationShutdown } from '@nestjs/common';
 import type { ServiceView } from '@rollcall/client';
-import { messageOf, sleep } from '@rollcall/core';
-import type { AnnouncedEndpoint, Methods } from '@rollcall/core';
+import { isMetadata, messageOf, sleep, TOLD, VERSION } from '@rollcall/core';
+import type { AnnouncedEndpoint, Metadata, Methods } from '@rollcall/core';
 import type { HeartbeatReply } from './door.js';
 import { InFlight, Stillness } from './in-flight.js';
 import { PORTS, ROLLCALL, SETTINGS } from './inject.js';
@@ -22,6 +22,8 @@ export class Membership implements OnApplicationShutdown {
   readonly #wanted = new Set<string>();
   readonly #watched = new Set<string>();
   readonly #watchers = new Set<(view: ServiceView) => void>();
+  /** What we added to the application's own metadata. */
+  #said: Metadata = {};
   #awake: Promise<void> | null = null;
   #isRegistered = false;
   #drained: Promise<void> | null = null;
@@ -102,7 +104,16 @@ export class Membership implements OnApplicationShutdown {
     await this.wake();
     if (this.isDraining) return;
     this.#isRegistered = true;
+    this.say({ [TOLD.version]: VERSION });
     this.rollcall.register(endpoints, methods);
+  }
+
+  /** For people, and as long as there is room: an application's own words come first. */
+  say(words: Metadata): void {
+    const said = { ...this.#said, ...words };
+    if (!isMetadata({ ...this.settings.client.metadata, ...said })) return;
+    this.#said = said;
+    this.rollcall.say(words);
   }
 
   /**

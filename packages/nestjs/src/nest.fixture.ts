@@ -25,13 +25,14 @@ import type {
   Explanation,
   GrpcCall,
   GrpcMethod,
+  MessageSource,
   OneCall,
   ServiceView,
   StaticEndpoint,
   StreamObserver,
 } from '@rollcall/client';
 import { encodeFrame, nonceOf } from '@rollcall/core';
-import type { AnnouncedEndpoint, HeartbeatAnswer, Methods, State } from '@rollcall/core';
+import type { AnnouncedEndpoint, HeartbeatAnswer, Metadata, Methods, State } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog } from '@rollcall/core/testing';
 import type { MemoryMeter, RecordingLog } from '@rollcall/core/testing';
 import { NEVER } from 'rxjs';
@@ -67,6 +68,7 @@ export class FakeRollcall implements RollcallFace {
   readonly made: MadeCall[] = [];
   registered: readonly AnnouncedEndpoint[] | null = null;
   methods: Methods | undefined;
+  said: Metadata = {};
   cancelled = 0;
   readonly listeners = new Set<(status: ContactStatus) => void>();
   readonly callerListeners = new Set<CallerListener>();
@@ -121,6 +123,10 @@ export class FakeRollcall implements RollcallFace {
     this.methods = methods;
   }
 
+  say(words: Metadata): void {
+    this.said = { ...this.said, ...words };
+  }
+
   answer(question: unknown): HeartbeatAnswer {
     this.heard.push(question);
     return { instance: this.id, nonce: nonceOf(question) };
@@ -151,6 +157,19 @@ export class FakeRollcall implements RollcallFace {
   async grpc<Input, Output>(service: string, method: GrpcMethod<Input, Output>, data: Input, options?: GrpcCall) {
     this.made.push({ verb: 'grpc', service, pattern: method.path, data, options });
     return (await this.onCall()) as Output; // what the test says
+  }
+
+  // eslint-disable-next-line max-params -- that of the client
+  grpcStream<Input>(
+    service: string,
+    method: GrpcMethod<Input>,
+    data: Input | MessageSource<Input>,
+    observer: StreamObserver,
+    options?: GrpcCall,
+  ): { cancel(): void } {
+    this.made.push({ verb: 'grpc', service, pattern: method.path, data, options });
+    this.onStream(observer);
+    return { cancel: () => void (this.cancelled += 1) };
   }
 
   explain(service: string): Explanation {

@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { optionRows } from '@rollcall/core';
 import { tableHead, tableRow, withGenerated } from '@rollcall/core/testing';
 import { expect, it } from 'vitest';
+import { grpcFields } from './grpc-proto.js';
 import { moduleFields } from './rollcall.module-definition.js';
 import { healthFields } from './terminus-health.js';
 
@@ -13,6 +14,15 @@ it('docs/OPTIONS.md shows every option of the module', () => {
   const rows = optionRows(moduleFields).map((row) => tableRow(`\`${row.name}\``, row.default, row.allowed, row.doc));
   const table = [...tableHead('option', 'default', 'allowed', 'what it does'), ...rows].join('\n');
   const made = withGenerated(readFileSync(DOC, 'utf8'), new Map([['module', table]]));
+  if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made);
+  expect(readFileSync(DOC, 'utf8')).toBe(made);
+  expect(made).toContain(`${rows.at(-1)}\n\n<!-- end -->`);
+});
+
+it('docs/OPTIONS.md shows every option of gRPC services that are called', () => {
+  const rows = optionRows(grpcFields).map((row) => tableRow(`\`${row.name}\``, row.allowed, row.doc));
+  const table = [...tableHead('option', 'allowed', 'what it says'), ...rows].join('\n');
+  const made = withGenerated(readFileSync(DOC, 'utf8'), new Map([['grpc', table]]));
   if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made);
   expect(readFileSync(DOC, 'utf8')).toBe(made);
   expect(made).toContain(`${rows.at(-1)}\n\n<!-- end -->`);

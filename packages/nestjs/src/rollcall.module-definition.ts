@@ -1,7 +1,7 @@
 import { ConfigurableModuleBuilder } from '@nestjs/common';
-import type { FactoryProvider } from '@nestjs/common';
+import type { ConfigurableModuleAsyncOptions, FactoryProvider } from '@nestjs/common';
 import { clientFields } from '@rollcall/client';
-import type { RollcallOptions } from '@rollcall/client';
+import type { RegistryTlsTerms, RollcallOptions } from '@rollcall/client';
 import { option, parseOptions, RollcallError } from '@rollcall/core';
 import type { Log } from '@rollcall/core';
 import type { Meter } from '@rollcall/core';
@@ -23,7 +23,8 @@ export interface RollcallModuleOptions extends Omit<RollcallOptions, 'registry'>
   /**
    * URL of the registry, or of several, or one inside this process: `embedRegistry()`. Default: ROLLCALL_URL (several: with commas
    * between them), else `http://127.0.0.1:1337`.
-   * (ROLLCALL_TOKEN, ROLLCALL_NAMESPACE, ROLLCALL_ZONE and ROLLCALL_ADVERTISE_HOST stand for the options of these names.)
+   * (ROLLCALL_TOKEN, ROLLCALL_NAMESPACE, ROLLCALL_ZONE and ROLLCALL_ADVERTISE_HOST stand for the options of these names;
+   * ROLLCALL_CA_FILE, ROLLCALL_CERT_FILE and ROLLCALL_KEY_FILE together for `registryTls`, where it is left out.)
    */
   readonly registry?: string | readonly string[] | EmbeddedRegistry | undefined;
   /**
@@ -146,6 +147,7 @@ export function readSettings(options: RollcallModuleOptions, environment: Enviro
     {
       registry: urlsOf(environment['ROLLCALL_URL']),
       token: environment['ROLLCALL_TOKEN'] || undefined,
+      registryTls: tlsOf(environment),
       namespace: environment['ROLLCALL_NAMESPACE'] || undefined,
       zone: environment['ROLLCALL_ZONE'] || undefined,
       advertiseHost: environment['ROLLCALL_ADVERTISE_HOST'] || undefined,
@@ -176,6 +178,14 @@ function urlsOf(text: string | undefined): string | readonly string[] | undefine
   return text.includes(',') ? text.split(',').map((url) => url.trim()) : text;
 }
 
+function tlsOf(environment: Environment): RegistryTlsTerms {
+  return {
+    caFile: environment['ROLLCALL_CA_FILE'] || undefined,
+    certFile: environment['ROLLCALL_CERT_FILE'] || undefined,
+    keyFile: environment['ROLLCALL_KEY_FILE'] || undefined,
+  };
+}
+
 /** The client is made before anything is opened, and others have to know the port anyway. */
 function knownUrl({ url }: EmbeddedRegistry): string {
   if (new URL(url).port !== '0') return url;
@@ -194,11 +204,15 @@ function isEmbedded(received: unknown): received is EmbeddedRegistry {
   return 'url' in received && typeof received.url === 'string' && 'start' in received && 'close' in received;
 }
 
-export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN, ASYNC_OPTIONS_TYPE } =
-  new ConfigurableModuleBuilder<RollcallModuleOptions>({ moduleName: 'Rollcall' })
-    .setClassMethodName('forRoot')
-    .setFactoryMethodName('createRollcallOptions')
-    .build();
+/** As everywhere in Nest: `useFactory` with `inject`, or a class with `createRollcallOptions()`. */
+export type RollcallModuleAsyncOptions = ConfigurableModuleAsyncOptions<RollcallModuleOptions, 'createRollcallOptions'>;
+
+export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<RollcallModuleOptions>({
+  moduleName: 'Rollcall',
+})
+  .setClassMethodName('forRoot')
+  .setFactoryMethodName('createRollcallOptions')
+  .build();
 
 export const settingsProvider: FactoryProvider<Settings> = {
   provide: SETTINGS,

@@ -11,16 +11,18 @@ import { APP_FILTER, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { Rollcall } from '@rollcall/client';
 import type { Inherited, OneCall, StaticEndpoint } from '@rollcall/client';
 import { RollcallError } from '@rollcall/core';
-import { RollcallAgent } from './agent.js';
+import { Agent, RollcallAgent } from './agent.js';
 import { NoExceptionFilter, RollcallExceptionFilter } from './exception-filter.js';
+import { readGrpc } from './grpc-proto.js';
+import type { GrpcFeature } from './grpc-proto.js';
 import { Inheritance } from './inheritance.js';
 import { AGENT, getServiceToken, INHERITANCE, MEMBERSHIP, PORTS, ROLLCALL, SETTINGS } from './inject.js';
 import type { Ports, RollcallFace } from './inject.js';
 import { Membership } from './membership.js';
 import { InstanceNews } from './on-instance-change-news.js';
 import { systemPorts } from './ports.js';
-import { ASYNC_OPTIONS_TYPE, ConfigurableModuleClass, settingsProvider } from './rollcall.module-definition.js';
-import type { RollcallModuleOptions, Settings } from './rollcall.module-definition.js';
+import { ConfigurableModuleClass, settingsProvider } from './rollcall.module-definition.js';
+import type { RollcallModuleAsyncOptions, RollcallModuleOptions, Settings } from './rollcall.module-definition.js';
 import { ServiceClient } from './service-client.js';
 
 /** What every module of one application shares; global, or `forFeature` could not see it. Another application has its own. */
@@ -45,8 +47,8 @@ import { ServiceClient } from './service-client.js';
     { provide: Rollcall, useExisting: ROLLCALL },
     { provide: MEMBERSHIP, useClass: Membership },
     InstanceNews,
-    { provide: AGENT, useClass: RollcallAgent },
-    { provide: RollcallAgent, useExisting: AGENT },
+    { provide: AGENT, useClass: Agent },
+    { provide: RollcallAgent, inject: [AGENT], useFactory: (agent: Agent) => new RollcallAgent(agent) },
   ],
   exports: [ROLLCALL, Rollcall, SETTINGS, PORTS, INHERITANCE, MEMBERSHIP, InstanceNews, AGENT, RollcallAgent],
 })
@@ -86,7 +88,7 @@ function refuseSecondRoot(modules: ModulesContainer): void {
 @Injectable()
 class Lifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
   constructor(
-    @Inject(AGENT) private readonly agent: RollcallAgent,
+    @Inject(AGENT) private readonly agent: Agent,
     @Inject(MEMBERSHIP) private readonly membership: Membership,
     @Inject(InstanceNews) private readonly news: InstanceNews,
     @Inject(ModulesContainer) modules: ModulesContainer,
@@ -123,6 +125,8 @@ export interface ServiceFeature extends Omit<OneCall, 'inheritedMs' | 'signal'> 
   readonly service: string;
   /** Its addresses, for a service that no registry knows: it is called there, with balancer, breaker, retries and deadline. */
   readonly static?: readonly StaticEndpoint[];
+  /** Its proto, for `orders.grpc('OrdersService')`. */
+  readonly grpc?: GrpcFeature | undefined;
   /** Another token the client is found under, such as the one that code injects today. */
   readonly token?: InjectionToken;
 }
@@ -138,7 +142,8 @@ export class RollcallModule {
     return rootOf(RollcallCoreModule.forRoot(options));
   }
 
-  static forRootAsync(options: typeof ASYNC_OPTIONS_TYPE): DynamicModule {
+  /** The same, with options that are made when the application starts. */
+  static forRootAsync(options: RollcallModuleAsyncOptions): DynamicModule {
     return rootOf(RollcallCoreModule.forRootAsync(options));
   }
 
@@ -156,15 +161,16 @@ function rootOf(core: DynamicModule): DynamicModule {
 }
 
 function clientProviders(feature: ServiceFeature): Exclude<Provider, Function>[] {
-  const { service, token, static: fixed, ...defaults } = feature;
+  const { service, token, static: fixed, grpc: proto, ...defaults } = feature;
   const own = getServiceToken(service);
   const client = {
     provide: own,
     inject: [ROLLCALL, MEMBERSHIP],
-    useFactory: (rollcall: RollcallFace, membership: Membership) => {
+    useFactory: async (rollcall: RollcallFace, membership: Membership) => {
       if (fixed !== undefined) rollcall.fix(service, fixed);
       membership.want(service);
-      return new ServiceClient({ rollcall, wake: () => void membership.wake() }, service, defaults);
+      const grpc = proto === undefined ? undefined : await readGrpc(service, proto);
+      return new ServiceClient({ rollcall, wake: () => void membership.wake(), grpc }, service, defaults);
     },
   };
   return token === undefined ? [client] : [client, { provide: token, useExisting: own }];

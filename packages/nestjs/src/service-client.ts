@@ -2,6 +2,9 @@ import { ClientProxy } from '@nestjs/microservices';
 import type { ReadPacket, WritePacket } from '@nestjs/microservices';
 import { from, Observable } from 'rxjs';
 import type { ContactStatus, GrpcCall, GrpcMethod, OneCall } from '@rollcall/client';
+import { RollcallError } from '@rollcall/core';
+import type { GrpcServices } from './grpc-proto.js';
+import { grpcServiceOf } from './grpc-service.js';
 import type { RollcallFace } from './inject.js';
 
 declare const untyped: unique symbol;
@@ -16,14 +19,20 @@ export type PatternOf<Api extends object> = Exclude<keyof Api, symbol>;
 export type InputOf<Handler> = Handler extends (input: infer Input) => unknown ? Input : never;
 /** What a caller gets: the values of a stream, what a promise resolves to, else what is returned. */
 export type OutputOf<Handler> = Handler extends (input: never) => infer Output ? Settled<Output> : never;
-type Settled<Output> = Output extends Observable<infer Value> ? Value : Awaited<Output>;
+/** The values of a stream, what a promise resolves to, else the type itself. */
+export type Settled<Output> = Output extends Observable<infer Value> ? Value : Awaited<Output>;
 
 /** What a client needs to know of its application. */
 export interface ServiceClientHost {
   readonly rollcall: RollcallFace;
   /** Called before each call: the first one may have to start the feed. */
   wake(): void;
+  /** Its gRPC services, if the proto was named. */
+  readonly grpc?: GrpcServices | undefined;
 }
+
+/** Stands for a gRPC service whose methods nobody wrote down. */
+export type UntypedGrpc = Readonly<Record<string, (message: any, ...wishes: any[]) => Observable<any>>>;
 
 /**
  * A service by its name. A drop-in for the `ClientProxy` that code injects today, with a balancer, breaker, retries and a
@@ -80,9 +89,18 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
     return this.awake().fetch(this.service, path, init, this.optionsWith(options));
   }
 
+  /**
+   * A gRPC service of the proto that `forFeature` names, as `ClientGrpc.getService` of Nest gives it: its methods, as the proto has them
+   * and in camel case, return cold Observables. After the message each takes the `Metadata` of grpc-js, options of the call (`GrpcCall`)
+   * or both; a method that takes a stream takes an Observable of messages, and is not repeated once that was subscribed to. Throws
+   * OPTION_INVALID for a service that the proto does not have, and where no proto was named.
+   */
+  grpc<Service extends object = UntypedGrpc>(name: string): Service;
   /** Calls a gRPC method as generated clients describe it: one message there, one back. */
-  grpc<Input, Output>(method: GrpcMethod<Input, Output>, message: Input, options?: GrpcCall): Promise<Output> {
-    return this.awake().grpc(this.service, method, message, this.optionsWith(options));
+  grpc<Input, Output>(method: GrpcMethod<Input, Output>, message: Input, options?: GrpcCall): Promise<Output>;
+  grpc(said: string | GrpcMethod<any, any>, message?: any, options?: GrpcCall): any {
+    if (typeof said === 'string') return this.grpcService(said);
+    return this.awake().grpc(this.service, said, message, this.optionsWith(options));
   }
 
   /** Resolves when there is a copy to call from; rejects with NO_CATALOG, retryable, when no registry tells us in time. */
@@ -122,6 +140,14 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
     return this.awake().emit(this.service, packet.pattern, packet.data, this.defaults);
   }
 
+  private grpcService(name: string): object {
+    const { grpc } = this.host;
+    if (grpc === undefined) throw noProto(this.service, name);
+    return grpcServiceOf(grpc.methodsOf(name), (method, message, observer, options) =>
+      this.awake().grpcStream(this.service, method, message, observer, this.optionsWith(options)),
+    );
+  }
+
   private awake(): RollcallFace {
     this.host.wake();
     return this.host.rollcall;
@@ -130,4 +156,12 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   private optionsWith(options: OneCall | undefined): OneCall {
     return options === undefined ? this.defaults : { ...this.defaults, ...options };
   }
+}
+
+function noProto(service: string, name: string): RollcallError {
+  return new RollcallError(
+    'OPTION_INVALID',
+    `grpc('${name}') of ${service} needs its proto. Write it where the service is named: ` +
+      `RollcallModule.forFeature([{ service: '${service}', grpc: { package: '…', protoPath: '….proto' } }]).`,
+  );
 }

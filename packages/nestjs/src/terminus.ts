@@ -15,11 +15,10 @@ export type { RollcallHealthOptions } from './terminus-health.js';
  */
 @Injectable()
 export class RollcallHealthIndicator {
-  constructor(
-    @Inject(HealthIndicatorService) private readonly health: HealthIndicatorService,
-    @Inject(MEMBERSHIP) private readonly membership: Membership,
-    @Inject(PORTS) private readonly ports: Ports,
-  ) {}
+  // properties, so that the types say nothing of what is inside
+  @Inject(HealthIndicatorService) private readonly health!: HealthIndicatorService;
+  @Inject(MEMBERSHIP) private readonly membership!: Membership;
+  @Inject(PORTS) private readonly ports!: Ports;
 
   /** Down while this process drains, has no copy of a service it calls, or lacks what the options ask for. Throws OPTION_INVALID. */
   isHealthy<const Key extends string>(key: Key, options: RollcallHealthOptions = {}): HealthIndicatorResult<Key> {

@@ -12,7 +12,7 @@ import type { Served } from './testing-transport.js';
  * What a fake service does, by name: a Nest pattern (`find`; one that is an object, as JSON with its keys in order), a route (`GET
  * /orders/:id`), or a gRPC method (`Orders/Find`). A handler gets what was sent and returns the answer, a promise or an Observable of
  * it; what it throws goes the way of what a Nest handler throws. A route gets a `FakeHttpRequest` and returns a Response, or a value that
- * becomes JSON; a gRPC method gets the message as bytes.
+ * becomes JSON; a gRPC method gets the message, or the Observable of messages, that the caller handed in.
  */
 // eslint-disable-next-line typescript/no-explicit-any -- a handler says itself what it takes
 export type FakeHandlers = object | Readonly<Record<string, (input: any, call: FakeCall) => unknown>>;
@@ -220,7 +220,6 @@ function paramsOf(template: string, path: string): Readonly<Record<string, strin
 
 const UNIMPLEMENTED = 12;
 const UNKNOWN = 2;
-const PREFIX_BYTES = 5;
 
 export function serveGrpc(cast: Cast, request: GrpcRequest): Served {
   const name = grpcMethodName(request.path);
@@ -230,7 +229,8 @@ export function serveGrpc(cast: Cast, request: GrpcRequest): Served {
       const found = find(cast.layers, name);
       if (found === null)
         throw new RpcException({ code: UNIMPLEMENTED, message: `The server does not implement ${name}. ${fix(cast)}` });
-      return one(run(found, cast, { name, input: request.frame.subarray(PREFIX_BYTES) }));
+      const said = run(found, cast, { name, input: request.message });
+      return request.isStream ? said : one(said);
     },
     valueOf: (value) => value,
     refusalOf: () => null,

@@ -16,6 +16,7 @@ import type { FakeTransports, Fault, Served, Stage } from './testing-transport.j
 
 export { ManualTime, memoryMeter, recordingLog } from '@rollcall/core/testing';
 export type { FakeCall, FakeHandlers, FakeHttpRequest } from './testing-handlers.js';
+export type { TestRoll } from './testing-registry.js';
 export type { Fault } from './testing-transport.js';
 
 /** The services of a test, by name. */
@@ -173,7 +174,8 @@ export class FakeServices {
   }
 }
 
-interface FakeServiceParts {
+/** What a fake service gets of those it stands among. */
+export interface FakeServiceParts {
   readonly time: Time;
   readonly roll: TestRoll;
   came(instance: FakeInstance): void;

@@ -1,9 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Log, Policy, Time } from '@rollcall/core';
-import type { PreservationAnswer, ScopeAnswer } from './face.js';
+import type { PreservationAnswer, RegistryAnswer, ScopeAnswer } from './face.js';
+import type { Feed } from './feed.js';
 import type { History } from './history.js';
+import type { Ledger } from './ledger.js';
 import type { Preservation, ScopeReport } from './preservation.js';
+import type { Roll } from './roll.js';
 import type { Roster } from './roster.js';
+import type { Store } from './store/store.js';
 
 /** So many services that hold are told of, longest first. */
 const MOST_TOLD = 50;
@@ -52,6 +56,52 @@ export class ViewHash {
       hash.update(`${serviceKey}/${id} ${record.revision}\n`);
     this.#of = { revision, hash: hash.digest('hex') };
     return this.#of;
+  }
+}
+
+export interface AboutPorts {
+  readonly time: Pick<Time, 'now'>;
+  readonly roster: Roster;
+  readonly feed: Pick<Feed, 'revision' | 'watchers'>;
+  readonly roll: Pick<Roll, 'lateness'>;
+  readonly preservation: Preservation;
+  readonly store: Pick<Store, 'name' | 'durable'>;
+  readonly ledger: Pick<Ledger, 'trouble'>;
+  readonly options: Pick<RegistryAnswer, 'policy' | 'limits'> & { readonly described?: RegistryAnswer['options'] };
+}
+
+type Who = Pick<RegistryAnswer, 'replica' | 'epoch' | 'revision' | 'settled' | 'startedAt' | 'heartbeat'>;
+
+/** What the registry says of itself. */
+export class About {
+  readonly #ports: AboutPorts;
+  readonly #viewHash: ViewHash;
+
+  constructor(ports: AboutPorts) {
+    this.#ports = ports;
+    this.#viewHash = new ViewHash(ports.roster);
+  }
+
+  answer(who: Who): RegistryAnswer {
+    const { time, roster, feed, roll, preservation, store, ledger, options } = this.#ports;
+    const { p99Ms: p99LateMs, waiting } = roll.lateness();
+    const viewNow = () => this.#viewHash.at(feed.revision);
+    return {
+      ...who,
+      store: { name: store.name, durable: store.durable, trouble: ledger.trouble },
+      watchers: feed.watchers,
+      instances: roster.size,
+      tombstones: roster.tombstoneCount,
+      // computed for whoever reads it: some ask only how many there are
+      get view() {
+        return viewNow();
+      },
+      calls: { p99LateMs, waiting },
+      preservation: preservationAnswer(preservation, time.now()),
+      policy: options.policy,
+      limits: options.limits,
+      options: options.described ?? {},
+    };
   }
 }
 

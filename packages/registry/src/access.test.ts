@@ -4,6 +4,7 @@ import { mayServe, PERMISSIONS, permissionOf, refusalOf, SERVICE_PATTERN } from 
 import type { Grant, Role } from './access.js';
 
 const grant = (role: Role, services: readonly string[] = []): Grant => ({ id: '0123456789', role, services });
+const TOKENS = { tokens: true, certificates: false } as const;
 const service = (...services: readonly string[]): Grant => grant('service', services);
 
 describe('the services of a token', () => {
@@ -76,13 +77,13 @@ describe('the permission table', () => {
 
   it('says of a token that is not enough what would be', () => {
     const remove = permissionOf('DELETE', '/api/v1/instances/:id')!;
-    expect(refusalOf(remove, { kind: 'valid', grant: grant('reader') })).toMatchObject({
+    expect(refusalOf(remove, { kind: 'valid', grant: grant('reader') }, TOKENS)).toMatchObject({
       code: 'FORBIDDEN',
       detail: 'Token 0123456789 has the role reader, which may not DELETE /api/v1/instances/:id.',
       fix: 'Use a token made with --role operator: rollcall token create.',
     });
     const beat = permissionOf('POST', '/api/v1/instances/:id/heartbeat')!;
-    expect(refusalOf(beat, { kind: 'valid', grant: grant('operator') })).toMatchObject({
+    expect(refusalOf(beat, { kind: 'valid', grant: grant('operator') }, TOKENS)).toMatchObject({
       code: 'FORBIDDEN',
       fix: expect.stringContaining('secret of the instance'),
     });
@@ -91,10 +92,10 @@ describe('the permission table', () => {
   it('says of a token that is worth nothing why', () => {
     const read = permissionOf('GET', '/api/v1/services')!;
     const details = (['expired', 'revoked'] as const).map(
-      (kind) => refusalOf(read, { kind, grant: grant('reader') })?.detail,
+      (kind) => refusalOf(read, { kind, grant: grant('reader') }, TOKENS)?.detail,
     );
     expect(details).toEqual(['Token 0123456789 has expired.', 'Token 0123456789 was revoked.']);
-    expect(refusalOf(read, { kind: 'none' })).toMatchObject({
+    expect(refusalOf(read, { kind: 'none' }, TOKENS)).toMatchObject({
       code: 'UNAUTHORIZED',
       fix: expect.stringContaining('ROLLCALL_TOKEN'),
     });

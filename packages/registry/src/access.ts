@@ -1,13 +1,13 @@
 import { DEFAULT_NAMESPACE } from '@rollcall/core';
 import type { Problem } from '@rollcall/core';
 
-/** What an access token is for. */
+/** What an access token, or a client certificate, is for. */
 export const ROLES = ['service', 'reader', 'operator'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** What a token allows its bearer. */
+/** What a token, or a client certificate, allows its bearer. */
 export interface Grant {
-  /** Names the token; no secret. */
+  /** Names the token or the certificate; no secret. */
   readonly id: string;
   readonly role: Role;
   /** Of a `service`: what it may register and speak for, as `SERVICE_PATTERN` has it. Of the others: empty. */
@@ -18,9 +18,33 @@ export interface Grant {
 export type Standing =
   | { readonly kind: 'none' | 'unknown' }
   | { readonly kind: 'expired' | 'revoked'; readonly grant: Grant }
+  | BadCertificate<'untrusted'>
+  | BadCertificate<'nameless'>
   | { readonly kind: 'valid'; readonly grant: Grant };
 
-/** Who may use a route: the bearers of tokens, the instance itself by its secret, or anyone at all. */
+/** A client certificate that opens nothing: it proves nothing (`untrusted`), or it names nobody whom we know (`nameless`). */
+export interface BadCertificate<Kind extends 'untrusted' | 'nameless' = 'untrusted' | 'nameless'> {
+  readonly kind: Kind;
+  readonly id: string;
+  readonly detail: string;
+  readonly fix: string;
+}
+
+/** How the ids of client certificates begin; those of tokens do not. */
+export const CERTIFICATE_ID = 'cert:';
+
+/** Is this the id of a client certificate, and not that of a token? */
+export function isCertificateId(id: string): boolean {
+  return id.startsWith(CERTIFICATE_ID);
+}
+
+/** What a registry asks for; one of them is enough. */
+export interface Asked {
+  readonly tokens: boolean;
+  readonly certificates: boolean;
+}
+
+/** Who may use a route: the bearers of tokens or certificates, the instance itself by its secret, or anyone at all. */
 export type Visitor = Role | 'instance' | 'anyone';
 
 /** One row of the permission table. */
@@ -46,10 +70,10 @@ function forAnyone(path: string, about: string): Permission {
 }
 
 const INSTANCE = '/api/v1/instances/:id';
-const OF_ITSELF = 'by its secret, while the token of its registration is valid';
+const OF_ITSELF = 'by its secret, while the token of its registration is valid, or with a certificate for its service';
 
 /**
- * Who may do what where tokens are asked for: the one table, which the rim obeys, docs/PROTOCOL.md shows and a test drives. A
+ * Who may do what where tokens or certificates are asked for: the one table, which the rim obeys, docs/PROTOCOL.md shows and a test drives. A
  * route without a row is refused. HEAD is as GET.
  */
 export const PERMISSIONS: readonly Permission[] = [
@@ -58,7 +82,7 @@ export const PERMISSIONS: readonly Permission[] = [
     path: '/api/v1/register',
     who: ['service'],
     acts: true,
-    about: 'a service that the token names',
+    about: 'a service that the token or certificate names',
   },
   { method: 'POST', path: `${INSTANCE}/heartbeat`, who: ['instance'], acts: false, about: OF_ITSELF },
   {
@@ -66,11 +90,12 @@ export const PERMISSIONS: readonly Permission[] = [
     path: `${INSTANCE}/suspect`,
     who: ['service'],
     acts: false,
-    about: 'any instance; where `by` is an instance, one of a service that the token names',
+    about: 'any instance; where `by` is an instance, one of a service that the token or certificate names',
   },
   { method: 'POST', path: `${INSTANCE}/drain`, who: ['instance'], acts: true, about: OF_ITSELF },
   { method: 'DELETE', path: INSTANCE, who: ['instance', 'operator'], acts: true, about: `the instance ${OF_ITSELF}` },
   { method: 'PATCH', path: INSTANCE, who: ['operator'], acts: true, about: '' },
+  { method: 'POST', path: `${INSTANCE}/call`, who: ['operator'], acts: true, about: '' },
   {
     method: 'GET',
     path: '/api/v1/watch',
@@ -82,12 +107,18 @@ export const PERMISSIONS: readonly Permission[] = [
   reading('/api/v1/services/:name'),
   reading(INSTANCE),
   reading(`${INSTANCE}/timeline`),
+  reading(`${INSTANCE}/beats`),
   reading('/api/v1/events'),
   reading('/api/v1/topology'),
+  reading('/api/v1/traffic'),
   reading('/api/v1/registry'),
+  reading('/metrics'),
+  reading('/sd/prometheus'),
   forAnyone('/health/live', 'says only that the process lives'),
   forAnyone('/health/ready', 'says only that the store is loaded'),
   forAnyone('/openapi.json', 'the same for every registry'),
+  forAnyone('/', 'the dashboard’s page, which holds nothing'),
+  forAnyone('/assets/*', 'the dashboard’s files'),
 ];
 
 const BY_ROUTE = new Map(PERMISSIONS.map((row) => [`${row.method} ${row.path}`, row]));
@@ -97,27 +128,54 @@ export function permissionOf(method: string, path: string): Permission | null {
   return BY_ROUTE.get(`${method === 'HEAD' ? 'GET' : method} ${path}`) ?? null;
 }
 
-/** Why a token does not open this route; null: it does. Whoever comes with an instance's secret is the engine's to judge. */
-export function refusalOf({ method, path, who }: Permission, standing: Standing): Problem | null {
+/**
+ * Why what was shown does not open this route, where `asked` is asked for; null: it does. Whoever comes with an instance's secret is the
+ * engine's to judge.
+ */
+export function refusalOf({ method, path, who }: Permission, standing: Standing, asked: Asked): Problem | null {
   if (who.includes('anyone')) return null;
+  if (standing.kind === 'untrusted' || standing.kind === 'nameless') return badCertificate(standing);
   if (who.every((visitor) => visitor === 'instance') && standing.kind !== 'valid') return NO_SECRET;
-  if (standing.kind !== 'valid') return unauthenticated(standing);
+  if (standing.kind !== 'valid') return unauthenticated(standing, asked);
   const { id, role } = standing.grant;
   if (who.includes(role)) return null;
-  const needed = who.filter((visitor) => visitor !== 'instance').map((visitor) => `--role ${visitor}`);
+  const needed = who.filter((visitor) => visitor !== 'instance');
   return {
     code: 'FORBIDDEN',
-    detail: `Token ${id} has the role ${role}, which may not ${method} ${path}.`,
-    fix:
-      needed.length === 0
-        ? 'Send the secret of the instance instead, as it was registered.'
-        : `Use a token made with ${needed.join(' or ')}: rollcall token create.`,
+    detail: `${nameOf(id)} has the role ${role}, which may not ${method} ${path}.`,
+    fix: needed.length === 0 ? 'Send the secret of the instance instead, as it was registered.' : otherFix(id, needed),
   };
 }
 
+function otherFix(id: string, roles: readonly Visitor[]): string {
+  if (!isCertificateId(id))
+    return `Use a token made with ${roles.map((role) => `--role ${role}`).join(' or ')}: rollcall token create.`;
+  const uris = roles.map((role) => (role === 'service' ? 'URI:rollcall:service:<name>' : `URI:rollcall:${role}`));
+  return `Use a certificate whose subject alternative names have ${uris.join(' or ')}.`;
+}
+
+/** As refusals begin their sentences. */
+const nameOf = (id: string): string => (isCertificateId(id) ? `Certificate ${id}` : `Token ${id}`);
+
+function badCertificate({ kind, detail, fix }: BadCertificate): Problem {
+  return { code: kind === 'untrusted' ? 'UNAUTHORIZED' : 'FORBIDDEN', detail, fix };
+}
+
+type Unauthenticated = Exclude<Standing, { readonly kind: 'untrusted' | 'nameless' | 'valid' }>;
+
 /** 401, and what to do about it. The bearer of a token that was known is told what became of it: he has shown that it is his. */
-function unauthenticated(standing: Exclude<Standing, { readonly kind: 'valid' }>): Problem {
-  return { code: 'UNAUTHORIZED', detail: DETAILS[standing.kind](standing), fix: FIX };
+function unauthenticated(standing: Unauthenticated, asked: Asked): Problem {
+  const fix = [...(asked.tokens ? [TOKEN_FIX] : []), ...(asked.certificates ? [CERTIFICATE_FIX] : [])].join(' Or: ');
+  return { code: 'UNAUTHORIZED', detail: detailOf(standing, asked), fix };
+}
+
+function detailOf(standing: Unauthenticated, { tokens, certificates }: Asked): string {
+  if (standing.kind === 'unknown') return 'The token is none of this registry.';
+  if (standing.kind === 'expired') return `Token ${standing.grant.id} has expired.`;
+  if (standing.kind === 'revoked') return `Token ${standing.grant.id} was revoked.`;
+  if (!certificates) return 'This registry asks for a token, and none was sent.';
+  const what = tokens ? 'a client certificate or a token, and neither' : 'a client certificate, and none';
+  return `This registry asks for ${what} was shown.`;
 }
 
 const NO_SECRET: Problem = {
@@ -126,17 +184,10 @@ const NO_SECRET: Problem = {
   fix: 'Send the secret of its registration as "Authorization: Bearer <secret>".',
 };
 
-const FIX =
+const TOKEN_FIX =
   'Send a token of this registry as "Authorization: Bearer <token>" (services: ROLLCALL_TOKEN); `rollcall token create` makes one.';
-
-const nameOf = (standing: Standing): string => ('grant' in standing ? standing.grant.id : '');
-
-const DETAILS: Record<Exclude<Standing['kind'], 'valid'>, (standing: Standing) => string> = {
-  none: () => 'This registry asks for a token, and none was sent.',
-  unknown: () => 'The token is none of this registry.',
-  expired: (standing) => `Token ${nameOf(standing)} has expired.`,
-  revoked: (standing) => `Token ${nameOf(standing)} was revoked.`,
-};
+const CERTIFICATE_FIX =
+  'Connect with a client certificate that a CA of the registry has signed (services: ROLLCALL_CERT_FILE and ROLLCALL_KEY_FILE).';
 
 // ---- whose services -------------------------------------------------------------------------------------------------
 
@@ -162,11 +213,15 @@ function fits(pattern: string, namespace: string, service: string): boolean {
   return what.endsWith('*') ? service.startsWith(what.slice(0, -1)) : service === what;
 }
 
-/** 403: a token of another service. */
+/** 403: a token, or a certificate, of another service. */
 export function notYours({ id, services }: Grant, what: string): Problem {
   return {
     code: 'FORBIDDEN',
-    detail: `Token ${id} is for ${services.join(', ')}; received ${what}.`,
-    fix: 'Use a token of that service: rollcall token create --role service --service <name>. A namespace other than default is written <namespace>/<name>.',
+    detail: `${nameOf(id)} is for ${services.join(', ')}; received ${what}.`,
+    fix: `${
+      isCertificateId(id)
+        ? 'Use a certificate of that service: its subject alternative names have URI:rollcall:service:<name>.'
+        : 'Use a token of that service: rollcall token create --role service --service <name>.'
+    } A namespace other than default is written <namespace>/<name>.`,
   };
 }

@@ -7,6 +7,7 @@ import { LOOKUP_MS, MOST_LOOKUPS } from './lookups.js';
 import { Complaints } from './refusal.js';
 
 const OWN_PORT = 1337;
+const PEERS = ['10.0.0.5', '10.0.0.6'] as const;
 
 function portsOf(time: ManualTime): AdmissionPorts {
   return { time, complaints: new Complaints({ time, log: recordingLog() }) };
@@ -86,7 +87,7 @@ describe('the admission of an address', () => {
 
   it('asks for a name once at a time, and for no more names than it can bear', async () => {
     const { asked, admit, answer } = quietNames();
-    const many = Array.from({ length: MOST_LOOKUPS }, (_, index) => admit([`slow-${index}.local`]));
+    const many = Array.from({ length: MOST_LOOKUPS }, (_, index) => admit([`slow-${index}.local`], PEERS[index % 2]));
     const same = admit(['slow-0.local']);
     expect(await admit(['another.local'])).toMatch(/^TOO_MANY 64 host names are being looked up, and no more than 64 /);
     expect(asked).toHaveLength(MOST_LOOKUPS);
@@ -97,9 +98,24 @@ describe('the admission of an address', () => {
     expect(await later).toBe('10.0.0.5');
   });
 
+  it('lets nobody have more than half of them: there is room for the names of others', async () => {
+    const { admit, answer } = quietNames();
+    const many = Array.from({ length: MOST_LOOKUPS }, (_, index) => admit([`slow-${index}.local`]));
+    const refused = await Promise.all(many.slice(MOST_LOOKUPS / 2));
+    expect(new Set(refused)).toEqual(
+      new Set(['TOO_MANY 32 host names are being looked up for 10.0.0.5, and no more than 32 are at one time.']),
+    );
+    const other = admit(['another.local'], PEERS[1]);
+    answer('10.0.0.5');
+    expect(await other).toBe('10.0.0.5');
+    const later = admit(['later.local']);
+    answer('10.0.0.5');
+    expect(await later).toBe('10.0.0.5');
+  });
+
   it('counts a name that is late until it is answered', async () => {
     const { time, admit, answer } = quietNames();
-    const many = Array.from({ length: MOST_LOOKUPS }, (_, index) => admit([`slow-${index}.local`]));
+    const many = Array.from({ length: MOST_LOOKUPS }, (_, index) => admit([`slow-${index}.local`], PEERS[index % 2]));
     await time.advanceBy(LOOKUP_MS);
     expect((await Promise.all(many)).join()).toContain('within 2000 ms');
     expect(await admit(['another.local'])).toMatch(/^TOO_MANY/);
@@ -123,7 +139,7 @@ describe('the admission of an address', () => {
 function quietNames(): {
   readonly time: ManualTime;
   readonly asked: readonly string[];
-  readonly admit: (hosts: readonly string[]) => Promise<string>;
+  readonly admit: (hosts: readonly string[], peer?: string) => Promise<string>;
   readonly answer: (address: string) => void;
 } {
   const time = new ManualTime();
@@ -133,10 +149,10 @@ function quietNames(): {
     asked.push(host);
     return new Promise((answered) => open.push(answered));
   };
-  const admission = new Admission({ resolve, allowedNetworks: [], ownPort: () => OWN_PORT }, portsOf(time));
-  const admit = async (hosts: readonly string[]): Promise<string> => {
+  const admission = new Admission({ resolve, allowedNetworks: ['10.0.0.0/8'], ownPort: () => OWN_PORT }, portsOf(time));
+  const admit = async (hosts: readonly string[], peer: string = PEERS[0]): Promise<string> => {
     const endpoints = hosts.map((host) => ({ protocol: 'tcp' as const, port: 3000, host }));
-    const result = await admission.admit({ id: 'a-1', service: 'a', endpoints }, '10.0.0.5');
+    const result = await admission.admit({ id: 'a-1', service: 'a', endpoints }, peer);
     if (result.ok) return result.value.targets.map(({ host }) => host).join();
     return `${result.problem.code} ${result.problem.detail}`;
   };

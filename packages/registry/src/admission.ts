@@ -1,8 +1,10 @@
-import { BlockList, isIP, isIPv6, SocketAddress } from 'node:net';
+import { isIP, isIPv6, SocketAddress } from 'node:net';
 import { addressOf, isHost } from '@rollcall/core';
 import type { Endpoint, Problem, Registration, Result, Time } from '@rollcall/core';
-import { LOOKUP_MS, Lookups, MOST_LOOKUPS } from './lookups.js';
+import { LOOKUP_MS, Lookups, MOST_LOOKUPS, MOST_LOOKUPS_OF_ONE } from './lookups.js';
 import type { Found, Resolve } from './lookups.js';
+import { Networks } from './networks.js';
+import { sourceOf } from './quota.js';
 import type { Complaints } from './refusal.js';
 
 export type { Resolve } from './lookups.js';
@@ -10,7 +12,7 @@ export type { Resolve } from './lookups.js';
 export interface AdmissionRules {
   /** Asked once, at registration, so that a name cannot change its mind later. */
   readonly resolve: Resolve;
-  /** Networks (CIDR) that may be registered besides the peer's own address. */
+  /** Networks (CIDR) that may be registered besides the peer's own address; a wide one reaches no special address: networks.ts. */
   readonly allowedNetworks: readonly string[];
   /** The registry's own port: never an endpoint, or it would call itself. */
   readonly ownPort: () => number | null;
@@ -35,29 +37,25 @@ export class Admission {
   readonly #rules: AdmissionRules;
   readonly #complaints: Complaints;
   readonly #lookups: Lookups;
-  readonly #networks = new BlockList();
+  readonly #networks: Networks;
 
   /** Throws a RangeError for a network that is none. */
   constructor(rules: AdmissionRules, { time, complaints }: AdmissionPorts) {
     this.#rules = rules;
     this.#complaints = complaints;
     this.#lookups = new Lookups(rules.resolve, time);
-    for (const network of rules.allowedNetworks) {
-      const [address = '', prefix] = network.split('/');
-      const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-      if (isIP(address) === 0) throw new RangeError(`allowedNetworks: ${network} is no network such as 10.0.0.0/8.`);
-      this.#networks.addSubnet(address, Number(prefix ?? (family === 'ipv6' ? 128 : 32)), family);
-    }
+    this.#networks = new Networks(rules.allowedNetworks);
   }
 
   /** Takes at most 2 s, however many names it has to ask for. */
   async admit(registration: Registration, peerAddress: string): Promise<Result<Admitted, Problem>> {
     const hosts = new Set(registration.endpoints.map(({ host = peerAddress }) => host));
-    const found = new Map(await Promise.all([...hosts].map(async (host) => [host, await this.#find(host)] as const)));
-    if ([...found.values()].includes('busy')) {
-      const busy = { limit: 'lookups', most: MOST_LOOKUPS, count: MOST_LOOKUPS, whose: '' } as const;
-      return this.#complaints.refuse({ ...busy, retryAfterMs: BUSY_RETRY_MS });
-    }
+    const found = new Map(
+      await Promise.all([...hosts].map(async (host) => [host, await this.#find(host, peerAddress)] as const)),
+    );
+    const outcomes = [...found.values()];
+    if (outcomes.includes('busy')) return this.#tooManyNames(MOST_LOOKUPS, '');
+    if (outcomes.includes('greedy')) return this.#tooManyNames(MOST_LOOKUPS_OF_ONE, sourceOf(peerAddress));
     const endpoints: Endpoint[] = [];
     const targets: Endpoint[] = [];
     for (const [index, announced] of registration.endpoints.entries()) {
@@ -76,10 +74,15 @@ export class Admission {
     return { ok: true, value: { endpoints: endpoints.slice(), targets: targets.slice() } };
   }
 
-  async #find(host: string): Promise<Found> {
+  #tooManyNames(most: number, whose: string): Result<never, Problem> {
+    return this.#complaints.refuse({ limit: 'lookups', most, count: most, whose, retryAfterMs: BUSY_RETRY_MS });
+  }
+
+  async #find(host: string, peerAddress: string): Promise<Found> {
     if (isIP(host) !== 0) return { address: plain(host) };
-    const found = await this.#lookups.find(host);
-    return typeof found === 'object' ? { address: plain(found.address) } : found;
+    const found = await this.#lookups.find(host, peerAddress);
+    if (typeof found !== 'object') return found;
+    return isIP(found.address) === 0 ? 'nobody' : { address: plain(found.address) };
   }
 
   /** Why it may not be called there; null when it may. */
@@ -90,9 +93,10 @@ export class Admission {
     if (!isHost(endpoint.host))
       return `${endpoint.host} is an address of one link only, which callers elsewhere cannot use`;
     if (endpoint.port === this.#rules.ownPort()) return `${endpoint.port} is the registry's own port`;
-    const own = address === peerAddress || (isLoopback(address) && isLoopback(peerAddress));
-    if (own || this.#networks.check(address, isIPv6(address) ? 'ipv6' : 'ipv4')) return null;
-    return `${address} is neither the address this registration comes from (${peerAddress}) nor in allowedNetworks`;
+    if (isOwnAddress(address, peerAddress) || this.#networks.has(address)) return null;
+    // where a name leads is not told: it would be a way to ask our resolver for anything
+    const told = isIP(endpoint.host) === 0 ? `what ${endpoint.host} resolves to` : address;
+    return `${told} is neither the address this registration comes from (${peerAddress}) nor in allowedNetworks`;
   }
 }
 
@@ -104,6 +108,11 @@ function plain(address: string): string {
 }
 
 const nameOf = (endpoint: Endpoint): string => `${endpoint.protocol} ${addressOf(endpoint)}`;
+
+/** Is this an address of the host that the peer is on? All of loopback is this machine. */
+export function isOwnAddress(address: string, peerAddress: string): boolean {
+  return address === peerAddress || (isLoopback(address) && isLoopback(peerAddress));
+}
 
 const isLoopback = (address: string): boolean => address === '::1' || address.startsWith('127.');
 

@@ -5,6 +5,7 @@ import type { Excess, Limits } from './limits.js';
 import { sourceOf, Tally } from './quota.js';
 import { Complaints } from './refusal.js';
 
+/** What it needs of the registry around it. */
 export interface AudiencePorts {
   readonly time: Time;
   readonly log: Log;

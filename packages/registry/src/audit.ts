@@ -1,6 +1,8 @@
 import type { Log, Time } from '@rollcall/core';
+import { isCertificateId } from './access.js';
 import type { Standing } from './access.js';
 import { Allowances, sourceOf } from './quota.js';
+import { withoutTokens } from './tokens.js';
 
 /** Failed authentications of one source at once, and again as many a minute; more are answered 429. */
 const MOST_FAILURES = 30;
@@ -17,12 +19,16 @@ export interface Deed {
   readonly what: string;
   /** Whom it was about, and the reason that was given; may be empty. */
   readonly about: string;
-  readonly status: number;
+  readonly status: number | 'closed';
 }
 
 /** Who asks, in words that are no secret. */
 export function whoText(standing: Standing): string {
-  if ('grant' in standing) return `${standing.grant.role} token ${standing.grant.id}`;
+  if ('grant' in standing) {
+    const { id, role } = standing.grant;
+    return `${role} ${isCertificateId(id) ? 'certificate' : 'token'} ${id}`;
+  }
+  if ('id' in standing) return `${standing.kind === 'untrusted' ? 'untrusted' : 'unknown'} certificate ${standing.id}`;
   return standing.kind === 'none' ? 'nobody' : 'an unknown token';
 }
 
@@ -70,5 +76,7 @@ function textOf({ who, from, what, about, status }: Deed): string {
 const LONGEST = 300;
 
 function printable(text: string): string {
-  return text.slice(0, LONGEST).replaceAll(/[^\x20-\x7e]/g, '?');
+  return withoutTokens(text)
+    .slice(0, LONGEST)
+    .replaceAll(/[^\x20-\x7e…]/g, '?');
 }

@@ -1,15 +1,15 @@
-import type { Edge } from '@rollcall/core';
-import { ManualTime } from '@rollcall/core/testing';
+import type { Edge, EdgeTarget } from '@rollcall/core';
+import { ManualTime, sampleInstance } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
+import { CircuitNews } from './circuits.js';
 import { Edges } from './edges.js';
+import { History } from './history.js';
 import { codeOf, SECRET, value, World } from './registry.fixture.js';
+import { Traffic } from './traffic.js';
 
 const INTERVAL_MS = 5_000;
-const caller = (n: number, service = 'gateway', namespace = 'default') => ({
-  id: `${service}-${n}`,
-  service,
-  namespace,
-});
+const caller = (n: number, service = 'gateway', namespace = 'default') =>
+  sampleInstance({ id: `${service}-${n}`, service, namespace });
 const edge = (service: string, fields: Partial<Edge> = {}): Edge => ({
   service,
   windowMs: 5_000,
@@ -24,10 +24,14 @@ const edge = (service: string, fields: Partial<Edge> = {}): Edge => ({
 
 function setUp(most?: number) {
   const time = new ManualTime();
-  const edges = new Edges(time, INTERVAL_MS, most);
+  const history = new History(time);
+  history.begin();
+  const traffic = new Traffic(time);
+  const circuits = new CircuitNews({ time, history });
+  const edges = new Edges({ time, intervalMs: INTERVAL_MS, traffic, circuits }, most);
   const pairs = (namespace = '*'): string[] =>
     edges.topology(namespace).edges.map((one) => `${one.namespace}/${one.from}>${one.to}`);
-  return { time, edges, pairs };
+  return { time, edges, pairs, traffic, circuits, history };
 }
 
 describe('Edges', () => {
@@ -51,6 +55,7 @@ describe('Edges', () => {
         p99Ms: 20,
         inFlight: 6,
         ageMs: 1_000,
+        targets: [],
       },
     ]);
   });
@@ -109,6 +114,87 @@ describe('Edges', () => {
     edges.note(caller(3), [edge('x'), edge('y'), edge('z')]);
     expect(pairs()).toHaveLength(3);
   });
+});
+
+const target = (instance: string, fields: Partial<EdgeTarget> = {}): EdgeTarget => ({
+  instance,
+  calls: 10,
+  failures: 0,
+  p99Ms: 5,
+  circuit: 'closed',
+  ...fields,
+});
+const targetsOf = (edges: Edges) => edges.topology('*').edges.flatMap(({ targets }) => targets);
+
+describe('the targets of an edge', () => {
+  it('are the sums over the callers, each of which has one circuit to each; the worst first', () => {
+    const { edges } = setUp();
+    const sick = target('orders-b', { calls: 5, failures: 4, p99Ms: 30, circuit: 'open' });
+    edges.note(caller(1), [
+      edge('orders', { targets: [target('orders-a'), sick] }),
+      edge('orders', { targets: [sick] }),
+    ]);
+    const better = target('orders-b', { p99Ms: null, circuit: 'half-open' });
+    edges.note(caller(2), [edge('orders', { windowMs: 10_000, targets: [better] })]);
+    edges.note(caller(3), [edge('orders')]);
+    expect(targetsOf(edges)).toEqual([
+      {
+        instance: 'orders-b',
+        callsPerSecond: 3,
+        failures: 8,
+        p99Ms: 30,
+        circuits: { closed: 0, open: 1, halfOpen: 1 },
+      },
+      {
+        instance: 'orders-a',
+        callsPerSecond: 2,
+        failures: 0,
+        p99Ms: 5,
+        circuits: { closed: 1, open: 0, halfOpen: 0 },
+      },
+    ]);
+  });
+
+  it('count for what is kept, and are left out before their edge is', () => {
+    const { edges, pairs } = setUp(4);
+    const targets = [target('orders-a'), target('orders-b')];
+    edges.note(caller(1), [edge('orders', { targets })]);
+    edges.note(caller(2), [edge('orders', { targets })]);
+    expect(edges.topology('*').edges).toMatchObject([{ callers: 2, targets: [{}, {}] }]);
+    expect(targetsOf(edges)[0]?.circuits.closed).toBe(1);
+    edges.note(caller(3), [edge('users')]);
+    expect(pairs()).toEqual(['default/gateway>orders']);
+    edges.note(caller(1), [edge('orders')]);
+    edges.note(caller(3), [edge('users', { targets: targets.slice(1) })]);
+    expect(pairs()).toEqual(['default/gateway>orders', 'default/gateway>users']);
+  });
+
+  it('make events when a circuit opens and closes, though a word between leaves it out', () => {
+    const { edges, history } = setUp();
+    const tell = (targets: readonly EdgeTarget[]) => edges.note(caller(1), [edge('orders', { targets })]);
+    tell([target('orders-7d20', { circuit: 'open' })]);
+    tell([]);
+    tell([target('orders-7d20')]);
+    tell([target('orders-7d20')]);
+    const query = { after: null, limit: 10, namespace: '*', services: [], kinds: [] };
+    expect(history.events(query).events.map(({ kind, instance, text }) => [kind, instance, text])).toEqual([
+      ['circuit', 'gateway-1', 'opened its circuit to orders…7d20'],
+      ['circuit', 'gateway-1', 'closed its circuit to orders…7d20'],
+    ]);
+  });
+});
+
+it('traffic is counted once for each window of a caller, however often it is told', () => {
+  const { edges, time, traffic } = setUp();
+  edges.note(caller(1), [edge('orders', { window: 7 })]);
+  edges.note(caller(1), [edge('orders', { window: 7 }), edge('users', { window: 7 })]);
+  edges.note(caller(2), [edge('orders', { window: 7 })]);
+  // who tells of no windows says something new each time
+  edges.note(caller(3), [edge('orders')]);
+  edges.note(caller(3), [edge('orders')]);
+  time.advance(5_000);
+  const callsTo = (to: string) => traffic.read({ namespace: '*', from: null, to, step: '5s' }).points.at(-1)?.calls;
+  expect([callsTo('orders'), callsTo('users')]).toEqual([40, 10]);
 });
 
 describe('the registry, who calls whom', () => {

@@ -1,4 +1,18 @@
-import type { Edge, Instance, Time } from '@rollcall/core';
+import type { Circuit, Edge, EdgeTarget, Instance, Time } from '@rollcall/core';
+import type { CircuitNews } from './circuits.js';
+import type { Traffic } from './traffic.js';
+
+/** Calls from all instances of one service to one instance of another: attempts, where the edge counts calls. */
+export interface TargetEdge {
+  readonly instance: string;
+  /** Of all callers together. */
+  readonly callsPerSecond: number;
+  readonly failures: number;
+  /** The highest of the callers; null: too few calls to say. */
+  readonly p99Ms: number | null;
+  /** How many callers have theirs closed, open, half-open, of those that tell of it. */
+  readonly circuits: { readonly closed: number; readonly open: number; readonly halfOpen: number };
+}
 
 /** Calls from all instances of one service to another, over the last window that each of the callers told of. */
 export interface ServiceEdge {
@@ -19,8 +33,11 @@ export interface ServiceEdge {
   readonly inFlight: number;
   /** How long ago the newest of it came, ms. */
   readonly ageMs: number;
+  /** Whom exactly, as far as the callers tell; those that stand worst first, 500 at most. */
+  readonly targets: readonly TargetEdge[];
 }
 
+/** Who calls whom. */
 export interface TopologyAnswer {
   /** What callers told within so many ms; older words are forgotten. */
   readonly withinMs: number;
@@ -33,6 +50,8 @@ interface Report {
   readonly namespace: string;
   readonly from: string;
   readonly edges: readonly Edge[];
+  /** To whom it has told of a circuit that is not closed, and not yet that it is. */
+  readonly open: ReadonlySet<string>;
   readonly at: number;
 }
 
@@ -40,40 +59,61 @@ interface Report {
 const KEPT_INTERVALS = 3;
 /** Windows may be longer than intervals. */
 const LEAST_KEPT_MS = 15_000;
-/** Of all instances together, some 150 bytes each; what comes beyond it is not kept. */
+/** Edges and their targets, of all instances together, some 150 bytes each; what comes beyond it is not kept, targets first. */
 const MOST_KEPT = 100_000;
+/** Targets of one edge that are told. */
+const MOST_TOLD = 500;
+
+const NOBODY: ReadonlySet<string> = new Set();
+
+export interface EdgesPorts {
+  readonly time: Pick<Time, 'now'>;
+  readonly intervalMs: number;
+  /** What is told of calls, each window of a caller once. */
+  readonly traffic: Pick<Traffic, 'note'>;
+  readonly circuits: Pick<CircuitNews, 'note'>;
+}
 
 /**
  * Who calls whom, as the callers tell with their Heartbeats-2: of each instance its last word, in memory only, and nothing is decided
  * from it. A new word costs nothing but its place; sums are made when somebody asks.
  */
 export class Edges {
-  readonly #time: Pick<Time, 'now'>;
+  readonly #ports: EdgesPorts;
   readonly #keptMs: number;
   readonly #most: number;
   /** By the caller's id; the longest silent first. */
   readonly #reports = new Map<string, Report>();
   #count = 0;
 
-  /** `most`: edges that are kept. */
-  constructor(time: Pick<Time, 'now'>, intervalMs: number, most: number = MOST_KEPT) {
-    this.#time = time;
-    this.#keptMs = Math.max(LEAST_KEPT_MS, KEPT_INTERVALS * intervalMs);
+  /** `most`: edges and targets that are kept. */
+  constructor(ports: EdgesPorts, most: number = MOST_KEPT) {
+    this.#ports = ports;
+    this.#keptMs = Math.max(LEAST_KEPT_MS, KEPT_INTERVALS * ports.intervalMs);
     this.#most = most;
   }
 
-  note({ id, namespace, service }: Pick<Instance, 'id' | 'namespace' | 'service'>, edges: readonly Edge[]): void {
-    const now = this.#time.now();
+  note(caller: Instance, told: readonly Edge[]): void {
+    const { time, traffic, circuits } = this.#ports;
+    const { id, namespace, service: from } = caller;
+    const now = time.now();
     this.#forget(now);
+    const before = this.#reports.get(id);
     this.#drop(id);
-    if (edges.length === 0 || this.#count + edges.length > this.#most) return;
-    this.#reports.set(id, { namespace, from: service, edges, at: now });
-    this.#count += edges.length;
+    const edges = this.#fitting(told);
+    if (edges.length === 0) return;
+    const open = circuits.note(caller, edges, before?.open ?? NOBODY);
+    this.#reports.set(id, { namespace, from, edges, open, at: now });
+    this.#count += sizeOf(edges);
+    for (const edge of edges) {
+      if (before?.edges.some((one) => isSameWindow(one, edge)) !== true)
+        traffic.note({ namespace, from, to: edge.service }, edge);
+    }
   }
 
   /** Of one namespace, or of all (`*`). */
   topology(namespace: string): TopologyAnswer {
-    const now = this.#time.now();
+    const now = this.#ports.time.now();
     this.#forget(now);
     const sums = new Map<string, Sum>();
     for (const report of this.#reports.values()) {
@@ -92,10 +132,29 @@ export class Edges {
   }
 
   #drop(id: string): void {
-    this.#count -= this.#reports.get(id)?.edges.length ?? 0;
+    this.#count -= sizeOf(this.#reports.get(id)?.edges ?? []);
     this.#reports.delete(id);
   }
+
+  /** As much as there is room for: all, the edges without their targets, or nothing. */
+  #fitting(edges: readonly Edge[]): readonly Edge[] {
+    const room = this.#most - this.#count;
+    if (sizeOf(edges) <= room) return edges;
+    return edges.length <= room ? edges.map(withoutTargets) : [];
+  }
 }
+
+function withoutTargets(edge: Edge): Edge {
+  const { targets: _, ...rest } = edge;
+  return rest;
+}
+
+function sizeOf(edges: readonly Edge[]): number {
+  return edges.reduce((sum, { targets = [] }) => sum + 1 + targets.length, 0);
+}
+
+const isSameWindow = (one: Edge, other: Edge): boolean =>
+  one.service === other.service && one.window !== undefined && one.window === other.window;
 
 interface Sum {
   readonly namespace: string;
@@ -113,6 +172,7 @@ interface Sum {
   p99Ms: number | null;
   inFlight: number;
   at: number;
+  readonly targets: Map<string, TargetSum>;
 }
 
 function addTo(sums: Map<string, Sum>, report: Report, edge: Edge): void {
@@ -132,20 +192,59 @@ function addTo(sums: Map<string, Sum>, report: Report, edge: Edge): void {
   if (edge.p99Ms !== null) sum.p99Ms = Math.max(sum.p99Ms ?? 0, edge.p99Ms);
   sum.inFlight += edge.inFlight;
   sum.at = Math.max(sum.at, at);
+  for (const target of edge.targets ?? []) addTarget(sum.targets, target, report, edge.windowMs);
+}
+
+interface TargetSum {
+  perSecond: number;
+  failures: number;
+  p99Ms: number | null;
+  readonly circuits: Record<keyof TargetEdge['circuits'], number>;
+  /** Whose circuit was counted last: a caller that tells of it twice has one. */
+  by: Report | null;
+}
+
+const CIRCUIT_FIELDS: Readonly<Record<Circuit, keyof TargetEdge['circuits']>> = {
+  closed: 'closed',
+  open: 'open',
+  'half-open': 'halfOpen',
+};
+
+function addTarget(sums: Map<string, TargetSum>, target: EdgeTarget, by: Report, windowMs: number): void {
+  const blankSum = { perSecond: 0, failures: 0, p99Ms: null, circuits: { closed: 0, open: 0, halfOpen: 0 }, by: null };
+  const sum: TargetSum = sums.get(target.instance) ?? blankSum;
+  sums.set(target.instance, sum);
+  sum.perSecond += target.calls / (windowMs / 1_000);
+  sum.failures += target.failures;
+  if (target.p99Ms !== null) sum.p99Ms = Math.max(sum.p99Ms ?? 0, target.p99Ms);
+  if (sum.by !== by) sum.circuits[CIRCUIT_FIELDS[target.circuit]] += 1;
+  sum.by = by;
+}
+
+function targetEdges(sums: ReadonlyMap<string, TargetSum>): readonly TargetEdge[] {
+  const notClosed = ({ circuits }: TargetSum): number => circuits.open + circuits.halfOpen;
+  const worst = [...sums].toSorted(
+    ([oneId, one], [otherId, other]) =>
+      notClosed(other) - notClosed(one) || other.failures - one.failures || (oneId < otherId ? -1 : 1),
+  );
+  return worst.slice(0, MOST_TOLD).map(([instance, { perSecond, failures, p99Ms, circuits }]) => {
+    return { instance, callsPerSecond: tenths(perSecond), failures, p99Ms, circuits };
+  });
 }
 
 function blank(namespace: string, from: string, to: string): Sum {
   const counts = { calls: 0, perSecond: 0, failures: 0, retries: 0, measured: 0, p50Sum: 0, inFlight: 0 };
-  return { namespace, from, to, callers: new Set(), ...counts, p99Ms: null, at: -Infinity };
+  return { namespace, from, to, callers: new Set(), ...counts, p99Ms: null, at: -Infinity, targets: new Map() };
 }
 
-function edgeOf({ callers, perSecond, measured, p50Sum, at, ...sum }: Sum, now: number): ServiceEdge {
+function edgeOf({ callers, perSecond, measured, p50Sum, at, targets, ...sum }: Sum, now: number): ServiceEdge {
   return {
     ...sum,
     callers: callers.size,
     callsPerSecond: tenths(perSecond),
     p50Ms: measured === 0 ? null : tenths(p50Sum / measured),
     ageMs: Math.round(now - at),
+    targets: targetEdges(targets),
   };
 }
 

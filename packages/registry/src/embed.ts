@@ -82,7 +82,8 @@ class Embedded implements EmbeddedRegistry {
   }
 
   get url(): string {
-    return this.#running?.url ?? urlOf(this.#settings.host, this.#settings.port);
+    const { host, port, tls } = this.#settings;
+    return this.#running?.url ?? urlOf(host, port, tls === undefined ? 'http' : 'https');
   }
 
   start({ production, log }: EmbedEnvironment): Promise<void> {

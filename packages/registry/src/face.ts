@@ -19,22 +19,34 @@ import type {
   Suspicion,
   Tombstone,
 } from '@rollcall/core';
+import type { Grant } from './access.js';
+import type { BeatsAnswer } from './beat-log.js';
 import type { TopologyAnswer } from './edges.js';
 import type { EventQuery, EventsAnswer, TimelineAnswer } from './history.js';
 import type { Limits } from './limits.js';
+import type { StoreTrouble } from './ledger.js';
 import type { ScopeReport } from './preservation.js';
+import type { TrafficAnswer, TrafficQuery } from './traffic.js';
 
+export type { BeatsAnswer } from './beat-log.js';
 export type { TopologyAnswer } from './edges.js';
 export type { EventQuery, EventsAnswer, TimelineAnswer } from './history.js';
+export type { TrafficAnswer, TrafficQuery } from './traffic.js';
 
 export type Outcome<Value> = Result<Value, Problem>;
 
 /** Where a request came from: the peer's source address (IPv4-mapped normalised). */
 export interface Peer {
   readonly address: string;
-  /** The id of the access token that it came with, where tokens are asked for. */
+  /** The id of the access token or certificate that it came with, where those are asked for. */
   readonly token?: string;
 }
+
+/**
+ * What somebody shows who speaks for an instance: its secret, null where there is none; with it, what his client certificate allows him,
+ * where he has one.
+ */
+export type Proof = string | null | { readonly secret: string | null; readonly grant: Grant };
 
 /** A frame that is encoded once, however many watchers get it. */
 export interface SharedFrame {
@@ -60,7 +72,7 @@ export interface WatchOrder {
   readonly services: readonly string[];
   readonly resume: readonly string[];
   readonly cursor: Cursor | null;
-  readonly line: { readonly id: string; readonly secret: string | null } | null;
+  readonly line: { readonly id: string; readonly secret: Proof } | null;
   /** The address from which it comes: what comes from one source is limited. */
   readonly peer?: string;
 }
@@ -70,7 +82,7 @@ export interface Watcher {
   closed(): void;
   /** We have ended it: no news of its peer. Left out: as `closed`. */
   dropped?(): void;
-  /** Of a line: the id of the access token with which its instance registered last; null: with none. */
+  /** Of a line: the id of the access token or certificate with which its instance registered last; null: with none. */
   readonly token?: string | null;
 }
 
@@ -92,7 +104,8 @@ export interface ServiceAnswer {
   readonly epoch: string;
   readonly revision: number;
   readonly settled: boolean;
-  readonly instances: readonly Instance[];
+  /** With `heartbeats` where they were asked for. */
+  readonly instances: readonly (Instance & { readonly heartbeats?: HeartbeatsAnswer })[];
   readonly removed: readonly Tombstone[];
 }
 
@@ -107,12 +120,19 @@ export interface DirectionAnswer {
   readonly error: string | null;
 }
 
+export interface HeartbeatsAnswer {
+  readonly heartbeat1: DirectionAnswer;
+  readonly heartbeat2: DirectionAnswer;
+}
+
 export type InstanceAnswer = Instance & {
   /** What the instance says itself, where the record may show an operator's word instead. */
   readonly own: OwnWords;
   readonly override: Override | null;
-  readonly heartbeats: { readonly heartbeat1: DirectionAnswer; readonly heartbeat2: DirectionAnswer };
+  readonly heartbeats: HeartbeatsAnswer;
   readonly falls: number;
+  /** Does it hold the stream that is its line? By that stream it hears of changes, too. */
+  readonly line: boolean;
 };
 
 export interface RegistryAnswer {
@@ -121,10 +141,13 @@ export interface RegistryAnswer {
   readonly revision: number;
   readonly settled: boolean;
   readonly startedAt: number;
-  readonly store: { readonly name: string; readonly durable: boolean };
+  /** `trouble`: why it does not keep what it is told; null: it does. */
+  readonly store: { readonly name: string; readonly durable: boolean; readonly trouble: StoreTrouble | null };
   readonly heartbeat: HeartbeatTerms;
   readonly watchers: number;
   readonly instances: number;
+  /** Removed instances that are remembered. */
+  readonly tombstones: number;
   /** Of the newest revision; how it is computed: docs/PROTOCOL.md. */
   readonly view: { readonly revision: number; readonly hash: string };
   /** How punctual Heartbeat-1 is: 99 of 100 calls of the last interval or two began at most so many ms late; who waits for a call. */
@@ -163,7 +186,7 @@ export type ScopeAnswer = Omit<ScopeReport, 'since'> & {
 };
 
 /** How an instance ends: by itself, with its secret, or by an operator. */
-export type Ender = { readonly secret: string } | NonNullable<Operator>;
+export type Ender = { readonly secret: Proof } | NonNullable<Operator>;
 
 /** Who asks for what only an operator may do: null is anybody else. `who`: in words, for people, where it is known. */
 export type Operator = { readonly operator: true; readonly who?: string } | null;
@@ -173,20 +196,27 @@ export interface RegistryFace {
   /** False until the store is loaded: until then every question is refused with NOT_READY, never answered with an empty list. */
   readonly ready: boolean;
   register(registration: Registration, peer: Peer): Promise<Outcome<Registered>>;
-  beat(id: string, secret: string | null, beat: Beat): Outcome<BeatAnswer>;
+  beat(id: string, secret: Proof, beat: Beat): Outcome<BeatAnswer>;
   suspect(id: string, suspicion: Suspicion): Outcome<null>;
-  drain(id: string, secret: string | null, drain: Drain): Outcome<DrainAnswer>;
+  drain(id: string, secret: Proof, drain: Drain): Outcome<DrainAnswer>;
   leave(id: string, ender: Ender | null): Outcome<null>;
   /** What an operator wants of an instance, stored before it is answered. Refused: FORBIDDEN, INVALID, LEAVING, as `instance`. */
   amend(id: string, patch: InstancePatch, operator: Operator): Promise<Outcome<InstanceAnswer>>;
   services(namespace: string): Outcome<ServicesAnswer>;
-  service(namespace: string, name: string): Outcome<ServiceAnswer>;
+  /** `withHeartbeats`: each instance has its `heartbeats`, which are no part of any revision. */
+  service(namespace: string, name: string, withHeartbeats?: boolean): Outcome<ServiceAnswer>;
   instance(id: string): Outcome<InstanceAnswer>;
   /** What happened to an instance, also of one that was removed, as long as its tombstone is kept. */
   timeline(id: string): Outcome<TimelineAnswer>;
   events(query: EventQuery): Outcome<EventsAnswer>;
   /** Who calls whom, as the callers tell; of a namespace, or of all (`*`). */
   topology(namespace: string): Outcome<TopologyAnswer>;
+  /** How many calls went from service to service, as the callers tell: the last quarter of an hour, or the last day. */
+  traffic(query: TrafficQuery): Outcome<TrafficAnswer>;
+  /** The last heartbeats of an instance, both ways. */
+  beats(id: string): Outcome<BeatsAnswer>;
+  /** An operator wants it to be called with Heartbeat-1 now. Refused: FORBIDDEN, as `instance`. */
+  call(id: string, operator: Operator): Outcome<null>;
   describe(): Outcome<RegistryAnswer>;
   watch(order: WatchOrder, sink: WatcherSink): Outcome<Watcher>;
 }

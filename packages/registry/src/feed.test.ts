@@ -311,7 +311,7 @@ describe('counting', () => {
     sink.watcher?.closed();
     sink.watcher?.closed();
     expect(registry.feed.watcherCount('default', 'orders')).toBe(1);
-    expect(meter.count('rollcall_watchers')).toBe(4);
+    expect(meter.count('rollcall_registry_watchers')).toBe(4);
   });
 });
 

@@ -92,9 +92,9 @@ export class Feed {
     this.#snapshots = new Snapshots(ports.view, ports.epoch);
     const { meter } = ports;
     this.#instruments = {
-      watchers: meter.gauge('rollcall_watchers', 'Streams that watch the registry now.'),
-      cuts: meter.counter('rollcall_watchers_cut_total', 'Streams that were ended because they took too little.'),
-      flushes: meter.histogram('rollcall_feed_flush_seconds', 'Time spent writing one flush to all its watchers.'),
+      watchers: meter.gauge('rollcall_registry_watchers', 'Streams that watch the registry now.'),
+      cuts: meter.counter('rollcall_registry_watchers_cut_total', 'Streams ended because they took too little.'),
+      flushes: meter.histogram('rollcall_registry_feed_flush_seconds', 'Time of one flush to all its watchers.'),
     };
   }
 

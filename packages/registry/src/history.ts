@@ -47,7 +47,7 @@ const MINOR_OF_ONE = 16;
 /** Of all instances together: above it each that gets another one keeps only the few. A few hundred bytes each. */
 const KEPT_OF_ALL = 100_000;
 const FEW_OF_ONE = 8;
-const MINOR: ReadonlySet<EventKind> = new Set(['re-registered', 'admin']);
+const MINOR: ReadonlySet<EventKind> = new Set(['re-registered', 'admin', 'circuit']);
 
 interface Timeline {
   /** Replaced by a longer one, for a list that is pushed to keeps room for seventeen, and most instances have few events. */

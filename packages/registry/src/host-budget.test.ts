@@ -1,6 +1,6 @@
 import { ManualTime, recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { capacityOf, HostWatch, shortfalls } from './host-budget.js';
+import { capacityOf, connectionsFor, HostWatch, shortfalls } from './host-budget.js';
 import type { Load, Workload } from './host-budget.js';
 import type { HostFacts } from './host-facts.js';
 
@@ -30,6 +30,18 @@ describe('how many instances a host carries', () => {
     // too few for 2,000 calls at once: 200 reserved + 1.45 for each
     expect(carried({ openFiles: 1_024 })).toBe(568);
     expect(carried({ openFiles: 100 })).toBe(0);
+  });
+
+  it('leaves connections to all of them, and files to the calls', () => {
+    for (const openFiles of [1_024, 20_000, 65_536]) {
+      const connections = connectionsFor(work, { ...UNKNOWN, openFiles }) ?? NaN;
+      // a line each, and a beat being taken in of every twentieth
+      expect(connections).toBeGreaterThanOrEqual(Math.floor(carried({ openFiles }) * 1.05));
+      expect(connections).toBeLessThanOrEqual(openFiles - 200 - Math.min(2_000, openFiles / 5));
+      const kept = connectionsFor({ ...work, freshEvery: 10 }, { ...UNKNOWN, openFiles }) ?? NaN;
+      expect(kept).toBeGreaterThanOrEqual(2 * carried({ openFiles }, { freshEvery: 10 }));
+    }
+    expect(connectionsFor(work, UNKNOWN)).toBeNull();
   });
 
   it('is bound by the connections that the firewall follows: the line, and two in TIME_WAIT for 120 s', () => {

@@ -40,6 +40,14 @@ export interface Budget {
   readonly remedy: string;
 }
 
+/** A budget as people are told of it, and how much of it is used. */
+export interface BudgetAnswer {
+  readonly name: string;
+  readonly have: number;
+  readonly used: number;
+  readonly remedy: string;
+}
+
 /** For the program itself, its store, its log, dashboards and scrapes. */
 const RESERVED_FILES = 200;
 /** A Heartbeat-2 that is taken in by a busy registry has its connection open for less than this. */
@@ -75,6 +83,16 @@ export function shortfalls(asked: Load, work: Workload, host: HostFacts): readon
 export function capacityOf(work: Workload, host: HostFacts): Capacity | null {
   const bounds = budgetsOf(work, host).map((budget) => ({ instances: carriedBy(budget), boundBy: sizeText(budget) }));
   return bounds.toSorted((a, b) => a.instances - b.instances)[0] ?? null;
+}
+
+/** Every budget of the host, and how much of it this load uses. */
+export function usedOf(load: Load, work: Workload, host: HostFacts): readonly BudgetAnswer[] {
+  return budgetsOf(work, host).map(({ name, have, need, remedy }) => ({
+    name,
+    have,
+    used: Math.ceil(need(load)),
+    remedy,
+  }));
 }
 
 interface WatchedHost {
@@ -124,9 +142,33 @@ export class HostWatch {
   }
 }
 
+/** Fewer than this help nobody. */
+const LEAST_CONNECTIONS = 16;
+
+/**
+ * How many connections may be open at the port so that files are left for Heartbeat-1: what all instances that the host's files carry take,
+ * each with its line, and no more. Null where it is not known how many files there are.
+ */
+export function connectionsFor(work: Workload, { openFiles }: HostFacts): number | null {
+  if (openFiles === null) return null;
+  const instances = carriedBy({ have: openFiles, need: (load) => filesOf(work, load) });
+  return Math.max(LEAST_CONNECTIONS, openFiles - RESERVED_FILES - Math.ceil(outgoingOf(work, instances)));
+}
+
+/** Open files for calls under way, as if all timed out, and for those that are kept between calls. */
+function outgoingOf({ intervalMs, timeoutMs, freshEvery, maxCalls }: Workload, instances: number): number {
+  return Math.min(maxCalls, (instances * timeoutMs) / intervalMs) + (freshEvery > 1 ? instances : 0);
+}
+
+function filesOf(work: Workload, { instances, watchers }: Load): number {
+  const incoming =
+    (BEAT_OPEN_MS * instances) / (work.intervalMs * work.freshEvery) + (work.freshEvery > 1 ? instances : 0);
+  return RESERVED_FILES + watchers + outgoingOf(work, instances) + incoming;
+}
+
 /** One for each fact that is known of the host and matters for this workload. */
 export function budgetsOf(work: Workload, host: HostFacts): readonly Budget[] {
-  const { intervalMs, timeoutMs, freshEvery, maxCalls, isLocal } = work;
+  const { intervalMs, freshEvery, isLocal } = work;
   // of one direction, per instance
   const kept = freshEvery > 1 ? 1 : 0;
   const freshPerMs = 1 / (intervalMs * freshEvery);
@@ -139,11 +181,7 @@ export function budgetsOf(work: Workload, host: HostFacts): readonly Budget[] {
   return [
     ...budget(host.openFiles, {
       name: 'open files',
-      need: ({ instances, watchers }) =>
-        RESERVED_FILES +
-        watchers +
-        Math.min(maxCalls, (instances * timeoutMs) / intervalMs) +
-        instances * (2 * kept + BEAT_OPEN_MS * freshPerMs),
+      need: (load) => filesOf(work, load),
       remedy: 'Beyond it connections are not accepted: raise the limit (ulimit -n, LimitNOFILE= of systemd).',
     }),
     ...budget(host.trackedConnections, {
@@ -172,7 +210,7 @@ export function budgetsOf(work: Workload, host: HostFacts): readonly Budget[] {
 }
 
 /** The most instances, each with its line, that fit: what they need grows with their number. */
-function carriedBy({ have, need }: Budget): number {
+function carriedBy({ have, need }: Pick<Budget, 'have' | 'need'>): number {
   let low = 0;
   let high = MOST_INSTANCES;
   while (low < high) {

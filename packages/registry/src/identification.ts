@@ -1,5 +1,6 @@
+import { isCertificateId, mayServe } from './access.js';
 import { isSecretOf } from './credential.js';
-import type { Outcome } from './face.js';
+import type { Outcome, Proof } from './face.js';
 import { refuse } from './refusal.js';
 import type { Entry, Roster } from './roster.js';
 
@@ -19,17 +20,30 @@ export interface TokenCheck {
 
 /**
  * Why an instance that has proved itself may not act all the same: the token with which it registered is no longer valid, or there was
- * none. Null: it may. The secret of an instance is worth what that token is worth.
+ * none, and it does not come with a certificate for its service either. Null: it may. The secret of an instance is worth what that token
+ * is worth; a certificate is shown anew with each connection, so any that is for the service will do.
  */
-export function lapsed({ id, token }: Entry, tokens: TokenCheck | undefined): Outcome<never> | null {
+export function lapsed(
+  { id, token, record }: Entry,
+  tokens: TokenCheck | undefined,
+  proof: Proof,
+): Outcome<never> | null {
   if (tokens === undefined || tokens.isValid(token)) return null;
-  const why =
-    token === null ? 'was registered without a token' : `was registered with token ${token}, which is no longer valid`;
-  return refuse('TOKEN_LAPSED', `${id} ${why}.`);
+  const grant = typeof proof === 'object' ? proof?.grant : undefined;
+  if (grant !== undefined && mayServe(grant, record.namespace, record.service)) return null;
+  return refuse('TOKEN_LAPSED', `${id} ${lapseText(token, record.service, grant?.id)}.`);
+}
+
+function lapseText(token: string | null, service: string, shown: string | undefined): string {
+  if (token === null) return 'was registered without a token';
+  if (!isCertificateId(token)) return `was registered with token ${token}, which is no longer valid`;
+  const what = shown === undefined ? 'without any' : `with ${shown}, which is not for ${service}`;
+  return `was registered with certificate ${token}, and this request came ${what}`;
 }
 
 /** Why the secret does not make its bearer this instance; null: it does, or nobody knows of any. */
-export function impostor(roster: Roster, id: string, secret: string | null): Outcome<never> | null {
+export function impostor(roster: Roster, id: string, proof: Proof): Outcome<never> | null {
+  const secret = typeof proof === 'object' && proof !== null ? proof.secret : proof;
   const tombstone = roster.tombstone(id);
   const owner = roster.get(id)?.credential ?? tombstone;
   if (owner !== undefined && !isSecretOf(owner, secret)) {

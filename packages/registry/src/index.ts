@@ -2,6 +2,7 @@
 export { startRegistry } from './http/start.js';
 export type { RunningRegistry } from './http/start.js';
 export type { StartOptions } from './http/start-options.js';
+export type { RegistryTls } from './http/tls.js';
 export { capacityOf } from './host-budget.js';
 export type { Capacity, Workload } from './host-budget.js';
 export { readHostFacts } from './host-facts.js';
@@ -9,25 +10,31 @@ export type { HostFacts } from './host-facts.js';
 
 // who may do what
 export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './access.js';
-export type { Grant, Role } from './access.js';
+export type { BadCertificate, Grant, Role, Standing } from './access.js';
 export { drawToken, validityOf } from './tokens.js';
 export type { TokenRecord, TokenWish } from './tokens.js';
 export { changeTokens, readTokens, TOKENS_FILE } from './tokens-file.js';
+export type { Tokens, TokensPorts } from './tokens-file.js';
+export type { TokenCheck } from './identification.js';
+export type { CertificateRule } from './certificates.js';
 
 // the engine, for whoever brings its own clock, network and store
 export { Registry } from './registry.js';
 export type { RegistryOptions, RegistryPorts } from './registry.js';
 export type {
+  BeatsAnswer,
   DescribedOption,
   DirectionAnswer,
   Ender,
   EventQuery,
   EventsAnswer,
+  HeartbeatsAnswer,
   InstanceAnswer,
   Operator,
   Outcome,
   Peer,
   PreservationAnswer,
+  Proof,
   RegistryAnswer,
   RegistryFace,
   ScopeAnswer,
@@ -36,6 +43,8 @@ export type {
   ServiceSummary,
   SharedFrame,
   TimelineAnswer,
+  TrafficAnswer,
+  TrafficQuery,
   Watcher,
   WatcherSink,
   WatchOrder,
@@ -43,7 +52,10 @@ export type {
 export { DEFAULT_LIMITS } from './limits.js';
 export type { Limits } from './limits.js';
 export type { Resolve } from './admission.js';
-export type { Caller, CallOutcome } from './caller/caller.js';
+export type { Berth, Caller, CallOutcome } from './caller/caller.js';
+export type { ServiceEdge, TargetEdge, TopologyAnswer } from './edges.js';
+export type { TrafficPoint } from './traffic.js';
+export type { SavedPreservation, SavedScope, ScopeReport } from './preservation.js';
 export { diskStore } from './store/disk.js';
 export type { DiskStoreOptions } from './store/disk.js';
 export { MemoryStore } from './store/memory.js';

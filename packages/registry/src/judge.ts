@@ -1,6 +1,7 @@
 import { due, excuse, forecast, forgive, silentSince, stateOf, transition } from '@rollcall/core';
 import type { Event, Fleet, Instance, Log, Policy, Reason, Time, Vitals } from '@rollcall/core';
 import type { Audience } from './audience.js';
+import type { BeatLog } from './beat-log.js';
 import type { Feed } from './feed.js';
 import { actorOf } from './history.js';
 import type { Happening, History } from './history.js';
@@ -12,6 +13,7 @@ import type { Entry, Roster } from './roster.js';
 import { superfluous } from './tombstones.js';
 import { Vigil } from './vigil.js';
 
+/** What a judge needs of the registry around it. */
 export interface JudgePorts {
   readonly time: Time;
   readonly log: Log;
@@ -22,6 +24,7 @@ export interface JudgePorts {
   readonly audience: Pick<Audience, 'release'>;
   readonly ledger: Pick<Ledger, 'remember'>;
   readonly history: Pick<History, 'note' | 'noteOf'>;
+  readonly beats: Pick<BeatLog, 'release'>;
 }
 
 /** So many sweeps (a second, by default) is it behind before that is told. */
@@ -110,6 +113,7 @@ export class Judge {
       removedAt: time.wall(),
     };
     roster.bury(entry, tombstone, time.now());
+    this.#ports.beats.release(entry);
     this.#vigil.wake(entry);
     this.#uncalled.delete(entry);
     ledger.remember({ bury: tombstone });

@@ -2,6 +2,7 @@ import { messageOf } from '@rollcall/core';
 import type { Log, Time, Timer } from '@rollcall/core';
 import type { Store, Write } from './store/store.js';
 
+/** Where it is kept, and who is told when that fails. */
 export interface LedgerPorts {
   readonly store: Pick<Store, 'write'>;
   readonly time: Time;
@@ -10,6 +11,16 @@ export interface LedgerPorts {
 
 /** A store that owes something is tried again this often. */
 const RETRY_MS = 1_000;
+
+/** What a store does not keep, for people. */
+export interface StoreTrouble {
+  /** Why, verbatim. */
+  readonly text: string;
+  /** Since the first write that failed, in ms. */
+  readonly sinceMs: number;
+  /** Instances whose last words are told again until it takes them. */
+  readonly owed: number;
+}
 
 /** The last words about one subject, in their order. */
 type Words = readonly Write[];
@@ -28,10 +39,19 @@ export class Ledger {
   readonly #underWay = new Map<string, Words>();
   #timer: Timer | null = null;
   #isTroubled = false;
+  /** Why the last write failed; null once one has succeeded and nothing is owed. */
+  #failure: { readonly text: string; readonly at: number } | null = null;
   #isClosed = false;
 
   constructor(ports: LedgerPorts) {
     this.#ports = ports;
+  }
+
+  /** Null: it keeps all it is told, as far as its last write showed. */
+  get trouble(): StoreTrouble | null {
+    if (this.#failure === null) return null;
+    const { text, at } = this.#failure;
+    return { text, sinceMs: Math.round(this.#ports.time.now() - at), owed: this.#owed.size };
   }
 
   /** Resolves when it is stored. Rejects as the store does: then it is as if nobody had asked. */
@@ -68,7 +88,9 @@ export class Ledger {
     this.#underWay.set(subject, words);
     try {
       await this.#ports.store.write(words);
+      if (this.#owed.size === 0) this.#failure = null;
     } catch (error) {
+      this.#failure = { text: messageOf(error), at: this.#failure?.at ?? this.#ports.time.now() };
       if (orElse !== undefined && this.#underWay.get(subject) === words) this.#owed.set(subject, orElse);
       throw error;
     } finally {

@@ -13,7 +13,7 @@ function anInstance(id: string, but: Partial<Registration> = {}): Registration {
 /** From another address than everybody else's. */
 const registerFrom = (
   { registry }: World,
-  peer: { readonly address: string },
+  peer: { readonly address: string; readonly token?: string },
   id: string,
 ): ReturnType<World['register']> => registry.register(anInstance(id), peer);
 
@@ -120,6 +120,61 @@ describe('a source that has registered as many as it may', () => {
   });
 });
 
+describe('a token that holds as many as it may', () => {
+  const limits = { maxInstancesPerToken: 2 };
+  const A = { address: '10.0.0.5', token: 'aaaaaaaaaa' };
+  const B = { address: '10.0.0.6', token: 'bbbbbbbbbb' };
+
+  it('holds no more from wherever it comes, and others are not touched', async () => {
+    const world = await World.started({ limits });
+    value(await registerFrom(world, A, 'orders-1'));
+    value(await registerFrom(world, { ...A, address: '10.0.0.7' }, 'orders-2'));
+    expect(await registerFrom(world, { ...A, address: '10.0.0.8' }, 'orders-3')).toMatchObject({
+      problem: {
+        code: 'TOO_MANY',
+        detail: 'Token aaaaaaaaaa holds 2 instances, and maxInstancesPerToken is 2.',
+        fix: expect.stringContaining('raise maxInstancesPerToken'),
+        retryAfterMs: 10_000,
+      },
+    });
+    value(await registerFrom(world, A, 'orders-1'));
+    value(await registerFrom(world, B, 'orders-3'));
+    value(world.registry.leave('orders-2', { secret: SECRET }));
+    value(await registerFrom(world, A, 'orders-4'));
+  });
+
+  it('hands an instance on to the token that it is exchanged for, and takes none that is one too many', async () => {
+    const world = await World.started({ limits });
+    for (const id of ['orders-1', 'orders-2']) value(await registerFrom(world, A, id));
+    for (const id of ['users-1', 'users-2']) value(await registerFrom(world, B, id));
+    expect(codeOf(await registerFrom(world, B, 'orders-1'))).toBe('TOO_MANY');
+    value(world.registry.leave('users-1', { secret: SECRET }));
+    value(await registerFrom(world, B, 'orders-1'));
+    value(await registerFrom(world, A, 'orders-3'));
+    expect(codeOf(await registerFrom(world, B, 'orders-4'))).toBe('TOO_MANY');
+  });
+
+  it('is counted again after a restart of the registry', async () => {
+    const store = new MemoryStore();
+    const before = await World.started({ limits, store });
+    for (const id of ['orders-1', 'orders-2']) value(await registerFrom(before, A, id));
+    await before.registry.close();
+    const world = await World.started({ limits, store });
+    expect(codeOf(await registerFrom(world, A, 'orders-3'))).toBe('TOO_MANY');
+  });
+
+  it('that registers too often waits, for known instances too', async () => {
+    const world = await World.started({ limits: { maxRegistrationsPerToken: 3 } });
+    for (let i = 0; i < 3; i += 1) value(await registerFrom(world, A, 'orders-1'));
+    expect(await registerFrom(world, A, 'orders-1')).toMatchObject({
+      problem: { code: 'TOO_MANY', detail: expect.stringContaining('registers too often'), retryAfterMs: 20_000 },
+    });
+    value(await registerFrom(world, B, 'orders-2'));
+    await world.time.advanceBy(20 * SECOND);
+    value(await registerFrom(world, A, 'orders-1'));
+  });
+});
+
 describe('a service, and an address, with as many as there may be', () => {
   it('has no more, and others are not touched', async () => {
     const world = await World.started({ limits: { maxInstancesPerService: 1 } });
@@ -139,6 +194,32 @@ describe('a service, and an address, with as many as there may be', () => {
     value(await world.register('orders-32', 3002));
     expect(detailOf(await world.register('orders-32', 3001))).toBe(words);
     value(await world.register('orders-0', 3001, { version: '2' }));
+  });
+});
+
+describe('an address, and a host, to which many want at the same time', () => {
+  it('is claimed by 32 at most, though all are stored at once', async () => {
+    const world = await World.started({ store: new SlowStore() });
+    const all = Array.from({ length: 100 }, (_, index) => world.register(`orders-${index}`, 3001));
+    expect((await Promise.all(all)).filter(({ ok }) => ok)).toHaveLength(32);
+  });
+
+  it('is taken at the word of others by 1,000 at most; those who are there come as they like', async () => {
+    const world = await World.started({ store: new SlowStore(), allowedNetworks: ['10.0.0.0/8'] });
+    const register = (id: string, port: number, address: string) =>
+      world.registry.register(anInstance(id, { endpoints: [{ protocol: 'tcp', host: '10.9.9.9', port }] }), {
+        address,
+      });
+    const all = Array.from({ length: 1_100 }, (_, index) => register(`orders-${index}`, 3000 + index, '10.0.0.5'));
+    expect((await Promise.all(all)).filter(({ ok }) => ok)).toHaveLength(1_000);
+    expect(detailOf(await register('orders-2000', 80, '10.0.0.5'))).toBe(
+      '1000 endpoints are registered on 10.9.9.9, and a host may have 1000 that were not registered from there.',
+    );
+    value(await register('orders-0', 80, '10.0.0.5'));
+    value(await register('orders-3000', 81, '10.9.9.9'));
+    value(world.registry.leave('orders-1', { secret: SECRET }));
+    value(world.registry.leave('orders-2', { secret: SECRET }));
+    value(await register('orders-2000', 82, '10.0.0.5'));
   });
 });
 

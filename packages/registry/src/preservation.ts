@@ -52,6 +52,7 @@ export interface SavedPreservation {
   readonly services: Readonly<Record<string, SavedScope>>;
 }
 
+/** One population of it: the whole registry, or one service. */
 export interface SavedScope {
   readonly usedAgoMs: readonly number[];
   readonly peak: number;

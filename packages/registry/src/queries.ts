@@ -18,18 +18,25 @@ export function summaries(roster: Roster, namespace: string): ServiceSummary[] {
   return found;
 }
 
-/** The instances and tombstones of a service, in all namespaces together where that is `*`; null: never heard of. */
+/**
+ * The instances and tombstones of a service, in all namespaces together where that is `*`; null: never heard of. `heartbeats`: what is
+ * said of those of each instance; null: nothing.
+ */
 export function serviceAnswer(
   roster: Roster,
-  namespace: string,
-  name: string,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  heartbeats: ((entry: Entry) => InstanceAnswer['heartbeats']) | null,
 ): Pick<ServiceAnswer, 'service' | 'namespace' | 'instances' | 'removed'> | null {
   const services = namesakes(roster, namespace, name);
   if (services.length === 0) return null;
-  const instances = services.flatMap(({ members }) => [...members.values()].map(({ record }) => record));
+  const say = (entry: Entry): Saying =>
+    heartbeats === null ? entry.record : { ...entry.record, heartbeats: heartbeats(entry) };
+  const instances = services.flatMap(({ members }) => [...members.values()].map(say));
   const removed = services.flatMap(({ tombstones }) => [...tombstones.values()].map(published));
   return { service: name, namespace, instances, removed };
 }
+
+type Saying = ServiceAnswer['instances'][number];
 
 /** The services of that name: one in a namespace, or in all namespaces (`*`) one each. */
 function namesakes(roster: Roster, namespace: string, name: string): Readonly<ServiceEntry>[] {
@@ -45,7 +52,8 @@ export function detail(entry: Entry, now: number, policy: Policy): InstanceAnswe
   const misses = Math.max(0, Math.floor(overdueMs / policy.intervalMs));
   const heartbeat2 = { ...directionAnswer(entry.heartbeat2, now), misses };
   const { record, own, override, vitals } = entry;
-  return { ...record, own, override, heartbeats: { heartbeat1, heartbeat2 }, falls: fallsNow(vitals, now, policy) };
+  const heartbeats = { heartbeat1, heartbeat2 };
+  return { ...record, own, override, heartbeats, falls: fallsNow(vitals, now, policy), line: entry.line !== null };
 }
 
 function directionAnswer(log: DirectionLog, now: number): DirectionAnswer {

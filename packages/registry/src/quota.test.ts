@@ -57,13 +57,14 @@ describe('an allowance', () => {
 const applicant = (but: Partial<Applicant> = {}): Applicant => ({
   source: '10.0.0.5',
   serviceKey: 'default/orders',
+  token: null,
   isNew: true,
   ...but,
 });
 
 /** With nobody registered yet: only those on the way count. */
 function empty(limits: Partial<typeof DEFAULT_LIMITS>): Quota {
-  const occupancy = { size: 0, sizeOf: () => 0, service: () => undefined };
+  const occupancy = { size: 0, sizeOf: () => 0, heldBy: () => 0, service: () => undefined };
   return new Quota({ ...DEFAULT_LIMITS, ...limits }, occupancy);
 }
 
@@ -84,10 +85,11 @@ describe('a quota', () => {
   it.each([
     ['maxInstancesPerSource', { serviceKey: 'default/users' }, { source: '10.0.0.6' }, '10.0.0.5'],
     ['maxInstancesPerService', { source: '10.0.0.6' }, { serviceKey: 'default/users' }, 'default/orders'],
+    ['maxInstancesPerToken', { source: '10.0.0.6', serviceKey: 'default/users' }, { token: 'b' }, 'a'],
   ] as const)('refuses what is over %s, and nobody else', (limit, over, other, whose) => {
     const quota = empty({ [limit]: 1 });
-    quota.reserve(applicant(), 0);
-    const refused = quota.reserve(applicant(over), 0);
+    quota.reserve(applicant({ token: 'a' }), 0);
+    const refused = quota.reserve(applicant({ token: 'a', ...over }), 0);
     expect(refused).toMatchObject({ ok: false, problem: { limit, most: 1, count: 1, whose } });
     expect(quota.reserve(applicant({ ...over, ...other }), 0).ok).toBe(true);
   });
@@ -109,5 +111,15 @@ describe('a quota', () => {
     if (known.ok) known.value.free();
     if (first.ok) first.value.refund(0);
     expect(quota.reserve(applicant(), 0).ok).toBe(true);
+  });
+
+  it('lets a token register so often a minute, known instances included, and whoever needs none as often as he likes', () => {
+    const quota = empty({ maxRegistrationsPerToken: 2 });
+    expect([quota.hurried('a', 0), quota.hurried('a', 0)]).toEqual([null, null]);
+    const excess = { limit: 'maxRegistrationsPerToken', most: 2, count: 2, whose: 'a' };
+    expect(quota.hurried('a', 0)).toEqual({ ...excess, retryAfterMs: 30_000 });
+    expect(quota.hurried('b', 0)).toBeNull();
+    expect(quota.hurried('a', 30_000)).toBeNull();
+    for (let i = 0; i < 10; i += 1) expect(quota.hurried(null, 0)).toBeNull();
   });
 });

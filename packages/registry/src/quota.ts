@@ -91,6 +91,8 @@ export class Allowances {
 export interface Occupancy {
   readonly size: number;
   sizeOf(source: string): number;
+  /** How many registered last with the token of this id. */
+  heldBy(token: string): number;
   service(key: string): { readonly members: { readonly size: number } } | undefined;
 }
 
@@ -98,6 +100,8 @@ export interface Occupancy {
 export interface Applicant {
   readonly source: string;
   readonly serviceKey: string;
+  /** The id of the access token that it came with; null: none was asked for. */
+  readonly token: string | null;
   /** False for an id that was registered before and may come back: it costs nothing of the allowance. */
   readonly isNew: boolean;
 }
@@ -118,6 +122,9 @@ export class Quota {
   readonly #allowances: Allowances;
   readonly #sources = new Tally();
   readonly #services = new Tally();
+  readonly #tokens = new Tally();
+  /** What each token may still send. */
+  readonly #pace: Allowances;
   #total = 0;
 
   constructor(limits: Limits, occupancy: Occupancy) {
@@ -125,13 +132,32 @@ export class Quota {
     this.#occupancy = occupancy;
     this.#burst = Math.max(LEAST_BURST, limits.maxInstancesPerSource);
     this.#allowances = new Allowances(this.#burst);
+    this.#pace = new Allowances(limits.maxRegistrationsPerToken);
+  }
+
+  /** One more registration with this token, of whomever: why it comes too soon; null when it does not. `now`: monotonic ms. */
+  hurried(token: string | null, now: number): Excess | null {
+    const retryAfterMs = token === null ? 0 : this.#pace.take(token, now);
+    if (token === null || retryAfterMs === 0) return null;
+    const most = this.#limits.maxRegistrationsPerToken;
+    return { limit: 'maxRegistrationsPerToken', most, count: most, whose: token, retryAfterMs };
+  }
+
+  /** Why this token may not hold one more; null when it may. */
+  crowded(token: string | null): Excess | null {
+    const count = token === null ? 0 : this.#occupancy.heldBy(token) + this.#tokens.of(token);
+    const most = this.#limits.maxInstancesPerToken;
+    if (token === null || count < most) return null;
+    return { limit: 'maxInstancesPerToken', most, count, whose: token, retryAfterMs: PLACE_RETRY_MS };
   }
 
   /** Keeps a place, or says which limit stands in the way. `now`: monotonic ms. */
   reserve(applicant: Applicant, now: number): Result<Place, Excess> {
-    const { source, serviceKey, isNew } = applicant;
+    const { source, serviceKey, token, isNew } = applicant;
     const full = this.#full(applicant);
     if (full !== null) return { ok: false, problem: { ...full, retryAfterMs: PLACE_RETRY_MS } };
+    const crowded = this.crowded(token);
+    if (crowded !== null) return { ok: false, problem: crowded };
     const waitMs = isNew ? this.#allowances.take(source, now) : 0;
     if (waitMs > 0) {
       const most = this.#burst;
@@ -141,7 +167,7 @@ export class Quota {
     return {
       ok: true,
       value: {
-        free: () => this.#count({ source, serviceKey }, -1),
+        free: () => this.#count({ source, serviceKey, token }, -1),
         refund: (at) => {
           if (isNew) this.#allowances.giveBack(source, at);
         },
@@ -163,9 +189,10 @@ export class Quota {
     return { limit: 'maxInstancesPerService', most: maxInstancesPerService, count: ofService, whose: serviceKey };
   }
 
-  #count({ source, serviceKey }: Omit<Applicant, 'isNew'>, by: 1 | -1): void {
+  #count({ source, serviceKey, token }: Omit<Applicant, 'isNew'>, by: 1 | -1): void {
     this.#total += by;
     this.#sources.add(source, by);
     this.#services.add(serviceKey, by);
+    if (token !== null) this.#tokens.add(token, by);
   }
 }

@@ -7,7 +7,7 @@ const FIXES: Partial<Record<ProblemCode, string>> = {
     'Send it from the machine of the registry, to a loopback address, with the header `X-Rollcall-Operator: 1`.',
   NOT_READY: 'Try again after Retry-After; nothing is lost meanwhile.',
   NOT_FOUND: 'Check the name; an instance that was removed registers again with the same id and secret.',
-  TOKEN_LAPSED: 'Register again with a token that is valid, and the same id and secret.',
+  TOKEN_LAPSED: 'Register again with a token or a certificate that is valid, and the same id and secret.',
   UNAUTHORIZED: 'Send the secret of its registration as "Authorization: Bearer <secret>".',
   ID_HELD: 'Draw a new id at each process start: <service>-<UUIDv7>.',
   ENDED: 'Start with a new id: a process that has left does not come back.',
@@ -40,6 +40,14 @@ const WORDS: Record<Excess['limit'], (excess: Excess) => { readonly detail: stri
     detail: `The service ${whose} has ${count} instances, and ${limit} is ${most}.`,
     fix: RAISE(limit, 'Remove instances that are not needed'),
   }),
+  maxInstancesPerToken: ({ limit, most, count, whose }) => ({
+    detail: `Token ${whose} holds ${count} instances, and ${limit} is ${most}.`,
+    fix: RAISE(limit, 'Remove instances that are not needed, give each service a token of its own'),
+  }),
+  maxRegistrationsPerToken: ({ limit, most, whose }) => ({
+    detail: `Token ${whose} registers too often: ${limit} is ${most} at once, and as many a minute.`,
+    fix: RAISE(limit, 'Wait for Retry-After; register once for each process start'),
+  }),
   maxWatchers: ({ limit, most, count }) => ({
     detail: `${count} streams and long polls are open, and ${limit} is ${most}.`,
     fix: RAISE(limit, 'Close streams that nobody reads'),
@@ -56,8 +64,12 @@ const WORDS: Record<Excess['limit'], (excess: Excess) => { readonly detail: stri
     detail: `${count} instances are registered at ${whose}, and one address may have ${most}.`,
     fix: 'Give each process a port of its own.',
   }),
-  lookups: ({ count, most }) => ({
-    detail: `${count} host names are being looked up, and no more than ${most} are at one time.`,
+  host: ({ count, most, whose }) => ({
+    detail: `${count} endpoints are registered on ${whose}, and a host may have ${most} that were not registered from there.`,
+    fix: 'Let them register from the host that they are on, or spread them over several.',
+  }),
+  lookups: ({ count, most, whose }) => ({
+    detail: `${count} host names are being looked up${whose === '' ? '' : ` for ${whose}`}, and no more than ${most} are at one time.`,
     fix: 'Try again after Retry-After, or announce an IP address instead of a host name.',
   }),
 };

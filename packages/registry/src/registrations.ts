@@ -1,9 +1,10 @@
-import { addressOf, newborn, randomWord, reasonFor, stateOf } from '@rollcall/core';
+import { newborn, randomWord, reasonFor, stateOf } from '@rollcall/core';
 import type { Endpoint, Instance, Log, Random, Registration, Time, Vitals } from '@rollcall/core';
 import type { Addresses } from './address.js';
 import { Admission } from './admission.js';
 import type { Admitted, AdmissionRules } from './admission.js';
 import { credentialOf, isSecretOf } from './credential.js';
+import { Crowd } from './crowd.js';
 import type { Outcome, Peer } from './face.js';
 import type { Judge } from './judge.js';
 import type { Ledger } from './ledger.js';
@@ -36,31 +37,27 @@ export interface Enrolled {
   readonly drawn: string | undefined;
 }
 
-/**
- * Whoever holds an address is asked for all the others that claim it, so there are few: more processes than this behind one address
- * could not be told apart anyway.
- */
-const MOST_AT_ONE_ADDRESS = 32;
-/** An address that is crowded will not be free soon. */
-const CROWDED_RETRY_MS = 30_000;
-
 /** The way onto the roll: whose id, which address, what is stored before it is acknowledged. */
 export class Registrations {
   readonly #ports: RegistrationPorts;
   readonly #complaints: Complaints;
   readonly #admission: Admission;
   readonly #quota: Quota;
+  readonly #crowd: Crowd;
 
   constructor(ports: RegistrationPorts) {
     this.#ports = ports;
     this.#complaints = new Complaints(ports);
     this.#admission = new Admission(ports.rules, { time: ports.time, complaints: this.#complaints });
     this.#quota = new Quota(ports.limits, ports.roster);
+    this.#crowd = new Crowd(ports.roster);
   }
 
   /** Puts an instance on the roll, or replaces its own words; nothing is acknowledged that is not stored. */
   async register(registration: Registration, peer: Peer): Promise<Outcome<Enrolled>> {
-    const { random, roster } = this.#ports;
+    const { random, roster, time } = this.#ports;
+    const hurried = this.#quota.hurried(peer.token ?? null, time.now());
+    if (hurried !== null) return this.#complaints.refuse(hurried);
     const drawn = registration.secret === undefined ? randomWord(random, 43) : undefined;
     const secret = registration.secret ?? drawn ?? '';
     const refusal = this.#refusalOf(registration, secret);
@@ -83,12 +80,14 @@ export class Registrations {
     const { address, token = null } = peer;
     const source = sourceOf(address);
     const isNew = roster.tombstone(id) === undefined;
-    const place = this.#quota.reserve({ source, serviceKey: serviceKeyOf(namespace, service), isNew }, time.now());
+    const serviceKey = serviceKeyOf(namespace, service);
+    const place = this.#quota.reserve({ source, serviceKey, token, isNew }, time.now());
     if (!place.ok) return this.#complaints.refuse(place.problem);
     try {
       const admitted = await this.#admit(registration, peer);
       if (!admitted.ok) return admitted;
-      return await this.#enter(this.#newEntry(registration, admitted.value, { secret, source, token }), place.value);
+      const entry = this.#newEntry(registration, admitted.value, { secret, source, token });
+      return await this.#enter(entry, place.value).finally(admitted.value.free);
     } finally {
       place.value.free();
     }
@@ -108,18 +107,13 @@ export class Registrations {
     return { ok: true, value: entry };
   }
 
-  /** Where it wants to be called, if it may be called there. */
-  async #admit(registration: Registration, peer: Peer): Promise<Outcome<Admitted>> {
+  /** Where it wants to be called, if it may be called there. Its places are kept until `free` is called. */
+  async #admit(registration: Registration, peer: Peer): Promise<Outcome<Admitted & { readonly free: () => void }>> {
     const admitted = await this.#admission.admit(registration, peer.address);
     if (!admitted.ok) return admitted;
-    for (const target of admitted.value.targets) {
-      const address = addressOf(target);
-      const count = this.#ports.roster.countAt(address, registration.id);
-      if (count < MOST_AT_ONE_ADDRESS) continue;
-      const excess = { limit: 'address', most: MOST_AT_ONE_ADDRESS, count, whose: address } as const;
-      return this.#complaints.refuse({ ...excess, retryAfterMs: CROWDED_RETRY_MS });
-    }
-    return admitted;
+    const joined = this.#crowd.join({ id: registration.id, targets: admitted.value.targets, from: peer.address });
+    if (!joined.ok) return this.#complaints.refuse(joined.problem);
+    return { ok: true, value: { ...admitted.value, free: joined.value } };
   }
 
   /** Nothing is acknowledged that is not stored. */
@@ -179,16 +173,26 @@ export class Registrations {
   /** The same id and secret again: its words are replaced, its state is kept unless its endpoints change. */
   async #reRegister(entry: Entry, registration: Registration, peer: Peer): Promise<Outcome<Entry>> {
     const admitted = await this.#admit(registration, peer);
-    if (!admitted.ok || !isStaying(entry)) return admitted.ok ? { ok: true, value: entry } : admitted;
-    const { targets, endpoints } = admitted.value;
+    if (!admitted.ok) return admitted;
+    const { token = null } = peer;
+    return await this.#restate(entry, registration, { ...admitted.value, token }).finally(admitted.value.free);
+  }
+
+  async #restate(
+    entry: Entry,
+    registration: Registration,
+    { targets, endpoints, token }: Admitted & { readonly token: string | null },
+  ): Promise<Outcome<Entry>> {
+    if (!isStaying(entry)) return { ok: true, value: entry };
+    const crowded = token === entry.token ? null : this.#quota.crowded(token);
+    if (crowded !== null) return this.#complaints.refuse(crowded);
     const moved = JSON.stringify(entry.targets) !== JSON.stringify(targets);
     const words = { ...ownWords(registration, entry.record), endpoints };
     const said = ownWords({ ...entry.record, ...entry.own }, entry.record);
     const spoken = JSON.stringify(words) !== JSON.stringify({ ...said, endpoints: entry.record.endpoints });
     // a token may have been exchanged, which its instance need not say again
-    const { token = null } = peer;
     const isSame = !moved && !spoken && entry.token === token;
-    entry.token = token;
+    this.#ports.roster.entrust(entry, token);
     // until nothing changes while it is being stored: another state that is stored meanwhile would bring the old words back
     let stored = isSame ? entry.record : null;
     while (stored !== entry.record) {
@@ -284,5 +288,6 @@ function entryOf(record: Instance, vitals: Vitals, known: Known): Entry {
     lineClosedAt: null,
     heartbeat1: { lastAt: null, roundTripMs: null, misses: 0, error: null },
     heartbeat2: { lastAt: null, roundTripMs: null, misses: 0, error: null },
+    beatSlot: null,
   };
 }

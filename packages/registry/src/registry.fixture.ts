@@ -31,6 +31,7 @@ export class Town implements Caller {
 }
 
 interface WorldOptions {
+  readonly allowedNetworks?: readonly string[];
   readonly limits?: Partial<Limits>;
   /** What a registry before this one left. */
   readonly store?: Store;
@@ -49,7 +50,7 @@ export class World {
   readonly registry: Registry;
   readonly #seqs = new Map<string, number>();
 
-  constructor({ store = new MemoryStore(), limits, meter = noMeter }: WorldOptions = {}) {
+  constructor({ store = new MemoryStore(), limits, meter = noMeter, allowedNetworks = [] }: WorldOptions = {}) {
     this.registry = new Registry(
       {
         time: {
@@ -64,7 +65,7 @@ export class World {
         callers: [this.town],
         resolve: async () => '10.0.0.5',
       },
-      { policy: DEFAULT_POLICY, allowedNetworks: [], limits: { ...DEFAULT_LIMITS, ...limits }, freshEvery: 1 },
+      { policy: DEFAULT_POLICY, allowedNetworks, limits: { ...DEFAULT_LIMITS, ...limits }, freshEvery: 1 },
     );
   }
 

@@ -17,13 +17,16 @@ import type {
   Time,
   Timer,
 } from '@rollcall/core';
-import { HoldNews, preservationAnswer, ViewHash } from './about.js';
+import { About, HoldNews } from './about.js';
 import { Addresses } from './address.js';
 import type { Resolve } from './admission.js';
 import { Audience } from './audience.js';
+import { BeatLog } from './beat-log.js';
 import type { Caller } from './caller/caller.js';
+import { CircuitNews } from './circuits.js';
 import { Edges } from './edges.js';
 import type {
+  BeatsAnswer,
   DescribedOption,
   Ender,
   EventQuery,
@@ -32,12 +35,15 @@ import type {
   Operator,
   Outcome,
   Peer,
+  Proof,
   RegistryAnswer,
   RegistryFace,
   ServiceAnswer,
   ServicesAnswer,
   TimelineAnswer,
   TopologyAnswer,
+  TrafficAnswer,
+  TrafficQuery,
   Watcher,
   WatcherSink,
   WatchOrder,
@@ -58,7 +64,9 @@ import { Registrations } from './registrations.js';
 import { Roll } from './roll.js';
 import { Roster } from './roster.js';
 import type { Entry } from './roster.js';
+import { Settling } from './settling.js';
 import type { Store } from './store/store.js';
+import { Traffic } from './traffic.js';
 import { Turns } from './turns.js';
 
 export interface RegistryPorts {
@@ -69,7 +77,7 @@ export interface RegistryPorts {
   readonly store: Store;
   readonly callers: readonly Caller[];
   readonly resolve: Resolve;
-  /** Where access tokens are asked for. Default: nowhere. */
+  /** Where access tokens or certificates are asked for. Default: nowhere. */
   readonly tokens?: TokenCheck;
 }
 
@@ -108,16 +116,18 @@ export class Registry implements RegistryFace {
   readonly #registrations: Registrations;
   readonly #lines: Lines;
   readonly #overrides: Overrides;
-  readonly #viewHash = new ViewHash(this.#roster);
+  readonly #about: About;
   readonly #holdNews: HoldNews;
+  readonly #beats: BeatLog;
+  readonly #circuits: CircuitNews;
+  readonly #traffic: Traffic;
   readonly #edges: Edges;
+  readonly #settling: Settling;
   readonly #startedAt: number;
   /** Registrations of one id, and what operators say of it, wait for each other. */
   readonly #turns = new Turns();
   #listening: { readonly port: number; readonly urls: readonly string[] } | null = null;
   #readyAt: number | null = null;
-  #massAt = -Infinity;
-  #settled = false;
   #sweeper: Timer | null = null;
   #closed = false;
 
@@ -130,12 +140,14 @@ export class Registry implements RegistryFace {
     this.epoch = uuidV7(random, time.wall());
     this.replica = randomWord(random, 12);
     this.#history = new History(time);
+    this.#beats = new BeatLog(time, meter);
     this.#ledger = new Ledger({ store: ports.store, time, log });
     this.#preservation = new Preservation(policy);
     this.#feed = new Feed({ time, log, meter, epoch: this.epoch, view: viewOf(this.#roster) });
     this.#audience = new Audience({ time, log, feed: this.#feed, limits: options.limits });
     const roster = this.#roster;
-    const kept = { roster, ledger: this.#ledger, history: this.#history, preservation: this.#preservation };
+    const logs = { history: this.#history, beats: this.#beats };
+    const kept = { roster, ledger: this.#ledger, preservation: this.#preservation, ...logs };
     const rooms = { time, random, log, policy, ...kept, feed: this.#feed, audience: this.#audience };
     const judge = new Judge(rooms);
     this.#judge = judge;
@@ -157,7 +169,12 @@ export class Registry implements RegistryFace {
     this.#overrides = new Overrides({ ...rooms, judge, known: (id) => this.#known(id) });
     this.#lines = new Lines({ ...rooms, roll });
     this.#holdNews = new HoldNews(rooms);
-    this.#edges = new Edges(time, policy.intervalMs);
+    this.#circuits = new CircuitNews(rooms);
+    this.#traffic = new Traffic(time);
+    const { intervalMs } = policy;
+    this.#edges = new Edges({ time, intervalMs, traffic: this.#traffic, circuits: this.#circuits });
+    this.#settling = new Settling(rooms);
+    this.#about = new About({ ...rooms, roll, store: ports.store, options });
   }
 
   get ready(): boolean {
@@ -181,6 +198,7 @@ export class Registry implements RegistryFace {
     this.#addresses.resume();
     this.#overrides.resume();
     this.#readyAt = now;
+    this.#settling.begin();
     this.#history.begin();
     const found = `${instances.length} instances and ${tombstones.length} tombstones in its store`;
     this.#history.note({ kind: 'registry', by: 'registry', text: `the registry is ready, with ${found}` });
@@ -211,17 +229,14 @@ export class Registry implements RegistryFace {
     return enrolled.ok ? { ok: true, value: this.#registered(enrolled.value.entry, enrolled.value.drawn) } : enrolled;
   }
 
-  beat(id: string, secret: string | null, beat: Beat): Outcome<BeatAnswer> {
+  beat(id: string, secret: Proof, beat: Beat): Outcome<BeatAnswer> {
     const found = this.#authenticated(id, secret);
     if (!found.ok) return found;
     const entry = found.value;
     if (beat.seq > entry.seq) {
       entry.seq = beat.seq;
       entry.lineClosedAt = null;
-      const { heartbeat2 } = entry;
-      heartbeat2.lastAt = this.#ports.time.now();
-      heartbeat2.misses = 0;
-      heartbeat2.error = null;
+      this.#beats.came(entry);
       this.#judge.apply(entry, { type: 'heartbeat-2' });
       if (beat.nonce !== null) this.#roll.quoted(entry, beat.nonce);
       if (beat.edges !== undefined) this.#edges.note(entry.record, beat.edges);
@@ -237,7 +252,7 @@ export class Registry implements RegistryFace {
     return { ok: true, value: null };
   }
 
-  drain(id: string, secret: string | null, drain: Drain): Outcome<DrainAnswer> {
+  drain(id: string, secret: Proof, drain: Drain): Outcome<DrainAnswer> {
     const found = this.#authenticated(id, secret);
     if (!found.ok) return found;
     this.#judge.apply(found.value, { type: 'drain', deadlineMs: drain.deadlineMs ?? DEFAULT_DRAIN_MS });
@@ -268,11 +283,12 @@ export class Registry implements RegistryFace {
     return { ok: true, value: { revision: this.#feed.revision, services } };
   }
 
-  service(namespace: string, name: string): Outcome<ServiceAnswer> {
+  service(namespace: string, name: string, withHeartbeats = false): Outcome<ServiceAnswer> {
     if (!this.ready) return notReady();
-    const found = serviceAnswer(this.#roster, namespace, name);
+    const heartbeats = withHeartbeats ? (entry: Entry) => this.#detail(entry).heartbeats : null;
+    const found = serviceAnswer(this.#roster, { namespace, name }, heartbeats);
     if (found !== null) return { ok: true, value: { ...found, ...this.#position() } };
-    return this.#settled
+    return this.#settling.isSettled
       ? refuse('NOT_FOUND', `No service ${name} was ever registered in namespace ${namespace}.`)
       : refuse('NOT_READY', `This registry has just started; whether there is a service ${name} is not yet certain.`);
   }
@@ -298,32 +314,32 @@ export class Registry implements RegistryFace {
     return this.ready ? { ok: true, value: this.#edges.topology(namespace) } : notReady();
   }
 
+  traffic(query: TrafficQuery): Outcome<TrafficAnswer> {
+    return this.ready ? { ok: true, value: this.#traffic.read(query) } : notReady();
+  }
+
+  beats(id: string): Outcome<BeatsAnswer> {
+    const found = this.#known(id);
+    if (!found.ok) return found;
+    const { intervalMs } = this.#options.policy;
+    return { ok: true, value: { id, intervalMs, ...this.#beats.of(found.value) } };
+  }
+
+  call(id: string, operator: Operator): Outcome<null> {
+    if (operator === null) return refuse('FORBIDDEN', 'Only an operator may have an instance called.');
+    const found = this.#known(id);
+    if (!found.ok) return found;
+    const who = operator.who === undefined ? '' : ` (${operator.who})`;
+    const text = `an operator had it called at once${who}`;
+    this.#history.noteOf(found.value.record, { kind: 'admin', by: 'operator', text });
+    this.#roll.callNow(found.value);
+    return { ok: true, value: null };
+  }
+
   describe(): Outcome<RegistryAnswer> {
     if (!this.ready) return notReady();
-    const { store, time } = this.#ports;
-    const { p99Ms: p99LateMs, waiting } = this.#roll.lateness();
-    const viewNow = () => this.#viewHash.at(this.#feed.revision);
-    return {
-      ok: true,
-      value: {
-        replica: this.replica,
-        ...this.#position(),
-        startedAt: this.#startedAt,
-        store: { name: store.name, durable: store.durable },
-        heartbeat: this.#terms(),
-        watchers: this.#feed.watchers,
-        instances: this.#roster.size,
-        // computed for whoever reads it: some ask only how many there are
-        get view() {
-          return viewNow();
-        },
-        calls: { p99LateMs, waiting },
-        preservation: preservationAnswer(this.#preservation, time.now()),
-        policy: this.#options.policy,
-        limits: this.#options.limits,
-        options: this.#options.described ?? {},
-      },
-    };
+    const who = { replica: this.replica, ...this.#position(), startedAt: this.#startedAt, heartbeat: this.#terms() };
+    return { ok: true, value: this.#about.answer(who) };
   }
 
   watch(order: WatchOrder, sink: WatcherSink): Outcome<Watcher> {
@@ -346,7 +362,7 @@ export class Registry implements RegistryFace {
   }
 
   #position(): { readonly epoch: string; readonly revision: number; readonly settled: boolean } {
-    return { epoch: this.epoch, revision: this.#feed.revision, settled: this.#settled };
+    return { epoch: this.epoch, revision: this.#feed.revision, settled: this.#settling.isSettled };
   }
 
   #detail(entry: Entry): InstanceAnswer {
@@ -363,9 +379,9 @@ export class Registry implements RegistryFace {
   }
 
   /** The entry, if the secret is its own: asked before anything else is told. */
-  #authenticated(id: string, secret: string | null): Outcome<Entry> {
+  #authenticated(id: string, secret: Proof): Outcome<Entry> {
     const found = impostor(this.#roster, id, secret) ?? this.#known(id);
-    return found.ok ? (lapsed(found.value, this.#ports.tokens) ?? found) : found;
+    return found.ok ? (lapsed(found.value, this.#ports.tokens, secret) ?? found) : found;
   }
 
   /** All that time brings, and the next one. */
@@ -375,23 +391,8 @@ export class Registry implements RegistryFace {
     this.#judge.sweep(this.#roll.behindMs);
     this.#addresses.sweep();
     this.#holdNews.sweep();
-    this.#settle();
+    this.#circuits.sweep();
+    this.#settling.sweep();
     this.#sweeper = this.#ports.time.setTimer(this.#judge.sweepMs, () => this.#sweep(), { background: true });
-  }
-
-  /** Settled: two intervals old, and no mass now nor a little before: what is not known now does not exist. */
-  #settle(): void {
-    const now = this.#ports.time.now();
-    const { intervalMs, timeoutMs } = this.#options.policy;
-    if (this.#preservation.isMass) this.#massAt = now;
-    const calm = now - this.#massAt > 3 * intervalMs + timeoutMs;
-    const settled = calm && now - (this.#readyAt ?? now) >= 2 * intervalMs;
-    if (settled === this.#settled) return;
-    this.#settled = settled;
-    const text = settled
-      ? 'the registry is settled: what it does not know is not there'
-      : 'the registry is no longer settled';
-    this.#history.note({ kind: 'registry', by: 'registry', text });
-    this.#feed.status({ settled });
   }
 }

@@ -12,8 +12,9 @@ import type {
   Time,
   Timer,
 } from '@rollcall/core';
-import { Agenda } from './agenda.js';
+import type { BeatLog } from './beat-log.js';
 import { Berths } from './berths.js';
+import { Calendar } from './calendar.js';
 import type { Berth, Caller, CallOutcome } from './caller/caller.js';
 import { signCall } from './credential.js';
 import type { Judge } from './judge.js';
@@ -29,6 +30,7 @@ export interface RollPorts {
   readonly meter: Meter;
   readonly policy: Policy;
   readonly judge: Judge;
+  readonly beats: Pick<BeatLog, 'answered' | 'unanswered'>;
   readonly callers: ReadonlyMap<EndpointProtocol, Caller>;
   /** Who calls: `^[A-Za-z0-9_-]{8,64}$`. */
   readonly replica: string;
@@ -101,7 +103,7 @@ interface Turn extends Passer {
 export class Roll {
   readonly #ports: RollPorts;
   readonly #turns = new WeakMap<Entry, Turn>();
-  readonly #agenda = new Agenda<Turn>();
+  readonly #agenda = new Calendar<Turn>();
   readonly #turnstile: Turnstile;
   readonly #lateness: Lateness;
   readonly #lateSeconds: Histogram;
@@ -118,7 +120,7 @@ export class Roll {
     this.#turnstile = new Turnstile(ports.maxCalls);
     this.#lateness = new Lateness(ports.policy.intervalMs, this.#origin);
     this.#lateSeconds = ports.meter.histogram(
-      'rollcall_heartbeat1_lateness_seconds',
+      'rollcall_registry_heartbeat1_lateness_seconds',
       'How long after it was due a call of an instance began.',
     );
   }
@@ -141,7 +143,7 @@ export class Roll {
       slot,
       places: 1,
       lane: null,
-      pass: () => this.#begin(turn),
+      pass: (lane) => this.#begin(turn, lane),
       berths: new Berths(),
       nextAt: Infinity,
       dueAt: Infinity,
@@ -190,7 +192,7 @@ export class Roll {
     const nonce = randomWord(random, 22);
     const call = signCall(entry.credential, { replica, instance: entry.id, nonce, purpose: 'opinion' });
     await this.#place();
-    const outcome = await this.#ask(entry, target, call, null).finally(() => this.#turnstile.leave(1));
+    const outcome = await this.#ask(entry, target, call, null).finally(() => this.#turnstile.leave(1, 'urgent'));
     return outcome.kind === 'answered' && outcome.nonce === nonce ? outcome.instance : null;
   }
 
@@ -203,7 +205,7 @@ export class Roll {
 
   #schedule(turn: Turn, at: number): void {
     turn.nextAt = at;
-    this.#agenda.put(at, turn);
+    this.#agenda.put(at, turn, !turn.entry.vitals.proved);
     this.#arm();
   }
 
@@ -228,12 +230,8 @@ export class Roll {
   #run(): void {
     this.#timerAt = Infinity;
     const now = this.#ports.time.now();
-    const most = this.behindMs > LATE_MS ? this.#fewAtOnce : MOST_AT_ONCE;
-    for (let begun = 0; begun < most;) {
-      const next = this.#agenda.take(now);
-      if (next === null) break;
-      if (this.#onDue(next.item, next.at)) begun += 1;
-    }
+    const most = (behindMs: number): number => (behindMs > LATE_MS ? this.#fewAtOnce : MOST_AT_ONCE);
+    this.#agenda.begin(now, most, (turn, at) => this.#onDue(turn, at));
     this.#arm();
   }
 
@@ -254,19 +252,19 @@ export class Roll {
   /** Its call is due: it begins now, or waits until others have ended. */
   #arrive(turn: Turn, dueAt: number): void {
     const { entry } = turn;
-    const lane: Lane = turn.urgent || entry.vitals.phase !== 'HEALTHY' ? 'urgent' : 'ordinary';
+    const known: Lane = turn.urgent || entry.vitals.phase !== 'HEALTHY' ? 'urgent' : 'ordinary';
     turn.dueAt = dueAt;
     turn.places = entry.targets.length;
-    this.#turnstile.arrive(turn, lane);
+    this.#turnstile.arrive(turn, entry.vitals.proved ? known : 'stranger');
     if (turn.lane !== null) this.#ports.judge.awaits(entry, dueAt);
   }
 
-  #begin(turn: Turn): void {
+  #begin(turn: Turn, lane: Lane): void {
     const { time, judge } = this.#ports;
     const now = time.now();
     judge.called(turn.entry, turn.dueAt);
     if (turn.held || this.#closed || !turn.entry.present) {
-      this.#turnstile.leave(turn.places);
+      this.#turnstile.leave(turn.places, lane);
       return;
     }
     this.#lateness.record(now - turn.dueAt, now);
@@ -274,7 +272,7 @@ export class Roll {
     turn.calling = true;
     turn.wantedAt = Infinity;
     turn.lastStartedAt = now;
-    void this.#round(turn).finally(() => this.#turnstile.leave(turn.places));
+    void this.#round(turn).finally(() => this.#turnstile.leave(turn.places, lane));
   }
 
   /** One round: the same nonce on every endpoint. */
@@ -327,14 +325,14 @@ export class Roll {
   /** Resolves when one call more may be under way. */
   #place(): Promise<void> {
     return new Promise((resolve) => {
-      this.#turnstile.arrive({ places: 1, lane: null, pass: resolve }, 'urgent');
+      this.#turnstile.arrive({ places: 1, lane: null, pass: () => resolve() }, 'urgent');
     });
   }
 
   /** What a round says of the instance. */
   #hear(turn: Turn, round: Round, purpose: Purpose, outcomes: readonly CallOutcome[]): void {
     const { entry } = turn;
-    const { time, judge, policy } = this.#ports;
+    const { time, judge, policy, beats } = this.#ports;
     const unable = outcomes.find((outcome) => outcome.kind === 'unable');
     if (unable !== undefined) return this.#postpone(turn, unable.text);
     const verdicts = outcomes.map((outcome, index) => faultOf(outcome, round.nonce, entry, entry.targets[index]));
@@ -342,7 +340,7 @@ export class Roll {
     const slowest = Math.max(...outcomes.map((outcome) => outcome.ms));
     if (faults.length === 0) {
       turn.failed = 0;
-      Object.assign(entry.heartbeat1, { lastAt: time.now(), roundTripMs: slowest, misses: 0, error: null });
+      beats.answered(entry, slowest);
       round.answered = true;
       if (judge.apply(entry, { type: 'heartbeat-1' }) && round.quoted) this.#proved(entry);
       return;
@@ -352,13 +350,12 @@ export class Roll {
       return;
     }
     turn.berths.close();
-    entry.heartbeat1.misses += 1;
-    entry.heartbeat1.error = lineOf(faults);
+    const text = lineOf(faults);
+    beats.unanswered(entry, text);
     const refused = outcomes.every((outcome) => outcome.kind === 'refused');
     const confirmed = turn.failed > 0 && purpose === 'beat';
     const partly = faults.length < outcomes.length;
     turn.failed += 1;
-    const text = entry.heartbeat1.error;
     if (refused && entry.line === null && entry.lineClosedAt !== null) judge.apply(entry, { type: 'proof', text });
     else judge.apply(entry, { type: 'call-failed', text, refused, partly, confirmed });
   }
@@ -386,8 +383,9 @@ export class Roll {
 function faultOf(outcome: CallOutcome, nonce: string, entry: Entry, target: Endpoint | undefined): string | null {
   if (outcome.kind !== 'answered') return outcome.text;
   const where = target === undefined ? 'its address' : addressOf(target);
-  if (outcome.instance !== entry.id) return `another process (${printable(outcome.instance)}) answers at ${where}`;
-  return outcome.nonce === nonce ? null : `an answer to another call came from ${where}`;
+  // only who knows the nonce has answered Heartbeat-1: of anybody else not a word is repeated
+  if (outcome.nonce !== nonce) return `an answer to another call came from ${where}`;
+  return outcome.instance === entry.id ? null : `another process (${printable(outcome.instance)}) answers at ${where}`;
 }
 
 /** For a reason, which everybody reads: on one line, and not too long. A stranger's certificate, quoted in an error, may be neither. */

@@ -35,7 +35,7 @@ export interface Entry {
   targets: readonly Endpoint[];
   /** From where it was first registered, as quotas count it. */
   readonly source: string;
-  /** The id of the access token with which it registered last; null: with none. */
+  /** The id of the access token with which it registered last; null: with none. Changed by `Roster.entrust` alone, which counts. */
   token: string | null;
   /** Still registered? False once removed: whoever awaited something about it must look. */
   present: boolean;
@@ -49,6 +49,8 @@ export interface Entry {
   lineClosedAt: number | null;
   readonly heartbeat1: DirectionLog;
   readonly heartbeat2: DirectionLog;
+  /** Where the log of heartbeats keeps its last ones; null: it has none yet. */
+  beatSlot: number | null;
 }
 
 /** What a store keeps of an entry. */
@@ -91,7 +93,9 @@ export class Roster {
   /** In the order of their burial, with its monotonic time. */
   readonly #tombstones = new Map<string, { readonly tombstone: StoredTombstone; readonly buriedAt: number }>();
   readonly #addresses = new Map<string, Set<Entry>>();
+  readonly #hosts = new Tally();
   readonly #sources = new Tally();
+  readonly #tokens = new Tally();
   readonly #onForgotten: (id: string) => void;
   /** By id; null: to be sorted again. */
   #sorted: readonly Entry[] | null = null;
@@ -110,11 +114,29 @@ export class Roster {
     return this.#sources.of(source);
   }
 
+  /** How many registered last with the token of this id. */
+  heldBy(token: string): number {
+    return this.#tokens.of(token);
+  }
+
+  /** A member registered with another token. */
+  entrust(entry: Entry, token: string | null): void {
+    this.#countToken(entry, -1);
+    entry.token = token;
+    this.#countToken(entry, 1);
+  }
+
   /** How many hold an address, but for `id`. */
   countAt(address: string, id: string): number {
     const holders = this.#addresses.get(address);
     const own = this.get(id);
     return (holders?.size ?? 0) - (own !== undefined && holders?.has(own) === true ? 1 : 0);
+  }
+
+  /** How many endpoints a host has, but for those of `id`. */
+  countOn(host: string, id: string): number {
+    const own = this.get(id)?.targets.filter((target) => target.host === host) ?? [];
+    return this.#hosts.of(host) - own.length;
   }
 
   /** How many tombstones are kept. */
@@ -163,6 +185,7 @@ export class Roster {
   add(entry: Entry): void {
     this.#entries.set(entry.id, entry);
     this.#sources.add(entry.source, 1);
+    this.#countToken(entry, 1);
     const service = this.#serviceOf(entry);
     service.members.set(entry.id, entry);
     this.#sorted = null;
@@ -188,6 +211,7 @@ export class Roster {
     service.members.delete(entry.id);
     this.#entries.delete(entry.id);
     this.#sources.add(entry.source, -1);
+    this.#countToken(entry, -1);
     this.#sorted = null;
     entry.present = false;
     this.remember(tombstone, now);
@@ -260,6 +284,10 @@ export class Roster {
     return added;
   }
 
+  #countToken({ token }: Entry, by: 1 | -1): void {
+    if (token !== null) this.#tokens.add(token, by);
+  }
+
   #count(service: ServiceEntry, entry: Entry, by: 1 | -1): void {
     if (!isCallable(entry.record)) return;
     service.callable += by;
@@ -268,6 +296,7 @@ export class Roster {
 
   #index(entry: Entry): void {
     for (const target of entry.targets) {
+      this.#hosts.add(target.host, 1);
       const address = addressOf(target);
       const holders = this.#addresses.get(address);
       if (holders === undefined) this.#addresses.set(address, new Set([entry]));
@@ -277,6 +306,7 @@ export class Roster {
 
   #unindex(entry: Entry): void {
     for (const target of entry.targets) {
+      this.#hosts.add(target.host, -1);
       const address = addressOf(target);
       const holders = this.#addresses.get(address);
       holders?.delete(entry);

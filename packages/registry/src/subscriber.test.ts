@@ -108,7 +108,7 @@ describe('a slow watcher', () => {
     expect([sink.isEnded, sink.isCut]).toEqual([true, true]);
     expect(registry.feed.watchers).toBe(0);
     expect(log.texts('warn')).toEqual(['The stream of a watcher (orders) was ended: it took nothing for 10 s.']);
-    expect(meter.count('rollcall_watchers_cut_total')).toBe(1);
+    expect(meter.count('rollcall_registry_watchers_cut_total')).toBe(1);
   });
 
   it('that takes little, but something, gets its view however long it takes', () => {

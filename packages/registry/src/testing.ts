@@ -4,9 +4,40 @@ import type { StartOptions } from './http/start-options.js';
 
 // the engine's rooms, for a simulation that plants bugs in them to see whether it would find them
 export { Feed } from './feed.js';
+export type { Audience, AudiencePorts } from './audience.js';
+export type { Credential } from './credential.js';
+export type { FeedPorts, FeedView, FeedWatcher } from './feed.js';
+export type { ServiceRef } from './frame.js';
+export type { Happening, History } from './history.js';
 export { Judge } from './judge.js';
+export type { JudgePorts } from './judge.js';
+export type { Ledger, LedgerPorts } from './ledger.js';
 export { Preservation } from './preservation.js';
+export type { Count, Hold, PreservationState, PreservationTerms } from './preservation.js';
 export { Roster } from './roster.js';
+export type { DirectionLog, Entry, Round, ServiceEntry } from './roster.js';
+
+// what reads strangers' bytes, for whoever tries it with all kinds of them
+export { readAnswer as readGrpcAnswer } from './caller/grpc.js';
+export type { Answer, Dialect } from './caller/dialect.js';
+export { readFields, writeFields } from './caller/hpack.js';
+export type { Fields } from './caller/hpack.js';
+export { readResponse as readHttpAnswer } from './caller/http.js';
+export { FRAMES as TCP_ANSWERS } from './caller/tcp.js';
+export { OPEN_ENTRANCE } from './http/access.js';
+export type { Entrance, Holder, TokenEntrance, TokenEntranceParts } from './http/access.js';
+export type { Rim } from './http/rim.js';
+export type { Clients, ServerTls } from './http/tls.js';
+export type { ShownCertificate } from './http/tls.js';
+export type { TlsAnswer } from './http/tls.js';
+export { buildApp } from './http/server.js';
+export type { Kept } from './store/kept.js';
+export { encodeFooter, encodeHeader, encodeRecord, fileName, readRecords } from './store/record-file.js';
+export type { Folder, FolderFile } from './store/folder.js';
+export type { FileKind, Header, ReadFile } from './store/record-file.js';
+export { recover } from './store/recovery.js';
+export type { Recovered } from './store/recovery.js';
+export { parseTokens, printTokens, TokenBook } from './tokens.js';
 
 /** Heartbeats come this often, so that what takes intervals takes no time; a busy machine still answers within 0.4 of it. */
 const INTERVAL_MS = 250;

@@ -88,6 +88,7 @@ function unreadable(path: string, why: string, cause?: unknown): RollcallError {
   return new RollcallError('STORE_UNREADABLE', text, { cause });
 }
 
+/** What the tokens of a registry that serves need: where they are, and whom they tell. */
 export interface TokensPorts {
   readonly path: string;
   readonly time: Time;

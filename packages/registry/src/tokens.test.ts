@@ -1,7 +1,7 @@
 import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { drawToken, isToken, parseTokens, printTokens, TokenBook } from './tokens.js';
+import { drawToken, isToken, parseTokens, printTokens, TokenBook, withoutTokens } from './tokens.js';
 import type { TokenRecord, TokenWish } from './tokens.js';
 
 const WISH: TokenWish = { role: 'service', services: ['orders'], note: '', expiresAt: null };
@@ -13,6 +13,16 @@ function draw(but: Partial<TokenWish> = {}): { readonly token: string; readonly 
 }
 
 describe('a token', () => {
+  it('is not repeated, whole or cut, where it was sent by mistake', () => {
+    const { token, record } = draw();
+    for (const sent of [token, token.slice(0, 40)]) {
+      expect(withoutTokens(`received "${sent}"; ${sent}, allowed: a name`)).toBe(
+        `received "rct_${record.id}_…"; rct_${record.id}_…, allowed: a name`,
+      );
+    }
+    expect(withoutTokens('rct_ is how one begins')).toBe('rct_ is how one begins');
+  });
+
   it('is known by its hash alone, which is all that is kept', () => {
     const { token, record } = draw();
     expect(isToken(token)).toBe(true);

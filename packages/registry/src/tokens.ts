@@ -41,6 +41,11 @@ export function isToken(text: string): boolean {
   return TOKEN.test(text);
 }
 
+/** Whatever was sent where a token does not belong is repeated without it: of a token, or of its beginning, only its id. */
+export function withoutTokens(text: string): string {
+  return text.replaceAll(/(rct_[0-9a-f]{10}_)[A-Za-z0-9_-]+/g, '$1…');
+}
+
 /** A new token, and what is kept of it. */
 export function drawToken(
   random: Random,

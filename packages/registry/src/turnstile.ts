@@ -2,29 +2,39 @@
 export interface Passer {
   /** How many places it takes inside, ≥ 1. Fixed while it waits and while it is inside. */
   readonly places: number;
-  /** Where it waits; null: it does not. */
+  /** In which lane it waits; null: it does not. */
   lane: Lane | null;
-  /** It is inside. Whoever has passed says `leave` once. */
-  pass(): void;
+  /** It is inside. Whoever has passed says `leave` once, with the lane by which it came. */
+  pass(lane: Lane): void;
 }
 
-export type Lane = 'urgent' | 'ordinary';
+export type Lane = 'urgent' | 'ordinary' | 'stranger';
 
 /** While both kinds wait, one in so many that pass is ordinary. */
 const ORDINARY_EVERY = 4;
+/** Strangers may have so much of the places. */
+const STRANGERS_SHARE = 0.5;
 
 /**
  * Lets in as many as there are places; the others wait in the order in which they came, the urgent ones first. But every fourth that
  * passes is an ordinary one, if one waits: a crowd of the urgent (each may stay for as long as a timeout) must not shut out the
- * others. One that needs more places than there are passes alone.
+ * others. Strangers pass when none of those waits, and at least every fourth time; they never have more than half of the places, however
+ * many come and however long they stay. One that needs more places than there are passes alone.
  */
 export class Turnstile {
   readonly #places: number;
-  readonly #lanes: Readonly<Record<Lane, Line>> = { urgent: new Line('urgent'), ordinary: new Line('ordinary') };
+  readonly #lanes: Readonly<Record<Lane, Line>> = {
+    urgent: new Line('urgent'),
+    ordinary: new Line('ordinary'),
+    stranger: new Line('stranger'),
+  };
   #inside = 0;
+  #strangersInside = 0;
   #waiting = 0;
   /** Urgent ones that passed since the last ordinary one. */
   #urgentInARow = 0;
+  /** How many passed since the last stranger. */
+  #knownInARow = 0;
 
   constructor(places: number) {
     this.#places = places;
@@ -37,25 +47,22 @@ export class Turnstile {
   /** It passes, before this returns if nobody must wait. One that waits already stays where it is. */
   arrive(passer: Passer, lane: Lane): void {
     if (passer.lane !== null) return;
-    if (this.#waiting === 0 && this.#hasRoomFor(passer)) {
-      this.#admit(passer, lane);
-      return;
-    }
     this.#waiting += 1;
     this.#lanes[lane].join(passer);
     this.#admitNext();
   }
 
-  /** One that waits is urgent now. */
+  /** One that waits is urgent now; a stranger stays one. */
   hasten(passer: Passer): void {
     if (passer.lane !== 'ordinary') return;
     this.#lanes.urgent.join(passer);
     this.#admitNext();
   }
 
-  /** So many places are free again. */
-  leave(places: number): void {
+  /** So many places, taken by that lane, are free again. */
+  leave(places: number, lane: Lane): void {
     this.#inside -= places;
+    if (lane === 'stranger') this.#strangersInside -= places;
     this.#admitNext();
   }
 
@@ -70,6 +77,14 @@ export class Turnstile {
   }
 
   #nextLane(): Lane | null {
+    const known = this.#nextKnown();
+    const stranger = this.#lanes.stranger.first();
+    const isWelcome = stranger !== null && this.#hasStrangersRoomFor(stranger);
+    if (known === null) return isWelcome ? 'stranger' : null;
+    return isWelcome && this.#knownInARow >= ORDINARY_EVERY - 1 ? 'stranger' : known;
+  }
+
+  #nextKnown(): Lane | null {
     const { urgent, ordinary } = this.#lanes;
     const isOrdinary = ordinary.first() !== null;
     if (urgent.first() === null) return isOrdinary ? 'ordinary' : null;
@@ -80,11 +95,17 @@ export class Turnstile {
     return this.#inside === 0 || this.#inside + places <= this.#places;
   }
 
+  #hasStrangersRoomFor({ places }: Passer): boolean {
+    return this.#strangersInside === 0 || this.#strangersInside + places <= this.#places * STRANGERS_SHARE;
+  }
+
   #admit(passer: Passer, lane: Lane): void {
-    this.#urgentInARow = lane === 'urgent' ? this.#urgentInARow + 1 : 0;
+    this.#urgentInARow = lane === 'ordinary' ? 0 : this.#urgentInARow + Number(lane === 'urgent');
+    this.#knownInARow = lane === 'stranger' ? 0 : this.#knownInARow + 1;
     this.#inside += passer.places;
+    if (lane === 'stranger') this.#strangersInside += passer.places;
     passer.lane = null;
-    passer.pass();
+    passer.pass(lane);
   }
 }
 

@@ -1,7 +1,13 @@
+import type { InstanceChange } from 'rollcall';
+import type { Traffic } from '../load/words.js';
 import type { Run } from '../supervisor.js';
+import { isNews } from './news.js';
 import type { Out, Report, Whole } from './report.js';
 
-/** One line of JSON once everything is HEALTHY, then one for each process that exits or starts. */
+/**
+ * One line of JSON once everything is HEALTHY, then one for each process that exits or starts, each change of state, each key, and the
+ * calls every 5 s.
+ */
 export class JsonReport implements Report {
   readonly #out: Out;
   #isWhole = false;
@@ -10,20 +16,36 @@ export class JsonReport implements Report {
     this.#out = out;
   }
 
-  whole({ registry, gateway, runs }: Whole): void {
+  whole({ registry, dashboard, gateway, runs }: Whole): void {
     this.#isWhole = true;
-    this.#out.write(JSON.stringify({ registry, gateway, processes: runs.map(factsOf) }));
+    this.#out.write(JSON.stringify({ registry, dashboard, gateway, processes: runs.map(factsOf) }));
   }
 
   started(run: Run): void {
-    this.#event('started', run);
+    this.#event('started', factsOf(run));
   }
 
   exited(run: Run): void {
-    this.#event('exited', run);
+    this.#event('exited', factsOf(run));
   }
 
-  changed(): void {}
+  changed(changes: readonly InstanceChange[]): void {
+    for (const { instance, removed } of changes.filter(isNews)) {
+      const { id, service } = instance;
+      const state = removed === null ? instance.state : 'REMOVED';
+      const reason = (removed === null ? instance.reason : removed.reason)?.text ?? null;
+      this.#event('changed', { instance: id, service, state, reason });
+    }
+  }
+
+  traffic({ calls, failed, elsewhere, perSecond, p99Ms, firstError }: Traffic): void {
+    this.#event('calls', { calls, failed, elsewhere, perSecond, p99Ms, firstError });
+  }
+
+  told(text: string): void {
+    if (this.#isWhole) this.#event('told', { text });
+    else this.#out.complain(text);
+  }
 
   complain(text: string): void {
     this.#out.complain(text);
@@ -32,8 +54,8 @@ export class JsonReport implements Report {
   close(): void {}
 
   /** What happens before everything is there shows in the first line. */
-  #event(event: 'started' | 'exited', run: Run): void {
-    if (this.#isWhole) this.#out.write(JSON.stringify({ event, ...factsOf(run) }));
+  #event(event: string, facts: object): void {
+    if (this.#isWhole) this.#out.write(JSON.stringify({ event, ...facts }));
   }
 }
 

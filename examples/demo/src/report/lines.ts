@@ -1,6 +1,9 @@
-import { renderChange, shortNames } from 'rollcall';
+import { clockText, printable, renderChange, shortNames } from 'rollcall';
 import type { InstanceChange, Terminal } from 'rollcall';
+import { failureText, trafficText } from '../load/words.js';
+import type { Traffic } from '../load/words.js';
 import type { Run } from '../supervisor.js';
+import { isNews } from './news.js';
 import type { Out, Report, Whole } from './report.js';
 
 /** One line per change: for a pipe or a file. */
@@ -13,9 +16,9 @@ export class LinesReport implements Report {
     this.#terminal = terminal;
   }
 
-  whole({ registry, gateway, afterMs }: Whole): void {
+  whole({ registry, dashboard, gateway, afterMs }: Whole): void {
     this.#out.write(
-      `Everything is HEALTHY after ${(afterMs / 1_000).toFixed(1)} s. Registry ${registry}, gateway ${gateway}`,
+      `Everything is HEALTHY after ${(afterMs / 1_000).toFixed(1)} s. Dashboard ${dashboard} Registry ${registry}, gateway ${gateway}`,
     );
   }
 
@@ -28,15 +31,22 @@ export class LinesReport implements Report {
   }
 
   changed(changes: readonly InstanceChange[]): void {
-    for (const { instance, before, removed } of changes) {
-      const isNews =
-        removed !== null || before?.state !== instance.state || before.reason.text !== instance.reason.text;
-      if (!isNews) continue;
+    for (const { instance, removed } of changes.filter(isNews)) {
       const name = shortNames([instance]).get(instance.id) ?? instance.id;
       const state = removed === null ? instance.state : 'REMOVED';
-      const text = (removed === null ? instance.reason : removed.reason)?.text ?? '';
+      const text = printable((removed === null ? instance.reason : removed.reason)?.text ?? '');
       this.#out.write(renderChange({ name, state, text }, { ...this.#terminal, now: Date.now(), rows: 0 }));
     }
+  }
+
+  traffic(traffic: Traffic): void {
+    const failures = failureText(traffic);
+    const text = [trafficText(traffic), ...(failures === null ? [] : [failures])].join('  ');
+    this.#out.write(`${clockText(Date.now())}  ${text}`);
+  }
+
+  told(text: string): void {
+    this.#out.write(`${clockText(Date.now())}  ${text}`);
   }
 
   complain(text: string): void {

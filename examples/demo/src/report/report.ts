@@ -1,10 +1,12 @@
 import type { InstanceChange } from 'rollcall';
+import type { Traffic } from '../load/words.js';
 import type { Run } from '../supervisor.js';
 
 /** Everything runs and is HEALTHY. */
 export interface Whole {
   /** URLs. */
   readonly registry: string;
+  readonly dashboard: string;
   readonly gateway: string;
   readonly runs: readonly Run[];
   readonly afterMs: number;
@@ -26,6 +28,10 @@ export interface Report {
   exited(run: Run, how: string): void;
   /** The registry's view moved, or its line opened or closed. */
   changed(changes: readonly InstanceChange[]): void;
+  /** How the demo's own calls fare, every 5 s. */
+  traffic(traffic: Traffic): void;
+  /** What somebody did to the demo, or had to be done differently, in a line. */
+  told(text: string): void;
   /** Something that people must know, in a sentence or some lines. */
   complain(text: string): void;
   /** Gives the terminal back. May be called twice. */

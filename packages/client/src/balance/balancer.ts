@@ -10,6 +10,7 @@ import type { Selector } from './selector.js';
 import { isLifted, tierOf } from './tiers.js';
 import type { Sight } from './tiers.js';
 
+/** What one balancer is made of. */
 export interface BalancerParts<N extends Node> {
   readonly picker: Picker;
   readonly standard: Selector;
@@ -30,6 +31,7 @@ export interface BalancerParts<N extends Node> {
   ping(node: N): void;
 }
 
+/** Why there is nobody to call. */
 export type NoneReason = 'NO_INSTANCE' | 'NO_ENDPOINT' | 'ALL_EJECTED' | 'OVERLOADED';
 
 /** Where a node stands: for people. */

@@ -1,4 +1,5 @@
 import { countSuccess, forgetSuccesses, SUCCESS_CELLS, successesWithin } from '../gate/successes.js';
+import { Turnout } from './turnout.js';
 import type { Load } from './loads.js';
 
 /** Slots at first; doubled when they are all taken. */
@@ -32,6 +33,8 @@ export class Board {
   heardSince = -Infinity;
   /** Calls under way at all of them. */
   inFlight = 0;
+  /** What ended at each of them, window by window. */
+  readonly turnout: Turnout;
   #cells: Float64Array;
   #calm: Uint8Array;
   #weights: Float64Array;
@@ -43,6 +46,7 @@ export class Board {
     this.#cells = new Float64Array(CELLS * slots);
     this.#calm = new Uint8Array(slots);
     this.#weights = new Float64Array(slots);
+    this.turnout = new Turnout(slots);
   }
 
   /** A slot for one node: a small whole number. */
@@ -53,6 +57,7 @@ export class Board {
     this.#cells.fill(0, CELLS * slot, CELLS * (slot + 1));
     this.#cells[CELLS * slot + SUCCESS_AT] = -Infinity;
     this.#calm[slot] = 0;
+    this.turnout.forget(slot);
     this.load.forget(slot);
     return slot;
   }
@@ -152,5 +157,6 @@ export class Board {
     const weights = new Float64Array(2 * this.#weights.length);
     weights.set(this.#weights);
     this.#weights = weights;
+    this.turnout.grow();
   }
 }

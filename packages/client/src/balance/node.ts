@@ -7,7 +7,9 @@ import type { LimitTerms } from '../gate/limit.js';
 import { LatencyProfile } from '../latency.js';
 import { Board } from './board.js';
 import { InFlight } from './loads.js';
+import type { Counted } from './turnout.js';
 
+/** What a node is made of. */
 export interface NodeParts {
   readonly instance: Instance;
   readonly endpoint: Endpoint;
@@ -118,6 +120,16 @@ export class Node implements BreakerHost, GateListener {
   /** It is over, whatever came of it. */
   end(): void {
     this.#board.add(this.#slot, -1);
+  }
+
+  /** What is over is counted: an attempt, or that it failed. */
+  count(what: Counted, now: number): void {
+    this.#board.turnout.count(this.#slot, what, now);
+  }
+
+  /** What ended in the last whole window. */
+  counted(what: Counted, now: number): number {
+    return this.#board.turnout.last(this.#slot, what, now);
   }
 
   /** What happened before could not be heard: this process stood still. */

@@ -5,6 +5,7 @@ import { collect, jsonOf, MAX_ANSWER_BYTES } from './answer.js';
 import type { Watch, WatchSink } from './link.js';
 import { SseParser } from './sse.js';
 import type { SseEvent } from './sse.js';
+import type { Trouble } from './trouble.js';
 
 /** Of one frame of the feed: resets come in parts of 64 KiB, a change may name every instance of a service. */
 const MAX_FRAME_CHARACTERS = 32 * 1024 * 1024;
@@ -14,6 +15,10 @@ export interface WatchParts {
   readonly timeoutMs: number;
   readonly silenceMs: number;
   readonly sink: WatchSink;
+  /** Something answered. */
+  readonly answered: () => void;
+  /** What people should be told of an error; null: nothing. */
+  readonly troubleOf: (error: Error) => Trouble | null;
   readonly ended: () => void;
 }
 
@@ -30,7 +35,7 @@ export class HttpWatch implements Watch {
     this.#request = request;
     this.#parts = parts;
     this.#timer = parts.time.setTimer(parts.timeoutMs, () => this.#giveUp(), { background: true });
-    request.on('error', () => this.close());
+    request.on('error', (error) => this.#end(null, parts.troubleOf(error)));
     request.on('response', (response) => this.#answered(response));
     request.end();
   }
@@ -40,6 +45,7 @@ export class HttpWatch implements Watch {
   }
 
   #answered(response: IncomingMessage): void {
+    this.#parts.answered();
     const isFeed = response.statusCode === 200 && /^text\/event-stream\b/i.test(response.headers['content-type'] ?? '');
     if (!isFeed) {
       collect(response, MAX_ANSWER_BYTES, (text) => this.#end(refusalOf(response.statusCode ?? 0, text)));
@@ -93,13 +99,14 @@ export class HttpWatch implements Watch {
     if (cursor !== null && !this.#isClosed) this.#parts.sink.mark(cursor);
   }
 
-  #end(problem: Problem | null): void {
+  #end(problem: Problem | null, trouble: Trouble | null = null): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer.cancel();
     this.#request.destroy();
     this.#parts.ended();
-    this.#parts.sink.closed(problem);
+    if (trouble === null) this.#parts.sink.closed(problem);
+    else this.#parts.sink.closed(problem, trouble);
   }
 }
 

@@ -28,6 +28,10 @@ import { collect, jsonOf, MAX_ANSWER_BYTES } from './answer.js';
 import { HttpWatch } from './http-watch.js';
 import { KeptConnection } from './kept.js';
 import type { Answer, BeatOptions, Link, PollRequest, Proof, Watch, WatchRequest, WatchSink } from './link.js';
+import { RegistryTls } from './secure.js';
+import type { SecureRequestOptions } from './secure.js';
+import { troubleOf } from './trouble.js';
+import type { Trouble } from './trouble.js';
 
 export interface HttpLinkOptions {
   /** `http://host:port` or `https://…`; a path is kept as a prefix. */
@@ -39,10 +43,14 @@ export interface HttpLinkOptions {
   readonly silenceMs?: number;
   /** An access token, where the registry asks for one. It is sent with what is not proved by an instance's secret, and nowhere else. */
   readonly token?: string | undefined;
+  /** For an `https://` URL: whom to trust, and what to show. Default: whom Node trusts, and nothing. */
+  readonly tls?: RegistryTls | undefined;
 }
 
 const TIMEOUT_MS = 3_000;
 const SILENCE_MS = 25_000;
+/** Each connection is held to the certificates that are there by then. */
+const NO_SESSIONS = { maxCachedSessions: 0 };
 /** Of all of one service. */
 const MAX_VIEW_BYTES = 32 * 1024 * 1024;
 
@@ -75,20 +83,26 @@ export class HttpLink implements Link {
   readonly #timeoutMs: number;
   readonly #silenceMs: number;
   readonly #kept: KeptConnection<Agent>;
+  /** Null: in the clear. */
+  readonly #tls: RegistryTls | null;
+  #secured: SecureRequestOptions | null = null;
+  #wasReached = false;
   readonly #token: string | null;
   /** How to end what is open. */
   readonly #open = new Set<() => void>();
   #isClosed = false;
 
-  constructor({ url, time, timeoutMs = TIMEOUT_MS, silenceMs = SILENCE_MS, token }: HttpLinkOptions) {
+  constructor({ url, time, timeoutMs = TIMEOUT_MS, silenceMs = SILENCE_MS, token, tls }: HttpLinkOptions) {
     this.name = url;
     this.#base = new URL(url.endsWith('/') ? url : `${url}/`);
     this.#time = time;
     this.#token = token ?? null;
     this.#timeoutMs = timeoutMs;
     this.#silenceMs = silenceMs;
-    const Agents = this.#base.protocol === 'https:' ? HttpsAgent : Agent;
-    this.#kept = new KeptConnection((options) => new Agents(options));
+    this.#tls = this.#base.protocol === 'https:' ? (tls ?? new RegistryTls()) : null;
+    this.#kept = new KeptConnection((options) =>
+      this.#tls === null ? new Agent(options) : new HttpsAgent({ ...options, ...NO_SESSIONS }),
+    );
   }
 
   register(registration: Registration): Answer<Registered> {
@@ -136,6 +150,8 @@ export class HttpLink implements Link {
       timeoutMs: this.#timeoutMs,
       silenceMs: this.#silenceMs,
       sink,
+      answered: () => this.#reached(),
+      troubleOf: (error) => this.#troubleOf(error),
       ended: () => this.#open.delete(close),
     });
     const close = (): void => watch.close();
@@ -166,8 +182,7 @@ export class HttpLink implements Link {
   #exchange(ask: Ask<unknown>, leftMs = this.#timeoutMs + (ask.waitMs ?? 0)): Promise<Received> {
     if (this.#isClosed) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {
-      const agent = ask.isKept === true ? this.#kept.agent : false;
-      const request = this.#request(ask.method, ask.path, this.#bearer(ask.proof ?? null), agent);
+      const request = this.#request(ask.method, ask.path, this.#bearer(ask.proof ?? null), ask.isKept);
       const until = this.#time.now() + leftMs;
       let isOver = false;
       const end = (): void => {
@@ -183,7 +198,7 @@ export class HttpLink implements Link {
       };
       const abort = (): void => fail(this.#closedError());
       const broke = (error: Error): void => {
-        if (isOver || !request.reusedSocket) return fail(this.#unreachable(messageOf(error), error));
+        if (isOver || !request.reusedSocket) return fail(this.#broken(error));
         end();
         request.destroy();
         resolve(this.#exchange({ ...ask, isKept: false }, Math.max(0, until - this.#time.now())));
@@ -195,6 +210,7 @@ export class HttpLink implements Link {
       if (ask.isBackground === true) request.on('socket', (socket) => socket.unref());
       request.on('error', broke);
       request.on('response', (response) => {
+        this.#reached();
         collect(response, ask.maxBytes ?? MAX_ANSWER_BYTES, (text) => {
           if (text === null) return broke(new Error('the answer was cut off or too long'));
           end();
@@ -206,20 +222,38 @@ export class HttpLink implements Link {
   }
 
   /** `connection: keep-alive`, if with no agent to keep it: so the registry leaves the closing to us. */
-  #request(
-    method: string,
-    path: string,
-    headers: Readonly<Record<string, string>>,
-    agent: Agent | false = false,
-  ): ClientRequest {
+  #request(method: string, path: string, headers: Readonly<Record<string, string>>, isKept = false): ClientRequest {
     const url = new URL(`api/v1/${path}`, this.#base);
     const body = method === 'POST' ? { 'content-type': 'application/json' } : {};
+    const secured = this.#secure();
     const options: RequestOptions = {
       method,
-      agent,
+      agent: isKept ? this.#kept.agent : false,
       headers: { connection: 'keep-alive', ...body, ...headers },
     };
-    return url.protocol === 'https:' ? requestHttps(url, options) : requestHttp(url, options);
+    return secured === null ? requestHttp(url, options) : requestHttps(url, { ...options, ...secured });
+  }
+
+  /** Other certificates than before: what was opened with those is not used again. */
+  #secure(): SecureRequestOptions | null {
+    const secured = this.#tls?.options ?? null;
+    if (this.#secured !== null && this.#secured !== secured) this.#kept.letGo();
+    this.#secured = secured;
+    return secured;
+  }
+
+  #reached(): void {
+    this.#wasReached = true;
+  }
+
+  #troubleOf(error: unknown): Trouble | null {
+    const [tls, wasReached] = [this.#tls, this.#wasReached];
+    return troubleOf(error, { isSecure: tls !== null, wasReached, isShown: tls?.isShown === true });
+  }
+
+  #broken(error: Error): RollcallError {
+    const trouble = this.#troubleOf(error);
+    return this.#unreachable(messageOf(trouble ?? error), trouble ?? error);
   }
 
   /** An instance proves itself with its secret, which is worth what the token of its registration is; all else shows the token. */
@@ -229,7 +263,7 @@ export class HttpLink implements Link {
   }
 
   #unreachable(why: string, cause?: unknown): RollcallError {
-    const text = `No answer from the registry at ${this.name}: ${why}.`;
+    const text = `No answer from the registry at ${this.name}: ${why.replace(/\.$/, '')}.`;
     return new RollcallError('REGISTRY_UNREACHABLE', text, { retryable: true, cause });
   }
 

@@ -85,8 +85,11 @@ export interface WatchSink {
   mark(cursor: Cursor): void;
   /** Nothing came for too long, not even an answer, or a beat: `closed` follows. */
   silent?(): void;
-  /** `problem` when the registry refused or sent what breaks the protocol; null when the way broke or we closed it. */
-  closed(problem: Problem | null): void;
+  /**
+   * `problem` when the registry refused or sent what breaks the protocol; null when the way broke or we closed it. `trouble`: why it
+   * broke, when people can do something about it.
+   */
+  closed(problem: Problem | null, trouble?: Error): void;
 }
 
 export interface Watch {

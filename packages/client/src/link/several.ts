@@ -18,6 +18,8 @@ import { Registries } from '../registries.js';
 import type { RegistryOrder } from '../registries.js';
 import { HttpLink } from './http.js';
 import type { Answer, BeatOptions, Link, PollRequest, Proof, Watch, WatchRequest, WatchSink } from './link.js';
+import { RegistryTls } from './secure.js';
+import type { RegistryTlsTerms } from './secure.js';
 
 export interface SeveralLinksParts {
   /** One to each registry, in the order of the option. At least one. They are closed with this one. */
@@ -28,12 +30,19 @@ export interface SeveralLinksParts {
   readonly log: Log;
 }
 
-/** The way over HTTP to the registries at these URLs, at least one. `token`: an access token that is good at all of them. */
-export function openLinks(
-  urls: readonly string[],
-  { token, ...parts }: Omit<SeveralLinksParts, 'links'> & { readonly token: string | undefined },
-): Link {
-  const links = urls.map((url) => new HttpLink({ url, time: parts.time, token }));
+interface WayParts extends Omit<SeveralLinksParts, 'links'> {
+  /** An access token that is good at all of them. */
+  readonly token: string | undefined;
+  /** For all that are reached over TLS. */
+  readonly tls: RegistryTlsTerms | undefined;
+}
+
+/** The way over HTTP to the registries at these URLs, at least one. Throws OPTION_INVALID for TLS terms that cannot be used. */
+export function openLinks(urls: readonly string[], { token, tls: terms, ...parts }: WayParts): Link {
+  const tls = new RegistryTls(terms, parts.log);
+  if (tls.isGiven && urls.every((url) => /^http:/i.test(url)))
+    parts.log.warn(`registryTls is not used: ${urls.join(', ')} is spoken to in the clear. For TLS write https://.`);
+  const links = urls.map((url) => new HttpLink({ url, time: parts.time, token, tls }));
   const [only] = links;
   return links.length === 1 && only !== undefined ? only : new SeveralLinks({ ...parts, links });
 }
@@ -243,6 +252,8 @@ class Relay implements Watch {
   #inner: Watch | null = null;
   /** What the first of them said that answered. */
   #refusal: Problem | null = null;
+  /** Of the first of them that met with one. */
+  #trouble: Error | undefined;
   #openedAt = Infinity;
   #isSilent = false;
   /** Is the silence of the last one to be told? */
@@ -291,11 +302,12 @@ class Relay implements Watch {
       silent: () => {
         this.#isSilent = true;
       },
-      closed: (problem) => this.#closed(link, problem),
+      closed: (problem, trouble) => this.#closed(link, problem, trouble),
     };
   }
 
-  #closed(link: Link, problem: Problem | null): void {
+  #closed(link: Link, problem: Problem | null, trouble: Error | undefined): void {
+    this.#trouble ??= trouble;
     this.#isNews = this.#isSilent && this.#parts.isSilence(link);
     if (this.isOpen || this.#isClosed) {
       this.isOpen = false;
@@ -316,6 +328,6 @@ class Relay implements Watch {
     this.#isOver = true;
     this.#parts.ended();
     if (this.#isNews) this.#sink.silent?.();
-    this.#sink.closed(problem);
+    this.#sink.closed(problem, problem === null ? this.#trouble : undefined);
   }
 }

@@ -1,6 +1,7 @@
 import { constants } from 'node:http2';
 import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
-import { httpFailure, MessageReader, statusFailure } from './grpc-message.js';
+import { MessageReader } from './grpc-frame.js';
+import { httpFailure, statusFailure } from './grpc-message.js';
 import type { GrpcRequest } from './grpc-message.js';
 import type { Exchange, Failure, Sink } from './transport.js';
 
@@ -52,7 +53,9 @@ export class GrpcExchange implements Exchange {
     stream.on('end', () => this.#ended());
     stream.on('error', () => {}); // it closes, too
     stream.on('close', () => this.#closed(stream.rstCode));
-    stream.end(this.#parts.request.frame);
+    const { upload, frame } = this.#parts.request;
+    if (upload === null) stream.end(frame);
+    else upload.begin(stream, (cause) => this.#give({ kind: 'spoiled', cause }));
   }
 
   cancel(): void {
@@ -123,6 +126,7 @@ export class GrpcExchange implements Exchange {
   #close(): boolean {
     if (this.#isOver) return false;
     this.#isOver = true;
+    this.#parts.request.upload?.end();
     this.#parts.over(this);
     return true;
   }

@@ -7,12 +7,12 @@ import {
   TARGET_KEY,
 } from '@rollcall/core';
 import type { InstanceId } from '@rollcall/core';
+import { framed } from './grpc-frame.js';
+import { GrpcUpload, isMessageSource } from './grpc-upload.js';
+import type { MessageSource } from './grpc-upload.js';
 import type { Failure, FailureKind } from './transport.js';
 
-/**
- * A method as generated clients describe it: `OrdersClient.service.find` of grpc-js, or what proto-loader makes of a proto file. The
- * request is one message; the answer is one, or a stream of them.
- */
+/** A method as generated clients describe it: `OrdersClient.service.find` of grpc-js, or what proto-loader makes of a proto file. */
 export interface GrpcMethod<Input = unknown, Output = unknown> {
   /** `/package.Service/Method` */
   readonly path: string;
@@ -20,13 +20,19 @@ export interface GrpcMethod<Input = unknown, Output = unknown> {
   readonly responseStream: boolean;
   readonly requestSerialize: (value: Input) => Uint8Array;
   readonly responseDeserialize: (bytes: Buffer) => Output;
+  /** What the proto says of it. IDEMPOTENT and NO_SIDE_EFFECTS: it may be repeated, unless its instances or the caller say otherwise. */
+  readonly options?: { readonly idempotency_level?: string } | undefined;
 }
 
 /** One request, its message encoded once however often it is tried. */
 export interface GrpcRequest {
   readonly path: string;
-  /** The message behind the five bytes that say how long it is. */
+  /** The message behind the five bytes that say how long it is; empty where `upload` brings them. */
   readonly frame: Uint8Array;
+  /** As it was handed in, for whoever stands for a service in a test: one message, or the source of them. */
+  readonly message: unknown;
+  /** The messages of a request that is a stream of them; null: it is one. */
+  readonly upload: GrpcUpload | null;
   readonly metadata: Readonly<Record<string, string>>;
   /** Is each message of the answer passed on as it comes? Else the last one is held until the status has come. */
   readonly isStream: boolean;
@@ -34,18 +40,28 @@ export interface GrpcRequest {
 }
 
 /**
- * Throws what the serializer throws, and a TypeError for a method whose request is a stream, and for metadata that gRPC cannot carry.
+ * `message`: one, or for a method that takes a stream a source of them. Throws what the serializer throws, and a TypeError for a stream
+ * that is none, and for metadata that gRPC cannot carry.
  */
 export function grpcRequest<Input>(
   method: GrpcMethod<Input>,
-  message: Input,
+  message: Input | MessageSource<Input>,
   metadata: Readonly<Record<string, string>> = {},
 ): GrpcRequest {
-  const { path, requestStream, responseStream } = method;
-  if (requestStream) throw new TypeError(`${path} takes a stream of messages, which cannot be sent by name.`);
-  const frame = framed(method.requestSerialize(message));
+  const { path, responseStream } = method;
   const read = (bytes: Buffer): unknown => method.responseDeserialize(bytes);
-  return { path, frame, metadata: carriable(metadata), isStream: responseStream, read };
+  return { path, message, ...bodyOf(method, message), metadata: carriable(metadata), isStream: responseStream, read };
+}
+
+function bodyOf<Input>(
+  method: GrpcMethod<Input>,
+  message: Input | MessageSource<Input>,
+): Pick<GrpcRequest, 'frame' | 'upload'> {
+  // which of both it is, the method says
+  const serialize = (one: unknown): Uint8Array => method.requestSerialize(one as Input);
+  if (!method.requestStream) return { frame: framed(serialize(message)), upload: null };
+  if (isMessageSource(message)) return { frame: new Uint8Array(), upload: new GrpcUpload(message, serialize) };
+  throw new TypeError(`${method.path} takes a stream of messages: hand in an Observable of them.`);
 }
 
 /** Belong to the connection, or to this client: a caller's are left out, as `OWN_HEADERS` are over HTTP. */
@@ -83,21 +99,13 @@ function carriable(metadata: Readonly<Record<string, string>>): Readonly<Record<
   return left;
 }
 
-const PREFIX_BYTES = 5;
-
-function framed(message: Uint8Array): Uint8Array {
-  const frame = Buffer.allocUnsafe(PREFIX_BYTES + message.byteLength);
-  frame[0] = 0; // not compressed
-  frame.writeUInt32BE(message.byteLength, 1);
-  frame.set(message, PREFIX_BYTES);
-  return frame;
-}
-
 /** Asks the instance for its identity. */
 export function identityRequest(id: InstanceId): GrpcRequest {
   return {
     path: HEARTBEAT_METHOD,
+    message: null,
     frame: framed(new Uint8Array()),
+    upload: null,
     metadata: { [HEARTBEAT_METADATA.instance]: id },
     isStream: false,
     read: () => undefined,
@@ -107,45 +115,6 @@ export function identityRequest(id: InstanceId): GrpcRequest {
 /** `Service/Method`, without the package: under this name a method's policy is published, and its latency kept. */
 export function grpcMethodName(path: string): string {
   return path.slice(Math.max(path.lastIndexOf('.', path.lastIndexOf('/')), path.startsWith('/') ? 0 : -1) + 1);
-}
-
-/** Takes messages out of a body that comes in any pieces. */
-export class MessageReader {
-  readonly #maxBytes: number;
-  #chunks: Buffer[] = [];
-  #size = 0;
-  #needed = PREFIX_BYTES;
-
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
-  }
-
-  /** Has a message begun that is not complete? */
-  get isPartial(): boolean {
-    return this.#size > 0;
-  }
-
-  /** Hands over each message that is complete now; returns what is wrong with the body, or null. After that it is of no use. */
-  push(chunk: Buffer, take: (message: Buffer) => void): string | null {
-    this.#chunks.push(chunk);
-    this.#size += chunk.length;
-    if (this.#size < this.#needed) return null;
-    const all = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks);
-    let at = 0;
-    for (this.#needed = PREFIX_BYTES; all.length - at >= this.#needed; this.#needed = PREFIX_BYTES) {
-      const length = all.readUInt32BE(at + 1);
-      if (all[at] !== 0) return 'a compressed message, which was not asked for';
-      if (length > this.#maxBytes)
-        return `a message of ${length} bytes; at most ${this.#maxBytes} are read (maxMessageBytes)`;
-      this.#needed = PREFIX_BYTES + length;
-      if (all.length - at < this.#needed) break;
-      take(all.subarray(at + PREFIX_BYTES, at + this.#needed));
-      at += this.#needed;
-    }
-    this.#chunks = at === all.length ? [] : [all.subarray(at)];
-    this.#size = all.length - at;
-    return null;
-  }
 }
 
 /** A status other than OK: `code`, `details` and `metadata` are where grpc-js has them. */

@@ -28,13 +28,13 @@ const SERVICE = {
 /** A server of grpc-js that answers with its name, unless the question is what to do instead. */
 async function serverOf(name: string) {
   const server = new Server();
-  const habits = { isBroken: false, asked: 0 };
+  const habits = { isBroken: false, isHolding: false, asked: 0 };
   server.addService(SERVICE, {
     Who: (call: ServerUnaryCall<unknown, unknown>, done: (error: object | null, value?: unknown) => void) => {
       habits.asked += 1;
       if (habits.isBroken) done({ code: status.UNAVAILABLE, details: 'out of order' });
       else if (call.request === 'fail') done({ code: status.NOT_FOUND, details: 'no such toy' });
-      else if (call.request !== 'hold') done(null, name);
+      else if (call.request !== 'hold' && !habits.isHolding) done(null, name);
     },
     Count: (call: ServerWritableStream<unknown, unknown>) => {
       call.write(1);
@@ -182,6 +182,45 @@ describe('a grpc-js client by name', () => {
     ]);
     expect(await tally(world, 100)).toEqual({ 'orders-b': 100 });
     expect(a.habits.asked).toBeGreaterThan(0);
+  });
+
+  it('is sent again with all others that were in flight to an instance that died', async () => {
+    const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
+    const methods = { 'Toy/Who': { idempotent: true } };
+    const world = await named([{ ...a.instance, methods }]);
+    a.habits.isHolding = true;
+    const asked = Array.from({ length: 100 }, () => world.who('who', 10_000));
+    await expect.poll(() => a.habits.asked).toBe(100);
+    world.view.become([
+      { ...a.instance, methods },
+      { ...b.instance, methods },
+    ]);
+    await expect
+      .poll(() => world.calls.explain('orders').protocols.flatMap(({ instances }) => instances).length)
+      .toBe(2);
+    a.server.forceShutdown();
+    const values = (await Promise.all(asked)).map(({ error, value }) => error?.details ?? value);
+    expect(new Set(values)).toEqual(new Set(['orders-b']));
+  });
+
+  it('is not sent again when its caller has cancelled it', async () => {
+    const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
+    const methods = { 'Toy/Who': { idempotent: true } };
+    const world = await named([
+      { ...a.instance, methods },
+      { ...b.instance, methods },
+    ]);
+    const asked = (): number => a.habits.asked + b.habits.asked;
+    const told: unknown[] = [];
+    const call: { cancel(): void } = Reflect.apply(Reflect.get(world.client, 'Who') as () => never, world.client, [
+      'hold',
+      (error: ServiceError | null) => void told.push(error?.code),
+    ]);
+    await expect.poll(asked).toBe(1);
+    call.cancel();
+    await expect.poll(() => told).toEqual([status.CANCELLED]);
+    expect(Object.values(await tally(world, 60)).reduce((sum, count) => sum + count)).toBe(60);
+    expect(asked()).toBe(61);
   });
 
   it('leaves alone who is dead for the registry', async () => {

@@ -185,8 +185,12 @@ class GrpcResolver implements experimental.Resolver {
   }
 }
 
-/** What grpc-js has as a budget: no retries while more than half of the last ones failed (gRFC A6, with its own example's values). */
-const RETRY_THROTTLING = { maxTokens: 10, tokenRatio: 0.1 };
+/**
+ * What grpc-js has as a budget (gRFC A6): each failed attempt takes a token, each success brings back a part of one, and below the half
+ * nothing is repeated. All calls in flight to an instance that dies fail at the same moment, so the half has to pay for all of them: 1,000
+ * tokens are the most that gRFC A6 allows, for 500 calls. The part is that of our own budget, 20 %.
+ */
+const RETRY_THROTTLING = { maxTokens: 1_000, tokenRatio: 0.2 };
 /** More attempts are not in gRFC A6. */
 const MOST_ATTEMPTS = 5;
 
@@ -216,13 +220,18 @@ class MethodConfigs implements experimental.ConfigSelector {
 
   unref(): void {}
 
+  /**
+   * CANCELLED is what a connection's end looks like when the server destroys it, as Nest's does without `gracefulShutdown`, and at times when
+   * it is killed; grpc-js repeats nothing that its caller has cancelled.
+   */
   #retryPolicy(maxAttempts: number): RetryPolicy {
+    const { UNAVAILABLE, CANCELLED } = this.#grpc.status;
     return {
       maxAttempts,
       initialBackoff: `${RETRY_BACKOFF.baseMs / 1000}s`,
       maxBackoff: `${RETRY_BACKOFF.capMs / 1000}s`,
       backoffMultiplier: 2,
-      retryableStatusCodes: [this.#grpc.status.UNAVAILABLE],
+      retryableStatusCodes: [UNAVAILABLE, CANCELLED],
     };
   }
 }

@@ -10,8 +10,7 @@ import type { Channel, Exchange, Sink, Target, Terms, Transport } from './transp
 
 /**
  * gRPC from the client's side, on Node's own HTTP/2, with connections that are pooled for each instance and the peer's identity checked
- * once when one opens. One message is sent, one or several come back. It needs no gRPC library: what it sends and gets is encoded by
- * the user's generated code.
+ * once when one opens. It needs no gRPC library: what it sends and gets is encoded by the user's generated code.
  */
 export class GrpcTransport implements Transport<GrpcRequest> {
   readonly protocol: Protocol = 'grpc';

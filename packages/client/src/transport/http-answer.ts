@@ -16,6 +16,7 @@ export interface BodySource {
   abort(reason: Error): void;
 }
 
+/** What an answer begins with. */
 export interface HttpHead {
   readonly status: number;
   readonly statusText: string;

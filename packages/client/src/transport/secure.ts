@@ -1,50 +1,35 @@
-import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import { connect, createSecureContext } from 'node:tls';
-import type { SecureContext, TLSSocket } from 'node:tls';
-import { messageOf, RollcallError } from '@rollcall/core';
-import type { Endpoint, TlsTerms } from '@rollcall/core';
+import { connect } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import type { Endpoint, Log, TlsTerms } from '@rollcall/core';
+import { credentialsOf } from './credentials.js';
+import type { SecureCredentials } from './credentials.js';
 
-/** Opens the TLS connections to instances, all on the same terms. */
+/** Opens the TLS connections to instances, all on the same terms. Files are read anew when they have changed. */
 export class SecureWay {
   readonly #terms: TlsTerms;
-  #context: SecureContext | null = null;
+  readonly #log: Log | undefined;
+  #credentials: SecureCredentials | null = null;
 
   /** Throws OPTION_INVALID for a certificate or key that cannot be read. */
-  constructor(terms: TlsTerms = {}) {
+  constructor(terms: TlsTerms = {}, log?: Log) {
     this.#terms = terms;
+    this.#log = log;
     // what was given is read now, so that a typing error is found at the start; what Node trusts takes time, and may not be needed
-    if (terms.ca !== undefined || terms.cert !== undefined) this.#context = contextOf(terms);
+    const isGiven = [terms.ca, terms.cert, terms.caFile, terms.certFile].some((one) => one !== undefined);
+    if (isGiven) this.#credentials = credentialsOf(terms, 'tls', log);
   }
 
   /** `alpn`: what is to be spoken, where the peer may ask. Whatever is wrong is an error of the socket. */
   connect({ host, port }: Endpoint, alpn?: string): TLSSocket {
-    this.#context ??= contextOf(this.#terms);
+    this.#credentials ??= credentialsOf(this.#terms, 'tls', this.#log);
     return connect({
       host,
       port,
-      secureContext: this.#context,
+      secureContext: this.#credentials.current,
       rejectUnauthorized: this.#terms.rejectUnauthorized ?? true,
       ...(alpn === undefined ? {} : { ALPNProtocols: [alpn] }),
       ...(isIP(host) === 0 ? { servername: host } : {}),
     });
-  }
-}
-
-const ONE_CERTIFICATE = /-----BEGIN [A-Z ]*CERTIFICATE-----[^-]*-----END [A-Z ]*CERTIFICATE-----/g;
-
-const certificateOf = (text: string): X509Certificate => new X509Certificate(text);
-
-function contextOf({ ca, cert, key }: TlsTerms): SecureContext {
-  try {
-    // Node passes over what is none
-    for (const [text] of (ca ?? '').matchAll(ONE_CERTIFICATE)) certificateOf(text);
-    return createSecureContext({ ca, cert, key });
-  } catch (cause) {
-    throw new RollcallError(
-      'OPTION_INVALID',
-      `Option tls: the certificates or the key cannot be read: ${messageOf(cause)}. Give PEM texts that belong together.`,
-      { cause },
-    );
   }
 }

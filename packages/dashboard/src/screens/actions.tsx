@@ -166,7 +166,7 @@ function Deregister({ instance, path }: DeedProps): VNode {
   return (
     <ActionDialog
       title={`Deregister ${nameOf(instance)}`}
-      sentence="It is removed at once, and its id never comes back. A process that still runs registers again under a new id."
+      sentence="It is removed at once, and its id never comes back. A process that still runs takes no part any more until it is started anew."
       verb="Deregister"
       isDangerous
       confirm={nameOf(instance)}

@@ -265,9 +265,9 @@ function Subject({ event }: { readonly event: RegistryEvent }): VNode {
 function exportLines(events: readonly RegistryEvent[]): void {
   const lines = events.toReversed().map((event) => JSON.stringify(event));
   const url = URL.createObjectURL(new Blob([`${lines.join('\n')}\n`], { type: 'application/x-ndjson' }));
-  const link = document.createElement('a');
-  link.href = url;
-  link.download = 'rollcall-events.ndjson';
-  link.click();
+  const anchor = document.createElement('a');
+  anchor.href = url;
+  anchor.download = 'rollcall-events.ndjson';
+  anchor.click();
   URL.revokeObjectURL(url);
 }

@@ -213,7 +213,7 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
             'Registered',
             `${clockText(instance.registeredAt)}, ${ageText(clock.now.value - instance.registeredAt)} ago`,
           ],
-          ['Falls', detail === null ? '–' : `${detail.falls} in the last 10 min`],
+          ['Falls', detail === null ? '–' : `${Math.round(detail.falls)} in the last 10 min`],
           ['Source', instance.source],
           ...metadata,
         ]}

@@ -75,7 +75,7 @@ function Edge({ of, isSelected }: { readonly of: PlacedEdge; readonly isSelected
   const tone = toneOf(edge) || (isCut(edge) ? 'unhealthy' : '');
   const success = successOf(edge);
   const share = tone !== '' && success !== null ? `${percentText(success)} % ` : '';
-  const words = `${edge.from} to ${edge.to}: ${rateText(edge.callsPerSecond)} calls/s, p99 ${latencyText(edge.p99Ms)}`;
+  const words = `${share}${latencyText(edge.p99Ms)}: p99 of ${edge.from} to ${edge.to}, ${rateText(edge.callsPerSecond)} calls/s`;
   const arrow = `M${labelX + 6} ${labelY - 8}l7 4-7 4z`;
   return (
     <a
@@ -110,14 +110,8 @@ function Node({ node, edges }: { readonly node: PlacedNode; readonly edges: read
   const incoming = edges.filter(({ to }) => to === node.name);
   const perSecond = incoming.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
   const isTrouble = worst === 'CRITICAL' || worst === 'UNHEALTHY';
-  const label = `${node.name}: ${all === 0 ? 'not registered' : `${shareText(healthy, all)} HEALTHY`}`;
   return (
-    <a
-      href={serviceHash(namespace, node.name)}
-      aria-label={label}
-      class={isTrouble ? `node tinted ${worst}` : 'node'}
-      data-row
-    >
+    <a href={serviceHash(namespace, node.name)} class={isTrouble ? `node tinted ${worst}` : 'node'} data-row>
       <rect x={node.x} y={node.y} width={NODE_WIDTH} height={NODE_HEIGHT} rx="8" />
       <text class="node-name" x={node.x + 12} y={node.y + 21}>
         {node.name.length > 14 ? `${node.name.slice(0, 13)}…` : node.name}

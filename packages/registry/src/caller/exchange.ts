@@ -6,13 +6,14 @@ import { Conversation } from './conversation.js';
 import type { House, Question } from './conversation.js';
 import type { Dialect } from './dialect.js';
 import { secureWay } from './secure.js';
+import type { ConnectSecurely } from './secure.js';
 
 export interface ExchangeOptions {
   readonly time: Time;
   /** At most so many connections wait for their next call; beyond it every call opens its own. Default 10,000. */
   readonly maxKept?: number;
-  /** For endpoints over TLS. Default: the certificates that Node trusts. */
-  readonly tls?: TlsTerms;
+  /** For endpoints over TLS: the terms, or a way on such terms that several share. Default: the certificates that Node trusts. */
+  readonly tls?: TlsTerms | ConnectSecurely;
 }
 
 const MAX_KEPT = 10_000;
@@ -33,7 +34,7 @@ export class Exchanges {
       time,
       dialect,
       alarms: new Alarms(time),
-      connectSecurely: secureWay(tls),
+      connectSecurely: typeof tls === 'function' ? tls : secureWay(tls),
       scratch: Buffer.allocUnsafe(dialect.maxBytes + 1),
       parked: (by) => (this.#kept += by),
       over: (conversation) => this.#over(conversation),

@@ -84,7 +84,7 @@ const TOO_LARGE: Answer = { nonsense: `answers ${HEARTBEAT_METHOD} with too larg
 const RESET: Answer = { nonsense: `resets ${HEARTBEAT_METHOD}` };
 
 /** Reads frames up to the end of the response, from all that has come; null while it is not complete. */
-function readAnswer(received: Buffer): Answer | null {
+export function readAnswer(received: Buffer): Answer | null {
   const fields = new Map<string, string>();
   let dataBytes = 0;
   for (let at = 0; received.length - at >= FRAME_HEAD;) {

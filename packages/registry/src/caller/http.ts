@@ -50,7 +50,7 @@ function requestText(endpoint: Endpoint, body: string, keeps: boolean): string {
 }
 
 /** Reads a response (RFC 9112) from all that has come; null while it is not complete. */
-function readResponse(received: Buffer, isEnd: boolean): Answer | null {
+export function readResponse(received: Buffer, isEnd: boolean): Answer | null {
   const end = received.indexOf('\r\n\r\n');
   if (end < 0) return received.length > MAX_HEAD_BYTES ? { nonsense: 'answers with too large a head' } : null;
   const [start = '', ...fields] = received.toString('latin1', 0, end).split('\r\n');

@@ -1,26 +1,30 @@
 import { X509Certificate } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { connect, createSecureContext } from 'node:tls';
 import type { SecureContext, TLSSocket } from 'node:tls';
-import { messageOf, RollcallError } from '@rollcall/core';
-import type { Endpoint, TlsTerms } from '@rollcall/core';
+import { Credentials, silentLog } from '@rollcall/core';
+import type { Endpoint, Log, Pem, TlsTerms } from '@rollcall/core';
 
 /** Opens a TLS connection for a Heartbeat-1; whatever is wrong with the peer's certificate is an error of the socket. */
 export type ConnectSecurely = (endpoint: Endpoint, alpn: string | undefined) => TLSSocket;
 
-/** Throws OPTION_INVALID for a certificate or key that cannot be read. */
-export function secureWay(terms: TlsTerms = {}): ConnectSecurely {
-  const { ca, cert, rejectUnauthorized = true } = terms;
-  // what was given is read now, so that a typing error is found at the start
-  let context = ca === undefined && cert === undefined ? null : contextOf(terms);
+/** Files are read anew when they have changed. Throws OPTION_INVALID for a certificate, key or file that cannot be read. */
+export function secureWay(terms: TlsTerms = {}, log: Log = silentLog): ConnectSecurely {
+  const { rejectUnauthorized = true } = terms;
+  const open = (): Credentials<SecureContext> =>
+    new Credentials({ terms, option: 'heartbeatTls', log, stamp, read: (path) => readFileSync(path, 'utf8'), build });
+  // what was given is read now, so that a typing error is found at the start; what Node trusts takes time, and may not be needed
+  const isGiven = [terms.ca, terms.cert, terms.caFile, terms.certFile].some((one) => one !== undefined);
+  let credentials = isGiven ? open() : null;
   return ({ host, port }, alpn) => {
-    context ??= contextOf(terms);
+    credentials ??= open();
     const to = {
       host,
       port,
       autoSelectFamily: false,
       allowHalfOpen: true,
-      secureContext: context,
+      secureContext: credentials.current,
       rejectUnauthorized,
       ...(alpn === undefined ? {} : { ALPNProtocols: [alpn] }),
       ...(isIP(host) === 0 ? { servername: host } : {}),
@@ -29,20 +33,18 @@ export function secureWay(terms: TlsTerms = {}): ConnectSecurely {
   };
 }
 
+/** Of a file, or of what stands there for it now: platforms change links. */
+function stamp(path: string): string {
+  const { mtimeNs, size, ino } = statSync(path, { bigint: true });
+  return `${mtimeNs}-${size}-${ino}`;
+}
+
 const ONE_CERTIFICATE = /-----BEGIN [A-Z ]*CERTIFICATE-----[^-]*-----END [A-Z ]*CERTIFICATE-----/g;
 
 const certificateOf = (text: string): X509Certificate => new X509Certificate(text);
 
-function contextOf({ ca, cert, key }: TlsTerms): SecureContext {
-  try {
-    // Node passes over what is none
-    for (const [text] of (ca ?? '').matchAll(ONE_CERTIFICATE)) certificateOf(text);
-    return createSecureContext({ ca, cert, key });
-  } catch (cause) {
-    throw new RollcallError(
-      'OPTION_INVALID',
-      `Option heartbeatTls: the certificates or the key cannot be read: ${messageOf(cause)}. Give PEM texts that belong together.`,
-      { cause },
-    );
-  }
+function build({ ca, cert, key }: Pem): SecureContext {
+  // Node passes over what is none
+  for (const [text] of (ca ?? '').matchAll(ONE_CERTIFICATE)) certificateOf(text);
+  return createSecureContext({ ca, cert, key });
 }

@@ -33,7 +33,7 @@ export class TcpCaller implements Caller {
 
 const NO_FRAME: Answer = { nonsense: 'answers, but not in frames of Nest TCP' };
 
-const FRAMES: Dialect = {
+export const FRAMES: Dialect = {
   maxBytes: MAX_BYTES,
   read(received, _isEnd, nonce) {
     const frame = wholeFrame(received);

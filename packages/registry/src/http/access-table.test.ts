@@ -4,7 +4,9 @@ import { PERMISSIONS } from '../access.js';
 import { World } from '../registry.fixture.js';
 import { TokenEntrance } from './access.js';
 import { ENDPOINT, Guarded } from './access.fixture.js';
-import type { Answer } from './access.fixture.js';
+import type { Answer, Question } from './access.fixture.js';
+import { Pki } from './pki.fixture.js';
+import type { Pair } from './pki.fixture.js';
 import { buildApp } from './server.js';
 
 const COLUMNS = [
@@ -23,6 +25,20 @@ const COLUMNS = [
 ] as const;
 type Column = (typeof COLUMNS)[number];
 
+/** Over TLS with client certificates: each is answered as what a token would be. */
+const CERTIFIED = {
+  'a certificate that has signed itself': 'a wrong token',
+  'a certificate of another CA': 'a wrong token',
+  'an expired certificate': 'an expired one',
+  'a revoked certificate': 'a revoked one',
+  'the certificate of another service': 'that of another service',
+  'the certificate of a reader': 'a reader',
+  'the certificate of a service': 'a service',
+  'the certificate of an operator': 'an operator',
+  'the secret, and an expired certificate': 'an expired one',
+  'the secret, its certificate not shown': 'the secret, its token revoked',
+} as const satisfies Readonly<Record<string, Column>>;
+
 /** What each route answers to each of `COLUMNS`, written out: this and the permission table in access.ts must say the same. */
 const TABLE: Readonly<Record<string, string>> = {
   'POST /api/v1/register': '401 401 401 401 403 403 201 403 401 401 401 401',
@@ -31,18 +47,48 @@ const TABLE: Readonly<Record<string, string>> = {
   'POST /api/v1/instances/:id/drain': '401 401 401 401 403 403 403 403 202 401 401 401',
   'DELETE /api/v1/instances/:id': '401 401 401 401 403 403 403 204 204 401 401 401',
   'PATCH /api/v1/instances/:id': '401 401 401 401 403 403 403 200 401 401 401 401',
+  'POST /api/v1/instances/:id/call': '401 401 401 401 403 403 403 202 401 401 401 401',
   'GET /api/v1/watch': '401 401 401 401 200 200 200 200 200 401 401 401',
   'GET /api/v1/services': '401 401 401 401 200 200 200 200 401 401 401 401',
   'GET /api/v1/services/:name': '401 401 401 401 200 200 200 200 401 401 401 401',
   'GET /api/v1/instances/:id': '401 401 401 401 200 200 200 200 401 401 401 401',
   'GET /api/v1/instances/:id/timeline': '401 401 401 401 200 200 200 200 401 401 401 401',
+  'GET /api/v1/instances/:id/beats': '401 401 401 401 200 200 200 200 401 401 401 401',
   'GET /api/v1/events': '401 401 401 401 200 200 200 200 401 401 401 401',
   'GET /api/v1/topology': '401 401 401 401 200 200 200 200 401 401 401 401',
+  'GET /api/v1/traffic': '401 401 401 401 200 200 200 200 401 401 401 401',
   'GET /api/v1/registry': '401 401 401 401 200 200 200 200 401 401 401 401',
+  'GET /metrics': '401 401 401 401 200 200 200 200 401 401 401 401',
+  // with a query that is wrong: whether it is certain who is there is another question
+  'GET /sd/prometheus': '401 401 401 401 400 400 400 400 401 401 401 401',
   'GET /health/live': '200 200 200 200 200 200 200 200 200 200 200 200',
   'GET /health/ready': '200 200 200 200 200 200 200 200 200 200 200 200',
   'GET /openapi.json': '200 200 200 200 200 200 200 200 200 200 200 200',
+  'GET /': '200 200 200 200 200 200 200 200 200 200 200 200',
+  'GET /assets/*': '404 404 404 404 404 404 404 404 404 404 404 404',
 };
+
+/** One request to a route about this instance: with `isSecret`, a watch is its line. */
+function questionOf(
+  route: string,
+  own: { readonly id: string },
+  isSecret: boolean,
+): { where: string; asked: Question } {
+  const [method = '', path = ''] = route.split(' ');
+  const bodies: Readonly<Record<string, object>> = {
+    'POST /api/v1/register': { id: `${own.id}-new`, service: 'orders', endpoints: [ENDPOINT] },
+    'POST /api/v1/instances/:id/heartbeat': { nonce: null, seq: 1 },
+    'POST /api/v1/instances/:id/suspect': { by: own.id, outcome: 'refused' },
+    'PATCH /api/v1/instances/:id': { admin: 'MAINTENANCE', reason: 'a cable' },
+  };
+  const queries: Readonly<Record<string, string>> = {
+    '/api/v1/watch': isSecret ? `?instance=${own.id}` : '?service=orders',
+    '/sd/prometheus': '?namespace=A_B',
+  };
+  const body = bodies[route];
+  const where = path.replace(':id', own.id).replace(':name', 'orders') + (queries[path] ?? '');
+  return { where, asked: { method, ...(body === undefined ? {} : { body }) } };
+}
 
 describe('every route, whatever comes to it', () => {
   let registry: Guarded;
@@ -83,21 +129,12 @@ describe('every route, whatever comes to it', () => {
 
   /** One request to a route, as this column has it, about an instance of its own. */
   async function visit(route: string, column: Column): Promise<{ answer: Answer; id: string }> {
-    const [method = '', path = ''] = route.split(' ');
     const own = lapsed.get(column)?.pop() ?? (await registry.enrol(service));
     const isSecret = column.startsWith('the secret');
     const foreign = column === 'the secret of another instance' ? (await registry.enrol(service)).secret : own.secret;
-    const bodies: Readonly<Record<string, object>> = {
-      'POST /api/v1/register': { id: `${own.id}-new`, service: 'orders', endpoints: [ENDPOINT] },
-      'POST /api/v1/instances/:id/heartbeat': { nonce: null, seq: 1 },
-      'POST /api/v1/instances/:id/suspect': { by: own.id, outcome: 'refused' },
-      'PATCH /api/v1/instances/:id': { admin: 'MAINTENANCE', reason: 'a cable' },
-    };
-    const query = path !== '/api/v1/watch' ? '' : isSecret ? `?instance=${own.id}` : '?service=orders';
-    const where = path.replace(':id', own.id).replace(':name', 'orders') + query;
+    const { where, asked } = questionOf(route, own, isSecret);
     const bearer = isSecret ? foreign : (bearers.get(column) ?? null);
-    const body = bodies[route];
-    const answer = await registry.ask(where, { method, bearer, ...(body === undefined ? {} : { body }) });
+    const answer = await registry.ask(where, { ...asked, bearer });
     return { answer, id: own.id };
   }
 
@@ -190,3 +227,87 @@ describe('every route, whatever comes to it', () => {
     expect([...registry.texts, registry.secrets[0]].join('\n')).toContain(registry.secrets[0]);
   });
 });
+
+describe.each(['tokens and certificates', 'certificates'] as const)(
+  'every route over TLS, where it asks for %s',
+  (asked) => {
+    let registry: Guarded;
+    let pki: Pki;
+    const certificates = new Map<string, Pair>();
+    let operator: Pair;
+    let service: Pair;
+
+    beforeAll(async () => {
+      pki = await Pki.make();
+      registry = await Guarded.make();
+      const orders = { sans: ['URI:rollcall:service:orders', 'URI:rollcall:service:pay-*'] };
+      const server = await pki.sign({ sans: ['IP:127.0.0.1'] });
+      service = await pki.sign(orders);
+      operator = await pki.sign({ sans: ['URI:rollcall:operator'] });
+      const stranger = await Pki.make();
+      const revoked = await pki.sign(orders);
+      const expired = await pki.sign({ ...orders, isExpired: true });
+      certificates.set('a certificate that has signed itself', await pki.selfSigned(orders));
+      certificates.set('a certificate of another CA', await stranger.sign(orders));
+      certificates.set('an expired certificate', expired);
+      certificates.set('the secret, and an expired certificate', expired);
+      certificates.set('a revoked certificate', revoked);
+      certificates.set(
+        'the certificate of another service',
+        await pki.sign({ sans: ['URI:rollcall:service:billing'] }),
+      );
+      certificates.set('the certificate of a reader', await pki.sign({ sans: ['URI:rollcall:reader'] }));
+      certificates.set('the certificate of a service', service);
+      certificates.set('the certificate of an operator', operator);
+      certificates.set('one without such a name', await pki.sign({ sans: ['DNS:orders.prod.internal'] }));
+      certificates.set('one for no client', await pki.sign({ ...orders, extendedKeyUsage: 'serverAuth' }));
+      await stranger.close();
+      registry.ca = pki.ca;
+      const tls = {
+        certFile: await pki.write('server.pem', server.cert),
+        keyFile: await pki.write('server.key', server.key),
+        caFile: pki.path('ca.pem'),
+        crlFile: await pki.write('revoked.crl', await pki.revocationList(revoked)),
+      };
+      await registry.start(asked === 'certificates' ? { tls, tokens: null } : { tls });
+    });
+    afterAll(async () => {
+      await registry.close();
+      await pki.close();
+    });
+
+    async function statusOf(route: string, column: string): Promise<number> {
+      const own = await registry.enrol(service);
+      const isSecret = column.includes('the secret');
+      const { where, asked: question } = questionOf(route, own, isSecret);
+      const certificate = certificates.get(column) ?? (column.includes('and its own') ? service : null);
+      const answer = await registry.ask(where, { ...question, certificate, bearer: isSecret ? own.secret : null });
+      if (answer.status >= 400) {
+        expect(answer.body).toMatchObject({ detail: expect.any(String), fix: expect.any(String) });
+        const after = await registry.ask(`/api/v1/instances/${own.id}`, { certificate: operator });
+        expect(after).toMatchObject({
+          status: 200,
+          body: { admin: 'ENABLED', state: expect.not.stringMatching('DEREG') },
+        });
+        const added = await registry.ask(`/api/v1/instances/${own.id}-new`, { certificate: operator });
+        expect(added.status).toBe(404);
+      }
+      return answer.status;
+    }
+
+    it.each(Object.keys(TABLE))('%s answers each certificate as its token', async (route) => {
+      const said = TABLE[route]?.split(' ').map(Number) ?? [];
+      const as = (column: Column): number | undefined => said[COLUMNS.indexOf(column)];
+      const expected: Record<string, number | undefined> = { 'no certificate': as('no token') };
+      for (const [column, token] of Object.entries(CERTIFIED)) expected[column] = as(token);
+      const isForAnyone = as('no token') === 200;
+      expected['one without such a name'] = isForAnyone ? 200 : 403;
+      expected['one for no client'] = as('a wrong token');
+      // where the secret is not asked for, the certificate beside it counts
+      expected['the secret, and its own certificate'] = as('the secret') === 401 ? as('a service') : as('the secret');
+      const answered: Record<string, number> = {};
+      for (const column of Object.keys(expected)) answered[column] = await statusOf(route, column);
+      expect(answered).toEqual(expected);
+    });
+  },
+);

@@ -4,12 +4,14 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import { request as secureRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, vi } from 'vitest';
 import { drawToken } from '../tokens.js';
 import type { TokenWish } from '../tokens.js';
 import { changeTokens } from '../tokens-file.js';
+import type { Pair } from './pki.fixture.js';
 import { startRegistry } from './start.js';
 import type { RunningRegistry } from './start.js';
 import type { StartOptions } from './start-options.js';
@@ -27,9 +29,13 @@ export interface Question {
   readonly body?: object;
   readonly bearer?: string | null;
   readonly headers?: Readonly<Record<string, string>>;
+  /** A client certificate, over TLS. */
+  readonly certificate?: Pair | null;
   /** Default: an address from which nobody has come before, so that no limit is another's. */
   readonly from?: string;
 }
+
+export type Starting = Omit<StartOptions, 'tokens'> & { readonly tokens?: string | null };
 
 const random = seededRandom(11);
 
@@ -40,6 +46,8 @@ export class Guarded {
   readonly log: RecordingLog = recordingLog();
   /** Every token and secret that was ever made here. */
   readonly secrets: string[] = [];
+  /** Over TLS: the CA of the registry. */
+  ca = '';
   /** All that it answered. */
   readonly texts: string[] = [];
   readonly #options: StartOptions;
@@ -59,8 +67,10 @@ export class Guarded {
     return guarded;
   }
 
-  async start(but: StartOptions = {}): Promise<void> {
-    this.#registry = await startRegistry({ port: 0, tokens: this.path, log: this.log, ...this.#options, ...but });
+  /** `tokens: null`: it asks for none. */
+  async start({ tokens = this.path, ...but }: Starting = {}): Promise<void> {
+    const asked = tokens === null ? {} : { tokens };
+    this.#registry = await startRegistry({ port: 0, ...asked, log: this.log, ...this.#options, ...but });
   }
 
   get url(): string {
@@ -101,11 +111,14 @@ export class Guarded {
     await vi.waitFor(look, { timeout: 8_000, interval: 50 });
   }
 
-  async ask(path: string, { method = 'GET', body, bearer = null, headers = {}, from }: Question = {}): Promise<Answer> {
+  async ask(path: string, question: Question = {}): Promise<Answer> {
+    const { method = 'GET', body, bearer = null, headers = {}, certificate, from } = question;
     this.#callers += 1;
     const localAddress = from ?? `127.1.${Math.floor(this.#callers / 250)}.${(this.#callers % 250) + 1}`;
-    const sent = request(this.url + path, {
+    const isSecure = this.url.startsWith('https:');
+    const sent = (isSecure ? secureRequest : request)(this.url + path, {
       method,
+      ...(isSecure ? { ca: this.ca, ...certificate } : {}),
       agent: false,
       localAddress,
       headers: {
@@ -128,15 +141,15 @@ export class Guarded {
     return { status, headers: response.headers, body: text === '' ? null : JSON.parse(text), text };
   }
 
-  /** Registers a new instance with this token, where nobody listens. */
-  async enrol(bearer: string, service = 'orders'): Promise<{ id: string; secret: string }> {
+  /** Registers a new instance with this token or certificate, where nobody listens. */
+  async enrol(by: string | Pair, service = 'orders'): Promise<{ id: string; secret: string }> {
     this.#instances += 1;
     const id = `${service}-${this.#instances}`;
     const secret = `the-secret-of-${id}-which-is-long-enough`;
     this.secrets.push(secret);
     const { status } = await this.ask('/api/v1/register', {
       method: 'POST',
-      bearer,
+      ...(typeof by === 'string' ? { bearer: by } : { certificate: by }),
       body: { id, service, secret, endpoints: [ENDPOINT] },
     });
     expect(status).toBe(201);

@@ -55,6 +55,25 @@ describe('what is done and what is refused', () => {
     ]);
   });
 
+  it('tells each as whom he comes, where the registry tells of itself', async () => {
+    const registry = await guarded();
+    const { text, id } = await registry.token();
+    await registry.start();
+    expect((await registry.ask('/api/v1/registry', { bearer: text })).body.visitor).toEqual({ role: 'reader', id });
+  });
+
+  it('tells in the log who had an instance called', async () => {
+    const registry = await guarded();
+    const service = await registry.token({ role: 'service', services: ['orders'] });
+    const operator = await registry.token({ role: 'operator' });
+    await registry.start();
+    const path = `/api/v1/instances/${(await registry.enrol(service.text)).id}/call`;
+    expect((await registry.ask(path, { method: 'POST', bearer: operator.text, from: '127.0.0.7' })).status).toBe(202);
+    expect(registry.log.texts().at(-1)).toBe(
+      `Access: operator token ${operator.id} from 127.0.0.7: POST ${path} → 202`,
+    );
+  });
+
   it('does not let a stranger write the log', async () => {
     const registry = await guarded();
     await registry.start();

@@ -1,22 +1,29 @@
 import { DEFAULT_NAMESPACE } from '@rollcall/core';
 import type { Log, Problem, Registration, Suspicion, Time } from '@rollcall/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify';
-import { mayServe, notYours, permissionOf, refusalOf } from '../access.js';
-import type { Permission, Standing } from '../access.js';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { isCertificateId, mayServe, notYours, permissionOf, refusalOf } from '../access.js';
+import type { Asked, Grant, Permission, Standing } from '../access.js';
 import { Audit, whoText } from '../audit.js';
-import type { Ender, Operator, Peer, RegistryFace, Watcher } from '../face.js';
+import type { Ender, Operator, Peer, Proof, RegistryFace, Watcher } from '../face.js';
 import { isToken } from '../tokens.js';
 import type { Tokens } from '../tokens-file.js';
 import { problemDocument, problemHeaders, sendProblem } from './problem.js';
 import { bearerOf, isOperator, listOf, peerOf, secretOf } from './request.js';
+import type { Clients, ShownCertificate } from './tls.js';
 
-type Holder = Pick<FastifyRequest, 'headers'>;
+export type Holder = Pick<IncomingMessage, 'headers' | 'socket'>;
 
 /** As whom a request comes in: what the handlers ask. */
 export interface Entrance {
   peerOf(request: FastifyRequest): Peer;
+  /** What it shows where an instance has to prove itself. */
+  proofOf(request: Holder): Proof;
   /** Null: whoever sent it is no operator. */
   operatorOf(request: FastifyRequest): Operator;
+  /** As whom it comes, for people; null where nothing is asked for. */
+  visitorOf(request: FastifyRequest): Pick<Grant, 'role' | 'id'> | null;
   /** As whom it ends an instance. */
   enderOf(request: FastifyRequest): Ender | null;
   /** Why it may not register this; null: it may. */
@@ -24,16 +31,18 @@ export interface Entrance {
   /** Why it may not speak so of another instance; null: it may. */
   suspicionRefusal(request: FastifyRequest, suspicion: Suspicion): Problem | null;
   /**
-   * `end` is called when the token by which a stream was opened is no longer valid: `line`, that of the instance whose line it is,
-   * else the request's own. Call the result when the stream is over.
+   * `end` is called when the token or certificate by which a stream was opened is no longer valid: of a line, that of the registration of
+   * its instance, or the certificate of this connection; else the request's own. Call the result when the stream is over.
    */
   hold(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void;
 }
 
-/** Where no tokens are asked for: whoever reaches the port may do everything but what is an operator's, see `isOperator`. */
+/** Where nothing is asked for: whoever reaches the port may do everything but what is an operator's, see `isOperator`. */
 export const OPEN_ENTRANCE: Entrance = {
   peerOf,
+  proofOf: secretOf,
   operatorOf: (request) => (isOperator(request) ? { operator: true } : null),
+  visitorOf: () => null,
   enderOf(request) {
     const secret = secretOf(request);
     return secret === null ? this.operatorOf(request) : { secret };
@@ -45,8 +54,12 @@ export const OPEN_ENTRANCE: Entrance = {
 
 function nothing(): void {}
 
+/** What it needs of the server around it. */
 export interface TokenEntranceParts {
-  readonly tokens: Pick<Tokens, 'find' | 'isValid' | 'onChange'>;
+  /** Null: none are asked for. */
+  readonly tokens: Pick<Tokens, 'find' | 'isValid' | 'onChange'> | null;
+  /** Who shows which certificate. Null, or left out: nobody is asked for one. */
+  readonly clients?: Clients | null;
   readonly registry: Pick<RegistryFace, 'instance'>;
   readonly log: Log;
   readonly time: Time;
@@ -59,23 +72,28 @@ const NO_ROW: Problem = {
 };
 
 /**
- * Where tokens are asked for: each route that is added after `install` is opened only to those whom its row of the permission table
- * names. Instances come with their secret, which the engine judges. What acts, and what is refused, is told in the log. A source that
+ * Where tokens or certificates are asked for: each route that is added after `install` is opened only to those whom its row of the
+ * permission table names. A token that is sent counts, else the certificate of the connection; one that is not trusted opens nothing,
+ * whatever else comes with it. Instances come with their secret, which the engine judges. What acts, and what is refused, is told in the log. A source that
  * fails too often is told to wait.
  */
 export class TokenEntrance implements Entrance {
   readonly #parts: TokenEntranceParts;
+  readonly #asked: Asked;
   readonly #audit: Audit;
   readonly #standings = new WeakMap<FastifyRequest, Standing>();
-  /** How to end each stream, and the id of the token by which it is open. */
-  readonly #streams = new Map<() => void, () => string | null>();
+  /** How to end each stream, and whether it may go on. */
+  readonly #streams = new Map<() => void, () => boolean>();
   readonly #routes: string[] = [];
   #isComplete = false;
 
   constructor(parts: TokenEntranceParts) {
+    const { tokens, clients = null } = parts;
     this.#parts = parts;
+    this.#asked = { tokens: tokens !== null, certificates: clients !== null };
     this.#audit = new Audit(parts);
-    parts.tokens.onChange(() => this.#endStreams());
+    tokens?.onChange(() => this.#endStreams());
+    clients?.onDistrust(() => this.#endStreams());
   }
 
   /** Method and path of each route that it guards. */
@@ -102,7 +120,15 @@ export class TokenEntrance implements Entrance {
   /** Is it for Fastify to answer this beat, since it shows nothing that could be an instance's secret? */
   isUnusual(request: Holder): boolean {
     const bearer = bearerOf(request);
-    return bearer === null || isToken(bearer);
+    return bearer === null || isToken(bearer) || this.#shownBy(request)?.standing.kind === 'untrusted';
+  }
+
+  /** A connection that ended before it was one: told, where somebody has to mend something. */
+  handshakeFailed(socket: Socket, error: NodeJS.ErrnoException): void {
+    const why = error.code ?? '';
+    if (!why.startsWith('ERR_SSL_')) return;
+    const about = why === 'ERR_SSL_HTTP_REQUEST' ? 'plain HTTP: the URL must begin with https://' : why;
+    this.#audit.refused({ who: 'nobody', from: peerOf({ socket }).address, what: 'TLS', about, status: 'closed' });
   }
 
   /** What a beat that was refused is answered, which came past Fastify. */
@@ -120,17 +146,27 @@ export class TokenEntrance implements Entrance {
     return standing?.kind === 'valid' ? { ...peerOf(request), token: standing.grant.id } : peerOf(request);
   }
 
+  proofOf(request: Holder): Proof {
+    const secret = secretOf(request);
+    const standing = this.#shownBy(request)?.standing;
+    return standing?.kind === 'valid' ? { secret, grant: standing.grant } : secret;
+  }
+
   operatorOf(request: FastifyRequest): Operator {
     const standing = this.#standings.get(request);
     if (standing?.kind !== 'valid' || standing.grant.role !== 'operator') return null;
     return { operator: true, who: `${whoText(standing)} from ${peerOf(request).address}` };
   }
 
+  visitorOf(request: FastifyRequest): Pick<Grant, 'role' | 'id'> | null {
+    const standing = this.#standings.get(request);
+    return standing?.kind === 'valid' ? { role: standing.grant.role, id: standing.grant.id } : null;
+  }
+
   enderOf(request: FastifyRequest): Ender | null {
     const operator = this.operatorOf(request);
-    const secret = secretOf(request);
     if (operator !== null) return operator;
-    return secret === null ? null : { secret };
+    return secretOf(request) === null ? null : { secret: this.proofOf(request) };
   }
 
   registrationRefusal(
@@ -149,17 +185,37 @@ export class TokenEntrance implements Entrance {
   hold(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void {
     const standing = this.#standings.get(request);
     const own = standing?.kind === 'valid' ? standing.grant.id : null;
+    const isGood = (id: string | null): boolean => this.#parts.tokens?.isValid(id) === true;
+    const isOwn = (): boolean => (own !== null && isCertificateId(own) ? this.#isShown(request) : isGood(own));
+    const isFit = stream.token !== undefined && this.#fitsLine(request);
     // an instance may register again, with another one
-    this.#streams.set(end, () => (stream.token === undefined ? own : stream.token));
+    const isOfLine = (): boolean => isGood(stream.token ?? null) || (isFit && this.#isShown(request));
+    this.#streams.set(end, stream.token === undefined ? isOwn : isOfLine);
     return () => void this.#streams.delete(end);
   }
 
   #endStreams(): void {
-    for (const [end, tokenNow] of this.#streams) {
-      if (this.#parts.tokens.isValid(tokenNow())) continue;
+    for (const [end, mayGoOn] of this.#streams) {
+      if (mayGoOn()) continue;
       this.#streams.delete(end);
       end();
     }
+  }
+
+  #shownBy({ socket }: Pick<Holder, 'socket'>): ShownCertificate | null {
+    return this.#parts.clients?.shownBy(socket) ?? null;
+  }
+
+  #isShown(request: FastifyRequest): boolean {
+    return this.#shownBy(request)?.standing.kind === 'valid';
+  }
+
+  /** Is the certificate of this connection for the service of the instance whose line it asks for? */
+  #fitsLine(request: FastifyRequest): boolean {
+    const standing = this.#shownBy(request)?.standing;
+    const instance = this.#parts.registry.instance(listOf(request, 'instance')[0] ?? '');
+    if (standing?.kind !== 'valid' || !instance.ok) return false;
+    return mayServe(standing.grant, instance.value.namespace, instance.value.service);
   }
 
   #scopeRefusal(request: FastifyRequest, namespace: string, service: string): Problem | null {
@@ -183,11 +239,19 @@ export class TokenEntrance implements Entrance {
 
   #check(request: FastifyRequest, permission: Permission): Problem | null {
     const bearer = bearerOf(request);
+    const shown = this.#shownBy(request)?.standing ?? null;
     const isOfInstance = permission.who.includes('instance') && namesInstance(request);
-    if (isOfInstance && bearer !== null && !isToken(bearer)) return null;
-    const standing = this.#parts.tokens.find(bearer);
+    if (isOfInstance && bearer !== null && !isToken(bearer) && shown?.kind !== 'untrusted') return null;
+    const standing = this.#standingOf(bearer, shown);
     this.#standings.set(request, standing);
-    return refusalOf(permission, standing);
+    return refusalOf(permission, standing, this.#asked);
+  }
+
+  #standingOf(bearer: string | null, shown: ShownCertificate['standing'] | null): Standing {
+    const { tokens } = this.#parts;
+    if (shown?.kind === 'untrusted') return shown;
+    const isSent = tokens !== null && bearer !== null && (shown === null || isToken(bearer));
+    return isSent ? tokens.find(bearer) : (shown ?? { kind: 'none' });
   }
 
   /** What is sent: instead of one failure too many, that there were too many. */
@@ -228,8 +292,8 @@ function namesInstance(request: FastifyRequest): boolean {
 function tooManyFailures(waitMs: number): Problem {
   return {
     code: 'TOO_MANY',
-    detail: 'Too many requests from this address had a wrong token or secret, or none.',
-    fix: 'Correct the token (services: ROLLCALL_TOKEN), then try again; requests with a good one are answered all the time.',
+    detail: 'Too many requests from this address had a wrong token, certificate or secret, or none.',
+    fix: 'Correct it (tokens of services: ROLLCALL_TOKEN), then try again; requests with a good one are answered all the time.',
     retryAfterMs: waitMs,
   };
 }

@@ -1,8 +1,7 @@
 import { beatMessage } from '@rollcall/core';
 import type { BeatAnswer, Problem } from '@rollcall/core';
-import type { FastifyInstance } from 'fastify';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Outcome, RegistryFace } from '../face.js';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Outcome, Proof, RegistryFace } from '../face.js';
 import { BODY_LIMIT, bodyOf, readBody } from './body.js';
 import type { Guard } from './guard.js';
 import { JSON_TYPE, problemDocument, problemHeaders, problemOfThrown } from './problem.js';
@@ -19,7 +18,7 @@ const BEAT_PATH = /^\/api\/v1\/instances\/([A-Za-z0-9._~-]{1,128})\/heartbeat$/;
 export function beatOutcome(
   registry: Pick<RegistryFace, 'beat'>,
   id: string,
-  secret: string | null,
+  secret: Proof,
   body: unknown,
 ): Outcome<BeatAnswer> {
   const beat = bodyOf(beatMessage, body);
@@ -37,21 +36,28 @@ export type ShortWay = (request: IncomingMessage, response: ServerResponse) => b
  * beat that shows no secret.
  */
 export function createShortWay(
-  { registry, log }: Pick<Rim, 'registry' | 'log'>,
+  { registry, log, metrics }: Pick<Rim, 'registry' | 'log' | 'metrics'>,
   guard: Guard,
   tokens: BeatRules | null = null,
 ): ShortWay {
+  const turnDown = (response: ServerResponse, problem: Problem, more?: Readonly<Record<string, string>>): void => {
+    metrics?.refused(problem.code);
+    refuse(response, problem, more);
+  };
   return (request, response) => {
     const id = idOf(request);
     if (id === null || guard(request.headers) !== null || tokens?.isUnusual(request) === true) return false;
+    const proof = tokens === null ? secretOf(request) : tokens.proofOf(request);
     receive(request, (bytes) => {
       try {
         const body = readBody(bytes);
         // as Fastify does it: who sends no JSON gets no second request on this connection
-        if (!body.ok) refuse(response, body.problem, { connection: 'close' });
-        else answer(response, slowed(beatOutcome(registry, id, secretOf(request), body.value), request, tokens));
+        if (!body.ok) return turnDown(response, body.problem, { connection: 'close' });
+        const outcome = slowed(beatOutcome(registry, id, proof, body.value), request, tokens);
+        if (outcome.ok) send(response, 200, { 'content-type': JSON_TYPE }, outcome.value);
+        else turnDown(response, outcome.problem);
       } catch (error) {
-        refuse(response, problemOfThrown(error, `POST ${BEAT_ROUTE}`, log));
+        turnDown(response, problemOfThrown(error, `POST ${BEAT_ROUTE}`, log));
       }
     });
     return true;
@@ -62,6 +68,8 @@ export function createShortWay(
 export interface BeatRules {
   /** It is left to Fastify's route. */
   isUnusual(request: IncomingMessage): boolean;
+  /** What it shows for itself. */
+  proofOf(request: IncomingMessage): Proof;
   /** What is answered instead of a refusal. */
   beatRefusal(address: string, what: string, problem: Problem): Problem;
 }
@@ -70,22 +78,6 @@ function slowed(outcome: Outcome<BeatAnswer>, request: IncomingMessage, tokens: 
   if (outcome.ok || tokens === null) return outcome;
   const { address } = peerOf(request);
   return { ok: false, problem: tokens.beatRefusal(address, `POST ${request.url ?? ''}`, outcome.problem) };
-}
-
-/** Lets `way` see each request before Fastify does, until the server closes: Fastify then ends connections with their answers. */
-export function putBefore(app: FastifyInstance, way: ShortWay): void {
-  const server: Server = app.server;
-  const routed = server.listeners('request');
-  let isClosing = false;
-  app.addHook('preClose', (done) => {
-    isClosing = true;
-    done();
-  });
-  server.removeAllListeners('request');
-  server.on('request', (request, response) => {
-    if (!isClosing && way(request, response)) return;
-    for (const listener of routed) Reflect.apply(listener, server, [request, response]);
-  });
 }
 
 /** The id that a usual beat is for; null when this is none. */
@@ -103,12 +95,8 @@ function receive(request: IncomingMessage, done: (bytes: Buffer) => void): void 
   request.on('end', () => done(Buffer.concat(chunks)));
 }
 
-function answer(response: ServerResponse, outcome: Outcome<BeatAnswer>): void {
-  if (outcome.ok) send(response, 200, { 'content-type': JSON_TYPE }, outcome.value);
-  else refuse(response, outcome.problem);
-}
-
-function refuse(response: ServerResponse, problem: Problem, more: Readonly<Record<string, string>> = {}): void {
+/** A refusal without Fastify. */
+export function refuse(response: ServerResponse, problem: Problem, more: Readonly<Record<string, string>> = {}): void {
   const document = problemDocument(problem);
   send(response, document.status, { ...problemHeaders(problem), ...more }, document);
 }

@@ -14,6 +14,10 @@ export const historyRoutes: FastifyPluginCallback<Rim> = (app, { registry }, don
     sendOutcome(reply, 200, registry.timeline(request.params.id)),
   );
 
+  app.get<{ Params: { id: string } }>('/api/v1/instances/:id/beats', (request, reply) =>
+    sendOutcome(reply, 200, registry.beats(request.params.id)),
+  );
+
   app.get('/api/v1/events', (request, reply) => {
     const query = queryOf(request);
     return sendOutcome(reply, 200, query.ok ? registry.events(query.value) : query);

@@ -1,13 +1,52 @@
 import { addressOf, messageOf, RollcallError } from '@rollcall/core';
+import type { Log } from '@rollcall/core';
 import type { FastifyInstance } from 'fastify';
+import { Server } from 'node:https';
 import { ACCEPT_QUEUE } from '../host-budget.js';
 import { holderOf } from './probe.js';
 import { isLoopback } from './request.js';
+import type { ServerTls } from './tls.js';
 
 /** Where a program on this machine reaches a server that listens on `host`. */
-export function urlOf(host: string, port: number): string {
-  const reachable = host === '::' ? '::1' : '127.0.0.1';
-  return `http://${addressOf({ host: isWildcard(host) ? reachable : host, port })}`;
+export function urlOf(host: string, port: number, scheme: 'http' | 'https' = 'http'): string {
+  return `${scheme}://${addressOf({ host: reachable(host), port })}`;
+}
+
+function reachable(host: string): string {
+  if (!isWildcard(host)) return host;
+  return host === '::' ? '::1' : '127.0.0.1';
+}
+
+export interface Place {
+  readonly host: string;
+  readonly port: number;
+  /** Further names by which clients reach it. */
+  readonly names: readonly string[];
+  readonly tls: ServerTls | null;
+  readonly log: Log;
+}
+
+/**
+ * Where programs on this machine reach it (`url`), and services from elsewhere (`urls`): over TLS by the first name or address that its
+ * certificate is for. From elsewhere, the way to an address such as 0.0.0.0 is known only to those who came.
+ */
+export function placeOf({ host, port, names, tls, log }: Place): {
+  readonly url: string;
+  readonly urls: readonly string[];
+} {
+  if (tls === null) {
+    const url = urlOf(host, port);
+    return { url, urls: isWildcard(host) ? [] : [url] };
+  }
+  const hosts = [reachable(host), ...names];
+  const name = tls.nameAmong(hosts);
+  if (name === null)
+    log.warn(
+      `The certificate of the registry is for ${tls.describe().names.join(', ') || 'no name'}, not for ${hosts.join(' or ')}: clients refuse it ` +
+        'there. Have one signed for the name by which they reach it, and say that name: --name (in code: names).',
+    );
+  const url = urlOf(name ?? host, port, 'https');
+  return { url, urls: name === null || isWildcard(host) ? [] : [url] };
 }
 
 /** Does it stand for every address of this machine? */
@@ -21,27 +60,34 @@ export async function listen(app: FastifyInstance, host: string, port: number): 
     await app.listen({ host, port, backlog: ACCEPT_QUEUE });
   } catch (error) {
     await app.close();
-    throw await listenError(error, host, port);
+    throw await listenError(error, { host, port, scheme: app.server instanceof Server ? 'https' : 'http' });
   }
   const address = app.server.address();
   return typeof address === 'object' && address !== null ? address.port : port;
 }
 
-/** Open to a network, without tokens, and nobody has said that this is meant. */
+/** Open to a network, without tokens and certificates, and nobody has said that this is meant. */
 export function checkHost(host: string, isMeant: boolean): void {
   if (isMeant || isLoopback(host)) return;
   throw new RollcallError(
     'NOT_LOOPBACK',
     `The registry will not listen on ${host}: it has no tokens, so whoever reaches that address could register, read and remove. ` +
-      "Make a token first (rollcall token create --role service --service '*'; in code: the option tokens), listen on 127.0.0.1, " +
-      'or say that you accept this: --insecure (in code: insecure: true).',
+      "Make a token first (rollcall token create --role service --service '*'; in code: the option tokens), ask clients for certificates " +
+      '(--tls-cert, --tls-key and --tls-ca; in code: tls with caFile), listen on 127.0.0.1, or say that you accept this: --insecure (in code: insecure: true).',
   );
 }
 
-async function listenError(error: unknown, host: string, port: number): Promise<RollcallError> {
+interface Listening {
+  readonly host: string;
+  readonly port: number;
+  readonly scheme: 'http' | 'https';
+}
+
+async function listenError(error: unknown, { host, port, scheme }: Listening): Promise<RollcallError> {
   const where = addressOf({ host, port });
   const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : '';
-  if (code === 'EADDRINUSE') return new RollcallError('PORT_TAKEN', await takenText(host, port), { cause: error });
+  if (code === 'EADDRINUSE')
+    return new RollcallError('PORT_TAKEN', await takenText(host, port, scheme), { cause: error });
   const why = code === 'EACCES' ? 'this user may not open that port' : messageOf(error);
   return new RollcallError(
     'OPTION_INVALID',
@@ -50,8 +96,8 @@ async function listenError(error: unknown, host: string, port: number): Promise<
   );
 }
 
-async function takenText(host: string, port: number): Promise<string> {
-  const url = urlOf(host, port);
+async function takenText(host: string, port: number, scheme: 'http' | 'https'): Promise<string> {
+  const url = urlOf(host, port, scheme);
   const elsewhere = 'start this one on another port (--port 0 is any free one) and set ROLLCALL_URL to its address';
   if ((await holderOf(url)) === 'registry') {
     return `A Rollcall registry serves ${url} already (npx rollcall up, or one that is embedded in a service). Use that one: services find it by themselves. Or ${elsewhere}.`;

@@ -7,10 +7,8 @@ import {
   drainMessage,
   EVENT_KINDS,
   goneMessage,
-  ID_PATTERN,
   instanceMessage,
   instancePatchMessage,
-  NAME_PATTERN,
   overrideMessage,
   problemDocumentMessage,
   registeredMessage,
@@ -25,7 +23,23 @@ import {
 } from '@rollcall/core';
 import type { AnyMessage, JsonSchema } from '@rollcall/core';
 import type { FastifyPluginCallback } from 'fastify';
+import { ROLES } from '../access.js';
 import { LARGEST_LIMIT } from './history.js';
+import { CALL_PATHS } from './openapi-calls.js';
+import {
+  COUNT,
+  HEARTBEATS,
+  ID_IN_PATH,
+  inQuery,
+  listOf,
+  NAME,
+  NAMESPACE_IN_QUERY,
+  object,
+  operation,
+  orNull,
+  SECRET_NEEDED,
+  TEXT,
+} from './openapi-parts.js';
 
 /** `/openapi.json`: the messages come from the tables that also validate them. */
 export const openapiRoutes: FastifyPluginCallback = (app, _options, done) => {
@@ -44,7 +58,7 @@ function openapi(): JsonSchema {
       description:
         'Who is there, in which state, and who wants to know. Unknown fields are ignored; fields may be added.',
     },
-    paths: { ...SERVICE_PATHS, ...PEOPLE_PATHS },
+    paths: { ...SERVICE_PATHS, ...PEOPLE_PATHS, ...CALL_PATHS },
     components: {
       schemas: componentSchemas(MESSAGES),
       securitySchemes: {
@@ -82,53 +96,6 @@ const MESSAGES: readonly AnyMessage[] = [
   goneMessage,
 ];
 
-interface Operation {
-  readonly summary: string;
-  readonly parameters?: readonly JsonSchema[];
-  readonly body?: JsonSchema;
-  readonly status?: number;
-  readonly answer?: JsonSchema | null;
-  readonly mediaType?: string;
-  readonly security?: readonly JsonSchema[];
-}
-
-/** Each operation also refuses, always with a problem document. */
-function operation({ status = 200, answer = null, mediaType = 'application/json', ...of }: Operation): JsonSchema {
-  const content = answer === null ? {} : { content: { [mediaType]: { schema: answer } } };
-  const problem = { 'application/problem+json': { schema: problemDocumentMessage.jsonSchema } };
-  return {
-    summary: of.summary,
-    ...(of.parameters && { parameters: of.parameters }),
-    ...(of.body && { requestBody: { content: { 'application/json': { schema: of.body } } } }),
-    ...(of.security && { security: of.security }),
-    responses: {
-      [status]: { description: 'done', ...content },
-      default: { description: 'refused: `code` says why, `fix` what to do', content: problem },
-    },
-  };
-}
-
-const COUNT = { type: 'integer', minimum: 0 };
-const TEXT = { type: 'string' };
-const NAME = { type: 'string', pattern: NAME_PATTERN.source };
-const SECRET_NEEDED = [{ secret: [] }];
-
-function object(properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
-  return { type: 'object', properties, required: Object.keys(properties) };
-}
-
-function listOf(items: JsonSchema): JsonSchema {
-  return { type: 'array', items };
-}
-
-function orNull(schema: JsonSchema): JsonSchema {
-  return { anyOf: [schema, { type: 'null' }] };
-}
-
-function inQuery(name: string, schema: JsonSchema, description: string): JsonSchema {
-  return { name, in: 'query', schema, description };
-}
-
 const SCOPE = {
   used: COUNT,
   allowed: COUNT,
@@ -139,9 +106,6 @@ const SCOPE = {
   text: orNull(TEXT),
   sinceMs: orNull(COUNT),
 };
-
-const ID_IN_PATH = { name: 'id', in: 'path', required: true, schema: { type: 'string', pattern: ID_PATTERN.source } };
-const NAMESPACE_IN_QUERY = inQuery('namespace', { type: 'string', default: 'default' }, 'a namespace, or `*` for all');
 
 const SERVICE_PATHS: JsonSchema = {
   '/api/v1/register': {
@@ -244,6 +208,7 @@ const PEOPLE_PATHS: JsonSchema = {
         inQuery('state', listOf({ enum: STATES }), 'only instances in one of these states'),
         inQuery('version', listOf(TEXT), 'only instances of one of these versions'),
         inQuery('zone', listOf(TEXT), 'only instances in one of these zones'),
+        inQuery('heartbeats', { type: 'boolean', default: false }, 'with what is known of those of each instance'),
         inQuery('revision', COUNT, 'everything is known up to here'),
         inQuery('waitMs', { type: 'integer', minimum: 0, maximum: 60_000 }, 'how long to wait for something newer'),
       ],
@@ -253,7 +218,9 @@ const PEOPLE_PATHS: JsonSchema = {
         epoch: TEXT,
         revision: COUNT,
         settled: { type: 'boolean' },
-        instances: listOf(instanceMessage.jsonSchema),
+        instances: listOf({
+          allOf: [instanceMessage.jsonSchema, { type: 'object', properties: { heartbeats: HEARTBEATS } }],
+        }),
         removed: listOf(tombstoneMessage.jsonSchema),
       }),
     }),
@@ -285,15 +252,26 @@ const PEOPLE_PATHS: JsonSchema = {
       }),
     }),
   },
-  '/api/v1/topology': {
-    get: operation({
-      summary: 'Who calls whom, as the callers tell with their heartbeats.',
-      parameters: [NAMESPACE_IN_QUERY],
-      answer: object({ withinMs: COUNT, edges: listOf(serviceEdge()) }),
-    }),
-  },
   '/api/v1/registry': {
     get: operation({ summary: 'The registry about itself.', answer: registryAnswer() }),
+  },
+  '/metrics': {
+    get: operation({
+      summary: 'What is counted, as Prometheus reads it; OpenMetrics where `Accept` prefers it.',
+      answer: TEXT,
+      mediaType: 'text/plain',
+    }),
+  },
+  '/sd/prometheus': {
+    get: operation({
+      summary: 'Whom Prometheus may scrape (`http_sd_config`); refused with 503 while it is not certain who is there.',
+      parameters: [
+        NAMESPACE_IN_QUERY,
+        inQuery('service', listOf(TEXT), 'only these services; none, or `*`: all'),
+        inQuery('port-from-metadata', { type: 'string', default: 'rollcall.metrics' }, 'where the port is told'),
+      ],
+      answer: listOf(object({ targets: listOf(TEXT), labels: { type: 'object', additionalProperties: TEXT } })),
+    }),
   },
   '/health/live': { get: operation({ summary: 'Is the process alive?', answer: object({ status: TEXT }) }) },
   '/health/ready': {
@@ -302,39 +280,16 @@ const PEOPLE_PATHS: JsonSchema = {
   '/openapi.json': { get: operation({ summary: 'This document.', answer: { type: 'object' } }) },
 };
 
-function serviceEdge(): JsonSchema {
-  const number = { type: 'number', minimum: 0 };
-  return object({
-    namespace: NAME,
-    from: NAME,
-    to: NAME,
-    callers: COUNT,
-    calls: COUNT,
-    callsPerSecond: number,
-    failures: COUNT,
-    retries: COUNT,
-    p50Ms: orNull(number),
-    p99Ms: orNull(number),
-    inFlight: COUNT,
-    ageMs: COUNT,
-  });
-}
-
 function instanceAnswer(): JsonSchema {
-  const direction = object({
-    lastSuccessAgoMs: orNull({ type: 'number', minimum: 0 }),
-    roundTripMs: orNull({ type: 'number', minimum: 0 }),
-    misses: COUNT,
-    error: orNull(TEXT),
-  });
   return {
     allOf: [
       instanceMessage.jsonSchema,
       object({
         own: object({ weight: COUNT, metadata: { type: 'object', additionalProperties: TEXT } }),
         override: orNull(overrideMessage.jsonSchema),
-        heartbeats: object({ heartbeat1: direction, heartbeat2: direction }),
+        heartbeats: HEARTBEATS,
         falls: { type: 'number' },
+        line: { type: 'boolean' },
       }),
     ],
   };
@@ -343,14 +298,20 @@ function instanceAnswer(): JsonSchema {
 function registryAnswer(): JsonSchema {
   return object({
     replica: TEXT,
+    version: TEXT,
     epoch: TEXT,
     revision: COUNT,
     settled: { type: 'boolean' },
     startedAt: { type: 'number' },
-    store: object({ name: TEXT, durable: { type: 'boolean' } }),
+    store: object({
+      name: TEXT,
+      durable: { type: 'boolean' },
+      trouble: orNull(object({ text: TEXT, sinceMs: COUNT, owed: COUNT })),
+    }),
     heartbeat: object({ intervalMs: COUNT, timeoutMs: COUNT, freshEvery: COUNT }),
     watchers: COUNT,
     instances: COUNT,
+    tombstones: COUNT,
     view: object({ revision: COUNT, hash: { type: 'string', pattern: '^[0-9a-f]{64}$' } }),
     calls: object({ p99LateMs: { type: 'number', minimum: 0 }, waiting: COUNT }),
     preservation: object({
@@ -367,7 +328,21 @@ function registryAnswer(): JsonSchema {
       type: 'object',
       additionalProperties: object({ value: {}, source: { enum: ['default', 'preset', 'option'] } }),
     },
-    access: { enum: ['open', 'tokens'] },
+    access: { enum: ['open', 'tokens', 'certificates'] },
+    visitor: orNull(object({ role: { enum: ROLES }, id: TEXT })),
     insecure: { type: 'boolean' },
+    refused: listOf(
+      object({ code: TEXT, detail: TEXT, fix: TEXT, from: TEXT, service: orNull(TEXT), times: COUNT, agoMs: COUNT }),
+    ),
+    host: listOf(object({ name: TEXT, have: COUNT, used: COUNT, remedy: TEXT })),
+    tls: orNull(
+      object({
+        expiresAt: { type: 'number' },
+        fingerprint: TEXT,
+        names: listOf(TEXT),
+        clientCertificates: { type: 'boolean' },
+        revocationList: { type: 'boolean' },
+      }),
+    ),
   });
 }

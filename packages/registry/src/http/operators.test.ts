@@ -15,6 +15,7 @@ const OPERATOR = { 'x-rollcall-operator': '1' };
 interface Served {
   readonly world: World;
   readonly get: (path: string) => Promise<{ readonly status: number; readonly body: any }>;
+  readonly post: (path: string, headers: Record<string, string>) => Promise<number>;
   readonly patch: (
     id: string,
     body: unknown,
@@ -38,7 +39,9 @@ async function serve(): Promise<Served> {
       headers: { 'content-type': 'application/json', ...headers },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     });
-  return { world, get: (path) => ask(path), patch };
+  const post: Served['post'] = async (path, headers) =>
+    (await fetch(`${server.url}/api/v1/${path}`, { method: 'POST', headers })).status;
+  return { world, get: (path) => ask(path), post, patch };
 }
 
 describe('PATCH /api/v1/instances/{id}', () => {
@@ -118,6 +121,36 @@ describe('PATCH /api/v1/instances/{id}', () => {
   });
 });
 
+describe('POST /api/v1/instances/{id}/call', () => {
+  it('has it called now, for operators', async () => {
+    const { world, post } = await serve();
+    expect(await post('instances/orders-1/call', {})).toBe(403);
+    expect(await post('instances/nobody/call', OPERATOR)).toBe(404);
+    const before = world.town.calls.length;
+    expect(await post('instances/orders-1/call', OPERATOR)).toBe(202);
+    await world.time.advanceBy(1);
+    expect(world.town.calls.length).toBe(before + 1);
+  });
+});
+
+describe('the heartbeats', () => {
+  it('can be read of a whole service, and the last ones of one instance', async () => {
+    const { get } = await serve();
+    const { heartbeats } = (await get('instances/orders-1')).body;
+    const [told] = (await get('services/orders?heartbeats=true')).body.instances;
+    expect(told).toMatchObject({ id: 'orders-1', heartbeats });
+    expect((await get('services/orders?heartbeats=false')).body.instances[0]).not.toHaveProperty('heartbeats');
+    expect((await get('services/orders?heartbeats=yes')).status).toBe(400);
+    expect((await get('instances/orders-1/beats')).body).toEqual({
+      id: 'orders-1',
+      intervalMs: 5_000,
+      heartbeat1: [{ agoMs: expect.any(Number), roundTripMs: expect.any(Number) }],
+      heartbeat2: [{ agoMs: expect.any(Number) }],
+    });
+    expect((await get('instances/nobody/beats')).status).toBe(404);
+  });
+});
+
 describe('what happened', () => {
   it('can be read of one instance, also when it is gone', async () => {
     const { world, get, patch } = await serve();
@@ -175,6 +208,8 @@ describe('GET /api/v1/registry', () => {
       limits: { maxInstances: 20_000 },
       options: {},
       insecure: false,
+      version: expect.stringMatching(/^\d+\.\d+\.\d+/),
+      visitor: null,
     });
   });
 });

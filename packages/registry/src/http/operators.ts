@@ -12,5 +12,9 @@ export const operatorRoutes: FastifyPluginCallback<Rim> = (app, { registry, entr
     return sendOutcome(reply, 200, await registry.amend(request.params.id, patch.value, entrance.operatorOf(request)));
   });
 
+  app.post<{ Params: { id: string } }>('/api/v1/instances/:id/call', (request, reply) =>
+    sendOutcome(reply, 202, registry.call(request.params.id, entrance.operatorOf(request))),
+  );
+
   done();
 };

@@ -1,9 +1,12 @@
 import { sleep, STATES } from '@rollcall/core';
+import { readFileSync } from 'node:fs';
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import type { ServerResponse } from 'node:http';
 import type { Outcome, ServiceAnswer } from '../face.js';
+import type { Load } from '../host-budget.js';
+import type { ConditionAnswer } from './condition.js';
 import { flawed, sendOutcome, sendProblem } from './problem.js';
-import { checkName, listOf, namespaceOf, numberOf, peerOf } from './request.js';
+import { checkName, flagOf, listOf, namespaceOf, numberOf, peerOf } from './request.js';
 import type { Rim } from './rim.js';
 
 const LONGEST_WAIT_MS = 60_000;
@@ -12,7 +15,8 @@ const SLACK_MS = 10_000;
 
 /** What people, scripts and other programs ask. */
 export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
-  const { registry } = rim;
+  const { registry, entrance } = rim;
+  const version = ownVersion();
 
   app.get('/api/v1/services', (request, reply) => {
     const namespace = namespaceOf(request);
@@ -27,7 +31,7 @@ export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
       const waited = await untilNews(rim, { ...question, peer: peerOf(request).address }, reply.raw);
       if (!waited.ok) return sendProblem(reply, waited.problem);
     }
-    const answer = registry.service(question.namespace, question.name);
+    const answer = registry.service(question.namespace, question.name, question.withHeartbeats);
     return sendOutcome(reply, 200, answer.ok ? { ok: true, value: filtered(answer.value, question) } : answer);
   });
 
@@ -35,17 +39,38 @@ export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
     sendOutcome(reply, 200, registry.instance(request.params.id)),
   );
 
-  app.get('/api/v1/registry', (_request, reply) => {
+  app.get('/api/v1/registry', (request, reply) => {
     const answer = registry.describe();
-    return sendOutcome(
-      reply,
-      200,
-      answer.ok ? { ok: true, value: { ...answer.value, access: rim.access, insecure: rim.insecure } } : answer,
-    );
+    if (!answer.ok) return sendOutcome(reply, 200, answer);
+    const value = {
+      ...answer.value,
+      version,
+      ...mannerOf(rim),
+      ...conditionOf(rim, answer.value),
+      visitor: entrance.visitorOf(request),
+    };
+    return sendOutcome(reply, 200, { ok: true, value });
   });
 
   done();
 };
+
+/** How it is entered. */
+function mannerOf({ access, insecure, tls }: Rim): object {
+  return { access, insecure, tls: tls?.describe() ?? null };
+}
+
+/** What who diagnoses it wants to know. */
+function conditionOf({ refused, host }: Rim, load: Load): ConditionAnswer {
+  return { refused: refused?.answer() ?? [], host: host?.(load) ?? [] };
+}
+
+function ownVersion(): string {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  return version;
+}
 
 /** What is asked about one service. An empty filter lets everything through. */
 interface Question {
@@ -54,6 +79,7 @@ interface Question {
   readonly states: readonly string[];
   readonly versions: readonly string[];
   readonly zones: readonly string[];
+  readonly withHeartbeats: boolean;
   /** The caller knows everything up to here. */
   readonly revision: number;
   /** 0: answer at once. */
@@ -69,6 +95,8 @@ function questionOf(request: FastifyRequest, name: string): Outcome<Question> {
   if (!revision.ok) return revision;
   const waitMs = numberOf(request, 'waitMs', LONGEST_WAIT_MS);
   if (!waitMs.ok) return waitMs;
+  const heartbeats = flagOf(request, 'heartbeats');
+  if (!heartbeats.ok) return heartbeats;
   const states = listOf(request, 'state');
   const wrong = states.find((state) => !STATES.some((known) => known === state));
   if (wrong !== undefined) return { ok: false, problem: flawed('state', wrong, `one of ${STATES.join(', ')}`) };
@@ -80,6 +108,7 @@ function questionOf(request: FastifyRequest, name: string): Outcome<Question> {
       states,
       versions: listOf(request, 'version'),
       zones: listOf(request, 'zone'),
+      withHeartbeats: heartbeats.value,
       revision: revision.value ?? 0,
       waitMs: revision.value === null ? 0 : (waitMs.value ?? 0),
     },

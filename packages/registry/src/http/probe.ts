@@ -1,5 +1,6 @@
 import { get } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import { get as getSecurely } from 'node:https';
 import { PROBLEM_URN } from './problem.js';
 
 /** Who answers at an address: nobody, a Rollcall registry, or some other program. */
@@ -8,7 +9,7 @@ export type Holder = 'nobody' | 'registry' | 'stranger';
 const TIMEOUT_MS = 1000;
 const MOST_BYTES = 64 * 1024;
 
-/** Asks who holds `url` (`http://host:port`). Never rejects; a holder that stays silent for a second is a stranger. */
+/** Asks who holds `url` (`http://host:port`, or https, whoever has signed for it: it is told nothing). Never rejects; a holder that stays silent for a second is a stranger. */
 export async function holderOf(url: string): Promise<Holder> {
   try {
     return (await looksLikeRegistry(url)) ? 'registry' : 'stranger';
@@ -28,11 +29,16 @@ async function looksLikeRegistry(url: string): Promise<boolean> {
 function read(url: URL): Promise<string> {
   return new Promise((resolve, reject) => {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const request = get(url, { agent: false, signal }, (response) => {
+    const options = { agent: false, signal } as const;
+    const answered = (response: IncomingMessage): void => {
       collect(response)
         .then(resolve, reject)
         .finally(() => request.destroy());
-    });
+    };
+    const isSecure = url.protocol === 'https:';
+    const request = isSecure
+      ? getSecurely(url, { ...options, rejectUnauthorized: false }, answered)
+      : get(url, options, answered);
     request.on('error', reject);
   });
 }

@@ -1,7 +1,8 @@
 import { PROBLEMS } from '@rollcall/core';
-import type { Log, Problem, ProblemCode, ProblemDocument } from '@rollcall/core';
+import type { Flaw, Log, Problem, ProblemCode, ProblemDocument } from '@rollcall/core';
 import type { FastifyReply } from 'fastify';
 import type { Outcome } from '../face.js';
+import { withoutTokens } from '../tokens.js';
 
 /** Of every answer that is no refusal. */
 export const JSON_TYPE = 'application/json; charset=utf-8';
@@ -9,8 +10,8 @@ const MEDIA_TYPE = 'application/problem+json; charset=utf-8';
 
 const TITLES: Record<ProblemCode, string> = {
   INVALID: 'The request is not valid',
-  UNAUTHORIZED: 'The token or secret is missing or wrong',
-  TOKEN_LAPSED: 'The token of the registration is no longer valid',
+  UNAUTHORIZED: 'The token, certificate or secret is missing or wrong',
+  TOKEN_LAPSED: 'The token or certificate of the registration is not valid any more, or not shown',
   FORBIDDEN: 'This is not allowed',
   NOT_FOUND: 'Not known here',
   METHOD_NOT_ALLOWED: 'This route has no such method',
@@ -31,8 +32,22 @@ const TITLES: Record<ProblemCode, string> = {
 export const PROBLEM_URN = 'urn:rollcall:problem:';
 
 export function problemDocument(problem: Problem): ProblemDocument {
-  const { code, ...rest } = problem;
-  return { type: `${PROBLEM_URN}${code}`, title: TITLES[code], status: PROBLEMS[code], code, ...rest };
+  const { code, flaws, ...rest } = problem;
+  const detail = withoutTokens(problem.detail);
+  const document = {
+    type: `${PROBLEM_URN}${code}`,
+    title: TITLES[code],
+    status: PROBLEMS[code],
+    code,
+    ...rest,
+    detail,
+  };
+  return flaws === undefined ? document : { ...document, flaws: flaws.map(flawWithoutTokens) };
+}
+
+/** Clients log what they are refused for, so a token that was sent in the wrong place must not come back. */
+function flawWithoutTokens({ path, received, allowed }: Flaw): Flaw {
+  return { path: withoutTokens(path), received: withoutTokens(received), allowed };
 }
 
 /** What a refusal says besides its document. */

@@ -72,3 +72,16 @@ export function numberOf(request: FastifyRequest, parameter: string, most: numbe
   if (value <= most) return { ok: true, value };
   return { ok: false, problem: flawed(parameter, text, `a whole number from 0 to ${most}`) };
 }
+
+/** `true` or `false`; false when not told. */
+export function flagOf(request: FastifyRequest, parameter: string): Outcome<boolean> {
+  const [text = 'false'] = listOf(request, parameter);
+  if (text === 'true' || text === 'false') return { ok: true, value: text === 'true' };
+  return { ok: false, problem: flawed(parameter, text, 'true or false') };
+}
+
+/** A name, from a parameter that may be left out: then null. */
+export function nameOf(request: FastifyRequest, parameter: string): Outcome<string | null> {
+  const [name] = listOf(request, parameter);
+  return name === undefined ? { ok: true, value: null } : checkName(parameter, name);
+}

@@ -1,17 +1,29 @@
 import type { Log, Time } from '@rollcall/core';
 import type { RegistryFace } from '../face.js';
+import type { BudgetAnswer, Load } from '../host-budget.js';
 import type { Entrance } from './access.js';
+import type { Refused } from './condition.js';
+import type { RegistryMetrics } from './registry-metrics.js';
+import type { ServerTls } from './tls.js';
 
 /** What each group of routes gets. */
 export interface Rim {
   readonly registry: RegistryFace;
   readonly time: Time;
   readonly log: Log;
-  /** Open to the network without tokens, and told so by whoever started it. */
+  /** Open to the network without tokens or certificates, and told so by whoever started it. */
   readonly insecure: boolean;
-  /** Who may come in: whoever reaches the port, or the bearers of tokens. */
-  readonly access: 'open' | 'tokens';
+  /** Who may come in: whoever reaches the port, the bearers of tokens (or of certificates, where TLS asks for them), or of certificates. */
+  readonly access: 'open' | 'tokens' | 'certificates';
+  /** Null, or left out: it speaks plain HTTP. */
+  readonly tls?: ServerTls | null;
   readonly entrance: Entrance;
+  /** Whom it refused lately; left out: nobody counts. */
+  readonly refused?: Refused;
+  /** What `/metrics` shows, and who counts what is answered; left out: nothing is counted of that. */
+  readonly metrics?: RegistryMetrics;
+  /** What the host carries, and how much of that such a load uses; left out: not known. */
+  readonly host?: ((load: Load) => readonly BudgetAnswer[]) | undefined;
   /**
    * How to end each answer that lasts (streams, long polls). Closing the server calls them all; an entry takes itself out when
    * its answer is over.

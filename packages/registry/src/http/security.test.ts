@@ -39,7 +39,7 @@ describe('for browsers', () => {
     const ask = await asker();
     const response = await ask('/api/v1/watch?service=*');
     expect(response.headers).toMatchObject({
-      'x-content-type-options': 'nosniff',
+      ...SECURITY_HEADERS,
       'cache-control': expect.stringContaining('no-store'),
     });
     response.destroy();

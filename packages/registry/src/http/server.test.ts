@@ -34,6 +34,9 @@ function fakeRegistry(parts: Partial<RegistryFace> = {}): RegistryFace & { reado
     timeline: note('timeline', { events: [] }),
     events: note('events', { events: [] }),
     topology: note('topology', { withinMs: 15_000, edges: [] }),
+    traffic: note('traffic', { stepMs: 5_000, points: [] }),
+    beats: note('beats', { heartbeat1: [], heartbeat2: [] }),
+    call: note('call', null),
     services: note('services', { revision: 7, services: [] }),
     service: note('service', { instances: [], removed: [] }),
     instance: note('instance', {}),
@@ -304,6 +307,8 @@ describe('a server', () => {
     expect(Object.keys(body.paths).toSorted()).toEqual([
       '/api/v1/events',
       '/api/v1/instances/{id}',
+      '/api/v1/instances/{id}/beats',
+      '/api/v1/instances/{id}/call',
       '/api/v1/instances/{id}/drain',
       '/api/v1/instances/{id}/heartbeat',
       '/api/v1/instances/{id}/suspect',
@@ -313,10 +318,13 @@ describe('a server', () => {
       '/api/v1/services',
       '/api/v1/services/{name}',
       '/api/v1/topology',
+      '/api/v1/traffic',
       '/api/v1/watch',
       '/health/live',
       '/health/ready',
+      '/metrics',
       '/openapi.json',
+      '/sd/prometheus',
     ]);
     for (const [path, operations] of Object.entries<object>(body.paths)) {
       const answer = await send(url + path.replace(/\{\w+\}/, 'x'), { method: 'OPTIONS' });

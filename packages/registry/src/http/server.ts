@@ -1,25 +1,37 @@
 import { silentLog, systemTime } from '@rollcall/core';
 import type { Log, Time } from '@rollcall/core';
 import { fastify } from 'fastify';
-import type { FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply, RawServerDefault } from 'fastify';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { RegistryFace } from '../face.js';
+import type { BudgetAnswer, Load } from '../host-budget.js';
 import type { Tokens } from '../tokens-file.js';
 import { OPEN_ENTRANCE, TokenEntrance } from './access.js';
-import { createShortWay, putBefore } from './beat.js';
+import { createShortWay } from './beat.js';
 import { BODY_LIMIT, parseBody } from './body.js';
+import { Refused } from './condition.js';
+import { Connections } from './connections.js';
+import { dashboardRoutes } from './dashboard.js';
 import { createGuard, guardHook } from './guard.js';
 import { healthRoutes } from './health.js';
 import { historyRoutes } from './history.js';
-import { checkHost, listen, urlOf } from './listen.js';
+import { checkHost, listen, placeOf } from './listen.js';
 import { collectMethods } from './methods.js';
+import { answersCounted, metricsRoutes } from './metrics.js';
 import { openapiRoutes } from './openapi.js';
 import { operatorRoutes } from './operators.js';
 import { peopleRoutes } from './people.js';
 import { problemOfError, problemOfThrown, rawProblem, sendProblem, unknownRoute, UNREADABLE } from './problem.js';
+import { prometheusRoutes } from './prometheus-sd.js';
+import { putBefore } from './queue.js';
+import { RegistryMetrics } from './registry-metrics.js';
 import type { Rim } from './rim.js';
 import { securityHook } from './security.js';
 import { serviceRoutes } from './services.js';
+import { ServerTls } from './tls.js';
+import type { RegistryTls } from './tls.js';
 import { topologyRoutes } from './topology.js';
 import { watchRoutes } from './watch.js';
 
@@ -31,14 +43,25 @@ export interface ServeOptions {
   readonly registry: RegistryFace;
   /** 0 … 65535; 0 is any free one. Default 1337. */
   readonly port?: number;
-  /** The address to listen on. Default `127.0.0.1`; anything but loopback needs `tokens`, or `insecure`. */
+  /** The address to listen on. Default `127.0.0.1`; anything but loopback needs `tokens`, `tls.caFile`, or `insecure`. */
   readonly host?: string;
-  /** Without tokens whoever reaches the port may register, read and remove, and this is meant. Default false. */
+  /** Without tokens and certificates whoever reaches the port may register, read and remove, and this is meant. Default false. */
   readonly insecure?: boolean;
   /** Who may do what. They are not closed with the server. Default: none are asked for. */
   readonly tokens?: Tokens;
+  /** Serves over TLS, and may ask clients for certificates. Default: plain HTTP. */
+  readonly tls?: RegistryTls | undefined;
   /** Host names, besides localhost and `host`, by which clients reach it; others are refused (DNS rebinding). */
   readonly names?: readonly string[];
+  /**
+   * How many connections may be open, 1 … 1,000,000: beyond it those that ask nothing are closed. Default: no bound here; in
+   * `startRegistry` what its open files allow.
+   */
+  readonly maxConnections?: number;
+  /** What the host carries, and how much of that such a load uses, for people. Default: not told. */
+  readonly budgets?: (load: Load) => readonly BudgetAnswer[];
+  /** What `/metrics` shows; hand its `meter` to the engine. Default: one that knows of the engine only what it is asked for. */
+  readonly metrics?: RegistryMetrics;
   readonly log?: Log;
   readonly time?: Time;
 }
@@ -47,6 +70,8 @@ export interface RegistryServer {
   /** How a program on this machine reaches it. */
   readonly url: string;
   readonly port: number;
+  /** How services reach it from elsewhere, as far as it knows. */
+  readonly urls: readonly string[];
   /**
    * Ends streams and long polls, stops accepting, and gives requests under way one second. Streams that it ends are not
    * reported as closed by their peers. May be called twice.
@@ -58,14 +83,14 @@ export interface RegistryServer {
 const HEADERS_MS = 5_000;
 const REQUEST_MS = 10_000;
 const IDLE_MS = 30_000;
-/** Node looks for late headers and requests only so often. */
-const LATENESS_CHECK_MS = 1_000;
+/** Node looks for late headers and requests so often: what has come in between is closed in one go, with everybody else waiting. */
+const LATENESS_CHECK_MS = 250;
 /** Requests under way when the server closes get so long. */
 const GRACE_MS = 1_000;
 
 /**
  * Opens the registry's HTTP face. Rejects with NOT_LOOPBACK, PORT_TAKEN, or OPTION_INVALID for an address that this machine
- * cannot listen on.
+ * cannot listen on, or for files of TLS that cannot be used.
  *
  * Who closes first: the server keeps a connection after an answer, so a client that opens one for each Heartbeat-2 closes it,
  * and keeps the TIME_WAIT; only after `Connection: close` must the server close, by the rules of HTTP. A peer that closes its
@@ -74,32 +99,50 @@ const GRACE_MS = 1_000;
 export async function serveRegistry(options: ServeOptions): Promise<RegistryServer> {
   const { registry, log = silentLog, time = systemTime, insecure = false } = options;
   const { host = DEFAULT_HOST, port = DEFAULT_PORT, names = [], tokens } = options;
-  checkHost(host, insecure || tokens !== undefined);
-  const guarded = tokens === undefined ? null : new TokenEntrance({ tokens, registry, log, time });
-  const access = guarded === null ? 'open' : 'tokens';
+  const tls = options.tls === undefined ? null : new ServerTls(options.tls, { log, time });
+  const clients = tls?.asksClients === true ? tls : null;
+  checkHost(host, insecure || tokens !== undefined || clients !== null);
+  const parts = { tokens: tokens ?? null, clients, registry, log, time };
+  const guarded = tokens === undefined && clients === null ? null : new TokenEntrance(parts);
+  const access = guarded === null ? 'open' : tokens === undefined ? 'certificates' : 'tokens';
   const entrance = guarded ?? OPEN_ENTRANCE;
-  const rim: Rim = { registry, time, log, insecure, access, entrance, lasting: new Set() };
+  const rim: Rim = {
+    registry,
+    time,
+    log,
+    insecure,
+    access,
+    entrance,
+    tls,
+    ...conditionOf(options, time),
+    metrics: options.metrics ?? new RegistryMetrics({ time }),
+    lasting: new Set(),
+  };
   const app = buildApp(rim, [host, ...names], guarded);
+  new Connections({ time, log, most: options.maxConnections ?? Infinity }).follow(app.server);
   const actual = await listen(app, host, port);
   app.server.on('error', (error) => log.error(`The registry cannot accept a connection: ${error.message}`));
   if (insecure) log.warn(`The registry is insecure: whoever reaches ${host}:${actual} may register, read and remove.`);
   let closing: Promise<void> | null = null;
-  return { url: urlOf(host, actual), port: actual, close: () => (closing ??= shut(app, rim)) };
+  const place = placeOf({ host, port: actual, names, tls, log });
+  return { ...place, port: actual, close: () => (closing ??= shut(app, rim)) };
+}
+
+/** What who diagnoses it asks of it. */
+function conditionOf({ budgets }: ServeOptions, time: Time): Pick<Rim, 'refused' | 'host'> {
+  return { refused: new Refused(time), host: budgets };
 }
 
 /** All routes, not yet listening. `guarded`: where tokens are asked for. */
 export function buildApp(rim: Rim, names: readonly string[], guarded: TokenEntrance | null): FastifyInstance {
+  const { tls = null } = rim;
   const app = fastify({
+    ...(tls === null ? {} : { serverFactory: secureServer(tls, guarded) }),
     bodyLimit: BODY_LIMIT,
     connectionTimeout: IDLE_MS,
     keepAliveTimeout: IDLE_MS,
     requestTimeout: REQUEST_MS,
-    http: {
-      headersTimeout: HEADERS_MS,
-      connectionsCheckingInterval: LATENESS_CHECK_MS,
-      // the guard refuses a missing Host as it does a foreign one
-      requireHostHeader: false,
-    },
+    http: HTTP_OPTIONS,
     return503OnClosing: false,
     routerOptions: { maxParamLength: 128 },
     frameworkErrors: (error, _request, reply) => void answerError(error, reply, rim.log),
@@ -113,18 +156,49 @@ export function buildApp(rim: Rim, names: readonly string[], guarded: TokenEntra
   app.addHook('onRequest', securityHook);
   app.addHook('onRequest', guardHook(guard));
   guarded?.install(app);
+  if (rim.metrics !== undefined) app.addHook('preSerialization', answersCounted(rim.metrics));
   const refuseOtherMethods = collectMethods(app);
-  const forPeople = [operatorRoutes, peopleRoutes, historyRoutes, topologyRoutes];
+  const forPeople = [operatorRoutes, peopleRoutes, historyRoutes, topologyRoutes, metricsRoutes, prometheusRoutes];
   const groups = [serviceRoutes, ...forPeople, watchRoutes, healthRoutes, openapiRoutes];
   for (const routes of groups) {
     void app.register(routes, rim);
   }
+  void app.register(dashboardRoutes);
   app.after(() => {
     guarded?.complete();
     refuseOtherMethods();
   });
-  putBefore(app, createShortWay(rim, guard, guarded));
+  const shortWay = createShortWay(rim, guard, guarded);
+  putBefore(app, (request, response) => wasRetired(request, tls) || shortWay(request, response), rim);
   return app;
+}
+
+/** Its certificate is trusted no longer: whoever may connects again. */
+function wasRetired({ socket }: IncomingMessage, tls: ServerTls | null): boolean {
+  if (tls?.isRetired(socket) !== true) return false;
+  socket.destroy();
+  return true;
+}
+
+const HTTP_OPTIONS = {
+  headersTimeout: HEADERS_MS,
+  connectionsCheckingInterval: LATENESS_CHECK_MS,
+  // the guard refuses a missing Host as it does a foreign one
+  requireHostHeader: false,
+};
+
+/** As Fastify makes its own server, but over TLS, and of one type. */
+function secureServer(tls: ServerTls, guarded: TokenEntrance | null) {
+  return (handler: (request: IncomingMessage, response: ServerResponse) => void): RawServerDefault => {
+    const server = createServer({ ...HTTP_OPTIONS, ...tls.serverOptions }, handler);
+    server.keepAliveTimeout = IDLE_MS;
+    server.requestTimeout = REQUEST_MS;
+    server.setTimeout(IDLE_MS);
+    server.on('tlsClientError', (error, socket) => guarded?.handshakeFailed(socket, error));
+    tls.attach(server);
+    server.once('close', () => tls.close());
+    return server;
+  };
 }
 
 function answerError(error: unknown, reply: FastifyReply, log: Log): FastifyReply {
@@ -134,7 +208,8 @@ function answerError(error: unknown, reply: FastifyReply, log: Log): FastifyRepl
 
 /** What never became a request: there is no route and no reply, just a socket. */
 function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  // who has said nothing waits for no answer, and may be one of thousands
+  if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesRead === 0) {
     socket.destroy();
     return;
   }
@@ -145,9 +220,12 @@ function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void
 
 const REQUEST_TIMEOUT = 'HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
 
-async function shut(app: FastifyInstance, { lasting, time }: Rim): Promise<void> {
+async function shut(app: FastifyInstance, { lasting, time, tls }: Rim): Promise<void> {
   for (const end of lasting) end();
-  const cut = time.setTimer(GRACE_MS, () => app.server.closeAllConnections());
+  const cut = time.setTimer(GRACE_MS, () => {
+    app.server.closeAllConnections();
+    tls?.cut();
+  });
   await app.close();
   cut.cancel();
 }

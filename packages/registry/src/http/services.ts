@@ -3,12 +3,11 @@ import type { FastifyPluginCallback } from 'fastify';
 import { BEAT_ROUTE, beatOutcome } from './beat.js';
 import { bodyOf } from './body.js';
 import { sendOutcome, sendProblem } from './problem.js';
-import { secretOf } from './request.js';
 import type { Rim } from './rim.js';
 
 /** What services and their callers send. The engine decides, authentication included: the rim only reads and answers. */
-export const serviceRoutes: FastifyPluginCallback<Rim> = (app, { registry, entrance }, done) => {
-  app.post('/api/v1/register', async (request, reply) => {
+export const serviceRoutes: FastifyPluginCallback<Rim> = (app, { registry, entrance, refused }, done) => {
+  app.post('/api/v1/register', refused === undefined ? {} : { onSend: refused.hook }, async (request, reply) => {
     const registration = bodyOf(registrationMessage, request.body);
     if (!registration.ok) return sendProblem(reply, registration.problem);
     const refusal = entrance.registrationRefusal(request, registration.value);
@@ -17,7 +16,7 @@ export const serviceRoutes: FastifyPluginCallback<Rim> = (app, { registry, entra
   });
 
   app.post<{ Params: { id: string } }>(BEAT_ROUTE, (request, reply) =>
-    sendOutcome(reply, 200, beatOutcome(registry, request.params.id, secretOf(request), request.body)),
+    sendOutcome(reply, 200, beatOutcome(registry, request.params.id, entrance.proofOf(request.raw), request.body)),
   );
 
   app.post<{ Params: { id: string } }>('/api/v1/instances/:id/suspect', (request, reply) => {
@@ -33,7 +32,7 @@ export const serviceRoutes: FastifyPluginCallback<Rim> = (app, { registry, entra
     return sendOutcome(
       reply,
       202,
-      drain.ok ? registry.drain(request.params.id, secretOf(request), drain.value) : drain,
+      drain.ok ? registry.drain(request.params.id, entrance.proofOf(request.raw), drain.value) : drain,
     );
   });
 

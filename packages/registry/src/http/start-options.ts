@@ -29,10 +29,12 @@ import { DEFAULT_LIMITS } from '../limits.js';
 import type { Limits } from '../limits.js';
 import type { Store } from '../store/store.js';
 import { DEFAULT_HOST, DEFAULT_PORT } from './server.js';
+import { registryTls, tlsOf } from './tls-options.js';
+import type { RegistryTls } from './tls.js';
 import type { ServeOptions } from './server.js';
 
 /** How a registry is started. Everything may be left out. */
-export interface StartOptions extends Omit<ServeOptions, 'registry' | 'tokens'>, Partial<Limits> {
+export interface StartOptions extends Omit<ServeOptions, 'registry' | 'metrics' | 'tokens'>, Partial<Limits> {
   /**
    * A file of access tokens, which `rollcall token create` makes: every request then needs one. It may change while the registry
    * runs. Default: none are asked for.
@@ -60,6 +62,7 @@ export interface StartOptions extends Omit<ServeOptions, 'registry' | 'tokens'>,
 }
 
 const MOST = 1_000_000;
+const LEAST_PACE = 200;
 /** Watchers for each instance that may be registered: its own line, and some who only look. */
 const WATCHERS_RATIO = DEFAULT_LIMITS.maxWatchers / DEFAULT_LIMITS.maxInstances;
 
@@ -78,8 +81,14 @@ const limitFields = {
     'The same for registrations from one address (of IPv6: one /64), which may also register no more new ones a minute than this, or 100. At most, and by default half of, maxInstances.',
   ),
   maxInstancesPerService: limit('The same for one service. At most, and by default half of, maxInstances.'),
+  maxInstancesPerToken: limit(
+    'The same for one access token, or certificate, where those are asked for. At most, and by default half of, maxInstances.',
+  ),
+  maxRegistrationsPerToken: limit(
+    'How many registrations one access token may send at once, and again as many a minute, of known instances too; more are refused with 429. Default max(200, 2 × maxInstancesPerToken).',
+  ),
   maxWatchers: limit(
-    'How many change feeds and long polls may be open, besides the line of each instance; more are refused with 429. Default max(25000, 1.25 × maxInstances).',
+    'How many change feeds and long polls may be open, besides the line of each instance; more are refused with 429. Default max(25000, 1.25 × maxInstances), and at most three quarters of maxConnections.',
   ),
   maxWatchersPerSource: limit('The same for one address. At most, and by default half of, maxWatchers.'),
   maxCalls: option.number({
@@ -101,16 +110,17 @@ export const registryFields = {
     max: 65_535,
   }),
   host: option.string({
-    doc: 'The address to listen on. Anything but loopback needs `tokens`, or `insecure`.',
+    doc: 'The address to listen on. Anything but loopback needs `tokens`, `tls.caFile`, or `insecure`.',
     default: DEFAULT_HOST,
   }),
   insecure: option.boolean({
-    doc: 'Without tokens whoever reaches the port may register, read and remove, and this is meant. Repeated in the log and in /api/v1/registry.',
+    doc: 'Without tokens and certificates whoever reaches the port may register, read and remove, and this is meant. Repeated in the log and in /api/v1/registry.',
     default: false,
   }),
   tokens: option.string({
     doc: 'A file of access tokens, which `rollcall token create` makes: every request then needs one. It may change while the registry runs. Default: none are asked for.',
   }),
+  tls: registryTls,
   names: option.list({
     doc: 'Host names, besides localhost and `host`, by which clients reach the registry; others are refused (DNS rebinding).',
     item: option.string({ doc: 'a host name' }),
@@ -125,7 +135,7 @@ export const registryFields = {
     max: 1_000,
   }),
   allowedNetworks: option.list({
-    doc: 'Networks (CIDR) that may be registered besides the address from which a registration comes.',
+    doc: 'Networks (CIDR) that may be registered besides the address from which a registration comes. One that is wider than loopback, link-local, documentation and NAT64 ranges or the metadata addresses of clouds does not reach into them: name those themselves. What is no host (0.0.0.0/8, multicast, broadcast) is never called.',
     item: option.string({
       doc: 'a network',
       pattern: /^[0-9a-f.:]+\/\d{1,3}$/i,
@@ -134,6 +144,9 @@ export const registryFields = {
     default: [],
   }),
   ...limitFields,
+  maxConnections: limit(
+    'How many connections may be open at the port: beyond it those are closed that ask nothing, the oldest first, of the address that has most of them. Default: what the open files (ulimit -n) leave beside Heartbeat-1; where that is not known, no bound.',
+  ),
   heartbeatTls: option.object(tlsFields, {
     doc: 'How services over TLS prove who they are, and the registry to them, when Heartbeat-1 calls them.',
     laws: tlsLaws,
@@ -162,7 +175,9 @@ export const registryFields = {
 type Parsed = OptionsOf<typeof registryFields>;
 
 /** Every option, right by itself and with the others, and what they make together. */
-export interface Settings extends Omit<Parsed, keyof Limits | keyof typeof policyFields> {
+export interface Settings extends Omit<Parsed, keyof Limits | keyof typeof policyFields | 'tls'> {
+  /** Undefined: plain HTTP. */
+  readonly tls: RegistryTls | undefined;
   readonly policy: Policy;
   readonly limits: Limits;
 }
@@ -172,13 +187,14 @@ const LAWS: readonly OptionLaw<Parsed>[] = [
   ...policyLaws,
   partOf('maxInstancesPerSource', 'maxInstances'),
   partOf('maxInstancesPerService', 'maxInstances'),
+  partOf('maxInstancesPerToken', 'maxInstances'),
   partOf('maxWatchersPerSource', 'maxWatchers'),
 ];
 
 /** Throws OPTION_INVALID that names every flaw. */
 export function parseStartOptions(options: StartOptions): Settings {
   const parsed = parseOptions(registryFields, options, LAWS);
-  return { ...parsed, policy: policyOf(parsed), limits: limitsOf(parsed) };
+  return { ...parsed, tls: tlsOf(parsed.tls), policy: policyOf(parsed), limits: limitsOf(parsed) };
 }
 
 const isSaid = (options: object, name: string): boolean => Reflect.get(options, name) !== undefined;
@@ -188,6 +204,7 @@ export function describeOptions(asked: StartOptions, settings: Settings): Readon
   const { policy, limits, port, host, insecure, names, allowedNetworks, freshEvery } = settings;
   // not where they are kept
   const tokens = settings.tokens === undefined ? 'not asked for' : 'asked for';
+  const tls = tlsText(settings);
   const { intervalMs, timeoutMs, ...thresholds } = policy;
   const { preset = 'default' } = asked;
   const flat = {
@@ -195,6 +212,7 @@ export function describeOptions(asked: StartOptions, settings: Settings): Readon
     host,
     insecure,
     tokens,
+    tls,
     names,
     preset,
     intervalMs,
@@ -202,6 +220,7 @@ export function describeOptions(asked: StartOptions, settings: Settings): Readon
     freshEvery,
     allowedNetworks,
     ...limits,
+    ...(settings.maxConnections === undefined ? {} : { maxConnections: settings.maxConnections }),
   };
   const described: Record<string, DescribedOption> = {};
   for (const [name, value] of Object.entries(flat)) {
@@ -216,26 +235,43 @@ export function describeOptions(asked: StartOptions, settings: Settings): Readon
   return described;
 }
 
-/** One source, and one service, may have half of everything where nothing else was said: no single one shuts the others out. */
+/** One source, one service and one token may have half of everything where nothing else was said: no single one shuts the others out. */
 function limitsOf(parsed: Parsed): Limits {
   const { maxInstances, maxCalls } = parsed;
   const forAll = Math.min(MOST, Math.ceil(WATCHERS_RATIO * maxInstances));
   const { maxWatchers = Math.max(DEFAULT_LIMITS.maxWatchers, forAll) } = parsed;
+  const { maxInstancesPerToken = half(maxInstances) } = parsed;
   return {
     maxInstances,
     maxInstancesPerSource: parsed.maxInstancesPerSource ?? half(maxInstances),
     maxInstancesPerService: parsed.maxInstancesPerService ?? half(maxInstances),
+    maxInstancesPerToken,
+    maxRegistrationsPerToken: parsed.maxRegistrationsPerToken ?? paceOf(maxInstancesPerToken),
     maxWatchers,
     maxWatchersPerSource: parsed.maxWatchersPerSource ?? half(maxWatchers),
     maxCalls,
   };
 }
 
+function tlsText({ tls }: Pick<Settings, 'tls'>): string {
+  if (tls === undefined) return 'no';
+  const rules =
+    tls.certificates === undefined || tls.certificates.length === 0
+      ? ''
+      : `, ${tls.certificates.length} rules for certificates of others`;
+  return tls.caFile === undefined ? 'yes' : `yes, clients are asked for certificates${rules}`;
+}
+
 /** Open and not open: whoever says both means one of them, and it is not ours to guess which. */
-function notBoth({ insecure, tokens }: Parsed): string | null {
+function notBoth({ insecure, tokens, tls }: Parsed): string | null {
+  if (insecure && tls.caFile !== undefined)
+    return 'insecure true and tls.caFile contradict each other: leave out insecure, or caFile.';
   if (!insecure || tokens === undefined) return null;
   return 'insecure true and tokens contradict each other: leave out insecure, or tokens.';
 }
+
+/** All that a token holds twice a minute; where that is little, still a development's restarts. */
+const paceOf = (held: number): number => Math.min(MOST, Math.max(LEAST_PACE, 2 * held));
 
 const half = (count: number): number => Math.max(1, Math.floor(count / 2));
 

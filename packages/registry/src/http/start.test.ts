@@ -40,6 +40,8 @@ describe('the options of a registry', () => {
       maxInstances: 100_000,
       maxInstancesPerSource: 50_000,
       maxInstancesPerService: 50_000,
+      maxInstancesPerToken: 50_000,
+      maxRegistrationsPerToken: 100_000,
       maxWatchers: 125_000,
       maxWatchersPerSource: 62_500,
     });
@@ -56,6 +58,8 @@ describe('the options of a registry', () => {
       maxInstances: 10,
       maxInstancesPerSource: 10,
       maxInstancesPerService: 9,
+      maxInstancesPerToken: 7,
+      maxRegistrationsPerToken: 5,
       maxWatchers: 8,
       maxWatchersPerSource: 7,
       maxCalls: 6,
@@ -91,11 +95,30 @@ describe('a registry that cannot load its store', () => {
   });
 });
 
+async function optionsOf(options: StartOptions): Promise<unknown> {
+  const registry = await startRegistry({ port: 0, ...options });
+  const answer = (await (await fetch(`${registry.url}/api/v1/registry`)).json()) as { options: unknown };
+  await registry.close();
+  return answer.options;
+}
+
 describe('a registry and its host', () => {
   it('says nothing of default limits, which hardly anybody reaches', async () => {
     const log = recordingLog();
     await (await startRegistry({ port: 0, log })).close();
     expect(log.texts('warn')).toEqual([]);
+  });
+
+  it('lets watchers have three quarters of its connections, where nothing was said of them', async () => {
+    expect(await optionsOf({ maxConnections: 400 })).toMatchObject({
+      maxConnections: { value: 400, source: 'option' },
+      maxWatchers: { value: 300, source: 'default' },
+      maxWatchersPerSource: { value: 150, source: 'default' },
+    });
+    expect(await optionsOf({ maxConnections: 400, maxWatchers: 350 })).toMatchObject({ maxWatchers: { value: 350 } });
+    expect(await optionsOf({ maxConnections: 400, maxWatchersPerSource: 350 })).toMatchObject({
+      maxWatchersPerSource: { value: 300 },
+    });
   });
 
   it.runIf(process.platform === 'linux')('warns of a limit that was asked for and that no host carries', async () => {

@@ -1,15 +1,19 @@
 import { lookup } from 'node:dns/promises';
+import type { TlsTerms } from '@rollcall/core';
 import { GrpcCaller } from '../caller/grpc.js';
 import { HttpCaller } from '../caller/http.js';
+import { secureWay } from '../caller/secure.js';
 import { TcpCaller } from '../caller/tcp.js';
-import { capacityOf, HostWatch, shortfalls } from '../host-budget.js';
-import type { Workload } from '../host-budget.js';
+import { capacityOf, connectionsFor, HostWatch, shortfalls, usedOf } from '../host-budget.js';
+import type { Load, Workload } from '../host-budget.js';
 import { readHostFacts } from '../host-facts.js';
+import type { HostFacts } from '../host-facts.js';
 import { Registry } from '../registry.js';
 import { MemoryStore } from '../store/memory.js';
+import { timedStore } from '../store/timed.js';
 import { Tokens } from '../tokens-file.js';
-import { isWildcard } from './listen.js';
 import { isLoopback } from './request.js';
+import { RegistryMetrics } from './registry-metrics.js';
 import { serveRegistry } from './server.js';
 import type { RegistryServer } from './server.js';
 import { describeOptions, parseStartOptions } from './start-options.js';
@@ -31,27 +35,32 @@ export interface RunningRegistry {
  * open.
  */
 export async function startRegistry(options: StartOptions = {}): Promise<RunningRegistry> {
-  const settings = parseStartOptions(options);
-  const { tokens: path, ...served } = settings;
+  const parsed = parseStartOptions(options);
+  const facts = await readHostFacts();
+  const settings = fitted(options, parsed, facts);
+  const { tokens: path, maxConnections = Infinity, ...served } = settings;
   const tokens = path === undefined ? null : await Tokens.open({ ...settings, path });
   let made: Registry | null = null;
   try {
-    const registry = createRegistry(settings, describeOptions(options, settings), tokens);
+    const metrics = new RegistryMetrics(settings);
+    const counted = { ...settings, meter: metrics.meter };
+    const registry = createRegistry(counted, describeOptions(options, settings), tokens);
     made = registry;
-    const server = await serveRegistry({ ...served, registry, ...(tokens === null ? {} : { tokens }) });
+    const budgets = (load: Load) => usedOf(load, workOf(settings), facts);
+    const serving = { ...served, maxConnections, registry, budgets, metrics };
+    const server = await serveRegistry({ ...serving, ...(tokens === null ? {} : { tokens }) });
     let watch: HostWatch | null = null;
     let closing: Promise<void> | null = null;
     const close = (): Promise<void> => {
       watch?.close();
       return (closing ??= closeAll(server, registry, tokens));
     };
-    // from elsewhere, the way to an address such as 0.0.0.0 is known only to those who came
-    registry.listensOn(server.port, isWildcard(settings.host) ? [] : [server.url]);
+    registry.listensOn(server.port, server.urls);
     await registry.start().catch(async (error: unknown) => {
       await close();
       throw error;
     });
-    watch = await watchHost(options, settings, registry);
+    watch = watchHost(options, settings, { registry, facts });
     return { url: server.url, port: server.port, close };
   } catch (error) {
     await Promise.all([made?.close(), tokens?.close()]);
@@ -70,19 +79,60 @@ function createRegistry(
   tokens: Tokens | null,
 ): Registry {
   const { time, random, log, meter, store = new MemoryStore() } = settings;
-  const { policy, allowedNetworks, limits, freshEvery, heartbeatTls: tls } = settings;
-  const way = { time, tls };
+  const { policy, allowedNetworks, limits, freshEvery } = settings;
+  const way = { time, tls: secureWay(heartbeatTerms(settings), log) };
   const callers = [new TcpCaller(way), new HttpCaller(way), new GrpcCaller(way), new HttpCaller(way, 'heartbeat')];
-  const ports = { time, random, log, meter, store, callers, resolve, ...(tokens === null ? {} : { tokens }) };
+  // a certificate is shown with each request: none that was shown before is worth anything
+  const check = tokens ?? (settings.tls?.caFile === undefined ? undefined : { isValid: () => false });
+  const ports = {
+    time,
+    random,
+    log,
+    meter,
+    store: timedStore(store, { time, meter }),
+    callers,
+    resolve,
+    ...(check && { tokens: check }),
+  };
   return new Registry(ports, { policy, allowedNetworks, limits, freshEvery, described });
 }
 
-/** Nobody is told about a default limit that the host could not carry: few reach it, and those are told in time. */
-async function watchHost(asked: StartOptions, settings: Settings, registry: Registry): Promise<HostWatch> {
-  const { time, log, policy, limits, freshEvery, host: address } = settings;
+/** A service that asks who calls is shown the registry's own certificate, unless there is another for it. */
+function heartbeatTerms({ heartbeatTls, tls }: Settings): TlsTerms {
+  const hasOwn = heartbeatTls.cert !== undefined || heartbeatTls.certFile !== undefined;
+  return hasOwn || tls === undefined ? heartbeatTls : { ...heartbeatTls, certFile: tls.certFile, keyFile: tls.keyFile };
+}
+
+function workOf({ policy, limits, freshEvery, host }: Settings): Workload {
   const { intervalMs, timeoutMs } = policy;
-  const work: Workload = { intervalMs, timeoutMs, freshEvery, maxCalls: limits.maxCalls, isLocal: isLoopback(address) };
-  const host = await readHostFacts();
+  return { intervalMs, timeoutMs, freshEvery, maxCalls: limits.maxCalls, isLocal: isLoopback(host) };
+}
+
+/** Streams of those who only watch may take so much of the connections. */
+const WATCHERS_SHARE = 0.75;
+
+/** What was not asked for, as far as the host carries it: open files run out for everybody at once. */
+function fitted(asked: StartOptions, settings: Settings, host: HostFacts): Settings {
+  const { limits } = settings;
+  const maxConnections = settings.maxConnections ?? connectionsFor(workOf(settings), host);
+  if (maxConnections === null || asked.maxWatchers !== undefined) {
+    return maxConnections === null ? settings : { ...settings, maxConnections };
+  }
+  const maxWatchers = Math.max(1, Math.min(limits.maxWatchers, Math.floor(maxConnections * WATCHERS_SHARE)));
+  const ofSource = Math.ceil((maxWatchers * limits.maxWatchersPerSource) / limits.maxWatchers);
+  const maxWatchersPerSource =
+    asked.maxWatchersPerSource === undefined ? ofSource : Math.min(maxWatchers, limits.maxWatchersPerSource);
+  return { ...settings, maxConnections, limits: { ...limits, maxWatchers, maxWatchersPerSource } };
+}
+
+/** Nobody is told about a default limit that the host could not carry: few reach it, and those are told in time. */
+function watchHost(
+  asked: StartOptions,
+  settings: Settings,
+  { registry, facts: host }: { readonly registry: Registry; readonly facts: HostFacts },
+): HostWatch {
+  const { time, log } = settings;
+  const work = workOf(settings);
   const instances = asked.maxInstances ?? 0;
   const watchers = asked.maxWatchers ?? instances;
   for (const text of shortfalls({ instances, watchers }, work, host)) log.warn(text);

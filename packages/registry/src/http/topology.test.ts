@@ -46,6 +46,35 @@ describe('GET /api/v1/topology', () => {
     await expect(topology('?namespace=A%20B')).resolves.toMatchObject({ code: 'INVALID' });
   });
 
+  it('shows whom exactly calls went to, and what there was of them lately', async () => {
+    const endpoints = [{ protocol: 'tcp', port: 9 }];
+    await post('register', { id: 'web-1', service: 'web', endpoints, secret: SECRET });
+    const good = { instance: 'orders-1', calls: 50, failures: 0, circuit: 'half-open' };
+    const targets = [good, { ...good, circuit: 'ajar' }, { ...good, instance: '' }];
+    await post('instances/web-1/heartbeat', { nonce: null, seq: 1, edges: [{ ...EDGE, window: 3, targets }] });
+    const { edges } = await topology();
+    const circuits = { closed: 0, open: 0, halfOpen: 1 };
+    expect(edges[0].targets).toEqual([
+      { instance: 'orders-1', callsPerSecond: 10, failures: 0, p99Ms: null, circuits },
+    ]);
+    const events: any = await (await fetch(`${registry.url}/api/v1/events?kind=circuit`)).json();
+    expect(events.events).toMatchObject([{ instance: 'web-1', text: 'opened its circuit to orders…rs-1' }]);
+  });
+
+  it.each([
+    ['', 200],
+    ['?namespace=*&from=web&to=orders&step=1m', 200],
+    ['?step=1h', 400],
+    ['?from=No%20Name', 400],
+    ['?to=', 400],
+    ['?namespace=A%20B', 400],
+  ])('what there was of calls is asked with "%s": %i', async (query, status) => {
+    const answer = await fetch(`${registry.url}/api/v1/traffic${query}`);
+    expect(answer.status).toBe(status);
+    const body: any = await answer.json();
+    if (status === 200) expect(body).toEqual({ stepMs: query === '' ? 5_000 : 60_000, points: [] });
+  });
+
   it('is described as it answers', async () => {
     const document: any = await (await fetch(`${registry.url}/openapi.json`)).json();
     const { schema } = document.paths['/api/v1/topology'].get.responses['200'].content['application/json'];

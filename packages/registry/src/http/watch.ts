@@ -2,23 +2,24 @@ import { formatCursor, parseCursor } from '@rollcall/core';
 import type { Cursor } from '@rollcall/core';
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import type { ServerResponse } from 'node:http';
-import type { Outcome, SharedFrame, WatcherSink, WatchOrder } from '../face.js';
+import type { Outcome, Proof, SharedFrame, WatcherSink, WatchOrder } from '../face.js';
 import { FlushEncoder } from '../frame.js';
 import { flawed, sendProblem } from './problem.js';
-import { listOf, namesOf, namespaceOf, peerOf, secretOf } from './request.js';
+import { listOf, namesOf, namespaceOf, peerOf } from './request.js';
 import type { Rim } from './rim.js';
+import { SECURITY_HEADERS } from './security.js';
 
 /** How long a stream that was ended may take to hand over its last bytes. */
 const FAREWELL_MS = 1000;
 
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
+  ...SECURITY_HEADERS,
   'cache-control': 'no-cache, no-store, no-transform',
   // the stream's end is the connection's: nothing else may wait behind it
   connection: 'close',
   // nginx would hold back what it takes for a page
   'x-accel-buffering': 'no',
-  'x-content-type-options': 'nosniff',
 };
 
 /** The change feed as Server-Sent Events. With `instance` and its secret the stream is also the instance's line. */
@@ -26,7 +27,7 @@ export const watchRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
   const encoder = new FlushEncoder();
   // no HEAD: it would open a stream without a body
   app.get('/api/v1/watch', { exposeHeadRoute: false }, (request, reply) => {
-    const order = orderOf(request);
+    const order = orderOf(request, rim.entrance.proofOf(request.raw));
     if (!order.ok) return sendProblem(reply, order.problem);
     openStream(rim, order.value, new EventStream(rim, reply.raw, encoder), { request, reply });
     return reply;
@@ -35,7 +36,7 @@ export const watchRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
   done();
 };
 
-function orderOf(request: FastifyRequest): Outcome<WatchOrder> {
+function orderOf(request: FastifyRequest, secret: Proof): Outcome<WatchOrder> {
   const namespace = namespaceOf(request);
   if (!namespace.ok) return namespace;
   const services = namesOf(request, 'service');
@@ -57,7 +58,7 @@ function orderOf(request: FastifyRequest): Outcome<WatchOrder> {
       services: services.value,
       resume: resume.value,
       cursor: typeof last === 'string' ? parseCursor(last) : null,
-      line: id === undefined ? null : { id, secret: secretOf(request) },
+      line: id === undefined ? null : { id, secret },
       peer: peerOf(request).address,
     },
   };
@@ -126,7 +127,12 @@ class EventStream implements WatcherSink {
   flush(frames: readonly SharedFrame[], cursor: Cursor): void {
     if (this.#isOver) return;
     this.#writeHead();
-    for (const bytes of this.#encoder.encode(frames, cursor)) this.#write(bytes);
+    let length = 0;
+    for (const bytes of this.#encoder.encode(frames, cursor)) {
+      this.#write(bytes);
+      length += bytes.byteLength;
+    }
+    this.#rim.metrics?.fed(frames.length, length);
   }
 
   beat(cursor: Cursor): void {

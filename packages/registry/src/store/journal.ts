@@ -81,7 +81,10 @@ export class Journal {
   }
 
   async #trustedLog(): Promise<LogFile> {
-    if (this.#log?.isTrusted === true) return this.#log.size < this.#compactAt ? this.#log : this.#nextLog(this.#log);
+    if (this.#log?.isTrusted === true) {
+      const isDue = this.#log.size >= this.#compactAt && !this.#log.isEmpty;
+      return isDue ? this.#nextLog(this.#log) : this.#log;
+    }
     const { time, log, folder } = this.#ports;
     if (time.now() < this.#retryAt) throw this.#trouble;
     const begun = await this.#beginAnew();

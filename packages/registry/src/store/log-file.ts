@@ -5,6 +5,7 @@ import { encodeHeader, encodeRecord, fileName } from './record-file.js';
 export class LogFile {
   readonly generation: number;
   readonly #file: FolderFile;
+  readonly #bareSize: number;
   /** All before it is on the disk. */
   #size: number;
   #isTrusted = true;
@@ -13,12 +14,18 @@ export class LogFile {
   constructor(generation: number, file: FolderFile, size: number) {
     this.generation = generation;
     this.#file = file;
+    this.#bareSize = size;
     this.#size = size;
   }
 
   /** Bytes. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Has it no record? Then it is not left for another: the one after it would follow a log that says nothing. */
+  get isEmpty(): boolean {
+    return this.#size === this.#bareSize;
   }
 
   /**

@@ -1,0 +1,76 @@
+import axe from 'axe-core';
+import type { AxeResults } from 'axe-core';
+import { existsSync } from 'node:fs';
+import { chromium } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
+
+/** Debian's, or one of your own. */
+const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
+
+/** Why there is no browser to test with; null: there is one. */
+export const whyNoBrowser: string | null = existsSync(CHROMIUM)
+  ? null
+  : `there is no ${CHROMIUM}: install the package chromium, or say where it is in CHROMIUM`;
+
+if (whyNoBrowser !== null) console.warn(`Browser tests are skipped: ${whyNoBrowser}.`);
+
+/** It speaks to nobody but the pages it is sent to. */
+const QUIET = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+
+export const launchBrowser = (): Promise<Browser> => chromium.launch({ executablePath: CHROMIUM, args: QUIET });
+
+export type Theme = 'light' | 'dark';
+
+export interface Visit {
+  readonly page: Page;
+  /** What went wrong in the page: errors, refused loads, requests to elsewhere. */
+  readonly faults: string[];
+}
+
+export interface VisitOptions {
+  readonly theme?: Theme;
+  readonly width?: number;
+  readonly height?: number;
+}
+
+/** A window of its own, which notes everything that should not happen in it. */
+export async function visit(browser: Browser, url: string, options: VisitOptions = {}): Promise<Visit> {
+  const { theme = 'light', width = 1440, height = 900 } = options;
+  const context = await browser.newContext({
+    viewport: { width, height },
+    colorScheme: theme,
+    reducedMotion: 'reduce',
+    permissions: [],
+  });
+  const page = await context.newPage();
+  const faults: string[] = [];
+  const home = new URL(url).origin;
+  page.on('pageerror', (error) => faults.push(`error: ${error.message}`));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !/Failed to load resource|ERR_/.test(message.text())) faults.push(message.text());
+  });
+  page.on('request', (request) => {
+    const { origin, protocol } = new URL(request.url());
+    if (origin !== home && protocol !== 'blob:') faults.push(`a request to ${request.url()}`);
+  });
+  await page.goto(url);
+  return { page, faults };
+}
+
+/** What WCAG 2.2 AA has against the page as it is now; empty: nothing. */
+export async function flawsOf(page: Page): Promise<string[]> {
+  // past the page's own policy, which lets no foreign script in
+  await page.evaluate(`(() => { const module = undefined; const exports = undefined; ${axe.source} })()`);
+  const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+  const look = `axe.run(document, { runOnly: { type: 'tag', values: ${JSON.stringify(tags)} } })`;
+  const { violations } = await page.evaluate<AxeResults>(look);
+  return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`));
+}

@@ -1,0 +1,185 @@
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Load } from '../process/load.js';
+import { endAll } from '../process/spawn.js';
+import { openStage } from '../process/stage.js';
+import type { Stage } from '../process/stage.js';
+import { until } from '../process/until.js';
+import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
+
+const INTERVAL_MS = 500;
+
+const row = (page: Page, id: string) => page.locator('.attention tr', { hasText: `…${id.slice(-4)}` });
+
+describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a real browser', () => {
+  let browser: Browser;
+  let stage: Stage;
+  let load: Load;
+
+  beforeAll(async () => {
+    [browser, stage] = await Promise.all([launchBrowser(), openStage({ intervalMs: INTERVAL_MS, a: 3, b: 2 })]);
+    // calls, so that there is something to show of them
+    load = stage.load(20);
+  }, 60_000);
+
+  afterAll(async () => {
+    await load?.stop();
+    await browser?.close();
+    await stage?.close();
+    await endAll();
+  });
+
+  const at = (hash: string): string => `${stage.url}/${hash}`;
+
+  it('says in its heading how everything stands, and shows every service and instance', async () => {
+    const { page, faults } = await visit(browser, at(''));
+    await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
+    expect(await page.locator('.wall-row').count()).toBe(3);
+    expect(await page.locator('.tile').count()).toBe(6);
+    expect(await page.locator('.pill.live').innerText()).toBe('Live');
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
+  it('shows a killed instance, and the one that comes in its place, without being asked', async () => {
+    const { page, faults } = await visit(browser, at(''));
+    await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
+    const victim = stage.services.a[0]!;
+    const id = stage.idOf(victim)!;
+    victim.kill('SIGSTOP');
+    await row(page, id).waitFor();
+    await page.getByRole('heading', { name: '1 of 3 services needs attention.' }).waitFor();
+    const words = await row(page, id).innerText();
+    expect(words).toMatch(/UNHEALTHY|CRITICAL/);
+    expect(words).toMatch(/does not answer|Neither heartbeat works/);
+    victim.kill('SIGKILL');
+    await victim.exited;
+    const heir = stage.launch('a');
+    await stage.whole();
+    await page.locator(`.tile[href*="${stage.idOf(heir)!}"].HEALTHY`).waitFor();
+    await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
+  it('says that its view is old while the registry is away, and is live again by itself', async () => {
+    const { page } = await visit(browser, at(''));
+    await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
+    const before = stage.registry;
+    before.kill('SIGKILL');
+    await before.exited;
+    await page.locator('.pill.stale').waitFor();
+    expect(await page.locator('.stale-bar').innerText()).toMatch(
+      /This view is .* old\..*Your services are not affected/s,
+    );
+    expect(await page.locator('h1').innerText()).toMatch(/^All 3 services could be reached at \d\d:\d\d:\d\d\.$/);
+    await stage.restartRegistry();
+    await page.locator('.pill.live').waitFor();
+    await stage.whole();
+    await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
+    await page.context().close();
+  });
+
+  it('drains an instance, with a reason, and takes it back', async () => {
+    const instance = stage.instances.find(({ service }) => service === 'b')!;
+    const { page, faults } = await visit(browser, at(`#/instances/${instance.id}`));
+    await page.getByRole('button', { name: 'Drain…' }).click();
+    await page.getByLabel(/^Reason/).fill('new kernel');
+    await page.getByRole('button', { name: 'Drain', exact: true }).click();
+    await until('it drains', () => stage.instances.find(({ id }) => id === instance.id)?.admin === 'DRAINING');
+    await page.getByText('new kernel').first().waitFor();
+    await page.getByRole('button', { name: 'Undrain…' }).click();
+    await page.getByRole('button', { name: 'Enable', exact: true }).click();
+    await until('it is called again', () => stage.instances.find(({ id }) => id === instance.id)?.admin === 'ENABLED');
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
+  it('removes an instance only after its name was typed', async () => {
+    const instance = stage.instances.find(({ service }) => service === 'a')!;
+    const { page } = await visit(browser, at(`#/instances/${instance.id}`));
+    await page.getByRole('button', { name: 'Deregister…' }).click();
+    const button = page.getByRole('button', { name: 'Deregister', exact: true });
+    expect(await button.isDisabled()).toBe(true);
+    await page.getByLabel(/^Type/).fill(`a…${instance.id.slice(-4)}`);
+    await button.click();
+    await until('it is gone', () => !stage.instances.some(({ id }) => id === instance.id));
+    await page.getByRole('heading', { name: /is not registered/ }).waitFor();
+    // its process takes no part any more
+    const outcast = stage.services.a.find((child) => stage.idOf(child) === instance.id)!;
+    outcast.kill('SIGKILL');
+    await outcast.exited;
+    stage.launch('a');
+    await stage.whole();
+    await page.context().close();
+  });
+
+  it('goes where the keyboard says', async () => {
+    const { page } = await visit(browser, at(''));
+    await page.locator('.wall-row').first().waitFor();
+    const keys: readonly (readonly [string, RegExp])[] = [
+      ['s', /#\/services/],
+      ['t', /#\/topology/],
+      ['e', /#\/events/],
+      ['r', /#\/registry/],
+      ['o', /#\/overview/],
+    ];
+    for (const [key, hash] of keys) {
+      await page.keyboard.press('g');
+      await page.keyboard.press(key);
+      await page.waitForURL(hash);
+    }
+    await page.keyboard.press('j');
+    await page.keyboard.press('Enter');
+    await page.waitForURL(/#\/services\/default\/\w+/);
+    await page.keyboard.press('?');
+    await page.getByRole('dialog', { name: 'Keyboard' }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.getByRole('dialog', { name: 'Keyboard' }).waitFor({ state: 'detached' });
+    const wanted = stage.instances.find(({ service }) => service === 'gateway')!;
+    await page.keyboard.press('/');
+    await page.keyboard.type(`gateway…${wanted.id.slice(-4)}`);
+    await page.getByRole('option').first().waitFor();
+    await page.keyboard.press('Enter');
+    await page.waitForURL(new RegExp(wanted.id));
+    await page.context().close();
+  });
+
+  const screens = (): readonly (readonly [string, string, RegExp])[] => {
+    const [first] = stage.instances;
+    return [
+      ['overview', '', /services/],
+      ['services', '#/services', /services/],
+      ['service', '#/services/default/a', /^a: \d of \d HEALTHY\.$/],
+      ['instance', `#/instances/${first!.id}`, /…/],
+      ['topology', '#/topology', /edge|Nobody has told/],
+      ['topology as a table', '#/topology?view=table', /edge|Nobody has told/],
+      ['events', '#/events', /events? in the last minute/],
+      ['registry', '#/registry', /The registry serves/],
+      ['pictures', '#/pictures', /The heartbeat picture/],
+      ['nowhere', '#/nothing/here', /There is no such page/],
+    ];
+  };
+
+  it.each(['light', 'dark'] as const)('has nothing against it by WCAG 2.2 AA on any screen, in %s', async (theme) => {
+    const { page, faults } = await visit(browser, at(''), { theme });
+    for (const [name, hash, heading] of screens()) {
+      await page.goto(at(hash));
+      await page.locator('h1', { hasText: heading }).waitFor();
+      expect(await flawsOf(page), name).toEqual([]);
+    }
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
+  it('fits a telephone', async () => {
+    const { page } = await visit(browser, at(''), { width: 390, height: 844 });
+    for (const [name, hash, heading] of screens()) {
+      await page.goto(at(hash));
+      await page.locator('h1', { hasText: heading }).waitFor();
+      const tooWide = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
+      expect(tooWide, name).toBeLessThanOrEqual(0);
+    }
+    await page.context().close();
+  });
+});

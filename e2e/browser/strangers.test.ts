@@ -1,0 +1,166 @@
+import { systemRandom, systemTime } from '@rollcall/core';
+import { changeTokens, drawToken, startRegistry } from '@rollcall/registry';
+import type { RunningRegistry, TokenWish } from '@rollcall/registry';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { openProxy } from './prefix.js';
+
+/** What somebody might say of himself to be shown to an operator. */
+const MARKUP = '<img src=x onerror="document.title=1"><script>document.title=2</script>{{7*7}}" onfocus="x';
+
+const ID = 'orders-0192f0c1-7a3b-7c4d-8e5f-0123456789ab';
+
+/** An instance behind a port that answers nothing; it stays REGISTERING. */
+async function stranger(url: string, words: object = {}, token?: string): Promise<{ close(): void }> {
+  const door = createServer().listen(0, '127.0.0.1');
+  await once(door, 'listening');
+  const { port } = door.address() as AddressInfo;
+  const { status } = await fetch(`${url}/api/v1/register`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    },
+    body: JSON.stringify({ id: ID, service: 'orders', endpoints: [{ protocol: 'tcp', port }], ...words }),
+  });
+  expect(status).toBe(201);
+  return { close: () => void door.close() };
+}
+
+describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
+  let browser: Browser;
+  const registries: RunningRegistry[] = [];
+
+  beforeAll(async () => {
+    browser = await launchBrowser();
+  });
+  afterEach(async () => {
+    await Promise.all(registries.splice(0).map((registry) => registry.close()));
+  });
+  afterAll(async () => {
+    await browser?.close();
+  });
+
+  const open = async (options: Parameters<typeof startRegistry>[0] = {}): Promise<RunningRegistry> => {
+    const registry = await startRegistry({ port: 0, ...options });
+    registries.push(registry);
+    return registry;
+  };
+
+  it('shows what an instance says of itself as text, whatever it says', async () => {
+    const registry = await open();
+    const door = await stranger(registry.url, {
+      version: MARKUP.slice(0, 64),
+      metadata: { [MARKUP]: MARKUP, link: 'javascript:alert(1)' },
+    });
+    await fetch(`${registry.url}/api/v1/instances/${ID}`, {
+      method: 'PATCH',
+      headers: { 'content-type': 'application/json', 'x-rollcall-operator': '1' },
+      body: JSON.stringify({ admin: 'MAINTENANCE', reason: MARKUP }),
+    });
+    const { page, faults } = await visit(browser, registry.url);
+    for (const hash of ['', '#/services', '#/services/default/orders', `#/instances/${ID}`, '#/events']) {
+      await page.goto(`${registry.url}/${hash}`);
+      await page.locator('h1').waitFor();
+      await page.locator('main').getByText('orders').locator('visible=true').first().waitFor();
+      expect(await page.locator('main img, main script, [onerror], [onfocus]').count(), hash).toBe(0);
+    }
+    await page.goto(`${registry.url}/#/instances/${ID}`);
+    await page.getByText(MARKUP).first().waitFor();
+    expect(await page.title()).toMatch(/Rollcall$/);
+    expect(faults).toEqual([]);
+    door.close();
+    await page.context().close();
+  });
+
+  it('lets nothing into the page but its own files, and the page into no frame', async () => {
+    const registry = await open();
+    const { page } = await visit(browser, registry.url);
+    const policy = (await page.goto(registry.url))!.headers()['content-security-policy'];
+    expect(policy).toBe(
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    );
+    const ran = await page.evaluate<boolean>(`(() => {
+      const script = document.createElement('script');
+      script.textContent = 'window.wasRun = true';
+      document.head.append(script);
+      return window.wasRun === true;
+    })()`);
+    expect(ran).toBe(false);
+    await page.context().close();
+  });
+
+  it('is at home behind a path prefix and a proxy, actions too', async () => {
+    const registry = await open();
+    const proxy = await openProxy(registry.url, '/ops/rollcall/');
+    const { page, faults } = await visit(browser, proxy.url);
+    await page.getByRole('heading', { name: 'Nobody has answered yet.' }).waitFor();
+    await page.getByText(`ROLLCALL_URL=${proxy.url.replace(/\/$/, '')} npm start`).waitFor();
+    const door = await stranger(registry.url);
+    // it came by the stream, through the proxy
+    await page.locator('.tile.REGISTERING').click();
+    await page.getByRole('button', { name: 'Weight 100' }).click();
+    await page.getByRole('spinbutton').fill('7');
+    await page.getByRole('button', { name: 'Set', exact: true }).click();
+    await page.getByRole('button', { name: 'Weight 7' }).waitFor();
+    expect(faults).toEqual([]);
+    door.close();
+    await proxy.close();
+    await page.context().close();
+  });
+
+  it('asks for a token where the registry does, shows as whom one is here, and what a reader may not', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'rollcall-browser-'));
+    const path = join(folder, 'tokens.json');
+    const make = async (role: TokenWish['role']): Promise<string> => {
+      const wish = { role, services: role === 'service' ? ['orders'] : [], note: '', expiresAt: null };
+      const { token, record } = drawToken(systemRandom, wish, systemTime.wall());
+      await changeTokens(path, (records) => [...records, record]);
+      return token;
+    };
+    const [reader, operator, service] = [await make('reader'), await make('operator'), await make('service')];
+    const registry = await open({ tokens: path });
+    const door = await stranger(registry.url, {}, service);
+    const { page, faults } = await visit(browser, registry.url);
+    const enter = async (token: string): Promise<void> => {
+      await page.getByLabel('Access token').fill(token);
+      await page.getByRole('button', { name: 'Open', exact: true }).click();
+    };
+    await page.getByRole('heading', { name: 'This registry asks for a token.' }).waitFor();
+    await enter('rct_wrong');
+    await page.getByText('is not, or no longer, valid').waitFor();
+    await enter(reader);
+    await page.locator('.tile').first().waitFor();
+    await page.goto(`${registry.url}/#/instances/${ID}`);
+    await page.getByRole('button', { name: 'Drain…' }).click();
+    await page.getByRole('button', { name: 'Drain', exact: true }).click();
+    await page
+      .getByRole('alert')
+      .getByText(/role reader/)
+      .waitFor();
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    // it is this tab's, and of nobody else
+    const { page: other } = await visit(browser, registry.url);
+    await other.getByRole('heading', { name: 'This registry asks for a token.' }).waitFor();
+    await other.context().close();
+    await page.evaluate('sessionStorage.clear()');
+    await page.goto(registry.url);
+    await enter(operator);
+    await page.getByText('operator').first().waitFor();
+    await page.goto(`${registry.url}/#/instances/${ID}`);
+    await page.getByRole('button', { name: 'Drain…' }).click();
+    await page.getByRole('button', { name: 'Drain', exact: true }).click();
+    await page.getByRole('button', { name: 'Undrain…' }).waitFor();
+    expect(faults).toEqual([]);
+    door.close();
+    await rm(folder, { recursive: true });
+    await page.context().close();
+  });
+});

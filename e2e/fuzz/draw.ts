@@ -1,0 +1,151 @@
+import { componentSchemas } from '@rollcall/core';
+import type { AnyMessage, JsonSchema } from '@rollcall/core';
+
+/** Choices from bytes: the same bytes, the same choices; 0 when they are used up. So whoever changes bytes changes choices. */
+export class Draw {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.#at >= this.#bytes.length;
+  }
+
+  byte(): number {
+    const byte = this.#bytes[this.#at] ?? 0;
+    this.#at += 1;
+    return byte;
+  }
+
+  /** 0 … count − 1, of at most 65,536. */
+  below(count: number): number {
+    return count <= 256 ? this.byte() % count : (this.byte() * 256 + this.byte()) % count;
+  }
+
+  pick<Item>(items: readonly [Item, ...Item[]]): Item {
+    return items[this.below(items.length)] ?? items[0];
+  }
+
+  /** At most `most` bytes as they come. */
+  rest(most: number): Uint8Array {
+    const from = this.#at;
+    this.#at = Math.min(this.#bytes.length, from + most);
+    return this.#bytes.subarray(Math.min(from, this.#bytes.length), this.#at);
+  }
+}
+
+const WORDS = [
+  'orders',
+  'default',
+  'a',
+  '10.0.0.5',
+  '::1',
+  'orders-1',
+  '0192f0a1-7c3e-7a61-8f00-1a2b3c4d5e6f',
+  '',
+  '__proto__',
+  'constructor',
+  'a'.repeat(64),
+  'é\u202e\ud800',
+  'HEALTHY',
+  'nonce-12',
+  'ENABLED',
+  'http://127.0.0.1:1337',
+  'x'.repeat(300),
+] as const;
+const NUMBERS = [0, 1, 2, 3001, 65_535, 65_536, -1, 0.5, 1e308, Number.MAX_SAFE_INTEGER, 2 ** 53, -0] as const;
+const DEPTH = 6;
+const ITEMS = 5;
+
+/** Made once: the tables do not change. */
+const SCHEMAS = new Map<AnyMessage, Readonly<Record<string, JsonSchema>>>();
+const FITTING = new Map<string, readonly string[]>();
+
+function wordsFor(pattern: unknown): readonly string[] {
+  if (typeof pattern !== 'string') return [];
+  const known = FITTING.get(pattern);
+  if (known !== undefined) return known;
+  const fitting = WORDS.filter((word) => new RegExp(pattern, 'u').test(word));
+  FITTING.set(pattern, fitting);
+  return fitting;
+}
+
+/** A value that is mostly as a message's table has it, and wrong here and there, as the bytes say. */
+export function valueFor(message: AnyMessage, draw: Draw): unknown {
+  let schemas = SCHEMAS.get(message);
+  if (schemas === undefined) SCHEMAS.set(message, (schemas = componentSchemas([message])));
+  return new Maker(schemas, draw).make(message.component, 0);
+}
+
+class Maker {
+  readonly #schemas: Readonly<Record<string, JsonSchema>>;
+  readonly #draw: Draw;
+
+  constructor(schemas: Readonly<Record<string, JsonSchema>>, draw: Draw) {
+    this.#schemas = schemas;
+    this.#draw = draw;
+  }
+
+  make(schema: JsonSchema, depth: number): unknown {
+    if (depth > DEPTH) return null;
+    if (this.#draw.below(24) === 23) return this.#odd();
+    const { $ref, anyOf, type } = schema;
+    if (typeof $ref === 'string') return this.make(this.#schemas[$ref.split('/').at(-1) ?? ''] ?? {}, depth);
+    if (Array.isArray(anyOf)) return this.make((anyOf[this.#draw.below(anyOf.length)] ?? {}) as JsonSchema, depth);
+    const kind: unknown = Array.isArray(type) ? type[this.#draw.below(type.length)] : type;
+    if (kind === 'object') return this.#object(schema, depth);
+    if (kind === 'array') return this.#list(schema, depth);
+    if (kind === 'string') return this.#text(schema);
+    if (kind === 'integer' || kind === 'number') return this.#number(schema);
+    if (kind === 'boolean') return this.#draw.below(2) === 0;
+    return kind === 'null' ? null : this.#odd();
+  }
+
+  #object({ properties, additionalProperties }: JsonSchema, depth: number): unknown {
+    const entries: [string, unknown][] = [];
+    for (const [name, inner] of Object.entries((properties ?? {}) as Record<string, JsonSchema>)) {
+      if (this.#draw.below(16) !== 15) entries.push([name, this.make(inner, depth + 1)]);
+    }
+    if (additionalProperties !== undefined) {
+      for (let left = this.#draw.below(ITEMS); left > 0; left -= 1) {
+        entries.push([this.#word(), this.make(additionalProperties as JsonSchema, depth + 1)]);
+      }
+    }
+    if (this.#draw.below(16) === 15) entries.push([this.#word(), this.#odd()]);
+    // as JSON.parse makes it, where `__proto__` is a key as any other
+    return JSON.parse(`{${entries.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join()}}`);
+  }
+
+  #list({ items, minItems }: JsonSchema, depth: number): unknown[] {
+    const length = Math.max(Number(minItems ?? 0), this.#draw.below(ITEMS)) + (this.#draw.below(64) === 63 ? 70 : 0);
+    return Array.from({ length }, () => this.make((items ?? {}) as JsonSchema, depth + 1));
+  }
+
+  #text(schema: JsonSchema): string {
+    const words: unknown = schema['enum'] ?? schema['examples'];
+    if (Array.isArray(words) && this.#draw.below(8) !== 7) return String(words[this.#draw.below(words.length)]);
+    const fitting = wordsFor(schema['pattern']);
+    if (fitting.length > 0 && this.#draw.below(8) !== 7) return fitting[this.#draw.below(fitting.length)] ?? '';
+    return this.#word();
+  }
+
+  #number({ minimum, maximum }: JsonSchema): number {
+    const least = Number(minimum ?? 0);
+    if (this.#draw.below(4) === 3) return NUMBERS[this.#draw.below(NUMBERS.length)] ?? 0;
+    return least + this.#draw.below(Math.max(1, Math.min(65_536, Number(maximum ?? 65_535) - least + 1)));
+  }
+
+  #word(): string {
+    const at = this.#draw.below(WORDS.length + 4);
+    return WORDS[at] ?? Buffer.from(this.#draw.rest(this.#draw.below(40))).toString('utf8');
+  }
+
+  #odd(): unknown {
+    const nested: unknown = JSON.parse('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}');
+    const odd = [null, true, '', [], {}, nested, [[[[[]]]]], -1, 'x'.repeat(5_000), 1e308, this.#draw.byte()];
+    return odd[this.#draw.below(odd.length)] ?? null;
+  }
+}

@@ -1,0 +1,161 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { bytesOf } from './target.js';
+import type { Target } from './target.js';
+
+/** From `dist`, where this runs. */
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+export const REGRESSIONS = join(ROOT, 'e2e', 'fuzz', 'regressions');
+/** Longer than anything that is read at once by most targets; what is quadratic shows. */
+const LONGEST = 4_096;
+/** An input that never ends. What is only slow, the targets' own rules find. */
+const MOST_MS = 30_000;
+const MOST_MEMORY_MIB = 2_048;
+
+/** Null where the fuzzer runs; else why it does not. */
+export function whyNotGuided(): string | null {
+  try {
+    const fuzzer = createRequire(createRequire(import.meta.url).resolve('@jazzer.js/core')).resolve(
+      '@jazzer.js/fuzzer',
+    );
+    const binary = join(dirname(fuzzer), '..', 'prebuilds', `fuzzer-${process.platform}-${process.arch}.node`);
+    if (!existsSync(binary)) return `Jazzer.js has no binary for ${process.platform} on ${process.arch}`;
+    createRequire(import.meta.url)(binary);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** How one run went. Coverage in edges, of the code of all packages. */
+export interface GuidedRun {
+  readonly runs: number;
+  readonly perSecond: number;
+  readonly coveredFirst: number;
+  readonly coveredLast: number;
+  readonly corpus: number;
+  /** The inputs that broke something, now among the regressions. */
+  readonly found: readonly string[];
+  /** Nothing was found, and yet it did not end well. */
+  readonly isBroken: boolean;
+}
+
+/** Runs the target under the coverage-guided fuzzer, in a process of its own. What it finds worth keeping stays for the next run. */
+export async function runGuided(target: Target, seconds: number, seed: number): Promise<GuidedRun> {
+  const work = join(tmpdir(), 'rollcall-fuzz', target.name);
+  const corpus = join(work, 'corpus');
+  const finds = join(work, 'finds');
+  rmSync(finds, { recursive: true, force: true });
+  mkdirSync(finds, { recursive: true });
+  mkdirSync(corpus, { recursive: true });
+  for (const seedBytes of examplesOf(target)) writeFileSync(join(corpus, nameOf(seedBytes)), seedBytes);
+  writeFileSync(join(work, 'words'), dictionaryOf(target));
+  const jazzer = join(dirname(createRequire(import.meta.url).resolve('@jazzer.js/core')), 'cli.js');
+  const isSync = target.seeds.every((one) => target.run(bytesOf(one)) === undefined);
+  const instrumented = ['-i', join(ROOT, 'packages/'), '-i', join(ROOT, 'e2e/fuzz/dist/'), '-e', 'node_modules'];
+  const words = [
+    jazzer,
+    join(ROOT, 'e2e', 'fuzz', 'dist', 'entry.js'),
+    corpus,
+    ...instrumented,
+    ...(isSync ? ['--sync'] : []),
+    `--timeout=${MOST_MS}`,
+    '--',
+    `-max_total_time=${seconds}`,
+    `-max_len=${LONGEST}`,
+    `-seed=${seed}`,
+    `-dict=${join(work, 'words')}`,
+    `-artifact_prefix=${finds}/`,
+    `-rss_limit_mb=${MOST_MEMORY_MIB}`,
+    '-print_final_stats=1',
+    '-use_value_profile=1',
+  ];
+  const log = join(work, 'log');
+  const status = await run(words, { ROLLCALL_FUZZ_TARGET: target.name }, log);
+  const found = readdirSync(finds).map((file) => keep(target, readFileSync(join(finds, file))));
+  return {
+    ...(await figuresOf(log)),
+    corpus: readdirSync(corpus).length,
+    found,
+    isBroken: status !== 0 && found.length === 0,
+  };
+}
+
+function* examplesOf({ name, seeds }: Target): Generator<Uint8Array> {
+  for (const seed of seeds) yield bytesOf(seed);
+  const folder = join(REGRESSIONS, name);
+  for (const file of existsSync(folder) ? readdirSync(folder) : []) yield readFileSync(join(folder, file));
+}
+
+const nameOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex').slice(0, 12);
+
+function keep(target: Target, bytes: Uint8Array): string {
+  const folder = join(REGRESSIONS, target.name);
+  mkdirSync(folder, { recursive: true });
+  const path = join(folder, nameOf(bytes));
+  writeFileSync(path, bytes);
+  return path;
+}
+
+/** The words of the examples, which no fuzzer would guess. */
+function dictionaryOf({ seeds }: Target): string {
+  const words = new Set([
+    '{',
+    '}',
+    '[',
+    ']',
+    '\\x22',
+    ':',
+    ',',
+    '\\\\',
+    '\\x0d\\x0a',
+    '\\x0a\\x0a',
+    'null',
+    '__proto__',
+  ]);
+  for (const seed of seeds) {
+    for (const word of Buffer.from(bytesOf(seed))
+      .toString('latin1')
+      .match(/[A-Za-z0-9_./-]{2,40}/g) ?? [])
+      words.add(word);
+  }
+  return [...words].map((word) => `"${word}"\n`).join('');
+}
+
+function run(
+  words: readonly string[],
+  environment: Readonly<Record<string, string>>,
+  log: string,
+): Promise<number | null> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, words, { cwd: ROOT, env: { ...process.env, ...environment } });
+    const parts: Buffer[] = [];
+    child.stdout.on('data', (part: Buffer) => parts.push(part));
+    child.stderr.on('data', (part: Buffer) => parts.push(part));
+    child.on('error', reject);
+    child.on('close', (status) => {
+      writeFileSync(log, Buffer.concat(parts));
+      resolve(status);
+    });
+  });
+}
+
+/** What libFuzzer tells: `#1234 NEW cov: 321 ft: …`, and its statistics at the end. */
+async function figuresOf(log: string): Promise<Pick<GuidedRun, 'runs' | 'perSecond' | 'coveredFirst' | 'coveredLast'>> {
+  let [runs, perSecond, coveredFirst, coveredLast] = [0, 0, 0, 0];
+  for await (const line of createInterface({ input: createReadStream(log) })) {
+    const covered = Number(/\bcov: (\d+)/.exec(line)?.[1] ?? 0);
+    if (covered > 0 && coveredFirst === 0) coveredFirst = covered;
+    coveredLast = Math.max(coveredLast, covered);
+    runs = Math.max(runs, Number(/^#(\d+)\s/.exec(line)?.[1] ?? 0));
+    runs = Math.max(runs, Number(/number_of_executed_units:\s+(\d+)/.exec(line)?.[1] ?? 0));
+    perSecond = Number(/average_exec_per_sec:\s+(\d+)/.exec(line)?.[1] ?? perSecond);
+  }
+  return { runs, perSecond, coveredFirst, coveredLast };
+}

@@ -1,0 +1,105 @@
+import 'reflect-metadata';
+import * as fc from 'fast-check';
+import { REGRESSIONS, runGuided, whyNotGuided } from './guided.js';
+import { inputs } from './inputs.js';
+import { examine } from './target.js';
+import type { Target } from './target.js';
+import { TARGETS } from './targets.js';
+import { siege } from './wire.js';
+
+const USAGE = 'npm run fuzz -- [target …] [--seconds 600] [--seed N]';
+const DEFAULT_SECONDS = 600;
+const LOT = 2_000;
+const WIRE = 'wire';
+
+interface Wish {
+  readonly names: readonly string[];
+  readonly seconds: number;
+  readonly seed: number;
+}
+
+function wishOf(words: readonly string[]): Wish {
+  const names: string[] = [];
+  let [seconds, seed] = [DEFAULT_SECONDS, 1 + Math.floor(Math.random() * 2_000_000_000)];
+  for (let at = 0; at < words.length; at += 1) {
+    const word = words[at] ?? '';
+    if (word === '--seconds') seconds = Number(words[(at += 1)]);
+    else if (word === '--seed') seed = Number(words[(at += 1)]);
+    else names.push(word);
+  }
+  if (!(seconds > 0) || !Number.isSafeInteger(seed)) throw new Error(`A number is missing. ${USAGE}`);
+  const known = [...TARGETS.map(({ name }) => name), WIRE];
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0) {
+    const rows = TARGETS.map(({ name, about }) => `  ${name.padEnd(14)} ${about}`);
+    throw new Error(
+      [`No target ${unknown.join(', ')}. ${USAGE}. There are:`, ...rows, `  ${WIRE.padEnd(14)} real sockets`].join(
+        '\n',
+      ),
+    );
+  }
+  return { names: names.length === 0 ? known : names, seconds, seed };
+}
+
+/** Where nothing guides it: as many examples as there is time for. True: nothing was found. */
+async function runByChance(target: Target, seconds: number, seed: number): Promise<boolean> {
+  const until = performance.now() + seconds * 1_000;
+  let runs = 0;
+  for (let lot = seed; performance.now() < until; lot += 1) {
+    const property = fc.asyncProperty(inputs(target), async (bytes) => examine(target, bytes));
+    const details = await fc.check(property, {
+      seed: lot,
+      numRuns: LOT,
+      interruptAfterTimeLimit: until - performance.now(),
+    });
+    runs += details.numRuns;
+    if (!details.failed || details.counterexample === null) continue;
+    const hex = Buffer.from(details.counterexample[0]).toString('hex');
+    console.log(
+      `${target.name}: ${String(details.errorInstance)}\n  bytes in hex: ${hex}\n  put them in a file under ${REGRESSIONS}/${target.name}`,
+    );
+    return false;
+  }
+  console.log(`${target.name.padEnd(14)} ${runs} runs, ${Math.round(runs / seconds)}/s, by chance`);
+  return true;
+}
+
+async function runTarget(target: Target, { seconds, seed }: Wish): Promise<boolean> {
+  const run = await runGuided(target, seconds, seed);
+  const { runs, perSecond, coveredFirst, coveredLast, corpus, found, isBroken } = run;
+  const figures = `${runs} runs, ${perSecond}/s, coverage ${coveredFirst} → ${coveredLast} edges, corpus ${corpus}`;
+  console.log(`${target.name.padEnd(14)} ${figures}, ${found.length} found, seed ${seed}`);
+  for (const path of found) console.log(`  ${path}: npx vitest run --project security fuzz`);
+  if (isBroken)
+    console.log(
+      `  ended badly without a finding; what it said is in the temporary folder, rollcall-fuzz/${target.name}/log`,
+    );
+  return found.length === 0 && !isBroken;
+}
+
+async function runWire({ seconds, seed }: Wish): Promise<boolean> {
+  const report = await siege({ seconds, seed });
+  console.log(`${WIRE.padEnd(14)} ${JSON.stringify(report)}`);
+  return report.troubles.length === 0;
+}
+
+async function main(words: readonly string[]): Promise<number> {
+  const wish = wishOf(words);
+  const why = whyNotGuided();
+  if (why !== null) console.log(`Nothing guides the search here: ${why}. It goes by chance, for as long.`);
+  let isFine = true;
+  for (const name of wish.names) {
+    const target = TARGETS.find((one) => one.name === name);
+    if (target === undefined) isFine = (await runWire(wish)) && isFine;
+    else if (why === null) isFine = (await runTarget(target, wish)) && isFine;
+    else isFine = (await runByChance(target, wish.seconds, wish.seed)) && isFine;
+  }
+  return isFine ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 2;
+}

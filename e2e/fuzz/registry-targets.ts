@@ -1,0 +1,139 @@
+import {
+  parseTokens,
+  printTokens,
+  readFields,
+  readGrpcAnswer,
+  readHttpAnswer,
+  TCP_ANSWERS,
+  TokenBook,
+  writeFields,
+} from '@rollcall/registry/testing';
+import { createHash } from 'node:crypto';
+import { Draw } from './draw.js';
+import { must, mustEqual, textOf } from './target.js';
+import type { Target } from './target.js';
+
+// ---- answers to Heartbeat-1 -----------------------------------------------------------------------------------------
+
+type Answer = ReturnType<typeof TCP_ANSWERS.read>;
+type Read = (received: Buffer, isEnd: boolean) => Answer;
+
+const NONCE = 'nonce-12';
+const LARGEST = 12_000;
+
+/** As a connection gives it: all that has come so far, again and again, until there is an answer. */
+function inPieces(read: Read, all: Buffer): Answer {
+  for (let length = 1; length <= all.length; length += 1) {
+    const answer = read(all.subarray(0, length), false);
+    if (answer !== null) return answer;
+  }
+  return read(all, true);
+}
+
+function checkAnswers(read: Read, all: Buffer): void {
+  if (all.length > LARGEST) return;
+  const before = Buffer.from(all);
+  const whole = read(all, true);
+  must(all.equals(before), 'the bytes have changed');
+  if (whole !== null && 'nonsense' in whole) return must(whole.nonsense.length <= 200, 'it repeats what came');
+  if (whole !== null) must(whole.instance.length <= 128 && (whole.nonce?.length ?? 0) <= 64, 'a long answer');
+  if (whole === null || all.length > 400) return;
+  mustEqual(inPieces(read, all), whole, 'an answer in pieces is another one');
+}
+
+const response = `{"instance":"orders-1","nonce":"${NONCE}"}`;
+const tcpJson = `{"id":"${NONCE}","response":${response},"isDisposed":true}`;
+const chunked = `${response.length.toString(16)}\r\n${response}\r\n0\r\n\r\n`;
+
+const tcpAnswer: Target = {
+  name: 'tcp-answer',
+  about: 'what answers a registry’s call over TCP',
+  seeds: [`${tcpJson.length}#${tcpJson}`, `5#[{}]x`, `9#{"err":1}`],
+  run: (bytes) => checkAnswers((all, isEnd) => TCP_ANSWERS.read(all, isEnd, NONCE), Buffer.from(bytes)),
+};
+
+const httpAnswer: Target = {
+  name: 'http-answer',
+  about: 'what answers a registry’s call over HTTP',
+  seeds: [
+    `HTTP/1.1 200 OK\r\ncontent-length: ${response.length}\r\n\r\n${response}`,
+    `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunked}`,
+    `HTTP/1.0 200\r\n\r\n${response}`,
+    'HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\n\r\n',
+  ],
+  run: (bytes) => checkAnswers(readHttpAnswer, Buffer.from(bytes)),
+};
+
+const frameOf = (type: number, flags: number, payload: string): string =>
+  String.fromCharCode(0, payload.length >> 8, payload.length & 255, type, flags, 0, 0, 0, type === 4 ? 0 : 1) + payload;
+const GRPC_HEAD = writeFields([
+  [':status', '200'],
+  ['rollcall-instance', 'orders-1'],
+  ['rollcall-nonce', NONCE],
+]);
+const grpcWhole = frameOf(4, 0, '') + frameOf(1, 4, GRPC_HEAD) + frameOf(1, 5, writeFields([['grpc-status', '0']]));
+
+const grpcAnswer: Target = {
+  name: 'grpc-answer',
+  about: 'what answers a registry’s call over gRPC: HTTP/2 frames and their headers',
+  seeds: [Buffer.from(grpcWhole, 'latin1'), Buffer.from(frameOf(4, 0, '') + frameOf(3, 0, '\0\0\0\x07'), 'latin1')],
+  run(bytes) {
+    checkAnswers(readGrpcAnswer, Buffer.from(bytes));
+    const read = readFields(Buffer.from(bytes));
+    if (read !== null) must(JSON.stringify([...read]).length <= 40 * bytes.length + 100, 'more fields than bytes');
+    const draw = new Draw(bytes);
+    const fields: [string, string][] = [];
+    while (!draw.isEmpty && fields.length < 20) fields.push([ascii(draw, 40), ascii(draw, 300)]);
+    const back = readFields(Buffer.from(writeFields(fields), 'latin1'));
+    mustEqual([...(back ?? [])], [...new Map(fields)], 'fields are read otherwise again');
+  },
+};
+
+const ascii = (draw: Draw, most: number): string =>
+  Buffer.from(draw.rest(draw.below(most)).map((byte) => 32 + (byte % 95))).toString('latin1');
+
+// ---- tokens ---------------------------------------------------------------------------------------------------------
+
+const TOKEN = `rct_0123456789_${'a'.repeat(43)}`;
+const RECORD = {
+  id: '0123456789',
+  role: 'service',
+  services: ['orders', 'pay-*'],
+  note: '',
+  createdAt: 1,
+  expiresAt: null,
+  revokedAt: null,
+  hash: createHash('sha256').update(TOKEN).digest('hex'),
+};
+
+const tokens: Target = {
+  name: 'tokens',
+  about: 'the file of access tokens, and whose a text is',
+  seeds: [
+    JSON.stringify({ version: 1, tokens: [RECORD] }),
+    JSON.stringify({ version: 1, tokens: [{ ...RECORD, role: 'reader', services: [], expiresAt: 5, revokedAt: 7 }] }),
+    TOKEN,
+  ],
+  run(bytes) {
+    const text = textOf(bytes);
+    const read = parseTokens(text);
+    if (!read.ok) must(read.problem.length <= 100, 'it repeats what stands in the file');
+    else {
+      const again = parseTokens(printTokens(read.value));
+      must(again.ok, 'what is written is not read');
+      mustEqual(again.value, read.value, 'tokens are read otherwise again');
+    }
+    const book = new TokenBook([{ ...RECORD, role: 'service' as const }]);
+    const { kind } = book.find(text, 2);
+    must((kind === 'valid') === (text === TOKEN), `${kind} is a text that is not the token`);
+    for (const record of read.ok ? read.value : []) {
+      const standing = new TokenBook([record]).find(text, 2).kind;
+      must(
+        standing !== 'valid' || createHash('sha256').update(text).digest('hex') === record.hash,
+        'a wrong text enters',
+      );
+    }
+  },
+};
+
+export const REGISTRY_TARGETS: readonly Target[] = [tcpAnswer, httpAnswer, grpcAnswer, tokens];

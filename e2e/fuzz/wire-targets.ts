@@ -1,0 +1,124 @@
+import {
+  attemptOf,
+  encodeFrame,
+  formatCursor,
+  FrameDecoder,
+  isHost,
+  isIpv4,
+  isIpv6,
+  methodNameOf,
+  NAME_PATTERN,
+  nonceOf,
+  parseCursor,
+  remainingMsOf,
+  routeNameOf,
+} from '@rollcall/core';
+import { SERVICE_PATTERN } from '@rollcall/registry';
+import { isIPv4, isIPv6 } from 'node:net';
+import { cuts, jsonOf, must, mustEqual, textOf, typed } from './target.js';
+import type { Target } from './target.js';
+
+interface Decoded {
+  readonly frames: readonly unknown[];
+  readonly isFailed: boolean;
+  readonly isPartial: boolean;
+}
+
+function decode(pieces: readonly Uint8Array[], maxLength: number): Decoded {
+  const decoder = new FrameDecoder(maxLength);
+  const frames: unknown[] = [];
+  let isFailed = false;
+  for (const piece of pieces) {
+    const { frames: more, failure } = decoder.push(piece);
+    must(!isFailed || (more.length === 0 && failure !== null), 'a decoder that has failed goes on');
+    frames.push(...more);
+    isFailed = failure !== null;
+    must(failure === null || failure.code === 'FRAME_INVALID', 'a failure of another code');
+    must(failure === null || failure.message.length <= 300, 'a long failure');
+  }
+  return { frames, isFailed, isPartial: decoder.isPartial };
+}
+
+function isUtf8(bytes: Uint8Array): boolean {
+  try {
+    // what is cut off in the middle of a character may still become one
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const tcpFrame: Target = {
+  name: 'tcp-frame',
+  about: 'frames of Nest TCP',
+  seeds: ['13#{"id":"a-1é"}2#{}', '4#null', '00#', '12#"\u{1f600}abcdefgh"', '5#[[[]]]'],
+  run(bytes) {
+    for (const maxLength of [48, 65_536]) {
+      const whole = decode([bytes], maxLength);
+      const isText = isUtf8(bytes);
+      for (const pieces of cuts(bytes)) {
+        const cut = decode(pieces, maxLength);
+        if (isText) mustEqual(cut, whole, 'where it is cut makes a difference');
+        // of a chunk that is no UTF-8 nothing is read, also not what stands before
+        else mustEqual(cut.frames.slice(0, whole.frames.length), whole.frames, 'pieces give fewer frames');
+        must(cut.isFailed === whole.isFailed, 'one fails and the other does not');
+      }
+      for (const frame of whole.frames) {
+        const again = decode([Buffer.from(encodeFrame(frame))], Infinity);
+        mustEqual(again.frames, [frame], 'a frame is read otherwise again');
+      }
+    }
+  },
+};
+
+/** Letters in a host name may be written in two ways; nothing else may change when others read it. */
+function checkHost(text: string): void {
+  must(isIpv4(text) === isIPv4(text), 'Node is of another mind whether this is IPv4');
+  if (!text.includes('%')) must(isIpv6(text) === isIPv6(text), 'Node is of another mind whether this is IPv6');
+  else must(!isIpv6(text), 'an IPv6 address with a zone');
+  if (!isHost(text)) return;
+  must(text.length <= 253, 'a long host');
+  const url = `http://${text.includes(':') ? `[${text}]` : text}:1/`;
+  // the whole world of internationalised names is not ours to judge
+  if (isIpv6(text) || /xn--/i.test(text) || !URL.canParse(url)) return;
+  must(new URL(url).hostname === text.toLowerCase(), `others read ${text} as ${new URL(url).hostname}`);
+}
+
+const words: Target = {
+  name: 'words',
+  about: 'hosts, cursors, names, patterns, and what travels in `rollcall-*` headers',
+  seeds: [
+    '10.0.0.5',
+    '::ffff:10.0.0.5',
+    '2001:db8::1',
+    '0x7f.1',
+    'orders.internal',
+    '0192f0a1-7c3e-7a61-8f00-1a2b3c4d5e6f.12',
+    '/api/v1/orders/7?x',
+    '{"cmd":"find","a":{"b":1}}',
+    '-12',
+    'pay-*',
+  ],
+  run(bytes) {
+    const text = textOf(bytes);
+    checkHost(text);
+    const cursor = parseCursor(text);
+    if (cursor !== null) mustEqual(parseCursor(formatCursor(cursor)), cursor, 'a cursor is read otherwise again');
+    const [left, attempt] = [remainingMsOf(text), attemptOf(text)];
+    must(left === null || Number.isSafeInteger(left), `${left} ms left`);
+    must(Number.isSafeInteger(attempt) && attempt >= 1, `attempt ${attempt}`);
+    const route = routeNameOf('GET', `/${text}`);
+    must(route.length <= text.length + 5 && !route.slice(4).includes('?'), 'a route with a query');
+    mustEqual(routeNameOf('GET', route.slice(4)), route, 'a route is read otherwise again');
+    must(!NAME_PATTERN.test(text) || SERVICE_PATTERN.test(text), 'a name that no token can name');
+    const json = jsonOf(text);
+    const nonce = nonceOf(json);
+    must(nonce === null || nonce.length <= 64, 'a long nonce');
+    if (typeof json === 'object') mustEqual(methodNameOf(jsonOf(methodNameOf(json))), methodNameOf(json), 'a pattern');
+    const written = typed(['FRAME_INVALID'], () => encodeFrame(json));
+    must((written === undefined) === (json === undefined), 'what is JSON cannot be written');
+  },
+};
+
+export const WIRE_TARGETS: readonly Target[] = [tcpFrame, words];

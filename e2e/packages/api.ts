@@ -1,0 +1,88 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { CompilerState, Extractor, ExtractorConfig, ExtractorLogLevel } from '@microsoft/api-extractor';
+import type { ExtractorMessage, IExtractorMessagesConfig } from '@microsoft/api-extractor';
+
+/** One sub-path of a package, and where its types are. */
+export interface Entry {
+  readonly folder: string;
+  /** Relative to the folder. */
+  readonly types: string;
+}
+
+/** We use no release tags, and how a docstring is laid out is no matter of the types; everything else counts. */
+const MESSAGES: IExtractorMessagesConfig = {
+  compilerMessageReporting: { default: { logLevel: ExtractorLogLevel.Warning } },
+  extractorMessageReporting: {
+    default: { logLevel: ExtractorLogLevel.Warning },
+    'ae-missing-release-tag': { logLevel: ExtractorLogLevel.None },
+  },
+  tsdocMessageReporting: { default: { logLevel: ExtractorLogLevel.None } },
+};
+
+/** As a strict project of a user reads them. */
+const COMPILER = {
+  target: 'ES2022',
+  lib: ['ES2023', 'DOM'],
+  module: 'nodenext',
+  moduleResolution: 'nodenext',
+  strict: true,
+  skipLibCheck: true,
+  types: ['node'],
+};
+
+/**
+ * What API Extractor complains of in the types of the entry points of one package, for each of them. A type that another entry point of the
+ * same package exports has a name that users can write, so it is not forgotten.
+ */
+export function complaintsAbout(entries: readonly Entry[]): readonly (readonly string[])[] {
+  const named = new Set(entries.flatMap(namesIn));
+  const paths = entries.map(({ folder, types }) => join(folder, types));
+  const configs = entries.map((entry) => configOf(entry, paths));
+  const [first] = configs;
+  if (first === undefined) return [];
+  const compilerState = CompilerState.create(first, { additionalEntryPoints: paths });
+  return configs.map((config) => {
+    const complaints: string[] = [];
+    const messageCallback = (message: ExtractorMessage): void => {
+      const isComplaint = [ExtractorLogLevel.Warning, ExtractorLogLevel.Error].includes(message.logLevel);
+      message.handled = true; // it prints nothing
+      if (isComplaint && !isNamed(message, named)) complaints.push(`${message.messageId}: ${message.text}`);
+    };
+    const { succeeded } = Extractor.invoke(config, { localBuild: true, compilerState, messageCallback });
+    return succeeded || complaints.length > 0 ? complaints : ['API Extractor failed and said nothing'];
+  });
+}
+
+function configOf({ folder, types }: Entry, files: readonly string[]): ExtractorConfig {
+  const off = { enabled: false };
+  return ExtractorConfig.prepare({
+    configObject: {
+      projectFolder: folder,
+      mainEntryPointFilePath: join(folder, types),
+      compiler: { overrideTsconfig: { compilerOptions: COMPILER, files } },
+      apiReport: off,
+      docModel: off,
+      dtsRollup: off,
+      tsdocMetadata: off,
+      messages: MESSAGES,
+    },
+    configObjectFullPath: undefined,
+    packageJsonFullPath: join(folder, 'package.json'),
+  });
+}
+
+function isNamed({ messageId, text }: ExtractorMessage, named: ReadonlySet<string>): boolean {
+  return messageId === 'ae-forgotten-export' && named.has(/^The symbol "(.*?)"/.exec(text)?.[1] ?? '');
+}
+
+/** What an entry point exports, by the names that users write: our entry points list it. */
+function namesIn({ folder, types }: Entry): readonly string[] {
+  const text = readFileSync(join(folder, types), 'utf8');
+  const lists = [...text.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(([, list = '']) => list.split(','));
+  const listed = lists.map((one) => one.trim().split(' ').at(-1) ?? '');
+  const declared = [
+    ...text.matchAll(/^export (?:declare )?(?:abstract )?(?:class|interface|function|const|type) (\w+)/gm),
+  ];
+  return [...listed, ...declared.map(([, name = '']) => name)].filter((name) => name !== '');
+}

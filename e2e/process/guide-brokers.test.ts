@@ -1,0 +1,137 @@
+// What docs/guide/brokers.md shows stands here, in regions, and runs where there is a Redis.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Controller, Get, Logger, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { ClientProxyFactory, EventPattern, MessagePattern, Payload, Transport } from '@nestjs/microservices';
+import type { MicroserviceOptions } from '@nestjs/microservices';
+import { Rollcall, RollcallModule } from '@rollcall/nestjs';
+import { startTestRegistry } from '@rollcall/registry/testing';
+import { lastValueFrom } from 'rxjs';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { programOf, startBroker } from './brokers.js';
+import { freePort } from './free-port.js';
+import { endAll } from './launch.js';
+import { until } from './until.js';
+
+const sent: string[] = [];
+
+// #region controller
+@Controller()
+class MailsController {
+  @EventPattern('mail')
+  mail(@Payload() { to }: { to: string }): void {
+    sent.push(to);
+  }
+
+  @MessagePattern('mails/sent')
+  count(): number {
+    return sent.length;
+  }
+}
+// #endregion
+
+@Controller('mails')
+class MailsOverHttp {
+  @Get()
+  count(): number {
+    return sent.length;
+  }
+}
+
+const isHere = programOf('redis') !== null;
+if (!isHere) console.warn('skipped: the code of the page on brokers, since redis-server is not installed');
+
+describe.skipIf(!isHere)('the page on brokers', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'rollcall-brokers-'));
+  const host = '127.0.0.1';
+  const open: { close(): Promise<unknown> }[] = [];
+  let port = 0;
+  let watcher: Rollcall;
+
+  beforeAll(async () => {
+    Logger.overrideLogger(false);
+    port = await startBroker('redis', folder);
+    const registry = await startTestRegistry();
+    vi.stubEnv('ROLLCALL_URL', registry.url);
+    watcher = new Rollcall({ registry: registry.url });
+    watcher.start();
+    open.push(registry, watcher);
+  });
+
+  afterEach(async () => {
+    for (const one of open.splice(2).toReversed()) await one.close();
+  });
+
+  afterAll(async () => {
+    for (const one of open.toReversed()) await one.close();
+    vi.unstubAllEnvs();
+    await endAll();
+    rmSync(folder, { recursive: true });
+  });
+
+  const only = (service: string) => watcher.service(service).instances.find(({ state }) => state === 'HEALTHY');
+
+  it('an application over Redis is seen, and called over Redis alone', async () => {
+    // #region service
+    @Module({ imports: [RollcallModule.forRoot({ service: 'mails' })], controllers: [MailsController] })
+    class MailsModule {}
+
+    const app = await NestFactory.createMicroservice<MicroserviceOptions>(MailsModule, {
+      transport: Transport.REDIS,
+      options: { host, port },
+    });
+    app.enableShutdownHooks(); // a SIGTERM drains
+    await app.listen();
+    // #endregion
+    open.push(app);
+    await until('it is HEALTHY', () => only('mails') !== undefined);
+    expect(only('mails')?.endpoints).toMatchObject([{ protocol: 'heartbeat', tls: false }]);
+    await expect(watcher.call('mails', 'mails/sent', {})).rejects.toMatchObject({ code: 'NO_ENDPOINT' });
+
+    // #region caller
+    const mails = ClientProxyFactory.create({ transport: Transport.REDIS, options: { host, port } });
+    await lastValueFrom(mails.emit('mail', { to: 'ada' }), { defaultValue: null });
+    const count = await lastValueFrom(mails.send<number>('mails/sent', {}));
+    // #endregion
+    await mails.close();
+    expect([0, 1]).toContain(count); // the broker says nothing of which comes first
+    await until('the mail is sent', () => sent.includes('ada'));
+  });
+
+  it('may say which port', async () => {
+    const heartbeatPort = await freePort();
+    // #region port
+    const root = RollcallModule.forRoot({ service: 'mails', heartbeatPort }); // one that the registry gets through to
+    // #endregion
+    @Module({ imports: [root], controllers: [MailsController] })
+    class MailsModule {}
+    const app = await NestFactory.createMicroservice<MicroserviceOptions>(MailsModule, {
+      transport: Transport.REDIS,
+      options: { host, port },
+    });
+    open.push(app);
+    await app.listen();
+    await until('it is HEALTHY', () => only('mails') !== undefined);
+    expect(only('mails')?.endpoints).toMatchObject([{ protocol: 'heartbeat', port: heartbeatPort }]);
+  });
+
+  it('an application that also speaks HTTP needs no port beside that', async () => {
+    @Module({
+      imports: [RollcallModule.forRoot({ service: 'both' })],
+      controllers: [MailsController, MailsOverHttp],
+    })
+    class MailsModule {}
+    // #region both
+    const app = await NestFactory.create(MailsModule);
+    app.connectMicroservice<MicroserviceOptions>({ transport: Transport.REDIS, options: { host, port } });
+    await app.startAllMicroservices();
+    await app.listen(0, host);
+    // #endregion
+    open.push(app);
+    await until('it is HEALTHY', () => only('both') !== undefined);
+    expect(only('both')?.endpoints.map(({ protocol }) => protocol)).toEqual(['http']);
+    expect((await watcher.fetch('both', '/mails')).status).toBe(200);
+  });
+});

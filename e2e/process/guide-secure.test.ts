@@ -1,0 +1,232 @@
+// What docs/guide/secure.md has people type is typed here, line by line and from an empty folder; its code stands here, in regions, and runs.
+import { once } from 'node:events';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, unwatchFile, watchFile } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
+import type { SecureContextOptions, Server } from 'node:tls';
+import { fileURLToPath } from 'node:url';
+import { experimental } from '@grpc/grpc-js';
+import { fromJSON } from '@grpc/proto-loader';
+import { Controller, Get, Module } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import { GrpcMethod, MessagePattern, Transport } from '@nestjs/microservices';
+import type { MicroserviceOptions } from '@nestjs/microservices';
+import { Rollcall, RollcallModule } from '@rollcall/nestjs';
+import { startTestRegistry } from '@rollcall/registry/testing';
+import { afterAll, describe, expect, it } from 'vitest';
+import { Certificates, fingerprintOf } from './certificates.js';
+import { launch } from './launch.js';
+import type { Child } from './launch.js';
+import { PROGRAMS } from './spawn.js';
+
+const home = fileURLToPath(new URL('../..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'rollcall-secure-'));
+const open: { close(): Promise<unknown> }[] = [];
+
+/** Each block of commands under its heading. */
+const blocks = new Map<string, string[][]>();
+for (const part of readFileSync(join(home, 'docs/guide/secure.md'), 'utf8').split(/^## /m)) {
+  const found = [...part.matchAll(/```sh\n([\s\S]*?)\n```/g)].map(([, text = '']) => text.split('\n'));
+  blocks.set(part.slice(0, part.indexOf('\n')), found);
+}
+
+/** Whatever port the registry has, in the place of the one that the page says. */
+let port = '1337';
+const url = (): string => `https://localhost:${port}`;
+
+/** Types a line as it stands there, but for the port; `up` gets any free one. */
+function type(line: string): Child {
+  const text = line.replace(':1337', `:${port}`);
+  const [program = '', ...args] = text.split(' ');
+  // whoever ends it ends the program, not a shell around it
+  if (program !== 'npx') return launch('sh', ['-c', `exec env ${text}`], { cwd: folder, env: { PORT: '0' } });
+  const more = args.includes('up') ? ['--port', '0', '--json', '--memory', '--interval', '500'] : [];
+  return launch(process.execPath, [PROGRAMS.rollcall, ...args.slice(1), ...more], { cwd: folder });
+}
+
+async function done(child: Child): Promise<string> {
+  const { code } = await child.exited;
+  if (code !== 0) throw new Error([...child.out, ...child.err].join('\n'));
+  return child.out.join('\n');
+}
+
+/** Types everything under a heading (of its blocks only that one). Resolves with what the last line said. */
+async function follow(heading: string, only?: number): Promise<string> {
+  const all = blocks.get(heading) ?? [];
+  let said = '';
+  for (const line of (only === undefined ? all : all.slice(only, only + 1)).flat()) said = await done(type(line));
+  if (all.length === 0) throw new Error(`There is nothing to type under "${heading}".`);
+  return said;
+}
+
+async function eventually(what: string, look: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (!(await look())) {
+    if (performance.now() > deadline) throw new Error(`After 20 s still not: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+afterAll(async () => {
+  for (const one of open.splice(0).toReversed()) await one.close();
+  rmSync(folder, { recursive: true });
+});
+
+function closing(child: Child): void {
+  open.push({ close: () => (child.kill('SIGKILL'), child.exited) });
+}
+
+describe('the page on TLS to the registry, from nothing', () => {
+  it('a registry, a service and a person come together over mTLS, and go on with new certificates and a new CA', async () => {
+    symlinkSync(join(home, 'examples'), join(folder, 'examples'));
+    await follow('1. A CA of your own');
+    const [request = '', sign = '', up = ''] = (blocks.get('2. The registry') ?? []).flat();
+    for (const line of [request, sign]) await done(type(line));
+    const registry = type(up);
+    closing(registry);
+    port = new URL((JSON.parse(await registry.line(/^{/)) as { url: string }).url).port;
+    await follow('3. A certificate for each service');
+    const service = type((blocks.get('4. The services') ?? []).flat()[0] ?? '');
+    closing(service);
+    const isHealthy = async (): Promise<boolean> => /HEALTHY +orders/.test(await follow('5. Look'));
+    await eventually('orders is HEALTHY', isHealthy);
+
+    await follow('A new certificate');
+    await eventually('it is used', async () =>
+      service.out.concat(service.err).some((line) => line.includes('will be used from now on')),
+    );
+    await follow('A new CA', 0);
+    for (const file of ['ca-1.pem', 'ada.pem', 'ada.key'])
+      copyFileSync(join(folder, file), join(folder, `old-${file}`));
+    await follow('A new CA', 1);
+    await follow('A new CA', 2);
+    const asOfOld = [
+      PROGRAMS.rollcall,
+      'ls',
+      '--url',
+      url(),
+      '--ca-file',
+      'ca.pem',
+      '--cert-file',
+      'old-ada.pem',
+      '--key-file',
+      'old-ada.key',
+    ];
+    const lookAsOfOld = async (): Promise<string> => {
+      const child = launch(process.execPath, asOfOld, { cwd: folder });
+      await child.exited;
+      return child.err.join('\n');
+    };
+    await eventually('what the old CA signed opens nothing', async () =>
+      /Certificate cert:\w+ is not trusted/.test(await lookAsOfOld()),
+    );
+    await eventually('orders is HEALTHY', isHealthy);
+  });
+});
+
+const made = new Certificates();
+const ORDERS = { names: ['URI:rollcall:service:orders'] };
+afterAll(() => made.remove());
+
+const packageDefinition = fromJSON(
+  JSON.parse(readFileSync(new URL('programs/shop.json', import.meta.url), 'utf8')) as object,
+);
+
+@Controller()
+class OrdersController {
+  @MessagePattern('find')
+  @GrpcMethod('Orders', 'Find')
+  @Get('find')
+  find(): object {
+    return { found: true };
+  }
+}
+
+// #region follow
+/** Hands a server of TLS its certificates anew when one of the files has changed. */
+function followFiles(server: Server, files: readonly string[], read: () => SecureContextOptions): void {
+  const renew = (): void => {
+    try {
+      server.setSecureContext(read());
+    } catch (error) {
+      console.warn(`The last certificate goes on: ${String(error)}`); // its key comes with the next change
+    }
+  };
+  for (const file of files) watchFile(file, { interval: 1_000, persistent: false }, renew);
+  server.once('close', () => files.forEach((file) => unwatchFile(file, renew)));
+}
+// #endregion
+
+/** Whose certificate a new connection gets. */
+async function fingerprintAt(at: number): Promise<string | undefined> {
+  const socket = connect({ host: '127.0.0.1', port: at, rejectUnauthorized: false, ALPNProtocols: ['h2', 'http/1.1'] });
+  await once(socket, 'secureConnect');
+  const shown = socket.getPeerX509Certificate()?.fingerprint256;
+  socket.destroy();
+  return shown;
+}
+
+describe('the servers of services', () => {
+  it('show a new certificate as soon as it is there', async () => {
+    const ca = await made.authority('ca');
+    const { certFile, keyFile } = made.install(await made.signed(ca, ORDERS), 'orders');
+    const caFile = ca.certFile;
+    const own = { ...(await made.signed(ca)), caFile };
+    const running = await startTestRegistry({ tls: own, heartbeatTls: own });
+    open.push(running);
+    const registry = running.url;
+    // #region options
+    const root = RollcallModule.forRoot({ service: 'orders', registry, registryTls: { caFile, certFile, keyFile } });
+    // #endregion
+    @Module({ imports: [root], controllers: [OrdersController] })
+    class OrdersModule {}
+    const [host, logger] = ['127.0.0.1', false as const];
+
+    // #region servers
+    const terms = () => ({ cert: readFileSync(certFile), key: readFileSync(keyFile) });
+    const overTcp = await NestFactory.createMicroservice<MicroserviceOptions>(OrdersModule, {
+      transport: Transport.TCP,
+      options: { host, port: 0, tlsOptions: terms() },
+      logger,
+    });
+    await overTcp.listen();
+    followFiles(overTcp.unwrap<Server>(), [certFile, keyFile], terms);
+
+    const overHttp = await NestFactory.create(OrdersModule, { httpsOptions: terms(), logger });
+    await overHttp.listen(0, host);
+    followFiles(overHttp.getHttpServer(), [certFile, keyFile], terms);
+    // #endregion
+
+    // #region grpc
+    const refreshIntervalMs = 1_000;
+    const files = { certificateFile: certFile, privateKeyFile: keyFile, caCertificateFile: caFile, refreshIntervalMs };
+    const provider = new experimental.FileWatcherCertificateProvider(files);
+    const credentials = experimental.createCertificateProviderServerCredentials(provider, provider, false); // true: asks who calls
+    // #endregion
+    const overGrpc = await NestFactory.createMicroservice<MicroserviceOptions>(OrdersModule, {
+      transport: Transport.GRPC,
+      options: { package: 'shop', packageDefinition, url: `${host}:0`, credentials },
+      logger,
+    });
+    await overGrpc.listen();
+
+    for (const app of [overTcp, overHttp, overGrpc]) open.push(app);
+    const reader = new Rollcall({ registry, registryTls: { caFile, certFile, keyFile } });
+    open.push(reader);
+    const areHealthy = async (): Promise<boolean> => {
+      const states = (await reader.instances('orders')).map(({ state }) => state);
+      return states.filter((state) => state === 'HEALTHY').length === 3;
+    };
+    const showIt = async (): Promise<boolean> => {
+      const ports = (await reader.instances('orders')).flatMap(({ endpoints }) => endpoints.map((one) => one.port));
+      const shown = await Promise.all(ports.map(fingerprintAt));
+      return shown.length === 3 && shown.every((one) => one === fingerprintOf({ certFile, keyFile }));
+    };
+    await eventually('all are HEALTHY', areHealthy);
+    await eventually('all show the first one', showIt);
+    made.install(await made.signed(ca, ORDERS), 'orders');
+    await eventually('all show the next one', showIt);
+    expect(await areHealthy()).toBe(true);
+  });
+});

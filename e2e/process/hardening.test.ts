@@ -1,0 +1,118 @@
+// What SECURITY.md says one has to do is done here, in its order and with its words, from nothing.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { launch } from './launch.js';
+import type { Child } from './launch.js';
+import { endAll, PROGRAMS, start } from './spawn.js';
+
+const page = readFileSync(fileURLToPath(new URL('../../SECURITY.md', import.meta.url)), 'utf8');
+const section = page.slice(page.indexOf('## To harden it'), page.indexOf('## What is not there yet'));
+const blocks = [...section.matchAll(/```sh\n([\s\S]*?)\n *```/g)].map(([, text = '']) =>
+  text.split('\n').map((line) => line.trim()),
+);
+/** Commands within the sentences. */
+const spoken = [...section.matchAll(/`(npx rollcall [^`]+)`/g)].map(([, text = '']) => text);
+
+const folder = mkdtempSync(join(tmpdir(), 'rollcall-hardening-'));
+const tokens = join(folder, 'tokens.json');
+
+afterAll(async () => {
+  await endAll();
+  rmSync(folder, { recursive: true });
+});
+
+/** `npx rollcall …` as it stands on the page, with a file of tokens of its own in the place of that of this machine's registry. */
+function type(line: string, more: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Child {
+  const words = [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+  expect(words.slice(0, 2)).toEqual(['npx', 'rollcall']);
+  return launch(process.execPath, [PROGRAMS.rollcall, ...words.slice(2), ...more], { cwd: folder, env });
+}
+
+async function said(child: Child): Promise<string> {
+  const { code } = await child.exited;
+  const text = [...child.out, ...child.err].join('\n');
+  if (code !== 0) throw new Error(text);
+  return text;
+}
+
+async function makeToken(line: string): Promise<string> {
+  const text = await said(type(line, ['--tokens', tokens]));
+  return /rct_[\w-]+/.exec(text)?.[0] ?? text;
+}
+
+async function eventually(what: string, look: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  while (!(await look())) {
+    if (performance.now() > deadline) throw new Error(`After 20 s still not: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+const lineWith = (...words: readonly string[]): string => {
+  const found = [...blocks.flat(), ...spoken].find((line) => words.every((word) => line.includes(word)));
+  if (found === undefined) throw new Error(`SECURITY.md no longer says how: ${words.join(' … ')}`);
+  return found;
+};
+
+describe('hardening by the page, from nothing', () => {
+  it('makes tokens, starts, lets the right ones in, exchanges a token, throws out whoever came with a leaked one', async () => {
+    const service = await makeToken(lineWith('token create', '--service orders'));
+    await makeToken(lineWith('token create', "'pay-*'"));
+    const reader = await makeToken(lineWith('token create', '--role reader'));
+    const operator = await makeToken(lineWith('token create', '--role operator'));
+
+    const up = lineWith('up', '--host 0.0.0.0', '--name registry.internal');
+    const registry = type(up, ['--port', '0', '--json', '--memory', '--interval', '500', '--tokens', tokens]);
+    const { url: anywhere } = JSON.parse(await registry.line(/^{/)) as { url: string };
+    const url = `http://127.0.0.1:${new URL(anywhere).port}`;
+    const list = lineWith('rollcall ls', '<service>').replace(' <service>', '');
+    const look = (token: string, more: readonly string[] = []): Child =>
+      type(list, ['--url', url, ...more], { ROLLCALL_TOKEN: token });
+    const isHealthy = async (): Promise<boolean> => /HEALTHY +orders/.test(await said(look(reader)));
+
+    const orders = start('tcp', [], { ROLLCALL_URL: url, ROLLCALL_TOKEN: service, PORT: '0' });
+    await eventually('orders is HEALTHY', isHealthy);
+    for (const wrong of ['', 'rct_made_up']) {
+      const { code } = await look(wrong).exited;
+      expect(code, `with "${wrong}"`).not.toBe(0);
+    }
+
+    // 6: a new token, a restart of the service, and the old one is worth nothing
+    const renewed = await makeToken(lineWith('token create', '--service orders'));
+    const isTaken = async (token: string): Promise<boolean> =>
+      (await fetch(`${url}/api/v1/services`, { headers: { authorization: `Bearer ${token}` } })).ok;
+    await eventually('the new token is taken', () => isTaken(renewed));
+    const heir = start('tcp', [], { ROLLCALL_URL: url, ROLLCALL_TOKEN: renewed, PORT: '0' });
+    await eventually(
+      'both are there',
+      async () => ((await said(look(reader))).match(/HEALTHY +orders/g) ?? []).length === 2,
+    );
+    const ids = async (): Promise<string[]> => {
+      const answer = await fetch(`${url}/api/v1/services/orders`, { headers: { authorization: `Bearer ${reader}` } });
+      return ((await answer.json()) as { instances: { id: string }[] }).instances.map(({ id }) => id);
+    };
+    const before = await ids();
+    const leaked = service.split('_')[1] ?? '';
+    await said(type(lineWith('token revoke').replace('<id>', leaked), ['--tokens', tokens]));
+    expect(await said(type(lineWith('token list'), ['--tokens', tokens]))).toMatch(
+      new RegExp(`${leaked}.*revoked|revoked.*${leaked}`),
+    );
+    await eventually('nothing is taken from the old one', async () => !(await isTaken(service)));
+    await eventually(
+      'its instance is no longer HEALTHY',
+      async () => ((await said(look(reader))).match(/HEALTHY +orders/g) ?? []).length !== 2,
+    );
+
+    // it is thrown out with an operator's token, by the line of the page
+    const remove = blocks.flat().find((line) => line.startsWith('curl -X DELETE')) ?? '';
+    const heirId = /orders-[0-9a-f-]+/.exec([...heir.out, ...heir.err].join('\n'))?.[0];
+    const victim = before.find((id) => id !== heirId && orders.isAlive) ?? '';
+    const env = { ROLLCALL_URL: url, ID: victim, OPERATOR_TOKEN: operator };
+    await said(launch('sh', ['-c', remove.replace('curl ', 'curl -fsS ')], { env }));
+    await eventually('it is gone', async () => !(await ids()).includes(victim));
+    await eventually('the other one goes on', isHealthy);
+  });
+});

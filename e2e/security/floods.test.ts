@@ -1,0 +1,210 @@
+import { Rollcall } from '@rollcall/client';
+import { once } from 'node:events';
+import { createServer, request } from 'node:http';
+import { connect, createServer as createTcpServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { afterEach, expect, it } from 'vitest';
+import { endAll, launch } from '../process/launch.js';
+import type { Child } from '../process/launch.js';
+
+/** From where it is flooded, and from where it is not. */
+const ATTACKER = '127.0.0.9';
+const SECRET = 'a-secret-of-the-attacker-123';
+const PROGRAM = fileURLToPath(new URL('programs/flooded.mjs', import.meta.url));
+const MIB = 1_048_576;
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+  await endAll();
+});
+
+interface Flooded {
+  readonly url: string;
+  readonly child: Child;
+  /** What lives in it now, in bytes, buffers included: without what is garbage. */
+  readonly heap: () => Promise<number>;
+}
+
+/** A registry in a process that may have so many files open; it beats every second. */
+async function flooded(options: object = {}, openFiles = 20_000): Promise<Flooded> {
+  const settings = JSON.stringify({ intervalMs: 1_000, ...options });
+  const limited = `ulimit -n ${openFiles} && exec "$0" "$@"`;
+  const child = launch('sh', ['-c', limited, process.execPath, '--expose-gc', PROGRAM, settings]);
+  const { url } = JSON.parse(await child.line(/"url"/));
+  let asked = 0;
+  const heap = async (): Promise<number> => {
+    asked += 1;
+    child.kill('SIGUSR2');
+    return JSON.parse(await child.line(new RegExp(`"asked":${asked},`))).heap;
+  };
+  return { url, child, heap };
+}
+
+/** Instances that live and beat, each over fresh connections. Gives them when they are HEALTHY. */
+async function honest(url: string, count: number): Promise<readonly Rollcall[]> {
+  const members: Rollcall[] = [];
+  for (let index = 0; index < count; index += 1) members.push(await enter(url));
+  const states = (): readonly unknown[] => members.map(({ state }) => state);
+  await expect.poll(states, { timeout: 8_000, interval: 20 }).toEqual(members.map(() => 'HEALTHY'));
+  return members;
+}
+
+async function enter(url: string): Promise<Rollcall> {
+  const rollcall = new Rollcall({ registry: url, service: 'orders' });
+  const server = createServer((asked, response) => {
+    const parts: Buffer[] = [];
+    asked.on('data', (part: Buffer) => parts.push(part));
+    asked.on('end', () => {
+      const answer = rollcall.answer(JSON.parse(Buffer.concat(parts).toString()));
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  cleanups.push(async () => {
+    await rollcall.close();
+    server.close();
+  });
+  rollcall.register([{ protocol: 'http', port: (server.address() as AddressInfo).port }]);
+  return rollcall;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly body: any;
+}
+
+/** Over a connection of its own. Rejects when it gets no answer. */
+async function ask(url: string, body?: object, localAddress = '127.0.0.1'): Promise<Answer> {
+  const headers = { authorization: `Bearer ${SECRET}`, 'content-type': 'application/json' };
+  const sent = request(url, { method: body === undefined ? 'GET' : 'POST', agent: false, headers, localAddress });
+  sent.end(body === undefined ? undefined : JSON.stringify(body));
+  const [response] = await once(sent, 'response');
+  const text: string = (await response.toArray()).join('');
+  return { status: response.statusCode, body: text === '' ? null : JSON.parse(text) };
+}
+
+/** What became of the honest since they were HEALTHY: states that they should not have had. */
+async function lapses(url: string): Promise<readonly string[]> {
+  const { body } = await ask(`${url}/api/v1/events?service=orders&kind=state&limit=1000`);
+  const states: string[] = body.events.map((event: { readonly state: string }) => event.state);
+  return states.filter((state) => state !== 'REGISTERING' && state !== 'HEALTHY');
+}
+
+/** A connection of the attacker's, over which this is said. */
+async function open(url: string, said: string): Promise<Socket> {
+  const { hostname, port } = new URL(url);
+  const socket = connect({ host: hostname, port: Number(port), localAddress: ATTACKER });
+  socket.on('error', () => {});
+  cleanups.push(() => socket.destroy());
+  await once(socket, 'connect');
+  socket.write(said, 'latin1');
+  return socket;
+}
+
+const HEAD = 'GET /api/v1/services HTTP/1.1\r\nhost: 127.0.0.1\r\nx-slow: ';
+const BODY =
+  'POST /api/v1/register HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 9999\r\n\r\n{';
+
+const registration = (index: number, port: number, note = ''): object => ({
+  id: `flood-${String(index).padStart(12, '0')}`,
+  service: 'flood',
+  secret: SECRET,
+  metadata: { note },
+  endpoints: [{ protocol: 'tcp', host: `127.9.${index >> 8}.${index & 255}`, port }],
+});
+
+/** Runs `one` for 0 … count - 1, so many at a time. */
+async function each(count: number, concurrency: number, one: (index: number) => Promise<unknown>): Promise<void> {
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < count) {
+      next += 1;
+      await one(next - 1);
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, lane));
+}
+
+/** Accepts calls, and never answers one. */
+async function silence(): Promise<number> {
+  const server = createTcpServer((socket) => void socket.on('error', () => {}).resume()).listen(0, '0.0.0.0');
+  await once(server, 'listening');
+  cleanups.push(() => server.close());
+  return (server.address() as AddressInfo).port;
+}
+
+it('more connections than it may have files, over which nothing, half a header or half a body comes, keep nobody out', async () => {
+  const { url, child } = await flooded({}, 1_024);
+  await honest(url, 5);
+  const sockets: Socket[] = [];
+  const said = ['', HEAD, BODY];
+  // fresh connections of somebody honest, all the time while the crowd comes and when it is there
+  const asked = async (): Promise<number> => (await ask(`${url}/api/v1/registry`)).status;
+  const statuses: number[] = [];
+  await each(1_500, 50, async (index) => {
+    sockets.push(await open(url, said[index % said.length] ?? ''));
+    if (index % 15 === 0) statuses.push(await asked());
+  });
+  for (let index = 0; index < 50; index += 1) statuses.push(await asked());
+  expect(statuses).toHaveLength(150);
+  expect(statuses.filter((status) => status !== 200)).toEqual([]);
+  expect(sockets.filter(({ readyState }) => readyState === 'open').length).toBeLessThan(1_024);
+  expect(await lapses(url)).toEqual([]);
+  const told = child.err.filter((line) => line.includes('it closes those that ask nothing, first of 127.0.0.9'));
+  expect(told).toHaveLength(1);
+});
+
+it('thousands of registrations from one address, of instances that never answer, harm only their own', async () => {
+  const { url, child, heap } = await flooded({ maxInstances: 400, maxCalls: 50 });
+  await honest(url, 5);
+  const port = await silence();
+  const flood = async (from: number, count: number): Promise<Readonly<Record<number, number>>> => {
+    const counts: Record<number, number> = {};
+    await each(count, 100, async (index) => {
+      const { status } = await ask(`${url}/api/v1/register`, registration(from + index, port), ATTACKER);
+      counts[status] = (counts[status] ?? 0) + 1;
+    });
+    return counts;
+  };
+  expect(await flood(0, 500)).toEqual({ 201: 200, 429: 300 });
+  const before = await heap();
+  expect(await flood(500, 1_500)).toEqual({ 429: 1_500 });
+  // what is refused leaves nothing behind
+  expect((await heap()) - before).toBeLessThan(1_500 * 1_024);
+  expect((await ask(`${url}/api/v1/registry`)).body).toMatchObject({ instances: 205 });
+  expect(await lapses(url)).toEqual([]);
+  expect(child.err.filter((line) => line.startsWith('Refused'))).toHaveLength(1);
+});
+
+it('slow headers, slow bodies and watchers that never read are cut, and cost no more than their backlog', async () => {
+  const { url, heap } = await flooded();
+  await honest(url, 5);
+  const port = await silence();
+  const before = await heap();
+  const slow: Socket[] = [];
+  await each(60, 20, async (index) => slow.push(await open(url, index % 2 === 0 ? HEAD : BODY)));
+  const drip = setInterval(() => slow.forEach((socket) => socket.write('a')), 500);
+  cleanups.push(() => clearInterval(drip));
+  for (const socket of slow) socket.resume();
+  const deaf: Socket[] = [];
+  await each(8, 8, async () => {
+    const socket = await open(url, 'GET /api/v1/watch?service=flood HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n');
+    deaf.push(socket.pause());
+  });
+  const watchers = async (): Promise<number> => (await ask(`${url}/api/v1/registry`)).body.watchers;
+  const lines = 5;
+  expect(await watchers()).toBe(lines + deaf.length);
+  let peak = 0;
+  // until all of them have been given more than the kernel keeps for them, and have taken nothing of it for 10 s
+  for (let change = 0; (await watchers()) > lines; change += 50) {
+    await each(50, 10, (index) =>
+      ask(`${url}/api/v1/register`, registration(index, port, String(change).padEnd(4_000, '.')), ATTACKER),
+    );
+    peak = Math.max(peak, await heap());
+  }
+  expect(slow.filter(({ readyState }) => readyState !== 'closed')).toEqual([]);
+  expect(await lapses(url)).toEqual([]);
+  expect(peak - before).toBeLessThan((deaf.length * 2 + 32) * MIB);
+});

@@ -1,0 +1,64 @@
+import * as fc from 'fast-check';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { FrameDecoder } from '@rollcall/core';
+import { inputs } from '../fuzz/inputs.js';
+import { bytesOf, cuts, examine, mustEqual } from '../fuzz/target.js';
+import type { Target } from '../fuzz/target.js';
+import { TARGETS } from '../fuzz/targets.js';
+
+const REGRESSIONS = fileURLToPath(new URL('../fuzz/regressions', import.meta.url));
+/** Of each target: enough to see what is broken at once. `npm run fuzz` looks longer, and is guided by what is covered. */
+const MOST_RUNS = 3_000;
+const MOST_MS = 450;
+
+const search = (target: Target) =>
+  fc.assert(
+    fc.asyncProperty(inputs(target), async (bytes) => examine(target, bytes)),
+    { numRuns: MOST_RUNS, interruptAfterTimeLimit: MOST_MS, includeErrorInReport: true },
+  );
+
+describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (name, target) => {
+  it('reads its own examples, and every input that once broke it', async () => {
+    for (const seed of target.seeds) await examine(target, bytesOf(seed));
+    const folder = join(REGRESSIONS, name);
+    for (const file of existsSync(folder) ? readdirSync(folder) : []) {
+      await examine(target, readFileSync(join(folder, file)));
+    }
+  });
+
+  it('does with any bytes only what it may', () => search(target));
+});
+
+const broken = (run: Target['run']): Target => ({ name: 'broken', about: '', seeds: ['12#"abcdefghij"'], run });
+const eachAlone = (pieces: readonly Uint8Array[]): unknown[] =>
+  pieces.flatMap((piece) => new FrameDecoder().push(piece).frames);
+
+describe('the rules by which targets are judged', () => {
+  it('see a prototype that has changed', async () => {
+    const pollute = broken(() => void Reflect.set(Object.prototype, 'polluted', 1));
+    try {
+      await expect(async () => examine(pollute, new Uint8Array())).rejects.toThrow('a prototype has changed');
+    } finally {
+      Reflect.deleteProperty(Object.prototype, 'polluted');
+    }
+  });
+
+  it('see work that grows with the square of the input', async () => {
+    const square = broken((bytes) => {
+      const before = process.cpuUsage();
+      while (process.cpuUsage(before).user < bytes.length ** 2 / 10);
+    });
+    await examine(square, new Uint8Array(150));
+    await expect(async () => examine(square, new Uint8Array(1_100))).rejects.toThrow(/1100 bytes take/);
+  });
+
+  it('see a decoder that looks at one chunk at a time', async () => {
+    const forgetful = broken((bytes) => {
+      for (const pieces of cuts(bytes)) mustEqual(eachAlone(pieces), eachAlone([bytes]), 'cuts count');
+    });
+    await expect(search(forgetful)).rejects.toThrow(/cuts count/);
+  });
+});

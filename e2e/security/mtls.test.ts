@@ -1,0 +1,172 @@
+import { Rollcall } from '@rollcall/client';
+import { recordingLog } from '@rollcall/core/testing';
+import { startRegistry } from '@rollcall/registry';
+import type { RunningRegistry, StartOptions } from '@rollcall/registry';
+import { once } from 'node:events';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { Certificates } from '../process/certificates.js';
+import type { Pair } from '../process/certificates.js';
+import { revoke, selfSigned, textOf } from './revocation.js';
+
+const soon = { timeout: 12_000, interval: 50 };
+const OF_ORDERS = { names: ['URI:rollcall:service:orders'] };
+const OF_A_READER = { names: ['URI:rollcall:reader'] };
+const OF_AN_OPERATOR = { names: ['URI:rollcall:operator'] };
+
+const certificates = new Certificates();
+let ca: Pair;
+/** A CA that nobody trusts. */
+let stranger: Pair;
+/** What `orders` serves with. */
+let own: Pair;
+let count = 0;
+
+beforeAll(async () => {
+  ca = await certificates.authority('ca');
+  stranger = await certificates.authority('stranger');
+  own = await certificates.signed(ca, OF_ORDERS);
+});
+afterAll(() => certificates.remove());
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+/** A registry, and how to exchange what it has. */
+async function guarded() {
+  const log = recordingLog();
+  count += 1;
+  const [name, listName] = [`registry-${count}`, `list-${count}.crl`];
+  const files = certificates.install(await certificates.signed(ca), name);
+  const crlFile = await revoke(ca, [], certificates, listName);
+  const tls = { ...files, caFile: ca.certFile, crlFile };
+  const heartbeatTls = { caFile: ca.certFile };
+  const options: StartOptions = { port: 0, preset: 'fast', intervalMs: 200, log, tls, heartbeatTls };
+  const registry: RunningRegistry = await startRegistry(options);
+  cleanups.push(() => registry.close());
+  return {
+    log,
+    url: registry.url,
+    renew: async () => certificates.install(await certificates.signed(ca), name),
+    revoked: (pair: Pair) => revoke(ca, [pair], certificates, listName),
+  };
+}
+
+/** A process with the service `orders`, which answers Heartbeat-1 over HTTP and TLS, to whoever shows a certificate. */
+async function enter(url: string, shown: Pair | null) {
+  const log = recordingLog();
+  const registryTls = { caFile: ca.certFile, ...shown };
+  const rollcall = new Rollcall({ registry: url, service: 'orders', registryTls }, { log });
+  const asked = { ...textOf(own), ca: textOf(ca).cert, requestCert: true, rejectUnauthorized: true };
+  let calls = 0;
+  const door = createServer(asked, (request, response) => {
+    calls += 1;
+    const parts: Buffer[] = [];
+    request.on('data', (part: Buffer) => parts.push(part));
+    request.on('end', () => {
+      const answer = rollcall.answer(JSON.parse(Buffer.concat(parts).toString()));
+      response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
+    });
+  }).listen(0, '127.0.0.1');
+  await once(door, 'listening');
+  cleanups.push(async () => {
+    await rollcall.close();
+    door.close();
+  });
+  rollcall.register([{ protocol: 'http', port: (door.address() as AddressInfo).port, tls: true }]);
+  return { rollcall, log, calls: () => calls };
+}
+
+async function caller(url: string, pair: Pair): Promise<Rollcall> {
+  const rollcall = new Rollcall({ registry: url, registryTls: { caFile: ca.certFile, ...pair } });
+  cleanups.push(() => rollcall.close());
+  rollcall.start();
+  return rollcall;
+}
+
+describe('between a registry and its clients, with certificates alone', () => {
+  it('a service is HEALTHY and is found by a reader; the registry shows its own certificate to services that ask', async () => {
+    const { url } = await guarded();
+    const member = await enter(url, own);
+    await expect.poll(() => member.rollcall.state, soon).toBe('HEALTHY');
+    const reader = await caller(url, await certificates.signed(ca, OF_A_READER));
+    const states = async (): Promise<readonly string[]> => (await reader.instances('orders')).map(({ state }) => state);
+    await expect.poll(states, soon).toEqual(['HEALTHY']);
+  });
+
+  it.each([
+    ['none', async (): Promise<Pair | null> => null, /certificate/],
+    ['one that has signed itself', () => selfSigned(certificates, 'rollcall:service:orders'), /signed itself/],
+    ['that of another CA', () => certificates.signed(stranger, OF_ORDERS), /no CA of this registry has signed it/],
+    ['one that has expired', () => certificates.signed(ca, { ...OF_ORDERS, days: 0 }), /has expired/],
+    [
+      'one without such a name',
+      () => certificates.signed(ca, { names: ['DNS:orders.internal'] }),
+      /names are .*DNS:orders\.internal/,
+    ],
+    [
+      'that of another service',
+      () => certificates.signed(ca, { names: ['URI:rollcall:service:mail'] }),
+      /is for mail; received orders/,
+    ],
+    ['that of a reader', () => certificates.signed(ca, OF_A_READER), /has the role reader/],
+    ['that of an operator', () => certificates.signed(ca, OF_AN_OPERATOR), /has the role operator/],
+  ] as const)('with %s nobody registers, and is told why', async (_, pairOf, why) => {
+    const { url } = await guarded();
+    const pair = await pairOf();
+    const { rollcall, log } = await enter(url, pair);
+    await expect.poll(() => log.texts('error').join('\n'), soon).toMatch(why);
+    expect(rollcall.state).not.toBe('HEALTHY');
+    const operator = await caller(url, await certificates.signed(ca, OF_AN_OPERATOR));
+    expect(await operator.instances('orders').catch(() => [])).toEqual([]);
+  });
+});
+
+describe('while they are connected', () => {
+  it('every certificate is exchanged, the old ones are revoked, and a service does not lose HEALTHY', async () => {
+    const { url, renew, revoked, log: registryLog } = await guarded();
+    const first = certificates.copy(await certificates.signed(ca, OF_ORDERS), 'first');
+    const files = certificates.copy(first, 'orders');
+    const { rollcall, log, calls } = await enter(url, files);
+    await expect.poll(() => rollcall.state, soon).toBe('HEALTHY');
+    const reader = await caller(url, await certificates.signed(ca, OF_A_READER));
+    const since = async (): Promise<readonly number[]> => (await reader.instances('orders')).map((one) => one.since);
+    const before = await since();
+    /** Each is a Heartbeat-1, and beside it goes a Heartbeat-2: after three without one it would not be HEALTHY. */
+    const rounds = async (): Promise<void> => {
+      const at = calls();
+      await expect.poll(() => calls() - at, soon).toBeGreaterThan(5);
+      expect(rollcall.state).toBe('HEALTHY');
+    };
+    await renew();
+    certificates.install(await certificates.signed(ca, OF_ORDERS), 'orders');
+    await expect.poll(() => registryLog.texts('info').join('\n'), soon).toContain('will be used from now on');
+    await rounds();
+    await revoked(first);
+    await expect.poll(() => registryLog.texts('info').join('\n'), soon).toMatch(/[1-9]\d* connections .* are closed/);
+    await rounds();
+    expect(await since()).toEqual(before);
+    expect(log.texts('error')).toEqual([]);
+  });
+
+  it('one is revoked: it opens nothing more within a second or two, and the others go on', async () => {
+    const { url, revoked } = await guarded();
+    const doomed = await certificates.signed(ca, OF_ORDERS);
+    const lost = await enter(url, doomed);
+    const stays = await enter(url, own);
+    await expect.poll(() => lost.rollcall.state, soon).toBe('HEALTHY');
+    await expect.poll(() => stays.rollcall.state, soon).toBe('HEALTHY');
+    await revoked(doomed);
+    await expect.poll(() => lost.log.texts('error').join('\n'), soon).toMatch(/was revoked/);
+    const reader = await caller(url, await certificates.signed(ca, OF_A_READER));
+    const states = async (): Promise<readonly string[]> =>
+      (await reader.instances('orders')).map(({ state }) => state).toSorted();
+    await expect.poll(states, soon).toEqual(expect.arrayContaining(['HEALTHY']));
+    await expect.poll(() => states().then((all) => all.filter((state) => state === 'HEALTHY').length), soon).toBe(1);
+    expect(stays.rollcall.state).toBe('HEALTHY');
+    expect(stays.log.texts('error')).toEqual([]);
+  });
+});

@@ -1,0 +1,104 @@
+import { messageOf } from '@rollcall/core';
+import { Agent, get } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { Tally } from './tally.js';
+import type { Calls } from './tally.js';
+
+/** Half of the calls each. */
+const PATHS = ['/a/ping', '/b/ping'] as const;
+/** A call without an answer by then has failed: far more than the gateway takes to say no. */
+const DEADLINE_MS = 10_000;
+/** Shorter than servers keep an idle connection, so that none is used just as it is closed. */
+const IDLE_MS = 3_000;
+/** Calls under way; what comes beyond it fails, so that a gateway that hangs costs no memory without end. */
+const MOST_UNDER_WAY = 2_000;
+/** Whoever was asleep for longer (a laptop, Ctrl-Z) does not send what was due meanwhile all at once. */
+const MOST_LATE_MS = 1_000;
+/** Of an answer that is not 200. */
+const MOST_SHOWN = 300;
+
+/**
+ * Calls through the gateway at an even rate, whether or not the earlier ones have been answered (an open loop): so one that hangs does
+ * not hide how the others fare. A call lasts from the moment when it was due.
+ */
+export class Load {
+  readonly #gateway: string;
+  readonly #everyMs: number;
+  readonly #tally = new Tally();
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: Infinity, timeout: IDLE_MS });
+  #timer: NodeJS.Timeout | null = null;
+  #dueAt = 0;
+  #sent = 0;
+  #underWay = 0;
+  #isClosed = false;
+
+  /** `gateway`: its URL; `rate`: calls a second. */
+  constructor(gateway: string, rate: number) {
+    this.#gateway = gateway;
+    this.#everyMs = 1_000 / rate;
+  }
+
+  read(): Calls {
+    return this.#tally.read(performance.now());
+  }
+
+  start(): void {
+    this.#dueAt = performance.now();
+    this.#send();
+  }
+
+  /** What is under way counts no more. May be called twice. */
+  close(): void {
+    this.#isClosed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#agent.destroy();
+  }
+
+  #send(): void {
+    const now = performance.now();
+    if (now - this.#dueAt > MOST_LATE_MS) this.#dueAt = now;
+    for (; this.#dueAt <= now; this.#dueAt += this.#everyMs) this.#call(this.#dueAt);
+    this.#timer = setTimeout(() => this.#send(), Math.max(1, this.#dueAt - performance.now()));
+  }
+
+  #call(dueAt: number): void {
+    const path = PATHS[this.#sent % PATHS.length] ?? PATHS[0];
+    this.#sent += 1;
+    if (this.#underWay >= MOST_UNDER_WAY) {
+      this.#tally.failed(dueAt, `GET ${path}: not sent, ${MOST_UNDER_WAY} calls wait for their answers`);
+      return;
+    }
+    this.#underWay += 1;
+    void this.#ask(path).then((error) => {
+      this.#underWay -= 1;
+      if (this.#isClosed) return;
+      const now = performance.now();
+      if (error === null) this.#tally.answered(now, now - dueAt);
+      else this.#tally.failed(now, `GET ${path}: ${error}`);
+    });
+  }
+
+  /** Resolves with what went wrong, or null. */
+  #ask(path: string): Promise<string | null> {
+    return new Promise((resolve) => {
+      const signal = AbortSignal.timeout(DEADLINE_MS);
+      const failed = (error: Error): void =>
+        resolve(signal.aborted ? `no answer within ${DEADLINE_MS / 1_000} s` : messageOf(error));
+      const request = get(this.#gateway + path, { agent: this.#agent, signal }, (response) => {
+        response.on('error', failed);
+        void textOf(response).then((text) => {
+          const isFine = response.statusCode === 200 && response.complete;
+          resolve(isFine ? null : `${response.statusCode ?? 0} ${text.slice(0, MOST_SHOWN)}`);
+        }, failed);
+      });
+      request.on('error', failed);
+    });
+  }
+}
+
+async function textOf(response: IncomingMessage): Promise<string> {
+  response.setEncoding('utf8');
+  let text = '';
+  for await (const part of response) text += String(part);
+  return text;
+}

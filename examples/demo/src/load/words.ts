@@ -1,0 +1,28 @@
+import { countText, printable, successText, tripText } from 'rollcall';
+import type { CallsSum } from 'rollcall';
+import type { Calls } from './tally.js';
+
+/** What became of the demo's own calls, and how many of them went elsewhere. */
+export interface Traffic extends Calls {
+  /** Up to 10 s old: the callers told of it, with their heartbeats. */
+  readonly elsewhere: number;
+}
+
+/** For the view of the terminal. */
+export function sumOf({ calls, failed, perSecond, p99Ms, elsewhere }: Traffic): CallsSum {
+  return { perSecond, calls, failures: failed, retries: elsewhere, p99Ms };
+}
+
+/** `calls 40/s  success 100.00 %  went elsewhere 31  p99 42 ms` */
+export function trafficText(traffic: Traffic): string {
+  const { perSecond, p99Ms, elsewhere } = traffic;
+  const rate = perSecond < 10 ? perSecond.toFixed(1) : countText(Math.round(perSecond));
+  const p99 = p99Ms === null ? '–' : tripText(p99Ms);
+  return `calls ${rate}/s  success ${successText(sumOf(traffic))}  went elsewhere ${countText(elsewhere)}  p99 ${p99}`;
+}
+
+/** Null where nothing failed. The error is verbatim, but for what could steer a terminal. */
+export function failureText({ failed, firstError }: Traffic): string | null {
+  if (firstError === null) return null;
+  return `${countText(failed)} ${failed === 1 ? 'call' : 'calls'} failed, the first with: ${printable(firstError)}`;
+}

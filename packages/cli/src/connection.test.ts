@@ -1,0 +1,32 @@
+import { describe, expect, it } from 'vitest';
+import { apiOf } from './connection.js';
+import type { ConnectionFlags } from './connection.js';
+
+const flags = (said: Partial<ConnectionFlags> = {}): ConnectionFlags => ({
+  '--url': undefined,
+  '--ca-file': undefined,
+  '--cert-file': undefined,
+  '--key-file': undefined,
+  ...said,
+});
+
+describe('which registry a command asks', () => {
+  it('is that of the flag, else of the environment, else the one of this machine', async () => {
+    const env = { ROLLCALL_URL: 'http://env:1' };
+    expect((await apiOf(flags({ '--url': 'http://flag:2' }), env)).url).toBe('http://flag:2');
+    expect((await apiOf(flags(), env)).url).toBe('http://env:1');
+    expect((await apiOf(flags(), { ROLLCALL_URL: '' })).url).toBe('http://127.0.0.1:1337');
+  });
+
+  it('needs files that can be read, whether a flag or the environment names them', async () => {
+    const secure = { ROLLCALL_URL: 'https://registry:1' };
+    const unread = /^Option registryTls: the certificates or the key cannot be read: ENOENT/;
+    await expect(apiOf(flags({ '--ca-file': 'nowhere.pem' }), secure)).rejects.toThrow(unread);
+    await expect(apiOf(flags(), { ...secure, ROLLCALL_CA_FILE: 'nowhere.pem' })).rejects.toThrow(unread);
+    await expect(apiOf(flags({ '--key-file': 'a.key' }), secure)).rejects.toThrow(
+      '--key-file is there without --cert-file',
+    );
+    const both = { ...secure, ROLLCALL_CERT_FILE: 'nowhere.pem' };
+    await expect(apiOf(flags({ '--key-file': 'nowhere.key' }), both)).rejects.toThrow(unread);
+  });
+});

@@ -1,0 +1,137 @@
+/** What `rollcall doctor` can find. docs/guide/troubleshooting.md has an entry for each, under its code. */
+export const FINDING_CODES = [
+  // no registry
+  'registry-not-listening',
+  'registry-name-unknown',
+  'registry-silent',
+  'registry-speaks-tls',
+  'registry-speaks-no-tls',
+  'registry-certificate',
+  'not-a-registry',
+  // it does not let us in, or cannot answer
+  'registry-not-ready',
+  'registry-name-refused',
+  'token-missing',
+  'token-wrong',
+  'token-lapsed',
+  'access-forbidden',
+  'registry-refuses',
+  // the registry itself
+  'store-trouble',
+  'self-preservation',
+  'certificate-expiring',
+  'host-budget',
+  'insecure-registry',
+  'clock-skew',
+  'version-skew',
+  // who is on no list
+  'service-not-let-in',
+  'address-not-allowed',
+  'duplicate-id',
+  'limit-reached',
+  'registration-refused',
+  // instances
+  'port-not-listening',
+  'not-reachable-from-registry',
+  'heartbeat-1-unanswered',
+  'heartbeat-2-missing',
+  'address-taken',
+  'address-shared',
+  'loopback-address',
+  'not-reachable-from-here',
+  'shutdown-hooks-off',
+  'stale-copy',
+  'flapping',
+] as const;
+export type FindingCode = (typeof FINDING_CODES)[number];
+
+/** `broken`: calls fail, or will not come; `risk`: they will when something else happens; `note`: worth knowing. */
+export const GRAVITIES = ['broken', 'risk', 'note'] as const;
+export type Gravity = (typeof GRAVITIES)[number];
+
+/** One thing that is wrong. */
+export interface Finding {
+  readonly code: FindingCode;
+  readonly gravity: Gravity;
+  /** What is wrong, in one sentence with the names. */
+  readonly what: string;
+  /** The ids of the instances that it is about; empty: none in particular. */
+  readonly instances: readonly string[];
+  /** What shows it, verbatim, and who saw it. */
+  readonly evidence: readonly string[];
+  /** What it does to calls. */
+  readonly why: string;
+  /** Lines to change, or commands to run; one of them mends it. */
+  readonly fix: readonly string[];
+  /** The entry in the documentation. */
+  readonly link: string;
+}
+
+/** All that a look comes to. */
+export interface Diagnosis {
+  /** Worst first. */
+  readonly findings: readonly Finding[];
+  /** What was looked at and is well. */
+  readonly fine: readonly string[];
+  /** What could not be looked at, and why. */
+  readonly unchecked: readonly string[];
+}
+
+type Seen = Pick<Finding, 'what' | 'evidence' | 'fix'> & Partial<Pick<Finding, 'instances'>>;
+
+export function finding(code: FindingCode, { what, evidence, fix, instances = [] }: Seen): Finding {
+  const { gravity, why } = MEANINGS[code];
+  return { code, gravity, what, instances, evidence, why, fix, link: `docs/guide/troubleshooting.md#${code}` };
+}
+
+/** Worst first; of one gravity in the order of the codes. */
+export function worstFirst(findings: readonly Finding[]): readonly Finding[] {
+  const rank = ({ gravity, code }: Finding): number =>
+    GRAVITIES.indexOf(gravity) * FINDING_CODES.length + FINDING_CODES.indexOf(code);
+  return findings.toSorted((one, other) => rank(one) - rank(other));
+}
+
+const UNSEEN = 'Services that start now find nobody and are found by nobody; those that run go on with the copy they have.';
+const UNREAD = 'The registry is there and goes on; whoever is refused like this sees nothing of it, and registers nothing.';
+const ABSENT = 'A service that is not let in is on no list: callers do not know that it exists.';
+
+/** What each finding is worth, and what it does. */
+const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readonly why: string }>> = {
+  'registry-not-listening': { gravity: 'broken', why: UNSEEN },
+  'registry-name-unknown': { gravity: 'broken', why: UNSEEN },
+  'registry-silent': { gravity: 'broken', why: UNSEEN },
+  'registry-speaks-tls': { gravity: 'broken', why: 'Nothing of HTTP is understood there, so nobody with this URL reaches it.' },
+  'registry-speaks-no-tls': { gravity: 'broken', why: 'No handshake comes about, so nobody with this URL reaches it.' },
+  'registry-certificate': { gravity: 'broken', why: 'Whoever does not trust the certificate does not speak to the registry.' },
+  'not-a-registry': { gravity: 'broken', why: UNSEEN },
+  'registry-not-ready': { gravity: 'broken', why: 'Until its store is read it answers nothing: an empty list would be a lie.' },
+  'registry-name-refused': { gravity: 'broken', why: 'It answers only to names that it was told of, so that no web page can speak to it.' },
+  'token-missing': { gravity: 'broken', why: UNREAD },
+  'token-wrong': { gravity: 'broken', why: UNREAD },
+  'token-lapsed': { gravity: 'broken', why: UNREAD },
+  'access-forbidden': { gravity: 'broken', why: UNREAD },
+  'registry-refuses': { gravity: 'broken', why: UNREAD },
+  'store-trouble': { gravity: 'broken', why: 'New registrations are refused, and what it owes its store is lost if it ends now.' },
+  'self-preservation': { gravity: 'risk', why: 'Instances that are silent stay callable: callers try them, fail, and try another.' },
+  'certificate-expiring': { gravity: 'risk', why: 'From that moment no client connects, and every service turns stale at once.' },
+  'host-budget': { gravity: 'risk', why: 'When it is used up, connections fail for everybody at once, heartbeats among them.' },
+  'insecure-registry': { gravity: 'risk', why: 'Whoever reaches its port may register an instance of any service, and remove one.' },
+  'clock-skew': { gravity: 'risk', why: 'Certificates and tokens begin and end by these clocks, and times shown to people are wrong. No heartbeat depends on them.' },
+  'version-skew': { gravity: 'risk', why: 'What one side says the other may not know yet: it is left out in silence.' },
+  'service-not-let-in': { gravity: 'broken', why: ABSENT },
+  'address-not-allowed': { gravity: 'broken', why: ABSENT },
+  'duplicate-id': { gravity: 'broken', why: ABSENT },
+  'limit-reached': { gravity: 'broken', why: ABSENT },
+  'registration-refused': { gravity: 'broken', why: ABSENT },
+  'port-not-listening': { gravity: 'broken', why: 'Callers are refused there, too.' },
+  'not-reachable-from-registry': { gravity: 'broken', why: 'What the registry cannot reach it does not list as HEALTHY, so it gets few calls or none.' },
+  'heartbeat-1-unanswered': { gravity: 'broken', why: 'A process that does not answer a heartbeat answers no call either, or the network drops both.' },
+  'heartbeat-2-missing': { gravity: 'broken', why: 'An instance that cannot reach the registry does not hear of others, and may not know that it is cut off.' },
+  'address-taken': { gravity: 'broken', why: 'Calls for the one would reach the other; callers notice, refuse and try elsewhere.' },
+  'address-shared': { gravity: 'broken', why: 'Who gets a call is chance, so both are avoided as long as there is anybody else.' },
+  'loopback-address': { gravity: 'risk', why: 'For a caller on another machine, or in another container, 127.0.0.1 is itself.' },
+  'not-reachable-from-here': { gravity: 'note', why: 'Callers on this machine fail there; those where the registry is do not.' },
+  'shutdown-hooks-off': { gravity: 'risk', why: 'Each deployment and each scale-down cuts the requests that are in flight.' },
+  'stale-copy': { gravity: 'risk', why: 'It hears of others late or not at all, so it calls some that are gone and knows no new ones.' },
+  flapping: { gravity: 'risk', why: 'Each fall costs its callers failed attempts; it has to prove itself longer before it is trusted again.' },
+};

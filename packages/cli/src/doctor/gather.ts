@@ -1,0 +1,169 @@
+import { instanceMessage, nearest, RollcallError, STATES, systemTime, VERSION } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
+import type { Heartbeats } from '../heartbeats.js';
+import type { Asker } from './asking.js';
+import type { Asked, Facts, InstanceFacts, RefusedFacts, RegistryFacts } from './facts.js';
+import { at, isRecord, listAt, numberAt, textAt } from './json.js';
+import { reach } from './reach.js';
+
+/** So many instances are asked for one by one, the worst first; what is told of the others is in the lists of services. */
+const MOST_INSTANCES = 500;
+/** Questions, and connections, at once. */
+const CONCURRENCY = 16;
+
+export interface Wanted {
+  /** A service, or an id; null: everybody. */
+  readonly word: string | null;
+  /** Shall the ports of instances be tried from here? */
+  readonly triesPorts: boolean;
+}
+
+/**
+ * All that can be seen of a registry and its instances, with nothing but HTTP to the registry and connections to the instances. Rejects
+ * with UNKNOWN_SERVICE for a word that is neither a service nor an id.
+ */
+export async function gather(asker: Asker, { word, triesPorts }: Wanted): Promise<Facts> {
+  const began = systemTime.wall();
+  const contact = await asker.ask('/api/v1/registry');
+  const known = {
+    url: asker.url,
+    wall: (began + systemTime.wall()) / 2,
+    version: VERSION,
+    hasToken: asker.hasToken,
+    contact,
+    triesPorts,
+  };
+  const registry = registryIn(contact);
+  if (registry === null) return { ...known, registry, instances: [], left: 0 };
+  const instances = await instancesOf(asker, word);
+  const worst = instances.toSorted((one, other) => STATES.indexOf(other.state) - STATES.indexOf(one.state));
+  const asked = await each(worst.slice(0, MOST_INSTANCES), (instance) => factsOf(asker, instance, triesPorts));
+  return { ...known, registry, instances: asked, left: Math.max(0, worst.length - MOST_INSTANCES) };
+}
+
+/** Null for an answer that is none of a registry. */
+function registryIn(contact: Asked): RegistryFacts | null {
+  if (contact.kind !== 'answer' || contact.status !== 200) return null;
+  const { body } = contact;
+  const intervalMs = numberAt(body, 'heartbeat', 'intervalMs');
+  if (intervalMs === null) return null;
+  const store = textAt(body, 'store', 'name');
+  const trouble = textAt(body, 'store', 'trouble', 'text');
+  return {
+    version: textAt(body, 'version'),
+    insecure: at(body, 'insecure') === true,
+    access: textAt(body, 'access') ?? 'open',
+    host: textAt(body, 'options', 'host', 'value'),
+    intervalMs,
+    flappingLimit: numberAt(body, 'policy', 'flappingLimit'),
+    store:
+      store === null
+        ? null
+        : {
+            name: store,
+            durable: at(body, 'store', 'durable') === true,
+            trouble:
+              trouble === null
+                ? null
+                : {
+                    text: trouble,
+                    sinceMs: numberAt(body, 'store', 'trouble', 'sinceMs') ?? 0,
+                    owed: numberAt(body, 'store', 'trouble', 'owed') ?? 0,
+                  },
+          },
+    preservation:
+      at(body, 'preservation', 'active') === true
+        ? { text: textAt(body, 'preservation', 'text') ?? '', sinceMs: numberAt(body, 'preservation', 'sinceMs') }
+        : null,
+    certificateUntil: numberAt(body, 'tls', 'expiresAt'),
+    refused: listAt(body, 'refused').map(refusedIn),
+    budgets: listAt(body, 'host').map((budget) => ({
+      name: textAt(budget, 'name') ?? '',
+      have: numberAt(budget, 'have') ?? Infinity,
+      used: numberAt(budget, 'used') ?? 0,
+      remedy: textAt(budget, 'remedy') ?? '',
+    })),
+  };
+}
+
+function refusedIn(received: unknown): RefusedFacts {
+  return {
+    code: textAt(received, 'code') ?? '',
+    detail: textAt(received, 'detail') ?? '',
+    fix: textAt(received, 'fix') ?? '',
+    from: textAt(received, 'from') ?? '',
+    service: textAt(received, 'service'),
+    times: numberAt(received, 'times') ?? 1,
+    agoMs: numberAt(received, 'agoMs') ?? 0,
+  };
+}
+
+/** In every namespace: an id says nothing of its own. */
+async function instancesOf(asker: Asker, word: string | null): Promise<readonly Instance[]> {
+  const listed = await asker.ask('/api/v1/services?namespace=*');
+  const services = listed.kind === 'answer' ? listAt(listed.body, 'services') : [];
+  const names = [...new Set(services.map((service) => textAt(service, 'name') ?? ''))].toSorted();
+  if (word === null || names.includes(word)) {
+    return (await each(word === null ? names : [word], (name) => instancesIn(asker, name))).flat();
+  }
+  const one = await asker.ask(`/api/v1/instances/${encodeURIComponent(word)}`);
+  const read = one.kind === 'answer' && one.status === 200 ? instanceMessage.parse(one.body) : null;
+  if (read?.ok === true) return [read.value];
+  const meant = nearest(word, names);
+  const hint = meant === null ? 'rollcall ls shows all of them.' : `Did you mean ${meant}?`;
+  throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word}". ${hint}`);
+}
+
+async function instancesIn(asker: Asker, name: string): Promise<readonly Instance[]> {
+  const answer = await asker.ask(`/api/v1/services/${encodeURIComponent(name)}?namespace=*`);
+  const received = answer.kind === 'answer' ? listAt(answer.body, 'instances') : [];
+  return received.flatMap((one) => {
+    const read = instanceMessage.parse(one);
+    return read.ok ? [read.value] : [];
+  });
+}
+
+/** The instance as it is when its heartbeats are read: it may have changed since it was listed. */
+async function factsOf(asker: Asker, listed: Instance, triesPorts: boolean): Promise<InstanceFacts> {
+  const [answer, tried] = await Promise.all([
+    asker.ask(`/api/v1/instances/${encodeURIComponent(listed.id)}`),
+    triesPorts ? Promise.all(listed.endpoints.map((endpoint) => reach(listed.id, endpoint))) : [],
+  ]);
+  if (answer.kind !== 'answer' || answer.status !== 200)
+    return { instance: listed, heartbeats: null, falls: null, line: null, reach: tried };
+  const { body } = answer;
+  const read = instanceMessage.parse(body);
+  const line = at(body, 'line');
+  return {
+    instance: read.ok ? read.value : listed,
+    heartbeats: heartbeatsIn(at(body, 'heartbeats')),
+    falls: numberAt(body, 'falls'),
+    line: typeof line === 'boolean' ? line : null,
+    reach: tried,
+  };
+}
+
+function heartbeatsIn(received: unknown): Heartbeats | null {
+  if (!isRecord(received)) return null;
+  const direction = (name: string): Heartbeats['heartbeat1'] => ({
+    lastSuccessAgoMs: numberAt(received, name, 'lastSuccessAgoMs'),
+    roundTripMs: numberAt(received, name, 'roundTripMs'),
+    misses: numberAt(received, name, 'misses') ?? 0,
+    error: textAt(received, name, 'error'),
+  });
+  return { heartbeat1: direction('heartbeat1'), heartbeat2: direction('heartbeat2'), askedAt: systemTime.wall() };
+}
+
+/** In their order, so many at a time. */
+async function each<Item, Result>(
+  items: readonly Item[],
+  work: (item: Item) => Promise<Result>,
+): Promise<readonly Result[]> {
+  const results: Result[] = [];
+  const waiting = items.entries();
+  const take = async (): Promise<void> => {
+    for (const [index, item] of waiting) results[index] = await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, items.length) }, take));
+  return results;
+}

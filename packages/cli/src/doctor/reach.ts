@@ -1,0 +1,106 @@
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { connect as secureConnect } from 'node:tls';
+import { addressOf, encodeFrame, FrameDecoder, HEARTBEAT_PATH, HEARTBEAT_PATTERN, messageOf } from '@rollcall/core';
+import type { Endpoint } from '@rollcall/core';
+import { codeOf } from './asking.js';
+import type { Reach } from './facts.js';
+
+/** Nothing by then: silent. */
+const TIMEOUT_MS = 2_000;
+/** More of an answer is not read. */
+const MOST_BYTES = 16_384;
+
+/**
+ * Connects to where an instance says it is, and asks who is there, as callers do before their first call: with a Heartbeat-1 that has no
+ * nonce, which proves nothing to anybody. Over gRPC, and over TLS, whose certificates are not ours to judge, it only connects. Never rejects.
+ */
+export function reach(id: string, endpoint: Endpoint): Promise<Reach> {
+  return new Promise((resolve) => {
+    const { host, port, tls } = endpoint;
+    let isConnected = false;
+    const socket: Socket = tls
+      ? secureConnect({ host, port, rejectUnauthorized: false })
+      : connect({ host, port, autoSelectFamily: false });
+    const done = (outcome: Reach['outcome'], text: string): void => {
+      socket.destroy();
+      resolve({ endpoint, outcome, text });
+    };
+    socket.setTimeout(TIMEOUT_MS, () =>
+      done('silent', `${isConnected ? 'it takes the connection and says nothing' : 'no answer to the connection'} within ${TIMEOUT_MS} ms`),
+    );
+    socket.on('error', (error) => done(outcomeOf(error), messageOf(error) || codeOf(error)));
+    socket.on('close', () => done('failed', `${addressOf(endpoint)} closed the connection without an answer`));
+    socket.on(tls ? 'secureConnect' : 'connect', () => {
+      isConnected = true;
+      const question = tls ? null : QUESTIONS[endpoint.protocol]?.(endpoint);
+      if (question === null || question === undefined) return done('open', 'it takes connections');
+      const said: Buffer[] = [];
+      socket.on('data', (bytes) => {
+        said.push(bytes);
+        const answer = Buffer.concat(said);
+        const who = readers[endpoint.protocol]?.(answer) ?? (answer.length > MOST_BYTES ? '' : null);
+        if (who !== null) done(...verdict(id, who));
+      });
+      socket.write(question);
+    });
+  });
+}
+
+function verdict(id: string, who: string): [Reach['outcome'], string] {
+  if (who === id) return ['itself', `it says that it is ${id}`];
+  return ['another', who === '' ? 'somebody answers who does not say who it is' : `it says that it is ${who}`];
+}
+
+function outcomeOf(error: unknown): Reach['outcome'] {
+  const code = codeOf(error);
+  if (code === 'ECONNREFUSED') return 'refused';
+  return code === 'ETIMEDOUT' ? 'silent' : 'failed';
+}
+
+type Protocol = Endpoint['protocol'];
+
+const http = (endpoint: Endpoint): string =>
+  `POST ${HEARTBEAT_PATH} HTTP/1.1\r\nhost: ${addressOf(endpoint)}\r\ncontent-type: application/json\r\n` +
+  'content-length: 2\r\nconnection: close\r\n\r\n{}';
+
+const QUESTIONS: Partial<Readonly<Record<Protocol, (endpoint: Endpoint) => string | Uint8Array>>> = {
+  tcp: () => encodeFrame({ pattern: HEARTBEAT_PATTERN, data: {}, id: 'doctor' }),
+  http,
+  heartbeat: http,
+};
+
+/** Who answers: empty, somebody who does not say; null: not all has come. */
+const readers: Partial<Readonly<Record<Protocol, (received: Buffer) => string | null>>> = {
+  tcp: readTcp,
+  http: readHttp,
+  heartbeat: readHttp,
+};
+
+function readTcp(received: Buffer): string | null {
+  const { frames, failure } = new FrameDecoder().push(received);
+  const [frame] = frames;
+  if (frame === undefined) return failure === null ? null : '';
+  return nameIn(isRecord(frame) ? frame['response'] : undefined);
+}
+
+function readHttp(received: Buffer): string | null {
+  const text = received.toString('utf8');
+  if (!'HTTP/1.1 '.startsWith(text.slice(0, 9))) return '';
+  const end = text.indexOf('\r\n\r\n');
+  if (end < 0) return null;
+  if (!text.startsWith('HTTP/1.1 200')) return '';
+  try {
+    return nameIn(JSON.parse(text.slice(end + 4)));
+  } catch {
+    return text.length > MOST_BYTES / 2 ? '' : null;
+  }
+}
+
+function nameIn(answer: unknown): string {
+  return isRecord(answer) && typeof answer['instance'] === 'string' ? answer['instance'].slice(0, 128) : '';
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,62 @@
+import { Agent, request } from 'node:http';
+import type { IncomingMessage, RequestOptions } from 'node:http';
+
+/** Of an answer what is needed here. */
+export type FetchAnswer = Pick<Response, 'ok' | 'status' | 'text'>;
+
+/** Of `fetch` what is needed here. */
+export type Fetcher = (
+  url: string,
+  init: {
+    readonly method?: string;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body?: string;
+    readonly signal: AbortSignal;
+  },
+) => Promise<FetchAnswer>;
+
+/** More than a registry ever answers in one piece. */
+const MOST_BYTES = 256 * 1024 * 1024;
+
+/**
+ * Of `fetch` what is needed here, by Node's own HTTP: loading the global one takes longer than a whole `rollcall ls`. Connections are
+ * kept for the next question and keep no process alive. Redirects are not followed.
+ */
+export function plainFetch(): Fetcher {
+  const agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  return (url, init) => asked(request, url, { agent }, init);
+}
+
+/** `request` of node:http or node:https, as a Fetcher with these options. */
+export function asked(
+  ask: typeof request,
+  url: string,
+  options: RequestOptions,
+  { method = 'GET', headers, body, signal }: Parameters<Fetcher>[1],
+): Promise<FetchAnswer> {
+  return new Promise((resolve, reject) => {
+    const sent = ask(url, { ...options, method, headers, signal }, (response) => {
+      collect(response).then(resolve, reject);
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+function collect(response: IncomingMessage): Promise<FetchAnswer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    response.on('data', (bytes: Uint8Array) => {
+      chunks.push(bytes);
+      size += bytes.length;
+      if (size > MOST_BYTES) response.destroy(new Error(`The answer has more than ${MOST_BYTES} bytes.`));
+    });
+    response.on('error', reject);
+    response.on('end', () => {
+      const { statusCode: status = 0 } = response;
+      const text = Buffer.concat(chunks).toString('utf8');
+      resolve({ ok: status >= 200 && status < 300, status, text: () => Promise.resolve(text) });
+    });
+  });
+}

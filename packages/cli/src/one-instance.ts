@@ -1,0 +1,37 @@
+import type { Link, WatchSink } from '@rollcall/client';
+import type { Frame, Instance, InstanceId } from '@rollcall/core';
+
+/**
+ * A link on which a service has no instance but one, and that may be called whatever an operator said: for who wants to call just this one,
+ * with everything else that a call has. It only ever watches.
+ */
+export function onlyInstance(link: Link, id: InstanceId): Link {
+  const only = (instances: readonly Instance[]): readonly Instance[] =>
+    instances.filter((one) => one.id === id).map((one): Instance => ({ ...one, admin: 'ENABLED' }));
+  const filtered = (frame: Frame): Frame => {
+    if (frame.event === 'reset') return { ...frame, data: { ...frame.data, instances: only(frame.data.instances) } };
+    if (frame.event === 'change') return { ...frame, data: { ...frame.data, upsert: only(frame.data.upsert) } };
+    return frame;
+  };
+  return {
+    name: link.name,
+    register: (registration) => link.register(registration),
+    beat: (proof, beat, options) => link.beat(proof, beat, options),
+    letGo: () => link.letGo(),
+    suspect: (suspected, suspicion) => link.suspect(suspected, suspicion),
+    drain: (proof, drain) => link.drain(proof, drain),
+    leave: (proof) => link.leave(proof),
+    watch: (request, sink) => link.watch(request, hearing(sink, filtered)),
+    close: () => link.close(),
+  };
+}
+
+function hearing(sink: WatchSink, filtered: (frame: Frame) => Frame): WatchSink {
+  return {
+    opened: () => sink.opened(),
+    frame: (frame) => sink.frame(filtered(frame)),
+    mark: (cursor) => sink.mark(cursor),
+    silent: () => sink.silent?.(),
+    closed: (problem, trouble) => sink.closed(problem, trouble),
+  };
+}

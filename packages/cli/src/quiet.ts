@@ -1,0 +1,70 @@
+import { sleep, systemTime } from '@rollcall/core';
+import type { InstanceId } from '@rollcall/core';
+import { isRecord, numberOf } from './registry-api.js';
+import type { RegistryApi } from './registry-api.js';
+import type { Shell } from './shell.js';
+import { edgesIn } from './traffic.js';
+import type { Edge } from './traffic.js';
+import { ageText } from './words.js';
+
+/** Callers count in windows of this length, and tell each once it is over. */
+const WINDOW_MS = 5_000;
+const LOOK_EVERY_MS = 250;
+const USUAL_INTERVAL_MS = 5_000;
+
+export interface Quiet {
+  readonly isQuiet: boolean;
+  readonly afterMs: number;
+  readonly text: string;
+}
+
+interface Wanted {
+  readonly id: InstanceId;
+  readonly service: string;
+  readonly timeoutMs: number;
+}
+
+/**
+ * Waits until the callers of an instance that gets no new calls have none under way there, by what they tell with their heartbeats, or it
+ * is gone. Rejects as the routes do.
+ */
+export async function untilQuiet(api: RegistryApi, { id, service, timeoutMs }: Wanted, shell: Shell): Promise<Quiet> {
+  const startedAt = systemTime.now();
+  const over = new AbortController();
+  void shell.asksToEnd().then(() => over.abort());
+  const { heartbeat } = await api.read('/api/v1/registry');
+  const intervalMs = numberOf(isRecord(heartbeat) ? heartbeat['intervalMs'] : null) ?? USUAL_INTERVAL_MS;
+  for (;;) {
+    const [found, topology] = await Promise.all([api.instance(id), api.topology()]);
+    const afterMs = systemTime.now() - startedAt;
+    if (found === null) return { isQuiet: true, afterMs, text: `It is gone, after ${ageText(afterMs)}.` };
+    const edges = edgesIn(topology).filter(({ to }) => to === service);
+    const left = stillThere(edges, id, { afterMs, intervalMs });
+    if (left === null) return { isQuiet: true, afterMs, text: `Its calls have ended, after ${ageText(afterMs)}.` };
+    if (afterMs >= timeoutMs || over.signal.aborted) {
+      return { isQuiet: false, afterMs, text: `After ${ageText(afterMs)} its calls have not ended: ${left}.` };
+    }
+    await sleep(systemTime, LOOK_EVERY_MS, { signal: over.signal });
+  }
+}
+
+/**
+ * Why the instance may still have calls; null: it has none. A caller's word counts that says of the time after the drain: once each has
+ * had its next heartbeat after its next window. It tells how many attempts ended at each instance, and how many calls are under way at
+ * the service as a whole: none under way there means none here. Where some always are, since others are called, it is that nothing ended
+ * here in two windows; only a call that takes longer than both is then not seen.
+ */
+export function stillThere(
+  edges: readonly Edge[],
+  id: InstanceId,
+  { afterMs, intervalMs }: { readonly afterMs: number; readonly intervalMs: number },
+): string | null {
+  const tellMs = WINDOW_MS + intervalMs;
+  if (afterMs < tellMs) return 'its callers have yet to tell of the time since';
+  const ended = edges.find(({ targets }) => targets.some((target) => target.instance === id && target.perSecond > 0));
+  if (ended !== undefined) return `${ended.from} told of calls that ended there in its last 5 s`;
+  const busy = edges.find(({ inFlight }) => inFlight > 0);
+  if (busy === undefined) return null;
+  const isTold = busy.perSecond > 0 && afterMs >= tellMs + WINDOW_MS;
+  return isTold ? null : `${busy.from} has ${busy.inFlight} under way at ${busy.to}`;
+}

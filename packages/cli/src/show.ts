@@ -1,0 +1,196 @@
+import { addressOf, registryEventMessage } from '@rollcall/core';
+import type { Instance, RegistryEvent } from '@rollcall/core';
+import { describeFlags, parseArguments, toggle } from './arguments.js';
+import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
+import { OUTPUT_FLAG } from './formats.js';
+import { neededWords } from './operands.js';
+import { heartbeatPicture, readingOf } from './picture.js';
+import { paint } from './paint.js';
+import type { Span } from './paint.js';
+import { heartbeatsOf, isRecord, numberOf, recordsOf } from './registry-api.js';
+import type { Json, RegistryApi } from './registry-api.js';
+import { EXIT } from './shell.js';
+import type { Command, ExitCode, Shell } from './shell.js';
+import { edgesIn, successText } from './traffic.js';
+import type { Edge, Target } from './traffic.js';
+import { stateLook, stateShape } from './view.js';
+import { idOf, nobodyError } from './which.js';
+import { ageText, aligned, clockText, explained, nextText, printable, shortNames, tripText } from './words.js';
+
+const FLAGS = { ...OUTPUT_FLAG, ...NAMESPACE_FLAG, ...CONNECTION_FLAGS, '--help': toggle('this text', 'h') };
+
+const HELP = `Usage: rollcall show <id> [options]
+
+One instance: its state, why, since when and what comes next; both heartbeats as a picture (Heartbeat-1 is the registry's call, above,
+Heartbeat-2 the instance's, below); its facts; who calls it; what became of it lately. The id may be short, as it is printed: orders…1e07,
+orders-1e07, or an end that no other has.
+
+${describeFlags(FLAGS).join('\n')}
+
+Examples:
+  rollcall show orders…1e07
+  rollcall show 1e07 -o json`;
+
+/** `rollcall show`: everything about one instance. */
+export const show: Command = { help: HELP, run };
+
+async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
+  const { flags, words } = parseArguments(FLAGS, argv);
+  const [typed = ''] = neededWords('show <id>', words, 1);
+  const api = await apiOf(flags, shell.env);
+  const id = await idOf(typed, api, 'allowed');
+  const [found, timeline] = await Promise.all([api.instance(id), api.timeline(id).catch(() => null)]);
+  const events = eventsIn(timeline);
+  if (found === null && events.length === 0) throw nobodyError(typed, [], api.url);
+  const calls = found === null ? [] : await callersOf(api, String(found['service']), id);
+  if (flags['--output'] === 'json') shell.out(json({ id, found, calls, events }));
+  else for (const line of page({ api, id, found, calls, events }, shell)) shell.out(line);
+  return EXIT.done;
+}
+
+/** Who calls the service, and what of it goes to this instance (undefined: nothing lately). */
+interface Caller {
+  readonly edge: Edge;
+  readonly target: Target | undefined;
+}
+
+async function callersOf(api: RegistryApi, service: string, id: string): Promise<readonly Caller[]> {
+  const topology = await api.topology().catch(() => null);
+  if (topology === null) return [];
+  const edges = edgesIn(topology).filter(({ to }) => to === service);
+  return edges.map((edge) => ({ edge, target: edge.targets.find(({ instance }) => instance === id) }));
+}
+
+function eventsIn(timeline: Json | null): readonly RegistryEvent[] {
+  return recordsOf(timeline?.['events']).flatMap((received) => {
+    const read = registryEventMessage.parse(received);
+    return read.ok ? [read.value] : [];
+  });
+}
+
+interface Facts {
+  readonly id: string;
+  /** Null: it was removed. */
+  readonly found: Json | null;
+  readonly calls: readonly Caller[];
+  readonly events: readonly RegistryEvent[];
+}
+
+function json({ id, found, calls, events }: Facts): string {
+  const callers = calls.map(({ edge, target }) => ({
+    service: edge.from,
+    callsPerSecond: target?.perSecond ?? 0,
+    failures: target?.failures ?? 0,
+    p99Ms: target?.p99Ms ?? null,
+    circuitsOpen: target?.circuitsOpen ?? 0,
+  }));
+  return JSON.stringify({ id, instance: found, callers, events });
+}
+
+function page(
+  { api, id, found, calls, events }: Facts & { readonly api: RegistryApi },
+  shell: Shell,
+): readonly string[] {
+  const now = Date.now();
+  const lines = (of: readonly (readonly Span[])[]): readonly string[] =>
+    of.map((line) => paint(line, { ...shell.terminal, width: Infinity }));
+  const past = section('Timeline', timelineRows(events));
+  if (found === null) {
+    const [last] = events.slice(-1);
+    return lines([[{ text: `${id}  was removed: ${printable(last?.text ?? '')}.`, look: 'strong' }], ...past]);
+  }
+  const instance = api.instanceIn(found);
+  const beats = heartbeatsOf(found['heartbeats']);
+  const name = shortNames([instance]).get(id) ?? id;
+  return lines([
+    ...stateLines(instance, name, stateShape(instance, beats), now),
+    [],
+    [{ text: readingOf(instance, beats), look: 'strong' }],
+    ...heartbeatPicture(instance, name, beats, now),
+    ...section('Facts', factRows(instance, found)),
+    ...section('Callers', callerRows(calls)),
+    ...past,
+  ]);
+}
+
+/** State, reason, since, next. */
+function stateLines(instance: Instance, name: string, shape: string, now: number): readonly (readonly Span[])[] {
+  const { state, since, reason } = instance;
+  const { sentence, evidence } = explained(reason);
+  const next = nextText(instance, now);
+  const why = evidence === '' ? sentence : `${sentence.replace(/\.$/, '')}: ${evidence}.`;
+  const look = stateLook(state);
+  return [
+    [
+      { text: shape, look },
+      { text: ` ${name}  `, look: 'strong' },
+      { text: state, look },
+      { text: `  for ${ageText(now - since)}` },
+    ],
+    [{ text: `${why}${next === '' ? '' : ` ${next}.`}` }],
+  ];
+}
+
+type Row = readonly string[];
+
+function section(title: string, rows: readonly Row[]): readonly (readonly Span[])[] {
+  if (rows.length === 0) return [];
+  return [[], [{ text: title, look: 'faint' }], ...aligned(rows).map((text) => [{ text: `  ${text}` }])];
+}
+
+function factRows(instance: Instance, found: Json): readonly Row[] {
+  const own = isRecord(found['own']) ? found['own'] : {};
+  const override = isRecord(found['override']) ? found['override'] : null;
+  const ownWeight = numberOf(own['weight']);
+  const weight =
+    ownWeight === null || ownWeight === instance.weight
+      ? String(instance.weight)
+      : `${instance.weight}, by an operator; its own is ${ownWeight}`;
+  const until = numberOf(override?.['untilMs']);
+  const reason = typeof override?.['reason'] === 'string' ? printable(override['reason']) : '';
+  const admin = [
+    instance.admin,
+    ...(reason === '' ? [] : [`(${reason})`]),
+    ...(until === null ? [] : [`until ${clockText(until)}`]),
+  ].join(' ');
+  const metadata = Object.entries(instance.metadata).map(([key, value]) => `${printable(key)}=${printable(value)}`);
+  return [
+    ['id', instance.id],
+    [
+      'address',
+      instance.endpoints.map((one) => `${one.protocol}://${addressOf(one)}${one.tls ? ' (TLS)' : ''}`).join(', '),
+    ],
+    ['version', instance.version === '' ? '–' : printable(instance.version)],
+    ['zone', instance.zone === '' ? '–' : instance.zone],
+    ['weight', weight],
+    ['wanted', admin],
+    ['metadata', metadata.length === 0 ? '–' : metadata.join(' ')],
+    ['registered', clockText(instance.registeredAt)],
+    ['falls', `${numberOf(found['falls']) ?? 0} lately`],
+    ['revision', String(instance.revision)],
+  ];
+}
+
+function callerRows(calls: readonly Caller[]): readonly Row[] {
+  return calls.map(({ edge, target }) =>
+    target === undefined
+      ? [edge.from, 'not lately', '', '', '']
+      : [
+          edge.from,
+          `${target.perSecond.toFixed(1)}/s`,
+          `success ${successText({ calls: attemptsOf(edge, target), failures: target.failures })}`,
+          `p99 ${target.p99Ms === null ? '–' : tripText(target.p99Ms)}`,
+          target.circuitsOpen === 0 ? 'circuit closed' : `circuit open at ${target.circuitsOpen}`,
+        ],
+  );
+}
+
+/** The window is not told: it is that of the edge. */
+function attemptsOf({ calls, perSecond }: Edge, target: Target): number {
+  const seconds = perSecond === 0 ? 0 : calls / perSecond;
+  return Math.max(target.failures, Math.round(target.perSecond * seconds));
+}
+
+function timelineRows(events: readonly RegistryEvent[]): readonly Row[] {
+  return events.map(({ at, kind, state, text }) => [clockText(at), state ?? kind, printable(text)]);
+}

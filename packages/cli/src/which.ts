@@ -1,0 +1,72 @@
+import { nearest, RollcallError } from '@rollcall/core';
+import type { Instance, InstanceId } from '@rollcall/core';
+import type { RegistryApi, ServiceAnswer } from './registry-api.js';
+import { shortNames } from './words.js';
+
+type Named = Pick<Instance, 'id' | 'service'>;
+
+/** Names that are listed where several are meant. */
+const MOST_LISTED = 5;
+
+/**
+ * Who is meant by what people type: a whole id, one as it is printed (`orders…1e07`, without UTF-8 `orders~1e07`), `orders-1e07`, or any
+ * end of an id that only one has. Everybody who could be meant; a whole id means one.
+ */
+export function meantBy<One extends Named>(typed: string, instances: readonly One[]): readonly One[] {
+  const exact = instances.filter(({ id }) => id === typed);
+  if (exact.length > 0) return exact;
+  const parts = /^(.+?)(?:…|\.\.\.|~)(.+)$/.exec(typed);
+  if (parts !== null) return ofService(instances, parts[1] ?? '', parts[2] ?? '');
+  const dashed = [...typed.matchAll(/-/g)].flatMap(({ index }) =>
+    ofService(instances, typed.slice(0, index), typed.slice(index + 1)),
+  );
+  return dashed.length > 0 ? dashed : instances.filter(({ id }) => id.endsWith(typed));
+}
+
+function ofService<One extends Named>(instances: readonly One[], service: string, end: string): readonly One[] {
+  return end === '' ? [] : instances.filter((one) => one.service === service && one.id.endsWith(end));
+}
+
+/** Every instance of a namespace, in any state. Rejects as the routes do. */
+export async function everyInstance(api: RegistryApi): Promise<ServiceAnswer> {
+  const names = await api.services();
+  const answers = await Promise.all(names.map((name) => api.service(name)));
+  const revision = Math.max(0, ...answers.map((answer) => answer.revision));
+  return { revision, instances: answers.flatMap(({ instances }) => instances) };
+}
+
+/**
+ * The id that is meant. Rejects with OPTION_INVALID where several are, and with REGISTRY_REFUSED where nobody is; an id that has no shorter
+ * form is taken as it is when `gone` allows it, since the registry may remember who was removed.
+ */
+export async function idOf(
+  typed: string,
+  api: RegistryApi,
+  gone: 'refused' | 'allowed' = 'refused',
+): Promise<InstanceId> {
+  const { instances } = await everyInstance(api);
+  const meant = meantBy(typed, instances);
+  const [only, other] = meant;
+  if (only !== undefined && other === undefined) return only.id;
+  if (only !== undefined) throw severalError(typed, meant);
+  if (gone === 'allowed' && /^[A-Za-z0-9._~-]{1,128}$/.test(typed)) return typed;
+  throw nobodyError(typed, instances, api.url);
+}
+
+/** What names no instance at `url`. */
+export function nobodyError(typed: string, instances: readonly Named[], url: string): RollcallError {
+  const names = instances.flatMap(({ id, service }) => [id, `${service}-${id.slice(-4)}`]);
+  const close = nearest(typed, names);
+  const hint = close === null ? `See who is there: rollcall ls --url ${url}.` : `Did you mean ${close}?`;
+  return new RollcallError('REGISTRY_REFUSED', `There is no instance "${typed}" at ${url}. ${hint}`);
+}
+
+function severalError(typed: string, meant: readonly Named[]): RollcallError {
+  const names = [...shortNames(meant).values()];
+  const listed = names.slice(0, MOST_LISTED).join(', ');
+  const more = names.length > MOST_LISTED ? `, and ${names.length - MOST_LISTED} more` : '';
+  return new RollcallError(
+    'OPTION_INVALID',
+    `"${typed}" may be any of ${names.length}: ${listed}${more}. Write more of its end, or the whole id.`,
+  );
+}

@@ -1,0 +1,62 @@
+import { EDGE_WINDOW_MS } from '../edges.js';
+
+/** What is counted of a slot: attempts that ended, and those of them that failed. */
+export const CALLS = 0;
+export const FAILURES = 1;
+export type Counted = typeof CALLS | typeof FAILURES;
+
+const CELLS = 2;
+
+/**
+ * How many attempts ended at each node of a balancer in this window and in the last whole one. To count is an addition in one array,
+ * 8 bytes a node; when a window is over, the two arrays change places and one is cleared, which takes microseconds for thousands.
+ */
+export class Turnout {
+  #current: Uint32Array;
+  #last: Uint32Array;
+  #turnsAt = -Infinity;
+
+  constructor(slots: number) {
+    this.#current = new Uint32Array(CELLS * slots);
+    this.#last = new Uint32Array(CELLS * slots);
+  }
+
+  count(slot: number, what: Counted, now: number): void {
+    if (now >= this.#turnsAt) this.#turn(now);
+    const at = CELLS * slot + what;
+    this.#current[at] = (this.#current[at] ?? 0) + 1;
+  }
+
+  /** Of the last whole window. */
+  last(slot: number, what: Counted, now: number): number {
+    if (now >= this.#turnsAt) this.#turn(now);
+    return this.#last[CELLS * slot + what] ?? 0;
+  }
+
+  /** The slot is another node's. */
+  forget(slot: number): void {
+    this.#current.fill(0, CELLS * slot, CELLS * (slot + 1));
+    this.#last.fill(0, CELLS * slot, CELLS * (slot + 1));
+  }
+
+  /** Twice as many slots. */
+  grow(): void {
+    this.#current = doubled(this.#current);
+    this.#last = doubled(this.#last);
+  }
+
+  /** Windows are those of `EdgeCounter`: whole multiples of their length. */
+  #turn(now: number): void {
+    const isNext = now < this.#turnsAt + EDGE_WINDOW_MS;
+    [this.#current, this.#last] = [this.#last, this.#current];
+    if (!isNext) this.#last.fill(0);
+    this.#current.fill(0);
+    this.#turnsAt = (Math.floor(now / EDGE_WINDOW_MS) + 1) * EDGE_WINDOW_MS;
+  }
+}
+
+function doubled(cells: Uint32Array): Uint32Array<ArrayBuffer> {
+  const more = new Uint32Array(2 * cells.length);
+  more.set(cells);
+  return more;
+}

@@ -1,0 +1,329 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http2';
+import type { ServerHttp2Session } from 'node:http2';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import type { ServerDuplexStream, ServerReadableStream, ServerWritableStream } from '@grpc/grpc-js';
+import { noMeter, parseOptions, silentLog, systemTime } from '@rollcall/core';
+import type { Instance, RollcallError } from '@rollcall/core';
+import { seededRandom } from '@rollcall/core/testing';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { FakeView } from './call.fixture.js';
+import { callFields } from './call-options.js';
+import { Calls } from './call.js';
+import type { StreamObserver } from './call.js';
+import type { GrpcCall } from './grpc-call.js';
+import { anInstance } from './link/link.fixture.js';
+import type { GrpcMethod } from './transport/grpc-message.js';
+import type { MessageSource } from './transport/grpc-upload.js';
+import { deadPort } from './transport/transport.fixture.js';
+
+const json = {
+  requestSerialize: (value: unknown) => Buffer.from(JSON.stringify(value)),
+  requestDeserialize: (bytes: Buffer): unknown => JSON.parse(bytes.toString()),
+  responseSerialize: (value: unknown) => Buffer.from(JSON.stringify(value)),
+  responseDeserialize: (bytes: Buffer): unknown => JSON.parse(bytes.toString()),
+};
+const method = (name: string, requestStream: boolean, responseStream: boolean) => ({
+  path: `/toys.Toy/${name}`,
+  requestStream,
+  responseStream,
+  ...json,
+});
+const TOY = {
+  Count: method('Count', false, true),
+  Sum: method('Sum', true, false),
+  Chat: method('Chat', true, true),
+};
+const HARMLESS = { options: { idempotency_level: 'NO_SIDE_EFFECTS' } } as const;
+
+/** What a server of grpc-js saw. */
+class Toy {
+  readonly server = new Server();
+  readonly heard: unknown[] = [];
+  cancelled = 0;
+  port = 0;
+
+  constructor() {
+    this.server.addService(TOY, {
+      Count: (call: ServerWritableStream<number, number>) => {
+        this.heard.push(call.request);
+        for (let n = 1; n <= call.request; n += 1) call.write(n);
+        if (call.request < 0) call.on('cancelled', () => (this.cancelled += 1));
+        else call.end();
+      },
+      Sum: (call: ServerReadableStream<number, number>, done: (error: null, sum: number) => void) => {
+        let sum = 0;
+        call.on('cancelled', () => (this.cancelled += 1));
+        call.on('data', (n: number) => {
+          this.heard.push(n);
+          sum += n;
+          if (n < 0) done(null, n);
+        });
+        call.on('end', () => done(null, sum));
+      },
+      Chat: (call: ServerDuplexStream<string, string>) => {
+        call.on('cancelled', () => (this.cancelled += 1));
+        call.on('data', (word: string) => call.write(`${word}!`));
+        call.on('end', () => call.end());
+      },
+    });
+  }
+}
+
+async function toy(): Promise<Toy> {
+  const made = new Toy();
+  made.port = await new Promise<number>((resolve, reject) => {
+    made.server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, port) =>
+      error === null ? resolve(port) : reject(error),
+    );
+  });
+  onTestFinished(() => made.server.forceShutdown());
+  return made;
+}
+
+/** A server that breaks each connection as soon as a request has come, and counts them. */
+async function breaker() {
+  const server = createServer();
+  const seen = { requests: 0, port: 0 };
+  const sessions: ServerHttp2Session[] = [];
+  server.on('session', (session) => sessions.push(session));
+  server.on('stream', (stream) => {
+    seen.requests += 1;
+    stream.on('error', () => {});
+    stream.once('data', () => stream.session?.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    for (const session of sessions) session.destroy();
+    server.close();
+  });
+  seen.port = (server.address() as { port: number }).port;
+  return seen;
+}
+
+/** `api`: nobody asks it who it is. */
+function instanceAt(id: string, port: number): Instance {
+  return anInstance({ id, source: 'api', endpoints: [{ protocol: 'grpc', host: '127.0.0.1', port, tls: false }] });
+}
+
+/** Messages that a test sends one by one. */
+class Tap<Message> implements MessageSource<Message> {
+  subscriptions = 0;
+  isWanted = false;
+  next: (message: Message) => void = () => {};
+  error: (error: unknown) => void = () => {};
+  complete: () => void = () => {};
+  readonly #first: readonly Message[];
+  readonly #ends: boolean;
+
+  /** `first` come as soon as somebody listens. */
+  constructor(first: readonly Message[] = [], ends = false) {
+    this.#first = first;
+    this.#ends = ends;
+  }
+
+  subscribe(observer: { next(message: Message): void; error(error: unknown): void; complete(): void }) {
+    this.subscriptions += 1;
+    this.isWanted = true;
+    this.next = (message) => observer.next(message);
+    this.error = (error) => observer.error(error);
+    this.complete = () => observer.complete();
+    for (const message of this.#first) observer.next(message);
+    if (this.#ends) observer.complete();
+    return { unsubscribe: () => void (this.isWanted = false) };
+  }
+}
+
+class Kept implements StreamObserver {
+  readonly values: unknown[] = [];
+  end: 'complete' | RollcallError | null = null;
+  readonly over: Promise<void>;
+  #tell: () => void = () => {};
+
+  constructor() {
+    this.over = new Promise((resolve) => {
+      this.#tell = resolve;
+    });
+  }
+
+  next(value: unknown): void {
+    this.values.push(value);
+  }
+
+  error(error: RollcallError): void {
+    this.end = error;
+    this.#tell();
+  }
+
+  complete(): void {
+    this.end = 'complete';
+    this.#tell();
+  }
+}
+
+function callsTo(...instances: readonly Instance[]) {
+  const calls = new Calls({
+    time: systemTime,
+    random: seededRandom(1),
+    meter: noMeter,
+    log: silentLog,
+    services: { service: () => new FakeView(instances), settle: () => Promise.resolve(), names: () => [] },
+    options: parseOptions(callFields, {}),
+    suspect: () => {},
+  });
+  onTestFinished(() => calls.close());
+  const begin = <Input>(called: GrpcMethod<Input>, message: Input | MessageSource<Input>, options?: GrpcCall) => {
+    const kept = new Kept();
+    const call = calls.grpcStream('toys', called, message, kept, { deadlineMs: 10_000, ...options });
+    return { kept, cancel: () => call.cancel(), over: kept.over };
+  };
+  return { calls, begin };
+}
+
+describe('a gRPC method that answers with a stream', () => {
+  it('passes on each message, and the end', async () => {
+    const { begin } = callsTo(instanceAt('a', (await toy()).port));
+    const { kept, over } = begin(TOY.Count, 3);
+    await over;
+    expect([kept.values, kept.end]).toEqual([[1, 2, 3], 'complete']);
+  });
+
+  it('goes elsewhere when nobody listens, and after a broken connection if its proto says that this does no harm', async () => {
+    const [dead, broken, { port }] = [await deadPort(), await breaker(), await toy()];
+    const there = [instanceAt('dead', dead), instanceAt('broken', broken.port), instanceAt('c', port)];
+    for (let n = 0; n < 12; n += 1) {
+      const { kept, over } = callsTo(...there).begin({ ...TOY.Count, ...HARMLESS }, 1);
+      await over;
+      expect([kept.values, kept.end]).toEqual([[1], 'complete']);
+    }
+    const outcomes = new Set<unknown>();
+    for (let n = 0; n < 12; n += 1) {
+      const { kept, over } = callsTo(...there.slice(1)).begin(TOY.Count, 1);
+      await over;
+      outcomes.add(kept.end === 'complete' ? kept.end : kept.end?.code);
+    }
+    expect([broken.requests > 0, outcomes.has('TRANSPORT')]).toEqual([true, true]);
+  });
+
+  it('hears at its server that nobody listens any more', async () => {
+    const made = await toy();
+    const { begin } = callsTo(instanceAt('a', made.port));
+    const { cancel, kept } = begin(TOY.Count, -1);
+    await expect.poll(() => made.heard).toEqual([-1]);
+    cancel();
+    await expect.poll(() => made.cancelled).toBe(1);
+    expect([kept.values, kept.end]).toEqual([[], null]);
+  });
+});
+
+describe('a gRPC method that takes a stream', () => {
+  it('gets each message, and gives one answer', async () => {
+    const made = await toy();
+    const { begin } = callsTo(instanceAt('a', made.port));
+    const tap = new Tap([1, 2]);
+    const { kept, over } = begin(TOY.Sum, tap);
+    await expect.poll(() => made.heard).toEqual([1, 2]);
+    tap.next(4);
+    tap.complete();
+    await over;
+    expect([kept.values, kept.end]).toEqual([[7], 'complete']);
+  });
+
+  it('may be answered before its end; then the rest is not wanted', async () => {
+    const { begin } = callsTo(instanceAt('a', (await toy()).port));
+    const tap = new Tap([1, -1]);
+    const { kept, over } = begin(TOY.Sum, tap);
+    await over;
+    expect([kept.values, kept.end, tap.isWanted]).toEqual([[-1], 'complete', false]);
+    tap.next(3);
+    tap.complete();
+  });
+
+  it('converses, if it answers with one', async () => {
+    const { begin } = callsTo(instanceAt('a', (await toy()).port));
+    const tap = new Tap(['hello']);
+    const { kept, over } = begin(TOY.Chat, tap);
+    await expect.poll(() => kept.values).toEqual(['hello!']);
+    tap.next('bye');
+    await expect.poll(() => kept.values).toEqual(['hello!', 'bye!']);
+    tap.complete();
+    await over;
+    expect(kept.end).toBe('complete');
+  });
+
+  it('goes elsewhere as long as no message has been asked for', async () => {
+    const [dead, { port }] = [await deadPort(), await toy()];
+    for (let n = 0; n < 8; n += 1) {
+      const tap = new Tap([n], true);
+      const { kept, over } = callsTo(instanceAt('dead', dead), instanceAt('b', port)).begin(TOY.Sum, tap);
+      await over;
+      expect([kept.values, tap.subscriptions]).toEqual([[n], 1]);
+    }
+  });
+
+  it('is not repeated after that, whatever anybody says of it', async () => {
+    const [one, other] = [await breaker(), await breaker()];
+    const { begin } = callsTo(instanceAt('a', one.port), instanceAt('b', other.port));
+    const tap = new Tap([1]);
+    const { kept, over } = begin({ ...TOY.Sum, ...HARMLESS }, tap, { idempotent: true });
+    await over;
+    expect(kept.end).toMatchObject({ code: 'TRANSPORT', attempts: [{ outcome: 'closed' }] });
+    expect([one.requests + other.requests, tap.subscriptions, tap.isWanted]).toEqual([1, 1, false]);
+  });
+
+  it('fails with what its source fails with, and the server hears that it was cancelled', async () => {
+    const made = await toy();
+    const { begin, calls } = callsTo(instanceAt('a', made.port));
+    const tap = new Tap([1]);
+    const { kept, over } = begin(TOY.Sum, tap);
+    await expect.poll(() => made.heard).toEqual([1]);
+    const cause = new Error('the file ended');
+    tap.error(cause);
+    await over;
+    expect(kept.end).toMatchObject({ code: 'TRANSPORT', cause, attempts: [{ outcome: 'spoiled' }] });
+    await expect.poll(() => made.cancelled).toBe(1);
+    expect(calls.isEjected('a')).toBe(false);
+  });
+
+  it('fails for a message that cannot be encoded, also the first', async () => {
+    const { begin } = callsTo(instanceAt('a', (await toy()).port));
+    const circle: unknown[] = [];
+    circle.push(circle);
+    const { kept, over } = begin(TOY.Chat, new Tap<unknown>([circle]));
+    await over;
+    expect(kept.end).toMatchObject({ code: 'TRANSPORT', attempts: [{ outcome: 'spoiled' }] });
+  });
+
+  it('fails when messages come faster than they can be written, before they fill the memory', async () => {
+    const made = await toy();
+    const { begin } = callsTo(instanceAt('a', made.port));
+    const large = 'x'.repeat(1_048_576);
+    const { kept, over } = begin(TOY.Chat, new Tap(Array.from({ length: 40 }, () => large)));
+    await over;
+    expect(kept.end).toMatchObject({
+      code: 'TRANSPORT',
+      message: expect.stringContaining('hand in the messages more slowly'),
+    });
+  });
+
+  it('stops asking for messages when it is cancelled, or its deadline has come', async () => {
+    const made = await toy();
+    const { begin } = callsTo(instanceAt('a', made.port));
+    const taps = [new Tap([1]), new Tap([1])] as const;
+    const { cancel, kept } = begin(TOY.Sum, taps[0]);
+    const late = begin(TOY.Sum, taps[1], { deadlineMs: 50 });
+    await expect.poll(() => made.heard).toEqual([1, 1]);
+    cancel();
+    await late.over;
+    expect(late.kept.end).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect([kept.end, taps[0].isWanted, taps[1].isWanted]).toEqual([null, false, false]);
+    await expect.poll(() => made.cancelled).toBe(2);
+  });
+
+  it('refuses at once what is no stream of messages, and is no call of one message', () => {
+    const { begin, calls } = callsTo();
+    expect(() => begin(TOY.Sum, 1)).toThrow('hand in an Observable');
+    expect(() => calls.grpc('toys', TOY.Sum, 1)).toThrow('/toys.Toy/Sum takes a stream of messages: call it with');
+  });
+});

@@ -1,0 +1,123 @@
+import { messageOf } from '@rollcall/core';
+
+/** What is known of the side that met with it. */
+export interface TroubleFacts {
+  /** Is the URL an https one? */
+  readonly isSecure: boolean;
+  /** Has this URL ever given an answer? */
+  readonly wasReached: boolean;
+  /** Was a certificate shown? */
+  readonly isShown: boolean;
+}
+
+/** Somebody is there, but no connection comes about, and another try will not mend it: its message says why, and what to do. */
+export class Trouble extends Error {}
+
+/** The trouble that an error stands for, or is caused by; null for one that says no more than that nobody is there. */
+export function troubleIn(error: unknown): Trouble | null {
+  if (error instanceof Trouble) return error;
+  return error instanceof Error && error.cause instanceof Trouble ? error.cause : null;
+}
+
+const CA_OPTION = 'the option registryTls.caFile, ROLLCALL_CA_FILE or --ca-file';
+const CERT_OPTION =
+  'the options registryTls.certFile and keyFile, ROLLCALL_CERT_FILE and ROLLCALL_KEY_FILE, or --cert-file and --key-file';
+
+const UNKNOWN =
+  'its certificate is signed by nobody that is trusted here. ' +
+  `Give the certificate of the CA that signed it: ${CA_OPTION}.`;
+
+/** By the codes of Node's errors (those of OpenSSL's verification, X509_V_ERR_…). */
+const OF_ITS_CERTIFICATE: Readonly<Record<string, string>> = {
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN,
+  UNABLE_TO_GET_ISSUER_CERT: UNKNOWN,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN,
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN,
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN,
+  CERT_SIGNATURE_FAILURE: UNKNOWN,
+  CERT_HAS_EXPIRED:
+    'its certificate has expired, or that of the CA has. Give the registry a new one (its files may change while it runs), and check the clock of this machine.',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet. Check the clocks of both machines.',
+  INVALID_PURPOSE: 'its certificate is not for a server. Sign one with extendedKeyUsage=serverAuth.',
+};
+
+/** By what the peer's alert says (RFC 8446, 6.2). */
+const ALERTS: readonly (readonly [RegExp, string])[] = [
+  [/alert certificate required/, `it asks for a client certificate, and none was shown. Give one: ${CERT_OPTION}.`],
+  [
+    /alert certificate expired/,
+    `it says that our certificate has expired. Put a new one in its place: ${CERT_OPTION}.`,
+  ],
+  [/alert certificate revoked/, `it says that our certificate was revoked. Get another one: ${CERT_OPTION}.`],
+  [/alert (unknown ca|bad certificate|certificate unknown|unsupported certificate)/, refusedText('')],
+];
+
+/** The connection ended before there was an answer: Node's word for it, and undici's. */
+const CUT: ReadonlySet<string> = new Set(['ECONNRESET', 'UND_ERR_SOCKET']);
+
+const OPENSSL_HEARD_NO_TLS = /wrong version number|packet length too long|record layer failure|http request/;
+
+/**
+ * What an error of a connection to a registry means, and what to do about it; null when there is nothing more to say than the error
+ * itself. It guesses only where nothing else would explain it, and says so.
+ */
+export function troubleOf(error: unknown, facts: TroubleFacts): Trouble | null {
+  const text = facts.isSecure ? ofTls(error, facts) : ofClear(error, facts);
+  return text === null ? null : new Trouble(text, { cause: error });
+}
+
+function ofTls(error: unknown, { wasReached, isShown }: TroubleFacts): string | null {
+  const [code, said] = [codeOf(error), messageOf(error)];
+  const known = OF_ITS_CERTIFICATE[code];
+  if (known !== undefined) return known;
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return nameText(error);
+  const alert = ALERTS.find(([match]) => match.test(said));
+  if (alert !== undefined) return alert[1];
+  if (/alert handshake failure/.test(said)) {
+    return isShown
+      ? refusedText('')
+      : `it refused the handshake. If it asks for a client certificate, give one: ${CERT_OPTION}.`;
+  }
+  if (OPENSSL_HEARD_NO_TLS.test(said))
+    return 'it speaks no TLS. Write its URL as http://, or start the registry with TLS.';
+  if (!CUT.has(code) || wasReached) return null;
+  return isShown
+    ? refusedText('It may not like our certificate. ')
+    : `it closed the connection in the middle of the handshake. If it asks for a client certificate, give one: ${CERT_OPTION}.`;
+}
+
+function ofClear(error: unknown, { wasReached }: TroubleFacts): string | null {
+  const isAlert = codeOf(error).startsWith('HPE_') && rawOf(error)?.[0] === TLS_ALERT;
+  if (isAlert) return 'it speaks TLS. Write its URL as https://.';
+  if (!CUT.has(codeOf(error)) || wasReached) return null;
+  return 'it closed the connection without an answer. If it speaks TLS, write its URL as https://.';
+}
+
+/** The type of the record (RFC 8446, 5.1) that a server answers with when it is spoken to in the clear. */
+const TLS_ALERT = 0x15;
+
+function nameText(error: unknown): string {
+  const { reason } = error as { reason?: unknown };
+  const why = typeof reason === 'string' ? ` (${reason.trim()})` : '';
+  return (
+    `its certificate is not for this name${why}. Use a URL with a name that it is for, say that name as registryTls.serverName, ` +
+    'or sign one with that name as subjectAltName.'
+  );
+}
+
+function refusedText(guess: string): string {
+  return (
+    (guess === '' ? 'it refuses our certificate. ' : `it closed the connection in the handshake. ${guess}`) +
+    `Show one that is valid now and signed by a CA that the registry trusts (its --tls-ca): ${CERT_OPTION}.`
+  );
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
+}
+
+function rawOf(error: unknown): Uint8Array | null {
+  return error instanceof Error && 'rawPacket' in error && error.rawPacket instanceof Uint8Array
+    ? error.rawPacket
+    : null;
+}

@@ -1,0 +1,34 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
+import type { SecureContext } from 'node:tls';
+import { Credentials, silentLog } from '@rollcall/core';
+import type { CredentialTerms, Log, Pem } from '@rollcall/core';
+
+/** What is shown and trusted over connections that we open. */
+export type SecureCredentials = Credentials<SecureContext>;
+
+/** Throws OPTION_INVALID for a certificate, key or file that cannot be read. */
+export function credentialsOf(terms: CredentialTerms, option: string, log: Log = silentLog): SecureCredentials {
+  return new Credentials({ terms, option, log, stamp, read, build });
+}
+
+function read(path: string): string {
+  return readFileSync(path, 'utf8');
+}
+
+/** Of a file, or of what stands there for it now: platforms change links. */
+function stamp(path: string): string {
+  const { mtimeNs, size, ino } = statSync(path, { bigint: true });
+  return `${mtimeNs}-${size}-${ino}`;
+}
+
+const ONE_CERTIFICATE = /-----BEGIN [A-Z ]*CERTIFICATE-----[^-]*-----END [A-Z ]*CERTIFICATE-----/g;
+
+const certificateOf = (text: string): X509Certificate => new X509Certificate(text);
+
+function build({ ca, cert, key }: Pem): SecureContext {
+  // Node passes over what is none
+  for (const [text] of (ca ?? '').matchAll(ONE_CERTIFICATE)) certificateOf(text);
+  return createSecureContext({ ca, cert, key });
+}

@@ -1,0 +1,50 @@
+/** What stands before each message: is it compressed, and how long is it. */
+const PREFIX_BYTES = 5;
+
+/** A message behind the bytes that say how long it is. */
+export function framed(message: Uint8Array): Uint8Array {
+  const frame = Buffer.allocUnsafe(PREFIX_BYTES + message.byteLength);
+  frame[0] = 0; // not compressed
+  frame.writeUInt32BE(message.byteLength, 1);
+  frame.set(message, PREFIX_BYTES);
+  return frame;
+}
+
+/** Takes messages out of a body that comes in any pieces. */
+export class MessageReader {
+  readonly #maxBytes: number;
+  #chunks: Buffer[] = [];
+  #size = 0;
+  #needed = PREFIX_BYTES;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Has a message begun that is not complete? */
+  get isPartial(): boolean {
+    return this.#size > 0;
+  }
+
+  /** Hands over each message that is complete now; returns what is wrong with the body, or null. After that it is of no use. */
+  push(chunk: Buffer, take: (message: Buffer) => void): string | null {
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    if (this.#size < this.#needed) return null;
+    const all = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks);
+    let at = 0;
+    for (this.#needed = PREFIX_BYTES; all.length - at >= this.#needed; this.#needed = PREFIX_BYTES) {
+      const length = all.readUInt32BE(at + 1);
+      if (all[at] !== 0) return 'a compressed message, which was not asked for';
+      if (length > this.#maxBytes)
+        return `a message of ${length} bytes; at most ${this.#maxBytes} are read (maxMessageBytes)`;
+      this.#needed = PREFIX_BYTES + length;
+      if (all.length - at < this.#needed) break;
+      take(all.subarray(at + PREFIX_BYTES, at + this.#needed));
+      at += this.#needed;
+    }
+    this.#chunks = at === all.length ? [] : [all.subarray(at)];
+    this.#size = all.length - at;
+    return null;
+  }
+}

@@ -1,0 +1,39 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { hashOf, instanceHash, routeOf, screenOf, serviceHash, withFilter } from './route.js';
+
+describe('where somebody is', () => {
+  it.each([
+    ['', { at: 'overview' }],
+    ['#/overview', { at: 'overview' }],
+    ['#/services?state=CRITICAL', { at: 'services', filters: { state: 'CRITICAL' } }],
+    ['#/services/default/orders', { at: 'service', namespace: 'default', name: 'orders' }],
+    ['#/instances/orders-1', { at: 'instance', id: 'orders-1' }],
+    ['#/events?kind=Actions', { at: 'events', filters: { kind: 'Actions' } }],
+    ['#/services/default', { at: 'nowhere', path: 'services/default' }],
+    ['#/topology/x', { at: 'nowhere' }],
+    ['#/%', { at: 'nowhere' }],
+  ])('%s', (hash, route) => expect(routeOf(hash)).toMatchObject(route));
+
+  it('links lead to where they are for, whatever the names', () => {
+    fc.assert(
+      fc.property(fc.string({ minLength: 1 }), fc.string({ minLength: 1 }), (namespace, name) => {
+        expect(routeOf(serviceHash(namespace, name))).toMatchObject({ at: 'service', namespace, name });
+        expect(routeOf(instanceHash(name))).toMatchObject({ at: 'instance', id: name });
+        expect(routeOf(hashOf('events', { service: name })).filters).toEqual({ service: name });
+      }),
+    );
+  });
+
+  it('a filter is set, replaced and cleared in place', () => {
+    expect(withFilter('#/services', 'state', 'CRITICAL')).toBe('#/services?state=CRITICAL');
+    expect(withFilter('#/services?state=CRITICAL&ns=shop', 'state', '')).toBe('#/services?ns=shop');
+    expect(withFilter('', 'ns', 'shop')).toBe('#/overview?ns=shop');
+  });
+
+  it('a service and an instance belong to the services', () => {
+    expect(screenOf(routeOf('#/services/default/orders'))).toBe('services');
+    expect(screenOf(routeOf('#/instances/x'))).toBe('services');
+    expect(screenOf(routeOf('#/nowhere'))).toBe('overview');
+  });
+});

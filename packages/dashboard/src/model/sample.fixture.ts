@@ -1,0 +1,24 @@
+import { reasonFor } from '@rollcall/core';
+import type { Instance, ReasonCode, State } from '@rollcall/core';
+
+/** An instance as the registry publishes it. */
+export function sample(id: string, state: State = 'HEALTHY', code: ReasonCode = 'BOTH_WAYS_OK', detail = ''): Instance {
+  return {
+    id,
+    service: id.slice(0, id.indexOf('-')),
+    namespace: 'default',
+    endpoints: [{ protocol: 'tcp', host: '10.0.3.21', port: 3001, tls: false }],
+    version: '1.4.2',
+    zone: 'eu-1b',
+    weight: 100,
+    metadata: {},
+    state,
+    reason: reasonFor(code, detail),
+    since: 1_000_000,
+    next: null,
+    admin: 'ENABLED',
+    source: 'native',
+    registeredAt: 0,
+    revision: 1,
+  };
+}

@@ -1,0 +1,198 @@
+import type { GrpcOptions } from '@nestjs/microservices';
+import type { GrpcMethod } from '@rollcall/client';
+import { messageOf, nearest, option, parseOptions, RollcallError } from '@rollcall/core';
+
+/** Which gRPC services another service has; the words are those of Nest's `ClientGrpc`. */
+export interface GrpcFeature {
+  /** What the proto says of itself: `users.v1`; several, if its services are in several. */
+  readonly package: string | readonly string[];
+  /** The proto file, or several; read with @grpc/proto-loader when the application starts. */
+  readonly protoPath?: string | readonly string[] | undefined;
+  /** How it is read: `keepCase`, `longs`, `enums`, `bytes`, `defaults`, `arrays`, `objects`, `oneofs`, `json`, `includeDirs`. */
+  readonly loader?: GrpcOptions['options']['loader'];
+  /** What proto-loader has made of it already, instead of `protoPath`. */
+  readonly packageDefinition?: object | undefined;
+}
+
+/** One table for the parser and docs/OPTIONS.md. */
+export const grpcFields = {
+  package: option.value<string | readonly string[]>({
+    doc: 'What the proto says of itself; several, if its services are in several.',
+    allowed: 'a name like users.v1, or a list of names',
+    is: isWords,
+  }),
+  protoPath: option.value<string | readonly string[]>({
+    doc: 'The proto file, or several; read with @grpc/proto-loader when the application starts.',
+    allowed: 'the path of a file, or a list of paths',
+    is: isWords,
+  }),
+  packageDefinition: option.value<object>({
+    doc: 'What @grpc/proto-loader has made of it already, instead of protoPath.',
+    allowed: 'what load, loadSync or fromJSON of @grpc/proto-loader return',
+    is: isObject,
+  }),
+  loader: option.value<object>({
+    doc: 'How it is read, as for ClientGrpc of Nest: keepCase, longs, enums, bytes, defaults, arrays, objects, oneofs, json, includeDirs.',
+    allowed: 'an object of options of @grpc/proto-loader',
+    is: isObject,
+  }),
+};
+
+/** What of proto-loader is needed; it is loaded when it is needed. */
+export interface ProtoLoader {
+  load(protoPath: string | string[], loader?: object): Promise<object>;
+}
+
+/** The gRPC services that one service has, by the names that its proto gives them. */
+export interface GrpcServices {
+  /** The methods of `UsersService`, each also in camel case. Throws OPTION_INVALID that names the nearest for one that there is none of. */
+  methodsOf(name: string): ReadonlyMap<string, GrpcMethod>;
+}
+
+/**
+ * Reads what a feature says. Rejects with OPTION_INVALID: for wrong options, a proto that cannot be read or does not have the package,
+ * and where @grpc/proto-loader is not installed.
+ */
+export async function readGrpc(
+  service: string,
+  feature: GrpcFeature,
+  importLoader: () => Promise<ProtoLoader> = importProtoLoader,
+): Promise<GrpcServices> {
+  const { package: names, protoPath, packageDefinition, loader } = parsed(service, feature);
+  const packages = wordsOf(names);
+  if (packageDefinition !== undefined) return new ProtoServices(service, packages, packageDefinition);
+  const protoLoader = await loaderOf(service, importLoader);
+  const files = wordsOf(protoPath);
+  const definition = await protoLoader.load(files, loader).catch((error: unknown) => {
+    const text = `The proto of ${service} (grpc.protoPath: ${files.join(', ')}) could not be read: ${messageOf(error)}.`;
+    throw new RollcallError('OPTION_INVALID', `${text} Imports are looked for in loader.includeDirs.`, {
+      cause: error,
+    });
+  });
+  return new ProtoServices(service, packages, definition);
+}
+
+function parsed(service: string, feature: GrpcFeature) {
+  try {
+    return parseOptions(grpcFields, feature, [
+      ({ package: names }) =>
+        names === undefined ? `package is missing: write the one that the proto says, as in ${EXAMPLE}.` : null,
+      ({ protoPath, packageDefinition }) =>
+        (protoPath === undefined) === (packageDefinition === undefined)
+          ? `Either protoPath or packageDefinition says what there is to call, as in ${EXAMPLE}.`
+          : null,
+    ]);
+  } catch (error) {
+    const text = `In RollcallModule.forFeature, grpc of ${service}: ${messageOf(error)}`;
+    throw new RollcallError('OPTION_INVALID', text, { cause: error });
+  }
+}
+
+const EXAMPLE = "grpc: { package: 'users.v1', protoPath: 'users.proto' }";
+
+async function loaderOf(service: string, importLoader: () => Promise<ProtoLoader>): Promise<ProtoLoader> {
+  try {
+    return await importLoader();
+  } catch (error) {
+    const text = `The proto of ${service} is read with @grpc/proto-loader, which could not be loaded (${messageOf(error)}). Run: npm install @grpc/proto-loader`;
+    throw new RollcallError('OPTION_INVALID', text, { cause: error });
+  }
+}
+
+async function importProtoLoader(): Promise<ProtoLoader> {
+  // eslint-disable-next-line no-restricted-imports -- this is the load at first use
+  return import('@grpc/proto-loader');
+}
+
+class ProtoServices implements GrpcServices {
+  readonly #service: string;
+  readonly #packages: readonly string[];
+  /** By full name. */
+  readonly #services: ReadonlyMap<string, ReadonlyMap<string, GrpcMethod>>;
+
+  constructor(service: string, packages: readonly string[], definition: object) {
+    this.#service = service;
+    this.#packages = packages;
+    this.#services = new Map(
+      Object.entries(definition).flatMap(([name, said]: [string, unknown]) =>
+        isService(said) ? [[name, methodsIn(said)] as const] : [],
+      ),
+    );
+    for (const name of packages) this.#check(name);
+  }
+
+  methodsOf(name: string): ReadonlyMap<string, GrpcMethod> {
+    for (const inPackage of this.#packages) {
+      const found = this.#services.get(fullName(inPackage, name));
+      if (found !== undefined) return found;
+    }
+    const there = this.#packages.flatMap((inPackage) => this.#namesIn(inPackage));
+    throw new RollcallError(
+      'OPTION_INVALID',
+      `The proto of ${this.#service} has no service ${name} in ${this.#packages.join(', ')}: it has ${there.join(', ')}.${meant(name, there)}`,
+    );
+  }
+
+  #check(inPackage: string): void {
+    if (this.#namesIn(inPackage).length > 0) return;
+    const there = [...new Set([...this.#services.keys()].map(packageOf))];
+    throw new RollcallError(
+      'OPTION_INVALID',
+      `The proto of ${this.#service} has no service in the package ${inPackage}: it has ${there.length === 0 ? 'no service at all' : `services in ${there.join(', ')}`}.${meant(inPackage, there)}`,
+    );
+  }
+
+  #namesIn(inPackage: string): readonly string[] {
+    const names = [...this.#services.keys()].filter((name) => packageOf(name) === inPackage);
+    return names.map((name) => name.slice(name.lastIndexOf('.') + 1));
+  }
+}
+
+function meant(word: string, there: readonly string[]): string {
+  const near = nearest(word, there);
+  return near === null ? '' : ` Did you mean ${near}?`;
+}
+
+/** A proto may have no package: then it is said as an empty one. */
+function fullName(inPackage: string, name: string): string {
+  return inPackage === '' ? name : `${inPackage}.${name}`;
+}
+
+function packageOf(fullServiceName: string): string {
+  return fullServiceName.slice(0, Math.max(0, fullServiceName.lastIndexOf('.')));
+}
+
+/** As proto-loader describes it; `originalName` is the one in camel case. */
+interface ProtoMethod extends GrpcMethod {
+  readonly originalName?: string;
+}
+
+/** Both names of each, as in Nest. */
+function methodsIn(service: Readonly<Record<string, ProtoMethod>>): ReadonlyMap<string, GrpcMethod> {
+  const methods = new Map<string, GrpcMethod>(Object.entries(service));
+  for (const method of Object.values(service)) {
+    const { originalName } = method;
+    if (originalName !== undefined && !methods.has(originalName)) methods.set(originalName, method);
+  }
+  return methods;
+}
+
+/** Types stand among the services; they have a `format`. */
+function isService(said: unknown): said is Readonly<Record<string, ProtoMethod>> {
+  if (!isObject(said) || 'format' in said) return false;
+  return Object.values(said).every((method: unknown) => isObject(method) && 'requestSerialize' in method);
+}
+
+function isObject(said: unknown): said is object {
+  return typeof said === 'object' && said !== null;
+}
+
+function isWords(said: unknown): said is string | readonly string[] {
+  if (typeof said === 'string') return true;
+  return Array.isArray(said) && said.length > 0 && said.every((word) => typeof word === 'string');
+}
+
+function wordsOf(said: string | readonly string[] | undefined): string[] {
+  if (said === undefined) return [];
+  return typeof said === 'string' ? [said] : [...said];
+}

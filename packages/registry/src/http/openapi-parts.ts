@@ -1,0 +1,79 @@
+import { ID_PATTERN, NAME_PATTERN, problemDocumentMessage } from '@rollcall/core';
+import type { JsonSchema } from '@rollcall/core';
+
+/** One operation of `/openapi.json`: what it takes and answers. */
+interface Operation {
+  readonly summary: string;
+  readonly parameters?: readonly JsonSchema[];
+  readonly body?: JsonSchema;
+  readonly status?: number;
+  readonly answer?: JsonSchema | null;
+  readonly mediaType?: string;
+  readonly security?: readonly JsonSchema[];
+}
+
+/** Each operation also refuses, always with a problem document. */
+export function operation({
+  status = 200,
+  answer = null,
+  mediaType = 'application/json',
+  ...of
+}: Operation): JsonSchema {
+  const content = answer === null ? {} : { content: { [mediaType]: { schema: answer } } };
+  const problem = { 'application/problem+json': { schema: problemDocumentMessage.jsonSchema } };
+  return {
+    summary: of.summary,
+    ...(of.parameters && { parameters: of.parameters }),
+    ...(of.body && { requestBody: { content: { 'application/json': { schema: of.body } } } }),
+    ...(of.security && { security: of.security }),
+    responses: {
+      [status]: { description: 'done', ...content },
+      default: { description: 'refused: `code` says why, `fix` what to do', content: problem },
+    },
+  };
+}
+
+/** Kinds of values that occur everywhere. */
+export const COUNT = { type: 'integer', minimum: 0 };
+export const TEXT = { type: 'string' };
+export const NAME = { type: 'string', pattern: NAME_PATTERN.source };
+export const SECRET_NEEDED = [{ secret: [] }];
+
+export function object(properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
+  return { type: 'object', properties, required: Object.keys(properties) };
+}
+
+export function listOf(items: JsonSchema): JsonSchema {
+  return { type: 'array', items };
+}
+
+export function orNull(schema: JsonSchema): JsonSchema {
+  return { anyOf: [schema, { type: 'null' }] };
+}
+
+export function inQuery(name: string, schema: JsonSchema, description: string): JsonSchema {
+  return { name, in: 'query', schema, description };
+}
+
+/** Parameters that many routes have. */
+export const ID_IN_PATH = {
+  name: 'id',
+  in: 'path',
+  required: true,
+  schema: { type: 'string', pattern: ID_PATTERN.source },
+};
+export const NAMESPACE_IN_QUERY = inQuery(
+  'namespace',
+  { type: 'string', default: 'default' },
+  'a namespace, or `*` for all',
+);
+
+const AGE = { type: 'number', minimum: 0 };
+const DIRECTION = object({
+  lastSuccessAgoMs: orNull(AGE),
+  roundTripMs: orNull(AGE),
+  misses: COUNT,
+  error: orNull(TEXT),
+});
+/** What is known of both heartbeats of an instance. */
+export const HEARTBEATS = object({ heartbeat1: DIRECTION, heartbeat2: DIRECTION });

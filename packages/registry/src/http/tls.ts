@@ -1,0 +1,327 @@
+import { X509Certificate } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import type { Server } from 'node:https';
+import { isIP } from 'node:net';
+import type { Socket } from 'node:net';
+import { createSecureContext, TLSSocket } from 'node:tls';
+import type { SecureContextOptions, TlsOptions as NodeTlsOptions } from 'node:tls';
+import { Credentials } from '@rollcall/core';
+import type { CredentialTerms, Log, Pem, Time, Timer } from '@rollcall/core';
+import type { Standing } from '../access.js';
+import {
+  certificateIdOf,
+  clientCertificate,
+  EXPIRED,
+  expiryOf,
+  sansOf,
+  troubleOf,
+  untrusted,
+} from '../certificates.js';
+import type { CertificateRule, ClientCertificate } from '../certificates.js';
+
+/** How the registry serves over TLS. All files are PEM, and are read anew when they have changed. */
+export interface RegistryTls {
+  /** Its certificate, with those between it and its CA. */
+  readonly certFile: string;
+  /** The private key of that. */
+  readonly keyFile: string;
+  /** The CAs that sign the certificates of clients: then clients are asked for one. Default: they are not asked. */
+  readonly caFile?: string | undefined;
+  /** The revocation lists of those CAs. Default: none was revoked. */
+  readonly crlFile?: string | undefined;
+  /** What certificates may do that were not made for Rollcall. Default: only what their `rollcall:` URIs say. */
+  readonly certificates?: readonly CertificateRule[] | undefined;
+}
+
+/** What people are told of it: no secrets, no places. */
+export interface TlsAnswer {
+  /** When its own certificate ends, wall clock, ms since 1970. */
+  readonly expiresAt: number;
+  /** SHA-256 of its own certificate. */
+  readonly fingerprint: string;
+  /** The subject alternative names of its own certificate, `DNS:registry.internal`. */
+  readonly names: readonly string[];
+  /** Are clients asked for certificates? */
+  readonly clientCertificates: boolean;
+  /** Are they looked up in a revocation list? */
+  readonly revocationList: boolean;
+}
+
+/** What a connection shows. Valid until `expiresAt`, ms since 1970. */
+export interface ShownCertificate {
+  readonly standing: Extract<Standing, { readonly kind: 'untrusted' | 'nameless' | 'valid' }>;
+  readonly expiresAt: number;
+}
+
+/** Who is on the other end of a connection. */
+export interface Clients {
+  /** Null: it shows no certificate. */
+  shownBy(socket: Socket): ShownCertificate | null;
+  /** `listener` is told each time a certificate may have lost its validity while its connection lives. */
+  onDistrust(listener: () => void): void;
+}
+
+/** Files that have changed count within this time. */
+const LOOK_EVERY_MS = 1_000;
+/** A connection that has not even shaken hands by then is closed. */
+const HANDSHAKE_MS = 5_000;
+/** Whoever was revoked, or not, has so long for the request that is under way when the lists change. */
+const GRACE_MS = 1_000;
+const DAY_MS = 86_400_000;
+/** Before the registry's own certificate expires. */
+const WARN_BEFORE_MS = 14 * DAY_MS;
+
+interface Material extends Pick<SecureContextOptions, 'cert' | 'key' | 'ca'> {
+  readonly own: X509Certificate;
+  readonly cas: readonly string[];
+}
+
+/**
+ * The registry's side of TLS: its certificate, whom it trusts, who is connected by which certificate. Looks once a second whether the files
+ * have changed. A new certificate of its own counts for new connections and ends none. What cannot be used changes nothing but the log. When
+ * somebody is trusted no longer (a new revocation list, a CA taken out), Node does not tell whom: so all connections with client certificates
+ * are closed, and opened again by those who may.
+ */
+export class ServerTls implements Clients {
+  readonly #tls: RegistryTls;
+  readonly #ports: { readonly log: Log; readonly time: Time };
+  readonly #material: Credentials<Material>;
+  readonly #lists: Credentials<readonly string[]> | null;
+  /** What new connections are opened with. */
+  #used: { readonly material: Material; readonly lists: readonly string[] };
+  readonly #known = new WeakMap<TLSSocket, ClientCertificate | ShownCertificate>();
+  /** Those that live and show a certificate. */
+  readonly #open = new Set<TLSSocket>();
+  /** What is below TLS: whoever does not even shake hands is known to nobody else. */
+  readonly #wires = new Set<Socket>();
+  readonly #retired = new WeakSet<Socket>();
+  readonly #listeners: (() => void)[] = [];
+  #nextExpiry = Infinity;
+  #warnedOf = '';
+  #server: Server | null = null;
+  #timer: Timer | null = null;
+  #isClosed = false;
+
+  /** Throws OPTION_INVALID for files that cannot be read, or do not belong together. */
+  constructor(tls: RegistryTls, ports: { readonly log: Log; readonly time: Time }) {
+    const { certFile, keyFile, caFile, crlFile } = tls;
+    this.#tls = tls;
+    this.#ports = ports;
+    this.#material = credentials({ certFile, keyFile, caFile }, 'tls', materialOf, ports.log);
+    this.#lists =
+      crlFile === undefined
+        ? null
+        : credentials({ caFile: crlFile }, 'tls.crlFile', ({ ca }) => listsOf(ca), ports.log);
+    this.#used = this.#newest();
+    this.#warnOfExpiry();
+  }
+
+  get asksClients(): boolean {
+    return this.#tls.caFile !== undefined;
+  }
+
+  /** What Node's server is made with. */
+  get serverOptions(): NodeTlsOptions {
+    // whom Node does not verify is told why, by an answer: a handshake that fails says nothing
+    const asked = { requestCert: this.asksClients, rejectUnauthorized: false };
+    return { ...this.#contextOptions(), ...asked, handshakeTimeout: HANDSHAKE_MS };
+  }
+
+  /** The first of these names and addresses that its certificate is for; null: it is for none. */
+  nameAmong(hosts: readonly string[]): string | null {
+    const { own } = this.#used.material;
+    const isFor = (host: string): boolean => (isIP(host) === 0 ? own.checkHost(host) : own.checkIP(host)) !== undefined;
+    return hosts.find(isFor) ?? null;
+  }
+
+  /** Follows the files, for this server, until `close`. */
+  attach(server: Server): void {
+    this.#server = server;
+    // one that cannot listen never closes either
+    server.once('listening', () => this.#lookLater());
+    server.on('connection', (wire: Socket) => {
+      this.#wires.add(wire);
+      wire.once('close', () => this.#wires.delete(wire));
+    });
+    server.on('secureConnection', (socket) => this.#connected(socket));
+  }
+
+  /** Its trust has been taken back: no further request of it may be answered. */
+  isRetired(socket: Socket): boolean {
+    return this.#retired.has(socket);
+  }
+
+  shownBy(socket: Socket): ShownCertificate | null {
+    if (!(socket instanceof TLSSocket) || !this.asksClients || this.#retired.has(socket)) return null;
+    const known = this.#known.get(socket) ?? this.#read(socket);
+    if (known === null || 'standing' in known) return known;
+    const { id, expiresAt, worth } = known;
+    const isOver = this.#ports.time.wall() >= expiresAt;
+    return { standing: isOver ? untrusted(id, EXPIRED) : worth, expiresAt };
+  }
+
+  onDistrust(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  describe(): TlsAnswer {
+    const { own } = this.#used.material;
+    return {
+      expiresAt: expiryOf(own),
+      fingerprint: own.fingerprint256,
+      names: sansOf(own.subjectAltName),
+      clientCertificates: this.asksClients,
+      revocationList: this.#lists !== null,
+    };
+  }
+
+  /** Breaks off every connection. */
+  cut(): void {
+    for (const wire of this.#wires) wire.destroy();
+  }
+
+  /** Looks no more. May be called twice. */
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+  }
+
+  #read(socket: TLSSocket): ClientCertificate | ShownCertificate | null {
+    const read = socket.getPeerX509Certificate();
+    if (read === undefined) return null;
+    const known = socket.authorized
+      ? clientCertificate(read, this.#tls.certificates ?? [])
+      : {
+          standing: untrusted(certificateIdOf(read), troubleOf(read, String(socket.authorizationError))),
+          expiresAt: -Infinity,
+        };
+    this.#known.set(socket, known);
+    return known;
+  }
+
+  #connected(socket: TLSSocket): void {
+    const shown = this.shownBy(socket);
+    if (shown === null) return;
+    this.#open.add(socket);
+    socket.once('close', () => this.#open.delete(socket));
+    if (shown.expiresAt > this.#ports.time.wall()) this.#nextExpiry = Math.min(this.#nextExpiry, shown.expiresAt);
+  }
+
+  #lookLater(): void {
+    if (this.#isClosed) return;
+    const look = (): void => {
+      this.#look();
+      this.#lookLater();
+    };
+    this.#timer = this.#ports.time.setTimer(LOOK_EVERY_MS, look, { background: true });
+  }
+
+  #look(): void {
+    const before = this.#used;
+    const next = this.#newest();
+    if (next.material !== before.material || next.lists !== before.lists) {
+      this.#used = next;
+      // tickets of sessions that were begun before are worth nothing from here on
+      this.#server?.setSecureContext(this.#contextOptions());
+      if (isNarrower(before, next)) this.#retire();
+    }
+    this.#warnOfExpiry();
+    if (this.#ports.time.wall() >= this.#nextExpiry) this.#expire();
+  }
+
+  #newest(): { readonly material: Material; readonly lists: readonly string[] } {
+    return { material: this.#material.current, lists: this.#lists?.current ?? NO_LISTS };
+  }
+
+  #contextOptions(): SecureContextOptions {
+    const { material, lists } = this.#used;
+    const { cert, key, ca } = material;
+    return { cert, key, ca, minVersion: 'TLSv1.2', ...(lists.length === 0 ? {} : { crl: [...lists] }) };
+  }
+
+  #retire(): void {
+    const retired = [...this.#open];
+    for (const socket of retired) this.#retired.add(socket);
+    for (const listener of this.#listeners) listener();
+    this.#server?.closeIdleConnections();
+    const cut = (): void => {
+      for (const socket of retired) socket.destroy();
+    };
+    this.#ports.time.setTimer(GRACE_MS, cut, { background: true });
+    const { log } = this.#ports;
+    log.info(
+      `${retired.length} connections with client certificates are closed, since fewer are trusted now; clients connect again.`,
+    );
+  }
+
+  #expire(): void {
+    const wall = this.#ports.time.wall();
+    const later = [...this.#open].flatMap((socket) => this.shownBy(socket)?.expiresAt ?? []).filter((at) => at > wall);
+    this.#nextExpiry = later.reduce((first, at) => Math.min(first, at), Infinity);
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Once when it is near, and once when it has come. */
+  #warnOfExpiry(): void {
+    const { log, time } = this.#ports;
+    const { own } = this.#used.material;
+    const leftMs = expiryOf(own) - time.wall();
+    if (leftMs > WARN_BEFORE_MS) return;
+    const stage = `${own.fingerprint256} ${leftMs <= 0}`;
+    if (stage === this.#warnedOf) return;
+    this.#warnedOf = stage;
+    const fix = `put a new one, with its key, in the place of ${this.#tls.certFile}: it is read at once, without a restart`;
+    if (leftMs <= 0)
+      log.error(`The certificate of the registry has expired (${own.validTo}), so clients refuse it: ${fix}.`);
+    else
+      log.warn(
+        `The certificate of the registry expires in ${Math.ceil(leftMs / DAY_MS)} days (${own.validTo}): ${fix}.`,
+      );
+  }
+}
+
+function isNarrower(
+  before: { readonly material: Material; readonly lists: readonly string[] },
+  next: { readonly material: Material; readonly lists: readonly string[] },
+): boolean {
+  const isListed = before.lists.join('') !== next.lists.join('');
+  return isListed || before.material.cas.some((ca) => !next.material.cas.includes(ca));
+}
+
+const NO_LISTS: readonly string[] = [];
+
+function credentials<Context>(
+  terms: CredentialTerms,
+  name: string,
+  build: (pem: Pem) => Context,
+  log: Log,
+): Credentials<Context> {
+  return new Credentials({ terms, option: name, log, stamp: stampOf, read: textOf, build });
+}
+
+const textOf = (path: string): string => readFileSync(path, 'utf8');
+
+/** Of the file behind all links: a mounted secret is changed by changing a link. */
+function stampOf(path: string): string {
+  const { ino, size, mtimeNs } = statSync(path, { bigint: true });
+  return `${ino} ${size} ${mtimeNs}`;
+}
+
+const ONE_CERTIFICATE = /-----BEGIN [A-Z ]*CERTIFICATE-----[^-]*-----END [A-Z ]*CERTIFICATE-----/g;
+const ONE_LIST = /-----BEGIN X509 CRL-----[^-]*-----END X509 CRL-----/g;
+
+/** Throws where they do not belong together. */
+function materialOf({ ca, cert = '', key }: Pem): Material {
+  // Node passes over what is none
+  const cas = [...(ca ?? '').matchAll(ONE_CERTIFICATE)].map(([text]) => new X509Certificate(text).fingerprint256);
+  createSecureContext({ ca, cert, key });
+  return { ca, cert, key, cas, own: new X509Certificate(cert) };
+}
+
+/** Node takes one list from each text. */
+function listsOf(text = ''): readonly string[] {
+  const lists = [...text.matchAll(ONE_LIST)].map(([list]) => list);
+  if (lists.length === 0) throw new Error('no revocation list (-----BEGIN X509 CRL-----) is in it');
+  createSecureContext({ crl: lists });
+  return lists;
+}

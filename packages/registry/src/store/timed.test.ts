@@ -1,0 +1,31 @@
+import { RollcallError } from '@rollcall/core';
+import { ManualTime, memoryMeter } from '@rollcall/core/testing';
+import { expect, it } from 'vitest';
+import { MemoryStore } from './memory.js';
+import { timedStore } from './timed.js';
+
+it('times each write, and counts and hands on those that fail', async () => {
+  const time = new ManualTime();
+  const meter = memoryMeter();
+  const kept = new MemoryStore();
+  let isFull = false;
+  const slow = {
+    name: kept.name,
+    durable: kept.durable,
+    load: () => kept.load(),
+    close: () => kept.close(),
+    write: async () => {
+      await time.advance(20);
+      if (isFull) throw new RollcallError('STORE_UNREADABLE', 'full');
+    },
+  };
+  const store = timedStore(slow, { time, meter });
+  await store.load();
+  await store.write([]);
+  isFull = true;
+  await expect(store.write([])).rejects.toThrow('full');
+  expect(meter.values('rollcall_registry_store_write_seconds')).toEqual([0.02, 0.02]);
+  expect(meter.count('rollcall_registry_store_failures_total')).toBe(1);
+  expect(store).toMatchObject({ name: 'memory', durable: false });
+  await store.close();
+});

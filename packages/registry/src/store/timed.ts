@@ -1,0 +1,28 @@
+import type { Meter, Time } from '@rollcall/core';
+import type { Store } from './store.js';
+
+/** The store, with how long it took to write, and how often it did not. */
+export function timedStore(
+  store: Store,
+  { time, meter }: { readonly time: Pick<Time, 'now'>; readonly meter: Meter },
+): Store {
+  const seconds = meter.histogram('rollcall_registry_store_write_seconds', 'Time of one write of the store.');
+  const failures = meter.counter('rollcall_registry_store_failures_total', 'Writes that the store did not take.');
+  return {
+    name: store.name,
+    durable: store.durable,
+    load: () => store.load(),
+    close: () => store.close(),
+    async write(writes) {
+      const begunAt = time.now();
+      try {
+        await store.write(writes);
+      } catch (error) {
+        failures.add(1);
+        throw error;
+      } finally {
+        seconds.record((time.now() - begunAt) / 1_000);
+      }
+    },
+  };
+}

@@ -1,0 +1,181 @@
+import type { Edge, Time } from '@rollcall/core';
+
+/** One step of the history; sums over all edges that were asked for. */
+export interface TrafficPoint {
+  /** Wall clock, ms since 1970, of the step's end: for people only. */
+  readonly at: number;
+  /** 0 where nobody told of any. */
+  readonly calls: number;
+  readonly failures: number;
+  readonly retries: number;
+  /** The highest that a caller told; null: none. */
+  readonly p99Ms: number | null;
+}
+
+export interface TrafficAnswer {
+  readonly stepMs: number;
+  /** Whole steps, oldest first, none from before the registry began. */
+  readonly points: readonly TrafficPoint[];
+}
+
+/** Names of steps, and what they are. */
+export const STEPS = ['5s', '1m'] as const;
+export type Step = (typeof STEPS)[number];
+
+export interface TrafficQuery {
+  /** A namespace, or `*`. */
+  readonly namespace: string;
+  /** The calling service; null: any. */
+  readonly from: string | null;
+  /** The service called; null: any. */
+  readonly to: string | null;
+  readonly step: Step;
+}
+
+/** A quarter of an hour, and a day. */
+const SPANS: Readonly<Record<Step, { readonly stepMs: number; readonly steps: number }>> = {
+  '5s': { stepMs: 5_000, steps: 180 },
+  '1m': { stepMs: 60_000, steps: 1_440 },
+};
+const DAY_MS = 86_400_000;
+/** Pairs of services; the one that was silent longest makes room. At most 35 KiB each, which only a day of calls fills. */
+const MOST_PAIRS = 1_000;
+
+/** Whose calls, and to whom. */
+export interface Pair {
+  readonly namespace: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/**
+ * How many calls went from service to service, for a quarter of an hour in steps of 5 s and for a day in steps of a minute. In memory
+ * only. What is told counts for the step in which it comes.
+ */
+export class Traffic {
+  readonly #time: Pick<Time, 'now' | 'wall'>;
+  readonly #most: number;
+  readonly #begunAt: number;
+  /** The longest silent first. */
+  readonly #pairs = new Map<string, PairHistory>();
+
+  constructor(time: Pick<Time, 'now' | 'wall'>, most: number = MOST_PAIRS) {
+    this.#time = time;
+    this.#most = most;
+    this.#begunAt = time.now();
+  }
+
+  /** One window of one caller. Whoever calls sees to it that none comes twice. */
+  note(pair: Pair, edge: Pick<Edge, 'calls' | 'failures' | 'retries' | 'p99Ms'>): void {
+    if (edge.calls === 0 && edge.retries === 0) return;
+    const now = this.#time.now();
+    const key = `${pair.namespace}/${pair.from}/${pair.to}`;
+    const history = this.#pairs.get(key) ?? new PairHistory(pair);
+    this.#pairs.delete(key);
+    this.#forget(now, this.#most - 1);
+    this.#pairs.set(key, history);
+    history.lastAt = now;
+    for (const step of STEPS) history[step].add(Math.floor(now / SPANS[step].stepMs), edge);
+  }
+
+  read({ namespace, from, to, step }: TrafficQuery): TrafficAnswer {
+    const now = this.#time.now();
+    this.#forget(now, this.#most);
+    const { stepMs, steps } = SPANS[step];
+    const fits = [...this.#pairs.values()].filter(
+      ({ pair }) =>
+        (namespace === '*' || pair.namespace === namespace) &&
+        (from === null || pair.from === from) &&
+        (to === null || pair.to === to),
+    );
+    const rings = fits.map((history) => history[step]);
+    // a step that is not over would look like a fall
+    const end = Math.floor(now / stepMs);
+    const points: TrafficPoint[] = [];
+    for (let number = Math.max(end - steps, Math.floor(this.#begunAt / stepMs)); number < end; number += 1) {
+      const at = Math.round(this.#time.wall() - now + (number + 1) * stepMs);
+      points.push({ at, ...sumOf(rings, number) });
+    }
+    return { stepMs, points };
+  }
+
+  /** Whom nobody has told of for a day, and those that are more than `most`. */
+  #forget(now: number, most: number): void {
+    for (const [key, { lastAt }] of this.#pairs) {
+      if (now - lastAt <= DAY_MS && this.#pairs.size <= most) return;
+      this.#pairs.delete(key);
+    }
+  }
+}
+
+class PairHistory {
+  readonly pair: Pair;
+  lastAt = 0;
+  readonly '5s' = new Ring(SPANS['5s'].steps);
+  readonly '1m' = new Ring(SPANS['1m'].steps);
+
+  constructor(pair: Pair) {
+    this.pair = pair;
+  }
+}
+
+function sumOf(rings: readonly Ring[], number: number): Omit<TrafficPoint, 'at'> {
+  let [calls, failures, retries, p99Ms] = [0, 0, 0, 0];
+  for (const ring of rings) {
+    const at = ring.placeOf(number);
+    if (at === null) continue;
+    const { cells } = at;
+    calls += cells[at.place] ?? 0;
+    failures += cells[at.place + 1] ?? 0;
+    retries += cells[at.place + 2] ?? 0;
+    p99Ms = Math.max(p99Ms, cells[at.place + 3] ?? 0);
+  }
+  return { calls, failures, retries, p99Ms: p99Ms === 0 ? null : Math.round(p99Ms * 10) / 10 };
+}
+
+/** Steps that are made together, when the first of them has something to keep: 960 bytes. */
+const CHUNK = 60;
+/** Calls, failures, retries, and the highest p99, which is above 0 where there is one. */
+const CELLS = 4;
+
+interface Chunk {
+  number: number;
+  /** Whole numbers up to 16 million. */
+  readonly cells: Float32Array;
+}
+
+/** The last so many steps, in chunks that come as they are needed. */
+class Ring {
+  /** One more than the steps fill, since the newest is never full. */
+  readonly #chunks: (Chunk | null)[];
+
+  constructor(steps: number) {
+    this.#chunks = Array.from({ length: steps / CHUNK + 1 }, () => null);
+  }
+
+  add(step: number, { calls, failures, retries, p99Ms }: Pick<Edge, 'calls' | 'failures' | 'retries' | 'p99Ms'>): void {
+    const cells = this.#chunkFor(Math.floor(step / CHUNK));
+    const place = CELLS * (step % CHUNK);
+    cells[place] = (cells[place] ?? 0) + calls;
+    cells[place + 1] = (cells[place + 1] ?? 0) + failures;
+    cells[place + 2] = (cells[place + 2] ?? 0) + retries;
+    cells[place + 3] = Math.max(cells[place + 3] ?? 0, p99Ms ?? 0);
+  }
+
+  /** Where the numbers of a step stand; null: there are none. */
+  placeOf(step: number): { readonly cells: Float32Array; readonly place: number } | null {
+    const number = Math.floor(step / CHUNK);
+    const chunk = this.#chunks[number % this.#chunks.length] ?? null;
+    return chunk === null || chunk.number !== number ? null : { cells: chunk.cells, place: CELLS * (step % CHUNK) };
+  }
+
+  #chunkFor(number: number): Float32Array {
+    const at = number % this.#chunks.length;
+    const chunk = (this.#chunks[at] ??= { number, cells: new Float32Array(CELLS * CHUNK) });
+    if (chunk.number !== number) {
+      chunk.number = number;
+      chunk.cells.fill(0);
+    }
+    return chunk.cells;
+  }
+}
