@@ -73,6 +73,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
       /This view is .* old\..*Your services are not affected/s,
     );
     expect(await page.locator('h1').innerText()).toMatch(/^All 3 services could be reached at \d\d:\d\d:\d\d\.$/);
+    expect(await flawsOf(page)).toEqual([]);
     await stage.restartRegistry();
     await page.locator('.pill.live').waitFor();
     await stage.whole();

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
 import { openProxy } from './prefix.js';
 
 /** What somebody might say of himself to be shown to an operator. */
@@ -102,12 +102,14 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
     const proxy = await openProxy(registry.url, '/ops/rollcall/');
     const { page, faults } = await visit(browser, proxy.url);
     await page.getByRole('heading', { name: 'Nobody has answered yet.' }).waitFor();
+    expect(await flawsOf(page)).toEqual([]);
     await page.getByText(`ROLLCALL_URL=${proxy.url.replace(/\/$/, '')} npm start`).waitFor();
     const door = await stranger(registry.url);
     // it came by the stream, through the proxy
     await page.locator('.tile.REGISTERING').click();
     await page.getByRole('button', { name: 'Weight 100' }).click();
     await page.getByRole('spinbutton').fill('7');
+    expect(await flawsOf(page)).toEqual([]);
     await page.getByRole('button', { name: 'Set', exact: true }).click();
     await page.getByRole('button', { name: 'Weight 7' }).waitFor();
     expect(faults).toEqual([]);
@@ -134,6 +136,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
       await page.getByRole('button', { name: 'Open', exact: true }).click();
     };
     await page.getByRole('heading', { name: 'This registry asks for a token.' }).waitFor();
+    expect(await flawsOf(page)).toEqual([]);
     await enter('rct_wrong');
     await page.getByText('is not, or no longer, valid').waitFor();
     await enter(reader);

@@ -9,6 +9,7 @@ import { Announcer } from '../parts/announcer.js';
 import { EventMark, happenedText, subjectOf } from '../parts/event-lines.js';
 import { Problem } from '../parts/dialog.js';
 import { Head } from '../parts/panel.js';
+import { save } from '../parts/save.js';
 import { useShownServices } from './shown.js';
 
 /** What one chip lets through; the registry's own words for kinds. */
@@ -264,10 +265,5 @@ function Subject({ event }: { readonly event: RegistryEvent }): VNode {
 /** One JSON object a line, oldest first, as other programs like it. */
 function exportLines(events: readonly RegistryEvent[]): void {
   const lines = events.toReversed().map((event) => JSON.stringify(event));
-  const url = URL.createObjectURL(new Blob([`${lines.join('\n')}\n`], { type: 'application/x-ndjson' }));
-  const anchor = document.createElement('a');
-  anchor.href = url;
-  anchor.download = 'rollcall-events.ndjson';
-  anchor.click();
-  URL.revokeObjectURL(url);
+  save('rollcall-events.ndjson', `${lines.join('\n')}\n`, 'application/x-ndjson');
 }

@@ -2,6 +2,7 @@ import { useSignal } from '@preact/signals';
 import type { VNode } from 'preact';
 import { ageText, clockText, countText, latencyText } from '../model/age.js';
 import type { RegistryAnswer } from '../model/answers.js';
+import type { Api } from '../model/api.js';
 import { useAnswer, useSession, useStaleSince } from '../model/session.js';
 import { Announcer } from '../parts/announcer.js';
 import { Code } from '../parts/copy.js';
@@ -9,11 +10,12 @@ import { Problem } from '../parts/dialog.js';
 import { StateWord } from '../parts/glyph.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { Preservation } from '../parts/preservation.js';
+import { save } from '../parts/save.js';
 import { registryUrl } from './welcome.js';
 
 /** The registry itself: does it serve, how it is set, how to reach it. */
 export function RegistryScreen(): VNode {
-  const { roll } = useSession();
+  const { api, roll } = useSession();
   const staleSince = useStaleSince();
   const { value: registry, error } = useAnswer<RegistryAnswer>('api/v1/registry', { everyMs: 2_000 }).value;
   if (registry === null)
@@ -33,7 +35,13 @@ export function RegistryScreen(): VNode {
               : 'It keeps everything in memory: after a restart services register anew.'}
           </>
         }
-      />
+      >
+        <div class="actions">
+          <button type="button" class="button" onClick={() => void saveBundle(api)}>
+            Support bundle
+          </button>
+        </div>
+      </Head>
       <Announcer text={verdict} />
       <div class="stack">
         <Replica registry={registry} />
@@ -71,6 +79,23 @@ export function RegistryScreen(): VNode {
       </div>
     </>
   );
+}
+
+/** What somebody who helps from afar needs to see; the registry puts no secret into any of it. */
+const BUNDLE = {
+  registry: 'api/v1/registry',
+  services: 'api/v1/services?namespace=*',
+  topology: 'api/v1/topology?namespace=*',
+  events: 'api/v1/events?namespace=*&limit=1000',
+} as const;
+
+async function saveBundle(api: Api): Promise<void> {
+  const asked = Object.entries(BUNDLE).map(async ([name, path]) => {
+    const answer: unknown = await api.get(path).catch((error: Error) => ({ error: error.message }));
+    return [name, answer] as const;
+  });
+  const parts = Object.fromEntries(await Promise.all(asked));
+  save('rollcall-support.json', JSON.stringify(parts, null, 2), 'application/json');
 }
 
 function verdictOf(

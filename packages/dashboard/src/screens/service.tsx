@@ -1,7 +1,15 @@
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, clockText, latencyText, percentText, plural, rateText } from '../model/age.js';
-import type { ServiceDetailAnswer, ServiceEdge, TargetEdge, TopologyAnswer, TrafficAnswer } from '../model/answers.js';
+import type {
+  EventsAnswer,
+  RegistryEvent,
+  ServiceDetailAnswer,
+  ServiceEdge,
+  TargetEdge,
+  TopologyAnswer,
+  TrafficAnswer,
+} from '../model/answers.js';
 import { byTrouble, needsAttention, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { hashOf, instanceHash, serviceHash, withFilter } from '../model/route.js';
@@ -14,6 +22,7 @@ import { Heartbeat1, Heartbeat2 } from '../parts/directions.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { Head, Panel } from '../parts/panel.js';
 import { Spark } from '../parts/spark.js';
+import { Timeline } from '../parts/timeline.js';
 import { ServiceChanges } from './service-changes.js';
 import { ServiceEdges } from './service-edges.js';
 import { maxOf } from './services.js';
@@ -164,6 +173,7 @@ function Instances({ node, callers }: InstancesProps): VNode {
       fits(filters['zone'], instance.zone),
   );
   const steady = useSteady(shown.toSorted(byTrouble), ({ id }) => id);
+  const events = useEventsByInstance(node);
   const targets = callers.flatMap((edge) => edge.targets ?? []);
   return (
     <Panel title="Instances" class="scroll" count={<Chips all={all} filters={filters} />} aside={<CircuitLegend />}>
@@ -182,6 +192,7 @@ function Instances({ node, callers }: InstancesProps): VNode {
               p99
             </th>
             <th scope="col">Circuits</th>
+            <th scope="col">Last hour</th>
             <th scope="col" class="right">
               Since
             </th>
@@ -193,6 +204,7 @@ function Instances({ node, callers }: InstancesProps): VNode {
               key={instance.id}
               instance={instance}
               heartbeats={heartbeats.get(instance.id) ?? null}
+              events={events.get(instance.id) ?? []}
               targets={targets.filter((target) => target.instance === instance.id)}
             />
           ))}
@@ -208,6 +220,25 @@ function Instances({ node, callers }: InstancesProps): VNode {
       )}
     </Panel>
   );
+}
+
+/** Events beyond so many are not looked at: the instance itself shows all of its own. */
+const MOST_EVENTS = 500;
+
+/** What changed the states of its instances, by instance. */
+function useEventsByInstance(node: ServiceNode): ReadonlyMap<string, readonly RegistryEvent[]> {
+  const query = new URLSearchParams({ namespace: node.namespace, service: node.name, limit: String(MOST_EVENTS) });
+  for (const kind of ['registered', 'state', 'moved']) query.append('kind', kind);
+  const answer = useAnswer<EventsAnswer>(`api/v1/events?${query.toString()}`, { everyMs: 30_000, onNews: true });
+  const byInstance = new Map<string, RegistryEvent[]>();
+  for (const event of answer.value.value?.events ?? []) {
+    const { instance } = event;
+    if (instance === null) continue;
+    const known = byInstance.get(instance);
+    if (known === undefined) byInstance.set(instance, [event]);
+    else known.push(event);
+  }
+  return byInstance;
 }
 
 const fits = (wanted: string | undefined, value: string): boolean => wanted === undefined || wanted === value;
@@ -270,10 +301,11 @@ function CircuitLegend(): VNode {
 interface RowProps {
   readonly instance: Instance;
   readonly heartbeats: Parameters<typeof Heartbeat1>[0]['heartbeats'];
+  readonly events: readonly RegistryEvent[];
   readonly targets: readonly TargetEdge[];
 }
 
-function InstanceRow({ instance, heartbeats, targets }: RowProps): VNode {
+function InstanceRow({ instance, heartbeats, events, targets }: RowProps): VNode {
   const { clock } = useSession();
   const staleSince = useStaleSince();
   const isTrouble = needsAttention(instance);
@@ -305,6 +337,9 @@ function InstanceRow({ instance, heartbeats, targets }: RowProps): VNode {
       <td class="right nowrap">{latencyText(p99Ms)}</td>
       <td>
         <CircuitMarks of={targets.length === 0 ? null : sumOfCircuits(targets.map(({ circuits }) => circuits))} />
+      </td>
+      <td>
+        <Timeline events={events} now={clock.now.value} isSmall />
       </td>
       <td class="right nowrap">
         {staleSince === null ? ageText(clock.now.value - instance.since) : clockText(instance.since)}
