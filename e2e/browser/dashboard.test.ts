@@ -44,7 +44,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
   it('shows a killed instance, and the one that comes in its place, without being asked', async () => {
     const { page, faults } = await visit(browser, at(''));
     await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
-    const victim = stage.services.a[0]!;
+    const victim = stage.services.a.at(0)!;
     const id = stage.idOf(victim)!;
     victim.kill('SIGSTOP');
     await row(page, id).waitFor();
@@ -147,12 +147,12 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
   });
 
   const screens = (): readonly (readonly [string, string, RegExp])[] => {
-    const [first] = stage.instances;
+    const first = stage.instances.at(0)!;
     return [
       ['overview', '', /services/],
       ['services', '#/services', /services/],
       ['service', '#/services/default/a', /^a: \d of \d HEALTHY\.$/],
-      ['instance', `#/instances/${first!.id}`, /…/],
+      ['instance', `#/instances/${first.id}`, /…/],
       ['topology', '#/topology', /edge|Nobody has told/],
       ['topology as a table', '#/topology?view=table', /edge|Nobody has told/],
       ['events', '#/events', /events? in the last minute/],

@@ -17,6 +17,9 @@ const MARKUP = '<img src=x onerror="document.title=1"><script>document.title=2</
 
 const ID = 'orders-0192f0c1-7a3b-7c4d-8e5f-0123456789ab';
 
+const idOf = (service: string, at: number): string =>
+  `${service}-0192f0c1-7a3b-7c4d-8e5f-${String(at).padStart(12, '0')}`;
+
 /** An instance behind a port that answers nothing; it stays REGISTERING. */
 async function stranger(url: string, words: object = {}, token?: string): Promise<{ close(): void }> {
   const door = createServer().listen(0, '127.0.0.1');
@@ -164,6 +167,56 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
     expect(faults).toEqual([]);
     door.close();
     await rm(folder, { recursive: true });
+    await page.context().close();
+  });
+
+  it('forgets who is gone when a registry comes back without its memory', async () => {
+    const first = await open();
+    const doors = [
+      await stranger(first.url, { id: idOf('orders', 1), service: 'orders' }),
+      await stranger(first.url, { id: idOf('payments', 1), service: 'payments' }),
+    ];
+    const { page } = await visit(browser, first.url);
+    await page.locator('.wall-row', { hasText: 'payments' }).waitFor();
+    registries.splice(0);
+    await first.close();
+    await page.locator('.pill.stale').waitFor();
+    const second = await open({ port: Number(new URL(first.url).port) });
+    doors.push(await stranger(second.url, { id: idOf('orders', 2), service: 'orders' }));
+    await page.locator('.pill.live').waitFor();
+    await page.locator('.wall-row', { hasText: 'payments' }).waitFor({ state: 'detached' });
+    expect(await page.locator('.tile').allInnerTexts()).toEqual(['0002']);
+    for (const door of doors) door.close();
+    await page.context().close();
+  });
+
+  it('goes on where it gets no frames to draw in, as a hidden tab does', async () => {
+    const registry = await open();
+    const context = await browser.newContext();
+    await context.addInitScript('window.requestAnimationFrame = () => 0');
+    const page = await context.newPage();
+    await page.goto(registry.url);
+    const door = await stranger(registry.url);
+    await page.locator('.tile').waitFor();
+    door.close();
+    await context.close();
+  });
+
+  it('finds the service of that name first, however many others hold the word', async () => {
+    const registry = await open();
+    const doors = [await stranger(registry.url, { id: idOf('orders', 1), service: 'orders' })];
+    for (let at = 1; at <= 15; at += 1) {
+      doors.push(await stranger(registry.url, { id: idOf('legacy-orders', at), service: 'legacy-orders' }));
+    }
+    const { page } = await visit(browser, registry.url);
+    await page.locator('.wall-row').first().waitFor();
+    await page.locator('#search').fill('orders');
+    expect(await page.locator('#hits').getByRole('option').first().innerText()).toMatch(/^orders\s/);
+    await page.locator('#search').fill('orders...0001');
+    expect(await page.locator('#hits').getByRole('option').allInnerTexts()).toEqual([
+      expect.stringMatching(/^orders…0001/),
+    ]);
+    for (const door of doors) door.close();
     await page.context().close();
   });
 });

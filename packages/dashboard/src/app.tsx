@@ -1,5 +1,5 @@
 import { useComputed } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import type { VNode } from 'preact';
 import { ageText, clockText } from './model/age.js';
 import type { RegistryAnswer } from './model/answers.js';
@@ -44,6 +44,7 @@ function Frame(): VNode {
     [shell],
   );
   const isStale = feed.freshness.value.kind === 'stale';
+  useFocusOnArrival(placeOf(route.value));
   return (
     <>
       <a class="skip" href="#main" onClick={focusMain}>
@@ -62,6 +63,7 @@ function Frame(): VNode {
         {isStale && !api.isLocked.value && <StaleBar />}
         {api.isLocked.value ? <Locked /> : <CurrentScreen route={route.value} />}
       </main>
+      <FreshnessHeard />
       {shell.isHelpOpen.value && <Help />}
       {shell.dialog.value}
       <p class={shell.notice.value === '' ? 'notice' : 'notice shown'} role="status">
@@ -69,6 +71,21 @@ function Frame(): VNode {
       </p>
     </>
   );
+}
+
+/** Where somebody is, without how it is filtered. */
+function placeOf(route: Route): string {
+  if (route.at === 'instance') return route.id;
+  return route.at === 'service' ? `${route.namespace}/${route.name}` : route.at;
+}
+
+/** Whoever goes somewhere begins there, and not at what was clicked and is gone. */
+function useFocusOnArrival(place: string): void {
+  const known = useRef(place);
+  useEffect(() => {
+    if (known.current !== place) document.getElementById('main')?.focus({ preventScroll: true });
+    known.current = place;
+  }, [place]);
 }
 
 function focusMain(event: Event): void {
@@ -123,12 +140,23 @@ function TopBar({ registry }: { readonly registry: RegistryAnswer | null }): VNo
   );
 }
 
-/** `aria-live`: whoever hears the page is told when the line breaks and when it is back. */
+/** Whoever hears the page is told when the line breaks and when it is back, and not how the seconds pass. */
+function FreshnessHeard(): VNode {
+  const { kind } = useSession().feed.freshness.value;
+  const words = { connecting: '', live: 'Live', stale: 'This view is old: the line to the registry is closed.' };
+  return (
+    <p class="heard" role="status">
+      {words[kind]}
+    </p>
+  );
+}
+
 function FreshnessPill(): VNode {
   const { feed, clock } = useSession();
   const freshness = feed.freshness.value;
   if (freshness.kind === 'stale') {
-    const ageMs = Math.max(0, Math.max(Date.now(), clock.now.value) - freshness.since);
+    void clock.now.value; // once a second
+    const ageMs = Math.max(0, Date.now() - freshness.since);
     return (
       <span class="pill stale">
         <i />
@@ -193,7 +221,7 @@ function NamespaceChoice(): VNode | null {
         onChange={({ currentTarget }) => {
           const { value } = currentTarget;
           const base = route.value.at === 'service' ? hashOf('services') : window.location.hash;
-          window.location.hash = withFilter(base, 'ns', value === '*' ? '' : value);
+          window.location.hash = withFilter(base, 'ns', value);
         }}
       >
         <option value="*">all</option>
@@ -211,14 +239,19 @@ function NamespaceChoice(): VNode | null {
 function StaleBar(): VNode {
   const { feed, clock } = useSession();
   const freshness = feed.freshness.value;
-  const now = Math.max(Date.now(), clock.now.value);
+  void clock.now.value; // once a second
+  const now = Date.now();
   const since = freshness.kind === 'stale' ? freshness.since : now;
   const retryAt = freshness.kind === 'stale' ? freshness.retryAt : null;
+  const refusal = freshness.kind === 'stale' ? freshness.refusal : null;
   return (
-    <div class="stale-bar" role="status">
+    <div class="stale-bar">
       <Icon name="clock" />
       <p>
-        <b>This view is {ageText(now - since)} old.</b> The line to the registry closed at {clockText(since)}.{' '}
+        <b>This view is {ageText(now - since)} old.</b>{' '}
+        {refusal === null
+          ? `The line to the registry closed at ${clockText(since)}.`
+          : `The registry refuses: ${refusal.message} ${refusal.fix}`}{' '}
         {retryAt !== null && `Trying again in ${ageText(Math.max(1_000, retryAt - now))}. `}
         <span class="soft">Your services are not affected: each goes on with its own copy.</span>
       </p>

@@ -40,11 +40,6 @@ export class Api {
     this.isLocked.value = false;
   }
 
-  lock(): void {
-    sessionStorage.removeItem(TOKEN_KEY);
-    this.isLocked.value = true;
-  }
-
   /** Rejects with a Refusal, or with a TypeError where nobody answers. */
   async get<Answer>(path: string, gone?: AbortSignal): Promise<Answer> {
     return (await (await this.open(path, gone === undefined ? {} : { signal: gone })).json()) as Answer;
@@ -71,8 +66,11 @@ export class Api {
     const response = await fetch(path, { ...init, headers, cache: 'no-store' });
     this.#clock.hear(response.headers.get('date'));
     if (response.ok) return response;
-    if (response.status === 401) this.isLocked.value = true;
-    throw await refusalOf(response);
+    const refusal = await refusalOf(response);
+    // whoever failed too often, here or at another window of this address, is asked for a good one, too
+    const isShut = response.status === 401 || (response.status === 429 && /wrong token/.test(refusal.message));
+    if (isShut && token === this.token) this.isLocked.value = true;
+    throw refusal;
   }
 }
 

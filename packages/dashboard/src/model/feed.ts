@@ -11,11 +11,18 @@ import type { ServerEvent } from './sse.js';
 export type Freshness =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live' }
-  /** The line is open no more; `sinceMs`: wall clock of this browser when the last word came. */
-  | { readonly kind: 'stale'; readonly since: number; readonly retryAt: number | null };
+  /** The line is open no more; `since`, `retryAt`: wall clock of this browser, of the last word and of the next attempt. */
+  | {
+      readonly kind: 'stale';
+      readonly since: number;
+      readonly retryAt: number | null;
+      /** Why the registry did not take us, in its own words; null: it did not answer. */
+      readonly refusal: Refusal | null;
+    };
 
 /** The registry says something every 10 s: silence for longer than this is a dead line. */
 const SILENT_MS = 25_000;
+const HIDDEN_MS = 250;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 10_000;
 const PATH = 'api/v1/watch?service=*&namespace=*';
@@ -32,6 +39,9 @@ export class Feed {
   /** Counts up whenever something was applied, for what has to ask the registry anew. */
   readonly #news = signal(0);
   #queue: ServerEvent[] = [];
+  #frames: Frame[] = [];
+  /** Has a service's whole view come since the view began? */
+  #hasReset = false;
   #isDrawing = false;
   #lastId = '';
   #heardAt = 0;
@@ -79,15 +89,18 @@ export class Feed {
       if (Date.now() - this.#heardAt > SILENT_MS) abort.abort();
     }, SILENT_MS / 5);
     this.#heardAt = Date.now();
+    let refusal: Refusal | null = null;
     try {
       await this.#read(abort.signal);
     } catch (error) {
-      if (error instanceof Refusal && error.status === 401) this.#lastId = '';
+      if (error instanceof Refusal) refusal = error;
+      if (refusal?.status === 401) this.#lastId = '';
     } finally {
       window.clearInterval(watchdog);
+      abort.abort(); // what is left of the body
     }
     // another attempt may have begun meanwhile
-    if (this.#abort === abort && !this.#isClosed) this.#retryLater();
+    if (this.#abort === abort && !this.#isClosed) this.#retryLater(refusal);
   }
 
   async #read(abort: AbortSignal): Promise<void> {
@@ -115,9 +128,13 @@ export class Feed {
     this.#queue.push(...events);
     if (this.#isDrawing || this.#queue.length === 0) return;
     this.#isDrawing = true;
-    // a hidden tab draws nothing, and must not pile things up
-    if (document.hidden) window.setTimeout(() => this.#draw(), 250);
-    else requestAnimationFrame(() => this.#draw());
+    // a tab that is hidden, now or a moment later, is given no frames, and must not pile things up
+    const late = window.setTimeout(() => this.#draw(), HIDDEN_MS);
+    requestAnimationFrame(() => {
+      if (!this.#isDrawing) return;
+      window.clearTimeout(late);
+      this.#draw();
+    });
   }
 
   #draw(): void {
@@ -125,31 +142,52 @@ export class Feed {
     const events = this.#queue;
     this.#queue = [];
     batch(() => {
-      let frames: Frame[] = [];
-      for (const { event, data, id } of events) {
-        if (event === BEGIN.event) {
-          this.#roll.beginAnew();
-          continue;
-        }
-        if (data !== '' && FRAMES.has(event)) frames.push({ event, data: JSON.parse(data) } as Frame);
-        if (id === '' || id === this.#lastId) continue;
-        this.#lastId = id;
-        this.#roll.apply(frames);
-        frames = [];
-        this.#roll.caughtUp(revisionOf(id));
-      }
-      this.#roll.apply(frames);
+      for (const event of events) this.#apply(event);
+      this.#flush();
       this.#news.value += 1;
     });
   }
 
-  #retryLater(): void {
+  #apply({ event, data, id }: ServerEvent): void {
+    if (event === BEGIN.event) this.#begin();
+    else if (data !== '' && FRAMES.has(event)) this.#add({ event, data: JSON.parse(data) } as Frame);
+    if (id === '' || id === this.#lastId) return;
+    if (this.#lastId !== '' && epochOf(id) !== epochOf(this.#lastId)) this.#begin();
+    this.#lastId = id;
+    this.#flush();
+    // revision 0 after something came says that more is to come
+    if (revisionOf(id) > 0 || !this.#hasReset) this.#roll.caughtUp(revisionOf(id));
+  }
+
+  /** A registry that lost its memory resumes nothing, and says so with another epoch: what it does not name is gone. */
+  #add(frame: Frame): void {
+    if (frame.event === 'reset') {
+      if (this.#lastId !== '' && frame.data.epoch !== epochOf(this.#lastId)) this.#begin();
+      this.#hasReset = true;
+    }
+    this.#frames.push(frame);
+  }
+
+  #begin(): void {
+    this.#flush();
+    this.#lastId = '';
+    this.#hasReset = false;
+    this.#roll.beginAnew();
+  }
+
+  #flush(): void {
+    const frames = this.#frames;
+    this.#frames = [];
+    if (frames.length > 0) this.#roll.apply(frames);
+  }
+
+  #retryLater(refusal: Refusal | null): void {
     const waitMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.75 + Math.random() / 2);
     this.#failures += 1;
     const known = this.#freshness.value;
     const since = known.kind === 'stale' ? known.since : this.#heardAt;
     const isLocked = this.#api.isLocked.value;
-    this.#freshness.value = { kind: 'stale', since, retryAt: isLocked ? null : Date.now() + waitMs };
+    this.#freshness.value = { kind: 'stale', since, retryAt: isLocked ? null : Date.now() + waitMs, refusal };
     if (!isLocked) this.#retry = window.setTimeout(() => void this.#follow(), waitMs);
   }
 
@@ -160,6 +198,8 @@ export class Feed {
 }
 
 const BEGIN: ServerEvent = { event: ' begin', data: '', id: '' };
+
+const epochOf = (cursor: string): string => cursor.slice(0, cursor.lastIndexOf('.'));
 
 /** Of a cursor, `<epoch>.<revision>`. */
 function revisionOf(id: string): number {

@@ -34,16 +34,13 @@ const LABEL_WIDTH = 52;
 export const edgeKey = ({ namespace, from, to }: Pick<ServiceEdge, 'namespace' | 'from' | 'to'>): string =>
   `${namespace}/${from}>${to}`;
 
-/** Left to right by who calls whom; what calls nobody and is called by nobody stands apart, and is left out. */
-export async function layOut(edges: readonly ServiceEdge[], lone: readonly string[] = []): Promise<Graph> {
+/** Left to right by who calls whom; what calls nobody and is called by nobody is left out. */
+export async function layOut(edges: readonly ServiceEdge[]): Promise<Graph> {
   const { Graph: DagreGraph, layout } = await import('@dagrejs/dagre');
   const graph = new DagreGraph({ multigraph: false });
   graph.setGraph({ rankdir: 'LR', nodesep: 34, ranksep: 118, marginx: 16, marginy: 16 });
   graph.setDefaultEdgeLabel(() => ({}));
-  const keys = new Set([
-    ...edges.flatMap(({ namespace, from, to }) => [`${namespace}/${from}`, `${namespace}/${to}`]),
-    ...lone,
-  ]);
+  const keys = new Set(edges.flatMap(({ namespace, from, to }) => [`${namespace}/${from}`, `${namespace}/${to}`]));
   for (const key of [...keys].toSorted()) graph.setNode(key, { width: NODE_WIDTH, height: NODE_HEIGHT });
   for (const { namespace, from, to } of edges) {
     if (from !== to) graph.setEdge(`${namespace}/${from}`, `${namespace}/${to}`);

@@ -93,7 +93,7 @@ const LINES: Readonly<Partial<Record<string, string>>> = {
 
 function lane1(instance: Instance, facts: DirectionFacts | null): Lane {
   const { state, reason } = instance;
-  const works = facts === null ? directionsOf(instance).heartbeat1 : worksByFacts(facts);
+  const works = worksOf(facts, directionsOf(instance).heartbeat1, state);
   const lastText = agoText('last answered', facts);
   if (reason.code === 'ADDRESS_SHARED' || reason.code === 'ADDRESS_TAKEN') {
     return {
@@ -144,7 +144,7 @@ function lane1(instance: Instance, facts: DirectionFacts | null): Lane {
 
 function lane2(instance: Instance, facts: DirectionFacts | null): Lane {
   const { state, reason } = instance;
-  const works = facts === null ? directionsOf(instance).heartbeat2 : worksByFacts(facts);
+  const works = worksOf(facts, directionsOf(instance).heartbeat2, state);
   const lastText = agoText('last one', facts);
   if (reason.code === 'PROOF_OF_DEATH') {
     return { wire: 'ended', tone: 'critical', status: 'ended', evidence: lastText, isError: false, aside: '' };
@@ -180,8 +180,20 @@ function lane2(instance: Instance, facts: DirectionFacts | null): Lane {
   };
 }
 
-const worksByFacts = ({ error, misses, lastSuccessAgoMs }: DirectionFacts): boolean | null =>
-  lastSuccessAgoMs === null && error === null && misses === 0 ? null : error === null && misses === 0;
+/**
+ * Does a direction work: as its last answers tell, else as the state does; null: nothing is known yet. One miss of a HEALTHY instance is
+ * no news: the registry waits for the second one, too.
+ */
+export function worksOf(
+  facts: DirectionFacts | null,
+  byState: boolean | null,
+  state: Instance['state'],
+): boolean | null {
+  if (facts === null) return byState;
+  if (facts.misses > (state === 'HEALTHY' ? 1 : 0)) return false;
+  if (facts.error !== null && state !== 'HEALTHY') return false;
+  return facts.lastSuccessAgoMs === null ? null : true;
+}
 
 const toneOf = (state: Instance['state']): Tone =>
   state === 'CRITICAL' || state === 'DEREGISTERING' ? 'critical' : 'unhealthy';

@@ -6,7 +6,7 @@ import { Api } from './api.js';
 import { Clock } from './clock.js';
 import { Feed } from './feed.js';
 import { Roll } from './roll.js';
-import { routeOf } from './route.js';
+import { routeOf, withFilter } from './route.js';
 import type { Route } from './route.js';
 import { Shell } from './shell.js';
 
@@ -26,7 +26,14 @@ export function openSession(): Session {
   const roll = new Roll();
   const feed = new Feed(api, roll);
   const route = signal(routeOf(window.location.hash));
-  window.addEventListener('hashchange', () => (route.value = routeOf(window.location.hash)));
+  window.addEventListener('hashchange', () => {
+    // a link within the page says nothing of the namespace, and leads nowhere else
+    const chosen = route.value.filters['ns'];
+    const { hash } = window.location;
+    const isTold = chosen === undefined || routeOf(hash).filters['ns'] !== undefined;
+    if (!isTold) window.history.replaceState(null, '', withFilter(hash, 'ns', chosen));
+    route.value = routeOf(window.location.hash);
+  });
   clock.start();
   feed.start();
   return { clock, api, roll, feed, route, shell: new Shell() };
@@ -40,13 +47,13 @@ export function useSession(): Session {
   return session;
 }
 
-/** When the view is old: the registry's wall clock of its last news; null: it is live, or there is none yet. */
+/** When the view is old: when its last word came, by this browser's wall clock; null: it is live, or there is none yet. */
 export function useStaleSince(): number | null {
   const { value } = useSession().feed.freshness;
   return value.kind === 'stale' ? value.since : null;
 }
 
-/** The namespace that is shown: of the filter `ns`, which every screen keeps; `*`: all. */
+/** The namespace that is shown: of the filter `ns`, which links within the page keep; `*`: all. */
 export function useNamespace(): string {
   return useSession().route.value.filters['ns'] ?? '*';
 }
@@ -72,14 +79,20 @@ export function useAnswer<Value>(
     if (path === null) return undefined;
     const gone = new AbortController();
     let askedAt = 0;
+    let isAsking = false;
     let due: number | null = null;
     const ask = async (): Promise<void> => {
+      // a browser has few connections to one registry, and the feed needs one of them
+      if (isAsking || api.isLocked.peek()) return;
+      isAsking = true;
       askedAt = Date.now();
       try {
-        const value = await api.get<Value>(path, gone.signal);
+        const value = await api.get<Value>(path, AbortSignal.any([gone.signal, AbortSignal.timeout(PATIENCE_MS)]));
         if (!gone.signal.aborted) answer.value = { value, error: null };
       } catch (error) {
         if (!gone.signal.aborted) answer.value = { value: answer.peek().value, error: error as Error };
+      } finally {
+        isAsking = false;
       }
     };
     const askSoon = (): void => {
@@ -93,6 +106,9 @@ export function useAnswer<Value>(
       );
     };
     void ask();
+    const unlocked = api.isLocked.subscribe((isLocked) => {
+      if (!isLocked) askSoon();
+    });
     const timer = window.setInterval(askSoon, everyMs);
     const unsubscribe = onNews ? feed.news.subscribe(askSoon) : (): void => {};
     return () => {
@@ -100,9 +116,12 @@ export function useAnswer<Value>(
       window.clearInterval(timer);
       if (due !== null) window.clearTimeout(due);
       unsubscribe();
+      unlocked();
     };
   }, [path, everyMs, onNews]);
   return answer;
 }
 
 const MOST_OFTEN_MS = 1_000;
+/** An answer that takes longer will not come. */
+export const PATIENCE_MS = 10_000;

@@ -8,7 +8,7 @@ const THEME_KEY = 'rollcall-theme';
 
 /** What lies around the screens: the theme, and what is open above them. */
 export class Shell {
-  readonly theme = signal<Theme>(themeOf(localStorage.getItem(THEME_KEY)));
+  readonly theme = signal<Theme>(themeOf(kept()));
   readonly isHelpOpen = signal(false);
   /** A question in front of everything, and how to answer no. */
   readonly dialog = signal<ComponentChildren>(null);
@@ -17,7 +17,7 @@ export class Shell {
 
   constructor() {
     this.theme.subscribe((theme) => {
-      localStorage.setItem(THEME_KEY, theme);
+      keep(theme);
       if (theme === 'system') delete document.documentElement.dataset['theme'];
       else document.documentElement.dataset['theme'] = theme;
     });
@@ -38,6 +38,23 @@ export class Shell {
 }
 
 const NOTICE_MS = 6_000;
+
+/** A browser may keep nothing for us: then the theme lasts as long as the page. */
+function kept(): string | null {
+  try {
+    return localStorage.getItem(THEME_KEY);
+  } catch {
+    return null;
+  }
+}
+
+function keep(theme: Theme): void {
+  try {
+    localStorage.setItem(THEME_KEY, theme);
+  } catch {
+    // see above
+  }
+}
 
 function themeOf(text: string | null): Theme {
   return THEMES.find((theme) => theme === text) ?? 'system';

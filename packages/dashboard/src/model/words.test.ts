@@ -66,15 +66,20 @@ describe('what happens next', () => {
 
 describe('the verdict', () => {
   it.each([
-    [0, 0, 'Nobody has answered yet.'],
-    [0, 1, 'The one service can be reached.'],
-    [0, 14, 'All 14 services can be reached.'],
-    [1, 14, '1 of 14 services needs attention.'],
-    [2, 14, '2 of 14 services need attention.'],
-  ])('%d of %d: %s', (trouble, all, text) => expect(verdictText(trouble, all, null)).toBe(text));
+    [0, 0, 0, 'Nobody has answered yet.'],
+    [0, 1, 0, 'The one service can be reached.'],
+    [0, 14, 0, 'All 14 services can be reached.'],
+    [1, 14, 1, '1 of 14 services needs attention.'],
+    [2, 14, 0, '2 of 14 services need attention.'],
+    [0, 14, 3, '3 of 14 services have nobody HEALTHY yet.'],
+  ])('%d troubled of %d, %d without anybody HEALTHY: %s', (trouble, all, waiting, text) =>
+    expect(verdictText({ trouble, all, waiting }, null)).toBe(text),
+  );
 
   it('speaks of an old view in the past', () => {
-    expect(verdictText(2, 14, 0)).toMatch(/^2 of 14 services needed attention at \d\d:\d\d:\d\d\.$/);
-    expect(verdictText(0, 14, 0)).toMatch(/could be reached at/);
+    const at = /^2 of 14 services needed attention at \d\d:\d\d:\d\d\.$/;
+    expect(verdictText({ trouble: 2, all: 14, waiting: 0 }, 0)).toMatch(at);
+    expect(verdictText({ trouble: 0, all: 14, waiting: 0 }, 0)).toMatch(/could be reached at/);
+    expect(verdictText({ trouble: 0, all: 14, waiting: 1 }, 0)).toMatch(/had nobody HEALTHY at/);
   });
 });

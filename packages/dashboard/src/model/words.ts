@@ -141,14 +141,23 @@ export function directionsOf({ state, reason }: Pick<Instance, 'state' | 'reason
   }
 }
 
+/** Services: those with somebody UNHEALTHY or CRITICAL, all, and those that have nobody HEALTHY. */
+export interface Tally {
+  readonly trouble: number;
+  readonly all: number;
+  readonly waiting: number;
+}
+
 /** The heading of the overview: a verdict, not a title. `asOf`: when the view is old, since when. */
-export function verdictText(trouble: number, all: number, asOf: number | null): string {
-  if (all === 0) return asOf === null ? 'Nobody has answered yet.' : `Nobody had answered at ${clockText(asOf)}.`;
+export function verdictText({ trouble, all, waiting }: Tally, asOf: number | null): string {
   const when = asOf === null ? '' : ` at ${clockText(asOf)}`;
-  if (trouble === 0)
-    return `${all === 1 ? 'The one service' : `All ${all} services`} ${asOf === null ? 'can' : 'could'} be reached${when}.`;
-  const verb = asOf === null ? (trouble === 1 ? 'needs' : 'need') : 'needed';
-  return `${trouble} of ${plural(all, 'service')} ${verb} attention${when}.`;
+  const tense = (now: string, past: string): string => (asOf === null ? now : past);
+  if (all === 0) return `Nobody ${tense('has', 'had')} answered${tense(' yet', when)}.`;
+  if (trouble > 0)
+    return `${trouble} of ${plural(all, 'service')} ${tense(trouble === 1 ? 'needs' : 'need', 'needed')} attention${when}.`;
+  if (waiting > 0)
+    return `${waiting} of ${plural(all, 'service')} ${tense(waiting === 1 ? 'has' : 'have', 'had')} nobody HEALTHY${tense(' yet', when)}.`;
+  return `${all === 1 ? 'The one service' : `All ${all} services`} ${tense('can', 'could')} be reached${when}.`;
 }
 
 /** `4 of 5`. */

@@ -1,4 +1,4 @@
-import { useSignal, useSignalEffect } from '@preact/signals';
+import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { VNode } from 'preact';
 
@@ -11,7 +11,6 @@ export function Announcer({ text }: { readonly text: string }): VNode {
     const timer = window.setInterval(() => (said.value = newest.current), 10_000);
     return () => window.clearInterval(timer);
   }, [said]);
-  useSignalEffect(() => void (document.title = `${said.value} – Rollcall`));
   return (
     <p class="heard" aria-live="polite">
       {said.value}

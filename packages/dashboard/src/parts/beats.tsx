@@ -45,11 +45,11 @@ export function Beats({ of }: { readonly of: BeatsAnswer }): VNode {
         aria-label={`${of.heartbeat1.length} calls, ${missed1} missed`}
       >
         <path class="beats-base" d={`M0 ${HEIGHT - 0.5}H${WIDTH}`} />
-        {of.heartbeat1.map(({ agoMs, roundTripMs }) => {
+        {of.heartbeat1.map(({ agoMs, roundTripMs }, at) => {
           const height = roundTripMs === null ? HEIGHT - 4 : Math.max(3, Math.min(1, roundTripMs / top) * (HEIGHT - 6));
           return (
             <rect
-              key={agoMs}
+              key={at}
               class={roundTripMs === null ? 'missed' : 'trip'}
               x={x(agoMs) - barWidth}
               y={HEIGHT - 1 - height}
@@ -75,8 +75,8 @@ export function Beats({ of }: { readonly of: BeatsAnswer }): VNode {
         aria-label={`${of.heartbeat2.length} arrivals, ${missed2.length} missed`}
       >
         <path class="beats-base" d={`M0 ${HEIGHT - 12.5}H${WIDTH}`} />
-        {of.heartbeat2.map(({ agoMs }) => (
-          <path key={agoMs} class="arrival" d={`M${x(agoMs)} 2V${HEIGHT - 13}`} />
+        {of.heartbeat2.map(({ agoMs }, at) => (
+          <path key={at} class="arrival" d={`M${x(agoMs)} 2V${HEIGHT - 13}`} />
         ))}
         {missed2.map((agoMs) => (
           <rect key={agoMs} class="missed" x={x(agoMs) - barWidth / 2} y="2" width={barWidth} height={HEIGHT - 16} />

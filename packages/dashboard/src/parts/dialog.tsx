@@ -40,6 +40,8 @@ interface ActionDialogProps {
   readonly isDangerous?: boolean;
   /** What has to be typed first; empty: nothing. */
   readonly confirm?: string;
+  /** Is there somebody to read why? Default true. */
+  readonly takesReason?: boolean;
   /** Further fields. */
   readonly children?: ComponentChildren;
   readonly act: (reason: string) => Promise<unknown>;
@@ -48,7 +50,7 @@ interface ActionDialogProps {
 
 /** A question that changes something: always with a reason, for those who read it later. */
 export function ActionDialog(props: ActionDialogProps): VNode {
-  const { title, sentence, verb, isDangerous = false, confirm = '', children, act, done } = props;
+  const { title, sentence, verb, isDangerous = false, confirm = '', takesReason = true, children, act, done } = props;
   const { shell } = useSession();
   const reason = useSignal('');
   const typed = useSignal('');
@@ -73,15 +75,17 @@ export function ActionDialog(props: ActionDialogProps): VNode {
       <form onSubmit={(event) => void run(event)}>
         <p>{sentence}</p>
         {children}
-        <label>
-          Reason, for those who read it later
-          <input
-            type="text"
-            maxLength={200}
-            value={reason.value}
-            onInput={({ currentTarget }) => void (reason.value = currentTarget.value)}
-          />
-        </label>
+        {takesReason && (
+          <label>
+            Reason, for those who read it later
+            <input
+              type="text"
+              maxLength={200}
+              value={reason.value}
+              onInput={({ currentTarget }) => void (reason.value = currentTarget.value)}
+            />
+          </label>
+        )}
         {confirm !== '' && (
           <label>
             <span>
@@ -103,7 +107,7 @@ export function ActionDialog(props: ActionDialogProps): VNode {
           <button
             type="submit"
             class={isDangerous ? 'button danger' : 'button primary'}
-            disabled={isBusy.value || typed.value.trim() !== confirm}
+            disabled={isBusy.value || plain(typed.value) !== plain(confirm)}
           >
             {verb}
           </button>
@@ -112,6 +116,9 @@ export function ActionDialog(props: ActionDialogProps): VNode {
     </Dialog>
   );
 }
+
+/** Few keyboards have an ellipsis. */
+const plain = (text: string): string => text.trim().replaceAll('…', '...');
 
 /** What went wrong, and what to do. */
 export function Problem({ of }: { readonly of: Error }): VNode {

@@ -1,6 +1,7 @@
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, latencyText } from '../model/age.js';
+import { worksOf } from '../model/picture.js';
 import type { DirectionFacts, Heartbeats } from '../model/picture.js';
 import { directionsOf } from '../model/words.js';
 
@@ -46,22 +47,16 @@ interface DirectionsProps {
 
 export function Heartbeat1({ instance, heartbeats }: DirectionsProps): VNode {
   const facts = heartbeats?.heartbeat1 ?? null;
-  const works = worksOf(facts, directionsOf(instance).heartbeat1);
+  const works = worksOf(facts, directionsOf(instance).heartbeat1, instance.state);
   return <Arrow way="out" works={works} isDead={instance.state === 'CRITICAL'} text={text1(facts, works)} />;
 }
 
 export function Heartbeat2({ instance, heartbeats }: DirectionsProps): VNode {
   const facts = heartbeats?.heartbeat2 ?? null;
-  const works = worksOf(facts, directionsOf(instance).heartbeat2);
+  const works = worksOf(facts, directionsOf(instance).heartbeat2, instance.state);
   const text =
     facts?.lastSuccessAgoMs == null ? (works === false ? 'silent' : 'due') : `${ageText(facts.lastSuccessAgoMs)} ago`;
   return <Arrow way="in" works={works} isDead={instance.state === 'CRITICAL'} text={text} />;
-}
-
-function worksOf(facts: DirectionFacts | null, byState: boolean | null): boolean | null {
-  if (facts === null) return byState;
-  if (facts.error !== null || facts.misses > 1) return false;
-  return facts.lastSuccessAgoMs === null ? null : true;
 }
 
 function text1(facts: DirectionFacts | null, works: boolean | null): string {

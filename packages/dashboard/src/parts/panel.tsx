@@ -1,3 +1,4 @@
+import { useEffect } from 'preact/hooks';
 import type { ComponentChildren, VNode } from 'preact';
 
 interface PanelProps {
@@ -40,6 +41,8 @@ export function Facts({ of }: { readonly of: readonly (readonly [string, Compone
 
 interface HeadProps {
   readonly verdict: ComponentChildren;
+  /** Of the window; default: the verdict, where it is text. */
+  readonly title?: string;
   readonly sentence: ComponentChildren;
   readonly crumbs?: ComponentChildren;
   /** Actions or counters, at the right. */
@@ -47,7 +50,11 @@ interface HeadProps {
 }
 
 /** The top of every screen: a verdict, and who is affected. Changes are read out by `Announcer`, not by this. */
-export function Head({ verdict, sentence, crumbs, children }: HeadProps): VNode {
+export function Head({ verdict, title, sentence, crumbs, children }: HeadProps): VNode {
+  const name = title ?? (typeof verdict === 'string' ? verdict : '');
+  useEffect(() => {
+    document.title = name === '' ? 'Rollcall' : `${name} – Rollcall`;
+  }, [name]);
   return (
     <div class="head">
       <div class="head-text">

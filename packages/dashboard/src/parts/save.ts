@@ -5,5 +5,6 @@ export function save(name: string, text: string, type: string): void {
   anchor.href = url;
   anchor.download = name;
   anchor.click();
-  URL.revokeObjectURL(url);
+  // not in this turn: some browsers read it only after the click
+  window.setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }

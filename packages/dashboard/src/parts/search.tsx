@@ -1,8 +1,11 @@
 import { useSignal } from '@preact/signals';
+import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
-import type { Roll } from '../model/roll.js';
+import { byTrouble } from '../model/roll.js';
+import type { Roll, ServiceNode } from '../model/roll.js';
 import { instanceHash, serviceHash } from '../model/route.js';
 import { useSession } from '../model/session.js';
+import { tailOf } from '../model/words.js';
 import { Glyph } from './glyph.js';
 import { Icon } from './icon.js';
 
@@ -16,39 +19,52 @@ interface Hit {
 
 const MOST_HITS = 12;
 
-/** Services by name; instances by id, as `orders…1e07`, by address, version or zone. */
+/** Services by name, the exact one first; instances by id, as `orders…1e07`, or by address. */
 export function hitsOf(roll: Roll, typed: string): Hit[] {
   const words = typed.toLowerCase().trim();
   if (words === '') return [];
-  const [name = '', tail] = words.split('…');
-  const services: Hit[] = [];
-  const instances: Hit[] = [];
-  for (const node of roll.services.value) {
-    if (node.name.includes(words)) {
-      const first = [...node.instances.value.values()].find(({ state }) => state !== 'HEALTHY');
-      services.push({
-        key: node.key,
-        href: serviceHash(node.namespace, node.name),
-        name: node.name,
-        more: node.namespace,
-        of: first ?? { state: 'HEALTHY' },
-      });
-    }
+  const nodes = roll.services.value;
+  const named = nodes
+    .filter(({ name }) => name.includes(words))
+    .toSorted((one, other) => rank(one, words) - rank(other, words));
+  const hits = named.slice(0, MOST_HITS).map(serviceHit);
+  for (const node of nodes) {
     for (const instance of node.instances.value.values()) {
-      const address = instance.endpoints.map(({ host, port }) => `${host}:${port}`).join(' ');
-      const isNamed = tail !== undefined && node.name === name && instance.id.endsWith(tail);
-      if (!isNamed && !`${instance.id} ${address}`.toLowerCase().includes(words)) continue;
-      instances.push({
-        key: instance.id,
-        href: instanceHash(instance.id),
-        name: `${node.name}…${instance.id.slice(-4)}`,
-        more: address,
-        of: instance,
-      });
+      if (hits.length >= MOST_HITS) return hits;
+      if (isMeant(instance, words)) hits.push(instanceHit(instance));
     }
-    if (services.length + instances.length > MOST_HITS * 4) break;
   }
-  return [...services, ...instances].slice(0, MOST_HITS);
+  return hits;
+}
+
+/** The name itself, then what begins so. */
+function rank({ name }: ServiceNode, words: string): number {
+  if (name === words) return 0;
+  return name.startsWith(words) ? 1 : 2;
+}
+
+function isMeant({ id, service, endpoints }: Instance, words: string): boolean {
+  const [name = '', tail] = words.split(/…|\.{3}/);
+  if (tail !== undefined) return service === name && id.endsWith(tail);
+  // every id begins with the name, which the service has been found by
+  const own = id.startsWith(`${service}-`) ? id.slice(service.length + 1) : id;
+  return own.includes(words) || id === words || endpoints.some(({ host, port }) => `${host}:${port}`.includes(words));
+}
+
+function serviceHit({ key, namespace, name, instances }: ServiceNode): Hit {
+  const [worst] = [...instances.value.values()].toSorted(byTrouble);
+  return { key, href: serviceHash(namespace, name), name, more: namespace, of: worst ?? { state: 'HEALTHY' } };
+}
+
+function instanceHit(instance: Instance): Hit {
+  const more = instance.endpoints.map(({ host, port }) => `${host}:${port}`).join(' ');
+  return {
+    key: instance.id,
+    href: instanceHash(instance.id),
+    name: `${instance.service}…${tailOf(instance.id)}`,
+    more,
+    of: instance,
+  };
 }
 
 /** The field in the top bar, and what it finds: a list box that the arrow keys walk. */

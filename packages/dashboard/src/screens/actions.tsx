@@ -169,6 +169,7 @@ function Deregister({ instance, path }: DeedProps): VNode {
       sentence="It is removed at once, and its id never comes back. A process that still runs takes no part any more until it is started anew."
       verb="Deregister"
       isDangerous
+      takesReason={false}
       confirm={nameOf(instance)}
       done={`${nameOf(instance)} is removed.`}
       act={() => api.act('DELETE', path)}

@@ -4,7 +4,7 @@ import type { VNode } from 'preact';
 import { countText, exactText, plural, spanText } from '../model/age.js';
 import type { EventsAnswer, RegistryEvent } from '../model/answers.js';
 import { instanceHash, serviceHash, withFilter } from '../model/route.js';
-import { useNamespace, useSession, useStaleSince } from '../model/session.js';
+import { PATIENCE_MS, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { Announcer } from '../parts/announcer.js';
 import { EventMark, happenedText, subjectOf } from '../parts/event-lines.js';
 import { Problem } from '../parts/dialog.js';
@@ -62,7 +62,7 @@ export function EventsScreen(): VNode {
           </button>
         </div>
       </Head>
-      <Announcer text={verdict} />
+      <Announcer text="Events" />
       <Filters kind={kind} service={service} instance={instance} />
       {error !== null && <Problem of={error} />}
       <Table events={shown} missed={missed} isFiltered={query !== queryOf(namespace, undefined, undefined)} />
@@ -97,16 +97,19 @@ function useEvents(path: string, isPaused: boolean): Events {
     let position: { readonly epoch: string; readonly last: number } | null = null;
     let isAsking = false;
     const ask = async (): Promise<void> => {
-      if (isAsking || paused.peek()) return;
+      if (isAsking || paused.peek() || api.isLocked.peek()) return;
       isAsking = true;
       try {
         const after: string = position === null ? '' : `&after=${position.last}`;
-        const answer = await api.get<EventsAnswer & { readonly missed: number }>(`${path}${after}`, gone.signal);
+        const answer = await api.get<EventsAnswer & { readonly missed: number }>(
+          `${path}${after}`,
+          AbortSignal.any([gone.signal, AbortSignal.timeout(PATIENCE_MS)]),
+        );
         const isNewEpoch = position !== null && position.epoch !== answer.epoch;
         position = isNewEpoch ? null : { epoch: answer.epoch, last: answer.last };
         const known = isNewEpoch || after === '' ? [] : state.peek().events;
         const events = [...answer.events.toReversed(), ...known].slice(0, MOST_ROWS);
-        state.value = { events, missed: after === '' ? 0 : answer.missed, error: null };
+        state.value = { events, missed: after === '' ? 0 : state.peek().missed + answer.missed, error: null };
       } catch (error) {
         if (!gone.signal.aborted) state.value = { ...state.peek(), error: error as Error };
       } finally {

@@ -1,4 +1,5 @@
 import type { Instance } from '@rollcall/core';
+import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
 import { ageText, clockText, countText } from '../model/age.js';
 import type { BeatsAnswer, InstanceAnswer, TimelineAnswer, TopologyAnswer } from '../model/answers.js';
@@ -88,6 +89,7 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
     <>
       <Head
         crumbs={crumbs}
+        title={`${name} is ${instance.state}`}
         verdict={
           <span class="verdict-state">
             {name} <StateWord of={instance} />
@@ -109,14 +111,16 @@ interface PicturePanelProps {
 }
 
 function PicturePanel({ instance, detail, path }: PicturePanelProps): VNode {
-  const { clock } = useSession();
   const beats = useAnswer<BeatsAnswer>(`${path}/beats`, { everyMs: 2_500 }).value.value;
   const heartbeats = detail?.heartbeats ?? null;
   const [endpoint] = instance.endpoints;
   const { port } = new URL(registryUrl());
-  const now = clock.now.peek();
-  // when the last one really came: a new value lets its dot travel once
-  const cameAt = (agoMs: number | null | undefined): number => (agoMs == null ? 0 : Math.round((now - agoMs) / 1_000));
+  // when the last ones came, once for each answer: a new value lets a dot travel
+  const came = useMemo(() => {
+    const at = (agoMs: number | null | undefined): number =>
+      agoMs == null ? 0 : Math.round((Date.now() - agoMs) / 1_000);
+    return { one: at(heartbeats?.heartbeat1.lastSuccessAgoMs), two: at(heartbeats?.heartbeat2.lastSuccessAgoMs) };
+  }, [heartbeats]);
   const lines = [instance.version, instance.zone].filter((word) => word !== '');
   return (
     <section class="panel">
@@ -128,10 +132,7 @@ function PicturePanel({ instance, detail, path }: PicturePanelProps): VNode {
           lines,
           door: endpoint === undefined ? '' : `${endpoint.protocol} :${endpoint.port}`,
         }}
-        beats={{
-          one: cameAt(heartbeats?.heartbeat1.lastSuccessAgoMs),
-          two: cameAt(heartbeats?.heartbeat2.lastSuccessAgoMs),
-        }}
+        beats={came}
       />
       {beats !== null && <Beats of={beats} />}
     </section>
@@ -182,16 +183,20 @@ function Callers({ instance }: { readonly instance: Instance }): VNode {
   return <InstanceCallers id={instance.id} edges={edges} />;
 }
 
+/** What callers do with it, by their default tiers. */
+const EFFECTIVE: Readonly<Record<Instance['state'], string>> = {
+  HEALTHY: 'gets calls',
+  REGISTERING: 'gets calls only where nobody is HEALTHY',
+  UNHEALTHY: 'gets calls only where there is no better one',
+  CRITICAL: 'gets no calls',
+  DEREGISTERING: 'gets no calls',
+};
+
 function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNode {
   const { clock } = useSession();
   const { admin, state, weight } = instance;
   const override = detail?.override ?? null;
-  const isCalled = admin === 'ENABLED' && (state === 'HEALTHY' || state === 'UNHEALTHY');
-  const effective = isCalled
-    ? state === 'HEALTHY'
-      ? 'gets calls'
-      : 'gets calls only where there is no better one'
-    : 'gets no calls';
+  const effective = admin === 'ENABLED' ? EFFECTIVE[state] : 'gets no calls';
   const own = detail?.own.weight ?? weight;
   const metadata = Object.entries(instance.metadata).map(([key, value]) => [key, mono(value)] as const);
   return (

@@ -27,7 +27,8 @@ export function Overview(): VNode {
   if (feed.freshness.value.kind === 'connecting') return <Head verdict="Calling the roll …" sentence="" />;
   if (roll.services.value.length === 0 && staleSince === null) return <Welcome registry={registry} />;
   const troubled = nodes.filter((node) => [...node.instances.value.values()].some(needsAttention));
-  const verdict = verdictText(troubled.length, nodes.length, staleSince);
+  const waiting = nodes.filter((node) => standingOf(node.instances.value).healthy === 0).length;
+  const verdict = verdictText({ trouble: troubled.length, all: nodes.length, waiting }, staleSince);
   return (
     <>
       <Head verdict={verdict} sentence={affectedText(topology, staleSince)}>
@@ -102,9 +103,12 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
   const onTheWay = sorted.filter(({ instance }) => isOnTheWay(instance));
   const steady = useSteady(trouble, ({ instance }) => instance.id);
   const failures = new Map<string, number>();
-  for (const { to, failures: failed } of topology?.edges ?? []) failures.set(to, (failures.get(to) ?? 0) + failed);
+  for (const { namespace, to, failures: failed } of topology?.edges ?? []) {
+    const key = `${namespace}/${to}`;
+    failures.set(key, (failures.get(key) ?? 0) + failed);
+  }
   const row = ({ node, instance }: (typeof all)[number]): VNode => (
-    <AttentionRow key={instance.id} node={node} instance={instance} failures={failures.get(node.name) ?? null} />
+    <AttentionRow key={instance.id} node={node} instance={instance} failures={failures.get(node.key) ?? null} />
   );
   return (
     <section
@@ -341,7 +345,7 @@ function RegistryPanel({ registry, staleSince }: RegistryPanelProps): VNode {
           ['Replica', registry === null ? '–' : <span class="mono">{registry.replica.slice(0, 8)}</span>],
           ['Store', registry === null ? '–' : `${registry.store.name}${registry.store.durable ? '' : ', not kept'}`],
           ['Revision', countText(registry === null ? null : Math.max(registry.revision, roll.revision.value))],
-          ['Heartbeats', perSecond === null ? '–' : `${rateText(perSecond)}/s out, ${rateText(perSecond)}/s in`],
+          ['Heartbeats due', perSecond === null ? '–' : `${rateText(perSecond)}/s each way`],
           ['Calls late, p99', latencyText(registry?.calls.p99LateMs ?? null)],
           ['Up', registry === null ? '–' : ageText(clock.now.value - registry.startedAt)],
         ]}

@@ -174,7 +174,7 @@ function Instances({ node, callers }: InstancesProps): VNode {
   );
   const steady = useSteady(shown.toSorted(byTrouble), ({ id }) => id);
   const events = useEventsByInstance(node);
-  const targets = callers.flatMap((edge) => edge.targets ?? []);
+  const targets = byInstance(callers);
   return (
     <Panel title="Instances" class="scroll" count={<Chips all={all} filters={filters} />} aside={<CircuitLegend />}>
       <table ref={(box: HTMLElement | null) => void (steady.ref.current = box)} class="tight">
@@ -199,17 +199,20 @@ function Instances({ node, callers }: InstancesProps): VNode {
           </tr>
         </thead>
         <tbody>
-          {steady.rows.map((instance) => (
+          {steady.rows.slice(0, MOST_ROWS).map((instance) => (
             <InstanceRow
               key={instance.id}
               instance={instance}
               heartbeats={heartbeats.get(instance.id) ?? null}
               events={events.get(instance.id) ?? []}
-              targets={targets.filter((target) => target.instance === instance.id)}
+              targets={targets.get(instance.id) ?? []}
             />
           ))}
         </tbody>
       </table>
+      {shown.length > MOST_ROWS && (
+        <p class="panel-foot">{plural(shown.length - MOST_ROWS, 'more instance')}: filter by state, version or zone.</p>
+      )}
       {shown.length === 0 && (
         <p class="panel-body faint">
           No instance fits.{' '}
@@ -222,6 +225,20 @@ function Instances({ node, callers }: InstancesProps): VNode {
   );
 }
 
+/** More rows than this are for filters, or for `rollcall ls`. */
+const MOST_ROWS = 200;
+
+/** What all callers tell of each instance. */
+function byInstance(callers: readonly ServiceEdge[]): ReadonlyMap<string, readonly TargetEdge[]> {
+  const targets = new Map<string, TargetEdge[]>();
+  for (const target of callers.flatMap((edge) => edge.targets ?? [])) {
+    const known = targets.get(target.instance);
+    if (known === undefined) targets.set(target.instance, [target]);
+    else known.push(target);
+  }
+  return targets;
+}
+
 /** Events beyond so many are not looked at: the instance itself shows all of its own. */
 const MOST_EVENTS = 500;
 
@@ -230,15 +247,15 @@ function useEventsByInstance(node: ServiceNode): ReadonlyMap<string, readonly Re
   const query = new URLSearchParams({ namespace: node.namespace, service: node.name, limit: String(MOST_EVENTS) });
   for (const kind of ['registered', 'state', 'moved']) query.append('kind', kind);
   const answer = useAnswer<EventsAnswer>(`api/v1/events?${query.toString()}`, { everyMs: 30_000, onNews: true });
-  const byInstance = new Map<string, RegistryEvent[]>();
+  const events = new Map<string, RegistryEvent[]>();
   for (const event of answer.value.value?.events ?? []) {
     const { instance } = event;
     if (instance === null) continue;
-    const known = byInstance.get(instance);
-    if (known === undefined) byInstance.set(instance, [event]);
+    const known = events.get(instance);
+    if (known === undefined) events.set(instance, [event]);
     else known.push(event);
   }
-  return byInstance;
+  return events;
 }
 
 const fits = (wanted: string | undefined, value: string): boolean => wanted === undefined || wanted === value;

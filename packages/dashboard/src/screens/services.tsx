@@ -25,7 +25,8 @@ export function ServicesScreen(): VNode {
   const shown = wanted === null ? nodes : nodes.filter((node) => holds(node, wanted));
   const troubled = nodes.filter((node) => [...node.instances.value.values()].some(needsAttention)).length;
   const instances = nodes.reduce((sum, node) => sum + node.instances.value.size, 0);
-  const verdict = verdictText(troubled, nodes.length, staleSince);
+  const waiting = nodes.filter((node) => standingOf(node.instances.value).healthy === 0).length;
+  const verdict = verdictText({ trouble: troubled, all: nodes.length, waiting }, staleSince);
   return (
     <>
       <Head

@@ -21,12 +21,15 @@ interface TopologyGraphProps {
 /** The graph is laid out anew only when its edges are others; what they carry changes in place. */
 export function TopologyGraph({ edges, selected }: TopologyGraphProps): VNode {
   const graph = useSignal<Graph | null>(null);
+  const problem = useSignal<Error | null>(null);
   const shape = edges.map(edgeKey).toSorted().join(' ');
   useEffect(() => {
     let isCurrent = true;
     const lay = async (): Promise<void> => {
-      const laid = await layOut(edges);
-      if (isCurrent) graph.value = laid;
+      const laid = await layOut(edges).catch((error: Error) => error);
+      if (!isCurrent) return;
+      if (laid instanceof Error) problem.value = laid;
+      else graph.value = laid;
     };
     void lay();
     return () => {
@@ -34,6 +37,13 @@ export function TopologyGraph({ edges, selected }: TopologyGraphProps): VNode {
     };
   }, [shape]);
   const laid = graph.value;
+  if (problem.value !== null) {
+    return (
+      <p class="panel-body faint">
+        The picture cannot be drawn ({problem.value.message}); load this page again, or see the table.
+      </p>
+    );
+  }
   if (laid === null) return <p class="panel-body faint">Laying it out …</p>;
   const newest = new Map(edges.map((edge) => [edgeKey(edge), edge]));
   const placed = laid.edges.flatMap((one) => {
@@ -107,7 +117,7 @@ function Node({ node, edges }: { readonly node: PlacedNode; readonly edges: read
   const instances = [...(known?.instances.value.values() ?? [])].toSorted(byTrouble);
   const { healthy, all, worst } = standingOf(known?.instances.value ?? new Map());
   const namespace = node.key.slice(0, node.key.indexOf('/'));
-  const incoming = edges.filter(({ to }) => to === node.name);
+  const incoming = edges.filter((edge) => `${edge.namespace}/${edge.to}` === node.key);
   const perSecond = incoming.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
   const isTrouble = worst === 'CRITICAL' || worst === 'UNHEALTHY';
   return (

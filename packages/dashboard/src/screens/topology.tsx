@@ -33,9 +33,9 @@ export function TopologyScreen(): VNode {
   const fits = (edge: ServiceEdge): boolean =>
     (!onlyImpaired || isImpaired(edge)) &&
     (showsIdle || !isIdle(edge)) &&
-    (focus === '' || edge.from === focus || edge.to === focus);
+    (focus === '' || `${edge.namespace}/${edge.from}` === focus || `${edge.namespace}/${edge.to}` === focus);
   const shown = all.filter(fits);
-  const services = new Set(shown.flatMap(({ from, to }) => [from, to]));
+  const services = new Set(shown.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]));
   const isTooMuch = services.size > MOST_NODES && focus === '';
   const view = filters['view'] === 'table' || isTooMuch ? 'table' : 'graph';
   const impaired = all.filter(isImpaired);
@@ -51,7 +51,7 @@ export function TopologyScreen(): VNode {
         <Choices
           idle={all.filter(isIdle).length}
           focus={focus}
-          services={[...new Set(all.flatMap(({ from, to }) => [from, to]))]}
+          services={[...new Set(all.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]))]}
         />
         {isTooMuch && (
           <p class="panel-body soft">
@@ -142,7 +142,7 @@ function Choices({ idle, focus, services }: ChoicesProps): VNode {
           <option value="">any</option>
           {services.toSorted().map((name) => (
             <option key={name} value={name}>
-              {name}
+              {name.replace(/^default\//, '')}
             </option>
           ))}
         </select>
