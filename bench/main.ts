@@ -1,4 +1,5 @@
 import { calls } from './calls.js';
+import { cli } from './cli.js';
 import { dashboard } from './dashboard.js';
 import { death } from './death.js';
 import { feed } from './feed.js';
@@ -15,6 +16,7 @@ import type { Bench, Figure } from './harness.js';
 
 const BENCHES: readonly Bench[] = [
   calls,
+  cli,
   dashboard,
   death,
   feed,

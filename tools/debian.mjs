@@ -9,6 +9,7 @@ const PROGRAMS = {
   'redis-server': 'redis-server',
   mosquitto: 'mosquitto',
   prometheus: 'promtool',
+  'nginx-light': 'nginx',
 };
 
 /** Whoever serves by default is told not to: the tests start their own, on ports of their own. */
@@ -28,13 +29,14 @@ function isProgram(path) {
   }
 }
 
+const apt = (...args) =>
+  spawnSync('apt-get', args, { env: { ...process.env, ...QUIET }, encoding: 'utf8', timeout: 240_000 });
+
 /** Installs what is missing of them, if this may; says what it does. */
 export function installFromDebian(names) {
   const missing = names.filter((name) => !isThere(name));
   if (missing.length === 0 || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
   console.log(`apt-get install ${missing.join(' ')}`);
-  const apt = (...args) =>
-    spawnSync('apt-get', args, { env: { ...process.env, ...QUIET }, encoding: 'utf8', timeout: 240_000 });
   const install = ['install', '-y', '-q', '--no-install-recommends', ...missing];
   const done = apt(...install);
   if (done.status === 0) return;

@@ -48,8 +48,8 @@ function decode(png) {
   }
   const head = parts.get('IHDR');
   const [width, height, depth, kind] = [head.readUInt32BE(0), head.readUInt32BE(4), head[8], head[9]];
-  const channels = { 2: 3, 6: 4 }[kind];
-  if (depth !== 8 || channels === undefined) throw new Error(`a PNG of kind ${kind} with depth ${depth}`);
+  const channels = kind === 6 ? 4 : 3;
+  if (depth !== 8 || ![2, 6].includes(kind)) throw new Error('Only RGB and RGBA of 8 bits are read.');
   const rows = unfilter(inflateSync(Buffer.concat(parts.get('IDAT'))), { width, height, channels });
   return { width, height, channels, rows };
 }

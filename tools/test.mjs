@@ -20,7 +20,7 @@ const stages = [
     folder: 'e2e/process',
     capMs: 720_000,
     expectedMs: 480_000,
-    prepare: () => installFromDebian(['redis-server', 'mosquitto', 'prometheus']),
+    prepare: () => installFromDebian(['redis-server', 'mosquitto', 'prometheus', 'nginx-light']),
     waves: [[vitest('process')]],
   },
   {

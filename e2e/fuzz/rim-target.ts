@@ -30,15 +30,31 @@ const ROUTES: readonly [readonly [string, AnyMessage | null], ...(readonly [stri
   [`${ID}/suspect`, suspicionMessage],
   [`${ID}/drain`, drainMessage],
   [ID, instancePatchMessage],
+  [`${ID}/call`, null],
   [`${ID}/timeline`, null],
+  [`${ID}/beats`, null],
   ['/api/v1/watch', null],
   ['/api/v1/events', null],
   ['/api/v1/topology', null],
+  ['/api/v1/traffic', null],
   ['/api/v1/registry', null],
+  ['/sd/prometheus', null],
   ['/health/ready', null],
 ];
 const QUERY = ['namespace', 'service', 'state', 'version', 'zone', 'revision', 'waitMs', 'resume', 'instance'] as const;
-const MORE_QUERY = ['after', 'limit', 'kind', 'epoch', '__proto__', 'constructor', 'toString'] as const;
+const MORE_QUERY = [
+  'after',
+  'limit',
+  'kind',
+  'epoch',
+  'from',
+  'to',
+  'step',
+  'heartbeats',
+  '__proto__',
+  'constructor',
+  'toString',
+] as const;
 const VALUES = [
   'orders',
   '*',

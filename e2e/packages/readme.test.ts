@@ -25,7 +25,16 @@ class BuyersController {
 @Module({ imports: [RollcallModule.forRoot({ service: 'users' })], controllers: [BuyersController] })
 class UsersModule {}
 
-${block('dispatcher')}
+@Injectable()
+class Buyers {
+  constructor(@Inject(Rollcall) private readonly rollcall: Rollcall) {}
+
+  async find(id: string) {
+    const dispatcher = await this.rollcall.dispatcher();
+    const { body } = await request(\`http://users/buyers/\${id}\`, { dispatcher }); // \`request\` and \`fetch\` of undici
+    return body.json();
+  }
+}
 
 @Module({ imports: [RollcallModule.forRoot()], providers: [Buyers] })
 class CallerModule {}
@@ -74,7 +83,8 @@ const rollcall = caller.get(Rollcall);
 const orders = caller.get<ServiceClient>(getServiceToken('orders'));
 await orders.connect();
 
-${block('grpc client')}
+await rollcall.registerGrpcResolver(); // before such a client is made: after NestFactory.create, app.get(Rollcall)
+const clients = ClientsModule.register([{ name: 'ORDERS', transport: Transport.GRPC, options: { url: 'rollcall:///orders', package: 'shop', protoPath } }]);
 
 @Module({ imports: [clients] })
 class ClientModule {}
@@ -83,7 +93,7 @@ const context = await NestFactory.createApplicationContext(ClientModule);
 const client = context.get<ClientGrpc>('ORDERS').getService<{ find(query: object): Observable<object> }>('Orders');
 const OrdersClient = (loadPackageDefinition(loadSync(protoPath)) as any).shop.Orders;
 
-${block('grpc call')}
+const order = await orders.grpc(OrdersClient.service.find, { id: '7' }, { idempotent: true }); // a ServiceClient
 
 console.log(JSON.stringify({ byClient: await lastValueFrom(client.find({ id: '7' })), byCall: order }));
 for (const one of [context, caller, server, registry]) await one.close();
@@ -101,7 +111,17 @@ const expect = (received: any) => ({
 
 ${block('caller').replace(/^const app = [^]*/m, '')}
 
-${block('fakes')}
+import { fakeServices } from '@rollcall/nestjs/testing'; // Jest, vitest, node:test
+const services = fakeServices({ orders: { find: ({ id }) => ({ id, total: 42 }) } });
+const module = await services.applyTo(Test.createTestingModule({ imports: [GatewayModule] })).compile();
+const gateway = module.get(OrdersGateway);
+expect(await lastValueFrom(gateway.find('7'))).toEqual({ id: '7', total: 42 });
+
+services.service('orders').addInstance(); // a second one …
+services.service('orders').instances[0].fault({ kind: 'refuse' }); // … and nobody listens at the first
+services.overrideService('orders', { find: () => null });
+expect(await lastValueFrom(gateway.find('7'))).toBeNull();
+expect(services.calls).toHaveLength(2);
 
 await module.close();
 console.log(JSON.stringify({ calls: services.calls.length }));
@@ -112,7 +132,30 @@ const EXTRAS = `
 import { register } from 'prom-client';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-${block('extras')}
+@Controller('ready')
+class Ready {
+  constructor(
+    private readonly health: HealthCheckService,
+    private readonly rollcall: RollcallHealthIndicator, // of @rollcall/nestjs/terminus
+  ) {}
+
+  @Get() @HealthCheck() check() { return this.health.check([() => this.rollcall.isHealthy('rollcall')]); }
+}
+
+@Injectable()
+class Prices {
+  readonly cache = new Map<string, number>(); // by instance
+
+  @OnInstanceChange('orders') // came, went, state: on a method of any provider
+  onOrders({ kind, instance }: InstanceChange) { if (kind === 'went') this.cache.delete(instance.id); }
+}
+
+@Module({
+  imports: [RollcallModule.forRoot({ service: 'shop', meter: prometheusMeter(), tracing: otelTracing() }), TerminusModule],
+  controllers: [Ready],
+  providers: [Prices, RollcallHealthIndicator],
+})
+class ShopModule {}
 
 @Module({ imports: [RollcallModule.forRoot({ service: 'orders' })] })
 class OrdersModule {}
@@ -142,18 +185,7 @@ async function resultOf(program: keyof typeof PROGRAMS): Promise<unknown> {
   return JSON.parse(lines.findLast((line) => line.startsWith('{')) ?? '');
 }
 
-const flagsIn = (text: string): readonly string[] => [...new Set(text.match(/--[a-z][a-z-]*/g))].toSorted();
-
 describe('the code blocks of the README', () => {
-  beforeAll(async () => {
-    await mkdir(join(book, 'src'), { recursive: true });
-    await writeFile(join(book, 'shop.proto'), PROTO);
-    await Promise.all(
-      Object.entries(PROGRAMS).map(([name, text]) => writeFile(join(book, 'src', `${name}.ts`), withImports(text))),
-    );
-    await compile(book, 'module');
-  });
-
   it('are all run here or in the first ten minutes', async () => {
     const wanted = Object.values(BLOCKS);
     const unknown = CODES.filter((code) => wanted.filter((words) => code.includes(words)).length !== 1);
@@ -169,32 +201,31 @@ describe('the code blocks of the README', () => {
     expect(scripts).toHaveLength(2);
     for (const line of scripts ?? []) expect(manifestIn(ROOT).scripts).toHaveProperty(line.split(' ').at(-1) ?? '');
   });
+});
 
-  it('know the flags of the command, and all of those of rollcall up and ls', async () => {
-    const usage = block('usage').split(/^(?=rollcall )/m);
-    expect(usage.map((line) => line.split(' ')[1])).toEqual(['up', 'ls', 'token']);
-    for (const line of usage) {
-      const [, command = ''] = line.split(' ');
-      const program = join(nest12, 'node_modules', 'rollcall', 'dist', 'main.js');
-      const help = flagsIn((await run(process.execPath, [program, command, '--help'], nest12)).join('\n'));
-      expect(help).toEqual(expect.arrayContaining([...flagsIn(line)]));
-      if (command !== 'token') expect(flagsIn(line)).toEqual(help.filter((flag) => flag !== '--help'));
-    }
+describe('an application with everything that it installed', () => {
+  beforeAll(async () => {
+    await mkdir(join(book, 'src'), { recursive: true });
+    await writeFile(join(book, 'shop.proto'), PROTO);
+    await Promise.all(
+      Object.entries(PROGRAMS).map(([name, text]) => writeFile(join(book, 'src', `${name}.ts`), withImports(text))),
+    );
+    await compile(book, 'module');
   });
 
-  it('call a service by its name as a host', async () => {
+  it('calls a service by its name as a host', async () => {
     expect(await resultOf('dispatcher')).toEqual({ buyer: { id: '7', name: 'Ada' } });
   });
 
-  it('call a service over gRPC, with the client of today and with a call of ours', async () => {
+  it('calls a service over gRPC, with the client of today and with a call of ours', async () => {
     expect(await resultOf('grpc')).toEqual({ byClient: { id: '7' }, byCall: { id: '7' } });
   });
 
-  it('test with fakes', async () => {
+  it('tests with fakes', async () => {
     expect(await resultOf('fakes')).toEqual({ calls: 2 });
   });
 
-  it('tell who is ready, count, and hear who went', async () => {
+  it('tells who is ready, counts, and hears who went', async () => {
     expect(await resultOf('extras')).toEqual({ ready: 'ok', isCounted: true });
   });
 });

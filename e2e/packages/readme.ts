@@ -10,12 +10,6 @@ export const BLOCKS = {
   service: 'createMicroservice<MicroserviceOptions>(AppModule',
   caller: 'class GatewayModule',
   handler: '@Hedge({',
-  dispatcher: 'this.rollcall.dispatcher()',
-  'grpc client': 'registerGrpcResolver',
-  'grpc call': 'orders.grpc(OrdersClient.service.find',
-  fakes: 'fakeServices(',
-  extras: 'prometheusMeter()',
-  usage: 'rollcall token create --role service|reader|operator',
 } as const;
 export type BlockName = keyof typeof BLOCKS;
 

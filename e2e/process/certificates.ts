@@ -10,6 +10,13 @@ export interface Pair {
   readonly keyFile: string;
 }
 
+/** Of whom else it is, and how long it is valid: `days` from now, none at all for 0, or from the year 2200 on. */
+interface Life {
+  readonly names?: readonly string[];
+  readonly days?: number;
+  readonly isEarly?: boolean;
+}
+
 /** Certificates made with openssl, as an operator makes them, in a folder of the test's own. */
 export class Certificates {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'rollcall-certificates-'));
@@ -24,10 +31,7 @@ export class Certificates {
   }
 
   /** One for this machine, with further names (`URI:rollcall:reader`). */
-  async signed(
-    by: Pair,
-    { names = [], days = 2 }: { readonly names?: readonly string[]; readonly days?: number } = {},
-  ) {
+  async signed(by: Pair, { names = [], days = 2, isEarly = false }: Life = {}) {
     this.#made += 1;
     const pair = this.#pair(`leaf-${this.#made}`);
     const [request, extensions] = [join(this.folder, `${this.#made}.csr`), join(this.folder, `${this.#made}.ext`)];
@@ -35,8 +39,11 @@ export class Certificates {
     await openssl('req', ...NEW_KEY, '-subj', '/CN=test', '-keyout', pair.keyFile, '-out', request);
     const issuer = ['-CA', by.certFile, '-CAkey', by.keyFile, '-CAcreateserial'];
     // what ended before it began is over
-    const life =
-      days > 0 ? ['-days', String(days)] : ['-not_before', '20200101000000Z', '-not_after', '20200102000000Z'];
+    const life = isEarly
+      ? ['-not_before', '22000101000000Z', '-not_after', '22000102000000Z']
+      : days > 0
+        ? ['-days', String(days)]
+        : ['-not_before', '20200101000000Z', '-not_after', '20200102000000Z'];
     await openssl('x509', '-req', '-in', request, ...issuer, ...life, '-extfile', extensions, '-out', pair.certFile);
     return pair;
   }

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import type { Readable } from 'node:stream';
 
 /** A process of the test's own. */
 export interface Child {
@@ -15,8 +14,17 @@ export interface Child {
   /** The first line on standard output, said or still to come, that matches. Rejects when it ends without. */
   line(match: RegExp): Promise<string>;
   kill(signal: NodeJS.Signals): void;
+  /** Writes to its standard input, which it has only if it is launched so. */
+  type(text: string): void;
   /** Closes our end of its standard output: nobody reads on. */
   deafen(): void;
+}
+
+interface Surroundings {
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Can it be typed to? Default false. */
+  readonly hasInput?: boolean;
 }
 
 const children = new Set<ChildProcess>();
@@ -28,12 +36,12 @@ const children = new Set<ChildProcess>();
 export function launch(
   command: string,
   args: readonly string[],
-  { cwd, env = {} }: { readonly cwd?: string; readonly env?: NodeJS.ProcessEnv } = {},
+  { cwd, env = {}, hasInput = false }: Surroundings = {},
 ): Child {
   const child = spawn(command, args, {
     ...(cwd === undefined ? {} : { cwd }),
     env: { ...environment(), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [hasInput ? 'pipe' : 'ignore', 'pipe', 'pipe'],
   });
   children.add(child);
   const out: string[] = [];
@@ -73,6 +81,7 @@ export function launch(
     exited,
     line,
     kill: (signal) => void child.kill(signal),
+    type: (text) => void child.stdin?.write(text),
     deafen: () => void child.stdout?.destroy(),
   };
 }
@@ -105,10 +114,10 @@ function environment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
 }
 
-function collect(stream: Readable, lines: string[], heard: () => void): void {
+function collect(stream: ChildProcess['stdout'], lines: string[], heard: () => void): void {
   let rest = '';
-  stream.setEncoding('utf8');
-  stream.on('data', (text: string) => {
+  stream?.setEncoding('utf8');
+  stream?.on('data', (text: string) => {
     const parts = (rest + text).split('\n');
     rest = parts.pop() ?? '';
     lines.push(...parts);

@@ -28,7 +28,9 @@ export const PROGRAMS = {
   market: fileURLToPath(new URL('programs/market.mjs', import.meta.url)),
   kinds: fileURLToPath(new URL('programs/kinds.mjs', import.meta.url)),
   broker: fileURLToPath(new URL('programs/broker.mjs', import.meta.url)),
+  desk: fileURLToPath(new URL('programs/desk.mjs', import.meta.url)),
   embedded: fileURLToPath(new URL('programs/embedded.mjs', import.meta.url)),
+  metered: fileURLToPath(new URL('programs/metered.mjs', import.meta.url)),
 } as const;
 
 function programOf(name: string, file = 'main'): string {

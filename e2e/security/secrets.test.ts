@@ -126,6 +126,7 @@ it('no token, no secret, no hash and no key is in any answer, stream, log line o
     '/api/v1/registry',
     `/api/v1/instances/${rollcall.id}/timeline`,
     '/api/v1/topology',
+    '/metrics',
   ]) {
     expect((await stage.ask(path, { bearer: operator })).status).toBe(200);
   }

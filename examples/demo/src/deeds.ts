@@ -1,3 +1,4 @@
+import { shortNames } from 'rollcall';
 import { BEHIND_THE_DOOR, isExpendable, REGISTRY } from './cast.js';
 import type { FrontDoor } from './front-door.js';
 import type { Role, Run, Supervisor } from './supervisor.js';
@@ -20,7 +21,16 @@ export interface DeedsParts {
 /** What is done to processes and to the way between them, each told in a sentence. */
 export class Deeds {
   readonly #parts: DeedsParts;
+  /** Their process ids, by the names of those that are frozen. */
   readonly #frozen = new Map<string, number>();
+  readonly #deeds: Readonly<Record<Deed, () => string>> = {
+    kill: () => this.#kill(),
+    freeze: () => this.#freeze(),
+    cut: () => this.#cut(),
+    drain: () => this.#drain(),
+    add: () => this.#add(),
+    restart: () => this.#restart(),
+  };
 
   constructor(parts: DeedsParts) {
     this.#parts = parts;
@@ -28,14 +38,7 @@ export class Deeds {
 
   /** Does it, and says what was done, or why it was not. */
   do(deed: Deed): string {
-    return {
-      kill: this.#kill,
-      freeze: this.#freeze,
-      cut: this.#cut,
-      drain: this.#drain,
-      add: this.#add,
-      restart: this.#restart,
-    }[deed].call(this);
+    return this.#deeds[deed]();
   }
 
   /** A process is gone, and with it whatever was done to it. */
@@ -48,15 +51,17 @@ export class Deeds {
    * Nor to the one behind the door, which has a part of its own. Null: there is none.
    */
   strike(signal: NodeJS.Signals): Run | null {
-    const { roles, isHealthy, supervisor } = this.#parts;
-    const healthy = roles().filter((role) => isExpendable(role) && !this.#frozen.has(role.name) && isHealthy(role));
+    const parts = this.#parts;
+    const healthy = parts
+      .roles()
+      .filter((role) => isExpendable(role) && !this.#frozen.has(role.name) && parts.isHealthy(role));
     const victims = healthy.filter(
       ({ name, service }) => name !== BEHIND_THE_DOOR && healthy.filter((one) => one.service === service).length > 1,
     );
     const victim = victims[Math.floor(Math.random() * victims.length)];
-    const run = victim === undefined ? undefined : supervisor.run(victim.name);
+    const run = victim === undefined ? undefined : parts.supervisor.run(victim.name);
     if (run === undefined) return null;
-    supervisor.signal(run.role.name, signal);
+    parts.supervisor.signal(run.role.name, signal);
     return run;
   }
 
@@ -93,7 +98,8 @@ export class Deeds {
       return `healed the way to ${BEHIND_THE_DOOR}: port ${door.port} takes connections again`;
     }
     door.shut();
-    return `cut the way to ${BEHIND_THE_DOOR}: port ${door.port} refuses new connections, while it reaches everybody; p heals it`;
+    const run = this.#parts.supervisor.run(BEHIND_THE_DOOR);
+    return `cut the way to ${run === undefined ? BEHIND_THE_DOOR : named(run)}: port ${door.port} refuses new connections, while it reaches everybody; p heals it`;
   }
 
   #add(): string {
@@ -115,4 +121,8 @@ export class Deeds {
 
 const NOBODY = 'nobody: calls need the last HEALTHY instance of a service';
 
-const named = ({ role, pid }: Run): string => `${role.name} (pid ${pid})`;
+/** As the processes are called, and as the table calls its instance. */
+function named({ role, pid, instance }: Run): string {
+  const short = instance === null ? undefined : shortNames([{ id: instance, service: role.service }]).get(instance);
+  return `${role.name} (${short === undefined ? '' : `${short}, `}pid ${pid})`;
+}

@@ -125,7 +125,9 @@ export class Demo {
     for (const timer of this.#timers) clearInterval(timer);
     // first of all: a call that fails because everything ends tells nothing
     this.#load?.close();
+    this.#tellTraffic();
     this.#elsewhere?.close();
+    this.#report.told('Ending: the services say goodbye first.');
     await this.#supervisor.end(
       this.#services.map(({ name }) => name),
       SERVICES_GRACE_MS,
@@ -226,12 +228,12 @@ export class Demo {
     this.#load = new Load(gateway, rate);
     this.#elsewhere = new Elsewhere(registry);
     this.#load.start();
-    this.#timers.push(
-      setInterval(() => {
-        const traffic = this.traffic();
-        if (traffic !== null) this.#report.traffic(traffic);
-      }, TRAFFIC_EVERY_MS),
-    );
+    this.#timers.push(setInterval(() => this.#tellTraffic(), TRAFFIC_EVERY_MS));
+  }
+
+  #tellTraffic(): void {
+    const traffic = this.traffic();
+    if (traffic !== null) this.#report.traffic(traffic);
   }
 
   #tellWhoIsMissing(): void {

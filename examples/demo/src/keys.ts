@@ -1,8 +1,11 @@
 import type { ReadStream } from 'node:tty';
 import type { Deed } from './deeds.js';
 
-/** What the last line of the view says. */
-export const KEYS = 'demo: k kill  f freeze  p cut one way  d drain  n new instance  r restart the registry  q quit';
+const KEYS = 'demo: k kill  f freeze  p cut one way  d drain  n new instance  r restart the registry  q quit';
+const SHORT_KEYS = 'k kill  f freeze  p cut  d drain  n new  r restart registry  q quit';
+
+/** What the last line of the view says, on a terminal of so many columns. */
+export const keysText = (width: number): string => (width < KEYS.length ? SHORT_KEYS : KEYS);
 
 const DEEDS: Readonly<Record<string, Deed>> = {
   k: 'kill',

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { isRollcallError, messageOf } from '@rollcall/core';
-import { terminalOf } from 'rollcall';
+import { terminalOf, windowOf } from 'rollcall';
 import { Demo } from './demo.js';
 import { buildFrontDoor } from './front-door.js';
-import { KEYS, listenToKeys } from './keys.js';
+import { keysText, listenToKeys } from './keys.js';
 import { readOptions } from './options.js';
 import type { DemoOptions } from './options.js';
 import { choosePorts } from './ports.js';
@@ -24,16 +24,16 @@ function reportFor(options: DemoOptions, demo: Demo): Report {
   const { stdout, env } = process;
   const terminal = () => terminalOf(stdout, env);
   if (options.isJson) return new JsonReport(out);
-  if (!stdout.isTTY) return new LinesReport(out, terminal());
+  if (windowOf(stdout, env) === null) return new LinesReport(out, terminal());
   return new TableReport({
     out,
     terminal,
-    height: () => stdout.rows,
+    height: () => windowOf(stdout, env)?.height ?? 0,
     view: () => demo.view(),
     measure: () => demo.measure(),
     traffic: () => demo.traffic(),
     runs: () => demo.runs,
-    keys: process.stdin.isTTY || options.isKeyed ? KEYS : 'Ctrl-C ends all',
+    keys: (width) => (process.stdin.isTTY || options.isKeyed ? keysText(width) : 'Ctrl-C ends all'),
   });
 }
 

@@ -28,7 +28,7 @@ export const CONNECTION_FLAGS = {
 export const NAMESPACE_FLAG = {
   '--namespace': valued(
     option.string({
-      doc: `in which names are looked up; default ${DEFAULT_NAMESPACE}`,
+      doc: `in which names are looked up; default: ${DEFAULT_NAMESPACE}`,
       pattern: NAME_PATTERN,
       allowed: 'a DNS label: lower-case letters, digits and hyphens, at most 63',
       default: DEFAULT_NAMESPACE,

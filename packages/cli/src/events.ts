@@ -19,7 +19,7 @@ import type { Json, RegistryApi } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { stateLook } from './view.js';
-import { clockText, printable } from './words.js';
+import { clockText, happenedText } from './words.js';
 
 const FLAGS = {
   '--follow': toggle('stay, and tell what happens from now on', 'f'),
@@ -134,16 +134,16 @@ function eventsIn(answer: Json): readonly RegistryEvent[] {
   });
 }
 
-/** When, what kind, who, what, and by whom where it was not the registry. */
-function textOf({ at, kind, service, instance, state, text, by }: RegistryEvent, shell: Shell): string {
+/** When, what kind, who, what and why. */
+function textOf(event: RegistryEvent, shell: Shell): string {
+  const { at, kind, service, instance, state } = event;
   const subject = instance !== null && service !== null ? `${service}…${instance.slice(-4)}` : (service ?? 'registry');
   const look: Look = state === null ? 'faint' : stateLook(state);
-  const who = by === 'operator' ? ' (by an operator)' : '';
   return paint(
     [
       { text: `${clockText(at)}  ` },
       { text: kind.padEnd(KIND_WIDTH), look: kind === 'state' ? look : 'faint' },
-      { text: `  ${subject.padEnd(18)}  ${printable(text)}${who}` },
+      { text: `  ${subject.padEnd(18)}  ${happenedText(event)}` },
     ],
     { ...shell.terminal, width: Infinity },
   );

@@ -82,6 +82,19 @@ describe('rollcall ls', () => {
     expect(await ls('orders', 'users')).toMatchObject({ code: 2 });
   });
 
+  it('--fail-on makes the exit code, and says who it is', async () => {
+    expect(await ls('--fail-on', 'CRITICAL')).toMatchObject({ code: 0, err: '' });
+    const { code, out, err } = await ls('-o', 'name', '--fail-on', 'CRITICAL', '--fail-on', 'REGISTERING');
+    expect({ code, out }).toEqual({ code: 1, out: 'orders-1e07\nusers-0b9e' });
+    expect(err).toBe('rollcall ls: 2 of 2 in a state of --fail-on: orders…1e07 REGISTERING, users…0b9e REGISTERING.');
+    expect(await ls('--fail-on', 'DEAD')).toMatchObject({ code: 2, err: expect.stringContaining('CRITICAL') });
+  });
+
+  it('--namespace looks elsewhere', async () => {
+    expect(await ls('--namespace', 'shop')).toMatchObject({ code: 0, err: expect.stringContaining('No service') });
+    expect(await ls('--namespace', 'Shop!')).toMatchObject({ code: 2, err: expect.stringContaining('DNS label') });
+  });
+
   it('of an empty registry says that it is empty', async () => {
     const empty = await startTestRegistry();
     const { code, out, err } = await ls('--url', empty.url);

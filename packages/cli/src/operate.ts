@@ -13,7 +13,8 @@ import { spanOf } from './spans.js';
 import { everyInstance, idOf } from './which.js';
 import { clockText, shortNames } from './words.js';
 
-const LONGEST_UNTIL = '30 days';
+/** As the registry allows it. */
+const LONGEST_UNTIL_MS = 30 * 86_400_000;
 
 const REASON_FLAG = {
   '--reason': valued(
@@ -28,7 +29,7 @@ const REASON_FLAG = {
 const UNTIL_FLAG = {
   '--until': valued(
     option.string({
-      doc: `how long it counts: 90s, 30m, 2h, 1d, at most ${LONGEST_UNTIL}; default: until it is taken back`,
+      doc: `how long it counts: 90s, 30m, 2h, 1d, at most 30d; default: until it is taken back`,
     }),
     '<time>',
   ),
@@ -159,8 +160,8 @@ function weightOf(typed: string): number {
 
 const RM_HELP = helpOf(
   'rm <id>',
-  `Takes the instance off the record, for good: nobody calls it any more, and its id never comes back. A process that still runs draws a new
-one and registers again, so stop it, or drain it instead.`,
+  `Takes the instance off the record, for good: nobody calls it any more, and its id never comes back. A process that still runs is
+told so and stays away until it is started again: stop it, or drain it instead. An event keeps that it was an operator.`,
   COMMON,
   ['rm orders…1e07'],
 );
@@ -189,8 +190,14 @@ function wordsOf(flags: {
   const { '--reason': reason, '--until': until } = flags;
   return {
     ...(reason === undefined ? {} : { reason }),
-    ...(until === undefined ? {} : { untilMs: Date.now() + spanOf(until, '--until') }),
+    ...(until === undefined ? {} : { untilMs: Date.now() + untilOf(until) }),
   };
+}
+
+function untilOf(typed: string): number {
+  const ms = spanOf(typed, '--until');
+  if (ms <= LONGEST_UNTIL_MS) return ms;
+  throw new RollcallError('OPTION_INVALID', `Option --until: received ${typed}, allowed is at most 30d.`);
 }
 
 function untilText({ override }: Json): string {

@@ -52,7 +52,8 @@ export async function untilQuiet(api: RegistryApi, { id, service, timeoutMs }: W
  * Why the instance may still have calls; null: it has none. A caller's word counts that says of the time after the drain: once each has
  * had its next heartbeat after its next window. It tells how many attempts ended at each instance, and how many calls are under way at
  * the service as a whole: none under way there means none here. Where some always are, since others are called, it is that nothing ended
- * here in two windows; only a call that takes longer than both is then not seen.
+ * here in two windows; only a call that takes longer than both is then not seen. A caller with a call under way tells each window: whose
+ * last word is older has none left.
  */
 export function stillThere(
   edges: readonly Edge[],
@@ -61,10 +62,11 @@ export function stillThere(
 ): string | null {
   const tellMs = WINDOW_MS + intervalMs;
   if (afterMs < tellMs) return 'its callers have yet to tell of the time since';
-  const ended = edges.find(({ targets }) => targets.some((target) => target.instance === id && target.perSecond > 0));
+  const busy = edges.filter(({ inFlight, ageMs }) => inFlight > 0 && ageMs <= WINDOW_MS + 2 * intervalMs);
+  const [first] = busy;
+  if (first === undefined) return null;
+  const ended = busy.find(({ targets }) => targets.some((target) => target.instance === id && target.perSecond > 0));
   if (ended !== undefined) return `${ended.from} told of calls that ended there in its last 5 s`;
-  const busy = edges.find(({ inFlight }) => inFlight > 0);
-  if (busy === undefined) return null;
-  const isTold = busy.perSecond > 0 && afterMs >= tellMs + WINDOW_MS;
-  return isTold ? null : `${busy.from} has ${busy.inFlight} under way at ${busy.to}`;
+  const isTold = busy.every(({ perSecond }) => perSecond > 0) && afterMs >= tellMs + WINDOW_MS;
+  return isTold ? null : `${first.from} has ${first.inFlight} under way at ${first.to}`;
 }

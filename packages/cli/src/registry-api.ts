@@ -197,8 +197,9 @@ export class RegistryApi {
 const pathOf = (id: InstanceId): string => `/api/v1/instances/${encodeURIComponent(id)}`;
 
 function refusedError({ status }: FetchAnswer, body: unknown): RollcallError {
-  const { detail, fix } = problemFrom(status, body);
-  return new RollcallError('REGISTRY_REFUSED', `${detail} ${fix}`);
+  const { detail, fix, flaws = [] } = problemFrom(status, body);
+  const listed = flaws.map(({ path, received, allowed }) => ` ${path}: received ${received}, allowed is ${allowed}.`);
+  return new RollcallError('REGISTRY_REFUSED', `${detail}${listed.join('')} ${fix}`);
 }
 
 /** Null for what says nothing of both. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { run } from './run.js';
-import { terminalOf } from './shell.js';
+import { COMMANDS, run } from './run.js';
+import { terminalOf, windowOf } from './shell.js';
 import { testShell } from './shell.fixture.js';
 
 async function runs(...argv: string[]) {
@@ -8,6 +8,9 @@ async function runs(...argv: string[]) {
   const code = await run(argv, shell);
   return { code, out: shell.outLines.join('\n'), err: shell.errLines.join('\n') };
 }
+
+/** Those whose help needs no examples. */
+const UNPICTURED = ['up', 'token', 'doctor'];
 
 describe('rollcall', () => {
   it.each([[[]], [['help']], [['--help']], [['-h']]])(
@@ -20,6 +23,20 @@ describe('rollcall', () => {
       expect(out).toContain('Exit codes: 0 done');
     },
   );
+
+  it('lists every command once, in groups', async () => {
+    const { out } = await runs('help');
+    for (const name of Object.keys(COMMANDS)) expect(out.match(new RegExp(`^  ${name} `, 'gm'))).toHaveLength(1);
+    expect(out).toMatch(/^Run:\n {2}up .*^Look:\n.*^Act:\n.*^More:\n/ms);
+  });
+
+  it.each(Object.keys(COMMANDS))('%s --help shows how it is used, and examples', async (name) => {
+    const { code, out } = await runs(name, '--help');
+    expect(code).toBe(0);
+    expect(out).toContain(`rollcall ${name}`);
+    expect(out).toMatch(/^ +-h, --help/m);
+    if (!UNPICTURED.includes(name)) expect(out).toMatch(new RegExp(`^Examples:\\n  .*rollcall ${name}`, 'm'));
+  });
 
   it('--version is the version of the package', async () => {
     expect(await runs('--version')).toEqual({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+/), err: '' });
@@ -60,6 +77,12 @@ describe('the terminal', () => {
     expect(terminalOf({ isTTY: true }, { NO_COLOR: '' }).isColoured).toBe(true);
     expect(terminalOf({}, {}).isColoured).toBe(false);
     expect(terminalOf({}, { FORCE_COLOR: '1' }).isColoured).toBe(true);
+  });
+
+  it('can be drawn over only where there is one that moves its cursor', () => {
+    expect(windowOf({ isTTY: true, columns: 90, rows: 30 }, {})).toEqual({ width: 90, height: 30 });
+    expect(windowOf({ isTTY: true, columns: 90, rows: 30 }, { TERM: 'dumb' })).toBeNull();
+    expect(windowOf({ columns: 90, rows: 30 }, {})).toBeNull();
   });
 
   it('has Unicode unless its locale says otherwise', () => {

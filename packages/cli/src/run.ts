@@ -36,6 +36,11 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   events: { group: LOOK, about: 'what happened', load: async () => (await import('./events.js')).events },
   graph: { group: LOOK, about: 'who calls whom, to draw', load: async () => (await import('./graph.js')).graph },
+  doctor: {
+    group: LOOK,
+    about: 'what is wrong, by what one sees, and how to mend it',
+    load: async () => (await import('./doctor.js')).doctor,
+  },
   call: {
     group: ACT,
     about: 'call a service as a service would, once or often',

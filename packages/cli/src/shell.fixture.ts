@@ -10,6 +10,8 @@ export interface TestShell extends Shell {
   readonly spoke: Promise<void>;
   /** The first line on standard output, said or still to come, that matches. */
   line(match: RegExp): Promise<string>;
+  /** The same on standard error. */
+  complaint(match: RegExp): Promise<string>;
 }
 
 /** What is different about it. */
@@ -26,28 +28,33 @@ export function testShell(env: Shell['env'] = {}, { height, ...different }: Test
   const waiting = new Set<() => void>();
   const terminal: Terminal = { width: 100, isColoured: false, isUnicode: true, ...different };
   const window: Window | null = height === undefined ? null : { width: terminal.width, height };
+  const lineOf = (lines: readonly string[], match: RegExp): Promise<string> =>
+    new Promise((resolve) => {
+      const look = (): void => {
+        const found = lines.find((text) => match.test(text));
+        if (found === undefined) return;
+        waiting.delete(look);
+        resolve(found);
+      };
+      waiting.add(look);
+      look();
+    });
   return {
     out: (text) => {
       outLines.push(text);
       speak();
       for (const look of waiting) look();
     },
-    err: (text) => void errLines.push(text),
+    err: (text) => {
+      errLines.push(text);
+      for (const look of waiting) look();
+    },
     env,
     terminal,
     window: () => window,
     nobodyReads: new Promise(() => {}),
-    line: (match) =>
-      new Promise((resolve) => {
-        const look = (): void => {
-          const found = outLines.find((text) => match.test(text));
-          if (found === undefined) return;
-          waiting.delete(look);
-          resolve(found);
-        };
-        waiting.add(look);
-        look();
-      }),
+    line: (match) => lineOf(outLines, match),
+    complaint: (match) => lineOf(errLines, match),
     asksToEnd: () => ended,
     outLines,
     errLines,

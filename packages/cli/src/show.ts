@@ -15,7 +15,17 @@ import { edgesIn, successText } from './traffic.js';
 import type { Edge, Target } from './traffic.js';
 import { stateLook, stateShape } from './view.js';
 import { idOf, nobodyError } from './which.js';
-import { ageText, aligned, clockText, explained, nextText, printable, shortNames, tripText } from './words.js';
+import {
+  ageText,
+  aligned,
+  clockText,
+  explained,
+  happenedText,
+  nextText,
+  printable,
+  shortNames,
+  tripText,
+} from './words.js';
 
 const FLAGS = { ...OUTPUT_FLAG, ...NAMESPACE_FLAG, ...CONNECTION_FLAGS, '--help': toggle('this text', 'h') };
 
@@ -192,5 +202,5 @@ function attemptsOf({ calls, perSecond }: Edge, target: Target): number {
 }
 
 function timelineRows(events: readonly RegistryEvent[]): readonly Row[] {
-  return events.map(({ at, kind, state, text }) => [clockText(at), state ?? kind, printable(text)]);
+  return events.map((event) => [clockText(event.at), event.state ?? event.kind, happenedText(event)]);
 }

@@ -1,3 +1,4 @@
+import { startTestRegistry } from '@rollcall/registry/testing';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -116,6 +117,8 @@ describe('rollcall token', () => {
   });
 });
 
+const OF: Readonly<Record<string, readonly string[]>> = { service: ['--service', '*'], reader: [], operator: [] };
+
 describe('rollcall up and ls, from the first token to the last', () => {
   it('ask for tokens, and take them', async () => {
     const file = join(folder, 'tokens.json');
@@ -139,6 +142,34 @@ describe('rollcall up and ls, from the first token to the last', () => {
     shell.end();
     expect(await serving).toBe(0);
     expect([...shell.outLines, ...shell.errLines].join('\n')).not.toContain(token);
+  });
+
+  it('let a reader look, and only an operator act', async () => {
+    const file = join(folder, 'roles.json');
+    const made = async (role: string) =>
+      tokenIn((await rollcall(['token', 'create', '--role', role, '--tokens', file, ...(OF[role] ?? [])])).out).token;
+    const [service, reader, operator] = [await made('service'), await made('reader'), await made('operator')];
+    const registry = await startTestRegistry({ tokens: file, intervalMs: 60_000 });
+    const { url } = registry;
+    const registered = await fetch(`${url}/api/v1/register`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${service}` },
+      body: JSON.stringify({ id: 'orders-1', service: 'orders', endpoints: [{ protocol: 'tcp', port: 9 }] }),
+    });
+    expect(registered.status).toBe(201);
+    const as = (token: string, ...argv: string[]) => rollcall([...argv, '--url', url], { ROLLCALL_TOKEN: token });
+    expect(await as(reader, 'show', 'orders-1')).toMatchObject({ code: 0 });
+    expect(await as(reader, 'events')).toMatchObject({ code: 0, out: expect.stringContaining('registered') });
+    const refused = await as(reader, 'drain', 'orders-1');
+    expect(refused).toMatchObject({ code: 1, out: '', err: expect.stringContaining('--role operator') });
+    expect(await as(operator, 'drain', 'orders-1')).toMatchObject({ code: 0 });
+    expect(await as(operator, 'rm', 'orders-1')).toMatchObject({ code: 0 });
+    const shell = testShell({ ROLLCALL_URL: url, ROLLCALL_TOKEN: reader });
+    const watching = run(['watch', '--json'], shell);
+    expect(await shell.line(/"line"/)).toContain('"live":true');
+    shell.end();
+    expect(await watching).toBe(0);
+    await registry.close();
   });
 
   it('find the tokens in the folder by themselves, and refuse to be insecure beside them', async () => {

@@ -77,7 +77,9 @@ describe('rollcall up', () => {
     await shell.spoke;
     shell.end();
     await code;
-    expect(shell.outLines.join('\n')).toMatch(/registry at (http:\/\/127\.0\.0\.1:\d+),.*ROLLCALL_URL=http.*\nDashboard: \1\/\n.*rollcall ls/s);
+    expect(shell.outLines.join('\n')).toMatch(
+      /registry at (http:\/\/127\.0\.0\.1:\d+),.*ROLLCALL_URL=http.*\nDashboard: \1\/\n.*rollcall ls/s,
+    );
   });
 
   it.each([

@@ -93,6 +93,7 @@ function beats(
 }
 
 const tableAt = (width: number): string => renderTable(viewOf([refused]), { ...SCREEN, width }).join('\n');
+const last = (view: View, width = 100): string | undefined => renderView(view, { ...SCREEN, width }).at(-1);
 const verdict = (view: View): string | undefined => renderView(view, SCREEN)[1];
 const shape = (code: ReasonCode, heartbeats: View['heartbeats'] = new Map()): string | undefined =>
   renderTable(viewOf([instance({ id: 'orders-1', state: 'UNHEALTHY', code })], { heartbeats }), SCREEN)[1]?.charAt(0);
@@ -136,6 +137,76 @@ describe('the whole picture', () => {
     expect(tableAt(99)).toContain('ECONNREFUSED');
     expect(tableAt(79)).not.toContain('ECONNREFUSED');
     expect(tableAt(79)).toContain('CRITICAL in 5 s');
+  });
+});
+
+describe('how the calls go', () => {
+  const calls = { perSecond: 1_960.4, calls: 9_802, failures: 0, retries: 31, p99Ms: 42 };
+
+  it('stands below the table, beside what the arrows mean', () => {
+    expect(last(viewOf(healthy, { calls }))).toBe(
+      'calls 1,960/s  success 100.00 %  went elsewhere 31  p99 42 ms     →1 the registry calls  ←2 it calls',
+    );
+    expect(last(viewOf(healthy, { calls }), 99)).toBe('calls 1,960/s  success 100.00 %  went elsewhere 31  p99 42 ms');
+    expect(last(viewOf(healthy, { calls: { ...calls, failures: 1 } }))).toContain('success 99.98 %');
+  });
+
+  it('says whether callers are affected by those that need attention', () => {
+    expect(verdict(viewOf([...healthy, dead], { calls }))).toBe(
+      '1 of 3 services needs attention. No caller is affected: 31 calls went elsewhere, 0 failed.',
+    );
+    expect(verdict(viewOf([...healthy, dead], { calls: { ...calls, failures: 7 } }))).toBe(
+      '1 of 3 services needs attention. Callers are affected: 7 of 9,802 calls failed.',
+    );
+    expect(verdict(viewOf(healthy, { calls }))).not.toContain('caller');
+  });
+
+  it('is not said of the past', () => {
+    const old = viewOf([...healthy, dead], { calls, isLive: false, heardAt: NOW - 12_000 });
+    expect(renderView(old, SCREEN).join('\n')).not.toMatch(/calls 1,960|caller/);
+  });
+});
+
+describe('the golden pictures', () => {
+  const heartbeats = new Map([
+    ['orders-0001e07', beats({ error: 'connect ECONNREFUSED 10.0.3.21:3001', misses: 2 }, {})],
+  ]);
+  const calls = { perSecond: 12.5, calls: 62, failures: 0, retries: 3, p99Ms: 42 };
+  const view = viewOf([...healthy, starting, refused], { heartbeats, calls });
+  const picture = (more: Partial<Screen>): readonly string[] => renderView(view, { ...SCREEN, rows: 3, ...more });
+
+  it('at 140 columns', () => {
+    expect(picture({ width: 140 })).toEqual([
+      'rollcall  http://10.0.0.2:1337  Live  revision 48,213                                       14:02:23',
+      '1 of 4 services needs attention. No caller is affected: 3 calls went elsewhere, 0 failed.',
+      '  STATE          INSTANCE       →1       ←2        SINCE  WHY / NEXT',
+      '◒ UNHEALTHY      orders…1e07    refused  2 s ago     7 s  Nobody can reach it.',
+      '                 ECONNREFUSED 10.0.3.21:3001              CRITICAL in 5 s unless it answers Heartbeat-1.',
+      '◌ REGISTERING    search…c41a    –        –           3 s  Registered; not yet proved both ways. HEALTHY once proved, it has 27 s for that.',
+      '● HEALTHY        3 of 5         gateway 2 of 2 · orders 0 of 1 · search 0 of 1 · users 1 of 1',
+      'calls 13/s  success 100.00 %  went elsewhere 3  p99 42 ms         →1 the registry calls  ←2 it calls',
+    ]);
+  });
+
+  it('at 80 columns, without the heartbeats', () => {
+    expect(picture({ width: 80 })).toEqual([
+      'rollcall  http://10.0.0.2:1337  Live  revision 48,213                   14:02:23',
+      '1 of 4 services needs attention. No caller is affected: 3 calls went elsewhere,…',
+      '  STATE          INSTANCE       SINCE  WHY / NEXT',
+      '◒ UNHEALTHY      orders…1e07      7 s  Nobody can reach it.',
+      '                 ECONNREFUSED 10.0.3.21:3001  CRITICAL in 5 s unless it answers…',
+      '◌ REGISTERING    search…c41a      3 s  Registered; not yet proved both ways.',
+      '                                      HEALTHY once proved, it has 27 s for that.',
+      '● HEALTHY        3 of 5         gateway 2 of 2 · orders 0 of 1 · search 0 of 1 …',
+      'calls 13/s  success 100.00 %  went elsewhere 3  p99 42 ms',
+    ]);
+  });
+
+  it('in ASCII', () => {
+    expect(picture({ isUnicode: false }).slice(2, 4)).toEqual([
+      '  STATE          INSTANCE       >1       <2        SINCE  WHY / NEXT',
+      'v UNHEALTHY      orders~1e07    refused  2 s ago     7 s  Nobody can reach it.',
+    ]);
   });
 });
 

@@ -109,9 +109,11 @@ class Lines implements LiveReport {
 
   close(): void {}
 
-  #changeText({ instance, removed }: InstanceChange, name: string): string {
+  #changeText(change: InstanceChange, name: string): string {
+    const { instance, removed } = change;
     const state = removed === null ? instance.state : 'REMOVED';
-    const text = printable((removed === null ? instance.reason : removed.reason)?.text ?? '');
+    const why = printable((removed === null ? instance.reason : removed.reason)?.text ?? '');
+    const text = removed === null ? why + wantedText(change) : why;
     const screen = { ...this.#shell.terminal, now: systemTime.wall(), rows: 0 };
     return renderChange({ name, state, text }, screen);
   }
@@ -128,12 +130,21 @@ class Lines implements LiveReport {
 /** A state or a reason that was not there before, an operator's word, or an end. */
 function isNews({ instance, before, removed }: InstanceChange): boolean {
   if (removed !== null || before === null) return true;
-  const { state, reason, admin } = before;
-  return state !== instance.state || reason.text !== instance.reason.text || admin !== instance.admin;
+  const { state, reason, admin, weight } = before;
+  const isSame = state === instance.state && reason.text === instance.reason.text;
+  return !isSame || admin !== instance.admin || weight !== instance.weight;
+}
+
+/** What is wanted of it, where that is not the usual or has just changed. */
+function wantedText({ instance, before }: InstanceChange): string {
+  const { admin, weight } = instance;
+  const isAdminNews = admin !== 'ENABLED' || (before !== null && before.admin !== admin);
+  const isWeightNews = before !== null && before.weight !== weight;
+  return `${isAdminNews ? `; ${admin}` : ''}${isWeightNews ? `; weight ${weight}` : ''}`;
 }
 
 function changeJson({ instance, before, removed }: InstanceChange): string {
-  const { id, service, namespace, state, reason, since, next, admin, revision } = instance;
+  const { id, service, namespace, state, reason, since, next, admin, weight, revision } = instance;
   return JSON.stringify({
     at: systemTime.wall(),
     change: removed !== null ? 'removed' : before === null ? 'present' : 'changed',
@@ -146,6 +157,7 @@ function changeJson({ instance, before, removed }: InstanceChange): string {
     since,
     next: removed === null ? next : null,
     admin,
+    weight,
     revision,
   });
 }

@@ -1,5 +1,6 @@
 import { nearest, RollcallError } from '@rollcall/core';
 import type { Instance, InstanceId } from '@rollcall/core';
+import { recordsOf } from './registry-api.js';
 import type { RegistryApi, ServiceAnswer } from './registry-api.js';
 import { shortNames } from './words.js';
 
@@ -36,8 +37,8 @@ export async function everyInstance(api: RegistryApi): Promise<ServiceAnswer> {
 }
 
 /**
- * The id that is meant. Rejects with OPTION_INVALID where several are, and with REGISTRY_REFUSED where nobody is; an id that has no shorter
- * form is taken as it is when `gone` allows it, since the registry may remember who was removed.
+ * The id that is meant. Rejects with OPTION_INVALID where several are, and with REGISTRY_REFUSED where nobody is.
+ * `gone`: may it be one that was removed lately?
  */
 export async function idOf(
   typed: string,
@@ -49,8 +50,21 @@ export async function idOf(
   const [only, other] = meant;
   if (only !== undefined && other === undefined) return only.id;
   if (only !== undefined) throw severalError(typed, meant);
-  if (gone === 'allowed' && /^[A-Za-z0-9._~-]{1,128}$/.test(typed)) return typed;
+  const removed = gone === 'allowed' ? meantBy(typed, await removedLately(api)) : [];
+  if (removed[0] !== undefined && removed[1] === undefined) return removed[0].id;
+  if (removed.length > 0) throw severalError(typed, removed);
   throw nobodyError(typed, instances, api.url);
+}
+
+/** Those whose removal is among the newest 1,000. */
+async function removedLately(api: RegistryApi): Promise<readonly Named[]> {
+  const { events } = await api.events([
+    ['kind', 'removed'],
+    ['limit', '1000'],
+  ]);
+  return recordsOf(events).flatMap(({ instance, service }) =>
+    typeof instance === 'string' && typeof service === 'string' ? [{ id: instance, service }] : [],
+  );
 }
 
 /** What names no instance at `url`. */

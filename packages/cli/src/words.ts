@@ -1,6 +1,6 @@
 /** What the terminal says, in the words of the dashboard: state, reason, since, next. */
 import { REASON_TEXTS } from '@rollcall/core';
-import type { Instance, Reason } from '@rollcall/core';
+import type { Instance, Reason, RegistryEvent } from '@rollcall/core';
 
 /** How long something lasts: seconds under a minute, then `3 min`, `3 h 12 min`, `2 d 4 h`. */
 export function ageText(ms: number): string {
@@ -67,6 +67,14 @@ export function shortNames(instances: readonly Pick<Instance, 'id' | 'service'>[
     names.set(id, `${service}…${id.slice(-length)}`);
   }
   return names;
+}
+
+/** What happened, and why: of a state its reason, of an operator's word what he said. */
+export function happenedText({ kind, text, reason }: Pick<RegistryEvent, 'kind' | 'text' | 'reason'>): string {
+  const why = reason?.text ?? '';
+  if (why === '' || text.includes(why)) return printable(text);
+  if (reason?.code === 'OPERATOR') return printable(`${text} (${why})`);
+  return printable(kind === 'state' ? `${text}: ${why}` : text);
 }
 
 /** Texts come from the network: nothing in them may steer a terminal. */

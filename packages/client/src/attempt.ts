@@ -35,6 +35,7 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
   /** Who follows it; null: nobody. */
   readonly trace: AttemptTrace | null;
   readonly #call: Tries<Request>;
+  #isCancelled = false;
 
   constructor(call: Tries<Request>, node: Station<Request>, reason: PickReason, patienceMs: number) {
     this.node = node;
@@ -67,8 +68,11 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
   send(request: Request): void {
     const { trace } = this;
     const { channel } = this.node;
-    this.exchange =
+    const exchange =
       trace === null ? channel.send(request, this, this) : trace.within(() => channel.send(request, this, this));
+    this.exchange = exchange;
+    // sending may run code of the caller: it subscribes to the messages of a stream
+    if (this.#isCancelled) exchange.cancel();
   }
 
   next(value: unknown): void {
@@ -90,7 +94,9 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
     this.#call.failed(this, failure);
   }
 
+  /** May be called while it is being sent. */
   cancel(): void {
+    this.#isCancelled = true;
     this.exchange?.cancel();
   }
 }

@@ -131,9 +131,9 @@ export class ServiceCallee implements Callee {
   }
 
   retried(node: Node, isHedge: boolean, now: number): void {
+    if (isHedge) return this.events.hedged(node.id);
     this.#edge.retried(now);
-    if (isHedge) this.events.hedged(node.id);
-    else this.events.retried();
+    this.events.retried();
   }
 
   exhausted(node: Node, failure: FailureKind): void {

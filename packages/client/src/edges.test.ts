@@ -1,8 +1,10 @@
+import { beatMessage } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { CallWorld, fleet } from './call.fixture.js';
 import type { WorldSetting } from './call.fixture.js';
 import { EDGE_WINDOW_MS, EdgeCounter } from './edges.js';
+import type { Plan } from './transport/scripted.fixture.js';
 
 function aWorld(setting: Partial<WorldSetting> = {}): CallWorld {
   const parts = { random: seededRandom(3), meter: memoryMeter(), log: recordingLog() };
@@ -20,7 +22,7 @@ describe('edges', () => {
     expect(world.calls.edges()).toEqual([
       {
         service: 'orders',
-        window: 20,
+        window: 21,
         windowMs: 5_000,
         calls: 10,
         failures: 0,
@@ -40,6 +42,17 @@ describe('edges', () => {
     expect(new Set(targets.map(({ instance }) => instance))).toEqual(new Set(['a', 'b']));
     await world.time.advanceBy(EDGE_WINDOW_MS);
     expect(world.calls.edges()).toEqual([]);
+  });
+
+  it('do not count a hedge as a retry: it tells of one slow answer, of no failure', async () => {
+    const world = aWorld({ instances: fleet('HEALTHY', 'HEALTHY'), options: { hedgeRatio: 1 } });
+    await world.warmUp();
+    await world.time.advanceBy(2 * EDGE_WINDOW_MS);
+    const plans: Plan[] = ['never', { afterMs: 1, values: ['second'] }];
+    world.tcp.script = () => plans.shift() ?? 'never';
+    expect(await world.ask({ idempotent: true, hedge: { afterMs: 20 } }, 100)).toMatchObject({ value: 'second' });
+    await world.time.advanceBy(EDGE_WINDOW_MS);
+    expect(world.calls.edges()).toMatchObject([{ calls: 1, failures: 0, retries: 0 }]);
   });
 
   it('do not count the handler’s own word or the caller’s wish as failures', async () => {
@@ -71,12 +84,15 @@ describe('edges', () => {
 
 describe('the targets of an edge', () => {
   it('tell of a circuit that opens, the worst first, before any window is over and after all calls', async () => {
-    const two = aWorld({ instances: fleet('HEALTHY', 'HEALTHY'), options: { balancer: 'round-robin' } });
+    // as a process that has just started
+    const time = new ManualTime();
+    const two = aWorld({ time, instances: fleet('HEALTHY', 'HEALTHY'), options: { balancer: 'round-robin' } });
     const world = two.play({ a: { afterMs: 1, failure: 'refused' } });
     await world.time.advanceBy(EDGE_WINDOW_MS - 1_000);
     while (!world.calls.isEjected('a')) await world.ask({ idempotent: true }, 10);
     const [edge] = world.calls.edges();
     expect(edge?.targets).toEqual([{ instance: 'a', calls: 0, failures: 0, p99Ms: null, circuit: 'open' }]);
+    expect(beatMessage.parse({ seq: 1, edges: [edge] })).toMatchObject({ ok: true, value: { edges: [edge] } });
     await world.time.advanceBy(EDGE_WINDOW_MS);
     const [whole] = world.calls.edges();
     expect(whole?.targets.map(({ instance }) => instance)).toEqual(['a', 'b']);
@@ -103,8 +119,8 @@ it('a window ends where the next begins, and one that nobody looked at is no oth
   const counter = new EdgeCounter('orders');
   counter.ended(1, false, 4_999);
   counter.ended(1, true, 5_000);
-  expect(counter.stats(0, 5_000)).toMatchObject({ window: 0, calls: 1, failures: 0 });
-  expect(counter.stats(0, 10_000)).toMatchObject({ window: 1, calls: 1, failures: 1 });
+  expect(counter.stats(0, 5_000)).toMatchObject({ window: 1, calls: 1, failures: 0 });
+  expect(counter.stats(0, 10_000)).toMatchObject({ window: 2, calls: 1, failures: 1 });
   counter.ended(1, false, 10_001);
   expect(counter.stats(0, 30_000)).toBeNull();
 });

@@ -10,14 +10,14 @@ export const EDGE_WINDOW_MS = 5_000;
  */
 export interface EdgeStats {
   readonly service: string;
-  /** The number of the window: it grows, and the same number means the same counts, which need not be sent again. */
+  /** The number of the window, 0 for none yet: it grows, and the same number means the same counts, which need not be sent again. */
   readonly window: number;
   readonly windowMs: number;
   /** Calls that ended in the window, however many attempts they took. */
   readonly calls: number;
   /** Those of them that ended with an error which is not the handler's own word (REMOTE) and not the caller's wish (CANCELLED). */
   readonly failures: number;
-  /** Attempts after the first, hedges among them. */
+  /** Attempts after the first, without hedges: those follow no failure, and would make a sound edge look like a bad one. */
   readonly retries: number;
   /** Of the last 10 to 20 s, retries included: at most 19 % too high; null with fewer than 20 calls. */
   readonly p50Ms: number | null;
@@ -55,7 +55,7 @@ export class EdgeCounter {
     this.#latency.record(bucketOf(ms), now);
   }
 
-  /** An attempt after the first. */
+  /** An attempt after the first, which is no hedge. */
   retried(now: number): void {
     if (now >= this.#turnsAt) this.#turn(now);
     this.#retries += 1;
@@ -68,7 +68,7 @@ export class EdgeCounter {
     if (isIdle && targets.every(({ circuit }) => circuit === 'closed')) return null;
     return {
       service: this.#service,
-      window: Math.floor(now / EDGE_WINDOW_MS) - 1,
+      window: Math.max(0, Math.floor(now / EDGE_WINDOW_MS)),
       windowMs: EDGE_WINDOW_MS,
       calls: this.#lastCalls,
       failures: this.#lastFailures,

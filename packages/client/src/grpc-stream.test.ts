@@ -15,6 +15,7 @@ import type { GrpcCall } from './grpc-call.js';
 import { anInstance } from './link/link.fixture.js';
 import type { GrpcMethod } from './transport/grpc-message.js';
 import type { MessageSource } from './transport/grpc-upload.js';
+import { answer, frameOf } from './transport/grpc.fixture.js';
 import { deadPort } from './transport/transport.fixture.js';
 
 const json = {
@@ -36,9 +37,12 @@ const TOY = {
 };
 const HARMLESS = { options: { idempotency_level: 'NO_SIDE_EFFECTS' } } as const;
 
+/** So many requests of one connection the toy takes at a time. */
+const MOST_AT_ONCE = 10;
+
 /** What a server of grpc-js saw. */
 class Toy {
-  readonly server = new Server();
+  readonly server = new Server({ 'grpc.max_concurrent_streams': MOST_AT_ONCE });
   readonly heard: unknown[] = [];
   cancelled = 0;
   port = 0;
@@ -63,7 +67,11 @@ class Toy {
       },
       Chat: (call: ServerDuplexStream<string, string>) => {
         call.on('cancelled', () => (this.cancelled += 1));
-        call.on('data', (word: string) => call.write(`${word}!`));
+        call.on('data', (word: string) => {
+          if (word === 'over') call.end();
+          else if (word === 'wrong') call.emit('error', { code: 3, details: 'a wrong word' });
+          else call.write(`${word}!`);
+        });
         call.on('end', () => call.end());
       },
     });
@@ -100,6 +108,27 @@ async function breaker() {
   });
   seen.port = (server.address() as { port: number }).port;
   return seen;
+}
+
+/** A server that answers as soon as something has come, reads nothing after that, and takes two requests of a connection at a time. */
+async function hasty() {
+  const server = createServer({ settings: { maxConcurrentStreams: 2 } });
+  const sessions: ServerHttp2Session[] = [];
+  server.on('session', (session) => sessions.push(session));
+  server.on('stream', (stream) => {
+    stream.on('error', () => {});
+    stream.once('data', () => {
+      stream.pause();
+      answer(stream, frameOf(Buffer.from('0')));
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => {
+    for (const session of sessions) session.destroy();
+    server.close();
+  });
+  return { port: (server.address() as { port: number }).port, connections: () => sessions.length };
 }
 
 /** `api`: nobody asks it who it is. */
@@ -240,6 +269,39 @@ describe('a gRPC method that takes a stream', () => {
     tap.complete();
   });
 
+  it.each([
+    ['with a value', TOY.Sum, [-1], 'complete'],
+    ['with an end', TOY.Chat, ['over'], 'complete'],
+    ['with a status', TOY.Chat, ['wrong'], { code: 'REMOTE' }],
+  ] as const)(
+    'may be answered %s before its end; that takes no room from later calls',
+    async (_how, called, first, end) => {
+      const made = await toy();
+      const { begin } = callsTo(instanceAt('a', made.port));
+      for (let n = 0; n < 2 * MOST_AT_ONCE; n += 1) {
+        const { kept, over } = begin<unknown>(called, new Tap<unknown>(first), { deadlineMs: 2_000 });
+        await over;
+        expect(kept.end).toEqual(end === 'complete' ? end : expect.objectContaining(end));
+      }
+      const { kept, over } = begin(TOY.Count, 1);
+      await over;
+      expect(kept.values).toEqual([1]);
+    },
+  );
+
+  it('may be answered while the server reads nothing of what waits to be written', async () => {
+    const made = await hasty();
+    const { begin, calls } = callsTo(instanceAt('a', made.port));
+    const large = 'x'.repeat(300_000);
+    for (let n = 0; n < 6; n += 1) {
+      const { kept, over } = begin<string>(TOY.Sum, new Tap([large], true), { deadlineMs: 2_000 });
+      await over;
+      expect([kept.values, kept.end]).toEqual([[0], 'complete']);
+      expect(await calls.grpc('toys', method('Take', false, false), large, { deadlineMs: 2_000 })).toBe(0);
+    }
+    expect(made.connections()).toBe(1);
+  });
+
   it('converses, if it answers with one', async () => {
     const { begin } = callsTo(instanceAt('a', (await toy()).port));
     const tap = new Tap(['hello']);
@@ -319,6 +381,26 @@ describe('a gRPC method that takes a stream', () => {
     expect(late.kept.end).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
     expect([kept.end, taps[0].isWanted, taps[1].isWanted]).toEqual([null, false, false]);
     await expect.poll(() => made.cancelled).toBe(2);
+  });
+
+  it('stops asking for messages when it is cancelled while they are asked for', async () => {
+    const made = await toy();
+    const { begin } = callsTo(instanceAt('a', made.port));
+    // from now on there is a connection, and a source is subscribed to at once
+    await begin(TOY.Count, 1).over;
+    const ending = new AbortController();
+    const tap = new Tap([1]);
+    const source: MessageSource<number> = {
+      subscribe: (observer) => {
+        const subscription = tap.subscribe(observer);
+        ending.abort();
+        return subscription;
+      },
+    };
+    const { kept } = begin(TOY.Sum, source, { signal: ending.signal });
+    expect([tap.subscriptions, tap.isWanted]).toEqual([1, false]);
+    await expect.poll(() => made.cancelled).toBe(1);
+    expect([kept.values, kept.end]).toEqual([[], expect.objectContaining({ code: 'CANCELLED' })]);
   });
 
   it('refuses at once what is no stream of messages, and is no call of one message', () => {

@@ -80,23 +80,6 @@ describe('Session, registering', () => {
     expect(link.fresh).toEqual([true, false, true, false]);
   });
 
-  it('says what it has learnt of itself since by registering again, at once where it is listed, and keeps saying it', async () => {
-    const { session, link, time } = await new World().member();
-    session.say({ hooks: 'off' });
-    await time.advanceBy(0);
-    expect(link.registrations.map(({ metadata }) => metadata)).toEqual([{ a: 'b' }, { a: 'b', hooks: 'off' }]);
-    link.onBeat = refused('NOT_FOUND');
-    await time.advanceBy(10_000);
-    expect(link.registrations.at(-1)?.metadata).toEqual({ a: 'b', hooks: 'off' });
-    expect(link.registrations.length).toBeGreaterThan(2);
-    const unlisted = new World();
-    unlisted.session.say({ hooks: 'off' });
-    await unlisted.time.advanceBy(1_000);
-    expect(unlisted.link.registrations).toEqual([]);
-    await unlisted.member();
-    expect(unlisted.link.registrations[0]?.metadata).toEqual({ a: 'b', hooks: 'off' });
-  });
-
   it('keeps trying while the registry is absent, says so once, and is there when it comes', async () => {
     const world = new World();
     const { time, link, log } = world;

@@ -77,7 +77,7 @@ const edgeMessage = message<Edge>('Edge', 'What an instance, as a caller, saw of
   windowMs: required(integer(1, 3_600_000), 'how long the window was'),
   calls: required(integer(0), 'calls that ended in it, however many attempts they took'),
   failures: required(integer(0), 'those that failed, but for errors of the application itself'),
-  retries: required(integer(0), 'attempts after the first'),
+  retries: required(integer(0), 'attempts after the first, without hedges'),
   p50Ms: withDefault(nullable(decimal(0)), null, 'half of the calls took at most so long; `null`: too few to say'),
   p99Ms: withDefault(nullable(decimal(0)), null, '99 of 100 calls took at most so long; `null`: too few to say'),
   inFlight: withDefault(integer(0), 0, 'calls under way now'),

@@ -18,9 +18,14 @@ const RUN_BY_A_TEST = [
   /^examples\/(tcp|http|grpc|hybrid)\/(src\/)?[a-z]+\.(ts|proto)$/,
   /^e2e\/process\/guide-[a-z]+\.test\.ts$/,
   /^deploy\/(k8s\/[a-z]+|compose)\.yaml$/,
+  /^deploy\/prometheus\/[a-z]+\.yml$/,
+  /^deploy\/proxy\/(nginx\.conf|traefik\.yaml)$/,
 ];
 /** What is typed in a terminal: held by e2e/process/guide-commands.test.ts. */
 const SPOKEN = new Set(['sh']);
+
+/** What a page says is generated is held by the test that makes it. */
+const GENERATED = /<!-- generated: [\w-]+ -->\n[\s\S]*?<!-- end -->/g;
 
 const MARK = /^\s*(?:\/\/|#) #(?:region|endregion)\b/;
 const BLOCK = /(?:<!-- from: (?<source>\S+) -->\n)?^(?<fence>```(?<language>\w*)\n)(?<code>(?:.*\n)*?)^```$/gm;
@@ -33,7 +38,8 @@ interface Block {
 }
 
 function blocksOf(page: string): readonly Block[] {
-  return [...readFileSync(join(root, page), 'utf8').matchAll(BLOCK)].map(({ groups = {} }) => ({
+  const text = readFileSync(join(root, page), 'utf8').replaceAll(GENERATED, '');
+  return [...text.matchAll(BLOCK)].map(({ groups = {} }) => ({
     page,
     source: groups['source'],
     language: groups['language'] ?? '',

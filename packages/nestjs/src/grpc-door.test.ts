@@ -1,6 +1,6 @@
 import { connect } from 'node:http2';
 import { once } from 'node:events';
-import type { Client, ClientReadableStream } from '@grpc/grpc-js';
+import type { Client, ClientReadableStream, ClientWritableStream } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
 import { callClient, clientsOf, grpcWorld, metadataOf } from './grpc.fixture.js';
 import type { GrpcWorld, Told } from './grpc.fixture.js';
@@ -26,6 +26,20 @@ async function served() {
 
 const check = (health: Client, words: Readonly<Record<string, string>>): Promise<Told> =>
   callClient(health, 'Check', {}, metadataOf(words));
+
+/** A request that is a stream, open. */
+function gathering(orders: Client): {
+  call: ClientWritableStream<object>;
+  told: Promise<Pick<Told, 'error' | 'value'>>;
+} {
+  let call: ClientWritableStream<object> | null = null;
+  const told = new Promise<Pick<Told, 'error' | 'value'>>((resolve) => {
+    call = Reflect.apply(Reflect.get(orders, 'Gather'), orders, [
+      (error: Told['error'], value: unknown) => resolve({ error, value }),
+    ]);
+  });
+  return { call: call!, told };
+}
 
 const inFlight = (here: GrpcWorld): number => here.module.get<Membership>(MEMBERSHIP).inFlight.count;
 
@@ -160,6 +174,35 @@ describe('a gRPC server that shuts down', () => {
     expect([here.rollcall.events.includes('drain'), isClosed]).toEqual([true, false]);
     here.gate.open();
     expect(await slow).toMatchObject({ error: null, value: { status: 'done' } });
+    await expect.poll(() => inFlight(here)).toBe(0);
+    await here.time.advanceBy(1_000);
+    await closing;
+  });
+
+  it('does not wait for a request that goes on as long as its caller likes', async () => {
+    const here = await served();
+    const { call, told } = gathering(here.orders);
+    call.write({ id: '1' });
+    await here.gate.entered;
+    expect(inFlight(here)).toBe(1);
+    const closing = here.app.close();
+    await here.time.advanceBy(100);
+    await closing;
+    expect((await told).error).not.toBeNull();
+  });
+
+  it('lets the answer to such a request come, if its end has come before', async () => {
+    const here = await served();
+    const { call, told } = gathering(here.orders);
+    call.write({ id: '1' });
+    call.end({ id: '2' });
+    await here.gate.entered;
+    const { inFlight: work } = here.module.get<Membership>(MEMBERSHIP);
+    await expect.poll(() => work.awaited({ since: 0, pulledUntil: 0 })).toBe(1);
+    const closing = here.app.close();
+    await here.time.advanceBy(1_000);
+    here.gate.open();
+    expect(await told).toMatchObject({ error: null, value: { id: '1,2', status: 'done' } });
     await expect.poll(() => inFlight(here)).toBe(0);
     await here.time.advanceBy(1_000);
     await closing;

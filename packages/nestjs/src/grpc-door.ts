@@ -47,7 +47,7 @@ export function standBeforeGrpc(server: Server, keeper: Keeper): void {
 }
 
 function count(server: Server, keeper: Keeper, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-  keeper.inFlight.begin(stream, () => isStreaming(server, headers), kindOf(headers));
+  keeper.inFlight.begin(stream, () => isStreaming(server, stream, headers), kindOf(headers));
   stream.once('close', () => {
     keeper.inFlight.end(stream);
     keeper.inheritance.end(stream);
@@ -100,11 +100,13 @@ function http2ServersOf(server: Server): readonly NetServer[] {
 }
 
 /** Will it go on for as long as its caller likes? Asked while it is drained. */
-function isStreaming(server: Server, headers: IncomingHttpHeaders): boolean {
+function isStreaming(server: Server, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
   const grpc: unknown = Reflect.get(server, 'grpcClient');
   const handlers: unknown = isObject(grpc) ? Reflect.get(grpc, 'handlers') : null;
   const handler: unknown = handlers instanceof Map ? handlers.get(headers[':path']) : null;
   const type: unknown = isObject(handler) ? Reflect.get(handler, 'type') : 'unary';
+  // when all messages have come it is as any other request: somebody waits for the one answer
+  if (type === 'clientStream') return stream.state.remoteClose !== 1;
   return type === 'serverStream' || type === 'bidi';
 }
 

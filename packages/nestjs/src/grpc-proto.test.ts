@@ -26,6 +26,12 @@ const users = fileOf(
    ${MESSAGE}`,
 );
 const bills = fileOf('bills.proto', `package bills; service Bills { rpc Pay (Thing) returns (Thing); } ${MESSAGE}`);
+const versions = ['v1', 'v2'].map((version) =>
+  fileOf(
+    `orders-${version}.proto`,
+    `package orders.${version}; service Orders { rpc Find (Thing) returns (Thing); } ${MESSAGE}`,
+  ),
+);
 const bare = fileOf('bare.proto', `service Bare { rpc Go (Thing) returns (Thing); } ${MESSAGE}`);
 
 const missing = () => Promise.reject(new Error("Cannot find package '@grpc/proto-loader'"));
@@ -57,6 +63,27 @@ describe('the proto of a service', () => {
     const services = await read({ package: ['users.v1', 'bills', ''], protoPath: [users, bills, bare] });
     const paths = ['UsersService', 'Bills', 'Bare'].map((name) => [...services.methodsOf(name).values()][0]?.path);
     expect(paths).toEqual(['/users.v1.UsersService/FindOne', '/bills.Bills/Pay', '/Bare/Go']);
+  });
+
+  it('may have services of one name in two packages: their full names tell them apart', async () => {
+    const services = await read({ package: ['orders.v1', 'orders.v2', 'bills'], protoPath: [...versions, bills] });
+    const pathOf = (name: string) => services.methodsOf(name).get('find')?.path;
+    expect([pathOf('orders.v1.Orders'), pathOf('orders.v2.Orders')]).toEqual([
+      '/orders.v1.Orders/Find',
+      '/orders.v2.Orders/Find',
+    ]);
+    expect(services.methodsOf('bills.Bills')).toBe(services.methodsOf('Bills'));
+    expect(() => services.methodsOf('Orders')).toThrow(
+      'The proto of users has several services Orders: write orders.v1.Orders or orders.v2.Orders.',
+    );
+    expect(() => services.methodsOf('Order')).toThrow('it has orders.v1.Orders, orders.v2.Orders, Bills.');
+    expect(() => services.methodsOf('orders.v3.Orders')).toThrow('Did you mean orders.v');
+  });
+
+  it('has what is in the packages that were said, and nothing else', async () => {
+    const services = await read({ package: ['orders.v2', 'orders.v2'], protoPath: versions });
+    expect(services.methodsOf('Orders').get('find')?.path).toBe('/orders.v2.Orders/Find');
+    expect(() => services.methodsOf('orders.v1.Orders')).toThrow('no service orders.v1.Orders in orders.v2');
   });
 
   it('is read with the options of proto-loader', async () => {

@@ -45,7 +45,10 @@ export interface ProtoLoader {
 
 /** The gRPC services that one service has, by the names that its proto gives them. */
 export interface GrpcServices {
-  /** The methods of `UsersService`, each also in camel case. Throws OPTION_INVALID that names the nearest for one that there is none of. */
+  /**
+   * The methods of `UsersService`, or by its full name of `users.v1.UsersService`, each also in camel case. Throws OPTION_INVALID: that
+   * names the nearest for one that there is none of, and the full names where several packages have one of that name.
+   */
   methodsOf(name: string): ReadonlyMap<string, GrpcMethod>;
 }
 
@@ -112,7 +115,7 @@ class ProtoServices implements GrpcServices {
 
   constructor(service: string, packages: readonly string[], definition: object) {
     this.#service = service;
-    this.#packages = packages;
+    this.#packages = [...new Set(packages)];
     this.#services = new Map(
       Object.entries(definition).flatMap(([name, said]: [string, unknown]) =>
         isService(said) ? [[name, methodsIn(said)] as const] : [],
@@ -122,29 +125,38 @@ class ProtoServices implements GrpcServices {
   }
 
   methodsOf(name: string): ReadonlyMap<string, GrpcMethod> {
-    for (const inPackage of this.#packages) {
-      const found = this.#services.get(fullName(inPackage, name));
-      if (found !== undefined) return found;
+    const there = [...this.#services.keys()].filter((full) => this.#packages.includes(packageOf(full)));
+    const known = there.includes(name) ? [name] : there.filter((full) => shortName(full) === name);
+    const [first] = known;
+    const found = first === undefined ? undefined : this.#services.get(first);
+    if (found === undefined) throw this.#noneError(name, there);
+    if (known.length > 1) {
+      const text = `The proto of ${this.#service} has several services ${name}: write ${known.join(' or ')}.`;
+      throw new RollcallError('OPTION_INVALID', text);
     }
-    const there = this.#packages.flatMap((inPackage) => this.#namesIn(inPackage));
-    throw new RollcallError(
+    return found;
+  }
+
+  /** Those of one name are told by their full names. */
+  #noneError(name: string, there: readonly string[]): RollcallError {
+    const short = there.map(shortName);
+    const told = there.map((full, i) => {
+      const own = shortName(full);
+      return short.indexOf(own) === i && short.lastIndexOf(own) === i ? own : full;
+    });
+    return new RollcallError(
       'OPTION_INVALID',
-      `The proto of ${this.#service} has no service ${name} in ${this.#packages.join(', ')}: it has ${there.join(', ')}.${meant(name, there)}`,
+      `The proto of ${this.#service} has no service ${name} in ${this.#packages.join(', ')}: it has ${told.join(', ')}.${meant(name, [...told, ...there])}`,
     );
   }
 
   #check(inPackage: string): void {
-    if (this.#namesIn(inPackage).length > 0) return;
+    if ([...this.#services.keys()].some((name) => packageOf(name) === inPackage)) return;
     const there = [...new Set([...this.#services.keys()].map(packageOf))];
     throw new RollcallError(
       'OPTION_INVALID',
       `The proto of ${this.#service} has no service in the package ${inPackage}: it has ${there.length === 0 ? 'no service at all' : `services in ${there.join(', ')}`}.${meant(inPackage, there)}`,
     );
-  }
-
-  #namesIn(inPackage: string): readonly string[] {
-    const names = [...this.#services.keys()].filter((name) => packageOf(name) === inPackage);
-    return names.map((name) => name.slice(name.lastIndexOf('.') + 1));
   }
 }
 
@@ -153,11 +165,11 @@ function meant(word: string, there: readonly string[]): string {
   return near === null ? '' : ` Did you mean ${near}?`;
 }
 
-/** A proto may have no package: then it is said as an empty one. */
-function fullName(inPackage: string, name: string): string {
-  return inPackage === '' ? name : `${inPackage}.${name}`;
+function shortName(fullServiceName: string): string {
+  return fullServiceName.slice(fullServiceName.lastIndexOf('.') + 1);
 }
 
+/** A proto may have no package: then it is said as an empty one. */
 function packageOf(fullServiceName: string): string {
   return fullServiceName.slice(0, Math.max(0, fullServiceName.lastIndexOf('.')));
 }

@@ -3,8 +3,8 @@ import type { Client, ServiceError } from '@grpc/grpc-js';
 import { fromJSON } from '@grpc/proto-loader';
 import { Controller, Inject } from '@nestjs/common';
 import type { INestMicroservice } from '@nestjs/common';
-import { GrpcMethod, RpcException, Transport } from '@nestjs/microservices';
-import { NEVER, of } from 'rxjs';
+import { GrpcMethod, GrpcStreamMethod, RpcException, Transport } from '@nestjs/microservices';
+import { concatMap, NEVER, of, toArray } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { onTestFinished } from 'vitest';
 import { Gate, microservice, world } from './nest.fixture.js';
@@ -21,7 +21,13 @@ export const SHOP = fromJSON({
       nested: {
         Order: { fields: { id: text(1), status: text(2) } },
         Orders: {
-          methods: { Find: order, Slow: order, Fail: order, Follow: { ...order, responseStream: true } },
+          methods: {
+            Find: order,
+            Slow: order,
+            Fail: order,
+            Follow: { ...order, responseStream: true },
+            Gather: { ...order, requestStream: true },
+          },
         },
       },
     },
@@ -65,6 +71,15 @@ class GrpcOrders {
   @GrpcMethod('Orders', 'Fail')
   fail(): Order {
     throw new RpcException({ code: 5, message: 'no such order' });
+  }
+
+  @GrpcStreamMethod('Orders', 'Gather')
+  gather(orders: Observable<Order>): Observable<Order> {
+    this.gate.enter();
+    const all = orders.pipe(toArray());
+    return all.pipe(
+      concatMap(async (each) => ({ id: each.map(({ id }) => id).join(), status: await this.gate.pass() })),
+    );
   }
 
   @GrpcMethod('Orders', 'Follow')

@@ -18,7 +18,7 @@ export class Census {
   readonly #ready: Gauge;
   readonly #settled: Table;
   readonly #instances: Table;
-  readonly #numbers: Table;
+  readonly #allowed: Table;
   readonly #services: Table;
   readonly #tombstones: Table;
   readonly #waiting: Table;
@@ -30,28 +30,41 @@ export class Census {
 
   constructor(meter: Meter) {
     const table = (name: string, help: string, labels: readonly string[] = []): Table =>
-      new Table(meter.gauge(`rollcall_registry_${name}`, help, labels));
+      new Table(meter.gauge(name, help, labels));
     this.#ready = meter.gauge('rollcall_registry_ready', 'Is the store loaded? 1 or 0.');
-    this.#settled = table('settled', 'Is what the registry does not know not there? 1 or 0.');
-    this.#instances = table('instances', 'Instances by state; beyond 100 services those in good order are (other).', [
-      'namespace',
-      'service',
-      'state',
-    ]);
-    this.#numbers = table('instances_allowed', 'Instances that may be registered: maxInstances.');
-    this.#services = table('services', 'Services that have instances or tombstones.');
-    this.#tombstones = table('tombstones', 'Removed instances that are remembered.');
-    this.#trouble = table('store_trouble', 'Does the store refuse what it is told? 1 or 0.');
-    this.#waiting = table('heartbeat1_waiting', 'Instances whose call is due and waits for others to end.');
-    this.#silent = table('silent_instances', 'Instances once proved both ways that are silent in one direction now.');
-    this.#slots = table('preservation_slots', 'Instances that silence made CRITICAL within 10 min, and may.', ['slot']);
-    this.#holding = table('preservation_holding', 'Does self-preservation hold the registry, and how many services.', [
-      'scope',
-    ]);
-    this.#circuits = table('circuits_open', 'Circuits to instances that callers have open, by the service called.', [
-      'namespace',
-      'service',
-    ]);
+    this.#settled = table('rollcall_registry_settled', 'Is what the registry does not know not there? 1 or 0.');
+    this.#instances = table(
+      'rollcall_registry_instances',
+      'Instances by state; beyond 100 services those in good order are (other).',
+      ['namespace', 'service', 'state'],
+    );
+    this.#allowed = table('rollcall_registry_instances_allowed', 'Instances that may be registered: maxInstances.');
+    this.#services = table('rollcall_registry_services', 'Services that have instances or tombstones.');
+    this.#tombstones = table('rollcall_registry_tombstones', 'Removed instances that are remembered.');
+    this.#trouble = table('rollcall_registry_store_trouble', 'Does the store refuse what it is told? 1 or 0.');
+    this.#waiting = table(
+      'rollcall_registry_heartbeat1_waiting',
+      'Instances whose call is due and waits for others to end.',
+    );
+    this.#silent = table(
+      'rollcall_registry_silent_instances',
+      'Instances once proved both ways that are silent in one direction now.',
+    );
+    this.#slots = table(
+      'rollcall_registry_preservation_slots',
+      'Instances that silence made CRITICAL within 10 min, and may.',
+      ['slot'],
+    );
+    this.#holding = table(
+      'rollcall_registry_preservation_holding',
+      'Does self-preservation hold the registry, and how many services.',
+      ['scope'],
+    );
+    this.#circuits = table(
+      'rollcall_registry_circuits_open',
+      'Circuits to instances that callers have open, by the service called.',
+      ['namespace', 'service'],
+    );
   }
 
   take(registry: Counted): void {
@@ -62,7 +75,7 @@ export class Census {
     const about = described.ok ? described.value : null;
     const { registry: all } = about?.preservation ?? {};
     this.#settled.tell(about === null ? [] : [row(about.settled ? 1 : 0)]);
-    this.#numbers.tell(about === null ? [] : [row(about.limits.maxInstances)]);
+    this.#allowed.tell(about === null ? [] : [row(about.limits.maxInstances)]);
     this.#tombstones.tell(about === null ? [] : [row(about.tombstones)]);
     this.#trouble.tell(about === null ? [] : [row(about.store.trouble === null ? 0 : 1)]);
     this.#waiting.tell(about === null ? [] : [row(about.calls.waiting)]);
@@ -106,7 +119,6 @@ class Table {
 
 /** Those in trouble first, then the largest: whom an alert is about has a name, however many services there are. */
 function instanceRows(services: readonly ServiceSummary[]): readonly Row[] {
-  const isWell = ({ states, instances }: ServiceSummary): number => (states.HEALTHY > 0 || instances === 0 ? 1 : 0);
   const sorted =
     services.length <= MOST_SERVICES
       ? services
@@ -121,6 +133,9 @@ function instanceRows(services: readonly ServiceSummary[]): readonly Row[] {
   const sumOf = (state: (typeof STATES)[number]): number => others.reduce((sum, { states }) => sum + states[state], 0);
   return [...named, ...STATES.map((state) => row(sumOf(state), OTHERS, OTHERS, state))];
 }
+
+/** 0: it has instances, and none of them is HEALTHY. */
+const isWell = ({ states, instances }: ServiceSummary): 0 | 1 => (states.HEALTHY > 0 || instances === 0 ? 1 : 0);
 
 const keyOf = ({ namespace, name }: ServiceSummary): string => `${namespace}/${name}`;
 

@@ -55,7 +55,7 @@ describe('CircuitNews', () => {
     expect(history.events(QUERY).events[0]).toMatchObject({ kind: 'circuit', service: 'web', instance: 'web-0001' });
   });
 
-  it('tells of a storm in one event a second, besides the first 20', () => {
+  it('tells of a storm in one event, besides the first 20 of each second', () => {
     const { time, news, tell, texts } = setUp();
     tell(...storm(150, 'open'));
     news.sweep();
@@ -64,9 +64,24 @@ describe('CircuitNews', () => {
     news.sweep();
     news.sweep();
     expect(texts()).toHaveLength(21);
-    expect(texts().at(-1)).toBe('130 more circuits opened or closed within a second');
+    expect(texts().at(-1)).toBe('130 more circuits opened or closed');
     tell(...storm(15, 'closed'));
     expect(texts()).toHaveLength(36);
+  });
+
+  it('tells of a storm that does not end in few events, and counts every circuit', () => {
+    const { time, news, history, tell } = setUp();
+    for (let second = 0; second < 300; second += 1) {
+      tell(...storm(150, second % 2 === 0 ? 'open' : 'closed'));
+      time.advance(1_000);
+      news.sweep();
+    }
+    time.advance(60_000);
+    news.sweep();
+    const { events } = history.events({ ...QUERY, after: 0 });
+    expect(events.length).toBeLessThanOrEqual(6 * 120);
+    const counted = events.reduce((sum, { text }) => sum + Number(/^(\d+) more/.exec(text)?.[1] ?? 1), 0);
+    expect(counted).toBe(300 * 150);
   });
 
   it('follows so many circuits of one caller and no more', () => {
@@ -74,6 +89,6 @@ describe('CircuitNews', () => {
     tell(...storm(500, 'open'));
     time.advance(1_000);
     news.sweep();
-    expect(texts().at(-1)).toBe('180 more circuits opened or closed within a second');
+    expect(texts().at(-1)).toBe('180 more circuits opened or closed');
   });
 });

@@ -2,9 +2,11 @@ import { shortId } from '@rollcall/core';
 import type { Edge, Instance, Time } from '@rollcall/core';
 import type { History } from './history.js';
 
-/** So many circuits in one second are events of their own; the others are counted in one. */
+/** So many are events of their own in one second, and so many in one minute; the others are counted in one, which counts, too. */
 const MOST_A_SECOND = 20;
 const SECOND_MS = 1_000;
+const MOST_A_MINUTE = 120;
+const MINUTE_MS = 60_000;
 /** Of one caller: whoever tells of more is not followed further. */
 const MOST_OPEN = 200;
 
@@ -15,12 +17,12 @@ export interface CircuitPorts {
 
 /**
  * Notes for people when a caller's circuit to an instance opens and closes again, as the caller tells. A storm of them, as when a
- * network breaks, is told in one event a second, so that it cannot push out what else happened.
+ * network breaks or a caller lies, is told in few events, so that it cannot push out what else happened.
  */
 export class CircuitNews {
   readonly #ports: CircuitPorts;
-  #secondAt = -Infinity;
-  #told = 0;
+  readonly #second = { since: -Infinity, told: 0 };
+  readonly #minute = { since: -Infinity, told: 0 };
   #untold = 0;
 
   constructor(ports: CircuitPorts) {
@@ -46,23 +48,31 @@ export class CircuitNews {
 
   /** Tells of those that were only counted, when their second is over. */
   sweep(): void {
-    if (this.#ports.time.now() - this.#secondAt < SECOND_MS) return;
-    this.#told = 0;
-    if (this.#untold === 0) return;
-    const text = `${this.#untold} more circuits opened or closed within a second`;
+    const now = this.#ports.time.now();
+    begin(this.#second, SECOND_MS, now);
+    begin(this.#minute, MINUTE_MS, now);
+    if (this.#untold === 0 || this.#second.told > 0 || this.#minute.told >= MOST_A_MINUTE) return;
+    const text = `${this.#untold} more circuits opened or closed`;
     this.#untold = 0;
+    this.#minute.told += 1;
     this.#ports.history.note({ kind: 'circuit', by: 'registry', text });
   }
 
   #tell(caller: Instance, text: string): void {
-    const { time, history } = this.#ports;
     this.sweep();
-    if (this.#told === 0) this.#secondAt = time.now();
-    if (this.#told >= MOST_A_SECOND) {
+    if (this.#second.told >= MOST_A_SECOND || this.#minute.told >= MOST_A_MINUTE) {
       this.#untold += 1;
       return;
     }
-    this.#told += 1;
-    history.noteOf(caller, { kind: 'circuit', by: 'instance', text });
+    this.#second.told += 1;
+    this.#minute.told += 1;
+    this.#ports.history.noteOf(caller, { kind: 'circuit', by: 'instance', text });
   }
+}
+
+/** Another span begins, if this one is over. */
+function begin(span: { since: number; told: number }, ms: number, now: number): void {
+  if (now - span.since < ms) return;
+  span.since = now;
+  span.told = 0;
 }

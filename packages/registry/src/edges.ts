@@ -52,6 +52,8 @@ interface Report {
   readonly edges: readonly Edge[];
   /** To whom it has told of a circuit that is not closed, and not yet that it is. */
   readonly open: ReadonlySet<string>;
+  /** Of `edges`, their targets, and `open`. */
+  readonly size: number;
   readonly at: number;
 }
 
@@ -59,7 +61,7 @@ interface Report {
 const KEPT_INTERVALS = 3;
 /** Windows may be longer than intervals. */
 const LEAST_KEPT_MS = 15_000;
-/** Edges and their targets, of all instances together, some 150 bytes each; what comes beyond it is not kept, targets first. */
+/** Edges, targets and open circuits, of all instances, some 150 bytes each; what comes beyond it is not kept, edges last. */
 const MOST_KEPT = 100_000;
 /** Targets of one edge that are told. */
 const MOST_TOLD = 500;
@@ -93,18 +95,20 @@ export class Edges {
     this.#most = most;
   }
 
-  note(caller: Instance, told: readonly Edge[]): void {
+  note(caller: Instance, news: readonly Edge[]): void {
     const { time, traffic, circuits } = this.#ports;
     const { id, namespace, service: from } = caller;
     const now = time.now();
     this.#forget(now);
     const before = this.#reports.get(id);
     this.#drop(id);
-    const edges = this.#fitting(told);
+    const edges = this.#fitting(news);
     if (edges.length === 0) return;
-    const open = circuits.note(caller, edges, before?.open ?? NOBODY);
-    this.#reports.set(id, { namespace, from, edges, open, at: now });
-    this.#count += sizeOf(edges);
+    const told = circuits.note(caller, edges, before?.open ?? NOBODY);
+    const open = this.#count + sizeOf(edges) + told.size <= this.#most ? told : NOBODY;
+    const size = sizeOf(edges) + open.size;
+    this.#reports.set(id, { namespace, from, edges, open, size, at: now });
+    this.#count += size;
     for (const edge of edges) {
       if (before?.edges.some((one) => isSameWindow(one, edge)) !== true)
         traffic.note({ namespace, from, to: edge.service }, edge);
@@ -132,7 +136,7 @@ export class Edges {
   }
 
   #drop(id: string): void {
-    this.#count -= sizeOf(this.#reports.get(id)?.edges ?? []);
+    this.#count -= this.#reports.get(id)?.size ?? 0;
     this.#reports.delete(id);
   }
 

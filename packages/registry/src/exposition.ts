@@ -53,7 +53,8 @@ export class Exposition {
       this.#instruments.set(name, made);
       return made;
     }
-    if (known.kind === kind && `${known.labels}` === `${labels}` && `${known.buckets}` === `${buckets}`) return known;
+    const isSame = known.labels.join() === labels.join() && known.buckets.join() === buckets.join();
+    if (known.kind === kind && isSame) return known;
     throw new TypeError(`${name} is taken, by a ${known.kind} with the labels [${known.labels.join()}].`);
   }
 
@@ -61,12 +62,13 @@ export class Exposition {
     return {
       counter: (name, help, labelNames) => {
         const labels: readonly string[] = labelNames ?? [];
-        const seriesOf = finder(this.#instrument({ kind: 'counter', name, help, labels, buckets: NO_BUCKETS }));
-        return {
-          add: (n, ...values) => {
-            if (n >= 0) seriesOf(values).value += n;
-          },
-        };
+        const instrument = this.#instrument({ kind: 'counter', name, help, labels, buckets: NO_BUCKETS });
+        if (labels.length === 0) {
+          const only = onlyOf(instrument);
+          return { add: (n, ..._none) => grow(only, n) };
+        }
+        const seriesOf = finder(instrument);
+        return { add: (n, ...values) => grow(seriesOf(values), n) };
       },
       gauge: (name, help, labelNames) => {
         const labels: readonly string[] = labelNames ?? [];
@@ -85,32 +87,43 @@ export class Exposition {
       // eslint-disable-next-line max-params -- the port's
       histogram: (name, help, labelNames, buckets = SECONDS_BUCKETS) => {
         const labels: readonly string[] = labelNames ?? [];
-        const seriesOf = finder(this.#instrument({ kind: 'histogram', name, help, labels, buckets }));
+        const instrument = this.#instrument({ kind: 'histogram', name, help, labels, buckets });
+        if (labels.length === 0) {
+          const only = onlyOf(instrument);
+          return { record: (value, ..._none) => record(only, buckets, value) };
+        }
+        const seriesOf = finder(instrument);
         return { record: (value, ...values) => record(seriesOf(values), buckets, value) };
       },
     };
   }
 }
 
+/** The series of these values, made anew. */
+function makeSeries({ series, buckets }: Instrument, values: readonly string[]): Series {
+  const made = { values, counts: new Float64Array(buckets.length + 1), value: 0 };
+  series.set(keyOf(values), made);
+  return made;
+}
+
+/** The series of an instrument without labels, which is there from the beginning. */
+const onlyOf = (instrument: Instrument): Series => instrument.series.get('') ?? makeSeries(instrument, []);
+
 /** How an instrument finds the series of these values, which it makes at the first. */
 function finder(instrument: Instrument): (values: readonly string[]) => Series {
-  const { series, labels, buckets } = instrument;
-  const make = (values: readonly string[]): Series => {
-    const made = { values, counts: new Float64Array(buckets.length + 1), value: 0 };
-    series.set(keyOf(values), made);
-    return made;
-  };
-  if (labels.length > 0) return (values) => series.get(keyOf(values)) ?? make(values);
-  // kept at hand as long as nobody forgets it
-  let only = series.get('') ?? make([]);
-  return () => {
-    if (series.size === 0) only = make([]);
-    return only;
-  };
+  const { series, labels } = instrument;
+  if (labels.length === 0) onlyOf(instrument);
+  if (labels.length === 1) return (values) => series.get(values[0] ?? '') ?? makeSeries(instrument, values);
+  return (values) => series.get(keyOf(values)) ?? makeSeries(instrument, values);
 }
 
 const keyOf = (values: readonly string[]): string =>
   values.length === 1 ? (values[0] ?? '') : values.length === 0 ? '' : values.join('\u0000');
+
+/** What is not a number, or below 0, would make a counter useless for ever. */
+function grow(series: Series, n: number): void {
+  if (n >= 0) series.value += n;
+}
 
 function record(series: Series, buckets: readonly number[], value: number): void {
   let bucket = 0;

@@ -53,5 +53,7 @@ export function impostor(roster: Roster, id: string, proof: Proof): Outcome<neve
     );
   }
   const { code, text } = tombstone?.reason ?? {};
-  return code === 'ADDRESS_TAKEN' && text !== undefined ? refuse(code, text) : null;
+  return code === 'ADDRESS_TAKEN' && text !== undefined
+    ? refuse(code, `This instance was taken off the record: ${text}.`)
+    : null;
 }

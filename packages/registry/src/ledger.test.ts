@@ -56,6 +56,20 @@ describe('the ledger of a registry', () => {
     expect(await shelf.found()).toEqual(['a@1']);
   });
 
+  it('tells what the store does not keep, why and since when, until it has kept all of it', async () => {
+    const shelf = new Shelf();
+    expect(shelf.ledger.trouble).toBeNull();
+    shelf.isFull = true;
+    await expect(shelf.ledger.acknowledge(put('a', 1))).rejects.toThrow('The disk is full.');
+    expect(shelf.ledger.trouble).toEqual({ text: 'The disk is full.', sinceMs: 0, owed: 0 });
+    await shelf.remember(put('b', 2), put('c', 3));
+    await shelf.time.advanceBy(2_500);
+    expect(shelf.ledger.trouble).toEqual({ text: 'The disk is full.', sinceMs: 2_500, owed: 2 });
+    shelf.isFull = false;
+    await shelf.time.advanceBy(1_000);
+    expect(shelf.ledger.trouble).toBeNull();
+  });
+
   it('tells the store again what it refused, the last word about each', async () => {
     const shelf = new Shelf();
     await shelf.remember(put('a', 1), put('b', 2), put('c', 3));

@@ -86,6 +86,31 @@ function capacities(): string {
   );
 }
 
+/** Measured: see the page. CPU in % of a core, as fast and as slow as the machine was; memory beside what an empty registry takes. */
+const PER_1_000 = { leastPercent: 5, mostPercent: 7, megabytes: 17, megabytesPerSecond: 0.4 };
+const EMPTY_MEGABYTES = 85;
+const FLEETS = [200, 1_000, 5_000, 15_000];
+
+/** A whole host for fleets of several sizes, with the preset `default`. */
+function fleets(): string {
+  const budgets = budgetsOf(workload('default', 1, false), LINUX);
+  const rows = FLEETS.map((instances) => {
+    const needOf = (wanted: string): number =>
+      budgets.find(({ name }) => name.startsWith(wanted))?.need({ instances, watchers: instances }) ?? NaN;
+    const share = instances / 1_000;
+    return tableRow(
+      numberText(instances),
+      `${numberText(share * PER_1_000.leastPercent)} to ${numberText(Math.min(100, share * PER_1_000.mostPercent))} %`,
+      `${numberText(EMPTY_MEGABYTES + share * PER_1_000.megabytes)} MB`,
+      `${(share * PER_1_000.megabytesPerSecond).toFixed(share < 1 ? 2 : 1)} MB/s`,
+      numberText(needOf('open files')),
+      numberText(needOf('connections in the table of the firewall')),
+    );
+  });
+  const head = tableHead('instances', 'of one core', 'memory', 'traffic', 'open files', 'firewall’s table');
+  return [...head, ...rows].join('\n');
+}
+
 function table(corner: string, names: readonly string[], columns: readonly (readonly string[])[]): string {
   const rows = names.map((name, index) => tableRow(name, ...columns.map((column) => column[index] ?? '')));
   return [...tableHead(corner, ...HEADS), ...rows].join('\n');
@@ -93,6 +118,7 @@ function table(corner: string, names: readonly string[], columns: readonly (read
 
 it('docs/SIZING.md says what the registry reckons with', () => {
   const tables = new Map([
+    ['fleets', fleets()],
     ['needs', needs()],
     ['capacities', capacities()],
   ]);

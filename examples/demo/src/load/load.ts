@@ -1,6 +1,6 @@
 import { messageOf } from '@rollcall/core';
 import { Agent, get } from 'node:http';
-import type { IncomingMessage } from 'node:http';
+import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Tally } from './tally.js';
 import type { Calls } from './tally.js';
 
@@ -66,34 +66,38 @@ export class Load {
     this.#sent += 1;
     if (this.#underWay >= MOST_UNDER_WAY) {
       this.#tally.failed(dueAt, `GET ${path}: not sent, ${MOST_UNDER_WAY} calls wait for their answers`);
-      return;
-    }
-    this.#underWay += 1;
-    void this.#ask(path).then((error) => {
-      this.#underWay -= 1;
-      if (this.#isClosed) return;
-      const now = performance.now();
-      if (error === null) this.#tally.answered(now, now - dueAt);
-      else this.#tally.failed(now, `GET ${path}: ${error}`);
-    });
+    } else void this.#await(path, dueAt);
   }
 
-  /** Resolves with what went wrong, or null. */
-  #ask(path: string): Promise<string | null> {
-    return new Promise((resolve) => {
-      const signal = AbortSignal.timeout(DEADLINE_MS);
-      const failed = (error: Error): void =>
-        resolve(signal.aborted ? `no answer within ${DEADLINE_MS / 1_000} s` : messageOf(error));
-      const request = get(this.#gateway + path, { agent: this.#agent, signal }, (response) => {
-        response.on('error', failed);
-        void textOf(response).then((text) => {
-          const isFine = response.statusCode === 200 && response.complete;
-          resolve(isFine ? null : `${response.statusCode ?? 0} ${text.slice(0, MOST_SHOWN)}`);
-        }, failed);
-      });
-      request.on('error', failed);
-    });
+  async #await(path: string, dueAt: number): Promise<void> {
+    this.#underWay += 1;
+    const error = await this.#ask(path);
+    this.#underWay -= 1;
+    if (this.#isClosed) return;
+    const now = performance.now();
+    if (error === null) this.#tally.answered(now, now - dueAt);
+    else this.#tally.failed(now, `GET ${path}: ${error}`);
   }
+
+  /** What went wrong, or null. */
+  async #ask(path: string): Promise<string | null> {
+    const signal = AbortSignal.timeout(DEADLINE_MS);
+    try {
+      const response = await answerTo(get(this.#gateway + path, { agent: this.#agent, signal }));
+      const text = await textOf(response);
+      return response.statusCode === 200 ? null : `${response.statusCode ?? 0} ${text.slice(0, MOST_SHOWN)}`;
+    } catch (error) {
+      return signal.aborted ? `no answer within ${DEADLINE_MS / 1_000} s` : messageOf(error);
+    }
+  }
+}
+
+function answerTo(request: ClientRequest): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request.once('response', resolve);
+    // it may fail once more while the answer is read, and that one is heard there
+    request.on('error', reject);
+  });
 }
 
 async function textOf(response: IncomingMessage): Promise<string> {

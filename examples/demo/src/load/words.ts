@@ -26,3 +26,8 @@ export function failureText({ failed, firstError }: Traffic): string | null {
   if (firstError === null) return null;
   return `${countText(failed)} ${failed === 1 ? 'call' : 'calls'} failed, the first with: ${printable(firstError)}`;
 }
+
+/** `4,321 calls, 0 failed.` */
+export function totalText({ calls, failed }: Traffic): string {
+  return `${countText(calls)} calls, ${countText(failed)} failed.`;
+}

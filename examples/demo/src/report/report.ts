@@ -28,7 +28,7 @@ export interface Report {
   exited(run: Run, how: string): void;
   /** The registry's view moved, or its line opened or closed. */
   changed(changes: readonly InstanceChange[]): void;
-  /** How the demo's own calls fare, every 5 s. */
+  /** How the demo's own calls fare, every 5 s and at the end. */
   traffic(traffic: Traffic): void;
   /** What somebody did to the demo, or had to be done differently, in a line. */
   told(text: string): void;

@@ -1,6 +1,6 @@
 import { InPlace, paint, renderView } from 'rollcall';
 import type { Heartbeats, Span, Terminal, View } from 'rollcall';
-import { failureText, sumOf, trafficText } from '../load/words.js';
+import { failureText, sumOf, totalText, trafficText } from '../load/words.js';
 import type { Traffic } from '../load/words.js';
 import type { Run } from '../supervisor.js';
 import type { Out, Report, Whole } from './report.js';
@@ -19,7 +19,7 @@ export interface TableParts {
   /** What runs now. */
   runs(): readonly Run[];
   /** What pressing a key does, in a line. */
-  readonly keys: string;
+  keys(width: number): string;
 }
 
 const REDRAW_MS = 250;
@@ -82,11 +82,14 @@ export class TableReport implements Report {
     if (this.#isClosed) return;
     this.#isClosed = true;
     for (const timer of this.#timers) clearInterval(timer);
-    this.#place.end(['Ended: no process is left.']);
+    const traffic = this.#parts.traffic();
+    this.#place.end([`Ended: no process is left.${traffic === null ? '' : ` ${totalText(traffic)}`}`]);
     if (this.#complaint !== null) this.#parts.out.complain(this.#complaint);
   }
 
   async #measure(): Promise<void> {
+    // while the registry is away the last ones stay: the view says how old they are
+    if (this.#parts.view()?.isLive !== true) return;
     this.#heartbeats = await this.#parts.measure();
     this.#draw();
   }
@@ -96,7 +99,7 @@ export class TableReport implements Report {
     const terminal = this.#parts.terminal();
     const height = this.#parts.height();
     const head = this.#head();
-    const foot = this.#foot().map((line) => paint(line, terminal));
+    const foot = this.#foot(terminal.width).map((line) => paint(line, terminal));
     const room = height - 1 - foot.length - head.length;
     // what does not fit is cut off the table: who presses keys must see what they do
     const [first = '', ...rest] = this.#picture(terminal, Math.max(1, room)).slice(0, Math.max(1, room));
@@ -106,6 +109,7 @@ export class TableReport implements Report {
   #picture(terminal: Terminal, room: number): readonly string[] {
     const view = this.#parts.view();
     if (view === null) return ['Starting the registry.'];
+    if (this.#whole === null && view.instances.length === 0) return ['Starting the services.'];
     const traffic = this.#parts.traffic();
     const calls = traffic === null ? null : sumOf(traffic);
     const rows = Math.max(1, room - FRAME_LINES);
@@ -121,7 +125,7 @@ export class TableReport implements Report {
     ];
   }
 
-  #foot(): readonly (readonly Span[])[] {
+  #foot(width: number): readonly (readonly Span[])[] {
     const lines: Span[] = [];
     const traffic = this.#parts.traffic();
     // the view says nothing of calls while it is stale, but then it is most worth knowing
@@ -136,7 +140,7 @@ export class TableReport implements Report {
       look: 'faint',
     });
     if (this.#told !== null) lines.push({ text: this.#told, look: 'strong' });
-    lines.push({ text: this.#parts.keys });
+    lines.push({ text: this.#parts.keys(width) });
     for (const text of this.#complaint?.split('\n').slice(0, COMPLAINT_LINES) ?? []) lines.push({ text });
     return lines.filter(({ text }) => text !== '').map((line) => [line]);
   }

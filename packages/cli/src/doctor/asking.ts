@@ -2,6 +2,7 @@ import { request as plainRequest } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { request as secureRequest } from 'node:https';
 import type { RequestOptions } from 'node:https';
+import { connect } from 'node:tls';
 import { RegistryTls, troubleOf } from '@rollcall/client';
 import { messageOf, systemTime } from '@rollcall/core';
 import type { Way } from '../connection.js';
@@ -59,8 +60,18 @@ export class Asker {
     }
   }
 
+  /** The same for the first question, where a program that only speaks TLS may have just closed the connection: that is found out. */
+  async firstAsk(path: string): Promise<Asked> {
+    const asked = await this.ask(path);
+    const isUnclear = asked.kind === 'failure' && !this.url.startsWith('https:') && CUT.test(asked.code);
+    if (!isUnclear || !(await speaksTls(this.url))) return asked;
+    return { ...asked, trouble: 'it speaks TLS. Write its URL as https://.' };
+  }
+
   #failure(error: unknown): Failure {
     const facts = { isSecure: this.url.startsWith('https:'), wasReached: false, isShown: this.#isShown };
+    if (error instanceof Error && error.name === 'AbortError')
+      return { kind: 'failure', code: 'ETIMEDOUT', text: `no answer within ${TIMEOUT_MS} ms`, trouble: null };
     return {
       kind: 'failure',
       code: codeOf(error),
@@ -68,6 +79,26 @@ export class Asker {
       trouble: troubleOf(error, facts)?.message ?? null,
     };
   }
+}
+
+/** Somebody was there, and was not understood. */
+const CUT = /^(ECONNRESET|EPIPE|HPE_)/;
+
+/** Whose certificate it is does not matter here. */
+function speaksTls(url: string): Promise<boolean> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve) => {
+    const host = hostname.replace(/^\[|\]$/g, '');
+    const socket = connect({ host, port: Number(port || '80'), rejectUnauthorized: false });
+    const done = (does: boolean): void => {
+      socket.destroy();
+      resolve(does);
+    };
+    socket.setTimeout(TIMEOUT_MS, () => done(false));
+    socket.on('secureConnect', () => done(true));
+    socket.on('error', () => done(false));
+    socket.on('close', () => done(false));
+  });
 }
 
 function answered(url: string, options: RequestOptions): Promise<{ response: IncomingMessage; text: string }> {
@@ -94,7 +125,7 @@ export function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return '';
   if ('code' in error && typeof error.code === 'string') return error.code;
   if (error instanceof AggregateError) return codeOf(error.errors[0]);
-  return error.name === 'TimeoutError' || error.name === 'AbortError' ? 'ETIMEDOUT' : '';
+  return '';
 }
 
 /** Undefined for what is no JSON. */

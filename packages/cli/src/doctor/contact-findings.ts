@@ -28,27 +28,46 @@ function unreached({ url }: Facts, failure: Failure): Finding {
     return say('registry-not-listening', `Nobody listens at ${host}.`, `start a registry there: ${start}`, beyond);
   }
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
-    return say('registry-name-unknown', `The name ${hostname} leads nowhere.`, `look it up: getent hosts ${hostname}`, ELSEWHERE);
-  if (trouble !== null) return say(TROUBLES.find(([match]) => match.test(trouble))?.[1] ?? 'registry-certificate', `The registry at ${url} cannot be spoken to: ${trouble}`, troubleFix(trouble, url));
+    return say(
+      'registry-name-unknown',
+      `The name ${hostname} leads nowhere.`,
+      `look it up: getent hosts ${hostname}`,
+      ELSEWHERE,
+    );
+  if (trouble !== null)
+    return say(
+      TROUBLES.find(([match]) => match.test(trouble))?.[1] ?? 'registry-certificate',
+      `The registry at ${url} cannot be spoken to: ${trouble}`,
+      troubleFix(trouble, url),
+    );
   if (code.startsWith('HPE_') || /Parse Error/.test(text))
     return say('not-a-registry', `What listens at ${host} speaks no HTTP.`, ...strangerFix(port));
-  return say('registry-silent', `${host} does not answer.`, `is the way free? nc -vz ${hostname} ${port || '80'}`, ELSEWHERE);
+  return say(
+    'registry-silent',
+    `${host} does not answer.`,
+    `is the way free? nc -vz ${hostname} ${port || '80'}`,
+    ELSEWHERE,
+  );
 }
 
 const TROUBLES: readonly (readonly [RegExp, FindingCode])[] = [
-  [/speaks TLS|without an answer/, 'registry-speaks-tls'],
+  [/^it speaks TLS/, 'registry-speaks-tls'],
+  [/without an answer/, 'registry-silent'],
   [/speaks no TLS/, 'registry-speaks-no-tls'],
 ];
 
 function troubleFix(trouble: string, url: string): string {
   const code = TROUBLES.find(([match]) => match.test(trouble))?.[1];
-  if (code === 'registry-speaks-tls') return `write ROLLCALL_URL=${url.replace(/^http:/, 'https:')}`;
+  if (code === 'registry-speaks-tls' || code === 'registry-silent')
+    return `write ROLLCALL_URL=${url.replace(/^http:/, 'https:')}`;
   if (code === 'registry-speaks-no-tls') return `write ROLLCALL_URL=${url.replace(/^https:/, 'http:')}`;
   if (/client certificate|our certificate/.test(trouble))
     return 'show a certificate that it accepts: ROLLCALL_CERT_FILE=own.pem ROLLCALL_KEY_FILE=own.key';
   if (/not valid yet/.test(trouble)) return 'set the clocks of both machines: timedatectl set-ntp true';
-  if (/expired/.test(trouble)) return 'put a new certificate in the place of the old one; a running registry reads it within a second';
-  if (/not for this name/.test(trouble)) return 'use a name in ROLLCALL_URL that the certificate is for, or sign one with that name';
+  if (/expired/.test(trouble))
+    return 'put a new certificate in the place of the old one; a running registry reads it within a second';
+  if (/not for this name/.test(trouble))
+    return 'use a name in ROLLCALL_URL that the certificate is for, or sign one with that name';
   return 'say who may sign for it: ROLLCALL_CA_FILE=ca.pem, or --ca-file ca.pem';
 }
 
@@ -74,13 +93,27 @@ function answered(facts: Facts, contact: Answer): Finding {
     finding(found, { what, evidence, fix: fixes });
   switch (code) {
     case 'NOT_READY':
-      return say('registry-not-ready', `The registry at ${host} is not ready.`, 'wait, and look into its log if it stays so');
+      return say(
+        'registry-not-ready',
+        `The registry at ${host} is not ready.`,
+        'wait, and look into its log if it stays so',
+      );
     case 'MISDIRECTED':
-      return say('registry-name-refused', `The registry does not know itself as ${hostname}.`, `start it with this name: rollcall up --name ${hostname}`, 'or use its IP address in ROLLCALL_URL');
+      return say(
+        'registry-name-refused',
+        `The registry does not know itself as ${hostname}.`,
+        `start it with this name: rollcall up --name ${hostname}`,
+        'or use its IP address in ROLLCALL_URL',
+      );
     case 'UNAUTHORIZED': {
       const lapsed = /has expired|was revoked/.test(detail);
       const token = facts.hasToken ? (lapsed ? 'token-lapsed' : 'token-wrong') : 'token-missing';
-      return say(token, TOKEN_WORDS[token], 'make one where the registry runs: rollcall token create --role reader', 'and give it here as ROLLCALL_TOKEN=…');
+      return say(
+        token,
+        TOKEN_WORDS[token],
+        'make one where the registry runs: rollcall token create --role reader',
+        'and give it here as ROLLCALL_TOKEN=…',
+      );
     }
     case 'FORBIDDEN':
       return say('access-forbidden', 'The registry knows who asks, and that is not allowed to read.', fix);

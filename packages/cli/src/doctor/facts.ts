@@ -82,7 +82,12 @@ export interface RegistryFacts {
   /** When its certificate ends, ms since 1970; null: it speaks no TLS. */
   readonly certificateUntil: number | null;
   readonly refused: readonly RefusedFacts[];
-  readonly budgets: readonly { readonly name: string; readonly have: number; readonly used: number; readonly remedy: string }[];
+  readonly budgets: readonly {
+    readonly name: string;
+    readonly have: number;
+    readonly used: number;
+    readonly remedy: string;
+  }[];
 }
 
 /** Everything that is judged. */

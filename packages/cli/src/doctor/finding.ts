@@ -91,8 +91,10 @@ export function worstFirst(findings: readonly Finding[]): readonly Finding[] {
   return findings.toSorted((one, other) => rank(one) - rank(other));
 }
 
-const UNSEEN = 'Services that start now find nobody and are found by nobody; those that run go on with the copy they have.';
-const UNREAD = 'The registry is there and goes on; whoever is refused like this sees nothing of it, and registers nothing.';
+const UNSEEN =
+  'Services that start now find nobody and are found by nobody; those that run go on with the copy they have.';
+const UNREAD =
+  'The registry is there and goes on; whoever is refused like this sees nothing of it, and registers nothing.';
 const ABSENT = 'A service that is not let in is on no list: callers do not know that it exists.';
 
 /** What each finding is worth, and what it does. */
@@ -100,23 +102,53 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   'registry-not-listening': { gravity: 'broken', why: UNSEEN },
   'registry-name-unknown': { gravity: 'broken', why: UNSEEN },
   'registry-silent': { gravity: 'broken', why: UNSEEN },
-  'registry-speaks-tls': { gravity: 'broken', why: 'Nothing of HTTP is understood there, so nobody with this URL reaches it.' },
+  'registry-speaks-tls': {
+    gravity: 'broken',
+    why: 'Nothing of HTTP is understood there, so nobody with this URL reaches it.',
+  },
   'registry-speaks-no-tls': { gravity: 'broken', why: 'No handshake comes about, so nobody with this URL reaches it.' },
-  'registry-certificate': { gravity: 'broken', why: 'Whoever does not trust the certificate does not speak to the registry.' },
+  'registry-certificate': {
+    gravity: 'broken',
+    why: 'Whoever does not trust the certificate does not speak to the registry.',
+  },
   'not-a-registry': { gravity: 'broken', why: UNSEEN },
-  'registry-not-ready': { gravity: 'broken', why: 'Until its store is read it answers nothing: an empty list would be a lie.' },
-  'registry-name-refused': { gravity: 'broken', why: 'It answers only to names that it was told of, so that no web page can speak to it.' },
+  'registry-not-ready': {
+    gravity: 'broken',
+    why: 'Until its store is read it answers nothing: an empty list would be a lie.',
+  },
+  'registry-name-refused': {
+    gravity: 'broken',
+    why: 'It answers only to names that it was told of, so that no web page can speak to it.',
+  },
   'token-missing': { gravity: 'broken', why: UNREAD },
   'token-wrong': { gravity: 'broken', why: UNREAD },
   'token-lapsed': { gravity: 'broken', why: UNREAD },
   'access-forbidden': { gravity: 'broken', why: UNREAD },
   'registry-refuses': { gravity: 'broken', why: UNREAD },
-  'store-trouble': { gravity: 'broken', why: 'New registrations are refused, and what it owes its store is lost if it ends now.' },
-  'self-preservation': { gravity: 'risk', why: 'Instances that are silent stay callable: callers try them, fail, and try another.' },
-  'certificate-expiring': { gravity: 'risk', why: 'From that moment no client connects, and every service turns stale at once.' },
-  'host-budget': { gravity: 'risk', why: 'When it is used up, connections fail for everybody at once, heartbeats among them.' },
-  'insecure-registry': { gravity: 'risk', why: 'Whoever reaches its port may register an instance of any service, and remove one.' },
-  'clock-skew': { gravity: 'risk', why: 'Certificates and tokens begin and end by these clocks, and times shown to people are wrong. No heartbeat depends on them.' },
+  'store-trouble': {
+    gravity: 'broken',
+    why: 'New registrations are refused, and what it owes its store is lost if it ends now.',
+  },
+  'self-preservation': {
+    gravity: 'risk',
+    why: 'Instances that are silent stay callable: callers try them, fail, and try another.',
+  },
+  'certificate-expiring': {
+    gravity: 'risk',
+    why: 'From that moment no client connects, and every service turns stale at once.',
+  },
+  'host-budget': {
+    gravity: 'risk',
+    why: 'When it is used up, connections fail for everybody at once, heartbeats among them.',
+  },
+  'insecure-registry': {
+    gravity: 'risk',
+    why: 'Whoever reaches its port may register an instance of any service, and remove one.',
+  },
+  'clock-skew': {
+    gravity: 'risk',
+    why: 'Certificates and tokens begin and end by these clocks, and times shown to people are wrong. No heartbeat depends on them.',
+  },
   'version-skew': { gravity: 'risk', why: 'What one side says the other may not know yet: it is left out in silence.' },
   'service-not-let-in': { gravity: 'broken', why: ABSENT },
   'address-not-allowed': { gravity: 'broken', why: ABSENT },
@@ -124,14 +156,44 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   'limit-reached': { gravity: 'broken', why: ABSENT },
   'registration-refused': { gravity: 'broken', why: ABSENT },
   'port-not-listening': { gravity: 'broken', why: 'Callers are refused there, too.' },
-  'not-reachable-from-registry': { gravity: 'broken', why: 'What the registry cannot reach it does not list as HEALTHY, so it gets few calls or none.' },
-  'heartbeat-1-unanswered': { gravity: 'broken', why: 'A process that does not answer a heartbeat answers no call either, or the network drops both.' },
-  'heartbeat-2-missing': { gravity: 'broken', why: 'An instance that cannot reach the registry does not hear of others, and may not know that it is cut off.' },
-  'address-taken': { gravity: 'broken', why: 'Calls for the one would reach the other; callers notice, refuse and try elsewhere.' },
-  'address-shared': { gravity: 'broken', why: 'Who gets a call is chance, so both are avoided as long as there is anybody else.' },
-  'loopback-address': { gravity: 'risk', why: 'For a caller on another machine, or in another container, 127.0.0.1 is itself.' },
-  'not-reachable-from-here': { gravity: 'note', why: 'Callers on this machine fail there; those where the registry is do not.' },
-  'shutdown-hooks-off': { gravity: 'risk', why: 'Each deployment and each scale-down cuts the requests that are in flight.' },
-  'stale-copy': { gravity: 'risk', why: 'It hears of others late or not at all, so it calls some that are gone and knows no new ones.' },
-  flapping: { gravity: 'risk', why: 'Each fall costs its callers failed attempts; it has to prove itself longer before it is trusted again.' },
+  'not-reachable-from-registry': {
+    gravity: 'broken',
+    why: 'What the registry cannot reach it does not list as HEALTHY, so it gets few calls or none.',
+  },
+  'heartbeat-1-unanswered': {
+    gravity: 'broken',
+    why: 'A process that does not answer a heartbeat answers no call either, or the network drops both.',
+  },
+  'heartbeat-2-missing': {
+    gravity: 'broken',
+    why: 'An instance that cannot reach the registry does not hear of others, and may not know that it is cut off.',
+  },
+  'address-taken': {
+    gravity: 'broken',
+    why: 'Calls for the one would reach the other; callers notice, refuse and try elsewhere.',
+  },
+  'address-shared': {
+    gravity: 'broken',
+    why: 'Who gets a call is chance, so both are avoided as long as there is anybody else.',
+  },
+  'loopback-address': {
+    gravity: 'risk',
+    why: 'For a caller on another machine, or in another container, 127.0.0.1 is itself.',
+  },
+  'not-reachable-from-here': {
+    gravity: 'note',
+    why: 'Callers on this machine fail there; those where the registry is do not.',
+  },
+  'shutdown-hooks-off': {
+    gravity: 'risk',
+    why: 'Each deployment and each scale-down cuts the requests that are in flight.',
+  },
+  'stale-copy': {
+    gravity: 'risk',
+    why: 'It hears of others late or not at all, so it calls some that are gone and knows no new ones.',
+  },
+  flapping: {
+    gravity: 'risk',
+    why: 'Each fall costs its callers failed attempts; it has to prove itself longer before it is trusted again.',
+  },
 };

@@ -1,6 +1,7 @@
 import { instanceMessage, nearest, RollcallError, STATES, systemTime, VERSION } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { Heartbeats } from '../heartbeats.js';
+import { meantBy } from '../which.js';
 import type { Asker } from './asking.js';
 import type { Asked, Facts, InstanceFacts, RefusedFacts, RegistryFacts } from './facts.js';
 import { at, isRecord, listAt, numberAt, textAt } from './json.js';
@@ -24,7 +25,7 @@ export interface Wanted {
  */
 export async function gather(asker: Asker, { word, triesPorts }: Wanted): Promise<Facts> {
   const began = systemTime.wall();
-  const contact = await asker.ask('/api/v1/registry');
+  const contact = await asker.firstAsk('/api/v1/registry');
   const known = {
     url: asker.url,
     wall: (began + systemTime.wall()) / 2,
@@ -106,11 +107,10 @@ async function instancesOf(asker: Asker, word: string | null): Promise<readonly 
   if (word === null || names.includes(word)) {
     return (await each(word === null ? names : [word], (name) => instancesIn(asker, name))).flat();
   }
-  const one = await asker.ask(`/api/v1/instances/${encodeURIComponent(word)}`);
-  const read = one.kind === 'answer' && one.status === 200 ? instanceMessage.parse(one.body) : null;
-  if (read?.ok === true) return [read.value];
-  const meant = nearest(word, names);
-  const hint = meant === null ? 'rollcall ls shows all of them.' : `Did you mean ${meant}?`;
+  const meant = meantBy(word, (await each(names, (name) => instancesIn(asker, name))).flat());
+  if (meant.length > 0) return meant;
+  const near = nearest(word, names);
+  const hint = near === null ? 'rollcall ls shows all of them.' : `Did you mean ${near}?`;
   throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word}". ${hint}`);
 }
 

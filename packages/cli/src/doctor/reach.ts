@@ -27,7 +27,10 @@ export function reach(id: string, endpoint: Endpoint): Promise<Reach> {
       resolve({ endpoint, outcome, text });
     };
     socket.setTimeout(TIMEOUT_MS, () =>
-      done('silent', `${isConnected ? 'it takes the connection and says nothing' : 'no answer to the connection'} within ${TIMEOUT_MS} ms`),
+      done(
+        'silent',
+        `${isConnected ? 'it takes the connection and says nothing' : 'no answer to the connection'} within ${TIMEOUT_MS} ms`,
+      ),
     );
     socket.on('error', (error) => done(outcomeOf(error), messageOf(error) || codeOf(error)));
     socket.on('close', () => done('failed', `${addressOf(endpoint)} closed the connection without an answer`));

@@ -148,6 +148,18 @@ describe('HttpLink, polling', () => {
     expect(registry.asked.map((each) => each.url)[0]).toBe('/api/v1/services/orders?namespace=shop');
   });
 
+  it('asks nothing when the signal has said so before', async () => {
+    const registry = new Registry();
+    const { url } = await registry.start();
+    const link = new HttpLink({ url, time: systemTime });
+    cleanups.push(() => link.close());
+    const request = { namespace: 'shop', service: 'orders', waitMs: 30_000 };
+    await expect(link.poll({ ...request, revision: 1, signal: AbortSignal.abort() })).rejects.toThrow('closed');
+    const { signal } = new AbortController();
+    expect(await link.poll({ ...request, revision: null, signal })).toMatchObject({ ok: true });
+    expect(registry.asked.map((each) => each.url)).toEqual(['/api/v1/services/orders?namespace=shop']);
+  });
+
   it('refuses what is no view', async () => {
     const registry = await startHttpRegistry((response) => response.end('{"service":"orders"}'));
     cleanups.push(() => registry.close());

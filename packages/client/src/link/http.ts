@@ -180,7 +180,7 @@ export class HttpLink implements Link {
   }
 
   #exchange(ask: Ask<unknown>, leftMs = this.#timeoutMs + (ask.waitMs ?? 0)): Promise<Received> {
-    if (this.#isClosed) return Promise.reject(this.#closedError());
+    if (this.#isClosed || ask.signal?.aborted === true) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {
       const request = this.#request(ask.method, ask.path, this.#bearer(ask.proof ?? null), ask.isKept);
       const until = this.#time.now() + leftMs;

@@ -96,6 +96,7 @@ export class GrpcExchange implements Exchange {
   /** All has come. */
   #ended(): void {
     if (this.#isOver || this.#trailers === null) return;
+    if (this.#stream !== null) hangUp(this.#stream);
     const failure = statusFailure(this.#trailers);
     if (failure !== null) return this.fail(failure);
     const { sink, request } = this.#parts;
@@ -130,6 +131,17 @@ export class GrpcExchange implements Exchange {
     this.#parts.over(this);
     return true;
   }
+}
+
+/**
+ * The server has said its last word: what is left of the request is not wanted, and a stream whose half of ours stays open takes a
+ * place of the connection for ever. It is reset only where something waits that the server may never read: one that sees many resets
+ * says goodbye to the whole connection.
+ */
+function hangUp(stream: ClientHttp2Stream): void {
+  if (stream.destroyed) return;
+  if (stream.writableLength > 0) stream.close(constants.NGHTTP2_CANCEL);
+  else if (!stream.writableEnded) stream.end();
 }
 
 function garbled(what: string): Failure {

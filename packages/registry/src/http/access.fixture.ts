@@ -138,7 +138,8 @@ export class Guarded {
     let text = '';
     for await (const part of response.setEncoding('utf8')) text += String(part);
     this.texts.push(text + JSON.stringify(response.headers));
-    return { status, headers: response.headers, body: text === '' ? null : JSON.parse(text), text };
+    const isJson = String(response.headers['content-type']).includes('json');
+    return { status, headers: response.headers, body: isJson && text !== '' ? JSON.parse(text) : null, text };
   }
 
   /** Registers a new instance with this token or certificate, where nobody listens. */

@@ -2,7 +2,7 @@ import { memoryMeter } from '@rollcall/core/testing';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Registry } from '../registry.js';
 import { startTestRegistry } from '../testing.js';
-import { World } from '../registry.fixture.js';
+import { SECOND, World } from '../registry.fixture.js';
 import { formatFor } from './metrics.js';
 import { RegistryMetrics } from './registry-metrics.js';
 import { serveRegistry } from './server.js';
@@ -21,6 +21,7 @@ async function post(url: string, path: string, body: object): Promise<Response> 
   return fetch(url + path, { method: 'POST', headers, body: JSON.stringify(body) });
 }
 
+const name = (what: string): string => `rollcall_registry_${what}`;
 const ENDPOINTS = [{ protocol: 'tcp', port: 1 }];
 
 describe('GET /metrics', () => {
@@ -37,7 +38,6 @@ describe('GET /metrics', () => {
     expect((await post(url, '/api/v1/register', { id: 'a-2' })).status).toBe(400);
     expect((await post(url, '/api/v1/instances/a-1/heartbeat', { seq: 1, nonce: null })).status).toBe(401);
     expect((await fetch(`${url}/api/v1/nothing`)).status).toBe(404);
-    const name = (what: string): string => `rollcall_registry_${what}`;
     await vi.waitFor(async () => {
       const samples = await sample(url);
       expect(samples.get(name('heartbeat1_rounds_total{outcome="missed"}'))).toBeGreaterThan(0);
@@ -98,6 +98,26 @@ describe('GET /metrics', () => {
     const samples = samplesOf(metrics.text('text'));
     expect(samples.get('rollcall_registry_ready')).toBe(0);
     expect([...samples.keys()].filter((key) => /_(instances|tombstones|settled|services)\b/.test(key))).toEqual([]);
+  });
+
+  it('tells a meter that was handed in without being asked, as long as it is open', async () => {
+    const meter = memoryMeter();
+    const world = new World();
+    const metrics = new RegistryMetrics({ meter, time: world.time });
+    metrics.follow({ registry: world.registry, server: null });
+    const until = (ready: number, timers: number): Promise<void> =>
+      vi.waitFor(() => {
+        expect(meter.values(name('ready'))).toEqual([ready]);
+        expect(world.time.pending().background).toBe(timers);
+      });
+    await until(0, 1);
+    await world.registry.start();
+    const own = world.time.pending().background;
+    world.time.advance(SECOND);
+    await until(1, own);
+    metrics.close();
+    expect(world.time.pending().background).toBe(own - 1);
+    await world.registry.close();
   });
 
   it('serves an engine that somebody else has built', async () => {

@@ -70,7 +70,7 @@ describe('GET /sd/prometheus', () => {
     expect(await ask()).toMatchObject({ status: 503, body: { code: 'NOT_READY' } });
     await world.registry.start();
     expect(await ask()).toMatchObject({ status: 503, body: { code: 'NOT_READY' } });
-    await world.time.advance(11 * SECOND);
+    world.time.advance(11 * SECOND);
     expect(await ask()).toEqual({ status: 200, body: [] });
   });
 
@@ -85,7 +85,7 @@ describe('GET /sd/prometheus', () => {
       world.moveIn(id, port);
       expect(await world.register(id, port, { service, metadata, secret: SECRET })).toMatchObject({ ok: true });
     }
-    await world.time.advance(11 * SECOND);
+    world.time.advance(11 * SECOND);
     const all = await ask();
     expect(all.body).toMatchObject([
       { targets: ['10.0.0.5:9464'], labels: { __meta_rollcall_instance: 'a-1', __meta_rollcall_state: 'HEALTHY' } },

@@ -24,6 +24,8 @@ export interface Scene {
 
 /** A meter of somebody else is told so often what `/metrics` looks up when it is asked. */
 const FOLLOW_MS = 10_000;
+/** The same while the registry is not ready. */
+const SOON_MS = 1_000;
 
 /**
  * What `/metrics` shows. Whoever builds the engine itself hands it `meter`, so that what the engine counts is shown, too. What the rim
@@ -97,11 +99,7 @@ export class RegistryMetrics {
 
   /** From now on the other meter, where there is one, is told what is looked up, every 10 s until `close`. */
   follow(scene: Scene): void {
-    if (!this.#isFollowed || this.#isClosed) return;
-    const again = (): void => this.follow(scene);
-    void this.look(scene).then(() => {
-      if (!this.#isClosed) this.#timer = this.#time.setTimer(FOLLOW_MS, again, { background: true });
-    });
+    if (this.#isFollowed) void this.#lookAgain(scene);
   }
 
   /** May be called twice. */
@@ -109,5 +107,13 @@ export class RegistryMetrics {
     this.#isClosed = true;
     this.#timer?.cancel();
     this.#process.close();
+  }
+
+  async #lookAgain(scene: Scene): Promise<void> {
+    if (this.#isClosed) return;
+    await this.look(scene);
+    if (this.#isClosed) return;
+    const ms = scene.registry.ready ? FOLLOW_MS : SOON_MS;
+    this.#timer = this.#time.setTimer(ms, () => void this.#lookAgain(scene), { background: true });
   }
 }

@@ -306,13 +306,9 @@ describe('a server', () => {
     const { body } = await send(`${url}/openapi.json`);
     expect(Object.keys(body.paths).toSorted()).toEqual([
       '/api/v1/events',
-      '/api/v1/instances/{id}',
-      '/api/v1/instances/{id}/beats',
-      '/api/v1/instances/{id}/call',
-      '/api/v1/instances/{id}/drain',
-      '/api/v1/instances/{id}/heartbeat',
-      '/api/v1/instances/{id}/suspect',
-      '/api/v1/instances/{id}/timeline',
+      ...['', '/beats', '/call', '/drain', '/heartbeat', '/suspect', '/timeline'].map(
+        (rest) => `/api/v1/instances/{id}${rest}`,
+      ),
       '/api/v1/register',
       '/api/v1/registry',
       '/api/v1/services',

@@ -56,7 +56,7 @@ export interface StartOptions extends Omit<ServeOptions, 'registry' | 'metrics' 
   readonly heartbeatTls?: TlsTerms;
   /** What survives the registry: `diskStore({ folder })`. Default: memory, which does not. */
   readonly store?: Store;
-  /** Where it counts. Default: nowhere. */
+  /** Where it counts besides `GET /metrics`. Default: nowhere else. */
   readonly meter?: Meter;
   readonly random?: Random;
 }
@@ -163,7 +163,7 @@ export const registryFields = {
     is: isPort<Log>,
   }),
   meter: option.value({
-    doc: 'Where it counts. Default: nowhere.',
+    doc: 'Where it counts besides GET /metrics. Default: nowhere else.',
     allowed: 'a Meter',
     default: noMeter,
     is: isPort<Meter>,

@@ -14,8 +14,9 @@ it('times each write, and counts and hands on those that fail', async () => {
     durable: kept.durable,
     load: () => kept.load(),
     close: () => kept.close(),
-    write: async () => {
-      await time.advance(20);
+    write: async (): Promise<void> => {
+      time.advance(20);
+      await Promise.resolve();
       if (isFull) throw new RollcallError('STORE_UNREADABLE', 'full');
     },
   };

@@ -1,0 +1,106 @@
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { paired } from './harness.js';
+import type { Bench, Report } from './harness.js';
+
+/** The town of the dashboard's pictures. */
+const SERVICES = 14;
+const INSTANCES = 45;
+const RUNS = 15;
+const COMMANDS: readonly (readonly [string, readonly string[], string | undefined])[] = [
+  ['rollcall ls, cold', ['ls'], '< 150 ms'],
+  ['rollcall ls -o name, cold', ['ls', '-o', 'name'], undefined],
+  ['rollcall show, cold', ['show', 's0-0'], undefined],
+  ['rollcall --help, cold', ['--help'], undefined],
+];
+
+const rollcall = fileURLToPath(new URL('dist/main.js', import.meta.resolve('rollcall/package.json')));
+
+/** How fast the command is there: beside a Node.js that does nothing, in the same run. */
+export const cli: Bench = {
+  name: 'cli',
+  question: 'How long do rollcall ls and rollcall up take, from the start of the process?',
+  run,
+};
+
+async function run(report: Report): Promise<void> {
+  const registry = await serving();
+  try {
+    await fill(registry.url);
+    for (const [metric, argv, target] of COMMANDS) {
+      const pairs = [];
+      for (let round = 0; round < RUNS; round += 1) {
+        const theirs = await took(['-e', '0']);
+        pairs.push({ ours: await took([rollcall, ...argv, '--url', registry.url].filter(isFor(argv))), theirs });
+      }
+      report(paired(metric, 'ms', pairs, target));
+    }
+  } finally {
+    await end(registry.process);
+  }
+  const pairs = [];
+  for (let round = 0; round < RUNS; round += 1) {
+    const theirs = await took(['-e', '0']);
+    const up = await serving();
+    pairs.push({ ours: up.afterMs, theirs });
+    await end(up.process);
+  }
+  report(paired('rollcall up, until it serves', 'ms', pairs, '< 1000 ms'));
+}
+
+/** The help needs no registry, and takes no address of one. */
+function isFor(argv: readonly string[]): (word: string) => boolean {
+  return (word) => argv[0] !== '--help' || (word !== '--url' && !word.startsWith('http'));
+}
+
+/** ms until the process has ended well. */
+async function took(argv: readonly string[]): Promise<number> {
+  const startedAt = performance.now();
+  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
+  child.stdout.resume();
+  const [code] = (await once(child, 'exit')) as [number | null];
+  if (code !== 0) throw new Error(`${argv.join(' ')} ended with ${code}.`);
+  return performance.now() - startedAt;
+}
+
+interface Serving {
+  readonly process: ChildProcess;
+  readonly url: string;
+  /** From the start of the process to an answer that says it is ready. */
+  readonly afterMs: number;
+}
+
+async function serving(): Promise<Serving> {
+  const startedAt = performance.now();
+  const argv = [rollcall, 'up', '--json', '--port', '0', '--memory', '--interval', '60000'];
+  const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
+  const { url } = JSON.parse(line) as { url: string };
+  const ready = await fetch(`${url}/health/ready`);
+  if (!ready.ok) throw new Error(`${url} is not ready.`);
+  return { process: child, url, afterMs: performance.now() - startedAt };
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  const gone = once(child, 'exit');
+  child.kill('SIGTERM');
+  await gone;
+}
+
+/** Instances that are but requests: nobody is there, and with such an interval nobody notices. */
+async function fill(url: string): Promise<void> {
+  for (let index = 0; index < INSTANCES; index += 1) {
+    const service = `s${index % SERVICES}`;
+    const id = `${service}-${index}`;
+    const endpoints = [{ protocol: 'tcp', port: 10 + index }];
+    const answer = await fetch(`${url}/api/v1/register`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ id, service, endpoints }),
+    });
+    if (answer.status !== 201) throw new Error(`${id} was answered ${answer.status}.`);
+  }
+}

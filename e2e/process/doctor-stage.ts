@@ -1,0 +1,253 @@
+import { createServer, request } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { connect, createServer as createTcpServer } from 'node:net';
+import type { AddressInfo, Server as TcpServer, Socket } from 'node:net';
+import { start } from './spawn.js';
+
+/** What stands open; `closeAll` closes it, the newest first. */
+const open: (() => unknown)[] = [];
+
+export async function closeAll(): Promise<void> {
+  for (const close of open.splice(0).toReversed()) await close();
+}
+
+/** Closed with everything else. */
+export function keep(close: () => unknown): void {
+  open.push(close);
+}
+
+export interface Diagnosed {
+  readonly code: number | null;
+  readonly verdict: string;
+  readonly findings: readonly {
+    readonly code: string;
+    readonly gravity: string;
+    readonly what: string;
+    readonly instances: readonly string[];
+    readonly evidence: readonly string[];
+    readonly fix: readonly string[];
+    readonly link: string;
+  }[];
+  readonly fine: readonly string[];
+  readonly unchecked: readonly string[];
+}
+
+/** `rollcall doctor -o json`, as a process of its own. */
+export async function doctor(
+  url: string,
+  args: readonly string[] = [],
+  env: NodeJS.ProcessEnv = {},
+): Promise<Diagnosed> {
+  const child = start('rollcall', ['doctor', '-o', 'json', '--url', url, ...args], env);
+  const { code } = await child.exited;
+  if (child.out.length !== 1) throw new Error(`doctor said: ${[...child.out, ...child.err].join('\n')}`);
+  return { code, ...(JSON.parse(child.out.join('')) as Omit<Diagnosed, 'code'>) };
+}
+
+/** Resolves as soon as `look` says yes; each look is awaited. */
+export async function comes(what: string, look: () => Promise<boolean>, timeoutMs = 20_000): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (!(await look())) {
+    if (performance.now() > deadline) throw new Error(`After ${timeoutMs} ms still not: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** As the guide lists them. */
+const CODES = [
+  ...readFileSync(new URL('../../docs/guide/troubleshooting.md', import.meta.url), 'utf8').matchAll(/^### (\S+)$/gm),
+].map(([, code = '']) => code);
+const FIRST = CODES.indexOf('port-not-listening');
+const ABOUT_BOTH: readonly string[] = ['insecure-registry'];
+/** The codes that each of the two files provokes. */
+export const OF_REGISTRIES: readonly string[] = CODES.slice(0, FIRST).filter((code) => !ABOUT_BOTH.includes(code));
+export const OF_INSTANCES: readonly string[] = [...CODES.slice(FIRST), ...ABOUT_BOTH];
+
+/** Everything that was found in this file. */
+export const provoked: Set<string> = new Set();
+
+/** The doctor's word, whose codes count as provoked. */
+export async function diagnose(...asked: Parameters<typeof doctor>): Promise<Diagnosed> {
+  const diagnosed = await doctor(...asked);
+  for (const { code } of diagnosed.findings) provoked.add(code);
+  return diagnosed;
+}
+
+export const codesOf = ({ findings }: Diagnosed): string[] => findings.map(({ code }) => code);
+
+/** The finding with this code whose evidence says so, and whose fix does. */
+export function found({ findings }: Diagnosed, code: string, says: RegExp, fix: RegExp): Diagnosed['findings'][number] {
+  const one = findings.find((each) => each.code === code && each.evidence.some((line) => says.test(line)));
+  const isWhole =
+    one !== undefined && fix.test(one.fix.join('\n')) && one.link === `docs/guide/troubleshooting.md#${code}`;
+  if (isWhole) return one;
+  throw new Error(`No ${code} that says ${says} and ${fix} in ${JSON.stringify(findings, null, 1)}`);
+}
+
+/** A server of the test's own on a free port of this address. */
+export async function listening<One extends Server | TcpServer>(server: One, host = '127.0.0.1'): Promise<number> {
+  server.listen(0, host);
+  await once(server, 'listening');
+  keep(() => {
+    if ('closeAllConnections' in server) server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+// ---- services, made by hand -----------------------------------------------------------------------------------------
+
+const SECRET = 'a-secret-of-132-bits-22';
+
+export interface HandMade {
+  readonly id: string;
+  readonly port: number;
+  /** Does it answer Heartbeat-1? Else it takes the connection and says nothing. */
+  answers: boolean;
+  /** Does it send Heartbeat-2? */
+  beats: boolean;
+  /** Who it says it is. */
+  name: string;
+  /** The id of another that answers at its port in turns with it. */
+  twin: string | null;
+  turn: number;
+  /** Nobody listens at its port any more. */
+  hangUp(): Promise<void>;
+}
+
+export interface Making {
+  readonly intervalMs: number;
+  readonly id?: string;
+  /** The address that it tells; default: where it listens. */
+  readonly place?: { readonly host?: string; readonly port?: number };
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly beats?: boolean;
+}
+
+/** A service that does all that docs/PROTOCOL.md asks of one, and each thing only as long as the test wants. */
+export async function handMade(url: string, service: string, making: Making): Promise<HandMade> {
+  const { intervalMs, place = {}, metadata = {}, beats = true } = making;
+  const { id = `${service}-${Math.random().toString(36).slice(2, 12)}` } = making;
+  let nonce: string | null = null;
+  let seq = 0;
+  const reply = async (asked: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const body = await bodyOf(asked);
+    if (!one.answers) return;
+    const call = JSON.parse(body) as { nonce?: string; instance?: string; purpose?: string };
+    nonce = call.nonce ?? nonce;
+    response.setHeader('connection', 'close');
+    response.end(JSON.stringify({ instance: nameFor(one, call), nonce: call.nonce ?? null }));
+  };
+  const server = createServer((asked, response) => void reply(asked, response).catch(() => asked.destroy()));
+  const port = await listening(server);
+  const one: HandMade = {
+    id,
+    port,
+    answers: true,
+    beats,
+    name: id,
+    twin: null,
+    turn: 0,
+    hangUp: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  const endpoints = [
+    { protocol: 'http', port: place.port ?? port, ...(place.host === undefined ? {} : { host: place.host }) },
+  ];
+  const registered = await register(url, { id, service, endpoints, metadata });
+  if (registered.status !== 201) throw new Error(await registered.text());
+  const timer = setInterval(() => {
+    if (!one.beats) return;
+    seq += 1;
+    const headers = { 'content-type': 'application/json', authorization: `Bearer ${SECRET}` };
+    void fetch(`${url}/api/v1/instances/${id}/heartbeat`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ nonce, seq }),
+    })
+      .then((answer) => answer.arrayBuffer())
+      .catch(() => null);
+  }, intervalMs / 2);
+  keep(() => clearInterval(timer));
+  return one;
+}
+
+/** Two that share an address answer in turns who asks for an opinion, and each for itself who means it. */
+function nameFor(
+  one: HandMade,
+  { instance, purpose }: { readonly instance?: string; readonly purpose?: string },
+): string {
+  if (one.twin === null) return one.name;
+  if (purpose !== 'opinion') return instance ?? one.name;
+  one.turn += 1;
+  return one.turn % 2 === 0 ? one.name : one.twin;
+}
+
+/** A registration as it is given; with another secret, or a token, where that is said. */
+export function register(
+  url: string,
+  { secret = SECRET, token, ...said }: Readonly<Record<string, unknown>> & { secret?: string; token?: string },
+): Promise<Response> {
+  return fetch(`${url}/api/v1/register`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    },
+    body: JSON.stringify({ ...said, secret }),
+  });
+}
+
+async function bodyOf(stream: IncomingMessage): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Uint8Array);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+// ---- what stands between --------------------------------------------------------------------------------------------
+
+/** What a proxy does on the way. */
+export interface Meddling {
+  /** This request is not let through. */
+  readonly cuts?: (path: string) => boolean;
+  readonly host?: string;
+  /** By how much the answer's Date is moved. */
+  readonly dateMs?: number;
+}
+
+/** An HTTP proxy before a registry: its URL. */
+export async function proxyOf(url: string, { cuts = () => false, host, dateMs = 0 }: Meddling): Promise<string> {
+  const server = createServer((asked: IncomingMessage, response: ServerResponse) => {
+    const path = asked.url ?? '';
+    if (cuts(path)) return void asked.socket.destroy();
+    const headers = { ...asked.headers, ...(host === undefined ? {} : { host }) };
+    const onward = request(`${url}${path}`, { method: asked.method ?? 'GET', headers, agent: false }, (answer) => {
+      const date = new Date(Date.parse(String(answer.headers.date)) + dateMs).toUTCString();
+      response.writeHead(answer.statusCode ?? 500, { ...answer.headers, date });
+      answer.pipe(response);
+      response.on('close', () => answer.destroy());
+    });
+    onward.on('error', () => response.destroy());
+    asked.pipe(onward);
+  });
+  return `http://127.0.0.1:${await listening(server)}`;
+}
+
+/** A TCP proxy that lets a connection through only if what is said first on it fits: its port. */
+export async function pickyProxy(port: () => number, fits: (said: string) => boolean): Promise<number> {
+  const server = createTcpServer((socket: Socket) => {
+    socket.on('error', () => {});
+    socket.once('data', (said) => {
+      if (!fits(said.toString('utf8'))) return void socket.resetAndDestroy();
+      const onward = connect(port(), '127.0.0.1');
+      onward.on('error', () => socket.destroy());
+      onward.write(said);
+      socket.pipe(onward).pipe(socket);
+    });
+  });
+  return listening(server);
+}

@@ -1,0 +1,339 @@
+// Each finding of `rollcall doctor` is provoked for real: real registries, services, ports, certificates and tokens. What would need
+// root or another machine is done by proxies of the test's own.
+import { createServer } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer as createTcpServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemRandom } from '@rollcall/core';
+import { changeTokens, drawToken, startRegistry as startInside } from '@rollcall/registry';
+import type { Role, TokenWish } from '@rollcall/registry';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { startRegistry, urlOf } from './by-hand.js';
+import { Certificates, textOf } from './certificates.js';
+import type { Pair } from './certificates.js';
+import {
+  closeAll,
+  codesOf,
+  comes,
+  diagnose,
+  found,
+  handMade,
+  keep,
+  listening,
+  OF_REGISTRIES,
+  provoked,
+  proxyOf,
+  register,
+} from './doctor-stage.js';
+import { freePort } from './free-port.js';
+import { launch } from './launch.js';
+import { endAll, PROGRAMS, start } from './spawn.js';
+
+const INTERVAL_MS = 200;
+const made = new Certificates();
+const folder = mkdtempSync(join(tmpdir(), 'rollcall-doctor-'));
+
+async function registryWith(...args: string[]): Promise<string> {
+  return urlOf(startRegistry(INTERVAL_MS, ['--memory', ...args]));
+}
+
+/** `ulimit` before the registry's own process. */
+async function limited(ulimit: string, ...args: string[]): Promise<string> {
+  const command = [process.execPath, PROGRAMS.rollcall, 'up', '--json', '--port', '0', '--interval', '5000', ...args];
+  return urlOf(launch('sh', ['-c', `ulimit ${ulimit} && exec "$@"`, 'sh', ...command]));
+}
+
+afterEach(async () => {
+  await closeAll();
+  await endAll();
+});
+
+let ca: Pair;
+let caFile = '';
+beforeAll(async () => {
+  ca = await made.authority('ca');
+  caFile = ca.certFile;
+});
+afterAll(() => {
+  made.remove();
+  rmSync(folder, { recursive: true });
+});
+
+const secure = async (life = {}): Promise<number> => {
+  const { certFile, keyFile } = await made.signed(ca, life);
+  const server = createSecureServer({ cert: textOf(certFile), key: textOf(keyFile) }, (_, response) =>
+    response.end('{}'),
+  );
+  return listening(server.on('tlsClientError', () => {}));
+};
+const plain = (): Promise<number> => listening(createServer((_, response) => response.end('<h1>shop</h1>')));
+const trusting = (): NodeJS.ProcessEnv => ({ ROLLCALL_CA_FILE: caFile });
+
+describe('where no registry answers, the doctor says who does, and exits with 3', () => {
+  it.each<[string, string, () => Promise<string>, RegExp, RegExp, (() => NodeJS.ProcessEnv)?]>([
+    [
+      'nobody listens',
+      'registry-not-listening',
+      async () => `http://127.0.0.1:${await freePort()}`,
+      /ECONNREFUSED/,
+      /npx rollcall up --port \d+/,
+    ],
+    [
+      'its name leads nowhere',
+      'registry-name-unknown',
+      async () => 'http://nowhere.invalid:1337',
+      /ENOTFOUND|EAI_AGAIN/,
+      /getent hosts nowhere.invalid/,
+    ],
+    [
+      'it says nothing',
+      'registry-silent',
+      async () => `http://127.0.0.1:${await listening(createTcpServer(() => {}))}`,
+      /no answer within 3000 ms/,
+      /nc -vz 127\.0\.0\.1/,
+    ],
+    [
+      'TLS is spoken there',
+      'registry-speaks-tls',
+      async () => `http://127.0.0.1:${await secure()}`,
+      /./,
+      /ROLLCALL_URL=https:/,
+    ],
+    [
+      'no TLS is spoken there',
+      'registry-speaks-no-tls',
+      async () => `https://127.0.0.1:${await plain()}`,
+      /./,
+      /ROLLCALL_URL=http:/,
+      trusting,
+    ],
+    [
+      'nobody trusts its certificate',
+      'registry-certificate',
+      async () => `https://127.0.0.1:${await secure()}`,
+      /./,
+      /ROLLCALL_CA_FILE=/,
+    ],
+    [
+      'its certificate is not valid yet',
+      'registry-certificate',
+      async () => `https://127.0.0.1:${await secure({ isEarly: true })}`,
+      /not yet valid/,
+      /timedatectl/,
+      trusting,
+    ],
+    [
+      'its certificate has expired',
+      'registry-certificate',
+      async () => `https://127.0.0.1:${await secure({ days: 0 })}`,
+      /expired/,
+      /new certificate/,
+      trusting,
+    ],
+    [
+      'another program answers',
+      'not-a-registry',
+      async () => `http://127.0.0.1:${await plain()}`,
+      /answered with 200.*<h1>shop/,
+      /ss -ltnp 'sport = :\d+'/,
+    ],
+    [
+      'what answers is no HTTP',
+      'not-a-registry',
+      async () =>
+        `http://127.0.0.1:${await listening(createTcpServer((one) => void one.on('error', () => {}).end('SSH-2.0-x\r\n')))}`,
+      /Parse Error/,
+      /ss -ltnp/,
+    ],
+  ])('%s: %s', async (...[, code, urlOfIt, says, fix, env]) => {
+    const diagnosed = await diagnose(await urlOfIt(), [], env?.());
+    found(diagnosed, code, says, fix);
+    expect(diagnosed).toMatchObject({ code: 3, findings: [{ gravity: 'broken' }], unchecked: [expect.any(String)] });
+  });
+});
+
+describe('a registry that does not let the doctor in', () => {
+  it('while it reads its store', async () => {
+    const port = await freePort();
+    const slow = { name: 'slow', durable: false, load: () => new Promise<never>(() => {}) };
+    const store = { ...slow, write: () => Promise.resolve(), close: () => Promise.resolve() };
+    const loading = startInside({ port, store });
+    loading.catch(() => null);
+    const url = `http://127.0.0.1:${port}`;
+    await comes('it serves', () =>
+      fetch(`${url}/health/live`)
+        .then((answer) => answer.ok)
+        .catch(() => false),
+    );
+    const diagnosed = await diagnose(url);
+    found(diagnosed, 'registry-not-ready', /503 NOT_READY/, /log/);
+    expect(diagnosed.code).toBe(1);
+  });
+
+  it('by a name that it does not know', async () => {
+    const url = await proxyOf(await registryWith(), { host: 'registry.shop' });
+    found(await diagnose(url), 'registry-name-refused', /421 MISDIRECTED/, /rollcall up --name/);
+  });
+
+  it('without a valid token, and it tells which services were refused so', async () => {
+    const tokens = join(folder, 'tokens.json');
+    const hand = async (role: Role, more: Partial<TokenWish> = {}): Promise<string> => {
+      const wish = { role, services: [], note: '', expiresAt: null, ...more };
+      const { token, record } = drawToken(systemRandom, wish, Date.now() - 10_000);
+      await changeTokens(tokens, (records) => [...records, record]);
+      return token;
+    };
+    const reader = await hand('reader');
+    const over = await hand('reader', { expiresAt: Date.now() - 5_000 });
+    const url = await registryWith('--tokens', tokens);
+    const wrong = `${reader.slice(0, -1)}${reader.endsWith('A') ? 'B' : 'A'}`;
+    const by = (token: string) => diagnose(url, [], { ROLLCALL_TOKEN: token });
+    found(
+      await diagnose(url),
+      'token-missing',
+      /401 UNAUTHORIZED: This registry asks for a token/,
+      /rollcall token create --role reader/,
+    );
+    found(await by(wrong), 'token-wrong', /none of this registry/, /ROLLCALL_TOKEN/);
+    found(await by(over), 'token-lapsed', /has expired/, /rollcall token create/);
+
+    const endpoints = [{ protocol: 'tcp', port: 9 }];
+    await register(url, { id: 'orders-1', service: 'orders', endpoints });
+    await register(url, { id: 'users-1', service: 'users', endpoints, token: reader });
+    const refused = await by(reader);
+    found(
+      refused,
+      'service-not-let-in',
+      /UNAUTHORIZED: This registry asks for a token, and none was sent/,
+      /ROLLCALL_TOKEN/,
+    );
+    found(refused, 'service-not-let-in', /FORBIDDEN: Token \S+ has the role reader/, /--role service/);
+    expect(refused.fine.join()).toContain('it asks for tokens');
+
+    // who guesses on is told to wait
+    for (let guess = 0; guess < 40; guess += 1)
+      await register(url, { id: 'orders-1', service: 'orders', endpoints, token: wrong });
+    found(await by(wrong), 'registry-refuses', /429 TOO_MANY/, /./);
+  });
+
+  it('with a certificate that names nobody; and its own ends soon', async () => {
+    const server = await made.signed(ca);
+    const args = ['--tls-cert', server.certFile, '--tls-key', server.keyFile, '--tls-ca', caFile];
+    const url = await registryWith(...args);
+    const shown = async (...names: string[]) => {
+      const { certFile, keyFile } = await made.signed(ca, { names });
+      return diagnose(url, [], { ROLLCALL_CA_FILE: caFile, ROLLCALL_CERT_FILE: certFile, ROLLCALL_KEY_FILE: keyFile });
+    };
+    found(await shown(), 'access-forbidden', /403 FORBIDDEN/, /URI:rollcall/);
+    found(await shown('URI:rollcall:reader'), 'certificate-expiring', /tls\.expiresAt 2\d{3}-/, /new certificate/);
+  });
+});
+
+describe('a registry in trouble', () => {
+  it('whose disk is full', async () => {
+    const url = await limited('-f 64', '--data', join(folder, 'full'));
+    const note = 'x'.repeat(3_000);
+    await comes('it refuses', async () => {
+      const endpoints = [{ protocol: 'tcp', port: 9 }];
+      const answer = await register(url, {
+        id: `ledger-${Math.random()}`,
+        service: 'ledgers',
+        endpoints,
+        metadata: { note },
+      });
+      return answer.status === 503;
+    });
+    found(await diagnose(url, ['--no-ports']), 'store-trouble', /EFBIG|full/, /df -h/);
+  });
+
+  it('that runs out of open files', async () => {
+    const diagnosed = await diagnose(await limited('-n 240', '--memory'));
+    found(diagnosed, 'host-budget', /open files: \d+ of 240/, /ulimit -n/);
+  });
+
+  it('whose clock is wrong', async () => {
+    const url = await proxyOf(await registryWith(), { dateMs: -90_000 });
+    found(await diagnose(url), 'clock-skew', /Date: /, /timedatectl/);
+  });
+
+  it('that refuses who wants an id, or an address, that is not theirs', async () => {
+    const url = await registryWith();
+    const endpoints = [{ protocol: 'tcp', port: 9 }];
+    await register(url, { id: 'twin-1', service: 'twin', endpoints });
+    await register(url, { id: 'twin-1', service: 'twin', endpoints, secret: 'another-secret-of-132-b' });
+    await register(url, { id: 'far-1', service: 'far', endpoints: [{ protocol: 'tcp', host: '192.0.2.1', port: 9 }] });
+    await register(url, { id: 'odd-1', service: 'odd', endpoints: [{ protocol: 'tcp', port: 0 }] });
+    const diagnosed = await diagnose(url, ['--no-ports']);
+    found(diagnosed, 'duplicate-id', /ID_HELD: The id twin-1/, /new id/);
+    found(diagnosed, 'address-not-allowed', /ADDRESS_NOT_ALLOWED: .*192\.0\.2\.1/, /Leave out the host/);
+    found(diagnosed, 'registration-refused', /INVALID/, /./);
+  });
+
+  it('of another version than its services', async () => {
+    const url = await registryWith();
+    await handMade(url, 'old', { intervalMs: INTERVAL_MS, metadata: { 'rollcall.version': '0.0.9' } });
+    found(await diagnose(url, ['old']), 'version-skew', /rollcall\.version 0\.0\.9/, /npm install @rollcall\/nestjs@/);
+  });
+
+  it('that takes in no more', async () => {
+    const registry = await startInside({ port: 0, maxInstances: 1 });
+    keep(() => registry.close());
+    await register(registry.url, { id: 'orders-1', service: 'orders', endpoints: [{ protocol: 'tcp', port: 9 }] });
+    await register(registry.url, { id: 'orders-2', service: 'orders', endpoints: [{ protocol: 'tcp', port: 10 }] });
+    found(await diagnose(registry.url, ['--no-ports']), 'limit-reached', /TOO_MANY/, /raise maxInstances/);
+  });
+
+  it('that holds those who fell silent together', async () => {
+    const url = await registryWith();
+    const crowd = await Promise.all(
+      Array.from({ length: 12 }, () => handMade(url, 'crowd', { intervalMs: INTERVAL_MS })),
+    );
+    const states = async (): Promise<string[]> => {
+      const answer = (await (await fetch(`${url}/api/v1/services/crowd`)).json()) as { instances: { state: string }[] };
+      return answer.instances.map(({ state }) => state);
+    };
+    await comes('all are HEALTHY', async () => (await states()).every((state) => state === 'HEALTHY'));
+    for (const one of crowd) [one.answers, one.beats] = [false, false];
+    await comes('it holds', async () => {
+      const { preservation } = (await (await fetch(`${url}/api/v1/registry`)).json()) as {
+        preservation: { active: boolean };
+      };
+      return preservation.active;
+    });
+    found(await diagnose(url, ['--no-ports']), 'self-preservation', /./, /network/);
+  });
+});
+
+describe('a registry that is well', () => {
+  it('with services that are well is told to be so, and the exit code is 0', async () => {
+    const url = await registryWith();
+    const notes = join(folder, 'notes');
+    const services = ['orders', 'users'].map((SERVICE) =>
+      start('worker', [], { ROLLCALL_URL: url, SERVICE, NOTES: notes }),
+    );
+    await comes('both are HEALTHY', async () => {
+      const { services: all } = (await (await fetch(`${url}/api/v1/services`)).json()) as {
+        services: { states: { HEALTHY: number } }[];
+      };
+      return all.filter(({ states }) => states.HEALTHY === 1).length === services.length;
+    });
+    const diagnosed = await diagnose(url);
+    expect([codesOf(diagnosed), diagnosed.code]).toEqual([[], 0]);
+    expect(diagnosed.fine).toEqual(
+      expect.arrayContaining(['both heartbeats of 2 of 2 instances', 'the ports of 2 of 2 instances, tried from here']),
+    );
+    const text = start('rollcall', ['doctor', 'orders', '--url', url], { NO_COLOR: '1' });
+    expect((await text.exited).code).toBe(0);
+    expect(text.out[0]).toBe(`● Nothing is wrong with ${url}, as far as can be seen from here.`);
+    const unknown = start('rollcall', ['doctor', 'order', '--url', url]);
+    expect((await unknown.exited).code).toBe(1);
+    expect(unknown.err.join()).toContain('Did you mean orders?');
+  });
+
+  it('and nothing is left that was not provoked', () => {
+    const here = [...provoked].filter((code) => OF_REGISTRIES.includes(code));
+    expect(here.toSorted()).toEqual([...OF_REGISTRIES].toSorted());
+  });
+});

@@ -1,0 +1,69 @@
+import { option, RollcallError } from '@rollcall/core';
+import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
+import { CONNECTION_FLAGS, wayOf } from './connection.js';
+import { Asker } from './doctor/asking.js';
+import type { Facts } from './doctor/facts.js';
+import type { Diagnosis } from './doctor/finding.js';
+import { gather } from './doctor/gather.js';
+import { judge } from './doctor/judge.js';
+import { renderDiagnosis, verdictText } from './doctor/report.js';
+import { EXIT } from './shell.js';
+import type { Command, ExitCode, Shell } from './shell.js';
+
+const FORMATS = ['text', 'json'] as const;
+
+const FLAGS = {
+  '--output': valued(
+    option.oneOf(FORMATS, { doc: `${FORMATS.join(' | ')}; default text`, default: 'text' }),
+    '<format>',
+    'o',
+  ),
+  '--no-ports': toggle('do not try the ports of instances from here: only what the registry says of them'),
+  ...CONNECTION_FLAGS,
+  '--help': toggle('this text', 'h'),
+};
+
+const HELP = `Usage: rollcall doctor [service|id] [options]
+
+What is wrong with a registry and its instances: what shows it, why it matters, and what to change. It needs nothing but HTTP to the
+registry, and tries the ports of the instances from here, too: each line says which of the two saw it. It changes nothing.
+
+${describeFlags(FLAGS).join('\n')}
+
+Formats: json is one object, { url, verdict, findings, fine, unchecked }, each finding with code, gravity (broken, risk, note), what,
+instances, evidence, why, fix and link. Codes: docs/guide/troubleshooting.md. Exit codes: ${EXIT.done} nothing was found, ${EXIT.failed} something was,
+${EXIT.unreachable} no registry answers.`;
+
+/** `rollcall doctor`: what is wrong, by what one sees of it, and what to do. */
+export const doctor: Command = { help: HELP, run };
+
+async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
+  const { flags, words } = parseArguments(FLAGS, argv);
+  const [word = null, extra] = words;
+  if (extra !== undefined)
+    throw new RollcallError(
+      'OPTION_INVALID',
+      `doctor takes one service or id; received ${words.length}: ${words.join(' ')}.`,
+    );
+  const way = wayOf(flags, shell.env);
+  if (!URL.canParse(way.url) || !/^https?:/.test(way.url))
+    throw new RollcallError('OPTION_INVALID', `"${way.url}" is no http(s) URL. Write it as http://127.0.0.1:1337.`);
+  const facts = await gather(new Asker(way), { word, triesPorts: !flags['--no-ports'] });
+  const diagnosis = judge(facts);
+  for (const line of flags['--output'] === 'json'
+    ? [jsonOf(facts, diagnosis)]
+    : renderDiagnosis(facts.url, diagnosis, shell.terminal))
+    shell.out(line);
+  return exitCodeOf(facts, diagnosis);
+}
+
+function jsonOf({ url }: Facts, { findings, fine, unchecked }: Diagnosis): string {
+  return JSON.stringify({ url, verdict: verdictText(url, findings), findings, fine, unchecked });
+}
+
+/** A registry that refuses is there; another program in its place is not. */
+function exitCodeOf({ contact }: Facts, { findings }: Diagnosis): ExitCode {
+  if (findings.length === 0) return EXIT.done;
+  const isAbsent = contact.kind === 'failure' || findings.some(({ code }) => code === 'not-a-registry');
+  return isAbsent ? EXIT.unreachable : EXIT.failed;
+}

@@ -1,0 +1,102 @@
+import type { Instance } from '@rollcall/core';
+import type { Answer, Facts, InstanceFacts, RegistryFacts } from './facts.js';
+
+export const NOW = 1_790_000_000_000;
+
+const answer: Answer = {
+  kind: 'answer',
+  status: 200,
+  contentType: 'application/json',
+  server: '',
+  date: NOW,
+  body: {},
+  text: '{}',
+  roundTripMs: 3,
+};
+
+/** A registry that is well. */
+export const registryFacts: RegistryFacts = {
+  version: '0.1.0',
+  insecure: false,
+  access: 'open',
+  host: '127.0.0.1',
+  intervalMs: 5_000,
+  flappingLimit: 3,
+  store: { name: 'disk', durable: true, trouble: null },
+  preservation: null,
+  certificateUntil: null,
+  refused: [],
+  budgets: [{ name: 'open files', have: 1_000, used: 210, remedy: 'Raise the limit.' }],
+};
+
+/** An instance that is well, but for what is said. */
+export function instanceFacts(
+  about: Partial<Instance> = {},
+  rest: Partial<Omit<InstanceFacts, 'instance'>> = {},
+): InstanceFacts {
+  const instance: Instance = {
+    id: 'orders-0001',
+    service: 'orders',
+    namespace: 'default',
+    endpoints: [{ protocol: 'tcp', host: '127.0.0.1', port: 4001, tls: false }],
+    version: '1.0.0',
+    zone: '',
+    weight: 100,
+    metadata: { 'rollcall.version': '0.1.0' },
+    state: 'HEALTHY',
+    reason: { code: 'BOTH_WAYS_OK', text: 'answers Heartbeat-1 and sends Heartbeat-2' },
+    since: NOW - 60_000,
+    next: null,
+    admin: 'ENABLED',
+    source: 'native',
+    registeredAt: NOW - 60_000,
+    revision: 7,
+    ...about,
+  };
+  const [endpoint] = instance.endpoints;
+  const reach =
+    endpoint === undefined ? [] : [{ endpoint, outcome: 'itself', text: `it says that it is ${instance.id}` } as const];
+  return { instance, heartbeats: beats(), falls: 0, line: true, reach, ...rest };
+}
+
+/** Heartbeats that are well, but for what is said. */
+export function beats(
+  one: Partial<NonNullable<InstanceFacts['heartbeats']>['heartbeat1']> = {},
+  two: Partial<NonNullable<InstanceFacts['heartbeats']>['heartbeat2']> = {},
+): NonNullable<InstanceFacts['heartbeats']> {
+  return {
+    heartbeat1: { lastSuccessAgoMs: 1_000, roundTripMs: 1, misses: 0, error: null, ...one },
+    heartbeat2: { lastSuccessAgoMs: 2_000, roundTripMs: null, misses: 0, error: null, ...two },
+    askedAt: NOW,
+  };
+}
+
+/** Everything is well, but for what is said. */
+export function facts(more: Partial<Facts> = {}): Facts {
+  return {
+    url: 'http://127.0.0.1:1337',
+    wall: NOW + 500,
+    version: '0.1.0',
+    hasToken: false,
+    contact: answer,
+    registry: registryFacts,
+    instances: [instanceFacts()],
+    left: 0,
+    triesPorts: true,
+    ...more,
+  };
+}
+
+/** A refusal of the registry, as its answer. */
+export function refused(status: number, code: string, detail: string): Partial<Facts> {
+  const body = { type: `urn:rollcall:problem:${code}`, title: code, status, code, detail, fix: 'Do as told.' };
+  return { registry: null, contact: { ...answer, status, body, text: JSON.stringify(body) } };
+}
+
+export function answered(more: Partial<Answer>): Partial<Facts> {
+  return { registry: null, contact: { ...answer, ...more } };
+}
+
+export function failed(code: string, text: string, trouble: string | null = null): Partial<Facts> {
+  return { registry: null, contact: { kind: 'failure', code, text, trouble } };
+}

@@ -1,0 +1,21 @@
+import { contactFinding } from './contact-findings.js';
+import type { Facts } from './facts.js';
+import { worstFirst } from './finding.js';
+import type { Diagnosis } from './finding.js';
+import { instanceDiagnosis } from './instance-findings.js';
+import { registryDiagnosis } from './registry-findings.js';
+
+/** What is wrong, by what was seen. */
+export function judge(facts: Facts): Diagnosis {
+  const lost = contactFinding(facts);
+  if (lost !== null) {
+    const unchecked = ['everything else, because the registry does not tell of itself or of anybody'];
+    return { findings: [lost], fine: [], unchecked };
+  }
+  const [registry, instances] = [registryDiagnosis(facts), instanceDiagnosis(facts)];
+  return {
+    findings: worstFirst([...registry.findings, ...instances.findings]),
+    fine: [...registry.fine, ...instances.fine],
+    unchecked: [...registry.unchecked, ...instances.unchecked],
+  };
+}

@@ -1,0 +1,128 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Rollcall } from '@rollcall/client';
+import type { RunningRegistry } from '@rollcall/registry';
+import { startTestRegistry } from '@rollcall/registry/testing';
+import { run } from './run.js';
+import { testShell } from './shell.fixture.js';
+import type { TestTerminal } from './shell.fixture.js';
+
+/** What a command came to. */
+export interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** A service that really serves, over HTTP. */
+export interface TownService {
+  readonly id: string;
+  /** Says goodbye. */
+  close(): Promise<void>;
+  /** Is gone at once, and says nothing. */
+  die(): Promise<void>;
+}
+
+/** A real registry in this process, with what a test puts into it. */
+export class Town {
+  readonly registry: RunningRegistry;
+  readonly #services = new Set<TownService>();
+
+  private constructor(registry: RunningRegistry) {
+    this.registry = registry;
+  }
+
+  static async start(options: Parameters<typeof startTestRegistry>[0] = {}): Promise<Town> {
+    return new Town(await startTestRegistry(options));
+  }
+
+  get url(): string {
+    return this.registry.url;
+  }
+
+  /** Runs a command line to its end. */
+  async run(...argv: readonly string[]): Promise<Ran> {
+    return this.runOn({}, ...argv);
+  }
+
+  /** The same on another terminal. */
+  async runOn(terminal: TestTerminal, ...argv: readonly string[]): Promise<Ran> {
+    const shell = testShell({ ROLLCALL_URL: this.url }, terminal);
+    const code = await run(argv, shell);
+    return { code, out: shell.outLines.join('\n'), err: shell.errLines.join('\n') };
+  }
+
+  /** Registers an instance at whose address nobody answers. */
+  async register(id: string, service: string, more: object = {}): Promise<void> {
+    const answer = await fetch(`${this.url}/api/v1/register`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ id, service, endpoints: [{ protocol: 'tcp', host: '127.0.0.1', port: 9 }], ...more }),
+    });
+    if (answer.status !== 201) throw new Error(await answer.text());
+  }
+
+  /** Starts a service and waits until the registry has it HEALTHY. */
+  async serve(
+    service: string,
+    answer: (request: IncomingMessage, response: ServerResponse) => void,
+  ): Promise<TownService> {
+    const client = new Rollcall({ service, registry: this.url, heartbeatIntervalMs: 100 });
+    const server = createServer((request, response) => {
+      if (request.url === '/.well-known/rollcall/heartbeat-1') void beat(client, request, response);
+      else answer(request, response);
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    client.register([{ protocol: 'http', host: '127.0.0.1', port }]);
+    await this.until(service, (text) => text.includes(`"id":"${client.id}"`) && isHealthy(text, client.id));
+    const stop = (): void => {
+      server.close();
+      server.closeAllConnections();
+    };
+    const made: TownService = {
+      id: client.id,
+      close: async () => {
+        this.#services.delete(made);
+        await client.close();
+        stop();
+      },
+      die: async () => {
+        this.#services.delete(made);
+        stop();
+        await client.close();
+      },
+    };
+    this.#services.add(made);
+    return made;
+  }
+
+  /** Resolves when the answer about a service is as wanted: asks anew when something of it has changed. */
+  async until(service: string, isWanted: (text: string) => boolean): Promise<void> {
+    for (let revision = 0; ;) {
+      const answer = await fetch(`${this.url}/api/v1/services/${service}?revision=${revision}&waitMs=5000`);
+      const text = await answer.text();
+      if (answer.ok && isWanted(text)) return;
+      if (answer.ok) ({ revision } = JSON.parse(text) as { revision: number });
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#services].map((service) => service.close()));
+    await this.registry.close();
+  }
+}
+
+function isHealthy(text: string, id: string): boolean {
+  const { instances } = JSON.parse(text) as { instances: { id: string; state: string }[] };
+  return instances.some((one) => one.id === id && one.state === 'HEALTHY');
+}
+
+async function beat(client: Rollcall, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of request) chunks.push(chunk as Uint8Array);
+  const answer = client.answer(JSON.parse(Buffer.concat(chunks).toString('utf8')));
+  response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
+}
