@@ -3,8 +3,10 @@ import { crc32, deflateSync, inflateSync } from 'node:zlib';
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 const MOST_COLOURS = 256;
+/** So many are those that occur most; the others are those that are most unlike them, so that a small green dot stays green. */
+const FREQUENT_COLOURS = 208;
 
-/** Takes 8-bit RGB and RGBA (which is read as opaque), as browsers write them. The 256 most frequent colours stay; each other becomes the nearest. */
+/** Takes 8-bit RGB and RGBA (which is read as opaque), as browsers write them. 256 colours stay; each other becomes the nearest. */
 export function reduce(png) {
   const { width, height, channels, rows } = decode(png);
   const counts = new Map();
@@ -15,9 +17,9 @@ export function reduce(png) {
     counts.set(colour, (counts.get(colour) ?? 0) + 1);
   }
   const byCount = [...counts].toSorted(([, a], [, b]) => b - a).map(([colour]) => colour);
-  const palette = byCount.slice(0, MOST_COLOURS);
+  const palette = paletteOf(byCount);
   const indexes = new Map(palette.map((colour, index) => [colour, index]));
-  for (const colour of byCount.slice(MOST_COLOURS)) indexes.set(colour, nearest(palette, colour));
+  for (const colour of byCount) if (!indexes.has(colour)) indexes.set(colour, nearest(palette, colour));
   const lines = Buffer.alloc((width + 1) * height); // each begins with its filter: none
   for (let at = 0; at < pixels.length; at += 1) {
     lines[Math.floor(at / width) * (width + 1) + 1 + (at % width)] = indexes.get(pixels[at]);
@@ -25,15 +27,33 @@ export function reduce(png) {
   return encode({ width, height, palette, lines });
 }
 
+/** The most frequent ones, and then, one by one, whichever is farthest from all that are in. */
+function paletteOf(byCount) {
+  const palette = byCount.slice(0, FREQUENT_COLOURS);
+  const others = byCount
+    .slice(FREQUENT_COLOURS)
+    .map((colour) => ({ colour, distance: Math.min(...palette.map((one) => distanceOf(one, colour))) }));
+  while (palette.length < MOST_COLOURS && others.length > 0) {
+    const farthest = others.reduce((a, b) => (b.distance > a.distance ? b : a));
+    if (farthest.distance === 0) break;
+    palette.push(farthest.colour);
+    for (const other of others) other.distance = Math.min(other.distance, distanceOf(farthest.colour, other.colour));
+  }
+  return palette;
+}
+
 function nearest(palette, colour) {
   let best = 0;
-  let least = Infinity;
-  for (const [index, other] of palette.entries()) {
-    const [red, green, blue] = [16, 8, 0].map((shift) => ((colour >> shift) & 255) - ((other >> shift) & 255));
-    const distance = red * red + green * green + blue * blue;
-    if (distance < least) [best, least] = [index, distance];
+  for (let index = 1; index < palette.length; index += 1) {
+    if (distanceOf(palette[index], colour) < distanceOf(palette[best], colour)) best = index;
   }
   return best;
+}
+
+/** Squared, in RGB. */
+function distanceOf(a, b) {
+  const [red, green, blue] = [16, 8, 0].map((shift) => ((a >> shift) & 255) - ((b >> shift) & 255));
+  return red * red + green * green + blue * blue;
 }
 
 function decode(png) {

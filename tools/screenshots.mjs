@@ -162,17 +162,24 @@ async function open(url, theme, [width, height] = [1440, 900]) {
   return page;
 }
 
-async function take(page, name) {
-  const png = reduce(await page.screenshot());
-  writeFileSync(join(images, `${name}.png`), png);
-  console.log(`${name}.png ${Math.ceil(png.length / 1_024)} KB`);
-}
-
+/** Name → the picture as the browser made it: they are reduced in the end, when no moment passes meanwhile. */
+const taken = new Map();
+const take = async (page, name) => taken.set(name, await page.screenshot());
 /** The same moment in both themes. */
+const takeBoth = (pages, name) => Promise.all(pages.map((page, index) => take(page, `${name}-${THEMES[index]}`)));
+
 async function shoot(pages, url, [name, hash]) {
   await Promise.all(pages.map((page) => page.goto(`${url}/${hash}`)));
   await pass(1_500); // what comes later than the page: graphs and their data
-  for (const [index, page] of pages.entries()) await take(page, `${name}-${THEMES[index]}`);
+  await takeBoth(pages, name);
+}
+
+function writeAll() {
+  for (const [name, png] of taken) {
+    const small = reduce(png);
+    writeFileSync(join(images, `${name}.png`), small);
+    console.log(`${name}.png ${Math.ceil(small.length / 1_024)} KB`);
+  }
 }
 
 mkdirSync(images, { recursive: true });
@@ -203,8 +210,9 @@ await Promise.all(pages.map((page) => page.goto(`${url}/#/overview`)));
 await pass(1_000);
 registry.kill('SIGKILL');
 await Promise.all(pages.map((page) => page.locator('.pill.stale').waitFor()));
-for (const [index, page] of pages.entries()) await take(page, `stale-${THEMES[index]}`);
+await takeBoth(pages, 'stale');
 stopLoad();
 const fresh = await startRegistry();
 await shoot(pages, fresh.url, ['empty', '#/overview']);
+writeAll();
 process.exit(0);

@@ -12,12 +12,14 @@ import { start } from './spawn.js';
 // (Debian: the package prometheus) nothing here runs, and the names of what is skipped say so.
 
 const DEPLOY = fileURLToPath(new URL('../../deploy/prometheus', import.meta.url));
+const PROMTOOL = 'promtool';
+const PROMETHEUS = 'prometheus';
 const runs = (program: string): boolean => spawnSync(program, ['--version']).status === 0;
-const isHere = runs('promtool') && runs('prometheus');
+const isHere = runs(PROMTOOL) && runs(PROMETHEUS);
 const absent = isHere ? '' : ' (skipped: prometheus and promtool are not installed)';
 
 function promtool(args: readonly string[], input = ''): { readonly status: number | null; readonly said: string } {
-  const { status, stdout, stderr } = spawnSync('promtool', args, {
+  const { status, stdout, stderr } = spawnSync(PROMTOOL, args, {
     cwd: folder,
     input,
     encoding: 'utf8',
@@ -114,7 +116,7 @@ describe.skipIf(!isHere)(`Prometheus${absent}`, () => {
     const port = await freePort();
     prometheus = `http://127.0.0.1:${port}`;
     configure();
-    const child = launch('prometheus', [
+    const child = launch(PROMETHEUS, [
       `--config.file=${join(folder, 'live.yml')}`,
       `--storage.tsdb.path=${join(folder, 'data')}`,
       `--web.listen-address=127.0.0.1:${port}`,

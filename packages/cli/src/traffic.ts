@@ -9,7 +9,7 @@ export interface Edge {
   readonly perSecond: number;
   readonly calls: number;
   readonly failures: number;
-  /** Attempts after the first. */
+  /** Attempts after the first, without hedges. */
   readonly retries: number;
   /** The highest of the callers; null: too few to say. */
   readonly p99Ms: number | null;

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -105,6 +105,23 @@ describe('the links in docs', () => {
     const guide = pages.filter((page) => page.startsWith(GUIDE)).map((page) => page.replace('docs/', ''));
     expect(guide.filter((page) => !index.includes(page))).toEqual([]);
     expect(links).toContainEqual(expect.objectContaining({ page: 'README.md', path: 'docs/README.md' }));
+  });
+});
+
+describe('the pictures in docs', () => {
+  const shown = [...pages, 'README.md'].flatMap((page) =>
+    [...readFileSync(join(root, page), 'utf8').matchAll(/\b(?:src|srcset)="([^":]+)"/g)].map(([, path = '']) =>
+      join(dirname(page), path),
+    ),
+  );
+  const there = readdirSync(join(root, 'docs/images')).map((name) => join('docs/images', name));
+
+  it('are those that are there', () => {
+    expect([...new Set(shown)].toSorted()).toEqual(there.toSorted());
+  });
+
+  it.each(there)('%s is small', (path) => {
+    expect(statSync(join(root, path)).size).toBeLessThanOrEqual(150 * 1024);
   });
 });
 

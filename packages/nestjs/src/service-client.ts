@@ -90,10 +90,11 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   }
 
   /**
-   * A gRPC service of the proto that `forFeature` names, as `ClientGrpc.getService` of Nest gives it: its methods, as the proto has them
-   * and in camel case, return cold Observables. After the message each takes the `Metadata` of grpc-js, options of the call (`GrpcCall`)
-   * or both; a method that takes a stream takes an Observable of messages, and is not repeated once that was subscribed to. Throws
-   * OPTION_INVALID for a service that the proto does not have, and where no proto was named.
+   * A gRPC service of the proto that `forFeature` names, by its name or its full one (`shop.v1.Orders`), as `ClientGrpc.getService` of
+   * Nest gives it: its methods, as the proto has them and in camel case, return cold Observables. After the message each takes the
+   * `Metadata` of grpc-js, options of the call (`GrpcCall`) or both; a method that takes a stream takes an Observable of messages, and is
+   * not repeated once that was subscribed to. Throws OPTION_INVALID for a service that the proto does not have, a name that several have,
+   * and where no proto was named.
    */
   grpc<Service extends object = UntypedGrpc>(name: string): Service;
   /** Calls a gRPC method as generated clients describe it: one message there, one back. */

@@ -21,6 +21,7 @@ export const registryFacts: RegistryFacts = {
   access: 'open',
   host: '127.0.0.1',
   intervalMs: 5_000,
+  startedAt: NOW - 3_600_000,
   flappingLimit: 3,
   store: { name: 'disk', durable: true, trouble: null },
   preservation: null,

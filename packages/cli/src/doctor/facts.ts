@@ -72,6 +72,8 @@ export interface RegistryFacts {
   readonly access: string;
   readonly host: string | null;
   readonly intervalMs: number;
+  /** By its own clock, ms since 1970; null: not told. */
+  readonly startedAt: number | null;
   readonly flappingLimit: number | null;
   readonly store: {
     readonly name: string;

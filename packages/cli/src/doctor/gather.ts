@@ -10,7 +10,7 @@ import { reach } from './reach.js';
 /** So many instances are asked for one by one, the worst first; what is told of the others is in the lists of services. */
 const MOST_INSTANCES = 500;
 /** Questions, and connections, at once. */
-const CONCURRENCY = 16;
+const CONCURRENCY = 32;
 
 export interface Wanted {
   /** A service, or an id; null: everybody. */
@@ -56,6 +56,7 @@ function registryIn(contact: Asked): RegistryFacts | null {
     access: textAt(body, 'access') ?? 'open',
     host: textAt(body, 'options', 'host', 'value'),
     intervalMs,
+    startedAt: numberAt(body, 'startedAt'),
     flappingLimit: numberAt(body, 'policy', 'flappingLimit'),
     store:
       store === null

@@ -3,6 +3,7 @@ import type { Endpoint } from '@rollcall/core';
 import { ageText } from '../words.js';
 import type { Facts, InstanceFacts, Reach, RegistryFacts } from './facts.js';
 import { finding } from './finding.js';
+import { registryWall } from './registry-findings.js';
 import type { Diagnosis, Finding } from './finding.js';
 
 /** So many heartbeats in a row are no accident. */
@@ -31,12 +32,26 @@ export function instanceDiagnosis(facts: Facts): Diagnosis {
 function heartbeatFindings(one: InstanceFacts, facts: Facts, registry: RegistryFacts): readonly Finding[] {
   const { instance, reach } = one;
   const { code } = instance.reason;
-  const another = reach.filter(({ outcome }) => outcome === 'another');
+  const another = reach.filter((seen) => isAnother(one, seen));
   if (code === 'ADDRESS_SHARED') return [shared(one, facts)];
   if (code === 'ADDRESS_TAKEN' || another.length > 0) return [taken(one, another, facts)];
   if (isInboundBroken(one)) return [inbound(one, facts)];
   if (isOutboundBroken(one, facts, registry)) return [outbound(one, facts)];
   return [];
+}
+
+/**
+ * Somebody else, for whom it matters: callers ask natives alone who they are, and over `heartbeat` nobody calls, so there it is enough
+ * that the registry gets its answers.
+ */
+function isAnother(one: InstanceFacts, { outcome, endpoint }: Reach): boolean {
+  if (outcome !== 'another' || one.instance.source !== 'native') return false;
+  return endpoint.protocol !== 'heartbeat' || isInboundBroken(one);
+}
+
+/** Was there time enough for it to show itself: since it registered, and since the registry was started? */
+function isOld({ instance }: InstanceFacts, facts: Facts, { intervalMs, startedAt }: RegistryFacts): boolean {
+  return registryWall(facts) - Math.max(instance.registeredAt, startedAt ?? 0) > LASTING * intervalMs;
 }
 
 function isInboundBroken({ instance, heartbeats }: InstanceFacts): boolean {
@@ -45,11 +60,11 @@ function isInboundBroken({ instance, heartbeats }: InstanceFacts): boolean {
   return error !== null && (misses >= MISSES || instance.state !== 'HEALTHY');
 }
 
-function isOutboundBroken({ instance, heartbeats }: InstanceFacts, facts: Facts, registry: RegistryFacts): boolean {
+function isOutboundBroken(one: InstanceFacts, facts: Facts, registry: RegistryFacts): boolean {
+  const { instance, heartbeats } = one;
   if (heartbeats === null) return /^OUTBOUND|^SILENT/.test(instance.reason.code);
   const { lastSuccessAgoMs, misses } = heartbeats.heartbeat2;
-  const isOld = facts.wall - instance.registeredAt > LASTING * registry.intervalMs;
-  return misses >= MISSES || (lastSuccessAgoMs === null && isOld);
+  return misses >= MISSES || (lastSuccessAgoMs === null && isOld(one, facts, registry));
 }
 
 function inbound(one: InstanceFacts, facts: Facts): Finding {
@@ -138,7 +153,7 @@ function shared(one: InstanceFacts, facts: Facts): Finding {
 /** What the registry says, both directions, and what was seen from here. */
 function evidenceOf({ instance, heartbeats, reach }: InstanceFacts, facts: Facts): readonly string[] {
   const lines = [
-    `the registry says: ${instance.state} for ${ageText(facts.wall - instance.since)}: ${instance.reason.text}`,
+    `the registry says: ${instance.state} for ${ageText(registryWall(facts) - instance.since)}: ${instance.reason.text}`,
   ];
   if (heartbeats !== null) {
     const { heartbeat1, heartbeat2 } = heartbeats;
@@ -235,8 +250,7 @@ function stale(
   const isOurs = instance.metadata[TOLD.version] !== undefined;
   const beats =
     heartbeats !== null && heartbeats.heartbeat2.lastSuccessAgoMs !== null && heartbeats.heartbeat2.misses === 0;
-  const isOld = facts.wall - instance.registeredAt > LASTING * registry.intervalMs;
-  if (!isOurs || line !== false || !beats || !isOld) return [];
+  if (!isOurs || line !== false || !beats || !isOld(one, facts, registry)) return [];
   const lastMs = heartbeats.heartbeat2.lastSuccessAgoMs ?? 0;
   return [
     finding('stale-copy', {

@@ -19,6 +19,7 @@ export function reach(id: string, endpoint: Endpoint): Promise<Reach> {
   return new Promise((resolve) => {
     const { host, port, tls } = endpoint;
     let isConnected = false;
+    const said: Buffer[] = [];
     const socket: Socket = tls
       ? secureConnect({ host, port, rejectUnauthorized: false })
       : connect({ host, port, autoSelectFamily: false });
@@ -33,12 +34,14 @@ export function reach(id: string, endpoint: Endpoint): Promise<Reach> {
       ),
     );
     socket.on('error', (error) => done(outcomeOf(error), messageOf(error) || codeOf(error)));
-    socket.on('close', () => done('failed', `${addressOf(endpoint)} closed the connection without an answer`));
+    socket.on('close', () => {
+      if (said.length > 0) done(...verdict(id, ''));
+      else done('failed', `${addressOf(endpoint)} closed the connection without an answer`);
+    });
     socket.on(tls ? 'secureConnect' : 'connect', () => {
       isConnected = true;
       const question = tls ? null : QUESTIONS[endpoint.protocol]?.(endpoint);
       if (question === null || question === undefined) return done('open', 'it takes connections');
-      const said: Buffer[] = [];
       socket.on('data', (bytes) => {
         said.push(bytes);
         const answer = Buffer.concat(said);
@@ -87,17 +90,11 @@ function readTcp(received: Buffer): string | null {
   return nameIn(isRecord(frame) ? frame['response'] : undefined);
 }
 
+/** A sidecar may cut the answer into chunks, so its JSON is not read as a whole. */
 function readHttp(received: Buffer): string | null {
   const text = received.toString('utf8');
-  if (!'HTTP/1.1 '.startsWith(text.slice(0, 9))) return '';
-  const end = text.indexOf('\r\n\r\n');
-  if (end < 0) return null;
-  if (!text.startsWith('HTTP/1.1 200')) return '';
-  try {
-    return nameIn(JSON.parse(text.slice(end + 4)));
-  } catch {
-    return text.length > MOST_BYTES / 2 ? '' : null;
-  }
+  const isAnswer = 'HTTP/1.1 200'.startsWith(text.slice(0, 12));
+  return isAnswer ? (/"instance"\s*:\s*"([\w.~-]{1,128})"/.exec(text)?.[1] ?? null) : '';
 }
 
 function nameIn(answer: unknown): string {

@@ -6,6 +6,18 @@ import type { Diagnosis, Finding, FindingCode } from './finding.js';
 
 /** Less is the network and the seconds of `Date`. */
 const SKEW_MS = 5_000;
+
+/** How far the registry's clock is ahead of ours, ms; null: it does not tell the time. Its header is cut to the second. */
+export function aheadMsOf({ contact, wall }: Pick<Facts, 'contact' | 'wall'>): number | null {
+  return contact.kind === 'answer' && contact.date !== null ? contact.date + 500 - wall : null;
+}
+
+/** The registry's wall clock now, as well as it is known: what it says of times is by that. */
+export function registryWall(facts: Pick<Facts, 'contact' | 'wall'>): number {
+  const aheadMs = aheadMsOf(facts) ?? 0;
+  return Math.abs(aheadMs) < SKEW_MS ? facts.wall : facts.wall + aheadMs;
+}
+
 /** Time enough to get another certificate. */
 const EXPIRES_SOON_MS = 14 * 86_400_000;
 /** Of a budget of the host. */
@@ -41,9 +53,9 @@ function answers({ facts, registry, contact }: Known): Part {
 }
 
 function clocks({ facts, contact }: Known): Part {
-  if (contact.date === null) return { unchecked: ['clocks, because the registry’s answer has no Date'] };
-  // the header is cut to the second
-  const aheadMs = contact.date + 500 - facts.wall;
+  const aheadMs = aheadMsOf(facts);
+  if (aheadMs === null || contact.date === null)
+    return { unchecked: ['clocks, because the registry’s answer has no Date'] };
   const apart = ageText(Math.abs(aheadMs));
   if (Math.abs(aheadMs) < SKEW_MS) return { fine: ['the clocks of the registry and of this machine agree'] };
   const skew = finding('clock-skew', {

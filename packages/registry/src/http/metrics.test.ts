@@ -90,13 +90,14 @@ describe('GET /metrics', () => {
     expect(formatFor(accept)).toBe(format);
   });
 
-  it('says of a registry that is not ready only that', async () => {
+  it('says of a registry that is not ready only that, and when its certificate expires', async () => {
     const { registry } = new World();
     const metrics = new RegistryMetrics();
     onTestFinished(() => metrics.close());
-    await metrics.look({ registry, server: null });
+    await metrics.look({ registry, server: null, tls: { describe: () => ({ expiresAt: 1_800_000_000_500 }) } });
     const samples = samplesOf(metrics.text('text'));
     expect(samples.get('rollcall_registry_ready')).toBe(0);
+    expect(samples.get(name('certificate_expiry_timestamp_seconds'))).toBe(1_800_000_000.5);
     expect([...samples.keys()].filter((key) => /_(instances|tombstones|settled|services)\b/.test(key))).toEqual([]);
   });
 
