@@ -242,11 +242,8 @@ function hooks({ instance }: InstanceFacts): readonly Finding[] {
 }
 
 /** Only who uses our client promises to hold a line. */
-function stale(
-  { instance, line, heartbeats }: InstanceFacts,
-  facts: Facts,
-  registry: RegistryFacts,
-): readonly Finding[] {
+function stale(one: InstanceFacts, facts: Facts, registry: RegistryFacts): readonly Finding[] {
+  const { instance, line, heartbeats } = one;
   const isOurs = instance.metadata[TOLD.version] !== undefined;
   const beats =
     heartbeats !== null && heartbeats.heartbeat2.lastSuccessAgoMs !== null && heartbeats.heartbeat2.misses === 0;

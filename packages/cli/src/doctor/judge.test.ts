@@ -170,6 +170,29 @@ describe('judge', () => {
     expect(judge(facts(registry({ version: '0.1.9' }))).findings).toEqual([]);
   });
 
+  it('blames nobody for what a registry that has just started cannot know, nor by a clock that is wrong', () => {
+    const silent = instanceFacts(
+      {},
+      { heartbeats: beats({ lastSuccessAgoMs: null }, { lastSuccessAgoMs: null }), line: false },
+    );
+    const known = registry({ startedAt: NOW - 4_000 });
+    expect(judge(facts({ ...known, ...instances(silent) })).findings).toEqual([]);
+    const skewed = { ...known, ...instances(silent), wall: NOW + 3_600_000 };
+    expect(judge(facts(skewed)).findings.map(({ code }) => code)).toEqual(['clock-skew']);
+    const late = registry({ startedAt: NOW - 11_000 });
+    expect(judge(facts({ ...late, ...instances(silent) })).findings.map(({ code }) => code)).toEqual([
+      'heartbeat-2-missing',
+    ]);
+  });
+
+  it('asks who answers only where callers do', () => {
+    const strange = reach('another', 'somebody answers who does not say who it is');
+    const foreign = instanceFacts({ source: 'consul' }, { reach: strange });
+    const own = { ...endpoint, protocol: 'heartbeat' } as const;
+    const quiet = instanceFacts({ endpoints: [own] }, { reach: strange.map((seen) => ({ ...seen, endpoint: own })) });
+    expect(judge(facts(instances(foreign, quiet))).findings).toEqual([]);
+  });
+
   it('tells of those that it could not see into, or did not look at', () => {
     const open = instanceFacts({}, { reach: reach('open', 'it takes connections') });
     expect(judge(facts({ instances: [open], left: 40 })).unchecked.join('\n')).toMatch(

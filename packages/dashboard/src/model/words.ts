@@ -33,8 +33,8 @@ const REASONS: Readonly<Record<ReasonCode, Told>> = {
     old: 'It was dead: its line had closed and its port refused.',
   },
   PRESERVED: {
-    live: 'It is silent, and self-preservation holds it.',
-    old: 'It was silent, and self-preservation held it.',
+    live: 'It would be CRITICAL, but self-preservation holds it.',
+    old: 'It would have been CRITICAL, but self-preservation held it.',
   },
   LAST: {
     live: 'It is the last of its service that shows life, so it stays callable.',

@@ -29,7 +29,8 @@ export function missedArrivals({ heartbeat2, intervalMs }: BeatsAnswer): number[
 export function Beats({ of }: { readonly of: BeatsAnswer }): VNode {
   const trips = of.heartbeat1.flatMap(({ roundTripMs }) => (roundTripMs === null ? [] : [roundTripMs]));
   const sorted = trips.toSorted((one, other) => one - other);
-  const top = (quantile(sorted, 0.98) ?? 1) * 1.25 || 1;
+  // one slow one must not make all others flat: it is cut off
+  const top = Math.max((quantile(sorted, 0.9) ?? 1) * 1.25, (quantile(sorted, 0.5) ?? 1) * 3) || 1;
   const missed1 = of.heartbeat1.filter(({ roundTripMs }) => roundTripMs === null).length;
   const missed2 = missedArrivals(of);
   const barWidth = Math.max(2, Math.min(12, (of.intervalMs / SPAN_MS) * WIDTH * 0.5));

@@ -11,10 +11,15 @@ export interface Stretch {
   readonly to: number;
 }
 
+const OF_STATE: ReadonlySet<string> = new Set(['registered', 'state', 'moved']);
+
+/** Does it tell of a state, and not only of somebody who is in one? */
+export const isOfState = ({ kind, state }: RegistryEvent): boolean => state !== null && OF_STATE.has(kind);
+
 /** The states of the last hour, oldest first; before the first event nothing is known. */
 export function stretchesOf(events: readonly RegistryEvent[], now: number, spanMs: number = HOUR_MS): Stretch[] {
   const begin = now - spanMs;
-  const changes = events.filter(({ state }) => state !== null);
+  const changes = events.filter(isOfState);
   const stretches: Stretch[] = [];
   for (const [at, { state, at: from }] of changes.entries()) {
     const to = changes[at + 1]?.at ?? now;

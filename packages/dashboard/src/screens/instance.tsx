@@ -2,7 +2,7 @@ import type { Instance } from '@rollcall/core';
 import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
 import { ageText, clockText, countText } from '../model/age.js';
-import type { BeatsAnswer, InstanceAnswer, TimelineAnswer, TopologyAnswer } from '../model/answers.js';
+import type { BeatsAnswer, InstanceAnswer, RegistryAnswer, TimelineAnswer, TopologyAnswer } from '../model/answers.js';
 import { endpointTexts, pictureOf } from '../model/picture.js';
 import { hashOf, serviceHash } from '../model/route.js';
 import { useAnswer, useSession, useStaleSince } from '../model/session.js';
@@ -14,7 +14,7 @@ import { happenedText } from '../parts/event-lines.js';
 import { StateWord } from '../parts/glyph.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { HeartbeatPicture } from '../parts/picture.js';
-import { HOUR_MS, Timeline } from '../parts/timeline.js';
+import { HOUR_MS, isOfState, Timeline } from '../parts/timeline.js';
 import { Actions } from './actions.js';
 import { InstanceCallers } from './instance-callers.js';
 import { registryUrl } from './welcome.js';
@@ -121,12 +121,18 @@ function PicturePanel({ instance, detail, path }: PicturePanelProps): VNode {
       agoMs == null ? 0 : Math.round((Date.now() - agoMs) / 1_000);
     return { one: at(heartbeats?.heartbeat1.lastSuccessAgoMs), two: at(heartbeats?.heartbeat2.lastSuccessAgoMs) };
   }, [heartbeats]);
-  const lines = [instance.version, instance.zone].filter((word) => word !== '');
+  const pid = instance.metadata['pid'] === undefined ? '' : `pid ${instance.metadata['pid']}`;
+  const lines = [instance.version, pid, instance.zone].filter((word) => word !== '');
+  const registry = useAnswer<RegistryAnswer>('api/v1/registry', { everyMs: 30_000 }).value.value;
   return (
     <section class="panel">
       <HeartbeatPicture
         of={pictureOf(instance, heartbeats)}
-        registry={{ name: 'Registry', lines: [], door: port === '' ? '' : `:${port}` }}
+        registry={{
+          name: 'Registry',
+          lines: registry === null ? [] : [registry.replica],
+          door: port === '' ? '' : `:${port}`,
+        }}
         service={{
           name: `${instance.service}…${tailOf(instance.id)}`,
           lines,
@@ -143,7 +149,7 @@ function LastHour({ timeline }: { readonly timeline: TimelineAnswer | null }): V
   const { clock } = useSession();
   const now = clock.now.value;
   const events = timeline?.events ?? [];
-  const told = events.filter(({ state }) => state !== null).toReversed();
+  const told = events.filter(isOfState).toReversed();
   const marks = [3, 2, 1, 0].map((thirds) => now - (thirds * HOUR_MS) / 3);
   return (
     <Panel title="State, last hour" aside={`${told.length} changes`}>

@@ -273,11 +273,15 @@ function WallRow({ node }: { readonly node: ServiceNode }): VNode {
 
 function Tile({ instance }: { readonly instance: Instance }): VNode {
   const tail = tailOf(instance.id);
-  const label = `${instance.service}…${tail}: ${instance.state}, ${whyText(instance)}`;
+  const admin = instance.admin === 'ENABLED' ? '' : `, ${instance.admin}`;
+  const label = `${instance.service}…${tail}: ${instance.state}${admin}, ${whyText(instance)}`;
   return (
     <a class={`tile ${instance.state}`} href={instanceHash(instance.id)} title={label} aria-label={label}>
       <Glyph of={instance} />
       {tail}
+      {instance.admin !== 'ENABLED' && (
+        <span class="tile-admin">{instance.admin === 'DRAINING' ? 'drains' : 'maintenance'}</span>
+      )}
     </a>
   );
 }
@@ -356,7 +360,7 @@ function RegistryPanel({ registry, staleSince }: RegistryPanelProps): VNode {
 }
 
 function LastEvents({ namespace }: { readonly namespace: string }): VNode {
-  const path = `api/v1/events?limit=10&namespace=${encodeURIComponent(namespace)}`;
+  const path = `api/v1/events?limit=8&namespace=${encodeURIComponent(namespace)}`;
   const answer = useAnswer<EventsAnswer>(path, { everyMs: 15_000, onNews: true }).value.value;
   const events = (answer?.events ?? []).toReversed();
   return (
