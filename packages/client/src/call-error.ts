@@ -1,4 +1,4 @@
-import { messageOf, nearest, RollcallError } from '@rollcall/core';
+import { messageOf, nearest, RollcallError, shortId } from '@rollcall/core';
 import type { Attempt, Instance, Protocol } from '@rollcall/core';
 import type { NoneReason } from './balance/balancer.js';
 import type { ServiceView } from './catalog.js';
@@ -68,7 +68,11 @@ export function cancelledError(story: Story, cause: unknown): RollcallError {
 }
 
 export function closedError(service: string, attempts: readonly Attempt[] = []): RollcallError {
-  return new RollcallError('CLOSED', `The call to ${service} ended because this client was closed. Make no calls after close().`, { attempts });
+  return new RollcallError(
+    'CLOSED',
+    `The call to ${service} ended because this client was closed. Make no calls after close().`,
+    { attempts },
+  );
 }
 
 export function bulkheadError(service: string, most: number): RollcallError {
@@ -98,7 +102,7 @@ const NONE_TEXT: Readonly<Record<NoneReason, (view: ServiceView, protocol: Proto
   NO_INSTANCE: ({ service, instances }) =>
     instances.length === 0
       ? `No instance of ${service} is registered. Start one.`
-      : `No instance of ${service} may be called: ${censusText(instances)}. See allowedStates, version, and the instances' admin state.`,
+      : `No instance of ${service} may be called: ${censusText(instances)}. ${lastText(instances)} See allowedStates, version, and the instances' admin state.`,
   NO_ENDPOINT: ({ service, instances }, protocol) =>
     `No instance of ${service} offers ${protocol}: they offer ${offersText(instances)}. send, emit and call use tcp, fetch uses http, grpc uses grpc.`,
   OVERLOADED: ({ service, instances }) =>
@@ -111,6 +115,12 @@ function unknownError(service: string, names: readonly string[]): RollcallError 
   const meant = nearest(service, names);
   const advice = meant === null ? 'Start it, or correct the name.' : `Did you mean ${meant}?`;
   return new RollcallError('UNKNOWN_SERVICE', `The registry knows no service ${service}. ${advice}`);
+}
+
+/** Of whom the registry spoke last, and what it said. */
+function lastText(instances: readonly Instance[]): string {
+  const last = instances.reduce((one, other) => (other.revision > one.revision ? other : one));
+  return `The last to change, ${shortId(last)}, is ${last.state}: ${last.reason.text}.`;
 }
 
 /** `2 HEALTHY, 1 CRITICAL`. */

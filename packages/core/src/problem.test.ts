@@ -33,6 +33,11 @@ describe('the problem in an answer', () => {
     expect(problemFrom(410, { ...document, code: 'toString' }).code).toBe('ENDED');
   });
 
+  it('of a registry that tells a bad certificate from a bad secret is still an UNAUTHORIZED to who knows but that', () => {
+    expect(problemFrom(401, { ...document, code: 'CERTIFICATE_UNTRUSTED' }).code).toBe('CERTIFICATE_UNTRUSTED');
+    expect(problemFrom(401, { ...document, code: 'SOMETHING_NEWER' }).code).toBe('UNAUTHORIZED');
+  });
+
   it.each([
     [400, 'INVALID'],
     [401, 'UNAUTHORIZED'],
