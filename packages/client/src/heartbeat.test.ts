@@ -6,7 +6,7 @@ import { EdgeNews } from './edge-news.js';
 import type { EdgeStats } from './edges.js';
 import { Heartbeat } from './heartbeat.js';
 import { Identity } from './identity.js';
-import { FakeLink } from './link/link.fixture.js';
+import { aProblem, FakeLink } from './link/link.fixture.js';
 
 function setUp() {
   const time = new ManualTime();
@@ -113,6 +113,19 @@ describe('Heartbeat', () => {
     await time.advanceBy(5_000);
     link.onBeat = () => 'unreachable';
     await time.advanceBy(15_000);
+    link.onBeat = () => ({ ok: true, value: { state: 'HEALTHY', revision: 3 } });
+    await time.advanceBy(15_000);
+    expect(link.fresh).toEqual([true, false, false, true, true, true, false, false]);
+  });
+
+  it('opens one for each beat while its certificate is not trusted, and none of before is kept: another may lie there', async () => {
+    const { time, link, heartbeat } = setUp();
+    heartbeat.start(5_000, 0, 100);
+    await time.advanceBy(5_000);
+    link.onBeat = () => ({ ok: false, problem: aProblem('CERTIFICATE_UNTRUSTED') });
+    const before = link.partings;
+    await time.advanceBy(15_000);
+    expect(link.partings).toBe(before + 3);
     link.onBeat = () => ({ ok: true, value: { state: 'HEALTHY', revision: 3 } });
     await time.advanceBy(15_000);
     expect(link.fresh).toEqual([true, false, false, true, true, true, false, false]);

@@ -110,6 +110,7 @@ export class Heartbeat {
     try {
       const answer = await link.beat(identity.proof(), beat, { fresh });
       this.#arrived();
+      if (!answer.ok && answer.problem.code === 'CERTIFICATE_UNTRUSTED') this.#distrusted();
       if (run === this.#run) answered(answer, kind);
     } catch (error) {
       this.#missed(messageOf(error));
@@ -130,6 +131,12 @@ export class Heartbeat {
     if (this.#isTold) this.#parts.log.info(`Heartbeat-2 of ${this.#parts.identity.name} gets through again.`);
     this.#isTold = false;
     this.#lost = 0;
+  }
+
+  /** A connection shows for as long as it lives what it showed first: whatever is there by then is shown by the next one. */
+  #distrusted(): void {
+    this.#shared = 0;
+    this.#parts.link.letGo();
   }
 
   /** One loss is no news, and none is while the whole registry is away. */

@@ -12,6 +12,7 @@ const MEANINGS: Readonly<Record<ProblemCode, Meaning>> = {
   LEAVING: 'later',
   INVALID: 'later',
   UNAUTHORIZED: 'later',
+  CERTIFICATE_UNTRUSTED: 'later',
   FORBIDDEN: 'later',
   METHOD_NOT_ALLOWED: 'later',
   TOO_LARGE: 'later',
@@ -23,7 +24,10 @@ const MEANINGS: Readonly<Record<ProblemCode, Meaning>> = {
   NOT_READY: 'soon',
 };
 
-/** To a beat: another process has our address, or our id. */
+/**
+ * To a beat: another process has our address, or our id. A certificate that is not trusted says nothing of that: it may be renewed, or the
+ * registry have the list that it misses, before anybody would notice.
+ */
 const OUSTED: ReadonlySet<ProblemCode> = new Set(['ADDRESS_TAKEN', 'UNAUTHORIZED']);
 
 /** What a registry's refusal means for who wants to be, or stay, registered. */

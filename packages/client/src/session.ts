@@ -253,8 +253,13 @@ export class Session implements Line {
 
   #joinLater(problem: Problem): void {
     const isNews = this.#complain(problem);
-    const waitMs = isNews && problem.code === 'UNAUTHORIZED' ? TOKEN_WAIT_MS : REFUSED_WAIT_MS;
-    this.#joinAfter(waitMs * (1 + this.#parts.random.unit() / 6));
+    this.#joinAfter(this.#refusedWaitMs(problem, isNews) * (1 + this.#parts.random.unit() / 6));
+  }
+
+  /** Each try makes a connection, which shows the certificate that is there by then: as good as a beat, and as often. */
+  #refusedWaitMs({ code }: Problem, isNews: boolean): number {
+    if (code === 'CERTIFICATE_UNTRUSTED') return this.#intervalMs;
+    return isNews && code === 'UNAUTHORIZED' ? TOKEN_WAIT_MS : REFUSED_WAIT_MS;
   }
 
   /** A lasting refusal is told once. Was it news? */
@@ -304,6 +309,7 @@ export class Session implements Line {
     this.#tries = 0;
     if (state !== this.#state) this.#parts.log.info(`${this.#identity.name} is ${state}.`);
     this.#state = state;
+    if (kind === 'regular') this.#complaint = null;
     if (kind === 'regular' && this.#phase === 'member' && this.#line === null) this.#openLine();
   }
 

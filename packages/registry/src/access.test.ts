@@ -89,6 +89,13 @@ describe('the permission table', () => {
     });
   });
 
+  it('tells a certificate that is not trusted from a token or secret that is wrong', () => {
+    const distrusted = { kind: 'untrusted', id: 'cert:0', detail: 'Certificate cert:0 is not trusted.', fix: '' } as const;
+    for (const path of ['/api/v1/register', '/api/v1/instances/:id/heartbeat']) {
+      expect(refusalOf(permissionOf('POST', path)!, distrusted, TOKENS)?.code).toBe('CERTIFICATE_UNTRUSTED');
+    }
+  });
+
   it('says of a token that is worth nothing why', () => {
     const read = permissionOf('GET', '/api/v1/services')!;
     const details = (['expired', 'revoked'] as const).map(

@@ -155,10 +155,10 @@ function otherFix(id: string, roles: readonly Visitor[]): string {
 }
 
 /** As refusals begin their sentences. */
-const nameOf = (id: string): string => (isCertificateId(id) ? `Certificate ${id}` : `Token ${id}`);
+export const nameOf = (id: string): string => (isCertificateId(id) ? `Certificate ${id}` : `Token ${id}`);
 
 function badCertificate({ kind, detail, fix }: BadCertificate): Problem {
-  return { code: kind === 'untrusted' ? 'UNAUTHORIZED' : 'FORBIDDEN', detail, fix };
+  return { code: kind === 'untrusted' ? 'CERTIFICATE_UNTRUSTED' : 'FORBIDDEN', detail, fix };
 }
 
 type Unauthenticated = Exclude<Standing, { readonly kind: 'untrusted' | 'nameless' | 'valid' }>;

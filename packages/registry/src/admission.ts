@@ -56,6 +56,7 @@ export class Admission {
     const outcomes = [...found.values()];
     if (outcomes.includes('busy')) return this.#tooManyNames(MOST_LOOKUPS, '');
     if (outcomes.includes('greedy')) return this.#tooManyNames(MOST_LOOKUPS_OF_ONE, sourceOf(peerAddress));
+    for (const [host, outcome] of found) if (outcome === 'late') return this.#tooLate(host);
     const endpoints: Endpoint[] = [];
     const targets: Endpoint[] = [];
     for (const [index, announced] of registration.endpoints.entries()) {
@@ -78,6 +79,11 @@ export class Admission {
     return this.#complaints.refuse({ limit: 'lookups', most, count: most, whose, retryAfterMs: BUSY_RETRY_MS });
   }
 
+  #tooLate(host: string): Result<never, Problem> {
+    const excess = { most: LOOKUP_MS, count: LOOKUP_MS, whose: host, retryAfterMs: BUSY_RETRY_MS };
+    return this.#complaints.refuse({ limit: 'lookupTime', ...excess });
+  }
+
   async #find(host: string, peerAddress: string): Promise<Found> {
     if (isIP(host) !== 0) return { address: plain(host) };
     const found = await this.#lookups.find(host, peerAddress);
@@ -87,7 +93,6 @@ export class Admission {
 
   /** Why it may not be called there; null when it may. */
   #refusalOf(endpoint: Endpoint, found: Found, peerAddress: string): string | null {
-    if (found === 'late') return `the name ${endpoint.host} did not resolve to an address within ${LOOKUP_MS} ms`;
     if (typeof found !== 'object') return `${endpoint.host} does not resolve to an address`;
     const { address } = found;
     if (!isHost(endpoint.host))

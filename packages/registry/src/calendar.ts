@@ -1,7 +1,5 @@
 import { Agenda } from './agenda.js';
-
-/** Of strangers, so many are begun at a time: while Node does that it takes in nobody who beats. */
-const STRANGERS_AT_ONCE = 4;
+import type { Crowd } from './pace.js';
 
 /**
  * Two agendas: of those who have proved themselves once, and of strangers. Of both something is begun each time, the known first: however
@@ -11,27 +9,31 @@ export class Calendar<Item> {
   readonly #known = new Agenda<Item>();
   readonly #strangers = new Agenda<Item>();
 
-  get size(): number {
-    return this.#known.size + this.#strangers.size;
-  }
-
   /** When the next item is due; Infinity when there is none. */
   get nextAt(): number {
     return Math.min(this.#known.nextAt, this.#strangers.nextAt);
+  }
+
+  /** When the next of the known is due; Infinity when there is none. */
+  get knownAt(): number {
+    return this.#known.nextAt;
+  }
+
+  /** When the next stranger is due; Infinity when there is none. */
+  get strangersAt(): number {
+    return this.#strangers.nextAt;
   }
 
   put(at: number, item: Item, isStranger: boolean): void {
     (isStranger ? this.#strangers : this.#known).put(at, item);
   }
 
-  /**
-   * Begins what is due at `now`: of each kind so many as `most` says, which is told for how long the first has been due, ms. One for which
-   * `begin` gives false is not counted.
-   */
-  begin(now: number, most: (behindMs: number) => number, begin: (item: Item, at: number) => boolean): void {
-    const behindMs = now - this.nextAt;
-    beginOf(this.#known, { now, most: most(now - this.#known.nextAt) }, begin);
-    beginOf(this.#strangers, { now, most: Math.min(STRANGERS_AT_ONCE, most(behindMs)) }, begin);
+  /** Begins what is due at `now`: of each kind so many as `most` says. One for which `begin` gives false is not counted. */
+  begin(now: number, most: (crowd: Crowd) => number, begin: (item: Item, at: number) => boolean): void {
+    for (const agenda of [this.#known, this.#strangers]) {
+      const crowd = { size: agenda.size, behindMs: now - agenda.nextAt, areStrangers: agenda === this.#strangers };
+      beginOf(agenda, { now, most: most(crowd) }, begin);
+    }
   }
 }
 

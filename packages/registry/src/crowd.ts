@@ -2,8 +2,8 @@ import { addressOf } from '@rollcall/core';
 import type { Endpoint, Result } from '@rollcall/core';
 import { isOwnAddress } from './admission.js';
 import type { Excess } from './limits.js';
-import { Tally } from './quota.js';
-import type { Roster } from './roster.js';
+import { sourceOf, Tally } from './quota.js';
+import type { Party, Roster } from './roster.js';
 
 /**
  * Whoever holds an address is asked for all the others that claim it, so there are few: more processes than this behind one address
@@ -24,11 +24,19 @@ export interface Claim {
   readonly targets: readonly Endpoint[];
   /** The address from which it comes: to its own host it may bring as many as it likes. */
   readonly from: string;
+  /** The id of the access token that it came with; null: with none. */
+  readonly token: string | null;
 }
 
-/** How many are called at one place. Counts those that are on the roll, and those on the way there. */
+/**
+ * How many are called at one place. Counts those that are on the roll, and those on the way there.
+ *
+ * Nobody may shut out whose address it is by claiming it first, so claims count only against their like: on the own host those from there
+ * with the same token; elsewhere those with the same token, from wherever; without tokens, which tell nobody apart, all.
+ */
 export class Crowd {
   readonly #roster: Pick<Roster, 'countAt' | 'countOn'>;
+  /** On their way, by place and party: each under the three that it belongs to. */
   readonly #addresses = new Tally();
   readonly #hosts = new Tally();
 
@@ -46,19 +54,33 @@ export class Crowd {
     return { ok: true, value: () => this.#count(claim, -1) };
   }
 
-  #fullAt(target: Endpoint, { id, from }: Claim): Omit<Excess, 'retryAfterMs'> | null {
+  #fullAt(target: Endpoint, claim: Claim): Omit<Excess, 'retryAfterMs'> | null {
     const { host } = target;
+    const { id, from, token } = claim;
     const address = addressOf(target);
-    const count = this.#roster.countAt(address, id) + this.#addresses.of(address);
+    const isOwn = isOwnAddress(host, from);
+    const party = isOwn ? ownOf(claim) : othersOf(token);
+    const count = this.#roster.countAt(address, id, party) + this.#addresses.of(keyOf(address, party));
     if (count >= MOST_AT_ONE_ADDRESS) return { limit: 'address', most: MOST_AT_ONE_ADDRESS, count, whose: address };
-    if (isOwnAddress(host, from)) return null;
-    const onHost = this.#roster.countOn(host, id) + this.#hosts.of(host);
+    if (isOwn) return null;
+    const onHost = this.#roster.countOn(host, id, token) + this.#hosts.of(keyOf(host, party));
     return onHost < MOST_ON_ONE_HOST ? null : { limit: 'host', most: MOST_ON_ONE_HOST, count: onHost, whose: host };
   }
 
-  #count({ targets }: Claim, by: 1 | -1): void {
-    // one that has two endpoints at one address is there once, as on the roll
-    for (const address of new Set(targets.map(addressOf))) this.#addresses.add(address, by);
-    for (const { host } of targets) this.#hosts.add(host, by);
+  #count(claim: Claim, by: 1 | -1): void {
+    const { targets, token } = claim;
+    // where no tokens are asked for, two of the three are one
+    const parties = token === null ? [{}, ownOf(claim)] : [{}, othersOf(token), ownOf(claim)];
+    for (const party of parties) {
+      // one that has two endpoints at one address is there once, as on the roll
+      for (const address of new Set(targets.map(addressOf))) this.#addresses.add(keyOf(address, party), by);
+      for (const { host } of targets) this.#hosts.add(keyOf(host, party), by);
+    }
   }
 }
+
+const ownOf = ({ from, token }: Claim): Party => ({ source: sourceOf(from), token });
+
+const othersOf = (token: string | null): Party => (token === null ? {} : { token });
+
+const keyOf = (place: string, { source, token }: Party): string => JSON.stringify([place, source, token]);

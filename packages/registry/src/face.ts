@@ -197,7 +197,8 @@ export interface RegistryFace {
   readonly ready: boolean;
   register(registration: Registration, peer: Peer): Promise<Outcome<Registered>>;
   beat(id: string, secret: Proof, beat: Beat): Outcome<BeatAnswer>;
-  suspect(id: string, suspicion: Suspicion): Outcome<null>;
+  /** `peer`: who reports, so that one reporter has not all the calls; left out: nobody counts. */
+  suspect(id: string, suspicion: Suspicion, peer?: Peer): Outcome<null>;
   drain(id: string, secret: Proof, drain: Drain): Outcome<DrainAnswer>;
   leave(id: string, ender: Ender | null): Outcome<null>;
   /** What an operator wants of an instance, stored before it is answered. Refused: FORBIDDEN, INVALID, LEAVING, as `instance`. */

@@ -27,6 +27,21 @@ export interface JudgePorts {
   readonly beats: Pick<BeatLog, 'release'>;
 }
 
+/** How far those who call are with it. */
+export interface Progress {
+  /**
+   * For how long the next call of one that proved itself once has been due, ms: more than a moment when this process has too much to do.
+   * What waits for others to end does not count.
+   */
+  readonly behindMs: number;
+  /** The same of the others: that many of them came at once says nothing of this process. */
+  readonly strangersBehindMs: number;
+  /** When the coming call of an instance is, or was, due; Infinity: none is arranged, or it is held. */
+  dueAt(entry: Entry): number;
+}
+
+const PUNCTUAL: Progress = { behindMs: 0, strangersBehindMs: 0, dueAt: () => Infinity };
+
 /** So many sweeps (a second, by default) is it behind before that is told. */
 const BEHIND_TOLD_AFTER = 10;
 const TOLD_AGAIN_MS = 60_000;
@@ -137,15 +152,16 @@ export class Judge {
   }
 
   /**
-   * Everything that time alone brings, longest silence first, each on the state that the one before left. `behindMs`: how long calls
-   * have been due that this process did not get to. Who is behind does not hear in time either: it judges nobody, and when it has
-   * caught up that was time in which it could not listen.
+   * Everything that time alone brings, longest silence first, each on the state that the one before left. Who is behind with calls of the
+   * known does not hear in time either: it judges nobody, and when it has caught up that was time in which it could not listen. Strangers
+   * whose calls are late are excused one by one, so that no crowd of them keeps others from being judged.
    */
-  sweep(behindMs = 0): void {
+  sweep(calls: Progress = PUNCTUAL): void {
     const now = this.#ports.time.now();
     this.#dropOldTombstones();
-    if (this.#isBehind(now, behindMs)) return;
+    if (this.#isBehind(now, calls.behindMs)) return;
     this.#forgiveDeafness(now);
+    if (calls.strangersBehindMs >= this.sweepMs) this.#awaitStrangers(calls, now);
     this.#census(now);
     const waiting: Entry[] = [];
     for (const entry of this.#vigil.restless) if (this.#due(entry, now) !== null) waiting.push(entry);
@@ -169,6 +185,14 @@ export class Judge {
   /** A busy process is late by less than this. */
   get #unusualMs(): number {
     return Math.max(100, this.#ports.policy.intervalMs / 10);
+  }
+
+  #awaitStrangers(calls: Progress, now: number): void {
+    for (const entry of this.#vigil.restless) {
+      if (entry.vitals.proved) continue;
+      const dueAt = calls.dueAt(entry);
+      if (dueAt < now) this.awaits(entry, dueAt);
+    }
   }
 
   #due(entry: Entry, now: number): Event | null {

@@ -37,9 +37,9 @@ export const DEFAULT_LIMITS: Limits = {
 export interface Excess {
   /**
    * An option of the registry, or a rule of its own: new instances of a source, instances at an address, endpoints on a host, names
-   * being looked up.
+   * being looked up, and for how long (`most`: in ms, `whose`: the name).
    */
-  readonly limit: Exclude<keyof Limits, 'maxCalls'> | 'newcomers' | 'address' | 'host' | 'lookups';
+  readonly limit: Exclude<keyof Limits, 'maxCalls'> | 'newcomers' | 'address' | 'host' | 'lookups' | 'lookupTime';
   /** How many there may be, and how many there are. */
   readonly most: number;
   readonly count: number;

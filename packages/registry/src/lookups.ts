@@ -2,61 +2,150 @@ import { sleep } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 import { sourceOf, Tally } from './quota.js';
 
-/** Turns a host name into one IP address. */
+/** Turns a host name into one IP address. Each call must come to an end, well or badly: few are under way at a time. */
 export type Resolve = (host: string) => Promise<string>;
 
 /** A registration does not wait longer for a name. */
 export const LOOKUP_MS = 2_000;
-/** Names being looked up at the same time: the kernel asks for few at once, so whoever came after so many would be late anyway. */
-export const MOST_LOOKUPS = 64;
-/** One source has at most half of them, so that names of its own that nobody answers for keep nobody else out. */
+/**
+ * Names being asked for at the same time. Node's `lookup` asks for two at a time, in the order in which they came (libuv gives slow work half
+ * of its 4 threads): whoever hands it more has its queue, which knows no sources, instead of the one here.
+ */
+const MOST_UNDER_WAY = 2;
+/** Names that wait, are under way, or are answered and not yet fetched: of all. */
+export const MOST_LOOKUPS = 1_024;
+/** The same of one source. */
 export const MOST_LOOKUPS_OF_ONE = 32;
+/** An answer that came too late for who waited is kept for so long: he is told to come again. */
+export const KEPT_MS = 60_000;
 
 /** What came of a name: its address, or none (an answer), nothing in time, or too many before it, of all or of one source. */
 export type Found = { readonly address: string } | 'nobody' | 'late' | 'busy' | 'greedy';
 
-/** Asks for the addresses of names, each once at a time, however many want it. What is late goes on, and counts until it is over. */
+/** A name that one source wants. */
+interface Lookup {
+  readonly key: string;
+  readonly host: string;
+  readonly source: string;
+  readonly answer: Promise<Found>;
+  readonly settle: (found: Found) => void;
+  /** How many wait for it now. */
+  waiting: number;
+}
+
+/**
+ * Asks for the addresses of names, two at a time. Sources take turns, and none has both places while another waits: so names that nobody
+ * answers for keep others out for as long as one of them takes, at most. What is late keeps its turn, and its answer is kept for who
+ * comes again.
+ */
 export class Lookups {
   readonly #resolve: Resolve;
   readonly #time: Time;
-  readonly #underWay = new Map<string, Promise<Found>>();
-  readonly #askers = new Tally();
+  /** All of them, by source and host: a name in the queue of one source is no reason for another to wait there. */
+  readonly #lookups = new Map<string, Lookup>();
+  /** Those without an answer yet that nobody has asked for, by source: whose turn is next comes first. */
+  readonly #queues = new Map<string, Lookup[]>();
+  readonly #underWay = new Tally();
+  #countUnderWay = 0;
+  /** Answers that nobody waited for, and since when (monotonic ms), the oldest first. */
+  readonly #kept = new Map<Lookup, number>();
+  readonly #bySource = new Tally();
 
   constructor(resolve: Resolve, time: Time) {
     this.#resolve = resolve;
     this.#time = time;
   }
 
-  /** `peerAddress`: who wants to know. */
+  /** `peerAddress`: who wants to know. Takes at most `LOOKUP_MS`. */
   async find(host: string, peerAddress: string): Promise<Found> {
-    const asker = sourceOf(peerAddress);
-    const known = this.#underWay.get(host);
-    if (known === undefined && this.#underWay.size >= MOST_LOOKUPS) return 'busy';
-    if (known === undefined && this.#askers.of(asker) >= MOST_LOOKUPS_OF_ONE) return 'greedy';
+    this.#dropOld();
+    const source = sourceOf(peerAddress);
+    const key = `${source} ${host}`;
+    const known = this.#lookups.get(key);
+    if (known === undefined && this.#lookups.size >= MOST_LOOKUPS) return 'busy';
+    if (known === undefined && this.#bySource.of(source) >= MOST_LOOKUPS_OF_ONE) return 'greedy';
+    const lookup = known ?? this.#enqueue(key, host, source);
+    if (this.#kept.has(lookup)) this.#drop(lookup);
+    return this.#inTime(lookup);
+  }
+
+  async #inTime(lookup: Lookup): Promise<Found> {
     const over = new AbortController();
     const late = sleep(this.#time, LOOKUP_MS, { signal: over.signal }).then((): Found => 'late');
+    lookup.waiting += 1;
     try {
-      return await Promise.race([known ?? this.#begin(host, asker), late]);
+      return await Promise.race([lookup.answer, late]);
     } finally {
+      lookup.waiting -= 1;
       over.abort();
     }
   }
 
-  #begin(host: string, asker: string): Promise<Found> {
-    this.#askers.add(asker, 1);
-    const asking = this.#ask(host).finally(() => {
-      this.#underWay.delete(host);
-      this.#askers.add(asker, -1);
-    });
-    this.#underWay.set(host, asking);
-    return asking;
+  #enqueue(key: string, host: string, source: string): Lookup {
+    const { promise, resolve } = Promise.withResolvers<Found>();
+    const lookup: Lookup = { key, host, source, answer: promise, settle: resolve, waiting: 0 };
+    this.#lookups.set(key, lookup);
+    this.#bySource.add(source, 1);
+    const queue = this.#queues.get(source);
+    if (queue === undefined) this.#queues.set(source, [lookup]);
+    else queue.push(lookup);
+    this.#goOn();
+    return lookup;
   }
 
-  async #ask(host: string): Promise<Found> {
+  #goOn(): void {
+    while (this.#countUnderWay < MOST_UNDER_WAY) {
+      const next = this.#next();
+      if (next === undefined) return;
+      void this.#ask(next);
+    }
+  }
+
+  /** Of the source whose turn it is, which then comes last; of one that has a place already only when no other waits. */
+  #next(): Lookup | undefined {
+    const sources = [...this.#queues.keys()];
+    const source = sources.find((each) => this.#underWay.of(each) === 0) ?? sources[0];
+    if (source === undefined) return undefined;
+    const queue = this.#queues.get(source) ?? [];
+    const next = queue.shift();
+    this.#queues.delete(source);
+    if (queue.length > 0) this.#queues.set(source, queue);
+    return next;
+  }
+
+  async #ask(lookup: Lookup): Promise<void> {
+    this.#count(lookup.source, 1);
+    lookup.settle(await this.#answerFor(lookup.host));
+    this.#count(lookup.source, -1);
+    if (lookup.waiting > 0) this.#drop(lookup);
+    else this.#kept.set(lookup, this.#time.now());
+    this.#goOn();
+  }
+
+  async #answerFor(host: string): Promise<Found> {
     try {
       return { address: await this.#resolve(host) };
     } catch {
       return 'nobody';
     }
+  }
+
+  #count(source: string, by: 1 | -1): void {
+    this.#underWay.add(source, by);
+    this.#countUnderWay += by;
+  }
+
+  #dropOld(): void {
+    const oldest = this.#time.now() - KEPT_MS;
+    for (const [lookup, since] of this.#kept) {
+      if (since > oldest) return;
+      this.#drop(lookup);
+    }
+  }
+
+  #drop(lookup: Lookup): void {
+    this.#kept.delete(lookup);
+    this.#lookups.delete(lookup.key);
+    this.#bySource.add(lookup.source, -1);
   }
 }

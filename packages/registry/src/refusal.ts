@@ -1,4 +1,5 @@
 import type { Log, Problem, ProblemCode, Time } from '@rollcall/core';
+import { nameOf } from './access.js';
 import type { Outcome } from './face.js';
 import type { Excess } from './limits.js';
 
@@ -41,11 +42,11 @@ const WORDS: Record<Excess['limit'], (excess: Excess) => { readonly detail: stri
     fix: RAISE(limit, 'Remove instances that are not needed'),
   }),
   maxInstancesPerToken: ({ limit, most, count, whose }) => ({
-    detail: `Token ${whose} holds ${count} instances, and ${limit} is ${most}.`,
+    detail: `${nameOf(whose)} holds ${count} instances, and ${limit} is ${most}.`,
     fix: RAISE(limit, 'Remove instances that are not needed, give each service a token of its own'),
   }),
   maxRegistrationsPerToken: ({ limit, most, whose }) => ({
-    detail: `Token ${whose} registers too often: ${limit} is ${most} at once, and as many a minute.`,
+    detail: `${nameOf(whose)} registers too often: ${limit} is ${most} at once, and as many a minute.`,
     fix: RAISE(limit, 'Wait for Retry-After; register once for each process start'),
   }),
   maxWatchers: ({ limit, most, count }) => ({
@@ -71,6 +72,10 @@ const WORDS: Record<Excess['limit'], (excess: Excess) => { readonly detail: stri
   lookups: ({ count, most, whose }) => ({
     detail: `${count} host names are being looked up${whose === '' ? '' : ` for ${whose}`}, and no more than ${most} are at one time.`,
     fix: 'Try again after Retry-After, or announce an IP address instead of a host name.',
+  }),
+  lookupTime: ({ most, whose }) => ({
+    detail: `${whose} did not resolve to an address within ${most} ms.`,
+    fix: 'Try again after Retry-After: the answer is kept. Or announce an IP address instead of a host name.',
   }),
 };
 

@@ -111,7 +111,8 @@ export class Registrations {
   async #admit(registration: Registration, peer: Peer): Promise<Outcome<Admitted & { readonly free: () => void }>> {
     const admitted = await this.#admission.admit(registration, peer.address);
     if (!admitted.ok) return admitted;
-    const joined = this.#crowd.join({ id: registration.id, targets: admitted.value.targets, from: peer.address });
+    const { address: from, token = null } = peer;
+    const joined = this.#crowd.join({ id: registration.id, targets: admitted.value.targets, from, token });
     if (!joined.ok) return this.#complaints.refuse(joined.problem);
     return { ok: true, value: { ...admitted.value, free: joined.value } };
   }
@@ -191,14 +192,19 @@ export class Registrations {
     const said = ownWords({ ...entry.record, ...entry.own }, entry.record);
     const spoken = JSON.stringify(words) !== JSON.stringify({ ...said, endpoints: entry.record.endpoints });
     // a token may have been exchanged, which its instance need not say again
-    const isSame = !moved && !spoken && entry.token === token;
+    const { token: tokenBefore } = entry;
+    const isSame = !moved && !spoken && tokenBefore === token;
     this.#ports.roster.entrust(entry, token);
     // until nothing changes while it is being stored: another state that is stored meanwhile would bring the old words back
     let stored = isSame ? entry.record : null;
     while (stored !== entry.record) {
       stored = entry.record;
       const refused = await this.#acknowledge(spokenAnew(entry, words, moved ? targets : null));
-      if (refused !== null) return refused;
+      if (refused !== null) {
+        // who has left meanwhile is counted nowhere any more
+        if (entry.present) this.#ports.roster.entrust(entry, tokenBefore);
+        return refused;
+      }
       if (!isStaying(entry)) return { ok: true, value: entry };
     }
     if (moved) {

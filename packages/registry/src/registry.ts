@@ -66,6 +66,7 @@ import { Roster } from './roster.js';
 import type { Entry } from './roster.js';
 import { Settling } from './settling.js';
 import type { Store } from './store/store.js';
+import { Suspicions } from './suspicions.js';
 import { Traffic } from './traffic.js';
 import { Turns } from './turns.js';
 
@@ -92,8 +93,6 @@ export interface RegistryOptions {
   readonly described?: Readonly<Record<string, DescribedOption>>;
 }
 
-/** Two calls that `suspect` reports cause are this far apart, in ms: reports come from every caller at once. */
-const SUSPECT_GAP_MS = 50;
 const DEFAULT_DRAIN_MS = 30_000;
 
 /** The registry: who is there, in which state, and who wants to know. No HTTP, no Nest. See `RegistryFace`. */
@@ -112,6 +111,7 @@ export class Registry implements RegistryFace {
   readonly #audience: Audience;
   readonly #judge: Judge;
   readonly #roll: Roll;
+  readonly #suspicions: Suspicions;
   readonly #addresses: Addresses;
   readonly #registrations: Registrations;
   readonly #lines: Lines;
@@ -162,6 +162,7 @@ export class Registry implements RegistryFace {
       freshEvery: options.freshEvery,
     });
     this.#roll = roll;
+    this.#suspicions = new Suspicions({ time, roll });
     this.#addresses = new Addresses({ ...rooms, roll, judge });
     const { limits, allowedNetworks } = options;
     const rules = { resolve: ports.resolve, allowedNetworks, ownPort: () => this.#listening?.port ?? null };
@@ -244,11 +245,11 @@ export class Registry implements RegistryFace {
     return { ok: true, value: { state: entry.record.state, revision: entry.record.revision } };
   }
 
-  suspect(id: string, _suspicion: Suspicion): Outcome<null> {
+  suspect(id: string, _suspicion: Suspicion, peer?: Peer): Outcome<null> {
     if (!this.ready) return notReady();
     const entry = this.#roster.get(id);
     if (entry === undefined) return refuse('NOT_FOUND', `No instance ${id} is registered.`);
-    this.#roll.callNow(entry, SUSPECT_GAP_MS);
+    this.#suspicions.heed(entry, peer);
     return { ok: true, value: null };
   }
 
@@ -388,7 +389,7 @@ export class Registry implements RegistryFace {
   #sweep(): void {
     if (this.#closed) return;
     this.#overrides.sweep();
-    this.#judge.sweep(this.#roll.behindMs);
+    this.#judge.sweep(this.#roll);
     this.#addresses.sweep();
     this.#holdNews.sweep();
     this.#circuits.sweep();

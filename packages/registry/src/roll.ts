@@ -1,4 +1,4 @@
-import { addressOf, randomWord, sleep } from '@rollcall/core';
+import { randomWord, sleep } from '@rollcall/core';
 import type {
   Endpoint,
   HeartbeatCall,
@@ -17,8 +17,10 @@ import { Berths } from './berths.js';
 import { Calendar } from './calendar.js';
 import type { Berth, Caller, CallOutcome } from './caller/caller.js';
 import { signCall } from './credential.js';
-import type { Judge } from './judge.js';
+import { faultOf, lineOf } from './fault.js';
+import type { Judge, Progress } from './judge.js';
 import { Lateness } from './lateness.js';
+import { Pace } from './pace.js';
 import type { Entry, Round } from './roster.js';
 import { Turnstile } from './turnstile.js';
 import type { Lane, Passer } from './turnstile.js';
@@ -51,24 +53,11 @@ export interface Punctuality {
 /** A dying process closes its sockets one after another: accepted and closed without an answer is asked again after these. */
 const DYING_REPEATS_MS = [10, 20, 40, 80];
 const ROUNDS_KEPT = 3;
-/** Of all that went wrong in a call, so many characters are told. */
-const MOST_TOLD = 1_000;
 /** After a proof the next call comes this soon (in intervals) until the instance is HEALTHY. */
 const HASTE = 0.2;
 /** Spreads the slots of instances evenly over the interval, whatever their number: the golden ratio's fractions. */
 const GOLDEN = 0.618_033_988_749_895;
 
-/** So many calls are begun in one turn of the event loop. */
-const MOST_AT_ONCE = 32;
-/**
- * While they are later than this, ms, this process has more to do than it can, and whoever comes in is to be heard first. A call of ours
- * may be late; a Heartbeat-2 that is not taken in times out at its sender, who tries again, which is more work.
- */
-const LATE_MS = 100;
-/** So many calls are begun in a turn then: a few, … */
-const FEW_AT_ONCE = 4;
-/** … but so many times as many as become due in 1 ms, the shortest turn there is, or it would never catch up. */
-const CATCHING_UP = 1.5;
 /** What this process could not even send is tried again this soon, in ms, and told this seldom. */
 const UNABLE_RETRY_MS = 500;
 const UNABLE_TOLD_MS = 60_000;
@@ -100,11 +89,12 @@ interface Turn extends Passer {
  * Calls the roll: every instance once an interval on all its endpoints, at once where something happened. One timer. When more is
  * due than may be under way, or this process is busy, calls come late: then the clocks of those who wait stand still.
  */
-export class Roll {
+export class Roll implements Progress {
   readonly #ports: RollPorts;
   readonly #turns = new WeakMap<Entry, Turn>();
   readonly #agenda = new Calendar<Turn>();
   readonly #turnstile: Turnstile;
+  readonly #pace: Pace;
   readonly #lateness: Lateness;
   readonly #lateSeconds: Histogram;
   readonly #origin: number;
@@ -118,6 +108,7 @@ export class Roll {
     this.#ports = ports;
     this.#origin = ports.time.now();
     this.#turnstile = new Turnstile(ports.maxCalls);
+    this.#pace = new Pace(ports.policy.intervalMs, this.#origin);
     this.#lateness = new Lateness(ports.policy.intervalMs, this.#origin);
     this.#lateSeconds = ports.meter.histogram(
       'rollcall_registry_heartbeat1_lateness_seconds',
@@ -125,9 +116,17 @@ export class Roll {
     );
   }
 
-  /** For how long the next call has been due, ms: more than a moment when this process has too much to do. What waits for others to end does not count. */
   get behindMs(): number {
-    return Math.max(0, this.#ports.time.now() - this.#agenda.nextAt);
+    return Math.max(0, this.#ports.time.now() - this.#agenda.knownAt);
+  }
+
+  get strangersBehindMs(): number {
+    return Math.max(0, this.#ports.time.now() - this.#agenda.strangersAt);
+  }
+
+  dueAt(entry: Entry): number {
+    const turn = this.#turns.get(entry);
+    return turn === undefined || turn.held ? Infinity : turn.nextAt;
   }
 
   lateness(): Punctuality {
@@ -140,6 +139,7 @@ export class Roll {
     const slot = (this.#count * GOLDEN) % 1;
     const turn: Turn = {
       entry,
+      source: entry.source,
       slot,
       places: 1,
       lane: null,
@@ -158,11 +158,15 @@ export class Roll {
     this.#schedule(turn, options.spread ? this.#nextSlot(turn) : this.#ports.time.now());
   }
 
-  /** Calls it now, or right after the call that is under way; with `gapMs` not sooner than that after its last call began. */
-  callNow(entry: Entry, gapMs = 0): void {
+  /**
+   * Calls it now, or right after the call that is under way; with `gapMs` not sooner than that after its last call began. `mayHasten` is
+   * asked where that is sooner than it would be called anyway.
+   */
+  callNow(entry: Entry, gapMs = 0, mayHasten: () => boolean = () => true): void {
     const turn = this.#turns.get(entry);
     if (turn === undefined || turn.held || !entry.present) return;
     const at = Math.max(this.#ports.time.now(), turn.lastStartedAt + gapMs);
+    if (isLaterThan(turn, at) && !mayHasten()) return;
     turn.urgent = true;
     if (turn.lane !== null) this.#turnstile.hasten(turn);
     else if (turn.calling) turn.wantedAt = Math.min(turn.wantedAt, at);
@@ -191,8 +195,8 @@ export class Roll {
     const { random, replica } = this.#ports;
     const nonce = randomWord(random, 22);
     const call = signCall(entry.credential, { replica, instance: entry.id, nonce, purpose: 'opinion' });
-    await this.#place();
-    const outcome = await this.#ask(entry, target, call, null).finally(() => this.#turnstile.leave(1, 'urgent'));
+    const place = await this.#place(entry);
+    const outcome = await this.#ask(entry, target, call, null).finally(() => this.#turnstile.leave(place, 'urgent'));
     return outcome.kind === 'answered' && outcome.nonce === nonce ? outcome.instance : null;
   }
 
@@ -230,13 +234,8 @@ export class Roll {
   #run(): void {
     this.#timerAt = Infinity;
     const now = this.#ports.time.now();
-    const most = (behindMs: number): number => (behindMs > LATE_MS ? this.#fewAtOnce : MOST_AT_ONCE);
-    this.#agenda.begin(now, most, (turn, at) => this.#onDue(turn, at));
+    this.#agenda.begin(now, this.#pace.turn(now), (turn, at) => this.#onDue(turn, at));
     this.#arm();
-  }
-
-  get #fewAtOnce(): number {
-    return Math.max(FEW_AT_ONCE, Math.ceil((CATCHING_UP * this.#agenda.size) / this.#ports.policy.intervalMs));
   }
 
   /** False for an appointment that was moved meanwhile, or with one who is not there. */
@@ -264,7 +263,7 @@ export class Roll {
     const now = time.now();
     judge.called(turn.entry, turn.dueAt);
     if (turn.held || this.#closed || !turn.entry.present) {
-      this.#turnstile.leave(turn.places, lane);
+      this.#turnstile.leave(turn, lane);
       return;
     }
     this.#lateness.record(now - turn.dueAt, now);
@@ -272,7 +271,7 @@ export class Roll {
     turn.calling = true;
     turn.wantedAt = Infinity;
     turn.lastStartedAt = now;
-    void this.#round(turn).finally(() => this.#turnstile.leave(turn.places, lane));
+    void this.#round(turn).finally(() => this.#turnstile.leave(turn, lane));
   }
 
   /** One round: the same nonce on every endpoint. */
@@ -323,9 +322,10 @@ export class Roll {
   }
 
   /** Resolves when one call more may be under way. */
-  #place(): Promise<void> {
+  #place({ source }: Entry): Promise<Passer> {
     return new Promise((resolve) => {
-      this.#turnstile.arrive({ places: 1, lane: null, pass: () => resolve() }, 'urgent');
+      const passer: Passer = { source, places: 1, lane: null, pass: () => resolve(passer) };
+      this.#turnstile.arrive(passer, 'urgent');
     });
   }
 
@@ -372,26 +372,19 @@ export class Roll {
   }
 
   #proved(entry: Entry): void {
-    if (!this.#ports.judge.apply(entry, { type: 'proved' }) || entry.vitals.phase === 'HEALTHY') return;
+    const wasStranger = !entry.vitals.proved;
+    if (!this.#ports.judge.apply(entry, { type: 'proved' })) return;
     const turn = this.#turns.get(entry);
+    // what is arranged already is among the strangers'
+    if (wasStranger && turn !== undefined && turn.nextAt < Infinity) this.#schedule(turn, turn.nextAt);
+    if (entry.vitals.phase === 'HEALTHY') return;
     const soon = this.#ports.time.now() + HASTE * this.#ports.policy.intervalMs;
     if (turn !== undefined && turn.nextAt > soon) this.#schedule(turn, soon);
   }
 }
 
-/** Why an outcome is no answer of this instance, with its address; null when it is one. */
-function faultOf(outcome: CallOutcome, nonce: string, entry: Entry, target: Endpoint | undefined): string | null {
-  if (outcome.kind !== 'answered') return outcome.text;
-  const where = target === undefined ? 'its address' : addressOf(target);
-  // only who knows the nonce has answered Heartbeat-1: of anybody else not a word is repeated
-  if (outcome.nonce !== nonce) return `an answer to another call came from ${where}`;
-  return outcome.instance === entry.id ? null : `another process (${printable(outcome.instance)}) answers at ${where}`;
+/** Would it be called later than at `at`, or among others, if nobody asked for it? */
+function isLaterThan(turn: Turn, at: number): boolean {
+  if (turn.lane !== null) return turn.lane === 'ordinary';
+  return (turn.calling ? turn.wantedAt : turn.nextAt) > at;
 }
-
-/** For a reason, which everybody reads: on one line, and not too long. A stranger's certificate, quoted in an error, may be neither. */
-function lineOf(faults: readonly string[]): string {
-  const line = faults.join('; ').replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '?');
-  return line.length <= MOST_TOLD ? line : `${line.slice(0, MOST_TOLD - 1)}…`;
-}
-
-const printable = (id: string): string => (/^[A-Za-z0-9._~-]{1,128}$/.test(id) ? id : 'with no valid id');

@@ -74,6 +74,15 @@ export const storedOf = ({
   proved: vitals.proved,
 });
 
+/** Those that came with this token, and from this source, where it is given. */
+export type Party = Partial<Pick<Entry, 'source' | 'token'>>;
+
+const isOf = ({ source, token }: Party, entry: Entry): boolean =>
+  (source === undefined || entry.source === source) && (token === undefined || entry.token === token);
+
+/** `token` null: with any, or none. */
+const hostKey = (host: string, token: string | null): string => (token === null ? host : `${host} ${token}`);
+
 export const serviceKeyOf = (namespace: string, service: string): string => `${namespace}/${service}`;
 
 /** A service with its members and the tombstones of those that were. */
@@ -122,21 +131,27 @@ export class Roster {
   /** A member registered with another token. */
   entrust(entry: Entry, token: string | null): void {
     this.#countToken(entry, -1);
+    this.#countHosts(entry, -1);
     entry.token = token;
     this.#countToken(entry, 1);
+    this.#countHosts(entry, 1);
   }
 
-  /** How many hold an address, but for `id`. */
-  countAt(address: string, id: string): number {
-    const holders = this.#addresses.get(address);
-    const own = this.get(id);
-    return (holders?.size ?? 0) - (own !== undefined && holders?.has(own) === true ? 1 : 0);
+  /** How many of a party hold an address, but for `id`. */
+  countAt(address: string, id: string, party: Party): number {
+    let count = 0;
+    for (const holder of this.#addresses.get(address) ?? []) {
+      if (holder.id !== id && isOf(party, holder)) count += 1;
+    }
+    return count;
   }
 
-  /** How many endpoints a host has, but for those of `id`. */
-  countOn(host: string, id: string): number {
-    const own = this.get(id)?.targets.filter((target) => target.host === host) ?? [];
-    return this.#hosts.of(host) - own.length;
+  /** How many endpoints a host has that came with this token (null: of all), but for those of `id`. */
+  countOn(host: string, id: string, token: string | null): number {
+    const entry = this.get(id);
+    const isCounted = entry !== undefined && (token === null || entry.token === token);
+    const own = isCounted ? entry.targets.filter((target) => target.host === host) : [];
+    return this.#hosts.of(hostKey(host, token)) - own.length;
   }
 
   /** How many tombstones are kept. */
@@ -294,9 +309,16 @@ export class Roster {
     if (entry.record.state === 'HEALTHY') service.healthy += by;
   }
 
+  #countHosts({ targets, token }: Entry, by: 1 | -1): void {
+    for (const { host } of targets) {
+      this.#hosts.add(hostKey(host, null), by);
+      if (token !== null) this.#hosts.add(hostKey(host, token), by);
+    }
+  }
+
   #index(entry: Entry): void {
+    this.#countHosts(entry, 1);
     for (const target of entry.targets) {
-      this.#hosts.add(target.host, 1);
       const address = addressOf(target);
       const holders = this.#addresses.get(address);
       if (holders === undefined) this.#addresses.set(address, new Set([entry]));
@@ -305,8 +327,8 @@ export class Roster {
   }
 
   #unindex(entry: Entry): void {
+    this.#countHosts(entry, -1);
     for (const target of entry.targets) {
-      this.#hosts.add(target.host, -1);
       const address = addressOf(target);
       const holders = this.#addresses.get(address);
       holders?.delete(entry);

@@ -1,10 +1,15 @@
+import { Fifo } from './fifo.js';
+import { StrangerLine } from './stranger-line.js';
+
 /** Who wants to pass. The turnstile owns `lane`. */
 export interface Passer {
+  /** From where it was registered: strangers of different sources take turns. */
+  readonly source: string;
   /** How many places it takes inside, ≥ 1. Fixed while it waits and while it is inside. */
   readonly places: number;
   /** In which lane it waits; null: it does not. */
   lane: Lane | null;
-  /** It is inside. Whoever has passed says `leave` once, with the lane by which it came. */
+  /** It is inside. Whoever has passed leaves once, by the lane by which it came. */
   pass(lane: Lane): void;
 }
 
@@ -14,20 +19,19 @@ export type Lane = 'urgent' | 'ordinary' | 'stranger';
 const ORDINARY_EVERY = 4;
 /** Strangers may have so much of the places. */
 const STRANGERS_SHARE = 0.5;
+/** The strangers of one source may have so much of those, so that one of another source passes at once. */
+const SOURCE_SHARE = 0.5;
 
 /**
  * Lets in as many as there are places; the others wait in the order in which they came, the urgent ones first. But every fourth that
  * passes is an ordinary one, if one waits: a crowd of the urgent (each may stay for as long as a timeout) must not shut out the
  * others. Strangers pass when none of those waits, and at least every fourth time; they never have more than half of the places, however
- * many come and however long they stay. One that needs more places than there are passes alone.
+ * many come and however long they stay, and those of one source no more than a quarter. One that needs more places than there are passes
+ * alone.
  */
 export class Turnstile {
   readonly #places: number;
-  readonly #lanes: Readonly<Record<Lane, Line>> = {
-    urgent: new Line('urgent'),
-    ordinary: new Line('ordinary'),
-    stranger: new Line('stranger'),
-  };
+  readonly #lanes: { readonly urgent: Line; readonly ordinary: Line; readonly stranger: StrangerLine };
   #inside = 0;
   #strangersInside = 0;
   #waiting = 0;
@@ -38,6 +42,8 @@ export class Turnstile {
 
   constructor(places: number) {
     this.#places = places;
+    const stranger = new StrangerLine(places * STRANGERS_SHARE * SOURCE_SHARE);
+    this.#lanes = { urgent: new Line('urgent'), ordinary: new Line('ordinary'), stranger };
   }
 
   get waiting(): number {
@@ -59,10 +65,13 @@ export class Turnstile {
     this.#admitNext();
   }
 
-  /** So many places, taken by that lane, are free again. */
-  leave(places: number, lane: Lane): void {
-    this.#inside -= places;
-    if (lane === 'stranger') this.#strangersInside -= places;
+  /** One that passed by that lane is outside again. */
+  leave(passer: Passer, lane: Lane): void {
+    this.#inside -= passer.places;
+    if (lane === 'stranger') {
+      this.#strangersInside -= passer.places;
+      this.#lanes.stranger.leave(passer);
+    }
     this.#admitNext();
   }
 
@@ -112,8 +121,7 @@ export class Turnstile {
 /** A queue. Who has changed lanes leaves an empty place, which is skipped. */
 class Line {
   readonly #lane: Lane;
-  #passers: Passer[] = [];
-  #head = 0;
+  readonly #passers = new Fifo<Passer>();
 
   constructor(lane: Lane) {
     this.#lane = lane;
@@ -125,17 +133,14 @@ class Line {
   }
 
   first(): Passer | null {
-    for (; this.#head < this.#passers.length; this.shift()) {
-      const passer = this.#passers[this.#head];
-      if (passer !== undefined && passer.lane === this.#lane) return passer;
+    for (let first = this.#passers.first(); first !== undefined; first = this.#passers.first()) {
+      if (first.lane === this.#lane) return first;
+      this.#passers.shift();
     }
     return null;
   }
 
   shift(): void {
-    this.#head += 1;
-    if (this.#head < 1_024 && this.#head < this.#passers.length) return;
-    this.#passers = this.#passers.slice(this.#head);
-    this.#head = 0;
+    this.#passers.shift();
   }
 }

@@ -218,6 +218,7 @@ function budgets({ registry }: Known): Part {
 
 const REFUSALS: Readonly<Record<string, FindingCode>> = {
   UNAUTHORIZED: 'service-not-let-in',
+  CERTIFICATE_UNTRUSTED: 'service-not-let-in',
   FORBIDDEN: 'service-not-let-in',
   ADDRESS_NOT_ALLOWED: 'address-not-allowed',
   ID_HELD: 'duplicate-id',

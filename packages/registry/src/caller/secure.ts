@@ -1,10 +1,9 @@
-import { X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { connect, createSecureContext } from 'node:tls';
+import { connect } from 'node:tls';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import { Credentials, silentLog } from '@rollcall/core';
 import type { Endpoint, Log, Pem, TlsTerms } from '@rollcall/core';
+import { contextOf, PEM_FILES } from '../pem-files.js';
 
 /** Opens a TLS connection for a Heartbeat-1; whatever is wrong with the peer's certificate is an error of the socket. */
 export type ConnectSecurely = (endpoint: Endpoint, alpn: string | undefined) => TLSSocket;
@@ -13,7 +12,7 @@ export type ConnectSecurely = (endpoint: Endpoint, alpn: string | undefined) => 
 export function secureWay(terms: TlsTerms = {}, log: Log = silentLog): ConnectSecurely {
   const { rejectUnauthorized = true } = terms;
   const open = (): Credentials<SecureContext> =>
-    new Credentials({ terms, option: 'heartbeatTls', log, stamp, read: (path) => readFileSync(path, 'utf8'), build });
+    new Credentials({ terms, option: 'heartbeatTls', log, ...PEM_FILES, build });
   // what was given is read now, so that a typing error is found at the start; what Node trusts takes time, and may not be needed
   const isGiven = [terms.ca, terms.cert, terms.caFile, terms.certFile].some((one) => one !== undefined);
   let credentials = isGiven ? open() : null;
@@ -33,18 +32,4 @@ export function secureWay(terms: TlsTerms = {}, log: Log = silentLog): ConnectSe
   };
 }
 
-/** Of a file, or of what stands there for it now: platforms change links. */
-function stamp(path: string): string {
-  const { mtimeNs, size, ino } = statSync(path, { bigint: true });
-  return `${mtimeNs}-${size}-${ino}`;
-}
-
-const ONE_CERTIFICATE = /-----BEGIN [A-Z ]*CERTIFICATE-----[^-]*-----END [A-Z ]*CERTIFICATE-----/g;
-
-const certificateOf = (text: string): X509Certificate => new X509Certificate(text);
-
-function build({ ca, cert, key }: Pem): SecureContext {
-  // Node passes over what is none
-  for (const [text] of (ca ?? '').matchAll(ONE_CERTIFICATE)) certificateOf(text);
-  return createSecureContext({ ca, cert, key });
-}
+const build = (pem: Pem): SecureContext => contextOf(pem).context;

@@ -1,4 +1,4 @@
-import { noMeter } from '@rollcall/core';
+import { noMeter, systemTime } from '@rollcall/core';
 import { recordingLog } from '@rollcall/core/testing';
 import { once } from 'node:events';
 import { get } from 'node:http';
@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SECRET } from '../registry.fixture.js';
 import { diskStore } from '../store/disk.js';
-import { OPEN_ENTRANCE } from './access.js';
+import { OPEN_ENTRANCE, TokenEntrance } from './access.js';
 import { ENDPOINT, Guarded } from './access.fixture.js';
 import { startRegistry } from './start.js';
 
@@ -250,6 +250,37 @@ describe('a stream', () => {
     const { body } = await registry.ask('/api/v1/registry', { bearer: stays.text });
     expect(body.watchers).toBe(1);
     other.destroy();
+  });
+});
+
+describe('a stream whose connection is closed since a certificate may have been revoked', () => {
+  it('is ended by us, whatever token it has', () => {
+    let distrust = (): void => {};
+    const retired = new Set<unknown>();
+    const entrance = new TokenEntrance({
+      tokens: { find: () => ({ kind: 'none' }), isValid: () => true, onChange: () => {} },
+      clients: {
+        shownBy: () => null,
+        isRetired: (socket) => retired.has(socket),
+        onDistrust: (listener) => (distrust = listener),
+      },
+      registry: { instance: () => ({ ok: false, problem: { code: 'NOT_FOUND', detail: '', fix: '' } }) },
+      log: recordingLog(),
+      time: systemTime,
+    });
+    const ended: string[] = [];
+    const hold = (name: string): object => {
+      const request = { headers: {}, query: {}, socket: {} };
+      entrance.hold(request as never, { token: 'aaaaaaaaaa' }, () => ended.push(name));
+      return request.socket;
+    };
+    const socket = hold('retired');
+    hold('with no certificate');
+    distrust();
+    expect(ended).toEqual([]);
+    retired.add(socket);
+    distrust();
+    expect(ended).toEqual(['retired']);
   });
 });
 

@@ -190,7 +190,10 @@ export class TokenEntrance implements Entrance {
     const isFit = stream.token !== undefined && this.#fitsLine(request);
     // an instance may register again, with another one
     const isOfLine = (): boolean => isGood(stream.token ?? null) || (isFit && this.#isShown(request));
-    this.#streams.set(end, stream.token === undefined ? isOwn : isOfLine);
+    const isFounded = stream.token === undefined ? isOwn : isOfLine;
+    // its end is ours, before its connection is cut: else it would be news of the peer
+    const isRetired = (): boolean => this.#parts.clients?.isRetired(request.socket) === true;
+    this.#streams.set(end, () => !isRetired() && isFounded());
     return () => void this.#streams.delete(end);
   }
 

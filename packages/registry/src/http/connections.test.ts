@@ -9,12 +9,18 @@ let port = 10_000;
 /** A socket as far as it matters: from where it comes, and that it closes once it is destroyed. */
 class FakeSocket extends EventEmitter {
   readonly remoteAddress: string;
-  readonly remotePort = (port += 1);
+  readonly #port = (port += 1);
+  timesAsked = 0;
   isOpen = true;
 
   constructor(remoteAddress: string) {
     super();
     this.remoteAddress = remoteAddress;
+  }
+
+  get remotePort(): number {
+    this.timesAsked += 1;
+    return this.#port;
   }
 
   destroy(): void {
@@ -24,11 +30,11 @@ class FakeSocket extends EventEmitter {
   }
 }
 
-function room(most: number) {
+function room(most: number, isSecure = false) {
   const time = new ManualTime();
   const log = recordingLog();
   const server = new EventEmitter();
-  new Connections({ time, log, most }).follow(server as unknown as Server);
+  new Connections({ time, log, most, isSecure }).follow(server as unknown as Server);
   const enter = (address: string): FakeSocket => {
     const socket = new FakeSocket(address);
     server.emit('connection', socket);
@@ -107,13 +113,23 @@ it('connections that close make room', () => {
 });
 
 it('over TLS, a request that comes over the second socket is one of the connection', () => {
-  const { enter, ask, server } = room(2);
+  const { enter, ask, server } = room(2, true);
   const raw = enter(CROWD);
   const secure = new EventEmitter();
   server.emit('secureConnection', Object.assign(secure, { remoteAddress: CROWD, remotePort: raw.remotePort }));
   ask(secure);
   const others = [enter(CROWD), enter(CROWD)];
   expect(openOf([raw, ...others])).toEqual([true, false, true]);
+});
+
+it('over TLS, looks at no other connection when a handshake is over', () => {
+  const { enter, server } = room(1_000, true);
+  const others = Array.from({ length: 500 }, () => enter(CROWD));
+  const raw = enter(CROWD);
+  for (const other of others) other.timesAsked = 0;
+  const { remotePort } = raw;
+  server.emit('secureConnection', Object.assign(new EventEmitter(), { remoteAddress: CROWD, remotePort }));
+  expect(others.some(({ timesAsked }) => timesAsked > 0)).toBe(false);
 });
 
 it('tells the log once a minute, and how often', () => {

@@ -2,6 +2,7 @@ import type { Log, Time } from '@rollcall/core';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { sourceOf } from '../quota.js';
+import { Handshakes } from './handshakes.js';
 import { peerOf } from './request.js';
 import { Seldom } from './seldom.js';
 
@@ -13,6 +14,8 @@ export interface ConnectionsOptions {
   readonly log: Log;
   /** So many may be open, ≥ 1; Infinity: as many as come. */
   readonly most: number;
+  /** They are over TLS: then each has two sockets, of which requests know the second. Default false. */
+  readonly isSecure?: boolean;
 }
 
 /** One connection that was accepted. */
@@ -34,6 +37,8 @@ interface Visit {
 export class Connections {
   readonly #most: number;
   readonly #seldom: Seldom;
+  /** Null: over no TLS. */
+  readonly #handshakes: Handshakes<Visit> | null;
   readonly #visits = new WeakMap<Socket, Visit>();
   /** Who waits, by source: the one that waits longest first. */
   readonly #waiting = new Map<string, Set<Visit>>();
@@ -41,12 +46,13 @@ export class Connections {
   #heaviest = { source: '', size: 0 };
   #count = 0;
 
-  constructor({ time, log, most }: ConnectionsOptions) {
+  constructor({ time, log, most, isSecure = false }: ConnectionsOptions) {
     this.#most = most;
     this.#seldom = new Seldom({ time, log });
+    this.#handshakes = isSecure ? new Handshakes() : null;
   }
 
-  /** Before the server listens. Over TLS, too: there a connection has two sockets, of which requests know the second. */
+  /** Before the server listens. */
   follow(server: Server): void {
     if (this.#most === Infinity) return;
     server.on('connection', (socket: Socket) => this.#enter(socket));
@@ -59,6 +65,7 @@ export class Connections {
     const visit = { socket, source: sourceOf(peerOf({ socket }).address), underWay: 0, isOpen: true };
     this.#count += 1;
     this.#visits.set(socket, visit);
+    this.#handshakes?.begin(socket, visit);
     this.#wait(visit);
     socket.once('close', () => this.#leave(visit));
   }
@@ -72,13 +79,8 @@ export class Connections {
   }
 
   #secured(secure: Socket): void {
-    const { remoteAddress, remotePort } = secure;
-    for (const visit of this.#waiting.get(sourceOf(peerOf({ socket: secure }).address)) ?? []) {
-      const { socket } = visit;
-      if (socket.remotePort !== remotePort || socket.remoteAddress !== remoteAddress) continue;
-      this.#visits.set(secure, visit);
-      return;
-    }
+    const visit = this.#handshakes?.finish(secure) ?? null;
+    if (visit !== null) this.#visits.set(secure, visit);
   }
 
   /** Its headers are here: from when its body is, too, until it is answered, the connection does not wait. */

@@ -97,10 +97,16 @@ async function listenError(error: unknown, { host, port, scheme }: Listening): P
 }
 
 async function takenText(host: string, port: number, scheme: 'http' | 'https'): Promise<string> {
-  const url = urlOf(host, port, scheme);
+  const own = urlOf(host, port, scheme);
+  const other = urlOf(host, port, scheme === 'http' ? 'https' : 'http');
   const elsewhere = 'start this one on another port (--port 0 is any free one) and set ROLLCALL_URL to its address';
-  if ((await holderOf(url)) === 'registry') {
-    return `A Rollcall registry serves ${url} already (npx rollcall up, or one that is embedded in a service). Use that one: services find it by themselves. Or ${elsewhere}.`;
+  const [atOwn, atOther] = await Promise.all([holderOf(own), holderOf(other)]);
+  if (atOwn === 'registry') {
+    return `A Rollcall registry serves ${own} already (npx rollcall up, or one that is embedded in a service). Use that one: services find it by themselves. Or ${elsewhere}.`;
+  }
+  if (atOther === 'registry') {
+    const how = scheme === 'http' ? 'over TLS' : 'without TLS';
+    return `A Rollcall registry serves ${other} already, ${how}. Use that one: set ROLLCALL_URL=${other} for the services. Or ${elsewhere}.`;
   }
   return `Port ${port} on ${host} is taken by another program, which is no Rollcall registry. Stop it, or ${elsewhere}.`;
 }

@@ -10,8 +10,9 @@ const MEDIA_TYPE = 'application/problem+json; charset=utf-8';
 
 const TITLES: Record<ProblemCode, string> = {
   INVALID: 'The request is not valid',
-  UNAUTHORIZED: 'The token, certificate or secret is missing or wrong',
+  UNAUTHORIZED: 'The token or secret is wrong, or none and no certificate was shown',
   TOKEN_LAPSED: 'The token or certificate of the registration is not valid any more, or not shown',
+  CERTIFICATE_UNTRUSTED: 'The client certificate is not trusted',
   FORBIDDEN: 'This is not allowed',
   NOT_FOUND: 'Not known here',
   METHOD_NOT_ALLOWED: 'This route has no such method',

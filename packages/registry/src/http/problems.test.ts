@@ -16,6 +16,7 @@ import { startTestRegistry } from '../testing.js';
 import { drawToken } from '../tokens.js';
 import { changeTokens } from '../tokens-file.js';
 import type { StartOptions } from './start-options.js';
+import { Court } from './tls.fixture.js';
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -102,6 +103,16 @@ const PROVOKE: Readonly<Record<ProblemCode, () => Promise<any>>> = {
     // the registry looks once a second whether the file has changed
     await vi.waitFor(async () => expect((await beat()).code).toBe('TOKEN_LAPSED'), { timeout: 8_000, interval: 50 });
     return beat();
+  },
+  CERTIFICATE_UNTRUSTED: async () => {
+    const court = await Court.make();
+    cleanups.push(async () => {
+      await court.clear();
+      await court.close();
+    });
+    const certificate = await court.pki.sign({ sans: ['URI:rollcall:reader'], isExpired: true });
+    const { body } = await (await court.registry()).ask('/api/v1/services', { certificate });
+    return body;
   },
   FORBIDDEN: async () => (await open())({ path: '/api/v1/services', headers: { origin: 'http://evil.example' } }),
   NOT_FOUND: async () => (await open())({ path: OF_ID }),

@@ -24,7 +24,7 @@ export const serviceRoutes: FastifyPluginCallback<Rim> = (app, { registry, entra
     if (!suspicion.ok) return sendProblem(reply, suspicion.problem);
     const refusal = entrance.suspicionRefusal(request, suspicion.value);
     if (refusal !== null) return sendProblem(reply, refusal);
-    return sendOutcome(reply, 202, registry.suspect(request.params.id, suspicion.value));
+    return sendOutcome(reply, 202, registry.suspect(request.params.id, suspicion.value, entrance.peerOf(request)));
   });
 
   app.post<{ Params: { id: string } }>('/api/v1/instances/:id/drain', (request, reply) => {

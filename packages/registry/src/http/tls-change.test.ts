@@ -155,7 +155,7 @@ describe('an instance with a certificate', () => {
     const expired = await court.pki.sign({ sans: ['URI:rollcall:service:orders'], isExpired: true });
     expect(await beat(registry, own, expired, 3)).toMatchObject({
       status: 401,
-      body: { detail: expect.stringContaining('it has expired') },
+      body: { code: 'CERTIFICATE_UNTRUSTED', detail: expect.stringContaining('it has expired') },
     });
   });
 

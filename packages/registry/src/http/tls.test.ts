@@ -3,6 +3,7 @@ import { recordingLog } from '@rollcall/core/testing';
 import { once } from 'node:events';
 import { request as plainRequest } from 'node:http';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { embedRegistry } from '../embed.js';
 import { ENDPOINT } from './access.fixture.js';
 import { startRegistry } from './start.js';
 import { Court, DAY_MS, skewed, soon } from './tls.fixture.js';
@@ -142,6 +143,23 @@ describe('a registry over TLS', () => {
       code: 'PORT_TAKEN',
       message: expect.stringContaining(`A Rollcall registry serves ${registry.url} already`),
     });
+  });
+
+  it('is known as a registry to those that would serve its port without TLS, and the other way round', async () => {
+    const registry = await court.registry();
+    const port = Number(new URL(registry.url).port);
+    const taken = (url: string) => ({
+      code: 'PORT_TAKEN',
+      message: expect.stringMatching(`^A Rollcall registry serves ${url} already.*ROLLCALL_URL=${url}.*--port 0`),
+    });
+    await expect(startRegistry({ port })).rejects.toMatchObject(taken(registry.url));
+    const embedded = court.add(embedRegistry({ port }));
+    // its services would not reach that one at the address that they know
+    await expect(embedded.start({ production: false })).rejects.toMatchObject(taken(registry.url));
+    const plain = court.add(await startRegistry({ port: 0 }));
+    const { certFile, keyFile } = registry.files;
+    const tls = { certFile, keyFile };
+    await expect(startRegistry({ port: plain.port, tls })).rejects.toMatchObject(taken(plain.url));
   });
 
   it('says in its log that somebody does not speak TLS', async () => {

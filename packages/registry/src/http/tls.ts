@@ -1,5 +1,4 @@
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import type { Server } from 'node:https';
 import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
@@ -18,6 +17,8 @@ import {
   untrusted,
 } from '../certificates.js';
 import type { CertificateRule, ClientCertificate } from '../certificates.js';
+import { contextOf, PEM_FILES } from '../pem-files.js';
+import { Handshakes } from './handshakes.js';
 
 /** How the registry serves over TLS. All files are PEM, and are read anew when they have changed. */
 export interface RegistryTls {
@@ -55,8 +56,10 @@ export interface ShownCertificate {
 
 /** Who is on the other end of a connection. */
 export interface Clients {
-  /** Null: it shows no certificate. */
+  /** Null: it shows no certificate, or is retired. */
   shownBy(socket: Socket): ShownCertificate | null;
+  /** The trust in its certificate has been taken back: no further request of it may be answered, and its streams end. */
+  isRetired(socket: Socket): boolean;
   /** `listener` is told each time a certificate may have lost its validity while its connection lives. */
   onDistrust(listener: () => void): void;
 }
@@ -80,7 +83,7 @@ interface Material extends Pick<SecureContextOptions, 'cert' | 'key' | 'ca'> {
  * The registry's side of TLS: its certificate, whom it trusts, who is connected by which certificate. Looks once a second whether the files
  * have changed. A new certificate of its own counts for new connections and ends none. What cannot be used changes nothing but the log. When
  * somebody is trusted no longer (a new revocation list, a CA taken out), Node does not tell whom: so all connections with client certificates
- * are closed, and opened again by those who may.
+ * are closed, and opened again by those who may. So are those whose handshake is under way: Node verifies them by the lists of when they came.
  */
 export class ServerTls implements Clients {
   readonly #tls: RegistryTls;
@@ -94,6 +97,8 @@ export class ServerTls implements Clients {
   readonly #open = new Set<TLSSocket>();
   /** What is below TLS: whoever does not even shake hands is known to nobody else. */
   readonly #wires = new Set<Socket>();
+  /** Where clients are asked for certificates. */
+  readonly #handshakes = new Handshakes<Socket>();
   readonly #retired = new WeakSet<Socket>();
   readonly #listeners: (() => void)[] = [];
   #nextExpiry = Infinity;
@@ -141,19 +146,19 @@ export class ServerTls implements Clients {
     server.once('listening', () => this.#lookLater());
     server.on('connection', (wire: Socket) => {
       this.#wires.add(wire);
+      if (this.asksClients) this.#handshakes.begin(wire, wire);
       wire.once('close', () => this.#wires.delete(wire));
     });
     server.on('secureConnection', (socket) => this.#connected(socket));
   }
 
-  /** Its trust has been taken back: no further request of it may be answered. */
   isRetired(socket: Socket): boolean {
     return this.#retired.has(socket);
   }
 
   shownBy(socket: Socket): ShownCertificate | null {
-    if (!(socket instanceof TLSSocket) || !this.asksClients || this.#retired.has(socket)) return null;
-    const known = this.#known.get(socket) ?? this.#read(socket);
+    if (!(socket instanceof TLSSocket) || this.#retired.has(socket)) return null;
+    const known = this.#known.get(socket) ?? null;
     if (known === null || 'standing' in known) return known;
     const { id, expiresAt, worth } = known;
     const isOver = this.#ports.time.wall() >= expiresAt;
@@ -186,9 +191,10 @@ export class ServerTls implements Clients {
     this.#timer?.cancel();
   }
 
-  #read(socket: TLSSocket): ClientCertificate | ShownCertificate | null {
+  /** As the one handshake of its connection has shown it. */
+  #read(socket: TLSSocket): void {
     const read = socket.getPeerX509Certificate();
-    if (read === undefined) return null;
+    if (read === undefined) return;
     const known = socket.authorized
       ? clientCertificate(read, this.#tls.certificates ?? [])
       : {
@@ -196,10 +202,18 @@ export class ServerTls implements Clients {
           expiresAt: -Infinity,
         };
     this.#known.set(socket, known);
-    return known;
   }
 
   #connected(socket: TLSSocket): void {
+    if (!this.asksClients) return;
+    // verified by lists that count no longer
+    if (this.#handshakes.finish(socket) === null) {
+      socket.destroy();
+      return;
+    }
+    // a second handshake (TLS 1.2) could show another certificate, of which nobody would know when it is revoked
+    socket.disableRenegotiation();
+    this.#read(socket);
     const shown = this.shownBy(socket);
     if (shown === null) return;
     this.#open.add(socket);
@@ -242,6 +256,7 @@ export class ServerTls implements Clients {
   #retire(): void {
     const retired = [...this.#open];
     for (const socket of retired) this.#retired.add(socket);
+    for (const wire of this.#handshakes.abandon()) wire.destroy();
     for (const listener of this.#listeners) listener();
     this.#server?.closeIdleConnections();
     const cut = (): void => {
@@ -296,25 +311,14 @@ function credentials<Context>(
   build: (pem: Pem) => Context,
   log: Log,
 ): Credentials<Context> {
-  return new Credentials({ terms, option: name, log, stamp: stampOf, read: textOf, build });
+  return new Credentials({ terms, option: name, log, ...PEM_FILES, build });
 }
 
-const textOf = (path: string): string => readFileSync(path, 'utf8');
-
-/** Of the file behind all links: a mounted secret is changed by changing a link. */
-function stampOf(path: string): string {
-  const { ino, size, mtimeNs } = statSync(path, { bigint: true });
-  return `${ino} ${size} ${mtimeNs}`;
-}
-
-const ONE_CERTIFICATE = /-----BEGIN [A-Z ]*CERTIFICATE-----[^-]*-----END [A-Z ]*CERTIFICATE-----/g;
 const ONE_LIST = /-----BEGIN X509 CRL-----[^-]*-----END X509 CRL-----/g;
 
 /** Throws where they do not belong together. */
 function materialOf({ ca, cert = '', key }: Pem): Material {
-  // Node passes over what is none
-  const cas = [...(ca ?? '').matchAll(ONE_CERTIFICATE)].map(([text]) => new X509Certificate(text).fingerprint256);
-  createSecureContext({ ca, cert, key });
+  const cas = contextOf({ ca, cert, key }).cas.map(({ fingerprint256 }) => fingerprint256);
   return { ca, cert, key, cas, own: new X509Certificate(cert) };
 }
 

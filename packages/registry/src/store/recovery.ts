@@ -46,7 +46,10 @@ async function replayLogs(
   for (const number of logs) {
     const file = await readOne(folder, 'log', number);
     const at = `${folder.path}/${fileName('log', number)}`;
-    if (file.header === null) continue;
+    if (file.header === null) {
+      if (file.tornAt !== null) log.warn(`${at} has no whole head: it was only being begun, and is left out.`);
+      continue;
+    }
     if (file.tornAt !== null) {
       log.warn(
         `${at} ends at byte ${file.tornAt} in the middle of a record that a crash cut off and nobody relies on: it is left out.`,
