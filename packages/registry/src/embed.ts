@@ -142,6 +142,7 @@ class Embedded implements EmbeddedRegistry {
     }
   }
 
+  /** By one that services reach where they look: one at another scheme is none to join, and `startRegistry` says so. */
   async #isServedByOther(): Promise<boolean> {
     return this.#settings.port !== 0 && (await holderOf(this.url)) === 'registry';
   }

@@ -82,8 +82,11 @@ export class Lookups {
   }
 
   #enqueue(key: string, host: string, source: string): Lookup {
-    const { promise, resolve } = Promise.withResolvers<Found>();
-    const lookup: Lookup = { key, host, source, answer: promise, settle: resolve, waiting: 0 };
+    let settle: Lookup['settle'] = () => {};
+    const answer = new Promise<Found>((resolve) => {
+      settle = resolve;
+    });
+    const lookup: Lookup = { key, host, source, answer, settle, waiting: 0 };
     this.#lookups.set(key, lookup);
     this.#bySource.add(source, 1);
     const queue = this.#queues.get(source);

@@ -189,6 +189,9 @@ function Instances({ node, callers }: InstancesProps): VNode {
               Calls/s
             </th>
             <th scope="col" class="right">
+              Success %
+            </th>
+            <th scope="col" class="right">
               p99
             </th>
             <th scope="col">Circuits</th>
@@ -315,6 +318,16 @@ function CircuitLegend(): VNode {
   );
 }
 
+/** Callers tell of windows this long. */
+const WINDOW_S = 5;
+
+/** Of the attempts that came to it; null: there were none. */
+function successHere(targets: readonly TargetEdge[]): number | null {
+  const attempts = targets.reduce((sum, target) => sum + target.callsPerSecond * WINDOW_S, 0);
+  const failures = targets.reduce((sum, target) => sum + target.failures, 0);
+  return attempts === 0 ? null : Math.max(0, 1 - failures / attempts);
+}
+
 interface RowProps {
   readonly instance: Instance;
   readonly heartbeats: Parameters<typeof Heartbeat1>[0]['heartbeats'];
@@ -351,6 +364,7 @@ function InstanceRow({ instance, heartbeats, events, targets }: RowProps): VNode
       <td class="right">
         {targets.length === 0 ? '–' : rateText(targets.reduce((sum, target) => sum + target.callsPerSecond, 0))}
       </td>
+      <td class="right">{percentText(successHere(targets))}</td>
       <td class="right nowrap">{latencyText(p99Ms)}</td>
       <td>
         <CircuitMarks of={targets.length === 0 ? null : sumOfCircuits(targets.map(({ circuits }) => circuits))} />

@@ -100,11 +100,11 @@ async function takenText(host: string, port: number, scheme: 'http' | 'https'): 
   const own = urlOf(host, port, scheme);
   const other = urlOf(host, port, scheme === 'http' ? 'https' : 'http');
   const elsewhere = 'start this one on another port (--port 0 is any free one) and set ROLLCALL_URL to its address';
-  const [atOwn, atOther] = await Promise.all([holderOf(own), holderOf(other)]);
-  if (atOwn === 'registry') {
+  if ((await holderOf(own)) === 'registry') {
     return `A Rollcall registry serves ${own} already (npx rollcall up, or one that is embedded in a service). Use that one: services find it by themselves. Or ${elsewhere}.`;
   }
-  if (atOther === 'registry') {
+  // it notes in its log who does not speak as it does: so it is asked only where that explains something
+  if ((await holderOf(other)) === 'registry') {
     const how = scheme === 'http' ? 'over TLS' : 'without TLS';
     return `A Rollcall registry serves ${other} already, ${how}. Use that one: set ROLLCALL_URL=${other} for the services. Or ${elsewhere}.`;
   }

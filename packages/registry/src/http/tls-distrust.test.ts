@@ -97,6 +97,25 @@ describe('a certificate that is revoked', () => {
     });
   }
 
+  it('leaves no request to be answered that waits for its turn: the connection is closed', async () => {
+    const { registry, rewrite } = await listed('queue.crl');
+    const { socket, heard } = dial(registry, court.reader);
+    const most = 300;
+    const countOf = (status: number): number => heard.text.split(`HTTP/1.1 ${status} `).length - 1;
+    const flood = (): void => {
+      heard.text = '';(globalThis as any).floods=((globalThis as any).floods??0)+1;
+      socket.write(REQUEST.repeat(most));
+    };
+    // a flood all the time, so that many wait in whichever moment the list changes
+    socket.on('data', () => {
+      if (countOf(200) === most) flood();
+    });
+    flood();
+    await rewrite();
+    await expect.poll(() => heard.isOver || countOf(401) > 0, soon).toBe(true);
+    console.log('DBG', globalThis.floods, heard.text.slice(-300), countOf(200));expect(countOf(401)).toBe(0);
+  });
+
   it('was never one that was shown after the handshake', async () => {
     const { registry } = await listed('later.crl');
     const { socket, heard } = dial(registry, { maxVersion: 'TLSv1.2' });
