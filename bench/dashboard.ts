@@ -57,12 +57,16 @@ function disturb(url: string, ids: readonly string[]): () => Promise<number> {
   };
 }
 
+const COUNT_SHOWN = `[...document.querySelectorAll('.counters b')].reduce((sum, b) => sum + Number(b.textContent.replace(/\\D/g, '')), 0)`;
+const PATIENCE_MS = 120_000;
+
 async function everyoneIsShown(page: Page, count: number): Promise<void> {
-  await page.waitForFunction(
-    `[...document.querySelectorAll('.counters b')].reduce((sum, b) => sum + Number(b.textContent.replace(/\\D/g, '')), 0) >= ${count}`,
-    undefined,
-    { timeout: 120_000 },
-  );
+  const deadline = performance.now() + PATIENCE_MS;
+  // no `waitForFunction`: the page's own policy lets nothing evaluate text
+  while ((await page.evaluate<number>(COUNT_SHOWN)) < count) {
+    if (performance.now() > deadline) throw new Error(`The page does not show all ${count} instances.`);
+    await page.waitForTimeout(250);
+  }
 }
 
 interface Run {

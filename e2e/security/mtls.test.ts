@@ -8,7 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Certificates } from '../process/certificates.js';
 import type { Pair } from '../process/certificates.js';
-import { revoke, selfSigned, textOf } from './revocation.js';
+import { outdate, revoke, selfSigned, textOf } from './revocation.js';
 
 const soon = { timeout: 12_000, interval: 50 };
 const OF_ORDERS = { names: ['URI:rollcall:service:orders'] };
@@ -52,6 +52,8 @@ async function guarded() {
     url: registry.url,
     renew: async () => certificates.install(await certificates.signed(ca), name),
     revoked: (pair: Pair) => revoke(ca, [pair], certificates, listName),
+    outdated: () => outdate(ca, certificates, listName),
+    updated: () => revoke(ca, [], certificates, listName),
   };
 }
 
@@ -168,5 +170,27 @@ describe('while they are connected', () => {
     await expect.poll(() => states().then((all) => all.filter((state) => state === 'HEALTHY').length), soon).toBe(1);
     expect(stays.rollcall.state).toBe('HEALTHY');
     expect(stays.log.texts('error')).toEqual([]);
+  });
+
+  it('the list of those revoked is out of date for a while: the fleet goes on beating, and is there when it is not', async () => {
+    const { url, outdated, updated } = await guarded();
+    const fleet = [await enter(url, own), await enter(url, own)];
+    const states = () => fleet.map(({ rollcall }) => rollcall.state);
+    await expect.poll(states, soon).toEqual(['HEALTHY', 'HEALTHY']);
+    await outdated();
+    for (const { log, calls } of fleet) {
+      await expect.poll(() => log.texts('error').join('\n'), soon).toMatch(/list of its CA is out of date/);
+      const at = calls();
+      await expect.poll(() => calls() - at, soon).toBeGreaterThan(5);
+    }
+    expect(states()).not.toContain(null);
+    await updated();
+    const reader = await caller(url, await certificates.signed(ca, OF_A_READER));
+    const listed = async () => (await reader.instances('orders')).map(({ state }) => state);
+    await expect.poll(listed, soon).toEqual(['HEALTHY', 'HEALTHY']);
+    for (const { log } of fleet) {
+      expect(log.texts('error')).toHaveLength(1);
+      expect(log.texts('info').filter((text) => text.endsWith('is registered again.'))).toEqual([]);
+    }
   });
 });

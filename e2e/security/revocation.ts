@@ -13,18 +13,29 @@ default_crl_days = 2
 `;
 
 /** Writes a CA's list of revoked certificates, in the place of what was there, and says where. */
-export async function revoke(
-  by: Pair,
-  revoked: readonly Pair[],
-  { folder }: Certificates,
-  name: string,
-): Promise<string> {
+export function revoke(by: Pair, revoked: readonly Pair[], { folder }: Certificates, name: string): Promise<string> {
+  return list({ by, revoked, times: [] }, folder, name);
+}
+
+/** Writes one that has been out of date for long, as where nobody made the next in time. */
+export function outdate(by: Pair, { folder }: Certificates, name: string): Promise<string> {
+  const times = ['-crl_lastupdate', '20250101000000Z', '-crl_nextupdate', '20250102000000Z'];
+  return list({ by, revoked: [], times }, folder, name);
+}
+
+interface Wanted {
+  readonly by: Pair;
+  readonly revoked: readonly Pair[];
+  readonly times: readonly string[];
+}
+
+async function list({ by, revoked, times }: Wanted, folder: string, name: string): Promise<string> {
   const room = mkdtempSync(join(folder, 'ca-'));
   writeFileSync(join(room, 'ca.cnf'), CONFIG);
   writeFileSync(join(room, 'index.txt'), '');
   const ca = ['ca', '-config', 'ca.cnf', '-cert', by.certFile, '-keyfile', by.keyFile];
   for (const { certFile } of revoked) await openssl(room, [...ca, '-revoke', certFile]);
-  await openssl(room, [...ca, '-gencrl', '-out', 'list.pem']);
+  await openssl(room, [...ca, '-gencrl', ...times, '-out', 'list.pem']);
   renameSync(join(room, 'list.pem'), join(folder, name));
   return join(folder, name);
 }

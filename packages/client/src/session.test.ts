@@ -110,36 +110,6 @@ describe('Session, registering', () => {
     expect(log.texts('error')[0]).toContain('endpoints[0].port: received 0, allowed is integer 1 … 65535.');
   });
 
-  it('asks once more soon with a token that the registry may not have heard of yet, then as seldom as after any refusal', async () => {
-    const world = new World();
-    const { time, link } = world;
-    link.onRegister = refused('UNAUTHORIZED');
-    await world.member();
-    await time.advanceBy(1_499);
-    expect(link.registrations).toHaveLength(1);
-    await time.advanceBy(251);
-    expect(link.registrations).toHaveLength(2);
-    await time.advanceBy(29_999);
-    expect(link.registrations).toHaveLength(2);
-    link.onRegister = taken;
-    await time.advanceBy(5_001);
-    expect(world.session.proof()).not.toBeNull();
-  });
-
-  it('asks again about once an interval while its certificate is not trusted, and says so once', async () => {
-    const world = new World();
-    const { time, link, log } = world;
-    link.onRegister = refused('CERTIFICATE_UNTRUSTED');
-    await world.member();
-    await time.advanceBy(60_000);
-    expect(link.registrations.length).toBeGreaterThan(10);
-    expect(link.registrations.length).toBeLessThanOrEqual(13);
-    expect(log.texts('error')).toHaveLength(1);
-    link.onRegister = taken;
-    await time.advanceBy(6_000);
-    expect(world.session.proof()).not.toBeNull();
-  });
-
   const soon = [['NOT_READY', 0] as const, ['TOO_MANY', 1] as const];
   it.each(soon)('tries again soon after %s, but not sooner than it is asked to', async (code, complaints) => {
     const world = new World();
@@ -314,23 +284,6 @@ describe('Session, when the registry forgot or refuses it', () => {
     expect(link.beats).toHaveLength(4);
     expect(session.proof()).not.toBeNull();
     expect(log.texts('error')).toHaveLength(1);
-  });
-
-  it('goes on beating while its certificate is not trusted, holds its line, and says why once each time', async () => {
-    const world = await new World().member();
-    const { time, link, log, session } = world;
-    const taken = link.onBeat;
-    for (const times of [1, 2]) {
-      link.onBeat = refused('CERTIFICATE_UNTRUSTED');
-      await time.advanceBy(20_000);
-      expect(log.texts('error')).toHaveLength(times);
-      link.onBeat = taken;
-      await time.advanceBy(5_000);
-      expect(session.state).toBe('HEALTHY');
-    }
-    expect(link.beats).toHaveLength(10);
-    expect(link.registrations).toHaveLength(1);
-    expect(world.lines).toEqual([true]);
   });
 
   it('goes on after a refusal that says nothing about it', async () => {

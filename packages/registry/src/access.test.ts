@@ -90,7 +90,12 @@ describe('the permission table', () => {
   });
 
   it('tells a certificate that is not trusted from a token or secret that is wrong', () => {
-    const distrusted = { kind: 'untrusted', id: 'cert:0', detail: 'Certificate cert:0 is not trusted.', fix: '' } as const;
+    const distrusted = {
+      kind: 'untrusted',
+      id: 'cert:0',
+      detail: 'Certificate cert:0 is not trusted.',
+      fix: '',
+    } as const;
     for (const path of ['/api/v1/register', '/api/v1/instances/:id/heartbeat']) {
       expect(refusalOf(permissionOf('POST', path)!, distrusted, TOKENS)?.code).toBe('CERTIFICATE_UNTRUSTED');
     }

@@ -74,6 +74,11 @@ export class Judge {
     return Math.min(100, Math.max(5, this.#ports.policy.intervalMs / 50));
   }
 
+  /** Was this process behind with its calls at the last sweep? Then it judges nobody by silence. */
+  get isBehind(): boolean {
+    return this.#behindSweeps > 0;
+  }
+
   /** A new instance is on the roll. */
   enter(entry: Entry): void {
     this.#vigil.wake(entry);

@@ -81,6 +81,25 @@ describe('Lookups', () => {
     expect(await again).toBe('10.9.9.9');
   });
 
+  it('gives who has had a slow name one place only, and leaves the other to the others, for a minute', async () => {
+    const { time, asked, find, answer } = quiet();
+    for (let i = 0; i < 6; i += 1) void find(`a-${i}`, A);
+    await time.advanceBy(LOOKUP_MS);
+    await answer('a-0');
+    await answer('a-1');
+    expect(asked).toEqual(['a-0', 'a-1', 'a-2']);
+    for (const host of ['b-0', 'b-1']) {
+      const found = find(host, B);
+      await answer(host);
+      expect(await found).toBe('10.9.9.9');
+    }
+    await answer('a-2');
+    expect(asked).toEqual(['a-0', 'a-1', 'a-2', 'b-0', 'b-1', 'a-3']);
+    await time.advanceBy(KEPT_MS);
+    void find('a-6', A);
+    expect(asked.slice(6)).toEqual(['a-4']);
+  });
+
   it('asks once for all of one source who want a name, and anew once they have it', async () => {
     const { asked, find, answer } = quiet();
     const both = [find('a', A), find('a', A)];

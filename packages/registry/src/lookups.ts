@@ -34,8 +34,8 @@ interface Lookup {
 }
 
 /**
- * Asks for the addresses of names, two at a time. Sources take turns, and none has both places while another waits: so names that nobody
- * answers for keep others out for as long as one of them takes, at most. What is late keeps its turn, and its answer is kept for who
+ * Asks for the addresses of names, two at a time. Sources take turns, and none has both places while another waits,
+ * or when a name of its took too long lately: so names that nobody answers for keep others out once, for as long as one of them takes. What is late keeps its turn, and its answer is kept for who
  * comes again.
  */
 export class Lookups {
@@ -50,6 +50,8 @@ export class Lookups {
   /** Answers that nobody waited for, and since when (monotonic ms), the oldest first. */
   readonly #kept = new Map<Lookup, number>();
   readonly #bySource = new Tally();
+  /** Sources whose name took longer than anybody waits, and when (monotonic ms), the oldest first: a few a minute. */
+  readonly #slow = new Map<string, number>();
 
   constructor(resolve: Resolve, time: Time) {
     this.#resolve = resolve;
@@ -58,7 +60,7 @@ export class Lookups {
 
   /** `peerAddress`: who wants to know. Takes at most `LOOKUP_MS`. */
   async find(host: string, peerAddress: string): Promise<Found> {
-    this.#dropOld();
+    this.#dropOld(this.#time.now());
     const source = sourceOf(peerAddress);
     const key = `${source} ${host}`;
     const known = this.#lookups.get(key);
@@ -82,7 +84,7 @@ export class Lookups {
   }
 
   #enqueue(key: string, host: string, source: string): Lookup {
-    let settle: Lookup['settle'] = () => {};
+    let settle: Lookup['settle'] = nothing;
     const answer = new Promise<Found>((resolve) => {
       settle = resolve;
     });
@@ -104,10 +106,11 @@ export class Lookups {
     }
   }
 
-  /** Of the source whose turn it is, which then comes last; of one that has a place already only when no other waits. */
+  /** Of the source whose turn it is, which then comes last; of one that has a place already only when no other waits, and it is quick. */
   #next(): Lookup | undefined {
     const sources = [...this.#queues.keys()];
-    const source = sources.find((each) => this.#underWay.of(each) === 0) ?? sources[0];
+    const isFree = (source: string): boolean => this.#underWay.of(source) === 0;
+    const source = sources.find(isFree) ?? sources.find((each) => !this.#slow.has(each));
     if (source === undefined) return undefined;
     const queue = this.#queues.get(source) ?? [];
     const next = queue.shift();
@@ -117,12 +120,22 @@ export class Lookups {
   }
 
   async #ask(lookup: Lookup): Promise<void> {
-    this.#count(lookup.source, 1);
-    lookup.settle(await this.#answerFor(lookup.host));
-    this.#count(lookup.source, -1);
+    const { host, source } = lookup;
+    const begun = this.#time.now();
+    this.#count(source, 1);
+    lookup.settle(await this.#answerFor(host));
+    this.#count(source, -1);
+    const now = this.#time.now();
+    this.#dropOld(now);
     if (lookup.waiting > 0) this.#drop(lookup);
-    else this.#kept.set(lookup, this.#time.now());
+    else this.#kept.set(lookup, now);
+    if (now - begun >= LOOKUP_MS) this.#noteSlow(source, now);
     this.#goOn();
+  }
+
+  #noteSlow(source: string, now: number): void {
+    this.#slow.delete(source);
+    this.#slow.set(source, now);
   }
 
   async #answerFor(host: string): Promise<Found> {
@@ -138,8 +151,12 @@ export class Lookups {
     this.#countUnderWay += by;
   }
 
-  #dropOld(): void {
-    const oldest = this.#time.now() - KEPT_MS;
+  #dropOld(now: number): void {
+    const oldest = now - KEPT_MS;
+    for (const [source, since] of this.#slow) {
+      if (since > oldest) break;
+      this.#slow.delete(source);
+    }
     for (const [lookup, since] of this.#kept) {
       if (since > oldest) return;
       this.#drop(lookup);
@@ -152,3 +169,5 @@ export class Lookups {
     this.#bySource.add(lookup.source, -1);
   }
 }
+
+function nothing(): void {}

@@ -7,8 +7,10 @@ const MOST_AT_ONCE = 32;
 const LATE_MS = 100;
 /** So many calls are begun in a turn then: a few, … */
 const FEW_AT_ONCE = 4;
-/** … but so many times as many as became due since the last turn, however long that took, or it would never catch up. */
+/** … but so many times as many as became due since the last turn, however long that took, or it would never catch up; … */
 const CATCHING_UP = 1.5;
+/** … and no more than this: each makes the turn longer, and Node takes in few of those who beat in a turn. More of them are less heard. */
+const MOST_WHEN_LATE = 8;
 
 /** Those of one kind that are to be called. */
 export interface Crowd {
@@ -36,8 +38,9 @@ export class Pace {
     const dueShare = (now - this.#turnedAt) / this.#intervalMs;
     this.#turnedAt = now;
     return ({ size, behindMs, areStrangers }) => {
-      if (!areStrangers && behindMs <= LATE_MS) return MOST_AT_ONCE;
-      return Math.min(MOST_AT_ONCE, Math.max(FEW_AT_ONCE, Math.ceil(CATCHING_UP * size * dueShare)));
+      if (areStrangers) return FEW_AT_ONCE;
+      if (behindMs <= LATE_MS) return MOST_AT_ONCE;
+      return Math.min(MOST_WHEN_LATE, Math.max(FEW_AT_ONCE, Math.ceil(CATCHING_UP * size * dueShare)));
     };
   }
 }

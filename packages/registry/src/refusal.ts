@@ -2,6 +2,7 @@ import type { Log, Problem, ProblemCode, Time } from '@rollcall/core';
 import { nameOf } from './access.js';
 import type { Outcome } from './face.js';
 import type { Excess } from './limits.js';
+import { Seldom } from './seldom.js';
 
 const FIXES: Partial<Record<ProblemCode, string>> = {
   FORBIDDEN:
@@ -43,7 +44,7 @@ const WORDS: Record<Excess['limit'], (excess: Excess) => { readonly detail: stri
   }),
   maxInstancesPerToken: ({ limit, most, count, whose }) => ({
     detail: `${nameOf(whose)} holds ${count} instances, and ${limit} is ${most}.`,
-    fix: RAISE(limit, 'Remove instances that are not needed, give each service a token of its own'),
+    fix: RAISE(limit, 'Remove instances that are not needed, give each service a token or certificate of its own'),
   }),
   maxRegistrationsPerToken: ({ limit, most, whose }) => ({
     detail: `${nameOf(whose)} registers too often: ${limit} is ${most} at once, and as many a minute.`,
@@ -86,12 +87,10 @@ export function tooMany(excess: Excess): Outcome<never> {
   };
 }
 
-const QUIET_MS = 60_000;
-
 /** Tells the log of refusals, of each limit one line a minute: a flood does not become one of the log. */
 export class Complaints {
   readonly #ports: { readonly log: Log; readonly time: Time };
-  readonly #told = new Map<Excess['limit'], { at: number; untold: number }>();
+  readonly #lines = new Map<Excess['limit'], Seldom>();
 
   constructor(ports: { readonly log: Log; readonly time: Time }) {
     this.#ports = ports;
@@ -100,15 +99,9 @@ export class Complaints {
   /** The refusal, told or counted. */
   refuse(excess: Excess): Outcome<never> {
     const outcome = tooMany(excess);
-    const now = this.#ports.time.now();
-    const told = this.#told.get(excess.limit);
-    if (told !== undefined && now - told.at < QUIET_MS) {
-      told.untold += 1;
-      return outcome;
-    }
-    const others = told === undefined || told.untold === 0 ? '' : ` ${told.untold} others were refused for it since.`;
-    this.#ports.log.warn(`Refused: ${outcome.ok ? '' : outcome.problem.detail}${others}`);
-    this.#told.set(excess.limit, { at: now, untold: 0 });
+    const line = this.#lines.get(excess.limit) ?? new Seldom(this.#ports);
+    this.#lines.set(excess.limit, line);
+    line.warn(`Refused: ${outcome.ok ? '' : outcome.problem.detail}`);
     return outcome;
   }
 }

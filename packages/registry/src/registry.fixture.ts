@@ -83,9 +83,9 @@ export class World {
     });
   }
 
-  register(id: string, port: number, but: Partial<Registration> = {}): ReturnType<Registry['register']> {
+  register(id: string, port: number, but: Partial<Registration> = {}, peer = PEER): ReturnType<Registry['register']> {
     const endpoints = [{ protocol: 'tcp' as const, port }];
-    return this.registry.register({ id, service: 'orders', endpoints, secret: SECRET, ...but }, PEER);
+    return this.registry.register({ id, service: 'orders', endpoints, secret: SECRET, ...but }, peer);
   }
 
   beat(id: string, nonce: string | null = null, secret = SECRET): ReturnType<Registry['beat']> {

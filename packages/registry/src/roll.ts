@@ -21,9 +21,9 @@ import { faultOf, lineOf } from './fault.js';
 import type { Judge, Progress } from './judge.js';
 import { Lateness } from './lateness.js';
 import { Pace } from './pace.js';
+import type { Lane, Passer } from './passer.js';
 import type { Entry, Round } from './roster.js';
 import { Turnstile } from './turnstile.js';
-import type { Lane, Passer } from './turnstile.js';
 
 export interface RollPorts {
   readonly time: Time;
@@ -68,6 +68,7 @@ interface Turn extends Passer {
   /** Its place in the interval, 0 … 1. */
   readonly slot: number;
   places: number;
+  isNew: boolean;
   readonly berths: Berths;
   /** When it is called next; Infinity while nothing is scheduled. */
   nextAt: number;
@@ -139,7 +140,8 @@ export class Roll implements Progress {
     const slot = (this.#count * GOLDEN) % 1;
     const turn: Turn = {
       entry,
-      source: entry.source,
+      source: `${entry.source} ${entry.token ?? ''}`,
+      isNew: true,
       slot,
       places: 1,
       lane: null,
@@ -254,6 +256,7 @@ export class Roll implements Progress {
     const known: Lane = turn.urgent || entry.vitals.phase !== 'HEALTHY' ? 'urgent' : 'ordinary';
     turn.dueAt = dueAt;
     turn.places = entry.targets.length;
+    turn.isNew = turn.lastStartedAt === -Infinity;
     this.#turnstile.arrive(turn, entry.vitals.proved ? known : 'stranger');
     if (turn.lane !== null) this.#ports.judge.awaits(entry, dueAt);
   }
@@ -324,7 +327,7 @@ export class Roll implements Progress {
   /** Resolves when one call more may be under way. */
   #place({ source }: Entry): Promise<Passer> {
     return new Promise((resolve) => {
-      const passer: Passer = { source, places: 1, lane: null, pass: () => resolve(passer) };
+      const passer: Passer = { source, isNew: true, places: 1, lane: null, pass: () => resolve(passer) };
       this.#turnstile.arrive(passer, 'urgent');
     });
   }
@@ -353,9 +356,11 @@ export class Roll implements Progress {
     const text = lineOf(faults);
     beats.unanswered(entry, text);
     const refused = outcomes.every((outcome) => outcome.kind === 'refused');
-    const confirmed = turn.failed > 0 && purpose === 'beat';
+    // who is behind may not have read the answer: that misses count is judging by silence
+    const counts = refused || !judge.isBehind;
+    const confirmed = turn.failed > 0 && purpose === 'beat' && counts;
     const partly = faults.length < outcomes.length;
-    turn.failed += 1;
+    turn.failed += Number(counts);
     if (refused && entry.line === null && entry.lineClosedAt !== null) judge.apply(entry, { type: 'proof', text });
     else judge.apply(entry, { type: 'call-failed', text, refused, partly, confirmed });
   }

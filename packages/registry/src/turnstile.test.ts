@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { Lane, Passer } from './passer.js';
 import { Turnstile } from './turnstile.js';
-import type { Lane, Passer } from './turnstile.js';
 
-const ONE = { source: '10.0.0.1', places: 1, lane: null } as const;
+const ONE = { source: '10.0.0.1', isNew: false, places: 1, lane: null } as const;
 
 function turnstileOf(places: number) {
   const turnstile = new Turnstile(places);
@@ -47,13 +47,13 @@ describe('strangers', () => {
     expect(countOf(passed, 'stranger')).toBe(11);
   });
 
-  it('of one source have a quarter, so that one of another passes at once', () => {
-    const { turnstile, arrive, sourcesInside, leave } = turnstileOf(20);
+  it('of one source leave an eighth, so that one of another passes at once', () => {
+    const { turnstile, arrive, sourcesInside, leave } = turnstileOf(16);
     arrive('stranger', 100, ['10.0.0.1']);
-    expect(sourcesInside()).toHaveLength(5);
+    expect(sourcesInside()).toHaveLength(7);
     arrive('stranger', 1, ['10.0.0.2']);
     expect(sourcesInside()).toContain('10.0.0.2');
-    expect(turnstile.waiting).toBe(95);
+    expect(turnstile.waiting).toBe(93);
     for (let left = 0; left < 101; left += 1) leave();
     expect([turnstile.waiting, sourcesInside().length]).toEqual([0, 0]);
   });
@@ -62,8 +62,20 @@ describe('strangers', () => {
     const { arrive, sourcesInside, leave } = turnstileOf(4);
     arrive('stranger', 100, ['10.0.0.1', '10.0.0.2']);
     arrive('stranger', 1, ['10.0.0.3']);
-    leave();
+    for (let left = 0; left < 3; left += 1) leave();
     expect(sourcesInside()).toContain('10.0.0.3');
+  });
+
+  it('that are new pass before the others of their source, but for every fourth', () => {
+    const turnstile = new Turnstile(2);
+    const passed: Passer[] = [];
+    const arrive = (isNew: boolean): void =>
+      turnstile.arrive({ ...ONE, isNew, pass: () => void passed.push({ ...ONE, isNew, pass: () => {} }) }, 'stranger');
+    for (let index = 0; index < 9; index += 1) arrive(false);
+    for (let index = 0; index < 9; index += 1) arrive(true);
+    for (let index = 0; index < 8; index += 1) turnstile.leave({ ...ONE, pass: () => {} }, 'stranger');
+    const order = passed.map(({ isNew }) => (isNew ? 'new' : 'again'));
+    expect(order).toEqual(['again', 'new', 'new', 'new', 'again', 'new', 'new', 'new', 'again']);
   });
 
   it('that need more places than their source may have pass one at a time', () => {

@@ -1,32 +1,19 @@
 import { Fifo } from './fifo.js';
+import type { Lane, Passer } from './passer.js';
 import { StrangerLine } from './stranger-line.js';
-
-/** Who wants to pass. The turnstile owns `lane`. */
-export interface Passer {
-  /** From where it was registered: strangers of different sources take turns. */
-  readonly source: string;
-  /** How many places it takes inside, ≥ 1. Fixed while it waits and while it is inside. */
-  readonly places: number;
-  /** In which lane it waits; null: it does not. */
-  lane: Lane | null;
-  /** It is inside. Whoever has passed leaves once, by the lane by which it came. */
-  pass(lane: Lane): void;
-}
-
-export type Lane = 'urgent' | 'ordinary' | 'stranger';
 
 /** While both kinds wait, one in so many that pass is ordinary. */
 const ORDINARY_EVERY = 4;
 /** Strangers may have so much of the places. */
 const STRANGERS_SHARE = 0.5;
-/** The strangers of one source may have so much of those, so that one of another source passes at once. */
-const SOURCE_SHARE = 0.5;
+/** While the strangers of one source have so much of those, none of them passes: one of another source passes at once. */
+const SOURCE_SHARE = 0.875;
 
 /**
  * Lets in as many as there are places; the others wait in the order in which they came, the urgent ones first. But every fourth that
  * passes is an ordinary one, if one waits: a crowd of the urgent (each may stay for as long as a timeout) must not shut out the
  * others. Strangers pass when none of those waits, and at least every fourth time; they never have more than half of the places, however
- * many come and however long they stay, and those of one source no more than a quarter. One that needs more places than there are passes
+ * many come and however long they stay, and those of one source leave some of it to others. One that needs more places than there are passes
  * alone.
  */
 export class Turnstile {

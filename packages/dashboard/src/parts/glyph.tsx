@@ -2,32 +2,35 @@ import type { Instance, State } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { directionsOf } from '../model/words.js';
 
-/** The disc is the two heartbeats: its upper half is Heartbeat-1, its lower half Heartbeat-2. */
-const SHAPES: Readonly<Record<string, VNode>> = {
-  full: <circle cx="6" cy="6" r="5" fill="currentColor" />,
-  lower: (
+/**
+ * The disc is the two heartbeats: its upper half is Heartbeat-1, its lower half Heartbeat-2. Each is made anew: an element that is drawn
+ * twice holds on to where it was drawn first, and so to every page that was there before.
+ */
+const SHAPES: Readonly<Record<string, () => VNode>> = {
+  full: () => <circle cx="6" cy="6" r="5" fill="currentColor" />,
+  lower: () => (
     <>
       <circle cx="6" cy="6" r="4.3" fill="none" stroke="currentColor" stroke-width="1.4" />
       <path d="M1.4 6h9.2a4.6 4.6 0 0 1-9.2 0z" fill="currentColor" />
     </>
   ),
-  upper: (
+  upper: () => (
     <>
       <circle cx="6" cy="6" r="4.3" fill="none" stroke="currentColor" stroke-width="1.4" />
       <path d="M1.4 6h9.2a4.6 4.6 0 0 0-9.2 0z" fill="currentColor" />
     </>
   ),
-  barred: (
+  barred: () => (
     <>
       <circle cx="6" cy="6" r="4.3" fill="none" stroke="currentColor" stroke-width="1.4" />
       <path d="M2.6 6h6.8" stroke="currentColor" stroke-width="1.6" />
     </>
   ),
-  triangle: <path d="M6 .9 11.6 11H.4z" fill="currentColor" />,
-  dashed: (
+  triangle: () => <path d="M6 .9 11.6 11H.4z" fill="currentColor" />,
+  dashed: () => (
     <circle cx="6" cy="6" r="4.5" fill="none" stroke="currentColor" stroke-width="1.6" stroke-dasharray="2.3 1.23" />
   ),
-  door: (
+  door: () => (
     <path
       d="M5.4 1.4H1.6v9.2h3.8M4.6 6h6.2M8.4 3.6 10.8 6 8.4 8.4"
       fill="none"
@@ -60,7 +63,7 @@ export function shapeOf({ state, reason }: Shown): string {
 export function Glyph({ of }: { readonly of: Shown }): VNode {
   return (
     <svg class={`glyph ${of.state}`} viewBox="0 0 12 12" aria-hidden="true">
-      {SHAPES[shapeOf(of)]}
+      {SHAPES[shapeOf(of)]?.()}
     </svg>
   );
 }

@@ -234,9 +234,7 @@ function Wall({ nodes }: { readonly nodes: readonly ServiceNode[] }): VNode {
   return (
     <Panel title="Services" count={nodes.length} aside={`${plural(instances, 'instance')}, problems first`}>
       <div class="wall" ref={(box: HTMLElement | null) => void (steady.ref.current = box)}>
-        {steady.rows.slice(0, MOST_WALL).map((node) => (
-          <WallRow key={node.key} node={node} />
-        ))}
+        {steady.rows.slice(0, MOST_WALL).map(wallRow)}
       </div>
       {nodes.length > MOST_WALL && (
         <p class="panel-foot">
@@ -252,31 +250,35 @@ function Wall({ nodes }: { readonly nodes: readonly ServiceNode[] }): VNode {
 /** Tiles beyond so many are counted. */
 const MOST_TILES = 12;
 
-function WallRow({ node }: { readonly node: ServiceNode }): VNode {
+function wallRow(node: ServiceNode): VNode {
   const instances = [...node.instances.value.values()].toSorted(byTrouble);
   const { healthy, all } = standingOf(node.instances.value);
   return (
-    <div class="wall-row" data-row>
+    <div key={node.key} class="wall-row" data-row>
       <a class="wall-name" href={serviceHash(node.namespace, node.name)}>
         {node.name}
       </a>
       <span class={healthy < all ? 'wall-share low' : 'wall-share'}>{shareText(healthy, all)}</span>
       <span class="tiles">
-        {instances.slice(0, MOST_TILES).map((instance) => (
-          <Tile key={instance.id} instance={instance} />
-        ))}
+        {instances.slice(0, MOST_TILES).map(tile)}
         {instances.length > MOST_TILES && <span class="faint small">+ {instances.length - MOST_TILES}</span>}
       </span>
     </div>
   );
 }
 
-function Tile({ instance }: { readonly instance: Instance }): VNode {
+function tile(instance: Instance): VNode {
   const tail = tailOf(instance.id);
   const admin = instance.admin === 'ENABLED' ? '' : `, ${instance.admin}`;
   const label = `${instance.service}…${tail}: ${instance.state}${admin}, ${whyText(instance)}`;
   return (
-    <a class={`tile ${instance.state}`} href={instanceHash(instance.id)} title={label} aria-label={label}>
+    <a
+      key={instance.id}
+      class={`tile ${instance.state}`}
+      href={instanceHash(instance.id)}
+      title={label}
+      aria-label={label}
+    >
       <Glyph of={instance} />
       {tail}
       {instance.admin !== 'ENABLED' && (

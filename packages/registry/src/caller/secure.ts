@@ -3,7 +3,7 @@ import { connect } from 'node:tls';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import { Credentials, silentLog } from '@rollcall/core';
 import type { Endpoint, Log, Pem, TlsTerms } from '@rollcall/core';
-import { contextOf, PEM_FILES } from '../pem-files.js';
+import { contextOf, PEM_FILES } from './pem-files.js';
 
 /** Opens a TLS connection for a Heartbeat-1; whatever is wrong with the peer's certificate is an error of the socket. */
 export type ConnectSecurely = (endpoint: Endpoint, alpn: string | undefined) => TLSSocket;

@@ -255,14 +255,14 @@ describe('a stream', () => {
 
 describe('a stream whose connection is closed since a certificate may have been revoked', () => {
   it('is ended by us, whatever token it has', () => {
-    let distrust = (): void => {};
+    const listeners: (() => void)[] = [];
     const retired = new Set<unknown>();
     const entrance = new TokenEntrance({
       tokens: { find: () => ({ kind: 'none' }), isValid: () => true, onChange: () => {} },
       clients: {
         shownBy: () => null,
         isRetired: (socket) => retired.has(socket),
-        onDistrust: (listener) => (distrust = listener),
+        onDistrust: (listener) => void listeners.push(listener),
       },
       registry: { instance: () => ({ ok: false, problem: { code: 'NOT_FOUND', detail: '', fix: '' } }) },
       log: recordingLog(),
@@ -276,10 +276,10 @@ describe('a stream whose connection is closed since a certificate may have been 
     };
     const socket = hold('retired');
     hold('with no certificate');
-    distrust();
+    for (const tell of listeners) tell();
     expect(ended).toEqual([]);
     retired.add(socket);
-    distrust();
+    for (const tell of listeners) tell();
     expect(ended).toEqual(['retired']);
   });
 });

@@ -295,7 +295,7 @@ function namesInstance(request: FastifyRequest): boolean {
 function tooManyFailures(waitMs: number): Problem {
   return {
     code: 'TOO_MANY',
-    detail: 'Too many requests from this address had a wrong token, certificate or secret, or none.',
+    detail: 'Too many requests from this address had a wrong token or secret, or none.',
     fix: 'Correct it (tokens of services: ROLLCALL_TOKEN), then try again; requests with a good one are answered all the time.',
     retryAfterMs: waitMs,
   };

@@ -2,9 +2,9 @@ import type { Log, Time } from '@rollcall/core';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { sourceOf } from '../quota.js';
+import { Seldom } from '../seldom.js';
 import { Handshakes } from './handshakes.js';
 import { peerOf } from './request.js';
-import { Seldom } from './seldom.js';
 
 /** A crowd that has shrunk to no less than this is still taken for the largest: to look costs as many steps as there are sources. */
 const SAME_RATIO = 0.875;

@@ -2,11 +2,11 @@ import type { Log, Problem, Time } from '@rollcall/core';
 import type { FastifyInstance } from 'fastify';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { sourceOf } from '../quota.js';
+import { Seldom } from '../seldom.js';
 import { refuse } from './beat.js';
 import type { ShortWay } from './beat.js';
 import type { RegistryMetrics } from './registry-metrics.js';
 import { peerOf } from './request.js';
-import { Seldom } from './seldom.js';
 
 /**
  * So many are begun in one turn of the event loop, a millisecond of work; then whoever beats is heard. Few, because Node takes in one new
@@ -115,14 +115,22 @@ export class Queue {
   }
 }
 
+/** What is ahead of Fastify. */
+interface Forecourt {
+  /** Answers nobody any more who lost the right to it: asked when a request comes, and again when it is its turn. It ends the connection itself. */
+  readonly isBarred: (request: IncomingMessage) => boolean;
+  readonly way: ShortWay;
+}
+
 /**
  * Lets `way` see each request before Fastify does, and the others wait in a queue, until the server closes: Fastify then ends connections
  * with their answers.
  */
-export function putBefore(app: FastifyInstance, way: ShortWay, ports: QueuePorts): void {
+export function putBefore(app: FastifyInstance, { isBarred, way }: Forecourt, ports: QueuePorts): void {
   const server: Server = app.server;
   const routed = server.listeners('request');
   const begin = (request: IncomingMessage, response: ServerResponse): void => {
+    if (isBarred(request)) return;
     for (const listener of routed) Reflect.apply(listener, server, [request, response]);
   };
   const queue = new Queue(ports, begin);
@@ -135,6 +143,6 @@ export function putBefore(app: FastifyInstance, way: ShortWay, ports: QueuePorts
   server.removeAllListeners('request');
   server.on('request', (request, response) => {
     if (isClosing) begin(request, response);
-    else if (!way(request, response)) queue.join(request, response);
+    else if (!isBarred(request) && !way(request, response)) queue.join(request, response);
   });
 }

@@ -168,8 +168,8 @@ export function buildApp(rim: Rim, names: readonly string[], guarded: TokenEntra
     guarded?.complete();
     refuseOtherMethods();
   });
-  const shortWay = createShortWay(rim, guard, guarded);
-  putBefore(app, (request, response) => wasRetired(request, tls) || shortWay(request, response), rim);
+  const way = createShortWay(rim, guard, guarded);
+  putBefore(app, { isBarred: (request) => wasRetired(request, tls), way }, rim);
   return app;
 }
 

@@ -15,6 +15,12 @@ beforeAll(async () => {
 afterEach(() => court.clear());
 afterAll(() => court.close());
 
+/** The refusal to serve a port that a registry has, which is reached otherwise. */
+const taken = (url: string) => ({
+  code: 'PORT_TAKEN',
+  message: expect.stringMatching(`^A Rollcall registry serves ${url} already.*ROLLCALL_URL=${url}.*--port 0`),
+});
+
 describe('a registry over TLS', () => {
   it('says how it is entered, and nothing that is secret', async () => {
     const registry = await court.registry();
@@ -148,10 +154,6 @@ describe('a registry over TLS', () => {
   it('is known as a registry to those that would serve its port without TLS, and the other way round', async () => {
     const registry = await court.registry();
     const port = Number(new URL(registry.url).port);
-    const taken = (url: string) => ({
-      code: 'PORT_TAKEN',
-      message: expect.stringMatching(`^A Rollcall registry serves ${url} already.*ROLLCALL_URL=${url}.*--port 0`),
-    });
     await expect(startRegistry({ port })).rejects.toMatchObject(taken(registry.url));
     const embedded = court.add(embedRegistry({ port }));
     // its services would not reach that one at the address that they know

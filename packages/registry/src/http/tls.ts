@@ -7,6 +7,7 @@ import type { SecureContextOptions, TlsOptions as NodeTlsOptions } from 'node:tl
 import { Credentials } from '@rollcall/core';
 import type { CredentialTerms, Log, Pem, Time, Timer } from '@rollcall/core';
 import type { Standing } from '../access.js';
+import { contextOf, PEM_FILES } from '../caller/pem-files.js';
 import {
   certificateIdOf,
   clientCertificate,
@@ -17,7 +18,6 @@ import {
   untrusted,
 } from '../certificates.js';
 import type { CertificateRule, ClientCertificate } from '../certificates.js';
-import { contextOf, PEM_FILES } from '../pem-files.js';
 import { Handshakes } from './handshakes.js';
 
 /** How the registry serves over TLS. All files are PEM, and are read anew when they have changed. */
