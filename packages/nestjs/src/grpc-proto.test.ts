@@ -76,7 +76,7 @@ describe('the proto of a service', () => {
     expect(() => services.methodsOf('Orders')).toThrow(
       'The proto of users has several services Orders: write orders.v1.Orders or orders.v2.Orders.',
     );
-    expect(() => services.methodsOf('Order')).toThrow('it has orders.v1.Orders, orders.v2.Orders, Bills.');
+    expect(() => services.methodsOf('Order')).toThrow('it has Bills, orders.v1.Orders, orders.v2.Orders.');
     expect(() => services.methodsOf('orders.v3.Orders')).toThrow('Did you mean orders.v');
   });
 

@@ -125,7 +125,8 @@ class ProtoServices implements GrpcServices {
   }
 
   methodsOf(name: string): ReadonlyMap<string, GrpcMethod> {
-    const there = [...this.#services.keys()].filter((full) => this.#packages.includes(packageOf(full)));
+    // proto-loader reads several files at once: their order is chance
+    const there = [...this.#services.keys()].filter((full) => this.#packages.includes(packageOf(full))).toSorted();
     const known = there.includes(name) ? [name] : there.filter((full) => shortName(full) === name);
     const [first] = known;
     const found = first === undefined ? undefined : this.#services.get(first);
