@@ -195,7 +195,7 @@ it('slow headers, slow bodies and watchers that never read are cut, and cost no 
   });
   const watchers = async (): Promise<number> => (await ask(`${url}/api/v1/registry`)).body.watchers;
   const lines = 5;
-  expect(await watchers()).toBe(lines + deaf.length);
+  await expect.poll(watchers, { timeout: 10_000 }).toBe(lines + deaf.length);
   let peak = 0;
   // until all of them have been given more than the kernel keeps for them, and have taken nothing of it for 10 s
   for (let change = 0; (await watchers()) > lines; change += 50) {
