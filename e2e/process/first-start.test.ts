@@ -19,7 +19,18 @@ async function deadEnd(): Promise<{ server: Server; port: number; visits: () => 
 describe('a service that starts before the registry', () => {
   afterAll(endAll);
 
-  it('starts, says once that there is none, keeps trying, and is found when one comes', async () => {
+  it('says what to do where nobody listens', async () => {
+    const { server, port } = await deadEnd();
+    server.close();
+    await once(server, 'close');
+    const url = `http://127.0.0.1:${port}`;
+    const service = start('a', [], { ROLLCALL_URL: url });
+    const told = service.line(/no registry at/);
+    expect(await told).toContain(`no registry at ${url}: run \`npx rollcall up\`, or set ROLLCALL_URL`);
+    service.kill('SIGKILL');
+  });
+
+  it('starts, says once that it cannot be reached, keeps trying, and is found when one comes', async () => {
     const { server, port, visits } = await deadEnd();
     const url = `http://127.0.0.1:${port}`;
     const service = start('a', [], { ROLLCALL_URL: url });
@@ -29,7 +40,7 @@ describe('a service that starts before the registry', () => {
     // Nest shows debug lines by default: one may say why
     expect(said.length).toBeLessThanOrEqual(2);
     expect(said.filter((line) => !line.includes('DEBUG'))).toEqual([
-      expect.stringContaining(`no registry at ${url}: run \`npx rollcall up\`, or set ROLLCALL_URL`),
+      expect.stringContaining(`The registry at ${url} cannot be reached: it closed the connection without an answer`),
     ]);
 
     server.close();
