@@ -130,7 +130,11 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
       await page.keyboard.press(key);
       await page.waitForURL(hash);
     }
+    // whoever arrives begins at the top of the page
+    await page.locator('#main:focus').waitFor();
+    await page.locator('[data-row]').first().waitFor();
     await page.keyboard.press('j');
+    await page.locator('[data-row] a:focus').waitFor();
     await page.keyboard.press('Enter');
     await page.waitForURL(/#\/services\/default\/\w+/);
     await page.keyboard.press('?');

@@ -20,6 +20,7 @@ export type { BalancerChoice, BalancerName, Balancing } from './balance/balancer
 export type { Candidates } from './balance/candidates.js';
 export type { Load, TypicalLatency } from './balance/loads.js';
 export type { Node as BalancerNode, NodeParts } from './balance/node.js';
+export type { Counted } from './balance/turnout.js';
 export type { Selector } from './balance/selector.js';
 export type { BreakerHost, EjectionCause } from './gate/breaker.js';
 export type { Gate, GateListener } from './gate/gate.js';

@@ -37,6 +37,7 @@ export { BALANCER_NAMES, BALANCERS } from './balance/balancers.js';
 export type { BalancerName } from './balance/balancers.js';
 export { TypicalLatency } from './balance/loads.js';
 export { Node } from './balance/node.js';
+export type { Counted, Turnout } from './balance/turnout.js';
 export { Breaker } from './gate/breaker.js';
 export { defaultTripRules } from './gate/trip-rules.js';
 export type { TripRule } from './gate/trip-rules.js';

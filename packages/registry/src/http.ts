@@ -5,5 +5,6 @@ export { RegistryMetrics } from './http/registry-metrics.js';
 export type { RegistryMetricsPorts, Scene } from './http/registry-metrics.js';
 export type { ExpositionFormat } from './exposition.js';
 export type { Counted } from './census.js';
+export type { BudgetAnswer, Load } from './host-budget.js';
 export type { CertificateRule } from './certificates.js';
 export type { RegistryTls } from './http/tls.js';

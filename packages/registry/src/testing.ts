@@ -9,13 +9,16 @@ export type { Credential } from './credential.js';
 export type { FeedPorts, FeedView, FeedWatcher } from './feed.js';
 export type { ServiceRef } from './frame.js';
 export type { Happening, History } from './history.js';
+export type { BeatLog } from './beat-log.js';
+export type { BudgetAnswer, Load } from './host-budget.js';
 export { Judge } from './judge.js';
-export type { JudgePorts } from './judge.js';
-export type { Ledger, LedgerPorts } from './ledger.js';
+export type { JudgePorts, Progress } from './judge.js';
+export type { Ledger, LedgerPorts, StoreTrouble } from './ledger.js';
 export { Preservation } from './preservation.js';
 export type { Count, Hold, PreservationState, PreservationTerms } from './preservation.js';
 export { Roster } from './roster.js';
-export type { DirectionLog, Entry, Round, ServiceEntry } from './roster.js';
+export type { DirectionLog, Entry, Party, Round, ServiceEntry } from './roster.js';
+export type { Refused, RefusedAnswer } from './http/condition.js';
 
 // what reads strangers' bytes, for whoever tries it with all kinds of them
 export { readAnswer as readGrpcAnswer } from './caller/grpc.js';

@@ -19,8 +19,8 @@ export interface TrafficAnswer {
 }
 
 /** Names of steps, and what they are. */
-export const STEPS = ['5s', '1m'] as const;
-export type Step = (typeof STEPS)[number];
+export type Step = '5s' | '1m';
+export const STEPS: readonly Step[] = ['5s', '1m'];
 
 export interface TrafficQuery {
   /** A namespace, or `*`. */

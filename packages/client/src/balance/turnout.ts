@@ -1,9 +1,9 @@
 import { EDGE_WINDOW_MS } from '../edges.js';
 
-/** What is counted of a slot: attempts that ended, and those of them that failed. */
+/** What is counted of a slot: attempts that ended (`CALLS`), and those of them that failed (`FAILURES`). */
+export type Counted = 0 | 1;
 export const CALLS = 0;
 export const FAILURES = 1;
-export type Counted = typeof CALLS | typeof FAILURES;
 
 const CELLS = 2;
 
