@@ -20,7 +20,7 @@ export interface TrafficAnswer {
 
 /** Names of steps, and what they are. */
 export type Step = '5s' | '1m';
-export const STEPS: readonly Step[] = ['5s', '1m'];
+export const STEPS: readonly [Step, Step] = ['5s', '1m'];
 
 export interface TrafficQuery {
   /** A namespace, or `*`. */
