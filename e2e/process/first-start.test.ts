@@ -64,7 +64,7 @@ describe('a service that starts before the registry', () => {
     const { url } = JSON.parse(await registry.line(/^{/)) as { url: string };
     const service = start('b', [], { ROLLCALL_URL: url });
     await service.line(/is HEALTHY/);
-    await gateway.line(/is HEALTHY/);
+    await gateway.line(/gateway…\w+ is HEALTHY/); // it tells of b, too
     const { instances } = (await (await fetch(`${url}/api/v1/services/gateway`)).json()) as {
       instances: { endpoints: { port: number }[] }[];
     };

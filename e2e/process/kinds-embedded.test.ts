@@ -48,7 +48,8 @@ async function place(more: NodeJS.ProcessEnv = {}, intervalMs: number | null = I
         .service(service)
         .instances.some(({ state, metadata }) => state === 'HEALTHY' && metadata['pid'] === String(pid)),
     registry: async () => {
-      const response = await fetch(`${url}/api/v1/registry`).catch(() => null);
+      // a holder that ends may have taken the connection, and no longer the question
+      const response = await fetch(`${url}/api/v1/registry`, { signal: AbortSignal.timeout(5_000) }).catch(() => null);
       return response?.ok === true ? ((await response.json()) as { replica: string }) : null;
     },
   };
@@ -123,7 +124,9 @@ describe('an embedded registry', () => {
     for (let restarts = 1; performance.now() - since < WATCH_MS; restarts += 1) {
       const holder = await until('somebody holds it', () => [...children].find(isHolder));
       holder.kill('SIGTERM'); // as `node --watch` and `nest start --watch` do
-      await holder.exited;
+      await until('the holder has ended', () => !holder.isAlive).catch((error: unknown) => {
+        throw new Error([String(error), ...holder.out.slice(-12), ...holder.err.slice(-12)].join('\n'));
+      });
       children.delete(holder);
       expect(complaintsOf(holder)).toEqual([]);
       children.add(here.launch('orders'));
