@@ -5,19 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { startRegistry, urlOf } from './by-hand.js';
-import {
-  closeAll,
-  comes,
-  diagnose,
-  found,
-  handMade,
-  OF_INSTANCES,
-  pickyProxy,
-  provoked,
-  proxyOf,
-} from './doctor-stage.js';
+import { closeAll, diagnose, found, handMade, OF_INSTANCES, pickyProxy, provoked, proxyOf } from './doctor-stage.js';
 import type { HandMade, Making } from './doctor-stage.js';
 import { endAll, start } from './spawn.js';
+import { until } from './until.js';
 
 const INTERVAL_MS = 200;
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-doctor-'));
@@ -35,7 +26,7 @@ describe('instances in trouble, at a registry that is open to all', () => {
   const stateOf = async ({ id }: HandMade): Promise<string> =>
     ((await (await fetch(`${url}/api/v1/instances/${id}`)).json()) as { state: string }).state;
   const becomes = (one: HandMade, ...states: string[]): Promise<unknown> =>
-    comes(`${one.id} is ${states.join(' or ')}`, async () => states.includes(await stateOf(one)));
+    until(`${one.id} is ${states.join(' or ')}`, async () => states.includes(await stateOf(one)));
 
   beforeAll(async () => {
     url = await urlOf(startRegistry(INTERVAL_MS, ['--memory', '--host', '0.0.0.0', '--insecure']));
@@ -97,7 +88,7 @@ describe('instances in trouble, at a registry that is open to all', () => {
     };
     const one = await byHand('walled', { place });
     ({ port } = one);
-    await comes('a call has failed', async () =>
+    await until('a call has failed', async () =>
       JSON.stringify(await (await fetch(`${url}/api/v1/instances/${one.id}`)).json()).includes('"misses":3'),
     );
     const { evidence } = found(
@@ -142,7 +133,7 @@ describe('instances in trouble, at a registry that is open to all', () => {
     await byHand('shared', { id: one.twin, place: { port: one.port } });
     const reason = async (): Promise<boolean> =>
       JSON.stringify(await (await fetch(`${url}/api/v1/services/shared`)).json()).includes('ADDRESS_SHARED');
-    await comes('they are found out', reason);
+    await until('they are found out', reason);
     found(await diagnose(url, ['shared', '--no-ports']), 'address-shared', /in turns/, /port of its own/);
   });
 
@@ -156,7 +147,7 @@ describe('instances in trouble, at a registry that is open to all', () => {
       };
       return instances?.some(({ registeredAt }) => Date.now() - registeredAt > 3 * INTERVAL_MS) === true;
     };
-    await comes('it is there', codes);
+    await until('it is there', codes);
     found(await diagnose(url, ['behind']), 'stale-copy', /line false/, /proxy_buffering off/);
   });
 
@@ -167,7 +158,7 @@ describe('instances in trouble, at a registry that is open to all', () => {
       await becomes(flapper, 'UNHEALTHY', 'CRITICAL');
       flapper.answers = true;
     }
-    await comes('it is told', async () =>
+    await until('it is told', async () =>
       (await (await fetch(`${url}/api/v1/services/tenant`)).text()).includes('rollcall.shutdown-hooks'),
     );
     const diagnosed = await diagnose(url, ['--no-ports']);

@@ -46,15 +46,6 @@ export async function doctor(
   return { code, ...(JSON.parse(child.out.join('')) as Omit<Diagnosed, 'code'>) };
 }
 
-/** Resolves as soon as `look` says yes; each look is awaited. */
-export async function comes(what: string, look: () => Promise<boolean>, timeoutMs = 20_000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await look())) {
-    if (performance.now() > deadline) throw new Error(`After ${timeoutMs} ms still not: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-}
-
 /** As the guide lists them. */
 const CODES = [
   ...readFileSync(new URL('../../docs/guide/troubleshooting.md', import.meta.url), 'utf8').matchAll(/^### (\S+)$/gm),

@@ -16,7 +16,6 @@ import type { Pair } from './certificates.js';
 import {
   closeAll,
   codesOf,
-  comes,
   diagnose,
   found,
   handMade,
@@ -30,6 +29,7 @@ import {
 import { freePort } from './free-port.js';
 import { launch } from './launch.js';
 import { endAll, PROGRAMS, start } from './spawn.js';
+import { until } from './until.js';
 
 const INTERVAL_MS = 200;
 const made = new Certificates();
@@ -162,7 +162,7 @@ describe('a registry that does not let the doctor in', () => {
     const loading = startInside({ port, store });
     loading.catch(() => null);
     const url = `http://127.0.0.1:${port}`;
-    await comes('it serves', () =>
+    await until('it serves', () =>
       fetch(`${url}/health/live`)
         .then((answer) => answer.ok)
         .catch(() => false),
@@ -235,7 +235,7 @@ describe('a registry in trouble', () => {
   it('whose disk is full', async () => {
     const url = await limited('-f 64', '--data', join(folder, 'full'));
     const note = 'x'.repeat(3_000);
-    await comes('it refuses', async () => {
+    await until('it refuses', async () => {
       const endpoints = [{ protocol: 'tcp', port: 9 }];
       const answer = await register(url, {
         id: `ledger-${Math.random()}`,
@@ -294,9 +294,9 @@ describe('a registry in trouble', () => {
       const answer = (await (await fetch(`${url}/api/v1/services/crowd`)).json()) as { instances: { state: string }[] };
       return answer.instances.map(({ state }) => state);
     };
-    await comes('all are HEALTHY', async () => (await states()).every((state) => state === 'HEALTHY'));
+    await until('all are HEALTHY', async () => (await states()).every((state) => state === 'HEALTHY'));
     for (const one of crowd) [one.answers, one.beats] = [false, false];
-    await comes('it holds', async () => {
+    await until('it holds', async () => {
       const { preservation } = (await (await fetch(`${url}/api/v1/registry`)).json()) as {
         preservation: { active: boolean };
       };
@@ -314,7 +314,7 @@ describe('a registry that is well', () => {
     const services = ['orders', 'users'].map((SERVICE) =>
       start('worker', [], { ROLLCALL_URL: url, SERVICE, NOTES: notes }),
     );
-    await comes('both are HEALTHY', async () => {
+    await until('both are HEALTHY', async () => {
       const { services: all } = (await (await fetch(`${url}/api/v1/services`)).json()) as {
         services: { states: { HEALTHY: number } }[];
       };

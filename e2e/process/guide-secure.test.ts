@@ -19,6 +19,7 @@ import { Certificates, fingerprintOf } from './certificates.js';
 import { launch } from './launch.js';
 import type { Child } from './launch.js';
 import { PROGRAMS } from './spawn.js';
+import { until } from './until.js';
 
 const home = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-secure-'));
@@ -60,14 +61,6 @@ async function follow(heading: string, only?: number): Promise<string> {
   return said;
 }
 
-async function eventually(what: string, look: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!(await look())) {
-    if (performance.now() > deadline) throw new Error(`After 20 s still not: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
 afterAll(async () => {
   for (const one of open.splice(0).toReversed()) await one.close();
   rmSync(folder, { recursive: true });
@@ -90,10 +83,10 @@ describe('the page on TLS to the registry, from nothing', () => {
     const service = type((blocks.get('4. The services') ?? []).flat()[0] ?? '');
     closing(service);
     const isHealthy = async (): Promise<boolean> => /HEALTHY +orders/.test(await follow('5. Look'));
-    await eventually('orders is HEALTHY', isHealthy);
+    await until('orders is HEALTHY', isHealthy);
 
     await follow('A new certificate');
-    await eventually('it is used', async () =>
+    await until('it is used', async () =>
       service.out.concat(service.err).some((line) => line.includes('will be used from now on')),
     );
     await follow('A new CA', 0);
@@ -118,10 +111,10 @@ describe('the page on TLS to the registry, from nothing', () => {
       await child.exited;
       return child.err.join('\n');
     };
-    await eventually('what the old CA signed opens nothing', async () =>
+    await until('what the old CA signed opens nothing', async () =>
       /Certificate cert:\w+ is not trusted/.test(await lookAsOfOld()),
     );
-    await eventually('orders is HEALTHY', isHealthy);
+    await until('orders is HEALTHY', isHealthy);
   });
 });
 
@@ -223,10 +216,10 @@ describe('the servers of services', () => {
       const shown = await Promise.all(ports.map(fingerprintAt));
       return shown.length === 3 && shown.every((one) => one === fingerprintOf({ certFile, keyFile }));
     };
-    await eventually('all are HEALTHY', areHealthy);
-    await eventually('all show the first one', showIt);
+    await until('all are HEALTHY', areHealthy);
+    await until('all show the first one', showIt);
     made.install(await made.signed(ca, ORDERS), 'orders');
-    await eventually('all show the next one', showIt);
+    await until('all show the next one', showIt);
     expect(await areHealthy()).toBe(true);
   });
 });

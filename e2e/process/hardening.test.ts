@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { launch } from './launch.js';
 import type { Child } from './launch.js';
 import { endAll, PROGRAMS, start } from './spawn.js';
+import { until } from './until.js';
 
 const page = readFileSync(fileURLToPath(new URL('../../SECURITY.md', import.meta.url)), 'utf8');
 const section = page.slice(page.indexOf('## To harden it'), page.indexOf('## What is not there yet'));
@@ -43,14 +44,6 @@ async function makeToken(line: string): Promise<string> {
   return /rct_[\w-]+/.exec(text)?.[0] ?? text;
 }
 
-async function eventually(what: string, look: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 20_000;
-  while (!(await look())) {
-    if (performance.now() > deadline) throw new Error(`After 20 s still not: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
 const lineWith = (...words: readonly string[]): string => {
   const found = [...blocks.flat(), ...spoken].find((line) => words.every((word) => line.includes(word)));
   if (found === undefined) throw new Error(`SECURITY.md no longer says how: ${words.join(' … ')}`);
@@ -74,7 +67,7 @@ describe('hardening by the page, from nothing', () => {
     const isHealthy = async (): Promise<boolean> => /HEALTHY +orders/.test(await said(look(reader)));
 
     const orders = start('tcp', [], { ROLLCALL_URL: url, ROLLCALL_TOKEN: service, PORT: '0' });
-    await eventually('orders is HEALTHY', isHealthy);
+    await until('orders is HEALTHY', isHealthy);
     for (const wrong of ['', 'rct_made_up']) {
       const { code } = await look(wrong).exited;
       expect(code, `with "${wrong}"`).not.toBe(0);
@@ -84,9 +77,9 @@ describe('hardening by the page, from nothing', () => {
     const renewed = await makeToken(lineWith('token create', '--service orders'));
     const isTaken = async (token: string): Promise<boolean> =>
       (await fetch(`${url}/api/v1/services`, { headers: { authorization: `Bearer ${token}` } })).ok;
-    await eventually('the new token is taken', () => isTaken(renewed));
+    await until('the new token is taken', () => isTaken(renewed));
     const heir = start('tcp', [], { ROLLCALL_URL: url, ROLLCALL_TOKEN: renewed, PORT: '0' });
-    await eventually(
+    await until(
       'both are there',
       async () => ((await said(look(reader))).match(/HEALTHY +orders/g) ?? []).length === 2,
     );
@@ -100,8 +93,8 @@ describe('hardening by the page, from nothing', () => {
     expect(await said(type(lineWith('token list'), ['--tokens', tokens]))).toMatch(
       new RegExp(`${leaked}.*revoked|revoked.*${leaked}`),
     );
-    await eventually('nothing is taken from the old one', async () => !(await isTaken(service)));
-    await eventually(
+    await until('nothing is taken from the old one', async () => !(await isTaken(service)));
+    await until(
       'its instance is no longer HEALTHY',
       async () => ((await said(look(reader))).match(/HEALTHY +orders/g) ?? []).length !== 2,
     );
@@ -112,7 +105,7 @@ describe('hardening by the page, from nothing', () => {
     const victim = before.find((id) => id !== heirId && orders.isAlive) ?? '';
     const env = { ROLLCALL_URL: url, ID: victim, OPERATOR_TOKEN: operator };
     await said(launch('sh', ['-c', remove.replace('curl ', 'curl -fsS ')], { env }));
-    await eventually('it is gone', async () => !(await ids()).includes(victim));
-    await eventually('the other one goes on', isHealthy);
+    await until('it is gone', async () => !(await ids()).includes(victim));
+    await until('the other one goes on', isHealthy);
   });
 });

@@ -21,6 +21,7 @@ import { Certificates, fingerprintOf, textOf } from './certificates.js';
 import type { Pair } from './certificates.js';
 import { OpenLoop } from './open-loop.js';
 import type { Verb } from './open-loop.js';
+import { until } from './until.js';
 
 const definition = fromJSON(JSON.parse(readFileSync(new URL('programs/shop.json', import.meta.url), 'utf8')));
 const { Find } = definition['shop.Orders'] as unknown as { Find: Method<{ id: string }, { instance: string }> };
@@ -183,14 +184,6 @@ function ask(path: string, { certFile, keyFile } = pairOf('reader')): Promise<An
   });
 }
 
-async function eventually(what: string, look: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 30_000;
-  while (!(await look())) {
-    if (performance.now() > deadline) throw new Error(`After 30 s still not: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-}
-
 /** The one instance of each service. */
 const instances = new Map<string, Instance>();
 
@@ -283,7 +276,7 @@ describe('every certificate is exchanged while calls run', () => {
     'no call fails, everybody stays HEALTHY, and what was signed by the old CA is worth nothing in the end',
     async () => {
       const gateway = await startHttp('gateway');
-      for (const service of SERVICES) await eventually(`${service} is HEALTHY`, () => isHealthy(service));
+      for (const service of SERVICES) await until(`${service} is HEALTHY`, () => isHealthy(service));
       await newcomer();
       const loop = new OpenLoop('rotation', asker(gateway.get(Rollcall)), {
         find: CALLS_PER_SECOND / 2,
@@ -293,11 +286,10 @@ describe('every certificate is exchanged while calls run', () => {
       /** Everything has been used since the files changed. */
       const settle = async (): Promise<void> => {
         for (const [name, server] of servers) server.setSecureContext(serverTerms(name));
-        for (const name of ['registry', ...SERVICES])
-          await eventually(`${name} shows its certificate`, () => isShown(name));
+        for (const name of ['registry', ...SERVICES]) await until(`${name} shows its certificate`, () => isShown(name));
         const at = performance.now();
         for (const service of SERVICES)
-          await eventually(`both heartbeats of ${service} come through`, () => isHeardSince(at, service));
+          await until(`both heartbeats of ${service} come through`, () => isHeardSince(at, service));
         await newcomer();
       };
 
@@ -309,7 +301,7 @@ describe('every certificate is exchanged while calls run', () => {
         await settle();
       }
       caFile = made.bundle('ca.pem', [newCa]);
-      await eventually(
+      await until(
         'an old certificate is refused',
         async () => (await ask('/api/v1/services', before.get('reader'))).status === 401,
       );
@@ -320,12 +312,14 @@ describe('every certificate is exchanged while calls run', () => {
       const answered = new Set(loop.outcomes.flatMap(({ instance }) => instance ?? []));
       expect(answered).toEqual(new Set(['tcp', 'http', 'grpc']));
       expect(loop.outcomes.length).toBeGreaterThan(2_000);
-      for (const service of SERVICES) await eventually(`${service} is HEALTHY`, () => isHealthy(service));
+      for (const service of SERVICES) await until(`${service} is HEALTHY`, () => isHealthy(service));
       const { events } = (await ask('/api/v1/events?limit=1000')).body as { events: RegistryEvent[] };
       const news = events
         .filter(({ kind, state }) => kind === 'removed' || (kind === 'state' && state !== 'HEALTHY'))
         .map(({ service, text, reason }) => `${service}: ${text}, ${reason?.text}`);
       const isFair = loop.lagMs <= HEARTBEAT_MS / 2;
+      if (!isFair)
+        console.warn(`Judged loosely: this process was late by ${Math.round(loop.lagMs)} ms. ${news.join(' | ')}`);
       expect(isFair ? news : news.filter((text) => /certificate|TLS|SSL/i.test(text))).toEqual([]);
 
       // services let callers in by their certificates, too

@@ -1,14 +1,16 @@
 const LOOK_EVERY_MS = 10;
 
+type Looked<Found> = Found | null | false | undefined;
+
 /** Resolves as soon as `look` gives something else than null or false; rejects after `timeoutMs` and says what it waited for. */
 export async function until<Found>(
   what: string,
-  look: () => Found | null | false | undefined,
+  look: () => Looked<Found> | Promise<Looked<Found>>,
   timeoutMs = 20_000,
 ): Promise<Found> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
-    const found = look();
+    const found = await look();
     if (found !== null && found !== false && found !== undefined) return found;
     if (performance.now() > deadline) throw new Error(`After ${timeoutMs} ms still not: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));

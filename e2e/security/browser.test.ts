@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Stage } from './stage.fixture.js';
 
 /**
- * Page 06: "foreign page posts an action: refused (custom header, same origin)", and what else a page may try in the browser of somebody
+ * "Foreign page posts an action: refused (custom header, same origin)", and what else a page may try in the browser of somebody
  * who reaches the registry. Once where tokens are asked for, once on loopback, where none are.
  */
 

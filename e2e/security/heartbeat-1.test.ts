@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SOON, Stage } from './stage.fixture.js';
 
 /**
- * Page 06, *SSRF through Heartbeat-1*, its second half: whatever was registered, and whoever is there, "a fixed tiny frame; read ≤ 1 KiB;
+ * SSRF through Heartbeat-1, its second half: whatever was registered, and whoever is there, "a fixed tiny frame; read ≤ 1 KiB;
  * never follow, never echo". The targets here are no services but take down what they get.
  */
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Stage } from './stage.fixture.js';
 import type { Answer } from './stage.fixture.js';
 
-/** Page 06: "`__proto__` and friends, 1 MB names, deep JSON, invalid UTF-8: 400, bounded work", and their relatives on the wire. */
+/** "`__proto__` and friends, 1 MB names, deep JSON, invalid UTF-8: 400, bounded work", and their relatives on the wire. */
 
 let stage: Stage;
 let token = '';

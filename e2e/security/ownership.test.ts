@@ -6,7 +6,7 @@ import { SOON, Stage } from './stage.fixture.js';
 import type { Answer } from './stage.fixture.js';
 
 /**
- * Page 06: "B registers A's name or address, drains A, beats for A, replays a beat: refused". A and B both have a token that is good;
+ * "B registers A's name or address, drains A, beats for A, replays a beat: refused". A and B both have a token that is good;
  * B's is once for another service and once for the same one.
  */
 
@@ -130,13 +130,17 @@ describe('B does not act for A:', () => {
   );
 
   it('B holds A’s line', async () => {
+    await calm();
     const { rollcall } = await stage.live(ofA);
+    await expect.poll(() => ago(rollcall.id, 'heartbeat1'), SOON).toBeGreaterThan(500);
     for (const bearer of [null, ofB, ofA, SECRET_OF_B]) {
       const answer = await stage.ask(`/api/v1/watch?instance=${rollcall.id}`, { bearer });
       // a token opens a stream, and no stream that is A's line
       if (answer.status !== 401) expect(bearer).toMatch(/^rct_/);
     }
-    await expect.poll(async () => (await about(rollcall.id)).body.state, SOON).toBe('HEALTHY');
+    // a line that ends has its instance called at once; none of these was its line
+    expect(await ago(rollcall.id, 'heartbeat1')).toBeGreaterThan(500);
+    expect((await about(rollcall.id)).body.state).toBe('HEALTHY');
     expect(rollcall.state).toBe('HEALTHY');
   });
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { SOON, Stage } from './stage.fixture.js';
 
-/** Page 06: "secrets in logs, errors, /api/v1/registry, metrics: never". Everything that is provoked here is kept, and then searched. */
+/** "Secrets in logs, errors, /api/v1/registry, metrics: never". Everything that is provoked here is kept, and then searched. */
 
 let stage: Stage;
 afterAll(() => stage.close());
@@ -146,10 +146,12 @@ it('no token, no secret, no hash and no key is in any answer, stream, log line o
   expect(said.length).toBeGreaterThan(100_000);
   const provoked = ['orders-1', 'a cable', 'event: reset', 'Access refused', 'UNAUTHORIZED'];
   expect(provoked.filter((words) => !said.includes(words))).toEqual([]);
-  const told = [...stage.secrets, ...keys].filter((word) => said.includes(word));
-  expect(told).toEqual([]);
+  const words = [...new Set([...stage.secrets, ...keys])];
+  const wordsIn = (text: string): string[] => words.filter((word) => text.includes(word));
+  expect(wordsIn(said)).toEqual([]);
+  // it would have been seen
+  const planted = [keys.at(0)!, stage.secrets.at(0)!];
+  expect(wordsIn([said, ...planted].join('\n')).toSorted()).toEqual(planted.toSorted());
   // where it keeps them is for its own log only
   expect(stage.answers.filter((text) => text.includes(stage.path))).toEqual([]);
-  // it would have been seen
-  expect([said, keys[0], stage.secrets[0]].join('\n')).toContain(stage.secrets[0]);
 });

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SOON, Stage } from './stage.fixture.js';
 
 /**
- * Page 06, *SSRF through Heartbeat-1*: the registry connects where a client says, so it refuses every way to say something else than the
+ * SSRF through Heartbeat-1: the registry connects where a client says, so it refuses every way to say something else than the
  * address from which the client comes. Each form is sent over a real socket; the peer is told to be 10.0.0.5, since a test has no
  * other machine, and whoever the registry calls is written down instead of called.
  */

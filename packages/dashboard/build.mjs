@@ -22,7 +22,8 @@ await build({
   build: {
     outDir: out,
     emptyOutDir: true,
-    target: 'es2022',
+    // the first of each that knows `light-dark()`
+    target: ['chrome123', 'firefox120', 'safari17.5'],
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,

@@ -66,12 +66,19 @@ const instances = (): readonly Instance[] => [
   instance({ id: 'gateway-0192f0c1-7a3b-7c4d-8e5f-0123456c6f80', port: 3_333 }),
 ];
 
-/** Of both directions, as the registry measures them. */
-function detailOf(one: Instance): object {
+/** With both directions, as the registry measures them. */
+function measured(one: Instance): object {
   const fine = { lastSuccessAgoMs: 2_200, roundTripMs: 1.9, misses: 0, error: null };
   const heartbeat1 = one.id === BROKEN ? { ...fine, misses: 2, error: REFUSED } : fine;
-  const heartbeats = { heartbeat1, heartbeat2: { ...fine, roundTripMs: null } };
-  return { ...one, own: { weight: 100, metadata: {} }, override: null, heartbeats, falls: one.id === BROKEN ? 1 : 0 };
+  return { ...one, heartbeats: { heartbeat1, heartbeat2: { ...fine, roundTripMs: null } } };
+}
+
+function detailOf(one: Instance): object {
+  return { ...measured(one), own: { weight: 100, metadata: {} }, override: null, falls: one.id === BROKEN ? 1 : 0 };
+}
+
+function serviceOf(name: string): object {
+  return { revision: 48_213, instances: instances().flatMap((one) => (one.service === name ? [measured(one)] : [])) };
 }
 
 function events(): readonly object[] {
@@ -121,7 +128,7 @@ function answerTo(method: string, path: string): unknown {
   if (more !== undefined) return { id, since: 0, events: events() };
   if (one !== undefined && method === 'PATCH') return { ...detailOf(one), admin: 'DRAINING' };
   if (one !== undefined) return detailOf(one);
-  if (name !== undefined) return { revision: 48_213, instances: instances().filter(({ service }) => service === name) };
+  if (name !== undefined) return serviceOf(name);
   if (path === '/api/v1/services') return { services: [{ name: 'gateway' }, { name: 'orders' }] };
   if (path === '/api/v1/events') return { epoch: 'e', since: 0, last: 3, more: false, missed: 0, events: events() };
   return path === '/api/v1/topology' ? topology() : undefined;

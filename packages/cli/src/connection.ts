@@ -1,7 +1,7 @@
 import type { Link, RollcallOptions } from '@rollcall/client';
 import { DEFAULT_NAMESPACE, NAME_PATTERN, option, RollcallError, systemTime } from '@rollcall/core';
 import { valued } from './arguments.js';
-import { asked, plainFetch } from './node-fetch.js';
+import { asked, MOST_SOCKETS, plainFetch } from './node-fetch.js';
 import type { Fetcher } from './node-fetch.js';
 import { RegistryApi } from './registry-api.js';
 import type { Shell } from './shell.js';
@@ -78,9 +78,10 @@ export async function apiOf(flags: ConnectionFlags, env: Shell['env']): Promise<
   const way = wayOf(flags, env);
   const { url, token, namespace } = way;
   if (!isSecure(way)) return new RegistryApi(url, { token, namespace, fetcher: plainFetch() });
-  const [{ RegistryTls }, { request }] = await Promise.all([import('@rollcall/client'), import('node:https')]);
+  const [{ RegistryTls }, { Agent, request }] = await Promise.all([import('@rollcall/client'), import('node:https')]);
   const tls = new RegistryTls(way.tls);
-  const fetcher: Fetcher = (asks, init) => asked(request, asks, { agent: false, ...tls.options }, init);
+  const agent = new Agent({ keepAlive: true, maxSockets: MOST_SOCKETS });
+  const fetcher: Fetcher = (asks, init) => asked(request, asks, { agent, ...tls.options }, init);
   return new RegistryApi(url, { token, namespace, isShown: tls.isShown, fetcher });
 }
 

@@ -1,12 +1,4 @@
-import {
-  EVENT_KINDS,
-  isRollcallError,
-  messageOf,
-  option,
-  registryEventMessage,
-  sleep,
-  systemTime,
-} from '@rollcall/core';
+import { EVENT_KINDS, isRollcallError, messageOf, option, shortId, sleep, systemTime } from '@rollcall/core';
 import type { RegistryEvent } from '@rollcall/core';
 import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
@@ -14,7 +6,7 @@ import { OUTPUT_FLAG } from './formats.js';
 import { neededWords } from './operands.js';
 import { paint } from './paint.js';
 import type { Look } from './paint.js';
-import { numberOf, recordsOf } from './registry-api.js';
+import { eventsIn, numberOf } from './registry-api.js';
 import type { Json, RegistryApi } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
@@ -127,17 +119,10 @@ async function follow(api: RegistryApi, { only, from, tell, end }: Following, sh
   }
 }
 
-function eventsIn(answer: Json): readonly RegistryEvent[] {
-  return recordsOf(answer['events']).flatMap((received) => {
-    const read = registryEventMessage.parse(received);
-    return read.ok ? [read.value] : [];
-  });
-}
-
 /** When, what kind, who, what and why. */
 function textOf(event: RegistryEvent, shell: Shell): string {
   const { at, kind, service, instance, state } = event;
-  const subject = instance !== null && service !== null ? `${service}…${instance.slice(-4)}` : (service ?? 'registry');
+  const subject = instance !== null && service !== null ? shortId({ id: instance, service }) : (service ?? 'registry');
   const look: Look = state === null ? 'faint' : stateLook(state);
   return paint(
     [

@@ -56,7 +56,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const service = onlyWord('ls', 'service', words);
   if (flags['--watch']) return staying(flags, service, shell);
   const api = await apiOf(flags, shell.env);
-  const view = await look(api, service, flags['--output'] !== 'name');
+  const view = await look(api, service, ['table', 'json'].includes(flags['--output']));
   if (view.instances.length === 0 && flags['--output'] !== 'json') {
     shell.err(service === null ? `No service is registered at ${api.url}.` : `${service} has no instance now.`);
     return EXIT.done;
@@ -95,7 +95,9 @@ function failsOn(states: readonly State[], { instances }: View, shell: Shell): b
 async function look(api: RegistryApi, service: string | null, withHeartbeats: boolean): Promise<View> {
   const names = await api.services();
   if (service !== null && !names.includes(service)) await refuseUnknown(api, service, names);
-  const answers = await Promise.all((service === null ? names : [service]).map((name) => api.service(name)));
+  const answers = await Promise.all(
+    (service === null ? names : [service]).map((name) => api.service(name, withHeartbeats)),
+  );
   const instances = answers.flatMap((answer) => answer.instances);
   return {
     url: api.url,
@@ -103,7 +105,7 @@ async function look(api: RegistryApi, service: string | null, withHeartbeats: bo
     heardAt: Date.now(),
     revision: Math.max(0, ...answers.map(({ revision }) => revision)),
     instances,
-    heartbeats: await api.heartbeats(withHeartbeats ? instances.map(({ id }) => id) : []),
+    heartbeats: new Map(answers.flatMap(({ heartbeats }) => [...heartbeats])),
   };
 }
 

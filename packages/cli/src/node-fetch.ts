@@ -15,6 +15,8 @@ export type Fetcher = (
   },
 ) => Promise<FetchAnswer>;
 
+/** To one registry at a time: enough to be quick, and no crowd. */
+export const MOST_SOCKETS = 16;
 /** More than a registry ever answers in one piece. */
 const MOST_BYTES = 256 * 1024 * 1024;
 
@@ -23,7 +25,7 @@ const MOST_BYTES = 256 * 1024 * 1024;
  * kept for the next question and keep no process alive. Redirects are not followed.
  */
 export function plainFetch(): Fetcher {
-  const agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  const agent = new Agent({ keepAlive: true, maxSockets: MOST_SOCKETS });
   return (url, init) => asked(request, url, { agent }, init);
 }
 

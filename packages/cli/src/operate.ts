@@ -1,17 +1,17 @@
 import { option, RollcallError } from '@rollcall/core';
-import type { AdminState, InstanceId, InstancePatch } from '@rollcall/core';
+import type { AdminState, InstancePatch } from '@rollcall/core';
 import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
 import type { Flags } from './arguments.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
 import { OUTPUT_FLAG } from './formats.js';
 import { neededWords } from './operands.js';
 import { untilQuiet } from './quiet.js';
-import type { Json, RegistryApi } from './registry-api.js';
+import type { Json } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { spanOf } from './spans.js';
-import { everyInstance, idOf } from './which.js';
-import { clockText, shortNames } from './words.js';
+import { whoIs } from './which.js';
+import { clockText } from './words.js';
 
 /** As the registry allows it. */
 const LONGEST_UNTIL_MS = 30 * 86_400_000;
@@ -66,13 +66,11 @@ function away(name: 'drain' | 'maintenance', admin: AdminState, about: string): 
     const [typed = ''] = neededWords(`${name} <id>`, words, 1);
     const timeoutMs = spanOf(flags['--timeout'], '--timeout');
     const api = await apiOf(flags, shell.env);
-    const id = await idOf(typed, api);
+    const { id, name: short } = await whoIs(typed, api);
     const said = await api.patch(id, { admin, ...wordsOf(flags) });
     const isText = flags['--output'] === 'text';
     if (isText)
-      shell.out(
-        `${await nameOf(api, id)} is ${admin}${untilText(said)}: no new calls go to it. Back: rollcall undrain ${id}`,
-      );
+      shell.out(`${short} is ${admin}${untilText(said)}: no new calls go to it. Back: rollcall undrain ${id}`);
     if (!flags['--wait']) {
       if (!isText) shell.out(JSON.stringify({ instance: said }));
       return EXIT.done;
@@ -117,10 +115,10 @@ export const undrain: Command = {
     const { flags, words } = parseArguments(BACK_FLAGS, argv);
     const [typed = ''] = neededWords('undrain <id>', words, 1);
     const api = await apiOf(flags, shell.env);
-    const id = await idOf(typed, api);
+    const { id, name } = await whoIs(typed, api);
     const reason = flags['--reason'];
     const said = await api.patch(id, { admin: 'ENABLED', ...(reason === undefined ? {} : { reason }) });
-    const text = `${await nameOf(api, id)} is ENABLED: calls go to it again, if its state allows.`;
+    const text = `${name} is ENABLED: calls go to it again, if its state allows.`;
     shell.out(flags['--output'] === 'text' ? text : JSON.stringify({ instance: said }));
     return EXIT.done;
   },
@@ -142,9 +140,9 @@ export const weight: Command = {
     const [typed = '', number = ''] = neededWords('weight <id> <0 … 1000 | own>', words, 2);
     const value = number === 'own' ? null : weightOf(number);
     const api = await apiOf(flags, shell.env);
-    const id = await idOf(typed, api);
+    const { id, name } = await whoIs(typed, api);
     const said = await api.patch(id, { weight: value, ...(value === null ? {} : wordsOf(flags)) });
-    const text = `${await nameOf(api, id)} has the weight ${String(said['weight'])}${value === null ? ', its own' : untilText(said)}.`;
+    const text = `${name} has the weight ${String(said['weight'])}${value === null ? ', its own' : untilText(said)}.`;
     shell.out(flags['--output'] === 'text' ? text : JSON.stringify({ instance: said }));
     return EXIT.done;
   },
@@ -173,8 +171,7 @@ export const rm: Command = {
     const { flags, words } = parseArguments(COMMON, argv);
     const [typed = ''] = neededWords('rm <id>', words, 1);
     const api = await apiOf(flags, shell.env);
-    const id = await idOf(typed, api);
-    const name = await nameOf(api, id);
+    const { id, name } = await whoIs(typed, api);
     await api.remove(id);
     shell.out(flags['--output'] === 'text' ? `${name} is removed.` : JSON.stringify({ removed: id }));
     return EXIT.done;
@@ -203,9 +200,4 @@ function untilOf(typed: string): number {
 function untilText({ override }: Json): string {
   const until = typeof override === 'object' && override !== null && 'untilMs' in override ? override.untilMs : null;
   return typeof until === 'number' ? ` until ${clockText(until)}` : '';
-}
-
-async function nameOf(api: RegistryApi, id: InstanceId): Promise<string> {
-  const { instances } = await everyInstance(api);
-  return shortNames(instances).get(id) ?? id;
 }

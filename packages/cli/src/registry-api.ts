@@ -1,5 +1,12 @@
-import { DEFAULT_NAMESPACE, instanceMessage, messageOf, problemFrom, RollcallError } from '@rollcall/core';
-import type { Instance, InstanceId, InstancePatch } from '@rollcall/core';
+import {
+  DEFAULT_NAMESPACE,
+  instanceMessage,
+  messageOf,
+  problemFrom,
+  registryEventMessage,
+  RollcallError,
+} from '@rollcall/core';
+import type { Instance, InstanceId, InstancePatch, RegistryEvent } from '@rollcall/core';
 import type { Direction, Heartbeats } from './heartbeats.js';
 import { plainFetch } from './node-fetch.js';
 import type { FetchAnswer, Fetcher } from './node-fetch.js';
@@ -25,6 +32,8 @@ export interface RegistryApiOptions {
 export interface ServiceAnswer {
   readonly revision: number;
   readonly instances: readonly Instance[];
+  /** What the registry measures of them; empty where it was not asked for. */
+  readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
 }
 
 /** A JSON object of the registry's, whose fields are looked at where they are used. */
@@ -67,11 +76,21 @@ export class RegistryApi {
     return services.map((service) => String(this.#record(service)['name'])).toSorted();
   }
 
-  /** Every instance of a service, in any state, and the registry's revision. */
-  async service(name: string): Promise<ServiceAnswer> {
-    const { revision, instances } = await this.read(`/api/v1/services/${encodeURIComponent(name)}?${this.#of()}`);
+  /** Every instance of a service, in any state, the registry's revision, and what it measures of them, where that is asked for. */
+  async service(name: string, withHeartbeats = false): Promise<ServiceAnswer> {
+    const more = withHeartbeats ? '&heartbeats=true' : '';
+    const { revision, instances } = await this.read(
+      `/api/v1/services/${encodeURIComponent(name)}?${this.#of()}${more}`,
+    );
     if (!Array.isArray(instances)) throw this.#noRegistry('no list of instances');
-    return { revision: Number(revision), instances: instances.map((received) => this.instanceIn(received)) };
+    const heartbeats = new Map<InstanceId, Heartbeats>();
+    const known = instances.map((received) => {
+      const instance = this.instanceIn(received);
+      const beats = heartbeatsOf(this.#record(received)['heartbeats']);
+      if (beats !== null) heartbeats.set(instance.id, beats);
+      return instance;
+    });
+    return { revision: Number(revision), instances: known, heartbeats };
   }
 
   /** One instance, with all that the registry tells of it; null: it knows none of that id (any more). */
@@ -240,4 +259,12 @@ function jsonOf(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** The events of an answer; what is none is left out. */
+export function eventsIn(answer: Json | null): readonly RegistryEvent[] {
+  return recordsOf(answer?.['events']).flatMap((received) => {
+    const read = registryEventMessage.parse(received);
+    return read.ok ? [read.value] : [];
+  });
 }

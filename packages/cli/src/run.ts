@@ -1,6 +1,5 @@
-import { isRollcallError, messageOf, nearest } from '@rollcall/core';
+import { isRollcallError, messageOf, nearest, VERSION } from '@rollcall/core';
 import type { ErrorCode } from '@rollcall/core';
-import { readFileSync } from 'node:fs';
 import type { Completed } from './completion.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
@@ -93,7 +92,7 @@ const CODES: Partial<Readonly<Record<ErrorCode, ExitCode>>> = {
 export async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const [name = 'help', ...rest] = argv;
   if (['help', '--help', '-h'].includes(name)) return say(shell, HELP);
-  if (['--version', '-v'].includes(name)) return say(shell, version());
+  if (['--version', '-v'].includes(name)) return say(shell, VERSION);
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (entry === undefined) {
     const meant = nearest(name, Object.keys(COMMANDS));
@@ -130,11 +129,4 @@ function wantsHelp(argv: readonly string[]): boolean {
 function say(shell: Shell, text: string): ExitCode {
   shell.out(text);
   return EXIT.done;
-}
-
-function version(): string {
-  const { version: text } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return text;
 }

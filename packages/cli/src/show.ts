@@ -1,4 +1,4 @@
-import { addressOf, registryEventMessage } from '@rollcall/core';
+import { addressOf } from '@rollcall/core';
 import type { Instance, RegistryEvent } from '@rollcall/core';
 import { describeFlags, parseArguments, toggle } from './arguments.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
@@ -7,14 +7,14 @@ import { neededWords } from './operands.js';
 import { heartbeatPicture, readingOf } from './picture.js';
 import { paint } from './paint.js';
 import type { Span } from './paint.js';
-import { heartbeatsOf, isRecord, numberOf, recordsOf } from './registry-api.js';
+import { eventsIn, heartbeatsOf, isRecord, numberOf } from './registry-api.js';
 import type { Json, RegistryApi } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { edgesIn, successText } from './traffic.js';
 import type { Edge, Target } from './traffic.js';
 import { stateLook, stateShape } from './view.js';
-import { idOf, nobodyError } from './which.js';
+import { nobodyError, whoIs } from './which.js';
 import {
   ageText,
   aligned,
@@ -48,7 +48,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, words } = parseArguments(FLAGS, argv);
   const [typed = ''] = neededWords('show <id>', words, 1);
   const api = await apiOf(flags, shell.env);
-  const id = await idOf(typed, api, 'allowed');
+  const { id } = await whoIs(typed, api, 'allowed');
   const [found, timeline] = await Promise.all([api.instance(id), api.timeline(id).catch(() => null)]);
   const events = eventsIn(timeline);
   if (found === null && events.length === 0) throw nobodyError(typed, [], api.url);
@@ -69,13 +69,6 @@ async function callersOf(api: RegistryApi, service: string, id: string): Promise
   if (topology === null) return [];
   const edges = edgesIn(topology).filter(({ to }) => to === service);
   return edges.map((edge) => ({ edge, target: edge.targets.find(({ instance }) => instance === id) }));
-}
-
-function eventsIn(timeline: Json | null): readonly RegistryEvent[] {
-  return recordsOf(timeline?.['events']).flatMap((received) => {
-    const read = registryEventMessage.parse(received);
-    return read.ok ? [read.value] : [];
-  });
 }
 
 interface Facts {

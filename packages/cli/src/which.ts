@@ -33,28 +33,33 @@ export async function everyInstance(api: RegistryApi): Promise<ServiceAnswer> {
   const names = await api.services();
   const answers = await Promise.all(names.map((name) => api.service(name)));
   const revision = Math.max(0, ...answers.map((answer) => answer.revision));
-  return { revision, instances: answers.flatMap(({ instances }) => instances) };
+  const heartbeats = new Map(answers.flatMap((answer) => [...answer.heartbeats]));
+  return { revision, instances: answers.flatMap(({ instances }) => instances), heartbeats };
+}
+
+/** Whom somebody meant: the whole id, and the short name that people read. */
+export interface Meant {
+  readonly id: InstanceId;
+  readonly name: string;
 }
 
 /**
- * The id that is meant. Rejects with OPTION_INVALID where several are, and with REGISTRY_REFUSED where nobody is.
+ * Who is meant. Rejects with OPTION_INVALID where several are, and with REGISTRY_REFUSED where nobody is.
  * `gone`: may it be one that was removed lately?
  */
-export async function idOf(
-  typed: string,
-  api: RegistryApi,
-  gone: 'refused' | 'allowed' = 'refused',
-): Promise<InstanceId> {
+export async function whoIs(typed: string, api: RegistryApi, gone: 'refused' | 'allowed' = 'refused'): Promise<Meant> {
   const { instances } = await everyInstance(api);
   const meant = meantBy(typed, instances);
   const [only, other] = meant;
-  if (only !== undefined && other === undefined) return only.id;
+  if (only !== undefined && other === undefined) return meantAs(only, instances);
   if (only !== undefined) throw severalError(typed, meant);
   const removed = gone === 'allowed' ? meantBy(typed, await removedLately(api)) : [];
-  if (removed[0] !== undefined && removed[1] === undefined) return removed[0].id;
+  if (removed[0] !== undefined && removed[1] === undefined) return meantAs(removed[0], removed);
   if (removed.length > 0) throw severalError(typed, removed);
   throw nobodyError(typed, instances, api.url);
 }
+
+const meantAs = ({ id }: Named, among: readonly Named[]): Meant => ({ id, name: shortNames(among).get(id) ?? id });
 
 /** Those whose removal is among the newest 1,000. */
 async function removedLately(api: RegistryApi): Promise<readonly Named[]> {

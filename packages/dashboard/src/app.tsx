@@ -61,7 +61,7 @@ function Frame(): VNode {
       <main id="main" tabIndex={-1} class={isStale ? 'is-stale' : ''}>
         {registry.value.value?.insecure === true && <Insecure />}
         {isStale && !api.isLocked.value && <StaleBar />}
-        {api.isLocked.value ? <Locked /> : <CurrentScreen route={route.value} />}
+        {api.isLocked.value ? <Locked /> : <CurrentScreen route={route.value} registry={registry.value.value} />}
       </main>
       <FreshnessHeard />
       {shell.isHelpOpen.value && <Help />}
@@ -93,10 +93,15 @@ function focusMain(event: Event): void {
   document.getElementById('main')?.focus();
 }
 
-function CurrentScreen({ route }: { readonly route: Route }): VNode {
+interface CurrentScreenProps {
+  readonly route: Route;
+  readonly registry: RegistryAnswer | null;
+}
+
+function CurrentScreen({ route, registry }: CurrentScreenProps): VNode {
   switch (route.at) {
     case 'overview':
-      return <Overview />;
+      return <Overview registry={registry} />;
     case 'services':
       return <ServicesScreen />;
     case 'service':
@@ -287,6 +292,9 @@ function Help(): VNode {
         ))}
       </dl>
       <p class="dialog-actions">
+        <a class="button" href={hashOf('pictures')} onClick={() => void (shell.isHelpOpen.value = false)}>
+          What the pictures mean
+        </a>
         <button type="button" class="button" onClick={() => void (shell.isHelpOpen.value = false)}>
           Close
         </button>

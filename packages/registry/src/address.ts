@@ -19,7 +19,7 @@ const SUPERSEDED_AFTER = 1;
 
 /**
  * A registration for an address that another id holds is a question, not a proof: containers behind one NAT, two laptops,
- * cluster workers and thieves all look alike. The address itself is asked, twice, who is there. (Page 3.7 of the protocol.)
+ * cluster workers and thieves all look alike. The address itself is asked, twice, who is there.
  */
 export class Addresses {
   readonly #ports: AddressPorts;

@@ -35,7 +35,7 @@ export class Census {
     this.#settled = table('rollcall_registry_settled', 'Is what the registry does not know not there? 1 or 0.');
     this.#instances = table(
       'rollcall_registry_instances',
-      'Instances by state; beyond 100 services those in good order are (other).',
+      'Instances by state; 100 services by name, those without a HEALTHY instance first, then the largest; the others are (other).',
       ['namespace', 'service', 'state'],
     );
     this.#allowed = table('rollcall_registry_instances_allowed', 'Instances that may be registered: maxInstances.');

@@ -11,13 +11,14 @@ function setUp() {
   const time = new ManualTime();
   const history = new History(time);
   history.begin();
-  const news = new CircuitNews({ time, history });
+  const gone = new Set<string>();
+  const news = new CircuitNews({ time, history, roster: { get: (id) => (gone.has(id) ? undefined : {}) } });
   let open: ReadonlySet<string> = new Set();
   const tell = (...circuits: readonly [string, Circuit][]): void => {
     open = news.note(web, [edgeTo('payments', circuits)], open);
   };
   const texts = (): string[] => history.events(QUERY).events.map(({ text }) => text);
-  return { time, history, news, tell, texts };
+  return { time, history, news, tell, texts, gone, isOpen: (id: string) => open.has(id) };
 }
 
 function edgeTo(service: string, circuits: readonly [string, Circuit][]): Edge {
@@ -53,6 +54,14 @@ describe('CircuitNews', () => {
     expect(texts()).toEqual(['opened its circuit to payments…7d20', 'closed its circuit to payments…7d20']);
     expect(history.timeline('web-0001').events).toHaveLength(2);
     expect(history.events(QUERY).events[0]).toMatchObject({ kind: 'circuit', service: 'web', instance: 'web-0001' });
+  });
+
+  it('keeps nothing of an instance that is gone: nobody will say that its circuit has closed', () => {
+    const { tell, gone, isOpen } = setUp();
+    tell(['payments-7d20', 'open'], ['payments-1e07', 'open']);
+    gone.add('payments-7d20');
+    tell();
+    expect([isOpen('payments-7d20'), isOpen('payments-1e07')]).toEqual([false, true]);
   });
 
   it('tells of a storm in one event, besides the first 20 of each second', () => {

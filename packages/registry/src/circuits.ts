@@ -13,6 +13,8 @@ const MOST_OPEN = 200;
 export interface CircuitPorts {
   readonly time: Pick<Time, 'now'>;
   readonly history: Pick<History, 'note' | 'noteOf'>;
+  /** Who is registered. */
+  readonly roster: { get(id: string): object | undefined };
 }
 
 /**
@@ -31,7 +33,7 @@ export class CircuitNews {
 
   /** What a caller tells, and which instances it had a circuit open to before; returns those it has one open to now. */
   note(caller: Instance, edges: readonly Edge[], before: ReadonlySet<string>): ReadonlySet<string> {
-    let now: Set<string> | null = null;
+    let now = this.#withoutGone(before);
     for (const { service, targets = [] } of edges) {
       for (const { instance, circuit } of targets) {
         const isOpen = circuit !== 'closed';
@@ -44,6 +46,13 @@ export class CircuitNews {
       }
     }
     return now ?? before;
+  }
+
+  /** Nobody says of an instance that is gone that its circuit has closed. Null: all are there. */
+  #withoutGone(before: ReadonlySet<string>): Set<string> | null {
+    const { roster } = this.#ports;
+    const isAllThere = [...before].every((id) => roster.get(id) !== undefined);
+    return isAllThere ? null : new Set([...before].filter((id) => roster.get(id) !== undefined));
   }
 
   /** Tells of those that were only counted, when their second is over. */

@@ -27,7 +27,7 @@ function setUp(most?: number) {
   const history = new History(time);
   history.begin();
   const traffic = new Traffic(time);
-  const circuits = new CircuitNews({ time, history });
+  const circuits = new CircuitNews({ time, history, roster: { get: () => ({}) } });
   const edges = new Edges({ time, intervalMs: INTERVAL_MS, traffic, circuits }, most);
   const pairs = (namespace = '*'): string[] =>
     edges.topology(namespace).edges.map((one) => `${one.namespace}/${one.from}>${one.to}`);

@@ -16,11 +16,13 @@ export interface RegistryEvent {
   readonly text: string;
 }
 
-/** `GET /api/v1/events`, and of one instance `GET /api/v1/instances/{id}/timeline`. */
+/** `GET /api/v1/events` */
 export interface EventsAnswer {
   readonly epoch: string;
   readonly since: number;
   readonly last: number;
+  /** So many after the one that was asked for are no longer kept. */
+  readonly missed: number;
   readonly events: readonly RegistryEvent[];
 }
 
@@ -110,12 +112,12 @@ export interface ServiceEdge {
   readonly inFlight: number;
   readonly ageMs: number;
   /** Whom exactly, as far as the callers tell. */
-  readonly targets?: readonly TargetEdge[];
+  readonly targets: readonly TargetEdge[];
 }
 
 /** `GET /api/v1/topology` */
 export interface TopologyAnswer {
-  readonly withinMs: number;
+  /** Each of the callers’ last window, which is five seconds long. */
   readonly edges: readonly ServiceEdge[];
 }
 

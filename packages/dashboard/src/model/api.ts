@@ -26,17 +26,19 @@ export class Api {
   /** Is a token asked for that we do not have, or that is no longer good? */
   readonly isLocked = signal(false);
   readonly #clock: Clock;
+  #token: string | null = kept();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   get token(): string | null {
-    return sessionStorage.getItem(TOKEN_KEY);
+    return this.#token;
   }
 
   unlock(token: string): void {
-    sessionStorage.setItem(TOKEN_KEY, token.trim());
+    this.#token = token.trim();
+    keep(this.#token);
     this.isLocked.value = false;
   }
 
@@ -74,6 +76,23 @@ export class Api {
   }
 }
 
+/** A browser may keep nothing for us: then it is asked for again when the page is. */
+function kept(): string | null {
+  try {
+    return sessionStorage.getItem(TOKEN_KEY);
+  } catch {
+    return null;
+  }
+}
+
+function keep(token: string): void {
+  try {
+    sessionStorage.setItem(TOKEN_KEY, token);
+  } catch {
+    // see above
+  }
+}
+
 async function refusalOf(response: Response): Promise<Refusal> {
   const text = await response.text();
   try {
@@ -82,4 +101,9 @@ async function refusalOf(response: Response): Promise<Refusal> {
   } catch {
     return new Refusal(response.status, '', { detail: `${response.status} ${response.statusText}`, fix: '' });
   }
+}
+
+/** This registry's own address, as this browser reached it. */
+export function registryUrl(): string {
+  return new URL('.', window.location.href).href.replace(/[?#].*$/, '').replace(/\/$/, '');
 }

@@ -9,7 +9,6 @@ const TICK_MS = 1_000;
 export class Clock {
   readonly #now = signal(Date.now());
   #offsetMs = 0;
-  #timer: number | null = null;
 
   get now(): ReadonlySignal<number> {
     return this.#now;
@@ -24,11 +23,6 @@ export class Clock {
   }
 
   start(): void {
-    this.#timer ??= window.setInterval(() => (this.#now.value = Date.now() + this.#offsetMs), TICK_MS);
-  }
-
-  stop(): void {
-    if (this.#timer !== null) window.clearInterval(this.#timer);
-    this.#timer = null;
+    window.setInterval(() => (this.#now.value = Date.now() + this.#offsetMs), TICK_MS);
   }
 }

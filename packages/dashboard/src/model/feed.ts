@@ -48,7 +48,6 @@ export class Feed {
   #failures = 0;
   #abort: AbortController | null = null;
   #retry: number | null = null;
-  #isClosed = false;
 
   constructor(api: Api, roll: Roll) {
     this.#api = api;
@@ -64,7 +63,6 @@ export class Feed {
   }
 
   start(): void {
-    this.#isClosed = false;
     void this.#follow();
   }
 
@@ -74,12 +72,6 @@ export class Feed {
     this.#abort?.abort();
     this.#clearRetry();
     void this.#follow();
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    this.#clearRetry();
-    this.#abort?.abort();
   }
 
   async #follow(): Promise<void> {
@@ -100,7 +92,7 @@ export class Feed {
       abort.abort(); // what is left of the body
     }
     // another attempt may have begun meanwhile
-    if (this.#abort === abort && !this.#isClosed) this.#retryLater(refusal);
+    if (this.#abort === abort) this.#retryLater(refusal);
   }
 
   async #read(abort: AbortSignal): Promise<void> {

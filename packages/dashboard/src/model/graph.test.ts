@@ -17,6 +17,7 @@ const edge = (from: string, to: string, words: Partial<ServiceEdge> = {}): Servi
   p99Ms: 9,
   inFlight: 0,
   ageMs: 0,
+  targets: [],
   ...words,
 });
 

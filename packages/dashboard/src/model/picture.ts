@@ -127,10 +127,10 @@ function lane1(instance: Instance, facts: DirectionFacts | null): Lane {
     };
   }
   const error = facts?.error ?? evidenceOf(instance);
-  const isRefused = /REFUSED|RESET|UNREACH|ENOTFOUND|another/i.test(error) || reason.code === 'INBOUND_REFUSED';
+  const refused = isRefused(instance, error);
   const tone = toneOf(state);
   const missed = facts === null ? '' : `, ${facts.misses} in a row`;
-  return isRefused
+  return refused
     ? { wire: 'refused', tone, status: `refused${missed}`, evidence: error, isError: true, aside: lastText }
     : {
         wire: 'fades',
@@ -200,6 +200,11 @@ const toneOf = (state: Instance['state']): Tone =>
 
 function agoText(what: string, facts: DirectionFacts | null): string {
   return facts?.lastSuccessAgoMs == null ? '' : `${what} ${ageText(facts.lastSuccessAgoMs)} ago`;
+}
+
+/** Does somebody say no at its door, or is nobody heard there? */
+export function isRefused({ reason }: Pick<Instance, 'reason'>, error: string | null): boolean {
+  return reason.code === 'INBOUND_REFUSED' || /REFUSED|RESET|UNREACH|ENOTFOUND|another/i.test(error ?? '');
 }
 
 /** Where each protocol is spoken: `tcp 10.0.3.21:3001`. */

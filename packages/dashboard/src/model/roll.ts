@@ -1,10 +1,11 @@
 import { signal } from '@preact/signals';
 import type { Signal } from '@preact/signals';
 import type { ChangeFrame, Frame, Instance, ResetFrame, State, StatusFrame } from '@rollcall/core';
+import type { Tally } from './words.js';
 
 export type Instances = ReadonlyMap<string, Instance>;
 
-/** One service and who is in it. A row that reads `instances` is drawn again only when this service changes. */
+/** One service and who is in it. */
 export interface ServiceNode {
   /** `<namespace>/<name>`. */
   readonly key: string;
@@ -183,6 +184,13 @@ export function servicesByTrouble(nodes: readonly ServiceNode[]): ServiceNode[] 
     return SEVERITY[standing.worst] + standing.healthy / Math.max(1, standing.all) / 2;
   };
   return nodes.toSorted((one, other) => rank(one) - rank(other));
+}
+
+/** What the verdict is about. */
+export function tallyOf(nodes: readonly ServiceNode[]): Tally {
+  const isTroubled = ({ instances }: ServiceNode): boolean => [...instances.value.values()].some(needsAttention);
+  const isWaiting = ({ instances }: ServiceNode): boolean => standingOf(instances.value).healthy === 0;
+  return { trouble: nodes.filter(isTroubled).length, all: nodes.length, waiting: nodes.filter(isWaiting).length };
 }
 
 export function countStates(nodes: readonly ServiceNode[]): Record<State, number> {

@@ -10,7 +10,7 @@ import { routeOf, withFilter } from './route.js';
 import type { Route } from './route.js';
 import { Shell } from './shell.js';
 
-/** Everything one page has: made once, handed down, closed with it. */
+/** Everything one page has: made once, handed down, there as long as the page. */
 export interface Session {
   readonly clock: Clock;
   readonly api: Api;
@@ -65,52 +65,51 @@ export interface Answer<Value> {
   readonly error: Error | null;
 }
 
+interface Asking {
+  readonly everyMs: number;
+  /** Ask, too, whenever the feed brought something; at most once a second. */
+  readonly onNews: boolean;
+}
+
 /**
- * What the registry answers to a GET, asked anew every so many milliseconds, and with `onNews` whenever the feed brought something (at most
- * once a second). A hidden tab asks nothing. The last answer stays while a new one is on its way.
+ * Asks at once, every so many milliseconds, and when the page is unlocked; one question at a time, and none while the tab is hidden or the
+ * registry asks for a token. `key` names what is asked: another one begins anew, null asks nothing. `ask` tells by itself what came of it.
  */
-export function useAnswer<Value>(
-  path: string | null,
-  { everyMs = 5_000, onNews = false }: { readonly everyMs?: number; readonly onNews?: boolean } = {},
-): ReadonlySignal<Answer<Value>> {
+export function useAsking(
+  key: string | null,
+  { everyMs, onNews }: Asking,
+  ask: (gone: AbortSignal) => Promise<void>,
+): void {
   const { api, feed } = useSession();
-  const answer = useSignal<Answer<Value>>({ value: null, error: null });
   useEffect(() => {
-    if (path === null) return undefined;
+    if (key === null) return undefined;
     const gone = new AbortController();
     let askedAt = 0;
     let isAsking = false;
     let due: number | null = null;
-    const ask = async (): Promise<void> => {
+    const askNow = async (): Promise<void> => {
       // a browser has few connections to one registry, and the feed needs one of them
-      if (isAsking || api.isLocked.peek()) return;
+      if (isAsking || document.hidden || api.isLocked.peek()) return;
       isAsking = true;
       askedAt = Date.now();
-      try {
-        const value = await api.get<Value>(path, AbortSignal.any([gone.signal, AbortSignal.timeout(PATIENCE_MS)]));
-        if (!gone.signal.aborted) answer.value = { value, error: null };
-      } catch (error) {
-        if (!gone.signal.aborted) answer.value = { value: answer.peek().value, error: error as Error };
-      } finally {
-        isAsking = false;
-      }
+      await ask(AbortSignal.any([gone.signal, AbortSignal.timeout(PATIENCE_MS)]));
+      isAsking = false;
     };
     const askSoon = (): void => {
-      if (document.hidden) return;
       due ??= window.setTimeout(
         () => {
           due = null;
-          void ask();
+          void askNow();
         },
         Math.max(0, askedAt + MOST_OFTEN_MS - Date.now()),
       );
     };
-    void ask();
+    void askNow();
+    const timer = window.setInterval(askSoon, everyMs);
+    const unsubscribe = onNews ? feed.news.subscribe(askSoon) : (): void => {};
     const unlocked = api.isLocked.subscribe((isLocked) => {
       if (!isLocked) askSoon();
     });
-    const timer = window.setInterval(askSoon, everyMs);
-    const unsubscribe = onNews ? feed.news.subscribe(askSoon) : (): void => {};
     return () => {
       gone.abort();
       window.clearInterval(timer);
@@ -118,10 +117,31 @@ export function useAnswer<Value>(
       unsubscribe();
       unlocked();
     };
-  }, [path, everyMs, onNews]);
+  }, [key, everyMs, onNews]);
+}
+
+/** What the registry answers to a GET, asked anew as `useAsking` does. The last answer stays while a new one is on its way. */
+export function useAnswer<Value>(
+  path: string | null,
+  { everyMs = 5_000, onNews = false }: Partial<Asking> = {},
+): ReadonlySignal<Answer<Value>> {
+  const { api } = useSession();
+  const answer = useSignal<Answer<Value>>({ value: null, error: null });
+  useAsking(path, { everyMs, onNews }, async (gone) => {
+    try {
+      const value = await api.get<Value>(path ?? '', gone);
+      if (!gone.aborted) answer.value = { value, error: null };
+    } catch (error) {
+      if (isGone(error)) return;
+      answer.value = { value: answer.peek().value, error: error as Error };
+    }
+  });
   return answer;
 }
 
+/** Was it not the registry, but the page that went elsewhere meanwhile? */
+export const isGone = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
+
 const MOST_OFTEN_MS = 1_000;
 /** An answer that takes longer will not come. */
-export const PATIENCE_MS = 10_000;
+const PATIENCE_MS = 10_000;

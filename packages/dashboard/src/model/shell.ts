@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
 
-export const THEMES = ['system', 'light', 'dark'] as const;
+const THEMES = ['system', 'light', 'dark'] as const;
 export type Theme = (typeof THEMES)[number];
 
 const THEME_KEY = 'rollcall-theme';
@@ -10,7 +10,7 @@ const THEME_KEY = 'rollcall-theme';
 export class Shell {
   readonly theme = signal<Theme>(themeOf(kept()));
   readonly isHelpOpen = signal(false);
-  /** A question in front of everything, and how to answer no. */
+  /** A question in front of everything; null: there is none. */
   readonly dialog = signal<ComponentChildren>(null);
   /** What was done last, for whoever sees it and whoever hears it; empty: nothing. */
   readonly notice = signal('');

@@ -14,7 +14,7 @@ function quantile(sorted: readonly number[], share: number): number | null {
 }
 
 /** When a Heartbeat-2 should have come and did not: gaps of more than one and a half intervals. */
-export function missedArrivals({ heartbeat2, intervalMs }: BeatsAnswer): number[] {
+function missedArrivals({ heartbeat2, intervalMs }: BeatsAnswer): number[] {
   const missed: number[] = [];
   const arrivals = [...heartbeat2.map(({ agoMs }) => agoMs), 0];
   for (let at = 1; at < arrivals.length; at += 1) {

@@ -1,7 +1,7 @@
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, latencyText } from '../model/age.js';
-import { worksOf } from '../model/picture.js';
+import { isRefused, worksOf } from '../model/picture.js';
 import type { DirectionFacts, Heartbeats } from '../model/picture.js';
 import { directionsOf } from '../model/words.js';
 
@@ -48,7 +48,7 @@ interface DirectionsProps {
 export function Heartbeat1({ instance, heartbeats }: DirectionsProps): VNode {
   const facts = heartbeats?.heartbeat1 ?? null;
   const works = worksOf(facts, directionsOf(instance).heartbeat1, instance.state);
-  return <Arrow way="out" works={works} isDead={instance.state === 'CRITICAL'} text={text1(facts, works)} />;
+  return <Arrow way="out" works={works} isDead={instance.state === 'CRITICAL'} text={text1(instance, facts, works)} />;
 }
 
 export function Heartbeat2({ instance, heartbeats }: DirectionsProps): VNode {
@@ -59,7 +59,7 @@ export function Heartbeat2({ instance, heartbeats }: DirectionsProps): VNode {
   return <Arrow way="in" works={works} isDead={instance.state === 'CRITICAL'} text={text} />;
 }
 
-function text1(facts: DirectionFacts | null, works: boolean | null): string {
-  if (works === false) return /REFUSED|RESET|UNREACH/.test(facts?.error ?? '') ? 'refused' : 'no answer';
+function text1(instance: Instance, facts: DirectionFacts | null, works: boolean | null): string {
+  if (works === false) return isRefused(instance, facts?.error ?? null) ? 'refused' : 'no answer';
   return facts?.roundTripMs == null ? 'due' : latencyText(facts.roundTripMs);
 }

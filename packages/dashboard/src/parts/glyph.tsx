@@ -52,7 +52,7 @@ const OF_STATE: Readonly<Record<State, string>> = {
 
 type Shown = Pick<Instance, 'state'> & Partial<Pick<Instance, 'reason'>>;
 
-export function shapeOf({ state, reason }: Shown): string {
+function shapeOf({ state, reason }: Shown): string {
   if (state !== 'UNHEALTHY' || reason === undefined) return OF_STATE[state];
   const { heartbeat1, heartbeat2 } = directionsOf({ state, reason });
   if (heartbeat1 === false && heartbeat2 === true) return 'lower';

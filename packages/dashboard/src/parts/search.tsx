@@ -20,7 +20,7 @@ interface Hit {
 const MOST_HITS = 12;
 
 /** Services by name, the exact one first; instances by id, as `orders…1e07`, or by address. */
-export function hitsOf(roll: Roll, typed: string): Hit[] {
+function hitsOf(roll: Roll, typed: string): Hit[] {
   const words = typed.toLowerCase().trim();
   if (words === '') return [];
   const nodes = roll.services.value;

@@ -24,7 +24,7 @@ export function Spark({ points, min = 0, max = null, label }: SparkProps): VNode
   );
 }
 
-export function sparkPath(points: readonly (number | null)[], min: number, max: number | null): string {
+function sparkPath(points: readonly (number | null)[], min: number, max: number | null): string {
   const highest = points.reduce<number>((most, point) => Math.max(most, point ?? most), min);
   const top = max ?? highest;
   const span = top - min || 1;

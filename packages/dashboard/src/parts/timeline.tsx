@@ -17,7 +17,7 @@ const OF_STATE: ReadonlySet<string> = new Set(['registered', 'state', 'moved']);
 export const isOfState = ({ kind, state }: RegistryEvent): boolean => state !== null && OF_STATE.has(kind);
 
 /** The states of the last hour, oldest first; before the first event nothing is known. */
-export function stretchesOf(events: readonly RegistryEvent[], now: number, spanMs: number = HOUR_MS): Stretch[] {
+function stretchesOf(events: readonly RegistryEvent[], now: number, spanMs: number = HOUR_MS): Stretch[] {
   const begin = now - spanMs;
   const changes = events.filter(isOfState);
   const stretches: Stretch[] = [];

@@ -2,15 +2,17 @@ import type { VNode } from 'preact';
 import { latencyText, plural, rateText } from '../model/age.js';
 import type { ServiceEdge } from '../model/answers.js';
 import { instanceHash } from '../model/route.js';
+import { needsAttention } from '../model/roll.js';
 import { useSession } from '../model/session.js';
 import { tailOf } from '../model/words.js';
 import { CircuitMarks } from '../parts/circuits.js';
+import { Heads } from '../parts/heads.js';
 import { Glyph } from '../parts/glyph.js';
 
 /** The selected edge, instance by instance. */
 export function EdgeCard({ edge }: { readonly edge: ServiceEdge }): VNode {
   const { roll } = useSession();
-  const { from, to, namespace, targets = [], retries, failures } = edge;
+  const { from, to, namespace, targets, retries, failures } = edge;
   const instances = roll.node(`${namespace}/${to}`)?.instances.value;
   return (
     <section class="panel edge-card">
@@ -22,22 +24,11 @@ export function EdgeCard({ edge }: { readonly edge: ServiceEdge }): VNode {
       </header>
       {targets.length > 0 && (
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Instance</th>
-              <th scope="col" class="right">
-                Calls/s
-              </th>
-              <th scope="col" class="right">
-                p99
-              </th>
-              <th scope="col">Circuits</th>
-            </tr>
-          </thead>
+          <Heads of={['Instance', '>Calls/s', '>p99', 'Circuits']} />
           <tbody>
             {targets.slice(0, 8).map((target) => {
               const instance = instances?.get(target.instance);
-              const isTrouble = instance?.state === 'CRITICAL' || instance?.state === 'UNHEALTHY';
+              const isTrouble = instance !== undefined && needsAttention(instance);
               return (
                 <tr key={target.instance} class={isTrouble ? `tinted ${instance.state}` : ''}>
                   <td class="nowrap">

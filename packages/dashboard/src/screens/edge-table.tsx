@@ -1,9 +1,10 @@
 import type { VNode } from 'preact';
 import { latencyText, percentText, rateText } from '../model/age.js';
 import type { ServiceEdge } from '../model/answers.js';
-import { isCut, successOf, toneOf } from '../model/edge.js';
+import { lookOf, successOf } from '../model/edge.js';
 import { edgeKey } from '../model/graph.js';
 import { serviceHash } from '../model/route.js';
+import { Heads } from '../parts/heads.js';
 import { circuitText, sumOfCircuits } from '../parts/circuits.js';
 
 /** The same as the graph, for those who count, or hear the page. */
@@ -11,18 +12,20 @@ export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] })
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Edges">
       <table>
-        <thead>
-          <tr>
-            <th scope="col">Caller</th>
-            <th scope="col">Service</th>
-            {['Calls/s', 'Attempts %', 'Failed', 'Elsewhere', 'p50', 'p99', 'In flight'].map((name) => (
-              <th key={name} scope="col" class="right">
-                {name}
-              </th>
-            ))}
-            <th scope="col">Circuits</th>
-          </tr>
-        </thead>
+        <Heads
+          of={[
+            'Caller',
+            'Service',
+            '>Calls/s',
+            '>Attempts %',
+            '>Failed',
+            '>Elsewhere',
+            '>p50',
+            '>p99',
+            '>In flight',
+            'Circuits',
+          ]}
+        />
         <tbody>
           {edges.map((edge) => (
             <EdgeRow key={edgeKey(edge)} edge={edge} />
@@ -34,20 +37,8 @@ export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] })
 }
 
 function EdgeRow({ edge }: { readonly edge: ServiceEdge }): VNode {
-  const {
-    namespace,
-    from,
-    to,
-    callers,
-    callsPerSecond,
-    failures,
-    retries,
-    p50Ms,
-    p99Ms,
-    inFlight,
-    targets = [],
-  } = edge;
-  const tone = toneOf(edge) || (isCut(edge) ? 'unhealthy' : '');
+  const { namespace, from, to, callers, callsPerSecond, failures, retries, p50Ms, p99Ms, inFlight, targets } = edge;
+  const tone = lookOf(edge);
   return (
     <tr class={tone === '' ? '' : `tinted ${tone}`} data-row data-problem={tone === '' ? undefined : ''}>
       <td>

@@ -1,13 +1,13 @@
 import { useComputed, useSignal } from '@preact/signals';
-import { useEffect } from 'preact/hooks';
+import { useRef } from 'preact/hooks';
 import type { VNode } from 'preact';
 import { countText, exactText, plural, spanText } from '../model/age.js';
 import type { EventsAnswer, RegistryEvent } from '../model/answers.js';
 import { instanceHash, serviceHash, withFilter } from '../model/route.js';
-import { PATIENCE_MS, useNamespace, useSession, useStaleSince } from '../model/session.js';
-import { Announcer } from '../parts/announcer.js';
+import { isGone, useAsking, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { EventMark, happenedText, subjectOf } from '../parts/event-lines.js';
 import { Problem } from '../parts/dialog.js';
+import { Heads } from '../parts/heads.js';
 import { Head } from '../parts/panel.js';
 import { save } from '../parts/save.js';
 import { useShownServices } from './shown.js';
@@ -36,17 +36,14 @@ export function EventsScreen(): VNode {
   const query = queryOf(namespace, kind, service);
   const { events, missed, error } = useEvents(query, isPaused.value);
   const shown = instance === undefined ? events : events.filter((event) => event.instance === instance);
-  const { clock } = useSession();
   const staleSince = useStaleSince();
-  const now = clock.now.value;
-  const lastMinute = shown.filter(({ at }) => at > now - SILENCE_MS).length;
-  const verdict =
-    staleSince === null
-      ? `${plural(lastMinute, 'event')} in the last minute.`
-      : `${plural(shown.length, 'event')} are known.`;
   return (
     <>
-      <Head verdict={verdict} sentence="Changes of state, registrations and actions, with who and why. Newest first.">
+      <Head
+        title="Events"
+        verdict={staleSince === null ? <LastMinute events={shown} /> : `${plural(shown.length, 'event')} are known.`}
+        sentence="Changes of state, registrations and actions, with who and why. Newest first."
+      >
         <div class="actions">
           <button
             type="button"
@@ -62,10 +59,13 @@ export function EventsScreen(): VNode {
           </button>
         </div>
       </Head>
-      <Announcer text="Events" />
       <Filters kind={kind} service={service} instance={instance} />
       {error !== null && <Problem of={error} />}
-      <Table events={shown} missed={missed} isFiltered={query !== queryOf(namespace, undefined, undefined)} />
+      <Table
+        events={shown}
+        missed={missed}
+        isFiltered={instance !== undefined || query !== queryOf(namespace, undefined, undefined)}
+      />
     </>
   );
 }
@@ -86,52 +86,32 @@ interface Events {
   readonly error: Error | null;
 }
 
-/** The newest page, and from then on what came after it, whenever the feed brings something. */
+/** Apart, since it counts anew each second: nothing else has to be drawn for that. */
+function LastMinute({ events }: { readonly events: readonly RegistryEvent[] }): VNode {
+  const now = useSession().clock.now.value;
+  return <>{plural(events.filter(({ at }) => at > now - SILENCE_MS).length, 'event')} in the last minute.</>;
+}
+
+/** The newest page, and from then on what came after it. */
 function useEvents(path: string, isPaused: boolean): Events {
-  const { api, feed } = useSession();
+  const { api } = useSession();
   const state = useSignal<Events>({ events: [], missed: 0, error: null });
-  const paused = useSignal(isPaused);
-  paused.value = isPaused;
-  useEffect(() => {
-    const gone = new AbortController();
-    let position: { readonly epoch: string; readonly last: number } | null = null;
-    let isAsking = false;
-    const ask = async (): Promise<void> => {
-      if (isAsking || paused.peek() || api.isLocked.peek()) return;
-      isAsking = true;
-      try {
-        const after: string = position === null ? '' : `&after=${position.last}`;
-        const answer = await api.get<EventsAnswer & { readonly missed: number }>(
-          `${path}${after}`,
-          AbortSignal.any([gone.signal, AbortSignal.timeout(PATIENCE_MS)]),
-        );
-        const isNewEpoch = position !== null && position.epoch !== answer.epoch;
-        position = isNewEpoch ? null : { epoch: answer.epoch, last: answer.last };
-        const known = isNewEpoch || after === '' ? [] : state.peek().events;
-        const events = [...answer.events.toReversed(), ...known].slice(0, MOST_ROWS);
-        state.value = { events, missed: after === '' ? 0 : state.peek().missed + answer.missed, error: null };
-      } catch (error) {
-        if (!gone.signal.aborted) state.value = { ...state.peek(), error: error as Error };
-      } finally {
-        isAsking = false;
-      }
-    };
-    void ask();
-    const timer = window.setInterval(() => void ask(), 5_000);
-    let due: number | null = null;
-    const unsubscribe = feed.news.subscribe(() => {
-      due ??= window.setTimeout(() => {
-        due = null;
-        void ask();
-      }, 500);
-    });
-    return () => {
-      gone.abort();
-      window.clearInterval(timer);
-      if (due !== null) window.clearTimeout(due);
-      unsubscribe();
-    };
-  }, [path]);
+  const position = useRef<{ readonly path: string; readonly epoch: string; readonly last: number } | null>(null);
+  useAsking(isPaused ? null : path, { everyMs: 5_000, onNews: true }, async (gone) => {
+    const known = position.current?.path === path ? position.current : null;
+    try {
+      const answer = await api.get<EventsAnswer>(known === null ? path : `${path}&after=${known.last}`, gone);
+      if (gone.aborted) return;
+      const goesOn = known !== null && known.epoch === answer.epoch;
+      // another life of the registry counts anew
+      position.current = known !== null && !goesOn ? null : { path, epoch: answer.epoch, last: answer.last };
+      const before = goesOn ? state.peek() : { events: [], missed: 0 };
+      const events = [...answer.events.toReversed(), ...before.events].slice(0, MOST_ROWS);
+      state.value = { events, missed: goesOn ? before.missed + answer.missed : 0, error: null };
+    } catch (error) {
+      if (!isGone(error)) state.value = { ...state.peek(), error: error as Error };
+    }
+  });
   return state.value;
 }
 
@@ -205,17 +185,7 @@ function Table({ events, missed, isFiltered }: TableProps): VNode {
         <p class="panel-foot">{plural(missed, 'event')} came and went meanwhile: the registry keeps the last 10,000.</p>
       )}
       <table>
-        <thead>
-          <tr>
-            <th scope="col">Time</th>
-            <th scope="col">Kind</th>
-            <th scope="col">Subject</th>
-            <th scope="col">What happened</th>
-            <th scope="col" class="right">
-              Revision
-            </th>
-          </tr>
-        </thead>
+        <Heads of={['Time', 'Kind', 'Subject', 'What happened', '>Revision']} />
         <tbody>
           {events.flatMap((event, at) => [<Row key={event.seq} event={event} />, ...gapAfter(event, events[at + 1])])}
         </tbody>

@@ -3,6 +3,7 @@ import { rateText } from '../model/age.js';
 import type { ServiceEdge } from '../model/answers.js';
 import { serviceHash } from '../model/route.js';
 import { CircuitMarks, circuitText, sumOfCircuits } from '../parts/circuits.js';
+import { Heads } from '../parts/heads.js';
 import { Panel } from '../parts/panel.js';
 
 interface InstanceCallersProps {
@@ -15,7 +16,7 @@ interface InstanceCallersProps {
 export function InstanceCallers({ id, edges }: InstanceCallersProps): VNode {
   const rows = edges.map((edge) => ({
     edge,
-    target: (edge.targets ?? []).find(({ instance }) => instance === id) ?? null,
+    target: edge.targets.find(({ instance }) => instance === id) ?? null,
   }));
   const circuits = sumOfCircuits(rows.flatMap(({ target }) => (target === null ? [] : [target.circuits])));
   return (
@@ -25,18 +26,7 @@ export function InstanceCallers({ id, edges }: InstanceCallersProps): VNode {
       ) : (
         <>
           <table>
-            <thead>
-              <tr>
-                <th scope="col">Caller</th>
-                <th scope="col" class="right">
-                  Calls/s
-                </th>
-                <th scope="col" class="right">
-                  Failed
-                </th>
-                <th scope="col">Circuit</th>
-              </tr>
-            </thead>
+            <Heads of={['Caller', '>Calls/s', '>Failed', 'Circuit']} />
             <tbody>
               {rows.map(({ edge, target }) => (
                 <tr key={edge.from}>

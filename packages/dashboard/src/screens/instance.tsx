@@ -4,6 +4,7 @@ import type { VNode } from 'preact';
 import { ageText, clockText, countText } from '../model/age.js';
 import type { BeatsAnswer, InstanceAnswer, RegistryAnswer, TimelineAnswer, TopologyAnswer } from '../model/answers.js';
 import { endpointTexts, pictureOf } from '../model/picture.js';
+import { registryUrl } from '../model/api.js';
 import { hashOf, serviceHash } from '../model/route.js';
 import { useAnswer, useSession, useStaleSince } from '../model/session.js';
 import { evidenceOf, nextText, tailOf, whyText } from '../model/words.js';
@@ -17,7 +18,6 @@ import { HeartbeatPicture } from '../parts/picture.js';
 import { HOUR_MS, isOfState, Timeline } from '../parts/timeline.js';
 import { Actions } from './actions.js';
 import { InstanceCallers } from './instance-callers.js';
-import { registryUrl } from './welcome.js';
 
 /** One instance: its state as a sentence, the two heartbeats as a picture, its last hour, who sees what of it. */
 export function InstanceScreen({ id }: { readonly id: string }): VNode {

@@ -2,7 +2,15 @@ import type { Instance, State } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, clockText, countText, latencyText, percentText, plural, rateText } from '../model/age.js';
 import type { EventsAnswer, RegistryAnswer, TopologyAnswer, TrafficAnswer } from '../model/answers.js';
-import { byTrouble, countStates, isOnTheWay, needsAttention, servicesByTrouble, standingOf } from '../model/roll.js';
+import {
+  byTrouble,
+  countStates,
+  tallyOf,
+  isOnTheWay,
+  needsAttention,
+  servicesByTrouble,
+  standingOf,
+} from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { hashOf, instanceHash, serviceHash } from '../model/route.js';
 import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
@@ -17,18 +25,15 @@ import { Spark } from '../parts/spark.js';
 import { useShownServices } from './shown.js';
 import { Welcome } from './welcome.js';
 
-export function Overview(): VNode {
+export function Overview({ registry }: { readonly registry: RegistryAnswer | null }): VNode {
   const { feed, roll } = useSession();
   const nodes = useShownServices().value;
   const namespace = useNamespace();
-  const registry = useAnswer<RegistryAnswer>('api/v1/registry').value.value;
   const topology = useAnswer<TopologyAnswer>(`api/v1/topology?namespace=${encodeURIComponent(namespace)}`).value.value;
   const staleSince = useStaleSince();
   if (feed.freshness.value.kind === 'connecting') return <Head verdict="Calling the roll …" sentence="" />;
   if (roll.services.value.length === 0 && staleSince === null) return <Welcome registry={registry} />;
-  const troubled = nodes.filter((node) => [...node.instances.value.values()].some(needsAttention));
-  const waiting = nodes.filter((node) => standingOf(node.instances.value).healthy === 0).length;
-  const verdict = verdictText({ trouble: troubled.length, all: nodes.length, waiting }, staleSince);
+  const verdict = verdictText(tallyOf(nodes), staleSince);
   return (
     <>
       <Head verdict={verdict} sentence={affectedText(topology, staleSince)}>
@@ -55,17 +60,16 @@ export function Overview(): VNode {
 function affectedText(topology: TopologyAnswer | null, staleSince: number | null): string {
   if (staleSince !== null) return 'Nothing on this page is newer. What has happened since is unknown here.';
   if (topology === null || topology.edges.length === 0) return 'No caller has told of its calls yet.';
-  const window = ageText(topology.withinMs);
   const elsewhere = topology.edges.reduce((sum, { retries }) => sum + retries, 0);
   const failed = topology.edges.filter(({ failures }) => failures > 0);
   if (failed.length === 0) {
     return elsewhere === 0
-      ? `No caller is affected: every call of the last ${window} was answered at once.`
-      : `No caller is affected: ${plural(elsewhere, 'call')} went to another instance in the last ${window}, 0 failed.`;
+      ? 'No caller is affected: every call that they told of last was answered at once.'
+      : `No caller is affected: of the calls that they told of last ${plural(elsewhere, 'attempt')} went to another instance, 0 failed.`;
   }
   const failures = failed.reduce((sum, edge) => sum + edge.failures, 0);
   const callers = [...new Set(failed.map(({ from }) => from))].join(', ');
-  return `${plural(failures, 'call')} of ${callers} failed in the last ${window}; ${countText(elsewhere)} went to another instance.`;
+  return `Of the calls that they told of last ${plural(failures, 'call')} of ${callers} failed; ${countText(elsewhere)} went to another instance.`;
 }
 
 const COUNTED: readonly State[] = ['HEALTHY', 'UNHEALTHY', 'CRITICAL', 'REGISTERING', 'DEREGISTERING'];
@@ -97,6 +101,8 @@ interface AttentionProps {
 const MOST_ROWS = 12;
 
 function Attention({ nodes, topology }: AttentionProps): VNode {
+  const { clock } = useSession();
+  const staleSince = useStaleSince();
   const all = nodes.flatMap((node) => [...node.instances.value.values()].map((instance) => ({ node, instance })));
   const sorted = all.toSorted((one, other) => byTrouble(one.instance, other.instance));
   const trouble = sorted.filter(({ instance }) => needsAttention(instance));
@@ -107,9 +113,9 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
     const key = `${namespace}/${to}`;
     failures.set(key, (failures.get(key) ?? 0) + failed);
   }
-  const row = ({ node, instance }: (typeof all)[number]): VNode => (
-    <AttentionRow key={instance.id} node={node} instance={instance} failures={failures.get(node.key) ?? null} />
-  );
+  const now = clock.now.value;
+  const row = ({ node, instance }: (typeof all)[number]): VNode =>
+    attentionRow({ node, instance, failures: failures.get(node.key) ?? null, now, staleSince });
   return (
     <section
       class="panel scroll"
@@ -171,16 +177,20 @@ function More({ count, state }: { readonly count: number; readonly state: State 
   );
 }
 
-interface RowProps {
+/**
+ * Rows and tiles of this page are made by functions, and are no components: a component that reads a signal and is handed the same again is
+ * passed over by @preact/signals, and what Preact (10.29, and more so 11.2) then keeps of it holds on to the page that was there before, and
+ * that to the one before it. `npm run bench -- dashboard` shows it as a heap that grows.
+ */
+interface AttentionRow {
   readonly node: ServiceNode;
   readonly instance: Instance;
   readonly failures: number | null;
+  readonly now: number;
+  readonly staleSince: number | null;
 }
 
-function AttentionRow({ node, instance, failures }: RowProps): VNode {
-  const { clock } = useSession();
-  const staleSince = useStaleSince();
-  const now = clock.now.value;
+function attentionRow({ node, instance, failures, now, staleSince }: AttentionRow): VNode {
   const { healthy, all } = standingOf(node.instances.value);
   const next = nextText(instance, staleSince === null ? now : null, staleSince ?? now);
   const isTrouble = needsAttention(instance);
@@ -191,7 +201,12 @@ function AttentionRow({ node, instance, failures }: RowProps): VNode {
     ...(failures === null || !isTrouble ? [] : [`${plural(failures, 'call')} failed`]),
   ];
   return (
-    <tr class={isTrouble ? `tinted ${instance.state}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
+    <tr
+      key={instance.id}
+      class={isTrouble ? `tinted ${instance.state}` : ''}
+      data-row
+      data-problem={isTrouble ? '' : undefined}
+    >
       <td>
         <StateWord of={instance} />
         <a class="mono block" href={instanceHash(instance.id)}>

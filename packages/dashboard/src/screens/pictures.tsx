@@ -1,5 +1,5 @@
 import type { Instance, Reason, State } from '@rollcall/core';
-import { REASON_TEXTS } from '@rollcall/core';
+import { reasonFor } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { pictureOf } from '../model/picture.js';
 import type { Heartbeats } from '../model/picture.js';
@@ -10,7 +10,6 @@ import { HeartbeatPicture } from '../parts/picture.js';
 const REFUSED = 'connect ECONNREFUSED 10.0.3.21:3001';
 
 function sample(state: State, code: Reason['code'], detail = ''): Instance {
-  const text = detail === '' ? REASON_TEXTS[code] : `${REASON_TEXTS[code]}: ${detail}`;
   return {
     id: 'orders-01a20db1-2190-7c3d-9e2f-5b8a6d4c1e07',
     service: 'orders',
@@ -21,7 +20,7 @@ function sample(state: State, code: Reason['code'], detail = ''): Instance {
     weight: 100,
     metadata: {},
     state,
-    reason: { code, text },
+    reason: reasonFor(code, detail),
     since: 0,
     next: null,
     admin: 'ENABLED',
@@ -40,7 +39,7 @@ const both = (heartbeat1: Heartbeats['heartbeat1'], heartbeat2: Heartbeats['hear
 });
 
 /** Every case that the picture knows, as an instance would be told. */
-export const CASES: readonly (readonly [Instance, Heartbeats])[] = [
+const CASES: readonly (readonly [Instance, Heartbeats])[] = [
   [sample('HEALTHY', 'BOTH_WAYS_OK'), both(WORKS, WORKS)],
   [sample('REGISTERING', 'NEW'), both(WORKS, NEVER)],
   [sample('UNHEALTHY', 'INBOUND_REFUSED', REFUSED), both({ ...SILENT, error: REFUSED }, WORKS)],

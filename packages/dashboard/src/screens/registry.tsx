@@ -3,15 +3,16 @@ import type { VNode } from 'preact';
 import { ageText, clockText, countText, latencyText } from '../model/age.js';
 import type { RegistryAnswer } from '../model/answers.js';
 import type { Api } from '../model/api.js';
+import { registryUrl } from '../model/api.js';
 import { useAnswer, useSession, useStaleSince } from '../model/session.js';
 import { Announcer } from '../parts/announcer.js';
 import { Code } from '../parts/copy.js';
 import { Problem } from '../parts/dialog.js';
 import { StateWord } from '../parts/glyph.js';
+import { Heads } from '../parts/heads.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { Preservation } from '../parts/preservation.js';
 import { save } from '../parts/save.js';
-import { registryUrl } from './welcome.js';
 
 /** The registry itself: does it serve, how it is set, how to reach it. */
 export function RegistryScreen(): VNode {
@@ -115,24 +116,22 @@ function Replica({ registry }: { readonly registry: RegistryAnswer }): VNode {
   return (
     <Panel title="Replicas" count={1} class="scroll">
       <table>
-        <thead>
-          <tr>
-            {['Replica', 'State', 'Address', 'Access'].map((name) => (
-              <th key={name} scope="col">
-                {name}
-              </th>
-            ))}
-            {['Instances', 'Watchers', 'Heartbeat-1', 'Heartbeat-2', 'Late, p99', 'Revision'].map((name) => (
-              <th key={name} scope="col" class="right">
-                {name}
-              </th>
-            ))}
-            <th scope="col">View</th>
-            <th scope="col" class="right">
-              Up
-            </th>
-          </tr>
-        </thead>
+        <Heads
+          of={[
+            'Replica',
+            'State',
+            'Address',
+            'Access',
+            '>Instances',
+            '>Watchers',
+            '>Heartbeat-1',
+            '>Heartbeat-2',
+            '>Late, p99',
+            '>Revision',
+            'View',
+            '>Up',
+          ]}
+        />
         <tbody>
           <tr>
             <td class="mono">
@@ -176,13 +175,7 @@ function Options({ registry }: { readonly registry: RegistryAnswer }): VNode {
         <p class="panel-body faint">Whoever started this registry told nothing of its options.</p>
       ) : (
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Option</th>
-              <th scope="col">Value</th>
-              <th scope="col">Source</th>
-            </tr>
-          </thead>
+          <Heads of={['Option', 'Value', 'Source']} />
           <tbody>
             {shown.map(([name, { value, source }]) => (
               <tr key={name}>

@@ -3,6 +3,7 @@ import { latencyText, percentText, rateText } from '../model/age.js';
 import type { ServiceEdge } from '../model/answers.js';
 import { serviceHash } from '../model/route.js';
 import { circuitText, sumOfCircuits } from '../parts/circuits.js';
+import { Heads } from '../parts/heads.js';
 import { Panel } from '../parts/panel.js';
 
 interface EdgesProps {
@@ -23,17 +24,7 @@ export function ServiceEdges({ title, edges, other }: EdgesProps): VNode {
         </p>
       ) : (
         <table>
-          <thead>
-            <tr>
-              <th scope="col">Service</th>
-              {['Success %', 'Calls/s', 'p99', 'Elsewhere'].map((name) => (
-                <th key={name} scope="col" class="right">
-                  {name}
-                </th>
-              ))}
-              <th scope="col">Circuits</th>
-            </tr>
-          </thead>
+          <Heads of={['Service', '>Success %', '>Calls/s', '>p99', '>Elsewhere', 'Circuits']} />
           <tbody>
             {edges.map((edge) => (
               <tr key={edge[other]}>
@@ -45,9 +36,7 @@ export function ServiceEdges({ title, edges, other }: EdgesProps): VNode {
                 <td class="right">{rateText(edge.callsPerSecond)}</td>
                 <td class="right nowrap">{latencyText(edge.p99Ms)}</td>
                 <td class="right">{edge.retries}</td>
-                <td class="nowrap">
-                  {circuitText(sumOfCircuits((edge.targets ?? []).map(({ circuits }) => circuits)))}
-                </td>
+                <td class="nowrap">{circuitText(sumOfCircuits(edge.targets.map(({ circuits }) => circuits)))}</td>
               </tr>
             ))}
           </tbody>

@@ -10,6 +10,7 @@ import type {
   TopologyAnswer,
   TrafficAnswer,
 } from '../model/answers.js';
+import { maxOf } from '../model/edge.js';
 import { byTrouble, needsAttention, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { hashOf, instanceHash, serviceHash, withFilter } from '../model/route.js';
@@ -20,12 +21,12 @@ import { Announcer } from '../parts/announcer.js';
 import { CircuitMarks, circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Heartbeat1, Heartbeat2 } from '../parts/directions.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
+import { Heads } from '../parts/heads.js';
 import { Head, Panel } from '../parts/panel.js';
 import { Spark } from '../parts/spark.js';
 import { Timeline } from '../parts/timeline.js';
 import { ServiceChanges } from './service-changes.js';
 import { ServiceEdges } from './service-edges.js';
-import { maxOf } from './services.js';
 
 interface ServiceProps {
   readonly namespace: string;
@@ -98,7 +99,7 @@ function Stats({ node, callers }: { readonly node: ServiceNode; readonly callers
   const elsewhere = callers.reduce((sum, edge) => sum + edge.retries, 0);
   const p99Ms = callers.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
   const p50Ms = callers.reduce<number | null>((most, edge) => maxOf(most, edge.p50Ms), null);
-  const circuits = sumOfCircuits(callers.flatMap(({ targets = [] }) => targets.map((target) => target.circuits)));
+  const circuits = sumOfCircuits(callers.flatMap(({ targets }) => targets.map((target) => target.circuits)));
   const { healthy, all } = standingOf(node.instances.value);
   const inFlight = callers.reduce((sum, edge) => sum + edge.inFlight, 0);
   return (
@@ -178,29 +179,23 @@ function Instances({ node, callers }: InstancesProps): VNode {
   return (
     <Panel title="Instances" class="scroll" count={<Chips all={all} filters={filters} />} aside={<CircuitLegend />}>
       <table ref={(box: HTMLElement | null) => void (steady.ref.current = box)} class="tight">
-        <thead>
-          <tr>
-            {['State', 'Instance', 'Heartbeat-1', 'Heartbeat-2', 'Address', 'Version', 'Zone'].map((title) => (
-              <th key={title} scope="col">
-                {title}
-              </th>
-            ))}
-            <th scope="col" class="right">
-              Calls/s
-            </th>
-            <th scope="col" class="right">
-              Success %
-            </th>
-            <th scope="col" class="right">
-              p99
-            </th>
-            <th scope="col">Circuits</th>
-            <th scope="col">Last hour</th>
-            <th scope="col" class="right">
-              Since
-            </th>
-          </tr>
-        </thead>
+        <Heads
+          of={[
+            'State',
+            'Instance',
+            'Heartbeat-1',
+            'Heartbeat-2',
+            'Address',
+            'Version',
+            'Zone',
+            '>Calls/s',
+            '>Success %',
+            '>p99',
+            'Circuits',
+            'Last hour',
+            '>Since',
+          ]}
+        />
         <tbody>
           {steady.rows.slice(0, MOST_ROWS).map((instance) => (
             <InstanceRow
@@ -234,7 +229,7 @@ const MOST_ROWS = 200;
 /** What all callers tell of each instance. */
 function byInstance(callers: readonly ServiceEdge[]): ReadonlyMap<string, readonly TargetEdge[]> {
   const targets = new Map<string, TargetEdge[]>();
-  for (const target of callers.flatMap((edge) => edge.targets ?? [])) {
+  for (const target of callers.flatMap((edge) => edge.targets)) {
     const known = targets.get(target.instance);
     if (known === undefined) targets.set(target.instance, [target]);
     else known.push(target);

@@ -1,8 +1,9 @@
 import type { State } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { latencyText, percentText, plural, rateText } from '../model/age.js';
+import { maxOf } from '../model/edge.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
-import { needsAttention, servicesByTrouble, standingOf, WORST_FIRST } from '../model/roll.js';
+import { needsAttention, tallyOf, servicesByTrouble, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { serviceHash, withFilter } from '../model/route.js';
 import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
@@ -11,6 +12,7 @@ import { shareText, verdictText } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
 import { circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
+import { Heads } from '../parts/heads.js';
 import { Head, Panel } from '../parts/panel.js';
 import { useShownServices } from './shown.js';
 
@@ -23,10 +25,8 @@ export function ServicesScreen(): VNode {
   const topology = useAnswer<TopologyAnswer>(`api/v1/topology?namespace=${encodeURIComponent(namespace)}`).value.value;
   const wanted = WORST_FIRST.find((state) => state === route.value.filters['state']) ?? null;
   const shown = wanted === null ? nodes : nodes.filter((node) => holds(node, wanted));
-  const troubled = nodes.filter((node) => [...node.instances.value.values()].some(needsAttention)).length;
   const instances = nodes.reduce((sum, node) => sum + node.instances.value.size, 0);
-  const waiting = nodes.filter((node) => standingOf(node.instances.value).healthy === 0).length;
-  const verdict = verdictText({ trouble: troubled, all: nodes.length, waiting }, staleSince);
+  const verdict = verdictText(tallyOf(nodes), staleSince);
   return (
     <>
       <Head
@@ -77,26 +77,20 @@ function List({ nodes, edges, isFiltered }: ListProps): VNode {
   return (
     <Panel title="Services" count={nodes.length} class="scroll">
       <table ref={(box: HTMLElement | null) => void (steady.ref.current = box)}>
-        <thead>
-          <tr>
-            <th scope="col">State</th>
-            <th scope="col">Service</th>
-            <th scope="col">HEALTHY</th>
-            <th scope="col">Versions</th>
-            <th scope="col">Zones</th>
-            <th scope="col" class="right">
-              Calls/s
-            </th>
-            <th scope="col" class="right">
-              Success %
-            </th>
-            <th scope="col" class="right">
-              p99
-            </th>
-            <th scope="col">Called by</th>
-            <th scope="col">Circuits</th>
-          </tr>
-        </thead>
+        <Heads
+          of={[
+            'State',
+            'Service',
+            'HEALTHY',
+            'Versions',
+            'Zones',
+            '>Calls/s',
+            '>Success %',
+            '>p99',
+            'Called by',
+            'Circuits',
+          ]}
+        />
         <tbody>
           {steady.rows.map((node) => (
             <Row
@@ -127,9 +121,9 @@ function Row({ node, edges }: { readonly node: ServiceNode; readonly edges: read
   const shown = instances.find(({ state }) => state === worst) ?? { state: worst };
   const calls = edges.reduce((sum, edge) => sum + edge.calls, 0);
   const failures = edges.reduce((sum, edge) => sum + edge.failures, 0);
-  const isTrouble = worst === 'CRITICAL' || worst === 'UNHEALTHY';
+  const isTrouble = needsAttention({ state: worst });
   const p99Ms = edges.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
-  const circuits = sumOfCircuits(edges.flatMap(({ targets = [] }) => targets.map((target) => target.circuits)));
+  const circuits = sumOfCircuits(edges.flatMap(({ targets }) => targets.map((target) => target.circuits)));
   return (
     <tr class={isTrouble ? `tinted ${worst}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
       <td>
@@ -158,14 +152,9 @@ function Row({ node, edges }: { readonly node: ServiceNode; readonly edges: read
 /** More words than these are counted. */
 const MOST_WORDS = 3;
 
-export function distinct(words: readonly string[]): string {
+function distinct(words: readonly string[]): string {
   const told = [...new Set(words.filter((word) => word !== ''))].toSorted();
   if (told.length === 0) return '–';
   const more = told.length - MOST_WORDS;
   return more > 0 ? `${told.slice(0, MOST_WORDS).join(', ')} + ${more}` : told.join(', ');
-}
-
-export function maxOf(one: number | null, other: number | null): number | null {
-  if (one === null) return other;
-  return other === null ? one : Math.max(one, other);
 }

@@ -3,10 +3,10 @@ import { useEffect } from 'preact/hooks';
 import type { VNode } from 'preact';
 import { latencyText, percentText, rateText } from '../model/age.js';
 import type { ServiceEdge } from '../model/answers.js';
-import { isCut, successOf, toneOf } from '../model/edge.js';
+import { isCut, lookOf, successOf } from '../model/edge.js';
 import { edgeKey, layOut, NODE_HEIGHT, NODE_WIDTH } from '../model/graph.js';
 import type { Graph, PlacedEdge, PlacedNode } from '../model/graph.js';
-import { byTrouble, standingOf } from '../model/roll.js';
+import { byTrouble, needsAttention, standingOf } from '../model/roll.js';
 import { serviceHash, withFilter } from '../model/route.js';
 import { useSession } from '../model/session.js';
 import { shareText } from '../model/words.js';
@@ -82,7 +82,7 @@ const widthOf = (perSecond: number): number => Math.min(6, 1 + Math.log10(1 + pe
 
 function Edge({ of, isSelected }: { readonly of: PlacedEdge; readonly isSelected: boolean }): VNode {
   const { edge, path, labelX, labelY } = of;
-  const tone = toneOf(edge) || (isCut(edge) ? 'unhealthy' : '');
+  const tone = lookOf(edge);
   const success = successOf(edge);
   const share = tone !== '' && success !== null ? `${percentText(success)} % ` : '';
   const words = `${share}${latencyText(edge.p99Ms)}: p99 of ${edge.from} to ${edge.to}, ${rateText(edge.callsPerSecond)} calls/s`;
@@ -119,7 +119,7 @@ function Node({ node, edges }: { readonly node: PlacedNode; readonly edges: read
   const namespace = node.key.slice(0, node.key.indexOf('/'));
   const incoming = edges.filter((edge) => `${edge.namespace}/${edge.to}` === node.key);
   const perSecond = incoming.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
-  const isTrouble = worst === 'CRITICAL' || worst === 'UNHEALTHY';
+  const isTrouble = needsAttention({ state: worst });
   return (
     <a href={serviceHash(namespace, node.name)} class={isTrouble ? `node tinted ${worst}` : 'node'} data-row>
       <rect x={node.x} y={node.y} width={NODE_WIDTH} height={NODE_HEIGHT} rx="8" />

@@ -1,5 +1,5 @@
 import type { VNode } from 'preact';
-import { ageText, plural } from '../model/age.js';
+import { plural } from '../model/age.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
 import { isIdle, isImpaired } from '../model/edge.js';
 import { edgeKey } from '../model/graph.js';
@@ -43,7 +43,7 @@ export function TopologyScreen(): VNode {
   const selected = shown.find((edge) => edgeKey(edge) === filters['edge']) ?? impaired[0] ?? null;
   return (
     <>
-      <Head verdict={verdict} sentence={sentenceOf(impaired, topology.withinMs)}>
+      <Head verdict={verdict} sentence={sentenceOf(impaired)}>
         <ViewChoice view={view} />
       </Head>
       <Announcer text={verdict} />
@@ -84,12 +84,11 @@ function verdictOf(all: readonly ServiceEdge[], impaired: number, isOld: boolean
   return `${impaired} of ${plural(all.length, 'edge')} ${was} impaired, ${calls}.`;
 }
 
-function sentenceOf(impaired: readonly ServiceEdge[], withinMs: number): string {
-  const window = ageText(withinMs);
-  if (impaired.length === 0) return `As the callers themselves tell, of the last ${window}.`;
+function sentenceOf(impaired: readonly ServiceEdge[]): string {
+  if (impaired.length === 0) return 'As the callers themselves tell, each of its last five seconds.';
   const elsewhere = impaired.reduce((sum, { retries }) => sum + retries, 0);
   const whom = impaired.slice(0, 3).map(({ from, to }) => `${from} to ${to}`);
-  return `${whom.join(', ')}${impaired.length > 3 ? ' and others' : ''}. ${plural(elsewhere, 'attempt')} went to another instance in the last ${window}.`;
+  return `${whom.join(', ')}${impaired.length > 3 ? ' and others' : ''}. ${plural(elsewhere, 'attempt')} went to another instance, as the callers told last.`;
 }
 
 const link = (key: string, value: string): string => withFilter(window.location.hash, key, value);

@@ -2,6 +2,7 @@ import type { VNode } from 'preact';
 import { ageText } from '../model/age.js';
 import type { RegistryAnswer } from '../model/answers.js';
 import type { Picture } from '../model/picture.js';
+import { registryUrl } from '../model/api.js';
 import { useSession } from '../model/session.js';
 import { Code } from '../parts/copy.js';
 import { Glyph } from '../parts/glyph.js';
@@ -30,11 +31,6 @@ const WAITING: Picture = {
   line: { text: 'HEALTHY needs both', kind: 'plain' },
   isGone: false,
 };
-
-/** This registry's own address, as this browser reached it. */
-export function registryUrl(): string {
-  return new URL('.', window.location.href).href.replace(/[?#].*$/, '').replace(/\/$/, '');
-}
 
 /** No service has ever been here: what it takes to bring in the first one. */
 export function Welcome({ registry }: { readonly registry: RegistryAnswer | null }): VNode {

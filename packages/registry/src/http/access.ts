@@ -216,8 +216,9 @@ export class TokenEntrance implements Entrance {
   /** Is the certificate of this connection for the service of the instance whose line it asks for? */
   #fitsLine(request: FastifyRequest): boolean {
     const standing = this.#shownBy(request)?.standing;
+    if (standing?.kind !== 'valid') return false;
     const instance = this.#parts.registry.instance(listOf(request, 'instance')[0] ?? '');
-    if (standing?.kind !== 'valid' || !instance.ok) return false;
+    if (!instance.ok) return false;
     return mayServe(standing.grant, instance.value.namespace, instance.value.service);
   }
 

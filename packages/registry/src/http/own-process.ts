@@ -1,5 +1,5 @@
+import { VERSION } from '@rollcall/core';
 import type { Counter, Gauge, Meter, Time } from '@rollcall/core';
-import { readFileSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -42,7 +42,7 @@ export class OwnProcess {
       'version',
       'node',
     ]);
-    build.set(1, versionOf(), process.versions.node);
+    build.set(1, VERSION, process.versions.node);
     this.#connections = meter.gauge('rollcall_registry_connections', 'Connections at its port now.');
     this.#lag = meter.gauge(
       'rollcall_registry_event_loop_lag_seconds',
@@ -119,11 +119,4 @@ async function openFds(): Promise<number | null> {
   } catch {
     return null;
   }
-}
-
-function versionOf(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    readonly version: string;
-  };
-  return version;
 }

@@ -1,5 +1,4 @@
-import { sleep, STATES } from '@rollcall/core';
-import { readFileSync } from 'node:fs';
+import { sleep, STATES, VERSION } from '@rollcall/core';
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import type { ServerResponse } from 'node:http';
 import type { Outcome, ServiceAnswer } from '../face.js';
@@ -16,7 +15,6 @@ const SLACK_MS = 10_000;
 /** What people, scripts and other programs ask. */
 export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
   const { registry, entrance } = rim;
-  const version = ownVersion();
 
   app.get('/api/v1/services', (request, reply) => {
     const namespace = namespaceOf(request);
@@ -44,7 +42,7 @@ export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
     if (!answer.ok) return sendOutcome(reply, 200, answer);
     const value = {
       ...answer.value,
-      version,
+      version: VERSION,
       ...mannerOf(rim),
       ...conditionOf(rim, answer.value),
       visitor: entrance.visitorOf(request),
@@ -63,13 +61,6 @@ function mannerOf({ access, insecure, tls }: Rim): object {
 /** What who diagnoses it wants to know. */
 function conditionOf({ refused, host }: Rim, load: Load): ConditionAnswer {
   return { refused: refused?.answer() ?? [], host: host?.(load) ?? [] };
-}
-
-function ownVersion(): string {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
-  return version;
 }
 
 /** What is asked about one service. An empty filter lets everything through. */

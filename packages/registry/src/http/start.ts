@@ -80,7 +80,7 @@ function createRegistry(
 ): Registry {
   const { time, random, log, meter, store = new MemoryStore() } = settings;
   const { policy, allowedNetworks, limits, freshEvery } = settings;
-  const way = { time, tls: secureWay(heartbeatTerms(settings), log) };
+  const way = { time, tls: secureWay(heartbeatTerms(settings), log, showsOwn(settings) ? 'tls' : 'heartbeatTls') };
   const callers = [new TcpCaller(way), new HttpCaller(way), new GrpcCaller(way), new HttpCaller(way, 'heartbeat')];
   // a certificate is shown with each request: none that was shown before is worth anything
   const check = tokens ?? (settings.tls?.caFile === undefined ? undefined : { isValid: () => false });
@@ -98,10 +98,14 @@ function createRegistry(
 }
 
 /** A service that asks who calls is shown the registry's own certificate, unless there is another for it. */
-function heartbeatTerms({ heartbeatTls, tls }: Settings): TlsTerms {
-  const hasOwn = heartbeatTls.cert !== undefined || heartbeatTls.certFile !== undefined;
-  return hasOwn || tls === undefined ? heartbeatTls : { ...heartbeatTls, certFile: tls.certFile, keyFile: tls.keyFile };
+function heartbeatTerms(settings: Settings): TlsTerms {
+  const { heartbeatTls, tls } = settings;
+  if (tls === undefined || !showsOwn(settings)) return heartbeatTls;
+  return { ...heartbeatTls, certFile: tls.certFile, keyFile: tls.keyFile };
 }
+
+const showsOwn = ({ heartbeatTls, tls }: Settings): boolean =>
+  tls !== undefined && heartbeatTls.cert === undefined && heartbeatTls.certFile === undefined;
 
 function workOf({ policy, limits, freshEvery, host }: Settings): Workload {
   const { intervalMs, timeoutMs } = policy;
