@@ -146,6 +146,10 @@ async function openWorld() {
     ['localhost'],
     null,
   );
+  // the socket of `inject` is a stand-in that knows no timeout
+  app.addHook('onRequest', async ({ raw }) => {
+    if (typeof raw.socket.setTimeout !== 'function') raw.socket.setTimeout = () => raw.socket;
+  });
   await app.ready();
   return { app, log, lasting, registry };
 }
