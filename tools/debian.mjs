@@ -29,18 +29,23 @@ function isProgram(path) {
   }
 }
 
-const apt = (...args) =>
-  spawnSync('apt-get', args, { env: { ...process.env, ...QUIET }, encoding: 'utf8', timeout: 240_000 });
+/** For all of it: no cap of a stage counts meanwhile. */
+const CAP_MS = 240_000;
 
-/** Installs what is missing of them, if this may; says what it does. */
+/** Installs what is missing of them, if this may, within four minutes; says what it does. */
 export function installFromDebian(names) {
   const missing = names.filter((name) => !isThere(name));
   if (missing.length === 0 || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
   console.log(`apt-get install ${missing.join(' ')}`);
+  const deadline = performance.now() + CAP_MS;
+  const apt = (...args) => {
+    const timeout = Math.max(1, Math.ceil(deadline - performance.now()));
+    return spawnSync('apt-get', args, { env: { ...process.env, ...QUIET }, encoding: 'utf8', timeout });
+  };
   const install = ['install', '-y', '-q', '--no-install-recommends', ...missing];
   const done = apt(...install);
   if (done.status === 0) return;
   apt('update', '-q'); // the lists of a new machine are empty or old
   const again = apt(...install);
-  if (again.status !== 0) console.log(`apt-get failed: ${again.stderr}`);
+  if (again.status !== 0) console.log(`apt-get failed: ${again.error?.message ?? again.stderr}`);
 }

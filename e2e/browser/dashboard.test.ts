@@ -103,9 +103,11 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     const button = page.getByRole('button', { name: 'Deregister', exact: true });
     expect(await button.isDisabled()).toBe(true);
     await page.getByLabel(/^Type/).fill(`a…${instance.id.slice(-4)}`);
+    await page.getByLabel(/^Reason/).fill('nobody knows it');
     await button.click();
     await until('it is gone', () => !stage.instances.some(({ id }) => id === instance.id));
     await page.getByRole('heading', { name: /is not registered/ }).waitFor();
+    await page.getByText('removed by an operator: nobody knows it').first().waitFor();
     // its process takes no part any more
     const outcast = stage.services.a.find((child) => stage.idOf(child) === instance.id)!;
     outcast.kill('SIGKILL');

@@ -1,5 +1,4 @@
-import { systemRandom, systemTime } from '@rollcall/core';
-import { changeTokens, drawToken, startRegistry } from '@rollcall/registry';
+import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry, TokenWish } from '@rollcall/registry';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -9,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { addToken } from '../process/token-file.js';
 import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
 import { openProxy } from './prefix.js';
 
@@ -125,9 +125,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
     const folder = await mkdtemp(join(tmpdir(), 'rollcall-browser-'));
     const path = join(folder, 'tokens.json');
     const make = async (role: TokenWish['role']): Promise<string> => {
-      const wish = { role, services: role === 'service' ? ['orders'] : [], note: '', expiresAt: null };
-      const { token, record } = drawToken(systemRandom, wish, systemTime.wall());
-      await changeTokens(path, (records) => [...records, record]);
+      const { token } = await addToken(path, { role, services: role === 'service' ? ['orders'] : [] });
       return token;
     };
     const [reader, operator, service] = [await make('reader'), await make('operator'), await make('service')];

@@ -1,7 +1,7 @@
-import { decodeCopies, encodeCopies, SseParser } from '@rollcall/client/testing';
-import type { CacheOwner, KeptCopy, SseEvent } from '@rollcall/client/testing';
-import { parseFrame, ServiceSnapshot, changeMessage } from '@rollcall/core';
-import type { Frame, Instance, ServiceFrame, Tombstone } from '@rollcall/core';
+import { decodeCopies, encodeCopies } from '@rollcall/client/testing';
+import type { CacheOwner, KeptCopy } from '@rollcall/client/testing';
+import { parseFrame, ServiceSnapshot, changeMessage, SseParser } from '@rollcall/core';
+import type { Frame, Instance, ServiceFrame, SseEvent, Tombstone } from '@rollcall/core';
 import { sampleInstance } from '@rollcall/core/testing';
 import { createHash } from 'node:crypto';
 import { Draw, valueFor } from './draw.js';

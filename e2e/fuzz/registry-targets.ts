@@ -1,13 +1,14 @@
 import {
+  GRPC_ANSWERS,
+  HTTP_ANSWERS,
   parseTokens,
   printTokens,
   readFields,
-  readGrpcAnswer,
-  readHttpAnswer,
   TCP_ANSWERS,
   TokenBook,
   writeFields,
 } from '@rollcall/registry/testing';
+import type { Answer, Dialect } from '@rollcall/registry/testing';
 import { createHash } from 'node:crypto';
 import { Draw } from './draw.js';
 import { must, mustEqual, textOf } from './target.js';
@@ -15,30 +16,27 @@ import type { Target } from './target.js';
 
 // ---- answers to Heartbeat-1 -----------------------------------------------------------------------------------------
 
-type Answer = ReturnType<typeof TCP_ANSWERS.read>;
-type Read = (received: Buffer, isEnd: boolean) => Answer;
-
 const NONCE = 'nonce-12';
-const LARGEST = 12_000;
 
 /** As a connection gives it: all that has come so far, again and again, until there is an answer. */
-function inPieces(read: Read, all: Buffer): Answer {
+function inPieces(dialect: Dialect, all: Buffer): Answer | null {
+  const answers = dialect.reader(NONCE);
   for (let length = 1; length <= all.length; length += 1) {
-    const answer = read(all.subarray(0, length), false);
+    const answer = answers.read(all.subarray(0, length), false);
     if (answer !== null) return answer;
   }
-  return read(all, true);
+  return answers.read(all, true);
 }
 
-function checkAnswers(read: Read, all: Buffer): void {
-  if (all.length > LARGEST) return;
+function checkAnswers(dialect: Dialect, bytes: Uint8Array): void {
+  const all = Buffer.from(bytes);
+  if (all.length > dialect.maxBytes) return;
   const before = Buffer.from(all);
-  const whole = read(all, true);
+  const whole = dialect.reader(NONCE).read(all, true);
   must(all.equals(before), 'the bytes have changed');
-  if (whole !== null && 'nonsense' in whole) return must(whole.nonsense.length <= 200, 'it repeats what came');
-  if (whole !== null) must(whole.instance.length <= 128 && (whole.nonce?.length ?? 0) <= 64, 'a long answer');
-  if (whole === null || all.length > 400) return;
-  mustEqual(inPieces(read, all), whole, 'an answer in pieces is another one');
+  if (whole !== null && 'nonsense' in whole) must(whole.nonsense.length <= 200, 'it repeats what came');
+  else if (whole !== null) must(whole.instance.length <= 128 && (whole.nonce?.length ?? 0) <= 64, 'a long answer');
+  mustEqual(inPieces(dialect, all), whole, 'an answer in pieces is another one');
 }
 
 const response = `{"instance":"orders-1","nonce":"${NONCE}"}`;
@@ -48,8 +46,8 @@ const chunked = `${response.length.toString(16)}\r\n${response}\r\n0\r\n\r\n`;
 const tcpAnswer: Target = {
   name: 'tcp-answer',
   about: 'what answers a registry’s call over TCP',
-  seeds: [`${tcpJson.length}#${tcpJson}`, `5#[{}]x`, `9#{"err":1}`],
-  run: (bytes) => checkAnswers((all, isEnd) => TCP_ANSWERS.read(all, isEnd, NONCE), Buffer.from(bytes)),
+  seeds: [`${tcpJson.length}#${tcpJson}`, `5#[{}]x`, `9#{"err":1}`, '1000#'.padEnd(1_000, 'x')],
+  run: (bytes) => checkAnswers(TCP_ANSWERS, bytes),
 };
 
 const httpAnswer: Target = {
@@ -60,8 +58,11 @@ const httpAnswer: Target = {
     `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunked}`,
     `HTTP/1.0 200\r\n\r\n${response}`,
     'HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\n\r\n',
+    `HTTP/1.1 200 OK\r\nx: ${'x'.repeat(8_000)}`,
+    `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${'1\r\n \r\n'.repeat(1_000)}${chunked}`,
+    'HTTP/1.1 100\r\n\r\n'.repeat(700),
   ],
-  run: (bytes) => checkAnswers(readHttpAnswer, Buffer.from(bytes)),
+  run: (bytes) => checkAnswers(HTTP_ANSWERS, bytes),
 };
 
 const frameOf = (type: number, flags: number, payload: string): string =>
@@ -76,9 +77,14 @@ const grpcWhole = frameOf(4, 0, '') + frameOf(1, 4, GRPC_HEAD) + frameOf(1, 5, w
 const grpcAnswer: Target = {
   name: 'grpc-answer',
   about: 'what answers a registry’s call over gRPC: HTTP/2 frames and their headers',
-  seeds: [Buffer.from(grpcWhole, 'latin1'), Buffer.from(frameOf(4, 0, '') + frameOf(3, 0, '\0\0\0\x07'), 'latin1')],
+  seeds: [
+    grpcWhole,
+    frameOf(4, 0, '') + frameOf(3, 0, '\0\0\0\x07'),
+    frameOf(4, 0, '') + frameOf(1, 4, GRPC_HEAD).repeat(100),
+    frameOf(4, 0, '').repeat(1_000),
+  ].map((seed) => Buffer.from(seed, 'latin1')),
   run(bytes) {
-    checkAnswers(readGrpcAnswer, Buffer.from(bytes));
+    checkAnswers(GRPC_ANSWERS, bytes);
     const read = readFields(Buffer.from(bytes));
     if (read !== null) must(JSON.stringify([...read]).length <= 40 * bytes.length + 100, 'more fields than bytes');
     const draw = new Draw(bytes);

@@ -94,8 +94,8 @@ function requestFrom(bytes: Uint8Array): Request {
   return { method, url: pathOf(url), headers, body: rest.join('\n\n') };
 }
 
-/** In a request line stand no spaces, controls or characters beyond ASCII. */
-const pathOf = (url: string): string => `/${url.replace(/[^\x21-\x7e]|#.*/g, '')}`.replace(/^\/+/, '/');
+/** In a request line stand no spaces, controls or characters beyond ASCII; two slashes at its begin are a host to `inject`. */
+const pathOf = (url: string): string => `/${url.replace(/[^\x21-\x7e]|#.*/g, '')}`.replace(/^[/\\]+/, '/');
 
 function drawnRequest(draw: Draw): Request {
   const [path, table] = draw.pick(ROUTES);
@@ -120,6 +120,11 @@ const refuses = (protocol: (typeof PROTOCOLS)[number] | 'heartbeat') => ({
   call: () => Promise.resolve({ kind: 'refused', text: 'connect ECONNREFUSED', ms: 1 } as const),
   close() {},
 });
+
+/** Method and path, as the router has it, of the last request that came to the routes. */
+interface Reached {
+  route: string | null;
+}
 
 /** A registry in memory, whose clock stands still, and in which one service is. */
 async function openWorld() {
@@ -146,12 +151,14 @@ async function openWorld() {
     ['localhost'],
     null,
   );
-  // the socket of `inject` is a stand-in that knows no timeout
-  app.addHook('onRequest', async ({ raw }) => {
-    if (typeof raw.socket.setTimeout !== 'function') raw.socket.setTimeout = () => raw.socket;
+  const reached: Reached = { route: null };
+  // the socket of `inject` is a stand-in that can only be written to
+  app.addHook('onRequest', async ({ method, routeOptions }, { raw: { socket } }) => {
+    reached.route = `${method} ${routeOptions.url ?? ''}`;
+    if (socket !== null) Object.assign(socket, { setTimeout: () => socket, setNoDelay: () => socket });
   });
   await app.ready();
-  return { app, log, lasting, registry };
+  return { app, log, lasting, reached, registry };
 }
 
 type World = Awaited<ReturnType<typeof openWorld>>;
@@ -160,6 +167,8 @@ type World = Awaited<ReturnType<typeof openWorld>>;
 const REQUESTS = 500;
 /** Of the event loop: nothing here waits for a network, so an answer takes a few. */
 const TURNS = 60;
+/** When it is cut, it is never answered. */
+const STREAM = 'GET /api/v1/watch';
 const STATUSES: ReadonlySet<number> = new Set([200, 201, 202, 204, ...Object.values(PROBLEMS)]);
 
 /** What requests leave behind they leave behind for those after them: a finding may need several. */
@@ -197,14 +206,17 @@ async function closeWorld({ app, registry }: World): Promise<void> {
   await registry.close();
 }
 
-async function ask({ app, log, lasting }: World, request: Request): Promise<void> {
+async function ask({ app, log, lasting, reached }: World, request: Request): Promise<void> {
   const { method, url, headers, body } = request;
+  const what = `${method} ${url.slice(0, 200)}`;
+  reached.route = null;
   const asked = app.inject({ method, url, headers, payload: body });
   const answer = await Promise.race([asked, cutShort(lasting, asked)]);
-  // a stream that is cut is never answered
-  if (answer === null) return;
+  if (answer === null) {
+    must(reached.route === STREAM, `${what} is never answered`);
+    return;
+  }
   const { statusCode, payload } = answer;
-  const what = `${method} ${url.slice(0, 200)}`;
   must(statusCode !== 500, `${what} fails: ${log.texts('error').at(-1)?.slice(0, 500)}`);
   must(STATUSES.has(statusCode), `${what} is answered with ${statusCode}`);
   if (statusCode < 400 || method === 'HEAD') return;

@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-import { createServer } from 'node:http';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -10,6 +8,7 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Rollcall as Member } from '@rollcall/client';
 import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 import { startTestRegistry } from '@rollcall/registry/testing';
+import { openDoor } from './door.js';
 
 const HONEST = 20;
 const INTERVAL_MS = 500;
@@ -86,24 +85,8 @@ async function statesAt(url: string): Promise<ReadonlyMap<string, string>> {
 
 async function openMember(url: string): Promise<Resident> {
   const member = new Member({ registry: url, service: 'honest' });
-  const server = createServer((request, response) => {
-    const parts: Buffer[] = [];
-    request.on('data', (part: Buffer) => parts.push(part));
-    request.on('end', () => {
-      const answer = member.answer(JSON.parse(Buffer.concat(parts).toString()));
-      response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
-    });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  member.register([{ protocol: 'http', port: portOf(server) }]);
-  return {
-    id: member.id,
-    async close() {
-      await member.close();
-      server.closeAllConnections();
-      server.close();
-    },
-  };
+  const { close } = await openDoor(member);
+  return { id: member.id, close };
 }
 
 const portOf = (server: Pick<Server, 'address'>): number => (server.address() as AddressInfo).port;

@@ -14,7 +14,7 @@ import {
   routeNameOf,
 } from '@rollcall/core';
 import { SERVICE_PATTERN } from '@rollcall/registry';
-import { isIPv4, isIPv6 } from 'node:net';
+import { isIPv4 as nodeIsIPv4, isIPv6 as nodeIsIPv6 } from 'node:net';
 import { cuts, jsonOf, must, mustEqual, textOf, typed } from './target.js';
 import type { Target } from './target.js';
 
@@ -74,8 +74,8 @@ const tcpFrame: Target = {
 
 /** Letters in a host name may be written in two ways; nothing else may change when others read it. */
 function checkHost(text: string): void {
-  must(isIpv4(text) === isIPv4(text), 'Node is of another mind whether this is IPv4');
-  if (!text.includes('%')) must(isIpv6(text) === isIPv6(text), 'Node is of another mind whether this is IPv6');
+  must(isIpv4(text) === nodeIsIPv4(text), 'Node is of another mind whether this is IPv4');
+  if (!text.includes('%')) must(isIpv6(text) === nodeIsIPv6(text), 'Node is of another mind whether this is IPv6');
   else must(!isIpv6(text), 'an IPv6 address with a zone');
   if (!isHost(text)) return;
   must(text.length <= 253, 'a long host');

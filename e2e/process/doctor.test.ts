@@ -6,9 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemRandom } from '@rollcall/core';
-import { changeTokens, drawToken, startRegistry as startInside } from '@rollcall/registry';
-import type { Role, TokenWish } from '@rollcall/registry';
+import { startRegistry as startInside } from '@rollcall/registry';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startRegistry, urlOf } from './by-hand.js';
 import { Certificates, textOf } from './certificates.js';
@@ -29,6 +27,7 @@ import {
 import { freePort } from './free-port.js';
 import { launch } from './launch.js';
 import { endAll, PROGRAMS, start } from './spawn.js';
+import { addToken } from './token-file.js';
 import { until } from './until.js';
 
 const INTERVAL_MS = 200;
@@ -179,14 +178,9 @@ describe('a registry that does not let the doctor in', () => {
 
   it('without a valid token, and it tells which services were refused so', async () => {
     const tokens = join(folder, 'tokens.json');
-    const hand = async (role: Role, more: Partial<TokenWish> = {}): Promise<string> => {
-      const wish = { role, services: [], note: '', expiresAt: null, ...more };
-      const { token, record } = drawToken(systemRandom, wish, Date.now() - 10_000);
-      await changeTokens(tokens, (records) => [...records, record]);
-      return token;
-    };
-    const reader = await hand('reader');
-    const over = await hand('reader', { expiresAt: Date.now() - 5_000 });
+    const wish = { role: 'reader', services: [] } as const;
+    const { token: reader } = await addToken(tokens, wish);
+    const { token: over } = await addToken(tokens, { ...wish, expiresAt: Date.now() - 5_000 });
     const url = await registryWith('--tokens', tokens);
     const wrong = `${reader.slice(0, -1)}${reader.endsWith('A') ? 'B' : 'A'}`;
     const by = (token: string) => diagnose(url, [], { ROLLCALL_TOKEN: token });
@@ -196,6 +190,12 @@ describe('a registry that does not let the doctor in', () => {
       /401 UNAUTHORIZED: This registry asks for a token/,
       /rollcall token create --role reader/,
     );
+    const { token: ending, record } = await addToken(tokens, { ...wish, expiresAt: Date.now() + 86_400_000 });
+    const tells = new RegExp(`token ${record.id} \\(reader\\) ends in 23 h`);
+    await until('the new token counts', async () =>
+      (await by(ending)).findings.every((one) => one.gravity !== 'broken'),
+    );
+    found(await by(ending), 'token-expiring', tells, /rollcall token create/);
     found(await by(wrong), 'token-wrong', /none of this registry/, /ROLLCALL_TOKEN/);
     found(await by(over), 'token-lapsed', /has expired/, /rollcall token create/);
 

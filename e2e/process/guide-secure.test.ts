@@ -52,6 +52,29 @@ async function done(child: Child): Promise<string> {
   return child.out.join('\n');
 }
 
+/** What `ls` complains of to whoever shows this certificate; empty: nothing. */
+async function complaintTo(name: string): Promise<string> {
+  const files = ['--ca-file', 'ca.pem', '--cert-file', `${name}.pem`, '--key-file', `${name}.key`];
+  const child = launch(process.execPath, [PROGRAMS.rollcall, 'ls', '--url', url(), ...files], { cwd: folder });
+  const { code } = await child.exited;
+  return code === 0 ? '' : child.err.join('\n');
+}
+
+/** The page on a key that has leaked, at a registry of its own, which has a revocation list. */
+async function followLeak(): Promise<void> {
+  const [first = [], next = []] = blocks.get('A key that has leaked') ?? [];
+  for (const line of first.slice(0, -1)) await done(type(line));
+  const registry = type(first.at(-1) ?? '');
+  closing(registry);
+  const before = port;
+  port = new URL((JSON.parse(await registry.line(/^{/)) as { url: string }).url).port;
+  expect(await complaintTo('orders')).toBe('');
+  for (const line of next) await done(type(line));
+  await until('the certificate is worth nothing', async () => /it was revoked/.test(await complaintTo('orders')));
+  expect(await complaintTo('ada')).toBe('');
+  port = before;
+}
+
 /** Types everything under a heading (of its blocks only that one). Resolves with what the last line said. */
 async function follow(heading: string, only?: number): Promise<string> {
   const all = blocks.get(heading) ?? [];
@@ -85,6 +108,7 @@ describe('the page on TLS to the registry, from nothing', () => {
     const isHealthy = async (): Promise<boolean> => /HEALTHY +orders/.test(await follow('5. Look'));
     await until('orders is HEALTHY', isHealthy);
 
+    await followLeak();
     await follow('A new certificate');
     await until('it is used', async () =>
       service.out.concat(service.err).some((line) => line.includes('will be used from now on')),
@@ -94,25 +118,8 @@ describe('the page on TLS to the registry, from nothing', () => {
       copyFileSync(join(folder, file), join(folder, `old-${file}`));
     await follow('A new CA', 1);
     await follow('A new CA', 2);
-    const asOfOld = [
-      PROGRAMS.rollcall,
-      'ls',
-      '--url',
-      url(),
-      '--ca-file',
-      'ca.pem',
-      '--cert-file',
-      'old-ada.pem',
-      '--key-file',
-      'old-ada.key',
-    ];
-    const lookAsOfOld = async (): Promise<string> => {
-      const child = launch(process.execPath, asOfOld, { cwd: folder });
-      await child.exited;
-      return child.err.join('\n');
-    };
     await until('what the old CA signed opens nothing', async () =>
-      /Certificate cert:\w+ is not trusted/.test(await lookAsOfOld()),
+      /Certificate cert:\w+ is not trusted/.test(await complaintTo('old-ada')),
     );
     await until('orders is HEALTHY', isHealthy);
   });

@@ -100,11 +100,14 @@ describe('hardening by the page, from nothing', () => {
     );
 
     // it is thrown out with an operator's token, by the line of the page
-    const remove = blocks.flat().find((line) => line.startsWith('curl -X DELETE')) ?? '';
+    const [asOperator, remove = ''] = lineWith('rollcall rm', '--reason').split(/ (?=npx )/);
+    expect(asOperator).toBe('ROLLCALL_TOKEN="$OPERATOR_TOKEN"');
     const heirId = /orders-[0-9a-f-]+/.exec([...heir.out, ...heir.err].join('\n'))?.[0];
     const victim = before.find((id) => id !== heirId && orders.isAlive) ?? '';
-    const env = { ROLLCALL_URL: url, ID: victim, OPERATOR_TOKEN: operator };
-    await said(launch('sh', ['-c', remove.replace('curl ', 'curl -fsS ')], { env }));
+    // as `ls` prints it
+    const name = `orders…${victim.slice(-4)}`;
+    expect(await said(look(reader))).toContain(name);
+    await said(type(remove.replace('orders…7685', name), ['--url', url], { ROLLCALL_TOKEN: operator }));
     await until('it is gone', async () => !(await ids()).includes(victim));
     await until('the other one goes on', isHealthy);
   });

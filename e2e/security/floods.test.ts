@@ -1,10 +1,11 @@
 import { Rollcall } from '@rollcall/client';
 import { once } from 'node:events';
-import { createServer, request } from 'node:http';
+import { request } from 'node:http';
 import { connect, createServer as createTcpServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, it } from 'vitest';
+import { openDoor } from '../fuzz/door.js';
 import { endAll, launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
 
@@ -53,20 +54,7 @@ async function honest(url: string, count: number): Promise<readonly Rollcall[]> 
 
 async function enter(url: string): Promise<Rollcall> {
   const rollcall = new Rollcall({ registry: url, service: 'orders' });
-  const server = createServer((asked, response) => {
-    const parts: Buffer[] = [];
-    asked.on('data', (part: Buffer) => parts.push(part));
-    asked.on('end', () => {
-      const answer = rollcall.answer(JSON.parse(Buffer.concat(parts).toString()));
-      response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
-    });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  cleanups.push(async () => {
-    await rollcall.close();
-    server.close();
-  });
-  rollcall.register([{ protocol: 'http', port: (server.address() as AddressInfo).port }]);
+  cleanups.push((await openDoor(rollcall)).close);
   return rollcall;
 }
 

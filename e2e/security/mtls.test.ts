@@ -2,10 +2,9 @@ import { Rollcall } from '@rollcall/client';
 import { recordingLog } from '@rollcall/core/testing';
 import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry, StartOptions } from '@rollcall/registry';
-import { once } from 'node:events';
 import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { openDoor } from '../fuzz/door.js';
 import { Certificates } from '../process/certificates.js';
 import type { Pair } from '../process/certificates.js';
 import { outdate, revoke, selfSigned, textOf } from './revocation.js';
@@ -64,21 +63,8 @@ async function enter(url: string, shown: Pair | null) {
   const rollcall = new Rollcall({ registry: url, service: 'orders', registryTls }, { log });
   const asked = { ...textOf(own), ca: textOf(ca).cert, requestCert: true, rejectUnauthorized: true };
   let calls = 0;
-  const door = createServer(asked, (request, response) => {
-    calls += 1;
-    const parts: Buffer[] = [];
-    request.on('data', (part: Buffer) => parts.push(part));
-    request.on('end', () => {
-      const answer = rollcall.answer(JSON.parse(Buffer.concat(parts).toString()));
-      response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
-    });
-  }).listen(0, '127.0.0.1');
-  await once(door, 'listening');
-  cleanups.push(async () => {
-    await rollcall.close();
-    door.close();
-  });
-  rollcall.register([{ protocol: 'http', port: (door.address() as AddressInfo).port, tls: true }]);
+  const server = createServer(asked, () => (calls += 1));
+  cleanups.push((await openDoor(rollcall, server)).close);
   return { rollcall, log, calls: () => calls };
 }
 
@@ -154,7 +140,7 @@ describe('while they are connected', () => {
     expect(log.texts('error')).toEqual([]);
   });
 
-  it('one is revoked: it opens nothing more within a second or two, and the others go on', async () => {
+  it('one is revoked: it opens nothing more, and the others go on', async () => {
     const { url, revoked } = await guarded();
     const doomed = await certificates.signed(ca, OF_ORDERS);
     const lost = await enter(url, doomed);

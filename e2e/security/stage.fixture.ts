@@ -1,20 +1,21 @@
 import { Rollcall } from '@rollcall/client';
-import { systemRandom } from '@rollcall/core';
 import { recordingLog } from '@rollcall/core/testing';
 import type { RecordingLog } from '@rollcall/core/testing';
 import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry, StartOptions } from '@rollcall/registry';
-import { changeTokens, drawToken } from '@rollcall/registry/tokens';
+import { changeTokens } from '@rollcall/registry/tokens';
 import type { TokenWish } from '@rollcall/registry/tokens';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer as createHttpServer, request } from 'node:http';
+import { request } from 'node:http';
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
+import { openDoor } from '../fuzz/door.js';
+import { addToken } from '../process/token-file.js';
 
 export interface Answer {
   readonly status: number;
@@ -86,9 +87,7 @@ export class Stage {
   }
 
   async token(wish: Partial<TokenWish> = {}, revokedAt: number | null = null): Promise<string> {
-    const whole: TokenWish = { role: 'service', services: ['orders'], note: '', expiresAt: null, ...wish };
-    const { token, record } = drawToken(systemRandom, whole, 1);
-    await changeTokens(this.path, (records) => [...records, { ...record, revokedAt }]);
+    const { token, record } = await addToken(this.path, wish, revokedAt);
     this.secrets.push(token, record.hash);
     return token;
   }
@@ -154,21 +153,8 @@ export class Stage {
   /** A process of its own, so to speak: a service that is registered, answers Heartbeat-1 over HTTP and beats. */
   async live(token: string, service = 'orders'): Promise<{ readonly rollcall: Rollcall; readonly port: number }> {
     const rollcall = new Rollcall({ registry: this.url, service, token }, { log: this.log });
-    const server = createHttpServer((incoming, response) => {
-      const parts: Buffer[] = [];
-      incoming.on('data', (part: Buffer) => parts.push(part));
-      incoming.on('end', () => {
-        const answer = rollcall.answer(JSON.parse(Buffer.concat(parts).toString()));
-        response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
-      });
-    }).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    this.onClose(async () => {
-      await rollcall.close();
-      server.close();
-    });
-    const { port } = server.address() as AddressInfo;
-    rollcall.register([{ protocol: 'http', port }]);
+    const { port, close } = await openDoor(rollcall);
+    this.onClose(close);
     await expect.poll(() => rollcall.state, SOON).toBe('HEALTHY');
     return { rollcall, port };
   }

@@ -1,16 +1,15 @@
 import { HttpLink, Rollcall } from '@rollcall/client';
-import { systemRandom, systemTime } from '@rollcall/core';
+import { systemTime } from '@rollcall/core';
 import type { Log } from '@rollcall/core';
 import { recordingLog } from '@rollcall/core/testing';
-import { changeTokens, drawToken, startRegistry } from '@rollcall/registry';
+import { changeTokens, startRegistry } from '@rollcall/registry';
 import type { RunningRegistry, TokenWish } from '@rollcall/registry';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
+import { openDoor } from '../fuzz/door.js';
+import { addToken } from '../process/token-file.js';
 
 const cleanups: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -21,12 +20,7 @@ async function guarded() {
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-security-'));
   cleanups.push(() => rm(folder, { recursive: true }));
   const path = join(folder, 'tokens.json');
-  const make = async (but: Partial<TokenWish> = {}) => {
-    const wish = { role: 'service', services: ['orders'], note: '', expiresAt: null, ...but } as const;
-    const { token, record } = drawToken(systemRandom, wish, systemTime.wall());
-    await changeTokens(path, (records) => [...records, record]);
-    return { token, id: record.id };
-  };
+  const make = (but: Partial<TokenWish> = {}) => addToken(path, but);
   const revoke = (id: string) =>
     changeTokens(path, (records) =>
       records.map((record) => (record.id === id ? { ...record, revokedAt: systemTime.wall() } : record)),
@@ -46,20 +40,7 @@ async function enter(url: string, token: string | undefined, log: Log): Promise<
     { registry: url, service: 'orders', ...(token === undefined ? {} : { token }) },
     { log },
   );
-  const server = createServer((request, response) => {
-    const parts: Buffer[] = [];
-    request.on('data', (part: Buffer) => parts.push(part));
-    request.on('end', () => {
-      const answer = rollcall.answer(JSON.parse(Buffer.concat(parts).toString()));
-      response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
-    });
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  cleanups.push(async () => {
-    await rollcall.close();
-    server.close();
-  });
-  rollcall.register([{ protocol: 'http', port: (server.address() as AddressInfo).port }]);
+  cleanups.push((await openDoor(rollcall)).close);
   return rollcall;
 }
 
@@ -98,8 +79,8 @@ it('a token is exchanged without a moment of ill health, and worth nothing once 
   await expect.poll(async () => (await ask()).ok, soon).toBe(true);
   const heir = await enter(url, next.token, recordingLog());
   await expect.poll(() => heir.state, soon).toBe('HEALTHY');
-  await revoke(old.id);
-  await expect.poll(() => first.texts('error').join('\n'), soon).toContain(`Token ${old.id} was revoked`);
+  await revoke(old.record.id);
+  await expect.poll(() => first.texts('error').join('\n'), soon).toContain(`Token ${old.record.id} was revoked`);
   expect(heir.state).toBe('HEALTHY');
   const said = [...log.texts(), ...first.texts()].join('\n');
   for (const { token } of [old, next]) expect(said).not.toContain(token);

@@ -5,6 +5,7 @@ import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
 import { ScoreKeeper, scoreLines } from './call-score.js';
 import { apiOf, clientOptionsOf, CONNECTION_FLAGS, linkOf, NAMESPACE_FLAG } from './connection.js';
 import { OUTPUT_FLAG } from './formats.js';
+import { jsonText } from './json-text.js';
 import { onlyInstance } from './one-instance.js';
 import { neededWords } from './operands.js';
 import type { RegistryApi } from './registry-api.js';
@@ -179,9 +180,9 @@ async function once(
   const { status } = answer;
   const { last } = keeper;
   if (isJson) {
-    shell.out(JSON.stringify({ instance: last, ms: Math.round(ms * 100) / 100, status, answer: answer.value }));
+    shell.out(jsonText({ instance: last, ms: Math.round(ms * 100) / 100, status, answer: answer.value }));
   } else {
-    shell.out(typeof answer.value === 'string' ? answer.value : (JSON.stringify(answer.value, null, 2) ?? 'null'));
+    shell.out(typeof answer.value === 'string' ? answer.value : jsonText(answer.value, 2));
     const { wentElsewhere } = keeper.score(0);
     const before = wentElsewhere === 0 ? '' : `, at attempt ${wentElsewhere + 1}`;
     shell.err(
@@ -209,7 +210,7 @@ async function often(
   };
   await Promise.all(Array.from({ length: Math.min(concurrency, count) }, work));
   const score = keeper.score((systemTime.now() - startedAt) / 1_000);
-  if (isJson) shell.out(JSON.stringify(score));
+  if (isJson) shell.out(jsonText(score));
   else for (const line of scoreLines(score, nameOf)) shell.out(line);
   return score.failed > 0 ? EXIT.failed : EXIT.done;
 }

@@ -18,6 +18,23 @@ describe('which registry a command asks', () => {
     expect((await apiOf(flags(), { ROLLCALL_URL: '' })).url).toBe('http://127.0.0.1:1337');
   });
 
+  it('takes no URL with a user, and repeats no password', async () => {
+    const asked = apiOf(flags(), { ROLLCALL_URL: 'http://ada:geheim@registry:1' });
+    await expect(asked).rejects.toThrow('"http://…@registry:1" is no http(s) URL without user');
+    await expect(apiOf(flags({ '--url': 'http://registry:1/?token=x' }), {})).rejects.toThrow('query');
+  });
+
+  it.each(['rct_a\n', ' rct_a', 'Bearer rct_a', 'rct_a\u200B'])(
+    'takes no token %j, and does not repeat it',
+    async (token) => {
+      const asked = apiOf(flags(), { ROLLCALL_TOKEN: token });
+      await expect(asked).rejects.toThrow(
+        /^Option ROLLCALL_TOKEN: received a value that is not shown here, allowed is one word, .* no blank or line break/,
+      );
+      await expect(asked).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    },
+  );
+
   it('needs files that can be read, whether a flag or the environment names them', async () => {
     const secure = { ROLLCALL_URL: 'https://registry:1' };
     const unread = /^Option registryTls: the certificates or the key cannot be read: ENOENT/;

@@ -1,5 +1,15 @@
 import type { Link, RollcallOptions } from '@rollcall/client';
-import { DEFAULT_NAMESPACE, NAME_PATTERN, option, RollcallError, systemTime } from '@rollcall/core';
+import {
+  ACCESS_TOKEN,
+  DEFAULT_NAMESPACE,
+  isRegistryUrl,
+  NAME_PATTERN,
+  option,
+  parseOptions,
+  redacted,
+  RollcallError,
+  systemTime,
+} from '@rollcall/core';
 import { valued } from './arguments.js';
 import { asked, MOST_SOCKETS, plainFetch } from './node-fetch.js';
 import type { Fetcher } from './node-fetch.js';
@@ -54,10 +64,17 @@ export interface Way {
   };
 }
 
+const ENVIRONMENT = { ROLLCALL_TOKEN: option.string({ doc: 'what the registry asks for', ...ACCESS_TOKEN }) };
+
+/** Which one the flags, else the environment, name. Throws OPTION_INVALID. */
 export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
   const said = (flag: keyof typeof CONNECTION_FLAGS, name: string): string | undefined =>
     flags[flag] ?? (env[name] || undefined);
   const url = said('--url', 'ROLLCALL_URL') ?? DEFAULT_URL;
+  if (!isRegistryUrl(url)) {
+    const what = 'is no http(s) URL without user, query and fragment';
+    throw new RollcallError('OPTION_INVALID', `"${redacted(url)}" ${what}. Write it as ${DEFAULT_URL}.`);
+  }
   const caFile = said('--ca-file', 'ROLLCALL_CA_FILE');
   const [certFile, keyFile] = [said('--cert-file', 'ROLLCALL_CERT_FILE'), said('--key-file', 'ROLLCALL_KEY_FILE')];
   if ((certFile === undefined) !== (keyFile === undefined)) {
@@ -65,7 +82,8 @@ export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
     throw new RollcallError('OPTION_INVALID', `${there} is there without ${missing}: give both, or none.`);
   }
   const namespace = flags['--namespace'] ?? DEFAULT_NAMESPACE;
-  return { url, namespace, token: env['ROLLCALL_TOKEN'] || undefined, tls: { caFile, certFile, keyFile } };
+  const { ROLLCALL_TOKEN: token } = parseOptions(ENVIRONMENT, { ROLLCALL_TOKEN: env['ROLLCALL_TOKEN'] || undefined });
+  return { url, namespace, token, tls: { caFile, certFile, keyFile } };
 }
 
 const isSecure = ({ url }: Way): boolean => /^https:/i.test(url);

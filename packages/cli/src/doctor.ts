@@ -7,6 +7,7 @@ import type { Diagnosis } from './doctor/finding.js';
 import { gather } from './doctor/gather.js';
 import { judge } from './doctor/judge.js';
 import { renderDiagnosis, verdictText } from './doctor/report.js';
+import { jsonText } from './json-text.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 
@@ -46,8 +47,6 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
       `doctor takes one service or id; received ${words.length}: ${words.join(' ')}.`,
     );
   const way = wayOf(flags, shell.env);
-  if (!URL.canParse(way.url) || !/^https?:/.test(way.url))
-    throw new RollcallError('OPTION_INVALID', `"${way.url}" is no http(s) URL. Write it as http://127.0.0.1:1337.`);
   const facts = await gather(new Asker(way), { word, triesPorts: !flags['--no-ports'] });
   const diagnosis = judge(facts);
   for (const line of flags['--output'] === 'json'
@@ -58,7 +57,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
 }
 
 function jsonOf({ url }: Facts, { findings, fine, unchecked }: Diagnosis): string {
-  return JSON.stringify({ url, verdict: verdictText(url, findings), findings, fine, unchecked });
+  return jsonText({ url, verdict: verdictText(url, findings), findings, fine, unchecked });
 }
 
 /** A registry that refuses is there; another program in its place is not. */

@@ -3,11 +3,14 @@ import type { RegistryEvent } from '@rollcall/core';
 import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
 import { OUTPUT_FLAG } from './formats.js';
+import { jsonText } from './json-text.js';
 import { neededWords } from './operands.js';
 import { paint } from './paint.js';
 import type { Look } from './paint.js';
-import { eventsIn, numberOf } from './registry-api.js';
-import type { Json, RegistryApi } from './registry-api.js';
+import { numberAt } from './json.js';
+import type { Json } from './json.js';
+import { eventsIn } from './registry-api.js';
+import type { RegistryApi } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { stateLook } from './view.js';
@@ -47,7 +50,7 @@ const FLAGS = {
 const HELP = `Usage: rollcall events [options]
 
 What happened, the newest last: registrations, changes of state, circuits, self-preservation, and what operators said, each with who did it and
-why. The registry keeps the newest 10,000, in memory.
+why. The registry keeps the newest 10,000, in memory, and what operators did longer: the newest 1,000.
 
 ${describeFlags(FLAGS).join('\n')}
 
@@ -77,7 +80,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
     ...flags['--service'].map((name) => ['service', name] as const),
   ];
   const tell = (answer: Json): void => {
-    for (const event of eventsIn(answer)) shell.out(isJson ? JSON.stringify(event) : textOf(event, shell));
+    for (const event of eventsIn(answer)) shell.out(isJson ? jsonText(event) : textOf(event, shell));
   };
   const first = await api.events([...only, ['limit', String(flags['--limit'])]]);
   tell(first);
@@ -102,12 +105,12 @@ async function follow(api: RegistryApi, { only, from, tell, end }: Following, sh
   let isAway = false;
   while (!over.signal.aborted) {
     try {
-      const answer = await api.events([...only, ['limit', '1000'], ['after', String(numberOf(last['last']) ?? 0)]]);
+      const answer = await api.events([...only, ['limit', '1000'], ['after', String(numberAt(last, 'last') ?? 0)]]);
       isAway = false;
       const isSame = answer['epoch'] === last['epoch'];
       // another life of the registry counts anew: what it has to tell is told from its beginning
       last = isSame ? answer : await api.events([...only, ['limit', '1000']]);
-      if (isSame && (numberOf(answer['missed']) ?? 0) > 0) shell.err(`${String(answer['missed'])} events are gone.`);
+      if (isSame && (numberAt(answer, 'missed') ?? 0) > 0) shell.err(`${String(answer['missed'])} events are gone.`);
       tell(last);
       if (last['more'] === true) continue;
     } catch (error) {

@@ -1,6 +1,7 @@
 import { option } from '@rollcall/core';
 import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
+import { jsonText } from './json-text.js';
 import { neededWords } from './operands.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
@@ -41,7 +42,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const api = await apiOf(flags, shell.env);
   const topology = await api.topology();
   const edges = edgesIn(topology);
-  if (flags['--format'] === 'json') shell.out(JSON.stringify({ edges }));
+  if (flags['--format'] === 'json') shell.out(jsonText({ edges }));
   else shell.out((flags['--format'] === 'dot' ? dot : mermaid)(edges));
   if (edges.length === 0) shell.err('No caller has told of a call lately: services tell of theirs every few seconds.');
   return EXIT.done;

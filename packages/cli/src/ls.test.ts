@@ -12,9 +12,9 @@ describe('rollcall ls', () => {
 
   beforeAll(async () => {
     registry = await startTestRegistry({ intervalMs: 60_000 });
-    for (const [id, service] of [
-      ['orders-1e07', 'orders'],
-      ['users-0b9e', 'users'],
+    for (const [id, service, version] of [
+      ['orders-1e07', 'orders', '1.4.2'],
+      ['users-0b9e', 'users', '2.0\u202E\u2066'],
     ] as const) {
       const answer = await fetch(`${registry.url}/api/v1/register`, {
         method: 'POST',
@@ -23,7 +23,7 @@ describe('rollcall ls', () => {
           id,
           service,
           endpoints: [{ protocol: 'tcp', host: '127.0.0.1', port: 9 }],
-          version: '1.4.2',
+          version,
         }),
       });
       expect(answer.status).toBe(201);
@@ -58,6 +58,10 @@ describe('rollcall ls', () => {
     expect(json.instances[0]).toMatchObject({ heartbeats: { heartbeat2: { lastSuccessAgoMs: null } } });
     expect((await ls('-o', 'name')).out).toBe('orders-1e07\nusers-0b9e');
     expect((await ls('orders', '-o', 'wide')).out).toMatch(/REGISTERING +orders-1e07 +tcp:\/\/127\.0\.0\.1:9 +1\.4\.2/);
+  });
+
+  it('-o wide shows no sign of a version that would turn the line around', async () => {
+    expect((await ls('users', '-o', 'wide')).out).toMatch(/:9 +2\.0\?\? /);
   });
 
   it('knows what was meant by a mistyped service', async () => {

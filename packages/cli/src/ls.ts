@@ -2,6 +2,7 @@ import { addressOf, nearest, option, RollcallError, STATES } from '@rollcall/cor
 import type { Instance, State } from '@rollcall/core';
 import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
+import { jsonText } from './json-text.js';
 import { onlyWord } from './operands.js';
 import type { RegistryApi } from './registry-api.js';
 import { EXIT } from './shell.js';
@@ -128,7 +129,7 @@ const LISTS: Readonly<Record<(typeof FORMATS)[number], List>> = {
   table: (view, { terminal }) => renderTable(view, { ...terminal, now: Date.now(), rows: Infinity }),
   wide: (view) => aligned([WIDE_HEAD, ...view.instances.map(wideRow)]),
   json: ({ url, revision, instances, heartbeats }) => [
-    JSON.stringify({
+    jsonText({
       url,
       revision,
       instances: instances.map((instance) => {
@@ -144,5 +145,5 @@ const WIDE_HEAD = ['STATE', 'ID', 'ADDRESSES', 'VERSION', 'REASON'];
 
 function wideRow({ state, id, endpoints, version, reason }: Instance): readonly string[] {
   const addresses = endpoints.map((endpoint) => `${endpoint.protocol}://${addressOf(endpoint)}`);
-  return [state, id, addresses.join(','), version === '' ? '–' : version, printable(reason.text)];
+  return [state, id, addresses.join(','), version === '' ? '–' : printable(version), printable(reason.text)];
 }

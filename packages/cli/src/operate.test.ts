@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { stillThere } from './quiet.js';
+import type { Fetcher } from './node-fetch.js';
+import { stillThere, untilQuiet } from './quiet.js';
+import { RegistryApi } from './registry-api.js';
+import { testShell } from './shell.fixture.js';
 import { spanOf } from './spans.js';
 import { Town } from './town.fixture.js';
 import type { Edge } from './traffic.js';
@@ -59,7 +62,11 @@ describe('what an operator says', () => {
 
   it('rm takes it off the record, and show still knows what became of it', async () => {
     await town.register('gone-1', 'gone');
-    expect(await town.run('rm', 'gone-1')).toEqual({ code: 0, out: 'gone…ne-1 is removed.', err: '' });
+    expect(await town.run('rm', 'gone-1', '--reason', 'nobody knows it & more')).toEqual({
+      code: 0,
+      out: 'gone…ne-1 is removed.',
+      err: '',
+    });
     expect(await town.run('rm', 'gone-1')).toMatchObject({
       code: 1,
       err: expect.stringContaining('There is no instance "gone-1"'),
@@ -67,7 +74,7 @@ describe('what an operator says', () => {
     const { code, out } = await town.run('show', 'gone-1');
     expect({ code, out }).toEqual({
       code: 0,
-      out: expect.stringMatching(/^gone-1 {2}was removed[\s\S]*removed by an operator/),
+      out: expect.stringMatching(/^gone-1 {2}was removed[\s\S]*removed by an operator: nobody knows it & more/),
     });
   });
 
@@ -89,6 +96,18 @@ describe('what an operator says', () => {
     expect(code).toBe(1);
     expect(out).toContain('its calls have not ended: its callers have yet to tell');
     await town.run('undrain', '1e07');
+  });
+
+  it('--wait asks nobody who calls whom before callers can have told of the time since', async () => {
+    const asked: string[] = [];
+    const fetcher: Fetcher = async (url) => {
+      asked.push(new URL(url).pathname);
+      return new Response('{}', { status: asked.length > 2 ? 404 : 200 });
+    };
+    const api = new RegistryApi('http://registry', { fetcher });
+    const quiet = await untilQuiet(api, { id: ORDERS, service: 'orders', timeoutMs: 60_000 }, testShell());
+    expect(quiet).toMatchObject({ isQuiet: true, text: expect.stringContaining('It is gone') });
+    expect(asked).toEqual(['/api/v1/registry', ...Array.from({ length: 2 }, () => `/api/v1/instances/${ORDERS}`)]);
   });
 
   it('--wait returns when the instance is gone', async () => {

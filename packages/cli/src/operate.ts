@@ -4,9 +4,11 @@ import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
 import type { Flags } from './arguments.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
 import { OUTPUT_FLAG } from './formats.js';
+import { jsonText } from './json-text.js';
 import { neededWords } from './operands.js';
 import { untilQuiet } from './quiet.js';
-import type { Json } from './registry-api.js';
+import { numberAt } from './json.js';
+import type { Json } from './json.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { spanOf } from './spans.js';
@@ -72,12 +74,12 @@ function away(name: 'drain' | 'maintenance', admin: AdminState, about: string): 
     if (isText)
       shell.out(`${short} is ${admin}${untilText(said)}: no new calls go to it. Back: rollcall undrain ${id}`);
     if (!flags['--wait']) {
-      if (!isText) shell.out(JSON.stringify({ instance: said }));
+      if (!isText) shell.out(jsonText({ instance: said }));
       return EXIT.done;
     }
     const end = await untilQuiet(api, { id, service: String(said['service']), timeoutMs }, shell);
     if (isText) shell.out(end.text);
-    else shell.out(JSON.stringify({ instance: said, quiet: end.isQuiet, afterMs: end.afterMs }));
+    else shell.out(jsonText({ instance: said, quiet: end.isQuiet, afterMs: end.afterMs }));
     return end.isQuiet ? EXIT.done : EXIT.failed;
   };
   return { help, run };
@@ -119,7 +121,7 @@ export const undrain: Command = {
     const reason = flags['--reason'];
     const said = await api.patch(id, { admin: 'ENABLED', ...(reason === undefined ? {} : { reason }) });
     const text = `${name} is ENABLED: calls go to it again, if its state allows.`;
-    shell.out(flags['--output'] === 'text' ? text : JSON.stringify({ instance: said }));
+    shell.out(flags['--output'] === 'text' ? text : jsonText({ instance: said }));
     return EXIT.done;
   },
 };
@@ -143,7 +145,7 @@ export const weight: Command = {
     const { id, name } = await whoIs(typed, api);
     const said = await api.patch(id, { weight: value, ...(value === null ? {} : wordsOf(flags)) });
     const text = `${name} has the weight ${String(said['weight'])}${value === null ? ', its own' : untilText(said)}.`;
-    shell.out(flags['--output'] === 'text' ? text : JSON.stringify({ instance: said }));
+    shell.out(flags['--output'] === 'text' ? text : jsonText({ instance: said }));
     return EXIT.done;
   },
 };
@@ -159,21 +161,21 @@ function weightOf(typed: string): number {
 const RM_HELP = helpOf(
   'rm <id>',
   `Takes the instance off the record, for good: nobody calls it any more, and its id never comes back. A process that still runs is
-told so and stays away until it is started again: stop it, or drain it instead. An event keeps that it was an operator.`,
-  COMMON,
-  ['rm orders…1e07'],
+told so and stays away until it is started again: stop it, or drain it instead. An event keeps that it was an operator, and why.`,
+  { ...REASON_FLAG, ...COMMON },
+  ['rm orders…1e07', 'rm orders…1e07 --reason "nobody knows it"'],
 );
 
 /** `rollcall rm` */
 export const rm: Command = {
   help: RM_HELP,
   async run(argv, shell) {
-    const { flags, words } = parseArguments(COMMON, argv);
+    const { flags, words } = parseArguments({ ...REASON_FLAG, ...COMMON }, argv);
     const [typed = ''] = neededWords('rm <id>', words, 1);
     const api = await apiOf(flags, shell.env);
     const { id, name } = await whoIs(typed, api);
-    await api.remove(id);
-    shell.out(flags['--output'] === 'text' ? `${name} is removed.` : JSON.stringify({ removed: id }));
+    await api.remove(id, flags['--reason']);
+    shell.out(flags['--output'] === 'text' ? `${name} is removed.` : jsonText({ removed: id }));
     return EXIT.done;
   },
 };
@@ -197,7 +199,7 @@ function untilOf(typed: string): number {
   throw new RollcallError('OPTION_INVALID', `Option --until: received ${typed}, allowed is at most 30d.`);
 }
 
-function untilText({ override }: Json): string {
-  const until = typeof override === 'object' && override !== null && 'untilMs' in override ? override.untilMs : null;
-  return typeof until === 'number' ? ` until ${clockText(until)}` : '';
+function untilText(said: Json): string {
+  const until = numberAt(said, 'override', 'untilMs');
+  return until === null ? '' : ` until ${clockText(until)}`;
 }

@@ -1,6 +1,6 @@
 import { sleep, systemTime } from '@rollcall/core';
 import type { InstanceId } from '@rollcall/core';
-import { isRecord, numberOf } from './registry-api.js';
+import { numberAt } from './json.js';
 import type { RegistryApi } from './registry-api.js';
 import type { Shell } from './shell.js';
 import { edgesIn } from './traffic.js';
@@ -32,11 +32,12 @@ export async function untilQuiet(api: RegistryApi, { id, service, timeoutMs }: W
   const startedAt = systemTime.now();
   const over = new AbortController();
   void shell.asksToEnd().then(() => over.abort());
-  const { heartbeat } = await api.read('/api/v1/registry');
-  const intervalMs = numberOf(isRecord(heartbeat) ? heartbeat['intervalMs'] : null) ?? USUAL_INTERVAL_MS;
+  const about = await api.read('/api/v1/registry');
+  const intervalMs = numberAt(about, 'heartbeat', 'intervalMs') ?? USUAL_INTERVAL_MS;
   for (;;) {
-    const [found, topology] = await Promise.all([api.instance(id), api.topology()]);
     const afterMs = systemTime.now() - startedAt;
+    const isTold = afterMs >= toldAfterMs(intervalMs);
+    const [found, topology] = await Promise.all([api.instance(id), isTold ? api.topology() : {}]);
     if (found === null) return { isQuiet: true, afterMs, text: `It is gone, after ${ageText(afterMs)}.` };
     const edges = edgesIn(topology).filter(({ to }) => to === service);
     const left = stillThere(edges, id, { afterMs, intervalMs });
@@ -47,6 +48,9 @@ export async function untilQuiet(api: RegistryApi, { id, service, timeoutMs }: W
     await sleep(systemTime, LOOK_EVERY_MS, { signal: over.signal });
   }
 }
+
+/** By then each caller has told of the time since. */
+const toldAfterMs = (intervalMs: number): number => WINDOW_MS + intervalMs;
 
 /**
  * Why the instance may still have calls; null: it has none. A caller's word counts that says of the time after the drain: once each has
@@ -60,7 +64,7 @@ export function stillThere(
   id: InstanceId,
   { afterMs, intervalMs }: { readonly afterMs: number; readonly intervalMs: number },
 ): string | null {
-  const tellMs = WINDOW_MS + intervalMs;
+  const tellMs = toldAfterMs(intervalMs);
   if (afterMs < tellMs) return 'its callers have yet to tell of the time since';
   const busy = edges.filter(({ inFlight, ageMs }) => inFlight > 0 && ageMs <= WINDOW_MS + 2 * intervalMs);
   const [first] = busy;

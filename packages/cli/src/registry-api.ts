@@ -1,6 +1,7 @@
 import {
   DEFAULT_NAMESPACE,
   instanceMessage,
+  isRecord,
   messageOf,
   problemFrom,
   registryEventMessage,
@@ -8,6 +9,8 @@ import {
 } from '@rollcall/core';
 import type { Instance, InstanceId, InstancePatch, RegistryEvent } from '@rollcall/core';
 import type { Direction, Heartbeats } from './heartbeats.js';
+import { jsonOf, numberAt, recordsAt, textAt } from './json.js';
+import type { Json } from './json.js';
 import { plainFetch } from './node-fetch.js';
 import type { FetchAnswer, Fetcher } from './node-fetch.js';
 
@@ -35,9 +38,6 @@ export interface ServiceAnswer {
   /** What the registry measures of them; empty where it was not asked for. */
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
 }
-
-/** A JSON object of the registry's, whose fields are looked at where they are used. */
-export type Json = Readonly<Record<string, unknown>>;
 
 /** What a question says besides its path. */
 interface Deed {
@@ -136,8 +136,9 @@ export class RegistryApi {
   }
 
   /** An operator takes an instance off the record. */
-  async remove(id: InstanceId): Promise<void> {
-    const { response, body } = await this.#fetched(pathOf(id), { method: 'DELETE' });
+  async remove(id: InstanceId, reason = ''): Promise<void> {
+    const why = reason === '' ? '' : `?reason=${encodeURIComponent(reason)}`;
+    const { response, body } = await this.#fetched(`${pathOf(id)}${why}`, { method: 'DELETE' });
     if (!response.ok) throw refusedError(response, body);
   }
 
@@ -231,39 +232,17 @@ export function heartbeatsOf(received: unknown): Heartbeats | null {
 
 function directionOf(received: unknown): Direction | null {
   if (!isRecord(received)) return null;
-  const { lastSuccessAgoMs, roundTripMs, misses, error } = received;
   return {
-    lastSuccessAgoMs: numberOf(lastSuccessAgoMs),
-    roundTripMs: numberOf(roundTripMs),
-    misses: numberOf(misses) ?? 0,
-    error: typeof error === 'string' ? error : null,
+    lastSuccessAgoMs: numberAt(received, 'lastSuccessAgoMs'),
+    roundTripMs: numberAt(received, 'roundTripMs'),
+    misses: numberAt(received, 'misses') ?? 0,
+    error: textAt(received, 'error'),
   };
-}
-
-/** Null for what is no number. */
-export const numberOf = (received: unknown): number | null => (typeof received === 'number' ? received : null);
-
-export function isRecord(received: unknown): received is Json {
-  return typeof received === 'object' && received !== null && !Array.isArray(received);
-}
-
-/** The objects of a list; empty for what is no list. */
-export function recordsOf(received: unknown): readonly Json[] {
-  return Array.isArray(received) ? received.filter(isRecord) : [];
-}
-
-/** Undefined for what is no JSON. */
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }
 
 /** The events of an answer; what is none is left out. */
 export function eventsIn(answer: Json | null): readonly RegistryEvent[] {
-  return recordsOf(answer?.['events']).flatMap((received) => {
+  return recordsAt(answer, 'events').flatMap((received) => {
     const read = registryEventMessage.parse(received);
     return read.ok ? [read.value] : [];
   });

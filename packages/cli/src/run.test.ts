@@ -9,6 +9,8 @@ async function runs(...argv: string[]) {
   return { code, out: shell.outLines.join('\n'), err: shell.errLines.join('\n') };
 }
 
+const TOKEN = `rct_0123456789_${'geheim-'.repeat(6)}`;
+
 /** Those whose help needs no examples. */
 const UNPICTURED = ['up', 'token', 'doctor'];
 
@@ -41,6 +43,16 @@ describe('rollcall', () => {
   it('--version is the version of the package', async () => {
     expect(await runs('--version')).toEqual({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+/), err: '' });
   });
+
+  it.each([[[TOKEN]], [['completion', TOKEN]], [['token', 'create', '--role', TOKEN]], [['ls', '--namespace', TOKEN]]])(
+    'repeats no token that was typed in a wrong place: %#',
+    async (argv) => {
+      const { code, out, err } = await runs(...argv);
+      expect(code).toBe(2);
+      expect(err).toContain('rct_0123456789_…');
+      expect(out + err).not.toContain('geheim');
+    },
+  );
 
   it('knows what was meant by a mistyped command', async () => {
     expect(await runs('sl')).toEqual({ code: 2, out: '', err: 'rollcall: There is no command "sl". Did you mean ls?' });

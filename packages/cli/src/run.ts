@@ -1,8 +1,9 @@
-import { isRollcallError, messageOf, nearest, VERSION } from '@rollcall/core';
+import { isRollcallError, messageOf, nearest, redacted, VERSION } from '@rollcall/core';
 import type { ErrorCode } from '@rollcall/core';
 import type { Completed } from './completion.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
+import { printable } from './words.js';
 
 /** One word of `rollcall`. */
 export interface Entry {
@@ -88,8 +89,12 @@ const CODES: Partial<Readonly<Record<ErrorCode, ExitCode>>> = {
   REGISTRY_UNREACHABLE: EXIT.unreachable,
 };
 
-/** Runs one command line and says how it went. What goes wrong is told in a sentence on standard error, never as a stack. */
-export async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
+/**
+ * Runs one command line and says how it went. What goes wrong is told in a sentence on standard error, never as a stack, and without the
+ * secrets that were typed in a wrong place.
+ */
+export async function run(argv: readonly string[], asked: Shell): Promise<ExitCode> {
+  const shell: Shell = { ...asked, err: (text) => asked.err(redacted(text)) };
   const [name = 'help', ...rest] = argv;
   if (['help', '--help', '-h'].includes(name)) return say(shell, HELP);
   if (['--version', '-v'].includes(name)) return say(shell, VERSION);
@@ -97,7 +102,7 @@ export async function run(argv: readonly string[], shell: Shell): Promise<ExitCo
   if (entry === undefined) {
     const meant = nearest(name, Object.keys(COMMANDS));
     shell.err(
-      `rollcall: There is no command "${name}". ${meant === null ? 'See rollcall help.' : `Did you mean ${meant}?`}`,
+      `rollcall: There is no command "${printable(name)}". ${meant === null ? 'See rollcall help.' : `Did you mean ${meant}?`}`,
     );
     return EXIT.usage;
   }
@@ -107,7 +112,7 @@ export async function run(argv: readonly string[], shell: Shell): Promise<ExitCo
   } catch (error) {
     // a bug, not an answer: its stack is what helps to find it
     if (!isRollcallError(error)) throw error;
-    shell.err(`rollcall ${name}: ${messageOf(error)}`);
+    shell.err(`rollcall ${name}: ${messageOf(error).split('\n').map(printable).join('\n')}`);
     return CODES[error.code] ?? EXIT.failed;
   }
 }

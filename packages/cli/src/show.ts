@@ -3,12 +3,15 @@ import type { Instance, RegistryEvent } from '@rollcall/core';
 import { describeFlags, parseArguments, toggle } from './arguments.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
 import { OUTPUT_FLAG } from './formats.js';
+import { jsonText } from './json-text.js';
 import { neededWords } from './operands.js';
 import { heartbeatPicture, readingOf } from './picture.js';
 import { paint } from './paint.js';
 import type { Span } from './paint.js';
-import { eventsIn, heartbeatsOf, isRecord, numberOf } from './registry-api.js';
-import type { Json, RegistryApi } from './registry-api.js';
+import { numberAt, textAt } from './json.js';
+import type { Json } from './json.js';
+import { eventsIn, heartbeatsOf } from './registry-api.js';
+import type { RegistryApi } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { edgesIn, successText } from './traffic.js';
@@ -87,7 +90,7 @@ function json({ id, found, calls, events }: Facts): string {
     p99Ms: target?.p99Ms ?? null,
     circuitsOpen: target?.circuitsOpen ?? 0,
   }));
-  return JSON.stringify({ id, instance: found, callers, events });
+  return jsonText({ id, instance: found, callers, events });
 }
 
 function page(
@@ -142,15 +145,13 @@ function section(title: string, rows: readonly Row[]): readonly (readonly Span[]
 }
 
 function factRows(instance: Instance, found: Json): readonly Row[] {
-  const own = isRecord(found['own']) ? found['own'] : {};
-  const override = isRecord(found['override']) ? found['override'] : null;
-  const ownWeight = numberOf(own['weight']);
+  const ownWeight = numberAt(found, 'own', 'weight');
   const weight =
     ownWeight === null || ownWeight === instance.weight
       ? String(instance.weight)
       : `${instance.weight}, by an operator; its own is ${ownWeight}`;
-  const until = numberOf(override?.['untilMs']);
-  const reason = typeof override?.['reason'] === 'string' ? printable(override['reason']) : '';
+  const until = numberAt(found, 'override', 'untilMs');
+  const reason = printable(textAt(found, 'override', 'reason') ?? '');
   const admin = [
     instance.admin,
     ...(reason === '' ? [] : [`(${reason})`]),
@@ -169,7 +170,7 @@ function factRows(instance: Instance, found: Json): readonly Row[] {
     ['wanted', admin],
     ['metadata', metadata.length === 0 ? '–' : metadata.join(' ')],
     ['registered', clockText(instance.registeredAt)],
-    ['falls', `${numberOf(found['falls']) ?? 0} lately`],
+    ['falls', `${numberAt(found, 'falls') ?? 0} lately`],
     ['revision', String(instance.revision)],
   ];
 }

@@ -1,4 +1,4 @@
-import { option, RollcallError, systemRandom, systemTime } from '@rollcall/core';
+import { option, redacted, RollcallError, systemRandom, systemTime } from '@rollcall/core';
 import {
   changeTokens,
   drawToken,
@@ -12,6 +12,7 @@ import {
 import type { Role, TokenRecord } from '@rollcall/registry/tokens';
 import { join, resolve } from 'node:path';
 import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
+import { jsonText } from './json-text.js';
 import { keepingOf } from './keeping.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
@@ -115,7 +116,8 @@ async function run([name = '', ...argv]: readonly string[], shell: Shell): Promi
 async function create(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, words } = parseArguments(CREATE, argv);
   refuseWords(words);
-  const { '--role': role, '--expires': expires, '--note': note } = flags;
+  const { '--role': role, '--expires': expires } = flags;
+  const note = redacted(flags['--note']);
   if (role === undefined)
     throw new RollcallError('OPTION_INVALID', `Say what it is for: --role ${ROLES.join(', --role ')}.`);
   const services = servicesOf(role, flags['--service']);
@@ -144,7 +146,7 @@ async function list(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const records = (await readTokens(path)) ?? [];
   const wall = systemTime.wall();
   if (flags['--json']) {
-    shell.out(JSON.stringify(records.map(({ hash: _hash, ...rest }) => ({ ...rest, status: validityOf(rest, wall) }))));
+    shell.out(jsonText(records.map(({ hash: _hash, ...rest }) => ({ ...rest, status: validityOf(rest, wall) }))));
     return EXIT.done;
   }
   if (records.length === 0) {
@@ -222,7 +224,7 @@ function servicesOf(role: Role, said: readonly string[]): readonly string[] {
   throw new RollcallError(
     'OPTION_INVALID',
     role === 'service'
-      ? "A token of a service names what it may register: --service 'orders,pay-*', or --service '*' for all."
+      ? "A token of a service names what it may register: --service 'orders,pay-*', or --service '*' for all in the namespace default, '*/*' for all in all of them."
       : `A token of the role ${role} is for no single service: leave out --service.`,
   );
 }

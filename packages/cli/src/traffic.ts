@@ -1,5 +1,5 @@
-import { numberOf, recordsOf } from './registry-api.js';
-import type { Json } from './registry-api.js';
+import { numberAt, recordsAt } from './json.js';
+import type { Json } from './json.js';
 import { printable } from './words.js';
 
 /** How the calls go from all instances of one service to another, as the callers told lately. */
@@ -42,17 +42,17 @@ export interface CallsSum {
 
 /** The edges in an answer of /api/v1/topology, by `from` and `to`; what it does not say counts as nothing. */
 export function edgesIn(topology: Json): readonly Edge[] {
-  return recordsOf(topology['edges']).map((edge) => ({
+  return recordsAt(topology, 'edges').map((edge) => ({
     from: nameIn(edge['from']),
     to: nameIn(edge['to']),
-    perSecond: numberOf(edge['callsPerSecond']) ?? 0,
-    calls: numberOf(edge['calls']) ?? 0,
-    failures: numberOf(edge['failures']) ?? 0,
-    retries: numberOf(edge['retries']) ?? 0,
-    p99Ms: numberOf(edge['p99Ms']),
-    inFlight: numberOf(edge['inFlight']) ?? 0,
-    ageMs: numberOf(edge['ageMs']) ?? 0,
-    targets: recordsOf(edge['targets']).map(targetIn),
+    perSecond: numberAt(edge, 'callsPerSecond') ?? 0,
+    calls: numberAt(edge, 'calls') ?? 0,
+    failures: numberAt(edge, 'failures') ?? 0,
+    retries: numberAt(edge, 'retries') ?? 0,
+    p99Ms: numberAt(edge, 'p99Ms'),
+    inFlight: numberAt(edge, 'inFlight') ?? 0,
+    ageMs: numberAt(edge, 'ageMs') ?? 0,
+    targets: recordsAt(edge, 'targets').map(targetIn),
   }));
 }
 
@@ -60,13 +60,12 @@ export function edgesIn(topology: Json): readonly Edge[] {
 const nameIn = (received: unknown): string => printable(String(received)).replaceAll('"', '?');
 
 function targetIn(target: Json): Target {
-  const [circuits] = recordsOf([target['circuits']]);
   return {
     instance: nameIn(target['instance']),
-    perSecond: numberOf(target['callsPerSecond']) ?? 0,
-    failures: numberOf(target['failures']) ?? 0,
-    p99Ms: numberOf(target['p99Ms']),
-    circuitsOpen: (numberOf(circuits?.['open']) ?? 0) + (numberOf(circuits?.['halfOpen']) ?? 0),
+    perSecond: numberAt(target, 'callsPerSecond') ?? 0,
+    failures: numberAt(target, 'failures') ?? 0,
+    p99Ms: numberAt(target, 'p99Ms'),
+    circuitsOpen: (numberAt(target, 'circuits', 'open') ?? 0) + (numberAt(target, 'circuits', 'halfOpen') ?? 0),
   };
 }
 

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -56,6 +56,13 @@ async function statusFor(url: string, host: string): Promise<number> {
   return response.statusCode ?? 0;
 }
 
+/** What an open registry says of ROLLCALL_URL. */
+async function urlLines(...argv: readonly string[]): Promise<readonly string[]> {
+  const { text, end } = await start(['--port', '0', '--insecure', ...argv]);
+  await end();
+  return text.split('\n').filter((line) => line.includes('ROLLCALL_URL'));
+}
+
 describe('rollcall up', () => {
   it('--json serves, says so in one line of JSON, and closes when it is asked to end', async () => {
     const shell = testShell();
@@ -100,6 +107,17 @@ describe('rollcall up', () => {
     expect(await statusFor(url, 'rollcall')).toBe(200);
     expect(await statusFor(url, 'evil.example')).toBe(421);
     await end();
+  });
+
+  it('says what services on other machines are given, where it listens to them', async () => {
+    expect(await urlLines('--host', '0.0.0.0', '--name', 'registry.internal', '--name', 'other')).toEqual([
+      expect.stringMatching(/^Services on this machine .*=http:\/\/127\.0\.0\.1:\d+$/),
+      expect.stringMatching(/^Those on other machines .*=http:\/\/registry\.internal:\d+$/),
+    ]);
+    expect(await urlLines('--host', '0.0.0.0')).toContainEqual(
+      expect.stringMatching(/=http:\/\/<address of this machine>:\d+$/),
+    );
+    expect(await urlLines()).toEqual([expect.stringMatching(/^Services find it .*=http:\/\/127\.0\.0\.1:\d+$/)]);
   });
 
   it('keeps what it knows in the folder of --data, for the next one', async () => {
@@ -164,6 +182,40 @@ describe('rollcall up', () => {
     expect(await run(['up', '--port', String(port)], shell)).toBe(1);
     expect(shell.errLines.join('\n')).toMatch(/snapshot-000000001 is damaged at byte 0.*move it away to begin anew/);
   });
+
+  it('does not start, open to everybody here, where there may be tokens that it cannot see', async () => {
+    const port = await freePort();
+    const env = { XDG_STATE_HOME: await newFolder() };
+    const folder = join(env.XDG_STATE_HOME, 'rollcall', String(port));
+    await mkdir(folder, { recursive: true });
+    await symlink('not-mounted', join(folder, 'tokens.json'));
+    const dangling = testShell(env);
+    expect(await run(['up', '--port', String(port)], dangling)).toBe(2);
+    expect(dangling.errLines.join('\n')).toContain('There is no file of tokens');
+  });
+
+  it.runIf(process.getuid?.() === 0)(
+    'does not start, either, where its own folder is closed to this user',
+    async () => {
+      const port = await freePort();
+      const env = { XDG_STATE_HOME: await newFolder() };
+      const nobody = 65_534;
+      await chown(env.XDG_STATE_HOME, nobody, nobody);
+      const folder = join(env.XDG_STATE_HOME, 'rollcall', String(port));
+      await mkdir(folder, { recursive: true });
+      await chmod(folder, 0o700);
+      const shell = testShell(env);
+      process.seteuid?.(nobody);
+      const code = run(['up', '--port', String(port)], shell);
+      await Promise.race([code, shell.spoke]).finally(() => process.seteuid?.(0));
+      shell.end();
+      expect(await code).toBe(2);
+      expect(shell.outLines).toEqual([]);
+      expect(shell.errLines.join('\n')).toMatch(
+        /tokens\.json cannot be seen.*EACCES.*as the user whose folder it is, name another one with --data, or keep nothing: --memory/,
+      );
+    },
+  );
 
   it('is asked for memory or for a folder, not for both', async () => {
     const shell = testShell();

@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { isRollcallError, option, PRESET_NAMES, PRESETS, RollcallError } from '@rollcall/core';
+import { isRecord, isRollcallError, messageOf, option, PRESET_NAMES, PRESETS, RollcallError } from '@rollcall/core';
 import type { Log } from '@rollcall/core';
 import { diskStore, startRegistry, TOKENS_FILE } from '@rollcall/registry';
 import type { RunningRegistry, StartOptions } from '@rollcall/registry';
@@ -117,7 +117,10 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   };
   const { registry, folder } = await startKeeping(options, keeping);
   if (flags['--json']) shell.out(JSON.stringify({ url: registry.url, pid: process.pid }));
-  else welcome({ registry, folder, tokens, clients: tls.tls?.caFile ?? null }, intervalMs, shell);
+  else {
+    const elsewhere = elsewhereOf(registry.url, flags['--host'], flags['--name']);
+    welcome({ registry, folder, tokens, elsewhere, clients: tls.tls?.caFile ?? null }, intervalMs, shell);
+  }
   await end;
   await registry.close();
   return EXIT.done;
@@ -137,12 +140,27 @@ function tokensOf(
   const usual = folder === null ? null : join(folder, TOKENS_FILE);
   const asked = flags['--tokens'];
   const path = asked === undefined ? usual : resolve(asked);
-  if (path === null || (asked === undefined && !existsSync(path))) return null;
+  if (path === null || (asked === undefined && !isThere(path))) return null;
   if (!flags['--insecure']) return path;
   throw new RollcallError(
     'OPTION_INVALID',
     `--insecure and the tokens in ${path} contradict each other: leave out --insecure, or remove that file.`,
   );
+}
+
+/** Even a link that leads nowhere is there. Throws where that cannot be seen: without the tokens in it everybody here would be let in. */
+function isThere(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (cause) {
+    const code = isRecord(cause) ? cause['code'] : undefined;
+    if (code === 'ENOTDIR') return false;
+    throw new RollcallError(
+      'OPTION_INVALID',
+      `Whether there are tokens in ${path} cannot be seen: ${messageOf(cause)}. Start it as the user whose folder it is, name another one with --data, or keep nothing: --memory.`,
+      { cause },
+    );
+  }
 }
 
 /** Nobody asked for the default folder: where it cannot be had, a registry without one is better than none, and says so. */
@@ -163,13 +181,26 @@ async function startKeeping(
   }
 }
 
+/** What programs on other machines are given as ROLLCALL_URL; null: the URL itself, or none can reach it. */
+function elsewhereOf(url: string, host: string, [name]: readonly string[]): string | null {
+  const isEverywhere = host === '0.0.0.0' || host === '::';
+  if (name === undefined && !isEverywhere) return null;
+  const { protocol, port } = new URL(url);
+  const isHere = /^(localhost|127\..*|::1|\[::1\])$/.test(host);
+  return isHere
+    ? null
+    : `${protocol}//${name ?? '<address of this machine>'}:${port || (protocol === 'https:' ? 443 : 80)}`;
+}
+
+interface Welcome extends Kept {
+  readonly tokens: string | null;
+  readonly clients: string | null;
+  /** For programs on other machines, where that is another URL. */
+  readonly elsewhere: string | null;
+}
+
 function welcome(
-  {
-    registry: { url },
-    folder,
-    tokens,
-    clients,
-  }: Kept & { readonly tokens: string | null; readonly clients: string | null },
+  { registry: { url }, folder, tokens, clients, elsewhere }: Welcome,
   intervalMs: number,
   shell: Shell,
 ): void {
@@ -177,8 +208,11 @@ function welcome(
   const where = folder === null ? 'in memory' : `kept in ${folder}`;
   shell.out(`Rollcall registry at ${url}, ${where}, heartbeats every ${secondsText(intervalMs)}`);
   shell.out(
-    isDefault ? 'Services on this machine find it by themselves.' : `Services find it with ROLLCALL_URL=${url}`,
+    isDefault
+      ? 'Services on this machine find it by themselves.'
+      : `Services${elsewhere === null ? '' : ' on this machine'} find it with ROLLCALL_URL=${url}`,
   );
+  if (elsewhere !== null) shell.out(`Those on other machines find it with ROLLCALL_URL=${elsewhere}`);
   if (tokens !== null)
     shell.out(`It asks for the tokens in ${tokens}; services have theirs in ROLLCALL_TOKEN: npx rollcall token create`);
   if (clients !== null)

@@ -4,6 +4,7 @@ import { apiOf, linkOf } from './connection.js';
 import type { ConnectionFlags } from './connection.js';
 import type { Heartbeats } from './heartbeats.js';
 import { InPlace } from './in-place.js';
+import { jsonText } from './json-text.js';
 import { Overview } from './overview.js';
 import type { InstanceChange } from './overview.js';
 import type { RegistryApi } from './registry-api.js';
@@ -120,7 +121,7 @@ class Lines implements LiveReport {
 
   #tellLine(isLive: boolean, revision: number): void {
     const at = systemTime.wall();
-    if (this.#isJson) this.#shell.out(JSON.stringify({ at, change: 'line', live: isLive, revision }));
+    if (this.#isJson) this.#shell.out(jsonText({ at, change: 'line', live: isLive, revision }));
     else if (isLive) this.#shell.err(`${clockText(at)}  Live, revision ${revision}.`);
     else
       this.#shell.err(`${clockText(at)}  No line to the registry. Services go on with their own copy; trying again.`);
@@ -145,7 +146,7 @@ function wantedText({ instance, before }: InstanceChange): string {
 
 function changeJson({ instance, before, removed }: InstanceChange): string {
   const { id, service, namespace, state, reason, since, next, admin, weight, revision } = instance;
-  return JSON.stringify({
+  return jsonText({
     at: systemTime.wall(),
     change: removed !== null ? 'removed' : before === null ? 'present' : 'changed',
     id,

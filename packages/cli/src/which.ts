@@ -1,6 +1,6 @@
 import { nearest, RollcallError } from '@rollcall/core';
 import type { Instance, InstanceId } from '@rollcall/core';
-import { recordsOf } from './registry-api.js';
+import { recordsAt } from './json.js';
 import type { RegistryApi, ServiceAnswer } from './registry-api.js';
 import { shortNames } from './words.js';
 
@@ -63,11 +63,11 @@ const meantAs = ({ id }: Named, among: readonly Named[]): Meant => ({ id, name: 
 
 /** Those whose removal is among the newest 1,000. */
 async function removedLately(api: RegistryApi): Promise<readonly Named[]> {
-  const { events } = await api.events([
+  const answer = await api.events([
     ['kind', 'removed'],
     ['limit', '1000'],
   ]);
-  return recordsOf(events).flatMap(({ instance, service }) =>
+  return recordsAt(answer, 'events').flatMap(({ instance, service }) =>
     typeof instance === 'string' && typeof service === 'string' ? [{ id: instance, service }] : [],
   );
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { changeMessage, ID_PATTERN, parseCursor } from '@rollcall/core';
+import { changeMessage, ID_PATTERN, isRecord, parseCursor } from '@rollcall/core';
 import type { KeptService, Result } from '@rollcall/core';
 
 /** One service as it is kept on disk. */
@@ -122,10 +122,6 @@ function copyOf(line: unknown, { namespace }: CacheOwner): KeptCopy | null {
 
 function isIds(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((id) => typeof id === 'string' && ID_PATTERN.test(id));
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function parsed(line: string): unknown {

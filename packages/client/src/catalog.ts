@@ -1,5 +1,5 @@
 import type { Applied, Cursor, Instance, InstanceId, Log, ServiceFrame, Time } from '@rollcall/core';
-import { NAME_PATTERN, ServiceSnapshot } from '@rollcall/core';
+import { MOST_NAMES, NAME_PATTERN, ServiceSnapshot } from '@rollcall/core';
 import type { KeptCopy } from './cache-file.js';
 
 /** One service in our own copy of the registry. The object lives as long as the catalog (see `MAX_SERVICES`); its fields move. */
@@ -28,11 +28,12 @@ export interface Services {
 }
 
 /**
- * More services than this are not watched: names may come from strangers, and each costs room in the watch's URL. When they are
+ * More services than this are not watched: names may come from strangers, and each costs room in the watch's URL, in which
+ * a registry takes no more. When they are
  * too many, those that have no instances, or that the registry does not know, and that nobody listens to are forgotten; then further
  * ones count as unknown.
  */
-export const MAX_SERVICES = 256;
+export const MAX_SERVICES = MOST_NAMES;
 /** Nor more than have names of so many characters together: a watch may name each twice, and servers read 16 KiB of a request's head. */
 const MAX_NAME_CHARACTERS = 5_000;
 /** So that strangers cannot have the feed opened anew all the time. */

@@ -1,4 +1,13 @@
-import { DEFAULT_NAMESPACE, DEFAULT_WEIGHT, isHost, NAME_PATTERN, option, parseOptions } from '@rollcall/core';
+import {
+  ACCESS_TOKEN,
+  DEFAULT_NAMESPACE,
+  DEFAULT_WEIGHT,
+  isHost,
+  isRegistryUrl,
+  NAME_PATTERN,
+  option,
+  parseOptions,
+} from '@rollcall/core';
 import type { Metadata, OptionsOf } from '@rollcall/core';
 import type { Balancing } from './balance/balancers.js';
 import { callFields } from './call-options.js';
@@ -73,9 +82,7 @@ export const clientFields = {
   }),
   token: option.string({
     doc: 'An access token, where the registry asks for one. In the environment: ROLLCALL_TOKEN.',
-    pattern: /^[\x21-\x7e]{1,512}$/,
-    allowed: 'one word, as `rollcall token create` prints it',
-    secret: true,
+    ...ACCESS_TOKEN,
   }),
   registryTls: option.object(registryTlsFields, {
     doc: 'Whom to trust as a registry over TLS, and what to show it.',
@@ -151,10 +158,4 @@ function isRegistry(received: unknown): received is string | readonly string[] {
   if (!Array.isArray(received)) return isRegistryUrl(received);
   const { length } = received;
   return length >= 1 && length <= MOST_REGISTRIES && received.every(isRegistryUrl) && new Set(received).size === length;
-}
-
-function isRegistryUrl(received: unknown): received is string {
-  if (typeof received !== 'string' || !URL.canParse(received)) return false;
-  const { protocol, username, password, search, hash } = new URL(received);
-  return (protocol === 'http:' || protocol === 'https:') && username + password + search + hash === '';
 }

@@ -19,6 +19,7 @@ const MEANINGS: Readonly<Record<ProblemCode, Meaning>> = {
   UNSUPPORTED_MEDIA_TYPE: 'later',
   MISDIRECTED: 'later',
   ADDRESS_NOT_ALLOWED: 'later',
+  TOO_SLOW: 'soon',
   TOO_MANY: 'soon',
   INTERNAL: 'soon',
   NOT_READY: 'soon',

@@ -44,5 +44,3 @@ export type { TripRule } from './gate/trip-rules.js';
 // what reads strangers' bytes, for whoever tries it with all kinds of them
 export { decodeCopies, encodeCopies } from './cache-file.js';
 export type { CacheOwner, KeptCopy } from './cache-file.js';
-export { SseParser } from './link/sse.js';
-export type { SseEvent } from './link/sse.js';

@@ -58,14 +58,18 @@ export type {
   StatusFrame,
   UnknownFrame,
 } from './feed-frame.js';
+export { SseParser } from './sse.js';
+export type { SseEvent } from './sse.js';
 export { isHost, isIpv4, isIpv6 } from './host.js';
 export {
   ACTORS,
   EVENT_KINDS,
   instancePatchMessage,
   isMetadata,
+  isWhy,
   overrideMessage,
   registryEventMessage,
+  WHY_ALLOWED,
 } from './operator.js';
 export type {
   Actor,
@@ -94,6 +98,7 @@ export {
   heartbeatCallMessage,
   ID_PATTERN,
   instanceMessage,
+  MOST_NAMES,
   NAME_PATTERN,
   NONCE_PATTERN,
   nonceOf,
@@ -121,7 +126,7 @@ export type {
   Suspicion,
 } from './protocol.js';
 export { HEARTBEAT_METADATA, HEARTBEAT_METHOD, MISDIRECTED_METADATA, REFUSAL_METADATA } from './grpc.js';
-export { componentSchemas } from './schema.js';
+export { componentSchemas, isRecord } from './schema.js';
 export type {
   AnyMessage,
   Flaw,
@@ -148,6 +153,8 @@ export { silentLog } from './log.js';
 export type { Log } from './log.js';
 export { noMeter, SECONDS_BUCKETS } from './meter.js';
 export type { Counter, Gauge, Histogram, LabelValues, Meter } from './meter.js';
+export { redacted } from './redact.js';
+export { ACCESS_TOKEN, isRegistryUrl } from './contact.js';
 export { nearest, option, optionRows, parseOptions } from './options.js';
 export { Credentials } from './credentials.js';
 export type { CredentialParts, Pem } from './credentials.js';

@@ -28,6 +28,16 @@ export interface InstancePatch {
   readonly untilMs?: number | null;
 }
 
+const WHY = text({ max: 200, pattern: ONE_LINE, allowed: 'at most 200 characters, one line' });
+
+/** What an operator may give as a reason, in words. */
+export const WHY_ALLOWED = WHY.allowed;
+
+/** May this be an operator's reason? */
+export function isWhy(value: string): boolean {
+  return WHY.read(value, new Flaws()) !== undefined;
+}
+
 const CHANGES_ALLOWED = `${METADATA.allowed}; \`null\` takes a key back`;
 
 /** The laws of metadata, and null where a text may stand. */
@@ -58,10 +68,7 @@ export const instancePatchMessage: Message<InstancePatch> = message<InstancePatc
       nullable(METADATA_CHANGES),
       'keys to set besides its own, or instead of them; `null` for a key, or for all, takes the word back',
     ),
-    reason: optional(
-      text({ max: 200, pattern: ONE_LINE, allowed: 'at most 200 characters, one line' }),
-      'why, for people',
-    ),
+    reason: optional(WHY, 'why, for people'),
     untilMs: optional(
       nullable(integer(0, 8.64e15)),
       'wall clock, ms since 1970: when all that was said ends by itself, in the future and at most 30 days from now; `null`: it does not',

@@ -224,4 +224,13 @@ describe('nearest', () => {
     expect(nearest('cat', [])).toBeNull();
     expect(nearest('fab', ['fbc'])).toBeNull();
   });
+
+  it('takes no more than eight slips for typing, however long the word is', () => {
+    const word = 'o'.repeat(63);
+    expect(nearest(word, [`${'x'.repeat(8)}${word.slice(8)}`])).not.toBeNull();
+    expect(nearest(word, [`${'x'.repeat(9)}${word.slice(9)}`])).toBeNull();
+    expect(nearest(`ab${word}`, [`ba${word}`])).toBe(`ba${word}`);
+    expect(nearest(word, [word.slice(8)])).toBe(word.slice(8));
+    expect(nearest(word, [word.slice(9)])).toBeNull();
+  });
 });

@@ -1,5 +1,6 @@
 import { RollcallError } from './errors.js';
 import type { Result } from './errors.js';
+import { redacted } from './redact.js';
 import { isRecord, printed } from './schema.js';
 
 /** Everything that is wrong, each in one sentence. */
@@ -192,40 +193,65 @@ export const option = {
   },
 };
 
+/** More in a word than these are no slips of typing. */
+const MOST_SLIPS = 8;
+
 /**
  * The candidate that was probably meant, for "did you mean": the fewest slips of typing (a wrong, missing, extra or swapped
- * letter; case does not matter), at most one for every three letters of the word; of equals the first. Null when none is near.
- * It looks at every candidate: for messages, not for hot paths.
+ * letter; case does not matter), at most one for every three letters of the word, and at most eight; of equals the first. Null when none
+ * is near. It looks at every candidate: for messages, not for hot paths.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | null {
   const wanted = word.toLowerCase();
   let best: string | null = null;
-  let allowed = Math.max(1, Math.floor(wanted.length / 3)) + 1;
+  let most = Math.min(Math.max(1, Math.floor(wanted.length / 3)), MOST_SLIPS);
   for (const candidate of candidates) {
-    if (Math.abs(candidate.length - wanted.length) >= allowed) continue;
-    const slips = slipsBetween(wanted, candidate.toLowerCase());
-    if (slips < allowed) [best, allowed] = [candidate, slips];
+    if (Math.abs(candidate.length - wanted.length) > most) continue;
+    const slips = slipsBetween(wanted, candidate.toLowerCase(), most);
+    if (slips === null) continue;
+    if (slips === 0) return candidate;
+    [best, most] = [candidate, slips - 1];
   }
   return best;
 }
 
-/** Optimal string alignment distance: Levenshtein's, and a swap of neighbours counts as one (Damerau 1964). */
-function slipsBetween(one: string, other: string): number {
-  let beforePrevious: number[] = [];
-  let previous = Array.from({ length: other.length + 1 }, (_, column) => column);
+/**
+ * Optimal string alignment distance: Levenshtein's, and a swap of neighbours counts as one (Damerau 1964). Null when it is more than
+ * `most`: cells farther than that from the diagonal do not count (Ukkonen 1985), and it stops when two rows have nothing else.
+ */
+function slipsBetween(one: string, other: string, most: number): number | null {
+  const [width, far] = [other.length, most + 1];
+  let previous = new Uint8Array(width + 2).fill(far);
+  let [beforePrevious, current] = [previous.slice(), previous.slice()];
+  for (let column = 0; column <= Math.min(width, most); column += 1) previous[column] = column;
+  let leastBefore = 0;
   for (let row = 1; row <= one.length; row += 1) {
-    const current = [row];
-    for (let column = 1; column <= other.length; column += 1) {
-      const same = one[row - 1] === other[column - 1];
-      const change = (previous[column - 1] ?? 0) + (same ? 0 : 1);
-      const gap = Math.min(previous[column] ?? 0, current[column - 1] ?? 0) + 1;
-      const swapped = row > 1 && column > 1 && one[row - 1] === other[column - 2] && one[row - 2] === other[column - 1];
-      const swap = swapped ? (beforePrevious[column - 2] ?? 0) + 1 : Infinity;
-      current.push(Math.min(change, gap, swap));
+    const [first, last] = [Math.max(1, row - most), Math.min(width, row + most)];
+    let [left, least] = [Math.min(first === 1 ? row : far, far), far];
+    current[first - 1] = left;
+    for (let column = first; column <= last; column += 1) {
+      const same = one.charCodeAt(row - 1) === other.charCodeAt(column - 1);
+      let slips = (previous[column - 1] ?? far) + (same ? 0 : 1);
+      slips = Math.min(slips, (previous[column] ?? far) + 1, left + 1);
+      if (row > 1 && column > 1 && isSwapped(one, other, row, column))
+        slips = Math.min(slips, (beforePrevious[column - 2] ?? far) + 1);
+      current[column] = slips;
+      left = slips;
+      if (slips < least) least = slips;
     }
-    [beforePrevious, previous] = [previous, current];
+    current[last + 1] = far;
+    if (least > most && leastBefore > most) return null;
+    leastBefore = least;
+    [beforePrevious, previous, current] = [previous, current, beforePrevious];
   }
-  return previous[other.length] ?? 0;
+  const slips = previous[width] ?? far;
+  return slips > most ? null : slips;
+}
+
+function isSwapped(one: string, other: string, row: number, column: number): boolean {
+  return (
+    one.charCodeAt(row - 1) === other.charCodeAt(column - 2) && one.charCodeAt(row - 2) === other.charCodeAt(column - 1)
+  );
 }
 
 // ---- how a spec is made of a check ----------------------------------------------------------------------------------
@@ -289,7 +315,7 @@ function accepted<Value>(value: Value): { readonly ok: true; readonly value: Val
 
 function refusal(path: string, received: string, allowed: string): { readonly ok: false; readonly problem: Flaws } {
   const where = path === '' ? 'The options' : `Option ${path}`;
-  return { ok: false, problem: [`${where}: received ${received}, allowed is ${allowed}.`] };
+  return { ok: false, problem: [`${where}: received ${redacted(received)}, allowed is ${allowed}.`] };
 }
 
 function strangerText(key: string, known: readonly string[], prefix: string): string {

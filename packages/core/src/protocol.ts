@@ -20,6 +20,8 @@ export const SECRET_PATTERN = /^[A-Za-z0-9_-]{22,128}$/;
 /** Nonces, and the names of replicas. */
 export const NONCE_PATTERN = /^[A-Za-z0-9_-]{8,64}$/;
 export const EPOCH_PATTERN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** So many services one request, such as a watch, may name; whoever wants more asks for `*`. */
+export const MOST_NAMES = 256;
 export const DEFAULT_NAMESPACE = 'default';
 export const DEFAULT_WEIGHT = 100;
 export const DEFAULT_DRAIN_MS = 30_000;

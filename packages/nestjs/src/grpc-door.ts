@@ -10,6 +10,7 @@ import {
   DEADLINE_KEY,
   HEARTBEAT_METADATA,
   HEARTBEAT_METHOD,
+  isRecord,
   MISDIRECTED_METADATA,
   REFUSAL_METADATA,
   TARGET_KEY,
@@ -94,7 +95,7 @@ function isAddress(address: ReturnType<NetServer['address']>): address is Addres
 /** Of a server that listens; they are in a private field of grpc-js. */
 function http2ServersOf(server: Server): readonly NetServer[] {
   const grpc: unknown = Reflect.get(server, 'grpcClient');
-  const servers: unknown = isObject(grpc) ? Reflect.get(grpc, 'http2Servers') : null;
+  const servers: unknown = isRecord(grpc) ? Reflect.get(grpc, 'http2Servers') : null;
   if (!(servers instanceof Map)) return [];
   return [...servers.keys()].filter((key): key is NetServer => key instanceof NetServer);
 }
@@ -102,9 +103,9 @@ function http2ServersOf(server: Server): readonly NetServer[] {
 /** Will it go on for as long as its caller likes? Asked while it is drained. */
 function isStreaming(server: Server, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
   const grpc: unknown = Reflect.get(server, 'grpcClient');
-  const handlers: unknown = isObject(grpc) ? Reflect.get(grpc, 'handlers') : null;
+  const handlers: unknown = isRecord(grpc) ? Reflect.get(grpc, 'handlers') : null;
   const handler: unknown = handlers instanceof Map ? handlers.get(headers[':path']) : null;
-  const type: unknown = isObject(handler) ? Reflect.get(handler, 'type') : 'unary';
+  const type: unknown = isRecord(handler) ? Reflect.get(handler, 'type') : 'unary';
   // when all messages have come it is as any other request: somebody waits for the one answer
   if (type === 'clientStream') return stream.state.remoteClose !== 1;
   return type === 'serverStream' || type === 'bidi';
@@ -166,8 +167,4 @@ function end(
 ): void {
   const head = { ':status': 200, 'content-type': CONTENT_TYPE, 'grpc-status': code, 'grpc-message': text };
   stream.respond({ ...head, ...metadata }, { endStream: true });
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
 }

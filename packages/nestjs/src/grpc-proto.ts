@@ -1,6 +1,6 @@
 import type { GrpcOptions } from '@nestjs/microservices';
 import type { GrpcMethod } from '@rollcall/client';
-import { messageOf, nearest, option, parseOptions, RollcallError } from '@rollcall/core';
+import { isRecord, messageOf, nearest, option, parseOptions, RollcallError } from '@rollcall/core';
 
 /** Which gRPC services another service has; the words are those of Nest's `ClientGrpc`. */
 export interface GrpcFeature {
@@ -29,12 +29,12 @@ export const grpcFields = {
   packageDefinition: option.value<object>({
     doc: 'What @grpc/proto-loader has made of it already, instead of protoPath.',
     allowed: 'what load, loadSync or fromJSON of @grpc/proto-loader return',
-    is: isObject,
+    is: isRecord,
   }),
   loader: option.value<object>({
     doc: 'How it is read, as for ClientGrpc of Nest: keepCase, longs, enums, bytes, defaults, arrays, objects, oneofs, json, includeDirs.',
     allowed: 'an object of options of @grpc/proto-loader',
-    is: isObject,
+    is: isRecord,
   }),
 };
 
@@ -192,12 +192,8 @@ function methodsIn(service: Readonly<Record<string, ProtoMethod>>): ReadonlyMap<
 
 /** Types stand among the services; they have a `format`. */
 function isService(said: unknown): said is Readonly<Record<string, ProtoMethod>> {
-  if (!isObject(said) || 'format' in said) return false;
-  return Object.values(said).every((method: unknown) => isObject(method) && 'requestSerialize' in method);
-}
-
-function isObject(said: unknown): said is object {
-  return typeof said === 'object' && said !== null;
+  if (!isRecord(said) || 'format' in said) return false;
+  return Object.values(said).every((method: unknown) => isRecord(method) && 'requestSerialize' in method);
 }
 
 function isWords(said: unknown): said is string | readonly string[] {

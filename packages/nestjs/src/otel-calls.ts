@@ -10,7 +10,7 @@ import {
 } from '@opentelemetry/api';
 import type { Attributes, Context, Span, Tracer } from '@opentelemetry/api';
 import type { AttemptTrace, CallTrace, CallTracer, Carrier, TracedAttempt, TracedCall } from '@rollcall/client';
-import { messageOf } from '@rollcall/core';
+import { isRecord, messageOf } from '@rollcall/core';
 import type { RollcallError } from '@rollcall/core';
 
 /**
@@ -198,8 +198,4 @@ function httpStatusOf(value: unknown): number | null {
   return (answer instanceof Response || isRecord(answer)) && typeof answer['status'] === 'number'
     ? answer['status']
     : null;
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
 }

@@ -1,6 +1,6 @@
 import { TcpContext } from '@nestjs/microservices';
 import type { Server } from '@nestjs/microservices';
-import { ATTEMPT_KEY, DEADLINE_KEY, HEARTBEAT_PATTERN } from '@rollcall/core';
+import { ATTEMPT_KEY, DEADLINE_KEY, HEARTBEAT_PATTERN, isRecord } from '@rollcall/core';
 import { throwError } from 'rxjs';
 import type { Door, Keeper } from './door.js';
 import { remoteError } from './remote-error.js';
@@ -72,7 +72,3 @@ function refuseLate(server: Server, keeper: Keeper, name: Door['name']): void {
 }
 
 const TOO_LATE = remoteError('DEADLINE_EXCEEDED', 'The caller stopped waiting before the handler ran: it was not run.');
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
-}

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import { BaseRpcContext, Server, TcpContext, Transport } from '@nestjs/microservices';
 import type { CustomTransportStrategy } from '@nestjs/microservices';
-import { HEARTBEAT_PATTERN } from '@rollcall/core';
+import { HEARTBEAT_PATTERN, isRecord } from '@rollcall/core';
 import type { BoundEndpoint, Door, Keeper } from './door.js';
 import type { RequestKind } from './in-flight.js';
 import { heedDeadlines } from './tcp-deadline.js';
@@ -83,12 +83,12 @@ function countRequests(server: Server, keeper: Keeper): void {
   let start = before;
   let end = isHook<EndHook>(after) ? after : undefined;
   server.setOnProcessingStartHook((transportId, context, done) => {
-    if (isObject(context) && !isHeartbeat(context)) keeper.inFlight.begin(context, undefined, kind);
+    if (isRecord(context) && !isHeartbeat(context)) keeper.inFlight.begin(context, undefined, kind);
     // a user's hook may put it off, and call it from anywhere
     return start(transportId, context, keeper.inheritance.bound(done));
   });
   server.setOnProcessingEndHook((transportId, context) => {
-    if (isObject(context)) {
+    if (isRecord(context)) {
       keeper.inFlight.end(context);
       keeper.inheritance.end(context);
     }
@@ -183,8 +183,4 @@ function isHeartbeat(context: object): boolean {
 
 function isHook<Hook extends StartHook | EndHook>(value: unknown): value is Hook {
   return typeof value === 'function';
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null;
 }

@@ -1,4 +1,5 @@
 import type { CallTracer } from '@rollcall/client';
+import { isRecord } from '@rollcall/core';
 import type { Meter } from '@rollcall/core';
 
 /** What comes in, for whoever draws traces of it: where no other instrumentation does, which is over TCP. Nothing of it may throw. */
@@ -17,7 +18,7 @@ export interface Tracing {
 
 export function isTracing(received: unknown): received is Tracing {
   return (
-    isObject(received) &&
+    isRecord(received) &&
     hasMethods(received['calls'], ['begin']) &&
     hasMethods(received['requests'], ['receive', 'handle'])
   );
@@ -28,9 +29,5 @@ export function isMeter(received: unknown): received is Meter {
 }
 
 function hasMethods(value: unknown, names: readonly string[]): boolean {
-  return isObject(value) && names.every((name) => typeof value[name] === 'function');
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
+  return isRecord(value) && names.every((name) => typeof value[name] === 'function');
 }

@@ -101,7 +101,7 @@ export const PERMISSIONS: readonly Permission[] = [
     path: '/api/v1/watch',
     who: [...READERS, 'instance'],
     acts: false,
-    about: `with \`instance\`: the instance ${OF_ITSELF}`,
+    about: `with \`instance\`: the instance ${OF_ITSELF}; it reads there whatever its service may read`,
   },
   reading('/api/v1/services'),
   reading('/api/v1/services/:name'),

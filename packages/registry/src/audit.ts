@@ -57,6 +57,11 @@ export class Audit {
     this.#ports.log.info(`Access: ${textOf(deed)}`);
   }
 
+  /** Something was refused of which nothing but its number is told. */
+  slowed(): void {
+    this.#untold += 1;
+  }
+
   /** Something was refused: told, or counted. */
   refused(deed: Deed): void {
     if (this.#lines.take('', this.#ports.time.now()) > 0) {

@@ -20,6 +20,8 @@ const UNIT_MS = 10;
 const FAR = 65_535;
 /** Gaps before the newest of Heartbeat-1 and those of Heartbeat-2. */
 const GAPS = 2 * KEPT;
+/** Of an interval: sooner after another one no Heartbeat-2 is due. */
+const SOONEST = 0.25;
 /** Instances of one page. */
 const PAGE = 64;
 
@@ -76,6 +78,14 @@ export class BeatLog {
     entry.heartbeat1.misses += 1;
     entry.heartbeat1.error = error;
     this.#noteRound(entry, null);
+  }
+
+  /** Is it so long since the last one was admitted that another Heartbeat-2 is due? */
+  admits(entry: Entry, intervalMs: number): boolean {
+    const now = this.#time.now();
+    if (now < entry.beatDueAt) return false;
+    entry.beatDueAt = now + intervalMs * SOONEST;
+    return true;
   }
 
   /** A Heartbeat-2 came. */

@@ -196,11 +196,14 @@ export interface RegistryFace {
   /** False until the store is loaded: until then every question is refused with NOT_READY, never answered with an empty list. */
   readonly ready: boolean;
   register(registration: Registration, peer: Peer): Promise<Outcome<Registered>>;
+  /** Is a beat by this secret due? At most once in a quarter of an interval: whoever beats more often is not to be heard before others. */
+  admits(id: string, secret: Proof): boolean;
   beat(id: string, secret: Proof, beat: Beat): Outcome<BeatAnswer>;
   /** `peer`: who reports, so that one reporter has not all the calls; left out: nobody counts. */
   suspect(id: string, suspicion: Suspicion, peer?: Peer): Outcome<null>;
   drain(id: string, secret: Proof, drain: Drain): Outcome<DrainAnswer>;
-  leave(id: string, ender: Ender | null): Outcome<null>;
+  /** `why`: an operator's own words, for people; empty, or left out: none. */
+  leave(id: string, ender: Ender | null, why?: string): Outcome<null>;
   /** What an operator wants of an instance, stored before it is answered. Refused: FORBIDDEN, INVALID, LEAVING, as `instance`. */
   amend(id: string, patch: InstancePatch, operator: Operator): Promise<Outcome<InstanceAnswer>>;
   services(namespace: string): Outcome<ServicesAnswer>;

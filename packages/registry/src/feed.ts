@@ -11,11 +11,13 @@ import type {
   Timer,
   Tombstone,
 } from '@rollcall/core';
-import { messageOf, nearest } from '@rollcall/core';
+import { messageOf } from '@rollcall/core';
 import { Agenda } from './agenda.js';
+import { ByName } from './by-name.js';
 import { changeFrames, share } from './frame.js';
 import type { ServiceRef, SizedFrame } from './frame.js';
 import type { Watcher, WatcherSink, WatchOrder } from './face.js';
+import { Hints } from './hints.js';
 import { serviceKeyOf } from './roster.js';
 import { Snapshots } from './snapshots.js';
 import type { FeedView } from './snapshots.js';
@@ -55,6 +57,8 @@ const WINDOW_FACTOR = 4;
 const SLICE_MS = 10;
 /** For all watchers together. */
 const MOST_HELD_BYTES = 256 * 1_048_576;
+/** Of what a watcher asked for, in the log. */
+const NAMES_TOLD = 8;
 
 /**
  * The change feed: gives out revisions, and tells every watcher what it asked for, in flushes. An instance occurs once in a
@@ -69,7 +73,7 @@ export class Feed {
   readonly #watchers = new Map<Subscriber, () => void>();
   /** When each has waited long enough for bytes, as of some time ago: looked at again when it comes up. */
   readonly #beats = new Agenda<Subscriber>();
-  readonly #byName = new Map<string, Set<Subscriber>>();
+  readonly #byName = new ByName();
   readonly #lines = new Map<string, Subscriber>();
   #given = 0;
   #published = 0;
@@ -142,7 +146,7 @@ export class Feed {
     const { namespace, service } = tombstone;
     if (this.#ports.view.has(namespace, service)) return;
     // nothing is left of it, not even in the memory of those who watch everything
-    for (const watcher of this.#watchersOf({ namespace, service })) watcher.forget({ namespace, service });
+    for (const watcher of this.#byName.of({ namespace, service })) watcher.forget({ namespace, service });
   }
 
   /** Tells all watchers, if anything in it is new; those that asked for what does not exist hear so once it is settled. */
@@ -168,7 +172,7 @@ export class Feed {
 
   /** How many streams watch the service. */
   watcherCount(namespace: string, service: string): number {
-    return [...this.#watchersOf({ namespace, service })].length;
+    return [...this.#byName.of({ namespace, service })].length;
   }
 
   /**
@@ -181,17 +185,17 @@ export class Feed {
       return { ping() {}, closed() {} };
     }
     const since = this.#resumable(order);
+    const resume = new Set(order.resume);
     const watcher = new Subscriber(order, sink, this.#ports.time.now(), since ?? 0);
     for (const of of this.#ports.view.services(order.namespace)) {
       if (!watcher.wants(of)) continue;
-      const resumes = order.resume.includes(of.service) || order.resume.includes('*');
-      watcher.owe(of, resumes ? since : null);
+      watcher.owe(of, resume.has(of.service) || resume.has('*') ? since : null);
     }
     // it was here in this very life, and nothing is left of it: nobody else would say so
-    if (order.cursor?.epoch === this.epoch) for (const of of this.#lost(watcher)) watcher.owe(of, null);
+    if (order.cursor?.epoch === this.epoch) for (const of of this.#lost(watcher, resume)) watcher.owe(of, null);
     this.#watchers.set(watcher, onCut);
     this.#beats.put(watcher.wroteAt + BEAT_MS, watcher);
-    for (const name of namesOf(order)) this.#byName.set(name, (this.#byName.get(name) ?? new Set()).add(watcher));
+    this.#byName.add(watcher);
     if (order.line !== null) this.#lines.set(order.line.id, watcher);
     this.#instruments.watchers.set(this.#watchers.size);
     this.#touch(watcher);
@@ -218,10 +222,10 @@ export class Feed {
   }
 
   /** What a watcher wants to resume, but does not exist any more. */
-  #lost(watcher: Subscriber): readonly ServiceRef[] {
-    const { namespace, resume } = watcher.order;
+  #lost(watcher: Subscriber, resume: ReadonlySet<string>): readonly ServiceRef[] {
+    const { namespace } = watcher;
     if (namespace === '*') return [];
-    const named = resume.filter((service) => service !== '*').map((service) => ({ namespace, service }));
+    const named = [...resume].filter((service) => service !== '*').map((service) => ({ namespace, service }));
     return named.filter((of) => watcher.wants(of) && !this.#ports.view.has(namespace, of.service));
   }
 
@@ -243,12 +247,6 @@ export class Feed {
     this.#pending.set(key, pending);
     this.#plan();
     return pending;
-  }
-
-  *#watchersOf(of: ServiceRef): Iterable<Subscriber> {
-    for (const name of [of.service, '*']) {
-      for (const watcher of this.#byName.get(name) ?? []) if (watcher.wants(of)) yield watcher;
-    }
   }
 
   #touch(watcher: Subscriber): void {
@@ -290,7 +288,7 @@ export class Feed {
       let frames: readonly SizedFrame[] | undefined;
       const build = (): readonly SizedFrame[] =>
         (frames ??= changeFrames(of, [...upsert.values()], [...remove.values()]));
-      for (const watcher of this.#watchersOf(of)) {
+      for (const watcher of this.#byName.of(of)) {
         watcher.change(of, build);
         this.#dirty.add(watcher);
       }
@@ -316,8 +314,8 @@ export class Feed {
   #writeSlice(): void {
     if (this.#writing.length === 0) return;
     const { time } = this.#ports;
-    const source = this.#source();
     const startedAt = time.now();
+    const source = this.#source(startedAt + SLICE_MS);
     let now = startedAt;
     while (now - startedAt < SLICE_MS) {
       const watcher = this.#writing.pop();
@@ -344,15 +342,16 @@ export class Feed {
     if (watcher.isHungry && this.#watchers.has(watcher)) this.#dirty.add(watcher);
   }
 
-  #source(): FeedSource {
-    const namesIn = (namespace: string): string[] => [...this.#ports.view.services(namespace)].map((of) => of.service);
+  #source(until: number): FeedSource {
+    const { view, time } = this.#ports;
+    const hints = new Hints({ view, time, until });
     return {
       epoch: this.epoch,
       settled: this.#status.settled,
       status: this.#statusFrame,
       reset: (of) => this.#snapshots.reset(of, this.#published),
       changes: (of, since) => this.#snapshots.changes(of, since),
-      nearest: ({ namespace, service }) => nearest(service, namesIn(namespace)),
+      nearest: (of) => hints.nearest(of),
     };
   }
 
@@ -374,8 +373,9 @@ export class Feed {
     const onCut = this.#watchers.get(watcher);
     this.#drop(watcher);
     this.#instruments.cuts.add(1);
-    const { services, line } = watcher.order;
-    this.#ports.log.warn(`The stream of ${line?.id ?? 'a watcher'} (${services.join(', ')}) was ended: ${why}.`);
+    const names = [...watcher.names];
+    const what = names.length > NAMES_TOLD ? `${names.slice(0, NAMES_TOLD).join(', ')}, …` : names.join(', ');
+    this.#ports.log.warn(`The stream of ${watcher.line?.id ?? 'a watcher'} (${what}) was ended: ${why}.`);
     watcher.sink.end();
     onCut?.();
   }
@@ -384,17 +384,9 @@ export class Feed {
     if (!this.#watchers.delete(watcher)) return;
     watcher.release();
     this.#dirty.delete(watcher);
-    for (const name of namesOf(watcher.order)) {
-      const bearers = this.#byName.get(name);
-      if (bearers?.delete(watcher) === true && bearers.size === 0) this.#byName.delete(name);
-    }
-    const { line } = watcher.order;
+    this.#byName.delete(watcher);
+    const { line } = watcher;
     if (line !== null && this.#lines.get(line.id) === watcher) this.#lines.delete(line.id);
     this.#instruments.watchers.set(this.#watchers.size);
   }
-}
-
-/** The names under which a watcher is found: with `*` the others say nothing. */
-function namesOf({ services }: WatchOrder): readonly string[] {
-  return services.includes('*') ? ['*'] : services;
 }

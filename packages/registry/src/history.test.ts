@@ -170,6 +170,7 @@ describe('what is kept of what happened', () => {
   const record = sampleInstance({ id: ID });
   const step = { kind: 'state', by: 'registry', text: 'up and down' } as const;
   const minor = { kind: 're-registered', by: 'instance', text: 'again' } as const;
+  const deed = { kind: 'admin', by: 'operator', text: 'an operator says: weight 7' } as const;
 
   it('is the newest of all, and how many are missing is told', () => {
     const history = new History(new ManualTime(), 10);
@@ -179,6 +180,66 @@ describe('what is kept of what happened', () => {
     expect(events.map(({ seq }) => seq)).toEqual([16, 17, 18, 19, 20, 21, 22, 23, 24, 25]);
     expect([last, missed]).toEqual([25, 12]);
     expect(since).toBe(events[0]?.at);
+  });
+
+  it('is what operators did, and what the registry says of itself, however much others do', () => {
+    const time = new ManualTime();
+    const history = new History(time, 10);
+    history.begin();
+    history.note({ kind: 'registry', by: 'registry', text: 'ready' });
+    const flood = (count: number): void => {
+      for (let at = 0; at < count; at += 1) history.noteOf(record, at % 2 === 0 ? step : minor);
+    };
+    flood(20);
+    time.advance(SECOND);
+    history.noteOf(record, deed);
+    history.noteOf(record, { ...deed, kind: 'removed' });
+    history.note({ kind: 'preservation', by: 'registry', text: 'of one service' }, record);
+    history.note({ kind: 'preservation', by: 'registry', text: 'of all' });
+    flood(1_000);
+    const kept = history.events({ ...ALL, after: 0 });
+    expect(kept.events.map(({ seq }) => seq)).toEqual([
+      1,
+      22,
+      23,
+      25,
+      ...Array.from({ length: 10 }, (_, at) => 1_016 + at),
+    ]);
+    expect(kept).toMatchObject({ last: 1_025, more: false, missed: 1_025 - 14 });
+    expect(kept.since).toBe(kept.events[4]?.at);
+    expect(history.events({ ...ALL, kinds: ['admin'] }).events.map(({ seq }) => seq)).toEqual([22]);
+    expect(history.events({ ...ALL, limit: 12 }).events.map(({ seq }) => seq)).toEqual([
+      23,
+      25,
+      ...kept.events.slice(4).map(({ seq }) => seq),
+    ]);
+  });
+
+  it('is told as gone once, however it is read on', () => {
+    const history = new History(new ManualTime(), 10);
+    history.begin();
+    for (let round = 0; round < 5; round += 1) {
+      for (let at = 0; at < 7; at += 1) history.noteOf(record, step);
+      history.noteOf(record, deed);
+    }
+    const seqs: number[] = [];
+    let [after, gone] = [0, 0];
+    for (let more = true; more;) {
+      const part = history.events({ ...ALL, after, limit: 2 });
+      seqs.push(...part.events.map(({ seq }) => seq));
+      gone += part.missed;
+      ({ last: after, more } = part);
+    }
+    expect(seqs).toEqual([8, 16, 24, ...Array.from({ length: 10 }, (_, at) => 31 + at)]);
+    expect([after, gone]).toEqual([40, 40 - 13]);
+  });
+
+  it('are the newest 1,000 of what operators did', () => {
+    const history = new History(new ManualTime(), 10);
+    history.begin();
+    for (let count = 0; count < 3_000; count += 1) history.note({ ...deed, text: 'a deed' }, record);
+    const { events, missed } = history.events({ ...ALL, after: 0, limit: 2_000 });
+    expect([events.length, events[0]?.seq, missed]).toEqual([1_010, 1_991, 1_990]);
   });
 
   it('are the last 64 of an instance, and since when is told', () => {
@@ -202,6 +263,20 @@ describe('what is kept of what happened', () => {
     expect(kinds.filter((kind) => kind === 'state')).toHaveLength(5);
     expect(kinds.length).toBeLessThan(30);
     expect(history.timeline(ID).events.at(-1)?.seq).toBe(1_005);
+  });
+
+  it('are what operators said of an instance, whatever it says and however it flaps', () => {
+    const history = new History(new ManualTime());
+    history.begin();
+    history.noteOf(record, deed);
+    for (let count = 0; count < 100; count += 1) history.noteOf(record, minor);
+    for (let count = 0; count < 100; count += 1) history.noteOf(record, step);
+    const { events } = history.timeline(ID);
+    expect([events.length, events[0]?.kind, events.at(-1)?.seq]).toEqual([64, 'admin', 201]);
+    for (let count = 0; count < 1_000; count += 1) history.noteOf(record, deed);
+    const kinds = history.timeline(ID).events.map(({ kind }) => kind);
+    expect(kinds.filter((kind) => kind === 'admin')).toHaveLength(16);
+    expect(kinds.filter((kind) => kind === 'state').length).toBeGreaterThan(40);
   });
 
   it('is little for each of many: a fleet that flaps for hours costs no more than its instances themselves', () => {

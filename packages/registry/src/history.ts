@@ -19,13 +19,13 @@ export interface EventQuery {
 export interface EventsAnswer {
   /** Sequence numbers count within it. */
   readonly epoch: string;
-  /** Wall clock, ms since 1970, since when everything is kept. */
+  /** Wall clock, ms since 1970, since when everything is kept: of what comes before, only what operators did and what the registry says of itself. */
   readonly since: number;
   /** What `after` says next time. */
   readonly last: number;
   /** Is there more after `last` already? */
   readonly more: boolean;
-  /** So many after the one that was asked for are no longer kept. */
+  /** So many from the one that was asked for up to `last` are no longer kept. */
   readonly missed: number;
   /** Newest last. */
   readonly events: readonly RegistryEvent[];
@@ -41,26 +41,27 @@ export interface TimelineAnswer {
 
 /** The last so many of the whole registry. */
 const KEPT = 10_000;
-/** Of one instance; of those that are no news of its state, fewer. */
+/** Of those that others cannot push out, in each group. */
+const LASTING = 1_000;
+/** Of one instance; of those that are no news of its state, fewer: of what operators did, and of the others. */
 const KEPT_OF_ONE = 64;
 const MINOR_OF_ONE = 16;
 /** Of all instances together: above it each that gets another one keeps only the few. A few hundred bytes each. */
 const KEPT_OF_ALL = 100_000;
 const FEW_OF_ONE = 8;
-const MINOR: ReadonlySet<EventKind> = new Set(['re-registered', 'admin', 'circuit']);
+const MINOR: ReadonlySet<EventKind> = new Set(['re-registered', 'circuit']);
 
 interface Timeline {
   /** Replaced by a longer one, for a list that is pushed to keeps room for seventeen, and most instances have few events. */
   events: RegistryEvent[];
-  /** How many of them are minor. */
-  minors: number;
   /** When the newest of those that were dropped happened; null while all are there. */
   cutAt: number | null;
 }
 
 /**
  * What happened, for people: the newest 10,000 events of the registry, and of each instance its own last 64, which stay until its
- * tombstone goes. In memory only, and nothing is decided from it. What comes before `begin` is not noted: a restart finds instances,
+ * tombstone goes. Services bring about as many as they like, so what operators did and what the registry says of itself outlasts theirs: the
+ * newest 1,000 of each. In memory only, and nothing is decided from it. What comes before `begin` is not noted: a restart finds instances,
  * it does not register them.
  */
 export class History {
@@ -68,6 +69,8 @@ export class History {
   readonly #most: number;
   /** The event with number `seq` is at `(seq - 1) % #most`. */
   readonly #ring: RegistryEvent[] = [];
+  /** What has left the ring and is kept, oldest first. */
+  readonly #lasting: Readonly<Record<Lasting, RegistryEvent[]>> = { operators: [], registry: [] };
   readonly #timelines = new Map<string, Timeline>();
   #last = 0;
   #inTimelines = 0;
@@ -118,12 +121,15 @@ export class History {
     // a number that was never given is of another epoch
     const after = query.after > this.#last ? 0 : query.after;
     const events: RegistryEvent[] = [];
-    let next = Math.max(first, after + 1);
-    for (; next <= this.#last && events.length < query.limit; next += 1) {
-      const event = this.#at(next);
-      if (event !== undefined && fits(event)) events.push(event);
+    let last = this.#last;
+    let looked = 0;
+    for (const event of this.#from(first, after)) {
+      looked += 1;
+      if (!fits(event) || events.push(event) < query.limit) continue;
+      last = event.seq;
+      break;
     }
-    return { since, last: next - 1, more: next <= this.#last, missed: Math.max(0, first - after - 1), events };
+    return { since, last, more: last < this.#last, missed: last - after - looked, events };
   }
 
   get #since(): number {
@@ -140,7 +146,22 @@ export class History {
       const event = this.#at(seq);
       if (event !== undefined && fits(event)) events.push(event);
     }
-    return events.toReversed();
+    const older = events.length < limit ? this.#older().filter(fits) : [];
+    return [...older.slice(Math.max(0, older.length - (limit - events.length))), ...events.toReversed()];
+  }
+
+  /** All that is kept after this one, oldest first; `first`: where the ring begins. */
+  *#from(first: number, after: number): Iterable<RegistryEvent> {
+    if (after + 1 < first) yield* this.#older().filter(({ seq }) => seq > after);
+    for (let seq = Math.max(first, after + 1); seq <= this.#last; seq += 1) {
+      const event = this.#at(seq);
+      if (event !== undefined) yield event;
+    }
+  }
+
+  /** What is kept from before the ring, oldest first. */
+  #older(): RegistryEvent[] {
+    return [...this.#lasting.operators, ...this.#lasting.registry].toSorted((a, b) => a.seq - b.seq);
   }
 
   #add(what: Happening, of: AboutWhom): RegistryEvent | null {
@@ -160,30 +181,65 @@ export class History {
       by: what.by,
       text: what.text,
     };
-    this.#ring[(this.#last - 1) % this.#most] = event;
+    const place = (this.#last - 1) % this.#most;
+    this.#outlast(this.#ring[place]);
+    this.#ring[place] = event;
     return event;
   }
 
-  #addTo(id: string, event: RegistryEvent): void {
-    const timeline = this.#timelines.get(id) ?? { events: [], minors: 0, cutAt: null };
-    this.#timelines.set(id, timeline);
-    timeline.events = timeline.events.concat(event);
-    if (MINOR.has(event.kind)) timeline.minors += 1;
-    this.#inTimelines += 1;
-    const most = this.#inTimelines > KEPT_OF_ALL ? FEW_OF_ONE : KEPT_OF_ONE;
-    while (timeline.events.length > most || timeline.minors > MINOR_OF_ONE) this.#cut(timeline);
+  /** It leaves the ring, and may have a place elsewhere. */
+  #outlast(event: RegistryEvent | undefined): void {
+    const group = event === undefined ? null : lastingOf(event);
+    if (event === undefined || group === null) return;
+    const kept = this.#lasting[group];
+    if (kept.push(event) > LASTING) kept.shift();
   }
 
-  /** States are what a timeline is for: too many other events go before them, else the oldest goes. */
-  #cut(timeline: Timeline): void {
-    const { events } = timeline;
-    const place = timeline.minors > MINOR_OF_ONE ? events.findIndex(({ kind }) => MINOR.has(kind)) : 0;
-    const [gone] = events.splice(place, 1);
-    if (gone === undefined) return;
-    timeline.cutAt = Math.max(timeline.cutAt ?? gone.at, gone.at);
-    if (MINOR.has(gone.kind)) timeline.minors -= 1;
+  #addTo(id: string, event: RegistryEvent): void {
+    const timeline = this.#timelines.get(id) ?? { events: [], cutAt: null };
+    this.#timelines.set(id, timeline);
+    timeline.events = timeline.events.concat(event);
+    this.#inTimelines += 1;
+    if (timeline.events.length <= FEW_OF_ONE) return;
+    const most = this.#inTimelines > KEPT_OF_ALL ? FEW_OF_ONE : KEPT_OF_ONE;
+    for (let place = excessOf(timeline.events, most); place !== null; place = excessOf(timeline.events, most)) {
+      this.#cut(timeline, place);
+    }
+  }
+
+  #cut(timeline: Timeline, place: number): void {
+    const [gone] = timeline.events.splice(place, 1);
+    timeline.cutAt = Math.max(timeline.cutAt ?? 0, gone?.at ?? 0);
     this.#inTimelines -= 1;
   }
+}
+
+/** What an instance brings about pushes out neither. */
+type Lasting = 'operators' | 'registry';
+
+function lastingOf(event: RegistryEvent): Lasting | null {
+  if (isDeed(event)) return 'operators';
+  const { kind, service } = event;
+  return service === null && (kind === 'registry' || kind === 'preservation') ? 'registry' : null;
+}
+
+const isDeed = ({ kind, by }: RegistryEvent): boolean => kind === 'admin' || by === 'operator';
+const isMinor = ({ kind }: RegistryEvent): boolean => MINOR.has(kind);
+
+/**
+ * The place of the one that goes; null: none is too many. States are what a timeline is for, and what operators did is for people to see: too
+ * many others go before them.
+ */
+function excessOf(events: readonly RegistryEvent[], most: number): number | null {
+  const few = Math.min(MINOR_OF_ONE, most / 2);
+  for (const isOne of [isDeed, isMinor]) {
+    if (events.length > few && events.filter(isOne).length > few) return events.findIndex(isOne);
+  }
+  if (events.length <= most) return null;
+  return Math.max(
+    0,
+    events.findIndex((event) => !isDeed(event)),
+  );
 }
 
 type AboutWhom = Pick<RegistryEvent, 'namespace' | 'service' | 'instance' | 'state' | 'revision'>;

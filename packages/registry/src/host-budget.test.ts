@@ -1,6 +1,6 @@
 import { ManualTime, recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { capacityOf, connectionsFor, HostWatch, shortfalls } from './host-budget.js';
+import { capacityOf, connectionsFor, HostWatch, lingeringFor, shortfalls } from './host-budget.js';
 import type { Load, Workload } from './host-budget.js';
 import type { HostFacts } from './host-facts.js';
 
@@ -24,12 +24,19 @@ describe('how many instances a host carries', () => {
     expect(capacityOf(work, UNKNOWN)).toBeNull();
   });
 
-  it('is bound by open files: a line each, calls under way, beats under way', () => {
-    // 200 reserved + 2,000 calls + 1.05 for each
-    expect(carried({ openFiles: 20_000 })).toBe(16_952);
-    // too few for 2,000 calls at once: 200 reserved + 1.45 for each
-    expect(carried({ openFiles: 1_024 })).toBe(568);
+  it('is bound by open files: a line each, calls under way and over, beats under way', () => {
+    // 200 reserved + 2,000 calls + 500 that linger + 1.05 for each
+    expect(carried({ openFiles: 20_000 })).toBe(16_476);
+    // too few for 2,000 calls at once: 200 reserved + 64 that linger + 1.45 for each
+    expect(carried({ openFiles: 1_024 })).toBe(524);
     expect(carried({ openFiles: 100 })).toBe(0);
+  });
+
+  it('leaves few files to connections whose call is over: a quarter of the calls, a sixteenth of the files', () => {
+    expect(lingeringFor(work, { openFiles: null })).toBe(500);
+    expect(lingeringFor(work, { openFiles: 1_048_576 })).toBe(500);
+    expect(lingeringFor(work, { openFiles: 1_024 })).toBe(64);
+    expect(lingeringFor({ maxCalls: 1 }, { openFiles: null })).toBe(16);
   });
 
   it('leaves connections to all of them, and files to the calls', () => {
@@ -81,7 +88,7 @@ describe('how many instances a host carries', () => {
 describe('what was asked for and the host cannot carry', () => {
   it('is told with what it needs, what there is, how many that carries, and what to do', () => {
     expect(shortfalls(load(50_000, 62_500), work, { ...UNKNOWN, openFiles: 20_000 })).toEqual([
-      '50,000 instances and 62,500 watchers need 67,200 open files and may have 20,000: enough for 16,952 instances. ' +
+      '50,000 instances and 62,500 watchers need 67,700 open files and may have 20,000: enough for 16,476 instances. ' +
         'Beyond it connections are not accepted: raise the limit (ulimit -n, LimitNOFILE= of systemd). See docs/SIZING.md.',
     ]);
   });

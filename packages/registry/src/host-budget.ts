@@ -52,6 +52,12 @@ export interface BudgetAnswer {
 const RESERVED_FILES = 200;
 /** A Heartbeat-2 that is taken in by a busy registry has its connection open for less than this. */
 const BEAT_OPEN_MS = 250;
+/** A Heartbeat-1 that timed out keeps its connection open so long for a late answer and a farewell, if there is a place for it. */
+const LINGERING_MS = 4_000;
+/** Of the places for calls under way; and of the open files at most. */
+const LINGERING_SHARE = 1 / 4;
+const LINGERING_SHARE_OF_FILES = 1 / 16;
+const LEAST_LINGERING = 16;
 /** Linux remembers a closed connection this long: in TCP itself, on the loopback where it reuses, and in the firewall. */
 const TIME_WAIT_MS = 60_000;
 const REUSED_MS = 1_000;
@@ -151,24 +157,37 @@ const LEAST_CONNECTIONS = 16;
  */
 export function connectionsFor(work: Workload, { openFiles }: HostFacts): number | null {
   if (openFiles === null) return null;
-  const instances = carriedBy({ have: openFiles, need: (load) => filesOf(work, load) });
-  return Math.max(LEAST_CONNECTIONS, openFiles - RESERVED_FILES - Math.ceil(outgoingOf(work, instances)));
+  const instances = carriedBy({ have: openFiles, need: (load) => filesOf(work, openFiles, load) });
+  return Math.max(LEAST_CONNECTIONS, openFiles - RESERVED_FILES - Math.ceil(outgoingOf(work, openFiles, instances)));
 }
 
-/** Open files for calls under way, as if all timed out, and for those that are kept between calls. */
-function outgoingOf({ intervalMs, timeoutMs, freshEvery, maxCalls }: Workload, instances: number): number {
-  return Math.min(maxCalls, (instances * timeoutMs) / intervalMs) + (freshEvery > 1 ? instances : 0);
+/** How many connections of Heartbeat-1 may wait, after the call, for the called side to close. */
+export function lingeringFor(
+  { maxCalls }: Pick<Workload, 'maxCalls'>,
+  { openFiles }: Pick<HostFacts, 'openFiles'>,
+): number {
+  const ofCalls = Math.max(LEAST_LINGERING, maxCalls * LINGERING_SHARE);
+  return Math.ceil(Math.min(ofCalls, (openFiles ?? Infinity) * LINGERING_SHARE_OF_FILES));
 }
 
-function filesOf(work: Workload, { instances, watchers }: Load): number {
+/** Open files for calls under way and for those that linger, as if all timed out, and for those that are kept between calls. */
+function outgoingOf(work: Workload, openFiles: number, instances: number): number {
+  const { intervalMs, timeoutMs, freshEvery, maxCalls } = work;
+  const lingering = Math.min(lingeringFor(work, { openFiles }), (instances * LINGERING_MS) / intervalMs);
+  const calls = Math.min(maxCalls, (instances * timeoutMs) / intervalMs);
+  return calls + lingering + (freshEvery > 1 ? instances : 0);
+}
+
+function filesOf(work: Workload, openFiles: number, { instances, watchers }: Load): number {
   const incoming =
     (BEAT_OPEN_MS * instances) / (work.intervalMs * work.freshEvery) + (work.freshEvery > 1 ? instances : 0);
-  return RESERVED_FILES + watchers + outgoingOf(work, instances) + incoming;
+  return RESERVED_FILES + watchers + outgoingOf(work, openFiles, instances) + incoming;
 }
 
 /** One for each fact that is known of the host and matters for this workload. */
 export function budgetsOf(work: Workload, host: HostFacts): readonly Budget[] {
   const { intervalMs, freshEvery, isLocal } = work;
+  const { openFiles } = host;
   // of one direction, per instance
   const kept = freshEvery > 1 ? 1 : 0;
   const freshPerMs = 1 / (intervalMs * freshEvery);
@@ -179,9 +198,9 @@ export function budgetsOf(work: Workload, host: HostFacts): readonly Budget[] {
   const budget = (have: number | null, rest: Omit<Budget, 'have'>): readonly Budget[] =>
     have === null ? [] : [{ have, ...rest }];
   return [
-    ...budget(host.openFiles, {
+    ...budget(openFiles, {
       name: 'open files',
-      need: (load) => filesOf(work, load),
+      need: (load) => filesOf(work, openFiles ?? Infinity, load),
       remedy: 'Beyond it connections are not accepted: raise the limit (ulimit -n, LimitNOFILE= of systemd).',
     }),
     ...budget(host.trackedConnections, {

@@ -295,5 +295,6 @@ function entryOf(record: Instance, vitals: Vitals, known: Known): Entry {
     heartbeat1: { lastAt: null, roundTripMs: null, misses: 0, error: null },
     heartbeat2: { lastAt: null, roundTripMs: null, misses: 0, error: null },
     beatSlot: null,
+    beatDueAt: 0,
   };
 }

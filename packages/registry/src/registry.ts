@@ -225,9 +225,13 @@ export class Registry implements RegistryFace {
 
   async register(registration: Registration, peer: Peer): Promise<Outcome<Registered>> {
     if (!this.ready) return notReady();
-    const register = () => this.#registrations.register(registration, peer);
-    const enrolled = await this.#turns.take(registration.id, register);
+    const enrolled = await this.#turns.take(registration.id, () => this.#registrations.register(registration, peer));
     return enrolled.ok ? { ok: true, value: this.#registered(enrolled.value.entry, enrolled.value.drawn) } : enrolled;
+  }
+
+  admits(id: string, secret: Proof): boolean {
+    const found = this.#authenticated(id, secret);
+    return found.ok && this.#beats.admits(found.value, this.#options.policy.intervalMs);
   }
 
   beat(id: string, secret: Proof, beat: Beat): Outcome<BeatAnswer> {
@@ -261,12 +265,13 @@ export class Registry implements RegistryFace {
     return { ok: true, value: { watchers: this.#feed.watcherCount(namespace, service) } };
   }
 
-  leave(id: string, ender: Ender | null): Outcome<null> {
+  leave(id: string, ender: Ender | null, why = ''): Outcome<null> {
     const operator = ender !== null && 'operator' in ender;
     const found = operator ? this.#known(id) : this.#authenticated(id, ender?.secret ?? null);
     if (!found.ok) return found;
     const code = operator ? 'OPERATOR' : 'GOODBYE';
-    const text = operator ? `removed by ${ender.who ?? 'an operator'}` : 'it said goodbye';
+    const who = operator ? `removed by ${ender.who ?? 'an operator'}` : 'it said goodbye';
+    const text = operator && why !== '' ? `${who}: ${why}` : who;
     this.#judge.apply(found.value, { type: 'end', code, text });
     return { ok: true, value: null };
   }
@@ -280,8 +285,7 @@ export class Registry implements RegistryFace {
 
   services(namespace: string): Outcome<ServicesAnswer> {
     if (!this.ready) return notReady();
-    const services = summaries(this.#roster, namespace);
-    return { ok: true, value: { revision: this.#feed.revision, services } };
+    return { ok: true, value: { revision: this.#feed.revision, services: summaries(this.#roster, namespace) } };
   }
 
   service(namespace: string, name: string, withHeartbeats = false): Outcome<ServiceAnswer> {
@@ -296,19 +300,18 @@ export class Registry implements RegistryFace {
 
   instance(id: string): Outcome<InstanceAnswer> {
     const found = this.#known(id);
-    if (!found.ok) return found;
-    return { ok: true, value: this.#detail(found.value) };
+    return found.ok ? { ok: true, value: this.#detail(found.value) } : found;
   }
 
   timeline(id: string): Outcome<TimelineAnswer> {
-    const isTraced = this.#roster.tombstone(id) !== undefined;
     const found = this.#known(id);
-    return found.ok || isTraced ? { ok: true, value: this.#history.timeline(id) } : found;
+    return found.ok || this.#roster.tombstone(id) !== undefined
+      ? { ok: true, value: this.#history.timeline(id) }
+      : found;
   }
 
   events(query: EventQuery): Outcome<EventsAnswer> {
-    if (!this.ready) return notReady();
-    return { ok: true, value: { epoch: this.epoch, ...this.#history.events(query) } };
+    return this.ready ? { ok: true, value: { epoch: this.epoch, ...this.#history.events(query) } } : notReady();
   }
 
   topology(namespace: string): Outcome<TopologyAnswer> {
@@ -321,17 +324,15 @@ export class Registry implements RegistryFace {
 
   beats(id: string): Outcome<BeatsAnswer> {
     const found = this.#known(id);
-    if (!found.ok) return found;
     const { intervalMs } = this.#options.policy;
-    return { ok: true, value: { id, intervalMs, ...this.#beats.of(found.value) } };
+    return found.ok ? { ok: true, value: { id, intervalMs, ...this.#beats.of(found.value) } } : found;
   }
 
   call(id: string, operator: Operator): Outcome<null> {
     if (operator === null) return refuse('FORBIDDEN', 'Only an operator may have an instance called.');
     const found = this.#known(id);
     if (!found.ok) return found;
-    const who = operator.who === undefined ? '' : ` (${operator.who})`;
-    const text = `an operator had it called at once${who}`;
+    const text = `an operator had it called at once${operator.who === undefined ? '' : ` (${operator.who})`}`;
     this.#history.noteOf(found.value.record, { kind: 'admin', by: 'operator', text });
     this.#roll.callNow(found.value);
     return { ok: true, value: null };

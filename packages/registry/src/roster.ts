@@ -51,6 +51,8 @@ export interface Entry {
   readonly heartbeat2: DirectionLog;
   /** Where the log of heartbeats keeps its last ones; null: it has none yet. */
   beatSlot: number | null;
+  /** When its next Heartbeat-2 may come past those who wait. */
+  beatDueAt: number;
 }
 
 /** What a store keeps of an entry. */

@@ -9,6 +9,8 @@ const PATIENCE_MS = 10_000;
 const MOST_BEHIND_BYTES = 1_048_576;
 /** What a sink is given ahead of its peer: the rest waits here, where frames are shared. */
 const ROOM_BYTES = 524_288;
+/** So many names that nobody bears come with the one that was probably meant: looking for that takes time, and names come from strangers. */
+const MOST_HINTS = 8;
 
 /** What a subscriber takes from the feed while it is written to. */
 export interface FeedSource {
@@ -19,7 +21,7 @@ export interface FeedSource {
   reset(of: ServiceRef): readonly SizedFrame[];
   /** What changed since a revision; null when the service was not there yet, so that only a reset tells the truth. */
   changes(of: ServiceRef, since: number): readonly SizedFrame[] | null;
-  /** The service that was probably meant by a name that nobody bears. */
+  /** The service that was probably meant by a name that nobody bears; null also where there is no time to look. */
   nearest(of: ServiceRef): string | null;
 }
 
@@ -38,15 +40,18 @@ type Waiting = SizedFrame | { readonly mark: number | null };
  * they wait here, in order: so a reset is paced by the peer, and an id line never promises what has not been sent.
  */
 export class Subscriber {
-  readonly order: WatchOrder;
+  readonly namespace: string;
+  /** Of services, or `*`. */
+  readonly names: ReadonlySet<string>;
+  readonly line: WatchOrder['line'];
   readonly sink: WatcherSink;
   /** Monotonic ms of the last bytes. */
   wroteAt: number;
-  readonly #names: ReadonlySet<string>;
   readonly #known = new Set<string>();
   readonly #owed = new Map<string, Debt>();
-  /** Names that nobody bears, and whether the watcher was told so: of those that it asks for, or of `*` holds. */
-  readonly #absent = new Map<string, boolean>();
+  /** Names that nobody bears, of those that it asks for, or of `*` holds, until it is told so. */
+  readonly #absent = new Set<string>();
+  #hintsLeft = MOST_HINTS;
   #outbox: Waiting[] = [];
   #outboxBytes = 0;
   #changeBytes = 0;
@@ -59,21 +64,20 @@ export class Subscriber {
 
   /** `sentRevision`: up to where it knows the services that it resumes. */
   constructor(order: WatchOrder, sink: WatcherSink, now: number, sentRevision: number) {
-    this.order = order;
+    this.namespace = order.namespace;
+    this.names = new Set(order.services);
+    this.line = order.line;
     this.sink = sink;
     this.wroteAt = now;
     this.#progressAt = now;
     this.#sentRevision = sentRevision;
-    this.#names = new Set(order.services);
-    const holdsAll = this.#names.has('*');
-    for (const name of [...this.#names, ...(holdsAll ? order.resume : [])])
-      if (name !== '*') this.#absent.set(name, false);
+    const held = this.names.has('*') ? order.resume : [];
+    for (const name of [...this.names, ...held]) if (name !== '*') this.#absent.add(name);
   }
 
   wants(of: ServiceRef): boolean {
-    const { namespace } = this.order;
-    if (namespace !== '*' && namespace !== of.namespace) return false;
-    return this.#names.has(of.service) || this.#names.has('*');
+    if (this.namespace !== '*' && this.namespace !== of.namespace) return false;
+    return this.names.has(of.service) || this.names.has('*');
   }
 
   /** Bytes that wait for its peer, here and in the sink. */
@@ -167,15 +171,15 @@ export class Subscriber {
 
   /** That a name does not exist, in its namespace or in any, is said only by a feed that is settled. */
   #collectAbsent(source: FeedSource): void {
-    const { namespace } = this.order;
+    const { namespace } = this;
     if (!source.settled) return;
-    for (const [service, told] of this.#absent) {
-      if (told) continue;
-      const nearest = source.nearest({ namespace, service });
+    for (const service of this.#absent) {
+      const nearest = this.#hintsLeft > 0 ? source.nearest({ namespace, service }) : null;
+      this.#hintsLeft -= 1;
       const data = nearest === null ? { namespace, service } : { namespace, service, nearest };
       this.#put([share({ event: 'unknown', data })]);
-      this.#absent.set(service, true);
     }
+    this.#absent.clear();
   }
 
   #put(frames: readonly SizedFrame[]): void {

@@ -21,11 +21,11 @@ export type { DirectionLog, Entry, Party, Round, ServiceEntry } from './roster.j
 export type { Refused, RefusedAnswer } from './http/condition.js';
 
 // what reads strangers' bytes, for whoever tries it with all kinds of them
-export { readAnswer as readGrpcAnswer } from './caller/grpc.js';
-export type { Answer, Dialect } from './caller/dialect.js';
+export { RESPONSES as GRPC_ANSWERS } from './caller/grpc.js';
+export type { Answer, AnswerReader, Dialect } from './caller/dialect.js';
 export { readFields, writeFields } from './caller/hpack.js';
 export type { Fields } from './caller/hpack.js';
-export { readResponse as readHttpAnswer } from './caller/http.js';
+export { RESPONSES as HTTP_ANSWERS } from './caller/http.js';
 export { FRAMES as TCP_ANSWERS } from './caller/tcp.js';
 export { OPEN_ENTRANCE } from './http/access.js';
 export type { Entrance, Holder, TokenEntrance, TokenEntranceParts } from './http/access.js';

@@ -1,11 +1,23 @@
 import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
-import { chmod, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startRegistry } from './http/start.js';
 import { drawToken, MOST_TOKENS } from './tokens.js';
-import type { TokenWish } from './tokens.js';
+import type { TokenRecord, TokenWish } from './tokens.js';
 import { changeTokens, readTokens, Tokens } from './tokens-file.js';
 
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -45,6 +57,73 @@ function refuse(): never {
   throw new Error('no such token');
 }
 
+/** `nobody`: the user as whom a registry runs that another one looks after. */
+const NOBODY = 65_534;
+const isRoot = process.getuid?.() === 0;
+
+/** As a user who is not root: the whole process, for as long as it takes. */
+async function asNobody<Result>(run: () => Promise<Result>): Promise<Result> {
+  process.seteuid?.(NOBODY);
+  try {
+    return await run();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
+
+/** A folder of this user, and a file of tokens in it where one is wanted. */
+async function pathOf(user: number, records: readonly TokenRecord[] | null): Promise<string> {
+  const path = await newPath();
+  await changeTokens(path, () => records ?? []);
+  if (records === null) await rm(path);
+  else await chown(path, user, user);
+  await chown(dirname(path), user, user);
+  await chmod(dirname(dirname(path)), 0o755);
+  return path;
+}
+
+describe.runIf(isRoot)('changing the tokens of another user’s registry', () => {
+  it('leaves the file to its owner, who reads the change', async () => {
+    const { record } = draw();
+    const path = await pathOf(NOBODY, [record]);
+    await changeTokens(path, () => [{ ...record, revokedAt: 1 }]);
+    expect(await asNobody(() => readTokens(path))).toEqual([{ ...record, revokedAt: 1 }]);
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
+  it('makes the first file for the owner of the folder', async () => {
+    const { record } = draw();
+    const path = await pathOf(NOBODY, null);
+    await changeTokens(path, () => [record]);
+    expect(await asNobody(() => readTokens(path))).toEqual([record]);
+    expect(await stat(path)).toMatchObject({ uid: NOBODY, gid: NOBODY });
+  });
+
+  it('makes the first file for whoever does it, where he may not give it away', async () => {
+    const { record } = draw();
+    const path = await pathOf(0, null);
+    await chmod(dirname(path), 0o777);
+    await asNobody(() => changeTokens(path, () => [record]));
+    expect(await asNobody(() => readTokens(path))).toEqual([record]);
+  });
+
+  it('is refused, and changes nothing, where the file would be lost to its owner', async () => {
+    const { record } = draw();
+    const path = await pathOf(0, [record]);
+    await chmod(dirname(path), 0o777);
+    await chmod(path, 0o644);
+    const changing = asNobody(() => changeTokens(path, () => []));
+    await expect(changing).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+      message: expect.stringMatching(
+        /belongs to user 0 and group 0, .* could not read any more .* as user 0, or as root/,
+      ),
+    });
+    expect(await readTokens(path)).toEqual([record]);
+    expect(await readdir(dirname(path))).toEqual(['tokens.json']);
+  });
+});
+
 describe('changing the tokens', () => {
   it('makes a file that only its owner can read', async () => {
     const path = await newPath();
@@ -52,6 +131,33 @@ describe('changing the tokens', () => {
     await changeTokens(path, (records) => [...records, record]);
     expect(await readTokens(path)).toEqual([record]);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
+  it('leaves it readable to whom its owner has let read it, and writable to no more', async () => {
+    const path = await newPath();
+    await changeTokens(path, () => []);
+    await chmod(path, 0o664);
+    await changeTokens(path, () => []);
+    expect((await stat(path)).mode & 0o777).toBe(0o644);
+  });
+
+  it('changes the file behind a link, for whoever reads it by another name', async () => {
+    const path = await newPath();
+    const { record } = draw();
+    await changeTokens(path, () => [record]);
+    const link = `${path}.link`;
+    await symlink('tokens.json', link);
+    await changeTokens(link, () => [{ ...record, revokedAt: 1 }]);
+    expect(await readTokens(path)).toEqual([{ ...record, revokedAt: 1 }]);
+    expect((await lstat(link)).isSymbolicLink()).toBe(true);
+  });
+
+  it('is refused at a link that leads nowhere: nobody knows what was there', async () => {
+    const path = await newPath();
+    await changeTokens(path, () => []);
+    await rm(path);
+    await symlink('gone.json', path);
+    await expect(changeTokens(path, () => [])).rejects.toThrow('a link that leads nowhere');
   });
 
   it('leaves everything as it was when it is refused half-way', async () => {
@@ -163,6 +269,43 @@ describe('the tokens of a registry that serves', () => {
     const tokens = await Tokens.open({ path, time: new ManualTime(), log });
     await tokens.close();
     expect(log.texts('warn').join('\n')).toMatch(/nobody may enter[\s\S]*chmod 600/);
+  });
+
+  it('warn of those that end soon, at once and while they are served', async () => {
+    const path = await newPath();
+    const day = 86_400_000;
+    const time = new ManualTime();
+    const { record } = draw();
+    await changeTokens(path, () => [{ ...record, expiresAt: time.wall() + 13 * day }]);
+    const log = recordingLog();
+    const tokens = await Tokens.open({ path, time, log });
+    cleanups.push(() => tokens.close());
+    const told = () => log.texts('warn').filter((text) => text.includes('ends soon'));
+    expect(told()).toEqual([expect.stringContaining(`${record.id} (`)]);
+  });
+
+  it('warn of a folder in which everybody may put another file in its place', async () => {
+    const { path, log } = await opened();
+    const warnings = async (mode: number): Promise<string> => {
+      await chmod(dirname(path), mode);
+      const before = log.texts('warn').length;
+      await (await Tokens.open({ path, time: new ManualTime(), log })).close();
+      return log.texts('warn').slice(before).join('\n');
+    };
+    expect(await warnings(0o777)).toMatch(/another file in the place of .*tokens\.json.*chmod o-w .*inner$/);
+    // as /tmp is: only the owner of a file may replace it
+    expect(await warnings(0o1777)).toBe('');
+    expect(await warnings(0o775)).toBe('');
+  });
+
+  it.runIf(isRoot)('that this user may not read are said to be so', async () => {
+    const { record } = draw();
+    const path = await pathOf(0, [record]);
+    await chmod(dirname(path), 0o755);
+    await expect(asNobody(() => readTokens(path))).rejects.toMatchObject({
+      code: 'STORE_UNREADABLE',
+      message: `The tokens in ${path} cannot be read: this user may not read there (EACCES): change the rights of the file or the folder, or its owner.`,
+    });
   });
 
   it('are not looked after by a registry that did not start', async () => {

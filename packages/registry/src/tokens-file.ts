@@ -1,9 +1,13 @@
-import { messageOf, RollcallError } from '@rollcall/core';
+import { isRollcallError, messageOf, RollcallError } from '@rollcall/core';
 import type { Log, Time, Timer } from '@rollcall/core';
-import { chmod, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { lstat, mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { platform } from 'node:os';
 import { dirname } from 'node:path';
 import type { Standing } from './access.js';
 import { codeOf, troubleText } from './store/folder.js';
+import { endingTokens, TokenEndings } from './token-endings.js';
+import type { EndingToken } from './token-endings.js';
 import { MOST_TOKENS, parseTokens, printTokens, TokenBook, validityOf } from './tokens.js';
 import type { TokenRecord } from './tokens.js';
 
@@ -15,6 +19,11 @@ const PRIVATE_FILE = 0o600;
 const PRIVATE_FOLDER = 0o700;
 /** Writing, for the group or for others. */
 const OTHERS_MAY_WRITE = 0o022;
+/** Reading, for the group or for others. */
+const OTHERS_MAY_READ = 0o044;
+/** Of a folder: whoever may write there may replace any file in it, unless it is sticky. */
+const ANYONE_MAY_WRITE = 0o002;
+const STICKY = 0o1000;
 
 /** The records of a file; null where there is none. Throws STORE_UNREADABLE, which says why and nothing of what it holds. */
 export async function readTokens(path: string): Promise<readonly TokenRecord[] | null> {
@@ -23,22 +32,24 @@ export async function readTokens(path: string): Promise<readonly TokenRecord[] |
     text = await readFile(path, 'utf8');
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return null;
-    throw unreadable(path, troubleText(error), error);
+    throw unreadable(path, `${troubleText(error, 'read')}.`, error);
   }
   const parsed = parseTokens(text);
-  if (!parsed.ok) throw unreadable(path, parsed.problem);
+  if (!parsed.ok) throw unreadable(path, `${parsed.problem}. ${CONTENT_FIX}`);
   return parsed.value;
 }
 
 /**
- * Changes a file of tokens, which is made where it is missing, readable by its owner alone. Whoever reads it meanwhile, or after a
- * loss of power, sees all of the old one or all of the new one. Throws STORE_UNREADABLE, STORE_LOCKED while another one changes
+ * Changes a file of tokens, which is made where it is missing, readable by its owner alone: that of its folder, where we may give it
+ * away. Whoever may read it still may, whoever changes it. Whoever reads it meanwhile, or after a loss of power, sees all of the old
+ * one or all of the new one. Of a link the file behind it is changed. Throws STORE_UNREADABLE, STORE_LOCKED while another one changes
  * it, STORE_FAILED, and what `change` throws: then it is as it was.
  */
 export async function changeTokens(
-  path: string,
+  name: string,
   change: (records: readonly TokenRecord[]) => readonly TokenRecord[],
 ): Promise<void> {
+  const path = await behindLinks(name);
   // a draft is its own lock: only one can make it
   const draft = `${path}.new`;
   await mkdir(dirname(path), { recursive: true, mode: PRIVATE_FOLDER }).catch((error: unknown) => {
@@ -57,8 +68,7 @@ export async function changeTokens(
     try {
       await file.writeFile(text);
       await file.sync();
-      // whatever the mask of this process is
-      await chmod(draft, PRIVATE_FILE);
+      await handOver(file, path);
       await file.close();
       await rename(draft, path);
     } catch (error) {
@@ -71,8 +81,42 @@ export async function changeTokens(
   }
 }
 
+/** Whoever put a link there, and registries that read by another name, see the change too. */
+async function behindLinks(name: string): Promise<string> {
+  try {
+    return await realpath(name);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw failure(name, error);
+  }
+  if ((await lstat(name).catch(() => null)) === null) return name;
+  const text = `The tokens in ${name} could not be changed: it is a link that leads nowhere. Mend or remove it.`;
+  throw new RollcallError('STORE_FAILED', text);
+}
+
+/** The registry may run as another user than whoever changes its tokens: it has to read what comes in the place of its file. */
+async function handOver(draft: FileHandle, path: string): Promise<void> {
+  const old = await stat(path).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw error;
+  });
+  const { uid, gid } = old ?? (await stat(dirname(path)));
+  const readers = (old?.mode ?? 0) & OTHERS_MAY_READ;
+  // whatever the mask of this process is
+  await draft.chmod(PRIVATE_FILE | readers);
+  const own = await draft.stat();
+  if (own.uid === uid && own.gid === gid) return;
+  await draft.chown(uid, gid).catch((cause: unknown) => {
+    // of a new one nobody loses anything (a volume in Kubernetes is root's, and its group's to write), nor a group that could not read
+    if (old === null || (own.uid === uid && readers === 0)) return;
+    const text = `The tokens in ${path} were not changed: the file belongs to user ${uid} and group ${gid}, and a registry that runs as those could not read any more what this user puts there. Run this as user ${uid}, or as root.`;
+    throw new RollcallError('STORE_FAILED', text, { cause });
+  });
+}
+
 function failure(path: string, error: unknown): RollcallError {
-  const text = `The tokens in ${path} could not be changed: ${troubleText(error)}.`;
+  if (isRollcallError(error)) return error;
+  const why = codeOf(error) === 'EROFS' ? MOUNTED : troubleText(error);
+  const text = `The tokens in ${path} could not be changed: ${why}.`;
   return new RollcallError('STORE_FAILED', text, { cause: error });
 }
 
@@ -84,9 +128,12 @@ function lockedError(draft: string): RollcallError {
 }
 
 function unreadable(path: string, why: string, cause?: unknown): RollcallError {
-  const text = `The tokens in ${path} cannot be read: ${why}. Mend or restore the file, or remove it and make new ones with \`rollcall token create\`.`;
-  return new RollcallError('STORE_UNREADABLE', text, { cause });
+  return new RollcallError('STORE_UNREADABLE', `The tokens in ${path} cannot be read: ${why}`, { cause });
 }
+
+const MOUNTED =
+  'it is on a volume that is mounted read-only (EROFS), as a Kubernetes Secret is: change a copy, --tokens <copy>, and put that where this one comes from';
+const CONTENT_FIX = 'Mend or restore the file, or remove it and make new ones with `rollcall token create`.';
 
 /** What the tokens of a registry that serves need: where they are, and whom they tell. */
 export interface TokensPorts {
@@ -111,12 +158,15 @@ export class Tokens {
   #looking: Promise<void> = Promise.resolve();
   #isClosed = false;
   readonly #listeners: (() => void)[] = [];
+  readonly #endings: TokenEndings;
 
   private constructor(ports: TokensPorts, records: readonly TokenRecord[], mark: string) {
     this.#ports = ports;
     this.#book = new TokenBook(records);
     this.#mark = mark;
     this.#nextExpiry = this.#book.nextExpiryAfter(ports.time.wall());
+    this.#endings = new TokenEndings(ports);
+    this.#endings.follow(records, ports.time.wall());
   }
 
   /** Reads the file and watches it until `close`. Rejects with OPTION_INVALID where it is missing, or with STORE_UNREADABLE. */
@@ -150,6 +200,11 @@ export class Tokens {
     return id !== null && this.#book.isValid(id, this.#ports.time.wall());
   }
 
+  /** Those that end within two weeks, the first to end first, ten at most. */
+  endingSoon(): readonly EndingToken[] {
+    return endingTokens(this.#book.records, this.#ports.time.wall());
+  }
+
   /** `listener` is told each time a token may have lost its validity. */
   onChange(listener: () => void): void {
     this.#listeners.push(listener);
@@ -173,6 +228,7 @@ export class Tokens {
   async #look(): Promise<void> {
     const hasNews = await this.#hasNews();
     const wall = this.#ports.time.wall();
+    this.#endings.follow(this.#book.records, wall);
     if (!hasNews && wall < this.#nextExpiry) return;
     this.#nextExpiry = this.#book.nextExpiryAfter(wall);
     for (const listener of this.#listeners) listener();
@@ -210,7 +266,14 @@ async function markOf(path: string): Promise<string> {
 }
 
 async function warnOfWriters({ path, log }: TokensPorts): Promise<void> {
+  // there the mode tells nothing of others
+  if (platform() === 'win32') return;
   const { mode } = await stat(path);
-  if ((mode & OTHERS_MAY_WRITE) === 0) return;
-  log.warn(`Others than its owner may write ${path}, and so give themselves any right: chmod 600 ${path}`);
+  if ((mode & OTHERS_MAY_WRITE) !== 0)
+    log.warn(`Others than its owner may write ${path}, and so give themselves any right: chmod 600 ${path}`);
+  const folder = dirname(path);
+  if (((await stat(folder)).mode & (ANYONE_MAY_WRITE | STICKY)) !== ANYONE_MAY_WRITE) return;
+  log.warn(
+    `Everybody on this machine may put another file in the place of ${path}, and so give himself any right: chmod o-w ${folder}`,
+  );
 }

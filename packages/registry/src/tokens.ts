@@ -1,5 +1,5 @@
 import { hash, timingSafeEqual } from 'node:crypto';
-import { randomWord } from '@rollcall/core';
+import { isRecord, randomWord } from '@rollcall/core';
 import type { Random, Result } from '@rollcall/core';
 import { ROLES, SERVICE_PATTERN } from './access.js';
 import type { Grant, Role, Standing } from './access.js';
@@ -148,7 +148,3 @@ function arePatterns(value: unknown): value is readonly string[] {
 
 const isTime = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value);
 const isTimeOrNull = (value: unknown): boolean => value === null || isTime(value);
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

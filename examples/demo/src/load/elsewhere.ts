@@ -1,3 +1,4 @@
+import { isRecord } from '@rollcall/core';
 import { RegistryApi } from 'rollcall';
 
 /** A step of the registry's history of calls, as far as it is needed here. */
@@ -56,8 +57,4 @@ export class Elsewhere {
 function stepsIn(points: unknown): readonly Step[] {
   if (!Array.isArray(points)) return [];
   return points.filter(isRecord).map(({ at, retries }) => ({ at: Number(at), retries: Number(retries) }));
-}
-
-function isRecord(received: unknown): received is Readonly<Record<string, unknown>> {
-  return typeof received === 'object' && received !== null;
 }

@@ -6,6 +6,7 @@ import { connect } from 'node:tls';
 import { RegistryTls, troubleOf } from '@rollcall/client';
 import { messageOf, systemTime } from '@rollcall/core';
 import type { Way } from '../connection.js';
+import { jsonOf } from '../json.js';
 import type { Asked, Failure } from './facts.js';
 
 /** Who has said nothing by then is silent. */
@@ -126,13 +127,4 @@ export function codeOf(error: unknown): string {
   if ('code' in error && typeof error.code === 'string') return error.code;
   if (error instanceof AggregateError) return codeOf(error.errors[0]);
   return '';
-}
-
-/** Undefined for what is no JSON. */
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }

@@ -2,7 +2,7 @@ import { problemFrom } from '@rollcall/core';
 import type { Answer, Facts, Failure } from './facts.js';
 import { finding } from './finding.js';
 import type { Finding, FindingCode } from './finding.js';
-import { textAt } from './json.js';
+import { textAt } from '../json.js';
 
 const ELSEWHERE = 'if it runs elsewhere, say where: --url or ROLLCALL_URL';
 

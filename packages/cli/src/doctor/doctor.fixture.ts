@@ -26,6 +26,7 @@ export const registryFacts: RegistryFacts = {
   store: { name: 'disk', durable: true, trouble: null },
   preservation: null,
   certificateUntil: null,
+  endingTokens: [],
   refused: [],
   budgets: [{ name: 'open files', have: 1_000, used: 210, remedy: 'Raise the limit.' }],
 };

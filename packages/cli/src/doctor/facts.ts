@@ -83,6 +83,8 @@ export interface RegistryFacts {
   readonly preservation: { readonly text: string; readonly sinceMs: number | null } | null;
   /** When its certificate ends, ms since 1970; null: it speaks no TLS. */
   readonly certificateUntil: number | null;
+  /** Access tokens that end soon, the first to end first. */
+  readonly endingTokens: readonly { readonly id: string; readonly whose: string; readonly until: number }[];
   readonly refused: readonly RefusedFacts[];
   readonly budgets: readonly {
     readonly name: string;

@@ -20,6 +20,7 @@ export const FINDING_CODES = [
   'store-trouble',
   'self-preservation',
   'certificate-expiring',
+  'token-expiring',
   'host-budget',
   'insecure-registry',
   'clock-skew',
@@ -136,6 +137,10 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   'certificate-expiring': {
     gravity: 'risk',
     why: 'From that moment no client connects, and every service turns stale at once.',
+  },
+  'token-expiring': {
+    gravity: 'risk',
+    why: 'From that moment nothing more is taken from its bearer, nor from the instances that registered with it.',
   },
   'host-budget': {
     gravity: 'risk',

@@ -1,10 +1,10 @@
 import { instanceMessage, nearest, RollcallError, STATES, systemTime, VERSION } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
-import type { Heartbeats } from '../heartbeats.js';
+import { at, listAt, numberAt, textAt } from '../json.js';
+import { heartbeatsOf } from '../registry-api.js';
 import { meantBy } from '../which.js';
 import type { Asker } from './asking.js';
 import type { Asked, Facts, InstanceFacts, RefusedFacts, RegistryFacts } from './facts.js';
-import { at, isRecord, listAt, numberAt, textAt } from './json.js';
 import { reach } from './reach.js';
 
 /** So many instances are asked for one by one, the worst first; what is told of the others is in the lists of services. */
@@ -78,6 +78,11 @@ function registryIn(contact: Asked): RegistryFacts | null {
         ? { text: textAt(body, 'preservation', 'text') ?? '', sinceMs: numberAt(body, 'preservation', 'sinceMs') }
         : null,
     certificateUntil: numberAt(body, 'tls', 'expiresAt'),
+    endingTokens: listAt(body, 'endingTokens').map((token) => ({
+      id: textAt(token, 'id') ?? '',
+      whose: [textAt(token, 'role') ?? '', ...listAt(token, 'services').map(String)].join(' '),
+      until: numberAt(token, 'expiresAt') ?? 0,
+    })),
     refused: listAt(body, 'refused').map(refusedIn),
     budgets: listAt(body, 'host').map((budget) => ({
       name: textAt(budget, 'name') ?? '',
@@ -137,22 +142,11 @@ async function factsOf(asker: Asker, listed: Instance, triesPorts: boolean): Pro
   const line = at(body, 'line');
   return {
     instance: read.ok ? read.value : listed,
-    heartbeats: heartbeatsIn(at(body, 'heartbeats')),
+    heartbeats: heartbeatsOf(at(body, 'heartbeats')),
     falls: numberAt(body, 'falls'),
     line: typeof line === 'boolean' ? line : null,
     reach: tried,
   };
-}
-
-function heartbeatsIn(received: unknown): Heartbeats | null {
-  if (!isRecord(received)) return null;
-  const direction = (name: string): Heartbeats['heartbeat1'] => ({
-    lastSuccessAgoMs: numberAt(received, name, 'lastSuccessAgoMs'),
-    roundTripMs: numberAt(received, name, 'roundTripMs'),
-    misses: numberAt(received, name, 'misses') ?? 0,
-    error: textAt(received, name, 'error'),
-  });
-  return { heartbeat1: direction('heartbeat1'), heartbeat2: direction('heartbeat2'), askedAt: systemTime.wall() };
 }
 
 /** In their order, so many at a time. */

@@ -64,6 +64,10 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
   ],
   'self-preservation': [registry({ preservation: { text: '4 of 5 are silent', sinceMs: 3_000 } }), /4 of 5/],
   'certificate-expiring': [registry({ certificateUntil: NOW + 86_400_000 }), /tls\.expiresAt/],
+  'token-expiring': [
+    registry({ endingTokens: [{ id: '0123456789', whose: 'service orders', until: NOW + 86_400_000 }] }),
+    /0123456789 \(service orders\) ends in 23 h/,
+  ],
   'host-budget': [
     registry({ budgets: [{ name: 'open files', have: 1_000, used: 800, remedy: 'Raise it.' }] }),
     /open files: 800 of 1000/,

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { connect as secureConnect } from 'node:tls';
 import { addressOf, encodeFrame, FrameDecoder, HEARTBEAT_PATH, HEARTBEAT_PATTERN, messageOf } from '@rollcall/core';
 import type { Endpoint } from '@rollcall/core';
+import { textAt } from '../json.js';
 import { codeOf } from './asking.js';
 import type { Reach } from './facts.js';
 
@@ -87,7 +88,7 @@ function readTcp(received: Buffer): string | null {
   const { frames, failure } = new FrameDecoder().push(received);
   const [frame] = frames;
   if (frame === undefined) return failure === null ? null : '';
-  return nameIn(isRecord(frame) ? frame['response'] : undefined);
+  return textAt(frame, 'response', 'instance')?.slice(0, 128) ?? '';
 }
 
 /** A sidecar may cut the answer into chunks, so its JSON is not read as a whole. */
@@ -95,12 +96,4 @@ function readHttp(received: Buffer): string | null {
   const text = received.toString('utf8');
   const isAnswer = 'HTTP/1.1 200'.startsWith(text.slice(0, 12));
   return isAnswer ? (/"instance"\s*:\s*"([\w.~-]{1,128})"/.exec(text)?.[1] ?? null) : '';
-}
-
-function nameIn(answer: unknown): string {
-  return isRecord(answer) && typeof answer['instance'] === 'string' ? answer['instance'].slice(0, 128) : '';
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -34,7 +34,7 @@ export function registryDiagnosis(facts: Facts): Diagnosis {
   const { registry, contact } = facts;
   if (registry === null || contact.kind !== 'answer') return { findings: [], fine: [], unchecked: [] };
   const known = { facts, registry, contact };
-  const parts = [answers, clocks, versions, store, certificate, access, preservation, budgets, refusals];
+  const parts = [answers, clocks, versions, store, certificate, tokens, access, preservation, budgets, refusals];
   const looked = parts.map((part) => part(known));
   return {
     findings: looked.flatMap(({ findings = [] }) => findings),
@@ -163,6 +163,21 @@ function certificate({ facts, registry }: Known): Part {
     evidence: [`the registry says: tls.expiresAt ${day}`],
     fix: [
       'put a new certificate and key in the place of the old files; it reads them within a second, without a restart',
+    ],
+  });
+  return { findings: [soon] };
+}
+
+function tokens({ facts, registry: { endingTokens: ending } }: Known): Part {
+  const [first] = ending;
+  if (first === undefined) return {};
+  const leftText = (until: number): string => ageText(until - registryWall(facts));
+  const soon = finding('token-expiring', {
+    what: `${ending.length === 1 ? 'An access token ends' : `${ending.length} access tokens end`} soon, the first in ${leftText(first.until)}.`,
+    evidence: ending.map(({ id, whose, until }) => `token ${id} (${whose}) ends in ${leftText(until)}`),
+    fix: [
+      'make new ones where the registry’s folder is, and give them out before: rollcall token create',
+      'then restart their services one after the other; the registry needs no restart',
     ],
   });
   return { findings: [soon] };

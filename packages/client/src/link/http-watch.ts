@@ -1,10 +1,8 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { parseCursor, parseFrame, problemFrom } from '@rollcall/core';
-import type { Problem, Time, Timer } from '@rollcall/core';
+import { parseCursor, parseFrame, problemFrom, SseParser } from '@rollcall/core';
+import type { Problem, SseEvent, Time, Timer } from '@rollcall/core';
 import { collect, jsonOf, MAX_ANSWER_BYTES } from './answer.js';
 import type { Watch, WatchSink } from './link.js';
-import { SseParser } from './sse.js';
-import type { SseEvent } from './sse.js';
 import type { Trouble } from './trouble.js';
 
 /** Of one frame of the feed: resets come in parts of 64 KiB, a change may name every instance of a service. */

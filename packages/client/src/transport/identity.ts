@@ -1,4 +1,4 @@
-import { addressOf } from '@rollcall/core';
+import { addressOf, isRecord } from '@rollcall/core';
 import type { Failure, Target } from './transport.js';
 
 /**
@@ -22,8 +22,4 @@ export function identityFailure(target: Target, answer: unknown): Failure | null
       : 'somebody who does not say who it is';
   const text = `At ${addressOf(endpoint)} ${found} answers, not ${instance.id}`;
   return { kind: 'misdirected', cause: new Error(text) };
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
 }

@@ -41,6 +41,8 @@ export class TcpConnection {
   readonly #exchanges = new Map<number, TcpExchange>();
   readonly #turn = (): void => this.#endTurn();
   #unwritten: TcpExchange[] = [];
+  /** Of the frames that are not yet handed to the socket. */
+  #unwrittenLength = 0;
   #phase: 'connecting' | 'asking' | 'ready' | 'over' = 'connecting';
   #timer: Timer | null;
   #lastId = IDENTITY_ID;
@@ -78,18 +80,22 @@ export class TcpConnection {
   }
 
   send(request: TcpRequest, terms: Terms, sink: Sink): Exchange {
-    if (this.#socket.writableLength > this.#options.maxBufferedBytes) return failed(this.#congestion(), sink);
+    const waiting = this.#unwrittenLength + this.#socket.writableLength;
+    if (waiting > this.#options.maxBufferedBytes) return failed(this.#congestion(), sink);
     this.#lastId += 1;
     const exchange = new TcpExchange(this, this.#lastId, sink, request.isEvent);
     exchange.frame = requestFrame(request, exchange.id, terms);
     this.#exchanges.set(exchange.id, exchange);
     this.#unwritten.push(exchange);
+    this.#unwrittenLength += exchange.frame.length;
     if (this.#phase === 'ready' && this.#turns === 0) this.#gather();
     return exchange;
   }
 
   /** Nobody waits for it any more. */
   forget(exchange: TcpExchange): void {
+    this.#unwrittenLength -= exchange.frame.length;
+    exchange.frame = '';
     if (this.#exchanges.delete(exchange.id) && this.#isRetired && this.#exchanges.size === 0) this.#finish();
   }
 
@@ -173,6 +179,7 @@ export class TcpConnection {
     this.#unwritten = [];
     let text = '';
     let hasEvents = false;
+    this.#unwrittenLength = 0;
     for (const exchange of batch) {
       if (exchange.isOver) continue;
       text += exchange.frame;
@@ -240,6 +247,7 @@ export class TcpConnection {
 class TcpExchange implements Exchange {
   readonly id: number;
   readonly isEvent: boolean;
+  /** Empty once it is written, or nobody wants it any more. */
   frame = '';
   isWritten = false;
   isOver = false;

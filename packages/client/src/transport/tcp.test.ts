@@ -11,7 +11,7 @@ import { requestFrame, tcpRequest } from './tcp-message.js';
 import { TcpTransport } from './tcp.js';
 import { KeptSink, targetOf, tcpToy, TERMS } from './transport.fixture.js';
 import type { Settled } from './transport.fixture.js';
-import type { Channel } from './transport.js';
+import type { Channel, Exchange } from './transport.js';
 import type { TcpRequest } from './tcp-message.js';
 
 const OPTIONS: TcpOptions = {
@@ -54,6 +54,20 @@ async function scripted(
     server.close();
   });
   return { channel: transport.channel(targetOf({ port, protocol: 'tcp' }, source)), chunks };
+}
+
+/** A server that accepts and says nothing, not even who it is; 65,536 bytes may wait to be written to it. */
+async function silent(): Promise<Channel<TcpRequest>> {
+  const server = createServer((socket) => socket.resume());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const transport = new TcpTransport(systemTime, { ...OPTIONS, maxBufferedBytes: 65_536 });
+  onTestFinished(async () => {
+    await transport.close();
+    server.close();
+  });
+  const { port } = server.address() as { port: number };
+  return transport.channel(targetOf({ port, protocol: 'tcp' }, 'native'));
 }
 
 function ask(channel: Channel<TcpRequest>, data: unknown, isEvent = false): Promise<Settled> {
@@ -174,6 +188,20 @@ describe('what is sent', () => {
     const opened = channel.send(tcpRequest('find', 'x'.repeat(20_000_000), false), TERMS, sink);
     await expect.poll(() => opened.openedAt).not.toBeNull();
     expect((await ask(channel, 1)).failure?.kind).toBe('congested');
+  });
+
+  it('goes elsewhere when too much waits for the peer to say who it is', async () => {
+    const channel = await silent();
+    const waiting = [1, 2, 3].map(() => ask(channel, 'x'.repeat(30_000)));
+    expect((await ask(channel, 1)).failure?.kind).toBe('congested');
+    for (const each of waiting) expect((await each).failure?.kind).toBe('unreachable');
+  });
+
+  it('makes room when it is no longer wanted', async () => {
+    const channel = await silent();
+    const send = (data: unknown): Exchange => channel.send(tcpRequest('find', data, false), TERMS, new KeptSink());
+    for (let n = 0; n < 3; n += 1) send('x'.repeat(30_000)).cancel();
+    expect((await ask(channel, 1)).failure?.kind).toBe('unreachable');
   });
 
   it('spreads over several connections if asked to', async () => {

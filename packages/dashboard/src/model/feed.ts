@@ -1,11 +1,10 @@
 import { batch, signal } from '@preact/signals';
 import type { ReadonlySignal } from '@preact/signals';
-import type { Frame } from '@rollcall/core';
+import { SseParser } from '@rollcall/core';
+import type { Frame, SseEvent } from '@rollcall/core';
 import { Refusal } from './api.js';
 import type { Api } from './api.js';
 import type { Roll } from './roll.js';
-import { EventReader } from './sse.js';
-import type { ServerEvent } from './sse.js';
 
 /** How new what is shown is. */
 export type Freshness =
@@ -22,6 +21,8 @@ export type Freshness =
 
 /** The registry says something every 10 s: silence for longer than this is a dead line. */
 const SILENT_MS = 25_000;
+/** The longest event that is read: a registry's own frames have at most 64 KiB, and a few tombstones. */
+const LONGEST = 4 * 1024 * 1024;
 const HIDDEN_MS = 250;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 10_000;
@@ -38,7 +39,7 @@ export class Feed {
   readonly #freshness = signal<Freshness>({ kind: 'connecting' });
   /** Counts up whenever something was applied, for what has to ask the registry anew. */
   readonly #news = signal(0);
-  #queue: ServerEvent[] = [];
+  #queue: SseEvent[] = [];
   #frames: Frame[] = [];
   /** Has a service's whole view come since the view began? */
   #hasReset = false;
@@ -104,19 +105,21 @@ export class Feed {
     const { body } = response;
     if (body === null) return;
     if (!resumes) this.#enqueue([BEGIN]);
-    const reader = new EventReader();
-    const pieces = body.pipeThrough(new TextDecoderStream()).getReader();
+    const parser = new SseParser(LONGEST);
+    const pieces = body.getReader();
     for (;;) {
       const { done, value } = await pieces.read();
       if (done) return;
       this.#heardAt = Date.now();
       this.#failures = 0;
       if (this.#freshness.value.kind !== 'live') this.#freshness.value = { kind: 'live' };
-      this.#enqueue(reader.read(value));
+      const events = parser.push(value);
+      if (events === null) throw new Error('The registry sent an event of more than 4 MiB.');
+      this.#enqueue(events);
     }
   }
 
-  #enqueue(events: readonly ServerEvent[]): void {
+  #enqueue(events: readonly SseEvent[]): void {
     this.#queue.push(...events);
     if (this.#isDrawing || this.#queue.length === 0) return;
     this.#isDrawing = true;
@@ -140,10 +143,10 @@ export class Feed {
     });
   }
 
-  #apply({ event, data, id }: ServerEvent): void {
+  #apply({ event, data, id }: SseEvent): void {
     if (event === BEGIN.event) this.#begin();
-    else if (data !== '' && FRAMES.has(event)) this.#add({ event, data: JSON.parse(data) } as Frame);
-    if (id === '' || id === this.#lastId) return;
+    else if (data !== null && FRAMES.has(event)) this.#add({ event, data: JSON.parse(data) } as Frame);
+    if (id === null || id === this.#lastId) return;
     if (this.#lastId !== '' && epochOf(id) !== epochOf(this.#lastId)) this.#begin();
     this.#lastId = id;
     this.#flush();
@@ -189,7 +192,7 @@ export class Feed {
   }
 }
 
-const BEGIN: ServerEvent = { event: ' begin', data: '', id: '' };
+const BEGIN: SseEvent = { event: ' begin', data: null, id: null };
 
 const epochOf = (cursor: string): string => cursor.slice(0, cursor.lastIndexOf('.'));
 

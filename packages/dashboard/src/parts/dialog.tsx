@@ -40,8 +40,6 @@ interface ActionDialogProps {
   readonly isDangerous?: boolean;
   /** What has to be typed first; empty: nothing. */
   readonly confirm?: string;
-  /** Is there somebody to read why? Default true. */
-  readonly takesReason?: boolean;
   /** Further fields. */
   readonly children?: ComponentChildren;
   readonly act: (reason: string) => Promise<unknown>;
@@ -50,7 +48,7 @@ interface ActionDialogProps {
 
 /** A question that changes something: always with a reason, for those who read it later. */
 export function ActionDialog(props: ActionDialogProps): VNode {
-  const { title, sentence, verb, isDangerous = false, confirm = '', takesReason = true, children, act, done } = props;
+  const { title, sentence, verb, isDangerous = false, confirm = '', children, act, done } = props;
   const { shell } = useSession();
   const reason = useSignal('');
   const typed = useSignal('');
@@ -75,17 +73,15 @@ export function ActionDialog(props: ActionDialogProps): VNode {
       <form onSubmit={(event) => void run(event)}>
         <p>{sentence}</p>
         {children}
-        {takesReason && (
-          <label>
-            Reason, for those who read it later
-            <input
-              type="text"
-              maxLength={200}
-              value={reason.value}
-              onInput={({ currentTarget }) => void (reason.value = currentTarget.value)}
-            />
-          </label>
-        )}
+        <label>
+          Reason, for those who read it later
+          <input
+            type="text"
+            maxLength={200}
+            value={reason.value}
+            onInput={({ currentTarget }) => void (reason.value = currentTarget.value)}
+          />
+        </label>
         {confirm !== '' && (
           <label>
             <span>

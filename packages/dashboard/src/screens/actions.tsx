@@ -169,10 +169,9 @@ function Deregister({ instance, path }: DeedProps): VNode {
       sentence="It is removed at once, and its id never comes back. A process that still runs takes no part any more until it is started anew."
       verb="Deregister"
       isDangerous
-      takesReason={false}
       confirm={nameOf(instance)}
       done={`${nameOf(instance)} is removed.`}
-      act={() => api.act('DELETE', path)}
+      act={(reason) => api.act('DELETE', `${path}?${new URLSearchParams(withReason(reason)).toString()}`)}
     />
   );
 }

@@ -254,7 +254,7 @@ function Gone({ id, crumbs, isAsked, timeline }: GoneProps): VNode {
         sentence={
           last === undefined
             ? 'The registry knows nothing of this id.'
-            : `The last that is known: ${last.text}, at ${clockText(last.at)}.`
+            : `The last that is known: ${happenedText(last)}, at ${clockText(last.at)}.`
         }
       />
       {last !== undefined && <LastHour timeline={timeline} />}

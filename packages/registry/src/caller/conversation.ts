@@ -5,7 +5,8 @@ import type { Endpoint, Time } from '@rollcall/core';
 import { Alarm } from './alarms.js';
 import type { Alarms } from './alarms.js';
 import type { Berth, CallOutcome } from './caller.js';
-import type { Answer, Dialect } from './dialect.js';
+import type { Answer, AnswerReader, Dialect } from './dialect.js';
+import type { Lingering } from './lingering.js';
 import type { ConnectSecurely } from './secure.js';
 
 /** One question. */
@@ -26,6 +27,7 @@ export interface House {
   readonly time: Time;
   readonly dialect: Dialect;
   readonly alarms: Alarms;
+  readonly lingering: Lingering;
   /** The peer must prove who it is. */
   readonly connectSecurely: ConnectSecurely;
   /** All plain sockets read into the same bytes: each is done with them before the next one reads. */
@@ -58,8 +60,10 @@ export class Conversation extends Alarm {
   /** The peer accepted: from here on an end without an answer is `closed`. */
   #isAccepted = false;
   #startedAt = 0;
-  /** What has come of an answer that comes in pieces. */
+  #reader: AnswerReader | null = null;
+  /** What has come of an answer that comes in pieces, with room for more. */
   #received = NOTHING;
+  /** All that has come. */
   #size = 0;
 
   constructor(house: House, isTls: boolean) {
@@ -99,6 +103,11 @@ export class Conversation extends Alarm {
     this.#socket?.destroy();
   }
 
+  /** Others need its place: it lingers no longer. */
+  cut(): void {
+    this.#socket?.destroy();
+  }
+
   /** It could not be opened: nothing of it is left. */
   abandon(): void {
     this.#house.alarms.clear(this);
@@ -119,6 +128,7 @@ export class Conversation extends Alarm {
     this.#question = question;
     this.#told = told;
     this.#stage = 'asked';
+    this.#reader = this.#house.dialect.reader(question.nonce);
     this.#received = NOTHING;
     this.#size = 0;
     this.#startedAt = this.#house.time.now();
@@ -153,10 +163,22 @@ export class Conversation extends Alarm {
   }
 
   #take(bytes: Buffer): void {
-    const all = this.#received.length === 0 ? bytes : Buffer.concat([this.#received, bytes]);
-    const answer = this.#house.dialect.read(all, false, this.#question?.nonce ?? '');
+    const isFirst = this.#size === bytes.length;
+    const answer = this.#reader?.read(isFirst ? bytes : this.#keep(bytes), false) ?? null;
     if (answer !== null) this.#onAnswer(answer);
-    else this.#received = all === bytes ? Buffer.from(bytes) : all;
+    else if (isFirst) this.#keep(bytes);
+  }
+
+  /** Puts it behind what has come before, and returns all. Room is made for twice as much, so that little is copied again. */
+  #keep(bytes: Buffer): Buffer {
+    const from = this.#size - bytes.length;
+    if (this.#size > this.#received.length) {
+      const roomier = Buffer.allocUnsafe(Math.min(2 * this.#size, this.#house.dialect.maxBytes));
+      roomier.set(this.#received.subarray(0, from));
+      this.#received = roomier;
+    }
+    this.#received.set(bytes, from);
+    return this.#received.subarray(0, this.#size);
   }
 
   #onAnswer(answer: Answer): void {
@@ -166,13 +188,13 @@ export class Conversation extends Alarm {
       isAnswered ? { kind: 'answered', ...answer } : { kind: 'failed', text: this.#placed(answer.nonsense) },
     );
     if (isAnswered && this.#question?.keeps === true) this.#park();
-    else this.#house.alarms.set(this, GRACE_MS);
+    else this.#linger(GRACE_MS);
   }
 
   /** The peer has closed its side. */
   #onEnd(): void {
     if (this.#stage !== 'asked') return;
-    const answer = this.#house.dialect.read(this.#received, true, this.#question?.nonce ?? '');
+    const answer = this.#reader?.read(this.#received.subarray(0, this.#size), true) ?? null;
     if (answer === null) this.#settle({ kind: 'closed', text: this.#placed('accepts and closes without an answer') });
     else this.#onAnswer(answer);
   }
@@ -191,7 +213,7 @@ export class Conversation extends Alarm {
   #onTimeout(): void {
     const missing = this.#isAccepted ? 'no answer' : 'no connection';
     this.#settle({ kind: 'failed', text: this.#placed(`${missing} within ${this.#question?.timeoutMs} ms`) });
-    if (this.#isAccepted) this.#house.alarms.set(this, LINGER_MS);
+    if (this.#isAccepted) this.#linger(LINGER_MS);
     else this.#socket?.destroy();
   }
 
@@ -199,8 +221,10 @@ export class Conversation extends Alarm {
     this.#onEnd();
     this.#unpark();
     this.#house.alarms.clear(this);
+    this.#house.lingering.delete(this);
     this.#stage = 'left';
     this.#question = null;
+    this.#reader = null;
     this.#received = NOTHING;
     this.#house.over(this);
   }
@@ -209,7 +233,13 @@ export class Conversation extends Alarm {
   #leave(): void {
     this.#stage = 'left';
     this.#socket?.end();
-    this.#house.alarms.set(this, LINGER_MS);
+    this.#linger(LINGER_MS);
+  }
+
+  /** All is said, and the peer has yet to close: so long, while there is a place. */
+  #linger(ms: number): void {
+    this.#house.alarms.set(this, ms);
+    this.#house.lingering.add(this);
   }
 
   #park(): void {

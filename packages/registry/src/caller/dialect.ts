@@ -10,11 +10,17 @@ export interface Dialect {
   readonly maxBytes: number;
   /** The protocol that is agreed on over TLS (ALPN); left out: none is. */
   readonly alpn?: string;
+  /** For the answer to the call `nonce`. */
+  reader(nonce: string): AnswerReader;
+}
+
+/** Reads one answer, in however many pieces it comes: it goes on where it stopped, so that a byte costs no more for it. */
+export interface AnswerReader {
   /**
-   * Reads the answer to the call `nonce` from all that has come; `isEnd`: no more will. Null: more must come, or it was no answer.
+   * `received`: all that has come, each time with more behind it; `isEnd`: no more will. Null: more must come, or it was no answer.
    * Keeps no part of the bytes, which are overwritten.
    */
-  read(received: Buffer, isEnd: boolean, nonce: string): Answer | null;
+  read(received: Buffer, isEnd: boolean): Answer | null;
 }
 
 /** Reads the JSON of an answer to Heartbeat-1. */

@@ -5,6 +5,7 @@ import type { CallOutcome } from './caller.js';
 import { Conversation } from './conversation.js';
 import type { House, Question } from './conversation.js';
 import type { Dialect } from './dialect.js';
+import { Lingering } from './lingering.js';
 import { secureWay } from './secure.js';
 import type { ConnectSecurely } from './secure.js';
 
@@ -12,11 +13,14 @@ export interface ExchangeOptions {
   readonly time: Time;
   /** At most so many connections wait for their next call; beyond it every call opens its own. Default 10,000. */
   readonly maxKept?: number;
+  /** Places for connections whose call is over, which several callers may share. Default: 500. */
+  readonly lingering?: Lingering;
   /** For endpoints over TLS: the terms, or a way on such terms that several share. Default: the certificates that Node trusts. */
   readonly tls?: TlsTerms | ConnectSecurely;
 }
 
 const MAX_KEPT = 10_000;
+const MAX_LINGERING = 500;
 /** A socket that has closed is opened again: to make a new one costs a third of the call. */
 const MAX_SPARE = 256;
 
@@ -28,12 +32,13 @@ export class Exchanges {
   readonly #open = new Set<Conversation>();
   #kept = 0;
 
-  constructor({ time, maxKept = MAX_KEPT, tls }: ExchangeOptions, dialect: Dialect) {
+  constructor({ time, maxKept = MAX_KEPT, lingering, tls }: ExchangeOptions, dialect: Dialect) {
     this.#maxKept = maxKept;
     this.#house = {
       time,
       dialect,
       alarms: new Alarms(time),
+      lingering: lingering ?? new Lingering(MAX_LINGERING),
       connectSecurely: typeof tls === 'function' ? tls : secureWay(tls),
       scratch: Buffer.allocUnsafe(dialect.maxBytes + 1),
       parked: (by) => (this.#kept += by),

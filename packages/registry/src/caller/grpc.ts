@@ -2,7 +2,7 @@ import { addressOf, HEARTBEAT_METADATA, HEARTBEAT_METHOD } from '@rollcall/core'
 import type { Endpoint, HeartbeatCall } from '@rollcall/core';
 import type { Caller, CallOutcome } from './caller.js';
 import { toAnswer } from './dialect.js';
-import type { Answer } from './dialect.js';
+import type { Answer, AnswerReader, Dialect } from './dialect.js';
 import { Exchanges } from './exchange.js';
 import type { ExchangeOptions } from './exchange.js';
 import { readFields, writeFields } from './hpack.js';
@@ -22,7 +22,7 @@ export class GrpcCaller implements Caller {
   readonly #exchanges: Exchanges;
 
   constructor(options: ExchangeOptions) {
-    this.#exchanges = new Exchanges(options, { maxBytes: MAX_BYTES, alpn: 'h2', read: readAnswer });
+    this.#exchanges = new Exchanges(options, RESPONSES);
   }
 
   call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number): Promise<CallOutcome> {
@@ -83,29 +83,45 @@ const NO_HTTP2: Answer = { nonsense: 'answers, but not in HTTP/2' };
 const TOO_LARGE: Answer = { nonsense: `answers ${HEARTBEAT_METHOD} with too large a message or head` };
 const RESET: Answer = { nonsense: `resets ${HEARTBEAT_METHOD}` };
 
-/** Reads frames up to the end of the response, from all that has come; null while it is not complete. */
-export function readAnswer(received: Buffer): Answer | null {
-  const fields = new Map<string, string>();
-  let dataBytes = 0;
-  for (let at = 0; received.length - at >= FRAME_HEAD;) {
-    const length = received.readUIntBE(at, 3);
-    const [type = 0, flags = 0] = received.subarray(at + 3, at + 5);
-    if (length > MAX_FRAME_BYTES || (at === 0 && type !== SETTINGS)) return NO_HTTP2;
-    const isOurs = received.readUInt32BE(at + 5) === STREAM;
-    if (isOurs && type === DATA) dataBytes += length;
-    if (dataBytes > MAX_MESSAGE_BYTES) return TOO_LARGE;
-    const from = at + FRAME_HEAD;
-    at = from + length;
-    if (received.length < at) return null;
-    if (isOurs && type === RST_STREAM) return RESET;
-    if (isOurs && type === HEADERS) {
-      const failure = takeHead(received.subarray(from, at), flags, fields);
-      if (failure !== null) return failure;
+export const RESPONSES: Dialect = {
+  maxBytes: MAX_BYTES,
+  alpn: 'h2',
+  reader: () => new ResponseReader(),
+};
+
+/** Reads frames up to the end of the response. */
+class ResponseReader implements AnswerReader {
+  readonly #fields = new Map<string, string>();
+  #dataBytes = 0;
+  /** Where the next frame begins. */
+  #at = 0;
+
+  read(received: Buffer): Answer | null {
+    while (received.length - this.#at >= FRAME_HEAD) {
+      const at = this.#at;
+      const length = received.readUIntBE(at, 3);
+      const [type = 0, flags = 0] = received.subarray(at + 3, at + 5);
+      if (length > MAX_FRAME_BYTES || (at === 0 && type !== SETTINGS)) return NO_HTTP2;
+      const isOurs = received.readUInt32BE(at + 5) === STREAM;
+      const dataBytes = this.#dataBytes + (isOurs && type === DATA ? length : 0);
+      if (dataBytes > MAX_MESSAGE_BYTES) return TOO_LARGE;
+      const from = at + FRAME_HEAD;
+      if (received.length < from + length) return null;
+      this.#dataBytes = dataBytes;
+      this.#at = from + length;
+      const answer = isOurs ? this.#take(type, flags, received.subarray(from, this.#at)) : null;
+      if (answer !== null) return answer;
     }
-    const isEnd = isOurs && (type === HEADERS || type === DATA) && (flags & END_STREAM) !== 0;
-    if (isEnd) return answerOf(fields);
+    return null;
   }
-  return null;
+
+  #take(type: number, flags: number, payload: Buffer): Answer | null {
+    if (type === RST_STREAM) return RESET;
+    if (type !== HEADERS && type !== DATA) return null;
+    const failure = type === HEADERS ? takeHead(payload, flags, this.#fields) : null;
+    if (failure !== null) return failure;
+    return (flags & END_STREAM) === 0 ? null : answerOf(this.#fields);
+  }
 }
 
 /** Adds what a HEADERS frame says: the head, then the trailers. */

@@ -83,6 +83,33 @@ describe('HttpCaller', () => {
     expect(await callRaw(`HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n${response(body)}`)).toMatchObject(answered);
   });
 
+  it('reads past so many as there may be, and no more', async () => {
+    const interim = 'HTTP/1.1 100 Continue\r\n\r\n';
+    expect(await callRaw(interim.repeat(8) + response(body))).toMatchObject(answered);
+    expect(await callRaw(interim.repeat(9) + response(body))).toMatchObject({
+      kind: 'failed',
+      text: expect.stringContaining('answers with more than 8 interim responses'),
+    });
+  });
+
+  it('reads kilobytes of chunks in many pieces', async () => {
+    const oneByOne = body.replaceAll(/./g, `1;x=${'x'.repeat(80)}\r\n$&\r\n`);
+    const answer = `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${oneByOne}0\r\n\r\n`;
+    const outcome = await callTo(
+      createServer((socket) => {
+        socket.setNoDelay(true);
+        const pieces = answer.match(/[^]{1,50}/g) ?? [];
+        const goOn = (): void => {
+          const piece = pieces.shift();
+          if (piece === undefined) socket.end();
+          else socket.write(piece, goOn);
+        };
+        socket.once('data', goOn);
+      }),
+    );
+    expect(outcome).toMatchObject(answered);
+  });
+
   it('takes kilobytes of security headers', async () => {
     const headers = { 'content-security-policy': 'x'.repeat(3_000), 'permissions-policy': 'y'.repeat(3_000) };
     expect(await callHttp((_request, reply) => void reply.writeHead(200, headers).end(body))).toMatchObject(answered);

@@ -2,7 +2,7 @@ import { addressOf, HEARTBEAT_PATH } from '@rollcall/core';
 import type { Endpoint, HeartbeatCall } from '@rollcall/core';
 import type { Berth, Caller, CallOutcome } from './caller.js';
 import { callText, toAnswer } from './dialect.js';
-import type { Answer } from './dialect.js';
+import type { Answer, AnswerReader, Dialect } from './dialect.js';
 import { Exchanges } from './exchange.js';
 import type { ExchangeOptions } from './exchange.js';
 
@@ -11,6 +11,8 @@ const MAX_BODY_BYTES = 1_024;
 const MAX_HEAD_BYTES = 8_192;
 /** What chunked encoding may add to a body of that size, with room to spare. */
 const MAX_BYTES = MAX_HEAD_BYTES + 4 * MAX_BODY_BYTES;
+/** Responses 1xx before the one that counts. */
+const MAX_INTERIM = 8;
 
 /** Heartbeat-1 as one HTTP/1.1 request, on a connection of its own unless one is kept. Redirects are no answer and are not followed. */
 export class HttpCaller implements Caller {
@@ -20,7 +22,7 @@ export class HttpCaller implements Caller {
   /** `protocol`: `heartbeat` for the ports where nothing else is answered. */
   constructor(options: ExchangeOptions, protocol: 'http' | 'heartbeat' = 'http') {
     this.protocol = protocol;
-    this.#exchanges = new Exchanges(options, { maxBytes: MAX_BYTES, read: readResponse });
+    this.#exchanges = new Exchanges(options, RESPONSES);
   }
 
   call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number, berth: Berth | null = null): Promise<CallOutcome> {
@@ -49,22 +51,99 @@ function requestText(endpoint: Endpoint, body: string, keeps: boolean): string {
   return `${REQUEST_LINE}${addressOf(endpoint)}${FIELDS}${body.length}\r\nconnection: ${connection}\r\n\r\n${body}`;
 }
 
-/** Reads a response (RFC 9112) from all that has come; null while it is not complete. */
-export function readResponse(received: Buffer, isEnd: boolean): Answer | null {
-  const end = received.indexOf('\r\n\r\n');
-  if (end < 0) return received.length > MAX_HEAD_BYTES ? { nonsense: 'answers with too large a head' } : null;
-  const [start = '', ...fields] = received.toString('latin1', 0, end).split('\r\n');
-  const status = Number(/^HTTP\/1\.[01] (\d{3})\b/.exec(start)?.[1]);
-  if (Number.isNaN(status)) return { nonsense: 'answers, but not in HTTP' };
-  const rest = received.subarray(end + 4);
-  if (status < 200) return readResponse(rest, isEnd);
-  if (status >= 300) return { nonsense: `answers ${HEARTBEAT_PATH} with status ${status}` };
-  const body = bodyOf(rest, headersOf(fields), isEnd);
-  if (body === null) return null;
-  return body === 'malformed' || body.length > MAX_BODY_BYTES ? NO_ANSWER : toJsonAnswer(body);
+export const RESPONSES: Dialect = { maxBytes: MAX_BYTES, reader: () => new ResponseReader() };
+
+const HEAD_END = '\r\n\r\n';
+const LINE_END = '\r\n';
+
+type Headers = ReadonlyMap<string, string>;
+
+/** Reads a response (RFC 9112). */
+class ResponseReader implements AnswerReader {
+  /** Where what is not read yet begins. */
+  #at = 0;
+  /** No end of a head or of a line begins before the last bytes of this. */
+  #searched = 0;
+  #interim = 0;
+  /** Null: the head has not come. */
+  #headers: Headers | null = null;
+  /** The chunk that is coming ends here; null: its size has not come. */
+  #chunkEnd: number | null = null;
+  /** Where the body's chunks lie, and how long they are together. */
+  readonly #chunks: (readonly [from: number, to: number])[] = [];
+  #chunkBytes = 0;
+
+  read(received: Buffer, isEnd: boolean): Answer | null {
+    while (this.#headers === null) {
+      const end = this.#find(received, HEAD_END);
+      const known = end < 0 ? received.length - HEAD_END.length : end;
+      if (known - this.#at > MAX_HEAD_BYTES) return { nonsense: 'answers with too large a head' };
+      if (end < 0) return null;
+      const nonsense = this.#takeHead(received.toString('latin1', this.#at, end));
+      if (nonsense !== null) return { nonsense };
+      this.#at = end + HEAD_END.length;
+    }
+    const body = this.#body(received, this.#headers, isEnd);
+    if (body === null) return null;
+    return body === 'malformed' || body.length > MAX_BODY_BYTES ? NO_ANSWER : toJsonAnswer(body);
+  }
+
+  #takeHead(head: string): string | null {
+    const [start = '', ...fields] = head.split(LINE_END);
+    const status = Number(/^HTTP\/1\.[01] (\d{3})\b/.exec(start)?.[1]);
+    if (Number.isNaN(status)) return 'answers, but not in HTTP';
+    if (status >= 300) return `answers ${HEARTBEAT_PATH} with status ${status}`;
+    if (status >= 200) this.#headers = headersOf(fields);
+    else this.#interim += 1;
+    return this.#interim > MAX_INTERIM ? `answers with more than ${MAX_INTERIM} interim responses` : null;
+  }
+
+  /** The body, once it is complete by the framing that the headers announce; without any it ends with the connection. */
+  #body(received: Buffer, headers: Headers, isEnd: boolean): Buffer | 'malformed' | null {
+    const encoding = headers.get('transfer-encoding');
+    if (encoding !== undefined) return encoding === 'chunked' ? this.#joined(received) : 'malformed';
+    const rest = received.subarray(this.#at);
+    const length = headers.get('content-length');
+    if (length === undefined) return isEnd || rest.length > MAX_BODY_BYTES ? rest : null;
+    if (!/^\d{1,9}$/.test(length) || Number(length) > MAX_BODY_BYTES) return 'malformed';
+    return rest.length >= Number(length) ? rest.subarray(0, Number(length)) : null;
+  }
+
+  /** Undoes chunked encoding; null before the last chunk, the empty one, has come. */
+  #joined(received: Buffer): Buffer | 'malformed' | null {
+    for (;;) {
+      if (this.#chunkEnd === null) {
+        const size = this.#chunkSize(received);
+        if (size === null || size === 'malformed') return size;
+        if (size === 0) return Buffer.concat(this.#chunks.map(([from, to]) => received.subarray(from, to)));
+        this.#chunkEnd = this.#at + size;
+        this.#chunks.push([this.#at, this.#chunkEnd]);
+        this.#chunkBytes += size;
+      }
+      if (this.#chunkBytes > MAX_BODY_BYTES) return 'malformed';
+      if (received.length < this.#chunkEnd + LINE_END.length) return null;
+      this.#at = this.#chunkEnd + LINE_END.length;
+      this.#chunkEnd = null;
+    }
+  }
+
+  #chunkSize(received: Buffer): number | 'malformed' | null {
+    const end = this.#find(received, LINE_END);
+    if (end < 0) return null;
+    const size = /^([0-9a-f]{1,4})(?:;|$)/i.exec(received.toString('latin1', this.#at, end))?.[1];
+    this.#at = end + LINE_END.length;
+    return size === undefined ? 'malformed' : Number.parseInt(size, 16);
+  }
+
+  /** Where the first such end lies in what is not read yet; no byte is looked through again. */
+  #find(received: Buffer, end: string): number {
+    const at = received.indexOf(end, Math.max(this.#at, this.#searched - end.length));
+    if (at < 0) this.#searched = received.length;
+    return at;
+  }
 }
 
-function headersOf(fields: readonly string[]): ReadonlyMap<string, string> {
+function headersOf(fields: readonly string[]): Headers {
   return new Map(
     fields.map((field) => {
       const colon = field.indexOf(':');
@@ -77,33 +156,6 @@ function headersOf(fields: readonly string[]): ReadonlyMap<string, string> {
       ];
     }),
   );
-}
-
-/** The body, once it is complete by the framing that the headers announce; without any it ends with the connection. */
-function bodyOf(rest: Buffer, headers: ReadonlyMap<string, string>, isEnd: boolean): Buffer | 'malformed' | null {
-  const encoding = headers.get('transfer-encoding');
-  if (encoding !== undefined) return encoding === 'chunked' ? joinChunks(rest) : 'malformed';
-  const length = headers.get('content-length');
-  if (length === undefined) return isEnd || rest.length > MAX_BODY_BYTES ? rest : null;
-  if (!/^\d{1,9}$/.test(length) || Number(length) > MAX_BODY_BYTES) return 'malformed';
-  return rest.length >= Number(length) ? rest.subarray(0, Number(length)) : null;
-}
-
-/** Undoes chunked encoding; null before the last chunk, the empty one, has come. */
-function joinChunks(rest: Buffer): Buffer | 'malformed' | null {
-  const chunks: Buffer[] = [];
-  for (let at = 0; ;) {
-    const line = rest.indexOf('\r\n', at);
-    if (line < 0) return null;
-    const size = /^([0-9a-f]{1,4})(?:;|$)/i.exec(rest.toString('latin1', at, line))?.[1];
-    if (size === undefined) return 'malformed';
-    const from = line + 2;
-    const to = from + Number.parseInt(size, 16);
-    if (to === from) return Buffer.concat(chunks);
-    if (rest.length < to + 2) return null;
-    chunks.push(rest.subarray(from, to));
-    at = to + 2;
-  }
 }
 
 const NO_ANSWER: Answer = { nonsense: 'answers, but not as Heartbeat-1 is answered' };

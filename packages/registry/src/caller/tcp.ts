@@ -3,7 +3,7 @@ import { FrameDecoder, HEARTBEAT_PATTERN } from '@rollcall/core';
 import type { Endpoint, HeartbeatCall } from '@rollcall/core';
 import type { Berth, Caller, CallOutcome } from './caller.js';
 import { callText, toAnswer } from './dialect.js';
-import type { Answer, Dialect } from './dialect.js';
+import type { Answer, AnswerReader, Dialect } from './dialect.js';
 import { Exchanges } from './exchange.js';
 import type { ExchangeOptions } from './exchange.js';
 
@@ -35,14 +35,30 @@ const NO_FRAME: Answer = { nonsense: 'answers, but not in frames of Nest TCP' };
 
 export const FRAMES: Dialect = {
   maxBytes: MAX_BYTES,
-  read(received, _isEnd, nonce) {
-    const frame = wholeFrame(received);
-    if (frame !== undefined) return toFrameAnswer(frame, nonce);
-    const { frames, failure } = new FrameDecoder(MAX_BYTES).push(received);
-    if (frames.length > 0) return toFrameAnswer(frames[0], nonce);
-    return failure === null ? null : NO_FRAME;
-  },
+  reader: (nonce) => new FrameReader(nonce),
 };
+
+class FrameReader implements AnswerReader {
+  readonly #nonce: string;
+  readonly #decoder = new FrameDecoder(MAX_BYTES);
+  #at = 0;
+
+  constructor(nonce: string) {
+    this.#nonce = nonce;
+  }
+
+  read(received: Buffer): Answer | null {
+    const frame = this.#at === 0 ? wholeFrame(received) : undefined;
+    if (frame !== undefined) return toFrameAnswer(frame, this.#nonce);
+    // one by one: what stands behind the frame spoils nothing, whether it has come or not
+    for (; this.#at < received.length; this.#at += 1) {
+      const { frames, failure } = this.#decoder.push(received.subarray(this.#at, this.#at + 1));
+      if (frames.length > 0) return toFrameAnswer(frames[0], this.#nonce);
+      if (failure !== null) return NO_FRAME;
+    }
+    return null;
+  }
+}
 
 const ZERO = 48;
 const HASH = 35;

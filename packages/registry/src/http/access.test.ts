@@ -37,7 +37,7 @@ describe('what is done and what is refused', () => {
       body: { admin: 'DRAINING', reason: 'new cable' },
     });
     await registry.ask(path, { method: 'DELETE', from, bearer: service.text });
-    await registry.ask(path, { method: 'DELETE', from, bearer: operator.text });
+    await registry.ask(`${path}?reason=leaked%20token`, { method: 'DELETE', from, bearer: operator.text });
     const told = registry.log.texts().filter((text) => text.startsWith('Access'));
     expect(told).toEqual([
       expect.stringMatching(
@@ -45,14 +45,29 @@ describe('what is done and what is refused', () => {
       ),
       `Access: operator token ${operator.id} from 127.0.0.7: PATCH ${path} admin=DRAINING reason=new cable → 200`,
       `Access refused: service token ${service.id} from 127.0.0.7: DELETE ${path} → 403`,
-      `Access: operator token ${operator.id} from 127.0.0.7: DELETE ${path} → 204`,
+      `Access: operator token ${operator.id} from 127.0.0.7: DELETE ${path} reason=leaked token → 204`,
     ]);
     const { body } = await registry.ask(`${path}/timeline`, { bearer: operator.text });
     const who = `operator token ${operator.id} from 127.0.0.7`;
     expect(body.events.slice(-2)).toMatchObject([
       { by: 'operator', text: `an operator says: admin DRAINING (${who})`, reason: { text: 'new cable' } },
-      { by: 'operator', text: 'removed', reason: { code: 'OPERATOR', text: `removed by ${who}` } },
+      { by: 'operator', text: 'removed', reason: { code: 'OPERATOR', text: `removed by ${who}: leaked token` } },
     ]);
+  });
+
+  it('tells of what stands in a query only the reason, and that only of what was done', async () => {
+    const registry = await guarded();
+    const service = await registry.token({ role: 'service', services: ['orders'] });
+    const operator = await registry.token({ role: 'operator' });
+    await registry.start();
+    const { id, secret } = await registry.enrol(service.text);
+    const query = `?id=${secret}&service=${secret}&reason=`;
+    const path = `/api/v1/instances/${id}`;
+    await registry.ask(`/api/v1/services${query}${secret}`);
+    await registry.ask(path + query + secret, { method: 'DELETE', bearer: service.text });
+    await registry.ask(`${path}${query}leaked`, { method: 'DELETE', bearer: operator.text });
+    expect(registry.log.texts().join('\n')).not.toContain(secret);
+    expect(registry.log.texts().at(-1)).toMatch(/DELETE \S+ reason=leaked → 204$/);
   });
 
   it('tells each as whom he comes, where the registry tells of itself', async () => {
@@ -120,6 +135,23 @@ describe('a source that fails too often', () => {
       statuses.add((await beat('a-secret-that-is-just-not-his', round)).status);
     expect([...statuses]).toEqual([401, 429]);
     expect((await beat(secret, 1)).status).toBe(200);
+  });
+});
+
+describe('a registry that knows nobody any more', () => {
+  it('tells each of many instances on one host to register again, and slows none down', async () => {
+    const registry = await guarded();
+    await registry.start();
+    const statuses = new Set<number>();
+    for (let index = 0; index < 100; index += 1) {
+      const path = `/api/v1/instances/orders-${index}`;
+      const shown = { bearer: SECRET, from: '127.0.0.5' };
+      const beat = { ...shown, method: 'POST', body: { nonce: null, seq: 1 } };
+      statuses.add((await registry.ask(`${path}/heartbeat`, beat)).status);
+      statuses.add((await registry.ask(`/api/v1/watch?instance=orders-${index}`, shown)).status);
+      statuses.add((await registry.ask(path, { ...shown, method: 'DELETE' })).status);
+    }
+    expect([...statuses]).toEqual([404]);
   });
 });
 
@@ -250,6 +282,27 @@ describe('a stream', () => {
     const { body } = await registry.ask('/api/v1/registry', { bearer: stays.text });
     expect(body.watchers).toBe(1);
     other.destroy();
+  });
+});
+
+describe('a long poll', () => {
+  it('is refused as soon as its token is revoked, and another one waits on', async () => {
+    const registry = await guarded();
+    const reader = await registry.token();
+    const stays = await registry.token();
+    const service = await registry.token({ role: 'service', services: ['orders'] });
+    await registry.start({ intervalMs: 60_000 });
+    await registry.enrol(service.text);
+    const { body } = await registry.ask('/api/v1/services/orders', { bearer: reader.text });
+    const path = `/api/v1/services/orders?revision=${body.revision}&waitMs=`;
+    const other = registry.ask(`${path}6000`, { bearer: stays.text });
+    const poll = registry.ask(`${path}30000`, { bearer: reader.text });
+    await registry.revoke(reader.id);
+    expect(await poll).toMatchObject({
+      status: 401,
+      body: { code: 'UNAUTHORIZED', detail: `Token ${reader.id} was revoked.` },
+    });
+    expect(await other).toMatchObject({ status: 200, body: { service: 'orders' } });
   });
 });
 

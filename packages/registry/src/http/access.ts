@@ -1,4 +1,4 @@
-import { DEFAULT_NAMESPACE } from '@rollcall/core';
+import { DEFAULT_NAMESPACE, isRecord, PROBLEMS } from '@rollcall/core';
 import type { Log, Problem, Registration, Suspicion, Time } from '@rollcall/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify';
 import type { IncomingMessage } from 'node:http';
@@ -35,6 +35,8 @@ export interface Entrance {
    * its instance, or the certificate of this connection; else the request's own. Call the result when the stream is over.
    */
   hold(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void;
+  /** Why what opened the route to this request would open it no more; null: it would. */
+  refusalOf(request: FastifyRequest): Problem | null;
 }
 
 /** Where nothing is asked for: whoever reaches the port may do everything but what is an operator's, see `isOperator`. */
@@ -50,6 +52,7 @@ export const OPEN_ENTRANCE: Entrance = {
   registrationRefusal: () => null,
   suspicionRefusal: () => null,
   hold: () => nothing,
+  refusalOf: () => null,
 };
 
 function nothing(): void {}
@@ -82,6 +85,10 @@ export class TokenEntrance implements Entrance {
   readonly #asked: Asked;
   readonly #audit: Audit;
   readonly #standings = new WeakMap<FastifyRequest, Standing>();
+  /** Those that came as far as a route: the guard has let them pass. */
+  readonly #judged = new WeakSet<FastifyRequest>();
+  /** Those with a wrong token or secret, or none, whatever they are answered. */
+  readonly #failures = new WeakSet<FastifyRequest>();
   /** How to end each stream, and whether it may go on. */
   readonly #streams = new Map<() => void, () => boolean>();
   readonly #routes: string[] = [];
@@ -105,10 +112,13 @@ export class TokenEntrance implements Entrance {
     app.addHook('onRoute', (route) => {
       if (!this.#isComplete) this.#guard(route);
     });
-    app.addHook('onSend', (request, reply, payload, done) => done(null, this.#slowed(request, reply, payload)));
-    app.addHook('onResponse', (request, reply, done) => {
+    app.addHook('preSerialization', (request, reply, payload, done) =>
+      done(null, this.#slowed(request, reply, payload)),
+    );
+    // not when it was received: who does something and goes would do it untold
+    app.addHook('onSend', (request, reply, payload, done) => {
       this.#tell(request, reply.statusCode);
-      done();
+      done(null, payload);
     });
   }
 
@@ -136,7 +146,10 @@ export class TokenEntrance implements Entrance {
     const { status } = problemDocument(problem);
     if (status !== 401) return problem;
     const waitMs = problem.code === 'UNAUTHORIZED' ? this.#audit.failed(address) : 0;
-    if (waitMs > 0) return tooManyFailures(waitMs);
+    if (waitMs > 0) {
+      this.#audit.slowed();
+      return tooManyFailures(waitMs);
+    }
     this.#audit.refused({ who: 'a secret', from: address, what, about: problem.code, status });
     return problem;
   }
@@ -197,6 +210,11 @@ export class TokenEntrance implements Entrance {
     return () => void this.#streams.delete(end);
   }
 
+  refusalOf(request: FastifyRequest): Problem | null {
+    const permission = permissionOf(request.method, request.routeOptions.url ?? '');
+    return permission === null ? NO_ROW : this.#check(request, permission);
+  }
+
   #endStreams(): void {
     for (const [end, mayGoOn] of this.#streams) {
       if (mayGoOn()) continue;
@@ -230,15 +248,19 @@ export class TokenEntrance implements Entrance {
   }
 
   #guard(route: RouteOptions): void {
-    const { url, onRequest = [] } = route;
-    for (const method of [route.method].flat()) this.#routes.push(`${method} ${url}`);
+    const { url, onRequest = [], preHandler = [] } = route;
+    const methods = [route.method].flat();
+    for (const method of methods) this.#routes.push(`${method} ${url}`);
     const check: onRequestHookHandler = (request, reply, next) => {
+      this.#judged.add(request);
       const permission = permissionOf(request.method, url);
       const problem = permission === null ? NO_ROW : this.#check(request, permission);
       if (problem === null) next();
       else sendProblem(reply, problem);
     };
     route.onRequest = [check, onRequest].flat();
+    // what opened the route may be worth nothing by the time the body is there
+    if (methods.some((method) => method !== 'GET' && method !== 'HEAD')) route.preHandler = [check, preHandler].flat();
   }
 
   #check(request: FastifyRequest, permission: Permission): Problem | null {
@@ -260,32 +282,48 @@ export class TokenEntrance implements Entrance {
 
   /** What is sent: instead of one failure too many, that there were too many. */
   #slowed(request: FastifyRequest, reply: FastifyReply, payload: unknown): unknown {
-    if (reply.statusCode !== 401 || codeIn(payload) !== 'UNAUTHORIZED') return payload;
+    const code = isRecord(payload) && reply.statusCode >= 400 ? payload['code'] : null;
+    if (code !== 'UNAUTHORIZED' && code !== 'ID_HELD') return payload;
+    this.#failures.add(request);
     const waitMs = this.#audit.failed(peerOf(request).address);
     if (waitMs === 0) return payload;
     const problem = tooManyFailures(waitMs);
     reply.removeHeader('www-authenticate').code(429).headers(problemHeaders(problem));
-    return JSON.stringify(problemDocument(problem));
+    return problemDocument(problem);
   }
 
   #tell(request: FastifyRequest, status: number): void {
     const { method, url, routeOptions } = request;
     const permission = permissionOf(method, routeOptions.url ?? '');
-    const isRefusal = status === 401 || status === 403;
+    const isRefusal = REFUSALS.has(status) || this.#failures.has(request);
     const isDeed = permission?.acts === true && status < 300;
     if (!isRefusal && !isDeed) return;
-    const standing = this.#standings.get(request);
     const deed = {
-      who: standing === undefined ? (isRefusal ? 'a secret' : 'the instance itself') : whoText(standing),
+      who: this.#whoOf(request, isDeed),
       from: peerOf(request).address,
       what: `${method} ${url.split('?', 1)[0] ?? ''}`,
-      about: aboutOf(request.body),
+      about: this.#judged.has(request)
+        ? aboutOf(request, isDeed)
+        : `(${status === 421 ? 'foreign name' : 'foreign web page'})`,
       status,
     };
-    if (isRefusal) this.#audit.refused(deed);
-    else this.#audit.acted(deed);
+    if (isDeed) this.#audit.acted(deed);
+    else if (status === 429) this.#audit.slowed();
+    else this.#audit.refused(deed);
+  }
+
+  #whoOf(request: FastifyRequest, isDeed: boolean): string {
+    const standing = this.#standings.get(request);
+    if (standing !== undefined) return whoText(standing);
+    if (isDeed) return 'the instance itself';
+    const bearer = bearerOf(request);
+    if (bearer !== null && !isToken(bearer)) return 'a secret';
+    return whoText(this.#standingOf(bearer, this.#shownBy(request)?.standing ?? null));
   }
 }
+
+/** Not let in; `MISDIRECTED` came by a name that is not ours. */
+const REFUSALS: ReadonlySet<number> = new Set([401, 403, PROBLEMS.MISDIRECTED]);
 
 function namesInstance(request: FastifyRequest): boolean {
   const { params } = request;
@@ -302,18 +340,20 @@ function tooManyFailures(waitMs: number): Problem {
   };
 }
 
-/** Of what a body says, what an audit needs and what is no secret: who it is about, what is wanted, and the reason. */
-function aboutOf(body: unknown): string {
-  if (typeof body !== 'object' || body === null) return '';
-  const said = ['id', 'service', 'namespace', 'admin', 'weight', 'untilMs', 'deadlineMs', 'reason'].flatMap((key) => {
-    const value: unknown = Reflect.get(body, key);
-    return typeof value === 'string' || typeof value === 'number' ? [`${key}=${value}`] : [];
-  });
-  return said.join(' ');
+const ABOUT = ['id', 'service', 'namespace', 'admin', 'weight', 'untilMs', 'deadlineMs', 'reason'];
+
+/**
+ * What an audit needs and what is no secret: who it is about, what is wanted, and the reason. Of a query only that, and only when it was
+ * done: what strangers put there may be anything.
+ */
+export function aboutOf({ query, body }: FastifyRequest, isDeed: boolean): string {
+  return [...(isDeed ? wordsIn(query, ['reason']) : []), ...wordsIn(body, ABOUT)].join(' ');
 }
 
-/** Of a problem document as it is sent. */
-function codeIn(payload: unknown): string | null {
-  if (typeof payload !== 'string') return null;
-  return /"code":"([A-Z_]+)"/.exec(payload)?.[1] ?? null;
+function wordsIn(said: unknown, keys: readonly string[]): readonly string[] {
+  if (!isRecord(said)) return [];
+  return keys.flatMap((key) => {
+    const value = said[key];
+    return typeof value === 'string' || typeof value === 'number' ? [`${key}=${value}`] : [];
+  });
 }

@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RegistryFace } from '../face.js';
 import { createShortWay } from './beat.js';
+import type { BeatRules } from './beat.js';
 import { createGuard } from './guard.js';
 import { serveRegistry } from './server.js';
 import type { RegistryServer } from './server.js';
@@ -18,6 +19,7 @@ const BEAT = '{"nonce":"nonce-0001","seq":7}';
 /** Answers by the id; an id that is no problem's code is alive, if there is a secret. */
 const registry = {
   ready: true,
+  admits: () => true,
   beat(id: string, secret: string | null) {
     if (id === 'broken') throw new Error('disk on fire');
     const code = (secret === null ? 'UNAUTHORIZED' : id) as ProblemCode;
@@ -110,6 +112,9 @@ const LEFT: readonly (readonly [string, number, Beat])[] = [
   ['another content type', 415, { headers: { 'content-type': 'text/plain' } }],
   ['no content type', 415, { headers: { 'content-type': null } }],
   ['a content type with a parameter', 200, { headers: { 'content-type': 'application/json; charset=utf-8' } }],
+  ['a content type in another charset', 415, { headers: { 'content-type': 'application/json; charset="UTF-16"' } }],
+  ['a body that is said to be encoded', 415, { headers: { 'content-encoding': 'gzip' } }],
+  ['a body that is said not to be encoded', 200, { headers: { 'content-encoding': 'identity' } }],
   ['an empty body', 400, { body: '' }],
   ['no body', 400, { headers: { 'content-length': null, 'content-type': null }, body: '' }],
   ['a body of more than 16 KiB', 413, { body: LONG }],
@@ -182,6 +187,27 @@ describe('a Heartbeat-2', () => {
     }
     socket.end();
     await once(socket, 'close');
+  });
+
+  it('is judged by what its connection shows when it is there, and not when it began', async () => {
+    let isEnded = false;
+    const rules: BeatRules = {
+      isUnusual: () => false,
+      proofOf: () => (isEnded ? null : SECRET),
+      beatRefusal: (_address, _what, problem) => problem,
+    };
+    const way = createShortWay({ registry, log }, createGuard([]), rules);
+    const slow = createServer((request, response) => void way(request, response)).listen(0, '127.0.0.1');
+    await once(slow, 'listening');
+    const socket = connect((slow.address() as AddressInfo).port, '127.0.0.1');
+    const bytes = bytesOf({});
+    socket.write(bytes.subarray(0, -1));
+    await once(slow, 'request');
+    isEnded = true;
+    socket.write(bytes.subarray(-1));
+    const [answer] = await once(socket, 'data');
+    expect(statusOf(String(answer))).toBe(401);
+    slow.close();
   });
 
   it('that breaks off in its body harms nobody', async () => {

@@ -4,7 +4,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Outcome, Proof, RegistryFace } from '../face.js';
 import { BODY_LIMIT, bodyOf, readBody } from './body.js';
 import type { Guard } from './guard.js';
-import { JSON_TYPE, problemDocument, problemHeaders, problemOfThrown } from './problem.js';
+import { refuse, send } from './plain-answer.js';
+import { JSON_TYPE, problemOfThrown } from './problem.js';
 import { peerOf, secretOf } from './request.js';
 import type { Rim } from './rim.js';
 
@@ -32,8 +33,8 @@ export type ShortWay = (request: IncomingMessage, response: ServerResponse) => b
  * Beats are most of what a registry is asked, each on a connection of its own, and Fastify's hooks, routing and body parser cost
  * as much as everything that we do. So beats that look as all clients send them are answered here. Whatever is unusual about
  * one (a foreign Host or Origin, an escaped id, a query, another content type, a body without a length or too long) is left
- * to Fastify's route, which refuses it or not: those rules exist once, and both ways answer alike. Where tokens are asked for, so is a
- * beat that shows no secret.
+ * to Fastify's route, which refuses it or not: those rules exist once, and both ways answer alike. So is a beat that nobody expects, of an
+ * unknown instance, with a wrong secret, or too early: whoever floods with those waits in the queue as every flood does.
  */
 export function createShortWay(
   { registry, log, metrics }: Pick<Rim, 'registry' | 'log' | 'metrics'>,
@@ -47,13 +48,15 @@ export function createShortWay(
   return (request, response) => {
     const id = idOf(request);
     if (id === null || guard(request.headers) !== null || tokens?.isUnusual(request) === true) return false;
-    const proof = tokens === null ? secretOf(request) : tokens.proofOf(request);
+    const proofNow = (): Proof => (tokens === null ? secretOf(request) : tokens.proofOf(request));
+    if (!registry.admits(id, proofNow())) return false;
     receive(request, (bytes) => {
       try {
         const body = readBody(bytes);
         // as Fastify does it: who sends no JSON gets no second request on this connection
         if (!body.ok) return turnDown(response, body.problem, { connection: 'close' });
-        const outcome = slowed(beatOutcome(registry, id, proof, body.value), request, tokens);
+        // by now: the certificate of the connection may have ended while the body came
+        const outcome = slowed(beatOutcome(registry, id, proofNow(), body.value), request, tokens);
         if (outcome.ok) send(response, 200, { 'content-type': JSON_TYPE }, outcome.value);
         else turnDown(response, outcome.problem);
       } catch (error) {
@@ -83,6 +86,7 @@ function slowed(outcome: Outcome<BeatAnswer>, request: IncomingMessage, tokens: 
 /** The id that a usual beat is for; null when this is none. */
 function idOf({ method, url = '', headers }: IncomingMessage): string | null {
   if (method !== 'POST' || headers['content-type'] !== 'application/json') return null;
+  if (headers['content-encoding'] !== undefined) return null;
   const length = Number(headers['content-length']);
   if (!(length > 0 && length <= BODY_LIMIT)) return null;
   return BEAT_PATH.exec(url)?.[1] ?? null;
@@ -93,17 +97,4 @@ function receive(request: IncomingMessage, done: (bytes: Buffer) => void): void 
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('end', () => done(Buffer.concat(chunks)));
-}
-
-/** A refusal without Fastify. */
-export function refuse(response: ServerResponse, problem: Problem, more: Readonly<Record<string, string>> = {}): void {
-  const document = problemDocument(problem);
-  send(response, document.status, { ...problemHeaders(problem), ...more }, document);
-}
-
-function send(response: ServerResponse, status: number, headers: Record<string, string>, document: object): void {
-  const text = JSON.stringify(document);
-  headers['content-length'] = String(Buffer.byteLength(text));
-  response.writeHead(status, headers);
-  response.end(text);
 }

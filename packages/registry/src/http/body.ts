@@ -1,5 +1,6 @@
-import type { Flaw, Message } from '@rollcall/core';
+import type { Flaw, Message, Problem } from '@rollcall/core';
 import type { FastifyRequest } from 'fastify';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Outcome } from '../face.js';
 import { RefusedBody } from './problem.js';
 
@@ -16,14 +17,41 @@ const LONGEST_PATH = 100;
 
 /** Fastify's parser for `application/json`. */
 export function parseBody(
-  _request: FastifyRequest,
+  { headers }: Pick<FastifyRequest, 'headers'>,
   bytes: Buffer,
   done: (error: Error | null, body?: unknown) => void,
 ): void {
-  const parsed = readBody(bytes);
+  const unread = unreadableBy(headers);
+  const parsed: Outcome<unknown> = unread === null ? readBody(bytes) : { ok: false, problem: unread };
   if (parsed.ok) done(null, parsed.value);
   else done(new RefusedBody(parsed.problem));
 }
+
+const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]*)/i;
+/** Of these all are UTF-8. */
+const CHARSETS = new Set(['utf-8', 'utf8', 'us-ascii']);
+
+/** What the headers say of a JSON body that is then not read: somebody else may read it so, and see another one. */
+function unreadableBy({
+  'content-type': type = '',
+  'content-encoding': encoding,
+}: IncomingHttpHeaders): Problem | null {
+  if (encoding !== undefined && encoding.toLowerCase() !== 'identity') return ENCODED;
+  const charset = CHARSET.exec(type)?.[1]?.toLowerCase() ?? 'utf-8';
+  return CHARSETS.has(charset) ? null : NOT_UTF_8;
+}
+
+const ENCODED: Problem = {
+  code: 'UNSUPPORTED_MEDIA_TYPE',
+  detail: 'A body is read only as it is, neither compressed nor encoded otherwise.',
+  fix: 'Send the JSON itself, without the header `Content-Encoding`.',
+};
+
+const NOT_UTF_8: Problem = {
+  code: 'UNSUPPORTED_MEDIA_TYPE',
+  detail: 'A body is read only in UTF-8.',
+  fix: 'Send UTF-8, with the header `Content-Type: application/json`.',
+};
 
 /** The value of a body in JSON. No body at all is `undefined`; the messages say whether that will do. */
 export function readBody(bytes: Buffer): Outcome<unknown> {

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { startTestRegistry } from '../testing.js';
 import { Refused } from './condition.js';
 
-const document = (code: string): string => JSON.stringify({ code, detail: `${code} of it`, fix: 'mend it' });
+const document = (code: string) => ({ code, detail: `${code} of it`, fix: 'mend it' });
 const from = { from: '10.0.0.5', service: 'orders' };
 
 describe('Refused', () => {
@@ -50,7 +50,8 @@ describe('GET /api/v1/registry', () => {
     const endpoints = [{ protocol: 'tcp', port: 9 }];
     expect((await register({ id: 'orders-1', service: 'orders', endpoints })).status).toBe(201);
     expect((await register({ id: 'orders-1', service: 'orders', endpoints, secret: 'x'.repeat(22) })).status).toBe(409);
-    expect((await register({ id: 'users-1', service: 7, endpoints })).status).toBe(400);
+    const secret = 'The-secret-of-an-instance-in-the-wrong-field';
+    expect((await register({ id: secret + '/', service: secret, endpoints })).status).toBe(400);
     const answer = (await (await fetch(`${registry.url}/api/v1/registry`)).json()) as Record<string, unknown>;
     expect(answer).toMatchObject({
       store: { trouble: null },
@@ -59,6 +60,7 @@ describe('GET /api/v1/registry', () => {
         { code: 'ID_HELD', from: '127.0.0.1', service: 'orders', detail: expect.stringContaining('orders-1') },
       ],
     });
+    expect(JSON.stringify(answer)).not.toContain(secret);
     const budgets = answer['host'] as { name: string; have: number; used: number; remedy: string }[];
     expect(budgets.every(({ have, used, remedy }) => have >= 0 && used >= 0 && remedy !== '')).toBe(true);
     const one = (await (await fetch(`${registry.url}/api/v1/instances/orders-1`)).json()) as { line: boolean };

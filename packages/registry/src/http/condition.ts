@@ -1,7 +1,8 @@
+import { isRecord, NAME_PATTERN } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
-import type { onSendHookHandler } from 'fastify';
+import type { preSerializationHookHandler } from 'fastify';
 import type { BudgetAnswer } from '../host-budget.js';
-import { withoutTokens } from '../tokens.js';
+import type { EndingToken } from '../token-endings.js';
 import { peerOf } from './request.js';
 
 /** A registration that was refused, and how often: those of one place for one reason are one. */
@@ -12,7 +13,7 @@ export interface RefusedAnswer {
   readonly fix: string;
   /** The address it came from. */
   readonly from: string;
-  /** Null: it was refused before it was read. */
+  /** Null: it was refused before it was read, or names none. */
   readonly service: string | null;
   readonly times: number;
   /** Since the last one, in ms. */
@@ -25,6 +26,8 @@ export interface ConditionAnswer {
   readonly refused: readonly RefusedAnswer[];
   /** What its host carries, and how much of that is used; empty: not known. */
   readonly host: readonly BudgetAnswer[];
+  /** Tokens that end within two weeks, the first to end first, ten at most. */
+  readonly endingTokens: readonly EndingToken[];
 }
 
 /** So many are kept; the one that is longest ago goes first. */
@@ -47,14 +50,16 @@ export class Refused {
   }
 
   /** Of the route that registers: reads what it answers, and changes nothing. */
-  readonly hook: onSendHookHandler = (request, reply, payload, done) => {
-    if (reply.statusCode >= 400 && typeof payload === 'string')
+  readonly hook: preSerializationHookHandler = (request, reply, payload, done) => {
+    if (reply.statusCode >= 400 && isRecord(payload))
       this.note(payload, { from: peerOf(request).address, service: serviceIn(request.body) });
     done(null, payload);
   };
 
-  note(document: string, { from, service }: Pick<RefusedAnswer, 'from' | 'service'>): void {
-    const { code, detail, fix } = JSON.parse(document) as Readonly<Record<string, unknown>>;
+  note(
+    { code, detail, fix }: Readonly<Record<string, unknown>>,
+    { from, service }: Pick<RefusedAnswer, 'from' | 'service'>,
+  ): void {
     const key = [code, from, service].join(' ');
     const times = (this.#kept.get(key)?.times ?? 0) + 1;
     this.#kept.delete(key);
@@ -73,10 +78,10 @@ export class Refused {
   }
 }
 
-/** Of a registration that was read, but not yet checked. */
+/** Of a registration that was read, but not yet checked: what is no name may be a secret in the wrong place. */
 function serviceIn(body: unknown): string | null {
-  if (typeof body !== 'object' || body === null || !('service' in body)) return null;
-  return typeof body.service === 'string' ? withoutTokens(body.service).slice(0, 63) : null;
+  const service = isRecord(body) ? body['service'] : null;
+  return typeof service === 'string' && NAME_PATTERN.test(service) ? service : null;
 }
 
 const shortened = (text: unknown): string => (typeof text === 'string' ? text.slice(0, LONGEST) : '');

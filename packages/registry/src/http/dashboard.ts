@@ -1,6 +1,6 @@
 import fastifyStatic from '@fastify/static';
 import { folder } from '@rollcall/dashboard';
-import type { FastifyPluginCallback, FastifyReply } from 'fastify';
+import type { FastifyPluginCallback, onSendHookHandler } from 'fastify';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { unknownRoute, sendProblem } from './problem.js';
@@ -20,6 +20,8 @@ const PAGE_POLICY = [
   "frame-ancestors 'none'",
 ].join('; ');
 
+/** Answers that are the file, a part of it, or that it has not changed. */
+const SENT: ReadonlySet<number> = new Set([200, 206, 304]);
 /** The names of assets hold a hash of what is in them. */
 const FOREVER = 'public, max-age=31536000, immutable';
 
@@ -33,17 +35,20 @@ export const dashboardRoutes: FastifyPluginCallback = (app, _options, done) => {
     return;
   }
   void app.register(fastifyStatic, { root: folder, serve: false, cacheControl: false });
-  app.get('/', (_request, reply) => show(reply, 'index.html', 'no-cache'));
-  app.get<{ Params: { '*': string } }>('/assets/*', (request, reply) => {
+  app.get('/', { onSend: sentAs('no-cache') }, (_request, reply) => reply.sendFile('index.html'));
+  app.get<{ Params: { '*': string } }>('/assets/*', { onSend: sentAs(FOREVER) }, (request, reply) => {
     const name = request.params['*'];
     // flat names only: no folders, nothing hidden
     if (!/^[\w-]+\.[\w.-]+$/.test(name)) return sendProblem(reply, unknownRoute('GET', request.url));
-    return show(reply, `assets/${name}`, FOREVER);
+    return reply.sendFile(`assets/${name}`);
   });
   done();
 };
 
-function show(reply: FastifyReply, name: string, cache: string): FastifyReply {
-  reply.headers({ 'content-security-policy': PAGE_POLICY, 'cache-control': cache });
-  return reply.sendFile(name);
+/** What is refused, or not there, is data as everywhere, and kept by nobody. */
+function sentAs(cache: string): onSendHookHandler {
+  return (_request, reply, payload, done) => {
+    if (SENT.has(reply.statusCode)) reply.headers({ 'content-security-policy': PAGE_POLICY, 'cache-control': cache });
+    done(null, payload);
+  };
 }

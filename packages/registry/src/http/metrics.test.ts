@@ -27,6 +27,19 @@ const ENDPOINTS = [{ protocol: 'tcp', port: 1 }];
 describe('GET /metrics', () => {
   afterEach(() => vi.restoreAllMocks());
 
+  it('answers while no file can be opened: what cannot be read then is left out', async () => {
+    const registry = await startTestRegistry();
+    onTestFinished(() => registry.close());
+    expect((await sample(registry.url)).has('process_resident_memory_bytes')).toBe(true);
+    vi.spyOn(process.memoryUsage, 'rss').mockImplementation(() => {
+      throw new Error('A system error occurred: uv_resident_set_memory returned EMFILE (too many open files)');
+    });
+    const samples = await sample(registry.url);
+    expect(samples.get(name('ready'))).toBe(1);
+    expect(samples.has('process_resident_memory_bytes')).toBe(false);
+    expect(samples.get('process_heap_bytes')).toBeGreaterThan(1e6);
+  });
+
   it('counts what the registry did', async () => {
     const meter = memoryMeter();
     const registry = await startTestRegistry({ meter });

@@ -1,4 +1,4 @@
-import { ID_PATTERN, NAME_PATTERN, problemDocumentMessage } from '@rollcall/core';
+import { ID_PATTERN, MOST_NAMES, NAME_PATTERN, problemDocumentMessage } from '@rollcall/core';
 import type { JsonSchema } from '@rollcall/core';
 
 /** One operation of `/openapi.json`: what it takes and answers. */
@@ -46,6 +46,9 @@ export function object(properties: Readonly<Record<string, JsonSchema>>): JsonSc
 export function listOf(items: JsonSchema): JsonSchema {
   return { type: 'array', items };
 }
+
+/** Names of services, as a parameter that may occur often. */
+export const NAMES_IN_QUERY: JsonSchema = { ...listOf(TEXT), maxItems: MOST_NAMES };
 
 export function orNull(schema: JsonSchema): JsonSchema {
   return { anyOf: [schema, { type: 'null' }] };

@@ -33,6 +33,7 @@ import {
   inQuery,
   listOf,
   NAME,
+  NAMES_IN_QUERY,
   NAMESPACE_IN_QUERY,
   object,
   operation,
@@ -120,8 +121,8 @@ const SERVICE_PATHS: JsonSchema = {
     get: operation({
       summary: 'The change feed, as Server-Sent Events; with `instance` and its secret also the line of that instance.',
       parameters: [
-        inQuery('service', listOf(TEXT), 'names of services, or `*` for everything'),
-        inQuery('resume', listOf(TEXT), 'those of the services whose view is known up to `Last-Event-ID`'),
+        inQuery('service', NAMES_IN_QUERY, 'names of services, or `*` for everything'),
+        inQuery('resume', NAMES_IN_QUERY, 'those of the services whose view is known up to `Last-Event-ID`'),
         inQuery('instance', TEXT, 'the instance whose line this is'),
         NAMESPACE_IN_QUERY,
         { name: 'Last-Event-ID', in: 'header', schema: TEXT, description: '`<epoch>.<revision>`, the last `id`' },
@@ -161,7 +162,10 @@ const SERVICE_PATHS: JsonSchema = {
   '/api/v1/instances/{id}': {
     delete: operation({
       summary: 'The instance says goodbye, or an operator removes it: its id never comes back.',
-      parameters: [ID_IN_PATH],
+      parameters: [
+        ID_IN_PATH,
+        inQuery('reason', { type: 'string', maxLength: 200 }, 'why, an operator’s words for people'),
+      ],
       status: 204,
       security: [...SECRET_NEEDED, { operator: [] }],
     }),
@@ -239,7 +243,7 @@ const PEOPLE_PATHS: JsonSchema = {
         NAMESPACE_IN_QUERY,
         inQuery('after', COUNT, 'the `last` of the answer before: only later ones, oldest first'),
         inQuery('limit', { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 }, 'at most so many'),
-        inQuery('service', listOf(TEXT), 'only of these services'),
+        inQuery('service', NAMES_IN_QUERY, 'only of these services'),
         inQuery('kind', listOf({ enum: EVENT_KINDS }), 'only of these kinds'),
       ],
       answer: object({
@@ -267,7 +271,7 @@ const PEOPLE_PATHS: JsonSchema = {
       summary: 'Whom Prometheus may scrape (`http_sd_config`); refused with 503 while it is not certain who is there.',
       parameters: [
         NAMESPACE_IN_QUERY,
-        inQuery('service', listOf(TEXT), 'only these services; none, or `*`: all'),
+        inQuery('service', NAMES_IN_QUERY, 'only these services; none, or `*`: all'),
         inQuery('port-from-metadata', { type: 'string', default: 'rollcall.metrics' }, 'where the port is told'),
       ],
       answer: listOf(object({ targets: listOf(TEXT), labels: { type: 'object', additionalProperties: TEXT } })),
@@ -335,6 +339,9 @@ function registryAnswer(): JsonSchema {
       object({ code: TEXT, detail: TEXT, fix: TEXT, from: TEXT, service: orNull(TEXT), times: COUNT, agoMs: COUNT }),
     ),
     host: listOf(object({ name: TEXT, have: COUNT, used: COUNT, remedy: TEXT })),
+    endingTokens: listOf(
+      object({ id: TEXT, role: { enum: ROLES }, services: listOf(TEXT), expiresAt: { type: 'number' } }),
+    ),
     tls: orNull(
       object({
         expiresAt: { type: 'number' },

@@ -15,6 +15,8 @@ const OPERATOR = { 'x-rollcall-operator': '1' };
 interface Served {
   readonly world: World;
   readonly get: (path: string) => Promise<{ readonly status: number; readonly body: any }>;
+  /** Of `orders-1`; answers the status. */
+  readonly remove: (query: string) => Promise<number>;
   readonly post: (path: string, headers: Record<string, string>) => Promise<number>;
   readonly patch: (
     id: string,
@@ -41,7 +43,9 @@ async function serve(): Promise<Served> {
     });
   const post: Served['post'] = async (path, headers) =>
     (await fetch(`${server.url}/api/v1/${path}`, { method: 'POST', headers })).status;
-  return { world, get: (path) => ask(path), post, patch };
+  const remove: Served['remove'] = async (query) =>
+    (await fetch(`${server.url}/api/v1/instances/orders-1${query}`, { method: 'DELETE', headers: OPERATOR })).status;
+  return { world, get: (path) => ask(path), post, patch, remove };
 }
 
 describe('PATCH /api/v1/instances/{id}', () => {
@@ -130,6 +134,22 @@ describe('POST /api/v1/instances/{id}/call', () => {
     expect(await post('instances/orders-1/call', OPERATOR)).toBe(202);
     await world.time.advanceBy(1);
     expect(world.town.calls.length).toBe(before + 1);
+  });
+});
+
+describe('DELETE /api/v1/instances/{id}', () => {
+  it('tells everybody afterwards why the operator did it', async () => {
+    const { world, get, remove } = await serve();
+    expect(await remove(`?reason=${'x'.repeat(201)}`)).toBe(400);
+    expect(await remove('?reason=two%0Alines')).toBe(400);
+    expect(value(world.registry.instance('orders-1')).state).toBe('HEALTHY');
+    expect(await remove('?reason=leaked%20token')).toBe(204);
+    const why = { code: 'OPERATOR', text: 'removed by an operator: leaked token' };
+    expect((await get('services/orders')).body.removed).toMatchObject([{ id: 'orders-1', reason: why }]);
+    expect((await get('instances/orders-1/timeline')).body.events.at(-1)).toMatchObject({
+      kind: 'removed',
+      reason: why,
+    });
   });
 });
 

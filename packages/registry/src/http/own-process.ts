@@ -4,7 +4,9 @@ import { readdir, stat } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { IntervalHistogram } from 'node:perf_hooks';
+import { getHeapStatistics } from 'node:v8';
 import { readHostFacts } from '../host-facts.js';
+import type { HostFacts } from '../host-facts.js';
 
 /** The event loop is looked at so often; what Node tells of it contains this time. */
 const RESOLUTION_MS = 20;
@@ -29,7 +31,7 @@ export class OwnProcess {
   readonly #started: Gauge;
   readonly #fds: Gauge;
   readonly #maxFds: Gauge;
-  readonly #facts = readHostFacts();
+  #facts: Promise<HostFacts> | null = null;
   #cpuSeconds = 0;
   #loop: IntervalHistogram | null = null;
   #former: Lag = { p50: 0, p99: 0, max: 0 };
@@ -55,7 +57,6 @@ export class OwnProcess {
     this.#started = own.gauge('process_start_time_seconds', 'When this process started, seconds since 1970.');
     this.#fds = own.gauge('process_open_fds', 'Open files and sockets.');
     this.#maxFds = own.gauge('process_max_fds', 'How many files and sockets may be open.');
-    // what is not known, as everywhere but on Linux, is not 0
     for (const gauge of [this.#fds, this.#maxFds, this.#connections]) gauge.forget();
   }
 
@@ -66,14 +67,18 @@ export class OwnProcess {
     const seconds = (user + system) / 1_000_000;
     this.#cpu.add(seconds - this.#cpuSeconds);
     this.#cpuSeconds = seconds;
-    const { rss, heapUsed } = process.memoryUsage();
-    this.#resident.set(rss);
-    this.#heap.set(heapUsed);
+    tell(this.#resident, residentBytes());
+    this.#heap.set(getHeapStatistics().used_heap_size);
     this.#started.set(this.#time.wall() / 1_000 - process.uptime());
-    const [connections, fds, { openFiles }] = await Promise.all([connectionsOf(server), openFds(), this.#facts]);
-    if (connections !== null) this.#connections.set(connections);
-    if (fds !== null) this.#fds.set(fds);
-    if (openFiles !== null) this.#maxFds.set(openFiles);
+    const [connections, fds, { openFiles }] = await Promise.all([
+      connectionsOf(server),
+      openFds(),
+      (this.#facts ??= readHostFacts()),
+    ]);
+    tell(this.#connections, connections);
+    tell(this.#fds, fds);
+    tell(this.#maxFds, openFiles);
+    if (openFiles === null) this.#facts = null; // it may be known next time
   }
 
   /** Looks at the event loop no more. May be called twice. */
@@ -96,6 +101,21 @@ export class OwnProcess {
     this.#former = lag;
     this.#windowAt = now;
     this.#loop.reset();
+  }
+}
+
+/** What is not known, as everywhere but on Linux, or while no file can be opened, is not 0, nor what it was before. */
+function tell(gauge: Gauge, value: number | null): void {
+  if (value === null) gauge.forget();
+  else gauge.set(value);
+}
+
+/** On Linux Node reads a file for it. */
+function residentBytes(): number | null {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return null;
   }
 }
 

@@ -1,12 +1,13 @@
 import { sleep, STATES, VERSION } from '@rollcall/core';
-import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
-import type { ServerResponse } from 'node:http';
-import type { Outcome, ServiceAnswer } from '../face.js';
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
+import type { Outcome } from '../face.js';
 import type { Load } from '../host-budget.js';
 import type { ConditionAnswer } from './condition.js';
-import { flawed, sendOutcome, sendProblem } from './problem.js';
+import { flawed, JSON_TYPE, sendOutcome, sendProblem } from './problem.js';
 import { checkName, flagOf, listOf, namespaceOf, numberOf, peerOf } from './request.js';
 import type { Rim } from './rim.js';
+import { filtered, Views } from './views.js';
+import type { Newest, ServiceQuestion } from './views.js';
 
 const LONGEST_WAIT_MS = 60_000;
 /** How long a long poll may outlast its wait before its connection counts as idle. */
@@ -15,6 +16,7 @@ const SLACK_MS = 10_000;
 /** What people, scripts and other programs ask. */
 export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
   const { registry, entrance } = rim;
+  const views = new Views(registry);
 
   app.get('/api/v1/services', (request, reply) => {
     const namespace = namespaceOf(request);
@@ -26,11 +28,16 @@ export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
     if (!asked.ok) return sendProblem(reply, asked.problem);
     const question = asked.value;
     if (question.waitMs > 0) {
-      const waited = await untilNews(rim, { ...question, peer: peerOf(request).address }, reply.raw);
+      const waited = await untilNews({ ...rim, views }, question, { request, reply });
       if (!waited.ok) return sendProblem(reply, waited.problem);
+      if (reply.raw.destroyed) return reply.hijack();
     }
-    const answer = registry.service(question.namespace, question.name, question.withHeartbeats);
-    return sendOutcome(reply, 200, answer.ok ? { ok: true, value: filtered(answer.value, question) } : answer);
+    if (question.withHeartbeats) {
+      const measured = registry.service(question.namespace, question.name, true);
+      return sendOutcome(reply, 200, measured.ok ? { ok: true, value: filtered(measured.value, question) } : measured);
+    }
+    const answer = views.text(question);
+    return answer.ok ? reply.type(JSON_TYPE).send(answer.value) : sendProblem(reply, answer.problem);
   });
 
   app.get<{ Params: { id: string } }>('/api/v1/instances/:id', (request, reply) =>
@@ -59,17 +66,12 @@ function mannerOf({ access, insecure, tls }: Rim): object {
 }
 
 /** What who diagnoses it wants to know. */
-function conditionOf({ refused, host }: Rim, load: Load): ConditionAnswer {
-  return { refused: refused?.answer() ?? [], host: host?.(load) ?? [] };
+function conditionOf({ refused, host, endingTokens }: Rim, load: Load): ConditionAnswer {
+  return { refused: refused?.answer() ?? [], host: host?.(load) ?? [], endingTokens: endingTokens?.() ?? [] };
 }
 
-/** What is asked about one service. An empty filter lets everything through. */
-interface Question {
-  readonly namespace: string;
-  readonly name: string;
-  readonly states: readonly string[];
-  readonly versions: readonly string[];
-  readonly zones: readonly string[];
+/** What is asked about one service. */
+interface Question extends ServiceQuestion {
   readonly withHeartbeats: boolean;
   /** The caller knows everything up to here. */
   readonly revision: number;
@@ -106,55 +108,65 @@ function questionOf(request: FastifyRequest, name: string): Outcome<Question> {
   };
 }
 
-function filtered(answer: ServiceAnswer, { states, versions, zones }: Question): ServiceAnswer {
-  const instances = answer.instances.filter(
-    ({ state, version, zone }) => fits(states, state) && fits(versions, version) && fits(zones, zone),
-  );
-  return { ...answer, instances };
-}
-
-function fits(wanted: readonly string[], value: string): boolean {
-  return wanted.length === 0 || wanted.includes(value);
+interface Exchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
 }
 
 /**
  * Long poll: resolves when the service has changed since the revision that the caller knows, its time is over, the caller is
  * gone or the server closes. The feed only says when to look; what counts is the view itself, so that neither a flush about
- * something else nor a revision of another epoch can mislead. Refused where nobody may watch any more.
+ * something else nor a revision of another epoch can mislead. Refused where nobody may watch any more, and, at once, when the caller's token
+ * or certificate is no longer valid.
  */
 async function untilNews(
-  rim: Rim,
-  question: Question & { readonly peer: string },
-  response: ServerResponse,
+  rim: Rim & { readonly views: Views },
+  { namespace, name, revision, waitMs }: Question,
+  { request, reply }: Exchange,
 ): Promise<Outcome<null>> {
-  const { registry, time, lasting } = rim;
-  const { namespace, name, revision, waitMs, peer } = question;
-  const known = registry.service(namespace, name);
+  const { registry, time, lasting, entrance, views, queue } = rim;
+  const response = reply.raw;
+  const known = views.newest(namespace, name);
   if (!known.ok || isNewer(known.value, revision)) return NOTHING;
   const over = new AbortController();
   const wake = (): void => over.abort();
   const look = (): void => {
-    const answer = registry.service(namespace, name);
-    if (!answer.ok || isNewer(answer.value, revision)) wake();
+    const now = views.newest(namespace, name);
+    if (!now.ok || isNewer(now.value, revision)) wake();
   };
   const { epoch, revision: at } = known.value;
-  const order = { namespace, services: [name], resume: [name], cursor: { epoch, revision: at }, line: null, peer };
+  const cursor = { epoch, revision: at };
+  const peer = peerOf(request).address;
+  const order = { namespace, services: [name], resume: [name], cursor, line: null, peer };
   const watching = registry.watch(order, { flush: look, beat() {}, backlog: () => 0, end: wake });
   if (!watching.ok) return watching;
   response.socket?.setTimeout(waitMs + SLACK_MS);
   response.once('close', wake);
   lasting.add(wake);
+  const letGo = entrance.hold(request, watching.value, wake);
   await sleep(time, waitMs, { signal: over.signal, background: true });
   response.off('close', wake);
   lasting.delete(wake);
+  letGo();
   watching.value.closed();
-  return NOTHING;
+  // one change wakes thousands
+  if (!response.destroyed) await queue.turn(request);
+  return rejudged(rim, request);
+}
+
+/** Whoever waited may have lost his right to the answer. */
+function rejudged({ entrance, tls }: Rim, request: FastifyRequest): Outcome<null> {
+  const { socket } = request;
+  if (tls?.isRetired(socket) === true) {
+    // who he is can no longer be said: whoever may connects again
+    socket.destroy();
+    return NOTHING;
+  }
+  const problem = entrance.refusalOf(request);
+  return problem === null ? NOTHING : { ok: false, problem };
 }
 
 const NOTHING = { ok: true, value: null } as const;
 
 /** Lower than what the caller knows is news too: the registry began a new epoch. */
-function isNewer(answer: ServiceAnswer, revision: number): boolean {
-  if (answer.revision < revision) return true;
-  return [...answer.instances, ...answer.removed].some((one) => one.revision > revision);
-}
+const isNewer = ({ revision, changed }: Newest, known: number): boolean => revision < known || changed > known;

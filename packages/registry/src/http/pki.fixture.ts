@@ -96,6 +96,12 @@ export class Pki {
     return readFile(this.path('list.pem'), 'utf8');
   }
 
+  /** Its revocation list, which is out of date after so long. */
+  async passingList(seconds: number): Promise<string> {
+    await this.#openssl('ca', '-config', 'ca.cnf', '-gencrl', '-crlsec', String(seconds), '-out', 'list.pem');
+    return readFile(this.path('list.pem'), 'utf8');
+  }
+
   /** Writes a file into its folder, at once. */
   async write(name: string, text: string): Promise<string> {
     await writeFile(this.path(name), text);

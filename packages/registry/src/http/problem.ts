@@ -3,6 +3,7 @@ import type { Flaw, Log, Problem, ProblemCode, ProblemDocument } from '@rollcall
 import type { FastifyReply } from 'fastify';
 import type { Outcome } from '../face.js';
 import { withoutTokens } from '../tokens.js';
+import { SECURITY_HEADERS } from './security.js';
 
 /** Of every answer that is no refusal. */
 export const JSON_TYPE = 'application/json; charset=utf-8';
@@ -16,6 +17,7 @@ const TITLES: Record<ProblemCode, string> = {
   FORBIDDEN: 'This is not allowed',
   NOT_FOUND: 'Not known here',
   METHOD_NOT_ALLOWED: 'This route has no such method',
+  TOO_SLOW: 'The request took too long to come',
   ID_HELD: 'The instance id is held by another',
   LEAVING: 'The instance is leaving',
   ADDRESS_TAKEN: 'The address answers for another instance',
@@ -65,11 +67,14 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
 }
 
 /** A whole HTTP answer, for a request that was too broken to become one. */
-export function rawProblem(problem: Problem): string {
+export function rawProblem(problem: Problem, more: Readonly<Record<string, string>> = {}): string {
   const { status, title } = problemDocument(problem);
   const body = JSON.stringify(problemDocument(problem));
-  const head = `HTTP/1.1 ${status} ${title}\r\ncontent-type: ${MEDIA_TYPE}\r\ncontent-length: ${Buffer.byteLength(body)}`;
-  return `${head}\r\nconnection: close\r\n\r\n${body}`;
+  const length = String(Buffer.byteLength(body));
+  const own = { 'content-type': MEDIA_TYPE, 'content-length': length };
+  const headers = { ...own, ...more, ...SECURITY_HEADERS, connection: 'close' };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  return `HTTP/1.1 ${status} ${title}\r\n${lines.join('\r\n')}\r\n\r\n${body}`;
 }
 
 /** The engine's word as an answer: `null` has no body. */
@@ -155,6 +160,11 @@ const THROWN: Readonly<Record<string, Problem>> = {
     ...UNREADABLE,
     detail: 'The path could not be decoded.',
     fix: 'Percent-encode the path as UTF-8.',
+  },
+  ERR_HTTP_REQUEST_TIMEOUT: {
+    code: 'TOO_SLOW',
+    detail: 'The headers have not come within 5 s, or not all of the request within 10 s.',
+    fix: 'Send the whole request at once.',
   },
   HPE_HEADER_OVERFLOW: {
     code: 'TOO_LARGE',

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -117,6 +118,14 @@ const PROVOKE: Readonly<Record<ProblemCode, () => Promise<any>>> = {
   FORBIDDEN: async () => (await open())({ path: '/api/v1/services', headers: { origin: 'http://evil.example' } }),
   NOT_FOUND: async () => (await open())({ path: OF_ID }),
   METHOD_NOT_ALLOWED: async () => (await open())({ method: 'PUT', path: '/api/v1/services' }),
+  TOO_SLOW: async () => {
+    const registry = await startTestRegistry();
+    cleanups.push(() => registry.close());
+    const socket = connect(registry.port, '127.0.0.1');
+    socket.write('GET / HTTP/1.1\r\n');
+    const answer = (await socket.setEncoding('utf8').toArray()).join('');
+    return JSON.parse(answer.split('\r\n\r\n')[1] ?? '');
+  },
   ID_HELD: async () => {
     const ask = await open();
     await ask(registration());

@@ -1,5 +1,6 @@
 import { ManualTime, recordingLog } from '@rollcall/core/testing';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { expect, it } from 'vitest';
 import { Queue } from './queue.js';
 
@@ -11,16 +12,21 @@ function queue() {
   const begun: string[] = [];
   const refused: number[] = [];
   const log = recordingLog();
-  const made = new Queue({ log, time: new ManualTime() }, ({ socket }) => begun.push(socket.remoteAddress ?? ''));
-  const join = (remoteAddress: string, count = 1) => {
+  const clock = { now: 0 };
+  const made = new Queue({ log, time: new ManualTime(), clock: () => clock.now });
+  const join = (remoteAddress: string, count = 1, tookMs = 0) => {
     const request = { socket: { remoteAddress }, destroyed: false };
     const response = { writeHead: (status: number) => refused.push(status), end() {} };
     for (let index = 0; index < count; index += 1) {
-      made.join(request as unknown as IncomingMessage, response as unknown as ServerResponse);
+      made.join(request as unknown as IncomingMessage, response as unknown as ServerResponse, () => {
+        begun.push(remoteAddress);
+        clock.now += tookMs;
+      });
     }
     return request;
   };
-  return { begun, refused, log, join, connectionCame: () => made.connectionCame() };
+  const turn = (remoteAddress: string) => made.turn({ socket: { remoteAddress } as Socket });
+  return { begun, refused, log, join, turn, clock, connectionCame: () => made.connectionCame() };
 }
 
 it('begins at once what comes while there is little', () => {
@@ -78,4 +84,38 @@ it('begins one in four turns while new connections come, which are taken in one 
     await nextTurn();
   }
   expect(begun.length - before).toBe(4);
+});
+
+it('rests after long work as long as that took: the other half of the time is for those who beat', async () => {
+  const { begun, join, clock } = queue();
+  join(CROWD, 3, 20);
+  await nextTurn();
+  expect(begun).toHaveLength(3);
+  join(SOMEBODY);
+  for (let turn = 0; turn < 10; turn += 1) await nextTurn();
+  expect(begun).toHaveLength(3);
+  clock.now += 60;
+  await expect.poll(() => begun.at(-1)).toBe(SOMEBODY);
+});
+
+it('counts what follows on a beginning without waiting for anything', async () => {
+  const { begun, join, turn, clock } = queue();
+  void turn(CROWD)
+    .then(() => Promise.resolve())
+    .then(() => (clock.now += 50));
+  await nextTurn();
+  join(SOMEBODY);
+  expect(begun).toEqual([]);
+  clock.now += 50;
+  join(CROWD);
+  await expect.poll(() => begun).toEqual([SOMEBODY, CROWD]);
+});
+
+it('gives those a turn whose request came long ago, behind others of their source', async () => {
+  const { begun, join, turn } = queue();
+  join(CROWD, 12);
+  const over = turn(CROWD).then(() => begun.length);
+  const other = turn(SOMEBODY).then(() => begun.length);
+  expect(await other).toBeLessThanOrEqual(8);
+  expect(await over).toBe(12);
 });

@@ -1,22 +1,29 @@
 import type { Log, Problem, Time } from '@rollcall/core';
-import type { FastifyInstance } from 'fastify';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { sourceOf } from '../quota.js';
 import { Seldom } from '../seldom.js';
-import { refuse } from './beat.js';
-import type { ShortWay } from './beat.js';
+import { refuse } from './plain-answer.js';
 import type { RegistryMetrics } from './registry-metrics.js';
 import { peerOf } from './request.js';
+import { SECURITY_HEADERS } from './security.js';
 
 /**
  * So many are begun in one turn of the event loop, a millisecond of work; then whoever beats is heard. Few, because Node takes in one new
  * connection a turn (libuv since 1.45), and most beats come over new ones: the longer the turns, the longer they wait.
  */
 const MOST_AT_ONCE = 4;
+/** When it is told to begin nothing, it asks again after so long. */
+const BUSY_MS = 1;
 /** While new connections come, only one is begun, in one of so many turns. */
 const PATIENCE = 4;
 /** Of one source so many may wait. */
 const MOST_WAITING = 2_048;
+/**
+ * After work that took longer than this, or a turn of the event loop that did (most likely with what answers are written), it rests as
+ * long as that took: half of the time is for those who beat.
+ */
+const SHORT_MS = 5;
+const LONGEST_REST_MS = 1_000;
 
 const FULL: Problem = {
   code: 'TOO_MANY',
@@ -30,53 +37,68 @@ interface QueuePorts {
   readonly time: Time;
   /** Who counts those that are refused; left out: nobody does. */
   readonly metrics?: Pick<RegistryMetrics, 'refused'>;
+  /** How long work takes, ms since any moment. Default: Node's clock. */
+  readonly clock?: () => number;
+  /** Should nothing be begun now? Default: always something. */
+  readonly isBusy?: () => boolean;
 }
 
 interface Waiting {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly begin: () => void;
+  /** Has its sender gone? */
+  readonly isGone: () => boolean;
 }
 
 /**
  * Everything but beats waits here while there is much of it: a flood of requests, whatever they ask and however they are answered, takes a
- * few milliseconds of each turn of the event loop and not all of it. Sources take turns, so nobody waits behind more than one request of
- * each other source.
+ * few milliseconds of each turn of the event loop and not all of it, and never more than half of the time. Sources take turns, so nobody
+ * waits behind more than one request of each other source.
  */
 export class Queue {
-  readonly #begin: (request: IncomingMessage, response: ServerResponse) => void;
   readonly #seldom: Seldom;
   readonly #metrics: QueuePorts['metrics'];
+  readonly #clock: () => number;
+  readonly #isBusy: () => boolean;
   /** Who waits, by source; the source whose turn it is first. */
   readonly #lines = new Map<string, Waiting[]>();
   #begun = 0;
   #isArmed = false;
   #hasCome = false;
   #patience = 0;
+  /** When the work of this turn began; null: none has. */
+  #workedFrom: number | null = null;
+  #restsUntil = -Infinity;
 
-  constructor(ports: QueuePorts, begin: (request: IncomingMessage, response: ServerResponse) => void) {
+  constructor(ports: QueuePorts) {
     this.#seldom = new Seldom(ports);
     this.#metrics = ports.metrics;
-    this.#begin = begin;
+    this.#clock = ports.clock ?? (() => performance.now());
+    this.#isBusy = ports.isBusy ?? (() => false);
   }
 
-  /** It is begun now, in its turn, or refused when too many of its source wait. */
-  join(request: IncomingMessage, response: ServerResponse): void {
+  /** `begin` is called now, in its turn, or never: when its sender has gone, or is refused because too many of its source wait. */
+  join(request: IncomingMessage, response: ServerResponse, begin: () => void): void {
     this.#arm();
-    if (this.#begun < MOST_AT_ONCE && this.#lines.size === 0) {
-      this.#begun += 1;
-      this.#begin(request, response);
+    if (this.#begun < MOST_AT_ONCE && this.#lines.size === 0 && this.#clock() >= this.#restsUntil && !this.#isBusy()) {
+      this.#work(begin);
       return;
     }
     const source = sourceOf(peerOf(request).address);
-    const line = this.#lines.get(source) ?? [];
-    if (line.length >= MOST_WAITING) {
+    if ((this.#lines.get(source)?.length ?? 0) >= MOST_WAITING) {
       this.#seldom.warn(`More than ${MOST_WAITING} requests from ${source} wait to be answered: more are refused.`);
       this.#metrics?.refused(FULL.code);
-      refuse(response, FULL, { connection: 'close' });
+      refuse(response, FULL, { ...SECURITY_HEADERS, connection: 'close' });
       return;
     }
-    line.push({ request, response });
-    this.#lines.set(source, line);
+    this.#wait(source, { begin, isGone: () => request.destroyed });
+  }
+
+  /** Resolves in its turn: for what has been taken in long ago and is to be answered now. */
+  turn(request: { readonly socket: IncomingMessage['socket'] }): Promise<void> {
+    this.#arm();
+    return new Promise((begin) => {
+      this.#wait(sourceOf(peerOf(request).address), { begin, isGone: () => false });
+    });
   }
 
   /** A new connection was taken in: others may wait behind it, most likely with a beat. */
@@ -84,27 +106,62 @@ export class Queue {
     this.#hasCome = true;
   }
 
+  #wait(source: string, who: Waiting): void {
+    const line = this.#lines.get(source);
+    if (line === undefined) this.#lines.set(source, [who]);
+    else line.push(who);
+  }
+
   #arm(): void {
     if (this.#isArmed) return;
     this.#isArmed = true;
-    setImmediate(() => this.#turn());
+    const from = this.#clock();
+    const restMs = this.#restsUntil - from;
+    if (restMs > 0) {
+      setTimeout(() => this.#turn(), restMs);
+      return;
+    }
+    setImmediate(() => {
+      this.#restAfter(from);
+      this.#turn();
+    });
   }
 
   #turn(): void {
     this.#isArmed = false;
     this.#begun = 0;
+    if (this.#isBusy()) this.#restsUntil = Math.max(this.#restsUntil, this.#clock() + BUSY_MS);
     const most = this.#mostNow();
     for (const [source, line] of this.#lines) {
-      if (this.#begun >= most) break;
+      if (this.#begun >= most || this.#clock() < this.#restsUntil) break;
       const next = line.shift();
       this.#lines.delete(source);
       // behind the others; a Map is read on to what is added meanwhile
       if (line.length > 0) this.#lines.set(source, line);
-      if (next === undefined || next.request.destroyed) continue; // its sender has gone
-      this.#begun += 1;
-      this.#begin(next.request, next.response);
+      if (next !== undefined && !next.isGone()) this.#work(next.begin);
     }
     if (this.#lines.size > 0) this.#arm();
+  }
+
+  /** What follows on `begin` without waiting for anything is part of the work. */
+  #work(begin: () => void): void {
+    this.#begun += 1;
+    if (this.#workedFrom === null) {
+      this.#workedFrom = this.#clock();
+      queueMicrotask(() => process.nextTick(() => this.#worked()));
+    }
+    begin();
+  }
+
+  #worked(): void {
+    if (this.#workedFrom !== null) this.#restAfter(this.#workedFrom);
+    this.#workedFrom = null;
+  }
+
+  #restAfter(from: number): void {
+    const now = this.#clock();
+    const tookMs = now - from;
+    if (tookMs > SHORT_MS) this.#restsUntil = now + Math.min(tookMs, LONGEST_REST_MS);
   }
 
   #mostNow(): number {
@@ -113,36 +170,4 @@ export class Queue {
     this.#patience = (this.#patience + 1) % PATIENCE;
     return this.#patience === 0 ? 1 : 0;
   }
-}
-
-/** What is ahead of Fastify. */
-interface Forecourt {
-  /** Answers nobody any more who lost the right to it: asked when a request comes, and again when it is its turn. It ends the connection itself. */
-  readonly isBarred: (request: IncomingMessage) => boolean;
-  readonly way: ShortWay;
-}
-
-/**
- * Lets `way` see each request before Fastify does, and the others wait in a queue, until the server closes: Fastify then ends connections
- * with their answers.
- */
-export function putBefore(app: FastifyInstance, { isBarred, way }: Forecourt, ports: QueuePorts): void {
-  const server: Server = app.server;
-  const routed = server.listeners('request');
-  const begin = (request: IncomingMessage, response: ServerResponse): void => {
-    if (isBarred(request)) return;
-    for (const listener of routed) Reflect.apply(listener, server, [request, response]);
-  };
-  const queue = new Queue(ports, begin);
-  let isClosing = false;
-  app.addHook('preClose', (done) => {
-    isClosing = true;
-    done();
-  });
-  server.on('connection', () => queue.connectionCame());
-  server.removeAllListeners('request');
-  server.on('request', (request, response) => {
-    if (isClosing) begin(request, response);
-    else if (!isBarred(request) && !way(request, response)) queue.join(request, response);
-  });
 }

@@ -1,4 +1,4 @@
-import { DEFAULT_NAMESPACE, NAME_PATTERN, SECRET_PATTERN } from '@rollcall/core';
+import { DEFAULT_NAMESPACE, isWhy, MOST_NAMES, NAME_PATTERN, SECRET_PATTERN, WHY_ALLOWED } from '@rollcall/core';
 import type { FastifyRequest } from 'fastify';
 import type { Socket } from 'node:net';
 import type { Outcome, Peer } from '../face.js';
@@ -56,9 +56,13 @@ export function checkName(parameter: string, name: string): Outcome<string> {
   return { ok: false, problem: flawed(parameter, name, NAME_TEXT) };
 }
 
-/** Names of services, or `*`, from a parameter that may occur often. */
+/** Names of services, or `*`, from a parameter that may occur often, but not more often than `MOST_NAMES` says. */
 export function namesOf(request: FastifyRequest, parameter: string): Outcome<readonly string[]> {
   const names = [...new Set(listOf(request, parameter))];
+  if (names.length > MOST_NAMES) {
+    const allowed = `at most ${MOST_NAMES} names of services, or one *, which is all of them`;
+    return { ok: false, problem: flawed(parameter, `${names.length} names`, allowed) };
+  }
   const wrong = names.find((name) => name !== '*' && !NAME_PATTERN.test(name));
   if (wrong === undefined) return { ok: true, value: names };
   return { ok: false, problem: flawed(parameter, wrong, `${NAME_TEXT}, or *`) };
@@ -78,6 +82,12 @@ export function flagOf(request: FastifyRequest, parameter: string): Outcome<bool
   const [text = 'false'] = listOf(request, parameter);
   if (text === 'true' || text === 'false') return { ok: true, value: text === 'true' };
   return { ok: false, problem: flawed(parameter, text, 'true or false') };
+}
+
+/** Why an operator does this, in his own words; empty when not told. */
+export function reasonOf(request: FastifyRequest): Outcome<string> {
+  const [reason = ''] = listOf(request, 'reason');
+  return isWhy(reason) ? { ok: true, value: reason } : { ok: false, problem: flawed('reason', reason, WHY_ALLOWED) };
 }
 
 /** A name, from a parameter that may be left out: then null. */

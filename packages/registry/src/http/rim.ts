@@ -1,8 +1,10 @@
 import type { Log, Time } from '@rollcall/core';
 import type { RegistryFace } from '../face.js';
 import type { BudgetAnswer, Load } from '../host-budget.js';
+import type { EndingToken } from '../token-endings.js';
 import type { Entrance } from './access.js';
 import type { Refused } from './condition.js';
+import type { Queue } from './queue.js';
 import type { RegistryMetrics } from './registry-metrics.js';
 import type { ServerTls } from './tls.js';
 
@@ -20,6 +22,8 @@ export interface Rim {
   readonly entrance: Entrance;
   /** Whom it refused lately; left out: nobody counts. */
   readonly refused?: Refused;
+  /** Tokens that end soon; left out: none are asked for. */
+  readonly endingTokens?: (() => readonly EndingToken[]) | undefined;
   /** What `/metrics` shows, and who counts what is answered; left out: nothing is counted of that. */
   readonly metrics?: RegistryMetrics;
   /** What the host carries, and how much of that such a load uses; left out: not known. */
@@ -29,4 +33,6 @@ export interface Rim {
    * its answer is over.
    */
   readonly lasting: Set<() => void>;
+  /** Whatever is more work than a beat waits here for its turn. */
+  readonly queue: Pick<Queue, 'turn'>;
 }

@@ -1,7 +1,8 @@
-import { afterEach, describe, expect, it } from 'vitest';
-import { request } from 'node:http';
 import { once } from 'node:events';
+import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
+import { afterEach, describe, expect, it } from 'vitest';
 import { SECURITY_HEADERS } from './security.js';
 import { startRegistry } from './start.js';
 import type { RunningRegistry } from './start.js';
@@ -21,9 +22,15 @@ async function asker() {
   ): Promise<IncomingMessage> => {
     const sent = request(registry.url + path, { method, headers, agent: false }).end();
     const [response] = (await once(sent, 'response')) as [IncomingMessage];
-    response.resume();
+    if (path !== '/') response.resume();
     return response;
   };
+}
+
+/** The address of a file that the dashboard's page loads. */
+async function assetOf(ask: (path: string) => Promise<IncomingMessage>): Promise<string> {
+  const [asset] = /assets\/[\w.-]+\.js/.exec(await text(await ask('/'))) ?? [];
+  return `/${asset}`;
 }
 
 describe('for browsers', () => {
@@ -34,6 +41,41 @@ describe('for browsers', () => {
       expect((await ask(path)).headers).toMatchObject(SECURITY_HEADERS);
     },
   );
+
+  it.each([
+    ['a path that is no text', '/%ff', 400],
+    ['a name that is no text', '/api/v1/services/%zz', 400],
+    ['an id that is too long', `/api/v1/instances/${'a'.repeat(200)}`, 400],
+    ['a path that is far too long', `/${'a'.repeat(20_000)}`, 413],
+  ])('nor is the refusal of %s', async (_what, path, status) => {
+    const ask = await asker();
+    const { statusCode, headers } = await ask(path);
+    expect({ statusCode, ...headers }).toMatchObject({ statusCode: status, ...SECURITY_HEADERS });
+  });
+
+  it.each([
+    ['a file that is not there', '/assets/index-00000000.js', {}, 404],
+    ['a part of a file that it has not', null, { range: 'bytes=999999999-' }, 400],
+  ])('nobody keeps for a year the refusal of %s', async (_what, path, headers, status) => {
+    const ask = await asker();
+    const asset = await assetOf(ask);
+    const refused = await ask(path ?? asset, headers);
+    expect({ status: refused.statusCode, ...refused.headers }).toMatchObject({ status, ...SECURITY_HEADERS });
+  });
+
+  it.each([
+    ['a file', {}, 200],
+    ['a part of one', { range: 'bytes=0-3' }, 206],
+  ])('but %s', async (_what, headers, status) => {
+    const ask = await asker();
+    const asset = await assetOf(ask);
+    const sent = await ask(asset, headers);
+    expect(sent.statusCode).toBe(status);
+    expect(sent.headers['cache-control']).toBe('public, max-age=31536000, immutable');
+    const { etag = '' } = sent.headers;
+    const known = await ask(asset, { 'if-none-match': etag });
+    expect([known.statusCode, known.headers['cache-control']]).toEqual([304, sent.headers['cache-control']]);
+  });
 
   it('a stream is none either', async () => {
     const ask = await asker();

@@ -26,6 +26,7 @@ function fakeRegistry(parts: Partial<RegistryFace> = {}): RegistryFace & { reado
     asked,
     ready: true,
     register: async (...given) => note('register', {})(...given),
+    admits: () => true,
     beat: note('beat', { state: 'HEALTHY', revision: 7 }),
     suspect: note('suspect', null),
     drain: note('drain', { watchers: 3 }),

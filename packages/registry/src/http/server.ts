@@ -4,7 +4,6 @@ import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyReply, RawServerDefault } from 'fastify';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
-import type { Socket } from 'node:net';
 import type { RegistryFace } from '../face.js';
 import type { BudgetAnswer, Load } from '../host-budget.js';
 import type { Tokens } from '../tokens-file.js';
@@ -14,6 +13,7 @@ import { BODY_LIMIT, parseBody } from './body.js';
 import { Refused } from './condition.js';
 import { Connections } from './connections.js';
 import { dashboardRoutes } from './dashboard.js';
+import { putBefore } from './forecourt.js';
 import { createGuard, guardHook } from './guard.js';
 import { healthRoutes } from './health.js';
 import { historyRoutes } from './history.js';
@@ -21,11 +21,12 @@ import { checkHost, listen, placeOf } from './listen.js';
 import { collectMethods } from './methods.js';
 import { answersCounted, metricsRoutes } from './metrics.js';
 import { openapiRoutes } from './openapi.js';
+import { openDeeds } from './open-deeds.js';
 import { operatorRoutes } from './operators.js';
 import { peopleRoutes } from './people.js';
-import { problemOfError, problemOfThrown, rawProblem, sendProblem, unknownRoute, UNREADABLE } from './problem.js';
+import { problemOfThrown, sendProblem, unknownRoute } from './problem.js';
 import { prometheusRoutes } from './prometheus-sd.js';
-import { putBefore } from './queue.js';
+import { Queue } from './queue.js';
 import { RegistryMetrics } from './registry-metrics.js';
 import type { Rim } from './rim.js';
 import { securityHook } from './security.js';
@@ -33,6 +34,8 @@ import { serviceRoutes } from './services.js';
 import { ServerTls } from './tls.js';
 import type { RegistryTls } from './tls.js';
 import { topologyRoutes } from './topology.js';
+import { answerBrokenRequest, refuseUnroutable } from './unroutable.js';
+import { Unread } from './unread.js';
 import { watchRoutes } from './watch.js';
 
 /** One port for the API, the change feed, and whatever else the registry shows. */
@@ -106,7 +109,7 @@ export async function serveRegistry(options: ServeOptions): Promise<RegistryServ
   const guarded = tokens === undefined && clients === null ? null : new TokenEntrance(parts);
   const access = guarded === null ? 'open' : tokens === undefined ? 'certificates' : 'tokens';
   const entrance = guarded ?? OPEN_ENTRANCE;
-  const rim: Rim = {
+  const rim: Omit<Rim, 'queue'> = {
     registry,
     time,
     log,
@@ -129,12 +132,19 @@ export async function serveRegistry(options: ServeOptions): Promise<RegistryServ
 }
 
 /** What who diagnoses it asks of it. */
-function conditionOf({ budgets }: ServeOptions, time: Time): Pick<Rim, 'refused' | 'host'> {
-  return { refused: new Refused(time), host: budgets };
+function conditionOf({ budgets, tokens }: ServeOptions, time: Time): Pick<Rim, 'refused' | 'host' | 'endingTokens'> {
+  return { refused: new Refused(time), host: budgets, endingTokens: tokens && (() => tokens.endingSoon()) };
 }
 
 /** All routes, not yet listening. `guarded`: where tokens are asked for. */
-export function buildApp(rim: Rim, names: readonly string[], guarded: TokenEntrance | null): FastifyInstance {
+export function buildApp(
+  parts: Omit<Rim, 'queue'>,
+  names: readonly string[],
+  guarded: TokenEntrance | null,
+): FastifyInstance {
+  const unread = new Unread(parts);
+  const queue = new Queue({ ...parts, isBusy: unread.isBusy });
+  const rim = { ...parts, queue };
   const { tls = null } = rim;
   const app = fastify({
     ...(tls === null ? {} : { serverFactory: secureServer(tls, guarded) }),
@@ -145,7 +155,9 @@ export function buildApp(rim: Rim, names: readonly string[], guarded: TokenEntra
     http: HTTP_OPTIONS,
     return503OnClosing: false,
     routerOptions: { maxParamLength: 128 },
-    frameworkErrors: (error, _request, reply) => void answerError(error, reply, rim.log),
+    // hooks come after routing, which has failed
+    frameworkErrors: (error, request, reply) =>
+      securityHook(request, reply, () => void answerError(error, reply, rim.log)),
     clientErrorHandler: answerBrokenRequest,
   });
   app.removeAllContentTypeParsers();
@@ -155,8 +167,11 @@ export function buildApp(rim: Rim, names: readonly string[], guarded: TokenEntra
   const guard = createGuard(names);
   app.addHook('onRequest', securityHook);
   app.addHook('onRequest', guardHook(guard));
-  guarded?.install(app);
+  // before a failure too many is answered otherwise: it is counted as what it is
   if (rim.metrics !== undefined) app.addHook('preSerialization', answersCounted(rim.metrics));
+  app.addHook('onSend', unread.hook);
+  if (guarded === null) app.addHook('onSend', openDeeds(rim));
+  else guarded.install(app);
   const refuseOtherMethods = collectMethods(app);
   const forPeople = [operatorRoutes, peopleRoutes, historyRoutes, topologyRoutes, metricsRoutes, prometheusRoutes];
   const groups = [serviceRoutes, ...forPeople, watchRoutes, healthRoutes, openapiRoutes];
@@ -168,14 +183,18 @@ export function buildApp(rim: Rim, names: readonly string[], guarded: TokenEntra
     guarded?.complete();
     refuseOtherMethods();
   });
+  refuseUnroutable(app.server, rim);
   const way = createShortWay(rim, guard, guarded);
-  putBefore(app, { isBarred: (request) => wasRetired(request, tls), way }, rim);
+  putBefore(app, { isBarred: (request) => isNobodys(request, tls), way, queue }, rim);
   return app;
 }
 
-/** Its certificate is trusted no longer: whoever may connects again. */
-function wasRetired({ socket }: IncomingMessage, tls: ServerTls | null): boolean {
-  if (tls?.isRetired(socket) !== true) return false;
+/**
+ * Its certificate is trusted no longer: whoever may connects again. Or it was reset before anybody knew where it comes from: Node reads the
+ * address when it is first asked for, and remembers it.
+ */
+function isNobodys({ socket }: IncomingMessage, tls: ServerTls | null): boolean {
+  if (tls?.isRetired(socket) !== true && socket.remoteAddress !== undefined) return false;
   socket.destroy();
   return true;
 }
@@ -206,21 +225,7 @@ function answerError(error: unknown, reply: FastifyReply, log: Log): FastifyRepl
   return sendProblem(reply, problemOfThrown(error, `${method} ${routeOptions.url ?? ''}`, log));
 }
 
-/** What never became a request: there is no route and no reply, just a socket. */
-function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
-  // who has said nothing waits for no answer, and may be one of thousands
-  if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesRead === 0) {
-    socket.destroy();
-    return;
-  }
-  const isLate = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
-  const answer = isLate ? REQUEST_TIMEOUT : rawProblem(problemOfError(error) ?? UNREADABLE);
-  socket.end(answer, () => socket.destroy());
-}
-
-const REQUEST_TIMEOUT = 'HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n';
-
-async function shut(app: FastifyInstance, { lasting, time, tls }: Rim): Promise<void> {
+async function shut(app: FastifyInstance, { lasting, time, tls }: Omit<Rim, 'queue'>): Promise<void> {
   for (const end of lasting) end();
   const cut = time.setTimer(GRACE_MS, () => {
     app.server.closeAllConnections();

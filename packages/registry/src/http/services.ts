@@ -3,17 +3,22 @@ import type { FastifyPluginCallback } from 'fastify';
 import { BEAT_ROUTE, beatOutcome } from './beat.js';
 import { bodyOf } from './body.js';
 import { sendOutcome, sendProblem } from './problem.js';
+import { reasonOf } from './request.js';
 import type { Rim } from './rim.js';
 
 /** What services and their callers send. The engine decides, authentication included: the rim only reads and answers. */
 export const serviceRoutes: FastifyPluginCallback<Rim> = (app, { registry, entrance, refused }, done) => {
-  app.post('/api/v1/register', refused === undefined ? {} : { onSend: refused.hook }, async (request, reply) => {
-    const registration = bodyOf(registrationMessage, request.body);
-    if (!registration.ok) return sendProblem(reply, registration.problem);
-    const refusal = entrance.registrationRefusal(request, registration.value);
-    if (refusal !== null) return sendProblem(reply, refusal);
-    return sendOutcome(reply, 201, await registry.register(registration.value, entrance.peerOf(request)));
-  });
+  app.post(
+    '/api/v1/register',
+    refused === undefined ? {} : { preSerialization: refused.hook },
+    async (request, reply) => {
+      const registration = bodyOf(registrationMessage, request.body);
+      if (!registration.ok) return sendProblem(reply, registration.problem);
+      const refusal = entrance.registrationRefusal(request, registration.value);
+      if (refusal !== null) return sendProblem(reply, refusal);
+      return sendOutcome(reply, 201, await registry.register(registration.value, entrance.peerOf(request)));
+    },
+  );
 
   app.post<{ Params: { id: string } }>(BEAT_ROUTE, (request, reply) =>
     sendOutcome(reply, 200, beatOutcome(registry, request.params.id, entrance.proofOf(request.raw), request.body)),
@@ -36,9 +41,11 @@ export const serviceRoutes: FastifyPluginCallback<Rim> = (app, { registry, entra
     );
   });
 
-  app.delete<{ Params: { id: string } }>('/api/v1/instances/:id', (request, reply) =>
-    sendOutcome(reply, 204, registry.leave(request.params.id, entrance.enderOf(request))),
-  );
+  app.delete<{ Params: { id: string } }>('/api/v1/instances/:id', (request, reply) => {
+    const reason = reasonOf(request);
+    const left = reason.ok ? registry.leave(request.params.id, entrance.enderOf(request), reason.value) : reason;
+    return sendOutcome(reply, 204, left);
+  });
 
   done();
 };

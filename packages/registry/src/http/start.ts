@@ -2,14 +2,16 @@ import { lookup } from 'node:dns/promises';
 import type { TlsTerms } from '@rollcall/core';
 import { GrpcCaller } from '../caller/grpc.js';
 import { HttpCaller } from '../caller/http.js';
+import { Lingering } from '../caller/lingering.js';
 import { secureWay } from '../caller/secure.js';
 import { TcpCaller } from '../caller/tcp.js';
-import { capacityOf, connectionsFor, HostWatch, shortfalls, usedOf } from '../host-budget.js';
+import { capacityOf, connectionsFor, HostWatch, lingeringFor, shortfalls, usedOf } from '../host-budget.js';
 import type { Load, Workload } from '../host-budget.js';
 import { readHostFacts } from '../host-facts.js';
 import type { HostFacts } from '../host-facts.js';
 import { Registry } from '../registry.js';
 import { MemoryStore } from '../store/memory.js';
+import { openedStore } from '../store/opened.js';
 import { timedStore } from '../store/timed.js';
 import { Tokens } from '../tokens-file.js';
 import { isLoopback } from './request.js';
@@ -43,7 +45,8 @@ export async function startRegistry(options: StartOptions = {}): Promise<Running
   let made: Registry | null = null;
   try {
     const metrics = new RegistryMetrics(settings);
-    const counted = { ...settings, meter: metrics.meter };
+    const lingering = new Lingering(lingeringFor(settings.limits, facts));
+    const counted = { ...settings, meter: metrics.meter, lingering };
     const registry = createRegistry(counted, describeOptions(options, settings), tokens);
     made = registry;
     const budgets = (load: Load) => usedOf(load, workOf(settings), facts);
@@ -74,13 +77,14 @@ async function closeAll(server: RegistryServer, registry: Registry, tokens: Toke
 }
 
 function createRegistry(
-  settings: Settings,
+  settings: Settings & { readonly lingering: Lingering },
   described: ReturnType<typeof describeOptions>,
   tokens: Tokens | null,
 ): Registry {
-  const { time, random, log, meter, store = new MemoryStore() } = settings;
+  const { time, random, log, meter, lingering, store = new MemoryStore() } = settings;
   const { policy, allowedNetworks, limits, freshEvery } = settings;
-  const way = { time, tls: secureWay(heartbeatTerms(settings), log, showsOwn(settings) ? 'tls' : 'heartbeatTls') };
+  const tls = secureWay(heartbeatTerms(settings), log, showsOwn(settings) ? 'tls' : 'heartbeatTls');
+  const way = { time, lingering, tls };
   const callers = [new TcpCaller(way), new HttpCaller(way), new GrpcCaller(way), new HttpCaller(way, 'heartbeat')];
   // a certificate is shown with each request: none that was shown before is worth anything
   const check = tokens ?? (settings.tls?.caFile === undefined ? undefined : { isValid: () => false });
@@ -89,7 +93,7 @@ function createRegistry(
     random,
     log,
     meter,
-    store: timedStore(store, { time, meter }),
+    store: timedStore(check === undefined ? openedStore(store, log) : store, { time, meter }),
     callers,
     resolve,
     ...(check && { tokens: check }),

@@ -30,7 +30,7 @@ const fields = {
     'The CAs (PEM, one after the other) that sign the certificates of clients: then clients are asked for one. It must have the URI rollcall:service:<pattern>, rollcall:reader or rollcall:operator among its subject alternative names, or one that is in certificates. Who has none needs a token, where there are tokens, and else is refused.',
   ),
   crlFile: file(
-    'The revocation lists of those CAs (PEM): of each one in the chain, and not out of date, else nobody is trusted. When it changes, connections with client certificates are closed, and opened again by those who may.',
+    'The revocation lists of those CAs (PEM): of each one in the chain, and not out of date, else nobody is trusted. When it changes, or goes out of date, connections with client certificates are closed, and opened again by those who may.',
   ),
   certificates: option.list({
     doc: "What certificates may do that were not made for Rollcall: { san: 'DNS:orders.prod.internal', role: 'service', services: ['orders'] }. `*.` at the beginning of a DNS name is any one label; a URI is the whole one.",

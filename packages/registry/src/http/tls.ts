@@ -1,10 +1,10 @@
-import { X509Certificate } from 'node:crypto';
+import { constants, X509Certificate } from 'node:crypto';
 import type { Server } from 'node:https';
 import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
-import { createSecureContext, TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import type { SecureContextOptions, TlsOptions as NodeTlsOptions } from 'node:tls';
-import { Credentials } from '@rollcall/core';
+import { Credentials, messageOf } from '@rollcall/core';
 import type { CredentialTerms, Log, Pem, Time, Timer } from '@rollcall/core';
 import type { Standing } from '../access.js';
 import { contextOf, PEM_FILES } from '../caller/pem-files.js';
@@ -19,6 +19,8 @@ import {
 } from '../certificates.js';
 import type { CertificateRule, ClientCertificate } from '../certificates.js';
 import { Handshakes } from './handshakes.js';
+import { listsOf, NO_LISTS } from './revocation-lists.js';
+import type { ListTerm, RevocationLists } from './revocation-lists.js';
 
 /** How the registry serves over TLS. All files are PEM, and are read anew when they have changed. */
 export interface RegistryTls {
@@ -28,7 +30,7 @@ export interface RegistryTls {
   readonly keyFile: string;
   /** The CAs that sign the certificates of clients: then clients are asked for one. Default: they are not asked. */
   readonly caFile?: string | undefined;
-  /** The revocation lists of those CAs. Default: none was revoked. */
+  /** The revocation lists of those CAs: whom one was made for that is out of date is trusted no longer. Default: none was revoked. */
   readonly crlFile?: string | undefined;
   /** What certificates may do that were not made for Rollcall. Default: only what their `rollcall:` URIs say. */
   readonly certificates?: readonly CertificateRule[] | undefined;
@@ -70,13 +72,22 @@ const LOOK_EVERY_MS = 1_000;
 const HANDSHAKE_MS = 5_000;
 /** Whoever was revoked, or not, has so long for the request that is under way when the lists change. */
 const GRACE_MS = 1_000;
-const DAY_MS = 86_400_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
 /** Before the registry's own certificate expires. */
 const WARN_BEFORE_MS = 14 * DAY_MS;
+/** A revocation list is to be renewed when so much of its time is left: some live a month, some an hour. */
+const WARN_BEFORE_RATIO = 0.25;
 
 interface Material extends Pick<SecureContextOptions, 'cert' | 'key' | 'ca'> {
   readonly own: X509Certificate;
   readonly cas: readonly string[];
+}
+
+interface Used {
+  readonly material: Material;
+  readonly lists: RevocationLists;
 }
 
 /**
@@ -84,14 +95,15 @@ interface Material extends Pick<SecureContextOptions, 'cert' | 'key' | 'ca'> {
  * have changed. A new certificate of its own counts for new connections and ends none. What cannot be used changes nothing but the log. When
  * somebody is trusted no longer (a new revocation list, a CA taken out), Node does not tell whom: so all connections with client certificates
  * are closed, and opened again by those who may. So are those whose handshake is under way: Node verifies them by the lists of when they came.
+ * So is it when a revocation list goes out of date. Where clients show certificates no session is resumed, since nobody is verified then.
  */
 export class ServerTls implements Clients {
   readonly #tls: RegistryTls;
   readonly #ports: { readonly log: Log; readonly time: Time };
   readonly #material: Credentials<Material>;
-  readonly #lists: Credentials<readonly string[]> | null;
+  readonly #lists: Credentials<RevocationLists> | null;
   /** What new connections are opened with. */
-  #used: { readonly material: Material; readonly lists: readonly string[] };
+  #used: Used;
   readonly #known = new WeakMap<TLSSocket, ClientCertificate | ShownCertificate>();
   /** Those that live and show a certificate. */
   readonly #open = new Set<TLSSocket>();
@@ -103,6 +115,8 @@ export class ServerTls implements Clients {
   readonly #listeners: (() => void)[] = [];
   #nextExpiry = Infinity;
   #warnedOf = '';
+  #lookedAtLists = -Infinity;
+  #complaint = '';
   #server: Server | null = null;
   #timer: Timer | null = null;
   #isClosed = false;
@@ -119,6 +133,7 @@ export class ServerTls implements Clients {
         : credentials({ caFile: crlFile }, 'tls.crlFile', ({ ca }) => listsOf(ca), ports.log);
     this.#used = this.#newest();
     this.#warnOfExpiry();
+    this.#followLists();
   }
 
   get asksClients(): boolean {
@@ -129,7 +144,7 @@ export class ServerTls implements Clients {
   get serverOptions(): NodeTlsOptions {
     // whom Node does not verify is told why, by an answer: a handshake that fails says nothing
     const asked = { requestCert: this.asksClients, rejectUnauthorized: false };
-    return { ...this.#contextOptions(), ...asked, handshakeTimeout: HANDSHAKE_MS };
+    return { ...this.#contextOptions(this.#used), ...asked, handshakeTimeout: HANDSHAKE_MS };
   }
 
   /** The first of these names and addresses that its certificate is for; null: it is for none. */
@@ -233,24 +248,42 @@ export class ServerTls implements Clients {
   #look(): void {
     const before = this.#used;
     const next = this.#newest();
-    if (next.material !== before.material || next.lists !== before.lists) {
-      this.#used = next;
-      // tickets of sessions that were begun before are worth nothing from here on
-      this.#server?.setSecureContext(this.#contextOptions());
-      if (isNarrower(before, next)) this.#retire();
-    }
+    const isNew = next.material !== before.material || next.lists !== before.lists;
+    const isNarrowed = isNew && this.#use(next) && isNarrower(before, next);
+    const isOver = this.#followLists();
+    if (isNarrowed || isOver) this.#retire();
     this.#warnOfExpiry();
     if (this.#ports.time.wall() >= this.#nextExpiry) this.#expire();
   }
 
-  #newest(): { readonly material: Material; readonly lists: readonly string[] } {
-    return { material: this.#material.current, lists: this.#lists?.current ?? NO_LISTS };
+  /** False: Node takes each of them, but not all together, so what was there before goes on. Told once, and tried again with each look. */
+  #use(next: Used): boolean {
+    try {
+      // tickets of sessions that were begun before are worth nothing from here on
+      this.#server?.setSecureContext(this.#contextOptions(next));
+    } catch (error) {
+      const complaint = messageOf(error);
+      if (complaint !== this.#complaint)
+        this.#ports.log.error(
+          `The files of TLS have changed, but Node cannot serve with them: ${complaint}. Connections go on with what was there before, until it can. Put files there that belong together.`,
+        );
+      this.#complaint = complaint;
+      return false;
+    }
+    this.#complaint = '';
+    // each list is judged anew
+    if (next.lists !== this.#used.lists) this.#lookedAtLists = -Infinity;
+    this.#used = next;
+    return true;
   }
 
-  #contextOptions(): SecureContextOptions {
-    const { material, lists } = this.#used;
-    const { cert, key, ca } = material;
-    return { cert, key, ca, minVersion: 'TLSv1.2', ...(lists.length === 0 ? {} : { crl: [...lists] }) };
+  #contextOptions({ material: { cert, key, ca }, lists: { texts } }: Used): SecureContextOptions {
+    const whole = this.asksClients ? { secureOptions: constants.SSL_OP_NO_TICKET } : {};
+    return { cert, key, ca, minVersion: 'TLSv1.2', ...whole, ...(texts.length === 0 ? {} : { crl: [...texts] }) };
+  }
+
+  #newest(): Used {
+    return { material: this.#material.current, lists: this.#lists?.current ?? NO_LISTS };
   }
 
   #retire(): void {
@@ -276,6 +309,25 @@ export class ServerTls implements Clients {
     for (const listener of this.#listeners) listener();
   }
 
+  /** Tells once that one is to be renewed, and once that it is too late: true, and whoever is here has to come anew, to be told. */
+  #followLists(): boolean {
+    const { log, time } = this.#ports;
+    const [before, wall, { terms }] = [this.#lookedAtLists, time.wall(), this.#used.lists];
+    this.#lookedAtLists = wall;
+    const hasCome = (at: number): boolean => before < at && at <= wall;
+    const fix = 'put a new one there, which is read at once, without a restart';
+    const file = `A revocation list in ${this.#tls.crlFile}`;
+    const over = terms.find(({ until }) => hasCome(until));
+    const near = terms.find((term) => hasCome(warningOf(term)) && term.until > wall);
+    if (near !== undefined)
+      log.warn(
+        `${file} ends in ${spanText(near.until - wall)}, and whom its CA has signed is then trusted no longer: ${fix}.`,
+      );
+    if (over !== undefined)
+      log.error(`${file} is out of date, so whom its CA has signed is trusted no longer: ${fix}.`);
+    return over !== undefined;
+  }
+
   /** Once when it is near, and once when it has come. */
   #warnOfExpiry(): void {
     const { log, time } = this.#ports;
@@ -295,15 +347,18 @@ export class ServerTls implements Clients {
   }
 }
 
-function isNarrower(
-  before: { readonly material: Material; readonly lists: readonly string[] },
-  next: { readonly material: Material; readonly lists: readonly string[] },
-): boolean {
-  const isListed = before.lists.join('') !== next.lists.join('');
-  return isListed || before.material.cas.some((ca) => !next.material.cas.includes(ca));
+const warningOf = ({ from, until }: ListTerm): number =>
+  until === Infinity ? Infinity : until - (until - from) * WARN_BEFORE_RATIO;
+
+function spanText(ms: number): string {
+  if (ms < 2 * HOUR_MS) return `${Math.ceil(ms / MINUTE_MS)} min`;
+  return ms < 2 * DAY_MS ? `${Math.ceil(ms / HOUR_MS)} h` : `${Math.ceil(ms / DAY_MS)} days`;
 }
 
-const NO_LISTS: readonly string[] = [];
+function isNarrower(before: Used, next: Used): boolean {
+  const isListed = before.lists.texts.join('') !== next.lists.texts.join('');
+  return isListed || before.material.cas.some((ca) => !next.material.cas.includes(ca));
+}
 
 function credentials<Context>(
   terms: CredentialTerms,
@@ -314,18 +369,8 @@ function credentials<Context>(
   return new Credentials({ terms, option: name, log, ...PEM_FILES, build });
 }
 
-const ONE_LIST = /-----BEGIN X509 CRL-----[^-]*-----END X509 CRL-----/g;
-
 /** Throws where they do not belong together. */
 function materialOf({ ca, cert = '', key }: Pem): Material {
   const cas = contextOf({ ca, cert, key }).cas.map(({ fingerprint256 }) => fingerprint256);
   return { ca, cert, key, cas, own: new X509Certificate(cert) };
-}
-
-/** Node takes one list from each text. */
-function listsOf(text = ''): readonly string[] {
-  const lists = [...text.matchAll(ONE_LIST)].map(([list]) => list);
-  if (lists.length === 0) throw new Error('no revocation list (-----BEGIN X509 CRL-----) is in it');
-  createSecureContext({ crl: lists });
-  return lists;
 }

@@ -95,6 +95,21 @@ describe('a stream', () => {
     });
   });
 
+  it.each(['service', 'resume'])('names 256 services as %s, and is refused with more', async (parameter) => {
+    const { server } = await serve();
+    const query = (count: number): string =>
+      `service=a${Array.from({ length: count }, (_, index) => `&${parameter}=s${index}`).join('')}`;
+    const most = parameter === 'service' ? 255 : 256;
+    expect((await open(`${server.url}/api/v1/watch?${query(most)}`)).statusCode).toBe(200);
+    const refused = await open(`${server.url}/api/v1/watch?${query(most + 1)}`);
+    expect(refused.statusCode).toBe(400);
+    expect(JSON.parse((await refused.toArray()).join(''))).toMatchObject({
+      code: 'INVALID',
+      fix: `Send ${parameter} as at most 256 names of services, or one *, which is all of them.`,
+      flaws: [{ path: parameter, received: '257 names' }],
+    });
+  });
+
   it('starts anew when Last-Event-ID is none of ours', async () => {
     const { server, next } = await serve();
     await open(`${server.url}/api/v1/watch?service=*`, { 'last-event-id': '17' });

@@ -40,22 +40,28 @@ export function codeOf(error: unknown): string | null {
   return typeof error.code === 'string' ? error.code : null;
 }
 
-/** What failed and what to do about it, in words: `the disk is full (ENOSPC): free some space`. */
-export function troubleText(error: unknown): string {
+/** What failed and what to do about it, in words, when this was `tried`: `the disk is full (ENOSPC): free some space`. */
+export function troubleText(error: unknown, tried: 'read' | 'write' = 'write'): string {
   const code = codeOf(error);
-  const known = code === null ? undefined : TROUBLES[code];
+  const isDenied = code === 'EACCES' || code === 'EPERM';
+  const known = isDenied ? DENIED[tried] : TROUBLES[code ?? ''];
   return known === undefined
     ? String(error instanceof Error ? error.message : error)
     : `${known[0]} (${code}): ${known[1]}`;
 }
 
-const TROUBLES: Readonly<Record<string, readonly [what: string, fix: string]>> = {
+type Trouble = readonly [what: string, fix: string];
+
+const DENIED: Readonly<Record<'read' | 'write', Trouble>> = {
+  read: ['this user may not read there', 'change the rights of the file or the folder, or its owner'],
+  write: ['this user may not write there', 'change the rights of the folder'],
+};
+
+const TROUBLES: Readonly<Record<string, Trouble>> = {
   ENOSPC: ['the disk is full', 'free some space on it'],
   EDQUOT: ['the quota of this user is used up', 'free some space, or raise it'],
   EIO: ['the disk reports an error of its own', 'look at the system log, and replace it'],
   EROFS: ['the disk is mounted read-only', 'mount it for writing'],
-  EACCES: ['this user may not write there', 'change the rights of the folder'],
-  EPERM: ['this user may not write there', 'change the rights of the folder'],
   ENOTDIR: ['part of the path is a file', 'name another folder'],
   EMFILE: ['this process may open no more files', 'raise its limit (ulimit -n)'],
   ENFILE: ['this system may open no more files', 'raise its limit'],

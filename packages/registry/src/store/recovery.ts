@@ -75,7 +75,7 @@ async function readOne(folder: Folder, kind: FileKind, generation: number): Prom
   const name = fileName(kind, generation);
   const path = `${folder.path}/${name}`;
   const bytes = await folder.read(name).catch((error: unknown) => {
-    throw unreadable(`${path} cannot be read: ${troubleText(error)}.`, error);
+    throw unreadable(`${path} cannot be read: ${troubleText(error, 'read')}.`, error);
   });
   const file = readRecords(path, kind, bytes);
   if (file.header !== null && file.header.generation !== generation) {

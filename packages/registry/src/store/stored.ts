@@ -1,4 +1,4 @@
-import { isMetadata, overrideMessage } from '@rollcall/core';
+import { isMetadata, isRecord, overrideMessage } from '@rollcall/core';
 import type { Write } from './store.js';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -12,7 +12,7 @@ export function isWrites(payload: unknown): payload is readonly Write[] {
 }
 
 function isWrite(write: unknown): write is Write {
-  if (!isObject(write)) return false;
+  if (!isRecord(write)) return false;
   if ('put' in write) return isInstance(write['put']);
   if ('bury' in write) return isTombstone(write['bury']);
   if ('forget' in write) return typeof write['forget'] === 'string';
@@ -20,10 +20,10 @@ function isWrite(write: unknown): write is Write {
 }
 
 function isInstance(stored: unknown): boolean {
-  if (!isObject(stored)) return false;
+  if (!isRecord(stored)) return false;
   const { record, own, override, targets, proved, token } = stored;
   return (
-    isObject(record) &&
+    isRecord(record) &&
     isNamed(record) &&
     isHex(stored['callKey']) &&
     isHex(stored['secretHash']) &&
@@ -41,38 +41,36 @@ function isInstance(stored: unknown): boolean {
 const isOverride = (override: unknown): boolean => override === undefined || overrideMessage.parse(override).ok;
 
 const isOwn = (own: unknown): boolean =>
-  isObject(own) && typeof own['weight'] === 'number' && isMetadata(own['metadata']);
+  isRecord(own) && typeof own['weight'] === 'number' && isMetadata(own['metadata']);
 
 function isTombstone(stored: unknown): boolean {
-  if (!isObject(stored) || !isNamed(stored) || !isOverride(stored['override'])) return false;
+  if (!isRecord(stored) || !isNamed(stored) || !isOverride(stored['override'])) return false;
   return isHex(stored['secretHash']) && typeof stored['ended'] === 'boolean';
 }
 
 /** What records and tombstones have in common. */
 function isNamed({ id, service, namespace, revision, reason }: Fields): boolean {
   const areWords = [id, service, namespace].every((word) => typeof word === 'string');
-  return areWords && Number.isSafeInteger(revision) && isObject(reason) && typeof reason['code'] === 'string';
+  return areWords && Number.isSafeInteger(revision) && isRecord(reason) && typeof reason['code'] === 'string';
 }
 
 const areEndpoints = (endpoints: unknown): boolean => Array.isArray(endpoints) && endpoints.every(isEndpoint);
 
 function isEndpoint(endpoint: unknown): boolean {
-  if (!isObject(endpoint)) return false;
+  if (!isRecord(endpoint)) return false;
   const { protocol, host, port } = endpoint;
   return typeof protocol === 'string' && typeof host === 'string' && Number.isSafeInteger(port);
 }
 
 function isPreservation(saved: unknown): boolean {
-  if (!isObject(saved) || !isObject(saved['services'])) return false;
+  if (!isRecord(saved) || !isRecord(saved['services'])) return false;
   return [saved['registry'], ...Object.values(saved['services'])].every(isScope);
 }
 
 function isScope(scope: unknown): boolean {
-  if (!isObject(scope) || typeof scope['peak'] !== 'number') return false;
+  if (!isRecord(scope) || typeof scope['peak'] !== 'number') return false;
   const { usedAgoMs } = scope;
   return Array.isArray(usedAgoMs) && usedAgoMs.every((ago) => typeof ago === 'number');
 }
 
 const isHex = (text: unknown): boolean => typeof text === 'string' && /^([0-9a-f]{2})+$/.test(text);
-const isObject = (value: unknown): value is Fields =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);

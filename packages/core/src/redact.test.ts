@@ -1,0 +1,18 @@
+import { describe, expect, it } from 'vitest';
+import { redacted } from './redact.js';
+
+describe('a text that is repeated', () => {
+  it('has of an access token its id only', () => {
+    const token = `rct_0123456789_${'a-Z_'.repeat(11)}`;
+    expect(redacted(`received "${token}", ${token}.`)).toBe('received "rct_0123456789_…", rct_0123456789_….');
+  });
+
+  it.each([
+    ['http://ada:geheim@h:1337/x', 'http://…@h:1337/x'],
+    ['"http://ada:ge@he/im@h" and https://h', '"http://…@h" and https://h'],
+    ['http://a:b@h1,http://c:d@h2', 'http://…@h2'],
+    ['http://h:1337/a, ada@example.org', 'http://h:1337/a, ada@example.org'],
+  ])('has no user and no password: %s', (text, told) => {
+    expect(redacted(text)).toBe(told);
+  });
+});

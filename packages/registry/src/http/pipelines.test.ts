@@ -1,0 +1,73 @@
+import { ManualTime, recordingLog } from '@rollcall/core/testing';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { afterEach, expect, it } from 'vitest';
+import { Pipelines } from './pipelines.js';
+
+const closers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closers.splice(0)) close();
+});
+
+/** A server that answers what it is told to, and one client of it. */
+async function served() {
+  const log = recordingLog();
+  const pipelines = new Pipelines({ log, time: new ManualTime() });
+  const begun: { readonly url: string; readonly isFirst: boolean; readonly response: ServerResponse }[] = [];
+  const server = createServer((request, response) => {
+    const note = (isFirst: boolean) => () => void begun.push({ url: request.url ?? '', isFirst, response });
+    pipelines.enter(request, response, note(true), note(false));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const client: Socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  client.on('error', () => {}).setEncoding('latin1');
+  let heard = '';
+  client.on('data', (part: string) => (heard += part));
+  closers.push(() => {
+    client.destroy();
+    server.closeAllConnections();
+    server.close();
+  });
+  const ask = (...urls: readonly string[]) =>
+    client.write(urls.map((url) => `GET ${url} HTTP/1.1\r\nhost: x\r\n\r\n`).join(''));
+  return { begun, log, client, ask, heard: () => heard };
+}
+
+it('begins one request of a connection after another, and answers in their order', async () => {
+  const { begun, ask, heard } = await served();
+  ask('/a', '/b', '/c');
+  for (const url of ['/a', '/b', '/c']) {
+    await expect.poll(() => begun.at(-1)?.url).toBe(url);
+    begun.at(-1)?.response.end(url);
+  }
+  await expect.poll(heard).toMatch(/\/a[\s\S]*\/b[\s\S]*\/c$/);
+  expect(begun.map(({ isFirst }) => isFirst)).toEqual([true, false, false]);
+  ask('/d');
+  await expect.poll(() => begun.at(-1)).toMatchObject({ url: '/d', isFirst: true });
+});
+
+it('closes a connection over which more come than any client needs, and tells the log once', async () => {
+  const { begun, log, client, ask } = await served();
+  const closed = once(client, 'close');
+  ask(...Array.from({ length: 100 }, (_, index) => `/${index}`));
+  await closed;
+  expect(begun.map(({ url }) => url)).toEqual(['/0']);
+  expect(log.texts('warn')).toEqual([expect.stringContaining('without waiting for answers')]);
+});
+
+it('begins nothing that waits on a connection that has closed', async () => {
+  const { begun, client, ask } = await served();
+  ask('/a', '/b');
+  await expect.poll(() => begun.length).toBe(1);
+  const [first] = begun;
+  if (first === undefined) throw new Error('One has begun.');
+  const over = once(first.response, 'close');
+  client.destroy();
+  await over;
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(begun).toHaveLength(1);
+});

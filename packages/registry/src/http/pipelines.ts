@@ -1,0 +1,54 @@
+import type { Log, Time } from '@rollcall/core';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { Seldom } from '../seldom.js';
+import { peerOf } from './request.js';
+
+/** Behind one that is not answered yet, so many may come over the same connection: more than any client needs. */
+const MOST_BEHIND = 32;
+
+/**
+ * Who sends requests over one connection without waiting for the answers (pipelining, RFC 9112, section 9.3.2) gets them one after another:
+ * one piece of a network's read may hold thousands, and a connection whose peer takes no answer would have them all made, and kept.
+ */
+export class Pipelines {
+  readonly #seldom: Seldom;
+  /** What waits behind a request that is not answered; a connection with none such is not in it. */
+  readonly #behind = new WeakMap<Socket, (() => void)[]>();
+
+  constructor(ports: { readonly log: Log; readonly time: Time }) {
+    this.#seldom = new Seldom(ports);
+  }
+
+  /** `first` is called now where nothing on its connection is unanswered; else `later`, when everything before it is. */
+  enter(request: IncomingMessage, response: ServerResponse, first: () => void, later: () => void): void {
+    const { socket } = request;
+    const behind = this.#behind.get(socket);
+    if (behind === undefined) {
+      this.#behind.set(socket, []);
+      this.#follow(socket, response);
+      first();
+      return;
+    }
+    if (behind.length < MOST_BEHIND) {
+      behind.push(() => {
+        this.#follow(socket, response);
+        later();
+      });
+      return;
+    }
+    if (socket.destroyed) return;
+    this.#seldom.warn(
+      `${peerOf(request).address} sends more than ${MOST_BEHIND} requests over one connection without waiting for answers: it is closed.`,
+    );
+    socket.destroy();
+  }
+
+  #follow(socket: Socket, response: ServerResponse): void {
+    response.once('close', () => {
+      const next = this.#behind.get(socket)?.shift();
+      if (next !== undefined && !socket.destroyed) next();
+      else this.#behind.delete(socket);
+    });
+  }
+}

@@ -1,0 +1,84 @@
+import { ManualTime, recordingLog } from '@rollcall/core/testing';
+import { fastify } from 'fastify';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { afterEach, expect, it } from 'vitest';
+import { Unread } from './unread.js';
+
+const MIB = 1_048_576;
+
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close();
+});
+
+/** A server whose every answer is so long. */
+async function serving(bytes: number) {
+  const time = new ManualTime();
+  const log = recordingLog();
+  const unread = new Unread({ log, time });
+  const app = fastify();
+  app.addHook('onSend', unread.hook);
+  app.get('/', () => 'x'.repeat(bytes));
+  await app.listen({ port: 0, host: '127.0.0.1' });
+  closers.push(() => {
+    app.server.closeAllConnections();
+    return app.close();
+  });
+  const ask = async (): Promise<Socket> => {
+    const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
+    closers.push(() => socket.destroy());
+    socket.on('error', () => {}).write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+    // the answer has begun to come, and nobody reads it
+    await once(socket, 'readable');
+    return socket;
+  };
+  return { time, log, unread, ask };
+}
+
+/** Reads on to the end of the connection. */
+async function rest(socket: Socket): Promise<number> {
+  let bytes = 0;
+  socket.on('data', (part: Buffer) => (bytes += part.length));
+  await once(socket, 'close');
+  return bytes;
+}
+
+it('cuts those that wait longest when too much is not read, and tells the log whom', async () => {
+  const { log, ask } = await serving(30 * MIB);
+  const first = await ask();
+  const second = await ask();
+  expect(log.texts('warn')).toEqual([]);
+  const third = await ask();
+  expect(await rest(first)).toBeLessThan(30 * MIB);
+  expect(log.texts('warn')).toEqual([expect.stringContaining('are cut, now one to 127.0.0.1')]);
+  for (const socket of [second, third]) {
+    let bytes = 0;
+    socket.on('data', (part: Buffer) => (bytes += part.length));
+    await expect.poll(() => bytes, { timeout: 10_000 }).toBeGreaterThan(30 * MIB);
+  }
+});
+
+it('lets one through that is longer than all may be together', async () => {
+  const { log, ask } = await serving(70 * MIB);
+  const socket = await ask();
+  let bytes = 0;
+  socket.on('data', (part: Buffer) => (bytes += part.length));
+  await expect.poll(() => bytes, { timeout: 10_000 }).toBeGreaterThan(70 * MIB);
+  expect(log.texts('warn')).toEqual([]);
+});
+
+it('is busy while much is handed over, and not with those who take it slowly', async () => {
+  const { time, unread, ask } = await serving(10 * MIB);
+  expect(unread.isBusy()).toBe(false);
+  const slow = await ask();
+  expect(unread.isBusy()).toBe(true);
+  await time.advanceBy(201);
+  expect(unread.isBusy()).toBe(false);
+  const quick = await ask();
+  expect(unread.isBusy()).toBe(true);
+  quick.resume();
+  slow.resume();
+  await expect.poll(() => unread.isBusy(), { timeout: 10_000 }).toBe(false);
+});

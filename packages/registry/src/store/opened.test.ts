@@ -1,0 +1,22 @@
+import { recordingLog } from '@rollcall/core/testing';
+import { expect, it } from 'vitest';
+import { MemoryStore } from './memory.js';
+import { openedStore } from './opened.js';
+import type { Contents, StoredInstance } from './store.js';
+
+async function warningsFor(...tokens: readonly (string | undefined)[]): Promise<readonly string[]> {
+  const instances = tokens.map((token) => ({ token }) as unknown as StoredInstance);
+  const contents: Contents = { instances, tombstones: [], preservation: null };
+  const log = recordingLog();
+  const store = openedStore(Object.assign(new MemoryStore(), { load: async () => contents }), log);
+  expect(await store.load()).toBe(contents);
+  return log.texts('warn');
+}
+
+it('warns where instances registered with tokens that nobody is asked for any more, and nowhere else', async () => {
+  expect(await warningsFor('0123456789', undefined, '9876543210')).toEqual([
+    expect.stringMatching(/asks for no token.* but 2 of the instances in memory registered with one/),
+  ]);
+  expect(await warningsFor(undefined)).toEqual([]);
+  expect(await warningsFor()).toEqual([]);
+});
