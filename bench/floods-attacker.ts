@@ -3,7 +3,8 @@ import type { Socket } from 'node:net';
 import { answerQuestions } from './dialogue.js';
 
 // Somebody who wishes the registry ill, from one address: floods it with registrations, opens connections and says nothing, says it a
-// byte at a time, or watches and never reads. What the registry closes is opened again.
+// byte at a time, watches and never reads, beats for an instance that nobody knows, or asks for much and never reads that. What the
+// registry closes is opened again.
 
 const SECRET = 'a-secret-of-the-benchmark';
 const SOURCE = '127.0.0.9';
@@ -82,6 +83,31 @@ function newcomer(index: number): object {
   const service = `flood-${index % 10}`;
   const endpoints = [{ protocol: 'tcp', host, port: silentPort }];
   return { id: `${service}-${String(index).padStart(12, '0')}`, secret: SECRET, service, endpoints };
+}
+
+const longWinded = (index: number): object => ({
+  ...newcomer(index),
+  id: `flood-long-${String(index).padStart(12, '0')}`,
+  service: 'flood-long',
+  metadata: { note: '.'.repeat(3_900) },
+});
+
+function beating(socket: Socket, atATime: number): void {
+  const body = '{"nonce":null,"seq":1}';
+  const more = `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
+  const beats = (headOf('POST', '/api/v1/instances/nobody-1/heartbeat', more) + body).repeat(atATime);
+  let due = 0;
+  const send = (): void => {
+    due = atATime;
+    socket.write(beats, 'latin1');
+  };
+  socket.on('connect', send).on('data', (bytes) => {
+    for (const [, status = ''] of bytes.toString('latin1').matchAll(/HTTP\/1\.1 (\d{3})/g)) {
+      statuses[status] = (statuses[status] ?? 0) + 1;
+      due -= 1;
+    }
+    if (due <= 0 && !isOver()) send();
+  });
 }
 
 /**
@@ -163,6 +189,25 @@ answerQuestions({
       () => changeOf((made += 1)),
       (due) => startedAt + made * CHANGE_MS - due,
     );
+    return null;
+  },
+  /** Heartbeats of nobody, over so many connections: eight at a time, and the next when those are answered. */
+  beats: async (order: Order) => {
+    begin(order);
+    void keepOpen(order.count, () => beating(open(SOURCE), 8));
+    return null;
+  },
+  /** 1,000 instances that have as much metadata as they may, and so many that ask for all of them and never read. */
+  unread: async (order: Order) => {
+    begin(order);
+    let made = 0;
+    const next = (): string | null => (made < 1_000 ? postOf(longWinded(made++)) : null);
+    await Promise.all(Array.from({ length: 16 }, () => lane(next)));
+    void keepOpen(order.count, () => {
+      open(SOURCE)
+        .pause()
+        .write(headOf('GET', '/api/v1/services/flood-long', '\r\n'), 'latin1');
+    });
     return null;
   },
   state: async () => ({ open: sockets.size, opened, cut, statuses }),

@@ -15,7 +15,7 @@ const LOOK_MS = 250;
 
 interface Attack {
   /** What the attacker is asked to do, and how much of it. */
-  readonly question: 'register' | 'idle' | 'slow' | 'deaf';
+  readonly question: 'register' | 'idle' | 'slow' | 'deaf' | 'beats' | 'unread';
   readonly count: number;
   readonly what: string;
   /** Open files that it takes at either end. */
@@ -27,6 +27,8 @@ const ATTACKS: readonly Attack[] = [
   { question: 'idle', count: 10_000, what: '10,000 idle sockets', files: 12_000 },
   { question: 'slow', count: 2_000, what: '1,000 slow headers, 1,000 slow bodies', files: 4_000 },
   { question: 'deaf', count: 1_000, what: '1,000 watchers that never read', files: 4_000 },
+  { question: 'beats', count: 500, what: 'beats for nobody over 500 connections', files: 4_000 },
+  { question: 'unread', count: 50, what: '50 who ask for 4 MB and never read', files: 4_000 },
 ];
 
 interface Punctuality {

@@ -154,7 +154,11 @@ describe('a certificate, and no token', () => {
     const link = new HttpLink({ url: registry.url, time: systemTime, tls: new RegistryTls({ caFile, ...client }) });
     open.push(link);
     const proof = { id: 'orders-1', secret: 'a-secret-of-132-bits-22' };
-    const endpoints = [{ protocol: 'tcp' as const, port: 9 }];
+    // it listens: who leaves and is refused there has left
+    const door = createPlainServer(() => {}).listen(0, '127.0.0.1');
+    await once(door, 'listening');
+    open.push({ close: () => void door.close() });
+    const endpoints = [{ protocol: 'tcp' as const, port: (door.address() as AddressInfo).port }];
     const asked = { namespace: 'default', service: 'orders', revision: null, waitMs: 0 };
     const opened = new Promise<string>((resolve) => {
       const [frame, mark] = [(): void => {}, (): void => {}];

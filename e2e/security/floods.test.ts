@@ -166,6 +166,57 @@ it('thousands of registrations from one address, of instances that never answer,
   expect(child.err.filter((line) => line.startsWith('Refused'))).toHaveLength(1);
 });
 
+const beatOf = (id: string): string =>
+  `POST /api/v1/instances/${id}/heartbeat HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${SECRET}\r\ncontent-type: application/json\r\ncontent-length: 22\r\n\r\n{"nonce":null,"seq":1}`;
+
+it('heartbeats for an instance that nobody knows, as fast as they are answered, keep nobody’s out', async () => {
+  const { url, child } = await flooded();
+  await honest(url, 5);
+  let answered = 0;
+  const begunAt = performance.now();
+  const flood = each(100, 100, async () => {
+    const socket = await open(url, beatOf('nobody-1').repeat(8));
+    let due = 8;
+    socket.on('data', (bytes: Buffer) => {
+      const answers = bytes.toString('latin1').split('HTTP/1.1 404').length - 1;
+      answered += answers;
+      due -= answers;
+      if (due > 0) return;
+      due = 8;
+      socket.write(beatOf('nobody-1').repeat(8), 'latin1');
+    });
+  });
+  await flood;
+  // three intervals, in each of which everybody beats
+  await expect.poll(() => performance.now() - begunAt, { timeout: 10_000 }).toBeGreaterThan(3_000);
+  expect(answered).toBeGreaterThan(1_000);
+  expect(await lapses(url)).toEqual([]);
+  const piped = await open(url, beatOf('nobody-1').repeat(1_000));
+  await new Promise((closed) => piped.on('close', closed).resume());
+  expect(child.err.filter((line) => line.includes('without waiting for answers'))).toHaveLength(1);
+  expect(await lapses(url)).toEqual([]);
+});
+
+it('megabytes that are asked for and never read are cut before they fill the memory', async () => {
+  const { url, child, heap } = await flooded();
+  await honest(url, 5);
+  const port = await silence();
+  const notes = '.'.repeat(3_900);
+  await each(1_000, 16, (index) => ask(`${url}/api/v1/register`, registration(index, port, notes), ATTACKER));
+  const before = await heap();
+  const question = 'GET /api/v1/services/flood HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n';
+  let peak = 0;
+  // over each connection more than one, of which no second is made before the first is taken
+  for (let group = 0; group < 6; group += 1) {
+    await each(10, 10, async () => (await open(url, question.repeat(4))).pause());
+    peak = Math.max(peak, await heap());
+  }
+  await expect.poll(() => child.err.join('\n'), { timeout: 10_000 }).toContain('MiB of answers wait to be read');
+  expect(peak - before).toBeLessThan((64 * 2 + 64) * MIB);
+  expect((await ask(`${url}/api/v1/services/flood`)).body.instances).toHaveLength(1_000);
+  expect(await lapses(url)).toEqual([]);
+});
+
 it('slow headers, slow bodies and watchers that never read are cut, and cost no more than their backlog', async () => {
   const { url, heap } = await flooded();
   await honest(url, 5);
