@@ -197,6 +197,23 @@ it('heartbeats for an instance that nobody knows, as fast as they are answered, 
   expect(await lapses(url)).toEqual([]);
 });
 
+it('requests behind one that is refused leave nothing behind', async () => {
+  const { url, heap } = await flooded();
+  await honest(url, 5);
+  const refused = 'GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: a miracle\r\n\r\n';
+  const behind = 'GET /health/live HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n'.repeat(31);
+  const flood = (count: number): Promise<void> =>
+    each(count, 20, async () => {
+      const socket = await open(url, refused + behind);
+      await new Promise((closed) => socket.on('close', closed).resume());
+    });
+  await flood(100);
+  const before = await heap();
+  await flood(500);
+  expect((await heap()) - before).toBeLessThan(500 * 8_192);
+  expect(await lapses(url)).toEqual([]);
+});
+
 it('megabytes that are asked for and never read are cut before they fill the memory', async () => {
   const { url, child, heap } = await flooded();
   await honest(url, 5);

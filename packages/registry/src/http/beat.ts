@@ -8,12 +8,16 @@ import { refuse, send } from './plain-answer.js';
 import { JSON_TYPE, problemOfThrown } from './problem.js';
 import { peerOf, secretOf } from './request.js';
 import type { Rim } from './rim.js';
+import { expectsNoMore } from './unroutable.js';
 
 /** Heartbeat-2 as a route of Fastify. */
 export const BEAT_ROUTE = '/api/v1/instances/:id/heartbeat';
 
 /** Ids and nothing to decode: what else there may be in a path, Fastify knows. */
 const BEAT_PATH = /^\/api\/v1\/instances\/([A-Za-z0-9._~-]{1,128})\/heartbeat$/;
+
+/** Of beats that nobody expects so many pass in a turn of the event loop: more than one new connection, which is what it takes in. */
+const MOST_STRAYS = 2;
 
 /** One beat, read and decided: what is behind the route, and behind the short way. */
 export function beatOutcome(
@@ -34,7 +38,8 @@ export type ShortWay = (request: IncomingMessage, response: ServerResponse) => b
  * as much as everything that we do. So beats that look as all clients send them are answered here. Whatever is unusual about
  * one (a foreign Host or Origin, an escaped id, a query, another content type, a body without a length or too long) is left
  * to Fastify's route, which refuses it or not: those rules exist once, and both ways answer alike. So is a beat that nobody expects, of an
- * unknown instance, with a wrong secret, or too early: whoever floods with those waits in the queue as every flood does.
+ * unknown instance, with a wrong secret, or too early, but for a few in each turn of the event loop: whoever floods with those waits in the
+ * queue as every flood does, and a fleet that a registry has forgotten hears at once that it must register.
  */
 export function createShortWay(
   { registry, log, metrics }: Pick<Rim, 'registry' | 'log' | 'metrics'>,
@@ -45,11 +50,12 @@ export function createShortWay(
     metrics?.refused(problem.code);
     refuse(response, problem, more);
   };
+  const strays = new Strays();
   return (request, response) => {
     const id = idOf(request);
     if (id === null || guard(request.headers) !== null || tokens?.isUnusual(request) === true) return false;
     const proofNow = (): Proof => (tokens === null ? secretOf(request) : tokens.proofOf(request));
-    if (!registry.admits(id, proofNow())) return false;
+    if (!registry.admits(id, proofNow()) && !strays.mayPass()) return false;
     receive(request, (bytes) => {
       try {
         const body = readBody(bytes);
@@ -65,6 +71,17 @@ export function createShortWay(
     });
     return true;
   };
+}
+
+/** Beats that nobody expects. */
+class Strays {
+  #passed = 0;
+
+  mayPass(): boolean {
+    if (this.#passed === 0) setImmediate(() => (this.#passed = 0));
+    this.#passed += 1;
+    return this.#passed <= MOST_STRAYS;
+  }
 }
 
 /** What tokens, where they are asked for, change about a beat. */
@@ -86,7 +103,7 @@ function slowed(outcome: Outcome<BeatAnswer>, request: IncomingMessage, tokens: 
 /** The id that a usual beat is for; null when this is none. */
 function idOf({ method, url = '', headers }: IncomingMessage): string | null {
   if (method !== 'POST' || headers['content-type'] !== 'application/json') return null;
-  if (headers['content-encoding'] !== undefined) return null;
+  if (headers['content-encoding'] !== undefined || !expectsNoMore(headers)) return null;
   const length = Number(headers['content-length']);
   if (!(length > 0 && length <= BODY_LIMIT)) return null;
   return BEAT_PATH.exec(url)?.[1] ?? null;

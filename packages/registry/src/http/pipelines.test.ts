@@ -17,7 +17,9 @@ async function served() {
   const log = recordingLog();
   const pipelines = new Pipelines({ log, time: new ManualTime() });
   const begun: { readonly url: string; readonly isFirst: boolean; readonly response: ServerResponse }[] = [];
+  let parsed = 0;
   const server = createServer((request, response) => {
+    parsed += 1;
     const note = (isFirst: boolean) => () => void begun.push({ url: request.url ?? '', isFirst, response });
     pipelines.enter(request, response, note(true), note(false));
   });
@@ -34,7 +36,7 @@ async function served() {
   });
   const ask = (...urls: readonly string[]) =>
     client.write(urls.map((url) => `GET ${url} HTTP/1.1\r\nhost: x\r\n\r\n`).join(''));
-  return { begun, log, client, ask, heard: () => heard };
+  return { begun, log, client, ask, heard: () => heard, parsed: () => parsed };
 }
 
 it('begins one request of a connection after another, and answers in their order', async () => {
@@ -70,4 +72,23 @@ it('begins nothing that waits on a connection that has closed', async () => {
   await over;
   await new Promise((resolve) => setImmediate(resolve));
   expect(begun).toHaveLength(1);
+});
+
+it('does nothing that came behind an answer after which the connection is closed', async () => {
+  const { begun, client, ask } = await served();
+  const closed = once(client, 'close');
+  ask('/a', '/b');
+  await expect.poll(() => begun.length).toBe(1);
+  begun[0]?.response.setHeader('connection', 'close').end('no');
+  await closed;
+  expect(begun).toHaveLength(1);
+});
+
+it('reads no further in what came in one piece once the connection is closed', async () => {
+  const { client, ask, parsed } = await served();
+  const closed = once(client, 'close');
+  // one read of the network
+  ask(...Array.from({ length: 1_500 }, (_, index) => `/${index}`));
+  await closed;
+  expect(parsed()).toBeLessThan(100);
 });

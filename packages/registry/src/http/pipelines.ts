@@ -38,6 +38,7 @@ export class Pipelines {
       return;
     }
     if (socket.destroyed) return;
+    stopReading(socket);
     this.#seldom.warn(
       `${peerOf(request).address} sends more than ${MOST_BEHIND} requests over one connection without waiting for answers: it is closed.`,
     );
@@ -47,8 +48,20 @@ export class Pipelines {
   #follow(socket: Socket, response: ServerResponse): void {
     response.once('close', () => {
       const next = this.#behind.get(socket)?.shift();
-      if (next !== undefined && !socket.destroyed) next();
+      // behind an answer with `connection: close` nothing is answered, so nothing is to be done
+      if (next !== undefined && socket.writable) next();
       else this.#behind.delete(socket);
     });
   }
 }
+
+/**
+ * Node reads on what has come in one piece though its connection is destroyed: thousands of requests, and an error for each. No public way
+ * stops its parser; that an upgrade begins does (`onIncoming` of lib/_http_server.js says so by 2). Without such a parser it costs its time.
+ */
+function stopReading(socket: Socket): void {
+  const parser: unknown = Reflect.get(socket, 'parser');
+  if (typeof parser === 'object' && parser !== null && 'onIncoming' in parser) parser.onIncoming = () => UPGRADES;
+}
+
+const UPGRADES = 2;

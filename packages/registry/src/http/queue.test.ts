@@ -12,10 +12,10 @@ function queue() {
   const begun: string[] = [];
   const refused: number[] = [];
   const log = recordingLog();
-  const clock = { now: 0 };
-  const made = new Queue({ log, time: new ManualTime(), clock: () => clock.now });
-  const join = (remoteAddress: string, count = 1, tookMs = 0) => {
-    const request = { socket: { remoteAddress }, destroyed: false };
+  const clock = { now: 0, isBusy: false };
+  const made = new Queue({ log, time: new ManualTime(), clock: () => clock.now, isBusy: () => clock.isBusy });
+  const join = (remoteAddress: string, count = 1, tookMs = 0, asked: Pick<IncomingMessage, 'method' | 'url'> = {}) => {
+    const request = { ...asked, socket: { remoteAddress }, destroyed: false };
     const response = { writeHead: (status: number) => refused.push(status), end() {} };
     for (let index = 0; index < count; index += 1) {
       made.join(request as unknown as IncomingMessage, response as unknown as ServerResponse, () => {
@@ -58,7 +58,7 @@ it('lets sources take turns: who comes behind a thousand of another one is the n
 
 it('refuses what one source has too much of, tells the log once, and takes others in', async () => {
   const { begun, refused, log, join } = queue();
-  join(CROWD, 3_000);
+  join(CROWD, 26_000);
   expect(refused.length).toBeGreaterThan(500);
   expect(new Set(refused)).toEqual(new Set([429]));
   expect(log.texts('warn')).toHaveLength(1);
@@ -118,4 +118,20 @@ it('gives those a turn whose request came long ago, behind others of their sourc
   const other = turn(SOMEBODY).then(() => begun.length);
   expect(await other).toBeLessThanOrEqual(8);
   expect(await over).toBe(12);
+});
+
+it('begins nothing whose answer may be long while others are being handed over, and everything else', async () => {
+  const { begun, join, clock } = queue();
+  clock.isBusy = true;
+  join(CROWD, 1, 0, { method: 'GET', url: '/api/v1/services/orders' });
+  join(SOMEBODY, 1, 0, { method: 'POST', url: '/api/v1/register' });
+  join('10.0.0.6', 1, 0, { method: 'GET', url: '/health/live' });
+  join('10.0.0.7', 1, 0, { method: 'GET', url: '/api/v1/watch?service=orders' });
+  await expect.poll(() => begun).toEqual([SOMEBODY, '10.0.0.6', '10.0.0.7']);
+  clock.now += 1;
+  await nextTurn();
+  expect(begun).not.toContain(CROWD);
+  clock.isBusy = false;
+  clock.now += 1;
+  await expect.poll(() => begun.at(-1)).toBe(CROWD);
 });

@@ -12,12 +12,12 @@ import { SECURITY_HEADERS } from './security.js';
  * connection a turn (libuv since 1.45), and most beats come over new ones: the longer the turns, the longer they wait.
  */
 const MOST_AT_ONCE = 4;
-/** When it is told to begin nothing, it asks again after so long. */
+/** When nothing may be begun, it asks again after so long. */
 const BUSY_MS = 1;
 /** While new connections come, only one is begun, in one of so many turns. */
 const PATIENCE = 4;
-/** Of one source so many may wait. */
-const MOST_WAITING = 2_048;
+/** Of one source so many may wait: all instances that it may have, and all its long polls. */
+const MOST_WAITING = 25_000;
 /**
  * After work that took longer than this, or a turn of the event loop that did (most likely with what answers are written), it rests as
  * long as that took: half of the time is for those who beat.
@@ -39,7 +39,7 @@ interface QueuePorts {
   readonly metrics?: Pick<RegistryMetrics, 'refused'>;
   /** How long work takes, ms since any moment. Default: Node's clock. */
   readonly clock?: () => number;
-  /** Should nothing be begun now? Default: always something. */
+  /** Should nobody be told anything long now? Default: no. */
   readonly isBusy?: () => boolean;
 }
 
@@ -47,6 +47,8 @@ interface Waiting {
   readonly begin: () => void;
   /** Has its sender gone? */
   readonly isGone: () => boolean;
+  /** May its answer be long? */
+  readonly isLong: boolean;
 }
 
 /**
@@ -79,7 +81,8 @@ export class Queue {
   /** `begin` is called now, in its turn, or never: when its sender has gone, or is refused because too many of its source wait. */
   join(request: IncomingMessage, response: ServerResponse, begin: () => void): void {
     this.#arm();
-    if (this.#begun < MOST_AT_ONCE && this.#lines.size === 0 && this.#clock() >= this.#restsUntil && !this.#isBusy()) {
+    const isLong = mayBeLong(request);
+    if (this.#begun < MOST_AT_ONCE && this.#lines.size === 0 && this.#mayBegin(isLong)) {
       this.#work(begin);
       return;
     }
@@ -90,14 +93,14 @@ export class Queue {
       refuse(response, FULL, { ...SECURITY_HEADERS, connection: 'close' });
       return;
     }
-    this.#wait(source, { begin, isGone: () => request.destroyed });
+    this.#wait(source, { begin, isGone: () => request.destroyed, isLong });
   }
 
   /** Resolves in its turn: for what has been taken in long ago and is to be answered now. */
   turn(request: { readonly socket: IncomingMessage['socket'] }): Promise<void> {
     this.#arm();
     return new Promise((begin) => {
-      this.#wait(sourceOf(peerOf(request).address), { begin, isGone: () => false });
+      this.#wait(sourceOf(peerOf(request).address), { begin, isGone: () => false, isLong: true });
     });
   }
 
@@ -130,17 +133,27 @@ export class Queue {
   #turn(): void {
     this.#isArmed = false;
     this.#begun = 0;
-    if (this.#isBusy()) this.#restsUntil = Math.max(this.#restsUntil, this.#clock() + BUSY_MS);
     const most = this.#mostNow();
+    const isBusy = this.#isBusy();
+    let isHeld = false;
     for (const [source, line] of this.#lines) {
       if (this.#begun >= most || this.#clock() < this.#restsUntil) break;
+      if (isBusy && line[0]?.isLong === true) {
+        isHeld = true;
+        continue;
+      }
       const next = line.shift();
       this.#lines.delete(source);
       // behind the others; a Map is read on to what is added meanwhile
       if (line.length > 0) this.#lines.set(source, line);
       if (next !== undefined && !next.isGone()) this.#work(next.begin);
     }
+    if (isHeld && this.#begun === 0) this.#restsUntil = Math.max(this.#restsUntil, this.#clock() + BUSY_MS);
     if (this.#lines.size > 0) this.#arm();
+  }
+
+  #mayBegin(isLong: boolean): boolean {
+    return this.#clock() >= this.#restsUntil && !(isLong && this.#isBusy());
   }
 
   /** What follows on `begin` without waiting for anything is part of the work. */
@@ -171,3 +184,7 @@ export class Queue {
     return this.#patience === 0 ? 1 : 0;
   }
 }
+
+/** Probes are short, and streams take care of themselves. */
+const mayBeLong = ({ method, url = '' }: IncomingMessage): boolean =>
+  method === 'GET' && !url.startsWith('/health/') && !url.startsWith('/api/v1/watch?');

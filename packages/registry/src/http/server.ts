@@ -34,7 +34,7 @@ import { serviceRoutes } from './services.js';
 import { ServerTls } from './tls.js';
 import type { RegistryTls } from './tls.js';
 import { topologyRoutes } from './topology.js';
-import { answerBrokenRequest, refuseUnroutable } from './unroutable.js';
+import { answerBrokenRequest, refuseExpectation, refuseUnroutable } from './unroutable.js';
 import { Unread } from './unread.js';
 import { watchRoutes } from './watch.js';
 
@@ -167,6 +167,7 @@ export function buildApp(
   const guard = createGuard(names);
   app.addHook('onRequest', securityHook);
   app.addHook('onRequest', guardHook(guard));
+  app.addHook('onRequest', refuseExpectation);
   // before a failure too many is answered otherwise: it is counted as what it is
   if (rim.metrics !== undefined) app.addHook('preSerialization', answersCounted(rim.metrics));
   app.addHook('onSend', unread.hook);

@@ -26,8 +26,9 @@ async function serving(bytes: number) {
     app.server.closeAllConnections();
     return app.close();
   });
-  const ask = async (): Promise<Socket> => {
-    const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1');
+  const ask = async (localAddress = '127.0.0.1'): Promise<Socket> => {
+    const { port } = app.server.address() as AddressInfo;
+    const socket = connect({ port, host: '127.0.0.1', localAddress });
     closers.push(() => socket.destroy());
     socket.on('error', () => {}).write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
     // the answer has begun to come, and nobody reads it
@@ -58,6 +59,16 @@ it('cuts those that wait longest when too much is not read, and tells the log wh
     socket.on('data', (part: Buffer) => (bytes += part.length));
     await expect.poll(() => bytes, { timeout: 10_000 }).toBeGreaterThan(30 * MIB);
   }
+});
+
+it('cuts nobody of whose source less waits', async () => {
+  const { log, ask } = await serving(12 * MIB);
+  const slow = await ask('127.0.0.2');
+  for (let index = 0; index < 8; index += 1) await ask('127.0.0.3');
+  expect(log.texts('warn')[0]).toContain('now one to 127.0.0.3');
+  let bytes = 0;
+  slow.on('data', (part: Buffer) => (bytes += part.length));
+  await expect.poll(() => bytes, { timeout: 10_000 }).toBeGreaterThan(12 * MIB);
 });
 
 it('lets one through that is longer than all may be together', async () => {

@@ -1,11 +1,10 @@
 import type { Problem } from '@rollcall/core';
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { onRequestHookHandler } from 'fastify';
+import type { IncomingHttpHeaders, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { refuse } from './plain-answer.js';
-import { flawed, problemOfError, rawProblem, UNREADABLE } from './problem.js';
+import { flawed, problemOfError, rawProblem, sendProblem, UNREADABLE } from './problem.js';
 import type { Rim } from './rim.js';
-import { SECURITY_HEADERS } from './security.js';
 
 /** What never became a request: there is no route and no reply, just a socket. Fastify's `clientErrorHandler`. */
 export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
@@ -22,12 +21,24 @@ export function refuseUnroutable(server: Server, { metrics }: Pick<Rim, 'metrics
     socket.on('error', () => {});
     part(socket, rawProblem(NO_PROXY, { allow: 'GET, HEAD, POST, PATCH, DELETE' }));
   });
-  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    const problem = flawed('Expect', request.headers.expect ?? '', '100-continue, or not at all');
-    metrics?.refused(problem.code);
-    refuse(response, problem, { ...SECURITY_HEADERS, connection: 'close' });
-  });
+  // in its turn, as what came before and after it over the connection
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response));
 }
+
+/** Refuses what expects something else than to be told that it may go on. */
+export const refuseExpectation: onRequestHookHandler = (request, reply, next) => {
+  const { headers } = request;
+  if (expectsNoMore(headers)) next();
+  else
+    void sendProblem(
+      reply.header('connection', 'close'),
+      flawed('Expect', headers.expect ?? '', '100-continue, or not at all'),
+    );
+};
+
+/** Than to be told that it may go on, which Node does. */
+export const expectsNoMore = ({ expect }: IncomingHttpHeaders): boolean =>
+  expect === undefined || /^100-continue$/i.test(expect);
 
 function part(socket: Duplex, answer: string): void {
   socket.end(answer, () => socket.destroy());

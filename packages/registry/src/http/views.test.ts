@@ -72,3 +72,16 @@ it('forgets texts that were asked for long ago', () => {
   ask(0);
   expect(made).toHaveBeenCalledTimes(13);
 });
+
+it('forgets questions that are long themselves', () => {
+  const { service, views } = town();
+  const ask = (index: number) => textOf(views.text({ ...ALL, versions: [`${index}`.padEnd(15_000, 'x')] }));
+  const first = ask(0);
+  expect(ask(0)).toBe(first);
+  for (let index = 1; index < 2_500; index += 1) ask(index);
+  service.mockImplementation(
+    () => ({ ok: true, value: { instances: [], removed: [], revision: 7, epoch: 'e', settled: true } }) as never,
+  );
+  // made again
+  expect(ask(0)).not.toBe(first);
+});

@@ -1,6 +1,6 @@
 import type { Outcome, RegistryFace, ServiceAnswer } from '../face.js';
 
-/** Texts that are kept together, characters. */
+/** Texts that are kept together, with what was asked, characters. */
 const MOST_KEPT = 32 * 1_048_576;
 
 /** Which instances of a service are asked for. An empty filter lets everything through. */
@@ -64,16 +64,21 @@ export class Views {
   }
 
   #keep(key: string, kept: KeptText): void {
-    this.#kept += kept.text.length - (this.#texts.get(key)?.text.length ?? 0);
+    const former = this.#texts.get(key);
+    if (former !== undefined) this.#kept -= sizeOf(key, former);
+    this.#kept += sizeOf(key, kept);
     this.#texts.delete(key);
     this.#texts.set(key, kept);
-    for (const [oldest, { text }] of this.#texts) {
+    for (const [oldest, other] of this.#texts) {
       if (this.#kept <= MOST_KEPT) return;
       this.#texts.delete(oldest);
-      this.#kept -= text.length;
+      this.#kept -= sizeOf(oldest, other);
     }
   }
 }
+
+/** With what an entry takes of itself. */
+const sizeOf = (key: string, { text }: KeptText): number => key.length + text.length + 256;
 
 function newestOf({ epoch, revision, instances, removed }: ServiceAnswer): Newest {
   let changed = 0;
