@@ -4,9 +4,11 @@ import type { ErrorCode, RollcallError } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import type { OneCall } from './call.js';
+import { failureError } from './call-error.js';
 import { CallWorld, fleet } from './call.fixture.js';
 import type { WorldSetting } from './call.fixture.js';
 import { anInstance } from './link/link.fixture.js';
+import { GrpcStatusError } from './transport/grpc-message.js';
 import type { Plan } from './transport/scripted.fixture.js';
 
 const page = readFileSync(fileURLToPath(new URL('../../../docs/ERRORS.md', import.meta.url)), 'utf8');
@@ -93,4 +95,33 @@ it('TRANSPORT says whether the call may have been executed, and that only then i
   expect(refused).toMatchObject({ code: 'TRANSPORT', retryable: true });
   expect(refused?.message).toContain('It was not executed: it may be tried again.');
   expect((await failing(aWorld(), CLOSED))?.message).toContain('It may have been executed: try it again only if');
+});
+
+describe('the words of another', () => {
+  const STORY = { service: 'orders', isIdempotent: false, attempts: [] };
+  const words = `\u001B[2J\nFAKE\u202E ${'y'.repeat(1_000_000)}`;
+
+  it.each([
+    ['a text', words],
+    ['an exception of Nest', { status: 'error', message: words }],
+    ['a gRPC status', new GrpcStatusError(2, words, {})],
+  ])('in REMOTE are printable and few: %s. All of them stay in its cause', (_what, cause) => {
+    const error = failureError(STORY, { kind: 'remote', cause });
+    expect(error.message).toMatch(/^orders answered with an error: [ -~]{299}…$/);
+    expect(error.cause).toBe(cause);
+  });
+
+  it('in TRANSPORT are printable and few, and end no sentence of ours', () => {
+    const cause = new GrpcStatusError(14, words, {});
+    expect(failureError(STORY, { kind: 'unavailable', cause }).message).toMatch(/^[ -~]{300,400}…, in [ -~]{1,200}$/);
+    const told = failureError(STORY, { kind: 'closed', cause: new Error('Gone.') });
+    expect(told.message).toContain('closed, Gone, in 0 attempts.');
+  });
+
+  it('are left as they are where they are short', () => {
+    for (const message of ['sold out: "Käse" \\ 7 €', 'x'.repeat(300), '🙂'.repeat(150)]) {
+      const { message: text } = failureError(STORY, { kind: 'remote', cause: { message } });
+      expect(text).toBe(`orders answered with an error: ${message}`);
+    }
+  });
 });

@@ -64,6 +64,25 @@ describe('Catalog', () => {
     expect(heard).toEqual([2, 1]);
   });
 
+  it('tells once what came together, when all of it has', () => {
+    const { catalog } = setUp();
+    const view = catalog.service('orders');
+    const heard: number[] = [];
+    view.onChange(() => heard.push(view.instances.length));
+    const remove = [{ id: 'orders-2', revision: 3, reason: { code: 'GOODBYE' as const, text: 'left' } }];
+    catalog.together(() => {
+      catalog.apply(both);
+      expect(view.instances).toHaveLength(2);
+      catalog.together(() =>
+        catalog.apply({ event: 'change', data: { namespace: 'default', service: 'orders', upsert: [], remove } }),
+      );
+      expect(heard).toEqual([]);
+    });
+    expect(heard).toEqual([1]);
+    catalog.together(() => catalog.apply(both));
+    expect(heard).toEqual([1]);
+  });
+
   it('ignores services that nobody asked for', () => {
     const { catalog } = setUp();
     expect(catalog.apply(both)).toBe('same');

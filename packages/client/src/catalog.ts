@@ -14,7 +14,10 @@ export interface ServiceView {
   readonly confirmedAt: number;
   /** Is the feed that keeps it current away? The copy stays full and usable. */
   readonly stale: boolean;
-  /** Called after each change of `instances` or `status`, synchronously; it must not throw. Returns how to stop. */
+  /**
+   * Called after each change of `instances` or `status`, synchronously, and once for all changes that came together; it must not throw.
+   * Returns how to stop.
+   */
   onChange(listener: () => void): () => void;
 }
 
@@ -65,6 +68,8 @@ export class Catalog implements Services {
   readonly #fixed = new Map<string, ServiceView>();
   readonly #fixedIds = new Set<InstanceId>();
   readonly #settling = new Set<() => void>();
+  /** What changed of what comes together; null: each change is told at once. */
+  #untold: Set<Entry> | null = null;
   #services: readonly string[] = [];
   #nameCharacters = 0;
   #forgotAt = -Infinity;
@@ -81,7 +86,7 @@ export class Catalog implements Services {
     if (known !== undefined) return known;
     const now = this.#parts.time.now();
     if (!NAME_PATTERN.test(name) || !this.#makeRoom(name, now)) return unwatched(name, now);
-    const entry = new Entry(name, now, () => this.#parts.changed?.());
+    const entry = new Entry(name, now, (changed) => this.#changed(changed));
     this.#entries.set(name, entry);
     this.#nameCharacters += name.length;
     this.#services = [...this.#entries.keys()];
@@ -142,6 +147,19 @@ export class Catalog implements Services {
     return entry === undefined ? 'same' : entry.apply(frame, this.#parts.time.now());
   }
 
+  /** Who listens hears once of all that `deliver` brings, when it has. */
+  together(deliver: () => void): void {
+    if (this.#untold !== null) return deliver();
+    const untold = new Set<Entry>();
+    this.#untold = untold;
+    try {
+      deliver();
+    } finally {
+      this.#untold = null;
+      for (const entry of untold) this.#changed(entry);
+    }
+  }
+
   canResume(name: string, cursor: Cursor): boolean {
     return this.#entries.get(name)?.canResume(cursor) ?? false;
   }
@@ -189,6 +207,12 @@ export class Catalog implements Services {
     for (const done of this.#settling) done();
   }
 
+  #changed(entry: Entry): void {
+    if (this.#untold !== null) return void this.#untold.add(entry);
+    entry.tell();
+    this.#parts.changed?.();
+  }
+
   #recall(entry: Entry): void {
     const copy = this.#remembered.get(entry.service);
     const { time } = this.#parts;
@@ -229,15 +253,15 @@ class Entry implements ServiceView {
   readonly service: string;
   readonly #snapshot = new ServiceSnapshot();
   readonly #listeners = new Set<() => void>();
-  readonly #tell: () => void;
+  readonly #hasChanged: (entry: Entry) => void;
   changedAt: number;
   confirmedAt: number;
   stale = true;
 
-  /** `tell`: as its listeners. */
-  constructor(service: string, now: number, tell: () => void) {
+  /** `hasChanged`: its listeners are to be told. */
+  constructor(service: string, now: number, hasChanged: (entry: Entry) => void) {
     this.service = service;
-    this.#tell = tell;
+    this.#hasChanged = hasChanged;
     this.changedAt = now;
     this.confirmedAt = now;
   }
@@ -263,6 +287,10 @@ class Entry implements ServiceView {
     const applied = this.#snapshot.apply(frame);
     if (applied === 'changed') this.#changed(now);
     return applied;
+  }
+
+  tell(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   canResume(cursor: Cursor): boolean {
@@ -299,8 +327,7 @@ class Entry implements ServiceView {
 
   #changed(now: number): void {
     this.changedAt = now;
-    for (const listener of this.#listeners) listener();
-    this.#tell();
+    this.#hasChanged(this);
   }
 }
 

@@ -3,6 +3,7 @@ import { resetOf } from '@rollcall/core';
 import type {
   Cursor,
   Frame,
+  GoneFrame,
   Log,
   Problem,
   ProblemCode,
@@ -15,6 +16,7 @@ import type {
   Timer,
 } from '@rollcall/core';
 import type { Catalog } from './catalog.js';
+import { Complaints } from './complaints.js';
 import { waitMs } from './contact.js';
 import type { Contact } from './contact.js';
 import type { Link, Proof, Watch, WatchSink } from './link/link.js';
@@ -53,6 +55,8 @@ export interface FeedParts {
 const LONGEST_PATIENCE_MS = 5_000;
 /** A stream that still brings something after so long is one that comes through. */
 const PROVEN_MS = 25_000;
+/** One that ends sooner, whatever it brought, is as good as none when it comes to waiting before the next. */
+const STEADY_MS = 5_000;
 /** So many streams in a row that brought nothing, and we poll. */
 const MOST_SILENT = 2;
 /** While we poll, a stream is tried this often, and up to half as much later. */
@@ -67,6 +71,8 @@ interface Stream {
   openedAt: number;
   /** It ended because nothing came. */
   isSilent: boolean;
+  /** It has brought a whole flush. */
+  isMarked: boolean;
 }
 
 /**
@@ -92,8 +98,7 @@ export class Feed {
   #cursor: Cursor | null = null;
   /** The services that `#cursor` speaks for. */
   #held: readonly string[] = [];
-  /** What was said last, so that a lasting trouble is told once. */
-  #complaint: string | null = null;
+  readonly #complaints: Complaints;
   /** The first call opens the stream, but its request's AsyncLocalStorage must not live on in it. */
   readonly #outside = new AsyncResource('RollcallFeed');
   #isStarted = false;
@@ -101,6 +106,7 @@ export class Feed {
 
   constructor(parts: FeedParts) {
     this.#parts = parts;
+    this.#complaints = new Complaints(parts.time);
   }
 
   /** Nothing is opened before. May be called twice. */
@@ -151,7 +157,7 @@ export class Feed {
     const cursor = this.#cursor;
     const held = new Set(this.#held);
     const resume = cursor === null ? [] : services.filter((name) => held.has(name) && catalog.canResume(name, cursor));
-    const stream: Stream = { services, line, watch: null, openedAt: Infinity, isSilent: false };
+    const stream: Stream = { services, line, watch: null, openedAt: Infinity, isSilent: false, isMarked: false };
     this.#next = stream;
     const request = { namespace, services, resume, cursor: resume.length === 0 ? null : cursor, line };
     stream.watch = link.watch(request, this.#sink(stream));
@@ -169,6 +175,7 @@ export class Feed {
       mark: (cursor) => {
         if (isCurrent()) this.#mark(stream, cursor);
       },
+      together: (deliver) => this.#parts.catalog.together(deliver),
       silent: () => {
         stream.isSilent = true;
       },
@@ -194,7 +201,7 @@ export class Feed {
         if (frame.data.settled) this.#parts.catalog.settled();
         return;
       case 'gone':
-        this.#parts.line?.gone(frame.data.reason);
+        this.#gone(stream, frame.data);
         return;
       case 'reset':
       case 'change':
@@ -203,18 +210,31 @@ export class Feed {
     }
   }
 
+  /** Ours, and for the first time: then the session has done with this line. */
+  #gone(stream: Stream, { id, reason }: GoneFrame): void {
+    const proof = this.#parts.line?.proof() ?? null;
+    if (proof !== null && proof === stream.line && proof.id === id) this.#parts.line?.gone(reason);
+  }
+
   #break(stream: Stream, service: string): void {
-    this.#complain(`The change feed of "${service}" does not follow the protocol; it is watched anew.`);
+    this.#complain('broken', `The change feed of "${service}" does not follow the protocol; it is watched anew.`);
     this.#ended(stream, null);
     stream.watch?.close();
   }
 
   #mark(stream: Stream, cursor: Cursor): void {
-    this.#failures = 0;
+    stream.isMarked = true;
+    this.#prove(stream);
     if (this.#parts.time.now() - stream.openedAt >= PROVEN_MS) this.#silences = 0;
     this.#cursor = cursor;
     this.#held = stream.services;
     this.#parts.catalog.confirm(stream.services);
+  }
+
+  #prove({ isMarked, openedAt }: Stream): void {
+    if (!isMarked || this.#parts.time.now() - openedAt < STEADY_MS) return;
+    this.#failures = 0;
+    this.#complaints.over();
   }
 
   #closed(stream: Stream, problem: Problem | null, trouble: Error | undefined): void {
@@ -233,17 +253,17 @@ export class Feed {
     this.#parts.contact.reached();
     if (stream.line !== null && ABOUT_LINE.has(problem.code)) this.#parts.line?.refused(problem);
     else if (problem.code === 'NOT_READY') this.#parts.log.debug(`The registry is not ready: ${problem.detail}`);
-    else this.#complain(`The registry refuses the change feed: ${problem.detail} ${problem.fix}`);
+    else this.#complain(problem.code, `The registry refuses the change feed: ${problem.detail} ${problem.fix}`);
   }
 
-  #complain(text: string): void {
-    if (text !== this.#complaint) this.#parts.log.warn(text);
-    this.#complaint = text;
+  #complain(code: string, text: string): void {
+    this.#complaints.add(code, () => this.#parts.log.warn(text));
   }
 
   #ended(stream: Stream, problem: Problem | null): void {
     this.#current = null;
-    if (problem !== null) this.#complain(problem.detail);
+    this.#prove(stream);
+    if (problem !== null) this.#complain(problem.code, problem.detail);
     if (this.#poller === null) this.#lost();
     if (stream.line !== null) this.#parts.line?.ended();
     this.#goOn(stream, 0);
@@ -285,6 +305,7 @@ export class Feed {
     if (this.#isClosed || poll === undefined || catalog.services.length === 0) return false;
     if (this.#poller !== null) return true;
     this.#complain(
+      'held back',
       `The change feed brings nothing: something between here and the registry at ${link.name} seems to hold streams back (a proxy ` +
         'that buffers?). Services are polled instead, and this process’s line to the registry cannot be held.',
     );
@@ -316,7 +337,8 @@ export class Feed {
       this.#apply({ event: 'unknown', data: { namespace, service } });
     } else {
       contact.reached();
-      if (answer.problem.code !== 'NOT_READY') this.#complain(`${answer.problem.detail} ${answer.problem.fix}`);
+      if (answer.problem.code !== 'NOT_READY')
+        this.#complain(answer.problem.code, `${answer.problem.detail} ${answer.problem.fix}`);
       return;
     }
     catalog.confirm([service]);
@@ -327,7 +349,10 @@ export class Feed {
 
   #apply(frame: ServiceFrame): void {
     if (this.#parts.catalog.apply(frame) === 'broken') {
-      this.#complain(`What the registry answers about "${frame.data.service}" is not believed: it is too much.`);
+      this.#complain(
+        'too much',
+        `What the registry answers about "${frame.data.service}" is not believed: it is too much.`,
+      );
     }
   }
 

@@ -13,7 +13,7 @@ function world() {
   const random = seededRandom(1);
   const parts = { time, random, log, link, contact, self, intervalMs: 5_000, lineChanged: () => {}, edges: () => [] };
   const said = () => link.registrations.map(({ metadata }) => metadata);
-  return { time, link, session: new Session(parts), said };
+  return { time, log, link, session: new Session(parts), said };
 }
 
 it('what a process says of itself before it registers goes with its registration', async () => {
@@ -37,4 +37,36 @@ it('what it says later goes with another registration at once, and with each tha
   await time.advanceBy(10_000);
   expect(said().length).toBeGreaterThan(2);
   expect(said().at(-1)).toEqual({ a: 'b', hooks: 'off' });
+});
+
+it('a registry that says it is gone, again and again, is heard once for each line, and tells people nothing but its words', async () => {
+  const { time, log, link, session } = world();
+  session.start(endpoints);
+  await time.advanceBy(0);
+  for (let i = 0; i < 1_000; i += 1)
+    session.gone({ code: 'OPERATOR', text: `nr ${i} \u001b[2J\n${'x'.repeat(1_900)}` });
+  expect(log.texts('warn')).toHaveLength(1);
+  expect(log.texts('warn')[0]).toMatch(/: nr 0 \?\[2J\?x{300,400}…$/);
+  await time.advanceBy(10);
+  expect(link.beats).toHaveLength(1);
+  for (let i = 0; i < 5; i += 1) {
+    await time.advanceBy(5_000);
+    expect(session.proof()).not.toBeNull();
+    session.gone({ code: 'OPERATOR', text: `nr ${i}` });
+  }
+  expect(log.texts('warn')).toHaveLength(1);
+});
+
+it('other words for the same refusal of each beat, and refusals in turns, are no news', async () => {
+  const { time, log, link, session } = world();
+  session.start(endpoints);
+  await time.advanceBy(0);
+  let times = 0;
+  link.onBeat = () => {
+    const problem = aProblem(times % 3 === 0 ? 'FORBIDDEN' : 'INVALID');
+    return { ok: false, problem: { ...problem, detail: `nr ${(times += 1)}` } };
+  };
+  await time.advanceBy(59_000);
+  expect(times).toBeGreaterThan(10);
+  expect(log.texts('error')).toHaveLength(2);
 });

@@ -1,4 +1,4 @@
-import { messageOf, sleep } from '@rollcall/core';
+import { messageOf, printableText, sleep } from '@rollcall/core';
 import type {
   AnnouncedEndpoint,
   BeatAnswer,
@@ -15,6 +15,7 @@ import type {
   Time,
   Timer,
 } from '@rollcall/core';
+import { Complaints } from './complaints.js';
 import { waitMs } from './contact.js';
 import type { Contact } from './contact.js';
 import { EdgeNews } from './edge-news.js';
@@ -91,12 +92,13 @@ export class Session implements Line {
   #isCalled = false;
   /** Tries since the last accepted beat, for the jitter. */
   #tries = 0;
-  #complaint: string | null = null;
+  readonly #complaints: Complaints;
   #state: State | null = null;
 
   constructor(parts: SessionParts) {
     const { time, random, log, link, contact, self } = parts;
     this.#parts = parts;
+    this.#complaints = new Complaints(time);
     this.#intervalMs = parts.intervalMs;
     const called = (isUrgent: boolean): void => this.#called(isUrgent);
     this.#identity = new Identity({ time, random, service: self.service, called });
@@ -192,8 +194,9 @@ export class Session implements Line {
   }
 
   gone(reason: Reason): void {
-    if (this.#phase === 'ended') return;
-    this.#parts.log.warn(`The registry removed ${this.#identity.name}: ${reason.text}`);
+    if (this.#phase === 'ended' || this.#line === null) return;
+    const text = `The registry removed ${this.#identity.name}: ${printableText(reason.text)}`;
+    this.#complaints.add('gone', () => this.#parts.log.warn(text));
     this.#dropLine();
     this.#heartbeat.soon();
   }
@@ -231,7 +234,7 @@ export class Session implements Line {
     this.#parts.log.info(`${this.#identity.name} is registered${this.#wasListed ? ' again' : ''}.`);
     this.#isListed = true;
     this.#wasListed = true;
-    this.#complaint = null;
+    this.#complaints.over();
     this.#intervalMs = heartbeat.intervalMs;
     if (this.#phase === 'ended') return;
     const firstMs = this.#intervalMs * this.#parts.random.unit();
@@ -262,13 +265,9 @@ export class Session implements Line {
     return isNews && code === 'UNAUTHORIZED' ? TOKEN_WAIT_MS : REFUSED_WAIT_MS;
   }
 
-  /** A lasting refusal is told once. Was it news? */
+  /** Was it news? */
   #complain(problem: Problem): boolean {
-    const complaint = refusalText(this.#identity.name, problem);
-    const isNews = complaint !== this.#complaint;
-    if (isNews) this.#parts.log.error(complaint);
-    this.#complaint = complaint;
-    return isNews;
+    return this.#complaints.add(problem.code, () => this.#parts.log.error(refusalText(this.#identity.name, problem)));
   }
 
   #joinAfter(ms: number): void {
@@ -309,7 +308,7 @@ export class Session implements Line {
     this.#tries = 0;
     if (state !== this.#state) this.#parts.log.info(`${this.#identity.name} is ${state}.`);
     this.#state = state;
-    if (kind === 'regular') this.#complaint = null;
+    if (kind === 'regular') this.#complaints.over();
     if (kind === 'regular' && this.#phase === 'member' && this.#line === null) this.#openLine();
   }
 

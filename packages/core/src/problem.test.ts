@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { problemDocumentMessage, problemFrom, PROBLEMS } from './problem.js';
+import { printableText, problemDocumentMessage, problemFrom, PROBLEMS } from './problem.js';
 
 const document = {
   type: 'about:blank',
@@ -56,6 +56,28 @@ describe('the problem in an answer', () => {
       expect(problem.code).toBe(code);
       expect(problem.detail).toContain(String(status));
     }
+  });
+
+  it('has nothing that steers a terminal or a line of its own, and is cut', () => {
+    const evil = 'no\u001b[2J\nFAKE\u202e';
+    const flaw = { path: evil, received: evil, allowed: evil };
+    const body = {
+      code: 'INVALID',
+      detail: evil,
+      fix: 'y'.repeat(4_000),
+      flaws: Array.from({ length: 100 }, () => flaw),
+    };
+    const problem = problemFrom(400, body);
+    expect(problem.detail).toBe('no?[2J?FAKE?');
+    expect(problem.fix).toBe(`${'y'.repeat(399)}…`);
+    expect(problem.flaws).toHaveLength(10);
+    expect(problem.flaws?.[0]).toEqual({ path: 'no?[2J?FAKE?', received: 'no?[2J?FAKE?', allowed: 'no?[2J?FAKE?' });
+    expect(problemFrom(400, problem)).toEqual(problem);
+  });
+
+  it('is cut between no halves of a character that is left', () => {
+    expect(printableText('ab🧀', 4)).toBe('ab🧀');
+    expect(printableText('a🧀b', 3)).toBe('a?…');
   });
 
   it('has a code for each status that a registry gives', () => {

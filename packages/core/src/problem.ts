@@ -74,17 +74,49 @@ export const problemDocumentMessage: Message<ProblemDocument> = message<ProblemD
   },
 );
 
+/** The registry's own texts are shorter; what is longer is cut. */
+const MAX_TEXT = 400;
+const MAX_FLAWS = 10;
+const MAX_PATH = 200;
+const MAX_RECEIVED = 100;
+
+/** Controls, format characters (they can turn text around), lone surrogates, line and paragraph separators. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
+
+/** A text of somebody else as it may be logged: in one line, nothing in it steers a terminal, and it has at most `max` characters. */
+export function printableText(said: string, max = MAX_TEXT): string {
+  return (said.length > max ? `${said.slice(0, max - 1)}…` : said).replaceAll(UNPRINTABLE, '?');
+}
+
 /**
- * The problem in an answer that is no success. Never fails: where the body is none (a proxy, another program), the status speaks;
- * a code of a newer registry becomes the one of its status.
+ * The problem in an answer that is no success, its texts printable and cut: they go into logs. Never fails: where the body is none
+ * (a proxy, another program), the status speaks; a code of a newer registry becomes the one of its status.
  */
 export function problemFrom(status: number, body: unknown): Problem {
   const read = problemMessage.parse(body);
-  if (read.ok) return Object.hasOwn(PROBLEMS, read.value.code) ? read.value : { ...read.value, code: codeOf(status) };
+  if (read.ok) return printableProblem(read.value, status);
   return {
     code: codeOf(status),
     detail: `The answer had status ${status} and no problem document, so it may not come from a registry.`,
     fix: 'Check that the address is that of a registry and that no proxy answers in its place.',
+  };
+}
+
+function printableProblem({ code, detail, fix, flaws, ...rest }: Problem, status: number): Problem {
+  return {
+    ...rest,
+    code: Object.hasOwn(PROBLEMS, code) ? code : codeOf(status),
+    detail: printableText(detail),
+    fix: printableText(fix),
+    ...(flaws === undefined ? {} : { flaws: flaws.slice(0, MAX_FLAWS).map(printableFlaw) }),
+  };
+}
+
+function printableFlaw({ path, received, allowed }: Flaw): Flaw {
+  return {
+    path: printableText(path, MAX_PATH),
+    received: printableText(received, MAX_RECEIVED),
+    allowed: printableText(allowed),
   };
 }
 

@@ -74,6 +74,19 @@ describe('FrameDecoder', () => {
     expect(decoder.push(bytes.subarray(-1)).frames).toEqual([{ note: '€𝄞' }]);
   });
 
+  it('passes over what is not wanted when it is complete, without a look into it', () => {
+    const decoder = new FrameDecoder();
+    const texts = ['3#{{{3#', '{{{1#0', '2#', '10'].map((chunk, n) => decoder.push(chunk, n > 1));
+    expect(texts.map(({ frames }) => frames)).toEqual([[], [], [], [10]]);
+    expect(decoder.push('4#', false).failure).toBeNull();
+    expect(decoder.push('none1#7').failure?.code).toBe('FRAME_INVALID');
+  });
+
+  it('says the option that allows more', () => {
+    const { failure } = new FrameDecoder(100, 'tcp.most').push('101#');
+    expect(failure?.message).toContain('Let it send less in one message, or raise tcp.most.');
+  });
+
   it('takes an empty chunk', () => {
     const decoder = new FrameDecoder();
     expect(decoder.push('')).toEqual({ frames: [], failure: null });
@@ -168,7 +181,9 @@ describe('a FrameDecoder that is sent garbage', () => {
 
   it('refuses a frame that is too long as soon as its length says so, and takes the longest allowed', () => {
     expect(new FrameDecoder(9).push('1').failure).toBeNull();
-    expect(new FrameDecoder(9).push('10').failure?.message).toContain('"10" where a frame begins');
+    expect(new FrameDecoder(9).push('10').failure?.message).toContain('a frame of 10 characters or more');
+    expect(new FrameDecoder(4_194_304).push('66000041#{').failure?.message).toContain('a frame of 66000041 characters');
+    expect(new FrameDecoder(100).push('00012').failure?.message).toContain('"00012" where a frame begins');
     expect(new FrameDecoder(10).push('11').failure?.message).toContain('a frame of 11 characters or more');
     expect(new FrameDecoder(10).push(encodeFrame('x'.repeat(8))).frames).toEqual(['x'.repeat(8)]);
     expect(new FrameDecoder().push(`${MAX_FRAME_LENGTH + 1}#`).failure?.code).toBe('FRAME_INVALID');

@@ -32,6 +32,7 @@ export interface DecodedFrames {
  */
 export class FrameDecoder {
   readonly #maxLength: number;
+  readonly #limitName: string | null;
   /** A longer row of digits is no length: it stays bounded without a `#`. */
   readonly #maxDigits: number;
   readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -43,8 +44,10 @@ export class FrameDecoder {
   #length = -1;
   #failure: RollcallError | null = null;
 
-  constructor(maxLength: number = MAX_FRAME_LENGTH) {
+  /** `limitName`: the option that `maxLength` comes from, for the error's advice. */
+  constructor(maxLength: number = MAX_FRAME_LENGTH, limitName: string | null = null) {
     this.#maxLength = maxLength;
+    this.#limitName = limitName;
     this.#maxDigits = String(maxLength).length;
   }
 
@@ -53,19 +56,22 @@ export class FrameDecoder {
     return this.#length >= 0 || this.#rest !== '' || this.#cut !== null;
   }
 
-  /** Takes the next chunk: bytes, or text that somebody else decoded; one kind for one decoder. Keeps no part of the bytes. */
-  push(chunk: string | Uint8Array): DecodedFrames {
+  /**
+   * Takes the next chunk: bytes, or text that somebody else decoded; one kind for one decoder. Keeps no part of the bytes.
+   * Not wanted: frames that it completes are passed over, whatever is in them.
+   */
+  push(chunk: string | Uint8Array, isWanted = true): DecodedFrames {
     const frames: unknown[] = [];
     if (this.#failure !== null) return { frames, failure: this.#failure };
     try {
-      this.#read(typeof chunk === 'string' ? chunk : this.#decode(chunk), frames);
+      this.#read(typeof chunk === 'string' ? chunk : this.#decode(chunk), isWanted ? frames : null);
     } catch (error) {
       this.#fail(error instanceof RollcallError ? error : invalid('something unreadable', messageOf(error)));
     }
     return { frames, failure: this.#failure };
   }
 
-  #read(chunk: string, frames: unknown[]): void {
+  #read(chunk: string, frames: unknown[] | null): void {
     // V8 joins by reference: a long frame in many chunks is copied once, when it is complete and first looked into.
     const text = this.#rest + chunk;
     let at = 0;
@@ -77,7 +83,7 @@ export class FrameDecoder {
       }
       const end = at + this.#length;
       if (end > text.length) break;
-      frames.push(parseJson(text.slice(at, end)));
+      frames?.push(parseJson(text.slice(at, end)));
       this.#length = -1;
       at = end;
     }
@@ -91,10 +97,12 @@ export class FrameDecoder {
     for (; at < text.length; at += 1) {
       const digit = text.charCodeAt(at) - ZERO;
       if (digit === HASH - ZERO && at > start) break;
-      if (digit < 0 || digit > 9 || at - start >= this.#maxDigits) throw notALength(text.slice(start, start + 8));
+      if (digit < 0 || digit > 9) throw notALength(text.slice(start, start + 8));
       length = length * 10 + digit;
+      if (at - start < this.#maxDigits) continue;
+      throw length > this.#maxLength ? this.#tooLong(length) : notALength(text.slice(start, start + 8));
     }
-    if (length > this.#maxLength) throw tooLong(length, this.#maxLength);
+    if (length > this.#maxLength) throw this.#tooLong(length);
     if (at === text.length) return -1;
     this.#length = length;
     return at;
@@ -110,6 +118,12 @@ export class FrameDecoder {
     } catch {
       throw invalid('bytes that are not UTF-8', WRONG_PEER);
     }
+  }
+
+  #tooLong(length: number): RollcallError {
+    const what = `a frame of ${length} characters or more, and ${this.#maxLength} are allowed`;
+    const more = this.#limitName === null ? 'allow more' : `raise ${this.#limitName}`;
+    return invalid(what, `Let it send less in one message, or ${more}.`);
   }
 
   #fail(failure: RollcallError): void {
@@ -148,11 +162,6 @@ function parseJson(text: string): unknown {
 
 function notALength(start: string): RollcallError {
   return invalid(`${printed(start)} where a frame begins with its length`, WRONG_PEER);
-}
-
-function tooLong(length: number, maxLength: number): RollcallError {
-  const what = `a frame of ${length} characters or more, and ${maxLength} are allowed`;
-  return invalid(what, 'Let it send less in one message, or allow more.');
 }
 
 function invalid(what: string, advice: string): RollcallError {

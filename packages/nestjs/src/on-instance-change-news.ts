@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { MetadataScanner, ModulesContainer } from '@nestjs/core';
 import type { ServiceView } from '@rollcall/client';
-import { messageOf, shortId } from '@rollcall/core';
+import { messageOf, printableText, shortId } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { MEMBERSHIP, PORTS, ROLLCALL } from './inject.js';
 import type { Ports, RollcallFace } from './inject.js';
@@ -110,7 +110,7 @@ function lineOf({ kind, instance, before }: InstanceChange): string {
   if (kind === 'went') return `${name} is gone; it was ${instance.state}.`;
   const isAdmin = before !== null && before.state === instance.state;
   const [now, then] = isAdmin ? [instance.admin, before.admin] : [instance.state, before?.state];
-  return `${name} is ${now} (was ${then}): ${instance.reason.text}.`;
+  return `${name} is ${now} (was ${then}): ${printableText(instance.reason.text)}.`;
 }
 
 function listenersIn(modules: ModulesContainer, complain: (title: string) => void): readonly Listener[] {

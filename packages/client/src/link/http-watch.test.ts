@@ -123,6 +123,52 @@ describe('HttpLink, the change feed', () => {
     expect(listener.heard).toEqual(['opened', reset, 'mark 1']);
   });
 
+  it('hands over together what came at once', async () => {
+    const reset = aReset([anInstance()]);
+    const registry = await startRegistry((response) => {
+      openFeed(response);
+      response.write(sse(reset).repeat(3) + mark(1));
+    });
+    const listener = new Listener();
+    const together = (deliver: () => void): void => {
+      const { length } = listener.heard;
+      deliver();
+      sizes.push(listener.heard.length - length);
+    };
+    const sizes: number[] = [];
+    linkTo(registry.url).watch(wish, Object.assign(listener, { together }));
+    await listener.until(() => listener.has('mark 1'));
+    expect(listener.heard).toEqual(['opened', reset, reset, reset, 'mark 1']);
+    expect(sizes).toEqual([4]);
+  });
+
+  it('rests after more than 10 ms of work as long as it took, and then goes on', async () => {
+    const time = new ManualTime();
+    let response: ServerResponse | undefined;
+    const registry = await startRegistry((feed) => {
+      openFeed(feed);
+      response = feed;
+    });
+    const listener = new Listener();
+    const together = (deliver: () => void): void => {
+      deliver();
+      time.advance(8);
+    };
+    linkTo(registry.url, time).watch(wish, Object.assign(listener, { together }));
+    await listener.until(() => listener.has('opened'));
+    response?.write(mark(1));
+    await listener.until(() => listener.has('mark 1'));
+    response?.write(mark(2));
+    await listener.until(() => listener.has('mark 2'));
+    response?.write(mark(3));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    time.advance(15);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(listener.has('mark 3')).toBe(false);
+    time.advance(1);
+    await listener.until(() => listener.has('mark 3'));
+  });
+
   it('ends, once, when the registry dies in the middle of a frame', async () => {
     const registry = await startRegistry((response) => {
       openFeed(response);

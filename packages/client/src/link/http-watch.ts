@@ -1,5 +1,5 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { parseCursor, parseFrame, problemFrom, SseParser } from '@rollcall/core';
+import { parseCursor, parseFrame, printableText, problemFrom, SseParser } from '@rollcall/core';
 import type { Problem, SseEvent, Time, Timer } from '@rollcall/core';
 import { collect, jsonOf, MAX_ANSWER_BYTES } from './answer.js';
 import type { Watch, WatchSink } from './link.js';
@@ -7,6 +7,10 @@ import type { Trouble } from './trouble.js';
 
 /** Of one frame of the feed: resets come in parts of 64 KiB, a change may name every instance of a service. */
 const MAX_FRAME_CHARACTERS = 32 * 1024 * 1024;
+
+/** After so much work on what comes it rests as long: a flood of changes takes half of the time at most. */
+const MAX_TURN_MS = 10;
+const LONGEST_REST_MS = 1_000;
 
 export interface WatchParts {
   readonly time: Time;
@@ -26,6 +30,9 @@ export class HttpWatch implements Watch {
   readonly #parts: WatchParts;
   readonly #parser = new SseParser(MAX_FRAME_CHARACTERS);
   #timer: Timer;
+  #rest: Timer | null = null;
+  /** Since the last rest. */
+  #workedMs = 0;
   #heardAt = 0;
   #isClosed = false;
 
@@ -49,7 +56,7 @@ export class HttpWatch implements Watch {
       collect(response, MAX_ANSWER_BYTES, (text) => this.#end(refusalOf(response.statusCode ?? 0, text)));
       return;
     }
-    response.on('data', (bytes: Uint8Array) => this.#read(bytes));
+    response.on('data', (bytes: Uint8Array) => this.#take(bytes, response));
     response.on('error', () => this.close());
     response.on('close', () => this.close());
     this.#heardAt = this.#parts.time.now();
@@ -72,12 +79,31 @@ export class HttpWatch implements Watch {
     this.close();
   }
 
+  #take(bytes: Uint8Array, response: IncomingMessage): void {
+    const { time } = this.#parts;
+    const began = time.now();
+    this.#read(bytes);
+    this.#workedMs += time.now() - began;
+    if (this.#isClosed || this.#workedMs <= MAX_TURN_MS) return;
+    const restMs = Math.min(this.#workedMs, LONGEST_REST_MS);
+    this.#workedMs = 0;
+    response.pause();
+    this.#rest = time.setTimer(restMs, () => void response.resume(), { background: true });
+  }
+
   #read(bytes: Uint8Array): void {
     if (this.#isClosed) return;
     this.#heardAt = this.#parts.time.now();
     const events = this.#parser.push(bytes);
     if (events === null) this.#end(breach('a frame is too long'));
-    for (const event of events ?? []) {
+    if (events === null || events.length === 0) return;
+    const { sink } = this.#parts;
+    if (sink.together === undefined) this.#deliverAll(events);
+    else sink.together(() => this.#deliverAll(events));
+  }
+
+  #deliverAll(events: readonly SseEvent[]): void {
+    for (const event of events) {
       if (this.#isClosed) return;
       this.#deliver(event);
     }
@@ -101,6 +127,7 @@ export class HttpWatch implements Watch {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer.cancel();
+    this.#rest?.cancel();
     this.#request.destroy();
     this.#parts.ended();
     if (trouble === null) this.#parts.sink.closed(problem);
@@ -118,7 +145,7 @@ function refusalOf(status: number, text: string | null): Problem | null {
 function breach(what: string): Problem {
   return {
     code: 'INTERNAL',
-    detail: `The change feed breaks the protocol: ${what}.`,
+    detail: printableText(`The change feed breaks the protocol: ${what}.`),
     fix: 'Check that the address is that of a registry of a fitting version.',
   };
 }

@@ -179,7 +179,7 @@ describe('SeveralLinks, who is asked', () => {
     a.stream.fallSilent();
     await time.advanceBy(101);
     b.stream.fallSilent();
-    await time.advanceBy(101);
+    await time.advanceBy(201);
     expect(c.stream.isClosed).toBe(false);
     expect(rollcall.status).toBe('connected');
     expect([a, b, c].flatMap(({ polls }) => polls)).toEqual([]);

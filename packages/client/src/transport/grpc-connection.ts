@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { addressOf, ATTEMPT_KEY, HEARTBEAT_METADATA, TARGET_KEY } from '@rollcall/core';
 import type { Endpoint, Time, Timer } from '@rollcall/core';
-import { GrpcExchange } from './grpc-exchange.js';
+import { GrpcExchange, interim } from './grpc-exchange.js';
 import { identityRequest } from './grpc-message.js';
 import type { GrpcRequest } from './grpc-message.js';
 import { hasIdentity, identityFailure } from './identity.js';
@@ -89,6 +89,7 @@ export class GrpcConnection {
       sink,
       maxMessageBytes: this.#options.maxMessageBytes,
       over: (ended) => this.#over(ended),
+      spoil: (cause) => this.#spoiled(cause),
       broken: () => (this.#session.destroyed || this.#socket.destroyed ? this.#breakageOf() : null),
     });
     this.#exchanges.add(exchange);
@@ -135,6 +136,7 @@ export class GrpcConnection {
       else this.#end(failure, failure);
     };
     stream.on('response', told);
+    stream.on('headers', () => this.#spoiled(interim()));
     stream.on('error', (error) => {
       // what is no HTTP/2 at all is no gRPC server
       if (codeOf(error).startsWith('ERR_HTTP2')) told({});
@@ -214,6 +216,10 @@ export class GrpcConnection {
     if (this.#phase !== 'connecting') return this.#end(written, { kind: 'unsent', cause: written.cause });
     const failure = connectFailure(written.cause);
     this.#end(failure, failure);
+  }
+
+  #spoiled(cause: Error): void {
+    this.#end({ kind: 'garbled', cause }, { kind: 'unsent', cause });
   }
 
   #breakageOf(): Failure {

@@ -12,6 +12,8 @@ export interface GrpcExchangeParts {
   readonly maxMessageBytes: number;
   /** Called once, when it is over. */
   over(exchange: GrpcExchange): void;
+  /** The peer does what no gRPC server does: this and the others of its connection are over. */
+  spoil(cause: Error): void;
   /** Why a stream that ended without a word did; null: its connection stands. */
   broken(): Failure | null;
 }
@@ -46,6 +48,7 @@ export class GrpcExchange implements Exchange {
     const stream = session.request(this.#parts.headers);
     this.#stream = stream;
     stream.on('response', (headers) => this.#head(headers));
+    stream.on('headers', () => this.#parts.spoil(interim()));
     stream.on('data', (chunk: Buffer) => this.#take(chunk));
     stream.on('trailers', (headers) => {
       this.#trailers = headers;
@@ -142,6 +145,11 @@ function hangUp(stream: ClientHttp2Stream): void {
   if (stream.destroyed) return;
   if (stream.writableLength > 0) stream.close(constants.NGHTTP2_CANCEL);
   else if (!stream.writableEnded) stream.end();
+}
+
+/** Heads that announce another one (1xx). Nobody asked for any, and whoever sends many takes all of the process's time. */
+export function interim(): Error {
+  return new Error('an answer began with an interim head, which gRPC has not');
 }
 
 function garbled(what: string): Failure {

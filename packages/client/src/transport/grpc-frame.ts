@@ -37,7 +37,7 @@ export class MessageReader {
       const length = all.readUInt32BE(at + 1);
       if (all[at] !== 0) return 'a compressed message, which was not asked for';
       if (length > this.#maxBytes)
-        return `a message of ${length} bytes; at most ${this.#maxBytes} are read (maxMessageBytes)`;
+        return `a message of ${length} bytes, and ${this.#maxBytes} are allowed: let it send less in one message, or raise calls.grpc.maxMessageBytes`;
       this.#needed = PREFIX_BYTES + length;
       if (all.length - at < this.#needed) break;
       take(all.subarray(at + PREFIX_BYTES, at + this.#needed));

@@ -145,6 +145,21 @@ describe('a gRPC answer', () => {
     expect((await ask(await scripted(script))).failure?.kind).toBe(kind);
   });
 
+  it.each([false, true])(
+    'that begins with interim heads is garbled, and ends the session (identity: %s)',
+    async (isNative) => {
+      const sessions = new Set<ServerHttp2Session>();
+      const channel = await scripted((stream) => {
+        if (stream.session !== undefined) sessions.add(stream.session as ServerHttp2Session);
+        stream.additionalHeaders({ ':status': 103, link: '</a>' });
+      }, isNative);
+      const settled = await Promise.all([ask(channel), ask(channel)]);
+      const kinds = settled.map(({ failure }) => failure?.kind);
+      expect(kinds).toEqual(isNative ? ['unsent', 'unsent'] : ['garbled', 'garbled']);
+      await expect.poll(() => [...sessions].map(({ destroyed }) => destroyed)).toEqual([true]);
+    },
+  );
+
   it('that goes on is waited for when the peer wants no more requests; the next ones go over another connection', async () => {
     const sessions = new Set<unknown>();
     let first: ServerHttp2Stream | null = null;

@@ -1,3 +1,6 @@
+import { RollcallError } from '@rollcall/core';
+import { said } from './said.js';
+
 /** Names and values in turn, as bytes of latin1; of a repeated name each. What undici's parser gives. */
 export type RawHeaders = readonly Buffer[];
 
@@ -132,7 +135,7 @@ export class HttpAnswer {
           return (controller.desiredSize ?? 0) > 0;
         },
         end: () => controller.close(),
-        error: (error) => controller.error(error),
+        error: (error) => controller.error(brokenOff(error)),
       });
     };
     const source = { start, pull: () => this.resume(), cancel: () => this.drop() };
@@ -155,6 +158,11 @@ export class HttpAnswer {
     this.#isOver = true;
     sink.end(this.#trailers);
   }
+}
+
+function brokenOff(cause: Error): RollcallError {
+  const text = `The answer broke off while it was read: ${said(cause.message)}. What was called may have been executed.`;
+  return new RollcallError('TRANSPORT', text, { cause });
 }
 
 /** The value of the first header with this name (lower case), or null. */

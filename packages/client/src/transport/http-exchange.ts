@@ -28,6 +28,7 @@ const REFUSALS: Readonly<Record<number, FailureKind>> = {
   504: 'unavailable',
 };
 const MISDIRECTED = 421;
+const LAST_STATUS = 599;
 const BODILESS = new Set([204, 205, 304]);
 /** A later time is not believed. */
 const MOST_RETRY_AFTER_MS = 300_000;
@@ -110,15 +111,13 @@ export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHa
   onHeaders(status: number, headers: Buffer[], resume: () => void, statusText: string): boolean {
     if (this.#isOver || status < 200) return true;
     if (status === MISDIRECTED && this.#parts.isDirected) {
-      this.#fail({
-        kind: 'misdirected',
-        cause: new Error('the request was answered with 421: it is for somebody else'),
-      });
-      return true;
+      const cause = new Error('the request was answered with 421: it is for somebody else');
+      return this.#refuse({ kind: 'misdirected', cause });
     }
+    if (status > LAST_STATUS) return this.#refuse({ kind: 'garbled', cause: new Error(`HTTP status ${status}`) });
     this.#resume = resume;
     const hasBody = !this.#isHead && !BODILESS.has(status);
-    this.#answer = new HttpAnswer({ status, statusText, headers, hasBody }, this);
+    this.#answer = new HttpAnswer({ status, statusText: reasonOf(statusText), headers, hasBody }, this);
     const isShort = Number(headerOf(headers, 'content-length') ?? Infinity) <= this.#parts.bufferedBytes;
     if (!isShort && hasBody && REFUSALS[status] === undefined) this.#hand(this.#answer);
     return true;
@@ -163,6 +162,13 @@ export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHa
     this.#parts.sink.last(answer);
   }
 
+  /** Whatever its body is, and however long: it is not read. */
+  #refuse(failure: Failure): true {
+    this.#fail(failure);
+    this.#abort?.(new Error('the answer is not wanted'));
+    return true;
+  }
+
   #fail(failure: Failure): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -185,6 +191,11 @@ export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHa
 function isGarbled(error: Error): boolean {
   // undici 7.30 means to give its parser's errors a code, and gives them none
   return error.name === 'HTTPParserError' || codeOf(error) === 'UND_ERR_HEADERS_OVERFLOW';
+}
+
+/** Undici reads it as UTF-8; a Response takes no more than latin1, and controls belong in no log. */
+function reasonOf(statusText: string): string {
+  return /^[\t -~\u00A0-\u00FF]*$/.test(statusText) ? statusText : '';
 }
 
 function refusal(kind: FailureKind, answer: HttpAnswer, time: Time): Failure {

@@ -135,10 +135,41 @@ describe('an answer that', () => {
     expect(await textOf(await ask(channel))).toBe('ok');
   });
 
-  it('has a status that no Response can have rejects, and frees its connection', async () => {
-    const { channel } = await wired((socket) => socket.write('HTTP/1.1 700 Odd\r\ncontent-length: 9000\r\n\r\nx'));
+  it.each([600, 700, 999])(
+    'has the status %i, which there is not, is garbled, and its connection is closed',
+    async (status) => {
+      const { channel, connections } = await wired((socket) =>
+        socket.write(`HTTP/1.1 ${status} Odd\r\ncontent-length: 9000\r\n\r\nx`),
+      );
+      const { failure } = await ask(channel);
+      expect(failure).toMatchObject({ kind: 'garbled', cause: { message: `HTTP status ${status}` } });
+      await ask(channel);
+      expect(connections()).toBe(2);
+    },
+  );
+
+  it.each([
+    ['control characters', '\u0001\u0002bad'],
+    ['characters that no Response can have', '日本'],
+  ])('gives a reason with %s has none', async (_name, reason) => {
+    const { channel } = await wired((socket) => socket.write(`HTTP/1.1 200 ${reason}\r\ncontent-length: 2\r\n\r\nok`));
     const [answer] = (await ask(channel)).values;
-    expect(() => (answer as HttpAnswer).response(1_000)).toThrow(RangeError);
+    const response = (answer as HttpAnswer).response(1_000);
+    expect([response.status, response.statusText, await response.text()]).toEqual([200, '', 'ok']);
+  });
+
+  it.each([
+    ['ends with more trailers than can be', (socket: Socket) => socket.write(`0\r\nx: ${'v'.repeat(20_000)}\r\n\r\n`)],
+    ['breaks off while it is read', (socket: Socket) => socket.resetAndDestroy()],
+  ])('%s fails its reader with TRANSPORT', async (_name, end) => {
+    const sockets: Socket[] = [];
+    const { channel } = await wired((socket) => {
+      sockets.push(socket);
+      socket.write('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n');
+    });
+    const text = textOf(await ask(channel));
+    for (const socket of sockets) end(socket);
+    await expect(text).rejects.toMatchObject({ code: 'TRANSPORT', retryable: false, cause: expect.any(Error) });
   });
 });
 

@@ -1,5 +1,9 @@
 import { addressOf, isRecord } from '@rollcall/core';
+import { said } from './said.js';
 import type { Failure, Target } from './transport.js';
+
+/** UTF-16 code units: as long as ids may be. */
+const MOST_OF_AN_ID = 128;
 
 /**
  * Has the peer to say who it is when a connection opens? Only who registered itself knows its id; an address that was written down by
@@ -18,7 +22,7 @@ export function identityFailure(target: Target, answer: unknown): Failure | null
   if (isRecord(answer) && answer['instance'] === instance.id) return null;
   const found =
     isRecord(answer) && typeof answer['instance'] === 'string'
-      ? `the instance ${answer['instance'].slice(0, 128)}`
+      ? `the instance ${said(answer['instance'], MOST_OF_AN_ID)}`
       : 'somebody who does not say who it is';
   const text = `At ${addressOf(endpoint)} ${found} answers, not ${instance.id}`;
   return { kind: 'misdirected', cause: new Error(text) };

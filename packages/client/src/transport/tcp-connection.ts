@@ -57,7 +57,7 @@ export class TcpConnection {
     this.#target = target;
     this.#options = options;
     this.#time = time;
-    this.#decoder = new FrameDecoder(options.maxMessageLength);
+    this.#decoder = new FrameDecoder(options.maxMessageLength, 'calls.tcp.maxMessageLength');
     this.#timer = time.setTimer(options.connectTimeoutMs, () => this.#tooLate());
     this.#socket = openSocket(target.endpoint, secure);
     this.#socket.on(target.endpoint.tls ? 'secureConnect' : 'connect', () => this.#connected());
@@ -138,7 +138,9 @@ export class TcpConnection {
   }
 
   #receive(chunk: Uint8Array): void {
-    const { frames, failure } = this.#decoder.push(chunk);
+    // to read JSON holds up the process: what nobody waits for is not read
+    const isAwaited = this.#exchanges.size > 0 || this.#phase === 'asking';
+    const { frames, failure } = this.#decoder.push(chunk, isAwaited);
     for (const message of frames) if (isTcpAnswer(message)) this.#answer(message);
     if (failure !== null) this.#end({ kind: 'garbled', cause: failure }, { kind: 'unsent', cause: failure });
   }

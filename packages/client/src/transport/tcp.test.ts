@@ -1,10 +1,11 @@
 import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { once } from 'node:events';
-import { encodeFrame, FrameDecoder, systemTime } from '@rollcall/core';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { encodeFrame, FrameDecoder, messageOf, systemTime } from '@rollcall/core';
 import type { Source } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { transportContract } from './contract.js';
 import type { TcpOptions } from './tcp-connection.js';
 import { requestFrame, tcpRequest } from './tcp-message.js';
@@ -117,9 +118,58 @@ describe('a Nest answer', () => {
     expect((await ask(channel, 1)).failure?.kind).toBe('garbled');
   });
 
-  it('longer than allowed is not read', async () => {
+  it('longer than allowed is not read, which says the option that allows more', async () => {
     const { channel } = await scripted(({ id }) => encodeFrame({ id, response: 'x'.repeat(20_000), isDisposed: true }));
-    expect((await ask(channel, 1)).failure?.kind).toBe('garbled');
+    const { failure } = await ask(channel, 1);
+    expect(failure?.kind).toBe('garbled');
+    expect(messageOf(failure?.cause)).toMatch(
+      /a frame of 20\d{3} characters or more, and 10000 are allowed\. Let it send less .* or raise calls\.tcp\.maxMessageLength\.$/,
+    );
+  });
+
+  it('that comes when nobody waits is passed over without a look', async () => {
+    const sockets: Socket[] = [];
+    const server = createServer((socket) => {
+      sockets.push(socket);
+      const decoder = new FrameDecoder();
+      socket.on('data', (chunk) => {
+        for (const { id } of decoder.push(chunk).frames as { id: number }[]) {
+          socket.write(encodeFrame({ id, response: id, isDisposed: true }));
+        }
+      });
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const transport = new TcpTransport(systemTime, OPTIONS);
+    onTestFinished(async () => {
+      await transport.close();
+      server.close();
+    });
+    const { port } = server.address() as { port: number };
+    const channel = transport.channel(targetOf({ port, protocol: 'tcp' }, 'api'));
+    expect((await ask(channel, 1)).values).toEqual([1]);
+    const parse = vi.spyOn(JSON, 'parse');
+    onTestFinished(() => parse.mockRestore());
+    sockets[0]?.write('7#no JSON4#');
+    await sleep(50);
+    expect(parse).not.toHaveBeenCalled();
+    sockets[0]?.write('none');
+    await sleep(50);
+    expect(await ask(channel, 2)).toEqual({ values: [2], failure: null });
+    expect(sockets.length).toBe(1);
+  });
+
+  it('from somebody else names them printably and in a few words', async () => {
+    const instance = `\u001B[2J\nFAKE${'w'.repeat(100_000)}`;
+    const options = { maxMessageLength: 200_000 };
+    const { channel } = await scripted(
+      ({ id }) => encodeFrame({ id, response: { instance }, isDisposed: true }),
+      options,
+      'native',
+    );
+    const { failure } = await ask(channel, 1);
+    expect(failure?.kind).toBe('misdirected');
+    expect(messageOf(failure?.cause)).toMatch(/^[ -~…]{1,200}$/);
   });
 
   it('may be cut anywhere, in the middle of a character too', async () => {

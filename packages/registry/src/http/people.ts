@@ -130,6 +130,11 @@ async function untilNews(
   if (!known.ok || isNewer(known.value, revision)) return NOTHING;
   const over = new AbortController();
   const wake = (): void => over.abort();
+  let isClosing = false;
+  const endNow = (): void => {
+    isClosing = true;
+    wake();
+  };
   const look = (): void => {
     const now = views.newest(namespace, name);
     if (!now.ok || isNewer(now.value, revision)) wake();
@@ -142,15 +147,15 @@ async function untilNews(
   if (!watching.ok) return watching;
   response.socket?.setTimeout(waitMs + SLACK_MS);
   response.once('close', wake);
-  lasting.add(wake);
+  lasting.add(endNow);
   const letGo = entrance.hold(request, watching.value, wake);
   await sleep(time, waitMs, { signal: over.signal, background: true });
   response.off('close', wake);
-  lasting.delete(wake);
+  lasting.delete(endNow);
   letGo();
   watching.value.closed();
   // one change wakes thousands
-  if (!response.destroyed) await queue.turn(request);
+  if (!isClosing && !response.destroyed) await queue.turn(request);
   return rejudged(rim, request);
 }
 
