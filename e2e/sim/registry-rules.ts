@@ -83,11 +83,14 @@ export class RegistryRules {
     const isFine = inbound.works === 'yes' && outbound.works === 'yes' && registry.isListening;
     if (!hasLine || !isAlone || !isFine) return;
     const killedAt = world.now;
+    // the killing itself is one more
+    const faults = this.#scene.activeFaults + 1;
     world.after(PROVED_WITHIN_MS, () => {
       const { address } = tenant.process.machine;
       const isFree = tenant.place.endpoints.every(({ port }) => network.listenersAt(address, port).length === 0);
       const instance = this.#ledger.listed.get(id);
-      const isSame = this.#scene.changedAt <= killedAt && this.#kills === kills;
+      const isAlike = this.#scene.changedAt <= killedAt && this.#scene.activeFaults <= faults;
+      const isSame = isAlike && this.#kills === kills;
       if (!isFree || !isSame || instance === undefined || !isCallable(instance)) return;
       if (world.now - this.#inboundMassAt < DOUBT_MS) return;
       this.#ledger.report('L2', `${id} is ${instance.state} ${PROVED_WITHIN_MS} ms after it was killed`);
