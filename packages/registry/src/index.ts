@@ -11,6 +11,7 @@ export type { HostFacts } from './host-facts.js';
 // who may do what
 export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './access.js';
 export type { BadCertificate, Grant, Role, Standing } from './access.js';
+export type { EndingToken } from './token-endings.js';
 export { drawToken, validityOf } from './tokens.js';
 export type { TokenRecord, TokenWish } from './tokens.js';
 export { changeTokens, readTokens, TOKENS_FILE } from './tokens-file.js';

@@ -97,7 +97,7 @@ export class Queue {
   }
 
   /** Resolves in its turn: for what has been taken in long ago and is to be answered now. */
-  turn(request: { readonly socket: IncomingMessage['socket'] }): Promise<void> {
+  turn(request: Pick<IncomingMessage, 'socket'>): Promise<void> {
     this.#arm();
     return new Promise((begin) => {
       this.#wait(sourceOf(peerOf(request).address), { begin, isGone: () => false, isLong: true });

@@ -1,10 +1,10 @@
 import type { Log, Time } from '@rollcall/core';
+import type { IncomingMessage } from 'node:http';
 import type { RegistryFace } from '../face.js';
 import type { BudgetAnswer, Load } from '../host-budget.js';
 import type { EndingToken } from '../token-endings.js';
 import type { Entrance } from './access.js';
 import type { Refused } from './condition.js';
-import type { Queue } from './queue.js';
 import type { RegistryMetrics } from './registry-metrics.js';
 import type { ServerTls } from './tls.js';
 
@@ -34,5 +34,5 @@ export interface Rim {
    */
   readonly lasting: Set<() => void>;
   /** Whatever is more work than a beat waits here for its turn. */
-  readonly queue: Pick<Queue, 'turn'>;
+  readonly queue: { turn(request: Pick<IncomingMessage, 'socket'>): Promise<void> };
 }
