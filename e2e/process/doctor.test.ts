@@ -219,9 +219,7 @@ describe('a registry that does not let the doctor in', () => {
     const guessing = (async () => {
       while (!enough.signal.aborted) await guess();
     })();
-    const slowed = await by(wrong);
-    enough.abort();
-    await guessing;
+    const [slowed] = await Promise.all([by(wrong).finally(() => enough.abort()), guessing]);
     found(slowed, 'registry-refuses', /429 TOO_MANY/, /./);
   });
 

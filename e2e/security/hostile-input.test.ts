@@ -225,26 +225,23 @@ describe('a request that is too large', () => {
 
 it('a request that never ends is ended: a head after 5 s, a body after 10 s; others are answered meanwhile', async () => {
   const post = `POST /api/v1/register HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\n`;
-  const endless: readonly (readonly [string, number])[] = [
-    ['GET /health/live HTTP/1.1\r\nhost: localhost\r\nx-a: ', 5_000],
-    [`${post}content-length: 100\r\n\r\n{`, 10_000],
-    [`${post}transfer-encoding: chunked\r\n\r\n1\r\n{\r\n`, 10_000],
-    [
-      `POST /api/v1/instances/orders-there/heartbeat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{`,
-      10_000,
-    ],
+  const endless = [
+    'GET /health/live HTTP/1.1\r\nhost: localhost\r\nx-a: ',
+    `${post}content-length: 100\r\n\r\n{`,
+    `${post}transfer-encoding: chunked\r\n\r\n1\r\n{\r\n`,
+    `POST /api/v1/instances/orders-there/heartbeat HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 50\r\n\r\n{`,
   ];
   const startedAt = performance.now();
-  const all = endless.map(async ([bytes, limitMs]) => {
+  const all = endless.map(async (bytes) => {
     expect(await stage.say(bytes)).toMatch(/^(HTTP\/1\.1 4\d\d |$)/);
-    return performance.now() - startedAt - limitMs;
+    return performance.now() - startedAt;
   });
   expect((await stage.ask('/health/live')).status).toBe(200);
-  // a busy machine ends them late, and never early
-  for (const lateMs of await Promise.all(all)) {
-    expect(lateMs).toBeGreaterThan(-250);
-    expect(lateMs).toBeLessThan(4_000);
-  }
+  // a busy machine ends them late, and never early; how late is the time of the test, which Node's own limits (60 s, 300 s) are beyond
+  const [headMs = 0, ...bodiesMs] = await Promise.all(all);
+  expect(headMs).toBeGreaterThan(5_000 - 250);
+  expect(Math.min(...bodiesMs)).toBeGreaterThan(10_000 - 250);
+  expect(headMs).toBeLessThan(Math.min(...bodiesMs));
 });
 
 it('after all of that the registry is as it was, and nothing of it failed', async () => {

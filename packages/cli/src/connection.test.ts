@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { apiOf } from './connection.js';
 import type { ConnectionFlags } from './connection.js';
+import { RegistryApi } from './registry-api.js';
 
 const flags = (said: Partial<ConnectionFlags> = {}): ConnectionFlags => ({
   '--url': undefined,
@@ -22,6 +23,7 @@ describe('which registry a command asks', () => {
     const asked = apiOf(flags(), { ROLLCALL_URL: 'http://ada:geheim@registry:1' });
     await expect(asked).rejects.toThrow('"http://…@registry:1" is no http(s) URL without user');
     await expect(apiOf(flags({ '--url': 'http://registry:1/?token=x' }), {})).rejects.toThrow('query');
+    expect(() => new RegistryApi('http://ada:geheim@registry:1')).toThrow('"http://…@registry:1" is no http(s) URL');
   });
 
   it.each(['rct_a\n', ' rct_a', 'Bearer rct_a', 'rct_a\u200B'])(

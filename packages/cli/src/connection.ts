@@ -2,21 +2,17 @@ import type { Link, RollcallOptions } from '@rollcall/client';
 import {
   ACCESS_TOKEN,
   DEFAULT_NAMESPACE,
-  isRegistryUrl,
   NAME_PATTERN,
   option,
   parseOptions,
-  redacted,
   RollcallError,
   systemTime,
 } from '@rollcall/core';
 import { valued } from './arguments.js';
 import { asked, MOST_SOCKETS, plainFetch } from './node-fetch.js';
 import type { Fetcher } from './node-fetch.js';
-import { RegistryApi } from './registry-api.js';
+import { checkRegistryUrl, DEFAULT_URL, RegistryApi } from './registry-api.js';
 import type { Shell } from './shell.js';
-
-export const DEFAULT_URL = 'http://127.0.0.1:1337';
 
 /** Of every command that asks a registry. */
 export const CONNECTION_FLAGS = {
@@ -71,10 +67,7 @@ export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
   const said = (flag: keyof typeof CONNECTION_FLAGS, name: string): string | undefined =>
     flags[flag] ?? (env[name] || undefined);
   const url = said('--url', 'ROLLCALL_URL') ?? DEFAULT_URL;
-  if (!isRegistryUrl(url)) {
-    const what = 'is no http(s) URL without user, query and fragment';
-    throw new RollcallError('OPTION_INVALID', `"${redacted(url)}" ${what}. Write it as ${DEFAULT_URL}.`);
-  }
+  checkRegistryUrl(url);
   const caFile = said('--ca-file', 'ROLLCALL_CA_FILE');
   const [certFile, keyFile] = [said('--cert-file', 'ROLLCALL_CERT_FILE'), said('--key-file', 'ROLLCALL_KEY_FILE')];
   if ((certFile === undefined) !== (keyFile === undefined)) {

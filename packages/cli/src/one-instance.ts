@@ -31,7 +31,7 @@ function hearing(sink: WatchSink, filtered: (frame: Frame) => Frame): WatchSink 
     opened: () => sink.opened(),
     frame: (frame) => sink.frame(filtered(frame)),
     mark: (cursor) => sink.mark(cursor),
-    together: (deliver) => (sink.together === undefined ? deliver() : sink.together(deliver)),
+    together: (deliver) => sink.together(deliver),
     silent: () => sink.silent?.(),
     closed: (problem, trouble) => sink.closed(problem, trouble),
   };

@@ -96,6 +96,7 @@ export class Overview {
         opened: () => {},
         frame: (frame) => this.#heard(frame),
         mark: (next) => this.#flushed(next),
+        together: (deliver) => deliver(),
         closed: () => this.#closed(),
       },
     );

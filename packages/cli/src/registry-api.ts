@@ -2,8 +2,10 @@ import {
   DEFAULT_NAMESPACE,
   instanceMessage,
   isRecord,
+  isRegistryUrl,
   messageOf,
   problemFrom,
+  redacted,
   registryEventMessage,
   RollcallError,
 } from '@rollcall/core';
@@ -18,6 +20,15 @@ import type { FetchAnswer, Fetcher } from './node-fetch.js';
 const TIMEOUT_MS = 5_000;
 /** Questions at once. */
 const CONCURRENCY = 16;
+
+export const DEFAULT_URL = 'http://127.0.0.1:1337';
+
+/** Throws OPTION_INVALID for what names no registry. */
+export function checkRegistryUrl(url: string): void {
+  if (isRegistryUrl(url)) return;
+  const what = 'is no http(s) URL without user, query and fragment';
+  throw new RollcallError('OPTION_INVALID', `"${redacted(url)}" ${what}. Write it as ${DEFAULT_URL}.`);
+}
 
 /** How a registry is asked. */
 export interface RegistryApiOptions {
@@ -57,11 +68,9 @@ export class RegistryApi {
   readonly #isShown: boolean;
   readonly #headers: Readonly<Record<string, string>>;
 
-  /** Throws OPTION_INVALID for what is no http(s) URL. */
+  /** Throws OPTION_INVALID as `checkRegistryUrl` does. */
   constructor(url: string, { fetcher, token, isShown = false, namespace }: RegistryApiOptions = {}) {
-    if (!URL.canParse(url) || !/^https?:/.test(url)) {
-      throw new RollcallError('OPTION_INVALID', `"${url}" is no http(s) URL. Write it as http://127.0.0.1:1337.`);
-    }
+    checkRegistryUrl(url);
     this.url = url.replace(/\/+$/, '');
     this.namespace = namespace ?? DEFAULT_NAMESPACE;
     this.#fetch = fetcher ?? plainFetch();

@@ -26,7 +26,7 @@ import {
   happenedText,
   nextText,
   printable,
-  shortNames,
+  shortName,
   tripText,
 } from './words.js';
 
@@ -107,7 +107,7 @@ function page(
   }
   const instance = api.instanceIn(found);
   const beats = heartbeatsOf(found['heartbeats']);
-  const name = shortNames([instance]).get(id) ?? id;
+  const name = shortName(instance, [instance]);
   return lines([
     ...stateLines(instance, name, stateShape(instance, beats), now),
     [],

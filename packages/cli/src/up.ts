@@ -1,6 +1,15 @@
 import { lstatSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { isRecord, isRollcallError, messageOf, option, PRESET_NAMES, PRESETS, RollcallError } from '@rollcall/core';
+import {
+  isLoopback,
+  isRecord,
+  isRollcallError,
+  messageOf,
+  option,
+  PRESET_NAMES,
+  PRESETS,
+  RollcallError,
+} from '@rollcall/core';
 import type { Log } from '@rollcall/core';
 import { diskStore, startRegistry, TOKENS_FILE } from '@rollcall/registry';
 import type { RunningRegistry, StartOptions } from '@rollcall/registry';
@@ -186,8 +195,7 @@ function elsewhereOf(url: string, host: string, [name]: readonly string[]): stri
   const isEverywhere = host === '0.0.0.0' || host === '::';
   if (name === undefined && !isEverywhere) return null;
   const { protocol, port } = new URL(url);
-  const isHere = /^(localhost|127\..*|::1|\[::1\])$/.test(host);
-  return isHere
+  return isLoopback(host)
     ? null
     : `${protocol}//${name ?? '<address of this machine>'}:${port || (protocol === 'https:' ? 443 : 80)}`;
 }

@@ -1,8 +1,8 @@
 import { nearest, RollcallError } from '@rollcall/core';
 import type { Instance, InstanceId } from '@rollcall/core';
 import { recordsAt } from './json.js';
-import type { RegistryApi, ServiceAnswer } from './registry-api.js';
-import { shortNames } from './words.js';
+import type { RegistryApi } from './registry-api.js';
+import { shortName, shortNames } from './words.js';
 
 type Named = Pick<Instance, 'id' | 'service'>;
 
@@ -29,12 +29,10 @@ function ofService<One extends Named>(instances: readonly One[], service: string
 }
 
 /** Every instance of a namespace, in any state. Rejects as the routes do. */
-export async function everyInstance(api: RegistryApi): Promise<ServiceAnswer> {
+async function everyInstance(api: RegistryApi): Promise<readonly Instance[]> {
   const names = await api.services();
   const answers = await Promise.all(names.map((name) => api.service(name)));
-  const revision = Math.max(0, ...answers.map((answer) => answer.revision));
-  const heartbeats = new Map(answers.flatMap((answer) => [...answer.heartbeats]));
-  return { revision, instances: answers.flatMap(({ instances }) => instances), heartbeats };
+  return answers.flatMap(({ instances }) => instances);
 }
 
 /** Whom somebody meant: the whole id, and the short name that people read. */
@@ -48,7 +46,7 @@ export interface Meant {
  * `gone`: may it be one that was removed lately?
  */
 export async function whoIs(typed: string, api: RegistryApi, gone: 'refused' | 'allowed' = 'refused'): Promise<Meant> {
-  const { instances } = await everyInstance(api);
+  const instances = await everyInstance(api);
   const meant = meantBy(typed, instances);
   const [only, other] = meant;
   if (only !== undefined && other === undefined) return meantAs(only, instances);
@@ -59,7 +57,7 @@ export async function whoIs(typed: string, api: RegistryApi, gone: 'refused' | '
   throw nobodyError(typed, instances, api.url);
 }
 
-const meantAs = ({ id }: Named, among: readonly Named[]): Meant => ({ id, name: shortNames(among).get(id) ?? id });
+const meantAs = (one: Named, among: readonly Named[]): Meant => ({ id: one.id, name: shortName(one, among) });
 
 /** Those whose removal is among the newest 1,000. */
 async function removedLately(api: RegistryApi): Promise<readonly Named[]> {

@@ -1,6 +1,6 @@
 import type { ReasonCode } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
-import { ageText, clockText, explained, nextText, shortNames } from './words.js';
+import { ageText, clockText, explained, nextText, printable, shortName, shortNames } from './words.js';
 
 describe('an age', () => {
   it.each([
@@ -90,4 +90,17 @@ describe('short names', () => {
     ]);
     expect([...names.values()]).toEqual(['a…x1e07', 'a…y1e07']);
   });
+
+  it('of one among others is the one that it has there', () => {
+    const [one, other] = [
+      { id: 'a-x1e07', service: 'a' },
+      { id: 'a-y1e07', service: 'a' },
+    ];
+    expect(shortName(one, [one, other])).toBe('a…x1e07');
+    expect(shortName(one, [one])).toBe('a…1e07');
+  });
+});
+
+it('a text of the network steers no terminal, and stays whole', () => {
+  expect(printable(`\u001b[2J\n\ud800 ${'y'.repeat(5_000)}`)).toBe(`?[2J?? ${'y'.repeat(5_000)}`);
 });

@@ -1,5 +1,5 @@
 /** What the terminal says, in the words of the dashboard: state, reason, since, next. */
-import { REASON_TEXTS } from '@rollcall/core';
+import { printableText, REASON_TEXTS } from '@rollcall/core';
 import type { Instance, Reason, RegistryEvent } from '@rollcall/core';
 
 /** How long something lasts: seconds under a minute, then `3 min`, `3 h 12 min`, `2 d 4 h`. */
@@ -57,16 +57,19 @@ const DEEDS = {
   PROOF: 'does both',
 } as const;
 
-/** Ids as they are printed: `orders…1e07`, with as many last characters as tell them apart within their service. */
-export function shortNames(instances: readonly Pick<Instance, 'id' | 'service'>[]): ReadonlyMap<string, string> {
-  const names = new Map<string, string>();
-  for (const { id, service } of instances) {
-    const others = instances.filter((other) => other.service === service && other.id !== id);
-    let length = 4;
-    while (length < id.length && others.some((other) => other.id.endsWith(id.slice(-length)))) length += 1;
-    names.set(id, `${service}…${id.slice(-length)}`);
-  }
-  return names;
+type Named = Pick<Instance, 'id' | 'service'>;
+
+/** Ids as they are printed. Takes time with the square of how many there are. */
+export function shortNames(instances: readonly Named[]): ReadonlyMap<string, string> {
+  return new Map(instances.map((one) => [one.id, shortName(one, instances)]));
+}
+
+/** An id as it is printed: `orders…1e07`, with as many last characters as tell it from those `among` which it is, of its service. */
+export function shortName({ id, service }: Named, among: readonly Named[]): string {
+  const others = among.filter((other) => other.service === service && other.id !== id);
+  let length = 4;
+  while (length < id.length && others.some((other) => other.id.endsWith(id.slice(-length)))) length += 1;
+  return `${service}…${id.slice(-length)}`;
 }
 
 /** What happened, and why: of a state its reason, of an operator's word what he said. */
@@ -78,9 +81,7 @@ export function happenedText({ kind, text, reason }: Pick<RegistryEvent, 'kind' 
 }
 
 /** Texts come from the network: nothing in them may steer a terminal. */
-export function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?');
-}
+export const printable = (text: string): string => printableText(text, Infinity);
 
 /** Rows of cells as lines, the columns one below the other. */
 export function aligned(rows: readonly (readonly string[])[]): readonly string[] {

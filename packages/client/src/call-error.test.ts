@@ -107,19 +107,19 @@ describe('the words of another', () => {
     ['a gRPC status', new GrpcStatusError(2, words, {})],
   ])('in REMOTE are printable and few: %s. All of them stay in its cause', (_what, cause) => {
     const error = failureError(STORY, { kind: 'remote', cause });
-    expect(error.message).toMatch(/^orders answered with an error: [ -~]{299}…$/);
+    expect(error.message).toMatch(/^orders answered with an error: [ -~]{399}…$/);
     expect(error.cause).toBe(cause);
   });
 
   it('in TRANSPORT are printable and few, and end no sentence of ours', () => {
     const cause = new GrpcStatusError(14, words, {});
-    expect(failureError(STORY, { kind: 'unavailable', cause }).message).toMatch(/^[ -~]{300,400}…, in [ -~]{1,200}$/);
+    expect(failureError(STORY, { kind: 'unavailable', cause }).message).toMatch(/^[ -~]{400,500}…, in [ -~]{1,200}$/);
     const told = failureError(STORY, { kind: 'closed', cause: new Error('Gone.') });
     expect(told.message).toContain('closed, Gone, in 0 attempts.');
   });
 
   it('are left as they are where they are short', () => {
-    for (const message of ['sold out: "Käse" \\ 7 €', 'x'.repeat(300), '🙂'.repeat(150)]) {
+    for (const message of ['sold out: "Käse" \\ 7 €', 'x'.repeat(400), '🙂'.repeat(200)]) {
       const { message: text } = failureError(STORY, { kind: 'remote', cause: { message } });
       expect(text).toBe(`orders answered with an error: ${message}`);
     }

@@ -1,9 +1,8 @@
-import { messageOf, nearest, RollcallError, shortId } from '@rollcall/core';
+import { messageOf, nearest, printableText, RollcallError, shortId } from '@rollcall/core';
 import type { Attempt, Instance, Protocol } from '@rollcall/core';
 import type { NoneReason } from './balance/balancer.js';
 import type { ServiceView } from './catalog.js';
 import { mayRetry } from './retry.js';
-import { said } from './transport/said.js';
 import type { Failure } from './transport/transport.js';
 
 /** What the call was, for the error's sentence. */
@@ -19,7 +18,7 @@ export function failureError(story: Story, failure: Failure): RollcallError {
   const { cause } = failure;
   if (failure.kind === 'remote') return new RollcallError('REMOTE', remoteText(service, cause), { attempts, cause });
   const executed = mayRetry(failure.kind, false) ? NOT_EXECUTED : isIdempotent ? MAYBE_EXECUTED_SAFE : MAYBE_EXECUTED;
-  const why = said(messageOf(cause)).replace(/\.$/, '');
+  const why = printableText(messageOf(cause)).replace(/\.$/, '');
   const text = `The call to ${service} failed: ${failure.kind}, ${why}, in ${triesText(attempts)}. ${executed}`;
   return new RollcallError('TRANSPORT', text, { attempts, cause, retryable: mayRetry(failure.kind, isIdempotent) });
 }
@@ -35,9 +34,9 @@ function triesText(attempts: readonly Attempt[]): string {
 
 /** The handler's own word: Nest sends a string, or an object with a message. The whole of it stays in `cause`. */
 function remoteText(service: string, cause: unknown): string {
-  if (typeof cause === 'string') return `${service} answered with an error: ${said(cause)}`;
+  if (typeof cause === 'string') return `${service} answered with an error: ${printableText(cause)}`;
   if (typeof cause === 'object' && cause !== null && 'message' in cause && typeof cause.message === 'string') {
-    return `${service} answered with an error: ${said(cause.message)}`;
+    return `${service} answered with an error: ${printableText(cause.message)}`;
   }
   return `${service} answered with an error.`;
 }
@@ -122,7 +121,7 @@ function unknownError(service: string, names: readonly string[]): RollcallError 
 /** Of whom the registry spoke last, and what it said. */
 function lastText(instances: readonly Instance[]): string {
   const last = instances.reduce((one, other) => (other.revision > one.revision ? other : one));
-  return `The last to change, ${shortId(last)}, is ${last.state}: ${said(last.reason.text)}.`;
+  return `The last to change, ${shortId(last)}, is ${last.state}: ${printableText(last.reason.text)}.`;
 }
 
 /** `2 HEALTHY, 1 CRITICAL`. */

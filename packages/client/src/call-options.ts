@@ -227,7 +227,7 @@ export const callFields = {
         ...ms,
       }),
       maxMessageLength: option.number({
-        doc: 'The longest answer, in UTF-16 code units of its JSON. To read one takes the whole process: of a hostile or mistaken instance 4 Mi take up to about a second, 64 Mi half a minute and 2 GB.',
+        doc: 'The longest answer, in UTF-16 code units of its JSON. A long one holds up the event loop while it is parsed: of a hostile or mistaken instance 64 Mi may take the whole process.',
         default: 4_194_304,
         min: 1_024,
         max: 134_217_728,

@@ -31,10 +31,9 @@ export interface Services {
 }
 
 /**
- * More services than this are not watched: names may come from strangers, and each costs room in the watch's URL, in which
- * a registry takes no more. When they are
- * too many, those that have no instances, or that the registry does not know, and that nobody listens to are forgotten; then further
- * ones count as unknown.
+ * More services than this are not watched: names may come from strangers, and each costs room in the watch's URL, in which a registry takes
+ * no more. When they are too many, those that have no instances, or that the registry does not know, and that nobody listens to are
+ * forgotten; then further ones count as unknown.
  */
 export const MAX_SERVICES = MOST_NAMES;
 /** Nor more than have names of so many characters together: a watch may name each twice, and servers read 16 KiB of a request's head. */

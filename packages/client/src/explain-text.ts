@@ -1,3 +1,4 @@
+import { printableText } from '@rollcall/core';
 import type { Explanation, InstanceExplanation, PickExplanation, ProtocolExplanation } from './explain.js';
 import type { ServiceState } from './caller-events.js';
 
@@ -59,7 +60,8 @@ function instanceRow(instance: InstanceExplanation, tierInUse: number | null): r
 
 /** Why it gets calls or not, the weightiest reason first. */
 function standing(instance: InstanceExplanation, tierInUse: number | null): string {
-  const { tier, ejected, nextProbeInMs, gate, warmth, isPreferred, reason } = instance;
+  const { tier, ejected, nextProbeInMs, gate, warmth, isPreferred } = instance;
+  const reason = printableText(instance.reason);
   if (tier === null) return `never called: ${reason}`;
   if (ejected !== null) {
     const why = ejected === 'absent' ? 'nobody could be connected to' : 'it failed too often';

@@ -88,6 +88,13 @@ describe('an explanation in words', () => {
     expect(explainText(world.calls.explain('orders'))).toContain('OPEN, nobody can be called');
   });
 
+  it('repeats nothing of the registry that steers a terminal', async () => {
+    const reason: Reason = { code: 'OPERATOR', text: 'down\u001b[2J\nFAKE' };
+    const world = aWorld({ instances: fleet('CRITICAL').map((one) => ({ ...one, reason })) });
+    await world.ask(undefined, 5);
+    expect(explainText(world.calls.explain('orders'))).toContain('never called: down?[2J?FAKE');
+  });
+
   it('says that the copy may be old, and holds no line that is not meant for people', async () => {
     const world = await troubled();
     world.view.stale = true;

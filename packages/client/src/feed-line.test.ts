@@ -20,9 +20,7 @@ describe('Feed, the line', () => {
     expect(link.stream.request).toMatchObject({ services: [], line: proof });
     link.stream.accept();
     expect(line.heard).toEqual(['opened']);
-    link.stream.send([
-      { event: 'gone', data: { id: 'orders-1', reason: { code: 'OPERATOR', text: 'removed by an operator' } } },
-    ]);
+    link.stream.send([gone('orders-1')]);
     link.stream.end();
     expect(line.heard).toEqual(['opened', 'gone', 'ended']);
   });

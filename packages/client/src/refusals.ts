@@ -1,8 +1,8 @@
 import { printableText } from '@rollcall/core';
 import type { Problem, ProblemCode } from '@rollcall/core';
 
-/** With ten flaws. */
-const MAX_REFUSAL = 2_000;
+/** Of all that is wrong: ten flaws may be far longer, and people still have to see what to do. */
+const MAX_FLAWS = 1_200;
 
 /** `never` again; `unknown` to the registry; refused, so `later`, and people are told why; or not now, so `soon`. */
 export type Meaning = 'never' | 'unknown' | 'later' | 'soon';
@@ -50,5 +50,5 @@ export function refusalText(name: string, problem: Problem): string {
   const flaws = (problem.flaws ?? []).map(
     (flaw) => ` ${flaw.path}: received ${flaw.received}, allowed is ${flaw.allowed}.`,
   );
-  return printableText(`The registry refuses ${name}: ${problem.detail}${flaws.join('')} ${problem.fix}`, MAX_REFUSAL);
+  return `The registry refuses ${name}: ${problem.detail}${printableText(flaws.join(''), MAX_FLAWS)} ${problem.fix}`;
 }

@@ -194,7 +194,7 @@ export class Session implements Line {
   }
 
   gone(reason: Reason): void {
-    if (this.#phase === 'ended' || this.#line === null) return;
+    if (this.#phase === 'ended') return;
     const text = `The registry removed ${this.#identity.name}: ${printableText(reason.text)}`;
     this.#complaints.add('gone', () => this.#parts.log.warn(text));
     this.#dropLine();

@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import * as fc from 'fast-check';
-import { isHost, isIpv4, isIpv6 } from './host.js';
+import { isHost, isIpv4, isIpv6, isLoopback } from './host.js';
+
+describe('this machine', () => {
+  it.each(['localhost', '127.0.0.1', '127.255.0.3', '::1', '[::1]'])('is %s', (host) => {
+    expect(isLoopback(host)).toBe(true);
+  });
+
+  it.each(['127.example.com', '127.0.0.1.example.com', '128.0.0.1', '0.0.0.0', '::', ''])('is not %j', (host) => {
+    expect(isLoopback(host)).toBe(false);
+  });
+});
 
 describe('a host', () => {
   it.each([

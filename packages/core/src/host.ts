@@ -34,6 +34,11 @@ export function isIpv6(text: string): boolean {
   return plain.every((each) => HEX_GROUP.test(each)) && (tail === undefined ? width === 8 : width <= 7);
 }
 
+/** Does it lead every machine to itself: an address, also in the brackets of a URL, or `localhost`? */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || (isIpv4(host) && host.startsWith('127.'));
+}
+
 function isHostName(text: string): boolean {
   const labels = text.split('.');
   return labels.every((each) => LABEL.test(each)) && !NUMERIC_LABEL.test(labels.at(-1) ?? '');

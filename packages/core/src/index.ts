@@ -60,7 +60,7 @@ export type {
 } from './feed-frame.js';
 export { SseParser } from './sse.js';
 export type { SseEvent } from './sse.js';
-export { isHost, isIpv4, isIpv6 } from './host.js';
+export { isHost, isIpv4, isIpv6, isLoopback } from './host.js';
 export {
   ACTORS,
   EVENT_KINDS,
@@ -80,7 +80,7 @@ export type {
   OwnWords,
   RegistryEvent,
 } from './operator.js';
-export { printableText, problemDocumentMessage, problemFrom, PROBLEMS } from './problem.js';
+export { problemDocumentMessage, problemFrom, PROBLEMS } from './problem.js';
 export type { Problem, ProblemCode, ProblemDocument } from './problem.js';
 export { beatAnswerMessage, beatMessage, CIRCUITS, MOST_EDGES, MOST_TARGETS } from './beat.js';
 export type { Beat, BeatAnswer, Circuit, Edge, EdgeTarget } from './beat.js';
@@ -153,7 +153,7 @@ export { silentLog } from './log.js';
 export type { Log } from './log.js';
 export { noMeter, SECONDS_BUCKETS } from './meter.js';
 export type { Counter, Gauge, Histogram, LabelValues, Meter } from './meter.js';
-export { redacted } from './redact.js';
+export { printableText, redacted } from './redact.js';
 export { ACCESS_TOKEN, isRegistryUrl } from './contact.js';
 export { nearest, option, optionRows, parseOptions } from './options.js';
 export { Credentials } from './credentials.js';

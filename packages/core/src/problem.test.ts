@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { printableText, problemDocumentMessage, problemFrom, PROBLEMS } from './problem.js';
+import { problemDocumentMessage, problemFrom, PROBLEMS } from './problem.js';
 
 const document = {
   type: 'about:blank',
@@ -69,15 +69,19 @@ describe('the problem in an answer', () => {
     };
     const problem = problemFrom(400, body);
     expect(problem.detail).toBe('no?[2J?FAKE?');
-    expect(problem.fix).toBe(`${'y'.repeat(399)}…`);
+    expect(problem.fix).toBe(`${'y'.repeat(1_999)}…`);
     expect(problem.flaws).toHaveLength(10);
     expect(problem.flaws?.[0]).toEqual({ path: 'no?[2J?FAKE?', received: 'no?[2J?FAKE?', allowed: 'no?[2J?FAKE?' });
     expect(problemFrom(400, problem)).toEqual(problem);
   });
 
-  it('is cut between no halves of a character that is left', () => {
-    expect(printableText('ab🧀', 4)).toBe('ab🧀');
-    expect(printableText('a🧀b', 3)).toBe('a?…');
+  it('has the whole of a sentence of the registry, whatever it lists', () => {
+    const detail = `Token 0123456789 is for ${'a-service-of-ours, '.repeat(60)}b; received c.`;
+    expect(problemFrom(403, { code: 'FORBIDDEN', detail, fix: detail })).toEqual({
+      code: 'FORBIDDEN',
+      detail,
+      fix: detail,
+    });
   });
 
   it('has a code for each status that a registry gives', () => {

@@ -1,4 +1,5 @@
 import { integer, list, openWord, text } from './kinds.js';
+import { printableText } from './redact.js';
 import type { Flaw, Message } from './schema.js';
 import { message, optional, required } from './schema.js';
 
@@ -74,19 +75,11 @@ export const problemDocumentMessage: Message<ProblemDocument> = message<ProblemD
   },
 );
 
-/** The registry's own texts are shorter; what is longer is cut. */
-const MAX_TEXT = 400;
+/** Of what happened, and of what to do. The registry's own are shorter, but where they list very many services; what is longer is cut. */
+const MAX_SENTENCE = 2_000;
 const MAX_FLAWS = 10;
 const MAX_PATH = 200;
 const MAX_RECEIVED = 100;
-
-/** Controls, format characters (they can turn text around), lone surrogates, line and paragraph separators. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu;
-
-/** A text of somebody else as it may be logged: in one line, nothing in it steers a terminal, and it has at most `max` characters. */
-export function printableText(said: string, max = MAX_TEXT): string {
-  return (said.length > max ? `${said.slice(0, max - 1)}…` : said).replaceAll(UNPRINTABLE, '?');
-}
 
 /**
  * The problem in an answer that is no success, its texts printable and cut: they go into logs. Never fails: where the body is none
@@ -106,8 +99,8 @@ function printableProblem({ code, detail, fix, flaws, ...rest }: Problem, status
   return {
     ...rest,
     code: Object.hasOwn(PROBLEMS, code) ? code : codeOf(status),
-    detail: printableText(detail),
-    fix: printableText(fix),
+    detail: printableText(detail, MAX_SENTENCE),
+    fix: printableText(fix, MAX_SENTENCE),
     ...(flaws === undefined ? {} : { flaws: flaws.slice(0, MAX_FLAWS).map(printableFlaw) }),
   };
 }

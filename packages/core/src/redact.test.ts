@@ -1,5 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { redacted } from './redact.js';
+import { printableText, redacted } from './redact.js';
+
+describe('a text of somebody else', () => {
+  it('is in one line, steers no terminal, and is cut', () => {
+    expect(printableText('no\u001b[2J\nFAKE\u202e\u2028\ud800 "Käse" \\')).toBe('no?[2J?FAKE??? "Käse" \\');
+    expect(printableText('y'.repeat(401))).toBe(`${'y'.repeat(399)}…`);
+    expect(printableText('y'.repeat(400))).toBe('y'.repeat(400));
+  });
+
+  it('is cut between no halves of a character that is left', () => {
+    expect(printableText('ab🧀', 4)).toBe('ab🧀');
+    expect(printableText('a🧀b', 3)).toBe('a?…');
+  });
+});
 
 describe('a text that is repeated', () => {
   it('has of an access token its id only', () => {

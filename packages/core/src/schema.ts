@@ -1,4 +1,5 @@
 import type { Result } from './errors.js';
+import { UNPRINTABLE } from './redact.js';
 
 /** One thing that is wrong with a message: where, what came, what is allowed. */
 export interface Flaw {
@@ -209,7 +210,7 @@ export function componentSchemas(messages: readonly AnyMessage[]): Record<string
   return schemas;
 }
 
-/** A plain object or one without a prototype, as JSON.parse makes them; lists are none. */
+/** An object that is no list; of whatever class. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
@@ -223,15 +224,14 @@ export function printed(value: unknown): string {
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
-/** Controls, format characters (they can turn text around), lone surrogates, line and paragraph separators. */
-const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029"\\]/gu;
+const ESCAPED = new RegExp(`${UNPRINTABLE.source}|["\\\\]`, 'gu');
 
 function printedText(text: string): string {
   const long = text.length > MAX_PRINTED ? ` (${text.length} characters)` : '';
   const room = MAX_PRINTED - long.length - 3;
   let shown = '';
   for (const character of text.slice(0, MAX_PRINTED)) {
-    const next = character.replace(UNPRINTABLE, escaped);
+    const next = character.replace(ESCAPED, escaped);
     if (shown.length + next.length > room) return `"${shown}…"${long}`;
     shown += next;
   }

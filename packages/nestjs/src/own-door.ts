@@ -67,7 +67,8 @@ export async function openOwnDoor(
 
 /**
  * At most so many connections are open: a newcomer takes the place of the one that has waited longest since it was opened or answered,
- * of the source that has most. So a crowd that says nothing, or says it byte by byte, shuts out none but itself. Before the server listens.
+ * of the address that has most. So a crowd at one address that says nothing, or says it byte by byte, shuts out none but itself; who has
+ * many addresses, as in an IPv6 /64, counts as many, and can keep others out by coming again and again. Before the server listens.
  */
 export function admitInTurn(server: Server, most: number): void {
   /** The source of each that is open; the one that has waited longest first. */

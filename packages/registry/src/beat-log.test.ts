@@ -8,7 +8,7 @@ const direction = (): DirectionLog => ({ lastAt: null, roundTripMs: null, misses
 
 /** As far as the log knows one. */
 function anEntry(): Entry {
-  return { beatSlot: null, heartbeat1: direction(), heartbeat2: direction() } as unknown as Entry;
+  return { beatSlot: null, beatDueAt: 0, heartbeat1: direction(), heartbeat2: direction() } as unknown as Entry;
 }
 
 describe('BeatLog', () => {
@@ -84,6 +84,19 @@ describe('BeatLog', () => {
     const another = anEntry();
     log.came(another);
     expect(entries.some(({ beatSlot }) => beatSlot === another.beatSlot)).toBe(false);
+  });
+
+  it('lets a heartbeat pass ahead of others once in a quarter of an interval, whether one came or not', () => {
+    const time = new ManualTime();
+    const log = new BeatLog(time);
+    const entry = anEntry();
+    const mayPass = () => log.admits(entry, 4_000);
+    expect([mayPass(), mayPass()]).toEqual([true, false]);
+    time.advance(999);
+    expect(mayPass()).toBe(false);
+    time.advance(1);
+    expect([mayPass(), mayPass()]).toEqual([true, false]);
+    expect(log.admits(anEntry(), 4_000)).toBe(true);
   });
 });
 

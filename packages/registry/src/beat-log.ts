@@ -80,7 +80,7 @@ export class BeatLog {
     this.#noteRound(entry, null);
   }
 
-  /** Is it so long since the last one was admitted that another Heartbeat-2 is due? */
+  /** May a Heartbeat-2 of it pass ahead of others now? Says yes at most once in a quarter of an interval: each yes uses that up. */
   admits(entry: Entry, intervalMs: number): boolean {
     const now = this.#time.now();
     if (now < entry.beatDueAt) return false;

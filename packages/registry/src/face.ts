@@ -196,7 +196,7 @@ export interface RegistryFace {
   /** False until the store is loaded: until then every question is refused with NOT_READY, never answered with an empty list. */
   readonly ready: boolean;
   register(registration: Registration, peer: Peer): Promise<Outcome<Registered>>;
-  /** Is a beat by this secret due? At most once in a quarter of an interval: whoever beats more often is not to be heard before others. */
+  /** May a beat by this secret pass ahead of others now? Says yes at most once in a quarter of an interval: each yes uses that up. */
   admits(id: string, secret: Proof): boolean;
   beat(id: string, secret: Proof, beat: Beat): Outcome<BeatAnswer>;
   /** `peer`: who reports, so that one reporter has not all the calls; left out: nobody counts. */

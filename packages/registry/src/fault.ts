@@ -1,4 +1,4 @@
-import { addressOf } from '@rollcall/core';
+import { addressOf, printableText } from '@rollcall/core';
 import type { Endpoint } from '@rollcall/core';
 import type { CallOutcome } from './caller/caller.js';
 import type { Entry } from './roster.js';
@@ -22,8 +22,7 @@ export function faultOf(
 
 /** For a reason, which everybody reads: on one line, and not too long. A stranger's certificate, quoted in an error, may be neither. */
 export function lineOf(faults: readonly string[]): string {
-  const line = faults.join('; ').replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '?');
-  return line.length <= MOST_TOLD ? line : `${line.slice(0, MOST_TOLD - 1)}…`;
+  return printableText(faults.join('; '), MOST_TOLD);
 }
 
 const printable = (id: string): string => (/^[A-Za-z0-9._~-]{1,128}$/.test(id) ? id : 'with no valid id');

@@ -43,7 +43,7 @@ export class TokenEndings {
 }
 
 /** Those that are valid now and end within two weeks, the first to end first. */
-export function endingSoon(records: readonly TokenRecord[], wall: number): readonly TokenRecord[] {
+function endingSoon(records: readonly TokenRecord[], wall: number): readonly TokenRecord[] {
   const isSoon = (record: TokenRecord): boolean =>
     endOf(record) - wall <= WARN_BEFORE_MS && validityOf(record, wall) === 'valid';
   return records.filter(isSoon).toSorted((one, other) => endOf(one) - endOf(other));

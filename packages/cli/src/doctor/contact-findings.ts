@@ -1,4 +1,4 @@
-import { problemFrom } from '@rollcall/core';
+import { isLoopback, problemFrom } from '@rollcall/core';
 import type { Answer, Facts, Failure } from './facts.js';
 import { finding } from './finding.js';
 import type { Finding, FindingCode } from './finding.js';
@@ -22,7 +22,7 @@ function unreached({ url }: Facts, failure: Failure): Finding {
     finding(found, { what, evidence, fix });
   if (code === 'ECONNREFUSED') {
     const start = port === '1337' || port === '' ? 'npx rollcall up' : `npx rollcall up --port ${port}`;
-    const beyond = isLoopbackName(hostname)
+    const beyond = isLoopback(hostname)
       ? ELSEWHERE
       : `if it runs there, let it listen beyond its own machine: ${start} --host 0.0.0.0 (it then asks for tokens: rollcall token create)`;
     return say('registry-not-listening', `Nobody listens at ${host}.`, `start a registry there: ${start}`, beyond);
@@ -127,7 +127,3 @@ const TOKEN_WORDS = {
   'token-wrong': 'The registry does not accept what it was shown.',
   'token-lapsed': 'The token is no longer valid.',
 } as const;
-
-function isLoopbackName(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
-}

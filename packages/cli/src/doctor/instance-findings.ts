@@ -1,4 +1,4 @@
-import { addressOf, shortId, TOLD } from '@rollcall/core';
+import { addressOf, isLoopback, shortId, TOLD } from '@rollcall/core';
 import type { Endpoint } from '@rollcall/core';
 import { ageText } from '../words.js';
 import type { Facts, InstanceFacts, Reach, RegistryFacts } from './facts.js';
@@ -314,7 +314,3 @@ function unchecked(instances: readonly InstanceFacts[], { triesPorts, left }: Fa
 const placesOf = (endpoints: readonly Endpoint[]): string => [...new Set(endpoints.map(addressOf))].join(', ');
 const ncOf = (endpoint: Endpoint | undefined): string =>
   endpoint === undefined ? '' : `${endpoint.host} ${endpoint.port}`;
-
-function isLoopback(host: string): boolean {
-  return /^127\.\d+\.\d+\.\d+$/.test(host) || host === '::1' || host === '[::1]' || host === 'localhost';
-}

@@ -20,6 +20,8 @@ const because = (code: 'INBOUND_REFUSED' | 'INBOUND_SILENT' | 'OUTBOUND_SILENT' 
   ({ state: 'UNHEALTHY', reason: { code, text: `it is ${code}` } }) as const;
 const REFUSED = 'connect ECONNREFUSED 127.0.0.1:4001';
 const at = (host: string) => [{ ...endpoint, host }];
+const fixAt = (url: string): string | undefined =>
+  judge(facts({ ...failed('ECONNREFUSED', REFUSED), url })).findings[0]?.fix.join('\n');
 const turned = (code: string): Partial<Facts> => {
   const one: RefusedFacts = {
     code,
@@ -158,6 +160,11 @@ describe('judge', () => {
     const ranks = findings.map(({ gravity }) => GRAVITIES.indexOf(gravity));
     expect(new Set(ranks).size).toBe(GRAVITIES.length);
     expect(ranks).toEqual(ranks.toSorted((one, other) => one - other));
+  });
+
+  it('takes a name that only begins like an address for that of another machine', () => {
+    expect(fixAt('http://127.example.com:1337')).toContain('--host 0.0.0.0');
+    expect(fixAt('http://127.0.0.2:1337')).not.toContain('--host');
   });
 
   it('makes no finding of one missed heartbeat, of a goodbye, of an old registry, or of another patch', () => {

@@ -43,6 +43,9 @@ class Listener implements WatchSink {
   mark(cursor: { epoch: string; revision: number }): void {
     this.#note(`mark ${cursor.revision}`);
   }
+  together(deliver: () => void): void {
+    deliver();
+  }
   silent(): void {
     this.#note('silent');
   }
@@ -167,6 +170,27 @@ describe('HttpLink, the change feed', () => {
     expect(listener.has('mark 3')).toBe(false);
     time.advance(1);
     await listener.until(() => listener.has('mark 3'));
+  });
+
+  it('does not rest from work after which it waited long enough', async () => {
+    const time = new ManualTime();
+    let response: ServerResponse | undefined;
+    const registry = await startRegistry((feed) => {
+      openFeed(feed);
+      response = feed;
+    });
+    const listener = new Listener();
+    const together = (deliver: () => void): void => {
+      deliver();
+      time.advance(8);
+    };
+    linkTo(registry.url, time).watch(wish, Object.assign(listener, { together }));
+    await listener.until(() => listener.has('opened'));
+    for (let revision = 1; revision <= 10; revision += 1) {
+      response?.write(mark(revision));
+      await listener.until(() => listener.has(`mark ${revision}`));
+      time.advance(8);
+    }
   });
 
   it('ends, once, when the registry dies in the middle of a frame', async () => {

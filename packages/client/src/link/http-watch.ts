@@ -8,7 +8,7 @@ import type { Trouble } from './trouble.js';
 /** Of one frame of the feed: resets come in parts of 64 KiB, a change may name every instance of a service. */
 const MAX_FRAME_CHARACTERS = 32 * 1024 * 1024;
 
-/** After so much work on what comes it rests as long: a flood of changes takes half of the time at most. */
+/** After so much work on what comes it rests as long: a flood takes half of the time at most, but for pieces of more than 1 s of work each. */
 const MAX_TURN_MS = 10;
 const LONGEST_REST_MS = 1_000;
 
@@ -31,8 +31,9 @@ export class HttpWatch implements Watch {
   readonly #parser = new SseParser(MAX_FRAME_CHARACTERS);
   #timer: Timer;
   #rest: Timer | null = null;
-  /** Since the last rest. */
+  /** That has not been paid off by rest or by waiting. */
   #workedMs = 0;
+  #doneAt = 0;
   #heardAt = 0;
   #isClosed = false;
 
@@ -82,8 +83,10 @@ export class HttpWatch implements Watch {
   #take(bytes: Uint8Array, response: IncomingMessage): void {
     const { time } = this.#parts;
     const began = time.now();
+    this.#workedMs = Math.max(0, this.#workedMs - (began - this.#doneAt));
     this.#read(bytes);
-    this.#workedMs += time.now() - began;
+    this.#doneAt = time.now();
+    this.#workedMs += this.#doneAt - began;
     if (this.#isClosed || this.#workedMs <= MAX_TURN_MS) return;
     const restMs = Math.min(this.#workedMs, LONGEST_REST_MS);
     this.#workedMs = 0;
@@ -97,9 +100,7 @@ export class HttpWatch implements Watch {
     const events = this.#parser.push(bytes);
     if (events === null) this.#end(breach('a frame is too long'));
     if (events === null || events.length === 0) return;
-    const { sink } = this.#parts;
-    if (sink.together === undefined) this.#deliverAll(events);
-    else sink.together(() => this.#deliverAll(events));
+    this.#parts.sink.together(() => this.#deliverAll(events));
   }
 
   #deliverAll(events: readonly SseEvent[]): void {

@@ -84,7 +84,7 @@ export interface WatchSink {
   /** Everything asked for has been sent up to here; also with each comment beat, so that silence means a dead line. */
   mark(cursor: Cursor): void;
   /** Calls `deliver`, which hands over all that came at once. */
-  together?(deliver: () => void): void;
+  together(deliver: () => void): void;
   /** Nothing came for too long, not even an answer, or a beat: `closed` follows. */
   silent?(): void;
   /**

@@ -299,7 +299,7 @@ class Relay implements Watch {
         if (this.#parts.now() - this.#openedAt >= PROVEN_MS) this.#parts.proved();
         sink.mark(cursor);
       },
-      together: (deliver) => (sink.together === undefined ? deliver() : sink.together(deliver)),
+      together: (deliver) => sink.together(deliver),
       silent: () => {
         this.#isSilent = true;
       },

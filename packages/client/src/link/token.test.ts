@@ -53,7 +53,13 @@ async function askAll(link: HttpLink): Promise<void> {
   const wish = { namespace: 'default', services: ['users'], resume: [], cursor: null };
   for (const line of [null, proof]) {
     await new Promise<void>((resolve) => {
-      const sink: WatchSink = { opened() {}, frame(_frame: Frame) {}, mark() {}, closed: () => resolve() };
+      const sink: WatchSink = {
+        opened() {},
+        frame(_frame: Frame) {},
+        mark() {},
+        together: (deliver) => deliver(),
+        closed: () => resolve(),
+      };
       link.watch({ ...wish, line }, sink);
     });
   }

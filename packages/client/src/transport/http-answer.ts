@@ -1,5 +1,4 @@
-import { RollcallError } from '@rollcall/core';
-import { said } from './said.js';
+import { printableText, RollcallError } from '@rollcall/core';
 
 /** Names and values in turn, as bytes of latin1; of a repeated name each. What undici's parser gives. */
 export type RawHeaders = readonly Buffer[];
@@ -161,7 +160,7 @@ export class HttpAnswer {
 }
 
 function brokenOff(cause: Error): RollcallError {
-  const text = `The answer broke off while it was read: ${said(cause.message)}. What was called may have been executed.`;
+  const text = `The answer broke off while it was read: ${printableText(cause.message)}. What was called may have been executed.`;
   return new RollcallError('TRANSPORT', text, { cause });
 }
 

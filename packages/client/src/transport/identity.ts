@@ -1,5 +1,4 @@
-import { addressOf, isRecord } from '@rollcall/core';
-import { said } from './said.js';
+import { addressOf, isRecord, printableText } from '@rollcall/core';
 import type { Failure, Target } from './transport.js';
 
 /** UTF-16 code units: as long as ids may be. */
@@ -22,7 +21,7 @@ export function identityFailure(target: Target, answer: unknown): Failure | null
   if (isRecord(answer) && answer['instance'] === instance.id) return null;
   const found =
     isRecord(answer) && typeof answer['instance'] === 'string'
-      ? `the instance ${said(answer['instance'], MOST_OF_AN_ID)}`
+      ? `the instance ${printableText(answer['instance'], MOST_OF_AN_ID)}`
       : 'somebody who does not say who it is';
   const text = `At ${addressOf(endpoint)} ${found} answers, not ${instance.id}`;
   return { kind: 'misdirected', cause: new Error(text) };

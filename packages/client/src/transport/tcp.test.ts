@@ -1,9 +1,9 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { once } from 'node:events';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeFrame, FrameDecoder, messageOf, systemTime } from '@rollcall/core';
-import type { Source } from '@rollcall/core';
+import type { Source, Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { transportContract } from './contract.js';
@@ -29,46 +29,57 @@ transportContract<TcpRequest>('tcp', {
   valueOf: (value) => value,
 });
 
-/** A server that answers each message with raw text, and the way to it. */
-async function scripted(
-  script: (message: { id: number; pattern: unknown; data: unknown }) => string,
+/** A server, the way to it, and its side of every connection, until the test is over. */
+async function served(
+  onSocket: (socket: Socket) => void,
   options: Partial<TcpOptions> = {},
   source: Source = 'api',
-): Promise<{ channel: Channel<TcpRequest>; chunks: string[] }> {
-  const chunks: string[] = [];
+  time: Time = systemTime,
+): Promise<{ channel: Channel<TcpRequest>; sockets: Socket[] }> {
+  const sockets: Socket[] = [];
   const server = createServer((socket) => {
-    const decoder = new FrameDecoder();
-    socket.on('error', () => {});
-    socket.on('data', (chunk) => {
-      chunks.push(chunk.toString());
-      for (const message of decoder.push(chunk).frames) {
-        socket.write(script(message as { id: number; pattern: unknown; data: unknown }));
-      }
-    });
+    sockets.push(socket.on('error', () => {}));
+    onSocket(socket);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  const transport = new TcpTransport(systemTime, { ...OPTIONS, ...options });
+  const transport = new TcpTransport(time, { ...OPTIONS, ...options });
   onTestFinished(async () => {
     await transport.close();
+    for (const socket of sockets) socket.destroy();
     server.close();
   });
-  return { channel: transport.channel(targetOf({ port, protocol: 'tcp' }, source)), chunks };
+  const { port } = server.address() as { port: number };
+  return { channel: transport.channel(targetOf({ port, protocol: 'tcp' }, source)), sockets };
+}
+
+interface Message {
+  readonly id: number;
+  readonly pattern: unknown;
+  readonly data: unknown;
+}
+
+/** A server that answers each message with raw text, and the way to it. */
+async function scripted(
+  script: (message: Message) => string,
+  options: Partial<TcpOptions> = {},
+  source: Source = 'api',
+): Promise<{ channel: Channel<TcpRequest>; sockets: Socket[]; chunks: string[] }> {
+  const chunks: string[] = [];
+  const answer = (socket: Socket): void => {
+    const decoder = new FrameDecoder();
+    socket.on('data', (chunk) => {
+      chunks.push(chunk.toString());
+      for (const message of decoder.push(chunk).frames) socket.write(script(message as Message));
+    });
+  };
+  return { ...(await served(answer, options, source)), chunks };
 }
 
 /** A server that accepts and says nothing, not even who it is; 65,536 bytes may wait to be written to it. */
 async function silent(): Promise<Channel<TcpRequest>> {
-  const server = createServer((socket) => socket.resume());
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const transport = new TcpTransport(systemTime, { ...OPTIONS, maxBufferedBytes: 65_536 });
-  onTestFinished(async () => {
-    await transport.close();
-    server.close();
-  });
-  const { port } = server.address() as { port: number };
-  return transport.channel(targetOf({ port, protocol: 'tcp' }, 'native'));
+  const { channel } = await served((socket) => socket.resume(), { maxBufferedBytes: 65_536 }, 'native');
+  return channel;
 }
 
 function ask(channel: Channel<TcpRequest>, data: unknown, isEvent = false): Promise<Settled> {
@@ -128,33 +139,19 @@ describe('a Nest answer', () => {
   });
 
   it('that comes when nobody waits is passed over without a look', async () => {
-    const sockets: Socket[] = [];
-    const server = createServer((socket) => {
-      sockets.push(socket);
-      const decoder = new FrameDecoder();
-      socket.on('data', (chunk) => {
-        for (const { id } of decoder.push(chunk).frames as { id: number }[]) {
-          socket.write(encodeFrame({ id, response: id, isDisposed: true }));
-        }
-      });
-    });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const transport = new TcpTransport(systemTime, OPTIONS);
-    onTestFinished(async () => {
-      await transport.close();
-      server.close();
-    });
-    const { port } = server.address() as { port: number };
-    const channel = transport.channel(targetOf({ port, protocol: 'tcp' }, 'api'));
+    const opened: Socket[] = [];
+    const open = (message: unknown): void => void opened.push((message as { socket: Socket }).socket);
+    subscribe('net.client.socket', open);
+    onTestFinished(() => void unsubscribe('net.client.socket', open));
+    const { channel, sockets } = await scripted(({ id }) => encodeFrame({ id, response: id, isDisposed: true }));
     expect((await ask(channel, 1)).values).toEqual([1]);
     const parse = vi.spyOn(JSON, 'parse');
     onTestFinished(() => parse.mockRestore());
-    sockets[0]?.write('7#no JSON4#');
-    await sleep(50);
+    for (const part of ['7#no JSON4#', 'none']) {
+      sockets[0]?.write(part);
+      await expect.poll(() => opened[0]?.bytesRead).toBe(sockets[0]?.bytesWritten);
+    }
     expect(parse).not.toHaveBeenCalled();
-    sockets[0]?.write('none');
-    await sleep(50);
     expect(await ask(channel, 2)).toEqual({ values: [2], failure: null });
     expect(sockets.length).toBe(1);
   });
@@ -175,20 +172,11 @@ describe('a Nest answer', () => {
   it('may be cut anywhere, in the middle of a character too', async () => {
     const answer = { id: 1, response: '€ 🙂', isDisposed: true };
     const bytes = Buffer.from(encodeFrame(answer));
-    const server = createServer((socket) => {
+    const { channel } = await served((socket) => {
       socket.once('data', () => {
         for (const byte of bytes) socket.write(Buffer.from([byte]));
       });
     });
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const transport = new TcpTransport(systemTime, OPTIONS);
-    onTestFinished(async () => {
-      await transport.close();
-      server.close();
-    });
-    const { port } = server.address() as { port: number };
-    const channel = transport.channel(targetOf({ port, protocol: 'tcp' }, 'api'));
     expect(await ask(channel, 1)).toEqual({ values: ['€ 🙂'], failure: null });
   });
 });
@@ -224,16 +212,7 @@ describe('what is sent', () => {
   });
 
   it('goes elsewhere when too much waits to be written', async () => {
-    const server = createServer((socket) => socket.pause());
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const transport = new TcpTransport(systemTime, { ...OPTIONS, maxBufferedBytes: 65_536 });
-    onTestFinished(async () => {
-      await transport.close();
-      server.close();
-    });
-    const { port } = server.address() as { port: number };
-    const channel = transport.channel(targetOf({ port, protocol: 'tcp' }, 'api'));
+    const { channel } = await served((socket) => socket.pause(), { maxBufferedBytes: 65_536 });
     const sink = new KeptSink();
     const opened = channel.send(tcpRequest('find', 'x'.repeat(20_000_000), false), TERMS, sink);
     await expect.poll(() => opened.openedAt).not.toBeNull();
@@ -280,24 +259,15 @@ describe('what is sent', () => {
   });
 });
 
+/** Answers, and never closes its side. */
+function holdOpen(peer: Socket): void {
+  peer.allowHalfOpen = true;
+  peer.on('data', () => peer.write(encodeFrame({ id: 1, isDisposed: true })));
+}
+
 it('a connection that is over is let go, even if the peer never closes its side', async () => {
   const time = new ManualTime();
-  const sockets: Socket[] = [];
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.push(socket);
-    socket.on('error', () => {});
-    socket.on('data', () => socket.write(encodeFrame({ id: 1, isDisposed: true })));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const transport = new TcpTransport(time, OPTIONS);
-  onTestFinished(async () => {
-    await transport.close();
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  const { port } = server.address() as { port: number };
-  const channel = transport.channel(targetOf({ port, protocol: 'tcp' }, 'api'));
+  const { channel, sockets } = await served(holdOpen, {}, 'api', time);
   await ask(channel, 1);
   const [socket] = sockets;
   if (socket === undefined) throw new Error('nobody connected');

@@ -17,7 +17,6 @@ export function toneOf(edge: ServiceEdge): Tone {
 /** Is a circuit open on it? */
 export const isCut = ({ targets }: ServiceEdge): boolean => targets.some(({ circuits }) => circuits.open > 0);
 
-export const isImpaired = (edge: ServiceEdge): boolean => toneOf(edge) !== '' || isCut(edge);
 export const isIdle = ({ calls, inFlight }: ServiceEdge): boolean => calls === 0 && inFlight === 0;
 
 /** The higher one; null: nothing is known of either. */
@@ -28,3 +27,5 @@ export function maxOf(one: number | null, other: number | null): number | null {
 
 /** How it is drawn: a circuit that is open impairs it, too. */
 export const lookOf = (edge: ServiceEdge): Tone => toneOf(edge) || (isCut(edge) ? 'unhealthy' : '');
+
+export const isImpaired = (edge: ServiceEdge): boolean => lookOf(edge) !== '';

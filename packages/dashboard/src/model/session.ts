@@ -104,9 +104,9 @@ export function useAsking(
         Math.max(0, askedAt + MOST_OFTEN_MS - Date.now()),
       );
     };
-    void askNow();
     const timer = window.setInterval(askSoon, everyMs);
     const unsubscribe = onNews ? feed.news.subscribe(askSoon) : (): void => {};
+    // it calls at once: that is the first question
     const unlocked = api.isLocked.subscribe((isLocked) => {
       if (!isLocked) askSoon();
     });

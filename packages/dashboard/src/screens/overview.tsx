@@ -179,8 +179,8 @@ function More({ count, state }: { readonly count: number; readonly state: State 
 
 /**
  * Rows and tiles of this page are made by functions, and are no components: a component that reads a signal and is handed the same again is
- * passed over by @preact/signals, and what Preact (10.29, and more so 11.2) then keeps of it holds on to the page that was there before, and
- * that to the one before it. `npm run bench -- dashboard` shows it as a heap that grows.
+ * passed over by @preact/signals, and what Preact 10.29 then keeps of it holds on to the page that was there before, and that to the one
+ * before it. `npm run bench -- dashboard` shows it as a heap that grows; it looks at this page alone, the others are not measured.
  */
 interface AttentionRow {
   readonly node: ServiceNode;

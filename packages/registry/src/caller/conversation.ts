@@ -60,6 +60,7 @@ export class Conversation extends Alarm {
   /** The peer accepted: from here on an end without an answer is `closed`. */
   #isAccepted = false;
   #startedAt = 0;
+  /** Null while no answer is awaited. */
   #reader: AnswerReader | null = null;
   /** What has come of an answer that comes in pieces, with room for more. */
   #received = NOTHING;
@@ -105,6 +106,7 @@ export class Conversation extends Alarm {
 
   /** Others need its place: it lingers no longer. */
   cut(): void {
+    this.#house.alarms.clear(this);
     this.#socket?.destroy();
   }
 
@@ -129,7 +131,6 @@ export class Conversation extends Alarm {
     this.#told = told;
     this.#stage = 'asked';
     this.#reader = this.#house.dialect.reader(question.nonce);
-    this.#received = NOTHING;
     this.#size = 0;
     this.#startedAt = this.#house.time.now();
     this.#house.alarms.set(this, question.timeoutMs);
@@ -224,8 +225,6 @@ export class Conversation extends Alarm {
     this.#house.lingering.delete(this);
     this.#stage = 'left';
     this.#question = null;
-    this.#reader = null;
-    this.#received = NOTHING;
     this.#house.over(this);
   }
 
@@ -262,6 +261,9 @@ export class Conversation extends Alarm {
     if (this.#stage !== 'asked') return;
     this.#stage = 'settled';
     this.#house.alarms.clear(this);
+    // those that are parked may be thousands
+    this.#reader = null;
+    this.#received = NOTHING;
     const told = this.#told;
     this.#told = null;
     told?.({ ...outcome, ms: this.#house.time.now() - this.#startedAt });

@@ -13,7 +13,7 @@ export interface ExchangeOptions {
   readonly time: Time;
   /** At most so many connections wait for their next call; beyond it every call opens its own. Default 10,000. */
   readonly maxKept?: number;
-  /** Places for connections whose call is over, which several callers may share. Default: 500. */
+  /** Places for connections whose call is over, which several callers may share. Default: 500, for a caller alone in a test. */
   readonly lingering?: Lingering;
   /** For endpoints over TLS: the terms, or a way on such terms that several share. Default: the certificates that Node trusts. */
   readonly tls?: TlsTerms | ConnectSecurely;

@@ -77,6 +77,21 @@ describe('connections that linger', () => {
     await vi.waitFor(() => expect(ended).toHaveLength(5));
   });
 
+  it('are no longer here once they are cut, though their time is up in the same moment', async () => {
+    const { time, sockets, ended, lingering, call } = await stage((socket) => {
+      if (socket !== sockets[0]) socket.write(ANSWER);
+    });
+    const silent = call();
+    await vi.waitFor(() => expect(sockets[0]?.bytesRead).toBeGreaterThan(0));
+    time.advance(TIMEOUT_MS - 500);
+    await call();
+    await call();
+    time.advance(500);
+    expect(await silent).toMatchObject({ kind: 'failed' });
+    await vi.waitFor(() => expect(ended.toSorted((one, other) => one - other)).toEqual([1, 2]));
+    expect(lingering.size).toBe(2);
+  });
+
   it('give their places back when their time is up', async () => {
     const { time, lingering, call } = await stage((socket) => socket.write(ANSWER));
     await call();

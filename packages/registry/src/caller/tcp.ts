@@ -40,7 +40,7 @@ export const FRAMES: Dialect = {
 
 class FrameReader implements AnswerReader {
   readonly #nonce: string;
-  readonly #decoder = new FrameDecoder(MAX_BYTES);
+  #decoder: FrameDecoder | null = null;
   #at = 0;
 
   constructor(nonce: string) {
@@ -50,6 +50,7 @@ class FrameReader implements AnswerReader {
   read(received: Buffer): Answer | null {
     const frame = this.#at === 0 ? wholeFrame(received) : undefined;
     if (frame !== undefined) return toFrameAnswer(frame, this.#nonce);
+    this.#decoder ??= new FrameDecoder(MAX_BYTES);
     // one by one: what stands behind the frame spoils nothing, whether it has come or not
     for (; this.#at < received.length; this.#at += 1) {
       const { frames, failure } = this.#decoder.push(received.subarray(this.#at, this.#at + 1));

@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import { request as secureRequest } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, vi } from 'vitest';
+import { expect, onTestFinished, vi } from 'vitest';
 import { drawToken } from '../tokens.js';
 import type { TokenWish } from '../tokens.js';
 import { changeTokens } from '../tokens-file.js';
@@ -62,9 +62,9 @@ export class Guarded {
   }
 
   static async make(options: StartOptions = {}): Promise<Guarded> {
-    const guarded = new Guarded(await mkdtemp(join(tmpdir(), 'rollcall-access-')), options);
-    await changeTokens(guarded.path, () => []);
-    return guarded;
+    const made = new Guarded(await mkdtemp(join(tmpdir(), 'rollcall-access-')), options);
+    await changeTokens(made.path, () => []);
+    return made;
   }
 
   /** `tokens: null`: it asks for none. */
@@ -156,6 +156,13 @@ export class Guarded {
     expect(status).toBe(201);
     return { id, secret };
   }
+}
+
+/** One that is closed when the test is over. */
+export async function guarded(options: StartOptions = {}): Promise<Guarded> {
+  const one = await Guarded.make(options);
+  onTestFinished(() => one.close());
+  return one;
 }
 
 export const ENDPOINT = { protocol: 'tcp', port: 9 } as const;

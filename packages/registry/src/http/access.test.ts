@@ -3,23 +3,12 @@ import { recordingLog } from '@rollcall/core/testing';
 import { once } from 'node:events';
 import { get } from 'node:http';
 import type { IncomingMessage } from 'node:http';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { SECRET } from '../registry.fixture.js';
 import { diskStore } from '../store/disk.js';
 import { OPEN_ENTRANCE, TokenEntrance } from './access.js';
-import { ENDPOINT, Guarded } from './access.fixture.js';
+import { ENDPOINT, guarded } from './access.fixture.js';
 import { startRegistry } from './start.js';
-
-const made: Guarded[] = [];
-afterEach(async () => {
-  await Promise.all(made.splice(0).map((one) => one.close()));
-});
-
-async function guarded(options: Parameters<typeof Guarded.make>[0] = {}): Promise<Guarded> {
-  const one = await Guarded.make(options);
-  made.push(one);
-  return one;
-}
 
 describe('what is done and what is refused', () => {
   it('is told in the log and in the history: who, what, from where, why', async () => {

@@ -253,8 +253,7 @@ export class TokenEntrance implements Entrance {
     for (const method of methods) this.#routes.push(`${method} ${url}`);
     const check: onRequestHookHandler = (request, reply, next) => {
       this.#judged.add(request);
-      const permission = permissionOf(request.method, url);
-      const problem = permission === null ? NO_ROW : this.#check(request, permission);
+      const problem = this.refusalOf(request);
       if (problem === null) next();
       else sendProblem(reply, problem);
     };

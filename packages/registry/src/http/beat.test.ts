@@ -2,7 +2,7 @@ import type { ProblemCode } from '@rollcall/core';
 import { ManualTime, recordingLog } from '@rollcall/core/testing';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,6 +10,7 @@ import type { RegistryFace } from '../face.js';
 import { createShortWay } from './beat.js';
 import type { BeatRules } from './beat.js';
 import { createGuard } from './guard.js';
+import type { RegistryMetrics } from './registry-metrics.js';
 import { serveRegistry } from './server.js';
 import type { RegistryServer } from './server.js';
 
@@ -208,6 +209,40 @@ describe('a Heartbeat-2', () => {
     const [answer] = await once(socket, 'data');
     expect(statusOf(String(answer))).toBe(401);
     slow.close();
+  });
+
+  it('that is refused as one failure too many is counted as what it is', async () => {
+    const rules: BeatRules = {
+      isUnusual: () => false,
+      proofOf: () => null,
+      beatRefusal: () => ({ code: 'TOO_MANY', detail: 'Too many.', fix: 'Wait.' }),
+    };
+    const counted: ProblemCode[] = [];
+    const metrics = { refused: (code: ProblemCode) => void counted.push(code) } as RegistryMetrics;
+    const way = createShortWay({ registry, log, metrics }, createGuard([]), rules);
+    const slowing = createServer((request, response) => void way(request, response)).listen(0, '127.0.0.1');
+    await once(slowing, 'listening');
+    expect(statusOf(await converse((slowing.address() as AddressInfo).port, bytesOf({})))).toBe(429);
+    expect(counted).toEqual(['UNAUTHORIZED']);
+    slowing.close();
+  });
+
+  it('that nobody expects takes the short way with one other in each turn of the event loop, and no more', async () => {
+    const way = createShortWay({ registry: { ...registry, admits: () => false }, log }, createGuard([]));
+    let waiting: (readonly [IncomingMessage, ServerResponse])[] = [];
+    const crowded = createServer((request, response) => {
+      waiting.push([request, response]);
+      if (waiting.length < 5) return;
+      for (const [one, its] of waiting) if (!way(one, its)) its.writeHead(299).end();
+      waiting = [];
+    }).listen(0, '127.0.0.1');
+    await once(crowded, 'listening');
+    const { port: there } = crowded.address() as AddressInfo;
+    for (let turn = 0; turn < 2; turn += 1) {
+      const answers = await Promise.all(Array.from({ length: 5 }, () => converse(there, bytesOf({}))));
+      expect(answers.map(statusOf).toSorted((one, other) => one - other)).toEqual([200, 200, 299, 299, 299]);
+    }
+    crowded.close();
   });
 
   it('that breaks off in its body harms nobody', async () => {

@@ -1,7 +1,11 @@
 import { ManualTime } from '@rollcall/core/testing';
+import fastify from 'fastify';
 import { get } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Outcome, RegistryFace, ServiceAnswer, Watcher, WatcherSink, WatchOrder } from '../face.js';
+import { OPEN_ENTRANCE } from './access.js';
+import { peopleRoutes } from './people.js';
+import type { Rim } from './rim.js';
 import { serveRegistry } from './server.js';
 import type { RegistryServer } from './server.js';
 
@@ -124,6 +128,8 @@ describe('a long poll', () => {
     const { orders, time, ask } = await serve();
     const answer = ask('orders?revision=5&waitMs=30000');
     await orders.watched;
+    // else the wait counts as one long turn of the event loop
+    await time.advanceBy(0);
     time.advance(30_000);
     expect(await answer).toMatchObject({ revision: 5, instances: [] });
     expect(orders.watching.size).toBe(0);
@@ -135,6 +141,35 @@ describe('a long poll', () => {
     await orders.watched;
     await Promise.all([server.close(), expect(answer).resolves.toMatchObject({ revision: 5 })]);
     expect(orders.watching.size).toBe(0);
+  });
+
+  it('makes no answer for a caller who is trusted no longer', async () => {
+    const orders = new FakeService();
+    const answers: unknown[] = [];
+    const service: RegistryFace['service'] = (namespace, name, withHeartbeats) => {
+      const answer = orders.service(namespace, name);
+      if (withHeartbeats === true) answers.push(answer);
+      return answer;
+    };
+    const app = fastify();
+    let isRetired = false;
+    await app.register(peopleRoutes, {
+      registry: { ready: true, service, watch: orders.watch },
+      time: new ManualTime(),
+      entrance: OPEN_ENTRANCE,
+      lasting: new Set(),
+      queue: { turn: async () => {} },
+      tls: { isRetired: () => isRetired },
+    } as unknown as Rim);
+    const url = await app.listen({ port: 0, host: '127.0.0.1' });
+    const broken = fetch(`${url}/api/v1/services/orders?revision=5&waitMs=30000&heartbeats=true`);
+    await orders.watched;
+    isRetired = true;
+    orders.view = { revision: 7, instances: [{ id: 'a', revision: 7 }] };
+    orders.flush();
+    await expect(broken).rejects.toThrow('fetch failed');
+    await app.close();
+    expect(answers).toEqual([]);
   });
 
   it('ends with its caller', async () => {

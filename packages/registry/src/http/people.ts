@@ -30,7 +30,7 @@ export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
     if (question.waitMs > 0) {
       const waited = await untilNews({ ...rim, views }, question, { request, reply });
       if (!waited.ok) return sendProblem(reply, waited.problem);
-      if (reply.raw.destroyed) return reply.hijack();
+      if (request.socket.destroyed) return reply.hijack();
     }
     if (question.withHeartbeats) {
       const measured = registry.service(question.namespace, question.name, true);

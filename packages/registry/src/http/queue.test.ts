@@ -1,4 +1,6 @@
-import { ManualTime, recordingLog } from '@rollcall/core/testing';
+import { systemTime } from '@rollcall/core';
+import type { Time } from '@rollcall/core';
+import { recordingLog } from '@rollcall/core/testing';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { expect, it } from 'vitest';
@@ -13,7 +15,14 @@ function queue() {
   const refused: number[] = [];
   const log = recordingLog();
   const clock = { now: 0, isBusy: false };
-  const made = new Queue({ log, time: new ManualTime(), clock: () => clock.now, isBusy: () => clock.isBusy });
+  // how long work takes is told; what waits for a timer waits in earnest
+  const rests: number[] = [];
+  const setTimer: Time['setTimer'] = (ms, run) => {
+    rests.push(ms);
+    return systemTime.setTimer(ms, run);
+  };
+  const time = { ...systemTime, now: () => clock.now, setTimer };
+  const made = new Queue({ log, time, isBusy: () => clock.isBusy });
   const join = (remoteAddress: string, count = 1, tookMs = 0, asked: Pick<IncomingMessage, 'method' | 'url'> = {}) => {
     const request = { ...asked, socket: { remoteAddress }, destroyed: false };
     const response = { writeHead: (status: number) => refused.push(status), end() {} };
@@ -26,7 +35,7 @@ function queue() {
     return request;
   };
   const turn = (remoteAddress: string) => made.turn({ socket: { remoteAddress } as Socket });
-  return { begun, refused, log, join, turn, clock, connectionCame: () => made.connectionCame() };
+  return { begun, refused, log, rests, join, turn, clock, connectionCame: () => made.connectionCame() };
 }
 
 it('begins at once what comes while there is little', () => {
@@ -96,6 +105,21 @@ it('rests after long work as long as that took: the other half of the time is fo
   expect(begun).toHaveLength(3);
   clock.now += 60;
   await expect.poll(() => begun.at(-1)).toBe(SOMEBODY);
+});
+
+it('rests to the end of the longer work, though a shorter turn comes after it', async () => {
+  const { begun, join, clock, rests } = queue();
+  join(CROWD, 4);
+  join(CROWD, 4, 50);
+  join(CROWD);
+  // others' heartbeats, behind that work
+  setImmediate(() => (clock.now += 20));
+  await nextTurn();
+  await nextTurn();
+  expect(begun).toHaveLength(8);
+  expect(rests).toEqual([180]);
+  clock.now += 180;
+  await expect.poll(() => begun.length).toBe(9);
 });
 
 it('counts what follows on a beginning without waiting for anything', async () => {

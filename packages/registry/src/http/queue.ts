@@ -20,7 +20,7 @@ const PATIENCE = 4;
 const MOST_WAITING = 25_000;
 /**
  * After work that took longer than this, or a turn of the event loop that did (most likely with what answers are written), it rests as
- * long as that took: half of the time is for those who beat.
+ * long as that took, at most a second: half of the time is for those who beat.
  */
 const SHORT_MS = 5;
 const LONGEST_REST_MS = 1_000;
@@ -34,11 +34,10 @@ const FULL: Problem = {
 
 interface QueuePorts {
   readonly log: Log;
+  /** When, and how long work takes. */
   readonly time: Time;
   /** Who counts those that are refused; left out: nobody does. */
   readonly metrics?: Pick<RegistryMetrics, 'refused'>;
-  /** How long work takes, ms since any moment. Default: Node's clock. */
-  readonly clock?: () => number;
   /** Should nobody be told anything long now? Default: no. */
   readonly isBusy?: () => boolean;
 }
@@ -53,13 +52,13 @@ interface Waiting {
 
 /**
  * Everything but beats waits here while there is much of it: a flood of requests, whatever they ask and however they are answered, takes a
- * few milliseconds of each turn of the event loop and not all of it, and never more than half of the time. Sources take turns, so nobody
- * waits behind more than one request of each other source.
+ * few milliseconds of each turn of the event loop and not all of it, and half of the time where no piece of work takes more than a second.
+ * Sources take turns, so nobody waits behind more than one request of each other source.
  */
 export class Queue {
   readonly #seldom: Seldom;
   readonly #metrics: QueuePorts['metrics'];
-  readonly #clock: () => number;
+  readonly #time: Time;
   readonly #isBusy: () => boolean;
   /** Who waits, by source; the source whose turn it is first. */
   readonly #lines = new Map<string, Waiting[]>();
@@ -74,7 +73,7 @@ export class Queue {
   constructor(ports: QueuePorts) {
     this.#seldom = new Seldom(ports);
     this.#metrics = ports.metrics;
-    this.#clock = ports.clock ?? (() => performance.now());
+    this.#time = ports.time;
     this.#isBusy = ports.isBusy ?? (() => false);
   }
 
@@ -118,10 +117,10 @@ export class Queue {
   #arm(): void {
     if (this.#isArmed) return;
     this.#isArmed = true;
-    const from = this.#clock();
+    const from = this.#time.now();
     const restMs = this.#restsUntil - from;
     if (restMs > 0) {
-      setTimeout(() => this.#turn(), restMs);
+      this.#time.setTimer(restMs, () => this.#turn());
       return;
     }
     setImmediate(() => {
@@ -137,7 +136,7 @@ export class Queue {
     const isBusy = this.#isBusy();
     let isHeld = false;
     for (const [source, line] of this.#lines) {
-      if (this.#begun >= most || this.#clock() < this.#restsUntil) break;
+      if (this.#begun >= most || this.#time.now() < this.#restsUntil) break;
       if (isBusy && line[0]?.isLong === true) {
         isHeld = true;
         continue;
@@ -148,19 +147,19 @@ export class Queue {
       if (line.length > 0) this.#lines.set(source, line);
       if (next !== undefined && !next.isGone()) this.#work(next.begin);
     }
-    if (isHeld && this.#begun === 0) this.#restsUntil = Math.max(this.#restsUntil, this.#clock() + BUSY_MS);
+    if (isHeld && this.#begun === 0) this.#restUntil(this.#time.now() + BUSY_MS);
     if (this.#lines.size > 0) this.#arm();
   }
 
   #mayBegin(isLong: boolean): boolean {
-    return this.#clock() >= this.#restsUntil && !(isLong && this.#isBusy());
+    return this.#time.now() >= this.#restsUntil && !(isLong && this.#isBusy());
   }
 
   /** What follows on `begin` without waiting for anything is part of the work. */
   #work(begin: () => void): void {
     this.#begun += 1;
     if (this.#workedFrom === null) {
-      this.#workedFrom = this.#clock();
+      this.#workedFrom = this.#time.now();
       queueMicrotask(() => process.nextTick(() => this.#worked()));
     }
     begin();
@@ -172,9 +171,14 @@ export class Queue {
   }
 
   #restAfter(from: number): void {
-    const now = this.#clock();
+    const now = this.#time.now();
     const tookMs = now - from;
-    if (tookMs > SHORT_MS) this.#restsUntil = now + Math.min(tookMs, LONGEST_REST_MS);
+    if (tookMs > SHORT_MS) this.#restUntil(now + Math.min(tookMs, LONGEST_REST_MS));
+  }
+
+  /** A short one ends no longer one. */
+  #restUntil(at: number): void {
+    this.#restsUntil = Math.max(this.#restsUntil, at);
   }
 
   #mostNow(): number {

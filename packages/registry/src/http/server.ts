@@ -158,7 +158,7 @@ export function buildApp(
     // hooks come after routing, which has failed
     frameworkErrors: (error, request, reply) =>
       securityHook(request, reply, () => void answerError(error, reply, rim.log)),
-    clientErrorHandler: answerBrokenRequest,
+    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, rim),
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, parseBody);

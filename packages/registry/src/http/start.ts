@@ -83,7 +83,7 @@ function createRegistry(
 ): Registry {
   const { time, random, log, meter, lingering, store = new MemoryStore() } = settings;
   const { policy, allowedNetworks, limits, freshEvery } = settings;
-  const tls = secureWay(heartbeatTerms(settings), log, showsOwn(settings) ? 'tls' : 'heartbeatTls');
+  const tls = secureWay(heartbeatTerms(settings), log, heartbeatTermsFrom(settings));
   const way = { time, lingering, tls };
   const callers = [new TcpCaller(way), new HttpCaller(way), new GrpcCaller(way), new HttpCaller(way, 'heartbeat')];
   // a certificate is shown with each request: none that was shown before is worth anything
@@ -106,6 +106,13 @@ function heartbeatTerms(settings: Settings): TlsTerms {
   const { heartbeatTls, tls } = settings;
   if (tls === undefined || !showsOwn(settings)) return heartbeatTls;
   return { ...heartbeatTls, certFile: tls.certFile, keyFile: tls.keyFile };
+}
+
+/** The options that those are from. */
+function heartbeatTermsFrom(settings: Settings): string {
+  const { ca, caFile } = settings.heartbeatTls;
+  if (!showsOwn(settings)) return 'heartbeatTls';
+  return ca === undefined && caFile === undefined ? 'tls' : 'tls and heartbeatTls';
 }
 
 const showsOwn = ({ heartbeatTls, tls }: Settings): boolean =>

@@ -88,6 +88,7 @@ describe('a certificate that is revoked', () => {
     };
     const first = await sessionOf();
     expect(first.status).toBe(200);
+    expect(first.ticket.length).toBeGreaterThan(0);
     expect(await sessionOf(first.ticket)).toMatchObject({ isReused: false, status: 200 });
     const ends = Promise.all([once(socket, 'close'), once(stream.socket, 'close')]);
     await court.pki.write('clients.crl', await court.pki.revocationList(doomed));

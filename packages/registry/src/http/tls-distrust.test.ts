@@ -155,6 +155,7 @@ describe('a session', () => {
       const options = { maxVersion, ...court.operator };
       const { sessions, status } = await resumed(registry, options);
       expect(status).toBe('200');
+      expect(sessions).not.toEqual([]);
       for (const session of sessions)
         expect(await resumed(registry, { ...options, session })).toMatchObject({ isReused: false, status: '200' });
     });
@@ -167,10 +168,10 @@ describe('a session', () => {
   });
 });
 
-/** Of a registry only the side of TLS, by a clock that a test advances. */
-async function clocked(name: string, list?: string) {
+/** Of a registry only the side of TLS, by a clock that a test advances, and that is so far ahead. */
+async function clocked(name: string, list?: string, aheadMs = 0) {
   const crlFile = await court.pki.write(name, list ?? (await court.pki.revocationList()));
-  const [time, log, files] = [new ManualTime({ wallMs: Date.now() }), recordingLog(), await court.place()];
+  const [time, log, files] = [new ManualTime({ wallMs: Date.now() + aheadMs }), recordingLog(), await court.place()];
   const tls = new ServerTls({ ...files, crlFile }, { log, time });
   const server = createSecureServer(tls.serverOptions);
   tls.attach(server);
@@ -214,6 +215,13 @@ describe('a revocation list that goes out of date', () => {
     await closed;
     await time.advanceBy(60_000);
     expect(log.texts('error')).toHaveLength(1);
+  });
+
+  it('is told before one that does later, wherever they stand in their file', async () => {
+    const [later, sooner] = [await court.pki.passingList(700), await court.pki.passingList(600)];
+    const { log } = await clocked('two.crl', later + sooner, 540_000);
+    const warnings = log.texts('warn').filter((text) => text.includes('two.crl'));
+    expect(warnings).toEqual([expect.stringContaining('ends in 1 min')]);
   });
 
   it('trusts nobody whoever comes then', async () => {

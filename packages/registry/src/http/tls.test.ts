@@ -225,6 +225,8 @@ describe('files of TLS', () => {
       code: 'OPTION_INVALID',
     });
     await expect(startRegistry({ port: 0, insecure: true, tls })).rejects.toThrow('contradict each other');
+    const heartbeatTls = { ca: '-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----' };
+    await expect(startRegistry({ port: 0, tls, heartbeatTls })).rejects.toThrow('Option tls and heartbeatTls: ');
     const crlFile = await court.pki.write('no.crl', court.pki.ca);
     await expect(startRegistry({ port: 0, tls: { ...tls, crlFile } })).rejects.toThrow('revocation list');
   });

@@ -95,7 +95,8 @@ interface Used {
  * have changed. A new certificate of its own counts for new connections and ends none. What cannot be used changes nothing but the log. When
  * somebody is trusted no longer (a new revocation list, a CA taken out), Node does not tell whom: so all connections with client certificates
  * are closed, and opened again by those who may. So are those whose handshake is under way: Node verifies them by the lists of when they came.
- * So is it when a revocation list goes out of date. Where clients show certificates no session is resumed, since nobody is verified then.
+ * The same is done when a revocation list goes out of date. Where clients are asked for certificates no session is resumed: a resumed one is
+ * not verified anew.
  */
 export class ServerTls implements Clients {
   readonly #tls: RegistryTls;
@@ -318,7 +319,9 @@ export class ServerTls implements Clients {
     const fix = 'put a new one there, which is read at once, without a restart';
     const file = `A revocation list in ${this.#tls.crlFile}`;
     const over = terms.find(({ until }) => hasCome(until));
-    const near = terms.find((term) => hasCome(warningOf(term)) && term.until > wall);
+    const [near] = terms
+      .filter((term) => hasCome(warningOf(term)) && term.until > wall)
+      .toSorted((one, other) => one.until - other.until);
     if (near !== undefined)
       log.warn(
         `${file} ends in ${spanText(near.until - wall)}, and whom its CA has signed is then trusted no longer: ${fix}.`,

@@ -6,14 +6,14 @@ import type { Socket } from 'node:net';
 import { expect, it, onTestFinished } from 'vitest';
 import { startTestRegistry } from '../testing.js';
 
-async function dial(): Promise<{ socket: Socket; heard: () => string }> {
+async function dial(): Promise<{ url: string; socket: Socket; heard: () => string }> {
   const registry = await startTestRegistry({ log: recordingLog() });
   onTestFinished(() => registry.close());
   const socket = connect({ port: registry.port, host: '127.0.0.1', allowHalfOpen: true });
   onTestFinished(() => void socket.destroy());
   let text = '';
   socket.setEncoding('utf8').on('data', (part: string) => (text += part));
-  return { socket, heard: () => text };
+  return { url: registry.url, socket, heard: () => text };
 }
 
 /** All that is answered to this, until the registry closes. */
@@ -85,4 +85,20 @@ it('is a request that does not come to its end', async () => {
   const answer = await converse('GET /api/v1/services HTTP/1.1\r\nhost: localhost\r\nx-slow: ');
   expect(answer).toMatch(/^HTTP\/1\.1 408 /);
   expect(problemIn(answer)).toMatchObject({ ...told, status: 408, code: 'TOO_SLOW' });
+});
+
+it.each([
+  [
+    'a request to be a proxy',
+    'CONNECT example.org:443 HTTP/1.1\r\nhost: example.org:443\r\n\r\n',
+    'METHOD_NOT_ALLOWED',
+  ],
+  ['what is not HTTP', 'HELO there\r\n\r\n', 'INVALID'],
+  ['headers that are too long', `GET / HTTP/1.1\r\nx: ${'x'.repeat(20_000)}\r\n\r\n`, 'TOO_LARGE'],
+])('is counted among the refusals: %s', async (_, text, code) => {
+  const { url, socket } = await dial();
+  socket.write(text);
+  await once(socket, 'end');
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  expect(metrics).toContain(`\nrollcall_registry_refusals_total{code="${code}"} 1\n`);
 });

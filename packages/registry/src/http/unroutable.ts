@@ -7,13 +7,25 @@ import { flawed, problemOfError, rawProblem, sendProblem, UNREADABLE } from './p
 import type { Rim } from './rim.js';
 
 /** What never became a request: there is no route and no reply, just a socket. Fastify's `clientErrorHandler`. */
-export function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+export function answerBrokenRequest(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  { metrics }: Pick<Rim, 'metrics'>,
+): void {
   // who has said nothing waits for no answer, and may be one of thousands
-  if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesRead === 0) socket.destroy();
-  else part(socket, rawProblem(problemOfError(error) ?? UNREADABLE));
+  if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesRead === 0) {
+    socket.destroy();
+    return;
+  }
+  const problem = problemOfError(error) ?? UNREADABLE;
+  metrics?.refused(problem.code);
+  part(socket, rawProblem(problem));
 }
 
-/** Requests that Node hands to no route, and would answer without a word, or without a document. */
+/**
+ * Requests that Node hands to no route, and would answer without a word, or without a document. CONNECT ends its connection at once, whatever
+ * else is under way over it.
+ */
 export function refuseUnroutable(server: Server, { metrics }: Pick<Rim, 'metrics'>): void {
   server.on('connect', (_request, socket) => {
     metrics?.refused(NO_PROXY.code);

@@ -13,9 +13,11 @@ async function warningsFor(...tokens: readonly (string | undefined)[]): Promise<
   return log.texts('warn');
 }
 
-it('warns where instances registered with tokens that nobody is asked for any more, and nowhere else', async () => {
-  expect(await warningsFor('0123456789', undefined, '9876543210')).toEqual([
-    expect.stringMatching(/asks for no token.* but 2 of the instances in memory registered with one/),
+it('warns where instances registered with tokens or certificates that nobody is asked for any more, and nowhere else', async () => {
+  expect(await warningsFor('0123456789', undefined, 'cert:0123456789abcdef')).toEqual([
+    expect.stringMatching(
+      /asks for neither token nor client certificate.* but 2 of the instances in memory registered with a token or a client certificate: .* tls\.caFile, was lost/,
+    ),
   ]);
   expect(await warningsFor(undefined)).toEqual([]);
   expect(await warningsFor()).toEqual([]);

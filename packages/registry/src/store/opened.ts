@@ -1,7 +1,10 @@
 import type { Log } from '@rollcall/core';
 import type { Store } from './store.js';
 
-/** The store of a registry that asks nobody for a token. Where it knows instances that had one, its tokens may be lost: that is told. */
+/**
+ * The store of a registry that asks nobody for a token or a client certificate. Where it knows instances that had one, its tokens or its CA may
+ * be lost: that is told.
+ */
 export function openedStore(store: Store, log: Log): Store {
   return {
     name: store.name,
@@ -13,7 +16,7 @@ export function openedStore(store: Store, log: Log): Store {
       const count = contents.instances.filter(({ token = null }) => token !== null).length;
       if (count > 0)
         log.warn(
-          `This registry asks for no token, so whoever reaches it may do everything, but ${count} of the instances in ${store.name} registered with one: where its file of tokens was lost, stop it and put the file back, or make new ones with rollcall token create.`,
+          `This registry asks for neither token nor client certificate, so whoever reaches it may do everything, but ${count} of the instances in ${store.name} registered with a token or a client certificate: where its file of tokens, or tls.caFile, was lost, stop it and put the file back, or make new tokens with rollcall token create.`,
         );
       return contents;
     },

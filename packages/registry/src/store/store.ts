@@ -16,7 +16,7 @@ export interface StoredInstance {
   readonly targets: readonly Endpoint[];
   /** From where it was first registered, as quotas count it. Missing in what older versions stored. */
   readonly source?: string;
-  /** The id of the access token with which it registered last, no secret. Missing: with none. */
+  /** The id of the access token, or of the client certificate (`cert:…`), with which it registered last, no secret. Missing: with neither. */
   readonly token?: string;
   /** SHA-256 of the secret, lower-case hex: proves the instance. */
   readonly secretHash: string;
