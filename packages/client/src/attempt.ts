@@ -29,7 +29,7 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
   readonly startedAt: number;
   readonly patienceMs: number;
   readonly attempt: number;
-  readonly isProbe: boolean;
+  isProbe: boolean;
   pick = 0;
   exchange: Exchange | null = null;
   /** Who follows it; null: nobody. */
@@ -63,6 +63,11 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
 
   get sentAt(): number {
     return this.exchange?.openedAt ?? this.startedAt;
+  }
+
+  /** May the instance have it? Until then nothing was executed, and nothing will be after `cancel`. */
+  get isSent(): boolean {
+    return this.exchange?.isSent ?? true;
   }
 
   send(request: Request): void {

@@ -58,22 +58,43 @@ describe('the limit of an instance', () => {
     expect(new Set(await Promise.all(burst))).toEqual(new Set(['a']));
   });
 
-  it('refuses calls with OVERLOADED, which may be tried again, once timeouts have shown what it takes', async () => {
+  it('is not cut by calls that wait less than the method takes, and no call is refused for it', async () => {
     const world = aWorld({ instances: fleet('HEALTHY') }).play({ a: 'never' });
-    const asked = async (count: number): Promise<readonly string[]> => {
-      const calls = Array.from({ length: count }, () => world.calls.call('orders', 'find', {}, { deadlineMs: 100 }));
+    const asked = async (count: number, deadlineMs: number): Promise<ReadonlySet<string>> => {
+      const calls = Array.from({ length: count }, () => world.calls.call('orders', 'find', {}, { deadlineMs }));
       const ends = Promise.allSettled(calls);
-      await world.time.advanceBy(200);
-      return (await ends).map((end) =>
-        end.status === 'fulfilled' ? 'success' : `${end.reason.code} ${end.reason.retryable}`,
-      );
+      await world.time.advanceBy(2 * deadlineMs);
+      return new Set((await ends).map((end) => (end.status === 'fulfilled' ? 'success' : end.reason.code)));
     };
-    expect(new Set(await asked(30))).toEqual(new Set(['DEADLINE_EXCEEDED false']));
-    // 30 and then one more made room for 40; the first timeout took that back, and a tenth
-    const next = await asked(30);
-    expect(next.filter((end) => end === 'OVERLOADED true')).toHaveLength(12);
-    expect(next.filter((end) => end === 'DEADLINE_EXCEEDED false')).toHaveLength(18);
-    expect(world.calls.explain('orders').protocols[0]?.instances[0]?.limit).toBeLessThan(18);
+    expect(await asked(30, 100)).toEqual(new Set(['DEADLINE_EXCEEDED']));
+    world.play({});
+    expect(await asked(1_000, 100)).toEqual(new Set(['success']));
+  });
+
+  it('lets calls wait in order once timeouts have shown what the instance takes', async () => {
+    const limit = { initial: 2, min: 2, max: 2 };
+    const world = aWorld({ instances: fleet('HEALTHY'), options: { limit } });
+    const ended: number[] = [];
+    const calls = Array.from({ length: 10 }, async (_, place) => {
+      await world.calls.call('orders', 'find', place);
+      ended.push(place);
+    });
+    await world.time.advanceBy(0);
+    expect(world.calls.explain('orders').protocols[0]).toMatchObject({ callsPending: 8 });
+    await world.time.advanceBy(100);
+    await Promise.all(calls);
+    expect(ended).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  });
+
+  it('refuses a call with OVERLOADED at its deadline if it has waited until then', async () => {
+    const limit = { initial: 1, min: 1, max: 1 };
+    const world = aWorld({ instances: fleet('HEALTHY'), options: { limit } }).play({ a: 'never' });
+    const first = world.calls.call('orders', 'find', {}).catch(() => {});
+    const { error, tookMs } = await world.ask({ deadlineMs: 1_000 }, 1_500);
+    expect(error).toMatchObject({ code: 'OVERLOADED', retryable: true });
+    expect(tookMs).toBeGreaterThanOrEqual(1_000);
+    await world.calls.close();
+    await first;
   });
 
   it('shrinks for who says that it is overloaded', async () => {

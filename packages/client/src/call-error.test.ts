@@ -50,14 +50,14 @@ const ENDINGS: Readonly<Partial<Record<ErrorCode, (options: OneCall) => Promise<
     while (!world.calls.isEjected('a')) await failing(world, REFUSED);
     world.tcp.script = () => REFUSED;
     // the one call in a second that looks again
-    await world.ask(options, 200);
-    return (await world.ask(options, 200)).error;
+    await world.ask({ ...options, deadlineMs: 200 }, 300);
+    return (await world.ask({ ...options, deadlineMs: 200 }, 300)).error;
   },
   OVERLOADED: async (options) => {
     const world = aWorld({ options: { limit: { initial: 1, min: 1, max: 1 } } });
     world.tcp.script = () => 'never';
     world.calls.call('orders', 'find', 1).catch(() => {});
-    return (await world.ask(options, 0)).error;
+    return (await world.ask({ ...options, deadlineMs: 200 }, 300)).error;
   },
   DEADLINE_EXCEEDED: (options) => failing(aWorld(), 'never', options),
   BULKHEAD_FULL: async (options) => {

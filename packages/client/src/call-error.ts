@@ -81,8 +81,10 @@ export function bulkheadError(service: string, most: number): RollcallError {
   return new RollcallError('BULKHEAD_FULL', text, { retryable: true });
 }
 
-export function noCatalogError(service: string, waitedMs: number): RollcallError {
-  const text = `Nothing is known of ${service} after ${Math.round(waitedMs)} ms: the registry has not been heard. See whether it runs.`;
+/** `waitedMs`: how long; left out where the call itself tells. */
+export function noCatalogError(service: string, waitedMs?: number): RollcallError {
+  const after = waitedMs === undefined ? '' : ` after ${Math.round(waitedMs)} ms`;
+  const text = `Nothing is known of ${service}${after}: the registry has not been heard. See whether it runs.`;
   return new RollcallError('NO_CATALOG', text, { retryable: true });
 }
 
@@ -93,6 +95,9 @@ export function noneError(
   protocol: Protocol,
   names: readonly string[],
 ): RollcallError {
+  if (reason === 'NO_INSTANCE' && view.instances.length === 0 && view.status === 'waiting') {
+    return noCatalogError(view.service);
+  }
   if (reason === 'NO_INSTANCE' && view.instances.length === 0 && view.status === 'unknown') {
     return unknownError(view.service, names);
   }

@@ -2,7 +2,7 @@ import type { InstanceId, Log, Meter, Random, Suspicion, Time } from '@rollcall/
 import { messageOf } from '@rollcall/core';
 import { NOWHERE } from './balance/home.js';
 import type { Home } from './balance/home.js';
-import { bulkheadError, closedError, deadlineError, noCatalogError } from './call-error.js';
+import { bulkheadError, closedError, deadlineError } from './call-error.js';
 import { policyOf } from './call-options.js';
 import type { CallOptions } from './call-options.js';
 import { ServiceCallee } from './callee.js';
@@ -107,6 +107,10 @@ export class Calls {
       http: parts.transports?.http ?? new HttpTransport(time, options.http, secure),
       grpc: parts.transports?.grpc ?? new GrpcTransport(time, options.grpc, secure),
       suspect: (id, outcome) => parts.suspect(id, outcome),
+      // names may come from strangers: one that nobody knows is kept no longer than somebody calls it
+      idle: (callee) => {
+        if (callee.view.status !== 'known' && callee.view.instances.length === 0) this.#forget(callee);
+      },
     };
   }
 
@@ -300,10 +304,8 @@ export class Calls {
     if (known !== undefined) return known;
     if (this.#callees.size >= MANY_SERVICES) this.#forgetGone();
     const callee = new ServiceCallee(service, policyOf(this.#parts.options, service), this.#around);
-    // names may come from strangers: one that nobody knows is not kept
-    const isKept = callee.view.status !== 'unknown' || callee.view.instances.length > 0;
-    if (isKept && !this.#isClosed) this.#callees.set(service, callee);
-    else callee.close();
+    if (this.#isClosed) callee.close();
+    else this.#callees.set(service, callee);
     return callee;
   }
 
@@ -330,7 +332,6 @@ export class Calls {
       call.refuse(bulkheadError(callee.service, callee.policy.maxConcurrent));
     } else if (!(deadlineAt > startedAt)) call.refuse(deadlineError(call, 0));
     else if (signal !== undefined && !heed(signal, call)) call.cancel(signal.reason);
-    else if (callee.view.instances.length === 0 && callee.view.status === 'waiting') void this.#await(callee, call);
     else call.begin(startedAt);
     return call;
   }
@@ -354,18 +355,6 @@ export class Calls {
       fellBack: () => callee.events.fellBack(),
     };
     errand.receiver = new Fallback(parts);
-  }
-
-  /** Nothing is known of the service yet. */
-  async #await<Request>(callee: ServiceCallee, call: Call<Request>): Promise<void> {
-    call.wait(call.startedAt);
-    const waitMs = Math.min(callee.policy.catalogWaitMs, call.deadlineAt - call.startedAt);
-    await this.#parts.services.settle(callee.view, waitMs);
-    if (callee.view.status === 'waiting' && callee.view.instances.length === 0) {
-      call.refuse(noCatalogError(callee.service, waitMs));
-    } else call.begin(this.#parts.time.now());
-    // it was kept because it might have been known; a catalog that is full of names of strangers has no room for others
-    if (callee.inFlight === 0 && callee.view.status !== 'known') this.#forget(callee);
   }
 
   /** Services that are gone for good must not keep the places of new ones. */

@@ -39,6 +39,8 @@ export interface Surroundings {
   readonly http: Transport<HttpRequest>;
   readonly grpc: Transport<GrpcRequest>;
   suspect(id: string, outcome: Suspicion['outcome']): void;
+  /** No call to the service is under way any more. */
+  idle(callee: ServiceCallee): void;
   inherited(): Inherited;
 }
 
@@ -140,6 +142,12 @@ export class ServiceCallee implements Callee {
     this.events.exhausted(node.id, failure);
   }
 
+  pendingMs(protocol: Protocol, selector: Selector): number {
+    const reason = this[protocol].balancer.whyNone(selector, this.now());
+    if (reason === 'NO_ENDPOINT') return 0;
+    return reason === 'NO_INSTANCE' ? this.policy.catalogWaitMs : Infinity;
+  }
+
   noneError(protocol: Protocol, selector: Selector): RollcallError {
     const reason = this[protocol].balancer.whyNone(selector, this.now());
     if (reason === 'OVERLOADED') this.events.shed('limit', null);
@@ -150,6 +158,7 @@ export class ServiceCallee implements Callee {
     this.inFlight -= 1;
     this.#edge.ended(now - startedAt, error !== null && !NO_FAILURE.has(error.code), now);
     this.events.ended(now - startedAt, error);
+    if (this.inFlight === 0) this.#around.idle(this);
   }
 
   /** See `EdgeStats`; null when there is nothing to tell. */

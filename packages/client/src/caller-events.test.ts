@@ -101,7 +101,8 @@ describe('events', () => {
     world.calls.onEvent(() => {
       throw new Error('a bug of the user');
     });
-    while (!world.calls.isEjected('a')) expect((await world.ask(undefined, 300)).error?.code).toBe('TRANSPORT');
+    const soon = { deadlineMs: 200 };
+    while (!world.calls.isEjected('a')) expect((await world.ask(soon, 300)).error?.code).toBe('TRANSPORT');
     expect(world.kinds).toEqual(['ejected', 'opened']);
     expect(world.log.texts('error')[0]).toContain('a bug of the user');
   });

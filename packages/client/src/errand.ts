@@ -32,6 +32,8 @@ export interface Callee {
   retried(node: Node, isHedge: boolean, now: number): void;
   /** A call was not repeated, only because the budget is empty. */
   exhausted(node: Node, failure: FailureKind): void;
+  /** No instance takes such a call: how long it may wait for one, ms. Infinity: as long as its deadline allows; 0: waiting cannot help. */
+  pendingMs(protocol: Protocol, selector: Selector): number;
   /** Why nobody can take the call. */
   noneError(protocol: Protocol, selector: Selector): RollcallError;
   /** Called once for each call, before its receiver hears the last word. `error`: null for success. */

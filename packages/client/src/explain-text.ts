@@ -34,11 +34,16 @@ const STATE_TEXT: Readonly<Record<ServiceState, string>> = {
 function protocolLines(lane: ProtocolExplanation, service: string): readonly string[] {
   const { protocol, balancer, state, tierInUse, instances, picks } = lane;
   const used = tierInUse === null ? '' : ` Calls go to tier ${tierInUse} (lower is better) by ${balancer}.`;
-  const head = `Over ${protocol}: ${state}, ${STATE_TEXT[state]}.${used}`;
+  const head = `Over ${protocol}: ${state}, ${STATE_TEXT[state]}.${used}${pendingText(lane)}`;
   if (instances.length === 0) return [head, `  No instance of ${service} offers ${protocol}.`];
   const rows = instances.map((instance) => instanceRow(instance, tierInUse));
   const table = [['instance', 'address', 'tier', 'registry says', 'under way', 'load', 'p99', 'here'], ...rows];
   return [head, ...aligned(table), LEGEND, ...pickLines(picks)];
+}
+
+function pendingText({ callsPending, pendingForMs }: ProtocolExplanation): string {
+  if (callsPending === 0) return '';
+  return ` Calls that wait for an instance: ${callsPending}, the oldest for ${pendingForMs ?? 0} ms.`;
 }
 
 const LEGEND =

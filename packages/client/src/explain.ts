@@ -30,6 +30,10 @@ export interface ProtocolExplanation {
   readonly state: ServiceState;
   /** The lowest tier holding anybody who can be called is used. */
   readonly tierInUse: number | null;
+  /** Calls that wait because no instance takes them: limits, ejections, or nobody who may be called. */
+  readonly callsPending: number;
+  /** How long the oldest of them has waited; null: none waits. */
+  readonly pendingForMs: number | null;
   readonly instances: readonly InstanceExplanation[];
   /** The last 16, the newest first. */
   readonly picks: readonly PickExplanation[];
@@ -102,6 +106,8 @@ function explainLane(lane: Lane<never>, callee: ServiceCallee, now: number): Pro
     balancer: balancerName(callee.policy.balancer),
     state: usable.length === 0 ? 'OPEN' : lane.state,
     tierInUse: tiers.length === 0 ? null : Math.min(...tiers),
+    callsPending: lane.pending.size,
+    pendingForMs: lane.pending.oldestAt === null ? null : Math.round(now - lane.pending.oldestAt),
     instances,
     picks: lane.picks.list().map((pick) => explainPick(pick, now)),
   };

@@ -22,6 +22,7 @@ import type { MethodRules } from './method-rules.js';
 import { methodRules, namesSaid, publishedFor } from './method-rules.js';
 import { Method } from './method.js';
 import type { RulesSource } from './method.js';
+import { PendingQueue } from './pending-queue.js';
 import { PickLog } from './picks.js';
 import type { PickReason } from './picks.js';
 import { ping } from './ping.js';
@@ -55,7 +56,8 @@ export interface Attempted<Request> {
   readonly startedAt: number;
   /** When it began, or when its connection was open: opening one says nothing about the instance's load. */
   readonly sentAt: number;
-  readonly isProbe: boolean;
+  /** Is it the one probe of its node? */
+  isProbe: boolean;
   /** Who follows it; null: nobody. */
   readonly trace: AttemptTrace | null;
   /** How long it would have been waited for, ms: what a failure counts as, at least. */
@@ -105,6 +107,10 @@ export class Lane<Request> implements RulesSource {
   readonly balancer: Balancer<Station<Request>>;
   readonly protocol: Protocol;
   readonly picks = new PickLog();
+  /** Calls that no instance takes at the moment. */
+  readonly pending: PendingQueue;
+  /** From when on a request that waits for its connection may go elsewhere, ms. */
+  readonly connectTimeoutMs: number;
   /** Of what instances say of their methods; see `RulesSource`. */
   revision = 0;
   readonly #parts: LaneParts<Request>;
@@ -125,6 +131,8 @@ export class Lane<Request> implements RulesSource {
   constructor(parts: LaneParts<Request>) {
     this.#parts = parts;
     this.protocol = parts.transport.protocol;
+    this.connectTimeoutMs = parts.transport.connectTimeoutMs ?? Infinity;
+    this.pending = new PendingQueue(parts.wheel);
     const { policy, home } = parts;
     this.#balancing = balancingOf(policy.balancer, parts.log);
     this.#board = new Board(this.#balancing.load(this.#typical));
@@ -164,6 +172,32 @@ export class Lane<Request> implements RulesSource {
     this.#hear(instances);
     this.#isKnown ||= instances.length > 0;
     if (this.#isKnown) this.#review('registry');
+    this.serve(now);
+  }
+
+  /** Something changed that may let waiting calls go. Not to be called in the middle of a change. */
+  serve(now: number): void {
+    if (this.pending.size > 0) this.pending.serve(now);
+  }
+
+  /**
+   * Do the connections to its node take too long? That counts against the node once for each of them, and ends the probe that it may be:
+   * the next one tries a fresh connection.
+   */
+  isStalled(attempt: Attempted<Request>, now: number): boolean {
+    const { node } = attempt;
+    const stall = node.channel.stall ?? null;
+    if (stall === null) return false;
+    if (attempt.isProbe) {
+      attempt.isProbe = false;
+      this.balancer.endProbe(node);
+    }
+    if (node.lastIncident !== stall) {
+      node.lastIncident = stall;
+      this.#parts.suspect(node.id, 'timeout');
+      this.#judge(node, stall, now);
+    }
+    return true;
   }
 
   rulesOf(method: string): MethodRules {
@@ -297,17 +331,16 @@ export class Lane<Request> implements RulesSource {
    * slow method is no sick instance. The load learns of it either way.
    */
   #timedOut(attempt: Attempted<Request>, now: number): void {
-    const { node, method } = attempt;
+    const { node, method, patienceMs } = attempt;
     const ms = now - attempt.sentAt;
     const medianMs = method.latency.medianMs(now);
+    // while this process stood still nobody read the answer: that says nothing about the instance
+    if (this.#parts.wheel.hasStalled(attempt.sentAt, now)) return;
     node.observe(this.#penaltyMs(attempt, null, now), now);
-    // while this process stood still nobody read the answer: that measures neither the method nor what the instance can take
-    if (!this.#parts.wheel.hasStalled(attempt.sentAt, now)) {
-      method.latency.record(bucketOf(ms), now);
-      // a caller who gives less time than half of its answers take says nothing about the instance
-      if (ms > (node.latency.medianMs(now) ?? 0)) node.limit.overloaded(attempt.sentAt, now);
-    }
-    const isLong = ms > (medianMs === null ? attempt.patienceMs : MEDIAN_MULTIPLE * medianMs);
+    // a time that is shorter than the method takes anyway was the caller's choice
+    if (ms >= (medianMs ?? patienceMs)) method.latency.record(bucketOf(ms), now);
+    const isLong = ms > (medianMs === null ? patienceMs : MEDIAN_MULTIPLE * medianMs);
+    if (isLong) node.limit.overloaded(attempt.sentAt, now);
     if (!isLong && node.lastSuccessAt > attempt.sentAt) return;
     this.#parts.suspect(node.id, 'timeout');
     this.#judge(node, TIMEOUT, now);
@@ -381,9 +414,13 @@ export class Lane<Request> implements RulesSource {
     const { policy, wheel } = this.#parts;
     const terms = { channel: node.channel, wheel, timeoutMs: policy.attemptTimeoutMs, now: this.#parts.now() };
     ping(terms, (failure) => {
-      if (failure === null) return this.balancer.pinged(node);
-      this.balancer.endProbe(node);
-      this.#judge(node, failure, this.#parts.now());
+      const now = this.#parts.now();
+      if (failure === null) this.balancer.pinged(node);
+      else {
+        this.balancer.endProbe(node);
+        this.#judge(node, failure, now);
+      }
+      this.serve(now);
     });
   }
 }

@@ -12,19 +12,25 @@ import { HedgeAlarm, hedgeDelayMs } from './hedge.js';
 import type { Hedgeable } from './hedge.js';
 import type { Lane, Station } from './lane.js';
 import type { PickReason } from './picks.js';
-import { isTransparent, mayRetry, RETRY_BACKOFF } from './retry.js';
+import type { PendingCall, PendingEntry } from './pending-queue.js';
+import { isFree, isUnexecuted, mayRetry, RETRY_BACKOFF } from './retry.js';
 import { TIMEOUT } from './transport/transport.js';
 import type { Failure } from './transport/transport.js';
 import type { CallTerms } from './verbs.js';
 
 /** Timers in whole ms may ring so much before their time. */
 const CLOCK_MS = 1;
+/** A connection that died while this process stood still may take so long to be noticed, ms. */
+const AFTERMATH_MS = 2_000;
 
 /**
  * One call from its first attempt to its last word: deadline, attempt timeouts, retries on other instances and a hedge within the
  * budget. It is one object on one alarm (and another if it may be hedged); promises, closures and signals belong to whoever waits.
+ *
+ * While its deadline has time and nobody refused it for good, it is not failed by a guess of this process: where no instance takes it
+ * (limits, ejections, no connection, an empty copy of the registry), it waits in the lane's queue.
  */
-export class Call<Request> extends CallStory<Request> implements Ask, Story, Hedgeable, Tries<Request> {
+export class Call<Request> extends CallStory<Request> implements Ask, Story, Hedgeable, Tries<Request>, PendingCall {
   /** Called before the last word. */
   onEnd: (() => void) | null = null;
   readonly #callee: Callee;
@@ -33,8 +39,12 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
   /** The slow one that goes on beside the current one, its hedge. */
   #beside: Attempt<Request> | null = null;
   #hedgeAlarm: HedgeAlarm | null = null;
+  /** Where it waits for an instance; null: it does not. */
+  #pending: PendingEntry | null = null;
   #count = 0;
   #waits = 0;
+  /** It was repeated without a budget because this process had stood still. */
+  #isForgiven = false;
   /** The last one, as long as it may be the last word. */
   #failure: Failure | null = null;
   #isStreaming = false;
@@ -67,17 +77,26 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     return this.#count === 0 && this.#callee.budget.left(this.now) > 0 ? 'repeatable' : 'never';
   }
 
-  /** There is nobody to call yet; the deadline is heeded. */
-  wait(now: number): void {
-    this.#callee.wheel.arm(this, this.deadlineAt, now);
-  }
-
-  /** Makes the first attempt. */
+  /** Makes the first attempt, or waits for an instance behind those that wait already. */
   begin(now: number): void {
     if (this.#isOver) return;
     this.#callee.budget.request(now);
-    this.#try(now);
-    if (this.terms.hedge !== 'never') this.#expectHedge(now);
+    if (this.#lane.pending.size === 0) return this.#try(now);
+    this.#wait(now);
+    this.#lane.serve(now);
+  }
+
+  sendPending(now: number): boolean {
+    const node = this.#pick(now);
+    if (node === null) return false;
+    this.#pending = null;
+    this.#drop();
+    this.#send(node, this.#count === 0 ? 'first' : 'retry', now);
+    return true;
+  }
+
+  isTooLate(now: number): boolean {
+    return this.deadlineAt - now < (this.method.latency.medianMs(now) ?? 0);
   }
 
   /** Somebody does not want the answer any more. Does nothing after the last word. */
@@ -90,6 +109,7 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
       this.#abandon(this.#current, now);
     }
     this.#end(cancelledError(this, cause), now);
+    this.#lane.serve(now);
   }
 
   /** Ends without an attempt having been made. */
@@ -106,9 +126,11 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
 
   override ring(now: number): void {
     const attempt = this.#current;
-    if (now >= this.deadlineAt || this.#isStreaming) this.#timeUp(now);
+    if (this.#pending !== null) this.#waitedLong(now);
+    else if (now >= this.deadlineAt || this.#isStreaming) this.#timeUp(now);
     else if (attempt === null) this.#try(now);
     else this.#hurry(attempt, now);
+    this.#lane.serve(now);
   }
 
   /** The first attempt is slow: another one goes beside it, on another instance, if both budgets have room. */
@@ -131,6 +153,7 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     else if (this.#hedgeAlarm !== null) this.#prefer(attempt, this.#callee.now());
     this.#isPartial = true;
     this.errand.receiver.next(value);
+    this.#lane.serve(this.now);
   }
 
   /** The last value is the last word, too: who has it may go away, and that is no cancel. */
@@ -142,6 +165,7 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     this.#close(null, now);
     this.errand.receiver.next(value);
     this.errand.receiver.complete();
+    this.#lane.serve(now);
   }
 
   done(attempt: Attempt<Request>): void {
@@ -151,15 +175,21 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     if (this.terms.shape === 'event') this.#lane.written(attempt, now);
     else if (!this.#isStreaming) this.#lane.answered(attempt, now);
     this.#end(null, now);
+    this.#lane.serve(now);
   }
 
   failed(attempt: Attempt<Request>, failure: Failure): void {
     if (!this.#isWanted(attempt)) return;
     const now = this.#callee.now();
-    if (this.#isStreaming) return this.#fail(failure, now);
+    if (this.#isStreaming) this.#fail(failure, now);
+    else this.#attemptFailed(attempt, failure, now);
+    this.#lane.serve(now);
+  }
+
+  #attemptFailed(attempt: Attempt<Request>, failure: Failure, now: number): void {
     this.#failure = failure;
     this.#lane.failed(attempt, failure, now);
-    this.#record(attempt, failure.kind, now);
+    this.record(attempt, failure.kind, now);
     const partner = attempt === this.#current ? this.#beside : this.#current;
     this.#current = partner;
     this.#beside = null;
@@ -167,9 +197,9 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
       this.#abandon(partner, now);
       return this.#fail(failure, now);
     }
-    if (partner === null) return this.#again(attempt.node, failure, now);
+    if (partner === null) return this.#again(attempt, failure, now);
     this.#drop();
-    if (this.tried !== attempt.node) this.#exclude(attempt.node);
+    if (this.tried !== attempt.node) this.exclude(attempt.node);
     this.#await(partner, now);
   }
 
@@ -180,24 +210,58 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
   /** May there be another attempt, after this one there? */
   #mayFollow(node: Node): boolean {
     const { isRepeatable } = this.errand;
-    return this.#count < this.#callee.attemptsAt(node) && (isRepeatable === null || isRepeatable());
+    const most = this.#callee.attemptsAt(node);
+    // one attempt in all means that nothing is repeated, whatever became of it
+    const isAllowed = most > 1 ? this.#count - this.unexecuted < most : this.#count === 0;
+    return isAllowed && (isRepeatable === null || isRepeatable());
   }
 
   /** May the budget pay for another attempt, if it needs to? */
-  #isPaid(node: Node, failure: Failure, now: number): boolean {
-    if (isTransparent(failure.kind, this.#count)) return true;
+  #isPaid(attempt: Attempt<Request>, { kind }: Failure, now: number): boolean {
+    if (isFree(kind, this.#count)) return true;
     if (this.terms.isRetry) return false;
     if (this.#callee.budget.withdraw(now)) return true;
-    this.#callee.exhausted(node, failure.kind);
+    // a connection that broke while this process stood still broke for all of its calls at once, and says nothing about load
+    if (!this.#isForgiven && this.#callee.wheel.hasStalled(attempt.sentAt - AFTERMATH_MS, now)) {
+      this.#isForgiven = true;
+      return true;
+    }
+    this.#callee.exhausted(attempt.node, kind);
     return false;
   }
 
   #try(now: number): void {
     const node = this.#pick(now);
-    if (node !== null) {
-      this.#drop();
-      this.#send(node, this.#count === 0 ? 'first' : 'retry', now);
-    } else if (this.#failure !== null) this.#fail(this.#failure, now);
+    if (node === null) return this.#wait(now);
+    this.#drop();
+    this.#send(node, this.#count === 0 ? 'first' : 'retry', now);
+  }
+
+  /** No instance takes it now: it waits until one does, as long as its deadline and the reason allow. */
+  #wait(now: number): void {
+    this.excludeNone();
+    const waitMs = this.#callee.pendingMs(this.#lane.protocol, this.selector);
+    if (waitMs <= 0) return this.#endUnsent(now);
+    this.#pending = this.#lane.pending.add(this, now);
+    this.#callee.wheel.arm(this, Math.min(this.deadlineAt, now + waitMs), now);
+  }
+
+  /** The reason may have changed meanwhile, and with it how long it may wait. */
+  #waitedLong(now: number): void {
+    const hasTime = now < this.deadlineAt && this.#callee.pendingMs(this.#lane.protocol, this.selector) === Infinity;
+    if (hasTime) return this.#callee.wheel.arm(this, this.deadlineAt, now);
+    this.#leaveQueue();
+    this.#endUnsent(now);
+  }
+
+  #leaveQueue(): void {
+    if (this.#pending !== null) this.#lane.pending.remove(this.#pending);
+    this.#pending = null;
+  }
+
+  /** The last failure says more than that nobody takes it now. */
+  #endUnsent(now: number): void {
+    if (this.#failure !== null) this.#fail(this.#failure, now);
     else this.#end(this.#callee.noneError(this.#lane.protocol, this.selector), now);
   }
 
@@ -209,7 +273,7 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
   /** Another one. If there is none, all is as before. */
   #pickBut(node: Node, now: number): Station<Request> | null {
     const { tried, triedToo } = this;
-    this.#exclude(node);
+    this.exclude(node);
     const other = this.#pick(now);
     if (other !== null) return other;
     this.tried = tried;
@@ -217,28 +281,29 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     return null;
   }
 
-  #exclude(node: Node): void {
-    this.triedToo = this.tried;
-    this.tried = node;
-  }
-
   /** It failed there, and that did no harm: elsewhere at once, if that is allowed, else the failure is the last word. */
-  #again(node: Node, failure: Failure, now: number): void {
-    if (!this.#mayFollow(node) || !this.#isPaid(node, failure, now)) return this.#fail(failure, now);
-    this.#exclude(node);
+  #again(attempt: Attempt<Request>, failure: Failure, now: number): void {
+    const { node } = attempt;
+    const isMoved = failure.kind === 'moved';
+    if (!isMoved && !this.#mayFollow(node)) return this.#fail(failure, now);
+    if (!this.#isPaid(attempt, failure, now)) {
+      // what was certainly not executed has only to wait, which loads nobody; of a repetition the repeating caller takes care
+      const mayWait = isUnexecuted(failure.kind) && !this.terms.isRetry;
+      return mayWait ? this.#pause(failure, now) : this.#fail(failure, now);
+    }
+    this.exclude(node);
     const other = this.#pick(now);
-    if (other === null) return this.#waitForAny(failure, now);
+    if (other === null) return this.#pause(failure, now);
     this.#drop();
     this.#send(other, 'retry', now);
   }
 
   /** All have been tried: after a wait, anybody may be tried again. */
-  #waitForAny(failure: Failure, now: number): void {
+  #pause(failure: Failure, now: number): void {
     const jitterMs = fullJitterMs(RETRY_BACKOFF, this.#waits, this.#callee.random);
     const waitMs = Math.max(jitterMs, failure.retryAfterMs ?? 0);
     if (now + waitMs >= this.deadlineAt) return this.#fail(failure, now);
-    this.tried = null;
-    this.triedToo = null;
+    this.excludeNone();
     this.#waits += 1;
     this.#callee.wheel.arm(this, now + waitMs, now);
   }
@@ -253,6 +318,7 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     this.#await(attempt, now);
     this.#lane.begin(attempt, this.terms.shape !== 'event', now);
     attempt.send(this.errand.request);
+    if (reason === 'first' && this.terms.hedge !== 'never') this.#expectHedge(now);
   }
 
   /** What came of an answer that broke off is none of the next one, which may have no value at all. */
@@ -265,31 +331,51 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
   #await(attempt: Attempt<Request>, now: number): void {
     const { timeoutMs } = this.terms;
     const isCut = this.isIdempotent && this.#mayFollow(attempt.node);
-    const mostMs = isCut ? Math.min(timeoutMs, attempt.patienceMs) : timeoutMs;
+    const mostMs = Math.min(timeoutMs, this.#lane.connectTimeoutMs, isCut ? attempt.patienceMs : Infinity);
     this.#callee.wheel.arm(this, Math.min(this.deadlineAt, attempt.startedAt + mostMs), now);
   }
 
   /** It takes long: it is given up for another instance, if there is one and the budget has room; else it goes on for a while. */
   #hurry(attempt: Attempt<Request>, now: number): void {
-    const node = this.#otherThan(attempt.node, now);
+    const mostAt = Math.min(attempt.startedAt + this.terms.timeoutMs, this.deadlineAt);
+    const node = this.#otherThan(attempt, now);
     if (node === null) {
-      const mostAt = Math.min(attempt.startedAt + this.terms.timeoutMs, this.deadlineAt);
       if (now >= mostAt) return this.#timeUp(now);
-      return this.#callee.wheel.arm(this, Math.min(now + attempt.patienceMs, mostAt), now);
+      return this.#callee.wheel.arm(this, Math.min(this.#nextLookAt(attempt, now), mostAt), now);
     }
-    this.#callee.budget.withdraw(now);
+    if (attempt.isSent) this.#callee.budget.withdraw(now);
     this.#giveUp(this.#beside, now);
     this.#giveUp(attempt, now);
     this.#beside = null;
     this.#send(node, 'retry', now);
   }
 
-  /** Where to go instead of there, if that is allowed. */
-  #otherThan(node: Node, now: number): Station<Request> | null {
-    if (!this.isIdempotent || !this.#mayFollow(node)) return null;
+  #nextLookAt(attempt: Attempt<Request>, now: number): number {
+    if (!attempt.isSent) return now + this.#lane.connectTimeoutMs;
+    if (!this.isIdempotent) return Infinity;
+    return isHurried(attempt, now) ? now + attempt.patienceMs : attempt.startedAt + attempt.patienceMs;
+  }
+
+  /** Where to go instead of there, if that is allowed. A request that was not sent may go elsewhere whatever it does, and at no price. */
+  #otherThan(attempt: Attempt<Request>, now: number): Station<Request> | null {
+    const { node } = attempt;
+    if (!attempt.isSent) return this.#lane.isStalled(attempt, now) ? this.#connected(node, now) : null;
+    if (!this.isIdempotent || !this.#mayFollow(node) || !isHurried(attempt, now)) return null;
     if (this.#callee.budget.left(now) > 0) return this.#pickBut(node, now);
     this.#callee.exhausted(node, TIMEOUT.kind);
     return null;
+  }
+
+  /** Another one whose connections do not take long, else the same one again: over a fresh connection. */
+  #connected(node: Station<Request>, now: number): Station<Request> | null {
+    const { isRepeatable } = this.errand;
+    if (isRepeatable !== null && !isRepeatable()) return null;
+    const other = this.#pickBut(node, now);
+    if (other === null) return node;
+    if (other.channel.stall === null || other.channel.stall === undefined) return other;
+    if (this.isProbe) this.#lane.balancer.endProbe(other);
+    this.isProbe = false;
+    return node;
   }
 
   #timeUp(now: number): void {
@@ -307,9 +393,14 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
   /** Too slow, which counts against it. */
   #giveUp(attempt: Attempt<Request> | null, now: number): void {
     if (attempt === null) return;
+    const { isSent } = attempt;
     attempt.cancel();
-    this.#lane.failed(attempt, TIMEOUT, now);
-    this.#record(attempt, TIMEOUT.kind, now);
+    // connecting may take as long as the path does: no connection yet is no failure of the instance
+    const failure = isSent ? TIMEOUT : (attempt.node.channel.stall ?? null);
+    if (failure === null) this.#lane.cancelled(attempt, now);
+    else this.#lane.failed(attempt, failure, now);
+    this.record(attempt, failure?.kind ?? 'cancelled', now);
+    if (failure === null) this.unexecuted += 1;
   }
 
   /** Not wanted any more, which does not count against it. */
@@ -317,7 +408,7 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     if (attempt === null) return;
     attempt.cancel();
     this.#lane.cancelled(attempt, now);
-    this.#record(attempt, 'cancelled', now);
+    this.record(attempt, 'cancelled', now);
   }
 
   #stream(attempt: Attempt<Request>, now: number): void {
@@ -328,7 +419,7 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
   }
 
   #expectHedge(now: number): void {
-    if (this.#current === null) return;
+    if (this.#isOver) return;
     this.method.hedges(this.#callee.hedgeRatio).request(now);
     const hedgeAt = now + hedgeDelayMs(this.terms.hedge, this.method.latency, now);
     if (!(hedgeAt < this.deadlineAt)) return;
@@ -345,18 +436,12 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     this.#beside = null;
     loser.cancel();
     this.#lane.overtaken(loser, attempt, now);
-    this.#record(loser, 'cancelled', now);
+    this.record(loser, 'cancelled', now);
     this.#await(attempt, now);
   }
 
   #expectNoHedge(): void {
     if (this.#hedgeAlarm !== null) this.#callee.hedgeWheel.disarm(this.#hedgeAlarm);
-  }
-
-  #record(attempt: Attempt<Request>, outcome: string, now: number): void {
-    const ms = Math.round(10 * (now - attempt.startedAt)) / 10;
-    const record = { instance: attempt.node.id, ms, outcome };
-    this.attempts = [...this.attempts, attempt.reason === 'hedge' ? { ...record, isHedge: true } : record];
   }
 
   /** The last failure is not the last word, so the answer in it is not wanted. */
@@ -385,6 +470,7 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
 
   #close(error: RollcallError | null, now: number): void {
     this.#isOver = true;
+    this.#leaveQueue();
     this.#current = null;
     this.#beside = null;
     this.#drop();
@@ -393,4 +479,9 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     this.onEnd?.();
     this.#callee.ended(this.startedAt, now, error);
   }
+}
+
+/** Has it taken longer than it is waited for where another one could take its place? */
+function isHurried({ startedAt, patienceMs }: { startedAt: number; patienceMs: number }, now: number): boolean {
+  return now >= startedAt + patienceMs;
 }

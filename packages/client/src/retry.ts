@@ -14,13 +14,18 @@ export function mayRetry(kind: FailureKind, isIdempotent: boolean): boolean {
   return executed === 'no' || (executed === 'maybe' && isIdempotent);
 }
 
+/** Was it certainly not executed? */
+export const isUnexecuted = (kind: FailureKind): boolean => TRAITS[kind].executed === 'no';
+
 /**
  * The first retry of what never left this process costs no budget: it loads nobody, and a dead instance must not fail more calls
- * than happen to be budgeted. (gRPC's transparent retries, A6.) A second one does, so a dead service is not hammered.
+ * than happen to be budgeted. (gRPC's transparent retries, A6.) A second one does, so a dead service is not hammered. A request that this
+ * process itself moves to another connection costs nothing.
  */
-export function isTransparent(kind: FailureKind, attempt: number): boolean {
+export function isFree(kind: FailureKind, attempt: number): boolean {
   const { executed, says } = TRAITS[kind];
-  return attempt === 1 && executed === 'no' && (says === 'absent' || says === 'failing');
+  if (executed !== 'no') return false;
+  return kind === 'moved' || (attempt === 1 && (says === 'absent' || says === 'failing'));
 }
 
 export interface BudgetTerms {

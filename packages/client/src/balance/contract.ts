@@ -159,7 +159,7 @@ function itKeepsToGates(candidate: Candidate): void {
           if (gate === 'frozen') freeze(nodes[i], nodes[(i + 1) % nodes.length]);
         });
         const tried = nodes.filter((_, i) => members.at(i)?.isTried === true).slice(0, 2);
-        const now = 1_000;
+        const now = 900;
         const fields = { now, tried: tried[0] ?? null, triedToo: tried[1] ?? null };
         const open = nodes.filter((node) => node.admits(now) && !tried.includes(node));
         for (const key of [null, hashKey]) {

@@ -158,7 +158,7 @@ export class Node implements BreakerHost, GateListener {
     this.#board.succeeded(this.#slot, now);
     const calls = this.inFlight + 1;
     // far from its limit, nothing is learned of it
-    if (2 * calls >= this.#board.room(this.#slot)) this.limit.succeeded(calls);
+    if (2 * calls >= this.#board.room(this.#slot)) this.limit.succeeded(calls, now);
   }
 
   successes(now: number): number {

@@ -27,9 +27,9 @@ describe('the adaptive limit', () => {
   it('begins at 20, and grows by one for each round trip of which half was in use', () => {
     const limit = new AdaptiveLimit(DEFAULT_LIMIT);
     expect(limit.gate).toBe(20);
-    for (let i = 0; i < 100; i += 1) limit.succeeded(9);
+    for (let i = 0; i < 100; i += 1) limit.succeeded(9, 0);
     expect(limit.gate).toBe(20);
-    for (let i = 0; i < 21; i += 1) limit.succeeded(10);
+    for (let i = 0; i < 21; i += 1) limit.succeeded(10, 0);
     expect(limit.gate).toBe(21);
   });
 
@@ -45,15 +45,25 @@ describe('the adaptive limit', () => {
     expect(limit.gate).toBe(2);
   });
 
-  it('gives way as long as nothing spoke against it, and again 10 s after something did', () => {
+  it('gives way as long as nothing spoke against it, and again 1 s after something did', () => {
     const limit = new AdaptiveLimit(DEFAULT_LIMIT);
     expect(limit.raise(0)).toBe(true);
     expect(limit.gate).toBe(40);
     limit.overloaded(0, 1_000);
     expect(limit.gate).toBe(18);
-    expect(limit.raise(10_999)).toBe(false);
-    expect(limit.raise(11_000)).toBe(true);
+    expect(limit.raise(1_999)).toBe(false);
+    expect(limit.raise(2_000)).toBe(true);
     expect(limit.gate).toBe(36);
+  });
+
+  it('opens again within a second of successes after it was cut, and doubles with each round trip then', () => {
+    const limit = new AdaptiveLimit(DEFAULT_LIMIT);
+    for (let now = 100; now <= 2_000; now += 100) limit.overloaded(now, now);
+    const cut = limit.gate;
+    for (let i = 0; i < cut; i += 1) limit.succeeded(cut, 2_999);
+    expect(limit.gate).toBeLessThanOrEqual(cut + 1);
+    for (let i = 0; i < cut; i += 1) limit.succeeded(cut, 3_000);
+    expect(limit.gate).toBeGreaterThanOrEqual(2 * cut);
   });
 
   it('stays within its bounds, whatever comes', () => {
@@ -63,11 +73,11 @@ describe('the adaptive limit', () => {
         const limit = new AdaptiveLimit(DEFAULT_LIMIT);
         events.forEach(({ what, inFlight }, i) => {
           const now = 1_000 * i;
-          if (what === 'succeeded') limit.succeeded(inFlight);
+          if (what === 'succeeded') limit.succeeded(inFlight, now);
           else if (what === 'overloaded') limit.overloaded(now, now);
           else limit.raise(now);
           expect(limit.gate).toBeGreaterThanOrEqual(2);
-          expect(limit.gate).toBeLessThanOrEqual(500);
+          expect(limit.gate).toBeLessThanOrEqual(DEFAULT_LIMIT.max);
           expect(Number.isInteger(limit.gate)).toBe(true);
         });
       }),

@@ -32,19 +32,20 @@ export interface LimitTerms {
   readonly max: number;
 }
 
-export const DEFAULT_LIMIT: LimitTerms = { initial: 20, min: 2, max: 500 };
+export const DEFAULT_LIMIT: LimitTerms = { initial: 20, min: 2, max: 100_000 };
 
 const DECREASE = 0.9;
-/** So long after a sign of overload, a limit is what the instance can take; before and later it is a guess. */
-const PROVEN_MS = 10_000;
+/** A limit that was cut describes the instance for this long after the last sign of overload, ms. Before and after, it is a guess. */
+const PROVEN_MS = 1_000;
 
 /**
  * How many calls an instance can take at once, learned from what comes of them: AIMD, as Netflix's concurrency-limits
  * (`AIMDLimit`). Each success while at least half of the limit is in use adds 1 ÷ limit: one more for each round trip. A timeout
  * or an answer that it is overloaded takes a tenth, once a round trip at most: what was sent before the last decrease is no news.
  *
- * As long as nothing spoke against it, the limit is only a guess: then it sends calls to others that have room, but when nobody
- * has, `raise` makes some, and no call is refused for a guess.
+ * One second after the last sign of overload the limit is only a guess again: each success adds 1, so that it doubles with each round
+ * trip (TCP's slow start), and `raise` makes room at once where every instance is full. A limit never refuses a call: what finds no room
+ * waits (`pending-queue.ts`).
  */
 export class AdaptiveLimit {
   listener: GateListener | null = null;
@@ -66,9 +67,10 @@ export class AdaptiveLimit {
   }
 
   /** It answered one of `inFlight` calls. */
-  succeeded(inFlight: number): void {
+  succeeded(inFlight: number, now: number): void {
     if (2 * inFlight < Math.floor(this.#limit) || this.#limit >= this.#terms.max) return;
-    this.#set(Math.min(this.#terms.max, this.#limit + 1 / this.#limit));
+    const isRecovering = this.#decreasedAt !== -Infinity && now >= this.#decreasedAt + PROVEN_MS;
+    this.#set(Math.min(this.#terms.max, this.#limit + (isRecovering ? 1 : 1 / this.#limit)));
   }
 
   /** It was too much: a timeout, or its own word. `sentAt`: of the call. */

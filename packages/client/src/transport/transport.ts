@@ -10,6 +10,7 @@ export type FailureKind =
   | 'unsent'
   | 'congested'
   | 'stopped'
+  | 'moved'
   | 'closed'
   | 'garbled'
   | 'spoiled'
@@ -43,6 +44,8 @@ export const TRAITS: Readonly<Record<FailureKind, Trait>> = {
   congested: { executed: 'no', says: 'busy', suspicion: null },
   /** This client was closed. */
   stopped: { executed: 'no', says: 'nothing', suspicion: null },
+  /** Another connection to the instance opened first: this process takes the request back before it was written. */
+  moved: { executed: 'no', says: 'nothing', suspicion: null },
   /** The connection broke after the request was written. */
   closed: { executed: 'maybe', says: 'failing', suspicion: 'closed' },
   /** What came is not of the protocol. */
@@ -102,6 +105,11 @@ export interface Sink {
 export interface Exchange {
   /** When the connection that it had to wait for was open, ms of Time; null if it had not to wait, or still does. */
   readonly openedAt: number | null;
+  /**
+   * Has it been handed to the connection, so that the instance may execute it? False until then: `cancel` is certain to keep it from
+   * being executed. Left out by transports that do not know: counts as true.
+   */
+  readonly isSent?: boolean;
   /** Nobody waits any more: what is not written is not sent, what comes is dropped. May be called at any time. */
   cancel(): void;
 }
@@ -111,6 +119,11 @@ export interface Channel<Request> {
   send(request: Request, terms: Terms, sink: Sink): Exchange;
   /** Asks the instance who it is, opening a connection if there is none. Any answer will do: the identity was checked before. */
   ping(terms: Terms, sink: Sink): Exchange;
+  /**
+   * Connections to the instance take longer than `connectTimeoutMs` to open: why, the same object until one opens or the next one takes
+   * as long. Null, or left out: none does.
+   */
+  readonly stall?: Failure | null;
   /** The instance is gone: idle connections are closed now, the others when their last answer has come. */
   retire(): void;
 }
@@ -118,6 +131,8 @@ export interface Channel<Request> {
 /** One protocol. */
 export interface Transport<Request> {
   readonly protocol: Protocol;
+  /** From when on a connection that is not open makes its requests go elsewhere, ms. Left out: never. */
+  readonly connectTimeoutMs?: number;
   /** Null when it can be used at once, else what has to be waited for (a library is loaded). */
   prepare(): Promise<void> | null;
   /** Opens no connection. After `close` all that is sent on it fails as `stopped`. */
