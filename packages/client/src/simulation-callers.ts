@@ -157,7 +157,7 @@ function wayTo(protocol: 'tcp' | 'http', channels: readonly Channel<unknown>[]):
 }
 
 /** A meter that knows the sum of each counter. */
-class Tally implements Meter {
+export class Tally implements Meter {
   readonly #sums = new Map<string, number>();
 
   sumOf(name: string): number {

@@ -1,0 +1,260 @@
+import type { Instance, Protocol, ServiceFrame } from '@rollcall/core';
+import { isRollcallError, parseOptions, silentLog } from '@rollcall/core';
+import { callFields } from './call-options.js';
+import type { CallOptions } from './call-options.js';
+import { Calls } from './call.js';
+import { Catalog } from './catalog.js';
+import { LastValue } from './receivers.js';
+import { Tally } from './simulation-callers.js';
+import { PooledWay, SharedWay } from './simulation-channels.js';
+import type { SimulatedWay, WayParts } from './simulation-channels.js';
+import { processId } from './simulation-host.js';
+import type {
+  CatalogWord,
+  Ending,
+  Listed,
+  PlannedCall,
+  WorldCaller,
+  WorldClient,
+  WorldSite,
+} from './simulation-world.js';
+import type { GrpcMethod, GrpcRequest } from './transport/grpc-message.js';
+import type { HttpRequest } from './transport/http-message.js';
+import type { TcpRequest } from './transport/tcp-message.js';
+import type { Channel, Exchange, Transport } from './transport/transport.js';
+
+const SERVICE = 'orders';
+const NAMESPACE = 'default';
+const EPOCH = 'simulated';
+const FIRST_PORT = 1_000;
+/** Of a pool of HTTP connections, for both contestants. */
+const POOL_SIZE = 128;
+
+/** How a protocol uses connections. */
+function wayOf(protocol: Protocol, parts: WayParts): SimulatedWay {
+  return protocol === 'http' ? new PooledWay(parts, POOL_SIZE) : new SharedWay(parts, protocol === 'grpc');
+}
+
+// ---- this package’s own calls ------------------------------------------------------------------------------------------
+
+/** This package’s own calls, over a model of its transport for the protocol. */
+export function rollcallOver(protocol: Protocol): WorldClient {
+  return { isSynchronous: false, caller: (site) => new RollcallCaller(protocol, site) };
+}
+
+class RollcallCaller implements WorldCaller {
+  readonly #protocol: Protocol;
+  readonly #calls: Calls;
+
+  constructor(protocol: Protocol, site: WorldSite) {
+    const { loop: time, random, world } = site;
+    this.#protocol = protocol;
+    const catalog = new Catalog({ time, log: silentLog, asked() {}, isEjected: () => false });
+    const options = parseOptions(callFields, world.options ?? {});
+    this.#calls = new Calls({
+      time,
+      random,
+      meter: new Tally(),
+      log: silentLog,
+      services: catalog,
+      options,
+      transports: {
+        tcp: transportOf<TcpRequest>('tcp', { site, options, callOf: ({ dataJson }) => Number(dataJson) }),
+        http: transportOf<HttpRequest>('http', { site, options, callOf: ({ body }) => Number(body) }),
+        grpc: transportOf<GrpcRequest>('grpc', { site, options, callOf: ({ message }) => Number(message) }),
+      },
+      suspect() {},
+    });
+    catalog.service(SERVICE);
+    follow(catalog, site);
+  }
+
+  call(planned: PlannedCall, ended: (ending: Ending) => void): void {
+    this.#begin(planned).then(
+      () => ended({ code: 'success', attempts: [] }),
+      (error: unknown) => ended(endingOf(error)),
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#calls.close();
+  }
+
+  #begin({ number, load }: PlannedCall): Promise<unknown> {
+    const { method, deadlineMs, isIdempotent: idempotent } = load;
+    const wishes = { deadlineMs, idempotent };
+    if (this.#protocol === 'tcp') return this.#calls.call(SERVICE, method, number, wishes);
+    if (this.#protocol === 'grpc') return this.#calls.grpc(SERVICE, grpcMethod(method), number, wishes);
+    const request: HttpRequest = { method: 'POST', path: `/${method}`, headers: [], body: String(number) };
+    return new Promise((resolve, reject) => {
+      this.#calls.request(SERVICE, request, new LastValue(resolve, reject), wishes);
+    });
+  }
+}
+
+function endingOf(error: unknown): Ending {
+  if (!isRollcallError(error)) return { code: String(error), attempts: [] };
+  return { code: error.code, attempts: error.attempts.map(({ outcome }) => outcome) };
+}
+
+function grpcMethod(name: string): GrpcMethod<number> {
+  return {
+    path: `/shop.Orders/${name}`,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: () => new Uint8Array(),
+    responseDeserialize: () => null,
+  };
+}
+
+interface TransportParts<Wanted> {
+  readonly site: WorldSite;
+  readonly options: CallOptions;
+  callOf(request: Wanted): number;
+}
+
+function transportOf<Wanted>(protocol: Protocol, parts: TransportParts<Wanted>): Transport<Wanted> {
+  const { network, loop, hosts } = parts.site;
+  const { connectTimeoutMs } = parts.options[protocol];
+  const ways: SimulatedWay[] = [];
+  return {
+    protocol,
+    prepare: () => null,
+    channel({ instance, endpoint }): Channel<Wanted> {
+      const host = hosts[endpoint.port - FIRST_PORT];
+      if (host === undefined) throw new RangeError(`There is no host at port ${endpoint.port}.`);
+      // a transport gets the requests of its own protocol
+      const callOf = (request: unknown): number => parts.callOf(request as Wanted);
+      const way = wayOf(protocol, { network, loop, host, connectTimeoutMs, expectedId: instance.id, callOf });
+      ways.push(way);
+      return way;
+    },
+    close() {
+      for (const way of ways) way.close();
+      return Promise.resolve();
+    },
+  };
+}
+
+// ---- what the registry says ----------------------------------------------------------------------------------------------
+
+/** The feed of a caller: it says what the world's registry says, when it says it. */
+function follow(catalog: Catalog, { world, loop, network }: WorldSite): void {
+  world.catalog.forEach((word, place) => {
+    const hear = (): void => {
+      if (word.says === 'lost') return catalog.lost();
+      catalog.apply(frameOf(world.catalog, place));
+      catalog.confirm([SERVICE]);
+    };
+    if (word.atMs === 0) hear();
+    else network.time.setTimer(word.atMs, () => loop.deliver(hear));
+  });
+}
+
+function frameOf(words: readonly CatalogWord[], place: number): ServiceFrame {
+  const word = words[place];
+  const about = { namespace: NAMESPACE, service: SERVICE };
+  if (word?.says !== 'list') return { event: 'unknown', data: about };
+  const instances = word.instances.map((listed) => instanceOf(listed, revisionOf(listed, words, place)));
+  return {
+    event: 'reset',
+    data: { ...about, epoch: EPOCH, revision: place + 1, part: 0, complete: true, instances, removed: [] },
+  };
+}
+
+/** Since which word this is said of the process without a break. */
+function revisionOf(listed: Listed, words: readonly CatalogWord[], place: number): number {
+  let first = place;
+  for (let at = place - 1; at >= 0; at -= 1) {
+    const word = words[at];
+    if (word?.says === 'lost') continue;
+    const isSaid = word?.says === 'list' && word.instances.some((one) => isSame(one, listed));
+    if (!isSaid) break;
+    first = at;
+  }
+  return first + 1;
+}
+
+const isSame = (one: Listed, other: Listed): boolean =>
+  one.host === other.host && one.deaths === other.deaths && one.state === other.state;
+
+function instanceOf({ host, deaths, state }: Listed, revision: number): Instance {
+  const endpoint = { host: '10.0.0.1', port: FIRST_PORT + host, tls: false };
+  return {
+    id: processId(host, deaths),
+    service: SERVICE,
+    namespace: NAMESPACE,
+    endpoints: [
+      { protocol: 'tcp', ...endpoint },
+      { protocol: 'http', ...endpoint },
+      { protocol: 'grpc', ...endpoint },
+    ],
+    version: '1.0.0',
+    zone: '',
+    weight: 100,
+    metadata: {},
+    state,
+    reason: { code: 'BOTH_WAYS_OK', text: 'answers Heartbeat-1 and sends Heartbeat-2' },
+    since: 0,
+    next: null,
+    admin: 'ENABLED',
+    source: 'native',
+    registeredAt: 0,
+    revision,
+  };
+}
+
+// ---- without a library -----------------------------------------------------------------------------------------------------
+
+/**
+ * What callers do without this package, with Nest’s ClientProxy, undici or grpc-js and a fixed list of addresses: each opens its
+ * connections when it first needs them, waits for them, opens them anew after they broke, and repeats nothing. The only limit is the
+ * deadline of the call. `fixed`: each caller has one address; `round-robin`: it takes all in turn.
+ */
+export function bareOver(protocol: Protocol, choice: 'fixed' | 'round-robin'): WorldClient {
+  return { isSynchronous: true, caller: (site) => new BareCaller(protocol, choice, site) };
+}
+
+class BareCaller implements WorldCaller {
+  readonly #site: WorldSite;
+  readonly #ways: readonly SimulatedWay[];
+  readonly #isFixed: boolean;
+  #turn: number;
+
+  constructor(protocol: Protocol, choice: 'fixed' | 'round-robin', site: WorldSite) {
+    const { network, loop, hosts } = site;
+    const terms = { network, loop, connectTimeoutMs: Infinity, expectedId: null, callOf: Number };
+    this.#site = site;
+    this.#ways = hosts.map((host) => wayOf(protocol, { ...terms, host }));
+    this.#isFixed = choice === 'fixed';
+    this.#turn = site.number;
+  }
+
+  call({ number, load }: PlannedCall, ended: (ending: Ending) => void): void {
+    const { loop } = this.#site;
+    const end = (code: string, attempts: readonly string[] = []): void => {
+      timer.cancel();
+      ended({ code, attempts });
+    };
+    let exchange: Exchange | null = null;
+    const timer = loop.setTimer(load.deadlineMs, () => {
+      exchange?.cancel();
+      end('DEADLINE_EXCEEDED');
+    });
+    const good = (): void => end('success');
+    const sink = {
+      next() {},
+      last: good,
+      complete: good,
+      fail: ({ kind }: { kind: string }) => end(kind.toUpperCase(), [kind]),
+    };
+    const terms = { remainingMs: Infinity, attempt: 1 };
+    exchange = this.#ways[this.#turn % this.#ways.length]?.send(number, terms, sink) ?? null;
+    if (!this.#isFixed) this.#turn += 1;
+  }
+
+  close(): Promise<void> {
+    for (const way of this.#ways) way.close();
+    return Promise.resolve();
+  }
+}
