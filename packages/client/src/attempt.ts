@@ -1,4 +1,4 @@
-import type { Attempted, Station } from './lane.js';
+import type { Attempted, Station } from './station.js';
 import type { Method } from './method.js';
 import type { PickReason } from './picks.js';
 import type { AttemptTrace, CallTrace, Carrier, TracedAttempt } from './tracing.js';
@@ -68,6 +68,11 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
   /** May the instance have it? Until then nothing was executed, and nothing will be after `cancel`. */
   get isSent(): boolean {
     return this.exchange?.isSent ?? true;
+  }
+
+  /** Has it taken longer than it is waited for where another one could take its place? */
+  isSlow(now: number): boolean {
+    return now >= this.startedAt + this.patienceMs;
   }
 
   send(request: Request): void {

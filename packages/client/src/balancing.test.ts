@@ -89,12 +89,12 @@ describe('the limit of an instance', () => {
   it('refuses a call with OVERLOADED at its deadline if it has waited until then', async () => {
     const limit = { initial: 1, min: 1, max: 1 };
     const world = aWorld({ instances: fleet('HEALTHY'), options: { limit } }).play({ a: 'never' });
-    const first = world.calls.call('orders', 'find', {}).catch(() => {});
+    const busy = world.calls.call('orders', 'find', {}).catch(() => {});
     const { error, tookMs } = await world.ask({ deadlineMs: 1_000 }, 1_500);
     expect(error).toMatchObject({ code: 'OVERLOADED', retryable: true });
     expect(tookMs).toBeGreaterThanOrEqual(1_000);
     await world.calls.close();
-    await first;
+    await busy;
   });
 
   it('shrinks for who says that it is overloaded', async () => {

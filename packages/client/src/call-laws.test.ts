@@ -153,6 +153,8 @@ class Run extends CallWorld {
   }
 }
 
+const UNEXECUTED: ReadonlySet<string> = new Set(KINDS.filter((kind) => TRAITS[kind].executed === 'no'));
+
 describe('calls, whatever happens', () => {
   it('settle once, by their deadline, within the attempts allowed', async () => {
     await fc.assert(
@@ -166,7 +168,10 @@ describe('calls, whatever happens', () => {
         }
         for (const { words } of run.made) {
           const [word] = words;
-          if (word !== 'complete') expect(word?.attempts.length).toBeLessThanOrEqual(3);
+          if (word === 'complete' || word === undefined) continue;
+          // what was certainly not executed loads nobody: the deadline alone bounds how often that is tried
+          const loading = word.attempts.filter(({ outcome }) => !UNEXECUTED.has(outcome));
+          expect(loading.length).toBeLessThanOrEqual(3);
         }
         await run.calls.close();
       }),

@@ -1,10 +1,14 @@
 import type { Attempt } from '@rollcall/core';
 import type { Node } from './balance/node.js';
+import type { Ask } from './balance/picker.js';
 import type { Selector } from './balance/selector.js';
-import type { Errand } from './errand.js';
+import type { Callee, Errand } from './errand.js';
+import type { Lane } from './lane.js';
 import type { Method } from './method.js';
 import type { PickReason } from './picks.js';
+import type { Station } from './station.js';
 import type { CallTrace } from './tracing.js';
+import { isFree } from './retry.js';
 import { TRAITS } from './transport/transport.js';
 import type { FailureKind } from './transport/transport.js';
 import type { CallTerms } from './verbs.js';
@@ -14,6 +18,11 @@ const NO_ATTEMPTS: readonly Attempt[] = [];
 /** A call that waits for an instance may try often; of more attempts than this the first and the last ones are listed. */
 const MOST_LISTED = 16;
 
+interface Failed {
+  readonly node: Node;
+  readonly sentAt: number;
+}
+
 /** An attempt that is over. */
 interface Ended {
   readonly node: Node;
@@ -21,8 +30,13 @@ interface Ended {
   readonly reason: PickReason;
 }
 
-/** What is known of a call so far: for whoever picks, for its attempts, and for the sentence of its error. */
-export abstract class CallStory<Request> extends Alarm {
+/** A connection that died while this process stood still may take so long to be noticed, ms. */
+const AFTERMATH_MS = 2_000;
+
+/** What is known of a call so far, and may still be done: for whoever picks, for its attempts, and for the sentence of its error. */
+export abstract class CallStory<Request> extends Alarm implements Ask {
+  readonly callee: Callee;
+  readonly lane: Lane<Request>;
   readonly errand: Errand<Request>;
   readonly terms: CallTerms;
   startedAt = 0;
@@ -34,13 +48,24 @@ export abstract class CallStory<Request> extends Alarm {
   isProbe = false;
   /** Those that are over without having been answered. */
   attempts = NO_ATTEMPTS;
+  /** The number of the attempt under way; it counts from 1. */
+  count = 0;
   /** How many of them were certainly not executed: they loaded nobody, so they do not count towards `attempts` of the policy. */
   unexecuted = 0;
 
-  constructor(errand: Errand<Request>, terms: CallTerms) {
+  /** It was repeated without a budget because this process had stood still. */
+  #isForgiven = false;
+
+  constructor(callee: Callee, lane: Lane<Request>, errand: Errand<Request>, terms: CallTerms) {
     super();
+    this.callee = callee;
+    this.lane = lane;
     this.errand = errand;
     this.terms = terms;
+  }
+
+  get service(): string {
+    return this.callee.service;
   }
 
   get method(): Method {
@@ -49,6 +74,12 @@ export abstract class CallStory<Request> extends Alarm {
 
   get trace(): CallTrace | null {
     return this.errand.trace;
+  }
+
+  /** A probe may fail, so another attempt has to be possible after it; or nothing that cannot be repeated is lost with it. */
+  get probes(): Ask['probes'] {
+    if (!this.isIdempotent) return 'once';
+    return this.count === 0 && this.callee.budget.left(this.now) > 0 ? 'repeatable' : 'never';
   }
 
   get isIdempotent(): boolean {
@@ -84,9 +115,61 @@ export abstract class CallStory<Request> extends Alarm {
     this.attempts = [...listed, reason === 'hedge' ? { ...record, isHedge: true } : record];
   }
 
+  /** Null: no instance takes it now. */
+  pick(now: number): Station<Request> | null {
+    this.now = now;
+    return this.lane.balancer.pick(this);
+  }
+
+  /** Another one. If there is none, all is as before. */
+  pickBut(node: Node, now: number): Station<Request> | null {
+    const { tried, triedToo } = this;
+    this.exclude(node);
+    const other = this.pick(now);
+    if (other !== null) return other;
+    this.tried = tried;
+    this.triedToo = triedToo;
+    return null;
+  }
+
+  /** Another one whose connections do not take long, else the same one again: over a fresh connection. */
+  pickConnected(node: Station<Request>, now: number): Station<Request> | null {
+    const { isRepeatable } = this.errand;
+    if (isRepeatable !== null && !isRepeatable()) return null;
+    const other = this.pickBut(node, now);
+    if (other === null) return node;
+    if (other.channel.stall === null || other.channel.stall === undefined) return other;
+    if (this.isProbe) this.lane.balancer.endProbe(other);
+    this.isProbe = false;
+    return node;
+  }
+
   /** Called first: from now on its time counts. */
   open(now: number, deadlineAt: number): void {
     this.startedAt = now;
     this.deadlineAt = deadlineAt;
+  }
+
+  /** May there be another attempt, after this one there? */
+  mayFollow(node: Node): boolean {
+    const { isRepeatable } = this.errand;
+    const most = this.callee.attemptsAt(node);
+    // one attempt in all means that nothing is repeated, whatever became of it
+    const isAllowed = most > 1 ? this.count - this.unexecuted < most : this.count === 0;
+    return isAllowed && (isRepeatable === null || isRepeatable());
+  }
+
+  /** May the budget pay for another attempt, if it needs to? */
+  isPaid({ node, sentAt }: Failed, kind: FailureKind, now: number): boolean {
+    if (isFree(kind, this.count)) return true;
+    if (this.terms.isRetry) return false;
+    if (this.callee.budget.withdraw(now)) return true;
+    // a connection that broke while this process stood still broke for all of its calls at once, and says nothing about load
+    if (!this.#isForgiven && this.callee.wheel.hasStalled(sentAt - AFTERMATH_MS, now)) {
+      this.#isForgiven = true;
+      return true;
+    }
+    this.callee.exhausted(node, kind);
+    return false;
   }
 }

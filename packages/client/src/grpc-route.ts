@@ -5,7 +5,7 @@ import type { Selector } from './balance/selector.js';
 import type { Node } from './balance/node.js';
 import type { ServiceCallee } from './callee.js';
 import type { Services, ServiceView } from './catalog.js';
-import type { Attempted, Station } from './lane.js';
+import type { Attempted, Station } from './station.js';
 import type { Method } from './method.js';
 import { ping } from './ping.js';
 import type { GrpcRequest } from './transport/grpc-message.js';

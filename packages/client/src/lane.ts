@@ -10,8 +10,7 @@ import { preferencesOf } from './balance/home.js';
 import type { Home } from './balance/home.js';
 import { tierOf } from './balance/tiers.js';
 import { TypicalLatency } from './balance/loads.js';
-import { Node } from './balance/node.js';
-import type { NodeParts } from './balance/node.js';
+import type { Node, NodeParts } from './balance/node.js';
 import { CALLS, FAILURES } from './balance/turnout.js';
 import type { ServiceState, StateEvent } from './caller-events.js';
 import type { CallPolicy } from './call-options.js';
@@ -24,47 +23,14 @@ import { Method } from './method.js';
 import type { RulesSource } from './method.js';
 import { PendingQueue } from './pending-queue.js';
 import { PickLog } from './picks.js';
-import type { PickReason } from './picks.js';
 import { ping } from './ping.js';
 import { stateOf } from './service-state.js';
 import type { LaneEvents } from './service-state.js';
-import type { AttemptTrace } from './tracing.js';
+import { Station } from './station.js';
+import type { Attempted } from './station.js';
 import { TIMEOUT, TRAITS } from './transport/transport.js';
-import type { Channel, Failure, Transport } from './transport/transport.js';
+import type { Failure, Transport } from './transport/transport.js';
 import type { Wheel } from './wheel.js';
-
-/** A node with the way to it. */
-export class Station<Request> extends Node {
-  readonly channel: Channel<Request>;
-  /** The last failure of its connections: all calls on a broken one fail with the same object, which counts once. */
-  lastIncident: Failure | null = null;
-  /** Without an answer between. */
-  failuresInARow = 0;
-
-  constructor(parts: NodeParts, channel: Channel<Request>) {
-    super(parts);
-    this.channel = channel;
-  }
-}
-
-/** An attempt as the lane sees it. */
-export interface Attempted<Request> {
-  readonly node: Station<Request>;
-  readonly method: Method;
-  readonly reason: PickReason;
-  /** When it was picked. */
-  readonly startedAt: number;
-  /** When it began, or when its connection was open: opening one says nothing about the instance's load. */
-  readonly sentAt: number;
-  /** Is it the one probe of its node? */
-  isProbe: boolean;
-  /** Who follows it; null: nobody. */
-  readonly trace: AttemptTrace | null;
-  /** How long it would have been waited for, ms: what a failure counts as, at least. */
-  readonly patienceMs: number;
-  /** Under which the lane remembers it. */
-  pick: number;
-}
 
 export interface LaneParts<Request> {
   readonly transport: Transport<Request>;

@@ -2,26 +2,20 @@ import { fullJitterMs } from '@rollcall/core';
 import type { RollcallError } from '@rollcall/core';
 import { Attempt } from './attempt.js';
 import type { Tries } from './attempt.js';
-import type { Ask } from './balance/picker.js';
-import type { Node } from './balance/node.js';
 import { cancelledError, closedError, deadlineError, failureError, idleError, timeoutError } from './call-error.js';
 import type { Story } from './call-error.js';
 import { CallStory } from './call-story.js';
-import type { Callee, Errand } from './errand.js';
 import { HedgeAlarm, hedgeDelayMs } from './hedge.js';
 import type { Hedgeable } from './hedge.js';
-import type { Lane, Station } from './lane.js';
+import type { Station } from './station.js';
 import type { PickReason } from './picks.js';
 import type { PendingCall, PendingEntry } from './pending-queue.js';
-import { isFree, isUnexecuted, mayRetry, RETRY_BACKOFF } from './retry.js';
+import { isUnexecuted, mayRetry, RETRY_BACKOFF } from './retry.js';
 import { TIMEOUT } from './transport/transport.js';
 import type { Failure } from './transport/transport.js';
-import type { CallTerms } from './verbs.js';
 
 /** Timers in whole ms may ring so much before their time. */
 const CLOCK_MS = 1;
-/** A connection that died while this process stood still may take so long to be noticed, ms. */
-const AFTERMATH_MS = 2_000;
 
 /**
  * One call from its first attempt to its last word: deadline, attempt timeouts, retries on other instances and a hedge within the
@@ -30,21 +24,16 @@ const AFTERMATH_MS = 2_000;
  * While its deadline has time and nobody refused it for good, it is not failed by a guess of this process: where no instance takes it
  * (limits, ejections, no connection, an empty copy of the registry), it waits in the lane's queue.
  */
-export class Call<Request> extends CallStory<Request> implements Ask, Story, Hedgeable, Tries<Request>, PendingCall {
+export class Call<Request> extends CallStory<Request> implements Story, Hedgeable, Tries<Request>, PendingCall {
   /** Called before the last word. */
   onEnd: (() => void) | null = null;
-  readonly #callee: Callee;
-  readonly #lane: Lane<Request>;
   #current: Attempt<Request> | null = null;
   /** The slow one that goes on beside the current one, its hedge. */
   #beside: Attempt<Request> | null = null;
   #hedgeAlarm: HedgeAlarm | null = null;
   /** Where it waits for an instance; null: it does not. */
   #pending: PendingEntry | null = null;
-  #count = 0;
   #waits = 0;
-  /** It was repeated without a budget because this process had stood still. */
-  #isForgiven = false;
   /** The last one, as long as it may be the last word. */
   #failure: Failure | null = null;
   #isStreaming = false;
@@ -52,46 +41,25 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
   #isPartial = false;
   #isOver = false;
 
-  constructor(callee: Callee, lane: Lane<Request>, errand: Errand<Request>, terms: CallTerms) {
-    super(errand, terms);
-    this.#callee = callee;
-    this.#lane = lane;
-  }
-
-  get service(): string {
-    return this.#callee.service;
-  }
-
   get isOver(): boolean {
     return this.#isOver;
-  }
-
-  /** The number of the attempt under way; it counts from 1. */
-  get count(): number {
-    return this.#count;
-  }
-
-  /** A probe may fail, so another attempt has to be possible after it; or nothing that cannot be repeated is lost with it. */
-  get probes(): Ask['probes'] {
-    if (!this.isIdempotent) return 'once';
-    return this.#count === 0 && this.#callee.budget.left(this.now) > 0 ? 'repeatable' : 'never';
   }
 
   /** Makes the first attempt, or waits for an instance behind those that wait already. */
   begin(now: number): void {
     if (this.#isOver) return;
-    this.#callee.budget.request(now);
-    if (this.#lane.pending.size === 0) return this.#try(now);
+    this.callee.budget.request(now);
+    if (this.lane.pending.size === 0) return this.#try(now);
     this.#wait(now);
-    this.#lane.serve(now);
+    this.lane.serve(now);
   }
 
   sendPending(now: number): boolean {
-    const node = this.#pick(now);
+    const node = this.pick(now);
     if (node === null) return false;
     this.#pending = null;
     this.#drop();
-    this.#send(node, this.#count === 0 ? 'first' : 'retry', now);
+    this.#send(node, this.count === 0 ? 'first' : 'retry', now);
     return true;
   }
 
@@ -102,26 +70,26 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
   /** Somebody does not want the answer any more. Does nothing after the last word. */
   cancel(cause: unknown): void {
     if (this.#isOver) return;
-    const now = this.#callee.now();
+    const now = this.callee.now();
     if (this.#isStreaming) this.#current?.cancel();
     else {
       this.#abandon(this.#beside, now);
       this.#abandon(this.#current, now);
     }
     this.#end(cancelledError(this, cause), now);
-    this.#lane.serve(now);
+    this.lane.serve(now);
   }
 
   /** Ends without an attempt having been made. */
   refuse(error: RollcallError): void {
-    if (!this.#isOver) this.#end(error, this.#callee.now());
+    if (!this.#isOver) this.#end(error, this.callee.now());
   }
 
   override stop(): void {
     if (this.#isOver) return;
     this.#beside?.cancel();
     this.#current?.cancel();
-    this.#end(closedError(this.service, this.attempts), this.#callee.now());
+    this.#end(closedError(this.service, this.attempts), this.callee.now());
   }
 
   override ring(now: number): void {
@@ -130,65 +98,65 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     else if (now >= this.deadlineAt || this.#isStreaming) this.#timeUp(now);
     else if (attempt === null) this.#try(now);
     else this.#hurry(attempt, now);
-    this.#lane.serve(now);
+    this.lane.serve(now);
   }
 
   /** The first attempt is slow: another one goes beside it, on another instance, if both budgets have room. */
   hedge(now: number): void {
     const slow = this.#current;
-    if (slow === null || this.#count !== 1 || !this.#mayFollow(slow.node)) return;
-    const hedges = this.method.hedges(this.#callee.hedgeRatio);
-    if (hedges.left(now) === 0 || this.#callee.budget.left(now) === 0) return;
-    const node = this.#pickBut(slow.node, now);
+    if (slow === null || this.count !== 1 || !this.mayFollow(slow.node)) return;
+    const hedges = this.method.hedges(this.callee.hedgeRatio);
+    if (hedges.left(now) === 0 || this.callee.budget.left(now) === 0) return;
+    const node = this.pickBut(slow.node, now);
     if (node === null) return;
     hedges.withdraw(now);
-    this.#callee.budget.withdraw(now);
+    this.callee.budget.withdraw(now);
     this.#beside = slow;
     this.#send(node, 'hedge', now);
   }
 
   value(attempt: Attempt<Request>, value: unknown): void {
     if (!this.#isWanted(attempt)) return;
-    if (this.terms.shape === 'stream') this.#stream(attempt, this.#callee.now());
-    else if (this.#hedgeAlarm !== null) this.#prefer(attempt, this.#callee.now());
+    if (this.terms.shape === 'stream') this.#stream(attempt, this.callee.now());
+    else if (this.#hedgeAlarm !== null) this.#prefer(attempt, this.callee.now());
     this.#isPartial = true;
     this.errand.receiver.next(value);
-    this.#lane.serve(this.now);
+    this.lane.serve(this.now);
   }
 
   /** The last value is the last word, too: who has it may go away, and that is no cancel. */
   last(attempt: Attempt<Request>, value: unknown): void {
     if (!this.#isWanted(attempt)) return;
-    const now = this.#callee.now();
+    const now = this.callee.now();
     if (this.#beside !== null) this.#prefer(attempt, now);
-    if (!this.#isStreaming) this.#lane.answered(attempt, now);
+    if (!this.#isStreaming) this.lane.answered(attempt, now);
     this.#close(null, now);
     this.errand.receiver.next(value);
     this.errand.receiver.complete();
-    this.#lane.serve(now);
+    this.lane.serve(now);
   }
 
   done(attempt: Attempt<Request>): void {
     if (!this.#isWanted(attempt)) return;
-    const now = this.#callee.now();
+    const now = this.callee.now();
     if (this.#beside !== null) this.#prefer(attempt, now);
-    if (this.terms.shape === 'event') this.#lane.written(attempt, now);
-    else if (!this.#isStreaming) this.#lane.answered(attempt, now);
+    if (this.terms.shape === 'event') this.lane.written(attempt, now);
+    else if (!this.#isStreaming) this.lane.answered(attempt, now);
     this.#end(null, now);
-    this.#lane.serve(now);
+    this.lane.serve(now);
   }
 
   failed(attempt: Attempt<Request>, failure: Failure): void {
     if (!this.#isWanted(attempt)) return;
-    const now = this.#callee.now();
+    const now = this.callee.now();
     if (this.#isStreaming) this.#fail(failure, now);
     else this.#attemptFailed(attempt, failure, now);
-    this.#lane.serve(now);
+    this.lane.serve(now);
   }
 
   #attemptFailed(attempt: Attempt<Request>, failure: Failure, now: number): void {
     this.#failure = failure;
-    this.#lane.failed(attempt, failure, now);
+    this.lane.failed(attempt, failure, now);
     this.record(attempt, failure.kind, now);
     const partner = attempt === this.#current ? this.#beside : this.#current;
     this.#current = partner;
@@ -207,92 +175,53 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     return attempt === this.#current || attempt === this.#beside;
   }
 
-  /** May there be another attempt, after this one there? */
-  #mayFollow(node: Node): boolean {
-    const { isRepeatable } = this.errand;
-    const most = this.#callee.attemptsAt(node);
-    // one attempt in all means that nothing is repeated, whatever became of it
-    const isAllowed = most > 1 ? this.#count - this.unexecuted < most : this.#count === 0;
-    return isAllowed && (isRepeatable === null || isRepeatable());
-  }
-
-  /** May the budget pay for another attempt, if it needs to? */
-  #isPaid(attempt: Attempt<Request>, { kind }: Failure, now: number): boolean {
-    if (isFree(kind, this.#count)) return true;
-    if (this.terms.isRetry) return false;
-    if (this.#callee.budget.withdraw(now)) return true;
-    // a connection that broke while this process stood still broke for all of its calls at once, and says nothing about load
-    if (!this.#isForgiven && this.#callee.wheel.hasStalled(attempt.sentAt - AFTERMATH_MS, now)) {
-      this.#isForgiven = true;
-      return true;
-    }
-    this.#callee.exhausted(attempt.node, kind);
-    return false;
-  }
-
   #try(now: number): void {
-    const node = this.#pick(now);
+    const node = this.pick(now);
     if (node === null) return this.#wait(now);
     this.#drop();
-    this.#send(node, this.#count === 0 ? 'first' : 'retry', now);
+    this.#send(node, this.count === 0 ? 'first' : 'retry', now);
   }
 
   /** No instance takes it now: it waits until one does, as long as its deadline and the reason allow. */
   #wait(now: number): void {
     this.excludeNone();
-    const waitMs = this.#callee.pendingMs(this.#lane.protocol, this.selector);
+    const waitMs = this.callee.pendingMs(this.lane.protocol, this.selector);
     if (waitMs <= 0) return this.#endUnsent(now);
-    this.#pending = this.#lane.pending.add(this, now);
-    this.#callee.wheel.arm(this, Math.min(this.deadlineAt, now + waitMs), now);
+    this.#pending = this.lane.pending.add(this, now);
+    this.callee.wheel.arm(this, Math.min(this.deadlineAt, now + waitMs), now);
   }
 
   /** The reason may have changed meanwhile, and with it how long it may wait. */
   #waitedLong(now: number): void {
-    const hasTime = now < this.deadlineAt && this.#callee.pendingMs(this.#lane.protocol, this.selector) === Infinity;
-    if (hasTime) return this.#callee.wheel.arm(this, this.deadlineAt, now);
+    const hasTime = now < this.deadlineAt && this.callee.pendingMs(this.lane.protocol, this.selector) === Infinity;
+    if (hasTime) return this.callee.wheel.arm(this, this.deadlineAt, now);
     this.#leaveQueue();
     this.#endUnsent(now);
   }
 
   #leaveQueue(): void {
-    if (this.#pending !== null) this.#lane.pending.remove(this.#pending);
+    if (this.#pending !== null) this.lane.pending.remove(this.#pending);
     this.#pending = null;
   }
 
   /** The last failure says more than that nobody takes it now. */
   #endUnsent(now: number): void {
     if (this.#failure !== null) this.#fail(this.#failure, now);
-    else this.#end(this.#callee.noneError(this.#lane.protocol, this.selector), now);
-  }
-
-  #pick(now: number): Station<Request> | null {
-    this.now = now;
-    return this.#lane.balancer.pick(this);
-  }
-
-  /** Another one. If there is none, all is as before. */
-  #pickBut(node: Node, now: number): Station<Request> | null {
-    const { tried, triedToo } = this;
-    this.exclude(node);
-    const other = this.#pick(now);
-    if (other !== null) return other;
-    this.tried = tried;
-    this.triedToo = triedToo;
-    return null;
+    else this.#end(this.callee.noneError(this.lane.protocol, this.selector), now);
   }
 
   /** It failed there, and that did no harm: elsewhere at once, if that is allowed, else the failure is the last word. */
   #again(attempt: Attempt<Request>, failure: Failure, now: number): void {
     const { node } = attempt;
     const isMoved = failure.kind === 'moved';
-    if (!isMoved && !this.#mayFollow(node)) return this.#fail(failure, now);
-    if (!this.#isPaid(attempt, failure, now)) {
+    if (!isMoved && !this.mayFollow(node)) return this.#fail(failure, now);
+    if (!this.isPaid(attempt, failure.kind, now)) {
       // what was certainly not executed has only to wait, which loads nobody; of a repetition the repeating caller takes care
       const mayWait = isUnexecuted(failure.kind) && !this.terms.isRetry;
       return mayWait ? this.#pause(failure, now) : this.#fail(failure, now);
     }
     this.exclude(node);
-    const other = this.#pick(now);
+    const other = this.pick(now);
     if (other === null) return this.#pause(failure, now);
     this.#drop();
     this.#send(other, 'retry', now);
@@ -300,23 +229,23 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
 
   /** All have been tried: after a wait, anybody may be tried again. */
   #pause(failure: Failure, now: number): void {
-    const jitterMs = fullJitterMs(RETRY_BACKOFF, this.#waits, this.#callee.random);
+    const jitterMs = fullJitterMs(RETRY_BACKOFF, this.#waits, this.callee.random);
     const waitMs = Math.max(jitterMs, failure.retryAfterMs ?? 0);
     if (now + waitMs >= this.deadlineAt) return this.#fail(failure, now);
     this.excludeNone();
     this.#waits += 1;
-    this.#callee.wheel.arm(this, now + waitMs, now);
+    this.callee.wheel.arm(this, now + waitMs, now);
   }
 
   #send(node: Station<Request>, reason: PickReason, now: number): void {
-    if (reason !== 'first') this.#callee.retried(node, reason === 'hedge', now);
+    if (reason !== 'first') this.callee.retried(node, reason === 'hedge', now);
     if (this.#isPartial) this.#takeBack();
-    this.#count += 1;
-    const patienceMs = this.#lane.patienceMs(this.method, node, this.terms.timeoutMs, now);
+    this.count += 1;
+    const patienceMs = this.lane.patienceMs(this.method, node, this.terms.timeoutMs, now);
     const attempt = new Attempt(this, node, reason, patienceMs);
     this.#current = attempt;
     this.#await(attempt, now);
-    this.#lane.begin(attempt, this.terms.shape !== 'event', now);
+    this.lane.begin(attempt, this.terms.shape !== 'event', now);
     attempt.send(this.errand.request);
     if (reason === 'first' && this.terms.hedge !== 'never') this.#expectHedge(now);
   }
@@ -330,9 +259,9 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
   /** The next time to look at an attempt: when it should be hurried, if it can be, else when nobody waits for it any more. */
   #await(attempt: Attempt<Request>, now: number): void {
     const { timeoutMs } = this.terms;
-    const isCut = this.isIdempotent && this.#mayFollow(attempt.node);
-    const mostMs = Math.min(timeoutMs, this.#lane.connectTimeoutMs, isCut ? attempt.patienceMs : Infinity);
-    this.#callee.wheel.arm(this, Math.min(this.deadlineAt, attempt.startedAt + mostMs), now);
+    const isCut = this.isIdempotent && this.mayFollow(attempt.node);
+    const mostMs = Math.min(timeoutMs, this.lane.connectTimeoutMs, isCut ? attempt.patienceMs : Infinity);
+    this.callee.wheel.arm(this, Math.min(this.deadlineAt, attempt.startedAt + mostMs), now);
   }
 
   /** It takes long: it is given up for another instance, if there is one and the budget has room; else it goes on for a while. */
@@ -341,9 +270,9 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     const node = this.#otherThan(attempt, now);
     if (node === null) {
       if (now >= mostAt) return this.#timeUp(now);
-      return this.#callee.wheel.arm(this, Math.min(this.#nextLookAt(attempt, now), mostAt), now);
+      return this.callee.wheel.arm(this, Math.min(this.#nextLookAt(attempt, now), mostAt), now);
     }
-    if (attempt.isSent) this.#callee.budget.withdraw(now);
+    if (attempt.isSent) this.callee.budget.withdraw(now);
     this.#giveUp(this.#beside, now);
     this.#giveUp(attempt, now);
     this.#beside = null;
@@ -351,31 +280,19 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
   }
 
   #nextLookAt(attempt: Attempt<Request>, now: number): number {
-    if (!attempt.isSent) return now + this.#lane.connectTimeoutMs;
+    if (!attempt.isSent) return now + this.lane.connectTimeoutMs;
     if (!this.isIdempotent) return Infinity;
-    return isHurried(attempt, now) ? now + attempt.patienceMs : attempt.startedAt + attempt.patienceMs;
+    return attempt.isSlow(now) ? now + attempt.patienceMs : attempt.startedAt + attempt.patienceMs;
   }
 
   /** Where to go instead of there, if that is allowed. A request that was not sent may go elsewhere whatever it does, and at no price. */
   #otherThan(attempt: Attempt<Request>, now: number): Station<Request> | null {
     const { node } = attempt;
-    if (!attempt.isSent) return this.#lane.isStalled(attempt, now) ? this.#connected(node, now) : null;
-    if (!this.isIdempotent || !this.#mayFollow(node) || !isHurried(attempt, now)) return null;
-    if (this.#callee.budget.left(now) > 0) return this.#pickBut(node, now);
-    this.#callee.exhausted(node, TIMEOUT.kind);
+    if (!attempt.isSent) return this.lane.isStalled(attempt, now) ? this.pickConnected(node, now) : null;
+    if (!this.isIdempotent || !this.mayFollow(node) || !attempt.isSlow(now)) return null;
+    if (this.callee.budget.left(now) > 0) return this.pickBut(node, now);
+    this.callee.exhausted(node, TIMEOUT.kind);
     return null;
-  }
-
-  /** Another one whose connections do not take long, else the same one again: over a fresh connection. */
-  #connected(node: Station<Request>, now: number): Station<Request> | null {
-    const { isRepeatable } = this.errand;
-    if (isRepeatable !== null && !isRepeatable()) return null;
-    const other = this.#pickBut(node, now);
-    if (other === null) return node;
-    if (other.channel.stall === null || other.channel.stall === undefined) return other;
-    if (this.isProbe) this.#lane.balancer.endProbe(other);
-    this.isProbe = false;
-    return node;
   }
 
   #timeUp(now: number): void {
@@ -397,8 +314,8 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     attempt.cancel();
     // connecting may take as long as the path does: no connection yet is no failure of the instance
     const failure = isSent ? TIMEOUT : (attempt.node.channel.stall ?? null);
-    if (failure === null) this.#lane.cancelled(attempt, now);
-    else this.#lane.failed(attempt, failure, now);
+    if (failure === null) this.lane.cancelled(attempt, now);
+    else this.lane.failed(attempt, failure, now);
     this.record(attempt, failure?.kind ?? 'cancelled', now);
     if (failure === null) this.unexecuted += 1;
   }
@@ -407,24 +324,24 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
   #abandon(attempt: Attempt<Request> | null, now: number): void {
     if (attempt === null) return;
     attempt.cancel();
-    this.#lane.cancelled(attempt, now);
+    this.lane.cancelled(attempt, now);
     this.record(attempt, 'cancelled', now);
   }
 
   #stream(attempt: Attempt<Request>, now: number): void {
     this.#prefer(attempt, now);
-    if (!this.#isStreaming) this.#lane.answered(attempt, now);
+    if (!this.#isStreaming) this.lane.answered(attempt, now);
     this.#isStreaming = true;
-    this.#callee.wheel.arm(this, now + this.terms.idleMs, now);
+    this.callee.wheel.arm(this, now + this.terms.idleMs, now);
   }
 
   #expectHedge(now: number): void {
     if (this.#isOver) return;
-    this.method.hedges(this.#callee.hedgeRatio).request(now);
+    this.method.hedges(this.callee.hedgeRatio).request(now);
     const hedgeAt = now + hedgeDelayMs(this.terms.hedge, this.method.latency, now);
     if (!(hedgeAt < this.deadlineAt)) return;
     this.#hedgeAlarm = new HedgeAlarm(this);
-    this.#callee.hedgeWheel.arm(this.#hedgeAlarm, hedgeAt, now);
+    this.callee.hedgeWheel.arm(this.#hedgeAlarm, hedgeAt, now);
   }
 
   /** The first good answer counts, or its first part: from then on there is one attempt, and no hedge. */
@@ -435,13 +352,13 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     this.#current = attempt;
     this.#beside = null;
     loser.cancel();
-    this.#lane.overtaken(loser, attempt, now);
+    this.lane.overtaken(loser, attempt, now);
     this.record(loser, 'cancelled', now);
     this.#await(attempt, now);
   }
 
   #expectNoHedge(): void {
-    if (this.#hedgeAlarm !== null) this.#callee.hedgeWheel.disarm(this.#hedgeAlarm);
+    if (this.#hedgeAlarm !== null) this.callee.hedgeWheel.disarm(this.#hedgeAlarm);
   }
 
   /** The last failure is not the last word, so the answer in it is not wanted. */
@@ -474,14 +391,9 @@ export class Call<Request> extends CallStory<Request> implements Ask, Story, Hed
     this.#current = null;
     this.#beside = null;
     this.#drop();
-    this.#callee.wheel.disarm(this);
+    this.callee.wheel.disarm(this);
     this.#expectNoHedge();
     this.onEnd?.();
-    this.#callee.ended(this.startedAt, now, error);
+    this.callee.ended(this.startedAt, now, error);
   }
-}
-
-/** Has it taken longer than it is waited for where another one could take its place? */
-function isHurried({ startedAt, patienceMs }: { startedAt: number; patienceMs: number }, now: number): boolean {
-  return now >= startedAt + patienceMs;
 }

@@ -103,18 +103,35 @@ function itFailsInWords<Request>(bench: Bench<Request>): void {
     expect(failure).toMatchObject({ kind: 'refused', cause: { code: 'ECONNREFUSED' } });
   });
 
-  it('fails as unreachable when the peer does not say who it is in time, and leaves no timer', async () => {
+  it('waits on when the peer does not say in time who it is, and says that connections to it stall', async () => {
     const time = new ManualTime();
     const service = await bench.toy();
     service.id = null;
     const asked = service.heard();
-    const settled = bench.ask((await bench.transport(time)).channel(targetOf(service)), 1);
+    const channel = (await bench.transport(time)).channel(targetOf(service));
+    const sink = new KeptSink();
+    const exchange = channel.send(bench.harness.request(1), TERMS, sink);
     await asked;
     time.advance(499);
+    expect(channel.stall).toBeNull();
     time.advance(1);
-    expect((await settled).failure?.kind).toBe('unreachable');
-    expect(service.received).toEqual([]);
+    expect(channel.stall?.kind).toBe('unreachable');
+    time.advance(10_000);
+    expect([exchange.isSent, sink.isSettled]).toEqual([false, false]);
+  });
+
+  it('gives up a connection that does not open and that nobody waits for, and leaves no timer', async () => {
+    const time = new ManualTime();
+    const service = await bench.toy();
+    service.id = null;
+    const asked = service.heard();
+    const channel = (await bench.transport(time)).channel(targetOf(service));
+    channel.send(bench.harness.request(1), TERMS, new KeptSink()).cancel();
+    await asked;
+    time.advance(500);
+    time.advance(15_000);
     expect(time.nextAt()).toBeNull();
+    expect(service.received).toEqual([]);
   });
 
   it('fails as closed when the connection breaks after the request was written, and opens another for the next', async () => {

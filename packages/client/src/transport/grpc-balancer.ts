@@ -2,7 +2,7 @@ import type { ChannelOptions, experimental, Metadata, StatusObject } from '@grpc
 import { MISDIRECTED_METADATA, REFUSAL_METADATA } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 import type { GrpcRoute, RoutedCall } from '../grpc-route.js';
-import type { Station } from '../lane.js';
+import type { Station } from '../station.js';
 import type { GrpcRequest } from './grpc-message.js';
 import type { Failure } from './transport.js';
 

@@ -4,9 +4,12 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { addressOf, ATTEMPT_KEY, HEARTBEAT_METADATA, TARGET_KEY } from '@rollcall/core';
 import type { Endpoint, Time, Timer } from '@rollcall/core';
+import { GIVE_UP_MS, MOVED } from './connecting.js';
+import type { Connecting } from './connecting.js';
 import { GrpcExchange, interim } from './grpc-exchange.js';
 import { identityRequest } from './grpc-message.js';
 import type { GrpcRequest } from './grpc-message.js';
+import { StreamResets } from './grpc-resets.js';
 import { hasIdentity, identityFailure } from './identity.js';
 import type { SecureWay } from './secure.js';
 import { codeOf, connectFailure, destroyLater, STOPPED } from './transport.js';
@@ -15,7 +18,7 @@ import type { Exchange, Failure, Sink, Target, Terms } from './transport.js';
 export interface GrpcOptions {
   /** Connections to each instance. */
   readonly connections: number;
-  /** For the connection and the identity check, ms. */
+  /** After this time a connection that is not open, identity check included, makes its calls go elsewhere, ms. */
   readonly connectTimeoutMs: number;
   /** Of one message of an answer. */
   readonly maxMessageBytes: number;
@@ -32,6 +35,17 @@ const MOST_REQUESTS = 1_000_000_000;
 /** Eight digits are the most that `grpc-timeout` has. */
 const MOST_TIMEOUT_MS = 99_999_999;
 
+/** What the connections to one instance share. */
+export interface GrpcConnectionParts {
+  readonly target: Target;
+  readonly options: GrpcOptions;
+  readonly time: Time;
+  readonly secure: SecureWay;
+  readonly connecting: Connecting;
+  /** It is open now. */
+  readonly opened: (connection: GrpcConnection) => void;
+}
+
 /**
  * One HTTP/2 connection to a gRPC server, in the clear (h2c) or over TLS. Requests wait until it is open and the peer has said who it
  * is. It ends once: every exchange then fails, those not yet written as certainly not executed.
@@ -40,12 +54,19 @@ export class GrpcConnection {
   readonly #target: Target;
   readonly #options: GrpcOptions;
   readonly #time: Time;
+  readonly #connecting: Connecting;
+  readonly #opened: GrpcConnectionParts['opened'];
+  readonly #startedAt: number;
+  readonly #resets: StreamResets;
   readonly #socket: Socket;
   readonly #session: ClientHttp2Session;
   readonly #exchanges = new Set<GrpcExchange>();
   #waiting: GrpcExchange[] = [];
   #phase: 'connecting' | 'asking' | 'ready' | 'over' = 'connecting';
   #timer: Timer | null;
+  #isLate = false;
+  /** The last stream that the peer says it may have processed, once it is leaving. */
+  #lastProcessed = Infinity;
   #isRetired = false;
   /** Requests that it still takes; with the last one it is to be replaced. */
   #left: number;
@@ -53,12 +74,16 @@ export class GrpcConnection {
   /** One incident, whichever event tells it first. */
   #breakage: Failure | null = null;
 
-  constructor(target: Target, options: GrpcOptions, time: Time, secure: SecureWay) {
+  constructor({ target, options, time, secure, connecting, opened }: GrpcConnectionParts) {
+    this.#connecting = connecting;
+    this.#opened = opened;
+    this.#startedAt = time.now();
+    this.#resets = new StreamResets(time, () => this.#wornOut());
     this.#target = target;
     this.#options = options;
     this.#left = options.mostRequests ?? MOST_REQUESTS;
     this.#time = time;
-    this.#timer = time.setTimer(options.connectTimeoutMs, () => this.#tooLate());
+    this.#timer = time.setTimer(connecting.patienceMs, () => this.#late());
     const { endpoint } = target;
     this.#socket = openSocket(endpoint, secure);
     this.#session = connectSession(`${endpoint.tls ? 'https' : 'http'}://${addressOf(endpoint)}`, {
@@ -67,7 +92,7 @@ export class GrpcConnection {
     });
     this.#session.on('connect', () => this.#connected());
     this.#session.on('error', (error) => (this.#cause ??= error));
-    this.#session.on('goaway', () => this.#leave());
+    this.#session.on('goaway', (_code, lastStreamId) => this.#leave(lastStreamId));
     this.#session.on('close', () => this.#broken());
     this.#socket.on('error', (error) => (this.#cause ??= error));
   }
@@ -82,6 +107,21 @@ export class GrpcConnection {
     return this.#exchanges.size;
   }
 
+  get isOpen(): boolean {
+    return this.#phase === 'ready';
+  }
+
+  /** Has it taken longer to open than connections usually do? */
+  get isLate(): boolean {
+    return this.#isLate;
+  }
+
+  /** Another connection is open: what waits for this one, if it is late, goes there. It may still open. */
+  giveBack(): void {
+    if (!this.#isLate) return;
+    for (const exchange of this.#waiting.splice(0)) exchange.fail(MOVED);
+  }
+
   send(request: GrpcRequest, terms: Terms, sink: Sink): Exchange {
     const exchange = new GrpcExchange({
       request,
@@ -91,6 +131,8 @@ export class GrpcConnection {
       over: (ended) => this.#over(ended),
       spoil: (cause) => this.#spoiled(cause),
       broken: () => (this.#session.destroyed || this.#socket.destroyed ? this.#breakageOf() : null),
+      cancel: (stream) => this.#resets.cancel(stream, !request.isStream && request.upload === null),
+      isProcessed: (id) => id <= this.#lastProcessed,
     });
     this.#exchanges.add(exchange);
     this.#left -= 1;
@@ -150,6 +192,8 @@ export class GrpcConnection {
     this.#timer = null;
     this.#phase = 'ready';
     const now = this.#time.now();
+    this.#isLate = false;
+    this.#connecting.opened(now - this.#startedAt);
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const exchange of waiting) {
@@ -157,6 +201,7 @@ export class GrpcConnection {
       exchange.openedAt = now;
       this.#begin(exchange);
     }
+    this.#opened(this);
   }
 
   #begin(exchange: GrpcExchange): void {
@@ -173,11 +218,18 @@ export class GrpcConnection {
     if (this.#isRetired && this.#exchanges.size === 0) this.#finish();
   }
 
-  /** The peer wants no more requests: those under way may end. */
-  #leave(): void {
+  /** The peer wants no more requests: those under way may end, but for those that it says it did not begin to process. */
+  #leave(lastStreamId: number | undefined): void {
     this.#isRetired = true;
+    this.#lastProcessed = lastStreamId ?? Infinity;
     for (const exchange of this.#waiting) exchange.fail({ kind: 'unsent', cause: new Error('the peer is leaving') });
     this.#waiting = [];
+  }
+
+  /** It takes no more calls; those under way may end. */
+  #wornOut(): void {
+    this.#left = 0;
+    this.#isRetired = true;
   }
 
   #headers(request: GrpcRequest, terms: Terms): OutgoingHttpHeaders {
@@ -202,12 +254,21 @@ export class GrpcConnection {
     };
   }
 
-  #tooLate(): void {
+  /** It takes long. Whoever has nowhere else to go waits on; with nobody waiting it is given up in the end. */
+  #late(): void {
+    const ms = this.#time.now() - this.#startedAt;
+    if (ms >= GIVE_UP_MS && this.#exchanges.size === 0) {
+      const failure = this.#connecting.stall ?? MOVED;
+      return this.#end(failure, failure);
+    }
+    if (!this.#isLate) this.#connecting.late(this.#lateText(), ms);
+    this.#isLate = true;
+    this.#timer = this.#time.setTimer(GIVE_UP_MS, () => this.#late(), { background: true });
+  }
+
+  #lateText(): string {
     const at = addressOf(this.#target.endpoint);
-    const what = this.#phase === 'connecting' ? 'accepted no connection' : 'did not say who it is';
-    this.#cause = new Error(`${at} ${what} within ${this.#options.connectTimeoutMs} ms`);
-    const failure: Failure = { kind: 'unreachable', cause: this.#cause };
-    this.#end(failure, failure);
+    return `${at} ${this.#phase === 'connecting' ? 'accepted no connection' : 'did not say who it is'}`;
   }
 
   #broken(): void {
@@ -231,7 +292,7 @@ export class GrpcConnection {
   #finish(): void {
     if (this.#phase === 'over') return;
     this.#phase = 'over';
-    this.#stopTimer();
+    this.#stopTimers();
     this.#session.close();
     this.#socket.unref();
     destroyLater(this.#socket, this.#time);
@@ -244,18 +305,19 @@ export class GrpcConnection {
       return;
     }
     this.#phase = 'over';
-    this.#stopTimer();
+    this.#stopTimers();
     const exchanges = [...this.#exchanges];
     this.#exchanges.clear();
     this.#waiting = [];
-    for (const exchange of exchanges) exchange.fail(exchange.isWritten ? written : unwritten);
+    for (const exchange of exchanges) exchange.fail(exchange.isWritten ? exchange.breakage(written) : unwritten);
     this.#session.destroy();
     this.#socket.destroy();
   }
 
-  #stopTimer(): void {
+  #stopTimers(): void {
     this.#timer?.cancel();
     this.#timer = null;
+    this.#resets.stop();
   }
 }
 

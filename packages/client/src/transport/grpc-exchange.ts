@@ -16,9 +16,17 @@ export interface GrpcExchangeParts {
   spoil(cause: Error): void;
   /** Why a stream that ended without a word did; null: its connection stands. */
   broken(): Failure | null;
+  /** Ends a stream whose answer nobody waits for, when its connection can bear it. */
+  cancel(stream: ClientHttp2Stream): void;
+  /** May the peer have processed the stream with this id? */
+  isProcessed(id: number): boolean;
 }
 
 const NOTHING = Symbol('nothing');
+const NOT_PROCESSED: Failure = {
+  kind: 'unsent',
+  cause: new Error('the peer closed the connection without having begun with the request'),
+};
 
 /** One request on its way: a stream of an HTTP/2 session. It passes on what comes until the last word, once. */
 export class GrpcExchange implements Exchange {
@@ -61,9 +69,19 @@ export class GrpcExchange implements Exchange {
     else upload.begin(stream, (cause) => this.#give({ kind: 'spoiled', cause }));
   }
 
+  get isSent(): boolean {
+    return this.#stream !== null;
+  }
+
   cancel(): void {
-    this.#close();
-    this.#stream?.close(constants.NGHTTP2_CANCEL);
+    if (!this.#close() || this.#stream === null) return;
+    this.#parts.cancel(this.#stream);
+  }
+
+  /** What the end of its connection means for it: certain only where the peer said that it did not begin with it. */
+  breakage(failure: Failure): Failure {
+    const id = this.#stream?.id;
+    return id === undefined || this.#parts.isProcessed(id) ? failure : NOT_PROCESSED;
   }
 
   fail(failure: Failure): void {
@@ -118,7 +136,7 @@ export class GrpcExchange implements Exchange {
       return this.fail({ kind: 'unsent', cause: new Error('the stream was refused: the request was not processed') });
     }
     const cause = new Error(`the stream ended without a status (code ${code})`);
-    this.fail(this.#parts.broken() ?? { kind: 'closed', cause });
+    this.fail(this.breakage(this.#parts.broken() ?? { kind: 'closed', cause }));
   }
 
   /** A failure that ends the stream from our side. */

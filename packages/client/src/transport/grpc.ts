@@ -1,12 +1,13 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Protocol, Time } from '@rollcall/core';
+import { Connecting, pooled } from './connecting.js';
 import { GrpcConnection } from './grpc-connection.js';
 import type { GrpcOptions } from './grpc-connection.js';
 import { identityRequest } from './grpc-message.js';
 import type { GrpcRequest } from './grpc-message.js';
 import { SecureWay } from './secure.js';
 import { failed, STOPPED } from './transport.js';
-import type { Channel, Exchange, Sink, Target, Terms, Transport } from './transport.js';
+import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from './transport.js';
 
 /**
  * gRPC from the client's side, on Node's own HTTP/2, with connections that are pooled for each instance and the peer's identity checked
@@ -28,14 +29,22 @@ export class GrpcTransport implements Transport<GrpcRequest> {
     this.#secure = secure;
   }
 
+  get connectTimeoutMs(): number {
+    return this.#options.connectTimeoutMs;
+  }
+
   prepare(): null {
     return null;
   }
 
   channel(target: Target): Channel<GrpcRequest> {
+    const connecting = new Connecting(this.#options.connectTimeoutMs);
+    const opened = (connection: GrpcConnection): void => channel.opened(connection);
+    const parts = { target, options: this.#options, time: this.#time, secure: this.#secure, connecting, opened };
     const channel = new GrpcChannel(target, {
+      connecting,
       size: this.#options.connections,
-      open: () => this.#home.runInAsyncScope(() => new GrpcConnection(target, this.#options, this.#time, this.#secure)),
+      open: () => this.#home.runInAsyncScope(() => new GrpcConnection(parts)),
       onRetired: () => this.#channels.delete(channel),
     });
     this.#channels.add(channel);
@@ -50,7 +59,8 @@ export class GrpcTransport implements Transport<GrpcRequest> {
 }
 
 interface ChannelParts {
-  /** Connections at most. */
+  readonly connecting: Connecting;
+  /** Connections at most, but for those that are late. */
   readonly size: number;
   open(): GrpcConnection;
   onRetired(): void;
@@ -68,12 +78,20 @@ class GrpcChannel implements Channel<GrpcRequest> {
     this.#parts = parts;
   }
 
+  get stall(): Failure | null {
+    return this.#parts.connecting.stall;
+  }
+
   send(request: GrpcRequest, terms: Terms, sink: Sink): Exchange {
     return this.#isClosed ? failed(STOPPED, sink) : this.#connection().send(request, terms, sink);
   }
 
   ping(terms: Terms, sink: Sink): Exchange {
     return this.send(identityRequest(this.#target.instance.id), terms, sink);
+  }
+
+  opened(connection: GrpcConnection): void {
+    for (const other of this.#connections) if (other !== connection) other.giveBack();
   }
 
   retire(): void {
@@ -87,16 +105,11 @@ class GrpcChannel implements Channel<GrpcRequest> {
     await Promise.all(this.#connections.map((connection) => connection.stop()));
   }
 
-  /** The one with the fewest calls; a new one as long as there are fewer than allowed and all are busy. */
   #connection(): GrpcConnection {
-    let best: GrpcConnection | null = null;
-    for (let i = this.#connections.length - 1; i >= 0; i -= 1) {
-      const connection = this.#connections[i];
-      if (connection === undefined) continue;
-      if (connection.isOver) this.#connections.splice(i, 1);
-      else if (best === null || connection.pending < best.pending) best = connection;
-    }
-    if (best !== null && (best.pending === 0 || this.#connections.length >= this.#parts.size)) return best;
+    return pooled(this.#connections, this.#parts.size) ?? this.#opening();
+  }
+
+  #opening(): GrpcConnection {
     const connection = this.#parts.open();
     this.#connections.push(connection);
     return connection;

@@ -59,6 +59,7 @@ export class ConnectError extends Error {
  */
 export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHandler {
   openedAt: number | null = null;
+  isSent = false;
   readonly #parts: ExchangeParts;
   #upload: Upload | null = null;
   #abort: ((reason?: Error) => void) | null = null;
@@ -102,9 +103,10 @@ export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHa
 
   onConnect(abort: (reason?: Error) => void): void {
     this.#abort = abort;
-    if (this.#isOver) abort(new Error('cancelled'));
+    if (this.#isOver) return abort(new Error('cancelled'));
+    this.isSent = true;
     // else it was sent within `begin`, on a connection that was open
-    else if (this.#isBegun) this.openedAt = this.#parts.time.now();
+    if (this.#isBegun) this.openedAt = this.#parts.time.now();
   }
 
   // eslint-disable-next-line max-params -- undici's

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { addressOf, HEARTBEAT_PATH } from '@rollcall/core';
 import type { Protocol, Time } from '@rollcall/core';
 import type { Pool } from 'undici';
+import { Connecting, GIVE_UP_MS } from './connecting.js';
 import { ConnectError, HttpExchange } from './http-exchange.js';
 import { askIdentity } from './http-identity.js';
 import { headersWith } from './http-message.js';
@@ -16,7 +17,7 @@ import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from 
 export interface HttpOptions {
   /** Connections to each instance at most. */
   readonly connections: number;
-  /** For the connection and the identity check, ms. */
+  /** After this time a connection that is not open, identity check included, makes its calls go elsewhere, ms. */
   readonly connectTimeoutMs: number;
   /** Answers up to this size are read whole before the call ends. */
   readonly bufferedBytes: number;
@@ -54,14 +55,20 @@ export class HttpTransport implements Transport<HttpRequest> {
     this.#secure = secure;
   }
 
+  get connectTimeoutMs(): number {
+    return this.#options.connectTimeoutMs;
+  }
+
   prepare(): Promise<void> | null {
     return this.#undici === null ? this.#load() : null;
   }
 
   channel(target: Target): Channel<HttpRequest> {
-    const open = (): Pool | null => (this.#undici === null ? null : this.#pool(this.#undici, target));
+    const connecting = new Connecting(this.#options.connectTimeoutMs);
+    const open = (): Pool | null => (this.#undici === null ? null : this.#pool(this.#undici, target, connecting));
     const channel = new HttpChannel(target, {
       open,
+      connecting,
       time: this.#time,
       bufferedBytes: this.#options.bufferedBytes,
       onRetired: () => this.#channels.delete(channel),
@@ -81,7 +88,7 @@ export class HttpTransport implements Transport<HttpRequest> {
     this.#undici = await import('undici');
   }
 
-  #pool(undici: Undici, target: Target): Pool {
+  #pool(undici: Undici, target: Target, connecting: Connecting): Pool {
     const { endpoint } = target;
     return new undici.Pool(`${endpoint.tls ? 'https' : 'http'}://${addressOf(endpoint)}`, {
       connections: this.#options.connections,
@@ -90,7 +97,7 @@ export class HttpTransport implements Transport<HttpRequest> {
       bodyTimeout: BODY_IDLE_MS,
       connect: (_options, done) => {
         this.#home.runInAsyncScope(() => {
-          this.#connect(target, (result) => {
+          this.#connect(target, connecting, (result) => {
             if (result instanceof ConnectError) done(result, null);
             else done(null, result);
           });
@@ -99,8 +106,9 @@ export class HttpTransport implements Transport<HttpRequest> {
     });
   }
 
-  /** Opens a connection, and asks who is there before it is used. */
-  #connect(target: Target, done: (result: Socket | ConnectError) => void): void {
+  /** Opens a connection, and asks who is there before it is used. One that is late goes on: see `Connecting`. */
+  #connect(target: Target, connecting: Connecting, done: (result: Socket | ConnectError) => void): void {
+    const startedAt = this.#time.now();
     const socket = openSocket(target, this.#secure);
     let cause: unknown = null;
     let isOver = false;
@@ -110,15 +118,20 @@ export class HttpTransport implements Transport<HttpRequest> {
       isOver = true;
       timer.cancel();
       socket.off('close', refused);
-      if (failure === null) return done(socket);
+      if (failure === null) {
+        connecting.opened(this.#time.now() - startedAt);
+        return done(socket);
+      }
       socket.destroy();
       done(new ConnectError(failure));
     };
-    const tooLate = (): void => {
-      const text = `${addressOf(target.endpoint)} gave no usable connection within ${this.#options.connectTimeoutMs} ms`;
-      finish({ kind: 'unreachable', cause: new Error(text) });
+    const late = (): void => {
+      const { patienceMs } = connecting;
+      connecting.late(`${addressOf(target.endpoint)} gave no usable connection`, patienceMs);
+      const { stall } = connecting;
+      timer = this.#time.setTimer(GIVE_UP_MS, () => finish(stall), { background: true });
     };
-    const timer = this.#time.setTimer(this.#options.connectTimeoutMs, tooLate);
+    let timer = this.#time.setTimer(connecting.patienceMs, late);
     const refused = (): void => finish(connectFailure(cause));
     socket.on('close', refused);
     socket.on('error', (error) => {
@@ -140,6 +153,7 @@ function openSocket({ endpoint }: Target, secure: SecureWay): Socket {
 
 interface ChannelParts {
   readonly time: Time;
+  readonly connecting: Connecting;
   readonly bufferedBytes: number;
   /** Null: the library is not loaded. */
   open(): Pool | null;
@@ -156,6 +170,10 @@ class HttpChannel implements Channel<HttpRequest> {
   constructor(target: Target, parts: ChannelParts) {
     this.#target = target;
     this.#parts = parts;
+  }
+
+  get stall(): Failure | null {
+    return this.#parts.connecting.stall;
   }
 
   send(request: HttpRequest, terms: Terms, sink: Sink): Exchange {

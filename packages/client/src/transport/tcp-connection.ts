@@ -2,6 +2,8 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { addressOf, FrameDecoder } from '@rollcall/core';
 import type { Endpoint, Time, Timer } from '@rollcall/core';
+import { GIVE_UP_MS, MOVED } from './connecting.js';
+import type { Connecting } from './connecting.js';
 import { hasIdentity, identityFailure } from './identity.js';
 import { IDENTITY_REQUEST, isTcpAnswer, requestFrame } from './tcp-message.js';
 import type { TcpAnswer, TcpRequest } from './tcp-message.js';
@@ -12,7 +14,7 @@ import type { Exchange, Failure, Sink, Target, Terms } from './transport.js';
 export interface TcpOptions {
   /** Connections to each instance. */
   readonly connections: number;
-  /** For the connection and the identity check, ms. */
+  /** After this time a connection that is not open, identity check included, makes its calls go elsewhere, ms. */
   readonly connectTimeoutMs: number;
   /** Of one answer, in UTF-16 code units. */
   readonly maxMessageLength: number;
@@ -28,6 +30,17 @@ const MOST_TURNS = 32;
 /** Requests count from 1. */
 const IDENTITY_ID = 0;
 
+/** What the connections to one instance share. */
+export interface TcpConnectionParts {
+  readonly target: Target;
+  readonly options: TcpOptions;
+  readonly time: Time;
+  readonly secure: SecureWay;
+  readonly connecting: Connecting;
+  /** It is open now. */
+  readonly opened: (connection: TcpConnection) => void;
+}
+
 /**
  * One connection to a Nest server. Requests wait until it is open and the peer has said who it is, then until nobody adds to them,
  * and are then written in one piece. It ends once: every exchange then fails, those not yet written as certainly not executed.
@@ -36,6 +49,9 @@ export class TcpConnection {
   readonly #target: Target;
   readonly #options: TcpOptions;
   readonly #time: Time;
+  readonly #connecting: Connecting;
+  readonly #opened: TcpConnectionParts['opened'];
+  readonly #startedAt: number;
   readonly #socket: Socket;
   readonly #decoder: FrameDecoder;
   readonly #exchanges = new Map<number, TcpExchange>();
@@ -45,6 +61,7 @@ export class TcpConnection {
   #unwrittenLength = 0;
   #phase: 'connecting' | 'asking' | 'ready' | 'over' = 'connecting';
   #timer: Timer | null;
+  #isLate = false;
   #lastId = IDENTITY_ID;
   #isRetired = false;
   #cause: unknown = null;
@@ -53,12 +70,15 @@ export class TcpConnection {
   #quietTurns = 0;
   #gathered = 0;
 
-  constructor(target: Target, options: TcpOptions, time: Time, secure: SecureWay) {
+  constructor({ target, options, time, secure, connecting, opened }: TcpConnectionParts) {
     this.#target = target;
     this.#options = options;
     this.#time = time;
+    this.#connecting = connecting;
+    this.#opened = opened;
+    this.#startedAt = time.now();
     this.#decoder = new FrameDecoder(options.maxMessageLength, 'calls.tcp.maxMessageLength');
-    this.#timer = time.setTimer(options.connectTimeoutMs, () => this.#tooLate());
+    this.#timer = time.setTimer(connecting.patienceMs, () => this.#late());
     this.#socket = openSocket(target.endpoint, secure);
     this.#socket.on(target.endpoint.tls ? 'secureConnect' : 'connect', () => this.#connected());
     this.#socket.on('data', (chunk: Uint8Array) => this.#receive(chunk));
@@ -77,6 +97,21 @@ export class TcpConnection {
   /** Exchanges under way. */
   get pending(): number {
     return this.#exchanges.size;
+  }
+
+  get isOpen(): boolean {
+    return this.#phase === 'ready';
+  }
+
+  /** Has it taken longer to open than connections usually do? */
+  get isLate(): boolean {
+    return this.#isLate;
+  }
+
+  /** Another connection is open: what waits for this one, if it is late, goes there. It may still open. */
+  giveBack(): void {
+    if (!this.#isLate) return;
+    for (const exchange of this.#unwritten.splice(0)) exchange.fail(MOVED);
   }
 
   send(request: TcpRequest, terms: Terms, sink: Sink): Exchange {
@@ -133,8 +168,11 @@ export class TcpConnection {
     this.#timer = null;
     this.#phase = 'ready';
     const now = this.#time.now();
+    this.#isLate = false;
+    this.#connecting.opened(now - this.#startedAt);
     for (const exchange of this.#unwritten) exchange.openedAt = now;
     this.#flush();
+    this.#opened(this);
   }
 
   #receive(chunk: Uint8Array): void {
@@ -199,12 +237,21 @@ export class TcpConnection {
     for (const exchange of batch) if (exchange.isEvent) exchange.complete();
   }
 
-  #tooLate(): void {
+  /** It takes long. Whoever has nowhere else to go waits on; with nobody waiting it is given up in the end. */
+  #late(): void {
+    const ms = this.#time.now() - this.#startedAt;
+    if (ms >= GIVE_UP_MS && this.#exchanges.size === 0) {
+      const failure = this.#connecting.stall ?? MOVED;
+      return this.#end(failure, failure);
+    }
+    if (!this.#isLate) this.#connecting.late(this.#lateText(), ms);
+    this.#isLate = true;
+    this.#timer = this.#time.setTimer(GIVE_UP_MS, () => this.#late(), { background: true });
+  }
+
+  #lateText(): string {
     const at = addressOf(this.#target.endpoint);
-    const what = this.#phase === 'connecting' ? 'accepted no connection' : 'did not say who it is';
-    this.#cause = new Error(`${at} ${what} within ${this.#options.connectTimeoutMs} ms`);
-    const failure: Failure = { kind: 'unreachable', cause: this.#cause };
-    this.#end(failure, failure);
+    return `${at} ${this.#phase === 'connecting' ? 'accepted no connection' : 'did not say who it is'}`;
   }
 
   #broken(): void {
@@ -262,6 +309,10 @@ class TcpExchange implements Exchange {
     this.id = id;
     this.#sink = sink;
     this.isEvent = isEvent;
+  }
+
+  get isSent(): boolean {
+    return this.isWritten;
   }
 
   next(value: unknown): void {

@@ -2,6 +2,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { once } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { encodeFrame, FrameDecoder, messageOf, systemTime } from '@rollcall/core';
 import type { Source, Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
@@ -221,16 +222,18 @@ describe('what is sent', () => {
 
   it('goes elsewhere when too much waits for the peer to say who it is', async () => {
     const channel = await silent();
-    const waiting = [1, 2, 3].map(() => ask(channel, 'x'.repeat(30_000)));
+    let ended = 0;
+    for (let count = 0; count < 3; count += 1) void ask(channel, 'x'.repeat(30_000)).then(() => (ended += 1));
     expect((await ask(channel, 1)).failure?.kind).toBe('congested');
-    for (const each of waiting) expect((await each).failure?.kind).toBe('unreachable');
+    expect(ended).toBe(0);
   });
 
   it('makes room when it is no longer wanted', async () => {
     const channel = await silent();
     const send = (data: unknown): Exchange => channel.send(tcpRequest('find', data, false), TERMS, new KeptSink());
     for (let n = 0; n < 3; n += 1) send('x'.repeat(30_000)).cancel();
-    expect((await ask(channel, 1)).failure?.kind).toBe('unreachable');
+    const failure = await Promise.race([ask(channel, 1).then((settled) => settled.failure), nextTurn()]);
+    expect(failure).toBeUndefined();
   });
 
   it('spreads over several connections if asked to', async () => {

@@ -1,12 +1,13 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Protocol, Time } from '@rollcall/core';
+import { Connecting, pooled } from './connecting.js';
 import { TcpConnection } from './tcp-connection.js';
 import type { TcpOptions } from './tcp-connection.js';
 import { IDENTITY_REQUEST } from './tcp-message.js';
 import type { TcpRequest } from './tcp-message.js';
 import { SecureWay } from './secure.js';
 import { failed, STOPPED } from './transport.js';
-import type { Channel, Exchange, Sink, Target, Terms, Transport } from './transport.js';
+import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from './transport.js';
 
 /**
  * Nest's TCP transport from the client's side, to unmodified Nest servers: the same frames on connections that are pooled for each
@@ -29,14 +30,24 @@ export class TcpTransport implements Transport<TcpRequest> {
     this.#secure = secure;
   }
 
+  get connectTimeoutMs(): number {
+    return this.#options.connectTimeoutMs;
+  }
+
   prepare(): null {
     return null;
   }
 
   channel(target: Target): Channel<TcpRequest> {
-    const open = (): TcpConnection =>
-      this.#home.runInAsyncScope(() => new TcpConnection(target, this.#options, this.#time, this.#secure));
-    const channel = new TcpChannel(open, this.#options.connections, () => this.#channels.delete(channel));
+    const connecting = new Connecting(this.#options.connectTimeoutMs);
+    const opened = (connection: TcpConnection): void => channel.opened(connection);
+    const parts = { target, options: this.#options, time: this.#time, secure: this.#secure, connecting, opened };
+    const channel = new TcpChannel({
+      connecting,
+      size: this.#options.connections,
+      open: () => this.#home.runInAsyncScope(() => new TcpConnection(parts)),
+      onRetired: () => this.#channels.delete(channel),
+    });
     this.#channels.add(channel);
     if (this.#isClosed) void channel.close();
     return channel;
@@ -48,18 +59,26 @@ export class TcpTransport implements Transport<TcpRequest> {
   }
 }
 
+interface ChannelParts {
+  readonly connecting: Connecting;
+  /** Connections at most, but for those that are late. */
+  readonly size: number;
+  open(): TcpConnection;
+  onRetired(): void;
+}
+
 /** The pooled connections to one instance. Opened when a call needs one, never by themselves. */
 class TcpChannel implements Channel<TcpRequest> {
-  readonly #open: () => TcpConnection;
-  readonly #size: number;
-  readonly #onRetired: () => void;
+  readonly #parts: ChannelParts;
   readonly #connections: TcpConnection[] = [];
   #isClosed = false;
 
-  constructor(open: () => TcpConnection, size: number, onRetired: () => void) {
-    this.#open = open;
-    this.#size = size;
-    this.#onRetired = onRetired;
+  constructor(parts: ChannelParts) {
+    this.#parts = parts;
+  }
+
+  get stall(): Failure | null {
+    return this.#parts.connecting.stall;
   }
 
   send(request: TcpRequest, terms: Terms, sink: Sink): Exchange {
@@ -70,28 +89,27 @@ class TcpChannel implements Channel<TcpRequest> {
     return this.send(IDENTITY_REQUEST, terms, sink);
   }
 
+  opened(connection: TcpConnection): void {
+    for (const other of this.#connections) if (other !== connection) other.giveBack();
+  }
+
   retire(): void {
-    this.#onRetired();
+    this.#parts.onRetired();
     for (const connection of this.#connections) connection.retire();
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#onRetired();
+    this.#parts.onRetired();
     await Promise.all(this.#connections.map((connection) => connection.stop()));
   }
 
-  /** The one with the fewest calls; a new one as long as there are fewer than allowed and all are busy. */
   #connection(): TcpConnection {
-    let best: TcpConnection | null = null;
-    for (let i = this.#connections.length - 1; i >= 0; i -= 1) {
-      const connection = this.#connections[i];
-      if (connection === undefined) continue;
-      if (connection.isOver) this.#connections.splice(i, 1);
-      else if (best === null || connection.pending < best.pending) best = connection;
-    }
-    if (best !== null && (best.pending === 0 || this.#connections.length >= this.#size)) return best;
-    const connection = this.#open();
+    return pooled(this.#connections, this.#parts.size) ?? this.#opening();
+  }
+
+  #opening(): TcpConnection {
+    const connection = this.#parts.open();
     this.#connections.push(connection);
     return connection;
   }

@@ -1,0 +1,72 @@
+import { constants } from 'node:http2';
+import type { ClientHttp2Stream } from 'node:http2';
+import type { Time, Timer } from '@rollcall/core';
+
+/** A tenth of what nghttp2 takes at once, … */
+const AT_ONCE = 100;
+/** … and a little less than it takes in the long run. */
+const PER_SECOND = 20;
+const SWEEP_MS = 1_000;
+
+/**
+ * Ends streams of one connection that nobody waits for any more, no faster than servers take it: one whose client resets many streams
+ * ends the connection, and all calls on it with it (CVE-2023-44487; nghttp2, and so Node, takes 1,000 and then 33 a second, and Envoy
+ * counts those that are reset within their first second). Beyond that a call with one answer runs out unheard; its server knows its
+ * deadline. What is left after a second is reset as the budget allows.
+ */
+export class StreamResets {
+  readonly #time: Time;
+  readonly #onWorn: () => void;
+  readonly #left = new Set<ClientHttp2Stream>();
+  #budget = AT_ONCE;
+  #at: number;
+  #timer: Timer | null = null;
+
+  /** `onWorn`: streams without an end were reset beyond the budget, so the connection should take no more calls. */
+  constructor(time: Time, onWorn: () => void) {
+    this.#time = time;
+    this.#onWorn = onWorn;
+    this.#at = time.now();
+  }
+
+  /** `mayRunOut`: it has one answer, which may come unheard. */
+  cancel(stream: ClientHttp2Stream, mayRunOut: boolean): void {
+    if (stream.destroyed) return;
+    if (this.#withdraw()) return stream.close(constants.NGHTTP2_CANCEL);
+    if (mayRunOut) return this.#leave(stream);
+    stream.close(constants.NGHTTP2_CANCEL);
+    this.#onWorn();
+  }
+
+  /** The connection is over. */
+  stop(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#left.clear();
+  }
+
+  #leave(stream: ClientHttp2Stream): void {
+    this.#left.add(stream);
+    stream.once('close', () => this.#left.delete(stream));
+    this.#timer ??= this.#time.setTimer(SWEEP_MS, () => this.#sweep(), { background: true });
+  }
+
+  #sweep(): void {
+    this.#timer = null;
+    for (const stream of this.#left) {
+      if (!this.#withdraw()) break;
+      this.#left.delete(stream);
+      stream.close(constants.NGHTTP2_CANCEL);
+    }
+    if (this.#left.size > 0) this.#timer = this.#time.setTimer(SWEEP_MS, () => this.#sweep(), { background: true });
+  }
+
+  #withdraw(): boolean {
+    const now = this.#time.now();
+    this.#budget = Math.min(AT_ONCE, this.#budget + ((now - this.#at) * PER_SECOND) / 1_000);
+    this.#at = now;
+    if (this.#budget < 1) return false;
+    this.#budget -= 1;
+    return true;
+  }
+}
