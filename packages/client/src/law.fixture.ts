@@ -13,7 +13,7 @@ const hosts = fc.integer({ min: 1, max: 3 });
 /** Bits for the hosts that a fault hits; none of them: all are hit. */
 const mask = fc.integer({ min: 0, max: 7 });
 const span = fc.record({ fromMs: fc.nat(LONGEST_MS), lastsMs: fc.integer({ min: 1, max: 6_000 }) });
-const load = fc.record({
+const asked = fc.record({
   share: fc.double({ min: 0.01, max: 1, noNaN: true }),
   deadlineMs: fc.constantFrom(5_000, 2_000, 1_000, 300),
   workMs: fc.constantFrom(1, 10, 100),
@@ -31,7 +31,7 @@ const trouble = fc.record({
 });
 type ValueOf<Arbitrary> = Arbitrary extends fc.Arbitrary<infer Value> ? Value : never;
 type Trouble = ValueOf<typeof trouble>;
-type Asked = ValueOf<typeof load>;
+type Asked = ValueOf<typeof asked>;
 
 export const worlds: fc.Arbitrary<World> = fc
   .record({
@@ -40,7 +40,7 @@ export const worlds: fc.Arbitrary<World> = fc
     callers: fc.integer({ min: 1, max: 3 }),
     delayMs: fc.constantFrom(0.2, 5, 100),
     knownAtMs: fc.constantFrom(0, 0, 0, 500, 3_000),
-    loads: fc.array(load, { minLength: 1, maxLength: 3 }),
+    loads: fc.array(asked, { minLength: 1, maxLength: 3 }),
     troubles: fc.array(trouble, { maxLength: 3 }),
   })
   .map(worldOf);
@@ -117,8 +117,8 @@ interface Place {
   readonly knownAtMs: number;
 }
 
-function loadOf(asked: Asked, { place, count, workers, knownAtMs }: Place): Load {
-  const { share, deadlineMs, workMs, isIdempotent, isRefused, burstAtMs } = asked;
+function loadOf(one: Asked, { place, count, workers, knownAtMs }: Place): Load {
+  const { share, deadlineMs, workMs, isIdempotent, isRefused, burstAtMs } = one;
   const most = (MOST_SHARE * share) / count;
   const load = { method: `m${place}`, deadlineMs, workMs, isIdempotent, isSteady: true, isRefused };
   if (burstAtMs !== null) {

@@ -82,6 +82,16 @@ export function chanceOf({ hosts, faults }: World, { bare }: LawCase): number {
   return isPartial ? 3 + 3 * Math.sqrt(bare.length - successes(bare)) : 0;
 }
 
+/** Our successes, with those calls that nobody can say that of, beside a bare client’s. 1 if neither has any. */
+export function ratioOf({ ours, bareSuccesses }: LawCase): number {
+  const mine = successes(ours) + ours.filter(isUnavoidable).length;
+  return bareSuccesses === 0 ? 1 : mine / bareSuccesses;
+}
+
+/** Calls that are not idempotent and were executed twice. */
+export const executedTwice = (records: readonly CallRecord[]): readonly CallRecord[] =>
+  records.filter(({ planned, executions }) => !planned.load.isIdempotent && executions > 1);
+
 /** Breaches of the law, a sentence each; none: it holds. `chance`: so many successes may be missing. */
 export function breaches(world: World, { ours, bareSuccesses }: LawCase, chance = 0): readonly string[] {
   const found: string[] = [];
@@ -92,7 +102,7 @@ export function breaches(world: World, { ours, bareSuccesses }: LawCase, chance 
       `${mine} of ${ours.length} calls succeed (${unavoidable} more broke off after they were written), beside ${bareSuccesses} of a bare client: ${errorsOf(ours)}`,
     );
   }
-  const twice = ours.filter(({ planned, executions }) => !planned.load.isIdempotent && executions > 1);
+  const twice = executedTwice(ours);
   if (twice.length > 0)
     found.push(`${twice.length} calls that are not idempotent were executed twice, the first is ${nameOf(twice)}`);
   const guessed = ours.filter((record) => isGuess(world, record) && couldBeServed(world, record));
@@ -107,7 +117,7 @@ export function breaches(world: World, { ours, bareSuccesses }: LawCase, chance 
 }
 
 /** Whom a bare client serves while more is asked than can be served is chance: then nearly as many will do. */
-const NEARLY = 0.97;
+export const NEARLY = 0.97;
 
 const fewest = ({ isShort }: World, bareSuccesses: number): number =>
   isShort === true ? NEARLY * bareSuccesses : bareSuccesses;

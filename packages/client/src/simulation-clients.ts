@@ -9,6 +9,7 @@ import { Tally } from './simulation-callers.js';
 import { PooledWay, SharedWay } from './simulation-channels.js';
 import type { SimulatedWay, WayParts } from './simulation-channels.js';
 import { processId } from './simulation-host.js';
+import { settlePromises } from './simulation-world.js';
 import type {
   CatalogWord,
   Ending,
@@ -43,7 +44,7 @@ export type TcpOf = (site: WorldSite, options: CallOptions) => Transport<TcpRequ
 
 /** This package’s own calls over the protocol. `tcp`: default, as the others, a model of this package’s transport. */
 export function rollcallOver(protocol: Protocol, tcp: TcpOf = modelOfTcp): WorldClient {
-  return { isSynchronous: false, caller: (site) => new RollcallCaller(protocol, site, tcp) };
+  return { turn: settlePromises, caller: (site) => new RollcallCaller(protocol, site, tcp) };
 }
 
 const modelOfTcp: TcpOf = (site, options) =>
@@ -222,7 +223,7 @@ export type BareChoice = 'round-robin' | { readonly offset: number };
  * deadline of the call.
  */
 export function bareOver(protocol: Protocol, choice: BareChoice): WorldClient {
-  return { isSynchronous: true, caller: (site) => new BareCaller(protocol, choice, site) };
+  return { turn: null, caller: (site) => new BareCaller(protocol, choice, site) };
 }
 
 class BareCaller implements WorldCaller {
