@@ -2,6 +2,10 @@ import {
   bareLeastLoaded,
   bareRoundRobin,
   BEYOND_ROUND_ROBIN,
+  compare,
+  executedTwice,
+  LAW_WORLDS,
+  NEARLY,
   NONE_SLOW,
   ONE_FAILS_FAST,
   ONE_FROZEN,
@@ -9,17 +13,22 @@ import {
   OUTAGE,
   OVERLOAD,
   RANDOM_ERRORS,
+  ratioOf,
   rollcall,
   simulate,
   SIX_OF_TEN_FAIL,
+  successes,
 } from '@rollcall/client/testing';
-import type { Contestant, Outcome, Play } from '@rollcall/client/testing';
+import type { Contestant, LawCase, LawWorld, Outcome, Play } from '@rollcall/client/testing';
 import { ManualTime, seededRandom } from '@rollcall/core/testing';
 import { median } from './harness.js';
 import type { Bench, Figure, Report } from './harness.js';
 
 const SEEDS = [1, 2, 3, 4, 5];
 const MANY_CALLS_S = 36;
+/** Of each world of the law, over each protocol. */
+const LAW_SEEDS = [1, 2];
+const PROTOCOLS = ['tcp', 'http', 'grpc'] as const;
 
 /** What is asked of an outcome. */
 interface Measure {
@@ -199,9 +208,52 @@ async function falseEjections(report: Report): Promise<void> {
   });
 }
 
+async function casesOf(law: LawWorld): Promise<readonly LawCase[]> {
+  const cases: LawCase[] = [];
+  for (const count of law.hosts) {
+    for (const protocol of PROTOCOLS) {
+      for (const seed of LAW_SEEDS) {
+        const chances = () => ({ time: new ManualTime(), random: seededRandom(seed) });
+        cases.push(await compare(law.world(count), protocol, chances));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+  }
+  return cases;
+}
+
+/** The share of calls that succeed, beside a bare client in the same world. The ratio is the lowest of all instances, protocols and seeds. */
+async function runLaw(law: LawWorld, report: Report): Promise<number> {
+  const cases = await casesOf(law);
+  const made = cases.reduce((sum, { ours }) => sum + ours.length, 0);
+  const shares = exact(cases.map(({ ours }) => percent(successes(ours) / ours.length)));
+  const ratios = exact(cases.map(ratioOf));
+  const isShort = law.hosts.some((count) => law.world(count).isShort === true);
+  report({
+    metric: `law: ${law.name}: success, beside a bare client, at worst`,
+    unit: '%',
+    value: digits(percent(cases.reduce((sum, { ours }) => sum + successes(ours), 0) / made)),
+    spread: shares.spread,
+    baseline: digits(percent(cases.reduce((sum, { bareSuccesses }) => sum + bareSuccesses, 0) / made)),
+    ratio: ratios.spread[0],
+    ratioSpread: ratios.spread,
+    runs: cases.length,
+    target: `>= ${isShort ? NEARLY : 1} x`,
+  });
+  return cases.reduce((sum, { ours }) => sum + executedTwice(ours).length, 0);
+}
+
+async function runLaws(report: Report): Promise<void> {
+  let twice = 0;
+  for (const law of LAW_WORLDS) twice += await runLaw(law, report);
+  const metric = 'law: executed twice, not being idempotent';
+  report({ metric, unit: 'calls', value: twice, spread: [twice, twice], runs: 1, target: '0' });
+}
+
 async function run(report: Report): Promise<void> {
   for (const row of ROWS) await runRow(row, report);
   await falseEjections(report);
+  await runLaws(report);
 }
 
 export const sim: Bench = {

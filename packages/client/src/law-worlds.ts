@@ -131,6 +131,15 @@ export const LAW_WORLDS: readonly LawWorld[] = [
     }),
   },
   {
+    name: 'unknown to the registry at first',
+    hosts: ONE_OR_THREE,
+    world: (hosts) => ({
+      ...calm(hosts, 8),
+      faults: [{ kind: 'dead', fromMs: 0, toMs: 2_050, hosts: all(hosts) }],
+      catalog: [{ atMs: 100, says: 'unknown' }, list(2_000, listed(all(hosts), 'REGISTERING', 1))],
+    }),
+  },
+  {
     name: 'all REGISTERING',
     hosts: ONE_OR_THREE,
     world: (hosts) => ({

@@ -9,6 +9,7 @@ import { Tally } from './simulation-callers.js';
 import { PooledWay, SharedWay } from './simulation-channels.js';
 import type { SimulatedWay, WayParts } from './simulation-channels.js';
 import { processId } from './simulation-host.js';
+import { settlePromises } from './simulation-world.js';
 import type {
   CatalogWord,
   Ending,
@@ -26,7 +27,8 @@ import type { Channel, Exchange, Transport } from './transport/transport.js';
 const SERVICE = 'orders';
 const NAMESPACE = 'default';
 const EPOCH = 'simulated';
-const FIRST_PORT = 1_000;
+/** The host 0 listens there, the others behind it. */
+export const FIRST_PORT = 1_000;
 /** Of a pool of HTTP connections, for both contestants. */
 const POOL_SIZE = 128;
 
@@ -37,16 +39,22 @@ function wayOf(protocol: Protocol, parts: WayParts): SimulatedWay {
 
 // ---- this package’s own calls ------------------------------------------------------------------------------------------
 
-/** This package’s own calls, over a model of its transport for the protocol. */
-export function rollcallOver(protocol: Protocol): WorldClient {
-  return { isSynchronous: false, caller: (site) => new RollcallCaller(protocol, site) };
+/** Makes the transport of a caller. */
+export type TcpOf = (site: WorldSite, options: CallOptions) => Transport<TcpRequest>;
+
+/** This package’s own calls over the protocol. `tcp`: default, as the others, a model of this package’s transport. */
+export function rollcallOver(protocol: Protocol, tcp: TcpOf = modelOfTcp): WorldClient {
+  return { turn: settlePromises, caller: (site) => new RollcallCaller(protocol, site, tcp) };
 }
+
+const modelOfTcp: TcpOf = (site, options) =>
+  transportOf('tcp', { site, options, callOf: ({ dataJson }) => Number(dataJson) });
 
 class RollcallCaller implements WorldCaller {
   readonly #protocol: Protocol;
   readonly #calls: Calls;
 
-  constructor(protocol: Protocol, site: WorldSite) {
+  constructor(protocol: Protocol, site: WorldSite, tcp: TcpOf) {
     const { loop: time, random, world } = site;
     this.#protocol = protocol;
     const catalog = new Catalog({ time, log: silentLog, asked() {}, isEjected: () => false });
@@ -59,7 +67,7 @@ class RollcallCaller implements WorldCaller {
       services: catalog,
       options,
       transports: {
-        tcp: transportOf<TcpRequest>('tcp', { site, options, callOf: ({ dataJson }) => Number(dataJson) }),
+        tcp: tcp(site, options),
         http: transportOf<HttpRequest>('http', { site, options, callOf: ({ body }) => Number(body) }),
         grpc: transportOf<GrpcRequest>('grpc', { site, options, callOf: ({ message }) => Number(message) }),
       },
@@ -206,13 +214,16 @@ function instanceOf({ host, deaths, state }: Listed, revision: number): Instance
 
 // ---- without a library -----------------------------------------------------------------------------------------------------
 
+/** Which address a bare caller uses: all in turn, or always the one that is so many places behind the caller's own number. */
+export type BareChoice = 'round-robin' | { readonly offset: number };
+
 /**
  * What callers do without this package, with Nest’s ClientProxy, undici or grpc-js and a fixed list of addresses: each opens its
  * connections when it first needs them, waits for them, opens them anew after they broke, and repeats nothing. The only limit is the
- * deadline of the call. `fixed`: each caller has one address; `round-robin`: it takes all in turn.
+ * deadline of the call.
  */
-export function bareOver(protocol: Protocol, choice: 'fixed' | 'round-robin'): WorldClient {
-  return { isSynchronous: true, caller: (site) => new BareCaller(protocol, choice, site) };
+export function bareOver(protocol: Protocol, choice: BareChoice): WorldClient {
+  return { turn: null, caller: (site) => new BareCaller(protocol, choice, site) };
 }
 
 class BareCaller implements WorldCaller {
@@ -221,13 +232,13 @@ class BareCaller implements WorldCaller {
   readonly #isFixed: boolean;
   #turn: number;
 
-  constructor(protocol: Protocol, choice: 'fixed' | 'round-robin', site: WorldSite) {
+  constructor(protocol: Protocol, choice: BareChoice, site: WorldSite) {
     const { network, loop, hosts } = site;
     const terms = { network, loop, connectTimeoutMs: Infinity, expectedId: null, callOf: Number };
     this.#site = site;
     this.#ways = hosts.map((host) => wayOf(protocol, { ...terms, host }));
-    this.#isFixed = choice === 'fixed';
-    this.#turn = site.number;
+    this.#isFixed = choice !== 'round-robin';
+    this.#turn = site.number + (choice === 'round-robin' ? 0 : choice.offset);
   }
 
   call({ number, load }: PlannedCall, ended: (ending: Ending) => void): void {

@@ -94,9 +94,10 @@ export interface WorldSite {
   readonly hosts: readonly Host[];
 }
 
-/** A way to call. `isSynchronous`: it makes no promises, so none has to get on between two events. */
+/** A way to call. */
 export interface WorldClient {
-  readonly isSynchronous: boolean;
+  /** Lets what the caller has begun get on, between two events. Null: it begins nothing that waits for a turn of the event loop. */
+  readonly turn: (() => Promise<void>) | null;
   caller(site: WorldSite): WorldCaller;
 }
 
@@ -116,6 +117,11 @@ const SIGMA = 0.5;
 const AFTER_MS = 1_000;
 /** Chains of promises between two events are not longer; the longest is a batch of frames (transport/tcp-connection.ts). */
 const TURNS = 40;
+
+/** A turn for whoever waits for promises alone. */
+export async function settlePromises(): Promise<void> {
+  for (let turn = 0; turn < TURNS; turn += 1) await Promise.resolve();
+}
 
 /** All that is asked in a world, by time. */
 export function callsOf(world: World, random: Random): readonly PlannedCall[] {
@@ -174,7 +180,7 @@ export async function live(
       });
     });
   });
-  await advance(time, endOf(world), client.isSynchronous);
+  await advance(time, endOf(world), client.turn);
   // what ends only because its caller is closed has never ended
   const endings = new Map(ended);
   await Promise.all(callers.map(({ caller }) => caller.close()));
@@ -228,12 +234,12 @@ function endOf({ loads, faults, seconds }: World): number {
   return Math.max(1_000 * seconds, wakeMs) + longestMs + AFTER_MS;
 }
 
-async function advance(time: SteppedTime, untilMs: number, isSynchronous: boolean): Promise<void> {
-  if (isSynchronous) return time.advance(untilMs - time.now());
+async function advance(time: SteppedTime, untilMs: number, turn: WorldClient['turn']): Promise<void> {
+  if (turn === null) return time.advance(untilMs - time.now());
   for (let at = time.nextAt(); at !== null && at <= untilMs; at = time.nextAt()) {
     // the sum of both may be a hair less than `at`
     time.advance(Math.max(0, at - time.now()) + 1e-9);
-    for (let turn = 0; turn < TURNS; turn += 1) await Promise.resolve();
+    await turn();
   }
 }
 

@@ -27,6 +27,12 @@ export {
   SIX_OF_TEN_FAIL,
 } from './scenarios.js';
 export type { Play } from './scenarios.js';
+// whole worlds, and what a call of this package may not be beside one of a bare client
+export { compare, executedTwice, NEARLY, ratioOf, successes } from './law.js';
+export type { Chances, LawCase } from './law.js';
+export { LAW_WORLDS } from './law-worlds.js';
+export type { LawWorld } from './law-worlds.js';
+export type { CallRecord, SteppedTime, World } from './simulation-world.js';
 // what a benchmark measures a pick with
 export { Balancer } from './balance/balancer.js';
 export type { Preferences } from './balance/arrangement.js';

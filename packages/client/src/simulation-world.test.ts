@@ -1,0 +1,270 @@
+import type { Protocol } from '@rollcall/core';
+import { ManualTime, seededRandom } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { breaches, compare, errorsOf, successes } from './law.js';
+import { LAW_WORLDS } from './law-worlds.js';
+import { bareOver, rollcallOver } from './simulation-clients.js';
+import { PooledWay, SharedWay } from './simulation-channels.js';
+import { Host } from './simulation-host.js';
+import { isWithin, Loop, Network } from './simulation-network.js';
+import type { Fault } from './simulation-network.js';
+import { rollcallOverSockets } from './simulation-sockets.fixture.js';
+import { callsOf, live } from './simulation-world.js';
+import type { CallRecord, Load, World, WorldClient } from './simulation-world.js';
+import type { Failure } from './transport/transport.js';
+import { Alarm, Wheel } from './wheel.js';
+
+// The simulation has to be like the world, and the law has to see who breaks it, or law.test.ts proves nothing.
+
+const chances = () => ({ time: new ManualTime(), random: seededRandom(3) });
+
+const ONE_CALL: Load = {
+  fromMs: 1_000,
+  toMs: 1_000,
+  atOnce: 1,
+  method: 'find',
+  deadlineMs: 5_000,
+  isIdempotent: false,
+  isSteady: true,
+  workMs: 10,
+};
+
+/** One instance, 5 ms away, and one call. */
+function worldOf(faults: readonly Fault[], load: Partial<Load> = {}): World {
+  return {
+    hosts: 1,
+    workers: 2,
+    callers: 1,
+    delayMs: 5,
+    seconds: 2,
+    faults,
+    catalog: [{ atMs: 0, says: 'list', instances: [{ host: 0, deaths: 0, state: 'HEALTHY' }] }],
+    loads: [{ ...ONE_CALL, ...load }],
+  };
+}
+
+/** How the calls ended, and how long each took. */
+async function told(world: World, client: WorldClient): Promise<readonly string[]> {
+  const records = await live(world, client, chances());
+  return records.map(({ code, beganMs, endedMs }) => `${code} ${Math.round(endedMs - beganMs)}`);
+}
+
+/** What came of the calls, to the ms. */
+const rounded = (records: readonly CallRecord[]) =>
+  records.map(({ code, endedMs, executions }) => ({ code, executions, endedMs: Math.round(endedMs) }));
+
+const bare = (protocol: Protocol = 'tcp'): WorldClient => bareOver(protocol, 'round-robin');
+const ours = (protocol: Protocol = 'tcp'): WorldClient => rollcallOver(protocol);
+const span = (fromMs: number, toMs: number) => ({ fromMs, toMs, hosts: [0] });
+
+/** What becomes of a request to an instance that is 300 ms away, within 1.5 s. */
+function failureOver(protocol: Protocol, connectTimeoutMs: number): readonly string[] {
+  const time = new ManualTime();
+  const heard: string[] = [];
+  const host = new Host({
+    number: 0,
+    time,
+    workers: 1,
+    faults: [],
+    workOf: () => ({ ms: 1, word: 'answer' }),
+    executed() {},
+  });
+  const network = new Network(time, 300, []);
+  const parts = { network, loop: new Loop(time, []), host, connectTimeoutMs, expectedId: host.id, callOf: Number };
+  const way = protocol === 'http' ? new PooledWay(parts, 128) : new SharedWay(parts, false);
+  const sink = {
+    next() {},
+    last() {},
+    complete() {},
+    fail: ({ kind }: Failure) => heard.push(`${kind} at ${time.now()}`),
+  };
+  way.send(0, { remainingMs: 5_000, attempt: 1 }, sink);
+  time.advance(1_500);
+  return heard;
+}
+
+describe('a connection', () => {
+  it('takes a round trip, and another to learn who is there', async () => {
+    expect(await told(worldOf([]), bare())).toEqual(['success 30']);
+    expect(await told(worldOf([]), ours())).toEqual(['success 40']);
+  });
+
+  it('is shared over TCP and gRPC; over HTTP each call has one', async () => {
+    const world = worldOf([], { atOnce: 2, workMs: 10 });
+    const later = { ...world, loads: [...world.loads, { ...ONE_CALL, fromMs: 1_100, toMs: 1_100, atOnce: 3 }] };
+    expect(await told({ ...later, workers: 3 }, bare())).toEqual([
+      'success 30',
+      'success 30',
+      'success 20',
+      'success 20',
+      'success 20',
+    ]);
+    // the third of the later ones has to open its own
+    expect(await told({ ...later, workers: 3 }, bare('http'))).toEqual([
+      'success 30',
+      'success 30',
+      'success 20',
+      'success 20',
+      'success 30',
+    ]);
+  });
+
+  it('is accepted by the kernel of a process that stands still, which answers afterwards', async () => {
+    expect(await told(worldOf([{ kind: 'pause', ...span(500, 1_600) }]), bare())).toEqual(['success 615']);
+  });
+
+  it.each(['tcp', 'http'] as const)('is given up after its timeout, if it has one, over %s', (protocol) => {
+    expect(failureOver(protocol, 1_000)).toEqual(['unreachable at 1000']);
+    // 300 ms each way make 1.2 s for a connection and its identity
+    expect(failureOver(protocol, 1_300)).toEqual([]);
+  });
+
+  it('is refused where no process listens, and breaks when one dies', async () => {
+    expect(await told(worldOf([{ kind: 'dead', ...span(500, 3_000) }]), bare())).toEqual(['REFUSED 10']);
+    expect(await told(worldOf([{ kind: 'dead', ...span(1_018, 3_000) }]), bare())).toEqual(['CLOSED 23']);
+  });
+
+  it('arrives after a cut', async () => {
+    expect(await told(worldOf([{ kind: 'cut', ...span(900, 2_000) }]), bare())).toEqual(['success 1230']);
+  });
+});
+
+describe('a process', () => {
+  it('works on so many requests at once, the others in order', async () => {
+    expect(await told(worldOf([], { atOnce: 5 }), bare())).toEqual([
+      'success 30',
+      'success 30',
+      'success 40',
+      'success 40',
+      'success 50',
+    ]);
+  });
+
+  it('takes longer, is overloaded by its own word, or refuses', async () => {
+    expect(await told(worldOf([{ kind: 'slow', factor: 5, ...span(0, 2_000) }]), bare())).toEqual(['success 70']);
+    const busy = worldOf([{ kind: 'overloaded', retryAfterMs: 100, ...span(0, 1_100) }]);
+    expect(await told(busy, bare())).toEqual(['OVERLOADED 20']);
+    expect(await told(worldOf([], { isRefused: true }), ours())).toEqual(['REMOTE 40']);
+  });
+
+  it('runs the handler of a call as often as it is asked to', async () => {
+    const records = await live(worldOf([]), ours(), chances());
+    expect(records.map(({ executions }) => executions)).toEqual([1]);
+    const refused = await live(worldOf([{ kind: 'dead', ...span(0, 9_000) }]), bare(), chances());
+    expect(refused.map(({ executions }) => executions)).toEqual([0]);
+  });
+
+  it('that took the place of another is found out by who asks', async () => {
+    const reborn = worldOf([{ kind: 'dead', ...span(100, 200) }], { deadlineMs: 300 });
+    expect(await told(reborn, bare())).toEqual(['success 30']);
+    const [record] = await live(reborn, ours(), chances());
+    expect(record?.code).not.toBe('success');
+    expect(record?.executions).toBe(0);
+  });
+});
+
+describe('a caller that stands still', () => {
+  it('runs its timers first, then what has arrived, then what the timers set', () => {
+    const time = new ManualTime();
+    const loop = new Loop(time, [{ fromMs: 10, toMs: 100 }]);
+    const heard: string[] = [];
+    loop.setTimer(20, () => {
+      heard.push('timer');
+      loop.setTimer(0, () => heard.push('next turn'));
+    });
+    time.setTimer(15, () => loop.deliver(() => heard.push('answer')));
+    time.advance(99);
+    expect(heard).toEqual([]);
+    time.advance(10);
+    expect(heard).toEqual(['timer', 'answer', 'next turn']);
+  });
+
+  it('reads the answers that waited before its alarms ring, as the wheel means to', () => {
+    const time = new ManualTime();
+    const loop = new Loop(time, [{ fromMs: 10, toMs: 1_000 }]);
+    const wheel = new Wheel(loop);
+    const heard: string[] = [];
+    class Bell extends Alarm {
+      ring(): void {
+        heard.push('alarm');
+      }
+      stop(): void {}
+    }
+    wheel.arm(new Bell(), 500, 0);
+    time.setTimer(400, () => loop.deliver(() => heard.push('answer')));
+    time.advance(2_000);
+    expect(heard).toEqual(['answer', 'alarm']);
+  });
+
+  it('makes its calls afterwards', async () => {
+    const paused = worldOf([{ kind: 'caller-pause', fromMs: 500, toMs: 3_000 }]);
+    const [record] = await live(paused, ours(), chances());
+    expect(record).toMatchObject({ code: 'success', beganMs: 3_000 });
+  });
+});
+
+describe('a run', () => {
+  it('is the same for the same seed, and asks every contestant the same', async () => {
+    const [law] = LAW_WORLDS.filter(({ name }) => name.startsWith('one is killed'));
+    const world = law?.world(3) ?? worldOf([]);
+    const one = await live(world, ours(), chances());
+    expect(await live(world, ours(), chances())).toEqual(one);
+    expect((await live(world, bare(), chances())).map(({ planned }) => planned)).toEqual(
+      one.map(({ planned }) => planned),
+    );
+    expect(callsOf(world, seededRandom(4))).not.toEqual(callsOf(world, seededRandom(3)));
+  });
+
+  it.each(['a pause of all for 3 s', '300 ms each way from the start', 'one is killed while the registry is away'])(
+    'over the model of TCP is that over the transport itself: %s',
+    async (name) => {
+      const world = LAW_WORLDS.find((law) => law.name === name)?.world(1);
+      if (world === undefined) throw new Error(`There is no world ${name}.`);
+      const modelled = await live(world, ours(), chances());
+      expect(rounded(modelled)).toEqual(rounded(await live(world, rollcallOverSockets(), chances())));
+    },
+  );
+});
+
+describe('the law sees', () => {
+  const world = { ...worldOf([], { atOnce: 20 }), workers: 20 };
+  const lawless = async (client: WorldClient) =>
+    breaches(world, await compare(world, 'tcp', chances, client)).join('; ');
+
+  /** A bare client that does something else with its calls. */
+  const twisted = (twist: (record: CallRecord) => CallRecord) => async () => {
+    const found = await compare(world, 'tcp', chances, bare());
+    return breaches(world, { ...found, ours: found.ours.map(twist) }).join('; ');
+  };
+
+  it('nothing where nothing is wrong', async () => {
+    expect(await lawless(ours())).toBe('');
+  });
+
+  it('calls that are lost', async () => {
+    const found = twisted((one) => (one.planned.number === 7 ? { ...one, code: 'REMOTE' } : one));
+    expect(await found()).toContain('19 of 20 calls succeed');
+  });
+
+  it('calls that are executed twice', async () => {
+    const found = twisted((one) => (one.planned.number === 7 ? { ...one, executions: 2 } : one));
+    expect(await found()).toContain('1 calls that are not idempotent were executed twice');
+  });
+
+  it('guesses', async () => {
+    const found = twisted((one) => (one.planned.number === 7 ? { ...one, code: 'BULKHEAD_FULL' } : one));
+    expect(await found()).toContain('1 calls ended by a guess before their deadline: BULKHEAD_FULL 1');
+  });
+
+  it('calls that end too late, or never', async () => {
+    const found = twisted((one) => (one.planned.number === 7 ? { ...one, endedMs: Infinity } : one));
+    expect(await found()).toContain('1 calls ended after their deadline, or never');
+  });
+
+  it('how a bare client does in the same world', async () => {
+    const dead = worldOf([{ kind: 'dead', fromMs: 0, toMs: 9_000, hosts: [0] }], { atOnce: 20 });
+    const { bare: records, bareSuccesses } = await compare(dead, 'tcp', chances);
+    expect([successes(records), bareSuccesses, errorsOf(records)]).toEqual([0, 0, 'REFUSED 20']);
+    expect(dead.faults.some((fault) => isWithin(fault, 1_000))).toBe(true);
+  });
+});
