@@ -109,19 +109,21 @@ export class LawCaller {
   async #ask(command: string, terms: object): Promise<Record<string, unknown>> {
     const n = (this.#commands += 1);
     this.child.type(`${JSON.stringify({ n, do: command, ...terms })}\n`);
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(
-        () => reject(new Error(`${command} of ${this.client} over ${this.over}: no answer`)),
-        PATIENCE_MS,
-      );
-    });
-    const line = await Promise.race([this.child.line(new RegExp(`^{"n":${n}[,}]`)), late]).finally(() =>
-      clearTimeout(timer),
-    );
+    const line = await this.#line(new RegExp(`^{"n":${n}[,}]`), command);
     const answer = JSON.parse(line) as Record<string, unknown>;
     if (answer['error'] !== undefined)
       throw new Error(`${command} of ${this.client} over ${this.over}: ${JSON.stringify(answer['error'])}`);
     return answer;
+  }
+
+  #line(match: RegExp, command: string): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const late = new Error(`${command} of ${this.client} over ${this.over}: no answer within ${PATIENCE_MS} ms`);
+      const timer = setTimeout(() => reject(late), PATIENCE_MS);
+      this.child
+        .line(match)
+        .then(resolve, reject)
+        .finally(() => clearTimeout(timer));
+    });
   }
 }

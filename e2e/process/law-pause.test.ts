@@ -1,13 +1,15 @@
 import { setTimeout as pass } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PROTOCOLS } from './law-caller.js';
-import { beside, compare, openWorld } from './law-world.js';
+import { compare, openWorld, under, warm } from './law-world.js';
 import type { LawWorld } from './law-world.js';
 import { endAll } from './spawn.js';
 
 /** In a second, by each caller: there are two. */
-const RATES = { find: 125, book: 75 };
-const TERMS = { find: { deadlineMs: 5_000, idempotent: true }, book: { deadlineMs: 5_000, idempotent: false } };
+const LOAD = {
+  rates: { find: 125, book: 75 },
+  terms: { find: { deadlineMs: 5_000, idempotent: true }, book: { deadlineMs: 5_000, idempotent: false } },
+};
 const CALM_MS = 700;
 const AFTERMATH_MS = 1_000;
 
@@ -28,15 +30,17 @@ describe.each([1, 3])('of %i instances', (instances) => {
   describe.each(PROTOCOLS)('over %s', (over) => {
     it.each([1_500, 3_000])('a pause of all at once for %i ms fails no call', async (pauseMs) => {
       const pair = await world.pair(over);
-      const found = await compare(`pause-${pauseMs}-of-${instances}`, async () => {
-        for (const caller of [pair.rollcall, pair.bare]) await caller.start('load', RATES, TERMS);
+      await warm([pair]);
+      const run = async (): Promise<void> => {
         await pass(CALM_MS);
         signal('SIGSTOP');
         await pass(pauseMs);
         signal('SIGCONT');
         await pass(AFTERMATH_MS);
-        return beside(pair, (caller) => caller.stop('load'));
-      });
+      };
+      const found = await compare(`pause-${pauseMs}-of-${instances}`, async () =>
+        (await under([pair], LOAD, run)).at(0)!,
+      );
       expect(world.twice).toEqual([]);
       expect(found).toEqual([]);
     });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { urlOf } from './by-hand.js';
 import { freePort } from './free-port.js';
 import { LawCaller, PROTOCOLS } from './law-caller.js';
-import type { Client, Over, Report } from './law-caller.js';
+import type { Client, Over, Rates, Report, Terms, Verb } from './law-caller.js';
 import { launch } from './launch.js';
 import type { Child } from './launch.js';
 import { PROGRAMS } from './spawn.js';
@@ -36,6 +36,7 @@ const SERVICE = 'orders';
 const HERE: Place = { enter: [], host: '127.0.0.1' };
 /** A process that makes its calls later than this, ms, measures itself. */
 const FAIR_LAG_MS = 200;
+const WARM_UP = { rounds: 5, calls: 10 };
 const FAILURES_SHOWN = 3;
 const CHARACTERS_SHOWN = 120;
 
@@ -162,6 +163,13 @@ export interface PairReport {
   readonly bare: Report;
 }
 
+/** What each caller does meanwhile. */
+export interface Load {
+  /** In a second. */
+  readonly rates: Rates;
+  readonly terms: Readonly<Partial<Record<Verb, Terms>>>;
+}
+
 /** The same command to both callers at the same time. */
 export async function beside(
   { over, rollcall, bare }: Pair,
@@ -192,6 +200,28 @@ export async function compare(scenario: string, run: () => Promise<PairReport>):
     if (found.length === 0 || !isFirst || report.rollcall.lagMs <= FAIR_LAG_MS) return found;
     console.warn(`${scenario} is repeated once: calls were made up to ${report.rollcall.lagMs} ms late.`);
   }
+}
+
+/** Opens connections and runs what is slow when it runs for the first time. */
+export async function warm(pairs: readonly Pair[]): Promise<readonly Pair[]> {
+  const terms = { deadlineMs: 10_000, idempotent: true };
+  const callers = pairs.flatMap(({ rollcall, bare }) => [rollcall, bare]);
+  for (let round = 0; round < WARM_UP.rounds; round += 1) {
+    await Promise.all(callers.map((caller) => caller.burst('find', WARM_UP.calls, terms)));
+  }
+  return pairs;
+}
+
+/** All callers make calls while `run` runs. */
+export async function under(
+  pairs: readonly Pair[],
+  { rates, terms }: Load,
+  run: () => Promise<void>,
+): Promise<readonly PairReport[]> {
+  const callers = pairs.flatMap(({ rollcall, bare }) => [rollcall, bare]);
+  await Promise.all(callers.map((caller) => caller.start('load', rates, terms)));
+  await run();
+  return Promise.all(pairs.map((pair) => beside(pair, (caller) => caller.stop('load'))));
 }
 
 /** A registry and so many instances of one service. */
@@ -230,6 +260,9 @@ export function say(scenario: string, { over, rollcall, bare }: PairReport, more
 }
 
 export const failedOf = ({ failed }: Report): number => Object.values(failed).reduce((sum, one) => sum + one, 0);
+
+/** How many of the calls due in each second failed: `0 0 12 0`. */
+export const failedBySecond = ({ seconds }: Report): string => seconds.map((counts) => counts['failed'] ?? 0).join(' ');
 
 /** How Rollcall says that it has not even tried, or not again, for reasons of its own: no call may end so while its deadline has time. */
 const GUESSES: ReadonlySet<string> = new Set([
