@@ -25,6 +25,8 @@ export const PROGRAMS = {
   keeper: fileURLToPath(new URL('programs/keeper.mjs', import.meta.url)),
   worker: fileURLToPath(new URL('programs/worker.mjs', import.meta.url)),
   wire: fileURLToPath(new URL('programs/wire.mjs', import.meta.url)),
+  'law service': fileURLToPath(new URL('programs/law-service.mjs', import.meta.url)),
+  'law caller': fileURLToPath(new URL('programs/law-caller.mjs', import.meta.url)),
   market: fileURLToPath(new URL('programs/market.mjs', import.meta.url)),
   kinds: fileURLToPath(new URL('programs/kinds.mjs', import.meta.url)),
   broker: fileURLToPath(new URL('programs/broker.mjs', import.meta.url)),

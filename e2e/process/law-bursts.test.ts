@@ -1,0 +1,72 @@
+import { setTimeout as pass } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { PROTOCOLS } from './law-caller.js';
+import { beside, compare, inTurn, openWorld } from './law-world.js';
+import type { LawWorld, PairReport } from './law-world.js';
+import { endAll } from './spawn.js';
+
+/** The deadline has time on a slow machine, too. */
+const TERMS = { deadlineMs: 15_000, idempotent: true };
+/** Less than any answer of `slow` takes. */
+const LATE = { deadlineMs: 100, idempotent: true };
+/** From the call that times out to the second burst, ms: longer than any first ejection. */
+const SETTLED_MS = 6_000;
+const STEADY = { concurrent: 60, forMs: 6_000 };
+/** grpc-js takes no message above 4 MiB. */
+const TOO_LARGE_BYTES = 5 * 1024 * 1024;
+
+describe('one idle, healthy instance', () => {
+  let world: LawWorld;
+
+  beforeAll(async () => {
+    world = await openWorld(1);
+  }, 60_000);
+  afterEach(() => world.dismiss());
+  afterAll(async () => {
+    await world.close();
+    await endAll();
+  });
+
+  describe.each(PROTOCOLS)('over %s', (over) => {
+    it.each([1_000, 5_000])('answers a burst of %i calls, none of which fails', async (calls) => {
+      const pair = await world.pair(over);
+      const found = await compare(`burst-${calls}`, () => inTurn(pair, (caller) => caller.burst('find', calls, TERMS)));
+      expect(found).toEqual([]);
+    });
+
+    it('answers a burst after a call whose deadline was too short, at once and later', async () => {
+      const pair = await world.pair(over);
+      const burst = (): Promise<PairReport> => inTurn(pair, (caller) => caller.burst('find', 1_000, TERMS));
+      const late = await beside(pair, (caller) => caller.burst('slow', 1, LATE));
+      expect(late.rollcall.failed).toEqual({ DEADLINE_EXCEEDED: 1 });
+      const found = await compare('burst-after-short-deadline', burst);
+      await pass(SETTLED_MS);
+      expect([...found, ...(await compare('burst-6s-later', burst))]).toEqual([]);
+    });
+
+    it('answers steady calls beside single ones whose deadline is too short', async () => {
+      const pair = await world.pair(over);
+      const found = await compare('steady-beside-short-deadlines', () =>
+        beside(pair, async (caller) => {
+          const steady = caller.closed('read', TERMS, STEADY);
+          await pass(STEADY.forMs / 4);
+          await caller.burst('slow', 1, LATE);
+          await pass(STEADY.forMs / 2);
+          await caller.burst('slow', 1, LATE);
+          return steady;
+        }),
+      );
+      expect(found).toEqual([]);
+    });
+  });
+
+  it('answers a burst over gRPC after one message that it refuses for its size', async () => {
+    const pair = await world.pair('grpc');
+    const refused = await beside(pair, (caller) => caller.large('find', TOO_LARGE_BYTES, TERMS));
+    expect(refused.bare.failed).toEqual({ 8: 1 });
+    const found = await compare('burst-after-too-large', () =>
+      inTurn(pair, (caller) => caller.burst('find', 200, TERMS)),
+    );
+    expect(found).toEqual([]);
+  });
+});

@@ -1,0 +1,80 @@
+import { setTimeout as pass } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { PROTOCOLS } from './law-caller.js';
+import type { LawCaller, Report } from './law-caller.js';
+import { beside, openWorld, say, worse } from './law-world.js';
+import type { LawWorld } from './law-world.js';
+import { endAll } from './spawn.js';
+
+const RATES = { find: 300 };
+const TERMS = { find: { deadlineMs: 4_500, idempotent: true } };
+const CALM_MS = 700;
+const PAUSE_MS = 10_000;
+const AFTERMATH_MS = 1_500;
+/** One caller after the other wakes up: each makes its backlog of 3,000 calls at once. */
+const STAGGER_MS = 2_500;
+/** Of the backlog, the share that a call may be overtaken by: instances are not equally fast. Last in, first out would be nearly 1. */
+const OVERTAKEN = 0.5;
+
+/** Stops the process, or its event loop alone. */
+const PAUSES = {
+  'a blocked event loop': (caller: LawCaller) => caller.block(PAUSE_MS),
+  SIGSTOP: async (caller: LawCaller) => {
+    caller.child.kill('SIGSTOP');
+    await pass(PAUSE_MS);
+    caller.child.kill('SIGCONT');
+  },
+};
+
+/** By how many places a call was executed later than the order in which the calls were made would have it, at worst. */
+function overtaken(executed: readonly string[], name: string): number {
+  const order = [...new Set(executed)]
+    .filter((id) => id.startsWith(`${name}-`))
+    .map((id) => Number(id.split('-').at(-1)));
+  const due = new Map(order.toSorted((one, other) => one - other).map((turn, place) => [turn, place]));
+  return Math.max(0, ...order.map((turn, place) => place - due.get(turn)!));
+}
+
+describe.each([
+  [1, 'a blocked event loop'],
+  [3, 'SIGSTOP'],
+] as const)('with %i instances', (instances, kind) => {
+  let world: LawWorld;
+
+  beforeAll(async () => {
+    world = await openWorld(instances);
+  }, 60_000);
+  afterEach(() => world.dismiss());
+  afterAll(async () => {
+    await world.close();
+    await endAll();
+  });
+
+  it(`a caller serves what has queued up behind ${kind} for 10 s, in order`, async () => {
+    const pairs = await Promise.all(PROTOCOLS.map((over) => world.pair(over)));
+    let turn = 0;
+    const lived = async (caller: LawCaller): Promise<Report> => {
+      await pass(STAGGER_MS * turn++);
+      await caller.start('load', RATES, TERMS);
+      await pass(CALM_MS);
+      await PAUSES[kind](caller);
+      await pass(AFTERMATH_MS);
+      return caller.stop('load');
+    };
+    const reports = await Promise.all(pairs.map((pair) => beside(pair, lived)));
+    const executed = world.executed('find');
+    const late = pairs.map(({ rollcall, bare }) => [
+      overtaken(executed, rollcall.name),
+      overtaken(executed, bare.name),
+    ]);
+    for (const [index, report] of reports.entries()) {
+      say(
+        `caller-${kind.replaceAll(' ', '-')}-${instances}`,
+        report,
+        `overtaken=${late[index]?.join(' bare_overtaken=')}`,
+      );
+    }
+    expect(reports.flatMap(worse)).toEqual([]);
+    expect(Math.max(...late.map(([ours = 0]) => ours))).toBeLessThan((OVERTAKEN * RATES.find * PAUSE_MS) / 1_000);
+  });
+});

@@ -1,0 +1,48 @@
+import { setTimeout as pass } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { PROTOCOLS } from './law-caller.js';
+import { compare, openWorld, under, warm } from './law-world.js';
+import type { LawWorld } from './law-world.js';
+import { endAll } from './spawn.js';
+
+/** In a second, by each caller: there are two. */
+const LOAD = {
+  rates: { find: 125, book: 75 },
+  terms: { find: { deadlineMs: 5_000, idempotent: true }, book: { deadlineMs: 5_000, idempotent: false } },
+};
+const CALM_MS = 700;
+const AFTERMATH_MS = 1_000;
+
+describe.each([1, 3])('of %i instances', (instances) => {
+  let world: LawWorld;
+
+  beforeAll(async () => {
+    world = await openWorld(instances);
+  }, 60_000);
+  afterEach(() => world.dismiss());
+  afterAll(async () => {
+    await world.close();
+    await endAll();
+  });
+
+  const signal = (name: NodeJS.Signals): void => world.instances.forEach(({ child }) => child.kill(name));
+
+  describe.each(PROTOCOLS)('over %s', (over) => {
+    it.each([1_500, 3_000])('a pause of all at once for %i ms fails no call', async (pauseMs) => {
+      const pair = await world.pair(over);
+      await warm([pair]);
+      const run = async (): Promise<void> => {
+        await pass(CALM_MS);
+        signal('SIGSTOP');
+        await pass(pauseMs);
+        signal('SIGCONT');
+        await pass(AFTERMATH_MS);
+      };
+      const found = await compare(`pause-${pauseMs}-of-${instances}`, async () =>
+        (await under([pair], LOAD, run)).at(0)!,
+      );
+      expect(world.twice).toEqual([]);
+      expect(found).toEqual([]);
+    });
+  });
+});

@@ -1,0 +1,287 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { urlOf } from './by-hand.js';
+import { freePort } from './free-port.js';
+import { LawCaller, PROTOCOLS } from './law-caller.js';
+import type { Client, Over, Rates, Report, Terms, Verb } from './law-caller.js';
+import { launch } from './launch.js';
+import type { Child } from './launch.js';
+import { PROGRAMS } from './spawn.js';
+
+/** Where a process runs: `enter` is the command that runs another one there, `host` the address of what listens there. */
+export interface Place {
+  readonly enter: readonly string[];
+  readonly host: string;
+}
+
+/** One instance, and where a client without a registry finds it. */
+export interface LawInstance {
+  readonly child: Child;
+  readonly place: Place;
+  readonly zone: string;
+  readonly ports: Readonly<Record<Over, number>>;
+}
+
+export interface CallerOptions {
+  readonly place?: Place;
+  readonly zone?: string;
+  /** The option `calls` of the client. Default: none, for the defaults are what is tested. */
+  readonly calls?: object;
+}
+
+/** As an application has it that says nothing of it. */
+const INTERVAL_MS = 5_000;
+const SERVICE = 'orders';
+const HERE: Place = { enter: [], host: '127.0.0.1' };
+/** A process that makes its calls later than this, ms, measures itself. */
+const FAIR_LAG_MS = 200;
+const WARM_UP = { rounds: 5, calls: 10 };
+const FAILURES_SHOWN = 3;
+const CHARACTERS_SHOWN = 120;
+
+/** A registry, instances of one service that speak all protocols, and callers: each a process of its own. */
+export class LawWorld {
+  readonly url: string;
+  readonly registry: Child;
+  readonly instances: LawInstance[] = [];
+  readonly #folder = mkdtempSync(join(tmpdir(), 'rollcall-law-'));
+  readonly #notes = join(this.#folder, 'notes');
+  readonly #others: Child[] = [];
+  readonly #callers: Child[] = [];
+  #names = 0;
+
+  constructor(registry: Child, url: string) {
+    this.registry = registry;
+    this.url = url;
+    writeFileSync(this.#notes, '');
+  }
+
+  /** One more instance, which listens when this resolves. */
+  async launch(place: Place = HERE, zone = ''): Promise<LawInstance> {
+    const [tcp, http, grpc] = await Promise.all([freePort(), freePort(), freePort()]);
+    const instance = { place, zone, ports: { tcp, http, grpc } };
+    const begun = { ...instance, child: this.#begin(instance) };
+    this.instances.push(begun);
+    await begun.child.line(/^listening$/);
+    return begun;
+  }
+
+  /** The same again, at the same ports, after its process has ended. */
+  async relaunch(instance: LawInstance): Promise<LawInstance> {
+    const again = { ...instance, child: this.#begin(instance) };
+    this.instances.splice(this.instances.indexOf(instance), 1, again);
+    await again.child.line(/^listening$/);
+    return again;
+  }
+
+  /** A process that calls over one protocol and knows who is there. */
+  async caller(
+    client: Client,
+    over: Over,
+    { place = HERE, zone = '', calls = {} }: CallerOptions = {},
+  ): Promise<LawCaller> {
+    this.#names += 1;
+    const name = `${client}-${over}-${this.#names}`;
+    const targets = this.instances.map(({ place: { host }, ports }) => ({ host, port: ports[over] }));
+    const child = startAt(place, 'law caller', [], {
+      CLIENT: client,
+      OVER: over,
+      ROLLCALL_URL: this.url,
+      SERVICE,
+      NAME: name,
+      CALLS: JSON.stringify(calls),
+      ZONE: zone,
+      TARGETS: JSON.stringify(targets),
+    });
+    this.#callers.push(child);
+    const caller = new LawCaller({ child, client, over, name });
+    await caller.ready();
+    return caller;
+  }
+
+  /** Rollcall and the bare client, who live through the same. */
+  async pair(over: Over, options: CallerOptions = {}): Promise<Pair> {
+    const [rollcall, bare] = await Promise.all([
+      this.caller('rollcall', over, options),
+      this.caller('bare', over, options),
+    ]);
+    return { over, rollcall, bare };
+  }
+
+  /** Ends all callers. */
+  async dismiss(): Promise<void> {
+    const callers = this.#callers.splice(0);
+    for (const child of callers) child.kill('SIGKILL');
+    await Promise.all(callers.map(({ exited }) => exited));
+  }
+
+  /** Ids in the order in which their executions began. */
+  executed(verb: string): readonly string[] {
+    const lines = readFileSync(this.#notes, 'utf8').split('\n');
+    return lines.filter((line) => line.startsWith(`${verb} `)).map((line) => line.slice(verb.length + 1));
+  }
+
+  /** Calls that must not be executed twice and were. */
+  get twice(): readonly string[] {
+    const seen = new Set<string>();
+    return this.executed('book').filter((id) => seen.size === seen.add(id).size);
+  }
+
+  async close(): Promise<void> {
+    await this.dismiss();
+    const all = [...this.#others, ...this.instances.map(({ child }) => child), this.registry];
+    for (const child of all) child.kill('SIGKILL');
+    await Promise.all(all.map(({ exited }) => exited));
+    rmSync(this.#folder, { recursive: true });
+  }
+
+  #begin({ place, zone, ports }: Omit<LawInstance, 'child'>): Child {
+    const child = startAt(place, 'law service', [], {
+      ROLLCALL_URL: this.url,
+      ROLLCALL_ZONE: zone,
+      SERVICE,
+      NOTES: this.#notes,
+      HOST: place.host,
+      PORTS: PROTOCOLS.map((over) => ports[over]).join(),
+    });
+    this.#others.push(child);
+    return child;
+  }
+}
+
+/** Who calls over one protocol. */
+export interface Pair {
+  readonly over: Over;
+  readonly rollcall: LawCaller;
+  readonly bare: LawCaller;
+}
+
+export interface PairReport {
+  readonly over: Over;
+  readonly rollcall: Report;
+  readonly bare: Report;
+}
+
+/** What each caller does meanwhile. */
+export interface Load {
+  /** In a second. */
+  readonly rates: Rates;
+  readonly terms: Readonly<Partial<Record<Verb, Terms>>>;
+}
+
+/** The same command to both callers at the same time. */
+export async function beside(
+  { over, rollcall, bare }: Pair,
+  command: (caller: LawCaller) => Promise<Report>,
+): Promise<PairReport> {
+  const [ours, theirs] = await Promise.all([command(rollcall), command(bare)]);
+  return { over, rollcall: ours, bare: theirs };
+}
+
+/** The same command to one after the other, for what needs the whole machine. */
+export async function inTurn(
+  { over, rollcall, bare }: Pair,
+  command: (caller: LawCaller) => Promise<Report>,
+): Promise<PairReport> {
+  const theirs = await command(bare);
+  return { over, rollcall: await command(rollcall), bare: theirs };
+}
+
+/**
+ * Runs a scenario, prints its figures and returns in what Rollcall was worse than the bare client; nothing is what is wanted. A run in
+ * which calls were made late says little: if it is worse, it is repeated once.
+ */
+export async function compare(scenario: string, run: () => Promise<PairReport>): Promise<readonly string[]> {
+  for (let isFirst = true; ; isFirst = false) {
+    const report = await run();
+    say(scenario, report);
+    const found = worse(report);
+    if (found.length === 0 || !isFirst || report.rollcall.lagMs <= FAIR_LAG_MS) return found;
+    console.warn(`${scenario} is repeated once: calls were made up to ${report.rollcall.lagMs} ms late.`);
+  }
+}
+
+/** Opens connections and runs what is slow when it runs for the first time. */
+export async function warm(pairs: readonly Pair[]): Promise<readonly Pair[]> {
+  const terms = { deadlineMs: 10_000, idempotent: true };
+  const callers = pairs.flatMap(({ rollcall, bare }) => [rollcall, bare]);
+  for (let round = 0; round < WARM_UP.rounds; round += 1) {
+    await Promise.all(callers.map((caller) => caller.burst('find', WARM_UP.calls, terms)));
+  }
+  return pairs;
+}
+
+/** All callers make calls while `run` runs. */
+export async function under(
+  pairs: readonly Pair[],
+  { rates, terms }: Load,
+  run: () => Promise<void>,
+): Promise<readonly PairReport[]> {
+  const callers = pairs.flatMap(({ rollcall, bare }) => [rollcall, bare]);
+  await Promise.all(callers.map((caller) => caller.start('load', rates, terms)));
+  await run();
+  return Promise.all(pairs.map((pair) => beside(pair, (caller) => caller.stop('load'))));
+}
+
+/** A registry and so many instances of one service. */
+export async function openWorld(instances: number, place: Place = HERE): Promise<LawWorld> {
+  const args = ['up', '--json', '--port', '0', '--interval', String(INTERVAL_MS), '--memory'];
+  const open = place === HERE ? [] : ['--host', place.host, '--insecure'];
+  const registry = startAt(place, 'rollcall', [...args, ...open]);
+  const world = new LawWorld(registry, await urlOf(registry));
+  await Promise.all(Array.from({ length: instances }, () => world.launch(place)));
+  return world;
+}
+
+function startAt(
+  { enter }: Place,
+  program: keyof typeof PROGRAMS,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Child {
+  const [command = process.execPath, ...rest] = [...enter, process.execPath, PROGRAMS[program], ...args];
+  return launch(command, rest, { env, hasInput: program === 'law caller' });
+}
+
+const counted = (failed: Report['failed']): string =>
+  `{${Object.entries(failed)
+    .map(([code, count]) => `${code}:${count}`)
+    .join(',')}}`;
+
+const times = ({ ms: { p50, p99, max } }: Report): string => `${p50}/${p99}/${max}`;
+
+/** One line: how many calls failed, by code, and how many of the bare client's; p50, p99 and the longest of each. */
+export function say(scenario: string, { over, rollcall, bare }: PairReport, more = ''): void {
+  const ours = `calls=${rollcall.calls} failed=${counted(rollcall.failed)}`;
+  const theirs = `bare_calls=${bare.calls} bare_failed=${counted(bare.failed)}`;
+  const all = `${ours} ${theirs} ms=${times(rollcall)} bare_ms=${times(bare)} lag_ms=${rollcall.lagMs}`;
+  console.log(`LAW ${scenario} ${over} ${all} ${more}`.trimEnd());
+}
+
+export const failedOf = ({ failed }: Report): number => Object.values(failed).reduce((sum, one) => sum + one, 0);
+
+/** How many of the calls due in each second failed: `0 0 12 0`. */
+export const failedBySecond = ({ seconds }: Report): string => seconds.map((counts) => counts['failed'] ?? 0).join(' ');
+
+/** How Rollcall says that it has not even tried, or not again, for reasons of its own: no call may end so while its deadline has time. */
+const GUESSES: ReadonlySet<string> = new Set([
+  'OVERLOADED',
+  'ALL_EJECTED',
+  'BULKHEAD_FULL',
+  'NO_CATALOG',
+  'NO_INSTANCE',
+]);
+
+/** In words, if a call was failed by a guess of ours, or a larger share of calls than of the bare client's beside it. */
+export function worse({ over, rollcall, bare }: PairReport): readonly string[] {
+  const isGuessed = Object.keys(rollcall.failed).some((code) => GUESSES.has(code));
+  if (!isGuessed && failedOf(rollcall) / rollcall.calls <= failedOf(bare) / bare.calls) return [];
+  const first = rollcall.failures
+    .slice(0, FAILURES_SHOWN)
+    .map(({ dueMs, text, attempts }) => `${dueMs} ms: ${text.slice(0, CHARACTERS_SHOWN)} [${attempts.join(', ')}]`);
+  return [
+    `${over}: ${counted(rollcall.failed)} of ${rollcall.calls}, bare ${counted(bare.failed)} of ${bare.calls}`,
+    ...first,
+  ];
+}
