@@ -45,21 +45,21 @@ export const policyFields = {
     ...ms,
   }),
   attempts: option.number({
-    doc: 'Attempts in all, for what is idempotent or was certainly not executed.',
+    doc: 'Attempts in all, for what is idempotent. What was certainly not executed does not count. 1: nothing is repeated.',
     default: 3,
     min: 1,
     max: 10,
     integer: true,
   }),
   maxConcurrent: option.number({
-    doc: 'Calls under way to the service; one more fails with BULKHEAD_FULL.',
-    default: 1_024,
+    doc: 'Calls to the service that may be under way or wait for an instance; one more fails with BULKHEAD_FULL. It bounds the memory that they take.',
+    default: 16_384,
     min: 1,
     integer: true,
   }),
   catalogWaitMs: option.number({
-    doc: 'The time to wait for the first word about a service: min(this, the deadline), then NO_CATALOG.',
-    default: 2_000,
+    doc: 'How long a call waits, at most until its deadline, for a service of which nothing is known or that has no instance which may be called; then NO_CATALOG or NO_INSTANCE. For one that the registry does not know, at most 2 s; then UNKNOWN_SERVICE. 0: not at all.',
+    default: 5_000,
     min: 0,
     max: LONGEST_MS,
     ...ms,
@@ -220,7 +220,7 @@ export const callFields = {
         integer: true,
       }),
       connectTimeoutMs: option.number({
-        doc: 'For a connection and the identity check on it.',
+        doc: 'A connection that is not open after this time, or 3 × what the last one took, identity check included, is late: its calls go to another instance if one is connected, else they wait for it.',
         default: 1_000,
         min: 1,
         max: LONGEST_MS,
@@ -253,7 +253,7 @@ export const callFields = {
         integer: true,
       }),
       connectTimeoutMs: option.number({
-        doc: 'For a connection and the identity check on it.',
+        doc: 'A connection that is not open after this time, or 3 × what the last one took, identity check included, is late: its calls go to another instance if one is connected, else they wait for it.',
         default: 1_000,
         min: 1,
         max: LONGEST_MS,
@@ -280,7 +280,7 @@ export const callFields = {
         integer: true,
       }),
       connectTimeoutMs: option.number({
-        doc: 'For a connection and the identity check on it.',
+        doc: 'A connection that is not open after this time, or 3 × what the last one took, identity check included, is late: its calls go to another instance if one is connected, else they wait for it.',
         default: 1_000,
         min: 1,
         max: LONGEST_MS,

@@ -200,7 +200,7 @@ describe('nobody to call', () => {
     expect([counted('orders'), counted('(unknown)')]).toEqual([1, 1]);
   });
 
-  it('is waited for as long as nothing is known, 2 s at most', async () => {
+  it('is waited for as long as nothing is known, until the deadline', async () => {
     const world = new World({ instances: [] });
     world.view.become([], 'waiting');
     const ended = world.ask(undefined, 500);
@@ -208,7 +208,7 @@ describe('nobody to call', () => {
     expect(await ended).toMatchObject({ value: 'a', tookMs: 301 });
 
     world.view.become([], 'waiting');
-    expect(await world.ask()).toMatchObject({ error: { code: 'NO_CATALOG', retryable: true }, tookMs: 2_000 });
+    expect(await world.ask()).toMatchObject({ error: { code: 'NO_CATALOG', retryable: true }, tookMs: 5_000 });
     expect((await world.ask({ deadlineMs: 100 })).error?.code).toMatch(/NO_CATALOG|DEADLINE_EXCEEDED/);
   });
 });

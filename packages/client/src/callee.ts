@@ -48,6 +48,8 @@ export interface Surroundings {
 const NO_FAILURE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['REMOTE', 'CANCELLED']);
 
 const MAX_SELECTORS = 64;
+/** A name that the registry does not know is waited for no longer than this, ms: a service that starts is known by then. */
+export const UNKNOWN_WAIT_MS = 2_000;
 
 /** One service as its callers see it: the catalog's view of it, its policy, its retry budget and its bulkhead. */
 export class ServiceCallee implements Callee {
@@ -145,7 +147,10 @@ export class ServiceCallee implements Callee {
   pendingMs(protocol: Protocol, selector: Selector): number {
     const reason = this[protocol].balancer.whyNone(selector, this.now());
     if (reason === 'NO_ENDPOINT') return 0;
-    return reason === 'NO_INSTANCE' ? this.policy.catalogWaitMs : Infinity;
+    if (reason !== 'NO_INSTANCE') return Infinity;
+    const { status, instances } = this.view;
+    const isRefused = status === 'unknown' && instances.length === 0;
+    return isRefused ? Math.min(UNKNOWN_WAIT_MS, this.policy.catalogWaitMs) : this.policy.catalogWaitMs;
   }
 
   noneError(protocol: Protocol, selector: Selector): RollcallError {

@@ -16,6 +16,8 @@ import type { Failure } from './transport/transport.js';
 
 /** Timers in whole ms may ring so much before their time. */
 const CLOCK_MS = 1;
+/** After this time a call that waits for an instance looks again why there is none: that says how long it may wait, ms. */
+const REVIEW_MS = 2_000;
 
 /**
  * One call from its first attempt to its last word: deadline, attempt timeouts, retries on other instances and a hedge within the
@@ -188,13 +190,15 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
     const waitMs = this.callee.pendingMs(this.lane.protocol, this.selector);
     if (waitMs <= 0) return this.#endUnsent(now);
     this.#pending = this.lane.pending.add(this, now);
-    this.callee.wheel.arm(this, Math.min(this.deadlineAt, now + waitMs), now);
+    this.callee.wheel.arm(this, Math.min(this.deadlineAt, now + Math.min(waitMs, REVIEW_MS)), now);
   }
 
   /** The reason may have changed meanwhile, and with it how long it may wait. */
   #waitedLong(now: number): void {
-    const hasTime = now < this.deadlineAt && this.callee.pendingMs(this.lane.protocol, this.selector) === Infinity;
-    if (hasTime) return this.callee.wheel.arm(this, this.deadlineAt, now);
+    const untilMs = (this.#pending?.sinceMs ?? now) + this.callee.pendingMs(this.lane.protocol, this.selector);
+    if (now < Math.min(untilMs, this.deadlineAt)) {
+      return this.callee.wheel.arm(this, Math.min(untilMs, this.deadlineAt), now);
+    }
     this.#leaveQueue();
     this.#endUnsent(now);
   }

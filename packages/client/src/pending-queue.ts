@@ -46,7 +46,7 @@ export class PendingQueue extends Alarm {
 
   /** Queues a call behind all that began before it. */
   add(call: PendingCall, now: number): PendingEntry {
-    const entry = new PendingEntry(call);
+    const entry = new PendingEntry(call, now);
     this.#inTime.insert(entry);
     if (this.slot < 0) this.#wheel.arm(this, now + RECHECK_MS, now);
     return entry;
@@ -107,13 +107,16 @@ export class PendingQueue extends Alarm {
 /** A call in a queue. Its fields belong to the queue. */
 export class PendingEntry {
   readonly call: PendingCall;
+  /** When it began to wait, ms of Time. */
+  readonly sinceMs: number;
   /** Null: it has left. */
   list: List | null = null;
   before: PendingEntry | null = null;
   after: PendingEntry | null = null;
 
-  constructor(call: PendingCall) {
+  constructor(call: PendingCall, sinceMs: number) {
     this.call = call;
+    this.sinceMs = sinceMs;
   }
 }
 

@@ -50,7 +50,7 @@ describe('Rollcall', () => {
     const failed = expect(rollcall.call('orders', 'find', {})).rejects.toMatchObject({ code: 'NO_CATALOG' });
     time.advance(0);
     expect(link.stream.request.services).toEqual(['orders']);
-    await time.advanceBy(2_000);
+    await time.advanceBy(5_000);
     await failed;
   });
 
@@ -69,7 +69,7 @@ describe('Rollcall', () => {
   it('does not take silence for an empty list', async () => {
     const { rollcall, time } = setUp();
     const asked = expect(rollcall.instances('orders')).rejects.toMatchObject({ code: 'NO_CATALOG', retryable: true });
-    await time.advanceBy(2_000);
+    await time.advanceBy(5_000);
     await asked;
   });
 

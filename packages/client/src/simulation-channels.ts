@@ -1,6 +1,7 @@
 import type { Timer } from '@rollcall/core';
 import { Line } from './simulation-network.js';
 import type { Acceptor, Answer, LineEnd, Loop, Network, Request } from './simulation-network.js';
+import { Connecting } from './transport/connecting.js';
 import type { Channel, Exchange, Failure, Sink, Terms } from './transport/transport.js';
 
 // How the three transports use connections: TCP and gRPC send all calls to an instance on one connection, HTTP gives each call a
@@ -11,7 +12,7 @@ export interface WayParts {
   readonly network: Network;
   readonly loop: Loop;
   readonly host: Acceptor;
-  /** For the connection and the identity check on it, ms. Infinity: as long as somebody waits. */
+  /** After this time a connection that is not open, identity check included, is late, ms. Infinity: none ever is. */
   readonly connectTimeoutMs: number;
   /** The id that the peer has to give; null: it is not asked. */
   readonly expectedId: string | null;
@@ -38,15 +39,21 @@ class Connection implements LineEnd {
   readonly #parts: WayParts;
   readonly #holder: Holder;
   readonly #line: Line;
+  readonly #connecting: Connecting;
+  readonly #startedAt: number;
   readonly #timer: Timer | null;
   #isOpen = false;
   #isOver = false;
 
-  constructor(parts: WayParts, holder: Holder) {
-    const { network, loop, host, connectTimeoutMs } = parts;
+  constructor(parts: WayParts, connecting: Connecting, holder: Holder) {
+    const { network, loop, host } = parts;
+    const { patienceMs } = connecting;
     this.#parts = parts;
+    this.#connecting = connecting;
     this.#holder = holder;
-    this.#timer = connectTimeoutMs < Infinity ? loop.setTimer(connectTimeoutMs, () => this.#tooLate()) : null;
+    this.#startedAt = loop.now();
+    const late = (): void => connecting.late('no connection, or no identity,', patienceMs, loop.now());
+    this.#timer = patienceMs < Infinity ? loop.setTimer(patienceMs, late) : null;
     this.#line = new Line(network, loop, host, this);
   }
 
@@ -84,13 +91,9 @@ class Connection implements LineEnd {
 
   #becomeReady(): void {
     this.#timer?.cancel();
+    this.#connecting.opened(this.#parts.loop.now() - this.#startedAt);
     this.isReady = true;
     this.#holder.ready();
-  }
-
-  #tooLate(): void {
-    const failure: Failure = { kind: 'unreachable', cause: cause('no connection, or no identity, in time') };
-    this.#end(failure, failure);
   }
 
   #end(unwritten: Failure, written: Failure): void {
@@ -123,6 +126,10 @@ class Attempting implements Exchange {
     this.terms = terms;
     this.#sink = sink;
     this.#onCancel = onCancel;
+  }
+
+  get isSent(): boolean {
+    return this.isWritten;
   }
 
   get request(): Request {
@@ -161,6 +168,7 @@ export interface SimulatedWay extends Channel<unknown> {
 /** One connection for all calls. `tellsCancel`: the peer is told that nobody waits any more (RST_STREAM of HTTP/2). */
 export class SharedWay implements SimulatedWay {
   readonly #parts: WayParts;
+  readonly #connecting: Connecting;
   readonly #tellsCancel: boolean;
   readonly #exchanges = new Map<number, Attempting>();
   #connection: Connection | null = null;
@@ -169,7 +177,12 @@ export class SharedWay implements SimulatedWay {
 
   constructor(parts: WayParts, tellsCancel: boolean) {
     this.#parts = parts;
+    this.#connecting = new Connecting(parts.connectTimeoutMs);
     this.#tellsCancel = tellsCancel;
+  }
+
+  get stall(): Failure | null {
+    return this.#connecting.stall;
   }
 
   send(request: unknown, terms: Terms, sink: Sink): Exchange {
@@ -200,7 +213,7 @@ export class SharedWay implements SimulatedWay {
   }
 
   #open(): Connection {
-    const connection: Connection = new Connection(this.#parts, {
+    const connection: Connection = new Connection(this.#parts, this.#connecting, {
       ready: () => {
         const now = this.#parts.loop.now();
         for (const exchange of this.#exchanges.values()) {
@@ -253,6 +266,7 @@ interface Slot {
 /** A connection for each call; when all are in use, calls wait in order. A cancelled call takes its connection with it. */
 export class PooledWay implements SimulatedWay {
   readonly #parts: WayParts;
+  readonly #connecting: Connecting;
   readonly #size: number;
   readonly #slots: Slot[] = [];
   readonly #idle: Slot[] = [];
@@ -262,7 +276,12 @@ export class PooledWay implements SimulatedWay {
 
   constructor(parts: WayParts, size: number) {
     this.#parts = parts;
+    this.#connecting = new Connecting(parts.connectTimeoutMs);
     this.#size = size;
+  }
+
+  get stall(): Failure | null {
+    return this.#connecting.stall;
   }
 
   send(request: unknown, terms: Terms, sink: Sink): Exchange {
@@ -306,7 +325,7 @@ export class PooledWay implements SimulatedWay {
   }
 
   #open(slot: Slot): Connection {
-    const connection: Connection = new Connection(this.#parts, {
+    const connection: Connection = new Connection(this.#parts, this.#connecting, {
       ready: () => {
         const { exchange } = slot;
         if (exchange === null) return;

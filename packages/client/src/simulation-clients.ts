@@ -127,6 +127,7 @@ function transportOf<Wanted>(protocol: Protocol, parts: TransportParts<Wanted>):
   const ways: SimulatedWay[] = [];
   return {
     protocol,
+    connectTimeoutMs,
     prepare: () => null,
     channel({ instance, endpoint }): Channel<Wanted> {
       const host = hosts[endpoint.port - FIRST_PORT];

@@ -57,8 +57,8 @@ const bare = (protocol: Protocol = 'tcp'): WorldClient => bareOver(protocol, 'ro
 const ours = (protocol: Protocol = 'tcp'): WorldClient => rollcallOver(protocol);
 const span = (fromMs: number, toMs: number) => ({ fromMs, toMs, hosts: [0] });
 
-/** What becomes of a request to an instance that is 300 ms away, within 1.5 s. */
-function failureOver(protocol: Protocol, connectTimeoutMs: number): readonly string[] {
+/** Whether a connection to an instance that is 300 ms away is late after 1.1 s, and what becomes of its request within 2.5 s. */
+function storyOver(protocol: Protocol, connectTimeoutMs: number): readonly (string | null)[] {
   const time = new ManualTime();
   const heard: string[] = [];
   const host = new Host({
@@ -74,13 +74,15 @@ function failureOver(protocol: Protocol, connectTimeoutMs: number): readonly str
   const way = protocol === 'http' ? new PooledWay(parts, 128) : new SharedWay(parts, false);
   const sink = {
     next() {},
-    last() {},
+    last: () => heard.push(`answer at ${time.now()}`),
     complete() {},
     fail: ({ kind }: Failure) => heard.push(`${kind} at ${time.now()}`),
   };
   way.send(0, { remainingMs: 5_000, attempt: 1 }, sink);
-  time.advance(1_500);
-  return heard;
+  time.advance(1_100);
+  const late = way.stall?.kind ?? null;
+  time.advance(1_400);
+  return [late, ...heard];
 }
 
 describe('a connection', () => {
@@ -114,9 +116,9 @@ describe('a connection', () => {
   });
 
   it.each(['tcp', 'http'] as const)('is given up after its timeout, if it has one, over %s', (protocol) => {
-    expect(failureOver(protocol, 1_000)).toEqual(['unreachable at 1000']);
+    expect(storyOver(protocol, 1_000)).toEqual(['unreachable', 'answer at 1801']);
     // 300 ms each way make 1.2 s for a connection and its identity
-    expect(failureOver(protocol, 1_300)).toEqual([]);
+    expect(storyOver(protocol, 1_300)).toEqual([null, 'answer at 1801']);
   });
 
   it('is refused where no process listens, and breaks when one dies', async () => {

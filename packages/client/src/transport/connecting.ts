@@ -19,6 +19,7 @@ export class Connecting {
   readonly #leastMs: number;
   #lastMs = 0;
   #stall: Failure | null = null;
+  #stalledAt = -Infinity;
 
   /** `leastMs`: no connection is late before, ms. */
   constructor(leastMs: number) {
@@ -30,13 +31,15 @@ export class Connecting {
     return Math.max(this.#leastMs, MULTIPLE * this.#lastMs);
   }
 
-  /** Why connections take long: the same object for each connection that is late. Null: none is, or one opened since. */
+  /** Why connections take long: the same object for those that are late together. Null: none is, or one opened since. */
   get stall(): Failure | null {
     return this.#stall;
   }
 
-  /** A connection is late. `what`: what did not happen yet, at which address. */
-  late(what: string, ms: number): void {
+  /** A connection is late. `what`: what did not happen yet, at which address; `ms`: since when. */
+  late(what: string, ms: number, now: number): void {
+    if (this.#stall !== null && now < this.#stalledAt + this.patienceMs) return;
+    this.#stalledAt = now;
     this.#stall = { kind: 'unreachable', cause: new Error(`${what} within ${Math.round(ms)} ms`) };
   }
 

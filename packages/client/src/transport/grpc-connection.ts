@@ -256,12 +256,13 @@ export class GrpcConnection {
 
   /** It takes long. Whoever has nowhere else to go waits on; with nobody waiting it is given up in the end. */
   #late(): void {
-    const ms = this.#time.now() - this.#startedAt;
+    const now = this.#time.now();
+    const ms = now - this.#startedAt;
     if (ms >= GIVE_UP_MS && this.#exchanges.size === 0) {
       const failure = this.#connecting.stall ?? MOVED;
       return this.#end(failure, failure);
     }
-    if (!this.#isLate) this.#connecting.late(this.#lateText(), ms);
+    if (!this.#isLate) this.#connecting.late(this.#lateText(), ms, now);
     this.#isLate = true;
     this.#timer = this.#time.setTimer(GIVE_UP_MS, () => this.#late(), { background: true });
   }

@@ -127,7 +127,7 @@ export class HttpTransport implements Transport<HttpRequest> {
     };
     const late = (): void => {
       const { patienceMs } = connecting;
-      connecting.late(`${addressOf(target.endpoint)} gave no usable connection`, patienceMs);
+      connecting.late(`${addressOf(target.endpoint)} gave no usable connection`, patienceMs, this.#time.now());
       const { stall } = connecting;
       timer = this.#time.setTimer(GIVE_UP_MS, () => finish(stall), { background: true });
     };
