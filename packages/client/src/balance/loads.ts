@@ -11,8 +11,11 @@ export interface Load {
   forget(slot: number): void;
 }
 
-/** How slowly a peak is forgotten. */
+/** How slowly a peak is forgotten while answers come, … */
 const DECAY_MS = 10_000;
+/** … and once none has come for a while. */
+const IDLE_AFTER_MS = 500;
+const IDLE_DECAY_MS = 1_000;
 const TYPICAL_AT_FIRST_MS = 30;
 
 /**
@@ -37,7 +40,8 @@ const UNMEASURED = -1;
 
 /**
  * Peak EWMA: the moving average of the round trips that jumps up at once and comes down slowly (τ = 10 s), times the calls in
- * flight. An idle instance's average decays towards 0, so that it is tried again. From Finagle (`PeakEwma.scala`) and
+ * flight. An idle instance's average decays towards 0 with τ = 1 s, so that one call finds out whether its path has healed: while that
+ * call is under way, the average counts as it was, so no second one follows. From Finagle (`PeakEwma.scala`) and
  * Linkerd (`tower/src/load/peak_ewma.rs`); there an unmeasured instance costs a fixed guess, here half of what is typical of the
  * service, so that it is tried soon and does not draw everybody.
  */
@@ -53,13 +57,14 @@ export class PeakEwma implements Load {
   cost(slot: number, now: number, inFlight: number): number {
     const ewmaMs = this.#cells[CELLS * slot] ?? UNMEASURED;
     if (ewmaMs === UNMEASURED) return (this.#typical.ms / 2) * (inFlight + 1);
-    return ewmaMs * Math.exp(((this.#cells[CELLS * slot + 1] ?? 0) - now) / DECAY_MS) * (inFlight + 1);
+    const agoMs = now - (this.#cells[CELLS * slot + 1] ?? 0);
+    return ewmaMs * (inFlight > 0 ? Math.exp(-agoMs / DECAY_MS) : idleWeight(agoMs)) * (inFlight + 1);
   }
 
   observe(slot: number, ms: number, now: number): void {
     const at = CELLS * slot;
     const ewmaMs = this.#cells[at] ?? UNMEASURED;
-    const weight = Math.exp(((this.#cells[at + 1] ?? 0) - now) / DECAY_MS);
+    const weight = idleWeight(now - (this.#cells[at + 1] ?? 0));
     const decayed = ewmaMs * weight;
     this.#cells[at] = ewmaMs === UNMEASURED || ms > decayed ? ms : decayed + ms * (1 - weight);
     this.#cells[at + 1] = now;
@@ -73,6 +78,12 @@ export class PeakEwma implements Load {
     }
     this.#cells[CELLS * slot] = UNMEASURED;
   }
+}
+
+/** What is left of an average after so long without an answer. */
+function idleWeight(agoMs: number): number {
+  const idleMs = Math.max(0, agoMs - IDLE_AFTER_MS);
+  return Math.exp(-(agoMs - idleMs) / DECAY_MS - idleMs / IDLE_DECAY_MS);
 }
 
 /** The calls in flight and nothing else: for who looks at no load, and whoever knows its latencies to be equal. */
