@@ -22,9 +22,9 @@ const chancesOf =
 
 const PROTOCOLS: readonly Protocol[] = ['tcp', 'http', 'grpc'];
 
-/** TCP is this package’s own transport over simulated sockets; the others are models. */
+/** TCP and HTTP are this package’s own transports over simulated sockets, gRPC is a model. */
 const clientOf = (protocol: Protocol): WorldClient =>
-  protocol === 'tcp' ? rollcallOverSockets() : rollcallOver(protocol);
+  protocol === 'grpc' ? rollcallOver(protocol) : rollcallOverSockets(protocol);
 
 describe.each(PROTOCOLS)('over %s', (protocol) => {
   const client = clientOf(protocol);
