@@ -266,6 +266,24 @@ describe('the law sees', () => {
     expect(await found()).toContain('1 calls that are not idempotent were executed twice');
   });
 
+  it('a client that repeats what may not be repeated', async () => {
+    const paused = LAW_WORLDS.find(({ name }) => name === 'a pause of one of three for 3 s')?.world(3) ?? world;
+    const careless: WorldClient = {
+      ...ours(),
+      caller(site) {
+        const caller = ours().caller(site);
+        return {
+          ready: () => caller.ready(),
+          close: () => caller.close(),
+          call: (planned, ended) => caller.call({ ...planned, load: { ...planned.load, isIdempotent: true } }, ended),
+        };
+      },
+    };
+    const found = breaches(paused, await compare(paused, 'tcp', chances, careless));
+    expect(found.join('; ')).toContain('that are not idempotent were executed twice');
+    expect(breaches(paused, await compare(paused, 'tcp', chances))).toEqual([]);
+  });
+
   it('guesses', async () => {
     const found = twisted((one) => (one.planned.number === 7 ? { ...one, code: 'BULKHEAD_FULL' } : one));
     expect(await found()).toContain('1 calls ended by a guess before their deadline: BULKHEAD_FULL 1');
