@@ -31,7 +31,7 @@ const EPOCH = 'simulated';
 /** The host 0 listens there, the others behind it. */
 export const FIRST_PORT = 1_000;
 /** Of a pool of HTTP connections, for both contestants. */
-const POOL_SIZE = 128;
+export const POOL_SIZE = 128;
 
 /** How a protocol uses connections. */
 function wayOf(protocol: Protocol, parts: WayParts): SimulatedWay {
