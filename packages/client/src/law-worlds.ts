@@ -166,11 +166,11 @@ export const LAW_WORLDS: readonly LawWorld[] = [
     name: 'one late call every 5 s beside steady 60',
     hosts: ONE_OR_THREE,
     world: (hosts) => ({
-      ...calm(hosts, 22),
+      ...calm(hosts, 18),
       workers: 200,
       callers: 1,
       loads: [
-        ...steady(22, 300 * hosts, { workMs: 200, isSteady: true }),
+        ...steady(18, 300, { workMs: 200, isSteady: true }),
         ...[5_000, 10_000, 15_000].map((atMs) => ({
           ...burst(atMs, 1),
           method: 'report',
@@ -227,11 +227,11 @@ export const LAW_WORLDS: readonly LawWorld[] = [
     name: '2.2 x slower for 4 s at 70 % load',
     hosts: ONE_OR_THREE,
     world: (hosts) => ({
-      ...calm(hosts, 12),
+      ...calm(hosts, 8),
       workers: 4,
       isShort: true,
-      faults: [{ kind: 'slow', factor: 2.2, fromMs: 3_000, toMs: 7_000, hosts: all(hosts) }],
-      loads: steady(12, 280 * hosts, { deadlineMs: 1_000 }),
+      faults: [{ kind: 'slow', factor: 2.2, fromMs: 2_000, toMs: 6_000, hosts: all(hosts) }],
+      loads: steady(8, 280 * hosts, { deadlineMs: 1_000 }),
     }),
   },
 ];

@@ -1,4 +1,5 @@
 import * as fc from 'fast-check';
+import { POOL_SIZE } from './simulation-clients.js';
 import type { Fault } from './simulation-network.js';
 import type { CatalogWord, Listed, Load, World } from './simulation-world.js';
 
@@ -63,7 +64,7 @@ function worldOf({ loads, troubles, knownAtMs, ...rest }: Drawn): World {
     seconds: LONGEST_MS / 1_000,
     faults: [...faults.filter((fault) => fault.kind !== 'dead'), ...deaths],
     catalog: catalogOf({ hosts: rest.hosts, knownAtMs, deaths, noticeMs: troubles.map((one) => one.noticeMs) }),
-    loads: loads.map((one, place) => loadOf(one, { place, count: loads.length, workers: rest.workers, knownAtMs })),
+    loads: loads.map((one, place) => loadOf(one, { place, count: loads.length, knownAtMs, ...rest })),
   };
 }
 
@@ -114,17 +115,19 @@ interface Place {
   readonly place: number;
   readonly count: number;
   readonly workers: number;
+  readonly delayMs: number;
   readonly knownAtMs: number;
 }
 
-function loadOf(one: Asked, { place, count, workers, knownAtMs }: Place): Load {
+function loadOf(one: Asked, { place, count, workers, delayMs, knownAtMs }: Place): Load {
   const { share, deadlineMs, workMs, isIdempotent, isRefused, burstAtMs } = one;
   const most = (MOST_SHARE * share) / count;
   const load = { method: `m${place}`, deadlineMs, workMs, isIdempotent, isSteady: true, isRefused };
   if (burstAtMs !== null) {
     // all of it can be served in a half of its deadline, and what had to wait to be known does not come together with others
     const fromMs = Math.max(burstAtMs, knownAtMs);
-    const atOnce = Math.max(1, Math.floor((most * deadlineMs * workers) / workMs));
+    const perMs = Math.min(workers / workMs, POOL_SIZE / (workMs + 2 * delayMs));
+    const atOnce = Math.max(1, Math.floor(most * deadlineMs * perMs));
     return { ...load, fromMs, toMs: fromMs, atOnce: Math.min(atOnce, MOST_AT_ONCE) };
   }
   const perSecond = Math.min((most * 1_000 * workers) / workMs, MOST_PER_SECOND);

@@ -20,6 +20,7 @@ import type {
   WorldSite,
 } from './simulation-world.js';
 import type { GrpcMethod, GrpcRequest } from './transport/grpc-message.js';
+import { HttpAnswer } from './transport/http-answer.js';
 import type { HttpRequest } from './transport/http-message.js';
 import type { TcpRequest } from './transport/tcp-message.js';
 import type { Channel, Exchange, Transport } from './transport/transport.js';
@@ -30,7 +31,7 @@ const EPOCH = 'simulated';
 /** The host 0 listens there, the others behind it. */
 export const FIRST_PORT = 1_000;
 /** Of a pool of HTTP connections, for both contestants. */
-const POOL_SIZE = 128;
+export const POOL_SIZE = 128;
 
 /** How a protocol uses connections. */
 function wayOf(protocol: Protocol, parts: WayParts): SimulatedWay {
@@ -39,22 +40,24 @@ function wayOf(protocol: Protocol, parts: WayParts): SimulatedWay {
 
 // ---- this package’s own calls ------------------------------------------------------------------------------------------
 
-/** Makes the transport of a caller. */
-export type TcpOf = (site: WorldSite, options: CallOptions) => Transport<TcpRequest>;
-
-/** This package’s own calls over the protocol. `tcp`: default, as the others, a model of this package’s transport. */
-export function rollcallOver(protocol: Protocol, tcp: TcpOf = modelOfTcp): WorldClient {
-  return { turn: settlePromises, caller: (site) => new RollcallCaller(protocol, site, tcp) };
+/** Makes the transports of a caller; default: models of this package’s transports. `turn`: see `WorldClient`. */
+export interface TransportsOf {
+  tcp?(site: WorldSite, options: CallOptions): Transport<TcpRequest>;
+  http?(site: WorldSite, options: CallOptions): Transport<HttpRequest>;
+  turn?(): Promise<void>;
 }
 
-const modelOfTcp: TcpOf = (site, options) =>
-  transportOf('tcp', { site, options, callOf: ({ dataJson }) => Number(dataJson) });
+/** This package’s own calls over the protocol. */
+export function rollcallOver(protocol: Protocol, transports: TransportsOf = {}): WorldClient {
+  const turn = (): Promise<void> => transports.turn?.() ?? settlePromises();
+  return { turn, caller: (site) => new RollcallCaller(protocol, site, transports) };
+}
 
 class RollcallCaller implements WorldCaller {
   readonly #protocol: Protocol;
   readonly #calls: Calls;
 
-  constructor(protocol: Protocol, site: WorldSite, tcp: TcpOf) {
+  constructor(protocol: Protocol, site: WorldSite, own: TransportsOf) {
     const { loop: time, random, world } = site;
     this.#protocol = protocol;
     const catalog = new Catalog({ time, log: silentLog, asked() {}, isEjected: () => false });
@@ -67,8 +70,12 @@ class RollcallCaller implements WorldCaller {
       services: catalog,
       options,
       transports: {
-        tcp: tcp(site, options),
-        http: transportOf<HttpRequest>('http', { site, options, callOf: ({ body }) => Number(body) }),
+        tcp:
+          own.tcp?.(site, options) ??
+          transportOf<TcpRequest>('tcp', { site, options, callOf: ({ dataJson }) => Number(dataJson) }),
+        http:
+          own.http?.(site, options) ??
+          transportOf<HttpRequest>('http', { site, options, callOf: ({ body }) => Number(body) }),
         grpc: transportOf<GrpcRequest>('grpc', { site, options, callOf: ({ message }) => Number(message) }),
       },
       suspect() {},
@@ -77,9 +84,13 @@ class RollcallCaller implements WorldCaller {
     follow(catalog, site);
   }
 
+  ready(): Promise<void> {
+    return this.#calls.prepare();
+  }
+
   call(planned: PlannedCall, ended: (ending: Ending) => void): void {
     this.#begin(planned).then(
-      () => ended({ code: 'success', attempts: [] }),
+      (answer) => ended(endingBy(answer)),
       (error: unknown) => ended(endingOf(error)),
     );
   }
@@ -98,6 +109,12 @@ class RollcallCaller implements WorldCaller {
       this.#calls.request(SERVICE, request, new LastValue(resolve, reject), wishes);
     });
   }
+}
+
+/** Any status is an answer; those that say no are no success. */
+function endingBy(answer: unknown): Ending {
+  const status = answer instanceof HttpAnswer ? answer.head.status : 200;
+  return { code: status < 400 ? 'success' : `STATUS ${status}`, attempts: [] };
 }
 
 function endingOf(error: unknown): Ending {
@@ -240,6 +257,10 @@ class BareCaller implements WorldCaller {
     this.#ways = hosts.map((host) => wayOf(protocol, { ...terms, host }));
     this.#isFixed = choice !== 'round-robin';
     this.#turn = site.number + (choice === 'round-robin' ? 0 : choice.offset);
+  }
+
+  ready(): Promise<void> {
+    return Promise.resolve();
   }
 
   call({ number, load }: PlannedCall, ended: (ending: Ending) => void): void {

@@ -79,6 +79,8 @@ export interface Ending {
 
 /** One process that calls. */
 export interface WorldCaller {
+  /** Resolves when it can call: a library is loaded. The clock stands still meanwhile. */
+  ready(): Promise<void>;
   /** `ended` comes once. */
   call(planned: PlannedCall, ended: (ending: Ending) => void): void;
   close(): Promise<void>;
@@ -167,6 +169,7 @@ export async function live(
     const loop = new Loop(time, pauses);
     return { loop, caller: client.caller({ world, number, loop, random, network, hosts }) };
   });
+  await Promise.all(callers.map(({ caller }) => caller.ready()));
   const begun = new Map<PlannedCall, number>();
   const ended = new Map<PlannedCall, Ending & { readonly endedMs: number }>();
   atTheirTimes(calls, time, (planned) => {
