@@ -132,16 +132,18 @@ export abstract class CallStory<Request> extends Alarm implements Ask {
     return null;
   }
 
-  /** Another one whose connections do not take long, else the same one again: over a fresh connection. */
+  /** Another one whose connections do not take long. */
   pickConnected(node: Station<Request>, now: number): Station<Request> | null {
+    const { tried, triedToo } = this;
     const { isRepeatable } = this.errand;
     if (isRepeatable !== null && !isRepeatable()) return null;
     const other = this.pickBut(node, now);
-    if (other === null) return node;
-    if (other.channel.stall === null || other.channel.stall === undefined) return other;
+    if (other === null || (other.channel.stall ?? null) === null) return other;
     if (this.isProbe) this.lane.balancer.endProbe(other);
     this.isProbe = false;
-    return node;
+    this.tried = tried;
+    this.triedToo = triedToo;
+    return null;
   }
 
   /** Called first: from now on its time counts. */

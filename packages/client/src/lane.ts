@@ -228,7 +228,7 @@ export class Lane<Request> implements RulesSource {
     const bucket = bucketOf(ms);
     node.latency.record(bucket, now);
     attempt.method.latency.record(bucket, now);
-    node.observe(ms, now);
+    node.observe(ms, now, true);
     this.#typical.observe(ms);
   }
 

@@ -199,13 +199,7 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
     if (now < Math.min(untilMs, this.deadlineAt)) {
       return this.callee.wheel.arm(this, Math.min(untilMs, this.deadlineAt), now);
     }
-    this.#leaveQueue();
     this.#endUnsent(now);
-  }
-
-  #leaveQueue(): void {
-    if (this.#pending !== null) this.lane.pending.remove(this.#pending);
-    this.#pending = null;
   }
 
   /** The last failure says more than that nobody takes it now. */
@@ -217,8 +211,8 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
   /** It failed there, and that did no harm: elsewhere at once, if that is allowed, else the failure is the last word. */
   #again(attempt: Attempt<Request>, failure: Failure, now: number): void {
     const { node } = attempt;
-    const isMoved = failure.kind === 'moved';
-    if (!isMoved && !this.mayFollow(node)) return this.#fail(failure, now);
+    if (failure.kind === 'moved') return this.#try(now);
+    if (!this.mayFollow(node)) return this.#fail(failure, now);
     if (!this.isPaid(attempt, failure.kind, now)) {
       // what was certainly not executed has only to wait, which loads nobody; of a repetition the repeating caller takes care
       const mayWait = isUnexecuted(failure.kind) && !this.terms.isRetry;
@@ -391,7 +385,8 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
 
   #close(error: RollcallError | null, now: number): void {
     this.#isOver = true;
-    this.#leaveQueue();
+    if (this.#pending !== null) this.lane.pending.remove(this.#pending);
+    this.#pending = null;
     this.#current = null;
     this.#beside = null;
     this.#drop();

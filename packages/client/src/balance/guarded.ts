@@ -99,9 +99,9 @@ class GuardedLoad implements Load {
     return inFlight;
   }
 
-  observe(slot: number, ms: number, now: number): void {
+  observe(slot: number, ms: number, now: number, isAnswer: boolean): void {
     try {
-      this.#load.observe(slot, ms, now);
+      this.#load.observe(slot, ms, now, isAnswer);
     } catch (error) {
       this.#complaint.tell(`threw when it was told of a call: ${messageOf(error)}`);
     }

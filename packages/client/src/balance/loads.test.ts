@@ -5,24 +5,35 @@ describe('peak EWMA', () => {
   it('jumps up to a peak at once', () => {
     const load = new PeakEwma(new TypicalLatency());
     load.forget(0);
-    load.observe(0, 10, 0);
-    load.observe(0, 500, 1);
+    load.observe(0, 10, 0, true);
+    load.observe(0, 500, 1, true);
     expect(load.cost(0, 1, 0)).toBe(500);
   });
 
-  it('comes down slowly: after 10 s without news by a factor of e', () => {
+  it('comes down slowly after a failure: after 10 s without news by a factor of e', () => {
     const load = new PeakEwma(new TypicalLatency());
     load.forget(0);
-    load.observe(0, 500, 0);
+    load.observe(0, 500, 0, false);
     expect(load.cost(0, 10_000, 0)).toBeCloseTo(500 / Math.E);
-    load.observe(0, 10, 1_000);
+    load.observe(0, 10, 1_000, true);
     expect(load.cost(0, 1_000, 0)).toBeGreaterThan(450);
+  });
+
+  it('comes down within seconds after a slow answer, for one call: while that is under way it counts as it was', () => {
+    const load = new PeakEwma(new TypicalLatency());
+    load.forget(0);
+    load.observe(0, 300, 0, true);
+    expect(load.cost(0, 500, 0)).toBeGreaterThan(280);
+    expect(load.cost(0, 5_000, 0)).toBeLessThan(5);
+    expect(load.cost(0, 5_000, 1)).toBeGreaterThan(2 * 150);
+    load.observe(0, 5, 5_005, true);
+    expect(load.cost(0, 5_005, 0)).toBeLessThan(10);
   });
 
   it('is multiplied by the calls in flight and the one to come', () => {
     const load = new PeakEwma(new TypicalLatency());
     load.forget(0);
-    load.observe(0, 10, 0);
+    load.observe(0, 10, 0, true);
     expect(load.cost(0, 0, 4)).toBe(50);
   });
 
@@ -33,7 +44,7 @@ describe('peak EWMA', () => {
     expect(load.cost(0, 0, 0)).toBe(15);
     typical.observe(4);
     expect(load.cost(0, 0, 1)).toBe(4);
-    load.observe(0, 90, 0);
+    load.observe(0, 90, 0, true);
     load.forget(0);
     expect(load.cost(0, 0, 0)).toBe(2);
   });
@@ -41,7 +52,7 @@ describe('peak EWMA', () => {
   it('changes nothing by being read', () => {
     const load = new PeakEwma(new TypicalLatency());
     load.forget(0);
-    load.observe(0, 100, 0);
+    load.observe(0, 100, 0, true);
     const first = load.cost(0, 5_000, 0);
     load.cost(0, 20_000, 0);
     expect(load.cost(0, 5_000, 0)).toBe(first);

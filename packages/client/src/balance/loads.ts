@@ -5,15 +5,15 @@
 export interface Load {
   /** Greater is worse. `inFlight`: the calls under way there, relative to the weight. Changes nothing. */
   cost(slot: number, now: number, inFlight: number): number;
-  /** One call took so long; a failure counts as a long one. */
-  observe(slot: number, ms: number, now: number): void;
+  /** One call took so long; a failure counts as a long one. `isAnswer`: it was answered. */
+  observe(slot: number, ms: number, now: number, isAnswer: boolean): void;
   /** What is known is no longer true, or is of another instance: as at first. Called before anything else about a slot. */
   forget(slot: number): void;
 }
 
-/** How slowly a peak is forgotten while answers come, … */
+/** How slowly a peak is forgotten while answers come, and after a failure, … */
 const DECAY_MS = 10_000;
-/** … and once none has come for a while. */
+/** … and how slowly once no answer has come for a while, because no call went there. */
 const IDLE_AFTER_MS = 500;
 const IDLE_DECAY_MS = 1_000;
 const TYPICAL_AT_FIRST_MS = 30;
@@ -34,14 +34,14 @@ export class TypicalLatency {
   }
 }
 
-/** Of each slot: the average and when it was true. */
-const CELLS = 2;
+/** Of each slot: the average, when it was true, and how slowly it is forgotten while nothing comes. */
+const CELLS = 3;
 const UNMEASURED = -1;
 
 /**
  * Peak EWMA: the moving average of the round trips that jumps up at once and comes down slowly (τ = 10 s), times the calls in
- * flight. An idle instance's average decays towards 0 with τ = 1 s, so that one call finds out whether its path has healed: while that
- * call is under way, the average counts as it was, so no second one follows. From Finagle (`PeakEwma.scala`) and
+ * flight. An idle instance's average decays towards 0, with τ = 1 s if its last answer was slow, so that one call finds out whether its
+ * path has healed: while that call is under way, the average counts as it was, so no second one follows. After a failure τ stays 10 s. From Finagle (`PeakEwma.scala`) and
  * Linkerd (`tower/src/load/peak_ewma.rs`); there an unmeasured instance costs a fixed guess, here half of what is typical of the
  * service, so that it is tried soon and does not draw everybody.
  */
@@ -57,17 +57,18 @@ export class PeakEwma implements Load {
   cost(slot: number, now: number, inFlight: number): number {
     const ewmaMs = this.#cells[CELLS * slot] ?? UNMEASURED;
     if (ewmaMs === UNMEASURED) return (this.#typical.ms / 2) * (inFlight + 1);
-    const agoMs = now - (this.#cells[CELLS * slot + 1] ?? 0);
-    return ewmaMs * (inFlight > 0 ? Math.exp(-agoMs / DECAY_MS) : idleWeight(agoMs)) * (inFlight + 1);
+    const idleDecayMs = inFlight > 0 ? DECAY_MS : (this.#cells[CELLS * slot + 2] ?? DECAY_MS);
+    return ewmaMs * weightAfter(now - (this.#cells[CELLS * slot + 1] ?? 0), idleDecayMs) * (inFlight + 1);
   }
 
-  observe(slot: number, ms: number, now: number): void {
+  observe(slot: number, ms: number, now: number, isAnswer: boolean): void {
     const at = CELLS * slot;
     const ewmaMs = this.#cells[at] ?? UNMEASURED;
-    const weight = idleWeight(now - (this.#cells[at + 1] ?? 0));
+    const weight = weightAfter(now - (this.#cells[at + 1] ?? 0), this.#cells[at + 2] ?? DECAY_MS);
     const decayed = ewmaMs * weight;
     this.#cells[at] = ewmaMs === UNMEASURED || ms > decayed ? ms : decayed + ms * (1 - weight);
     this.#cells[at + 1] = now;
+    this.#cells[at + 2] = isAnswer ? IDLE_DECAY_MS : DECAY_MS;
   }
 
   forget(slot: number): void {
@@ -81,9 +82,9 @@ export class PeakEwma implements Load {
 }
 
 /** What is left of an average after so long without an answer. */
-function idleWeight(agoMs: number): number {
+function weightAfter(agoMs: number, idleDecayMs: number): number {
   const idleMs = Math.max(0, agoMs - IDLE_AFTER_MS);
-  return Math.exp(-(agoMs - idleMs) / DECAY_MS - idleMs / IDLE_DECAY_MS);
+  return Math.exp(-(agoMs - idleMs) / DECAY_MS - idleMs / idleDecayMs);
 }
 
 /** The calls in flight and nothing else: for who looks at no load, and whoever knows its latencies to be equal. */

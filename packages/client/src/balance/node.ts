@@ -182,8 +182,8 @@ export class Node implements BreakerHost, GateListener {
   }
 
   /** A call there took so long; a failure counts as a long one. */
-  observe(ms: number, now: number): void {
-    this.#board.load.observe(this.#slot, ms, now);
+  observe(ms: number, now: number, isAnswer = false): void {
+    this.#board.load.observe(this.#slot, ms, now, isAnswer);
   }
 
   /** What was observed is no longer true. */

@@ -5,7 +5,7 @@ const MULTIPLE = 3;
 /** A connection that nobody waits for is given up after this time, ms. */
 export const GIVE_UP_MS = 15_000;
 /** Connections to one instance that may be late at once; with fewer, a call opens a fresh one. */
-const MOST_LATE = 3;
+export const MOST_LATE = 3;
 
 /** Another connection to the same instance opened first. */
 export const MOVED: Failure = { kind: 'moved', cause: new Error('another connection to the instance opened first') };

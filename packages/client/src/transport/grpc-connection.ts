@@ -42,6 +42,8 @@ export interface GrpcConnectionParts {
   readonly time: Time;
   readonly secure: SecureWay;
   readonly connecting: Connecting;
+  /** It is late, and requests wait for it. */
+  readonly late: () => void;
   /** It is open now. */
   readonly opened: (connection: GrpcConnection) => void;
 }
@@ -55,7 +57,7 @@ export class GrpcConnection {
   readonly #options: GrpcOptions;
   readonly #time: Time;
   readonly #connecting: Connecting;
-  readonly #opened: GrpcConnectionParts['opened'];
+  readonly #parts: Pick<GrpcConnectionParts, 'late' | 'opened'>;
   readonly #startedAt: number;
   readonly #resets: StreamResets;
   readonly #socket: Socket;
@@ -74,9 +76,9 @@ export class GrpcConnection {
   /** One incident, whichever event tells it first. */
   #breakage: Failure | null = null;
 
-  constructor({ target, options, time, secure, connecting, opened }: GrpcConnectionParts) {
+  constructor({ target, options, time, secure, connecting, ...parts }: GrpcConnectionParts) {
     this.#connecting = connecting;
-    this.#opened = opened;
+    this.#parts = parts;
     this.#startedAt = time.now();
     this.#resets = new StreamResets(time, () => this.#wornOut());
     this.#target = target;
@@ -201,7 +203,7 @@ export class GrpcConnection {
       exchange.openedAt = now;
       this.#begin(exchange);
     }
-    this.#opened(this);
+    this.#parts.opened(this);
   }
 
   #begin(exchange: GrpcExchange): void {
@@ -262,9 +264,12 @@ export class GrpcConnection {
       const failure = this.#connecting.stall ?? MOVED;
       return this.#end(failure, failure);
     }
-    if (!this.#isLate) this.#connecting.late(this.#lateText(), ms, now);
+    const isFirst = !this.#isLate;
     this.#isLate = true;
     this.#timer = this.#time.setTimer(GIVE_UP_MS, () => this.#late(), { background: true });
+    if (!isFirst) return;
+    this.#connecting.late(this.#lateText(), ms, now);
+    if (this.#exchanges.size > 0) this.#parts.late();
   }
 
   #lateText(): string {

@@ -40,7 +40,8 @@ export class GrpcTransport implements Transport<GrpcRequest> {
   channel(target: Target): Channel<GrpcRequest> {
     const connecting = new Connecting(this.#options.connectTimeoutMs);
     const opened = (connection: GrpcConnection): void => channel.opened(connection);
-    const parts = { target, options: this.#options, time: this.#time, secure: this.#secure, connecting, opened };
+    const late = (): void => channel.late();
+    const parts = { target, options: this.#options, time: this.#time, secure: this.#secure, connecting, opened, late };
     const channel = new GrpcChannel(target, {
       connecting,
       size: this.#options.connections,
@@ -88,6 +89,11 @@ class GrpcChannel implements Channel<GrpcRequest> {
 
   ping(terms: Terms, sink: Sink): Exchange {
     return this.send(identityRequest(this.#target.instance.id), terms, sink);
+  }
+
+  /** A packet that was lost is only repeated after seconds: a fresh connection may be faster. */
+  late(): void {
+    if (!this.#isClosed && pooled(this.#connections, this.#parts.size) === null) this.#opening();
   }
 
   opened(connection: GrpcConnection): void {

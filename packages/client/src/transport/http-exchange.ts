@@ -103,7 +103,8 @@ export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHa
 
   onConnect(abort: (reason?: Error) => void): void {
     this.#abort = abort;
-    if (this.#isOver) return abort(new Error('cancelled'));
+    // to abort here would close the connection, which is as good as ever
+    if (this.#isOver) throw new Error('cancelled before it was sent');
     this.isSent = true;
     // else it was sent within `begin`, on a connection that was open
     if (this.#isBegun) this.openedAt = this.#parts.time.now();

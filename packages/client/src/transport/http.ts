@@ -4,14 +4,14 @@ import type { Socket } from 'node:net';
 import { addressOf, HEARTBEAT_PATH } from '@rollcall/core';
 import type { Protocol, Time } from '@rollcall/core';
 import type { Pool } from 'undici';
-import { Connecting, GIVE_UP_MS } from './connecting.js';
+import { Connecting } from './connecting.js';
+import { openHttp } from './http-connect.js';
 import { ConnectError, HttpExchange } from './http-exchange.js';
-import { askIdentity } from './http-identity.js';
 import { headersWith } from './http-message.js';
 import type { HttpRequest } from './http-message.js';
 import { hasIdentity } from './identity.js';
 import { SecureWay } from './secure.js';
-import { connectFailure, failed, STOPPED } from './transport.js';
+import { failed, STOPPED } from './transport.js';
 import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from './transport.js';
 
 export interface HttpOptions {
@@ -97,50 +97,13 @@ export class HttpTransport implements Transport<HttpRequest> {
       bodyTimeout: BODY_IDLE_MS,
       connect: (_options, done) => {
         this.#home.runInAsyncScope(() => {
-          this.#connect(target, connecting, (result) => {
-            if (result instanceof ConnectError) done(result, null);
-            else done(null, result);
+          const open = (): Socket => openSocket(target, this.#secure);
+          openHttp({ target, connecting, time: this.#time, open }, (result) => {
+            if ('socket' in result) done(null, result.socket);
+            else done(new ConnectError(result.failure), null);
           });
         });
       },
-    });
-  }
-
-  /** Opens a connection, and asks who is there before it is used. One that is late goes on: see `Connecting`. */
-  #connect(target: Target, connecting: Connecting, done: (result: Socket | ConnectError) => void): void {
-    const startedAt = this.#time.now();
-    const socket = openSocket(target, this.#secure);
-    let cause: unknown = null;
-    let isOver = false;
-    const finish = (failure: Failure | null): void => {
-      // whoever asks who is there hears of the end of the socket that came too late
-      if (isOver) return;
-      isOver = true;
-      timer.cancel();
-      socket.off('close', refused);
-      if (failure === null) {
-        connecting.opened(this.#time.now() - startedAt);
-        return done(socket);
-      }
-      socket.destroy();
-      done(new ConnectError(failure));
-    };
-    const late = (): void => {
-      const { patienceMs } = connecting;
-      connecting.late(`${addressOf(target.endpoint)} gave no usable connection`, patienceMs, this.#time.now());
-      const { stall } = connecting;
-      timer = this.#time.setTimer(GIVE_UP_MS, () => finish(stall), { background: true });
-    };
-    let timer = this.#time.setTimer(connecting.patienceMs, late);
-    const refused = (): void => finish(connectFailure(cause));
-    socket.on('close', refused);
-    socket.on('error', (error) => {
-      cause ??= error;
-    });
-    socket.once(target.endpoint.tls ? 'secureConnect' : 'connect', () => {
-      socket.off('close', refused);
-      if (hasIdentity(target)) askIdentity(socket, target, finish);
-      else finish(null);
     });
   }
 }

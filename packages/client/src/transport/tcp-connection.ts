@@ -37,6 +37,8 @@ export interface TcpConnectionParts {
   readonly time: Time;
   readonly secure: SecureWay;
   readonly connecting: Connecting;
+  /** It is late, and requests wait for it. */
+  readonly late: () => void;
   /** It is open now. */
   readonly opened: (connection: TcpConnection) => void;
 }
@@ -50,7 +52,7 @@ export class TcpConnection {
   readonly #options: TcpOptions;
   readonly #time: Time;
   readonly #connecting: Connecting;
-  readonly #opened: TcpConnectionParts['opened'];
+  readonly #parts: Pick<TcpConnectionParts, 'late' | 'opened'>;
   readonly #startedAt: number;
   readonly #socket: Socket;
   readonly #decoder: FrameDecoder;
@@ -70,12 +72,12 @@ export class TcpConnection {
   #quietTurns = 0;
   #gathered = 0;
 
-  constructor({ target, options, time, secure, connecting, opened }: TcpConnectionParts) {
+  constructor({ target, options, time, secure, connecting, ...parts }: TcpConnectionParts) {
     this.#target = target;
     this.#options = options;
     this.#time = time;
     this.#connecting = connecting;
-    this.#opened = opened;
+    this.#parts = parts;
     this.#startedAt = time.now();
     this.#decoder = new FrameDecoder(options.maxMessageLength, 'calls.tcp.maxMessageLength');
     this.#timer = time.setTimer(connecting.patienceMs, () => this.#late());
@@ -172,7 +174,7 @@ export class TcpConnection {
     this.#connecting.opened(now - this.#startedAt);
     for (const exchange of this.#unwritten) exchange.openedAt = now;
     this.#flush();
-    this.#opened(this);
+    this.#parts.opened(this);
   }
 
   #receive(chunk: Uint8Array): void {
@@ -245,9 +247,12 @@ export class TcpConnection {
       const failure = this.#connecting.stall ?? MOVED;
       return this.#end(failure, failure);
     }
-    if (!this.#isLate) this.#connecting.late(this.#lateText(), ms, now);
+    const isFirst = !this.#isLate;
     this.#isLate = true;
     this.#timer = this.#time.setTimer(GIVE_UP_MS, () => this.#late(), { background: true });
+    if (!isFirst) return;
+    this.#connecting.late(this.#lateText(), ms, now);
+    if (this.#exchanges.size > 0) this.#parts.late();
   }
 
   #lateText(): string {

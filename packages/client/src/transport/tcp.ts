@@ -41,7 +41,8 @@ export class TcpTransport implements Transport<TcpRequest> {
   channel(target: Target): Channel<TcpRequest> {
     const connecting = new Connecting(this.#options.connectTimeoutMs);
     const opened = (connection: TcpConnection): void => channel.opened(connection);
-    const parts = { target, options: this.#options, time: this.#time, secure: this.#secure, connecting, opened };
+    const late = (): void => channel.late();
+    const parts = { target, options: this.#options, time: this.#time, secure: this.#secure, connecting, opened, late };
     const channel = new TcpChannel({
       connecting,
       size: this.#options.connections,
@@ -87,6 +88,11 @@ class TcpChannel implements Channel<TcpRequest> {
 
   ping(terms: Terms, sink: Sink): Exchange {
     return this.send(IDENTITY_REQUEST, terms, sink);
+  }
+
+  /** A packet that was lost is only repeated after seconds: a fresh connection may be faster. */
+  late(): void {
+    if (!this.#isClosed && pooled(this.#connections, this.#parts.size) === null) this.#opening();
   }
 
   opened(connection: TcpConnection): void {
