@@ -155,6 +155,17 @@ export class RoutedCall implements Ask, Attempted<GrpcRequest> {
     return true;
   }
 
+  /** Takes the one with the fewest calls of those that may be called at all, however many it has. */
+  takeAny(nodes: readonly GrpcStation[]): boolean {
+    let best: GrpcStation | null = null;
+    for (const node of nodes) {
+      if (!this.#callee.grpc.balancer.isCallable(node)) continue;
+      if (best === null || node.inFlight < best.inFlight) best = node;
+    }
+    this.#node = best;
+    return best !== null;
+  }
+
   /** It was found for a call that never began. */
   giveUp(): void {
     if (this.#stage !== 'looking' || !this.isProbe) return;

@@ -3,6 +3,7 @@ import { MISDIRECTED_METADATA, REFUSAL_METADATA } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 import type { GrpcRoute, RoutedCall } from '../grpc-route.js';
 import type { Station } from '../station.js';
+import { isTooLarge } from './grpc-message.js';
 import type { GrpcRequest } from './grpc-message.js';
 import type { Failure } from './transport.js';
 
@@ -150,8 +151,9 @@ export class GrpcBalancer implements experimental.LoadBalancer {
       if (this.#isReady(this.#lines.get(call.node))) return true;
       call.passOver();
     }
-    for (const [station, line] of this.#lines) if (this.#isReady(line) && call.take(station)) return true;
-    return false;
+    const ready = [...this.#lines].filter(([, line]) => this.#isReady(line)).map(([station]) => station);
+    // a call is not failed by a guess: where all that are connected seem to be full, the one with the fewest calls takes it
+    return ready.some((station) => call.take(station)) || call.takeAny(ready);
   }
 
   #isReady(line: Line | undefined): boolean {
@@ -200,7 +202,7 @@ export class GrpcBalancer implements experimental.LoadBalancer {
   #kindOf(code: StatusObject['code'], { details, trailers }: Ending): Failure['kind'] | null {
     const { status } = this.#parts.grpc;
     if (code === status.DEADLINE_EXCEEDED) return 'timeout';
-    if (code === status.RESOURCE_EXHAUSTED) return 'overloaded';
+    if (code === status.RESOURCE_EXHAUSTED) return isTooLarge(details) ? null : 'overloaded';
     if (code !== status.UNAVAILABLE) return null;
     if (trailers.get(MISDIRECTED_METADATA).length > 0) return 'misdirected';
     return details === REFUSED ? 'unsent' : details === DROPPED ? 'closed' : 'unavailable';

@@ -90,6 +90,8 @@ export class GrpcConnection {
     this.#socket = openSocket(endpoint, secure);
     this.#session = connectSession(`${endpoint.tls ? 'https' : 'http'}://${addressOf(endpoint)}`, {
       createConnection: () => this.#socket,
+      // Node's default of 10 MB ends every request, small ones too, while that much waits to be sent
+      maxSessionMemory: Number.MAX_SAFE_INTEGER,
       settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES },
     });
     this.#session.on('connect', () => this.#connected());

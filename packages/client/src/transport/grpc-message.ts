@@ -141,6 +141,13 @@ const STATUS_KINDS: Readonly<Record<number, FailureKind>> = { 4: 'timeout', 8: '
 /** A later time is not believed. */
 const MOST_PUSHBACK_MS = 300_000;
 
+/**
+ * RESOURCE_EXHAUSTED for a message over the size that its reader allows (grpc-js, gRPC for Go, C++ and Java): a refusal for good, which
+ * says nothing about load.
+ */
+export const isTooLarge = (details: string): boolean =>
+  /message (is )?larger than max|message exceeds maximum size/i.test(details);
+
 /** What an answer comes to, by its trailers (or its head, where nothing else comes). Null: OK. */
 export function statusFailure(fields: GrpcFields): Failure | null {
   const status = fields['grpc-status'];
@@ -153,7 +160,7 @@ export function statusFailure(fields: GrpcFields): Failure | null {
   if (code === 14 && fields[MISDIRECTED_METADATA] !== undefined) return { kind: 'misdirected', cause };
   const pushbackMs = Number(fields['grpc-retry-pushback-ms'] ?? NaN);
   const isDated = pushbackMs >= 0 && pushbackMs <= MOST_PUSHBACK_MS;
-  const kind = STATUS_KINDS[code] ?? 'remote';
+  const kind = code === 8 && isTooLarge(cause.details) ? 'remote' : (STATUS_KINDS[code] ?? 'remote');
   return isDated && kind !== 'remote' ? { kind, cause, retryAfterMs: pushbackMs } : { kind, cause };
 }
 
