@@ -168,7 +168,7 @@ export class Registry implements RegistryFace {
     const rules = { resolve: ports.resolve, allowedNetworks, ownPort: () => this.#listening?.port ?? null };
     this.#registrations = new Registrations({ ...rooms, judge, roll, addresses: this.#addresses, limits, rules });
     this.#overrides = new Overrides({ ...rooms, judge, known: (id) => this.#known(id) });
-    this.#lines = new Lines({ ...rooms, roll });
+    this.#lines = new Lines({ ...rooms, judge, roll });
     this.#holdNews = new HoldNews(rooms);
     this.#circuits = new CircuitNews(rooms);
     this.#traffic = new Traffic(time);
