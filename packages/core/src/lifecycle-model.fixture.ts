@@ -103,10 +103,10 @@ export class Model {
       case 'proved':
         return this.#prove();
       case 'call-failed':
-        return this.#fail(event.partly, event.refused, event.confirmed);
+        return this.#fail(event, fleet);
       case 'proof':
         this.#proofs = 0;
-        if (fleet.permit.mass) this.#refusals?.push(now);
+        if (fleet.permit.mass) this.#refuse(fleet);
         return this.#enter(fleet.permit.mass ? 'refused' : 'proof of death');
       case 'drain':
         if (this.phase !== 'LEAVING') this.#leaveMs = event.deadlineMs + INTERVAL;
@@ -195,7 +195,7 @@ export class Model {
     const [first, ...others] = this.#refusals ?? [];
     const last = others.at(-1);
     if (first === undefined || last === undefined) return false;
-    return hostProved && !mass && last - first >= INTERVAL / 2;
+    return hostProved && !mass && last - first >= 1.5 * INTERVAL;
   }
 
   #hear(): void {
@@ -215,17 +215,23 @@ export class Model {
     if (!this.#isShared) this.#enter('proved');
   }
 
-  #fail(isPartly: boolean, isRefused: boolean, isConfirmed: boolean): void {
+  /** A refusal counts only where it is the host's own word. */
+  #refuse({ permit }: Fleet): void {
+    if (this.#refusals === null) return;
+    this.#refusals = permit.hostProved ? [...this.#refusals, this.#now] : [];
+  }
+
+  #fail({ partly, refused, confirmed }: Extract<Event, { type: 'call-failed' }>, fleet: Fleet): void {
     this.#proofs = 0;
-    if (isPartly) {
+    if (partly) {
       this.#hear();
       this.#anyAt = this.#now;
       return;
     }
-    if (isRefused) this.#refusals?.push(this.#now);
+    if (refused) this.#refuse(fleet);
     else if (this.#refusals !== null) this.#refusals = [];
-    if (isRefused) this.#enter('refused');
-    else if (isConfirmed) this.#enter('refused or confirmed');
+    if (refused) this.#enter('refused');
+    else if (confirmed) this.#enter('refused or confirmed');
   }
 
   #move(): void {

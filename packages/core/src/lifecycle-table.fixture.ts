@@ -59,7 +59,7 @@ const outboundSilent = { outboundAt: silentFor(3) };
 /** Brought back by a store, never heard since, and refused twice. */
 const refusing = {
   ...bothSilent,
-  unheard: { refusals: 2, firstAt: silentFor(2), lastAt: silentFor(1) },
+  unheard: { refusals: 2, firstAt: silentFor(3), lastAt: silentFor(1) },
   lastFailure: { text: 'E', refused: true },
 };
 const failed = { type: 'call-failed', text: 'E', refused: false, partly: false, confirmed: false } as const;

@@ -20,7 +20,7 @@ class Patient {
   permits = 0;
   readonly story: [number, Phase][] = [];
 
-  constructor(readonly fleet: Fleet = calm) {}
+  constructor(public fleet: Fleet = calm) {}
 
   apply(...events: Event[]): this {
     for (const event of events) {
@@ -239,11 +239,20 @@ describe('the lifecycle', () => {
       expect(patient.removedAt).toBe(47 * SECOND);
     });
 
+    it('holds it while it was refused only before its host was proved: who lives there has not had time to be heard', () => {
+      const patient = restarted({ ...mass, permit: { ...mass.permit, hostProved: false } }, REFUSALS);
+      patient.fleet = mass;
+      patient.pass(3).apply(refused).pass(5).apply(refused).pass(1);
+      expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'PRESERVED']);
+      expect(patient.pass(5).apply(refused).pass(1).phase).toBe('CRITICAL');
+    });
+
     it.each<[string, readonly (readonly Event[])[], Partial<Fleet['permit']>]>([
       ['its host proves nobody', REFUSALS, { hostProved: false }],
       ['the registry doubts its own network', REFUSALS, { mass: true }],
       ['it was refused once', [[], [], [refused]], {}],
       ['it was refused twice in one moment', [[], [], [refused, refused]], {}],
+      ['it was refused twice within an interval', [[], [refused], [refused]], {}],
       ['a call timed out between', [[refused], [timedOut], [refused]], {}],
       ['one of its endpoints answers', [[refused], [refused], [{ ...refused, partly: true }, refused]], {}],
       ['it has beaten', [[refused], [beat, refused], [refused]], {}],

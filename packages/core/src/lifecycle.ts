@@ -186,7 +186,7 @@ function onCallFailed(vitals: Vitals, event: Extract<Event, { type: 'call-failed
     proofsInARow: 0,
     anyInboundAt: event.partly ? at.now : vitals.anyInboundAt,
     returnedAt: event.partly ? returnedAt(vitals, at) : vitals.returnedAt,
-    unheard: stillUnheard(vitals.unheard, event, at.now),
+    unheard: stillUnheard(vitals.unheard, event, at),
     lastFailure: { text: event.text, refused: event.refused && !event.partly },
   };
   if (event.partly) return failed;
@@ -201,10 +201,10 @@ function onCallFailed(vitals: Vitals, event: Extract<Event, { type: 'call-failed
 function stillUnheard(
   unheard: Unheard | null,
   { refused, partly }: Extract<Event, { type: 'call-failed' }>,
-  now: number,
+  { now, fleet }: Context,
 ): Unheard | null {
   if (unheard === null || partly) return null;
-  if (!refused) return notHeardSince(now);
+  if (!refused || !fleet.permit.hostProved) return notHeardSince(now);
   return { refusals: unheard.refusals + 1, firstAt: unheard.refusals === 0 ? now : unheard.firstAt, lastAt: now };
 }
 

@@ -44,7 +44,7 @@ export interface Vitals {
 
 /** What is known of an instance that a store brought back, until anything is heard of it: a heartbeat, a line, a registration. */
 export interface Unheard {
-  /** Calls in a row that were refused on every endpoint; another outcome begins the row anew. */
+  /** Calls in a row that were refused on every endpoint while its hosts were proved; another outcome begins the row anew. */
   readonly refusals: number;
   /** Of the first and of the last one in the row, monotonic ms. */
   readonly firstAt: number;
@@ -95,12 +95,15 @@ export function newborn(now: number): Vitals {
 /** What is known of an instance when a store has just brought it back. */
 export const notHeardSince = (now: number): Unheard => ({ refusals: 0, firstAt: now, lastAt: now });
 
-/** Two refusals that are less than this apart, in intervals, may be one moment of a restarting firewall. */
-const REFUSALS_APART = 0.5;
+/**
+ * In intervals: from the first refusal that counts to the last. Between them every instance is called, so whoever proves the host is
+ * called, too, and whoever lives there beats.
+ */
+const REFUSALS_APART = 1.5;
 
 /**
- * Was it gone before this registry process started? Nobody has heard it since, the calls in a row were refused on every endpoint, at
- * least two and some time apart, and the refusals are its hosts' own word. This is no silence of now.
+ * Was it gone before this registry process started? Nobody has heard it since, and the calls in a row were refused on every endpoint,
+ * for a while in which the refusals were its hosts' own word. This is no silence of now.
  */
 export function wasGoneBefore({ unheard }: Pick<Vitals, 'unheard'>, policy: Policy, { permit }: Fleet): boolean {
   if (unheard === null || unheard.refusals < 2 || permit.mass || !permit.hostProved) return false;

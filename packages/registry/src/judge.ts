@@ -69,7 +69,7 @@ export class Judge {
     this.#ports = ports;
     this.#vigil = new Vigil(ports.policy);
     this.#provedHosts = new ProvedHosts(ports.roster);
-    this.#facts = { roster: ports.roster, preservation: ports.preservation, isPast: this.#isPast };
+    this.#facts = { roster: ports.roster, preservation: ports.preservation, isAtProvedHost: this.#isAtProvedHost };
     this.#sweptAt = ports.time.now();
   }
 
@@ -266,9 +266,13 @@ export class Judge {
     for (const entry of this.#vigil.restless) if (entry.vitals.cause === 'proof') this.apply(entry, { type: 'doubt' });
   }
 
-  /** Refused, and nothing else, since this process started, by a host that is proved: that says nothing of the network of now. */
+  /** Not heard since this process started, and a refusal of it is its host's own word. */
+  readonly #isAtProvedHost = (entry: Entry): boolean =>
+    entry.vitals.unheard !== null && this.#provedHosts.include(entry);
+
+  /** It was refused like that: this says nothing of the network of now, so it counts neither as silent nor as refused. */
   readonly #isPast = (entry: Entry): boolean =>
-    (entry.vitals.unheard?.refusals ?? 0) > 0 && this.#provedHosts.include(entry);
+    entry.vitals.lastFailure?.refused === true && this.#isAtProvedHost(entry);
 
   /** Where the proved ones live whose last call was refused. */
   #refused(): readonly { readonly host: string }[] {
@@ -327,7 +331,7 @@ const NOBODY: readonly { readonly host: string }[] = [];
 
 /** Where the facts of the fleet come from. */
 interface FleetFacts extends Pick<JudgePorts, 'roster' | 'preservation'> {
-  readonly isPast: (entry: Entry) => boolean;
+  readonly isAtProvedHost: (entry: Entry) => boolean;
 }
 
 /** The facts of the fleet about one instance at one moment, looked up when they are asked for: most events ask for none. */
@@ -351,11 +355,11 @@ class FleetNow implements Fleet {
   }
 
   get permit(): Fleet['permit'] {
-    const { preservation, isPast } = this.#facts;
+    const { preservation, isAtProvedHost } = this.#facts;
     return {
       held: heldBy(preservation, this.#entry.serviceKey, this.#now),
       mass: preservation.doubtsProofs,
-      hostProved: isPast(this.#entry),
+      hostProved: isAtProvedHost(this.#entry),
     };
   }
 }

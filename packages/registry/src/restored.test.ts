@@ -109,7 +109,7 @@ describe('a registry on the folder of another one', () => {
     const world = await restored(former(6), () => false);
     await world.time.advanceBy(60 * SECOND);
     await world.healthy('orders-7', 3_007);
-    await world.time.advanceBy(4 * INTERVAL);
+    await world.time.advanceBy(7 * INTERVAL);
     expect(listed(world)).toEqual(['orders-7 HEALTHY']);
     expect(preservationOf(world).registry.used).toBe(0);
   });
