@@ -85,10 +85,11 @@ export class Fleet {
     return this.ids.filter((id) => this.witness.storyOf(id, at).some((words) => words.startsWith(word)));
   }
 
-  /** Kills the registry and starts it again, on the port and with the folder that it had. Resolves when it serves. */
-  async restartRegistry(): Promise<void> {
+  /** Kills the registry and starts it again, on the port and with the folder that it had. `meanwhile` it is gone. Resolves when it serves. */
+  async restartRegistry(meanwhile: () => Promise<void> = async () => {}): Promise<void> {
     this.registry.kill('SIGKILL');
     await this.registry.exited;
+    await meanwhile();
     this.registry = startRegistry(this.intervalMs, this.#args, Number(new URL(this.url).port));
     await urlOf(this.registry);
     this.witness.restart();

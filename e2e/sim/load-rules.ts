@@ -39,6 +39,8 @@ export class LoadRules {
   readonly #asked = new Map<string, number[]>();
   readonly #registered = new Map<string, number[]>();
   readonly #sentAt = new WeakMap<Request, number>();
+  /** When the registry first took each process, virtual ms. */
+  readonly #takenAt = new Map<string, number>();
   readonly #buriedAt = new Map<string, number>();
   /** What each log had at the beginning of the calm. */
   #lines = new Map<LineCount, number>();
@@ -55,13 +57,14 @@ export class LoadRules {
   }
 
   /** That has come to the registry, maybe much later, out of the buffers of a kernel. One that was told to come again may. */
-  knocked(request: Request, { problem }: RequestOutcome): void {
+  knocked(request: Request, { ok, problem }: RequestOutcome): void {
     const id = askerOf(request);
     const at = this.#sentAt.get(request);
     if (id === null || at === undefined) return;
     this.#count(this.#asked, { id, at, most: MOST_REQUESTS, what: 'asks' });
     if (request.route !== 'register' || problem?.code === 'NOT_READY') return;
-    if (this.#registered.has(id) && !this.#wasStopped(id)) this.#countAll(at);
+    if (this.#isAgain(id, at) && !this.#wasStopped(id)) this.#countAll(at);
+    if (ok && !this.#takenAt.has(id)) this.#takenAt.set(id, this.#scene.world.now);
     this.#count(this.#registered, { id, at, most: MOST_REGISTRATIONS, what: 'registers' });
   }
 
@@ -96,6 +99,15 @@ export class LoadRules {
     const most = 2 * usual + 4 * Math.sqrt(usual) + 3;
     const count = reRegistrations.filter((other) => Math.abs(at - other) < STORM_MS).length;
     if (count > most) this.#ledger.report('L4', `${count} register again within ${STORM_MS} ms`);
+  }
+
+  /**
+   * Did it ask this when the registry had already taken it? A process whose first registration gets no answer tries again after the
+   * timeout and a jitter that begins small, so those that started together try together: each at most twice an interval, which
+   * `MOST_REGISTRATIONS` judges. A frozen registry's kernel keeps all these tries, and the registry answers them when it goes on.
+   */
+  #isAgain(id: string, at: number): boolean {
+    return at > (this.#takenAt.get(id) ?? Infinity);
   }
 
   /** Processes that went on together after a stop beat in one moment from then on, and so find out together. */

@@ -3,9 +3,16 @@ import type { Beat, Event, InstanceId, Time } from '@rollcall/core';
 import type { Link } from '@rollcall/client';
 import { Registry } from '@rollcall/registry';
 import type { Caller } from '@rollcall/registry';
-import { Feed, Judge, Preservation, Roster } from '@rollcall/registry/testing';
+import { Feed, Judge, Preservation, ProvedHosts, Roster } from '@rollcall/registry/testing';
+import type { Fault } from './faults.js';
 import { patch, registeringBy, replaced } from './planting.js';
 import type { Mutant } from './planting.js';
+
+/** The registry restarts; and what has happened to others by then. */
+const down: Fault = { kind: 'crash', target: 'registry', at: 0, forMs: 5_000 };
+const frozen = (target: string): Fault => ({ kind: 'stop', target, at: 2_000, forMs: 70_000 });
+const rejected = (target: string): readonly Fault[] =>
+  (['refuse-in', 'block-out', 'no-line'] as const).map((kind) => ({ kind, target, at: 2_000, forMs: 70_000 }));
 
 /** Bugs in what the registry judges, and in what its clients make of that. */
 export const JUDGING: readonly Mutant[] = [
@@ -119,6 +126,36 @@ export const JUDGING: readonly Mutant[] = [
       always: [{ kind: 'crash', target: 'registry', at: 50_000, forMs: 5_000 }],
     },
     plant: () => patch(Preservation.prototype, 'restore', () => () => {}),
+  },
+  {
+    name: 'a restarted registry believes every refusal, whoever else its host proves',
+    breaks: ['S7'],
+    diet: {
+      kinds: ['block-out', 'refuse-in'],
+      targets: ['orders-1', 'orders-2'],
+      town: { services: { orders: 5 }, isDurable: true },
+      always: [down, ...rejected('orders-1'), ...rejected('orders-2')],
+    },
+    plant: () => patch(ProvedHosts.prototype, 'include', () => () => true),
+  },
+  {
+    name: 'a restarted registry takes a call without an answer for a refusal',
+    breaks: ['S7'],
+    diet: {
+      kinds: ['stop'],
+      targets: ['orders-1', 'orders-3'],
+      town: { services: { orders: 8 }, hosts: 2, isDurable: true },
+      always: [down, frozen('orders-1'), frozen('orders-3'), frozen('orders-5')],
+    },
+    plant: () =>
+      patch(
+        Judge.prototype,
+        'apply',
+        (apply) =>
+          function (this: Judge, entry, event: Event) {
+            return apply.call(this, entry, event.type === 'call-failed' ? { ...event, refused: true } : event);
+          },
+      ),
   },
   {
     name: 'a mass of silent instances is no reason to wait',

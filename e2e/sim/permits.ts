@@ -57,7 +57,7 @@ export class Permits {
     for (const scope of this.#scopesOf(after)) {
       scope.perhaps = [...recent(scope.perhaps, now - 2 * SLACK_MS), now];
       // never proved it is free when it is silent both ways, and needs a permit when it beats
-      if (this.#proved.has(after.id)) this.#use(scope, after);
+      if (this.#proved.has(after.id) && !this.#wasGone(after.id)) this.#use(scope, after);
     }
   }
 
@@ -65,7 +65,7 @@ export class Permits {
   judge(): void {
     this.#judgedAt = this.#scene.registry.isListening ? this.#scene.world.now : this.#judgedAt;
     const present = [...this.#ledger.listed.values()].filter(
-      ({ id, reason }) => this.#proved.has(id) && reason.code !== 'LEAVING',
+      ({ id, reason }) => this.#proved.has(id) && reason.code !== 'LEAVING' && !this.#wasGone(id),
     );
     const services = byService(present);
     const all = byService(this.#ledger.listed.values());
@@ -142,6 +142,12 @@ export class Permits {
     const { inbound, outbound } = this.#truth.of(tenant);
     const since = Math.min(this.#truth.deadSince(inbound), this.#truth.deadSince(outbound));
     return Math.max(0, this.#scene.world.now - since);
+  }
+
+  /** Was it dead when this life of the registry began? Then the registry may know, and what it does then is no work of silence. */
+  #wasGone(id: string): boolean {
+    const { known, registry } = this.#scene;
+    return (known.get(id)?.process.diedAt ?? Infinity) <= registry.listeningSince;
   }
 
   /** 2 intervals + timeout, a sweep, and a call under way. */

@@ -1,6 +1,7 @@
 import type { Fault } from './faults.js';
 import type { Network } from './network.js';
 import type { Place } from './tenant.js';
+import type { Machine } from './world.js';
 
 /** A registry, services, and callers that watch them. As data, so that a run can be told in one line. */
 export interface TownPlan {
@@ -13,6 +14,8 @@ export interface TownPlan {
   readonly isDurable?: boolean;
   /** Everything on one machine. Default: each place has its own. */
   readonly isLaptop?: boolean;
+  /** The instances share so many machines, each with a port of its own. Default: each place has its own. */
+  readonly hosts?: number;
   /** Each instance has an HTTP endpoint, too. */
   readonly isTwofold?: boolean;
   /** All instances of a service share one machine and port (cluster workers). */
@@ -34,12 +37,8 @@ export function placesOf(plan: TownPlan, network: Network): Place[] {
   for (const [service, count] of Object.entries(plan.services)) {
     for (let index = 1; index <= count; index += 1) {
       number += 1;
-      const host = plan.isClustered === true ? service : `${service}-${index}`;
-      const machine =
-        plan.isLaptop === true
-          ? network.machine('laptop', '10.0.0.1')
-          : network.machine(host, addressFor(plan, number, service));
-      const port = plan.isLaptop === true ? 3_000 + 10 * number : 3_000;
+      const machine = machineOf(plan, network, { service, index, number });
+      const port = plan.isLaptop === true || plan.hosts !== undefined ? 3_000 + 10 * number : 3_000;
       const tcp = { protocol: 'tcp' as const, port };
       const http = { protocol: 'http' as const, port: port + 1 };
       const endpoints = plan.isTwofold === true ? [tcp, http] : [tcp];
@@ -59,7 +58,19 @@ export function placesOf(plan: TownPlan, network: Network): Place[] {
   return places;
 }
 
-function addressFor(plan: TownPlan, number: number, service: string): string {
-  const names = Object.keys(plan.services);
-  return plan.isClustered === true ? `10.0.1.${names.indexOf(service) + 1}` : `10.0.1.${number}`;
+/** `index` of a service, `number` of all. */
+interface Lot {
+  readonly service: string;
+  readonly index: number;
+  readonly number: number;
+}
+
+function machineOf(plan: TownPlan, network: Network, { service, index, number }: Lot): Machine {
+  if (plan.isLaptop === true) return network.machine('laptop', '10.0.0.1');
+  if (plan.hosts !== undefined) {
+    const host = 1 + ((number - 1) % plan.hosts);
+    return network.machine(`host-${host}`, `10.0.1.${host}`);
+  }
+  if (plan.isClustered !== true) return network.machine(`${service}-${index}`, `10.0.1.${number}`);
+  return network.machine(service, `10.0.1.${Object.keys(plan.services).indexOf(service) + 1}`);
 }

@@ -93,6 +93,38 @@ describe('a registry that is stopped', { timeout: 60_000 }, () => {
   });
 });
 
+/** Why and for how long a frozen one was CRITICAL, where it was: by 40 seeds, so at any time after its last heartbeats. */
+async function freezes(freezeMs: number): Promise<{ readonly becauseOf: string; readonly ms: number }[]> {
+  const found: { becauseOf: string; ms: number }[] = [];
+  for (let seed = 1; seed <= 40; seed += 1) {
+    const faults: Fault[] = [{ kind: 'stop', target: 'orders-1', at: 3 * SECOND, forMs: freezeMs }];
+    const town = aTown({ seed, faults });
+    await at(town, MINUTE);
+    expect(states(town)).toEqual({ HEALTHY: 3 });
+    const lines = town.ledger.trace.map((line) => line.split(' ')).filter(([, name]) => name === 'orders-1');
+    const index = lines.findIndex(([, , state]) => state === 'CRITICAL');
+    if (index < 0) continue;
+    const [from = '', , , becauseOf = ''] = lines[index] ?? [];
+    found.push({ becauseOf, ms: Number(lines[index + 1]?.[0]) - Number(from) });
+  }
+  return found;
+}
+
+describe('a process that is frozen for three intervals', { timeout: 60_000 }, () => {
+  it('is CRITICAL only where neither heartbeat came for 3 intervals + timeout, and not for long', async () => {
+    const found = await freezes(15 * SECOND);
+    // each direction was last heard up to an interval before the freeze: by the older of the two it was 37 of 40, for 3.9 s
+    expect(found.length).toBeLessThanOrEqual(20);
+    expect(new Set(found.map(({ becauseOf }) => becauseOf))).toEqual(new Set(['SILENT']));
+    const meanMs = found.reduce((sum, { ms }) => sum + ms, 0) / found.length;
+    expect(meanMs).toBeLessThan(2.5 * SECOND);
+  });
+
+  it('is not CRITICAL for less than 2 intervals + timeout', async () => {
+    expect(await freezes(11.9 * SECOND)).toEqual([]);
+  });
+});
+
 describe('silence that grows', { timeout: 60_000 }, () => {
   it('from 40 % of 60 to 70 %: 15 % go, then nobody, and all are back within the jitter', async () => {
     const town = aTown({

@@ -181,6 +181,8 @@ export class Process implements Time {
   isStopped = false;
   /** When it last went on after a stop, virtual ms. */
   wentOnAt = -Infinity;
+  /** When it died, virtual ms; Infinity while it lives. */
+  diedAt = Infinity;
   /** Timers that are set and have not run. */
   timers = 0;
   /** Called when it dies, before anything else happens. `hasPower`: the kernel lives on and closes its sockets. */
@@ -262,6 +264,7 @@ export class Process implements Time {
   die(hasPower: boolean): void {
     if (!this.isAlive) return;
     this.isAlive = false;
+    this.diedAt = this.machine.world.now;
     this.machine.processes.delete(this);
     this.onDeath(hasPower);
   }

@@ -1,6 +1,6 @@
 /** What time alone brings to an instance: now (`due`), and later if nothing else happens (`forecast`). */
 import type { Policy } from './policy.js';
-import { silence, silentSince } from './vitals.js';
+import { isOneWay, silence } from './vitals.js';
 import type { Fleet, State, Vitals } from './vitals.js';
 
 /** What time alone brings. */
@@ -31,8 +31,7 @@ export function due(vitals: Vitals, now: number, policy: Policy, fleet: Fleet): 
       if (silence(vitals, now, policy, last ? policy.lastCriticalAfter : policy.criticalAfter).both) {
         return { type: 'both-silent' };
       }
-      const long = silence(vitals, now, policy, policy.criticalAfter);
-      if (!vitals.shared && fleet.otherHealthy && (long.inbound || long.outbound)) return { type: 'one-silent-long' };
+      if (!vitals.shared && fleet.otherHealthy && isOneWay(vitals, now, policy)) return { type: 'one-silent-long' };
       return { type: 'one-silent' };
     }
     case 'CRITICAL': {
@@ -93,10 +92,6 @@ function forecastUnhealthy(
         : null;
     case 'SILENT':
     case 'RESCUED': {
-      if (fleet.otherHealthy) {
-        const unless = vitals.inboundAt < vitals.outboundAt ? 'HEARTBEAT_1' : 'HEARTBEAT_2';
-        return within('CRITICAL', silentSince(vitals) + span(policy.criticalAfter), unless);
-      }
       const after = fleet.otherCallable ? policy.criticalAfter : policy.lastCriticalAfter;
       return within('CRITICAL', Math.max(vitals.anyInboundAt, vitals.outboundAt) + span(after), 'HEARTBEAT_2');
     }

@@ -75,6 +75,10 @@ export class Model {
   #allAt = 0;
   #anyAt = 0;
   #beatAt = 0;
+  /** When something came again after 2 intervals + timeout of nothing. */
+  #backAt = 0;
+  /** When each of the last refusals in a row came, since a restart after which it was not heard; null: it was heard. */
+  #refusals: number[] | null = null;
   #proofs = 0;
   #falls: number[] = [];
   #isShared = false;
@@ -85,23 +89,31 @@ export class Model {
     if (this.removed !== null) return;
     switch (event.type) {
       case 'heartbeat-1':
+        this.#hear();
         this.#allAt = now;
         this.#anyAt = now;
         return this.#enter('heartbeat-1');
       case 'heartbeat-2':
+        this.#hear();
         this.#beatAt = now;
         return this.#enter('heartbeat-2');
+      case 'line':
+        this.#refusals = null;
+        return;
       case 'proved':
         return this.#prove();
       case 'call-failed':
-        return this.#fail(event.partly, event.refused, event.confirmed);
+        return this.#fail(event, fleet);
       case 'proof':
         this.#proofs = 0;
+        if (fleet.permit.mass) this.#refuse(fleet);
         return this.#enter(fleet.permit.mass ? 'refused' : 'proof of death');
       case 'drain':
         if (this.phase !== 'LEAVING') this.#leaveMs = event.deadlineMs + INTERVAL;
+        if (this.phase !== 'LEAVING') this.#refusals = null;
         return this.#enter('drain');
       case 'register':
+        if (this.phase !== 'LEAVING') this.#refusals = null;
         return event.moved ? this.#move() : this.#enter('register again');
       case 'shared':
         if (this.#isShared) return;
@@ -114,6 +126,7 @@ export class Model {
       case 'end':
         return this.#enter(event.type);
       case 'restart':
+        this.#refusals = [];
         return this.#delay(Infinity);
       default:
         throw new Error(`time is not told, it passes: ${event.type}`);
@@ -149,7 +162,8 @@ export class Model {
         return;
       case 'UNHEALTHY':
         if (silent(fleet.otherCallable ? 3 : 6).both) return this.#asPermitted('silence', fleet);
-        if (silent(3).one && fleet.otherHealthy && !this.#isShared) this.#asPermitted('one-way', fleet);
+        if (!silent(3).one || silent(2).both || !fleet.otherHealthy || this.#isShared) return;
+        if (this.#now - this.#backAt >= INTERVAL + TIMEOUT) this.#asPermitted('one-way', fleet);
         return;
       case 'CRITICAL':
         if (this.cause === 'proof') {
@@ -167,13 +181,26 @@ export class Model {
 
   /** Silence acts on whom self-preservation lets it; who was never proved and is silent both ways needs no leave. */
   #asPermitted(cause: Cause, { permit }: Fleet): void {
-    const isFree = cause === 'silence' && !this.#proved;
+    const isFree = cause === 'silence' && (!this.#proved || this.#wasGone(permit));
     if (!isFree && permit.held !== null) {
       if (this.phase !== 'UNHEALTHY') this.#fallTo('UNHEALTHY');
       return;
     }
     if (!isFree) this.permits += 1;
     this.#fallTo('CRITICAL', cause);
+  }
+
+  /** A registry that never heard of it, and was refused for a while by a host that it knows. */
+  #wasGone({ mass, hostProved }: Fleet['permit']): boolean {
+    const [first, ...others] = this.#refusals ?? [];
+    const last = others.at(-1);
+    if (first === undefined || last === undefined) return false;
+    return hostProved && !mass && last - first >= 1.5 * INTERVAL;
+  }
+
+  #hear(): void {
+    if (this.#silentFor(2 * INTERVAL + TIMEOUT).both) this.#backAt = this.#now;
+    this.#refusals = null;
   }
 
   #silentFor(ms: number): { readonly one: boolean; readonly both: boolean } {
@@ -188,11 +215,23 @@ export class Model {
     if (!this.#isShared) this.#enter('proved');
   }
 
-  #fail(isPartly: boolean, isRefused: boolean, isConfirmed: boolean): void {
+  /** A refusal counts only where it is the host's own word. */
+  #refuse({ permit }: Fleet): void {
+    if (this.#refusals === null) return;
+    this.#refusals = permit.hostProved ? [...this.#refusals, this.#now] : [];
+  }
+
+  #fail({ partly, refused, confirmed }: Extract<Event, { type: 'call-failed' }>, fleet: Fleet): void {
     this.#proofs = 0;
-    if (isPartly) this.#anyAt = this.#now;
-    else if (isRefused) this.#enter('refused');
-    else if (isConfirmed) this.#enter('refused or confirmed');
+    if (partly) {
+      this.#hear();
+      this.#anyAt = this.#now;
+      return;
+    }
+    if (refused) this.#refuse(fleet);
+    else if (this.#refusals !== null) this.#refusals = [];
+    if (refused) this.#enter('refused');
+    else if (confirmed) this.#enter('refused or confirmed');
   }
 
   #move(): void {
@@ -260,6 +299,7 @@ export class Model {
     this.#anyAt = later(this.#anyAt);
     this.#beatAt = later(this.#beatAt);
     this.#bornAt = later(this.#bornAt);
+    this.#backAt = later(this.#backAt);
     this.#since = later(this.#since);
     this.#causeSince = later(this.#causeSince);
   }

@@ -58,11 +58,16 @@ const failed = fc
   .map((facts): readonly Event[] => [{ type: 'call-failed', text: 'ECONNREFUSED', ...facts }]);
 
 const fleets: fc.Arbitrary<Fleet> = fc
-  .record({ others: fc.constantFrom('none', 'callable', 'healthy'), held: fc.boolean(), mass: fc.boolean() })
-  .map(({ others, held, mass }) => ({
+  .record({
+    others: fc.constantFrom('none', 'callable', 'healthy'),
+    held: fc.boolean(),
+    mass: fc.boolean(),
+    hostProved: fc.boolean(),
+  })
+  .map(({ others, held, mass, hostProved }) => ({
     otherHealthy: others === 'healthy',
     otherCallable: others !== 'none',
-    permit: { held: held ? 'too many are silent' : null, mass },
+    permit: { held: held ? 'too many are silent' : null, mass, hostProved },
   }));
 
 const rare: readonly (readonly Event[])[] = [
@@ -72,8 +77,13 @@ const rare: readonly (readonly Event[])[] = [
   [{ type: 'register', moved: false }],
   [{ type: 'register', moved: true }],
   [{ type: 'restart' }],
+  [{ type: 'line' }],
   [{ type: 'shared', text: 'another answers there' }],
   [{ type: 'unshared' }],
+];
+
+const refusal: readonly Event[] = [
+  { type: 'call-failed', text: 'ECONNREFUSED', refused: true, partly: false, confirmed: false },
 ];
 
 const steps: fc.Arbitrary<Step> = fc.oneof(
@@ -84,13 +94,14 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.constantFrom([answered], [beat]).map((happen) => ({ happen })) },
   { weight: 2, arbitrary: failed.map((happen) => ({ happen })) },
   { weight: 1, arbitrary: fc.constant({ happen: [{ type: 'proof', text: 'ECONNREFUSED' } as const] }) },
+  { weight: 1, arbitrary: fc.constant({ happen: [{ type: 'restart' }, ...refusal] as const }) },
   { weight: 1, arbitrary: fc.constantFrom(...rare).map((happen) => ({ happen })) },
 );
 
 /** Many proofs and much time, or it is never HEALTHY for long; 20 minutes and more of life. */
 const histories = fc.array(steps, { maxLength: 120, size: 'max' });
 
-const CALM: Fleet = { otherHealthy: true, otherCallable: true, permit: { held: null, mass: false } };
+const CALM: Fleet = { otherHealthy: true, otherCallable: true, permit: { held: null, mass: false, hostProved: false } };
 const SWEEP_MS = 250;
 
 /** Sees every moment of a history. */
@@ -130,6 +141,18 @@ function live(history: readonly Step[], see: (moment: Moment) => void): void {
   }
 }
 
+/** What nobody has heard since a restart, and what refuses: with other things between. */
+const restarts: fc.Arbitrary<readonly Step[]> = fc
+  .tuple(histories, fleets, fc.array(fc.oneof({ weight: 3, arbitrary: fc.constant({ happen: refusal }) }, steps)))
+  .map(([before, fleet, after]) => [
+    ...before.filter(isHarmless),
+    { happen: [answered, beat, proved] },
+    { fleet },
+    { happen: [{ type: 'restart' }] },
+    ...after.flatMap((step): Step[] => [step, { pass: 4_000 }]),
+    { pass: 20_000 },
+  ]);
+
 const RUNS = { numRuns: 400 };
 
 /** As `expect(is).toEqual(should)`, and cheap enough for every moment of a life. */
@@ -140,7 +163,7 @@ function check(is: unknown, should: unknown, { now, event }: Moment): void {
 
 describe('any history of an instance', () => {
   it('goes as the table of the protocol says: phase, cause, removal, and what self-preservation is asked for', () => {
-    const property = fc.property(histories, (history) => {
+    const property = fc.property(fc.oneof(histories, restarts), (history) => {
       live(history, (moment) => {
         const { phase, cause } = moment.real.vitals;
         const { removed, permits } = moment.real;
@@ -214,7 +237,7 @@ describe('any history of an instance', () => {
   });
 
   it('takes nobody out by silence while self-preservation holds, but who was never proved and is silent both ways', () => {
-    const held: Fleet = { ...CALM, permit: { held: 'too many are silent', mass: false } };
+    const held: Fleet = { ...CALM, permit: { ...CALM.permit, held: 'too many are silent' } };
     const property = fc.property(histories, (history) => {
       const steadily = history.filter((step) => !('fleet' in step));
       live([{ fleet: held }, ...steadily], (moment) => {
@@ -229,7 +252,7 @@ describe('any history of an instance', () => {
   });
 
   it('counts proofs in a row also where self-preservation says meanwhile why it is held: no call has failed', () => {
-    const held: Fleet = { ...CALM, otherHealthy: false, permit: { held: 'too many are silent', mass: false } };
+    const held: Fleet = { ...CALM, otherHealthy: false, permit: { ...CALM.permit, held: 'too many are silent' } };
     const proof: readonly Event[] = [answered, beat, proved];
     const history: Step[] = [{ fleet: held }, { happen: proof }, { pass: 12_000 }, { happen: proof }, { pass: 17_000 }];
     let last: Vitals | null = null;

@@ -10,10 +10,15 @@ import type { Cause, Fleet, Phase, Vitals } from './vitals.js';
 export const NOW = 1_000_000;
 export const policy = DEFAULT_POLICY;
 
-export const calm: Fleet = { otherHealthy: true, otherCallable: true, permit: { held: null, mass: false } };
-const held: Fleet = { ...calm, permit: { held: 'too many are silent', mass: false } };
+export const calm: Fleet = {
+  otherHealthy: true,
+  otherCallable: true,
+  permit: { held: null, mass: false, hostProved: false },
+};
+const held: Fleet = { ...calm, permit: { ...calm.permit, held: 'too many are silent' } };
+const heldAtProvedHost: Fleet = { ...held, permit: { ...held.permit, hostProved: true } };
 export const alone: Fleet = { ...calm, otherHealthy: false, otherCallable: false };
-const mass: Fleet = { ...calm, permit: { held: null, mass: true } };
+const mass: Fleet = { ...calm, permit: { ...calm.permit, mass: true } };
 
 export interface Column {
   readonly title: string;
@@ -51,6 +56,12 @@ const silentFor = (intervals: number): number => NOW - intervals * policy.interv
 const bothSilent = { inboundAt: silentFor(6), anyInboundAt: silentFor(6), outboundAt: silentFor(6) };
 const inboundSilent = { inboundAt: silentFor(3), anyInboundAt: silentFor(3) };
 const outboundSilent = { outboundAt: silentFor(3) };
+/** Brought back by a store, never heard since, and refused twice. */
+const refusing = {
+  ...bothSilent,
+  unheard: { refusals: 2, firstAt: silentFor(3), lastAt: silentFor(1) },
+  lastFailure: { text: 'E', refused: true },
+};
 const failed = { type: 'call-failed', text: 'E', refused: false, partly: false, confirmed: false } as const;
 
 export const ROWS: readonly Row[] = [
@@ -73,6 +84,7 @@ export const ROWS: readonly Row[] = [
   },
   { title: 'any Heartbeat-2', event: { type: 'heartbeat-2' } },
   { title: 'Heartbeat-1 answered on every endpoint', event: { type: 'heartbeat-1' } },
+  { title: 'its line opens', event: { type: 'line' }, vitals: { unheard: refusing.unheard } },
   { title: 'a call timed out', event: failed },
   { title: 'a call timed out, and an ordinary call confirms it', event: { ...failed, confirmed: true } },
   { title: 'a call refused, without proof', event: { ...failed, refused: true } },
@@ -106,6 +118,18 @@ export const ROWS: readonly Row[] = [
   { title: '… for 3, none other is HEALTHY', event: { type: 'one-silent-long' }, vitals: inboundSilent, fleet: alone },
   { title: 'both silent for 3 (the last: 6), permitted', event: { type: 'both-silent' }, vitals: bothSilent },
   { title: 'both silent, not permitted', event: { type: 'both-silent' }, vitals: bothSilent, fleet: held },
+  {
+    title: '… not heard since the restart, refused, its host proved',
+    event: { type: 'both-silent' },
+    vitals: refusing,
+    fleet: heldAtProvedHost,
+  },
+  {
+    title: '… the same, but nobody is proved at its host',
+    event: { type: 'both-silent' },
+    vitals: refusing,
+    fleet: held,
+  },
   { title: 'its step is due (below)', event: { type: 'step' }, vitals: bothSilent },
   {
     title: 'none other is callable, one direction alive',

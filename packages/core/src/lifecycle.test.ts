@@ -9,7 +9,7 @@ import type { Fleet, Phase, Vitals } from './vitals.js';
 
 const policy = DEFAULT_POLICY;
 const SECOND = 1_000;
-const calm: Fleet = { otherHealthy: true, otherCallable: true, permit: { held: null, mass: false } };
+const calm: Fleet = { otherHealthy: true, otherCallable: true, permit: { held: null, mass: false, hostProved: false } };
 const alone: Fleet = { ...calm, otherHealthy: false, otherCallable: false };
 
 /** One instance that is driven through time as the registry does it: asked every 100 ms what is due. */
@@ -20,7 +20,7 @@ class Patient {
   permits = 0;
   readonly story: [number, Phase][] = [];
 
-  constructor(readonly fleet: Fleet = calm) {}
+  constructor(public fleet: Fleet = calm) {}
 
   apply(...events: Event[]): this {
     for (const event of events) {
@@ -56,6 +56,13 @@ const proved: Event = { type: 'proved' };
 const BOTH = [answer, beat, proved];
 const refused: Event = { type: 'call-failed', text: 'E', refused: true, partly: false, confirmed: false };
 const healthy = (fleet?: Fleet): Patient => new Patient(fleet).apply(...BOTH);
+
+/** Restarted, then called at 2, 7, 12 … s, as `calls` say. */
+function restarted(fleet: Fleet, calls: readonly (readonly Event[])[]): Patient {
+  const patient = healthy(fleet).apply({ type: 'restart' }).pass(2);
+  for (const call of calls) patient.apply(...call).pass(5);
+  return patient;
+}
 
 describe('the lifecycle', () => {
   it('makes an instance HEALTHY by the first proof, and only by a proof', () => {
@@ -95,26 +102,34 @@ describe('the lifecycle', () => {
     expect(patient.removedAt).toBeNull();
   });
 
-  it('foretells the removal of who fell one way and is silent in the other, too', () => {
-    const patient = healthy().pass(2, []).apply(beat).pass(15);
-    expect([patient.phase, patient.vitals.reason.code]).toEqual(['CRITICAL', 'SILENT']);
-    expect(forecast(patient.vitals, policy, calm)).toEqual({
-      state: 'DEREGISTERING',
-      afterMs: 10 * SECOND,
-      unless: 'HEARTBEAT_2',
-    });
-    expect(patient.pass(10).phase).toBe('DEREGISTERING');
+  it('removes who fell one way and is silent in the other, too', () => {
+    const patient = healthy().pass(6, []).apply(beat).pass(12);
+    expect([patient.phase, patient.vitals.reason.code]).toEqual(['CRITICAL', 'INBOUND_SILENT']);
+    expect(forecast(patient.vitals, policy, calm)).toBeNull();
+    expect(patient.pass(60).story.slice(2)).toEqual([
+      [17 * SECOND, 'CRITICAL'],
+      [27 * SECOND, 'DEREGISTERING'],
+    ]);
+    expect(patient.removedAt).toBe(32 * SECOND);
   });
 
-  it('foretells when who is silent both ways becomes CRITICAL: by the longer silence, while another is HEALTHY', () => {
+  it('judges both directions together while both are silent: from the last heartbeat of either', () => {
     const patient = healthy().pass(3, []).apply(beat).pass(13);
     expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'SILENT']);
     expect(forecast(patient.vitals, policy, calm)).toEqual({
       state: 'CRITICAL',
-      afterMs: 5 * SECOND,
-      unless: 'HEARTBEAT_1',
+      afterMs: 8 * SECOND,
+      unless: 'HEARTBEAT_2',
     });
-    expect(patient.pass(1).story.at(-1)).toEqual([17 * SECOND, 'CRITICAL']);
+    expect(patient.pass(4).story.at(-1)).toEqual([20 * SECOND, 'CRITICAL']);
+  });
+
+  it('gives the one direction an interval and a timeout when the other one comes back after both were silent', () => {
+    const frozen = healthy().pass(1, []).apply(beat).pass(16.5, []).apply(beat);
+    expect(frozen.phase).toBe('UNHEALTHY');
+    expect(frozen.pass(3, []).apply(...BOTH, ...BOTH).phase).toBe('HEALTHY');
+    const deaf = healthy().pass(1, []).apply(beat).pass(16.5, []).apply(beat).pass(3, []).apply(beat).pass(4, []);
+    expect(deaf.story.at(-1)).toEqual([24.5 * SECOND, 'CRITICAL']);
   });
 
   it('foretells the removal of who was never proved and is silent, and none while it beats', () => {
@@ -190,13 +205,63 @@ describe('the lifecycle', () => {
   });
 
   it('holds whom self-preservation forbids to take out, says so once, and lets go by itself', () => {
-    const held = healthy({ ...calm, permit: { held: '3 of 5 are silent', mass: false } }).pass(120);
+    const held = healthy({ ...calm, permit: { ...calm.permit, held: '3 of 5 are silent' } }).pass(120);
     expect([held.phase, held.vitals.reason.code]).toEqual(['UNHEALTHY', 'PRESERVED']);
     expect(held.vitals.reason.text).toBe(
       'held by self-preservation: 3 of 5 are silent; of this one: it neither answers Heartbeat-1 nor sends Heartbeat-2',
     );
     expect(held.story.filter(([, phase]) => phase === 'UNHEALTHY')).toHaveLength(1);
     expect(held.apply(...BOTH, ...BOTH).phase).toBe('HEALTHY');
+  });
+
+  describe('of an instance that a restarted registry has not heard, and holds for a mass', () => {
+    const mass: Fleet = { ...calm, permit: { held: '3 of 5 are silent', mass: false, hostProved: true } };
+    const timedOut: Event = { ...refused, refused: false };
+    const REFUSALS = [[refused], [refused], [refused]];
+
+    it('and that refuses every call, takes it out in the steps of silence, without a permit', () => {
+      const patient = restarted(mass, REFUSALS).pass(60);
+      expect(patient.story.slice(1)).toEqual([
+        [2 * SECOND, 'UNHEALTHY'],
+        [17 * SECOND, 'CRITICAL'],
+        [27 * SECOND, 'DEREGISTERING'],
+      ]);
+      expect([patient.removedAt, patient.permits]).toEqual([32 * SECOND, 0]);
+      expect(patient.vitals.reason).toEqual({
+        code: 'SILENT',
+        text: 'it neither answers Heartbeat-1 nor sends Heartbeat-2: E; nobody has heard of it since this registry started',
+      });
+    });
+
+    it('is slower where no other instance of its service is callable', () => {
+      const patient = restarted({ ...mass, otherHealthy: false, otherCallable: false }, REFUSALS).pass(60);
+      expect(patient.story[2]).toEqual([32 * SECOND, 'CRITICAL']);
+      expect(patient.removedAt).toBe(47 * SECOND);
+    });
+
+    it('holds it while it was refused only before its host was proved: who lives there has not had time to be heard', () => {
+      const patient = restarted({ ...mass, permit: { ...mass.permit, hostProved: false } }, REFUSALS);
+      patient.fleet = mass;
+      patient.pass(3).apply(refused).pass(5).apply(refused).pass(1);
+      expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'PRESERVED']);
+      expect(patient.pass(5).apply(refused).pass(1).phase).toBe('CRITICAL');
+    });
+
+    it.each<[string, readonly (readonly Event[])[], Partial<Fleet['permit']>]>([
+      ['its host proves nobody', REFUSALS, { hostProved: false }],
+      ['the registry doubts its own network', REFUSALS, { mass: true }],
+      ['it was refused once', [[], [], [refused]], {}],
+      ['it was refused twice in one moment', [[], [], [refused, refused]], {}],
+      ['it was refused twice within an interval', [[], [refused], [refused]], {}],
+      ['a call timed out between', [[refused], [timedOut], [refused]], {}],
+      ['one of its endpoints answers', [[refused], [refused], [{ ...refused, partly: true }, refused]], {}],
+      ['it has beaten', [[refused], [beat, refused], [refused]], {}],
+      ['it opened its line', [[refused], [{ type: 'line' }, refused], [refused]], {}],
+      ['it registered again', [[refused], [{ type: 'register', moved: false }, refused], [refused]], {}],
+    ])('holds it where %s', (_why, calls, permit) => {
+      const patient = restarted({ ...mass, permit: { ...mass.permit, ...permit } }, calls).pass(60);
+      expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'PRESERVED']);
+    });
   });
 
   it('never makes HEALTHY while two processes share an address', () => {
@@ -225,6 +290,7 @@ describe('any history of an instance', () => {
       { type: 'register', moved: false },
       { type: 'register', moved: true },
       { type: 'restart' },
+      { type: 'line' },
       { type: 'shared', text: 'E' },
       { type: 'unshared' },
     ),
@@ -232,7 +298,7 @@ describe('any history of an instance', () => {
   const anyFleet = fc.record({
     otherHealthy: fc.boolean(),
     otherCallable: fc.boolean(),
-    permit: fc.record({ held: fc.constantFrom(null, 'E'), mass: fc.boolean() }),
+    permit: fc.record({ held: fc.constantFrom(null, 'E'), mass: fc.boolean(), hostProved: fc.boolean() }),
   });
   const history = fc.array(fc.tuple(anyEvent, fc.integer({ min: 0, max: 40 })), { maxLength: 40 });
 

@@ -7,13 +7,15 @@ import type { ClockEvent } from './deadlines.js';
 import type { Policy } from './policy.js';
 import { reasonFor } from './reason.js';
 import type { Reason } from './reason.js';
-import { fallsNow, silence } from './vitals.js';
-import type { Cause, Fleet, Phase, Vitals } from './vitals.js';
+import { fallsNow, notHeardSince, silence, wasGoneBefore } from './vitals.js';
+import type { Cause, Fleet, Phase, Unheard, Vitals } from './vitals.js';
 
 export type Event =
   /** The moment it is known: a first registration. */
   | { readonly type: 'heartbeat-1' }
   | { readonly type: 'heartbeat-2' }
+  /** It opened its line: a sign of life, and no heartbeat. */
+  | { readonly type: 'line' }
   /** Heartbeat-1 answered and a Heartbeat-2 with its nonce; comes after both of them. */
   | { readonly type: 'proved' }
   /** A call failed: on some endpoints only (`partly`), refused, or timed out; `confirmed`: the ordinary call before did too. */
@@ -77,6 +79,8 @@ function apply(vitals: Vitals, event: Event, at: Context): Step {
       return onHeartbeat1(vitals, at);
     case 'heartbeat-2':
       return onHeartbeat2(vitals, at);
+    case 'line':
+      return heardOf(vitals);
     case 'proved':
       return onProved(vitals, at);
     case 'call-failed':
@@ -94,7 +98,7 @@ function apply(vitals: Vitals, event: Event, at: Context): Step {
     case 'register':
       return onRegister(vitals, event.moved, at);
     case 'restart':
-      return { ...vitals, ...anew(at.now), bornAt: at.now, since: at.now, causeSince: at.now };
+      return { ...vitals, ...anew(at.now), ...restartedAt(at.now) };
     case 'shared':
       return onShared(vitals, event.text, at);
     case 'unshared':
@@ -110,6 +114,21 @@ const anew = (now: number): Pick<Vitals, 'inboundAt' | 'anyInboundAt' | 'outboun
   anyInboundAt: now,
   outboundAt: now,
 });
+
+const restartedAt = (now: number): Pick<Vitals, 'bornAt' | 'since' | 'causeSince' | 'unheard'> => ({
+  bornAt: now,
+  since: now,
+  causeSince: now,
+  unheard: notHeardSince(now),
+});
+
+/** This registry process has heard of it. */
+const heardOf = (vitals: Vitals): Vitals => (vitals.unheard === null ? vitals : { ...vitals, unheard: null });
+
+/** When something was last heard after a silence, as of a heartbeat that comes now. */
+function returnedAt(vitals: Vitals, { now, policy }: Context): number {
+  return silence(vitals, now, policy, policy.unhealthyAfter).both ? now : vitals.returnedAt;
+}
 
 /** Another phase: falls are counted, the proofs start again. */
 function to(vitals: Vitals, phase: Phase, reason: Reason, at: Context): Vitals {
@@ -131,7 +150,8 @@ const critical = (vitals: Vitals, cause: Cause, reason: Reason, at: Context): Vi
   cause,
 });
 
-function onHeartbeat1(vitals: Vitals, at: Context): Vitals {
+function onHeartbeat1(before: Vitals, at: Context): Vitals {
+  const vitals: Vitals = { ...before, unheard: null, returnedAt: returnedAt(before, at) };
   const heard: Vitals = { ...vitals, inboundAt: at.now, anyInboundAt: at.now, lastFailure: null };
   if (vitals.phase === 'DEREGISTERING') return critical(heard, 'one-way', reasonFor('OUTBOUND_SILENT'), at);
   if (vitals.phase === 'CRITICAL' && vitals.cause === 'proof') {
@@ -140,7 +160,8 @@ function onHeartbeat1(vitals: Vitals, at: Context): Vitals {
   return heard;
 }
 
-function onHeartbeat2(vitals: Vitals, at: Context): Vitals {
+function onHeartbeat2(before: Vitals, at: Context): Vitals {
+  const vitals: Vitals = { ...before, unheard: null, returnedAt: returnedAt(before, at) };
   if (vitals.phase === 'DEREGISTERING') {
     return to({ ...vitals, ...anew(at.now) }, 'UNHEALTHY', reasonFor('RESCUED'), at);
   }
@@ -164,6 +185,8 @@ function onCallFailed(vitals: Vitals, event: Extract<Event, { type: 'call-failed
     ...vitals,
     proofsInARow: 0,
     anyInboundAt: event.partly ? at.now : vitals.anyInboundAt,
+    returnedAt: event.partly ? returnedAt(vitals, at) : vitals.returnedAt,
+    unheard: stillUnheard(vitals.unheard, event, at),
     lastFailure: { text: event.text, refused: event.refused && !event.partly },
   };
   if (event.partly) return failed;
@@ -172,6 +195,17 @@ function onCallFailed(vitals: Vitals, event: Extract<Event, { type: 'call-failed
     return to(failed, 'UNHEALTHY', reasonFor(event.refused ? 'INBOUND_REFUSED' : 'INBOUND_SILENT', event.text), at);
   }
   return failed;
+}
+
+/** One endpoint of several that answers is heard. */
+function stillUnheard(
+  unheard: Unheard | null,
+  { refused, partly }: Extract<Event, { type: 'call-failed' }>,
+  { now, fleet }: Context,
+): Unheard | null {
+  if (unheard === null || partly) return null;
+  if (!refused || !fleet.permit.hostProved) return notHeardSince(now);
+  return { refusals: unheard.refusals + 1, firstAt: unheard.refusals === 0 ? now : unheard.firstAt, lastAt: now };
 }
 
 function onProof(vitals: Vitals, text: string, at: Context): Step {
@@ -190,11 +224,12 @@ const doubted = (vitals: Vitals): string =>
 
 function onDrain(vitals: Vitals, deadlineMs: number, at: Context): Vitals {
   if (vitals.phase === 'LEAVING') return vitals;
-  return { ...to(vitals, 'LEAVING', reasonFor('LEAVING'), at), leaveMs: deadlineMs + at.policy.intervalMs };
+  return { ...to(heardOf(vitals), 'LEAVING', reasonFor('LEAVING'), at), leaveMs: deadlineMs + at.policy.intervalMs };
 }
 
-function onRegister(vitals: Vitals, moved: boolean, at: Context): Vitals {
-  if (vitals.phase === 'LEAVING') return vitals;
+function onRegister(before: Vitals, moved: boolean, at: Context): Vitals {
+  if (before.phase === 'LEAVING') return before;
+  const vitals = heardOf(before);
   const fresh: Vitals = moved ? { ...vitals, ...anew(at.now), proved: false, bornAt: at.now, shared: false } : vitals;
   if (vitals.phase === 'DEREGISTERING') {
     return to({ ...fresh, ...anew(at.now) }, 'UNHEALTHY', reasonFor('RESCUED'), at);
@@ -233,7 +268,8 @@ function onClock(vitals: Vitals, event: ClockEvent, at: Context): Step {
 /** The last step: by proof, or because it is silent both ways by now, whatever made it CRITICAL. */
 function onStep(vitals: Vitals, at: Context): Vitals {
   const proof = vitals.cause === 'proof';
-  const out = to(vitals, 'DEREGISTERING', proof ? vitals.reason : reasonFor('SILENT'), at);
+  const isTold = proof || vitals.reason.code === 'SILENT';
+  const out = to(vitals, 'DEREGISTERING', isTold ? vitals.reason : reasonFor('SILENT'), at);
   return { ...out, cause: proof ? 'proof' : 'silence' };
 }
 
@@ -256,15 +292,23 @@ function onUnproved(vitals: Vitals, at: Context): Step {
   return permitted(vitals, reason, 'unproved', at);
 }
 
-/** To CRITICAL by silence, as far as self-preservation allows; else it is held. */
+/**
+ * To CRITICAL by silence, as far as self-preservation allows; else it is held. Who was never proved, or was gone before the registry
+ * started, needs no permit when it is silent both ways.
+ */
 function permitted(vitals: Vitals, reason: Reason, cause: Cause, at: Context): Step {
-  const free = !vitals.proved && cause === 'silence';
-  if (free) return critical(vitals, cause, reason, at);
+  if (cause === 'silence' && !vitals.proved) return critical(vitals, cause, reason, at);
+  if (cause === 'silence' && wasGoneBefore(vitals, at.policy, at.fleet)) {
+    return critical(vitals, cause, reasonFor('SILENT', goneBefore(vitals)), at);
+  }
   const { held } = at.fleet.permit;
   if (held === null) return { vitals: critical(vitals, cause, reason, at), usesPermit: true };
   if (vitals.reason.code === 'PRESERVED') return vitals;
   return to(vitals, 'UNHEALTHY', reasonFor('PRESERVED', `${held}; of this one: ${reason.text}`), at);
 }
+
+const goneBefore = (vitals: Vitals): string =>
+  `${vitals.lastFailure?.text ?? 'refused'}; nobody has heard of it since this registry started`;
 
 /** HEALTHY falls; UNHEALTHY keeps its reason true to what is silent now. */
 function onOneSilent(vitals: Vitals, at: Context): Vitals {

@@ -83,7 +83,11 @@ const tenths = (from: number, to: number): fc.Arbitrary<number> =>
   fc.integer({ min: from * 10, max: to * 10 }).map((n) => n / 10);
 
 describe('any thresholds that are allowed', () => {
-  const calm: Fleet = { otherHealthy: true, otherCallable: true, permit: { held: null, mass: false } };
+  const calm: Fleet = {
+    otherHealthy: true,
+    otherCallable: true,
+    permit: { held: null, mass: false, hostProved: false },
+  };
   const last: Fleet = { ...calm, otherHealthy: false, otherCallable: false };
   /** Each from what the laws leave it. */
   const anyThresholds: fc.Arbitrary<Partial<Thresholds>> = fc
@@ -143,7 +147,7 @@ describe('any thresholds that are allowed', () => {
       fc.property(anyThresholds, (thresholds) => {
         const policy = parsed({ thresholds });
         const now = policy.unprovedAfter * policy.intervalMs;
-        const held: Fleet = { ...calm, permit: { held: 'too many are silent', mass: false } };
+        const held: Fleet = { ...calm, permit: { ...calm.permit, held: 'too many are silent' } };
         const event = due(newborn(0), Math.ceil(now), policy, held)!;
         const result = transition(newborn(0), event, { now: Math.ceil(now), policy, fleet: held });
         expect(result.vitals).toMatchObject({ phase: 'CRITICAL', cause: 'unproved' });

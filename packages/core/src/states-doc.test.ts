@@ -140,6 +140,14 @@ Generated from \`packages/core/src/lifecycle.ts\` by \`states-doc.test.ts\`, and
 peer closed its line and without a Heartbeat-2 since. *Callable*: HEALTHY or UNHEALTHY, and enabled. *Permitted*: by
 self-preservation, which lets silence take out a few only, and nobody while most are silent.
 
+*One direction silent*: the other one is not, nor came back within the last interval + timeout. While both are silent they are judged
+together, from the last heartbeat of either.
+
+*Not heard since the restart, refused, its host proved*: a store brought it back, and this registry process has had no heartbeat, line
+or registration of it; the last calls in a row were refused on every endpoint, for 1.5 intervals or more, while another instance on each
+of its hosts was HEALTHY and proved both ways by this process; and the registry does not doubt its own network. It was gone before the
+registry started, so it takes the steps of silence without a permit, and does not count among the silent (decisions/0020).
+
 ## What each event does
 
 Every state × event pair. *noted*: clocks or counters move, nothing is published. *–*: nothing at all. *for good*: the id
@@ -169,6 +177,10 @@ function document(): string {
     'interval, but at most every 100 ms. Every threshold is an option, counted in intervals (docs/OPTIONS.md, `thresholds`).',
     '',
     ...times(),
+    '',
+    'A heartbeat is one moment of an interval, so silence looks up to an interval longer than it is. A process that stops for less than',
+    '`criticalAfter` - 1 intervals + timeout (12 s, 2.4 s, 35 s) and then goes on is never CRITICAL for that; between that and',
+    '`criticalAfter` intervals + timeout it depends on how long before the stop its last heartbeats were.',
     '',
     '## Flapping',
     '',
@@ -202,6 +214,7 @@ describe('docs/STATES.md', () => {
     const all: Record<Event['type'], true> = {
       'heartbeat-1': true,
       'heartbeat-2': true,
+      line: true,
       proved: true,
       'call-failed': true,
       proof: true,

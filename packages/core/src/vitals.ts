@@ -29,6 +29,10 @@ export interface Vitals {
   readonly inboundAt: number;
   readonly anyInboundAt: number;
   readonly outboundAt: number;
+  /** When something was last heard again after both directions had been silent for `unhealthyAfter`. */
+  readonly returnedAt: number;
+  /** Null: it was heard by this registry process, or registered with it. */
+  readonly unheard: Unheard | null;
   readonly proofsInARow: number;
   readonly lastFailure: { readonly text: string; readonly refused: boolean } | null;
   readonly falls: { readonly score: number; readonly at: number };
@@ -36,6 +40,15 @@ export interface Vitals {
   readonly shared: boolean;
   /** Of a leaving instance: how long it may take, from `since`. */
   readonly leaveMs: number;
+}
+
+/** What is known of an instance that a store brought back, until anything is heard of it: a heartbeat, a line, a registration. */
+export interface Unheard {
+  /** Calls in a row that were refused on every endpoint while its hosts were proved; another outcome begins the row anew. */
+  readonly refusals: number;
+  /** Of the first and of the last one in the row, monotonic ms. */
+  readonly firstAt: number;
+  readonly lastAt: number;
 }
 
 /** What the fleet as a whole says and allows, about one instance at one moment. */
@@ -48,6 +61,11 @@ export interface Fleet {
     readonly held: string | null;
     /** Are so many refused that a refusal is no proof? */
     readonly mass: boolean;
+    /**
+     * Is another instance on each of its hosts proved both ways by this registry process, and HEALTHY? Then the way to these hosts works
+     * in both directions, and a refusal there is the host's own word.
+     */
+    readonly hostProved: boolean;
   };
 }
 
@@ -64,12 +82,32 @@ export function newborn(now: number): Vitals {
     inboundAt: now,
     anyInboundAt: now,
     outboundAt: now,
+    returnedAt: now,
+    unheard: null,
     proofsInARow: 0,
     lastFailure: null,
     falls: { score: 0, at: now },
     shared: false,
     leaveMs: 0,
   };
+}
+
+/** What is known of an instance when a store has just brought it back. */
+export const notHeardSince = (now: number): Unheard => ({ refusals: 0, firstAt: now, lastAt: now });
+
+/**
+ * In intervals: from the first refusal that counts to the last. Between them every instance is called, so whoever proves the host is
+ * called, too, and whoever lives there beats.
+ */
+const REFUSALS_APART = 1.5;
+
+/**
+ * Was it gone before this registry process started? Nobody has heard it since, and the calls in a row were refused on every endpoint,
+ * for a while in which the refusals were its hosts' own word. This is no silence of now.
+ */
+export function wasGoneBefore({ unheard }: Pick<Vitals, 'unheard'>, policy: Policy, { permit }: Fleet): boolean {
+  if (unheard === null || unheard.refusals < 2 || permit.mass || !permit.hostProved) return false;
+  return unheard.lastAt - unheard.firstAt >= REFUSALS_APART * policy.intervalMs;
 }
 
 /** The state on the wire. */
@@ -93,6 +131,22 @@ export function silence(
   return { inbound: vitals.inboundAt <= from, outbound, both: outbound && vitals.anyInboundAt <= from };
 }
 
+/**
+ * Is one direction silent for `criticalAfter` while the other one works? While both are silent they are judged together. When one of
+ * them comes back, the other one gets an interval + the timeout to do the same: a process that was frozen is heard again by its timer
+ * at once, and by the registry's next call.
+ */
+export function isOneWay(
+  vitals: Pick<Vitals, 'inboundAt' | 'anyInboundAt' | 'outboundAt' | 'returnedAt'>,
+  now: number,
+  policy: Policy,
+): boolean {
+  const long = silence(vitals, now, policy, policy.criticalAfter);
+  if (!long.inbound && !long.outbound) return false;
+  if (silence(vitals, now, policy, policy.unhealthyAfter).both) return false;
+  return now >= vitals.returnedAt + policy.intervalMs + policy.timeoutMs;
+}
+
 /** Monotonic time since when it has been silent in the direction that is silent longest: the order of decisions. */
 export const silentSince = (vitals: Pick<Vitals, 'inboundAt' | 'outboundAt'>): number =>
   Math.min(vitals.inboundAt, vitals.outboundAt);
@@ -108,6 +162,7 @@ export function forgive(vitals: Vitals, ms: number, now: number): Vitals {
     inboundAt: later(vitals.inboundAt),
     anyInboundAt: later(vitals.anyInboundAt),
     outboundAt: later(vitals.outboundAt),
+    returnedAt: later(vitals.returnedAt),
   };
 }
 

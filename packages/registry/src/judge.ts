@@ -7,7 +7,7 @@ import { actorOf } from './history.js';
 import type { Happening, History } from './history.js';
 import type { Ledger } from './ledger.js';
 import type { Preservation } from './preservation.js';
-
+import { ProvedHosts } from './proved-hosts.js';
 import { storedOf } from './roster.js';
 import type { Entry, Roster } from './roster.js';
 import { superfluous } from './tombstones.js';
@@ -51,6 +51,8 @@ const SPOKEN_ANEW: Happening = { kind: 're-registered', by: 'instance', text: 'r
 export class Judge {
   readonly #ports: JudgePorts;
   readonly #vigil: Vigil;
+  readonly #provedHosts: ProvedHosts;
+  readonly #facts: FleetFacts;
   /** Whose call is due and has not begun, and until when that was excused. */
   readonly #uncalled = new Map<Entry, number>();
   /** Up to here everybody was judged. */
@@ -66,6 +68,8 @@ export class Judge {
   constructor(ports: JudgePorts) {
     this.#ports = ports;
     this.#vigil = new Vigil(ports.policy);
+    this.#provedHosts = new ProvedHosts(ports.roster);
+    this.#facts = { roster: ports.roster, preservation: ports.preservation, isAtProvedHost: this.#isAtProvedHost };
     this.#sweptAt = ports.time.now();
   }
 
@@ -99,6 +103,7 @@ export class Judge {
     if (!entry.present) return false;
     const { time, policy, preservation } = this.#ports;
     const now = time.now();
+    const wasUnheard = entry.vitals.unheard !== null;
     const result = transition(entry.vitals, event, { now, policy, fleet: this.#fleetOf(entry, now) });
     if (result.usesPermit) {
       preservation.use(entry.serviceKey, now);
@@ -110,7 +115,8 @@ export class Judge {
     }
     if (result.changed) this.#publish(entry, result.vitals);
     else entry.vitals = result.vitals;
-    this.#vigil.touch(entry);
+    if (wasUnheard && entry.vitals.unheard === null) this.#vigil.wake(entry);
+    else this.#vigil.touch(entry);
     return true;
   }
 
@@ -253,17 +259,28 @@ export class Judge {
   /** Tells self-preservation who is silent now, of those that were ever proved, and takes doubted proofs back. */
   #census(now: number): void {
     const { preservation } = this.#ports;
-    this.#vigil.update(now, this.#excuseUncalled);
+    this.#provedHosts.renew();
+    this.#vigil.update(now, { before: this.#excuseUncalled, isPast: this.#isPast });
     preservation.observe(now, this.#vigil.counts);
     if (!preservation.observeRefusals(now, this.#refused(), this.#vigil.total)) return;
     for (const entry of this.#vigil.restless) if (entry.vitals.cause === 'proof') this.apply(entry, { type: 'doubt' });
   }
 
+  /** Not heard since this process started, and a refusal of it is its host's own word. */
+  readonly #isAtProvedHost = (entry: Entry): boolean =>
+    entry.vitals.unheard !== null && this.#provedHosts.include(entry);
+
+  /** It was refused like that: this says nothing of the network of now, so it counts neither as silent nor as refused. */
+  readonly #isPast = (entry: Entry): boolean =>
+    entry.vitals.lastFailure?.refused === true && this.#isAtProvedHost(entry);
+
   /** Where the proved ones live whose last call was refused. */
   #refused(): readonly { readonly host: string }[] {
     let refused: { readonly host: string }[] | null = null;
-    for (const { vitals, targets } of this.#vigil.restless) {
+    for (const entry of this.#vigil.restless) {
+      const { vitals, targets } = entry;
       if (vitals.lastFailure?.refused !== true || !vitals.proved || vitals.phase === 'LEAVING') continue;
+      if (this.#isPast(entry)) continue;
       refused ??= [];
       refused.push({ host: targets[0]?.host ?? '' });
     }
@@ -271,7 +288,7 @@ export class Judge {
   }
 
   #fleetOf(entry: Entry, now: number): Fleet {
-    return new FleetNow(this.#ports, entry, now);
+    return new FleetNow(this.#facts, entry, now);
   }
 
   /** Another revision of the record, to watchers and store. */
@@ -312,29 +329,38 @@ export class Judge {
 
 const NOBODY: readonly { readonly host: string }[] = [];
 
+/** Where the facts of the fleet come from. */
+interface FleetFacts extends Pick<JudgePorts, 'roster' | 'preservation'> {
+  readonly isAtProvedHost: (entry: Entry) => boolean;
+}
+
 /** The facts of the fleet about one instance at one moment, looked up when they are asked for: most events ask for none. */
 class FleetNow implements Fleet {
-  readonly #ports: Pick<JudgePorts, 'roster' | 'preservation'>;
+  readonly #facts: FleetFacts;
   readonly #entry: Entry;
   readonly #now: number;
 
-  constructor(ports: Pick<JudgePorts, 'roster' | 'preservation'>, entry: Entry, now: number) {
-    this.#ports = ports;
+  constructor(facts: FleetFacts, entry: Entry, now: number) {
+    this.#facts = facts;
     this.#entry = entry;
     this.#now = now;
   }
 
   get otherHealthy(): boolean {
-    return this.#ports.roster.others(this.#entry).healthy;
+    return this.#facts.roster.others(this.#entry).healthy;
   }
 
   get otherCallable(): boolean {
-    return this.#ports.roster.others(this.#entry).callable;
+    return this.#facts.roster.others(this.#entry).callable;
   }
 
   get permit(): Fleet['permit'] {
-    const { preservation } = this.#ports;
-    return { held: heldBy(preservation, this.#entry.serviceKey, this.#now), mass: preservation.doubtsProofs };
+    const { preservation, isAtProvedHost } = this.#facts;
+    return {
+      held: heldBy(preservation, this.#entry.serviceKey, this.#now),
+      mass: preservation.doubtsProofs,
+      hostProved: isAtProvedHost(this.#entry),
+    };
   }
 }
 

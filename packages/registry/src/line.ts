@@ -1,12 +1,14 @@
 import type { Time } from '@rollcall/core';
 import type { Audience } from './audience.js';
 import type { Watcher, WatcherSink, WatchOrder } from './face.js';
+import type { Judge } from './judge.js';
 import type { Roll } from './roll.js';
 import type { Entry } from './roster.js';
 
 export interface LinePorts {
   readonly time: Time;
   readonly audience: Pick<Audience, 'hold'>;
+  readonly judge: Pick<Judge, 'apply'>;
   readonly roll: Pick<Roll, 'callNow'>;
 }
 
@@ -21,12 +23,13 @@ export class Lines {
 
   /** The stream of `order` is its line from now on. */
   hold(entry: Entry, order: WatchOrder, sink: WatcherSink): Watcher {
-    const { audience, roll, time } = this.#ports;
+    const { audience, judge, roll, time } = this.#ports;
     const watcher = audience.hold(entry.id, order, sink, () => {
       if (entry.line === watcher) entry.line = null;
     });
     entry.line = watcher;
     entry.lineClosedAt = null;
+    judge.apply(entry, { type: 'line' });
     const closed = (): void => {
       watcher.closed();
       if (entry.line !== watcher) return;

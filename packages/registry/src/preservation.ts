@@ -4,11 +4,16 @@ export interface PreservationTerms {
   readonly timeoutMs: number;
 }
 
-/** How many instances of a service were ever proved both ways, and how many of those are silent now. */
+/**
+ * How many instances of a service were ever proved both ways, and how many of those are silent now. Who was gone before this process
+ * started counts nowhere.
+ */
 export interface Count {
   readonly total: number;
   /** A direction silent for 2 intervals + timeout, or the last call failed. */
   readonly silent: number;
+  /** Of `total`, brought back by a store and not heard since: the mass counts them, the allowance is no share of them. Default 0. */
+  readonly unheard?: number;
 }
 
 /** Why silence may act on nobody now. */
@@ -33,7 +38,7 @@ export interface ScopeReport {
   /** Instances that silence made CRITICAL within ten minutes, and how many it may. */
   readonly used: number;
   readonly allowed: number;
-  /** The most instances that were ever proved there, within ten minutes. */
+  /** The most instances that were ever proved there and heard by this process, within ten minutes. */
   readonly peak: number;
   /** Of those there are now, and those of them that are silent. */
   readonly total: number;
@@ -98,10 +103,11 @@ export class Preservation {
 
   /** The facts of this moment, by service (any key, the same in `permit` and `use`). A service left out has no instance. */
   observe(now: number, counts: ReadonlyMap<string, Count>): void {
-    const all = { total: 0, silent: 0 };
+    const all = { total: 0, silent: 0, unheard: 0 };
     for (const [service, count] of counts) {
       all.total += count.total;
       all.silent += count.silent;
+      all.unheard += count.unheard ?? 0;
       this.#scopeOf(service).observe(now, count);
     }
     this.#registry.observe(now, all);
@@ -128,7 +134,7 @@ export class Preservation {
     const registry = this.#registry.hold(now);
     if (registry !== null) return registry;
     const scope = this.#services.get(service);
-    return scope !== undefined && scope.peak(now) >= SMALLEST_SERVICE ? scope.hold(now) : null;
+    return scope?.isGated(now) === true ? scope.hold(now) : null;
   }
 
   /** Silence made an instance of this service CRITICAL: that counts for ten minutes, whether it is removed or comes back. */
@@ -158,7 +164,7 @@ export class Preservation {
   holding(now: number): ReadonlyMap<string, ScopeReport> {
     const holding = new Map<string, ScopeReport>();
     for (const [service, scope] of this.#services) {
-      if (scope.peak(now) >= SMALLEST_SERVICE && scope.shownHold(now) !== null) holding.set(service, scope.report(now));
+      if (scope.isGated(now) && scope.shownHold(now) !== null) holding.set(service, scope.report(now));
     }
     return holding;
   }
@@ -202,13 +208,13 @@ export class Preservation {
   /** As `#gated`, but several times a second. */
   #hasGatedMass(now: number): boolean {
     for (const scope of this.#services.values()) {
-      if (scope.isMass && scope.peak(now) >= SMALLEST_SERVICE) return true;
+      if (scope.isMass && scope.isGated(now)) return true;
     }
     return false;
   }
 
   #gated(now: number): Scope[] {
-    return [...this.#services.values()].filter((scope) => scope.peak(now) >= SMALLEST_SERVICE);
+    return [...this.#services.values()].filter((scope) => scope.isGated(now));
   }
 
   #scopeOf(service: string): Scope {
@@ -243,7 +249,7 @@ class Scope {
 
   observe(now: number, count: Count): void {
     this.#count = count;
-    this.#peak.set(now, count.total);
+    this.#peak.set(now, count.total - (count.unheard ?? 0));
     if (count.silent > 1 && count.silent > count.total / 2) {
       this.#massSince ??= now;
     } else if (this.#massSince !== null) {
@@ -258,6 +264,11 @@ class Scope {
 
   peak(now: number): number {
     return this.#peak.at(now);
+  }
+
+  /** As a service: are, or were, there enough for a gate of its own? Who was not heard yet counts here, to be protected. */
+  isGated(now: number): boolean {
+    return Math.max(this.#count.total, this.peak(now)) >= SMALLEST_SERVICE;
   }
 
   use(now: number): void {
@@ -301,12 +312,14 @@ class Scope {
 
   report(now: number): ScopeReport {
     const { rule = null, text = null, since = null } = this.shownHold(now) ?? {};
+    const { total, silent } = this.#count;
     this.#expire(now);
     return {
       used: this.#uses.length,
       allowed: this.#allowed(now),
       peak: this.peak(now),
-      ...this.#count,
+      total,
+      silent,
       rule,
       text,
       since,

@@ -1,4 +1,4 @@
-import { newborn, randomWord, reasonFor, stateOf } from '@rollcall/core';
+import { newborn, notHeardSince, randomWord, reasonFor, stateOf } from '@rollcall/core';
 import type { Endpoint, Instance, Log, Random, Registration, Time, Vitals } from '@rollcall/core';
 import type { Addresses } from './address.js';
 import { Admission } from './admission.js';
@@ -230,7 +230,9 @@ export class Registrations {
     const { reason, state } = record;
     const phase = state === 'DEREGISTERING' && reason.code === 'LEAVING' ? 'LEAVING' : state;
     const shared = reason.code === 'ADDRESS_SHARED';
-    const vitals: Vitals = { ...newborn(time.now()), phase, reason, cause, proved, shared, leaveMs };
+    const now = time.now();
+    const unheard = notHeardSince(now);
+    const vitals: Vitals = { ...newborn(now), phase, reason, cause, proved, shared, leaveMs, unheard };
     const entry = {
       ...entryOf(record, vitals, { targets, credential: { secretHash, callKey }, source, token }),
       ...restored(stored),

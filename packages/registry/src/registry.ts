@@ -168,12 +168,11 @@ export class Registry implements RegistryFace {
     const rules = { resolve: ports.resolve, allowedNetworks, ownPort: () => this.#listening?.port ?? null };
     this.#registrations = new Registrations({ ...rooms, judge, roll, addresses: this.#addresses, limits, rules });
     this.#overrides = new Overrides({ ...rooms, judge, known: (id) => this.#known(id) });
-    this.#lines = new Lines({ ...rooms, roll });
+    this.#lines = new Lines({ ...rooms, judge, roll });
     this.#holdNews = new HoldNews(rooms);
     this.#circuits = new CircuitNews(rooms);
     this.#traffic = new Traffic(time);
-    const { intervalMs } = policy;
-    this.#edges = new Edges({ time, intervalMs, traffic: this.#traffic, circuits: this.#circuits });
+    this.#edges = new Edges({ time, intervalMs: policy.intervalMs, traffic: this.#traffic, circuits: this.#circuits });
     this.#settling = new Settling(rooms);
     this.#about = new About({ ...rooms, roll, store: ports.store, options });
   }
@@ -242,8 +241,9 @@ export class Registry implements RegistryFace {
       entry.seq = beat.seq;
       entry.lineClosedAt = null;
       this.#beats.came(entry);
+      const { returnedAt } = entry.vitals;
       this.#judge.apply(entry, { type: 'heartbeat-2' });
-      if (beat.nonce !== null) this.#roll.quoted(entry, beat.nonce);
+      this.#roll.heard(entry, { nonce: beat.nonce, isBack: entry.vitals.returnedAt !== returnedAt });
       if (beat.edges !== undefined) this.#edges.note(entry.record, beat.edges);
     }
     return { ok: true, value: { state: entry.record.state, revision: entry.record.revision } };

@@ -22,6 +22,7 @@ class Town implements Caller {
   #life = { isAlive: true };
   registry = this.#registry(this.#life);
   readonly #inhabitants = new Map<number, string>();
+  readonly #vanished = new Set<number>();
   #seq = 0;
   #startedAt = 0;
 
@@ -58,9 +59,16 @@ class Town implements Caller {
     this.#inhabitants.delete(port);
   }
 
+  /** Its machine is gone: calls are not even refused. */
+  vanish(port: number): void {
+    this.die(port);
+    this.#vanished.add(port);
+  }
+
   async call({ port }: Endpoint, { nonce, purpose }: HeartbeatCall): Promise<CallOutcome> {
     const id = this.#inhabitants.get(port);
     this.calls.push({ id: id ?? `nobody at ${port}`, afterMs: this.bench.time.now() - this.#startedAt });
+    if (this.#vanished.has(port)) return { kind: 'failed', text: 'no connection within 2000 ms', ms: 2_000 };
     if (id === undefined) return { kind: 'refused', text: 'connect ECONNREFUSED', ms: 1 };
     if (purpose !== 'opinion') this.registry.beat(id, secretOf(id), { nonce, seq: (this.#seq += 1) });
     return { kind: 'answered', instance: id, nonce, ms: 2 };
@@ -190,7 +198,7 @@ describe.each(['kill', 'power'] as const)('a registry that was ended by %s and s
     town.die(3_000);
     await town.bench.time.advanceBy(4 * INTERVAL);
     expect(town.states()).toMatchObject({ 'orders-0': 'CRITICAL' });
-    town.die(3_001);
+    town.vanish(3_001);
     await town.restart(end);
     await town.bench.time.advanceBy(6 * INTERVAL);
     expect(town.states()).toMatchObject({ 'orders-1': 'UNHEALTHY' });

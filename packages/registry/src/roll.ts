@@ -184,8 +184,9 @@ export class Roll implements Progress {
     else this.callNow(entry);
   }
 
-  /** A Heartbeat-2 quoted `nonce`. */
-  quoted(entry: Entry, nonce: string): void {
+  /** A Heartbeat-2 came. Who is back after it was silent both ways is called at once: it may have been frozen, and answers again. */
+  heard(entry: Entry, { nonce, isBack }: { readonly nonce: string | null; readonly isBack: boolean }): void {
+    if (isBack) this.callNow(entry);
     const round = entry.rounds.find((candidate) => candidate.nonce === nonce);
     if (round === undefined || round.quoted) return;
     round.quoted = true;

@@ -16,6 +16,7 @@ export { Judge } from './judge.js';
 export type { JudgePorts, Progress } from './judge.js';
 export type { Ledger, LedgerPorts, StoreTrouble } from './ledger.js';
 export { Preservation } from './preservation.js';
+export { ProvedHosts } from './proved-hosts.js';
 export type { Count, Hold, PreservationState, PreservationTerms } from './preservation.js';
 export { Roster } from './roster.js';
 export type { DirectionLog, Entry, Party, Round, ServiceEntry } from './roster.js';

@@ -12,7 +12,16 @@ interface Mark {
   asleep: boolean;
   isCounted: boolean;
   isSilent: boolean;
+  isUnheard: boolean;
 }
+
+/** Before each is looked at, and whether one counts nowhere though it was proved: it was gone before this process started. */
+export interface VigilNews {
+  readonly before?: (entry: Entry, now: number) => void;
+  readonly isPast?: (entry: Entry) => boolean;
+}
+
+const NO_COUNT: Count = { total: 0, silent: 0, unheard: 0 };
 
 /**
  * Whom time alone may change now. Who is HEALTHY, proved and without a failure cannot be silent before a moment that is known from
@@ -32,12 +41,12 @@ export class Vigil {
     this.#policy = policy;
   }
 
-  /** Those that were ever proved, by service, as of the last `update`: each value is a new object when it changes. */
+  /** Those that were ever proved, but for who was gone before this process started, by service, as of the last `update`: each value is a new object when it changes. */
   get counts(): ReadonlyMap<string, Count> {
     return this.#counts;
   }
 
-  /** How many were ever proved, as of the last `update`. */
+  /** How many these are, as of the last `update`. */
   get total(): number {
     return this.#total;
   }
@@ -57,8 +66,8 @@ export class Vigil {
     if (!isCalm(entry.vitals)) this.#restless.add(entry);
   }
 
-  /** Wakes those whose time has come, counts the proved and the silent, and lets the calm sleep. `before` each is looked at. */
-  update(now: number, before: (entry: Entry, now: number) => void = () => {}): void {
+  /** Wakes those whose time has come, counts the proved and the silent, and lets the calm sleep. */
+  update(now: number, { before = () => {}, isPast = () => false }: VigilNews = {}): void {
     const awakeAt = now + GRAIN_MS;
     for (let next = this.#asleep.take(awakeAt); next !== null; next = this.#asleep.take(awakeAt)) {
       const mark = this.#marks.get(next.item);
@@ -68,11 +77,11 @@ export class Vigil {
     }
     for (const entry of this.#restless) {
       before(entry, now);
-      this.#look(entry, now);
+      this.#look(entry, now, isPast);
     }
   }
 
-  #look(entry: Entry, now: number): void {
+  #look(entry: Entry, now: number, isPast: (entry: Entry) => boolean): void {
     if (!entry.present) {
       this.#forget(entry);
       return;
@@ -81,8 +90,12 @@ export class Vigil {
     const { vitals } = entry;
     const silent = silence(vitals, now, this.#policy, this.#policy.unhealthyAfter);
     const isSilent = silent.inbound || silent.outbound;
-    const isCounted = vitals.proved && vitals.phase !== 'LEAVING';
-    this.#count(entry, mark, { isCounted, isSilent: isCounted && (isSilent || vitals.lastFailure !== null) });
+    const isCounted = vitals.proved && vitals.phase !== 'LEAVING' && !isPast(entry);
+    this.#count(entry, mark, {
+      isCounted,
+      isSilent: isCounted && (isSilent || vitals.lastFailure !== null),
+      isUnheard: isCounted && vitals.unheard !== null,
+    });
     if (isSilent || !isCalm(vitals)) return;
     const { intervalMs, timeoutMs, unhealthyAfter } = this.#policy;
     const silentAt = Math.min(vitals.inboundAt, vitals.outboundAt) + unhealthyAfter * intervalMs + timeoutMs;
@@ -94,7 +107,7 @@ export class Vigil {
   }
 
   #enter(entry: Entry): Mark {
-    const mark = { asleep: false, isCounted: false, isSilent: false };
+    const mark = { asleep: false, isCounted: false, isSilent: false, isUnheard: false };
     this.#marks.set(entry, mark);
     return mark;
   }
@@ -103,20 +116,26 @@ export class Vigil {
     this.#restless.delete(entry);
     const mark = this.#marks.get(entry);
     if (mark === undefined) return;
-    this.#count(entry, mark, { isCounted: false, isSilent: false });
+    this.#count(entry, mark, { isCounted: false, isSilent: false, isUnheard: false });
     this.#marks.delete(entry);
   }
 
   #count({ serviceKey }: Entry, mark: Mark, now: Omit<Mark, 'asleep'>): void {
-    if (mark.isCounted === now.isCounted && mark.isSilent === now.isSilent) return;
+    const isSame = mark.isCounted === now.isCounted && mark.isSilent === now.isSilent;
+    if (isSame && mark.isUnheard === now.isUnheard) return;
     const more = Number(now.isCounted) - Number(mark.isCounted);
-    const { total, silent } = this.#counts.get(serviceKey) ?? { total: 0, silent: 0 };
-    const count = { total: total + more, silent: silent + Number(now.isSilent) - Number(mark.isSilent) };
+    const { total, silent, unheard = 0 } = this.#counts.get(serviceKey) ?? NO_COUNT;
+    const count = {
+      total: total + more,
+      silent: silent + Number(now.isSilent) - Number(mark.isSilent),
+      unheard: unheard + Number(now.isUnheard) - Number(mark.isUnheard),
+    };
     if (count.total === 0) this.#counts.delete(serviceKey);
     else this.#counts.set(serviceKey, count);
     this.#total += more;
     mark.isCounted = now.isCounted;
     mark.isSilent = now.isSilent;
+    mark.isUnheard = now.isUnheard;
   }
 }
 

@@ -114,6 +114,19 @@ describe('a gRPC answer', () => {
     expect(failure?.cause).toMatchObject({ code: status, details: 'Käse', metadata: { 'x-more': 'a' } });
   });
 
+  it('refuses a message for good that is too large for it: that says nothing about load', async () => {
+    const details = 'Received message larger than max (5242880 vs 4194304)';
+    const { failure } = await ask(await scripted(refusing(8, { 'grpc-message': encodeURIComponent(details) })));
+    expect(failure?.kind).toBe('remote');
+  });
+
+  it('takes other requests while more than 10 MB wait to be sent on the same connection', async () => {
+    const channel = await scripted((stream) => stream.on('end', () => answer(stream, json('read'))).resume());
+    const large = grpcRequest({ ...ECHO, requestSerialize: () => Buffer.alloc(12_000_000) }, 1);
+    const all = await Promise.all([ask(channel, large), ask(channel, grpcRequest(ECHO, 1))]);
+    expect(all.map(({ failure }) => failure)).toEqual([null, null]);
+  });
+
   it('says when to come back', async () => {
     expect((await ask(await scripted(refusing(8, { 'grpc-retry-pushback-ms': '250' })))).failure?.retryAfterMs).toBe(
       250,

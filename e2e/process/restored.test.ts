@@ -1,0 +1,93 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openFleet } from './fleet.js';
+import type { Fleet } from './fleet.js';
+import { endAll } from './spawn.js';
+import { timed } from './stage.js';
+import { until } from './until.js';
+
+/** `FULL=1 npm run e2e -- process restored` keeps the intervals that services have by default. */
+const INTERVAL_MS = process.env['FULL'] === '1' ? 5_000 : 400;
+/** A minute of the default, from when the registry serves. */
+const GONE_AFTER = 12;
+/** On a busy machine. */
+const MOST_MS = 3 * GONE_AFTER * INTERVAL_MS + 10_000;
+const TEST_MS = 100 * INTERVAL_MS + 60_000;
+/** The first crowd ends while the registry is away: of `a` 8 of 10, and the only ones of `b`. */
+const CROWDS = [
+  { a: 8, b: 2 },
+  { a: 2, c: 2 },
+];
+
+interface Preservation {
+  readonly registry: { readonly used: number; readonly total: number; readonly silent: number };
+}
+
+async function preservationOf({ url }: Fleet): Promise<Preservation> {
+  const answer = await fetch(`${url}/api/v1/registry`);
+  const { preservation } = (await answer.json()) as { readonly preservation: Preservation };
+  return preservation;
+}
+
+/** Ends the first crowd. */
+async function end({ crowds: [doomed] }: Fleet): Promise<void> {
+  doomed?.child.kill('SIGKILL');
+  await doomed?.child.exited;
+}
+
+/** The registry serves since `at`: the first crowd is gone in time, nobody else was ever in danger, and nothing of the allowance is. */
+async function onlyTheDeadGo(fleet: Fleet, at: number, lag: () => number): Promise<void> {
+  const [dead = [], alive = []] = fleet.crowds.map(({ ids }) => ids);
+  const listed = (): ReadonlySet<string> => new Set(fleet.witness.instances.map(({ id }) => id));
+  await until('it lists them again', () => dead.every((id) => listed().has(id)));
+  await until('those that are dead are gone', () => dead.every((id) => !listed().has(id)), MOST_MS);
+  expect((performance.now() - at) / INTERVAL_MS).toBeLessThanOrEqual(GONE_AFTER + lag());
+  await fleet.healthy(alive);
+  for (const word of ['CRITICAL', 'REMOVED']) {
+    expect(fleet.whoWas(word, at).filter((id) => alive.includes(id))).toEqual([]);
+  }
+  expect((await preservationOf(fleet)).registry).toMatchObject({ used: 0, total: alive.length, silent: 0 });
+}
+
+describe('a registry that starts on a folder with instances in it that have ended', () => {
+  let folder = '';
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'rollcall-restored-'));
+  });
+  afterEach(async () => {
+    await endAll();
+    await rm(folder, { recursive: true });
+  });
+
+  /** On a fleet and a folder of its own, also where it is repeated. */
+  const onFleet = (run: (fleet: Fleet, data: string, lag: () => number) => Promise<void>): Promise<void> =>
+    timed(INTERVAL_MS, async (lag) => {
+      const data = await mkdtemp(join(folder, 'data-'));
+      const fleet = await openFleet({ intervalMs: INTERVAL_MS, crowds: CROWDS, args: ['--data', data] });
+      try {
+        await run(fleet, data, lag);
+      } finally {
+        await fleet.close();
+      }
+    });
+
+  it(
+    'lets go of them within a minute, scaled, and of nobody else',
+    () =>
+      onFleet(async (fleet, data, lag) => {
+        const copy = join(folder, 'copy');
+        await rm(copy, { recursive: true, force: true });
+        await fleet.restartRegistry(() => cp(data, copy, { recursive: true }));
+        await fleet.healthy();
+        await fleet.restartRegistry(async () => {
+          await end(fleet);
+          await rm(data, { recursive: true });
+          await cp(copy, data, { recursive: true });
+        });
+        await onlyTheDeadGo(fleet, performance.now(), lag);
+      }),
+    TEST_MS,
+  );
+});
