@@ -146,7 +146,7 @@ together, from the last heartbeat of either.
 *Not heard since the restart, refused, its host proved*: a store brought it back, and this registry process has had no heartbeat, line
 or registration of it; the last calls in a row were refused on every endpoint, for 1.5 intervals or more, while another instance on each
 of its hosts was HEALTHY and proved both ways by this process; and the registry does not doubt its own network. It was gone before the
-registry started, so it takes the steps of silence without a permit, and does not count among the silent (decisions/0020).
+registry started, so it takes the steps of silence without a permit, and does not count among the silent (decisions/0021).
 
 ## What each event does
 
