@@ -12,7 +12,7 @@ const CALM_MS = 700;
 const PAUSE_MS = 10_000;
 const AFTERMATH_MS = 1_500;
 /** One caller after the other wakes up: each makes its backlog of 3,000 calls at once. */
-const STAGGER_MS = 2_500;
+const STAGGER_MS = 1_500;
 /** Of the backlog, the share that a call may be overtaken by: instances are not equally fast. Last in, first out would be nearly 1. */
 const OVERTAKEN = 0.5;
 

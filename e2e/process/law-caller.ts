@@ -10,6 +10,8 @@ export type Verb = 'find' | 'book' | 'read' | 'slow';
 export interface Terms {
   readonly deadlineMs: number;
   readonly idempotent: boolean;
+  /** Rollcall only. Default: the one service of the world. */
+  readonly service?: string;
 }
 
 export interface FailedCall {
@@ -60,8 +62,9 @@ export class LawCaller {
     this.over = over;
   }
 
-  async ready(): Promise<void> {
-    await this.#ask('ready', {});
+  /** It runs, and knows of the service, if that is there. */
+  async ready(isThere: boolean): Promise<void> {
+    await this.#ask('ready', { isThere });
   }
 
   burst(verb: Verb, calls: number, terms: Terms): Promise<Report> {

@@ -3,15 +3,15 @@ import { afterEach, expect, it } from 'vitest';
 import { PROTOCOLS } from './law-caller.js';
 import { openLink } from './law-link.js';
 import type { Link } from './law-link.js';
-import { failedBySecond, openWorld, say, under, warm, worse } from './law-world.js';
+import { compare, failedBySecond, failing, openWorld, under, warm } from './law-world.js';
 import type { LawWorld, Pair, PairReport, Place } from './law-world.js';
 import { endAll } from './spawn.js';
 
 const LOAD = { rates: { find: 60 }, terms: { find: { deadlineMs: 5_000, idempotent: true } } };
 const SKIPPED = 'needs root, Perl and /dev/net/tun for a network that can be cut';
-const CALM_MS = 2_000;
+const CALM_MS = 1_000;
 const CUT_MS = 4_000;
-const AFTERMATH_MS = 4_000;
+const AFTERMATH_MS = 3_000;
 /** Less than a deadline, and so much that what TCP repeats comes through in time. */
 const SHORT_CUT_MS = 1_500;
 
@@ -43,55 +43,32 @@ async function openZones(
   return { link, world: opened, pairs };
 }
 
-function told(scenario: string, reports: readonly PairReport[]): void {
-  for (const report of reports) say(scenario, report, `by_second="${failedBySecond(report.rollcall)}"`);
-}
-
-/** Calls that failed, in words: others could be reached all the time. */
-const failed = (reports: readonly PairReport[]): readonly string[] =>
-  reports
-    .flatMap(({ over, rollcall }) => rollcall.failures.map(({ code, text }) => `${over} ${code} ${text}`))
-    .slice(0, 10);
+const cut = async (ends: Link, ports: readonly number[] | '*', ms: number): Promise<void> => {
+  await pass(CALM_MS);
+  await ends.drop(ports);
+  await pass(ms);
+  await ends.delay(ports, 0);
+  await pass(AFTERMATH_MS);
+};
 
 it('a zone cut off from the other one and the registry fails no call of its own', async ({ skip }) => {
   const zones = await openZones(({ near, far }) => ({ a: near, b: far }));
   if (zones === null) return skip(SKIPPED);
-  const reports = await under(zones.pairs, LOAD, async () => {
-    await pass(CALM_MS);
-    await zones.link.drop('*');
-    await pass(CUT_MS);
-    await zones.link.delay('*', 0);
-    await pass(AFTERMATH_MS);
-  });
-  told('zone-cut-off', reports);
-  expect(failed(reports)).toEqual([]);
+  const run = (): Promise<readonly PairReport[]> => under(zones.pairs, LOAD, () => cut(zones.link, '*', CUT_MS));
+  expect(await compare('zone-cut-off', run, { judge: failing, more: failedBySecond })).toEqual([]);
 });
 
 it('three of six instances that the caller cannot reach, all of its own zone, fail no call', async ({ skip }) => {
   const zones = await openZones(({ far }) => ({ a: far, b: far }));
   if (zones === null) return skip(SKIPPED);
   const ports = zones.world.instances.filter(({ zone }) => zone === 'a').flatMap((one) => Object.values(one.ports));
-  const reports = await under(zones.pairs, LOAD, async () => {
-    await pass(CALM_MS);
-    await zones.link.drop(ports);
-    await pass(CUT_MS);
-    await zones.link.delay(ports, 0);
-    await pass(AFTERMATH_MS);
-  });
-  told('own-zone-cut-off', reports);
-  expect(failed(reports)).toEqual([]);
+  const run = (): Promise<readonly PairReport[]> => under(zones.pairs, LOAD, () => cut(zones.link, ports, CUT_MS));
+  expect(await compare('own-zone-cut-off', run, { judge: failing, more: failedBySecond })).toEqual([]);
 });
 
 it('a caller that reaches nobody for a short time fails no call', async ({ skip }) => {
   const zones = await openZones(({ far }) => ({ a: far }));
   if (zones === null) return skip(SKIPPED);
-  const reports = await under(zones.pairs, LOAD, async () => {
-    await pass(CALM_MS);
-    await zones.link.drop('*');
-    await pass(SHORT_CUT_MS);
-    await zones.link.delay('*', 0);
-    await pass(AFTERMATH_MS);
-  });
-  told('caller-cut-off', reports);
-  expect(reports.flatMap(worse)).toEqual([]);
+  const run = (): Promise<readonly PairReport[]> => under(zones.pairs, LOAD, () => cut(zones.link, '*', SHORT_CUT_MS));
+  expect(await compare('caller-cut-off', run, { more: failedBySecond })).toEqual([]);
 });

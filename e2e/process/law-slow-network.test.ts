@@ -4,8 +4,8 @@ import { PROTOCOLS } from './law-caller.js';
 import type { Report } from './law-caller.js';
 import { openLink } from './law-link.js';
 import type { Link } from './law-link.js';
-import { failedBySecond, openWorld, say, under, warm, worse } from './law-world.js';
-import type { LawWorld, Pair } from './law-world.js';
+import { compare, failedBySecond, openWorld, under, warm, worse } from './law-world.js';
+import type { LawWorld, Pair, PairReport } from './law-world.js';
 import { endAll } from './spawn.js';
 
 const LOAD = { rates: { find: 60 }, terms: { find: { deadlineMs: 5_000, idempotent: true } } };
@@ -29,19 +29,31 @@ afterEach(async () => {
   await endAll();
 });
 
+interface Far {
+  readonly link: Link;
+  readonly world: LawWorld;
+}
+
 /** Instances and the registry at the far end of a link, callers at this end. Null: not here. */
-async function openFar(instances: number): Promise<{ link: Link; world: LawWorld } | null> {
+async function openFar(instances: number): Promise<Far | null> {
   link = await openLink();
   if (link === null) return null;
   world = await openWorld(instances, link.far);
   return { link, world };
 }
 
-const openPairs = (far: LawWorld, place: Link['near']): Promise<readonly Pair[]> =>
-  Promise.all(PROTOCOLS.map((over) => far.pair(over, { place })));
+async function openPairs({ world: far, link: { near } }: Far): Promise<readonly Pair[]> {
+  await far.dismiss();
+  return Promise.all(PROTOCOLS.map((over) => far.pair(over, { place: near })));
+}
+
+interface Shares {
+  readonly least: number;
+  readonly most: number;
+}
 
 /** Of the answers in these seconds, the largest and the smallest share of an instance. */
-function shares({ seconds }: Report, from: number, instances: number): { least: number; most: number } {
+function shares({ seconds }: Report, from: number, instances: number): Shares {
   const counts = new Map<string, number>();
   for (const second of seconds.slice(from)) {
     for (const [who, count] of Object.entries(second)) {
@@ -53,49 +65,51 @@ function shares({ seconds }: Report, from: number, instances: number): { least: 
   return { least: all.length < instances ? 0 : Math.min(...all) / sum, most: Math.max(...all) / sum };
 }
 
+/** From so long after the instance is healed. */
+const sharesOf = ({ rollcall }: PairReport): Shares => shares(rollcall, (CALM_MS + SICK_MS + HEALED_MS) / 1_000, 3);
+
 describe('where a round trip takes 600 ms', () => {
-  it.for([1, 3])(
-    'no call to %i instances fails: over new connections, healed, and slow again',
-    async (instances, { skip }) => {
-      const far = await openFar(instances);
-      if (far === null) return skip(SKIPPED);
+  it.for([1, 3])('no call to %i instances fails: over new connections, healed, slow again', async (count, { skip }) => {
+    const far = await openFar(count);
+    if (far === null) return skip(SKIPPED);
+    const run = async (): Promise<readonly PairReport[]> => {
       await far.link.delay('*', SLOW_MS);
-      const reports = await under(await openPairs(far.world, far.link.near), LOAD, async () => {
+      return under(await openPairs(far), LOAD, async () => {
         await pass(5_000);
         await far.link.delay('*', 0);
         await pass(2_000);
         await far.link.delay('*', SLOW_MS);
         await pass(3_000);
       });
-      for (const report of reports)
-        say(`slow-from-the-start-${instances}`, report, `by_second="${failedBySecond(report.rollcall)}"`);
-      expect(reports.flatMap(worse)).toEqual([]);
-    },
-  );
+    };
+    expect(await compare(`slow-from-the-start-${count}`, run, { more: failedBySecond })).toEqual([]);
+  });
 
-  it('one of three that becomes slow fails no call, and has its share back within 10 s after it is fast again', async ({
+  it('one of three that becomes slow fails no call, and has its share back 10 s after it is healed', async ({
     skip,
   }) => {
     const far = await openFar(3);
     if (far === null) return skip(SKIPPED);
     const ports = Object.values(far.world.instances.at(0)!.ports);
-    const reports = await under(await warm(await openPairs(far.world, far.link.near)), LOAD, async () => {
-      await pass(CALM_MS);
-      await far.link.delay(ports, SLOW_MS);
-      await pass(SICK_MS);
-      await far.link.delay(ports, 0);
-      await pass(HEALED_MS + COUNTED_MS);
+    const run = async (): Promise<readonly PairReport[]> =>
+      under(await warm(await openPairs(far)), LOAD, async () => {
+        await pass(CALM_MS);
+        await far.link.delay(ports, SLOW_MS);
+        await pass(SICK_MS);
+        await far.link.delay(ports, 0);
+        await pass(HEALED_MS + COUNTED_MS);
+      });
+    const found = await compare('one-of-3-slow-then-healed', run, {
+      judge: (report) => {
+        const { least, most } = sharesOf(report);
+        const isFair = least >= 1 / 6 && most <= 2 / 3;
+        return isFair ? worse(report) : [...worse(report), `${report.over}: shares from ${least} to ${most}`];
+      },
+      more: (report) => {
+        const { least, most } = sharesOf(report);
+        return `share_least=${least.toFixed(2)} share_most=${most.toFixed(2)} ${failedBySecond(report)}`;
+      },
     });
-    const shared = reports.map(({ over, rollcall }) => ({
-      over,
-      ...shares(rollcall, (CALM_MS + SICK_MS + HEALED_MS) / 1_000, 3),
-    }));
-    for (const [index, report] of reports.entries()) {
-      const { least, most } = shared.at(index)!;
-      const told = `least_share=${least.toFixed(2)} most=${most.toFixed(2)} by_second="${failedBySecond(report.rollcall)}"`;
-      say('one-of-3-slow-then-healed', report, told);
-    }
-    expect(reports.flatMap(worse)).toEqual([]);
-    expect(shared.filter(({ least, most }) => least < 1 / 6 || most > 2 / 3)).toEqual([]);
+    expect(found).toEqual([]);
   });
 });

@@ -21,19 +21,20 @@ async function rollcallAsk() {
   const { Rollcall } = await import('@rollcall/client');
   const client = new Rollcall({ registry: ROLLCALL_URL, zone: ZONE, calls: JSON.parse(CALLS) });
   const asks = {
-    tcp: async (verb, id, wishes) => (await client.call(SERVICE, verb, { id }, wishes)).instance,
-    http: async (verb, id, wishes) => {
-      const response = await client.fetch(SERVICE, `/${verb}?id=${id}`, { method: METHOD[verb] }, wishes);
+    tcp: async (service, verb, id, wishes) => (await client.call(service, verb, { id }, wishes)).instance,
+    http: async (service, verb, id, wishes) => {
+      const response = await client.fetch(service, `/${verb}?id=${id}`, { method: METHOD[verb] }, wishes);
       const { instance } = await response.json();
       if (!response.ok) throw Object.assign(new Error(`HTTP ${response.status}`), { code: `HTTP_${response.status}` });
       return instance;
     },
-    grpc: async (verb, id, wishes) => (await client.grpc(SERVICE, GRPC[verb], { id }, wishes)).instance,
+    grpc: async (service, verb, id, wishes) => (await client.grpc(service, GRPC[verb], { id }, wishes)).instance,
   };
+  client.start();
   const ask = asks[OVER];
   return {
     client,
-    ask: (verb, id, { deadlineMs, idempotent, signal }) => ask(verb, id, { deadlineMs, idempotent, signal }),
+    ask: (verb, id, { service = SERVICE, ...wishes }) => ask(service, verb, id, wishes),
   };
 }
 
@@ -166,9 +167,9 @@ const nextId = () => `${NAME}-${(made += 1)}`;
 const loads = new Map();
 
 const commands = {
-  /** The first word about the service has come. */
-  ready: async () => {
-    await client?.ready(SERVICE, 10_000);
+  /** The first word about the service has come, if there is one. */
+  ready: async ({ isThere }) => {
+    if (isThere) await client?.ready(SERVICE, 10_000);
     return {};
   },
   /** So many calls at once. */

@@ -1,18 +1,21 @@
 // A Nest service over TCP, HTTP and gRPC that appends a line to the file NOTES for each execution, when the execution begins. SERVICE is
-// its name, HOST the address that it listens on, PORTS the ports of the three protocols in this order. SIGUSR2 makes it call
-// process.exit(0), with whatever it has in hand.
+// its name, or several by commas, each an application of its own, started one after the other. HOST is the address that it listens on, PORTS
+// are the ports of the three protocols in this order (default: any). PEER is a service that it calls in onModuleInit. SIGUSR2 makes it
+// call process.exit(0), with whatever it has in hand. HOLD: it listens only after SIGHUP. FIRST_CALLS: a client of its own calls each service
+// over each protocol as soon as it listens, and the outcomes are printed.
 import 'reflect-metadata';
 import { openSync, writeSync } from 'node:fs';
 import { setTimeout as pass } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { loadSync } from '@grpc/proto-loader';
 import { Controller, Get, Module, Post, Query } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { GrpcMethod, MessagePattern, Payload, Transport } from '@nestjs/microservices';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 
-const { SERVICE, NOTES, HOST = '127.0.0.1', PORTS = '0,0,0' } = process.env;
-const [tcpPort, httpPort, grpcPort] = PORTS.split(',').map(Number);
+const { SERVICE, NOTES, HOST = '127.0.0.1', PORTS = '0,0,0', PEER, HOLD, FIRST_CALLS } = process.env;
+const PROTO = fileURLToPath(new URL('law.proto', import.meta.url));
 const HANDLER_MS = { find: 10, book: 10, read: 70, slow: 400 };
 
 const notes = openSync(NOTES, 'a');
@@ -62,24 +65,73 @@ const overGrpc = controller(Payload('id'), {
   slow: GrpcMethod('Orders', 'Slow'),
 });
 
-// oxlint-disable-next-line typescript/no-extraneous-class -- to Nest, a module is a class
-class AppModule {}
-Module({
-  imports: [RollcallModule.forRoot({ service: SERVICE, metadata: { pid: String(process.pid) } })],
-  controllers: [overTcp, overHttp, overGrpc],
-})(AppModule);
+/** How a call ends, and after how many ms. */
+async function outcomeOf(call) {
+  const at = performance.now();
+  const outcome = await call().then(
+    () => 'answered',
+    ({ code, message }) => code ?? message,
+  );
+  return `${outcome} ${Math.round(performance.now() - at)}`;
+}
 
-const app = await NestFactory.create(AppModule, new FastifyAdapter(), { logger: ['error'] });
-app.connectMicroservice({ transport: Transport.TCP, options: { host: HOST, port: tcpPort } });
-app.connectMicroservice({
-  transport: Transport.GRPC,
-  options: {
-    package: 'law',
-    protoPath: fileURLToPath(new URL('law.proto', import.meta.url)),
-    url: `${HOST}:${grpcPort}`,
-  },
-});
+const WISHES = { idempotent: true };
+
+/** Before this service serves. */
+async function callPeer(rollcall) {
+  console.log('calling');
+  console.log(`${PEER} ${await outcomeOf(() => rollcall.call(PEER, 'find', { id: `${SERVICE}-first` }, WISHES))}`);
+}
+
+/** A client that watches nothing yet. */
+const stranger = FIRST_CALLS === undefined ? null : new Rollcall({ registry: process.env.ROLLCALL_URL });
+stranger?.start();
+
+async function firstCalls(service) {
+  const method = loadSync(PROTO)['law.Orders'].Find;
+  const calls = {
+    tcp: () => stranger.call(service, 'find', { id: 'first' }, WISHES),
+    http: () => stranger.fetch(service, '/find?id=first', {}, WISHES),
+    grpc: () => stranger.grpc(service, method, { id: 'first' }, WISHES),
+  };
+  const said = Object.entries(calls).map(async ([over, call]) => `${over} ${await outcomeOf(call)}`);
+  console.log(`first ${service}: ${(await Promise.all(said)).join(', ')}`);
+}
+
+async function listen(service, [tcp, http, grpc]) {
+  class AppModule {
+    constructor(rollcall) {
+      this.rollcall = rollcall;
+    }
+
+    async onModuleInit() {
+      if (PEER !== undefined) await callPeer(this.rollcall);
+    }
+  }
+  Reflect.defineMetadata('design:paramtypes', [Rollcall], AppModule);
+  Module({
+    imports: [RollcallModule.forRoot({ service, metadata: { pid: String(process.pid) } })],
+    controllers: [overTcp, overHttp, overGrpc],
+  })(AppModule);
+  const app = await NestFactory.create(AppModule, new FastifyAdapter(), { logger: ['error'] });
+  app.connectMicroservice({ transport: Transport.TCP, options: { host: HOST, port: tcp } });
+  app.connectMicroservice({
+    transport: Transport.GRPC,
+    options: { package: 'law', protoPath: PROTO, url: `${HOST}:${grpc}` },
+  });
+  await app.startAllMicroservices();
+  await app.listen(http, HOST);
+  console.log(`listening ${service}`);
+  if (stranger !== null) await firstCalls(service);
+}
+
 process.on('SIGUSR2', () => process.exit(0));
-await app.startAllMicroservices();
-await app.listen(httpPort, HOST);
-console.log('listening');
+if (HOLD !== undefined) {
+  const heard = new Promise((resolve) => process.once('SIGHUP', resolve));
+  // what waits for a signal alone would end
+  const alive = setInterval(() => {}, 1_000);
+  console.log('waiting');
+  await heard;
+  clearInterval(alive);
+}
+for (const service of SERVICE.split(',')) await listen(service, PORTS.split(',').map(Number));

@@ -1,0 +1,60 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { setTimeout as pass } from 'node:timers/promises';
+import { compare, openWorld, under, warm, beside } from './law-world.js';
+import type { LawWorld, PairReport } from './law-world.js';
+import { endAll } from './spawn.js';
+
+/** What breaks beside an aborted call is not repeated, so that it is seen. */
+const TERMS = { deadlineMs: 15_000, idempotent: false };
+const ABORTS = { calls: 20_000, concurrent: 200, afterMs: 12 };
+const BARE_ABORTS = { ...ABORTS, calls: 2_000 };
+/** Reads have less time than they take, on the connections of writes that must not be executed twice. */
+const LOAD = {
+  rates: { slow: 200, book: 100 },
+  terms: { slow: { deadlineMs: 30, idempotent: true }, book: { deadlineMs: 5_000, idempotent: false } },
+};
+const LOAD_MS = 7_000;
+
+const otherwiseEnded = ({ rollcall }: PairReport): readonly string[] =>
+  Object.keys(rollcall.failed).filter((code) => code !== 'CANCELLED');
+
+/** Writes that failed, and reads that failed by something else than their deadline. */
+const harmed = ({ rollcall }: PairReport): readonly string[] =>
+  rollcall.failures
+    .filter(({ verb, code }) => verb === 'book' || code !== 'DEADLINE_EXCEEDED')
+    .map(({ verb, code, text }) => `${verb} ${code} ${text}`)
+    .slice(0, 5);
+
+const failedWrites = ({ failures }: PairReport['rollcall']): number =>
+  failures.filter(({ verb }) => verb === 'book').length;
+
+const writes = ({ rollcall, bare }: PairReport): string =>
+  `failed_writes=${failedWrites(rollcall)} bare_failed_writes=${failedWrites(bare)}`;
+
+describe('calls over gRPC that are given up', () => {
+  let world: LawWorld;
+
+  beforeAll(async () => {
+    world = await openWorld(1);
+  }, 60_000);
+  afterEach(() => world.dismiss());
+  afterAll(async () => {
+    await world.close();
+    await endAll();
+  });
+
+  it(`end CANCELLED, ${ABORTS.calls} of them, and fail nothing else`, async () => {
+    const pair = await world.pair('grpc');
+    const run = (): Promise<PairReport> =>
+      beside(pair, (caller) => caller.abort('book', TERMS, caller.client === 'bare' ? BARE_ABORTS : ABORTS));
+    expect(await compare('aborted', run, { judge: otherwiseEnded })).toEqual([]);
+  });
+
+  it('by their deadlines fail no write on the same connections', async () => {
+    const pair = await world.pair('grpc');
+    await warm([pair]);
+    const run = (): Promise<readonly PairReport[]> => under([pair], LOAD, () => pass(LOAD_MS));
+    expect(await compare('late-reads-beside-writes', run, { judge: harmed, more: writes })).toEqual([]);
+    expect(world.twice).toEqual([]);
+  });
+});

@@ -1,0 +1,52 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PROTOCOLS } from './law-caller.js';
+import { openWorld } from './law-world.js';
+import type { LawWorld } from './law-world.js';
+import { endAll } from './spawn.js';
+
+const TRIES = 20;
+
+describe('the first call', () => {
+  let world: LawWorld;
+
+  beforeAll(async () => {
+    world = await openWorld(0);
+  }, 60_000);
+  afterAll(async () => {
+    await world.close();
+    await endAll();
+  });
+
+  it('to a service is answered as soon as that listens', async () => {
+    const services = Array.from({ length: TRIES }, (_, turn) => `first-${turn}`);
+    const child = world.begin(services.join(), { FIRST_CALLS: '1' });
+    const said = await Promise.all(services.map((service) => child.line(new RegExp(`^first ${service}:`))));
+    const failed = PROTOCOLS.flatMap((over) => {
+      const outcomes = said.map((line) => new RegExp(`${over} (\\S+) (\\d+)`).exec(line) ?? []);
+      const codes = outcomes.map(([, code = '']) => code).filter((code) => code !== 'answered');
+      const slowest = Math.max(...outcomes.map(([, , ms]) => Number(ms)));
+      console.log(`LAW first-call ${over} calls=${TRIES} failed={${codes.join()}} slowest_ms=${slowest}`);
+      return codes;
+    });
+    expect(failed).toEqual([]);
+  });
+
+  it('that two services make to each other while they start keeps neither from starting', async () => {
+    const [one, other] = [world.begin('one', { PEER: 'other' }), world.begin('other', { PEER: 'one' })];
+    const said = await Promise.all([one.line(/^other /), other.line(/^one /)]);
+    console.log(`LAW calls-in-onModuleInit tcp one_to_${said.join('ms other_to_')}ms`);
+    await Promise.all([one.line(/^listening/), other.line(/^listening/)]);
+  });
+
+  it('that a service makes while it starts is answered by one that listens soon after', async () => {
+    const callee = world.begin('callee', { HOLD: '1' });
+    await callee.line(/^waiting$/);
+    const caller = world.begin('caller', { PEER: 'callee' });
+    await caller.line(/^calling$/);
+    callee.kill('SIGHUP');
+    const said = await caller.line(/^callee /);
+    console.log(`LAW call-in-onModuleInit tcp caller_to_${said}ms`);
+    await callee.line(/^listening/);
+    expect(said).toMatch(/^callee answered/);
+  });
+});
