@@ -72,7 +72,7 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
 
   /** Has it taken longer than it is waited for where another one could take its place? */
   isSlow(now: number): boolean {
-    return now >= this.startedAt + this.patienceMs;
+    return now >= this.sentAt + this.patienceMs;
   }
 
   send(request: Request): void {

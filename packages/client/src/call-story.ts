@@ -12,7 +12,7 @@ import { isFree } from './retry.js';
 import { TRAITS } from './transport/transport.js';
 import type { FailureKind } from './transport/transport.js';
 import type { CallTerms } from './verbs.js';
-import { Alarm } from './wheel.js';
+import { AFTERMATH_MS, Alarm } from './wheel.js';
 
 const NO_ATTEMPTS: readonly Attempt[] = [];
 /** A call that waits for an instance may try often; of more attempts than this the first and the last ones are listed. */
@@ -29,9 +29,6 @@ interface Ended {
   readonly startedAt: number;
   readonly reason: PickReason;
 }
-
-/** A connection that died while this process stood still may take so long to be noticed, ms. */
-const AFTERMATH_MS = 2_000;
 
 /** What is known of a call so far, and may still be done: for whoever picks, for its attempts, and for the sentence of its error. */
 export abstract class CallStory<Request> extends Alarm implements Ask {

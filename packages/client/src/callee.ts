@@ -1,5 +1,6 @@
 import { MOST_TARGETS } from '@rollcall/core';
 import type { ErrorCode, Log, Protocol, Random, RollcallError, Suspicion, Time } from '@rollcall/core';
+import type { NoneReason } from './balance/balancer.js';
 import type { Home } from './balance/home.js';
 import type { Node } from './balance/node.js';
 import { selectorFor, standardSelector } from './balance/selector.js';
@@ -145,7 +146,16 @@ export class ServiceCallee implements Callee {
   }
 
   pendingMs(protocol: Protocol, selector: Selector): number {
+    return this.#waitMs(this[protocol].balancer.whyNone(selector, this.now()));
+  }
+
+  beginWait(protocol: Protocol, selector: Selector): number {
     const reason = this[protocol].balancer.whyNone(selector, this.now());
+    this.events.waited(reason);
+    return this.#waitMs(reason);
+  }
+
+  #waitMs(reason: NoneReason): number {
     if (reason === 'NO_ENDPOINT') return 0;
     if (reason !== 'NO_INSTANCE') return Infinity;
     const { status, instances } = this.view;

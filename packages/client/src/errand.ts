@@ -34,6 +34,8 @@ export interface Callee {
   exhausted(node: Node, failure: FailureKind): void;
   /** No instance takes such a call: how long it may wait for one, ms. Infinity: as long as its deadline allows; 0: waiting cannot help. */
   pendingMs(protocol: Protocol, selector: Selector): number;
+  /** The same for one that begins to wait, and is counted. */
+  beginWait(protocol: Protocol, selector: Selector): number;
   /** Why nobody can take the call. */
   noneError(protocol: Protocol, selector: Selector): RollcallError;
   /** Called once for each call, before its receiver hears the last word. `error`: null for success. */

@@ -30,6 +30,7 @@ import { Station } from './station.js';
 import type { Attempted } from './station.js';
 import { TIMEOUT, TRAITS } from './transport/transport.js';
 import type { Failure, Transport } from './transport/transport.js';
+import { AFTERMATH_MS } from './wheel.js';
 import type { Wheel } from './wheel.js';
 
 export interface LaneParts<Request> {
@@ -247,6 +248,8 @@ export class Lane<Request> implements RulesSource {
     node.count(FAILURES, now);
     if (failure.kind === 'timeout') return this.#timedOut(attempt, now);
     if (says === 'nothing') return;
+    // a connection that the peer gave up while this process stood still says nothing about the peer
+    if (suspicion === 'closed' && this.#parts.wheel.hasStalled(attempt.sentAt - AFTERMATH_MS, now)) return;
     if (failure.kind === 'overloaded' || failure.kind === 'unavailable') node.answered(now);
     if (says === 'busy') node.limit.overloaded(attempt.sentAt, now);
     node.observe(this.#penaltyMs(attempt, failure, now), now);
@@ -297,17 +300,18 @@ export class Lane<Request> implements RulesSource {
    * slow method is no sick instance. The load learns of it either way.
    */
   #timedOut(attempt: Attempted<Request>, now: number): void {
-    const { node, method, patienceMs } = attempt;
-    const ms = now - attempt.sentAt;
+    const { node, method, patienceMs, sentAt } = attempt;
+    const ms = now - sentAt;
     const medianMs = method.latency.medianMs(now);
-    // while this process stood still nobody read the answer: that says nothing about the instance
-    if (this.#parts.wheel.hasStalled(attempt.sentAt, now)) return;
+    const stalledMs = this.#parts.wheel.stalledMs(sentAt, now);
+    // while this process stood still nobody read the answer: a time that is long only because of that says nothing about the instance
+    if (stalledMs > 0 && ms - stalledMs < Math.min(ms, patienceMs)) return;
     node.observe(this.#penaltyMs(attempt, null, now), now);
     // a time that is shorter than the method takes anyway was the caller's choice
-    if (ms >= (medianMs ?? patienceMs)) method.latency.record(bucketOf(ms), now);
+    if (stalledMs === 0 && ms >= (medianMs ?? patienceMs)) method.latency.record(bucketOf(ms), now);
     const isLong = ms > (medianMs === null ? patienceMs : MEDIAN_MULTIPLE * medianMs);
-    if (isLong) node.limit.overloaded(attempt.sentAt, now);
-    if (!isLong && node.lastSuccessAt > attempt.sentAt) return;
+    if (isLong && stalledMs === 0) node.limit.overloaded(sentAt, now);
+    if (!isLong && node.lastSuccessAt > sentAt) return;
     this.#parts.suspect(node.id, 'timeout');
     this.#judge(node, TIMEOUT, now);
   }

@@ -16,7 +16,7 @@ import type { Failure } from './transport/transport.js';
 
 /** Timers in whole ms may ring so much before their time. */
 const CLOCK_MS = 1;
-/** After this time a call that waits for an instance looks again why there is none: that says how long it may wait, ms. */
+/** When a call that waits looks again why: that says how long it may, ms. */
 const REVIEW_MS = 2_000;
 
 /**
@@ -178,16 +178,13 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
   }
 
   #try(now: number): void {
-    const node = this.pick(now);
-    if (node === null) return this.#wait(now);
-    this.#drop();
-    this.#send(node, this.count === 0 ? 'first' : 'retry', now);
+    if (!this.sendPending(now)) this.#wait(now);
   }
 
   /** No instance takes it now: it waits until one does, as long as its deadline and the reason allow. */
   #wait(now: number): void {
     this.excludeNone();
-    const waitMs = this.callee.pendingMs(this.lane.protocol, this.selector);
+    const waitMs = this.callee.beginWait(this.lane.protocol, this.selector);
     if (waitMs <= 0) return this.#endUnsent(now);
     this.#pending = this.lane.pending.add(this, now);
     this.callee.wheel.arm(this, Math.min(this.deadlineAt, now + Math.min(waitMs, REVIEW_MS)), now);
@@ -195,11 +192,10 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
 
   /** The reason may have changed meanwhile, and with it how long it may wait. */
   #waitedLong(now: number): void {
-    const untilMs = (this.#pending?.sinceMs ?? now) + this.callee.pendingMs(this.lane.protocol, this.selector);
-    if (now < Math.min(untilMs, this.deadlineAt)) {
-      return this.callee.wheel.arm(this, Math.min(untilMs, this.deadlineAt), now);
-    }
-    this.#endUnsent(now);
+    const waitMs = this.callee.pendingMs(this.lane.protocol, this.selector);
+    const until = Math.min(this.deadlineAt, (this.#pending?.sinceMs ?? now) + waitMs);
+    if (now < until) this.callee.wheel.arm(this, until, now);
+    else this.#endUnsent(now);
   }
 
   /** The last failure says more than that nobody takes it now. */
@@ -280,14 +276,18 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
   #nextLookAt(attempt: Attempt<Request>, now: number): number {
     if (!attempt.isSent) return now + this.lane.connectTimeoutMs;
     if (!this.isIdempotent) return Infinity;
-    return attempt.isSlow(now) ? now + attempt.patienceMs : attempt.startedAt + attempt.patienceMs;
+    return attempt.isSlow(now) ? now + attempt.patienceMs : attempt.sentAt + attempt.patienceMs;
   }
 
   /** Where to go instead of there, if that is allowed. A request that was not sent may go elsewhere whatever it does, and at no price. */
   #otherThan(attempt: Attempt<Request>, now: number): Station<Request> | null {
     const { node } = attempt;
-    if (!attempt.isSent) return this.lane.isStalled(attempt, now) ? this.pickConnected(node, now) : null;
-    if (!this.isIdempotent || !this.mayFollow(node) || !attempt.isSlow(now)) return null;
+    const isSlow = this.isIdempotent && attempt.isSlow(now);
+    if (!attempt.isSent) {
+      const mayMove = (isSlow && this.count === 1) || this.lane.isStalled(attempt, now);
+      return mayMove ? this.pickConnected(node, now) : null;
+    }
+    if (!isSlow || !this.mayFollow(node)) return null;
     if (this.callee.budget.left(now) > 0) return this.pickBut(node, now);
     this.callee.exhausted(node, TIMEOUT.kind);
     return null;

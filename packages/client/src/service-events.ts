@@ -1,4 +1,5 @@
 import type { Counter, Histogram, InstanceId, Meter, Protocol, RollcallError, Time } from '@rollcall/core';
+import type { NoneReason } from './balance/balancer.js';
 import type { ServiceView } from './catalog.js';
 import type { CallerEvents, ServiceState, ShedCause, StateEvent } from './caller-events.js';
 import type { EjectionCause } from './gate/breaker.js';
@@ -13,6 +14,7 @@ export interface CallInstruments {
   readonly hedges: Counter<readonly ['service']>;
   readonly exhaustions: Counter<readonly ['service']>;
   readonly sheds: Counter<readonly ['service', 'cause']>;
+  readonly waits: Counter<readonly ['service', 'reason']>;
   readonly ejections: Counter<readonly ['service', 'cause']>;
   readonly fallbacks: Counter<readonly ['service']>;
 }
@@ -36,6 +38,11 @@ export function callInstruments(meter: Meter): CallInstruments {
       'service',
       'cause',
     ]),
+    waits: meter.counter(
+      'rollcall_call_waits_total',
+      'Calls that waited because no instance took them at first, by the reason.',
+      ['service', 'reason'],
+    ),
     ejections: meter.counter('rollcall_call_ejections_total', 'Instances taken out by the breaker.', [
       'service',
       'cause',
@@ -103,6 +110,10 @@ export class ServiceEvents implements LaneEvents {
     this.#instruments.sheds.add(1, this.#label, cause);
     const count = this.#events.pace(this.#service, 'shed', cause);
     if (count > 0) this.#events.tell({ kind: 'shed', ...this.#told(), instance, cause, count });
+  }
+
+  waited(reason: NoneReason): void {
+    this.#instruments.waits.add(1, this.#label, reason.toLowerCase());
   }
 
   /** `instance`: where the second attempt went. */

@@ -9,6 +9,10 @@ const MASK = SLOTS - 1;
 const RINGING = SLOTS;
 /** A tick this late means that this process stood still, not that time went by for the others. */
 const STALL_MS = 25;
+/** Stalls that are remembered with their length. */
+const REMEMBERED = 8;
+/** A connection that died while this process stood still may take so long to be noticed, ms. */
+export const AFTERMATH_MS = 2_000;
 
 /** Something that has a time to be woken at: the one node that a call arms again and again. The wheel owns the fields. */
 export abstract class Alarm {
@@ -40,6 +44,10 @@ export class Wheel {
   #timer: Timer | null = null;
   #isPatient = false;
   #stalledAt = -Infinity;
+  /** The last stalls: when each ended, and how long it was. */
+  readonly #stallEnds: number[] = Array.from({ length: REMEMBERED }, () => -Infinity);
+  readonly #stallsMs: number[] = Array.from({ length: REMEMBERED }, () => 0);
+  #stalls = 0;
   /** Bound to where the wheel was made, so that it keeps no caller's AsyncLocalStorage alive. */
   readonly #turn: () => void;
 
@@ -60,6 +68,15 @@ export class Wheel {
    */
   hasStalled(since: number, now: number): boolean {
     return since < this.#stalledAt || (this.#timer !== null && this.#isLate(now));
+  }
+
+  /** How long this process stood still in all between `since` and `now`, ms; of its last 8 stalls. */
+  stalledMs(since: number, now: number): number {
+    let sum = this.#timer !== null && this.#isLate(now) ? now - (this.#tick + 1) * this.#tickMs : 0;
+    for (let place = 0; place < REMEMBERED; place += 1) {
+      if (since < (this.#stallEnds[place] ?? -Infinity)) sum += this.#stallsMs[place] ?? 0;
+    }
+    return sum;
   }
 
   /** Arms, or arms anew. A time that has passed rings at the next tick. */
@@ -100,7 +117,7 @@ export class Wheel {
     const now = this.#time.now();
     if (this.#isLate(now) && !this.#isPatient) {
       this.#isPatient = true;
-      this.#stalledAt = now;
+      this.#remember(now);
       this.#timer = this.#time.setTimer(0, this.#turn);
       return;
     }
@@ -111,6 +128,13 @@ export class Wheel {
     for (let passed = from; passed <= tick; passed += 1) this.#gather(passed & MASK, now);
     this.#ringAll(now);
     this.#timer = this.#armed > 0 ? this.#time.setTimer(this.#tickMs, this.#turn) : null;
+  }
+
+  #remember(now: number): void {
+    this.#stalledAt = now;
+    this.#stallEnds[this.#stalls % REMEMBERED] = now;
+    this.#stallsMs[this.#stalls % REMEMBERED] = now - (this.#tick + 1) * this.#tickMs;
+    this.#stalls += 1;
   }
 
   /** Those of a slot that are due; the others are of a later round. */
