@@ -167,6 +167,32 @@ describe('the ledger of a registry', () => {
     expect(await shelf.found()).toEqual([]);
   });
 
+  it('says of what it remembers when it is stored, or why it is not', async () => {
+    const shelf = new Shelf();
+    expect(await shelf.ledger.untold('a')).toBeNull();
+    shelf.ledger.remember(put('a', 1));
+    expect(await shelf.ledger.untold('a')).toBeNull();
+    expect(await shelf.found()).toEqual(['a@1']);
+    shelf.isFull = true;
+    shelf.ledger.remember(bury('a', 2));
+    expect(await shelf.ledger.untold('a')).toBe('The disk is full.');
+    expect(await shelf.ledger.untold('a')).toBe('The disk is full.');
+    expect(await shelf.ledger.untold('b')).toBeNull();
+    shelf.isFull = false;
+    await shelf.time.advanceBy(1_000);
+    expect(await shelf.ledger.untold('a')).toBeNull();
+  });
+
+  it('waits for what was said later where the store refused what came before', async () => {
+    const shelf = new Shelf();
+    shelf.isFull = true;
+    shelf.ledger.remember(put('a', 1));
+    shelf.isFull = false;
+    shelf.ledger.remember(bury('a', 2));
+    expect(await shelf.ledger.untold('a')).toBeNull();
+    expect(await shelf.found()).toEqual(['a†2']);
+  });
+
   it('tells everything once more when it is closed, and says what is lost', async () => {
     const shelf = new Shelf();
     shelf.isFull = true;
