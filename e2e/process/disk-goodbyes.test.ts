@@ -41,7 +41,8 @@ async function ask(
   answered: () => void,
 ): Promise<void> {
   for (const id of ids) {
-    const deed = DEEDS[Number(id.split('-').at(-1)) % DEEDS.length]!;
+    const deed = DEEDS[Number(id.split('-').at(-1)) % DEEDS.length];
+    if (deed === undefined) throw new Error(`no deed for ${id}`);
     const answer = await deed.ask(url, id).catch(() => null);
     if (answer === null) return;
     expect(answer.status).toBe(deed.status);
@@ -67,6 +68,11 @@ async function live(registry: Child, life: number, acknowledged: Acknowledged): 
   await registry.exited;
 }
 
+/** A registry that judges nobody, and lets whoever drains take its time. */
+function up(folder: string): Child {
+  return startRegistry(3_600_000, ['--data', folder]);
+}
+
 describe('a registry that is killed right after it has acknowledged', () => {
   let folder = '';
   beforeAll(async () => {
@@ -81,10 +87,8 @@ describe('a registry that is killed right after it has acknowledged', () => {
     `a goodbye, a removal, a drain or an operator's word, ${KILLS} times, has it still`,
     async () => {
       const acknowledged: Acknowledged = new Map();
-      // one that judges nobody, and lets whoever drains take its time
-      const up = (): Child => startRegistry(3_600_000, ['--data', folder]);
-      for (let life = 0; life < KILLS; life += 1) await live(up(), life, acknowledged);
-      const last = up();
+      for (let life = 0; life < KILLS; life += 1) await live(up(folder), life, acknowledged);
+      const last = up(folder);
       const listed = await listedAt(await urlOf(last));
       const forgotten = [...acknowledged].filter(([id, { isKept }]) => !isKept(listed.get(id)));
       const words = forgotten.map(([id, { name }]) => `${name} of ${id}`);

@@ -118,12 +118,12 @@ export class Outlaws {
     });
     return () => {
       stay();
-      const stop = this.#haunt.every(500, () => {
-        void this.#ask({ route: 'leave', proof }, machine.address).then((left) => {
-          // never known, or gone by now
-          if (left?.ok === true || IS_OVER.has(left?.problem?.code ?? '')) stop();
-        });
-      });
+      const leave = async (): Promise<void> => {
+        const left = await this.#ask({ route: 'leave', proof }, machine.address);
+        // never known, or gone by now
+        if (left?.ok === true || IS_OVER.has(left?.problem?.code ?? '')) stop();
+      };
+      const stop = this.#haunt.every(500, () => void leave());
     };
   }
 

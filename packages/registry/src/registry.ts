@@ -167,10 +167,13 @@ export class Registry implements RegistryFace {
     const { limits, allowedNetworks } = options;
     const rules = { resolve: ports.resolve, allowedNetworks, ownPort: () => this.#listening?.port ?? null };
     this.#registrations = new Registrations({ ...rooms, judge, roll, addresses: this.#addresses, limits, rules });
-    const known = (id: string) => this.#known(id);
-    this.#overrides = new Overrides({ ...rooms, judge, known });
-    const authenticated = (id: string, secret: Proof) => this.#authenticated(id, secret);
-    this.#departures = new Departures({ ...rooms, judge, known, authenticated });
+    this.#overrides = new Overrides({ ...rooms, judge, known: (id) => this.#known(id) });
+    this.#departures = new Departures({
+      ...rooms,
+      judge,
+      known: (id) => this.#known(id),
+      authenticated: (id, secret) => this.#authenticated(id, secret),
+    });
     this.#lines = new Lines({ ...rooms, roll });
     this.#holdNews = new HoldNews(rooms);
     this.#circuits = new CircuitNews(rooms);
