@@ -48,6 +48,18 @@ export function drain(url: string, id: string): Promise<Response> {
   return fetch(`${url}/api/v1/instances/${id}/drain`, { method: 'POST', headers: proof });
 }
 
+let beats = 0;
+
+/** A Heartbeat-2 of an instance. */
+export function beat(url: string, id: string): Promise<Response> {
+  beats += 1;
+  return fetch(`${url}/api/v1/instances/${id}/heartbeat`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...proof },
+    body: JSON.stringify({ nonce: null, seq: beats }),
+  });
+}
+
 /** An operator says which weight an instance has. */
 export function weigh(url: string, id: string, weight: number): Promise<Response> {
   return fetch(`${url}/api/v1/instances/${id}`, {

@@ -1,10 +1,10 @@
 import { messageOf } from '@rollcall/core';
 import type { Log, Time, Timer } from '@rollcall/core';
-import type { Store, Write } from './store/store.js';
+import type { Store, StoreFault, Write } from './store/store.js';
 
 /** Where it is kept, and who is told when that fails. */
 export interface LedgerPorts {
-  readonly store: Pick<Store, 'write'>;
+  readonly store: Pick<Store, 'write' | 'fault'>;
   readonly time: Time;
   readonly log: Log;
 }
@@ -20,6 +20,14 @@ export interface StoreTrouble {
   readonly sinceMs: number;
   /** Instances whose last words are told again until it takes them. */
   readonly owed: number;
+}
+
+/** A write that failed. */
+interface Failure {
+  readonly text: string;
+  readonly at: number;
+  /** Does the store know why, and so when it is over? */
+  readonly isKnown: boolean;
 }
 
 /** The last words about one subject, in their order. */
@@ -46,18 +54,25 @@ export class Ledger {
   #timer: Timer | null = null;
   #isTroubled = false;
   /** Why the last write failed; null once one has succeeded and nothing is owed. */
-  #failure: { readonly text: string; readonly at: number } | null = null;
+  #failure: Failure | null = null;
   #isClosed = false;
 
   constructor(ports: LedgerPorts) {
     this.#ports = ports;
   }
 
-  /** Null: it keeps all it is told, as far as its last write showed. */
+  /** Null: it keeps all it is told, as far as its last write showed, and the store knows. */
   get trouble(): StoreTrouble | null {
-    if (this.#failure === null) return null;
+    const owed = this.#owed.size;
+    const fault = this.#fault;
+    if (fault !== null) return { ...fault, owed };
+    if (this.#failure === null || (this.#failure.isKnown && owed === 0)) return null;
     const { text, at } = this.#failure;
-    return { text, sinceMs: Math.round(this.#ports.time.now() - at), owed: this.#owed.size };
+    return { text, sinceMs: Math.round(this.#ports.time.now() - at), owed };
+  }
+
+  get #fault(): StoreFault | null {
+    return this.#ports.store.fault?.() ?? null;
   }
 
   /** Resolves when it is stored. Rejects as the store does: then it is as if nobody had asked. */
@@ -112,7 +127,8 @@ export class Ledger {
       isStored = true;
       if (this.#owed.size === 0) this.#failure = null;
     } catch (error) {
-      this.#failure = { text: messageOf(error), at: this.#failure?.at ?? this.#ports.time.now() };
+      const at = this.#failure?.at ?? this.#ports.time.now();
+      this.#failure = { text: messageOf(error), at, isKnown: this.#fault !== null };
       if (orElse !== undefined && this.#underWay.get(subject) === telling) this.#owed.set(subject, orElse);
       throw error;
     } finally {

@@ -1,7 +1,7 @@
 import { randomWord, RollcallError, sleep } from '@rollcall/core';
 import type { Log, Random, Time, Timer } from '@rollcall/core';
 import { codeOf, troubleText } from './folder.js';
-import type { Folder } from './folder.js';
+import type { Folder, HeldFolder } from './folder.js';
 
 /** Which process holds a folder. */
 export interface Holder {
@@ -34,6 +34,12 @@ const WATCH_MS = 3_000;
 const TRIES = 10;
 
 /**
+ * Whose the folder at the path is: `held`, ours; `lost`, another registry has taken it over; `gone`, nothing is there; `displaced`, another
+ * folder is, without our lock.
+ */
+export type Standing = 'held' | 'lost' | 'gone' | 'displaced';
+
+/**
  * Two registries must not write into one folder. Node knows no lock that ends with its process, so the lock is a file that names
  * its holder. One left by a dead process of this machine is taken over at once: process id and start time tell. Where that cannot be
  * seen (another container or machine, a system without /proc) the file is watched: whoever lives touches it every second.
@@ -44,11 +50,14 @@ const TRIES = 10;
  *
  * Who was frozen for that long looks before it writes again; should it still write into its old files, nobody reads them any more:
  * whoever took over has begun new ones.
+ *
+ * A lock is of one folder, not of its path. While another folder is there, nothing in it is touched, whatever it is called.
  */
 export class FolderLock {
   readonly #ports: LockPorts;
   readonly #number: number;
   readonly #text: string;
+  #folder: HeldFolder;
   #timer: Timer | null = null;
   #beating: Promise<void> = Promise.resolve();
   #confirmedAt: number;
@@ -56,10 +65,11 @@ export class FolderLock {
   #isLost = false;
 
   /** See `lockFolder`. */
-  constructor(ports: LockPorts, number: number, text: string) {
+  constructor(ports: LockPorts, { number, text, folder }: Taken) {
     this.#ports = ports;
     this.#number = number;
     this.#text = text;
+    this.#folder = folder;
     this.#confirmedAt = ports.time.now();
     this.#beatLater();
   }
@@ -70,6 +80,17 @@ export class FolderLock {
     return !this.#isLost;
   }
 
+  /** Asks the disk. One that fails now proves nothing: `held`. */
+  async look(): Promise<Standing> {
+    await this.#beat();
+    return this.#isLost ? 'lost' : this.#standing();
+  }
+
+  /** Is the folder at the path the one that is locked? Asks the disk for no more than that. */
+  async isInPlace(): Promise<boolean> {
+    return (await this.#standing()) === 'held';
+  }
+
   /** May be called twice. */
   async release(): Promise<void> {
     if (this.#isReleased) return;
@@ -78,7 +99,23 @@ export class FolderLock {
     await this.#beating;
     const name = lockName(this.#number);
     // what cannot be renamed names a process that will be dead
-    await this.#ports.folder.rename(name, `${name}${FREE}`).catch(() => undefined);
+    if (await this.isInPlace()) await this.#ports.folder.rename(name, `${name}${FREE}`).catch(() => undefined);
+    await this.#folder.release().catch(() => undefined);
+  }
+
+  async #standing(): Promise<Exclude<Standing, 'lost'>> {
+    const { folder } = this.#ports;
+    const place = await this.#folder.place();
+    if (place !== 'replaced') return place === 'here' ? 'held' : 'gone';
+    // a copy of the folder has our lock too, and is as good
+    const text = await readText(folder, lockName(this.#number)).catch(() => null);
+    if (text !== this.#text) return 'displaced';
+    const held = this.#folder;
+    const found = await folder.hold();
+    const isFirst = held === this.#folder;
+    if (isFirst) this.#folder = found;
+    await (isFirst ? held : found).release().catch(() => undefined);
+    return 'held';
   }
 
   #beatLater(): void {
@@ -93,6 +130,7 @@ export class FolderLock {
   async #beat(): Promise<void> {
     const { folder, log, time } = this.#ports;
     try {
+      if (!(await this.isInPlace())) return;
       const locks = await locksIn(folder);
       const own = locks.find(({ number }) => number === this.#number);
       if (locks.some(({ number }) => number > this.#number || own === undefined)) return this.#lose();
@@ -127,13 +165,24 @@ export async function lockFolder(ports: LockPorts): Promise<FolderLock> {
       continue;
     }
     for (const lock of locks) if (lock.number < number) await folder.remove(lock.name);
-    return new FolderLock(ports, number, text);
+    return new FolderLock(ports, { number, text, folder: await folder.hold() });
   }
   throw locked(folder, null);
 }
 
+interface Taken {
+  readonly number: number;
+  readonly text: string;
+  readonly folder: HeldFolder;
+}
+
 const FREE = '.free';
 const lockName = (number: number): string => `lock-${String(number).padStart(9, '0')}`;
+
+/** Is it the name of a lock, free or not? */
+export const isLockName = (name: string): boolean => LOCK_NAME.test(name);
+
+const LOCK_NAME = /^lock-(\d{9,15})(\.free)?$/;
 
 interface LockFile {
   readonly name: string;
@@ -144,7 +193,7 @@ interface LockFile {
 async function locksIn(folder: Folder): Promise<readonly LockFile[]> {
   const names = await folder.list();
   return names.flatMap((name) => {
-    const [, number, free] = /^lock-(\d{9,15})(\.free)?$/.exec(name) ?? [];
+    const [, number, free] = LOCK_NAME.exec(name) ?? [];
     return number === undefined ? [] : [{ name, number: Number(number), isFree: free !== undefined }];
   });
 }
