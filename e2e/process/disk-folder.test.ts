@@ -113,7 +113,7 @@ describe('the folder under a running registry', () => {
     await rename(folder, join(root, 'away'));
     await rename(other, folder);
     const before = await readdir(folder);
-    await expectRefusal('another registry has its data');
+    await expectRefusal('the data of another registry');
     expect(await readdir(folder)).toEqual(before);
     registry.kill('SIGTERM');
     expect(await registry.exited).toMatchObject({ code: 0 });

@@ -215,7 +215,7 @@ describe.each([
     const before = await bytesIn(other);
     await rm(place.folder, { recursive: true });
     await rename(other, place.folder);
-    await place.untilFault('another registry has its data');
+    await place.untilFault('the data of another registry');
     await expect(place.store.write(put('refused'))).rejects.toMatchObject({ code: 'STORE_FAILED' });
     for (let count = 0; count < 5; count += 1) await place.second();
     expect(place.log.texts('error')).toEqual([place.fault()]);
@@ -253,7 +253,7 @@ describe.each([
       return place.store.write(put('a', index)).catch(() => null);
     });
     await Promise.all(writes);
-    await place.untilFault('another registry has its data');
+    await place.untilFault('the data of another registry');
     expect(await bytesIn(place.folder)).toEqual(before);
   });
 });

@@ -44,6 +44,30 @@ describe('a folder of this machine', () => {
     await expect(folder.read('two')).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
+  it('tells a file that is gone or replaced from one that is there, also with the same content and length', async () => {
+    const file = await folder.create('one');
+    await file.append(Buffer.from('abc'));
+    expect([await file.place(), await file.size(), await folder.sizeOf('one')]).toEqual(['here', 3, 3]);
+    await folder.remove('one');
+    expect([await file.place(), await folder.sizeOf('one')]).toEqual(['gone', null]);
+    const other = await folder.create('one');
+    await other.append(Buffer.from('abc'));
+    expect([await file.place(), await other.place()]).toEqual(['replaced', 'here']);
+    await file.close();
+    await other.close();
+  });
+
+  it('tells another folder at its path from itself, also one that was made at once after it was deleted', async () => {
+    const held = await folder.hold();
+    expect(await held.place()).toBe('here');
+    await rm(folder.path, { recursive: true });
+    expect(await held.place()).toBe('gone');
+    await folder.make();
+    expect(await held.place()).toBe('replaced');
+    await held.release();
+    await held.release();
+  });
+
   it('leaves a mark on what is touched', async () => {
     await (await folder.create('lock')).close();
     const marked = nodeFolder(folder.path, { ...systemTime, wall: () => 1_234_567_000 });
