@@ -130,12 +130,21 @@ export class Life {
     if (!(await this.#lock.isHeld())) throw taken(this.#ports.folder);
     const json = `[${group.map((call) => call.json).join(',')}]`;
     const writes = group.flatMap((call) => call.writes);
+    const what = await this.#append(writes, json);
+    if (what === null) return;
+    await this.#mend(what);
+    const again = await this.#append(writes, json);
+    if (again !== null) throw failed(`In ${this.#ports.folder.path} ${again}, and once more when that was mended.`);
+  }
+
+  /** Null: it is kept. Else nothing is, for what others did to the files. */
+  async #append(writes: readonly Write[], json: string): Promise<string | null> {
     try {
       await this.#journal.append(writes, json);
+      return null;
     } catch (error) {
-      if (!(error instanceof Displaced)) throw error;
-      await this.#mend(error.what);
-      await this.#journal.append(writes, json);
+      if (error instanceof Displaced) return error.what;
+      throw error;
     }
   }
 
