@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { beat, idsAt, register, startRegistry, urlOf } from './by-hand.js';
+import { doctor, found } from './doctor-stage.js';
 import { endAll } from './spawn.js';
 import type { Child } from './spawn.js';
 import { until } from './until.js';
@@ -78,6 +79,7 @@ describe('the folder under a running registry', () => {
   it('is deleted: registrations are refused until there is one again; then everybody is in it', async () => {
     await rm(folder, { recursive: true });
     await expectRefusal(`${folder} is gone`);
+    found(await doctor(url, ['--no-ports']), 'store-trouble', /is gone.*mkdir/, /ls -ld/);
     await mkdir(folder);
     await until('it is mended', async () => (await troubleAt(url)) === null, NOTICED_MS);
     await join5('after');
