@@ -48,6 +48,8 @@ export class Journal {
   #closed: readonly ClosedFile[] = [];
   /** What others did to the files, as long as they have not been written anew. */
   #fate: string | null = null;
+  /** The numbers of files that were begun since, and did not come to anything. */
+  readonly #attempts = new Set<number>();
   /** The size at which the log is due to be replaced. */
   #compactAt = 0;
   #compaction: Promise<void> | null = null;
@@ -101,12 +103,32 @@ export class Journal {
     return null;
   }
 
-  /** After that: everything that was acknowledged into a new snapshot, and a new log. Rejects with what the disk says, or Displaced. */
-  async renew(fate: string): Promise<void> {
+  /**
+   * After that: everything that was acknowledged into a new snapshot, and a new log. Logs and snapshots there that are not ours may be all
+   * that somebody has of another registry: they are kept under names that no start reads, which are returned. Rejects with what the disk
+   * says, or Displaced.
+   */
+  async renew(fate: string): Promise<readonly string[]> {
+    const { folder } = this.#ports;
     this.#fate = fate;
-    const files = (await this.#ports.folder.list()).map(parseFileName);
-    this.#generation = files.reduce((highest, file) => Math.max(highest, file?.generation ?? 0), this.#generation);
+    await this.#compaction;
+    const aside: string[] = [];
+    for (const name of await folder.list()) {
+      const file = parseFileName(name);
+      if (file === null) continue;
+      this.#generation = Math.max(this.#generation, file.generation);
+      if (!file.isFinished || this.#attempts.has(file.generation) || (await this.#isOurs(name))) continue;
+      aside.push(`${name}.aside-${this.#generation}`);
+      await folder.rename(name, `${name}.aside-${this.#generation}`);
+    }
     await this.#beginAnew();
+    return aside;
+  }
+
+  async #isOurs(name: string): Promise<boolean> {
+    if (this.#log !== null && name === fileName('log', this.#log.generation)) return this.#log.isInPlace();
+    const file = this.#closed.find((one) => one.name === name);
+    return file !== undefined && (await this.#ports.folder.sizeOf(name)) === file.size;
   }
 
   /** Waits for the snapshot under way. */
@@ -137,11 +159,13 @@ export class Journal {
     this.#log = null;
     try {
       this.#generation += 1;
+      this.#attempts.add(this.#generation);
       const snapshotSize = await writeSnapshot(folder, this.#generation, this.contents(), check);
       this.#log = await createLog(folder, this.#generation, null);
       this.#closed = [{ name: fileName('snapshot', this.#generation), size: snapshotSize }];
       this.#compactAt = Math.max(compactAtBytes, snapshotSize);
       this.#fate = null;
+      this.#attempts.clear();
     } catch (error) {
       this.#trouble = error;
       this.#retryAt = time.now() + RETRY_MS;

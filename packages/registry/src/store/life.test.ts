@@ -156,6 +156,19 @@ describe.each(MENDED)('%s', (_name, says, harm) => {
   });
 });
 
+describe('files of another registry', () => {
+  it('that came into the folder in the place of its own are kept under other names', async () => {
+    const other = await place.otherFolder(false);
+    const before = await bytesIn(other);
+    await emptied(place.folder);
+    // its snapshot is an empty one, as ours is
+    for (const name of [SNAPSHOT, LOG]) await copyFile(join(other, name), place.at(name));
+    await place.untilLogged(`What was there and is not its own is kept as ${LOG}.aside-1.`);
+    expect((await bytesIn(place.folder))[`${LOG}.aside-1`]).toBe(before[LOG]);
+    expect(await place.found()).toEqual(['a']);
+  });
+});
+
 describe.each(MENDED.filter(([, says]) => says.includes(LOG) && !says.includes('changed')))(
   '%s',
   (_name, _says, harm) => {

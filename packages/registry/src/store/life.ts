@@ -185,18 +185,22 @@ export class Life {
     // the lock has told it
     if (standing === 'lost') throw this.#failed(taken(folder), silentLog);
     if (standing === 'gone') throw this.#failed(failed(gone(path)));
+    let aside: readonly string[];
     try {
       if (standing === 'displaced') {
         if (await isOfAnother(folder)) throw failed(another(path));
         await this.#takeFolder();
       }
-      await this.#journal.renew(what);
+      aside = await this.#journal.renew(what);
     } catch (error) {
       throw this.#failed(error instanceof RollcallError ? error : failed(unwritten(path, what, error)));
     }
     this.#fault = null;
     const happened = standing === 'held' ? `In ${path} ${what}` : `${path} was replaced by another folder`;
-    log.warn(`${happened}, while this registry uses it. Nothing is lost: everything was written anew. ${FIND_OUT}`);
+    const others = aside.length === 0 ? '' : ` What was there and is not its own is kept as ${aside.join(', ')}.`;
+    log.warn(
+      `${happened}, while this registry uses it. Nothing is lost: everything was written anew.${others} ${FIND_OUT}`,
+    );
   }
 
   #inPlace(): void {

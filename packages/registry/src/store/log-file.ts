@@ -84,6 +84,10 @@ export class LogFile {
     this.#size += bytes.length;
   }
 
+  async isInPlace(): Promise<boolean> {
+    return (await this.#file.place()) === 'here';
+  }
+
   /** What others did to it, in words; null: nothing. Not while a record is being appended. */
   async fate(): Promise<string | null> {
     const name = fileName('log', this.generation);
