@@ -108,7 +108,7 @@ class Disk {
       touch: none,
       touchedAt: none,
       sizeOf: none,
-      hold: none,
+      id: none,
     };
   }
 }

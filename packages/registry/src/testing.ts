@@ -38,7 +38,7 @@ export type { TlsAnswer } from './http/tls.js';
 export { buildApp } from './http/server.js';
 export type { Kept } from './store/kept.js';
 export { encodeFooter, encodeHeader, encodeRecord, fileName, readRecords } from './store/record-file.js';
-export type { Folder, FolderFile, HeldFolder, Place } from './store/folder.js';
+export type { Folder, FolderFile, Place } from './store/folder.js';
 export type { FileKind, Header, ReadFile } from './store/record-file.js';
 export { recover } from './store/recovery.js';
 export type { Recovered } from './store/recovery.js';

@@ -99,7 +99,7 @@ export class DiskStore implements Store {
     const { folder, log } = this.#ports;
     const lock = await this.#lock();
     try {
-      const life = new Life({ ...this.#ports, relock: () => this.#relock() }, await recover(folder, log), lock);
+      const life = new Life(this.#ports, await recover(folder, log), lock);
       await life.begin();
       return life;
     } catch (error) {
@@ -108,15 +108,11 @@ export class DiskStore implements Store {
     }
   }
 
-  async #relock(): Promise<FolderLock> {
-    return lockFolder({ ...this.#ports, processes: await this.#ports.processes() });
-  }
-
   async #lock(): Promise<FolderLock> {
     const { folder } = this.#ports;
     try {
       await folder.make();
-      return await this.#relock();
+      return await lockFolder({ ...this.#ports, processes: await this.#ports.processes() });
     } catch (error) {
       if (error instanceof RollcallError) throw error;
       const text = `Nothing can be kept in ${folder.path}: ${troubleText(error)}.`;

@@ -134,7 +134,7 @@ export class FakeDisk {
       touchedAt: (name) => at('touch', () => this.#inode(name).touchedAt),
       // looks change nothing, and are not counted
       sizeOf: async (name) => this.#names.get(name)?.seen.length ?? null,
-      hold: async () => ({ place: async () => 'here', release: async () => undefined }),
+      id: async () => 'the folder',
     };
   }
 

@@ -1,7 +1,7 @@
 import { randomWord, RollcallError, sleep } from '@rollcall/core';
 import type { Log, Random, Time, Timer } from '@rollcall/core';
 import { codeOf, troubleText } from './folder.js';
-import type { Folder, HeldFolder } from './folder.js';
+import type { Folder } from './folder.js';
 
 /** Which process holds a folder. */
 export interface Holder {
@@ -51,13 +51,16 @@ export type Standing = 'held' | 'lost' | 'gone' | 'displaced';
  * Who was frozen for that long looks before it writes again; should it still write into its old files, nobody reads them any more:
  * whoever took over has begun new ones.
  *
- * A lock is of one folder, not of its path. While another folder is there, nothing in it is touched, whatever it is called.
+ * A lock is of one folder, not of its path: ours is the folder in which the lock that counts says what ours says. So is a copy of it, and the
+ * former one that comes back after another was taken. In any other folder nothing is touched. The folder itself is not kept open: a disk that
+ * is to be mended must be unmounted.
  */
 export class FolderLock {
   readonly #ports: LockPorts;
-  readonly #number: number;
   readonly #text: string;
-  #folder: HeldFolder;
+  #number: number;
+  /** Of the folder in which our lock was seen last; null: there was none at the path since. */
+  #id: string | null;
   #timer: Timer | null = null;
   #beating: Promise<void> = Promise.resolve();
   #confirmedAt: number;
@@ -65,11 +68,11 @@ export class FolderLock {
   #isLost = false;
 
   /** See `lockFolder`. */
-  constructor(ports: LockPorts, { number, text, folder }: Taken) {
+  constructor(ports: LockPorts, text: string, { number, id }: Taken) {
     this.#ports = ports;
-    this.#number = number;
     this.#text = text;
-    this.#folder = folder;
+    this.#number = number;
+    this.#id = id;
     this.#confirmedAt = ports.time.now();
     this.#beatLater();
   }
@@ -82,13 +85,15 @@ export class FolderLock {
 
   /** Asks the disk. One that fails now proves nothing: `held`. */
   async look(): Promise<Standing> {
-    await this.#beat();
-    return this.#isLost ? 'lost' : this.#standing();
+    return this.#isLost ? 'lost' : this.#standing().catch((): Standing => 'held');
   }
 
-  /** Is the folder at the path the one that is locked? Asks the disk for no more than that. */
-  async isInPlace(): Promise<boolean> {
-    return (await this.#standing()) === 'held';
+  /** Takes the folder that is at the path now, which is nobody's. Rejects as `lockFolder` does. */
+  async take(): Promise<void> {
+    const { number, id } = await takeFolder(this.#ports, this.#text);
+    this.#number = number;
+    this.#id = id;
+    this.#confirmedAt = this.#ports.time.now();
   }
 
   /** May be called twice. */
@@ -97,25 +102,35 @@ export class FolderLock {
     this.#isReleased = true;
     this.#timer?.cancel();
     await this.#beating;
+    if ((await this.look()) !== 'held') return;
     const name = lockName(this.#number);
     // what cannot be renamed names a process that will be dead
-    if (await this.isInPlace()) await this.#ports.folder.rename(name, `${name}${FREE}`).catch(() => undefined);
-    await this.#folder.release().catch(() => undefined);
+    await this.#ports.folder.rename(name, `${name}${FREE}`).catch(() => undefined);
   }
 
-  async #standing(): Promise<Exclude<Standing, 'lost'>> {
+  async #standing(): Promise<Standing> {
     const { folder } = this.#ports;
-    const place = await this.#folder.place();
-    if (place !== 'replaced') return place === 'here' ? 'held' : 'gone';
-    // a copy of the folder has our lock too, and is as good
-    const text = await readText(folder, lockName(this.#number)).catch(() => null);
-    if (text !== this.#text) return 'displaced';
-    const held = this.#folder;
-    const found = await folder.hold();
-    const isFirst = held === this.#folder;
-    if (isFirst) this.#folder = found;
-    await (isFirst ? held : found).release().catch(() => undefined);
-    return 'held';
+    const id = await folder.id();
+    if (id === null) {
+      // a folder that is made later may get the same one
+      this.#id = null;
+      return 'gone';
+    }
+    const locks = await locksIn(folder);
+    const top = highest(locks);
+    if (top !== null && !top.isFree && (await readText(folder, top.name)) === this.#text) {
+      this.#number = top.number;
+      this.#id = id;
+      return 'held';
+    }
+    if (id !== this.#id) return 'displaced';
+    if (top === null) {
+      await write(folder, this.#number, this.#text);
+      return 'held';
+    }
+    if (top.number <= this.#number) return 'displaced';
+    this.#lose();
+    return 'lost';
   }
 
   #beatLater(): void {
@@ -130,12 +145,8 @@ export class FolderLock {
   async #beat(): Promise<void> {
     const { folder, log, time } = this.#ports;
     try {
-      if (!(await this.isInPlace())) return;
-      const locks = await locksIn(folder);
-      const own = locks.find(({ number }) => number === this.#number);
-      if (locks.some(({ number }) => number > this.#number || own === undefined)) return this.#lose();
-      if (own === undefined) await write(folder, this.#number, this.#text);
-      else await folder.touch(own.name);
+      if ((await this.#standing()) !== 'held') return;
+      await folder.touch(lockName(this.#number));
       this.#confirmedAt = time.now();
     } catch (error) {
       log.debug(`The lock of ${folder.path} could not be touched: ${troubleText(error)}.`);
@@ -152,8 +163,17 @@ export class FolderLock {
 
 /** Takes the folder, which must exist. Rejects with STORE_LOCKED while another process holds it, else with what the disk says. */
 export async function lockFolder(ports: LockPorts): Promise<FolderLock> {
-  const { folder, processes, random } = ports;
-  const text = `${JSON.stringify({ ...processes.self, token: randomWord(random, 12) })}\n`;
+  const text = `${JSON.stringify({ ...ports.processes.self, token: randomWord(ports.random, 12) })}\n`;
+  return new FolderLock(ports, text, await takeFolder(ports, text));
+}
+
+interface Taken {
+  readonly number: number;
+  readonly id: string | null;
+}
+
+async function takeFolder(ports: LockPorts, text: string): Promise<Taken> {
+  const { folder } = ports;
   for (let tries = 0; tries < TRIES; tries += 1) {
     const before = highest(await locksIn(folder));
     if (before !== null && !before.isFree) await refuseHeld(ports, before.name);
@@ -165,15 +185,9 @@ export async function lockFolder(ports: LockPorts): Promise<FolderLock> {
       continue;
     }
     for (const lock of locks) if (lock.number < number) await folder.remove(lock.name);
-    return new FolderLock(ports, { number, text, folder: await folder.hold() });
+    return { number, id: await folder.id() };
   }
   throw locked(folder, null);
-}
-
-interface Taken {
-  readonly number: number;
-  readonly text: string;
-  readonly folder: HeldFolder;
 }
 
 const FREE = '.free';
@@ -212,6 +226,8 @@ async function write(folder: Folder, number: number, text: string): Promise<bool
   if (file === null) return false;
   try {
     await file.append(Buffer.from(text));
+    // so that it is ours also after a disk has lost its power, or was mended; one that cannot now may later, and holds nobody up
+    await file.sync().catch(() => undefined);
     return true;
   } catch (error) {
     await folder.remove(name).catch(() => undefined);

@@ -24,8 +24,8 @@ export interface Folder {
   touchedAt(name: string): Promise<number>;
   /** Bytes; null where there is no such file. */
   sizeOf(name: string): Promise<number | null>;
-  /** Keeps hold of the folder that has this path now, so that another one in its place can be told from it. ENOENT where there is none. */
-  hold(): Promise<HeldFolder>;
+  /** Tells the folder that has this path now from another one, while it exists; null: there is none. Nothing is kept open for it. */
+  id(): Promise<string | null>;
 }
 
 /**
@@ -33,13 +33,6 @@ export interface Folder {
  * does not say, `here`: a disk that fails at a look proves nothing.
  */
 export type Place = 'here' | 'gone' | 'replaced';
-
-/** A folder, whatever has its path now. */
-export interface HeldFolder {
-  place(): Promise<Place>;
-  /** May be called twice. */
-  release(): Promise<void>;
-}
 
 /** A file that is open for writing. Only what was written before a `sync` that succeeded survives a loss of power. */
 export interface FolderFile {

@@ -161,7 +161,7 @@ export class Journal {
       this.#generation += 1;
       this.#attempts.add(this.#generation);
       const snapshotSize = await writeSnapshot(folder, this.#generation, this.contents(), check);
-      this.#log = await createLog(folder, this.#generation, null);
+      this.#log = await this.#createLog(this.#generation, null);
       this.#closed = [{ name: fileName('snapshot', this.#generation), size: snapshotSize }];
       this.#compactAt = Math.max(compactAtBytes, snapshotSize);
       this.#fate = null;
@@ -175,6 +175,20 @@ export class Journal {
     return this.#log;
   }
 
+  /** The folder may have been replaced in that very moment: a log in another one must not be written, nor stay there. */
+  async #createLog(generation: number, after: number | null): Promise<LogFile> {
+    const { folder, check } = this.#ports;
+    const log = await createLog(folder, generation, after);
+    try {
+      await check();
+      return log;
+    } catch (error) {
+      if (await log.isInPlace()) await folder.remove(fileName('log', generation)).catch(() => undefined);
+      await log.close().catch(() => undefined);
+      throw error;
+    }
+  }
+
   /** Leaves a log that has grown; one that cannot be replaced now goes on, and is tried again when it has grown as much again. */
   async #nextLog(grown: LogFile): Promise<LogFile> {
     const { folder, log, compactAtBytes, check } = this.#ports;
@@ -184,8 +198,9 @@ export class Journal {
     this.#generation += 1;
     const generation = this.#generation;
     try {
-      this.#log = await createLog(folder, generation, grown.generation);
+      this.#log = await this.#createLog(generation, grown.generation);
     } catch (error) {
+      if (error instanceof Displaced) throw error;
       log.warn(`The log in ${folder.path} grows: no new one can be begun, ${troubleText(error)}.`);
       return grown;
     }
@@ -216,10 +231,11 @@ export class Journal {
   async #removeOlderThan(generation: number): Promise<void> {
     const { folder, check } = this.#ports;
     try {
-      await check();
       for (const name of await folder.list()) {
         const file = parseFileName(name);
-        if (file !== null && file.generation < generation) await folder.remove(name);
+        if (file === null || file.generation >= generation) continue;
+        await check();
+        await folder.remove(name);
       }
     } catch (error) {
       this.#ports.log.debug(`Old files stay in ${folder.path}: ${troubleText(error)}.`);

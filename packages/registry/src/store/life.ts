@@ -22,8 +22,6 @@ export interface LifePorts {
   readonly time: Time;
   readonly log: Log;
   readonly compactAtBytes: number;
-  /** Takes the folder that is at the path now. Rejects with STORE_LOCKED, or with what the disk says. */
-  readonly relock: () => Promise<FolderLock>;
 }
 
 interface Call {
@@ -44,7 +42,7 @@ interface Call {
 export class Life {
   readonly #ports: LifePorts;
   readonly #journal: Journal;
-  #lock: FolderLock;
+  readonly #lock: FolderLock;
   #queue: Call[] = [];
   #queuedBytes = 0;
   #writing: Promise<void> | null = null;
@@ -172,7 +170,7 @@ export class Life {
   }
 
   async #check(): Promise<void> {
-    if (!(await this.#lock.isInPlace())) throw new Displaced('the folder was replaced by another one');
+    if ((await this.#lock.look()) !== 'held') throw new Displaced('the folder was replaced by another one');
   }
 
   /** Writes everything anew, where that may be. Rejects with STORE_FAILED or STORE_LOCKED: then that is the fault, which the log tells once. */
@@ -189,7 +187,7 @@ export class Life {
     try {
       if (standing === 'displaced') {
         if (await isOfAnother(folder)) throw failed(another(path));
-        await this.#takeFolder();
+        await this.#lock.take();
       }
       aside = await this.#journal.renew(what);
     } catch (error) {
@@ -197,7 +195,7 @@ export class Life {
     }
     this.#fault = null;
     const happened = standing === 'held' ? `In ${path} ${what}` : `${path} was replaced by another folder`;
-    const others = aside.length === 0 ? '' : ` What was there and is not its own is kept as ${aside.join(', ')}.`;
+    const others = aside.length === 0 ? '' : ` What else was there is kept as ${aside.join(', ')}.`;
     log.warn(
       `${happened}, while this registry uses it. Nothing is lost: everything was written anew.${others} ${FIND_OUT}`,
     );
@@ -207,13 +205,6 @@ export class Life {
     const { folder, log } = this.#ports;
     if (this.#fault !== null) log.info(`${folder.path} is in its place again, with everything in it: nothing is lost.`);
     this.#fault = null;
-  }
-
-  /** The folder at the path now, which is nobody's. */
-  async #takeFolder(): Promise<void> {
-    const lock = await this.#ports.relock();
-    await this.#lock.release();
-    this.#lock = lock;
   }
 
   #failed(error: RollcallError, log = this.#ports.log): RollcallError {

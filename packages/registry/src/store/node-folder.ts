@@ -6,7 +6,7 @@ import { hostname, platform } from 'node:os';
 import { join } from 'node:path';
 import type { Time } from '@rollcall/core';
 import { codeOf } from './folder.js';
-import type { Folder, FolderFile, HeldFolder, Place } from './folder.js';
+import type { Folder, FolderFile, Place } from './folder.js';
 import type { Holder, Processes } from './folder-lock.js';
 
 /** Secrets' hashes and the keys that sign calls are nobody else's business. */
@@ -28,7 +28,7 @@ export function nodeFolder(path: string, time: Time): Folder {
     touch: (name) => utimes(at(name), time.wall() / 1_000, time.wall() / 1_000),
     touchedAt: async (name) => (await stat(at(name))).mtimeMs,
     sizeOf: (name) => sizeOf(at(name)),
-    hold: () => hold(path),
+    id: () => idOf(path),
   };
 }
 
@@ -41,28 +41,14 @@ async function sizeOf(path: string): Promise<number | null> {
   }
 }
 
-/** While it is open, no other folder can get its number. Windows opens no folders, and gives no number twice. */
-async function hold(path: string): Promise<HeldFolder> {
-  const handle = platform() === 'win32' ? null : await open(path, constants.O_RDONLY);
-  const mark = markOf(await (handle ?? { stat: () => stat(path, { bigint: true }) }).stat({ bigint: true }));
-  let isReleased = false;
-  return {
-    place: () => placeOf(path, mark),
-    release: async () => {
-      if (isReleased) return;
-      isReleased = true;
-      await handle?.close();
-    },
-  };
-}
-
 const markOf = ({ dev, ino }: BigIntStats): string => `${dev}:${ino}`;
 
-async function placeOf(path: string, mark: string): Promise<Place> {
+async function idOf(path: string): Promise<string | null> {
   try {
-    return markOf(await stat(path, { bigint: true })) === mark ? 'here' : 'replaced';
+    return markOf(await stat(path, { bigint: true }));
   } catch (error) {
-    return isMissing(error) ? 'gone' : 'here';
+    if (isMissing(error)) return null;
+    throw error;
   }
 }
 
@@ -104,7 +90,10 @@ class NodeFile implements FolderFile {
   /** While it is open, no other file can get its number. */
   async place(): Promise<Place> {
     this.#mark ??= markOf(await this.#handle.stat({ bigint: true }));
-    return placeOf(this.#path, this.#mark);
+    // where the system does not say, nothing is known to be wrong
+    const found = await idOf(this.#path).catch(() => this.#mark);
+    if (found === null) return 'gone';
+    return found === this.#mark ? 'here' : 'replaced';
   }
 
   close(): Promise<void> {
