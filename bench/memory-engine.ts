@@ -142,7 +142,7 @@ async function growthOverChurn(pairs: number): Promise<object> {
   for (let n = 10; n < pairs + 10; n += 1) {
     // half of them of a service that nobody had heard of
     const id = await engine.registerOne(n, n % 2 === 0 ? `service-${n % SERVICES}` : `alone-${n}`);
-    const left = engine.registry.leave(id, { secret: secretOf(id) });
+    const left = await engine.registry.leave(id, { secret: secretOf(id) });
     if (!left.ok) throw new Error(left.problem.detail);
     if ((n - 9) % (pairs / 10) !== 0) continue;
     await engine.time.advanceBy(TOMBSTONES_MS + 3 * intervalMs);

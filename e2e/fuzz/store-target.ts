@@ -107,6 +107,8 @@ class Disk {
       sync: none,
       touch: none,
       touchedAt: none,
+      sizeOf: none,
+      id: none,
     };
   }
 }

@@ -35,12 +35,59 @@ export function register(url: string, id: string, version = ''): Promise<Respons
   });
 }
 
+const proof = { authorization: `Bearer ${SECRET}` };
+
+/** The goodbye of an instance, with its own secret; or an operator removes it. */
+export function remove(url: string, id: string, who: 'instance' | 'operator' = 'instance'): Promise<Response> {
+  const headers = who === 'instance' ? proof : { 'x-rollcall-operator': '1' };
+  return fetch(`${url}/api/v1/instances/${id}`, { method: 'DELETE', headers });
+}
+
+/** The instance says that it drains. */
+export function drain(url: string, id: string): Promise<Response> {
+  return fetch(`${url}/api/v1/instances/${id}/drain`, { method: 'POST', headers: proof });
+}
+
+let beats = 0;
+
+/** A Heartbeat-2 of an instance. */
+export function beat(url: string, id: string): Promise<Response> {
+  beats += 1;
+  return fetch(`${url}/api/v1/instances/${id}/heartbeat`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...proof },
+    body: JSON.stringify({ nonce: null, seq: beats }),
+  });
+}
+
+/** An operator says which weight an instance has. */
+export function weigh(url: string, id: string, weight: number): Promise<Response> {
+  return fetch(`${url}/api/v1/instances/${id}`, {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/json', 'x-rollcall-operator': '1' },
+    body: JSON.stringify({ weight }),
+  });
+}
+
+/** What a test looks at in an instance that the registry lists. */
+export interface Listed {
+  readonly id: string;
+  readonly version: string;
+  readonly state: string;
+  readonly weight: number;
+}
+
+/** Those that the registry lists, by their ids. */
+export async function listedAt(url: string, service = SERVICE): Promise<ReadonlyMap<string, Listed>> {
+  const { instances = [] } = (await (await fetch(`${url}/api/v1/services/${service}`)).json()) as {
+    instances?: Listed[];
+  };
+  return new Map(instances.map((one) => [one.id, one]));
+}
+
 /** The versions of those that the registry lists, by their ids. */
 export async function versionsAt(url: string, service = SERVICE): Promise<ReadonlyMap<string, string>> {
-  const { instances = [] } = (await (await fetch(`${url}/api/v1/services/${service}`)).json()) as {
-    instances?: { id: string; version: string }[];
-  };
-  return new Map(instances.map(({ id, version }) => [id, version]));
+  return new Map([...(await listedAt(url, service))].map(([id, { version }]) => [id, version]));
 }
 
 /** Those that the registry lists. */

@@ -71,7 +71,7 @@ export class Checker {
   saw(request: Request, outcome: RequestOutcome): void {
     const { scene, ledger } = this.#case;
     this.#identityRules.saw(request, outcome.ok);
-    this.#storeRules.saw(request, outcome.ok);
+    this.#storeRules.saw(request, outcome);
     const id = 'proof' in request ? request.proof.id : request.route === 'register' ? request.registration.id : null;
     if (id === null || outcome.ok) return;
     const code = outcome.problem?.code ?? '';
@@ -111,6 +111,11 @@ export class Checker {
   amended(id: InstanceId, admin: AdminState, endsByItself: boolean): void {
     this.#clientRules.amended(id, admin !== 'ENABLED');
     this.#storeRules.amended(id, endsByItself ? 'ENABLED' : admin);
+  }
+
+  /** An operator's removal was acknowledged. */
+  ended(id: InstanceId): void {
+    this.#storeRules.ended(id);
   }
 
   /** SIGKILL. */

@@ -2,7 +2,7 @@ import type { Random } from '@rollcall/core';
 import type { Link } from '@rollcall/client';
 import { Registry } from '@rollcall/registry';
 import type { SharedFrame, Store, WatcherSink } from '@rollcall/registry';
-import { Feed, Judge, Preservation, Roster } from '@rollcall/registry/testing';
+import { Feed, Judge, Ledger, Preservation, Roster } from '@rollcall/registry/testing';
 import { patch, registeringBy } from './planting.js';
 import type { Mutant } from './planting.js';
 
@@ -53,6 +53,32 @@ export const KEEPING: readonly Mutant[] = [
       ],
     },
     bugs: { store: hasty },
+  },
+  {
+    name: 'a drain is acknowledged before the disk has it',
+    breaks: ['S11'],
+    diet: {
+      kinds: ['cut'],
+      town: { services: { orders: 12 }, isDurable: true },
+      always: [
+        { kind: 'drain', target: 'orders', at: 1_000, forMs: 5 },
+        { kind: 'power', target: 'registry', at: 1_005, forMs: 500 },
+      ],
+    },
+    plant: () => patch(Ledger.prototype, 'untold', () => async () => null),
+  },
+  {
+    name: 'a removal is acknowledged before the disk has it',
+    breaks: ['S11'],
+    diet: {
+      kinds: ['cut'],
+      town: { services: { orders: 12 }, isDurable: true },
+      always: [
+        { kind: 'operator', target: 'orders', at: 1_000, forMs: 5 },
+        { kind: 'power', target: 'registry', at: 1_003, forMs: 500 },
+      ],
+    },
+    plant: () => patch(Ledger.prototype, 'untold', () => async () => null),
   },
   {
     name: 'the word of an operator is not kept',

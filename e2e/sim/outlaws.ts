@@ -8,6 +8,7 @@ const GHOSTS_ADDRESS = '10.0.3.1';
 const THIEFS_ADDRESS = '10.6.6.6';
 const THIEFS_SECRET = 'the-secret-of-a-thief-of-ids';
 const SQUATTERS_SECRET = 'the-secret-of-all-the-squatters';
+const IS_OVER = new Set(['NOT_FOUND', 'ENDED', 'ADDRESS_TAKEN']);
 const NOBODY_LISTENS: WatcherSink = { flush() {}, beat() {}, backlog: () => 0, end() {} };
 
 /** Where they are, and who sees what they do. */
@@ -26,6 +27,8 @@ export interface Haunt {
   saw(request: Request, outcome: RequestOutcome): void;
   /** An operator's word was acknowledged. */
   amended(id: string, admin: AdminState, endsByItself: boolean): void;
+  /** An operator's removal was acknowledged. */
+  ended(id: string): void;
 }
 
 /** Operators and thieves: who speak to the registry at its door, without a process or a network of their own. */
@@ -84,7 +87,12 @@ export class Outlaws {
   }
 
   removeByOperator(target: string): void {
-    for (const { id } of this.#haunt.tenantsOf(target)) if (id !== null) this.#registry?.leave(id, { operator: true });
+    for (const { id } of this.#haunt.tenantsOf(target)) if (id !== null) void this.#remove(id);
+  }
+
+  async #remove(id: string): Promise<void> {
+    const answer = await this.#registry?.leave(id, { operator: true });
+    if (answer?.ok === true) this.#haunt.ended(id);
   }
 
   /** An operator says what he wants of a target: for ever, or for so long. */
@@ -110,17 +118,19 @@ export class Outlaws {
     });
     return () => {
       stay();
-      const stop = this.#haunt.every(500, () => {
-        const left = this.#registry?.leave(id, proof);
+      const leave = async (): Promise<void> => {
+        const left = await this.#ask({ route: 'leave', proof }, machine.address);
         // never known, or gone by now
-        if (left?.ok === true || left?.problem.code === 'NOT_FOUND' || left?.problem.code === 'ADDRESS_TAKEN') stop();
-      });
+        if (left?.ok === true || IS_OVER.has(left?.problem?.code ?? '')) stop();
+      };
+      const stop = this.#haunt.every(500, () => void leave());
     };
   }
 
-  async #ask(request: Request, address: string): Promise<void> {
+  async #ask(request: Request, address: string): Promise<RequestOutcome | undefined> {
     const answer = await this.#answerTo(request, address);
     if (answer !== undefined) this.#haunt.saw(request, answer);
+    return answer;
   }
 
   #answerTo(request: Request, address: string): RequestOutcome | undefined | Promise<RequestOutcome> {

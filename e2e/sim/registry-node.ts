@@ -54,6 +54,7 @@ export interface RegistryTerms {
 /** What came of it. */
 export interface RequestOutcome {
   readonly ok: boolean;
+  readonly value?: unknown;
   readonly problem?: { readonly code: string };
 }
 

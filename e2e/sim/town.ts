@@ -164,6 +164,10 @@ export class Town implements Scene, Victims, Haunt {
     this.checker.amended(id, admin, endsByItself);
   }
 
+  ended(id: string): void {
+    this.checker.ended(id);
+  }
+
   /** Something was asked of the registry, and answered. */
   saw(request: Request, outcome: RequestOutcome): void {
     this.checker.saw(request, outcome);

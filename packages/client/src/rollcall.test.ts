@@ -160,6 +160,17 @@ describe('Rollcall, being found', () => {
     expect(link.goodbyes).toHaveLength(1);
   });
 
+  it('waits for its watchers, and closes, also when the registry can store neither drain nor goodbye', async () => {
+    const { rollcall, link, time } = setUp({ service: 'orders' });
+    link.onDrain = () => ({ ok: true, value: { watchers: 3, stored: false } });
+    link.onLeave = () => ({ ok: false, problem: { code: 'NOT_READY', detail: 'It cannot store that.', fix: 'Wait.' } });
+    rollcall.register(endpoints);
+    await time.advanceBy(0);
+    await expect(rollcall.drain({ deadlineMs: 500 })).resolves.toBe(3);
+    await rollcall.close();
+    expect(link.goodbyes).toHaveLength(1);
+  });
+
   it('has nothing to drain without a service', async () => {
     await expect(setUp().rollcall.drain({ deadlineMs: 500 })).resolves.toBe(0);
   });

@@ -329,10 +329,13 @@ export const drainMessage: Message<Drain> = message<Drain>('Drain', 'The instanc
 export interface DrainAnswer {
   /** Streams that watch this service now: when 0, nobody needs time to move away. */
   readonly watchers: number;
+  /** False: the registry could not store it, and would have forgotten it after a restart. Missing: it is stored. */
+  readonly stored?: boolean;
 }
 
 export const drainAnswerMessage: Message<DrainAnswer> = message<DrainAnswer>('DrainAnswer', 'The answer to a drain.', {
   watchers: required(integer(0), 'streams that watch this service now: when 0, nobody needs time to move away'),
+  stored: optional(flag(), 'false: it counts, but the store has not taken it; missing: it is stored'),
 });
 
 // ---- positions ------------------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ describe('the hash of the view', () => {
     seen.push(await check());
     value(await world.registry.amend('orders-a', { weight: 1 }, { operator: true }));
     seen.push(await check());
-    value(world.registry.leave('orders-B', { secret: SECRET }));
+    value(await world.registry.leave('orders-B', { secret: SECRET }));
     seen.push(await check());
     expect(new Set(seen).size).toBe(5);
   });

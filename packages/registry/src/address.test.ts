@@ -44,7 +44,7 @@ describe('an address that is taken', () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);
     world.hold('orders-1');
-    value(world.registry.drain('orders-1', SECRET, {}));
+    value(await world.registry.drain('orders-1', SECRET, {}));
     world.moveIn('orders-2', 3001);
     value(await world.register('orders-2', 3001));
     world.beat('orders-1');
@@ -163,8 +163,8 @@ describe('an address that is taken', () => {
     value(await world.register('thief-1', 3001, { service: 'thieves' }));
     await world.time.advanceBy(50);
     expect(codeOf(world.registry.instance('thief-1'))).toBe('NOT_FOUND');
-    expect(codeOf(world.registry.leave('thief-1', { operator: true }))).toBe('NOT_FOUND');
-    expect(codeOf(world.registry.drain('thief-1', SECRET, {}))).toBe('ADDRESS_TAKEN');
+    expect(codeOf(await world.registry.leave('thief-1', { operator: true }))).toBe('NOT_FOUND');
+    expect(codeOf(await world.registry.drain('thief-1', SECRET, {}))).toBe('ADDRESS_TAKEN');
   });
 
   it('keeps calling the holder who registers again while a newcomer is being asked about', async () => {

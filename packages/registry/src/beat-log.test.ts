@@ -148,7 +148,7 @@ describe('the registry, of heartbeats', () => {
   it('knows nothing of who is gone', async () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);
-    value(world.registry.leave('orders-1', { secret: SECRET }));
+    value(await world.registry.leave('orders-1', { secret: SECRET }));
     expect(codeOf(world.registry.beats('orders-1'))).toBe('ENDED');
   });
 });

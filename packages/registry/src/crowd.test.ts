@@ -51,8 +51,8 @@ describe('an address that others claim for their own', () => {
     value(await claim(world, { id: 'evil-1000', by: EVIL }));
     expect(codeOf(await claim(world, { id: 'evil-1001', port: 80, by: EVIL }))).toBe('TOO_MANY');
     value(await claim(world, { id: 'evil-1001', port: 80, by: other }));
-    value(world.registry.leave('evil-0', { secret: SECRET }));
-    value(world.registry.leave('evil-1000', { secret: SECRET }));
+    value(await world.registry.leave('evil-0', { secret: SECRET }));
+    value(await world.registry.leave('evil-1000', { secret: SECRET }));
     value(await claim(world, { id: 'evil-1002', port: 81, by: EVIL }));
     expect(codeOf(await claim(world, { id: 'evil-1003', port: 82, by: EVIL }))).toBe('TOO_MANY');
   });

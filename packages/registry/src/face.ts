@@ -201,9 +201,13 @@ export interface RegistryFace {
   beat(id: string, secret: Proof, beat: Beat): Outcome<BeatAnswer>;
   /** `peer`: who reports, so that one reporter has not all the calls; left out: nobody counts. */
   suspect(id: string, suspicion: Suspicion, peer?: Peer): Outcome<null>;
-  drain(id: string, secret: Proof, drain: Drain): Outcome<DrainAnswer>;
-  /** `why`: an operator's own words, for people; empty, or left out: none. */
-  leave(id: string, ender: Ender | null, why?: string): Outcome<null>;
+  /** It counts at once, and is answered when it is stored, or with `stored: false` where it is not within a second. */
+  drain(id: string, secret: Proof, drain: Drain): Promise<Outcome<DrainAnswer>>;
+  /**
+   * It counts at once, and is answered when it is stored; where the store refuses, with NOT_READY. `why`: an operator's own words, for
+   * people; empty, or left out: none.
+   */
+  leave(id: string, ender: Ender | null, why?: string): Promise<Outcome<null>>;
   /** What an operator wants of an instance, stored before it is answered. Refused: FORBIDDEN, INVALID, LEAVING, as `instance`. */
   amend(id: string, patch: InstancePatch, operator: Operator): Promise<Outcome<InstanceAnswer>>;
   services(namespace: string): Outcome<ServicesAnswer>;

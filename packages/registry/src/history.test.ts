@@ -21,8 +21,8 @@ describe('the timeline of an instance', () => {
     value(await world.register(ID, 3001, { version: '2.0.0' }));
     value(await world.registry.amend(ID, { admin: 'DRAINING', weight: 5, reason: 'move' }, OPERATOR));
     value(await world.registry.amend(ID, { admin: 'ENABLED', weight: null }, OPERATOR));
-    value(world.registry.drain(ID, SECRET, {}));
-    value(world.registry.leave(ID, { secret: SECRET }));
+    value(await world.registry.drain(ID, SECRET, {}));
+    value(await world.registry.leave(ID, { secret: SECRET }));
     const told = timelineOf(world).map(({ kind, state, reason, by, text }) => [kind, state, reason?.code, by, text]);
     expect(told).toEqual([
       ['registered', 'REGISTERING', 'NEW', 'instance', 'registered'],
@@ -46,7 +46,7 @@ describe('the timeline of an instance', () => {
     const untilMs = world.time.wall() + SECOND;
     value(await world.registry.amend(ID, { weight: 1, untilMs }, OPERATOR));
     await world.time.advanceBy(2 * SECOND);
-    value(world.registry.leave(ID, OPERATOR));
+    value(await world.registry.leave(ID, OPERATOR));
     const told = timelineOf(world).map(({ kind, by }) => `${kind} by ${by}`);
     expect(told).toContain('moved by instance');
     expect(told.slice(-2)).toEqual(['admin by registry', 'removed by operator']);
@@ -71,7 +71,7 @@ describe('the timeline of an instance', () => {
     expect(timelineOf(world).at(-1)?.kind).toBe('removed');
     await world.healthy(ID, 3001);
     expect(timelineOf(world).map(({ kind }) => kind)).toEqual(expect.arrayContaining(['removed', 'registered']));
-    value(world.registry.leave(ID, { secret: SECRET }));
+    value(await world.registry.leave(ID, { secret: SECRET }));
     await world.time.advanceBy(599 * SECOND);
     expect(timelineOf(world).at(-1)?.reason?.code).toBe('GOODBYE');
     await world.time.advanceBy(2 * SECOND);

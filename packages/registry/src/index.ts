@@ -61,4 +61,4 @@ export type { SavedPreservation, SavedScope, ScopeReport } from './preservation.
 export { diskStore } from './store/disk.js';
 export type { DiskStoreOptions } from './store/disk.js';
 export { MemoryStore } from './store/memory.js';
-export type { Contents, Store, StoredInstance, StoredTombstone, Write } from './store/store.js';
+export type { Contents, Store, StoreFault, StoredInstance, StoredTombstone, Write } from './store/store.js';

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Ledger } from './ledger.js';
 import { storedInstance, storedTombstone } from './store/contract.js';
 import { MemoryStore } from './store/memory.js';
-import type { Write } from './store/store.js';
+import type { StoreFault, Write } from './store/store.js';
 
 /** A store on a disk that is full now and then, and slow when asked to be. */
 class Shelf {
@@ -14,9 +14,12 @@ class Shelf {
   readonly ledger: Ledger;
   isFull = false;
   calls = 0;
+  /** What the store knows to be wrong with itself. */
+  fault: StoreFault | null = null;
 
   constructor() {
-    this.ledger = new Ledger({ store: { write: (writes) => this.#write(writes) }, time: this.time, log: this.log });
+    const store = { write: (writes: readonly Write[]) => this.#write(writes), fault: () => this.fault };
+    this.ledger = new Ledger({ store, time: this.time, log: this.log });
   }
 
   remember(...writes: readonly Write[]): Promise<void> {
@@ -67,6 +70,27 @@ describe('the ledger of a registry', () => {
     expect(shelf.ledger.trouble).toEqual({ text: 'The disk is full.', sinceMs: 2_500, owed: 2 });
     shelf.isFull = false;
     await shelf.time.advanceBy(1_000);
+    expect(shelf.ledger.trouble).toBeNull();
+  });
+
+  it('tells what the store knows to be wrong without a write, for as long as the store says so or is owed', async () => {
+    const shelf = new Shelf();
+    shelf.fault = { text: 'The folder is gone.', sinceMs: 7 };
+    expect(shelf.ledger.trouble).toEqual({ text: 'The folder is gone.', sinceMs: 7, owed: 0 });
+    shelf.isFull = true;
+    await expect(shelf.ledger.acknowledge(put('a', 1))).rejects.toThrow('full');
+    await shelf.remember(put('b', 2));
+    expect(shelf.ledger.trouble).toEqual({ text: 'The folder is gone.', sinceMs: 7, owed: 1 });
+    shelf.fault = null;
+    expect(shelf.ledger.trouble).toMatchObject({ owed: 1 });
+    shelf.isFull = false;
+    await shelf.time.advanceBy(1_000);
+    expect(shelf.ledger.trouble).toBeNull();
+    // and where nothing was owed, no write is needed to see that it is over
+    shelf.fault = { text: 'The folder is gone.', sinceMs: 0 };
+    shelf.isFull = true;
+    await expect(shelf.ledger.acknowledge(put('a', 1))).rejects.toThrow('full');
+    shelf.fault = null;
     expect(shelf.ledger.trouble).toBeNull();
   });
 
@@ -165,6 +189,32 @@ describe('the ledger of a registry', () => {
     shelf.isFull = false;
     await shelf.time.advanceBy(1_000);
     expect(await shelf.found()).toEqual([]);
+  });
+
+  it('says of what it remembers when it is stored, or why it is not', async () => {
+    const shelf = new Shelf();
+    expect(await shelf.ledger.untold('a')).toBeNull();
+    shelf.ledger.remember(put('a', 1));
+    expect(await shelf.ledger.untold('a')).toBeNull();
+    expect(await shelf.found()).toEqual(['a@1']);
+    shelf.isFull = true;
+    shelf.ledger.remember(bury('a', 2));
+    expect(await shelf.ledger.untold('a')).toBe('The disk is full.');
+    expect(await shelf.ledger.untold('a')).toBe('The disk is full.');
+    expect(await shelf.ledger.untold('b')).toBeNull();
+    shelf.isFull = false;
+    await shelf.time.advanceBy(1_000);
+    expect(await shelf.ledger.untold('a')).toBeNull();
+  });
+
+  it('waits for what was said later where the store refused what came before', async () => {
+    const shelf = new Shelf();
+    shelf.isFull = true;
+    shelf.ledger.remember(put('a', 1));
+    shelf.isFull = false;
+    shelf.ledger.remember(bury('a', 2));
+    expect(await shelf.ledger.untold('a')).toBeNull();
+    expect(await shelf.found()).toEqual(['a†2']);
   });
 
   it('tells everything once more when it is closed, and says what is lost', async () => {

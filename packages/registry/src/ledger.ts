@@ -1,10 +1,10 @@
 import { messageOf } from '@rollcall/core';
 import type { Log, Time, Timer } from '@rollcall/core';
-import type { Store, Write } from './store/store.js';
+import type { Store, StoreFault, Write } from './store/store.js';
 
 /** Where it is kept, and who is told when that fails. */
 export interface LedgerPorts {
-  readonly store: Pick<Store, 'write'>;
+  readonly store: Pick<Store, 'write' | 'fault'>;
   readonly time: Time;
   readonly log: Log;
 }
@@ -22,12 +22,26 @@ export interface StoreTrouble {
   readonly owed: number;
 }
 
+/** A write that failed. */
+interface Failure {
+  readonly text: string;
+  readonly at: number;
+  /** Does the store know why, and so when it is over? */
+  readonly isKnown: boolean;
+}
+
 /** The last words about one subject, in their order. */
 type Words = readonly Write[];
 
+/** Words on their way to the store, and who waits for what becomes of them. */
+interface Telling {
+  readonly words: Words;
+  readonly waiting: ((isStored: boolean) => void)[];
+}
+
 /**
  * The engine's way to its store. A registration is acknowledged once it is stored; what has happened anyway (a state, a removal) is
- * remembered in the background, and what the store refuses of that it owes: the last words about each instance are kept and told
+ * remembered in the background, where `untold` waits for it, and what the store refuses of that it owes: the last words about each instance are kept and told
  * again until they are taken. So a disk that was full for a while has not forgotten a goodbye. Bounded by the instances and
  * tombstones there are.
  */
@@ -36,22 +50,29 @@ export class Ledger {
   /** By subject; never one about which something newer is under way. */
   readonly #owed = new Map<string, Words>();
   /** The newest words under way. */
-  readonly #underWay = new Map<string, Words>();
+  readonly #underWay = new Map<string, Telling>();
   #timer: Timer | null = null;
   #isTroubled = false;
   /** Why the last write failed; null once one has succeeded and nothing is owed. */
-  #failure: { readonly text: string; readonly at: number } | null = null;
+  #failure: Failure | null = null;
   #isClosed = false;
 
   constructor(ports: LedgerPorts) {
     this.#ports = ports;
   }
 
-  /** Null: it keeps all it is told, as far as its last write showed. */
+  /** Null: it keeps all it is told, as far as its last write showed, and the store knows. */
   get trouble(): StoreTrouble | null {
-    if (this.#failure === null) return null;
+    const owed = this.#owed.size;
+    const fault = this.#fault;
+    if (fault !== null) return { ...fault, owed };
+    if (this.#failure === null || (this.#failure.isKnown && owed === 0)) return null;
     const { text, at } = this.#failure;
-    return { text, sinceMs: Math.round(this.#ports.time.now() - at), owed: this.#owed.size };
+    return { text, sinceMs: Math.round(this.#ports.time.now() - at), owed };
+  }
+
+  get #fault(): StoreFault | null {
+    return this.#ports.store.fault?.() ?? null;
   }
 
   /** Resolves when it is stored. Rejects as the store does: then it is as if nobody had asked. */
@@ -69,6 +90,19 @@ export class Ledger {
     void this.#try(subject, words);
   }
 
+  /**
+   * Waits until the store has taken, or refused, what was said of a subject so far. Null: it is stored; else why it is not: it is owed then,
+   * and told again.
+   */
+  async untold(subject: string): Promise<string | null> {
+    for (let telling = this.#underWay.get(subject); telling !== undefined; telling = this.#underWay.get(subject)) {
+      const { waiting } = telling;
+      if (await new Promise<boolean>((resolve) => waiting.push(resolve))) return null;
+      // something newer may have been said meanwhile, which stands for all that came before it
+    }
+    return this.#owed.has(subject) ? (this.#failure?.text ?? 'The store has not taken it.') : null;
+  }
+
   /** Tells the store once more what it owes. May be called twice. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
@@ -79,23 +113,28 @@ export class Ledger {
   }
 
   #lastWords(subject: string): Words | undefined {
-    return this.#underWay.get(subject) ?? this.#owed.get(subject);
+    return this.#underWay.get(subject)?.words ?? this.#owed.get(subject);
   }
 
   /** `orElse`: what is owed if this fails and nothing newer has been said meanwhile. */
   async #tell(subject: string, words: Words, orElse: Words | undefined): Promise<void> {
     this.#owed.delete(subject);
-    this.#underWay.set(subject, words);
+    const telling: Telling = { words, waiting: [] };
+    this.#underWay.set(subject, telling);
+    let isStored = false;
     try {
       await this.#ports.store.write(words);
+      isStored = true;
       if (this.#owed.size === 0) this.#failure = null;
     } catch (error) {
-      this.#failure = { text: messageOf(error), at: this.#failure?.at ?? this.#ports.time.now() };
-      if (orElse !== undefined && this.#underWay.get(subject) === words) this.#owed.set(subject, orElse);
+      const at = this.#failure?.at ?? this.#ports.time.now();
+      this.#failure = { text: messageOf(error), at, isKnown: this.#fault !== null };
+      if (orElse !== undefined && this.#underWay.get(subject) === telling) this.#owed.set(subject, orElse);
       throw error;
     } finally {
-      if (this.#underWay.get(subject) === words) this.#underWay.delete(subject);
+      if (this.#underWay.get(subject) === telling) this.#underWay.delete(subject);
       this.#retryLater();
+      for (const resolve of telling.waiting) resolve(isStored);
     }
   }
 

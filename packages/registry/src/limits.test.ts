@@ -46,7 +46,7 @@ describe('a registry that is full', () => {
     const world = await World.started({ limits: { maxInstances: 1 } });
     value(await world.register('orders-1', 3001));
     value(await world.register('orders-1', 3005, { version: '2' }));
-    value(world.registry.leave('orders-1', { secret: SECRET }));
+    value(await world.registry.leave('orders-1', { secret: SECRET }));
     value(await world.register('orders-2', 3002));
   });
 
@@ -84,7 +84,7 @@ describe('a source that has registered as many as it may', () => {
     const world = await World.started({ limits, store });
     expect(codeOf(await world.register('orders-3', 3003))).toBe('TOO_MANY');
     value(await registerFrom(world, OTHER, 'orders-4'));
-    value(world.registry.leave('orders-1', { secret: SECRET }));
+    value(await world.registry.leave('orders-1', { secret: SECRET }));
     value(await world.register('orders-3', 3003));
   });
 
@@ -92,7 +92,7 @@ describe('a source that has registered as many as it may', () => {
     const world = await World.started({ limits });
     for (let i = 0; i < 100; i += 1) {
       value(await world.register(`short-${i}`, 3001));
-      value(world.registry.leave(`short-${i}`, { secret: SECRET }));
+      value(await world.registry.leave(`short-${i}`, { secret: SECRET }));
     }
     expect(await world.register('orders-3', 3001)).toMatchObject({
       problem: {
@@ -112,7 +112,7 @@ describe('a source that has registered as many as it may', () => {
     await world.time.advanceBy(59 * SECOND);
     for (let i = 0; i < 100; i += 1) {
       value(await world.register(`short-${i}`, 3001));
-      value(world.registry.leave(`short-${i}`, { secret: SECRET }));
+      value(await world.registry.leave(`short-${i}`, { secret: SECRET }));
     }
     expect(codeOf(world.registry.instance('orders-1'))).toBe('NOT_FOUND');
     expect(codeOf(await world.register('orders-2', 3001))).toBe('TOO_MANY');
@@ -139,7 +139,7 @@ describe('a token that holds as many as it may', () => {
     });
     value(await registerFrom(world, A, 'orders-1'));
     value(await registerFrom(world, B, 'orders-3'));
-    value(world.registry.leave('orders-2', { secret: SECRET }));
+    value(await world.registry.leave('orders-2', { secret: SECRET }));
     value(await registerFrom(world, A, 'orders-4'));
   });
 
@@ -148,7 +148,7 @@ describe('a token that holds as many as it may', () => {
     for (const id of ['orders-1', 'orders-2']) value(await registerFrom(world, A, id));
     for (const id of ['users-1', 'users-2']) value(await registerFrom(world, B, id));
     expect(codeOf(await registerFrom(world, B, 'orders-1'))).toBe('TOO_MANY');
-    value(world.registry.leave('users-1', { secret: SECRET }));
+    value(await world.registry.leave('users-1', { secret: SECRET }));
     value(await registerFrom(world, B, 'orders-1'));
     value(await registerFrom(world, A, 'orders-3'));
     expect(codeOf(await registerFrom(world, B, 'orders-4'))).toBe('TOO_MANY');
@@ -238,8 +238,8 @@ describe('an address, and a host, to which many want at the same time', () => {
     );
     value(await register('orders-0', 80, '10.0.0.5'));
     value(await register('orders-3000', 81, '10.9.9.9'));
-    value(world.registry.leave('orders-1', { secret: SECRET }));
-    value(world.registry.leave('orders-2', { secret: SECRET }));
+    value(await world.registry.leave('orders-1', { secret: SECRET }));
+    value(await world.registry.leave('orders-2', { secret: SECRET }));
     value(await register('orders-2000', 82, '10.0.0.5'));
   });
 });
@@ -305,7 +305,7 @@ describe('watchers', () => {
     for (let i = 0; i < 5; i += 1) {
       value(await world.register(`orders-${i}`, 3001));
       open.push(watch(world, { line: `orders-${i}` }));
-      value(world.registry.leave(`orders-${i}`, { secret: SECRET }));
+      value(await world.registry.leave(`orders-${i}`, { secret: SECRET }));
     }
     expect(open.map(({ isEnded }) => isEnded())).toEqual([false, false, true, true, true]);
     expect(codeOf(watch(world).outcome)).toBe('TOO_MANY');

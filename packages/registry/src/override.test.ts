@@ -130,9 +130,9 @@ describe("an operator's word is refused", () => {
   it('about who is unknown, gone, gone for good or leaving', async () => {
     const world = await withOrders();
     expect(codeOf(await tell(world, { weight: 1 }, 'nobody'))).toBe('NOT_FOUND');
-    value(world.registry.drain(ID, SECRET, {}));
+    value(await world.registry.drain(ID, SECRET, {}));
     expect(codeOf(await tell(world, { weight: 1 }))).toBe('LEAVING');
-    value(world.registry.leave(ID, { secret: SECRET }));
+    value(await world.registry.leave(ID, { secret: SECRET }));
     expect(codeOf(await tell(world, { weight: 1 }))).toBe('ENDED');
     expect(codeOf(await new World().registry.amend(ID, { weight: 1 }, OPERATOR))).toBe('NOT_READY');
   });

@@ -17,9 +17,13 @@ const FIXES: Partial<Record<ProblemCode, string>> = {
   ADDRESS_TAKEN: 'Give each process a port of its own; register again with the same id and secret after 30 s.',
 };
 
-/** A refusal: an expected outcome, with what happened and what to do. */
-export function refuse(code: ProblemCode, detail: string): Outcome<never> {
-  const problem: Problem = { code, detail, fix: FIXES[code] ?? 'See docs/PROTOCOL.md.' };
+/** A refusal: an expected outcome, with what happened and what to do; `fix`: where that is not what it usually is. */
+export function refuse(
+  code: ProblemCode,
+  detail: string,
+  fix = FIXES[code] ?? 'See docs/PROTOCOL.md.',
+): Outcome<never> {
+  const problem: Problem = { code, detail, fix };
   return { ok: false, problem: code === 'NOT_READY' ? { ...problem, retryAfterMs: 1_000 } : problem };
 }
 

@@ -125,13 +125,13 @@ describe('the registry', () => {
     await world.healthy('orders-1', 3001);
     const { frames } = world.hold('orders-1');
     await world.time.advanceBy(50);
-    expect(value(world.registry.drain('orders-1', SECRET, { deadlineMs: 10 * SECOND }))).toEqual({ watchers: 1 });
+    expect(value(await world.registry.drain('orders-1', SECRET, { deadlineMs: 10 * SECOND }))).toEqual({ watchers: 1 });
     await world.time.advanceBy(30);
     const last = frames.filter((frame) => frame.event === 'change').at(-1);
     expect(last?.data.upsert[0]).toMatchObject({ state: 'DEREGISTERING', reason: { code: 'LEAVING' } });
     world.beat('orders-1');
     expect(codeOf(await world.register('orders-1', 3001))).toBe('LEAVING');
-    value(world.registry.leave('orders-1', { secret: SECRET }));
+    value(await world.registry.leave('orders-1', { secret: SECRET }));
     expect(codeOf(await world.register('orders-1', 3001))).toBe('ENDED');
     expect(codeOf(world.beat('orders-1'))).toBe('ENDED');
     await world.time.advanceBy(30);
@@ -144,9 +144,9 @@ describe('the registry', () => {
   it('lets only an operator, or its own secret, end an instance', async () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);
-    expect(codeOf(world.registry.leave('orders-1', null))).toBe('UNAUTHORIZED');
-    expect(codeOf(world.registry.leave('orders-1', { secret: `${SECRET}x` }))).toBe('UNAUTHORIZED');
-    expect(codeOf(world.registry.leave('orders-1', { operator: true }))).toBe('ok');
+    expect(codeOf(await world.registry.leave('orders-1', null))).toBe('UNAUTHORIZED');
+    expect(codeOf(await world.registry.leave('orders-1', { secret: `${SECRET}x` }))).toBe('UNAUTHORIZED');
+    expect(codeOf(await world.registry.leave('orders-1', { operator: true }))).toBe('ok');
   });
 
   it('keeps state and id for who registers again, and refuses the id to anybody else', async () => {
@@ -173,8 +173,9 @@ describe('the registry', () => {
     };
     const again = world.register('orders-1', 3002);
     await world.time.advanceBy(10);
-    value(world.registry.drain('orders-1', SECRET, {}));
+    const drained = world.registry.drain('orders-1', SECRET, {});
     await world.time.advanceBy(100);
+    expect(value(await drained)).toEqual({ watchers: 0 });
     expect(codeOf(await again)).toBe('LEAVING');
     expect(world.record('orders-1').endpoints).toMatchObject([{ port: 3001 }]);
   });

@@ -24,6 +24,7 @@ import { Audience } from './audience.js';
 import { BeatLog } from './beat-log.js';
 import type { Caller } from './caller/caller.js';
 import { CircuitNews } from './circuits.js';
+import { DEFAULT_DRAIN_MS, Departures } from './departures.js';
 import { Edges } from './edges.js';
 import type {
   BeatsAnswer,
@@ -93,8 +94,6 @@ export interface RegistryOptions {
   readonly described?: Readonly<Record<string, DescribedOption>>;
 }
 
-const DEFAULT_DRAIN_MS = 30_000;
-
 /** The registry: who is there, in which state, and who wants to know. No HTTP, no Nest. See `RegistryFace`. */
 export class Registry implements RegistryFace {
   /** One life of this registry's history. */
@@ -116,6 +115,7 @@ export class Registry implements RegistryFace {
   readonly #registrations: Registrations;
   readonly #lines: Lines;
   readonly #overrides: Overrides;
+  readonly #departures: Departures;
   readonly #about: About;
   readonly #holdNews: HoldNews;
   readonly #beats: BeatLog;
@@ -168,6 +168,12 @@ export class Registry implements RegistryFace {
     const rules = { resolve: ports.resolve, allowedNetworks, ownPort: () => this.#listening?.port ?? null };
     this.#registrations = new Registrations({ ...rooms, judge, roll, addresses: this.#addresses, limits, rules });
     this.#overrides = new Overrides({ ...rooms, judge, known: (id) => this.#known(id) });
+    this.#departures = new Departures({
+      ...rooms,
+      judge,
+      known: (id) => this.#known(id),
+      authenticated: (id, secret) => this.#authenticated(id, secret),
+    });
     this.#lines = new Lines({ ...rooms, judge, roll });
     this.#holdNews = new HoldNews(rooms);
     this.#circuits = new CircuitNews(rooms);
@@ -257,23 +263,12 @@ export class Registry implements RegistryFace {
     return { ok: true, value: null };
   }
 
-  drain(id: string, secret: Proof, drain: Drain): Outcome<DrainAnswer> {
-    const found = this.#authenticated(id, secret);
-    if (!found.ok) return found;
-    this.#judge.apply(found.value, { type: 'drain', deadlineMs: drain.deadlineMs ?? DEFAULT_DRAIN_MS });
-    const { namespace, service } = found.value.record;
-    return { ok: true, value: { watchers: this.#feed.watcherCount(namespace, service) } };
+  drain(id: string, secret: Proof, drain: Drain): Promise<Outcome<DrainAnswer>> {
+    return this.#departures.drain(id, secret, drain);
   }
 
-  leave(id: string, ender: Ender | null, why = ''): Outcome<null> {
-    const operator = ender !== null && 'operator' in ender;
-    const found = operator ? this.#known(id) : this.#authenticated(id, ender?.secret ?? null);
-    if (!found.ok) return found;
-    const code = operator ? 'OPERATOR' : 'GOODBYE';
-    const who = operator ? `removed by ${ender.who ?? 'an operator'}` : 'it said goodbye';
-    const text = operator && why !== '' ? `${who}: ${why}` : who;
-    this.#judge.apply(found.value, { type: 'end', code, text });
-    return { ok: true, value: null };
+  leave(id: string, ender: Ender | null, why = ''): Promise<Outcome<null>> {
+    return this.#departures.leave(id, ender, why);
   }
 
   async amend(id: string, patch: InstancePatch, operator: Operator): Promise<Outcome<InstanceAnswer>> {

@@ -173,7 +173,7 @@ describe.each(['kill', 'power'] as const)('a registry that was ended by %s and s
 
   it('knows who said goodbye (410) and who fell silent (404)', async () => {
     const town = await townOf(3);
-    value(town.registry.leave('orders-0', { secret: secretOf('orders-0') }));
+    value(await town.registry.leave('orders-0', { secret: secretOf('orders-0') }));
     town.die(3_001);
     await town.bench.time.advanceBy(10 * INTERVAL);
     expect(Object.keys(town.states())).toEqual(['orders-2']);
@@ -255,7 +255,7 @@ describe.each([
     // whoever is known may say again what it said, is called, and falls when it dies
     expect(codeOf(await town.register('orders-0', 3_000))).toBe('ok');
     town.die(3_001);
-    value(town.registry.leave('orders-2', { secret: secretOf('orders-2') }));
+    expect(codeOf(await town.registry.leave('orders-2', { secret: secretOf('orders-2') }))).toBe('NOT_READY');
     await town.bench.time.advanceBy(10 * INTERVAL);
     expect(town.states()).toEqual({ 'orders-0': 'HEALTHY' });
   });
@@ -264,7 +264,7 @@ describe.each([
     const town = await townOf(3);
     town.bench.disk.refuse(code, verbs);
     await town.register('orders-9', 3_009);
-    value(town.registry.leave('orders-2', { secret: secretOf('orders-2') }));
+    expect(codeOf(await town.registry.leave('orders-2', { secret: secretOf('orders-2') }))).toBe('NOT_READY');
     await town.bench.time.advanceBy(INTERVAL);
     town.bench.disk.mend();
     await town.bench.time.advanceBy(2_000);

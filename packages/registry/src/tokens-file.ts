@@ -133,6 +133,7 @@ function unreadable(path: string, why: string, cause?: unknown): RollcallError {
 
 const MOUNTED =
   'it is on a volume that is mounted read-only (EROFS), as a Kubernetes Secret is: change a copy, --tokens <copy>, and put that where this one comes from';
+const NEXT_START = 'Without it the next start fails, or asks nobody for a token.';
 const CONTENT_FIX = 'Mend or restore the file, or remove it and make new ones with `rollcall token create`.';
 
 /** What the tokens of a registry that serves need: where they are, and whom they tell. */
@@ -240,7 +241,7 @@ export class Tokens {
       const mark = await markOf(path);
       if (mark === this.#mark) return false;
       const records = await readTokens(path);
-      if (records === null) throw new Error(`There is no file ${path} any more.`);
+      if (records === null) throw new Error(`There is no file ${path} any more: put it back. ${NEXT_START}`);
       this.#book = new TokenBook(records);
       this.#mark = mark;
       this.#complaint = '';

@@ -9,7 +9,7 @@ async function passThrough(world: World, count: number, service = 'orders'): Pro
   for (let i = 0; i < count; i += 1) {
     const id = `${service}-${world.time.now()}-${i}`;
     value(await world.register(id, 3001, { service }));
-    value(world.registry.leave(id, { secret: SECRET }));
+    value(await world.registry.leave(id, { secret: SECRET }));
     if (i % 200 === 199) await world.time.advanceBy(SECOND);
   }
   await world.time.advanceBy(SECOND);
@@ -45,7 +45,7 @@ describe('tombstones', () => {
     for (let i = 0; i < 20_500; i += 1) {
       const registration = { id: `i-${i}`, service: `s-${i % 41}`, secret: SECRET, endpoints };
       value(await world.registry.register(registration, { address: `10.0.0.${i % 3}` }));
-      value(world.registry.leave(registration.id, { secret: SECRET }));
+      value(await world.registry.leave(registration.id, { secret: SECRET }));
     }
     await world.time.advanceBy(SECOND);
     const kept = Array.from({ length: 41 }, (_, index) => removed(world, `s-${index}`)).flat();
@@ -98,10 +98,10 @@ describe('tombstones', () => {
     const world = await World.started();
     const ids = Array.from({ length: 2_400 }, (_, index) => `orders-${index}`);
     for (const [index, id] of ids.entries()) value(await world.register(id, 3001 + index));
-    for (const id of ids.slice(0, 1_200)) value(world.registry.leave(id, { secret: SECRET }));
+    for (const id of ids.slice(0, 1_200)) value(await world.registry.leave(id, { secret: SECRET }));
     await world.time.advanceBy(200);
     expect(removed(world)).toHaveLength(1_200);
-    for (const id of ids.slice(1_200, 1_400)) value(world.registry.leave(id, { secret: SECRET }));
+    for (const id of ids.slice(1_200, 1_400)) value(await world.registry.leave(id, { secret: SECRET }));
     await world.time.advanceBy(200);
     expect(removed(world)).toHaveLength(1_000);
   });

@@ -142,7 +142,7 @@ function store({ registry }: Known): Part {
       ...(owed === 0 ? [] : [`it owes the store the last words about ${owed} instances`]),
     ],
     fix: [
-      'on its machine, look at the disk of --data: df -h . && df -i .',
+      'on its machine, look at the folder of --data, and at its disk: ls -ld . && df -h . && df -i .',
       'it tries again by itself, and needs no restart',
     ],
   });

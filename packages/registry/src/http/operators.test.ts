@@ -118,9 +118,9 @@ describe('PATCH /api/v1/instances/{id}', () => {
   it('refuses to say anything of who is not there, gone for good, or leaving', async () => {
     const { world, patch } = await serve();
     expect(await patch('nobody', { weight: 1 })).toMatchObject({ status: 404, body: { code: 'NOT_FOUND' } });
-    value(world.registry.drain('orders-1', SECRET, {}));
+    value(await world.registry.drain('orders-1', SECRET, {}));
     expect(await patch('orders-1', { weight: 1 })).toMatchObject({ status: 409, body: { code: 'LEAVING' } });
-    value(world.registry.leave('orders-1', { secret: SECRET }));
+    value(await world.registry.leave('orders-1', { secret: SECRET }));
     expect(await patch('orders-1', { weight: 1 })).toMatchObject({ status: 410, body: { code: 'ENDED' } });
   });
 });
@@ -175,7 +175,7 @@ describe('what happened', () => {
   it('can be read of one instance, also when it is gone', async () => {
     const { world, get, patch } = await serve();
     await patch('orders-1', { admin: 'DRAINING', reason: 'move' });
-    value(world.registry.leave('orders-1', { secret: SECRET }));
+    value(await world.registry.leave('orders-1', { secret: SECRET }));
     const { status, body } = await get('instances/orders-1/timeline');
     expect([status, body.id, body.since]).toEqual([200, 'orders-1', expect.any(Number)]);
     expect(body.events.map(({ kind, by }: any) => `${kind} by ${by}`)).toEqual([

@@ -163,7 +163,7 @@ describe('a refusal', () => {
 
   it('says that a secret is asked for', async () => {
     const problem = { code: 'UNAUTHORIZED', detail: 'no', fix: 'send it' } as const;
-    const { url } = await serve({ registry: fakeRegistry({ leave: () => ({ ok: false, problem }) }) });
+    const { url } = await serve({ registry: fakeRegistry({ leave: async () => ({ ok: false, problem }) }) });
     const answer = await send(`${url}/api/v1/instances/${ID}`, { method: 'DELETE' });
     expect(answer).toMatchObject({ status: 401, headers: { 'www-authenticate': 'Bearer' } });
   });

@@ -32,19 +32,18 @@ export const serviceRoutes: FastifyPluginCallback<Rim> = (app, { registry, entra
     return sendOutcome(reply, 202, registry.suspect(request.params.id, suspicion.value, entrance.peerOf(request)));
   });
 
-  app.post<{ Params: { id: string } }>('/api/v1/instances/:id/drain', (request, reply) => {
+  app.post<{ Params: { id: string } }>('/api/v1/instances/:id/drain', async (request, reply) => {
     const drain = bodyOf(drainMessage, request.body ?? {});
-    return sendOutcome(
-      reply,
-      202,
-      drain.ok ? registry.drain(request.params.id, entrance.proofOf(request.raw), drain.value) : drain,
-    );
+    if (!drain.ok) return sendProblem(reply, drain.problem);
+    const proof = entrance.proofOf(request.raw);
+    return sendOutcome(reply, 202, await registry.drain(request.params.id, proof, drain.value));
   });
 
-  app.delete<{ Params: { id: string } }>('/api/v1/instances/:id', (request, reply) => {
+  app.delete<{ Params: { id: string } }>('/api/v1/instances/:id', async (request, reply) => {
     const reason = reasonOf(request);
-    const left = reason.ok ? registry.leave(request.params.id, entrance.enderOf(request), reason.value) : reason;
-    return sendOutcome(reply, 204, left);
+    if (!reason.ok) return sendProblem(reply, reason.problem);
+    const ender = entrance.enderOf(request);
+    return sendOutcome(reply, 204, await registry.leave(request.params.id, ender, reason.value));
   });
 
   done();

@@ -119,6 +119,13 @@ function itBeginsAndEnds(bench: Bench): void {
     expect(store.durable).toBe(bench.survives);
   });
 
+  it('finds nothing wrong with itself while nothing is', async () => {
+    const store = await bench.open();
+    await store.load();
+    await store.write([{ put: storedInstance('orders-1', 7) }]);
+    expect(store.fault?.() ?? null).toBeNull();
+  });
+
   it('refuses to write once it is closed, and may be closed twice', async () => {
     const store = await bench.open();
     await store.load();

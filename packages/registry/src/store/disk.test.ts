@@ -244,7 +244,8 @@ describe('a registry that starts on a disk that takes nothing', () => {
     await store.write(put('a'));
     disk.end('kill');
     const next = bench.store();
-    disk.faults.push({ verb: 'sync', code: 'EIO' });
+    // that of the lock, which holds nobody up, and that of the snapshot
+    disk.faults.push({ verb: 'sync', code: 'EIO' }, { verb: 'sync', code: 'EIO' });
     expect(idsOf(await next.load())).toEqual(['a']);
     expect(bench.log.texts('error')).toEqual([expect.stringContaining('/data does not take writes: the disk reports')]);
     await expect(next.write(put('b'))).rejects.toThrow('EIO');

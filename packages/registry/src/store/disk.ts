@@ -5,10 +5,10 @@ import { troubleText } from './folder.js';
 import type { Folder } from './folder.js';
 import { lockFolder } from './folder-lock.js';
 import type { FolderLock, Processes } from './folder-lock.js';
-import { Journal } from './journal.js';
+import { closed, Life } from './life.js';
 import { nodeFolder, nodeProcesses } from './node-folder.js';
 import { recover } from './recovery.js';
-import type { Contents, Store, Write } from './store.js';
+import type { Contents, Store, StoreFault, Write } from './store.js';
 
 /** How a store on disk is made. */
 export interface DiskStoreOptions {
@@ -87,131 +87,38 @@ export class DiskStore implements Store {
     return this.#life === null ? Promise.reject(closed()) : this.#life.write(writes);
   }
 
+  fault(): StoreFault | null {
+    return this.#life?.fault() ?? null;
+  }
+
   async close(): Promise<void> {
     await this.#loading?.then((life) => life.close()).catch(() => undefined);
   }
 
   async #begin(): Promise<Life> {
-    const { folder, log, processes } = this.#ports;
-    const lock = await this.#lock(processes);
+    const { folder, log } = this.#ports;
+    const lock = await this.#lock();
     try {
-      const journal = new Journal(this.#ports, await recover(folder, log));
-      await journal.begin();
-      return new Life(journal, lock);
+      const life = new Life(this.#ports, await recover(folder, log), lock);
+      await life.begin();
+      return life;
     } catch (error) {
       await lock.release();
       throw error;
     }
   }
 
-  async #lock(processes: () => Promise<Processes>): Promise<FolderLock> {
+  async #lock(): Promise<FolderLock> {
     const { folder } = this.#ports;
     try {
       await folder.make();
-      return await lockFolder({ ...this.#ports, processes: await processes() });
+      return await lockFolder({ ...this.#ports, processes: await this.#ports.processes() });
     } catch (error) {
       if (error instanceof RollcallError) throw error;
       const text = `Nothing can be kept in ${folder.path}: ${troubleText(error)}.`;
       throw new RollcallError('STORE_FAILED', text, { cause: error });
     }
   }
-}
-
-/** Calls that share one record, and so one sync: at most about this much, that none waits for a very long one. */
-const GROUP_BYTES = 4_194_304;
-/** More than this waits for no disk: it is refused at once. */
-const QUEUE_BYTES = 67_108_864;
-
-interface Call {
-  readonly writes: readonly Write[];
-  readonly json: string;
-  settle(error: unknown): void;
-}
-
-/** From a `load` to a `close`: group commit. Whatever is asked for while the disk is busy goes to it together. */
-class Life {
-  readonly #journal: Journal;
-  readonly #lock: FolderLock;
-  #queue: Call[] = [];
-  #queuedBytes = 0;
-  #writing: Promise<void> | null = null;
-  #closing: Promise<void> | null = null;
-
-  constructor(journal: Journal, lock: FolderLock) {
-    this.#journal = journal;
-    this.#lock = lock;
-  }
-
-  contents(): Contents {
-    return this.#journal.contents();
-  }
-
-  write(writes: readonly Write[]): Promise<void> {
-    if (this.#closing !== null) return Promise.reject(closed());
-    if (writes.length === 0) return Promise.resolve();
-    if (this.#queuedBytes > QUEUE_BYTES) return Promise.reject(tooSlow());
-    const json = writes.map((write) => JSON.stringify(write)).join(',');
-    return new Promise((done, failed) => {
-      const settle = (error: unknown): void => (error === null ? done() : failed(error));
-      this.#queue.push({ writes, json, settle });
-      this.#queuedBytes += json.length;
-      this.#writing ??= this.#drain();
-    });
-  }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    await this.#writing;
-    await this.#journal.close();
-    await this.#lock.release();
-  }
-
-  async #drain(): Promise<void> {
-    // what this turn of the event loop still asks for belongs to the first group: it stands or falls together
-    await Promise.resolve();
-    while (this.#queue.length > 0) {
-      const group = this.#nextGroup();
-      const error = await this.#commit(group).then(
-        () => null,
-        (reason: unknown) => reason,
-      );
-      for (const call of group) call.settle(error);
-    }
-    this.#writing = null;
-  }
-
-  #nextGroup(): readonly Call[] {
-    let bytes = 0;
-    const beyond = this.#queue.findIndex(({ json }) => (bytes += json.length) > GROUP_BYTES);
-    const group = this.#queue.splice(0, beyond < 0 ? this.#queue.length : Math.max(1, beyond));
-    for (const { json } of group) this.#queuedBytes -= json.length;
-    return group;
-  }
-
-  async #commit(group: readonly Call[]): Promise<void> {
-    if (!(await this.#lock.isHeld())) {
-      throw new RollcallError(
-        'STORE_LOCKED',
-        'Another registry has taken over the folder of this one. End one of them.',
-      );
-    }
-    const json = `[${group.map((call) => call.json).join(',')}]`;
-    await this.#journal.append(
-      group.flatMap((call) => call.writes),
-      json,
-    );
-  }
-}
-
-const closed = (): RollcallError => new RollcallError('CLOSED', 'The store is closed: nothing is kept any more.');
-
-function tooSlow(): RollcallError {
-  const text = `The disk does not keep up: ${QUEUE_BYTES / 1_048_576} MiB wait for it already. What it takes meanwhile is kept.`;
-  return new RollcallError('STORE_FAILED', text, { retryable: true });
 }
 
 function isPort<Port>(received: unknown): received is Port {

@@ -1,5 +1,5 @@
 import type { Random } from '@rollcall/core';
-import type { Folder, FolderFile } from './folder.js';
+import type { Folder, FolderFile, Place } from './folder.js';
 
 export type Verb =
   | 'make'
@@ -79,6 +79,12 @@ export class FakeDisk {
     this.#safeNames.set(name, inode);
   }
 
+  /** Somebody deletes a file. */
+  unlink(name: string): void {
+    this.#names.delete(name);
+    this.#safeNames.delete(name);
+  }
+
   /** Ends the life under way: none of its verbs, also those under way, ever comes back. */
   end(how: End): void {
     this.#life = {};
@@ -126,6 +132,9 @@ export class FakeDisk {
         }),
       touch: (name) => at('touch', () => void (this.#inode(name).touchedAt = this.#clock += 1)),
       touchedAt: (name) => at('touch', () => this.#inode(name).touchedAt),
+      // looks change nothing, and are not counted
+      sizeOf: async (name) => this.#names.get(name)?.seen.length ?? null,
+      id: async () => 'the folder',
     };
   }
 
@@ -152,8 +161,16 @@ export class FakeDisk {
             else inode.isLying = true;
           },
         }),
+      size: async () => inode.seen.length,
+      place: async () => this.#placeOf(name, inode),
       close: async () => undefined,
     };
+  }
+
+  #placeOf(name: string, inode: Inode): Place {
+    const found = this.#names.get(name);
+    if (found === undefined) return 'gone';
+    return found === inode ? 'here' : 'replaced';
   }
 
   /** One verb: takes its time, may fail, and is the last one where the life ends; then it may have happened in part or not at all. */

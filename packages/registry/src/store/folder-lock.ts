@@ -34,6 +34,12 @@ const WATCH_MS = 3_000;
 const TRIES = 10;
 
 /**
+ * Whose the folder at the path is: `held`, ours; `lost`, another registry has taken it over; `gone`, nothing is there; `displaced`, another
+ * folder is, without our lock.
+ */
+export type Standing = 'held' | 'lost' | 'gone' | 'displaced';
+
+/**
  * Two registries must not write into one folder. Node knows no lock that ends with its process, so the lock is a file that names
  * its holder. One left by a dead process of this machine is taken over at once: process id and start time tell. Where that cannot be
  * seen (another container or machine, a system without /proc) the file is watched: whoever lives touches it every second.
@@ -44,11 +50,17 @@ const TRIES = 10;
  *
  * Who was frozen for that long looks before it writes again; should it still write into its old files, nobody reads them any more:
  * whoever took over has begun new ones.
+ *
+ * A lock is of one folder, not of its path: ours is the folder in which the lock that counts says what ours says. So is a copy of it, and the
+ * former one that comes back after another was taken. In any other folder nothing is touched. The folder itself is not kept open: a disk that
+ * is to be mended must be unmounted.
  */
 export class FolderLock {
   readonly #ports: LockPorts;
-  readonly #number: number;
   readonly #text: string;
+  #number: number;
+  /** Of the folder in which our lock was seen last; null: there was none at the path since. */
+  #id: string | null;
   #timer: Timer | null = null;
   #beating: Promise<void> = Promise.resolve();
   #confirmedAt: number;
@@ -56,10 +68,11 @@ export class FolderLock {
   #isLost = false;
 
   /** See `lockFolder`. */
-  constructor(ports: LockPorts, number: number, text: string) {
+  constructor(ports: LockPorts, text: string, { number, id }: Taken) {
     this.#ports = ports;
-    this.#number = number;
     this.#text = text;
+    this.#number = number;
+    this.#id = id;
     this.#confirmedAt = ports.time.now();
     this.#beatLater();
   }
@@ -70,15 +83,54 @@ export class FolderLock {
     return !this.#isLost;
   }
 
+  /** Asks the disk. One that fails now proves nothing: `held`. */
+  async look(): Promise<Standing> {
+    return this.#isLost ? 'lost' : this.#standing().catch((): Standing => 'held');
+  }
+
+  /** Takes the folder that is at the path now, which is nobody's. Rejects as `lockFolder` does. */
+  async take(): Promise<void> {
+    const { number, id } = await takeFolder(this.#ports, this.#text);
+    this.#number = number;
+    this.#id = id;
+    this.#confirmedAt = this.#ports.time.now();
+  }
+
   /** May be called twice. */
   async release(): Promise<void> {
     if (this.#isReleased) return;
     this.#isReleased = true;
     this.#timer?.cancel();
     await this.#beating;
+    if ((await this.look()) !== 'held') return;
     const name = lockName(this.#number);
     // what cannot be renamed names a process that will be dead
     await this.#ports.folder.rename(name, `${name}${FREE}`).catch(() => undefined);
+  }
+
+  async #standing(): Promise<Standing> {
+    const { folder } = this.#ports;
+    const id = await folder.id();
+    if (id === null) {
+      // a folder that is made later may get the same one
+      this.#id = null;
+      return 'gone';
+    }
+    const locks = await locksIn(folder);
+    const top = highest(locks);
+    if (top !== null && !top.isFree && (await readText(folder, top.name)) === this.#text) {
+      this.#number = top.number;
+      this.#id = id;
+      return 'held';
+    }
+    if (id !== this.#id) return 'displaced';
+    if (top === null) {
+      await write(folder, this.#number, this.#text);
+      return 'held';
+    }
+    if (top.number <= this.#number) return 'displaced';
+    this.#lose();
+    return 'lost';
   }
 
   #beatLater(): void {
@@ -93,11 +145,8 @@ export class FolderLock {
   async #beat(): Promise<void> {
     const { folder, log, time } = this.#ports;
     try {
-      const locks = await locksIn(folder);
-      const own = locks.find(({ number }) => number === this.#number);
-      if (locks.some(({ number }) => number > this.#number || own === undefined)) return this.#lose();
-      if (own === undefined) await write(folder, this.#number, this.#text);
-      else await folder.touch(own.name);
+      if ((await this.#standing()) !== 'held') return;
+      await folder.touch(lockName(this.#number));
       this.#confirmedAt = time.now();
     } catch (error) {
       log.debug(`The lock of ${folder.path} could not be touched: ${troubleText(error)}.`);
@@ -114,8 +163,17 @@ export class FolderLock {
 
 /** Takes the folder, which must exist. Rejects with STORE_LOCKED while another process holds it, else with what the disk says. */
 export async function lockFolder(ports: LockPorts): Promise<FolderLock> {
-  const { folder, processes, random } = ports;
-  const text = `${JSON.stringify({ ...processes.self, token: randomWord(random, 12) })}\n`;
+  const text = `${JSON.stringify({ ...ports.processes.self, token: randomWord(ports.random, 12) })}\n`;
+  return new FolderLock(ports, text, await takeFolder(ports, text));
+}
+
+interface Taken {
+  readonly number: number;
+  readonly id: string | null;
+}
+
+async function takeFolder(ports: LockPorts, text: string): Promise<Taken> {
+  const { folder } = ports;
   for (let tries = 0; tries < TRIES; tries += 1) {
     const before = highest(await locksIn(folder));
     if (before !== null && !before.isFree) await refuseHeld(ports, before.name);
@@ -127,13 +185,18 @@ export async function lockFolder(ports: LockPorts): Promise<FolderLock> {
       continue;
     }
     for (const lock of locks) if (lock.number < number) await folder.remove(lock.name);
-    return new FolderLock(ports, number, text);
+    return { number, id: await folder.id() };
   }
   throw locked(folder, null);
 }
 
 const FREE = '.free';
 const lockName = (number: number): string => `lock-${String(number).padStart(9, '0')}`;
+
+/** Is it the name of a lock, free or not? */
+export const isLockName = (name: string): boolean => LOCK_NAME.test(name);
+
+const LOCK_NAME = /^lock-(\d{9,15})(\.free)?$/;
 
 interface LockFile {
   readonly name: string;
@@ -144,7 +207,7 @@ interface LockFile {
 async function locksIn(folder: Folder): Promise<readonly LockFile[]> {
   const names = await folder.list();
   return names.flatMap((name) => {
-    const [, number, free] = /^lock-(\d{9,15})(\.free)?$/.exec(name) ?? [];
+    const [, number, free] = LOCK_NAME.exec(name) ?? [];
     return number === undefined ? [] : [{ name, number: Number(number), isFree: free !== undefined }];
   });
 }
@@ -163,6 +226,8 @@ async function write(folder: Folder, number: number, text: string): Promise<bool
   if (file === null) return false;
   try {
     await file.append(Buffer.from(text));
+    // so that it is ours also after a disk has lost its power, or was mended; one that cannot now may later, and holds nobody up
+    await file.sync().catch(() => undefined);
     return true;
   } catch (error) {
     await folder.remove(name).catch(() => undefined);

@@ -22,7 +22,17 @@ export interface Folder {
   touch(name: string): Promise<void>;
   /** When a file was touched last, on a clock of the disk's own: only good to see whether it changes. */
   touchedAt(name: string): Promise<number>;
+  /** Bytes; null where there is no such file. */
+  sizeOf(name: string): Promise<number | null>;
+  /** Tells the folder that has this path now from another one, while it exists; null: there is none. Nothing is kept open for it. */
+  id(): Promise<string | null>;
 }
+
+/**
+ * What a name leads to, beside what it once led to: `here`, still the same; `gone`, nothing; `replaced`, something else. Where the system
+ * does not say, `here`: a disk that fails at a look proves nothing.
+ */
+export type Place = 'here' | 'gone' | 'replaced';
 
 /** A file that is open for writing. Only what was written before a `sync` that succeeded survives a loss of power. */
 export interface FolderFile {
@@ -31,6 +41,9 @@ export interface FolderFile {
   /** Cuts the file to so many bytes. */
   truncate(length: number): Promise<void>;
   sync(): Promise<void>;
+  /** Bytes, also those that others have written or cut. */
+  size(): Promise<number>;
+  place(): Promise<Place>;
   close(): Promise<void>;
 }
 

@@ -1,5 +1,21 @@
-import type { Folder, FolderFile } from './folder.js';
+import type { Folder, FolderFile, Place } from './folder.js';
 import { encodeHeader, encodeRecord, fileName } from './record-file.js';
+
+/** A file that others took away, or changed, while it was in use. `what`: of which file, in words. */
+export class Displaced extends Error {
+  readonly what: string;
+
+  constructor(what: string) {
+    super(what);
+    this.what = what;
+  }
+}
+
+/** What became of a file, in words; null: nothing. */
+export function fateOf(name: string, place: Place): string | null {
+  if (place === 'here') return null;
+  return `${name} was ${place === 'gone' ? 'deleted or moved away' : 'replaced by another file'}`;
+}
 
 /** A log that is open for writing. One record at a time. */
 export class LogFile {
@@ -9,6 +25,8 @@ export class LogFile {
   /** All before it is on the disk. */
   #size: number;
   #isTrusted = true;
+  /** By others, in place. */
+  #isChanged = false;
 
   /** See `createLog`. */
   constructor(generation: number, file: FolderFile, size: number) {
@@ -37,8 +55,9 @@ export class LogFile {
   }
 
   /**
-   * Resolves when the record is on the disk. When it rejects (with what the disk says) the record has been cut off again; only if
-   * the disk refuses that too, and the process dies before there is a snapshot, may it be found after all.
+   * Resolves when the record is on the disk, in the file that the next start reads. When it rejects (with what the disk says, or Displaced)
+   * the record has been cut off again; only if the disk refuses that too, and the process dies before there is a snapshot, may it be found
+   * after all.
    */
   async append(json: string): Promise<void> {
     const bytes = encodeRecord(json);
@@ -48,6 +67,8 @@ export class LogFile {
       await this.#takeBack();
       throw error;
     }
+    // beside the sync, which takes longer
+    const looking = this.#file.place().catch((): Place => 'here');
     try {
       await this.#file.sync();
     } catch (error) {
@@ -55,7 +76,28 @@ export class LogFile {
       this.#isTrusted = false;
       throw error;
     }
+    const fate = fateOf(fileName('log', this.generation), await looking);
+    if (fate !== null) {
+      await this.#takeBack();
+      throw new Displaced(fate);
+    }
     this.#size += bytes.length;
+  }
+
+  async isInPlace(): Promise<boolean> {
+    return (await this.#file.place()) === 'here';
+  }
+
+  /** What others did to it, in words; null: nothing. Not while a record is being appended. */
+  async fate(): Promise<string | null> {
+    const name = fileName('log', this.generation);
+    const fate = fateOf(name, await this.#file.place());
+    if (fate !== null) return fate;
+    if (this.#isTrusted && (await this.#file.size()) !== this.#size) {
+      this.#isChanged = true;
+      this.#isTrusted = false;
+    }
+    return this.#isChanged ? `${name} was changed` : null;
   }
 
   close(): Promise<void> {

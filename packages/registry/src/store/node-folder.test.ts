@@ -1,5 +1,5 @@
 import { systemTime } from '@rollcall/core';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rename, rm } from 'node:fs/promises';
 import { platform, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -42,6 +42,28 @@ describe('a folder of this machine', () => {
     await folder.remove('two');
     await folder.remove('two');
     await expect(folder.read('two')).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('tells a file that is gone or replaced from one that is there, also with the same content and length', async () => {
+    const file = await folder.create('one');
+    await file.append(Buffer.from('abc'));
+    expect([await file.place(), await file.size(), await folder.sizeOf('one')]).toEqual(['here', 3, 3]);
+    await folder.remove('one');
+    expect([await file.place(), await folder.sizeOf('one')]).toEqual(['gone', null]);
+    const other = await folder.create('one');
+    await other.append(Buffer.from('abc'));
+    expect([await file.place(), await other.place()]).toEqual(['replaced', 'here']);
+    await file.close();
+    await other.close();
+  });
+
+  it('tells another folder at its path from itself', async () => {
+    const before = await folder.id();
+    expect(await folder.id()).toBe(before);
+    await rename(folder.path, `${folder.path}-away`);
+    expect(await folder.id()).toBeNull();
+    await folder.make();
+    expect(await folder.id()).not.toBe(before);
   });
 
   it('leaves a mark on what is touched', async () => {

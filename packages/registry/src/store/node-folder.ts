@@ -1,11 +1,12 @@
 import { constants } from 'node:fs';
 import { mkdir, open, readdir, readFile, readlink, rename, rm, stat, utimes } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import type { BigIntStats } from 'node:fs';
 import { hostname, platform } from 'node:os';
 import { join } from 'node:path';
 import type { Time } from '@rollcall/core';
 import { codeOf } from './folder.js';
-import type { Folder, FolderFile } from './folder.js';
+import type { Folder, FolderFile, Place } from './folder.js';
 import type { Holder, Processes } from './folder-lock.js';
 
 /** Secrets' hashes and the keys that sign calls are nobody else's business. */
@@ -20,21 +21,48 @@ export function nodeFolder(path: string, time: Time): Folder {
     make: async () => void (await mkdir(path, { recursive: true, mode: PRIVATE_FOLDER })),
     list: () => readdir(path),
     read: (name) => readFile(at(name)),
-    create: async (name) => new NodeFile(await open(at(name), 'wx', PRIVATE_FILE)),
+    create: async (name) => new NodeFile(await open(at(name), 'wx', PRIVATE_FILE), at(name)),
     rename: (from, to) => rename(at(from), at(to)),
     remove: (name) => rm(at(name), { force: true }),
     sync: () => syncFolder(path),
     touch: (name) => utimes(at(name), time.wall() / 1_000, time.wall() / 1_000),
     touchedAt: async (name) => (await stat(at(name))).mtimeMs,
+    sizeOf: (name) => sizeOf(at(name)),
+    id: () => idOf(path),
   };
 }
 
+async function sizeOf(path: string): Promise<number | null> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
+
+const markOf = ({ dev, ino }: BigIntStats): string => `${dev}:${ino}`;
+
+async function idOf(path: string): Promise<string | null> {
+  try {
+    return markOf(await stat(path, { bigint: true }));
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
+
+const isMissing = (error: unknown): boolean => codeOf(error) === 'ENOENT' || codeOf(error) === 'ENOTDIR';
+
 class NodeFile implements FolderFile {
   readonly #handle: FileHandle;
+  readonly #path: string;
   #length = 0;
+  #mark: string | null = null;
 
-  constructor(handle: FileHandle) {
+  constructor(handle: FileHandle, path: string) {
     this.#handle = handle;
+    this.#path = path;
   }
 
   async append(bytes: Uint8Array): Promise<void> {
@@ -53,6 +81,19 @@ class NodeFile implements FolderFile {
   /** With the length of the file, without the time it was changed; on macOS down to the platter (libuv uses F_FULLFSYNC). */
   sync(): Promise<void> {
     return this.#handle.datasync();
+  }
+
+  async size(): Promise<number> {
+    return (await this.#handle.stat()).size;
+  }
+
+  /** While it is open, no other file can get its number. */
+  async place(): Promise<Place> {
+    this.#mark ??= markOf(await this.#handle.stat({ bigint: true }));
+    // where the system does not say, nothing is known to be wrong
+    const found = await idOf(this.#path).catch(() => this.#mark);
+    if (found === null) return 'gone';
+    return found === this.#mark ? 'here' : 'replaced';
   }
 
   close(): Promise<void> {

@@ -11,6 +11,7 @@ export function openedStore(store: Store, log: Log): Store {
     durable: store.durable,
     close: () => store.close(),
     write: (writes) => store.write(writes),
+    fault: () => store.fault?.() ?? null,
     async load() {
       const contents = await store.load();
       const count = contents.instances.filter(({ token = null }) => token !== null).length;

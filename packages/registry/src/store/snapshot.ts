@@ -7,9 +7,15 @@ const PART_BYTES = 65_536;
 
 /**
  * Writes all of `contents` into a file of its own, which has its name only once it is whole and on the disk. Rejects with what the
- * disk says; then no such snapshot exists. Returns its size in bytes.
+ * disk says, or with what `check` throws, which is asked before the file gets its name; then no such snapshot exists. Returns its size in
+ * bytes.
  */
-export async function writeSnapshot(folder: Folder, generation: number, contents: Contents): Promise<number> {
+export async function writeSnapshot(
+  folder: Folder,
+  generation: number,
+  contents: Contents,
+  check: () => Promise<void>,
+): Promise<number> {
   const name = fileName('snapshot', generation);
   const draft = `${name}.tmp`;
   const file = await folder.create(draft);
@@ -17,6 +23,7 @@ export async function writeSnapshot(folder: Folder, generation: number, contents
     const size = await fill(file, generation, contents);
     await file.sync();
     await file.close();
+    await check();
     await folder.rename(draft, name);
     await folder.sync();
     return size;

@@ -58,6 +58,14 @@ export interface Contents {
   readonly preservation: SavedPreservation | null;
 }
 
+/** What is wrong with a store, as it has found by itself. */
+export interface StoreFault {
+  /** What has happened, what is at stake, and what to do: for people. */
+  readonly text: string;
+  /** For how long, in ms. */
+  readonly sinceMs: number;
+}
+
 /**
  * Where the registry keeps what must survive it. Guarantees:
  * - writes are applied in the order of the calls; `write` resolves when they are as durable as this store can make them,
@@ -74,6 +82,8 @@ export interface Store {
   readonly durable: boolean;
   load(): Promise<Contents>;
   write(writes: readonly Write[]): Promise<void>;
+  /** Why it would refuse a write now, where it knows; null: it knows of nothing. Left out by stores that only find out by a write. */
+  fault?(): StoreFault | null;
   /** Waits for what is under way. May be called twice. */
   close(): Promise<void>;
 }

@@ -14,6 +14,7 @@ it('times each write, and counts and hands on those that fail', async () => {
     durable: kept.durable,
     load: () => kept.load(),
     close: () => kept.close(),
+    fault: () => ({ text: 'gone', sinceMs: 7 }),
     write: async (): Promise<void> => {
       time.advance(20);
       await Promise.resolve();
@@ -28,5 +29,7 @@ it('times each write, and counts and hands on those that fail', async () => {
   expect(meter.values('rollcall_registry_store_write_seconds')).toEqual([0.02, 0.02]);
   expect(meter.count('rollcall_registry_store_failures_total')).toBe(1);
   expect(store).toMatchObject({ name: 'memory', durable: false });
+  expect(store.fault?.()).toEqual({ text: 'gone', sinceMs: 7 });
+  expect(timedStore(kept, { time, meter }).fault?.()).toBeNull();
   await store.close();
 });

@@ -13,6 +13,7 @@ export function timedStore(
     durable: store.durable,
     load: () => store.load(),
     close: () => store.close(),
+    fault: () => store.fault?.() ?? null,
     async write(writes) {
       const begunAt = time.now();
       try {

@@ -1,0 +1,124 @@
+import { cp, mkdir, mkdtemp, readdir, rename, rm, unlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beat, idsAt, register, startRegistry, urlOf } from './by-hand.js';
+import { doctor, found } from './doctor-stage.js';
+import { endAll } from './spawn.js';
+import type { Child } from './spawn.js';
+import { until } from './until.js';
+
+/** A second, and what a busy machine may add to it. */
+const NOTICED_MS = 5_000;
+
+/** What the registry says of its store; null: nothing is wrong. */
+async function troubleAt(url: string): Promise<string | null> {
+  const { store } = (await (await fetch(`${url}/api/v1/registry`)).json()) as {
+    store: { trouble: { text: string } | null };
+  };
+  return store.trouble?.text ?? null;
+}
+
+const says = (registry: Child, text: string): boolean => registry.err.some((line) => line.includes(text));
+
+describe('the folder under a running registry', () => {
+  let root = '';
+  let folder = '';
+  let registry: Child;
+  let url = '';
+  const acknowledged = new Set<string>();
+
+  async function start(): Promise<void> {
+    // it judges nobody
+    registry = startRegistry(3_600_000, ['--data', folder]);
+    url = await urlOf(registry);
+  }
+
+  async function join5(prefix: string): Promise<void> {
+    for (let index = 0; index < 5; index += 1) {
+      const id = `${prefix}-${index}`;
+      expect((await register(url, id)).status).toBe(201);
+      acknowledged.add(id);
+    }
+  }
+
+  /** After kill -9. */
+  async function restart(): Promise<void> {
+    registry.kill('SIGKILL');
+    await registry.exited;
+    await start();
+  }
+
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'rollcall-folder-'));
+    folder = join(root, 'data');
+    acknowledged.clear();
+    await start();
+    await join5('before');
+  });
+  afterEach(async () => {
+    await endAll();
+    await rm(root, { recursive: true });
+  });
+
+  /** It says so and refuses registrations, and goes on with all else. */
+  async function expectRefusal(text: string): Promise<void> {
+    await until('it has noticed', async () => (await troubleAt(url))?.includes(text), NOTICED_MS);
+    const refused = await register(url, 'refused');
+    expect(refused.status).toBe(503);
+    expect(await refused.json()).toMatchObject({ code: 'NOT_READY' });
+    expect((await beat(url, 'before-0')).status).toBe(200);
+    expect(await idsAt(url)).toEqual(acknowledged);
+    // once; that a registration was refused for it is another line
+    const told = registry.err.filter(
+      (line) => line.includes(text) && !/refused the registration|could not keep/.test(line),
+    );
+    expect(told).toHaveLength(1);
+  }
+
+  it('is deleted: registrations are refused until there is one again; then everybody is in it', async () => {
+    await rm(folder, { recursive: true });
+    await expectRefusal(`${folder} is gone`);
+    found(await doctor(url, ['--no-ports']), 'store-trouble', /is gone.*mkdir/, /ls -ld/);
+    await mkdir(folder);
+    await until('it is mended', async () => (await troubleAt(url)) === null, NOTICED_MS);
+    await join5('after');
+    await restart();
+    expect(await idsAt(url)).toEqual(acknowledged);
+  });
+
+  it('is moved away and comes back', async () => {
+    await rename(folder, join(root, 'away'));
+    await expectRefusal(`${folder} is gone`);
+    await rename(join(root, 'away'), folder);
+    await until('it is mended', async () => (await troubleAt(url)) === null, NOTICED_MS);
+    await join5('after');
+    await restart();
+    expect(await idsAt(url)).toEqual(acknowledged);
+  });
+
+  it('loses its log: nobody who was acknowledged before or after is forgotten', async () => {
+    for (const name of await readdir(folder)) if (name.startsWith('log-')) await unlink(join(folder, name));
+    await join5('after');
+    expect(says(registry, 'Nothing is lost: everything was written anew.')).toBe(true);
+    await restart();
+    expect(await idsAt(url)).toEqual(acknowledged);
+  });
+
+  it('is replaced by that of another registry, which is left as it is', async () => {
+    const other = join(root, 'other');
+    await cp(folder, other, { recursive: true });
+    for (const name of await readdir(other)) {
+      // stopped, as it says by its lock
+      if (name.startsWith('lock-')) await rename(join(other, name), join(other, `${name}.free`));
+    }
+    await rename(folder, join(root, 'away'));
+    await rename(other, folder);
+    const before = await readdir(folder);
+    await expectRefusal('the data of another registry');
+    expect(await readdir(folder)).toEqual(before);
+    registry.kill('SIGTERM');
+    expect(await registry.exited).toMatchObject({ code: 0 });
+    expect(await readdir(folder)).toEqual(before);
+  });
+});
