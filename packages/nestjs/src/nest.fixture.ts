@@ -102,7 +102,11 @@ export class FakeRollcall implements RollcallFace {
       status: 'waiting',
       instances: [],
       changedAt: 0,
+      statusAt: 0,
       confirmedAt: 0,
+      answers: 0,
+      answeredAt: 0,
+      isWatched: false,
       stale: true,
       onChange: () => () => {},
     };
