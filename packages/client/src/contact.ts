@@ -1,5 +1,5 @@
 import { fullJitterMs, messageOf } from '@rollcall/core';
-import type { Log, Random } from '@rollcall/core';
+import type { Log, Meter, Random } from '@rollcall/core';
 import { troubleIn } from './link/trouble.js';
 import { MOST_REGISTRIES } from './registries.js';
 
@@ -89,6 +89,12 @@ export class Contact {
     this.#status = status;
     for (const listener of this.#listeners) listener(status);
   }
+}
+
+export function countContact(contact: Contact, meter: Meter): void {
+  const connected = meter.gauge('rollcall_registry_connected', 'Is the change feed open? 1 or 0.');
+  connected.set(0);
+  contact.onChange((status) => connected.set(status === 'connected' ? 1 : 0));
 }
 
 /** A registry that was killed and restarted is often there at once. */
