@@ -12,7 +12,8 @@ export type ContactStatus = 'waiting' | 'connected' | 'disconnected';
  */
 export class Contact {
   readonly #log: Log;
-  readonly #registry: string;
+  /** Its name, or their names. */
+  readonly registry: string;
   readonly #listeners = new Set<(status: ContactStatus) => void>();
   readonly #missListeners = new Set<() => void>();
   #status: ContactStatus = 'waiting';
@@ -23,7 +24,7 @@ export class Contact {
 
   constructor(log: Log, registry: string) {
     this.#log = log;
-    this.#registry = registry;
+    this.registry = registry;
   }
 
   get status(): ContactStatus {
@@ -43,8 +44,7 @@ export class Contact {
 
   /** The registry answered. */
   reached(): void {
-    if (this.#missing)
-      this.#log.info(`The registry at ${this.#registry} is there${this.#everReached ? ' again' : ''}.`);
+    if (this.#missing) this.#log.info(`The registry at ${this.registry} is there${this.#everReached ? ' again' : ''}.`);
     this.#missing = false;
     this.#troubles.clear();
     this.#everReached = true;
@@ -56,7 +56,7 @@ export class Contact {
     const isNews = trouble !== null && !this.#troubles.has(trouble) && this.#troubles.size < MOST_REGISTRIES;
     if (this.#missing && !isNews) return;
     const why = typeof failure === 'string' ? failure : messageOf(failure);
-    const [wasMissing, registry] = [this.#missing, this.#registry];
+    const [wasMissing, registry] = [this.#missing, this.registry];
     this.#missing = true;
     if (isNews) this.#troubles.add(trouble);
     this.#log.warn(this.#missedText(trouble, trouble ?? why));
@@ -65,7 +65,7 @@ export class Contact {
   }
 
   #missedText(trouble: string | null, why: string): string {
-    const registry = this.#registry;
+    const registry = this.registry;
     if (this.#everReached)
       return `The registry at ${registry} does not answer (${why.replace(/\.$/, '')}). Calls go on with what is known; trying again.`;
     return trouble === null

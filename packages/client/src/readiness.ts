@@ -1,7 +1,10 @@
 import { nearest, RollcallError } from '@rollcall/core';
-import type { Instance, State, Time } from '@rollcall/core';
+import type { Instance, Time } from '@rollcall/core';
 import { censusText } from './call-error.js';
+import { policyOf } from './call-options.js';
 import type { Services, ServiceView } from './catalog.js';
+import type { Contact } from './contact.js';
+import type { ClientOptions } from './options.js';
 
 /** How long `ready` waits, and for whom. */
 export interface ReadyOptions {
@@ -14,12 +17,10 @@ export interface ReadyOptions {
 export interface ReadinessParts {
   readonly time: Time;
   readonly services: Services;
-  /** States in which instances of the service may be called. */
-  readonly allowedStates: (service: string) => readonly State[];
-  /** The registry that does not answer; null: it does. */
-  readonly absentRegistry: () => string | null;
-  /** This process, if it has a service and has not registered it; else null. */
-  readonly unannounced: () => string | null;
+  readonly options: Pick<ClientOptions, 'calls' | 'service'>;
+  readonly contact: Pick<Contact, 'status' | 'registry'>;
+  /** Has this process registered itself, if it has a service? */
+  readonly isAnnounced: () => boolean;
 }
 
 const TIMEOUT_MS = 10_000;
@@ -92,7 +93,7 @@ export class Readiness {
   }
 
   #isReady({ service, instances }: ServiceView): boolean {
-    const states = this.#parts.allowedStates(service);
+    const states = policyOf(this.#parts.options.calls, service).allowedStates;
     return instances.some(
       ({ state, admin }) => admin === 'ENABLED' && state !== 'REGISTERING' && states.includes(state),
     );
@@ -100,8 +101,9 @@ export class Readiness {
 
   #lateError(missing: readonly ServiceView[], timeoutMs: number): RollcallError {
     const reasons = missing.map((view) => `${view.service} (${this.#why(view)})`).join(', ');
-    const self = this.#parts.unannounced();
-    const text = `Not ready within ${timeoutMs} ms: ${reasons}.${self === null ? '' : unannouncedText(self)}`;
+    const { options, isAnnounced } = this.#parts;
+    const hint = options.service === undefined || isAnnounced() ? '' : unannouncedText(options.service);
+    const text = `Not ready within ${timeoutMs} ms: ${reasons}.${hint}`;
     const statuses = new Set(missing.map(({ status }) => status));
     const code = statuses.has('waiting') ? 'NO_CATALOG' : statuses.has('known') ? 'NO_INSTANCE' : 'UNKNOWN_SERVICE';
     return new RollcallError(code, text, { retryable: true });
@@ -109,8 +111,8 @@ export class Readiness {
 
   #why({ service, status, instances }: ServiceView): string {
     if (instances.length > 0) return this.#whyNone(instances);
-    const absent = this.#parts.absentRegistry();
-    if (status === 'waiting' && absent !== null) return `no registry answers at ${absent}`;
+    const { contact } = this.#parts;
+    if (status === 'waiting' && contact.status !== 'connected') return `no registry answers at ${contact.registry}`;
     if (status === 'waiting') return 'the registry has not told of it yet';
     if (status === 'known') return 'no instance is registered';
     const meant = nearest(service, this.#parts.services.names());

@@ -16,7 +16,6 @@ import type {
 import { cacheOf } from './cache.js';
 import type { Cache } from './cache.js';
 import { noCatalogError } from './call-error.js';
-import { policyOf } from './call-options.js';
 import { Calls } from './call.js';
 import type { CallTransports, Inherited, OneCall, StreamObserver } from './call.js';
 import { Catalog } from './catalog.js';
@@ -140,13 +139,8 @@ export class Rollcall {
       ...(ports.tracer === undefined ? {} : { tracer: ports.tracer }),
       suspect: (id, outcome) => this.#suspect(suspicions, id, outcome),
     });
-    this.#readiness = new Readiness({
-      time,
-      services: this.#catalog,
-      allowedStates: (service) => policyOf(parsed.calls, service).allowedStates,
-      absentRegistry: () => (contact.status === 'connected' ? null : link.name),
-      unannounced: () => (this.#isAnnounced ? null : (parsed.service ?? null)),
-    });
+    const isAnnounced = (): boolean => this.#isAnnounced;
+    this.#readiness = new Readiness({ time, services: this.#catalog, options: parsed, contact, isAnnounced });
     if (ports.onCallerEvent !== undefined) this.#calls.onEvent(ports.onCallerEvent);
     countContact(contact, meter);
   }
