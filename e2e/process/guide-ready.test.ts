@@ -37,15 +37,29 @@ async function create(service: string, needs: string, hook?: Type): Promise<INes
   return app;
 }
 
+async function start(app: INestMicroservice): Promise<void> {
+  // #region main
+  await app.listen();
+  await app.get(Rollcall).ready(['orders', 'users'], { timeoutMs: 20_000 });
+  // #endregion
+}
+
+/** What must not be done in a hook. */
+function waiting(other: string): Type {
+  @Injectable()
+  class Waits implements OnApplicationBootstrap {
+    constructor(@Inject(Rollcall) private readonly rollcall: Rollcall) {}
+
+    async onApplicationBootstrap(): Promise<void> {
+      await this.rollcall.ready([other], { timeoutMs: 1_000 });
+    }
+  }
+  return Waits;
+}
+
 describe('ready', () => {
   it('waits after listen, also where two services wait for each other', async () => {
     const [orders, users] = [await create('orders', 'users'), await create('users', 'orders')];
-    const start = async (app: INestMicroservice): Promise<void> => {
-      // #region main
-      await app.listen();
-      await app.get(Rollcall).ready(['orders', 'users'], { timeoutMs: 20_000 });
-      // #endregion
-    };
     await Promise.all([start(orders), start(users)]);
     expect(orders.get(Rollcall).service('users').instances).toMatchObject([{ state: 'HEALTHY' }]);
   });
@@ -83,17 +97,6 @@ describe('ready', () => {
   });
 
   it('rejects, and says why, where two services await each other before they listen', async () => {
-    const waiting = (other: string): Type => {
-      @Injectable()
-      class Waits implements OnApplicationBootstrap {
-        constructor(@Inject(Rollcall) private readonly rollcall: Rollcall) {}
-
-        async onApplicationBootstrap(): Promise<void> {
-          await this.rollcall.ready([other], { timeoutMs: 1_000 });
-        }
-      }
-      return Waits;
-    };
     const orders = await create('orders', 'users', waiting('users'));
     const users = await create('users', 'orders', waiting('orders'));
     const ends = await Promise.allSettled([orders.listen(), users.listen()]);

@@ -221,14 +221,11 @@ export class Feed {
   }
 
   /** The services that are there, of those it asks for: named ones are looked up, for callers have many streams. */
-  *#wantedBy(watcher: Subscriber): Iterable<ServiceRef> {
+  #wantedBy(watcher: Subscriber): readonly ServiceRef[] {
     const { namespace, names } = watcher;
     const { view } = this.#ports;
-    if (namespace === '*' || names.has('*')) {
-      for (const of of view.services(namespace)) if (watcher.wants(of)) yield of;
-      return;
-    }
-    for (const service of names) if (view.has(namespace, service)) yield { namespace, service };
+    if (namespace === '*' || names.has('*')) return [...view.services(namespace)].filter((of) => watcher.wants(of));
+    return [...names].filter((service) => view.has(namespace, service)).map((service) => ({ namespace, service }));
   }
 
   /** What a watcher wants to resume, but does not exist any more. */
