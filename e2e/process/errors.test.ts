@@ -95,7 +95,7 @@ const PROVOKE: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
     const { url } = await aRegistry();
     await registerOrders(url, 'tcp');
     const client = aClient({ registry: url });
-    await client.ready('orders');
+    await client.instances('orders');
     return client.call('ordres', FINDING, {});
   },
   NO_ENDPOINT: async () => {

@@ -4,7 +4,7 @@ import { NestFactory } from '@nestjs/core';
 import { MessagePattern, Payload, Transport } from '@nestjs/microservices';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Test } from '@nestjs/testing';
-import { InjectService, RollcallModule, ServiceClient } from '@rollcall/nestjs';
+import { InjectService, Rollcall, RollcallModule, ServiceClient } from '@rollcall/nestjs';
 import { fakeServices } from '@rollcall/nestjs/testing';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { expect, it, onTestFinished, vi } from 'vitest';
@@ -73,6 +73,7 @@ it('finds the orders service by its name', async () => {
   await orders.listen();
   const shop = await NestFactory.create(ShopModule);
   await shop.listen(0, '127.0.0.1');
+  await shop.get(Rollcall).ready(); // the services of forFeature can be called
 
   const answer = await fetch(`${await shop.getUrl()}/orders/7`);
   expect(await answer.json()).toEqual({ id: '7' });

@@ -123,10 +123,10 @@ describe('Cache, when the registry speaks', () => {
     cache.start();
     await time.advanceBy(300);
     hear([one], 1, OTHER_EPOCH);
-    catalog.settled();
+    catalog.settled(['orders']);
     expect(idsOf(catalog)).toEqual(['orders-1', 'orders-2']);
     ejected.add('orders-2');
-    catalog.settled();
+    catalog.settled(['orders']);
     expect(idsOf(catalog)).toEqual(['orders-1']);
   });
 

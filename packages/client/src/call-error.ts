@@ -130,7 +130,7 @@ function lastText(instances: readonly Instance[]): string {
 }
 
 /** `2 HEALTHY, 1 CRITICAL`. */
-function censusText(instances: readonly Instance[]): string {
+export function censusText(instances: readonly Instance[]): string {
   const counts = new Map<string, number>();
   for (const { state, admin } of instances) {
     const word = admin === 'ENABLED' ? state : `${state} and ${admin}`;

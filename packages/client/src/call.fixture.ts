@@ -17,6 +17,10 @@ export class FakeView implements ServiceView {
   status: ServiceView['status'] = 'known';
   instances: readonly Instance[];
   changedAt = 0;
+  statusAt = 0;
+  answers = 0;
+  answeredAt = -Infinity;
+  isWatched = true;
   confirmedAt = 0;
   stale = false;
   listeners: (() => void)[] = [];

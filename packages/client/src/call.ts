@@ -9,7 +9,6 @@ import { ServiceCallee } from './callee.js';
 import type { Surroundings } from './callee.js';
 import { CallerEvents } from './caller-events.js';
 import type { CallerListener } from './caller-events.js';
-import { MAX_SERVICES } from './catalog.js';
 import type { Services } from './catalog.js';
 import type { EdgeStats } from './edges.js';
 import { Errand } from './errand.js';
@@ -379,7 +378,7 @@ interface Listening<Request> {
   readonly options: OneCall | undefined;
 }
 
-/** Half of what a catalog watches. */
-const MANY_SERVICES = MAX_SERVICES / 2;
+/** With more services than this, those that are gone for good are forgotten. */
+const MANY_SERVICES = 1_024;
 
 const NOTHING_INHERITED: Inherited = { deadlineAt: Infinity, isRetry: false };

@@ -158,8 +158,10 @@ export class ServiceCallee implements Callee {
   #waitMs(reason: NoneReason): number {
     if (reason === 'NO_ENDPOINT') return 0;
     if (reason !== 'NO_INSTANCE') return Infinity;
-    const { status, instances } = this.view;
+    const { status, instances, isWatched } = this.view;
     const isRefused = status === 'unknown' && instances.length === 0;
+    // a name that no service can have
+    if (isRefused && !isWatched) return 0;
     return isRefused ? Math.min(UNKNOWN_WAIT_MS, this.policy.catalogWaitMs) : this.policy.catalogWaitMs;
   }
 

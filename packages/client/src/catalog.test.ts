@@ -31,6 +31,14 @@ function setUpFull() {
 
 const aDenial = (service: string): ServiceFrame => ({ event: 'unknown', data: { namespace: 'default', service } });
 
+/** The registry knows none of so many. */
+const askForNobody = (catalog: Catalog, count: number): void => {
+  for (let i = 0; i < count; i += 1) {
+    catalog.service(`nobody-${i}`);
+    catalog.apply(aDenial(`nobody-${i}`));
+  }
+};
+
 const ids = (catalog: Catalog): readonly string[] =>
   catalog
     .service('orders')
@@ -96,7 +104,7 @@ describe('Catalog', () => {
     catalog.confirm(['orders']);
     expect(view).toMatchObject({ stale: false, confirmedAt: 5 });
     time.advance(60_000);
-    catalog.lost();
+    catalog.lost(['orders']);
     expect(view).toMatchObject({ stale: true, confirmedAt: 5, status: 'known' });
     expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
   });
@@ -131,51 +139,108 @@ describe('Catalog', () => {
     expect(catalog.services).toEqual([]);
   });
 
-  it('watches no more services than fit, and says so once', () => {
-    const { catalog, log } = setUp();
-    for (let i = 0; i < MAX_SERVICES + 10; i += 1) catalog.service(`service-${i}`);
+  it('counts what the registry says of a service, and tells since when its status is so', () => {
+    const { catalog, time } = setUp();
+    const view = catalog.service('orders');
+    expect(view).toMatchObject({ answers: 0, answeredAt: -Infinity, statusAt: 0, isWatched: true });
+    time.advance(10);
+    catalog.apply(aDenial('orders'));
+    expect(view).toMatchObject({ status: 'unknown', answers: 1, answeredAt: 10, statusAt: 10 });
+    time.advance(10);
+    catalog.apply(aDenial('orders'));
+    expect(view).toMatchObject({ answers: 2, answeredAt: 20, statusAt: 10, changedAt: 10 });
+    const whole = both.event === 'reset' ? both.data : undefined;
+    catalog.apply({ event: 'reset', data: { ...whole!, complete: false, instances: [one] } });
+    expect(view.answers).toBe(2);
+    time.advance(10);
+    catalog.apply({ event: 'reset', data: { ...whole!, part: 1, instances: [two] } });
+    expect(view).toMatchObject({ status: 'known', answers: 3, answeredAt: 30, statusAt: 30 });
+  });
+});
+
+describe('Catalog, more services than fit', () => {
+  it('asks for the others one at a time, says so once, and guesses nothing', () => {
+    const { catalog, log, asked } = setUpFull();
+    const before = asked();
+    const view = catalog.service('orders');
+    expect(catalog.service('orders')).toBe(view);
     expect(catalog.services).toHaveLength(MAX_SERVICES);
-    expect(catalog.service(`service-${MAX_SERVICES}`).status).toBe('unknown');
-    expect(log.texts('warn')).toHaveLength(1);
+    expect(catalog.strays).toEqual(['orders']);
+    expect(asked()).toBe(before + 1);
+    expect(view.status).toBe('waiting');
+    catalog.apply(both);
+    catalog.confirm(['orders']);
+    expect(view).toMatchObject({ status: 'known', stale: false });
+    const other = catalog.service('users');
+    catalog.apply(aDenial('users'));
+    expect(other.status).toBe('unknown');
+    expect(log.texts('warn')).toEqual([expect.stringContaining('"orders" and any further one')]);
   });
 
-  it('nor more than can be named in one request, however long their names are', () => {
-    const { catalog, time } = setUp();
-    const names = Array.from({ length: MAX_SERVICES }, (_, i) => `${String(i).padStart(3, '0')}-${'x'.repeat(59)}`);
-    for (const name of names) catalog.service(name);
-    const query = catalog.services.map((name) => `&service=${name}&resume=${name}`).join('');
-    expect(query.length).toBeLessThan(14_000);
-    expect(catalog.services.length).toBeGreaterThan(70);
-    for (const name of catalog.services) catalog.apply(aDenial(name));
-    time.advance(10_000);
-    const another = 'y'.repeat(63);
-    expect(catalog.service(another).status).toBe('waiting');
-    expect(catalog.services).toEqual([another]);
+  it('asks for few of them at a time: those that were asked for last, and those to which somebody listens', () => {
+    const { catalog } = setUpFull();
+    const first = catalog.service('other-0');
+    const second = catalog.service('other-1');
+    first.onChange(() => {});
+    for (let i = 2; i < 1_000; i += 1) catalog.service(`other-${i}`);
+    expect(catalog.strays.length).toBeLessThan(100);
+    expect(catalog.strays).toContain('other-0');
+    expect(catalog.strays).toContain('other-999');
+    expect([first.isWatched, second.isWatched]).toEqual([true, false]);
+    for (const name of catalog.strays) catalog.service(name).onChange(() => {});
+    expect(catalog.service('orders')).toMatchObject({ status: 'waiting', isWatched: false });
+  });
+
+  it('watches one of them when there is room again', () => {
+    const { catalog } = setUpFull();
+    const view = catalog.service('orders');
+    catalog.apply(aDenial('service-7'));
+    expect(catalog.service('orders')).toBe(view);
+    expect(catalog.strays).toEqual([]);
+    expect(catalog.services).toContain('orders');
+    expect(catalog.services).not.toContain('service-7');
   });
 });
 
 describe('Catalog, names of strangers', () => {
-  it('make room when the registry does not know them and nobody listens', () => {
-    const { catalog } = setUpFull();
-    catalog.service('service-0').onChange(() => {});
-    for (const name of catalog.services) if (name !== 'service-9') catalog.apply(aDenial(name));
-    expect(catalog.service('orders').status).toBe('waiting');
-    expect(catalog.services).toEqual(['service-0', 'service-9', 'orders']);
-  });
-
-  it('make room every 10 s at most, so that the feed is not opened anew all the time', () => {
-    const { catalog, time } = setUpFull();
-    for (const name of catalog.services) catalog.apply(aDenial(name));
-    for (let i = 0; i < MAX_SERVICES; i += 1) {
+  it('are forgotten when they are many, those first that were asked for longest ago; known services never', () => {
+    const { catalog, asked } = setUp();
+    const known = catalog.service('orders');
+    catalog.apply(both);
+    askForNobody(catalog, 10);
+    const [old, again] = [catalog.service('nobody-0'), catalog.service('nobody-1')];
+    old.onChange(() => {});
+    for (let i = 0; i < 20_000; i += 1) {
       catalog.service(`other-${i}`);
       catalog.apply(aDenial(`other-${i}`));
+      catalog.service('nobody-1');
     }
-    const before = catalog.services;
-    catalog.service('orders');
-    expect(catalog.services).toBe(before);
-    time.advance(10_000);
-    expect(catalog.service('orders').status).toBe('waiting');
-    expect(catalog.services).toEqual(['orders']);
+    expect(catalog.services.length).toBeLessThan(1_100);
+    expect(catalog.shards.length).toBeLessThan(10);
+    expect(catalog.service('orders')).toBe(known);
+    expect(catalog.service('nobody-0')).toBe(old);
+    expect(catalog.service('nobody-1')).toBe(again);
+    const before = asked();
+    expect(catalog.service('nobody-2')).toMatchObject({ status: 'waiting', answers: 0, isWatched: true });
+    expect(asked()).toBe(before + 1);
+  });
+
+  it('tell whoever kept the view of a forgotten one that it is current no more', () => {
+    const { catalog } = setUp();
+    const view = catalog.service('ordres');
+    catalog.apply(aDenial('ordres'));
+    catalog.confirm(['ordres']);
+    expect(view).toMatchObject({ stale: false, isWatched: true });
+    askForNobody(catalog, 2_000);
+    expect(view).toMatchObject({ status: 'unknown', stale: true, isWatched: false });
+  });
+
+  it('do not grow without bound while no registry answers', () => {
+    const { catalog } = setUp();
+    for (let i = 0; i < 20_000; i += 1) catalog.service(`nobody-${i}`);
+    expect(catalog.services).toHaveLength(MAX_SERVICES);
+    expect(catalog.strays.length).toBeLessThan(100);
+    expect(catalog.service('nobody-19999').status).toBe('waiting');
   });
 });
 
@@ -193,10 +258,10 @@ describe('Catalog, absence', () => {
     catalog.service('orders');
     catalog.apply(both);
     catalog.apply(aReset([one], 1, OTHER_EPOCH) as ServiceFrame);
-    catalog.settled();
+    catalog.settled(['orders']);
     expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
     catalog.apply(aDenial('orders'));
-    catalog.settled();
+    catalog.settled(['orders']);
     expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
   });
 
@@ -208,7 +273,7 @@ describe('Catalog, absence', () => {
     expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
     let changes = 0;
     view.onChange(() => (changes += 1));
-    catalog.settled();
+    catalog.settled(['orders']);
     expect(ids(catalog)).toEqual(['orders-1']);
     expect(changes).toBe(1);
   });

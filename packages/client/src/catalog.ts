@@ -1,25 +1,12 @@
-import type { Applied, Cursor, Instance, InstanceId, Log, ServiceFrame, Time } from '@rollcall/core';
-import { MOST_NAMES, NAME_PATTERN, ServiceSnapshot } from '@rollcall/core';
+import type { Applied, Cursor, InstanceId, Log, ServiceFrame, Time } from '@rollcall/core';
+import { NAME_PATTERN } from '@rollcall/core';
 import type { KeptCopy } from './cache-file.js';
+import { Entry, unwatched } from './service-view.js';
+import type { ServiceView } from './service-view.js';
+import { Shards } from './shards.js';
+import type { Shard } from './shards.js';
 
-/** One service in our own copy of the registry. The object lives as long as the catalog (see `MAX_SERVICES`); its fields move. */
-export interface ServiceView {
-  readonly service: string;
-  /** `waiting`: no word about it yet; `unknown`: the registry, settled, knows no such service. */
-  readonly status: 'waiting' | 'known' | 'unknown';
-  /** All we know of, in any state; the same array object until something changes. */
-  readonly instances: readonly Instance[];
-  /** Monotonic ms of the last change, and of the last word that the copy is current. */
-  readonly changedAt: number;
-  readonly confirmedAt: number;
-  /** Is the feed that keeps it current away? The copy stays full and usable. */
-  readonly stale: boolean;
-  /**
-   * Called after each change of `instances` or `status`, synchronously, and once for all changes that came together; it must not throw.
-   * Returns how to stop.
-   */
-  onChange(listener: () => void): () => void;
-}
+export type { ServiceView } from './service-view.js';
 
 /** What the call path reads. The first question about a service makes the feed watch it. */
 export interface Services {
@@ -30,16 +17,15 @@ export interface Services {
   names(): readonly string[];
 }
 
+/** So many services are watched, on as many streams as that takes: 32, or up to 84 if all names have 63 characters. */
+export const MAX_SERVICES = 8_192;
 /**
- * More services than this are not watched: names may come from strangers, and each costs room in the watch's URL, in which a registry takes
- * no more. When they are too many, those that have no instances, or that the registry does not know, and that nobody listens to are
- * forgotten; then further ones count as unknown.
+ * So many of them may be without an instance: unknown to the registry, or left by all. They stay watched, to be known as soon as they
+ * appear; of more, those are forgotten that were asked for longest ago, if nobody listens. Names may come from strangers.
  */
-export const MAX_SERVICES = MOST_NAMES;
-/** Nor more than have names of so many characters together: a watch may name each twice, and servers read 16 KiB of a request's head. */
-const MAX_NAME_CHARACTERS = 5_000;
-/** So that strangers cannot have the feed opened anew all the time. */
-const FORGET_AGAIN_MS = 10_000;
+const MOST_EMPTY = 1_024;
+/** Services that are asked for beyond `MAX_SERVICES` are polled, so many of them; each costs the registry an open request. */
+const MOST_STRAYS = 64;
 
 export interface CatalogParts {
   readonly time: Time;
@@ -67,11 +53,13 @@ export class Catalog implements Services {
   readonly #fixed = new Map<string, ServiceView>();
   readonly #fixedIds = new Set<InstanceId>();
   readonly #settling = new Set<() => void>();
+  readonly #shards = new Shards();
+  /** Those of `#entries` that have no instance, though something was heard; asked for longest ago first. */
+  readonly #empty = new Map<string, Entry>();
+  /** What had no room among `#entries`; asked for longest ago first. */
+  readonly #strays = new Map<string, Entry>();
   /** What changed of what comes together; null: each change is told at once. */
   #untold: Set<Entry> | null = null;
-  #services: readonly string[] = [];
-  #nameCharacters = 0;
-  #forgotAt = -Infinity;
   #isFullTold = false;
   #isClosed = false;
 
@@ -79,19 +67,21 @@ export class Catalog implements Services {
     this.#parts = parts;
   }
 
-  /** For a name that no service can have, and for one too many, a view that is `unknown` and stays so. */
+  /**
+   * The first question about a name has it watched, and so has the first one after it was forgotten. A name that no service can have is
+   * `unknown`; one that is too many, while others are asked for as well, stays `waiting`.
+   */
   service(name: string): ServiceView {
     const known = this.#entries.get(name) ?? this.#fixed.get(name);
-    if (known !== undefined) return known;
-    const now = this.#parts.time.now();
-    if (!NAME_PATTERN.test(name) || !this.#makeRoom(name, now)) return unwatched(name, now);
-    const entry = new Entry(name, now, (changed) => this.#changed(changed));
-    this.#entries.set(name, entry);
-    this.#nameCharacters += name.length;
-    this.#services = [...this.#entries.keys()];
-    this.#recall(entry);
-    this.#parts.asked();
-    return entry;
+    if (known !== undefined) {
+      touch(this.#empty, name);
+      return known;
+    }
+    const { time } = this.#parts;
+    if (!NAME_PATTERN.test(name)) return unwatched(name, 'unknown', time.now());
+    if (this.#entries.size >= MAX_SERVICES && !forgetOldest(this.#empty, (entry) => this.#forget(entry)))
+      return this.#stray(name) ?? unwatched(name, 'waiting', time.now());
+    return this.#watch(name);
   }
 
   /** From now on this is what is known of the service, whatever a registry says. Not for one that was asked for before. */
@@ -132,18 +122,29 @@ export class Catalog implements Services {
     ];
   }
 
-  /** What the feed has to watch; the same array until that changes. */
+  /** What the feed has to watch. */
   get services(): readonly string[] {
-    return this.#services;
+    return [...this.#entries.keys()];
+  }
+
+  /** The same, as streams carry them: at least one shard. */
+  get shards(): readonly Shard[] {
+    return this.#shards.all;
+  }
+
+  /** What the feed has to ask for beside, a few. */
+  get strays(): readonly string[] {
+    return [...this.#strays.keys()];
   }
 
   /** `broken`: the stream does not follow the protocol; see `Applied`. */
   apply(frame: ServiceFrame): Applied {
-    const entry = this.#entries.get(frame.data.service);
-    if (entry !== undefined && frame.event === 'unknown' && frame.data.nearest !== undefined) {
-      this.#hints.set(frame.data.service, frame.data.nearest);
-    }
-    return entry === undefined ? 'same' : entry.apply(frame, this.#parts.time.now());
+    const { service } = frame.data;
+    const entry = this.#find(service);
+    if (entry === undefined) return 'same';
+    if (frame.event !== 'unknown') this.#hints.delete(service);
+    else if (frame.data.nearest !== undefined) this.#hints.set(service, frame.data.nearest);
+    return entry.apply(frame, this.#parts.time.now());
   }
 
   /** Who listens hears once of all that `deliver` brings, when it has. */
@@ -160,19 +161,19 @@ export class Catalog implements Services {
   }
 
   canResume(name: string, cursor: Cursor): boolean {
-    return this.#entries.get(name)?.canResume(cursor) ?? false;
+    return this.#find(name)?.canResume(cursor) ?? false;
   }
 
   /** Everything about these services has been heard up to now. */
   confirm(names: readonly string[]): void {
     const now = this.#parts.time.now();
-    for (const name of names) this.#entries.get(name)?.confirm(now);
+    for (const name of names) this.#find(name)?.confirm(now);
   }
 
-  /** The registry has been up long enough: what it does not name, and does not answer us either, is gone. */
-  settled(): void {
+  /** The registry that tells of these has been up long enough: what it does not name, and does not answer us either, is gone. */
+  settled(names: readonly string[]): void {
     const now = this.#parts.time.now();
-    for (const entry of this.#entries.values()) entry.settled(this.#parts.isEjected, now);
+    for (const name of names) this.#find(name)?.settled(this.#parts.isEjected, now);
   }
 
   /** Another process answers at its address. */
@@ -181,9 +182,9 @@ export class Catalog implements Services {
     for (const entry of this.#entries.values()) entry.disprove(id, now);
   }
 
-  /** The feed is away: everything stays as it is, and may be old. */
-  lost(): void {
-    for (const entry of this.#entries.values()) entry.stale = true;
+  /** The stream that carried these is away: everything stays as it is, and may be old. */
+  lost(names: readonly string[]): void {
+    for (const name of names) this.#find(name)?.lost();
   }
 
   /** What is worth keeping for a later process. */
@@ -206,8 +207,13 @@ export class Catalog implements Services {
     for (const done of this.#settling) done();
   }
 
+  #find(name: string): Entry | undefined {
+    return this.#entries.get(name) ?? this.#strays.get(name);
+  }
+
   #changed(entry: Entry): void {
     if (this.#untold !== null) return void this.#untold.add(entry);
+    this.#sort(entry);
     entry.tell();
     this.#parts.changed?.();
   }
@@ -220,126 +226,73 @@ export class Catalog implements Services {
     entry.restore(copy, time.now(), time.wall());
   }
 
-  #hasRoom(name: string): boolean {
-    return this.#entries.size < MAX_SERVICES && this.#nameCharacters + name.length <= MAX_NAME_CHARACTERS;
+  #watch(name: string): Entry {
+    const entry = this.#strays.get(name) ?? this.#begin(name);
+    this.#strays.delete(name);
+    this.#entries.set(name, entry);
+    this.#shards.add(name);
+    this.#recall(entry);
+    this.#sort(entry);
+    this.#parts.asked();
+    return entry;
   }
 
-  #makeRoom(name: string, now: number): boolean {
-    if (!this.#hasRoom(name)) this.#forgetGone(now);
-    if (this.#hasRoom(name)) return true;
-    if (!this.#isFullTold) {
+  #begin(name: string): Entry {
+    return new Entry(name, this.#parts.time.now(), (changed) => this.#changed(changed));
+  }
+
+  /** Null: there are too many even of these, and somebody listens to each. */
+  #stray(name: string): Entry | null {
+    if (!this.#isFullTold)
       this.#parts.log.warn(
-        `${this.#entries.size} services are watched already, as many as fit: "${name}" and any further one count as unknown. Do names come from requests? Check them first.`,
+        `${this.#entries.size} services are watched already, as many as fit: "${name}" and any further one are asked for one at a time. Do names come from requests? Check them first.`,
       );
-    }
     this.#isFullTold = true;
-    return false;
-  }
-
-  #forgetGone(now: number): void {
-    if (now - this.#forgotAt < FORGET_AGAIN_MS) return;
-    this.#forgotAt = now;
-    for (const [name, entry] of this.#entries) {
-      if (entry.status === 'waiting' || entry.instances.length > 0 || entry.hasListeners) continue;
-      this.#entries.delete(name);
-      this.#nameCharacters -= name.length;
-      this.#hints.delete(name);
+    const known = this.#strays.get(name);
+    if (known !== undefined) {
+      touch(this.#strays, name);
+      return known;
     }
+    if (this.#strays.size >= MOST_STRAYS && !forgetOldest(this.#strays, (entry) => this.#forget(entry))) return null;
+    const entry = this.#begin(name);
+    this.#strays.set(name, entry);
+    this.#recall(entry);
+    this.#parts.asked();
+    return entry;
+  }
+
+  /** Keeps count of those that may be forgotten, and forgets those that are too many. */
+  #sort(entry: Entry): void {
+    const { service } = entry;
+    if (this.#entries.get(service) !== entry) return;
+    if (!entry.isEmpty) return void this.#empty.delete(service);
+    if (!this.#empty.has(service)) this.#empty.set(service, entry);
+    if (this.#empty.size > MOST_EMPTY) forgetOldest(this.#empty, (oldest) => this.#forget(oldest));
+  }
+
+  #forget(entry: Entry): void {
+    const { service } = entry;
+    entry.forget();
+    for (const kept of [this.#entries, this.#empty, this.#strays, this.#hints]) kept.delete(service);
+    this.#shards.delete(service);
+    this.#parts.asked();
   }
 }
 
-class Entry implements ServiceView {
-  readonly service: string;
-  readonly #snapshot = new ServiceSnapshot();
-  readonly #listeners = new Set<() => void>();
-  readonly #hasChanged: (entry: Entry) => void;
-  changedAt: number;
-  confirmedAt: number;
-  stale = true;
-
-  /** `hasChanged`: its listeners are to be told. */
-  constructor(service: string, now: number, hasChanged: (entry: Entry) => void) {
-    this.service = service;
-    this.#hasChanged = hasChanged;
-    this.changedAt = now;
-    this.confirmedAt = now;
-  }
-
-  get status(): ServiceView['status'] {
-    return this.#snapshot.status;
-  }
-
-  get instances(): readonly Instance[] {
-    return this.#snapshot.instances;
-  }
-
-  get hasListeners(): boolean {
-    return this.#listeners.size > 0;
-  }
-
-  onChange(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
-  }
-
-  apply(frame: ServiceFrame, now: number): Applied {
-    const applied = this.#snapshot.apply(frame);
-    if (applied === 'changed') this.#changed(now);
-    return applied;
-  }
-
-  tell(): void {
-    for (const listener of this.#listeners) listener();
-  }
-
-  canResume(cursor: Cursor): boolean {
-    return this.#snapshot.canResume(cursor);
-  }
-
-  confirm(now: number): void {
-    this.confirmedAt = now;
-    this.stale = false;
-  }
-
-  settled(isEjected: (id: InstanceId) => boolean, now: number): void {
-    if (this.#snapshot.confirm(true, isEjected)) this.#changed(now);
-  }
-
-  disprove(id: InstanceId, now: number): void {
-    if (this.#snapshot.disprove(id)) this.#changed(now);
-  }
-
-  kept(now: number, wall: number): KeptCopy | null {
-    const { kept } = this.#snapshot;
-    // in whole ms: nobody needs it finer
-    return kept === null
-      ? null
-      : { service: this.service, heardAt: Math.round(wall - now + this.confirmedAt), ...kept };
-  }
-
-  restore(copy: KeptCopy, now: number, wall: number): void {
-    if (!this.#snapshot.restore(copy)) return;
-    // by the wall clock of another process: what comes from the future was heard just now
-    this.confirmedAt = now - Math.max(0, wall - copy.heardAt);
-    this.#changed(now);
-  }
-
-  #changed(now: number): void {
-    this.changedAt = now;
-    this.#hasChanged(this);
-  }
+/** Puts what was asked for behind all others. */
+function touch(entries: Map<string, Entry>, name: string): void {
+  const entry = entries.get(name);
+  if (entry === undefined) return;
+  entries.delete(name);
+  entries.set(name, entry);
 }
 
-const nothing = (): void => {};
-
-function unwatched(service: string, now: number): ServiceView {
-  return {
-    service,
-    status: 'unknown',
-    instances: [],
-    changedAt: now,
-    confirmedAt: now,
-    stale: false,
-    onChange: () => nothing,
-  };
+/** Of those to which nobody listens. False: there is none. */
+function forgetOldest(entries: ReadonlyMap<string, Entry>, forget: (entry: Entry) => void): boolean {
+  for (const entry of entries.values()) {
+    if (entry.hasListeners) continue;
+    forget(entry);
+    return true;
+  }
+  return false;
 }

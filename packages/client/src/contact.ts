@@ -1,5 +1,5 @@
 import { fullJitterMs, messageOf } from '@rollcall/core';
-import type { Log, Random } from '@rollcall/core';
+import type { Log, Meter, Random } from '@rollcall/core';
 import { troubleIn } from './link/trouble.js';
 import { MOST_REGISTRIES } from './registries.js';
 
@@ -12,7 +12,8 @@ export type ContactStatus = 'waiting' | 'connected' | 'disconnected';
  */
 export class Contact {
   readonly #log: Log;
-  readonly #registry: string;
+  /** Its name, or their names. */
+  readonly registry: string;
   readonly #listeners = new Set<(status: ContactStatus) => void>();
   readonly #missListeners = new Set<() => void>();
   #status: ContactStatus = 'waiting';
@@ -23,7 +24,7 @@ export class Contact {
 
   constructor(log: Log, registry: string) {
     this.#log = log;
-    this.#registry = registry;
+    this.registry = registry;
   }
 
   get status(): ContactStatus {
@@ -43,8 +44,7 @@ export class Contact {
 
   /** The registry answered. */
   reached(): void {
-    if (this.#missing)
-      this.#log.info(`The registry at ${this.#registry} is there${this.#everReached ? ' again' : ''}.`);
+    if (this.#missing) this.#log.info(`The registry at ${this.registry} is there${this.#everReached ? ' again' : ''}.`);
     this.#missing = false;
     this.#troubles.clear();
     this.#everReached = true;
@@ -56,7 +56,7 @@ export class Contact {
     const isNews = trouble !== null && !this.#troubles.has(trouble) && this.#troubles.size < MOST_REGISTRIES;
     if (this.#missing && !isNews) return;
     const why = typeof failure === 'string' ? failure : messageOf(failure);
-    const [wasMissing, registry] = [this.#missing, this.#registry];
+    const [wasMissing, registry] = [this.#missing, this.registry];
     this.#missing = true;
     if (isNews) this.#troubles.add(trouble);
     this.#log.warn(this.#missedText(trouble, trouble ?? why));
@@ -65,7 +65,7 @@ export class Contact {
   }
 
   #missedText(trouble: string | null, why: string): string {
-    const registry = this.#registry;
+    const registry = this.registry;
     if (this.#everReached)
       return `The registry at ${registry} does not answer (${why.replace(/\.$/, '')}). Calls go on with what is known; trying again.`;
     return trouble === null
@@ -89,6 +89,12 @@ export class Contact {
     this.#status = status;
     for (const listener of this.#listeners) listener(status);
   }
+}
+
+export function countContact(contact: Contact, meter: Meter): void {
+  const connected = meter.gauge('rollcall_registry_connected', 'Is the change feed open? 1 or 0.');
+  connected.set(0);
+  contact.onChange((status) => connected.set(status === 'connected' ? 1 : 0));
 }
 
 /** A registry that was killed and restarted is often there at once. */

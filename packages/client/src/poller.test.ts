@@ -5,6 +5,7 @@ import { Catalog } from './catalog.js';
 import { Contact } from './contact.js';
 import { Feed } from './feed.js';
 import { anInstance, aProblem, aReset, aView, EPOCH, FakeLine, FakeLink } from './link/link.fixture.js';
+import { Poller } from './poller.js';
 
 const OTHER_EPOCH = '0192f3a0-0000-7000-8000-000000000002';
 const status: Frame = { event: 'status', data: { settled: false } };
@@ -205,6 +206,37 @@ describe('polling', () => {
     time.advance(300_000);
     expect(link.polls).toHaveLength(1);
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });
+  });
+});
+
+describe('more services than may wait at the registry', () => {
+  it('have their turns', async () => {
+    const time = new ManualTime();
+    const link = new FakeLink();
+    const heard = new Set<string>();
+    const poller = new Poller({
+      time,
+      random: seededRandom(1),
+      namespace: 'default',
+      poll: (request) => link.poll(request),
+      intervalMs: () => 5_000,
+      answered: (service) => heard.add(service),
+      failed: () => {},
+    });
+    poller.follow(Array.from({ length: 700 }, (_, i) => `s${i}`));
+    expect(link.polls).toHaveLength(256);
+    let answered = 0;
+    while (answered < link.polls.length && answered < 2_000) {
+      const poll = link.polls[answered];
+      answered += 1;
+      expect(link.polls.length - answered).toBeLessThan(256);
+      expect(poll?.request.waitMs).toBe(1_000);
+      await poll?.reply({ ok: true, value: aView([anInstance()]) });
+    }
+    expect(heard.size).toBe(700);
+    poller.close();
+    await time.advanceBy(60_000);
+    expect(link.polls).toHaveLength(700);
   });
 });
 

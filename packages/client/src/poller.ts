@@ -16,6 +16,10 @@ export interface PollerParts {
 
 /** How long the registry may wait for news before it answers. */
 const WAIT_MS = 30_000;
+/** So many questions may wait at the registry, each over a connection of its own: the others take turns. */
+const MOST_ASKED = 256;
+/** Where they take turns, the registry answers sooner. */
+const TURN_WAIT_MS = 1_000;
 /** Between two questions about a service, however often it changes: each answer is all of it. */
 const GAP_MS = 500;
 /** After a refusal; a service that does not exist is one. */
@@ -23,11 +27,14 @@ const REFUSED_WAIT_MS = 5_000;
 
 /**
  * Asks for services over and over, where something on the way holds back streams: each question waits at the registry until there
- * is news. The answers go to who owns the copy.
+ * is news. Of more services than may wait there each has its turn. The answers go to who owns the copy.
  */
 export class Poller {
   readonly #parts: PollerParts;
   readonly #rounds = new Map<string, Round>();
+  /** Questions that are asked now, and who wants to ask. */
+  #asked = 0;
+  readonly #turns = new Set<Round>();
 
   constructor(parts: PollerParts) {
     this.#parts = parts;
@@ -41,9 +48,34 @@ export class Poller {
       round.end();
       this.#rounds.delete(service);
     }
-    for (const service of wanted) {
-      if (!this.#rounds.has(service)) this.#rounds.set(service, new Round(service, this.#parts));
+    const fresh = [...wanted].filter((service) => !this.#rounds.has(service));
+    for (const service of fresh) {
+      const round: Round = new Round(service, this.#parts, () => this.#want(round));
+      this.#rounds.set(service, round);
+      this.#turns.add(round);
     }
+    this.#askNext();
+  }
+
+  #want(round: Round): void {
+    this.#turns.add(round);
+    this.#askNext();
+  }
+
+  #askNext(): void {
+    for (const round of this.#turns) {
+      if (this.#asked >= MOST_ASKED) return;
+      this.#turns.delete(round);
+      if (round.isOver) continue;
+      this.#asked += 1;
+      void this.#ask(round);
+    }
+  }
+
+  async #ask(round: Round): Promise<void> {
+    await round.ask(this.#rounds.size > MOST_ASKED ? TURN_WAIT_MS : WAIT_MS);
+    this.#asked -= 1;
+    this.#askNext();
   }
 
   /** Nothing is answered after it. May be called twice. */
@@ -62,10 +94,17 @@ class Round {
   #failures = 0;
   #timer: Timer | null = null;
 
-  constructor(service: string, parts: PollerParts) {
+  readonly #isDue: () => void;
+
+  /** `isDue`: it has something to ask. */
+  constructor(service: string, parts: PollerParts, isDue: () => void) {
     this.#service = service;
     this.#parts = parts;
-    void this.#ask();
+    this.#isDue = isDue;
+  }
+
+  get isOver(): boolean {
+    return this.#over.signal.aborted;
   }
 
   end(): void {
@@ -73,14 +112,15 @@ class Round {
     this.#timer?.cancel();
   }
 
-  async #ask(): Promise<void> {
+  /** Never rejects. `longestMs`: how long the registry may wait for news. */
+  async ask(longestMs: number): Promise<void> {
     const { time, random, namespace, poll, intervalMs, answered, failed } = this.#parts;
     const { signal } = this.#over;
     const askedAt = time.now();
     let pauseMs: number;
     try {
       const revision = this.#revision;
-      const answer = await poll({ namespace, service: this.#service, revision, waitMs: WAIT_MS, signal });
+      const answer = await poll({ namespace, service: this.#service, revision, waitMs: longestMs, signal });
       if (signal.aborted) return;
       this.#failures = 0;
       this.#revision = answer.ok ? answer.value.revision : null;
@@ -94,7 +134,7 @@ class Round {
       failed(error);
     }
     // whoever was told may have ended it
-    if (!signal.aborted) this.#timer = time.setTimer(pauseMs, () => void this.#ask(), { background: true });
+    if (!signal.aborted) this.#timer = time.setTimer(pauseMs, this.#isDue, { background: true });
   }
 }
 

@@ -81,15 +81,6 @@ describe('Rollcall', () => {
     await expect(asked).resolves.toEqual([]);
   });
 
-  it('is ready when the copy can be used', async () => {
-    const { rollcall, link, time } = setUp();
-    const ready = rollcall.ready('orders', 60_000);
-    await time.advanceBy(10_000);
-    link.stream.accept([orders]);
-    await expect(ready).resolves.toBeUndefined();
-    await expect(rollcall.ready('orders')).resolves.toBeUndefined();
-  });
-
   it('tells whether the registry is there, to listeners and to the meter', () => {
     const { rollcall, link, time, meter } = setUp();
     const heard: string[] = [];

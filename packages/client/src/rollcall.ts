@@ -20,7 +20,7 @@ import { Calls } from './call.js';
 import type { CallTransports, Inherited, OneCall, StreamObserver } from './call.js';
 import { Catalog } from './catalog.js';
 import type { ServiceView } from './catalog.js';
-import { Contact } from './contact.js';
+import { Contact, countContact } from './contact.js';
 import type { ContactStatus } from './contact.js';
 import { serviceDispatcher } from './dispatcher.js';
 import type { Dispatcher, DispatcherOptions } from './dispatcher.js';
@@ -34,6 +34,8 @@ import type { Link } from './link/link.js';
 import { openLinks } from './link/several.js';
 import { parseClientOptions, registriesOf } from './options.js';
 import type { ClientOptions, RollcallOptions } from './options.js';
+import { Readiness } from './readiness.js';
+import type { ReadyOptions } from './readiness.js';
 import { Session } from './session.js';
 import { staticService } from './static-service.js';
 import type { StaticEndpoint } from './static-service.js';
@@ -80,6 +82,8 @@ export class Rollcall {
   readonly #session: Session | null;
   readonly #feed: Feed;
   readonly #calls: Calls;
+  readonly #readiness: Readiness;
+  #isAnnounced = false;
   #closing: Promise<void> | null = null;
 
   /** Throws OPTION_INVALID. */
@@ -135,6 +139,8 @@ export class Rollcall {
       ...(ports.tracer === undefined ? {} : { tracer: ports.tracer }),
       suspect: (id, outcome) => this.#suspect(suspicions, id, outcome),
     });
+    const isAnnounced = (): boolean => this.#isAnnounced;
+    this.#readiness = new Readiness({ time, services: this.#catalog, options: parsed, contact, isAnnounced });
     if (ports.onCallerEvent !== undefined) this.#calls.onEvent(ports.onCallerEvent);
     countContact(contact, meter);
   }
@@ -180,9 +186,16 @@ export class Rollcall {
     return (await this.#settled(name, this.#options.calls.catalogWaitMs)).instances;
   }
 
-  /** Resolves when our copy of the service can be used; rejects with NO_CATALOG (retryable) after `timeoutMs`. */
-  async ready(name: string, timeoutMs: number = this.#options.calls.catalogWaitMs): Promise<void> {
-    await this.#settled(name, timeoutMs);
+  /** This process depends on the service: it is what `ready` waits for when no names are given. */
+  dependOn(service: string): void {
+    this.#readiness.dependOn(service);
+  }
+
+  /** Resolves when each of the services (default: those of `dependOn`) can be called; see `Readiness.wait`. */
+  async ready(services?: string | readonly string[], options?: ReadyOptions): Promise<void> {
+    if (this.#isClosed) throw closedError();
+    this.start();
+    await this.#readiness.wait(services, options);
   }
 
   /** See `Calls.call`. */
@@ -289,6 +302,7 @@ export class Rollcall {
     }
     const { advertiseHost } = this.#options;
     this.start();
+    this.#isAnnounced = true;
     this.#session.start(
       endpoints.map((endpoint) =>
         advertiseHost === undefined || endpoint.host !== undefined ? endpoint : { ...endpoint, host: advertiseHost },
@@ -337,6 +351,7 @@ export class Rollcall {
     await this.#session?.leave();
     this.#feed.close();
     this.#catalog.close();
+    this.#readiness.close(closedError());
     await Promise.all([this.#cache?.close(), this.#calls.close()]);
     await this.#link.close();
   }
@@ -371,12 +386,6 @@ function sessionOf(
   if (service === undefined) return null;
   const self = { service, namespace, version, zone, weight, metadata };
   return new Session({ ...parts, self, intervalMs: heartbeatIntervalMs });
-}
-
-function countContact(contact: Contact, meter: Meter): void {
-  const connected = meter.gauge('rollcall_registry_connected', 'Is the change feed open? 1 or 0.');
-  connected.set(0);
-  contact.onChange((status) => connected.set(status === 'connected' ? 1 : 0));
 }
 
 function closedError(): RollcallError {

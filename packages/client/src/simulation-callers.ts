@@ -18,7 +18,11 @@ export function rollcall(options: object = {}, wishes: OneCall = { idempotent: t
       status: 'known',
       instances: channels.map((_, index) => instanceOf(index)),
       changedAt: 0,
+      statusAt: 0,
       confirmedAt: 0,
+      answers: 0,
+      answeredAt: 0,
+      isWatched: false,
       stale: false,
       onChange: () => () => undefined,
     } as const;

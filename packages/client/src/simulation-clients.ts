@@ -168,7 +168,7 @@ function transportOf<Wanted>(protocol: Protocol, parts: TransportParts<Wanted>):
 function follow(catalog: Catalog, { world, loop, network }: WorldSite): void {
   world.catalog.forEach((word, place) => {
     const hear = (): void => {
-      if (word.says === 'lost') return catalog.lost();
+      if (word.says === 'lost') return catalog.lost([SERVICE]);
       catalog.apply(frameOf(world.catalog, place));
       catalog.confirm([SERVICE]);
     };

@@ -36,9 +36,13 @@ export function staticService(endpoints: readonly StaticEndpoint[], terms: Stati
     service: terms.service,
     status: 'known',
     instances,
+    answers: 0,
+    answeredAt: -Infinity,
     changedAt: terms.now,
+    statusAt: terms.now,
     confirmedAt: terms.now,
     stale: false,
+    isWatched: false,
     onChange: () => () => {},
   };
 }

@@ -45,6 +45,7 @@ export type {
   HedgeWish,
   MessageSource,
   OneCall,
+  ReadyOptions,
   RegistryTlsTerms,
   ServiceView,
   StaticEndpoint,

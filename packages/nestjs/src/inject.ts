@@ -31,6 +31,8 @@ export type RollcallFace = Pick<
   | 'start'
   | 'service'
   | 'fix'
+  | 'instances'
+  | 'dependOn'
   | 'ready'
   | 'call'
   | 'stream'

@@ -48,6 +48,7 @@ export class Membership implements OnApplicationShutdown {
   /** Services whose copy should be there before the first call: watched from the moment this process wakes up. */
   want(service: string): void {
     this.#wanted.add(service);
+    this.rollcall.dependOn(service);
     if (this.#awake !== null) this.#watch(service);
   }
 

@@ -32,7 +32,7 @@ import type {
   StreamObserver,
 } from '@rollcall/client';
 import { encodeFrame, nonceOf } from '@rollcall/core';
-import type { AnnouncedEndpoint, HeartbeatAnswer, Metadata, Methods, State } from '@rollcall/core';
+import type { AnnouncedEndpoint, HeartbeatAnswer, Instance, Metadata, Methods, State } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog } from '@rollcall/core/testing';
 import type { MemoryMeter, RecordingLog } from '@rollcall/core/testing';
 import { NEVER } from 'rxjs';
@@ -102,7 +102,11 @@ export class FakeRollcall implements RollcallFace {
       status: 'waiting',
       instances: [],
       changedAt: 0,
+      statusAt: 0,
       confirmedAt: 0,
+      answers: 0,
+      answeredAt: 0,
+      isWatched: false,
       stale: true,
       onChange: () => () => {},
     };
@@ -112,8 +116,14 @@ export class FakeRollcall implements RollcallFace {
     this.events.push(`fix ${name} ${endpoints.map(({ port }) => port).join()}`);
   }
 
-  ready(name: string): Promise<void> {
-    this.events.push(`ready ${name}`);
+  dependOn(): void {}
+
+  instances(name: string): Promise<readonly Instance[]> {
+    this.events.push(`instances ${name}`);
+    return Promise.resolve([]);
+  }
+
+  ready(): Promise<void> {
     return Promise.resolve();
   }
 

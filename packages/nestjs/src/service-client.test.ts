@@ -127,7 +127,7 @@ describe('a client', () => {
   it('is connected when there is a copy to call from', async () => {
     const { orders, rollcall } = client();
     await orders.connect();
-    expect(rollcall.events).toEqual(['ready orders']);
+    expect(rollcall.events).toEqual(['instances orders']);
   });
 
   it('of a contract knows its patterns, inputs and outputs; without one it is as loose as a ClientProxy', () => {

@@ -104,9 +104,12 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
     return this.awake().grpc(this.service, said, message, this.optionsWith(options));
   }
 
-  /** Resolves when there is a copy to call from; rejects with NO_CATALOG, retryable, when no registry tells us in time. */
-  connect(): Promise<void> {
-    return this.awake().ready(this.service);
+  /**
+   * Resolves when there is a copy to call from, whoever is in it; rejects with NO_CATALOG, retryable, when no registry tells us in time.
+   * To wait until somebody can be called: `Rollcall.ready`.
+   */
+  async connect(): Promise<void> {
+    await this.awake().instances(this.service);
   }
 
   /** Is the registry there? Calls go on without it. */

@@ -187,8 +187,7 @@ export class Feed {
     const since = this.#resumable(order);
     const resume = new Set(order.resume);
     const watcher = new Subscriber(order, sink, this.#ports.time.now(), since ?? 0);
-    for (const of of this.#ports.view.services(order.namespace)) {
-      if (!watcher.wants(of)) continue;
+    for (const of of this.#wantedBy(watcher)) {
       watcher.owe(of, resume.has(of.service) || resume.has('*') ? since : null);
     }
     // it was here in this very life, and nothing is left of it: nobody else would say so
@@ -219,6 +218,14 @@ export class Feed {
       watcher.sink.end();
     }
     this.#pending.clear();
+  }
+
+  /** The services that are there, of those it asks for: named ones are looked up, for callers have many streams. */
+  #wantedBy(watcher: Subscriber): readonly ServiceRef[] {
+    const { namespace, names } = watcher;
+    const { view } = this.#ports;
+    if (namespace === '*' || names.has('*')) return [...view.services(namespace)].filter((of) => watcher.wants(of));
+    return [...names].filter((service) => view.has(namespace, service)).map((service) => ({ namespace, service }));
   }
 
   /** What a watcher wants to resume, but does not exist any more. */

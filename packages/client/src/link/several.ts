@@ -118,6 +118,7 @@ export class SeveralLinks implements Link {
   watch(request: WatchRequest, sink: WatchSink): Watch {
     const relay: Relay = new Relay(request, sink, {
       candidates: this.#candidates(),
+      isElsewhere: (link) => this.#isHeldElsewhere(link),
       opened: (link) => {
         this.#answered(link);
         this.#lookHomeLater();
@@ -179,6 +180,12 @@ export class SeveralLinks implements Link {
     return false;
   }
 
+  /** Is a stream open at another registry? All of them go to one, which is the one that knows us. */
+  #isHeldElsewhere(link: Link): boolean {
+    for (const { at } of this.#relays) if (at !== null && at !== link) return true;
+    return false;
+  }
+
   #answered(link: Link): void {
     this.#registries.answered(link);
     if (link === this.#told) return;
@@ -229,6 +236,8 @@ async function isThere(link: Link): Promise<boolean> {
 
 interface RelayParts {
   readonly candidates: readonly Link[];
+  /** Has another stream been opened meanwhile, at another registry than this? */
+  readonly isElsewhere: (link: Link) => boolean;
   readonly opened: (link: Link) => void;
   /** It answered, with a refusal that is meant for us. */
   readonly refused: (link: Link) => void;
@@ -244,7 +253,8 @@ interface RelayParts {
 
 /** One watch, at the first of the candidates that takes it. */
 class Relay implements Watch {
-  isOpen = false;
+  /** Where it is open; null: it is not. */
+  at: Link | null = null;
   readonly #request: WatchRequest;
   readonly #sink: WatchSink;
   readonly #parts: RelayParts;
@@ -269,7 +279,7 @@ class Relay implements Watch {
 
   start(): void {
     const link = this.#parts.candidates[this.#tried];
-    if (link === undefined) return this.#finish(this.#refusal);
+    if (link === undefined || this.#parts.isElsewhere(link)) return this.#finish(this.#refusal);
     this.#tried += 1;
     this.#isSilent = false;
     this.#inner = link.watch(this.#request, this.#hearing(link));
@@ -278,6 +288,10 @@ class Relay implements Watch {
   close(): void {
     this.#isClosed = true;
     this.end();
+  }
+
+  get isOpen(): boolean {
+    return this.at !== null;
   }
 
   /** As if the way had broken. */
@@ -289,7 +303,8 @@ class Relay implements Watch {
     const sink = this.#sink;
     return {
       opened: () => {
-        this.isOpen = true;
+        if (this.#parts.isElsewhere(link)) return this.end();
+        this.at = link;
         this.#openedAt = this.#parts.now();
         this.#parts.opened(link);
         sink.opened();
@@ -311,7 +326,7 @@ class Relay implements Watch {
     this.#trouble ??= trouble;
     this.#isNews = this.#isSilent && this.#parts.isSilence(link);
     if (this.isOpen || this.#isClosed) {
-      this.isOpen = false;
+      this.at = null;
       if (this.#isSilent) this.#parts.failed(link);
       this.#finish(problem);
     } else if (problem !== null && !ELSEWHERE.has(problem.code)) {

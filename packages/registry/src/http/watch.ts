@@ -128,10 +128,15 @@ class EventStream implements WatcherSink {
     if (this.#isOver) return;
     this.#writeHead();
     let length = 0;
-    for (const bytes of this.#encoder.encode(frames, cursor)) {
+    const parts = this.#encoder.encode(frames, cursor);
+    const { socket } = this.#response;
+    // whole views come in a frame for each service: one write for all of them
+    if (parts.length > 1) socket?.cork();
+    for (const bytes of parts) {
       this.#write(bytes);
       length += bytes.byteLength;
     }
+    if (parts.length > 1) socket?.uncork();
     this.#rim.metrics?.fed(frames.length, length);
   }
 

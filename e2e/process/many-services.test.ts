@@ -1,0 +1,104 @@
+// One process that uses far more services than one stream of the change feed carries, and a registry that restarts under it.
+import { Rollcall } from '@rollcall/client';
+import type { ServiceView } from '@rollcall/client';
+import { startTestRegistry } from '@rollcall/registry/testing';
+import { Agent, request } from 'node:http';
+import { expect, it, onTestFinished } from 'vitest';
+import { until } from './until.js';
+
+/** Long enough for two thousand instances that do not answer, short enough to be settled soon. */
+const INTERVAL_MS = 4_000;
+const LONGEST_MS = 60_000;
+
+const nameOf = (i: number): string => `service-${i}`;
+
+/** Registers one instance of each, as any program does over HTTP; nobody listens at its port. */
+async function registerAll(url: string, names: readonly string[]): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  const register = (service: string, port: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const headers = { 'content-type': 'application/json' };
+      const asked = request(`${url}/api/v1/register`, { method: 'POST', agent, headers }, (answer) => {
+        answer.resume().on('end', () => {
+          if (answer.statusCode === 201) resolve();
+          else reject(new Error(`${service}: ${answer.statusCode}`));
+        });
+      });
+      const endpoints = [{ protocol: 'tcp', port }];
+      asked.on('error', reject);
+      asked.end(JSON.stringify({ id: `${service}-1`, service, secret: 'a-secret-of-the-test-000', endpoints }));
+    });
+  await Promise.all(names.map((name, i) => register(name, 20_000 + i)));
+  agent.destroy();
+}
+
+function startCaller(url: string): Rollcall {
+  const caller = new Rollcall({ registry: url });
+  onTestFinished(() => caller.close());
+  caller.start();
+  return caller;
+}
+
+const countOf = (views: readonly ServiceView[], status: ServiceView['status']): number =>
+  views.filter((view) => view.status === status).length;
+
+it.each([1_000, 2_000])(
+  'uses %d services at once, and none of them is unknown',
+  { timeout: 120_000 },
+  async (count) => {
+    const registry = await startTestRegistry({ intervalMs: INTERVAL_MS });
+    onTestFinished(() => registry.close());
+    const names = Array.from({ length: count }, (_, i) => nameOf(i));
+    await registerAll(registry.url, names);
+    const caller = startCaller(registry.url);
+
+    const views = names.map((name) => caller.service(name));
+    let unknown = 0;
+    const all = (): boolean => {
+      unknown += countOf(views, 'unknown');
+      return countOf(views, 'known') === count;
+    };
+    await until('all services are known', all, LONGEST_MS);
+    expect(unknown).toBe(0);
+    expect(views.every(({ instances, stale }) => instances.length === 1 && !stale)).toBe(true);
+  },
+);
+
+it(
+  'knows them all after the registry restarted, and what does not exist is unknown, with what was meant',
+  {
+    timeout: 180_000,
+  },
+  async () => {
+    const first = await startTestRegistry({ intervalMs: 2_000 });
+    onTestFinished(() => first.close());
+    const names = Array.from({ length: 600 }, (_, i) => nameOf(i));
+    await registerAll(first.url, names);
+    const caller = startCaller(first.url);
+    const views = names.map((name) => caller.service(name));
+    const nobody = caller.service('service-12x');
+    await until('all services are known', () => countOf(views, 'known') === names.length, LONGEST_MS);
+    await until('the name is unknown', () => nobody.status === 'unknown', LONGEST_MS);
+    await expect(caller.call('service-12x', 'find', {})).rejects.toMatchObject({
+      code: 'UNKNOWN_SERVICE',
+      message: expect.stringMatching(/Did you mean service-\d+\?/),
+    });
+
+    const { answers } = nobody;
+    const { port } = new URL(first.url);
+    await first.close();
+    await until('the copy is stale', () => views.every(({ stale }) => stale), LONGEST_MS);
+    const second = await startTestRegistry({ port: Number(port), intervalMs: 2_000 });
+    onTestFinished(() => second.close());
+    await registerAll(second.url, [...names, 'newcomer']);
+    const newcomer = caller.service('newcomer');
+    await until(
+      'the second registry has told of all',
+      () => newcomer.status === 'known' && views.every(({ stale }) => !stale),
+      LONGEST_MS,
+    );
+    expect(countOf(views, 'known')).toBe(names.length);
+    await until('the second registry has answered for the name', () => nobody.answers > answers, LONGEST_MS);
+    expect(nobody).toMatchObject({ status: 'unknown', stale: false });
+  },
+);

@@ -1,0 +1,98 @@
+import { MOST_NAMES } from '@rollcall/core';
+
+/** A stream may name a service twice in its URL (`service=` and `resume=`), and servers read 16 KiB of a request's head. */
+const MOST_URL_CHARACTERS = 14_000;
+const AROUND_NAMES = '&service=&resume='.length;
+
+/**
+ * The services that one stream carries. Each name has a ticket, another one each time it is added: so a stream can tell whether a
+ * name that it was opened with is still the same subscription.
+ */
+export class Shard {
+  readonly #tickets = new Map<string, number>();
+  #additions = 0;
+  #urlCharacters = 0;
+  #names: readonly string[] | null = null;
+
+  /** Grows with each name that is added: a stream that was opened at a lower one lacks a name. */
+  get additions(): number {
+    return this.#additions;
+  }
+
+  /** In the order in which they were added; the same array until a name is added or removed. */
+  get names(): readonly string[] {
+    this.#names ??= [...this.#tickets.keys()];
+    return this.#names;
+  }
+
+  get size(): number {
+    return this.#tickets.size;
+  }
+
+  ticket(name: string): number | undefined {
+    return this.#tickets.get(name);
+  }
+
+  /** What a stream that is opened now carries. */
+  tickets(): ReadonlyMap<string, number> {
+    return new Map(this.#tickets);
+  }
+
+  hasRoomFor(name: string): boolean {
+    return this.size < MOST_NAMES && this.#urlCharacters + costOf(name) <= MOST_URL_CHARACTERS;
+  }
+
+  /** Only a name that it has room for, and does not have. */
+  add(name: string): void {
+    this.#additions += 1;
+    this.#tickets.set(name, this.#additions);
+    this.#urlCharacters += costOf(name);
+    this.#names = null;
+  }
+
+  delete(name: string): void {
+    if (!this.#tickets.delete(name)) return;
+    this.#urlCharacters -= costOf(name);
+    this.#names = null;
+  }
+}
+
+/**
+ * Divides the services that a process watches among streams: a registry accepts 256 names in one (`MOST_NAMES`), and fewer where they are
+ * long. A name stays in its shard, so that adding one reopens one stream and leaves the others alone. Pure.
+ */
+export class Shards {
+  #all: readonly Shard[] = [new Shard()];
+  readonly #shardOf = new Map<string, Shard>();
+
+  /** At least one. The first stays for ever: its stream is also the line. Others go when they are empty. */
+  get all(): readonly Shard[] {
+    return this.#all;
+  }
+
+  /** Names go where names went last, so that the streams of older ones stay open. */
+  add(name: string): void {
+    if (this.#shardOf.has(name)) return;
+    const shard = this.#all.findLast((one) => one.hasRoomFor(name)) ?? this.#another();
+    shard.add(name);
+    this.#shardOf.set(name, shard);
+  }
+
+  delete(name: string): void {
+    const shard = this.#shardOf.get(name);
+    if (shard === undefined) return;
+    this.#shardOf.delete(name);
+    shard.delete(name);
+    if (shard.size === 0) this.#all = this.#all.filter((one, index) => index === 0 || one !== shard);
+  }
+
+  #another(): Shard {
+    const shard = new Shard();
+    this.#all = [...this.#all, shard];
+    return shard;
+  }
+}
+
+function costOf(name: string): number {
+  return AROUND_NAMES + 2 * name.length;
+}
