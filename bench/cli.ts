@@ -17,7 +17,7 @@ const COMMANDS: readonly (readonly [string, readonly string[], string | undefine
   ['rollcall --help, cold', ['--help'], undefined],
 ];
 
-const rollcall = fileURLToPath(new URL('dist/main.js', import.meta.resolve('rollcall/package.json')));
+const rollcall = fileURLToPath(new URL('bin/rollcall.js', import.meta.resolve('rollcall/package.json')));
 
 /** How fast the command is there: beside a Node.js that does nothing, in the same run. */
 export const cli: Bench = {

@@ -66,9 +66,26 @@ function stamp(name, files) {
   const path = join(root, 'node_modules', `.rollcall-${name}`);
   const wanted = hash(files);
   return {
+    isMissing: () => !existsSync(path),
     isFresh: () => existsSync(path) && readFileSync(path, 'utf8') === wanted,
     write: () => writeFileSync(path, wanted),
   };
+}
+
+/**
+ * Does node_modules hold what the lockfile names? npm writes down what it installed there. It may leave out optional packages, which are those
+ * of other platforms.
+ */
+function matchesLockfile() {
+  const notes = join(root, 'node_modules', '.package-lock.json');
+  if (!existsSync(notes)) return false;
+  const [installed, wanted] = [notes, join(root, 'package-lock.json')].map(
+    (path) => JSON.parse(readFileSync(path, 'utf8')).packages,
+  );
+  const isThere = ([path, { version, optional }]) =>
+    path === '' || (installed[path] === undefined ? optional === true : installed[path].version === version);
+  const isOnDisk = (path) => path in wanted && existsSync(join(root, path));
+  return Object.entries(wanted).every(isThere) && Object.keys(installed).every(isOnDisk);
 }
 
 /** Every file below a folder, by its path from the root. */
@@ -107,8 +124,11 @@ const built = stamp('built', [
   ...folders.flatMap((folder) => [join(folder, 'tsconfig.json'), join(folder, 'package.json')]),
 ]);
 if (!installed.isFresh()) {
-  say('npm ci');
-  run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']); // dev, even where NODE_ENV=production
+  const isInstalledByHand = installed.isMissing() && matchesLockfile(); // `npm ci`, as one does in a fresh clone
+  if (!isInstalledByHand) {
+    say('npm ci');
+    run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']); // dev, even where NODE_ENV=production
+  }
   installed.write();
 }
 const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');

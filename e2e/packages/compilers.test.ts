@@ -82,7 +82,7 @@ describe.each(CELLS)('$name with Nest $nest, which gives decorators no metadata'
     const [compiled = ''] = program;
     if (compiled.endsWith('app.js')) expect(readFileSync(compiled, 'utf8')).not.toContain('design:paramtypes');
     const registry = launch(process.execPath, [
-      toolOf(project.folder, 'rollcall/dist/main.js'),
+      toolOf(project.folder, 'rollcall/bin/rollcall.js'),
       'up',
       '--json',
       '--port',

@@ -52,7 +52,7 @@ class Cell {
   }
 
   async open(): Promise<void> {
-    const registry = this.#start('node_modules/rollcall/dist/main.js', 'up', '--json', '--port', '0');
+    const registry = this.#start('node_modules/rollcall/bin/rollcall.js', 'up', '--json', '--port', '0');
     this.url = (JSON.parse(await registry.line(/^{/)) as { url: string }).url;
     const lasting = this.#start('kinds/dist/app.js', ...KINDS);
     const together = this.#start('kinds/dist/app.js', ...KINDS);

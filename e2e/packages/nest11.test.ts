@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Rollcall } from '@rollcall/client';
@@ -5,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { endAll, launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
 import { until } from '../process/until.js';
-import { README } from './readme.js';
+import { ROOT } from './packages.js';
 import { run } from './run.js';
 
 const requireHere = createRequire(import.meta.url);
@@ -19,7 +20,7 @@ describe('a CommonJS application with Nest 11 and Jest 30', () => {
 
   beforeAll(async () => {
     await run(process.execPath, [toolOf('typescript/bin/tsc'), '-p', '.', '--skipLibCheck', 'false'], nest11);
-    const command = [toolOf('rollcall/dist/main.js'), 'up', '--json', '--port', '0', '--interval', '500'];
+    const command = [toolOf('rollcall/bin/rollcall.js'), 'up', '--json', '--port', '0', '--interval', '500'];
     const registry = launch(process.execPath, command, { cwd: nest11 });
     const { url } = JSON.parse(await registry.line(/^{/)) as { url: string };
     app = launch(process.execPath, ['dist/main.js'], { cwd: nest11, env: { ROLLCALL_URL: url } });
@@ -32,9 +33,13 @@ describe('a CommonJS application with Nest 11 and Jest 30', () => {
     await endAll();
   });
 
-  it('passes its own tests, with the patterns of the README', async () => {
+  it.each(['README.md', 'packages/nestjs/README.md', 'docs/guide/testing.md'])('has the patterns of %s', (page) => {
     const { transformIgnorePatterns } = requireHere(join(nest11, 'jest.config.js')) as Record<string, unknown>;
-    expect(README).toContain(`transformIgnorePatterns: ${JSON.stringify(transformIgnorePatterns)}`);
+    const text = readFileSync(join(ROOT, page), 'utf8');
+    expect(text).toContain(`transformIgnorePatterns: ${JSON.stringify(transformIgnorePatterns)}`);
+  });
+
+  it('passes its own tests', async () => {
     await run(process.execPath, [toolOf('jest/bin/jest.js'), '--silent', '--runInBand'], nest11);
   });
 

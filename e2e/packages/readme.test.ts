@@ -186,12 +186,14 @@ async function resultOf(program: keyof typeof PROGRAMS): Promise<unknown> {
 }
 
 describe('the code blocks of the README', () => {
-  it('are all run here or in the first ten minutes', async () => {
+  it('are all run here, in the first ten minutes or from a fresh clone', async () => {
     const wanted = Object.values(BLOCKS);
     const unknown = CODES.filter((code) => wanted.filter((words) => code.includes(words)).length !== 1);
     expect(unknown).toEqual([]);
     expect(CODES).toHaveLength(wanted.length);
-    const files = ['readme.test.ts', 'first-ten-minutes.test.ts'].map((name) => join(ROOT, 'e2e', 'packages', name));
+    const files = ['readme.test.ts', 'first-ten-minutes.test.ts', 'clone.test.ts'].map((name) =>
+      join(ROOT, 'e2e', 'packages', name),
+    );
     const tests = (await Promise.all(files.map((file) => readFile(file, 'utf8')))).join('\n');
     expect(Object.keys(BLOCKS).filter((name) => !tests.includes(`block('${name}')`))).toEqual([]);
   });

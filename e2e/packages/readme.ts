@@ -5,7 +5,10 @@ export const README = readFileSync(new URL('../../README.md', import.meta.url), 
 /** Every code block of the README, each by words that only it has. A block that is not here fails readme.test.ts. */
 export const BLOCKS = {
   scripts: 'npm run demo',
-  install: 'npm install',
+  pack: 'npm run pack',
+  npm: 'npm install ../rollcall',
+  pnpm: 'pnpm add',
+  install: 'npm install @rollcall/nestjs',
   up: 'npx rollcall up',
   service: 'createMicroservice<MicroserviceOptions>(AppModule',
   caller: 'class GatewayModule',

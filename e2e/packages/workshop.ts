@@ -37,6 +37,8 @@ const BESIDE = [
   '@nestjs/testing',
   '@types/node',
 ];
+/** What only applications with Nest 12 use. */
+const ONLY_12 = ['@nestjs/config'];
 /** What compiles applications; esbuild is the one that tsx brings. */
 const COMPILERS: Readonly<Record<string, string>> = { tsx: '4.23.15', '@swc/core': '1.16.22' };
 /** Where Nest 11 has another version than Nest 12, and the example does not say which. */
@@ -117,7 +119,8 @@ function beside(nest: 11 | 12): readonly string[] {
   const elevens = { ...ONLY_11, ...dependencies, ...devDependencies };
   const twelves = { ...manifestIn(ROOT).devDependencies, typescript: devDependencies?.['typescript'], ...COMPILERS };
   const pins: Readonly<Record<string, string | undefined>> = nest === 11 ? { ...twelves, ...elevens } : twelves;
-  return [...new Set([...PEERS, ...BESIDE, 'typescript', ...Object.keys(COMPILERS)])].map(
+  const more = nest === 12 ? ONLY_12 : [];
+  return [...new Set([...PEERS, ...BESIDE, 'typescript', ...Object.keys(COMPILERS), ...more])].map(
     (name) => `${name}@${pins[name]}`,
   );
 }

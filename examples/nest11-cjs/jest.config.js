@@ -5,5 +5,5 @@ module.exports = {
   testRegex: '.*\\.spec\\.ts$',
   moduleFileExtensions: ['js', 'json', 'ts'],
   transform: { '^.+\\.(t|j)s$': 'ts-jest' },
-  transformIgnorePatterns: ['node_modules/(?!@rollcall/)'],
+  transformIgnorePatterns: ['node_modules/(?!(.pnpm|@rollcall)/)'],
 };

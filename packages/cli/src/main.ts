@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { run } from './run.js';
 import { terminalOf, windowOf } from './shell.js';
 import type { Shell } from './shell.js';

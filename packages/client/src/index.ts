@@ -10,7 +10,7 @@ export type { GrpcCall } from './grpc-call.js';
 export { GrpcStatusError } from './transport/grpc-message.js';
 export type { GrpcFields, GrpcMethod } from './transport/grpc-message.js';
 export type { MessageSource } from './transport/grpc-upload.js';
-export type { GrpcResolverOptions } from './transport/grpc-resolver.js';
+export type { GrpcResolverOptions } from './transport/grpc-resolver-options.js';
 export type { Dispatcher, DispatcherOptions } from './dispatcher.js';
 export type { ReadyOptions } from './readiness.js';
 export type { ServiceView } from './catalog.js';

@@ -44,7 +44,7 @@ import type { CallTracer } from './tracing.js';
 import type { GrpcMethod } from './transport/grpc-message.js';
 import type { MessageSource } from './transport/grpc-upload.js';
 import { registerGrpcResolver } from './transport/grpc-resolver.js';
-import type { GrpcResolverOptions } from './transport/grpc-resolver.js';
+import type { GrpcResolverOptions } from './transport/grpc-resolver-options.js';
 
 /** What the outside is made of; the machine's own where left out. */
 export interface RollcallPorts {

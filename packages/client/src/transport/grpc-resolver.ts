@@ -6,14 +6,7 @@ import { RETRY_BACKOFF } from '../retry.js';
 import { GrpcBalancer } from './grpc-balancer.js';
 import type { GrpcLibrary, ServiceChoice } from './grpc-balancer.js';
 import { grpcMethodName } from './grpc-message.js';
-
-export interface GrpcResolverOptions {
-  /**
-   * The scheme of the URLs: `rollcall:///orders`. grpc-js has one table of schemes for the whole process: two clients in one process
-   * need two, the second registration of one takes it over. Lower-case letters, digits, `+`, `-`, `.`. Default `rollcall`.
-   */
-  readonly scheme?: string | undefined;
-}
+import type { GrpcResolverOptions } from './grpc-resolver-options.js';
 
 export interface GrpcResolverParts {
   readonly time: Time;

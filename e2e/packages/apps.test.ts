@@ -1,0 +1,99 @@
+import { cp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Rollcall } from '@rollcall/client';
+import type { ServiceView } from '@rollcall/client';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { endAll, launch } from '../process/launch.js';
+import type { Child } from '../process/launch.js';
+import { until } from '../process/until.js';
+import { ROOT } from './packages.js';
+import { compile } from './workshop.js';
+
+const { nest12 } = inject('workshop');
+const folder = join(nest12, 'apps');
+const CALLS = 200;
+
+const wordsOf = ({ out, err }: Child): string => [...out, ...err].join('\n');
+
+/** Rejects with the first that it said, if the condition does not come true. */
+async function told(app: Child, isTrue: () => boolean): Promise<void> {
+  await until('it is HEALTHY, or says why not', isTrue).catch((error: unknown) => {
+    throw new Error(`It said only: ${wordsOf(app).slice(0, 2_000)}`, { cause: error });
+  });
+}
+
+/** Small applications, written as teams write theirs. */
+describe('an application', () => {
+  let url = '';
+  let caller: Rollcall;
+
+  beforeAll(async () => {
+    await cp(join(ROOT, 'e2e', 'packages', 'apps'), join(folder, 'src'), { recursive: true });
+    await compile(folder, 'module');
+    const command = [join(nest12, 'node_modules', 'rollcall', 'bin', 'rollcall.js'), 'up', '--json', '--port', '0'];
+    const registry = launch(process.execPath, [...command, '--interval', '500'], { cwd: folder });
+    ({ url } = JSON.parse(await registry.line(/^{/)) as { url: string });
+    await writeFile(join(folder, '.env'), `SHOP_SERVICE=configured\nSHOP_REGISTRY=${url}\n`);
+    caller = new Rollcall({ registry: url });
+    caller.start();
+  });
+
+  afterAll(async () => {
+    await caller.close();
+    await endAll();
+  });
+
+  function start(name: string, env: NodeJS.ProcessEnv = { ROLLCALL_URL: url }): Child {
+    return launch(process.execPath, [join('dist', `${name}.js`)], { cwd: folder, env });
+  }
+
+  /** Its instances, when so many of them are HEALTHY. */
+  async function healthy(service: string, count = 1): Promise<ServiceView> {
+    const view = caller.service(service);
+    const seen = (): number => view.instances.filter(({ state }) => state === 'HEALTHY').length;
+    await until(`${count} of ${service} are HEALTHY`, () => seen() === count);
+    return view;
+  }
+
+  it('is registered by what @nestjs/config reads', async () => {
+    start('configured', {});
+    const view = await healthy('configured');
+    const answer = await caller.fetch('configured', '/orders/7');
+    expect(await answer.json()).toEqual({ id: '7', instance: view.instances[0]?.id });
+  });
+
+  it('sees a RollcallError in its filter for everything, as it sees its own errors', async () => {
+    const gateway = JSON.parse(await start('filtered').line(/^{/)) as { url: string };
+    const answers = await Promise.all(
+      ['call', 'observable', 'own'].map(async (path) => {
+        const answer = await fetch(`${gateway.url}/${path}`);
+        return [answer.status, await answer.json()];
+      }),
+    );
+    const codes = ['UNKNOWN_SERVICE', 'UNKNOWN_SERVICE', null];
+    expect(answers).toEqual(codes.map((code) => [418, { filter: 'everything', code }]));
+  });
+
+  it('without a server says that it is registered, or why it is not', async () => {
+    const context = start('context');
+    await told(context, () => /nightly.* is HEALTHY|not registered/i.test(wordsOf(context)));
+  });
+
+  it('with serializers of its own is HEALTHY, or says that they are why it is not, and what to do', async () => {
+    const sealed = start('sealed');
+    const view = caller.service('sealed');
+    const isHealthy = (): boolean => view.instances[0]?.state === 'HEALTHY';
+    await told(sealed, () => isHealthy() || /serializer/i.test(wordsOf(sealed)));
+  });
+
+  it('of three workers of node:cluster is three HEALTHY instances, and no call fails', async () => {
+    start('clustered');
+    const { instances } = await healthy('clustered', 3);
+    const called = new Set<string>();
+    for (let call = 0; call < CALLS; call += 1) {
+      const answer = (await caller.call('clustered', 'find', { id: '7' })) as { readonly instance: string };
+      called.add(answer.instance);
+    }
+    expect([...called].toSorted()).toEqual(instances.map(({ id }) => id).toSorted());
+  });
+});

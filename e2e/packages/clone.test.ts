@@ -1,0 +1,179 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { cp, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { endAll } from '../process/launch.js';
+import type { Child } from '../process/launch.js';
+import { until } from '../process/until.js';
+import { Desk } from './clone.js';
+import { ENTRIES, manifestIn, ROOT } from './packages.js';
+import { block } from './readme.js';
+
+const { folder, nest12 } = inject('workshop');
+const desk = new Desk(join(folder, 'fresh'), join(folder, 'cache'));
+const CLONE = 'rollcall';
+const FIVE_MINUTES = readFileSync(join(ROOT, 'docs', 'guide', 'five-minutes.md'), 'utf8');
+const { version } = manifestIn(ROOT);
+/** Ours, which takes a second; TypeScript 5 compiles the same in other tests. */
+const TSC = join(ROOT, 'node_modules', '.bin', 'tsc');
+const isRepository = existsSync(join(ROOT, '.git'));
+
+/** What takes a library that a project need not have; types.test.ts compiles them where they are all installed. */
+const OPTIONAL = ['/otel', '/prometheus', '/terminus'];
+const STRICT = {
+  module: 'nodenext',
+  moduleResolution: 'nodenext',
+  target: 'ES2022',
+  noEmit: true,
+  strict: true,
+  skipLibCheck: false,
+  types: ['node'],
+  typeRoots: [join(nest12, 'node_modules', '@types')],
+};
+const NAMES_RESOLVER = `
+import { Rollcall } from '@rollcall/client';
+const rollcall = new Rollcall({ registry: 'http://127.0.0.1:1' });
+await rollcall.registerGrpcResolver({ scheme: 'shop' }).then(() => console.log('registered'), (error) => console.log(error.message));
+await rollcall.close();
+`;
+
+interface Listed {
+  readonly instances: readonly { readonly service: string; readonly state: string }[];
+}
+
+async function end(child: Child): Promise<void> {
+  child.kill('SIGTERM');
+  await child.exited;
+}
+
+/** Compiles this text as a strict project does, every declaration that it reaches included. */
+async function compile(name: string, text: string): Promise<void> {
+  const project = join(desk.folder, 'shop', `tsconfig.${name}.json`);
+  await writeFile(join(desk.folder, 'shop', `${name}.ts`), text);
+  await writeFile(project, JSON.stringify({ compilerOptions: STRICT, files: [`${name}.ts`] }));
+  await desk.run(`${TSC} -p ${project}`, 'shop');
+}
+
+if (!isRepository) console.warn('skipped: a fresh clone, since this folder is no git repository');
+
+describe.runIf(isRepository)('a fresh clone', () => {
+  beforeAll(async () => {
+    await mkdir(desk.folder);
+    await Promise.all([desk.clone(CLONE).then(() => desk.run('npm ci', CLONE)), desk.installPnpm()]);
+  }, 240_000);
+
+  afterAll(endAll);
+
+  it('has the command before it is built, which says what to do', async () => {
+    const { err, out, exited } = desk.start('npx rollcall ls', CLONE);
+    expect((await exited).code).toBe(1);
+    expect(out).toEqual([]);
+    expect(err).toEqual([
+      'rollcall: this clone is not built: run "npm run build" at its root, then this command again.',
+    ]);
+  });
+
+  describe('when its packages are packed', () => {
+    let registry: { readonly url: string; readonly pid: number };
+    const env = (): NodeJS.ProcessEnv => ({ ROLLCALL_URL: registry.url });
+
+    beforeAll(async () => {
+      await desk.run(block('pack'), CLONE);
+      const child = desk.start('npx rollcall up --interval 500 --port 0 --json', CLONE);
+      registry = JSON.parse(await child.line(/^{/)) as typeof registry;
+    });
+
+    afterAll(() => void process.kill(registry.pid, 'SIGTERM'));
+
+    /** Resolves when `ls` shows so many of the service that are HEALTHY. */
+    async function listed(ls: string, project: string, { service, count }: { service: string; count: number }) {
+      await until(`${count} of ${service} are HEALTHY for ${ls}`, async () => {
+        const { instances } = JSON.parse(await desk.run(`${ls} -o json --url ${registry.url}`, project)) as Listed;
+        return instances.filter((one) => one.service === service && one.state === 'HEALTHY').length === count;
+      });
+    }
+
+    it('has the command in every folder', async () => {
+      for (const place of ['', 'docs/guide', 'packages/core', 'examples/nest11-cjs']) {
+        expect(await desk.run('npx rollcall --version', join(CLONE, place))).toBe(version);
+      }
+    });
+
+    it('has it in one process, which a signal ends and whose exit code is its own', async () => {
+      const command = 'node_modules/.bin/rollcall';
+      const up = desk.start(`${command} up --port 0 --memory --json`, CLONE);
+      expect(JSON.parse(await up.line(/^{/))).toMatchObject({ pid: up.pid });
+      up.kill('SIGTERM');
+      expect(await up.exited).toEqual({ code: 0, signal: null });
+      expect((await desk.start(`${command} ls --nonsense`, CLONE).exited).code).toBe(2);
+    });
+
+    it('runs what Five minutes tells', async () => {
+      const lines = [...FIVE_MINUTES.matchAll(/^(node|npx) \S.*?(?= *#|$)/gm)].map(([line]) => line);
+      const [up, service = '', caller = '', ls = ''] = lines;
+      expect(lines).toEqual([up, service, caller, ls]);
+      expect(up).toBe(block('up').trim());
+      const children = [service, service, caller].map((line) => desk.start(line, CLONE, { ...env(), PORT: '0' }));
+      await listed(ls, CLONE, { service: 'orders', count: 2 });
+      await listed(ls, CLONE, { service: 'gateway', count: 1 });
+      await Promise.all(children.map(end));
+    });
+
+    it('says of its packages the same in the README and in Five minutes', () => {
+      for (const name of ['pack', 'npm', 'pnpm'] as const) expect(FIVE_MINUTES).toContain(block(name));
+    });
+
+    describe('installed by npm, with nothing that is optional', () => {
+      beforeAll(async () => {
+        await mkdir(join(desk.folder, 'shop'));
+        await writeFile(join(desk.folder, 'shop', 'package.json'), JSON.stringify({ private: true, type: 'module' }));
+        await desk.run(block('npm'), 'shop');
+      });
+
+      it('runs a service, and the command beside it', async () => {
+        const compiled = join(desk.folder, CLONE, 'examples', 'tcp', 'dist', 'main.js');
+        await cp(compiled, join(desk.folder, 'shop', 'main.js'));
+        const service = desk.start('node main.js', 'shop', env());
+        await listed('npx rollcall ls', 'shop', { service: 'orders', count: 1 });
+        await end(service);
+      });
+
+      it('has types that hold without the optional libraries', async () => {
+        expect(existsSync(join(desk.folder, 'shop', 'node_modules', '@grpc'))).toBe(false);
+        const entries = ENTRIES.filter((entry) => !OPTIONAL.some((path) => entry.endsWith(path)));
+        expect(entries).toContain('@rollcall/nestjs');
+        const imports = entries.map((entry, index) => `import * as entry${index} from '${entry}';`);
+        const all = entries.map((_entry, index) => `entry${index}`).join(', ');
+        await compile('entries', `${imports.join('\n')}\nexport const all: readonly object[] = [${all}];\n`);
+      });
+
+      it('takes clients of grpc-js by name as soon as grpc-js is installed', async () => {
+        await writeFile(join(desk.folder, 'shop', 'resolver.mjs'), NAMES_RESOLVER);
+        expect(await desk.run('node resolver.mjs', 'shop')).toContain('npm install @grpc/grpc-js');
+        await desk.run(`npm install @grpc/grpc-js@${manifestIn(ROOT).devDependencies?.['@grpc/grpc-js']}`, 'shop');
+        await compile('resolver', `import '@grpc/grpc-js';${NAMES_RESOLVER}`);
+        expect(await desk.run('node resolver.mjs', 'shop')).toBe('registered');
+      });
+    });
+
+    describe('installed by pnpm in an application with Nest 11, CommonJS and Jest 30', () => {
+      beforeAll(async () => {
+        const example = join(desk.folder, CLONE, 'examples', 'nest11-cjs');
+        await cp(example, join(desk.folder, 'office'), { recursive: true });
+        await desk.run(block('pnpm'), 'office');
+      });
+
+      it('compiles, and passes its own tests with the documented patterns', async () => {
+        expect(existsSync(join(desk.folder, 'office', 'node_modules', '.pnpm'))).toBe(true);
+        await desk.run(`${TSC} -p . --skipLibCheck false --types node,jest`, 'office');
+        await desk.run('pnpm exec jest --silent --runInBand', 'office');
+      });
+
+      it('is registered with both of its servers, as the command beside it shows', async () => {
+        const app = desk.start('node dist/main.js', 'office', env());
+        await listed('pnpm exec rollcall ls', 'office', { service: 'orders', count: 1 });
+        await end(app);
+      });
+    });
+  });
+});
