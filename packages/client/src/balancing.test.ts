@@ -100,7 +100,7 @@ describe('the limit of an instance', () => {
   it('shrinks for who says that it is overloaded', async () => {
     const world = aWorld({ instances: fleet('HEALTHY') }).play({ a: { afterMs: 1, failure: 'overloaded' } });
     for (let i = 0; i < 10; i += 1) await world.ask(undefined, 5);
-    expect(world.calls.explain('orders').protocols[0]?.instances[0]).toMatchObject({ limit: 6, breaker: 'closed' });
+    expect(world.calls.explain('orders').protocols[0]?.instances[0]).toMatchObject({ limit: 2, breaker: 'closed' });
   });
 
   it('does not shrink for timeouts while this process stood still', async () => {

@@ -251,7 +251,7 @@ export class Lane<Request> implements RulesSource {
     // a connection that the peer gave up while this process stood still says nothing about the peer
     if (suspicion === 'closed' && this.#parts.wheel.hasStalled(attempt.sentAt - AFTERMATH_MS, now)) return;
     if (failure.kind === 'overloaded' || failure.kind === 'unavailable') node.answered(now);
-    if (says === 'busy') node.limit.overloaded(attempt.sentAt, now);
+    if (says === 'busy') node.limit.overloaded(attempt.sentAt, now, node.inFlight + 1);
     node.observe(this.#penaltyMs(attempt, failure, now), now);
     if (suspicion !== null) this.#parts.suspect(node.id, suspicion);
     if (suspicion !== null && node.lastIncident === failure) return;
@@ -310,7 +310,7 @@ export class Lane<Request> implements RulesSource {
     // a time that is shorter than the method takes anyway was the caller's choice
     if (stalledMs === 0 && ms >= (medianMs ?? patienceMs)) method.latency.record(bucketOf(ms), now);
     const isLong = ms > (medianMs === null ? patienceMs : MEDIAN_MULTIPLE * medianMs);
-    if (isLong && stalledMs === 0) node.limit.overloaded(sentAt, now);
+    if (isLong && stalledMs === 0) node.limit.overloaded(sentAt, now, node.inFlight + 1);
     if (!isLong && node.lastSuccessAt > sentAt) return;
     this.#parts.suspect(node.id, 'timeout');
     this.#judge(node, TIMEOUT, now);

@@ -66,7 +66,7 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
   }
 
   isTooLate(now: number): boolean {
-    return this.deadlineAt - now < (this.method.latency.medianMs(now) ?? 0);
+    return this.deadlineAt - now < (this.method.latency.p95Ms(now) ?? 0);
   }
 
   /** Somebody does not want the answer any more. Does nothing after the last word. */

@@ -38,7 +38,7 @@ const inZones = (zones: string, state: Instance['state'] = 'HEALTHY'): readonly 
   Array.from(zones, (zone, i) => anInstance({ id: `${zone}${i}`, zone, state }));
 
 function fill(node: Node | undefined): void {
-  node?.limit.overloaded(0, 0);
+  node?.limit.overloaded(0, 0, 20);
   for (let left = node?.limit.gate ?? 0; left > 0; left -= 1) node?.begin(0, false);
 }
 

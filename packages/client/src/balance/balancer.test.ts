@@ -212,7 +212,7 @@ describe('the early limit of a silent one', () => {
     [
       'is known to take no more',
       (other) => {
-        other.limit.overloaded(410, 450);
+        other.limit.overloaded(410, 450, 20);
         for (let left = other.limit.gate; left > 0; left -= 1) other.begin(450, false);
       },
     ],
@@ -357,7 +357,7 @@ describe('a full instance', () => {
   it('is believed for 1 s when it said itself that it is overloaded', () => {
     const balancer = few(2);
     const loaded = balancer.node('orders-0')!;
-    loaded.limit.overloaded(0, 0);
+    loaded.limit.overloaded(0, 0, 20);
     for (let i = 0; i < 8; i += 1) expect(begin(balancer, 1)).not.toBeNull();
     expect(loaded.inFlight).toBe(2);
     expect(begin(balancer, 999)).toBeNull();

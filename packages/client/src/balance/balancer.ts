@@ -203,7 +203,11 @@ export class Balancer<N extends Node> {
 
   #pickFrom(tier: Tier<N>, ask: Ask): N | null {
     const { picker } = this.#parts;
-    return picker.pick(tier.preferred, ask) ?? (tier.others === null ? null : picker.pick(tier.others, ask));
+    const { preferred, others } = tier;
+    if (others === null) return picker.pick(preferred, ask);
+    // what failed one instance of a zone may fail all of it: a repetition goes elsewhere first
+    if (ask.tried !== null) return picker.pick(others, ask) ?? picker.pick(preferred, ask);
+    return picker.pick(preferred, ask) ?? picker.pick(others, ask);
   }
 
   #place(instance: Instance, now: number): void {

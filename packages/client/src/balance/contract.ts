@@ -48,7 +48,7 @@ function shut(node: Node | undefined): void {
 
 /** As many calls under way as it is known to take. */
 function fill(node: Node | undefined): void {
-  node?.limit.overloaded(0, 0);
+  node?.limit.overloaded(0, 0, 20);
   for (let left = node?.limit.gate ?? 0; left > 0; left -= 1) node?.begin(0, false);
 }
 

@@ -3,6 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { OPEN } from './gate.js';
 import { AdaptiveLimit, DEFAULT_LIMIT, earlyLimit } from './limit.js';
 
+/** More than any limit of these tests. */
+const MANY = 1_000_000;
+
 describe('the early limit', () => {
   it('lets one call at a time to who left 3 unanswered for 5 × its p99', () => {
     expect(earlyLimit(3, 400, 80, true)).toBe(OPEN);
@@ -35,13 +38,13 @@ describe('the adaptive limit', () => {
 
   it('shrinks by a tenth, at most once for each round trip, to 2', () => {
     const limit = new AdaptiveLimit(DEFAULT_LIMIT);
-    limit.overloaded(0, 100);
+    limit.overloaded(0, 100, MANY);
     expect(limit.gate).toBe(18);
-    for (let sentAt = 1; sentAt < 100; sentAt += 1) limit.overloaded(sentAt, 150);
+    for (let sentAt = 1; sentAt < 100; sentAt += 1) limit.overloaded(sentAt, 150, MANY);
     expect(limit.gate).toBe(18);
-    limit.overloaded(100, 200);
+    limit.overloaded(100, 200, MANY);
     expect(limit.gate).toBe(16);
-    for (let now = 300; now < 10_000; now += 100) limit.overloaded(now - 100, now);
+    for (let now = 300; now < 10_000; now += 100) limit.overloaded(now - 100, now, MANY);
     expect(limit.gate).toBe(2);
   });
 
@@ -49,7 +52,7 @@ describe('the adaptive limit', () => {
     const limit = new AdaptiveLimit(DEFAULT_LIMIT);
     expect(limit.raise(0)).toBe(true);
     expect(limit.gate).toBe(40);
-    limit.overloaded(0, 1_000);
+    limit.overloaded(0, 1_000, MANY);
     expect(limit.gate).toBe(18);
     expect(limit.raise(1_999)).toBe(false);
     expect(limit.raise(2_000)).toBe(true);
@@ -58,12 +61,22 @@ describe('the adaptive limit', () => {
 
   it('opens again within a second of successes after it was cut, and doubles with each round trip then', () => {
     const limit = new AdaptiveLimit(DEFAULT_LIMIT);
-    for (let now = 100; now <= 2_000; now += 100) limit.overloaded(now, now);
+    for (let now = 100; now <= 2_000; now += 100) limit.overloaded(now, now, MANY);
     const cut = limit.gate;
     for (let i = 0; i < cut; i += 1) limit.succeeded(cut, 2_999);
     expect(limit.gate).toBeLessThanOrEqual(cut + 1);
     for (let i = 0; i < cut; i += 1) limit.succeeded(cut, 3_000);
     expect(limit.gate).toBeGreaterThanOrEqual(2 * cut);
+  });
+
+  it('is cut below what is under way, by half at most', () => {
+    const limit = new AdaptiveLimit(DEFAULT_LIMIT);
+    for (let i = 0; i < 200; i += 1) limit.succeeded(20, 0);
+    const before = limit.gate;
+    limit.overloaded(0, 100, before - 5);
+    expect(limit.gate).toBe(Math.floor(0.9 * (before - 5)));
+    limit.overloaded(100, 200, 1);
+    expect(limit.gate).toBe(Math.floor(0.45 * 0.9 * (before - 5)));
   });
 
   it('stays within its bounds, whatever comes', () => {
@@ -74,7 +87,7 @@ describe('the adaptive limit', () => {
         events.forEach(({ what, inFlight }, i) => {
           const now = 1_000 * i;
           if (what === 'succeeded') limit.succeeded(inFlight, now);
-          else if (what === 'overloaded') limit.overloaded(now, now);
+          else if (what === 'overloaded') limit.overloaded(now, now, MANY);
           else limit.raise(now);
           expect(limit.gate).toBeGreaterThanOrEqual(2);
           expect(limit.gate).toBeLessThanOrEqual(DEFAULT_LIMIT.max);

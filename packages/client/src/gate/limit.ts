@@ -73,12 +73,14 @@ export class AdaptiveLimit {
     this.#set(Math.min(this.#terms.max, this.#limit + (isRecovering ? 1 : 1 / this.#limit)));
   }
 
-  /** It was too much: a timeout, or its own word. `sentAt`: of the call. */
-  overloaded(sentAt: number, now: number): void {
+  /** It was too much: a timeout, or its own word. `sentAt`: of the call; `inFlight`: calls under way there, itself included. */
+  overloaded(sentAt: number, now: number, inFlight: number): void {
     if (sentAt < this.#decreasedAt) return;
     this.#decreasedAt = now;
+    // a limit far above what is under way would have to be cut many times before it holds anything back
+    const used = Math.max(this.#limit / 2, Math.min(this.#limit, inFlight));
     this.#room = 0;
-    this.#set(Math.max(this.#terms.min, this.#limit * DECREASE));
+    this.#set(Math.max(this.#terms.min, used * DECREASE));
   }
 
   /** May it give way? Not soon after something spoke against it, nor beyond its maximum. */
