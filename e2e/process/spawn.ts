@@ -26,6 +26,7 @@ export const PROGRAMS = {
   worker: fileURLToPath(new URL('programs/worker.mjs', import.meta.url)),
   wire: fileURLToPath(new URL('programs/wire.mjs', import.meta.url)),
   market: fileURLToPath(new URL('programs/market.mjs', import.meta.url)),
+  workers: fileURLToPath(new URL('programs/workers.mjs', import.meta.url)),
   kinds: fileURLToPath(new URL('programs/kinds.mjs', import.meta.url)),
   broker: fileURLToPath(new URL('programs/broker.mjs', import.meta.url)),
   desk: fileURLToPath(new URL('programs/desk.mjs', import.meta.url)),

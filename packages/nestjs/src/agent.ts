@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { Inject, Injectable } from '@nestjs/common';
 import { ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { messageOf, noMeter, RollcallError, TOLD } from '@rollcall/core';
@@ -63,6 +64,8 @@ export class Agent {
       inheritance,
       requests: ports.requests ?? null,
       id: membership.id,
+      isWorker: cluster.isWorker,
+      log: ports.log,
       get isDraining() {
         return membership.isDraining;
       },
@@ -95,6 +98,8 @@ export class Agent {
    * alone. Rejects with OPTION_INVALID where nothing listens that should.
    */
   async register(): Promise<void> {
+    const opening = this.#doors.flatMap((door) => door.opening ?? []);
+    if (opening.length > 0) await Promise.all(opening);
     if (this.#isDone) return;
     const { service } = this.membership.settings.client;
     if (service === undefined)

@@ -4,10 +4,12 @@ import { Server as TlsServer } from 'node:tls';
 import { BaseRpcContext, Server, TcpContext, Transport } from '@nestjs/microservices';
 import type { CustomTransportStrategy } from '@nestjs/microservices';
 import { HEARTBEAT_PATTERN, isRecord } from '@rollcall/core';
-import type { BoundEndpoint, Door, Keeper } from './door.js';
+import type { Door, Keeper } from './door.js';
 import type { RequestKind } from './in-flight.js';
 import { heedDeadlines } from './tcp-deadline.js';
 import { grpcBoundOf, standBeforeGrpc } from './grpc-door.js';
+import { Reach } from './worker-port.js';
+import type { Bound } from './worker-port.js';
 
 /** Patterns come from callers: no more than so many are remembered, … */
 const MOST_ROUTES = 1_000;
@@ -25,18 +27,19 @@ export type RpcServer = CustomTransportStrategy;
  * standalone microservice before it runs any hook), counts its requests, and answers Heartbeat-1 over TCP and gRPC.
  */
 export function openRpcDoor(server: RpcServer, keeper: Keeper): Door {
-  const door = { name: nameOf(server), isListening: false, bound: () => (door.isListening ? boundOf(server) : null) };
+  const name = nameOf(server);
+  const reach = new Reach(name, keeper);
   const [listen, close] = [server.listen.bind(server), server.close.bind(server)];
   server.listen = (callback) =>
     listen((...results: unknown[]) => {
-      door.isListening = results[0] === undefined || results[0] === null;
-      if (door.isListening && isGrpc(server)) standBeforeGrpc(server, keeper);
+      const isListening = results[0] === undefined || results[0] === null;
+      if (isListening && isGrpc(server)) standBeforeGrpc(server, keeper);
       callback(...results);
-      if (door.isListening) keeper.opened();
+      if (isListening) reach.open(boundOf(server), keeper.isWorker);
     });
   server.close = async () => {
     await keeper.drain();
-    door.isListening = false;
+    reach.close();
     return close();
   };
   if (server instanceof Server) {
@@ -45,9 +48,18 @@ export function openRpcDoor(server: RpcServer, keeper: Keeper): Door {
   }
   if (server instanceof Server && server.transportId === Transport.TCP) {
     answerOverTcp(server, keeper);
-    heedDeadlines(server, keeper, door.name);
+    heedDeadlines(server, keeper, name);
   }
-  return door;
+  return {
+    name,
+    get isListening() {
+      return reach.isOpen;
+    },
+    get opening() {
+      return reach.opening;
+    },
+    bound: () => reach.endpoint,
+  };
 }
 
 function nameOf(server: RpcServer): string {
@@ -59,13 +71,15 @@ function isGrpc(server: RpcServer): server is Server {
   return server instanceof Server && server.transportId === Transport.GRPC;
 }
 
-function boundOf(server: RpcServer): BoundEndpoint | null {
+function boundOf(server: RpcServer): Bound | null {
   if (isGrpc(server)) return grpcBoundOf(server);
   if (!(server instanceof Server) || server.transportId !== Transport.TCP) return null;
   const socket = server.unwrap<unknown>();
-  const address = socket instanceof NetServer ? socket.address() : null;
+  if (!(socket instanceof NetServer)) return null;
+  const address = socket.address();
   if (address === null || typeof address === 'string') return null;
-  return { protocol: 'tcp', host: address.address, port: address.port, tls: socket instanceof TlsServer };
+  const { address: host, port } = address;
+  return { server: socket, endpoint: { protocol: 'tcp', host, port, tls: socket instanceof TlsServer } };
 }
 
 type StartHook = Parameters<Server['setOnProcessingStartHook']>[0];
