@@ -110,12 +110,16 @@ describe.each(KINDS)('an application over %s in a cluster of 3 workers', (kind, 
     expect(failures.map(String)).toEqual([]);
     await whole();
     for (let index = 0; callers.size < WORKERS && index < FIRST_CALLS; index += 1) await first(index);
-    expect(healthy().map(({ id }) => id).toSorted()).toEqual([...callers].toSorted());
+    expect(
+      healthy()
+        .map(({ id }) => id)
+        .toSorted(),
+    ).toEqual([...callers].toSorted());
 
-    const victim = healthy()[0]!;
+    const victim = healthy().at(0)!;
     const makeCall = async (_: Verb, id: string): Promise<string> => {
       const answers = await Promise.all(protocols.map((protocol) => ask[protocol](caller, service, id, AGAIN)));
-      return answers[0]!.instance;
+      return answers[0].instance;
     };
     const load = new OpenLoop(service, makeCall, PER_SECOND);
     await until('the load runs', () => load.outcomes.length > 50);
@@ -141,10 +145,10 @@ describe.each(KINDS)('an application over %s in a cluster of 3 workers', (kind, 
 
   it('drains a worker that is told to end, without a failed call', async () => {
     await whole();
-    const leaver = healthy()[0]!;
+    const leaver = healthy().at(0)!;
     const makeCall = async (_: Verb, id: string): Promise<string> => {
       const answers = await Promise.all(protocols.map((protocol) => ask[protocol](caller, service, id, ONCE)));
-      return answers[0]!.instance;
+      return answers[0].instance;
     };
     const load = new OpenLoop(`${service}-drain`, makeCall, PER_SECOND);
     await until('the load runs', () => load.outcomes.length > 50);

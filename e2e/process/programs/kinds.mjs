@@ -54,7 +54,10 @@ const overHttp = controller(Query('id'), { find: Get('find'), book: Post('book')
 const overGrpc = controller(Payload('id'), { find: GrpcMethod('Orders', 'Find'), book: GrpcMethod('Orders', 'Book') });
 
 const TCP = { transport: Transport.TCP, options: { host: '127.0.0.1', port } };
-const GRPC = { transport: Transport.GRPC, options: { package: 'shop', packageDefinition, url: `127.0.0.1:${KIND === 'grpc' ? port : 0}` } };
+const GRPC = {
+  transport: Transport.GRPC,
+  options: { package: 'shop', packageDefinition, url: `127.0.0.1:${KIND === 'grpc' ? port : 0}` },
+};
 const KINDS = {
   tcp: { alone: TCP, controllers: [overTcp] },
   grpc: { alone: GRPC, controllers: [overGrpc] },

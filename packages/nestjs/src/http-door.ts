@@ -65,7 +65,8 @@ function boundOf(server: NetServer): Bound | null {
 /** Whether other processes accept connections at the port of a server: only the one who makes it listen says so. */
 function portSharing(server: NetServer, keeper: Keeper): () => boolean {
   let isShared = keeper.isWorker;
-  const { listen } = server;
+  const listen: unknown = Reflect.get(server, 'listen');
+  if (typeof listen !== 'function') return () => isShared;
   const listenAs = (...words: unknown[]): unknown => {
     const options = words.find(isRecord) ?? {};
     isShared = options['reusePort'] === true || (keeper.isWorker && options['exclusive'] !== true);

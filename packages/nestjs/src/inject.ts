@@ -31,6 +31,7 @@ export type RollcallFace = Pick<
   | 'start'
   | 'service'
   | 'fix'
+  | 'useTcpCodec'
   | 'ready'
   | 'call'
   | 'stream'

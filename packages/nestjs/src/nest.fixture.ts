@@ -112,6 +112,10 @@ export class FakeRollcall implements RollcallFace {
     this.events.push(`fix ${name} ${endpoints.map(({ port }) => port).join()}`);
   }
 
+  useTcpCodec(name: string): void {
+    this.events.push(`codec ${name}`);
+  }
+
   ready(name: string): Promise<void> {
     this.events.push(`ready ${name}`);
     return Promise.resolve();

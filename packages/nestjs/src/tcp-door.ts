@@ -1,7 +1,7 @@
 import { Server as NetServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
-import { BaseRpcContext, Server, TcpContext, Transport } from '@nestjs/microservices';
+import { BaseRpcContext, JsonSocket, Server, TcpContext, TcpSocket, Transport } from '@nestjs/microservices';
 import type { CustomTransportStrategy } from '@nestjs/microservices';
 import { HEARTBEAT_PATTERN, isRecord } from '@rollcall/core';
 import type { Door, Keeper } from './door.js';
@@ -35,6 +35,7 @@ export function openRpcDoor(server: RpcServer, keeper: Keeper): Door {
       const isListening = results[0] === undefined || results[0] === null;
       if (isListening && isGrpc(server)) standBeforeGrpc(server, keeper);
       callback(...results);
+      if (isListening && isTcp(server) && !hasNestFrames(server)) warnOfFrames(server, keeper);
       if (isListening) reach.open(boundOf(server), keeper.isWorker);
     });
   server.close = async () => {
@@ -46,9 +47,9 @@ export function openRpcDoor(server: RpcServer, keeper: Keeper): Door {
     countRequests(server, keeper);
     rememberRoutes(server);
   }
-  if (server instanceof Server && server.transportId === Transport.TCP) {
-    answerOverTcp(server, keeper);
+  if (isTcp(server) && hasNestFrames(server)) {
     heedDeadlines(server, keeper, name);
+    answerOverTcp(server, keeper);
   }
   return {
     name,
@@ -67,13 +68,17 @@ function nameOf(server: RpcServer): string {
   return typeof id === 'number' ? Transport[id].toLowerCase() : (id?.description ?? 'custom transport');
 }
 
+function isTcp(server: RpcServer): server is Server {
+  return server instanceof Server && server.transportId === Transport.TCP;
+}
+
 function isGrpc(server: RpcServer): server is Server {
   return server instanceof Server && server.transportId === Transport.GRPC;
 }
 
 function boundOf(server: RpcServer): Bound | null {
   if (isGrpc(server)) return grpcBoundOf(server);
-  if (!(server instanceof Server) || server.transportId !== Transport.TCP) return null;
+  if (!isTcp(server) || !hasNestFrames(server)) return null;
   const socket = server.unwrap<unknown>();
   if (!(socket instanceof NetServer)) return null;
   const address = socket.address();
@@ -97,7 +102,7 @@ function countRequests(server: Server, keeper: Keeper): void {
   let start = before;
   let end = isHook<EndHook>(after) ? after : undefined;
   server.setOnProcessingStartHook((transportId, context, done) => {
-    if (isRecord(context) && !isHeartbeat(context)) keeper.inFlight.begin(context, undefined, kind);
+    if (isRecord(context)) keeper.inFlight.begin(context, undefined, kind);
     // a user's hook may put it off, and call it from anywhere
     return start(transportId, context, keeper.inheritance.bound(done));
   });
@@ -145,16 +150,51 @@ function rememberRoutes(server: Server): void {
   });
 }
 
+/**
+ * Answers Heartbeat-1, and the question who we are, as soon as the frame is read: before the deserializer, which may be the user's and
+ * expect something else, and past guards, pipes and interceptors.
+ */
 function answerOverTcp(server: Server, keeper: Keeper): void {
-  // a handler that is added here passes guards, pipes and interceptors; a library's @MessagePattern does not
-  server.addHandler(HEARTBEAT_PATTERN, (received: unknown, context?: TcpContext) => {
-    const reply = keeper.answer(received);
-    if (reply.closes) closeAfterAnswer(context);
-    return Promise.resolve(reply.answer);
+  const handle: unknown = Reflect.get(server, 'handleMessage');
+  if (typeof handle !== 'function') return;
+  Reflect.set(server, 'handleMessage', async (socket: unknown, message: unknown): Promise<unknown> => {
+    if (!isRecord(message) || message['pattern'] !== HEARTBEAT_PATTERN || !(socket instanceof TcpSocket)) {
+      return Reflect.apply(handle, server, [socket, message]);
+    }
+    const { id, data } = message;
+    const { answer, closes } = keeper.answer(data);
+    socket.sendMessage({ id, response: answer, isDisposed: true });
+    if (closes) closeAfterAnswer(socket.netSocket);
+    return undefined;
   });
   const socket = server.unwrap<unknown>();
   const opened = socket instanceof TlsServer ? 'secureConnection' : 'connection';
   if (socket instanceof NetServer) socket.on(opened, (connection: Socket) => sendPromptly(connection));
+}
+
+/** What makes the frames of Nest's TCP transport. */
+const FRAMING = ['sendMessage', 'handleSend', 'handleData', 'onData', 'emitMessage'] as const;
+
+/** Are the frames on its connections Nest's own? A `socketClass` of the user's may speak what neither the registry nor a caller by name does. */
+function hasNestFrames(server: Server): boolean {
+  if (typeof Reflect.get(server, 'handleMessage') !== 'function') return false;
+  const socketClass: unknown = Reflect.get(server, 'socketClass');
+  if (socketClass === undefined || socketClass === JsonSocket) return true;
+  const prototype: unknown = typeof socketClass === 'function' ? socketClass.prototype : null;
+  if (!(prototype instanceof JsonSocket)) return false;
+  return FRAMING.every((name) => Reflect.get(prototype, name) === Reflect.get(JsonSocket.prototype, name));
+}
+
+function warnOfFrames(server: Server, { log }: Keeper): void {
+  const socketClass: unknown = Reflect.get(server, 'socketClass');
+  const name =
+    typeof socketClass === 'function' && socketClass.name !== '' ? socketClass.name : 'a transport of its own';
+  log.warn(
+    `The TCP server uses ${name}, whose frames are not those of Nest's JsonSocket: neither the registry nor callers by name can speak to it, ` +
+      'so its port is not announced. This process is registered, and watched at another port of its own (the option heartbeatPort), but ' +
+      'calls by name fail with NO_ENDPOINT. To be called by name leave out socketClass (a serializer and a deserializer of your own are ' +
+      "supported), or add a second TCP server with Nest's frames.",
+  );
 }
 
 /**
@@ -184,15 +224,9 @@ function sendPromptly(connection: Socket): void {
   Object.assign(connection, { write: writeTogether });
 }
 
-/** Nest writes an answer on the next tick: all ticks are over before `setImmediate`. Everything written is sent, then FIN. */
-function closeAfterAnswer(context: TcpContext | undefined): void {
-  const connection = context?.getSocketRef().netSocket;
-  setImmediate(() => connection?.destroySoon());
-}
-
-/** The registry calls while this process drains, too: who waits until all is quiet must not wait for it. */
-function isHeartbeat(context: object): boolean {
-  return context instanceof TcpContext && context.getPattern() === HEARTBEAT_PATTERN;
+/** What is held back to leave together is out before `setImmediate`. Everything written is sent, then FIN. */
+function closeAfterAnswer(connection: Socket): void {
+  setImmediate(() => connection.destroySoon());
 }
 
 function isHook<Hook extends StartHook | EndHook>(value: unknown): value is Hook {

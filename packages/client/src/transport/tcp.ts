@@ -1,8 +1,10 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Protocol, Time } from '@rollcall/core';
+import type { TcpCodecs } from './tcp-codec.js';
 import { TcpConnection } from './tcp-connection.js';
 import type { TcpOptions } from './tcp-connection.js';
-import { IDENTITY_REQUEST } from './tcp-message.js';
+import { hasIdentity } from './identity.js';
+import { codedIdentityRequest, IDENTITY_REQUEST } from './tcp-message.js';
 import type { TcpRequest } from './tcp-message.js';
 import { SecureWay } from './secure.js';
 import { failed, STOPPED } from './transport.js';
@@ -18,15 +20,18 @@ export class TcpTransport implements Transport<TcpRequest> {
   readonly #time: Time;
   readonly #options: TcpOptions;
   readonly #secure: SecureWay;
+  readonly #codecs: TcpCodecs;
   readonly #channels = new Set<TcpChannel>();
   /** Connections are opened here, so that none keeps the AsyncLocalStorage of the call that happened to need it. */
   readonly #home = new AsyncResource('rollcall.tcp');
   #isClosed = false;
 
-  constructor(time: Time, options: TcpOptions, secure = new SecureWay()) {
+  /** `codecs` may change: what is there when a channel is opened counts for it. */
+  constructor(time: Time, options: TcpOptions, secure = new SecureWay(), codecs: TcpCodecs = new Map()) {
     this.#time = time;
     this.#options = options;
     this.#secure = secure;
+    this.#codecs = codecs;
   }
 
   prepare(): null {
@@ -34,9 +39,15 @@ export class TcpTransport implements Transport<TcpRequest> {
   }
 
   channel(target: Target): Channel<TcpRequest> {
-    const open = (): TcpConnection =>
-      this.#home.runInAsyncScope(() => new TcpConnection(target, this.#options, this.#time, this.#secure));
-    const channel = new TcpChannel(open, this.#options.connections, () => this.#channels.delete(channel));
+    const codec = this.#codecs.get(target.instance.service);
+    const parts = { options: this.#options, time: this.#time, secure: this.#secure, codec };
+    const open = (): TcpConnection => this.#home.runInAsyncScope(() => new TcpConnection(target, parts));
+    const channel = new TcpChannel({
+      open,
+      size: this.#options.connections,
+      identity: codec === undefined || hasIdentity(target) ? IDENTITY_REQUEST : codedIdentityRequest(codec),
+      onRetired: () => this.#channels.delete(channel),
+    });
     this.#channels.add(channel);
     if (this.#isClosed) void channel.close();
     return channel;
@@ -48,18 +59,22 @@ export class TcpTransport implements Transport<TcpRequest> {
   }
 }
 
+interface ChannelParts {
+  readonly open: () => TcpConnection;
+  readonly size: number;
+  /** What asks the instance who it is. */
+  readonly identity: TcpRequest;
+  readonly onRetired: () => void;
+}
+
 /** The pooled connections to one instance. Opened when a call needs one, never by themselves. */
 class TcpChannel implements Channel<TcpRequest> {
-  readonly #open: () => TcpConnection;
-  readonly #size: number;
-  readonly #onRetired: () => void;
+  readonly #parts: ChannelParts;
   readonly #connections: TcpConnection[] = [];
   #isClosed = false;
 
-  constructor(open: () => TcpConnection, size: number, onRetired: () => void) {
-    this.#open = open;
-    this.#size = size;
-    this.#onRetired = onRetired;
+  constructor(parts: ChannelParts) {
+    this.#parts = parts;
   }
 
   send(request: TcpRequest, terms: Terms, sink: Sink): Exchange {
@@ -67,17 +82,17 @@ class TcpChannel implements Channel<TcpRequest> {
   }
 
   ping(terms: Terms, sink: Sink): Exchange {
-    return this.send(IDENTITY_REQUEST, terms, sink);
+    return this.send(this.#parts.identity, terms, sink);
   }
 
   retire(): void {
-    this.#onRetired();
+    this.#parts.onRetired();
     for (const connection of this.#connections) connection.retire();
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#onRetired();
+    this.#parts.onRetired();
     await Promise.all(this.#connections.map((connection) => connection.stop()));
   }
 
@@ -90,8 +105,8 @@ class TcpChannel implements Channel<TcpRequest> {
       if (connection.isOver) this.#connections.splice(i, 1);
       else if (best === null || connection.pending < best.pending) best = connection;
     }
-    if (best !== null && (best.pending === 0 || this.#connections.length >= this.#size)) return best;
-    const connection = this.#open();
+    if (best !== null && (best.pending === 0 || this.#connections.length >= this.#parts.size)) return best;
+    const connection = this.#parts.open();
     this.#connections.push(connection);
     return connection;
   }
