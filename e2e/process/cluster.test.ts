@@ -7,7 +7,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { startRegistry, urlOf } from './by-hand.js';
 import { freePort } from './free-port.js';
 import { OpenLoop } from './open-loop.js';
@@ -22,7 +22,7 @@ const WORKERS = 3;
 const FIRST_CALLS = 200;
 const ONCE = { idempotent: false } as const;
 const AGAIN = { idempotent: true } as const;
-const PER_SECOND = { find: 200, book: 0 };
+const PER_SECOND = { find: 50, book: 0 };
 
 const definition = fromJSON(JSON.parse(readFileSync(new URL('programs/shop.json', import.meta.url), 'utf8')));
 const { Find } = definition['shop.Orders'] as unknown as { Find: GrpcMethod<{ id: string }, Answer> };
@@ -116,10 +116,18 @@ describe.each(KINDS)('an application over %s in a cluster of 3 workers', (kind, 
         .toSorted(),
     ).toEqual([...callers].toSorted());
 
+    // at the port that all workers share, everybody else is served as ever
+    const socket = connect(port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.destroy();
+    const ports = healthy().flatMap(({ endpoints }) => endpoints.map((endpoint) => endpoint.port));
+    expect(new Set(ports).size).toBe(WORKERS * protocols.length);
+    expect(ports).not.toContain(port);
+
     const victim = healthy().at(0)!;
     const makeCall = async (_: Verb, id: string): Promise<string> => {
       const answers = await Promise.all(protocols.map((protocol) => ask[protocol](caller, service, id, AGAIN)));
-      return answers[0].instance;
+      return answers.at(0)!.instance;
     };
     const load = new OpenLoop(service, makeCall, PER_SECOND);
     await until('the load runs', () => load.outcomes.length > 50);
@@ -133,22 +141,12 @@ describe.each(KINDS)('an application over %s in a cluster of 3 workers', (kind, 
     expect(new Set(load.outcomes.slice(made).map(({ instance }) => instance)).size).toBe(WORKERS);
   });
 
-  it('still serves everybody else at the port that all workers share', async () => {
-    await whole();
-    const socket = connect(port, '127.0.0.1');
-    await once(socket, 'connect');
-    socket.destroy();
-    const ports = healthy().flatMap(({ endpoints }) => endpoints.map((endpoint) => endpoint.port));
-    expect(new Set(ports).size).toBe(WORKERS * protocols.length);
-    expect(ports).not.toContain(port);
-  });
-
   it('drains a worker that is told to end, without a failed call', async () => {
     await whole();
     const leaver = healthy().at(0)!;
     const makeCall = async (_: Verb, id: string): Promise<string> => {
       const answers = await Promise.all(protocols.map((protocol) => ask[protocol](caller, service, id, ONCE)));
-      return answers[0].instance;
+      return answers.at(0)!.instance;
     };
     const load = new OpenLoop(`${service}-drain`, makeCall, PER_SECOND);
     await until('the load runs', () => load.outcomes.length > 50);
@@ -157,5 +155,37 @@ describe.each(KINDS)('an application over %s in a cluster of 3 workers', (kind, 
     await whole();
     await load.stop();
     expect(load.outcomes.filter(({ failure }) => failure !== null)).toEqual([]);
+  });
+});
+
+describe('in a cluster of 3 workers, too,', () => {
+  it('applications without a server are HEALTHY, each at a port of its own', async () => {
+    const caller = new Rollcall({ registry: url });
+    caller.start();
+    onTestFinished(() => caller.close());
+    start('workers', [], { KIND: 'context', SERVICE: 'cron', NOTES: notes, ROLLCALL_URL: url });
+    const view = caller.service('cron');
+    const healthy = (): readonly Instance[] => view.instances.filter(({ state }) => state === 'HEALTHY');
+    await until('all workers are HEALTHY', () => healthy().length === WORKERS);
+    expect(new Set(healthy().map(({ endpoints }) => endpoints[0]?.port)).size).toBe(WORKERS);
+  });
+
+  it('an embedded registry is one registry, which all workers find', async () => {
+    const port = await freePort();
+    const registry = `http://127.0.0.1:${port}`;
+    start('workers', [], { PROGRAM: 'embedded.mjs', SERVICE: 'shop', PORT: String(port), INTERVAL: '1000' });
+    const caller = new Rollcall({ registry });
+    caller.start();
+    onTestFinished(() => caller.close());
+    const view = caller.service('shop');
+    await until('all workers are HEALTHY', () => {
+      return view.instances.filter(({ state }) => state === 'HEALTHY').length === WORKERS;
+    });
+    const replicas = new Set<string>();
+    for (let index = 0; index < 2 * WORKERS; index += 1) {
+      const response = await fetch(`${registry}/api/v1/registry`, { headers: { connection: 'close' } });
+      replicas.add(((await response.json()) as { replica: string }).replica);
+    }
+    expect(replicas.size).toBe(1);
   });
 });

@@ -72,7 +72,8 @@ const KINDS = {
     controllers: [overTcp, overHttp, overGrpc],
   },
 };
-const { alone, adapter, beside = [], controllers } = KINDS[KIND];
+const isContext = KIND === 'context';
+const { alone, adapter, beside = [], controllers } = KINDS[KIND] ?? {};
 
 // oxlint-disable-next-line typescript/no-extraneous-class -- to Nest, a module is a class
 class AppModule {}
@@ -81,14 +82,16 @@ Module({
     RollcallModule.forRoot({
       service: SERVICE,
       metadata: { pid: String(process.pid) },
+      ...(isContext ? { heartbeatPort: 0 } : {}),
       drain: { leastMs: Number(LEAST_MS ?? 0) },
     }),
   ],
   controllers,
 })(AppModule);
 
-const app =
-  alone === undefined
+const app = isContext
+  ? await NestFactory.createApplicationContext(AppModule)
+  : alone === undefined
     ? await NestFactory.create(AppModule, ...(adapter === undefined ? [] : [adapter()]))
     : await NestFactory.createMicroservice(AppModule, alone);
 app.enableShutdownHooks(['SIGTERM']);
@@ -96,5 +99,5 @@ process.on('SIGUSR2', () => void app.close());
 
 for (const server of beside) app.connectMicroservice(server);
 if (beside.length > 0) await app.startAllMicroservices();
-await (alone === undefined ? app.listen(beside.length > 0 ? 0 : port, '127.0.0.1') : app.listen());
+if (!isContext) await (alone === undefined ? app.listen(beside.length > 0 ? 0 : port, '127.0.0.1') : app.listen());
 console.log('listening');
