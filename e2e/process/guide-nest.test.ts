@@ -35,7 +35,7 @@ class OrdersController {
 @Injectable()
 class ConfigService {
   getOrThrow(name: string): string {
-    const value = { SERVICE_NAME: 'orders', ORDERS_DEADLINE_MS: '800' }[name];
+    const value = { SERVICE_NAME: 'billing', ORDERS_DEADLINE_MS: '800' }[name];
     if (value === undefined) throw new Error(`${name} is not set`);
     return value;
   }
@@ -110,7 +110,7 @@ describe('options that are known when the application starts', () => {
         RollcallModule.forRootAsync({
           imports: [ConfigModule],
           inject: [ConfigService],
-          useFactory: (config: ConfigService) => ({ version: '2.1.0', namespace: 'default', zone: zoneOf(config) }),
+          useFactory: (config: ConfigService) => ({ service: config.getOrThrow('SERVICE_NAME') }),
         }),
         RollcallModule.forFeatureAsync([
           {
@@ -127,6 +127,7 @@ describe('options that are known when the application starts', () => {
     await isHealthy('orders');
     const orders = (await context(AppModule)).get<ServiceClient>(getServiceToken('orders'), { strict: false });
     expect(await orders.call('find', { id: '7' })).toMatchObject({ id: '7' });
+    expect(log.filter((line) => line.startsWith('Not registered: billing'))).toHaveLength(1);
   });
 
   it('come from a class', async () => {
@@ -145,11 +146,9 @@ describe('options that are known when the application starts', () => {
     @Module({ imports: [root] })
     class AppModule {}
     await context(AppModule);
-    await isHealthy('orders');
+    await isHealthy('billing');
   });
 });
-
-const zoneOf = (config: ConfigService): string => config.getOrThrow('SERVICE_NAME');
 
 describe('an application without a server', () => {
   it('is registered where a port is opened for it, and leaves when it closes', async () => {
