@@ -89,7 +89,7 @@ async function tcp(options: TcpOptions['options'], root: RollcallModuleOptions =
   await app.listen();
 }
 
-async function context(module: Type): Promise<INestApplicationContext> {
+async function contextOf(module: Type): Promise<INestApplicationContext> {
   const app = await NestFactory.createApplicationContext(module);
   open.push(app);
   return app;
@@ -98,7 +98,7 @@ async function context(module: Type): Promise<INestApplicationContext> {
 async function callerOf(feature: ServiceFeature): Promise<ServiceClient> {
   @Module({ imports: [RollcallModule.forRoot({}), RollcallModule.forFeature([feature])] })
   class CallerModule {}
-  return (await context(CallerModule)).get<ServiceClient>(getServiceToken(feature.service), { strict: false });
+  return (await contextOf(CallerModule)).get<ServiceClient>(getServiceToken(feature.service), { strict: false });
 }
 
 describe('options that are known when the application starts', () => {
@@ -125,7 +125,7 @@ describe('options that are known when the application starts', () => {
     class AppModule {}
     // #endregion
     await isHealthy('orders');
-    const orders = (await context(AppModule)).get<ServiceClient>(getServiceToken('orders'), { strict: false });
+    const orders = (await contextOf(AppModule)).get<ServiceClient>(getServiceToken('orders'), { strict: false });
     expect(await orders.call('find', { id: '7' })).toMatchObject({ id: '7' });
     expect(log.filter((line) => line.startsWith('Not registered: billing'))).toHaveLength(1);
   });
@@ -145,7 +145,7 @@ describe('options that are known when the application starts', () => {
     // #endregion
     @Module({ imports: [root] })
     class AppModule {}
-    await context(AppModule);
+    await contextOf(AppModule);
     await isHealthy('billing');
   });
 });
@@ -168,7 +168,7 @@ describe('an application without a server', () => {
   it('says in one line why it is not registered, and what to set', async () => {
     @Module({ imports: [RollcallModule.forRoot({ service: 'worker' })] })
     class WorkerModule {}
-    await context(WorkerModule);
+    await contextOf(WorkerModule);
     const lines = log.filter((line) => line.startsWith('Not registered'));
     expect(lines).toHaveLength(1);
     expect(lines[0]).toMatch(/worker has no server.*set the option heartbeatPort/);
@@ -183,12 +183,13 @@ describe('a TCP server with a serializer and a deserializer of its own', () => {
       deserializer: envelope as ConsumerDeserializer,
     });
     await isHealthy('orders');
+    expect(log.filter((line) => line.includes('a serializer and a deserializer of its own'))).toHaveLength(1);
     // #region codec
     const feature = RollcallModule.forFeature([{ service: 'orders', serializer: envelope, deserializer: envelope }]);
     // #endregion
     @Module({ imports: [RollcallModule.forRoot({}), feature] })
     class CallerModule {}
-    const orders = (await context(CallerModule)).get<ServiceClient>(getServiceToken('orders'), { strict: false });
+    const orders = (await contextOf(CallerModule)).get<ServiceClient>(getServiceToken('orders'), { strict: false });
     const answers = await Promise.all(['7', '8', '9'].map((id) => orders.call('find', { id })));
     expect(answers).toMatchObject([{ id: '7' }, { id: '8' }, { id: '9' }]);
     expect(await firstValueFrom(orders.send('find', { id: '7' }))).toMatchObject({ id: '7' });
@@ -265,7 +266,7 @@ describe('what travels beside a message', () => {
     }
     @Module({ imports: [RollcallModule.forRoot({}), RollcallModule.forFeature(['orders'])], providers: [Checkout] })
     class ShopModule {}
-    expect(await (await context(ShopModule)).get(Checkout).tenant()).toBe('acme');
+    expect(await (await contextOf(ShopModule)).get(Checkout).tenant()).toBe('acme');
   });
 
   it('is set for one call', async () => {

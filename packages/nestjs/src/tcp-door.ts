@@ -35,7 +35,7 @@ export function openRpcDoor(server: RpcServer, keeper: Keeper): Door {
       const isListening = results[0] === undefined || results[0] === null;
       if (isListening && isGrpc(server)) standBeforeGrpc(server, keeper);
       callback(...results);
-      if (isListening && isTcp(server) && !hasNestFrames(server)) warnOfFrames(server, keeper);
+      if (isListening && isTcp(server)) tellOfOwnWays(server, keeper);
       if (isListening) reach.open(boundOf(server), keeper.isWorker);
     });
   server.close = async () => {
@@ -183,6 +183,18 @@ function hasNestFrames(server: Server): boolean {
   const prototype: unknown = typeof socketClass === 'function' ? socketClass.prototype : null;
   if (!(prototype instanceof JsonSocket)) return false;
   return FRAMING.every((name) => Reflect.get(prototype, name) === Reflect.get(JsonSocket.prototype, name));
+}
+
+/** What callers by name have to know, or cannot follow. */
+function tellOfOwnWays(server: Server, keeper: Keeper): void {
+  if (!hasNestFrames(server)) return warnOfFrames(server, keeper);
+  const options: unknown = Reflect.get(server, 'options');
+  const own = ['serializer', 'deserializer'].filter((name) => isRecord(options) && options[name] !== undefined);
+  if (own.length === 0) return;
+  keeper.log.info(
+    `The TCP server has a ${own.join(' and a ')} of its own: callers by name need the pair that matches, as ` +
+      `RollcallModule.forFeature([{ service, serializer, deserializer }]).`,
+  );
 }
 
 function warnOfFrames(server: Server, { log }: Keeper): void {

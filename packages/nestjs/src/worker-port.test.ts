@@ -1,4 +1,4 @@
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import type { Server as HttpServer } from 'node:http';
 import { connect, createServer } from 'node:net';
@@ -43,7 +43,7 @@ async function served(port: number): Promise<string> {
 
 const refused = (port: number): Promise<boolean> =>
   once(connect(port, '127.0.0.1'), 'connect').then(
-    ([]) => false,
+    () => false,
     () => true,
   );
 
@@ -63,8 +63,8 @@ describe('a server whose port other processes share', () => {
   });
 
   it('serves there until it is drained, also when only the server itself is closed', async () => {
-    let drained = (): void => {};
-    const { keeper } = keeperOf(new Promise((resolve) => void (drained = resolve)));
+    const drain = new EventEmitter();
+    const { keeper } = keeperOf(once(drain, 'over').then(() => {}));
     const server = await listening();
     const reach = new Reach('tcp', keeper);
     reach.open(boundOf(server), true);
@@ -74,7 +74,7 @@ describe('a server whose port other processes share', () => {
     await once(socket, 'data');
     server.close();
     expect(await served(own)).toBe('served');
-    drained();
+    drain.emit('over');
     await once(socket, 'end');
     socket.destroy();
     await expect.poll(() => refused(own), SOON).toBe(true);
