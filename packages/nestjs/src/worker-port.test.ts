@@ -13,10 +13,10 @@ import { Reach } from './worker-port.js';
 
 const SOON = { timeout: 20_000 };
 
-function keeperOf(drained: Promise<void> = Promise.resolve(), isWorker = true) {
+function keeperOf(drained: Promise<unknown> = Promise.resolve(), isWorker = true) {
   const log = recordingLog();
   let opened = 0;
-  const keeper: Partial<Keeper> = { log, isWorker, opened: () => void (opened += 1), drain: () => drained };
+  const keeper: Partial<Keeper> = { log, isWorker, opened: () => void (opened += 1), drain: () => drained as Promise<void> };
   return { log, keeper: keeper as Keeper, opened: () => opened };
 }
 
@@ -64,7 +64,7 @@ describe('a server whose port other processes share', () => {
 
   it('serves there until it is drained, also when only the server itself is closed', async () => {
     const drain = new EventEmitter();
-    const { keeper } = keeperOf(once(drain, 'over').then(() => {}));
+    const { keeper } = keeperOf(once(drain, 'over'));
     const server = await listening();
     const reach = new Reach('tcp', keeper);
     reach.open(boundOf(server), true);
