@@ -16,7 +16,12 @@ const SOON = { timeout: 20_000 };
 function keeperOf(drained: Promise<unknown> = Promise.resolve(), isWorker = true) {
   const log = recordingLog();
   let opened = 0;
-  const keeper: Partial<Keeper> = { log, isWorker, opened: () => void (opened += 1), drain: () => drained as Promise<void> };
+  const keeper: Partial<Keeper> = {
+    log,
+    isWorker,
+    opened: () => void (opened += 1),
+    drain: () => drained as Promise<void>,
+  };
   return { log, keeper: keeper as Keeper, opened: () => opened };
 }
 
