@@ -157,19 +157,24 @@ function rememberRoutes(server: Server): void {
 function answerOverTcp(server: Server, keeper: Keeper): void {
   const handle: unknown = Reflect.get(server, 'handleMessage');
   if (typeof handle !== 'function') return;
-  Reflect.set(server, 'handleMessage', async (socket: unknown, message: unknown): Promise<unknown> => {
-    if (!isRecord(message) || message['pattern'] !== HEARTBEAT_PATTERN || !(socket instanceof TcpSocket)) {
-      return Reflect.apply(handle, server, [socket, message]);
-    }
-    const { id, data } = message;
-    const { answer, closes } = keeper.answer(data);
-    socket.sendMessage({ id, response: answer, isDisposed: true });
-    if (closes) closeAfterAnswer(socket.netSocket);
-    return undefined;
+  Reflect.set(server, 'handleMessage', (socket: unknown, message: unknown): unknown => {
+    const isHeartbeat = isRecord(message) && message['pattern'] === HEARTBEAT_PATTERN && socket instanceof TcpSocket;
+    return isHeartbeat ? answerHeartbeat(keeper, socket, message) : Reflect.apply(handle, server, [socket, message]);
   });
   const socket = server.unwrap<unknown>();
   const opened = socket instanceof TlsServer ? 'secureConnection' : 'connection';
   if (socket instanceof NetServer) socket.on(opened, (connection: Socket) => sendPromptly(connection));
+}
+
+/** Nest catches what this rejects with, such as a connection that is gone. */
+async function answerHeartbeat(
+  keeper: Keeper,
+  socket: TcpSocket,
+  { id, data }: Record<string, unknown>,
+): Promise<void> {
+  const { answer, closes } = keeper.answer(data);
+  socket.sendMessage({ id, response: answer, isDisposed: true });
+  if (closes) closeAfterAnswer(socket.netSocket);
 }
 
 /** What makes the frames of Nest's TCP transport. */
