@@ -28,6 +28,7 @@ export const PROGRAMS = {
   'law service': fileURLToPath(new URL('programs/law-service.mjs', import.meta.url)),
   'law caller': fileURLToPath(new URL('programs/law-caller.mjs', import.meta.url)),
   market: fileURLToPath(new URL('programs/market.mjs', import.meta.url)),
+  workers: fileURLToPath(new URL('programs/workers.mjs', import.meta.url)),
   kinds: fileURLToPath(new URL('programs/kinds.mjs', import.meta.url)),
   broker: fileURLToPath(new URL('programs/broker.mjs', import.meta.url)),
   desk: fileURLToPath(new URL('programs/desk.mjs', import.meta.url)),

@@ -1,5 +1,5 @@
 // A Nest application of the KIND that the environment names, which notes in the file NOTES what it has done. SERVICE is its name, LEAST_MS
-// the least that its shutdown goes on serving.
+// the least that its shutdown goes on serving, PORT where it listens first (else any free port).
 // SIGTERM ends it by its shutdown hooks, SIGUSR2 by `app.close()` in code; then nothing may keep it alive.
 import 'reflect-metadata';
 import { openSync, readFileSync, writeSync } from 'node:fs';
@@ -11,7 +11,8 @@ import { EventPattern, GrpcMethod, MessagePattern, Payload, Transport } from '@n
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 
-const { KIND, SERVICE, NOTES, LEAST_MS } = process.env;
+const { KIND, SERVICE, NOTES, LEAST_MS, PORT = '0' } = process.env;
+const port = Number(PORT);
 /** `book` takes so long that whoever drains has several of them in hand. */
 const MS = { find: 2, book: 200, told: 20 };
 
@@ -52,8 +53,11 @@ const overTcp = controller(Payload('id'), {
 const overHttp = controller(Query('id'), { find: Get('find'), book: Post('book') });
 const overGrpc = controller(Payload('id'), { find: GrpcMethod('Orders', 'Find'), book: GrpcMethod('Orders', 'Book') });
 
-const TCP = { transport: Transport.TCP, options: { host: '127.0.0.1', port: 0 } };
-const GRPC = { transport: Transport.GRPC, options: { package: 'shop', packageDefinition, url: '127.0.0.1:0' } };
+const TCP = { transport: Transport.TCP, options: { host: '127.0.0.1', port } };
+const GRPC = {
+  transport: Transport.GRPC,
+  options: { package: 'shop', packageDefinition, url: `127.0.0.1:${KIND === 'grpc' ? port : 0}` },
+};
 const KINDS = {
   tcp: { alone: TCP, controllers: [overTcp] },
   grpc: { alone: GRPC, controllers: [overGrpc] },
@@ -68,7 +72,8 @@ const KINDS = {
     controllers: [overTcp, overHttp, overGrpc],
   },
 };
-const { alone, adapter, beside = [], controllers } = KINDS[KIND];
+const isContext = KIND === 'context';
+const { alone, adapter, beside = [], controllers } = KINDS[KIND] ?? {};
 
 // oxlint-disable-next-line typescript/no-extraneous-class -- to Nest, a module is a class
 class AppModule {}
@@ -77,14 +82,16 @@ Module({
     RollcallModule.forRoot({
       service: SERVICE,
       metadata: { pid: String(process.pid) },
+      ...(isContext ? { heartbeatPort: 0 } : {}),
       drain: { leastMs: Number(LEAST_MS ?? 0) },
     }),
   ],
   controllers,
 })(AppModule);
 
-const app =
-  alone === undefined
+const app = isContext
+  ? await NestFactory.createApplicationContext(AppModule)
+  : alone === undefined
     ? await NestFactory.create(AppModule, ...(adapter === undefined ? [] : [adapter()]))
     : await NestFactory.createMicroservice(AppModule, alone);
 app.enableShutdownHooks(['SIGTERM']);
@@ -92,5 +99,5 @@ process.on('SIGUSR2', () => void app.close());
 
 for (const server of beside) app.connectMicroservice(server);
 if (beside.length > 0) await app.startAllMicroservices();
-await (alone === undefined ? app.listen(0, '127.0.0.1') : app.listen());
+if (!isContext) await (alone === undefined ? app.listen(beside.length > 0 ? 0 : port, '127.0.0.1') : app.listen());
 console.log('listening');

@@ -228,7 +228,7 @@ describe('an event', () => {
     expect(world.asked).toHaveLength(1);
     world.play({ a: failing('refused'), b: { afterMs: 1, values: [] } });
     expect(await emit()).toBeUndefined();
-    expect(world.tcp.seen.at(-1)?.request).toEqual({ patternJson: '"placed"', dataJson: '{}', isEvent: true });
+    expect(world.tcp.seen.at(-1)?.request).toMatchObject({ patternJson: '"placed"', dataJson: '{}', isEvent: true });
   });
 });
 

@@ -18,12 +18,12 @@ import type { Explanation } from './explain.js';
 import { Fallback } from './fallback.js';
 import { HEDGE_TICK_MS } from './hedge.js';
 import type { Lane } from './lane.js';
-import { methodName } from './method-rules.js';
 import { Call } from './one-call.js';
 import { follow, LastValue, Listener, only } from './receivers.js';
 import type { StreamObserver } from './receivers.js';
 import { callInstruments } from './service-events.js';
 import { heed } from './signal.js';
+import { tcpErrand } from './tcp-call.js';
 import { NO_WISHES, termsOf } from './terms.js';
 import type { CallTracer } from './tracing.js';
 import { grpcErrand, streamText } from './grpc-call.js';
@@ -37,8 +37,8 @@ import { HttpAnswer } from './transport/http-answer.js';
 import { httpRequest, isIdempotent, isOnce, isRepeatable, routeOf } from './transport/http-message.js';
 import type { HttpRequest } from './transport/http-message.js';
 import { HttpTransport } from './transport/http.js';
-import { tcpRequest } from './transport/tcp-message.js';
 import type { TcpRequest } from './transport/tcp-message.js';
+import type { TcpCodec } from './transport/tcp-codec.js';
 import { SecureWay } from './transport/secure.js';
 import { TcpTransport } from './transport/tcp.js';
 import type { Transport } from './transport/transport.js';
@@ -84,6 +84,7 @@ export class Calls {
   readonly #around: Surroundings;
   readonly #events: CallerEvents;
   readonly #callees = new Map<string, ServiceCallee>();
+  readonly #codecs = new Map<string, TcpCodec>();
   #isClosed = false;
 
   constructor(parts: CallsParts) {
@@ -102,7 +103,7 @@ export class Calls {
       instruments: callInstruments(parts.meter),
       events: this.#events,
       inherited: () => parts.inherited?.() ?? NOTHING_INHERITED,
-      tcp: parts.transports?.tcp ?? new TcpTransport(time, options.tcp, secure),
+      tcp: parts.transports?.tcp ?? new TcpTransport(time, options.tcp, secure, this.#codecs),
       http: parts.transports?.http ?? new HttpTransport(time, options.http, secure),
       grpc: parts.transports?.grpc ?? new GrpcTransport(time, options.grpc, secure),
       suspect: (id, outcome) => parts.suspect(id, outcome),
@@ -113,13 +114,17 @@ export class Calls {
     };
   }
 
+  /** Before the first call to it: connections that are open keep what they have. */
+  useTcpCodec(service: string, codec: TcpCodec): void {
+    this.#codecs.set(service, codec);
+  }
+
   /** Sends a Nest message and resolves with the last value of the answer. Rejects with a RollcallError, whose code says why. */
   call(service: string, pattern: unknown, data: unknown, options?: OneCall): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
-      const method = callee.tcp.method(methodName(pattern));
-      const request = tcpRequest(pattern, data, false, method.jsonOf(pattern));
-      this.#start(callee, callee.tcp, new Errand(request, method, CALL, new LastValue(resolve, reject)), options);
+      const said = { pattern, data, options, codec: this.#codecs.get(service) };
+      this.#start(callee, callee.tcp, tcpErrand(callee.tcp, said, CALL, new LastValue(resolve, reject)), options);
     });
   }
 
@@ -127,10 +132,9 @@ export class Calls {
   emit(service: string, pattern: unknown, data: unknown, options?: OneCall): Promise<void> {
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
-      const method = callee.tcp.method(methodName(pattern));
-      const request = tcpRequest(pattern, data, true, method.jsonOf(pattern));
+      const said = { pattern, data, options, codec: this.#codecs.get(service) };
       const receiver = new LastValue(() => resolve(), reject);
-      this.#start(callee, callee.tcp, new Errand(request, method, EVENT, receiver), options);
+      this.#start(callee, callee.tcp, tcpErrand(callee.tcp, said, EVENT, receiver), options);
     });
   }
 
@@ -147,10 +151,9 @@ export class Calls {
     options?: OneCall,
   ): { cancel(): void } {
     const callee = this.#callee(service);
-    const method = callee.tcp.method(methodName(pattern));
-    const request = tcpRequest(pattern, data, false, method.jsonOf(pattern));
     const told = { callee, lane: callee.tcp, observer, options };
-    return this.#listen(told, (receiver) => new Errand(request, method, STREAM, receiver));
+    const said = { pattern, data, options, codec: this.#codecs.get(service) };
+    return this.#listen(told, (receiver) => tcpErrand(callee.tcp, said, STREAM, receiver));
   }
 
   /**

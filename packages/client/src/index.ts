@@ -9,6 +9,7 @@ export type { CallTransports, Inherited, OneCall, StreamObserver } from './call.
 export type { GrpcCall } from './grpc-call.js';
 export { GrpcStatusError } from './transport/grpc-message.js';
 export type { GrpcFields, GrpcMethod } from './transport/grpc-message.js';
+export type { TcpCodec } from './transport/tcp-codec.js';
 export type { MessageSource } from './transport/grpc-upload.js';
 export type { GrpcResolverOptions } from './transport/grpc-resolver-options.js';
 export type { Dispatcher, DispatcherOptions } from './dispatcher.js';

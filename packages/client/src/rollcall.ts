@@ -42,6 +42,7 @@ import type { StaticEndpoint } from './static-service.js';
 import { Suspicions } from './suspicions.js';
 import type { CallTracer } from './tracing.js';
 import type { GrpcMethod } from './transport/grpc-message.js';
+import type { TcpCodec } from './transport/tcp-codec.js';
 import type { MessageSource } from './transport/grpc-upload.js';
 import { registerGrpcResolver } from './transport/grpc-resolver.js';
 import type { GrpcResolverOptions } from './transport/grpc-resolver-options.js';
@@ -176,6 +177,14 @@ export class Rollcall {
     const { namespace } = this.#options;
     const [now, wall] = [this.#time.now(), this.#time.wall()];
     this.#catalog.fix(staticService(endpoints, { service, namespace, now, wall }));
+  }
+
+  /**
+   * Calls over TCP to a service whose server has a serializer or a deserializer of its own use these. To be said before the first call to
+   * it; it holds for every call of this process.
+   */
+  useTcpCodec(service: string, codec: TcpCodec): void {
+    this.#calls.useTcpCodec(service, codec);
   }
 
   /**

@@ -26,6 +26,11 @@ export interface OneCall {
   readonly version?: string | undefined;
   /** Words that an instance's metadata must hold, each with this value: `{ tier: 'canary' }`. Default: any. */
   readonly metadata?: Metadata | undefined;
+  /**
+   * What travels beside the payload of a message over TCP, as JSON: Nest 12 gives it to the handler as `TcpContext.getMetadata()`. What
+   * Rollcall itself sends there (deadline, attempt, trace) beats it. Over HTTP and gRPC: nothing. Default: nothing.
+   */
+  readonly packetMetadata?: Readonly<Record<string, unknown>> | undefined;
   /** Calls with the same key go to the same instance, with the balancer `consistent-hash`; others do not look at it. */
   readonly hashKey?: string | undefined;
   /**

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { Inject, Injectable } from '@nestjs/common';
 import { ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { messageOf, noMeter, RollcallError, TOLD } from '@rollcall/core';
@@ -63,6 +64,8 @@ export class Agent {
       inheritance,
       requests: ports.requests ?? null,
       id: membership.id,
+      isWorker: cluster.isWorker,
+      log: ports.log,
       get isDraining() {
         return membership.isDraining;
       },
@@ -87,6 +90,21 @@ export class Agent {
   booted(): void {
     this.#isBooted = true;
     if (this.#doors.some((door) => door.isListening)) this.#opened();
+    else if (this.#doors.length === 0 && !this.#hasHttp) this.#bootedWithoutServers();
+  }
+
+  /** `createApplicationContext`, as for a cron job, a script or a test: only whoever asks for it is listed, and so opens a port. */
+  #bootedWithoutServers(): void {
+    const { client, register, heartbeatPort } = this.membership.settings;
+    if (client.service === undefined || register === 'manual') return;
+    if (heartbeatPort !== undefined) {
+      this.register().catch((error: unknown) => this.ports.log.error(messageOf(error)));
+      return;
+    }
+    this.ports.log.info(
+      `Not registered: ${client.service} has no server (createApplicationContext), so the registry cannot ask whether it is alive. To have ` +
+        'it listed and watched, set the option heartbeatPort (0 is any free port); to have this line away, leave out the option service.',
+    );
   }
 
   /**
@@ -95,6 +113,8 @@ export class Agent {
    * alone. Rejects with OPTION_INVALID where nothing listens that should.
    */
   async register(): Promise<void> {
+    const opening = this.#doors.flatMap((door) => door.opening ?? []);
+    if (opening.length > 0) await Promise.all(opening);
     if (this.#isDone) return;
     const { service } = this.membership.settings.client;
     if (service === undefined)
@@ -118,6 +138,10 @@ export class Agent {
   /** There are servers, and none of them listens. */
   get #awaitsServers(): boolean {
     if (this.#doors.length > 0) return this.#doors.every((door) => !door.isListening);
+    return this.#hasHttp;
+  }
+
+  get #hasHttp(): boolean {
     return typeof this.http.httpAdapter?.getHttpServer === 'function';
   }
 
@@ -127,7 +151,7 @@ export class Agent {
   }
 
   async #openOwnPort(): Promise<AnnouncedEndpoint> {
-    const { heartbeatPort, client } = this.membership.settings;
+    const { heartbeatPort = 0, client } = this.membership.settings;
     const door = await openOwnDoor(this.#keeper, { host: ownHost(this.#rules), port: heartbeatPort }).catch(
       (cause: unknown) => {
         throw new RollcallError(

@@ -1,4 +1,4 @@
-import type { HeartbeatAnswer, Protocol } from '@rollcall/core';
+import type { HeartbeatAnswer, Log, Protocol } from '@rollcall/core';
 import type { InFlight } from './in-flight.js';
 import type { Inheritance } from './inheritance.js';
 import type { RequestTracer } from './tracing.js';
@@ -8,6 +8,8 @@ export interface Door {
   /** For messages: `tcp`, `http`, `grpc`. */
   readonly name: string;
   readonly isListening: boolean;
+  /** While a worker of node:cluster opens a port of its own for it: resolves when that is over. It never rejects. Else null. */
+  readonly opening: Promise<void> | null;
   /** Where it listens; null when it does not, or when instances are not called over it. */
   bound(): BoundEndpoint | null;
 }
@@ -31,6 +33,9 @@ export interface Keeper {
   /** The instance id of this very process. */
   readonly id: string;
   readonly isDraining: boolean;
+  /** Is this process a worker of node:cluster, which shares its ports with the others? */
+  readonly isWorker: boolean;
+  readonly log: Log;
   answer(received: unknown): HeartbeatReply;
   /** A request was refused before its handler ran, since nobody waits for the answer. `door`: its name. */
   refusedLate(door: string): void;

@@ -15,8 +15,9 @@ import {
   REFUSAL_METADATA,
   TARGET_KEY,
 } from '@rollcall/core';
-import type { BoundEndpoint, Keeper } from './door.js';
+import type { Keeper } from './door.js';
 import type { RequestKind } from './in-flight.js';
+import type { Bound } from './worker-port.js';
 
 const CONTENT_TYPE = 'application/grpc+proto';
 const UNAVAILABLE = '14';
@@ -79,13 +80,14 @@ function timeoutMsOf(said: string | string[] | undefined): number | undefined {
 }
 
 /** Nest keeps only the URL it was given, and that may say port 0. `localhost` is bound twice: the IPv4 address is the one. */
-export function grpcBoundOf(server: Server): BoundEndpoint | null {
+export function grpcBoundOf(server: Server): Bound | null {
   const bound = http2ServersOf(server).map((http2Server) => ({ http2Server, address: http2Server.address() }));
   const known = bound.filter((one): one is typeof one & { address: AddressInfo } => isAddress(one.address));
   const chosen = known.find(({ address }) => address.family === 'IPv4') ?? known[0];
   if (chosen === undefined) return null;
   const { address, http2Server } = chosen;
-  return { protocol: 'grpc', host: address.address, port: address.port, tls: http2Server instanceof TlsServer };
+  const { address: host, port } = address;
+  return { server: http2Server, endpoint: { protocol: 'grpc', host, port, tls: http2Server instanceof TlsServer } };
 }
 
 function isAddress(address: ReturnType<NetServer['address']>): address is AddressInfo {

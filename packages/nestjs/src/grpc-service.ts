@@ -48,6 +48,7 @@ const KNOWN: Readonly<Record<keyof GrpcCall, true>> = {
   allowedStates: true,
   version: true,
   metadata: true,
+  packetMetadata: true,
   hashKey: true,
   timeoutMs: true,
   hedge: true,

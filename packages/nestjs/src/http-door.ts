@@ -3,10 +3,12 @@ import type { IncomingMessage } from 'node:http';
 import { Server as NetServer } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
 import type { HttpAdapterHost } from '@nestjs/core';
-import { ATTEMPT_KEY, DEADLINE_KEY, TARGET_KEY } from '@rollcall/core';
-import type { BoundEndpoint, Door, Keeper } from './door.js';
+import { ATTEMPT_KEY, DEADLINE_KEY, isRecord, TARGET_KEY } from '@rollcall/core';
+import type { Door, Keeper } from './door.js';
 import type { RequestKind } from './in-flight.js';
 import { answerUs, OUR_PATHS, refuse } from './well-known.js';
+import { Reach } from './worker-port.js';
+import type { Bound } from './worker-port.js';
 
 const EVENT_STREAM = 'text/event-stream';
 /** By its path alone: what is asked for is not for a log. */
@@ -38,20 +40,40 @@ export function openHttpDoor(host: HttpAdapterHost, keeper: Keeper): Door | null
       return beforeClose?.();
     },
   });
-  host.listen$.subscribe(() => keeper.opened());
+  const reach = new Reach('http', keeper);
+  const isShared = portSharing(server, keeper);
+  host.listen$.subscribe(() => reach.open(boundOf(server), isShared()));
   return {
     name: 'http',
     get isListening() {
-      return host.listening;
+      return reach.isOpen && host.listening;
     },
-    bound: () => (host.listening ? boundOf(server) : null),
+    get opening() {
+      return reach.opening;
+    },
+    bound: () => (host.listening ? reach.endpoint : null),
   };
 }
 
-function boundOf(server: NetServer): BoundEndpoint | null {
+function boundOf(server: NetServer): Bound | null {
   const address = server.address();
   if (address === null || typeof address === 'string') return null;
-  return { protocol: 'http', host: address.address, port: address.port, tls: server instanceof TlsServer };
+  const { address: host, port } = address;
+  return { server, endpoint: { protocol: 'http', host, port, tls: server instanceof TlsServer } };
+}
+
+/** Whether other processes accept connections at the port of a server: only the one who makes it listen says so. */
+function portSharing(server: NetServer, keeper: Keeper): () => boolean {
+  let isShared = keeper.isWorker;
+  const listen: unknown = Reflect.get(server, 'listen');
+  if (typeof listen !== 'function') return () => isShared;
+  const listenAs = (...words: unknown[]): unknown => {
+    const options = words.find(isRecord) ?? {};
+    isShared = options['reusePort'] === true || (keeper.isWorker && options['exclusive'] !== true);
+    return Reflect.apply(listen, server, words);
+  };
+  Object.assign(server, { listen: listenAs });
+  return () => isShared;
 }
 
 function standBefore(server: NetServer, guard: Guard): void {

@@ -1,6 +1,6 @@
 // in modules
 export { RollcallModule } from './rollcall.module.js';
-export type { ServiceFeature } from './rollcall.module.js';
+export type { ServiceFeature, ServiceFeatureAsync, ServiceFeatureFactory, ServiceFeatureTerms } from './features.js';
 export type {
   DrainOptions,
   EmbeddedRegistry,
@@ -50,6 +50,7 @@ export type {
   ServiceView,
   StaticEndpoint,
   StreamObserver,
+  TcpCodec,
 } from '@rollcall/client';
 
 // to follow what callers live through, and to balance in an own way

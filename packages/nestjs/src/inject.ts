@@ -33,6 +33,7 @@ export type RollcallFace = Pick<
   | 'fix'
   | 'instances'
   | 'dependOn'
+  | 'useTcpCodec'
   | 'ready'
   | 'call'
   | 'stream'

@@ -116,6 +116,10 @@ export class FakeRollcall implements RollcallFace {
     this.events.push(`fix ${name} ${endpoints.map(({ port }) => port).join()}`);
   }
 
+  useTcpCodec(name: string): void {
+    this.events.push(`codec ${name}`);
+  }
+
   dependOn(): void {}
 
   instances(name: string): Promise<readonly Instance[]> {

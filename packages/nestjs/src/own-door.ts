@@ -48,7 +48,8 @@ export async function openOwnDoor(
   });
   server.setTimeout(patienceMs); // of who takes no answer
   admitInTurn(server, MOST_CONNECTIONS);
-  server.listen(host === undefined ? { port } : { host, port });
+  // in a worker of node:cluster it would be the port of all of them
+  server.listen({ ...(host === undefined ? {} : { host }), port, exclusive: true });
   await once(server, 'listening');
   server.on('error', () => {}); // of one connection that could not be accepted
   server.unref();

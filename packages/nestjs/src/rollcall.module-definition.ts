@@ -34,7 +34,8 @@ export interface RollcallModuleOptions extends Omit<RollcallOptions, 'registry'>
   readonly register?: 'auto' | 'manual' | undefined;
   /**
    * The own port of an application that has none, such as one behind a broker: there the registry finds it, and nobody calls it.
-   * 0 … 65,535; default 0, any free one. Set it where a firewall stands between them.
+   * 0 … 65,535, 0 is any free one. Default: any free one, and none for an application without any server (`createApplicationContext`),
+   * which is registered only where this is set. Set it to a number where a firewall stands between them.
    */
   readonly heartbeatPort?: number | undefined;
   /** How this process stops without failing a call. */
@@ -80,11 +81,10 @@ export const moduleFields = {
     default: 'auto',
   }),
   heartbeatPort: option.number({
-    doc: 'The own port of an application that has none, such as one behind a broker, for Heartbeat-1; 0 is any free one.',
+    doc: 'The own port of an application that has none, such as one behind a broker, for Heartbeat-1; 0, or left out, is any free one. An application without any server (createApplicationContext) is registered only where it is set.',
     min: 0,
     max: 65_535,
     integer: true,
-    default: 0,
   }),
   drain: option.object(
     {

@@ -1,29 +1,21 @@
 import { Global, Inject, Injectable, Module } from '@nestjs/common';
-import type {
-  DynamicModule,
-  InjectionToken,
-  OnApplicationBootstrap,
-  OnModuleDestroy,
-  OnModuleInit,
-  Provider,
-} from '@nestjs/common';
+import type { DynamicModule, OnApplicationBootstrap, OnModuleDestroy, OnModuleInit, Provider } from '@nestjs/common';
 import { APP_FILTER, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { Rollcall } from '@rollcall/client';
-import type { Inherited, OneCall, StaticEndpoint } from '@rollcall/client';
+import type { Inherited } from '@rollcall/client';
 import { RollcallError } from '@rollcall/core';
 import { Agent, RollcallAgent } from './agent.js';
 import { NoExceptionFilter, RollcallExceptionFilter } from './exception-filter.js';
-import { readGrpc } from './grpc-proto.js';
-import type { GrpcFeature } from './grpc-proto.js';
+import { asyncFeatureParts, featureParts, refuseAmbiguous } from './features.js';
+import type { ServiceFeature, ServiceFeatureAsync } from './features.js';
 import { Inheritance } from './inheritance.js';
-import { AGENT, getServiceToken, INHERITANCE, MEMBERSHIP, PORTS, ROLLCALL, SETTINGS } from './inject.js';
-import type { Ports, RollcallFace } from './inject.js';
+import { AGENT, INHERITANCE, MEMBERSHIP, PORTS, ROLLCALL, SETTINGS } from './inject.js';
+import type { Ports } from './inject.js';
 import { Membership } from './membership.js';
 import { InstanceNews } from './on-instance-change-news.js';
 import { systemPorts } from './ports.js';
 import { ConfigurableModuleClass, settingsProvider } from './rollcall.module-definition.js';
 import type { RollcallModuleAsyncOptions, RollcallModuleOptions, Settings } from './rollcall.module-definition.js';
-import { ServiceClient } from './service-client.js';
 
 /** What every module of one application shares; global, or `forFeature` could not see it. Another application has its own. */
 @Global()
@@ -56,6 +48,7 @@ class RollcallCoreModule extends ConfigurableModuleClass {
   constructor(@Inject(ModulesContainer) modules: ModulesContainer) {
     super();
     refuseSecondRoot(modules);
+    refuseAmbiguous(modules);
   }
 }
 
@@ -120,17 +113,6 @@ export function rootWith(options: RollcallModuleOptions, providers: readonly Pro
   return rootOf({ ...core, providers: [...(core.providers ?? []), ...providers] });
 }
 
-/** A service that this module calls. The rest are the defaults of each call to it. */
-export interface ServiceFeature extends Omit<OneCall, 'inheritedMs' | 'signal'> {
-  readonly service: string;
-  /** Its addresses, for a service that no registry knows: it is called there, with balancer, breaker, retries and deadline. */
-  readonly static?: readonly StaticEndpoint[];
-  /** Its proto, for `orders.grpc('OrdersService')`. */
-  readonly grpc?: GrpcFeature | undefined;
-  /** Another token the client is found under, such as the one that code injects today. */
-  readonly token?: InjectionToken;
-}
-
 /**
  * Service discovery for a Nest application: `forRoot` once, in the root module, makes this process an instance of the service
  * it names (of none, without `service`: then it only calls others); `forFeature` in each module that calls services.
@@ -147,31 +129,20 @@ export class RollcallModule {
     return rootOf(RollcallCoreModule.forRootAsync(options));
   }
 
-  /** Provides a `ServiceClient` for each, under `getServiceToken(name)`: inject it with `@InjectService(name)`. */
+  /**
+   * Provides a `ServiceClient` for each, under `getServiceToken(name)`: inject it with `@InjectService(name)`. Another module may name the
+   * same service with other options. Throws OPTION_INVALID for an impossible name, and for one that is named twice with options.
+   */
   static forFeature(services: readonly (string | ServiceFeature)[]): DynamicModule {
-    const clients = services.flatMap((feature) =>
-      clientProviders(typeof feature === 'string' ? { service: feature } : feature),
-    );
-    return { module: RollcallModule, providers: clients, exports: clients.map((client) => client.provide) };
+    return { module: RollcallModule, ...featureParts(services) };
+  }
+
+  /** The same, with options that are made when the application starts. */
+  static forFeatureAsync(services: readonly ServiceFeatureAsync[]): DynamicModule {
+    return { module: RollcallModule, ...asyncFeatureParts(services) };
   }
 }
 
 function rootOf(core: DynamicModule): DynamicModule {
   return { module: RollcallModule, imports: [core, RollcallLifecycleModule] };
-}
-
-function clientProviders(feature: ServiceFeature): Exclude<Provider, Function>[] {
-  const { service, token, static: fixed, grpc: proto, ...defaults } = feature;
-  const own = getServiceToken(service);
-  const client = {
-    provide: own,
-    inject: [ROLLCALL, MEMBERSHIP],
-    useFactory: async (rollcall: RollcallFace, membership: Membership) => {
-      if (fixed !== undefined) rollcall.fix(service, fixed);
-      membership.want(service);
-      const grpc = proto === undefined ? undefined : await readGrpc(service, proto);
-      return new ServiceClient({ rollcall, wake: () => void membership.wake(), grpc }, service, defaults);
-    },
-  };
-  return token === undefined ? [client] : [client, { provide: token, useExisting: own }];
 }

@@ -106,7 +106,48 @@ describe('call and fetch', () => {
   });
 });
 
+describe('the dispatch hook', () => {
+  it('is called with each packet of send, emit and call, and what it adds travels beside the payload', async () => {
+    const { orders, rollcall } = client({ deadlineMs: 800 });
+    orders.setOnDispatchHook((packet) => Object.assign(packet, { metadata: { tenant: packet.pattern } }));
+    rollcall.onStream = (observer) => (observer.next(1), observer.complete());
+    await lastValueFrom(orders.send('find', {}));
+    await lastValueFrom(orders.emit('created', {}), { defaultValue: null });
+    await orders.call('book', {}, { packetMetadata: { trace: 'a', tenant: 'overridden' } });
+    expect(rollcall.made.map(({ options }) => options)).toEqual([
+      { deadlineMs: 800, packetMetadata: { tenant: 'find' } },
+      { deadlineMs: 800, packetMetadata: { tenant: 'created' } },
+      { deadlineMs: 800, packetMetadata: { tenant: 'book', trace: 'a' } },
+    ]);
+  });
+
+  it('that throws fails the call alone, wherever it is caught', async () => {
+    const { orders, rollcall } = client();
+    const error = new Error('no tenant');
+    orders.setOnDispatchHook(() => {
+      throw error;
+    });
+    await expect(firstValueFrom(orders.send('find', {}))).rejects.toBe(error);
+    await expect(orders.call('find', {})).rejects.toBe(error);
+    await expect(lastValueFrom(orders.emit('created', {}))).rejects.toBe(error);
+    expect(rollcall.made).toEqual([]);
+  });
+
+  it('that adds nothing changes nothing', async () => {
+    const { orders, rollcall } = client({ deadlineMs: 800 });
+    orders.setOnDispatchHook(() => {});
+    await orders.call('find', {});
+    expect(rollcall.made[0]?.options).toEqual({ deadlineMs: 800 });
+  });
+});
+
 describe('a client', () => {
+  it('has no events of a connection, and says what to use instead', () => {
+    const { orders } = client();
+    expect(() => orders.on('connect')).toThrow(/on\('connect'\) of the client of orders has nothing.*client\.status/);
+    expect(() => orders.on('connect')).toThrow(RollcallError);
+  });
+
   it('is a ClientProxy that has nothing to close', () => {
     const { orders, rollcall } = client();
     expect(orders).toBeInstanceOf(ClientProxy);

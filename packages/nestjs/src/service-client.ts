@@ -2,7 +2,7 @@ import { ClientProxy } from '@nestjs/microservices';
 import type { ReadPacket, WritePacket } from '@nestjs/microservices';
 import { from, Observable } from 'rxjs';
 import type { ContactStatus, GrpcCall, GrpcMethod, OneCall } from '@rollcall/client';
-import { RollcallError } from '@rollcall/core';
+import { isRecord, RollcallError } from '@rollcall/core';
 import type { GrpcServices } from './grpc-proto.js';
 import { grpcServiceOf } from './grpc-service.js';
 import type { RollcallFace } from './inject.js';
@@ -36,12 +36,12 @@ export type UntypedGrpc = Readonly<Record<string, (message: any, ...wishes: any[
 
 /**
  * A service by its name. A drop-in for the `ClientProxy` that code injects today, with a balancer, breaker, retries and a
- * deadline behind it: no connection belongs to it, so there is none to open or close. Errors are `RollcallError`s. What travels
- * beside the payload is the client's, so `setOnDispatchHook` has no effect.
+ * deadline behind it: no connection belongs to it, so there is none to open or close. Errors are `RollcallError`s.
  */
 export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   /** Only a type, so that clients of different contracts are different types. */
   declare protected readonly contract: Api;
+  #hook: ((packet: ReadPacket) => void) | null = null;
 
   constructor(
     private readonly host: ServiceClientHost,
@@ -61,14 +61,14 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   ): Observable<OutputOf<Api[Pattern]>>;
   override send<TResult = any, TInput = any>(this: ServiceClient, pattern: any, data: TInput): Observable<TResult>;
   override send(pattern: unknown, data: unknown): Observable<any> {
-    return new Observable((observer) => this.publish({ pattern, data }, this.createObserver(observer)));
+    return new Observable((observer) => this.publish(this.packetOf(pattern, data), this.createObserver(observer)));
   }
 
   /** Hot: sent at once, to one instance, and again only if it was certainly not sent. Completes when it has been written. */
   override emit<Pattern extends PatternOf<Api>>(pattern: Pattern, data: InputOf<Api[Pattern]>): Observable<undefined>;
   override emit<TResult = any, TInput = any>(this: ServiceClient, pattern: any, data: TInput): Observable<TResult>;
   override emit(pattern: unknown, data: unknown): Observable<any> {
-    const sent = this.dispatchEvent({ pattern, data });
+    const sent = this.prepared(pattern, data, (packet) => this.dispatchEvent(packet));
     sent.catch(() => {}); // who wants to know subscribes; an event that was not sent must not end the process
     return from(sent);
   }
@@ -81,7 +81,9 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   ): Promise<OutputOf<Api[Pattern]>>;
   call<Result = any>(this: ServiceClient, pattern: unknown, data: unknown, options?: OneCall): Promise<Result>;
   call(pattern: unknown, data: unknown, options?: OneCall): Promise<any> {
-    return this.awake().call(this.service, pattern, data, this.optionsWith(options));
+    return this.prepared(pattern, data, (packet) =>
+      this.awake().call(this.service, pattern, data, withMetadata(this.optionsWith(options), packet)),
+    );
   }
 
   /** `fetch` on an instance of the service: `path` begins with a slash. Any status is an answer, as with `fetch`. */
@@ -124,7 +126,26 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   /** Connections belong to the application and are closed with it: there is nothing to close here. */
   close(): void {}
 
-  /** The `Rollcall` behind it. */
+  /**
+   * The hook is called with each packet of `send`, `emit` and `call`, before an instance is chosen and once however often the call is tried.
+   * What it puts into `packet.metadata` travels with it over TCP, beside what Rollcall sends there; Nest 12 gives it to the handler as
+   * `TcpContext.getMetadata()`. It replaces the hook before it. An error that it throws is that of the call.
+   */
+  override setOnDispatchHook(hook: (packet: ReadPacket) => void): void {
+    this.#hook = hook;
+  }
+
+  /** Throws OPTION_INVALID: there is no connection whose events these could be. */
+  override on(event: string): never {
+    throw new RollcallError(
+      'OPTION_INVALID',
+      `on('${event}') of the client of ${this.service} has nothing to listen to: its connections belong to the application, are many, and come ` +
+        'and go. Use client.status for the connection to the registry, @OnInstanceChange() for instances that come and go, and ' +
+        'Rollcall.onEvent() for what calls live through.',
+    );
+  }
+
+  /** The `Rollcall` behind it: of the connections to instances there is none to hand out. */
   override unwrap<T>(): T {
     const rollcall: unknown = this.host.rollcall;
     return rollcall as T; // what ClientProxy promises: the caller names the type
@@ -136,12 +157,29 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
       error: (err: unknown) => callback({ err }),
       complete: () => callback({ isDisposed: true }),
     };
-    const call = this.awake().stream(this.service, packet.pattern, packet.data, observer, this.defaults);
+    const options = withMetadata(this.defaults, packet);
+    const call = this.awake().stream(this.service, packet.pattern, packet.data, observer, options);
     return () => call.cancel();
   }
 
   protected override dispatchEvent(packet: ReadPacket): Promise<any> {
-    return this.awake().emit(this.service, packet.pattern, packet.data, this.defaults);
+    return this.awake().emit(this.service, packet.pattern, packet.data, withMetadata(this.defaults, packet));
+  }
+
+  private packetOf(pattern: unknown, data: unknown): ReadPacket {
+    const packet: ReadPacket = { pattern, data };
+    this.#hook?.(packet);
+    return packet;
+  }
+
+  /** A hook that throws fails the call; nobody has to catch it elsewhere. */
+  private prepared<Result>(
+    pattern: unknown,
+    data: unknown,
+    send: (packet: ReadPacket) => Promise<Result>,
+  ): Promise<Result> {
+    if (this.#hook === null) return send({ pattern, data });
+    return new Promise((resolve) => resolve(send(this.packetOf(pattern, data))));
   }
 
   private grpcService(name: string): object {
@@ -160,6 +198,13 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   private optionsWith(options: OneCall | undefined): OneCall {
     return options === undefined ? this.defaults : { ...this.defaults, ...options };
   }
+}
+
+/** Nest 11 knows no metadata of packets; a hook may set it all the same. */
+function withMetadata(options: OneCall, packet: ReadPacket): OneCall {
+  const said: unknown = Reflect.get(packet, 'metadata');
+  if (!isRecord(said)) return options;
+  return { ...options, packetMetadata: { ...options.packetMetadata, ...said } };
 }
 
 function noProto(service: string, name: string): RollcallError {

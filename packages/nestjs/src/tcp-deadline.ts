@@ -1,6 +1,6 @@
 import { TcpContext } from '@nestjs/microservices';
 import type { Server } from '@nestjs/microservices';
-import { ATTEMPT_KEY, DEADLINE_KEY, HEARTBEAT_PATTERN, isRecord } from '@rollcall/core';
+import { ATTEMPT_KEY, DEADLINE_KEY, isRecord } from '@rollcall/core';
 import { throwError } from 'rxjs';
 import type { Door, Keeper } from './door.js';
 import { remoteError } from './remote-error.js';
@@ -53,7 +53,7 @@ function refuseLate(server: Server, keeper: Keeper, name: Door['name']): void {
     const run: Handler = (data, context) => {
       // one handler may have several patterns
       const called = context instanceof TcpContext ? context.getPattern() : pattern;
-      if (requests === null || called === HEARTBEAT_PATTERN) return handler(data, context);
+      if (requests === null) return handler(data, context);
       return requests.handle(called, () => handler(data, context));
     };
     const guard: Handler = (data, context) => {

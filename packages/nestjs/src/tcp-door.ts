@@ -1,13 +1,15 @@
 import { Server as NetServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { Server as TlsServer } from 'node:tls';
-import { BaseRpcContext, Server, TcpContext, Transport } from '@nestjs/microservices';
+import { BaseRpcContext, JsonSocket, Server, TcpContext, TcpSocket, Transport } from '@nestjs/microservices';
 import type { CustomTransportStrategy } from '@nestjs/microservices';
 import { HEARTBEAT_PATTERN, isRecord } from '@rollcall/core';
-import type { BoundEndpoint, Door, Keeper } from './door.js';
+import type { Door, Keeper } from './door.js';
 import type { RequestKind } from './in-flight.js';
 import { heedDeadlines } from './tcp-deadline.js';
 import { grpcBoundOf, standBeforeGrpc } from './grpc-door.js';
+import { Reach } from './worker-port.js';
+import type { Bound } from './worker-port.js';
 
 /** Patterns come from callers: no more than so many are remembered, … */
 const MOST_ROUTES = 1_000;
@@ -25,29 +27,40 @@ export type RpcServer = CustomTransportStrategy;
  * standalone microservice before it runs any hook), counts its requests, and answers Heartbeat-1 over TCP and gRPC.
  */
 export function openRpcDoor(server: RpcServer, keeper: Keeper): Door {
-  const door = { name: nameOf(server), isListening: false, bound: () => (door.isListening ? boundOf(server) : null) };
+  const name = nameOf(server);
+  const reach = new Reach(name, keeper);
   const [listen, close] = [server.listen.bind(server), server.close.bind(server)];
   server.listen = (callback) =>
     listen((...results: unknown[]) => {
-      door.isListening = results[0] === undefined || results[0] === null;
-      if (door.isListening && isGrpc(server)) standBeforeGrpc(server, keeper);
+      const isListening = results[0] === undefined || results[0] === null;
+      if (isListening && isGrpc(server)) standBeforeGrpc(server, keeper);
       callback(...results);
-      if (door.isListening) keeper.opened();
+      if (isListening && isTcp(server)) tellOfOwnWays(server, keeper);
+      if (isListening) reach.open(boundOf(server), keeper.isWorker);
     });
   server.close = async () => {
     await keeper.drain();
-    door.isListening = false;
+    reach.close();
     return close();
   };
   if (server instanceof Server) {
     countRequests(server, keeper);
     rememberRoutes(server);
   }
-  if (server instanceof Server && server.transportId === Transport.TCP) {
+  if (isTcp(server) && hasNestFrames(server)) {
+    heedDeadlines(server, keeper, name);
     answerOverTcp(server, keeper);
-    heedDeadlines(server, keeper, door.name);
   }
-  return door;
+  return {
+    name,
+    get isListening() {
+      return reach.isOpen;
+    },
+    get opening() {
+      return reach.opening;
+    },
+    bound: () => reach.endpoint,
+  };
 }
 
 function nameOf(server: RpcServer): string {
@@ -55,17 +68,23 @@ function nameOf(server: RpcServer): string {
   return typeof id === 'number' ? Transport[id].toLowerCase() : (id?.description ?? 'custom transport');
 }
 
+function isTcp(server: RpcServer): server is Server {
+  return server instanceof Server && server.transportId === Transport.TCP;
+}
+
 function isGrpc(server: RpcServer): server is Server {
   return server instanceof Server && server.transportId === Transport.GRPC;
 }
 
-function boundOf(server: RpcServer): BoundEndpoint | null {
+function boundOf(server: RpcServer): Bound | null {
   if (isGrpc(server)) return grpcBoundOf(server);
-  if (!(server instanceof Server) || server.transportId !== Transport.TCP) return null;
+  if (!isTcp(server) || !hasNestFrames(server)) return null;
   const socket = server.unwrap<unknown>();
-  const address = socket instanceof NetServer ? socket.address() : null;
+  if (!(socket instanceof NetServer)) return null;
+  const address = socket.address();
   if (address === null || typeof address === 'string') return null;
-  return { protocol: 'tcp', host: address.address, port: address.port, tls: socket instanceof TlsServer };
+  const { address: host, port } = address;
+  return { server: socket, endpoint: { protocol: 'tcp', host, port, tls: socket instanceof TlsServer } };
 }
 
 type StartHook = Parameters<Server['setOnProcessingStartHook']>[0];
@@ -83,7 +102,7 @@ function countRequests(server: Server, keeper: Keeper): void {
   let start = before;
   let end = isHook<EndHook>(after) ? after : undefined;
   server.setOnProcessingStartHook((transportId, context, done) => {
-    if (isRecord(context) && !isHeartbeat(context)) keeper.inFlight.begin(context, undefined, kind);
+    if (isRecord(context)) keeper.inFlight.begin(context, undefined, kind);
     // a user's hook may put it off, and call it from anywhere
     return start(transportId, context, keeper.inheritance.bound(done));
   });
@@ -131,16 +150,68 @@ function rememberRoutes(server: Server): void {
   });
 }
 
+/**
+ * Answers Heartbeat-1, and the question who we are, as soon as the frame is read: before the deserializer, which may be the user's and
+ * expect something else, and past guards, pipes and interceptors.
+ */
 function answerOverTcp(server: Server, keeper: Keeper): void {
-  // a handler that is added here passes guards, pipes and interceptors; a library's @MessagePattern does not
-  server.addHandler(HEARTBEAT_PATTERN, (received: unknown, context?: TcpContext) => {
-    const reply = keeper.answer(received);
-    if (reply.closes) closeAfterAnswer(context);
-    return Promise.resolve(reply.answer);
+  const handle: unknown = Reflect.get(server, 'handleMessage');
+  if (typeof handle !== 'function') return;
+  Reflect.set(server, 'handleMessage', (socket: unknown, message: unknown): unknown => {
+    const isHeartbeat = isRecord(message) && message['pattern'] === HEARTBEAT_PATTERN && socket instanceof TcpSocket;
+    return isHeartbeat ? answerHeartbeat(keeper, socket, message) : Reflect.apply(handle, server, [socket, message]);
   });
   const socket = server.unwrap<unknown>();
   const opened = socket instanceof TlsServer ? 'secureConnection' : 'connection';
   if (socket instanceof NetServer) socket.on(opened, (connection: Socket) => sendPromptly(connection));
+}
+
+/** Nest catches what this rejects with, such as a connection that is gone. */
+async function answerHeartbeat(
+  keeper: Keeper,
+  socket: TcpSocket,
+  { id, data }: Record<string, unknown>,
+): Promise<void> {
+  const { answer, closes } = keeper.answer(data);
+  socket.sendMessage({ id, response: answer, isDisposed: true });
+  if (closes) closeAfterAnswer(socket.netSocket);
+}
+
+/** What makes the frames of Nest's TCP transport. */
+const FRAMING = ['sendMessage', 'handleSend', 'handleData', 'onData', 'emitMessage'] as const;
+
+/** Are the frames on its connections Nest's own? A `socketClass` of the user's may speak what neither the registry nor a caller by name does. */
+function hasNestFrames(server: Server): boolean {
+  if (typeof Reflect.get(server, 'handleMessage') !== 'function') return false;
+  const socketClass: unknown = Reflect.get(server, 'socketClass');
+  if (socketClass === undefined || socketClass === JsonSocket) return true;
+  const prototype: unknown = typeof socketClass === 'function' ? socketClass.prototype : null;
+  if (!(prototype instanceof JsonSocket)) return false;
+  return FRAMING.every((name) => Reflect.get(prototype, name) === Reflect.get(JsonSocket.prototype, name));
+}
+
+/** What callers by name have to know, or cannot follow. */
+function tellOfOwnWays(server: Server, keeper: Keeper): void {
+  if (!hasNestFrames(server)) return warnOfFrames(server, keeper);
+  const options: unknown = Reflect.get(server, 'options');
+  const own = ['serializer', 'deserializer'].filter((name) => isRecord(options) && options[name] !== undefined);
+  if (own.length === 0) return;
+  keeper.log.info(
+    `The TCP server has a ${own.join(' and a ')} of its own: callers by name need the pair that matches, as ` +
+      `RollcallModule.forFeature([{ service, serializer, deserializer }]).`,
+  );
+}
+
+function warnOfFrames(server: Server, { log }: Keeper): void {
+  const socketClass: unknown = Reflect.get(server, 'socketClass');
+  const name =
+    typeof socketClass === 'function' && socketClass.name !== '' ? socketClass.name : 'a transport of its own';
+  log.warn(
+    `The TCP server uses ${name}, whose frames are not those of Nest's JsonSocket: neither the registry nor callers by name can speak to it, ` +
+      'so its port is not announced. This process is registered, and watched at another port of its own (the option heartbeatPort), but ' +
+      'calls by name fail with NO_ENDPOINT. To be called by name leave out socketClass (a serializer and a deserializer of your own are ' +
+      "supported), or add a second TCP server with Nest's frames.",
+  );
 }
 
 /**
@@ -170,15 +241,9 @@ function sendPromptly(connection: Socket): void {
   Object.assign(connection, { write: writeTogether });
 }
 
-/** Nest writes an answer on the next tick: all ticks are over before `setImmediate`. Everything written is sent, then FIN. */
-function closeAfterAnswer(context: TcpContext | undefined): void {
-  const connection = context?.getSocketRef().netSocket;
-  setImmediate(() => connection?.destroySoon());
-}
-
-/** The registry calls while this process drains, too: who waits until all is quiet must not wait for it. */
-function isHeartbeat(context: object): boolean {
-  return context instanceof TcpContext && context.getPattern() === HEARTBEAT_PATTERN;
+/** What is held back to leave together is out before `setImmediate`. Everything written is sent, then FIN. */
+function closeAfterAnswer(connection: Socket): void {
+  setImmediate(() => connection.destroySoon());
 }
 
 function isHook<Hook extends StartHook | EndHook>(value: unknown): value is Hook {

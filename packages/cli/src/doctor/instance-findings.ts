@@ -1,4 +1,4 @@
-import { addressOf, isLoopback, shortId, TOLD } from '@rollcall/core';
+import { addressOf, isLoopback, shortId, TOLD, VERSION } from '@rollcall/core';
 import type { Endpoint } from '@rollcall/core';
 import { ageText } from '../words.js';
 import type { Facts, InstanceFacts, Reach, RegistryFacts } from './facts.js';
@@ -144,8 +144,9 @@ function shared(one: InstanceFacts, facts: Facts): Finding {
     what: `${shortId(instance)} and another process answer in turns at ${placesOf(instance.endpoints)}.`,
     evidence: evidenceOf(one, facts),
     fix: [
-      'give each process a port of its own: port 0 is any free one',
-      'behind one NAT or proxy, set advertiseHost to the address of each',
+      `workers of node:cluster, or of PM2 in its cluster mode, share every port that they listen on, port 0 too: start them with @rollcall/nestjs ${VERSION}, which gives each worker a port of its own`,
+      'without @rollcall/nestjs: register a second server of each worker, listen({ port: 0, exclusive: true }), or start processes in place of workers (PM2: exec_mode "fork"), each with a port of its own',
+      'containers or machines behind one NAT, proxy or published port: let the registry and callers reach each directly, and set its advertiseHost to the address where they do',
     ],
   });
 }

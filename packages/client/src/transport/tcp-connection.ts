@@ -8,6 +8,7 @@ import { hasIdentity, identityFailure } from './identity.js';
 import { IDENTITY_REQUEST, isTcpAnswer, requestFrame } from './tcp-message.js';
 import type { TcpAnswer, TcpRequest } from './tcp-message.js';
 import type { SecureWay } from './secure.js';
+import type { TcpCodec } from './tcp-codec.js';
 import { connectFailure, destroyLater, failed, STOPPED } from './transport.js';
 import type { Exchange, Failure, Sink, Target, Terms } from './transport.js';
 
@@ -37,6 +38,8 @@ export interface TcpConnectionParts {
   readonly time: Time;
   readonly secure: SecureWay;
   readonly connecting: Connecting;
+  /** What the service makes of packets; undefined: nothing. */
+  readonly codec: TcpCodec | undefined;
   /** It is late, and requests wait for it. */
   readonly late: () => void;
   /** It is open now. */
@@ -56,6 +59,9 @@ export class TcpConnection {
   readonly #startedAt: number;
   readonly #socket: Socket;
   readonly #decoder: FrameDecoder;
+  readonly #deserializer: TcpCodec['deserializer'];
+  /** Answers are read in their order, also where the deserializer takes its time. */
+  #reading: Promise<void> = Promise.resolve();
   readonly #exchanges = new Map<number, TcpExchange>();
   readonly #turn = (): void => this.#endTurn();
   #unwritten: TcpExchange[] = [];
@@ -72,8 +78,9 @@ export class TcpConnection {
   #quietTurns = 0;
   #gathered = 0;
 
-  constructor({ target, options, time, secure, connecting, ...parts }: TcpConnectionParts) {
+  constructor({ target, options, time, secure, connecting, codec, ...parts }: TcpConnectionParts) {
     this.#target = target;
+    this.#deserializer = codec?.deserializer;
     this.#options = options;
     this.#time = time;
     this.#connecting = connecting;
@@ -121,7 +128,11 @@ export class TcpConnection {
     if (waiting > this.#options.maxBufferedBytes) return failed(this.#congestion(), sink);
     this.#lastId += 1;
     const exchange = new TcpExchange(this, this.#lastId, sink, request.isEvent);
-    exchange.frame = requestFrame(request, exchange.id, terms);
+    try {
+      exchange.frame = requestFrame(request, exchange.id, terms);
+    } catch (cause) {
+      return failed({ kind: 'spoiled', cause }, sink); // the serializer of its service threw
+    }
     this.#exchanges.set(exchange.id, exchange);
     this.#unwritten.push(exchange);
     this.#unwrittenLength += exchange.frame.length;
@@ -181,13 +192,29 @@ export class TcpConnection {
     // to read JSON holds up the process: what nobody waits for is not read
     const isAwaited = this.#exchanges.size > 0 || this.#phase === 'asking';
     const { frames, failure } = this.#decoder.push(chunk, isAwaited);
-    for (const message of frames) if (isTcpAnswer(message)) this.#answer(message);
+    for (const message of frames) this.#read(message);
     if (failure !== null) this.#end({ kind: 'garbled', cause: failure }, { kind: 'unsent', cause: failure });
+  }
+
+  #read(message: unknown): void {
+    // the door of an instance answers who it is before the serializer of its server has a say
+    if (this.#deserializer === undefined || this.#phase === 'asking') {
+      if (isTcpAnswer(message)) this.#answer(message);
+      return;
+    }
+    const deserializer = this.#deserializer;
+    const read = async (): Promise<void> => {
+      const answer: unknown = await deserializer.deserialize(message);
+      if (isTcpAnswer(answer)) this.#answer(answer);
+    };
+    this.#reading = this.#reading.then(read).catch((cause: unknown) => {
+      this.#end({ kind: 'garbled', cause }, { kind: 'unsent', cause });
+    });
   }
 
   #answer(answer: TcpAnswer): void {
     if (this.#phase === 'asking' && answer.id === IDENTITY_ID) return this.#identified(answer);
-    const exchange = typeof answer.id === 'number' ? this.#exchanges.get(answer.id) : undefined;
+    const exchange = this.#exchanges.get(idOf(answer));
     // nobody can answer what was not asked, least of all before it is known who that is
     if (exchange === undefined || !exchange.isWritten) return;
     // as Nest's client reads it: an error is the last word, and so is `isDisposed`, alone or with the last value
@@ -347,6 +374,12 @@ class TcpExchange implements Exchange {
     this.#connection.forget(this);
     return true;
   }
+}
+
+/** A codec gets ids as text, and gives them back so. */
+function idOf({ id }: TcpAnswer): number {
+  if (typeof id === 'number') return id;
+  return typeof id === 'string' && id !== '' ? Number(id) : IDENTITY_ID;
 }
 
 function openSocket(endpoint: Endpoint, secure: SecureWay): Socket {

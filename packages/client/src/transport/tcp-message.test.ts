@@ -2,10 +2,11 @@ import * as fc from 'fast-check';
 import { FrameDecoder } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import { requestFrame, tcpRequest } from './tcp-message.js';
+import type { TcpRequest } from './tcp-message.js';
 import type { Terms } from './transport.js';
 
-function packetOf(terms: Terms | null, isEvent = false): unknown {
-  const text = requestFrame(tcpRequest('find', { id: 'ü' }, isEvent), 7, terms);
+function packetOf(terms: Terms | null, isEvent = false, request = tcpRequest('find', { id: 'ü' }, isEvent)): unknown {
+  const text = requestFrame(request, 7, terms);
   const { frames, failure } = new FrameDecoder().push(Buffer.from(text));
   expect(failure).toBeNull();
   return frames[0];
@@ -33,6 +34,35 @@ describe('the packet of a request', () => {
 
   it('of an event has neither id nor deadline: nobody waits for it', () => {
     expect(packetOf({ remainingMs: 5, attempt: 2 }, true)).toEqual({ pattern: 'find', data: { id: 'ü' } });
+  });
+
+  it('has what the caller wants to travel along, also with an event; our own words beat it', () => {
+    const said = { tenant: 'acme', 'rollcall-attempt': 9, nested: { a: [1] } };
+    const made = (isEvent: boolean): TcpRequest => tcpRequest('find', { id: 'ü' }, isEvent, { metadata: said });
+    expect(packetOf({ remainingMs: 5, attempt: 2 }, false, made(false))).toEqual({
+      ...packet,
+      metadata: { ...said, 'rollcall-deadline-ms': 5, 'rollcall-attempt': 2 },
+    });
+    expect(packetOf(null, true, made(true))).toEqual({ pattern: 'find', data: { id: 'ü' }, metadata: said });
+    expect(packetOf(null, false, tcpRequest('find', { id: 'ü' }, false, { metadata: {} }))).toEqual({
+      ...packet,
+    });
+    expect(() => tcpRequest('find', {}, false, { metadata: ['a'] as never })).toThrow(TypeError);
+  });
+
+  it('of a service with a codec is what its serializer makes of it, whatever JSON can say of the data', () => {
+    const codec = { serializer: { serialize: (made: object) => ({ sealed: made }) } };
+    const request = tcpRequest('find', { id: 'ü' }, false, { codec, metadata: { tenant: 'acme' } });
+    expect(packetOf({ remainingMs: 5, attempt: 1 }, false, request)).toEqual({
+      sealed: { ...packet, id: '7', metadata: { tenant: 'acme', 'rollcall-deadline-ms': 5 } },
+    });
+    expect(packetOf(null, true, tcpRequest('find', 1, true, { codec }))).toEqual({
+      sealed: { pattern: 'find', data: 1 },
+    });
+    const text = { serializer: { serialize: ({ data }: { data?: unknown }) => String(data) } };
+    expect(packetOf(null, false, tcpRequest('find', 7n, false, { codec: text }))).toBe('7');
+    const late = { serializer: { serialize: () => Promise.resolve('') } };
+    expect(() => requestFrame(tcpRequest('find', 1, false, { codec: late }), 1, null)).toThrow(/returned a promise/);
   });
 
   it.each([undefined, () => 'find', Symbol('find')])(

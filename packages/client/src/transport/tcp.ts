@@ -1,9 +1,11 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Protocol, Time } from '@rollcall/core';
 import { Connecting, pooled } from './connecting.js';
+import type { TcpCodecs } from './tcp-codec.js';
 import { TcpConnection } from './tcp-connection.js';
 import type { TcpOptions } from './tcp-connection.js';
-import { IDENTITY_REQUEST } from './tcp-message.js';
+import { hasIdentity } from './identity.js';
+import { codedIdentityRequest, IDENTITY_REQUEST } from './tcp-message.js';
 import type { TcpRequest } from './tcp-message.js';
 import { SecureWay } from './secure.js';
 import { failed, STOPPED } from './transport.js';
@@ -19,15 +21,18 @@ export class TcpTransport implements Transport<TcpRequest> {
   readonly #time: Time;
   readonly #options: TcpOptions;
   readonly #secure: SecureWay;
+  readonly #codecs: TcpCodecs;
   readonly #channels = new Set<TcpChannel>();
   /** Connections are opened here, so that none keeps the AsyncLocalStorage of the call that happened to need it. */
   readonly #home = new AsyncResource('rollcall.tcp');
   #isClosed = false;
 
-  constructor(time: Time, options: TcpOptions, secure = new SecureWay()) {
+  /** `codecs` may change: what is there when a channel is opened counts for it. */
+  constructor(time: Time, options: TcpOptions, secure = new SecureWay(), codecs: TcpCodecs = new Map()) {
     this.#time = time;
     this.#options = options;
     this.#secure = secure;
+    this.#codecs = codecs;
   }
 
   get connectTimeoutMs(): number {
@@ -39,13 +44,16 @@ export class TcpTransport implements Transport<TcpRequest> {
   }
 
   channel(target: Target): Channel<TcpRequest> {
+    const codec = this.#codecs.get(target.instance.service);
     const connecting = new Connecting(this.#options.connectTimeoutMs);
     const opened = (connection: TcpConnection): void => channel.opened(connection);
     const late = (): void => channel.late();
-    const parts = { target, options: this.#options, time: this.#time, secure: this.#secure, connecting, opened, late };
+    const shared = { options: this.#options, time: this.#time, secure: this.#secure };
+    const parts = { target, ...shared, connecting, codec, opened, late };
     const channel = new TcpChannel({
       connecting,
       size: this.#options.connections,
+      identity: codec === undefined || hasIdentity(target) ? IDENTITY_REQUEST : codedIdentityRequest(codec),
       open: () => this.#home.runInAsyncScope(() => new TcpConnection(parts)),
       onRetired: () => this.#channels.delete(channel),
     });
@@ -64,6 +72,8 @@ interface ChannelParts {
   readonly connecting: Connecting;
   /** Connections at most, but for those that are late. */
   readonly size: number;
+  /** What asks the instance who it is. */
+  readonly identity: TcpRequest;
   open(): TcpConnection;
   onRetired(): void;
 }
@@ -87,7 +97,7 @@ class TcpChannel implements Channel<TcpRequest> {
   }
 
   ping(terms: Terms, sink: Sink): Exchange {
-    return this.send(IDENTITY_REQUEST, terms, sink);
+    return this.send(this.#parts.identity, terms, sink);
   }
 
   /** A packet that was lost is only repeated after seconds: a fresh connection may be faster. */

@@ -57,7 +57,8 @@ export function isWildcard(host: string): boolean {
 /** Listens, or rejects with PORT_TAKEN or OPTION_INVALID and a way out. Resolves with the port, which is chosen if `port` is 0. */
 export async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
   try {
-    await app.listen({ host, port, backlog: ACCEPT_QUEUE });
+    // not the port of all workers of node:cluster, of which each would then be a registry of its own
+    await app.listen({ host, port, backlog: ACCEPT_QUEUE, exclusive: true });
   } catch (error) {
     await app.close();
     throw await listenError(error, { host, port, scheme: app.server instanceof Server ? 'https' : 'http' });

@@ -1,0 +1,191 @@
+import { fromJSON } from '@grpc/proto-loader';
+import { Rollcall } from '@rollcall/client';
+import type { GrpcMethod } from '@rollcall/client';
+import type { Instance } from '@rollcall/core';
+import { connect } from 'node:net';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { startRegistry, urlOf } from './by-hand.js';
+import { freePort } from './free-port.js';
+import { OpenLoop } from './open-loop.js';
+import type { Verb } from './open-loop.js';
+import { endAll, start } from './spawn.js';
+import type { Child } from './spawn.js';
+import { until } from './until.js';
+
+// PM2's cluster mode is not run here but emulated: it forks with node:cluster too, and sets NODE_APP_INSTANCE (`programs/workers.mjs`)
+
+const WORKERS = 3;
+const FIRST_CALLS = 200;
+const ONCE = { idempotent: false } as const;
+const AGAIN = { idempotent: true } as const;
+const PER_SECOND = { find: 50, book: 0 };
+
+const definition = fromJSON(JSON.parse(readFileSync(new URL('programs/shop.json', import.meta.url), 'utf8')));
+const { Find } = definition['shop.Orders'] as unknown as { Find: GrpcMethod<{ id: string }, Answer> };
+
+interface Answer {
+  readonly instance: string;
+}
+type Ask = (caller: Rollcall, service: string, id: string, wishes: typeof ONCE | typeof AGAIN) => Promise<Answer>;
+
+const ask: Readonly<Record<'tcp' | 'http' | 'grpc', Ask>> = {
+  tcp: async (caller, service, id, wishes) => (await caller.call(service, 'find', { id }, wishes)) as Answer,
+  http: async (caller, service, id, wishes) => {
+    const answer = await caller.fetch(service, `/find?id=${id}`, {}, wishes);
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    return (await answer.json()) as Answer;
+  },
+  grpc: (caller, service, id, wishes) => caller.grpc(service, Find, { id }, wishes),
+};
+
+const KINDS = [
+  ['tcp', ['tcp']],
+  ['express', ['http']],
+  ['fastify', ['http']],
+  ['grpc', ['grpc']],
+  ['hybrid-express', ['tcp', 'http', 'grpc']],
+] as const;
+
+const folder = mkdtempSync(join(tmpdir(), 'rollcall-cluster-'));
+const notes = join(folder, 'notes');
+let url = '';
+
+beforeAll(async () => {
+  writeFileSync(notes, '');
+  url = await urlOf(startRegistry(1_000, ['--memory']));
+});
+
+afterAll(async () => {
+  await endAll();
+  rmSync(folder, { recursive: true });
+});
+
+describe.each(KINDS)('an application over %s in a cluster of 3 workers', (kind, protocols) => {
+  const service = `orders-${kind}`;
+  let caller: Rollcall;
+  let port = 0;
+  let primary: Child;
+
+  beforeEach(async () => {
+    caller = new Rollcall({ registry: url });
+    caller.start();
+    port = await freePort();
+    primary = start('workers', [], {
+      KIND: kind,
+      SERVICE: service,
+      NOTES: notes,
+      ROLLCALL_URL: url,
+      PORT: String(port),
+      WORKERS: String(WORKERS),
+    });
+  });
+
+  afterEach(async () => {
+    primary.kill('SIGTERM');
+    await primary.exited;
+    await caller.close();
+  });
+
+  const instances = (): readonly Instance[] => caller.service(service).instances;
+  const healthy = (): readonly Instance[] => instances().filter(({ state }) => state === 'HEALTHY');
+  const whole = (): Promise<unknown> => until('all workers are HEALTHY', () => healthy().length === WORKERS);
+
+  it('fails no call from the first one on, calls each worker, and outlives the death of one', async () => {
+    await until('one is registered', () => instances().length > 0);
+    const failures: unknown[] = [];
+    const callers = new Set<string>();
+    const first = async (index: number): Promise<void> => {
+      for (const protocol of protocols) {
+        await ask[protocol](caller, service, `first-${index}`, ONCE).then(
+          ({ instance }) => callers.add(instance),
+          (error: unknown) => failures.push(error),
+        );
+      }
+    };
+    for (let index = 0; index < FIRST_CALLS; index += 1) await first(index);
+    expect(failures.map(String)).toEqual([]);
+    await whole();
+    for (let index = 0; callers.size < WORKERS && index < FIRST_CALLS; index += 1) await first(index);
+    expect(
+      healthy()
+        .map(({ id }) => id)
+        .toSorted(),
+    ).toEqual([...callers].toSorted());
+
+    // at the port that all workers share, everybody else is served as ever
+    const socket = connect(port, '127.0.0.1');
+    await once(socket, 'connect');
+    socket.destroy();
+    const ports = healthy().flatMap(({ endpoints }) => endpoints.map((endpoint) => endpoint.port));
+    expect(new Set(ports).size).toBe(WORKERS * protocols.length);
+    expect(ports).not.toContain(port);
+
+    const victim = healthy().at(0)!;
+    const makeCall = async (_: Verb, id: string): Promise<string> => {
+      const answers = await Promise.all(protocols.map((protocol) => ask[protocol](caller, service, id, AGAIN)));
+      return answers.at(0)!.instance;
+    };
+    const load = new OpenLoop(service, makeCall, PER_SECOND);
+    await until('the load runs', () => load.outcomes.length > 50);
+    process.kill(Number(victim.metadata['pid']), 'SIGKILL');
+    await primary.line(/^worker \d+ ended: SIGKILL$/);
+    await until('a new worker took its place', () => healthy().length === WORKERS && !healthy().includes(victim));
+    const made = load.outcomes.length;
+    await until('it was called, too', () => load.outcomes.length > made + 50);
+    await load.stop();
+    expect(load.outcomes.filter(({ failure }) => failure !== null)).toEqual([]);
+    expect(new Set(load.outcomes.slice(made).map(({ instance }) => instance)).size).toBe(WORKERS);
+  });
+
+  it('drains a worker that is told to end, without a failed call', async () => {
+    await whole();
+    const leaver = healthy().at(0)!;
+    const makeCall = async (_: Verb, id: string): Promise<string> => {
+      const answers = await Promise.all(protocols.map((protocol) => ask[protocol](caller, service, id, ONCE)));
+      return answers.at(0)!.instance;
+    };
+    const load = new OpenLoop(`${service}-drain`, makeCall, PER_SECOND);
+    await until('the load runs', () => load.outcomes.length > 50);
+    process.kill(Number(leaver.metadata['pid']), 'SIGTERM');
+    await primary.line(/^worker \d+ ended: (0|SIGTERM)$/);
+    await whole();
+    await load.stop();
+    expect(load.outcomes.filter(({ failure }) => failure !== null)).toEqual([]);
+  });
+});
+
+describe('in a cluster of 3 workers, too,', () => {
+  it('applications without a server are HEALTHY, each at a port of its own', async () => {
+    const caller = new Rollcall({ registry: url });
+    caller.start();
+    onTestFinished(() => caller.close());
+    start('workers', [], { KIND: 'context', SERVICE: 'cron', NOTES: notes, ROLLCALL_URL: url });
+    const view = caller.service('cron');
+    const healthy = (): readonly Instance[] => view.instances.filter(({ state }) => state === 'HEALTHY');
+    await until('all workers are HEALTHY', () => healthy().length === WORKERS);
+    expect(new Set(healthy().map(({ endpoints }) => endpoints[0]?.port)).size).toBe(WORKERS);
+  });
+
+  it('an embedded registry is one registry, which all workers find', async () => {
+    const port = await freePort();
+    const registry = `http://127.0.0.1:${port}`;
+    start('workers', [], { PROGRAM: 'embedded.mjs', SERVICE: 'shop', PORT: String(port), INTERVAL: '1000' });
+    const caller = new Rollcall({ registry });
+    caller.start();
+    onTestFinished(() => caller.close());
+    const view = caller.service('shop');
+    await until('all workers are HEALTHY', () => {
+      return view.instances.filter(({ state }) => state === 'HEALTHY').length === WORKERS;
+    });
+    const replicas = new Set<string>();
+    for (let index = 0; index < 2 * WORKERS; index += 1) {
+      const response = await fetch(`${registry}/api/v1/registry`, { headers: { connection: 'close' } });
+      replicas.add(((await response.json()) as { replica: string }).replica);
+    }
+    expect(replicas.size).toBe(1);
+  });
+});

@@ -1,0 +1,31 @@
+import { Errand } from './errand.js';
+import type { Receiver } from './errand.js';
+import type { Lane } from './lane.js';
+import { methodName } from './method-rules.js';
+import type { TcpCodec } from './transport/tcp-codec.js';
+import { tcpRequest } from './transport/tcp-message.js';
+import type { TcpRequest } from './transport/tcp-message.js';
+import { EVENT } from './verbs.js';
+import type { Verb } from './verbs.js';
+import type { OneCall } from './wishes.js';
+
+/** A Nest message that is to be sent. */
+export interface TcpMessage {
+  readonly pattern: unknown;
+  readonly data: unknown;
+  readonly options: OneCall | undefined;
+  /** What its service makes of packets; undefined: nothing. */
+  readonly codec: TcpCodec | undefined;
+}
+
+/** Throws a TypeError for what JSON cannot say. */
+export function tcpErrand(
+  lane: Lane<TcpRequest>,
+  { pattern, data, options, codec }: TcpMessage,
+  verb: Verb,
+  receiver: Receiver,
+): Errand<TcpRequest> {
+  const method = lane.method(methodName(pattern));
+  const extras = { patternJson: method.jsonOf(pattern), metadata: options?.packetMetadata, codec };
+  return new Errand(tcpRequest(pattern, data, verb === EVENT, extras), method, verb, receiver);
+}
