@@ -1,18 +1,19 @@
 import { Global, Inject, Injectable, Module } from '@nestjs/common';
 import type {
   DynamicModule,
+  ExceptionFilter,
   InjectionToken,
   OnApplicationBootstrap,
   OnModuleDestroy,
   OnModuleInit,
   Provider,
 } from '@nestjs/common';
-import { APP_FILTER, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { APP_FILTER, HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
 import { Rollcall } from '@rollcall/client';
 import type { Inherited, OneCall, StaticEndpoint } from '@rollcall/client';
 import { RollcallError } from '@rollcall/core';
 import { Agent, RollcallAgent } from './agent.js';
-import { NoExceptionFilter, RollcallExceptionFilter } from './exception-filter.js';
+import { NoExceptionFilter, placeLast, RollcallExceptionFilter } from './exception-filter.js';
 import { readGrpc } from './grpc-proto.js';
 import type { GrpcFeature } from './grpc-proto.js';
 import { Inheritance } from './inheritance.js';
@@ -40,9 +41,8 @@ import { ServiceClient } from './service-client.js';
     },
     {
       provide: APP_FILTER,
-      inject: [SETTINGS, PORTS, HttpAdapterHost],
-      useFactory: ({ exceptionFilter }: Settings, { log }: Ports, http: HttpAdapterHost) =>
-        exceptionFilter ? new RollcallExceptionFilter(http, log) : new NoExceptionFilter(),
+      inject: [SETTINGS, PORTS, HttpAdapterHost, ModuleRef],
+      useFactory: filterOf,
     },
     { provide: Rollcall, useExisting: ROLLCALL },
     { provide: MEMBERSHIP, useClass: Membership },
@@ -57,6 +57,13 @@ class RollcallCoreModule extends ConfigurableModuleClass {
     super();
     refuseSecondRoot(modules);
   }
+}
+
+// eslint-disable-next-line max-params -- what Nest injects
+function filterOf(settings: Settings, { log }: Ports, http: HttpAdapterHost, module: ModuleRef): ExceptionFilter {
+  if (!settings.exceptionFilter) return new NoExceptionFilter();
+  const filter = new RollcallExceptionFilter(http, log);
+  return placeLast(filter, module) ? new NoExceptionFilter() : filter;
 }
 
 /** Who calls is an heir, also one that was not to be seen among the providers. */
