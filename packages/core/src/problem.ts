@@ -1,4 +1,6 @@
 import { integer, list, openWord, text } from './kinds.js';
+import { reasonMessage } from './protocol.js';
+import type { Reason } from './reason.js';
 import { printableText } from './redact.js';
 import type { Flaw, Message } from './schema.js';
 import { message, optional, required } from './schema.js';
@@ -36,6 +38,8 @@ export interface Problem {
   readonly fix: string;
   readonly flaws?: readonly Flaw[];
   readonly retryAfterMs?: number;
+  /** With `NOT_FOUND`: why the instance was removed, where that is known. */
+  readonly reason?: Reason;
 }
 
 /** A refusal on the wire, `application/problem+json`. */
@@ -60,6 +64,7 @@ const fields = {
   fix: required(text({ max: 4_000, allowed: 'text' }), 'what to do'),
   flaws: optional(list(flawMessage, 0, 100), 'with `INVALID`: each thing that is wrong, at most 10'),
   retryAfterMs: optional(integer(0, 86_400_000), 'when to try again, as the `Retry-After` header says in seconds'),
+  reason: optional(reasonMessage, 'with `NOT_FOUND`: why the instance was removed, where that is known'),
 };
 
 const problemMessage = message<Problem>('Problem', 'A refusal.', fields);
