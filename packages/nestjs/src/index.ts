@@ -33,7 +33,7 @@ export { problemDocument, RollcallExceptionFilter } from './exception-filter.js'
 export type { ProblemDocument } from './exception-filter.js';
 export { RollcallAgent } from './agent.js';
 export { Rollcall } from '@rollcall/client';
-export { explainText, GrpcStatusError } from '@rollcall/client';
+export { explainText, GrpcMetadata, GrpcStatusError } from '@rollcall/client';
 export type {
   ContactStatus,
   Dispatcher,
@@ -41,6 +41,7 @@ export type {
   EdgeStats,
   Explanation,
   GrpcCall,
+  GrpcMetadataValue,
   GrpcMethod,
   GrpcResolverOptions,
   HedgeWish,
