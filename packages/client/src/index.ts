@@ -9,6 +9,7 @@ export type { CallTransports, Inherited, OneCall, StreamObserver } from './call.
 export type { GrpcCall } from './grpc-call.js';
 export { GrpcStatusError } from './transport/grpc-message.js';
 export type { GrpcMethod } from './transport/grpc-message.js';
+export { CALL_WISHES, checkWishes } from './wishes.js';
 export { GrpcMetadata } from './transport/grpc-metadata.js';
 export type { GrpcFields, GrpcMetadataValue } from './transport/grpc-metadata.js';
 export type { MessageSource } from './transport/grpc-upload.js';

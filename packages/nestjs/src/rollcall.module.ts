@@ -9,7 +9,7 @@ import type {
   Provider,
 } from '@nestjs/common';
 import { APP_FILTER, HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
-import { Rollcall } from '@rollcall/client';
+import { checkWishes, Rollcall } from '@rollcall/client';
 import type { Inherited, OneCall, StaticEndpoint } from '@rollcall/client';
 import { RollcallError } from '@rollcall/core';
 import { Agent, RollcallAgent } from './agent.js';
@@ -154,7 +154,10 @@ export class RollcallModule {
     return rootOf(RollcallCoreModule.forRootAsync(options));
   }
 
-  /** Provides a `ServiceClient` for each, under `getServiceToken(name)`: inject it with `@InjectService(name)`. */
+  /**
+   * Provides a `ServiceClient` for each, under `getServiceToken(name)`: inject it with `@InjectService(name)`. Throws OPTION_INVALID for
+   * an option that no call has.
+   */
   static forFeature(services: readonly (string | ServiceFeature)[]): DynamicModule {
     const clients = services.flatMap((feature) =>
       clientProviders(typeof feature === 'string' ? { service: feature } : feature),
@@ -169,6 +172,7 @@ function rootOf(core: DynamicModule): DynamicModule {
 
 function clientProviders(feature: ServiceFeature): Exclude<Provider, Function>[] {
   const { service, token, static: fixed, grpc: proto, ...defaults } = feature;
+  checkWishes(defaults);
   const own = getServiceToken(service);
   const client = {
     provide: own,
