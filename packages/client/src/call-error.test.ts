@@ -97,14 +97,14 @@ it('TRANSPORT says whether the call may have been executed, and that only then i
   expect((await failing(aWorld(), CLOSED))?.message).toContain('It may have been executed: try it again only if');
 });
 
-describe('NO_INSTANCE says what left out whom', () => {
-  const one = (id: string, fields: Partial<Instance> = {}): Instance => anInstance({ id, state: 'HEALTHY', ...fields });
-  const textOf = async (instances: readonly Instance[], options: OneCall): Promise<string> => {
-    const error = await failing(aWorld({ instances }), CLOSED, options);
-    expect(error?.code).toBe('NO_INSTANCE');
-    return error?.message ?? '';
-  };
+const one = (id: string, fields: Partial<Instance> = {}): Instance => anInstance({ id, state: 'HEALTHY', ...fields });
+const textOf = async (instances: readonly Instance[], options: OneCall): Promise<string> => {
+  const error = await failing(aWorld({ instances }), CLOSED, options);
+  expect(error?.code).toBe('NO_INSTANCE');
+  return error?.message ?? '';
+};
 
+describe('NO_INSTANCE says what left out whom', () => {
   it('by an operator, by state, by version and by metadata, each instance once', async () => {
     const instances = [
       one('a', { admin: 'DRAINING', version: '1.3' }),
