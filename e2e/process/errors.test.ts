@@ -168,7 +168,7 @@ const PROVOKE: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
 
 /** What each message is about, the evidence for why, and what to do; null: there is nothing that the reader of this message could do. */
 const SAYS: Readonly<Record<ErrorCode, readonly [what: RegExp, why: RegExp, advice: RegExp | null]>> = {
-  NO_INSTANCE: [/No instance of orders may be called/, /1 REGISTERING/, /See allowedStates, version/],
+  NO_INSTANCE: [/No instance of orders may be called/, /1 has no version, wanted 2\.0\.0/, /See version/],
   UNKNOWN_SERVICE: [/service ordres/, /The registry knows no/, /Did you mean orders\?/],
   NO_ENDPOINT: [/No instance of orders offers tcp/, /they offer http/, /fetch uses http/],
   NO_CATALOG: [/Nothing is known of orders after \d+ ms/, /the registry has not been heard/, /See whether it runs/],

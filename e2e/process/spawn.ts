@@ -34,6 +34,7 @@ export const PROGRAMS = {
   desk: fileURLToPath(new URL('programs/desk.mjs', import.meta.url)),
   embedded: fileURLToPath(new URL('programs/embedded.mjs', import.meta.url)),
   metered: fileURLToPath(new URL('programs/metered.mjs', import.meta.url)),
+  slow: fileURLToPath(new URL('programs/slow.mjs', import.meta.url)),
 } as const;
 
 function programOf(name: string, file = 'main'): string {

@@ -8,6 +8,8 @@ const answering =
   (name: string) =>
   (request: IncomingMessage, response: ServerResponse): void => {
     if (request.url === '/broken') response.statusCode = 500;
+    if (request.url === '/moved') response.writeHead(302, { location: '/orders' });
+    if (request.url === '/headers') return void response.end(JSON.stringify(request.headers));
     response.end(`${name} ${request.method ?? ''} ${request.url ?? ''}`);
   };
 
@@ -47,6 +49,38 @@ describe('rollcall call', () => {
     expect(code).toBe(0);
     expect(out).toMatch(/^(first|second) GET \/orders\/7$/);
     expect(err).toMatch(/^HTTP 200, web….{4,}, [\d.]+ ms$/);
+  });
+
+  it('--header sends it, as often as it is there', async () => {
+    const lines = ['x-one: 1', 'Accept-Language:de', 'x-many: a', 'X-Many: b', 'content-type: text/plain', 'x-empty:'];
+    const flags = lines.flatMap((line) => ['--header', line]);
+    const { code, out } = await town.run('call', 'web', 'POST', '/headers', '{"id":7}', ...flags);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
+      'x-one': '1',
+      'accept-language': 'de',
+      'x-many': 'a, b',
+      'content-type': 'text/plain',
+      'x-empty': '',
+    });
+    const plain = await town.run('call', 'web', 'POST', '/headers', '{"id":7}');
+    expect(JSON.parse(plain.out)).toMatchObject({ 'content-type': 'application/json' });
+  });
+
+  it.each([
+    [['GET', '/', '--header', 'authorization Bearer secret'], "--header 'name: value'"],
+    [['GET', '/', '--header', 'x: secret\nsecret: y'], 'on one line'],
+    [['GET', '/', '--header', 'host: secret'], 'host is said by the connection itself'],
+    [['find', '{}', '--header', 'x: secret'], 'a Nest message over TCP carries no headers'],
+  ])('%j is refused, and no value repeated', async (words, why) => {
+    const { code, err } = await town.run('call', 'web', ...words);
+    expect([code, err]).toEqual([2, expect.stringContaining(why)]);
+    expect(err).not.toContain('secret');
+  });
+
+  it('shows a redirect as the answer', async () => {
+    const { code, err } = await town.run('call', 'web', 'GET', '/moved');
+    expect([code, err]).toEqual([0, expect.stringMatching(/^HTTP 302/)]);
   });
 
   it('--instance calls just that one, each time, also while it is drained', async () => {

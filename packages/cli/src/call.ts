@@ -1,7 +1,8 @@
 import type { OneCall, RollcallOptions } from '@rollcall/client';
 import { isRollcallError, messageOf, nearest, option, RollcallError, systemTime } from '@rollcall/core';
 import type { Instance, InstanceId } from '@rollcall/core';
-import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
+import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
+import { headersOf, initOf } from './call-headers.js';
 import { ScoreKeeper, scoreLines } from './call-score.js';
 import { apiOf, clientOptionsOf, CONNECTION_FLAGS, linkOf, NAMESPACE_FLAG } from './connection.js';
 import { OUTPUT_FLAG } from './formats.js';
@@ -32,6 +33,14 @@ const FLAGS = {
   ),
   '--deadline': valued(option.string({ doc: 'the longest a call may take; default 5s', default: '5s' }), '<time>'),
   '--idempotent': toggle('it does no harm to execute it twice, so it is repeated after a broken connection, too'),
+  '--header': repeated(
+    option.list({
+      doc: 'sent with a request over HTTP; may be repeated',
+      item: option.string({ doc: 'a header' }),
+      default: [],
+    }),
+    "'name: value'",
+  ),
   ...OUTPUT_FLAG,
   ...NAMESPACE_FLAG,
   ...CONNECTION_FLAGS,
@@ -42,7 +51,7 @@ const HELP = `Usage: rollcall call <service> <pattern | METHOD /path> [json] [op
 
 Calls a service as a service would: one of its instances, with balancing, retries, circuits and the check that it is the right one. A pattern
 (a word, or an object in JSON) is a Nest message over TCP, METHOD and path a request over HTTP; json is the payload, or the body; default {}
-for a message. The answer goes to standard output, who gave it to standard error. A call that fails, or is answered by a status of 400 or
+for a message. A redirect is the answer. The answer goes to standard output, who gave it to standard error. A call that fails, or is answered by a status of 400 or
 more, makes the exit code ${EXIT.failed}.
 
 ${describeFlags(FLAGS).join('\n')}
@@ -50,7 +59,7 @@ ${describeFlags(FLAGS).join('\n')}
 Examples:
   rollcall call orders find '{"id":"7"}'
   rollcall call orders '{"cmd":"find"}' '{"id":"7"}'
-  rollcall call web GET /orders/7
+  rollcall call web GET /orders/7 --header 'accept-language: de' --header 'authorization: Bearer …'
   rollcall call orders find '{"id":"7"}' --instance orders…1e07
   rollcall call orders find '{"id":"7"}' -n 1000 -c 10`;
 
@@ -62,6 +71,7 @@ export const call: Command = { help: HELP, run };
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, words } = parseArguments(FLAGS, argv);
   const wish = wishOf(neededWords('call <service> <pattern | METHOD /path> [json]', words, 2, 4));
+  const headers = headersOf(flags['--header'], wish.verb !== null);
   const oneCall: OneCall = {
     deadlineMs: spanOf(flags['--deadline'], '--deadline'),
     ...(flags['--idempotent'] ? { idempotent: true } : {}),
@@ -85,7 +95,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const ask = (): Promise<Answer> =>
     wish.verb === null
       ? client.call(wish.service, wish.pattern, wish.data, oneCall).then((value) => ({ value, status: null }))
-      : overHttp(client.fetch(wish.service, wish.path, initOf(wish.verb, wish.body), oneCall));
+      : overHttp(client.fetch(wish.service, wish.path, initOf(wish.verb, wish.body, headers), oneCall));
   try {
     if (count === undefined) return await once(ask, keeper, told);
     return await often(ask, keeper, { count, concurrency: flags['--concurrency'] }, told);
@@ -128,10 +138,6 @@ function jsonOf(typed: string, what: string): unknown {
   } catch (error) {
     throw new RollcallError('OPTION_INVALID', `The ${what} is no JSON (${messageOf(error)}). Received: ${typed}`);
   }
-}
-
-function initOf(method: string, body: string | null): RequestInit {
-  return body === null ? { method } : { method, body, headers: { 'content-type': 'application/json' } };
 }
 
 /** Rejects with UNKNOWN_SERVICE and what was probably meant. */

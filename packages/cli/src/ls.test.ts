@@ -73,11 +73,24 @@ describe('rollcall ls', () => {
   });
 
   it('says so where another program answers', async () => {
-    const other = createServer((_, response) => response.end('hello')).listen(0, '127.0.0.1');
+    let answer: readonly [status: number, type: string, text: string] = [200, 'text/plain', 'hello'];
+    const other = createServer((_, response) => {
+      const [status, type, text] = answer;
+      response.writeHead(status, { 'content-type': type }).end(text);
+    }).listen(0, '127.0.0.1');
     await once(other, 'listening');
-    const { code, err } = await ls('--url', `http://127.0.0.1:${(other.address() as AddressInfo).port}`);
+    const ask = () => ls('--url', `http://127.0.0.1:${(other.address() as AddressInfo).port}`);
+    const { code, err } = await ask();
     expect(code).toBe(1);
-    expect(err).toContain('does not answer as a registry does');
+    expect(err).toContain(
+      'does not answer as a registry does: its answer is no JSON (status 200, text/plain, beginning with "hello")',
+    );
+    answer = [404, 'text/html', '<h1>Not here</h1>'];
+    expect((await ask()).err).toContain('status 404, text/html, beginning with "<h1>Not here</h1>"');
+    answer = [200, 'application/json', '{"hello":1}'];
+    expect((await ask()).err).toContain(
+      'no list of services (status 200, application/json, beginning with "{"hello":1}")',
+    );
     other.close();
   });
 

@@ -2,7 +2,10 @@ import { Agent, request } from 'node:http';
 import type { IncomingMessage, RequestOptions } from 'node:http';
 
 /** Of an answer what is needed here. */
-export type FetchAnswer = Pick<Response, 'ok' | 'status' | 'text'>;
+export interface FetchAnswer extends Pick<Response, 'ok' | 'status' | 'text'> {
+  /** Its content-type; empty: it gave none. */
+  readonly type: string;
+}
 
 /** Of `fetch` what is needed here. */
 export type Fetcher = (
@@ -58,7 +61,8 @@ function collect(response: IncomingMessage): Promise<FetchAnswer> {
     response.on('end', () => {
       const { statusCode: status = 0 } = response;
       const text = Buffer.concat(chunks).toString('utf8');
-      resolve({ ok: status >= 200 && status < 300, status, text: () => Promise.resolve(text) });
+      const type = response.headers['content-type'] ?? '';
+      resolve({ ok: status >= 200 && status < 300, status, type, text: () => Promise.resolve(text) });
     });
   });
 }

@@ -1,4 +1,5 @@
 import {
+  answerText,
   DEFAULT_NAMESPACE,
   instanceMessage,
   isRecord,
@@ -9,12 +10,12 @@ import {
   registryEventMessage,
   RollcallError,
 } from '@rollcall/core';
-import type { Instance, InstanceId, InstancePatch, RegistryEvent } from '@rollcall/core';
+import type { Instance, InstanceId, InstancePatch, RegistryEvent, StrangeAnswer } from '@rollcall/core';
 import type { Direction, Heartbeats } from './heartbeats.js';
 import { jsonOf, numberAt, recordsAt, textAt } from './json.js';
 import type { Json } from './json.js';
 import { plainFetch } from './node-fetch.js';
-import type { FetchAnswer, Fetcher } from './node-fetch.js';
+import type { Fetcher } from './node-fetch.js';
 
 /** A question that is not answered by then is not answered. */
 const TIMEOUT_MS = 5_000;
@@ -64,6 +65,8 @@ export class RegistryApi {
   /** Without a slash at its end. */
   readonly url: string;
   readonly namespace: string;
+  /** What came last, for complaints. */
+  #last: StrangeAnswer | null = null;
   readonly #fetch: Fetcher;
   readonly #isShown: boolean;
   readonly #headers: Readonly<Record<string, string>>;
@@ -104,8 +107,8 @@ export class RegistryApi {
 
   /** One instance, with all that the registry tells of it; null: it knows none of that id (any more). */
   async instance(id: InstanceId): Promise<Json | null> {
-    const { response, body } = await this.#fetched(pathOf(id));
-    return response.status === 404 || response.status === 410 ? null : this.#record(this.#bodyOf(response, body));
+    const { answer, body } = await this.#fetched(pathOf(id));
+    return answer.status === 404 || answer.status === 410 ? null : this.#record(this.#bodyOf(answer, body));
   }
 
   /** What the registry measures of these instances; those that it does not answer for are left out. */
@@ -147,8 +150,8 @@ export class RegistryApi {
   /** An operator takes an instance off the record. */
   async remove(id: InstanceId, reason = ''): Promise<void> {
     const why = reason === '' ? '' : `?reason=${encodeURIComponent(reason)}`;
-    const { response, body } = await this.#fetched(`${pathOf(id)}${why}`, { method: 'DELETE' });
-    if (!response.ok) throw refusedError(response, body);
+    const { answer, body } = await this.#fetched(`${pathOf(id)}${why}`, { method: 'DELETE' });
+    if (!isGood(answer)) throw refusedError(answer, body);
   }
 
   /** The object at a path below the registry's URL. */
@@ -165,24 +168,26 @@ export class RegistryApi {
   }
 
   async #ask(path: string, deed?: Deed): Promise<unknown> {
-    const { response, body } = await this.#fetched(path, deed);
-    return this.#bodyOf(response, body);
+    const { answer, body } = await this.#fetched(path, deed);
+    return this.#bodyOf(answer, body);
   }
 
-  #bodyOf(response: FetchAnswer, body: unknown): unknown {
-    if (!response.ok) throw refusedError(response, body);
+  #bodyOf(answer: StrangeAnswer, body: unknown): unknown {
+    if (!isGood(answer)) throw refusedError(answer, body);
     if (body === undefined) throw this.#noRegistry('its answer is no JSON');
     return body;
   }
 
-  async #fetched(path: string, deed?: Deed): Promise<{ readonly response: FetchAnswer; readonly body: unknown }> {
+  async #fetched(path: string, deed?: Deed): Promise<{ readonly answer: StrangeAnswer; readonly body: unknown }> {
     try {
       const response = await this.#fetch(this.url + path, {
         ...(deed === undefined ? { headers: this.#headers } : this.#sent(deed)),
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
       const text = await response.text();
-      return { response, body: jsonOf(text) };
+      const answer = { status: response.status, type: response.type, text };
+      this.#last = answer;
+      return { answer, body: jsonOf(text) };
     } catch (error) {
       throw await this.#unreachable(error);
     }
@@ -219,14 +224,18 @@ export class RegistryApi {
   }
 
   #noRegistry(why: string): RollcallError {
-    return new RollcallError('PROTOCOL', `${this.url} does not answer as a registry does: ${why}. Check the address.`);
+    const shown = this.#last === null ? '' : ` (${answerText(this.#last)})`;
+    const text = `${this.url} does not answer as a registry does: ${why}${shown}. Check the address.`;
+    return new RollcallError('PROTOCOL', text);
   }
 }
 
 const pathOf = (id: InstanceId): string => `/api/v1/instances/${encodeURIComponent(id)}`;
 
-function refusedError({ status }: FetchAnswer, body: unknown): RollcallError {
-  const { detail, fix, flaws = [] } = problemFrom(status, body);
+const isGood = ({ status }: StrangeAnswer): boolean => status >= 200 && status < 300;
+
+function refusedError(answer: StrangeAnswer, body: unknown): RollcallError {
+  const { detail, fix, flaws = [] } = problemFrom(answer.status, body, answer);
   const listed = flaws.map(({ path, received, allowed }) => ` ${path}: received ${received}, allowed is ${allowed}.`);
   return new RollcallError('REGISTRY_REFUSED', `${detail}${listed.join('')} ${fix}`);
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import type { ErrorCode, RollcallError } from '@rollcall/core';
+import type { ErrorCode, Instance, RollcallError } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import type { OneCall } from './call.js';
@@ -95,6 +95,47 @@ it('TRANSPORT says whether the call may have been executed, and that only then i
   expect(refused).toMatchObject({ code: 'TRANSPORT', retryable: true });
   expect(refused?.message).toContain('It was not executed: it may be tried again.');
   expect((await failing(aWorld(), CLOSED))?.message).toContain('It may have been executed: try it again only if');
+});
+
+const one = (id: string, fields: Partial<Instance> = {}): Instance => anInstance({ id, state: 'HEALTHY', ...fields });
+const textOf = async (instances: readonly Instance[], options: OneCall): Promise<string> => {
+  const error = await failing(aWorld({ instances }), CLOSED, options);
+  expect(error?.code).toBe('NO_INSTANCE');
+  return error?.message ?? '';
+};
+
+describe('NO_INSTANCE says what left out whom', () => {
+  it('by an operator, by state, by version and by metadata, each instance once', async () => {
+    const instances = [
+      one('a', { admin: 'DRAINING', version: '1.3' }),
+      one('b', { admin: 'DRAINING' }),
+      one('c', { state: 'CRITICAL', reason: { code: 'SILENT', text: 'no word' }, revision: 9 }),
+      one('d', { version: '1.3' }),
+      one('e', { version: '' }),
+      one('f', { version: '1.4', metadata: { tier: 'stable' } }),
+      one('g', { version: '1.4.1' }),
+    ];
+    const text = await textOf(instances, { version: '1.4', metadata: { tier: 'canary' } });
+    expect(text).toBe(
+      'No instance of orders may be called. 7 instances: 2 are DRAINING, 1 is CRITICAL, 1 has version 1.3, wanted 1.4, ' +
+        '1 has no version, wanted 1.4, 1 has tier "stable", wanted "canary", 1 has no tier, wanted "canary". ' +
+        'orders…c is CRITICAL: no word. See the admin state, allowedStates, version and metadata.',
+    );
+  });
+
+  it('without what is not wanted of anybody', async () => {
+    const text = await textOf([one('a', { version: '1.3' })], { version: '2' });
+    expect(text).toBe('No instance of orders may be called. 1 instance: 1 has version 1.3, wanted 2. See version.');
+  });
+
+  it('in one printable line, however many there are', async () => {
+    const instances = Array.from({ length: 500 }, (_, n) => one(`i${n}`, { version: `\u001b[3${n}` }));
+    const text = await textOf(instances, { version: 'x'.repeat(64), metadata: { ['k'.repeat(90)]: 'v'.repeat(900) } });
+    expect(text).toContain('500 instances: ');
+    expect(text).toMatch(/ and 494 others\. See version\.$/);
+    expect(text).not.toContain('\u001b');
+    expect(text.length).toBeLessThan(1_200);
+  });
 });
 
 describe('the words of another', () => {

@@ -1,7 +1,9 @@
-import { messageOf, nearest, printableText, RollcallError, shortId } from '@rollcall/core';
+import { messageOf, nearest, printableText, RollcallError } from '@rollcall/core';
 import type { Attempt, Instance, Protocol } from '@rollcall/core';
 import type { NoneReason } from './balance/balancer.js';
+import type { Selector } from './balance/selector.js';
 import type { ServiceView } from './catalog.js';
+import { exclusionText } from './exclusion-text.js';
 import { mayRetry } from './retry.js';
 import type { Failure } from './transport/transport.js';
 
@@ -88,32 +90,37 @@ export function noCatalogError(service: string, waitedMs?: number): RollcallErro
   return new RollcallError('NO_CATALOG', text, { retryable: true });
 }
 
-/** Nobody could take the call. `names`: the services heard of. */
-export function noneError(
-  reason: NoneReason,
-  view: ServiceView,
-  protocol: Protocol,
-  names: readonly string[],
-): RollcallError {
+/** A call that nobody could take. */
+interface Unserved {
+  readonly view: ServiceView;
+  readonly protocol: Protocol;
+  readonly selector: Selector;
+  /** The services heard of. */
+  readonly names: readonly string[];
+}
+
+/** Nobody could take the call. */
+export function noneError(reason: NoneReason, unserved: Unserved): RollcallError {
+  const { view, names } = unserved;
   if (reason === 'NO_INSTANCE' && view.instances.length === 0 && view.status === 'waiting') {
     return noCatalogError(view.service);
   }
   if (reason === 'NO_INSTANCE' && view.instances.length === 0 && view.status === 'unknown') {
     return unknownError(view.service, names);
   }
-  return new RollcallError(reason, NONE_TEXT[reason](view, protocol), { retryable: reason !== 'NO_ENDPOINT' });
+  return new RollcallError(reason, NONE_TEXT[reason](unserved), { retryable: reason !== 'NO_ENDPOINT' });
 }
 
-const NONE_TEXT: Readonly<Record<NoneReason, (view: ServiceView, protocol: Protocol) => string>> = {
-  NO_INSTANCE: ({ service, instances }) =>
+const NONE_TEXT: Readonly<Record<NoneReason, (unserved: Unserved) => string>> = {
+  NO_INSTANCE: ({ view: { service, instances }, selector }) =>
     instances.length === 0
       ? `No instance of ${service} is registered. Start one.`
-      : `No instance of ${service} may be called: ${censusText(instances)}. ${lastText(instances)} See allowedStates, version, and the instances' admin state.`,
-  NO_ENDPOINT: ({ service, instances }, protocol) =>
+      : `No instance of ${service} may be called. ${exclusionText(instances, selector)}`,
+  NO_ENDPOINT: ({ view: { service, instances }, protocol }) =>
     `No instance of ${service} offers ${protocol}: they offer ${offersText(instances)}. send, emit and call use tcp, fetch uses http, grpc uses grpc.`,
-  OVERLOADED: ({ service, instances }) =>
+  OVERLOADED: ({ view: { service, instances } }) =>
     `Every instance of ${service} that may be called has as many calls under way as it can take: ${censusText(instances)}. It was not sent. Try later, start more instances, or see explain("${service}") for their limits.`,
-  ALL_EJECTED: ({ service, instances }) =>
+  ALL_EJECTED: ({ view: { service, instances } }) =>
     `Every instance of ${service} is ejected here after failing: ${censusText(instances)} for the registry. One call a second tries again. See explain("${service}") for who failed how.`,
 };
 
@@ -121,12 +128,6 @@ function unknownError(service: string, names: readonly string[]): RollcallError 
   const meant = nearest(service, names);
   const advice = meant === null ? 'Start it, or correct the name.' : `Did you mean ${meant}?`;
   return new RollcallError('UNKNOWN_SERVICE', `The registry knows no service ${service}. ${advice}`);
-}
-
-/** Of whom the registry spoke last, and what it said. */
-function lastText(instances: readonly Instance[]): string {
-  const last = instances.reduce((one, other) => (other.revision > one.revision ? other : one));
-  return `The last to change, ${shortId(last)}, is ${last.state}: ${printableText(last.reason.text)}.`;
 }
 
 /** `2 HEALTHY, 1 CRITICAL`. */

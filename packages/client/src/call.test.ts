@@ -157,7 +157,7 @@ describe('nobody to call', () => {
     const world = new World({ instances: fleet('CRITICAL', 'DEREGISTERING') });
     const { error } = await world.ask();
     expect(error).toMatchObject({ code: 'NO_INSTANCE', retryable: true });
-    expect(error?.message).toContain('1 CRITICAL, 1 DEREGISTERING');
+    expect(error?.message).toContain('1 is CRITICAL, 1 is DEREGISTERING');
   });
 
   it('names what was probably meant when the registry knows no such service', async () => {

@@ -171,7 +171,7 @@ export class Calls {
     const answer = await new Promise<unknown>((resolve, reject) => {
       this.request(service, request, new LastValue(resolve, reject), wishes);
     });
-    if (answer instanceof HttpAnswer) return answer.response(this.#parts.options.http.bufferedBytes);
+    if (answer instanceof HttpAnswer) return answer.response(this.#parts.options.http.bufferedBytes, init.signal);
     if (answer instanceof Response) return answer;
     throw new TypeError('The HTTP transport gave no answer.');
   }

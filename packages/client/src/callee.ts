@@ -168,7 +168,7 @@ export class ServiceCallee implements Callee {
   noneError(protocol: Protocol, selector: Selector): RollcallError {
     const reason = this[protocol].balancer.whyNone(selector, this.now());
     if (reason === 'OVERLOADED') this.events.shed('limit', null);
-    return noneError(reason, this.view, protocol, this.#around.services.names());
+    return noneError(reason, { view: this.view, protocol, selector, names: this.#around.services.names() });
   }
 
   ended(startedAt: number, now: number, error: RollcallError | null): void {

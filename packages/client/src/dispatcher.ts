@@ -6,6 +6,7 @@ import { askerOf, Delivery } from './dispatcher-delivery.js';
 import { hostsField, ServiceHosts } from './dispatcher-hosts.js';
 import { dispatched } from './dispatcher-request.js';
 import type { HttpRequest } from './transport/http-message.js';
+import { checkWishes } from './wishes.js';
 
 export type { Dispatcher } from 'undici';
 
@@ -44,6 +45,7 @@ type Undici = Pick<typeof import('undici'), 'Dispatcher' | 'errors' | 'getGlobal
 export async function serviceDispatcher(parts: DispatcherParts, options: DispatcherOptions = {}): Promise<Dispatcher> {
   const { call = {}, ...others } = options;
   const parsed = parseOptions(dispatcherFields, others);
+  checkWishes(call);
   // eslint-disable-next-line no-restricted-imports -- this is the load at first use
   const [undici] = await Promise.all([import('undici'), parts.calls.prepare()]);
   return create(undici, parts, parsed, call);

@@ -1,5 +1,5 @@
 import { printableText } from '@rollcall/core';
-import type { Problem, ProblemCode } from '@rollcall/core';
+import type { Problem, ProblemCode, Reason, ReasonCode } from '@rollcall/core';
 
 /** Of all that is wrong: ten flaws may be far longer, and people still have to see what to do. */
 const MAX_FLAWS = 1_200;
@@ -51,4 +51,13 @@ export function refusalText(name: string, problem: Problem): string {
     (flaw) => ` ${flaw.path}: received ${flaw.received}, allowed is ${flaw.allowed}.`,
   );
   return `The registry refuses ${name}: ${problem.detail}${printableText(flaws.join(''), MAX_FLAWS)} ${problem.fix}`;
+}
+
+/** After these the id is not taken again, or another process has the address. */
+const FINAL: ReadonlySet<ReasonCode> = new Set(['OPERATOR', 'SUPERSEDED', 'ADDRESS_TAKEN', 'GOODBYE', 'LEAVING']);
+
+/** For people: why the registry took an instance off its record, and what comes next. `name`: whose. */
+export function removedText(name: string, { code, text }: Reason): string {
+  const next = FINAL.has(code) ? '' : '. It registers again with its next heartbeat.';
+  return `The registry removed ${name}: ${printableText(text)}${next}`;
 }

@@ -22,6 +22,7 @@ import { Catalog } from './catalog.js';
 import type { ServiceView } from './catalog.js';
 import { Contact, countContact } from './contact.js';
 import type { ContactStatus } from './contact.js';
+import { policyOf } from './call-options.js';
 import { serviceDispatcher } from './dispatcher.js';
 import type { Dispatcher, DispatcherOptions } from './dispatcher.js';
 import type { CallerListener } from './caller-events.js';
@@ -36,10 +37,13 @@ import { parseClientOptions, registriesOf } from './options.js';
 import type { ClientOptions, RollcallOptions } from './options.js';
 import { Readiness } from './readiness.js';
 import type { ReadyOptions } from './readiness.js';
+import { fetchByName } from './service-fetch.js';
+import type { FetchParts } from './service-fetch.js';
 import { Session } from './session.js';
 import { staticService } from './static-service.js';
 import type { StaticEndpoint } from './static-service.js';
 import { Suspicions } from './suspicions.js';
+import { NO_WISHES } from './terms.js';
 import type { CallTracer } from './tracing.js';
 import type { GrpcMethod } from './transport/grpc-message.js';
 import type { TcpCodec } from './transport/tcp-codec.js';
@@ -85,6 +89,12 @@ export class Rollcall {
   readonly #calls: Calls;
   readonly #readiness: Readiness;
   #isAnnounced = false;
+  readonly #fetching: FetchParts = {
+    call: (service, path, init, wishes) => this.#calls.fetch(service, path, init, wishes),
+    instances: (service) => this.#catalog.service(service).instances,
+    deadlineMs: (service) => policyOf(this.#options.calls, service).deadlineMs,
+    now: () => this.#time.now(),
+  };
   #closing: Promise<void> | null = null;
 
   /** Throws OPTION_INVALID. */
@@ -232,10 +242,10 @@ export class Rollcall {
     return this.#calls.emit(service, pattern, data, options);
   }
 
-  /** See `Calls.fetch`. */
-  fetch(service: string, path: string, init?: RequestInit, options?: OneCall): Promise<Response> {
+  /** See `Calls.fetch`; redirects within the service are followed, and `init.signal` rejects with its reason, as `fetch` does both. */
+  fetch(service: string, path: string, init: RequestInit = {}, options: OneCall = NO_WISHES): Promise<Response> {
     this.start();
-    return this.#calls.fetch(service, path, init, options);
+    return fetchByName(this.#fetching, service, path, { init, options });
   }
 
   /**

@@ -70,3 +70,22 @@ it('other words for the same refusal of each beat, and refusals in turns, are no
   expect(times).toBeGreaterThan(10);
   expect(log.texts('error')).toHaveLength(2);
 });
+
+it('tells why it was removed where it hears of it by a heartbeat alone, once, and that it registers again', async () => {
+  const { time, log, link, session } = world();
+  session.start(endpoints);
+  await time.advanceBy(0);
+  const reason = { code: 'SILENT' as const, text: 'it neither answers Heartbeat-1 nor sends Heartbeat-2' };
+  link.onBeat = () =>
+    link.registrations.length > 1
+      ? { ok: true, value: { state: 'HEALTHY', revision: 3 } }
+      : { ok: false, problem: { ...aProblem('NOT_FOUND'), reason } };
+  session.gone(reason);
+  await time.advanceBy(10_000);
+  expect(log.texts('warn')).toEqual([
+    expect.stringMatching(
+      /^The registry removed orders…\w+: it neither answers .* It registers again with its next heartbeat\.$/,
+    ),
+  ]);
+  expect(link.registrations).toHaveLength(2);
+});

@@ -1,4 +1,4 @@
-import { messageOf, printableText, sleep } from '@rollcall/core';
+import { messageOf, sleep } from '@rollcall/core';
 import type {
   AnnouncedEndpoint,
   BeatAnswer,
@@ -25,7 +25,8 @@ import { Heartbeat } from './heartbeat.js';
 import type { BeatKind } from './heartbeat.js';
 import { Identity } from './identity.js';
 import type { Link, Proof } from './link/link.js';
-import { isOusted, meaningOf, refusalText } from './refusals.js';
+import { OwnState } from './own-state.js';
+import { isOusted, meaningOf, refusalText, removedText } from './refusals.js';
 
 /** What we tell the registry about ourselves. */
 export interface Self {
@@ -93,7 +94,7 @@ export class Session implements Line {
   /** Tries since the last accepted beat, for the jitter. */
   #tries = 0;
   readonly #complaints: Complaints;
-  #state: State | null = null;
+  readonly #own: OwnState;
 
   constructor(parts: SessionParts) {
     const { time, random, log, link, contact, self } = parts;
@@ -103,6 +104,7 @@ export class Session implements Line {
     const called = (isUrgent: boolean): void => this.#called(isUrgent);
     this.#identity = new Identity({ time, random, service: self.service, called });
     const answered = (answer: Result<BeatAnswer, Problem>, kind: BeatKind): void => this.#answered(answer, kind);
+    this.#own = new OwnState(log, this.#identity.name);
     const news = new EdgeNews(() => parts.edges());
     this.#heartbeat = new Heartbeat({ time, log, link, contact, identity: this.#identity, news, answered });
   }
@@ -113,7 +115,7 @@ export class Session implements Line {
 
   /** What the registry thinks of us, as of the last beat; null before. */
   get state(): State | null {
-    return this.#state;
+    return this.#own.state;
   }
 
   /** Between our heartbeats, ms: what the registry wants, once it has said so. */
@@ -195,10 +197,13 @@ export class Session implements Line {
 
   gone(reason: Reason): void {
     if (this.#phase === 'ended') return;
-    const text = `The registry removed ${this.#identity.name}: ${printableText(reason.text)}`;
-    this.#complaints.add('gone', () => this.#parts.log.warn(text));
+    this.#tellRemoved(reason);
     this.#dropLine();
     this.#heartbeat.soon();
+  }
+
+  #tellRemoved(reason: Reason): void {
+    this.#complaints.add('gone', () => this.#parts.log.warn(removedText(this.#identity.name, reason)));
   }
 
   // ---- registration --------------------------------------------------------------------------------------------------
@@ -292,22 +297,21 @@ export class Session implements Line {
 
   #answered(answer: Result<BeatAnswer, Problem>, kind: BeatKind): void {
     if (answer.ok) {
-      this.#accepted(answer.value.state, kind);
+      this.#accepted(answer.value, kind);
       return;
     }
     const meaning = meaningOf(answer.problem);
     if (meaning === 'never') this.#end(answer.problem);
     else if (isOusted(answer.problem)) this.#ousted(answer.problem);
-    else if (meaning === 'unknown' && kind === 'regular') this.#forgotten();
+    else if (meaning === 'unknown' && kind === 'regular') this.#forgotten(answer.problem);
     else if (meaning === 'later') this.#complain(answer.problem);
     else this.#parts.log.debug(`The registry did not take a heartbeat: ${answer.problem.detail}`);
   }
 
   /** A line that was refused is asked for again, once per interval: whose beats are taken may hold one. */
-  #accepted(state: State, kind: BeatKind): void {
+  #accepted(answer: BeatAnswer, kind: BeatKind): void {
     this.#tries = 0;
-    if (state !== this.#state) this.#parts.log.info(`${this.#identity.name} is ${state}.`);
-    this.#state = state;
+    this.#own.heard(answer);
     if (kind === 'regular') this.#complaints.over();
     if (kind === 'regular' && this.#phase === 'member' && this.#line === null) this.#openLine();
   }
@@ -316,7 +320,8 @@ export class Session implements Line {
    * 404: register again. At once, since only regular beats come here, which are spread over the interval, so a registry that
    * lost everything gets no storm; with jitter if no beat was accepted since the last time.
    */
-  #forgotten(): void {
+  #forgotten({ reason }: Problem): void {
+    if (reason !== undefined) this.#tellRemoved(reason);
     this.#unlisted();
     const isFirst = this.#tries === 0;
     const ms = this.#waitMs();
@@ -331,7 +336,7 @@ export class Session implements Line {
 
   #unlisted(): void {
     this.#isListed = false;
-    this.#state = null;
+    this.#own.forget();
     this.#heartbeat.stop();
     if (this.#phase === 'member') this.#phase = 'joining';
     this.#dropLine();

@@ -3,13 +3,14 @@ import type { ServiceCallee } from './callee.js';
 import type { Errand } from './errand.js';
 import { hedgeAfter } from './hedge.js';
 import type { CallTerms } from './verbs.js';
+import { checkWishes } from './wishes.js';
 import type { OneCall } from './wishes.js';
 
 export const NO_WISHES: OneCall = {};
 
 /**
  * The terms of a call: its own wishes, before what is said of its method, before the policy of its service. `isRetry`: is the request that
- * it is a part of a repetition? Calls without wishes share their terms until something else is said of the method.
+ * it is a part of a repetition? Calls without wishes share their terms until something else is said of the method. Throws OPTION_INVALID.
  */
 export function termsOf<Request>(
   callee: ServiceCallee,
@@ -17,7 +18,8 @@ export function termsOf<Request>(
   wishes: OneCall,
   isRetry: boolean,
 ): CallTerms {
-  if (isRetry || hasWishes(wishes)) return made(callee, errand, wishes, isRetry);
+  const hasWishes = wishes !== NO_WISHES && checkWishes(wishes, isGrpc(errand.request));
+  if (isRetry || hasWishes) return made(callee, errand, wishes, isRetry);
   const { method, verb } = errand;
   const known = method.termsFor(verb);
   if (known !== null) return known;
@@ -26,8 +28,9 @@ export function termsOf<Request>(
   return terms;
 }
 
-function hasWishes(wishes: OneCall): boolean {
-  return wishes !== NO_WISHES && Object.keys(wishes).length > 0;
+/** Its options have headers, which are in its metadata by now. */
+function isGrpc(request: unknown): boolean {
+  return typeof request === 'object' && request !== null && 'frame' in request;
 }
 
 // eslint-disable-next-line max-params -- those of `termsOf`

@@ -1,4 +1,5 @@
-import type { Metadata, RollcallError, State } from '@rollcall/core';
+import { nearest, RollcallError } from '@rollcall/core';
+import type { Metadata, State } from '@rollcall/core';
 import type { HedgeWish } from './hedge.js';
 
 /** What a request leaves to the calls that are made while it is handled, so that nobody works longer than somebody waits. */
@@ -50,4 +51,74 @@ export interface OneCall {
   readonly fallback?: ((error: RollcallError) => unknown) | undefined;
   /** Ends the call with CANCELLED. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** A call knows these, and no other word. */
+export const CALL_WISHES: Readonly<Record<keyof OneCall, true>> = {
+  deadlineMs: true,
+  inheritedMs: true,
+  isRetry: true,
+  idleMs: true,
+  idempotent: true,
+  allowedStates: true,
+  version: true,
+  metadata: true,
+  packetMetadata: true,
+  hashKey: true,
+  timeoutMs: true,
+  hedge: true,
+  fallback: true,
+  signal: true,
+};
+
+const KNOWN: ReadonlySet<string> = new Set(Object.keys(CALL_WISHES));
+/** gRPC calls have these, too; the metadata of the request has been made of them. */
+const HEADERS = 'headers';
+
+/**
+ * Does it hold any wish? Throws OPTION_INVALID for a word that no call knows. Looks at the names alone, without making anything: it is
+ * asked for each call, since one object may be used again with others.
+ */
+export function checkWishes(wishes: OneCall, isGrpc = false): boolean {
+  let isAny = false;
+  // oxlint-disable-next-line guard-for-in -- what is inherited would be read, too
+  for (const key in wishes) {
+    if (!isWish(key) && !(isGrpc && key === HEADERS)) throw strangeWish(key);
+    isAny = true;
+  }
+  return isAny;
+}
+
+/** As CALL_WISHES has them. Names of properties are compared as pointers here: no dearer than to count them, and a Set is three times that. */
+function isWish(key: string): boolean {
+  switch (key) {
+    case 'deadlineMs':
+    case 'idempotent':
+    case 'hedge':
+    case 'signal':
+    case 'timeoutMs':
+    case 'hashKey':
+    case 'version':
+    case 'metadata':
+    case 'packetMetadata':
+    case 'allowedStates':
+    case 'fallback':
+    case 'idleMs':
+    case 'inheritedMs':
+    case 'isRetry':
+      return true;
+    default:
+      return false;
+  }
+}
+
+function strangeWish(word: string): RollcallError {
+  return new RollcallError('OPTION_INVALID', `${word} is no option of a call. ${adviceFor(word)}`);
+}
+
+function adviceFor(word: string): string {
+  if (word === HEADERS) return 'Headers of an HTTP request go in the init of fetch; over TCP there are none.';
+  // as others say it, in ms
+  const near = KNOWN.has(`${word}Ms`) ? `${word}Ms` : nearest(word, KNOWN);
+  return near === null ? `It knows ${[...KNOWN].join(', ')}.` : `Did you mean ${near}?`;
 }

@@ -1,5 +1,7 @@
 import { decimal, goodOf, integer, nullable, oneOf } from './kinds.js';
-import { ID, NAME, NONCE, REVISION } from './protocol.js';
+import type { Forecast } from './deadlines.js';
+import { forecastMessage, ID, NAME, NONCE, reasonMessage, REVISION } from './protocol.js';
+import type { Reason } from './reason.js';
 import type { Message } from './schema.js';
 import { message, optional, required, withDefault } from './schema.js';
 import { STATES } from './vitals.js';
@@ -107,6 +109,10 @@ export const beatMessage: Message<Beat> = message<Beat>('Beat', 'Heartbeat-2, in
 export interface BeatAnswer {
   readonly state: State;
   readonly revision: number;
+  /** Why, when it is not HEALTHY. */
+  readonly reason?: Reason;
+  /** What comes next, when it is not HEALTHY; its `afterMs` is counted from this answer. Null: nothing is known to come. */
+  readonly next?: Forecast | null;
 }
 
 export const beatAnswerMessage: Message<BeatAnswer> = message<BeatAnswer>(
@@ -115,5 +121,10 @@ export const beatAnswerMessage: Message<BeatAnswer> = message<BeatAnswer>(
   {
     state: required(oneOf(STATES), 'the state after the beat'),
     revision: required(REVISION, 'of the record'),
+    reason: optional(reasonMessage, 'why, when it is not `HEALTHY`'),
+    next: optional(
+      nullable(forecastMessage),
+      'what happens next if nothing else does, when it is not `HEALTHY`; here `afterMs` is counted from this answer',
+    ),
   },
 );

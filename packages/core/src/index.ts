@@ -80,8 +80,8 @@ export type {
   OwnWords,
   RegistryEvent,
 } from './operator.js';
-export { problemDocumentMessage, problemFrom, PROBLEMS } from './problem.js';
-export type { Problem, ProblemCode, ProblemDocument } from './problem.js';
+export { answerText, problemDocumentMessage, problemFrom, PROBLEMS } from './problem.js';
+export type { Problem, ProblemCode, ProblemDocument, StrangeAnswer } from './problem.js';
 export { beatAnswerMessage, beatMessage, CIRCUITS, MOST_EDGES, MOST_TARGETS } from './beat.js';
 export type { Beat, BeatAnswer, Circuit, Edge, EdgeTarget } from './beat.js';
 export {

@@ -1,4 +1,6 @@
 import { integer, list, openWord, text } from './kinds.js';
+import { reasonMessage } from './protocol.js';
+import type { Reason } from './reason.js';
 import { printableText } from './redact.js';
 import type { Flaw, Message } from './schema.js';
 import { message, optional, required } from './schema.js';
@@ -36,6 +38,8 @@ export interface Problem {
   readonly fix: string;
   readonly flaws?: readonly Flaw[];
   readonly retryAfterMs?: number;
+  /** With `NOT_FOUND`: why the instance was removed, where that is known. */
+  readonly reason?: Reason;
 }
 
 /** A refusal on the wire, `application/problem+json`. */
@@ -60,6 +64,7 @@ const fields = {
   fix: required(text({ max: 4_000, allowed: 'text' }), 'what to do'),
   flaws: optional(list(flawMessage, 0, 100), 'with `INVALID`: each thing that is wrong, at most 10'),
   retryAfterMs: optional(integer(0, 86_400_000), 'when to try again, as the `Retry-After` header says in seconds'),
+  reason: optional(reasonMessage, 'with `NOT_FOUND`: why the instance was removed, where that is known'),
 };
 
 const problemMessage = message<Problem>('Problem', 'A refusal.', fields);
@@ -81,16 +86,37 @@ const MAX_FLAWS = 10;
 const MAX_PATH = 200;
 const MAX_RECEIVED = 100;
 
+/** What somebody answered who may be no registry. */
+export interface StrangeAnswer {
+  readonly status: number;
+  /** Its content-type; empty: it gave none. */
+  readonly type: string;
+  readonly text: string;
+}
+
+/** Of such an answer so much of its beginning is shown. */
+const MOST_OF_BEGINNING = 80;
+
+/** For people, printable and cut: `status 404, text/html, beginning with "<!DOCTYPE html> <html>…"`. */
+export function answerText(answer: StrangeAnswer): string {
+  const { status, type } = answer;
+  const named = type === '' ? 'no content-type' : printableText(type, MOST_OF_BEGINNING);
+  const start = answer.text.slice(0, MAX_SENTENCE).replaceAll(/\s+/g, ' ').trim();
+  const shown = start === '' ? 'empty' : `beginning with "${printableText(start, MOST_OF_BEGINNING)}"`;
+  return `status ${status}, ${named}, ${shown}`;
+}
+
 /**
  * The problem in an answer that is no success, its texts printable and cut: they go into logs. Never fails: where the body is none
- * (a proxy, another program), the status speaks; a code of a newer registry becomes the one of its status.
+ * (a proxy, another program), the status speaks, and what is known of the answer is shown; a code of a newer registry becomes the one of
+ * its status.
  */
-export function problemFrom(status: number, body: unknown): Problem {
+export function problemFrom(status: number, body: unknown, answer: Partial<StrangeAnswer> = {}): Problem {
   const read = problemMessage.parse(body);
   if (read.ok) return printableProblem(read.value, status);
   return {
     code: codeOf(status),
-    detail: `The answer had status ${status} and no problem document, so it may not come from a registry.`,
+    detail: `The answer is no problem document, so it may not come from a registry: ${strangeText(status, answer)}.`,
     fix: 'Check that the address is that of a registry and that no proxy answers in its place.',
   };
 }
@@ -111,6 +137,10 @@ function printableFlaw({ path, received, allowed }: Flaw): Flaw {
     received: printableText(received, MAX_RECEIVED),
     allowed: printableText(allowed),
   };
+}
+
+function strangeText(status: number, { type, text: said }: Partial<StrangeAnswer>): string {
+  return type === undefined || said === undefined ? `status ${status}` : answerText({ status, type, text: said });
 }
 
 function codeOf(status: number): ProblemCode {

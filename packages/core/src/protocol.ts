@@ -68,14 +68,18 @@ const endpointMessage = message<Endpoint>('Endpoint', 'Where one protocol of an 
   tls: required(flag(), 'is it TLS?'),
 });
 
-const forecastMessage = message<Forecast>('Forecast', 'What happens next, if nothing else does.', {
-  state: required(openWord([...STATES, 'REMOVED']), 'the state that comes'),
-  afterMs: required(decimal(0), 'counted from the record’s `since`'),
-  unless: required(
-    nullable(openWord(['HEARTBEAT_1', 'HEARTBEAT_2', 'PROOF'])),
-    'what would prevent it; `PROOF`: both heartbeats',
-  ),
-});
+export const forecastMessage: Message<Forecast> = message<Forecast>(
+  'Forecast',
+  'What happens next, if nothing else does.',
+  {
+    state: required(openWord([...STATES, 'REMOVED']), 'the state that comes'),
+    afterMs: required(decimal(0), 'counted from the record’s `since`'),
+    unless: required(
+      nullable(openWord(['HEARTBEAT_1', 'HEARTBEAT_2', 'PROOF'])),
+      'what would prevent it; `PROOF`: both heartbeats',
+    ),
+  },
+);
 
 export const instanceMessage: Message<Instance> = message<Instance>(
   'Instance',

@@ -1,10 +1,13 @@
-import { Catch, Controller, Get, Inject, Param, Res, UseFilters } from '@nestjs/common';
-import type { ArgumentsHost, ExceptionFilter, INestApplication, Provider } from '@nestjs/common';
+import { Catch, Controller, Get, Inject, Module, Param, Res, UseFilters } from '@nestjs/common';
+import type { ArgumentsHost, ExceptionFilter, INestApplication } from '@nestjs/common';
 import { APP_FILTER, HttpAdapterHost } from '@nestjs/core';
+import type { ModuleRef } from '@nestjs/core';
 import { MessagePattern } from '@nestjs/microservices';
 import { ERROR_CODES, RollcallError } from '@rollcall/core';
 import type { ErrorCode } from '@rollcall/core';
+import { throwError } from 'rxjs';
 import { describe, expect, it } from 'vitest';
+import { placeLast } from './exception-filter.js';
 import { application, ask, microservice, portOf, world } from './nest.fixture.js';
 import type { RollcallModuleOptions } from './rollcall.module-definition.js';
 
@@ -156,24 +159,131 @@ describe('a RollcallError that nobody catches, in a microservice,', () => {
   });
 });
 
-async function statusWith(prepare: (app: INestApplication) => void, providers: readonly Provider[]): Promise<number> {
-  const here = await world({ service: 'orders' }, { controllers: [Failing], providers });
-  const app = application(here);
-  prepare(app);
-  await app.listen(0);
-  return (await fetch(`http://127.0.0.1:${portOf(app)}/fail/ALL_EJECTED`)).status;
+/** A filter for everything: over HTTP 418, in a message handler an object of its own. */
+@Catch()
+class CatchAll implements ExceptionFilter {
+  catch(_error: unknown, host: ArgumentsHost): unknown {
+    if (host.getType() === 'rpc') return throwError(() => ({ caughtBy: 'all' }));
+    const response = host.switchToHttp().getResponse();
+    response.status(418).send('all');
+    return undefined;
+  }
 }
 
-describe('a filter for everything', () => {
-  @Catch()
-  class CatchAll implements ExceptionFilter {
-    catch(_error: unknown, host: ArgumentsHost): void {
-      host.switchToHttp().getResponse().status(418).send('all');
+@Module({ providers: [{ provide: APP_FILTER, useClass: CatchAll }] })
+class FilterModule {}
+
+/** The application with our module before or after the one with the user's filter. */
+async function appWith(order: 'ours first' | 'ours last', options: RollcallModuleOptions = { service: 'orders' }) {
+  const extras = { controllers: [Failing] };
+  if (order === 'ours first') return world(options, { ...extras, imports: [FilterModule] });
+  return world(options, { ...extras, importsBefore: [FilterModule] });
+}
+
+describe.each(['express', 'fastify'] as const)('a filter for everything on %s', (framework) => {
+  async function statusOf(
+    here: Awaited<ReturnType<typeof world>>,
+    prepare: (app: INestApplication) => void = () => {},
+  ) {
+    const app = application(here, framework);
+    prepare(app);
+    await app.listen(0);
+    return (await fetch(`http://127.0.0.1:${portOf(app)}/fail/ALL_EJECTED`)).status;
+  }
+
+  it.each(['ours first', 'ours last'] as const)(
+    'under APP_FILTER comes before ours: imports with %s',
+    async (order) => {
+      expect(await statusOf(await appWith(order))).toBe(418);
+    },
+  );
+
+  it('under APP_FILTER of the root module, or of app.useGlobalFilters, comes before ours', async () => {
+    const providers = [{ provide: APP_FILTER, useClass: CatchAll }];
+    expect(await statusOf(await world({ service: 'orders' }, { controllers: [Failing], providers }))).toBe(418);
+    const bare = await world({ service: 'orders' }, { controllers: [Failing] });
+    expect(await statusOf(bare, (app) => app.useGlobalFilters(new CatchAll()))).toBe(418);
+  });
+
+  it('that is for other errors leaves a RollcallError to ours', async () => {
+    @Catch(TypeError)
+    class OfTypeErrors extends CatchAll {}
+    const providers = [{ provide: APP_FILTER, useClass: OfTypeErrors }];
+    expect(await statusOf(await world({ service: 'orders' }, { controllers: [Failing], providers }))).toBe(503);
+  });
+});
+
+describe('a filter for everything in a microservice', () => {
+  it.each(['ours first', 'ours last'] as const)(
+    'under APP_FILTER comes before ours: imports with %s',
+    async (order) => {
+      const here = await appWith(order);
+      await microservice(here).listen();
+      const { answer, socket } = await ask(here.rollcall.port, 'fail', 'ALL_EJECTED');
+      expect((await answer).err).toEqual({ caughtBy: 'all' });
+      socket.destroy();
+    },
+  );
+
+  it('of app.useGlobalFilters comes before ours', async () => {
+    const here = await world({ service: 'orders' }, { controllers: [Failing] });
+    const app = microservice(here);
+    app.useGlobalFilters(new CatchAll());
+    await app.listen();
+    const { answer, socket } = await ask(here.rollcall.port, 'fail', 'ALL_EJECTED');
+    expect((await answer).err).toEqual({ caughtBy: 'all' });
+    socket.destroy();
+  });
+});
+
+it('our filter stays under APP_FILTER in a version of Nest that keeps its filters elsewhere', () => {
+  const filter = new CatchAll();
+  expect(placeLast(filter, {} as ModuleRef)).toBe(false);
+  expect(placeLast(filter, { container: { applicationConfig: {} } } as unknown as ModuleRef)).toBe(false);
+});
+
+describe.each(['express', 'fastify'] as const)('an error of a downstream service, on %s,', (framework) => {
+  let cause: unknown;
+
+  @Controller('remote')
+  class Remote {
+    @Get()
+    fail(): never {
+      throw new RollcallError('REMOTE', 'orders answered with an error: …', { cause });
     }
   }
 
-  it('of app.useGlobalFilters comes before ours, one under APP_FILTER after it', async () => {
-    expect(await statusWith((app) => app.useGlobalFilters(new CatchAll()), [])).toBe(418);
-    expect(await statusWith(() => {}, [{ provide: APP_FILTER, useClass: CatchAll }])).toBe(503);
+  async function answered(thrown: unknown) {
+    cause = thrown;
+    const here = await world({ service: 'gateway' }, { controllers: [Remote] });
+    const app = application(here, framework);
+    await app.listen(0);
+    const response = await fetch(`http://127.0.0.1:${portOf(app)}/remote`);
+    return { status: response.status, body: (await response.json()) as { detail?: string }, log: here.log };
+  }
+
+  it('keeps its 4xx status and its words', async () => {
+    const { status, body } = await answered({ statusCode: 404, message: 'No order 7.', error: 'Not Found' });
+    expect(status).toBe(404);
+    expect(body).toEqual({
+      type: 'urn:rollcall:problem:REMOTE',
+      title: 'REMOTE',
+      status: 404,
+      code: 'REMOTE',
+      detail: 'No order 7.',
+    });
+  });
+
+  it('is logged at debug where it is the caller’s fault, else at warn', async () => {
+    const { log } = await answered({ statusCode: 404, message: 'No order 7.' });
+    expect([log.texts('warn'), log.texts('debug').join()]).toEqual([[], expect.stringContaining('REMOTE: ')]);
+    const other = await answered('Internal server error');
+    expect(other.log.texts('warn').join()).toContain('REMOTE: ');
+  });
+
+  it('keeps its words where it has no status: 502', async () => {
+    const { status, body } = await answered('The warehouse is\u001b[31m closed.');
+    expect(status).toBe(502);
+    expect(body.detail).toBe('A service that is needed for the answer refused: The warehouse is?[31m closed.');
   });
 });

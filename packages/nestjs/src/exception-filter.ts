@@ -1,11 +1,11 @@
 import { ServerResponse } from 'node:http';
 import { Catch } from '@nestjs/common';
 import type { ArgumentsHost, ExceptionFilter } from '@nestjs/common';
-import type { HttpAdapterHost } from '@nestjs/core';
+import type { ApplicationConfig, HttpAdapterHost, ModuleRef } from '@nestjs/core';
 import { ERROR_KEY, isRollcallError, RollcallError } from '@rollcall/core';
 import type { ErrorCode, Log } from '@rollcall/core';
 import { throwError } from 'rxjs';
-import { remoteError } from './remote-error.js';
+import { reasonOf, remoteCodeOf, remoteError } from './remote-error.js';
 
 interface Translation {
   readonly status: number;
@@ -13,6 +13,7 @@ interface Translation {
   readonly detail: string;
 }
 
+const REFUSED = 'A service that is needed for the answer refused.';
 const FAILED: Translation = { status: 500, detail: 'Something failed here.' };
 const NOBODY = 'A service that is needed for the answer has nobody who could take the call now.';
 
@@ -30,7 +31,7 @@ const TRANSLATIONS: Readonly<Partial<Record<ErrorCode, Translation>>> = {
     detail: 'A service that is needed for the answer does not speak the protocol it was asked in.',
   },
   TRANSPORT: { status: 502, detail: 'The connection to a service that is needed for the answer failed.' },
-  REMOTE: { status: 502, detail: 'A service that is needed for the answer refused.' },
+  REMOTE: { status: 502, detail: REFUSED },
   DEADLINE_EXCEEDED: { status: 504, detail: 'A service that is needed for the answer took too long.' },
   CANCELLED: { status: 499, detail: 'The request was given up.' },
 };
@@ -49,6 +50,34 @@ const RETRY_AFTER_S = '1';
 /** It is this process that cannot: another one may. The others say that what was called failed, whoever calls it. */
 const OWN: ReadonlySet<ErrorCode> = new Set(['NO_CATALOG', 'BULKHEAD_FULL', 'CLOSED']);
 
+/** How a `RollcallError` is answered over HTTP: RFC 9457. */
+export interface ProblemDocument {
+  readonly type: string;
+  readonly title: ErrorCode;
+  readonly status: number;
+  readonly code: ErrorCode;
+  /** One printable line. It names neither services nor addresses, but for what a service said itself when it refused. */
+  readonly detail: string;
+}
+
+/**
+ * The answer to whoever asked over HTTP: for a filter of your own. A service that refused with a status of 4xx (REMOTE) is answered with
+ * its status and its words; one that refused otherwise with 502 and its words, if it wrote any for others. See docs/ERRORS.md.
+ */
+export function problemDocument(error: RollcallError): ProblemDocument {
+  const { code } = error;
+  const { status, detail } = code === 'REMOTE' ? refused(error.cause) : (TRANSLATIONS[code] ?? FAILED);
+  return { type: `urn:rollcall:problem:${code}`, title: code, status, code, detail };
+}
+
+function refused(cause: unknown): Translation {
+  const { status, words } = reasonOf(cause);
+  if (status !== null) return { status, detail: words ?? REFUSED };
+  const deeper = remoteCodeOf(cause);
+  const detail = (deeper === null ? undefined : TRANSLATIONS[deeper]?.detail) ?? REFUSED;
+  return { status: 502, detail: words === null ? detail : `${REFUSED.slice(0, -1)}: ${words}` };
+}
+
 /** Recognises the errors of any copy of the package: Nest asks with `instanceof`. */
 class AnyRollcallError extends RollcallError {
   static override [Symbol.hasInstance](error: unknown): boolean {
@@ -57,7 +86,7 @@ class AnyRollcallError extends RollcallError {
 }
 
 /**
- * Answers for a `RollcallError` that nobody caught. Over HTTP a problem document with the status of its code, and `Retry-After` where
+ * Answers for a `RollcallError` that no other filter caught. Over HTTP a problem document with the status of its code, and `Retry-After` where
  * waiting helps; in a microservice's handler an object with the code. What the error says in full is logged.
  */
 @Catch(AnyRollcallError)
@@ -71,23 +100,52 @@ export class RollcallExceptionFilter implements ExceptionFilter<RollcallError> {
   }
 
   catch(error: RollcallError, host: ArgumentsHost): unknown {
-    this.#log.warn(`${error.code}: ${error.message}`);
-    if (host.getType() === 'http') return this.#answer(error.code, host.switchToHttp().getResponse());
-    if (host.getType() === 'rpc') return throwError(() => remoteError(error.code, error.message, error.retryable));
+    const text = `${error.code}: ${error.message}`;
+    if (isCallersFault(error)) this.#log.debug(text);
+    else this.#log.warn(text);
+    if (host.getType() === 'http') return this.#answer(problemDocument(error), host.switchToHttp().getResponse());
+    if (host.getType() === 'rpc') return throwError(() => remoteError(error));
     return error; // as GraphQL's own filters do
   }
 
-  #answer(code: ErrorCode, response: unknown): void {
+  #answer(problem: ProblemDocument, response: unknown): void {
     const adapter = this.#http.httpAdapter;
     if (adapter.isHeadersSent(response)) return cutOff(response);
-    const { status, detail } = TRANSLATIONS[code] ?? FAILED;
+    const { status, code } = problem;
     adapter.setHeader(response, 'content-type', 'application/problem+json');
     adapter.setHeader(response, 'cache-control', 'no-store');
     if (PASSING.has(code)) adapter.setHeader(response, 'retry-after', RETRY_AFTER_S);
     if (!OWN.has(code)) adapter.setHeader(response, ERROR_KEY, code);
-    const type = `urn:rollcall:problem:${code}`;
-    adapter.reply(response, JSON.stringify({ type, title: code, status, code, detail }), status);
+    adapter.reply(response, JSON.stringify(problem), status);
   }
+}
+
+/** Nothing has failed: a service refused what was asked of it, with a status of 4xx, or nobody waits any more. */
+function isCallersFault({ code, cause }: RollcallError): boolean {
+  return code === 'CANCELLED' || (code === 'REMOTE' && reasonOf(cause).status !== null);
+}
+
+/**
+ * Puts the filter before all others in the list of the application, and so last in turn: Nest asks them from the end. Filters under
+ * `APP_FILTER` are added in the order of modules, so that ours would come before those of the root module. To be called while providers
+ * are made, before Nest adds those. False: this version of Nest keeps its list elsewhere.
+ */
+export function placeLast(filter: ExceptionFilter, module: ModuleRef): boolean {
+  const container: unknown = Reflect.get(module, 'container');
+  const config: unknown =
+    typeof container === 'object' && container !== null ? Reflect.get(container, 'applicationConfig') : undefined;
+  if (!isApplicationConfig(config)) return false;
+  config.addGlobalFilter(filter);
+  return true;
+}
+
+function isApplicationConfig(config: unknown): config is Pick<ApplicationConfig, 'addGlobalFilter'> {
+  return (
+    typeof config === 'object' &&
+    config !== null &&
+    'addGlobalFilter' in config &&
+    typeof config.addGlobalFilter === 'function'
+  );
 }
 
 /** What is under way breaks off, so that nobody takes it for whole. */
@@ -99,7 +157,7 @@ function cutOff(response: unknown): void {
 /** Nobody throws one. */
 class Unthrown extends Error {}
 
-/** Stands where the filter was not wanted. */
+/** Stands under `APP_FILTER` where the filter was not wanted, or has its place already. */
 @Catch(Unthrown)
 export class NoExceptionFilter implements ExceptionFilter {
   catch(error: unknown): unknown {

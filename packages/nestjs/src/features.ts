@@ -1,6 +1,7 @@
 import type { DynamicModule, FactoryProvider, InjectionToken, ModuleMetadata, Provider, Type } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import type { ProducerDeserializer, ProducerSerializer } from '@nestjs/microservices';
+import { checkWishes } from '@rollcall/client';
 import type { OneCall, StaticEndpoint } from '@rollcall/client';
 import { isRecord, NAME_PATTERN, RollcallError } from '@rollcall/core';
 import { readGrpc } from './grpc-proto.js';
@@ -55,7 +56,10 @@ const NAMED = Symbol('rollcall.named');
 /** What the dynamic modules of `forFeature` have beside their class. Throws OPTION_INVALID. */
 export function featureParts(services: readonly (string | ServiceFeature)[]): Omit<DynamicModule, 'module'> {
   const features = services.map((feature) => (typeof feature === 'string' ? { service: feature } : feature));
-  for (const { service } of features) checkName(service);
+  for (const feature of features) {
+    checkName(feature.service);
+    checkWishes(defaultsOf(feature));
+  }
   refuseTwice(features, 'RollcallModule.forFeature');
   const clients = features.flatMap(({ service, token, ...terms }) => [
     clientOf(service, { provide: termsToken(service), useValue: terms }),
@@ -73,6 +77,18 @@ export function asyncFeatureParts(features: readonly ServiceFeatureAsync[]): Omi
     ...aliasOf(feature.service, feature.token),
   ]);
   return { imports: features.flatMap(({ imports = [] }) => imports), ...partsOf(features, clients.flat()) };
+}
+
+/** What it says of calls. */
+function defaultsOf({
+  static: _fixed,
+  grpc: _proto,
+  serializer: _to,
+  deserializer: _from,
+  ...rest
+}: ServiceFeature): OneCall {
+  const { service: _service, token: _token, ...defaults } = rest;
+  return defaults;
 }
 
 function partsOf(features: readonly { readonly service: string }[], clients: readonly Custom[]) {
@@ -118,6 +134,7 @@ async function openClient(
   { static: fixed, grpc: proto, serializer, deserializer, ...defaults }: ServiceFeatureTerms,
   { rollcall, membership }: Root,
 ): Promise<ServiceClient> {
+  checkWishes(defaults);
   if (fixed !== undefined) rollcall.fix(service, fixed);
   if (serializer !== undefined || deserializer !== undefined) {
     rollcall.useTcpCodec(service, { serializer, deserializer });

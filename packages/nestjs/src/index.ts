@@ -29,10 +29,11 @@ export type { HandlerDecorator } from './handler-policy.js';
 export { OnInstanceChange } from './on-instance-change.js';
 export type { InstanceChange } from './on-instance-change.js';
 export type { RequestTracer, Tracing } from './tracing.js';
-export { RollcallExceptionFilter } from './exception-filter.js';
+export { problemDocument, RollcallExceptionFilter } from './exception-filter.js';
+export type { ProblemDocument } from './exception-filter.js';
 export { RollcallAgent } from './agent.js';
 export { Rollcall } from '@rollcall/client';
-export { explainText, GrpcStatusError } from '@rollcall/client';
+export { explainText, GrpcMetadata, GrpcStatusError } from '@rollcall/client';
 export type {
   ContactStatus,
   Dispatcher,
@@ -40,6 +41,7 @@ export type {
   EdgeStats,
   Explanation,
   GrpcCall,
+  GrpcMetadataValue,
   GrpcMethod,
   GrpcResolverOptions,
   HedgeWish,

@@ -288,6 +288,8 @@ export interface World {
 export interface Extras {
   readonly guarded?: boolean;
   readonly id?: string;
+  /** Imported before `RollcallModule.forRoot`; those of `imports` after it. */
+  readonly importsBefore?: readonly Type[];
   /** Besides the usual ones. */
   readonly imports?: readonly Type[];
   readonly controllers?: readonly Type[];
@@ -304,7 +306,7 @@ export async function world(
   const [time, log, meter, gate] = [new ManualTime(), recordingLog(), memoryMeter(), new Gate()];
   const guard = extras.guarded === true ? [{ provide: APP_GUARD, useClass: NobodyMayEnter }] : [];
   @Module({
-    imports: [RollcallModule.forRoot(options), ...(extras.imports ?? [])],
+    imports: [...(extras.importsBefore ?? []), RollcallModule.forRoot(options), ...(extras.imports ?? [])],
     controllers: [Orders, ...(extras.controllers ?? [])],
     providers: [{ provide: Gate, useValue: gate }, Pool, ...guard, ...(extras.providers ?? [])],
   })

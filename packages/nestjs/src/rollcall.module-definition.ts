@@ -42,8 +42,8 @@ export interface RollcallModuleOptions extends Omit<RollcallOptions, 'registry'>
   readonly drain?: DrainOptions | undefined;
   /**
    * Is a `RollcallError` that nobody catches answered with the HTTP status of its code (503, 504, 502), and with an object that has the
-   * code in a microservice? `false`: it goes the way of any other error, and is a 500. Filters of controllers and handlers,
-   * and of `app.useGlobalFilters`, come first, those under `APP_FILTER` after it. Default true.
+   * code in a microservice? `false`: it goes the way of any other error, and is a 500. All other filters come first: those of
+   * handlers and controllers, of `app.useGlobalFilters`, and under `APP_FILTER`, whatever the order of imports. Default true.
    */
   readonly exceptionFilter?: boolean | undefined;
   /** Where is counted: `prometheusMeter()` of `@rollcall/nestjs/prometheus`, `otelMeter()` of `@rollcall/nestjs/otel`. Default: nowhere. */
@@ -121,7 +121,7 @@ export const moduleFields = {
     },
   ),
   exceptionFilter: option.boolean({
-    doc: 'A RollcallError that nobody catches is answered with the HTTP status of its code (503, 504, 502), not with 500.',
+    doc: 'A RollcallError that no other filter catches is answered with the HTTP status of its code (503, 504, 502), not with 500.',
     default: true,
   }),
   meter: option.value<Meter>({

@@ -1,11 +1,18 @@
 import { Global, Inject, Injectable, Module } from '@nestjs/common';
-import type { DynamicModule, OnApplicationBootstrap, OnModuleDestroy, OnModuleInit, Provider } from '@nestjs/common';
-import { APP_FILTER, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import type {
+  DynamicModule,
+  ExceptionFilter,
+  OnApplicationBootstrap,
+  OnModuleDestroy,
+  OnModuleInit,
+  Provider,
+} from '@nestjs/common';
+import { APP_FILTER, HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestjs/core';
 import { Rollcall } from '@rollcall/client';
 import type { Inherited } from '@rollcall/client';
 import { RollcallError } from '@rollcall/core';
 import { Agent, RollcallAgent } from './agent.js';
-import { NoExceptionFilter, RollcallExceptionFilter } from './exception-filter.js';
+import { NoExceptionFilter, placeLast, RollcallExceptionFilter } from './exception-filter.js';
 import { asyncFeatureParts, featureParts, refuseAmbiguous } from './features.js';
 import type { ServiceFeature, ServiceFeatureAsync } from './features.js';
 import { Inheritance } from './inheritance.js';
@@ -32,9 +39,8 @@ import type { RollcallModuleAsyncOptions, RollcallModuleOptions, Settings } from
     },
     {
       provide: APP_FILTER,
-      inject: [SETTINGS, PORTS, HttpAdapterHost],
-      useFactory: ({ exceptionFilter }: Settings, { log }: Ports, http: HttpAdapterHost) =>
-        exceptionFilter ? new RollcallExceptionFilter(http, log) : new NoExceptionFilter(),
+      inject: [SETTINGS, PORTS, HttpAdapterHost, ModuleRef],
+      useFactory: filterOf,
     },
     { provide: Rollcall, useExisting: ROLLCALL },
     { provide: MEMBERSHIP, useClass: Membership },
@@ -50,6 +56,13 @@ class RollcallCoreModule extends ConfigurableModuleClass {
     refuseSecondRoot(modules);
     refuseAmbiguous(modules);
   }
+}
+
+// eslint-disable-next-line max-params -- what Nest injects
+function filterOf(settings: Settings, { log }: Ports, http: HttpAdapterHost, module: ModuleRef): ExceptionFilter {
+  if (!settings.exceptionFilter) return new NoExceptionFilter();
+  const filter = new RollcallExceptionFilter(http, log);
+  return placeLast(filter, module) ? new NoExceptionFilter() : filter;
 }
 
 /** Who calls is an heir, also one that was not to be seen among the providers. */
@@ -131,7 +144,8 @@ export class RollcallModule {
 
   /**
    * Provides a `ServiceClient` for each, under `getServiceToken(name)`: inject it with `@InjectService(name)`. Another module may name the
-   * same service with other options. Throws OPTION_INVALID for an impossible name, and for one that is named twice with options.
+   * same service with other options. Throws OPTION_INVALID for an impossible name, for an option that no call has, and for a service that
+   * is named twice with options.
    */
   static forFeature(services: readonly (string | ServiceFeature)[]): DynamicModule {
     return { module: RollcallModule, ...featureParts(services) };

@@ -86,7 +86,7 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
     );
   }
 
-  /** `fetch` on an instance of the service: `path` begins with a slash. Any status is an answer, as with `fetch`. */
+  /** `fetch` on an instance of the service: `path` begins with a slash. Redirects out of the service are answers; else as with `fetch`. */
   fetch(path: string, init?: RequestInit, options?: OneCall): Promise<Response> {
     return this.awake().fetch(this.service, path, init, this.optionsWith(options));
   }

@@ -71,4 +71,9 @@ function refuseLate(server: Server, keeper: Keeper, name: Door['name']): void {
   };
 }
 
-const TOO_LATE = remoteError('DEADLINE_EXCEEDED', 'The caller stopped waiting before the handler ran: it was not run.');
+const TOO_LATE = remoteError({
+  code: 'DEADLINE_EXCEEDED',
+  message: 'The caller stopped waiting before the handler ran: it was not run.',
+  retryable: false,
+  cause: undefined,
+});

@@ -1,6 +1,6 @@
 import { HttpException } from '@nestjs/common';
 import { RpcException } from '@nestjs/microservices';
-import { GrpcStatusError } from '@rollcall/client';
+import { GrpcMetadata, GrpcStatusError } from '@rollcall/client';
 import { grpcMethodName, HttpAnswer } from '@rollcall/client/testing';
 import type { Failure, GrpcRequest, HttpRequest, TcpRequest, Terms } from '@rollcall/client/testing';
 import { ERROR_KEY, messageOf, methodNameOf } from '@rollcall/core';
@@ -243,7 +243,14 @@ function statusOf(error: unknown): GrpcStatusError {
   const isTold = typeof said === 'object' && said !== null;
   const code = isTold && 'code' in said && typeof said.code === 'number' ? said.code : UNKNOWN;
   const details = isTold && 'message' in said ? String(said.message) : messageOf(error);
-  return new GrpcStatusError(code, details, {});
+  const metadata = new GrpcMetadata();
+  if (isTold && 'metadata' in said && isMetadata(said.metadata)) metadata.merge(said.metadata);
+  return new GrpcStatusError(code, details, metadata);
+}
+
+/** That of grpc-js, or ours. */
+function isMetadata(value: unknown): value is Pick<GrpcMetadata, 'toJSON'> {
+  return typeof value === 'object' && value !== null && 'internalRepr' in value && value.internalRepr instanceof Map;
 }
 
 // ---- handlers -------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { BeatLog } from './beat-log.js';
-import { codeOf, refused, SECRET, value, World } from './registry.fixture.js';
+import { codeOf, refused, SECOND, SECRET, silent, value, World } from './registry.fixture.js';
 import type { DirectionLog, Entry } from './roster.js';
 
 const direction = (): DirectionLog => ({ lastAt: null, roundTripMs: null, misses: 0, error: null });
@@ -151,4 +151,47 @@ describe('the registry, of heartbeats', () => {
     value(await world.registry.leave('orders-1', { secret: SECRET }));
     expect(codeOf(world.registry.beats('orders-1'))).toBe('ENDED');
   });
+});
+
+const beatOf = (world: World, seq: number) => value(world.registry.beat('orders-1', SECRET, { nonce: null, seq }));
+
+it('the answer to a Heartbeat-2 of a HEALTHY instance has its state and revision alone', async () => {
+  const world = await World.started();
+  await world.healthy('orders-1', 3001);
+  expect(beatOf(world, 1_000)).toEqual({ state: 'HEALTHY', revision: world.record('orders-1').revision });
+});
+
+it('the answer to an instance that nobody can reach says why, and what comes when, counted from the answer', async () => {
+  const world = await World.started();
+  await world.healthy('orders-1', 3001);
+  await world.healthy('orders-2', 3002);
+  world.town.inhabitants.set(3001, () => silent);
+  for (let seq = 1_000; world.record('orders-1').state === 'HEALTHY'; seq += 1) {
+    beatOf(world, seq);
+    world.beat('orders-2', world.town.calls.at(-1)?.nonce);
+    await world.time.advanceBy(SECOND);
+    expect(seq).toBeLessThan(1_100);
+  }
+  const first = beatOf(world, 2_000);
+  expect(first).toMatchObject({
+    state: 'UNHEALTHY',
+    reason: { code: 'INBOUND_SILENT', text: 'it does not answer Heartbeat-1: no answer within 2000 ms' },
+    next: { state: 'CRITICAL', unless: 'HEARTBEAT_1' },
+  });
+  await world.time.advanceBy(2 * SECOND);
+  const second = beatOf(world, 2_001);
+  expect((first.next?.afterMs ?? 0) - (second.next?.afterMs ?? 0)).toBe(2 * SECOND);
+});
+
+it('the answer to an instance that was removed says why', async () => {
+  const world = await World.started();
+  await world.healthy('orders-1', 3001);
+  await world.healthy('orders-2', 3002);
+  world.town.inhabitants.set(3001, () => silent);
+  for (let passed = 0; passed < 300 && world.registry.instance('orders-1').ok; passed += 1) {
+    world.beat('orders-2', world.town.calls.at(-1)?.nonce);
+    await world.time.advanceBy(SECOND);
+  }
+  const answer = world.registry.beat('orders-1', SECRET, { nonce: null, seq: 5_000 });
+  expect(answer).toMatchObject({ ok: false, problem: { code: 'NOT_FOUND', reason: { code: 'SILENT' } } });
 });

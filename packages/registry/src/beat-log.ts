@@ -1,5 +1,5 @@
 import { noMeter } from '@rollcall/core';
-import type { Counter, Histogram, Meter, Time } from '@rollcall/core';
+import type { BeatAnswer, Counter, Histogram, Meter, Time } from '@rollcall/core';
 import type { Entry } from './roster.js';
 
 /** The last heartbeats of an instance, oldest first: five minutes at most. Ages in ms. */
@@ -10,6 +10,14 @@ export interface BeatsAnswer {
   readonly heartbeat1: readonly { readonly agoMs: number; readonly roundTripMs: number | null }[];
   /** Each Heartbeat-2 that came. */
   readonly heartbeat2: readonly { readonly agoMs: number }[];
+}
+
+/** What an instance hears of itself: when it is not HEALTHY also why, and what comes next, counted from now. */
+export function beatAnswer({ record, vitals }: Entry, now: number): BeatAnswer {
+  const { state, revision, reason, next } = record;
+  if (state === 'HEALTHY') return { state, revision };
+  const afterMs = Math.max(0, Math.round(vitals.since + (next?.afterMs ?? 0) - now));
+  return { state, revision, reason, next: next === null ? null : { ...next, afterMs } };
 }
 
 /** So many of each direction are kept: nearly five minutes at 5 s. */

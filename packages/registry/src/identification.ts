@@ -10,7 +10,9 @@ export function known(roster: Roster, id: string): Outcome<Entry> {
   if (entry !== undefined) return { ok: true, value: entry };
   const tombstone = roster.tombstone(id);
   if (tombstone?.ended === true) return refuse('ENDED', `${id} was ended: ${tombstone.reason.text}.`);
-  return refuse('NOT_FOUND', `No instance ${id} is registered.`);
+  const unknown = refuse('NOT_FOUND', `No instance ${id} is registered.`);
+  if (unknown.ok || tombstone === undefined) return unknown;
+  return { ok: false, problem: { ...unknown.problem, reason: tombstone.reason } };
 }
 
 /** Knows whether an access token, by its id, is valid now. */

@@ -21,7 +21,7 @@ import { About, HoldNews } from './about.js';
 import { Addresses } from './address.js';
 import type { Resolve } from './admission.js';
 import { Audience } from './audience.js';
-import { BeatLog } from './beat-log.js';
+import { beatAnswer, BeatLog } from './beat-log.js';
 import type { Caller } from './caller/caller.js';
 import { CircuitNews } from './circuits.js';
 import { DEFAULT_DRAIN_MS, Departures } from './departures.js';
@@ -252,7 +252,7 @@ export class Registry implements RegistryFace {
       this.#roll.heard(entry, { nonce: beat.nonce, isBack: entry.vitals.returnedAt !== returnedAt });
       if (beat.edges !== undefined) this.#edges.note(entry.record, beat.edges);
     }
-    return { ok: true, value: { state: entry.record.state, revision: entry.record.revision } };
+    return { ok: true, value: beatAnswer(entry, this.#ports.time.now()) };
   }
 
   suspect(id: string, _suspicion: Suspicion, peer?: Peer): Outcome<null> {

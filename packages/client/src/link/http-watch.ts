@@ -1,6 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
-import { parseCursor, parseFrame, printableText, problemFrom, SseParser } from '@rollcall/core';
-import type { Problem, SseEvent, Time, Timer } from '@rollcall/core';
+import { answerText, parseCursor, parseFrame, printableText, problemFrom, SseParser } from '@rollcall/core';
+import type { Problem, SseEvent, StrangeAnswer, Time, Timer } from '@rollcall/core';
 import { collect, jsonOf, MAX_ANSWER_BYTES } from './answer.js';
 import type { Watch, WatchSink } from './link.js';
 import type { Trouble } from './trouble.js';
@@ -54,7 +54,11 @@ export class HttpWatch implements Watch {
     this.#parts.answered();
     const isFeed = response.statusCode === 200 && /^text\/event-stream\b/i.test(response.headers['content-type'] ?? '');
     if (!isFeed) {
-      collect(response, MAX_ANSWER_BYTES, (text) => this.#end(refusalOf(response.statusCode ?? 0, text)));
+      const { statusCode: status = 0, headers } = response;
+      const type = headers['content-type'] ?? '';
+      collect(response, MAX_ANSWER_BYTES, (text) =>
+        this.#end(text === null ? null : refusalOf({ status, type, text })),
+      );
       return;
     }
     response.on('data', (bytes: Uint8Array) => this.#take(bytes, response));
@@ -136,10 +140,11 @@ export class HttpWatch implements Watch {
   }
 }
 
-/** A refusal, or a success that is no feed; null when the answer did not come through. */
-function refusalOf(status: number, text: string | null): Problem | null {
-  if (text === null) return null;
-  return status < 400 ? breach(`status ${status}, but no event stream`) : problemFrom(status, jsonOf(text));
+/** A refusal, or a success that is no feed. */
+function refusalOf(answer: StrangeAnswer): Problem {
+  const { status, text } = answer;
+  if (status >= 400) return problemFrom(status, jsonOf(text), answer);
+  return breach(`no event stream, but ${answerText(answer)}`);
 }
 
 /** What came is not what a registry sends. */

@@ -1,6 +1,6 @@
 import type { Server, ServerResponse } from 'node:http';
-import { connect } from 'node:net';
-import type { Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { isRollcallError, systemTime } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
@@ -8,6 +8,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { HttpLink } from './http.js';
 import { anInstance, EPOCH, startHttpRegistry } from './link.fixture.js';
 import type { HttpRegistry } from './link.fixture.js';
+import { troubleIn } from './trouble.js';
 
 const proof = { id: 'orders-1', secret: 'a-secret-of-22-letters' };
 const registration = { id: 'orders-1', service: 'orders', endpoints: [{ protocol: 'tcp' as const, port: 3001 }] };
@@ -127,7 +128,42 @@ describe('HttpLink, requests', () => {
 
   it('does not take a web page for an answer', async () => {
     const registry = await startRegistry((response) => response.end('<html>hello</html>'));
-    await expect(codeOf(linkTo(registry.url).register(registration))).resolves.toBe('PROTOCOL');
+    const error: unknown = await linkTo(registry.url)
+      .register(registration)
+      .catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ code: 'PROTOCOL', message: expect.stringContaining('status 200, no content-type') });
+    expect(troubleIn(error)?.message).toBe(
+      'what answers there is no registry (status 200, no content-type, beginning with "<html>hello</html>"). ' +
+        'Check the address and its port, and whether a proxy answers in its place.',
+    );
+  });
+
+  it('shows what a program answered that is no registry', async () => {
+    const page = `<!DOCTYPE html>\n<title>\u001b[31mNot here</title>${'x'.repeat(9_000)}`;
+    const registry = await startRegistry((response) =>
+      response.writeHead(404, { 'content-type': 'text/html' }).end(page),
+    );
+    const answer = await linkTo(registry.url).register(registration);
+    expect(answer).toMatchObject({ ok: false, problem: { code: 'NOT_FOUND' } });
+    const { detail } = answer.ok ? { detail: '' } : answer.problem;
+    expect(detail).toContain('status 404, text/html, beginning with "<!DOCTYPE html> <title>?[31mNot here');
+    expect(detail.length).toBeLessThan(300);
+  });
+
+  it('shows what came where no HTTP is spoken', async () => {
+    const server = createServer((socket) =>
+      socket
+        .on('error', () => {})
+        .end('SSH-2.0-OpenSSH_9.6\r\n')
+        .resume(),
+    );
+    await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+    cleanups.push(() => new Promise((resolve) => server.close(resolve)));
+    const { port } = server.address() as AddressInfo;
+    const error: unknown = await linkTo(`http://127.0.0.1:${port}`)
+      .register(registration)
+      .catch((thrown: unknown) => thrown);
+    expect(troubleIn(error)?.message).toContain('speaks no HTTP: it says "SSH-2.0-OpenSSH_9.6');
   });
 
   it('does not follow redirects', async () => {

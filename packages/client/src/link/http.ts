@@ -2,6 +2,7 @@ import { Agent, request as requestHttp } from 'node:http';
 import type { ClientRequest, RequestOptions } from 'node:http';
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
 import {
+  answerText,
   beatAnswerMessage,
   drainAnswerMessage,
   formatCursor,
@@ -21,6 +22,7 @@ import type {
   Registration,
   Result,
   ServiceViewAnswer,
+  StrangeAnswer,
   Suspicion,
   Time,
 } from '@rollcall/core';
@@ -30,8 +32,7 @@ import { KeptConnection } from './kept.js';
 import type { Answer, BeatOptions, Link, PollRequest, Proof, Watch, WatchRequest, WatchSink } from './link.js';
 import { RegistryTls } from './secure.js';
 import type { SecureRequestOptions } from './secure.js';
-import { troubleOf } from './trouble.js';
-import type { Trouble } from './trouble.js';
+import { strangerText, Trouble, troubleOf } from './trouble.js';
 
 export interface HttpLinkOptions {
   /** `http://host:port` or `https://…`; a path is kept as a prefix. */
@@ -168,18 +169,20 @@ export class HttpLink implements Link {
   }
 
   async #ask<Value>(ask: Ask<Value>): Answer<Value> {
-    const { status, text } = await this.#exchange(ask);
+    const answer = await this.#exchange(ask);
+    const { status, text } = answer;
     const body = jsonOf(text);
-    if (status < 200 || status > 299) return { ok: false, problem: problemFrom(status, body) };
+    if (status < 200 || status > 299) return { ok: false, problem: problemFrom(status, body, answer) };
     const read = ask.read(body);
     if (read.ok) return { ok: true, value: read.value };
     throw new RollcallError(
       'PROTOCOL',
-      `${this.name} answered ${ask.path} with something else than a registry does: is it one?`,
+      `${this.name} answered ${ask.path} with something else than a registry does: ${answerText(answer)}. Is it one?`,
+      { cause: new Trouble(strangerText(answer)) },
     );
   }
 
-  #exchange(ask: Ask<unknown>, leftMs = this.#timeoutMs + (ask.waitMs ?? 0)): Promise<Received> {
+  #exchange(ask: Ask<unknown>, leftMs = this.#timeoutMs + (ask.waitMs ?? 0)): Promise<StrangeAnswer> {
     if (this.#isClosed || ask.signal?.aborted === true) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {
       const request = this.#request(ask.method, ask.path, this.#bearer(ask.proof ?? null), ask.isKept);
@@ -214,7 +217,7 @@ export class HttpLink implements Link {
         collect(response, ask.maxBytes ?? MAX_ANSWER_BYTES, (text) => {
           if (text === null) return broke(new Error('the answer was cut off or too long'));
           end();
-          resolve({ status: response.statusCode ?? 0, text });
+          resolve({ status: response.statusCode ?? 0, type: response.headers['content-type'] ?? '', text });
         });
       });
       request.end(ask.body === undefined ? undefined : JSON.stringify(ask.body));
@@ -270,11 +273,6 @@ export class HttpLink implements Link {
   #closedError(): RollcallError {
     return new RollcallError('CLOSED', `The link to the registry at ${this.name} is closed.`);
   }
-}
-
-interface Received {
-  readonly status: number;
-  readonly text: string;
 }
 
 function reads<Value>(message: Message<Value>): (body: unknown) => Result<Value, unknown> {

@@ -1,4 +1,5 @@
-import { messageOf } from '@rollcall/core';
+import { answerText, messageOf, printableText } from '@rollcall/core';
+import type { StrangeAnswer } from '@rollcall/core';
 
 /** What is known of the side that met with it. */
 export interface TroubleFacts {
@@ -18,6 +19,15 @@ export function troubleIn(error: unknown): Trouble | null {
   if (error instanceof Trouble) return error;
   return error instanceof Error && error.cause instanceof Trouble ? error.cause : null;
 }
+
+/** Another program answers at the registry's address. */
+export function strangerText(answer: StrangeAnswer): string {
+  return `what answers there is no registry (${answerText(answer)}). ${ELSEWHERE}`;
+}
+
+const ELSEWHERE = 'Check the address and its port, and whether a proxy answers in its place.';
+/** Of what came that is no HTTP so many bytes are shown. */
+const MOST_BYTES = 60;
 
 const CA_OPTION = 'the option registryTls.caFile, ROLLCALL_CA_FILE or --ca-file';
 const CERT_OPTION =
@@ -89,6 +99,11 @@ function ofTls(error: unknown, { wasReached, isShown }: TroubleFacts): string | 
 function ofClear(error: unknown, { wasReached }: TroubleFacts): string | null {
   const isAlert = codeOf(error).startsWith('HPE_') && rawOf(error)?.[0] === TLS_ALERT;
   if (isAlert) return 'it speaks TLS. Write its URL as https://.';
+  const came = codeOf(error).startsWith('HPE_') ? rawOf(error) : null;
+  if (came !== null && came.length > 0) {
+    const start = printableText(Buffer.from(came.subarray(0, MOST_BYTES)).toString('latin1').trim());
+    return `what answers there speaks no HTTP: it says "${start}". ${ELSEWHERE}`;
+  }
   if (!CUT.has(codeOf(error)) || wasReached) return null;
   return 'it closed the connection without an answer. If it speaks TLS, write its URL as https://.';
 }

@@ -8,6 +8,8 @@ import {
 } from '@rollcall/core';
 import type { InstanceId } from '@rollcall/core';
 import { framed } from './grpc-frame.js';
+import { GrpcMetadata } from './grpc-metadata.js';
+import type { GrpcFields } from './grpc-metadata.js';
 import { GrpcUpload, isMessageSource } from './grpc-upload.js';
 import type { MessageSource } from './grpc-upload.js';
 import type { Failure, FailureKind } from './transport.js';
@@ -117,24 +119,22 @@ export function grpcMethodName(path: string): string {
   return path.slice(Math.max(path.lastIndexOf('.', path.lastIndexOf('/')), path.startsWith('/') ? 0 : -1) + 1);
 }
 
-/** A status other than OK: `code`, `details` and `metadata` are where grpc-js has them. */
+/** A status other than OK: `code`, `details` and `metadata` are where grpc-js has them, and what they are there. */
 export class GrpcStatusError extends Error {
   /** 1 … 16. */
   readonly code: number;
   readonly details: string;
-  readonly metadata: GrpcFields;
+  readonly metadata: GrpcMetadata;
 
-  constructor(code: number, details: string, metadata: GrpcFields) {
+  /** `metadata`: made, or the trailers. */
+  constructor(code: number, details: string, metadata: GrpcMetadata | GrpcFields = {}) {
     super(details === '' ? `gRPC status ${code}` : details);
     this.name = 'GrpcStatusError';
     this.code = code;
     this.details = details;
-    this.metadata = metadata;
+    this.metadata = metadata instanceof GrpcMetadata ? metadata : GrpcMetadata.fromFields(metadata);
   }
 }
-
-/** Headers or trailers as HTTP/2 brings them. */
-export type GrpcFields = Readonly<Record<string, string | string[] | undefined>>;
 
 /** Codes that say something about the instance; all others are the handler's business. */
 const STATUS_KINDS: Readonly<Record<number, FailureKind>> = { 4: 'timeout', 8: 'overloaded', 14: 'unavailable' };

@@ -229,7 +229,7 @@ describe('a grpc-js client by name', () => {
     expect(await tally(world, 10)).toEqual({ 'orders-a': 10 });
     expect(world.suspects).toEqual([]);
     world.view.become([{ ...dead, state: 'CRITICAL' }]);
-    await expect.poll(async () => (await world.who()).error?.details).toContain('1 CRITICAL');
+    await expect.poll(async () => (await world.who()).error?.details).toContain('1 is CRITICAL');
   });
 
   it('teaches load and breaker what came of each call', async () => {

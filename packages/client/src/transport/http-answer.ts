@@ -100,11 +100,14 @@ export class HttpAnswer {
     if (!this.isWhole) this.#source.abort(reason);
   }
 
-  /** As `fetch` gives it. May be called once, and instead of `take`. Throws a RangeError for a status that a Response cannot have. */
-  response(bufferedBytes: number): Response {
+  /**
+   * As `fetch` gives it. May be called once, and instead of `take`. `signal`: ends a body that still flows, with its reason. Throws a
+   * RangeError for a status that a Response cannot have.
+   */
+  response(bufferedBytes: number, signal: AbortSignal | null = null): Response {
     const { status, statusText, headers, hasBody } = this.head;
     try {
-      return new Response(hasBody ? this.#body(bufferedBytes) : null, {
+      return new Response(hasBody ? this.#body(bufferedBytes, signal) : null, {
         status,
         statusText,
         headers: headersOf(headers),
@@ -119,26 +122,48 @@ export class HttpAnswer {
     return !this.#isHeld && !this.#isOver;
   }
 
-  #body(bufferedBytes: number): Uint8Array | ReadableStream {
-    if (!this.isWhole) return this.#stream(bufferedBytes);
+  #body(bufferedBytes: number, signal: AbortSignal | null): Uint8Array | ReadableStream {
+    if (!this.isWhole) return this.#stream(bufferedBytes, signal);
     const [first, ...others] = this.#queue;
     if (first === undefined) return new Uint8Array(0);
     return others.length === 0 ? first : Buffer.concat(this.#queue);
   }
 
-  #stream(bufferedBytes: number): ReadableStream<Uint8Array> {
+  #stream(bufferedBytes: number, signal: AbortSignal | null): ReadableStream<Uint8Array> {
+    let release: (() => void) | null = null;
     const start = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
+      if (signal !== null) release = this.#heed(signal, controller);
       this.take({
         data(chunk) {
           controller.enqueue(chunk);
           return (controller.desiredSize ?? 0) > 0;
         },
-        end: () => controller.close(),
-        error: (error) => controller.error(brokenOff(error)),
+        end: () => {
+          release?.();
+          controller.close();
+        },
+        error: (error) => {
+          release?.();
+          controller.error(brokenOff(error));
+        },
       });
     };
-    const source = { start, pull: () => this.resume(), cancel: () => this.drop() };
+    const cancel = (): void => {
+      release?.();
+      this.drop();
+    };
+    const source = { start, pull: () => this.resume(), cancel };
     return new ReadableStream(source, { highWaterMark: bufferedBytes, size: (chunk) => chunk.byteLength });
+  }
+
+  /** Ends the reading when the signal is aborted. Returns how to heed it no longer. */
+  #heed(signal: AbortSignal, controller: ReadableStreamDefaultController<Uint8Array>): () => void {
+    const abort = (): void => {
+      controller.error(signal.reason);
+      this.drop();
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    return () => signal.removeEventListener('abort', abort);
   }
 
   #flush(): void {

@@ -1,0 +1,45 @@
+// What docs/guide/shutdown.md says of those who stop processes: by which signal, and what is lost if they do not wait long enough.
+import { Rollcall } from '@rollcall/client';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { startRegistry, urlOf } from './by-hand.js';
+import { endAll, start } from './spawn.js';
+import { until } from './until.js';
+
+let url = '';
+let caller: Rollcall;
+
+beforeAll(async () => {
+  url = await urlOf(startRegistry(1_000, ['--memory']));
+});
+afterEach(() => caller.close());
+afterAll(endAll);
+
+/** An instance with one call in hand, which takes `ms`. */
+async function busy(ms: number) {
+  const reports = start('slow', [], { ROLLCALL_URL: url, MS: String(ms) });
+  await reports.line(/ is HEALTHY/);
+  caller = new Rollcall({ registry: url });
+  const written = caller.call('reports', 'write', {}, { deadlineMs: 20_000 }).catch((error: unknown) => error);
+  await reports.line(/^begun/);
+  return { reports, written };
+}
+
+it.each(['SIGTERM', 'SIGINT', 'SIGUSR2'] as const)('%s drains: what is in hand is answered', async (signal) => {
+  const { reports, written } = await busy(500);
+  reports.kill(signal);
+  expect(await written).toBe('written');
+  await reports.line(/Drained in \d+ ms/);
+  expect(await reports.exited).toMatchObject({ signal });
+});
+
+it('a SIGKILL before the drain is done loses what is in hand', async () => {
+  const { reports, written } = await busy(15_000);
+  reports.kill('SIGINT');
+  await until('it drains', () => caller.service('reports').instances.at(0)?.state === 'DEREGISTERING');
+  reports.kill('SIGKILL');
+  expect(await written).toMatchObject({
+    code: 'TRANSPORT',
+    message: expect.stringContaining('may have been executed'),
+  });
+  await until('nobody is there any more', () => caller.service('reports').instances.length === 0, 30_000);
+});
