@@ -1,7 +1,18 @@
 import { printableText, shortId } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
-import { exclusionOf } from './balance/selector.js';
-import type { Exclusion, Selector } from './balance/selector.js';
+import { isSelected } from './balance/selector.js';
+import type { Selector } from './balance/selector.js';
+
+/** What leaves an instance out, of several the first. */
+interface Exclusion {
+  readonly by: 'admin' | 'state' | 'version' | 'metadata';
+  /** What it has; null: none. */
+  readonly is: string | null;
+  /** What is wanted instead; empty for `admin` and `state`. */
+  readonly wanted: string;
+  /** Of `metadata`: the word; else empty. */
+  readonly word: string;
+}
 
 /** So many groups of instances are told apart. */
 const MOST_GROUPS = 6;
@@ -59,3 +70,16 @@ function placesText(all: readonly Exclusion['by'][]): string {
 }
 
 const short = (text: string): string => printableText(text, MOST_CHARACTERS);
+
+/** Null: it is selected. */
+function exclusionOf(instance: Instance, selector: Selector): Exclusion | null {
+  const { admin, state, version } = instance;
+  if (admin !== 'ENABLED') return { by: 'admin', is: admin, wanted: '', word: '' };
+  if (!selector.states.includes(state)) return { by: 'state', is: state, wanted: '', word: '' };
+  if (!isSelected(instance, { ...selector, metadata: [] }))
+    return { by: 'version', is: version === '' ? null : version, wanted: selector.version, word: '' };
+  const differing = selector.metadata.find(([word, wanted]) => instance.metadata[word] !== wanted);
+  if (differing === undefined) return null;
+  const [word, wanted] = differing;
+  return { by: 'metadata', is: instance.metadata[word] ?? null, wanted, word };
+}

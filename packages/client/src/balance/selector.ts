@@ -30,38 +30,11 @@ export function selectorFor(wishes: Wishes, standard: Selector): Selector {
   return key === '' ? standard : { key, states: states ?? standard.states, version, metadata };
 }
 
-/** What leaves an instance out, of several the first. */
-export interface Exclusion {
-  readonly by: 'admin' | 'state' | 'version' | 'metadata';
-  /** What it has; null: none. */
-  readonly is: string | null;
-  /** What is wanted instead; empty for `admin` and `state`. */
-  readonly wanted: string;
-  /** Of `metadata`: the word; else empty. */
-  readonly word: string;
-}
-
-/** The same as `isSelected`, for people: null, it is selected. */
-export function exclusionOf(instance: Instance, selector: Selector): Exclusion | null {
-  if (isSelected(instance, selector)) return null;
-  const { admin, state } = instance;
-  if (admin !== 'ENABLED') return { by: 'admin', is: admin, wanted: '', word: '' };
-  if (!selector.states.includes(state)) return { by: 'state', is: state, wanted: '', word: '' };
-  for (const [word, wanted] of selector.metadata) {
-    const is = instance.metadata[word];
-    if (is !== wanted && isVersion(instance, selector)) return { by: 'metadata', is: is ?? null, wanted, word };
-  }
-  return { by: 'version', is: instance.version === '' ? null : instance.version, wanted: selector.version, word: '' };
-}
-
-function isVersion({ version: has }: Instance, { version }: Selector): boolean {
-  return version === '' || has === version || has.startsWith(`${version}.`);
-}
-
 export function isSelected(instance: Instance, selector: Selector): boolean {
   if (instance.admin !== 'ENABLED' || !selector.states.includes(instance.state)) return false;
-  if (!isVersion(instance, selector)) return false;
-  for (const [word, value] of selector.metadata) if (instance.metadata[word] !== value) return false;
+  const { version, metadata } = selector;
+  if (version !== '' && instance.version !== version && !instance.version.startsWith(`${version}.`)) return false;
+  for (const [word, value] of metadata) if (instance.metadata[word] !== value) return false;
   return true;
 }
 
