@@ -1,5 +1,5 @@
 export { Rollcall } from './rollcall.js';
-export type { RollcallPorts } from './rollcall.js';
+export type { RollcallPorts } from './ports.js';
 export { clientFields } from './options.js';
 export type { Loose, RollcallOptions } from './options.js';
 export { callFields } from './call-options.js';

@@ -4,11 +4,8 @@ import type {
   HeartbeatAnswer,
   Instance,
   InstanceId,
-  Log,
   Metadata,
-  Meter,
   Methods,
-  Random,
   State,
   Suspicion,
   Time,
@@ -17,7 +14,7 @@ import { cacheOf } from './cache.js';
 import type { Cache } from './cache.js';
 import { noCatalogError } from './call-error.js';
 import { Calls } from './call.js';
-import type { CallTransports, Inherited, OneCall, StreamObserver } from './call.js';
+import type { OneCall, StreamObserver } from './call.js';
 import { Catalog } from './catalog.js';
 import type { ServiceView } from './catalog.js';
 import { Contact, countContact } from './contact.js';
@@ -25,7 +22,6 @@ import type { ContactStatus } from './contact.js';
 import { policyOf } from './call-options.js';
 import { serviceDispatcher } from './dispatcher.js';
 import type { Dispatcher, DispatcherOptions } from './dispatcher.js';
-import type { CallerListener } from './caller-events.js';
 import type { EdgeStats } from './edges.js';
 import type { Explanation } from './explain.js';
 import { Feed } from './feed.js';
@@ -35,6 +31,7 @@ import type { Link } from './link/link.js';
 import { openLinks } from './link/several.js';
 import { parseClientOptions, registriesOf } from './options.js';
 import type { ClientOptions, RollcallOptions } from './options.js';
+import type { RollcallPorts } from './ports.js';
 import { Readiness } from './readiness.js';
 import type { ReadyOptions } from './readiness.js';
 import { fetchByName } from './service-fetch.js';
@@ -44,32 +41,11 @@ import { staticService } from './static-service.js';
 import type { StaticEndpoint } from './static-service.js';
 import { Suspicions } from './suspicions.js';
 import { NO_WISHES } from './terms.js';
-import type { CallTracer } from './tracing.js';
 import type { GrpcMethod } from './transport/grpc-message.js';
 import type { TcpCodec } from './transport/tcp-codec.js';
 import type { MessageSource } from './transport/grpc-upload.js';
 import { registerGrpcResolver } from './transport/grpc-resolver.js';
 import type { GrpcResolverOptions } from './transport/grpc-resolver-options.js';
-
-/** What the outside is made of; the machine's own where left out. */
-export interface RollcallPorts {
-  readonly time?: Time;
-  readonly random?: Random;
-  /** Default: counts nothing. */
-  readonly meter?: Meter;
-  /** Default: says nothing. */
-  readonly log?: Log;
-  /** The way to the registry; default: HTTP to the option `registry`. It is closed with the client. */
-  readonly link?: Link;
-  /** What the request that is being handled leaves to its calls, as the server that got it keeps it. Default: nothing. */
-  readonly inherited?: () => Inherited | null;
-  /** Told what callers live through: ejections, a service that nobody can be called of, sheds, hedges; see `CallerEvent`. */
-  readonly onCallerEvent?: CallerListener;
-  /** Follows calls, to draw traces of them; see `CallTracer`. Default: nobody does. */
-  readonly tracer?: CallTracer;
-  /** The ways to instances; default: TCP, HTTP and gRPC. They are closed with the client. */
-  readonly transports?: CallTransports;
-}
 
 /**
  * What a process needs to be found and to find others: the deep face of this package. The constructor checks the options and opens

@@ -69,6 +69,7 @@ it('every option of a call is known', () => {
     allowedStates: 'any' as const,
     version: '1',
     metadata: {},
+    packetMetadata: {},
     hashKey: 'a',
     timeoutMs: 1,
     hedge: true,

@@ -1,0 +1,25 @@
+import type { Log, Meter, Random, Time } from '@rollcall/core';
+import type { CallTransports, Inherited } from './call.js';
+import type { CallerListener } from './caller-events.js';
+import type { Link } from './link/link.js';
+import type { CallTracer } from './tracing.js';
+
+/** What the outside is made of; the machine's own where left out. */
+export interface RollcallPorts {
+  readonly time?: Time;
+  readonly random?: Random;
+  /** Default: counts nothing. */
+  readonly meter?: Meter;
+  /** Default: says nothing. */
+  readonly log?: Log;
+  /** The way to the registry; default: HTTP to the option `registry`. It is closed with the client. */
+  readonly link?: Link;
+  /** What the request that is being handled leaves to its calls, as the server that got it keeps it. Default: nothing. */
+  readonly inherited?: () => Inherited | null;
+  /** Told what callers live through: ejections, a service that nobody can be called of, sheds, hedges; see `CallerEvent`. */
+  readonly onCallerEvent?: CallerListener;
+  /** Follows calls, to draw traces of them; see `CallTracer`. Default: nobody does. */
+  readonly tracer?: CallTracer;
+  /** The ways to instances; default: TCP, HTTP and gRPC. They are closed with the client. */
+  readonly transports?: CallTransports;
+}
