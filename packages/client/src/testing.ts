@@ -7,6 +7,7 @@ export { HttpAnswer } from './transport/http-answer.js';
 export type { BodySink, BodySource, HttpHead, RawHeaders } from './transport/http-answer.js';
 export type { HttpRequest } from './transport/http-message.js';
 export type { Once, Upload } from './transport/http-upload.js';
+export type { TcpPacket } from './transport/tcp-codec.js';
 export type { TcpRequest } from './transport/tcp-message.js';
 export { failed, STOPPED } from './transport/transport.js';
 export type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from './transport/transport.js';
