@@ -22,6 +22,7 @@ import type { ContactStatus } from './contact.js';
 import { policyOf } from './call-options.js';
 import { serviceDispatcher } from './dispatcher.js';
 import type { Dispatcher, DispatcherOptions } from './dispatcher.js';
+import type { CallerListener } from './caller-events.js';
 import type { EdgeStats } from './edges.js';
 import type { Explanation } from './explain.js';
 import { Feed } from './feed.js';
