@@ -33,8 +33,8 @@ const stages = [
   {
     name: 'packages',
     folder: 'e2e/packages',
-    capMs: 360_000,
-    expectedMs: 180_000,
+    capMs: 480_000,
+    expectedMs: 270_000,
     whyNot: () => (reachesNpm() ? undefined : 'the npm registry cannot be reached'),
     waves: [[vitest('packages')]],
   },

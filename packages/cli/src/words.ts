@@ -60,7 +60,7 @@ const DEEDS = {
 type Named = Pick<Instance, 'id' | 'service'>;
 
 /** Ids as they are printed. Takes time with the square of how many there are. */
-export function shortNames(instances: readonly Named[]): ReadonlyMap<string, string> {
+export function shortNames(instances: readonly Pick<Instance, 'id' | 'service'>[]): ReadonlyMap<string, string> {
   return new Map(instances.map((one) => [one.id, shortName(one, instances)]));
 }
 
