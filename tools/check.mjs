@@ -5,7 +5,7 @@ import { runStages, tool, vitest } from './run.mjs';
 
 export const check = {
   name: 'check',
-  capMs: 120_000,
+  capMs: 240_000,
   expectedMs: 60_000,
   waves: [
     [tool('oxfmt', '--check', '.'), tool('oxlint', '--type-aware', '--deny-warnings'), tool('tsc', '-b'), tool('knip')],

@@ -13,16 +13,18 @@ const bootstrap = {
 };
 const stages = [
   check,
-  { name: 'sim', folder: 'e2e/sim', capMs: 150_000, expectedMs: 90_000, waves: [[vitest('sim', '--maxWorkers=2')]] },
-  { name: 'security', folder: 'e2e/security', capMs: 240_000, waves: [[vitest('security')]] },
+  { name: 'sim', folder: 'e2e/sim', capMs: 300_000, expectedMs: 150_000, waves: [[vitest('sim', '--maxWorkers=2')]] },
+  { name: 'security', folder: 'e2e/security', capMs: 360_000, waves: [[vitest('security')]] },
   {
     name: 'process',
     folder: 'e2e/process',
-    capMs: 900_000,
-    expectedMs: 540_000,
+    capMs: 1_500_000,
+    expectedMs: 780_000,
     prepare: () => installFromDebian(['redis-server', 'mosquitto', 'prometheus', 'nginx-light']),
     waves: [[vitest('process')]],
   },
+  // calls beside those of a bare client, in one world after another
+  { name: 'calls', folder: 'e2e/process', capMs: 900_000, expectedMs: 480_000, waves: [[vitest('calls')]] },
   {
     name: 'browser',
     folder: 'e2e/browser',
