@@ -27,7 +27,7 @@ describe('what the guide has people type', () => {
 
   it('is known to this test', () => {
     const ofSystem = ['curl', 'kill', 'openssl', 'cp', 'mv', 'cat', 'touch', 'printf'];
-    const known = commandsOf('npx', 'node', 'npm', 'docker', 'kubectl', ...ofSystem);
+    const known = commandsOf('npx', 'node', 'npm', 'pnpm', 'docker', 'kubectl', ...ofSystem);
     expect(typed.filter((line) => !known.includes(line))).toEqual([]);
     expect(typed.length).toBeGreaterThan(5);
   });

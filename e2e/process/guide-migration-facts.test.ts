@@ -147,13 +147,15 @@ describe('a bare ClientProxy, and one of Rollcall,', () => {
     expect([502, 503]).toContain(await ours.statusOf('dead'));
   });
 
-  it('ECONNREFUSED is the code of the cause here, and of no error once the circuit is open', async () => {
+  it('ECONNREFUSED is the code of the cause here, and of no error that waited behind an open circuit', async () => {
     expect(await outcome(bare.dead.send('echo', {}))).toMatchObject({ code: 'ECONNREFUSED' });
+    const { dead } = ours;
+    if (!(dead instanceof ServiceClient)) expect.fail('not a client of Rollcall');
+    expect(await outcome(dead.send('echo', {}))).toMatchObject({ code: 'TRANSPORT', cause: { code: 'ECONNREFUSED' } });
     const codes = new Set<string>();
     for (let tries = 0; tries < 100 && !codes.has('ALL_EJECTED'); tries += 1) {
-      const error = await outcome(ours.dead.send('echo', {}));
-      if (error.code === 'TRANSPORT') expect(error.cause).toMatchObject({ code: 'ECONNREFUSED' });
-      codes.add(error.code);
+      const calls = Array.from({ length: 4 }, () => dead.call('echo', {}, { deadlineMs: 100 }));
+      for (const one of await Promise.allSettled(calls)) if (one.status === 'rejected') codes.add(one.reason.code);
     }
     expect(codes).toContain('ALL_EJECTED');
   });
@@ -191,6 +193,6 @@ it('a call of a service of which nothing is known yet waits for the registry, an
   const startedAt = performance.now();
   const error = await outcome(app.get<ClientProxy>('ORDERS', { strict: false }).send('echo', {}));
   expect(error).toMatchObject({ code: 'NO_CATALOG', retryable: true });
-  expect(performance.now() - startedAt).toBeGreaterThan(1_900);
+  expect(performance.now() - startedAt).toBeGreaterThan(4_900);
   await app.close();
 });

@@ -11,7 +11,7 @@ export { GrpcStatusError } from './transport/grpc-message.js';
 export type { GrpcMethod } from './transport/grpc-message.js';
 export { CALL_WISHES, checkWishes } from './wishes.js';
 export { GrpcMetadata } from './transport/grpc-metadata.js';
-export type { GrpcFields, GrpcMetadataValue } from './transport/grpc-metadata.js';
+export type { GrpcFields, GrpcMetadataValue, Mergeable } from './transport/grpc-metadata.js';
 export type { TcpCodec } from './transport/tcp-codec.js';
 export type { MessageSource } from './transport/grpc-upload.js';
 export type { GrpcResolverOptions } from './transport/grpc-resolver-options.js';

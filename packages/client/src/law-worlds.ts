@@ -1,4 +1,4 @@
-import type { CatalogWord, Listed, Load, World } from './simulation-world.js';
+import type { CatalogWord, Listed, Traffic, World } from './simulation-world.js';
 
 // The worlds in which a call of this package may not be lost that a bare client would have made. As data: law.test.ts holds them to
 // the law, `bench sim` says how far they are from it.
@@ -21,7 +21,7 @@ const listed = (hosts: readonly number[], state: Listed['state'] = 'HEALTHY', de
 const list = (atMs: number, instances: readonly Listed[]): CatalogWord => ({ atMs, says: 'list', instances });
 
 /** Calls all the time, of which a half may be repeated. */
-function steady(seconds: number, perSecond: number, more: Partial<Load> = {}): readonly Load[] {
+function steady(seconds: number, perSecond: number, more: Partial<Traffic> = {}): readonly Traffic[] {
   const load = { fromMs: 0, toMs: 1_000 * seconds, perSecond: perSecond / 2, deadlineMs: DEADLINE_MS, workMs: 10 };
   return [
     { ...load, method: 'find', isIdempotent: true, ...more },
@@ -29,7 +29,7 @@ function steady(seconds: number, perSecond: number, more: Partial<Load> = {}): r
   ];
 }
 
-const burst = (atMs: number, atOnce: number): Load => ({
+const burst = (atMs: number, atOnce: number): Traffic => ({
   fromMs: atMs,
   toMs: atMs,
   atOnce,

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { POOL_SIZE } from './simulation-clients.js';
 import type { Fault } from './simulation-network.js';
-import type { CatalogWord, Listed, Load, World } from './simulation-world.js';
+import type { CatalogWord, Listed, Traffic, World } from './simulation-world.js';
 
 // Worlds drawn at random, small enough to be shrunk. More is never asked than one host alone can serve, so that every call could be
 // served sooner or later, and who is served is no matter of chance.
@@ -119,7 +119,7 @@ interface Place {
   readonly knownAtMs: number;
 }
 
-function loadOf(one: Asked, { place, count, workers, delayMs, knownAtMs }: Place): Load {
+function loadOf(one: Asked, { place, count, workers, delayMs, knownAtMs }: Place): Traffic {
   const { share, deadlineMs, workMs, isIdempotent, isRefused, burstAtMs } = one;
   const most = (MOST_SHARE * share) / count;
   const load = { method: `m${place}`, deadlineMs, workMs, isIdempotent, isSteady: true, isRefused };

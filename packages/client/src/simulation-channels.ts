@@ -1,6 +1,6 @@
 import type { Timer } from '@rollcall/core';
 import { Line } from './simulation-network.js';
-import type { Acceptor, Answer, LineEnd, Loop, Network, Request } from './simulation-network.js';
+import type { Acceptor, Answer, LineEnd, Loop, Network, HostRequest } from './simulation-network.js';
 import { Connecting } from './transport/connecting.js';
 import type { Channel, Exchange, Failure, Sink, Terms } from './transport/transport.js';
 
@@ -57,7 +57,7 @@ class Connection implements LineEnd {
     this.#line = new Line(network, loop, host, this);
   }
 
-  send(request: Request): void {
+  send(request: HostRequest): void {
     this.#line.send(request);
   }
 
@@ -132,7 +132,7 @@ class Attempting implements Exchange {
     return this.isWritten;
   }
 
-  get request(): Request {
+  get request(): HostRequest {
     const { number: exchange, call, terms } = this;
     return call === null ? { kind: 'who', exchange } : { kind: 'call', exchange, call, remainingMs: terms.remainingMs };
   }

@@ -1,6 +1,6 @@
 import type { Time } from '@rollcall/core';
 import { isWithin } from './simulation-network.js';
-import type { Acceptor, Fault, FaultOf, Line, Request, Word } from './simulation-network.js';
+import type { Acceptor, Fault, FaultOf, Line, HostRequest, Word } from './simulation-network.js';
 
 /** What the processes of a world know of the calls: how much work one is, and what comes of it. */
 export interface Work {
@@ -81,7 +81,7 @@ export class Host implements Acceptor {
     this.#lines.delete(line);
   }
 
-  take(line: Line, request: Request): void {
+  take(line: Line, request: HostRequest): void {
     // what arrives for a connection of a dead process is answered by a reset, which the client has been sent already
     if (this.#lines.has(line)) this.#do(() => this.#handle(line, request));
   }
@@ -111,7 +111,7 @@ export class Host implements Acceptor {
     this.#lines.clear();
   }
 
-  #handle(line: Line, request: Request): void {
+  #handle(line: Line, request: HostRequest): void {
     const now = this.#parts.time.now();
     const { exchange } = request;
     if (request.kind === 'who') return line.answer({ exchange, word: { is: 'who', id: this.id } });

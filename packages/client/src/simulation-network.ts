@@ -13,7 +13,7 @@ export function isWithin({ fromMs, toMs }: Span, atMs: number): boolean {
 }
 
 /** What happens to the hosts with these numbers, or on the way to them. */
-interface OnHosts extends Span {
+export interface OnHosts extends Span {
   readonly hosts: readonly number[];
 }
 
@@ -117,7 +117,7 @@ export class Loop implements Time {
 // ---- connections --------------------------------------------------------------------------------------------------------
 
 /** What a client sends on a connection. */
-export type Request =
+export type HostRequest =
   | { readonly kind: 'who'; readonly exchange: number }
   | { readonly kind: 'call'; readonly exchange: number; readonly call: number; readonly remainingMs: number }
   | { readonly kind: 'cancel'; readonly exchange: number };
@@ -146,7 +146,7 @@ export interface Acceptor {
   readonly number: number;
   readonly isUp: boolean;
   accept(line: Line): void;
-  take(line: Line, request: Request): void;
+  take(line: Line, request: HostRequest): void;
   forget(line: Line): void;
 }
 
@@ -212,7 +212,7 @@ export class Line {
   }
 
   /** Used by the client. */
-  send(request: Request): void {
+  send(request: HostRequest): void {
     this.#there(() => this.#host.take(this, request));
   }
 

@@ -5,7 +5,7 @@ import { DEADLINE_KEY, encodeFrame, FrameDecoder, HEARTBEAT_PATH, HEARTBEAT_PATT
 import type { Endpoint } from '@rollcall/core';
 import { FIRST_PORT, rollcallOver } from './simulation-clients.js';
 import { Line } from './simulation-network.js';
-import type { Answer, LineEnd, Request } from './simulation-network.js';
+import type { Answer, LineEnd, HostRequest } from './simulation-network.js';
 import type { WorldClient, WorldSite } from './simulation-world.js';
 import { HttpTransport } from './transport/http.js';
 import { SecureWay } from './transport/secure.js';
@@ -121,7 +121,7 @@ class TcpWire extends EventEmitter {
   }
 }
 
-function tcpRequestOf(frame: unknown): Request {
+function tcpRequestOf(frame: unknown): HostRequest {
   if (!isRecord(frame)) throw new TypeError('A frame is an object.');
   const { id, pattern, data, metadata } = frame;
   const exchange = Number(id);
@@ -194,7 +194,7 @@ class HttpWire extends Duplex {
 const headerIn = (head: string, name: string): string | undefined =>
   new RegExp(`\r\n${name}: *([^\r]*)\r\n`, 'i').exec(head)?.[1];
 
-function httpRequestOf(head: string, body: string, exchange: number): Request {
+function httpRequestOf(head: string, body: string, exchange: number): HostRequest {
   if (head.startsWith(`POST ${HEARTBEAT_PATH} `)) return { kind: 'who', exchange };
   return { kind: 'call', exchange, call: Number(body), remainingMs: Number(headerIn(head, DEADLINE_KEY) ?? Infinity) };
 }

@@ -10,7 +10,7 @@ import { isWithin, Loop, Network } from './simulation-network.js';
 import type { Fault } from './simulation-network.js';
 import { rollcallOverSockets } from './simulation-sockets.fixture.js';
 import { callsOf, live } from './simulation-world.js';
-import type { CallRecord, Load, World, WorldClient } from './simulation-world.js';
+import type { CallRecord, Traffic, World, WorldClient } from './simulation-world.js';
 import type { Failure } from './transport/transport.js';
 import { Alarm, Wheel } from './wheel.js';
 
@@ -18,7 +18,7 @@ import { Alarm, Wheel } from './wheel.js';
 
 const chances = () => ({ time: new ManualTime(), random: seededRandom(3) });
 
-const ONE_CALL: Load = {
+const ONE_CALL: Traffic = {
   fromMs: 1_000,
   toMs: 1_000,
   atOnce: 1,
@@ -30,7 +30,7 @@ const ONE_CALL: Load = {
 };
 
 /** One instance, 5 ms away, and one call. */
-function worldOf(faults: readonly Fault[], load: Partial<Load> = {}): World {
+function worldOf(faults: readonly Fault[], load: Partial<Traffic> = {}): World {
   return {
     hosts: 1,
     workers: 2,

@@ -24,7 +24,7 @@ export type CatalogWord =
   | { readonly atMs: number; readonly says: 'lost' };
 
 /** Calls of one kind. */
-export interface Load {
+export interface Traffic {
   readonly fromMs: number;
   readonly toMs: number;
   /** In exponential gaps, from any caller. */
@@ -53,7 +53,7 @@ export interface World {
   readonly seconds: number;
   readonly faults: readonly Fault[];
   readonly catalog: readonly CatalogWord[];
-  readonly loads: readonly Load[];
+  readonly loads: readonly Traffic[];
   /** Is more asked than can be served, for a while? Then it is no guess to refuse some of it. */
   readonly isShort?: boolean;
   /** The client's option `calls`, where a world needs others than the defaults. */
@@ -65,7 +65,7 @@ export interface PlannedCall {
   readonly number: number;
   readonly atMs: number;
   readonly caller: number;
-  readonly load: Load;
+  readonly load: Traffic;
   readonly workMs: number;
 }
 

@@ -33,7 +33,34 @@ export { compare, executedTwice, NEARLY, ratioOf, successes } from './law.js';
 export type { Chances, LawCase } from './law.js';
 export { LAW_WORLDS } from './law-worlds.js';
 export type { LawWorld } from './law-worlds.js';
-export type { CallRecord, SteppedTime, World } from './simulation-world.js';
+export type {
+  CallRecord,
+  CatalogWord,
+  Ending,
+  Listed,
+  PlannedCall,
+  SteppedTime,
+  Traffic,
+  World,
+  WorldCaller,
+  WorldClient,
+  WorldSite,
+} from './simulation-world.js';
+export type {
+  Acceptor,
+  Answer,
+  Fault,
+  FaultOf,
+  HostRequest,
+  Line,
+  LineEnd,
+  Loop,
+  Network,
+  OnHosts,
+  Span,
+  Word,
+} from './simulation-network.js';
+export type { Host, HostParts, Work } from './simulation-host.js';
 // what a benchmark measures a pick with
 export { Balancer } from './balance/balancer.js';
 export type { Preferences } from './balance/arrangement.js';

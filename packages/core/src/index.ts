@@ -31,7 +31,7 @@ export type { Context, Event, Transition } from './lifecycle.js';
 export { DEFAULT_POLICY, policyFields, policyLaws, policyOf, PRESET_NAMES, PRESETS } from './policy.js';
 export type { Policy, PolicySettings, Preset, Thresholds } from './policy.js';
 export { excuse, fallsNow, forgive, newborn, notHeardSince, silence, silentSince, stateOf, STATES } from './vitals.js';
-export type { Cause, Fleet, Phase, State, Vitals } from './vitals.js';
+export type { Cause, Fleet, Phase, State, Unheard, Vitals } from './vitals.js';
 export { REASON_CODES, REASON_TEXTS, reasonFor } from './reason.js';
 export type { Reason, ReasonCode } from './reason.js';
 

@@ -34,14 +34,16 @@ function unreached({ url }: Facts, failure: Failure): Finding {
       `look it up: getent hosts ${hostname}`,
       ELSEWHERE,
     );
+  if ((code.startsWith('HPE_') || /Parse Error/.test(text)) && !/^it speaks TLS/.test(trouble ?? '')) {
+    const greeting = /: it says ".*"/.exec(trouble ?? '')?.[0] ?? '';
+    return say('not-a-registry', `What listens at ${host} speaks no HTTP${greeting}.`, ...strangerFix(port));
+  }
   if (trouble !== null)
     return say(
       TROUBLES.find(([match]) => match.test(trouble))?.[1] ?? 'registry-certificate',
       `The registry at ${url} cannot be spoken to: ${trouble}`,
       troubleFix(trouble, url),
     );
-  if (code.startsWith('HPE_') || /Parse Error/.test(text))
-    return say('not-a-registry', `What listens at ${host} speaks no HTTP.`, ...strangerFix(port));
   return say(
     'registry-silent',
     `${host} does not answer.`,

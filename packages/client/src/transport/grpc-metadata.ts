@@ -5,7 +5,7 @@ export type GrpcMetadataValue = string | Buffer;
 export type GrpcFields = Readonly<Record<string, string | string[] | undefined>>;
 
 /** What `merge` takes: this class, or the `Metadata` of grpc-js. */
-interface Mergeable {
+export interface Mergeable {
   toJSON(): Readonly<Record<string, readonly GrpcMetadataValue[]>>;
 }
 
