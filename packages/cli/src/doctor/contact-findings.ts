@@ -34,7 +34,7 @@ function unreached({ url }: Facts, failure: Failure): Finding {
       `look it up: getent hosts ${hostname}`,
       ELSEWHERE,
     );
-  if ((code.startsWith('HPE_') || /Parse Error/.test(text)) && !/^it speaks TLS/.test(trouble ?? '')) {
+  if ((code.startsWith('HPE_') || /Parse Error/.test(text)) && !(trouble ?? '').startsWith('it speaks TLS')) {
     const greeting = /: it says ".*"/.exec(trouble ?? '')?.[0] ?? '';
     return say('not-a-registry', `What listens at ${host} speaks no HTTP${greeting}.`, ...strangerFix(port));
   }
