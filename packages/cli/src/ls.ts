@@ -2,14 +2,21 @@ import { addressOf, nearest, option, RollcallError, STATES } from '@rollcall/cor
 import type { Instance, State } from '@rollcall/core';
 import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
+import { everyMatch, FILTER_FLAGS, givenFilters, questionOf } from './instance-filters.js';
 import { jsonText } from './json-text.js';
 import { onlyWord } from './operands.js';
+import { paint } from './paint.js';
 import type { RegistryApi } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
-import { renderTable } from './view.js';
+import { callableWord, renderTable, worstFirst } from './view.js';
 import type { View } from './view.js';
-import { aligned, printable, shortNames } from './words.js';
+import { aligned, countText, printable, shortNames } from './words.js';
+
+/** Of more instances a terminal shows the first so many: the others would scroll them away. */
+const MOST_LISTED = 200;
+/** Instances that are named in a complaint. */
+const MOST_NAMED = 20;
 
 const FORMATS = ['table', 'wide', 'json', 'name'] as const;
 
@@ -28,6 +35,8 @@ const FLAGS = {
     }),
     '<state>',
   ),
+  ...FILTER_FLAGS,
+  '--all': toggle(`on a terminal the table and wide show ${MOST_LISTED} instances at most; with this all of them`),
   ...NAMESPACE_FLAG,
   ...CONNECTION_FLAGS,
   '--help': toggle('this text', 'h'),
@@ -40,14 +49,19 @@ comes next. →1 is Heartbeat-1 (the registry calls: round trip), ←2 is Heartb
 
 ${describeFlags(FLAGS).join('\n')}
 
-Formats: wide adds the whole id, the addresses and the version; json is one object, { url, revision, instances }, each instance with
-its heartbeats; name is one id per line.
+CALLABLE says whether callers may call the instance. Several filters let through what all of them let through; a repeated one what one
+of its values lets through.
+
+Formats: wide adds the whole id, the addresses, the version and the zone; json is one object, { url, revision, instances }, each instance
+with its heartbeats; name is one id per line. A pipe or a file gets all of them, page by page.
 
 Examples:
   rollcall ls
   rollcall ls orders -o wide
+  rollcall ls --state CRITICAL --state UNHEALTHY --all-namespaces
+  rollcall ls --callable no --zone eu-1a --sort since
   rollcall ls --fail-on CRITICAL --fail-on UNHEALTHY   # for a script that deploys
-  rollcall ls -o json | jq -r '.instances[] | select(.state == "CRITICAL").id'`;
+  rollcall ls --version 1.4.2 -o json | jq -r '.instances[].id'`;
 
 /** `rollcall ls`: what the registry knows, once. */
 export const ls: Command = { help: HELP, run };
@@ -56,14 +70,34 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, words } = parseArguments(FLAGS, argv);
   const service = onlyWord('ls', 'service', words);
   if (flags['--watch']) return staying(flags, service, shell);
-  const api = await apiOf(flags, shell.env);
-  const view = await look(api, service, ['table', 'json'].includes(flags['--output']));
+  const hasAll = flags['--all-namespaces'];
+  const api = await apiOf(hasAll ? { ...flags, '--namespace': '*' } : flags, shell.env);
+  const isFiltered = givenFilters(flags).length > 0;
+  const view = isFiltered ? await search(api, service, flags) : await look(api, service, hasHeartbeats(flags));
   if (view.instances.length === 0 && flags['--output'] !== 'json') {
-    shell.err(service === null ? `No service is registered at ${api.url}.` : `${service} has no instance now.`);
+    shell.err(isFiltered ? `No instance at ${api.url} matches.` : nothingText(api.url, service));
     return EXIT.done;
   }
-  for (const line of LISTS[flags['--output']](view, shell)) shell.out(line);
+  for (const line of listed(view, flags, shell)) shell.out(line);
   return failsOn(flags['--fail-on'], view, shell) ? EXIT.failed : EXIT.done;
+}
+
+const nothingText = (url: string, service: string | null): string =>
+  service === null ? `No service is registered at ${url}.` : `${service} has no instance now.`;
+
+/** Are the heartbeats shown? */
+const hasHeartbeats = (flags: Given): boolean => ['table', 'json'].includes(flags['--output']);
+
+/** What the format has of the instances; on a terminal the first ones, and how many more there are. */
+function listed(view: View, flags: Given, shell: Shell): readonly string[] {
+  const format = flags['--output'];
+  const isForPeople = format === 'table' || format === 'wide';
+  const hidden = view.instances.length - MOST_LISTED;
+  if (!isForPeople || shell.window() === null || flags['--all'] || hidden <= 0) return LISTS[format](view, shell);
+  const sorted = view.isSorted === true ? view.instances : view.instances.toSorted(worstFirst);
+  const first = { ...view, instances: sorted.slice(0, MOST_LISTED) };
+  const more = `… and ${countText(hidden)} more; narrow it down, or --all`;
+  return [...LISTS[format](first, shell), paint([{ text: more }], shell.terminal)];
 }
 
 type Given = ReturnType<typeof parseArguments<typeof FLAGS>>['flags'];
@@ -73,6 +107,10 @@ async function staying(flags: Given, service: string | null, shell: Shell): Prom
   const format = flags['--output'];
   if (format !== 'table' && format !== 'json') {
     throw new RollcallError('OPTION_INVALID', `--watch shows a table or json; received -o ${format}.`);
+  }
+  const [filter] = givenFilters(flags);
+  if (filter !== undefined) {
+    throw new RollcallError('OPTION_INVALID', `--watch shows one service, or all of a namespace: leave out ${filter}.`);
   }
   if (flags['--fail-on'].length > 0) {
     throw new RollcallError(
@@ -88,14 +126,25 @@ function failsOn(states: readonly State[], { instances }: View, shell: Shell): b
   const failing = instances.filter(({ state }) => states.includes(state));
   if (failing.length === 0) return false;
   const names = shortNames(instances);
-  const listed = failing.map(({ id, state }) => `${names.get(id) ?? id} ${state}`);
-  shell.err(`rollcall ls: ${failing.length} of ${instances.length} in a state of --fail-on: ${listed.join(', ')}.`);
+  const named = failing.slice(0, MOST_NAMED).map(({ id, state }) => `${names.get(id) ?? id} ${state}`);
+  const more = failing.length > MOST_NAMED ? [`and ${countText(failing.length - MOST_NAMED)} more`] : [];
+  const who = [...named, ...more].join(', ');
+  shell.err(`rollcall ls: ${failing.length} of ${instances.length} in a state of --fail-on: ${who}.`);
   return true;
 }
 
+/** The instances of all services that match. */
+async function search(api: RegistryApi, service: string | null, flags: Given): Promise<View> {
+  if (service !== null) await knownService(api, service);
+  const usualSort = flags['--output'] === 'table' ? 'state' : 'service';
+  const question = questionOf(flags, { service, withHeartbeats: hasHeartbeats(flags), usualSort });
+  const answer = await everyMatch(api, question);
+  const view = { url: api.url, isLive: true, heardAt: Date.now(), withNamespaces: flags['--all-namespaces'] };
+  return { ...view, ...answer, isSorted: flags['--sort'] !== undefined };
+}
+
 async function look(api: RegistryApi, service: string | null, withHeartbeats: boolean): Promise<View> {
-  const names = await api.services();
-  if (service !== null && !names.includes(service)) await refuseUnknown(api, service, names);
+  const names = service === null ? await api.services() : await knownService(api, service);
   const answers = await Promise.all(
     (service === null ? names : [service]).map((name) => api.service(name, withHeartbeats)),
   );
@@ -108,6 +157,13 @@ async function look(api: RegistryApi, service: string | null, withHeartbeats: bo
     instances,
     heartbeats: new Map(answers.flatMap(({ heartbeats }) => [...heartbeats])),
   };
+}
+
+/** The names of all services. Rejects where that one is not among them. */
+async function knownService(api: RegistryApi, service: string): Promise<readonly string[]> {
+  const names = await api.services();
+  if (!names.includes(service)) await refuseUnknown(api, service, names);
+  return names;
 }
 
 /** A service whose instances have all gone lately is known; else the registry's own word counts, with what was probably meant. */
@@ -127,7 +183,8 @@ type List = (view: View, shell: Shell) => readonly string[];
 
 const LISTS: Readonly<Record<(typeof FORMATS)[number], List>> = {
   table: (view, { terminal }) => renderTable(view, { ...terminal, now: Date.now(), rows: Infinity }),
-  wide: (view) => aligned([WIDE_HEAD, ...view.instances.map(wideRow)]),
+  wide: ({ instances, withNamespaces = false }) =>
+    aligned([wideHead(withNamespaces), ...instances.map((instance) => wideRow(instance, withNamespaces))]),
   json: ({ url, revision, instances, heartbeats }) => [
     jsonText({
       url,
@@ -141,9 +198,28 @@ const LISTS: Readonly<Record<(typeof FORMATS)[number], List>> = {
   name: ({ instances }) => instances.map(({ id }) => id),
 };
 
-const WIDE_HEAD = ['STATE', 'ID', 'ADDRESSES', 'VERSION', 'REASON'];
+const wideHead = (withNamespaces: boolean): readonly string[] => [
+  'STATE',
+  'ID',
+  'ADDRESSES',
+  'VERSION',
+  'ZONE',
+  'CALLABLE',
+  ...(withNamespaces ? ['NAMESPACE'] : []),
+  'REASON',
+];
 
-function wideRow({ state, id, endpoints, version, reason }: Instance): readonly string[] {
+function wideRow(instance: Instance, withNamespaces: boolean): readonly string[] {
+  const { state, id, endpoints, version, zone, namespace, reason } = instance;
   const addresses = endpoints.map((endpoint) => `${endpoint.protocol}://${addressOf(endpoint)}`);
-  return [state, id, addresses.join(','), version === '' ? '–' : printable(version), printable(reason.text)];
+  return [
+    state,
+    id,
+    addresses.join(','),
+    printable(version) || '–',
+    zone || '–',
+    callableWord(instance),
+    ...(withNamespaces ? [namespace] : []),
+    printable(reason.text),
+  ];
 }

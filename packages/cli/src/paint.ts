@@ -1,3 +1,4 @@
+import { columnsOf, cut } from './columns.js';
 import type { Terminal } from './shell.js';
 
 /** A piece of a line and how it looks. */
@@ -47,12 +48,13 @@ const ASCII: Readonly<Record<string, string>> = {
 
 /** One line for this terminal: cut to its width, with its colours, in its characters. */
 export function paint(spans: readonly Span[], terminal: Terminal): string {
-  const isLong = spans.reduce((sum, { text }) => sum + text.length, 0) > terminal.width;
+  const isLong = spans.reduce((sum, { text }) => sum + columnsOf(text), 0) > terminal.width;
   let room = isLong ? terminal.width - 1 : terminal.width;
   let line = '';
   for (const { text, look } of spans) {
-    const shown = text.slice(0, Math.max(0, room));
-    room -= shown.length;
+    const shown = cut(text, room);
+    // nothing follows what was cut, though a narrower text would have room
+    room = shown === text ? room - columnsOf(shown) : 0;
     line += coloured(terminal.isUnicode ? shown : plain(shown), look, terminal);
   }
   return (isLong ? `${line}${terminal.isUnicode ? '…' : '~'}` : line).trimEnd();
@@ -62,7 +64,7 @@ function coloured(text: string, look: Look | undefined, { isColoured }: Terminal
   return look === undefined || !isColoured || text.trim() === '' ? text : `\u001b[${CODES[look]}m${text}\u001b[0m`;
 }
 
-/** Every sign is one column wide, so lines stay aligned; what has no stand-in becomes `?`. */
+/** A stand-in is as wide as its sign, so lines stay aligned; what has none becomes `?`. */
 function plain(text: string): string {
-  return text.replaceAll(/[^\u0020-\u007e]/gu, (sign) => ASCII[sign] ?? '?');
+  return text.replaceAll(/[^\u0020-\u007e]/gu, (sign) => ASCII[sign] ?? '?'.repeat(columnsOf(sign)));
 }

@@ -1,4 +1,6 @@
+import { isCallable } from '@rollcall/core';
 import type { Instance, InstanceId, State } from '@rollcall/core';
+import { columnsOf, padded, shortened, shortenedName } from './columns.js';
 import { directionTexts } from './heartbeats.js';
 import type { Heartbeats } from './heartbeats.js';
 import { paint } from './paint.js';
@@ -21,6 +23,10 @@ export interface View {
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
   /** All calls of late, as the callers tell; null or left out: nobody told of any, or nobody asked. */
   readonly calls?: CallsSum | null;
+  /** Are the instances in the order in which they shall stand? Left out: the worst come first. */
+  readonly isSorted?: boolean;
+  /** Has each instance its namespace beside it? Left out: no. */
+  readonly withNamespaces?: boolean;
 }
 
 /** Where and when it is shown. */
@@ -29,6 +35,8 @@ export interface Screen extends Terminal {
   readonly now: number;
   /** Room for so many instances; beyond it those that are HEALTHY share one line. */
   readonly rows: number;
+  /** What is drawn has at most so many lines: of those that do not fit it says how many there are. Left out: any number. */
+  readonly lines?: number;
 }
 
 /** Worst first; the last two are on the way, and nothing is to be done. */
@@ -46,8 +54,13 @@ const STALE_AFTER_MS = 10_000;
 const HEARTBEATS_FROM = 100;
 const EVIDENCE_FROM = 80;
 const STATE_WIDTH = 15;
+const CALLABLE_WIDTH = 10;
 const INBOUND_WIDTH = 9;
 const OUTBOUND_WIDTH = 10;
+/** A short name has at least so many columns, and more where the sentence keeps this many. */
+const LEAST_NAME = 13;
+const LEAST_WHY = 26;
+const MOST_NAMESPACE = 16;
 
 /** The whole picture: headline, verdict, and the table. The lines are as wide as the screen at most. */
 export function renderView(view: View, screen: Screen): readonly string[] {
@@ -57,8 +70,9 @@ export function renderView(view: View, screen: Screen): readonly string[] {
       { text: 'No line to the registry. Services go on with their own copy; trying again.', look: 'unhealthy' },
     ]);
   }
-  const table = renderTable(view, screen);
-  const legend = table.length === 0 ? [] : legendOf(view, screen);
+  const legend = view.instances.length === 0 ? [] : legendOf(view, screen);
+  const room = (screen.lines ?? Infinity) - lines.length - legend.length;
+  const table = renderTable(view, { ...screen, lines: room });
   return [...lines.map((line) => paint(line, screen)), ...table, ...legend.map((line) => paint(line, screen))];
 }
 
@@ -80,9 +94,29 @@ export function renderTable(view: View, screen: Screen): readonly string[] {
   const isFolded = view.instances.length > screen.rows && healthy.length > 1;
   const shown = isFolded ? view.instances.filter(({ state }) => state !== 'HEALTHY') : view.instances;
   const table = layOut(view, screen, shown);
-  const rows = shown.toSorted(worstFirst).flatMap((instance) => rowOf(table, instance));
-  const lines = [headOf(table), ...rows, ...(isFolded ? [foldedRow(view, healthy.length, table)] : [])];
-  return lines.map((line) => paint(line, screen));
+  const last = isFolded ? [foldedRow(view, healthy.length, table)] : [];
+  const sorted = view.isSorted === true ? shown : shown.toSorted(worstFirst);
+  const rows = fitting(table, sorted, (screen.lines ?? Infinity) - last.length - 1);
+  return [headOf(table), ...rows, ...last].map((line) => paint(line, screen));
+}
+
+/** The rows of as many instances as have room, and how many more there are. */
+function fitting(table: Table, instances: readonly Instance[], room: number): readonly (readonly Span[])[] {
+  const lines: (readonly Span[])[] = [];
+  for (const [index, instance] of instances.entries()) {
+    const row = rowOf(table, instance);
+    const isLast = index === instances.length - 1;
+    // what comes after the last one that fits needs a line, too
+    if (lines.length + row.length > room - (isLast ? 0 : 1)) return [...lines, moreRow(instances.slice(index))];
+    lines.push(...row);
+  }
+  return lines;
+}
+
+function moreRow(hidden: readonly Instance[]): readonly Span[] {
+  const counts = ORDER.map((state) => [hidden.filter((one) => one.state === state).length, state] as const);
+  const listed = counts.filter(([count]) => count > 0).map(([count, state]) => `${countText(count)} ${state}`);
+  return [{ text: `… and ${countText(hidden.length)} more: ${listed.join(', ')}`, look: 'faint' }];
 }
 
 /** One change as one line, for output that is no terminal: what an instance is now, or why it is gone. */
@@ -156,66 +190,123 @@ interface Table {
   readonly screen: Screen;
   readonly names: ReadonlyMap<InstanceId, string>;
   readonly nameWidth: number;
+  /** 0: it has no such column. */
+  readonly namespaceWidth: number;
   readonly sinceWidth: number;
   readonly hasHeartbeats: boolean;
   /** Where the sentence begins. */
   readonly whyAt: number;
 }
 
+/** State, callable and since have the room that they need, the sentence a part of it; names that are longer than what is left are cut. */
 function layOut(view: View, screen: Screen, shown: readonly Instance[]): Table {
   const names = shortNames(view.instances);
-  const nameWidth = Math.max(13, ...shown.map(({ id }) => names.get(id)?.length ?? 0)) + 2;
-  const sinceWidth = Math.max(5, ...shown.map((instance) => sinceOf(view, instance, screen.now).length));
+  const sinceWidth = widest(5, shown, (instance) => sinceOf(view, instance, screen.now));
   const hasHeartbeats = screen.width >= HEARTBEATS_FROM;
   const directions = hasHeartbeats ? INBOUND_WIDTH + OUTBOUND_WIDTH : 0;
-  const whyAt = 2 + STATE_WIDTH + nameWidth + directions + sinceWidth + 2;
-  return { view, screen, names, nameWidth, sinceWidth, hasHeartbeats, whyAt };
+  const namespaceWidth =
+    view.withNamespaces === true
+      ? Math.min(
+          MOST_NAMESPACE,
+          widest(9, shown, ({ namespace }) => namespace),
+        ) + 2
+      : 0;
+  const others = 2 + STATE_WIDTH + CALLABLE_WIDTH + namespaceWidth + directions + sinceWidth + 2;
+  const room = Math.max(LEAST_NAME, screen.width - others - LEAST_WHY - 2);
+  const nameWidth = Math.min(
+    room,
+    widest(LEAST_NAME, shown, ({ id }) => names.get(id) ?? id),
+  );
+  const whyAt = others + nameWidth + 2;
+  return { view, screen, names, nameWidth: nameWidth + 2, namespaceWidth, sinceWidth, hasHeartbeats, whyAt };
 }
 
-function headOf({ nameWidth, sinceWidth, hasHeartbeats }: Table): readonly Span[] {
+function widest(least: number, shown: readonly Instance[], textOf: (instance: Instance) => string): number {
+  return shown.reduce((width, instance) => Math.max(width, columnsOf(textOf(instance))), least);
+}
+
+function headOf({ nameWidth, namespaceWidth, sinceWidth, hasHeartbeats }: Table): readonly Span[] {
+  const namespaces = namespaceWidth === 0 ? '' : 'NAMESPACE'.padEnd(namespaceWidth);
   const directions = hasHeartbeats ? '→1'.padEnd(INBOUND_WIDTH) + '←2'.padEnd(OUTBOUND_WIDTH) : '';
-  const text = `  ${'STATE'.padEnd(STATE_WIDTH)}${'INSTANCE'.padEnd(nameWidth)}${directions}${'SINCE'.padStart(sinceWidth)}  WHY / NEXT`;
+  const states = `  ${'STATE'.padEnd(STATE_WIDTH)}${'CALLABLE'.padEnd(CALLABLE_WIDTH)}`;
+  const text = `${states}${namespaces}${'INSTANCE'.padEnd(nameWidth)}${directions}${'SINCE'.padStart(sinceWidth)}  WHY / NEXT`;
   return [{ text, look: 'faint' }];
 }
 
 /** One line, or two: state, instance, both heartbeats, since, why; then the evidence and what comes next. */
 function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
-  const { view, screen, names, nameWidth, sinceWidth, hasHeartbeats, whyAt } = table;
+  const { view, screen, whyAt } = table;
   const { id, state, reason } = instance;
   const beats = view.heartbeats.get(id) ?? null;
-  const { inbound, outbound } = directionTexts(instance, beats, view.isLive ? screen.now : (view.heardAt ?? 0));
-  const directions = hasHeartbeats ? inbound.padEnd(INBOUND_WIDTH) + outbound.padEnd(OUTBOUND_WIDTH) : '';
-  const since = sinceOf(view, instance, screen.now).padStart(sinceWidth);
   const first: readonly Span[] = [
     ...stateSpans(shapeOf(state, instance, beats), state, LOOKS[state]),
-    { text: `${(names.get(id) ?? id).padEnd(nameWidth)}${directions}${since}  ` },
+    { text: factsOf(table, instance, beats) },
   ];
   const { sentence, evidence } = explained(reason);
   const next = comesNext(view, instance, screen.now);
   const shown = screen.width < EVIDENCE_FROM ? '' : evidence;
   const oneLine = next === '' ? sentence : `${sentence} ${next}`;
-  if (shown === '' && (next === '' || whyAt + oneLine.length <= screen.width)) return [[...first, { text: oneLine }]];
+  if (shown === '' && (next === '' || whyAt + columnsOf(oneLine) <= screen.width)) {
+    return [[...first, { text: oneLine }]];
+  }
   const indent = ' '.repeat(2 + STATE_WIDTH);
   // under the sentence if there is room, else further left, but never into the evidence
   const nextAt = Math.max(
-    shown === '' ? 0 : shown.length + 2,
+    shown === '' ? 0 : columnsOf(shown) + 2,
     Math.min(whyAt, screen.width - next.length) - indent.length,
   );
   return [
     [...first, { text: sentence }],
-    [{ text: indent + shown.padEnd(nextAt) }, { text: next, look: 'faint' }],
+    [{ text: indent + padded(shown, nextAt) }, { text: next, look: 'faint' }],
   ];
 }
 
-/** Those that need nobody's eye, service by service. */
-function foldedRow(view: View, count: number, { nameWidth }: Table): readonly Span[] {
-  const services = [...new Set(view.instances.map(({ service }) => service))].toSorted();
-  const shares = services.map((service) => {
-    const all = view.instances.filter((instance) => instance.service === service);
-    return `${service} ${all.filter(({ state }) => state === 'HEALTHY').length} of ${all.length}`;
-  });
-  const total = `${count} of ${view.instances.length}`;
-  return [...stateSpans('●', 'HEALTHY', 'healthy'), { text: `${total.padEnd(nameWidth)}${shares.join(' · ')}` }];
+/** What stands between the state and the sentence. */
+function factsOf(table: Table, instance: Instance, beats: Heartbeats | null): string {
+  const { view, screen, names, nameWidth, namespaceWidth, sinceWidth, hasHeartbeats } = table;
+  const { id, namespace } = instance;
+  const { inbound, outbound } = directionTexts(instance, beats, view.isLive ? screen.now : (view.heardAt ?? 0));
+  const directions = hasHeartbeats ? inbound.padEnd(INBOUND_WIDTH) + outbound.padEnd(OUTBOUND_WIDTH) : '';
+  const since = sinceOf(view, instance, screen.now).padStart(sinceWidth);
+  const callable = callableWord(instance).padEnd(CALLABLE_WIDTH);
+  const space = namespaceWidth === 0 ? '' : padded(shortened(namespace, namespaceWidth - 2), namespaceWidth);
+  const name = padded(shortenedName(names.get(id) ?? id, nameWidth - 2), nameWidth);
+  return `${callable}${space}${name}${directions}${since}  `;
+}
+
+/** May callers call it? */
+export const callableWord = (instance: Pick<Instance, 'state' | 'admin'>): string =>
+  isCallable(instance) ? 'yes' : 'no';
+
+/** Those that need nobody's eye, service by service: as many services as have room, those with trouble first. */
+function foldedRow(view: View, count: number, { screen }: Table): readonly Span[] {
+  const total = `${`${count} of ${view.instances.length}`.padEnd(CALLABLE_WIDTH - 2)}  `;
+  const room = screen.width - 2 - STATE_WIDTH - total.length;
+  return [...stateSpans('●', 'HEALTHY', 'healthy'), { text: total + joined(sharesOf(view), room) }];
+}
+
+function sharesOf({ instances }: View): readonly string[] {
+  const shares = new Map<string, { healthy: number; all: number }>();
+  for (const { service, state } of instances) {
+    const share = shares.get(service) ?? { healthy: 0, all: 0 };
+    shares.set(service, { healthy: share.healthy + (state === 'HEALTHY' ? 1 : 0), all: share.all + 1 });
+  }
+  return [...shares]
+    .toSorted(([one, a], [other, b]) => a.healthy / a.all - b.healthy / b.all || one.localeCompare(other))
+    .map(([service, { healthy, all }]) => `${service} ${healthy} of ${all}`);
+}
+
+/** As many texts as have room, and how many more there are. */
+function joined(texts: readonly string[], room: number): string {
+  let line = '';
+  for (const [index, text] of texts.entries()) {
+    const longer = index === 0 ? text : `${line} · ${text}`;
+    const left = texts.length - index - 1;
+    const end = left === 0 ? '' : ` · … and ${countText(left)} more`;
+    if (index > 0 && columnsOf(longer + end) > room) return `${line} · … and ${countText(left + 1)} more`;
+    line = longer;
+  }
+  return line;
 }
 
 /** HEALTHY has a coloured disc and a plain word. */
@@ -235,7 +326,8 @@ function comesNext(view: View, instance: Instance, now: number): string {
 
 const sentenceEnd = (text: string): string => (text === '' ? '' : `${text}.`);
 
-function worstFirst(one: Instance, other: Instance): number {
+/** Those that need attention first, the newest of them first. */
+export function worstFirst(one: Instance, other: Instance): number {
   const byState = ORDER.indexOf(one.state) - ORDER.indexOf(other.state);
   if (byState !== 0) return byState;
   // among the HEALTHY nobody looks for the newest: they keep their places

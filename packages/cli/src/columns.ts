@@ -1,0 +1,78 @@
+/** Texts in a terminal, whose characters are one column wide, two (CJK, emoji) or none (combining marks). */
+
+/** One column per UTF-16 unit: ASCII, Latin letters, and the signs that this program draws itself. */
+const NARROW = /^[\u0020-\u007e\u00a1-\u00ac\u00ae-\u02ff\u2010-\u2027\u2190-\u21ff\u2500-\u25fc]*$/;
+/** Half-width forms are narrow, though their scripts are wide. */
+const HALF_WIDTH = /^[\uff61-\uffdc]/;
+/** Wide by the tables of Unicode that the engine keeps: CJK scripts, their punctuation and full-width forms, emoji. */
+const WIDE =
+  /^(?:[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Bopomofo}\p{Script=Yi}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}|.\ufe0f)/u;
+const INVISIBLE = /^[\p{M}\p{Cf}]+$/u;
+
+const isNarrow = (text: string): boolean => NARROW.test(text);
+
+/** What people see as one character each. */
+function charactersOf(text: string): readonly string[] {
+  return Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment);
+}
+
+function columnsOfOne(character: string): number {
+  if (INVISIBLE.test(character)) return 0;
+  return WIDE.test(character) && !HALF_WIDTH.test(character) ? 2 : 1;
+}
+
+/** How many columns a text takes. */
+export function columnsOf(text: string): number {
+  if (isNarrow(text)) return text.length;
+  return charactersOf(text).reduce((sum, character) => sum + columnsOfOne(character), 0);
+}
+
+/** The beginning of a text that takes at most so many columns. */
+export function cut(text: string, columns: number): string {
+  if (columns <= 0) return '';
+  if (isNarrow(text)) return text.slice(0, columns);
+  let [shown, room] = ['', columns];
+  for (const character of charactersOf(text)) {
+    room -= columnsOfOne(character);
+    if (room < 0) break;
+    shown += character;
+  }
+  return shown;
+}
+
+/** As `padEnd`, in columns. */
+export const padded = (text: string, columns: number): string =>
+  text + ' '.repeat(Math.max(0, columns - columnsOf(text)));
+
+/** The whole text, or its beginning and `…`. */
+export function shortened(text: string, columns: number): string {
+  return columnsOf(text) <= columns ? text : `${cut(text, columns - 1)}…`;
+}
+
+/** A short name, `payment-gateway…1e07`, in so many columns: its service is cut, since its end is what tells it from others. */
+export function shortenedName(name: string, columns: number): string {
+  if (columnsOf(name) <= columns) return name;
+  const tail = name.slice(name.lastIndexOf('…') + 1);
+  const room = columns - tail.length - 1;
+  return name === tail || room < 1 ? shortened(name, columns) : `${cut(name, room)}…${tail}`;
+}
+
+/** A text in lines of at most so many columns, broken at spaces; a word that is wider stands alone, and is broken where a line ends. */
+export function wrapped(text: string, columns: number): readonly string[] {
+  const width = Math.max(1, columns);
+  const lines: string[] = [];
+  let line = '';
+  for (let word of text.split(' ')) {
+    if (line !== '' && columnsOf(line) + 1 + columnsOf(word) > width) {
+      lines.push(line);
+      line = '';
+    }
+    while (columnsOf(word) > width) {
+      const part = cut(word, width) || word.slice(0, 1);
+      lines.push(part);
+      word = word.slice(part.length);
+    }
+    line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
