@@ -76,3 +76,29 @@ export function wrapped(text: string, columns: number): readonly string[] {
   }
   return [...lines, line];
 }
+
+/** A last column has at least so many columns, so that what stands before it is cut first. */
+const LEAST_LAST = 24;
+const LEAST_FIRST = 12;
+const GAP = '  ';
+
+/**
+ * Rows of cells in lines of at most `width` columns, the cells one below the other: the last one is wrapped below itself, and the first one is
+ * cut where the others would have no room.
+ */
+export function fitted(rows: readonly (readonly string[])[], width: number): readonly string[] {
+  const natural = (rows[0] ?? []).map((_, column) =>
+    rows.reduce((most, row) => Math.max(most, columnsOf(row[column] ?? '')), 0),
+  );
+  const [first = 0, ...others] = natural;
+  const last = natural.at(-1) ?? 0;
+  const gaps = GAP.length * (natural.length - 1);
+  const rest = others.slice(0, -1).reduce((sum, columns) => sum + columns, 0) + gaps + Math.min(last, LEAST_LAST);
+  const widths = [Math.min(first, Math.max(LEAST_FIRST, width - rest)), ...others.slice(0, -1)];
+  const indent = widths.reduce((sum, columns) => sum + columns, 0) + gaps;
+  return rows.flatMap((row) => {
+    const cells = widths.map((columns, at) => padded(shortened(row[at] ?? '', columns), columns));
+    const [text = '', ...more] = wrapped(row.at(-1) ?? '', width - indent);
+    return [[...cells, text].join(GAP).trimEnd(), ...more.map((line) => ' '.repeat(indent) + line)];
+  });
+}

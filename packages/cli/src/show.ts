@@ -1,6 +1,7 @@
 import { addressOf } from '@rollcall/core';
 import type { Instance, RegistryEvent } from '@rollcall/core';
 import { describeFlags, parseArguments, toggle } from './arguments.js';
+import { fitted, shortenedName, wrapped } from './columns.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
 import { OUTPUT_FLAG } from './formats.js';
 import { jsonText } from './json-text.js';
@@ -18,17 +19,11 @@ import { edgesIn, successText } from './traffic.js';
 import type { Edge, Target } from './traffic.js';
 import { stateLook, stateShape } from './view.js';
 import { nobodyError, whoIs } from './which.js';
-import {
-  ageText,
-  aligned,
-  clockText,
-  explained,
-  happenedText,
-  nextText,
-  printable,
-  shortName,
-  tripText,
-} from './words.js';
+import { ageText, clockText, explained, happenedText, nextText, printable, shortName, tripText } from './words.js';
+
+/** Columns of the picture beside the name, with the longest text at its wire. */
+const PICTURE_WIDTH = 60;
+const LEAST_NAME = 13;
 
 const FLAGS = { ...OUTPUT_FLAG, ...NAMESPACE_FLAG, ...CONNECTION_FLAGS, '--help': toggle('this text', 'h') };
 
@@ -98,29 +93,40 @@ function page(
   shell: Shell,
 ): readonly string[] {
   const now = Date.now();
+  // a pipe, or a file, gets whole lines
+  const width = shell.window()?.width ?? Infinity;
   const lines = (of: readonly (readonly Span[])[]): readonly string[] =>
-    of.map((line) => paint(line, { ...shell.terminal, width: Infinity }));
-  const past = section('Timeline', timelineRows(events));
+    of.map((line) => paint(line, { ...shell.terminal, width }));
+  const past = section('Timeline', timelineRows(events), width);
   if (found === null) {
     const [last] = events.slice(-1);
-    return lines([[{ text: `${id}  was removed: ${printable(last?.text ?? '')}.`, look: 'strong' }], ...past]);
+    const removed = wrapped(`${id}  was removed: ${printable(last?.text ?? '')}.`, width);
+    return lines([...removed.map((text): readonly Span[] => [{ text, look: 'strong' }]), ...past]);
   }
   const instance = api.instanceIn(found);
   const beats = heartbeatsOf(found['heartbeats']);
-  const name = shortName(instance, [instance]);
+  const name = shortenedName(shortName(instance, [instance]), Math.max(LEAST_NAME, width - PICTURE_WIDTH));
   return lines([
-    ...stateLines(instance, name, stateShape(instance, beats), now),
+    ...stateLines({ instance, name, shape: stateShape(instance, beats), now, width }),
     [],
     [{ text: readingOf(instance, beats), look: 'strong' }],
     ...heartbeatPicture(instance, name, beats, now),
-    ...section('Facts', factRows(instance, found)),
-    ...section('Callers', callerRows(calls)),
+    ...section('Facts', factRows(instance, found), width),
+    ...section('Callers', callerRows(calls), width),
     ...past,
   ]);
 }
 
+interface Heading {
+  readonly instance: Instance;
+  readonly name: string;
+  readonly shape: string;
+  readonly now: number;
+  readonly width: number;
+}
+
 /** State, reason, since, next. */
-function stateLines(instance: Instance, name: string, shape: string, now: number): readonly (readonly Span[])[] {
+function stateLines({ instance, name, shape, now, width }: Heading): readonly (readonly Span[])[] {
   const { state, since, reason } = instance;
   const { sentence, evidence } = explained(reason);
   const next = nextText(instance, now);
@@ -133,15 +139,15 @@ function stateLines(instance: Instance, name: string, shape: string, now: number
       { text: state, look },
       { text: `  for ${ageText(now - since)}` },
     ],
-    [{ text: `${why}${next === '' ? '' : ` ${next}.`}` }],
+    ...wrapped(`${why}${next === '' ? '' : ` ${next}.`}`, width).map((text) => [{ text }]),
   ];
 }
 
 type Row = readonly string[];
 
-function section(title: string, rows: readonly Row[]): readonly (readonly Span[])[] {
+function section(title: string, rows: readonly Row[], width: number): readonly (readonly Span[])[] {
   if (rows.length === 0) return [];
-  return [[], [{ text: title, look: 'faint' }], ...aligned(rows).map((text) => [{ text: `  ${text}` }])];
+  return [[], [{ text: title, look: 'faint' }], ...fitted(rows, width - 2).map((text) => [{ text: `  ${text}` }])];
 }
 
 function factRows(instance: Instance, found: Json): readonly Row[] {

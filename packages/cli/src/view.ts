@@ -60,7 +60,9 @@ const OUTBOUND_WIDTH = 10;
 /** A short name has at least so many columns, and more where the sentence keeps this many. */
 const LEAST_NAME = 13;
 const LEAST_WHY = 26;
-const MOST_NAMESPACE = 16;
+/** Of a namespace, below and from the width at which the heartbeats are shown. */
+const MOST_NAMESPACE = [10, 16] as const;
+const MOST_SERVICE = 24;
 
 /** The whole picture: headline, verdict, and the table. The lines are as wide as the screen at most. */
 export function renderView(view: View, screen: Screen): readonly string[] {
@@ -202,15 +204,16 @@ interface Table {
 function layOut(view: View, screen: Screen, shown: readonly Instance[]): Table {
   const names = shortNames(view.instances);
   const sinceWidth = widest(5, shown, (instance) => sinceOf(view, instance, screen.now));
-  const hasHeartbeats = screen.width >= HEARTBEATS_FROM;
-  const directions = hasHeartbeats ? INBOUND_WIDTH + OUTBOUND_WIDTH : 0;
+  const mostNamespace = MOST_NAMESPACE[screen.width < HEARTBEATS_FROM ? 0 : 1];
   const namespaceWidth =
     view.withNamespaces === true
       ? Math.min(
-          MOST_NAMESPACE,
+          mostNamespace,
           widest(9, shown, ({ namespace }) => namespace),
         ) + 2
       : 0;
+  const hasHeartbeats = screen.width >= HEARTBEATS_FROM + namespaceWidth;
+  const directions = hasHeartbeats ? INBOUND_WIDTH + OUTBOUND_WIDTH : 0;
   const others = 2 + STATE_WIDTH + CALLABLE_WIDTH + namespaceWidth + directions + sinceWidth + 2;
   const room = Math.max(LEAST_NAME, screen.width - others - LEAST_WHY - 2);
   const nameWidth = Math.min(
@@ -293,7 +296,7 @@ function sharesOf({ instances }: View): readonly string[] {
   }
   return [...shares]
     .toSorted(([one, a], [other, b]) => a.healthy / a.all - b.healthy / b.all || one.localeCompare(other))
-    .map(([service, { healthy, all }]) => `${service} ${healthy} of ${all}`);
+    .map(([service, { healthy, all }]) => `${shortened(service, MOST_SERVICE)} ${healthy} of ${all}`);
 }
 
 /** As many texts as have room, and how many more there are. */
