@@ -1,4 +1,5 @@
 import type {
+  AdminState,
   Beat,
   BeatAnswer,
   Cursor,
@@ -91,6 +92,10 @@ export interface ServiceSummary {
   readonly namespace: string;
   readonly instances: number;
   readonly states: Readonly<Record<State, number>>;
+  /** How many callers may call: ENABLED, and in a state that callers allow by default. */
+  readonly callable: number;
+  /** By what an operator wants of them. */
+  readonly admin: Readonly<Record<AdminState, number>>;
 }
 
 export interface ServicesAnswer {

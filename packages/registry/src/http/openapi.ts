@@ -1,4 +1,5 @@
 import {
+  ADMIN_STATES,
   beatAnswerMessage,
   beatMessage,
   changeMessage,
@@ -187,7 +188,7 @@ const SERVICE_PATHS: JsonSchema = {
 const PEOPLE_PATHS: JsonSchema = {
   '/api/v1/services': {
     get: operation({
-      summary: 'All services, with how many instances are in which state.',
+      summary: 'All services, with how many instances are in which state, and how many may be called.',
       parameters: [NAMESPACE_IN_QUERY],
       answer: object({
         revision: COUNT,
@@ -197,6 +198,8 @@ const PEOPLE_PATHS: JsonSchema = {
             namespace: NAME,
             instances: COUNT,
             states: object(Object.fromEntries(STATES.map((state) => [state, COUNT]))),
+            callable: COUNT,
+            admin: object(Object.fromEntries(ADMIN_STATES.map((admin) => [admin, COUNT]))),
           }),
         ),
       }),
