@@ -80,6 +80,7 @@ export {
   isWhy,
   overrideMessage,
   registryEventMessage,
+  termsOf,
   WHY_ALLOWED,
 } from './operator.js';
 export type {
@@ -88,6 +89,8 @@ export type {
   InstancePatch,
   MetadataChanges,
   Override,
+  OverrideTerms,
+  OverrideWord,
   OwnWords,
   RegistryEvent,
 } from './operator.js';

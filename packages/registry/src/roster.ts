@@ -241,11 +241,12 @@ export class Roster {
     this.#serviceOf(tombstone).tombstones.set(tombstone.id, tombstone);
   }
 
-  /** What an operator had said of it is over: it does not come back with who registers again. */
-  lift(id: string): void {
+  /** What is left of an operator's words: the others are over, and do not come back with who registers again. Null: all of them are. */
+  reword(id: string, override: Override | null): void {
     const known = this.#tombstones.get(id);
     if (known === undefined) return;
-    const { override: _, ...tombstone } = known.tombstone;
+    const { override: _, ...rest } = known.tombstone;
+    const tombstone = override === null ? rest : { ...rest, override };
     this.#tombstones.set(id, { ...known, tombstone });
     this.#serviceOf(tombstone).tombstones.set(id, tombstone);
   }
