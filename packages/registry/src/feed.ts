@@ -36,7 +36,8 @@ export interface FeedPorts {
 }
 
 /** One watcher, as the engine holds it. */
-export interface FeedWatcher extends Watcher, Required<Pick<Watcher, 'services'>> {
+export interface FeedWatcher extends Watcher {
+  readonly services: number;
   /** Writes to it soon: if its peer is gone, the connection will say so. */
   ping(): void;
   /** Nothing more is written to it. May be called twice, also after it was cut. */
@@ -213,7 +214,6 @@ export class Feed {
   close(): void {
     this.#isClosed = true;
     this.#timer?.handle.cancel();
-    this.#timer = null;
     for (const watcher of this.#watchers.keys()) {
       this.#drop(watcher);
       watcher.sink.end();

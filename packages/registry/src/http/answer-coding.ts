@@ -47,15 +47,17 @@ function payloadOf(request: FastifyRequest, reply: FastifyReply, answer: AnswerT
       return null;
     }
   }
-  if (answer.text.length < LEAST_CODED || codingOf(request.headers['accept-encoding']) === 'identity') return answer.text;
+  if (answer.text.length < LEAST_CODED || codingOf(request.headers['accept-encoding']) === 'identity')
+    return answer.text;
   void reply.header('content-encoding', 'gzip');
   return answer.gzip;
 }
 
+const opaque = (tag: string): string => tag.trim().replace(/^W\//, '');
+
 /** By the weak comparison (RFC 9110, 13.1.2). */
 function holds(tags: string | undefined, tag: string): boolean {
   if (tags === undefined) return false;
-  const opaque = (one: string): string => one.trim().replace(/^W\//, '');
   return tags.trim() === '*' || tags.split(',').some((one) => opaque(one) === opaque(tag));
 }
 

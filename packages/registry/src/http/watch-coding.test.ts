@@ -13,6 +13,16 @@ import type { RunningRegistry } from './start.js';
 const PATH = '/api/v1/watch?service=*&namespace=*';
 const SECRET = 'a-secret-of-132-bits-22';
 
+/** What has been said so far holds the text; the stream stays open. */
+async function heard(source: AsyncIterable<Buffer>, word: string): Promise<string> {
+  let text = '';
+  for await (const bytes of source) {
+    text += bytes.toString();
+    if (text.includes(word)) return text;
+  }
+  throw new Error(`The stream ended without ${word}: ${text}`);
+}
+
 describe('a stream, as it travels', () => {
   let registry: RunningRegistry;
   const responses: IncomingMessage[] = [];
@@ -44,16 +54,6 @@ describe('a stream, as it travels', () => {
     });
     expect(status).toBe(201);
   };
-  /** What has been said so far holds the text; the stream stays open. */
-  const heard = async (source: AsyncIterable<Buffer>, word: string): Promise<string> => {
-    let text = '';
-    for await (const bytes of source) {
-      text += bytes.toString();
-      if (text.includes(word)) return text;
-    }
-    throw new Error(`The stream ended without ${word}: ${text}`);
-  };
-
   it('is for who asks for nothing what it always was', async () => {
     const response = await open(PATH);
     expect(response.headers['content-encoding']).toBeUndefined();
@@ -95,7 +95,10 @@ describe('a stream, as it travels', () => {
     const response = await open(`${PATH}&beatMs=${beatMs}`);
     expect(response.statusCode).toBe(400);
     const [problem] = (await response.toArray()) as Buffer[];
-    expect(JSON.parse(String(problem))).toMatchObject({ code: 'INVALID', flaws: [{ path: 'beatMs', received: beatMs }] });
+    expect(JSON.parse(String(problem))).toMatchObject({
+      code: 'INVALID',
+      flaws: [{ path: 'beatMs', received: beatMs }],
+    });
   });
 
   it('counts what a peer has not taken in the bytes that travel', async () => {
