@@ -126,6 +126,11 @@ const SERVICE_PATHS: JsonSchema = {
         inQuery('resume', NAMES_IN_QUERY, 'those of the services whose view is known up to `Last-Event-ID`'),
         inQuery('instance', TEXT, 'the instance whose line this is'),
         NAMESPACE_IN_QUERY,
+        inQuery(
+          'beatMs',
+          { type: 'integer', minimum: 1_000, maximum: 10_000, default: 10_000 },
+          'the longest silence; the answer’s header `Rollcall-Beat-Ms` says that it counts',
+        ),
         { name: 'Last-Event-ID', in: 'header', schema: TEXT, description: '`<epoch>.<revision>`, the last `id`' },
       ],
       answer: TEXT,
