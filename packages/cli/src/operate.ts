@@ -5,6 +5,7 @@ import type { Flags } from './arguments.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
 import { OUTPUT_FLAG } from './formats.js';
 import { jsonText } from './json-text.js';
+import { momentText } from './moments.js';
 import { neededWords } from './operands.js';
 import { untilQuiet } from './quiet.js';
 import { numberAt } from './json.js';
@@ -13,7 +14,6 @@ import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { spanOf } from './spans.js';
 import { whoIs } from './which.js';
-import { clockText } from './words.js';
 
 /** As the registry allows it. */
 const LONGEST_UNTIL_MS = 30 * 86_400_000;
@@ -201,5 +201,5 @@ function untilOf(typed: string): number {
 
 function untilText(said: Json): string {
   const until = numberAt(said, 'override', 'untilMs');
-  return until === null ? '' : ` until ${clockText(until)}`;
+  return until === null ? '' : ` until ${momentText(until, Date.now())}`;
 }
