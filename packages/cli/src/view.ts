@@ -1,6 +1,7 @@
 import type { Instance, InstanceId, State } from '@rollcall/core';
 import { directionTexts } from './heartbeats.js';
 import type { Heartbeats } from './heartbeats.js';
+import { momentText } from './moments.js';
 import { paint } from './paint.js';
 import type { Look, Span } from './paint.js';
 import type { Terminal } from './shell.js';
@@ -85,17 +86,17 @@ export function renderTable(view: View, screen: Screen): readonly string[] {
   return lines.map((line) => paint(line, screen));
 }
 
-/** One change as one line, for output that is no terminal: what an instance is now, or why it is gone. */
+/** One change as one line, for output that is no terminal: what an instance is now, or why it is gone. `at`: when, as people read it. */
 export function renderChange(
-  change: { readonly name: string; readonly state: State | 'REMOVED'; readonly text: string },
+  change: { readonly at?: string; readonly name: string; readonly state: State | 'REMOVED'; readonly text: string },
   screen: Screen,
 ): string {
-  const { name, state, text } = change;
+  const { at = clockText(screen.now), name, state, text } = change;
   const [mark, look]: [string, Look] = state === 'REMOVED' ? ['×', 'faint'] : [shapeOf(state), LOOKS[state]];
-  return paint(
-    [{ text: `${clockText(screen.now)}  ` }, ...stateSpans(mark, state, look), { text: `${name.padEnd(16)}  ${text}` }],
-    { ...screen, width: Infinity },
-  );
+  return paint([{ text: `${at}  ` }, ...stateSpans(mark, state, look), { text: `${name.padEnd(16)}  ${text}` }], {
+    ...screen,
+    width: Infinity,
+  });
 }
 
 // ---- above the table ------------------------------------------------------------------------------------------------
@@ -225,7 +226,7 @@ function stateSpans(mark: string, word: string, look: Look): readonly Span[] {
 }
 
 function sinceOf(view: View, { since }: Instance, now: number): string {
-  return view.isLive ? ageText(now - since) : clockText(since);
+  return view.isLive ? ageText(now - since) : momentText(since, now);
 }
 
 function comesNext(view: View, instance: Instance, now: number): string {

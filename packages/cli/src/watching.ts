@@ -8,12 +8,13 @@ import { jsonText } from './json-text.js';
 import { Overview } from './overview.js';
 import type { InstanceChange } from './overview.js';
 import type { RegistryApi } from './registry-api.js';
+import { momentText } from './moments.js';
 import { EXIT } from './shell.js';
 import type { ExitCode, Shell } from './shell.js';
 import { edgesIn, sumOf } from './traffic.js';
 import type { CallsSum } from './traffic.js';
 import { renderChange, renderView } from './view.js';
-import { clockText, printable, shortNames } from './words.js';
+import { printable, shortNames } from './words.js';
 
 const REDRAW_MS = 250;
 const MEASURE_EVERY_MS = 1_000;
@@ -87,6 +88,7 @@ class Lines implements LiveReport {
   readonly #shell: Shell;
   readonly #overview: () => Overview;
   readonly #isJson: boolean;
+  readonly #startedAt = systemTime.wall();
   #wasLive = false;
 
   constructor(shell: Shell, overview: () => Overview, isJson: boolean) {
@@ -116,15 +118,22 @@ class Lines implements LiveReport {
     const why = printable((removed === null ? instance.reason : removed.reason)?.text ?? '');
     const text = removed === null ? why + wantedText(change) : why;
     const screen = { ...this.#shell.terminal, now: systemTime.wall(), rows: 0 };
-    return renderChange({ name, state, text }, screen);
+    return renderChange({ at: this.#momentText(screen.now), name, state, text }, screen);
+  }
+
+  /** Output that began on another day tells the date. */
+  #momentText(at: number): string {
+    return momentText(at, this.#startedAt);
   }
 
   #tellLine(isLive: boolean, revision: number): void {
     const at = systemTime.wall();
     if (this.#isJson) this.#shell.out(jsonText({ at, change: 'line', live: isLive, revision }));
-    else if (isLive) this.#shell.err(`${clockText(at)}  Live, revision ${revision}.`);
+    else if (isLive) this.#shell.err(`${this.#momentText(at)}  Live, revision ${revision}.`);
     else
-      this.#shell.err(`${clockText(at)}  No line to the registry. Services go on with their own copy; trying again.`);
+      this.#shell.err(
+        `${this.#momentText(at)}  No line to the registry. Services go on with their own copy; trying again.`,
+      );
   }
 }
 
