@@ -35,9 +35,9 @@ describe('a query of events', () => {
     expect(seqs({ instances: ['stock-1'] })).toEqual([2, 4]);
     expect(seqs({ instances: ['stock-1', 'orders-1'] })).toEqual([1, 2, 3, 4]);
     expect(seqs({ states: ['HEALTHY'] })).toEqual([1, 3]);
-    expect(seqs({ from: at[1] })).toEqual([2, 3, 4]);
-    expect(seqs({ to: at[2] })).toEqual([1, 2]);
-    expect(seqs({ from: at[1], to: at[3], states: ['CRITICAL'] })).toEqual([2]);
+    expect(seqs({ from: at[1]! })).toEqual([2, 3, 4]);
+    expect(seqs({ to: at[2]! })).toEqual([1, 2]);
+    expect(seqs({ from: at[1]!, to: at[3]!, states: ['CRITICAL'] })).toEqual([2]);
     expect(seqs({ namespace: 'default', instances: ['stock-1'] })).toEqual([]);
   });
 

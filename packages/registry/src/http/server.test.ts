@@ -307,6 +307,7 @@ describe('a server', () => {
     const { body } = await send(`${url}/openapi.json`);
     expect(Object.keys(body.paths).toSorted()).toEqual([
       '/api/v1/events',
+      '/api/v1/instances',
       ...['', '/beats', '/call', '/drain', '/heartbeat', '/suspect', '/timeline'].map(
         (rest) => `/api/v1/instances/{id}${rest}`,
       ),
