@@ -5,11 +5,9 @@ import type { Flags } from './arguments.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
 import { OUTPUT_FLAG } from './formats.js';
 import { jsonText } from './json-text.js';
-import { momentText } from './moments.js';
 import { neededWords } from './operands.js';
 import { untilQuiet } from './quiet.js';
-import { numberAt } from './json.js';
-import type { Json } from './json.js';
+import { overrideTerms, untilText } from './override-terms.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { spanOf } from './spans.js';
@@ -72,7 +70,9 @@ function away(name: 'drain' | 'maintenance', admin: AdminState, about: string): 
     const said = await api.patch(id, { admin, ...wordsOf(flags) });
     const isText = flags['--output'] === 'text';
     if (isText)
-      shell.out(`${short} is ${admin}${untilText(said)}: no new calls go to it. Back: rollcall undrain ${id}`);
+      shell.out(
+        `${short} is ${admin}${untilText(overrideTerms(said, 'admin'))}: no new calls go to it. Back: rollcall undrain ${id}`,
+      );
     if (!flags['--wait']) {
       if (!isText) shell.out(jsonText({ instance: said }));
       return EXIT.done;
@@ -144,7 +144,7 @@ export const weight: Command = {
     const api = await apiOf(flags, shell.env);
     const { id, name } = await whoIs(typed, api);
     const said = await api.patch(id, { weight: value, ...(value === null ? {} : wordsOf(flags)) });
-    const text = `${name} has the weight ${String(said['weight'])}${value === null ? ', its own' : untilText(said)}.`;
+    const text = `${name} has the weight ${String(said['weight'])}${value === null ? ', its own' : untilText(overrideTerms(said, 'weight'))}.`;
     shell.out(flags['--output'] === 'text' ? text : jsonText({ instance: said }));
     return EXIT.done;
   },
@@ -197,9 +197,4 @@ function untilOf(typed: string): number {
   const ms = spanOf(typed, '--until');
   if (ms <= LONGEST_UNTIL_MS) return ms;
   throw new RollcallError('OPTION_INVALID', `Option --until: received ${typed}, allowed is at most 30d.`);
-}
-
-function untilText(said: Json): string {
-  const until = numberAt(said, 'override', 'untilMs');
-  return until === null ? '' : ` until ${momentText(until, Date.now())}`;
 }

@@ -1,5 +1,16 @@
 // identity
-export { ADMIN_STATES, addressOf, ENDPOINT_PROTOCOLS, isCallable, PROTOCOLS, shortId } from './instance.js';
+export {
+  ADMIN_WORDS,
+  CALLABLE_STATES,
+  callableText,
+  countCallable,
+  isCallable,
+  isCallableIn,
+  isProvedCallable,
+  notCallableText,
+} from './callable.js';
+export type { CallableCount } from './callable.js';
+export { ADMIN_STATES, addressOf, ENDPOINT_PROTOCOLS, PROTOCOLS, shortId } from './instance.js';
 export type {
   AdminState,
   Endpoint,
@@ -69,6 +80,7 @@ export {
   isWhy,
   overrideMessage,
   registryEventMessage,
+  termsOf,
   WHY_ALLOWED,
 } from './operator.js';
 export type {
@@ -77,6 +89,8 @@ export type {
   InstancePatch,
   MetadataChanges,
   Override,
+  OverrideTerms,
+  OverrideWord,
   OwnWords,
   RegistryEvent,
 } from './operator.js';

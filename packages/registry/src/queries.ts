@@ -1,4 +1,4 @@
-import { fallsNow } from '@rollcall/core';
+import { countCallable, fallsNow } from '@rollcall/core';
 import type { Policy, State, Tombstone } from '@rollcall/core';
 import type { DirectionAnswer, InstanceAnswer, ServiceAnswer, ServiceSummary } from './face.js';
 import type { FeedView } from './feed.js';
@@ -6,14 +6,17 @@ import { serviceKeyOf } from './roster.js';
 import type { DirectionLog, Entry, Roster, ServiceEntry } from './roster.js';
 import type { StoredTombstone } from './store/store.js';
 
-/** Every service of a namespace (`*`: of all), with how many instances are in which state. */
+/** Every service of a namespace (`*`: of all), with how many instances are in which state, and how many may be called. */
 export function summaries(roster: Roster, namespace: string): ServiceSummary[] {
   const found: ServiceSummary[] = [];
   for (const service of roster.allServices()) {
     if (namespace !== '*' && service.namespace !== namespace) continue;
     const states: Record<State, number> = { HEALTHY: 0, REGISTERING: 0, UNHEALTHY: 0, CRITICAL: 0, DEREGISTERING: 0 };
-    for (const { record } of service.members.values()) states[record.state] += 1;
-    found.push({ name: service.service, namespace: service.namespace, instances: service.members.size, states });
+    const records = [...service.members.values()].map(({ record }) => record);
+    for (const { state } of records) states[state] += 1;
+    const { callable, admin } = countCallable(records);
+    const { service: name, namespace: its, members } = service;
+    found.push({ name, namespace: its, instances: members.size, states, callable, admin });
   }
   return found;
 }

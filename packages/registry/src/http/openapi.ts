@@ -1,4 +1,5 @@
 import {
+  ADMIN_STATES,
   beatAnswerMessage,
   beatMessage,
   changeMessage,
@@ -124,6 +125,11 @@ const SERVICE_PATHS: JsonSchema = {
         inQuery('resume', NAMES_IN_QUERY, 'those of the services whose view is known up to `Last-Event-ID`'),
         inQuery('instance', TEXT, 'the instance whose line this is'),
         NAMESPACE_IN_QUERY,
+        inQuery(
+          'beatMs',
+          { type: 'integer', minimum: 1_000, maximum: 10_000, default: 10_000 },
+          'the longest silence; the answer’s header `Rollcall-Beat-Ms` says that it counts',
+        ),
         { name: 'Last-Event-ID', in: 'header', schema: TEXT, description: '`<epoch>.<revision>`, the last `id`' },
       ],
       answer: TEXT,
@@ -186,7 +192,7 @@ const SERVICE_PATHS: JsonSchema = {
 const PEOPLE_PATHS: JsonSchema = {
   '/api/v1/services': {
     get: operation({
-      summary: 'All services, with how many instances are in which state.',
+      summary: 'All services, with how many instances are in which state, and how many may be called.',
       parameters: [NAMESPACE_IN_QUERY],
       answer: object({
         revision: COUNT,
@@ -196,6 +202,8 @@ const PEOPLE_PATHS: JsonSchema = {
             namespace: NAME,
             instances: COUNT,
             states: object(Object.fromEntries(STATES.map((state) => [state, COUNT]))),
+            callable: COUNT,
+            admin: object(Object.fromEntries(ADMIN_STATES.map((admin) => [admin, COUNT]))),
           }),
         ),
       }),
