@@ -58,15 +58,15 @@ export function noSuchService(
   { namespace, name }: { readonly namespace: string; readonly name: string },
 ): Outcome<never> {
   const services = [...roster.allServices()];
-  const detail = `No service ${name} was ever registered in namespace ${namespace}.`;
+  const text = `No service ${name} was ever registered in namespace ${namespace}.`;
   const homes = services.filter(({ service }) => service === name).map((one) => one.namespace);
   const [home] = homes.toSorted();
   if (home !== undefined)
-    return refuse('NOT_FOUND', detail, `${name} is in namespace ${listed(homes)}: ask with namespace=${home}.`);
+    return refuse('NOT_FOUND', text, `${name} is in namespace ${listed(homes)}: ask with namespace=${home}.`);
   const known = [...new Set(services.map((one) => one.namespace))];
   if (namespace === '*' || namespace === DEFAULT_NAMESPACE || known.length === 0 || known.includes(namespace))
-    return refuse('NOT_FOUND', detail);
-  return refuse('NOT_FOUND', detail, `There is no namespace ${namespace} now; there are ${listed(known)}.`);
+    return refuse('NOT_FOUND', text);
+  return refuse('NOT_FOUND', text, `There is no namespace ${namespace} now; there are ${listed(known)}.`);
 }
 
 function listed(namespaces: readonly string[]): string {
