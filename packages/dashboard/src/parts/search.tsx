@@ -40,7 +40,13 @@ function hitsOf(roll: Roll, typed: string): Hit[] {
 function serviceHit({ key, namespace, name: plain, instances }: ServiceNode, isSeveral: boolean): Hit {
   const [worst] = [...instances.value.values()].toSorted(byTrouble);
   const name = isSeveral ? `${namespace}/${plain}` : plain;
-  return { key, href: serviceHash(namespace, plain), name, more: '', of: worst ?? { state: 'HEALTHY' } };
+  return {
+    key,
+    href: serviceHash(namespace, plain),
+    name,
+    more: isSeveral ? '' : namespace,
+    of: worst ?? { state: 'HEALTHY' },
+  };
 }
 
 function instanceHit(instance: Instance, isSeveral: boolean): Hit {
