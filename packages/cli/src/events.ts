@@ -16,7 +16,7 @@ import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, LONG_NAMESPACE_FLAG } fro
 import { OUTPUT_FLAG } from './formats.js';
 import { jsonText } from './json-text.js';
 import { momentOf, momentText } from './moments.js';
-import { isUnknown, unknownNamespaceText } from './namespaces.js';
+import { isUnknown, unknownNamespaceText, unknownServiceText } from './namespaces.js';
 import { neededWords } from './operands.js';
 import { paint } from './paint.js';
 import type { Look } from './paint.js';
@@ -135,10 +135,21 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   if (!flags['--all']) tell(answer);
   if (flags['--follow']) await follow(api, { only, from: answer, tell, end }, shell);
   else if (!isJson) {
-    if (told === 0) shell.err('Nothing of that kind has happened.');
+    if (told === 0) shell.err(nothingText(asked, flags['--service'], known));
     tellOfOthers(answer, flags['--all'], shell);
   }
   return EXIT.done;
+}
+
+/** Nothing matches; a service that was asked for may be in another namespace. */
+function nothingText(api: RegistryApi, services: readonly string[], known: readonly Whereabouts[]): string {
+  const isHere = ({ namespace }: Whereabouts): boolean => api.namespace === '*' || namespace === api.namespace;
+  const elsewhere = services.find((service) => {
+    const homes = known.filter(({ name }) => name === service);
+    return homes.length > 0 && !homes.some(isHere);
+  });
+  const text = 'Nothing of that kind has happened.';
+  return elsewhere === undefined ? text : `${text} ${unknownServiceText(elsewhere, api, known)}`;
 }
 
 /** Rejects with REGISTRY_REFUSED for a namespace in which nothing is and nothing was. */

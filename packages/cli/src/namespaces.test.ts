@@ -112,6 +112,21 @@ describe('what is not in a namespace', () => {
     expect(await town.run(...argv)).toEqual({ code: 1, out: '', err: expect.stringContaining(why) });
   });
 
+  it('of events is told where its service is', async () => {
+    expect(await town.run('events', '--service', 'orders')).toEqual({
+      code: 0,
+      out: '',
+      err: expect.stringContaining('orders is in namespace staging: --namespace staging.'),
+    });
+  });
+
+  it('is shown by its whole id even after it was removed', async () => {
+    await town.register('short-9999', 'short', { namespace: 'staging' });
+    expect(await town.run('rm', 'short-9999')).toMatchObject({ code: 0 });
+    expect((await town.run('show', 'short-9999')).out).toContain('was removed');
+    expect(await town.run('show', 'short…9999')).toMatchObject({ code: 1, err: expect.stringContaining('staging') });
+  });
+
   it('watch waits for it, and says where one of that name is', async () => {
     const shell = testShell({ ROLLCALL_URL: town.url });
     const code = run(['watch', 'orders'], shell);

@@ -6,6 +6,7 @@ import type { RegistryApi } from './registry-api.js';
 import { shortName, shortNames } from './words.js';
 
 type Named = Pick<Instance, 'id' | 'service'>;
+type Placed = Pick<Instance, 'id' | 'service' | 'namespace'>;
 
 /** Names that are listed where several are meant. */
 const MOST_LISTED = 5;
@@ -60,7 +61,7 @@ export async function whoIs(typed: string, api: RegistryApi, gone: 'refused' | '
   const removed = gone === 'allowed' ? meantBy(typed, await removedLately(api)) : [];
   if (removed[0] !== undefined && removed[1] === undefined) return meantAs(removed[0], removed, api);
   if (removed.length > 0) throw severalError(typed, removed);
-  return elsewhere(typed, api, instances);
+  return elsewhere(typed, api, { here: instances, gone });
 }
 
 const meantAs = (one: Named, among: readonly Named[], api: RegistryApi): Meant => ({
@@ -70,9 +71,16 @@ const meantAs = (one: Named, among: readonly Named[], api: RegistryApi): Meant =
 });
 
 /** Nobody is meant in this namespace. */
-async function elsewhere(typed: string, api: RegistryApi, here: readonly Named[]): Promise<Meant> {
+async function elsewhere(
+  typed: string,
+  api: RegistryApi,
+  { here, gone }: { readonly here: readonly Named[]; readonly gone: 'refused' | 'allowed' },
+): Promise<Meant> {
   checkNamespace(api, await api.everywhere());
-  const all = await everyInstance(api.within('*'));
+  const everywhere = api.within('*');
+  const removed = gone === 'allowed' ? await removedLately(everywhere) : [];
+  const live = await everyInstance(everywhere);
+  const all = uniqueIn([...live, ...removed]);
   const meant = meantBy(typed, all);
   const [only, other] = meant;
   if (only === undefined) throw nobodyError(typed, here.length > 0 ? here : all, api.url);
@@ -83,15 +91,21 @@ async function elsewhere(typed: string, api: RegistryApi, here: readonly Named[]
   throw new RollcallError('REGISTRY_REFUSED', `"${typed}" is ${where}: --namespace ${only.namespace}.`);
 }
 
+/** The same id may come back and go again. */
+const uniqueIn = (all: readonly Placed[]): readonly Placed[] => [...new Map(all.map((one) => [one.id, one])).values()];
+
 /** Those whose removal is among the newest 1,000. */
-async function removedLately(api: RegistryApi): Promise<readonly Named[]> {
+async function removedLately(api: RegistryApi): Promise<readonly Placed[]> {
   const answer = await api.events([
     ['kind', 'removed'],
     ['limit', '1000'],
   ]);
-  return recordsAt(answer, 'events').flatMap(({ instance, service }) =>
-    typeof instance === 'string' && typeof service === 'string' ? [{ id: instance, service }] : [],
+  const removed = recordsAt(answer, 'events').flatMap(({ instance, service, namespace }) =>
+    typeof instance === 'string' && typeof service === 'string' && typeof namespace === 'string'
+      ? [{ id: instance, service, namespace }]
+      : [],
   );
+  return uniqueIn(removed);
 }
 
 /** What names no instance at `url`. */
