@@ -68,6 +68,25 @@ describe.skipIf(whyNoBrowser !== null)('the namespaces of the dashboard', () => 
     await page.context().close();
   });
 
+  it('fit a telephone', async () => {
+    const { page } = await visit(browser, registry.url, { width: 390, height: 844 });
+    for (const hash of [
+      '',
+      '#/services',
+      '#/events',
+      '#/topology',
+      '#/services/staging/orders',
+      '#/services?ns=nope',
+    ]) {
+      await page.goto(`${registry.url}/${hash}`);
+      await page.locator('h1').waitFor();
+      await expect.poll(() => mainText(page)).toMatch(/staging/);
+      const tooWide = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
+      expect(tooWide, hash).toBeLessThanOrEqual(0);
+    }
+    await page.context().close();
+  });
+
   it('are found by the search, alone and before a name', async () => {
     const { page } = await visit(browser, registry.url);
     await page.locator('.wall-row').first().waitFor();
