@@ -29,6 +29,7 @@ const ASCII: Readonly<Record<string, string>> = {
   '◌': ':',
   '⇥': '>',
   '→': '>',
+  '⇄': '=',
   '←': '<',
   '…': '~',
   '–': '-',

@@ -2,6 +2,7 @@ import { instanceMessage, nearest, RollcallError, STATES, systemTime, VERSION } 
 import type { Instance } from '@rollcall/core';
 import { at, listAt, numberAt, textAt } from '../json.js';
 import { heartbeatsOf } from '../registry-api.js';
+import { checkNamespace } from '../namespaces.js';
 import { meantBy } from '../which.js';
 import type { Asker } from './asking.js';
 import type { Asked, Facts, InstanceFacts, RefusedFacts, RegistryFacts } from './facts.js';
@@ -15,15 +16,17 @@ const CONCURRENCY = 32;
 export interface Wanted {
   /** A service, or an id; null: everybody. */
   readonly word: string | null;
+  /** Null, or left out: all. */
+  readonly namespace?: string | null;
   /** Shall the ports of instances be tried from here? */
   readonly triesPorts: boolean;
 }
 
 /**
  * All that can be seen of a registry and its instances, with nothing but HTTP to the registry and connections to the instances. Rejects
- * with UNKNOWN_SERVICE for a word that is neither a service nor an id.
+ * with UNKNOWN_SERVICE for a word that is neither a service nor an id, with REGISTRY_REFUSED for an unknown namespace.
  */
-export async function gather(asker: Asker, { word, triesPorts }: Wanted): Promise<Facts> {
+export async function gather(asker: Asker, { word, namespace = null, triesPorts }: Wanted): Promise<Facts> {
   const began = systemTime.wall();
   const contact = await asker.firstAsk('/api/v1/registry');
   const known = {
@@ -36,7 +39,7 @@ export async function gather(asker: Asker, { word, triesPorts }: Wanted): Promis
   };
   const registry = registryIn(contact);
   if (registry === null) return { ...known, registry, instances: [], left: 0 };
-  const instances = await instancesOf(asker, word);
+  const instances = await instancesOf(asker, word, namespace ?? '*');
   const worst = instances.toSorted((one, other) => STATES.indexOf(other.state) - STATES.indexOf(one.state));
   const asked = await each(worst.slice(0, MOST_INSTANCES), (instance) => factsOf(asker, instance, triesPorts));
   return { ...known, registry, instances: asked, left: Math.max(0, worst.length - MOST_INSTANCES) };
@@ -105,23 +108,29 @@ function refusedIn(received: unknown): RefusedFacts {
   };
 }
 
-/** In every namespace: an id says nothing of its own. */
-async function instancesOf(asker: Asker, word: string | null): Promise<readonly Instance[]> {
+/** Usually in every namespace (`*`): an id says nothing of its own. */
+async function instancesOf(asker: Asker, word: string | null, namespace: string): Promise<readonly Instance[]> {
   const listed = await asker.ask('/api/v1/services?namespace=*');
   const services = listed.kind === 'answer' ? listAt(listed.body, 'services') : [];
-  const names = [...new Set(services.map((service) => textAt(service, 'name') ?? ''))].toSorted();
-  if (word === null || names.includes(word)) {
-    return (await each(word === null ? names : [word], (name) => instancesIn(asker, name))).flat();
-  }
-  const meant = meantBy(word, (await each(names, (name) => instancesIn(asker, name))).flat());
+  const known = services.map((service) => ({
+    name: textAt(service, 'name') ?? '',
+    namespace: textAt(service, 'namespace') ?? '',
+  }));
+  if (listed.kind === 'answer' && listed.status === 200) checkNamespace({ namespace, url: asker.url }, known);
+  const here = known.filter((one) => namespace === '*' || one.namespace === namespace);
+  const names = [...new Set(here.map(({ name }) => name))].toSorted();
+  const instancesOfAll = async (of: readonly string[]): Promise<readonly Instance[]> =>
+    (await each(of, (name) => instancesIn(asker, name, namespace))).flat();
+  if (word === null || names.includes(word)) return instancesOfAll(word === null ? names : [word]);
+  const meant = meantBy(word, await instancesOfAll(names));
   if (meant.length > 0) return meant;
   const near = nearest(word, names);
   const hint = near === null ? 'rollcall ls shows all of them.' : `Did you mean ${near}?`;
   throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word}". ${hint}`);
 }
 
-async function instancesIn(asker: Asker, name: string): Promise<readonly Instance[]> {
-  const answer = await asker.ask(`/api/v1/services/${encodeURIComponent(name)}?namespace=*`);
+async function instancesIn(asker: Asker, name: string, namespace: string): Promise<readonly Instance[]> {
+  const answer = await asker.ask(`/api/v1/services/${encodeURIComponent(name)}?namespace=${namespace}`);
   const received = answer.kind === 'answer' ? listAt(answer.body, 'instances') : [];
   return received.flatMap((one) => {
     const read = instanceMessage.parse(one);

@@ -3,6 +3,7 @@ import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
 import { ageText, clockText, countText } from '../model/age.js';
 import type { BeatsAnswer, InstanceAnswer, RegistryAnswer, TimelineAnswer, TopologyAnswer } from '../model/answers.js';
+import { momentText } from '../model/moment.js';
 import { endpointTexts, pictureOf } from '../model/picture.js';
 import { registryUrl } from '../model/api.js';
 import { hashOf, serviceHash } from '../model/route.js';
@@ -13,6 +14,7 @@ import { Beats } from '../parts/beats.js';
 import { CopyWord } from '../parts/copy.js';
 import { happenedText } from '../parts/event-lines.js';
 import { StateWord } from '../parts/glyph.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { HeartbeatPicture } from '../parts/picture.js';
 import { HOUR_MS, isOfState, Timeline } from '../parts/timeline.js';
@@ -33,8 +35,13 @@ export function InstanceScreen({ id }: { readonly id: string }): VNode {
   const crumbs = (
     <>
       <a href={hashOf('services')}>Services</a> /{' '}
-      {instance !== null && <a href={serviceHash(instance.namespace, instance.service)}>{instance.service}</a>} /{' '}
-      <span class="mono">{id}</span> <CopyWord text={id} what="the id" />
+      {instance !== null && (
+        <a href={serviceHash(instance.namespace, instance.service)}>
+          <InNamespace of={instance.namespace} />
+          {instance.service}
+        </a>
+      )}{' '}
+      / <span class="mono">{id}</span> <CopyWord text={id} what="the id" />
     </>
   );
   if (instance === null || (record === undefined && asked.error !== null)) {
@@ -165,7 +172,7 @@ function LastHour({ timeline }: { readonly timeline: TimelineAnswer | null }): V
         <tbody>
           {told.slice(0, 8).map((event, at) => (
             <tr key={event.seq}>
-              <td class="mono faint nowrap">{clockText(event.at)}</td>
+              <td class="mono faint nowrap">{momentText(event.at, Date.now())}</td>
               <td>
                 {event.state !== null && (
                   <StateWord of={{ state: event.state, ...(event.reason === null ? {} : { reason: event.reason }) }} />
@@ -213,7 +220,7 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
           ['Effective', effective],
           ['Admin', admin],
           ...(override === null || override.reason === '' ? [] : [['Operator’s reason', override.reason] as const]),
-          ...(override?.untilMs == null ? [] : [['Until', clockText(override.untilMs)] as const]),
+          ...(override?.untilMs == null ? [] : [['Until', momentText(override.untilMs, Date.now())] as const]),
           ...endpointTexts(instance).map(
             (text, at) => [at === 0 ? 'Endpoint' : `Endpoint ${at + 1}`, mono(text)] as const,
           ),
@@ -222,7 +229,7 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
           ['Zone', instance.zone === '' ? '–' : instance.zone],
           [
             'Registered',
-            `${clockText(instance.registeredAt)}, ${ageText(clock.now.value - instance.registeredAt)} ago`,
+            `${momentText(instance.registeredAt, Date.now())}, ${ageText(clock.now.value - instance.registeredAt)} ago`,
           ],
           ['Falls', detail === null ? '–' : `${Math.round(detail.falls)} in the last 10 min`],
           ['Source', instance.source],
@@ -254,7 +261,7 @@ function Gone({ id, crumbs, isAsked, timeline }: GoneProps): VNode {
         sentence={
           last === undefined
             ? 'The registry knows nothing of this id.'
-            : `The last that is known: ${happenedText(last)}, at ${clockText(last.at)}.`
+            : `The last that is known: ${happenedText(last)}, at ${momentText(last.at, Date.now())}.`
         }
       />
       {last !== undefined && <LastHour timeline={timeline} />}

@@ -13,6 +13,7 @@ import { Announcer } from '../parts/announcer.js';
 import { circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Head, Panel } from '../parts/panel.js';
 import { useShownServices } from './shown.js';
 
@@ -131,9 +132,9 @@ function Row({ node, edges }: { readonly node: ServiceNode; readonly edges: read
       </td>
       <td>
         <a class="strong" href={serviceHash(node.namespace, node.name)}>
+          <InNamespace of={node.namespace} />
           {node.name}
         </a>
-        {node.namespace !== 'default' && <span class="faint"> {node.namespace}</span>}
       </td>
       <td class="nowrap">{shareText(healthy, all)}</td>
       <td>{distinct(instances.map(({ version }) => version))}</td>
