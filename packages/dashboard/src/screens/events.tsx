@@ -3,11 +3,12 @@ import { useRef } from 'preact/hooks';
 import type { VNode } from 'preact';
 import { countText, exactText, plural, spanText } from '../model/age.js';
 import type { EventsAnswer, RegistryEvent } from '../model/answers.js';
-import { instanceHash, serviceHash, withFilter } from '../model/route.js';
+import { serviceHash, withFilter } from '../model/route.js';
 import { isGone, useAsking, useNamespace, useSession, useStaleSince } from '../model/session.js';
-import { EventMark, happenedText, subjectOf } from '../parts/event-lines.js';
+import { EventMark, happenedText } from '../parts/event-lines.js';
 import { Problem } from '../parts/dialog.js';
 import { Heads } from '../parts/heads.js';
+import { InstanceLink } from '../parts/name.js';
 import { Head } from '../parts/panel.js';
 import { save } from '../parts/save.js';
 import { useShownServices } from './shown.js';
@@ -184,8 +185,8 @@ function Table({ events, missed, isFiltered }: TableProps): VNode {
       {missed > 0 && (
         <p class="panel-foot">{plural(missed, 'event')} came and went meanwhile: the registry keeps the last 10,000.</p>
       )}
-      <table>
-        <Heads of={['Time', 'Kind', 'Subject', 'What happened', '>Revision']} />
+      <table class="lines">
+        <Heads of={['Time', 'Kind', 'Subject@w5', 'What happened', '>Revision@w8']} />
         <tbody>
           {events.flatMap((event, at) => [<Row key={event.seq} event={event} />, ...gapAfter(event, events[at + 1])])}
         </tbody>
@@ -216,22 +217,27 @@ function Row({ event }: { readonly event: RegistryEvent }): VNode {
           {isState ? event.state : event.kind}
         </span>
       </td>
-      <td class="mono nowrap">
+      <td class="mono nowrap rest subject">
         <Subject event={event} />
       </td>
       <td class="wide">
         {event.by === 'operator' && <b>operator: </b>}
         {happenedText(event)}
       </td>
-      <td class="right mono faint">{countText(event.revision)}</td>
+      <td class="right mono faint w8">{countText(event.revision)}</td>
     </tr>
   );
 }
 
 function Subject({ event }: { readonly event: RegistryEvent }): VNode {
-  if (event.instance !== null) return <a href={instanceHash(event.instance)}>{subjectOf(event)}</a>;
-  if (event.service !== null)
-    return <a href={serviceHash(event.namespace ?? 'default', event.service)}>{event.service}</a>;
+  if (event.instance !== null) return <InstanceLink id={event.instance} service={event.service ?? ''} />;
+  if (event.service !== null) {
+    return (
+      <a class="clip" href={serviceHash(event.namespace ?? 'default', event.service)} title={event.service}>
+        {event.service}
+      </a>
+    );
+  }
   return <span>registry</span>;
 }
 
