@@ -1,6 +1,17 @@
-import { instanceMessage, nearest, RollcallError, STATES, systemTime, VERSION } from '@rollcall/core';
-import type { Instance } from '@rollcall/core';
+import {
+  countCallable,
+  instanceMessage,
+  isOutage,
+  isRecord,
+  nearest,
+  RollcallError,
+  STATES,
+  systemTime,
+  VERSION,
+} from '@rollcall/core';
+import type { CallableCount, Instance } from '@rollcall/core';
 import { at, listAt, numberAt, textAt } from '../json.js';
+import { overrideTerms } from '../override-terms.js';
 import { heartbeatsOf } from '../registry-api.js';
 import { meantBy } from '../which.js';
 import type { Asker } from './asking.js';
@@ -35,11 +46,28 @@ export async function gather(asker: Asker, { word, triesPorts }: Wanted): Promis
     triesPorts,
   };
   const registry = registryIn(contact);
-  if (registry === null) return { ...known, registry, instances: [], left: 0 };
-  const instances = await instancesOf(asker, word);
-  const worst = instances.toSorted((one, other) => STATES.indexOf(other.state) - STATES.indexOf(one.state));
+  if (registry === null) return { ...known, registry, instances: [], counts: new Map(), left: 0 };
+  const { instances, isWhole } = await instancesOf(asker, word);
+  const counts = isWhole ? countsOf(instances) : new Map<string, CallableCount>();
+  const rank = (one: Instance): number => {
+    const count = counts.get(keyOf(one));
+    return count !== undefined && isOutage(count) ? STATES.length : STATES.indexOf(one.state);
+  };
+  const worst = instances.toSorted((one, other) => rank(other) - rank(one));
   const asked = await each(worst.slice(0, MOST_INSTANCES), (instance) => factsOf(asker, instance, triesPorts));
-  return { ...known, registry, instances: asked, left: Math.max(0, worst.length - MOST_INSTANCES) };
+  return { ...known, registry, instances: asked, counts, left: Math.max(0, worst.length - MOST_INSTANCES) };
+}
+
+const keyOf = ({ namespace, service }: Instance): string => `${namespace}/${service}`;
+
+function countsOf(instances: readonly Instance[]): ReadonlyMap<string, CallableCount> {
+  const members = new Map<string, Instance[]>();
+  for (const instance of instances) {
+    const known = members.get(keyOf(instance));
+    if (known === undefined) members.set(keyOf(instance), [instance]);
+    else known.push(instance);
+  }
+  return new Map([...members].map(([key, all]) => [key, countCallable(all)]));
 }
 
 /** Null for an answer that is none of a registry. */
@@ -105,16 +133,23 @@ function refusedIn(received: unknown): RefusedFacts {
   };
 }
 
+interface Meant {
+  readonly instances: readonly Instance[];
+  /** Are they all instances of their services? */
+  readonly isWhole: boolean;
+}
+
 /** In every namespace: an id says nothing of its own. */
-async function instancesOf(asker: Asker, word: string | null): Promise<readonly Instance[]> {
+async function instancesOf(asker: Asker, word: string | null): Promise<Meant> {
   const listed = await asker.ask('/api/v1/services?namespace=*');
   const services = listed.kind === 'answer' ? listAt(listed.body, 'services') : [];
   const names = [...new Set(services.map((service) => textAt(service, 'name') ?? ''))].toSorted();
   if (word === null || names.includes(word)) {
-    return (await each(word === null ? names : [word], (name) => instancesIn(asker, name))).flat();
+    const found = await each(word === null ? names : [word], (name) => instancesIn(asker, name));
+    return { instances: found.flat(), isWhole: true };
   }
   const meant = meantBy(word, (await each(names, (name) => instancesIn(asker, name))).flat());
-  if (meant.length > 0) return meant;
+  if (meant.length > 0) return { instances: meant, isWhole: false };
   const near = nearest(word, names);
   const hint = near === null ? 'rollcall ls shows all of them.' : `Did you mean ${near}?`;
   throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word}". ${hint}`);
@@ -136,7 +171,7 @@ async function factsOf(asker: Asker, listed: Instance, triesPorts: boolean): Pro
     triesPorts ? Promise.all(listed.endpoints.map((endpoint) => reach(listed.id, endpoint))) : [],
   ]);
   if (answer.kind !== 'answer' || answer.status !== 200)
-    return { instance: listed, heartbeats: null, falls: null, line: null, reach: tried };
+    return { instance: listed, heartbeats: null, falls: null, line: null, reach: tried, away: null };
   const { body } = answer;
   const read = instanceMessage.parse(body);
   const line = at(body, 'line');
@@ -146,6 +181,7 @@ async function factsOf(asker: Asker, listed: Instance, triesPorts: boolean): Pro
     falls: numberAt(body, 'falls'),
     line: typeof line === 'boolean' ? line : null,
     reach: tried,
+    away: isRecord(body) ? overrideTerms(body, 'admin') : null,
   };
 }
 
