@@ -24,6 +24,14 @@ describe('where an instance is scraped', () => {
       expect(targetOf({ endpoints: [http], metadata: { 'rollcall.metrics': told } })).toBeUndefined();
   });
 
+  it('is told apart: announced by the instance, or only assumed', () => {
+    const kindOf = (metadata: Record<string, string>, key: string | null = null): string | undefined =>
+      groupOf(sampleInstance({ endpoints: [http], metadata }), key)?.labels['__meta_rollcall_metrics'];
+    expect(kindOf({})).toBe('assumed');
+    expect(kindOf({ 'rollcall.metrics': '3000' })).toBe('announced');
+    expect(kindOf({ 'prom.port': '9464' }, 'prom.port')).toBe('announced');
+  });
+
   it('is told by another key of its metadata, and by that alone', () => {
     const metadata = { 'rollcall.metrics': '1', 'prom.port': '9464' };
     expect(targetOf({ endpoints: [http], metadata }, 'prom.port')).toBe('10.0.0.5:9464');
@@ -39,6 +47,7 @@ describe('where an instance is scraped', () => {
       __meta_rollcall_version: '1.4.2',
       __meta_rollcall_zone: 'eu-1a',
       __meta_rollcall_state: 'HEALTHY',
+      __meta_rollcall_metrics: 'announced',
       __meta_rollcall_metadata_rollcall_metrics: '9464/internal/metrics',
       __meta_rollcall_metadata_team: 'blue',
       __meta_rollcall_metadata_a_b_c: 'd',
