@@ -1,9 +1,10 @@
+import { callableText } from '@rollcall/core';
 import type { State } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { latencyText, percentText, plural, rateText } from '../model/age.js';
 import { maxOf } from '../model/edge.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
-import { needsAttention, tallyOf, servicesByTrouble, standingOf, WORST_FIRST } from '../model/roll.js';
+import { colourOf, isTroubled, tallyOf, servicesByTrouble, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { serviceHash, withFilter } from '../model/route.js';
 import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
@@ -117,15 +118,16 @@ function List({ nodes, edges, isFiltered }: ListProps): VNode {
 
 function Row({ node, edges }: { readonly node: ServiceNode; readonly edges: readonly ServiceEdge[] }): VNode {
   const instances = [...node.instances.value.values()];
-  const { healthy, all, worst } = standingOf(node.instances.value);
+  const standing = standingOf(node.instances.value);
+  const { healthy, all, worst, count } = standing;
   const shown = instances.find(({ state }) => state === worst) ?? { state: worst };
   const calls = edges.reduce((sum, edge) => sum + edge.calls, 0);
   const failures = edges.reduce((sum, edge) => sum + edge.failures, 0);
-  const isTrouble = needsAttention({ state: worst });
+  const isTrouble = isTroubled(standing);
   const p99Ms = edges.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
   const circuits = sumOfCircuits(edges.flatMap(({ targets }) => targets.map((target) => target.circuits)));
   return (
-    <tr class={isTrouble ? `tinted ${worst}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
+    <tr class={isTrouble ? `tinted ${colourOf(standing)}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
       <td>
         <StateWord of={shown} />
       </td>
@@ -135,7 +137,7 @@ function Row({ node, edges }: { readonly node: ServiceNode; readonly edges: read
         </a>
         {node.namespace !== 'default' && <span class="faint"> {node.namespace}</span>}
       </td>
-      <td class="nowrap">{shareText(healthy, all)}</td>
+      <td class="nowrap">{count.admin.ENABLED < all ? callableText(count) : shareText(healthy, all)}</td>
       <td>{distinct(instances.map(({ version }) => version))}</td>
       <td>{distinct(instances.map(({ zone }) => zone))}</td>
       <td class="right">

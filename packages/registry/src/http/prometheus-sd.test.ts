@@ -10,6 +10,9 @@ const tcp = { protocol: 'tcp', host: '10.0.0.6', port: 3001, tls: false } as con
 const targetOf = (but: Parameters<typeof sampleInstance>[0], key: string | null = null): string | undefined =>
   groupOf(sampleInstance(but), key)?.targets[0];
 
+const kindOf = (metadata: Record<string, string>, key: string | null = null): string | undefined =>
+  groupOf(sampleInstance({ endpoints: [http], metadata }), key)?.labels['__meta_rollcall_metrics'];
+
 describe('where an instance is scraped', () => {
   it('is what it says, or else its HTTP endpoint', () => {
     expect(targetOf({ endpoints: [tcp, http] })).toBe('10.0.0.5:3000');
@@ -25,8 +28,6 @@ describe('where an instance is scraped', () => {
   });
 
   it('is told apart: announced by the instance, or only assumed', () => {
-    const kindOf = (metadata: Record<string, string>, key: string | null = null): string | undefined =>
-      groupOf(sampleInstance({ endpoints: [http], metadata }), key)?.labels['__meta_rollcall_metrics'];
     expect(kindOf({})).toBe('assumed');
     expect(kindOf({ 'rollcall.metrics': '3000' })).toBe('announced');
     expect(kindOf({ 'prom.port': '9464' }, 'prom.port')).toBe('announced');
