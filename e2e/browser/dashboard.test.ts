@@ -108,10 +108,11 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
         expect(answer.status).toBe(200);
       }
     };
+    const first = drained[0]!;
     await want('DRAINING');
     const { page, faults } = await visit(browser, at(''));
     await page.getByRole('heading', { name: `Nobody of b may be called: ${drained.length} drained.` }).waitFor();
-    expect(await row(page, drained[0].id).innerText()).toMatch(/DRAINING[\s\S]*it gets no calls/);
+    expect(await row(page, first.id).innerText()).toMatch(/DRAINING[\s\S]*it gets no calls/);
     await page.goto(at('#/services/default/b'));
     const verdict = `b: nobody may be called, 0 of ${drained.length} callable: ${drained.length} drained.`;
     await page.getByRole('heading', { name: verdict }).waitFor();
@@ -119,7 +120,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
       .getByText(/drained \d+ s ago by .*\(all at once\)/)
       .first()
       .waitFor();
-    await page.goto(at(`#/instances/${drained[0].id}`));
+    await page.goto(at(`#/instances/${first.id}`));
     await page.getByText(/It gets no calls: drained \d+ s ago by .*\(all at once\)/).waitFor();
     expect(await flawsOf(page)).toEqual([]);
     await want('ENABLED');

@@ -4,6 +4,7 @@ import { describeFlags, parseArguments, toggle } from './arguments.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
 import { OUTPUT_FLAG } from './formats.js';
 import { jsonText } from './json-text.js';
+import { momentText } from './moments.js';
 import { neededWords } from './operands.js';
 import { heartbeatPicture, readingOf } from './picture.js';
 import { awayText, overrideTerms, untilText } from './override-terms.js';
@@ -19,17 +20,7 @@ import { edgesIn, successText } from './traffic.js';
 import type { Edge, Target } from './traffic.js';
 import { AWAY, stateLook, stateShape } from './view.js';
 import { nobodyError, whoIs } from './which.js';
-import {
-  ageText,
-  aligned,
-  clockText,
-  explained,
-  happenedText,
-  nextText,
-  printable,
-  shortName,
-  tripText,
-} from './words.js';
+import { ageText, aligned, explained, happenedText, nextText, printable, shortName, tripText } from './words.js';
 
 const FLAGS = { ...OUTPUT_FLAG, ...NAMESPACE_FLAG, ...CONNECTION_FLAGS, '--help': toggle('this text', 'h') };
 
@@ -179,7 +170,7 @@ function factRows(instance: Instance, found: Json): readonly Row[] {
     ['weight', weight],
     ['wanted', admin],
     ['metadata', metadata.length === 0 ? '–' : metadata.join(' ')],
-    ['registered', clockText(instance.registeredAt)],
+    ['registered', momentText(instance.registeredAt, Date.now())],
     ['falls', `${numberAt(found, 'falls') ?? 0} lately`],
     ['revision', String(instance.revision)],
   ];
@@ -206,5 +197,5 @@ function attemptsOf({ calls, perSecond }: Edge, target: Target): number {
 }
 
 function timelineRows(events: readonly RegistryEvent[]): readonly Row[] {
-  return events.map((event) => [clockText(event.at), event.state ?? event.kind, happenedText(event)]);
+  return events.map((event) => [momentText(event.at, Date.now()), event.state ?? event.kind, happenedText(event)]);
 }

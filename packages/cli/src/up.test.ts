@@ -197,6 +197,8 @@ describe('rollcall up', () => {
     expect(errors.join('\n')).toMatch(
       /in use by another registry.*keeps everything in memory: --data <folder> names another folder\./,
     );
+    for (const line of errors)
+      expect(line).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d (info|warn|error) /);
     await end();
     await holder.end();
   });

@@ -19,7 +19,8 @@ import type { Keeping } from './keeping.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { TLS_FLAGS, tlsOf } from './up-tls.js';
-import { clockText, printable } from './words.js';
+import { isoText } from './moments.js';
+import { printable } from './words.js';
 
 /** Those of the registry itself. */
 const DEFAULT_PORT = 1_337;
@@ -240,10 +241,10 @@ function welcome(
   shell.out(`See who is there: npx rollcall ls${isDefault ? '' : ` --url ${url}`}`);
 }
 
-/** One line each: time, level, text. What is of interest only to who looks for a bug is left out. */
+/** One line each: date and time, level, text. What is of interest only to who looks for a bug is left out. */
 function logTo(shell: Shell): Log {
   const at = (level: string) => (text: string) =>
-    shell.err(`${clockText(Date.now())} ${level.padEnd(5)} ${printable(text)}`);
+    shell.err(`${isoText(Date.now())} ${level.padEnd(5)} ${printable(text)}`);
   return { debug() {}, info: at('info'), warn: at('warn'), error: at('error') };
 }
 

@@ -2,6 +2,7 @@ import { countCallable, notCallableText } from '@rollcall/core';
 import type { AdminState, Instance, InstanceId, State } from '@rollcall/core';
 import { directionTexts } from './heartbeats.js';
 import type { Heartbeats } from './heartbeats.js';
+import { momentText } from './moments.js';
 import { countsOf, isAway, outagesIn, outageText } from './outages.js';
 import { paint } from './paint.js';
 import type { Look, Span } from './paint.js';
@@ -94,9 +95,11 @@ export function renderTable(view: View, screen: Screen): readonly string[] {
   return lines.map((line) => paint(line, screen));
 }
 
-/** One change as one line, for output that is no terminal: what an instance is now, or why it is gone. */
+/** One change as one line, for output that is no terminal: what an instance is now, or why it is gone. `at`: when, as people read it. */
 export function renderChange(
   change: {
+    /** When, as people read it. */
+    readonly at?: string;
     readonly name: string;
     readonly state: State | 'REMOVED';
     readonly text: string;
@@ -105,7 +108,7 @@ export function renderChange(
   },
   screen: Screen,
 ): string {
-  const { name, state, text, admin = 'ENABLED' } = change;
+  const { at = clockText(screen.now), name, state, text, admin = 'ENABLED' } = change;
   const isGone = state === 'REMOVED';
   const head: readonly [string, string, Look] = isGone
     ? ['×', state, 'faint']
@@ -114,10 +117,10 @@ export function renderChange(
       : [shapeOf(state), state, LOOKS[state]];
   const [mark, word, look] = head;
   const why = isGone || !isAway({ admin }) ? text : `${state}: ${text}`;
-  return paint(
-    [{ text: `${clockText(screen.now)}  ` }, ...stateSpans(mark, word, look), { text: `${name.padEnd(16)}  ${why}` }],
-    { ...screen, width: Infinity },
-  );
+  return paint([{ text: `${at}  ` }, ...stateSpans(mark, word, look), { text: `${name.padEnd(16)}  ${why}` }], {
+    ...screen,
+    width: Infinity,
+  });
 }
 
 // ---- above the table ------------------------------------------------------------------------------------------------
@@ -270,7 +273,7 @@ function stateSpans(mark: string, word: string, look: Look): readonly Span[] {
 }
 
 function sinceOf(view: View, { since }: Instance, now: number): string {
-  return view.isLive ? ageText(now - since) : clockText(since);
+  return view.isLive ? ageText(now - since) : momentText(since, now);
 }
 
 function comesNext(view: View, instance: Instance, now: number): string {

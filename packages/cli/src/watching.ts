@@ -9,12 +9,13 @@ import { countsOf, outageText } from './outages.js';
 import { Overview } from './overview.js';
 import type { InstanceChange } from './overview.js';
 import type { RegistryApi } from './registry-api.js';
+import { momentText } from './moments.js';
 import { EXIT } from './shell.js';
 import type { ExitCode, Shell } from './shell.js';
 import { edgesIn, sumOf } from './traffic.js';
 import type { CallsSum } from './traffic.js';
 import { renderChange, renderView } from './view.js';
-import { clockText, printable, shortNames } from './words.js';
+import { printable, shortNames } from './words.js';
 
 const REDRAW_MS = 250;
 const MEASURE_EVERY_MS = 1_000;
@@ -88,6 +89,7 @@ class Lines implements LiveReport {
   readonly #shell: Shell;
   readonly #overview: () => Overview;
   readonly #isJson: boolean;
+  readonly #startedAt = systemTime.wall();
   #wasLive = false;
   #outage = '';
 
@@ -115,7 +117,7 @@ class Lines implements LiveReport {
     if (this.#isJson || outage === this.#outage) return;
     this.#outage = outage;
     const text = outage === '' ? 'Every service has somebody who may be called again.' : outage;
-    this.#shell.err(`${clockText(systemTime.wall())}  ${text}`);
+    this.#shell.err(`${this.#momentText(systemTime.wall())}  ${text}`);
   }
 
   tick(): void {}
@@ -128,15 +130,22 @@ class Lines implements LiveReport {
     const why = printable((removed === null ? instance.reason : removed.reason)?.text ?? '');
     const text = removed === null ? why + wantedText(change) : why;
     const screen = { ...this.#shell.terminal, now: systemTime.wall(), rows: 0 };
-    return renderChange({ name, state, text, admin: instance.admin }, screen);
+    return renderChange({ at: this.#momentText(screen.now), name, state, text, admin: instance.admin }, screen);
+  }
+
+  /** Output that began on another day tells the date. */
+  #momentText(at: number): string {
+    return momentText(at, this.#startedAt);
   }
 
   #tellLine(isLive: boolean, revision: number): void {
     const at = systemTime.wall();
     if (this.#isJson) this.#shell.out(jsonText({ at, change: 'line', live: isLive, revision }));
-    else if (isLive) this.#shell.err(`${clockText(at)}  Live, revision ${revision}.`);
+    else if (isLive) this.#shell.err(`${this.#momentText(at)}  Live, revision ${revision}.`);
     else
-      this.#shell.err(`${clockText(at)}  No line to the registry. Services go on with their own copy; trying again.`);
+      this.#shell.err(
+        `${this.#momentText(at)}  No line to the registry. Services go on with their own copy; trying again.`,
+      );
   }
 }
 
