@@ -1,10 +1,11 @@
 import { addressOf, option, RollcallError, STATES } from '@rollcall/core';
-import type { Instance, State } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
 import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
 import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
 import { jsonText } from './json-text.js';
 import { areSeveral, checkNamespace, namesOf, nobodyText, unknownServiceText } from './namespaces.js';
 import { onlyWord } from './operands.js';
+import { countsOf, outagesIn, outageText, shortageLines } from './outages.js';
 import type { RegistryApi, Whereabouts } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
@@ -13,6 +14,10 @@ import type { View } from './view.js';
 import { aligned, printable } from './words.js';
 
 const FORMATS = ['table', 'wide', 'json', 'name'] as const;
+
+/** `NOT_CALLABLE`: a service has instances, and callers may call none of them. */
+const FAILS = [...STATES, 'NOT_CALLABLE'] as const;
+type Fail = (typeof FAILS)[number];
 
 const FLAGS = {
   '--output': valued(
@@ -23,8 +28,8 @@ const FLAGS = {
   '--watch': toggle('stay, and show what changes: as rollcall watch, and with -o json as rollcall watch --json', 'w'),
   '--fail-on': repeated(
     option.list({
-      doc: `exit with ${EXIT.failed} if an instance is in this state: ${STATES.join(', ')}; may be repeated`,
-      item: option.oneOf(STATES, { doc: 'a state' }),
+      doc: `exit with ${EXIT.failed} if an instance is in this state (${STATES.join(', ')}), or nobody of a service may be called (NOT_CALLABLE: only then); may be repeated`,
+      item: option.oneOf(FAILS, { doc: 'a state, or NOT_CALLABLE' }),
       default: [],
     }),
     '<state>',
@@ -42,8 +47,8 @@ comes next. →1 is Heartbeat-1 (the registry calls: round trip), ←2 is Heartb
 
 ${describeFlags(FLAGS).join('\n')}
 
-Formats: wide adds the whole id, the addresses and the version; json is one object, { url, revision, instances }, each instance with
-its heartbeats; name is one id per line.
+Formats: wide adds the whole id, the addresses, the version and the admin state; json is one object, { url, revision, services, instances },
+each service with how many of its instances are callable, each instance with its heartbeats; name is one id per line.
 
 Examples:
   rollcall ls
@@ -88,9 +93,13 @@ async function staying(flags: Given, service: string | null, shell: Shell): Prom
   return watchLive({ flags, service, isJson: format === 'json' }, shell);
 }
 
-function failsOn(states: readonly State[], { instances, hasNamespaces = false }: View, shell: Shell): boolean {
+function failsOn(fails: readonly Fail[], { instances, hasNamespaces = false }: View, shell: Shell): boolean {
+  const counts = countsOf(instances, hasNamespaces);
+  const isOut = fails.length > 0 && outagesIn(counts).length > 0;
+  if (isOut) shell.err(`rollcall ls: ${outageText(counts)}`);
+  const states: readonly string[] = fails;
   const failing = instances.filter(({ state }) => states.includes(state));
-  if (failing.length === 0) return false;
+  if (failing.length === 0) return isOut;
   const names = namesOf(instances, hasNamespaces);
   const listed = failing.map(({ id, state }) => `${names.get(id) ?? id} ${state}`);
   shell.err(`rollcall ls: ${failing.length} of ${instances.length} in a state of --fail-on: ${listed.join(', ')}.`);
@@ -137,13 +146,22 @@ async function refuseUnknown(api: RegistryApi, service: string, known: readonly 
 type List = (view: View, shell: Shell) => readonly string[];
 
 const LISTS: Readonly<Record<(typeof FORMATS)[number], List>> = {
-  table: (view, { terminal }) => renderTable(view, { ...terminal, now: Date.now(), rows: Infinity }),
+  table: (view, { terminal }) => [
+    ...shortageLines(view.instances, view.hasNamespaces),
+    ...renderTable(view, { ...terminal, now: Date.now(), rows: Infinity }),
+  ],
   wide: ({ instances, hasNamespaces = false }) =>
     aligned([wideRow(WIDE_HEAD, hasNamespaces), ...instances.map((one) => wideRow(wideCells(one), hasNamespaces))]),
   json: ({ url, revision, instances, heartbeats }) => [
     jsonText({
       url,
       revision,
+      services: [...countsOf(instances)].map(([name, { all, callable, admin }]) => ({
+        name,
+        instances: all,
+        callable,
+        admin,
+      })),
       instances: instances.map((instance) => {
         const { heartbeat1 = null, heartbeat2 = null } = heartbeats.get(instance.id) ?? {};
         return { ...instance, heartbeats: { heartbeat1, heartbeat2 } };
@@ -153,12 +171,13 @@ const LISTS: Readonly<Record<(typeof FORMATS)[number], List>> = {
   name: ({ instances }) => instances.map(({ id }) => id),
 };
 
-const WIDE_HEAD = ['STATE', 'NAMESPACE', 'ID', 'ADDRESSES', 'VERSION', 'REASON'];
+const WIDE_HEAD = ['STATE', 'NAMESPACE', 'ID', 'ADDRESSES', 'VERSION', 'ADMIN', 'REASON'];
 
 const wideRow = ([state = '', namespace = '', ...rest]: readonly string[], hasNamespaces: boolean): readonly string[] =>
   hasNamespaces ? [state, namespace, ...rest] : [state, ...rest];
 
-function wideCells({ state, namespace, id, endpoints, version, reason }: Instance): readonly string[] {
+function wideCells({ admin, state, namespace, id, endpoints, version, reason }: Instance): readonly string[] {
   const addresses = endpoints.map((endpoint) => `${endpoint.protocol}://${addressOf(endpoint)}`);
-  return [state, namespace, id, addresses.join(','), version === '' ? '–' : printable(version), printable(reason.text)];
+  const versionText = version === '' ? '–' : printable(version);
+  return [state, namespace, id, addresses.join(','), versionText, admin, printable(reason.text)];
 }

@@ -35,7 +35,7 @@ describe('rollcall watch', () => {
     await town.run('weight', '1e07', '7');
     expect(await shell.line(/weight/)).toMatch(/orders…1e07 .*proved both ways; weight 7$/);
     await town.run('drain', '1e07');
-    expect(await shell.line(/DRAINING/)).toMatch(/orders…1e07 .*proved both ways; DRAINING$/);
+    expect(await shell.line(/DRAINING/)).toMatch(/⊘ DRAINING +orders…1e07 +REGISTERING: .*proved both ways$/);
     await town.run('rm', '1e07');
     expect(await shell.line(/REMOVED/)).toMatch(/^\d\d:\d\d:\d\d {2}× REMOVED {8}orders…1e07 +removed by an operator$/);
   });

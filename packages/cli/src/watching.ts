@@ -5,6 +5,7 @@ import type { ConnectionFlags } from './connection.js';
 import type { Heartbeats } from './heartbeats.js';
 import { InPlace } from './in-place.js';
 import { jsonText } from './json-text.js';
+import { countsOf, outageText } from './outages.js';
 import { Overview } from './overview.js';
 import type { InstanceChange } from './overview.js';
 import type { RegistryApi, Whereabouts } from './registry-api.js';
@@ -119,6 +120,7 @@ class Lines implements LiveReport {
   readonly #startedAt = systemTime.wall();
   #isClosed = false;
   #wasLive = false;
+  #outage = '';
 
   constructor(
     shell: Shell,
@@ -142,6 +144,16 @@ class Lines implements LiveReport {
       const name = names.get(change.instance.id) ?? change.instance.id;
       this.#shell.out(this.#isJson ? changeJson(change) : this.#changeText(change, name));
     }
+    this.#tellOutage(instances);
+  }
+
+  /** Who may not be called any more at all, and when that is over: on the way of complaints, and so no line of its own in JSON. */
+  #tellOutage(instances: readonly Instance[]): void {
+    const outage = outageText(countsOf(instances));
+    if (this.#isJson || outage === this.#outage) return;
+    this.#outage = outage;
+    const text = outage === '' ? 'Every service has somebody who may be called again.' : outage;
+    this.#shell.err(`${this.#momentText(systemTime.wall())}  ${text}`);
   }
 
   tick(): void {
@@ -172,7 +184,7 @@ class Lines implements LiveReport {
     const why = printable((removed === null ? instance.reason : removed.reason)?.text ?? '');
     const text = removed === null ? why + wantedText(change) : why;
     const screen = { ...this.#shell.terminal, now: systemTime.wall(), rows: 0 };
-    return renderChange({ at: this.#momentText(screen.now), name, state, text }, screen);
+    return renderChange({ at: this.#momentText(screen.now), name, state, text, admin: instance.admin }, screen);
   }
 
   /** Output that began on another day tells the date. */
@@ -202,7 +214,8 @@ function isNews({ instance, before, removed }: InstanceChange): boolean {
 /** What is wanted of it, where that is not the usual or has just changed. */
 function wantedText({ instance, before }: InstanceChange): string {
   const { admin, weight } = instance;
-  const isAdminNews = admin !== 'ENABLED' || (before !== null && before.admin !== admin);
+  // any other stands before the state
+  const isAdminNews = admin === 'ENABLED' && before !== null && before.admin !== admin;
   const isWeightNews = before !== null && before.weight !== weight;
   return `${isAdminNews ? `; ${admin}` : ''}${isWeightNews ? `; weight ${weight}` : ''}`;
 }

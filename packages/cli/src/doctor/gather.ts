@@ -1,6 +1,17 @@
-import { instanceMessage, nearest, RollcallError, STATES, systemTime, VERSION } from '@rollcall/core';
-import type { Instance } from '@rollcall/core';
+import {
+  countCallable,
+  instanceMessage,
+  isOutage,
+  isRecord,
+  nearest,
+  RollcallError,
+  STATES,
+  systemTime,
+  VERSION,
+} from '@rollcall/core';
+import type { CallableCount, Instance } from '@rollcall/core';
 import { at, listAt, numberAt, textAt } from '../json.js';
+import { overrideTerms } from '../override-terms.js';
 import { heartbeatsOf } from '../registry-api.js';
 import { checkNamespace } from '../namespaces.js';
 import { meantBy } from '../which.js';
@@ -38,11 +49,28 @@ export async function gather(asker: Asker, { word, namespace = null, triesPorts 
     triesPorts,
   };
   const registry = registryIn(contact);
-  if (registry === null) return { ...known, registry, instances: [], left: 0 };
-  const instances = await instancesOf(asker, word, namespace ?? '*');
-  const worst = instances.toSorted((one, other) => STATES.indexOf(other.state) - STATES.indexOf(one.state));
+  if (registry === null) return { ...known, registry, instances: [], counts: new Map(), left: 0 };
+  const { instances, isWhole } = await instancesOf(asker, word, namespace ?? '*');
+  const counts = isWhole ? countsOf(instances) : new Map<string, CallableCount>();
+  const rank = (one: Instance): number => {
+    const count = counts.get(keyOf(one));
+    return count !== undefined && isOutage(count) ? STATES.length : STATES.indexOf(one.state);
+  };
+  const worst = instances.toSorted((one, other) => rank(other) - rank(one));
   const asked = await each(worst.slice(0, MOST_INSTANCES), (instance) => factsOf(asker, instance, triesPorts));
-  return { ...known, registry, instances: asked, left: Math.max(0, worst.length - MOST_INSTANCES) };
+  return { ...known, registry, instances: asked, counts, left: Math.max(0, worst.length - MOST_INSTANCES) };
+}
+
+const keyOf = ({ namespace, service }: Instance): string => `${namespace}/${service}`;
+
+function countsOf(instances: readonly Instance[]): ReadonlyMap<string, CallableCount> {
+  const members = new Map<string, Instance[]>();
+  for (const instance of instances) {
+    const known = members.get(keyOf(instance));
+    if (known === undefined) members.set(keyOf(instance), [instance]);
+    else known.push(instance);
+  }
+  return new Map([...members].map(([key, all]) => [key, countCallable(all)]));
 }
 
 /** Null for an answer that is none of a registry. */
@@ -108,8 +136,14 @@ function refusedIn(received: unknown): RefusedFacts {
   };
 }
 
+interface Meant {
+  readonly instances: readonly Instance[];
+  /** Are they all instances of their services? */
+  readonly isWhole: boolean;
+}
+
 /** Usually in every namespace (`*`): an id says nothing of its own. */
-async function instancesOf(asker: Asker, word: string | null, namespace: string): Promise<readonly Instance[]> {
+async function instancesOf(asker: Asker, word: string | null, namespace: string): Promise<Meant> {
   const listed = await asker.ask('/api/v1/services?namespace=*');
   const services = listed.kind === 'answer' ? listAt(listed.body, 'services') : [];
   const known = services.map((service) => ({
@@ -121,9 +155,10 @@ async function instancesOf(asker: Asker, word: string | null, namespace: string)
   const names = [...new Set(here.map(({ name }) => name))].toSorted();
   const instancesOfAll = async (of: readonly string[]): Promise<readonly Instance[]> =>
     (await each(of, (name) => instancesIn(asker, name, namespace))).flat();
-  if (word === null || names.includes(word)) return instancesOfAll(word === null ? names : [word]);
+  if (word === null || names.includes(word))
+    return { instances: await instancesOfAll(word === null ? names : [word]), isWhole: true };
   const meant = meantBy(word, await instancesOfAll(names));
-  if (meant.length > 0) return meant;
+  if (meant.length > 0) return { instances: meant, isWhole: false };
   const near = nearest(word, names);
   const hint = near === null ? 'rollcall ls shows all of them.' : `Did you mean ${near}?`;
   throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word}". ${hint}`);
@@ -145,7 +180,7 @@ async function factsOf(asker: Asker, listed: Instance, triesPorts: boolean): Pro
     triesPorts ? Promise.all(listed.endpoints.map((endpoint) => reach(listed.id, endpoint))) : [],
   ]);
   if (answer.kind !== 'answer' || answer.status !== 200)
-    return { instance: listed, heartbeats: null, falls: null, line: null, reach: tried };
+    return { instance: listed, heartbeats: null, falls: null, line: null, reach: tried, away: null };
   const { body } = answer;
   const read = instanceMessage.parse(body);
   const line = at(body, 'line');
@@ -155,6 +190,7 @@ async function factsOf(asker: Asker, listed: Instance, triesPorts: boolean): Pro
     falls: numberAt(body, 'falls'),
     line: typeof line === 'boolean' ? line : null,
     reach: tried,
+    away: isRecord(body) ? overrideTerms(body, 'admin') : null,
   };
 }
 

@@ -1,8 +1,10 @@
+import { termsOf } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
 import { ageText, clockText, countText } from '../model/age.js';
 import type { BeatsAnswer, InstanceAnswer, RegistryAnswer, TimelineAnswer, TopologyAnswer } from '../model/answers.js';
+import { awayText, keptAwayText } from '../model/callable-words.js';
 import { momentText } from '../model/moment.js';
 import { endpointTexts, pictureOf } from '../model/picture.js';
 import { registryUrl } from '../model/api.js';
@@ -80,9 +82,12 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
   const next = nextText(instance, staleSince === null ? now : null, staleSince ?? now);
   const name = `${instance.service}…${tailOf(instance.id)}`;
   const evidence = evidenceOf(instance);
+  const admin = instance.admin === 'ENABLED' ? '' : `${instance.admin}, `;
+  const away = keptAwayText(instance, detail, now) || awayText(instance, staleSince !== null);
   const since = staleSince === null ? `For ${ageText(now - instance.since)}.` : `Since ${clockText(instance.since)}.`;
   const sentence = (
     <>
+      {away !== '' && <b>{away} </b>}
       {whyText(instance, staleSince !== null)} {evidence !== '' && <span class="mono">{evidence}</span>} {since}{' '}
       {next.what !== '' && (
         <>
@@ -96,17 +101,17 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
     <>
       <Head
         crumbs={crumbs}
-        title={`${name} is ${instance.state}`}
+        title={`${name} is ${admin}${instance.state}`}
         verdict={
           <span class="verdict-state">
-            {name} <StateWord of={instance} />
+            {name} {instance.admin !== 'ENABLED' && <b>{instance.admin}</b>} <StateWord of={instance} />
           </span>
         }
         sentence={sentence}
       >
         <Actions instance={instance} detail={detail} />
       </Head>
-      <Announcer text={`${name} is ${instance.state}. ${whyText(instance)}`} />
+      <Announcer text={`${name} is ${admin}${instance.state}. ${awayText(instance)} ${whyText(instance)}`} />
     </>
   );
 }
@@ -209,6 +214,7 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
   const { clock } = useSession();
   const { admin, state, weight } = instance;
   const override = detail?.override ?? null;
+  const terms = override === null ? null : termsOf(override, admin === 'ENABLED' ? 'weight' : 'admin');
   const effective = admin === 'ENABLED' ? EFFECTIVE[state] : 'gets no calls';
   const own = detail?.own.weight ?? weight;
   const metadata = Object.entries(instance.metadata).map(([key, value]) => [key, mono(value)] as const);
@@ -219,8 +225,8 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
           ['Reported', state],
           ['Effective', effective],
           ['Admin', admin],
-          ...(override === null || override.reason === '' ? [] : [['Operator’s reason', override.reason] as const]),
-          ...(override?.untilMs == null ? [] : [['Until', momentText(override.untilMs, Date.now())] as const]),
+          ...(terms === null || terms.reason === '' ? [] : [['Operator’s reason', terms.reason] as const]),
+          ...(terms?.untilMs == null ? [] : [['Until', momentText(terms.untilMs, Date.now())] as const]),
           ...endpointTexts(instance).map(
             (text, at) => [at === 0 ? 'Endpoint' : `Endpoint ${at + 1}`, mono(text)] as const,
           ),

@@ -1,3 +1,4 @@
+import { callableText } from '@rollcall/core';
 import type { State } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { latencyText, percentText, plural, rateText } from '../model/age.js';
@@ -5,7 +6,7 @@ import { maxOf } from '../model/edge.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
 import { SERVICE_SORTS, serviceFits, sortOf, sortServices } from '../model/listing.js';
 import type { ServiceSort } from '../model/listing.js';
-import { needsAttention, tallyOf, standingOf, WORST_FIRST } from '../model/roll.js';
+import { colourOf, isTroubled, standingOf, tallyOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { serviceHash, withFilter } from '../model/route.js';
 import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
@@ -154,16 +155,17 @@ interface RowProps {
 
 function Row({ node, at, edges }: RowProps): VNode {
   const instances = [...node.instances.value.values()];
-  const { healthy, all, worst } = standingOf(node.instances.value);
+  const standing = standingOf(node.instances.value);
+  const { healthy, all, worst, count } = standing;
   const shown = instances.find(({ state }) => state === worst) ?? { state: worst };
   const calls = edges.reduce((sum, edge) => sum + edge.calls, 0);
   const failures = edges.reduce((sum, edge) => sum + edge.failures, 0);
-  const isTrouble = needsAttention({ state: worst });
+  const isTrouble = isTroubled(standing);
   const p99Ms = edges.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
   const circuits = sumOfCircuits(edges.flatMap(({ targets }) => targets.map((target) => target.circuits)));
   return (
     <tr
-      class={isTrouble ? `tinted ${worst}` : ''}
+      class={isTrouble ? `tinted ${colourOf(standing)}` : ''}
       data-row
       data-problem={isTrouble ? '' : undefined}
       aria-rowindex={at + 2}
@@ -177,7 +179,7 @@ function Row({ node, at, edges }: RowProps): VNode {
           {node.name}
         </a>
       </td>
-      <td class="since">{shareText(healthy, all)}</td>
+      <td class="since">{count.admin.ENABLED < all ? callableText(count) : shareText(healthy, all)}</td>
       <td class="w8 card">
         <Clip of={distinct(instances.map(({ version }) => version))} />
       </td>
