@@ -49,7 +49,10 @@ export function shortened(text: string, columns: number): string {
   return columnsOf(text) <= columns ? text : `${cut(text, columns - 1)}…`;
 }
 
-/** A short name, `payment-gateway…1e07`, in so many columns: its service is cut, since its end is what tells it from others. */
+/**
+ * A short name, `payment-gateway…1e07`, in so many columns: its service is cut, since its end is what tells it from others. Of
+ * `staging/payment-gateway…1e07` the namespace stays as long as one character of the service has room behind it.
+ */
 export function shortenedName(name: string, columns: number): string {
   if (columnsOf(name) <= columns) return name;
   const tail = name.slice(name.lastIndexOf('…') + 1);

@@ -55,7 +55,6 @@ export const FILTER_FLAGS = {
     ),
     '<field>',
   ),
-  '--all-namespaces': toggle('of all namespaces, each instance with its own', 'A'),
   '--instances': toggle('ask for instances over all services, as the options above do, without a filter'),
 };
 
@@ -68,7 +67,6 @@ export interface Filters {
   readonly '--version': readonly string[];
   readonly '--search': string | undefined;
   readonly '--sort': string | undefined;
-  readonly '--all-namespaces': boolean;
   readonly '--instances': boolean;
 }
 
@@ -78,6 +76,11 @@ export function givenFilters(filters: Filters): readonly string[] {
     const value: unknown = Reflect.get(filters, flag);
     return Array.isArray(value) ? value.length > 0 : value !== undefined && value !== false;
   });
+}
+
+/** May they leave out some instances of a service, so that nothing can be said of the whole? */
+export function isSelective(filters: Filters): boolean {
+  return givenFilters(filters).some((flag) => flag !== '--sort' && flag !== '--instances');
 }
 
 const each = (name: string, values: readonly string[]): readonly Parameter[] => values.map((value) => [name, value]);

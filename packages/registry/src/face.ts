@@ -1,4 +1,5 @@
 import type {
+  AdminState,
   Beat,
   BeatAnswer,
   Cursor,
@@ -61,7 +62,7 @@ export interface SharedFrame {
 export interface WatcherSink {
   /** All frames of one flush, then its cursor: everything asked for has been sent up to there. */
   flush(frames: readonly SharedFrame[], cursor: Cursor): void;
-  /** Every 10 s without a flush, so that a silent line is known to be dead. */
+  /** Each `beatMs` of its order without a flush, so that a silent line is known to be dead. */
   beat(cursor: Cursor): void;
   /** Bytes accepted by `flush` but not yet taken by the peer; more than 1 MiB for 10 s and the watcher is cut. */
   backlog(): number;
@@ -77,6 +78,8 @@ export interface WatchOrder {
   readonly line: { readonly id: string; readonly secret: Proof } | null;
   /** The address from which it comes: what comes from one source is limited. */
   readonly peer?: string;
+  /** The longest silence of the stream, 1,000 … 10,000 ms. Default: 10,000. */
+  readonly beatMs?: number;
 }
 
 export interface Watcher {
@@ -86,6 +89,8 @@ export interface Watcher {
   dropped?(): void;
   /** Of a line: the id of the access token or certificate with which its instance registered last; null: with none. */
   readonly token?: string | null;
+  /** How many services the stream begins with, whole or from where they were known. Left out: not known. */
+  readonly services?: number;
 }
 
 export interface ServiceSummary {
@@ -93,6 +98,10 @@ export interface ServiceSummary {
   readonly namespace: string;
   readonly instances: number;
   readonly states: Readonly<Record<State, number>>;
+  /** How many callers may call: ENABLED, and in a state that callers allow by default. */
+  readonly callable: number;
+  /** By what an operator wants of them. */
+  readonly admin: Readonly<Record<AdminState, number>>;
 }
 
 export interface ServicesAnswer {

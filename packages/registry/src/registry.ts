@@ -62,7 +62,7 @@ import type { Limits } from './limits.js';
 import { Lines } from './line.js';
 import { Overrides } from './override.js';
 import { Preservation } from './preservation.js';
-import { detail, serviceAnswer, summaries, viewOf } from './queries.js';
+import { detail, noSuchService, serviceAnswer, summaries, viewOf } from './queries.js';
 import { notReady, refuse } from './refusal.js';
 import { Registrations } from './registrations.js';
 import { Roll } from './roll.js';
@@ -290,7 +290,7 @@ export class Registry implements RegistryFace {
     const found = serviceAnswer(this.#roster, { namespace, name }, heartbeats);
     if (found !== null) return { ok: true, value: { ...found, ...this.#position() } };
     return this.#settling.isSettled
-      ? refuse('NOT_FOUND', `No service ${name} was ever registered in namespace ${namespace}.`)
+      ? noSuchService(this.#roster, { namespace, name })
       : refuse('NOT_READY', `This registry has just started; whether there is a service ${name} is not yet certain.`);
   }
 

@@ -6,7 +6,6 @@ import {
   componentSchemas,
   drainAnswerMessage,
   drainMessage,
-  EVENT_KINDS,
   goneMessage,
   instanceMessage,
   instancePatchMessage,
@@ -29,6 +28,7 @@ import { INSTANCE_SORTS } from '../instance-query.js';
 import { LARGEST_LIMIT } from './history.js';
 import { LONGEST_SEARCH } from './instances.js';
 import { CALL_PATHS } from './openapi-calls.js';
+import { EVENTS } from './openapi-events.js';
 import {
   COUNT,
   HEARTBEATS,
@@ -128,6 +128,11 @@ const SERVICE_PATHS: JsonSchema = {
         inQuery('resume', NAMES_IN_QUERY, 'those of the services whose view is known up to `Last-Event-ID`'),
         inQuery('instance', TEXT, 'the instance whose line this is'),
         NAMESPACE_IN_QUERY,
+        inQuery(
+          'beatMs',
+          { type: 'integer', minimum: 1_000, maximum: 10_000, default: 10_000 },
+          'the longest silence; the answer’s header `Rollcall-Beat-Ms` says that it counts',
+        ),
         { name: 'Last-Event-ID', in: 'header', schema: TEXT, description: '`<epoch>.<revision>`, the last `id`' },
       ],
       answer: TEXT,
@@ -195,7 +200,7 @@ const SORTS = INSTANCE_SORTS.flatMap((sort) => [sort, `-${sort}`]);
 const PEOPLE_PATHS: JsonSchema = {
   '/api/v1/services': {
     get: operation({
-      summary: 'All services, with how many instances are in which state.',
+      summary: 'All services, with how many instances are in which state, and how many may be called.',
       parameters: [NAMESPACE_IN_QUERY],
       answer: object({
         revision: COUNT,
@@ -205,6 +210,8 @@ const PEOPLE_PATHS: JsonSchema = {
             namespace: NAME,
             instances: COUNT,
             states: object(Object.fromEntries(STATES.map((state) => [state, COUNT]))),
+            callable: COUNT,
+            admin: object(Object.fromEntries(ADMIN_STATES.map((admin) => [admin, COUNT]))),
           }),
         ),
       }),
@@ -269,26 +276,7 @@ const PEOPLE_PATHS: JsonSchema = {
       answer: object({ id: TEXT, since: { type: 'number' }, events: listOf(registryEventMessage.jsonSchema) }),
     }),
   },
-  '/api/v1/events': {
-    get: operation({
-      summary: 'What happened, newest last: the newest, or with `after` what came after that.',
-      parameters: [
-        NAMESPACE_IN_QUERY,
-        inQuery('after', COUNT, 'the `last` of the answer before: only later ones, oldest first'),
-        inQuery('limit', { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 }, 'at most so many'),
-        inQuery('service', NAMES_IN_QUERY, 'only of these services'),
-        inQuery('kind', listOf({ enum: EVENT_KINDS }), 'only of these kinds'),
-      ],
-      answer: object({
-        epoch: TEXT,
-        since: { type: 'number' },
-        last: COUNT,
-        more: { type: 'boolean' },
-        missed: COUNT,
-        events: listOf(registryEventMessage.jsonSchema),
-      }),
-    }),
-  },
+  '/api/v1/events': { get: EVENTS },
   '/api/v1/registry': {
     get: operation({ summary: 'The registry about itself.', answer: registryAnswer() }),
   },

@@ -8,6 +8,7 @@ import type { RegistryFace } from '../face.js';
 import type { BudgetAnswer, Load } from '../host-budget.js';
 import type { Tokens } from '../tokens-file.js';
 import { OPEN_ENTRANCE, TokenEntrance } from './access.js';
+import { codingHook } from './answer-coding.js';
 import { createShortWay } from './beat.js';
 import { BODY_LIMIT, parseBody } from './body.js';
 import { Refused } from './condition.js';
@@ -171,6 +172,7 @@ export function buildApp(
   app.addHook('onRequest', refuseExpectation);
   // before a failure too many is answered otherwise: it is counted as what it is
   if (rim.metrics !== undefined) app.addHook('preSerialization', answersCounted(rim.metrics));
+  app.addHook('onSend', codingHook);
   app.addHook('onSend', unread.hook);
   if (guarded === null) app.addHook('onSend', openDeeds(rim));
   else guarded.install(app);
