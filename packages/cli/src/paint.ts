@@ -9,13 +9,16 @@ export interface Span {
 
 export type Look = 'healthy' | 'unhealthy' | 'critical' | 'registering' | 'leaving' | 'strong' | 'faint';
 
-/** The terminal's own sixteen colours, so that its theme decides. What is not HEALTHY is bold too: colour is for trouble. */
+/**
+ * Colours of the 256 of xterm that can be read on white and on black (contrast 4.5 and 3.9 at least): the first sixteen are the theme's, and
+ * its yellow cannot be read on white, nor its blue on black. What is not HEALTHY is bold too: colour is for trouble.
+ */
 const CODES: Readonly<Record<Look, string>> = {
-  healthy: '32',
-  unhealthy: '1;33',
-  critical: '1;31',
-  registering: '1;34',
-  leaving: '1;35',
+  healthy: '38;5;28',
+  unhealthy: '1;38;5;130',
+  critical: '1;38;5;160',
+  registering: '1;38;5;27',
+  leaving: '1;38;5;98',
   strong: '1',
   faint: '2',
 };

@@ -276,8 +276,8 @@ describe('a terminal', () => {
     const coloured = renderView(view, { ...SCREEN, isColoured: true }).join('\n');
     // eslint-disable-next-line no-control-regex
     expect(coloured.replaceAll(/\u001b\[[\d;]*m/g, '')).toBe(renderView(view, SCREEN).join('\n'));
-    expect(coloured).toContain('\u001b[1;33mUNHEALTHY\u001b[0m');
-    expect(coloured).toContain('\u001b[32m●\u001b[0m HEALTHY');
+    expect(coloured).toContain('\u001b[1;38;5;130mUNHEALTHY\u001b[0m');
+    expect(coloured).toContain('\u001b[38;5;28m●\u001b[0m HEALTHY');
   });
 });
 
