@@ -19,6 +19,8 @@ const RUN_BY_A_TEST = [
   /^e2e\/process\/guide-[a-z]+\.test\.ts$/,
   /^deploy\/(k8s\/[a-z]+|compose)\.yaml$/,
   /^deploy\/prometheus\/[a-z]+\.yml$/,
+  // packages/cli/src/systemd.test.ts
+  /^deploy\/systemd\/[a-z-]+\.service$/,
   /^deploy\/proxy\/(nginx\.conf|traefik\.yaml)$/,
 ];
 /** What is typed in a terminal: held by e2e/process/guide-commands.test.ts. */

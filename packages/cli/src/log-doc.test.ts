@@ -1,0 +1,99 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { logSites } from './log-lines.fixture.js';
+import type { LogSite } from './log-lines.fixture.js';
+
+const packages = fileURLToPath(new URL('../..', import.meta.url));
+const PAGE = readFileSync(fileURLToPath(new URL('../../../docs/guide/logs.md', import.meta.url)), 'utf8');
+
+/** Lines that the code makes elsewhere than in the call: as the page has them. Empty: the line of somebody else, which has a place of its own. */
+const MADE_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
+  'client/src/cache.ts complaint': [
+    'What is known of the services cannot be kept in …: …. Calls go on; a start without a registry will know nothing new.',
+  ],
+  'client/src/contact.ts this.#missedText(trouble, trouble ?? why)': [
+    'The registry at … does not answer (…). Calls go on with what is known; trying again.',
+    'no registry at …: run `npx rollcall up`, or set ROLLCALL_URL',
+    'The registry at … cannot be reached: … Trying again.',
+  ],
+  'client/src/feed-stream.ts text': [
+    'The change feed of "…" does not follow the protocol; it is watched anew.',
+    'The registry refuses the change feed: …',
+    'The change feed brings nothing: something between here and the registry at … seems to hold streams back (a proxy that buffers?). Services are polled instead, and this process’s line to the registry cannot be held.',
+  ],
+  'client/src/feed.ts text': ['What the registry answers about "…" is not believed: it is too much.'],
+  'client/src/own-state.ts this.#textOf(answer, before)': ['… is … (was …): …. Next: … in … s, unless it ….'],
+  "client/src/own-state.ts state === 'HEALTHY' ? this.#wellText() : this.#textOf(answer, null)": [
+    '… is HEALTHY.',
+    '… is ….',
+  ],
+  'client/src/session.ts removedText(this.#identity.name, reason)': ['The registry removed …: …'],
+  'client/src/session.ts refusalText(this.#identity.name, problem)': ['The registry refuses …: …'],
+  'registry/src/about.ts ….': ['Self-preservation holds …: ….', 'Self-preservation no longer holds …, after … s.'],
+  'registry/src/embed.ts text': [],
+  'registry/src/embed.ts this.#running === null ? `Joined the registry at ${this.url}.` : `This process serves the registry at ${this.url}.`':
+    ['Joined the registry at ….', 'This process serves the registry at ….'],
+  'registry/src/embed.ts complaint': ['<why no registry can be embedded here>'],
+  'registry/src/http/problem.ts … failed: …': ['<method> <route> failed: <stack>'],
+  'registry/src/http/start.ts text': ['… need … and may have …: enough for …. … See docs/SIZING.md.'],
+  'registry/src/judge.ts … … → …: …': ['<instance> <state> → <state>: …'],
+  'registry/src/override.ts …: …': ['<instance>: an operator says: …'],
+  'registry/src/refusal.ts Refused: …': ['Refused: …'],
+  'registry/src/tokens-file.ts … Until then those that were read last count.': [
+    '<why the tokens cannot be read> Until then those that were read last count.',
+  ],
+  'registry/src/seldom.ts this.#untold === 0 ? text : `${text} (${this.#untold} times more since it was last said.)`':
+    [],
+  'registry/src/store/journal.ts messageOf(this.#ports.folder, error)': [
+    '… does not take writes: …. They work again as soon as the disk does.',
+  ],
+  'registry/src/store/life.ts error.message': ['<STORE_FAILED: what is wrong with the folder>'],
+  'registry/src/token-endings.ts textOf(soon, wall, this.#path)': [
+    'A token ends soon: …. Make new ones and give them out before: rollcall token create --tokens ….',
+  ],
+};
+
+const keyOf = ({ file, line, expression }: LogSite): string => `${file} ${line ?? expression}`;
+
+const SITES = logSites(packages, ['client', 'registry']);
+const CODE = logSites(packages, ['core', 'client', 'registry']).flatMap((site) => {
+  const lines = MADE_ELSEWHERE[keyOf(site)] ?? (site.line === null ? [`?? ${keyOf(site)}`] : [site.line]);
+  return lines.map((line) => `${site.level}: ${line}`);
+});
+
+/** The rows of the page: level, line, what it means, what to do. */
+const ROWS = PAGE.split('\n').flatMap((row) => {
+  const [, level = '', line = '', means = '', todo = ''] =
+    /^\| (debug|info|warn|error) \| `{1,2} ?(.+?) ?`{1,2} \| (.*) \| (.*) \|$/.exec(row) ?? [];
+  return level === '' ? [] : [{ line: `${level}: ${line}`, means, todo }];
+});
+
+describe('docs/guide/logs.md', () => {
+  it('has every line that the registry and the client write, and no other', () => {
+    const onPage = new Set(ROWS.map(({ line }) => line));
+    // a line that is missing, or an expression that MADE_ELSEWHERE has to explain
+    expect([...new Set(CODE)].filter((line) => !onPage.has(line))).toEqual([]);
+    expect([...onPage].filter((line) => !CODE.includes(line))).toEqual([]);
+  });
+
+  it('says of each what it means, and what to do', () => {
+    for (const { line, means, todo } of ROWS) {
+      expect(means.length, line).toBeGreaterThan(10);
+      expect(todo, line).toMatch(/\S/);
+    }
+    expect(ROWS.length).toBeGreaterThan(80);
+  });
+});
+
+describe('what finds the lines in the code', () => {
+  it('knows every expression that is explained here, so that none of them outlives its line', () => {
+    const known = new Set(logSites(packages, ['core', 'client', 'registry']).map(keyOf));
+    expect(Object.keys(MADE_ELSEWHERE).filter((key) => !known.has(key))).toEqual([]);
+  });
+
+  it('finds them in many files, at every level', () => {
+    expect(new Set(SITES.map(({ file }) => file)).size).toBeGreaterThan(35);
+    expect([...new Set(SITES.map(({ level }) => level))].toSorted()).toEqual(['debug', 'error', 'info', 'warn']);
+  });
+});

@@ -1,0 +1,86 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** One place in the code that writes a line of a log. */
+export interface LogSite {
+  /** `registry/src/judge.ts` */
+  readonly file: string;
+  readonly level: string;
+  /** The line with `…` for each part that is put in; null: it is not written here as text. */
+  readonly line: string | null;
+  /** The expression that makes the line, on one line. */
+  readonly expression: string;
+}
+
+/** Whom a line is given to: `log`, `this.#log`, `ports.log`, and what tells it once a minute. */
+const CALL = /\b(?:log|seldom|line)\.(debug|info|warn|error)\(/g;
+
+/** Every place in the sources of these packages, but for tests, that writes a line of a log. */
+export function logSites(packages: string, names: readonly string[]): readonly LogSite[] {
+  return names.flatMap((name) =>
+    readdirSync(join(packages, name, 'src'), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts') && !/\.(test|fixture)\.ts$/.test(file))
+      .toSorted()
+      .flatMap((file) => sitesIn(`${name}/src/${file}`, readFileSync(join(packages, name, 'src', file), 'utf8'))),
+  );
+}
+
+function sitesIn(file: string, code: string): readonly LogSite[] {
+  return [...code.matchAll(CALL)].map(({ 0: call, 1: level = '', index }) => {
+    const expression = argumentAt(code, index + call.length)
+      .trim()
+      .replace(/,$/, '')
+      .replaceAll(/\s+/g, ' ')
+      .trim();
+    return { file, level, line: lineOf(expression), expression };
+  });
+}
+
+/** From behind a bracket to the one that closes it. */
+function argumentAt(code: string, from: number): string {
+  let at = from;
+  for (let depth = 1; at < code.length; at += 1) {
+    const sign = code.charAt(at);
+    if (sign === "'" || sign === '"' || sign === '`') at = endOfText(code, at);
+    else if (sign === '(' || sign === '{' || sign === '[') depth += 1;
+    else if (sign === ')' || sign === '}' || sign === ']') depth -= 1;
+    if (depth === 0) break;
+  }
+  return code.slice(from, at);
+}
+
+/** Where the literal that begins here ends; what is put into a template may contain literals. */
+function endOfText(code: string, from: number): number {
+  const quote = code.charAt(from);
+  for (let at = from + 1; at < code.length; at += 1) {
+    if (code.charAt(at) === '\\') at += 1;
+    else if (quote === '`' && code.startsWith('${', at)) at += 2 + argumentAt(code, at + 2).length;
+    else if (code.charAt(at) === quote) return at;
+  }
+  return code.length;
+}
+
+/** The text of one literal, or of several that are added; null for anything else. */
+function lineOf(expression: string): string | null {
+  let [line, rest] = ['', expression];
+  while (/^['"`]/.test(rest)) {
+    const end = endOfText(rest, 0);
+    line += textOf(rest.slice(1, end));
+    rest = rest.slice(end + 1).trim();
+    if (rest === '') return line.replaceAll(/…+/g, '…');
+    if (!rest.startsWith('+')) return null;
+    rest = rest.slice(1).trim();
+  }
+  return null;
+}
+
+function textOf(literal: string): string {
+  let text = '';
+  for (let at = 0; at < literal.length; at += 1) {
+    if (literal.startsWith('${', at)) {
+      text += '…';
+      at += 2 + argumentAt(literal, at + 2).length;
+    } else if (literal.charAt(at) !== '\\') text += literal.charAt(at);
+  }
+  return text;
+}

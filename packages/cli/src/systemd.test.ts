@@ -1,0 +1,70 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { run } from './run.js';
+import { testShell } from './shell.fixture.js';
+
+const FOLDER = fileURLToPath(new URL('../../../deploy/systemd', import.meta.url));
+const UNITS = readdirSync(FOLDER).filter((name) => name.endsWith('.service'));
+
+/** Each assignment of a unit, `Section.Key` and its value; lines that systemd would not understand throw. */
+function settingsOf(name: string): readonly (readonly [string, string])[] {
+  let section = '';
+  return readFileSync(join(FOLDER, name), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .flatMap((line) => {
+      const [, heading] = /^\[(Unit|Service|Install)\]$/.exec(line) ?? [];
+      const [, key, value] = /^([A-Z][A-Za-z]+)=(.*)$/.exec(line) ?? [];
+      if (heading === undefined && key === undefined) throw new Error(`${name}: ${line}`);
+      section = heading ?? section;
+      return key === undefined ? [] : [[`${section}.${key}`, value ?? ''] as const];
+    });
+}
+
+const valuesOf = (name: string, key: string): readonly string[] =>
+  settingsOf(name).flatMap(([known, value]) => (known === key ? [value] : []));
+
+describe('the units in deploy/systemd', () => {
+  it.each(UNITS)('%s is restarted, may not get more rights, and has time to drain', (name) => {
+    expect(valuesOf(name, 'Service.Restart')).toEqual(['always']);
+    expect(valuesOf(name, 'Service.NoNewPrivileges')).toEqual(['yes']);
+    expect(valuesOf(name, 'Service.ProtectSystem')).toEqual(['strict']);
+    expect(Number.parseInt(valuesOf(name, 'Service.TimeoutStopSec')[0] ?? '', 10)).toBeGreaterThanOrEqual(20);
+    expect(valuesOf(name, 'Service.EnvironmentFile').join()).toMatch(/\/etc\/rollcall\/[a-z]+\.env/);
+    expect(valuesOf(name, 'Install.WantedBy')).toEqual(['multi-user.target']);
+    // a token on a command line, or in a unit, can be read by everybody
+    expect(readFileSync(join(FOLDER, name), 'utf8')).not.toMatch(/ROLLCALL_TOKEN=|rct_/);
+  });
+
+  // elsewhere there is none to ask
+  it.runIf(existsSync('/usr/bin/systemd-analyze')).each(UNITS)('systemd understands all of %s', (name) => {
+    const { status, stderr } = spawnSync('systemd-analyze', ['verify', join(FOLDER, name)], { encoding: 'utf8' });
+    expect(stderr.split('\n').filter((line) => line.includes(name))).toEqual([]);
+    expect(status).toBe(0);
+  });
+
+  it('the registry keeps what it knows in the folder that systemd makes', async () => {
+    const [command = ''] = valuesOf('rollcall-registry.service', 'Service.ExecStart');
+    expect(valuesOf('rollcall-registry.service', 'Service.StateDirectory')).toEqual(['rollcall']);
+    const folder = mkdtempSync(join(tmpdir(), 'rollcall-'));
+    const words = command
+      .replace('${STATE_DIRECTORY}', folder)
+      .replace('$ROLLCALL_UP_OPTIONS', '--port 0 --json')
+      .split(' ');
+    expect(words.slice(0, 3)).toEqual(['/usr/bin/env', 'rollcall', 'up']);
+    const shell = testShell();
+    const running = run(words.slice(2), shell);
+    await shell.spoke;
+    const { url } = JSON.parse(shell.outLines[0] ?? '') as { url: string };
+    const { store } = (await (await fetch(`${url}/api/v1/registry`)).json()) as { store: { durable: boolean } };
+    expect(store.durable).toBe(true);
+    expect(readdirSync(folder).length).toBeGreaterThan(0);
+    shell.end();
+    expect(await running).toBe(0);
+    rmSync(folder, { recursive: true });
+  });
+});
