@@ -5,7 +5,7 @@ import { lookOf, successOf } from '../model/edge.js';
 import { edgeKey } from '../model/graph.js';
 import { serviceHash } from '../model/route.js';
 import { Heads } from '../parts/heads.js';
-import { circuitText, sumOfCircuits } from '../parts/circuits.js';
+import { circuitText } from '../parts/circuits.js';
 
 /** The same as the graph, for those who count, or hear the page. */
 export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] }): VNode {
@@ -37,7 +37,7 @@ export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] })
 }
 
 function EdgeRow({ edge }: { readonly edge: ServiceEdge }): VNode {
-  const { namespace, from, to, callers, callsPerSecond, failures, retries, p50Ms, p99Ms, inFlight, targets } = edge;
+  const { namespace, from, to, callers, callsPerSecond, failures, retries, p50Ms, p99Ms, inFlight, circuits } = edge;
   const tone = lookOf(edge);
   return (
     <tr class={tone === '' ? '' : `tinted ${tone}`} data-row data-problem={tone === '' ? undefined : ''}>
@@ -54,7 +54,7 @@ function EdgeRow({ edge }: { readonly edge: ServiceEdge }): VNode {
       <td class="right nowrap">{latencyText(p50Ms)}</td>
       <td class="right nowrap">{latencyText(p99Ms)}</td>
       <td class="right">{inFlight}</td>
-      <td class="nowrap">{circuitText(sumOfCircuits(targets.map(({ circuits }) => circuits)))}</td>
+      <td class="nowrap">{circuitText(circuits)}</td>
     </tr>
   );
 }

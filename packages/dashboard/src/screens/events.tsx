@@ -1,15 +1,18 @@
 import { useComputed, useSignal } from '@preact/signals';
 import { useRef } from 'preact/hooks';
 import type { VNode } from 'preact';
-import { countText, exactText, plural, spanText } from '../model/age.js';
+import { clockText, countText, exactText, plural, spanText } from '../model/age.js';
 import type { EventsAnswer, RegistryEvent } from '../model/answers.js';
 import { instanceHash, serviceHash, withFilter } from '../model/route.js';
+import { knownOf, unknownText } from '../model/known.js';
+import type { Known } from '../model/known.js';
 import { isGone, useAsking, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { EventMark, happenedText, subjectOf } from '../parts/event-lines.js';
 import { Problem } from '../parts/dialog.js';
 import { Heads } from '../parts/heads.js';
 import { Head } from '../parts/panel.js';
 import { save } from '../parts/save.js';
+import { Unknown } from '../parts/unknown.js';
 import { useShownServices } from './shown.js';
 
 /** What one chip lets through; the registry's own words for kinds. */
@@ -34,14 +37,15 @@ export function EventsScreen(): VNode {
   const namespace = useNamespace();
   const isPaused = useSignal(false);
   const query = queryOf(namespace, kind, service);
-  const { events, missed, error } = useEvents(query, isPaused.value);
+  const { events, missed, ...asked } = useEvents(query, isPaused.value);
   const shown = instance === undefined ? events : events.filter((event) => event.instance === instance);
   const staleSince = useStaleSince();
+  const known = knownOf({ ...asked, value: asked.heardAt === null ? null : shown }, staleSince);
   return (
     <>
       <Head
         title="Events"
-        verdict={staleSince === null ? <LastMinute events={shown} /> : `${plural(shown.length, 'event')} are known.`}
+        verdict={<Verdict of={known} staleSince={staleSince} />}
         sentence="Changes of state, registrations and actions, with who and why. Newest first."
       >
         <div class="actions">
@@ -60,12 +64,19 @@ export function EventsScreen(): VNode {
         </div>
       </Head>
       <Filters kind={kind} service={service} instance={instance} />
-      {error !== null && <Problem of={error} />}
-      <Table
-        events={shown}
-        missed={missed}
-        isFiltered={instance !== undefined || query !== queryOf(namespace, undefined, undefined)}
-      />
+      {asked.error !== null && <Problem of={asked.error} />}
+      {known.kind === 'known' ? (
+        <Table
+          events={shown}
+          missed={missed}
+          isFiltered={instance !== undefined || query !== queryOf(namespace, undefined, undefined)}
+          asOf={known.asOf}
+        />
+      ) : (
+        <section class="panel">
+          <Unknown of={known} />
+        </section>
+      )}
     </>
   );
 }
@@ -84,6 +95,26 @@ interface Events {
   /** So many came and went unseen. */
   readonly missed: number;
   readonly error: Error | null;
+  /** As of an `Answer`. */
+  readonly heardAt: number | null;
+  readonly askedAt: number;
+}
+
+interface VerdictProps {
+  readonly of: Known<readonly RegistryEvent[]>;
+  readonly staleSince: number | null;
+}
+
+function Verdict({ of, staleSince }: VerdictProps): VNode {
+  if (of.kind === 'asked') return <>Asking what happened …</>;
+  if (of.kind === 'unknown') return <>What happened: – {unknownText(of.since)}.</>;
+  if (staleSince === null) return <LastMinute events={of.value} />;
+  const { length } = of.value;
+  return (
+    <>
+      {plural(length, 'event')} {length === 1 ? 'was' : 'were'} known at {clockText(of.asOf ?? staleSince)}.
+    </>
+  );
 }
 
 /** Apart, since it counts anew each second: nothing else has to be drawn for that. */
@@ -95,7 +126,7 @@ function LastMinute({ events }: { readonly events: readonly RegistryEvent[] }): 
 /** The newest page, and from then on what came after it. */
 function useEvents(path: string, isPaused: boolean): Events {
   const { api } = useSession();
-  const state = useSignal<Events>({ events: [], missed: 0, error: null });
+  const state = useSignal<Events>({ events: [], missed: 0, error: null, heardAt: null, askedAt: Date.now() });
   const position = useRef<{ readonly path: string; readonly epoch: string; readonly last: number } | null>(null);
   useAsking(isPaused ? null : path, { everyMs: 5_000, onNews: true }, async (gone) => {
     const known = position.current?.path === path ? position.current : null;
@@ -107,7 +138,9 @@ function useEvents(path: string, isPaused: boolean): Events {
       position.current = known !== null && !goesOn ? null : { path, epoch: answer.epoch, last: answer.last };
       const before = goesOn ? state.peek() : { events: [], missed: 0 };
       const events = [...answer.events.toReversed(), ...before.events].slice(0, MOST_ROWS);
-      state.value = { events, missed: goesOn ? before.missed + answer.missed : 0, error: null };
+      const { askedAt } = state.peek();
+      const sum = goesOn ? before.missed + answer.missed : 0;
+      state.value = { events, missed: sum, error: null, heardAt: Date.now(), askedAt };
     } catch (error) {
       if (!isGone(error)) state.value = { ...state.peek(), error: error as Error };
     }
@@ -164,13 +197,19 @@ interface TableProps {
   readonly events: readonly RegistryEvent[];
   readonly missed: number;
   readonly isFiltered: boolean;
+  /** Null: they are of now. */
+  readonly asOf: number | null;
 }
 
-function Table({ events, missed, isFiltered }: TableProps): VNode {
+function Table({ events, missed, isFiltered, asOf }: TableProps): VNode {
   if (events.length === 0) {
     return (
       <p class="panel panel-body faint">
-        {isFiltered ? 'No event fits. ' : 'Nothing has happened since the registry started.'}
+        {isFiltered
+          ? `No event ${asOf === null ? 'fits' : 'fitted'}. `
+          : asOf === null
+            ? 'Nothing has happened since the registry started.'
+            : `Nothing had happened at ${clockText(asOf)}.`}
         {isFiltered && (
           <a class="link" href="#/events">
             clear filter

@@ -1,6 +1,7 @@
 import type { State } from '@rollcall/core';
 import type { VNode } from 'preact';
-import { latencyText, percentText, plural, rateText } from '../model/age.js';
+import { clockText, latencyText, percentText, plural, rateText } from '../model/age.js';
+import { arrivalText } from '../model/arrival.js';
 import { maxOf } from '../model/edge.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
 import { needsAttention, tallyOf, servicesByTrouble, standingOf, WORST_FIRST } from '../model/roll.js';
@@ -18,24 +19,26 @@ import { useShownServices } from './shown.js';
 
 /** All services, worst first, one row each; filters are in the address. */
 export function ServicesScreen(): VNode {
-  const { route } = useSession();
+  const { roll, route } = useSession();
   const nodes = useShownServices().value;
   const namespace = useNamespace();
   const staleSince = useStaleSince();
-  const topology = useAnswer<TopologyAnswer>(`api/v1/topology?namespace=${encodeURIComponent(namespace)}`).value.value;
+  const topology = useAnswer<TopologyAnswer>(`api/v1/topology?targets=false&namespace=${encodeURIComponent(namespace)}`)
+    .value.value;
+  const { value: arrival } = roll.arrival;
   const wanted = WORST_FIRST.find((state) => state === route.value.filters['state']) ?? null;
   const shown = wanted === null ? nodes : nodes.filter((node) => holds(node, wanted));
   const instances = nodes.reduce((sum, node) => sum + node.instances.value.size, 0);
-  const verdict = verdictText(tallyOf(nodes), staleSince);
+  const verdict = arrival === null ? verdictText(tallyOf(nodes), staleSince) : arrivalText(arrival, staleSince);
   return (
     <>
       <Head
         verdict={verdict}
-        sentence={`${plural(nodes.length, 'service')}, ${plural(instances, 'instance')}. Worst first.`}
+        sentence={`${plural(nodes.length, 'service')}, ${plural(instances, 'instance')}${arrival === null ? '' : ' so far'}${staleSince === null ? '' : ` at ${clockText(staleSince)}`}. Worst first.`}
       />
       <Announcer text={verdict} />
       <StateChips wanted={wanted} nodes={nodes} />
-      <List nodes={shown} edges={topology?.edges ?? []} isFiltered={wanted !== null} />
+      <List nodes={shown} edges={topology?.edges ?? []} isFiltered={wanted !== null} staleSince={staleSince} />
     </>
   );
 }
@@ -70,9 +73,12 @@ interface ListProps {
   readonly nodes: readonly ServiceNode[];
   readonly edges: readonly ServiceEdge[];
   readonly isFiltered: boolean;
+  readonly staleSince: number | null;
 }
 
-function List({ nodes, edges, isFiltered }: ListProps): VNode {
+function List({ nodes, edges, isFiltered, staleSince }: ListProps): VNode {
+  const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
+  const tense = (now: string, past: string): string => (staleSince === null ? now : past);
   const steady = useSteady(servicesByTrouble(nodes), ({ key }) => key);
   return (
     <Panel title="Services" count={nodes.length} class="scroll">
@@ -103,7 +109,9 @@ function List({ nodes, edges, isFiltered }: ListProps): VNode {
       </table>
       {nodes.length === 0 && (
         <p class="panel-body faint">
-          {isFiltered ? 'No service holds an instance in this state. ' : 'No service is registered here.'}
+          {isFiltered
+            ? `No service ${tense('holds', 'held')} an instance in this state${at}. `
+            : `No service ${tense('is', 'was')} registered here${at}.`}
           {isFiltered && (
             <a class="link" href={withFilter(window.location.hash, 'state', '')}>
               clear filter
@@ -123,7 +131,7 @@ function Row({ node, edges }: { readonly node: ServiceNode; readonly edges: read
   const failures = edges.reduce((sum, edge) => sum + edge.failures, 0);
   const isTrouble = needsAttention({ state: worst });
   const p99Ms = edges.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
-  const circuits = sumOfCircuits(edges.flatMap(({ targets }) => targets.map((target) => target.circuits)));
+  const circuits = sumOfCircuits(edges.map((edge) => edge.circuits));
   return (
     <tr class={isTrouble ? `tinted ${worst}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
       <td>

@@ -1,14 +1,15 @@
 import type { VNode } from 'preact';
-import { plural } from '../model/age.js';
+import { clockText, plural } from '../model/age.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
 import { isIdle, isImpaired } from '../model/edge.js';
 import { edgeKey } from '../model/graph.js';
 import { withFilter } from '../model/route.js';
-import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
+import { valueOf } from '../model/known.js';
+import { useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { Announcer } from '../parts/announcer.js';
 import { Code } from '../parts/copy.js';
-import { Problem } from '../parts/dialog.js';
 import { Head } from '../parts/panel.js';
+import { UnknownScreen } from '../parts/unknown.js';
 import { EdgeTable } from './edge-table.js';
 import { TopologyGraph } from './topology-graph.js';
 
@@ -21,12 +22,11 @@ export function TopologyScreen(): VNode {
   const namespace = useNamespace();
   const staleSince = useStaleSince();
   const { filters } = route.value;
-  const path = `api/v1/topology?namespace=${encodeURIComponent(namespace)}`;
-  const { value: topology, error } = useAnswer<TopologyAnswer>(path).value;
-  if (topology === null)
-    return error === null ? <Head verdict="Asking who calls whom …" sentence="" /> : <Problem of={error} />;
+  const known = useKnown<TopologyAnswer>(`api/v1/topology?targets=false&namespace=${encodeURIComponent(namespace)}`);
+  const topology = valueOf(known);
+  if (topology === null) return <UnknownScreen title="Topology" what="Who calls whom" of={known} />;
   const all = topology.edges;
-  if (all.length === 0) return <NoEdges />;
+  if (all.length === 0) return <NoEdges staleSince={staleSince} />;
   const onlyImpaired = filters['only'] === 'unhealthy';
   const showsIdle = filters['idle'] === 'shown';
   const focus = filters['service'] ?? '';
@@ -39,11 +39,11 @@ export function TopologyScreen(): VNode {
   const isTooMuch = services.size > MOST_NODES && focus === '';
   const view = filters['view'] === 'table' || isTooMuch ? 'table' : 'graph';
   const impaired = all.filter(isImpaired);
-  const verdict = verdictOf(all, impaired.length, staleSince !== null);
+  const verdict = verdictOf(all, impaired.length, staleSince);
   const selected = shown.find((edge) => edgeKey(edge) === filters['edge']) ?? impaired[0] ?? null;
   return (
     <>
-      <Head verdict={verdict} sentence={sentenceOf(impaired)}>
+      <Head verdict={verdict} sentence={sentenceOf(impaired, staleSince)}>
         <ViewChoice view={view} />
       </Head>
       <Announcer text={verdict} />
@@ -76,16 +76,18 @@ export function TopologyScreen(): VNode {
   );
 }
 
-function verdictOf(all: readonly ServiceEdge[], impaired: number, isOld: boolean): string {
+function verdictOf(all: readonly ServiceEdge[], impaired: number, staleSince: number | null): string {
   const failed = all.reduce((sum, { failures }) => sum + failures, 0);
   const calls = failed === 0 ? 'no call failed' : `${plural(failed, 'call')} failed`;
-  const was = isOld ? 'were' : 'are';
-  if (impaired === 0) return `All ${plural(all.length, 'edge')} ${was} fine, ${calls}.`;
-  return `${impaired} of ${plural(all.length, 'edge')} ${was} impaired, ${calls}.`;
+  const was = staleSince === null ? 'are' : 'were';
+  const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
+  if (impaired === 0) return `All ${plural(all.length, 'edge')} ${was} fine${at}, ${calls}.`;
+  return `${impaired} of ${plural(all.length, 'edge')} ${was} impaired${at}, ${calls}.`;
 }
 
-function sentenceOf(impaired: readonly ServiceEdge[]): string {
-  if (impaired.length === 0) return 'As the callers themselves tell, each of its last five seconds.';
+function sentenceOf(impaired: readonly ServiceEdge[], staleSince: number | null): string {
+  const told = staleSince === null ? 'tell' : 'told';
+  if (impaired.length === 0) return `As the callers themselves ${told}, each of its last five seconds.`;
   const elsewhere = impaired.reduce((sum, { retries }) => sum + retries, 0);
   const whom = impaired.slice(0, 3).map(({ from, to }) => `${from} to ${to}`);
   return `${whom.join(', ')}${impaired.length > 3 ? ' and others' : ''}. ${plural(elsewhere, 'attempt')} went to another instance, as the callers told last.`;
@@ -175,11 +177,12 @@ function Legend(): VNode {
   );
 }
 
-function NoEdges(): VNode {
+function NoEdges({ staleSince }: { readonly staleSince: number | null }): VNode {
+  const isLive = staleSince === null;
   return (
     <>
       <Head
-        verdict="Nobody has told of a call yet."
+        verdict={isLive ? 'Nobody has told of a call yet.' : `Nobody had told of a call at ${clockText(staleSince)}.`}
         sentence="An edge appears here within ten seconds of the first call that goes through Rollcall. Nothing has to be set up."
       />
       <section class="panel panel-body stack">
