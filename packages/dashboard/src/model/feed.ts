@@ -30,6 +30,8 @@ const LATE_MS = 1_000;
 const LONGEST_TRUST_MS = 12_000;
 /** Silence for longer than this is a dead line: another one is tried. */
 const SILENT_MS = 25_000;
+/** An attempt that is not answered by then will not be. */
+const ATTEMPT_MS = 10_000;
 const LOOK_MS = 500;
 /** The longest event that is read: a registry's own frames have at most 64 KiB, and a few tombstones. */
 const LONGEST = 4 * 1024 * 1024;
@@ -62,6 +64,8 @@ export class Feed {
   #total: number | null = null;
   /** After so long without a word the view is told to be old. */
   #trustMs = LONGEST_TRUST_MS;
+  /** After so long without a word another attempt is made. */
+  #patienceMs = ATTEMPT_MS;
   /** When the last word came, or the attempt began that has heard none yet. */
   #heardAt = Date.now();
   #failures = 0;
@@ -98,11 +102,12 @@ export class Feed {
     this.#abort = abort;
     const begunAt = Date.now();
     this.#heardAt = begunAt;
+    this.#patienceMs = ATTEMPT_MS;
     let wasSilent = false;
     const watchdog = window.setInterval(() => {
       const silentMs = Date.now() - this.#heardAt;
       if (silentMs > this.#trustMs) this.#doubt();
-      wasSilent = silentMs > SILENT_MS;
+      wasSilent = silentMs > this.#patienceMs;
       if (wasSilent) abort.abort();
     }, LOOK_MS);
     if (this.#freshness.value.kind === 'stale') this.#freshness.value = { ...this.#freshness.value, retryAt: null };
@@ -128,6 +133,8 @@ export class Feed {
     });
     const { body } = response;
     if (body === null) return;
+    this.#heardAt = Date.now();
+    this.#patienceMs = SILENT_MS;
     this.#total = numberIn(response.headers, 'rollcall-services');
     const beatMs = numberIn(response.headers, 'rollcall-beat-ms') ?? OLD_BEAT_MS;
     this.#trustMs = Math.min(LONGEST_TRUST_MS, 2 * beatMs + LATE_MS);
