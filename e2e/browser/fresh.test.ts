@@ -21,6 +21,8 @@ async function register(url: string, at: number): Promise<void> {
   expect(status).toBe(201);
 }
 
+const text = (page: Page): Promise<string> => page.locator('main').innerText();
+
 describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', () => {
   let browser: Browser;
   beforeAll(async () => {
@@ -44,7 +46,6 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
       await registry.close();
     });
     const open = async (hash = ''): Promise<Page> => (await visit(browser, `${way.url}/${hash}`)).page;
-    const text = (page: Page): Promise<string> => page.locator('main').innerText();
 
     it.each(['', '#/services', '#/topology'])('judges nothing at "%s" until the first view is whole', async (hash) => {
       way.holdAfter(6); // the status, and five services
