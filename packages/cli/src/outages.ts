@@ -1,10 +1,20 @@
 import { callableText, countCallable, isOutage, notCallableText } from '@rollcall/core';
 import type { CallableCount, Instance } from '@rollcall/core';
+import { areSeveral } from './namespaces.js';
+
+type Named = Pick<Instance, 'service' | 'namespace'>;
+
+/** How services are named among these: where there are several namespaces, each begins with its own. */
+export function serviceNames(among: readonly Named[]): (instance: Named) => string {
+  const isSeveral = areSeveral(among);
+  return ({ namespace, service }) => (isSeveral ? `${namespace}/${service}` : service);
+}
 
 /** Of each service how many of its instances callers may call, by name. */
 export function countsOf(instances: readonly Instance[]): ReadonlyMap<string, CallableCount> {
-  const names = [...new Set(instances.map(({ service }) => service))].toSorted();
-  return new Map(names.map((name) => [name, countCallable(instances.filter(({ service }) => service === name))]));
+  const nameOf = serviceNames(instances);
+  const names = [...new Set(instances.map(nameOf))].toSorted();
+  return new Map(names.map((name) => [name, countCallable(instances.filter((one) => nameOf(one) === name))]));
 }
 
 /** Services that have instances of which none may be called. */

@@ -42,8 +42,7 @@ export const show: Command = { help: HELP, run };
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, words } = parseArguments(FLAGS, argv);
   const [typed = ''] = neededWords('show <id>', words, 1);
-  const api = await apiOf(flags, shell.env);
-  const { id } = await whoIs(typed, api, 'allowed');
+  const { id, api } = await whoIs(typed, await apiOf(flags, shell.env), 'allowed');
   const [found, timeline] = await Promise.all([api.instance(id), api.timeline(id).catch(() => null)]);
   const events = eventsIn(timeline);
   if (found === null && events.length === 0) throw nobodyError(typed, [], api.url);
@@ -161,6 +160,7 @@ function factRows(instance: Instance, found: Json): readonly Row[] {
   const metadata = Object.entries(instance.metadata).map(([key, value]) => `${printable(key)}=${printable(value)}`);
   return [
     ['id', instance.id],
+    ['namespace', instance.namespace],
     [
       'address',
       instance.endpoints.map((one) => `${one.protocol}://${addressOf(one)}${one.tls ? ' (TLS)' : ''}`).join(', '),

@@ -3,13 +3,16 @@ import type { AdminState, Instance, InstanceId, State } from '@rollcall/core';
 import { directionTexts } from './heartbeats.js';
 import type { Heartbeats } from './heartbeats.js';
 import { momentText } from './moments.js';
-import { countsOf, isAway, outagesIn, outageText } from './outages.js';
+import { countsOf, isAway, outagesIn, outageText, serviceNames } from './outages.js';
+import { namesOf } from './namespaces.js';
 import { paint } from './paint.js';
 import type { Look, Span } from './paint.js';
 import type { Terminal } from './shell.js';
 import { successText } from './traffic.js';
-import type { CallsSum } from './traffic.js';
-import { ageText, clockText, countText, explained, nextText, shortNames, tripText } from './words.js';
+import type { CallsSum, Edge } from './traffic.js';
+import { trafficRows, trafficText } from './watch-traffic.js';
+import type { Traffic } from './watch-traffic.js';
+import { ageText, clockText, countText, explained, nextText, tripText } from './words.js';
 
 /** What is shown: everything that the registry says, and how fresh that is. Times are wall clock, ms since 1970. */
 export interface View {
@@ -20,10 +23,14 @@ export interface View {
   readonly heardAt: number | null;
   readonly revision: number;
   readonly instances: readonly Instance[];
+  /** Are there several namespaces? Then each name begins with its own. Left out: no. */
+  readonly hasNamespaces?: boolean;
   /** As far as they were asked for: they are no part of the feed. */
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
   /** All calls of late, as the callers tell; null or left out: nobody told of any, or nobody asked. */
   readonly calls?: CallsSum | null;
+  /** The calls of the one service that is shown; left out: all are. */
+  readonly edges?: readonly Edge[];
 }
 
 /** Where and when it is shown. */
@@ -64,8 +71,13 @@ export function renderView(view: View, screen: Screen): readonly string[] {
     ]);
   }
   const table = renderTable(view, screen);
-  const legend = table.length === 0 ? [] : legendOf(view, screen);
+  const legend = table.length === 0 ? [] : [...trafficOf(view), ...legendOf(view, screen)];
   return [...lines.map((line) => paint(line, screen)), ...table, ...legend.map((line) => paint(line, screen))];
+}
+
+/** Under the table: the calls of the service that is shown. */
+function trafficOf({ edges = [], isLive, hasNamespaces = false }: View): readonly (readonly Span[])[] {
+  return isLive ? trafficRows(edges, hasNamespaces) : [];
 }
 
 /** Under the table: how the calls go, and what the two arrows mean. */
@@ -86,8 +98,9 @@ export function renderTable(view: View, screen: Screen): readonly string[] {
   const isFolded = view.instances.length > screen.rows && healthy.length > 1;
   const shown = isFolded ? view.instances.filter((instance) => !isWell(instance)) : view.instances;
   const table = layOut(view, screen, shown);
+  const nameOf = serviceNames(view.instances);
   const outages = new Set(outagesIn(countsOf(view.instances)));
-  const rank = (instance: Instance): number => (outages.has(instance.service) ? -ORDER.length : 0) + rankOf(instance);
+  const rank = (instance: Instance): number => (outages.has(nameOf(instance)) ? -ORDER.length : 0) + rankOf(instance);
   const rows = shown
     .toSorted((one, other) => rank(one) - rank(other) || settledOrder(one, other))
     .flatMap((instance) => rowOf(table, instance));
@@ -123,6 +136,18 @@ export function renderChange(
   });
 }
 
+/** The calls to a service as one line, for output that is no terminal. */
+export function renderTraffic(at: string, traffic: Traffic, terminal: Terminal): string {
+  const name = traffic.service.padEnd(16);
+  return paint(
+    [{ text: `${at}  ` }, ...stateSpans('⇄', 'TRAFFIC', 'faint'), { text: `${name}  ${trafficText(traffic)}` }],
+    {
+      ...terminal,
+      width: Infinity,
+    },
+  );
+}
+
 // ---- above the table ------------------------------------------------------------------------------------------------
 
 function headline(view: View, screen: Screen): readonly Span[] {
@@ -146,7 +171,7 @@ function verdictOf({ instances, isLive, heardAt, calls = null }: View): readonly
   if (instances.length === 0) return [{ text: heardAt === null ? 'Waiting for the registry.' : WAITING }];
   const counts = countsOf(instances);
   const outages = outagesIn(counts);
-  const troubled = new Set([...outages, ...instances.filter(needsAttention).map(({ service }) => service)]);
+  const troubled = new Set([...outages, ...instances.filter(needsAttention).map(serviceNames(instances))]);
   const since = isLive || heardAt === null ? null : clockText(heardAt);
   if (troubled.size === 0) return [{ text: wellText(instances, since) }];
   const [needs, need] = isLive ? ['needs', 'need'] : ['needed', 'needed'];
@@ -187,6 +212,8 @@ function affectedText(calls: CallsSum | null): string {
 
 const WAITING = 'Waiting for the first registration: import RollcallModule.forRoot({ service: … }) and start it.';
 
+const keyOf = ({ namespace, service }: Instance): string => `${namespace}/${service}`;
+
 const needsAttention = ({ state }: Instance): boolean => state === 'UNHEALTHY' || state === 'CRITICAL';
 
 // ---- the table ------------------------------------------------------------------------------------------------------
@@ -203,7 +230,7 @@ interface Table {
 }
 
 function layOut(view: View, screen: Screen, shown: readonly Instance[]): Table {
-  const names = shortNames(view.instances);
+  const names = namesOf(view.instances, view.hasNamespaces === true);
   const nameWidth = Math.max(13, ...shown.map(({ id }) => names.get(id)?.length ?? 0)) + 2;
   const sinceWidth = Math.max(5, ...shown.map((instance) => sinceOf(view, instance, screen.now).length));
   const hasHeartbeats = screen.width >= HEARTBEATS_FROM;
@@ -257,9 +284,10 @@ const awaySentence = (state: State, why: string): string =>
 
 /** Those that need nobody's eye, service by service. */
 function foldedRow(view: View, count: number, { nameWidth }: Table): readonly Span[] {
-  const services = [...new Set(view.instances.map(({ service }) => service))].toSorted();
+  const nameOf = view.hasNamespaces === true ? keyOf : ({ service }: Instance): string => service;
+  const services = [...new Set(view.instances.map(nameOf))].toSorted();
   const shares = services.map((service) => {
-    const all = view.instances.filter((instance) => instance.service === service);
+    const all = view.instances.filter((instance) => nameOf(instance) === service);
     return `${service} ${all.filter(isWell).length} of ${all.length}`;
   });
   const total = `${count} of ${view.instances.length}`;

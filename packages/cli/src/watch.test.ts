@@ -86,9 +86,7 @@ describe('rollcall watch', () => {
 
   it('waits for a service that is not there yet, and says what may be meant', async () => {
     const shell = watching(['watch', 'ordres']);
-    expect(await shell.complaint(/ordres/)).toBe(
-      'There is no service "ordres" now. Did you mean orders? Waiting for it.',
-    );
+    expect(await shell.complaint(/ordres/)).toBe('There is no service "ordres". Did you mean orders? Waiting for it.');
     await town.register('ordres-1', 'ordres');
     expect(await shell.line(/ordres/)).toContain('REGISTERING');
   });

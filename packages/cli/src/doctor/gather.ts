@@ -13,6 +13,7 @@ import type { CallableCount, Instance } from '@rollcall/core';
 import { at, listAt, numberAt, textAt } from '../json.js';
 import { overrideTerms } from '../override-terms.js';
 import { heartbeatsOf } from '../registry-api.js';
+import { checkNamespace } from '../namespaces.js';
 import { meantBy } from '../which.js';
 import type { Asker } from './asking.js';
 import type { Asked, Facts, InstanceFacts, RefusedFacts, RegistryFacts } from './facts.js';
@@ -26,15 +27,17 @@ const CONCURRENCY = 32;
 export interface Wanted {
   /** A service, or an id; null: everybody. */
   readonly word: string | null;
+  /** Null, or left out: all. */
+  readonly namespace?: string | null;
   /** Shall the ports of instances be tried from here? */
   readonly triesPorts: boolean;
 }
 
 /**
  * All that can be seen of a registry and its instances, with nothing but HTTP to the registry and connections to the instances. Rejects
- * with UNKNOWN_SERVICE for a word that is neither a service nor an id.
+ * with UNKNOWN_SERVICE for a word that is neither a service nor an id, with REGISTRY_REFUSED for an unknown namespace.
  */
-export async function gather(asker: Asker, { word, triesPorts }: Wanted): Promise<Facts> {
+export async function gather(asker: Asker, { word, namespace = null, triesPorts }: Wanted): Promise<Facts> {
   const began = systemTime.wall();
   const contact = await asker.firstAsk('/api/v1/registry');
   const known = {
@@ -47,7 +50,7 @@ export async function gather(asker: Asker, { word, triesPorts }: Wanted): Promis
   };
   const registry = registryIn(contact);
   if (registry === null) return { ...known, registry, instances: [], counts: new Map(), left: 0 };
-  const { instances, isWhole } = await instancesOf(asker, word);
+  const { instances, isWhole } = await instancesOf(asker, word, namespace ?? '*');
   const counts = isWhole ? countsOf(instances) : new Map<string, CallableCount>();
   const rank = (one: Instance): number => {
     const count = counts.get(keyOf(one));
@@ -139,24 +142,31 @@ interface Meant {
   readonly isWhole: boolean;
 }
 
-/** In every namespace: an id says nothing of its own. */
-async function instancesOf(asker: Asker, word: string | null): Promise<Meant> {
+/** Usually in every namespace (`*`): an id says nothing of its own. */
+async function instancesOf(asker: Asker, word: string | null, namespace: string): Promise<Meant> {
   const listed = await asker.ask('/api/v1/services?namespace=*');
   const services = listed.kind === 'answer' ? listAt(listed.body, 'services') : [];
-  const names = [...new Set(services.map((service) => textAt(service, 'name') ?? ''))].toSorted();
+  const known = services.map((service) => ({
+    name: textAt(service, 'name') ?? '',
+    namespace: textAt(service, 'namespace') ?? '',
+  }));
+  if (listed.kind === 'answer' && listed.status === 200) checkNamespace({ namespace, url: asker.url }, known);
+  const here = known.filter((one) => namespace === '*' || one.namespace === namespace);
+  const names = [...new Set(here.map(({ name }) => name))].toSorted();
+  const instancesOfAll = async (of: readonly string[]): Promise<readonly Instance[]> =>
+    (await each(of, (name) => instancesIn(asker, name, namespace))).flat();
   if (word === null || names.includes(word)) {
-    const found = await each(word === null ? names : [word], (name) => instancesIn(asker, name));
-    return { instances: found.flat(), isWhole: true };
+    return { instances: await instancesOfAll(word === null ? names : [word]), isWhole: true };
   }
-  const meant = meantBy(word, (await each(names, (name) => instancesIn(asker, name))).flat());
+  const meant = meantBy(word, await instancesOfAll(names));
   if (meant.length > 0) return { instances: meant, isWhole: false };
   const near = nearest(word, names);
   const hint = near === null ? 'rollcall ls shows all of them.' : `Did you mean ${near}?`;
   throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word}". ${hint}`);
 }
 
-async function instancesIn(asker: Asker, name: string): Promise<readonly Instance[]> {
-  const answer = await asker.ask(`/api/v1/services/${encodeURIComponent(name)}?namespace=*`);
+async function instancesIn(asker: Asker, name: string, namespace: string): Promise<readonly Instance[]> {
+  const answer = await asker.ask(`/api/v1/services/${encodeURIComponent(name)}?namespace=${namespace}`);
   const received = answer.kind === 'answer' ? listAt(answer.body, 'instances') : [];
   return received.flatMap((one) => {
     const read = instanceMessage.parse(one);

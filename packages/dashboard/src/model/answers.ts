@@ -21,8 +21,14 @@ export interface EventsAnswer {
   readonly epoch: string;
   readonly since: number;
   readonly last: number;
+  /** Is there more after `last` already? */
+  readonly more: boolean;
   /** So many after the one that was asked for are no longer kept. */
   readonly missed: number;
+  /** Are older ones kept that match? A registry that was not updated yet does not say. */
+  readonly older?: boolean;
+  /** So many of all are no longer kept. */
+  readonly dropped?: number;
   readonly events: readonly RegistryEvent[];
 }
 

@@ -1,5 +1,5 @@
-import { signal } from '@preact/signals';
-import type { Signal } from '@preact/signals';
+import { computed, signal } from '@preact/signals';
+import type { ReadonlySignal, Signal } from '@preact/signals';
 import { countCallable, isOutage } from '@rollcall/core';
 import type { CallableCount, ChangeFrame, Frame, Instance, ResetFrame, State, StatusFrame } from '@rollcall/core';
 import type { Tally } from './words.js';
@@ -22,6 +22,10 @@ export interface ServiceNode {
 export class Roll {
   /** By name, then namespace; changes only when a service comes or goes. */
   readonly services: Signal<readonly ServiceNode[]> = signal<readonly ServiceNode[]>([]);
+  /** Those that have services, sorted. */
+  readonly namespaces: ReadonlySignal<readonly string[]> = computed(() =>
+    [...new Set(this.services.value.map(({ namespace }) => namespace))].toSorted(),
+  );
   readonly status: Signal<StatusFrame> = signal<StatusFrame>({ settled: true });
   readonly revision: Signal<number> = signal(0);
   readonly #nodes = new Map<string, ServiceNode>();

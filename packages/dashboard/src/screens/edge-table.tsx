@@ -5,6 +5,7 @@ import { lookOf, successOf } from '../model/edge.js';
 import { edgeKey } from '../model/graph.js';
 import { serviceHash } from '../model/route.js';
 import { Heads } from '../parts/heads.js';
+import { InNamespace } from '../parts/namespace.js';
 import { circuitText, sumOfCircuits } from '../parts/circuits.js';
 
 /** The same as the graph, for those who count, or hear the page. */
@@ -42,10 +43,17 @@ function EdgeRow({ edge }: { readonly edge: ServiceEdge }): VNode {
   return (
     <tr class={tone === '' ? '' : `tinted ${tone}`} data-row data-problem={tone === '' ? undefined : ''}>
       <td>
-        <a href={serviceHash(namespace, from)}>{from}</a> <span class="faint">{callers}</span>
+        <a href={serviceHash(namespace, from)}>
+          <InNamespace of={namespace} />
+          {from}
+        </a>{' '}
+        <span class="faint">{callers}</span>
       </td>
       <td>
-        <a href={serviceHash(namespace, to)}>{to}</a>
+        <a href={serviceHash(namespace, to)}>
+          <InNamespace of={namespace} />
+          {to}
+        </a>
       </td>
       <td class="right">{rateText(callsPerSecond)}</td>
       <td class="right">{percentText(successOf(edge))}</td>

@@ -4,6 +4,7 @@ import type { ServiceEdge } from '../model/answers.js';
 import { serviceHash } from '../model/route.js';
 import { CircuitMarks, circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Heads } from '../parts/heads.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Panel } from '../parts/panel.js';
 
 interface InstanceCallersProps {
@@ -31,7 +32,10 @@ export function InstanceCallers({ id, edges }: InstanceCallersProps): VNode {
               {rows.map(({ edge, target }) => (
                 <tr key={edge.from}>
                   <td>
-                    <a href={serviceHash(edge.namespace, edge.from)}>{edge.from}</a>{' '}
+                    <a href={serviceHash(edge.namespace, edge.from)}>
+                      <InNamespace of={edge.namespace} />
+                      {edge.from}
+                    </a>{' '}
                     <span class="faint">{edge.callers}</span>
                   </td>
                   <td class="right">{target === null ? '0' : rateText(target.callsPerSecond)}</td>

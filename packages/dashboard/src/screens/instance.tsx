@@ -5,6 +5,7 @@ import type { VNode } from 'preact';
 import { ageText, clockText, countText } from '../model/age.js';
 import type { BeatsAnswer, InstanceAnswer, RegistryAnswer, TimelineAnswer, TopologyAnswer } from '../model/answers.js';
 import { awayText, keptAwayText } from '../model/callable-words.js';
+import { momentText } from '../model/moment.js';
 import { endpointTexts, pictureOf } from '../model/picture.js';
 import { registryUrl } from '../model/api.js';
 import { hashOf, serviceHash } from '../model/route.js';
@@ -15,6 +16,7 @@ import { Beats } from '../parts/beats.js';
 import { CopyWord } from '../parts/copy.js';
 import { happenedText } from '../parts/event-lines.js';
 import { StateWord } from '../parts/glyph.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { HeartbeatPicture } from '../parts/picture.js';
 import { HOUR_MS, isOfState, Timeline } from '../parts/timeline.js';
@@ -35,8 +37,13 @@ export function InstanceScreen({ id }: { readonly id: string }): VNode {
   const crumbs = (
     <>
       <a href={hashOf('services')}>Services</a> /{' '}
-      {instance !== null && <a href={serviceHash(instance.namespace, instance.service)}>{instance.service}</a>} /{' '}
-      <span class="mono">{id}</span> <CopyWord text={id} what="the id" />
+      {instance !== null && (
+        <a href={serviceHash(instance.namespace, instance.service)}>
+          <InNamespace of={instance.namespace} />
+          {instance.service}
+        </a>
+      )}{' '}
+      / <span class="mono">{id}</span> <CopyWord text={id} what="the id" />
     </>
   );
   if (instance === null || (record === undefined && asked.error !== null)) {
@@ -170,7 +177,7 @@ function LastHour({ timeline }: { readonly timeline: TimelineAnswer | null }): V
         <tbody>
           {told.slice(0, 8).map((event, at) => (
             <tr key={event.seq}>
-              <td class="mono faint nowrap">{clockText(event.at)}</td>
+              <td class="mono faint nowrap">{momentText(event.at, Date.now())}</td>
               <td>
                 {event.state !== null && (
                   <StateWord of={{ state: event.state, ...(event.reason === null ? {} : { reason: event.reason }) }} />
@@ -219,7 +226,7 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
           ['Effective', effective],
           ['Admin', admin],
           ...(terms === null || terms.reason === '' ? [] : [['Operator’s reason', terms.reason] as const]),
-          ...(terms?.untilMs == null ? [] : [['Until', clockText(terms.untilMs)] as const]),
+          ...(terms?.untilMs == null ? [] : [['Until', momentText(terms.untilMs, Date.now())] as const]),
           ...endpointTexts(instance).map(
             (text, at) => [at === 0 ? 'Endpoint' : `Endpoint ${at + 1}`, mono(text)] as const,
           ),
@@ -228,7 +235,7 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
           ['Zone', instance.zone === '' ? '–' : instance.zone],
           [
             'Registered',
-            `${clockText(instance.registeredAt)}, ${ageText(clock.now.value - instance.registeredAt)} ago`,
+            `${momentText(instance.registeredAt, Date.now())}, ${ageText(clock.now.value - instance.registeredAt)} ago`,
           ],
           ['Falls', detail === null ? '–' : `${Math.round(detail.falls)} in the last 10 min`],
           ['Source', instance.source],
@@ -260,7 +267,7 @@ function Gone({ id, crumbs, isAsked, timeline }: GoneProps): VNode {
         sentence={
           last === undefined
             ? 'The registry knows nothing of this id.'
-            : `The last that is known: ${happenedText(last)}, at ${clockText(last.at)}.`
+            : `The last that is known: ${happenedText(last)}, at ${momentText(last.at, Date.now())}.`
         }
       />
       {last !== undefined && <LastHour timeline={timeline} />}

@@ -21,6 +21,7 @@ import { evidenceOf, nextText, shareText, tailOf, verdictText, whyText } from '.
 import { Announcer } from '../parts/announcer.js';
 import { EventLines } from '../parts/event-lines.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { Preservation } from '../parts/preservation.js';
 import { Spark } from '../parts/spark.js';
@@ -213,6 +214,7 @@ function attentionRow({ node, instance, failures, now, staleSince }: AttentionRo
         {isAway && <b>{instance.admin} </b>}
         <StateWord of={instance} />
         <a class="mono block" href={instanceHash(instance.id)}>
+          <InNamespace of={node.namespace} />
           {node.name}…{tailOf(instance.id)}
         </a>
       </td>
@@ -275,7 +277,8 @@ function wallRow(node: ServiceNode): VNode {
   const { healthy, all } = standingOf(node.instances.value);
   return (
     <div key={node.key} class="wall-row" data-row>
-      <a class="wall-name" href={serviceHash(node.namespace, node.name)}>
+      <a class="wall-name" href={serviceHash(node.namespace, node.name)} title={node.key}>
+        <InNamespace of={node.namespace} />
         {node.name}
       </a>
       <span class={healthy < all ? 'wall-share low' : 'wall-share'}>{shareText(healthy, all)}</span>

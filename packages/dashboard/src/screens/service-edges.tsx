@@ -4,6 +4,7 @@ import type { ServiceEdge } from '../model/answers.js';
 import { serviceHash } from '../model/route.js';
 import { circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Heads } from '../parts/heads.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Panel } from '../parts/panel.js';
 
 interface EdgesProps {
@@ -29,7 +30,10 @@ export function ServiceEdges({ title, edges, other }: EdgesProps): VNode {
             {edges.map((edge) => (
               <tr key={edge[other]}>
                 <td>
-                  <a href={serviceHash(edge.namespace, edge[other])}>{edge[other]}</a>{' '}
+                  <a href={serviceHash(edge.namespace, edge[other])}>
+                    <InNamespace of={edge.namespace} />
+                    {edge[other]}
+                  </a>{' '}
                   {other === 'from' && <span class="faint">{edge.callers}</span>}
                 </td>
                 <td class="right">{edge.calls === 0 ? '–' : percentText(1 - edge.failures / edge.calls)}</td>

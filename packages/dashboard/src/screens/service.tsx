@@ -24,6 +24,7 @@ import { CircuitMarks, circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Heartbeat1, Heartbeat2 } from '../parts/directions.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
+import { Elsewhere, InNamespace } from '../parts/namespace.js';
 import { Head, Panel } from '../parts/panel.js';
 import { Spark } from '../parts/spark.js';
 import { Timeline } from '../parts/timeline.js';
@@ -46,17 +47,24 @@ export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
   const staleSince = useStaleSince();
   const crumbs = (
     <>
-      <a href={hashOf('services')}>Services</a> / <span>{name}</span>
+      <a href={hashOf('services')}>Services</a> /{' '}
+      <span>
+        <InNamespace of={namespace} />
+        {name}
+      </span>
     </>
   );
   if (node === undefined) {
     const isSure = feed.freshness.value.kind === 'live';
     return (
-      <Head
-        crumbs={crumbs}
-        verdict={`${name} is not registered.`}
-        sentence={isSure ? `No instance of it is in the namespace ${namespace}.` : 'So far as this page knows.'}
-      />
+      <>
+        <Head
+          crumbs={crumbs}
+          verdict={`${name} is not registered.`}
+          sentence={isSure ? `No instance of it is in the namespace ${namespace}.` : 'So far as this page knows.'}
+        />
+        <Elsewhere name={name} />
+      </>
     );
   }
   const standing = standingOf(node.instances.value);

@@ -14,6 +14,7 @@ import { Announcer } from '../parts/announcer.js';
 import { circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Head, Panel } from '../parts/panel.js';
 import { useShownServices } from './shown.js';
 
@@ -133,9 +134,9 @@ function Row({ node, edges }: { readonly node: ServiceNode; readonly edges: read
       </td>
       <td>
         <a class="strong" href={serviceHash(node.namespace, node.name)}>
+          <InNamespace of={node.namespace} />
           {node.name}
         </a>
-        {node.namespace !== 'default' && <span class="faint"> {node.namespace}</span>}
       </td>
       <td class="nowrap">{count.admin.ENABLED < all ? callableText(count) : shareText(healthy, all)}</td>
       <td>{distinct(instances.map(({ version }) => version))}</td>

@@ -119,12 +119,18 @@ function Node({ node, edges }: { readonly node: PlacedNode; readonly edges: read
   const { healthy, all } = standing;
   const worst = colourOf(standing);
   const namespace = node.key.slice(0, node.key.indexOf('/'));
+  const hasNamespaces = roll.namespaces.value.length > 1;
   const incoming = edges.filter((edge) => `${edge.namespace}/${edge.to}` === node.key);
   const perSecond = incoming.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
   const isTrouble = needsAttention({ state: worst });
   return (
     <a href={serviceHash(namespace, node.name)} class={isTrouble ? `node tinted ${worst}` : 'node'} data-row>
       <rect x={node.x} y={node.y} width={NODE_WIDTH} height={NODE_HEIGHT} rx="8" />
+      {hasNamespaces && (
+        <text x={node.x + 12} y={node.y - 6}>
+          {namespace}
+        </text>
+      )}
       <text class="node-name" x={node.x + 12} y={node.y + 21}>
         {node.name.length > 14 ? `${node.name.slice(0, 13)}…` : node.name}
       </text>
