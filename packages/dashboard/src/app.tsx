@@ -15,6 +15,7 @@ import { UnknownNamespace, useUnknownNamespace } from './parts/namespace.js';
 import { Search } from './parts/search.js';
 import { EventsScreen } from './screens/events.js';
 import { InstanceScreen } from './screens/instance.js';
+import { InstancesScreen } from './screens/instances.js';
 import { Locked } from './screens/locked.js';
 import { Nowhere } from './screens/nowhere.js';
 import { Overview } from './screens/overview.js';
@@ -55,8 +56,9 @@ function Frame(): VNode {
       <header class="banner">
         <a class="brand" href={hashOf('overview')}>
           <Logo />
-          Rollcall
+          <span>Rollcall</span>
         </a>
+        <NamespaceChoice />
         <TopBar registry={registry.value.value} />
       </header>
       <Navigation registry={registry.value.value} />
@@ -121,6 +123,8 @@ function CurrentScreen({ route, registry }: CurrentScreenProps): VNode {
       return <ServicesScreen />;
     case 'service':
       return <ServiceScreen key={`${route.namespace}/${route.name}`} namespace={route.namespace} name={route.name} />;
+    case 'instances':
+      return <InstancesScreen />;
     case 'instance':
       return <InstanceScreen key={route.id} id={route.id} />;
     case 'topology':
@@ -200,6 +204,7 @@ function FreshnessPill(): VNode {
 const NAMES: Readonly<Record<Screen, string>> = {
   overview: 'Overview',
   services: 'Services',
+  instances: 'Instances',
   topology: 'Topology',
   events: 'Events',
   registry: 'Registry',
@@ -212,11 +217,10 @@ function Navigation({ registry }: { readonly registry: RegistryAnswer | null }):
   const filters = namespace === '*' ? {} : { ns: namespace };
   return (
     <nav aria-label="Screens">
-      <NamespaceChoice />
       {SCREENS.map((screen) => (
         <a key={screen} href={hashOf(screen, filters)} aria-current={screen === here ? 'page' : undefined}>
           <Icon name={screen} />
-          {NAMES[screen]}
+          <span>{NAMES[screen]}</span>
           {screen === 'services' && <b>{roll.services.value.length}</b>}
         </a>
       ))}

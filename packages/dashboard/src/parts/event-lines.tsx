@@ -32,8 +32,8 @@ export function happenedText({ text, reason, kind }: RegistryEvent): string {
   return kind === 'admin' ? `${text}: “${reason.text}”` : text;
 }
 
-/** Whom an event is about, with a link to it. */
-export function Subject({ of }: { readonly of: RegistryEvent }): VNode {
+/** Whom an event is about, with a link to it, in a sentence. */
+function Subject({ of }: { readonly of: RegistryEvent }): VNode {
   const { namespace, service, instance } = of;
   if (service === null) return <b>{subjectOf(of)}</b>;
   return (

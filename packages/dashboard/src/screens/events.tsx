@@ -6,10 +6,13 @@ import type { EventsAnswer, RegistryEvent } from '../model/answers.js';
 import { EventPages, eventsPath, exportedLines } from '../model/events.js';
 import type { ShownEvents } from '../model/events.js';
 import { exactMomentText } from '../model/moment.js';
+import { serviceHash } from '../model/route.js';
 import { isGone, useAsking, useNamespace, useSession, useStaleSince } from '../model/session.js';
-import { EventMark, happenedText, Subject } from '../parts/event-lines.js';
+import { EventMark, happenedText } from '../parts/event-lines.js';
 import { Problem } from '../parts/dialog.js';
 import { Heads } from '../parts/heads.js';
+import { InstanceLink } from '../parts/name.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Head } from '../parts/panel.js';
 import { save } from '../parts/save.js';
 import { EventFilters } from './event-filters.js';
@@ -145,8 +148,8 @@ function Table({ shown, goBack, isFiltered }: TableProps): VNode {
   return (
     <section class="panel scroll" tabIndex={0} aria-label="Events, newest first">
       {missed > 0 && <p class="panel-foot">{plural(missed, 'event')} came and went meanwhile.</p>}
-      <table>
-        <Heads of={['Time', 'Kind', 'Subject', 'What happened', '>Revision']} />
+      <table class="lines">
+        <Heads of={['Time', 'Kind', 'Subject@w5', 'What happened', '>Revision@w8']} />
         <tbody>
           {events.flatMap((event, at) => [<Row key={event.seq} event={event} />, ...gapAfter(event, events[at + 1])])}
         </tbody>
@@ -201,14 +204,26 @@ function Row({ event }: { readonly event: RegistryEvent }): VNode {
           {isState ? event.state : event.kind}
         </span>
       </td>
-      <td class="mono nowrap">
-        <Subject of={event} />
+      <td class="mono nowrap rest subject">
+        <Subject event={event} />
       </td>
       <td class="wide">
         {event.by === 'operator' && <b>operator: </b>}
         {happenedText(event)}
       </td>
-      <td class="right mono faint">{countText(event.revision)}</td>
+      <td class="right mono faint w8">{countText(event.revision)}</td>
     </tr>
+  );
+}
+
+function Subject({ event }: { readonly event: RegistryEvent }): VNode {
+  const { instance, service, namespace } = event;
+  if (instance !== null) return <InstanceLink id={instance} service={service ?? ''} namespace={namespace} />;
+  if (service === null) return <span>registry</span>;
+  return (
+    <a class="clip" href={serviceHash(namespace ?? 'default', service)} title={service}>
+      <InNamespace of={namespace} />
+      {service}
+    </a>
   );
 }

@@ -173,7 +173,7 @@ function LastHour({ timeline }: { readonly timeline: TimelineAnswer | null }): V
           ))}
         </p>
       </div>
-      <table>
+      <table class="lines">
         <tbody>
           {told.slice(0, 8).map((event, at) => (
             <tr key={event.seq}>

@@ -22,6 +22,7 @@ import { Announcer } from '../parts/announcer.js';
 import { EventLines } from '../parts/event-lines.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { InNamespace } from '../parts/namespace.js';
+import { InstanceLink } from '../parts/name.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { Preservation } from '../parts/preservation.js';
 import { Spark } from '../parts/spark.js';
@@ -71,8 +72,16 @@ function affectedText(topology: TopologyAnswer | null, staleSince: number | null
       : `No caller is affected: of the calls that they told of last ${plural(elsewhere, 'attempt')} went to another instance, 0 failed.`;
   }
   const failures = failed.reduce((sum, edge) => sum + edge.failures, 0);
-  const callers = [...new Set(failed.map(({ from }) => from))].join(', ');
+  const callers = fewOf([...new Set(failed.map(({ from }) => from))]);
   return `Of the calls that they told of last ${plural(failures, 'call')} of ${callers} failed; ${countText(elsewhere)} went to another instance.`;
+}
+
+/** More names than these are counted. */
+const MOST_NAMES = 3;
+
+function fewOf(names: readonly string[]): string {
+  const more = names.length - MOST_NAMES;
+  return more > 0 ? `${names.slice(0, MOST_NAMES).join(', ')} and ${plural(more, 'other')}` : names.join(', ');
 }
 
 const COUNTED: readonly State[] = ['HEALTHY', 'UNHEALTHY', 'CRITICAL', 'REGISTERING', 'DEREGISTERING'];
@@ -82,7 +91,7 @@ function Counters({ counts }: { readonly counts: Readonly<Record<State, number>>
     <ul class="counters">
       {COUNTED.map((state) => (
         <li key={state} class={state}>
-          <a href={hashOf('services', { state })}>
+          <a href={hashOf('instances', { state })}>
             <b>
               <Glyph of={{ state }} />
               {countText(counts[state])}
@@ -146,7 +155,7 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
             </tr>
           )}
           {steady.rows.slice(0, MOST_ROWS).map(row)}
-          <More count={trouble.length - MOST_ROWS} state="CRITICAL" />
+          <More count={trouble.length - MOST_ROWS} states="CRITICAL,UNHEALTHY" />
         </tbody>
         {onTheWay.length > 0 && (
           <tbody>
@@ -157,7 +166,7 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
               </th>
             </tr>
             {onTheWay.slice(0, MOST_ROWS).map(row)}
-            <More count={onTheWay.length - MOST_ROWS} state="REGISTERING" />
+            <More count={onTheWay.length - MOST_ROWS} states="REGISTERING,DEREGISTERING" />
           </tbody>
         )}
       </table>
@@ -165,12 +174,12 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
   );
 }
 
-function More({ count, state }: { readonly count: number; readonly state: State }): VNode | null {
+function More({ count, states }: { readonly count: number; readonly states: string }): VNode | null {
   if (count <= 0) return null;
   return (
     <tr>
       <td colSpan={4}>
-        <a class="link" href={hashOf('services', { state })}>
+        <a class="link" href={hashOf('instances', { state: states })}>
           {plural(count, 'more instance')}
         </a>
       </td>
@@ -213,10 +222,7 @@ function attentionRow({ node, instance, failures, now, staleSince }: AttentionRo
       <td>
         {isAway && <b>{instance.admin} </b>}
         <StateWord of={instance} />
-        <a class="mono block" href={instanceHash(instance.id)}>
-          <InNamespace of={node.namespace} />
-          {node.name}…{tailOf(instance.id)}
-        </a>
+        <InstanceLink id={instance.id} service={node.name} namespace={node.namespace} />
       </td>
       <td>
         <p class="why">

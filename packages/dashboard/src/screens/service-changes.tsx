@@ -1,10 +1,10 @@
 import type { VNode } from 'preact';
 import type { EventsAnswer } from '../model/answers.js';
 import { momentText } from '../model/moment.js';
-import { hashOf, instanceHash } from '../model/route.js';
+import { hashOf } from '../model/route.js';
 import { useAnswer } from '../model/session.js';
-import { tailOf } from '../model/words.js';
 import { EventMark, happenedText } from '../parts/event-lines.js';
+import { InstanceLink } from '../parts/name.js';
 import { Panel } from '../parts/panel.js';
 
 interface ChangesProps {
@@ -22,7 +22,7 @@ export function ServiceChanges({ namespace, name }: ChangesProps): VNode {
       {events.length === 0 ? (
         <p class="panel-body faint">Nothing has happened to it since the registry started.</p>
       ) : (
-        <table>
+        <table class="lines">
           <tbody>
             {events.map((event) => (
               <tr key={event.seq}>
@@ -33,13 +33,7 @@ export function ServiceChanges({ namespace, name }: ChangesProps): VNode {
                     {event.state ?? event.kind}
                   </span>
                 </td>
-                <td class="mono nowrap">
-                  {event.instance === null ? (
-                    ''
-                  ) : (
-                    <a href={instanceHash(event.instance)}>{`${name}…${tailOf(event.instance)}`}</a>
-                  )}
-                </td>
+                <td class="nowrap">{event.instance !== null && <InstanceLink id={event.instance} />}</td>
                 <td class="wide">{happenedText(event)}</td>
               </tr>
             ))}

@@ -25,6 +25,7 @@ import { Heartbeat1, Heartbeat2 } from '../parts/directions.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
 import { Elsewhere, InNamespace } from '../parts/namespace.js';
+import { Clip } from '../parts/name.js';
 import { Head, Panel } from '../parts/panel.js';
 import { Spark } from '../parts/spark.js';
 import { Timeline } from '../parts/timeline.js';
@@ -197,16 +198,16 @@ function Instances({ node, callers }: InstancesProps): VNode {
           of={[
             'State',
             'Instance',
-            'Heartbeat-1',
-            'Heartbeat-2',
-            'Address',
-            'Version',
-            'Zone',
-            '>Calls/s',
-            '>Success %',
-            '>p99',
-            'Circuits',
-            'Last hour',
+            'Heartbeat-1@w4',
+            'Heartbeat-2@w5',
+            'Address@w8',
+            'Version@w7 tenth',
+            'Zone@w9 tenth',
+            '>Calls/s@w6',
+            '>Success %@w8',
+            '>p99@w7',
+            'Circuits@w10',
+            'Last hour@w11',
             '>Since',
           ]}
         />
@@ -223,7 +224,11 @@ function Instances({ node, callers }: InstancesProps): VNode {
         </tbody>
       </table>
       {shown.length > MOST_ROWS && (
-        <p class="panel-foot">{plural(shown.length - MOST_ROWS, 'more instance')}: filter by state, version or zone.</p>
+        <p class="panel-foot">
+          <a class="link" href={hashOf('instances', { service: node.name, ns: node.namespace })}>
+            {plural(shown.length - MOST_ROWS, 'more instance')}
+          </a>
+        </p>
       )}
       {shown.length === 0 && (
         <p class="panel-body faint">
@@ -309,8 +314,9 @@ function Chips({ all, filters }: ChipsProps): VNode {
             </>,
           ),
         )}
-      {versions.length > 1 && versions.slice(0, 4).map((version) => chip('version', version, `version ${version}`))}
-      {zones.length > 1 && zones.slice(0, 4).map((zone) => chip('zone', zone, `zone ${zone}`))}
+      {versions.length > 1 &&
+        versions.slice(0, 4).map((version) => chip('version', version, <Clip of={`version ${version}`} />))}
+      {zones.length > 1 && zones.slice(0, 4).map((zone) => chip('zone', zone, <Clip of={`zone ${zone}`} />))}
     </span>
   );
 }
@@ -353,7 +359,7 @@ function InstanceRow({ instance, heartbeats, events, targets }: RowProps): VNode
   return (
     <tr class={isTrouble ? `tinted ${instance.state}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
       <td>
-        {instance.admin !== 'ENABLED' && <b class="nowrap">{instance.admin} </b>}
+        {instance.admin !== 'ENABLED' && <b class="block small">{instance.admin}</b>}
         <StateWord of={instance} />
       </td>
       <td>
@@ -361,24 +367,30 @@ function InstanceRow({ instance, heartbeats, events, targets }: RowProps): VNode
           …{tailOf(instance.id)}
         </a>
       </td>
-      <td>
+      <td class="w4">
         <Heartbeat1 instance={instance} heartbeats={heartbeats} />
       </td>
-      <td>
+      <td class="w5">
         <Heartbeat2 instance={instance} heartbeats={heartbeats} />
       </td>
-      <td class="mono">{endpoint === undefined ? '–' : `${endpoint.host}:${endpoint.port}`}</td>
-      <td class="mono">{instance.version === '' ? '–' : instance.version}</td>
-      <td>{instance.zone === '' ? '–' : instance.zone}</td>
-      <td class="right">
+      <td class="mono w8 rest">
+        <Clip of={endpoint === undefined ? '–' : `${endpoint.host}:${endpoint.port}`} />
+      </td>
+      <td class="mono w7 rest">
+        <Clip of={instance.version === '' ? '–' : instance.version} />
+      </td>
+      <td class="w9 rest">
+        <Clip of={instance.zone === '' ? '–' : instance.zone} />
+      </td>
+      <td class="right w6">
         {targets.length === 0 ? '–' : rateText(targets.reduce((sum, target) => sum + target.callsPerSecond, 0))}
       </td>
-      <td class="right">{percentText(successHere(targets))}</td>
-      <td class="right nowrap">{latencyText(p99Ms)}</td>
-      <td>
+      <td class="right w8">{percentText(successHere(targets))}</td>
+      <td class="right nowrap w7">{latencyText(p99Ms)}</td>
+      <td class="w10">
         <CircuitMarks of={targets.length === 0 ? null : sumOfCircuits(targets.map(({ circuits }) => circuits))} />
       </td>
-      <td>
+      <td class="w11">
         <Timeline events={events} now={clock.now.value} isSmall />
       </td>
       <td class="right nowrap">
