@@ -25,7 +25,7 @@ function look() {
     } else if (style.overflowX === 'visible') {
       // inside something that clips or scrolls, that one is told of
       flaws.push(`${nameOf(one)} holds ${over} more than it has room for`);
-    } else if (style.textOverflow !== 'ellipsis') {
+    } else if (style.textOverflow !== 'ellipsis' && one.nextElementSibling?.textContent?.startsWith('…') !== true) {
       flaws.push(`${nameOf(one)} clips ${over} without an ellipsis`);
     } else if ((one.closest('[title]')?.getAttribute('title') ?? '').length < (one.textContent ?? '').trim().length) {
       flaws.push(`${nameOf(one)} ends in an ellipsis and has no title with the whole`);

@@ -43,7 +43,17 @@ function holdsAll(instance: Instance, words: readonly string[]): boolean {
 }
 
 /** By which the list of instances can be sorted; with a `-` before it the other way round. */
-export const INSTANCE_SORTS = ['state', 'instance', 'admin', 'callable', 'version', 'zone', 'namespace', 'address', 'since'] as const;
+export const INSTANCE_SORTS = [
+  'state',
+  'instance',
+  'admin',
+  'callable',
+  'version',
+  'zone',
+  'namespace',
+  'address',
+  'since',
+] as const;
 export type InstanceSort = (typeof INSTANCE_SORTS)[number];
 
 type Compare<Row> = (one: Row, other: Row) => number;
@@ -69,7 +79,10 @@ const COMPARE: Readonly<Record<InstanceSort, Compare<Instance>>> = {
 };
 
 /** What the address says of the order; anything else is the default: the worst first. */
-export function sortOf<Word extends string>(words: readonly Word[], said: string | undefined): readonly [Word | null, boolean] {
+export function sortOf<Word extends string>(
+  words: readonly Word[],
+  said: string | undefined,
+): readonly [Word | null, boolean] {
   const isDown = said?.startsWith('-') === true;
   return [words.find((word) => word === said?.replace(/^-/, '')) ?? null, isDown];
 }

@@ -51,7 +51,11 @@ export function Choice({ name, label, of, none = 'any' }: ChoiceProps): VNode {
   return (
     <label class="chip" aria-current={chosen === '' ? undefined : 'true'}>
       {label}
-      <select value={chosen} title={chosen} onChange={({ currentTarget }) => setFilter(session, name, currentTarget.value)}>
+      <select
+        value={chosen}
+        title={chosen}
+        onChange={({ currentTarget }) => setFilter(session, name, currentTarget.value)}
+      >
         <option value="">{none}</option>
         {!isKnown && <option value={chosen}>{chosen}</option>}
         {options.map(([value, text]) => (

@@ -31,7 +31,11 @@ export function InstanceCallers({ id, edges }: InstanceCallersProps): VNode {
               {rows.map(({ edge, target }) => (
                 <tr key={edge.from}>
                   <td class="rest main">
-                    <a class="clip" href={serviceHash(edge.namespace, edge.from)} title={`${edge.from}, ${plural(edge.callers, 'caller')}`}>
+                    <a
+                      class="clip"
+                      href={serviceHash(edge.namespace, edge.from)}
+                      title={`${edge.from}, ${plural(edge.callers, 'caller')}`}
+                    >
                       {edge.from} <span class="faint">{edge.callers}</span>
                     </a>
                   </td>

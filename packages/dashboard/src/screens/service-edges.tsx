@@ -29,7 +29,11 @@ export function ServiceEdges({ title, edges, other }: EdgesProps): VNode {
             {edges.map((edge) => (
               <tr key={edge[other]}>
                 <td class="rest main">
-                  <a class="clip" href={serviceHash(edge.namespace, edge[other])} title={other === 'to' ? edge.to : `${edge.from}, ${plural(edge.callers, 'caller')}`}>
+                  <a
+                    class="clip"
+                    href={serviceHash(edge.namespace, edge[other])}
+                    title={other === 'to' ? edge.to : `${edge.from}, ${plural(edge.callers, 'caller')}`}
+                  >
                     {edge[other]} {other === 'from' && <span class="faint">{edge.callers}</span>}
                   </a>
                 </td>

@@ -300,7 +300,8 @@ function Chips({ all, filters }: ChipsProps): VNode {
             </>,
           ),
         )}
-      {versions.length > 1 && versions.slice(0, 4).map((version) => chip('version', version, <Clip of={`version ${version}`} />))}
+      {versions.length > 1 &&
+        versions.slice(0, 4).map((version) => chip('version', version, <Clip of={`version ${version}`} />))}
       {zones.length > 1 && zones.slice(0, 4).map((zone) => chip('zone', zone, <Clip of={`zone ${zone}`} />))}
     </span>
   );

@@ -42,7 +42,7 @@ export function ServicesScreen(): VNode {
       />
       <Announcer text={verdict} />
       <StateChips wanted={wanted} nodes={nodes} />
-      <div class="chips spaced">
+      <div class="chips filters spaced">
         <TextFilter label="Filter the services" placeholder="Name of a service" />
         <Choice name="sort" label="order" none="trouble" of={['rate', 'name']} />
       </div>
@@ -95,11 +95,7 @@ function List({ nodes, edges, isFiltered }: ListProps): VNode {
   const steady = useSteady(sortServices(nodes, route.value.filters['sort'], rateOf), ({ key }) => key);
   return (
     <Panel title="Services" count={nodes.length}>
-      <table
-        class="one-height"
-        aria-rowcount={nodes.length + 1}
-        ref={(box: HTMLElement | null) => void (steady.ref.current = box)}
-      >
+      <table class="one-height" aria-rowcount={nodes.length + 1}>
         <Heads
           of={[
             'State@c-state',
@@ -116,6 +112,7 @@ function List({ nodes, edges, isFiltered }: ListProps): VNode {
         />
         <WindowedRows
           rows={steady.rows}
+          box={steady.ref}
           row={(node, at) => <Row key={node.key} node={node} at={at} edges={byService.get(node.key) ?? []} />}
         />
       </table>
@@ -161,7 +158,12 @@ function Row({ node, at, edges }: RowProps): VNode {
   const p99Ms = edges.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
   const circuits = sumOfCircuits(edges.flatMap(({ targets }) => targets.map((target) => target.circuits)));
   return (
-    <tr class={isTrouble ? `tinted ${worst}` : ''} data-row data-problem={isTrouble ? '' : undefined} aria-rowindex={at + 2}>
+    <tr
+      class={isTrouble ? `tinted ${worst}` : ''}
+      data-row
+      data-problem={isTrouble ? '' : undefined}
+      aria-rowindex={at + 2}
+    >
       <td>
         <StateWord of={shown} />
       </td>
