@@ -33,20 +33,27 @@ export async function shootFleet(browser, images, folder = mkdtempSync(join(tmpd
     await page.goto(`${fleet.url}/${hash}`);
     await page.locator('.pill.live').waitFor();
     await page.waitForTimeout(LATER_MS);
-    for (const [width, height] of SIZES) {
-      await page.setViewportSize({ width, height });
-      for (const theme of THEMES) {
-        await page.emulateMedia({ colorScheme: theme });
-        const png = await page.screenshot();
-        const full = `${name}-${width}-${theme}`;
-        writeFileSync(join(folder, `${full}.png`), png);
-        if (SHOWN[full] !== undefined) writeFileSync(join(images, `${SHOWN[full]}.png`), reduce(png));
-      }
+    for (const [full, png] of await takeAll(page, name)) {
+      writeFileSync(join(folder, `${full}.png`), png);
+      if (SHOWN[full] !== undefined) writeFileSync(join(images, `${SHOWN[full]}.png`), reduce(png));
     }
   }
   await context.close();
   await fleet.close();
   console.log(`Every screen at ${SIZES.length} widths in ${THEMES.length} themes: ${folder}`);
+}
+
+/** The page as it is, at each width in each theme: name → PNG. */
+async function takeAll(page, name) {
+  const taken = new Map();
+  for (const [width, height] of SIZES) {
+    await page.setViewportSize({ width, height });
+    for (const theme of THEMES) {
+      await page.emulateMedia({ colorScheme: theme });
+      taken.set(`${name}-${width}-${theme}`, await page.screenshot());
+    }
+  }
+  return taken;
 }
 
 function screensOf(fleet) {

@@ -6,6 +6,10 @@ import type { DashboardFleet } from './fleet.js';
 
 const PATIENCE_MS = 240_000;
 
+/** How many rows the table has, seen or not. */
+const rowsOf = async (page: Page): Promise<number> =>
+  Number(await page.locator('table.one-height').getAttribute('aria-rowcount')) - 1;
+
 describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
   let browser: Browser;
   let fleet: DashboardFleet;
@@ -22,9 +26,6 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
   const at = (hash: string): string => `${fleet.url}/${hash}`;
   const count = (fits: (member: DashboardFleet['members'][number]) => boolean): number =>
     fleet.members.filter(fits).length;
-  /** How many rows the table has, seen or not. */
-  const rowsOf = async (page: Page): Promise<number> =>
-    Number(await page.locator('table.one-height').getAttribute('aria-rowcount')) - 1;
 
   it('lists all instances, and draws those that are seen', async () => {
     const { page, faults } = await visit(browser, at('#/instances'));

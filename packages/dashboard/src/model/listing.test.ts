@@ -25,10 +25,21 @@ const instance = (id: string, words: Partial<Instance> = {}): Instance => ({
   ...words,
 });
 
-describe('which instances are listed', () => {
-  const fits = (filters: Record<string, string>, words: Partial<Instance> = {}): boolean =>
-    instanceFits(filters)(instance('orders-0001e07', words));
+const fits = (filters: Record<string, string>, words: Partial<Instance> = {}): boolean =>
+  instanceFits(filters)(instance('orders-0001e07', words));
 
+const node = (name: string, words: Partial<Instance>): ServiceNode => ({
+  key: `default/${name}`,
+  namespace: 'default',
+  name,
+  instances: signal(new Map([[`${name}-1`, instance(`${name}-1`, { service: name, ...words })]])),
+});
+
+const names = (of: readonly ServiceNode[]): string[] => of.map(({ name }) => name);
+
+const rateOf = ({ name }: ServiceNode): number | null => ({ orders: 9, catalog: 2 })[name] ?? null;
+
+describe('which instances are listed', () => {
   it.each([
     [{}, {}, true],
     [{ state: 'CRITICAL,UNHEALTHY' }, { state: 'UNHEALTHY' as const }, true],
@@ -77,14 +88,7 @@ describe('the order of instances', () => {
 });
 
 describe('the list of services', () => {
-  const node = (name: string, words: Partial<Instance>): ServiceNode => ({
-    key: `default/${name}`,
-    namespace: 'default',
-    name,
-    instances: signal(new Map([[`${name}-1`, instance(`${name}-1`, { service: name, ...words })]])),
-  });
   const nodes = [node('catalog', {}), node('orders', {}), node('payments', { state: 'CRITICAL' })];
-  const names = (of: readonly ServiceNode[]): string[] => of.map(({ name }) => name);
 
   it('is filtered by a part of the name and by a state', () => {
     expect(names(nodes.filter(serviceFits({ q: 'AY' })))).toEqual(['payments']);
@@ -93,7 +97,6 @@ describe('the list of services', () => {
   });
 
   it('is in order of trouble, of calls, or of names', () => {
-    const rateOf = ({ name }: ServiceNode): number | null => ({ orders: 9, catalog: 2 })[name] ?? null;
     expect(names(sortServices(nodes, undefined, rateOf))).toEqual(['payments', 'catalog', 'orders']);
     expect(names(sortServices(nodes, 'rate', rateOf))).toEqual(['orders', 'catalog', 'payments']);
     expect(names(sortServices(nodes, 'name', rateOf))).toEqual(['catalog', 'orders', 'payments']);
