@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import { latencyText, percentText, plural, rateText } from '../model/age.js';
 import type { ServiceEdge } from '../model/answers.js';
-import { lookOf, successOf } from '../model/edge.js';
+import { byImpairment, lookOf, successOf } from '../model/edge.js';
 import { edgeKey } from '../model/graph.js';
 import { serviceHash } from '../model/route.js';
 import { Heads } from '../parts/heads.js';
@@ -28,7 +28,7 @@ export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] })
           ]}
         />
         <tbody>
-          {edges.map((edge) => (
+          {edges.toSorted(byImpairment).map((edge) => (
             <EdgeRow key={edgeKey(edge)} edge={edge} />
           ))}
         </tbody>

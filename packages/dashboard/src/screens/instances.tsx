@@ -18,7 +18,8 @@ import { useShownServices } from './shown.js';
 
 /** The instances of all services, one row each; filters and order are in the address. */
 export function InstancesScreen(): VNode {
-  const { route } = useSession();
+  // the clock draws it once a second: so rows that were held in their places find them again
+  const { route, clock } = useSession();
   const nodes = useShownServices();
   const staleSince = useStaleSince();
   const all = useComputed(() => nodes.value.flatMap((node) => [...node.instances.value.values()]));
@@ -26,6 +27,7 @@ export function InstancesScreen(): VNode {
     const { filters } = route.value;
     return sortInstances(all.value.filter(instanceFits(filters)), filters['sort']);
   });
+  const now = clock.now.value;
   const steady = useSteady(shown.value, ({ id }) => id);
   const callable = shown.value.filter(isCallable).length;
   const when = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
@@ -37,15 +39,19 @@ export function InstancesScreen(): VNode {
         verdict={`${countText(callable)} of ${plural(shown.value.length, 'instance')} ${can} be called${when}.`}
         sentence={
           shown.value.length === all.value.length
-            ? 'HEALTHY or UNHEALTHY, and ENABLED: to those callers may be sent.'
+            ? 'ENABLED, and neither CRITICAL nor DEREGISTERING: those may get calls.'
             : `${countText(shown.value.length)} of ${countText(all.value.length)} fit the filters.`
         }
       />
       <Filters all={all.value} />
-      <section class="panel listing" ref={(box: HTMLElement | null) => void (steady.ref.current = box)}>
+      <section class="panel">
         <table class="one-height" aria-rowcount={steady.rows.length + 1}>
           <SortHeads />
-          <Rows of={steady.rows} />
+          <WindowedRows
+            rows={steady.rows}
+            box={steady.ref}
+            row={(instance, at) => instanceRow({ instance, at, now, staleSince })}
+          />
         </table>
         {steady.rows.length === 0 && <Nobody isFiltered={all.value.length > 0} />}
       </section>
@@ -69,7 +75,7 @@ function Filters({ all }: { readonly all: readonly Instance[] }): VNode {
       .toSorted()
       .slice(0, MOST_CHOICES);
   return (
-    <div class="chips spaced" key={namespace}>
+    <div class="chips filters spaced" key={namespace}>
       <TextFilter label="Filter the instances" placeholder="Name, id, address, version …" />
       <Choice name="state" label="state" of={STATES} />
       <Choice name="admin" label="admin" of={ADMIN_STATES} />
@@ -122,13 +128,6 @@ function SortHeads(): VNode {
       </tr>
     </thead>
   );
-}
-
-function Rows({ of }: { readonly of: readonly Instance[] }): VNode {
-  const { clock } = useSession();
-  const staleSince = useStaleSince();
-  const now = clock.now.value;
-  return <WindowedRows rows={of} row={(instance, at) => instanceRow({ instance, at, now, staleSince })} />;
 }
 
 interface RowProps {

@@ -44,7 +44,7 @@ export function ServicesScreen(): VNode {
       />
       <Announcer text={verdict} />
       <StateChips wanted={wanted} nodes={nodes} />
-      <div class="chips spaced">
+      <div class="chips filters spaced">
         <TextFilter label="Filter the services" placeholder="Name of a service" />
         <Choice name="sort" label="order" none="trouble" of={['rate', 'name']} />
       </div>
@@ -97,11 +97,7 @@ function List({ nodes, edges, isFiltered }: ListProps): VNode {
   const steady = useSteady(sortServices(nodes, route.value.filters['sort'], rateOf), ({ key }) => key);
   return (
     <Panel title="Services" count={nodes.length}>
-      <table
-        class="one-height"
-        aria-rowcount={nodes.length + 1}
-        ref={(box: HTMLElement | null) => void (steady.ref.current = box)}
-      >
+      <table class="one-height" aria-rowcount={nodes.length + 1}>
         <Heads
           of={[
             'State@c-state',
@@ -118,6 +114,7 @@ function List({ nodes, edges, isFiltered }: ListProps): VNode {
         />
         <WindowedRows
           rows={steady.rows}
+          box={steady.ref}
           row={(node, at) => <Row key={node.key} node={node} at={at} edges={byService.get(node.key) ?? []} />}
         />
       </table>

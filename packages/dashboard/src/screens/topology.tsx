@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import { plural } from '../model/age.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
-import { isIdle, isImpaired } from '../model/edge.js';
+import { byImpairment, isIdle, isImpaired } from '../model/edge.js';
 import { edgeKey } from '../model/graph.js';
 import { withFilter } from '../model/route.js';
 import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
@@ -30,16 +30,16 @@ export function TopologyScreen(): VNode {
   const onlyImpaired = filters['only'] === 'unhealthy';
   const showsIdle = filters['idle'] === 'shown';
   const focus = filters['service'] ?? '';
-  const fits = (edge: ServiceEdge): boolean =>
+  const fitsButIdle = (edge: ServiceEdge): boolean =>
     (!onlyImpaired || isImpaired(edge)) &&
-    (showsIdle || !isIdle(edge)) &&
     (focus === '' || `${edge.namespace}/${edge.from}` === focus || `${edge.namespace}/${edge.to}` === focus);
-  const shown = all.filter(fits);
+  const fitting = all.filter(fitsButIdle);
+  const shown = showsIdle ? fitting : fitting.filter((edge) => !isIdle(edge));
   const services = new Set(shown.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]));
   const isTooMuch = services.size > MOST_NODES && focus === '';
   const view = filters['view'] === 'table' || isTooMuch ? 'table' : 'graph';
-  const impaired = all.filter(isImpaired);
-  const verdict = verdictOf(all, impaired.length, staleSince !== null);
+  const impaired = shown.filter(isImpaired).toSorted(byImpairment);
+  const verdict = verdictOf({ shown, impaired: impaired.length, onlyImpaired, isOld: staleSince !== null });
   const selected = shown.find((edge) => edgeKey(edge) === filters['edge']) ?? impaired[0] ?? null;
   return (
     <>
@@ -49,7 +49,7 @@ export function TopologyScreen(): VNode {
       <Announcer text={verdict} />
       <section class="panel">
         <Choices
-          idle={all.filter(isIdle).length}
+          idle={fitting.filter(isIdle).length}
           focus={focus}
           services={[...new Set(all.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]))]}
         />
@@ -76,12 +76,24 @@ export function TopologyScreen(): VNode {
   );
 }
 
-function verdictOf(all: readonly ServiceEdge[], impaired: number, isOld: boolean): string {
-  const failed = all.reduce((sum, { failures }) => sum + failures, 0);
+interface Shown {
+  /** What the filters let through: the verdict is about nothing else. */
+  readonly shown: readonly ServiceEdge[];
+  readonly impaired: number;
+  readonly onlyImpaired: boolean;
+  readonly isOld: boolean;
+}
+
+function verdictOf({ shown, impaired, onlyImpaired, isOld }: Shown): string {
+  if (shown.length === 0) return onlyImpaired ? 'No edge that fits is impaired.' : 'No edge fits the filter.';
+  const failed = shown.reduce((sum, { failures }) => sum + failures, 0);
   const calls = failed === 0 ? 'no call failed' : `${plural(failed, 'call')} failed`;
   const was = isOld ? 'were' : 'are';
-  if (impaired === 0) return `All ${plural(all.length, 'edge')} ${was} fine, ${calls}.`;
-  return `${impaired} of ${plural(all.length, 'edge')} ${was} impaired, ${calls}.`;
+  if (shown.length === 1)
+    return `The one edge ${isOld ? 'was' : 'is'} ${impaired === 0 ? 'fine' : 'impaired'}, ${calls}.`;
+  if (onlyImpaired) return `${plural(impaired, 'edge')} ${was} impaired, ${calls}.`;
+  if (impaired === 0) return `All ${plural(shown.length, 'edge')} ${was} fine, ${calls}.`;
+  return `${impaired} of ${plural(shown.length, 'edge')} ${was} impaired, ${calls}.`;
 }
 
 function sentenceOf(impaired: readonly ServiceEdge[]): string {
