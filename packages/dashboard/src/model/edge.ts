@@ -15,7 +15,7 @@ export function toneOf(edge: ServiceEdge): Tone {
 }
 
 /** Is a circuit open on it? */
-export const isCut = ({ targets }: ServiceEdge): boolean => targets.some(({ circuits }) => circuits.open > 0);
+export const isCut = ({ circuits }: ServiceEdge): boolean => circuits.open > 0;
 
 export const isIdle = ({ calls, inFlight }: ServiceEdge): boolean => calls === 0 && inFlight === 0;
 

@@ -17,6 +17,7 @@ const edge = (from: string, to: string, words: Partial<ServiceEdge> = {}): Servi
   p99Ms: 9,
   inFlight: 0,
   ageMs: 0,
+  circuits: { closed: 0, open: 0, halfOpen: 0 },
   targets: [],
   ...words,
 });
@@ -74,7 +75,7 @@ describe('how an edge stands', () => {
   it('an open circuit impairs it, though no call failed', () => {
     const circuits = { closed: 3, open: 1, halfOpen: 0 };
     const cut = edge('a', 'b', {
-      targets: [{ instance: 'b-1', callsPerSecond: 0, failures: 0, p99Ms: null, circuits }],
+      circuits,
     });
     expect(isCut(cut)).toBe(true);
     expect(isImpaired(cut)).toBe(true);

@@ -6,7 +6,7 @@ import { edgeKey } from '../model/graph.js';
 import { serviceHash } from '../model/route.js';
 import { Heads } from '../parts/heads.js';
 import { InNamespace } from '../parts/namespace.js';
-import { circuitText, sumOfCircuits } from '../parts/circuits.js';
+import { circuitText } from '../parts/circuits.js';
 
 /** The same as the graph, for those who count, or hear the page. */
 export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] }): VNode {
@@ -38,7 +38,7 @@ export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] })
 }
 
 function EdgeRow({ edge }: { readonly edge: ServiceEdge }): VNode {
-  const { namespace, from, to, callers, callsPerSecond, failures, retries, p50Ms, p99Ms, inFlight, targets } = edge;
+  const { namespace, from, to, callers, callsPerSecond, failures, retries, p50Ms, p99Ms, inFlight, circuits } = edge;
   const tone = lookOf(edge);
   return (
     <tr class={tone === '' ? '' : `tinted ${tone}`} data-row data-problem={tone === '' ? undefined : ''}>
@@ -61,7 +61,7 @@ function EdgeRow({ edge }: { readonly edge: ServiceEdge }): VNode {
       <td class="right nowrap w10">{latencyText(p50Ms)}</td>
       <td class="right nowrap w6">{latencyText(p99Ms)}</td>
       <td class="right w11">{inFlight}</td>
-      <td class="nowrap w7">{circuitText(sumOfCircuits(targets.map(({ circuits }) => circuits)))}</td>
+      <td class="nowrap w7">{circuitText(circuits)}</td>
     </tr>
   );
 }

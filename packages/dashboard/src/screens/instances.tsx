@@ -3,6 +3,7 @@ import { addressOf, ADMIN_STATES, isCallable } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, clockText, countText, plural } from '../model/age.js';
+import { arrivalText } from '../model/arrival.js';
 import { INSTANCE_SORTS, instanceFits, sortInstances, sortOf } from '../model/listing.js';
 import type { InstanceSort } from '../model/listing.js';
 import { needsAttention, WORST_FIRST } from '../model/roll.js';
@@ -19,7 +20,7 @@ import { useShownServices } from './shown.js';
 /** The instances of all services, one row each; filters and order are in the address. */
 export function InstancesScreen(): VNode {
   // the clock draws it once a second: so rows that were held in their places find them again
-  const { route, clock } = useSession();
+  const { roll, route, clock } = useSession();
   const nodes = useShownServices();
   const staleSince = useStaleSince();
   const all = useComputed(() => nodes.value.flatMap((node) => [...node.instances.value.values()]));
@@ -29,18 +30,16 @@ export function InstancesScreen(): VNode {
   });
   const now = clock.now.value;
   const steady = useSteady(shown.value, ({ id }) => id);
-  const callable = shown.value.filter(isCallable).length;
-  const when = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
-  const can = staleSince === null ? 'can' : 'could';
+  const { value: arrival } = roll.arrival;
   return (
     <>
       <Head
         title="Instances"
-        verdict={`${countText(callable)} of ${plural(shown.value.length, 'instance')} ${can} be called${when}.`}
+        verdict={arrival === null ? verdictOf(shown.value, staleSince) : arrivalText(arrival, staleSince)}
         sentence={
           shown.value.length === all.value.length
             ? 'ENABLED, and neither CRITICAL nor DEREGISTERING: those may get calls.'
-            : `${countText(shown.value.length)} of ${countText(all.value.length)} fit the filters.`
+            : `${countText(shown.value.length)} of ${countText(all.value.length)} ${staleSince === null ? 'fit' : 'fitted'} the filters.`
         }
       />
       <Filters all={all.value} />
@@ -53,10 +52,17 @@ export function InstancesScreen(): VNode {
             row={(instance, at) => instanceRow({ instance, at, now, staleSince })}
           />
         </table>
-        {steady.rows.length === 0 && <Nobody isFiltered={all.value.length > 0} />}
+        {steady.rows.length === 0 && <Nobody isFiltered={all.value.length > 0} staleSince={staleSince} />}
       </section>
     </>
   );
+}
+
+function verdictOf(shown: readonly Instance[], staleSince: number | null): string {
+  const callable = `${countText(shown.filter(isCallable).length)} of ${plural(shown.length, 'instance')}`;
+  return staleSince === null
+    ? `${callable} can be called.`
+    : `${callable} could be called at ${clockText(staleSince)}.`;
 }
 
 const STATES = [
@@ -175,10 +181,19 @@ function instanceRow({ instance, at, now, staleSince }: RowProps): VNode {
   );
 }
 
-function Nobody({ isFiltered }: { readonly isFiltered: boolean }): VNode {
+interface NobodyProps {
+  readonly isFiltered: boolean;
+  readonly staleSince: number | null;
+}
+
+function Nobody({ isFiltered, staleSince }: NobodyProps): VNode {
+  const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
+  const tense = (now: string, past: string): string => (staleSince === null ? now : past);
   return (
     <p class="panel-body faint">
-      {isFiltered ? 'No instance fits. ' : 'No instance is registered here.'}
+      {isFiltered
+        ? `No instance ${tense('fits', 'fitted')}${at}. `
+        : `No instance ${tense('is', 'was')} registered here${at}.`}
       {isFiltered && (
         <a class="link" href="#/instances">
           clear filter
