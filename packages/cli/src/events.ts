@@ -12,17 +12,18 @@ import {
 } from '@rollcall/core';
 import type { InstanceId, RegistryEvent } from '@rollcall/core';
 import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
-import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
+import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, LONG_NAMESPACE_FLAG } from './connection.js';
 import { OUTPUT_FLAG } from './formats.js';
 import { jsonText } from './json-text.js';
 import { momentOf, momentText } from './moments.js';
+import { isUnknown, unknownNamespaceText, unknownServiceText } from './namespaces.js';
 import { neededWords } from './operands.js';
 import { paint } from './paint.js';
 import type { Look } from './paint.js';
 import { numberAt } from './json.js';
 import type { Json } from './json.js';
 import { eventsIn } from './registry-api.js';
-import type { RegistryApi } from './registry-api.js';
+import type { RegistryApi, Whereabouts } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { stateLook } from './view.js';
@@ -76,7 +77,8 @@ const FLAGS = {
   ),
   '--all': toggle('all that are kept, the oldest first'),
   ...OUTPUT_FLAG,
-  ...NAMESPACE_FLAG,
+  ...LONG_NAMESPACE_FLAG,
+  ...ALL_NAMESPACES_FLAG,
   ...CONNECTION_FLAGS,
   '--help': toggle('this text', 'h'),
 };
@@ -113,24 +115,49 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   checkTogether(flags);
   const stretch = stretchOf(flags);
   const end = Promise.race([shell.asksToEnd(), shell.nobodyReads]);
-  const api = await apiOf(flags, shell.env);
+  const asked = await apiOf(flags, shell.env);
+  const known = await asked.everywhere();
+  await checkEver(asked, known);
+  // an id says nothing of its namespace
+  const api = flags['--instance'].length > 0 ? asked.within('*') : asked;
+  const namespaces = new Set(known.map(({ namespace }) => namespace));
   const isJson = flags['--output'] === 'json';
-  const only: Question = [...(await filtersOf(flags, api)), ...stretch];
+  const only: Question = [...(await filtersOf(flags, asked)), ...stretch];
   let told = 0;
   const tell = (answer: Json): void => {
     for (const event of eventsIn(answer)) {
       told += 1;
-      shell.out(isJson ? jsonText(event) : textOf(event, shell));
+      if (event.namespace !== null) namespaces.add(event.namespace);
+      shell.out(isJson ? jsonText(event) : textOf(event, namespaces.size > 1, shell));
     }
   };
   const answer = flags['--all'] ? await everything(api, only, tell) : await newest(api, only, flags);
   if (!flags['--all']) tell(answer);
   if (flags['--follow']) await follow(api, { only, from: answer, tell, end }, shell);
   else if (!isJson) {
-    if (told === 0) shell.err('Nothing of that kind has happened.');
+    if (told === 0) shell.err(nothingText(asked, flags['--service'], known));
     tellOfOthers(answer, flags['--all'], shell);
   }
   return EXIT.done;
+}
+
+/** Nothing matches; a service that was asked for may be in another namespace. */
+function nothingText(api: RegistryApi, services: readonly string[], known: readonly Whereabouts[]): string {
+  const isHere = ({ namespace }: Whereabouts): boolean => api.namespace === '*' || namespace === api.namespace;
+  const elsewhere = services.find((service) => {
+    const homes = known.filter(({ name }) => name === service);
+    return homes.length > 0 && !homes.some(isHere);
+  });
+  const text = 'Nothing of that kind has happened.';
+  return elsewhere === undefined ? text : `${text} ${unknownServiceText(elsewhere, api, known)}`;
+}
+
+/** Rejects with REGISTRY_REFUSED for a namespace in which nothing is and nothing was. */
+async function checkEver(api: RegistryApi, known: readonly Whereabouts[]): Promise<void> {
+  if (!isUnknown(api.namespace, known)) return;
+  const past = await api.events([['limit', String(LARGEST_LIMIT)]]);
+  if (eventsIn(past).some(({ namespace }) => namespace === api.namespace)) return;
+  throw new RollcallError('REGISTRY_REFUSED', unknownNamespaceText(api, known));
 }
 
 /** Throws OPTION_INVALID for flags that contradict each other. */
@@ -173,7 +200,7 @@ async function idOf(typed: string, api: RegistryApi): Promise<InstanceId> {
     return (await whoIs(typed, api, 'allowed')).id;
   } catch (error) {
     if (!ID_PATTERN.test(typed) || !isRollcallError(error) || error.code !== 'REGISTRY_REFUSED') throw error;
-    const answer = await api.events([
+    const answer = await api.within('*').events([
       ['instance', typed],
       ['limit', '1'],
     ]);
@@ -239,9 +266,10 @@ async function follow(api: RegistryApi, { only, from, tell, end }: Following, sh
 }
 
 /** When, what kind, who, what and why. */
-function textOf(event: RegistryEvent, shell: Shell): string {
-  const { at, kind, service, instance, state } = event;
-  const subject = instance !== null && service !== null ? shortId({ id: instance, service }) : (service ?? 'registry');
+function textOf(event: RegistryEvent, hasNamespaces: boolean, shell: Shell): string {
+  const { at, kind, namespace, service, instance, state } = event;
+  const name = instance !== null && service !== null ? shortId({ id: instance, service }) : (service ?? 'registry');
+  const subject = hasNamespaces && namespace !== null ? `${namespace}/${name}` : name;
   const look: Look = state === null ? 'faint' : stateLook(state);
   return paint(
     [

@@ -65,8 +65,7 @@ function away(name: 'drain' | 'maintenance', admin: AdminState, about: string): 
     const { flags, words } = parseArguments(AWAY_FLAGS, argv);
     const [typed = ''] = neededWords(`${name} <id>`, words, 1);
     const timeoutMs = spanOf(flags['--timeout'], '--timeout');
-    const api = await apiOf(flags, shell.env);
-    const { id, name: short } = await whoIs(typed, api);
+    const { id, name: short, api } = await whoIs(typed, await apiOf(flags, shell.env));
     const said = await api.patch(id, { admin, ...wordsOf(flags) });
     const isText = flags['--output'] === 'text';
     if (isText)
@@ -116,8 +115,7 @@ export const undrain: Command = {
   async run(argv, shell) {
     const { flags, words } = parseArguments(BACK_FLAGS, argv);
     const [typed = ''] = neededWords('undrain <id>', words, 1);
-    const api = await apiOf(flags, shell.env);
-    const { id, name } = await whoIs(typed, api);
+    const { id, name, api } = await whoIs(typed, await apiOf(flags, shell.env));
     const reason = flags['--reason'];
     const said = await api.patch(id, { admin: 'ENABLED', ...(reason === undefined ? {} : { reason }) });
     const text = `${name} is ENABLED: calls go to it again, if its state allows.`;
@@ -141,8 +139,7 @@ export const weight: Command = {
     const { flags, words } = parseArguments(WEIGHT_FLAGS, argv);
     const [typed = '', number = ''] = neededWords('weight <id> <0 … 1000 | own>', words, 2);
     const value = number === 'own' ? null : weightOf(number);
-    const api = await apiOf(flags, shell.env);
-    const { id, name } = await whoIs(typed, api);
+    const { id, name, api } = await whoIs(typed, await apiOf(flags, shell.env));
     const said = await api.patch(id, { weight: value, ...(value === null ? {} : wordsOf(flags)) });
     const text = `${name} has the weight ${String(said['weight'])}${value === null ? ', its own' : untilText(overrideTerms(said, 'weight'))}.`;
     shell.out(flags['--output'] === 'text' ? text : jsonText({ instance: said }));
@@ -172,8 +169,7 @@ export const rm: Command = {
   async run(argv, shell) {
     const { flags, words } = parseArguments({ ...REASON_FLAG, ...COMMON }, argv);
     const [typed = ''] = neededWords('rm <id>', words, 1);
-    const api = await apiOf(flags, shell.env);
-    const { id, name } = await whoIs(typed, api);
+    const { id, name, api } = await whoIs(typed, await apiOf(flags, shell.env));
     await api.remove(id, flags['--reason']);
     shell.out(flags['--output'] === 'text' ? `${name} is removed.` : jsonText({ removed: id }));
     return EXIT.done;

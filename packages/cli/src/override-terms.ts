@@ -12,8 +12,8 @@ export function overrideTerms(answer: Json, word: OverrideWord): OverrideTerms |
 }
 
 /** ` until 14:02:23`, with the date if it is of another day; empty: it has no end. */
-export function untilText(terms: OverrideTerms | null): string {
-  return terms === null || terms.untilMs === null ? '' : ` until ${momentText(terms.untilMs, Date.now())}`;
+export function untilText(terms: OverrideTerms | null, now = Date.now()): string {
+  return terms === null || terms.untilMs === null ? '' : ` until ${momentText(terms.untilMs, now)}`;
 }
 
 /** `drained 5 min ago by token 3f2a from 10.0.0.7 (new disk), until 14:02:23` */
@@ -22,6 +22,6 @@ export function awayText(admin: 'DRAINING' | 'MAINTENANCE', terms: OverrideTerms
   if (terms === null) return `${deed} by an operator`;
   const by = terms.by === '' ? 'an operator' : printable(terms.by);
   const why = terms.reason === '' ? '' : ` (${printable(terms.reason)})`;
-  const until = terms.untilMs === null ? '' : `,${untilText(terms)}`;
+  const until = terms.untilMs === null ? '' : `,${untilText(terms, now)}`;
   return `${deed} ${ageText(now - terms.since)} ago by ${by}${why}${until}`;
 }

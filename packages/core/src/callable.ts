@@ -72,3 +72,11 @@ export function callableText(count: CallableCount): string {
   const why = notCallableText(count);
   return `${count.callable} of ${count.all} callable${why === '' ? '' : `: ${why}`}`;
 }
+
+/**
+ * Is it an outage: are instances there, of which callers may call none? Not where all of them leave: a service that is shut down is on its
+ * way out of the registry.
+ */
+export function isOutage({ all, callable, unfit }: CallableCount): boolean {
+  return all > 0 && callable === 0 && unfit.DEREGISTERING < all;
+}

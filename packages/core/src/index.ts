@@ -6,6 +6,7 @@ export {
   countCallable,
   isCallable,
   isCallableIn,
+  isOutage,
   isProvedCallable,
   notCallableText,
 } from './callable.js';
@@ -43,7 +44,7 @@ export { DEFAULT_POLICY, policyFields, policyLaws, policyOf, PRESET_NAMES, PRESE
 export type { Policy, PolicySettings, Preset, Thresholds } from './policy.js';
 export { excuse, fallsNow, forgive, newborn, notHeardSince, silence, silentSince, stateOf, STATES } from './vitals.js';
 export type { Cause, Fleet, Phase, State, Unheard, Vitals } from './vitals.js';
-export { REASON_CODES, REASON_TEXTS, reasonFor } from './reason.js';
+export { REASON_CODES, REASON_TEXTS, reasonFor, unheld } from './reason.js';
 export type { Reason, ReasonCode } from './reason.js';
 
 // the wire

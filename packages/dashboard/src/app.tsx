@@ -10,6 +10,8 @@ import { SessionContext, useAnswer, useNamespace, useSession } from './model/ses
 import type { Session } from './model/session.js';
 import { Dialog } from './parts/dialog.js';
 import { Icon, Logo } from './parts/icon.js';
+import { Head } from './parts/panel.js';
+import { UnknownNamespace, useUnknownNamespace } from './parts/namespace.js';
 import { Search } from './parts/search.js';
 import { EventsScreen } from './screens/events.js';
 import { InstanceScreen } from './screens/instance.js';
@@ -100,7 +102,20 @@ interface CurrentScreenProps {
   readonly registry: RegistryAnswer | null;
 }
 
+/** Which screens show one namespace. What happened in one that is gone can still be seen. */
+const OF_NAMESPACE: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'topology', 'events']);
+
 function CurrentScreen({ route, registry }: CurrentScreenProps): VNode {
+  const unknown = useUnknownNamespace();
+  const notice = unknown === null || !OF_NAMESPACE.has(route.at) ? null : <UnknownNamespace name={unknown} />;
+  if (notice !== null && route.at !== 'events') {
+    return (
+      <>
+        <Head verdict={`There is no namespace ${unknown ?? ''}.`} sentence="No service is registered in it." />
+        {notice}
+      </>
+    );
+  }
   switch (route.at) {
     case 'overview':
       return <Overview registry={registry} />;
@@ -115,7 +130,12 @@ function CurrentScreen({ route, registry }: CurrentScreenProps): VNode {
     case 'topology':
       return <TopologyScreen />;
     case 'events':
-      return <EventsScreen />;
+      return (
+        <>
+          {notice}
+          <EventsScreen />
+        </>
+      );
     case 'registry':
       return <RegistryScreen />;
     case 'pictures':

@@ -72,6 +72,7 @@ describe('a census', () => {
       p99Ms: null,
       inFlight: 0,
       ageMs: 0,
+      circuits: circuits(0).circuits,
     };
     const edges = [
       { ...edge, from: 'a', to: 'b', targets: [circuits(2), circuits(1)] },

@@ -24,6 +24,7 @@ import type { Grant } from './access.js';
 import type { BeatsAnswer } from './beat-log.js';
 import type { TopologyAnswer } from './edges.js';
 import type { EventQuery, EventsAnswer, TimelineAnswer } from './history.js';
+import type { InstanceQuery } from './instance-query.js';
 import type { Limits } from './limits.js';
 import type { StoreTrouble } from './ledger.js';
 import type { ScopeReport } from './preservation.js';
@@ -32,6 +33,7 @@ import type { TrafficAnswer, TrafficQuery } from './traffic.js';
 export type { BeatsAnswer } from './beat-log.js';
 export type { TopologyAnswer } from './edges.js';
 export type { EventQuery, EventsAnswer, TimelineAnswer } from './history.js';
+export type { InstanceQuery } from './instance-query.js';
 export type { TrafficAnswer, TrafficQuery } from './traffic.js';
 
 export type Outcome<Value> = Result<Value, Problem>;
@@ -144,6 +146,18 @@ export type InstanceAnswer = Instance & {
   readonly line: boolean;
 };
 
+/** One page of a list of instances. */
+export interface InstancesAnswer {
+  readonly epoch: string;
+  readonly revision: number;
+  readonly settled: boolean;
+  /** Instances that match, on all pages. */
+  readonly total: number;
+  /** The `after` of the next page; null: this is the last one. */
+  readonly next: string | null;
+  readonly instances: readonly (Instance & { readonly heartbeats?: HeartbeatsAnswer })[];
+}
+
 export interface RegistryAnswer {
   readonly replica: string;
   readonly epoch: string;
@@ -222,6 +236,8 @@ export interface RegistryFace {
   services(namespace: string): Outcome<ServicesAnswer>;
   /** `withHeartbeats`: each instance has its `heartbeats`, which are no part of any revision. */
   service(namespace: string, name: string, withHeartbeats?: boolean): Outcome<ServiceAnswer>;
+  /** Instances of all services that match, a page at a time. */
+  instances(query: InstanceQuery): Outcome<InstancesAnswer>;
   instance(id: string): Outcome<InstanceAnswer>;
   /** What happened to an instance, also of one that was removed, as long as its tombstone is kept. */
   timeline(id: string): Outcome<TimelineAnswer>;

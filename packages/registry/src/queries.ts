@@ -1,7 +1,8 @@
-import { countCallable, fallsNow } from '@rollcall/core';
+import { countCallable, DEFAULT_NAMESPACE, fallsNow } from '@rollcall/core';
 import type { Policy, State, Tombstone } from '@rollcall/core';
-import type { DirectionAnswer, InstanceAnswer, ServiceAnswer, ServiceSummary } from './face.js';
+import type { DirectionAnswer, InstanceAnswer, Outcome, ServiceAnswer, ServiceSummary } from './face.js';
 import type { FeedView } from './feed.js';
+import { refuse } from './refusal.js';
 import { serviceKeyOf } from './roster.js';
 import type { DirectionLog, Entry, Roster, ServiceEntry } from './roster.js';
 import type { StoredTombstone } from './store/store.js';
@@ -46,6 +47,32 @@ function namesakes(roster: Roster, namespace: string, name: string): Readonly<Se
   if (namespace === '*') return [...roster.allServices()].filter(({ service }) => service === name);
   const service = roster.service(serviceKeyOf(namespace, name));
   return service === undefined ? [] : [service];
+}
+
+/** So many namespaces are named. */
+const MOST_NAMESPACES = 5;
+
+/** Refuses a name that no service has in this namespace, and says where a service of that name is, or which namespaces there are. */
+export function noSuchService(
+  roster: Roster,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+): Outcome<never> {
+  const services = [...roster.allServices()];
+  const text = `No service ${name} was ever registered in namespace ${namespace}.`;
+  const homes = services.filter(({ service }) => service === name).map((one) => one.namespace);
+  const [home] = homes.toSorted();
+  if (home !== undefined)
+    return refuse('NOT_FOUND', text, `${name} is in namespace ${listed(homes)}: ask with namespace=${home}.`);
+  const known = [...new Set(services.map((one) => one.namespace))];
+  if (namespace === '*' || namespace === DEFAULT_NAMESPACE || known.length === 0 || known.includes(namespace))
+    return refuse('NOT_FOUND', text);
+  return refuse('NOT_FOUND', text, `There is no namespace ${namespace} now; there are ${listed(known)}.`);
+}
+
+function listed(namespaces: readonly string[]): string {
+  const sorted = namespaces.toSorted();
+  const more = sorted.length - MOST_NAMESPACES;
+  return `${sorted.slice(0, MOST_NAMESPACES).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 /** One instance with its heartbeats: ages and counts, which never go into the feed. */

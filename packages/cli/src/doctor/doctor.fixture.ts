@@ -1,3 +1,4 @@
+import { countCallable } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { Answer, Facts, InstanceFacts, RegistryFacts } from './facts.js';
 
@@ -58,7 +59,7 @@ export function instanceFacts(
   const [endpoint] = instance.endpoints;
   const reach =
     endpoint === undefined ? [] : [{ endpoint, outcome: 'itself', text: `it says that it is ${instance.id}` } as const];
-  return { instance, heartbeats: beats(), falls: 0, line: true, reach, ...rest };
+  return { instance, heartbeats: beats(), falls: 0, line: true, reach, away: null, ...rest };
 }
 
 /** Heartbeats that are well, but for what is said. */
@@ -83,6 +84,7 @@ export function facts(more: Partial<Facts> = {}): Facts {
     contact: answer,
     registry: registryFacts,
     instances: [instanceFacts()],
+    counts: new Map([['default/orders', countCallable([instanceFacts().instance])]]),
     left: 0,
     triesPorts: true,
     ...more,

@@ -1,4 +1,4 @@
-import type { Endpoint, Instance } from '@rollcall/core';
+import type { CallableCount, Endpoint, Instance, OverrideTerms } from '@rollcall/core';
 import type { Heartbeats } from '../heartbeats.js';
 
 /** What came back from a question over HTTP. */
@@ -52,6 +52,8 @@ export interface InstanceFacts {
   readonly line: boolean | null;
   /** One for each endpoint; empty: not tried. */
   readonly reach: readonly Reach[];
+  /** Who drained it, or put it into maintenance, when and why; null: nobody, or not known. */
+  readonly away: OverrideTerms | null;
 }
 
 /** A registration that the registry refused. */
@@ -108,6 +110,8 @@ export interface Facts {
   /** Null: it answered otherwise. */
   readonly registry: RegistryFacts | null;
   readonly instances: readonly InstanceFacts[];
+  /** By `<namespace>/<service>`, of all instances of a service; empty where only some instances were asked for. */
+  readonly counts: ReadonlyMap<string, CallableCount>;
   /** Instances that were left out, because there are so many. */
   readonly left: number;
   /** Were their ports to be tried? */

@@ -16,7 +16,8 @@ export const FINDING_CODES = [
   'token-lapsed',
   'access-forbidden',
   'registry-refuses',
-  // the registry itself
+  // the registry itself, and what it tells of whole services
+  'nobody-callable',
   'store-trouble',
   'self-preservation',
   'certificate-expiring',
@@ -126,6 +127,10 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   'token-lapsed': { gravity: 'broken', why: UNREAD },
   'access-forbidden': { gravity: 'broken', why: UNREAD },
   'registry-refuses': { gravity: 'broken', why: UNREAD },
+  'nobody-callable': {
+    gravity: 'broken',
+    why: 'Every call of it fails with NO_INSTANCE, however HEALTHY its instances are.',
+  },
   'store-trouble': {
     gravity: 'broken',
     why: 'New registrations are refused, and what it owes its store is lost if it ends now.',

@@ -1,7 +1,19 @@
-import { instanceMessage, nearest, RollcallError, STATES, systemTime, VERSION } from '@rollcall/core';
-import type { Instance } from '@rollcall/core';
+import {
+  countCallable,
+  instanceMessage,
+  isOutage,
+  isRecord,
+  nearest,
+  RollcallError,
+  STATES,
+  systemTime,
+  VERSION,
+} from '@rollcall/core';
+import type { CallableCount, Instance } from '@rollcall/core';
 import { at, listAt, numberAt, textAt } from '../json.js';
+import { overrideTerms } from '../override-terms.js';
 import { heartbeatsOf } from '../registry-api.js';
+import { checkNamespace } from '../namespaces.js';
 import { meantBy } from '../which.js';
 import type { Asker } from './asking.js';
 import type { Asked, Facts, InstanceFacts, RefusedFacts, RegistryFacts } from './facts.js';
@@ -15,15 +27,17 @@ const CONCURRENCY = 32;
 export interface Wanted {
   /** A service, or an id; null: everybody. */
   readonly word: string | null;
+  /** Null, or left out: all. */
+  readonly namespace?: string | null;
   /** Shall the ports of instances be tried from here? */
   readonly triesPorts: boolean;
 }
 
 /**
  * All that can be seen of a registry and its instances, with nothing but HTTP to the registry and connections to the instances. Rejects
- * with UNKNOWN_SERVICE for a word that is neither a service nor an id.
+ * with UNKNOWN_SERVICE for a word that is neither a service nor an id, with REGISTRY_REFUSED for an unknown namespace.
  */
-export async function gather(asker: Asker, { word, triesPorts }: Wanted): Promise<Facts> {
+export async function gather(asker: Asker, { word, namespace = null, triesPorts }: Wanted): Promise<Facts> {
   const began = systemTime.wall();
   const contact = await asker.firstAsk('/api/v1/registry');
   const known = {
@@ -35,11 +49,28 @@ export async function gather(asker: Asker, { word, triesPorts }: Wanted): Promis
     triesPorts,
   };
   const registry = registryIn(contact);
-  if (registry === null) return { ...known, registry, instances: [], left: 0 };
-  const instances = await instancesOf(asker, word);
-  const worst = instances.toSorted((one, other) => STATES.indexOf(other.state) - STATES.indexOf(one.state));
+  if (registry === null) return { ...known, registry, instances: [], counts: new Map(), left: 0 };
+  const { instances, isWhole } = await instancesOf(asker, word, namespace ?? '*');
+  const counts = isWhole ? countsOf(instances) : new Map<string, CallableCount>();
+  const rank = (one: Instance): number => {
+    const count = counts.get(keyOf(one));
+    return count !== undefined && isOutage(count) ? STATES.length : STATES.indexOf(one.state);
+  };
+  const worst = instances.toSorted((one, other) => rank(other) - rank(one));
   const asked = await each(worst.slice(0, MOST_INSTANCES), (instance) => factsOf(asker, instance, triesPorts));
-  return { ...known, registry, instances: asked, left: Math.max(0, worst.length - MOST_INSTANCES) };
+  return { ...known, registry, instances: asked, counts, left: Math.max(0, worst.length - MOST_INSTANCES) };
+}
+
+const keyOf = ({ namespace, service }: Instance): string => `${namespace}/${service}`;
+
+function countsOf(instances: readonly Instance[]): ReadonlyMap<string, CallableCount> {
+  const members = new Map<string, Instance[]>();
+  for (const instance of instances) {
+    const known = members.get(keyOf(instance));
+    if (known === undefined) members.set(keyOf(instance), [instance]);
+    else known.push(instance);
+  }
+  return new Map([...members].map(([key, all]) => [key, countCallable(all)]));
 }
 
 /** Null for an answer that is none of a registry. */
@@ -105,23 +136,36 @@ function refusedIn(received: unknown): RefusedFacts {
   };
 }
 
-/** In every namespace: an id says nothing of its own. */
-async function instancesOf(asker: Asker, word: string | null): Promise<readonly Instance[]> {
+interface Meant {
+  readonly instances: readonly Instance[];
+  /** Are they all instances of their services? */
+  readonly isWhole: boolean;
+}
+
+/** Usually in every namespace (`*`): an id says nothing of its own. */
+async function instancesOf(asker: Asker, word: string | null, namespace: string): Promise<Meant> {
   const listed = await asker.ask('/api/v1/services?namespace=*');
   const services = listed.kind === 'answer' ? listAt(listed.body, 'services') : [];
-  const names = [...new Set(services.map((service) => textAt(service, 'name') ?? ''))].toSorted();
-  if (word === null || names.includes(word)) {
-    return (await each(word === null ? names : [word], (name) => instancesIn(asker, name))).flat();
-  }
-  const meant = meantBy(word, (await each(names, (name) => instancesIn(asker, name))).flat());
-  if (meant.length > 0) return meant;
+  const known = services.map((service) => ({
+    name: textAt(service, 'name') ?? '',
+    namespace: textAt(service, 'namespace') ?? '',
+  }));
+  if (listed.kind === 'answer' && listed.status === 200) checkNamespace({ namespace, url: asker.url }, known);
+  const here = known.filter((one) => namespace === '*' || one.namespace === namespace);
+  const names = [...new Set(here.map(({ name }) => name))].toSorted();
+  const instancesOfAll = async (of: readonly string[]): Promise<readonly Instance[]> =>
+    (await each(of, (name) => instancesIn(asker, name, namespace))).flat();
+  if (word === null || names.includes(word))
+    return { instances: await instancesOfAll(word === null ? names : [word]), isWhole: true };
+  const meant = meantBy(word, await instancesOfAll(names));
+  if (meant.length > 0) return { instances: meant, isWhole: false };
   const near = nearest(word, names);
   const hint = near === null ? 'rollcall ls shows all of them.' : `Did you mean ${near}?`;
   throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word}". ${hint}`);
 }
 
-async function instancesIn(asker: Asker, name: string): Promise<readonly Instance[]> {
-  const answer = await asker.ask(`/api/v1/services/${encodeURIComponent(name)}?namespace=*`);
+async function instancesIn(asker: Asker, name: string, namespace: string): Promise<readonly Instance[]> {
+  const answer = await asker.ask(`/api/v1/services/${encodeURIComponent(name)}?namespace=${namespace}`);
   const received = answer.kind === 'answer' ? listAt(answer.body, 'instances') : [];
   return received.flatMap((one) => {
     const read = instanceMessage.parse(one);
@@ -136,7 +180,7 @@ async function factsOf(asker: Asker, listed: Instance, triesPorts: boolean): Pro
     triesPorts ? Promise.all(listed.endpoints.map((endpoint) => reach(listed.id, endpoint))) : [],
   ]);
   if (answer.kind !== 'answer' || answer.status !== 200)
-    return { instance: listed, heartbeats: null, falls: null, line: null, reach: tried };
+    return { instance: listed, heartbeats: null, falls: null, line: null, reach: tried, away: null };
   const { body } = answer;
   const read = instanceMessage.parse(body);
   const line = at(body, 'line');
@@ -146,6 +190,7 @@ async function factsOf(asker: Asker, listed: Instance, triesPorts: boolean): Pro
     falls: numberAt(body, 'falls'),
     line: typeof line === 'boolean' ? line : null,
     reach: tried,
+    away: isRecord(body) ? overrideTerms(body, 'admin') : null,
   };
 }
 

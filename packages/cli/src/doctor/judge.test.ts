@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { countCallable } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import { answered, beats, facts, failed, instanceFacts, NOW, refused, registryFacts } from './doctor.fixture.js';
 import type { Facts, InstanceFacts, Reach, RefusedFacts, RegistryFacts } from './facts.js';
@@ -60,6 +61,18 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
   'token-lapsed': [{ ...refused(401, 'UNAUTHORIZED', 'Token 1 has expired.'), hasToken: true }, /has expired/],
   'access-forbidden': [refused(403, 'FORBIDDEN', 'It names nobody.'), /403/],
   'registry-refuses': [refused(429, 'TOO_MANY', 'Wait.'), /429/],
+  'nobody-callable': [
+    {
+      ...instances(
+        instanceFacts(
+          { admin: 'DRAINING' },
+          { away: { reason: 'new disk', since: NOW - 300_000, untilMs: null, by: 'token 3f2a from 10.0.0.7' } },
+        ),
+      ),
+      counts: new Map([['default/orders', countCallable([{ state: 'HEALTHY', admin: 'DRAINING' }])]]),
+    },
+    /orders-0001 is DRAINING: drained 5 min ago by token 3f2a from 10\.0\.0\.7 \(new disk\); its state is HEALTHY/,
+  ],
   'store-trouble': [
     registry({ store: { name: 'disk', durable: true, trouble: { text: 'ENOSPC', sinceMs: 9_000, owed: 2 } } }),
     /ENOSPC/,

@@ -1,3 +1,4 @@
+import { callableDiagnosis } from './callable-finding.js';
 import { contactFinding } from './contact-findings.js';
 import type { Facts } from './facts.js';
 import { worstFirst } from './finding.js';
@@ -12,10 +13,10 @@ export function judge(facts: Facts): Diagnosis {
     const unchecked = ['everything else, because the registry does not tell of itself or of anybody'];
     return { findings: [lost], fine: [], unchecked };
   }
-  const [registry, instances] = [registryDiagnosis(facts), instanceDiagnosis(facts)];
+  const all = [registryDiagnosis(facts), callableDiagnosis(facts), instanceDiagnosis(facts)];
   return {
-    findings: worstFirst([...registry.findings, ...instances.findings]),
-    fine: [...registry.fine, ...instances.fine],
-    unchecked: [...registry.unchecked, ...instances.unchecked],
+    findings: worstFirst(all.flatMap(({ findings }) => findings)),
+    fine: all.flatMap(({ fine }) => fine),
+    unchecked: all.flatMap(({ unchecked }) => unchecked),
   };
 }

@@ -1,6 +1,7 @@
 import type { VNode } from 'preact';
 import { instanceHash } from '../model/route.js';
 import { tailOf } from '../model/words.js';
+import { InNamespace } from './namespace.js';
 
 interface ClipProps {
   readonly of: string;
@@ -20,13 +21,20 @@ interface InstanceLinkProps {
   readonly id: string;
   /** Left out where the service is plain. */
   readonly service?: string;
+  /** Left out where it is plain. */
+  readonly namespace?: string | null;
 }
 
 /** `orders…1e07`, which leads to the instance. However little room there is, its last characters stay; the title has the whole id. */
-export function InstanceLink({ id, service = '' }: InstanceLinkProps): VNode {
+export function InstanceLink({ id, service = '', namespace = null }: InstanceLinkProps): VNode {
   return (
     <a class="mono name" href={instanceHash(id)} title={id}>
-      {service !== '' && <span class="clip">{service}</span>}
+      {service !== '' && (
+        <span class="clip">
+          <InNamespace of={namespace} />
+          {service}
+        </span>
+      )}
       <span class="tail">…{tailOf(id)}</span>
     </a>
   );

@@ -5,6 +5,7 @@ import { byImpairment, lookOf, successOf } from '../model/edge.js';
 import { edgeKey } from '../model/graph.js';
 import { serviceHash } from '../model/route.js';
 import { Heads } from '../parts/heads.js';
+import { InNamespace } from '../parts/namespace.js';
 import { circuitText, sumOfCircuits } from '../parts/circuits.js';
 
 /** The same as the graph, for those who count, or hear the page. */
@@ -42,12 +43,18 @@ function EdgeRow({ edge }: { readonly edge: ServiceEdge }): VNode {
   return (
     <tr class={tone === '' ? '' : `tinted ${tone}`} data-row data-problem={tone === '' ? undefined : ''}>
       <td class="rest main">
-        <a class="clip" href={serviceHash(namespace, from)} title={`${from}, ${plural(callers, 'caller')}`}>
+        <a
+          class="clip"
+          href={serviceHash(namespace, from)}
+          title={`${namespace}/${from}, ${plural(callers, 'caller')}`}
+        >
+          <InNamespace of={namespace} />
           {from} <span class="faint">{callers}</span>
         </a>
       </td>
       <td class="rest main">
-        <a class="clip" href={serviceHash(namespace, to)} title={to}>
+        <a class="clip" href={serviceHash(namespace, to)} title={`${namespace}/${to}`}>
+          <InNamespace of={namespace} />
           {to}
         </a>
       </td>

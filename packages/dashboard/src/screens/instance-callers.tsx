@@ -4,6 +4,7 @@ import type { ServiceEdge } from '../model/answers.js';
 import { serviceHash } from '../model/route.js';
 import { CircuitMarks, circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Heads } from '../parts/heads.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Panel } from '../parts/panel.js';
 
 interface InstanceCallersProps {
@@ -34,8 +35,9 @@ export function InstanceCallers({ id, edges }: InstanceCallersProps): VNode {
                     <a
                       class="clip"
                       href={serviceHash(edge.namespace, edge.from)}
-                      title={`${edge.from}, ${plural(edge.callers, 'caller')}`}
+                      title={`${edge.namespace}/${edge.from}, ${plural(edge.callers, 'caller')}`}
                     >
+                      <InNamespace of={edge.namespace} />
                       {edge.from} <span class="faint">{edge.callers}</span>
                     </a>
                   </td>

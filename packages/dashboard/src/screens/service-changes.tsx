@@ -1,6 +1,6 @@
 import type { VNode } from 'preact';
-import { clockText } from '../model/age.js';
 import type { EventsAnswer } from '../model/answers.js';
+import { momentText } from '../model/moment.js';
 import { hashOf } from '../model/route.js';
 import { useAnswer } from '../model/session.js';
 import { EventMark, happenedText } from '../parts/event-lines.js';
@@ -26,7 +26,7 @@ export function ServiceChanges({ namespace, name }: ChangesProps): VNode {
           <tbody>
             {events.map((event) => (
               <tr key={event.seq}>
-                <td class="mono faint nowrap">{clockText(event.at)}</td>
+                <td class="mono faint nowrap">{momentText(event.at, Date.now())}</td>
                 <td class="nowrap">
                   <span class={`state ${event.state ?? ''}`}>
                     <EventMark of={event} />

@@ -4,6 +4,7 @@ import type { ServiceEdge } from '../model/answers.js';
 import { serviceHash } from '../model/route.js';
 import { circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Heads } from '../parts/heads.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Panel } from '../parts/panel.js';
 
 interface EdgesProps {
@@ -32,8 +33,13 @@ export function ServiceEdges({ title, edges, other }: EdgesProps): VNode {
                   <a
                     class="clip"
                     href={serviceHash(edge.namespace, edge[other])}
-                    title={other === 'to' ? edge.to : `${edge.from}, ${plural(edge.callers, 'caller')}`}
+                    title={
+                      other === 'to'
+                        ? `${edge.namespace}/${edge.to}`
+                        : `${edge.namespace}/${edge.from}, ${plural(edge.callers, 'caller')}`
+                    }
                   >
+                    <InNamespace of={edge.namespace} />
                     {edge[other]} {other === 'from' && <span class="faint">{edge.callers}</span>}
                   </a>
                 </td>

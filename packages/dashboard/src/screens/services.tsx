@@ -1,3 +1,4 @@
+import { callableText } from '@rollcall/core';
 import type { State } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { latencyText, percentText, plural, rateText } from '../model/age.js';
@@ -5,7 +6,7 @@ import { maxOf } from '../model/edge.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
 import { SERVICE_SORTS, serviceFits, sortOf, sortServices } from '../model/listing.js';
 import type { ServiceSort } from '../model/listing.js';
-import { needsAttention, tallyOf, standingOf, WORST_FIRST } from '../model/roll.js';
+import { colourOf, isTroubled, standingOf, tallyOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { serviceHash, withFilter } from '../model/route.js';
 import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
@@ -16,6 +17,7 @@ import { circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Choice, TextFilter } from '../parts/filters.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Clip } from '../parts/name.js';
 import { Head, Panel } from '../parts/panel.js';
 import { WindowedRows } from '../parts/window.js';
@@ -150,16 +152,17 @@ interface RowProps {
 
 function Row({ node, at, edges }: RowProps): VNode {
   const instances = [...node.instances.value.values()];
-  const { healthy, all, worst } = standingOf(node.instances.value);
+  const standing = standingOf(node.instances.value);
+  const { healthy, all, worst, count } = standing;
   const shown = instances.find(({ state }) => state === worst) ?? { state: worst };
   const calls = edges.reduce((sum, edge) => sum + edge.calls, 0);
   const failures = edges.reduce((sum, edge) => sum + edge.failures, 0);
-  const isTrouble = needsAttention({ state: worst });
+  const isTrouble = isTroubled(standing);
   const p99Ms = edges.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
   const circuits = sumOfCircuits(edges.flatMap(({ targets }) => targets.map((target) => target.circuits)));
   return (
     <tr
-      class={isTrouble ? `tinted ${worst}` : ''}
+      class={isTrouble ? `tinted ${colourOf(standing)}` : ''}
       data-row
       data-problem={isTrouble ? '' : undefined}
       aria-rowindex={at + 2}
@@ -169,11 +172,11 @@ function Row({ node, at, edges }: RowProps): VNode {
       </td>
       <td class="full">
         <a class="strong clip" href={serviceHash(node.namespace, node.name)} title={node.key}>
+          <InNamespace of={node.namespace} />
           {node.name}
-          {node.namespace !== 'default' && <span class="faint"> {node.namespace}</span>}
         </a>
       </td>
-      <td class="since">{shareText(healthy, all)}</td>
+      <td class="since">{count.admin.ENABLED < all ? callableText(count) : shareText(healthy, all)}</td>
       <td class="w8 card">
         <Clip of={distinct(instances.map(({ version }) => version))} />
       </td>

@@ -24,6 +24,9 @@ import {
 import type { AnyMessage, JsonSchema } from '@rollcall/core';
 import type { FastifyPluginCallback } from 'fastify';
 import { ROLES } from '../access.js';
+import { INSTANCE_SORTS } from '../instance-query.js';
+import { LARGEST_LIMIT } from './history.js';
+import { LONGEST_SEARCH } from './instances.js';
 import { CALL_PATHS } from './openapi-calls.js';
 import { EVENTS } from './openapi-events.js';
 import {
@@ -189,6 +192,11 @@ const SERVICE_PATHS: JsonSchema = {
   },
 };
 
+const INSTANCES = listOf({
+  allOf: [instanceMessage.jsonSchema, { type: 'object', properties: { heartbeats: HEARTBEATS } }],
+});
+const SORTS = INSTANCE_SORTS.flatMap((sort) => [sort, `-${sort}`]);
+
 const PEOPLE_PATHS: JsonSchema = {
   '/api/v1/services': {
     get: operation({
@@ -229,10 +237,35 @@ const PEOPLE_PATHS: JsonSchema = {
         epoch: TEXT,
         revision: COUNT,
         settled: { type: 'boolean' },
-        instances: listOf({
-          allOf: [instanceMessage.jsonSchema, { type: 'object', properties: { heartbeats: HEARTBEATS } }],
-        }),
+        instances: INSTANCES,
         removed: listOf(tombstoneMessage.jsonSchema),
+      }),
+    }),
+  },
+  '/api/v1/instances': {
+    get: operation({
+      summary: 'Instances of all services, by filters, a page at a time. To read on, send `next` as `after`.',
+      parameters: [
+        NAMESPACE_IN_QUERY,
+        inQuery('service', NAMES_IN_QUERY, 'only of these services'),
+        inQuery('state', listOf({ enum: STATES }), 'only in one of these states'),
+        inQuery('admin', listOf({ enum: ADMIN_STATES }), 'only in one of these administrative states'),
+        inQuery('callable', { type: 'boolean' }, 'only those that callers may use, or only the others'),
+        inQuery('zone', listOf(TEXT), 'only in one of these zones'),
+        inQuery('version', listOf(TEXT), 'only of one of these versions'),
+        inQuery('q', { type: 'string', maxLength: LONGEST_SEARCH }, 'a part of id, service, version, zone or address'),
+        inQuery('sort', { enum: SORTS, default: 'service' }, 'the order; reversed with a `-` before it'),
+        inQuery('limit', { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 }, 'at most so many'),
+        inQuery('after', TEXT, 'the `next` of the answer before, with the same `sort`'),
+        inQuery('heartbeats', { type: 'boolean', default: false }, 'with what is known of those of each instance'),
+      ],
+      answer: object({
+        epoch: TEXT,
+        revision: COUNT,
+        settled: { type: 'boolean' },
+        total: COUNT,
+        next: orNull(TEXT),
+        instances: INSTANCES,
       }),
     }),
   },

@@ -18,6 +18,7 @@ import { putBefore } from './forecourt.js';
 import { createGuard, guardHook } from './guard.js';
 import { healthRoutes } from './health.js';
 import { historyRoutes } from './history.js';
+import { instanceRoutes } from './instances.js';
 import { checkHost, listen, placeOf } from './listen.js';
 import { collectMethods } from './methods.js';
 import { answersCounted, metricsRoutes } from './metrics.js';
@@ -176,7 +177,15 @@ export function buildApp(
   if (guarded === null) app.addHook('onSend', openDeeds(rim));
   else guarded.install(app);
   const refuseOtherMethods = collectMethods(app);
-  const forPeople = [operatorRoutes, peopleRoutes, historyRoutes, topologyRoutes, metricsRoutes, prometheusRoutes];
+  const forPeople = [
+    operatorRoutes,
+    peopleRoutes,
+    instanceRoutes,
+    historyRoutes,
+    topologyRoutes,
+    metricsRoutes,
+    prometheusRoutes,
+  ];
   const groups = [serviceRoutes, ...forPeople, watchRoutes, healthRoutes, openapiRoutes];
   for (const routes of groups) {
     void app.register(routes, rim);
