@@ -108,7 +108,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
         expect(answer.status).toBe(200);
       }
     };
-    const first = drained[0]!;
+    const first = drained.at(0)!;
     await want('DRAINING');
     const { page, faults } = await visit(browser, at(''));
     await page.getByRole('heading', { name: `Nobody of b may be called: ${drained.length} drained.` }).waitFor();

@@ -94,7 +94,7 @@ async function staying(flags: Given, service: string | null, shell: Shell): Prom
 }
 
 function failsOn(fails: readonly Fail[], { instances, hasNamespaces = false }: View, shell: Shell): boolean {
-  const counts = countsOf(instances, hasNamespaces);
+  const counts = countsOf(instances);
   const isOut = fails.length > 0 && outagesIn(counts).length > 0;
   if (isOut) shell.err(`rollcall ls: ${outageText(counts)}`);
   const states: readonly string[] = fails;
@@ -147,7 +147,7 @@ type List = (view: View, shell: Shell) => readonly string[];
 
 const LISTS: Readonly<Record<(typeof FORMATS)[number], List>> = {
   table: (view, { terminal }) => [
-    ...shortageLines(view.instances, view.hasNamespaces),
+    ...shortageLines(view.instances),
     ...renderTable(view, { ...terminal, now: Date.now(), rows: Infinity }),
   ],
   wide: ({ instances, hasNamespaces = false }) =>
@@ -178,6 +178,13 @@ const wideRow = ([state = '', namespace = '', ...rest]: readonly string[], hasNa
 
 function wideCells({ admin, state, namespace, id, endpoints, version, reason }: Instance): readonly string[] {
   const addresses = endpoints.map((endpoint) => `${endpoint.protocol}://${addressOf(endpoint)}`);
-  const versionText = version === '' ? '–' : printable(version);
-  return [state, namespace, id, addresses.join(','), versionText, admin, printable(reason.text)];
+  return [
+    state,
+    namespace,
+    id,
+    addresses.join(','),
+    version === '' ? '–' : printable(version),
+    admin,
+    printable(reason.text),
+  ];
 }

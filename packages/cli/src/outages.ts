@@ -1,17 +1,18 @@
 import { callableText, countCallable, isOutage, notCallableText } from '@rollcall/core';
 import type { CallableCount, Instance } from '@rollcall/core';
+import { areSeveral } from './namespaces.js';
 
-type Named = Pick<Instance, 'namespace' | 'service'>;
+type Named = Pick<Instance, 'service' | 'namespace'>;
 
-/** How the service of an instance is named: with its namespace where there are several. */
-export const serviceIn =
-  (hasNamespaces = false) =>
-  ({ namespace, service }: Named): string =>
-    hasNamespaces ? `${namespace}/${service}` : service;
+/** How services are named among these: where there are several namespaces, each begins with its own. */
+export function serviceNames(among: readonly Named[]): (instance: Named) => string {
+  const isSeveral = areSeveral(among);
+  return ({ namespace, service }) => (isSeveral ? `${namespace}/${service}` : service);
+}
 
 /** Of each service how many of its instances callers may call, by name. */
-export function countsOf(instances: readonly Instance[], hasNamespaces = false): ReadonlyMap<string, CallableCount> {
-  const nameOf = serviceIn(hasNamespaces);
+export function countsOf(instances: readonly Instance[]): ReadonlyMap<string, CallableCount> {
+  const nameOf = serviceNames(instances);
   const members = new Map<string, Instance[]>();
   for (const instance of instances) {
     const name = nameOf(instance);
@@ -40,8 +41,8 @@ export function outageText(counts: ReadonlyMap<string, CallableCount>, when: str
 }
 
 /** `orders: 0 of 2 callable: 2 drained`: a line for each service of which not everybody may be called. */
-export function shortageLines(instances: readonly Instance[], hasNamespaces = false): readonly string[] {
-  return [...countsOf(instances, hasNamespaces)]
+export function shortageLines(instances: readonly Instance[]): readonly string[] {
+  return [...countsOf(instances)]
     .filter(([, { all, callable }]) => callable < all)
     .map(([name, count]) => `${name}: ${callableText(count)}`);
 }

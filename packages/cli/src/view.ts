@@ -3,8 +3,8 @@ import type { AdminState, Instance, InstanceId, State } from '@rollcall/core';
 import { directionTexts } from './heartbeats.js';
 import type { Heartbeats } from './heartbeats.js';
 import { momentText } from './moments.js';
+import { countsOf, isAway, outagesIn, outageText, serviceNames } from './outages.js';
 import { namesOf } from './namespaces.js';
-import { countsOf, isAway, outagesIn, outageText, serviceIn } from './outages.js';
 import { paint } from './paint.js';
 import type { Look, Span } from './paint.js';
 import type { Terminal } from './shell.js';
@@ -98,8 +98,9 @@ export function renderTable(view: View, screen: Screen): readonly string[] {
   const isFolded = view.instances.length > screen.rows && healthy.length > 1;
   const shown = isFolded ? view.instances.filter((instance) => !isWell(instance)) : view.instances;
   const table = layOut(view, screen, shown);
+  const nameOf = serviceNames(view.instances);
   const outages = new Set(outagesIn(countsOf(view.instances)));
-  const rank = (instance: Instance): number => (outages.has(instance.service) ? -ORDER.length : 0) + rankOf(instance);
+  const rank = (instance: Instance): number => (outages.has(nameOf(instance)) ? -ORDER.length : 0) + rankOf(instance);
   const rows = shown
     .toSorted((one, other) => rank(one) - rank(other) || settledOrder(one, other))
     .flatMap((instance) => rowOf(table, instance));
@@ -166,12 +167,11 @@ function linkText({ isLive, heardAt }: View, now: number): string {
 }
 
 /** Who needs attention: a service that nobody may be called of is the worst; then UNHEALTHY and CRITICAL. An old view speaks in the past. */
-function verdictOf({ instances, isLive, heardAt, calls = null, hasNamespaces }: View): readonly Span[] {
+function verdictOf({ instances, isLive, heardAt, calls = null }: View): readonly Span[] {
   if (instances.length === 0) return [{ text: heardAt === null ? 'Waiting for the registry.' : WAITING }];
-  const counts = countsOf(instances, hasNamespaces);
+  const counts = countsOf(instances);
   const outages = outagesIn(counts);
-  const nameOf = serviceIn(hasNamespaces);
-  const troubled = new Set([...outages, ...instances.filter(needsAttention).map(nameOf)]);
+  const troubled = new Set([...outages, ...instances.filter(needsAttention).map(serviceNames(instances))]);
   const since = isLive || heardAt === null ? null : clockText(heardAt);
   if (troubled.size === 0) return [{ text: wellText(instances, since) }];
   const [needs, need] = isLive ? ['needs', 'need'] : ['needed', 'needed'];
@@ -211,6 +211,8 @@ function affectedText(calls: CallsSum | null): string {
 }
 
 const WAITING = 'Waiting for the first registration: import RollcallModule.forRoot({ service: … }) and start it.';
+
+const keyOf = ({ namespace, service }: Instance): string => `${namespace}/${service}`;
 
 const needsAttention = ({ state }: Instance): boolean => state === 'UNHEALTHY' || state === 'CRITICAL';
 
@@ -282,7 +284,7 @@ const awaySentence = (state: State, why: string): string =>
 
 /** Those that need nobody's eye, service by service. */
 function foldedRow(view: View, count: number, { nameWidth }: Table): readonly Span[] {
-  const nameOf = serviceIn(view.hasNamespaces);
+  const nameOf = view.hasNamespaces === true ? keyOf : ({ service }: Instance): string => service;
   const services = [...new Set(view.instances.map(nameOf))].toSorted();
   const shares = services.map((service) => {
     const all = view.instances.filter((instance) => nameOf(instance) === service);

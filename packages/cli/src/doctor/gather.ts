@@ -155,8 +155,9 @@ async function instancesOf(asker: Asker, word: string | null, namespace: string)
   const names = [...new Set(here.map(({ name }) => name))].toSorted();
   const instancesOfAll = async (of: readonly string[]): Promise<readonly Instance[]> =>
     (await each(of, (name) => instancesIn(asker, name, namespace))).flat();
-  if (word === null || names.includes(word))
+  if (word === null || names.includes(word)) {
     return { instances: await instancesOfAll(word === null ? names : [word]), isWhole: true };
+  }
   const meant = meantBy(word, await instancesOfAll(names));
   if (meant.length > 0) return { instances: meant, isWhole: false };
   const near = nearest(word, names);

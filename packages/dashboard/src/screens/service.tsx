@@ -359,7 +359,7 @@ function InstanceRow({ instance, heartbeats, events, targets }: RowProps): VNode
   return (
     <tr class={isTrouble ? `tinted ${instance.state}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
       <td>
-        {instance.admin !== 'ENABLED' && <b class="nowrap">{instance.admin} </b>}
+        {instance.admin !== 'ENABLED' && <b class="block small">{instance.admin}</b>}
         <StateWord of={instance} />
       </td>
       <td>

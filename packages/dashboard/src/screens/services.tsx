@@ -1,4 +1,4 @@
-import { callableText } from '@rollcall/core';
+import { callableText, isOutage } from '@rollcall/core';
 import type { State } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { latencyText, percentText, plural, rateText } from '../model/age.js';
@@ -6,7 +6,7 @@ import { maxOf } from '../model/edge.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
 import { SERVICE_SORTS, serviceFits, sortOf, sortServices } from '../model/listing.js';
 import type { ServiceSort } from '../model/listing.js';
-import { colourOf, isTroubled, standingOf, tallyOf, WORST_FIRST } from '../model/roll.js';
+import { colourOf, isTroubled, tallyOf, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { serviceHash, withFilter } from '../model/route.js';
 import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
@@ -168,6 +168,7 @@ function Row({ node, at, edges }: RowProps): VNode {
       aria-rowindex={at + 2}
     >
       <td>
+        {isOutage(count) && <b class="block small">not callable</b>}
         <StateWord of={shown} />
       </td>
       <td class="full">
