@@ -4,6 +4,7 @@ import { worstFirst } from './finding.js';
 import type { Diagnosis } from './finding.js';
 import { instanceDiagnosis } from './instance-findings.js';
 import { registryDiagnosis } from './registry-findings.js';
+import { wayDiagnosis } from './way-findings.js';
 
 /** What is wrong, by what was seen. */
 export function judge(facts: Facts): Diagnosis {
@@ -12,10 +13,10 @@ export function judge(facts: Facts): Diagnosis {
     const unchecked = ['everything else, because the registry does not tell of itself or of anybody'];
     return { findings: [lost], fine: [], unchecked };
   }
-  const [registry, instances] = [registryDiagnosis(facts), instanceDiagnosis(facts)];
+  const looked = [registryDiagnosis(facts), wayDiagnosis(facts), instanceDiagnosis(facts)];
   return {
-    findings: worstFirst([...registry.findings, ...instances.findings]),
-    fine: [...registry.fine, ...instances.fine],
-    unchecked: [...registry.unchecked, ...instances.unchecked],
+    findings: worstFirst(looked.flatMap(({ findings }) => findings)),
+    fine: looked.flatMap(({ fine }) => fine),
+    unchecked: looked.flatMap(({ unchecked }) => unchecked),
   };
 }
