@@ -1,8 +1,9 @@
-// Builds the static files of the dashboard into dist/, which the registry serves. Says what they weigh, and fails above the budget.
-import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+// Builds the static files of the dashboard into dist/, which the registry serves; beside each what it is compressed, as `.gz` and `.br`. Says
+// what they weigh, and fails above the budget.
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { build } from 'vite';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
@@ -47,4 +48,13 @@ process.stderr.write(
 if (first > FIRST_SCRIPT || all > ALL) {
   process.stderr.write('dashboard: it is heavier than it may be; load what is not on the first screen later\n');
   process.exit(1);
+}
+
+/** Below this, bytes, a file fits one packet as it is. */
+const LEAST_COMPRESSED = 1_024;
+for (const path of files) {
+  const bytes = readFileSync(path);
+  if (bytes.length < LEAST_COMPRESSED) continue;
+  writeFileSync(`${path}.gz`, gzipSync(bytes, { level: 9 }));
+  writeFileSync(`${path}.br`, brotliCompressSync(bytes)); // quality 11 by itself
 }

@@ -8,7 +8,7 @@ import {
   RollcallError,
   systemTime,
 } from '@rollcall/core';
-import { valued } from './arguments.js';
+import { toggle, valued } from './arguments.js';
 import { asked, MOST_SOCKETS, plainFetch } from './node-fetch.js';
 import type { Fetcher } from './node-fetch.js';
 import { checkRegistryUrl, DEFAULT_URL, RegistryApi } from './registry-api.js';
@@ -33,22 +33,29 @@ export const CONNECTION_FLAGS = {
   '--key-file': valued(option.string({ doc: 'its private key (PEM); default ROLLCALL_KEY_FILE' }), '<file>'),
 };
 
+/** A namespace that is typed; `doc`: what it is for. */
+export const namespaceOption = (doc: string) =>
+  option.string({
+    doc,
+    pattern: NAME_PATTERN,
+    allowed: 'a DNS label: lower-case letters, digits and hyphens, at most 63',
+  });
+
+const LOOKED_UP = namespaceOption(`in which names are looked up; default: ${DEFAULT_NAMESPACE}`);
+
 /** Of every command that names services. */
-export const NAMESPACE_FLAG = {
-  '--namespace': valued(
-    option.string({
-      doc: `in which names are looked up; default: ${DEFAULT_NAMESPACE}`,
-      pattern: NAME_PATTERN,
-      allowed: 'a DNS label: lower-case letters, digits and hyphens, at most 63',
-      default: DEFAULT_NAMESPACE,
-    }),
-    '<name>',
-  ),
-};
+export const NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>', 'n') };
+
+/** The same where `-n` is how many. */
+export const LONG_NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>') };
+
+/** Of every command that lists. */
+export const ALL_NAMESPACES_FLAG = { '--all-namespaces': toggle('of all namespaces', 'A') };
 
 /** What they were given; undefined: left out. */
 export type ConnectionFlags = { readonly [Flag in keyof typeof CONNECTION_FLAGS]: string | undefined } & {
-  readonly '--namespace'?: string;
+  readonly '--namespace'?: string | undefined;
+  readonly '--all-namespaces'?: boolean;
 };
 
 /** Which registry, and what to show it. */
@@ -80,7 +87,10 @@ export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
     const [there, missing] = certFile === undefined ? ['--key-file', '--cert-file'] : ['--cert-file', '--key-file'];
     throw new RollcallError('OPTION_INVALID', `${there} is there without ${missing}: give both, or none.`);
   }
-  const namespace = flags['--namespace'] ?? DEFAULT_NAMESPACE;
+  const isAll = flags['--all-namespaces'] === true;
+  if (isAll && flags['--namespace'] !== undefined)
+    throw new RollcallError('OPTION_INVALID', '--all-namespaces and --namespace contradict each other: leave out one.');
+  const namespace = isAll ? '*' : (flags['--namespace'] ?? DEFAULT_NAMESPACE);
   const { ROLLCALL_TOKEN: token } = parseOptions(ENVIRONMENT, { ROLLCALL_TOKEN: env['ROLLCALL_TOKEN'] || undefined });
   return { url, others, namespace, token, tls: { caFile, certFile, keyFile } };
 }

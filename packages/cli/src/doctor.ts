@@ -1,6 +1,6 @@
 import { option, RollcallError } from '@rollcall/core';
 import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
-import { CONNECTION_FLAGS, wayOf } from './connection.js';
+import { CONNECTION_FLAGS, namespaceOption, wayOf } from './connection.js';
 import { Asker } from './doctor/asking.js';
 import type { Facts } from './doctor/facts.js';
 import type { Diagnosis, FindingCode } from './doctor/finding.js';
@@ -21,6 +21,7 @@ const FLAGS = {
     'o',
   ),
   '--no-ports': toggle('do not try the ports of instances from here: only what the registry says of them'),
+  '--namespace': valued(namespaceOption('only what is in this namespace; default: all'), '<name>', 'n'),
   ...CONNECTION_FLAGS,
   '--help': toggle('this text', 'h'),
 };
@@ -49,9 +50,13 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
       `doctor takes one service or id; received ${words.length}: ${words.join(' ')}.`,
     );
   const way = wayOf(flags, shell.env);
-  const { others } = way;
-  const wanted = { word, triesPorts: !flags['--no-ports'], others, here: hereFacts(shell.env) };
-  const facts = await gather(new Asker(way), wanted);
+  const facts = await gather(new Asker(way), {
+    word,
+    namespace: flags['--namespace'] ?? null,
+    triesPorts: !flags['--no-ports'],
+    others: way.others,
+    here: hereFacts(shell.env),
+  });
   const diagnosis = judge(facts);
   for (const line of flags['--output'] === 'json'
     ? [jsonOf(facts, diagnosis)]

@@ -108,7 +108,7 @@ describe('rollcall ls', () => {
   });
 
   it('--namespace looks elsewhere', async () => {
-    expect(await ls('--namespace', 'shop')).toMatchObject({ code: 0, err: expect.stringContaining('No service') });
+    expect(await ls('--namespace', 'shop')).toMatchObject({ code: 1, err: expect.stringContaining('no namespace') });
     expect(await ls('--namespace', 'Shop!')).toMatchObject({ code: 2, err: expect.stringContaining('DNS label') });
   });
 

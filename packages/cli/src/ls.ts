@@ -1,17 +1,23 @@
-import { addressOf, nearest, option, RollcallError, STATES } from '@rollcall/core';
-import type { Instance, State } from '@rollcall/core';
+import { addressOf, option, RollcallError, STATES } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
 import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
-import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
+import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
 import { jsonText } from './json-text.js';
+import { areSeveral, checkNamespace, namesOf, nobodyText, unknownServiceText } from './namespaces.js';
 import { onlyWord } from './operands.js';
-import type { RegistryApi } from './registry-api.js';
+import { countsOf, outagesIn, outageText, shortageLines } from './outages.js';
+import type { RegistryApi, Whereabouts } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { renderTable } from './view.js';
 import type { View } from './view.js';
-import { aligned, printable, shortNames } from './words.js';
+import { aligned, printable } from './words.js';
 
 const FORMATS = ['table', 'wide', 'json', 'name'] as const;
+
+/** `NOT_CALLABLE`: a service has instances, and callers may call none of them. */
+const FAILS = [...STATES, 'NOT_CALLABLE'] as const;
+type Fail = (typeof FAILS)[number];
 
 const FLAGS = {
   '--output': valued(
@@ -22,13 +28,14 @@ const FLAGS = {
   '--watch': toggle('stay, and show what changes: as rollcall watch, and with -o json as rollcall watch --json', 'w'),
   '--fail-on': repeated(
     option.list({
-      doc: `exit with ${EXIT.failed} if an instance is in this state: ${STATES.join(', ')}; may be repeated`,
-      item: option.oneOf(STATES, { doc: 'a state' }),
+      doc: `exit with ${EXIT.failed} if an instance is in this state (${STATES.join(', ')}), or nobody of a service may be called (NOT_CALLABLE: only then); may be repeated`,
+      item: option.oneOf(FAILS, { doc: 'a state, or NOT_CALLABLE' }),
       default: [],
     }),
     '<state>',
   ),
   ...NAMESPACE_FLAG,
+  ...ALL_NAMESPACES_FLAG,
   ...CONNECTION_FLAGS,
   '--help': toggle('this text', 'h'),
 };
@@ -40,8 +47,8 @@ comes next. →1 is Heartbeat-1 (the registry calls: round trip), ←2 is Heartb
 
 ${describeFlags(FLAGS).join('\n')}
 
-Formats: wide adds the whole id, the addresses and the version; json is one object, { url, revision, instances }, each instance with
-its heartbeats; name is one id per line.
+Formats: wide adds the whole id, the addresses, the version and the admin state; json is one object, { url, revision, services, instances },
+each service with how many of its instances are callable, each instance with its heartbeats; name is one id per line.
 
 Examples:
   rollcall ls
@@ -57,9 +64,11 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const service = onlyWord('ls', 'service', words);
   if (flags['--watch']) return staying(flags, service, shell);
   const api = await apiOf(flags, shell.env);
-  const view = await look(api, service, ['table', 'json'].includes(flags['--output']));
+  const known = await api.everywhere();
+  checkNamespace(api, known);
+  const view = await look(api, { service, known, withHeartbeats: ['table', 'json'].includes(flags['--output']) });
   if (view.instances.length === 0 && flags['--output'] !== 'json') {
-    shell.err(service === null ? `No service is registered at ${api.url}.` : `${service} has no instance now.`);
+    shell.err(service === null ? nobodyText(api, known) : `${service} has no instance now.`);
     return EXIT.done;
   }
   for (const line of LISTS[flags['--output']](view, shell)) shell.out(line);
@@ -84,18 +93,31 @@ async function staying(flags: Given, service: string | null, shell: Shell): Prom
   return watchLive({ flags, service, isJson: format === 'json' }, shell);
 }
 
-function failsOn(states: readonly State[], { instances }: View, shell: Shell): boolean {
+function failsOn(fails: readonly Fail[], { instances, hasNamespaces = false }: View, shell: Shell): boolean {
+  const counts = countsOf(instances, hasNamespaces);
+  const isOut = fails.length > 0 && outagesIn(counts).length > 0;
+  if (isOut) shell.err(`rollcall ls: ${outageText(counts)}`);
+  const states: readonly string[] = fails;
   const failing = instances.filter(({ state }) => states.includes(state));
-  if (failing.length === 0) return false;
-  const names = shortNames(instances);
+  if (failing.length === 0) return isOut;
+  const names = namesOf(instances, hasNamespaces);
   const listed = failing.map(({ id, state }) => `${names.get(id) ?? id} ${state}`);
   shell.err(`rollcall ls: ${failing.length} of ${instances.length} in a state of --fail-on: ${listed.join(', ')}.`);
   return true;
 }
 
-async function look(api: RegistryApi, service: string | null, withHeartbeats: boolean): Promise<View> {
-  const names = await api.services();
-  if (service !== null && !names.includes(service)) await refuseUnknown(api, service, names);
+interface Wanted {
+  /** Null: all. */
+  readonly service: string | null;
+  /** In all namespaces. */
+  readonly known: readonly Whereabouts[];
+  readonly withHeartbeats: boolean;
+}
+
+async function look(api: RegistryApi, { service, known, withHeartbeats }: Wanted): Promise<View> {
+  const here = known.filter(({ namespace }) => api.namespace === '*' || namespace === api.namespace);
+  const names = [...new Set(here.map(({ name }) => name))];
+  if (service !== null && !names.includes(service)) await refuseUnknown(api, service, known);
   const answers = await Promise.all(
     (service === null ? names : [service]).map((name) => api.service(name, withHeartbeats)),
   );
@@ -106,32 +128,40 @@ async function look(api: RegistryApi, service: string | null, withHeartbeats: bo
     heardAt: Date.now(),
     revision: Math.max(0, ...answers.map(({ revision }) => revision)),
     instances,
+    hasNamespaces: areSeveral(known),
     heartbeats: new Map(answers.flatMap(({ heartbeats }) => [...heartbeats])),
   };
 }
 
 /** A service whose instances have all gone lately is known; else the registry's own word counts, with what was probably meant. */
-async function refuseUnknown(api: RegistryApi, service: string, names: readonly string[]): Promise<void> {
+async function refuseUnknown(api: RegistryApi, service: string, known: readonly Whereabouts[]): Promise<void> {
   try {
     await api.service(service);
   } catch (error) {
-    const meant = nearest(service, names);
-    if (!(error instanceof RollcallError) || error.code !== 'REGISTRY_REFUSED' || meant === null) throw error;
-    throw new RollcallError('UNKNOWN_SERVICE', `There is no service "${service}". Did you mean ${meant}?`, {
-      cause: error,
-    });
+    if (!(error instanceof RollcallError) || error.code !== 'REGISTRY_REFUSED') throw error;
+    throw new RollcallError('UNKNOWN_SERVICE', unknownServiceText(service, api, known), { cause: error });
   }
 }
 
 type List = (view: View, shell: Shell) => readonly string[];
 
 const LISTS: Readonly<Record<(typeof FORMATS)[number], List>> = {
-  table: (view, { terminal }) => renderTable(view, { ...terminal, now: Date.now(), rows: Infinity }),
-  wide: (view) => aligned([WIDE_HEAD, ...view.instances.map(wideRow)]),
+  table: (view, { terminal }) => [
+    ...shortageLines(view.instances, view.hasNamespaces),
+    ...renderTable(view, { ...terminal, now: Date.now(), rows: Infinity }),
+  ],
+  wide: ({ instances, hasNamespaces = false }) =>
+    aligned([wideRow(WIDE_HEAD, hasNamespaces), ...instances.map((one) => wideRow(wideCells(one), hasNamespaces))]),
   json: ({ url, revision, instances, heartbeats }) => [
     jsonText({
       url,
       revision,
+      services: [...countsOf(instances)].map(([name, { all, callable, admin }]) => ({
+        name,
+        instances: all,
+        callable,
+        admin,
+      })),
       instances: instances.map((instance) => {
         const { heartbeat1 = null, heartbeat2 = null } = heartbeats.get(instance.id) ?? {};
         return { ...instance, heartbeats: { heartbeat1, heartbeat2 } };
@@ -141,9 +171,13 @@ const LISTS: Readonly<Record<(typeof FORMATS)[number], List>> = {
   name: ({ instances }) => instances.map(({ id }) => id),
 };
 
-const WIDE_HEAD = ['STATE', 'ID', 'ADDRESSES', 'VERSION', 'REASON'];
+const WIDE_HEAD = ['STATE', 'NAMESPACE', 'ID', 'ADDRESSES', 'VERSION', 'ADMIN', 'REASON'];
 
-function wideRow({ state, id, endpoints, version, reason }: Instance): readonly string[] {
+const wideRow = ([state = '', namespace = '', ...rest]: readonly string[], hasNamespaces: boolean): readonly string[] =>
+  hasNamespaces ? [state, namespace, ...rest] : [state, ...rest];
+
+function wideCells({ admin, state, namespace, id, endpoints, version, reason }: Instance): readonly string[] {
   const addresses = endpoints.map((endpoint) => `${endpoint.protocol}://${addressOf(endpoint)}`);
-  return [state, id, addresses.join(','), version === '' ? '–' : printable(version), printable(reason.text)];
+  const versionText = version === '' ? '–' : printable(version);
+  return [state, namespace, id, addresses.join(','), versionText, admin, printable(reason.text)];
 }

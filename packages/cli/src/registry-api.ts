@@ -51,6 +51,12 @@ export interface ServiceAnswer {
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
 }
 
+/** Where a service is. */
+export interface Whereabouts {
+  readonly namespace: string;
+  readonly name: string;
+}
+
 /** What a question says besides its path. */
 interface Deed {
   readonly method: 'PATCH' | 'DELETE';
@@ -70,10 +76,13 @@ export class RegistryApi {
   readonly #fetch: Fetcher;
   readonly #isShown: boolean;
   readonly #headers: Readonly<Record<string, string>>;
+  readonly #options: RegistryApiOptions;
 
   /** Throws OPTION_INVALID as `checkRegistryUrl` does. */
-  constructor(url: string, { fetcher, token, isShown = false, namespace }: RegistryApiOptions = {}) {
+  constructor(url: string, options: RegistryApiOptions = {}) {
+    const { fetcher, token, isShown = false, namespace } = options;
     checkRegistryUrl(url);
+    this.#options = options;
     this.url = url.replace(/\/+$/, '');
     this.namespace = namespace ?? DEFAULT_NAMESPACE;
     this.#fetch = fetcher ?? plainFetch();
@@ -81,11 +90,27 @@ export class RegistryApi {
     this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   }
 
+  /** The same registry, asked about another namespace. */
+  within(namespace: string): RegistryApi {
+    return namespace === this.namespace ? this : new RegistryApi(this.url, { ...this.#options, namespace });
+  }
+
+  /** Which services there are in all namespaces, by name. */
+  async everywhere(): Promise<readonly Whereabouts[]> {
+    const { services } = await this.read('/api/v1/services?namespace=*');
+    if (!Array.isArray(services)) throw this.#noRegistry('no list of services');
+    const known = services.map((service) => {
+      const { name, namespace = DEFAULT_NAMESPACE } = this.#record(service);
+      return { name: String(name), namespace: String(namespace) };
+    });
+    return known.toSorted((one, other) => one.name.localeCompare(other.name));
+  }
+
   /** The names of the services that have instances, sorted. */
   async services(): Promise<readonly string[]> {
     const { services } = await this.read(`/api/v1/services?${this.#of()}`);
     if (!Array.isArray(services)) throw this.#noRegistry('no list of services');
-    return services.map((service) => String(this.#record(service)['name'])).toSorted();
+    return [...new Set(services.map((service) => String(this.#record(service)['name'])))].toSorted();
   }
 
   /** Every instance of a service, in any state, the registry's revision, and what it measures of them, where that is asked for. */

@@ -110,7 +110,7 @@ describe('the whole picture', () => {
     });
     expect(lines).toEqual([
       'rollcall  http://10.0.0.2:1337  Live  revision 48,213                                       14:02:23',
-      '2 of 6 services need attention.',
+      'Nobody of payments may be called: 1 CRITICAL. 2 of 6 services need attention.',
       '  STATE          INSTANCE       →1       ←2        SINCE  WHY / NEXT',
       '▲ CRITICAL       payments…7d20  refused  ended       3 s  Dead: its line closed and its address ref…',
       '                 ECONNREFUSED 10.0.2.14:50051      DEREGISTERING in 2 s unless it sends Heartbeat-2.',
@@ -152,11 +152,11 @@ describe('how the calls go', () => {
   });
 
   it('says whether callers are affected by those that need attention', () => {
-    expect(verdict(viewOf([...healthy, dead], { calls }))).toBe(
+    expect(verdict(viewOf([...healthy, refused], { calls }))).toBe(
       '1 of 3 services needs attention. No caller is affected: 31 calls went elsewhere, 0 failed.',
     );
     expect(verdict(viewOf([...healthy, dead], { calls: { ...calls, failures: 7 } }))).toBe(
-      '1 of 3 services needs attention. Callers are affected: 7 of 9,802 calls failed.',
+      'Nobody of payments may be called: 1 CRITICAL. Callers are affected: 7 of 9,802 calls failed.',
     );
     expect(verdict(viewOf(healthy, { calls }))).not.toContain('caller');
   });
@@ -212,7 +212,7 @@ describe('the golden pictures', () => {
 
 describe('the verdict', () => {
   it('counts services, and only UNHEALTHY and CRITICAL ask for attention', () => {
-    expect(verdict(viewOf([...healthy, dead]))).toBe('1 of 3 services needs attention.');
+    expect(verdict(viewOf([...healthy, refused]))).toBe('1 of 3 services needs attention.');
     expect(verdict(viewOf([...healthy, starting, leaving]))).toBe(
       'No service needs attention: 3 of 5 are HEALTHY. 2 on the way, nothing to do.',
     );

@@ -1,12 +1,18 @@
-import type { Instance, InstanceId, State } from '@rollcall/core';
+import { countCallable, notCallableText } from '@rollcall/core';
+import type { AdminState, Instance, InstanceId, State } from '@rollcall/core';
 import { directionTexts } from './heartbeats.js';
 import type { Heartbeats } from './heartbeats.js';
+import { momentText } from './moments.js';
+import { namesOf } from './namespaces.js';
+import { countsOf, isAway, outagesIn, outageText, serviceIn } from './outages.js';
 import { paint } from './paint.js';
 import type { Look, Span } from './paint.js';
 import type { Terminal } from './shell.js';
 import { successText } from './traffic.js';
-import type { CallsSum } from './traffic.js';
-import { ageText, clockText, countText, explained, nextText, shortNames, tripText } from './words.js';
+import type { CallsSum, Edge } from './traffic.js';
+import { trafficRows, trafficText } from './watch-traffic.js';
+import type { Traffic } from './watch-traffic.js';
+import { ageText, clockText, countText, explained, nextText, tripText } from './words.js';
 
 /** What is shown: everything that the registry says, and how fresh that is. Times are wall clock, ms since 1970. */
 export interface View {
@@ -17,10 +23,14 @@ export interface View {
   readonly heardAt: number | null;
   readonly revision: number;
   readonly instances: readonly Instance[];
+  /** Are there several namespaces? Then each name begins with its own. Left out: no. */
+  readonly hasNamespaces?: boolean;
   /** As far as they were asked for: they are no part of the feed. */
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
   /** All calls of late, as the callers tell; null or left out: nobody told of any, or nobody asked. */
   readonly calls?: CallsSum | null;
+  /** The calls of the one service that is shown; left out: all are. */
+  readonly edges?: readonly Edge[];
 }
 
 /** Where and when it is shown. */
@@ -46,6 +56,9 @@ const STALE_AFTER_MS = 10_000;
 const HEARTBEATS_FROM = 100;
 const EVIDENCE_FROM = 80;
 const STATE_WIDTH = 15;
+/** Of an instance that an operator drained, or put into maintenance. */
+const AWAY_SHAPE = '⊘';
+const AWAY_LOOK: Look = 'leaving';
 const INBOUND_WIDTH = 9;
 const OUTBOUND_WIDTH = 10;
 
@@ -58,8 +71,13 @@ export function renderView(view: View, screen: Screen): readonly string[] {
     ]);
   }
   const table = renderTable(view, screen);
-  const legend = table.length === 0 ? [] : legendOf(view, screen);
+  const legend = table.length === 0 ? [] : [...trafficOf(view), ...legendOf(view, screen)];
   return [...lines.map((line) => paint(line, screen)), ...table, ...legend.map((line) => paint(line, screen))];
+}
+
+/** Under the table: the calls of the service that is shown. */
+function trafficOf({ edges = [], isLive, hasNamespaces = false }: View): readonly (readonly Span[])[] {
+  return isLive ? trafficRows(edges, hasNamespaces) : [];
 }
 
 /** Under the table: how the calls go, and what the two arrows mean. */
@@ -76,25 +94,56 @@ function legendOf({ calls = null, isLive }: View, { width }: Screen): readonly (
 /** The instances alone, worst first. Empty when there are none. */
 export function renderTable(view: View, screen: Screen): readonly string[] {
   if (view.instances.length === 0) return [];
-  const healthy = view.instances.filter(({ state }) => state === 'HEALTHY');
+  const healthy = view.instances.filter(isWell);
   const isFolded = view.instances.length > screen.rows && healthy.length > 1;
-  const shown = isFolded ? view.instances.filter(({ state }) => state !== 'HEALTHY') : view.instances;
+  const shown = isFolded ? view.instances.filter((instance) => !isWell(instance)) : view.instances;
   const table = layOut(view, screen, shown);
-  const rows = shown.toSorted(worstFirst).flatMap((instance) => rowOf(table, instance));
+  const outages = new Set(outagesIn(countsOf(view.instances)));
+  const rank = (instance: Instance): number => (outages.has(instance.service) ? -ORDER.length : 0) + rankOf(instance);
+  const rows = shown
+    .toSorted((one, other) => rank(one) - rank(other) || settledOrder(one, other))
+    .flatMap((instance) => rowOf(table, instance));
   const lines = [headOf(table), ...rows, ...(isFolded ? [foldedRow(view, healthy.length, table)] : [])];
   return lines.map((line) => paint(line, screen));
 }
 
-/** One change as one line, for output that is no terminal: what an instance is now, or why it is gone. */
+/** One change as one line, for output that is no terminal: what an instance is now, or why it is gone. `at`: when, as people read it. */
 export function renderChange(
-  change: { readonly name: string; readonly state: State | 'REMOVED'; readonly text: string },
+  change: {
+    /** When, as people read it. */
+    readonly at?: string;
+    readonly name: string;
+    readonly state: State | 'REMOVED';
+    readonly text: string;
+    /** Default ENABLED; any other comes before the state. */
+    readonly admin?: AdminState;
+  },
   screen: Screen,
 ): string {
-  const { name, state, text } = change;
-  const [mark, look]: [string, Look] = state === 'REMOVED' ? ['×', 'faint'] : [shapeOf(state), LOOKS[state]];
+  const { at = clockText(screen.now), name, state, text, admin = 'ENABLED' } = change;
+  const isGone = state === 'REMOVED';
+  const head: readonly [string, string, Look] = isGone
+    ? ['×', state, 'faint']
+    : isAway({ admin })
+      ? [AWAY_SHAPE, admin, AWAY_LOOK]
+      : [shapeOf(state), state, LOOKS[state]];
+  const [mark, word, look] = head;
+  const why = isGone || !isAway({ admin }) ? text : `${state}: ${text}`;
+  return paint([{ text: `${at}  ` }, ...stateSpans(mark, word, look), { text: `${name.padEnd(16)}  ${why}` }], {
+    ...screen,
+    width: Infinity,
+  });
+}
+
+/** The calls to a service as one line, for output that is no terminal. */
+export function renderTraffic(at: string, traffic: Traffic, terminal: Terminal): string {
+  const name = traffic.service.padEnd(16);
   return paint(
-    [{ text: `${clockText(screen.now)}  ` }, ...stateSpans(mark, state, look), { text: `${name.padEnd(16)}  ${text}` }],
-    { ...screen, width: Infinity },
+    [{ text: `${at}  ` }, ...stateSpans('⇄', 'TRAFFIC', 'faint'), { text: `${name}  ${trafficText(traffic)}` }],
+    {
+      ...terminal,
+      width: Infinity,
+    },
   );
 }
 
@@ -116,25 +165,41 @@ function linkText({ isLive, heardAt }: View, now: number): string {
   return age < STALE_AFTER_MS ? 'Reconnecting' : `Stale ${ageText(age)}`;
 }
 
-/** Who needs attention: UNHEALTHY and CRITICAL count, the others are on the way. An old view speaks in the past. */
-function verdictOf({ instances, isLive, heardAt, calls = null }: View): readonly Span[] {
+/** Who needs attention: a service that nobody may be called of is the worst; then UNHEALTHY and CRITICAL. An old view speaks in the past. */
+function verdictOf({ instances, isLive, heardAt, calls = null, hasNamespaces }: View): readonly Span[] {
   if (instances.length === 0) return [{ text: heardAt === null ? 'Waiting for the registry.' : WAITING }];
-  const services = new Set(instances.map(({ service }) => service));
-  const troubled = new Set(instances.filter(needsAttention).map(({ service }) => service));
-  const [needs, need, are] = isLive ? ['needs', 'need', 'are'] : ['needed', 'needed', 'were'];
-  const when = isLive || heardAt === null ? '' : ` at ${clockText(heardAt)}`;
-  if (troubled.size > 0) {
-    const count = `${troubled.size} of ${services.size} ${services.size === 1 ? 'service' : 'services'}`;
-    return [
-      { text: `${count} ${troubled.size === 1 ? needs : need} attention${when}.`, look: 'strong' },
-      { text: isLive ? affectedText(calls) : '' },
-    ];
-  }
-  const healthy = instances.filter(({ state }) => state === 'HEALTHY').length;
-  const rest = instances.length - healthy;
-  const way = rest === 0 ? '' : ` ${rest} ${isLive ? 'on the way' : 'were on the way'}, nothing to do.`;
-  return [{ text: `No service ${needs} attention: ${healthy} of ${instances.length} ${are} HEALTHY${when}.${way}` }];
+  const counts = countsOf(instances, hasNamespaces);
+  const outages = outagesIn(counts);
+  const nameOf = serviceIn(hasNamespaces);
+  const troubled = new Set([...outages, ...instances.filter(needsAttention).map(nameOf)]);
+  const since = isLive || heardAt === null ? null : clockText(heardAt);
+  if (troubled.size === 0) return [{ text: wellText(instances, since) }];
+  const [needs, need] = isLive ? ['needs', 'need'] : ['needed', 'needed'];
+  const of = `${troubled.size} of ${counts.size} ${counts.size === 1 ? 'service' : 'services'}`;
+  const count = `${of} ${troubled.size === 1 ? needs : need} attention${since === null ? '' : ` at ${since}`}.`;
+  const affected = isLive ? affectedText(calls) : '';
+  if (outages.length === 0) return [{ text: count, look: 'strong' }, { text: affected }];
+  const others = troubled.size === outages.length ? '' : ` ${count}`;
+  return [{ text: outageText(counts, since), look: 'critical' }, { text: `${others}${affected}` }];
 }
+
+function wellText(instances: readonly Instance[], since: string | null): string {
+  const [needs, are, were] = since === null ? ['needs', 'are', 'on the way'] : ['needed', 'were', 'were on the way'];
+  const healthy = instances.filter(isWell).length;
+  const away = notCallableText({ ...countCallable(instances), unfit: NOBODY });
+  const rest = instances.length - healthy - instances.filter(isAway).length;
+  const way = rest === 0 ? '' : ` ${rest} ${were}, nothing to do.`;
+  const share = `${healthy} of ${instances.length} ${are} HEALTHY${away === '' ? '' : `, ${away}`}`;
+  return `No service ${needs} attention: ${share}${since === null ? '' : ` at ${since}`}.${way}`;
+}
+
+const NOBODY: Readonly<Record<State, number>> = {
+  HEALTHY: 0,
+  REGISTERING: 0,
+  UNHEALTHY: 0,
+  CRITICAL: 0,
+  DEREGISTERING: 0,
+};
 
 /** Are the callers of those that need attention affected, by what the callers tell? Empty where nobody calls. */
 function affectedText(calls: CallsSum | null): string {
@@ -163,7 +228,7 @@ interface Table {
 }
 
 function layOut(view: View, screen: Screen, shown: readonly Instance[]): Table {
-  const names = shortNames(view.instances);
+  const names = namesOf(view.instances, view.hasNamespaces === true);
   const nameWidth = Math.max(13, ...shown.map(({ id }) => names.get(id)?.length ?? 0)) + 2;
   const sinceWidth = Math.max(5, ...shown.map((instance) => sinceOf(view, instance, screen.now).length));
   const hasHeartbeats = screen.width >= HEARTBEATS_FROM;
@@ -186,11 +251,15 @@ function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
   const { inbound, outbound } = directionTexts(instance, beats, view.isLive ? screen.now : (view.heardAt ?? 0));
   const directions = hasHeartbeats ? inbound.padEnd(INBOUND_WIDTH) + outbound.padEnd(OUTBOUND_WIDTH) : '';
   const since = sinceOf(view, instance, screen.now).padStart(sinceWidth);
+  const head = isAway(instance)
+    ? stateSpans(AWAY_SHAPE, instance.admin, AWAY_LOOK)
+    : stateSpans(shapeOf(state, instance, beats), state, LOOKS[state]);
   const first: readonly Span[] = [
-    ...stateSpans(shapeOf(state, instance, beats), state, LOOKS[state]),
+    ...head,
     { text: `${(names.get(id) ?? id).padEnd(nameWidth)}${directions}${since}  ` },
   ];
-  const { sentence, evidence } = explained(reason);
+  const { sentence: why, evidence } = explained(reason);
+  const sentence = isAway(instance) ? awaySentence(state, why) : why;
   const next = comesNext(view, instance, screen.now);
   const shown = screen.width < EVIDENCE_FROM ? '' : evidence;
   const oneLine = next === '' ? sentence : `${sentence} ${next}`;
@@ -207,12 +276,17 @@ function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
   ];
 }
 
+/** What an operator wants comes first; of its state no more than people need. */
+const awaySentence = (state: State, why: string): string =>
+  state === 'HEALTHY' ? 'Gets no calls. Its state: HEALTHY.' : `Gets no calls. ${state}: ${why}`;
+
 /** Those that need nobody's eye, service by service. */
 function foldedRow(view: View, count: number, { nameWidth }: Table): readonly Span[] {
-  const services = [...new Set(view.instances.map(({ service }) => service))].toSorted();
+  const nameOf = serviceIn(view.hasNamespaces);
+  const services = [...new Set(view.instances.map(nameOf))].toSorted();
   const shares = services.map((service) => {
-    const all = view.instances.filter((instance) => instance.service === service);
-    return `${service} ${all.filter(({ state }) => state === 'HEALTHY').length} of ${all.length}`;
+    const all = view.instances.filter((instance) => nameOf(instance) === service);
+    return `${service} ${all.filter(isWell).length} of ${all.length}`;
   });
   const total = `${count} of ${view.instances.length}`;
   return [...stateSpans('●', 'HEALTHY', 'healthy'), { text: `${total.padEnd(nameWidth)}${shares.join(' · ')}` }];
@@ -225,7 +299,7 @@ function stateSpans(mark: string, word: string, look: Look): readonly Span[] {
 }
 
 function sinceOf(view: View, { since }: Instance, now: number): string {
-  return view.isLive ? ageText(now - since) : clockText(since);
+  return view.isLive ? ageText(now - since) : momentText(since, now);
 }
 
 function comesNext(view: View, instance: Instance, now: number): string {
@@ -235,11 +309,18 @@ function comesNext(view: View, instance: Instance, now: number): string {
 
 const sentenceEnd = (text: string): string => (text === '' ? '' : `${text}.`);
 
-function worstFirst(one: Instance, other: Instance): number {
-  const byState = ORDER.indexOf(one.state) - ORDER.indexOf(other.state);
-  if (byState !== 0) return byState;
-  // among the HEALTHY nobody looks for the newest: they keep their places
-  const bySince = one.state === 'HEALTHY' ? 0 : other.since - one.since;
+/** HEALTHY, and called: it needs nobody's eye. */
+const isWell = (instance: Instance): boolean => instance.state === 'HEALTHY' && !isAway(instance);
+
+/** Worst first. What an operator keeps away comes behind UNHEALTHY, unless its state is worse. */
+function rankOf(instance: Instance): number {
+  const rank = ORDER.indexOf(instance.state);
+  return isAway(instance) ? Math.min(rank, ORDER.indexOf('UNHEALTHY') + 0.5) : rank;
+}
+
+function settledOrder(one: Instance, other: Instance): number {
+  // among those that are well nobody looks for the newest: they keep their places
+  const bySince = isWell(one) ? 0 : other.since - one.since;
   return bySince || one.service.localeCompare(other.service) || one.id.localeCompare(other.id);
 }
 
@@ -256,6 +337,9 @@ export const stateShape = (instance: Instance, beats: Heartbeats | null = null):
   shapeOf(instance.state, instance, beats);
 
 export const stateLook = (state: State): Look => LOOKS[state];
+
+/** How an instance is marked that an operator keeps callers away from. */
+export const AWAY = { shape: AWAY_SHAPE, look: AWAY_LOOK } as const;
 
 /** The disc is the two heartbeats: its upper half stands for Heartbeat-1, its lower half for Heartbeat-2. */
 function shapeOf(state: State, instance?: Instance, beats: Heartbeats | null = null): string {

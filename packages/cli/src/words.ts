@@ -1,5 +1,5 @@
 /** What the terminal says, in the words of the dashboard: state, reason, since, next. */
-import { printableText, REASON_TEXTS } from '@rollcall/core';
+import { printableText, REASON_TEXTS, unheld } from '@rollcall/core';
 import type { Instance, Reason, RegistryEvent } from '@rollcall/core';
 
 /** How long something lasts: seconds under a minute, then `3 min`, `3 h 12 min`, `2 d 4 h`. */
@@ -29,8 +29,21 @@ export const countText = (count: number): string => count.toLocaleString('en-US'
 /** A round trip: `0.4 ms`, `42 ms`. */
 export const tripText = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
-/** A reason as people read it: a sentence, and the error with its address that shows it (empty: none). */
+/**
+ * A reason as people read it: a sentence, and the error with its address that shows it (empty: none). Of an instance that
+ * self-preservation holds, what fails comes first and the hold second.
+ */
 export function explained(reason: Reason): { readonly sentence: string; readonly evidence: string } {
+  const { cause, rule } = unheld(reason);
+  if (rule === null) return plainly(reason);
+  const { sentence: what, evidence } = plainly(cause);
+  return {
+    sentence: what,
+    evidence: `${evidence === '' ? '' : `${evidence}; `}self-preservation holds it: ${printable(rule)}`,
+  };
+}
+
+function plainly(reason: Reason): { readonly sentence: string; readonly evidence: string } {
   const text = printable(reason.text);
   // a newer registry may give reasons that are not in our table
   const known: string | undefined = REASON_TEXTS[reason.code];

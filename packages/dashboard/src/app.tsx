@@ -10,9 +10,12 @@ import { SessionContext, useAnswer, useNamespace, useSession } from './model/ses
 import type { Session } from './model/session.js';
 import { Dialog } from './parts/dialog.js';
 import { Icon, Logo } from './parts/icon.js';
+import { Head } from './parts/panel.js';
+import { UnknownNamespace, useUnknownNamespace } from './parts/namespace.js';
 import { Search } from './parts/search.js';
 import { EventsScreen } from './screens/events.js';
 import { InstanceScreen } from './screens/instance.js';
+import { InstancesScreen } from './screens/instances.js';
 import { Locked } from './screens/locked.js';
 import { Nowhere } from './screens/nowhere.js';
 import { Overview } from './screens/overview.js';
@@ -53,8 +56,9 @@ function Frame(): VNode {
       <header class="banner">
         <a class="brand" href={hashOf('overview')}>
           <Logo />
-          Rollcall
+          <span>Rollcall</span>
         </a>
+        <NamespaceChoice />
         <TopBar registry={registry.value.value} />
       </header>
       <Navigation registry={registry.value.value} />
@@ -98,7 +102,20 @@ interface CurrentScreenProps {
   readonly registry: RegistryAnswer | null;
 }
 
+/** Which screens show one namespace. What happened in one that is gone can still be seen. */
+const OF_NAMESPACE: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'topology', 'events']);
+
 function CurrentScreen({ route, registry }: CurrentScreenProps): VNode {
+  const unknown = useUnknownNamespace();
+  const notice = unknown === null || !OF_NAMESPACE.has(route.at) ? null : <UnknownNamespace name={unknown} />;
+  if (notice !== null && route.at !== 'events') {
+    return (
+      <>
+        <Head verdict={`There is no namespace ${unknown ?? ''}.`} sentence="No service is registered in it." />
+        {notice}
+      </>
+    );
+  }
   switch (route.at) {
     case 'overview':
       return <Overview registry={registry} />;
@@ -106,12 +123,19 @@ function CurrentScreen({ route, registry }: CurrentScreenProps): VNode {
       return <ServicesScreen />;
     case 'service':
       return <ServiceScreen key={`${route.namespace}/${route.name}`} namespace={route.namespace} name={route.name} />;
+    case 'instances':
+      return <InstancesScreen />;
     case 'instance':
       return <InstanceScreen key={route.id} id={route.id} />;
     case 'topology':
       return <TopologyScreen />;
     case 'events':
-      return <EventsScreen />;
+      return (
+        <>
+          {notice}
+          <EventsScreen />
+        </>
+      );
     case 'registry':
       return <RegistryScreen />;
     case 'pictures':
@@ -180,6 +204,7 @@ function FreshnessPill(): VNode {
 const NAMES: Readonly<Record<Screen, string>> = {
   overview: 'Overview',
   services: 'Services',
+  instances: 'Instances',
   topology: 'Topology',
   events: 'Events',
   registry: 'Registry',
@@ -192,11 +217,10 @@ function Navigation({ registry }: { readonly registry: RegistryAnswer | null }):
   const filters = namespace === '*' ? {} : { ns: namespace };
   return (
     <nav aria-label="Screens">
-      <NamespaceChoice />
       {SCREENS.map((screen) => (
         <a key={screen} href={hashOf(screen, filters)} aria-current={screen === here ? 'page' : undefined}>
           <Icon name={screen} />
-          {NAMES[screen]}
+          <span>{NAMES[screen]}</span>
           {screen === 'services' && <b>{roll.services.value.length}</b>}
         </a>
       ))}

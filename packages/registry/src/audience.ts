@@ -53,7 +53,7 @@ export class Audience {
       leave();
       watcher.closed();
     };
-    return { ok: true, value: { closed } };
+    return { ok: true, value: { closed, services: watcher.services } };
   }
 
   /** The line of an instance that has proved itself. One more than it may have ends its oldest. `onCut`: as of the feed. */
@@ -76,7 +76,7 @@ export class Audience {
     this.#lines.set(id, lines.add(line));
     const [oldest] = lines;
     if (lines.size > MOST_LINES) oldest?.end();
-    return { ping: () => watcher.ping(), closed };
+    return { ping: () => watcher.ping(), closed, services: watcher.services };
   }
 
   /** The instance is no more: its lines are watchers like others from now on, and end where there is no room for them. */

@@ -55,6 +55,7 @@ describe('Edges', () => {
         p99Ms: 20,
         inFlight: 6,
         ageMs: 1_000,
+        circuits: { closed: 0, open: 0, halfOpen: 0 },
         targets: [],
       },
     ]);

@@ -33,6 +33,8 @@ export interface ServiceEdge {
   readonly inFlight: number;
   /** How long ago the newest of it came, ms. */
   readonly ageMs: number;
+  /** The sums of those of all targets that were told of. */
+  readonly circuits: TargetEdge['circuits'];
   /** Whom exactly, as far as the callers tell; those that stand worst first, 500 at most. */
   readonly targets: readonly TargetEdge[];
 }
@@ -248,8 +250,19 @@ function edgeOf({ callers, perSecond, measured, p50Sum, at, targets, ...sum }: S
     callsPerSecond: tenths(perSecond),
     p50Ms: measured === 0 ? null : tenths(p50Sum / measured),
     ageMs: Math.round(now - at),
+    circuits: circuitsOf(targets),
     targets: targetEdges(targets),
   };
+}
+
+function circuitsOf(targets: ReadonlyMap<string, TargetSum>): TargetEdge['circuits'] {
+  const sum = { closed: 0, open: 0, halfOpen: 0 };
+  for (const { circuits } of targets.values()) {
+    sum.closed += circuits.closed;
+    sum.open += circuits.open;
+    sum.halfOpen += circuits.halfOpen;
+  }
+  return sum;
 }
 
 const tenths = (value: number): number => Math.round(value * 10) / 10;

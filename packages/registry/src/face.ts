@@ -1,4 +1,5 @@
 import type {
+  AdminState,
   Beat,
   BeatAnswer,
   Cursor,
@@ -23,6 +24,7 @@ import type { Grant } from './access.js';
 import type { BeatsAnswer } from './beat-log.js';
 import type { TopologyAnswer } from './edges.js';
 import type { EventQuery, EventsAnswer, TimelineAnswer } from './history.js';
+import type { InstanceQuery } from './instance-query.js';
 import type { Limits } from './limits.js';
 import type { StoreTrouble } from './ledger.js';
 import type { ScopeReport } from './preservation.js';
@@ -31,6 +33,7 @@ import type { TrafficAnswer, TrafficQuery } from './traffic.js';
 export type { BeatsAnswer } from './beat-log.js';
 export type { TopologyAnswer } from './edges.js';
 export type { EventQuery, EventsAnswer, TimelineAnswer } from './history.js';
+export type { InstanceQuery } from './instance-query.js';
 export type { TrafficAnswer, TrafficQuery } from './traffic.js';
 
 export type Outcome<Value> = Result<Value, Problem>;
@@ -59,7 +62,7 @@ export interface SharedFrame {
 export interface WatcherSink {
   /** All frames of one flush, then its cursor: everything asked for has been sent up to there. */
   flush(frames: readonly SharedFrame[], cursor: Cursor): void;
-  /** Every 10 s without a flush, so that a silent line is known to be dead. */
+  /** Each `beatMs` of its order without a flush, so that a silent line is known to be dead. */
   beat(cursor: Cursor): void;
   /** Bytes accepted by `flush` but not yet taken by the peer; more than 1 MiB for 10 s and the watcher is cut. */
   backlog(): number;
@@ -75,6 +78,8 @@ export interface WatchOrder {
   readonly line: { readonly id: string; readonly secret: Proof } | null;
   /** The address from which it comes: what comes from one source is limited. */
   readonly peer?: string;
+  /** The longest silence of the stream, 1,000 … 10,000 ms. Default: 10,000. */
+  readonly beatMs?: number;
 }
 
 export interface Watcher {
@@ -84,6 +89,8 @@ export interface Watcher {
   dropped?(): void;
   /** Of a line: the id of the access token or certificate with which its instance registered last; null: with none. */
   readonly token?: string | null;
+  /** How many services the stream begins with, whole or from where they were known. Left out: not known. */
+  readonly services?: number;
 }
 
 export interface ServiceSummary {
@@ -91,6 +98,10 @@ export interface ServiceSummary {
   readonly namespace: string;
   readonly instances: number;
   readonly states: Readonly<Record<State, number>>;
+  /** How many callers may call: ENABLED, and in a state that callers allow by default. */
+  readonly callable: number;
+  /** By what an operator wants of them. */
+  readonly admin: Readonly<Record<AdminState, number>>;
 }
 
 export interface ServicesAnswer {
@@ -143,6 +154,18 @@ export type InstanceAnswer = Instance & {
   /** Null: its line never ended while it was registered, but by the registry. */
   readonly lineLosses: LineLosses | null;
 };
+
+/** One page of a list of instances. */
+export interface InstancesAnswer {
+  readonly epoch: string;
+  readonly revision: number;
+  readonly settled: boolean;
+  /** Instances that match, on all pages. */
+  readonly total: number;
+  /** The `after` of the next page; null: this is the last one. */
+  readonly next: string | null;
+  readonly instances: readonly (Instance & { readonly heartbeats?: HeartbeatsAnswer })[];
+}
 
 export interface RegistryAnswer {
   readonly replica: string;
@@ -222,6 +245,8 @@ export interface RegistryFace {
   services(namespace: string): Outcome<ServicesAnswer>;
   /** `withHeartbeats`: each instance has its `heartbeats`, which are no part of any revision. */
   service(namespace: string, name: string, withHeartbeats?: boolean): Outcome<ServiceAnswer>;
+  /** Instances of all services that match, a page at a time. */
+  instances(query: InstanceQuery): Outcome<InstancesAnswer>;
   instance(id: string): Outcome<InstanceAnswer>;
   /** What happened to an instance, also of one that was removed, as long as its tombstone is kept. */
   timeline(id: string): Outcome<TimelineAnswer>;

@@ -37,6 +37,7 @@ export interface FeedPorts {
 
 /** One watcher, as the engine holds it. */
 export interface FeedWatcher extends Watcher {
+  readonly services: number;
   /** Writes to it soon: if its peer is gone, the connection will say so. */
   ping(): void;
   /** Nothing more is written to it. May be called twice, also after it was cut. */
@@ -49,7 +50,6 @@ interface Pending {
   readonly remove: Map<string, Tombstone>;
 }
 
-const BEAT_MS = 10_000;
 /** At least this long between two flushes, or this many times what the last one took; the first after a pause goes at once. */
 const WINDOW_MS = 20;
 const WINDOW_FACTOR = 4;
@@ -182,18 +182,19 @@ export class Feed {
   watch(order: WatchOrder, sink: WatcherSink, onCut: () => void = () => {}): FeedWatcher {
     if (this.#isClosed) {
       sink.end();
-      return { ping() {}, closed() {} };
+      return { ping() {}, closed() {}, services: 0 };
     }
     const since = this.#resumable(order);
     const resume = new Set(order.resume);
     const watcher = new Subscriber(order, sink, this.#ports.time.now(), since ?? 0);
-    for (const of of this.#wantedBy(watcher)) {
+    const wanted = this.#wantedBy(watcher);
+    for (const of of wanted) {
       watcher.owe(of, resume.has(of.service) || resume.has('*') ? since : null);
     }
     // it was here in this very life, and nothing is left of it: nobody else would say so
     if (order.cursor?.epoch === this.epoch) for (const of of this.#lost(watcher, resume)) watcher.owe(of, null);
     this.#watchers.set(watcher, onCut);
-    this.#beats.put(watcher.wroteAt + BEAT_MS, watcher);
+    this.#beats.put(watcher.beatAt, watcher);
     this.#byName.add(watcher);
     if (order.line !== null) this.#lines.set(order.line.id, watcher);
     this.#instruments.watchers.set(this.#watchers.size);
@@ -205,6 +206,7 @@ export class Feed {
         this.#touch(watcher);
       },
       closed: () => this.#drop(watcher),
+      services: wanted.length,
     };
   }
 
@@ -212,7 +214,6 @@ export class Feed {
   close(): void {
     this.#isClosed = true;
     this.#timer?.handle.cancel();
-    this.#timer = null;
     for (const watcher of this.#watchers.keys()) {
       this.#drop(watcher);
       watcher.sink.end();
@@ -310,8 +311,8 @@ export class Feed {
     for (let due = this.#beats.take(now); due !== null; due = this.#beats.take(now)) {
       const watcher = due.item;
       if (!this.#watchers.has(watcher)) continue;
-      const isDue = watcher.wroteAt + BEAT_MS <= now;
-      this.#beats.put((isDue ? now : watcher.wroteAt) + BEAT_MS, watcher);
+      const isDue = watcher.beatAt <= now;
+      this.#beats.put(isDue ? now + watcher.beatMs : watcher.beatAt, watcher);
       if (!isDue) continue;
       watcher.beatDue();
       this.#dirty.add(watcher);

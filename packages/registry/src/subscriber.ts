@@ -3,6 +3,8 @@ import { share } from './frame.js';
 import type { SharedFrame, WatcherSink, WatchOrder } from './face.js';
 import { serviceKeyOf } from './roster.js';
 
+/** The longest silence of a stream, where its order names no shorter one. */
+export const BEAT_MS = 10_000;
 /** A stream that takes nothing for this long, or stays above `MOST_BEHIND_BYTES` for it, is cut. */
 const PATIENCE_MS = 10_000;
 /** So much may wait here for a watcher, whole views not counted. */
@@ -45,6 +47,8 @@ export class Subscriber {
   readonly names: ReadonlySet<string>;
   readonly line: WatchOrder['line'];
   readonly sink: WatcherSink;
+  /** Its longest silence. */
+  readonly beatMs: number;
   /** Monotonic ms of the last bytes. */
   wroteAt: number;
   readonly #known = new Set<string>();
@@ -68,6 +72,7 @@ export class Subscriber {
     this.names = new Set(order.services);
     this.line = order.line;
     this.sink = sink;
+    this.beatMs = order.beatMs ?? BEAT_MS;
     this.wroteAt = now;
     this.#progressAt = now;
     this.#sentRevision = sentRevision;
@@ -83,6 +88,11 @@ export class Subscriber {
   /** Bytes that wait for its peer, here and in the sink. */
   get heldBytes(): number {
     return this.#outboxBytes + this.#backlog;
+  }
+
+  /** When its next sign of life is due if nothing else is written. */
+  get beatAt(): number {
+    return this.wroteAt + this.beatMs;
   }
 
   /** It is owed more than it has room for. */

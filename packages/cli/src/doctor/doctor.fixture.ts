@@ -1,3 +1,4 @@
+import { countCallable } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { Answer, Facts, Failure, InstanceFacts, RegistryFacts } from './facts.js';
 
@@ -63,7 +64,8 @@ export function instanceFacts(
   const [endpoint] = instance.endpoints;
   const reach =
     endpoint === undefined ? [] : [{ endpoint, outcome: 'itself', text: `it says that it is ${instance.id}` } as const];
-  return { instance, heartbeats: beats(), falls: 0, line: true, reach, rounds: [], lineLosses: null, ...rest };
+  const known = { rounds: [], lineLosses: null, away: null };
+  return { instance, heartbeats: beats(), falls: 0, line: true, reach, ...known, ...rest };
 }
 
 /** Heartbeats that are well, but for what is said. */
@@ -88,6 +90,7 @@ export function facts(more: Partial<Facts> = {}): Facts {
     contact: answer,
     registry: registryFacts,
     instances: [instanceFacts()],
+    counts: new Map([['default/orders', countCallable([instanceFacts().instance])]]),
     left: 0,
     triesPorts: true,
     here: { container: null, openFiles: 1_024, unasked: 0 },

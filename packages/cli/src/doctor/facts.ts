@@ -1,4 +1,4 @@
-import type { Container, Endpoint, Instance } from '@rollcall/core';
+import type { CallableCount, Container, Endpoint, Instance, OverrideTerms } from '@rollcall/core';
 import type { Heartbeats } from '../heartbeats.js';
 import type { Progress } from './question.js';
 
@@ -122,6 +122,8 @@ export interface InstanceFacts {
   readonly rounds: readonly boolean[];
   /** How often its stream ended within ten minutes though it lives; null: never, or not known. */
   readonly lineLosses: LineLossFacts | null;
+  /** Who drained it, or put it into maintenance, when and why; null: nobody, or not known. */
+  readonly away: OverrideTerms | null;
 }
 
 /** Streams of a living instance that ended and that the registry did not end. Durations in ms. */
@@ -200,6 +202,8 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   /** Null: it answered otherwise. */
   readonly registry: RegistryFacts | null;
   readonly instances: readonly InstanceFacts[];
+  /** By `<namespace>/<service>`, of all instances of a service; empty where only some instances were asked for. */
+  readonly counts: ReadonlyMap<string, CallableCount>;
   /** Instances that were left out, because there are so many. */
   readonly left: number;
   /** Were their ports to be tried? */

@@ -24,7 +24,8 @@ export const FINDING_CODES = [
   'large-answers-lost',
   'stream-cut',
   'registries-differ',
-  // the registry itself
+  // the registry itself, and what it tells of whole services
+  'nobody-callable',
   'store-trouble',
   'self-preservation',
   'certificate-expiring',
@@ -160,6 +161,10 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   'registries-differ': {
     gravity: 'broken',
     why: 'Registries know nothing of each other: who registers at the one is not found by those who ask the other.',
+  },
+  'nobody-callable': {
+    gravity: 'broken',
+    why: 'Every call of it fails with NO_INSTANCE, however HEALTHY its instances are.',
   },
   'store-trouble': {
     gravity: 'broken',

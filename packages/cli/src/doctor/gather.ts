@@ -1,35 +1,20 @@
-import { containerOf, instanceMessage, nearest, RollcallError, STATES, systemTime, VERSION } from '@rollcall/core';
-import type { Instance } from '@rollcall/core';
+import { containerOf, countCallable, isOutage, STATES, systemTime, VERSION } from '@rollcall/core';
+import type { CallableCount, Instance } from '@rollcall/core';
 import { at, listAt, numberAt, textAt } from '../json.js';
-import { heartbeatsOf } from '../registry-api.js';
-import { meantBy } from '../which.js';
 import type { Asker } from './asking.js';
-import { contactOf, identityOf, insist, ABOUT } from './contact.js';
-import type {
-  Asked,
-  Facts,
-  HereFacts,
-  InstanceFacts,
-  LineLossFacts,
-  PeerFacts,
-  RefusedFacts,
-  RegistryFacts,
-} from './facts.js';
+import { ABOUT, contactOf, identityOf, insist } from './contact.js';
+import type { Asked, Facts, HereFacts, PeerFacts, RefusedFacts, RegistryFacts } from './facts.js';
+import { Look } from './look.js';
 import { largeAnswer, streamOf } from './probes.js';
-import { reach } from './reach.js';
 
 /** So many instances are asked for one by one, the worst first; what is told of the others is in the lists of services. */
 const MOST_INSTANCES = 500;
-/** Questions, and connections, at once: where this process may have enough files open. */
-const CONCURRENCY = 32;
-/** Files that this process has open besides those of its questions, with room for what Node loads on the way. */
-const RESERVED_FILES = 40;
-/** Of an instance: its own question, two endpoints. */
-const FILES_EACH = 3;
 
 export interface Wanted {
   /** A service, or an id; null: everybody. */
   readonly word: string | null;
+  /** Null, or left out: all. */
+  readonly namespace?: string | null;
   /** Shall the ports of instances be tried from here? */
   readonly triesPorts: boolean;
   /** The other registries of the list in ROLLCALL_URL. */
@@ -39,20 +24,28 @@ export interface Wanted {
 
 /**
  * All that can be seen of a registry and its instances, with nothing but HTTP to the registry and connections to the instances. Rejects
- * with UNKNOWN_SERVICE for a word that is neither a service nor an id.
+ * with UNKNOWN_SERVICE for a word that is neither a service nor an id, with REGISTRY_REFUSED for an unknown namespace.
  */
-export async function gather(asker: Asker, { word, triesPorts, others, here }: Wanted): Promise<Facts> {
+export async function gather(
+  asker: Asker,
+  { word, namespace = null, triesPorts, others, here }: Wanted,
+): Promise<Facts> {
   const began = systemTime.wall();
   const { contact, ...manner } = await contactOf(asker);
   const wall = (began + systemTime.wall()) / 2;
   const registry = registryIn(contact);
   const look = new Look(asker, here.openFiles);
-  const [instances, way, peers] = await Promise.all([
-    registry === null ? [] : look.instances(word),
+  const [{ instances, isWhole }, way, peers] = await Promise.all([
+    registry === null ? { instances: [], isWhole: false } : look.instances(word, namespace ?? '*'),
     registry === null ? null : wayFacts(asker),
     Promise.all(others.map((url) => peerFacts(asker, url))),
   ]);
-  const worst = instances.toSorted((one, other) => STATES.indexOf(other.state) - STATES.indexOf(one.state));
+  const counts = isWhole ? countsOf(instances) : new Map<string, CallableCount>();
+  const rank = (one: Instance): number => {
+    const count = counts.get(keyOf(one));
+    return count !== undefined && isOutage(count) ? STATES.length : STATES.indexOf(one.state);
+  };
+  const worst = instances.toSorted((one, other) => rank(other) - rank(one));
   const asked = await look.each(worst.slice(0, MOST_INSTANCES), (instance) => look.factsOf(instance, triesPorts));
   const isUnasked = (code: string): boolean => code === 'EMFILE' || code === 'ENFILE';
   const { asked: tried, failures } = asker.tries;
@@ -66,6 +59,7 @@ export async function gather(asker: Asker, { word, triesPorts, others, here }: W
     ...manner,
     registry,
     instances: asked,
+    counts,
     left: Math.max(0, worst.length - MOST_INSTANCES),
     triesPorts,
     here: { ...here, unasked },
@@ -78,6 +72,18 @@ export async function gather(asker: Asker, { word, triesPorts, others, here }: W
     peers,
     missing: look.missing,
   };
+}
+
+const keyOf = ({ namespace, service }: Instance): string => `${namespace}/${service}`;
+
+function countsOf(instances: readonly Instance[]): ReadonlyMap<string, CallableCount> {
+  const members = new Map<string, Instance[]>();
+  for (const instance of instances) {
+    const known = members.get(keyOf(instance));
+    if (known === undefined) members.set(keyOf(instance), [instance]);
+    else known.push(instance);
+  }
+  return new Map([...members].map(([key, all]) => [key, countCallable(all)]));
 }
 
 async function wayFacts(asker: Asker): Promise<Facts['way']> {
@@ -159,105 +165,4 @@ function refusedIn(received: unknown): RefusedFacts {
 function filesIn(received: unknown): RegistryFacts['files'] {
   const [open, most] = [numberAt(received, 'open'), numberAt(received, 'most')];
   return open === null || most === null ? null : { open, most };
-}
-
-function lossesIn(received: unknown): LineLossFacts | null {
-  const times = numberAt(received, 'times');
-  if (times === null) return null;
-  return {
-    times,
-    shortestMs: numberAt(received, 'shortestMs') ?? 0,
-    longestMs: numberAt(received, 'longestMs') ?? 0,
-  };
-}
-
-/** Asks about instances, as many at a time as there are files for, and keeps what did not come. */
-class Look {
-  readonly missing: string[] = [];
-  readonly #asker: Asker;
-  readonly #concurrency: number;
-
-  constructor(asker: Asker, openFiles: number | null) {
-    this.#asker = asker;
-    const free = Math.floor(((openFiles ?? Infinity) - RESERVED_FILES) / FILES_EACH);
-    this.#concurrency = Math.max(1, Math.min(CONCURRENCY, free));
-  }
-
-  /** In every namespace: an id says nothing of its own. */
-  async instances(word: string | null): Promise<readonly Instance[]> {
-    const listed = await this.#answered('/api/v1/services?namespace=*', 'instances, because the list of services');
-    if (listed === null) return [];
-    const names = [...new Set(listAt(listed, 'services').map((service) => textAt(service, 'name') ?? ''))].toSorted();
-    if (word === null || names.includes(word)) return this.#allOf(word === null ? names : [word]);
-    const meant = meantBy(word, await this.#allOf(names));
-    if (meant.length > 0 || this.missing.length > 0) return meant;
-    const near = nearest(word, names);
-    const hint = near === null ? 'rollcall ls shows all of them.' : `Did you mean ${near}?`;
-    throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word}". ${hint}`);
-  }
-
-  async #allOf(names: readonly string[]): Promise<readonly Instance[]> {
-    const lists = await this.each(names, async (name) => {
-      const path = `/api/v1/services/${encodeURIComponent(name)}?namespace=*`;
-      return listAt(
-        await this.#answered(path, `the instances of ${name}, because the question about them`),
-        'instances',
-      );
-    });
-    return lists.flat().flatMap((one) => {
-      const read = instanceMessage.parse(one);
-      return read.ok ? [read.value] : [];
-    });
-  }
-
-  /** The instance as it is when its heartbeats are read: it may have changed since it was listed. */
-  async factsOf(listed: Instance, triesPorts: boolean): Promise<InstanceFacts> {
-    const path = `/api/v1/instances/${encodeURIComponent(listed.id)}`;
-    const [body, tried] = await Promise.all([
-      this.#answered(path, `the heartbeats of ${listed.id}, because the question about them`),
-      triesPorts ? Promise.all(listed.endpoints.map((endpoint) => reach(listed.id, endpoint))) : [],
-    ]);
-    const read = instanceMessage.parse(body);
-    const line = at(body, 'line');
-    const instance = read.ok ? read.value : listed;
-    const heartbeats = heartbeatsOf(at(body, 'heartbeats'));
-    const isTroubled = instance.state !== 'HEALTHY' || (heartbeats?.heartbeat1.error ?? null) !== null;
-    const falls = numberAt(body, 'falls');
-    return {
-      instance,
-      heartbeats,
-      falls,
-      line: typeof line === 'boolean' ? line : null,
-      reach: tried,
-      rounds: isTroubled || (falls ?? 0) > 0 ? await this.#roundsOf(path) : [],
-      lineLosses: lossesIn(at(body, 'lineLosses')),
-    };
-  }
-
-  async #roundsOf(path: string): Promise<readonly boolean[]> {
-    const asked = await this.#asker.ask(`${path}/beats`);
-    if (asked.kind !== 'answer') return [];
-    return listAt(asked.body, 'heartbeat1').map((round) => numberAt(round, 'roundTripMs') !== null);
-  }
-
-  /** The body of a good answer; null: there is none, which is kept. An instance that has gone meanwhile is nothing to keep. */
-  async #answered(path: string, what: string): Promise<unknown> {
-    const asked = await this.#asker.ask(path);
-    if (asked.kind === 'answer' && asked.status === 200) return asked.body;
-    if (asked.kind === 'answer' && (asked.status === 404 || asked.status === 410)) return null;
-    const why = asked.kind === 'failure' ? asked.text : `${asked.status} ${textAt(asked.body, 'detail') ?? asked.text}`;
-    this.missing.push(`${what} was not answered (${why})`);
-    return null;
-  }
-
-  /** In their order, so many at a time. */
-  async each<Item, Result>(items: readonly Item[], work: (item: Item) => Promise<Result>): Promise<readonly Result[]> {
-    const results: Result[] = [];
-    const waiting = items.entries();
-    const take = async (): Promise<void> => {
-      for (const [index, item] of waiting) results[index] = await work(item);
-    };
-    await Promise.all(Array.from({ length: Math.min(this.#concurrency, items.length) }, take));
-    return results;
-  }
 }

@@ -1,3 +1,4 @@
+import { callableDiagnosis } from './callable-finding.js';
 import { contactFinding } from './contact-findings.js';
 import type { Facts } from './facts.js';
 import { worstFirst } from './finding.js';
@@ -13,10 +14,10 @@ export function judge(facts: Facts): Diagnosis {
     const unchecked = ['everything else, because the registry does not tell of itself or of anybody'];
     return { findings: [lost], fine: [], unchecked };
   }
-  const looked = [registryDiagnosis(facts), wayDiagnosis(facts), instanceDiagnosis(facts)];
+  const all = [registryDiagnosis, wayDiagnosis, callableDiagnosis, instanceDiagnosis].map((look) => look(facts));
   return {
-    findings: worstFirst(looked.flatMap(({ findings }) => findings)),
-    fine: looked.flatMap(({ fine }) => fine),
-    unchecked: looked.flatMap(({ unchecked }) => unchecked),
+    findings: worstFirst(all.flatMap(({ findings }) => findings)),
+    fine: all.flatMap(({ fine }) => fine),
+    unchecked: all.flatMap(({ unchecked }) => unchecked),
   };
 }

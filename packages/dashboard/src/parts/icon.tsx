@@ -4,6 +4,7 @@ import type { VNode } from 'preact';
 const PATHS = {
   overview: 'M2.5 2.5h4.4v4.4H2.5zM9.1 2.5h4.4v4.4H9.1zM2.5 9.1h4.4v4.4H2.5zM9.1 9.1h4.4v4.4H9.1z',
   services: 'M2 4h12M2 8h12M2 12h12M5 2.8v2.4M10.5 6.8v2.4M7 10.8v2.4',
+  instances: 'M2.5 3h4v4h-4zM9.5 3h4v4h-4zM2.5 9.5h4v4h-4zM9.5 9.5h4v4h-4z',
   topology:
     'M5.4 7.1l5.3-2.7M5.4 8.9l5.3 2.7M3.6 6.2a1.8 1.8 0 1 1 0 3.6 1.8 1.8 0 0 1 0-3.6zM12.4 1.9a1.8 1.8 0 1 1 0 3.6 1.8 1.8 0 0 1 0-3.6zM12.4 10.5a1.8 1.8 0 1 1 0 3.6 1.8 1.8 0 0 1 0-3.6z',
   events: 'M2.5 4h.6M2.5 8h.6M2.5 12h.6M6 4h7.5M6 8h7.5M6 12h7.5',

@@ -1,8 +1,11 @@
+import { termsOf } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
 import { ageText, clockText, countText } from '../model/age.js';
 import type { BeatsAnswer, InstanceAnswer, RegistryAnswer, TimelineAnswer, TopologyAnswer } from '../model/answers.js';
+import { awayText, keptAwayText } from '../model/callable-words.js';
+import { momentText } from '../model/moment.js';
 import { endpointTexts, pictureOf } from '../model/picture.js';
 import { registryUrl } from '../model/api.js';
 import { hashOf, serviceHash } from '../model/route.js';
@@ -13,6 +16,7 @@ import { Beats } from '../parts/beats.js';
 import { CopyWord } from '../parts/copy.js';
 import { happenedText } from '../parts/event-lines.js';
 import { StateWord } from '../parts/glyph.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { HeartbeatPicture } from '../parts/picture.js';
 import { HOUR_MS, isOfState, Timeline } from '../parts/timeline.js';
@@ -33,8 +37,13 @@ export function InstanceScreen({ id }: { readonly id: string }): VNode {
   const crumbs = (
     <>
       <a href={hashOf('services')}>Services</a> /{' '}
-      {instance !== null && <a href={serviceHash(instance.namespace, instance.service)}>{instance.service}</a>} /{' '}
-      <span class="mono">{id}</span> <CopyWord text={id} what="the id" />
+      {instance !== null && (
+        <a href={serviceHash(instance.namespace, instance.service)}>
+          <InNamespace of={instance.namespace} />
+          {instance.service}
+        </a>
+      )}{' '}
+      / <span class="mono">{id}</span> <CopyWord text={id} what="the id" />
     </>
   );
   if (instance === null || (record === undefined && asked.error !== null)) {
@@ -73,9 +82,12 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
   const next = nextText(instance, staleSince === null ? now : null, staleSince ?? now);
   const name = `${instance.service}…${tailOf(instance.id)}`;
   const evidence = evidenceOf(instance);
+  const admin = instance.admin === 'ENABLED' ? '' : `${instance.admin}, `;
+  const away = keptAwayText(instance, detail, now) || awayText(instance, staleSince !== null);
   const since = staleSince === null ? `For ${ageText(now - instance.since)}.` : `Since ${clockText(instance.since)}.`;
   const sentence = (
     <>
+      {away !== '' && <b>{away} </b>}
       {whyText(instance, staleSince !== null)} {evidence !== '' && <span class="mono">{evidence}</span>} {since}{' '}
       {next.what !== '' && (
         <>
@@ -89,17 +101,17 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
     <>
       <Head
         crumbs={crumbs}
-        title={`${name} is ${instance.state}`}
+        title={`${name} is ${admin}${instance.state}`}
         verdict={
           <span class="verdict-state">
-            {name} <StateWord of={instance} />
+            {name} {instance.admin !== 'ENABLED' && <b>{instance.admin}</b>} <StateWord of={instance} />
           </span>
         }
         sentence={sentence}
       >
         <Actions instance={instance} detail={detail} />
       </Head>
-      <Announcer text={`${name} is ${instance.state}. ${whyText(instance)}`} />
+      <Announcer text={`${name} is ${admin}${instance.state}. ${awayText(instance)} ${whyText(instance)}`} />
     </>
   );
 }
@@ -161,11 +173,11 @@ function LastHour({ timeline }: { readonly timeline: TimelineAnswer | null }): V
           ))}
         </p>
       </div>
-      <table>
+      <table class="lines">
         <tbody>
           {told.slice(0, 8).map((event, at) => (
             <tr key={event.seq}>
-              <td class="mono faint nowrap">{clockText(event.at)}</td>
+              <td class="mono faint nowrap">{momentText(event.at, Date.now())}</td>
               <td>
                 {event.state !== null && (
                   <StateWord of={{ state: event.state, ...(event.reason === null ? {} : { reason: event.reason }) }} />
@@ -202,6 +214,7 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
   const { clock } = useSession();
   const { admin, state, weight } = instance;
   const override = detail?.override ?? null;
+  const terms = override === null ? null : termsOf(override, admin === 'ENABLED' ? 'weight' : 'admin');
   const effective = admin === 'ENABLED' ? EFFECTIVE[state] : 'gets no calls';
   const own = detail?.own.weight ?? weight;
   const metadata = Object.entries(instance.metadata).map(([key, value]) => [key, mono(value)] as const);
@@ -212,8 +225,8 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
           ['Reported', state],
           ['Effective', effective],
           ['Admin', admin],
-          ...(override === null || override.reason === '' ? [] : [['Operator’s reason', override.reason] as const]),
-          ...(override?.untilMs == null ? [] : [['Until', clockText(override.untilMs)] as const]),
+          ...(terms === null || terms.reason === '' ? [] : [['Operator’s reason', terms.reason] as const]),
+          ...(terms?.untilMs == null ? [] : [['Until', momentText(terms.untilMs, Date.now())] as const]),
           ...endpointTexts(instance).map(
             (text, at) => [at === 0 ? 'Endpoint' : `Endpoint ${at + 1}`, mono(text)] as const,
           ),
@@ -222,7 +235,7 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
           ['Zone', instance.zone === '' ? '–' : instance.zone],
           [
             'Registered',
-            `${clockText(instance.registeredAt)}, ${ageText(clock.now.value - instance.registeredAt)} ago`,
+            `${momentText(instance.registeredAt, Date.now())}, ${ageText(clock.now.value - instance.registeredAt)} ago`,
           ],
           ['Falls', detail === null ? '–' : `${Math.round(detail.falls)} in the last 10 min`],
           ['Source', instance.source],
@@ -254,7 +267,7 @@ function Gone({ id, crumbs, isAsked, timeline }: GoneProps): VNode {
         sentence={
           last === undefined
             ? 'The registry knows nothing of this id.'
-            : `The last that is known: ${happenedText(last)}, at ${clockText(last.at)}.`
+            : `The last that is known: ${happenedText(last)}, at ${momentText(last.at, Date.now())}.`
         }
       />
       {last !== undefined && <LastHour timeline={timeline} />}

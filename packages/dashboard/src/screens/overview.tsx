@@ -1,17 +1,19 @@
+import { isOutage } from '@rollcall/core';
 import type { Instance, State } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, clockText, countText, latencyText, percentText, plural, rateText } from '../model/age.js';
+import { awayText, standingText } from '../model/callable-words.js';
 import type { EventsAnswer, RegistryAnswer, TopologyAnswer, TrafficAnswer } from '../model/answers.js';
 import {
+  attentionOf,
   byTrouble,
   countStates,
-  tallyOf,
-  isOnTheWay,
   needsAttention,
   servicesByTrouble,
   standingOf,
+  tallyOf,
 } from '../model/roll.js';
-import type { ServiceNode } from '../model/roll.js';
+import type { Placed, ServiceNode } from '../model/roll.js';
 import { hashOf, instanceHash, serviceHash } from '../model/route.js';
 import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
@@ -19,6 +21,8 @@ import { evidenceOf, nextText, shareText, tailOf, verdictText, whyText } from '.
 import { Announcer } from '../parts/announcer.js';
 import { EventLines } from '../parts/event-lines.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
+import { InNamespace } from '../parts/namespace.js';
+import { InstanceLink } from '../parts/name.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { Preservation } from '../parts/preservation.js';
 import { Spark } from '../parts/spark.js';
@@ -68,8 +72,16 @@ function affectedText(topology: TopologyAnswer | null, staleSince: number | null
       : `No caller is affected: of the calls that they told of last ${plural(elsewhere, 'attempt')} went to another instance, 0 failed.`;
   }
   const failures = failed.reduce((sum, edge) => sum + edge.failures, 0);
-  const callers = [...new Set(failed.map(({ from }) => from))].join(', ');
+  const callers = fewOf([...new Set(failed.map(({ from }) => from))]);
   return `Of the calls that they told of last ${plural(failures, 'call')} of ${callers} failed; ${countText(elsewhere)} went to another instance.`;
+}
+
+/** More names than these are counted. */
+const MOST_NAMES = 3;
+
+function fewOf(names: readonly string[]): string {
+  const more = names.length - MOST_NAMES;
+  return more > 0 ? `${names.slice(0, MOST_NAMES).join(', ')} and ${plural(more, 'other')}` : names.join(', ');
 }
 
 const COUNTED: readonly State[] = ['HEALTHY', 'UNHEALTHY', 'CRITICAL', 'REGISTERING', 'DEREGISTERING'];
@@ -79,7 +91,7 @@ function Counters({ counts }: { readonly counts: Readonly<Record<State, number>>
     <ul class="counters">
       {COUNTED.map((state) => (
         <li key={state} class={state}>
-          <a href={hashOf('services', { state })}>
+          <a href={hashOf('instances', { state })}>
             <b>
               <Glyph of={{ state }} />
               {countText(counts[state])}
@@ -103,10 +115,7 @@ const MOST_ROWS = 12;
 function Attention({ nodes, topology }: AttentionProps): VNode {
   const { clock } = useSession();
   const staleSince = useStaleSince();
-  const all = nodes.flatMap((node) => [...node.instances.value.values()].map((instance) => ({ node, instance })));
-  const sorted = all.toSorted((one, other) => byTrouble(one.instance, other.instance));
-  const trouble = sorted.filter(({ instance }) => needsAttention(instance));
-  const onTheWay = sorted.filter(({ instance }) => isOnTheWay(instance));
+  const { trouble, onTheWay } = attentionOf(nodes);
   const steady = useSteady(trouble, ({ instance }) => instance.id);
   const failures = new Map<string, number>();
   for (const { namespace, to, failures: failed } of topology?.edges ?? []) {
@@ -114,7 +123,7 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
     failures.set(key, (failures.get(key) ?? 0) + failed);
   }
   const now = clock.now.value;
-  const row = ({ node, instance }: (typeof all)[number]): VNode =>
+  const row = ({ node, instance }: Placed): VNode =>
     attentionRow({ node, instance, failures: failures.get(node.key) ?? null, now, staleSince });
   return (
     <section
@@ -140,12 +149,13 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
           {trouble.length === 0 && (
             <tr>
               <td colSpan={4} class="faint">
-                Nothing. Who is UNHEALTHY or CRITICAL is listed here, the worst first.
+                Nothing. Who is UNHEALTHY or CRITICAL, or keeps a service from being called, is listed here, the worst
+                first.
               </td>
             </tr>
           )}
           {steady.rows.slice(0, MOST_ROWS).map(row)}
-          <More count={trouble.length - MOST_ROWS} state="CRITICAL" />
+          <More count={trouble.length - MOST_ROWS} states="CRITICAL,UNHEALTHY" />
         </tbody>
         {onTheWay.length > 0 && (
           <tbody>
@@ -156,7 +166,7 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
               </th>
             </tr>
             {onTheWay.slice(0, MOST_ROWS).map(row)}
-            <More count={onTheWay.length - MOST_ROWS} state="REGISTERING" />
+            <More count={onTheWay.length - MOST_ROWS} states="REGISTERING,DEREGISTERING" />
           </tbody>
         )}
       </table>
@@ -164,12 +174,12 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
   );
 }
 
-function More({ count, state }: { readonly count: number; readonly state: State }): VNode | null {
+function More({ count, states }: { readonly count: number; readonly states: string }): VNode | null {
   if (count <= 0) return null;
   return (
     <tr>
       <td colSpan={4}>
-        <a class="link" href={hashOf('services', { state })}>
+        <a class="link" href={hashOf('instances', { state: states })}>
           {plural(count, 'more instance')}
         </a>
       </td>
@@ -191,30 +201,33 @@ interface AttentionRow {
 }
 
 function attentionRow({ node, instance, failures, now, staleSince }: AttentionRow): VNode {
-  const { healthy, all } = standingOf(node.instances.value);
+  const standing = standingOf(node.instances.value);
   const next = nextText(instance, staleSince === null ? now : null, staleSince ?? now);
-  const isTrouble = needsAttention(instance);
+  const isAway = instance.admin !== 'ENABLED';
+  const isTrouble = needsAttention(instance) || (isAway && isOutage(standing.count));
+  const colour = isAway && isTrouble ? 'CRITICAL' : instance.state;
   const evidence = evidenceOf(instance);
   const facts = [
     ...(instance.version === '' || isTrouble ? [] : [`version ${instance.version}`]),
-    `${shareText(healthy, all)} HEALTHY`,
+    standingText(standing),
     ...(failures === null || !isTrouble ? [] : [`${plural(failures, 'call')} failed`]),
   ];
   return (
     <tr
       key={instance.id}
-      class={isTrouble ? `tinted ${instance.state}` : ''}
+      class={isTrouble ? `tinted ${colour}` : ''}
       data-row
       data-problem={isTrouble ? '' : undefined}
     >
       <td>
+        {isAway && <b>{instance.admin} </b>}
         <StateWord of={instance} />
-        <a class="mono block" href={instanceHash(instance.id)}>
-          {node.name}…{tailOf(instance.id)}
-        </a>
+        <InstanceLink id={instance.id} service={node.name} namespace={node.namespace} />
       </td>
       <td>
-        <p class="why">{whyText(instance, staleSince !== null)}</p>
+        <p class="why">
+          {[awayText(instance, staleSince !== null), whyText(instance, staleSince !== null)].join(' ').trim()}
+        </p>
         <p class="sub">
           {evidence !== '' && <span class="mono">{evidence}</span>}
           {evidence !== '' && ' · '}
@@ -270,7 +283,8 @@ function wallRow(node: ServiceNode): VNode {
   const { healthy, all } = standingOf(node.instances.value);
   return (
     <div key={node.key} class="wall-row" data-row>
-      <a class="wall-name" href={serviceHash(node.namespace, node.name)}>
+      <a class="wall-name" href={serviceHash(node.namespace, node.name)} title={node.key}>
+        <InNamespace of={node.namespace} />
         {node.name}
       </a>
       <span class={healthy < all ? 'wall-share low' : 'wall-share'}>{shareText(healthy, all)}</span>
@@ -284,8 +298,8 @@ function wallRow(node: ServiceNode): VNode {
 
 function tile(instance: Instance): VNode {
   const tail = tailOf(instance.id);
-  const admin = instance.admin === 'ENABLED' ? '' : `, ${instance.admin}`;
-  const label = `${instance.service}…${tail}: ${instance.state}${admin}, ${whyText(instance)}`;
+  const admin = instance.admin === 'ENABLED' ? '' : `${instance.admin}, `;
+  const label = `${instance.service}…${tail}: ${admin}${instance.state}, ${whyText(instance)}`;
   return (
     <a
       key={instance.id}

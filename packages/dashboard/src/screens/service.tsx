@@ -1,3 +1,4 @@
+import { isOutage } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, clockText, latencyText, percentText, plural, rateText } from '../model/age.js';
@@ -10,21 +11,25 @@ import type {
   TopologyAnswer,
   TrafficAnswer,
 } from '../model/answers.js';
+import { standingText } from '../model/callable-words.js';
 import { maxOf } from '../model/edge.js';
 import { byTrouble, needsAttention, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { hashOf, instanceHash, serviceHash, withFilter } from '../model/route.js';
 import { useAnswer, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
-import { shareText, tailOf, whyText } from '../model/words.js';
+import { tailOf, whyText } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
 import { CircuitMarks, circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Heartbeat1, Heartbeat2 } from '../parts/directions.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
+import { Elsewhere, InNamespace } from '../parts/namespace.js';
+import { Clip } from '../parts/name.js';
 import { Head, Panel } from '../parts/panel.js';
 import { Spark } from '../parts/spark.js';
 import { Timeline } from '../parts/timeline.js';
+import { KeptAway } from './kept-away.js';
 import { ServiceChanges } from './service-changes.js';
 import { ServiceEdges } from './service-edges.js';
 
@@ -43,21 +48,29 @@ export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
   const staleSince = useStaleSince();
   const crumbs = (
     <>
-      <a href={hashOf('services')}>Services</a> / <span>{name}</span>
+      <a href={hashOf('services')}>Services</a> /{' '}
+      <span>
+        <InNamespace of={namespace} />
+        {name}
+      </span>
     </>
   );
   if (node === undefined) {
     const isSure = feed.freshness.value.kind === 'live';
     return (
-      <Head
-        crumbs={crumbs}
-        verdict={`${name} is not registered.`}
-        sentence={isSure ? `No instance of it is in the namespace ${namespace}.` : 'So far as this page knows.'}
-      />
+      <>
+        <Head
+          crumbs={crumbs}
+          verdict={`${name} is not registered.`}
+          sentence={isSure ? `No instance of it is in the namespace ${namespace}.` : 'So far as this page knows.'}
+        />
+        <Elsewhere name={name} />
+      </>
     );
   }
-  const { healthy, all } = standingOf(node.instances.value);
-  const verdict = `${name}: ${shareText(healthy, all)} HEALTHY${staleSince === null ? '' : ` at ${clockText(staleSince)}`}.`;
+  const standing = standingOf(node.instances.value);
+  const whole = isOutage(standing.count) ? `nobody may be called, ${standingText(standing)}` : standingText(standing);
+  const verdict = `${name}: ${whole}${staleSince === null ? '' : ` at ${clockText(staleSince)}`}.`;
   const edges = topology?.edges ?? [];
   const callers = edges.filter((edge) => edge.to === name);
   return (
@@ -66,6 +79,7 @@ export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
       <Announcer text={verdict} />
       <Stats node={node} callers={callers} />
       <div class="stack">
+        <KeptAway node={node} />
         <Instances node={node} callers={callers} />
         <div class="two-columns">
           <ServiceEdges title="Called by" edges={callers} other="from" />
@@ -100,7 +114,8 @@ function Stats({ node, callers }: { readonly node: ServiceNode; readonly callers
   const p99Ms = callers.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
   const p50Ms = callers.reduce<number | null>((most, edge) => maxOf(most, edge.p50Ms), null);
   const circuits = sumOfCircuits(callers.flatMap(({ targets }) => targets.map((target) => target.circuits)));
-  const { healthy, all } = standingOf(node.instances.value);
+  const standing = standingOf(node.instances.value);
+  const { healthy, all } = standing;
   const inFlight = callers.reduce((sum, edge) => sum + edge.inFlight, 0);
   return (
     <div class="panel stats">
@@ -137,7 +152,7 @@ function Stats({ node, callers }: { readonly node: ServiceNode; readonly callers
         <span class="label">Capacity</span>
         <b>{all === 0 ? '–' : `${Math.floor((100 * healthy) / all)} %`}</b>
         <p class="faint small">
-          {callers.length === 0 ? `${shareText(healthy, all)} HEALTHY` : `${inFlight} in flight`}
+          {callers.length === 0 || healthy === 0 ? standingText(standing) : `${inFlight} in flight`}
         </p>
       </div>
     </div>
@@ -183,16 +198,16 @@ function Instances({ node, callers }: InstancesProps): VNode {
           of={[
             'State',
             'Instance',
-            'Heartbeat-1',
-            'Heartbeat-2',
-            'Address',
-            'Version',
-            'Zone',
-            '>Calls/s',
-            '>Success %',
-            '>p99',
-            'Circuits',
-            'Last hour',
+            'Heartbeat-1@w4',
+            'Heartbeat-2@w5',
+            'Address@w8',
+            'Version@w7 tenth',
+            'Zone@w9 tenth',
+            '>Calls/s@w6',
+            '>Success %@w8',
+            '>p99@w7',
+            'Circuits@w10',
+            'Last hour@w11',
             '>Since',
           ]}
         />
@@ -209,7 +224,11 @@ function Instances({ node, callers }: InstancesProps): VNode {
         </tbody>
       </table>
       {shown.length > MOST_ROWS && (
-        <p class="panel-foot">{plural(shown.length - MOST_ROWS, 'more instance')}: filter by state, version or zone.</p>
+        <p class="panel-foot">
+          <a class="link" href={hashOf('instances', { service: node.name, ns: node.namespace })}>
+            {plural(shown.length - MOST_ROWS, 'more instance')}
+          </a>
+        </p>
       )}
       {shown.length === 0 && (
         <p class="panel-body faint">
@@ -295,8 +314,9 @@ function Chips({ all, filters }: ChipsProps): VNode {
             </>,
           ),
         )}
-      {versions.length > 1 && versions.slice(0, 4).map((version) => chip('version', version, `version ${version}`))}
-      {zones.length > 1 && zones.slice(0, 4).map((zone) => chip('zone', zone, `zone ${zone}`))}
+      {versions.length > 1 &&
+        versions.slice(0, 4).map((version) => chip('version', version, <Clip of={`version ${version}`} />))}
+      {zones.length > 1 && zones.slice(0, 4).map((zone) => chip('zone', zone, <Clip of={`zone ${zone}`} />))}
     </span>
   );
 }
@@ -339,32 +359,38 @@ function InstanceRow({ instance, heartbeats, events, targets }: RowProps): VNode
   return (
     <tr class={isTrouble ? `tinted ${instance.state}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
       <td>
+        {instance.admin !== 'ENABLED' && <b class="nowrap">{instance.admin} </b>}
         <StateWord of={instance} />
       </td>
       <td>
         <a class="mono" href={instanceHash(instance.id)}>
           …{tailOf(instance.id)}
         </a>
-        {instance.admin !== 'ENABLED' && <span class="faint small"> {instance.admin}</span>}
       </td>
-      <td>
+      <td class="w4">
         <Heartbeat1 instance={instance} heartbeats={heartbeats} />
       </td>
-      <td>
+      <td class="w5">
         <Heartbeat2 instance={instance} heartbeats={heartbeats} />
       </td>
-      <td class="mono">{endpoint === undefined ? '–' : `${endpoint.host}:${endpoint.port}`}</td>
-      <td class="mono">{instance.version === '' ? '–' : instance.version}</td>
-      <td>{instance.zone === '' ? '–' : instance.zone}</td>
-      <td class="right">
+      <td class="mono w8 rest">
+        <Clip of={endpoint === undefined ? '–' : `${endpoint.host}:${endpoint.port}`} />
+      </td>
+      <td class="mono w7 rest">
+        <Clip of={instance.version === '' ? '–' : instance.version} />
+      </td>
+      <td class="w9 rest">
+        <Clip of={instance.zone === '' ? '–' : instance.zone} />
+      </td>
+      <td class="right w6">
         {targets.length === 0 ? '–' : rateText(targets.reduce((sum, target) => sum + target.callsPerSecond, 0))}
       </td>
-      <td class="right">{percentText(successHere(targets))}</td>
-      <td class="right nowrap">{latencyText(p99Ms)}</td>
-      <td>
+      <td class="right w8">{percentText(successHere(targets))}</td>
+      <td class="right nowrap w7">{latencyText(p99Ms)}</td>
+      <td class="w10">
         <CircuitMarks of={targets.length === 0 ? null : sumOfCircuits(targets.map(({ circuits }) => circuits))} />
       </td>
-      <td>
+      <td class="w11">
         <Timeline events={events} now={clock.now.value} isSmall />
       </td>
       <td class="right nowrap">

@@ -6,7 +6,7 @@ import type { ServiceEdge } from '../model/answers.js';
 import { isCut, lookOf, successOf } from '../model/edge.js';
 import { edgeKey, layOut, NODE_HEIGHT, NODE_WIDTH } from '../model/graph.js';
 import type { Graph, PlacedEdge, PlacedNode } from '../model/graph.js';
-import { byTrouble, needsAttention, standingOf } from '../model/roll.js';
+import { byTrouble, colourOf, needsAttention, standingOf } from '../model/roll.js';
 import { serviceHash, withFilter } from '../model/route.js';
 import { useSession } from '../model/session.js';
 import { shareText } from '../model/words.js';
@@ -115,14 +115,22 @@ function Node({ node, edges }: { readonly node: PlacedNode; readonly edges: read
   const { roll } = useSession();
   const known = roll.node(node.key);
   const instances = [...(known?.instances.value.values() ?? [])].toSorted(byTrouble);
-  const { healthy, all, worst } = standingOf(known?.instances.value ?? new Map());
+  const standing = standingOf(known?.instances.value ?? new Map());
+  const { healthy, all } = standing;
+  const worst = colourOf(standing);
   const namespace = node.key.slice(0, node.key.indexOf('/'));
+  const hasNamespaces = roll.namespaces.value.length > 1;
   const incoming = edges.filter((edge) => `${edge.namespace}/${edge.to}` === node.key);
   const perSecond = incoming.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
   const isTrouble = needsAttention({ state: worst });
   return (
     <a href={serviceHash(namespace, node.name)} class={isTrouble ? `node tinted ${worst}` : 'node'} data-row>
       <rect x={node.x} y={node.y} width={NODE_WIDTH} height={NODE_HEIGHT} rx="8" />
+      {hasNamespaces && (
+        <text x={node.x + 12} y={node.y - 6}>
+          {namespace}
+        </text>
+      )}
       <text class="node-name" x={node.x + 12} y={node.y + 21}>
         {node.name.length > 14 ? `${node.name.slice(0, 13)}…` : node.name}
       </text>

@@ -115,8 +115,9 @@ interface ChoicesProps {
 }
 
 function Choices({ idle, focus, services }: ChoicesProps): VNode {
-  const { route } = useSession();
+  const { route, roll } = useSession();
   const { filters } = route.value;
+  const hasNamespaces = roll.namespaces.value.length > 1;
   return (
     <div class="topology-choices">
       <label>
@@ -141,7 +142,7 @@ function Choices({ idle, focus, services }: ChoicesProps): VNode {
           <option value="">any</option>
           {services.toSorted().map((name) => (
             <option key={name} value={name}>
-              {name.replace(/^default\//, '')}
+              {hasNamespaces ? name : name.slice(name.indexOf('/') + 1)}
             </option>
           ))}
         </select>

@@ -26,7 +26,7 @@ const SENT: ReadonlySet<number> = new Set([200, 206, 304]);
 const FOREVER = 'public, max-age=31536000, immutable';
 
 /**
- * The dashboard: files that were built beforehand, for anyone, since they hold nothing. All their addresses are relative, so it is at home
+ * The dashboard: files that were built, and compressed, beforehand, for anyone, since they hold nothing. All their addresses are relative, so it is at home
  * behind any path prefix. Where the files are missing (a source tree that was not built) there is no dashboard.
  */
 export const dashboardRoutes: FastifyPluginCallback = (app, _options, done) => {
@@ -34,7 +34,7 @@ export const dashboardRoutes: FastifyPluginCallback = (app, _options, done) => {
     done();
     return;
   }
-  void app.register(fastifyStatic, { root: folder, serve: false, cacheControl: false });
+  void app.register(fastifyStatic, { root: folder, serve: false, cacheControl: false, preCompressed: true });
   app.get('/', { onSend: sentAs('no-cache') }, (_request, reply) => reply.sendFile('index.html'));
   app.get<{ Params: { '*': string } }>('/assets/*', { onSend: sentAs(FOREVER) }, (request, reply) => {
     const name = request.params['*'];
@@ -48,7 +48,9 @@ export const dashboardRoutes: FastifyPluginCallback = (app, _options, done) => {
 /** What is refused, or not there, is data as everywhere, and kept by nobody. */
 function sentAs(cache: string): onSendHookHandler {
   return (_request, reply, payload, done) => {
-    if (SENT.has(reply.statusCode)) reply.headers({ 'content-security-policy': PAGE_POLICY, 'cache-control': cache });
+    if (SENT.has(reply.statusCode)) {
+      reply.headers({ 'content-security-policy': PAGE_POLICY, 'cache-control': cache, vary: 'accept-encoding' });
+    }
     done(null, payload);
   };
 }

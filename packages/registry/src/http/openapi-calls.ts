@@ -6,6 +6,7 @@ import {
   inQuery,
   listOf,
   NAME,
+  NAMES_IN_QUERY,
   NAMESPACE_IN_QUERY,
   object,
   operation,
@@ -14,14 +15,20 @@ import {
 } from './openapi-parts.js';
 
 const NUMBER = { type: 'number', minimum: 0 };
+const CIRCUITS = object({ closed: COUNT, open: COUNT, halfOpen: COUNT });
 
 /** Who calls whom, as the callers tell, and who was called when. */
 export const CALL_PATHS: JsonSchema = {
   '/api/v1/topology': {
     get: operation({
       summary: 'Who calls whom, as the callers tell with their heartbeats.',
-      parameters: [NAMESPACE_IN_QUERY],
-      answer: object({ withinMs: COUNT, edges: listOf(serviceEdge()) }),
+      parameters: [
+        NAMESPACE_IN_QUERY,
+        inQuery('service', NAMES_IN_QUERY, 'only edges from or to these services'),
+        inQuery('targets', { type: 'boolean', default: true }, '`false`: edges without their `targets`'),
+        inQuery('summary', { type: 'boolean', default: false }, '`true`: what the edges come to instead of the edges'),
+      ],
+      answer: { anyOf: [object({ withinMs: COUNT, edges: listOf(serviceEdge()) }), topologySummary()] },
     }),
   },
   '/api/v1/traffic': {
@@ -61,8 +68,21 @@ export const CALL_PATHS: JsonSchema = {
   },
 };
 
-function serviceEdge(): JsonSchema {
+/** With `summary=true`. */
+function topologySummary(): JsonSchema {
+  const counts = { calls: COUNT, failures: COUNT, retries: COUNT };
   return object({
+    withinMs: COUNT,
+    edges: COUNT,
+    ...counts,
+    callsPerSecond: NUMBER,
+    called: listOf(object({ namespace: NAME, service: NAME, ...counts })),
+    failing: listOf(object({ namespace: NAME, service: NAME, failures: COUNT })),
+  });
+}
+
+function serviceEdge(): JsonSchema {
+  const told = {
     namespace: NAME,
     from: NAME,
     to: NAME,
@@ -75,14 +95,17 @@ function serviceEdge(): JsonSchema {
     p99Ms: orNull(NUMBER),
     inFlight: COUNT,
     ageMs: COUNT,
-    targets: listOf(
-      object({
-        instance: TEXT,
-        callsPerSecond: NUMBER,
-        failures: COUNT,
-        p99Ms: orNull(NUMBER),
-        circuits: object({ closed: COUNT, open: COUNT, halfOpen: COUNT }),
-      }),
-    ),
-  });
+    circuits: CIRCUITS,
+  };
+  const targets = listOf(
+    object({
+      instance: TEXT,
+      callsPerSecond: NUMBER,
+      failures: COUNT,
+      p99Ms: orNull(NUMBER),
+      circuits: CIRCUITS,
+    }),
+  );
+  // left out with `targets=false`
+  return { type: 'object', properties: { ...told, targets }, required: Object.keys(told) };
 }

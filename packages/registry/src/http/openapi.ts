@@ -1,4 +1,5 @@
 import {
+  ADMIN_STATES,
   beatAnswerMessage,
   beatMessage,
   changeMessage,
@@ -6,7 +7,6 @@ import {
   CONTAINERS,
   drainAnswerMessage,
   drainMessage,
-  EVENT_KINDS,
   goneMessage,
   instanceMessage,
   instancePatchMessage,
@@ -25,8 +25,11 @@ import {
 import type { AnyMessage, JsonSchema } from '@rollcall/core';
 import type { FastifyPluginCallback } from 'fastify';
 import { ROLES } from '../access.js';
+import { INSTANCE_SORTS } from '../instance-query.js';
 import { LARGEST_LIMIT } from './history.js';
+import { LONGEST_SEARCH } from './instances.js';
 import { CALL_PATHS } from './openapi-calls.js';
+import { EVENTS } from './openapi-events.js';
 import {
   COUNT,
   HEARTBEATS,
@@ -126,6 +129,11 @@ const SERVICE_PATHS: JsonSchema = {
         inQuery('resume', NAMES_IN_QUERY, 'those of the services whose view is known up to `Last-Event-ID`'),
         inQuery('instance', TEXT, 'the instance whose line this is'),
         NAMESPACE_IN_QUERY,
+        inQuery(
+          'beatMs',
+          { type: 'integer', minimum: 1_000, maximum: 10_000, default: 10_000 },
+          'the longest silence; the answer’s header `Rollcall-Beat-Ms` says that it counts',
+        ),
         { name: 'Last-Event-ID', in: 'header', schema: TEXT, description: '`<epoch>.<revision>`, the last `id`' },
       ],
       answer: TEXT,
@@ -185,10 +193,15 @@ const SERVICE_PATHS: JsonSchema = {
   },
 };
 
+const INSTANCES = listOf({
+  allOf: [instanceMessage.jsonSchema, { type: 'object', properties: { heartbeats: HEARTBEATS } }],
+});
+const SORTS = INSTANCE_SORTS.flatMap((sort) => [sort, `-${sort}`]);
+
 const PEOPLE_PATHS: JsonSchema = {
   '/api/v1/services': {
     get: operation({
-      summary: 'All services, with how many instances are in which state.',
+      summary: 'All services, with how many instances are in which state, and how many may be called.',
       parameters: [NAMESPACE_IN_QUERY],
       answer: object({
         revision: COUNT,
@@ -198,6 +211,8 @@ const PEOPLE_PATHS: JsonSchema = {
             namespace: NAME,
             instances: COUNT,
             states: object(Object.fromEntries(STATES.map((state) => [state, COUNT]))),
+            callable: COUNT,
+            admin: object(Object.fromEntries(ADMIN_STATES.map((admin) => [admin, COUNT]))),
           }),
         ),
       }),
@@ -223,10 +238,35 @@ const PEOPLE_PATHS: JsonSchema = {
         epoch: TEXT,
         revision: COUNT,
         settled: { type: 'boolean' },
-        instances: listOf({
-          allOf: [instanceMessage.jsonSchema, { type: 'object', properties: { heartbeats: HEARTBEATS } }],
-        }),
+        instances: INSTANCES,
         removed: listOf(tombstoneMessage.jsonSchema),
+      }),
+    }),
+  },
+  '/api/v1/instances': {
+    get: operation({
+      summary: 'Instances of all services, by filters, a page at a time. To read on, send `next` as `after`.',
+      parameters: [
+        NAMESPACE_IN_QUERY,
+        inQuery('service', NAMES_IN_QUERY, 'only of these services'),
+        inQuery('state', listOf({ enum: STATES }), 'only in one of these states'),
+        inQuery('admin', listOf({ enum: ADMIN_STATES }), 'only in one of these administrative states'),
+        inQuery('callable', { type: 'boolean' }, 'only those that callers may use, or only the others'),
+        inQuery('zone', listOf(TEXT), 'only in one of these zones'),
+        inQuery('version', listOf(TEXT), 'only of one of these versions'),
+        inQuery('q', { type: 'string', maxLength: LONGEST_SEARCH }, 'a part of id, service, version, zone or address'),
+        inQuery('sort', { enum: SORTS, default: 'service' }, 'the order; reversed with a `-` before it'),
+        inQuery('limit', { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 }, 'at most so many'),
+        inQuery('after', TEXT, 'the `next` of the answer before, with the same `sort`'),
+        inQuery('heartbeats', { type: 'boolean', default: false }, 'with what is known of those of each instance'),
+      ],
+      answer: object({
+        epoch: TEXT,
+        revision: COUNT,
+        settled: { type: 'boolean' },
+        total: COUNT,
+        next: orNull(TEXT),
+        instances: INSTANCES,
       }),
     }),
   },
@@ -237,26 +277,7 @@ const PEOPLE_PATHS: JsonSchema = {
       answer: object({ id: TEXT, since: { type: 'number' }, events: listOf(registryEventMessage.jsonSchema) }),
     }),
   },
-  '/api/v1/events': {
-    get: operation({
-      summary: 'What happened, newest last: the newest, or with `after` what came after that.',
-      parameters: [
-        NAMESPACE_IN_QUERY,
-        inQuery('after', COUNT, 'the `last` of the answer before: only later ones, oldest first'),
-        inQuery('limit', { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 }, 'at most so many'),
-        inQuery('service', NAMES_IN_QUERY, 'only of these services'),
-        inQuery('kind', listOf({ enum: EVENT_KINDS }), 'only of these kinds'),
-      ],
-      answer: object({
-        epoch: TEXT,
-        since: { type: 'number' },
-        last: COUNT,
-        more: { type: 'boolean' },
-        missed: COUNT,
-        events: listOf(registryEventMessage.jsonSchema),
-      }),
-    }),
-  },
+  '/api/v1/events': { get: EVENTS },
   '/api/v1/registry': {
     get: operation({ summary: 'The registry about itself.', answer: registryAnswer() }),
   },

@@ -3,8 +3,9 @@ import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastif
 import type { Outcome } from '../face.js';
 import type { Load } from '../host-budget.js';
 import type { ProcessFacts } from '../host-facts.js';
+import { sendShared } from './answer-coding.js';
 import type { ConditionAnswer } from './condition.js';
-import { flawed, JSON_TYPE, sendOutcome, sendProblem } from './problem.js';
+import { flawed, sendOutcome, sendProblem } from './problem.js';
 import { checkName, flagOf, listOf, namespaceOf, numberOf, peerOf } from './request.js';
 import type { Rim } from './rim.js';
 import { filtered, Views } from './views.js';
@@ -38,7 +39,7 @@ export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
       return sendOutcome(reply, 200, measured.ok ? { ok: true, value: filtered(measured.value, question) } : measured);
     }
     const answer = views.text(question);
-    return answer.ok ? reply.type(JSON_TYPE).send(answer.value) : sendProblem(reply, answer.problem);
+    return answer.ok ? sendShared(request, reply, answer.value) : sendProblem(reply, answer.problem);
   });
 
   app.get<{ Params: { id: string } }>('/api/v1/instances/:id', (request, reply) =>

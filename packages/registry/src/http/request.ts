@@ -77,9 +77,9 @@ export function numberOf(request: FastifyRequest, parameter: string, most: numbe
   return { ok: false, problem: flawed(parameter, text, `a whole number from 0 to ${most}`) };
 }
 
-/** `true` or `false`; false when not told. */
-export function flagOf(request: FastifyRequest, parameter: string): Outcome<boolean> {
-  const [text = 'false'] = listOf(request, parameter);
+/** `true` or `false`; `otherwise` when not told. */
+export function flagOf(request: FastifyRequest, parameter: string, otherwise = false): Outcome<boolean> {
+  const [text = String(otherwise)] = listOf(request, parameter);
   if (text === 'true' || text === 'false') return { ok: true, value: text === 'true' };
   return { ok: false, problem: flawed(parameter, text, 'true or false') };
 }

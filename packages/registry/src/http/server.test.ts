@@ -40,6 +40,7 @@ function fakeRegistry(parts: Partial<RegistryFace> = {}): RegistryFace & { reado
     call: note('call', null),
     services: note('services', { revision: 7, services: [] }),
     service: note('service', { instances: [], removed: [] }),
+    instances: note('instances', { instances: [] }),
     instance: note('instance', {}),
     describe: note('describe', { replica: 'replica-1', epoch: 'e' }),
     watch: note('watch', { closed() {} }),
@@ -307,6 +308,7 @@ describe('a server', () => {
     const { body } = await send(`${url}/openapi.json`);
     expect(Object.keys(body.paths).toSorted()).toEqual([
       '/api/v1/events',
+      '/api/v1/instances',
       ...['', '/beats', '/call', '/drain', '/heartbeat', '/suspect', '/timeline'].map(
         (rest) => `/api/v1/instances/{id}${rest}`,
       ),

@@ -9,6 +9,7 @@ import type { BudgetAnswer, Load } from '../host-budget.js';
 import type { ProcessFacts } from '../host-facts.js';
 import type { Tokens } from '../tokens-file.js';
 import { OPEN_ENTRANCE, TokenEntrance } from './access.js';
+import { codingHook } from './answer-coding.js';
 import { createShortWay } from './beat.js';
 import { BODY_LIMIT, parseBody } from './body.js';
 import { Refused } from './condition.js';
@@ -18,6 +19,7 @@ import { putBefore } from './forecourt.js';
 import { createGuard, guardHook } from './guard.js';
 import { healthRoutes } from './health.js';
 import { historyRoutes } from './history.js';
+import { instanceRoutes } from './instances.js';
 import { checkHost, listen, placeOf } from './listen.js';
 import { collectMethods } from './methods.js';
 import { answersCounted, metricsRoutes } from './metrics.js';
@@ -177,11 +179,20 @@ export function buildApp(
   app.addHook('onRequest', refuseExpectation);
   // before a failure too many is answered otherwise: it is counted as what it is
   if (rim.metrics !== undefined) app.addHook('preSerialization', answersCounted(rim.metrics));
+  app.addHook('onSend', codingHook);
   app.addHook('onSend', unread.hook);
   if (guarded === null) app.addHook('onSend', openDeeds(rim));
   else guarded.install(app);
   const refuseOtherMethods = collectMethods(app);
-  const forPeople = [operatorRoutes, peopleRoutes, historyRoutes, topologyRoutes, metricsRoutes, prometheusRoutes];
+  const forPeople = [
+    operatorRoutes,
+    peopleRoutes,
+    instanceRoutes,
+    historyRoutes,
+    topologyRoutes,
+    metricsRoutes,
+    prometheusRoutes,
+  ];
   const groups = [serviceRoutes, ...forPeople, watchRoutes, healthRoutes, openapiRoutes];
   for (const routes of groups) {
     void app.register(routes, rim);

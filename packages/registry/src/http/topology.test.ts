@@ -27,6 +27,8 @@ describe('GET /api/v1/topology', () => {
       headers: { 'content-type': 'application/json', authorization: `Bearer ${SECRET}` },
       body: JSON.stringify(body),
     });
+  const tell = (service: string, edges: object[]): Promise<Response> =>
+    post(`instances/${service}-1/heartbeat`, { nonce: null, seq: 1, edges });
   const topology = async (query = ''): Promise<any> => (await fetch(`${registry.url}/api/v1/topology${query}`)).json();
 
   it('shows what beats tell, without what is wrong in them', async () => {
@@ -40,6 +42,46 @@ describe('GET /api/v1/topology', () => {
     expect(seen).toEqual([expect.objectContaining({ from: 'web', to: 'orders', callers: 1, callsPerSecond: 10 })]);
     expect((await topology('?namespace=shop')).edges).toEqual([]);
     expect((await topology('?namespace=*')).edges).toHaveLength(1);
+  });
+
+  it('shows only what is asked for: of some services, without targets, or what it comes to', async () => {
+    const endpoints = [{ protocol: 'tcp', port: 9 }];
+    const targets = [{ instance: 'orders-1', calls: 50, failures: 3, circuit: 'open' }];
+    for (const [at, service] of ['web', 'app', 'cart'].entries()) {
+      const port = 9 + at;
+      await post('register', { id: `${service}-1`, service, endpoints: [{ ...endpoints[0], port }], secret: SECRET });
+    }
+    await tell('web', [
+      { ...EDGE, failures: 3, targets },
+      { ...EDGE, service: 'cart' },
+    ]);
+    await tell('app', [{ ...EDGE, retries: 4 }]);
+    const pairsOf = async (query: string) => (await topology(query)).edges.map((one: any) => `${one.from}>${one.to}`);
+    expect(await pairsOf('')).toEqual(['app>orders', 'web>cart', 'web>orders']);
+    expect(await pairsOf('?service=cart')).toEqual(['web>cart']);
+    expect(await pairsOf('?service=app&service=cart')).toEqual(['app>orders', 'web>cart']);
+    expect(await pairsOf('?service=*')).toHaveLength(3);
+    expect(await pairsOf('?service=nobody')).toEqual([]);
+    const [, , bare] = (await topology('?targets=false')).edges;
+    expect(bare.targets).toBeUndefined();
+    expect(bare.circuits).toEqual({ closed: 0, open: 1, halfOpen: 0 });
+    expect(await topology('?summary=true')).toEqual({
+      withinMs: 15_000,
+      edges: 3,
+      calls: 150,
+      callsPerSecond: 30,
+      failures: 3,
+      retries: 6,
+      called: [
+        { namespace: 'default', service: 'cart', calls: 50, failures: 0, retries: 1 },
+        { namespace: 'default', service: 'orders', calls: 100, failures: 3, retries: 5 },
+      ],
+      failing: [{ namespace: 'default', service: 'web', failures: 3 }],
+    });
+  });
+
+  it.each(['targets=perhaps', 'summary=1', 'service=No%20Name'])('refuses %s', async (query) => {
+    await expect(topology(`?${query}`)).resolves.toMatchObject({ code: 'INVALID' });
   });
 
   it('refuses a namespace that cannot be one', async () => {
@@ -78,10 +120,15 @@ describe('GET /api/v1/topology', () => {
   it('is described as it answers', async () => {
     const document: any = await (await fetch(`${registry.url}/openapi.json`)).json();
     const { schema } = document.paths['/api/v1/topology'].get.responses['200'].content['application/json'];
+    const [whole, summary] = schema.anyOf;
     const endpoints = [{ protocol: 'tcp', port: 9 }];
     await post('register', { id: 'web-1', service: 'web', endpoints, secret: SECRET });
     await post('instances/web-1/heartbeat', { nonce: null, seq: 1, edges: [EDGE] });
     const { edges } = await topology();
-    expect(Object.keys(edges[0]).toSorted()).toEqual(schema.properties.edges.items.required.toSorted());
+    const { properties, required } = whole.properties.edges.items;
+    expect(Object.keys(edges[0]).toSorted()).toEqual(Object.keys(properties).toSorted());
+    const bare = (await topology('?targets=false')).edges[0];
+    expect(Object.keys(bare).toSorted()).toEqual(required.toSorted());
+    expect(Object.keys(await topology('?summary=true')).toSorted()).toEqual(summary.required.toSorted());
   });
 });

@@ -1,5 +1,6 @@
 import { expect, it, vi } from 'vitest';
 import type { Outcome, ServiceAnswer } from '../face.js';
+import type { AnswerText } from './answer-coding.js';
 import { Views } from './views.js';
 
 const ALL = { namespace: 'default', name: 'orders', states: [], versions: [], zones: [] };
@@ -25,9 +26,9 @@ function town() {
   return { now, service, views: new Views({ service }) };
 }
 
-function textOf(outcome: Outcome<string>): string {
+function textOf(outcome: Outcome<AnswerText>): string {
   if (!outcome.ok) throw new Error(outcome.problem.detail);
-  return outcome.value;
+  return outcome.value.text;
 }
 
 it('looks once for all who wait for the same, and again when anything can have happened', async () => {

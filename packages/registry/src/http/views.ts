@@ -1,6 +1,7 @@
 import type { Outcome, RegistryFace, ServiceAnswer } from '../face.js';
+import { AnswerText } from './answer-coding.js';
 
-/** Texts that are kept together, with what was asked, characters. */
+/** What is kept together, with what was asked, characters and bytes. */
 const MOST_KEPT = 32 * 1_048_576;
 
 /** Which instances of a service are asked for. An empty filter lets everything through. */
@@ -22,7 +23,9 @@ export interface Newest {
 interface KeptText {
   /** Whatever the text depends on. */
   readonly of: string;
-  readonly text: string;
+  readonly answer: AnswerText;
+  /** As it was counted: what is made of the text later is counted when it is asked for again. */
+  readonly size: number;
 }
 
 /** What is told of services, made once where many ask for the same: an answer may be megabytes, and a change may wake thousands. */
@@ -50,7 +53,7 @@ export class Views {
   }
 
   /** As JSON. */
-  text(question: ServiceQuestion): Outcome<string> {
+  text(question: ServiceQuestion): Outcome<AnswerText> {
     const answer = this.#registry.service(question.namespace, question.name);
     if (!answer.ok) return answer;
     const { epoch, revision, settled, removed } = answer.value;
@@ -58,27 +61,27 @@ export class Views {
     const { namespace, name, states, versions, zones } = question;
     const key = JSON.stringify([namespace, name, states, versions, zones]);
     const known = this.#texts.get(key);
-    const text = known?.of === of ? known.text : JSON.stringify(filtered(answer.value, question));
-    this.#keep(key, { of, text });
+    const text = known?.of === of ? known.answer : new AnswerText(JSON.stringify(filtered(answer.value, question)));
+    this.#keep(key, { of, answer: text, size: sizeOf(key, text) });
     return { ok: true, value: text };
   }
 
   #keep(key: string, kept: KeptText): void {
     const former = this.#texts.get(key);
-    if (former !== undefined) this.#kept -= sizeOf(key, former);
-    this.#kept += sizeOf(key, kept);
+    if (former !== undefined) this.#kept -= former.size;
+    this.#kept += kept.size;
     this.#texts.delete(key);
     this.#texts.set(key, kept);
     for (const [oldest, other] of this.#texts) {
       if (this.#kept <= MOST_KEPT) return;
       this.#texts.delete(oldest);
-      this.#kept -= sizeOf(oldest, other);
+      this.#kept -= other.size;
     }
   }
 }
 
 /** With what an entry takes of itself. */
-const sizeOf = (key: string, { text }: KeptText): number => key.length + text.length + 256;
+const sizeOf = (key: string, { size }: AnswerText): number => key.length + size + 256;
 
 function newestOf({ epoch, revision, instances, removed }: ServiceAnswer): Newest {
   let changed = 0;

@@ -4,13 +4,18 @@ import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastif
 import type { ServerResponse } from 'node:http';
 import type { Outcome, Proof, SharedFrame, WatcherSink, WatchOrder } from '../face.js';
 import { FlushEncoder } from '../frame.js';
+import { codingOf } from './content-coding.js';
+import { GzipStream, PieceEncoder } from './gzip-stream.js';
 import { flawed, sendProblem } from './problem.js';
-import { listOf, namesOf, namespaceOf, peerOf } from './request.js';
+import { listOf, namesOf, namespaceOf, numberOf, peerOf } from './request.js';
 import type { Rim } from './rim.js';
 import { SECURITY_HEADERS } from './security.js';
 
 /** How long a stream that was ended may take to hand over its last bytes. */
 const FAREWELL_MS = 1000;
+/** The longest silence that may be asked for, ms: more often would cost more than it tells. */
+const LEAST_BEAT_MS = 1_000;
+const MOST_BEAT_MS = 10_000;
 
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -18,18 +23,21 @@ const HEADERS = {
   'cache-control': 'no-cache, no-store, no-transform',
   // the stream's end is the connection's: nothing else may wait behind it
   connection: 'close',
+  vary: 'accept-encoding',
   // nginx would hold back what it takes for a page
   'x-accel-buffering': 'no',
 };
 
 /** The change feed as Server-Sent Events. With `instance` and its secret the stream is also the instance's line. */
 export const watchRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
-  const encoder = new FlushEncoder();
+  const plain: Coders = { flushes: new FlushEncoder(), pieces: null };
+  const gzip: Coders = { flushes: new FlushEncoder(), pieces: new PieceEncoder() };
   // no HEAD: it would open a stream without a body
   app.get('/api/v1/watch', { exposeHeadRoute: false }, (request, reply) => {
     const order = orderOf(request, rim.entrance.proofOf(request.raw));
     if (!order.ok) return sendProblem(reply, order.problem);
-    openStream(rim, order.value, new EventStream(rim, reply.raw, encoder), { request, reply });
+    const coders = codingOf(request.headers['accept-encoding']) === 'gzip' ? gzip : plain;
+    openStream(rim, order.value, new EventStream(rim, reply.raw, coders), { request, reply });
     return reply;
   });
 
@@ -43,6 +51,8 @@ function orderOf(request: FastifyRequest, secret: Proof): Outcome<WatchOrder> {
   if (!services.ok) return services;
   const resume = namesOf(request, 'resume');
   if (!resume.ok) return resume;
+  const beatMs = beatMsOf(request);
+  if (!beatMs.ok) return beatMs;
   const [id] = listOf(request, 'instance');
   if (id === undefined && services.value.length === 0) {
     return {
@@ -60,8 +70,23 @@ function orderOf(request: FastifyRequest, secret: Proof): Outcome<WatchOrder> {
       cursor: typeof last === 'string' ? parseCursor(last) : null,
       line: id === undefined ? null : { id, secret },
       peer: peerOf(request).address,
+      ...(beatMs.value === null ? {} : { beatMs: beatMs.value }),
     },
   };
+}
+
+/** The longest silence that the watcher asks for; null: it asks for none. */
+function beatMsOf(request: FastifyRequest): Outcome<number | null> {
+  const beatMs = numberOf(request, 'beatMs', MOST_BEAT_MS);
+  if (!beatMs.ok || beatMs.value === null || beatMs.value >= LEAST_BEAT_MS) return beatMs;
+  const allowed = `a whole number from ${LEAST_BEAT_MS} to ${MOST_BEAT_MS}`;
+  return { ok: false, problem: flawed('beatMs', String(beatMs.value), allowed) };
+}
+
+/** What makes bytes of flushes, shared by all streams of one coding; `pieces` null: the bytes are sent as they are. */
+interface Coders {
+  readonly flushes: FlushEncoder;
+  readonly pieces: PieceEncoder | null;
 }
 
 interface Exchange {
@@ -83,7 +108,17 @@ function openStream(rim: Rim, order: WatchOrder, stream: EventStream, { request,
     if (value.dropped === undefined) value.closed();
     else value.dropped();
   };
-  stream.open(() => value.closed(), rim.entrance.hold(request, value, cut));
+  const facts = {
+    ...(value.services === undefined ? {} : { 'rollcall-services': String(value.services) }),
+    ...(order.beatMs === undefined ? {} : { 'rollcall-beat-ms': String(order.beatMs) }),
+  };
+  stream.open({ facts, onPeerClosed: () => value.closed(), release: rim.entrance.hold(request, value, cut) });
+}
+
+interface Opening {
+  readonly facts: Readonly<Record<string, string>>;
+  readonly onPeerClosed: () => void;
+  readonly release: () => void;
 }
 
 /**
@@ -93,22 +128,25 @@ function openStream(rim: Rim, order: WatchOrder, stream: EventStream, { request,
 class EventStream implements WatcherSink {
   readonly #rim: Rim;
   readonly #response: ServerResponse;
-  readonly #encoder: FlushEncoder;
+  readonly #flushes: FlushEncoder;
+  /** Null: nothing is encoded. */
+  readonly #gzip: GzipStream | null;
   readonly #endByUs = (): void => this.end();
   #release: () => void = () => {};
   #isOver = false;
 
-  constructor(rim: Rim, response: ServerResponse, encoder: FlushEncoder) {
+  constructor(rim: Rim, response: ServerResponse, { flushes, pieces }: Coders) {
     this.#rim = rim;
     this.#response = response;
-    this.#encoder = encoder;
+    this.#flushes = flushes;
+    this.#gzip = pieces === null ? null : new GzipStream(pieces);
   }
 
-  /** `release` is called when it is over, however it ends. */
-  open(onPeerClosed: () => void, release: () => void): void {
+  /** `facts`: what its head says besides. `release` is called when it is over, however it ends. */
+  open({ facts, onPeerClosed, release }: Opening): void {
     this.#release = release;
     if (this.#isOver) release();
-    this.#writeHead();
+    this.#writeHead(facts);
     const closed = (): void => {
       if (!this.#leave()) return;
       this.#response.destroy();
@@ -128,7 +166,8 @@ class EventStream implements WatcherSink {
     if (this.#isOver) return;
     this.#writeHead();
     let length = 0;
-    const parts = this.#encoder.encode(frames, cursor);
+    const said = this.#flushes.encode(frames, cursor);
+    const parts = this.#gzip === null ? said : [this.#gzip.piece(said)];
     const { socket } = this.#response;
     // whole views come in a frame for each service: one write for all of them
     if (parts.length > 1) socket?.cork();
@@ -141,7 +180,9 @@ class EventStream implements WatcherSink {
   }
 
   beat(cursor: Cursor): void {
-    if (!this.#isOver) this.#write(`: beat\nid: ${formatCursor(cursor)}\n\n`);
+    if (this.#isOver) return;
+    const text = `: beat\nid: ${formatCursor(cursor)}\n\n`;
+    this.#write(this.#gzip === null ? text : this.#gzip.piece([Buffer.from(text)]));
   }
 
   backlog(): number {
@@ -152,6 +193,7 @@ class EventStream implements WatcherSink {
     if (!this.#leave()) return;
     const farewell = this.#rim.time.setTimer(FAREWELL_MS, () => this.#response.destroy(), { background: true });
     this.#response.once('close', () => farewell.cancel());
+    if (this.#gzip !== null && this.#response.headersSent) this.#write(this.#gzip.end());
     this.#response.end();
   }
 
@@ -169,14 +211,16 @@ class EventStream implements WatcherSink {
     return true;
   }
 
-  #writeHead(): void {
+  #writeHead(facts: Readonly<Record<string, string>> = {}): void {
     if (this.#response.headersSent) return;
     // a stream may be silent for longer than the idle timeout of the other connections
     this.#response.socket?.setTimeout(0);
     this.#response.socket?.setNoDelay(true);
     // the body is what comes until the connection ends: no chunks
     this.#response.useChunkedEncodingByDefault = false;
-    this.#response.writeHead(200, HEADERS);
+    const coding = this.#gzip === null ? {} : { 'content-encoding': 'gzip' };
+    this.#response.writeHead(200, { ...HEADERS, ...facts, ...coding });
     this.#response.flushHeaders();
+    if (this.#gzip !== null) this.#write(this.#gzip.head());
   }
 }

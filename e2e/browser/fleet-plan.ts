@@ -1,0 +1,164 @@
+import type { Edge, EdgeTarget, State } from '@rollcall/core';
+import type { StartOptions } from '@rollcall/registry';
+
+// Who is in the fleet of `fleet.ts`, and how each behaves.
+
+export interface DashboardFleetOptions {
+  /** Default 200. */
+  readonly services?: number;
+  /** Default 5. */
+  readonly perService?: number;
+  /** Default 5,000 ms. The states of `troubles` are reached after some 3 intervals. */
+  readonly intervalMs?: number;
+  /** False: all instances stay HEALTHY and ENABLED. Default true. */
+  readonly troubles?: boolean;
+  /** Instances that fall silent and come back, and instances that are replaced. Default true. */
+  readonly changes?: boolean;
+  /** More options of the registry. */
+  readonly registry?: StartOptions;
+}
+
+/**
+ * `well`: HEALTHY · `unreachable`: Heartbeat-1 fails, UNHEALTHY · `mute`: sends no Heartbeat-2, UNHEALTHY · `unproved`: never answers,
+ * CRITICAL (UNHEALTHY where nobody else of its service can be called) · `leaving`: DEREGISTERING for an hour · `flapping`: falls silent
+ * and comes back · `replaced`: leaves every 8 intervals, and another one registers in its place.
+ */
+export type Conduct = 'well' | 'unreachable' | 'mute' | 'unproved' | 'leaving' | 'flapping' | 'replaced';
+
+export interface FleetMember {
+  /** Changes when a `replaced` one is replaced. */
+  id: string;
+  readonly namespace: string;
+  readonly service: string;
+  readonly version: string;
+  readonly zone: string;
+  readonly conduct: Conduct;
+  readonly admin: 'ENABLED' | 'DRAINING' | 'MAINTENANCE';
+  readonly weight: number;
+}
+
+/** One that is played. */
+export interface Member extends FleetMember {
+  readonly index: number;
+  readonly at: number;
+  nonce: string | null;
+  seq: number;
+  /** Its number among those that had this place. */
+  life: number;
+  wasHealthy: boolean;
+  state: State;
+}
+
+const WORDS = (
+  'orders payments catalog users search inventory fraud mailer gateway pricing ' +
+  'reviews shipping billing sessions reports media loyalty vouchers returns ledger'
+).split(' ');
+const KINDS = ['', '-api', '-worker', '-cache', '-events', '-admin', '-export', '-index', '-edge', '-batch'];
+const ZONES = ['eu-west-1a', 'eu-west-1b', 'eu-west-1c', 'us-east-2a'];
+const longest = (start: string, end: string): string => `${start.padEnd(63 - end.length, 'x')}${end}`;
+const LONG_NAMESPACE = longest('tenant-of-the-european-retail-group-with-a-name-of-', '-63');
+const LONG_ZONE = longest('rack-17-of-the-second-hall-in-the-data-centre-of-frankfurt-', '-a');
+/** 60 characters. */
+const LONG_VERSION = '2026.12.2-rc.14+build.20261202143011.sha-0123456789abcdef012';
+const UNICODE_VERSION = '4.0.0-zażółć-gęślą-jaźń-бета-版本-🚀';
+const WINDOW_MS = 5_000;
+
+const lastOf = (number: number): string => String(number).padStart(3, '0');
+
+function nameOf(at: number): string {
+  if (at % 10 === 0) return longest('warehouse-fulfilment-reconciliation-and-settlement-of-retu-', `-${lastOf(at)}`);
+  const round = Math.floor(at / 200);
+  return `${WORDS[at % 20]}${KINDS[Math.floor(at / 20) % 10]}${round === 0 ? '' : `-${round}`}`;
+}
+
+/** Of so many services in all. */
+function namespaceOf(at: number, all: number): string {
+  const share = at / all;
+  if (share < 0.55) return 'default';
+  if (share < 0.8) return 'payments';
+  return share < 0.95 ? 'staging' : LONG_NAMESPACE;
+}
+
+function versionOf(at: number, of: number): string {
+  if (at % 7 === 0) return LONG_VERSION;
+  if (at % 9 === 0) return UNICODE_VERSION;
+  return at % 11 === 0 ? '' : `1.${at % 12}.${of < 3 ? 4 : 5}`;
+}
+
+function conductOf(at: number, of: number): Conduct {
+  if (at === 77) return 'unproved';
+  if (at % 20 === 3 && of === 0) return 'unreachable';
+  if (at % 40 === 7 && of === 1) return 'mute';
+  if (at % 25 === 10 && of === 0) return 'unproved';
+  if (at % 50 === 13 && of === 2) return 'flapping';
+  if (at % 60 === 17 && of === 4) return 'leaving';
+  return at % 50 === 29 && of === 3 ? 'replaced' : 'well';
+}
+
+function adminOf(at: number, of: number): FleetMember['admin'] {
+  if (at === 50 || (at % 30 === 9 && of === 1)) return 'MAINTENANCE';
+  return at % 30 === 4 && of === 3 ? 'DRAINING' : 'ENABLED';
+}
+
+export const idOf = (service: string, index: number, life: number): string =>
+  `${service}-0192f0c1-7a3b-7c4d-8${life.toString(16).padStart(3, '0')}-${String(index).padStart(12, '0')}`;
+
+export function planOf({
+  services = 200,
+  perService = 5,
+  troubles = true,
+  changes = true,
+}: DashboardFleetOptions): Member[] {
+  return Array.from({ length: services * perService }, (_, index) => {
+    const at = Math.floor(index / perService);
+    const of = index % perService;
+    const service = nameOf(at);
+    const conduct = troubles ? conductOf(at, of) : 'well';
+    const isChange = conduct === 'flapping' || conduct === 'replaced';
+    return {
+      id: idOf(service, index, 0),
+      index,
+      at,
+      service,
+      namespace: namespaceOf(at, services),
+      version: versionOf(at, of),
+      zone: at % 17 === 5 ? LONG_ZONE : (ZONES[of % 4] ?? ''),
+      conduct: isChange && !changes ? 'well' : conduct,
+      admin: troubles ? adminOf(at, of) : 'ENABLED',
+      weight: troubles && at % 15 === 6 && of === 2 ? 0 : 100,
+      nonce: null,
+      seq: 0,
+      life: 0,
+      wasHealthy: false,
+      state: 'REGISTERING',
+    };
+  });
+}
+
+/** What one caller saw of a service in one window. `fate` decides how it goes, the same in each window. */
+export function edgeOf(callees: readonly Member[], fate: number, window: number): Edge {
+  const isIdle = fate % 13 === 0;
+  const isBad = fate % 9 === 0;
+  const calls = isIdle ? 0 : 20 + ((fate * 37 + window) % 400);
+  const share = isBad ? 0.05 : fate % 11 === 0 ? 0.005 : 0;
+  const p99Ms = 5 + (fate % 90);
+  const targets = callees.map(({ id }, which): EdgeTarget => ({
+    instance: id,
+    calls: Math.floor(calls / callees.length),
+    failures: which === 0 ? Math.ceil(calls * share) : 0,
+    p99Ms: isIdle ? null : p99Ms + which,
+    circuit: isBad && which === 0 ? 'open' : fate % 11 === 0 && which === 1 ? 'half-open' : 'closed',
+  }));
+  return {
+    service: callees[0]?.service ?? '',
+    windowMs: WINDOW_MS,
+    window,
+    calls,
+    failures: Math.floor((calls * share) / 4),
+    retries: Math.ceil(calls * share),
+    p50Ms: isIdle ? null : p99Ms / 3,
+    p99Ms: isIdle ? null : p99Ms,
+    inFlight: isIdle ? 0 : fate % 5,
+    targets,
+  };
+}

@@ -1,0 +1,270 @@
+import { encodeFrame, FrameDecoder } from '@rollcall/core';
+import type { Edge, State } from '@rollcall/core';
+import { startRegistry } from '@rollcall/registry';
+import type { RunningRegistry } from '@rollcall/registry';
+import { once } from 'node:events';
+import { Agent, request } from 'node:http';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { edgeOf, idOf, planOf } from './fleet-plan.js';
+import type { Conduct, DashboardFleetOptions, FleetMember, Member } from './fleet-plan.js';
+
+// 200 services with 5 instances each, for tests of the dashboard: a real registry, and one process that plays all instances. They share
+// one port and have an address each (127.1.x.y), answer Heartbeat-1, send Heartbeat-2, and tell of calls between them. Names, versions
+// and zones are as long as the protocol allows; every state, every admin state and open circuits occur.
+
+export interface DashboardFleet {
+  readonly url: string;
+  readonly registry: RunningRegistry;
+  readonly members: readonly FleetMember[];
+  /** The first instance of the plan that behaves so. */
+  one(conduct: Conduct): FleetMember;
+  close(): Promise<void>;
+}
+
+const SECRET = 'a-secret-of-the-dashboard-fleet';
+const REGISTRATIONS_AT_ONCE = 16;
+const HOUR_MS = 3_600_000;
+
+/** Whom a service calls: others of its namespace, by how far they are in the plan. */
+const CALLEES = [1, 5, 13];
+
+class Crowd {
+  readonly members: Member[];
+  readonly #server: Server;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: REGISTRATIONS_AT_ONCE });
+  readonly #byPlace: readonly Member[][];
+  readonly #sockets = new Set<Socket>();
+  readonly #intervalMs: number;
+  #url = '';
+  #turn = 0;
+  #isClosed = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: DashboardFleetOptions) {
+    this.members = planOf(options);
+    this.#intervalMs = options.intervalMs ?? 5_000;
+    const places: Member[][] = [];
+    for (const member of this.members) (places[member.at] ??= []).push(member);
+    this.#byPlace = places;
+    this.#server = createServer({ noDelay: true }, (socket) => this.#answer(socket));
+  }
+
+  async open(url: string): Promise<void> {
+    this.#url = url;
+    this.#server.listen({ port: 0, host: '0.0.0.0', backlog: 4_096 });
+    await once(this.#server, 'listening');
+    this.#startBeating();
+    const waiting = [...this.members];
+    const lane = async (): Promise<void> => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await this.#register(next);
+    };
+    await Promise.all(Array.from({ length: REGISTRATIONS_AT_ONCE }, lane));
+    await Promise.all(this.members.map((member) => this.#instruct(member)));
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearInterval(this.#timer);
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+    this.#agent.destroy();
+  }
+
+  async #register(member: Member): Promise<void> {
+    const { id, service, namespace, version, zone, index } = member;
+    const { port } = this.#server.address() as AddressInfo;
+    const host = `127.1.${(index + 1) >> 8}.${(index + 1) & 255}`;
+    const endpoints = [{ protocol: 'tcp', host, port }];
+    const metadata = {
+      pid: String(1_000 + index),
+      commit: 'a1b2c3d4e5f60718293a4b5c6d7e8f9001122334',
+      team: '物流チーム',
+    };
+    const words = { id, secret: SECRET, service, namespace, version, zone, endpoints, metadata };
+    const { status, body } = await this.#ask('POST', '/api/v1/register', words);
+    if (status !== 201) throw new Error(`${id}: ${status} ${body.slice(0, 400)}`);
+  }
+
+  /** What an operator says of it, and its own goodbye. */
+  async #instruct({ id, admin, weight, conduct }: Member): Promise<void> {
+    const path = `/api/v1/instances/${id}`;
+    if (admin !== 'ENABLED' || weight !== 100) {
+      const until = admin === 'MAINTENANCE' ? { untilMs: Date.now() + 2 * HOUR_MS } : {};
+      await this.#ask('PATCH', path, { admin, weight, reason: 'Wymiana dysków: новое ядро, 新しいカーネル', ...until });
+    }
+    if (conduct === 'leaving') await this.#ask('POST', `${path}/drain`, { deadlineMs: HOUR_MS });
+  }
+
+  /** Everybody once an interval, evenly. */
+  #startBeating(): void {
+    const tickMs = 20;
+    let [next, owed, at] = [0, 0, performance.now()];
+    this.#timer = setInterval(() => {
+      const now = performance.now();
+      owed = Math.min(this.members.length, owed + ((now - at) / this.#intervalMs) * this.members.length);
+      at = now;
+      for (; owed >= 1; owed -= 1) {
+        const member = this.members[next];
+        if (member !== undefined && !this.#isSilent(member, 'mute')) void this.#beat(member);
+        next = (next + 1) % this.members.length;
+        if (next === 0) this.#changeSome();
+      }
+    }, tickMs);
+  }
+
+  /** Whoever is to be in trouble is HEALTHY first. */
+  #isSilent(member: Member, how: 'mute' | 'unreachable'): boolean {
+    const { conduct, wasHealthy, index } = member;
+    if (conduct === 'flapping') return wasHealthy && (this.#turn + index) % 8 < 4;
+    if (conduct === 'unproved') return how === 'unreachable';
+    return conduct === how && wasHealthy;
+  }
+
+  #changeSome(): void {
+    this.#turn += 1;
+    for (const member of this.members) {
+      if (member.conduct !== 'replaced' || (this.#turn + member.index) % 8 !== 0) continue;
+      void this.#replace(member);
+    }
+  }
+
+  async #replace(member: Member): Promise<void> {
+    await this.#ask('DELETE', `/api/v1/instances/${member.id}`, undefined);
+    if (this.#isClosed) return;
+    member.life += 1;
+    Object.assign(member, { id: idOf(member.service, member.index, member.life), nonce: null, seq: 0 });
+    await this.#register(member).catch((error: unknown) => {
+      if (!this.#isClosed) throw error;
+    });
+  }
+
+  async #beat(member: Member): Promise<void> {
+    const { id, nonce, seq } = member;
+    member.seq += 1;
+    const edges = this.#edgesOf(member);
+    const beat = { nonce, seq, ...(edges.length === 0 ? {} : { edges }) };
+    const { status, body } = await this.#ask('POST', `/api/v1/instances/${id}/heartbeat`, beat);
+    if (status !== 200) return;
+    const { state } = JSON.parse(body) as { readonly state: State };
+    member.state = state;
+    member.wasHealthy ||= state === 'HEALTHY';
+  }
+
+  /** Two instances of three services in four tell of calls. */
+  #edgesOf({ index, at, namespace, seq }: Member): Edge[] {
+    if (index % 5 > 1 || at % 4 === 3) return [];
+    const places = CALLEES.map((far) => at + far).filter((_, which) => which === 0 || (at + which) % 3 === 0);
+    return places.flatMap((place) => {
+      const callees = this.#byPlace[place] ?? [];
+      const [first] = callees;
+      return first === undefined || first.namespace !== namespace ? [] : [edgeOf(callees, at + 7 * place, seq)];
+    });
+  }
+
+  #answer(socket: Socket): void {
+    const decoder = new FrameDecoder();
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (bytes: Uint8Array) => {
+      for (const frame of decoder.push(bytes).frames) this.#answerOne(socket, frame as Question);
+    });
+  }
+
+  #answerOne(socket: Socket, { id, data }: Question): void {
+    const { instance, nonce, purpose, keep } = data;
+    const member = this.members[Number(instance.slice(-12))];
+    if (member === undefined || this.#isSilent(member, 'unreachable')) {
+      // half of them close the connection, the others say nothing
+      if (member === undefined || member.index % 2 === 0) socket.destroy();
+      return;
+    }
+    const isFirst = member.nonce === null;
+    member.nonce = nonce;
+    socket.write(encodeFrame({ id, response: { instance: member.id, nonce }, isDisposed: true }));
+    if (keep !== true) socket.destroySoon();
+    if ((isFirst || purpose === 'urgent') && !this.#isSilent(member, 'mute')) void this.#beat(member);
+  }
+
+  #ask(method: string, path: string, words: object | undefined): Promise<{ status: number; body: string }> {
+    return new Promise((resolve) => {
+      const headers = {
+        ...(method === 'PATCH' ? { 'x-rollcall-operator': '1' } : { authorization: `Bearer ${SECRET}` }),
+        ...(words === undefined ? {} : { 'content-type': 'application/json' }),
+      };
+      const asked = request(`${this.#url}${path}`, { method, agent: this.#agent, headers }, (answer) => {
+        let body = '';
+        answer.setEncoding('utf8').on('data', (part: string) => void (body += part));
+        answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body }));
+      });
+      asked.on('error', ({ message }) => resolve({ status: 0, body: message }));
+      asked.end(words === undefined ? undefined : JSON.stringify(words));
+    });
+  }
+}
+
+interface Question {
+  readonly id: string;
+  readonly data: {
+    readonly instance: string;
+    readonly nonce: string;
+    readonly purpose: string;
+    readonly keep?: boolean;
+  };
+}
+
+/** Troubles stay as they are: nobody is removed for being silent. */
+const THRESHOLDS = { unhealthyAfter: 2, unprovedAfter: 2.4, criticalAfter: 900, lastCriticalAfter: 900 };
+const STATE_OF: Partial<Record<Conduct, readonly State[]>> = {
+  well: ['HEALTHY'],
+  unreachable: ['UNHEALTHY'],
+  unproved: ['CRITICAL', 'UNHEALTHY'],
+  leaving: ['DEREGISTERING'],
+};
+const SETTLE_MS = 120_000;
+
+/** Resolves when everybody is registered and in the state that its conduct leads to. */
+export async function openDashboardFleet(options: DashboardFleetOptions = {}): Promise<DashboardFleet> {
+  const { intervalMs = 5_000 } = options;
+  const registry = await startRegistry({
+    port: 0,
+    intervalMs,
+    allowedNetworks: ['127.0.0.0/8'],
+    thresholds: THRESHOLDS,
+    ...options.registry,
+  });
+  const crowd = new Crowd(options);
+  const close = async (): Promise<void> => {
+    crowd.close();
+    await registry.close();
+  };
+  try {
+    await crowd.open(registry.url);
+    await settled(crowd.members);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const one = (conduct: Conduct): FleetMember => {
+    const found = crowd.members.find((member) => member.conduct === conduct);
+    if (found === undefined)
+      throw new Error(`Nobody in this fleet is ${conduct}: it needs more services, or \`troubles\`.`);
+    return found;
+  };
+  return { url: registry.url, registry, members: crowd.members, one, close };
+}
+
+const isThere = ({ conduct, state }: Member): boolean => STATE_OF[conduct]?.includes(state) ?? true;
+
+async function settled(members: readonly Member[]): Promise<void> {
+  const deadline = performance.now() + SETTLE_MS;
+  while (!members.every(isThere)) {
+    if (performance.now() > deadline) {
+      const late = members.filter((member) => !isThere(member));
+      const [first] = late;
+      throw new Error(`${late.length} instances are not as planned: ${first?.conduct} ${first?.id} is ${first?.state}`);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
