@@ -1,5 +1,5 @@
 import { isOutage } from '@rollcall/core';
-import type { Instance, State } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, clockText, countText, latencyText, percentText, plural, rateText } from '../model/age.js';
 import { awayText, standingText } from '../model/callable-words.js';
@@ -19,6 +19,7 @@ import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/ses
 import { useSteady } from '../model/steady.js';
 import { evidenceOf, nextText, shareText, tailOf, verdictText, whyText } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
+import { Counters } from '../parts/counters.js';
 import { EventLines } from '../parts/event-lines.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { InNamespace } from '../parts/namespace.js';
@@ -82,26 +83,6 @@ const MOST_NAMES = 3;
 function fewOf(names: readonly string[]): string {
   const more = names.length - MOST_NAMES;
   return more > 0 ? `${names.slice(0, MOST_NAMES).join(', ')} and ${plural(more, 'other')}` : names.join(', ');
-}
-
-const COUNTED: readonly State[] = ['HEALTHY', 'UNHEALTHY', 'CRITICAL', 'REGISTERING', 'DEREGISTERING'];
-
-function Counters({ counts }: { readonly counts: Readonly<Record<State, number>> }): VNode {
-  return (
-    <ul class="counters">
-      {COUNTED.map((state) => (
-        <li key={state} class={state}>
-          <a href={hashOf('instances', { state })}>
-            <b>
-              <Glyph of={{ state }} />
-              {countText(counts[state])}
-            </b>
-            <span>{state}</span>
-          </a>
-        </li>
-      ))}
-    </ul>
-  );
 }
 
 interface AttentionProps {

@@ -20,7 +20,7 @@ import { useAnswer, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
 import { tailOf, whyText } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
-import { CircuitMarks, circuitText, sumOfCircuits } from '../parts/circuits.js';
+import { CircuitMarks, circuitText, circuitWord, sumOfCircuits } from '../parts/circuits.js';
 import { Heartbeat1, Heartbeat2 } from '../parts/directions.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
@@ -157,15 +157,6 @@ function Stats({ node, callers }: { readonly node: ServiceNode; readonly callers
       </div>
     </div>
   );
-}
-
-function circuitWord(
-  { closed, open, halfOpen }: { closed: number; open: number; halfOpen: number },
-  callers: number,
-): string {
-  if (callers === 0 || closed + open + halfOpen === 0) return '–';
-  if (closed === 0) return 'OPEN';
-  return open + halfOpen === 0 ? 'CLOSED' : 'DEGRADED';
 }
 
 interface InstancesProps {
