@@ -42,7 +42,6 @@ function fakeRegistry(parts: Partial<RegistryFace> = {}): RegistryFace & { reado
     service: note('service', { instances: [], removed: [] }),
     instances: note('instances', { instances: [] }),
     instance: note('instance', {}),
-    instances: note('instances', { instances: [] }),
     describe: note('describe', { replica: 'replica-1', epoch: 'e' }),
     watch: note('watch', { closed() {} }),
     ...parts,
