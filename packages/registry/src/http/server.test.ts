@@ -39,7 +39,6 @@ function fakeRegistry(parts: Partial<RegistryFace> = {}): RegistryFace & { reado
     services: note('services', { revision: 7, services: [] }),
     service: note('service', { instances: [], removed: [] }),
     instance: note('instance', {}),
-    instances: note('instances', { instances: [] }),
     describe: note('describe', { replica: 'replica-1', epoch: 'e' }),
     watch: note('watch', { closed() {} }),
     ...parts,
