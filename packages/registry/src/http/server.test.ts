@@ -38,6 +38,7 @@ function fakeRegistry(parts: Partial<RegistryFace> = {}): RegistryFace & { reado
     call: note('call', null),
     services: note('services', { revision: 7, services: [] }),
     service: note('service', { instances: [], removed: [] }),
+    instances: note('instances', { instances: [] }),
     instance: note('instance', {}),
     describe: note('describe', { replica: 'replica-1', epoch: 'e' }),
     watch: note('watch', { closed() {} }),
