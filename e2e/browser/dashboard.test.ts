@@ -180,7 +180,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     const wanted = stage.instances.find(({ service }) => service === 'gateway')!;
     await page.keyboard.press('/');
     await page.keyboard.type(`gateway…${wanted.id.slice(-4)}`);
-    await page.getByRole('option').first().waitFor();
+    await page.locator('[role="option"]').first().waitFor();
     await page.keyboard.press('Enter');
     await page.waitForURL(new RegExp(wanted.id));
     await page.context().close();

@@ -368,7 +368,8 @@ export class Registry implements RegistryFace {
   }
 
   #detail(entry: Entry): InstanceAnswer {
-    return detail(entry, this.#ports.time.now(), this.#options.policy);
+    const lineLosses = this.#lines.lossesOf(entry);
+    return { ...detail(entry, this.#ports.time.now(), this.#options.policy), lineLosses };
   }
 
   #terms(): HeartbeatTerms {

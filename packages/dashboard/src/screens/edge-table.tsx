@@ -43,13 +43,17 @@ function EdgeRow({ edge }: { readonly edge: ServiceEdge }): VNode {
   return (
     <tr class={tone === '' ? '' : `tinted ${tone}`} data-row data-problem={tone === '' ? undefined : ''}>
       <td class="rest main">
-        <a class="clip" href={serviceHash(namespace, from)} title={`${from}, ${plural(callers, 'caller')}`}>
+        <a
+          class="clip"
+          href={serviceHash(namespace, from)}
+          title={`${namespace}/${from}, ${plural(callers, 'caller')}`}
+        >
           <InNamespace of={namespace} />
           {from} <span class="faint">{callers}</span>
         </a>
       </td>
       <td class="rest main">
-        <a class="clip" href={serviceHash(namespace, to)} title={to}>
+        <a class="clip" href={serviceHash(namespace, to)} title={`${namespace}/${to}`}>
           <InNamespace of={namespace} />
           {to}
         </a>

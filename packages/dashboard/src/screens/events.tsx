@@ -257,7 +257,7 @@ function Subject({ event }: { readonly event: RegistryEvent }): VNode {
   if (instance !== null) return <InstanceLink id={instance} service={service ?? ''} namespace={namespace} />;
   if (service === null) return <span>registry</span>;
   return (
-    <a class="clip" href={serviceHash(namespace ?? 'default', service)} title={service}>
+    <a class="clip" href={serviceHash(namespace ?? 'default', service)} title={`${namespace ?? 'default'}/${service}`}>
       <InNamespace of={namespace} />
       {service}
     </a>

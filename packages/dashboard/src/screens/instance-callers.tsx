@@ -45,7 +45,7 @@ export function InstanceCallers({ id, edges: known }: InstanceCallersProps): VNo
                     <a
                       class="clip"
                       href={serviceHash(edge.namespace, edge.from)}
-                      title={`${edge.from}, ${plural(edge.callers, 'caller')}`}
+                      title={`${edge.namespace}/${edge.from}, ${plural(edge.callers, 'caller')}`}
                     >
                       <InNamespace of={edge.namespace} />
                       {edge.from} <span class="faint">{edge.callers}</span>

@@ -1,5 +1,5 @@
 import { isOutage } from '@rollcall/core';
-import type { Instance, State } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { affectedText } from '../model/affected.js';
 import { ageText, clockText, countText, latencyText, percentText, plural, rateText } from '../model/age.js';
@@ -22,6 +22,7 @@ import { useKnown, useNamespace, useSession, useStaleSince } from '../model/sess
 import { useSteady } from '../model/steady.js';
 import { evidenceOf, nextText, shareText, tailOf, verdictText, whyText } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
+import { Counters } from '../parts/counters.js';
 import { EventLines } from '../parts/event-lines.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { InNamespace } from '../parts/namespace.js';
@@ -62,27 +63,6 @@ export function Overview({ registry }: { readonly registry: RegistryAnswer | nul
         </div>
       </div>
     </>
-  );
-}
-
-const COUNTED: readonly State[] = ['HEALTHY', 'UNHEALTHY', 'CRITICAL', 'REGISTERING', 'DEREGISTERING'];
-
-/** Null: they cannot be counted yet. */
-function Counters({ counts }: { readonly counts: Readonly<Record<State, number>> | null }): VNode {
-  return (
-    <ul class="counters">
-      {COUNTED.map((state) => (
-        <li key={state} class={state}>
-          <a href={hashOf('instances', { state })}>
-            <b>
-              <Glyph of={{ state }} />
-              {countText(counts?.[state] ?? null)}
-            </b>
-            <span>{state}</span>
-          </a>
-        </li>
-      ))}
-    </ul>
   );
 }
 

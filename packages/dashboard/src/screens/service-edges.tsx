@@ -44,7 +44,11 @@ export function ServiceEdges({ title, edges: known, other }: EdgesProps): VNode 
                   <a
                     class="clip"
                     href={serviceHash(edge.namespace, edge[other])}
-                    title={other === 'to' ? edge.to : `${edge.from}, ${plural(edge.callers, 'caller')}`}
+                    title={
+                      other === 'to'
+                        ? `${edge.namespace}/${edge.to}`
+                        : `${edge.namespace}/${edge.from}, ${plural(edge.callers, 'caller')}`
+                    }
                   >
                     <InNamespace of={edge.namespace} />
                     {edge[other]} {other === 'from' && <span class="faint">{edge.callers}</span>}

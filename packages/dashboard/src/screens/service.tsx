@@ -1,4 +1,3 @@
-import { isOutage } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, clockText, latencyText, percentText, plural, rateText } from '../model/age.js';
@@ -18,11 +17,12 @@ import type { Known } from '../model/known.js';
 import { byTrouble, needsAttention, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { hashOf, instanceHash, serviceHash, withFilter } from '../model/route.js';
+import { serviceSentence, serviceVerdict } from '../model/service-words.js';
 import { useAnswer, useKnown, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
-import { tailOf, whyText } from '../model/words.js';
+import { tailOf } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
-import { CircuitMarks, circuitText, sumOfCircuits } from '../parts/circuits.js';
+import { CircuitMarks, circuitText, circuitWord, sumOfCircuits } from '../parts/circuits.js';
 import { Heartbeat1, Heartbeat2 } from '../parts/directions.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
@@ -59,12 +59,12 @@ export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
     </>
   );
   if (node === undefined) return <NoService {...{ crumbs, namespace, name, staleSince }} />;
-  const verdict = verdictOf(node, staleSince);
+  const verdict = serviceVerdict(node, staleSince);
   const callers = knownAs(topology, ({ edges }) => edges.filter((edge) => edge.to === name));
   const callees = knownAs(topology, ({ edges }) => edges.filter((edge) => edge.from === name));
   return (
     <>
-      <Head crumbs={crumbs} verdict={verdict} sentence={sentenceOf(node, callers, staleSince)} />
+      <Head crumbs={crumbs} verdict={verdict} sentence={serviceSentence(node, callers, staleSince)} />
       <Announcer text={verdict} />
       <Stats node={node} callers={callers} />
       <div class="stack">
@@ -80,32 +80,7 @@ export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
   );
 }
 
-function verdictOf({ name, instances }: ServiceNode, staleSince: number | null): string {
-  const standing = standingOf(instances.value);
-  const nobody = `nobody ${staleSince === null ? 'may' : 'could'} be called, `;
-  const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
-  return `${name}: ${isOutage(standing.count) ? nobody : ''}${standingText(standing)}${at}.`;
-}
-
 type Callers = Known<readonly ServiceEdge[]>;
-
-function sentenceOf(node: ServiceNode, callers: Callers, staleSince: number | null): string {
-  const worst = [...node.instances.value.values()].toSorted(byTrouble)[0];
-  const calls = callsText(callers);
-  if (worst === undefined || !needsAttention(worst)) return calls;
-  return `${node.name}…${tailOf(worst.id)}: ${whyText(worst, staleSince !== null)} ${calls}`;
-}
-
-function callsText(callers: Callers): string {
-  if (callers.kind !== 'known') return `Calls to it: ${missingText(callers)}`;
-  const { value: edges, asOf } = callers;
-  const at = asOf === null ? '' : ` at ${clockText(asOf)}`;
-  if (edges.length === 0)
-    return asOf === null ? 'Nobody has told of calls to it.' : `Nobody had told of calls to it${at}.`;
-  const elsewhere = edges.reduce((sum, { retries }) => sum + retries, 0);
-  const failed = edges.reduce((sum, { failures }) => sum + failures, 0);
-  return `${plural(elsewhere, 'call')} went elsewhere, ${failed} failed${at === '' ? '' : `, as told${at}`}.`;
-}
 
 function Stats({ node, callers: known }: { readonly node: ServiceNode; readonly callers: Callers }): VNode {
   const callers = valueOf(known) ?? [];
@@ -164,15 +139,6 @@ function Stats({ node, callers: known }: { readonly node: ServiceNode; readonly 
       </div>
     </div>
   );
-}
-
-function circuitWord(
-  { closed, open, halfOpen }: { closed: number; open: number; halfOpen: number },
-  callers: number,
-): string {
-  if (callers === 0 || closed + open + halfOpen === 0) return '–';
-  if (closed === 0) return 'OPEN';
-  return open + halfOpen === 0 ? 'CLOSED' : 'DEGRADED';
 }
 
 interface InstancesProps {

@@ -190,8 +190,8 @@ function Row({ node, at, edges }: RowProps): VNode {
           {node.name}
         </a>
       </td>
-      <td class="since" title={callableText(count)}>
-        {shareText(healthy, all)}
+      <td class="since">
+        <Clip of={count.admin.ENABLED < all ? callableText(count) : shareText(healthy, all)} />
       </td>
       <td class="w8 card">
         <Clip of={distinct(instances.map(({ version }) => version))} />
