@@ -298,8 +298,10 @@ function wallRow(node: ServiceNode): VNode {
 
 function tile(instance: Instance): VNode {
   const tail = tailOf(instance.id);
-  const admin = instance.admin === 'ENABLED' ? '' : `${instance.admin}, `;
-  const label = `${instance.service}…${tail}: ${admin}${instance.state}, ${whyText(instance)}`;
+  // what is seen of it is a part of its name
+  const admin = instance.admin === 'DRAINING' ? 'drains' : 'maintenance';
+  const seen = instance.admin === 'ENABLED' ? tail : `${tail} ${admin}`;
+  const label = `${instance.service}…${seen}: ${instance.state}, ${whyText(instance)}`;
   return (
     <a
       key={instance.id}
@@ -309,10 +311,7 @@ function tile(instance: Instance): VNode {
       aria-label={label}
     >
       <Glyph of={instance} />
-      {tail}
-      {instance.admin !== 'ENABLED' && (
-        <span class="tile-admin">{instance.admin === 'DRAINING' ? 'drains' : 'maintenance'}</span>
-      )}
+      {tail} {instance.admin !== 'ENABLED' && <span class="tile-admin">{admin}</span>}
     </a>
   );
 }
