@@ -16,7 +16,9 @@ const isUnseen = (one) => one.closest('.heard, .skip, .notice:not(.shown)') !== 
 /** What an element has more than it has room for; null: nothing that matters. */
 function roomFlaw(one) {
   // the doors of the heartbeat picture stand across the border on purpose
-  if (one.matches('.end, .door') || one.clientWidth === 0 || one.scrollWidth <= one.clientWidth + 1) return null;
+  // … and what is found is wider than the field; what is typed into a field scrolls
+  if (one.matches('.end, .door, .search, input') || one.clientWidth === 0 || one.scrollWidth <= one.clientWidth + 1)
+    return null;
   const { overflowX, textOverflow } = getComputedStyle(one);
   const over = `${one.scrollWidth - one.clientWidth} px`;
   if (overflowX === 'auto' || overflowX === 'scroll') {

@@ -60,8 +60,8 @@ function Frame(): VNode {
           <Logo />
           <span>Rollcall</span>
         </a>
-        <NamespaceChoice />
         <TopBar registry={registry.value.value} />
+        <NamespaceChoice />
       </header>
       <Navigation registry={registry.value.value} />
       <main id="main" tabIndex={-1} class={isStale ? 'is-stale' : ''}>

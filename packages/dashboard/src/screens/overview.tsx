@@ -260,8 +260,10 @@ function wallRow(node: ServiceNode, isOld: boolean): VNode {
 
 function tile(instance: Instance, isOld: boolean): VNode {
   const tail = tailOf(instance.id);
-  const admin = instance.admin === 'ENABLED' ? '' : `${instance.admin}, `;
-  const label = `${instance.service}…${tail}: ${admin}${instance.state}, ${whyText(instance, isOld)}`;
+  // what is seen of it is a part of its name
+  const admin = instance.admin === 'DRAINING' ? 'drains' : 'maintenance';
+  const seen = instance.admin === 'ENABLED' ? tail : `${tail} ${admin}`;
+  const label = `${instance.service}…${seen}: ${instance.state}, ${whyText(instance, isOld)}`;
   return (
     <a
       key={instance.id}
@@ -271,10 +273,7 @@ function tile(instance: Instance, isOld: boolean): VNode {
       aria-label={label}
     >
       <Glyph of={instance} />
-      {tail}
-      {instance.admin !== 'ENABLED' && (
-        <span class="tile-admin">{instance.admin === 'DRAINING' ? 'drains' : 'maintenance'}</span>
-      )}
+      {tail} {instance.admin !== 'ENABLED' && <span class="tile-admin">{admin}</span>}
     </a>
   );
 }

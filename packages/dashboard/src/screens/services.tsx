@@ -181,7 +181,6 @@ function Row({ node, at, edges }: RowProps): VNode {
       aria-rowindex={at + 2}
     >
       <td>
-        {isOutage(count) && <b class="block small">not callable</b>}
         <StateWord of={shown} />
       </td>
       <td class="full">
@@ -191,7 +190,10 @@ function Row({ node, at, edges }: RowProps): VNode {
         </a>
       </td>
       <td class="since">
-        <Clip of={count.admin.ENABLED < all ? callableText(count) : shareText(healthy, all)} />
+        <Clip
+          of={count.admin.ENABLED < all ? callableText(count) : shareText(healthy, all)}
+          class={isOutage(count) ? 'strong' : ''}
+        />
       </td>
       <td class="w8 card">
         <Clip of={distinct(instances.map(({ version }) => version))} />
