@@ -37,7 +37,10 @@ type Say = (found: FindingCode, what: string, ...fix: readonly string[]) => Find
 function unreached(facts: Facts, failure: Failure): Finding {
   const { url, addresses, here } = facts;
   const { host, hostname } = new URL(url);
-  const seen = addresses.map(({ address, text }) => `asked from here, at ${address} alone: ${text}`);
+  const shown = addresses.filter(({ isNamed, isRegistry }) => isNamed || isRegistry);
+  const seen = (shown.length < 2 ? [] : shown).map(
+    ({ address, text }) => `asked from here, at ${address} alone: ${text}`,
+  );
   const evidence = [...triedTexts(facts), ...seen];
   const say: Say = (found, what, ...fix) => finding(found, { what, evidence, fix });
   if (here.unasked > 0) {

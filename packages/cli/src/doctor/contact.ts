@@ -10,14 +10,14 @@ const SMALL = '/health/live';
 const MORE = 5;
 const APART_MS = 150;
 
-/** Asks about the registry until it is clear how it is reached. Takes 7 s at most. */
+/** Asks about the registry until it is clear how it is reached. Takes 10 s at most. */
 export async function contactOf(asker: Asker): Promise<ContactFacts> {
   const first = await asker.once(ABOUT);
   const more = first.kind === 'answer' ? [] : await insist(asker, ABOUT);
   const contact = [...more, first].find(({ kind }) => kind === 'answer') ?? mostTelling(first, more);
   const isLost = contact.kind === 'failure';
   const [small, isTls, addresses] = await Promise.all([
-    isLost && contact.code === 'ETIMEDOUT' ? asker.ask(SMALL) : null,
+    isLost && contact.code === 'ETIMEDOUT' ? asker.once(SMALL) : null,
     isLost && isCut(contact) && asker.url.startsWith('http:') ? speaksTls(asker.url) : false,
     addressFacts(asker, contact),
   ]);
