@@ -1,18 +1,18 @@
 import { callableText, countCallable, isOutage, notCallableText } from '@rollcall/core';
 import type { CallableCount, Instance } from '@rollcall/core';
-import { areSeveral } from './namespaces.js';
+import { shortened } from './columns.js';
 
-type Named = Pick<Instance, 'service' | 'namespace'>;
+type Named = Pick<Instance, 'namespace' | 'service'>;
 
-/** How services are named among these: where there are several namespaces, each begins with its own. */
-export function serviceNames(among: readonly Named[]): (instance: Named) => string {
-  const isSeveral = areSeveral(among);
-  return ({ namespace, service }) => (isSeveral ? `${namespace}/${service}` : service);
-}
+/** How the service of an instance is named: with its namespace where there are several. */
+export const serviceIn =
+  (hasNamespaces = false) =>
+  ({ namespace, service }: Named): string =>
+    hasNamespaces ? `${namespace}/${service}` : service;
 
 /** Of each service how many of its instances callers may call, by name. */
-export function countsOf(instances: readonly Instance[]): ReadonlyMap<string, CallableCount> {
-  const nameOf = serviceNames(instances);
+export function countsOf(instances: readonly Instance[], hasNamespaces = false): ReadonlyMap<string, CallableCount> {
+  const nameOf = serviceIn(hasNamespaces);
   const members = new Map<string, Instance[]>();
   for (const instance of instances) {
     const name = nameOf(instance);
@@ -40,11 +40,24 @@ export function outageText(counts: ReadonlyMap<string, CallableCount>, when: str
   return `Nobody of ${names.join(', ')} ${verb}${why}.`;
 }
 
-/** `orders: 0 of 2 callable: 2 drained`: a line for each service of which not everybody may be called. */
-export function shortageLines(instances: readonly Instance[]): readonly string[] {
-  return [...countsOf(instances)]
+/**
+ * `orders: 0 of 2 callable: 2 drained`: a line for each service of which not everybody may be called. `width`: the name is cut where the
+ * line would be wider.
+ */
+export function shortageLines(
+  instances: readonly Instance[],
+  hasNamespaces = false,
+  width: number = Infinity,
+): readonly string[] {
+  return [...countsOf(instances, hasNamespaces)]
     .filter(([, { all, callable }]) => callable < all)
-    .map(([name, count]) => `${name}: ${callableText(count)}`);
+    .map(([name, count]) => {
+      const text = callableText(count);
+      return `${shortened(name, Math.max(LEAST_NAME, width - text.length - 2))}: ${text}`;
+    });
 }
+
+/** Columns of a name that is cut. */
+const LEAST_NAME = 12;
 
 export const isAway = ({ admin }: Pick<Instance, 'admin'>): boolean => admin !== 'ENABLED';
