@@ -96,6 +96,40 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     await page.context().close();
   });
 
+  it('says of a service whose instances are all drained that nobody may be called', async () => {
+    const drained = stage.instances.filter(({ service }) => service === 'b');
+    const want = async (admin: string): Promise<void> => {
+      for (const { id } of drained) {
+        const answer = await fetch(new URL(`api/v1/instances/${id}`, stage.url), {
+          method: 'PATCH',
+          headers: { 'content-type': 'application/json', 'x-rollcall-operator': '1' },
+          body: JSON.stringify({ admin, reason: 'all at once' }),
+        });
+        expect(answer.status).toBe(200);
+      }
+    };
+    const first = drained.at(0)!;
+    await want('DRAINING');
+    const { page, faults } = await visit(browser, at(''));
+    await page.getByRole('heading', { name: `Nobody of b may be called: ${drained.length} drained.` }).waitFor();
+    expect(await row(page, first.id).innerText()).toMatch(/DRAINING[\s\S]*it gets no calls/);
+    await page.goto(at('#/services/default/b'));
+    const verdict = `b: nobody may be called, 0 of ${drained.length} callable: ${drained.length} drained.`;
+    await page.getByRole('heading', { name: verdict }).waitFor();
+    await page
+      .getByText(/drained \d+ s ago by .*\(all at once\)/)
+      .first()
+      .waitFor();
+    await page.goto(at(`#/instances/${first.id}`));
+    await page.getByText(/It gets no calls: drained \d+ s ago by .*\(all at once\)/).waitFor();
+    expect(await flawsOf(page)).toEqual([]);
+    await want('ENABLED');
+    await page.goto(at(''));
+    await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
   it('removes an instance only after its name was typed', async () => {
     const instance = stage.instances.find(({ service }) => service === 'a')!;
     const { page } = await visit(browser, at(`#/instances/${instance.id}`));
@@ -146,7 +180,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     const wanted = stage.instances.find(({ service }) => service === 'gateway')!;
     await page.keyboard.press('/');
     await page.keyboard.type(`gateway…${wanted.id.slice(-4)}`);
-    await page.getByRole('option').first().waitFor();
+    await page.locator('[role="option"]').first().waitFor();
     await page.keyboard.press('Enter');
     await page.waitForURL(new RegExp(wanted.id));
     await page.context().close();

@@ -12,6 +12,8 @@ const CLOCK = String.raw`\d\d:\d\d:\d\d`;
 const SERVICES = 12;
 const idOf = (at: number): string => `shop-${at}-0192f0c1-7a3b-7c4d-8e5f-0123456789ab`;
 
+const text = (page: Page): Promise<string> => page.locator('main').innerText();
+
 async function register(url: string, at: number): Promise<void> {
   const { status } = await fetch(`${url}/api/v1/register`, {
     method: 'POST',
@@ -47,26 +49,31 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
     });
     const open = async (hash = ''): Promise<Page> => (await visit(browser, `${way.url}/${hash}`)).page;
 
-    it.each(['', '#/services', '#/topology'])('judges nothing at "%s" until the first view is whole', async (hash) => {
-      way.holdAfter(6); // the status, and five services
-      const page = await open(hash);
-      await page.getByRole('heading', { name: `Calling the roll: 5 of ${SERVICES} services …` }).waitFor();
-      expect(await page.title()).toBe(`Calling the roll: 5 of ${SERVICES} services … – Rollcall`);
-      expect(await page.locator('main').innerText()).not.toMatch(/attention|reached|HEALTHY|edge/);
-      expect(await page.locator('nav b').innerText()).toBe('–');
-      await page.locator('#search').fill('shop-11');
-      await page.getByRole('option', { name: `5 of ${SERVICES} services are here so far` }).waitFor();
-      expect(await flawsOf(page)).toEqual([]);
-      way.release();
-      await page.locator('h1', { hasNotText: 'Calling the roll' }).waitFor();
-      await page.locator('nav b', { hasText: String(SERVICES) }).waitFor();
-      await page
-        .getByRole('option', { name: /^shop-11/ })
-        .first()
-        .waitFor();
-      expect(await page.title()).not.toContain('Calling');
-      await page.context().close();
-    });
+    it.each(['', '#/services', '#/instances', '#/topology', '#/services?ns=nope'])(
+      'judges nothing at "%s" until the first view is whole',
+      async (hash) => {
+        way.holdAfter(6); // the status, and five services
+        const page = await open(hash);
+        await page.getByRole('heading', { name: `Calling the roll: 5 of ${SERVICES} services …` }).waitFor();
+        expect(await page.title()).toBe(`Calling the roll: 5 of ${SERVICES} services … – Rollcall`);
+        expect(await page.locator('main').innerText()).not.toMatch(
+          /attention|reached|HEALTHY|edge|called|no namespace/,
+        );
+        expect(await page.locator('nav b').innerText()).toBe('–');
+        await page.locator('#search').fill('shop-11');
+        await page.getByRole('option', { name: `5 of ${SERVICES} services are here so far` }).waitFor();
+        expect(await flawsOf(page)).toEqual([]);
+        way.release();
+        await page.locator('h1', { hasNotText: 'Calling the roll' }).waitFor();
+        await page.locator('nav b', { hasText: String(SERVICES) }).waitFor();
+        await page
+          .getByRole('option', { name: /^shop-11/ })
+          .first()
+          .waitFor();
+        expect(await page.title()).not.toContain('Calling');
+        await page.context().close();
+      },
+    );
 
     it('says of a service that has not come that it is not here yet', async () => {
       way.holdAfter(3);
@@ -139,6 +146,8 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
         ['#/overview', new RegExp(`^12 of 12 services had nobody HEALTHY at ${CLOCK}\\.$`)],
         ['#/services', new RegExp(`^12 of 12 services had nobody HEALTHY at ${CLOCK}\\.$`)],
         ['#/services/default/shop-1', new RegExp(`^shop-1: 0 of 1 HEALTHY at ${CLOCK}\\.$`)],
+        ['#/instances', new RegExp(`^12 of 12 instances could be called at ${CLOCK}\\.$`)],
+        ['#/instances?ns=nope', new RegExp(`^There was no namespace nope at ${CLOCK}\\.$`)],
         [`#/instances/${idOf(1)}`, /^shop-1…89ab REGISTERING$/],
       ];
       for (const [hash, heading] of headings) {

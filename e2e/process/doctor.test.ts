@@ -290,6 +290,30 @@ describe('a registry in trouble', () => {
     found(await diagnose(registry.url, ['--no-ports']), 'limit-reached', /TOO_MANY/, /raise maxInstances/);
   });
 
+  it('with a service that nobody may be called of, though all of it is HEALTHY', async () => {
+    const url = await registryWith();
+    const all = await Promise.all(['a', 'b'].map(() => handMade(url, 'drained', { intervalMs: INTERVAL_MS })));
+    const summary = async (): Promise<unknown> =>
+      ((await (await fetch(`${url}/api/v1/services`)).json()) as { services: unknown[] }).services[0];
+    await until('both are HEALTHY', async () => JSON.stringify(await summary()).includes('"HEALTHY":2'));
+    for (const { id } of all) {
+      const child = start('rollcall', ['drain', id, '--url', url, '--reason', 'new disk']);
+      expect((await child.exited).code).toBe(0);
+    }
+    expect(await summary()).toMatchObject({ states: { HEALTHY: 2 }, callable: 0, admin: { DRAINING: 2 } });
+    const diagnosed = await diagnose(url);
+    const [one = { id: '' }] = all;
+    const says = new RegExp(`${one.id} is DRAINING: drained \\d+ s ago by an operator \\(new disk\\)`);
+    const fix = new RegExp(`rollcall undrain ${one.id}`);
+    expect(found(diagnosed, 'nobody-callable', says, fix).what).toBe('Nobody of drained may be called: 2 drained.');
+    expect([diagnosed.code, diagnosed.findings[0]?.code]).toEqual([1, 'nobody-callable']);
+    for (const { id } of all) {
+      const child = start('rollcall', ['undrain', id, '--url', url]);
+      expect((await child.exited).code).toBe(0);
+    }
+    expect(codesOf(await diagnose(url))).not.toContain('nobody-callable');
+  });
+
   it('that holds those who fell silent together', async () => {
     const url = await registryWith();
     const crowd = await Promise.all(

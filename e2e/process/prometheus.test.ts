@@ -112,7 +112,17 @@ describe.skipIf(!isHere)(`Prometheus${absent}`, () => {
     fine(['check', 'rules', 'questions.yml']);
   });
 
-  it('discovers services through the registry, and scrapes them and it', async () => {
+  it('discovers services through the registry, and scrapes them and it, and nobody who shows no metrics', async () => {
+    const id = 'plain-1';
+    const plain = {
+      id,
+      service: 'plain',
+      endpoints: [{ protocol: 'http', host: '127.0.0.1', port: await freePort() }],
+    };
+    const headers = { 'content-type': 'application/json' };
+    const body = JSON.stringify(plain);
+    expect((await fetch(`${registry}/api/v1/register`, { method: 'POST', headers, body })).status).toBe(201);
+    expect(await textOf(`${registry}/sd/prometheus`)).toContain('"__meta_rollcall_metrics":"assumed"');
     const port = await freePort();
     prometheus = `http://127.0.0.1:${port}`;
     configure();

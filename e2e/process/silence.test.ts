@@ -45,7 +45,8 @@ async function wake(fleet: Fleet, lag: () => number): Promise<void> {
   const wokenAt = performance.now();
   for (const { child } of fleet.crowds) child.kill('SIGCONT');
   await fleet.healthy();
-  expect((performance.now() - wokenAt) / INTERVAL_MS).toBeLessThanOrEqual(2 + lag());
+  // two rounds, and one for a machine that other processes keep busy: the lag is that of this process alone
+  expect((performance.now() - wokenAt) / INTERVAL_MS).toBeLessThanOrEqual(3 + lag());
 }
 
 describe('among fifty instances', () => {
@@ -93,7 +94,7 @@ describe('among fifty instances', () => {
         const wokenAt = performance.now();
         child.kill('SIGCONT');
         await fleet.healthy();
-        expect((performance.now() - wokenAt) / INTERVAL_MS).toBeLessThanOrEqual(2 + lag());
+        expect((performance.now() - wokenAt) / INTERVAL_MS).toBeLessThanOrEqual(3 + lag());
       }),
     TEST_MS,
   );

@@ -1,12 +1,13 @@
 import type { OneCall, RollcallOptions } from '@rollcall/client';
-import { isRollcallError, messageOf, nearest, option, RollcallError, systemTime } from '@rollcall/core';
+import { isRollcallError, messageOf, option, RollcallError, systemTime } from '@rollcall/core';
 import type { Instance, InstanceId } from '@rollcall/core';
 import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
 import { headersOf, initOf } from './call-headers.js';
 import { ScoreKeeper, scoreLines } from './call-score.js';
-import { apiOf, clientOptionsOf, CONNECTION_FLAGS, linkOf, NAMESPACE_FLAG } from './connection.js';
+import { apiOf, clientOptionsOf, CONNECTION_FLAGS, linkOf, LONG_NAMESPACE_FLAG } from './connection.js';
 import { OUTPUT_FLAG } from './formats.js';
 import { jsonText } from './json-text.js';
+import { checkNamespace, unknownServiceText } from './namespaces.js';
 import { onlyInstance } from './one-instance.js';
 import { neededWords } from './operands.js';
 import type { RegistryApi } from './registry-api.js';
@@ -42,7 +43,7 @@ const FLAGS = {
     "'name: value'",
   ),
   ...OUTPUT_FLAG,
-  ...NAMESPACE_FLAG,
+  ...LONG_NAMESPACE_FLAG,
   ...CONNECTION_FLAGS,
   '--help': toggle('this text', 'h'),
 };
@@ -142,11 +143,11 @@ function jsonOf(typed: string, what: string): unknown {
 
 /** Rejects with UNKNOWN_SERVICE and what was probably meant. */
 async function instancesOf(api: RegistryApi, service: string): Promise<readonly Instance[]> {
-  const names = await api.services();
-  if (names.includes(service)) return (await api.service(service)).instances;
-  const meant = nearest(service, names);
-  const hint = meant === null ? 'See who is there: rollcall ls.' : `Did you mean ${meant}?`;
-  throw new RollcallError('UNKNOWN_SERVICE', `There is no service "${service}" at ${api.url}. ${hint}`);
+  const known = await api.everywhere();
+  checkNamespace(api, known);
+  if (known.some(({ name, namespace }) => name === service && namespace === api.namespace))
+    return (await api.service(service)).instances;
+  throw new RollcallError('UNKNOWN_SERVICE', unknownServiceText(service, api, known));
 }
 
 function oneOf(typed: string, instances: readonly Instance[], api: RegistryApi): InstanceId {

@@ -8,7 +8,7 @@ import {
   RollcallError,
   systemTime,
 } from '@rollcall/core';
-import { valued } from './arguments.js';
+import { toggle, valued } from './arguments.js';
 import { asked, MOST_SOCKETS, plainFetch } from './node-fetch.js';
 import type { Fetcher } from './node-fetch.js';
 import { checkRegistryUrl, DEFAULT_URL, RegistryApi } from './registry-api.js';
@@ -16,7 +16,10 @@ import type { Shell } from './shell.js';
 
 /** Of every command that asks a registry. */
 export const CONNECTION_FLAGS = {
-  '--url': valued(option.string({ doc: `the registry; default ROLLCALL_URL, else ${DEFAULT_URL}` }), '<url>'),
+  '--url': valued(
+    option.string({ doc: `the registry; default ROLLCALL_URL (the first of several), else ${DEFAULT_URL}` }),
+    '<url>',
+  ),
   '--ca-file': valued(
     option.string({
       doc: 'for https: who may sign for the registry (PEM); default ROLLCALL_CA_FILE, else whom Node trusts',
@@ -30,27 +33,36 @@ export const CONNECTION_FLAGS = {
   '--key-file': valued(option.string({ doc: 'its private key (PEM); default ROLLCALL_KEY_FILE' }), '<file>'),
 };
 
+/** A namespace that is typed; `doc`: what it is for. */
+export const namespaceOption = (doc: string) =>
+  option.string({
+    doc,
+    pattern: NAME_PATTERN,
+    allowed: 'a DNS label: lower-case letters, digits and hyphens, at most 63',
+  });
+
+const LOOKED_UP = namespaceOption(`in which names are looked up; default: ${DEFAULT_NAMESPACE}`);
+
 /** Of every command that names services. */
-export const NAMESPACE_FLAG = {
-  '--namespace': valued(
-    option.string({
-      doc: `in which names are looked up; default: ${DEFAULT_NAMESPACE}`,
-      pattern: NAME_PATTERN,
-      allowed: 'a DNS label: lower-case letters, digits and hyphens, at most 63',
-      default: DEFAULT_NAMESPACE,
-    }),
-    '<name>',
-  ),
-};
+export const NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>', 'n') };
+
+/** The same where `-n` is how many. */
+export const LONG_NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>') };
+
+/** Of every command that lists. */
+export const ALL_NAMESPACES_FLAG = { '--all-namespaces': toggle('of all namespaces', 'A') };
 
 /** What they were given; undefined: left out. */
 export type ConnectionFlags = { readonly [Flag in keyof typeof CONNECTION_FLAGS]: string | undefined } & {
-  readonly '--namespace'?: string;
+  readonly '--namespace'?: string | undefined;
+  readonly '--all-namespaces'?: boolean;
 };
 
 /** Which registry, and what to show it. */
 export interface Way {
   readonly url: string;
+  /** What stands behind it in a list of several, as services are given it. */
+  readonly others: readonly string[];
   readonly namespace: string;
   readonly token: string | undefined;
   readonly tls: {
@@ -66,17 +78,21 @@ const ENVIRONMENT = { ROLLCALL_TOKEN: option.string({ doc: 'what the registry as
 export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
   const said = (flag: keyof typeof CONNECTION_FLAGS, name: string): string | undefined =>
     flags[flag] ?? (env[name] || undefined);
-  const url = said('--url', 'ROLLCALL_URL') ?? DEFAULT_URL;
-  checkRegistryUrl(url);
+  const urls = (said('--url', 'ROLLCALL_URL') ?? DEFAULT_URL).split(',').map((each) => each.trim());
+  for (const each of urls) checkRegistryUrl(each);
+  const [url = DEFAULT_URL, ...others] = urls;
   const caFile = said('--ca-file', 'ROLLCALL_CA_FILE');
   const [certFile, keyFile] = [said('--cert-file', 'ROLLCALL_CERT_FILE'), said('--key-file', 'ROLLCALL_KEY_FILE')];
   if ((certFile === undefined) !== (keyFile === undefined)) {
     const [there, missing] = certFile === undefined ? ['--key-file', '--cert-file'] : ['--cert-file', '--key-file'];
     throw new RollcallError('OPTION_INVALID', `${there} is there without ${missing}: give both, or none.`);
   }
-  const namespace = flags['--namespace'] ?? DEFAULT_NAMESPACE;
+  const isAll = flags['--all-namespaces'] === true;
+  if (isAll && flags['--namespace'] !== undefined)
+    throw new RollcallError('OPTION_INVALID', '--all-namespaces and --namespace contradict each other: leave out one.');
+  const namespace = isAll ? '*' : (flags['--namespace'] ?? DEFAULT_NAMESPACE);
   const { ROLLCALL_TOKEN: token } = parseOptions(ENVIRONMENT, { ROLLCALL_TOKEN: env['ROLLCALL_TOKEN'] || undefined });
-  return { url, namespace, token, tls: { caFile, certFile, keyFile } };
+  return { url, others, namespace, token, tls: { caFile, certFile, keyFile } };
 }
 
 const isSecure = ({ url }: Way): boolean => /^https:/i.test(url);

@@ -1,7 +1,8 @@
 import { option } from '@rollcall/core';
 import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
-import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
+import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
 import { jsonText } from './json-text.js';
+import { areSeveral, checkNamespace } from './namespaces.js';
 import { neededWords } from './operands.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
@@ -17,6 +18,7 @@ const FLAGS = {
     '<format>',
   ),
   ...NAMESPACE_FLAG,
+  ...ALL_NAMESPACES_FLAG,
   ...CONNECTION_FLAGS,
   '--help': toggle('this text', 'h'),
 };
@@ -40,13 +42,22 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, words } = parseArguments(FLAGS, argv);
   neededWords('graph [options]', words, 0);
   const api = await apiOf(flags, shell.env);
-  const topology = await api.topology();
+  const [topology, known] = await Promise.all([api.topology(), api.everywhere()]);
+  checkNamespace(api, known);
   const edges = edgesIn(topology);
+  const drawn = flags['--all-namespaces'] && areSeveral(known) ? edges.map(qualified) : edges;
   if (flags['--format'] === 'json') shell.out(jsonText({ edges }));
-  else shell.out((flags['--format'] === 'dot' ? dot : mermaid)(edges));
+  else shell.out((flags['--format'] === 'dot' ? dot : mermaid)(drawn));
   if (edges.length === 0) shell.err('No caller has told of a call lately: services tell of theirs every few seconds.');
   return EXIT.done;
 }
+
+/** The same calls, with names that begin with their namespace. */
+const qualified = (edge: Edge): Edge => ({
+  ...edge,
+  from: `${edge.namespace}/${edge.from}`,
+  to: `${edge.namespace}/${edge.to}`,
+});
 
 function labelOf(edge: Edge): string {
   const p99 = edge.p99Ms === null ? '–' : tripText(edge.p99Ms);

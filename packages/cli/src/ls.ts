@@ -1,17 +1,32 @@
-import { addressOf, nearest, option, RollcallError, STATES } from '@rollcall/core';
-import type { Instance, State } from '@rollcall/core';
+import { addressOf, option, RollcallError, STATES } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
 import { describeFlags, parseArguments, repeated, toggle, valued } from './arguments.js';
-import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
+import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
+import { everyMatch, FILTER_FLAGS, givenFilters, isSelective, questionOf } from './instance-filters.js';
+import { callableWord, renderTable, worstFirst } from './instance-table.js';
+import type { View } from './instance-table.js';
 import { jsonText } from './json-text.js';
+import { areSeveral, checkNamespace, namesOf, nobodyText, unknownServiceText } from './namespaces.js';
 import { onlyWord } from './operands.js';
-import type { RegistryApi } from './registry-api.js';
+import { countsOf, outagesIn, outageText, shortageLines } from './outages.js';
+import { paint } from './paint.js';
+import type { RegistryApi, Whereabouts } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
-import { renderTable } from './view.js';
-import type { View } from './view.js';
-import { aligned, printable, shortNames } from './words.js';
+import { aligned, countText, printable } from './words.js';
+
+/** Of more instances a terminal shows the first so many: the others would scroll them away. */
+const MOST_LISTED = 200;
+/** Services, of which not all instances are callable, that are named above the table. */
+const MOST_SHORTAGES = 10;
+/** Instances that are named in a complaint. */
+const MOST_NAMED = 20;
 
 const FORMATS = ['table', 'wide', 'json', 'name'] as const;
+
+/** `NOT_CALLABLE`: a service has instances, and callers may call none of them. */
+const FAILS = [...STATES, 'NOT_CALLABLE'] as const;
+type Fail = (typeof FAILS)[number];
 
 const FLAGS = {
   '--output': valued(
@@ -22,13 +37,16 @@ const FLAGS = {
   '--watch': toggle('stay, and show what changes: as rollcall watch, and with -o json as rollcall watch --json', 'w'),
   '--fail-on': repeated(
     option.list({
-      doc: `exit with ${EXIT.failed} if an instance is in this state: ${STATES.join(', ')}; may be repeated`,
-      item: option.oneOf(STATES, { doc: 'a state' }),
+      doc: `exit with ${EXIT.failed} if an instance is in this state (${STATES.join(', ')}), or nobody of a service may be called (NOT_CALLABLE: only then); may be repeated`,
+      item: option.oneOf(FAILS, { doc: 'a state, or NOT_CALLABLE' }),
       default: [],
     }),
     '<state>',
   ),
+  ...FILTER_FLAGS,
+  '--all': toggle(`on a terminal the table and wide show ${MOST_LISTED} instances at most; with this all of them`),
   ...NAMESPACE_FLAG,
+  ...ALL_NAMESPACES_FLAG,
   ...CONNECTION_FLAGS,
   '--help': toggle('this text', 'h'),
 };
@@ -40,14 +58,20 @@ comes next. →1 is Heartbeat-1 (the registry calls: round trip), ←2 is Heartb
 
 ${describeFlags(FLAGS).join('\n')}
 
-Formats: wide adds the whole id, the addresses and the version; json is one object, { url, revision, instances }, each instance with
-its heartbeats; name is one id per line.
+CALLABLE says whether callers may call the instance. Several filters let through what all of them let through; a repeated one what one
+of its values lets through.
+
+Formats: wide adds the whole id, the addresses, the version, the admin state and the zone; json is one object, { url, revision, services,
+instances }, each service with how many of its instances are callable (left out where a filter lets only some instances through), each
+instance with its heartbeats; name is one id per line. A pipe or a file gets all of them, page by page.
 
 Examples:
   rollcall ls
   rollcall ls orders -o wide
+  rollcall ls --state CRITICAL --state UNHEALTHY --all-namespaces
+  rollcall ls --callable no --zone eu-1a --sort since
   rollcall ls --fail-on CRITICAL --fail-on UNHEALTHY   # for a script that deploys
-  rollcall ls -o json | jq -r '.instances[] | select(.state == "CRITICAL").id'`;
+  rollcall ls --version 1.4.2 -o json | jq -r '.instances[].id'`;
 
 /** `rollcall ls`: what the registry knows, once. */
 export const ls: Command = { help: HELP, run };
@@ -56,14 +80,49 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, words } = parseArguments(FLAGS, argv);
   const service = onlyWord('ls', 'service', words);
   if (flags['--watch']) return staying(flags, service, shell);
+  const fails: readonly Fail[] = flags['--fail-on'];
+  if (isSelective(flags) && fails.includes('NOT_CALLABLE')) {
+    const text = '--fail-on NOT_CALLABLE is about whole services: leave out the filters of instances.';
+    throw new RollcallError('OPTION_INVALID', text);
+  }
   const api = await apiOf(flags, shell.env);
-  const view = await look(api, service, ['table', 'json'].includes(flags['--output']));
+  const known = await api.everywhere();
+  checkNamespace(api, known);
+  const isFiltered = givenFilters(flags).length > 0;
+  const wanted = { service, known, withHeartbeats: ['table', 'json'].includes(flags['--output']) };
+  const view = isFiltered ? await search(api, wanted, flags) : await look(api, wanted);
   if (view.instances.length === 0 && flags['--output'] !== 'json') {
-    shell.err(service === null ? `No service is registered at ${api.url}.` : `${service} has no instance now.`);
+    shell.err(isFiltered ? `No instance at ${api.url} matches.` : nothingText(api, wanted));
     return EXIT.done;
   }
-  for (const line of LISTS[flags['--output']](view, shell)) shell.out(line);
-  return failsOn(flags['--fail-on'], view, shell) ? EXIT.failed : EXIT.done;
+  for (const line of listed(view, flags, shell)) shell.out(line);
+  return failsOn(fails, view, shell) ? EXIT.failed : EXIT.done;
+}
+
+const nothingText = (api: RegistryApi, { service, known }: Wanted): string =>
+  service === null ? nobodyText(api, known) : `${service} has no instance now.`;
+
+/** What the format has of the instances; on a terminal the first ones, and how many more there are. */
+function listed(view: View, flags: Given, shell: Shell): readonly string[] {
+  const format = flags['--output'];
+  const list = LISTS[format];
+  if (format !== 'table' && format !== 'wide') return list(view, shell);
+  const { instances, hasNamespaces } = view;
+  const width = shell.window()?.width ?? Infinity;
+  const painted = (text: string): string => paint([{ text }], { ...shell.terminal, width });
+  const shortages =
+    format === 'table' && view.isPartial !== true ? shortageLines(instances, hasNamespaces, width).map(painted) : [];
+  if (shell.window() === null || flags['--all']) return [...shortages, ...list(view, shell)];
+  const others = shortages.length - MOST_SHORTAGES;
+  const head = [
+    ...shortages.slice(0, MOST_SHORTAGES),
+    ...(others > 0 ? [painted(`… and ${countText(others)} more services of which not all are callable`)] : []),
+  ];
+  const hidden = instances.length - MOST_LISTED;
+  if (hidden <= 0) return [...head, ...list(view, shell)];
+  const sorted = view.isSorted === true ? instances : worstFirst(instances, instances);
+  const first = list({ ...view, isSorted: true, instances: sorted.slice(0, MOST_LISTED) }, shell);
+  return [...head, ...first, painted(`… and ${countText(hidden)} more; narrow it down, or --all`)];
 }
 
 type Given = ReturnType<typeof parseArguments<typeof FLAGS>>['flags'];
@@ -73,6 +132,10 @@ async function staying(flags: Given, service: string | null, shell: Shell): Prom
   const format = flags['--output'];
   if (format !== 'table' && format !== 'json') {
     throw new RollcallError('OPTION_INVALID', `--watch shows a table or json; received -o ${format}.`);
+  }
+  const [filter] = givenFilters(flags);
+  if (filter !== undefined) {
+    throw new RollcallError('OPTION_INVALID', `--watch shows one service, or all of a namespace: leave out ${filter}.`);
   }
   if (flags['--fail-on'].length > 0) {
     throw new RollcallError(
@@ -84,18 +147,58 @@ async function staying(flags: Given, service: string | null, shell: Shell): Prom
   return watchLive({ flags, service, isJson: format === 'json' }, shell);
 }
 
-function failsOn(states: readonly State[], { instances }: View, shell: Shell): boolean {
+function failsOn(
+  fails: readonly Fail[],
+  { instances, hasNamespaces = false, isPartial = false }: View,
+  shell: Shell,
+): boolean {
+  const counts = countsOf(instances, hasNamespaces);
+  const isOut = !isPartial && fails.length > 0 && outagesIn(counts).length > 0;
+  if (isOut) shell.err(`rollcall ls: ${outageText(counts)}`);
+  const states: readonly string[] = fails;
   const failing = instances.filter(({ state }) => states.includes(state));
-  if (failing.length === 0) return false;
-  const names = shortNames(instances);
-  const listed = failing.map(({ id, state }) => `${names.get(id) ?? id} ${state}`);
-  shell.err(`rollcall ls: ${failing.length} of ${instances.length} in a state of --fail-on: ${listed.join(', ')}.`);
+  if (failing.length === 0) return isOut;
+  const names = namesOf(instances, hasNamespaces);
+  const named = failing.slice(0, MOST_NAMED).map(({ id, state }) => `${names.get(id) ?? id} ${state}`);
+  const more = failing.length > MOST_NAMED ? [`and ${countText(failing.length - MOST_NAMED)} more`] : [];
+  const who = [...named, ...more].join(', ');
+  shell.err(`rollcall ls: ${failing.length} of ${instances.length} in a state of --fail-on: ${who}.`);
   return true;
 }
 
-async function look(api: RegistryApi, service: string | null, withHeartbeats: boolean): Promise<View> {
-  const names = await api.services();
-  if (service !== null && !names.includes(service)) await refuseUnknown(api, service, names);
+interface Wanted {
+  /** Null: all. */
+  readonly service: string | null;
+  /** In all namespaces. */
+  readonly known: readonly Whereabouts[];
+  readonly withHeartbeats: boolean;
+}
+
+/** The instances of all services that match. */
+async function search(api: RegistryApi, { service, known, withHeartbeats }: Wanted, flags: Given): Promise<View> {
+  if (service !== null && !servicesIn(api, known).includes(service)) await refuseUnknown(api, service, known);
+  const usualSort = flags['--output'] === 'table' ? 'state' : 'service';
+  const answer = await everyMatch(api, questionOf(flags, { service, withHeartbeats, usualSort }));
+  return {
+    url: api.url,
+    isLive: true,
+    heardAt: Date.now(),
+    hasNamespaces: areSeveral(known),
+    isSorted: flags['--sort'] !== undefined,
+    isPartial: isSelective(flags),
+    ...answer,
+  };
+}
+
+/** The names of services in the namespace that is asked for. */
+function servicesIn(api: RegistryApi, known: readonly Whereabouts[]): readonly string[] {
+  const here = known.filter(({ namespace }) => api.namespace === '*' || namespace === api.namespace);
+  return [...new Set(here.map(({ name }) => name))];
+}
+
+async function look(api: RegistryApi, { service, known, withHeartbeats }: Wanted): Promise<View> {
+  const names = servicesIn(api, known);
+  if (service !== null && !names.includes(service)) await refuseUnknown(api, service, known);
   const answers = await Promise.all(
     (service === null ? names : [service]).map((name) => api.service(name, withHeartbeats)),
   );
@@ -106,20 +209,18 @@ async function look(api: RegistryApi, service: string | null, withHeartbeats: bo
     heardAt: Date.now(),
     revision: Math.max(0, ...answers.map(({ revision }) => revision)),
     instances,
+    hasNamespaces: areSeveral(known),
     heartbeats: new Map(answers.flatMap(({ heartbeats }) => [...heartbeats])),
   };
 }
 
 /** A service whose instances have all gone lately is known; else the registry's own word counts, with what was probably meant. */
-async function refuseUnknown(api: RegistryApi, service: string, names: readonly string[]): Promise<void> {
+async function refuseUnknown(api: RegistryApi, service: string, known: readonly Whereabouts[]): Promise<void> {
   try {
     await api.service(service);
   } catch (error) {
-    const meant = nearest(service, names);
-    if (!(error instanceof RollcallError) || error.code !== 'REGISTRY_REFUSED' || meant === null) throw error;
-    throw new RollcallError('UNKNOWN_SERVICE', `There is no service "${service}". Did you mean ${meant}?`, {
-      cause: error,
-    });
+    if (!(error instanceof RollcallError) || error.code !== 'REGISTRY_REFUSED') throw error;
+    throw new RollcallError('UNKNOWN_SERVICE', unknownServiceText(service, api, known), { cause: error });
   }
 }
 
@@ -127,11 +228,13 @@ type List = (view: View, shell: Shell) => readonly string[];
 
 const LISTS: Readonly<Record<(typeof FORMATS)[number], List>> = {
   table: (view, { terminal }) => renderTable(view, { ...terminal, now: Date.now(), rows: Infinity }),
-  wide: (view) => aligned([WIDE_HEAD, ...view.instances.map(wideRow)]),
-  json: ({ url, revision, instances, heartbeats }) => [
+  wide: ({ instances, hasNamespaces = false }) =>
+    aligned([wideRow(WIDE_HEAD, hasNamespaces), ...instances.map((one) => wideRow(wideCells(one), hasNamespaces))]),
+  json: ({ url, revision, instances, heartbeats, isPartial = false }) => [
     jsonText({
       url,
       revision,
+      ...(isPartial ? {} : { services: servicesOf(instances) }),
       instances: instances.map((instance) => {
         const { heartbeat1 = null, heartbeat2 = null } = heartbeats.get(instance.id) ?? {};
         return { ...instance, heartbeats: { heartbeat1, heartbeat2 } };
@@ -141,9 +244,24 @@ const LISTS: Readonly<Record<(typeof FORMATS)[number], List>> = {
   name: ({ instances }) => instances.map(({ id }) => id),
 };
 
-const WIDE_HEAD = ['STATE', 'ID', 'ADDRESSES', 'VERSION', 'REASON'];
+function servicesOf(instances: readonly Instance[]): readonly object[] {
+  return [...countsOf(instances)].map(([name, { all, callable, admin }]) => ({
+    name,
+    instances: all,
+    callable,
+    admin,
+  }));
+}
 
-function wideRow({ state, id, endpoints, version, reason }: Instance): readonly string[] {
+const WIDE_HEAD = ['STATE', 'NAMESPACE', 'ID', 'ADDRESSES', 'VERSION', 'ADMIN', 'ZONE', 'CALLABLE', 'REASON'];
+
+const wideRow = ([state = '', namespace = '', ...rest]: readonly string[], hasNamespaces: boolean): readonly string[] =>
+  hasNamespaces ? [state, namespace, ...rest] : [state, ...rest];
+
+function wideCells(instance: Instance): readonly string[] {
+  const { admin, state, namespace, id, endpoints, version, zone, reason } = instance;
   const addresses = endpoints.map((endpoint) => `${endpoint.protocol}://${addressOf(endpoint)}`);
-  return [state, id, addresses.join(','), version === '' ? '–' : printable(version), printable(reason.text)];
+  const versionText = version === '' ? '–' : printable(version);
+  const facts = [versionText, admin, zone || '–', callableWord(instance)];
+  return [state, namespace, id, addresses.join(','), ...facts, printable(reason.text)];
 }

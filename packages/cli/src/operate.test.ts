@@ -120,6 +120,7 @@ describe('what an operator says', () => {
 });
 
 const edge = (more: Partial<Edge>): Edge => ({
+  namespace: 'default',
   from: 'gateway',
   to: 'orders',
   perSecond: 0,

@@ -7,13 +7,11 @@ import { OUTPUT_FLAG } from './formats.js';
 import { jsonText } from './json-text.js';
 import { neededWords } from './operands.js';
 import { untilQuiet } from './quiet.js';
-import { numberAt } from './json.js';
-import type { Json } from './json.js';
+import { overrideTerms, untilText } from './override-terms.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { spanOf } from './spans.js';
 import { whoIs } from './which.js';
-import { clockText } from './words.js';
 
 /** As the registry allows it. */
 const LONGEST_UNTIL_MS = 30 * 86_400_000;
@@ -67,12 +65,13 @@ function away(name: 'drain' | 'maintenance', admin: AdminState, about: string): 
     const { flags, words } = parseArguments(AWAY_FLAGS, argv);
     const [typed = ''] = neededWords(`${name} <id>`, words, 1);
     const timeoutMs = spanOf(flags['--timeout'], '--timeout');
-    const api = await apiOf(flags, shell.env);
-    const { id, name: short } = await whoIs(typed, api);
+    const { id, name: short, api } = await whoIs(typed, await apiOf(flags, shell.env));
     const said = await api.patch(id, { admin, ...wordsOf(flags) });
     const isText = flags['--output'] === 'text';
     if (isText)
-      shell.out(`${short} is ${admin}${untilText(said)}: no new calls go to it. Back: rollcall undrain ${id}`);
+      shell.out(
+        `${short} is ${admin}${untilText(overrideTerms(said, 'admin'))}: no new calls go to it. Back: rollcall undrain ${id}`,
+      );
     if (!flags['--wait']) {
       if (!isText) shell.out(jsonText({ instance: said }));
       return EXIT.done;
@@ -116,8 +115,7 @@ export const undrain: Command = {
   async run(argv, shell) {
     const { flags, words } = parseArguments(BACK_FLAGS, argv);
     const [typed = ''] = neededWords('undrain <id>', words, 1);
-    const api = await apiOf(flags, shell.env);
-    const { id, name } = await whoIs(typed, api);
+    const { id, name, api } = await whoIs(typed, await apiOf(flags, shell.env));
     const reason = flags['--reason'];
     const said = await api.patch(id, { admin: 'ENABLED', ...(reason === undefined ? {} : { reason }) });
     const text = `${name} is ENABLED: calls go to it again, if its state allows.`;
@@ -141,10 +139,9 @@ export const weight: Command = {
     const { flags, words } = parseArguments(WEIGHT_FLAGS, argv);
     const [typed = '', number = ''] = neededWords('weight <id> <0 … 1000 | own>', words, 2);
     const value = number === 'own' ? null : weightOf(number);
-    const api = await apiOf(flags, shell.env);
-    const { id, name } = await whoIs(typed, api);
+    const { id, name, api } = await whoIs(typed, await apiOf(flags, shell.env));
     const said = await api.patch(id, { weight: value, ...(value === null ? {} : wordsOf(flags)) });
-    const text = `${name} has the weight ${String(said['weight'])}${value === null ? ', its own' : untilText(said)}.`;
+    const text = `${name} has the weight ${String(said['weight'])}${value === null ? ', its own' : untilText(overrideTerms(said, 'weight'))}.`;
     shell.out(flags['--output'] === 'text' ? text : jsonText({ instance: said }));
     return EXIT.done;
   },
@@ -172,8 +169,7 @@ export const rm: Command = {
   async run(argv, shell) {
     const { flags, words } = parseArguments({ ...REASON_FLAG, ...COMMON }, argv);
     const [typed = ''] = neededWords('rm <id>', words, 1);
-    const api = await apiOf(flags, shell.env);
-    const { id, name } = await whoIs(typed, api);
+    const { id, name, api } = await whoIs(typed, await apiOf(flags, shell.env));
     await api.remove(id, flags['--reason']);
     shell.out(flags['--output'] === 'text' ? `${name} is removed.` : jsonText({ removed: id }));
     return EXIT.done;
@@ -197,9 +193,4 @@ function untilOf(typed: string): number {
   const ms = spanOf(typed, '--until');
   if (ms <= LONGEST_UNTIL_MS) return ms;
   throw new RollcallError('OPTION_INVALID', `Option --until: received ${typed}, allowed is at most 30d.`);
-}
-
-function untilText(said: Json): string {
-  const until = numberAt(said, 'override', 'untilMs');
-  return until === null ? '' : ` until ${clockText(until)}`;
 }

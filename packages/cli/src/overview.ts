@@ -14,7 +14,7 @@ export interface OverviewParts {
   readonly link: Link;
   readonly time: Time;
   readonly random: Random;
-  /** Default `default`. */
+  /** `*`: all. Default `default`. */
   readonly namespace?: string;
   /** Which of its services; default: all. */
   readonly services?: readonly string[];
@@ -32,6 +32,7 @@ const SHORTEST_WAIT_MS = 10;
  */
 export class Overview {
   readonly #parts: OverviewParts;
+  /** By `<namespace>/<name>`. */
   readonly #services = new Map<string, ServiceSnapshot>();
   #watch: Watch | null = null;
   #retry: Timer | null = null;
@@ -81,9 +82,7 @@ export class Overview {
 
   #open(): void {
     const cursor = this.#cursor;
-    const resume = [...this.#services].flatMap(([name, service]) =>
-      cursor !== null && service.canResume(cursor) ? [name] : [],
-    );
+    const resume = cursor === null ? [] : this.#resumable(cursor);
     this.#watch = this.#parts.link.watch(
       {
         namespace: this.#parts.namespace ?? DEFAULT_NAMESPACE,
@@ -102,15 +101,24 @@ export class Overview {
     );
   }
 
+  /** By their names. Of all namespaces none: a name could stand for several services, and the registry would not tell which is gone. */
+  #resumable(cursor: Cursor): readonly string[] {
+    if (this.#parts.namespace === '*') return [];
+    return [...this.#services].flatMap(([key, service]) =>
+      service.canResume(cursor) ? [key.slice(key.indexOf('/') + 1)] : [],
+    );
+  }
+
   #heard(frame: Frame): void {
     if (frame.event === 'status') this.#isSettled = frame.data.settled;
     else if (frame.event !== 'gone') this.#apply(frame);
   }
 
   #apply(frame: ServiceFrame): void {
-    const { service } = frame.data;
-    const snapshot = this.#services.get(service) ?? new ServiceSnapshot();
-    this.#services.set(service, snapshot);
+    const { namespace, service } = frame.data;
+    const key = `${namespace}/${service}`;
+    const snapshot = this.#services.get(key) ?? new ServiceSnapshot();
+    this.#services.set(key, snapshot);
     // watched anew, and this service from its beginning
     if (snapshot.apply(frame) === 'broken') this.#watch?.close();
   }
@@ -138,7 +146,8 @@ export class Overview {
     }
     for (const instance of before.values()) {
       if (now.has(instance.id)) continue;
-      const reason = this.#services.get(instance.service)?.tombstone(instance.id)?.reason ?? null;
+      const reason =
+        this.#services.get(`${instance.namespace}/${instance.service}`)?.tombstone(instance.id)?.reason ?? null;
       changes.push({ instance, before: instance, removed: { reason } });
     }
     return changes;

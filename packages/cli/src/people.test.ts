@@ -35,7 +35,9 @@ describe('rollcall show', () => {
     );
     expect(out).toMatch(/registry •.{12}▌ orders…1e07 {3}Heartbeat-1/);
     expect(out).toMatch(/registry ▐.{12}• orders…1e07 {3}Heartbeat-2 {2}due/);
-    expect(out).toMatch(/Facts\n {2}id +orders-1e07\n {2}address +tcp:\/\/127\.0\.0\.1:9\n {2}version +1\.4\.2\n/);
+    expect(out).toMatch(
+      /Facts\n {2}id +orders-1e07\n {2}namespace +default\n {2}address +tcp:\/\/127\.0\.0\.1:9\n {2}version +1\.4\.2\n/,
+    );
     expect(out).toMatch(/Callers\n {2}gateway +1\.0\/s +success 80\.00 % +p99 20 ms +circuit open at 1\n/);
     expect(out).toMatch(/Timeline\n {2}\d\d:\d\d:\d\d +REGISTERING +registered/);
   });

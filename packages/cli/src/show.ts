@@ -1,14 +1,17 @@
 import { addressOf } from '@rollcall/core';
-import type { Instance, RegistryEvent } from '@rollcall/core';
+import type { Instance, OverrideTerms, RegistryEvent } from '@rollcall/core';
 import { describeFlags, parseArguments, toggle } from './arguments.js';
+import { fitted, shortenedName, wrapped } from './columns.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
 import { OUTPUT_FLAG } from './formats.js';
 import { jsonText } from './json-text.js';
+import { momentText } from './moments.js';
 import { neededWords } from './operands.js';
 import { heartbeatPicture, readingOf } from './picture.js';
+import { awayText, overrideTerms, untilText } from './override-terms.js';
 import { paint } from './paint.js';
 import type { Span } from './paint.js';
-import { numberAt, textAt } from './json.js';
+import { numberAt } from './json.js';
 import type { Json } from './json.js';
 import { eventsIn, heartbeatsOf } from './registry-api.js';
 import type { RegistryApi } from './registry-api.js';
@@ -16,19 +19,13 @@ import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { edgesIn, successText } from './traffic.js';
 import type { Edge, Target } from './traffic.js';
-import { stateLook, stateShape } from './view.js';
+import { AWAY, stateLook, stateShape } from './state-shapes.js';
 import { nobodyError, whoIs } from './which.js';
-import {
-  ageText,
-  aligned,
-  clockText,
-  explained,
-  happenedText,
-  nextText,
-  printable,
-  shortName,
-  tripText,
-} from './words.js';
+import { ageText, explained, happenedText, nextText, printable, shortName, tripText } from './words.js';
+
+/** Columns of the picture beside the name, with the longest text at its wire. */
+const PICTURE_WIDTH = 60;
+const LEAST_NAME = 13;
 
 const FLAGS = { ...OUTPUT_FLAG, ...NAMESPACE_FLAG, ...CONNECTION_FLAGS, '--help': toggle('this text', 'h') };
 
@@ -50,8 +47,7 @@ export const show: Command = { help: HELP, run };
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, words } = parseArguments(FLAGS, argv);
   const [typed = ''] = neededWords('show <id>', words, 1);
-  const api = await apiOf(flags, shell.env);
-  const { id } = await whoIs(typed, api, 'allowed');
+  const { id, api } = await whoIs(typed, await apiOf(flags, shell.env), 'allowed');
   const [found, timeline] = await Promise.all([api.instance(id), api.timeline(id).catch(() => null)]);
   const events = eventsIn(timeline);
   if (found === null && events.length === 0) throw nobodyError(typed, [], api.url);
@@ -98,50 +94,75 @@ function page(
   shell: Shell,
 ): readonly string[] {
   const now = Date.now();
+  // a pipe, or a file, gets whole lines
+  const width = shell.window()?.width ?? Infinity;
   const lines = (of: readonly (readonly Span[])[]): readonly string[] =>
-    of.map((line) => paint(line, { ...shell.terminal, width: Infinity }));
-  const past = section('Timeline', timelineRows(events));
+    of.map((line) => paint(line, { ...shell.terminal, width }));
+  const past = section('Timeline', timelineRows(events), width);
   if (found === null) {
     const [last] = events.slice(-1);
-    return lines([[{ text: `${id}  was removed: ${printable(last?.text ?? '')}.`, look: 'strong' }], ...past]);
+    const removed = wrapped(`${id}  was removed: ${printable(last?.text ?? '')}.`, width);
+    return lines([...removed.map((text): readonly Span[] => [{ text, look: 'strong' }]), ...past]);
   }
   const instance = api.instanceIn(found);
   const beats = heartbeatsOf(found['heartbeats']);
-  const name = shortName(instance, [instance]);
+  const name = shortenedName(shortName(instance, [instance]), Math.max(LEAST_NAME, width - PICTURE_WIDTH));
   return lines([
-    ...stateLines(instance, name, stateShape(instance, beats), now),
+    ...stateLines({
+      instance,
+      name,
+      shape: stateShape(instance, beats),
+      away: overrideTerms(found, 'admin'),
+      now,
+      width,
+    }),
     [],
     [{ text: readingOf(instance, beats), look: 'strong' }],
     ...heartbeatPicture(instance, name, beats, now),
-    ...section('Facts', factRows(instance, found)),
-    ...section('Callers', callerRows(calls)),
+    ...section('Facts', factRows(instance, found), width),
+    ...section('Callers', callerRows(calls), width),
     ...past,
   ]);
 }
 
-/** State, reason, since, next. */
-function stateLines(instance: Instance, name: string, shape: string, now: number): readonly (readonly Span[])[] {
-  const { state, since, reason } = instance;
+interface Headed {
+  readonly instance: Instance;
+  readonly name: string;
+  readonly shape: string;
+  /** What is known of the operator's word by which it gets no calls; null: nothing. */
+  readonly away: OverrideTerms | null;
+  readonly now: number;
+  readonly width: number;
+}
+
+/** What an operator wants, where it is not the usual; state, reason, since, next. */
+function stateLines({ instance, name, shape, away, now, width }: Headed): readonly (readonly Span[])[] {
+  const { state, since, reason, admin } = instance;
   const { sentence, evidence } = explained(reason);
   const next = nextText(instance, now);
   const why = evidence === '' ? sentence : `${sentence.replace(/\.$/, '')}: ${evidence}.`;
   const look = stateLook(state);
-  return [
+  const lines: readonly (readonly Span[])[] = [
     [
-      { text: shape, look },
+      { text: admin === 'ENABLED' ? shape : AWAY.shape, look: admin === 'ENABLED' ? look : AWAY.look },
       { text: ` ${name}  `, look: 'strong' },
+      ...(admin === 'ENABLED' ? [] : [{ text: admin, look: AWAY.look }, { text: ', its state: ' }]),
       { text: state, look },
       { text: `  for ${ageText(now - since)}` },
     ],
-    [{ text: `${why}${next === '' ? '' : ` ${next}.`}` }],
+    ...wrapped(`${why}${next === '' ? '' : ` ${next}.`}`, width).map((text) => [{ text }]),
   ];
+  if (admin === 'ENABLED') return lines;
+  const [head = [], ...rest] = lines;
+  const called = `It gets no calls: ${awayText(admin, away, now)}. Back: rollcall undrain ${instance.id}`;
+  return [head, ...wrapped(called, width).map((text): readonly Span[] => [{ text, look: 'strong' }]), ...rest];
 }
 
 type Row = readonly string[];
 
-function section(title: string, rows: readonly Row[]): readonly (readonly Span[])[] {
+function section(title: string, rows: readonly Row[], width: number): readonly (readonly Span[])[] {
   if (rows.length === 0) return [];
-  return [[], [{ text: title, look: 'faint' }], ...aligned(rows).map((text) => [{ text: `  ${text}` }])];
+  return [[], [{ text: title, look: 'faint' }], ...fitted(rows, width - 2).map((text) => [{ text: `  ${text}` }])];
 }
 
 function factRows(instance: Instance, found: Json): readonly Row[] {
@@ -149,17 +170,14 @@ function factRows(instance: Instance, found: Json): readonly Row[] {
   const weight =
     ownWeight === null || ownWeight === instance.weight
       ? String(instance.weight)
-      : `${instance.weight}, by an operator; its own is ${ownWeight}`;
-  const until = numberAt(found, 'override', 'untilMs');
-  const reason = printable(textAt(found, 'override', 'reason') ?? '');
-  const admin = [
-    instance.admin,
-    ...(reason === '' ? [] : [`(${reason})`]),
-    ...(until === null ? [] : [`until ${clockText(until)}`]),
-  ].join(' ');
+      : `${instance.weight}, by an operator${untilText(overrideTerms(found, 'weight'))}; its own is ${ownWeight}`;
+  const terms = overrideTerms(found, 'admin');
+  const reason = printable(terms?.reason ?? '');
+  const admin = `${instance.admin}${reason === '' ? '' : ` (${reason})`}${untilText(terms)}`;
   const metadata = Object.entries(instance.metadata).map(([key, value]) => `${printable(key)}=${printable(value)}`);
   return [
     ['id', instance.id],
+    ['namespace', instance.namespace],
     [
       'address',
       instance.endpoints.map((one) => `${one.protocol}://${addressOf(one)}${one.tls ? ' (TLS)' : ''}`).join(', '),
@@ -169,7 +187,7 @@ function factRows(instance: Instance, found: Json): readonly Row[] {
     ['weight', weight],
     ['wanted', admin],
     ['metadata', metadata.length === 0 ? '–' : metadata.join(' ')],
-    ['registered', clockText(instance.registeredAt)],
+    ['registered', momentText(instance.registeredAt, Date.now())],
     ['falls', `${numberAt(found, 'falls') ?? 0} lately`],
     ['revision', String(instance.revision)],
   ];
@@ -196,5 +214,5 @@ function attemptsOf({ calls, perSecond }: Edge, target: Target): number {
 }
 
 function timelineRows(events: readonly RegistryEvent[]): readonly Row[] {
-  return events.map((event) => [clockText(event.at), event.state ?? event.kind, happenedText(event)]);
+  return events.map((event) => [momentText(event.at, Date.now()), event.state ?? event.kind, happenedText(event)]);
 }

@@ -73,6 +73,12 @@ describe('rollcall token', () => {
     expect(json + out).not.toMatch(/[0-9a-f]{64}/);
   });
 
+  it('list tells the time that is left of a token that ends soon', async () => {
+    await create('--role', 'reader', '--expires', '30m');
+    const { out } = await rollcall(['token', 'list', '--data', folder]);
+    expect(out).toMatch(/ \d{4}-\d\d-\d\dT\d\d:\d\dZ \(in (?:29|30) min\)/);
+  });
+
   it('list says where there are none', async () => {
     const { code, err } = await rollcall(['token', 'list', '--data', folder]);
     expect([code, err]).toEqual([0, `There are no tokens in ${join(folder, 'tokens.json')}.`]);

@@ -16,7 +16,7 @@ import { jsonText } from './json-text.js';
 import { keepingOf } from './keeping.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
-import { aligned, printable } from './words.js';
+import { ageText, aligned, printable } from './words.js';
 
 const DEFAULT_PORT = 1337;
 const UNITS_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
@@ -75,6 +75,7 @@ const CREATE = {
   '--help': toggle('this text', 'h'),
 };
 
+const MINUTE_MATTERS_MS = 2 * 86_400_000;
 const LIST = { '--json': toggle('one line of JSON, without the hashes'), ...WHERE, '--help': toggle('this text', 'h') };
 const REVOKE = { ...WHERE, '--help': toggle('this text', 'h') };
 
@@ -159,7 +160,7 @@ async function list(argv: readonly string[], shell: Shell): Promise<ExitCode> {
     record.role,
     record.services.length === 0 ? '–' : record.services.join(','),
     dayText(record.createdAt),
-    record.expiresAt === null ? 'never' : dayText(record.expiresAt),
+    record.expiresAt === null ? 'never' : endText(record.expiresAt, wall),
     printable(record.note),
   ]);
   for (const line of aligned([HEAD, ...rows])) shell.out(line);
@@ -244,5 +245,13 @@ function rightsText({ role, services }: TokenRecord): string {
 
 const expiryText = ({ expiresAt }: TokenRecord): string =>
   expiresAt === null ? 'does not expire' : `expires at ${new Date(expiresAt).toISOString()}`;
+
+/** The day; within two days of it, before or after, the minute, since a day says nothing then. */
+function endText(expiresAt: number, wall: number): string {
+  const leftMs = expiresAt - wall;
+  if (Math.abs(leftMs) > MINUTE_MATTERS_MS) return dayText(expiresAt);
+  const minute = new Date(expiresAt).toISOString().slice(0, 16);
+  return leftMs > 0 ? `${minute}Z (in ${ageText(leftMs)})` : `${minute}Z`;
+}
 
 const dayText = (wall: number): string => new Date(wall).toISOString().slice(0, 10);

@@ -1,9 +1,11 @@
+import { DEFAULT_NAMESPACE } from '@rollcall/core';
 import { numberAt, recordsAt } from './json.js';
 import type { Json } from './json.js';
 import { printable } from './words.js';
 
 /** How the calls go from all instances of one service to another, as the callers told lately. */
 export interface Edge {
+  readonly namespace: string;
   readonly from: string;
   readonly to: string;
   readonly perSecond: number;
@@ -43,6 +45,7 @@ export interface CallsSum {
 /** The edges in an answer of /api/v1/topology, by `from` and `to`; what it does not say counts as nothing. */
 export function edgesIn(topology: Json): readonly Edge[] {
   return recordsAt(topology, 'edges').map((edge) => ({
+    namespace: nameIn(edge['namespace'] ?? DEFAULT_NAMESPACE),
     from: nameIn(edge['from']),
     to: nameIn(edge['to']),
     perSecond: numberAt(edge, 'callsPerSecond') ?? 0,

@@ -66,7 +66,33 @@ async function urlLines(...argv: readonly string[]): Promise<readonly string[]> 
   return text.split('\n').filter((line) => line.includes('ROLLCALL_URL'));
 }
 
+async function optionsOf(...argv: readonly string[]): Promise<unknown> {
+  const { url, end } = await start(['--port', '0', ...argv]);
+  const { options } = (await (await fetch(`${url}/api/v1/registry`)).json()) as { options: unknown };
+  await end();
+  return options;
+}
+
 describe('rollcall up', () => {
+  it('tells of an option that nobody set that it is the default, and of the others what set them', async () => {
+    expect(await optionsOf()).toMatchObject({
+      port: { source: 'option' },
+      host: { value: '127.0.0.1', source: 'default' },
+      preset: { value: 'default', source: 'default' },
+      intervalMs: { value: 5_000, source: 'default' },
+      timeoutMs: { value: 2_000, source: 'default' },
+      freshEvery: { value: 1, source: 'default' },
+      insecure: { value: false, source: 'default' },
+      names: { source: 'default' },
+    });
+    expect(await optionsOf('--preset', 'fast', '--host', '127.0.0.1')).toMatchObject({
+      host: { source: 'option' },
+      preset: { value: 'fast', source: 'option' },
+      intervalMs: { value: 1_000, source: 'preset' },
+    });
+    expect(await optionsOf('--interval', '500')).toMatchObject({ intervalMs: { value: 500, source: 'option' } });
+  });
+
   it('--json serves, says so in one line of JSON, and closes when it is asked to end', async () => {
     const shell = testShell();
     const code = run(['up', '--port', '0', '--memory', '--interval', '300', '--json'], shell);
@@ -171,6 +197,8 @@ describe('rollcall up', () => {
     expect(errors.join('\n')).toMatch(
       /in use by another registry.*keeps everything in memory: --data <folder> names another folder\./,
     );
+    for (const line of errors)
+      expect(line).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d (info|warn|error) /);
     await end();
     await holder.end();
   });

@@ -19,18 +19,20 @@ import type { Keeping } from './keeping.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { TLS_FLAGS, tlsOf } from './up-tls.js';
-import { clockText, printable } from './words.js';
+import { isoText } from './moments.js';
+import { printable } from './words.js';
+
+/** Those of the registry itself. */
+const DEFAULT_PORT = 1_337;
+const DEFAULT_HOST = '127.0.0.1';
 
 const FLAGS = {
   '--port': valued(
-    option.number({ doc: 'default 1337; 0 is any free one', integer: true, min: 0, max: 65_535, default: 1337 }),
+    option.number({ doc: 'default 1337; 0 is any free one', integer: true, min: 0, max: 65_535 }),
     '<port>',
     'p',
   ),
-  '--host': valued(
-    option.string({ doc: 'the address to listen on; default 127.0.0.1', default: '127.0.0.1' }),
-    '<address>',
-  ),
+  '--host': valued(option.string({ doc: 'the address to listen on; default 127.0.0.1' }), '<address>'),
   '--name': repeated(
     option.list({
       doc: 'a host name by which clients reach it, besides localhost and --host; may be repeated',
@@ -42,7 +44,6 @@ const FLAGS = {
   '--preset': valued(
     option.oneOf(PRESET_NAMES, {
       doc: `how patient it is: ${PRESET_NAMES.map((name) => `${name} (a heartbeat every ${secondsText(PRESETS[name].intervalMs)})`).join(', ')}`,
-      default: 'default',
     }),
     '<name>',
   ),
@@ -62,7 +63,6 @@ const FLAGS = {
       integer: true,
       min: 1,
       max: 1_000,
-      default: 1,
     }),
     '<n>',
   ),
@@ -106,20 +106,15 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, words } = parseArguments(FLAGS, argv);
   if (words.length > 0)
     throw new RollcallError('OPTION_INVALID', `up takes options only; received "${words.join(' ')}".`);
-  const keeping = keepingOf({ port: flags['--port'], data: flags['--data'], memory: flags['--memory'] }, shell.env);
+  const { '--port': port = DEFAULT_PORT, '--host': host = DEFAULT_HOST, '--preset': preset = 'default' } = flags;
+  const keeping = keepingOf({ port, data: flags['--data'], memory: flags['--memory'] }, shell.env);
   const tokens = tokensOf(flags, keeping);
   const tls = tlsOf(flags);
   // from now on, so that whoever stops us while we start is heard
   const end = shell.asksToEnd();
-  const intervalMs = flags['--interval'] ?? PRESETS[flags['--preset']].intervalMs;
+  const intervalMs = flags['--interval'] ?? PRESETS[preset].intervalMs;
   const options = {
-    port: flags['--port'],
-    host: flags['--host'],
-    names: flags['--name'],
-    preset: flags['--preset'],
-    intervalMs,
-    freshEvery: flags['--fresh-every'],
-    insecure: flags['--insecure'],
+    ...saidOptions(flags),
     ...(tokens === null ? {} : { tokens }),
     ...tls,
     log: logTo(shell),
@@ -127,12 +122,27 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { registry, folder } = await startKeeping(options, keeping);
   if (flags['--json']) shell.out(JSON.stringify({ url: registry.url, pid: process.pid }));
   else {
-    const elsewhere = elsewhereOf(registry.url, flags['--host'], flags['--name']);
+    const elsewhere = elsewhereOf(registry.url, host, flags['--name']);
     welcome({ registry, folder, tokens, elsewhere, clients: tls.tls?.caFile ?? null }, intervalMs, shell);
   }
   await end;
   await registry.close();
   return EXIT.done;
+}
+
+/** What was said and nothing else: of the rest the registry tells that it is its default. */
+function saidOptions(flags: ReturnType<typeof parseArguments<typeof FLAGS>>['flags']): StartOptions {
+  const { '--port': port, '--host': host, '--name': names, '--preset': preset } = flags;
+  const { '--interval': intervalMs, '--fresh-every': freshEvery, '--insecure': insecure } = flags;
+  return {
+    ...(port === undefined ? {} : { port }),
+    ...(host === undefined ? {} : { host }),
+    ...(names.length === 0 ? {} : { names }),
+    ...(preset === undefined ? {} : { preset }),
+    ...(intervalMs === undefined ? {} : { intervalMs }),
+    ...(freshEvery === undefined ? {} : { freshEvery }),
+    ...(insecure ? { insecure } : {}),
+  };
 }
 
 interface Kept {
@@ -231,10 +241,10 @@ function welcome(
   shell.out(`See who is there: npx rollcall ls${isDefault ? '' : ` --url ${url}`}`);
 }
 
-/** One line each: time, level, text. What is of interest only to who looks for a bug is left out. */
+/** One line each: date and time, level, text. What is of interest only to who looks for a bug is left out. */
 function logTo(shell: Shell): Log {
   const at = (level: string) => (text: string) =>
-    shell.err(`${clockText(Date.now())} ${level.padEnd(5)} ${printable(text)}`);
+    shell.err(`${isoText(Date.now())} ${level.padEnd(5)} ${printable(text)}`);
   return { debug() {}, info: at('info'), warn: at('warn'), error: at('error') };
 }
 

@@ -35,7 +35,7 @@ describe('rollcall watch', () => {
     await town.run('weight', '1e07', '7');
     expect(await shell.line(/weight/)).toMatch(/orders…1e07 .*proved both ways; weight 7$/);
     await town.run('drain', '1e07');
-    expect(await shell.line(/DRAINING/)).toMatch(/orders…1e07 .*proved both ways; DRAINING$/);
+    expect(await shell.line(/DRAINING/)).toMatch(/⊘ DRAINING +orders…1e07 +REGISTERING: .*proved both ways$/);
     await town.run('rm', '1e07');
     expect(await shell.line(/REMOVED/)).toMatch(/^\d\d:\d\d:\d\d {2}× REMOVED {8}orders…1e07 +removed by an operator$/);
   });
@@ -86,9 +86,7 @@ describe('rollcall watch', () => {
 
   it('waits for a service that is not there yet, and says what may be meant', async () => {
     const shell = watching(['watch', 'ordres']);
-    expect(await shell.complaint(/ordres/)).toBe(
-      'There is no service "ordres" now. Did you mean orders? Waiting for it.',
-    );
+    expect(await shell.complaint(/ordres/)).toBe('There is no service "ordres". Did you mean orders? Waiting for it.');
     await town.register('ordres-1', 'ordres');
     expect(await shell.line(/ordres/)).toContain('REGISTERING');
   });

@@ -1,5 +1,5 @@
 import { describeFlags, parseArguments, toggle } from './arguments.js';
-import { CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
+import { ALL_NAMESPACES_FLAG, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
 import { onlyWord } from './operands.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { watchLive } from './watching.js';
@@ -7,6 +7,7 @@ import { watchLive } from './watching.js';
 const FLAGS = {
   '--json': toggle('one line of JSON for each change, also on a terminal'),
   ...NAMESPACE_FLAG,
+  ...ALL_NAMESPACES_FLAG,
   ...CONNECTION_FLAGS,
   '--help': toggle('this text', 'h'),
 };
@@ -14,7 +15,7 @@ const FLAGS = {
 const HELP = `Usage: rollcall watch [service] [options]
 
 What the registry knows, live, of one service or of all, until Ctrl-C: who needs attention, whether callers are affected, and each
-instance with its state, both heartbeats, since when, why, and what comes next. A terminal shows one picture; anything else gets a line
+instance with its state, both heartbeats, since when, why, and what comes next; of one service its traffic, too. A terminal shows one picture; anything else gets a line
 for each change. While the line to the registry is broken it shows the past and says so, and it comes back by itself.
 
 ${describeFlags(FLAGS).join('\n')}
@@ -22,6 +23,7 @@ ${describeFlags(FLAGS).join('\n')}
 Examples:
   rollcall watch
   rollcall watch orders | tee orders.log
+  rollcall watch --all-namespaces
   rollcall watch --json | jq -c 'select(.state == "CRITICAL")'`;
 
 /** `rollcall watch`: what the registry knows, live. */

@@ -1,19 +1,23 @@
-import { nearest, sleep, systemRandom, systemTime } from '@rollcall/core';
+import { sleep, systemRandom, systemTime } from '@rollcall/core';
 import type { Instance, InstanceId } from '@rollcall/core';
 import { apiOf, linkOf } from './connection.js';
 import type { ConnectionFlags } from './connection.js';
 import type { Heartbeats } from './heartbeats.js';
 import { InPlace } from './in-place.js';
 import { jsonText } from './json-text.js';
+import { countsOf, outageText } from './outages.js';
 import { Overview } from './overview.js';
 import type { InstanceChange } from './overview.js';
-import type { RegistryApi } from './registry-api.js';
+import type { RegistryApi, Whereabouts } from './registry-api.js';
+import { momentText } from './moments.js';
+import { areSeveral, isUnknown, namesOf, unknownNamespaceText, unknownServiceText } from './namespaces.js';
 import { EXIT } from './shell.js';
 import type { ExitCode, Shell } from './shell.js';
 import { edgesIn, sumOf } from './traffic.js';
-import type { CallsSum } from './traffic.js';
-import { renderChange, renderView } from './view.js';
-import { clockText, printable, shortNames } from './words.js';
+import type { CallsSum, Edge } from './traffic.js';
+import { renderChange, renderTraffic, renderView } from './view.js';
+import { edgesOf, trafficJson, TrafficNews } from './watch-traffic.js';
+import { printable } from './words.js';
 
 const REDRAW_MS = 250;
 const MEASURE_EVERY_MS = 1_000;
@@ -34,12 +38,14 @@ export async function watchLive({ flags, service, isJson }: Watching, shell: She
   // from now on, so that whoever stops us while we start is heard
   const end = Promise.race([shell.asksToEnd(), shell.nobodyReads]);
   const api = await apiOf(flags, shell.env);
-  const names = await api.services();
-  if (service !== null && !names.includes(service)) shell.err(unknownText(service, names));
+  const known = await api.everywhere();
+  const missing = missingText(service, api, known);
+  if (missing !== null) shell.err(`${missing} Waiting for it.`);
   const link = await linkOf(flags, shell.env);
   const isPicture = !isJson && shell.window() !== null;
   const reportFor = (overview: () => Overview): LiveReport =>
-    isPicture ? new Picture(shell, api, overview) : new Lines(shell, overview, isJson);
+    isPicture ? new Picture(shell, watched, overview) : new Lines(shell, watched, { overview, isJson });
+  const watched: Watched = { api, service, known };
   const report: LiveReport = reportFor(() => overview);
   const overview: Overview = new Overview({
     link,
@@ -57,10 +63,31 @@ export async function watchLive({ flags, service, isJson }: Watching, shell: She
   return EXIT.done;
 }
 
-function unknownText(service: string, names: readonly string[]): string {
-  const meant = nearest(service, names);
-  const hint = meant === null ? '' : ` Did you mean ${meant}?`;
-  return `There is no service "${service}" now.${hint} Waiting for it.`;
+/** What is asked for and not there; null: it is. */
+function missingText(service: string | null, api: RegistryApi, known: readonly Whereabouts[]): string | null {
+  if (isUnknown(api.namespace, known)) return unknownNamespaceText(api, known);
+  const isThere = (one: Whereabouts): boolean =>
+    one.name === service && (api.namespace === '*' || one.namespace === api.namespace);
+  return service === null || known.some(isThere) ? null : unknownServiceText(service, api, known);
+}
+
+/** What is watched. */
+interface Watched {
+  readonly api: RegistryApi;
+  /** Null: all. */
+  readonly service: string | null;
+  /** What there was at the start, in all namespaces. */
+  readonly known: readonly Whereabouts[];
+}
+
+/** Does each name have to begin with its namespace? */
+const hasNamespaces = ({ known }: Watched, instances: readonly Instance[]): boolean =>
+  areSeveral(known) || areSeveral(instances);
+
+/** What the callers tell lately; null: it cannot be had now. */
+async function edgesNow({ api }: Watched): Promise<readonly Edge[] | null> {
+  const topology = await api.topology().catch(() => null);
+  return topology === null ? null : edgesIn(topology);
 }
 
 /** Keeps the process alive meanwhile, also while there is no line to the registry. */
@@ -85,30 +112,71 @@ interface LiveReport {
 /** One line for each change, for people or (JSON) for programs. */
 class Lines implements LiveReport {
   readonly #shell: Shell;
+  readonly #watched: Watched;
   readonly #overview: () => Overview;
   readonly #isJson: boolean;
+  readonly #news: TrafficNews | null;
+  #measuredAt = -Infinity;
+  readonly #startedAt = systemTime.wall();
+  #isClosed = false;
   #wasLive = false;
+  #outage = '';
 
-  constructor(shell: Shell, overview: () => Overview, isJson: boolean) {
+  constructor(
+    shell: Shell,
+    watched: Watched,
+    { overview, isJson }: { readonly overview: () => Overview; readonly isJson: boolean },
+  ) {
     this.#shell = shell;
+    this.#watched = watched;
     this.#overview = overview;
     this.#isJson = isJson;
+    this.#news = watched.service === null ? null : new TrafficNews(watched.service);
   }
 
   changed(changes: readonly InstanceChange[]): void {
     const { isLive, instances, revision } = this.#overview();
     if (this.#wasLive !== isLive) this.#tellLine(isLive, revision);
     this.#wasLive = isLive;
-    const names = shortNames([...instances, ...changes.map(({ instance }) => instance)]);
+    const all = [...instances, ...changes.map(({ instance }) => instance)];
+    const names = namesOf(all, hasNamespaces(this.#watched, all));
     for (const change of changes.filter(isNews)) {
       const name = names.get(change.instance.id) ?? change.instance.id;
       this.#shell.out(this.#isJson ? changeJson(change) : this.#changeText(change, name));
     }
+    this.#tellOutage(instances);
   }
 
-  tick(): void {}
+  /** Who may not be called any more at all, and when that is over: on the way of complaints, and so no line of its own in JSON. */
+  #tellOutage(instances: readonly Instance[]): void {
+    const outage = outageText(countsOf(instances));
+    if (this.#isJson || outage === this.#outage) return;
+    this.#outage = outage;
+    const text = outage === '' ? 'Every service has somebody who may be called again.' : outage;
+    this.#shell.err(`${this.#momentText(systemTime.wall())}  ${text}`);
+  }
 
-  close(): void {}
+  tick(): void {
+    const now = systemTime.now();
+    if (this.#news === null || !this.#overview().isLive || now - this.#measuredAt < MEASURE_EVERY_MS) return;
+    this.#measuredAt = now;
+    void this.#tellTraffic(this.#news);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  async #tellTraffic(news: TrafficNews): Promise<void> {
+    const { service, api } = this.#watched;
+    const edges = await edgesNow(this.#watched);
+    if (service === null || edges === null || this.#isClosed) return;
+    const traffic = news.take(edgesOf(edges, service), systemTime.now());
+    if (traffic === null) return;
+    const wall = systemTime.wall();
+    if (this.#isJson) this.#shell.out(trafficJson(traffic, api.namespace, wall));
+    else this.#shell.out(renderTraffic(this.#momentText(wall), traffic, this.#shell.terminal));
+  }
 
   #changeText(change: InstanceChange, name: string): string {
     const { instance, removed } = change;
@@ -116,15 +184,22 @@ class Lines implements LiveReport {
     const why = printable((removed === null ? instance.reason : removed.reason)?.text ?? '');
     const text = removed === null ? why + wantedText(change) : why;
     const screen = { ...this.#shell.terminal, now: systemTime.wall(), rows: 0 };
-    return renderChange({ name, state, text }, screen);
+    return renderChange({ at: this.#momentText(screen.now), name, state, text, admin: instance.admin }, screen);
+  }
+
+  /** Output that began on another day tells the date. */
+  #momentText(at: number): string {
+    return momentText(at, this.#startedAt);
   }
 
   #tellLine(isLive: boolean, revision: number): void {
     const at = systemTime.wall();
     if (this.#isJson) this.#shell.out(jsonText({ at, change: 'line', live: isLive, revision }));
-    else if (isLive) this.#shell.err(`${clockText(at)}  Live, revision ${revision}.`);
+    else if (isLive) this.#shell.err(`${this.#momentText(at)}  Live, revision ${revision}.`);
     else
-      this.#shell.err(`${clockText(at)}  No line to the registry. Services go on with their own copy; trying again.`);
+      this.#shell.err(
+        `${this.#momentText(at)}  No line to the registry. Services go on with their own copy; trying again.`,
+      );
   }
 }
 
@@ -139,7 +214,8 @@ function isNews({ instance, before, removed }: InstanceChange): boolean {
 /** What is wanted of it, where that is not the usual or has just changed. */
 function wantedText({ instance, before }: InstanceChange): string {
   const { admin, weight } = instance;
-  const isAdminNews = admin !== 'ENABLED' || (before !== null && before.admin !== admin);
+  // any other stands before the state
+  const isAdminNews = admin === 'ENABLED' && before !== null && before.admin !== admin;
   const isWeightNews = before !== null && before.weight !== weight;
   return `${isAdminNews ? `; ${admin}` : ''}${isWeightNews ? `; weight ${weight}` : ''}`;
 }
@@ -166,18 +242,19 @@ function changeJson({ instance, before, removed }: InstanceChange): string {
 /** The whole picture, in place. */
 class Picture implements LiveReport {
   readonly #shell: Shell;
-  readonly #api: RegistryApi;
+  readonly #watched: Watched;
   readonly #overview: () => Overview;
   readonly #place: InPlace;
   #heartbeats: ReadonlyMap<InstanceId, Heartbeats> = new Map();
   #calls: CallsSum | null = null;
+  #edges: readonly Edge[] = [];
   #measuredAt = -Infinity;
   #isMeasuring = false;
   #isClosed = false;
 
-  constructor(shell: Shell, api: RegistryApi, overview: () => Overview) {
+  constructor(shell: Shell, watched: Watched, overview: () => Overview) {
     this.#shell = shell;
-    this.#api = api;
+    this.#watched = watched;
     this.#overview = overview;
     this.#place = new InPlace((text) => shell.out(text));
   }
@@ -209,12 +286,12 @@ class Picture implements LiveReport {
       (one, other) => Number(one.state === 'HEALTHY') - Number(other.state === 'HEALTHY'),
     );
     const ids = troubledFirst.slice(0, MOST_MEASURED).map(({ id }) => id);
-    const [heartbeats, topology] = await Promise.all([
-      this.#api.heartbeats(ids),
-      this.#api.topology().catch(() => null),
-    ]);
+    const { api, service } = this.#watched;
+    const [heartbeats, edges] = await Promise.all([api.heartbeats(ids), edgesNow(this.#watched)]);
     this.#heartbeats = heartbeats;
-    this.#calls = topology === null ? null : sumOf(edgesIn(topology));
+    const known = edges ?? [];
+    this.#calls = sumOf(service === null ? known : known.filter(({ to }) => to === service));
+    this.#edges = service === null ? [] : edgesOf(known, service);
   }
 
   #draw(): void {
@@ -222,12 +299,24 @@ class Picture implements LiveReport {
     if (this.#isClosed || window === null) return;
     const { isLive, heardAt, revision, instances } = this.#overview();
     const lines = renderView(
-      { url: this.#api.url, isLive, heardAt, revision, instances, heartbeats: this.#heartbeats, calls: this.#calls },
+      {
+        url: this.#watched.api.url,
+        isLive,
+        heardAt,
+        revision,
+        instances,
+        hasNamespaces: hasNamespaces(this.#watched, instances),
+        heartbeats: this.#heartbeats,
+        calls: this.#calls,
+        edges: this.#edges,
+      },
       {
         ...this.#shell.terminal,
         width: window.width,
         now: systemTime.wall(),
-        rows: Math.max(1, window.height - FRAME_LINES),
+        rows: Math.max(1, window.height - FRAME_LINES - this.#edges.length),
+        // the last line of the terminal is left free: a picture that is as high could not be drawn over
+        lines: window.height - 1,
       },
     );
     this.#place.draw(lines, window.height);

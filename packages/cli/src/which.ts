@@ -1,10 +1,12 @@
 import { nearest, RollcallError } from '@rollcall/core';
 import type { Instance, InstanceId } from '@rollcall/core';
 import { recordsAt } from './json.js';
+import { checkNamespace, namesOf } from './namespaces.js';
 import type { RegistryApi } from './registry-api.js';
 import { shortName, shortNames } from './words.js';
 
 type Named = Pick<Instance, 'id' | 'service'>;
+type Placed = Pick<Instance, 'id' | 'service' | 'namespace'>;
 
 /** Names that are listed where several are meant. */
 const MOST_LISTED = 5;
@@ -17,11 +19,18 @@ export function meantBy<One extends Named>(typed: string, instances: readonly On
   const exact = instances.filter(({ id }) => id === typed);
   if (exact.length > 0) return exact;
   const parts = /^(.+?)(?:…|\.\.\.|~)(.+)$/.exec(typed);
-  if (parts !== null) return ofService(instances, parts[1] ?? '', parts[2] ?? '');
+  if (parts !== null) return ofShortName(instances, parts[1] ?? '', parts[2] ?? '');
   const dashed = [...typed.matchAll(/-/g)].flatMap(({ index }) =>
     ofService(instances, typed.slice(0, index), typed.slice(index + 1)),
   );
   return dashed.length > 0 ? dashed : instances.filter(({ id }) => id.endsWith(typed));
+}
+
+/** A narrow terminal shows the beginning of a service's name only. */
+function ofShortName<One extends Named>(instances: readonly One[], service: string, end: string): readonly One[] {
+  const exact = ofService(instances, service, end);
+  if (exact.length > 0) return exact;
+  return instances.filter((one) => one.service.startsWith(service) && one.id.endsWith(end));
 }
 
 function ofService<One extends Named>(instances: readonly One[], service: string, end: string): readonly One[] {
@@ -39,35 +48,71 @@ async function everyInstance(api: RegistryApi): Promise<readonly Instance[]> {
 export interface Meant {
   readonly id: InstanceId;
   readonly name: string;
+  /** The same registry, asked about the namespace in which it is. */
+  readonly api: RegistryApi;
 }
 
 /**
- * Who is meant. Rejects with OPTION_INVALID where several are, and with REGISTRY_REFUSED where nobody is.
+ * Who is meant, in the namespace of `api`, or in the one that is typed before it (`staging/orders…1e07`); a whole id is found in any.
+ * Rejects with OPTION_INVALID where several are, and with REGISTRY_REFUSED where nobody is, with where somebody of that name is.
  * `gone`: may it be one that was removed lately?
  */
 export async function whoIs(typed: string, api: RegistryApi, gone: 'refused' | 'allowed' = 'refused'): Promise<Meant> {
+  const slash = typed.indexOf('/');
+  if (slash > 0) return whoIs(typed.slice(slash + 1), api.within(typed.slice(0, slash)), gone);
   const instances = await everyInstance(api);
   const meant = meantBy(typed, instances);
   const [only, other] = meant;
-  if (only !== undefined && other === undefined) return meantAs(only, instances);
+  if (only !== undefined && other === undefined) return meantAs(only, instances, api);
   if (only !== undefined) throw severalError(typed, meant);
   const removed = gone === 'allowed' ? meantBy(typed, await removedLately(api)) : [];
-  if (removed[0] !== undefined && removed[1] === undefined) return meantAs(removed[0], removed);
+  if (removed[0] !== undefined && removed[1] === undefined) return meantAs(removed[0], removed, api);
   if (removed.length > 0) throw severalError(typed, removed);
-  throw nobodyError(typed, instances, api.url);
+  return elsewhere(typed, api, { here: instances, gone });
 }
 
-const meantAs = (one: Named, among: readonly Named[]): Meant => ({ id: one.id, name: shortName(one, among) });
+const meantAs = (one: Named, among: readonly Named[], api: RegistryApi): Meant => ({
+  id: one.id,
+  name: shortName(one, among),
+  api,
+});
+
+/** Nobody is meant in this namespace. */
+async function elsewhere(
+  typed: string,
+  api: RegistryApi,
+  { here, gone }: { readonly here: readonly Named[]; readonly gone: 'refused' | 'allowed' },
+): Promise<Meant> {
+  checkNamespace(api, await api.everywhere());
+  const everywhere = api.within('*');
+  const removed = gone === 'allowed' ? await removedLately(everywhere) : [];
+  const live = await everyInstance(everywhere);
+  const all = uniqueIn([...live, ...removed]);
+  const meant = meantBy(typed, all);
+  const [only, other] = meant;
+  if (only === undefined) throw nobodyError(typed, here.length > 0 ? here : all, api.url);
+  if (other === undefined && only.id === typed) return meantAs(only, all, api.within(only.namespace));
+  const names = namesOf(meant, other !== undefined);
+  const listed = [...names.values()].slice(0, MOST_LISTED).join(', ');
+  const where = other === undefined ? `${listed} in namespace ${only.namespace}` : listed;
+  throw new RollcallError('REGISTRY_REFUSED', `"${typed}" is ${where}: --namespace ${only.namespace}.`);
+}
+
+/** The same id may come back and go again. */
+const uniqueIn = (all: readonly Placed[]): readonly Placed[] => [...new Map(all.map((one) => [one.id, one])).values()];
 
 /** Those whose removal is among the newest 1,000. */
-async function removedLately(api: RegistryApi): Promise<readonly Named[]> {
+async function removedLately(api: RegistryApi): Promise<readonly Placed[]> {
   const answer = await api.events([
     ['kind', 'removed'],
     ['limit', '1000'],
   ]);
-  return recordsAt(answer, 'events').flatMap(({ instance, service }) =>
-    typeof instance === 'string' && typeof service === 'string' ? [{ id: instance, service }] : [],
+  const removed = recordsAt(answer, 'events').flatMap(({ instance, service, namespace }) =>
+    typeof instance === 'string' && typeof service === 'string' && typeof namespace === 'string'
+      ? [{ id: instance, service, namespace }]
+      : [],
   );
+  return uniqueIn(removed);
 }
 
 /** What names no instance at `url`. */

@@ -1,12 +1,10 @@
-import { option, STATES, tlsFields, tlsLaws } from '@rollcall/core';
+import { CALLABLE_STATES, option, STATES, tlsFields, tlsLaws } from '@rollcall/core';
 import type { OptionSpec, OptionsOf, State } from '@rollcall/core';
 import { BALANCER_NAMES, isBalancerChoice } from './balance/balancers.js';
 import type { BalancerChoice, BalancerName } from './balance/balancers.js';
 import { DEFAULT_LIMIT } from './gate/limit.js';
 import { isHedgeWish } from './hedge.js';
 import type { HedgeWish } from './hedge.js';
-
-const CALLABLE: readonly State[] = ['HEALTHY', 'REGISTERING', 'UNHEALTHY'];
 
 const ms = { unit: 'ms', integer: true } as const;
 const LONGEST_MS = 3_600_000;
@@ -146,7 +144,7 @@ export const policyFields = {
   allowedStates: option.list({
     doc: 'States in which an instance may be called at all; better ones are preferred. Naming CRITICAL is the only way to call one.',
     item: option.oneOf(STATES, { doc: 'A state.' }),
-    default: CALLABLE,
+    default: CALLABLE_STATES,
     min: 1,
   }),
   states: option.object(

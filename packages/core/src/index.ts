@@ -1,5 +1,17 @@
 // identity
-export { ADMIN_STATES, addressOf, ENDPOINT_PROTOCOLS, isCallable, PROTOCOLS, shortId } from './instance.js';
+export {
+  ADMIN_WORDS,
+  CALLABLE_STATES,
+  callableText,
+  countCallable,
+  isCallable,
+  isCallableIn,
+  isOutage,
+  isProvedCallable,
+  notCallableText,
+} from './callable.js';
+export type { CallableCount } from './callable.js';
+export { ADMIN_STATES, addressOf, ENDPOINT_PROTOCOLS, PROTOCOLS, shortId } from './instance.js';
 export type {
   AdminState,
   Endpoint,
@@ -32,7 +44,7 @@ export { DEFAULT_POLICY, policyFields, policyLaws, policyOf, PRESET_NAMES, PRESE
 export type { Policy, PolicySettings, Preset, Thresholds } from './policy.js';
 export { excuse, fallsNow, forgive, newborn, notHeardSince, silence, silentSince, stateOf, STATES } from './vitals.js';
 export type { Cause, Fleet, Phase, State, Unheard, Vitals } from './vitals.js';
-export { REASON_CODES, REASON_TEXTS, reasonFor } from './reason.js';
+export { REASON_CODES, REASON_TEXTS, reasonFor, unheld } from './reason.js';
 export type { Reason, ReasonCode } from './reason.js';
 
 // the wire
@@ -69,6 +81,7 @@ export {
   isWhy,
   overrideMessage,
   registryEventMessage,
+  termsOf,
   WHY_ALLOWED,
 } from './operator.js';
 export type {
@@ -77,6 +90,8 @@ export type {
   InstancePatch,
   MetadataChanges,
   Override,
+  OverrideTerms,
+  OverrideWord,
   OwnWords,
   RegistryEvent,
 } from './operator.js';
@@ -155,6 +170,8 @@ export { noMeter, SECONDS_BUCKETS } from './meter.js';
 export type { Counter, Gauge, Histogram, LabelValues, Meter } from './meter.js';
 export { printableText, redacted } from './redact.js';
 export { ACCESS_TOKEN, isRegistryUrl } from './contact.js';
+export { CONTAINER_MARKS, CONTAINERS, containerIn, containerOf } from './container.js';
+export type { Container, ContainerTraces } from './container.js';
 export { nearest, option, optionRows, parseOptions } from './options.js';
 export { Credentials } from './credentials.js';
 export type { CredentialParts, Pem } from './credentials.js';

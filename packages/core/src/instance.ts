@@ -78,11 +78,6 @@ export interface Tombstone {
   readonly reason: Reason;
 }
 
-/** May callers be sent to it at all, by what the registry says? (REGISTERING ones have shown nothing yet.) */
-export function isCallable(instance: Pick<Instance, 'state' | 'admin'>): boolean {
-  return instance.admin === 'ENABLED' && (instance.state === 'HEALTHY' || instance.state === 'UNHEALTHY');
-}
-
 /** The name of an address, as it is printed in reasons: `10.0.0.5:3001`, `[::1]:3001`. */
 export function addressOf(endpoint: Pick<Endpoint, 'host' | 'port'>): string {
   return endpoint.host.includes(':') ? `[${endpoint.host}]:${endpoint.port}` : `${endpoint.host}:${endpoint.port}`;

@@ -5,7 +5,7 @@
  */
 import type { ClockEvent } from './deadlines.js';
 import type { Policy } from './policy.js';
-import { reasonFor } from './reason.js';
+import { preservedReason, reasonFor } from './reason.js';
 import type { Reason } from './reason.js';
 import { fallsNow, notHeardSince, silence, wasGoneBefore } from './vitals.js';
 import type { Cause, Fleet, Phase, Unheard, Vitals } from './vitals.js';
@@ -304,7 +304,7 @@ function permitted(vitals: Vitals, reason: Reason, cause: Cause, at: Context): S
   const { held } = at.fleet.permit;
   if (held === null) return { vitals: critical(vitals, cause, reason, at), usesPermit: true };
   if (vitals.reason.code === 'PRESERVED') return vitals;
-  return to(vitals, 'UNHEALTHY', reasonFor('PRESERVED', `${held}; of this one: ${reason.text}`), at);
+  return to(vitals, 'UNHEALTHY', preservedReason(held, reason), at);
 }
 
 const goneBefore = (vitals: Vitals): string =>

@@ -5,6 +5,8 @@
  * same instrument, and asking for it with another kind or other labels is a TypeError.
  */
 export interface Meter {
+  /** Whose format the application can show what is counted in; left out: nothing is known of that. */
+  readonly exposition?: 'prometheus';
   /** Only grows. `labels` are the names of the labels, in the order in which `add` takes their values. */
   counter<const Labels extends readonly string[] = []>(name: string, help: string, labels?: Labels): Counter<Labels>;
   /** Goes up and down. */

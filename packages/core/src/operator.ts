@@ -22,9 +22,12 @@ export interface InstancePatch {
   readonly weight?: number | null;
   /** Null takes back all that the operator said of the metadata. */
   readonly metadata?: MetadataChanges | null;
-  /** For people, at most 200 characters, one line. */
+  /** Why the words of this patch are said, for people: at most 200 characters, one line. */
   readonly reason?: string;
-  /** When all that the operator said ends by itself: wall clock, ms since 1970; null: never. */
+  /**
+   * When the words of this patch end by themselves (where it names none: all words): wall clock, ms since 1970; null: never. A word that is
+   * set without an end has none.
+   */
   readonly untilMs?: number | null;
 }
 
@@ -68,10 +71,10 @@ export const instancePatchMessage: Message<InstancePatch> = message<InstancePatc
       nullable(METADATA_CHANGES),
       'keys to set besides its own, or instead of them; `null` for a key, or for all, takes the word back',
     ),
-    reason: optional(WHY, 'why, for people'),
+    reason: optional(WHY, 'why the words of this body are said, for people'),
     untilMs: optional(
       nullable(integer(0, 8.64e15)),
-      'wall clock, ms since 1970: when all that was said ends by itself, in the future and at most 30 days from now; `null`: it does not',
+      'wall clock, ms since 1970: when the words of this body end by themselves (where it has none: all words), in the future and at most 30 days from now; `null`, or a word without an end: never',
     ),
   },
   (patch, flaws) => {
@@ -80,6 +83,21 @@ export const instancePatchMessage: Message<InstancePatch> = message<InstancePatc
   },
 );
 
+/** What an operator may override. */
+export type OverrideWord = 'admin' | 'weight' | 'metadata';
+
+/** Why, since when and for how long one word of an operator counts. */
+export interface OverrideTerms {
+  /** For people; may be empty. */
+  readonly reason: string;
+  /** Wall clock, ms since 1970, when the word was set to this value: for people only. */
+  readonly since: number;
+  /** Wall clock, ms since 1970, when it ends by itself; null: it does not. Decided by monotonic time. */
+  readonly untilMs: number | null;
+  /** The operator, for people: `token 3f2a from 10.0.0.7`. Empty where the registry asks nobody who he is. */
+  readonly by: string;
+}
+
 /** What an operator has said of an instance and not taken back. It counts before the instance's own words. */
 export interface Override {
   /** Null: nothing was said, so it is ENABLED. */
@@ -87,16 +105,40 @@ export interface Override {
   readonly weight: number | null;
   /** Never empty. */
   readonly metadata: Metadata | null;
-  /** For people; may be empty. */
+  /** The last one, for people; may be empty. */
   readonly reason: string;
   /** Wall clock of the operator's last word, ms since 1970: for people only. */
   readonly since: number;
-  /** Wall clock, ms since 1970, when it ends by itself; null: it does not. Decided by monotonic time. */
+  /** Wall clock, ms since 1970, when the first of the words ends by itself; null: none does. */
   readonly untilMs: number | null;
+  /** Of each word that counts. Missing: the same for all of them, as above (from a registry that kept no more). */
+  readonly words?: Partial<Readonly<Record<OverrideWord, OverrideTerms>>>;
+}
+
+/** Why, since when and for how long a word counts, as far as that is known. */
+export function termsOf({ words, reason, since, untilMs }: Override, word: OverrideWord): OverrideTerms {
+  return words?.[word] ?? { reason, since, untilMs, by: '' };
 }
 
 /** What may be overridden. */
 export type OwnWords = Pick<Instance, 'weight' | 'metadata'>;
+
+const overrideTermsMessage = message<OverrideTerms>(
+  'OverrideTerms',
+  'Why, since when and for how long a word counts.',
+  {
+    reason: required(text({ max: 200, allowed: 'text' }), 'why, for people; may be empty'),
+    since: required(WALL_CLOCK, 'wall clock, ms since 1970, when it was set to this value: for people only'),
+    untilMs: required(nullable(WALL_CLOCK), 'wall clock, ms since 1970, when it ends by itself; `null`: it does not'),
+    by: required(text({ max: 400, allowed: 'text' }), 'the operator, for people; empty: nobody was asked who it is'),
+  },
+);
+
+const overrideWordsMessage = message<NonNullable<Override['words']>>('OverrideWords', 'Each word that counts.', {
+  admin: optional(overrideTermsMessage, 'missing: nothing was said'),
+  weight: optional(overrideTermsMessage, 'missing: nothing was said'),
+  metadata: optional(overrideTermsMessage, 'missing: nothing was said'),
+});
 
 export const overrideMessage: Message<Override> = message<Override>(
   'Override',
@@ -105,9 +147,16 @@ export const overrideMessage: Message<Override> = message<Override>(
     admin: required(nullable(oneOf(ADMIN_STATES)), '`null`: nothing was said'),
     weight: required(nullable(WEIGHT), '`null`: nothing was said'),
     metadata: required(nullable(METADATA), '`null`: nothing was said'),
-    reason: required(text({ max: 200, allowed: 'text' }), 'why, for people; may be empty'),
+    reason: required(text({ max: 200, allowed: 'text' }), 'the last one, for people; may be empty'),
     since: required(WALL_CLOCK, 'wall clock of the last word, ms since 1970: for people only'),
-    untilMs: required(nullable(WALL_CLOCK), 'wall clock, ms since 1970, when it ends by itself; `null`: it does not'),
+    untilMs: required(
+      nullable(WALL_CLOCK),
+      'wall clock, ms since 1970, when the first of the words ends by itself; `null`: none does',
+    ),
+    words: optional(
+      overrideWordsMessage,
+      'why, since when, until when and by whom each word counts; missing: as above, from an older registry',
+    ),
   },
 );
 

@@ -49,6 +49,28 @@ export const REASON_TEXTS: Readonly<Record<ReasonCode, string>> = {
   SUPERSEDED: 'another process took its address and it is gone',
 };
 
+/** Between the rule by which self-preservation holds an instance and what fails there. */
+const HELD_THOUGH = '; of this one: ';
+
+/** Why self-preservation holds an instance, `rule`, and what fails there, `cause`. */
+export function preservedReason(rule: string, cause: Reason): Reason {
+  return reasonFor('PRESERVED', `${rule}${HELD_THOUGH}${cause.text}`);
+}
+
+/** A reason in two parts: what fails, and by which rule self-preservation holds the instance all the same (null: it does not). */
+export function unheld(reason: Reason): { readonly cause: Reason; readonly rule: string | null } {
+  const start = `${REASON_TEXTS.PRESERVED}: `;
+  const at = reason.text.indexOf(HELD_THOUGH);
+  if (reason.code !== 'PRESERVED' || !reason.text.startsWith(start) || at < 0) return { cause: reason, rule: null };
+  const text = reason.text.slice(at + HELD_THOUGH.length);
+  const code = REASON_CODES.find(
+    (known) => text === REASON_TEXTS[known] || text.startsWith(`${REASON_TEXTS[known]}: `),
+  );
+  return code === undefined
+    ? { cause: reason, rule: null }
+    : { cause: { code, text }, rule: reason.text.slice(start.length, at) };
+}
+
 export function reasonFor(code: ReasonCode, detail?: string): Reason {
   return {
     code,

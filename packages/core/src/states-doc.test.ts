@@ -137,7 +137,7 @@ Generated from \`packages/core/src/lifecycle.ts\` by \`states-doc.test.ts\`, and
 | LEAVING | DEREGISTERING on purpose: on the wire \`DEREGISTERING\` with the reason \`LEAVING\`; nothing saves from it | no new ones |
 
 *Proved both ways*: Heartbeat-1 answered, and a Heartbeat-2 that quotes it. *Proof of death*: refused on every endpoint, after the
-peer closed its line and without a Heartbeat-2 since. *Callable*: HEALTHY or UNHEALTHY, and enabled. *Permitted*: by
+peer closed its line and without a Heartbeat-2 since. *Callable*, here: HEALTHY or UNHEALTHY, and enabled (callers call a REGISTERING one, too, where nobody better is there). *Permitted*: by
 self-preservation, which lets silence take out a few only, and nobody while most are silent.
 
 *One direction silent*: the other one is not, nor came back within the last interval + timeout. While both are silent they are judged

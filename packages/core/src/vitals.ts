@@ -53,7 +53,7 @@ export interface Unheard {
 
 /** What the fleet as a whole says and allows, about one instance at one moment. */
 export interface Fleet {
-  /** Is another instance of its service HEALTHY; is another one callable (HEALTHY or UNHEALTHY, and ENABLED)? */
+  /** Is another instance of its service HEALTHY; is another one callable and proved (HEALTHY or UNHEALTHY, and ENABLED)? */
   readonly otherHealthy: boolean;
   readonly otherCallable: boolean;
   readonly permit: {

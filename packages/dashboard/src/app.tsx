@@ -7,13 +7,16 @@ import { KEYS, listenToKeys } from './model/keys.js';
 import { hashOf, screenOf, SCREENS, withFilter } from './model/route.js';
 import type { Route, Screen } from './model/route.js';
 import type { Freshness } from './model/feed.js';
-import { SessionContext, useAnswer, useNamespace, useSession } from './model/session.js';
+import { SessionContext, useAnswer, useNamespace, useSession, useStaleSince } from './model/session.js';
 import type { Session } from './model/session.js';
 import { Dialog } from './parts/dialog.js';
 import { Icon, Logo } from './parts/icon.js';
+import { Head } from './parts/panel.js';
+import { noNamespaceText, UnknownNamespace, useUnknownNamespace } from './parts/namespace.js';
 import { Search } from './parts/search.js';
 import { EventsScreen } from './screens/events.js';
 import { InstanceScreen } from './screens/instance.js';
+import { InstancesScreen } from './screens/instances.js';
 import { Loading } from './screens/loading.js';
 import { Locked } from './screens/locked.js';
 import { Nowhere } from './screens/nowhere.js';
@@ -55,9 +58,10 @@ function Frame(): VNode {
       <header class="banner">
         <a class="brand" href={hashOf('overview')}>
           <Logo />
-          Rollcall
+          <span>Rollcall</span>
         </a>
         <TopBar registry={registry.value.value} />
+        <NamespaceChoice />
       </header>
       <Navigation registry={registry.value.value} />
       <main id="main" tabIndex={-1} class={isStale ? 'is-stale' : ''}>
@@ -96,16 +100,33 @@ function focusMain(event: Event): void {
 }
 
 /** Screens that count and judge what the stream brings. */
-const JUDGING: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'topology']);
+const JUDGING: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'instances', 'topology']);
 
 interface CurrentScreenProps {
   readonly route: Route;
   readonly registry: RegistryAnswer | null;
 }
 
+/** Which screens show one namespace. What happened in one that is gone can still be seen. */
+const OF_NAMESPACE: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'instances', 'topology', 'events']);
+
 function CurrentScreen({ route, registry }: CurrentScreenProps): VNode {
   const { roll } = useSession();
+  const staleSince = useStaleSince();
+  const unknown = useUnknownNamespace();
   if (JUDGING.has(route.at) && !roll.wasWhole.value) return <Loading />;
+  const notice = unknown === null || !OF_NAMESPACE.has(route.at) ? null : <UnknownNamespace name={unknown} />;
+  if (unknown !== null && notice !== null && route.at !== 'events') {
+    return (
+      <>
+        <Head
+          verdict={noNamespaceText(unknown, staleSince)}
+          sentence={`No service ${staleSince === null ? 'is' : 'was'} registered in it.`}
+        />
+        {notice}
+      </>
+    );
+  }
   switch (route.at) {
     case 'overview':
       return <Overview registry={registry} />;
@@ -113,12 +134,19 @@ function CurrentScreen({ route, registry }: CurrentScreenProps): VNode {
       return <ServicesScreen />;
     case 'service':
       return <ServiceScreen key={`${route.namespace}/${route.name}`} namespace={route.namespace} name={route.name} />;
+    case 'instances':
+      return <InstancesScreen />;
     case 'instance':
       return <InstanceScreen key={route.id} id={route.id} />;
     case 'topology':
       return <TopologyScreen />;
     case 'events':
-      return <EventsScreen />;
+      return (
+        <>
+          {notice}
+          <EventsScreen />
+        </>
+      );
     case 'registry':
       return <RegistryScreen />;
     case 'pictures':
@@ -194,6 +222,7 @@ function FreshnessPill(): VNode {
 const NAMES: Readonly<Record<Screen, string>> = {
   overview: 'Overview',
   services: 'Services',
+  instances: 'Instances',
   topology: 'Topology',
   events: 'Events',
   registry: 'Registry',
@@ -206,11 +235,10 @@ function Navigation({ registry }: { readonly registry: RegistryAnswer | null }):
   const filters = namespace === '*' ? {} : { ns: namespace };
   return (
     <nav aria-label="Screens">
-      <NamespaceChoice />
       {SCREENS.map((screen) => (
         <a key={screen} href={hashOf(screen, filters)} aria-current={screen === here ? 'page' : undefined}>
           <Icon name={screen} />
-          {NAMES[screen]}
+          <span>{NAMES[screen]}</span>
           {screen === 'services' && <b>{roll.wasWhole.value ? roll.services.value.length : '–'}</b>}
         </a>
       ))}

@@ -105,8 +105,17 @@ export class Membership implements OnApplicationShutdown {
     await this.wake();
     if (this.isDraining) return;
     this.#isRegistered = true;
-    this.say({ [TOLD.version]: VERSION });
+    this.say({ [TOLD.version]: VERSION, ...this.#metricsAt(endpoints) });
     this.rollcall.register(endpoints, methods);
+  }
+
+  /** Prometheus scrapes who counts for it at the HTTP endpoint, unless the application says otherwise, or `none`. */
+  #metricsAt(endpoints: readonly AnnouncedEndpoint[]): Metadata {
+    const { meter, client } = this.settings;
+    const http = endpoints.find(({ protocol }) => protocol === 'http');
+    const own: Metadata = client.metadata ?? {};
+    const isOpen = own[TOLD.metrics] === undefined;
+    return meter?.exposition === 'prometheus' && http !== undefined && isOpen ? { [TOLD.metrics]: `${http.port}` } : {};
   }
 
   /** For people, and as long as there is room: an application's own words come first. */

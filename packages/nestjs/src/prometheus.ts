@@ -28,6 +28,7 @@ export function prometheusMeter(register: Registry = usual): Meter {
   }
 
   return {
+    exposition: 'prometheus',
     counter(name, help, labelNames) {
       const labels: readonly string[] = labelNames ?? [];
       const counter = one(name, Counter, labels, () => new Counter({ name, help, labelNames: labels, registers }));

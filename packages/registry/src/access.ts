@@ -105,6 +105,7 @@ export const PERMISSIONS: readonly Permission[] = [
   },
   reading('/api/v1/services'),
   reading('/api/v1/services/:name'),
+  reading('/api/v1/instances'),
   reading(INSTANCE),
   reading(`${INSTANCE}/timeline`),
   reading(`${INSTANCE}/beats`),

@@ -4,6 +4,7 @@ import { Census } from './census.js';
 import type { Counted } from './census.js';
 import { World } from './registry.fixture.js';
 
+const admin = { ENABLED: 0, DRAINING: 0, MAINTENANCE: 0 };
 const states = { HEALTHY: 0, REGISTERING: 0, UNHEALTHY: 0, CRITICAL: 0, DEREGISTERING: 0 };
 
 /** A target of calls, at so many callers open. */
@@ -16,7 +17,7 @@ const circuits = (open: number) => ({
 });
 
 describe('a census', () => {
-  it('names a hundred services, those without a healthy instance first, and sums up the others', async () => {
+  it('names a hundred services, those without a callable instance first, and sums up the others', async () => {
     const meter = memoryMeter();
     const census = new Census(meter);
     const world = await World.started();
@@ -25,6 +26,8 @@ describe('a census', () => {
       name: `s-${String(index).padStart(3, '0')}`,
       instances: 2,
       states: index === 149 ? { ...states, CRITICAL: 2 } : { ...states, HEALTHY: 2 },
+      callable: index < 148 ? 2 : 0,
+      admin: index === 148 ? { ...admin, DRAINING: 2 } : { ...admin, ENABLED: 2 },
     }));
     const counted: Counted = {
       ready: true,
@@ -38,6 +41,16 @@ describe('a census', () => {
     expect(meter.count(name, { service: 's-149', state: 'CRITICAL' })).toBe(2);
     expect(meter.count(name, { service: '(other)', state: 'HEALTHY' })).toBe(100);
     expect(meter.values(name)).toHaveLength(505);
+    const callable = 'rollcall_registry_callable_instances';
+    expect(meter.count(callable, { service: 's-148' })).toBe(0);
+    expect(meter.count(callable, { service: 's-000' })).toBe(2);
+    expect(meter.count(callable, { service: '(other)' })).toBe(100);
+    expect(meter.count(callable)).toBe(296);
+    expect(meter.values(callable)).toHaveLength(101);
+    const byAdmin = 'rollcall_registry_admin_instances';
+    expect(meter.count(byAdmin, { service: 's-148', admin: 'DRAINING' })).toBe(2);
+    expect(meter.count(byAdmin)).toBe(300);
+    expect(meter.values(byAdmin)).toHaveLength(303);
     services.length = 1;
     census.take(counted);
     expect(meter.count(name)).toBe(2);
@@ -59,6 +72,7 @@ describe('a census', () => {
       p99Ms: null,
       inFlight: 0,
       ageMs: 0,
+      circuits: circuits(0).circuits,
     };
     const edges = [
       { ...edge, from: 'a', to: 'b', targets: [circuits(2), circuits(1)] },

@@ -1,4 +1,4 @@
-import { STATES } from '@rollcall/core';
+import { ADMIN_STATES, STATES } from '@rollcall/core';
 import type { Gauge, Meter } from '@rollcall/core';
 import type { RegistryFace, ServiceSummary, TopologyAnswer } from './face.js';
 
@@ -18,6 +18,8 @@ export class Census {
   readonly #ready: Gauge;
   readonly #settled: Table;
   readonly #instances: Table;
+  readonly #callable: Table;
+  readonly #admin: Table;
   readonly #allowed: Table;
   readonly #services: Table;
   readonly #tombstones: Table;
@@ -35,8 +37,18 @@ export class Census {
     this.#settled = table('rollcall_registry_settled', 'Is what the registry does not know not there? 1 or 0.');
     this.#instances = table(
       'rollcall_registry_instances',
-      'Instances by state; 100 services by name, those without a HEALTHY instance first, then the largest; the others are (other).',
+      'Instances by state; 100 services by name, those without a callable instance first, then the largest; the others are (other).',
       ['namespace', 'service', 'state'],
+    );
+    this.#callable = table(
+      'rollcall_registry_callable_instances',
+      'Instances that callers may call: ENABLED, and HEALTHY, REGISTERING or UNHEALTHY.',
+      ['namespace', 'service'],
+    );
+    this.#admin = table(
+      'rollcall_registry_admin_instances',
+      'Instances by admin state: ENABLED, DRAINING, MAINTENANCE.',
+      ['namespace', 'service', 'admin'],
     );
     this.#allowed = table('rollcall_registry_instances_allowed', 'Instances that may be registered: maxInstances.');
     this.#services = table('rollcall_registry_services', 'Services that have instances or tombstones.');
@@ -87,7 +99,14 @@ export class Census {
         : [row(all.rule === null ? 0 : 1, 'registry'), row(about.preservation.servicesHolding, 'services')],
     );
     this.#services.tell(services.ok ? [row(services.value.services.length)] : []);
-    this.#instances.tell(services.ok ? instanceRows(services.value.services) : []);
+    const parts = services.ok ? partsOf(services.value.services) : [];
+    this.#instances.tell(
+      parts.flatMap(({ labels, states }) => STATES.map((state) => row(states[state], ...labels, state))),
+    );
+    this.#callable.tell(parts.map(({ labels, callable }) => row(callable, ...labels)));
+    this.#admin.tell(
+      parts.flatMap(({ labels, admin }) => ADMIN_STATES.map((word) => row(admin[word], ...labels, word))),
+    );
     this.#circuits.tell(topology.ok ? circuitRows(topology.value) : []);
   }
 }
@@ -117,25 +136,45 @@ class Table {
   }
 }
 
-/** Those in trouble first, then the largest: whom an alert is about has a name, however many services there are. */
-function instanceRows(services: readonly ServiceSummary[]): readonly Row[] {
+/** What is counted of a service, or of all that have no name of their own. */
+interface Part extends Pick<ServiceSummary, 'states' | 'callable' | 'admin'> {
+  /** Namespace and service. */
+  readonly labels: readonly [string, string];
+}
+
+/** Those in trouble first, then the largest: a service that an alert is about has a name, however many services there are. */
+function partsOf(services: readonly ServiceSummary[]): readonly Part[] {
   const sorted =
     services.length <= MOST_SERVICES
       ? services
       : services.toSorted(
-          (a, b) => isWell(a) - isWell(b) || b.instances - a.instances || (keyOf(a) < keyOf(b) ? -1 : 1),
+          (a, b) => wellness(a) - wellness(b) || b.instances - a.instances || (keyOf(a) < keyOf(b) ? -1 : 1),
         );
   const named = sorted
     .slice(0, MOST_SERVICES)
-    .flatMap(({ namespace, name, states }) => STATES.map((state) => row(states[state], namespace, name, state)));
+    .map(({ namespace, name, ...counts }): Part => ({ ...counts, labels: [namespace, name] }));
   const others = sorted.slice(MOST_SERVICES);
-  if (others.length === 0) return named;
-  const sumOf = (state: (typeof STATES)[number]): number => others.reduce((sum, { states }) => sum + states[state], 0);
-  return [...named, ...STATES.map((state) => row(sumOf(state), OTHERS, OTHERS, state))];
+  return others.length === 0 ? named : [...named, sumOf(others)];
 }
 
-/** 0: it has instances, and none of them is HEALTHY. */
-const isWell = ({ states, instances }: ServiceSummary): 0 | 1 => (states.HEALTHY > 0 || instances === 0 ? 1 : 0);
+function sumOf(services: readonly ServiceSummary[]): Part {
+  const states = { HEALTHY: 0, REGISTERING: 0, UNHEALTHY: 0, CRITICAL: 0, DEREGISTERING: 0 };
+  const admin = { ENABLED: 0, DRAINING: 0, MAINTENANCE: 0 };
+  let callable = 0;
+  for (const service of services) {
+    for (const state of STATES) states[state] += service.states[state];
+    for (const word of ADMIN_STATES) admin[word] += service.admin[word];
+    callable += service.callable;
+  }
+  return { states, admin, callable, labels: [OTHERS, OTHERS] };
+}
+
+/** 0: it has instances, and callers may call none of them; 1: none of them is HEALTHY; 2: neither. */
+function wellness({ states, instances, callable }: ServiceSummary): 0 | 1 | 2 {
+  if (instances === 0) return 2;
+  if (callable === 0) return 0;
+  return states.HEALTHY === 0 ? 1 : 2;
+}
 
 const keyOf = ({ namespace, name }: ServiceSummary): string => `${namespace}/${name}`;
 

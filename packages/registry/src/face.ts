@@ -1,4 +1,5 @@
 import type {
+  AdminState,
   Beat,
   BeatAnswer,
   Cursor,
@@ -23,6 +24,7 @@ import type { Grant } from './access.js';
 import type { BeatsAnswer } from './beat-log.js';
 import type { TopologyAnswer } from './edges.js';
 import type { EventQuery, EventsAnswer, TimelineAnswer } from './history.js';
+import type { InstanceQuery } from './instance-query.js';
 import type { Limits } from './limits.js';
 import type { StoreTrouble } from './ledger.js';
 import type { ScopeReport } from './preservation.js';
@@ -31,6 +33,7 @@ import type { TrafficAnswer, TrafficQuery } from './traffic.js';
 export type { BeatsAnswer } from './beat-log.js';
 export type { TopologyAnswer } from './edges.js';
 export type { EventQuery, EventsAnswer, TimelineAnswer } from './history.js';
+export type { InstanceQuery } from './instance-query.js';
 export type { TrafficAnswer, TrafficQuery } from './traffic.js';
 
 export type Outcome<Value> = Result<Value, Problem>;
@@ -95,6 +98,10 @@ export interface ServiceSummary {
   readonly namespace: string;
   readonly instances: number;
   readonly states: Readonly<Record<State, number>>;
+  /** How many callers may call: ENABLED, and in a state that callers allow by default. */
+  readonly callable: number;
+  /** By what an operator wants of them. */
+  readonly admin: Readonly<Record<AdminState, number>>;
 }
 
 export interface ServicesAnswer {
@@ -129,6 +136,13 @@ export interface HeartbeatsAnswer {
   readonly heartbeat2: DirectionAnswer;
 }
 
+/** Ends of an instance's line that were not the registry's, within ten minutes, and how long those streams had lasted. Durations in ms. */
+export interface LineLosses {
+  readonly times: number;
+  readonly shortestMs: number;
+  readonly longestMs: number;
+}
+
 export type InstanceAnswer = Instance & {
   /** What the instance says itself, where the record may show an operator's word instead. */
   readonly own: OwnWords;
@@ -137,7 +151,21 @@ export type InstanceAnswer = Instance & {
   readonly falls: number;
   /** Does it hold the stream that is its line? By that stream it hears of changes, too. */
   readonly line: boolean;
+  /** Null: its line never ended while it was registered, but by the registry. */
+  readonly lineLosses: LineLosses | null;
 };
+
+/** One page of a list of instances. */
+export interface InstancesAnswer {
+  readonly epoch: string;
+  readonly revision: number;
+  readonly settled: boolean;
+  /** Instances that match, on all pages. */
+  readonly total: number;
+  /** The `after` of the next page; null: this is the last one. */
+  readonly next: string | null;
+  readonly instances: readonly (Instance & { readonly heartbeats?: HeartbeatsAnswer })[];
+}
 
 export interface RegistryAnswer {
   readonly replica: string;
@@ -217,6 +245,8 @@ export interface RegistryFace {
   services(namespace: string): Outcome<ServicesAnswer>;
   /** `withHeartbeats`: each instance has its `heartbeats`, which are no part of any revision. */
   service(namespace: string, name: string, withHeartbeats?: boolean): Outcome<ServiceAnswer>;
+  /** Instances of all services that match, a page at a time. */
+  instances(query: InstanceQuery): Outcome<InstancesAnswer>;
   instance(id: string): Outcome<InstanceAnswer>;
   /** What happened to an instance, also of one that was removed, as long as its tombstone is kept. */
   timeline(id: string): Outcome<TimelineAnswer>;

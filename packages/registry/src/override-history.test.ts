@@ -45,14 +45,14 @@ class Model {
   admin = 'ENABLED';
   weight: number | null = null;
   metadata = new Map<string, string>();
-  untilS = Infinity;
+  readonly ends = { admin: Infinity, weight: Infinity, metadata: Infinity };
   nowS = 0;
 
   take(step: Step): void {
     if (step.step === 'register') this.own = step.words;
     if (step.step === 'wait') this.nowS += step.seconds;
     if (step.step === 'patch') this.#patch(step.patch);
-    if (this.nowS > this.untilS) this.#end();
+    for (const word of ['admin', 'weight', 'metadata'] as const) if (this.nowS > this.ends[word]) this.#end(word);
   }
 
   get effective() {
@@ -68,12 +68,19 @@ class Model {
       if (word === null) this.metadata.delete(key);
       else this.metadata.set(key, word);
     }
-    if (untilS !== undefined) this.untilS = untilS === null ? Infinity : this.nowS + untilS + 0.5;
-    if (this.admin === 'ENABLED' && this.weight === null && this.metadata.size === 0) this.#end();
+    const named = { admin, weight, metadata };
+    const isBare = Object.values(named).every((word) => word === undefined);
+    const at = untilS == null ? Infinity : this.nowS + untilS + 0.5;
+    for (const word of ['admin', 'weight', 'metadata'] as const) {
+      if (named[word] !== undefined || (isBare && untilS !== undefined)) this.ends[word] = at;
+    }
   }
 
-  #end(): void {
-    Object.assign(this, { admin: 'ENABLED', weight: null, metadata: new Map(), untilS: Infinity });
+  #end(word: 'admin' | 'weight' | 'metadata'): void {
+    this.ends[word] = Infinity;
+    if (word === 'admin') this.admin = 'ENABLED';
+    if (word === 'weight') this.weight = null;
+    if (word === 'metadata') this.metadata.clear();
   }
 }
 

@@ -1,9 +1,11 @@
-import { isMetadata, messageOf } from '@rollcall/core';
-import type { Instance, InstancePatch, Log, Metadata, Override, OwnWords, Time } from '@rollcall/core';
+import { isMetadata, messageOf, termsOf } from '@rollcall/core';
+import type { Instance, InstancePatch, Log, Metadata, Override, OverrideWord, OwnWords, Time } from '@rollcall/core';
 import type { Outcome } from './face.js';
 import type { Happening } from './history.js';
 import type { Judge } from './judge.js';
 import type { Ledger } from './ledger.js';
+import { isEndOf, without, withPatch, WORDS } from './override-words.js';
+import type { Said } from './override-words.js';
 import { refuse } from './refusal.js';
 import { storedOf } from './roster.js';
 import type { Entry, Roster } from './roster.js';
@@ -21,17 +23,6 @@ export function effective(own: OwnWords, override: Override | null): Pick<Instan
   };
 }
 
-/** What an operator has said when `patch` is added; null when nothing is left of it. The same object when nothing changes. */
-export function withPatch(before: Override | null, patch: InstancePatch, wall: number): Override | null {
-  const { weight = before?.weight ?? null, reason = before?.reason ?? '' } = patch;
-  const { untilMs = before?.untilMs ?? null } = patch;
-  const admin = patch.admin === undefined ? (before?.admin ?? null) : patch.admin === 'ENABLED' ? null : patch.admin;
-  const metadata = metadataAfter(before?.metadata ?? null, patch.metadata);
-  if (admin === null && weight === null && metadata === null) return null;
-  const next = { admin, weight, metadata, reason, since: wall, untilMs };
-  return before !== null && wordsOf(before) === wordsOf(next) ? before : next;
-}
-
 /** What a store knows of an instance's own words and its operator's. */
 export function restored({ record, own, override }: StoredInstance): Pick<Entry, 'own' | 'override'> {
   return { own: own ?? { weight: record.weight, metadata: record.metadata }, override: override ?? null };
@@ -44,19 +35,8 @@ function together(own: Metadata, other: Metadata | null): Metadata | null {
   return isMetadata(both) ? both : null;
 }
 
-function metadataAfter(before: Metadata | null, changes: InstancePatch['metadata']): Metadata | null {
-  if (changes === undefined) return before;
-  if (changes === null) return null;
-  const words: [string, string][] = Object.entries(before ?? {}).filter(([key]) => !Object.hasOwn(changes, key));
-  for (const [key, word] of Object.entries(changes)) if (word !== null) words.push([key, word]);
-  return words.length === 0 ? null : Object.fromEntries(words);
-}
-
-/** Everything but when it was said. */
-function wordsOf({ admin, weight, metadata, reason, untilMs }: Override): string {
-  const words = Object.entries(metadata ?? {}).toSorted(([one], [other]) => (one < other ? -1 : 1));
-  return JSON.stringify([admin, weight, words, reason, untilMs]);
-}
+/** Monotonic ms; a word without an end is missing. */
+type Ends = ReadonlyMap<OverrideWord, number>;
 
 export interface OverridePorts {
   readonly time: Time;
@@ -71,13 +51,13 @@ export interface OverridePorts {
 /**
  * What operators say of instances. It is kept apart from what they say themselves: a registration replaces their words and never
  * his, also where silence had removed the instance before. It never changes a state. It is stored before it is acknowledged, ends
- * with its instance's tombstone or goodbye, and, where it was told so, by itself: by monotonic time from the moment it was told, and after a restart with what is left by the wall clock, never more than
- * was left when it was stored.
+ * with its instance's tombstone or goodbye, and each word, where it was told so, by itself: by monotonic time from the moment it was told,
+ * and after a restart with what is left by the wall clock, never more than was left when it was stored.
  */
 export class Overrides {
   readonly #ports: OverridePorts;
-  /** When the word about an instance ends, monotonic ms. */
-  readonly #ends = new Map<string, number>();
+  /** When words about an instance end, monotonic ms. */
+  readonly #ends = new Map<string, Ends>();
 
   constructor(ports: OverridePorts) {
     this.#ports = ports;
@@ -88,9 +68,13 @@ export class Overrides {
     const { time, roster } = this.#ports;
     for (const { id, override } of [...roster.all(), ...roster.tombstonesBefore(Infinity)]) {
       if (override === undefined || override === null || override.untilMs === null) continue;
-      const { since, untilMs } = override;
-      const leftMs = Math.max(0, Math.min(untilMs - time.wall(), untilMs - since));
-      this.#ends.set(id, time.now() + leftMs);
+      const ends = new Map<OverrideWord, number>();
+      for (const word of WORDS) {
+        const { untilMs } = termsOf(override, word);
+        if (override[word] === null || untilMs === null) continue;
+        ends.set(word, time.now() + Math.max(0, Math.min(untilMs - time.wall(), untilMs - override.since)));
+      }
+      this.#ends.set(id, ends);
     }
   }
 
@@ -105,7 +89,7 @@ export class Overrides {
       const found = known(id);
       if (!found.ok) return found;
       const entry = found.value;
-      const next = nextOf(entry, patch, time.wall());
+      const next = nextOf(entry, patch, { wall: time.wall(), by: who ?? '' });
       if (!next.ok) return next;
       const override = next.value;
       if (override === entry.override) return found;
@@ -113,8 +97,7 @@ export class Overrides {
       const refused = await this.#store(entry, override);
       if (refused !== null) return refused;
       if (!entry.present || entry.record !== record) continue;
-      if (override === null || override.untilMs === null) this.#ends.delete(id);
-      else if (patch.untilMs !== undefined) this.#ends.set(id, endsAt);
+      this.#setEnds(id, override, patch, endsAt);
       this.#apply(entry, override, withName(saidBy(override), who));
       return found;
     }
@@ -124,15 +107,38 @@ export class Overrides {
   sweep(): void {
     const { time, roster } = this.#ports;
     const now = time.now();
-    for (const [id, at] of this.#ends) {
+    for (const [id, ends] of this.#ends) {
       const entry = roster.get(id);
       const tombstone = roster.tombstone(id);
-      if (now < at && (entry !== undefined || tombstone !== undefined)) continue;
+      if (entry === undefined && tombstone === undefined) this.#ends.delete(id);
+      const over = new Set(WORDS.filter((word) => (ends.get(word) ?? Infinity) <= now));
+      if (over.size === 0) continue;
       // of a tombstone it is remembered: its instance may be registering again in this moment
-      if (tombstone === undefined) this.#ends.delete(id);
-      else if (tombstone.override !== undefined) roster.lift(id);
-      if (entry !== undefined && entry.override !== null) this.#apply(entry, null, OVER);
+      if (tombstone === undefined) this.#forget(id, over);
+      else if (saysAny(tombstone.override, over)) roster.reword(id, without(tombstone.override, over));
+      if (entry !== undefined && entry.override !== null) {
+        const left = without(entry.override, over);
+        this.#apply(entry, left, overText(over, left));
+      }
     }
+  }
+
+  #setEnds(id: string, override: Override | null, patch: InstancePatch, endsAt: number): void {
+    const before = this.#ends.get(id);
+    const ends = new Map<OverrideWord, number>();
+    for (const word of WORDS) {
+      if (override === null || override[word] === null || termsOf(override, word).untilMs === null) continue;
+      const isTold = patch.untilMs !== undefined && isEndOf(word, patch);
+      ends.set(word, isTold ? endsAt : (before?.get(word) ?? endsAt));
+    }
+    if (ends.size === 0) this.#ends.delete(id);
+    else this.#ends.set(id, ends);
+  }
+
+  #forget(id: string, over: ReadonlySet<OverrideWord>): void {
+    const left = [...(this.#ends.get(id) ?? [])].filter(([word]) => !over.has(word));
+    if (left.length === 0) this.#ends.delete(id);
+    else this.#ends.set(id, new Map(left));
   }
 
   #apply(entry: Entry, override: Override | null, what: Happening): void {
@@ -167,10 +173,14 @@ export class Overrides {
   }
 }
 
+function saysAny(override: Override | undefined, words: ReadonlySet<OverrideWord>): override is Override {
+  return override !== undefined && WORDS.some((word) => words.has(word) && override[word] !== null);
+}
+
 /** What would have been said of it then, unless it may not be said. */
-function nextOf(entry: Entry, patch: InstancePatch, wall: number): Outcome<Override | null> {
+function nextOf(entry: Entry, patch: InstancePatch, said: Said): Outcome<Override | null> {
   if (entry.vitals.phase === 'LEAVING') return refuse('LEAVING', `${entry.id} is leaving.`);
-  const next = withPatch(entry.override, patch, wall);
+  const next = withPatch(entry.override, patch, said);
   const isAbout = patch.admin !== undefined || patch.weight !== undefined || patch.metadata !== undefined;
   if (next === null && !isAbout) {
     return invalid(
@@ -196,11 +206,14 @@ function invalid(path: string, received: string, allowed: string): Outcome<never
   return { ok: false, problem: { code: 'INVALID', detail, fix, flaws: [{ path, received, allowed }] } };
 }
 
-const OVER: Happening = {
-  kind: 'admin',
-  by: 'registry',
-  text: "the time of the operator's word is over: its own words count again",
-};
+/** `left`: what the operator said besides. */
+function overText(over: ReadonlySet<OverrideWord>, left: Override | null): Happening {
+  const text =
+    left === null
+      ? "the time of the operator's word is over: its own words count again"
+      : `the time of the operator's word is over (${[...over].join(', ')}); still counts: ${saidText(left)}`;
+  return { kind: 'admin', by: 'registry', text };
+}
 
 /** What an operator did, with the name by which people know him. */
 function withName(what: Happening, who: string | undefined): Happening {
@@ -211,20 +224,43 @@ function saidBy(override: Override | null): Happening {
   if (override === null) {
     return { kind: 'admin', by: 'operator', text: "the operator's word was taken back: its own words count again" };
   }
-  const { admin, weight, metadata, reason, since, untilMs } = override;
-  const parts = [
-    ...(admin === null ? [] : [`admin ${admin}`]),
-    ...(weight === null ? [] : [`weight ${weight}`]),
-    ...(metadata === null ? [] : [`metadata ${Object.keys(metadata).slice(0, 5).join(' ').slice(0, 200)}`]),
-    ...(untilMs === null ? [] : [`for ${Math.round((untilMs - since) / 1_000)} s`]),
-  ];
-  const why = { code: 'OPERATOR', text: reason } as const;
+  const { reason } = override;
   return {
     kind: 'admin',
     by: 'operator',
-    text: `an operator says: ${parts.join(', ')}`,
-    ...(reason === '' ? {} : { reason: why }),
+    text: `an operator says: ${saidText(override)}`,
+    ...(reason === '' ? {} : { reason: { code: 'OPERATOR', text: reason } }),
   };
+}
+
+/** The words, each with its end; one end of all of them is told once, behind them. */
+function saidText(override: Override): string {
+  const said = WORDS.filter((word) => override[word] !== null);
+  const ends = new Set(said.map((word) => termsOf(override, word).untilMs));
+  const text = said.map((word) => wordText(override, word) + (ends.size === 1 ? '' : endText(override, word)));
+  const [first] = said;
+  return [...text, ...(ends.size === 1 && first !== undefined ? [endText(override, first).trim()] : [])]
+    .filter((part) => part !== '')
+    .join(', ');
+}
+
+function wordText({ admin, weight, metadata }: Override, word: OverrideWord): string {
+  switch (word) {
+    case 'admin':
+      return `admin ${admin}`;
+    case 'weight':
+      return `weight ${weight}`;
+    case 'metadata':
+      return `metadata ${Object.keys(metadata ?? {})
+        .slice(0, 5)
+        .join(' ')
+        .slice(0, 200)}`;
+  }
+}
+
+function endText(override: Override, word: OverrideWord): string {
+  const { untilMs } = termsOf(override, word);
+  return untilMs === null ? '' : ` for ${Math.round((untilMs - override.since) / 1_000)} s`;
 }
 
 const whyOf = ({ reason }: Override): string => (reason === '' ? '' : ` (${reason})`);

@@ -1,19 +1,23 @@
-import { fallsNow } from '@rollcall/core';
+import { countCallable, DEFAULT_NAMESPACE, fallsNow } from '@rollcall/core';
 import type { Policy, State, Tombstone } from '@rollcall/core';
-import type { DirectionAnswer, InstanceAnswer, ServiceAnswer, ServiceSummary } from './face.js';
+import type { DirectionAnswer, InstanceAnswer, Outcome, ServiceAnswer, ServiceSummary } from './face.js';
 import type { FeedView } from './feed.js';
+import { refuse } from './refusal.js';
 import { serviceKeyOf } from './roster.js';
 import type { DirectionLog, Entry, Roster, ServiceEntry } from './roster.js';
 import type { StoredTombstone } from './store/store.js';
 
-/** Every service of a namespace (`*`: of all), with how many instances are in which state. */
+/** Every service of a namespace (`*`: of all), with how many instances are in which state, and how many may be called. */
 export function summaries(roster: Roster, namespace: string): ServiceSummary[] {
   const found: ServiceSummary[] = [];
   for (const service of roster.allServices()) {
     if (namespace !== '*' && service.namespace !== namespace) continue;
     const states: Record<State, number> = { HEALTHY: 0, REGISTERING: 0, UNHEALTHY: 0, CRITICAL: 0, DEREGISTERING: 0 };
-    for (const { record } of service.members.values()) states[record.state] += 1;
-    found.push({ name: service.service, namespace: service.namespace, instances: service.members.size, states });
+    const records = [...service.members.values()].map(({ record }) => record);
+    for (const { state } of records) states[state] += 1;
+    const { callable, admin } = countCallable(records);
+    const { service: name, namespace: its, members } = service;
+    found.push({ name, namespace: its, instances: members.size, states, callable, admin });
   }
   return found;
 }
@@ -45,8 +49,34 @@ function namesakes(roster: Roster, namespace: string, name: string): Readonly<Se
   return service === undefined ? [] : [service];
 }
 
+/** So many namespaces are named. */
+const MOST_NAMESPACES = 5;
+
+/** Refuses a name that no service has in this namespace, and says where a service of that name is, or which namespaces there are. */
+export function noSuchService(
+  roster: Roster,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+): Outcome<never> {
+  const services = [...roster.allServices()];
+  const text = `No service ${name} was ever registered in namespace ${namespace}.`;
+  const homes = services.filter(({ service }) => service === name).map((one) => one.namespace);
+  const [home] = homes.toSorted();
+  if (home !== undefined)
+    return refuse('NOT_FOUND', text, `${name} is in namespace ${listed(homes)}: ask with namespace=${home}.`);
+  const known = [...new Set(services.map((one) => one.namespace))];
+  if (namespace === '*' || namespace === DEFAULT_NAMESPACE || known.length === 0 || known.includes(namespace))
+    return refuse('NOT_FOUND', text);
+  return refuse('NOT_FOUND', text, `There is no namespace ${namespace} now; there are ${listed(known)}.`);
+}
+
+function listed(namespaces: readonly string[]): string {
+  const sorted = namespaces.toSorted();
+  const more = sorted.length - MOST_NAMESPACES;
+  return `${sorted.slice(0, MOST_NAMESPACES).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
 /** One instance with its heartbeats: ages and counts, which never go into the feed. */
-export function detail(entry: Entry, now: number, policy: Policy): InstanceAnswer {
+export function detail(entry: Entry, now: number, policy: Policy): Omit<InstanceAnswer, 'lineLosses'> {
   const heartbeat1 = directionAnswer(entry.heartbeat1, now);
   const overdueMs = now - entry.vitals.outboundAt - policy.timeoutMs;
   const misses = Math.max(0, Math.floor(overdueMs / policy.intervalMs));

@@ -33,6 +33,8 @@ import type {
   EventQuery,
   EventsAnswer,
   InstanceAnswer,
+  InstanceQuery,
+  InstancesAnswer,
   Operator,
   Outcome,
   Peer,
@@ -53,13 +55,14 @@ import { Feed } from './feed.js';
 import { History } from './history.js';
 import { impostor, known, lapsed } from './identification.js';
 import type { TokenCheck } from './identification.js';
+import { instancePage } from './instance-list.js';
 import { Judge } from './judge.js';
 import { Ledger } from './ledger.js';
 import type { Limits } from './limits.js';
 import { Lines } from './line.js';
 import { Overrides } from './override.js';
 import { Preservation } from './preservation.js';
-import { detail, serviceAnswer, summaries, viewOf } from './queries.js';
+import { detail, noSuchService, serviceAnswer, summaries, viewOf } from './queries.js';
 import { notReady, refuse } from './refusal.js';
 import { Registrations } from './registrations.js';
 import { Roll } from './roll.js';
@@ -133,7 +136,7 @@ export class Registry implements RegistryFace {
 
   constructor(ports: RegistryPorts, options: RegistryOptions) {
     const { time, random, log, meter } = ports;
-    const { policy } = options;
+    const { policy, limits, allowedNetworks } = options;
     this.#ports = ports;
     this.#options = options;
     this.#startedAt = time.wall();
@@ -144,10 +147,9 @@ export class Registry implements RegistryFace {
     this.#ledger = new Ledger({ store: ports.store, time, log });
     this.#preservation = new Preservation(policy);
     this.#feed = new Feed({ time, log, meter, epoch: this.epoch, view: viewOf(this.#roster) });
-    this.#audience = new Audience({ time, log, feed: this.#feed, limits: options.limits });
-    const roster = this.#roster;
+    this.#audience = new Audience({ time, log, feed: this.#feed, limits });
     const logs = { history: this.#history, beats: this.#beats };
-    const kept = { roster, ledger: this.#ledger, preservation: this.#preservation, ...logs };
+    const kept = { roster: this.#roster, ledger: this.#ledger, preservation: this.#preservation, ...logs };
     const rooms = { time, random, log, policy, ...kept, feed: this.#feed, audience: this.#audience };
     const judge = new Judge(rooms);
     this.#judge = judge;
@@ -164,7 +166,6 @@ export class Registry implements RegistryFace {
     this.#roll = roll;
     this.#suspicions = new Suspicions({ time, roll });
     this.#addresses = new Addresses({ ...rooms, roll, judge });
-    const { limits, allowedNetworks } = options;
     const rules = { resolve: ports.resolve, allowedNetworks, ownPort: () => this.#listening?.port ?? null };
     this.#registrations = new Registrations({ ...rooms, judge, roll, addresses: this.#addresses, limits, rules });
     this.#overrides = new Overrides({ ...rooms, judge, known: (id) => this.#known(id) });
@@ -289,8 +290,13 @@ export class Registry implements RegistryFace {
     const found = serviceAnswer(this.#roster, { namespace, name }, heartbeats);
     if (found !== null) return { ok: true, value: { ...found, ...this.#position() } };
     return this.#settling.isSettled
-      ? refuse('NOT_FOUND', `No service ${name} was ever registered in namespace ${namespace}.`)
+      ? noSuchService(this.#roster, { namespace, name })
       : refuse('NOT_READY', `This registry has just started; whether there is a service ${name} is not yet certain.`);
+  }
+
+  instances(query: InstanceQuery): Outcome<InstancesAnswer> {
+    const page = instancePage(this.#roster, query, (entry) => this.#detail(entry));
+    return this.ready ? { ok: true, value: { ...this.#position(), ...page } } : notReady();
   }
 
   instance(id: string): Outcome<InstanceAnswer> {
@@ -334,9 +340,8 @@ export class Registry implements RegistryFace {
   }
 
   describe(): Outcome<RegistryAnswer> {
-    if (!this.ready) return notReady();
     const who = { replica: this.replica, ...this.#position(), startedAt: this.#startedAt, heartbeat: this.#terms() };
-    return { ok: true, value: this.#about.answer(who) };
+    return this.ready ? { ok: true, value: this.#about.answer(who) } : notReady();
   }
 
   watch(order: WatchOrder, sink: WatcherSink): Outcome<Watcher> {
@@ -363,7 +368,8 @@ export class Registry implements RegistryFace {
   }
 
   #detail(entry: Entry): InstanceAnswer {
-    return detail(entry, this.#ports.time.now(), this.#options.policy);
+    const lineLosses = this.#lines.lossesOf(entry);
+    return { ...detail(entry, this.#ports.time.now(), this.#options.policy), lineLosses };
   }
 
   #terms(): HeartbeatTerms {

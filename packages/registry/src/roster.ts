@@ -1,4 +1,4 @@
-import { addressOf, isCallable } from '@rollcall/core';
+import { addressOf, isProvedCallable } from '@rollcall/core';
 import type { Endpoint, Instance, Override, OwnWords, Vitals } from '@rollcall/core';
 import type { Credential } from './credential.js';
 import { Tally } from './quota.js';
@@ -241,11 +241,12 @@ export class Roster {
     this.#serviceOf(tombstone).tombstones.set(tombstone.id, tombstone);
   }
 
-  /** What an operator had said of it is over: it does not come back with who registers again. */
-  lift(id: string): void {
+  /** What is left of an operator's words: the others are over, and do not come back with who registers again. Null: all of them are. */
+  reword(id: string, override: Override | null): void {
     const known = this.#tombstones.get(id);
     if (known === undefined) return;
-    const { override: _, ...tombstone } = known.tombstone;
+    const { override: _, ...rest } = known.tombstone;
+    const tombstone = override === null ? rest : { ...rest, override };
     this.#tombstones.set(id, { ...known, tombstone });
     this.#serviceOf(tombstone).tombstones.set(id, tombstone);
   }
@@ -268,10 +269,10 @@ export class Roster {
     return true;
   }
 
-  /** Is another instance of its service HEALTHY, is another one callable? */
+  /** Is another instance of its service HEALTHY; is another one callable that was HEALTHY before, so that it can stand in for it? */
   others(entry: Entry): { readonly healthy: boolean; readonly callable: boolean } {
     const service = this.#services.get(entry.serviceKey);
-    const self = isCallable(entry.record);
+    const self = isProvedCallable(entry.record);
     return {
       healthy: (service?.healthy ?? 0) > (self && entry.record.state === 'HEALTHY' ? 1 : 0),
       callable: (service?.callable ?? 0) > (self ? 1 : 0),
@@ -306,7 +307,7 @@ export class Roster {
   }
 
   #count(service: ServiceEntry, entry: Entry, by: 1 | -1): void {
-    if (!isCallable(entry.record)) return;
+    if (!isProvedCallable(entry.record)) return;
     service.callable += by;
     if (entry.record.state === 'HEALTHY') service.healthy += by;
   }

@@ -24,8 +24,19 @@ describe('tokens that end soon', () => {
     const [late, soon, near] = [ending(15 * DAY_MS), ending(14 * DAY_MS), ending(DAY_MS)];
     const others = [ending(null), ending(0), ending(DAY_MS, { revokedAt: 1 }), late];
     endings.follow([...others, soon, near], 10);
-    const said = `2 tokens end soon: ${near.id} (service orders) in 1 day, ${soon.id} (service orders) in 14 days. `;
+    const said = `2 tokens end soon: ${near.id} (service orders) in 24 h, ${soon.id} (service orders) in 14 days. `;
     expect(warnings()).toEqual([expect.stringContaining(said)]);
+  });
+
+  it.each([
+    [30, '30 min'],
+    [90, '90 min'],
+    [1_400, '24 h'],
+    [3_000, '3 days'],
+  ])('say the true time: %d minutes are %s', (minutes, said) => {
+    const { endings, warnings } = following();
+    endings.follow([ending(minutes * 60_000)], 0);
+    expect(warnings()).toEqual([expect.stringContaining(`(service orders) in ${said}. `)]);
   });
 
   it('are told once a day, and at once where others came', () => {

@@ -1,5 +1,6 @@
 import type { Log } from '@rollcall/core';
 import type { Grant } from './access.js';
+import { spanText } from './span-text.js';
 import { validityOf } from './tokens.js';
 import type { TokenRecord } from './tokens.js';
 
@@ -64,8 +65,8 @@ const endOf = ({ expiresAt }: TokenRecord): number => expiresAt ?? Infinity;
 
 function textOf(soon: readonly TokenRecord[], wall: number, path: string): string {
   const named = soon.slice(0, MOST_NAMED).map((record) => {
-    const days = Math.ceil((endOf(record) - wall) / DAY_MS);
-    return `${record.id} (${[record.role, ...record.services].join(' ')}) in ${days} ${days === 1 ? 'day' : 'days'}`;
+    const left = spanText(endOf(record) - wall);
+    return `${record.id} (${[record.role, ...record.services].join(' ')}) in ${left}`;
   });
   const more = soon.length > MOST_NAMED ? `, and ${soon.length - MOST_NAMED} more` : '';
   return `${soon.length === 1 ? 'A token ends' : `${soon.length} tokens end`} soon: ${named.join(', ')}${more}. Make new ones and give them out before: rollcall token create --tokens ${path}.`;

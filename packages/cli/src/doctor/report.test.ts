@@ -13,10 +13,10 @@ describe('the report', () => {
       `✕ 1 finding about ${URL}: 1 broken.`,
       '',
       '✕ Nobody listens at 127.0.0.1:1337.',
-      '  seen asked from here: connect ECONNREFUSED 127.0.0.1:1337 (ECONNREFUSED)',
+      '  seen asked from here: connect ECONNREFUSED 127.0.0.1:1337, 2 of 2 tries',
       '  why  Services that start now find nobody and are found by nobody; those that run go on with the',
       '         copy they have.',
-      '  fix  start a registry there: npx rollcall up',
+      '  fix  if none runs there, start one: npx rollcall up',
       '       if it runs elsewhere, say where: --url or ROLLCALL_URL',
       '  more docs/guide/troubleshooting.md#registry-not-listening',
       '',
@@ -34,7 +34,7 @@ describe('the report', () => {
   it('keeps within a narrow terminal, but for words that are longer, has colours only where they are wanted, and no sign beyond ASCII where there is none', () => {
     const narrow = renderDiagnosis(URL, broken, { ...terminal, width: 40 });
     expect(narrow.filter((line) => line.length > 40 && line.trim().split(' ').length > 2)).toEqual([]);
-    expect(renderDiagnosis(URL, broken, { ...terminal, isColoured: true }).join('')).toContain('\u001b[1;31m✕');
+    expect(renderDiagnosis(URL, broken, { ...terminal, isColoured: true }).join('')).toContain('\u001b[1;38;5;160m✕');
     const plain = renderDiagnosis(URL, broken, { ...terminal, isUnicode: false }).join('');
     expect(plain).toMatch(/^[\x20-\x7e]+$/);
   });

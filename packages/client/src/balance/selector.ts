@@ -1,3 +1,4 @@
+import { isCallableIn } from '@rollcall/core';
 import type { Instance, Metadata, State } from '@rollcall/core';
 
 /** Which instances a call may go to. Two selectors with the same `key` say the same. */
@@ -31,7 +32,7 @@ export function selectorFor(wishes: Wishes, standard: Selector): Selector {
 }
 
 export function isSelected(instance: Instance, selector: Selector): boolean {
-  if (instance.admin !== 'ENABLED' || !selector.states.includes(instance.state)) return false;
+  if (!isCallableIn(instance, selector.states)) return false;
   const { version, metadata } = selector;
   if (version !== '' && instance.version !== version && !instance.version.startsWith(`${version}.`)) return false;
   for (const [word, value] of metadata) if (instance.metadata[word] !== value) return false;

@@ -15,6 +15,14 @@ export function affectedText(known: Known<TopologySummary>, staleSince: number |
       ? 'No caller is affected: every call that they told of last was answered at once.'
       : `No caller is affected: of the calls that they told of last ${plural(elsewhere, 'attempt')} went to another instance, 0 failed.`;
   }
-  const callers = [...new Set(failing.map(({ service }) => service))].join(', ');
+  const callers = fewOf([...new Set(failing.map(({ service }) => service))]);
   return `Of the calls that they told of last ${plural(failures, 'call')} of ${callers} failed; ${countText(elsewhere)} went to another instance.`;
+}
+
+/** More names than these are counted. */
+const MOST_NAMES = 3;
+
+function fewOf(names: readonly string[]): string {
+  const more = names.length - MOST_NAMES;
+  return more > 0 ? `${names.slice(0, MOST_NAMES).join(', ')} and ${plural(more, 'other')}` : names.join(', ');
 }

@@ -1,5 +1,5 @@
 /** What the registry answers, as far as this page reads it: docs/PROTOCOL.md has all of it. */
-import type { Instance, Reason, State } from '@rollcall/core';
+import type { Instance, Override, Reason, State } from '@rollcall/core';
 import type { Heartbeats } from './picture.js';
 
 export interface RegistryEvent {
@@ -21,8 +21,14 @@ export interface EventsAnswer {
   readonly epoch: string;
   readonly since: number;
   readonly last: number;
+  /** Is there more after `last` already? */
+  readonly more: boolean;
   /** So many after the one that was asked for are no longer kept. */
   readonly missed: number;
+  /** Are older ones kept that match? A registry that was not updated yet does not say. */
+  readonly older?: boolean;
+  /** So many of all are no longer kept. */
+  readonly dropped?: number;
   readonly events: readonly RegistryEvent[];
 }
 
@@ -70,13 +76,7 @@ export interface RegistryAnswer {
 /** `GET /api/v1/instances/{id}` */
 export type InstanceAnswer = Instance & {
   readonly own: Pick<Instance, 'weight' | 'metadata'>;
-  readonly override: {
-    readonly admin: Instance['admin'] | null;
-    readonly weight: number | null;
-    readonly reason: string;
-    readonly since: number;
-    readonly untilMs: number | null;
-  } | null;
+  readonly override: Override | null;
   readonly heartbeats: Heartbeats;
   readonly falls: number;
 };

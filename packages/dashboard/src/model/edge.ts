@@ -28,4 +28,10 @@ export function maxOf(one: number | null, other: number | null): number | null {
 /** How it is drawn: a circuit that is open impairs it, too. */
 export const lookOf = (edge: ServiceEdge): Tone => toneOf(edge) || (isCut(edge) ? 'unhealthy' : '');
 
+const WORST: readonly Tone[] = ['critical', 'unhealthy', ''];
+
+/** Impaired ones first, the worse before the others, then by how much they carry. */
+export const byImpairment = (one: ServiceEdge, other: ServiceEdge): number =>
+  WORST.indexOf(lookOf(one)) - WORST.indexOf(lookOf(other)) || other.callsPerSecond - one.callsPerSecond;
+
 export const isImpaired = (edge: ServiceEdge): boolean => lookOf(edge) !== '';

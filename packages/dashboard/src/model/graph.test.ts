@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ServiceEdge } from './answers.js';
 import { edgeKey, layOut, NODE_HEIGHT, NODE_WIDTH } from './graph.js';
-import { isCut, isImpaired, successOf, toneOf } from './edge.js';
+import { byImpairment, isCut, isImpaired, successOf, toneOf } from './edge.js';
 
 const edge = (from: string, to: string, words: Partial<ServiceEdge> = {}): ServiceEdge => ({
   namespace: 'default',
@@ -60,6 +60,16 @@ describe('how an edge stands', () => {
     expect(toneOf(edge('a', 'b', { retries: 5 }))).toBe('unhealthy');
     expect(toneOf(edge('a', 'b', { failures: 30 }))).toBe('critical');
     expect(successOf(edge('a', 'b', { calls: 0 }))).toBeNull();
+  });
+
+  it('the worst comes first, then whichever carries most', () => {
+    const edges = [
+      edge('a', 'b'),
+      edge('a', 'c', { callsPerSecond: 900 }),
+      edge('a', 'd', { retries: 5 }),
+      edge('a', 'e', { failures: 30 }),
+    ];
+    expect(edges.toSorted(byImpairment).map(({ to }) => to)).toEqual(['e', 'd', 'c', 'b']);
   });
 
   it('an open circuit impairs it, though no call failed', () => {

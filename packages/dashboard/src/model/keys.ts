@@ -9,6 +9,7 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ['Esc', 'close, clear'],
   ['g o', 'overview'],
   ['g s', 'services'],
+  ['g i', 'instances'],
   ['g t', 'topology'],
   ['g e', 'events'],
   ['g r', 'registry'],
@@ -20,6 +21,7 @@ export const KEYS: readonly (readonly [string, string])[] = [
 const GOES: Readonly<Record<string, Screen>> = {
   o: 'overview',
   s: 'services',
+  i: 'instances',
   t: 'topology',
   e: 'events',
   r: 'registry',

@@ -92,6 +92,10 @@ describe('the order', () => {
     put('worst', [sample('worst-1', 'CRITICAL', 'SILENT'), sample('worst-2')]);
     expect(servicesByTrouble(roll.services.value).map(({ name }) => name)).toEqual(['worst', 'worse', 'bad', 'fine']);
     expect(countStates(roll.services.value)).toMatchObject({ HEALTHY: 3, UNHEALTHY: 3, CRITICAL: 1 });
-    expect(standingOf(roll.node('default/bad')!.instances.value)).toEqual({ healthy: 1, all: 2, worst: 'UNHEALTHY' });
+    expect(standingOf(roll.node('default/bad')!.instances.value)).toMatchObject({
+      healthy: 1,
+      all: 2,
+      worst: 'UNHEALTHY',
+    });
   });
 });

@@ -1,6 +1,7 @@
-import { signal } from '@preact/signals';
-import type { Signal } from '@preact/signals';
-import type { ChangeFrame, Frame, Instance, ResetFrame, State, StatusFrame } from '@rollcall/core';
+import { computed, signal } from '@preact/signals';
+import type { ReadonlySignal, Signal } from '@preact/signals';
+import { countCallable, isOutage } from '@rollcall/core';
+import type { CallableCount, ChangeFrame, Frame, Instance, ResetFrame, State, StatusFrame } from '@rollcall/core';
 import type { Tally } from './words.js';
 
 export type Instances = ReadonlyMap<string, Instance>;
@@ -29,6 +30,10 @@ export interface ServiceNode {
 export class Roll {
   /** By name, then namespace; changes only when a service comes or goes. */
   readonly services: Signal<readonly ServiceNode[]> = signal<readonly ServiceNode[]>([]);
+  /** Those that have services, sorted. */
+  readonly namespaces: ReadonlySignal<readonly string[]> = computed(() =>
+    [...new Set(this.services.value.map(({ namespace }) => namespace))].toSorted(),
+  );
   readonly status: Signal<StatusFrame> = signal<StatusFrame>({ settled: true });
   readonly revision: Signal<number> = signal(0);
   /** What has come of a view that is not whole yet: nothing can be counted or judged. Null: it is whole. */
@@ -187,27 +192,37 @@ export function byTrouble(one: Instance, other: Instance): number {
 
 /** How a service stands. */
 export interface Standing {
+  /** HEALTHY, and not kept away from callers by an operator. */
   readonly healthy: number;
   readonly all: number;
   readonly worst: State;
+  /** How many callers may call, and what keeps them from the others. */
+  readonly count: CallableCount;
 }
 
 export function standingOf(instances: Instances): Standing {
   let healthy = 0;
   let worst: State = 'HEALTHY';
-  for (const { state } of instances.values()) {
-    if (state === 'HEALTHY') healthy += 1;
+  for (const { state, admin } of instances.values()) {
+    if (state === 'HEALTHY' && admin === 'ENABLED') healthy += 1;
     if (SEVERITY[state] < SEVERITY[worst]) worst = state;
   }
-  return { healthy, all: instances.size, worst };
+  return { healthy, all: instances.size, worst, count: countCallable(instances.values()) };
 }
 
-/** Problems first, then the lower share of HEALTHY ones; else as they are. */
+/** Nobody of it may be called, or somebody of it is UNHEALTHY or CRITICAL. */
+export const isTroubled = ({ worst, count }: Standing): boolean => isOutage(count) || needsAttention({ state: worst });
+
+/** The state by which a service is coloured: where nobody may be called nothing is worse. */
+export const colourOf = ({ worst, count }: Standing): State => (isOutage(count) ? 'CRITICAL' : worst);
+
+/** Services that nobody may be called of first, then problems, then the lower share of HEALTHY ones; else as they are. */
 export function servicesByTrouble(nodes: readonly ServiceNode[]): ServiceNode[] {
   const standings = new Map(nodes.map((node) => [node, standingOf(node.instances.value)]));
   const rank = (node: ServiceNode): number => {
     const standing = standings.get(node);
     if (standing === undefined) return 0;
+    if (isOutage(standing.count)) return -1;
     return SEVERITY[standing.worst] + standing.healthy / Math.max(1, standing.all) / 2;
   };
   return nodes.toSorted((one, other) => rank(one) - rank(other));
@@ -215,9 +230,38 @@ export function servicesByTrouble(nodes: readonly ServiceNode[]): ServiceNode[] 
 
 /** What the verdict is about. */
 export function tallyOf(nodes: readonly ServiceNode[]): Tally {
-  const isTroubled = ({ instances }: ServiceNode): boolean => [...instances.value.values()].some(needsAttention);
-  const isWaiting = ({ instances }: ServiceNode): boolean => standingOf(instances.value).healthy === 0;
-  return { trouble: nodes.filter(isTroubled).length, all: nodes.length, waiting: nodes.filter(isWaiting).length };
+  const standings = nodes.map(({ name, instances }) => ({ name, ...standingOf(instances.value) }));
+  return {
+    trouble: standings.filter(isTroubled).length,
+    all: nodes.length,
+    waiting: standings.filter(({ healthy }) => healthy === 0).length,
+    outages: standings.filter(({ count }) => isOutage(count)).map(({ name, count }) => ({ name, count })),
+  };
+}
+
+export interface Placed {
+  readonly node: ServiceNode;
+  readonly instance: Instance;
+}
+
+/**
+ * Who needs a person: instances that are kept away where nobody of the service may be called, and those in trouble, worst first; and who is
+ * on the way.
+ */
+export function attentionOf(nodes: readonly ServiceNode[]): {
+  readonly trouble: readonly Placed[];
+  readonly onTheWay: readonly Placed[];
+} {
+  const out = new Set(nodes.filter((node) => isOutage(standingOf(node.instances.value).count)));
+  const isNeedy = ({ node, instance }: Placed): boolean =>
+    needsAttention(instance) || (out.has(node) && instance.admin !== 'ENABLED');
+  const all = nodes
+    .flatMap((node) => [...node.instances.value.values()].map((instance) => ({ node, instance })))
+    .toSorted((one, other) => byTrouble(one.instance, other.instance));
+  return {
+    trouble: all.filter(isNeedy).toSorted((one, other) => Number(out.has(other.node)) - Number(out.has(one.node))),
+    onTheWay: all.filter((one) => isOnTheWay(one.instance) && !isNeedy(one)),
+  };
 }
 
 export function countStates(nodes: readonly ServiceNode[]): Record<State, number> {

@@ -1,13 +1,13 @@
 /** Where somebody is: kept behind the `#`, so that it works at any path prefix and every view can be linked to. */
 
-export const SCREENS = ['overview', 'services', 'topology', 'events', 'registry'] as const;
+export const SCREENS = ['overview', 'services', 'instances', 'topology', 'events', 'registry'] as const;
 export type Screen = (typeof SCREENS)[number];
 
 export type Filters = Readonly<Record<string, string>>;
 
 export type Route =
   | { readonly at: 'overview' | 'topology' | 'registry' | 'pictures'; readonly filters: Filters }
-  | { readonly at: 'services' | 'events'; readonly filters: Filters }
+  | { readonly at: 'services' | 'instances' | 'events'; readonly filters: Filters }
   | { readonly at: 'service'; readonly namespace: string; readonly name: string; readonly filters: Filters }
   | { readonly at: 'instance'; readonly id: string; readonly filters: Filters }
   | { readonly at: 'nowhere'; readonly path: string; readonly filters: Filters };
@@ -29,8 +29,8 @@ export function routeOf(hash: string): Route {
     case 'services':
       return ofServices(rest, path, filters);
     case 'instances': {
-      const [id] = rest;
-      return id === undefined || id === '' ? { at: 'nowhere', path, filters } : { at: 'instance', id, filters };
+      const [id = ''] = rest;
+      return id === '' ? { at: 'instances', filters } : { at: 'instance', id, filters };
     }
     default:
       return { at: 'nowhere', path, filters };

@@ -73,13 +73,13 @@ describe('the verdict', () => {
     [2, 14, 0, '2 of 14 services need attention.'],
     [0, 14, 3, '3 of 14 services have nobody HEALTHY yet.'],
   ])('%d troubled of %d, %d without anybody HEALTHY: %s', (trouble, all, waiting, text) =>
-    expect(verdictText({ trouble, all, waiting }, null)).toBe(text),
+    expect(verdictText({ trouble, all, waiting, outages: [] }, null)).toBe(text),
   );
 
   it('speaks of an old view in the past', () => {
     const at = /^2 of 14 services needed attention at \d\d:\d\d:\d\d\.$/;
-    expect(verdictText({ trouble: 2, all: 14, waiting: 0 }, 0)).toMatch(at);
-    expect(verdictText({ trouble: 0, all: 14, waiting: 0 }, 0)).toMatch(/could be reached at/);
-    expect(verdictText({ trouble: 0, all: 14, waiting: 1 }, 0)).toMatch(/had nobody HEALTHY at/);
+    expect(verdictText({ trouble: 2, all: 14, waiting: 0, outages: [] }, 0)).toMatch(at);
+    expect(verdictText({ trouble: 0, all: 14, waiting: 0, outages: [] }, 0)).toMatch(/could be reached at/);
+    expect(verdictText({ trouble: 0, all: 14, waiting: 1, outages: [] }, 0)).toMatch(/had nobody HEALTHY at/);
   });
 });

@@ -1,5 +1,6 @@
 /** What people are told of an instance: state, reason, since, next, in this order everywhere. */
-import type { Forecast, Instance, ReasonCode } from '@rollcall/core';
+import { notCallableText, unheld } from '@rollcall/core';
+import type { CallableCount, Forecast, Instance, Reason, ReasonCode } from '@rollcall/core';
 import { ageText, clockText, plural } from './age.js';
 
 /** A sentence for now, and one for a view that is old. */
@@ -33,8 +34,8 @@ const REASONS: Readonly<Record<ReasonCode, Told>> = {
     old: 'It was dead: its line had closed and its port refused.',
   },
   PRESERVED: {
-    live: 'It would be CRITICAL, but self-preservation holds it.',
-    old: 'It would have been CRITICAL, but self-preservation held it.',
+    live: 'Self-preservation holds it, or it would be CRITICAL.',
+    old: 'Self-preservation held it, or it would have been CRITICAL.',
   },
   LAST: {
     live: 'It is the last of its service that shows life, so it stays callable.',
@@ -62,15 +63,25 @@ const REASONS: Readonly<Record<ReasonCode, Told>> = {
   },
 };
 
-/** Why it is in its state. A word that this page does not know yet is told as the registry tells it. */
+/**
+ * Why it is in its state. A word that this page does not know yet is told as the registry tells it. Of an instance that self-preservation
+ * holds, what fails comes first and the hold second.
+ */
 export function whyText({ reason }: Pick<Instance, 'reason'>, isOld = false): string {
+  const { cause, rule } = unheld(reason);
+  if (rule === null) return plainWhy(reason, isOld);
+  return `${plainWhy(cause, isOld)} Self-preservation ${isOld ? 'held' : 'holds'} it.`;
+}
+
+function plainWhy(reason: Reason, isOld: boolean): string {
   const told = (REASONS as Readonly<Record<string, Told | undefined>>)[reason.code];
   if (told === undefined) return `${reason.text.charAt(0).toUpperCase()}${reason.text.slice(1)}.`;
   return isOld ? told.old : told.live;
 }
 
 /** The error, verbatim, with its address; empty: there is none. */
-export function evidenceOf({ reason }: Pick<Instance, 'reason'>): string {
+export function evidenceOf({ reason: told }: Pick<Instance, 'reason'>): string {
+  const reason = unheld(told).cause;
   const colon = reason.text.indexOf(': ', reason.code === 'PROOF_OF_DEATH' ? 'dead: '.length : 0);
   return colon < 0 ? '' : reason.text.slice(colon + 2);
 }
@@ -141,24 +152,37 @@ export function directionsOf({ state, reason }: Pick<Instance, 'state' | 'reason
   }
 }
 
-/** Services: those with somebody UNHEALTHY or CRITICAL, all, and those that have nobody HEALTHY. */
+/** Services: those in trouble, all, those that have nobody HEALTHY, and those of which nobody may be called. */
 export interface Tally {
   readonly trouble: number;
   readonly all: number;
   readonly waiting: number;
+  readonly outages: readonly { readonly name: string; readonly count: CallableCount }[];
 }
 
 /** The heading of the overview: a verdict, not a title. `asOf`: when the view is old, since when. */
-export function verdictText({ trouble, all, waiting }: Tally, asOf: number | null): string {
+export function verdictText({ trouble, all, waiting, outages }: Tally, asOf: number | null): string {
   const when = asOf === null ? '' : ` at ${clockText(asOf)}`;
   const tense = (now: string, past: string): string => (asOf === null ? now : past);
   if (all === 0) return `Nobody ${tense('has', 'had')} answered${tense(' yet', when)}.`;
-  if (trouble > 0)
-    return `${trouble} of ${plural(all, 'service')} ${tense(trouble === 1 ? 'needs' : 'need', 'needed')} attention${when}.`;
+  const needs = tense(trouble === 1 ? 'needs' : 'need', 'needed');
+  const troubled = `${trouble} of ${plural(all, 'service')} ${needs} attention${when}.`;
+  const [first] = outages;
+  if (first !== undefined) {
+    const names = outages.map(({ name }) => name).slice(0, MOST_NAMED);
+    const more = outages.length > MOST_NAMED ? ` and ${outages.length - MOST_NAMED} more` : '';
+    const why = outages.length === 1 ? `: ${notCallableText(first.count)}` : '';
+    const outage = `Nobody of ${names.join(', ')}${more} ${tense('may be called', `could be called${when}`)}${why}.`;
+    return trouble === outages.length ? outage : `${outage} ${troubled}`;
+  }
+  if (trouble > 0) return troubled;
   if (waiting > 0)
     return `${waiting} of ${plural(all, 'service')} ${tense(waiting === 1 ? 'has' : 'have', 'had')} nobody HEALTHY${tense(' yet', when)}.`;
   return `${all === 1 ? 'The one service' : `All ${all} services`} ${tense('can', 'could')} be reached${when}.`;
 }
+
+/** Services beyond so many are counted. */
+const MOST_NAMED = 3;
 
 /** `4 of 5`. */
 export const shareText = (healthy: number, all: number): string => `${healthy} of ${all}`;

@@ -1,11 +1,12 @@
 import type { VNode } from 'preact';
-import { clockText } from '../model/age.js';
 import type { RegistryEvent } from '../model/answers.js';
-import { instanceHash } from '../model/route.js';
+import { momentText } from '../model/moment.js';
+import { instanceHash, serviceHash } from '../model/route.js';
 import { tailOf } from '../model/words.js';
 import { Glyph } from './glyph.js';
 import { Icon } from './icon.js';
 import type { IconName } from './icon.js';
+import { InNamespace } from './namespace.js';
 
 const ICONS: Readonly<Record<string, IconName>> = { admin: 'person', preservation: 'shield', circuit: 'circuit' };
 
@@ -31,23 +32,28 @@ export function happenedText({ text, reason, kind }: RegistryEvent): string {
   return kind === 'admin' ? `${text}: “${reason.text}”` : text;
 }
 
+/** Whom an event is about, with a link to it, in a sentence. */
+function Subject({ of }: { readonly of: RegistryEvent }): VNode {
+  const { namespace, service, instance } = of;
+  if (service === null) return <b>{subjectOf(of)}</b>;
+  return (
+    <a href={instance === null ? serviceHash(namespace ?? 'default', service) : instanceHash(instance)}>
+      <InNamespace of={namespace} />
+      <b>{subjectOf(of)}</b>
+    </a>
+  );
+}
+
 /** A short list: when, whom, what. */
 export function EventLines({ of }: { readonly of: readonly RegistryEvent[] }): VNode {
   return (
     <ul class="event-lines">
       {of.map((event) => (
         <li key={event.seq}>
-          <time>{clockText(event.at)}</time>
+          <time>{momentText(event.at, Date.now())}</time>
           <EventMark of={event} />
           <span>
-            {event.instance === null ? (
-              <b>{subjectOf(event)}</b>
-            ) : (
-              <a href={instanceHash(event.instance)}>
-                <b>{subjectOf(event)}</b>
-              </a>
-            )}{' '}
-            {happenedText(event)}
+            <Subject of={event} /> {happenedText(event)}
           </span>
         </li>
       ))}

@@ -1,15 +1,21 @@
 import type { VNode } from 'preact';
 
-/** The head of a table: names of columns; those that begin with `>` stand at the right, as figures do. */
+/**
+ * The head of a table: names of columns. One that begins with `>` stands at the right, as figures do; what follows an `@` is the class of
+ * its cells, such as `w9`, which leaves the column out of panels that are narrower than 900 px.
+ */
 export function Heads({ of }: { readonly of: readonly string[] }): VNode {
   return (
     <thead>
       <tr>
-        {of.map((name) => (
-          <th key={name} scope="col" class={name.startsWith('>') ? 'right' : ''}>
-            {name.replace(/^>/, '')}
-          </th>
-        ))}
+        {of.map((words) => {
+          const [name = '', only = ''] = words.replace(/^>/, '').split('@');
+          return (
+            <th key={name} scope="col" class={words.startsWith('>') ? `right ${only}` : only}>
+              {name}
+            </th>
+          );
+        })}
       </tr>
     </thead>
   );

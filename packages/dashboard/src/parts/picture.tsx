@@ -63,9 +63,9 @@ interface EndViewProps extends EndProps {
 function End({ name, lines, door, doorClass: shut, dotTone, ...rest }: EndViewProps): VNode {
   return (
     <div class={`end ${rest.class}`}>
-      <b>{name}</b>
+      <b title={name}>{name}</b>
       {lines.map((text) => (
-        <span key={text} class="mono">
+        <span key={text} class="mono" title={text}>
           {text}
         </span>
       ))}
@@ -96,7 +96,9 @@ function LaneView({ lane, title, who, way, beat }: LaneProps): VNode {
         <WireEnd wire={lane.wire} way={way} />
       </div>
       <p class="lane-evidence">
-        <span class={lane.isError ? 'mono' : ''}>{lane.evidence}</span>
+        <span class={lane.isError ? 'mono' : ''} title={lane.evidence}>
+          {lane.evidence}
+        </span>
         <span class="faint">{lane.aside}</span>
       </p>
     </div>

@@ -1,9 +1,11 @@
 import { useSignal } from '@preact/signals';
 import type { Instance } from '@rollcall/core';
+import { useRef } from 'preact/hooks';
 import type { VNode } from 'preact';
 import { byTrouble } from '../model/roll.js';
 import type { Roll, ServiceNode } from '../model/roll.js';
 import { instanceHash, serviceHash } from '../model/route.js';
+import { findInstances, findServices } from '../model/search.js';
 import { shareOfArrival } from '../model/arrival.js';
 import { useSession } from '../model/session.js';
 import { tailOf } from '../model/words.js';
@@ -20,49 +22,40 @@ interface Hit {
 
 const MOST_HITS = 12;
 
-/** Services by name, the exact one first; instances by id, as `orders…1e07`, or by address. */
+/** Services, then instances; each with its namespace where there are several. */
 function hitsOf(roll: Roll, typed: string): Hit[] {
-  const words = typed.toLowerCase().trim();
-  if (words === '') return [];
+  const isSeveral = roll.namespaces.value.length > 1;
   const nodes = roll.services.value;
-  const named = nodes
-    .filter(({ name }) => name.includes(words))
-    .toSorted((one, other) => rank(one, words) - rank(other, words));
-  const hits = named.slice(0, MOST_HITS).map(serviceHit);
+  const hits = findServices(nodes, typed)
+    .slice(0, MOST_HITS)
+    .map((node) => serviceHit(node, isSeveral));
   for (const node of nodes) {
-    for (const instance of node.instances.value.values()) {
+    for (const instance of findInstances(node.instances.value.values(), typed)) {
       if (hits.length >= MOST_HITS) return hits;
-      if (isMeant(instance, words)) hits.push(instanceHit(instance));
+      hits.push(instanceHit(instance, isSeveral));
     }
   }
   return hits;
 }
 
-/** The name itself, then what begins so. */
-function rank({ name }: ServiceNode, words: string): number {
-  if (name === words) return 0;
-  return name.startsWith(words) ? 1 : 2;
-}
-
-function isMeant({ id, service, endpoints }: Instance, words: string): boolean {
-  const [name = '', tail] = words.split(/…|\.{3}/);
-  if (tail !== undefined) return service === name && id.endsWith(tail);
-  // every id begins with the name, which the service has been found by
-  const own = id.startsWith(`${service}-`) ? id.slice(service.length + 1) : id;
-  return own.includes(words) || id === words || endpoints.some(({ host, port }) => `${host}:${port}`.includes(words));
-}
-
-function serviceHit({ key, namespace, name, instances }: ServiceNode): Hit {
+function serviceHit({ key, namespace, name: plain, instances }: ServiceNode, isSeveral: boolean): Hit {
   const [worst] = [...instances.value.values()].toSorted(byTrouble);
-  return { key, href: serviceHash(namespace, name), name, more: namespace, of: worst ?? { state: 'HEALTHY' } };
+  const name = isSeveral ? `${namespace}/${plain}` : plain;
+  return {
+    key,
+    href: serviceHash(namespace, plain),
+    name,
+    more: isSeveral ? '' : namespace,
+    of: worst ?? { state: 'HEALTHY' },
+  };
 }
 
-function instanceHit(instance: Instance): Hit {
+function instanceHit(instance: Instance, isSeveral: boolean): Hit {
   const more = instance.endpoints.map(({ host, port }) => `${host}:${port}`).join(' ');
   return {
     key: instance.id,
     href: instanceHash(instance.id),
-    name: `${instance.service}…${tailOf(instance.id)}`,
+    name: `${isSeveral ? `${instance.namespace}/` : ''}${instance.service}…${tailOf(instance.id)}`,
     more,
     of: instance,
   };
@@ -74,6 +67,8 @@ export function Search(): VNode {
   const typed = useSignal('');
   const at = useSignal(0);
   const isOpen = useSignal(false);
+  /** A click on a hit takes the focus first; who comes back meanwhile goes on. */
+  const closing = useRef<number | undefined>(undefined);
   const hits = isOpen.value ? hitsOf(roll, typed.value) : [];
   const chosen = Math.min(at.value, hits.length - 1);
   const close = (): void => {
@@ -114,7 +109,8 @@ export function Search(): VNode {
           at.value = 0;
         }}
         onKeyDown={onKey}
-        onBlur={() => window.setTimeout(close, 150)}
+        onFocus={() => window.clearTimeout(closing.current)}
+        onBlur={() => (closing.current = window.setTimeout(close, 150))}
       />
       <kbd>/</kbd>
       <ul id="hits" role="listbox" aria-label="Found" hidden={!isShown}>

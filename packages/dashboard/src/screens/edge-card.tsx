@@ -24,7 +24,7 @@ export function EdgeCard({ edge }: { readonly edge: ServiceEdge }): VNode {
   return (
     <section class="panel edge-card">
       <header>
-        <h2>
+        <h2 class="break">
           {from} to {to}
         </h2>
         <span class="aside">selected</span>

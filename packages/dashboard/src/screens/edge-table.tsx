@@ -1,10 +1,11 @@
 import type { VNode } from 'preact';
-import { latencyText, percentText, rateText } from '../model/age.js';
+import { latencyText, percentText, plural, rateText } from '../model/age.js';
 import type { ServiceEdge } from '../model/answers.js';
-import { lookOf, successOf } from '../model/edge.js';
+import { byImpairment, lookOf, successOf } from '../model/edge.js';
 import { edgeKey } from '../model/graph.js';
 import { serviceHash } from '../model/route.js';
 import { Heads } from '../parts/heads.js';
+import { InNamespace } from '../parts/namespace.js';
 import { circuitText } from '../parts/circuits.js';
 
 /** The same as the graph, for those who count, or hear the page. */
@@ -16,18 +17,18 @@ export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] })
           of={[
             'Caller',
             'Service',
-            '>Calls/s',
+            '>Calls/s@w5',
             '>Attempts %',
-            '>Failed',
-            '>Elsewhere',
-            '>p50',
-            '>p99',
-            '>In flight',
-            'Circuits',
+            '>Failed@w8',
+            '>Elsewhere@w9',
+            '>p50@w10',
+            '>p99@w6',
+            '>In flight@w11',
+            'Circuits@w7',
           ]}
         />
         <tbody>
-          {edges.map((edge) => (
+          {edges.toSorted(byImpairment).map((edge) => (
             <EdgeRow key={edgeKey(edge)} edge={edge} />
           ))}
         </tbody>
@@ -41,20 +42,30 @@ function EdgeRow({ edge }: { readonly edge: ServiceEdge }): VNode {
   const tone = lookOf(edge);
   return (
     <tr class={tone === '' ? '' : `tinted ${tone}`} data-row data-problem={tone === '' ? undefined : ''}>
-      <td>
-        <a href={serviceHash(namespace, from)}>{from}</a> <span class="faint">{callers}</span>
+      <td class="rest main">
+        <a
+          class="clip"
+          href={serviceHash(namespace, from)}
+          title={`${namespace}/${from}, ${plural(callers, 'caller')}`}
+        >
+          <InNamespace of={namespace} />
+          {from} <span class="faint">{callers}</span>
+        </a>
       </td>
-      <td>
-        <a href={serviceHash(namespace, to)}>{to}</a>
+      <td class="rest main">
+        <a class="clip" href={serviceHash(namespace, to)} title={`${namespace}/${to}`}>
+          <InNamespace of={namespace} />
+          {to}
+        </a>
       </td>
-      <td class="right">{rateText(callsPerSecond)}</td>
+      <td class="right w5">{rateText(callsPerSecond)}</td>
       <td class="right">{percentText(successOf(edge))}</td>
-      <td class="right">{failures}</td>
-      <td class="right">{retries}</td>
-      <td class="right nowrap">{latencyText(p50Ms)}</td>
-      <td class="right nowrap">{latencyText(p99Ms)}</td>
-      <td class="right">{inFlight}</td>
-      <td class="nowrap">{circuitText(circuits)}</td>
+      <td class="right w8">{failures}</td>
+      <td class="right w9">{retries}</td>
+      <td class="right nowrap w10">{latencyText(p50Ms)}</td>
+      <td class="right nowrap w6">{latencyText(p99Ms)}</td>
+      <td class="right w11">{inFlight}</td>
+      <td class="nowrap w7">{circuitText(circuits)}</td>
     </tr>
   );
 }

@@ -1,11 +1,14 @@
+import { termsOf } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
 import { ageText, clockText, countText, plural } from '../model/age.js';
 import type { BeatsAnswer, InstanceAnswer, RegistryAnswer, TimelineAnswer, TopologyAnswer } from '../model/answers.js';
+import { awayText, keptAwayText } from '../model/callable-words.js';
 import { Refusal, registryUrl } from '../model/api.js';
 import { knownAs, knownOf, missingText, valueOf } from '../model/known.js';
 import type { Known } from '../model/known.js';
+import { momentText } from '../model/moment.js';
 import { endpointTexts, oldPictureOf, pictureOf } from '../model/picture.js';
 import { hashOf, serviceHash } from '../model/route.js';
 import { useAnswer, useKnown, useSession, useStaleSince } from '../model/session.js';
@@ -15,6 +18,7 @@ import { Beats } from '../parts/beats.js';
 import { CopyWord } from '../parts/copy.js';
 import { happenedText } from '../parts/event-lines.js';
 import { StateWord } from '../parts/glyph.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { HeartbeatPicture } from '../parts/picture.js';
 import { HOUR_MS, isOfState, Timeline } from '../parts/timeline.js';
@@ -37,8 +41,13 @@ export function InstanceScreen({ id }: { readonly id: string }): VNode {
   const crumbs = (
     <>
       <a href={hashOf('services')}>Services</a> /{' '}
-      {instance !== null && <a href={serviceHash(instance.namespace, instance.service)}>{instance.service}</a>} /{' '}
-      <span class="mono">{id}</span> <CopyWord text={id} what="the id" />
+      {instance !== null && (
+        <a href={serviceHash(instance.namespace, instance.service)}>
+          <InNamespace of={instance.namespace} />
+          {instance.service}
+        </a>
+      )}{' '}
+      / <span class="mono">{id}</span> <CopyWord text={id} what="the id" />
     </>
   );
   if (record === undefined && isRefused(asked.error))
@@ -84,10 +93,14 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
   const next = nextText(instance, staleSince === null ? now : null, staleSince ?? now);
   const name = `${instance.service}…${tailOf(instance.id)}`;
   const evidence = evidenceOf(instance);
-  const standing = `${name} ${staleSince === null ? 'is' : 'was'} ${instance.state}`;
+  const isOld = staleSince !== null;
+  const admin = instance.admin === 'ENABLED' ? '' : `${instance.admin}, `;
+  const away = keptAwayText({ instance, detail, now, isOld }) || awayText(instance, isOld);
+  const standing = `${name} ${isOld ? 'was' : 'is'} ${admin}${instance.state}`;
   const since = staleSince === null ? `For ${ageText(now - instance.since)}.` : `Since ${clockText(instance.since)}.`;
   const sentence = (
     <>
+      {away !== '' && <b>{away} </b>}
       {whyText(instance, staleSince !== null)} {evidence !== '' && <span class="mono">{evidence}</span>} {since}{' '}
       {next.what !== '' && (
         <>
@@ -104,14 +117,14 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
         title={standing}
         verdict={
           <span class="verdict-state">
-            {name} <StateWord of={instance} />
+            {name} {instance.admin !== 'ENABLED' && <b>{instance.admin}</b>} <StateWord of={instance} />
           </span>
         }
         sentence={sentence}
       >
         <Actions instance={instance} detail={detail} />
       </Head>
-      <Announcer text={`${standing}. ${whyText(instance, staleSince !== null)}`} />
+      <Announcer text={`${standing}. ${awayText(instance, isOld)} ${whyText(instance, isOld)}`} />
     </>
   );
 }
@@ -182,11 +195,11 @@ function LastHour({ timeline }: { readonly timeline: Known<TimelineAnswer> }): V
           ))}
         </p>
       </div>
-      <table>
+      <table class="lines">
         <tbody>
           {told.slice(0, 8).map((event, at) => (
             <tr key={event.seq}>
-              <td class="mono faint nowrap">{clockText(event.at)}</td>
+              <td class="mono faint nowrap">{momentText(event.at, Date.now())}</td>
               <td>
                 {event.state !== null && (
                   <StateWord of={{ state: event.state, ...(event.reason === null ? {} : { reason: event.reason }) }} />
@@ -230,6 +243,7 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
   const { admin, state, weight } = instance;
   const override = detail?.override ?? null;
   const staleSince = useStaleSince();
+  const terms = override === null ? null : termsOf(override, admin === 'ENABLED' ? 'weight' : 'admin');
   const effective = admin === 'ENABLED' ? EFFECTIVE[state] : 'gets no calls';
   const age = staleSince === null ? `, ${ageText(clock.now.value - instance.registeredAt)} ago` : '';
   const own = detail?.own.weight ?? weight;
@@ -241,15 +255,15 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
           ['Reported', state],
           ['Effective', staleSince === null ? effective : effective.replace('gets', 'got').replace(' is ', ' was ')],
           ['Admin', admin],
-          ...(override === null || override.reason === '' ? [] : [['Operator’s reason', override.reason] as const]),
-          ...(override?.untilMs == null ? [] : [['Until', clockText(override.untilMs)] as const]),
+          ...(terms === null || terms.reason === '' ? [] : [['Operator’s reason', terms.reason] as const]),
+          ...(terms?.untilMs == null ? [] : [['Until', momentText(terms.untilMs, Date.now())] as const]),
           ...endpointTexts(instance).map(
             (text, at) => [at === 0 ? 'Endpoint' : `Endpoint ${at + 1}`, mono(text)] as const,
           ),
           ['Weight', own === weight ? String(weight) : `${weight}, its own is ${own}`],
           ['Version', instance.version === '' ? '–' : mono(instance.version)],
           ['Zone', instance.zone === '' ? '–' : instance.zone],
-          ['Registered', `${clockText(instance.registeredAt)}${age}`],
+          ['Registered', `${momentText(instance.registeredAt, Date.now())}${age}`],
           ['Falls', detail === null || staleSince !== null ? '–' : `${Math.round(detail.falls)} in the last 10 min`],
           ['Source', instance.source],
           ...metadata,
@@ -279,7 +293,7 @@ function Gone({ id, crumbs, timeline, staleSince }: GoneProps): VNode {
         sentence={
           last === undefined
             ? `The registry ${staleSince === null ? 'knows' : 'knew'} nothing of this id.`
-            : `The last that is known: ${happenedText(last)}, at ${clockText(last.at)}.`
+            : `The last that is known: ${happenedText(last)}, at ${momentText(last.at, Date.now())}.`
         }
       />
       {last !== undefined && <LastHour timeline={timeline} />}

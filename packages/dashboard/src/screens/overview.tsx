@@ -1,27 +1,32 @@
-import type { Instance, State } from '@rollcall/core';
+import { isOutage } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { affectedText } from '../model/affected.js';
 import { ageText, clockText, countText, latencyText, percentText, plural, rateText } from '../model/age.js';
+import { awayText, standingText } from '../model/callable-words.js';
 import type { EventsAnswer, RegistryAnswer, TopologySummary, TrafficAnswer } from '../model/answers.js';
 import { arrivalText } from '../model/arrival.js';
 import { valueOf } from '../model/known.js';
 import {
+  attentionOf,
   byTrouble,
   countStates,
-  tallyOf,
-  isOnTheWay,
   needsAttention,
   servicesByTrouble,
   standingOf,
+  tallyOf,
 } from '../model/roll.js';
-import type { ServiceNode } from '../model/roll.js';
+import type { Placed, ServiceNode } from '../model/roll.js';
 import { hashOf, instanceHash, serviceHash } from '../model/route.js';
 import { useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
 import { evidenceOf, nextText, shareText, tailOf, verdictText, whyText } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
+import { Counters } from '../parts/counters.js';
 import { EventLines } from '../parts/event-lines.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
+import { InNamespace } from '../parts/namespace.js';
+import { InstanceLink } from '../parts/name.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { Preservation } from '../parts/preservation.js';
 import { Spark } from '../parts/spark.js';
@@ -61,27 +66,6 @@ export function Overview({ registry }: { readonly registry: RegistryAnswer | nul
   );
 }
 
-const COUNTED: readonly State[] = ['HEALTHY', 'UNHEALTHY', 'CRITICAL', 'REGISTERING', 'DEREGISTERING'];
-
-/** Null: they cannot be counted yet. */
-function Counters({ counts }: { readonly counts: Readonly<Record<State, number>> | null }): VNode {
-  return (
-    <ul class="counters">
-      {COUNTED.map((state) => (
-        <li key={state} class={state}>
-          <a href={hashOf('services', { state })}>
-            <b>
-              <Glyph of={{ state }} />
-              {countText(counts?.[state] ?? null)}
-            </b>
-            <span>{state}</span>
-          </a>
-        </li>
-      ))}
-    </ul>
-  );
-}
-
 interface AttentionProps {
   readonly nodes: readonly ServiceNode[];
   readonly topology: TopologySummary | null;
@@ -93,16 +77,13 @@ const MOST_ROWS = 12;
 function Attention({ nodes, topology }: AttentionProps): VNode {
   const { clock } = useSession();
   const staleSince = useStaleSince();
-  const all = nodes.flatMap((node) => [...node.instances.value.values()].map((instance) => ({ node, instance })));
-  const sorted = all.toSorted((one, other) => byTrouble(one.instance, other.instance));
-  const trouble = sorted.filter(({ instance }) => needsAttention(instance));
-  const onTheWay = sorted.filter(({ instance }) => isOnTheWay(instance));
+  const { trouble, onTheWay } = attentionOf(nodes);
   const steady = useSteady(trouble, ({ instance }) => instance.id);
   const failures = new Map(
     topology?.called.map(({ namespace, service, failures: failed }) => [`${namespace}/${service}`, failed]),
   );
   const now = clock.now.value;
-  const row = ({ node, instance }: (typeof all)[number]): VNode =>
+  const row = ({ node, instance }: Placed): VNode =>
     attentionRow({ node, instance, failures: failures.get(node.key) ?? null, now, staleSince });
   return (
     <section
@@ -129,13 +110,13 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
             <tr>
               <td colSpan={4} class="faint">
                 {staleSince === null
-                  ? 'Nothing. Who is UNHEALTHY or CRITICAL is listed here, the worst first.'
+                  ? 'Nothing. Who is UNHEALTHY or CRITICAL, or keeps a service from being called, is listed here, the worst first.'
                   : `Nothing did at ${clockText(staleSince)}.`}
               </td>
             </tr>
           )}
           {steady.rows.slice(0, MOST_ROWS).map(row)}
-          <More count={trouble.length - MOST_ROWS} state="CRITICAL" />
+          <More count={trouble.length - MOST_ROWS} states="CRITICAL,UNHEALTHY" />
         </tbody>
         {onTheWay.length > 0 && (
           <tbody>
@@ -146,7 +127,7 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
               </th>
             </tr>
             {onTheWay.slice(0, MOST_ROWS).map(row)}
-            <More count={onTheWay.length - MOST_ROWS} state="REGISTERING" />
+            <More count={onTheWay.length - MOST_ROWS} states="REGISTERING,DEREGISTERING" />
           </tbody>
         )}
       </table>
@@ -154,12 +135,12 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
   );
 }
 
-function More({ count, state }: { readonly count: number; readonly state: State }): VNode | null {
+function More({ count, states }: { readonly count: number; readonly states: string }): VNode | null {
   if (count <= 0) return null;
   return (
     <tr>
       <td colSpan={4}>
-        <a class="link" href={hashOf('services', { state })}>
+        <a class="link" href={hashOf('instances', { state: states })}>
           {plural(count, 'more instance')}
         </a>
       </td>
@@ -181,30 +162,33 @@ interface AttentionRow {
 }
 
 function attentionRow({ node, instance, failures, now, staleSince }: AttentionRow): VNode {
-  const { healthy, all } = standingOf(node.instances.value);
+  const standing = standingOf(node.instances.value);
   const next = nextText(instance, staleSince === null ? now : null, staleSince ?? now);
-  const isTrouble = needsAttention(instance);
+  const isAway = instance.admin !== 'ENABLED';
+  const isTrouble = needsAttention(instance) || (isAway && isOutage(standing.count));
+  const colour = isAway && isTrouble ? 'CRITICAL' : instance.state;
   const evidence = evidenceOf(instance);
   const facts = [
     ...(instance.version === '' || isTrouble ? [] : [`version ${instance.version}`]),
-    `${shareText(healthy, all)} HEALTHY`,
+    standingText(standing),
     ...(failures === null || !isTrouble ? [] : [`${plural(failures, 'call')} failed`]),
   ];
   return (
     <tr
       key={instance.id}
-      class={isTrouble ? `tinted ${instance.state}` : ''}
+      class={isTrouble ? `tinted ${colour}` : ''}
       data-row
       data-problem={isTrouble ? '' : undefined}
     >
       <td>
+        {isAway && <b>{instance.admin} </b>}
         <StateWord of={instance} />
-        <a class="mono block" href={instanceHash(instance.id)}>
-          {node.name}…{tailOf(instance.id)}
-        </a>
+        <InstanceLink id={instance.id} service={node.name} namespace={node.namespace} />
       </td>
       <td>
-        <p class="why">{whyText(instance, staleSince !== null)}</p>
+        <p class="why">
+          {[awayText(instance, staleSince !== null), whyText(instance, staleSince !== null)].join(' ').trim()}
+        </p>
         <p class="sub">
           {evidence !== '' && <span class="mono">{evidence}</span>}
           {evidence !== '' && ' · '}
@@ -261,7 +245,8 @@ function wallRow(node: ServiceNode, isOld: boolean): VNode {
   const { healthy, all } = standingOf(node.instances.value);
   return (
     <div key={node.key} class="wall-row" data-row>
-      <a class="wall-name" href={serviceHash(node.namespace, node.name)}>
+      <a class="wall-name" href={serviceHash(node.namespace, node.name)} title={node.key}>
+        <InNamespace of={node.namespace} />
         {node.name}
       </a>
       <span class={healthy < all ? 'wall-share low' : 'wall-share'}>{shareText(healthy, all)}</span>
@@ -275,8 +260,10 @@ function wallRow(node: ServiceNode, isOld: boolean): VNode {
 
 function tile(instance: Instance, isOld: boolean): VNode {
   const tail = tailOf(instance.id);
-  const admin = instance.admin === 'ENABLED' ? '' : `, ${instance.admin}`;
-  const label = `${instance.service}…${tail}: ${instance.state}${admin}, ${whyText(instance, isOld)}`;
+  // what is seen of it is a part of its name
+  const admin = instance.admin === 'DRAINING' ? 'drains' : 'maintenance';
+  const seen = instance.admin === 'ENABLED' ? tail : `${tail} ${admin}`;
+  const label = `${instance.service}…${seen}: ${instance.state}, ${whyText(instance, isOld)}`;
   return (
     <a
       key={instance.id}
@@ -286,10 +273,7 @@ function tile(instance: Instance, isOld: boolean): VNode {
       aria-label={label}
     >
       <Glyph of={instance} />
-      {tail}
-      {instance.admin !== 'ENABLED' && (
-        <span class="tile-admin">{instance.admin === 'DRAINING' ? 'drains' : 'maintenance'}</span>
-      )}
+      {tail} {instance.admin !== 'ENABLED' && <span class="tile-admin">{admin}</span>}
     </a>
   );
 }

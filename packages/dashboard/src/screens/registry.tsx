@@ -10,6 +10,7 @@ import { Announcer } from '../parts/announcer.js';
 import { Code } from '../parts/copy.js';
 import { StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
+import { Clip } from '../parts/name.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { Preservation } from '../parts/preservation.js';
 import { save } from '../parts/save.js';
@@ -133,36 +134,36 @@ function Replica({ registry }: { readonly registry: RegistryAnswer }): VNode {
           of={[
             'Replica',
             'State',
-            'Address',
-            'Access',
-            '>Instances',
-            '>Watchers',
-            '>Heartbeat-1',
-            '>Heartbeat-2',
-            '>Late, p99',
-            '>Revision',
-            'View',
-            '>Up',
+            'Address@w6',
+            'Access@w5',
+            '>Instances@w5',
+            '>Watchers@w9',
+            '>Heartbeat-1@w10',
+            '>Heartbeat-2@w10',
+            '>Late, p99@w7',
+            '>Revision@w9',
+            'View@w9',
+            '>Up@w4',
           ]}
         />
         <tbody>
           <tr>
-            <td class="mono">
-              {registry.replica} <span class="faint">this one</span>
+            <td class="mono rest main">
+              <Clip of={registry.replica} /> <span class="faint">this one</span>
             </td>
             <td>
               {staleSince === null ? <StateWord of={{ state: registry.settled ? 'HEALTHY' : 'REGISTERING' }} /> : '–'}
             </td>
-            <td class="mono">{new URL(registryUrl()).host}</td>
-            <td>{registry.insecure ? 'insecure' : registry.access}</td>
-            <td class="right">{countText(registry.instances)}</td>
-            <td class="right">{countText(registry.watchers)}</td>
-            <td class="right">{perSecond}/s</td>
-            <td class="right">{perSecond}/s</td>
-            <td class="right nowrap">{latencyText(registry.calls.p99LateMs)}</td>
-            <td class="right mono">{countText(registry.revision)}</td>
-            <td class="mono faint">{registry.view.hash.slice(0, 6)}</td>
-            <td class="right nowrap">{staleSince === null ? ageText(clock.now.value - registry.startedAt) : '–'}</td>
+            <td class="mono w6">{new URL(registryUrl()).host}</td>
+            <td class="w5">{registry.insecure ? 'insecure' : registry.access}</td>
+            <td class="right w5">{countText(registry.instances)}</td>
+            <td class="right w9">{countText(registry.watchers)}</td>
+            <td class="right w10">{perSecond}/s</td>
+            <td class="right w10">{perSecond}/s</td>
+            <td class="right nowrap w7">{latencyText(registry.calls.p99LateMs)}</td>
+            <td class="right mono w9">{countText(registry.revision)}</td>
+            <td class="mono faint w9">{registry.view.hash.slice(0, 6)}</td>
+            <td class="right nowrap w4">{staleSince === null ? ageText(clock.now.value - registry.startedAt) : '–'}</td>
           </tr>
         </tbody>
       </table>
@@ -192,8 +193,8 @@ function Options({ registry }: { readonly registry: RegistryAnswer }): VNode {
           <tbody>
             {shown.map(([name, { value, source }]) => (
               <tr key={name}>
-                <td class="mono">{name}</td>
-                <td class="mono">{valueText(value)}</td>
+                <td class="mono break">{name}</td>
+                <td class="mono break">{valueText(value)}</td>
                 <td class={source === 'default' ? 'faint' : ''}>{source}</td>
               </tr>
             ))}

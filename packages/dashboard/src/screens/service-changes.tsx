@@ -1,11 +1,11 @@
 import type { VNode } from 'preact';
-import { clockText } from '../model/age.js';
 import type { EventsAnswer } from '../model/answers.js';
-import { hashOf, instanceHash } from '../model/route.js';
 import { valueOf } from '../model/known.js';
+import { momentText } from '../model/moment.js';
+import { hashOf } from '../model/route.js';
 import { useKnown } from '../model/session.js';
-import { tailOf } from '../model/words.js';
 import { EventMark, happenedText } from '../parts/event-lines.js';
+import { InstanceLink } from '../parts/name.js';
 import { Panel } from '../parts/panel.js';
 import { asOfText, Unknown } from '../parts/unknown.js';
 
@@ -30,24 +30,18 @@ export function ServiceChanges({ namespace, name }: ChangesProps): VNode {
             : `Nothing had happened to it, ${asOfText(known)}.`}
         </p>
       ) : (
-        <table>
+        <table class="lines">
           <tbody>
             {events.map((event) => (
               <tr key={event.seq}>
-                <td class="mono faint nowrap">{clockText(event.at)}</td>
+                <td class="mono faint nowrap">{momentText(event.at, Date.now())}</td>
                 <td class="nowrap">
                   <span class={`state ${event.state ?? ''}`}>
                     <EventMark of={event} />
                     {event.state ?? event.kind}
                   </span>
                 </td>
-                <td class="mono nowrap">
-                  {event.instance === null ? (
-                    ''
-                  ) : (
-                    <a href={instanceHash(event.instance)}>{`${name}…${tailOf(event.instance)}`}</a>
-                  )}
-                </td>
+                <td class="nowrap">{event.instance !== null && <InstanceLink id={event.instance} />}</td>
                 <td class="wide">{happenedText(event)}</td>
               </tr>
             ))}

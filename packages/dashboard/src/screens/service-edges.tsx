@@ -1,11 +1,12 @@
 import type { VNode } from 'preact';
-import { latencyText, percentText, rateText } from '../model/age.js';
+import { latencyText, percentText, plural, rateText } from '../model/age.js';
 import type { ServiceEdge } from '../model/answers.js';
 import { valueOf } from '../model/known.js';
 import type { Known } from '../model/known.js';
 import { serviceHash } from '../model/route.js';
 import { circuitText } from '../parts/circuits.js';
 import { Heads } from '../parts/heads.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Panel } from '../parts/panel.js';
 import { asOfText, Unknown } from '../parts/unknown.js';
 
@@ -35,19 +36,29 @@ export function ServiceEdges({ title, edges: known, other }: EdgesProps): VNode 
         <p class="panel-body faint">{noneText(other, asOfText(known))}</p>
       ) : (
         <table>
-          <Heads of={['Service', '>Success %', '>Calls/s', '>p99', '>Elsewhere', 'Circuits']} />
+          <Heads of={['Service', '>Success %', '>Calls/s', '>p99@w4', '>Elsewhere@w6', 'Circuits@w5']} />
           <tbody>
             {edges.map((edge) => (
               <tr key={edge[other]}>
-                <td>
-                  <a href={serviceHash(edge.namespace, edge[other])}>{edge[other]}</a>{' '}
-                  {other === 'from' && <span class="faint">{edge.callers}</span>}
+                <td class="rest main">
+                  <a
+                    class="clip"
+                    href={serviceHash(edge.namespace, edge[other])}
+                    title={
+                      other === 'to'
+                        ? `${edge.namespace}/${edge.to}`
+                        : `${edge.namespace}/${edge.from}, ${plural(edge.callers, 'caller')}`
+                    }
+                  >
+                    <InNamespace of={edge.namespace} />
+                    {edge[other]} {other === 'from' && <span class="faint">{edge.callers}</span>}
+                  </a>
                 </td>
                 <td class="right">{edge.calls === 0 ? '–' : percentText(1 - edge.failures / edge.calls)}</td>
                 <td class="right">{rateText(edge.callsPerSecond)}</td>
-                <td class="right nowrap">{latencyText(edge.p99Ms)}</td>
-                <td class="right">{edge.retries}</td>
-                <td class="nowrap">{circuitText(edge.circuits)}</td>
+                <td class="right nowrap w4">{latencyText(edge.p99Ms)}</td>
+                <td class="right w6">{edge.retries}</td>
+                <td class="nowrap w5">{circuitText(edge.circuits)}</td>
               </tr>
             ))}
           </tbody>

@@ -10,23 +10,28 @@ import type {
   TopologyAnswer,
   TrafficAnswer,
 } from '../model/answers.js';
+import { standingText } from '../model/callable-words.js';
 import { maxOf } from '../model/edge.js';
 import { knownAs, missingText, valueOf } from '../model/known.js';
 import type { Known } from '../model/known.js';
 import { byTrouble, needsAttention, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { hashOf, instanceHash, serviceHash, withFilter } from '../model/route.js';
+import { serviceSentence, serviceVerdict } from '../model/service-words.js';
 import { useAnswer, useKnown, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
-import { shareText, tailOf, whyText } from '../model/words.js';
+import { tailOf } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
-import { CircuitMarks, circuitText, sumOfCircuits } from '../parts/circuits.js';
+import { CircuitMarks, circuitText, circuitWord, sumOfCircuits } from '../parts/circuits.js';
 import { Heartbeat1, Heartbeat2 } from '../parts/directions.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
+import { InNamespace } from '../parts/namespace.js';
+import { Clip } from '../parts/name.js';
 import { Head, Panel } from '../parts/panel.js';
 import { Spark } from '../parts/spark.js';
 import { Timeline } from '../parts/timeline.js';
+import { KeptAway } from './kept-away.js';
 import { NoService } from './no-service.js';
 import { ServiceChanges } from './service-changes.js';
 import { ServiceEdges } from './service-edges.js';
@@ -46,20 +51,24 @@ export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
   const staleSince = useStaleSince();
   const crumbs = (
     <>
-      <a href={hashOf('services')}>Services</a> / <span>{name}</span>
+      <a href={hashOf('services')}>Services</a> /{' '}
+      <span>
+        <InNamespace of={namespace} />
+        {name}
+      </span>
     </>
   );
   if (node === undefined) return <NoService {...{ crumbs, namespace, name, staleSince }} />;
-  const { healthy, all } = standingOf(node.instances.value);
-  const verdict = `${name}: ${shareText(healthy, all)} HEALTHY${staleSince === null ? '' : ` at ${clockText(staleSince)}`}.`;
+  const verdict = serviceVerdict(node, staleSince);
   const callers = knownAs(topology, ({ edges }) => edges.filter((edge) => edge.to === name));
   const callees = knownAs(topology, ({ edges }) => edges.filter((edge) => edge.from === name));
   return (
     <>
-      <Head crumbs={crumbs} verdict={verdict} sentence={sentenceOf(node, callers, staleSince)} />
+      <Head crumbs={crumbs} verdict={verdict} sentence={serviceSentence(node, callers, staleSince)} />
       <Announcer text={verdict} />
       <Stats node={node} callers={callers} />
       <div class="stack">
+        <KeptAway node={node} />
         <Instances node={node} callers={valueOf(callers) ?? []} />
         <div class="two-columns">
           <ServiceEdges title="Called by" edges={callers} other="from" />
@@ -72,24 +81,6 @@ export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
 }
 
 type Callers = Known<readonly ServiceEdge[]>;
-
-function sentenceOf(node: ServiceNode, callers: Callers, staleSince: number | null): string {
-  const worst = [...node.instances.value.values()].toSorted(byTrouble)[0];
-  const calls = callsText(callers);
-  if (worst === undefined || !needsAttention(worst)) return calls;
-  return `${node.name}…${tailOf(worst.id)}: ${whyText(worst, staleSince !== null)} ${calls}`;
-}
-
-function callsText(callers: Callers): string {
-  if (callers.kind !== 'known') return `Calls to it: ${missingText(callers)}`;
-  const { value: edges, asOf } = callers;
-  const at = asOf === null ? '' : ` at ${clockText(asOf)}`;
-  if (edges.length === 0)
-    return asOf === null ? 'Nobody has told of calls to it.' : `Nobody had told of calls to it${at}.`;
-  const elsewhere = edges.reduce((sum, { retries }) => sum + retries, 0);
-  const failed = edges.reduce((sum, { failures }) => sum + failures, 0);
-  return `${plural(elsewhere, 'call')} went elsewhere, ${failed} failed${at === '' ? '' : `, as told${at}`}.`;
-}
 
 function Stats({ node, callers: known }: { readonly node: ServiceNode; readonly callers: Callers }): VNode {
   const callers = valueOf(known) ?? [];
@@ -104,7 +95,8 @@ function Stats({ node, callers: known }: { readonly node: ServiceNode; readonly 
   const p99Ms = callers.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
   const p50Ms = callers.reduce<number | null>((most, edge) => maxOf(most, edge.p50Ms), null);
   const circuits = sumOfCircuits(callers.map((edge) => edge.circuits));
-  const { healthy, all } = standingOf(node.instances.value);
+  const standing = standingOf(node.instances.value);
+  const { healthy, all } = standing;
   const inFlight = callers.reduce((sum, edge) => sum + edge.inFlight, 0);
   return (
     <div class="panel stats">
@@ -142,20 +134,11 @@ function Stats({ node, callers: known }: { readonly node: ServiceNode; readonly 
         <span class="label">Capacity</span>
         <b>{all === 0 ? '–' : `${Math.floor((100 * healthy) / all)} %`}</b>
         <p class="faint small">
-          {callers.length === 0 ? `${shareText(healthy, all)} HEALTHY` : `${inFlight} in flight`}
+          {callers.length === 0 || healthy === 0 ? standingText(standing) : `${inFlight} in flight`}
         </p>
       </div>
     </div>
   );
-}
-
-function circuitWord(
-  { closed, open, halfOpen }: { closed: number; open: number; halfOpen: number },
-  callers: number,
-): string {
-  if (callers === 0 || closed + open + halfOpen === 0) return '–';
-  if (closed === 0) return 'OPEN';
-  return open + halfOpen === 0 ? 'CLOSED' : 'DEGRADED';
 }
 
 interface InstancesProps {
@@ -190,16 +173,16 @@ function Instances({ node, callers }: InstancesProps): VNode {
           of={[
             'State',
             'Instance',
-            'Heartbeat-1',
-            'Heartbeat-2',
-            'Address',
-            'Version',
-            'Zone',
-            '>Calls/s',
-            '>Success %',
-            '>p99',
-            'Circuits',
-            'Last hour',
+            'Heartbeat-1@w4',
+            'Heartbeat-2@w5',
+            'Address@w8',
+            'Version@w7 tenth',
+            'Zone@w9 tenth',
+            '>Calls/s@w6',
+            '>Success %@w8',
+            '>p99@w7',
+            'Circuits@w10',
+            'Last hour@w11',
             '>Since',
           ]}
         />
@@ -216,7 +199,11 @@ function Instances({ node, callers }: InstancesProps): VNode {
         </tbody>
       </table>
       {shown.length > MOST_ROWS && (
-        <p class="panel-foot">{plural(shown.length - MOST_ROWS, 'more instance')}: filter by state, version or zone.</p>
+        <p class="panel-foot">
+          <a class="link" href={hashOf('instances', { service: node.name, ns: node.namespace })}>
+            {plural(shown.length - MOST_ROWS, 'more instance')}
+          </a>
+        </p>
       )}
       {shown.length === 0 && (
         <p class="panel-body faint">
@@ -302,8 +289,9 @@ function Chips({ all, filters }: ChipsProps): VNode {
             </>,
           ),
         )}
-      {versions.length > 1 && versions.slice(0, 4).map((version) => chip('version', version, `version ${version}`))}
-      {zones.length > 1 && zones.slice(0, 4).map((zone) => chip('zone', zone, `zone ${zone}`))}
+      {versions.length > 1 &&
+        versions.slice(0, 4).map((version) => chip('version', version, <Clip of={`version ${version}`} />))}
+      {zones.length > 1 && zones.slice(0, 4).map((zone) => chip('zone', zone, <Clip of={`zone ${zone}`} />))}
     </span>
   );
 }
@@ -346,32 +334,38 @@ function InstanceRow({ instance, heartbeats, events, targets }: RowProps): VNode
   return (
     <tr class={isTrouble ? `tinted ${instance.state}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
       <td>
+        {instance.admin !== 'ENABLED' && <b class="block small">{instance.admin}</b>}
         <StateWord of={instance} />
       </td>
       <td>
         <a class="mono" href={instanceHash(instance.id)}>
           …{tailOf(instance.id)}
         </a>
-        {instance.admin !== 'ENABLED' && <span class="faint small"> {instance.admin}</span>}
       </td>
-      <td>
+      <td class="w4">
         <Heartbeat1 instance={instance} heartbeats={heartbeats} />
       </td>
-      <td>
+      <td class="w5">
         <Heartbeat2 instance={instance} heartbeats={heartbeats} />
       </td>
-      <td class="mono">{endpoint === undefined ? '–' : `${endpoint.host}:${endpoint.port}`}</td>
-      <td class="mono">{instance.version === '' ? '–' : instance.version}</td>
-      <td>{instance.zone === '' ? '–' : instance.zone}</td>
-      <td class="right">
+      <td class="mono w8 rest">
+        <Clip of={endpoint === undefined ? '–' : `${endpoint.host}:${endpoint.port}`} />
+      </td>
+      <td class="mono w7 rest">
+        <Clip of={instance.version === '' ? '–' : instance.version} />
+      </td>
+      <td class="w9 rest">
+        <Clip of={instance.zone === '' ? '–' : instance.zone} />
+      </td>
+      <td class="right w6">
         {targets.length === 0 ? '–' : rateText(targets.reduce((sum, target) => sum + target.callsPerSecond, 0))}
       </td>
-      <td class="right">{percentText(successHere(targets))}</td>
-      <td class="right nowrap">{latencyText(p99Ms)}</td>
-      <td>
+      <td class="right w8">{percentText(successHere(targets))}</td>
+      <td class="right nowrap w7">{latencyText(p99Ms)}</td>
+      <td class="w10">
         <CircuitMarks of={targets.length === 0 ? null : sumOfCircuits(targets.map(({ circuits }) => circuits))} />
       </td>
-      <td>
+      <td class="w11">
         <Timeline events={events} now={staleSince ?? clock.now.value} isSmall />
       </td>
       <td class="right nowrap">

@@ -1,10 +1,13 @@
+import { callableText, isOutage } from '@rollcall/core';
 import type { State } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { clockText, latencyText, percentText, plural, rateText } from '../model/age.js';
 import { arrivalText } from '../model/arrival.js';
 import { maxOf } from '../model/edge.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
-import { needsAttention, tallyOf, servicesByTrouble, standingOf, WORST_FIRST } from '../model/roll.js';
+import { SERVICE_SORTS, serviceFits, sortOf, sortServices } from '../model/listing.js';
+import type { ServiceSort } from '../model/listing.js';
+import { colourOf, isTroubled, tallyOf, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { serviceHash, withFilter } from '../model/route.js';
 import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
@@ -12,9 +15,13 @@ import { useSteady } from '../model/steady.js';
 import { shareText, verdictText } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
 import { circuitText, sumOfCircuits } from '../parts/circuits.js';
+import { Choice, TextFilter } from '../parts/filters.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
+import { InNamespace } from '../parts/namespace.js';
+import { Clip } from '../parts/name.js';
 import { Head, Panel } from '../parts/panel.js';
+import { WindowedRows } from '../parts/window.js';
 import { useShownServices } from './shown.js';
 
 /** All services, worst first, one row each; filters are in the address. */
@@ -26,22 +33,35 @@ export function ServicesScreen(): VNode {
   const topology = useAnswer<TopologyAnswer>(`api/v1/topology?targets=false&namespace=${encodeURIComponent(namespace)}`)
     .value.value;
   const { value: arrival } = roll.arrival;
-  const wanted = WORST_FIRST.find((state) => state === route.value.filters['state']) ?? null;
-  const shown = wanted === null ? nodes : nodes.filter((node) => holds(node, wanted));
+  const { filters } = route.value;
+  const wanted = WORST_FIRST.find((state) => state === filters['state']) ?? null;
+  const shown = nodes.filter(serviceFits(filters));
+  const [sort] = sortOf(SERVICE_SORTS, filters['sort']);
   const instances = nodes.reduce((sum, node) => sum + node.instances.value.size, 0);
   const verdict = arrival === null ? verdictText(tallyOf(nodes), staleSince) : arrivalText(arrival, staleSince);
   return (
     <>
       <Head
         verdict={verdict}
-        sentence={`${plural(nodes.length, 'service')}, ${plural(instances, 'instance')}${arrival === null ? '' : ' so far'}${staleSince === null ? '' : ` at ${clockText(staleSince)}`}. Worst first.`}
+        sentence={`${plural(nodes.length, 'service')}, ${plural(instances, 'instance')}${arrival === null ? '' : ' so far'}${staleSince === null ? '' : ` at ${clockText(staleSince)}`}. ${ORDERS[sort ?? 'trouble']} first.`}
       />
       <Announcer text={verdict} />
       <StateChips wanted={wanted} nodes={nodes} />
-      <List nodes={shown} edges={topology?.edges ?? []} isFiltered={wanted !== null} staleSince={staleSince} />
+      <div class="chips filters spaced">
+        <TextFilter label="Filter the services" placeholder="Name of a service" />
+        <Choice name="sort" label="order" none="trouble" of={['rate', 'name']} />
+      </div>
+      <List
+        nodes={shown}
+        edges={topology?.edges ?? []}
+        isFiltered={shown.length < nodes.length}
+        staleSince={staleSince}
+      />
     </>
   );
 }
+
+const ORDERS: Readonly<Record<ServiceSort, string>> = { trouble: 'Worst', rate: 'Most calls', name: 'By name, a' };
 
 const holds = (node: ServiceNode, state: State): boolean =>
   [...node.instances.value.values()].some((instance) => instance.state === state);
@@ -77,43 +97,45 @@ interface ListProps {
 }
 
 function List({ nodes, edges, isFiltered, staleSince }: ListProps): VNode {
-  const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
+  const { route } = useSession();
+  const when = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
   const tense = (now: string, past: string): string => (staleSince === null ? now : past);
-  const steady = useSteady(servicesByTrouble(nodes), ({ key }) => key);
+  const byService = edgesByService(edges);
+  const rateOf = ({ key }: ServiceNode): number | null => {
+    const calls = byService.get(key);
+    return calls === undefined ? null : calls.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
+  };
+  const steady = useSteady(sortServices(nodes, route.value.filters['sort'], rateOf), ({ key }) => key);
   return (
-    <Panel title="Services" count={nodes.length} class="scroll">
-      <table ref={(box: HTMLElement | null) => void (steady.ref.current = box)}>
+    <Panel title="Services" count={nodes.length}>
+      <table class="one-height" aria-rowcount={nodes.length + 1}>
         <Heads
           of={[
-            'State',
-            'Service',
-            'HEALTHY',
-            'Versions',
-            'Zones',
-            '>Calls/s',
-            '>Success %',
-            '>p99',
-            'Called by',
-            'Circuits',
+            'State@c-state',
+            'Service@c-service',
+            'HEALTHY@c-healthy-share',
+            'Versions@w8',
+            'Zones@w10',
+            '>Calls/s@w5 c-figure',
+            '>Success %@w6 c-success',
+            '>p99@w7 c-figure',
+            'Called by@w10',
+            'Circuits@w9 c-cut',
           ]}
         />
-        <tbody>
-          {steady.rows.map((node) => (
-            <Row
-              key={node.key}
-              node={node}
-              edges={edges.filter((edge) => edge.to === node.name && edge.namespace === node.namespace)}
-            />
-          ))}
-        </tbody>
+        <WindowedRows
+          rows={steady.rows}
+          box={steady.ref}
+          row={(node, at) => <Row key={node.key} node={node} at={at} edges={byService.get(node.key) ?? []} />}
+        />
       </table>
       {nodes.length === 0 && (
         <p class="panel-body faint">
           {isFiltered
-            ? `No service ${tense('holds', 'held')} an instance in this state${at}. `
-            : `No service ${tense('is', 'was')} registered here${at}.`}
+            ? `No service ${tense('fits', 'fitted')}${when}. `
+            : `No service ${tense('is', 'was')} registered here${when}.`}
           {isFiltered && (
-            <a class="link" href={withFilter(window.location.hash, 'state', '')}>
+            <a class="link" href="#/services">
               clear filter
             </a>
           )}
@@ -123,36 +145,73 @@ function List({ nodes, edges, isFiltered, staleSince }: ListProps): VNode {
   );
 }
 
-function Row({ node, edges }: { readonly node: ServiceNode; readonly edges: readonly ServiceEdge[] }): VNode {
+/** Who calls each service, by its key. */
+function edgesByService(edges: readonly ServiceEdge[]): ReadonlyMap<string, readonly ServiceEdge[]> {
+  const byKey = new Map<string, ServiceEdge[]>();
+  for (const edge of edges) {
+    const key = `${edge.namespace}/${edge.to}`;
+    const known = byKey.get(key);
+    if (known === undefined) byKey.set(key, [edge]);
+    else known.push(edge);
+  }
+  return byKey;
+}
+
+interface RowProps {
+  readonly node: ServiceNode;
+  readonly at: number;
+  readonly edges: readonly ServiceEdge[];
+}
+
+function Row({ node, at, edges }: RowProps): VNode {
   const instances = [...node.instances.value.values()];
-  const { healthy, all, worst } = standingOf(node.instances.value);
+  const standing = standingOf(node.instances.value);
+  const { healthy, all, worst, count } = standing;
   const shown = instances.find(({ state }) => state === worst) ?? { state: worst };
   const calls = edges.reduce((sum, edge) => sum + edge.calls, 0);
   const failures = edges.reduce((sum, edge) => sum + edge.failures, 0);
-  const isTrouble = needsAttention({ state: worst });
+  const isTrouble = isTroubled(standing);
   const p99Ms = edges.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
   const circuits = sumOfCircuits(edges.map((edge) => edge.circuits));
   return (
-    <tr class={isTrouble ? `tinted ${worst}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
+    <tr
+      class={isTrouble ? `tinted ${colourOf(standing)}` : ''}
+      data-row
+      data-problem={isTrouble ? '' : undefined}
+      aria-rowindex={at + 2}
+    >
       <td>
         <StateWord of={shown} />
       </td>
-      <td>
-        <a class="strong" href={serviceHash(node.namespace, node.name)}>
+      <td class="full">
+        <a class="strong clip" href={serviceHash(node.namespace, node.name)} title={node.key}>
+          <InNamespace of={node.namespace} />
           {node.name}
         </a>
-        {node.namespace !== 'default' && <span class="faint"> {node.namespace}</span>}
       </td>
-      <td class="nowrap">{shareText(healthy, all)}</td>
-      <td>{distinct(instances.map(({ version }) => version))}</td>
-      <td>{distinct(instances.map(({ zone }) => zone))}</td>
-      <td class="right">
+      <td class="since">
+        <Clip
+          of={count.admin.ENABLED < all ? callableText(count) : shareText(healthy, all)}
+          class={isOutage(count) ? 'strong' : ''}
+        />
+      </td>
+      <td class="w8 card">
+        <Clip of={distinct(instances.map(({ version }) => version))} />
+      </td>
+      <td class="w10">
+        <Clip of={distinct(instances.map(({ zone }) => zone))} />
+      </td>
+      <td class="right w5">
         {edges.length === 0 ? '–' : rateText(edges.reduce((sum, edge) => sum + edge.callsPerSecond, 0))}
       </td>
-      <td class="right">{calls === 0 ? '–' : percentText(1 - failures / calls)}</td>
-      <td class="right nowrap">{latencyText(p99Ms)}</td>
-      <td>{distinct(edges.map(({ from }) => from))}</td>
-      <td class="nowrap">{edges.length === 0 ? '–' : circuitText(circuits)}</td>
+      <td class="right w6">{calls === 0 ? '–' : percentText(1 - failures / calls)}</td>
+      <td class="right w7">{latencyText(p99Ms)}</td>
+      <td class="w10">
+        <Clip of={distinct(edges.map(({ from }) => from))} />
+      </td>
+      <td class="w9">
+        <Clip of={edges.length === 0 ? '–' : circuitText(circuits)} />
+      </td>
     </tr>
   );
 }

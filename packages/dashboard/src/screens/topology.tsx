@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import { clockText, plural } from '../model/age.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
-import { isIdle, isImpaired } from '../model/edge.js';
+import { byImpairment, isIdle, isImpaired } from '../model/edge.js';
 import { edgeKey } from '../model/graph.js';
 import { withFilter } from '../model/route.js';
 import { valueOf } from '../model/known.js';
@@ -30,16 +30,16 @@ export function TopologyScreen(): VNode {
   const onlyImpaired = filters['only'] === 'unhealthy';
   const showsIdle = filters['idle'] === 'shown';
   const focus = filters['service'] ?? '';
-  const fits = (edge: ServiceEdge): boolean =>
+  const fitsButIdle = (edge: ServiceEdge): boolean =>
     (!onlyImpaired || isImpaired(edge)) &&
-    (showsIdle || !isIdle(edge)) &&
     (focus === '' || `${edge.namespace}/${edge.from}` === focus || `${edge.namespace}/${edge.to}` === focus);
-  const shown = all.filter(fits);
+  const fitting = all.filter(fitsButIdle);
+  const shown = showsIdle ? fitting : fitting.filter((edge) => !isIdle(edge));
   const services = new Set(shown.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]));
   const isTooMuch = services.size > MOST_NODES && focus === '';
   const view = filters['view'] === 'table' || isTooMuch ? 'table' : 'graph';
-  const impaired = all.filter(isImpaired);
-  const verdict = verdictOf(all, impaired.length, staleSince);
+  const impaired = shown.filter(isImpaired).toSorted(byImpairment);
+  const verdict = verdictOf({ shown, impaired: impaired.length, onlyImpaired, staleSince });
   const selected = shown.find((edge) => edgeKey(edge) === filters['edge']) ?? impaired[0] ?? null;
   return (
     <>
@@ -49,7 +49,7 @@ export function TopologyScreen(): VNode {
       <Announcer text={verdict} />
       <section class="panel">
         <Choices
-          idle={all.filter(isIdle).length}
+          idle={fitting.filter(isIdle).length}
           focus={focus}
           services={[...new Set(all.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]))]}
         />
@@ -76,13 +76,31 @@ export function TopologyScreen(): VNode {
   );
 }
 
-function verdictOf(all: readonly ServiceEdge[], impaired: number, staleSince: number | null): string {
-  const failed = all.reduce((sum, { failures }) => sum + failures, 0);
-  const calls = failed === 0 ? 'no call failed' : `${plural(failed, 'call')} failed`;
-  const was = staleSince === null ? 'are' : 'were';
+interface Shown {
+  /** What the filters let through: the verdict is about nothing else. */
+  readonly shown: readonly ServiceEdge[];
+  readonly impaired: number;
+  readonly onlyImpaired: boolean;
+  readonly staleSince: number | null;
+}
+
+function verdictOf({ shown, impaired, onlyImpaired, staleSince }: Shown): string {
+  const tense = (now: string, past: string): string => (staleSince === null ? now : past);
   const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
-  if (impaired === 0) return `All ${plural(all.length, 'edge')} ${was} fine${at}, ${calls}.`;
-  return `${impaired} of ${plural(all.length, 'edge')} ${was} impaired${at}, ${calls}.`;
+  if (shown.length === 0) {
+    const fits = tense('fits', 'fitted');
+    return onlyImpaired
+      ? `No edge that ${fits} ${tense('is', 'was')} impaired${at}.`
+      : `No edge ${fits} the filter${at}.`;
+  }
+  const failed = shown.reduce((sum, { failures }) => sum + failures, 0);
+  const calls = failed === 0 ? 'no call failed' : `${plural(failed, 'call')} failed`;
+  if (shown.length === 1)
+    return `The one edge ${tense('is', 'was')} ${impaired === 0 ? 'fine' : 'impaired'}${at}, ${calls}.`;
+  const were = tense('are', 'were');
+  if (onlyImpaired) return `${plural(impaired, 'edge')} ${were} impaired${at}, ${calls}.`;
+  if (impaired === 0) return `All ${plural(shown.length, 'edge')} ${were} fine${at}, ${calls}.`;
+  return `${impaired} of ${plural(shown.length, 'edge')} ${were} impaired${at}, ${calls}.`;
 }
 
 function sentenceOf(impaired: readonly ServiceEdge[], staleSince: number | null): string {
@@ -117,8 +135,9 @@ interface ChoicesProps {
 }
 
 function Choices({ idle, focus, services }: ChoicesProps): VNode {
-  const { route } = useSession();
+  const { route, roll } = useSession();
   const { filters } = route.value;
+  const hasNamespaces = roll.namespaces.value.length > 1;
   return (
     <div class="topology-choices">
       <label>
@@ -143,7 +162,7 @@ function Choices({ idle, focus, services }: ChoicesProps): VNode {
           <option value="">any</option>
           {services.toSorted().map((name) => (
             <option key={name} value={name}>
-              {name.replace(/^default\//, '')}
+              {hasNamespaces ? name : name.slice(name.indexOf('/') + 1)}
             </option>
           ))}
         </select>

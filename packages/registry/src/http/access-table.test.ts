@@ -51,6 +51,7 @@ const TABLE: Readonly<Record<string, string>> = {
   'GET /api/v1/watch': '401 401 401 401 200 200 200 200 200 401 401 401',
   'GET /api/v1/services': '401 401 401 401 200 200 200 200 401 401 401 401',
   'GET /api/v1/services/:name': '401 401 401 401 200 200 200 200 401 401 401 401',
+  'GET /api/v1/instances': '401 401 401 401 200 200 200 200 401 401 401 401',
   'GET /api/v1/instances/:id': '401 401 401 401 200 200 200 200 401 401 401 401',
   'GET /api/v1/instances/:id/timeline': '401 401 401 401 200 200 200 200 401 401 401 401',
   'GET /api/v1/instances/:id/beats': '401 401 401 401 200 200 200 200 401 401 401 401',

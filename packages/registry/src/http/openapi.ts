@@ -1,11 +1,12 @@
 import {
+  ADMIN_STATES,
   beatAnswerMessage,
   beatMessage,
   changeMessage,
   componentSchemas,
+  CONTAINERS,
   drainAnswerMessage,
   drainMessage,
-  EVENT_KINDS,
   goneMessage,
   instanceMessage,
   instancePatchMessage,
@@ -24,8 +25,11 @@ import {
 import type { AnyMessage, JsonSchema } from '@rollcall/core';
 import type { FastifyPluginCallback } from 'fastify';
 import { ROLES } from '../access.js';
+import { INSTANCE_SORTS } from '../instance-query.js';
 import { LARGEST_LIMIT } from './history.js';
+import { LONGEST_SEARCH } from './instances.js';
 import { CALL_PATHS } from './openapi-calls.js';
+import { EVENTS } from './openapi-events.js';
 import {
   COUNT,
   HEARTBEATS,
@@ -189,10 +193,15 @@ const SERVICE_PATHS: JsonSchema = {
   },
 };
 
+const INSTANCES = listOf({
+  allOf: [instanceMessage.jsonSchema, { type: 'object', properties: { heartbeats: HEARTBEATS } }],
+});
+const SORTS = INSTANCE_SORTS.flatMap((sort) => [sort, `-${sort}`]);
+
 const PEOPLE_PATHS: JsonSchema = {
   '/api/v1/services': {
     get: operation({
-      summary: 'All services, with how many instances are in which state.',
+      summary: 'All services, with how many instances are in which state, and how many may be called.',
       parameters: [NAMESPACE_IN_QUERY],
       answer: object({
         revision: COUNT,
@@ -202,6 +211,8 @@ const PEOPLE_PATHS: JsonSchema = {
             namespace: NAME,
             instances: COUNT,
             states: object(Object.fromEntries(STATES.map((state) => [state, COUNT]))),
+            callable: COUNT,
+            admin: object(Object.fromEntries(ADMIN_STATES.map((admin) => [admin, COUNT]))),
           }),
         ),
       }),
@@ -227,10 +238,35 @@ const PEOPLE_PATHS: JsonSchema = {
         epoch: TEXT,
         revision: COUNT,
         settled: { type: 'boolean' },
-        instances: listOf({
-          allOf: [instanceMessage.jsonSchema, { type: 'object', properties: { heartbeats: HEARTBEATS } }],
-        }),
+        instances: INSTANCES,
         removed: listOf(tombstoneMessage.jsonSchema),
+      }),
+    }),
+  },
+  '/api/v1/instances': {
+    get: operation({
+      summary: 'Instances of all services, by filters, a page at a time. To read on, send `next` as `after`.',
+      parameters: [
+        NAMESPACE_IN_QUERY,
+        inQuery('service', NAMES_IN_QUERY, 'only of these services'),
+        inQuery('state', listOf({ enum: STATES }), 'only in one of these states'),
+        inQuery('admin', listOf({ enum: ADMIN_STATES }), 'only in one of these administrative states'),
+        inQuery('callable', { type: 'boolean' }, 'only those that callers may use, or only the others'),
+        inQuery('zone', listOf(TEXT), 'only in one of these zones'),
+        inQuery('version', listOf(TEXT), 'only of one of these versions'),
+        inQuery('q', { type: 'string', maxLength: LONGEST_SEARCH }, 'a part of id, service, version, zone or address'),
+        inQuery('sort', { enum: SORTS, default: 'service' }, 'the order; reversed with a `-` before it'),
+        inQuery('limit', { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 }, 'at most so many'),
+        inQuery('after', TEXT, 'the `next` of the answer before, with the same `sort`'),
+        inQuery('heartbeats', { type: 'boolean', default: false }, 'with what is known of those of each instance'),
+      ],
+      answer: object({
+        epoch: TEXT,
+        revision: COUNT,
+        settled: { type: 'boolean' },
+        total: COUNT,
+        next: orNull(TEXT),
+        instances: INSTANCES,
       }),
     }),
   },
@@ -241,26 +277,7 @@ const PEOPLE_PATHS: JsonSchema = {
       answer: object({ id: TEXT, since: { type: 'number' }, events: listOf(registryEventMessage.jsonSchema) }),
     }),
   },
-  '/api/v1/events': {
-    get: operation({
-      summary: 'What happened, newest last: the newest, or with `after` what came after that.',
-      parameters: [
-        NAMESPACE_IN_QUERY,
-        inQuery('after', COUNT, 'the `last` of the answer before: only later ones, oldest first'),
-        inQuery('limit', { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 }, 'at most so many'),
-        inQuery('service', NAMES_IN_QUERY, 'only of these services'),
-        inQuery('kind', listOf({ enum: EVENT_KINDS }), 'only of these kinds'),
-      ],
-      answer: object({
-        epoch: TEXT,
-        since: { type: 'number' },
-        last: COUNT,
-        more: { type: 'boolean' },
-        missed: COUNT,
-        events: listOf(registryEventMessage.jsonSchema),
-      }),
-    }),
-  },
+  '/api/v1/events': { get: EVENTS },
   '/api/v1/registry': {
     get: operation({ summary: 'The registry about itself.', answer: registryAnswer() }),
   },
@@ -299,6 +316,7 @@ function instanceAnswer(): JsonSchema {
         heartbeats: HEARTBEATS,
         falls: { type: 'number' },
         line: { type: 'boolean' },
+        lineLosses: orNull(object({ times: COUNT, shortestMs: COUNT, longestMs: COUNT })),
       }),
     ],
   };
@@ -344,6 +362,8 @@ function registryAnswer(): JsonSchema {
       object({ code: TEXT, detail: TEXT, fix: TEXT, from: TEXT, service: orNull(TEXT), times: COUNT, agoMs: COUNT }),
     ),
     host: listOf(object({ name: TEXT, have: COUNT, used: COUNT, remedy: TEXT })),
+    files: orNull(object({ open: COUNT, most: COUNT })),
+    container: orNull({ enum: CONTAINERS }),
     endingTokens: listOf(
       object({ id: TEXT, role: { enum: ROLES }, services: listOf(TEXT), expiresAt: { type: 'number' } }),
     ),

@@ -10,6 +10,9 @@ const tcp = { protocol: 'tcp', host: '10.0.0.6', port: 3001, tls: false } as con
 const targetOf = (but: Parameters<typeof sampleInstance>[0], key: string | null = null): string | undefined =>
   groupOf(sampleInstance(but), key)?.targets[0];
 
+const kindOf = (metadata: Record<string, string>, key: string | null = null): string | undefined =>
+  groupOf(sampleInstance({ endpoints: [http], metadata }), key)?.labels['__meta_rollcall_metrics'];
+
 describe('where an instance is scraped', () => {
   it('is what it says, or else its HTTP endpoint', () => {
     expect(targetOf({ endpoints: [tcp, http] })).toBe('10.0.0.5:3000');
@@ -22,6 +25,12 @@ describe('where an instance is scraped', () => {
     expect(targetOf({ endpoints: [tcp] })).toBeUndefined();
     for (const told of ['none', '0', '65536', '9464 /x', '9464/a b', 'evil.example:80', ''])
       expect(targetOf({ endpoints: [http], metadata: { 'rollcall.metrics': told } })).toBeUndefined();
+  });
+
+  it('is told apart: announced by the instance, or only assumed', () => {
+    expect(kindOf({})).toBe('assumed');
+    expect(kindOf({ 'rollcall.metrics': '3000' })).toBe('announced');
+    expect(kindOf({ 'prom.port': '9464' }, 'prom.port')).toBe('announced');
   });
 
   it('is told by another key of its metadata, and by that alone', () => {
@@ -39,6 +48,7 @@ describe('where an instance is scraped', () => {
       __meta_rollcall_version: '1.4.2',
       __meta_rollcall_zone: 'eu-1a',
       __meta_rollcall_state: 'HEALTHY',
+      __meta_rollcall_metrics: 'announced',
       __meta_rollcall_metadata_rollcall_metrics: '9464/internal/metrics',
       __meta_rollcall_metadata_team: 'blue',
       __meta_rollcall_metadata_a_b_c: 'd',

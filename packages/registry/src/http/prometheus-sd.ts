@@ -1,4 +1,4 @@
-import { addressOf } from '@rollcall/core';
+import { addressOf, TOLD } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import type { Outcome, RegistryFace } from '../face.js';
@@ -9,7 +9,7 @@ import type { Rim } from './rim.js';
 /** Prometheus takes nothing else. */
 const JSON_TYPE = 'application/json; charset=utf-8';
 /** Under this key an instance says where it shows its metrics. */
-export const METRICS_KEY = 'rollcall.metrics';
+export const METRICS_KEY = TOLD.metrics;
 
 /** What Prometheus asks. */
 interface Question {
@@ -106,6 +106,8 @@ export function groupOf(instance: Instance, key: string | null): TargetGroup | n
       __meta_rollcall_version: instance.version,
       __meta_rollcall_zone: instance.zone,
       __meta_rollcall_state: instance.state,
+      // many HTTP services show no metrics: a relabel rule keeps those that say that they do
+      __meta_rollcall_metrics: isTold ? 'announced' : 'assumed',
       ...(place.path === '' ? {} : { __metrics_path__: place.path }),
       ...(isTls ? { __scheme__: 'https' } : {}),
     },

@@ -9,9 +9,7 @@ import { serveRegistry } from './server.js';
 import type { RegistryServer, ServeOptions } from './server.js';
 
 const open: RegistryServer[] = [];
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((server) => server.close()));
-});
+afterEach(() => Promise.all(open.splice(0).map((server) => server.close())));
 
 /** Knows nothing, refuses nothing, and notes what it was asked; a test replaces what it is about. */
 function fakeRegistry(parts: Partial<RegistryFace> = {}): RegistryFace & { readonly asked: unknown[][] } {
@@ -40,6 +38,7 @@ function fakeRegistry(parts: Partial<RegistryFace> = {}): RegistryFace & { reado
     call: note('call', null),
     services: note('services', { revision: 7, services: [] }),
     service: note('service', { instances: [], removed: [] }),
+    instances: note('instances', { instances: [] }),
     instance: note('instance', {}),
     describe: note('describe', { replica: 'replica-1', epoch: 'e' }),
     watch: note('watch', { closed() {} }),
@@ -66,8 +65,8 @@ function send(url: string, options: RequestOptions & { readonly body?: string | 
       let text = '';
       response.setEncoding('utf8').on('data', (part: string) => (text += part));
       response.on('end', () => {
-        const body = text === '' ? null : JSON.parse(text);
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
+        const { statusCode: status = 0, headers } = response;
+        resolve({ status, headers, body: text === '' ? null : JSON.parse(text) });
       });
     });
     sent.on('error', reject).end(options.body);
@@ -307,6 +306,7 @@ describe('a server', () => {
     const { body } = await send(`${url}/openapi.json`);
     expect(Object.keys(body.paths).toSorted()).toEqual([
       '/api/v1/events',
+      '/api/v1/instances',
       ...['', '/beats', '/call', '/drain', '/heartbeat', '/suspect', '/timeline'].map(
         (rest) => `/api/v1/instances/{id}${rest}`,
       ),

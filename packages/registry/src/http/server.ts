@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { RegistryFace } from '../face.js';
 import type { BudgetAnswer, Load } from '../host-budget.js';
+import type { ProcessFacts } from '../host-facts.js';
 import type { Tokens } from '../tokens-file.js';
 import { OPEN_ENTRANCE, TokenEntrance } from './access.js';
 import { codingHook } from './answer-coding.js';
@@ -18,6 +19,7 @@ import { putBefore } from './forecourt.js';
 import { createGuard, guardHook } from './guard.js';
 import { healthRoutes } from './health.js';
 import { historyRoutes } from './history.js';
+import { instanceRoutes } from './instances.js';
 import { checkHost, listen, placeOf } from './listen.js';
 import { collectMethods } from './methods.js';
 import { answersCounted, metricsRoutes } from './metrics.js';
@@ -64,6 +66,8 @@ export interface ServeOptions {
   readonly maxConnections?: number;
   /** What the host carries, and how much of that such a load uses, for people. Default: not told. */
   readonly budgets?: (load: Load) => readonly BudgetAnswer[];
+  /** How its process stands now, for people. Default: not told. */
+  readonly processFacts?: () => Promise<ProcessFacts>;
   /** What `/metrics` shows; hand its `meter` to the engine. Default: one that knows of the engine only what it is asked for. */
   readonly metrics?: RegistryMetrics;
   readonly log?: Log;
@@ -133,8 +137,12 @@ export async function serveRegistry(options: ServeOptions): Promise<RegistryServ
 }
 
 /** What who diagnoses it asks of it. */
-function conditionOf({ budgets, tokens }: ServeOptions, time: Time): Pick<Rim, 'refused' | 'host' | 'endingTokens'> {
-  return { refused: new Refused(time), host: budgets, endingTokens: tokens && (() => tokens.endingSoon()) };
+function conditionOf(
+  { budgets, processFacts, tokens }: ServeOptions,
+  time: Time,
+): Pick<Rim, 'refused' | 'host' | 'endingTokens' | 'process'> {
+  const endingTokens = tokens && (() => tokens.endingSoon());
+  return { refused: new Refused(time), host: budgets, process: processFacts, endingTokens };
 }
 
 /** All routes, not yet listening. `guarded`: where tokens are asked for. */
@@ -176,7 +184,15 @@ export function buildApp(
   if (guarded === null) app.addHook('onSend', openDeeds(rim));
   else guarded.install(app);
   const refuseOtherMethods = collectMethods(app);
-  const forPeople = [operatorRoutes, peopleRoutes, historyRoutes, topologyRoutes, metricsRoutes, prometheusRoutes];
+  const forPeople = [
+    operatorRoutes,
+    peopleRoutes,
+    instanceRoutes,
+    historyRoutes,
+    topologyRoutes,
+    metricsRoutes,
+    prometheusRoutes,
+  ];
   const groups = [serviceRoutes, ...forPeople, watchRoutes, healthRoutes, openapiRoutes];
   for (const routes of groups) {
     void app.register(routes, rim);

@@ -18,6 +18,7 @@ import {
   untrusted,
 } from '../certificates.js';
 import type { CertificateRule, ClientCertificate } from '../certificates.js';
+import { spanText } from '../span-text.js';
 import { Handshakes } from './handshakes.js';
 import { listsOf, NO_LISTS } from './revocation-lists.js';
 import type { ListTerm, RevocationLists } from './revocation-lists.js';
@@ -72,9 +73,7 @@ const LOOK_EVERY_MS = 1_000;
 const HANDSHAKE_MS = 5_000;
 /** Whoever was revoked, or not, has so long for the request that is under way when the lists change. */
 const GRACE_MS = 1_000;
-const MINUTE_MS = 60_000;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
+const DAY_MS = 86_400_000;
 /** Before the registry's own certificate expires. */
 const WARN_BEFORE_MS = 14 * DAY_MS;
 /** A revocation list is to be renewed when so much of its time is left: some live a month, some an hour. */
@@ -343,20 +342,12 @@ export class ServerTls implements Clients {
     const fix = `put a new one, with its key, in the place of ${this.#tls.certFile}: it is read at once, without a restart`;
     if (leftMs <= 0)
       log.error(`The certificate of the registry has expired (${own.validTo}), so clients refuse it: ${fix}.`);
-    else
-      log.warn(
-        `The certificate of the registry expires in ${Math.ceil(leftMs / DAY_MS)} days (${own.validTo}): ${fix}.`,
-      );
+    else log.warn(`The certificate of the registry expires in ${spanText(leftMs)} (${own.validTo}): ${fix}.`);
   }
 }
 
 const warningOf = ({ from, until }: ListTerm): number =>
   until === Infinity ? Infinity : until - (until - from) * WARN_BEFORE_RATIO;
-
-function spanText(ms: number): string {
-  if (ms < 2 * HOUR_MS) return `${Math.ceil(ms / MINUTE_MS)} min`;
-  return ms < 2 * DAY_MS ? `${Math.ceil(ms / HOUR_MS)} h` : `${Math.ceil(ms / DAY_MS)} days`;
-}
 
 function isNarrower(before: Used, next: Used): boolean {
   const isListed = before.lists.texts.join('') !== next.lists.texts.join('');

@@ -1,0 +1,82 @@
+/** The calls of one service, for who watches it. */
+import { jsonText } from './json-text.js';
+import type { Span } from './paint.js';
+import { successText, sumOf } from './traffic.js';
+import type { Edge } from './traffic.js';
+import { aligned, countText, tripText } from './words.js';
+
+/** More rows are not shown, those that fail first. */
+const MOST_ROWS = 8;
+/** A line for each at most so often, unless failures begin or end. */
+const TELL_EVERY_MS = 30_000;
+
+/** The edges of a service: who calls it, then whom it calls. */
+export function edgesOf(edges: readonly Edge[], service: string): readonly Edge[] {
+  return [...edges.filter(({ to }) => to === service), ...edges.filter((edge) => isOnlyFrom(edge, service))];
+}
+
+const isOnlyFrom = ({ from, to }: Edge, service: string): boolean => from === service && to !== service;
+
+/** A row for each edge: `gateway → orders  40.8/s  success 100.00 %  0 of 204 failed  p99 42 ms`. */
+export function trafficRows(edges: readonly Edge[], hasNamespaces: boolean): readonly (readonly Span[])[] {
+  const shown = edges.toSorted((one, other) => other.failures - one.failures).slice(0, MOST_ROWS);
+  const rows = shown.map((edge) => {
+    const names = `${edge.from} → ${edge.to}`;
+    const isOpen = edge.targets.some(({ circuitsOpen }) => circuitsOpen > 0);
+    return [hasNamespaces ? `${edge.namespace}/${names}` : names, ...numbersOf(edge), isOpen ? 'circuit open' : ''];
+  });
+  const more = edges.length - shown.length;
+  const rest: readonly (readonly Span[])[] = more > 0 ? [[{ text: `and ${more} more edges`, look: 'faint' }]] : [];
+  return [...aligned(rows).map((text) => [{ text }]), ...rest];
+}
+
+type Numbers = Pick<Edge, 'perSecond' | 'calls' | 'failures' | 'p99Ms'>;
+
+function numbersOf({ perSecond, calls, failures, p99Ms }: Numbers): readonly string[] {
+  return [
+    `${perSecond < 10 ? perSecond.toFixed(1) : countText(Math.round(perSecond))}/s`,
+    `success ${successText({ calls, failures })}`,
+    `${countText(failures)} of ${countText(calls)} failed`,
+    `p99 ${p99Ms === null ? '–' : tripText(p99Ms)}`,
+  ];
+}
+
+/** Decides when the traffic of a service is told as a line: at first, when failures begin or end, and twice a minute. Takes `now`, monotonic ms. */
+export class TrafficNews {
+  readonly #service: string;
+  #toldAt = -Infinity;
+  #failed = false;
+
+  constructor(service: string) {
+    this.#service = service;
+  }
+
+  /** The calls of the service that are news; null: none are. In one namespace, or in all of them together. */
+  take(edges: readonly Edge[], now: number): Traffic | null {
+    const inbound = edges.filter(({ to }) => to === this.#service);
+    const sum = sumOf(inbound);
+    if (sum === null) return null;
+    const failed = sum.failures > 0;
+    if (failed === this.#failed && now - this.#toldAt < TELL_EVERY_MS) return null;
+    this.#toldAt = now;
+    this.#failed = failed;
+    return { service: this.#service, sum, edges };
+  }
+}
+
+export interface Traffic {
+  readonly service: string;
+  /** Of all calls to it. */
+  readonly sum: NonNullable<ReturnType<typeof sumOf>>;
+  readonly edges: readonly Edge[];
+}
+
+/** `2.0/s  success 90.00 %  1 of 10 failed  p99 42 ms` */
+export const trafficText = ({ sum }: Traffic): string => numbersOf(sum).join('  ');
+
+/** `at`: wall clock, ms since 1970. */
+export function trafficJson({ service, sum, edges }: Traffic, namespace: string, at: number): string {
+  const { perSecond: callsPerSecond, calls, failures, retries, p99Ms } = sum;
+  const numbers = { callsPerSecond, calls, failures, retries, p99Ms };
+  return jsonText({ at, change: 'traffic', namespace, service, ...numbers, edges });
+}

@@ -1,0 +1,55 @@
+import { describe, expect, it } from 'vitest';
+import { findInstances, findServices } from './search.js';
+
+const service = (namespace: string, name: string) => ({ namespace, name });
+const KNOWN = [
+  service('default', 'orders'),
+  service('default', 'orders-archive'),
+  service('default', 'users'),
+  service('staging', 'orders'),
+  service('staging', 'stock'),
+];
+const found = (typed: string): string[] =>
+  findServices(KNOWN, typed).map(({ namespace, name }) => `${namespace}/${name}`);
+
+describe('services are found', () => {
+  it('by name in every namespace, the exact one first', () => {
+    expect(found('orders')).toEqual(['default/orders', 'staging/orders', 'default/orders-archive']);
+    expect(found('  ORD ')).toEqual(['default/orders', 'default/orders-archive', 'staging/orders']);
+    expect(found('nothing')).toEqual([]);
+  });
+
+  it('by namespace, and by both', () => {
+    expect(found('staging')).toEqual(['staging/orders', 'staging/stock']);
+    expect(found('staging/')).toEqual(['staging/orders', 'staging/stock']);
+    expect(found('staging/ord')).toEqual(['staging/orders']);
+    expect(found('default/orders')).toEqual(['default/orders', 'default/orders-archive']);
+  });
+});
+
+const instance = (namespace: string, id: string) => ({
+  id,
+  namespace,
+  service: 'orders',
+  endpoints: [{ protocol: 'tcp' as const, host: '10.0.0.5', port: 3_001, tls: false }],
+});
+
+describe('instances are found', () => {
+  const instances = [instance('default', 'orders-0b1e07'), instance('staging', 'orders-0c1e07')];
+  const ids = (typed: string): string[] => [...findInstances(instances, typed)].map(({ id }) => id);
+
+  it('as they are printed, by any part of their id, and by address', () => {
+    expect(ids('orders…1e07')).toEqual(['orders-0b1e07', 'orders-0c1e07']);
+    expect(ids('orders...0c1e07')).toEqual(['orders-0c1e07']);
+    expect(ids('0b1')).toEqual(['orders-0b1e07']);
+    expect(ids('10.0.0.5:3001')).toHaveLength(2);
+    // the name finds the service
+    expect(ids('orders')).toEqual([]);
+  });
+
+  it('in the namespace that is typed before them', () => {
+    expect(ids('staging/orders…1e07')).toEqual(['orders-0c1e07']);
+    expect(ids('default/1e07')).toEqual(['orders-0b1e07']);
+    expect(ids('staging/')).toEqual([]);
+  });
+});

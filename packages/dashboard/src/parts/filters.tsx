@@ -1,0 +1,69 @@
+import type { VNode } from 'preact';
+import { routeOf, withFilter } from '../model/route.js';
+import { useSession } from '../model/session.js';
+import type { Session } from '../model/session.js';
+
+/** Changes a filter of the place one is at. No step of the history: `back` leaves the screen, not a letter. */
+export function setFilter({ route }: Session, key: string, value: string): void {
+  const hash = withFilter(window.location.hash, key, value);
+  window.history.replaceState(null, '', hash);
+  route.value = routeOf(hash);
+}
+
+interface NameFilterProps {
+  readonly label: string;
+  readonly placeholder: string;
+}
+
+/** What is typed is the filter `q` at once. */
+export function TextFilter({ label, placeholder }: NameFilterProps): VNode {
+  const session = useSession();
+  return (
+    <label class="chip field">
+      <span class="heard">{label}</span>
+      <input
+        type="text"
+        autocomplete="off"
+        spellcheck={false}
+        placeholder={placeholder}
+        value={session.route.value.filters['q'] ?? ''}
+        onInput={({ currentTarget }) => setFilter(session, 'q', currentTarget.value)}
+      />
+    </label>
+  );
+}
+
+interface ChoiceProps {
+  /** Of the filter, and what people call it. */
+  readonly name: string;
+  readonly label: string;
+  /** Value, and how it is told; a plain text is both. */
+  readonly of: readonly (string | readonly [string, string])[];
+  /** What no choice is called; default `any`. */
+  readonly none?: string;
+}
+
+export function Choice({ name, label, of, none = 'any' }: ChoiceProps): VNode {
+  const session = useSession();
+  const chosen = session.route.value.filters[name] ?? '';
+  const options = of.map((one) => (typeof one === 'string' ? ([one, one] as const) : one));
+  const isKnown = chosen === '' || options.some(([value]) => value === chosen);
+  return (
+    <label class="chip" aria-current={chosen === '' ? undefined : 'true'}>
+      {label}
+      <select
+        value={chosen}
+        title={chosen}
+        onChange={({ currentTarget }) => setFilter(session, name, currentTarget.value)}
+      >
+        <option value="">{none}</option>
+        {!isKnown && <option value={chosen}>{chosen}</option>}
+        {options.map(([value, text]) => (
+          <option key={value} value={value}>
+            {text}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}

@@ -1,0 +1,41 @@
+import type { VNode } from 'preact';
+import { instanceHash } from '../model/route.js';
+import { tailOf } from '../model/words.js';
+import { InNamespace } from './namespace.js';
+
+interface ClipProps {
+  readonly of: string;
+  readonly class?: string;
+}
+
+/** Text on one line: what does not fit ends in an ellipsis, and the whole is its title. It can be selected and copied whole. */
+export function Clip({ of, ...rest }: ClipProps): VNode {
+  return (
+    <span class={`clip ${rest.class ?? ''}`} title={of}>
+      {of}
+    </span>
+  );
+}
+
+interface InstanceLinkProps {
+  readonly id: string;
+  /** Left out where the service is plain. */
+  readonly service?: string;
+  /** Left out where it is plain. */
+  readonly namespace?: string | null;
+}
+
+/** `orders…1e07`, which leads to the instance. However little room there is, its last characters stay; the title has the whole id. */
+export function InstanceLink({ id, service = '', namespace = null }: InstanceLinkProps): VNode {
+  return (
+    <a class="mono name" href={instanceHash(id)} title={namespace === null ? id : `${namespace}/${id}`}>
+      {service !== '' && (
+        <span class="clip">
+          <InNamespace of={namespace} />
+          {service}
+        </span>
+      )}
+      <span class="tail">…{tailOf(id)}</span>
+    </a>
+  );
+}

@@ -1,0 +1,77 @@
+import { useComputed } from '@preact/signals';
+import { STATES } from '@rollcall/core';
+import type { VNode } from 'preact';
+import { GROUPS } from '../model/events.js';
+import { fieldMoment, fieldText } from '../model/moment.js';
+import { withFilter } from '../model/route.js';
+import type { Filters } from '../model/route.js';
+import { useShownServices } from './shown.js';
+
+const link = (key: string, value: string): string => withFilter(window.location.hash, key, value);
+const set = (key: string, value: string): void => void (window.location.hash = link(key, value));
+
+/** Which events are shown; all of it is in the address. */
+export function EventFilters({ of }: { readonly of: Filters }): VNode {
+  const { kind, service, instance, state, from, to } = of;
+  const nodes = useShownServices();
+  const names = useComputed(() => [...new Set(nodes.value.map(({ name }) => name))].toSorted());
+  return (
+    <div class="chips spaced">
+      <a class="chip" href={link('kind', '')} aria-current={kind === undefined ? 'true' : undefined}>
+        All
+      </a>
+      {GROUPS.map(([name]) => (
+        <a key={name} class="chip" href={link('kind', name)} aria-current={kind === name ? 'true' : undefined}>
+          {name}
+        </a>
+      ))}
+      <Choice name="state" chosen={state} from={STATES} />
+      <Choice name="service" chosen={service} from={names.value} />
+      <Moment name="from" chosen={from} />
+      <Moment name="to" chosen={to} />
+      {instance !== undefined && (
+        <a class="chip" href={link('instance', '')} aria-current="true" title="any instance">
+          instance …{instance.slice(-4)} ×
+        </a>
+      )}
+    </div>
+  );
+}
+
+interface ChoiceProps {
+  readonly name: string;
+  readonly chosen: string | undefined;
+  readonly from: readonly string[];
+}
+
+function Choice({ name, chosen, from }: ChoiceProps): VNode {
+  return (
+    <label class="chip">
+      {name}
+      <select value={chosen ?? ''} onChange={({ currentTarget }) => set(name, currentTarget.value)}>
+        <option value="">any</option>
+        {chosen !== undefined && !from.includes(chosen) && <option value={chosen}>{chosen}</option>}
+        {from.map((one) => (
+          <option key={one} value={one}>
+            {one}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** In the address it is ms since 1970, so that it is the same moment in every time zone. */
+function Moment({ name, chosen }: { readonly name: string; readonly chosen: string | undefined }): VNode {
+  const wall = chosen === undefined ? null : Number(chosen);
+  return (
+    <label class="chip">
+      {name}
+      <input
+        type="datetime-local"
+        value={fieldText(wall === null || Number.isNaN(wall) ? null : wall)}
+        onChange={({ currentTarget }) => set(name, String(fieldMoment(currentTarget.value) ?? ''))}
+      />
+    </label>
+  );
+}

@@ -1,0 +1,204 @@
+import { useComputed } from '@preact/signals';
+import { addressOf, ADMIN_STATES, isCallable } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
+import type { VNode } from 'preact';
+import { ageText, clockText, countText, plural } from '../model/age.js';
+import { arrivalText } from '../model/arrival.js';
+import { INSTANCE_SORTS, instanceFits, sortInstances, sortOf } from '../model/listing.js';
+import type { InstanceSort } from '../model/listing.js';
+import { needsAttention, WORST_FIRST } from '../model/roll.js';
+import { withFilter } from '../model/route.js';
+import { useNamespace, useSession, useStaleSince } from '../model/session.js';
+import { useSteady } from '../model/steady.js';
+import { Choice, TextFilter } from '../parts/filters.js';
+import { StateWord } from '../parts/glyph.js';
+import { Clip, InstanceLink } from '../parts/name.js';
+import { Head } from '../parts/panel.js';
+import { WindowedRows } from '../parts/window.js';
+import { useShownServices } from './shown.js';
+
+/** The instances of all services, one row each; filters and order are in the address. */
+export function InstancesScreen(): VNode {
+  // the clock draws it once a second: so rows that were held in their places find them again
+  const { roll, route, clock } = useSession();
+  const nodes = useShownServices();
+  const staleSince = useStaleSince();
+  const all = useComputed(() => nodes.value.flatMap((node) => [...node.instances.value.values()]));
+  const shown = useComputed(() => {
+    const { filters } = route.value;
+    return sortInstances(all.value.filter(instanceFits(filters)), filters['sort']);
+  });
+  const now = clock.now.value;
+  const steady = useSteady(shown.value, ({ id }) => id);
+  const { value: arrival } = roll.arrival;
+  return (
+    <>
+      <Head
+        title="Instances"
+        verdict={arrival === null ? verdictOf(shown.value, staleSince) : arrivalText(arrival, staleSince)}
+        sentence={
+          shown.value.length === all.value.length
+            ? 'ENABLED, and neither CRITICAL nor DEREGISTERING: those may get calls.'
+            : `${countText(shown.value.length)} of ${countText(all.value.length)} ${staleSince === null ? 'fit' : 'fitted'} the filters.`
+        }
+      />
+      <Filters all={all.value} />
+      <section class="panel">
+        <table class="one-height" aria-rowcount={steady.rows.length + 1}>
+          <SortHeads />
+          <WindowedRows
+            rows={steady.rows}
+            box={steady.ref}
+            row={(instance, at) => instanceRow({ instance, at, now, staleSince })}
+          />
+        </table>
+        {steady.rows.length === 0 && <Nobody isFiltered={all.value.length > 0} staleSince={staleSince} />}
+      </section>
+    </>
+  );
+}
+
+function verdictOf(shown: readonly Instance[], staleSince: number | null): string {
+  const callable = `${countText(shown.filter(isCallable).length)} of ${plural(shown.length, 'instance')}`;
+  return staleSince === null
+    ? `${callable} can be called.`
+    : `${callable} could be called at ${clockText(staleSince)}.`;
+}
+
+const STATES = [
+  ['CRITICAL,UNHEALTHY', 'needs attention'],
+  ['REGISTERING,DEREGISTERING', 'on the way'],
+  ...WORST_FIRST,
+] as const;
+/** A list of choices that is longer than this is for the text filter. */
+const MOST_CHOICES = 500;
+
+function Filters({ all }: { readonly all: readonly Instance[] }): VNode {
+  const namespace = useNamespace();
+  const choicesOf = (of: (instance: Instance) => string): string[] =>
+    [...new Set(all.map(of))]
+      .filter((word) => word !== '')
+      .toSorted()
+      .slice(0, MOST_CHOICES);
+  return (
+    <div class="chips filters spaced" key={namespace}>
+      <TextFilter label="Filter the instances" placeholder="Name, id, address, version …" />
+      <Choice name="state" label="state" of={STATES} />
+      <Choice name="admin" label="admin" of={ADMIN_STATES} />
+      <Choice name="callable" label="callable" of={['yes', 'no']} />
+      <Choice name="service" label="service" of={choicesOf(({ service }) => service)} />
+      <Choice name="zone" label="zone" of={choicesOf(({ zone }) => zone)} />
+      <Choice name="version" label="version" of={choicesOf(({ version }) => version)} />
+    </div>
+  );
+}
+
+const COLUMNS: Readonly<Record<InstanceSort, readonly [string, string]>> = {
+  state: ['State', ''],
+  instance: ['Instance', ''],
+  admin: ['Admin', 'w7'],
+  callable: ['Callable', 'w5'],
+  version: ['Version', 'w9'],
+  zone: ['Zone', 'w10'],
+  namespace: ['Namespace', 'w10'],
+  address: ['Address', 'w8'],
+  since: ['Since', 'right'],
+};
+
+/** A click sorts by the column, a second one the other way round. */
+function SortHeads(): VNode {
+  const { route } = useSession();
+  const [sort, isDown] = sortOf(INSTANCE_SORTS, route.value.filters['sort']);
+  const current = sort ?? 'state';
+  return (
+    <thead>
+      <tr aria-rowindex={1}>
+        {INSTANCE_SORTS.map((key) => {
+          const [name, only] = COLUMNS[key];
+          const isOn = key === current;
+          const next = isOn && !isDown ? `-${key}` : key;
+          return (
+            <th
+              key={key}
+              scope="col"
+              class={`c-${key} ${only}`}
+              aria-sort={isOn ? (isDown ? 'descending' : 'ascending') : undefined}
+            >
+              <a href={withFilter(window.location.hash, 'sort', next)}>
+                {name}
+                {isOn && <span aria-hidden="true">{isDown ? ' ↑' : ' ↓'}</span>}
+              </a>
+            </th>
+          );
+        })}
+      </tr>
+    </thead>
+  );
+}
+
+interface RowProps {
+  readonly instance: Instance;
+  readonly at: number;
+  readonly now: number;
+  readonly staleSince: number | null;
+}
+
+/** No component, for the reason that the rows of the overview are none. */
+function instanceRow({ instance, at, now, staleSince }: RowProps): VNode {
+  const { id, service, namespace, version, zone, admin, endpoints, since, weight } = instance;
+  const isTrouble = needsAttention(instance);
+  const [endpoint] = endpoints;
+  return (
+    <tr
+      key={id}
+      class={isTrouble ? `tinted ${instance.state}` : ''}
+      data-row
+      data-problem={isTrouble ? '' : undefined}
+      aria-rowindex={at + 2}
+    >
+      <td>
+        <StateWord of={instance} />
+      </td>
+      <td class="full">
+        <InstanceLink id={id} service={service} />
+      </td>
+      <td class="w7 card">{admin === 'ENABLED' ? <span class="faint">{admin}</span> : admin}</td>
+      <td class="w5 card callable">{isCallable(instance) ? weight === 0 ? 'yes, weight 0' : 'yes' : <b>no</b>}</td>
+      <td class="mono w9">
+        <Clip of={version === '' ? '–' : version} />
+      </td>
+      <td class="w10">
+        <Clip of={zone === '' ? '–' : zone} />
+      </td>
+      <td class="w10">
+        <Clip of={namespace} />
+      </td>
+      <td class="mono w8">
+        <Clip of={endpoint === undefined ? '–' : addressOf(endpoint)} />
+      </td>
+      <td class="right since">{staleSince === null ? ageText(now - since) : clockText(since)}</td>
+    </tr>
+  );
+}
+
+interface NobodyProps {
+  readonly isFiltered: boolean;
+  readonly staleSince: number | null;
+}
+
+function Nobody({ isFiltered, staleSince }: NobodyProps): VNode {
+  const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
+  const tense = (now: string, past: string): string => (staleSince === null ? now : past);
+  return (
+    <p class="panel-body faint">
+      {isFiltered
+        ? `No instance ${tense('fits', 'fitted')}${at}. `
+        : `No instance ${tense('is', 'was')} registered here${at}.`}
+      {isFiltered && (
+        <a class="link" href="#/instances">
+          clear filter
+        </a>
+      )}
+    </p>
+  );
+}

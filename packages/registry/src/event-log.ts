@@ -1,0 +1,240 @@
+import type { EventKind, RegistryEvent, State } from '@rollcall/core';
+
+/** Which events are asked for. Events pass all filters; an empty or missing filter lets every event through. */
+export interface EventQuery {
+  /** Only events with a higher number, oldest first; null: the newest, up to `limit`. Not together with `before`. */
+  readonly after: number | null;
+  /** Only events with a lower number: the newest of those, up to `limit`. */
+  readonly before?: number | null;
+  /** 1 … 1,000. */
+  readonly limit: number;
+  /** A namespace, or `*`: events about the registry as a whole belong to all namespaces. */
+  readonly namespace: string;
+  readonly services: readonly string[];
+  readonly kinds: readonly EventKind[];
+  /** Whole ids. */
+  readonly instances?: readonly string[];
+  /** The state after the event. */
+  readonly states?: readonly State[];
+  /** Wall clock, ms since 1970: events at this time or later. */
+  readonly from?: number | null;
+  /** Wall clock, ms since 1970: events before this time. */
+  readonly to?: number | null;
+}
+
+export interface EventsAnswer {
+  /** Sequence numbers count within it. */
+  readonly epoch: string;
+  /**
+   * Wall clock, ms since 1970, since when all events of the requested kinds are kept: of older ones, only what operators did and what
+   * the registry says of itself.
+   */
+  readonly since: number;
+  /** What `after` says next time. */
+  readonly last: number;
+  /** Is there more after `last` already? */
+  readonly more: boolean;
+  /** So many from the one that was asked for up to `last` are no longer kept. */
+  readonly missed: number;
+  /** Does the registry keep events that match and are older than those of this answer? To read them, send the first `seq` as `before`. */
+  readonly older: boolean;
+  /** How many events of this epoch are no longer kept, of all kinds and namespaces. */
+  readonly dropped: number;
+  /** Newest last. */
+  readonly events: readonly RegistryEvent[];
+}
+
+/** How many events each shelf keeps, besides the main one. */
+const SHELF_SIZE = 1_000;
+
+/**
+ * The newest events of the registry, in memory: at most `most`, and 1,000 circuit events, which come often and so have a shelf of their
+ * own. Of the events that leave the main shelf, the newest 1,000 by operators and the newest 1,000 of the registry itself stay.
+ * A query looks at each kept event once at most.
+ */
+export class EventLog {
+  readonly #main: Shelf;
+  readonly #circuits = new Shelf(SHELF_SIZE);
+  readonly #lasting: Readonly<Record<Lasting, Shelf>> = {
+    operators: new Shelf(SHELF_SIZE),
+    registry: new Shelf(SHELF_SIZE),
+  };
+  readonly #shelves: readonly Shelf[];
+  #last = 0;
+
+  constructor(most: number) {
+    this.#main = new Shelf(most);
+    this.#shelves = [this.#main, this.#circuits, this.#lasting.operators, this.#lasting.registry];
+  }
+
+  /** The number of the next event. */
+  get next(): number {
+    return this.#last + 1;
+  }
+
+  /** `event.seq` must be `next`. */
+  add(event: RegistryEvent): void {
+    this.#last = event.seq;
+    if (event.kind === 'circuit') {
+      this.#circuits.push(event);
+      return;
+    }
+    const gone = this.#main.push(event);
+    const group = gone === undefined ? null : lastingOf(gone);
+    if (gone !== undefined && group !== null) this.#lasting[group].push(gone);
+  }
+
+  /** `begunAt`: wall clock, ms since 1970, since when events are noted. */
+  read(query: EventQuery, begunAt: number): Omit<EventsAnswer, 'epoch'> {
+    const fits = filterOf(query);
+    const facts = { since: this.#since(query, begunAt), dropped: this.#last - this.#size };
+    if (query.after === null) {
+      const { events, older } = this.#newest(query.before ?? Infinity, query.limit, fits);
+      return { ...facts, last: this.#last, more: false, missed: 0, older, events };
+    }
+    // a number that was never given is of another epoch
+    const after = query.after > this.#last ? 0 : query.after;
+    const events: RegistryEvent[] = [];
+    let last = this.#last;
+    let looked = 0;
+    for (const event of forwards(this.#shelves, after)) {
+      looked += 1;
+      if (!fits(event) || events.push(event) < query.limit) continue;
+      last = event.seq;
+      break;
+    }
+    const older = this.#newest(events[0]?.seq ?? after + 1, 0, fits).older;
+    return { ...facts, last, more: last < this.#last, missed: last - after - looked, older, events };
+  }
+
+  get #size(): number {
+    return this.#shelves.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  #since({ kinds }: EventQuery, begunAt: number): number {
+    const isAsked = (isCircuit: boolean): boolean =>
+      kinds.length === 0 || kinds.some((kind) => (kind === 'circuit') === isCircuit);
+    const [main, circuits] = [
+      isAsked(false) ? this.#main.keptFrom : null,
+      isAsked(true) ? this.#circuits.keptFrom : null,
+    ];
+    return Math.max(begunAt, main ?? begunAt, circuits ?? begunAt);
+  }
+
+  #newest(
+    before: number,
+    limit: number,
+    fits: (event: RegistryEvent) => boolean,
+  ): Pick<EventsAnswer, 'events' | 'older'> {
+    const events: RegistryEvent[] = [];
+    for (const event of backwards(this.#shelves, before)) {
+      if (!fits(event)) continue;
+      if (events.length === limit) return { events: events.toReversed(), older: true };
+      events.push(event);
+    }
+    return { events: events.toReversed(), older: false };
+  }
+}
+
+/** Keeps the newest so many events, in the order of their numbers. */
+class Shelf {
+  readonly #most: number;
+  readonly #ring: RegistryEvent[] = [];
+  #pushed = 0;
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  get size(): number {
+    return this.#ring.length;
+  }
+
+  /** When the oldest kept event happened; null while nothing has left. */
+  get keptFrom(): number | null {
+    return this.#pushed > this.#ring.length ? (this.at(0)?.at ?? null) : null;
+  }
+
+  /** Returns the event that has to leave. */
+  push(event: RegistryEvent): RegistryEvent | undefined {
+    const place = this.#pushed % this.#most;
+    const gone = this.#ring[place];
+    this.#ring[place] = event;
+    this.#pushed += 1;
+    return gone;
+  }
+
+  /** 0 is the oldest. */
+  at(index: number): RegistryEvent | undefined {
+    return index < 0 ? undefined : this.#ring[(this.#pushed - this.#ring.length + index) % this.#most];
+  }
+
+  /** How many of its events have a number below this one. */
+  countBelow(seq: number): number {
+    let [low, high] = [0, this.size];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.at(middle)?.seq ?? Infinity) < seq) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+/** The events of all shelves with a number below `before`, newest first. */
+function* backwards(shelves: readonly Shelf[], before: number): Iterable<RegistryEvent> {
+  const heads = shelves.map((shelf) => ({ shelf, place: shelf.countBelow(before) - 1 }));
+  for (;;) {
+    let newest: RegistryEvent | undefined;
+    for (const { shelf, place } of heads) {
+      const event = shelf.at(place);
+      if (event !== undefined && event.seq > (newest?.seq ?? 0)) newest = event;
+    }
+    if (newest === undefined) return;
+    for (const head of heads) if (head.shelf.at(head.place) === newest) head.place -= 1;
+    yield newest;
+  }
+}
+
+/** The events of all shelves with a number above `after`, oldest first. */
+function* forwards(shelves: readonly Shelf[], after: number): Iterable<RegistryEvent> {
+  const heads = shelves.map((shelf) => ({ shelf, place: shelf.countBelow(after + 1) }));
+  for (;;) {
+    let oldest: RegistryEvent | undefined;
+    for (const { shelf, place } of heads) {
+      const event = place < shelf.size ? shelf.at(place) : undefined;
+      if (event !== undefined && event.seq < (oldest?.seq ?? Infinity)) oldest = event;
+    }
+    if (oldest === undefined) return;
+    for (const head of heads) if (head.place < head.shelf.size && head.shelf.at(head.place) === oldest) head.place += 1;
+    yield oldest;
+  }
+}
+
+/** Events that instances bring about push out neither group. */
+type Lasting = 'operators' | 'registry';
+
+function lastingOf(event: RegistryEvent): Lasting | null {
+  if (isDeed(event)) return 'operators';
+  const { kind, service } = event;
+  return service === null && (kind === 'registry' || kind === 'preservation') ? 'registry' : null;
+}
+
+/** Did an operator bring it about, or is it about an operator's word? */
+export const isDeed = ({ kind, by }: RegistryEvent): boolean => kind === 'admin' || by === 'operator';
+
+function filterOf(query: EventQuery): (event: RegistryEvent) => boolean {
+  const { namespace, from = null, to = null } = query;
+  const services = new Set<string | null>(query.services);
+  const instances = new Set<string | null>(query.instances);
+  const kinds = new Set<EventKind>(query.kinds);
+  const states = new Set<State | null>(query.states);
+  return (event) =>
+    (namespace === '*' || event.namespace === null || event.namespace === namespace) &&
+    (services.size === 0 || services.has(event.service)) &&
+    (instances.size === 0 || instances.has(event.instance)) &&
+    (kinds.size === 0 || kinds.has(event.kind)) &&
+    (states.size === 0 || states.has(event.state)) &&
+    (from === null || event.at >= from) &&
+    (to === null || event.at < to);
+}

@@ -1,0 +1,119 @@
+import { addressOf, isCallable } from '@rollcall/core';
+import type { Instance, State } from '@rollcall/core';
+import type { InstanceAnswer, InstancesAnswer } from './face.js';
+import type { InstancePlace, InstanceQuery, InstanceSort } from './instance-query.js';
+import type { Entry, Roster } from './roster.js';
+
+/** A page of the instances of all services. `detailOf` is called for those of the page alone, where heartbeats are asked for. */
+export function instancePage(
+  roster: Roster,
+  query: InstanceQuery,
+  detailOf: (entry: Entry) => Pick<InstanceAnswer, 'heartbeats'>,
+): Pick<InstancesAnswer, 'total' | 'next' | 'instances'> {
+  const { sort, isReversed, limit, after, withHeartbeats } = query;
+  const keyOf = KEYS[sort];
+  const order = isReversed ? reversed(placeOrder) : placeOrder;
+  const found = roster
+    .sorted()
+    .filter(({ record }) => matches(record, query))
+    .map((entry) => ({ entry, key: keyOf(entry.record), id: entry.id }));
+  const left = after === null ? found : found.filter((one) => order(one, after) > 0);
+  const page = left.toSorted(order).slice(0, limit);
+  const last = page.at(-1);
+  return {
+    total: found.length,
+    next: last === undefined || page.length === left.length ? null : encodePlace(query, last),
+    instances: page.map(({ entry }) =>
+      withHeartbeats ? { ...entry.record, heartbeats: detailOf(entry).heartbeats } : entry.record,
+    ),
+  };
+}
+
+function matches(instance: Instance, query: InstanceQuery): boolean {
+  const { namespace, services, states, admins, callable, zones, versions, search } = query;
+  return (
+    (namespace === '*' || instance.namespace === namespace) &&
+    includes(services, instance.service) &&
+    includes(states, instance.state) &&
+    includes(admins, instance.admin) &&
+    (callable === null || isCallable(instance) === callable) &&
+    includes(zones, instance.zone) &&
+    includes(versions, instance.version) &&
+    (search === '' || textsOf(instance).some((text) => text.toLowerCase().includes(search.toLowerCase())))
+  );
+}
+
+function includes<Value>(wanted: readonly Value[], value: Value): boolean {
+  return wanted.length === 0 || wanted.includes(value);
+}
+
+const textsOf = ({ id, service, version, zone, endpoints }: Instance): readonly string[] => [
+  id,
+  service,
+  version,
+  zone,
+  ...endpoints.map(addressOf),
+];
+
+/** Those that need attention first; then those on their way; HEALTHY last. */
+const WORST_FIRST: Readonly<Record<State, number>> = {
+  CRITICAL: 0,
+  UNHEALTHY: 1,
+  REGISTERING: 2,
+  DEREGISTERING: 3,
+  HEALTHY: 4,
+};
+
+const KEYS: Readonly<Record<InstanceSort, (instance: Instance) => string | number>> = {
+  // a space is below every character of a name
+  service: ({ service, namespace }) => `${service} ${namespace}`,
+  state: ({ state }) => WORST_FIRST[state],
+  // the newest change first
+  since: ({ since }) => -since,
+  version: ({ version }) => version,
+  zone: ({ zone }) => zone,
+  id: ({ id }) => id,
+};
+
+type Order = (one: InstancePlace, other: InstancePlace) => number;
+
+/** Keys of one sort are all numbers or all texts. */
+const placeOrder: Order = (one, other) => compared(one.key, other.key) || compared(one.id, other.id);
+
+const reversed =
+  (order: Order): Order =>
+  (one, other) =>
+    order(other, one);
+
+function compared(one: string | number, other: string | number): number {
+  if (one === other) return 0;
+  return one < other ? -1 : 1;
+}
+
+// ---- the place where a page ended, as a text --------------------------------------------------------------------------
+
+type Sorting = Pick<InstanceQuery, 'sort' | 'isReversed'>;
+
+const sortingText = ({ sort, isReversed }: Sorting): string => `${isReversed ? '-' : ''}${sort}`;
+
+function encodePlace(sorting: Sorting, { key, id }: InstancePlace): string {
+  return Buffer.from(JSON.stringify([sortingText(sorting), key, id])).toString('base64url');
+}
+
+/** Null for what is no place in this order: it was made for another one, or by somebody else. */
+export function decodePlace(text: string, sorting: Sorting): InstancePlace | null {
+  const parts = jsonOf(Buffer.from(text, 'base64url').toString());
+  if (!Array.isArray(parts) || parts.length !== 3 || parts[0] !== sortingText(sorting)) return null;
+  const [key, id]: readonly unknown[] = parts.slice(1);
+  const isNumeric = sorting.sort === 'state' || sorting.sort === 'since';
+  if (typeof id !== 'string' || (typeof key !== 'string' && typeof key !== 'number')) return null;
+  return (typeof key === 'number') === isNumeric ? { key, id } : null;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}
