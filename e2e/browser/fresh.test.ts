@@ -23,7 +23,6 @@ async function register(url: string, at: number): Promise<void> {
   expect(status).toBe(201);
 }
 
-
 describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', () => {
   let browser: Browser;
   beforeAll(async () => {
