@@ -3,8 +3,8 @@ import type { Instance } from '@rollcall/core';
 import { sampleInstance } from '@rollcall/core/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Town } from './town.fixture.js';
+import type { Screen, View } from './instance-table.js';
 import { renderChange, renderView } from './view.js';
-import type { Screen, View } from './view.js';
 
 const NOW = new Date(2026, 8, 21, 14, 2, 23).getTime();
 const SCREEN: Screen = { now: NOW, width: 80, rows: 18, isColoured: false, isUnicode: true };
@@ -37,16 +37,16 @@ describe('the picture of a service that is drained as a whole', () => {
   it('says first that nobody of it may be called, and why', () => {
     const lines = renderView(viewOf([...users, ...drained]), SCREEN);
     expect(lines[1]).toBe('Nobody of orders may be called: 2 drained.');
-    expect(lines[3]).toMatch(/^⊘ DRAINING +orders…0001 +41 s  Gets no calls\. Its state: HEALTHY\.$/);
-    expect(lines[4]).toMatch(/^⊘ DRAINING +orders…0002/);
-    expect(lines[5]).toMatch(/^● HEALTHY +users…0003/);
+    expect(lines[3]).toMatch(/^⊘ DRAINING +no +orders…0001 +41 s  Its state is HEALTHY\.$/);
+    expect(lines[4]).toMatch(/^⊘ DRAINING +no +orders…0002/);
+    expect(lines[5]).toMatch(/^● HEALTHY +yes +users…0003/);
   });
 
   it('tells other trouble behind it, and says so of an old view in the past', () => {
     const sick = of('web-0009', { state: 'CRITICAL', reason: reasonFor('SILENT') });
     const lines = renderView(viewOf([sick, of('web-0008'), ...drained]), SCREEN);
     expect(lines[1]).toBe('Nobody of orders may be called: 2 drained. 2 of 2 services need attention.');
-    expect(lines[3]).toMatch(/^⊘ DRAINING +orders/);
+    expect(lines[3]).toMatch(/^⊘ DRAINING +no +orders/);
     expect(renderView(viewOf(drained, { isLive: false }), SCREEN)[1]).toBe(
       'Nobody of orders could be called at 14:02:23: 2 drained.',
     );
@@ -84,7 +84,7 @@ describe('an instance that self-preservation holds', () => {
       reason: reasonFor('PRESERVED', `${rule}; of this one: ${cause}`),
     });
     const [, , , first = '', second = ''] = renderView(viewOf([held, of('orders-0002')]), SCREEN);
-    expect(first).toMatch(/^⊖ UNHEALTHY +orders…0001 +41 s  It neither answers Heartbeat-1/);
+    expect(first).toMatch(/^⊖ UNHEALTHY +yes +orders…0001 +41 s  It neither answers Heartbeat-1/);
     expect(second.trim()).toMatch(/^ECONNREFUSED 10\.0\.3\.21:3001; self-preservation holds it: 3 of/);
   });
 });

@@ -26,7 +26,7 @@ import { eventsIn } from './registry-api.js';
 import type { RegistryApi, Whereabouts } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
-import { stateLook } from './view.js';
+import { stateLook } from './state-shapes.js';
 import { whoIs } from './which.js';
 import { countText, happenedText } from './words.js';
 

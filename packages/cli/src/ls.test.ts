@@ -40,9 +40,9 @@ describe('rollcall ls', () => {
   it('shows every instance with its state and why', async () => {
     const { code, out } = await ls();
     expect(code).toBe(0);
-    expect(out).toMatch(/STATE +INSTANCE +→1 +←2 +SINCE +WHY \/ NEXT/);
-    expect(out).toMatch(/◌ REGISTERING +orders…1e07/);
-    expect(out).toMatch(/◌ REGISTERING +users…0b9e/);
+    expect(out).toMatch(/STATE +CALLABLE +INSTANCE +→1 +←2 +SINCE +WHY \/ NEXT/);
+    expect(out).toMatch(/◌ REGISTERING +(yes|no) +orders…1e07/);
+    expect(out).toMatch(/◌ REGISTERING +(yes|no) +users…0b9e/);
     expect(out).toContain('HEALTHY once proved');
   });
 

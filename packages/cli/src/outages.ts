@@ -1,5 +1,6 @@
 import { callableText, countCallable, isOutage, notCallableText } from '@rollcall/core';
 import type { CallableCount, Instance } from '@rollcall/core';
+import { shortened } from './columns.js';
 
 type Named = Pick<Instance, 'namespace' | 'service'>;
 
@@ -39,11 +40,30 @@ export function outageText(counts: ReadonlyMap<string, CallableCount>, when: str
   return `Nobody of ${names.join(', ')} ${verb}${why}.`;
 }
 
-/** `orders: 0 of 2 callable: 2 drained`: a line for each service of which not everybody may be called. */
-export function shortageLines(instances: readonly Instance[], hasNamespaces = false): readonly string[] {
-  return [...countsOf(instances, hasNamespaces)]
+/** Of more services the rest is counted. */
+const MOST_LINES = 10;
+
+/**
+ * `orders: 0 of 2 callable: 2 drained`: a line for each service of which not everybody may be called, those with the fewest first. `width`:
+ * the name is cut where the line would be wider.
+ */
+export function shortageLines(
+  instances: readonly Instance[],
+  hasNamespaces = false,
+  width: number = Infinity,
+): readonly string[] {
+  const short = [...countsOf(instances, hasNamespaces)]
     .filter(([, { all, callable }]) => callable < all)
-    .map(([name, count]) => `${name}: ${callableText(count)}`);
+    .toSorted(([, one], [, other]) => one.callable / one.all - other.callable / other.all);
+  const lines = short.slice(0, MOST_LINES).map(([name, count]) => {
+    const text = callableText(count);
+    return `${shortened(name, Math.max(LEAST_NAME, width - text.length - 2))}: ${text}`;
+  });
+  const rest = short.length - lines.length;
+  return rest === 0 ? lines : [...lines, `and ${rest} more ${rest === 1 ? 'service' : 'services'}`];
 }
+
+/** Columns of a name that is cut. */
+const LEAST_NAME = 12;
 
 export const isAway = ({ admin }: Pick<Instance, 'admin'>): boolean => admin !== 'ENABLED';

@@ -1,3 +1,4 @@
+import { columnsOf, cut } from './columns.js';
 import type { Terminal } from './shell.js';
 
 /** A piece of a line and how it looks. */
@@ -8,13 +9,16 @@ export interface Span {
 
 export type Look = 'healthy' | 'unhealthy' | 'critical' | 'registering' | 'leaving' | 'strong' | 'faint';
 
-/** The terminal's own sixteen colours, so that its theme decides. What is not HEALTHY is bold too: colour is for trouble. */
+/**
+ * Colours of the 256 of xterm that can be read on white and on black (contrast 4.5 and 3.9 at least): the first sixteen are the theme's, and
+ * its yellow cannot be read on white, nor its blue on black. What is not HEALTHY is bold too: colour is for trouble.
+ */
 const CODES: Readonly<Record<Look, string>> = {
-  healthy: '32',
-  unhealthy: '1;33',
-  critical: '1;31',
-  registering: '1;34',
-  leaving: '1;35',
+  healthy: '38;5;28',
+  unhealthy: '1;38;5;130',
+  critical: '1;38;5;160',
+  registering: '1;38;5;27',
+  leaving: '1;38;5;98',
   strong: '1',
   faint: '2',
 };
@@ -49,12 +53,13 @@ const ASCII: Readonly<Record<string, string>> = {
 
 /** One line for this terminal: cut to its width, with its colours, in its characters. */
 export function paint(spans: readonly Span[], terminal: Terminal): string {
-  const isLong = spans.reduce((sum, { text }) => sum + text.length, 0) > terminal.width;
+  const isLong = spans.reduce((sum, { text }) => sum + columnsOf(text), 0) > terminal.width;
   let room = isLong ? terminal.width - 1 : terminal.width;
   let line = '';
   for (const { text, look } of spans) {
-    const shown = text.slice(0, Math.max(0, room));
-    room -= shown.length;
+    const shown = cut(text, room);
+    // nothing follows what was cut, though a narrower text would have room
+    room = shown === text ? room - columnsOf(shown) : 0;
     line += coloured(terminal.isUnicode ? shown : plain(shown), look, terminal);
   }
   return (isLong ? `${line}${terminal.isUnicode ? '…' : '~'}` : line).trimEnd();
@@ -64,7 +69,7 @@ function coloured(text: string, look: Look | undefined, { isColoured }: Terminal
   return look === undefined || !isColoured || text.trim() === '' ? text : `\u001b[${CODES[look]}m${text}\u001b[0m`;
 }
 
-/** Every sign is one column wide, so lines stay aligned; what has no stand-in becomes `?`. */
+/** A stand-in is as wide as its sign, so lines stay aligned; what has none becomes `?`. */
 function plain(text: string): string {
-  return text.replaceAll(/[^\u0020-\u007e]/gu, (sign) => ASCII[sign] ?? '?');
+  return text.replaceAll(/[^\u0020-\u007e]/gu, (sign) => ASCII[sign] ?? '?'.repeat(columnsOf(sign)));
 }

@@ -57,6 +57,17 @@ export interface Whereabouts {
   readonly name: string;
 }
 
+/** A page of instances; `next` is the `after` of the page after it, null: this is the last one. */
+export interface InstancesPage extends ServiceAnswer {
+  readonly next: string | null;
+}
+
+/** A parameter of a question: its name and its value. */
+export type Parameter = readonly [string, string];
+
+const queryOf = (question: readonly Parameter[]): string =>
+  question.map(([key, value]) => `${key}=${encodeURIComponent(value)}&`).join('');
+
 /** What a question says besides its path. */
 interface Deed {
   readonly method: 'PATCH' | 'DELETE';
@@ -119,15 +130,29 @@ export class RegistryApi {
     const { revision, instances } = await this.read(
       `/api/v1/services/${encodeURIComponent(name)}?${this.#of()}${more}`,
     );
-    if (!Array.isArray(instances)) throw this.#noRegistry('no list of instances');
+    return { revision: Number(revision), ...this.#instancesIn(instances) };
+  }
+
+  /** A page of the instances of all services that match; `question`: the parameters but for the namespace, each as often as it is there. */
+  async instances(question: readonly Parameter[]): Promise<InstancesPage> {
+    const { revision, next, instances } = await this.read(`/api/v1/instances?${queryOf(question)}${this.#of()}`);
+    return {
+      revision: Number(revision),
+      next: typeof next === 'string' ? next : null,
+      ...this.#instancesIn(instances),
+    };
+  }
+
+  #instancesIn(received: unknown): Pick<ServiceAnswer, 'instances' | 'heartbeats'> {
+    if (!Array.isArray(received)) throw this.#noRegistry('no list of instances');
     const heartbeats = new Map<InstanceId, Heartbeats>();
-    const known = instances.map((received) => {
-      const instance = this.instanceIn(received);
-      const beats = heartbeatsOf(this.#record(received)['heartbeats']);
+    const instances = received.map((one) => {
+      const instance = this.instanceIn(one);
+      const beats = heartbeatsOf(this.#record(one)['heartbeats']);
       if (beats !== null) heartbeats.set(instance.id, beats);
       return instance;
     });
-    return { revision: Number(revision), instances: known, heartbeats };
+    return { instances, heartbeats };
   }
 
   /** One instance, with all that the registry tells of it; null: it knows none of that id (any more). */
@@ -157,9 +182,8 @@ export class RegistryApi {
   }
 
   /** What happened; `question`: the parameters but for the namespace, each as often as it is there. */
-  events(question: readonly (readonly [string, string])[]): Promise<Json> {
-    const given = question.map(([key, value]) => `${key}=${encodeURIComponent(value)}&`).join('');
-    return this.read(`/api/v1/events?${given}${this.#of()}`);
+  events(question: readonly Parameter[]): Promise<Json> {
+    return this.read(`/api/v1/events?${queryOf(question)}${this.#of()}`);
   }
 
   /** Who calls whom. */

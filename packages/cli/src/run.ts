@@ -2,6 +2,7 @@ import { isRollcallError, messageOf, nearest, redacted, VERSION } from '@rollcal
 import type { ErrorCode } from '@rollcall/core';
 import type { Completed } from './completion.js';
 import { environmentText } from './environment.js';
+import { fitHelp } from './help.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { printable } from './words.js';
@@ -97,7 +98,7 @@ const CODES: Partial<Readonly<Record<ErrorCode, ExitCode>>> = {
 export async function run(argv: readonly string[], asked: Shell): Promise<ExitCode> {
   const shell: Shell = { ...asked, err: (text) => asked.err(redacted(text)) };
   const [name = 'help', ...rest] = argv;
-  if (['help', '--help', '-h'].includes(name)) return say(shell, HELP);
+  if (['help', '--help', '-h'].includes(name)) return say(shell, fitHelp(HELP, shell.terminal.width));
   if (['--version', '-v'].includes(name)) return say(shell, VERSION);
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (entry === undefined) {
@@ -109,7 +110,7 @@ export async function run(argv: readonly string[], asked: Shell): Promise<ExitCo
   }
   try {
     const command = await entry.load();
-    return wantsHelp(rest) ? say(shell, command.help) : await command.run(rest, shell);
+    return wantsHelp(rest) ? say(shell, fitHelp(command.help, shell.terminal.width)) : await command.run(rest, shell);
   } catch (error) {
     const refused = environmentText(error);
     if (refused !== null) {

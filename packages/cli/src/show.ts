@@ -1,6 +1,7 @@
 import { addressOf } from '@rollcall/core';
 import type { Instance, OverrideTerms, RegistryEvent } from '@rollcall/core';
 import { describeFlags, parseArguments, toggle } from './arguments.js';
+import { fitted, shortenedName, wrapped } from './columns.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from './connection.js';
 import { OUTPUT_FLAG } from './formats.js';
 import { jsonText } from './json-text.js';
@@ -18,9 +19,13 @@ import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { edgesIn, successText } from './traffic.js';
 import type { Edge, Target } from './traffic.js';
-import { AWAY, stateLook, stateShape } from './view.js';
+import { AWAY, stateLook, stateShape } from './state-shapes.js';
 import { nobodyError, whoIs } from './which.js';
-import { ageText, aligned, explained, happenedText, nextText, printable, shortName, tripText } from './words.js';
+import { ageText, explained, happenedText, nextText, printable, shortName, tripText } from './words.js';
+
+/** Columns of the picture beside the name, with the longest text at its wire. */
+const PICTURE_WIDTH = 60;
+const LEAST_NAME = 13;
 
 const FLAGS = { ...OUTPUT_FLAG, ...NAMESPACE_FLAG, ...CONNECTION_FLAGS, '--help': toggle('this text', 'h') };
 
@@ -89,23 +94,33 @@ function page(
   shell: Shell,
 ): readonly string[] {
   const now = Date.now();
+  // a pipe, or a file, gets whole lines
+  const width = shell.window()?.width ?? Infinity;
   const lines = (of: readonly (readonly Span[])[]): readonly string[] =>
-    of.map((line) => paint(line, { ...shell.terminal, width: Infinity }));
-  const past = section('Timeline', timelineRows(events));
+    of.map((line) => paint(line, { ...shell.terminal, width }));
+  const past = section('Timeline', timelineRows(events), width);
   if (found === null) {
     const [last] = events.slice(-1);
-    return lines([[{ text: `${id}  was removed: ${printable(last?.text ?? '')}.`, look: 'strong' }], ...past]);
+    const removed = wrapped(`${id}  was removed: ${printable(last?.text ?? '')}.`, width);
+    return lines([...removed.map((text): readonly Span[] => [{ text, look: 'strong' }]), ...past]);
   }
   const instance = api.instanceIn(found);
   const beats = heartbeatsOf(found['heartbeats']);
-  const name = shortName(instance, [instance]);
+  const name = shortenedName(shortName(instance, [instance]), Math.max(LEAST_NAME, width - PICTURE_WIDTH));
   return lines([
-    ...stateLines({ instance, name, shape: stateShape(instance, beats), away: overrideTerms(found, 'admin') }, now),
+    ...stateLines({
+      instance,
+      name,
+      shape: stateShape(instance, beats),
+      away: overrideTerms(found, 'admin'),
+      now,
+      width,
+    }),
     [],
     [{ text: readingOf(instance, beats), look: 'strong' }],
     ...heartbeatPicture(instance, name, beats, now),
-    ...section('Facts', factRows(instance, found)),
-    ...section('Callers', callerRows(calls)),
+    ...section('Facts', factRows(instance, found), width),
+    ...section('Callers', callerRows(calls), width),
     ...past,
   ]);
 }
@@ -116,10 +131,12 @@ interface Headed {
   readonly shape: string;
   /** What is known of the operator's word by which it gets no calls; null: nothing. */
   readonly away: OverrideTerms | null;
+  readonly now: number;
+  readonly width: number;
 }
 
 /** What an operator wants, where it is not the usual; state, reason, since, next. */
-function stateLines({ instance, name, shape, away }: Headed, now: number): readonly (readonly Span[])[] {
+function stateLines({ instance, name, shape, away, now, width }: Headed): readonly (readonly Span[])[] {
   const { state, since, reason, admin } = instance;
   const { sentence, evidence } = explained(reason);
   const next = nextText(instance, now);
@@ -133,19 +150,19 @@ function stateLines({ instance, name, shape, away }: Headed, now: number): reado
       { text: state, look },
       { text: `  for ${ageText(now - since)}` },
     ],
-    [{ text: `${why}${next === '' ? '' : ` ${next}.`}` }],
+    ...wrapped(`${why}${next === '' ? '' : ` ${next}.`}`, width).map((text) => [{ text }]),
   ];
   if (admin === 'ENABLED') return lines;
   const [head = [], ...rest] = lines;
   const called = `It gets no calls: ${awayText(admin, away, now)}. Back: rollcall undrain ${instance.id}`;
-  return [head, [{ text: called, look: 'strong' }], ...rest];
+  return [head, ...wrapped(called, width).map((text): readonly Span[] => [{ text, look: 'strong' }]), ...rest];
 }
 
 type Row = readonly string[];
 
-function section(title: string, rows: readonly Row[]): readonly (readonly Span[])[] {
+function section(title: string, rows: readonly Row[], width: number): readonly (readonly Span[])[] {
   if (rows.length === 0) return [];
-  return [[], [{ text: title, look: 'faint' }], ...aligned(rows).map((text) => [{ text: `  ${text}` }])];
+  return [[], [{ text: title, look: 'faint' }], ...fitted(rows, width - 2).map((text) => [{ text: `  ${text}` }])];
 }
 
 function factRows(instance: Instance, found: Json): readonly Row[] {

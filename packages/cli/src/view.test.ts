@@ -2,8 +2,9 @@ import type { Instance, ReasonCode, State } from '@rollcall/core';
 import { reasonFor } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import type { Heartbeats } from './heartbeats.js';
-import { renderChange, renderTable, renderView } from './view.js';
-import type { Screen, View } from './view.js';
+import { renderTable } from './instance-table.js';
+import type { Screen, View } from './instance-table.js';
+import { renderChange, renderView } from './view.js';
 import { clockText } from './words.js';
 
 const NOW = new Date(2026, 8, 21, 14, 2, 23).getTime();
@@ -111,15 +112,15 @@ describe('the whole picture', () => {
     expect(lines).toEqual([
       'rollcall  http://10.0.0.2:1337  Live  revision 48,213                                       14:02:23',
       'Nobody of payments may be called: 1 CRITICAL. 2 of 6 services need attention.',
-      '  STATE          INSTANCE       →1       ←2        SINCE  WHY / NEXT',
-      '▲ CRITICAL       payments…7d20  refused  ended       3 s  Dead: its line closed and its address ref…',
+      '  STATE          CALLABLE  INSTANCE       →1       ←2        SINCE  WHY / NEXT',
+      '▲ CRITICAL       no        payments…7d20  refused  ended       3 s  Dead: its line closed and its a…',
       '                 ECONNREFUSED 10.0.2.14:50051      DEREGISTERING in 2 s unless it sends Heartbeat-2.',
-      '◒ UNHEALTHY      orders…1e07    refused  2 s ago     7 s  Nobody can reach it.',
+      '◒ UNHEALTHY      yes       orders…1e07    refused  2 s ago     7 s  Nobody can reach it.',
       '                 ECONNREFUSED 10.0.3.21:3001          CRITICAL in 5 s unless it answers Heartbeat-1.',
-      '◌ REGISTERING    search…c41a    1.9 ms   due         3 s  Registered; not yet proved both ways.',
+      '◌ REGISTERING    yes       search…c41a    1.9 ms   due         3 s  Registered; not yet proved both…',
       '                                                          HEALTHY once proved, it has 27 s for that.',
-      '⇥ DEREGISTERING  mailer…0b9e    –        –           9 s  It said goodbye and finishes what is in f…',
-      '● HEALTHY        3 of 7         gateway 2 of 2 · mailer 0 of 1 · orders 0 of 1 · payments 0 of 1 · …',
+      '⇥ DEREGISTERING  no        mailer…0b9e    –        –           9 s  It said goodbye and finishes wh…',
+      '● HEALTHY        3 of 7    mailer 0 of 1 · orders 0 of 1 · payments 0 of 1 · … and 3 more',
       '→1 the registry calls  ←2 it calls',
     ]);
   });
@@ -179,11 +180,12 @@ describe('the golden pictures', () => {
     expect(picture({ width: 140 })).toEqual([
       'rollcall  http://10.0.0.2:1337  Live  revision 48,213                                       14:02:23',
       '1 of 4 services needs attention. No caller is affected: 3 calls went elsewhere, 0 failed.',
-      '  STATE          INSTANCE       →1       ←2        SINCE  WHY / NEXT',
-      '◒ UNHEALTHY      orders…1e07    refused  2 s ago     7 s  Nobody can reach it.',
-      '                 ECONNREFUSED 10.0.3.21:3001              CRITICAL in 5 s unless it answers Heartbeat-1.',
-      '◌ REGISTERING    search…c41a    –        –           3 s  Registered; not yet proved both ways. HEALTHY once proved, it has 27 s for that.',
-      '● HEALTHY        3 of 5         gateway 2 of 2 · orders 0 of 1 · search 0 of 1 · users 1 of 1',
+      '  STATE          CALLABLE  INSTANCE       →1       ←2        SINCE  WHY / NEXT',
+      '◒ UNHEALTHY      yes       orders…1e07    refused  2 s ago     7 s  Nobody can reach it.',
+      '                 ECONNREFUSED 10.0.3.21:3001                        CRITICAL in 5 s unless it answers Heartbeat-1.',
+      '◌ REGISTERING    yes       search…c41a    –        –           3 s  Registered; not yet proved both ways.',
+      '                                                                    HEALTHY once proved, it has 27 s for that.',
+      '● HEALTHY        3 of 5    orders 0 of 1 · search 0 of 1 · gateway 2 of 2 · users 1 of 1',
       'calls 13/s  success 100.00 %  went elsewhere 3  p99 42 ms         →1 the registry calls  ←2 it calls',
     ]);
   });
@@ -192,20 +194,20 @@ describe('the golden pictures', () => {
     expect(picture({ width: 80 })).toEqual([
       'rollcall  http://10.0.0.2:1337  Live  revision 48,213                   14:02:23',
       '1 of 4 services needs attention. No caller is affected: 3 calls went elsewhere,…',
-      '  STATE          INSTANCE       SINCE  WHY / NEXT',
-      '◒ UNHEALTHY      orders…1e07      7 s  Nobody can reach it.',
+      '  STATE          CALLABLE  INSTANCE       SINCE  WHY / NEXT',
+      '◒ UNHEALTHY      yes       orders…1e07      7 s  Nobody can reach it.',
       '                 ECONNREFUSED 10.0.3.21:3001  CRITICAL in 5 s unless it answers…',
-      '◌ REGISTERING    search…c41a      3 s  Registered; not yet proved both ways.',
+      '◌ REGISTERING    yes       search…c41a      3 s  Registered; not yet proved bot…',
       '                                      HEALTHY once proved, it has 27 s for that.',
-      '● HEALTHY        3 of 5         gateway 2 of 2 · orders 0 of 1 · search 0 of 1 …',
+      '● HEALTHY        3 of 5    orders 0 of 1 · search 0 of 1 · … and 2 more',
       'calls 13/s  success 100.00 %  went elsewhere 3  p99 42 ms',
     ]);
   });
 
   it('in ASCII', () => {
     expect(picture({ isUnicode: false }).slice(2, 4)).toEqual([
-      '  STATE          INSTANCE       >1       <2        SINCE  WHY / NEXT',
-      'v UNHEALTHY      orders~1e07    refused  2 s ago     7 s  Nobody can reach it.',
+      '  STATE          CALLABLE  INSTANCE       >1       <2        SINCE  WHY / NEXT',
+      'v UNHEALTHY      yes       orders~1e07    refused  2 s ago     7 s  Nobody can reach it.',
     ]);
   });
 });
@@ -274,8 +276,8 @@ describe('a terminal', () => {
     const coloured = renderView(view, { ...SCREEN, isColoured: true }).join('\n');
     // eslint-disable-next-line no-control-regex
     expect(coloured.replaceAll(/\u001b\[[\d;]*m/g, '')).toBe(renderView(view, SCREEN).join('\n'));
-    expect(coloured).toContain('\u001b[1;33mUNHEALTHY\u001b[0m');
-    expect(coloured).toContain('\u001b[32m●\u001b[0m HEALTHY');
+    expect(coloured).toContain('\u001b[1;38;5;130mUNHEALTHY\u001b[0m');
+    expect(coloured).toContain('\u001b[38;5;28m●\u001b[0m HEALTHY');
   });
 });
 

@@ -315,6 +315,8 @@ class Picture implements LiveReport {
         width: window.width,
         now: systemTime.wall(),
         rows: Math.max(1, window.height - FRAME_LINES - this.#edges.length),
+        // the last line of the terminal is left free: a picture that is as high could not be drawn over
+        lines: window.height - 1,
       },
     );
     this.#place.draw(lines, window.height);

@@ -19,11 +19,18 @@ export function meantBy<One extends Named>(typed: string, instances: readonly On
   const exact = instances.filter(({ id }) => id === typed);
   if (exact.length > 0) return exact;
   const parts = /^(.+?)(?:…|\.\.\.|~)(.+)$/.exec(typed);
-  if (parts !== null) return ofService(instances, parts[1] ?? '', parts[2] ?? '');
+  if (parts !== null) return ofShortName(instances, parts[1] ?? '', parts[2] ?? '');
   const dashed = [...typed.matchAll(/-/g)].flatMap(({ index }) =>
     ofService(instances, typed.slice(0, index), typed.slice(index + 1)),
   );
   return dashed.length > 0 ? dashed : instances.filter(({ id }) => id.endsWith(typed));
+}
+
+/** A narrow terminal shows the beginning of a service's name only. */
+function ofShortName<One extends Named>(instances: readonly One[], service: string, end: string): readonly One[] {
+  const exact = ofService(instances, service, end);
+  if (exact.length > 0) return exact;
+  return instances.filter((one) => one.service.startsWith(service) && one.id.endsWith(end));
 }
 
 function ofService<One extends Named>(instances: readonly One[], service: string, end: string): readonly One[] {

@@ -1,6 +1,7 @@
 /** What the terminal says, in the words of the dashboard: state, reason, since, next. */
 import { printableText, REASON_TEXTS, unheld } from '@rollcall/core';
 import type { Instance, Reason, RegistryEvent } from '@rollcall/core';
+import { columnsOf, padded } from './columns.js';
 
 /** How long something lasts: seconds under a minute, then `3 min`, `3 h 12 min`, `2 d 4 h`. */
 export function ageText(ms: number): string {
@@ -72,9 +73,37 @@ const DEEDS = {
 
 type Named = Pick<Instance, 'id' | 'service'>;
 
-/** Ids as they are printed. Takes time with the square of how many there are. */
-export function shortNames(instances: readonly Pick<Instance, 'id' | 'service'>[]): ReadonlyMap<string, string> {
-  return new Map(instances.map((one) => [one.id, shortName(one, instances)]));
+/** Ids as they are printed. */
+export function shortNames(instances: readonly Named[]): ReadonlyMap<string, string> {
+  const ids = new Map<string, Set<string>>();
+  for (const { id, service } of instances) {
+    const known = ids.get(service);
+    if (known === undefined) ids.set(service, new Set([id]));
+    else known.add(id);
+  }
+  const names = new Map<string, string>();
+  for (const [service, known] of ids) nameAll(service, [...known], SHORT_LENGTH, names);
+  // in the order in which they came
+  return new Map(instances.map(({ id }) => [id, names.get(id) ?? id]));
+}
+
+/** The fewest last characters of an id that are printed. */
+const SHORT_LENGTH = 4;
+
+/** Names the ids of one service by their last characters, and those that end alike by one more. */
+function nameAll(service: string, ids: readonly string[], length: number, names: Map<string, string>): void {
+  const byEnd = new Map<string, string[]>();
+  for (const id of ids) {
+    const end = id.slice(-length);
+    const same = byEnd.get(end);
+    if (same === undefined) byEnd.set(end, [id]);
+    else same.push(id);
+  }
+  for (const [end, same] of byEnd) {
+    const [only, other] = same;
+    if (only !== undefined && other === undefined) names.set(only, `${service}…${end}`);
+    else nameAll(service, same, length + 1, names);
+  }
 }
 
 /** An id as it is printed: `orders…1e07`, with as many last characters as tell it from those `among` which it is, of its service. */
@@ -99,10 +128,12 @@ export const printable = (text: string): string => printableText(text, Infinity)
 /** Rows of cells as lines, the columns one below the other. */
 export function aligned(rows: readonly (readonly string[])[]): readonly string[] {
   const [head = []] = rows;
-  const widths = head.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = head.map((_, column) =>
+    rows.reduce((widest, row) => Math.max(widest, columnsOf(row[column] ?? '')), 0),
+  );
   return rows.map((row) =>
     row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .map((cell, column) => padded(cell, widths[column] ?? 0))
       .join('  ')
       .trimEnd(),
   );

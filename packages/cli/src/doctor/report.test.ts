@@ -34,7 +34,7 @@ describe('the report', () => {
   it('keeps within a narrow terminal, but for words that are longer, has colours only where they are wanted, and no sign beyond ASCII where there is none', () => {
     const narrow = renderDiagnosis(URL, broken, { ...terminal, width: 40 });
     expect(narrow.filter((line) => line.length > 40 && line.trim().split(' ').length > 2)).toEqual([]);
-    expect(renderDiagnosis(URL, broken, { ...terminal, isColoured: true }).join('')).toContain('\u001b[1;31m✕');
+    expect(renderDiagnosis(URL, broken, { ...terminal, isColoured: true }).join('')).toContain('\u001b[1;38;5;160m✕');
     const plain = renderDiagnosis(URL, broken, { ...terminal, isUnicode: false }).join('');
     expect(plain).toMatch(/^[\x20-\x7e]+$/);
   });

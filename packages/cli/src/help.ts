@@ -1,0 +1,50 @@
+import { columnsOf, wrapped } from './columns.js';
+
+/** Lines of a help text are read best at these widths, columns. */
+const NARROWEST = 80;
+const WIDEST = 100;
+
+/** Where the text of a row of flags or commands begins: behind `  -p, --port <port>  `. */
+const ROW = /^ {2,}\S.*? {2,}(?=\S)/;
+/** What is typed stays on one line, so that it can be copied. */
+const EXAMPLES = 'Examples:';
+
+/**
+ * A help text for a terminal of this width: paragraphs are filled anew, rows of flags wrap below their text, and examples and lines of usage
+ * stay as they are. No line is wider than 100 columns, but for those.
+ */
+export function fitHelp(help: string, terminalWidth: number): string {
+  const width = Math.min(WIDEST, Math.max(NARROWEST, terminalWidth));
+  const sections = help.split('\n\n');
+  return sections.map((section) => fitSection(section, width)).join('\n\n');
+}
+
+function fitSection(section: string, width: number): string {
+  if (section.startsWith(EXAMPLES) || section.startsWith('Usage:')) return section;
+  const lines: string[] = [];
+  let paragraph: string[] = [];
+  const endParagraph = (): void => {
+    if (paragraph.length > 0) lines.push(...wrapped(paragraph.join(' '), width));
+    paragraph = [];
+  };
+  for (const line of section.split('\n')) {
+    if (line.startsWith(' ')) {
+      endParagraph();
+      lines.push(...fitRow(line, width));
+    } else {
+      // a heading of rows, and each sentence that begins a line of its own, stays alone
+      if (/^(Environment|Exit codes|Formats):/.test(line)) endParagraph();
+      paragraph.push(line);
+    }
+  }
+  endParagraph();
+  return lines.join('\n');
+}
+
+/** A row whose second column is wrapped below itself. */
+function fitRow(line: string, width: number): readonly string[] {
+  if (columnsOf(line) <= width) return [line];
+  const head = ROW.exec(line)?.[0] ?? /^ */.exec(line)?.[0] ?? '';
+  const [first = '', ...more] = wrapped(line.slice(head.length), width - head.length);
+  return [head + first, ...more.map((text) => ' '.repeat(head.length) + text)];
+}
