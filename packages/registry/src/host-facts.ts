@@ -35,8 +35,10 @@ export interface ProcessFacts {
 }
 
 /** Looks at `/proc` and at what container engines leave in theirs. Never rejects. */
-export async function readProcessFacts(env: NodeJS.ProcessEnv = process.env, proc = '/proc'): Promise<ProcessFacts> {
-  const cgroup = await readFile(join(proc, 'self/cgroup'), 'utf8').catch(() => '');
+export async function readProcessFacts(proc = '/proc'): Promise<ProcessFacts> {
+  const read = (path: string): Promise<string> => readFile(join(proc, path), 'utf8').catch(() => '');
+  const [cgroup, environment] = await Promise.all([read('self/cgroup'), read('self/environ')]);
+  const env = Object.fromEntries(environment.split('\0').map((each) => each.split('=', 2)));
   const marks = CONTAINER_MARKS.filter((mark) => existsSync(mark));
   return { files: await openFilesNow(proc), container: containerIn({ env, marks, cgroup }) };
 }

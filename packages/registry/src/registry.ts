@@ -368,8 +368,7 @@ export class Registry implements RegistryFace {
   }
 
   #detail(entry: Entry): InstanceAnswer {
-    const lineLosses = this.#lines.lossesOf(entry);
-    return { ...detail(entry, this.#ports.time.now(), this.#options.policy), lineLosses };
+    return { ...detail(entry, this.#ports.time.now(), this.#options.policy), lineLosses: this.#lines.lossesOf(entry) };
   }
 
   #terms(): HeartbeatTerms {

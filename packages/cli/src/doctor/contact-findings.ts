@@ -170,7 +170,9 @@ function silent({ url, here, tries }: Facts, { code, progress }: Failure, say: S
     progress.isConnected
       ? `is its process stopped, or busy? On its machine: ${remediesFor(here.container).isBusy}`
       : `is the way free? ${remediesFor(here.container).tryPort(hostname, port || '80', '')}`,
-    ...(reason === undefined ? [`are packets lost? ping -c 20 ${hostname.replace(/^\[|\]$/g, '')}`] : []),
+    ...(reason === undefined && !isLoopback(hostname)
+      ? [`are packets lost? ping -c 20 ${hostname.replace(/^\[|\]$/g, '')}`]
+      : []),
     ELSEWHERE,
   );
 }

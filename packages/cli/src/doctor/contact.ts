@@ -35,14 +35,14 @@ export async function insist(asker: Asker, path = SMALL): Promise<readonly Asked
 }
 
 /** A certificate or an alert says more of why than a connection that ended, and that more than silence. */
-function mostTelling(first: Asked, more: readonly Asked[]): Asked {
-  const rank = (asked: Asked): number => {
-    if (asked.kind === 'answer') return 0;
-    if (asked.trouble !== null) return 1;
-    return asked.code === 'ETIMEDOUT' ? 3 : 2;
-  };
-  return more.reduce((best, next) => (rank(next) < rank(best) ? next : best), first);
+function rankOf(asked: Asked): number {
+  if (asked.kind === 'answer') return 0;
+  if (asked.trouble !== null) return 1;
+  return asked.code === 'ETIMEDOUT' ? 3 : 2;
 }
+
+const mostTelling = (first: Asked, more: readonly Asked[]): Asked =>
+  more.reduce((best, next) => (rankOf(next) < rankOf(best) ? next : best), first);
 
 /**
  * How each address of the URL's host answers, where it matters: it has several, none answers, or the registry is empty. Of loopback the

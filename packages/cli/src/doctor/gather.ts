@@ -3,7 +3,7 @@ import type { CallableCount, Instance } from '@rollcall/core';
 import { at, listAt, numberAt, textAt } from '../json.js';
 import type { Asker } from './asking.js';
 import { ABOUT, contactOf, identityOf, insist } from './contact.js';
-import type { Asked, Facts, HereFacts, PeerFacts, RefusedFacts, RegistryFacts } from './facts.js';
+import type { Asked, Facts, Failure, HereFacts, PeerFacts, RefusedFacts, RegistryFacts } from './facts.js';
 import { Look } from './look.js';
 import { largeAnswer, streamOf } from './probes.js';
 
@@ -47,9 +47,6 @@ export async function gather(
   };
   const worst = instances.toSorted((one, other) => rank(other) - rank(one));
   const asked = await look.each(worst.slice(0, MOST_INSTANCES), (instance) => look.factsOf(instance, triesPorts));
-  const isUnasked = (code: string): boolean => code === 'EMFILE' || code === 'ENFILE';
-  const { asked: tried, failures } = asker.tries;
-  const unasked = failures.filter(({ code }) => isUnasked(code)).length;
   return {
     url: asker.url,
     wall,
@@ -62,12 +59,7 @@ export async function gather(
     counts,
     left: Math.max(0, worst.length - MOST_INSTANCES),
     triesPorts,
-    here: { ...here, unasked },
-    tries: {
-      asked: tried - unasked,
-      failures: failures.filter(({ code }) => !isUnasked(code)),
-      largestAnswer: asker.largestAnswer,
-    },
+    ...triedFacts(asker, here),
     way,
     peers,
     missing: look.missing,
@@ -84,6 +76,16 @@ function countsOf(instances: readonly Instance[]): ReadonlyMap<string, CallableC
     else known.push(instance);
   }
   return new Map([...members].map(([key, all]) => [key, countCallable(all)]));
+}
+
+/** What this process had no open file for is no try. */
+const isUnasked = ({ code }: Failure): boolean => code === 'EMFILE' || code === 'ENFILE';
+
+function triedFacts(asker: Asker, here: Wanted['here']): Pick<Facts, 'here' | 'tries'> {
+  const { asked, failures } = asker.tries;
+  const unasked = failures.filter(isUnasked).length;
+  const tries = { asked: asked - unasked, failures: failures.filter((one) => !isUnasked(one)) };
+  return { here: { ...here, unasked }, tries: { ...tries, largestAnswer: asker.largestAnswer } };
 }
 
 async function wayFacts(asker: Asker): Promise<Facts['way']> {

@@ -50,8 +50,7 @@ export async function startRegistry(options: StartOptions = {}): Promise<Running
     const registry = createRegistry(counted, describeOptions(options, settings), tokens);
     made = registry;
     const budgets = (load: Load) => usedOf(load, workOf(settings), facts);
-    const processFacts = () => readProcessFacts();
-    const serving = { ...served, maxConnections, registry, budgets, processFacts, metrics };
+    const serving = { ...served, maxConnections, registry, budgets, processFacts: readProcessFacts, metrics };
     const server = await serveRegistry({ ...serving, ...(tokens === null ? {} : { tokens }) });
     let watch: HostWatch | null = null;
     let closing: Promise<void> | null = null;
