@@ -137,12 +137,22 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
       const heading = await page.locator('h1').innerText();
       return [heading, await page.locator('[data-row]').count()];
     };
-    const [alone, rows] = await of('#/topology?view=table&service=default/users-cache&idle=shown');
-    expect(alone).toMatch(
-      new RegExp(rows === 1 ? '^The one edge is' : `^(All ${rows} edges are fine|\\d+ of ${rows} edges are impaired)`),
+    // heading and rows are read one after the other: they agree when nothing was drawn between
+    const agree = async (hash: string, text: (rows: number) => string): Promise<void> => {
+      await expect
+        .poll(
+          async () => {
+            const [heading, rows] = await of(hash);
+            return new RegExp(text(rows)).test(heading) ? 'they agree' : `${rows} rows: ${heading}`;
+          },
+          { timeout: 10_000 },
+        )
+        .toBe('they agree');
+    };
+    await agree('#/topology?view=table&service=default/users-cache&idle=shown', (rows) =>
+      rows === 1 ? '^The one edge is' : `^(All ${rows} edges are fine|\\d+ of ${rows} edges are impaired)`,
     );
-    const [impaired, impairedRows] = await of('#/topology?view=table&only=unhealthy&ns=staging');
-    expect(impaired).toMatch(new RegExp(`^${impairedRows} edges are impaired`));
+    await agree('#/topology?view=table&only=unhealthy&ns=staging', (rows) => `^${rows} edges are impaired`);
     await page.context().close();
   });
 

@@ -96,6 +96,8 @@ describe.skipIf(whyNoBrowser !== null)('the namespaces of the dashboard', () => 
     expect(await page.locator('#hits a').allInnerTexts()).toEqual(['staging/stock']);
     await page.keyboard.press('Enter');
     await page.waitForURL(/#\/services\/staging\/stock/);
+    // the new screen takes the focus, and then it can be given away
+    await page.locator('#main:focus').waitFor();
     await page.keyboard.press('/');
     await page.keyboard.type('staging');
     await expect.poll(() => page.locator('#hits a').count()).toBe(3);

@@ -101,7 +101,8 @@ describe.skipIf(whyNoBrowser !== null)('what the dashboard of 1,000 instances co
     await way.close();
   });
 
-  it('over 400 kbit/s: a verdict within 3 s', { timeout: 90_000 }, async () => {
+  // what else the machine does makes it slower, never faster
+  it('over 400 kbit/s: a verdict within 3 s', { timeout: 90_000, retry: 2 }, async () => {
     const page = await browser.newPage();
     const session = await page.context().newCDPSession(page);
     await session.send('Network.enable');

@@ -1,6 +1,6 @@
 import { createContext } from 'preact';
-import { useContext, useEffect } from 'preact/hooks';
-import { signal, useSignal } from '@preact/signals';
+import { useContext, useEffect, useMemo } from 'preact/hooks';
+import { signal } from '@preact/signals';
 import type { ReadonlySignal, Signal } from '@preact/signals';
 import { Api } from './api.js';
 import { Clock } from './clock.js';
@@ -119,13 +119,17 @@ export function useAsking(
   }, [key, everyMs, onNews]);
 }
 
-/** What the registry answers to a GET, asked anew as `useAsking` does. The last answer stays while a new one is on its way. */
+/** What the registry answers to a GET, asked anew as `useAsking` does. The last answer to it stays while a new one is on its way. */
 export function useAnswer<Value>(
   path: string | null,
   { everyMs = 5_000, onNews = false }: Partial<Asking> = {},
 ): ReadonlySignal<Answer<Value>> {
   const { api } = useSession();
-  const answer = useSignal<Answer<Value>>({ value: null, error: null, heardAt: null, askedAt: Date.now() });
+  // what was answered to another question is no answer to this one
+  const answer = useMemo(
+    () => signal<Answer<Value>>({ value: null, error: null, heardAt: null, askedAt: Date.now() }),
+    [path],
+  );
   useAsking(path, { everyMs, onNews }, async (gone) => {
     try {
       const value = await api.get<Value>(path ?? '', gone);

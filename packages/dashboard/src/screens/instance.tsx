@@ -117,7 +117,8 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
         title={standing}
         verdict={
           <span class="verdict-state">
-            {name} {instance.admin !== 'ENABLED' && <b>{instance.admin}</b>} <StateWord of={instance} />
+            {name} {instance.admin !== 'ENABLED' && <b>{instance.admin} </b>}
+            <StateWord of={instance} />
           </span>
         }
         sentence={sentence}
