@@ -1,5 +1,5 @@
 // `npm run screenshots`: a registry and a small town of services, with trouble of every kind, and pictures of each screen of the
-// dashboard in docs/images. Needs Chromium: Debian's, or one that CHROMIUM names. Takes two minutes.
+// dashboard in docs/images. `npm run screenshots -- fleet`: see screenshots-fleet.mjs. Needs Chromium: Debian's, or one that CHROMIUM names. Takes two minutes.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as pass } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { shootFleet } from './screenshots-fleet.mjs';
 import { reduce } from './screenshots-png.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -183,6 +184,11 @@ function writeAll() {
 }
 
 mkdirSync(images, { recursive: true });
+if (process.argv[2] === 'fleet') {
+  await shootFleet(browser, images, process.argv[3]);
+  await browser.close();
+  process.exit(0);
+}
 const { child: registry, url } = await startRegistry();
 const { town, gate } = await openTown(url);
 const gateways = (await instancesAt(url)).filter(({ service }) => service === 'gateway');

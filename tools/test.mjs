@@ -1,4 +1,4 @@
-// `npm test` runs every stage, `npm test -- check sim` some. Each has a cap that fails it. Last line: `N passed, N failed`.
+// `npm test` runs every stage but those on request, `npm test -- check sim` some. Each has a cap that fails it. Last line: `N passed, N failed`.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { check } from './check.mjs';
@@ -23,12 +23,21 @@ const stages = [
     prepare: () => installFromDebian(['redis-server', 'mosquitto', 'prometheus', 'nginx-light']),
     waves: [[vitest('process')]],
   },
-  // calls beside those of a bare client, in one world after another
-  { name: 'calls', folder: 'e2e/process', capMs: 900_000, expectedMs: 480_000, waves: [[vitest('calls')]] },
+  // calls beside those of a bare client, in one world after another: two clients' loads at a time need a machine that does nothing else, so
+  // it runs when it is asked for; the stage `sim` has the same worlds in virtual time
+  {
+    name: 'calls',
+    folder: 'e2e/process',
+    isOnRequest: true,
+    capMs: 900_000,
+    expectedMs: 480_000,
+    waves: [[vitest('calls')]],
+  },
   {
     name: 'browser',
     folder: 'e2e/browser',
-    capMs: 180_000,
+    capMs: 900_000,
+    expectedMs: 420_000,
     prepare: () => installFromDebian(['chromium']),
     waves: [[vitest('browser')]],
   },
@@ -55,4 +64,7 @@ if (unknown.length > 0) {
   console.error(`There is no stage "${unknown.join('", "')}"; there are: ${known.join(', ')}.`);
   process.exit(2);
 }
-await runStages([bootstrap, ...stages.filter(({ name }) => asked.length === 0 || asked.includes(name))]);
+await runStages([
+  bootstrap,
+  ...stages.filter(({ name, isOnRequest }) => (asked.length === 0 ? !isOnRequest : asked.includes(name))),
+]);

@@ -108,7 +108,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
         expect(answer.status).toBe(200);
       }
     };
-    const first = drained[0]!;
+    const first = drained.at(0)!;
     await want('DRAINING');
     const { page, faults } = await visit(browser, at(''));
     await page.getByRole('heading', { name: `Nobody of b may be called: ${drained.length} drained.` }).waitFor();
@@ -180,7 +180,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     const wanted = stage.instances.find(({ service }) => service === 'gateway')!;
     await page.keyboard.press('/');
     await page.keyboard.type(`gateway…${wanted.id.slice(-4)}`);
-    await page.getByRole('option').first().waitFor();
+    await page.locator('[role="option"]').first().waitFor();
     await page.keyboard.press('Enter');
     await page.waitForURL(new RegExp(wanted.id));
     await page.context().close();

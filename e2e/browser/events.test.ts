@@ -64,7 +64,9 @@ describe.skipIf(whyNoBrowser !== null)('the events of the dashboard', () => {
     const { page, faults } = await visit(browser, `${registry.url}/#/events?instance=orders-77aa`);
     await page.locator(rows).first().waitFor();
     expect(await page.locator(rows).count()).toBe(1);
-    expect(await page.locator(rows).innerText()).toMatch(/REGISTERING.*staging\/orders…77aa.*registered/s);
+    // its namespace is told when it is known that there are several
+    const row = page.locator(rows);
+    await expect.poll(() => row.innerText()).toMatch(/REGISTERING.*staging\/orders…77aa.*registered/s);
     await page.goto(`${registry.url}/#/events?kind=Circuits`);
     await page.getByText('opened its circuit to orders…1e07').waitFor();
     expect(await page.locator(rows).count()).toBe(1);
@@ -87,7 +89,7 @@ describe.skipIf(whyNoBrowser !== null)('the events of the dashboard', () => {
     const older = page.getByRole('button', { name: 'Older events' });
     for (const count of [400, DEEDS]) {
       await older.click();
-      await page.waitForFunction(`document.querySelectorAll('${rows}').length === ${count}`);
+      await expect.poll(() => page.locator(rows).count(), { timeout: 10_000 }).toBe(count);
     }
     expect(await older.count()).toBe(0);
     expect(await page.locator(rows).last().innerText()).toContain('weight 1');

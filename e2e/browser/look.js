@@ -1,78 +1,80 @@
-/**
- * Runs in the page, so it is one function without imports, and no TypeScript. Returns what is wrong with the layout of what is drawn now:
- * - the document, or an element, is wider than its room, and the element is no scroller that is meant to be one (`pre`, the graph);
- * - text is clipped without an ellipsis, or with one and without the whole text in a `title` of it or of an element around it;
- * - two texts, or two things to click, lie over each other (what is fixed or sticky is compared with its like only).
- */
-function look() {
-  const flaws = [];
-  const nameOf = (one) => {
-    const classes = typeof one.className === 'string' ? one.className.trim().replace(/\s+/g, '.') : '';
-    return `${one.tagName.toLowerCase()}${classes === '' ? '' : `.${classes}`} "${(one.textContent ?? '').trim().slice(0, 40)}"`;
-  };
-  const isHeard = (one) => one.closest('.heard, .skip, .notice:not(.shown)') !== null;
-  const spare = document.documentElement.scrollWidth - window.innerWidth;
-  if (spare > 0) flaws.push(`the document is ${spare} px too wide`);
+// Runs in the page, as text that `layout.ts` puts into a function: no imports, no TypeScript. `look()` says what is wrong with the layout of
+// what is drawn now:
+// - the document, or an element, is wider than its room, and is not meant to scroll (`pre` and the graph are);
+// - text is clipped without an ellipsis, or with one and without the whole text in a `title` of it or around it;
+// - two texts, or two things to click, lie over each other (what is fixed or sticky is compared with its own contents only).
 
-  const checkRoom = (one) => {
-    // the doors of the heartbeat picture stand across the border on purpose
-    if (one.matches('.end, .door')) return;
-    if (one.clientWidth === 0 || one.scrollWidth <= one.clientWidth + 1) return;
-    const style = getComputedStyle(one);
-    const over = `${one.scrollWidth - one.clientWidth} px`;
-    if (style.overflowX === 'auto' || style.overflowX === 'scroll') {
-      if (!one.matches('pre, .topology')) flaws.push(`${nameOf(one)} scrolls by ${over}`);
-    } else if (style.overflowX === 'visible') {
-      // inside something that clips or scrolls, that one is told of
-      flaws.push(`${nameOf(one)} holds ${over} more than it has room for`);
-    } else if (style.textOverflow !== 'ellipsis') {
-      flaws.push(`${nameOf(one)} clips ${over} without an ellipsis`);
-    } else if ((one.closest('[title]')?.getAttribute('title') ?? '').length < (one.textContent ?? '').trim().length) {
-      flaws.push(`${nameOf(one)} ends in an ellipsis and has no title with the whole`);
-    }
-  };
+function nameOf(one) {
+  const classes = typeof one.className === 'string' ? one.className.trim().replaceAll(/\s+/g, '.') : '';
+  const text = (one.textContent ?? '').trim().slice(0, 40);
+  return `${one.tagName.toLowerCase()}${classes === '' ? '' : `.${classes}`} "${text}"`;
+}
 
-  const layerOf = (from) => {
-    for (let one = from; one !== null; one = one.parentElement) {
-      const { position } = getComputedStyle(one);
-      if (position === 'fixed' || position === 'sticky') return one;
-    }
+/** For those who hear the page, or not there yet. */
+const isUnseen = (one) => one.closest('.heard, .skip, .notice:not(.shown)') !== null;
+
+/** What an element has more than it has room for; null: nothing that matters. */
+function roomFlaw(one) {
+  // the doors of the heartbeat picture stand across the border on purpose
+  // … and what is found is wider than the field; what is typed into a field scrolls
+  if (one.matches('.end, .door, .search, input') || one.clientWidth === 0 || one.scrollWidth <= one.clientWidth + 1)
     return null;
-  };
-  const clipped = (from, rect) => {
-    let { left, top, right, bottom } = rect;
-    for (let one = from; one !== null; one = one.parentElement) {
-      if (getComputedStyle(one).overflowX === 'visible') continue;
-      const room = one.getBoundingClientRect();
-      left = Math.max(left, room.left);
-      right = Math.min(right, room.right);
-      top = Math.max(top, room.top);
-      bottom = Math.min(bottom, room.bottom);
-    }
-    return { left, top, right, bottom };
-  };
-  const boxes = [];
-  const addBox = (of, rect) => {
-    const box = { of, layer: layerOf(of), ...clipped(of, rect) };
-    if (box.right - box.left > 2 && box.bottom - box.top > 2) boxes.push(box);
-  };
-  for (const one of document.querySelectorAll('body *')) {
-    if (one.closest('svg') !== null || isHeard(one) || !one.checkVisibility({ visibilityProperty: true })) continue;
-    checkRoom(one);
-    if (one.closest('option, select') !== null && one.tagName !== 'SELECT') continue;
-    if (one.matches('button, input, select')) addBox(one, one.getBoundingClientRect());
-    for (const node of one.childNodes) {
-      if (node.nodeType !== Node.TEXT_NODE || (node.textContent ?? '').trim() === '' || one.matches('select')) continue;
-      const range = document.createRange();
-      range.selectNodeContents(node);
-      for (const rect of range.getClientRects()) addBox(one, rect);
-    }
+  const { overflowX, textOverflow } = getComputedStyle(one);
+  const over = `${one.scrollWidth - one.clientWidth} px`;
+  if (overflowX === 'auto' || overflowX === 'scroll') {
+    return one.matches('pre, .topology') ? null : `${nameOf(one)} scrolls by ${over}`;
   }
-  boxes.sort((one, other) => one.top - other.top);
-  for (const [at, one] of boxes.entries()) {
-    for (let next = at + 1; next < boxes.length; next += 1) {
-      const other = boxes[next];
-      if (other === undefined || other.top >= one.bottom - 2) break;
+  if (overflowX === 'visible') return `${nameOf(one)} holds ${over} more than it has room for`;
+  const goesOn = one.nextElementSibling?.textContent?.startsWith('…') === true;
+  if (textOverflow !== 'ellipsis' && !goesOn) return `${nameOf(one)} clips ${over} without an ellipsis`;
+  const title = one.closest('[title]')?.getAttribute('title') ?? '';
+  if (title.length >= (one.textContent ?? '').trim().length) return null;
+  return `${nameOf(one)} is cut and has no title with the whole`;
+}
+
+/** The nearest of what it is in that does not move with the page; null: nothing. */
+function layerOf(from) {
+  for (let one = from; one !== null; one = one.parentElement) {
+    const { position } = getComputedStyle(one);
+    if (position === 'fixed' || position === 'sticky') return one;
+  }
+  return null;
+}
+
+/** What of the rectangle is left by all that clips it. */
+function clipped(from, rect) {
+  let { left, top, right, bottom } = rect;
+  for (let one = from; one !== null; one = one.parentElement) {
+    if (getComputedStyle(one).overflowX === 'visible') continue;
+    const room = one.getBoundingClientRect();
+    left = Math.max(left, room.left);
+    right = Math.min(right, room.right);
+    top = Math.max(top, room.top);
+    bottom = Math.min(bottom, room.bottom);
+  }
+  return { left, top, right, bottom };
+}
+
+/** The lines of its own text, and the thing to click that it is. */
+function boxesOf(one) {
+  const rects = one.matches('button, input, select') ? [one.getBoundingClientRect()] : [];
+  for (const node of one.matches('select, option') ? [] : one.childNodes) {
+    if (node.nodeType !== Node.TEXT_NODE || (node.textContent ?? '').trim() === '') continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    rects.push(...range.getClientRects());
+  }
+  return rects
+    .map((rect) => ({ of: one, layer: layerOf(one), ...clipped(one, rect) }))
+    .filter(({ left, top, right, bottom }) => right - left > 2 && bottom - top > 2);
+}
+
+function overlapsOf(boxes) {
+  const flaws = [];
+  const sorted = boxes.toSorted((one, other) => one.top - other.top);
+  for (const [at, one] of sorted.entries()) {
+    for (const other of sorted.slice(at + 1)) {
+      if (other.top >= one.bottom - 2) break;
       if (one.layer !== other.layer || one.of.contains(other.of) || other.of.contains(one.of)) continue;
       const across = Math.min(one.right, other.right) - Math.max(one.left, other.left);
       const down = Math.min(one.bottom, other.bottom) - other.top;
@@ -80,5 +82,16 @@ function look() {
       if (across > 2 && down > 4) flaws.push(`${nameOf(one.of)} lies over ${nameOf(other.of)}`);
     }
   }
-  return [...new Set(flaws)];
+  return flaws;
+}
+
+// oxlint-disable-next-line no-unused-vars -- called by the text that `layout.ts` puts around this
+function look() {
+  const spare = document.documentElement.scrollWidth - window.innerWidth;
+  const shown = [...document.querySelectorAll('body *')].filter(
+    (one) => one.closest('svg') === null && !isUnseen(one) && one.checkVisibility({ visibilityProperty: true }),
+  );
+  const rooms = shown.map(roomFlaw).filter((flaw) => flaw !== null);
+  const flaws = [...rooms, ...overlapsOf(shown.flatMap(boxesOf))];
+  return [...new Set(spare > 0 ? [`the document is ${spare} px too wide`, ...flaws] : flaws)];
 }

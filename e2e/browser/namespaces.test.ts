@@ -96,6 +96,8 @@ describe.skipIf(whyNoBrowser !== null)('the namespaces of the dashboard', () => 
     expect(await page.locator('#hits a').allInnerTexts()).toEqual(['staging/stock']);
     await page.keyboard.press('Enter');
     await page.waitForURL(/#\/services\/staging\/stock/);
+    // the new screen takes the focus, and then it can be given away
+    await page.locator('#main:focus').waitFor();
     await page.keyboard.press('/');
     await page.keyboard.type('staging');
     await expect.poll(() => page.locator('#hits a').count()).toBe(3);
@@ -104,7 +106,8 @@ describe.skipIf(whyNoBrowser !== null)('the namespaces of the dashboard', () => 
 
   it('that are unknown are said to be, with those that there are', async () => {
     const { page, faults } = await visit(browser, `${registry.url}/#/services?ns=nope`);
-    for (const hash of ['#/services?ns=nope', '#/overview?ns=nope', '#/topology?ns=nope', '#/events?ns=nope']) {
+    for (const screen of ['services', 'overview', 'instances', 'topology', 'events']) {
+      const hash = `#/${screen}?ns=nope`;
       await page.goto(`${registry.url}/${hash}`);
       await page.getByText('There is no namespace nope.').first().waitFor();
       await expect.poll(() => mainText(page)).toMatch(/There are default, staging/);

@@ -96,7 +96,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard of 200 services with 5 ins
       await page.setViewportSize({ width, height });
       await open(page, '#/overview');
       await page.locator('#search').fill(longest().service);
-      await page.getByRole('option').first().waitFor();
+      await page.locator('#hits [role=option]').first().waitFor();
       expect(await layoutFlawsOf(page), `${width} px, with hits`).toEqual([]);
       await page.keyboard.press('Escape');
       await page.getByLabel('Namespace').selectOption('staging');

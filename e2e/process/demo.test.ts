@@ -315,7 +315,19 @@ describe('a key of the demo', () => {
     const before = comings(demo).length;
     const { text, from } = await press('r');
     expect(text).toContain('killed the registry');
+    expect(text).not.toMatch(/knows nobody|is back/);
     await nextEvent(demo, 'started', 'registry', from);
+    // what it says of the rows is what the registry says
+    const back = await until(
+      'the demo tells that everybody has confirmed',
+      () =>
+        events(demo)
+          .slice(from)
+          .flatMap((one) => (one.event === 'told' ? one.text : []))
+          .find((told) => /the registry is back \(pid \d+\): 7 of 7 instances are HEALTHY again$/.test(told)),
+      PATIENCE_MS,
+    );
+    expect(back).toMatch(/^r: /);
     // three of a, three of b since one is new, and the gateway
     const deadline = performance.now() + PATIENCE_MS;
     let healthy: number;

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
+import { launch } from './launch.js';
 import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
 import { until } from './until.js';
@@ -262,12 +263,11 @@ describe('deploy/k8s', () => {
     expect(mounts.size).toBe(2);
   });
 
-  it('the secrets that are named exist, and hold nothing: as they stand nobody may enter', async () => {
+  it('the secrets that are named exist, and hold placeholders, which the registry and the service refuse', async () => {
     const { secretKeyRef } = listAt<{ name: string; valueFrom: { secretKeyRef: { name: string; key: string } } }>(
       named('Deployment', 'orders'),
       `${pod}.containers.0.env`,
     ).find(({ name }) => name === 'ROLLCALL_TOKEN')!.valueFrom;
-    expect(at(named('Secret', secretKeyRef.name), `stringData.${secretKeyRef.key}`)).toBe('');
     const secrets = temporary();
     const data = at(named('Secret', 'rollcall-tokens'), 'stringData') as Record<string, string>;
     for (const [file, text] of Object.entries(data)) writeFileSync(join(secrets, file), text);
@@ -275,9 +275,34 @@ describe('deploy/k8s', () => {
       '/data': temporary(),
       '/etc/rollcall': secrets,
     });
-    const url = await urlOf(child);
-    expect((await fetch(`${url.origin}/api/v1/services`)).status).toBe(401);
-    child.kill('SIGKILL');
+    expect(await child.exited).toMatchObject({ code: 1 });
+    expect(child.err.join('\n')).toMatch(/tokens\.json cannot be read: it holds a placeholder .*rollcall token create/);
+    expect(child.err.join('\n')).not.toContain('    at ');
+    const token = String(at(named('Secret', secretKeyRef.name), `stringData.${secretKeyRef.key}`));
+    const service = start('tcp', [], { ROLLCALL_URL: 'http://127.0.0.1:1', ROLLCALL_TOKEN: token });
+    expect((await service.exited).code).not.toBe(0);
+    expect([...service.out, ...service.err].join('\n')).toMatch(
+      /token.*one word, as `rollcall token create` prints it/,
+    );
+  });
+
+  it('rollcall can be run in the container of the registry, as the guides say', async () => {
+    const link = inStage('registry', 'RUN').find((line) => line.includes('/usr/local/bin/rollcall'))!;
+    const [, file = ''] = /ln -s \/app\/(\S+) \/usr\/local\/bin\/rollcall/.exec(link)!;
+    expect(textOf(file)).toMatch(/^#!\/usr\/bin\/env node\n/);
+    const folder = temporary();
+    symlinkSync(join(root, file), join(folder, 'rollcall'));
+    const child = launch(process.execPath, [join(folder, 'rollcall'), '--version']);
+    expect(await child.exited).toMatchObject({ code: 0 });
+    const guides = ['docs/guide/kubernetes.md', 'docs/guide/docker.md'].map(textOf).join('\n');
+    expect(guides).toContain('kubectl exec statefulset/rollcall -- rollcall ls');
+    expect(at(registry, 'metadata.name')).toBe('rollcall');
+    const [{ valueFrom } = { valueFrom: {} }] = listAt<{ name: string; valueFrom: Tree }>(
+      registry,
+      `${pod}.containers.0.env`,
+    );
+    expect(at(valueFrom, 'secretKeyRef.optional')).toBe(true);
+    expect(guides).toContain(`create secret generic ${String(at(valueFrom, 'secretKeyRef.name'))}`);
   });
 
   it('a Service leads to it under the name that it answers to, and services use that', () => {

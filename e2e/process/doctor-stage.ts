@@ -52,9 +52,25 @@ const CODES = [
 ].map(([, code = '']) => code);
 const FIRST = CODES.indexOf('port-not-listening');
 const ABOUT_BOTH: readonly string[] = ['insecure-registry'];
-/** The codes that each of the two files provokes. */
-export const OF_REGISTRIES: readonly string[] = CODES.slice(0, FIRST).filter((code) => !ABOUT_BOTH.includes(code));
-export const OF_INSTANCES: readonly string[] = [...CODES.slice(FIRST), ...ABOUT_BOTH];
+/** Those that need a network, or a process, in trouble. */
+export const OF_TROUBLE: readonly string[] = [
+  'registry-at-other-address',
+  'registry-closes-connections',
+  'few-open-files-here',
+  'registry-unsteady',
+  'large-answers-lost',
+  'stream-cut',
+  'registries-differ',
+  'few-open-files',
+  'heartbeats-lost',
+];
+const elsewhere = [...ABOUT_BOTH, ...OF_TROUBLE];
+/** The codes that each of the two files provokes; those of trouble are a third one's. */
+export const OF_REGISTRIES: readonly string[] = CODES.slice(0, FIRST).filter((code) => !elsewhere.includes(code));
+export const OF_INSTANCES: readonly string[] = [
+  ...CODES.slice(FIRST).filter((code) => !elsewhere.includes(code)),
+  ...ABOUT_BOTH,
+];
 
 /** Everything that was found in this file. */
 export const provoked: Set<string> = new Set();
@@ -208,10 +224,15 @@ export interface Meddling {
   readonly host?: string;
   /** By how much the answer's Date is moved. */
   readonly dateMs?: number;
+  /** Answers that do not end are ended after so long. */
+  readonly lastsMs?: number;
 }
 
 /** An HTTP proxy before a registry: its URL. */
-export async function proxyOf(url: string, { cuts = () => false, host, dateMs = 0 }: Meddling): Promise<string> {
+export async function proxyOf(
+  url: string,
+  { cuts = () => false, host, dateMs = 0, lastsMs }: Meddling,
+): Promise<string> {
   const server = createServer((asked: IncomingMessage, response: ServerResponse) => {
     const path = asked.url ?? '';
     if (cuts(path)) return void asked.socket.destroy();
@@ -220,6 +241,10 @@ export async function proxyOf(url: string, { cuts = () => false, host, dateMs = 
       const date = new Date(Date.parse(String(answer.headers.date)) + dateMs).toUTCString();
       response.writeHead(answer.statusCode ?? 500, { ...answer.headers, date });
       answer.pipe(response);
+      if (lastsMs !== undefined) {
+        const end = setTimeout(() => response.destroy(), lastsMs);
+        response.on('close', () => clearTimeout(end));
+      }
       response.on('close', () => answer.destroy());
     });
     onward.on('error', () => response.destroy());
@@ -238,6 +263,42 @@ export async function pickyProxy(port: () => number, fits: (said: string) => boo
       onward.on('error', () => socket.destroy());
       onward.write(said);
       socket.pipe(onward).pipe(socket);
+    });
+  });
+  return listening(server);
+}
+
+/** What a way loses. */
+export interface Losses {
+  /** By the number of the connection, from 0: is it taken and never answered? */
+  readonly swallows?: (nth: number) => boolean;
+  /** So many bytes of each answer come through; then no more, and the connection stays. */
+  readonly most?: number;
+}
+
+/** A TCP proxy that loses some of what goes over it: its port. */
+export async function lossyProxy(
+  port: () => number,
+  { swallows = () => false, most = Infinity }: Losses,
+): Promise<number> {
+  let connections = 0;
+  const server = createTcpServer((socket: Socket) => {
+    const isLost = swallows(connections);
+    connections += 1;
+    socket.on('error', () => {});
+    keep(() => socket.destroy());
+    if (isLost) return;
+    let left = most;
+    const onward = connect(port(), '127.0.0.1');
+    onward.on('error', () => socket.destroy());
+    socket.on('close', () => onward.destroy());
+    socket.pipe(onward);
+    onward.on('data', (bytes: Buffer) => {
+      if (left > 0) socket.write(bytes.subarray(0, left));
+      left -= bytes.length;
+    });
+    onward.on('end', () => {
+      if (left >= 0) socket.end();
     });
   });
   return listening(server);

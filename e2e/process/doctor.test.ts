@@ -91,7 +91,7 @@ describe('where no registry answers, the doctor says who does, and exits with 3'
       'registry-silent',
       async () => `http://127.0.0.1:${await listening(createTcpServer(() => {}))}`,
       /no answer within 3000 ms/,
-      /nc -vz 127\.0\.0\.1/,
+      /is its process stopped, or busy\?/,
     ],
     [
       'TLS is spoken there',

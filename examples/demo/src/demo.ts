@@ -51,6 +51,10 @@ export class Demo {
   #load: Load | null = null;
   #elsewhere: Elsewhere | null = null;
   #isWhole = false;
+  /** A key asked for the registry's restart, and no other deed followed. */
+  #isRestartAsked = false;
+  /** What is told last of its return; null: it did not go, or all is told. */
+  #returnTold: string | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(parts: DemoParts) {
@@ -111,7 +115,11 @@ export class Demo {
 
   /** A key was pressed. */
   press(key: string, deed: Deed): void {
-    if (this.#closing === null) this.#report.told(`${key}: ${this.#deeds.do(deed)}`);
+    if (this.#closing !== null) return;
+    // another deed has the last word
+    this.#isRestartAsked = deed === 'restart';
+    this.#returnTold = null;
+    this.#report.told(`${key}: ${this.#deeds.do(deed)}`);
   }
 
   /** Ends every process: the services first, so that they can say goodbye. May be called twice: the second time kills at once. */
@@ -172,6 +180,7 @@ export class Demo {
 
   #exited(run: Run, how: string): void {
     this.#deeds.forget(run.role.name);
+    if (run.role === this.#registry && this.#isRestartAsked) this.#returnTold = '';
     this.#moves(run.role, false);
     if (run.role === this.#registry ? this.#places.registryUrl !== null : run.instance !== null) {
       this.#report.exited(run, how);
@@ -184,7 +193,21 @@ export class Demo {
   #changed(changes: readonly InstanceChange[]): void {
     this.#report.changed(changes);
     for (const { instance, removed } of changes) if (removed === null) this.#recognise(instance);
+    this.#tellReturn();
     if (!this.#isWhole && this.#services.every((role) => this.#isHealthy(role))) this.#becomeWhole();
+  }
+
+  /** What has become of the registry's restart, by the rows that are shown: the sentence and they agree at each moment. */
+  #tellReturn(): void {
+    const run = this.#supervisor.run(REGISTRY);
+    if (this.#returnTold === null || run === undefined || this.#overview?.isLive !== true) return;
+    const [all, healthy] = [this.#services, this.#services.filter((role) => this.#isHealthy(role))].map(
+      ({ length }) => length,
+    );
+    const rest = healthy === all ? 'again' : 'so far, the others confirm';
+    const text = `r: the registry is back (pid ${run.pid}): ${healthy} of ${all} instances are HEALTHY ${rest}`;
+    if (text !== this.#returnTold) this.#report.told(text);
+    this.#returnTold = healthy === all ? null : text;
   }
 
   /** The examples publish their process ids as metadata. */

@@ -6,10 +6,14 @@ import { existsSync } from 'node:fs';
 try {
   await import('../dist/main.js');
 } catch (error) {
+  // so few that nothing was loaded; all else that the surroundings refuse, the command tells itself
+  const isStarved = error?.code === 'EMFILE' || error?.code === 'ENFILE';
   const isClone = existsSync(new URL('../../../tools/bootstrap.mjs', import.meta.url));
-  if (error?.code !== 'ERR_MODULE_NOT_FOUND' || !isClone) throw error;
+  if (!isStarved && (error?.code !== 'ERR_MODULE_NOT_FOUND' || !isClone)) throw error;
   process.stderr.write(
-    'rollcall: this clone is not built: run "npm run build" at its root, then this command again.\n',
+    isStarved
+      ? `rollcall: It cannot be loaded: this process may open no more files (${error.code}). Raise the limit, then run it again: ulimit -n 1024.\n`
+      : 'rollcall: this clone is not built: run "npm run build" at its root, then this command again.\n',
   );
   process.exitCode = 1;
 }

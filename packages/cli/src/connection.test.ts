@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { apiOf } from './connection.js';
+import { apiOf, wayOf } from './connection.js';
 import type { ConnectionFlags } from './connection.js';
 import { RegistryApi } from './registry-api.js';
 
@@ -17,6 +17,15 @@ describe('which registry a command asks', () => {
     expect((await apiOf(flags({ '--url': 'http://flag:2' }), env)).url).toBe('http://flag:2');
     expect((await apiOf(flags(), env)).url).toBe('http://env:1');
     expect((await apiOf(flags(), { ROLLCALL_URL: '' })).url).toBe('http://127.0.0.1:1337');
+  });
+
+  it('asks the first of several, and keeps the others', async () => {
+    const list = { ROLLCALL_URL: 'http://registry-a:1, https://registry-b:1/x' };
+    expect((await apiOf(flags(), list)).url).toBe('http://registry-a:1');
+    expect(wayOf(flags(), list)).toMatchObject({ url: 'http://registry-a:1', others: ['https://registry-b:1/x'] });
+    expect(() => wayOf(flags(), { ROLLCALL_URL: 'http://registry-a:1,nonsense' })).toThrow(
+      '"nonsense" is no http(s) URL',
+    );
   });
 
   it('takes no URL with a user, and repeats no password', async () => {

@@ -16,7 +16,10 @@ import type { Shell } from './shell.js';
 
 /** Of every command that asks a registry. */
 export const CONNECTION_FLAGS = {
-  '--url': valued(option.string({ doc: `the registry; default ROLLCALL_URL, else ${DEFAULT_URL}` }), '<url>'),
+  '--url': valued(
+    option.string({ doc: `the registry; default ROLLCALL_URL (the first of several), else ${DEFAULT_URL}` }),
+    '<url>',
+  ),
   '--ca-file': valued(
     option.string({
       doc: 'for https: who may sign for the registry (PEM); default ROLLCALL_CA_FILE, else whom Node trusts',
@@ -58,6 +61,8 @@ export type ConnectionFlags = { readonly [Flag in keyof typeof CONNECTION_FLAGS]
 /** Which registry, and what to show it. */
 export interface Way {
   readonly url: string;
+  /** What stands behind it in a list of several, as services are given it. */
+  readonly others: readonly string[];
   readonly namespace: string;
   readonly token: string | undefined;
   readonly tls: {
@@ -73,8 +78,9 @@ const ENVIRONMENT = { ROLLCALL_TOKEN: option.string({ doc: 'what the registry as
 export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
   const said = (flag: keyof typeof CONNECTION_FLAGS, name: string): string | undefined =>
     flags[flag] ?? (env[name] || undefined);
-  const url = said('--url', 'ROLLCALL_URL') ?? DEFAULT_URL;
-  checkRegistryUrl(url);
+  const urls = (said('--url', 'ROLLCALL_URL') ?? DEFAULT_URL).split(',').map((each) => each.trim());
+  for (const each of urls) checkRegistryUrl(each);
+  const [url = DEFAULT_URL, ...others] = urls;
   const caFile = said('--ca-file', 'ROLLCALL_CA_FILE');
   const [certFile, keyFile] = [said('--cert-file', 'ROLLCALL_CERT_FILE'), said('--key-file', 'ROLLCALL_KEY_FILE')];
   if ((certFile === undefined) !== (keyFile === undefined)) {
@@ -86,7 +92,7 @@ export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
     throw new RollcallError('OPTION_INVALID', '--all-namespaces and --namespace contradict each other: leave out one.');
   const namespace = isAll ? '*' : (flags['--namespace'] ?? DEFAULT_NAMESPACE);
   const { ROLLCALL_TOKEN: token } = parseOptions(ENVIRONMENT, { ROLLCALL_TOKEN: env['ROLLCALL_TOKEN'] || undefined });
-  return { url, namespace, token, tls: { caFile, certFile, keyFile } };
+  return { url, others, namespace, token, tls: { caFile, certFile, keyFile } };
 }
 
 const isSecure = ({ url }: Way): boolean => /^https:/i.test(url);

@@ -3,8 +3,9 @@ import { describeFlags, parseArguments, toggle, valued } from './arguments.js';
 import { CONNECTION_FLAGS, namespaceOption, wayOf } from './connection.js';
 import { Asker } from './doctor/asking.js';
 import type { Facts } from './doctor/facts.js';
-import type { Diagnosis } from './doctor/finding.js';
+import type { Diagnosis, FindingCode } from './doctor/finding.js';
 import { gather } from './doctor/gather.js';
+import { hereFacts } from './doctor/here.js';
 import { judge } from './doctor/judge.js';
 import { renderDiagnosis, verdictText } from './doctor/report.js';
 import { jsonText } from './json-text.js';
@@ -28,7 +29,8 @@ const FLAGS = {
 const HELP = `Usage: rollcall doctor [service|id] [options]
 
 What is wrong with a registry and its instances: what shows it, why it matters, and what to change. It needs nothing but HTTP to the
-registry, and tries the ports of the instances from here, too: each line says which of the two saw it. It changes nothing.
+registry, and tries the ports of the instances from here, too: each line says which of the two saw it. What does not answer is tried
+several times. It takes a few seconds, for it holds a change feed for 2.5 s, and changes nothing.
 
 ${describeFlags(FLAGS).join('\n')}
 
@@ -52,6 +54,8 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
     word,
     namespace: flags['--namespace'] ?? null,
     triesPorts: !flags['--no-ports'],
+    others: way.others,
+    here: hereFacts(shell.env),
   });
   const diagnosis = judge(facts);
   for (const line of flags['--output'] === 'json'
@@ -65,9 +69,11 @@ function jsonOf({ url }: Facts, { findings, fine, unchecked }: Diagnosis): strin
   return jsonText({ url, verdict: verdictText(url, findings), findings, fine, unchecked });
 }
 
-/** A registry that refuses is there; another program in its place is not. */
+/** A registry that refuses is there, and one of which small answers arrive; another program in its place is not. What could not be asked is not known to be absent. */
 function exitCodeOf({ contact }: Facts, { findings }: Diagnosis): ExitCode {
   if (findings.length === 0) return EXIT.done;
-  const isAbsent = contact.kind === 'failure' || findings.some(({ code }) => code === 'not-a-registry');
+  const has = (...codes: readonly FindingCode[]): boolean => findings.some(({ code }) => codes.includes(code));
+  const isThere = has('large-answers-lost', 'few-open-files-here');
+  const isAbsent = (contact.kind === 'failure' && !isThere) || has('not-a-registry');
   return isAbsent ? EXIT.unreachable : EXIT.failed;
 }

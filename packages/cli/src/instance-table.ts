@@ -230,8 +230,9 @@ function rankOf(instance: Instance): number {
 
 /** Those that need attention first, the newest of them first. `all`: of which a service that nobody may be called of is the worst. */
 export function worstFirst(instances: readonly Instance[], all: readonly Instance[]): readonly Instance[] {
-  const outages = new Set(outagesIn(countsOf(all)));
-  const rank = (instance: Instance): number => (outages.has(instance.service) ? -ORDER.length : 0) + rankOf(instance);
+  const outages = new Set(outagesIn(countsOf(all, true)));
+  const nameOf = serviceIn(true);
+  const rank = (instance: Instance): number => (outages.has(nameOf(instance)) ? -ORDER.length : 0) + rankOf(instance);
   return instances.toSorted((one, other) => rank(one) - rank(other) || settledOrder(one, other));
 }
 

@@ -1,34 +1,52 @@
-import { run } from './run.js';
-import { terminalOf, windowOf } from './shell.js';
+import { environmentText } from './environment.js';
 import type { Shell } from './shell.js';
+
+/** `rollcall help` lists them; here nothing of it is loaded. */
+const FAILED = 1;
 
 let tellsDeaf: () => void = () => {};
 const nobodyReads = new Promise<void>((resolve) => {
   tellsDeaf = resolve;
 });
 
-const shell: Shell = {
-  out: (text) => void process.stdout.write(`${text}\n`),
-  err: (text) => void process.stderr.write(`${text}\n`),
-  env: process.env,
-  terminal: terminalOf(process.stdout, process.env),
-  window: () => windowOf(process.stdout, process.env),
-  nobodyReads,
-  asksToEnd: () =>
-    new Promise((resolve) => {
-      const end = (): void => {
-        process.off('SIGINT', end).off('SIGTERM', end);
-        resolve();
-      };
-      process.on('SIGINT', end).on('SIGTERM', end);
-    }),
-};
-
-// whoever read our lines may stop reading (`rollcall ls | head -1`): that is no failure, and no line must be lost over it
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    if (stream === process.stdout) tellsDeaf();
-  });
+/** Ends it with a sentence for what the surroundings refuse, and with the stack for a bug. */
+function fail(error: unknown): void {
+  const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const text = environmentText(error) ?? stack;
+  process.exitCode = FAILED;
+  process.stderr.write(`rollcall: ${text}\n`, () => process.exit(FAILED));
 }
-process.exitCode = await run(process.argv.slice(2), shell);
+
+process.on('uncaughtException', fail);
+// whoever read our lines may stop reading (`rollcall ls | head -1`): that is no failure, and no line must be lost over it
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') tellsDeaf();
+  else fail(error);
+});
+process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+  // nobody is left to be told
+  if (error.code !== 'EPIPE') process.exit(FAILED);
+});
+
+async function main(): Promise<void> {
+  const [{ run }, { terminalOf, windowOf }] = await Promise.all([import('./run.js'), import('./shell.js')]);
+  const shell: Shell = {
+    out: (text) => void process.stdout.write(`${text}\n`),
+    err: (text) => void process.stderr.write(`${text}\n`),
+    env: process.env,
+    terminal: terminalOf(process.stdout, process.env),
+    window: () => windowOf(process.stdout, process.env),
+    nobodyReads,
+    asksToEnd: () =>
+      new Promise((resolve) => {
+        const end = (): void => {
+          process.off('SIGINT', end).off('SIGTERM', end);
+          resolve();
+        };
+        process.on('SIGINT', end).on('SIGTERM', end);
+      }),
+  };
+  process.exitCode = await run(process.argv.slice(2), shell);
+}
+
+await main().catch(fail);

@@ -40,21 +40,27 @@ export function outageText(counts: ReadonlyMap<string, CallableCount>, when: str
   return `Nobody of ${names.join(', ')} ${verb}${why}.`;
 }
 
+/** Of more services the rest is counted. */
+const MOST_LINES = 10;
+
 /**
- * `orders: 0 of 2 callable: 2 drained`: a line for each service of which not everybody may be called. `width`: the name is cut where the
- * line would be wider.
+ * `orders: 0 of 2 callable: 2 drained`: a line for each service of which not everybody may be called, those with the fewest first. `width`:
+ * the name is cut where the line would be wider.
  */
 export function shortageLines(
   instances: readonly Instance[],
   hasNamespaces = false,
   width: number = Infinity,
 ): readonly string[] {
-  return [...countsOf(instances, hasNamespaces)]
+  const short = [...countsOf(instances, hasNamespaces)]
     .filter(([, { all, callable }]) => callable < all)
-    .map(([name, count]) => {
-      const text = callableText(count);
-      return `${shortened(name, Math.max(LEAST_NAME, width - text.length - 2))}: ${text}`;
-    });
+    .toSorted(([, one], [, other]) => one.callable / one.all - other.callable / other.all);
+  const lines = short.slice(0, MOST_LINES).map(([name, count]) => {
+    const text = callableText(count);
+    return `${shortened(name, Math.max(LEAST_NAME, width - text.length - 2))}: ${text}`;
+  });
+  const rest = short.length - lines.length;
+  return rest === 0 ? lines : [...lines, `and ${rest} more ${rest === 1 ? 'service' : 'services'}`];
 }
 
 /** Columns of a name that is cut. */

@@ -1,6 +1,7 @@
 import { isRollcallError, messageOf, nearest, redacted, VERSION } from '@rollcall/core';
 import type { ErrorCode } from '@rollcall/core';
 import type { Completed } from './completion.js';
+import { environmentText } from './environment.js';
 import { fitHelp } from './help.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
@@ -111,6 +112,11 @@ export async function run(argv: readonly string[], asked: Shell): Promise<ExitCo
     const command = await entry.load();
     return wantsHelp(rest) ? say(shell, fitHelp(command.help, shell.terminal.width)) : await command.run(rest, shell);
   } catch (error) {
+    const refused = environmentText(error);
+    if (refused !== null) {
+      shell.err(`rollcall ${name}: ${printable(refused)}`);
+      return EXIT.failed;
+    }
     // a bug, not an answer: its stack is what helps to find it
     if (!isRollcallError(error)) throw error;
     shell.err(`rollcall ${name}: ${messageOf(error).split('\n').map(printable).join('\n')}`);

@@ -17,7 +17,7 @@ export const TLS_FLAGS = {
   '--tls-crl': file('the revocation lists (PEM) of those CAs'),
   '--tls-client': repeated(
     option.list({
-      doc: 'what a certificate may do that does not say it itself: URI:spiffe://prod/orders=service:orders; may be repeated',
+      doc: 'what a certificate may do that does not say it itself; may be repeated: URI:spiffe://prod/orders=service:orders',
       item: option.string({ doc: 'a rule' }),
       default: [],
     }),

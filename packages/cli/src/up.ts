@@ -18,6 +18,7 @@ import { keepingOf } from './keeping.js';
 import type { Keeping } from './keeping.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
+import { LIMIT_FLAGS, limitsOf } from './up-limits.js';
 import { TLS_FLAGS, tlsOf } from './up-tls.js';
 import { isoText } from './moments.js';
 import { printable } from './words.js';
@@ -77,6 +78,7 @@ const FLAGS = {
     }),
     '<file>',
   ),
+  ...LIMIT_FLAGS,
   ...TLS_FLAGS,
   '--insecure': toggle(
     'listen where others can reach it, without tokens and certificates: whoever reaches it may do everything',
@@ -116,6 +118,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const options = {
     ...saidOptions(flags),
     ...(tokens === null ? {} : { tokens }),
+    ...limitsOf(flags),
     ...tls,
     log: logTo(shell),
   };

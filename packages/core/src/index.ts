@@ -170,6 +170,8 @@ export { noMeter, SECONDS_BUCKETS } from './meter.js';
 export type { Counter, Gauge, Histogram, LabelValues, Meter } from './meter.js';
 export { printableText, redacted } from './redact.js';
 export { ACCESS_TOKEN, isRegistryUrl } from './contact.js';
+export { CONTAINER_MARKS, CONTAINERS, containerIn, containerOf } from './container.js';
+export type { Container, ContainerTraces } from './container.js';
 export { nearest, option, optionRows, parseOptions } from './options.js';
 export { Credentials } from './credentials.js';
 export type { CredentialParts, Pem } from './credentials.js';

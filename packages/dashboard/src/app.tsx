@@ -6,16 +6,18 @@ import type { RegistryAnswer } from './model/answers.js';
 import { KEYS, listenToKeys } from './model/keys.js';
 import { hashOf, screenOf, SCREENS, withFilter } from './model/route.js';
 import type { Route, Screen } from './model/route.js';
-import { SessionContext, useAnswer, useNamespace, useSession } from './model/session.js';
+import type { Freshness } from './model/feed.js';
+import { SessionContext, useAnswer, useNamespace, useSession, useStaleSince } from './model/session.js';
 import type { Session } from './model/session.js';
 import { Dialog } from './parts/dialog.js';
 import { Icon, Logo } from './parts/icon.js';
 import { Head } from './parts/panel.js';
-import { UnknownNamespace, useUnknownNamespace } from './parts/namespace.js';
+import { noNamespaceText, UnknownNamespace, useUnknownNamespace } from './parts/namespace.js';
 import { Search } from './parts/search.js';
 import { EventsScreen } from './screens/events.js';
 import { InstanceScreen } from './screens/instance.js';
 import { InstancesScreen } from './screens/instances.js';
+import { Loading } from './screens/loading.js';
 import { Locked } from './screens/locked.js';
 import { Nowhere } from './screens/nowhere.js';
 import { Overview } from './screens/overview.js';
@@ -58,8 +60,8 @@ function Frame(): VNode {
           <Logo />
           <span>Rollcall</span>
         </a>
-        <NamespaceChoice />
         <TopBar registry={registry.value.value} />
+        <NamespaceChoice />
       </header>
       <Navigation registry={registry.value.value} />
       <main id="main" tabIndex={-1} class={isStale ? 'is-stale' : ''}>
@@ -97,21 +99,30 @@ function focusMain(event: Event): void {
   document.getElementById('main')?.focus();
 }
 
+/** Screens that count and judge what the stream brings. */
+const JUDGING: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'instances', 'topology']);
+
 interface CurrentScreenProps {
   readonly route: Route;
   readonly registry: RegistryAnswer | null;
 }
 
 /** Which screens show one namespace. What happened in one that is gone can still be seen. */
-const OF_NAMESPACE: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'topology', 'events']);
+const OF_NAMESPACE: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'instances', 'topology', 'events']);
 
 function CurrentScreen({ route, registry }: CurrentScreenProps): VNode {
+  const { roll } = useSession();
+  const staleSince = useStaleSince();
   const unknown = useUnknownNamespace();
+  if (JUDGING.has(route.at) && !roll.wasWhole.value) return <Loading />;
   const notice = unknown === null || !OF_NAMESPACE.has(route.at) ? null : <UnknownNamespace name={unknown} />;
-  if (notice !== null && route.at !== 'events') {
+  if (unknown !== null && notice !== null && route.at !== 'events') {
     return (
       <>
-        <Head verdict={`There is no namespace ${unknown ?? ''}.`} sentence="No service is registered in it." />
+        <Head
+          verdict={noNamespaceText(unknown, staleSince)}
+          sentence={`No service ${staleSince === null ? 'is' : 'was'} registered in it.`}
+        />
         {notice}
       </>
     );
@@ -171,13 +182,18 @@ function TopBar({ registry }: { readonly registry: RegistryAnswer | null }): VNo
 
 /** Whoever hears the page is told when the line breaks and when it is back, and not how the seconds pass. */
 function FreshnessHeard(): VNode {
-  const { kind } = useSession().feed.freshness.value;
-  const words = { connecting: '', live: 'Live', stale: 'This view is old: the line to the registry is closed.' };
   return (
     <p class="heard" role="status">
-      {words[kind]}
+      {heardText(useSession().feed.freshness.value)}
     </p>
   );
+}
+
+function heardText(freshness: Freshness): string {
+  if (freshness.kind !== 'stale') return freshness.kind === 'live' ? 'Live' : '';
+  return freshness.isSilent
+    ? 'This view is old: the registry says nothing.'
+    : 'This view is old: the line to the registry is closed.';
 }
 
 function FreshnessPill(): VNode {
@@ -189,7 +205,9 @@ function FreshnessPill(): VNode {
     return (
       <span class="pill stale">
         <i />
-        <span>Stale {ageText(ageMs)}</span>
+        <span>
+          {freshness.isSilent ? 'No word for' : 'Stale'} {ageText(ageMs)}
+        </span>
       </span>
     );
   }
@@ -221,7 +239,7 @@ function Navigation({ registry }: { readonly registry: RegistryAnswer | null }):
         <a key={screen} href={hashOf(screen, filters)} aria-current={screen === here ? 'page' : undefined}>
           <Icon name={screen} />
           <span>{NAMES[screen]}</span>
-          {screen === 'services' && <b>{roll.services.value.length}</b>}
+          {screen === 'services' && <b>{roll.wasWhole.value ? roll.services.value.length : '–'}</b>}
         </a>
       ))}
       <p class="nav-foot">
@@ -278,9 +296,7 @@ function StaleBar(): VNode {
       <Icon name="clock" />
       <p>
         <b>This view is {ageText(now - since)} old.</b>{' '}
-        {refusal === null
-          ? `The line to the registry closed at ${clockText(since)}.`
-          : `The registry refuses: ${refusal.message} ${refusal.fix}`}{' '}
+        {refusal === null ? brokenText(freshness, since) : `The registry refuses: ${refusal.message} ${refusal.fix}`}{' '}
         {retryAt !== null && `Trying again in ${ageText(Math.max(1_000, retryAt - now))}. `}
         <span class="soft">Your services are not affected: each goes on with its own copy.</span>
       </p>
@@ -289,6 +305,14 @@ function StaleBar(): VNode {
       </button>
     </div>
   );
+}
+
+/** A line that did not close is not said to have. */
+function brokenText(freshness: Freshness, since: number): string {
+  const isSilent = freshness.kind === 'stale' && freshness.isSilent;
+  return isSilent
+    ? `The registry has said nothing since ${clockText(since)}; it has not closed the line.`
+    : `The line to the registry closed at ${clockText(since)}.`;
 }
 
 function Insecure(): VNode {

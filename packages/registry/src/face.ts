@@ -136,6 +136,13 @@ export interface HeartbeatsAnswer {
   readonly heartbeat2: DirectionAnswer;
 }
 
+/** Ends of an instance's line that were not the registry's, within ten minutes, and how long those streams had lasted. Durations in ms. */
+export interface LineLosses {
+  readonly times: number;
+  readonly shortestMs: number;
+  readonly longestMs: number;
+}
+
 export type InstanceAnswer = Instance & {
   /** What the instance says itself, where the record may show an operator's word instead. */
   readonly own: OwnWords;
@@ -144,6 +151,8 @@ export type InstanceAnswer = Instance & {
   readonly falls: number;
   /** Does it hold the stream that is its line? By that stream it hears of changes, too. */
   readonly line: boolean;
+  /** Null: its line never ended while it was registered, but by the registry. */
+  readonly lineLosses: LineLosses | null;
 };
 
 /** One page of a list of instances. */

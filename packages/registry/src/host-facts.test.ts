@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { readHostFacts } from './host-facts.js';
+import { readHostFacts, readProcessFacts } from './host-facts.js';
 
 const folders: string[] = [];
 afterEach(() => Promise.all(folders.splice(0).map((folder) => rm(folder, { recursive: true }))));
@@ -77,5 +77,21 @@ describe('what is known of the host', () => {
   ])('does not guess: %s with %j', async (path, text, fact) => {
     const facts = await readHostFacts(await proc({ [path]: text }));
     expect(facts).toMatchObject({ [fact]: null });
+  });
+});
+
+describe('the facts of this process', () => {
+  it('are its open files, counted, of those that it may have', async () => {
+    const folder = await proc({ 'self/fd/0': '', 'self/fd/1': '', 'self/fd/2': '', 'self/fd/3': '' });
+    // one of them is the listing itself
+    expect((await readProcessFacts(folder)).files).toEqual({ open: 3, most: 1_024 });
+    expect((await readProcessFacts(join(folder, 'nothing'))).files).toBeNull();
+  });
+
+  it('are the container that it is in', async () => {
+    const folder = await proc({ 'self/cgroup': '4:cpu:/kubepods/pod1\n' });
+    expect((await readProcessFacts(folder)).container).toBe('kubernetes');
+    const environ = 'PATH=/bin\0KUBERNETES_SERVICE_HOST=10.0.0.1\0';
+    expect((await readProcessFacts(await proc({ 'self/environ': environ }))).container).toBe('kubernetes');
   });
 });

@@ -1,4 +1,7 @@
-import { readFile } from 'node:fs/promises';
+import { CONTAINER_MARKS, containerIn } from '@rollcall/core';
+import type { Container } from '@rollcall/core';
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** What the host gives to this process. Null: not known, as everywhere but on Linux; then nothing is concluded from it. */
@@ -19,6 +22,38 @@ export interface HostFacts {
   readonly acceptQueue: number | null;
 }
 
+/** Files and sockets that this process has open, and may have. */
+export interface OpenFiles {
+  readonly open: number;
+  readonly most: number;
+}
+
+/** How this process stands now. Null: not known. */
+export interface ProcessFacts {
+  readonly files: OpenFiles | null;
+  readonly container: Container | null;
+}
+
+/** Looks at `/proc` and at what container engines leave in theirs. Never rejects. */
+export async function readProcessFacts(proc = '/proc'): Promise<ProcessFacts> {
+  const read = (path: string): Promise<string> => readFile(join(proc, path), 'utf8').catch(() => '');
+  const [cgroup, environment] = await Promise.all([read('self/cgroup'), read('self/environ')]);
+  const env = Object.fromEntries(environment.split('\0').map((each) => each.split('=', 2)));
+  const marks = CONTAINER_MARKS.filter((mark) => existsSync(mark));
+  return { files: await openFilesNow(proc), container: containerIn({ env, marks, cgroup }) };
+}
+
+/** The limit is read each time: it may be changed while the process runs (`prlimit`). */
+async function openFilesNow(proc: string): Promise<OpenFiles | null> {
+  try {
+    const most = numberIn(openFilesIn(await readFile(join(proc, 'self/limits'), 'utf8')));
+    // the listing has a file open itself
+    return most === null ? null : { open: (await readdir(join(proc, 'self/fd'))).length - 1, most };
+  } catch {
+    return null;
+  }
+}
+
 /** Looks at `/proc`. Never rejects: what cannot be read is not known. */
 export async function readHostFacts(proc = '/proc'): Promise<HostFacts> {
   const read = (path: string): Promise<string | null> => readFile(join(proc, path), 'utf8').catch(() => null);
@@ -35,7 +70,7 @@ export async function readHostFacts(proc = '/proc'): Promise<HostFacts> {
     number(`${netfilter}_tcp_timeout_time_wait`),
   ]);
   return {
-    openFiles: numberIn(/^Max open files\s+(\d+)/m.exec(limits ?? '')?.[1] ?? null),
+    openFiles: numberIn(openFilesIn(limits ?? '')),
     localPorts: portsIn(ports),
     timeWaits,
     // 1: everywhere, 2: on the loopback only
@@ -46,6 +81,8 @@ export async function readHostFacts(proc = '/proc'): Promise<HostFacts> {
     acceptQueue,
   };
 }
+
+const openFilesIn = (limits: string): string | null => /^Max open files\s+(\d+)/m.exec(limits)?.[1] ?? null;
 
 function numberIn(text: string | null): number | null {
   return text !== null && /^\s*\d+\s*$/.test(text) ? Number(text) : null;

@@ -1,6 +1,6 @@
 import type { Time } from '@rollcall/core';
 import type { Audience } from './audience.js';
-import type { Watcher, WatcherSink, WatchOrder } from './face.js';
+import type { LineLosses, Watcher, WatcherSink, WatchOrder } from './face.js';
 import type { Judge } from './judge.js';
 import type { Roll } from './roll.js';
 import type { Entry } from './roster.js';
@@ -12,9 +12,20 @@ export interface LinePorts {
   readonly roll: Pick<Roll, 'callNow'>;
 }
 
+/** Of each instance so many ends of its line are remembered, for so long. */
+const KEPT = 8;
+const KEPT_MS = 600_000;
+
+interface Loss {
+  readonly at: number;
+  readonly lastedMs: number;
+}
+
 /** The streams that are an instance's line too: only the newest counts, and only its end by the peer is news. */
 export class Lines {
   readonly #ports: LinePorts;
+  /** Only of instances whose peer ended a line. */
+  readonly #losses = new WeakMap<Entry, readonly Loss[]>();
   #isClosed = false;
 
   constructor(ports: LinePorts) {
@@ -27,6 +38,7 @@ export class Lines {
     const watcher = audience.hold(entry.id, order, sink, () => {
       if (entry.line === watcher) entry.line = null;
     });
+    const heldAt = time.now();
     entry.line = watcher;
     entry.lineClosedAt = null;
     judge.apply(entry, { type: 'line' });
@@ -36,6 +48,7 @@ export class Lines {
       entry.line = null;
       if (!entry.present || this.#isClosed) return;
       entry.lineClosedAt = time.now();
+      this.#lost(entry, { at: entry.lineClosedAt, lastedMs: entry.lineClosedAt - heldAt });
       roll.callNow(entry);
     };
     const dropped = (): void => {
@@ -49,6 +62,22 @@ export class Lines {
         return entry.token;
       },
     };
+  }
+
+  /** How often the peer ended its line within ten minutes, eight times at most, and how long those lasted; null: never. */
+  lossesOf(entry: Entry): LineLosses | null {
+    const now = this.#ports.time.now();
+    const lasted = (this.#losses.get(entry) ?? []).filter(({ at }) => now - at <= KEPT_MS).map((loss) => loss.lastedMs);
+    if (lasted.length === 0) return null;
+    return {
+      times: lasted.length,
+      shortestMs: Math.round(Math.min(...lasted)),
+      longestMs: Math.round(Math.max(...lasted)),
+    };
+  }
+
+  #lost(entry: Entry, loss: Loss): void {
+    this.#losses.set(entry, [...(this.#losses.get(entry) ?? []), loss].slice(-KEPT));
   }
 
   /** No end of a line is news any more. May be called twice. */

@@ -76,7 +76,7 @@ function listed(namespaces: readonly string[]): string {
 }
 
 /** One instance with its heartbeats: ages and counts, which never go into the feed. */
-export function detail(entry: Entry, now: number, policy: Policy): InstanceAnswer {
+export function detail(entry: Entry, now: number, policy: Policy): Omit<InstanceAnswer, 'lineLosses'> {
   const heartbeat1 = directionAnswer(entry.heartbeat1, now);
   const overdueMs = now - entry.vitals.outboundAt - policy.timeoutMs;
   const misses = Math.max(0, Math.floor(overdueMs / policy.intervalMs));

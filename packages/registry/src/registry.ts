@@ -368,7 +368,7 @@ export class Registry implements RegistryFace {
   }
 
   #detail(entry: Entry): InstanceAnswer {
-    return detail(entry, this.#ports.time.now(), this.#options.policy);
+    return { ...detail(entry, this.#ports.time.now(), this.#options.policy), lineLosses: this.#lines.lossesOf(entry) };
   }
 
   #terms(): HeartbeatTerms {

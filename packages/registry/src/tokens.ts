@@ -110,11 +110,19 @@ export function printTokens(records: readonly TokenRecord[]): string {
 }
 
 /** The records in the text of a file, or in words what is wrong with it. Nothing of the file is repeated. */
+/** What the manifests in deploy/k8s have in place of a secret. */
+const PLACEHOLDER = /^\s*REPLACE\b/;
+
 export function parseTokens(text: string): Result<readonly TokenRecord[], string> {
   let file: unknown;
   try {
     file = JSON.parse(text);
   } catch {
+    if (PLACEHOLDER.test(text))
+      return {
+        ok: false,
+        problem: `it holds a placeholder (REPLACE …), not what \`rollcall token create --tokens <file>\` wrote`,
+      };
     return { ok: false, problem: 'it is not valid JSON' };
   }
   if (!isRecord(file) || !Array.isArray(file['tokens'])) return { ok: false, problem: 'it holds no list of tokens' };

@@ -1,27 +1,36 @@
-import { request as plainRequest } from 'node:http';
-import type { IncomingMessage } from 'node:http';
-import { request as secureRequest } from 'node:https';
-import type { RequestOptions } from 'node:https';
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
 import { connect } from 'node:tls';
 import { RegistryTls, troubleOf } from '@rollcall/client';
-import { messageOf, systemTime } from '@rollcall/core';
+import { messageOf, sleep, systemTime } from '@rollcall/core';
 import type { Way } from '../connection.js';
 import { jsonOf } from '../json.js';
 import type { Asked, Failure } from './facts.js';
+import { question, Unanswered } from './question.js';
+import type { Progress, QuestionOptions } from './question.js';
 
-/** Who has said nothing by then is silent. */
+/** A question without an answer by then is unanswered. */
 const TIMEOUT_MS = 3_000;
-/** More of an answer is not read. */
-const MOST_BYTES = 64 * 1_048_576;
 /** So much of an answer is shown. */
 const SHOWN = 120;
+/** A question is asked so often, until it is answered. */
+const TRIES = 3;
+const RETRY_AFTER_MS = 100;
+/** Since the first question; later ones are not repeated, so that the whole stays bounded. */
+const RETRIES_END_MS = 10_000;
 
-/** Asks one registry, and tells how it answered, whatever that is. */
+const NOWHERE: Progress = { isConnected: false, isAnswered: false, received: 0, announced: null };
+
+/** Asks one registry, each question on a connection of its own, and tells how it answered, whatever that is. */
 export class Asker {
   readonly url: string;
   readonly #way: Way;
-  readonly #options: RequestOptions;
+  readonly #options: QuestionOptions;
   readonly #isShown: boolean;
+  readonly #failures: Failure[] = [];
+  readonly #beganAt = systemTime.now();
+  #tries = 0;
+  #largest = 0;
 
   /** Throws OPTION_INVALID for files of TLS that cannot be used. */
   constructor(way: Way) {
@@ -36,14 +45,60 @@ export class Asker {
     return this.#way.token !== undefined || this.#isShown;
   }
 
-  /** Never rejects. */
-  async ask(path: string): Promise<Asked> {
+  /** Every try until now, and those that failed. */
+  get tries(): { readonly asked: number; readonly failures: readonly Failure[] } {
+    return { asked: this.#tries, failures: [...this.#failures] };
+  }
+
+  /** Bytes of the largest answer that arrived as a whole. */
+  get largestAnswer(): number {
+    return this.#largest;
+  }
+
+  /** Headers and TLS of a question, for those that are asked elsewhere. */
+  get options(): QuestionOptions {
     const { token } = this.#way;
-    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
-    const options = { ...this.#options, headers, agent: false, signal: AbortSignal.timeout(TIMEOUT_MS) };
+    return { ...this.#options, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } };
+  }
+
+  /** Tries several times where no answer comes. Never rejects. */
+  async ask(path: string): Promise<Asked> {
+    let asked = await this.once(path);
+    for (let tries = 1; tries < TRIES && asked.kind === 'failure'; tries += 1) {
+      if (systemTime.now() - this.#beganAt > RETRIES_END_MS) break;
+      await sleep(systemTime, RETRY_AFTER_MS);
+      asked = await this.once(path);
+    }
+    return asked;
+  }
+
+  /** One try; `address`: there, whatever the URL's name leads to. Never rejects. */
+  async once(path: string, address?: string): Promise<Asked> {
+    const asked = await this.#question(this.url + path, address);
+    if (address !== undefined) return asked;
+    this.#tries += 1;
+    if (asked.kind === 'failure') this.#failures.push(asked);
+    else this.#largest = Math.max(this.#largest, asked.size);
+    return asked;
+  }
+
+  /** All of the text at a path; null: it did not come. Never rejects. */
+  async pageText(path: string): Promise<string | null> {
+    const options = { ...this.options, signal: AbortSignal.timeout(TIMEOUT_MS) };
+    const page = await question(this.url + path, options).catch(() => null);
+    return page === null || page.response.statusCode !== 200 ? null : page.text;
+  }
+
+  /** The same question at another URL, with the same token. It does not count as a try. Never rejects. */
+  elsewhere(url: string, path: string): Promise<Asked> {
+    return this.#question(url.replace(/\/+$/, '') + path);
+  }
+
+  async #question(url: string, address?: string): Promise<Asked> {
     const askedAt = systemTime.now();
     try {
-      const { response, text } = await answered(this.url + path, options);
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      const { response, text, progress } = await question(url, { ...this.options, signal, address });
       const { statusCode: status = 0, headers: said } = response;
       const date = Date.parse(said.date ?? '');
       return {
@@ -54,39 +109,41 @@ export class Asker {
         date: Number.isNaN(date) ? null : date,
         body: jsonOf(text),
         text: text.slice(0, SHOWN),
+        size: progress.received,
         roundTripMs: systemTime.now() - askedAt,
       };
     } catch (error) {
-      return this.#failure(error);
+      return this.#failure(url, error);
     }
   }
 
-  /** The same for the first question, where a program that only speaks TLS may have just closed the connection: that is found out. */
-  async firstAsk(path: string): Promise<Asked> {
-    const asked = await this.ask(path);
-    const isUnclear = asked.kind === 'failure' && !this.url.startsWith('https:') && CUT.test(asked.code);
-    if (!isUnclear || !(await speaksTls(this.url))) return asked;
-    return { ...asked, trouble: 'it speaks TLS. Write its URL as https://.' };
-  }
-
-  #failure(error: unknown): Failure {
-    const facts = { isSecure: this.url.startsWith('https:'), wasReached: false, isShown: this.#isShown };
-    if (error instanceof Error && error.name === 'AbortError')
-      return { kind: 'failure', code: 'ETIMEDOUT', text: `no answer within ${TIMEOUT_MS} ms`, trouble: null };
-    return {
-      kind: 'failure',
-      code: codeOf(error),
-      text: messageOf(error) || codeOf(error),
-      trouble: troubleOf(error, facts)?.message ?? null,
-    };
+  #failure(url: string, thrown: unknown): Failure {
+    const error = thrown instanceof Unanswered ? thrown.cause : thrown;
+    const progress = thrown instanceof Unanswered ? thrown.progress : NOWHERE;
+    const facts = { isSecure: url.startsWith('https:'), wasReached: false, isShown: this.#isShown };
+    if (error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError'))
+      return { kind: 'failure', code: 'ETIMEDOUT', text: silenceText(progress), trouble: null, progress };
+    const code = codeOf(error);
+    // what the client then guesses is left to whoever has seen all tries
+    const trouble = CUT.test(code) ? null : (troubleOf(error, facts)?.message ?? null);
+    return { kind: 'failure', code, text: messageOf(error) || code, trouble, progress };
   }
 }
 
-/** Somebody was there, and was not understood. */
-const CUT = /^(ECONNRESET|EPIPE|HPE_)/;
+/** The connection ended before there was an answer. */
+const CUT = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/;
 
-/** Whose certificate it is does not matter here. */
-function speaksTls(url: string): Promise<boolean> {
+export const isCut = ({ code }: Failure): boolean => CUT.test(code);
+
+function silenceText({ isConnected, isAnswered, received, announced }: Progress): string {
+  const within = `within ${TIMEOUT_MS} ms`;
+  if (isAnswered)
+    return `${received}${announced === null ? '' : ` of ${announced}`} bytes of an answer came, and no more ${within}`;
+  return isConnected ? `it takes the connection, and no answer ${within}` : `no connection ${within}`;
+}
+
+/** Does it speak TLS? Whose certificate it is does not matter here. */
+export function speaksTls(url: string): Promise<boolean> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve) => {
     const host = hostname.replace(/^\[|\]$/g, '');
@@ -97,28 +154,18 @@ function speaksTls(url: string): Promise<boolean> {
     };
     socket.setTimeout(TIMEOUT_MS, () => done(false));
     socket.on('secureConnect', () => done(true));
-    socket.on('error', () => done(false));
+    // an alert is TLS too
+    socket.on('error', (error) => done(/alert/.test(messageOf(error))));
     socket.on('close', () => done(false));
   });
 }
 
-function answered(url: string, options: RequestOptions): Promise<{ response: IncomingMessage; text: string }> {
-  const request = url.startsWith('https:') ? secureRequest : plainRequest;
-  return new Promise((resolve, reject) => {
-    const asked = request(url, options, (response) => {
-      const chunks: Uint8Array[] = [];
-      let size = 0;
-      response.on('data', (bytes: Uint8Array) => {
-        size += bytes.length;
-        if (size > MOST_BYTES) response.destroy(new Error(`its answer has more than ${MOST_BYTES} bytes`));
-        else chunks.push(bytes);
-      });
-      response.on('error', reject);
-      response.on('end', () => resolve({ response, text: Buffer.concat(chunks).toString('utf8') }));
-    });
-    asked.on('error', reject);
-    asked.end();
-  });
+/** Every address that a host stands for; empty: it cannot be looked up. */
+export async function addressesOf(hostname: string): Promise<readonly string[]> {
+  const host = hostname.replace(/^\[|\]$/g, '');
+  if (isIP(host) !== 0) return [host];
+  const found = await lookup(host, { all: true }).catch(() => []);
+  return [...new Set(found.map(({ address }) => address))];
 }
 
 /** Of an error, or of the first of several that one name had. */

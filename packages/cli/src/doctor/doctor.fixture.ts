@@ -1,6 +1,6 @@
 import { countCallable } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
-import type { Answer, Facts, InstanceFacts, RegistryFacts } from './facts.js';
+import type { Answer, Facts, Failure, InstanceFacts, RegistryFacts } from './facts.js';
 
 export const NOW = 1_790_000_000_000;
 
@@ -12,12 +12,17 @@ const answer: Answer = {
   date: NOW,
   body: {},
   text: '{}',
+  size: 2,
   roundTripMs: 3,
 };
 
 /** A registry that is well. */
 export const registryFacts: RegistryFacts = {
   version: '0.1.0',
+  epoch: 'epoch-1',
+  instances: 1,
+  files: { open: 40, most: 1_000 },
+  container: null,
   insecure: false,
   access: 'open',
   host: '127.0.0.1',
@@ -59,7 +64,8 @@ export function instanceFacts(
   const [endpoint] = instance.endpoints;
   const reach =
     endpoint === undefined ? [] : [{ endpoint, outcome: 'itself', text: `it says that it is ${instance.id}` } as const];
-  return { instance, heartbeats: beats(), falls: 0, line: true, reach, away: null, ...rest };
+  const known = { rounds: [], lineLosses: null, away: null };
+  return { instance, heartbeats: beats(), falls: 0, line: true, reach, ...known, ...rest };
 }
 
 /** Heartbeats that are well, but for what is said. */
@@ -87,6 +93,14 @@ export function facts(more: Partial<Facts> = {}): Facts {
     counts: new Map([['default/orders', countCallable([instanceFacts().instance])]]),
     left: 0,
     triesPorts: true,
+    here: { container: null, openFiles: 1_024, unasked: 0 },
+    tries: { asked: 10, failures: [], largestAnswer: 120_000 },
+    isSmallAnswered: false,
+    isTls: false,
+    addresses: [],
+    way: { large: null, stream: { outcome: 'held', afterMs: 2_500, text: 'it lasts' } },
+    peers: [],
+    missing: [],
     ...more,
   };
 }
@@ -101,6 +115,19 @@ export function answered(more: Partial<Answer>): Partial<Facts> {
   return { registry: null, contact: { ...answer, ...more } };
 }
 
+/** A question that was not answered; `progress`: how far it came. */
+export function failure(
+  code: string,
+  text: string,
+  { trouble = null, progress = {} }: { trouble?: string | null; progress?: Partial<Failure['progress']> } = {},
+): Failure {
+  const nowhere = { isConnected: false, isAnswered: false, received: 0, announced: null };
+  return { kind: 'failure', code, text, trouble, progress: { ...nowhere, ...progress } };
+}
+
+/** No try was answered. */
 export function failed(code: string, text: string, trouble: string | null = null): Partial<Facts> {
-  return { registry: null, contact: { kind: 'failure', code, text, trouble } };
+  const one = failure(code, text, { trouble });
+  const tries = { asked: 2, failures: [one, one], largestAnswer: 0 };
+  return { registry: null, contact: one, tries };
 }

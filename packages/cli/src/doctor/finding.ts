@@ -4,6 +4,8 @@ export const FINDING_CODES = [
   'registry-not-listening',
   'registry-name-unknown',
   'registry-silent',
+  'registry-at-other-address',
+  'registry-closes-connections',
   'registry-speaks-tls',
   'registry-speaks-no-tls',
   'registry-certificate',
@@ -16,6 +18,12 @@ export const FINDING_CODES = [
   'token-lapsed',
   'access-forbidden',
   'registry-refuses',
+  // the way to the registry
+  'few-open-files-here',
+  'registry-unsteady',
+  'large-answers-lost',
+  'stream-cut',
+  'registries-differ',
   // the registry itself, and what it tells of whole services
   'nobody-callable',
   'store-trouble',
@@ -23,6 +31,7 @@ export const FINDING_CODES = [
   'certificate-expiring',
   'token-expiring',
   'host-budget',
+  'few-open-files',
   'insecure-registry',
   'clock-skew',
   'version-skew',
@@ -36,6 +45,7 @@ export const FINDING_CODES = [
   'port-not-listening',
   'not-reachable-from-registry',
   'heartbeat-1-unanswered',
+  'heartbeats-lost',
   'heartbeat-2-missing',
   'address-taken',
   'address-shared',
@@ -104,6 +114,11 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   'registry-not-listening': { gravity: 'broken', why: UNSEEN },
   'registry-name-unknown': { gravity: 'broken', why: UNSEEN },
   'registry-silent': { gravity: 'broken', why: UNSEEN },
+  'registry-at-other-address': {
+    gravity: 'broken',
+    why: 'Whoever has this URL asks where nobody listens, though a registry is at the other address of the same machine.',
+  },
+  'registry-closes-connections': { gravity: 'broken', why: UNSEEN },
   'registry-speaks-tls': {
     gravity: 'broken',
     why: 'Nothing of HTTP is understood there, so nobody with this URL reaches it.',
@@ -127,6 +142,26 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   'token-lapsed': { gravity: 'broken', why: UNREAD },
   'access-forbidden': { gravity: 'broken', why: UNREAD },
   'registry-refuses': { gravity: 'broken', why: UNREAD },
+  'few-open-files-here': {
+    gravity: 'note',
+    why: 'What this command could not ask it does not know: the registry and the instances may be well.',
+  },
+  'registry-unsteady': {
+    gravity: 'risk',
+    why: 'Heartbeats and registrations take the same way: some arrive late or not at all, and instances fall that are well.',
+  },
+  'large-answers-lost': {
+    gravity: 'broken',
+    why: 'Heartbeats are small and arrive; the lists of services are large and do not, so callers find nobody, or keep an old copy.',
+  },
+  'stream-cut': {
+    gravity: 'risk',
+    why: 'At each end of its stream a service asks anew for all that it watches, and the registry calls the instance at once to see whether it died.',
+  },
+  'registries-differ': {
+    gravity: 'broken',
+    why: 'Registries know nothing of each other: who registers at the one is not found by those who ask the other.',
+  },
   'nobody-callable': {
     gravity: 'broken',
     why: 'Every call of it fails with NO_INSTANCE, however HEALTHY its instances are.',
@@ -151,6 +186,10 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
     gravity: 'risk',
     why: 'When it is used up, connections fail for everybody at once, heartbeats among them.',
   },
+  'few-open-files': {
+    gravity: 'risk',
+    why: 'Each connection is an open file. When none is left, new connections are closed without an answer, and no instance can be called.',
+  },
   'insecure-registry': {
     gravity: 'risk',
     why: 'Whoever reaches its port may register an instance of any service, and remove one.',
@@ -173,6 +212,10 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   'heartbeat-1-unanswered': {
     gravity: 'broken',
     why: 'A process that does not answer a heartbeat answers no call either, or the network drops both.',
+  },
+  'heartbeats-lost': {
+    gravity: 'risk',
+    why: 'The address is right. Calls take the same way, so some of them fail or are slow, too.',
   },
   'heartbeat-2-missing': {
     gravity: 'broken',

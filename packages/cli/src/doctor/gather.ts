@@ -1,28 +1,14 @@
-import {
-  countCallable,
-  instanceMessage,
-  isOutage,
-  isRecord,
-  nearest,
-  RollcallError,
-  STATES,
-  systemTime,
-  VERSION,
-} from '@rollcall/core';
+import { containerOf, countCallable, isOutage, STATES, systemTime, VERSION } from '@rollcall/core';
 import type { CallableCount, Instance } from '@rollcall/core';
 import { at, listAt, numberAt, textAt } from '../json.js';
-import { overrideTerms } from '../override-terms.js';
-import { heartbeatsOf } from '../registry-api.js';
-import { checkNamespace } from '../namespaces.js';
-import { meantBy } from '../which.js';
 import type { Asker } from './asking.js';
-import type { Asked, Facts, InstanceFacts, RefusedFacts, RegistryFacts } from './facts.js';
-import { reach } from './reach.js';
+import { ABOUT, contactOf, identityOf, insist } from './contact.js';
+import type { Asked, Facts, Failure, HereFacts, PeerFacts, RefusedFacts, RegistryFacts } from './facts.js';
+import { Look } from './look.js';
+import { largeAnswer, streamOf } from './probes.js';
 
 /** So many instances are asked for one by one, the worst first; what is told of the others is in the lists of services. */
 const MOST_INSTANCES = 500;
-/** Questions, and connections, at once. */
-const CONCURRENCY = 32;
 
 export interface Wanted {
   /** A service, or an id; null: everybody. */
@@ -31,34 +17,53 @@ export interface Wanted {
   readonly namespace?: string | null;
   /** Shall the ports of instances be tried from here? */
   readonly triesPorts: boolean;
+  /** The other registries of the list in ROLLCALL_URL. */
+  readonly others: readonly string[];
+  readonly here: Omit<HereFacts, 'unasked'>;
 }
 
 /**
  * All that can be seen of a registry and its instances, with nothing but HTTP to the registry and connections to the instances. Rejects
  * with UNKNOWN_SERVICE for a word that is neither a service nor an id, with REGISTRY_REFUSED for an unknown namespace.
  */
-export async function gather(asker: Asker, { word, namespace = null, triesPorts }: Wanted): Promise<Facts> {
+export async function gather(
+  asker: Asker,
+  { word, namespace = null, triesPorts, others, here }: Wanted,
+): Promise<Facts> {
   const began = systemTime.wall();
-  const contact = await asker.firstAsk('/api/v1/registry');
-  const known = {
-    url: asker.url,
-    wall: (began + systemTime.wall()) / 2,
-    version: VERSION,
-    hasToken: asker.hasToken,
-    contact,
-    triesPorts,
-  };
+  const { contact, ...manner } = await contactOf(asker);
+  const wall = (began + systemTime.wall()) / 2;
   const registry = registryIn(contact);
-  if (registry === null) return { ...known, registry, instances: [], counts: new Map(), left: 0 };
-  const { instances, isWhole } = await instancesOf(asker, word, namespace ?? '*');
+  const look = new Look(asker, here.openFiles);
+  const [{ instances, isWhole }, way, peers] = await Promise.all([
+    registry === null ? { instances: [], isWhole: false } : look.instances(word, namespace ?? '*'),
+    registry === null ? null : wayFacts(asker),
+    Promise.all(others.map((url) => peerFacts(asker, url))),
+  ]);
   const counts = isWhole ? countsOf(instances) : new Map<string, CallableCount>();
   const rank = (one: Instance): number => {
     const count = counts.get(keyOf(one));
     return count !== undefined && isOutage(count) ? STATES.length : STATES.indexOf(one.state);
   };
   const worst = instances.toSorted((one, other) => rank(other) - rank(one));
-  const asked = await each(worst.slice(0, MOST_INSTANCES), (instance) => factsOf(asker, instance, triesPorts));
-  return { ...known, registry, instances: asked, counts, left: Math.max(0, worst.length - MOST_INSTANCES) };
+  const asked = await look.each(worst.slice(0, MOST_INSTANCES), (instance) => look.factsOf(instance, triesPorts));
+  return {
+    url: asker.url,
+    wall,
+    version: VERSION,
+    hasToken: asker.hasToken,
+    contact,
+    ...manner,
+    registry,
+    instances: asked,
+    counts,
+    left: Math.max(0, worst.length - MOST_INSTANCES),
+    triesPorts,
+    ...triedFacts(asker, here),
+    way,
+    peers,
+    missing: look.missing,
+  };
 }
 
 const keyOf = ({ namespace, service }: Instance): string => `${namespace}/${service}`;
@@ -73,6 +78,25 @@ function countsOf(instances: readonly Instance[]): ReadonlyMap<string, CallableC
   return new Map([...members].map(([key, all]) => [key, countCallable(all)]));
 }
 
+/** What this process had no open file for is no try. */
+const isUnasked = ({ code }: Failure): boolean => code === 'EMFILE' || code === 'ENFILE';
+
+function triedFacts(asker: Asker, here: Wanted['here']): Pick<Facts, 'here' | 'tries'> {
+  const { asked, failures } = asker.tries;
+  const unasked = failures.filter(isUnasked).length;
+  const tries = { asked: asked - unasked, failures: failures.filter((one) => !isUnasked(one)) };
+  return { here: { ...here, unasked }, tries: { ...tries, largestAnswer: asker.largestAnswer } };
+}
+
+async function wayFacts(asker: Asker): Promise<Facts['way']> {
+  const [large, stream] = await Promise.all([largeAnswer(asker), streamOf(asker), insist(asker)]);
+  return { large, stream };
+}
+
+async function peerFacts(asker: Asker, url: string): Promise<PeerFacts> {
+  return { url, ...identityOf(await asker.elsewhere(url, ABOUT)) };
+}
+
 /** Null for an answer that is none of a registry. */
 function registryIn(contact: Asked): RegistryFacts | null {
   if (contact.kind !== 'answer' || contact.status !== 200) return null;
@@ -83,6 +107,10 @@ function registryIn(contact: Asked): RegistryFacts | null {
   const trouble = textAt(body, 'store', 'trouble', 'text');
   return {
     version: textAt(body, 'version'),
+    epoch: textAt(body, 'epoch'),
+    instances: numberAt(body, 'instances'),
+    files: filesIn(at(body, 'files')),
+    container: containerOf(at(body, 'container')),
     insecure: at(body, 'insecure') === true,
     access: textAt(body, 'access') ?? 'open',
     host: textAt(body, 'options', 'host', 'value'),
@@ -136,74 +164,7 @@ function refusedIn(received: unknown): RefusedFacts {
   };
 }
 
-interface Meant {
-  readonly instances: readonly Instance[];
-  /** Are they all instances of their services? */
-  readonly isWhole: boolean;
-}
-
-/** Usually in every namespace (`*`): an id says nothing of its own. */
-async function instancesOf(asker: Asker, word: string | null, namespace: string): Promise<Meant> {
-  const listed = await asker.ask('/api/v1/services?namespace=*');
-  const services = listed.kind === 'answer' ? listAt(listed.body, 'services') : [];
-  const known = services.map((service) => ({
-    name: textAt(service, 'name') ?? '',
-    namespace: textAt(service, 'namespace') ?? '',
-  }));
-  if (listed.kind === 'answer' && listed.status === 200) checkNamespace({ namespace, url: asker.url }, known);
-  const here = known.filter((one) => namespace === '*' || one.namespace === namespace);
-  const names = [...new Set(here.map(({ name }) => name))].toSorted();
-  const instancesOfAll = async (of: readonly string[]): Promise<readonly Instance[]> =>
-    (await each(of, (name) => instancesIn(asker, name, namespace))).flat();
-  if (word === null || names.includes(word))
-    return { instances: await instancesOfAll(word === null ? names : [word]), isWhole: true };
-  const meant = meantBy(word, await instancesOfAll(names));
-  if (meant.length > 0) return { instances: meant, isWhole: false };
-  const near = nearest(word, names);
-  const hint = near === null ? 'rollcall ls shows all of them.' : `Did you mean ${near}?`;
-  throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word}". ${hint}`);
-}
-
-async function instancesIn(asker: Asker, name: string, namespace: string): Promise<readonly Instance[]> {
-  const answer = await asker.ask(`/api/v1/services/${encodeURIComponent(name)}?namespace=${namespace}`);
-  const received = answer.kind === 'answer' ? listAt(answer.body, 'instances') : [];
-  return received.flatMap((one) => {
-    const read = instanceMessage.parse(one);
-    return read.ok ? [read.value] : [];
-  });
-}
-
-/** The instance as it is when its heartbeats are read: it may have changed since it was listed. */
-async function factsOf(asker: Asker, listed: Instance, triesPorts: boolean): Promise<InstanceFacts> {
-  const [answer, tried] = await Promise.all([
-    asker.ask(`/api/v1/instances/${encodeURIComponent(listed.id)}`),
-    triesPorts ? Promise.all(listed.endpoints.map((endpoint) => reach(listed.id, endpoint))) : [],
-  ]);
-  if (answer.kind !== 'answer' || answer.status !== 200)
-    return { instance: listed, heartbeats: null, falls: null, line: null, reach: tried, away: null };
-  const { body } = answer;
-  const read = instanceMessage.parse(body);
-  const line = at(body, 'line');
-  return {
-    instance: read.ok ? read.value : listed,
-    heartbeats: heartbeatsOf(at(body, 'heartbeats')),
-    falls: numberAt(body, 'falls'),
-    line: typeof line === 'boolean' ? line : null,
-    reach: tried,
-    away: isRecord(body) ? overrideTerms(body, 'admin') : null,
-  };
-}
-
-/** In their order, so many at a time. */
-async function each<Item, Result>(
-  items: readonly Item[],
-  work: (item: Item) => Promise<Result>,
-): Promise<readonly Result[]> {
-  const results: Result[] = [];
-  const waiting = items.entries();
-  const take = async (): Promise<void> => {
-    for (const [index, item] of waiting) results[index] = await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, items.length) }, take));
-  return results;
+function filesIn(received: unknown): RegistryFacts['files'] {
+  const [open, most] = [numberAt(received, 'open'), numberAt(received, 'most')];
+  return open === null || most === null ? null : { open, most };
 }

@@ -5,6 +5,7 @@ import type { Facts, InstanceFacts, Reach, RegistryFacts } from './facts.js';
 import { finding } from './finding.js';
 import { registryWall } from './registry-findings.js';
 import type { Diagnosis, Finding } from './finding.js';
+import { remediesFor } from './remedies.js';
 
 /** So many heartbeats in a row are no accident. */
 const MISSES = 2;
@@ -15,7 +16,10 @@ const LASTING = 2;
 export function instanceDiagnosis(facts: Facts): Diagnosis {
   const { registry, instances } = facts;
   if (registry === null) return { findings: [], fine: [], unchecked: [] };
-  if (instances.length === 0) return { findings: [], fine: [], unchecked: ['instances, because none is registered'] };
+  if (instances.length === 0) {
+    const isEmpty = facts.missing.length === 0;
+    return { findings: [], fine: [], unchecked: isEmpty ? ['instances, because none is registered'] : [] };
+  }
   const staying = instances.filter(({ instance }) => instance.state !== 'DEREGISTERING');
   const findings = [
     ...staying.flatMap((one) => heartbeatFindings(one, facts, registry)),
@@ -35,6 +39,7 @@ function heartbeatFindings(one: InstanceFacts, facts: Facts, registry: RegistryF
   const another = reach.filter((seen) => isAnother(one, seen));
   if (code === 'ADDRESS_SHARED') return [shared(one, facts)];
   if (code === 'ADDRESS_TAKEN' || another.length > 0) return [taken(one, another, facts)];
+  if (isLossy(one)) return [lossy(one, facts)];
   if (isInboundBroken(one)) return [inbound(one, facts)];
   if (isOutboundBroken(one, facts, registry)) return [outbound(one, facts)];
   return [];
@@ -67,27 +72,65 @@ function isOutboundBroken(one: InstanceFacts, facts: Facts, registry: RegistryFa
   return misses >= MISSES || (lastSuccessAgoMs === null && isOld(one, facts, registry));
 }
 
+/** It came back so often within the last rounds: a process that ended, or a way that was closed, does not. */
+const RETURNS = 2;
+/** Of the last rounds so many are looked at. */
+const ROUNDS = 20;
+
+/** Are some rounds of Heartbeat-1 answered and others not, in turns? */
+function isLossy({ rounds }: InstanceFacts): boolean {
+  const last = rounds.slice(-ROUNDS);
+  const returns = last.filter((isAnswered, index) => isAnswered && last[index - 1] === false).length;
+  return returns >= RETURNS;
+}
+
+function lossy(one: InstanceFacts, facts: Facts): Finding {
+  const { instance, rounds } = one;
+  const last = rounds.slice(-ROUNDS);
+  const answered = last.filter((isAnswered) => isAnswered).length;
+  const [endpoint] = instance.endpoints;
+  return finding('heartbeats-lost', {
+    instances: [instance.id],
+    what: `${shortId(instance)} answers some heartbeats and not others.`,
+    evidence: [
+      `the registry says: of the last ${last.length} rounds of Heartbeat-1 ${answered} were answered, in turns with those that were not`,
+      ...evidenceOf(one, facts),
+    ],
+    fix: [
+      `are packets lost between the registry and it? From the machine of the registry: ping -c 20 ${endpoint?.host ?? ''}; mend the network that loses them`,
+      `does it pause? ${remediesFor(facts.registry?.container ?? null).isBusy}; look at its memory, its garbage collector, and whether its CPU is throttled`,
+    ],
+  });
+}
+
 function inbound(one: InstanceFacts, facts: Facts): Finding {
   const { instance, heartbeats, reach } = one;
   const error = heartbeats?.heartbeat1.error ?? instance.reason.text;
   const isRefused = /ECONNREFUSED/.test(error);
   const isReached = reach.length > 0 && reach.every(({ outcome }) => outcome === 'itself' || outcome === 'open');
   const place = placesOf(instance.endpoints);
+  const wasReached = (heartbeats?.heartbeat1.lastSuccessAgoMs ?? null) !== null;
+  const remedies = remediesFor(facts.registry?.container ?? null);
+  const [endpoint] = instance.endpoints;
+  const connects = remedies.tryPort(endpoint?.host ?? '', endpoint?.port ?? 0, 'from the machine of the registry');
   const seen = { instances: [instance.id], evidence: evidenceOf(one, facts) };
   const name = shortId(instance);
   if (isReached && (isRefused || reach.every(({ outcome }) => outcome === 'itself'))) {
     return finding('not-reachable-from-registry', {
       ...seen,
       what: `${name} is reached at ${place} from here, and not from the registry.`,
-      fix: isLoopback(instance.endpoints[0]?.host ?? '')
-        ? [
-            `in ${instance.service}: RollcallModule.forRoot({ …, advertiseHost: '<its address as the registry sees it>' })`,
-            `and listen on every address: options: { host: '0.0.0.0', … }`,
-          ]
-        : [
-            `from the machine of the registry: nc -vz ${ncOf(instance.endpoints[0])}`,
-            'open the way (firewall, network policy, another network of containers), or set advertiseHost to an address that the registry reaches',
-          ],
+      fix:
+        !wasReached && isLoopback(endpoint?.host ?? '')
+          ? [
+              `in ${instance.service}: RollcallModule.forRoot({ …, advertiseHost: '<its address as the registry sees it>' })`,
+              `and listen on every address: options: { host: '0.0.0.0', … }`,
+            ]
+          : [
+              connects,
+              'open the way for the registry: firewall, network policy, another network of containers',
+              // who was reached there before said the right address
+              ...(wasReached ? [] : ['or set advertiseHost to an address that the registry reaches']),
+            ],
     });
   }
   if (isRefused || reach.some(({ outcome }) => outcome === 'refused')) {
@@ -96,29 +139,31 @@ function inbound(one: InstanceFacts, facts: Facts): Finding {
       what: `Nobody listens at ${place}, where ${name} says it is.`,
       fix: [
         `if its process has ended, start it again; rollcall show ${instance.id} tells what it did last`,
-        `if it runs, look where it listens: ss -ltnp; the port that it registered is ${instance.endpoints.map(({ port }) => port).join(', ')}`,
+        `if it runs, look where it listens: ${remedies.whoListens(endpoint?.port ?? '')}; the port that it registered is ${instance.endpoints.map(({ port }) => port).join(', ')}`,
       ],
     });
   }
   return finding('heartbeat-1-unanswered', {
     ...seen,
     what: `${name} at ${place} does not answer Heartbeat-1.`,
-    fix: [
-      'is its process stopped or busy? On its machine: ps -o stat,pcpu,etime,args -C node',
-      `do packets get through? From the machine of the registry: nc -vz ${ncOf(instance.endpoints[0])}`,
-    ],
+    fix: [`is its process stopped or busy? On its machine: ${remedies.isBusy}`, `do packets get through? ${connects}`],
   });
 }
 
 function outbound(one: InstanceFacts, facts: Facts): Finding {
-  const { instance } = one;
+  const { instance, heartbeats } = one;
+  const hasCome = (heartbeats?.heartbeat2.lastSuccessAgoMs ?? null) !== null;
+  const { container } = facts.registry ?? { container: null };
+  const fetches = `node -e "fetch('${facts.url}/health/live').then(a=>console.log(a.status),e=>console.log(e.cause??e))"`;
   return finding('heartbeat-2-missing', {
     instances: [instance.id],
-    what: `${shortId(instance)} answers Heartbeat-1 but sends no Heartbeat-2.`,
+    what: `${shortId(instance)} answers Heartbeat-1 but ${hasCome ? 'no longer sends' : 'sends no'} Heartbeat-2.`,
     evidence: evidenceOf(one, facts),
     fix: [
-      `from its machine or container: curl -sS ${facts.url}/health/live`,
-      `its own log names the registry that it looks for; set ROLLCALL_URL to one that it reaches`,
+      `from its machine or container: ${container === null ? `curl -sS ${facts.url}/health/live` : fetches}`,
+      hasCome
+        ? 'its own log names the registry that it looks for, and what it is told; what has changed between: a network policy, a firewall, its token?'
+        : 'its own log names the registry that it looks for; set ROLLCALL_URL to one that it reaches',
     ],
   });
 }
@@ -132,7 +177,7 @@ function taken(one: InstanceFacts, another: readonly Reach[], facts: Facts): Fin
     evidence: evidenceOf(one, facts),
     fix: [
       'give each process a port of its own: port 0 is any free one',
-      `see who has it: ss -ltnp 'sport = :${instance.endpoints[0]?.port ?? ''}'`,
+      `see who has it: ${remediesFor(facts.registry?.container ?? null).whoListens(instance.endpoints[0]?.port ?? '')}`,
     ],
   });
 }
@@ -313,5 +358,3 @@ function unchecked(instances: readonly InstanceFacts[], { triesPorts, left }: Fa
 }
 
 const placesOf = (endpoints: readonly Endpoint[]): string => [...new Set(endpoints.map(addressOf))].join(', ');
-const ncOf = (endpoint: Endpoint | undefined): string =>
-  endpoint === undefined ? '' : `${endpoint.host} ${endpoint.port}`;

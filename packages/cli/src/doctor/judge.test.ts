@@ -2,8 +2,18 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { countCallable } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
-import { answered, beats, facts, failed, instanceFacts, NOW, refused, registryFacts } from './doctor.fixture.js';
-import type { Facts, InstanceFacts, Reach, RefusedFacts, RegistryFacts } from './facts.js';
+import {
+  answered,
+  beats,
+  facts,
+  failed,
+  failure,
+  instanceFacts,
+  NOW,
+  refused,
+  registryFacts,
+} from './doctor.fixture.js';
+import type { Facts, Failure, InstanceFacts, Reach, RefusedFacts, RegistryFacts } from './facts.js';
 import { FINDING_CODES, GRAVITIES } from './finding.js';
 import type { Finding, FindingCode } from './finding.js';
 import { judge } from './judge.js';
@@ -36,11 +46,34 @@ const turned = (code: string): Partial<Facts> => {
   return registry({ refused: [one] });
 };
 
+const ABSENT = { isRegistry: false, epoch: null, instances: 0, text: REFUSED };
+const PRESENT = {
+  isRegistry: true,
+  epoch: 'epoch-2',
+  instances: 5,
+  text: 'a registry of epoch epoch-2 with 5 instances',
+};
+/** Some of ten tries failed. */
+const tried = (...failures: readonly Failure[]): Partial<Facts> => ({
+  tries: { asked: 10, failures, largestAnswer: 900 },
+});
+
 /** What provokes each finding, and what its evidence says. */
 const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = {
   'registry-not-listening': [failed('ECONNREFUSED', REFUSED), /ECONNREFUSED/],
   'registry-name-unknown': [failed('ENOTFOUND', 'getaddrinfo ENOTFOUND x'), /ENOTFOUND/],
   'registry-silent': [failed('ETIMEDOUT', 'no answer within 3000 ms'), /no answer within/],
+  'registry-at-other-address': [
+    {
+      ...failed('ECONNREFUSED', REFUSED),
+      addresses: [
+        { address: '127.0.0.1', isNamed: true, ...ABSENT },
+        { address: '::1', isNamed: false, ...PRESENT },
+      ],
+    },
+    /at ::1 alone: a registry/,
+  ],
+  'registry-closes-connections': [failed('ECONNRESET', 'socket hang up'), /hang up \(ECONNRESET\), 2 of 2 tries/],
   'registry-speaks-tls': [failed('ECONNRESET', 'socket hang up', 'it speaks TLS. Write https.'), /hang up/],
   'registry-speaks-no-tls': [
     failed('EPROTO', 'wrong version number', 'it speaks no TLS. Write http.'),
@@ -61,6 +94,26 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
   'token-lapsed': [{ ...refused(401, 'UNAUTHORIZED', 'Token 1 has expired.'), hasToken: true }, /has expired/],
   'access-forbidden': [refused(403, 'FORBIDDEN', 'It names nobody.'), /403/],
   'registry-refuses': [refused(429, 'TOO_MANY', 'Wait.'), /429/],
+  'few-open-files-here': [
+    { here: { container: null, openFiles: 64, unasked: 3 } },
+    /3 questions and 0 ports could not be tried/,
+  ],
+  'registry-unsteady': [
+    tried(failure('ETIMEDOUT', 'no connection within 3000 ms'), failure('ECONNRESET', 'socket hang up')),
+    /8 of 10 tries were answered/,
+  ],
+  'large-answers-lost': [
+    tried(failure('ETIMEDOUT', '9 of 99 bytes of an answer came', { progress: { isAnswered: true, received: 9 } })),
+    /9 of 99 bytes/,
+  ],
+  'stream-cut': [
+    instances(instanceFacts({}, { lineLosses: { times: 4, shortestMs: 14_900, longestMs: 15_100 } })),
+    /the stream of orders…0001, which lives, ended 4 times lately/,
+  ],
+  'registries-differ': [
+    { ...registry({ instances: 0 }), peers: [{ url: 'http://other:1337', ...PRESENT }] },
+    /http:\/\/other:1337: a registry of epoch epoch-2 with 5 instances/,
+  ],
   'nobody-callable': [
     {
       ...instances(
@@ -87,6 +140,7 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
     registry({ budgets: [{ name: 'open files', have: 1_000, used: 800, remedy: 'Raise it.' }] }),
     /open files: 800 of 1000/,
   ],
+  'few-open-files': [registry({ files: { open: 150, most: 160 } }), /150 of 160 files/],
   'insecure-registry': [registry({ insecure: true }), /insecure true/],
   'clock-skew': [{ wall: NOW + 90_000 }, /Date: /],
   'version-skew': [{ version: '0.2.0' }, /rollcall --version: 0\.2\.0/],
@@ -116,6 +170,10 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
       }),
     ),
     /Heartbeat-1.*2 missed, the last: no answer/,
+  ],
+  'heartbeats-lost': [
+    instances(instanceFacts({}, { rounds: [true, false, true, true, false, false, true, true] })),
+    /of the last 8 rounds of Heartbeat-1 5 were answered/,
   ],
   'heartbeat-2-missing': [
     instances(
@@ -161,7 +219,7 @@ describe('judge', () => {
 
   it('tells the worst first', () => {
     const bad = Object.values(CASES)
-      .slice(14)
+      .slice(FINDING_CODES.indexOf('registry-refuses') + 1)
       .map(([more]) => more);
     const { findings } = judge(
       facts({

@@ -1,7 +1,16 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as secureConnect } from 'node:tls';
-import { addressOf, encodeFrame, FrameDecoder, HEARTBEAT_PATH, HEARTBEAT_PATTERN, messageOf } from '@rollcall/core';
+import {
+  addressOf,
+  encodeFrame,
+  FrameDecoder,
+  HEARTBEAT_PATH,
+  HEARTBEAT_PATTERN,
+  messageOf,
+  sleep,
+  systemTime,
+} from '@rollcall/core';
 import type { Endpoint } from '@rollcall/core';
 import { textAt } from '../json.js';
 import { codeOf } from './asking.js';
@@ -12,11 +21,29 @@ const TIMEOUT_MS = 2_000;
 /** More of an answer is not read. */
 const MOST_BYTES = 16_384;
 
+/** An address that does not answer is tried so often; one that is silent, once less, for that takes its time. */
+const TRIES = 3;
+const RETRY_AFTER_MS = 150;
+
+const isLost = ({ outcome }: Reach): boolean => ['refused', 'silent', 'failed', 'unasked'].includes(outcome);
+
+/** Tries the address of an instance until it answers, three times at most; the text tells of each try. Never rejects. */
+export async function reach(id: string, endpoint: Endpoint): Promise<Reach> {
+  let reached = await reachOnce(id, endpoint);
+  const texts = [reached.text];
+  for (let left = TRIES - 1; left > 0 && isLost(reached); left -= reached.outcome === 'silent' ? 2 : 1) {
+    await sleep(systemTime, RETRY_AFTER_MS);
+    reached = await reachOnce(id, endpoint);
+    texts.push(reached.text);
+  }
+  return new Set(texts).size === 1 ? reached : { ...reached, text: texts.join('; then: ') };
+}
+
 /**
  * Connects to where an instance says it is, and asks who is there, as callers do before their first call: with a Heartbeat-1 that has no
  * nonce, which proves nothing to anybody. Over gRPC, and over TLS, whose certificates are not ours to judge, it only connects. Never rejects.
  */
-export function reach(id: string, endpoint: Endpoint): Promise<Reach> {
+function reachOnce(id: string, endpoint: Endpoint): Promise<Reach> {
   return new Promise((resolve) => {
     const { host, port, tls } = endpoint;
     let isConnected = false;
@@ -62,6 +89,7 @@ function verdict(id: string, who: string): [Reach['outcome'], string] {
 function outcomeOf(error: unknown): Reach['outcome'] {
   const code = codeOf(error);
   if (code === 'ECONNREFUSED') return 'refused';
+  if (code === 'EMFILE' || code === 'ENFILE') return 'unasked';
   return code === 'ETIMEDOUT' ? 'silent' : 'failed';
 }
 

@@ -3,6 +3,7 @@ import { TOLD } from '@rollcall/core';
 import { ageText } from '../words.js';
 import { finding } from './finding.js';
 import type { Diagnosis, Finding, FindingCode } from './finding.js';
+import { remediesFor } from './remedies.js';
 
 /** Less is the network and the seconds of `Date`. */
 const SKEW_MS = 5_000;
@@ -34,7 +35,7 @@ export function registryDiagnosis(facts: Facts): Diagnosis {
   const { registry, contact } = facts;
   if (registry === null || contact.kind !== 'answer') return { findings: [], fine: [], unchecked: [] };
   const known = { facts, registry, contact };
-  const parts = [answers, clocks, versions, store, certificate, tokens, access, preservation, budgets, refusals];
+  const parts = [answers, clocks, versions, store, certificate, tokens, access, preservation, files, budgets, refusals];
   const looked = parts.map((part) => part(known));
   return {
     findings: looked.flatMap(({ findings = [] }) => findings),
@@ -52,7 +53,7 @@ function answers({ facts, registry, contact }: Known): Part {
   };
 }
 
-function clocks({ facts, contact }: Known): Part {
+function clocks({ facts, contact, registry }: Known): Part {
   const aheadMs = aheadMsOf(facts);
   if (aheadMs === null || contact.date === null)
     return { unchecked: ['clocks, because the registry’s answer has no Date'] };
@@ -64,7 +65,7 @@ function clocks({ facts, contact }: Known): Part {
       `the registry says: Date: ${new Date(contact.date).toUTCString()}`,
       `this machine says: ${new Date(facts.wall).toUTCString()}`,
     ],
-    fix: ['on the machine that is wrong: timedatectl set-ntp true'],
+    fix: [`set the clock that is wrong; the registry’s: ${remediesFor(registry.container).setClock}`],
   });
   return { findings: [skew] };
 }
@@ -168,7 +169,7 @@ function certificate({ facts, registry }: Known): Part {
   return { findings: [soon] };
 }
 
-function tokens({ facts, registry: { endingTokens: ending } }: Known): Part {
+function tokens({ facts, registry: { endingTokens: ending, container } }: Known): Part {
   const [first] = ending;
   if (first === undefined) return {};
   const leftText = (until: number): string => ageText(until - registryWall(facts));
@@ -176,7 +177,7 @@ function tokens({ facts, registry: { endingTokens: ending } }: Known): Part {
     what: `${ending.length === 1 ? 'An access token ends' : `${ending.length} access tokens end`} soon, the first in ${leftText(first.until)}.`,
     evidence: ending.map(({ id, whose, until }) => `token ${id} (${whose}) ends in ${leftText(until)}`),
     fix: [
-      'make new ones where the registry’s folder is, and give them out before: rollcall token create',
+      `make new ones where the registry’s folder is, and give them out before: ${remediesFor(container).createToken('…')}`,
       'then restart their services one after the other; the registry needs no restart',
     ],
   });
@@ -194,7 +195,7 @@ function access({ registry }: Known): Part {
       `the registry says: insecure true, access ${registry.access}${registry.host === null ? '' : `, host ${registry.host}`}`,
     ],
     fix: [
-      "make a token: rollcall token create --role service --service '*'",
+      `make a token: ${remediesFor(registry.container).createToken("service --service '*'")}`,
       'then start it without --insecure, and give the services ROLLCALL_TOKEN=…',
     ],
   });
@@ -215,6 +216,19 @@ function preservation({ registry }: Known): Part {
   return { findings: [holds] };
 }
 
+/** What is open, counted; the budgets are what its load comes to by their formulas. */
+function files({ registry }: Known): Part {
+  if (registry.files === null) return {};
+  const { open, most } = registry.files;
+  if (open < TIGHT * most) return { fine: [`${open} of the ${most} files that it may open are open`] };
+  const few = finding('few-open-files', {
+    what: `The registry has ${Math.max(0, most - open)} open files left of ${most}.`,
+    evidence: [`the registry says: ${open} of ${most} files and connections are open`],
+    fix: [remediesFor(registry.container).moreFiles],
+  });
+  return { findings: [few] };
+}
+
 function budgets({ registry }: Known): Part {
   if (registry.budgets.length === 0)
     return { unchecked: ['what the registry’s host carries, because it does not tell'] };
@@ -223,9 +237,18 @@ function budgets({ registry }: Known): Part {
     return { fine: [`its host carries what there is (${registry.budgets.map(({ name }) => name).join(', ')})`] };
   const findings = tight.map(({ name, have, used, remedy }) =>
     finding('host-budget', {
-      what: `The registry’s host runs out of ${name}.`,
-      evidence: [`the registry says: ${name}: ${used} of ${have} are used by what it carries now`],
-      fix: [remedy, 'what each is worth: docs/SIZING.md'],
+      what:
+        used > have
+          ? `The registry’s host has too few ${name} for what it carries at its busiest.`
+          : `The registry’s host has hardly enough ${name} for what it carries at its busiest.`,
+      evidence: [
+        `the registry says: ${name}: ${used} of ${have} are what its load of now may need, by the formula of docs/SIZING.md`,
+      ],
+      fix: [
+        ...(name === 'open files' && registry.container !== null ? [remediesFor(registry.container).moreFiles] : []),
+        remedy,
+        'what each is worth: docs/SIZING.md',
+      ],
     }),
   );
   return { findings };
@@ -253,10 +276,28 @@ const DEEDS: Partial<Readonly<Record<FindingCode, string>>> = {
 function refusals({ registry }: Known): Part {
   const told = registry.refused.filter(({ code }) => code !== 'NOT_READY');
   if (told.length === 0) return { fine: ['no registration was refused within ten minutes'] };
-  return { findings: told.map(refusal) };
+  return { findings: told.map((one) => refusal(one, registry)) };
 }
 
-function refusal({ code, detail, fix, from, service, times, agoMs }: RefusedFacts): Finding {
+/** The flag of `rollcall up` for an option that a refusal names. */
+const FLAGS: readonly (readonly [RegExp, (named: string) => string])[] = [
+  [/allowedNetworks|allow the network/, () => '--allow-network <network, such as 10.0.0.0/8>'],
+  [/\b(max(?:Instances|Registrations|Watchers)[A-Za-z]*)\b/, (named) => `${flagOf(named)} <n>`],
+];
+
+const flagOf = (name: string): string => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** How the option that a fix names is set where the registry is started by its command. */
+function flagFixes(fix: string, { container }: RegistryFacts): readonly string[] {
+  return FLAGS.flatMap(([match, flag]) => {
+    const named = match.exec(fix);
+    return named === null
+      ? []
+      : [`where it was started by the command: ${remediesFor(container).startWith(flag(named[0]))}`];
+  });
+}
+
+function refusal({ code, detail, fix, from, service, times, agoMs }: RefusedFacts, registry: RegistryFacts): Finding {
   const found = REFUSALS[code] ?? 'registration-refused';
   const who = service === null ? `A service at ${from}` : `${service} at ${from}`;
   return finding(found, {
@@ -265,6 +306,6 @@ function refusal({ code, detail, fix, from, service, times, agoMs }: RefusedFact
       `the registry says: ${code}: ${detail}`,
       `${times === 1 ? 'once' : `${times} times`}, last ${ageText(agoMs)} ago`,
     ],
-    fix: [fix],
+    fix: [fix, ...flagFixes(fix, registry)],
   });
 }

@@ -111,14 +111,28 @@ export interface ServiceEdge {
   readonly p99Ms: number | null;
   readonly inFlight: number;
   readonly ageMs: number;
-  /** Whom exactly, as far as the callers tell. */
-  readonly targets: readonly TargetEdge[];
+  /** Of all its targets together. */
+  readonly circuits: Circuits;
+  /** Whom exactly, as far as the callers tell; left out where the question wants none. */
+  readonly targets?: readonly TargetEdge[];
 }
 
 /** `GET /api/v1/topology` */
 export interface TopologyAnswer {
   /** Each of the callers’ last window, which is five seconds long. */
   readonly edges: readonly ServiceEdge[];
+}
+
+/** `GET /api/v1/topology?summary=true` */
+export interface TopologySummary {
+  /** How many there are. */
+  readonly edges: number;
+  readonly failures: number;
+  readonly retries: number;
+  /** The services that somebody calls, and what became of these calls. */
+  readonly called: readonly { readonly namespace: string; readonly service: string; readonly failures: number }[];
+  /** The services whose own calls fail. */
+  readonly failing: readonly { readonly namespace: string; readonly service: string; readonly failures: number }[];
 }
 
 /** Sums over one step; `calls` 0 where nobody told of any. */

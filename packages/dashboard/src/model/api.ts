@@ -17,6 +17,8 @@ export class Refusal extends Error {
 }
 
 const TOKEN_KEY = 'rollcall-token';
+/** What one screen asks, and the one before it. */
+const MOST_KNOWN = 16;
 
 /**
  * The registry's API, relative to this page, so that it works behind any path prefix. The access token, where one is asked for, stays in
@@ -27,6 +29,8 @@ export class Api {
   readonly isLocked = signal(false);
   readonly #clock: Clock;
   #token: string | null = kept();
+  /** Answers, by what was asked, the one that came longest ago first: the registry need not send them again. */
+  readonly #known = new Map<string, { readonly tag: string; readonly answer: unknown }>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -38,13 +42,29 @@ export class Api {
 
   unlock(token: string): void {
     this.#token = token.trim();
+    this.#known.clear();
     keep(this.#token);
     this.isLocked.value = false;
   }
 
-  /** Rejects with a Refusal, or with a TypeError where nobody answers. */
+  /** Rejects with a Refusal, or with a TypeError where nobody answers. An answer that is still the same is the same object as before. */
   async get<Answer>(path: string, gone?: AbortSignal): Promise<Answer> {
-    return (await (await this.open(path, gone === undefined ? {} : { signal: gone })).json()) as Answer;
+    const known = this.#known.get(path);
+    const response = await this.open(path, {
+      ...(gone === undefined ? {} : { signal: gone }),
+      headers: known === undefined ? {} : { 'if-none-match': known.tag },
+    });
+    const isSame = response.status === 304 && known !== undefined;
+    const answer = (isSame ? known.answer : await response.json()) as Answer;
+    this.#remember(path, isSame ? known.tag : response.headers.get('etag'), answer);
+    return answer;
+  }
+
+  #remember(path: string, tag: string | null, answer: unknown): void {
+    this.#known.delete(path);
+    if (tag !== null) this.#known.set(path, { tag, answer });
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > MOST_KNOWN && oldest !== undefined) this.#known.delete(oldest);
   }
 
   /** What an operator does. The header tells that it comes from no foreign page: a form cannot send it. */
@@ -67,7 +87,7 @@ export class Api {
     if (token !== null) headers.set('authorization', `Bearer ${token}`);
     const response = await fetch(path, { ...init, headers, cache: 'no-store' });
     this.#clock.hear(response.headers.get('date'));
-    if (response.ok) return response;
+    if (response.ok || response.status === 304) return response;
     const refusal = await refusalOf(response);
     // whoever failed too often, here or at another window of this address, is asked for a good one, too
     const isShut = response.status === 401 || (response.status === 429 && /wrong token/.test(refusal.message));

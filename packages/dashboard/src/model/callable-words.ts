@@ -3,6 +3,7 @@ import { callableText, termsOf } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { ageText, clockText } from './age.js';
 import type { InstanceAnswer } from './answers.js';
+import { momentText } from './moment.js';
 import type { Standing } from './roll.js';
 import { shareText } from './words.js';
 
@@ -20,17 +21,22 @@ export function awayText({ admin }: Pick<Instance, 'admin'>, isOld = false): str
     : `An operator ${has} put it into maintenance: it ${gets} no calls.`;
 }
 
+interface KeptAwayInput {
+  readonly instance: Pick<Instance, 'admin'>;
+  readonly detail: Pick<InstanceAnswer, 'override'> | null;
+  readonly now: number;
+  /** Is the view old? Then the past is told. */
+  readonly isOld?: boolean;
+}
+
 /** Who keeps callers away from an instance, since when, why and until when; empty: nobody, or the answer does not tell. */
-export function keptAwayText(
-  { admin }: Pick<Instance, 'admin'>,
-  detail: Pick<InstanceAnswer, 'override'> | null,
-  now: number,
-): string {
+export function keptAwayText({ instance: { admin }, detail, now, isOld = false }: KeptAwayInput): string {
   const override = detail?.override ?? null;
   if (admin === 'ENABLED' || override === null || override.admin === null) return '';
   const { by, since, reason, untilMs } = termsOf(override, 'admin');
   const deed = admin === 'DRAINING' ? 'drained' : 'put into maintenance';
   const why = reason === '' ? '' : ` (${reason})`;
+  const when = isOld ? `at ${momentText(since, now)}` : `${ageText(now - since)} ago`;
   const until = untilMs === null ? '' : `, until ${clockText(untilMs)}`;
-  return `It gets no calls: ${deed} ${ageText(now - since)} ago by ${by === '' ? 'an operator' : by}${why}${until}.`;
+  return `It ${isOld ? 'got' : 'gets'} no calls: ${deed} ${when} by ${by === '' ? 'an operator' : by}${why}${until}.`;
 }

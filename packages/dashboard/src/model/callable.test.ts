@@ -60,10 +60,13 @@ describe('an instance that is kept away', () => {
       untilMs: null,
       words: { admin: terms },
     } as const;
-    expect(keptAwayText({ admin: 'DRAINING' }, { override }, NOW)).toBe(
+    expect(keptAwayText({ instance: { admin: 'DRAINING' }, detail: { override }, now: NOW })).toBe(
       'It gets no calls: drained 5 min ago by token 3f2a from 10.0.0.7 (new disk).',
     );
-    expect(keptAwayText({ admin: 'ENABLED' }, { override }, NOW)).toBe('');
+    expect(keptAwayText({ instance: { admin: 'DRAINING' }, detail: { override }, now: NOW, isOld: true })).toMatch(
+      /^It got no calls: drained at .*\d\d:\d\d:\d\d by token 3f2a from 10\.0\.0\.7 \(new disk\)\.$/,
+    );
+    expect(keptAwayText({ instance: { admin: 'ENABLED' }, detail: { override }, now: NOW })).toBe('');
   });
 });
 

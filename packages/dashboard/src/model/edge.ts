@@ -15,7 +15,7 @@ export function toneOf(edge: ServiceEdge): Tone {
 }
 
 /** Is a circuit open on it? */
-export const isCut = ({ targets }: ServiceEdge): boolean => targets.some(({ circuits }) => circuits.open > 0);
+export const isCut = ({ circuits }: ServiceEdge): boolean => circuits.open > 0;
 
 export const isIdle = ({ calls, inFlight }: ServiceEdge): boolean => calls === 0 && inFlight === 0;
 
@@ -27,5 +27,11 @@ export function maxOf(one: number | null, other: number | null): number | null {
 
 /** How it is drawn: a circuit that is open impairs it, too. */
 export const lookOf = (edge: ServiceEdge): Tone => toneOf(edge) || (isCut(edge) ? 'unhealthy' : '');
+
+const WORST: readonly Tone[] = ['critical', 'unhealthy', ''];
+
+/** Impaired ones first, the worse before the others, then by how much they carry. */
+export const byImpairment = (one: ServiceEdge, other: ServiceEdge): number =>
+  WORST.indexOf(lookOf(one)) - WORST.indexOf(lookOf(other)) || other.callsPerSecond - one.callsPerSecond;
 
 export const isImpaired = (edge: ServiceEdge): boolean => lookOf(edge) !== '';

@@ -94,7 +94,9 @@ describe('the pages of a screen', () => {
     const pages = new EventPages('api/v1/events?namespace=*', 200);
     await pages.renew(registryWith(upTo(3)).get);
     const reborn = registryWith([1], 'f');
+    expect(pages.isRead).toBe(true);
     await pages.renew(reborn.get);
+    expect(pages.isRead).toBe(false);
     await pages.renew(reborn.get);
     expect(seqsOf(pages.now)).toEqual([1]);
   });

@@ -64,6 +64,11 @@ export class EventPages {
     this.#most = most;
   }
 
+  /** Is what is shown an answer? It is none before the first one, and when the registry has begun another life. */
+  get isRead(): boolean {
+    return this.#position !== null;
+  }
+
   get now(): ShownEvents {
     return this.#now;
   }

@@ -10,27 +10,41 @@ import type { Roll } from './roll.js';
 export type Freshness =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live' }
-  /** The line is open no more; `since`, `retryAt`: wall clock of this browser, of the last word and of the next attempt. */
+  /** Nothing has come for too long; `since`, `retryAt`: wall clock of this browser, of the last word and of the next attempt. */
   | {
       readonly kind: 'stale';
       readonly since: number;
+      /** It said nothing, and did not close the line: it may be frozen, or the way to it cut. Else it closed the line, or took none. */
+      readonly isSilent: boolean;
+      /** Null: none is planned, or one is under way. */
       readonly retryAt: number | null;
       /** Why the registry did not take us, in its own words; null: it did not answer. */
       readonly refusal: Refusal | null;
     };
 
-/** The registry says something every 10 s: silence for longer than this is a dead line. */
+/** The longest silence that it asks the registry for; one that is older keeps silent for at most 10 s. */
+const BEAT_MS = 5_000;
+const OLD_BEAT_MS = 10_000;
+/** When the second sign of life is missed, the view is told to be old; at the latest after so long. */
+const LATE_MS = 1_000;
+const LONGEST_TRUST_MS = 12_000;
+/** Silence for longer than this is a dead line: another one is tried. */
 const SILENT_MS = 25_000;
+/** An attempt that is not answered by then will not be. */
+const ATTEMPT_MS = 10_000;
+const LOOK_MS = 500;
 /** The longest event that is read: a registry's own frames have at most 64 KiB, and a few tombstones. */
 const LONGEST = 4 * 1024 * 1024;
 const HIDDEN_MS = 250;
+/** Between two drawings: the first change after a pause is shown at once, many are shown together. */
+const DRAW_GAP_MS = 250;
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 10_000;
-const PATH = 'api/v1/watch?service=*&namespace=*';
+const PATH = `api/v1/watch?service=*&namespace=*&beatMs=${BEAT_MS}`;
 const FRAMES: ReadonlySet<string> = new Set(['reset', 'change', 'unknown', 'status', 'gone']);
 
 /**
- * The one stream. What comes is applied once per frame of the screen, and never more: a storm of changes costs one drawing each. When it
+ * The one stream. What comes is applied a few times a second at most: a storm of changes costs one drawing each. When it
  * breaks it goes on from where it was, else with a whole new view; until then the old one stays and says so.
  */
 export class Feed {
@@ -44,8 +58,16 @@ export class Feed {
   /** Has a service's whole view come since the view began? */
   #hasReset = false;
   #isDrawing = false;
+  #drawnAt = -Infinity;
   #lastId = '';
-  #heardAt = 0;
+  /** How many services the newest stream begins with; null: not told. */
+  #total: number | null = null;
+  /** After so long without a word the view is told to be old. */
+  #trustMs = LONGEST_TRUST_MS;
+  /** After so long without a word another attempt is made. */
+  #patienceMs = ATTEMPT_MS;
+  /** When the last word came, or the attempt began that has heard none yet. */
+  #heardAt = Date.now();
   #failures = 0;
   #abort: AbortController | null = null;
   #retry: number | null = null;
@@ -78,10 +100,17 @@ export class Feed {
   async #follow(): Promise<void> {
     const abort = new AbortController();
     this.#abort = abort;
+    const begunAt = Date.now();
+    this.#heardAt = begunAt;
+    this.#patienceMs = ATTEMPT_MS;
+    let wasSilent = false;
     const watchdog = window.setInterval(() => {
-      if (Date.now() - this.#heardAt > SILENT_MS) abort.abort();
-    }, SILENT_MS / 5);
-    this.#heardAt = Date.now();
+      const silentMs = Date.now() - this.#heardAt;
+      if (silentMs > this.#trustMs) this.#doubt();
+      wasSilent = silentMs > this.#patienceMs;
+      if (wasSilent) abort.abort();
+    }, LOOK_MS);
+    if (this.#freshness.value.kind === 'stale') this.#freshness.value = { ...this.#freshness.value, retryAt: null };
     let refusal: Refusal | null = null;
     try {
       await this.#read(abort.signal);
@@ -93,7 +122,7 @@ export class Feed {
       abort.abort(); // what is left of the body
     }
     // another attempt may have begun meanwhile
-    if (this.#abort === abort) this.#retryLater(refusal);
+    if (this.#abort === abort) this.#retryLater({ refusal, wasSilent, tookMs: Date.now() - begunAt });
   }
 
   async #read(abort: AbortSignal): Promise<void> {
@@ -104,6 +133,11 @@ export class Feed {
     });
     const { body } = response;
     if (body === null) return;
+    this.#heardAt = Date.now();
+    this.#patienceMs = SILENT_MS;
+    this.#total = numberIn(response.headers, 'rollcall-services');
+    const beatMs = numberIn(response.headers, 'rollcall-beat-ms') ?? OLD_BEAT_MS;
+    this.#trustMs = Math.min(LONGEST_TRUST_MS, 2 * beatMs + LATE_MS);
     if (!resumes) this.#enqueue([BEGIN]);
     const parser = new SseParser(LONGEST);
     const pieces = body.getReader();
@@ -123,6 +157,12 @@ export class Feed {
     this.#queue.push(...events);
     if (this.#isDrawing || this.#queue.length === 0) return;
     this.#isDrawing = true;
+    const waitMs = this.#drawnAt + DRAW_GAP_MS - performance.now();
+    if (waitMs > 0) window.setTimeout(() => this.#drawSoon(), waitMs);
+    else this.#drawSoon();
+  }
+
+  #drawSoon(): void {
     // a tab that is hidden, now or a moment later, is given no frames, and must not pile things up
     const late = window.setTimeout(() => this.#draw(), HIDDEN_MS);
     requestAnimationFrame(() => {
@@ -134,6 +174,7 @@ export class Feed {
 
   #draw(): void {
     this.#isDrawing = false;
+    this.#drawnAt = performance.now();
     const events = this.#queue;
     this.#queue = [];
     batch(() => {
@@ -167,7 +208,7 @@ export class Feed {
     this.#flush();
     this.#lastId = '';
     this.#hasReset = false;
-    this.#roll.beginAnew();
+    this.#roll.beginAnew(this.#total);
   }
 
   #flush(): void {
@@ -176,13 +217,22 @@ export class Feed {
     if (frames.length > 0) this.#roll.apply(frames);
   }
 
-  #retryLater(refusal: Refusal | null): void {
-    const waitMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.75 + Math.random() / 2);
+  /** The line is open, and says nothing. */
+  #doubt(): void {
+    if (this.#freshness.value.kind === 'stale') return;
+    this.#freshness.value = { kind: 'stale', since: this.#heardAt, isSilent: true, retryAt: null, refusal: null };
+  }
+
+  /** The wait counts from when the attempt began: whoever was silent has been waited for already. */
+  #retryLater({ refusal, wasSilent, tookMs }: Attempt): void {
+    const backoffMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.75 + Math.random() / 2);
+    const waitMs = Math.max(FIRST_RETRY_MS / 2, backoffMs - (wasSilent ? tookMs : 0));
     this.#failures += 1;
     const known = this.#freshness.value;
     const since = known.kind === 'stale' ? known.since : this.#heardAt;
     const isLocked = this.#api.isLocked.value;
-    this.#freshness.value = { kind: 'stale', since, retryAt: isLocked ? null : Date.now() + waitMs, refusal };
+    const retryAt = isLocked ? null : Date.now() + waitMs;
+    this.#freshness.value = { kind: 'stale', since, isSilent: wasSilent, retryAt, refusal };
     if (!isLocked) this.#retry = window.setTimeout(() => void this.#follow(), waitMs);
   }
 
@@ -190,6 +240,19 @@ export class Feed {
     if (this.#retry !== null) window.clearTimeout(this.#retry);
     this.#retry = null;
   }
+}
+
+/** How an attempt ended. */
+interface Attempt {
+  readonly refusal: Refusal | null;
+  readonly wasSilent: boolean;
+  readonly tookMs: number;
+}
+
+/** A number from 0 in a header; null: there is none. */
+function numberIn(headers: Headers, name: string): number | null {
+  const text = headers.get(name) ?? '';
+  return /^\d{1,9}$/.test(text) ? Number(text) : null;
 }
 
 const BEGIN: SseEvent = { event: ' begin', data: null, id: null };

@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ServiceEdge } from './answers.js';
 import { edgeKey, layOut, NODE_HEIGHT, NODE_WIDTH } from './graph.js';
-import { isCut, isImpaired, successOf, toneOf } from './edge.js';
+import { byImpairment, isCut, isImpaired, successOf, toneOf } from './edge.js';
 
 const edge = (from: string, to: string, words: Partial<ServiceEdge> = {}): ServiceEdge => ({
   namespace: 'default',
@@ -17,6 +17,7 @@ const edge = (from: string, to: string, words: Partial<ServiceEdge> = {}): Servi
   p99Ms: 9,
   inFlight: 0,
   ageMs: 0,
+  circuits: { closed: 0, open: 0, halfOpen: 0 },
   targets: [],
   ...words,
 });
@@ -61,10 +62,20 @@ describe('how an edge stands', () => {
     expect(successOf(edge('a', 'b', { calls: 0 }))).toBeNull();
   });
 
+  it('the worst comes first, then whichever carries most', () => {
+    const edges = [
+      edge('a', 'b'),
+      edge('a', 'c', { callsPerSecond: 900 }),
+      edge('a', 'd', { retries: 5 }),
+      edge('a', 'e', { failures: 30 }),
+    ];
+    expect(edges.toSorted(byImpairment).map(({ to }) => to)).toEqual(['e', 'd', 'c', 'b']);
+  });
+
   it('an open circuit impairs it, though no call failed', () => {
     const circuits = { closed: 3, open: 1, halfOpen: 0 };
     const cut = edge('a', 'b', {
-      targets: [{ instance: 'b-1', callsPerSecond: 0, failures: 0, p99Ms: null, circuits }],
+      circuits,
     });
     expect(isCut(cut)).toBe(true);
     expect(isImpaired(cut)).toBe(true);

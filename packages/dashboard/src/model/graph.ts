@@ -24,7 +24,7 @@ export interface Graph {
   readonly edges: readonly PlacedEdge[];
 }
 
-export const NODE_WIDTH = 150;
+export const NODE_WIDTH = 200;
 export const NODE_HEIGHT = 54;
 /** Room for the arrowhead before a node. */
 const HEAD = 7;

@@ -65,6 +65,50 @@ export function pictureOf(instance: Instance, heartbeats: Heartbeats | null): Pi
   };
 }
 
+/** As it was when the view was new: what is known of the heartbeats is known of now only. */
+export function oldPictureOf(instance: Instance): Picture {
+  const { heading, heartbeat1, heartbeat2, line, isGone } = pictureOf(instance, null);
+  const past = (lane: Lane): Lane => ({
+    ...lane,
+    status: pastOf(lane.status),
+    evidence: pastOf(lane.evidence),
+    aside: '',
+  });
+  return {
+    heading: pastOf(heading),
+    hint: '',
+    heartbeat1: past(heartbeat1),
+    heartbeat2: past(heartbeat2),
+    line: { ...line, text: pastOf(line.text) },
+    isGone,
+  };
+}
+
+const pastOf = (text: string): string => PAST[text] ?? text;
+
+const PAST: Readonly<Partial<Record<string, string>>> = {
+  'We reach it, and it reaches us.': 'We reached it, and it reached us.',
+  'It said goodbye. What is in flight finishes.': 'It had said goodbye.',
+  'Nobody is there: proof of death.': 'Nobody was there: proof of death.',
+  'Two processes share its address.': 'Two processes shared its address.',
+  'Somebody else answers at its address.': 'Somebody else answered at its address.',
+  'It reaches us, but we cannot reach it.': 'It reached us, but we could not reach it.',
+  'We reach it, but it does not call.': 'We reached it, but it did not call.',
+  'Neither reaches the other.': 'Neither reached the other.',
+  'another id answers': 'another id answered',
+  answers: 'answered',
+  'answers with its own id': 'answered with its own id',
+  'the registry calls at once': 'the registry was to call at once',
+  arrives: 'arrived',
+  'quotes the last call': 'quoted the last call',
+  'expected at once': 'was expected at once',
+  'line open': 'the line was open',
+  'its line is open, so this is no proof of death': 'its line was open, so this was no proof of death',
+  'line silent': 'the line was silent',
+  'line closed by the peer': 'the line had been closed by the peer',
+  'leaving, no new calls': 'it was leaving',
+};
+
 function headingOf({ state, reason }: Instance): string {
   if (state === 'HEALTHY') return 'We reach it, and it reaches us.';
   if (reason.code === 'LEAVING') return 'It said goodbye. What is in flight finishes.';

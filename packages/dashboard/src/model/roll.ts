@@ -6,6 +6,14 @@ import type { Tally } from './words.js';
 
 export type Instances = ReadonlyMap<string, Instance>;
 
+/** How much of a whole view has come. */
+export interface Arrival {
+  /** Services. */
+  readonly have: number;
+  /** Null: the registry does not say. */
+  readonly total: number | null;
+}
+
 /** One service and who is in it. */
 export interface ServiceNode {
   /** `<namespace>/<name>`. */
@@ -28,15 +36,23 @@ export class Roll {
   );
   readonly status: Signal<StatusFrame> = signal<StatusFrame>({ settled: true });
   readonly revision: Signal<number> = signal(0);
+  /** What has come of a view that is not whole yet: nothing can be counted or judged. Null: it is whole. */
+  readonly arrival: Signal<Arrival | null> = signal<Arrival | null>({ have: 0, total: null });
+  /** Was it ever whole? Then an older view is here while a new one comes. */
+  readonly wasWhole: Signal<boolean> = signal(false);
   readonly #nodes = new Map<string, ServiceNode>();
   readonly #home = new Map<string, ServiceNode>();
   /** Parts of views that are not whole yet. */
   readonly #parts = new Map<string, Instance[]>();
   /** Services of which nothing has come since the view began anew; null: it went on from where it was. */
   #unseen: Set<string> | null = null;
+  /** Services of which the whole has come since the view began anew. */
+  readonly #arrived = new Set<string>();
 
-  /** A whole new view begins: what it does not name by its end is gone. */
-  beginAnew(): void {
+  /** A whole new view begins, of so many services (null: not told): what it does not name by its end is gone. */
+  beginAnew(total: number | null = null): void {
+    this.#arrived.clear();
+    this.arrival.value = { have: 0, total };
     this.#unseen = new Set(this.#nodes.keys());
     this.#parts.clear();
   }
@@ -44,6 +60,8 @@ export class Roll {
   /** Everything that was asked for has come, up to this revision. */
   caughtUp(revision: number): void {
     this.revision.value = revision;
+    this.arrival.value = null;
+    this.wasWhole.value = true;
     if (this.#unseen === null) return;
     for (const key of this.#unseen) this.#forget(key);
     this.#unseen = null;
@@ -55,6 +73,7 @@ export class Roll {
     let isNewList = false;
     for (const [key, instances] of changed) isNewList = this.#settle(key, instances) || isNewList;
     if (isNewList) this.#list();
+    this.#count();
   }
 
   node(key: string): ServiceNode | undefined {
@@ -96,6 +115,7 @@ export class Roll {
     }
     this.#parts.delete(key);
     this.#unseen?.delete(key);
+    this.#arrived.add(key);
     changed.set(key, new Map(whole.map((instance) => [instance.id, instance])));
   }
 
@@ -129,6 +149,13 @@ export class Roll {
     this.#nodes.delete(key);
     this.#list();
     return true;
+  }
+
+  #count(): void {
+    const { arrival } = this;
+    const have = this.#arrived.size;
+    if (arrival.value === null || arrival.value.have === have) return;
+    arrival.value = { have, total: arrival.value.total === null ? null : Math.max(have, arrival.value.total) };
   }
 
   #list(): void {

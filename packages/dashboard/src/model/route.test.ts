@@ -8,6 +8,7 @@ describe('where somebody is', () => {
     ['#/overview', { at: 'overview' }],
     ['#/services?state=CRITICAL', { at: 'services', filters: { state: 'CRITICAL' } }],
     ['#/services/default/orders', { at: 'service', namespace: 'default', name: 'orders' }],
+    ['#/instances?state=CRITICAL&q=a%20b', { at: 'instances', filters: { state: 'CRITICAL', q: 'a b' } }],
     ['#/instances/orders-1', { at: 'instance', id: 'orders-1' }],
     ['#/events?kind=Actions', { at: 'events', filters: { kind: 'Actions' } }],
     ['#/services/default', { at: 'nowhere', path: 'services/default' }],

@@ -1,10 +1,12 @@
 import { createContext } from 'preact';
-import { useContext, useEffect } from 'preact/hooks';
-import { signal, useSignal } from '@preact/signals';
+import { useContext, useEffect, useMemo } from 'preact/hooks';
+import { signal } from '@preact/signals';
 import type { ReadonlySignal, Signal } from '@preact/signals';
 import { Api } from './api.js';
 import { Clock } from './clock.js';
 import { Feed } from './feed.js';
+import { knownOf } from './known.js';
+import type { Answer, Known } from './known.js';
 import { Roll } from './roll.js';
 import { routeOf, withFilter } from './route.js';
 import type { Route } from './route.js';
@@ -58,13 +60,6 @@ export function useNamespace(): string {
   return useSession().route.value.filters['ns'] ?? '*';
 }
 
-export interface Answer<Value> {
-  /** The newest answer; null: there was none yet. */
-  readonly value: Value | null;
-  /** Why the newest question was not answered; null: it was. */
-  readonly error: Error | null;
-}
-
 interface Asking {
   readonly everyMs: number;
   /** Ask, too, whenever the feed brought something; at most once a second. */
@@ -72,8 +67,8 @@ interface Asking {
 }
 
 /**
- * Asks at once, every so many milliseconds, and when the page is unlocked; one question at a time, and none while the tab is hidden or the
- * registry asks for a token. `key` names what is asked: another one begins anew, null asks nothing. `ask` tells by itself what came of it.
+ * Asks at once, every so many milliseconds, and when the page is unlocked or live again; one question at a time, and none while the tab is
+ * hidden, the registry asks for a token, or says nothing at all. `key` names what is asked: another one begins anew, null asks nothing. `ask` tells by itself what came of it.
  */
 export function useAsking(
   key: string | null,
@@ -89,7 +84,7 @@ export function useAsking(
     let due: number | null = null;
     const askNow = async (): Promise<void> => {
       // a browser has few connections to one registry, and the feed needs one of them
-      if (isAsking || document.hidden || api.isLocked.peek()) return;
+      if (isAsking || document.hidden || api.isLocked.peek() || isSilent(feed)) return;
       isAsking = true;
       askedAt = Date.now();
       await ask(AbortSignal.any([gone.signal, AbortSignal.timeout(PATIENCE_MS)]));
@@ -110,7 +105,11 @@ export function useAsking(
     const unlocked = api.isLocked.subscribe((isLocked) => {
       if (!isLocked) askSoon();
     });
+    const live = feed.freshness.subscribe(({ kind }) => {
+      if (kind === 'live') askSoon();
+    });
     return () => {
+      live();
       gone.abort();
       window.clearInterval(timer);
       if (due !== null) window.clearTimeout(due);
@@ -120,24 +119,38 @@ export function useAsking(
   }, [key, everyMs, onNews]);
 }
 
-/** What the registry answers to a GET, asked anew as `useAsking` does. The last answer stays while a new one is on its way. */
+/** What the registry answers to a GET, asked anew as `useAsking` does. The last answer to it stays while a new one is on its way. */
 export function useAnswer<Value>(
   path: string | null,
   { everyMs = 5_000, onNews = false }: Partial<Asking> = {},
 ): ReadonlySignal<Answer<Value>> {
   const { api } = useSession();
-  const answer = useSignal<Answer<Value>>({ value: null, error: null });
+  // what was answered to another question is no answer to this one
+  const answer = useMemo(
+    () => signal<Answer<Value>>({ value: null, error: null, heardAt: null, askedAt: Date.now() }),
+    [path],
+  );
   useAsking(path, { everyMs, onNews }, async (gone) => {
     try {
       const value = await api.get<Value>(path ?? '', gone);
-      if (!gone.aborted) answer.value = { value, error: null };
+      if (!gone.aborted) answer.value = { ...answer.peek(), value, error: null, heardAt: Date.now() };
     } catch (error) {
       if (isGone(error)) return;
-      answer.value = { value: answer.peek().value, error: error as Error };
+      answer.value = { ...answer.peek(), error: error as Error };
     }
   });
   return answer;
 }
+
+/** As `useAnswer`: what is known of it, on a page that may be old. */
+export function useKnown<Value>(path: string | null, asking: Partial<Asking> = {}): Known<Value> {
+  return knownOf(useAnswer<Value>(path, asking).value, useStaleSince());
+}
+
+const isSilent = ({ freshness }: Feed): boolean => {
+  const { value } = freshness;
+  return value.kind === 'stale' && value.isSilent;
+};
 
 /** Was it not the registry, but the page that went elsewhere meanwhile? */
 export const isGone = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';

@@ -25,8 +25,14 @@ function missedArrivals({ heartbeat2, intervalMs }: BeatsAnswer): number[] {
   return missed;
 }
 
+interface BeatsProps {
+  readonly of: BeatsAnswer;
+  /** What stands at the right end of the axis. Default: now. */
+  readonly end?: string;
+}
+
 /** Five minutes of both directions under one time axis, now at the right: round trips as bars, arrivals as ticks, misses hollow. */
-export function Beats({ of }: { readonly of: BeatsAnswer }): VNode {
+export function Beats({ of, end = 'now' }: BeatsProps): VNode {
   const trips = of.heartbeat1.flatMap(({ roundTripMs }) => (roundTripMs === null ? [] : [roundTripMs]));
   const sorted = trips.toSorted((one, other) => one - other);
   // one slow one must not make all others flat: it is cut off
@@ -88,7 +94,7 @@ export function Beats({ of }: { readonly of: BeatsAnswer }): VNode {
         <span class="faint">every {(of.intervalMs / 1_000).toFixed(2)} s</span>
       </p>
       <p class="axis beats-axis">
-        {['5 min ago', '4', '3', '2', '1', 'now'].map((mark) => (
+        {[end === 'now' ? '5 min ago' : '5 min before', '4', '3', '2', '1', end].map((mark) => (
           <span key={mark}>{mark}</span>
         ))}
       </p>

@@ -31,6 +31,13 @@ export function circuitText({ closed, open, halfOpen }: Circuits): string {
   return told.join(', ');
 }
 
+/** In a word, of a service with so many callers: `OPEN`, `DEGRADED`, `CLOSED`. */
+export function circuitWord({ closed, open, halfOpen }: Circuits, callers: number): string {
+  if (callers === 0 || closed + open + halfOpen === 0) return '–';
+  if (closed === 0) return 'OPEN';
+  return open + halfOpen === 0 ? 'CLOSED' : 'DEGRADED';
+}
+
 export function sumOfCircuits(all: readonly Circuits[]): Circuits {
   const sum = { closed: 0, open: 0, halfOpen: 0 };
   for (const { closed, open, halfOpen } of all) {

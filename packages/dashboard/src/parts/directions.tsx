@@ -54,12 +54,19 @@ export function Heartbeat1({ instance, heartbeats }: DirectionsProps): VNode {
 export function Heartbeat2({ instance, heartbeats }: DirectionsProps): VNode {
   const facts = heartbeats?.heartbeat2 ?? null;
   const works = worksOf(facts, directionsOf(instance).heartbeat2, instance.state);
-  const text =
-    facts?.lastSuccessAgoMs == null ? (works === false ? 'silent' : 'due') : `${ageText(facts.lastSuccessAgoMs)} ago`;
-  return <Arrow way="in" works={works} isDead={instance.state === 'CRITICAL'} text={text} />;
+  return <Arrow way="in" works={works} isDead={instance.state === 'CRITICAL'} text={text2(facts, works)} />;
 }
 
 function text1(instance: Instance, facts: DirectionFacts | null, works: boolean | null): string {
   if (works === false) return isRefused(instance, facts?.error ?? null) ? 'refused' : 'no answer';
-  return facts?.roundTripMs == null ? 'due' : latencyText(facts.roundTripMs);
+  if (facts === null) return '–';
+  return facts.roundTripMs === null ? 'due' : latencyText(facts.roundTripMs);
+}
+
+function text2(facts: DirectionFacts | null, works: boolean | null): string {
+  if (facts === null || facts.lastSuccessAgoMs === null) {
+    if (works === false) return 'silent';
+    return facts === null ? '–' : 'due';
+  }
+  return `${ageText(facts.lastSuccessAgoMs)} ago`;
 }

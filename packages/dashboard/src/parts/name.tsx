@@ -28,7 +28,7 @@ interface InstanceLinkProps {
 /** `orders…1e07`, which leads to the instance. However little room there is, its last characters stay; the title has the whole id. */
 export function InstanceLink({ id, service = '', namespace = null }: InstanceLinkProps): VNode {
   return (
-    <a class="mono name" href={instanceHash(id)} title={id}>
+    <a class="mono name" href={instanceHash(id)} title={namespace === null ? id : `${namespace}/${id}`}>
       {service !== '' && (
         <span class="clip">
           <InNamespace of={namespace} />

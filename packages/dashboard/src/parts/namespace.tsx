@@ -1,6 +1,7 @@
 import type { VNode } from 'preact';
 import { hashOf, serviceHash, withFilter } from '../model/route.js';
-import { useNamespace, useSession } from '../model/session.js';
+import { clockText } from '../model/age.js';
+import { useNamespace, useSession, useStaleSince } from '../model/session.js';
 
 /** `staging/` before the name of a service or an instance, where the registry has several namespaces. */
 export function InNamespace({ of }: { readonly of: string | null }): VNode | null {
@@ -8,24 +9,32 @@ export function InNamespace({ of }: { readonly of: string | null }): VNode | nul
   return of === null || namespaces.value.length < 2 ? null : <span class="faint">{of}/</span>;
 }
 
-/** Is a namespace shown in which no service is, while others are there? `default` is always there. */
+/** Is a namespace shown in which no service is, while others are there? Known of a whole view only. `default` is always there. */
 export function useUnknownNamespace(): string | null {
   const { roll } = useSession();
   const chosen = useNamespace();
   const known = roll.namespaces.value;
-  // revision 0: not everything has come yet
-  const isSure = roll.revision.value > 0 && known.length > 0;
+  const isSure = roll.arrival.value === null && known.length > 0;
   return chosen !== '*' && chosen !== 'default' && isSure && !known.includes(chosen) ? chosen : null;
 }
+
+/** `staleSince`: when the view is old, since when. */
+export const noNamespaceText = (name: string, staleSince: number | null): string =>
+  staleSince === null
+    ? `There is no namespace ${name}.`
+    : `There was no namespace ${name} at ${clockText(staleSince)}.`;
 
 /** Says that a namespace is unknown, and leads to those that there are. */
 export function UnknownNamespace({ name }: { readonly name: string }): VNode {
   const { namespaces } = useSession().roll;
+  const staleSince = useStaleSince();
   const known = namespaces.value;
+  const isOne = known.length === 1;
   return (
     <section class="panel panel-body spaced">
       <p>
-        <b>There is no namespace {name}.</b> There {known.length === 1 ? 'is' : 'are'}{' '}
+        <b>{noNamespaceText(name, staleSince)}</b> There{' '}
+        {staleSince === null ? (isOne ? 'is' : 'are') : isOne ? 'was' : 'were'}{' '}
         {known.map((one, at) => (
           <span key={one}>
             {at > 0 && ', '}
@@ -46,11 +55,12 @@ export function UnknownNamespace({ name }: { readonly name: string }): VNode {
 /** Where else a service of this name is. */
 export function Elsewhere({ name }: { readonly name: string }): VNode | null {
   const { roll } = useSession();
+  const isOld = useStaleSince() !== null;
   const homes = roll.services.value.filter((node) => node.name === name);
   if (homes.length === 0) return null;
   return (
     <p class="panel panel-body">
-      {name} is in the namespace{' '}
+      {name} {isOld ? 'was' : 'is'} in the namespace{' '}
       {homes.map(({ namespace }, at) => (
         <span key={namespace}>
           {at > 0 && ', '}

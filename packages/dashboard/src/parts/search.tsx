@@ -6,6 +6,7 @@ import { byTrouble } from '../model/roll.js';
 import type { Roll, ServiceNode } from '../model/roll.js';
 import { instanceHash, serviceHash } from '../model/route.js';
 import { findInstances, findServices } from '../model/search.js';
+import { shareOfArrival } from '../model/arrival.js';
 import { useSession } from '../model/session.js';
 import { tailOf } from '../model/words.js';
 import { Glyph } from './glyph.js';
@@ -86,6 +87,7 @@ export function Search(): VNode {
     event.preventDefault();
   };
   const isShown = isOpen.value && typed.value !== '';
+  const { value: arrival } = roll.arrival;
   return (
     <div class="search" role="search">
       <Icon name="search" />
@@ -121,9 +123,11 @@ export function Search(): VNode {
             </a>
           </li>
         ))}
-        {isShown && hits.length === 0 && (
+        {isShown && (hits.length === 0 || arrival !== null) && (
           <li role="option" aria-selected="false" aria-disabled="true" class="faint none">
-            Nothing of that name or address
+            {arrival === null
+              ? 'Nothing of that name or address'
+              : `${shareOfArrival(arrival)} are here so far: more may be found`}
           </li>
         )}
       </ul>

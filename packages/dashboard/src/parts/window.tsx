@@ -5,6 +5,8 @@ import type { VNode } from 'preact';
 interface WindowedProps<Row> {
   readonly rows: readonly Row[];
   readonly row: (row: Row, at: number) => VNode;
+  /** Gets the body: see `useSteady`. */
+  readonly box: { current: HTMLElement | null };
 }
 
 /** px; the style sheet says the same of `.one-height`. */
@@ -31,7 +33,7 @@ const SPARE = 12;
  * The body of a table of which only those rows are in the page that are seen: above and below them is empty room. It scrolls with the
  * page. Ten thousand rows cost what sixty do.
  */
-export function WindowedRows<Row>({ rows, row }: WindowedProps<Row>): VNode {
+export function WindowedRows<Row>({ rows, row, box }: WindowedProps<Row>): VNode {
   const rowHeight = useRowHeight();
   const body = useRef<HTMLTableSectionElement>(null);
   const seen = useSignal({ from: 0, to: 60 });
@@ -61,7 +63,12 @@ export function WindowedRows<Row>({ rows, row }: WindowedProps<Row>): VNode {
   const from = Math.min(seen.value.from, Math.max(0, rows.length - SPARE));
   const to = Math.min(rows.length, seen.value.to);
   return (
-    <tbody ref={body}>
+    <tbody
+      ref={(element: HTMLTableSectionElement | null) => {
+        body.current = element;
+        box.current = element;
+      }}
+    >
       {from > 0 && <Room px={from * rowHeight} />}
       {rows.slice(from, to).map((one, index) => row(one, from + index))}
       {to < rows.length && <Room px={(rows.length - to) * rowHeight} />}

@@ -2,8 +2,8 @@ import { useSignal } from '@preact/signals';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { clockText } from '../model/age.js';
-import type { InstanceAnswer } from '../model/answers.js';
-import { useSession, useStaleSince } from '../model/session.js';
+import type { InstanceAnswer, RegistryAnswer } from '../model/answers.js';
+import { useAnswer, useSession, useStaleSince } from '../model/session.js';
 import { tailOf } from '../model/words.js';
 import { ActionDialog } from '../parts/dialog.js';
 
@@ -12,10 +12,21 @@ interface ActionsProps {
   readonly detail: InstanceAnswer | null;
 }
 
+/**
+ * May whoever looks change anything? A registry without tokens lets everybody; with them, operators only. False until the registry has
+ * answered: nothing is offered that would be refused.
+ */
+function useMayAct(): boolean {
+  const registry = useAnswer<RegistryAnswer>('api/v1/registry', { everyMs: 30_000 }).value.value;
+  if (registry === null) return false;
+  return registry.visitor == null || registry.visitor.role === 'operator';
+}
+
 /** What an operator may do with an instance. On an old view they are off, since nobody knows what they would hit. */
-export function Actions({ instance, detail }: ActionsProps): VNode {
+export function Actions({ instance, detail }: ActionsProps): VNode | null {
   const { api, shell } = useSession();
   const isOff = useStaleSince() !== null;
+  const mayAct = useMayAct();
   const path = `api/v1/instances/${encodeURIComponent(instance.id)}`;
   const open = (dialog: VNode) => (): void => void (shell.dialog.value = dialog);
   const callNow = (): void => {
@@ -24,6 +35,7 @@ export function Actions({ instance, detail }: ActionsProps): VNode {
       (error: Error) => shell.say(error.message),
     );
   };
+  if (!mayAct) return null;
   const isDrained = instance.admin === 'DRAINING';
   return (
     <div class="actions" title={isOff ? 'Actions are off while this view is old' : undefined}>

@@ -1,12 +1,12 @@
 import type { VNode } from 'preact';
 import { latencyText, percentText, plural, rateText } from '../model/age.js';
 import type { ServiceEdge } from '../model/answers.js';
-import { lookOf, successOf } from '../model/edge.js';
+import { byImpairment, lookOf, successOf } from '../model/edge.js';
 import { edgeKey } from '../model/graph.js';
 import { serviceHash } from '../model/route.js';
 import { Heads } from '../parts/heads.js';
 import { InNamespace } from '../parts/namespace.js';
-import { circuitText, sumOfCircuits } from '../parts/circuits.js';
+import { circuitText } from '../parts/circuits.js';
 
 /** The same as the graph, for those who count, or hear the page. */
 export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] }): VNode {
@@ -28,7 +28,7 @@ export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] })
           ]}
         />
         <tbody>
-          {edges.map((edge) => (
+          {edges.toSorted(byImpairment).map((edge) => (
             <EdgeRow key={edgeKey(edge)} edge={edge} />
           ))}
         </tbody>
@@ -38,18 +38,22 @@ export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] })
 }
 
 function EdgeRow({ edge }: { readonly edge: ServiceEdge }): VNode {
-  const { namespace, from, to, callers, callsPerSecond, failures, retries, p50Ms, p99Ms, inFlight, targets } = edge;
+  const { namespace, from, to, callers, callsPerSecond, failures, retries, p50Ms, p99Ms, inFlight, circuits } = edge;
   const tone = lookOf(edge);
   return (
     <tr class={tone === '' ? '' : `tinted ${tone}`} data-row data-problem={tone === '' ? undefined : ''}>
       <td class="rest main">
-        <a class="clip" href={serviceHash(namespace, from)} title={`${from}, ${plural(callers, 'caller')}`}>
+        <a
+          class="clip"
+          href={serviceHash(namespace, from)}
+          title={`${namespace}/${from}, ${plural(callers, 'caller')}`}
+        >
           <InNamespace of={namespace} />
           {from} <span class="faint">{callers}</span>
         </a>
       </td>
       <td class="rest main">
-        <a class="clip" href={serviceHash(namespace, to)} title={to}>
+        <a class="clip" href={serviceHash(namespace, to)} title={`${namespace}/${to}`}>
           <InNamespace of={namespace} />
           {to}
         </a>
@@ -61,7 +65,7 @@ function EdgeRow({ edge }: { readonly edge: ServiceEdge }): VNode {
       <td class="right nowrap w10">{latencyText(p50Ms)}</td>
       <td class="right nowrap w6">{latencyText(p99Ms)}</td>
       <td class="right w11">{inFlight}</td>
-      <td class="nowrap w7">{circuitText(sumOfCircuits(targets.map(({ circuits }) => circuits)))}</td>
+      <td class="nowrap w7">{circuitText(circuits)}</td>
     </tr>
   );
 }

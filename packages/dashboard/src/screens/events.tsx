@@ -1,10 +1,13 @@
-import { useSignal } from '@preact/signals';
+import { signal, useSignal } from '@preact/signals';
+import type { Signal } from '@preact/signals';
 import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
-import { countText, plural, spanText } from '../model/age.js';
+import { clockText, countText, plural, spanText } from '../model/age.js';
 import type { EventsAnswer, RegistryEvent } from '../model/answers.js';
 import { EventPages, eventsPath, exportedLines } from '../model/events.js';
 import type { ShownEvents } from '../model/events.js';
+import { knownOf, unknownText } from '../model/known.js';
+import type { Answer, Known } from '../model/known.js';
 import { exactMomentText } from '../model/moment.js';
 import { serviceHash } from '../model/route.js';
 import { isGone, useAsking, useNamespace, useSession, useStaleSince } from '../model/session.js';
@@ -15,6 +18,7 @@ import { InstanceLink } from '../parts/name.js';
 import { InNamespace } from '../parts/namespace.js';
 import { Head } from '../parts/panel.js';
 import { save } from '../parts/save.js';
+import { Unknown } from '../parts/unknown.js';
 import { EventFilters } from './event-filters.js';
 
 /** A gap longer than this is told. */
@@ -26,19 +30,14 @@ export function EventsScreen(): VNode {
   const namespace = useNamespace();
   const isPaused = useSignal(false);
   const path = eventsPath(namespace, filters);
-  const { shown, error, goBack } = useEvents(path, isPaused.value);
+  const { answer, goBack } = useEvents(path, isPaused.value);
   const staleSince = useStaleSince();
+  const known = knownOf(answer, staleSince);
   return (
     <>
       <Head
         title="Events"
-        verdict={
-          staleSince === null ? (
-            <LastMinute events={shown.events} />
-          ) : (
-            `${plural(shown.events.length, 'event')} are known.`
-          )
-        }
+        verdict={<Verdict of={known} staleSince={staleSince} />}
         sentence="Changes of state, registrations, circuits and actions, with who and why. Newest first."
       >
         <div class="actions">
@@ -55,8 +54,14 @@ export function EventsScreen(): VNode {
         </div>
       </Head>
       <EventFilters of={filters} />
-      {error !== null && <Problem of={error} />}
-      <Table shown={shown} goBack={goBack} isFiltered={path !== eventsPath(namespace, {})} />
+      {answer.error !== null && <Problem of={answer.error} />}
+      {known.kind === 'known' ? (
+        <Table shown={known.value} goBack={goBack} isFiltered={path !== eventsPath(namespace, {})} asOf={known.asOf} />
+      ) : (
+        <section class="panel">
+          <Unknown of={known} />
+        </section>
+      )}
     </>
   );
 }
@@ -89,6 +94,23 @@ function Export({ path }: { readonly path: string }): VNode {
   );
 }
 
+interface VerdictProps {
+  readonly of: Known<ShownEvents>;
+  readonly staleSince: number | null;
+}
+
+function Verdict({ of, staleSince }: VerdictProps): VNode {
+  if (of.kind === 'asked') return <>Asking what happened …</>;
+  if (of.kind === 'unknown') return <>What happened: – {unknownText(of.since)}.</>;
+  if (staleSince === null) return <LastMinute events={of.value.events} />;
+  const { length } = of.value.events;
+  return (
+    <>
+      {plural(length, 'event')} {length === 1 ? 'was' : 'were'} known at {clockText(of.asOf ?? staleSince)}.
+    </>
+  );
+}
+
 /** Apart, since it counts anew each second: nothing else has to be drawn for that. */
 function LastMinute({ events }: { readonly events: readonly RegistryEvent[] }): VNode {
   const now = useSession().clock.now.value;
@@ -96,47 +118,61 @@ function LastMinute({ events }: { readonly events: readonly RegistryEvent[] }): 
 }
 
 interface Events {
-  readonly shown: ShownEvents;
-  readonly error: Error | null;
+  readonly answer: Answer<ShownEvents>;
   /** Reads the page before the oldest one that is shown. */
   readonly goBack: () => Promise<void>;
+}
+
+interface Beginning {
+  readonly pages: EventPages;
+  readonly answer: Signal<Answer<ShownEvents>>;
+}
+
+/** Nothing is known yet of what other filters let through. */
+function beginningOf(path: string): Beginning {
+  return {
+    pages: new EventPages(path),
+    answer: signal<Answer<ShownEvents>>({ value: null, error: null, heardAt: null, askedAt: Date.now() }),
+  };
 }
 
 /** The newest page, what came after it from then on, and older pages when they are asked for. */
 function useEvents(path: string, isPaused: boolean): Events {
   const { api } = useSession();
-  const pages = useMemo(() => new EventPages(path), [path]);
-  const drawn = useSignal({ of: pages, shown: pages.now });
-  const error = useSignal<Error | null>(null);
+  const { pages, answer } = useMemo(() => beginningOf(path), [path]);
   const read = async (work: () => Promise<void>): Promise<void> => {
     try {
       await work();
-      error.value = null;
+      answer.value = { ...answer.peek(), value: pages.isRead ? pages.now : null, error: null, heardAt: Date.now() };
     } catch (cause) {
-      if (!isGone(cause)) error.value = cause as Error;
+      if (!isGone(cause)) answer.value = { ...answer.peek(), error: cause as Error };
     }
-    drawn.value = { of: pages, shown: pages.now };
   };
   useAsking(isPaused ? null : path, { everyMs: 5_000, onNews: true }, (gone) =>
     read(() => pages.renew((page) => api.get<EventsAnswer>(page, gone))),
   );
   const goBack = (): Promise<void> => read(() => pages.goBack((page) => api.get<EventsAnswer>(page)));
-  const { of, shown } = drawn.value;
-  return { shown: of === pages ? shown : pages.now, error: error.value, goBack };
+  return { answer: answer.value, goBack };
 }
 
 interface TableProps {
   readonly shown: ShownEvents;
   readonly goBack: () => Promise<void>;
   readonly isFiltered: boolean;
+  /** Null: they are of now. */
+  readonly asOf: number | null;
 }
 
-function Table({ shown, goBack, isFiltered }: TableProps): VNode {
+function Table({ shown, goBack, isFiltered, asOf }: TableProps): VNode {
   const { events, missed } = shown;
   if (events.length === 0) {
     return (
       <p class="panel panel-body faint">
-        {isFiltered ? 'No event fits. ' : 'Nothing has happened since the registry started.'}
+        {isFiltered
+          ? `No event ${asOf === null ? 'fits' : 'fitted'}. `
+          : asOf === null
+            ? 'Nothing has happened since the registry started.'
+            : `Nothing had happened at ${clockText(asOf)}.`}
         {isFiltered && (
           <a class="link" href="#/events">
             clear filter
@@ -160,7 +196,7 @@ function Table({ shown, goBack, isFiltered }: TableProps): VNode {
 }
 
 /** What there is besides these rows. */
-function Foot({ shown, goBack }: Omit<TableProps, 'isFiltered'>): VNode | null {
+function Foot({ shown, goBack }: Pick<TableProps, 'shown' | 'goBack'>): VNode | null {
   const { older, isFull, dropped, events } = shown;
   const isBusy = useSignal(false);
   if (!older && dropped === 0) return null;
@@ -221,7 +257,7 @@ function Subject({ event }: { readonly event: RegistryEvent }): VNode {
   if (instance !== null) return <InstanceLink id={instance} service={service ?? ''} namespace={namespace} />;
   if (service === null) return <span>registry</span>;
   return (
-    <a class="clip" href={serviceHash(namespace ?? 'default', service)} title={service}>
+    <a class="clip" href={serviceHash(namespace ?? 'default', service)} title={`${namespace ?? 'default'}/${service}`}>
       <InNamespace of={namespace} />
       {service}
     </a>

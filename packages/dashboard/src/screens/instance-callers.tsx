@@ -1,29 +1,39 @@
 import type { VNode } from 'preact';
 import { plural, rateText } from '../model/age.js';
 import type { ServiceEdge } from '../model/answers.js';
+import { valueOf } from '../model/known.js';
+import type { Known } from '../model/known.js';
 import { serviceHash } from '../model/route.js';
 import { CircuitMarks, circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Heads } from '../parts/heads.js';
 import { InNamespace } from '../parts/namespace.js';
 import { Panel } from '../parts/panel.js';
+import { asOfText, Unknown } from '../parts/unknown.js';
 
 interface InstanceCallersProps {
   readonly id: string;
   /** To its service. */
-  readonly edges: readonly ServiceEdge[];
+  readonly edges: Known<readonly ServiceEdge[]>;
 }
 
 /** What each of its callers sees: to them it may be worse, or better, than to the registry. */
-export function InstanceCallers({ id, edges }: InstanceCallersProps): VNode {
-  const rows = edges.map((edge) => ({
+export function InstanceCallers({ id, edges: known }: InstanceCallersProps): VNode {
+  const asOf = asOfText(known);
+  const rows = (valueOf(known) ?? []).map((edge) => ({
     edge,
-    target: edge.targets.find(({ instance }) => instance === id) ?? null,
+    target: edge.targets?.find(({ instance }) => instance === id) ?? null,
   }));
   const circuits = sumOfCircuits(rows.flatMap(({ target }) => (target === null ? [] : [target.circuits])));
   return (
-    <Panel title="Callers" aside="what each of them sees">
-      {rows.length === 0 ? (
-        <p class="panel-body faint">No caller has told of calls to this service.</p>
+    <Panel title="Callers" aside={asOf || 'what each of them sees'}>
+      {known.kind !== 'known' ? (
+        <Unknown of={known} />
+      ) : rows.length === 0 ? (
+        <p class="panel-body faint">
+          {asOf === ''
+            ? 'No caller has told of calls to this service.'
+            : 'No caller had told of calls to this service.'}
+        </p>
       ) : (
         <>
           <table>
@@ -35,7 +45,7 @@ export function InstanceCallers({ id, edges }: InstanceCallersProps): VNode {
                     <a
                       class="clip"
                       href={serviceHash(edge.namespace, edge.from)}
-                      title={`${edge.from}, ${plural(edge.callers, 'caller')}`}
+                      title={`${edge.namespace}/${edge.from}, ${plural(edge.callers, 'caller')}`}
                     >
                       <InNamespace of={edge.namespace} />
                       {edge.from} <span class="faint">{edge.callers}</span>
@@ -52,7 +62,9 @@ export function InstanceCallers({ id, edges }: InstanceCallersProps): VNode {
           </table>
           <p class="panel-foot">
             {circuits.open + circuits.halfOpen + circuits.closed === 0
-              ? 'Nobody calls it now.'
+              ? asOf === ''
+                ? 'Nobody calls it now.'
+                : 'Nobody called it then.'
               : `Circuits: ${circuitText(circuits)}.`}
           </p>
         </>

@@ -2,14 +2,16 @@ import { termsOf } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
-import { ageText, clockText, countText } from '../model/age.js';
+import { ageText, clockText, countText, plural } from '../model/age.js';
 import type { BeatsAnswer, InstanceAnswer, RegistryAnswer, TimelineAnswer, TopologyAnswer } from '../model/answers.js';
 import { awayText, keptAwayText } from '../model/callable-words.js';
+import { Refusal, registryUrl } from '../model/api.js';
+import { knownAs, knownOf, missingText, valueOf } from '../model/known.js';
+import type { Known } from '../model/known.js';
 import { momentText } from '../model/moment.js';
-import { endpointTexts, pictureOf } from '../model/picture.js';
-import { registryUrl } from '../model/api.js';
+import { endpointTexts, oldPictureOf, pictureOf } from '../model/picture.js';
 import { hashOf, serviceHash } from '../model/route.js';
-import { useAnswer, useSession, useStaleSince } from '../model/session.js';
+import { useAnswer, useKnown, useSession, useStaleSince } from '../model/session.js';
 import { evidenceOf, nextText, tailOf, whyText } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
 import { Beats } from '../parts/beats.js';
@@ -20,6 +22,7 @@ import { InNamespace } from '../parts/namespace.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { HeartbeatPicture } from '../parts/picture.js';
 import { HOUR_MS, isOfState, Timeline } from '../parts/timeline.js';
+import { asOfText, Unknown } from '../parts/unknown.js';
 import { Actions } from './actions.js';
 import { InstanceCallers } from './instance-callers.js';
 
@@ -28,7 +31,8 @@ export function InstanceScreen({ id }: { readonly id: string }): VNode {
   const { roll } = useSession();
   const path = `api/v1/instances/${encodeURIComponent(id)}`;
   const asked = useAnswer<InstanceAnswer>(path, { everyMs: 1_000, onNews: true }).value;
-  const timeline = useAnswer<TimelineAnswer>(`${path}/timeline`, { everyMs: 15_000, onNews: true }).value.value;
+  const timeline = useKnown<TimelineAnswer>(`${path}/timeline`, { everyMs: 15_000, onNews: true });
+  const staleSince = useStaleSince();
   // the feed is ahead of the answer
   const home = roll.services.value.length > 0 ? roll.homeOf(id) : undefined;
   const record = home?.instances.value.get(id);
@@ -46,8 +50,11 @@ export function InstanceScreen({ id }: { readonly id: string }): VNode {
       / <span class="mono">{id}</span> <CopyWord text={id} what="the id" />
     </>
   );
-  if (instance === null || (record === undefined && asked.error !== null)) {
-    return <Gone id={id} crumbs={crumbs} isAsked={asked.value !== null || asked.error !== null} timeline={timeline} />;
+  if (record === undefined && isRefused(asked.error))
+    return <Gone id={id} crumbs={crumbs} timeline={timeline} staleSince={staleSince} />;
+  if (instance === null) {
+    const known = knownOf(asked, staleSince);
+    return <Head crumbs={crumbs} verdict={`…${tailOf(id)}`} sentence={missingText(known)} />;
   }
   return (
     <>
@@ -63,6 +70,10 @@ export function InstanceScreen({ id }: { readonly id: string }): VNode {
     </>
   );
 }
+
+/** The registry answers, and knows no such instance: else nobody can say so. */
+const isRefused = (error: Error | null): boolean =>
+  error instanceof Refusal && (error.status === 404 || error.status === 410);
 
 function newest(record: Instance | undefined, detail: InstanceAnswer | null): Instance | null {
   if (record === undefined || detail === null) return record ?? detail;
@@ -82,8 +93,10 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
   const next = nextText(instance, staleSince === null ? now : null, staleSince ?? now);
   const name = `${instance.service}…${tailOf(instance.id)}`;
   const evidence = evidenceOf(instance);
+  const isOld = staleSince !== null;
   const admin = instance.admin === 'ENABLED' ? '' : `${instance.admin}, `;
-  const away = keptAwayText(instance, detail, now) || awayText(instance, staleSince !== null);
+  const away = keptAwayText({ instance, detail, now, isOld }) || awayText(instance, isOld);
+  const standing = `${name} ${isOld ? 'was' : 'is'} ${admin}${instance.state}`;
   const since = staleSince === null ? `For ${ageText(now - instance.since)}.` : `Since ${clockText(instance.since)}.`;
   const sentence = (
     <>
@@ -101,17 +114,18 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
     <>
       <Head
         crumbs={crumbs}
-        title={`${name} is ${admin}${instance.state}`}
+        title={standing}
         verdict={
           <span class="verdict-state">
-            {name} {instance.admin !== 'ENABLED' && <b>{instance.admin}</b>} <StateWord of={instance} />
+            {name} {instance.admin !== 'ENABLED' && <b>{instance.admin} </b>}
+            <StateWord of={instance} />
           </span>
         }
         sentence={sentence}
       >
         <Actions instance={instance} detail={detail} />
       </Head>
-      <Announcer text={`${name} is ${admin}${instance.state}. ${awayText(instance)} ${whyText(instance)}`} />
+      <Announcer text={`${standing}. ${awayText(instance, isOld)} ${whyText(instance, isOld)}`} />
     </>
   );
 }
@@ -123,7 +137,8 @@ interface PicturePanelProps {
 }
 
 function PicturePanel({ instance, detail, path }: PicturePanelProps): VNode {
-  const beats = useAnswer<BeatsAnswer>(`${path}/beats`, { everyMs: 2_500 }).value.value;
+  const beats = useKnown<BeatsAnswer>(`${path}/beats`, { everyMs: 2_500 });
+  const staleSince = useStaleSince();
   const heartbeats = detail?.heartbeats ?? null;
   const [endpoint] = instance.endpoints;
   const { port } = new URL(registryUrl());
@@ -139,7 +154,7 @@ function PicturePanel({ instance, detail, path }: PicturePanelProps): VNode {
   return (
     <section class="panel">
       <HeartbeatPicture
-        of={pictureOf(instance, heartbeats)}
+        of={staleSince === null ? pictureOf(instance, heartbeats) : oldPictureOf(instance)}
         registry={{
           name: 'Registry',
           lines: registry === null ? [] : [registry.replica],
@@ -152,19 +167,27 @@ function PicturePanel({ instance, detail, path }: PicturePanelProps): VNode {
         }}
         beats={came}
       />
-      {beats !== null && <Beats of={beats} />}
+      {beats.kind === 'known' ? (
+        <Beats of={beats.value} {...(beats.asOf === null ? {} : { end: clockText(beats.asOf) })} />
+      ) : (
+        <Unknown of={beats} />
+      )}
     </section>
   );
 }
 
-function LastHour({ timeline }: { readonly timeline: TimelineAnswer | null }): VNode {
+function LastHour({ timeline }: { readonly timeline: Known<TimelineAnswer> }): VNode {
   const { clock } = useSession();
-  const now = clock.now.value;
-  const events = timeline?.events ?? [];
+  const isOld = timeline.kind === 'known' && timeline.asOf !== null;
+  const now = isOld ? timeline.asOf : clock.now.value;
+  const events = valueOf(timeline)?.events ?? [];
   const told = events.filter(isOfState).toReversed();
   const marks = [3, 2, 1, 0].map((thirds) => now - (thirds * HOUR_MS) / 3);
   return (
-    <Panel title="State, last hour" aside={`${told.length} changes`}>
+    <Panel
+      title="State, last hour"
+      aside={timeline.kind === 'known' ? asOfText(timeline) || plural(told.length, 'change') : '–'}
+    >
       <div class="panel-body">
         <Timeline events={events} now={now} />
         <p class="axis">
@@ -189,15 +212,21 @@ function LastHour({ timeline }: { readonly timeline: TimelineAnswer | null }): V
           ))}
         </tbody>
       </table>
-      {told.length === 0 && <p class="panel-body faint">Nothing is known of it before now.</p>}
+      {timeline.kind === 'known' ? (
+        told.length === 0 && (
+          <p class="panel-body faint">Nothing {isOld ? 'was known of it then' : 'is known of it before now'}.</p>
+        )
+      ) : (
+        <Unknown of={timeline} />
+      )}
     </Panel>
   );
 }
 
 function Callers({ instance }: { readonly instance: Instance }): VNode {
-  const path = `api/v1/topology?namespace=${encodeURIComponent(instance.namespace)}`;
-  const topology = useAnswer<TopologyAnswer>(path).value.value;
-  const edges = (topology?.edges ?? []).filter(({ to }) => to === instance.service);
+  const query = new URLSearchParams({ namespace: instance.namespace, service: instance.service });
+  const topology = useKnown<TopologyAnswer>(`api/v1/topology?${query.toString()}`);
+  const edges = knownAs(topology, (answer) => answer.edges.filter(({ to }) => to === instance.service));
   return <InstanceCallers id={instance.id} edges={edges} />;
 }
 
@@ -214,8 +243,10 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
   const { clock } = useSession();
   const { admin, state, weight } = instance;
   const override = detail?.override ?? null;
+  const staleSince = useStaleSince();
   const terms = override === null ? null : termsOf(override, admin === 'ENABLED' ? 'weight' : 'admin');
   const effective = admin === 'ENABLED' ? EFFECTIVE[state] : 'gets no calls';
+  const age = staleSince === null ? `, ${ageText(clock.now.value - instance.registeredAt)} ago` : '';
   const own = detail?.own.weight ?? weight;
   const metadata = Object.entries(instance.metadata).map(([key, value]) => [key, mono(value)] as const);
   return (
@@ -223,7 +254,7 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
       <Facts
         of={[
           ['Reported', state],
-          ['Effective', effective],
+          ['Effective', staleSince === null ? effective : effective.replace('gets', 'got').replace(' is ', ' was ')],
           ['Admin', admin],
           ...(terms === null || terms.reason === '' ? [] : [['Operator’s reason', terms.reason] as const]),
           ...(terms?.untilMs == null ? [] : [['Until', momentText(terms.untilMs, Date.now())] as const]),
@@ -233,11 +264,8 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
           ['Weight', own === weight ? String(weight) : `${weight}, its own is ${own}`],
           ['Version', instance.version === '' ? '–' : mono(instance.version)],
           ['Zone', instance.zone === '' ? '–' : instance.zone],
-          [
-            'Registered',
-            `${momentText(instance.registeredAt, Date.now())}, ${ageText(clock.now.value - instance.registeredAt)} ago`,
-          ],
-          ['Falls', detail === null ? '–' : `${Math.round(detail.falls)} in the last 10 min`],
+          ['Registered', `${momentText(instance.registeredAt, Date.now())}${age}`],
+          ['Falls', detail === null || staleSince !== null ? '–' : `${Math.round(detail.falls)} in the last 10 min`],
           ['Source', instance.source],
           ...metadata,
         ]}
@@ -251,22 +279,21 @@ const mono = (text: string): VNode => <span class="mono">{text}</span>;
 interface GoneProps {
   readonly id: string;
   readonly crumbs: VNode;
-  readonly isAsked: boolean;
-  readonly timeline: TimelineAnswer | null;
+  readonly timeline: Known<TimelineAnswer>;
+  readonly staleSince: number | null;
 }
 
 /** It was removed, or there never was one of that id: what is left of it is its history. */
-function Gone({ id, crumbs, isAsked, timeline }: GoneProps): VNode {
-  if (!isAsked) return <Head crumbs={crumbs} verdict={`…${tailOf(id)}`} sentence="Asking …" />;
-  const last = timeline?.events.at(-1);
+function Gone({ id, crumbs, timeline, staleSince }: GoneProps): VNode {
+  const last = valueOf(timeline)?.events.at(-1);
   return (
     <>
       <Head
         crumbs={crumbs}
-        verdict={`…${tailOf(id)} is not registered.`}
+        verdict={`…${tailOf(id)} ${staleSince === null ? 'is' : 'was'} not registered.`}
         sentence={
           last === undefined
-            ? 'The registry knows nothing of this id.'
+            ? `The registry ${staleSince === null ? 'knows' : 'knew'} nothing of this id.`
             : `The last that is known: ${happenedText(last)}, at ${momentText(last.at, Date.now())}.`
         }
       />

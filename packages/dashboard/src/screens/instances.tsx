@@ -3,6 +3,7 @@ import { addressOf, ADMIN_STATES, isCallable } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, clockText, countText, plural } from '../model/age.js';
+import { arrivalText } from '../model/arrival.js';
 import { INSTANCE_SORTS, instanceFits, sortInstances, sortOf } from '../model/listing.js';
 import type { InstanceSort } from '../model/listing.js';
 import { needsAttention, WORST_FIRST } from '../model/roll.js';
@@ -18,7 +19,8 @@ import { useShownServices } from './shown.js';
 
 /** The instances of all services, one row each; filters and order are in the address. */
 export function InstancesScreen(): VNode {
-  const { route } = useSession();
+  // the clock draws it once a second: so rows that were held in their places find them again
+  const { roll, route, clock } = useSession();
   const nodes = useShownServices();
   const staleSince = useStaleSince();
   const all = useComputed(() => nodes.value.flatMap((node) => [...node.instances.value.values()]));
@@ -26,31 +28,41 @@ export function InstancesScreen(): VNode {
     const { filters } = route.value;
     return sortInstances(all.value.filter(instanceFits(filters)), filters['sort']);
   });
+  const now = clock.now.value;
   const steady = useSteady(shown.value, ({ id }) => id);
-  const callable = shown.value.filter(isCallable).length;
-  const when = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
-  const can = staleSince === null ? 'can' : 'could';
+  const { value: arrival } = roll.arrival;
   return (
     <>
       <Head
         title="Instances"
-        verdict={`${countText(callable)} of ${plural(shown.value.length, 'instance')} ${can} be called${when}.`}
+        verdict={arrival === null ? verdictOf(shown.value, staleSince) : arrivalText(arrival, staleSince)}
         sentence={
           shown.value.length === all.value.length
-            ? 'HEALTHY or UNHEALTHY, and ENABLED: to those callers may be sent.'
-            : `${countText(shown.value.length)} of ${countText(all.value.length)} fit the filters.`
+            ? 'ENABLED, and neither CRITICAL nor DEREGISTERING: those may get calls.'
+            : `${countText(shown.value.length)} of ${countText(all.value.length)} ${staleSince === null ? 'fit' : 'fitted'} the filters.`
         }
       />
       <Filters all={all.value} />
-      <section class="panel listing" ref={(box: HTMLElement | null) => void (steady.ref.current = box)}>
+      <section class="panel">
         <table class="one-height" aria-rowcount={steady.rows.length + 1}>
           <SortHeads />
-          <Rows of={steady.rows} />
+          <WindowedRows
+            rows={steady.rows}
+            box={steady.ref}
+            row={(instance, at) => instanceRow({ instance, at, now, staleSince })}
+          />
         </table>
-        {steady.rows.length === 0 && <Nobody isFiltered={all.value.length > 0} />}
+        {steady.rows.length === 0 && <Nobody isFiltered={all.value.length > 0} staleSince={staleSince} />}
       </section>
     </>
   );
+}
+
+function verdictOf(shown: readonly Instance[], staleSince: number | null): string {
+  const callable = `${countText(shown.filter(isCallable).length)} of ${plural(shown.length, 'instance')}`;
+  return staleSince === null
+    ? `${callable} can be called.`
+    : `${callable} could be called at ${clockText(staleSince)}.`;
 }
 
 const STATES = [
@@ -69,7 +81,7 @@ function Filters({ all }: { readonly all: readonly Instance[] }): VNode {
       .toSorted()
       .slice(0, MOST_CHOICES);
   return (
-    <div class="chips spaced" key={namespace}>
+    <div class="chips filters spaced" key={namespace}>
       <TextFilter label="Filter the instances" placeholder="Name, id, address, version …" />
       <Choice name="state" label="state" of={STATES} />
       <Choice name="admin" label="admin" of={ADMIN_STATES} />
@@ -124,13 +136,6 @@ function SortHeads(): VNode {
   );
 }
 
-function Rows({ of }: { readonly of: readonly Instance[] }): VNode {
-  const { clock } = useSession();
-  const staleSince = useStaleSince();
-  const now = clock.now.value;
-  return <WindowedRows rows={of} row={(instance, at) => instanceRow({ instance, at, now, staleSince })} />;
-}
-
 interface RowProps {
   readonly instance: Instance;
   readonly at: number;
@@ -176,10 +181,19 @@ function instanceRow({ instance, at, now, staleSince }: RowProps): VNode {
   );
 }
 
-function Nobody({ isFiltered }: { readonly isFiltered: boolean }): VNode {
+interface NobodyProps {
+  readonly isFiltered: boolean;
+  readonly staleSince: number | null;
+}
+
+function Nobody({ isFiltered, staleSince }: NobodyProps): VNode {
+  const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
+  const tense = (now: string, past: string): string => (staleSince === null ? now : past);
   return (
     <p class="panel-body faint">
-      {isFiltered ? 'No instance fits. ' : 'No instance is registered here.'}
+      {isFiltered
+        ? `No instance ${tense('fits', 'fitted')}${at}. `
+        : `No instance ${tense('is', 'was')} registered here${at}.`}
       {isFiltered && (
         <a class="link" href="#/instances">
           clear filter

@@ -6,7 +6,7 @@ import { awayText, keptAwayText } from '../model/callable-words.js';
 import { standingOf } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { instanceHash } from '../model/route.js';
-import { useAnswer, useSession } from '../model/session.js';
+import { useAnswer, useSession, useStaleSince } from '../model/session.js';
 import { tailOf } from '../model/words.js';
 import { Panel } from '../parts/panel.js';
 
@@ -15,11 +15,12 @@ const MOST_ROWS = 10;
 
 /** Of a service the instances that an operator drained, or put into maintenance: who, when and why. Nothing where there are none. */
 export function KeptAway({ node }: { readonly node: ServiceNode }): VNode | null {
+  const isOld = useStaleSince() !== null;
   const away = [...node.instances.value.values()].filter(({ admin }) => admin !== 'ENABLED');
   if (away.length === 0) return null;
   const isOut = isOutage(standingOf(node.instances.value).count);
   return (
-    <Panel title={isOut ? 'Nobody may be called' : 'Kept away from callers'} count={away.length}>
+    <Panel title={isOut ? `Nobody ${isOld ? 'could' : 'may'} be called` : 'Kept away from callers'} count={away.length}>
       <ul class="panel-body">
         {away.slice(0, MOST_ROWS).map((instance) => (
           <Row key={instance.id} instance={instance} />
@@ -31,6 +32,7 @@ export function KeptAway({ node }: { readonly node: ServiceNode }): VNode | null
 
 function Row({ instance }: { readonly instance: Instance }): VNode {
   const { clock } = useSession();
+  const isOld = useStaleSince() !== null;
   const path = `api/v1/instances/${encodeURIComponent(instance.id)}`;
   const detail = useAnswer<InstanceAnswer>(path, { everyMs: 15_000, onNews: true }).value.value;
   return (
@@ -38,7 +40,8 @@ function Row({ instance }: { readonly instance: Instance }): VNode {
       <a class="mono" href={instanceHash(instance.id)}>
         …{tailOf(instance.id)}
       </a>{' '}
-      <b>{instance.admin}</b>. {keptAwayText(instance, detail, clock.now.value) || awayText(instance)}
+      <b>{instance.admin}</b>.{' '}
+      {keptAwayText({ instance, detail, now: clock.now.value, isOld }) || awayText(instance, isOld)}
     </li>
   );
 }

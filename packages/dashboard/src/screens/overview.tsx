@@ -1,9 +1,12 @@
 import { isOutage } from '@rollcall/core';
-import type { Instance, State } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
+import { affectedText } from '../model/affected.js';
 import { ageText, clockText, countText, latencyText, percentText, plural, rateText } from '../model/age.js';
 import { awayText, standingText } from '../model/callable-words.js';
-import type { EventsAnswer, RegistryAnswer, TopologyAnswer, TrafficAnswer } from '../model/answers.js';
+import type { EventsAnswer, RegistryAnswer, TopologySummary, TrafficAnswer } from '../model/answers.js';
+import { arrivalText } from '../model/arrival.js';
+import { valueOf } from '../model/known.js';
 import {
   attentionOf,
   byTrouble,
@@ -15,10 +18,11 @@ import {
 } from '../model/roll.js';
 import type { Placed, ServiceNode } from '../model/roll.js';
 import { hashOf, instanceHash, serviceHash } from '../model/route.js';
-import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
+import { useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
 import { evidenceOf, nextText, shareText, tailOf, verdictText, whyText } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
+import { Counters } from '../parts/counters.js';
 import { EventLines } from '../parts/event-lines.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { InNamespace } from '../parts/namespace.js';
@@ -26,27 +30,29 @@ import { InstanceLink } from '../parts/name.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { Preservation } from '../parts/preservation.js';
 import { Spark } from '../parts/spark.js';
+import { asOfText, Unknown } from '../parts/unknown.js';
 import { useShownServices } from './shown.js';
 import { Welcome } from './welcome.js';
 
 export function Overview({ registry }: { readonly registry: RegistryAnswer | null }): VNode {
-  const { feed, roll } = useSession();
+  const { roll } = useSession();
   const nodes = useShownServices().value;
   const namespace = useNamespace();
-  const topology = useAnswer<TopologyAnswer>(`api/v1/topology?namespace=${encodeURIComponent(namespace)}`).value.value;
+  const topology = useKnown<TopologySummary>(`api/v1/topology?summary=true&namespace=${encodeURIComponent(namespace)}`);
+  const { value: arrival } = roll.arrival;
   const staleSince = useStaleSince();
-  if (feed.freshness.value.kind === 'connecting') return <Head verdict="Calling the roll …" sentence="" />;
-  if (roll.services.value.length === 0 && staleSince === null) return <Welcome registry={registry} />;
-  const verdict = verdictText(tallyOf(nodes), staleSince);
+  if (roll.services.value.length === 0 && staleSince === null && arrival === null)
+    return <Welcome registry={registry} />;
+  const verdict = arrival === null ? verdictText(tallyOf(nodes), staleSince) : arrivalText(arrival, staleSince);
   return (
     <>
       <Head verdict={verdict} sentence={affectedText(topology, staleSince)}>
-        <Counters counts={countStates(nodes)} />
+        <Counters counts={arrival === null ? countStates(nodes) : null} />
       </Head>
       <Announcer text={verdict} />
       <div class="overview">
         <div class="stack">
-          <Attention nodes={nodes} topology={topology} />
+          <Attention nodes={nodes} topology={valueOf(topology)} />
           <Wall nodes={nodes} />
           <Traffic namespace={namespace} />
         </div>
@@ -60,53 +66,9 @@ export function Overview({ registry }: { readonly registry: RegistryAnswer | nul
   );
 }
 
-/** Who is affected: trouble that no caller feels is another trouble. */
-function affectedText(topology: TopologyAnswer | null, staleSince: number | null): string {
-  if (staleSince !== null) return 'Nothing on this page is newer. What has happened since is unknown here.';
-  if (topology === null || topology.edges.length === 0) return 'No caller has told of its calls yet.';
-  const elsewhere = topology.edges.reduce((sum, { retries }) => sum + retries, 0);
-  const failed = topology.edges.filter(({ failures }) => failures > 0);
-  if (failed.length === 0) {
-    return elsewhere === 0
-      ? 'No caller is affected: every call that they told of last was answered at once.'
-      : `No caller is affected: of the calls that they told of last ${plural(elsewhere, 'attempt')} went to another instance, 0 failed.`;
-  }
-  const failures = failed.reduce((sum, edge) => sum + edge.failures, 0);
-  const callers = fewOf([...new Set(failed.map(({ from }) => from))]);
-  return `Of the calls that they told of last ${plural(failures, 'call')} of ${callers} failed; ${countText(elsewhere)} went to another instance.`;
-}
-
-/** More names than these are counted. */
-const MOST_NAMES = 3;
-
-function fewOf(names: readonly string[]): string {
-  const more = names.length - MOST_NAMES;
-  return more > 0 ? `${names.slice(0, MOST_NAMES).join(', ')} and ${plural(more, 'other')}` : names.join(', ');
-}
-
-const COUNTED: readonly State[] = ['HEALTHY', 'UNHEALTHY', 'CRITICAL', 'REGISTERING', 'DEREGISTERING'];
-
-function Counters({ counts }: { readonly counts: Readonly<Record<State, number>> }): VNode {
-  return (
-    <ul class="counters">
-      {COUNTED.map((state) => (
-        <li key={state} class={state}>
-          <a href={hashOf('instances', { state })}>
-            <b>
-              <Glyph of={{ state }} />
-              {countText(counts[state])}
-            </b>
-            <span>{state}</span>
-          </a>
-        </li>
-      ))}
-    </ul>
-  );
-}
-
 interface AttentionProps {
   readonly nodes: readonly ServiceNode[];
-  readonly topology: TopologyAnswer | null;
+  readonly topology: TopologySummary | null;
 }
 
 /** More rows than this are a list of their own. */
@@ -117,11 +79,9 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
   const staleSince = useStaleSince();
   const { trouble, onTheWay } = attentionOf(nodes);
   const steady = useSteady(trouble, ({ instance }) => instance.id);
-  const failures = new Map<string, number>();
-  for (const { namespace, to, failures: failed } of topology?.edges ?? []) {
-    const key = `${namespace}/${to}`;
-    failures.set(key, (failures.get(key) ?? 0) + failed);
-  }
+  const failures = new Map(
+    topology?.called.map(({ namespace, service, failures: failed }) => [`${namespace}/${service}`, failed]),
+  );
   const now = clock.now.value;
   const row = ({ node, instance }: Placed): VNode =>
     attentionRow({ node, instance, failures: failures.get(node.key) ?? null, now, staleSince });
@@ -149,8 +109,9 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
           {trouble.length === 0 && (
             <tr>
               <td colSpan={4} class="faint">
-                Nothing. Who is UNHEALTHY or CRITICAL, or keeps a service from being called, is listed here, the worst
-                first.
+                {staleSince === null
+                  ? 'Nothing. Who is UNHEALTHY or CRITICAL, or keeps a service from being called, is listed here, the worst first.'
+                  : `Nothing did at ${clockText(staleSince)}.`}
               </td>
             </tr>
           )}
@@ -162,7 +123,7 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
             <tr class="group">
               <th scope="rowgroup" colSpan={4}>
                 <h2>On the way</h2> <span class="faint">{onTheWay.length}</span>{' '}
-                <span class="faint">nothing to do</span>
+                <span class="faint">{staleSince === null ? 'nothing to do' : `as of ${clockText(staleSince)}`}</span>
               </th>
             </tr>
             {onTheWay.slice(0, MOST_ROWS).map(row)}
@@ -258,11 +219,12 @@ const MOST_WALL = 60;
 
 function Wall({ nodes }: { readonly nodes: readonly ServiceNode[] }): VNode {
   const steady = useSteady(servicesByTrouble(nodes), ({ key }) => key);
+  const isOld = useStaleSince() !== null;
   const instances = nodes.reduce((sum, node) => sum + node.instances.value.size, 0);
   return (
     <Panel title="Services" count={nodes.length} aside={`${plural(instances, 'instance')}, problems first`}>
       <div class="wall" ref={(box: HTMLElement | null) => void (steady.ref.current = box)}>
-        {steady.rows.slice(0, MOST_WALL).map(wallRow)}
+        {steady.rows.slice(0, MOST_WALL).map((node) => wallRow(node, isOld))}
       </div>
       {nodes.length > MOST_WALL && (
         <p class="panel-foot">
@@ -278,7 +240,7 @@ function Wall({ nodes }: { readonly nodes: readonly ServiceNode[] }): VNode {
 /** Tiles beyond so many are counted. */
 const MOST_TILES = 12;
 
-function wallRow(node: ServiceNode): VNode {
+function wallRow(node: ServiceNode, isOld: boolean): VNode {
   const instances = [...node.instances.value.values()].toSorted(byTrouble);
   const { healthy, all } = standingOf(node.instances.value);
   return (
@@ -289,17 +251,19 @@ function wallRow(node: ServiceNode): VNode {
       </a>
       <span class={healthy < all ? 'wall-share low' : 'wall-share'}>{shareText(healthy, all)}</span>
       <span class="tiles">
-        {instances.slice(0, MOST_TILES).map(tile)}
+        {instances.slice(0, MOST_TILES).map((instance) => tile(instance, isOld))}
         {instances.length > MOST_TILES && <span class="faint small">+ {instances.length - MOST_TILES}</span>}
       </span>
     </div>
   );
 }
 
-function tile(instance: Instance): VNode {
+function tile(instance: Instance, isOld: boolean): VNode {
   const tail = tailOf(instance.id);
-  const admin = instance.admin === 'ENABLED' ? '' : `${instance.admin}, `;
-  const label = `${instance.service}…${tail}: ${admin}${instance.state}, ${whyText(instance)}`;
+  // what is seen of it is a part of its name
+  const admin = instance.admin === 'DRAINING' ? 'drains' : 'maintenance';
+  const seen = instance.admin === 'ENABLED' ? tail : `${tail} ${admin}`;
+  const label = `${instance.service}…${seen}: ${instance.state}, ${whyText(instance, isOld)}`;
   return (
     <a
       key={instance.id}
@@ -309,16 +273,14 @@ function tile(instance: Instance): VNode {
       aria-label={label}
     >
       <Glyph of={instance} />
-      {tail}
-      {instance.admin !== 'ENABLED' && (
-        <span class="tile-admin">{instance.admin === 'DRAINING' ? 'drains' : 'maintenance'}</span>
-      )}
+      {tail} {instance.admin !== 'ENABLED' && <span class="tile-admin">{admin}</span>}
     </a>
   );
 }
 
 function Traffic({ namespace }: { readonly namespace: string }): VNode {
-  const traffic = useAnswer<TrafficAnswer>(`api/v1/traffic?namespace=${encodeURIComponent(namespace)}`).value.value;
+  const known = useKnown<TrafficAnswer>(`api/v1/traffic?namespace=${encodeURIComponent(namespace)}`);
+  const traffic = valueOf(known);
   const points = traffic?.points ?? [];
   const seconds = (traffic?.stepMs ?? 5_000) / 1_000;
   const last = points.filter(({ calls }) => calls > 0).at(-1);
@@ -326,10 +288,14 @@ function Traffic({ namespace }: { readonly namespace: string }): VNode {
   const failures = points.reduce((sum, point) => sum + point.failures, 0);
   const success = points.map((point) => (point.calls === 0 ? null : 1 - point.failures / point.calls));
   return (
-    <Panel title="Calls between services" aside="last 15 minutes">
-      {calls === 0 ? (
+    <Panel title="Calls between services" aside={asOfText(known) || 'last 15 minutes'}>
+      {traffic === null ? (
+        <Unknown of={known} />
+      ) : calls === 0 ? (
         <p class="panel-body faint">
-          No calls yet. Callers that use Rollcall tell of their calls with Heartbeat-2; nothing has to be set up.
+          {asOfText(known) === ''
+            ? 'No calls yet. Callers that use Rollcall tell of their calls with Heartbeat-2; nothing has to be set up.'
+            : 'No calls had been told of.'}
         </p>
       ) : (
         <div class="sparks">
@@ -382,7 +348,7 @@ function RegistryPanel({ registry, staleSince }: RegistryPanelProps): VNode {
           ['Revision', countText(registry === null ? null : Math.max(registry.revision, roll.revision.value))],
           ['Heartbeats due', perSecond === null ? '–' : `${rateText(perSecond)}/s each way`],
           ['Calls late, p99', latencyText(registry?.calls.p99LateMs ?? null)],
-          ['Up', registry === null ? '–' : ageText(clock.now.value - registry.startedAt)],
+          ['Up', registry === null || staleSince !== null ? '–' : ageText(clock.now.value - registry.startedAt)],
         ]}
       />
       {status.degraded !== undefined && <p class="panel-body problem">{status.degraded}</p>}
@@ -392,11 +358,17 @@ function RegistryPanel({ registry, staleSince }: RegistryPanelProps): VNode {
 
 function LastEvents({ namespace }: { readonly namespace: string }): VNode {
   const path = `api/v1/events?limit=8&namespace=${encodeURIComponent(namespace)}`;
-  const answer = useAnswer<EventsAnswer>(path, { everyMs: 15_000, onNews: true }).value.value;
-  const events = (answer?.events ?? []).toReversed();
+  const known = useKnown<EventsAnswer>(path, { everyMs: 15_000, onNews: true });
+  const events = valueOf(known)?.events.toReversed() ?? null;
   return (
     <Panel title="Last events" aside={<a href={hashOf('events')}>All events</a>}>
-      {events.length === 0 ? <p class="panel-body faint">Nothing has happened yet.</p> : <EventLines of={events} />}
+      {events === null ? (
+        <Unknown of={known} />
+      ) : events.length === 0 ? (
+        <p class="panel-body faint">{asOfText(known) === '' ? 'Nothing has happened yet.' : 'Nothing had happened.'}</p>
+      ) : (
+        <EventLines of={events} />
+      )}
     </Panel>
   );
 }

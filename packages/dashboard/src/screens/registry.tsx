@@ -4,24 +4,25 @@ import { ageText, clockText, countText, latencyText } from '../model/age.js';
 import type { RegistryAnswer } from '../model/answers.js';
 import type { Api } from '../model/api.js';
 import { registryUrl } from '../model/api.js';
-import { useAnswer, useSession, useStaleSince } from '../model/session.js';
+import { valueOf } from '../model/known.js';
+import { useKnown, useSession, useStaleSince } from '../model/session.js';
 import { Announcer } from '../parts/announcer.js';
 import { Code } from '../parts/copy.js';
-import { Problem } from '../parts/dialog.js';
 import { StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
 import { Clip } from '../parts/name.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { Preservation } from '../parts/preservation.js';
 import { save } from '../parts/save.js';
+import { UnknownScreen } from '../parts/unknown.js';
 
 /** The registry itself: does it serve, how it is set, how to reach it. */
 export function RegistryScreen(): VNode {
   const { api, roll } = useSession();
   const staleSince = useStaleSince();
-  const { value: registry, error } = useAnswer<RegistryAnswer>('api/v1/registry', { everyMs: 2_000 }).value;
-  if (registry === null)
-    return error === null ? <Head verdict="Asking the registry …" sentence="" /> : <Problem of={error} />;
+  const known = useKnown<RegistryAnswer>('api/v1/registry', { everyMs: 2_000 });
+  const registry = valueOf(known);
+  if (registry === null) return <UnknownScreen title="Registry" what="How the registry stands" of={known} />;
   const status = roll.status.value;
   const verdict = verdictOf(registry, status, staleSince);
   return (
@@ -33,8 +34,8 @@ export function RegistryScreen(): VNode {
             Revision {countText(registry.revision)}, view hash{' '}
             <span class="mono">{registry.view.hash.slice(0, 6)}</span>.{' '}
             {registry.store.durable
-              ? `The store, ${registry.store.name}, outlives this process.`
-              : 'It keeps everything in memory: after a restart services register anew.'}
+              ? `The store, ${registry.store.name}, ${staleSince === null ? 'outlives this' : 'was to outlive its'} process.`
+              : `It ${staleSince === null ? 'keeps' : 'kept'} everything in memory: after a restart services register anew.`}
           </>
         }
       >
@@ -56,7 +57,13 @@ export function RegistryScreen(): VNode {
             <Preservation of={registry.preservation} staleSince={staleSince} />
             <Panel
               title="Store"
-              aside={<StateWord of={{ state: status.degraded === undefined ? 'HEALTHY' : 'UNHEALTHY' }} />}
+              aside={
+                staleSince === null ? (
+                  <StateWord of={{ state: status.degraded === undefined ? 'HEALTHY' : 'UNHEALTHY' }} />
+                ) : (
+                  `as of ${clockText(staleSince)}`
+                )
+              }
             >
               <Facts
                 of={[
@@ -105,7 +112,7 @@ function verdictOf(
   status: { readonly settled: boolean; readonly degraded?: string },
   staleSince: number | null,
 ): string {
-  if (staleSince !== null) return `The registry served at ${clockText(staleSince)}. It does not answer now.`;
+  if (staleSince !== null) return `The registry served at ${clockText(staleSince)}. What it does since is unknown.`;
   if (status.degraded !== undefined) return `The registry serves, but: ${status.degraded}`;
   if (!registry.settled) return 'The registry serves, and is still hearing from everybody.';
   return 'The registry serves, and is sure of its view.';
@@ -113,9 +120,15 @@ function verdictOf(
 
 function Replica({ registry }: { readonly registry: RegistryAnswer }): VNode {
   const { clock } = useSession();
+  const staleSince = useStaleSince();
   const perSecond = Math.round((registry.instances * 10_000) / registry.heartbeat.intervalMs) / 10;
   return (
-    <Panel title="Replicas" count={1} class="scroll">
+    <Panel
+      title="Replicas"
+      count={1}
+      aside={staleSince === null ? undefined : `as of ${clockText(staleSince)}`}
+      class="scroll"
+    >
       <table>
         <Heads
           of={[
@@ -139,7 +152,7 @@ function Replica({ registry }: { readonly registry: RegistryAnswer }): VNode {
               <Clip of={registry.replica} /> <span class="faint">this one</span>
             </td>
             <td>
-              <StateWord of={{ state: registry.settled ? 'HEALTHY' : 'REGISTERING' }} />
+              {staleSince === null ? <StateWord of={{ state: registry.settled ? 'HEALTHY' : 'REGISTERING' }} /> : '–'}
             </td>
             <td class="mono w6">{new URL(registryUrl()).host}</td>
             <td class="w5">{registry.insecure ? 'insecure' : registry.access}</td>
@@ -150,7 +163,7 @@ function Replica({ registry }: { readonly registry: RegistryAnswer }): VNode {
             <td class="right nowrap w7">{latencyText(registry.calls.p99LateMs)}</td>
             <td class="right mono w9">{countText(registry.revision)}</td>
             <td class="mono faint w9">{registry.view.hash.slice(0, 6)}</td>
-            <td class="right nowrap w4">{ageText(clock.now.value - registry.startedAt)}</td>
+            <td class="right nowrap w4">{staleSince === null ? ageText(clock.now.value - registry.startedAt) : '–'}</td>
           </tr>
         </tbody>
       </table>

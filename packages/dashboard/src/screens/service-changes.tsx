@@ -1,11 +1,13 @@
 import type { VNode } from 'preact';
 import type { EventsAnswer } from '../model/answers.js';
+import { valueOf } from '../model/known.js';
 import { momentText } from '../model/moment.js';
 import { hashOf } from '../model/route.js';
-import { useAnswer } from '../model/session.js';
+import { useKnown } from '../model/session.js';
 import { EventMark, happenedText } from '../parts/event-lines.js';
 import { InstanceLink } from '../parts/name.js';
 import { Panel } from '../parts/panel.js';
+import { asOfText, Unknown } from '../parts/unknown.js';
 
 interface ChangesProps {
   readonly namespace: string;
@@ -15,12 +17,18 @@ interface ChangesProps {
 /** What happened last to a service. */
 export function ServiceChanges({ namespace, name }: ChangesProps): VNode {
   const path = `api/v1/events?limit=8&namespace=${encodeURIComponent(namespace)}&service=${encodeURIComponent(name)}`;
-  const answer = useAnswer<EventsAnswer>(path, { everyMs: 15_000, onNews: true }).value.value;
-  const events = (answer?.events ?? []).toReversed();
+  const known = useKnown<EventsAnswer>(path, { everyMs: 15_000, onNews: true });
+  const events = valueOf(known)?.events.toReversed() ?? null;
   return (
     <Panel title="Last changes" aside={<a href={hashOf('events', { service: name })}>All events of {name}</a>}>
-      {events.length === 0 ? (
-        <p class="panel-body faint">Nothing has happened to it since the registry started.</p>
+      {events === null ? (
+        <Unknown of={known} />
+      ) : events.length === 0 ? (
+        <p class="panel-body faint">
+          {asOfText(known) === ''
+            ? 'Nothing has happened to it since the registry started.'
+            : `Nothing had happened to it, ${asOfText(known)}.`}
+        </p>
       ) : (
         <table class="lines">
           <tbody>

@@ -1,28 +1,39 @@
 import type { VNode } from 'preact';
 import { latencyText, percentText, plural, rateText } from '../model/age.js';
 import type { ServiceEdge } from '../model/answers.js';
+import { valueOf } from '../model/known.js';
+import type { Known } from '../model/known.js';
 import { serviceHash } from '../model/route.js';
-import { circuitText, sumOfCircuits } from '../parts/circuits.js';
+import { circuitText } from '../parts/circuits.js';
 import { Heads } from '../parts/heads.js';
 import { InNamespace } from '../parts/namespace.js';
 import { Panel } from '../parts/panel.js';
+import { asOfText, Unknown } from '../parts/unknown.js';
+
+/** `asOf` empty: it is so now. */
+function noneText(other: 'from' | 'to', asOf: string): string {
+  if (asOf !== '')
+    return `${other === 'from' ? 'No caller had told of calls to it' : 'It had told of no calls'}, ${asOf}.`;
+  return other === 'from'
+    ? 'No caller has told of calls to it. An edge appears as soon as one calls it through Rollcall.'
+    : 'It has told of no calls to others.';
+}
 
 interface EdgesProps {
   readonly title: string;
-  readonly edges: readonly ServiceEdge[];
+  readonly edges: Known<readonly ServiceEdge[]>;
   readonly other: 'from' | 'to';
 }
 
 /** Who calls it, or whom it calls. */
-export function ServiceEdges({ title, edges, other }: EdgesProps): VNode {
+export function ServiceEdges({ title, edges: known, other }: EdgesProps): VNode {
+  const edges = valueOf(known);
   return (
-    <Panel title={title} count={edges.length} class="scroll">
-      {edges.length === 0 ? (
-        <p class="panel-body faint">
-          {other === 'from'
-            ? 'No caller has told of calls to it. An edge appears as soon as one calls it through Rollcall.'
-            : 'It has told of no calls to others.'}
-        </p>
+    <Panel title={title} count={edges?.length ?? '–'} aside={asOfText(known)} class="scroll">
+      {edges === null ? (
+        <Unknown of={known} />
+      ) : edges.length === 0 ? (
+        <p class="panel-body faint">{noneText(other, asOfText(known))}</p>
       ) : (
         <table>
           <Heads of={['Service', '>Success %', '>Calls/s', '>p99@w4', '>Elsewhere@w6', 'Circuits@w5']} />
@@ -33,7 +44,11 @@ export function ServiceEdges({ title, edges, other }: EdgesProps): VNode {
                   <a
                     class="clip"
                     href={serviceHash(edge.namespace, edge[other])}
-                    title={other === 'to' ? edge.to : `${edge.from}, ${plural(edge.callers, 'caller')}`}
+                    title={
+                      other === 'to'
+                        ? `${edge.namespace}/${edge.to}`
+                        : `${edge.namespace}/${edge.from}, ${plural(edge.callers, 'caller')}`
+                    }
                   >
                     <InNamespace of={edge.namespace} />
                     {edge[other]} {other === 'from' && <span class="faint">{edge.callers}</span>}
@@ -43,7 +58,7 @@ export function ServiceEdges({ title, edges, other }: EdgesProps): VNode {
                 <td class="right">{rateText(edge.callsPerSecond)}</td>
                 <td class="right nowrap w4">{latencyText(edge.p99Ms)}</td>
                 <td class="right w6">{edge.retries}</td>
-                <td class="nowrap w5">{circuitText(sumOfCircuits(edge.targets.map(({ circuits }) => circuits)))}</td>
+                <td class="nowrap w5">{circuitText(edge.circuits)}</td>
               </tr>
             ))}
           </tbody>

@@ -1,4 +1,3 @@
-import { isOutage } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, clockText, latencyText, percentText, plural, rateText } from '../model/age.js';
@@ -13,23 +12,27 @@ import type {
 } from '../model/answers.js';
 import { standingText } from '../model/callable-words.js';
 import { maxOf } from '../model/edge.js';
+import { knownAs, missingText, valueOf } from '../model/known.js';
+import type { Known } from '../model/known.js';
 import { byTrouble, needsAttention, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { hashOf, instanceHash, serviceHash, withFilter } from '../model/route.js';
-import { useAnswer, useSession, useStaleSince } from '../model/session.js';
+import { serviceSentence, serviceVerdict } from '../model/service-words.js';
+import { useAnswer, useKnown, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
-import { tailOf, whyText } from '../model/words.js';
+import { tailOf } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
-import { CircuitMarks, circuitText, sumOfCircuits } from '../parts/circuits.js';
+import { CircuitMarks, circuitText, circuitWord, sumOfCircuits } from '../parts/circuits.js';
 import { Heartbeat1, Heartbeat2 } from '../parts/directions.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
-import { Elsewhere, InNamespace } from '../parts/namespace.js';
+import { InNamespace } from '../parts/namespace.js';
 import { Clip } from '../parts/name.js';
 import { Head, Panel } from '../parts/panel.js';
 import { Spark } from '../parts/spark.js';
 import { Timeline } from '../parts/timeline.js';
 import { KeptAway } from './kept-away.js';
+import { NoService } from './no-service.js';
 import { ServiceChanges } from './service-changes.js';
 import { ServiceEdges } from './service-edges.js';
 
@@ -40,11 +43,11 @@ interface ServiceProps {
 
 /** One service: how it stands, its instances, who calls it and whom it calls, what happened last. */
 export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
-  const { roll, feed } = useSession();
+  const { roll } = useSession();
   // a service that comes or goes changes the list
   const node = roll.services.value.find((one) => one.name === name && one.namespace === namespace);
-  const query = `namespace=${encodeURIComponent(namespace)}`;
-  const topology = useAnswer<TopologyAnswer>(`api/v1/topology?${query}`).value.value;
+  const query = new URLSearchParams({ namespace, service: name });
+  const topology = useKnown<TopologyAnswer>(`api/v1/topology?${query.toString()}`);
   const staleSince = useStaleSince();
   const crumbs = (
     <>
@@ -55,35 +58,21 @@ export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
       </span>
     </>
   );
-  if (node === undefined) {
-    const isSure = feed.freshness.value.kind === 'live';
-    return (
-      <>
-        <Head
-          crumbs={crumbs}
-          verdict={`${name} is not registered.`}
-          sentence={isSure ? `No instance of it is in the namespace ${namespace}.` : 'So far as this page knows.'}
-        />
-        <Elsewhere name={name} />
-      </>
-    );
-  }
-  const standing = standingOf(node.instances.value);
-  const whole = isOutage(standing.count) ? `nobody may be called, ${standingText(standing)}` : standingText(standing);
-  const verdict = `${name}: ${whole}${staleSince === null ? '' : ` at ${clockText(staleSince)}`}.`;
-  const edges = topology?.edges ?? [];
-  const callers = edges.filter((edge) => edge.to === name);
+  if (node === undefined) return <NoService {...{ crumbs, namespace, name, staleSince }} />;
+  const verdict = serviceVerdict(node, staleSince);
+  const callers = knownAs(topology, ({ edges }) => edges.filter((edge) => edge.to === name));
+  const callees = knownAs(topology, ({ edges }) => edges.filter((edge) => edge.from === name));
   return (
     <>
-      <Head crumbs={crumbs} verdict={verdict} sentence={sentenceOf(node, callers)} />
+      <Head crumbs={crumbs} verdict={verdict} sentence={serviceSentence(node, callers, staleSince)} />
       <Announcer text={verdict} />
       <Stats node={node} callers={callers} />
       <div class="stack">
         <KeptAway node={node} />
-        <Instances node={node} callers={callers} />
+        <Instances node={node} callers={valueOf(callers) ?? []} />
         <div class="two-columns">
           <ServiceEdges title="Called by" edges={callers} other="from" />
-          <ServiceEdges title="Calls" edges={edges.filter((edge) => edge.from === name)} other="to" />
+          <ServiceEdges title="Calls" edges={callees} other="to" />
         </div>
         <ServiceChanges namespace={namespace} name={name} />
       </div>
@@ -91,21 +80,13 @@ export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
   );
 }
 
-function sentenceOf(node: ServiceNode, callers: readonly ServiceEdge[]): string {
-  const worst = [...node.instances.value.values()].toSorted(byTrouble)[0];
-  const elsewhere = callers.reduce((sum, { retries }) => sum + retries, 0);
-  const failed = callers.reduce((sum, { failures }) => sum + failures, 0);
-  const calls =
-    callers.length === 0
-      ? 'Nobody has told of calls to it.'
-      : `${plural(elsewhere, 'call')} went elsewhere, ${failed} failed.`;
-  if (worst === undefined || !needsAttention(worst)) return calls;
-  return `${node.name}…${tailOf(worst.id)}: ${whyText(worst)} ${calls}`;
-}
+type Callers = Known<readonly ServiceEdge[]>;
 
-function Stats({ node, callers }: { readonly node: ServiceNode; readonly callers: readonly ServiceEdge[] }): VNode {
+function Stats({ node, callers: known }: { readonly node: ServiceNode; readonly callers: Callers }): VNode {
+  const callers = valueOf(known) ?? [];
+  const none = known.kind === 'known' ? 'no callers' : missingText(known);
   const path = `api/v1/traffic?namespace=${encodeURIComponent(node.namespace)}&to=${encodeURIComponent(node.name)}`;
-  const traffic = useAnswer<TrafficAnswer>(path).value.value;
+  const traffic = valueOf(useKnown<TrafficAnswer>(path));
   const points = traffic?.points ?? [];
   const perSecond = callers.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
   const calls = callers.reduce((sum, edge) => sum + edge.calls, 0);
@@ -113,7 +94,7 @@ function Stats({ node, callers }: { readonly node: ServiceNode; readonly callers
   const elsewhere = callers.reduce((sum, edge) => sum + edge.retries, 0);
   const p99Ms = callers.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
   const p50Ms = callers.reduce<number | null>((most, edge) => maxOf(most, edge.p50Ms), null);
-  const circuits = sumOfCircuits(callers.flatMap(({ targets }) => targets.map((target) => target.circuits)));
+  const circuits = sumOfCircuits(callers.map((edge) => edge.circuits));
   const standing = standingOf(node.instances.value);
   const { healthy, all } = standing;
   const inFlight = callers.reduce((sum, edge) => sum + edge.inFlight, 0);
@@ -122,7 +103,8 @@ function Stats({ node, callers }: { readonly node: ServiceNode; readonly callers
       <div>
         <span class="label">Success</span>
         <b>
-          {calls === 0 ? '–' : `${percentText(1 - failures / calls)} %`} <small>{elsewhere} elsewhere</small>
+          {calls === 0 ? '–' : `${percentText(1 - failures / calls)} %`}{' '}
+          <small>{callers.length === 0 ? '–' : elsewhere} elsewhere</small>
         </b>
         <Spark
           points={points.map((point) => (point.calls === 0 ? null : 1 - point.failures / point.calls))}
@@ -146,7 +128,7 @@ function Stats({ node, callers }: { readonly node: ServiceNode; readonly callers
       <div>
         <span class="label">Circuit</span>
         <b>{circuitWord(circuits, callers.length)}</b>
-        <p class="faint small">{callers.length === 0 ? 'no callers' : circuitText(circuits)}</p>
+        <p class="faint small">{callers.length === 0 ? none : circuitText(circuits)}</p>
       </div>
       <div>
         <span class="label">Capacity</span>
@@ -159,15 +141,6 @@ function Stats({ node, callers }: { readonly node: ServiceNode; readonly callers
   );
 }
 
-function circuitWord(
-  { closed, open, halfOpen }: { closed: number; open: number; halfOpen: number },
-  callers: number,
-): string {
-  if (callers === 0 || closed + open + halfOpen === 0) return '–';
-  if (closed === 0) return 'OPEN';
-  return open + halfOpen === 0 ? 'CLOSED' : 'DEGRADED';
-}
-
 interface InstancesProps {
   readonly node: ServiceNode;
   readonly callers: readonly ServiceEdge[];
@@ -177,9 +150,11 @@ function Instances({ node, callers }: InstancesProps): VNode {
   const { route } = useSession();
   const { filters } = route.value;
   const query = `namespace=${encodeURIComponent(node.namespace)}&heartbeats=true`;
-  const detail = useAnswer<ServiceDetailAnswer>(`api/v1/services/${encodeURIComponent(node.name)}?${query}`, {
+  const known = useKnown<ServiceDetailAnswer>(`api/v1/services/${encodeURIComponent(node.name)}?${query}`, {
     everyMs: 2_000,
-  }).value.value;
+  });
+  // how long ago a heartbeat came is known of now only
+  const detail = known.kind === 'known' && known.asOf === null ? known.value : null;
   const heartbeats = new Map(detail?.instances.map((instance) => [instance.id, instance.heartbeats ?? null]));
   const all = [...node.instances.value.values()];
   const shown = all.filter(
@@ -248,7 +223,7 @@ const MOST_ROWS = 200;
 /** What all callers tell of each instance. */
 function byInstance(callers: readonly ServiceEdge[]): ReadonlyMap<string, readonly TargetEdge[]> {
   const targets = new Map<string, TargetEdge[]>();
-  for (const target of callers.flatMap((edge) => edge.targets)) {
+  for (const target of callers.flatMap((edge) => edge.targets ?? [])) {
     const known = targets.get(target.instance);
     if (known === undefined) targets.set(target.instance, [target]);
     else known.push(target);
@@ -359,7 +334,7 @@ function InstanceRow({ instance, heartbeats, events, targets }: RowProps): VNode
   return (
     <tr class={isTrouble ? `tinted ${instance.state}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
       <td>
-        {instance.admin !== 'ENABLED' && <b class="nowrap">{instance.admin} </b>}
+        {instance.admin !== 'ENABLED' && <b class="block small">{instance.admin}</b>}
         <StateWord of={instance} />
       </td>
       <td>
@@ -391,7 +366,7 @@ function InstanceRow({ instance, heartbeats, events, targets }: RowProps): VNode
         <CircuitMarks of={targets.length === 0 ? null : sumOfCircuits(targets.map(({ circuits }) => circuits))} />
       </td>
       <td class="w11">
-        <Timeline events={events} now={clock.now.value} isSmall />
+        <Timeline events={events} now={staleSince ?? clock.now.value} isSmall />
       </td>
       <td class="right nowrap">
         {staleSince === null ? ageText(clock.now.value - instance.since) : clockText(instance.since)}

@@ -1,12 +1,13 @@
-import { callableText } from '@rollcall/core';
+import { callableText, isOutage } from '@rollcall/core';
 import type { State } from '@rollcall/core';
 import type { VNode } from 'preact';
-import { latencyText, percentText, plural, rateText } from '../model/age.js';
+import { clockText, latencyText, percentText, plural, rateText } from '../model/age.js';
+import { arrivalText } from '../model/arrival.js';
 import { maxOf } from '../model/edge.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
 import { SERVICE_SORTS, serviceFits, sortOf, sortServices } from '../model/listing.js';
 import type { ServiceSort } from '../model/listing.js';
-import { colourOf, isTroubled, standingOf, tallyOf, WORST_FIRST } from '../model/roll.js';
+import { colourOf, isTroubled, tallyOf, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { serviceHash, withFilter } from '../model/route.js';
 import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
@@ -25,30 +26,37 @@ import { useShownServices } from './shown.js';
 
 /** All services, worst first, one row each; filters are in the address. */
 export function ServicesScreen(): VNode {
-  const { route } = useSession();
+  const { roll, route } = useSession();
   const nodes = useShownServices().value;
   const namespace = useNamespace();
   const staleSince = useStaleSince();
-  const topology = useAnswer<TopologyAnswer>(`api/v1/topology?namespace=${encodeURIComponent(namespace)}`).value.value;
+  const topology = useAnswer<TopologyAnswer>(`api/v1/topology?targets=false&namespace=${encodeURIComponent(namespace)}`)
+    .value.value;
+  const { value: arrival } = roll.arrival;
   const { filters } = route.value;
   const wanted = WORST_FIRST.find((state) => state === filters['state']) ?? null;
   const shown = nodes.filter(serviceFits(filters));
   const [sort] = sortOf(SERVICE_SORTS, filters['sort']);
   const instances = nodes.reduce((sum, node) => sum + node.instances.value.size, 0);
-  const verdict = verdictText(tallyOf(nodes), staleSince);
+  const verdict = arrival === null ? verdictText(tallyOf(nodes), staleSince) : arrivalText(arrival, staleSince);
   return (
     <>
       <Head
         verdict={verdict}
-        sentence={`${plural(nodes.length, 'service')}, ${plural(instances, 'instance')}. ${ORDERS[sort ?? 'trouble']} first.`}
+        sentence={`${plural(nodes.length, 'service')}, ${plural(instances, 'instance')}${arrival === null ? '' : ' so far'}${staleSince === null ? '' : ` at ${clockText(staleSince)}`}. ${ORDERS[sort ?? 'trouble']} first.`}
       />
       <Announcer text={verdict} />
       <StateChips wanted={wanted} nodes={nodes} />
-      <div class="chips spaced">
+      <div class="chips filters spaced">
         <TextFilter label="Filter the services" placeholder="Name of a service" />
         <Choice name="sort" label="order" none="trouble" of={['rate', 'name']} />
       </div>
-      <List nodes={shown} edges={topology?.edges ?? []} isFiltered={shown.length < nodes.length} />
+      <List
+        nodes={shown}
+        edges={topology?.edges ?? []}
+        isFiltered={shown.length < nodes.length}
+        staleSince={staleSince}
+      />
     </>
   );
 }
@@ -85,10 +93,13 @@ interface ListProps {
   readonly nodes: readonly ServiceNode[];
   readonly edges: readonly ServiceEdge[];
   readonly isFiltered: boolean;
+  readonly staleSince: number | null;
 }
 
-function List({ nodes, edges, isFiltered }: ListProps): VNode {
+function List({ nodes, edges, isFiltered, staleSince }: ListProps): VNode {
   const { route } = useSession();
+  const when = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
+  const tense = (now: string, past: string): string => (staleSince === null ? now : past);
   const byService = edgesByService(edges);
   const rateOf = ({ key }: ServiceNode): number | null => {
     const calls = byService.get(key);
@@ -97,11 +108,7 @@ function List({ nodes, edges, isFiltered }: ListProps): VNode {
   const steady = useSteady(sortServices(nodes, route.value.filters['sort'], rateOf), ({ key }) => key);
   return (
     <Panel title="Services" count={nodes.length}>
-      <table
-        class="one-height"
-        aria-rowcount={nodes.length + 1}
-        ref={(box: HTMLElement | null) => void (steady.ref.current = box)}
-      >
+      <table class="one-height" aria-rowcount={nodes.length + 1}>
         <Heads
           of={[
             'State@c-state',
@@ -118,12 +125,15 @@ function List({ nodes, edges, isFiltered }: ListProps): VNode {
         />
         <WindowedRows
           rows={steady.rows}
+          box={steady.ref}
           row={(node, at) => <Row key={node.key} node={node} at={at} edges={byService.get(node.key) ?? []} />}
         />
       </table>
       {nodes.length === 0 && (
         <p class="panel-body faint">
-          {isFiltered ? 'No service fits. ' : 'No service is registered here.'}
+          {isFiltered
+            ? `No service ${tense('fits', 'fitted')}${when}. `
+            : `No service ${tense('is', 'was')} registered here${when}.`}
           {isFiltered && (
             <a class="link" href="#/services">
               clear filter
@@ -162,7 +172,7 @@ function Row({ node, at, edges }: RowProps): VNode {
   const failures = edges.reduce((sum, edge) => sum + edge.failures, 0);
   const isTrouble = isTroubled(standing);
   const p99Ms = edges.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
-  const circuits = sumOfCircuits(edges.flatMap(({ targets }) => targets.map((target) => target.circuits)));
+  const circuits = sumOfCircuits(edges.map((edge) => edge.circuits));
   return (
     <tr
       class={isTrouble ? `tinted ${colourOf(standing)}` : ''}
@@ -179,7 +189,12 @@ function Row({ node, at, edges }: RowProps): VNode {
           {node.name}
         </a>
       </td>
-      <td class="since">{count.admin.ENABLED < all ? callableText(count) : shareText(healthy, all)}</td>
+      <td class="since">
+        <Clip
+          of={count.admin.ENABLED < all ? callableText(count) : shareText(healthy, all)}
+          class={isOutage(count) ? 'strong' : ''}
+        />
+      </td>
       <td class="w8 card">
         <Clip of={distinct(instances.map(({ version }) => version))} />
       </td>

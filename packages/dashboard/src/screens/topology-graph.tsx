@@ -53,25 +53,27 @@ export function TopologyGraph({ edges, selected }: TopologyGraphProps): VNode {
   const width = Math.max(laid.width, 640);
   const height = Math.max(laid.height, 240);
   return (
-    <div class="topology" tabIndex={0} role="region" aria-label="Who calls whom">
-      <svg
-        width={width}
-        height={height}
-        viewBox={`0 0 ${width} ${height}`}
-        role="group"
-        aria-label="Services and their calls"
-      >
-        {placed.map((one) => (
-          <Edge
-            key={edgeKey(one.edge)}
-            of={one}
-            isSelected={selected !== null && edgeKey(selected) === edgeKey(one.edge)}
-          />
-        ))}
-        {laid.nodes.map((node) => (
-          <Node key={node.key} node={node} edges={edges} />
-        ))}
-      </svg>
+    <div class="graph">
+      <div class="topology" tabIndex={0} role="region" aria-label="Who calls whom">
+        <svg
+          width={width}
+          height={height}
+          viewBox={`0 0 ${width} ${height}`}
+          role="group"
+          aria-label="Services and their calls"
+        >
+          {placed.map((one) => (
+            <Edge
+              key={edgeKey(one.edge)}
+              of={one}
+              isSelected={selected !== null && edgeKey(selected) === edgeKey(one.edge)}
+            />
+          ))}
+          {laid.nodes.map((node) => (
+            <Node key={node.key} node={node} edges={edges} />
+          ))}
+        </svg>
+      </div>
       {selected !== null && <EdgeCard edge={selected} />}
     </div>
   );
@@ -108,6 +110,13 @@ function Edge({ of, isSelected }: { readonly of: PlacedEdge; readonly isSelected
   );
 }
 
+/** Characters of a name that a box has room for. */
+const MOST_CHARACTERS = 16;
+
+/** Names that begin alike often end differently, so both ends are shown. */
+const shortName = (name: string): string =>
+  name.length > MOST_CHARACTERS ? `${name.slice(0, MOST_CHARACTERS - 5)}…${name.slice(-4)}` : name;
+
 /** More instances than this are counted, not drawn. */
 const MOST_DISCS = 8;
 
@@ -132,7 +141,8 @@ function Node({ node, edges }: { readonly node: PlacedNode; readonly edges: read
         </text>
       )}
       <text class="node-name" x={node.x + 12} y={node.y + 21}>
-        {node.name.length > 14 ? `${node.name.slice(0, 13)}…` : node.name}
+        <title>{node.key}</title>
+        {shortName(node.name)}
       </text>
       <text x={node.x + NODE_WIDTH - 12} y={node.y + 21} text-anchor="end">
         {all === 0 ? '' : shareText(healthy, all)}

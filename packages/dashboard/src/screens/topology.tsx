@@ -1,14 +1,15 @@
 import type { VNode } from 'preact';
-import { plural } from '../model/age.js';
+import { clockText, plural } from '../model/age.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
-import { isIdle, isImpaired } from '../model/edge.js';
+import { byImpairment, isIdle, isImpaired } from '../model/edge.js';
 import { edgeKey } from '../model/graph.js';
 import { withFilter } from '../model/route.js';
-import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
+import { valueOf } from '../model/known.js';
+import { useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { Announcer } from '../parts/announcer.js';
 import { Code } from '../parts/copy.js';
-import { Problem } from '../parts/dialog.js';
 import { Head } from '../parts/panel.js';
+import { UnknownScreen } from '../parts/unknown.js';
 import { EdgeTable } from './edge-table.js';
 import { TopologyGraph } from './topology-graph.js';
 
@@ -21,35 +22,34 @@ export function TopologyScreen(): VNode {
   const namespace = useNamespace();
   const staleSince = useStaleSince();
   const { filters } = route.value;
-  const path = `api/v1/topology?namespace=${encodeURIComponent(namespace)}`;
-  const { value: topology, error } = useAnswer<TopologyAnswer>(path).value;
-  if (topology === null)
-    return error === null ? <Head verdict="Asking who calls whom …" sentence="" /> : <Problem of={error} />;
+  const known = useKnown<TopologyAnswer>(`api/v1/topology?targets=false&namespace=${encodeURIComponent(namespace)}`);
+  const topology = valueOf(known);
+  if (topology === null) return <UnknownScreen title="Topology" what="Who calls whom" of={known} />;
   const all = topology.edges;
-  if (all.length === 0) return <NoEdges />;
+  if (all.length === 0) return <NoEdges staleSince={staleSince} />;
   const onlyImpaired = filters['only'] === 'unhealthy';
   const showsIdle = filters['idle'] === 'shown';
   const focus = filters['service'] ?? '';
-  const fits = (edge: ServiceEdge): boolean =>
+  const fitsButIdle = (edge: ServiceEdge): boolean =>
     (!onlyImpaired || isImpaired(edge)) &&
-    (showsIdle || !isIdle(edge)) &&
     (focus === '' || `${edge.namespace}/${edge.from}` === focus || `${edge.namespace}/${edge.to}` === focus);
-  const shown = all.filter(fits);
+  const fitting = all.filter(fitsButIdle);
+  const shown = showsIdle ? fitting : fitting.filter((edge) => !isIdle(edge));
   const services = new Set(shown.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]));
   const isTooMuch = services.size > MOST_NODES && focus === '';
   const view = filters['view'] === 'table' || isTooMuch ? 'table' : 'graph';
-  const impaired = all.filter(isImpaired);
-  const verdict = verdictOf(all, impaired.length, staleSince !== null);
+  const impaired = shown.filter(isImpaired).toSorted(byImpairment);
+  const verdict = verdictOf({ shown, impaired: impaired.length, onlyImpaired, staleSince });
   const selected = shown.find((edge) => edgeKey(edge) === filters['edge']) ?? impaired[0] ?? null;
   return (
     <>
-      <Head verdict={verdict} sentence={sentenceOf(impaired)}>
+      <Head verdict={verdict} sentence={sentenceOf(impaired, staleSince)}>
         <ViewChoice view={view} />
       </Head>
       <Announcer text={verdict} />
       <section class="panel">
         <Choices
-          idle={all.filter(isIdle).length}
+          idle={fitting.filter(isIdle).length}
           focus={focus}
           services={[...new Set(all.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]))]}
         />
@@ -76,16 +76,36 @@ export function TopologyScreen(): VNode {
   );
 }
 
-function verdictOf(all: readonly ServiceEdge[], impaired: number, isOld: boolean): string {
-  const failed = all.reduce((sum, { failures }) => sum + failures, 0);
-  const calls = failed === 0 ? 'no call failed' : `${plural(failed, 'call')} failed`;
-  const was = isOld ? 'were' : 'are';
-  if (impaired === 0) return `All ${plural(all.length, 'edge')} ${was} fine, ${calls}.`;
-  return `${impaired} of ${plural(all.length, 'edge')} ${was} impaired, ${calls}.`;
+interface Shown {
+  /** What the filters let through: the verdict is about nothing else. */
+  readonly shown: readonly ServiceEdge[];
+  readonly impaired: number;
+  readonly onlyImpaired: boolean;
+  readonly staleSince: number | null;
 }
 
-function sentenceOf(impaired: readonly ServiceEdge[]): string {
-  if (impaired.length === 0) return 'As the callers themselves tell, each of its last five seconds.';
+function verdictOf({ shown, impaired, onlyImpaired, staleSince }: Shown): string {
+  const tense = (now: string, past: string): string => (staleSince === null ? now : past);
+  const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
+  if (shown.length === 0) {
+    const fits = tense('fits', 'fitted');
+    return onlyImpaired
+      ? `No edge that ${fits} ${tense('is', 'was')} impaired${at}.`
+      : `No edge ${fits} the filter${at}.`;
+  }
+  const failed = shown.reduce((sum, { failures }) => sum + failures, 0);
+  const calls = failed === 0 ? 'no call failed' : `${plural(failed, 'call')} failed`;
+  if (shown.length === 1)
+    return `The one edge ${tense('is', 'was')} ${impaired === 0 ? 'fine' : 'impaired'}${at}, ${calls}.`;
+  const were = tense('are', 'were');
+  if (onlyImpaired) return `${plural(impaired, 'edge')} ${were} impaired${at}, ${calls}.`;
+  if (impaired === 0) return `All ${plural(shown.length, 'edge')} ${were} fine${at}, ${calls}.`;
+  return `${impaired} of ${plural(shown.length, 'edge')} ${were} impaired${at}, ${calls}.`;
+}
+
+function sentenceOf(impaired: readonly ServiceEdge[], staleSince: number | null): string {
+  const told = staleSince === null ? 'tell' : 'told';
+  if (impaired.length === 0) return `As the callers themselves ${told}, each of its last five seconds.`;
   const elsewhere = impaired.reduce((sum, { retries }) => sum + retries, 0);
   const whom = impaired.slice(0, 3).map(({ from, to }) => `${from} to ${to}`);
   return `${whom.join(', ')}${impaired.length > 3 ? ' and others' : ''}. ${plural(elsewhere, 'attempt')} went to another instance, as the callers told last.`;
@@ -176,11 +196,12 @@ function Legend(): VNode {
   );
 }
 
-function NoEdges(): VNode {
+function NoEdges({ staleSince }: { readonly staleSince: number | null }): VNode {
+  const isLive = staleSince === null;
   return (
     <>
       <Head
-        verdict="Nobody has told of a call yet."
+        verdict={isLive ? 'Nobody has told of a call yet.' : `Nobody had told of a call at ${clockText(staleSince)}.`}
         sentence="An edge appears here within ten seconds of the first call that goes through Rollcall. Nothing has to be set up."
       />
       <section class="panel panel-body stack">

@@ -2,6 +2,7 @@ import { isRecord, NAME_PATTERN } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 import type { preSerializationHookHandler } from 'fastify';
 import type { BudgetAnswer } from '../host-budget.js';
+import type { ProcessFacts } from '../host-facts.js';
 import type { EndingToken } from '../token-endings.js';
 import { peerOf } from './request.js';
 
@@ -21,7 +22,7 @@ export interface RefusedAnswer {
 }
 
 /** What only who diagnoses a registry asks of it: `GET /api/v1/registry` tells it. */
-export interface ConditionAnswer {
+export interface ConditionAnswer extends ProcessFacts {
   /** Of the last ten minutes, newest first, 50 at most. */
   readonly refused: readonly RefusedAnswer[];
   /** What its host carries, and how much of that is used; empty: not known. */

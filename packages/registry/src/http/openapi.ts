@@ -4,6 +4,7 @@ import {
   beatMessage,
   changeMessage,
   componentSchemas,
+  CONTAINERS,
   drainAnswerMessage,
   drainMessage,
   goneMessage,
@@ -315,6 +316,7 @@ function instanceAnswer(): JsonSchema {
         heartbeats: HEARTBEATS,
         falls: { type: 'number' },
         line: { type: 'boolean' },
+        lineLosses: orNull(object({ times: COUNT, shortestMs: COUNT, longestMs: COUNT })),
       }),
     ],
   };
@@ -360,6 +362,8 @@ function registryAnswer(): JsonSchema {
       object({ code: TEXT, detail: TEXT, fix: TEXT, from: TEXT, service: orNull(TEXT), times: COUNT, agoMs: COUNT }),
     ),
     host: listOf(object({ name: TEXT, have: COUNT, used: COUNT, remedy: TEXT })),
+    files: orNull(object({ open: COUNT, most: COUNT })),
+    container: orNull({ enum: CONTAINERS }),
     endingTokens: listOf(
       object({ id: TEXT, role: { enum: ROLES }, services: listOf(TEXT), expiresAt: { type: 'number' } }),
     ),

@@ -2,6 +2,7 @@ import { sleep, STATES, VERSION } from '@rollcall/core';
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import type { Outcome } from '../face.js';
 import type { Load } from '../host-budget.js';
+import type { ProcessFacts } from '../host-facts.js';
 import { sendShared } from './answer-coding.js';
 import type { ConditionAnswer } from './condition.js';
 import { flawed, sendOutcome, sendProblem } from './problem.js';
@@ -45,7 +46,8 @@ export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
     sendOutcome(reply, 200, registry.instance(request.params.id)),
   );
 
-  app.get('/api/v1/registry', (request, reply) => {
+  app.get('/api/v1/registry', async (request, reply) => {
+    const facts = (await rim.process?.()) ?? UNKNOWN_PROCESS;
     const answer = registry.describe();
     if (!answer.ok) return sendOutcome(reply, 200, answer);
     const value = {
@@ -53,6 +55,7 @@ export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
       version: VERSION,
       ...mannerOf(rim),
       ...conditionOf(rim, answer.value),
+      ...facts,
       visitor: entrance.visitorOf(request),
     };
     return sendOutcome(reply, 200, { ok: true, value });
@@ -61,13 +64,15 @@ export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
   done();
 };
 
+const UNKNOWN_PROCESS: ProcessFacts = { files: null, container: null };
+
 /** How it is entered. */
 function mannerOf({ access, insecure, tls }: Rim): object {
   return { access, insecure, tls: tls?.describe() ?? null };
 }
 
 /** What who diagnoses it wants to know. */
-function conditionOf({ refused, host, endingTokens }: Rim, load: Load): ConditionAnswer {
+function conditionOf({ refused, host, endingTokens }: Rim, load: Load): Omit<ConditionAnswer, keyof ProcessFacts> {
   return { refused: refused?.answer() ?? [], host: host?.(load) ?? [], endingTokens: endingTokens?.() ?? [] };
 }
 

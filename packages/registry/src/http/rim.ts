@@ -2,6 +2,7 @@ import type { Log, Time } from '@rollcall/core';
 import type { IncomingMessage } from 'node:http';
 import type { RegistryFace } from '../face.js';
 import type { BudgetAnswer, Load } from '../host-budget.js';
+import type { ProcessFacts } from '../host-facts.js';
 import type { EndingToken } from '../token-endings.js';
 import type { Entrance } from './access.js';
 import type { Refused } from './condition.js';
@@ -28,6 +29,8 @@ export interface Rim {
   readonly metrics?: RegistryMetrics;
   /** What the host carries, and how much of that such a load uses; left out: not known. */
   readonly host?: ((load: Load) => readonly BudgetAnswer[]) | undefined;
+  /** How its process stands now; left out: not known. */
+  readonly process?: (() => Promise<ProcessFacts>) | undefined;
   /**
    * How to end each answer that lasts (streams, long polls). Closing the server calls them all; an entry takes itself out when
    * its answer is over.

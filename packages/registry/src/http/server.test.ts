@@ -9,9 +9,7 @@ import { serveRegistry } from './server.js';
 import type { RegistryServer, ServeOptions } from './server.js';
 
 const open: RegistryServer[] = [];
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((server) => server.close()));
-});
+afterEach(() => Promise.all(open.splice(0).map((server) => server.close())));
 
 /** Knows nothing, refuses nothing, and notes what it was asked; a test replaces what it is about. */
 function fakeRegistry(parts: Partial<RegistryFace> = {}): RegistryFace & { readonly asked: unknown[][] } {
@@ -67,8 +65,8 @@ function send(url: string, options: RequestOptions & { readonly body?: string | 
       let text = '';
       response.setEncoding('utf8').on('data', (part: string) => (text += part));
       response.on('end', () => {
-        const body = text === '' ? null : JSON.parse(text);
-        resolve({ status: response.statusCode ?? 0, headers: response.headers, body });
+        const { statusCode: status = 0, headers } = response;
+        resolve({ status, headers, body: text === '' ? null : JSON.parse(text) });
       });
     });
     sent.on('error', reject).end(options.body);

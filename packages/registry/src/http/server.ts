@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { RegistryFace } from '../face.js';
 import type { BudgetAnswer, Load } from '../host-budget.js';
+import type { ProcessFacts } from '../host-facts.js';
 import type { Tokens } from '../tokens-file.js';
 import { OPEN_ENTRANCE, TokenEntrance } from './access.js';
 import { codingHook } from './answer-coding.js';
@@ -65,6 +66,8 @@ export interface ServeOptions {
   readonly maxConnections?: number;
   /** What the host carries, and how much of that such a load uses, for people. Default: not told. */
   readonly budgets?: (load: Load) => readonly BudgetAnswer[];
+  /** How its process stands now, for people. Default: not told. */
+  readonly processFacts?: () => Promise<ProcessFacts>;
   /** What `/metrics` shows; hand its `meter` to the engine. Default: one that knows of the engine only what it is asked for. */
   readonly metrics?: RegistryMetrics;
   readonly log?: Log;
@@ -134,8 +137,12 @@ export async function serveRegistry(options: ServeOptions): Promise<RegistryServ
 }
 
 /** What who diagnoses it asks of it. */
-function conditionOf({ budgets, tokens }: ServeOptions, time: Time): Pick<Rim, 'refused' | 'host' | 'endingTokens'> {
-  return { refused: new Refused(time), host: budgets, endingTokens: tokens && (() => tokens.endingSoon()) };
+function conditionOf(
+  { budgets, processFacts, tokens }: ServeOptions,
+  time: Time,
+): Pick<Rim, 'refused' | 'host' | 'endingTokens' | 'process'> {
+  const endingTokens = tokens && (() => tokens.endingSoon());
+  return { refused: new Refused(time), host: budgets, process: processFacts, endingTokens };
 }
 
 /** All routes, not yet listening. `guarded`: where tokens are asked for. */

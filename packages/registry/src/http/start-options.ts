@@ -34,7 +34,8 @@ import type { RegistryTls } from './tls.js';
 import type { ServeOptions } from './server.js';
 
 /** How a registry is started. Everything may be left out. */
-export interface StartOptions extends Omit<ServeOptions, 'registry' | 'metrics' | 'tokens'>, Partial<Limits> {
+export interface StartOptions
+  extends Omit<ServeOptions, 'registry' | 'metrics' | 'tokens' | 'processFacts'>, Partial<Limits> {
   /**
    * A file of access tokens, which `rollcall token create` makes: every request then needs one. It may change while the registry
    * runs. Default: none are asked for.

@@ -1,0 +1,210 @@
+import { startRegistry } from '@rollcall/registry';
+import type { RunningRegistry } from '@rollcall/registry';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { startRegistry as startProcess, urlOf } from '../process/by-hand.js';
+import { endAll } from '../process/spawn.js';
+import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { openHolding } from './holding.js';
+import type { HoldingProxy } from './holding.js';
+
+const CLOCK = String.raw`\d\d:\d\d:\d\d`;
+const SERVICES = 12;
+const idOf = (at: number): string => `shop-${at}-0192f0c1-7a3b-7c4d-8e5f-0123456789ab`;
+
+const text = (page: Page): Promise<string> => page.locator('main').innerText();
+
+async function register(url: string, at: number): Promise<void> {
+  const { status } = await fetch(`${url}/api/v1/register`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ id: idOf(at), service: `shop-${at}`, endpoints: [{ protocol: 'tcp', port: 9 + at }] }),
+  });
+  expect(status).toBe(201);
+}
+
+describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', () => {
+  let browser: Browser;
+  beforeAll(async () => {
+    browser = await launchBrowser();
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await endAll();
+  });
+
+  describe('on a way that is narrow or blocked', () => {
+    let registry: RunningRegistry;
+    let way: HoldingProxy;
+    beforeEach(async () => {
+      registry = await startRegistry({ port: 0 });
+      for (let at = 0; at < SERVICES; at += 1) await register(registry.url, at);
+      way = await openHolding(registry.url);
+    });
+    afterEach(async () => {
+      await way.close();
+      await registry.close();
+    });
+    const open = async (hash = ''): Promise<Page> => (await visit(browser, `${way.url}/${hash}`)).page;
+
+    it.each(['', '#/services', '#/instances', '#/topology', '#/services?ns=nope'])(
+      'judges nothing at "%s" until the first view is whole',
+      async (hash) => {
+        way.holdAfter(6); // the status, and five services
+        const page = await open(hash);
+        await page.getByRole('heading', { name: `Calling the roll: 5 of ${SERVICES} services …` }).waitFor();
+        expect(await page.title()).toBe(`Calling the roll: 5 of ${SERVICES} services … – Rollcall`);
+        expect(await page.locator('main').innerText()).not.toMatch(
+          /attention|reached|HEALTHY|edge|called|no namespace/,
+        );
+        expect(await page.locator('nav b').innerText()).toBe('–');
+        await page.locator('#search').fill('shop-11');
+        await page.getByRole('option', { name: `5 of ${SERVICES} services are here so far` }).waitFor();
+        expect(await flawsOf(page)).toEqual([]);
+        way.release();
+        await page.locator('h1', { hasNotText: 'Calling the roll' }).waitFor();
+        await page.locator('nav b', { hasText: String(SERVICES) }).waitFor();
+        await page
+          .getByRole('option', { name: /^shop-11/ })
+          .first()
+          .waitFor();
+        expect(await page.title()).not.toContain('Calling');
+        await page.context().close();
+      },
+    );
+
+    it('says of a service that has not come that it is not here yet', async () => {
+      way.holdAfter(3);
+      const page = await open(`#/services/default/shop-${SERVICES - 1}`);
+      await page.getByText(`of ${SERVICES} services …`).waitFor();
+      expect(await text(page)).not.toContain('not registered');
+      way.release();
+      await page.getByRole('heading', { name: /0 of 1 HEALTHY/ }).waitFor();
+      await page.context().close();
+    });
+
+    it('says so where the way ends before the first view is whole', async () => {
+      way.holdAfter(6);
+      const page = await open();
+      await page.getByText(`5 of ${SERVICES} services`).first().waitFor();
+      way.streams = 'cut';
+      way.cutStreams();
+      const words = new RegExp(`^The view was not whole at ${CLOCK}: 5 of ${SERVICES} services had come\\.$`);
+      await page.locator('h1', { hasText: words }).waitFor();
+      await page.context().close();
+    });
+
+    it.each(['hang', 'cut'] as const)('takes what is unknown for nothing else, where questions %s', async (manner) => {
+      const page = await open();
+      await page.locator('.pill.live').waitFor();
+      await page.getByRole('heading', { name: /nobody HEALTHY/ }).waitFor();
+      way.questions = manner;
+      way.streams = manner;
+      way.cutStreams();
+      await page.locator('.pill.stale').waitFor();
+      const unknown = new RegExp(`– unknown since ${CLOCK}`);
+      const screens: readonly (readonly [string, number])[] = [
+        ['#/services/default/shop-1', 4], // the sentence, both lists of edges, the changes
+        ['#/topology', 1],
+        ['#/events', 1],
+        ['#/registry', 1],
+        [`#/instances/${idOf(1)}`, 3], // heartbeats, last hour, callers
+      ];
+      for (const [hash, least] of screens) {
+        await page.goto(`${way.url}/${hash}`);
+        await page.locator('main', { hasText: unknown }).waitFor();
+        const words = await text(page);
+        expect(words.match(new RegExp(unknown, 'g'))?.length, hash).toBeGreaterThanOrEqual(least);
+        expect(words, hash).not.toMatch(
+          /Nobody has|No caller has|has told|Nothing has|Nothing is|\b0 events|\b0 changes|Asking|is REGISTERING|is not registered|Nobody calls/,
+        );
+        expect(await page.title(), hash).not.toMatch(/ is /);
+        expect(await flawsOf(page), hash).toEqual([]);
+      }
+      await page.goto(`${way.url}/#/services/default/nobody`);
+      await page.getByRole('heading', { name: new RegExp(`^nobody was not registered at ${CLOCK}\\.$`) }).waitFor();
+      Object.assign(way, { questions: 'answer', streams: 'answer' });
+      await page.locator('.pill.live').waitFor();
+      await page.goto(`${way.url}/#/topology`);
+      await page.getByRole('heading', { name: 'Nobody has told of a call yet.' }).waitFor();
+      await page.context().close();
+    });
+
+    it('speaks in the past of what it knew before', async () => {
+      const page = await open(`#/instances/${idOf(1)}`);
+      await page.getByText('every 5.00 s').waitFor();
+      for (const hash of ['#/events', '#/registry', '#/services', '#/topology']) {
+        await page.goto(`${way.url}/${hash}`);
+        await page.locator('h1', { hasNotText: 'sking' }).waitFor();
+      }
+      Object.assign(way, { questions: 'cut', streams: 'cut' });
+      way.cutStreams();
+      await page.locator('.pill.stale').waitFor();
+      // what was answered of all namespaces is no answer of one
+      await page.getByRole('heading', { name: new RegExp(`^Nobody had told of a call at ${CLOCK}\\.$`) }).waitFor();
+      await page.goto(`${way.url}/#/topology?ns=default`);
+      await page.getByRole('heading', { name: new RegExp(`^Who calls whom: – unknown since ${CLOCK}\\.$`) }).waitFor();
+      const headings: readonly (readonly [string, RegExp])[] = [
+        ['#/overview', new RegExp(`^12 of 12 services had nobody HEALTHY at ${CLOCK}\\.$`)],
+        ['#/services', new RegExp(`^12 of 12 services had nobody HEALTHY at ${CLOCK}\\.$`)],
+        ['#/services/default/shop-1', new RegExp(`^shop-1: 0 of 1 HEALTHY at ${CLOCK}\\.$`)],
+        ['#/instances', new RegExp(`^12 of 12 instances could be called at ${CLOCK}\\.$`)],
+        ['#/instances?ns=nope', new RegExp(`^There was no namespace nope at ${CLOCK}\\.$`)],
+        [`#/instances/${idOf(1)}`, /^shop-1…89ab REGISTERING$/],
+      ];
+      for (const [hash, heading] of headings) {
+        await page.goto(`${way.url}/${hash}`);
+        await page.locator('h1', { hasText: heading }).waitFor();
+      }
+      expect(await page.title()).toMatch(/^shop-1…89ab was REGISTERING/);
+      expect(await text(page)).not.toMatch(/\bago\b|gets calls/);
+      await page.context().close();
+    });
+  });
+
+  describe('with a registry that is frozen', () => {
+    /** Twice 5 s and one more, and what a busy machine adds. */
+    const TOLD_MS = 16_000;
+    /** Less than it may wait for another attempt, with what a busy machine adds. */
+    const AT_ONCE_MS = 5_000;
+
+    it.each([
+      ['for a moment', 0],
+      ['for longer than a line is trusted', 30_000],
+    ])(
+      'says that there is no word, and is live at once when it goes on: %s',
+      { timeout: 120_000 },
+      async (_, forMs) => {
+        const registry = startProcess(500, ['--memory']);
+        const url = await urlOf(registry);
+        await register(url, 1);
+        const { page } = await visit(browser, url);
+        await page.locator('.pill.live').waitFor();
+        await page.getByRole('heading', { name: /nobody HEALTHY/ }).waitFor();
+        registry.kill('SIGSTOP');
+        const stoppedAt = performance.now();
+        await page.locator('.pill.stale').waitFor({ timeout: TOLD_MS });
+        const pill = (): Promise<string> => page.locator('.pill.stale').innerText();
+        const first = /^No word for (\d+) s$/.exec(await pill());
+        expect(Number(first?.[1])).toBeGreaterThanOrEqual(10);
+        expect(Number(first?.[1])).toBeLessThanOrEqual(TOLD_MS / 1_000);
+        const bar = await page.locator('.stale-bar').innerText();
+        expect(bar).toMatch(new RegExp(`has said nothing since ${CLOCK}; it has not closed the line`));
+        expect(bar).not.toMatch(/closed at/);
+        expect(await page.locator('h1').innerText()).toMatch(new RegExp(`had nobody HEALTHY at ${CLOCK}`));
+        // it counts up
+        await page.locator('.pill.stale', { hasText: `${Number(first?.[1]) + 2} s` }).waitFor();
+        await page.waitForTimeout(Math.max(0, forMs - (performance.now() - stoppedAt)));
+        expect(await pill()).toMatch(/^No word for/);
+        registry.kill('SIGCONT');
+        await page.locator('.pill.live').waitFor({ timeout: AT_ONCE_MS });
+        registry.kill('SIGKILL');
+        await registry.exited;
+        await page.locator('.pill.stale').waitFor();
+        expect(await pill()).toMatch(/^Stale/);
+        expect(await page.locator('.stale-bar').innerText()).toMatch(/closed at/);
+        await page.context().close();
+      },
+    );
+  });
+});

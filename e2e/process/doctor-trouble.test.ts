@@ -1,0 +1,274 @@
+// What `rollcall doctor` says where the network or a process is in trouble: it says what it saw, and guesses nothing. Packets are lost by
+// proxies of the test's own; limits are those of real processes.
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { startRegistry, urlOf } from './by-hand.js';
+import {
+  closeAll,
+  codesOf,
+  diagnose,
+  found,
+  handMade,
+  keep,
+  listening,
+  lossyProxy,
+  OF_TROUBLE,
+  provoked,
+  proxyOf,
+  register,
+} from './doctor-stage.js';
+import type { Diagnosed } from './doctor-stage.js';
+import { freePort } from './free-port.js';
+import { launch } from './launch.js';
+import type { Child } from './launch.js';
+import { endAll, PROGRAMS, start } from './spawn.js';
+import { until } from './until.js';
+
+const INTERVAL_MS = 200;
+/** So slow that what happens in a test changes no state. */
+const CALM_MS = 60_000;
+
+afterEach(async () => {
+  await closeAll();
+  await endAll();
+});
+afterAll(endAll);
+
+const registryWith = (...args: string[]): Promise<string> => urlOf(startRegistry(CALM_MS, ['--memory', ...args]));
+const portOf = (url: string): number => Number(new URL(url).port);
+
+const SECRET = 'a-secret-of-132-bits-22';
+
+/** Every fix of every finding. */
+const fixesOf = ({ findings }: Diagnosed): string => findings.flatMap(({ fix }) => fix).join('\n');
+
+async function anInstance(url: string, id: string, port = 9, secret = SECRET): Promise<void> {
+  const answer = await register(url, { id, service: 'crowd', endpoints: [{ protocol: 'tcp', port }], secret });
+  if (answer.status !== 201) throw new Error(await answer.text());
+}
+
+/** Stays open. Resolves with the answer's head. */
+async function opened(url: string, headers: Readonly<Record<string, string>>): Promise<void> {
+  const asked = request(url, { agent: false, headers });
+  asked.end();
+  const [response] = (await once(asked, 'response')) as [IncomingMessage];
+  response.on('error', () => {}).resume();
+  keep(() => response.destroy());
+}
+
+/** On a connection of its own: is it answered? */
+function isReached(url: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const asked = request(`${url}/health/live`, { agent: false }, (response) => {
+      response.resume().on('end', () => resolve(true));
+    });
+    asked.on('error', () => resolve(false)).end();
+  });
+}
+
+const openFilesOf = ({ pid }: Child): number => readdirSync(`/proc/${pid}/fd`).length;
+
+/** From now on the process may have so many more files open than it has. */
+function limitFiles(child: Child, more: number): void {
+  const most = openFilesOf(child) + more;
+  execFileSync('sh', ['-c', 'prlimit --pid "$1" --nofile="$2":', 'sh', String(child.pid), String(most)]);
+}
+
+const isLinux = process.platform === 'linux';
+if (!isLinux) console.warn('skipped: processes without open files, since only Linux has prlimit and /proc');
+
+function limited(): Child {
+  const up = ['up', '--json', '--memory', '--port', '0', '--interval', String(CALM_MS)];
+  return launch('sh', ['-c', 'ulimit -n 160 && exec "$@"', 'sh', process.execPath, PROGRAMS.rollcall, ...up]);
+}
+
+describe.runIf(isLinux)('a registry with few open files', () => {
+  it('that takes no connection any more: the doctor suspects no TLS, and says that it does not know why', async () => {
+    const registry = limited();
+    const url = await urlOf(registry);
+    // the limit is of their numbers, and there are gaps between those that are open
+    let more = 0;
+    await until('it has no file left', async () => {
+      limitFiles(registry, more);
+      more -= 1;
+      return !(await isReached(url));
+    });
+    const diagnosed = await diagnose(url);
+    const { what } = found(
+      diagnosed,
+      'registry-closes-connections',
+      /ECONNRESET.*\d of 6 tries/,
+      /open files.*ulimit -n/,
+    );
+    expect(what).toContain('Why cannot be seen from here');
+    expect([diagnosed.code, fixesOf(diagnosed).includes('https://')]).toEqual([3, false]);
+  });
+
+  it('that has hardly any left tells how many are open', async () => {
+    const registry = limited();
+    const url = await urlOf(registry);
+    for (let port = 1; openFilesOf(registry) < 140; port += 1) {
+      await anInstance(url, `crowd-${port}`, port);
+      // its line, which may always be open
+      await opened(`${url}/api/v1/watch?instance=crowd-${port}`, { authorization: `Bearer ${SECRET}` });
+    }
+    const diagnosed = await diagnose(url, ['--no-ports', 'crowd-1']);
+    found(diagnosed, 'few-open-files', /1[3-5]\d of 160 files and connections are open/, /LimitNOFILE|ulimit/);
+    expect(JSON.stringify(diagnosed.findings)).not.toContain('are used by');
+  });
+});
+
+describe('a way that loses packets', () => {
+  it('is told with how many tries came through, and nobody is told to change an address', async () => {
+    const url = await registryWith();
+    await anInstance(url, 'crowd-1');
+    const port = await lossyProxy(() => portOf(url), { swallows: (nth) => nth % 2 === 1 });
+    const diagnosed = await diagnose(`http://127.0.0.1:${port}`, ['--no-ports']);
+    found(diagnosed, 'registry-unsteady', /asked from here: \d+ of \d+ tries were answered/, /ping -c 20/);
+    expect(fixesOf(diagnosed)).not.toMatch(/advertiseHost|https:/);
+    expect(diagnosed.unchecked.join()).not.toContain('none is registered');
+    expect(diagnosed.code).toBe(1);
+  });
+
+  it('between the registry and an instance is told of both, and nobody is told to change an address', async () => {
+    const url = await urlOf(startRegistry(INTERVAL_MS, ['--memory']));
+    let target = 0;
+    const place = { port: await lossyProxy(() => target, { swallows: (nth) => nth % 4 >= 2 }) };
+    const one = await handMade(url, 'lossy', { intervalMs: INTERVAL_MS, place });
+    target = one.port;
+    await until('some rounds are lost, and some are not', async () => {
+      const { heartbeat1 } = (await (await fetch(`${url}/api/v1/instances/${one.id}/beats`)).json()) as {
+        heartbeat1: { roundTripMs: number | null }[];
+      };
+      const answered = heartbeat1.map(({ roundTripMs }) => roundTripMs !== null);
+      return answered.filter((is, index) => is && index > 0 && !answered[index - 1]).length >= 3;
+    });
+    const diagnosed = await diagnose(url, ['lossy']);
+    found(diagnosed, 'heartbeats-lost', /of the last \d+ rounds of Heartbeat-1 \d+ were answered/, /ping -c 20/);
+    expect(fixesOf(diagnosed)).not.toContain('advertiseHost');
+  });
+
+  it('drops large answers alone', async () => {
+    const url = await registryWith();
+    const port = await lossyProxy(() => portOf(url), { most: 32_768 });
+    const diagnosed = await diagnose(`http://127.0.0.1:${port}`);
+    found(diagnosed, 'large-answers-lost', /bytes of an answer came, and no more/, /ping -c 3 -M do/);
+    found(diagnosed, 'large-answers-lost', /an answer of \d+ bytes, and smaller ones, arrived/, /MSS/);
+    expect(codesOf(diagnosed)).toEqual(['large-answers-lost']);
+  });
+
+  it('drops all that is more than a packet, also the answer about the registry', async () => {
+    const url = await registryWith();
+    const port = await lossyProxy(() => portOf(url), { most: 1_300 });
+    const diagnosed = await diagnose(`http://127.0.0.1:${port}`);
+    found(diagnosed, 'large-answers-lost', /of an answer came, and no more/, /ping -c 3 -M do/);
+    expect(diagnosed.code).toBe(1);
+  });
+});
+
+describe('which registry is asked', () => {
+  it('one that listens on IPv6 only is found there, and nobody is told to start it again', async () => {
+    const url = await registryWith('--host', '::1');
+    const diagnosed = await diagnose(`http://127.0.0.1:${portOf(url)}`);
+    found(diagnosed, 'registry-at-other-address', /at ::1 alone: a registry/, /ROLLCALL_URL=http:\/\/\[::1\]:\d+/);
+    expect(fixesOf(diagnosed)).not.toContain('npx rollcall up');
+    expect(codesOf(diagnosed)).toEqual(['registry-at-other-address']);
+    expect(diagnosed.code).toBe(3);
+  });
+
+  it('an empty one, while instances are at another of the list', async () => {
+    const [empty, full] = await Promise.all([registryWith(), registryWith()]);
+    await anInstance(full, 'crowd-1');
+    const diagnosed = await diagnose(`${empty},${full}`, ['--no-ports']);
+    const { what } = found(diagnosed, 'registries-differ', /with 0 instances/, new RegExp(`doctor --url ${full}`));
+    expect(what).toContain('is empty');
+    // the other way round the second one stands by
+    expect(codesOf(await diagnose(`${full},${empty}`, ['--no-ports']))).not.toContain('registries-differ');
+  });
+
+  it('an empty one, while another has the same port of the other family', async () => {
+    const port = await freePort();
+    const [empty, full] = await Promise.all(
+      ['127.0.0.1', '::1'].map((host) => urlOf(startRegistry(CALM_MS, ['--memory', '--host', host], port))),
+    );
+    await anInstance(full ?? '', 'crowd-1');
+    found(await diagnose(empty ?? ''), 'registries-differ', /\[::1\].* with 1 instances/, /rollcall doctor --url/);
+  });
+});
+
+describe('a proxy that ends streams', () => {
+  it('is seen by the doctor behind it, and by the registry, of whose instances the streams end again and again', async () => {
+    const url = await urlOf(startRegistry(INTERVAL_MS, ['--memory']));
+    const way = await proxyOf(url, { lastsMs: 600 });
+    start('a', [], { ROLLCALL_URL: way });
+    found(await diagnose(way), 'stream-cut', /held from here: a change feed ended after \d+ ms/, /proxy_read_timeout/);
+    await until('its streams have ended often', async () => {
+      const { instances } = (await (await fetch(`${url}/api/v1/services/a`)).json()) as {
+        instances?: { id: string }[];
+      };
+      const [one] = instances ?? [];
+      if (one === undefined) return false;
+      const { lineLosses } = (await (await fetch(`${url}/api/v1/instances/${one.id}`)).json()) as {
+        lineLosses: { times: number } | null;
+      };
+      return (lineLosses?.times ?? 0) >= 3;
+    });
+    const { instances } = found(await diagnose(url), 'stream-cut', /which lives, ended \d+ times lately/, /proxy/);
+    expect(instances).toHaveLength(1);
+  });
+});
+
+describe('who closes connections without an answer', () => {
+  it.each(['http', 'https'])('over %s is not said to have a reason that nobody saw', async (scheme) => {
+    const port = await listening(createTcpServer((socket) => void socket.on('error', () => {}).resetAndDestroy()));
+    const diagnosed = await diagnose(`${scheme}://127.0.0.1:${port}`);
+    const { what } = found(diagnosed, 'registry-closes-connections', /ECONNRESET.*\d of 6 tries/, /proxy/);
+    expect(what).toContain(scheme === 'http' ? 'speaks no TLS either' : 'No TLS alert was seen');
+    expect(codesOf(diagnosed)).toEqual(['registry-closes-connections']);
+  });
+});
+
+describe.runIf(isLinux)('a doctor with few open files', () => {
+  it('says that it could not ask', async () => {
+    const server = createTcpServer((socket) => void socket.on('error', () => {}));
+    const port = await listening(server);
+    const asked = once(server, 'connection');
+    const child = start('rollcall', ['doctor', '-o', 'json', '--url', `http://127.0.0.1:${port}`]);
+    await asked;
+    limitFiles(child, 0);
+    const { code } = await child.exited;
+    const diagnosed = { code, ...(JSON.parse(child.out.join('')) as Omit<Diagnosed, 'code'>) };
+    for (const one of codesOf(diagnosed)) provoked.add(one);
+    found(diagnosed, 'few-open-files-here', /./, /ulimit -n/);
+    expect([code, codesOf(diagnosed)]).toEqual([1, ['few-open-files-here']]);
+  });
+});
+
+describe('in a container', () => {
+  const inPod = { KUBERNETES_SERVICE_HOST: '10.96.0.1' };
+
+  it('the doctor names what works there', async () => {
+    const diagnosed = await diagnose(`http://127.0.0.1:${await freePort()}`, [], inPod);
+    found(diagnosed, 'registry-not-listening', /ECONNREFUSED/, /kubectl get pods/);
+    expect(fixesOf(diagnosed)).not.toMatch(/npx|ss -l/);
+  });
+
+  it('the registry tells of its own, and the doctor elsewhere names what works there', async () => {
+    const up = start('rollcall', ['up', '--json', '--memory', '--port', '0'], inPod);
+    const url = await urlOf(up);
+    const far = { id: 'far-1', service: 'far', endpoints: [{ protocol: 'tcp', host: '192.0.2.1', port: 9 }] };
+    await register(url, far);
+    const diagnosed = await diagnose(url);
+    found(diagnosed, 'address-not-allowed', /192\.0\.2\.1/, /in the args of the registry’s container: --allow-network/);
+  });
+});
+
+it('and nothing is left that was not provoked', () => {
+  const here = [...provoked].filter((code) => OF_TROUBLE.includes(code));
+  expect(here.toSorted()).toEqual([...OF_TROUBLE].toSorted());
+});

@@ -1,0 +1,82 @@
+import { request as plainRequest } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { request as secureRequest } from 'node:https';
+import type { RequestOptions } from 'node:https';
+import { isIPv6 } from 'node:net';
+import type { LookupFunction } from 'node:net';
+
+/** More of an answer is not read. */
+const MOST_BYTES = 64 * 1_048_576;
+
+/** How far a question over HTTP came. */
+export interface Progress {
+  /** Did the connection come about, over TLS with its handshake? */
+  isConnected: boolean;
+  /** Has the head of an answer arrived? */
+  isAnswered: boolean;
+  /** Bytes of the body that arrived. */
+  received: number;
+  /** Bytes that the head announces; null: it does not say. */
+  announced: number | null;
+}
+
+export interface Answered {
+  readonly response: IncomingMessage;
+  readonly text: string;
+  readonly progress: Progress;
+}
+
+/** A question that was not answered, and how far it came. */
+export class Unanswered extends Error {
+  readonly progress: Progress;
+
+  constructor(cause: unknown, progress: Progress) {
+    super('unanswered', { cause });
+    this.progress = progress;
+  }
+}
+
+export interface QuestionOptions extends RequestOptions {
+  /** Connect to this address, whatever the name in the URL leads to. */
+  readonly address?: string | undefined;
+}
+
+/** GETs a URL on a connection of its own. Rejects with Unanswered. */
+export function question(url: string, { address, ...options }: QuestionOptions): Promise<Answered> {
+  const request = url.startsWith('https:') ? secureRequest : plainRequest;
+  const progress: Progress = { isConnected: false, isAnswered: false, received: 0, announced: null };
+  const way = address === undefined ? {} : { lookup: lookupOf(address) };
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown): void => reject(new Unanswered(error, progress));
+    const asked = request(url, { ...options, ...way, agent: false }, (response) => {
+      const chunks: Uint8Array[] = [];
+      progress.isAnswered = true;
+      progress.announced = lengthOf(response.headers['content-length']);
+      response.on('data', (bytes: Uint8Array) => {
+        progress.received += bytes.length;
+        if (progress.received > MOST_BYTES) response.destroy(new Error(`its answer has more than ${MOST_BYTES} bytes`));
+        else chunks.push(bytes);
+      });
+      response.on('error', fail);
+      response.on('end', () => resolve({ response, text: Buffer.concat(chunks).toString('utf8'), progress }));
+    });
+    asked.on('socket', (socket) => {
+      socket.once(url.startsWith('https:') ? 'secureConnect' : 'connect', () => {
+        progress.isConnected = true;
+      });
+    });
+    asked.on('error', fail);
+    asked.end();
+  });
+}
+
+function lookupOf(address: string): LookupFunction {
+  const family = isIPv6(address) ? 6 : 4;
+  return (_hostname, { all }, done) => {
+    if (all === true) done(null, [{ address, family }]);
+    else done(null, address, family);
+  };
+}
+
+const lengthOf = (header: string | undefined): number | null =>
+  header !== undefined && /^\d+$/.test(header) ? Number(header) : null;

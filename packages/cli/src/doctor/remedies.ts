@@ -1,0 +1,93 @@
+import type { Container } from '@rollcall/core';
+
+/**
+ * What to run or write where something is to be looked at or changed. An image has Node and `rollcall`, and mostly neither a shell with
+ * tools nor npx; there the words are those of the engine.
+ */
+export interface Remedies {
+  /** Starts a registry at this port, for this machine or for others. */
+  startRegistry(port: string, isForOthers: boolean): string;
+  /** Who listens at a port. */
+  whoListens(port: string | number): string;
+  /** Does a name lead anywhere? */
+  lookUp(name: string): string;
+  /** Does a connection come about? `from`: said of the place it is tried from. */
+  tryPort(host: string, port: string | number, from: string): string;
+  /** Makes an access token for this role. */
+  createToken(role: string): string;
+  /** Adds an option to the registry's command line. */
+  startWith(option: string): string;
+  /** Lets the registry's process open more files. */
+  readonly moreFiles: string;
+  /** Lets this command open more files. */
+  readonly moreFilesHere: string;
+  readonly setClock: string;
+  /** Is a process alive, and busy? */
+  readonly isBusy: string;
+}
+
+/** `rollcall` on a machine of its own. */
+const MACHINE: Remedies = {
+  startRegistry: (port, isForOthers) => {
+    const start = port === '1337' ? 'npx rollcall up' : `npx rollcall up --port ${port}`;
+    return isForOthers ? `${start} --host 0.0.0.0` : start;
+  },
+  whoListens: (port) => `ss -ltnp 'sport = :${port}'`,
+  lookUp: (name) => `getent hosts ${name}`,
+  tryPort: (host, port, from) => `${from === '' ? '' : `${from}: `}nc -vz ${host} ${port}`,
+  createToken: (role) => `rollcall token create --role ${role}`,
+  startWith: (option) => `rollcall up ${option}`,
+  moreFiles:
+    'raise the limit of its process: ulimit -n 65536 before it starts, or LimitNOFILE=65536 in its unit of systemd',
+  moreFilesHere: 'raise the limit in this shell: ulimit -n 1024',
+  setClock: 'timedatectl set-ntp true',
+  isBusy: 'ps -o stat,pcpu,etime,args -C node',
+};
+
+const NODE_CONNECTS = (host: string, port: string | number): string =>
+  `node -e "require('net').connect(${port},'${host}').on('connect',()=>{console.log('open');process.exit()}).on('error',e=>{console.log(e.message);process.exit(1)})"`;
+
+/** Docker, Podman, and engines with the same words. */
+function engine(name: string): Remedies {
+  return {
+    startRegistry: (port) =>
+      `${name} run -p ${port}:1337 -v rollcall:/data rollcall (its port is published to the host by -p)`,
+    whoListens: (port) => `on the host: ${name} ps --filter publish=${port}`,
+    lookUp: (host) =>
+      `is the container ${host} in the network of this one? On the host: ${name} network inspect <network>`,
+    tryPort: (host, port) => `on the host: ${name} exec <container> ${NODE_CONNECTS(host, port)}`,
+    createToken: (role) => `on the host: ${name} exec <registry> rollcall token create --data /data --role ${role}`,
+    startWith: (option) => `in the registry’s container: up --host 0.0.0.0 --data /data ${option}`,
+    moreFiles: `give its container more: ${name} run --ulimit nofile=65536, or ulimits: { nofile: 65536 } in compose`,
+    moreFilesHere: `give this container more: ${name} run --ulimit nofile=1024`,
+    setClock: 'on the host, whose clock its containers have: timedatectl set-ntp true',
+    isBusy: `on the host: ${name} stats --no-stream`,
+  };
+}
+
+const KUBERNETES: Remedies = {
+  startRegistry: () =>
+    'is its pod there, and ready? kubectl get pods -l app=rollcall; its log: kubectl logs statefulset/rollcall',
+  whoListens: (port) => `which pods does the Service lead to? kubectl get endpointslices -o wide, port ${port}`,
+  lookUp: (name) => `is there such a Service, in this namespace? kubectl get service ${name.split('.')[0] ?? name}`,
+  tryPort: (host, port) => `from the pod that cannot: kubectl exec <pod> -- ${NODE_CONNECTS(host, port)}`,
+  createToken: (role) =>
+    `where tokens.json is kept: rollcall token create --tokens tokens.json --role ${role}, then put that file into the Secret rollcall-tokens again (docs/guide/kubernetes.md)`,
+  startWith: (option) => `in the args of the registry’s container: ${option}`,
+  moreFiles:
+    'raise the limit of the container runtime on its node: LimitNOFILE=65536 in the unit of containerd or CRI-O',
+  moreFilesHere: 'run it where more files may be open: kubectl run --rm -i rollcall-doctor --image=rollcall -- doctor',
+  setClock: 'on the node, whose clock its pods have: timedatectl set-ntp true',
+  isBusy: 'kubectl top pod, and kubectl describe pod <pod> for restarts',
+};
+
+const BY_CONTAINER: Readonly<Record<Container, Remedies>> = {
+  kubernetes: KUBERNETES,
+  docker: engine('docker'),
+  podman: engine('podman'),
+  container: engine('docker'),
+};
+
+/** Null: no container is known of. */
+export const remediesFor = (container: Container | null): Remedies =>
+  container === null ? MACHINE : BY_CONTAINER[container];

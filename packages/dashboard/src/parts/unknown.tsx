@@ -1,0 +1,33 @@
+import type { VNode } from 'preact';
+import { clockText } from '../model/age.js';
+import { missingText, unknownText } from '../model/known.js';
+import type { Known } from '../model/known.js';
+import { Problem } from './dialog.js';
+import { Head } from './panel.js';
+
+/** In place of what is not known: that it was asked, or `–` with since when. Never “none”. */
+export function Unknown({ of }: { readonly of: Known<unknown> }): VNode {
+  return <p class="panel-body faint">{missingText(of)}</p>;
+}
+
+/** Beside a title: of when it is; empty: of now. */
+export const asOfText = (known: Known<unknown>): string =>
+  known.kind === 'known' && known.asOf !== null ? `as of ${clockText(known.asOf)}` : '';
+
+interface UnknownScreenProps {
+  readonly title: string;
+  /** What is asked, as the beginning of a sentence: `Who calls whom`. */
+  readonly what: string;
+  readonly of: Known<unknown>;
+}
+
+/** In place of a screen that knows nothing yet, or cannot. */
+export function UnknownScreen({ title, what, of }: UnknownScreenProps): VNode {
+  if (of.kind !== 'unknown') return <Head title={title} verdict={`${what}: asking …`} sentence="" />;
+  return (
+    <>
+      <Head title={title} verdict={`${what}: – ${unknownText(of.since)}.`} sentence="It is asked again by itself." />
+      {of.error !== null && <Problem of={of.error} />}
+    </>
+  );
+}

@@ -1,0 +1,23 @@
+import type { VNode } from 'preact';
+import { arrivalText } from '../model/arrival.js';
+import { useSession, useStaleSince } from '../model/session.js';
+import { Head } from '../parts/panel.js';
+
+/** The first view is on its way: how much of it is here. What is here is not judged, for the worst may be what is missing. */
+export function Loading(): VNode {
+  const staleSince = useStaleSince();
+  const { have, total } = useSession().roll.arrival.value ?? { have: 0, total: null };
+  return (
+    <>
+      <Head
+        verdict={arrivalText({ have, total }, staleSince)}
+        sentence={
+          staleSince === null ? 'How they stand is said when all of them are here.' : 'How they stood is unknown.'
+        }
+      />
+      {staleSince === null && total !== null && total > 0 && (
+        <progress class="arrival" max={total} value={have} aria-label="Services that have come" />
+      )}
+    </>
+  );
+}
