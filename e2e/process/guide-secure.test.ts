@@ -105,7 +105,7 @@ describe('the page on TLS to the registry, from nothing', () => {
     await follow('3. A certificate for each service');
     const service = type((blocks.get('4. The services') ?? []).flat()[0] ?? '');
     closing(service);
-    const isHealthy = async (): Promise<boolean> => /HEALTHY +orders/.test(await follow('5. Look'));
+    const isHealthy = async (): Promise<boolean> => /HEALTHY +yes +orders/.test(await follow('5. Look'));
     await until('orders is HEALTHY', isHealthy);
 
     await followLeak();
