@@ -53,11 +53,11 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
         way.holdAfter(6); // the status, and five services
         const page = await open(hash);
         await page.getByRole('heading', { name: `Calling the roll: 5 of ${SERVICES} services …` }).waitFor();
-        expect(await page.title()).toBe(`Calling the roll: 5 of ${SERVICES} services … – Rollcall`);
+        await expect.poll(() => page.title()).toBe(`Calling the roll: 5 of ${SERVICES} services … – Rollcall`);
         expect(await page.locator('main').innerText()).not.toMatch(
           /attention|reached|HEALTHY|edge|called|no namespace/,
         );
-        expect(await page.locator('nav b').innerText()).toBe('–');
+        await expect.poll(() => page.locator('nav b').innerText()).toBe('–');
         await page.locator('#search').fill('shop-11');
         await page.getByRole('option', { name: `5 of ${SERVICES} services are here so far` }).waitFor();
         expect(await flawsOf(page)).toEqual([]);
@@ -68,7 +68,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
           .getByRole('option', { name: /^shop-11/ })
           .first()
           .waitFor();
-        expect(await page.title()).not.toContain('Calling');
+        await expect.poll(() => page.title()).not.toContain('Calling');
         await page.context().close();
       },
     );
@@ -118,7 +118,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
         expect(words, hash).not.toMatch(
           /Nobody has|No caller has|has told|Nothing has|Nothing is|\b0 events|\b0 changes|Asking|is REGISTERING|is not registered|Nobody calls/,
         );
-        expect(await page.title(), hash).not.toMatch(/ is /);
+        await expect.poll(() => page.title(), { message: hash }).not.toMatch(/ is /);
         expect(await flawsOf(page), hash).toEqual([]);
       }
       await page.goto(`${way.url}/#/services/default/nobody`);
@@ -156,7 +156,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
         await page.goto(`${way.url}/${hash}`);
         await page.locator('h1', { hasText: heading }).waitFor();
       }
-      expect(await page.title()).toMatch(/^shop-1…89ab was REGISTERING/);
+      await expect.poll(() => page.title()).toMatch(/^shop-1…89ab was REGISTERING/);
       expect(await text(page)).not.toMatch(/\bago\b|gets calls/);
       await page.context().close();
     });

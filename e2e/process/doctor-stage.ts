@@ -202,6 +202,7 @@ export function register(
   return fetch(`${url}/api/v1/register`, {
     method: 'POST',
     headers: {
+      connection: 'close',
       'content-type': 'application/json',
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     },

@@ -116,7 +116,7 @@ const PROVOKE: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
       const errors = (await Promise.allSettled(calls)).flatMap((one) =>
         one.status === 'rejected' ? [one.reason] : [],
       );
-      const error = errors.find(({ code }: RollcallError) => code !== 'TRANSPORT');
+      const error = errors.find(({ code }: RollcallError) => code === 'ALL_EJECTED');
       if (error !== undefined) throw error;
     }
   },

@@ -64,7 +64,7 @@ describe('hardening by the page, from nothing', () => {
     const list = lineWith('rollcall ls', '<service>').replace(' <service>', '');
     const look = (token: string, more: readonly string[] = []): Child =>
       type(list, ['--url', url, ...more], { ROLLCALL_TOKEN: token });
-    const isHealthy = async (): Promise<boolean> => /HEALTHY +orders/.test(await said(look(reader)));
+    const isHealthy = async (): Promise<boolean> => /HEALTHY +yes +orders/.test(await said(look(reader)));
 
     const orders = start('tcp', [], { ROLLCALL_URL: url, ROLLCALL_TOKEN: service, PORT: '0' });
     await until('orders is HEALTHY', isHealthy);
@@ -81,7 +81,7 @@ describe('hardening by the page, from nothing', () => {
     const heir = start('tcp', [], { ROLLCALL_URL: url, ROLLCALL_TOKEN: renewed, PORT: '0' });
     await until(
       'both are there',
-      async () => ((await said(look(reader))).match(/HEALTHY +orders/g) ?? []).length === 2,
+      async () => ((await said(look(reader))).match(/HEALTHY +yes +orders/g) ?? []).length === 2,
     );
     const ids = async (): Promise<string[]> => {
       const answer = await fetch(`${url}/api/v1/services/orders`, { headers: { authorization: `Bearer ${reader}` } });
@@ -96,7 +96,7 @@ describe('hardening by the page, from nothing', () => {
     await until('nothing is taken from the old one', async () => !(await isTaken(service)));
     await until(
       'its instance is no longer HEALTHY',
-      async () => ((await said(look(reader))).match(/HEALTHY +orders/g) ?? []).length !== 2,
+      async () => ((await said(look(reader))).match(/HEALTHY +yes +orders/g) ?? []).length !== 2,
     );
 
     // it is thrown out with an operator's token, by the line of the page

@@ -172,7 +172,19 @@ interface Answer {
 }
 
 /** Asks the registry over a connection of its own. */
-function ask(path: string, { certFile, keyFile } = pairOf('reader')): Promise<Answer> {
+async function ask(path: string, pair = pairOf('reader')): Promise<Answer> {
+  for (;;) {
+    try {
+      return await askOnce(path, pair);
+    } catch (error) {
+      // a connection that shakes hands while files change is closed
+      if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
+      console.warn(`Asked again for ${path}: the connection was reset.`);
+    }
+  }
+}
+
+function askOnce(path: string, { certFile, keyFile }: ReturnType<typeof pairOf>): Promise<Answer> {
   const [cert, key, ca] = [certFile, keyFile, caFile].map(textOf);
   return new Promise((resolve, reject) => {
     const asked = request(`${registry.url}${path}`, { cert, key, ca, agent: false }, (response) => {

@@ -107,8 +107,20 @@ describe('a town whose orders are drained', () => {
     expect(out.split('\n')[0]).toBe('orders: 0 of 2 callable: 1 drained, 1 in maintenance');
     const { services } = JSON.parse((await town.run('ls', '-o', 'json')).out) as { services: unknown };
     expect(services).toEqual([
-      { name: 'orders', instances: 2, callable: 0, admin: { ENABLED: 0, DRAINING: 1, MAINTENANCE: 1 } },
-      { name: 'users', instances: 1, callable: 1, admin: { ENABLED: 1, DRAINING: 0, MAINTENANCE: 0 } },
+      {
+        namespace: 'default',
+        name: 'orders',
+        instances: 2,
+        callable: 0,
+        admin: { ENABLED: 0, DRAINING: 1, MAINTENANCE: 1 },
+      },
+      {
+        namespace: 'default',
+        name: 'users',
+        instances: 1,
+        callable: 1,
+        admin: { ENABLED: 1, DRAINING: 0, MAINTENANCE: 0 },
+      },
     ]);
     expect((await town.run('ls', '-o', 'wide')).out).toMatch(/orders-0001 .* DRAINING/);
   });

@@ -51,14 +51,21 @@ export function shortened(text: string, columns: number): string {
 
 /**
  * A short name, `payment-gateway…1e07`, in so many columns: its service is cut, since its end is what tells it from others. Of
- * `staging/payment-gateway…1e07` the namespace stays as long as one character of the service has room behind it.
+ * `staging/payment-gateway…1e07` the namespace stays as long as one character of the service has room behind it; else both are cut.
  */
 export function shortenedName(name: string, columns: number): string {
   if (columnsOf(name) <= columns) return name;
   const tail = name.slice(name.lastIndexOf('…') + 1);
   const room = columns - tail.length - 1;
-  return name === tail || room < 1 ? shortened(name, columns) : `${cut(name, room)}…${tail}`;
+  if (name === tail || room < 1) return shortened(name, columns);
+  const slash = name.indexOf('/');
+  if (slash + 1 < room || room < LEAST_OF_BOTH) return `${cut(name, room)}…${tail}`;
+  const half = Math.floor(room / 2);
+  return `${shortened(name.slice(0, slash), half)}/${cut(name.slice(slash + 1), room - half - 1)}…${tail}`;
 }
+
+/** Columns in which the beginning of a namespace, a slash and that of a service can be told. */
+const LEAST_OF_BOTH = 5;
 
 /** A text in lines of at most so many columns, broken at spaces; a word that is wider stands alone, and is broken where a line ends. */
 export function wrapped(text: string, columns: number): readonly string[] {

@@ -7,6 +7,7 @@ import type { AdminState, Instance, ReasonCode, State } from '@rollcall/core';
 
 /** As many as a name of a service may have. */
 export const LONGEST_NAME = `payments-${'x'.repeat(54)}`;
+export const LONGEST_NAMESPACE = `team-${'y'.repeat(58)}`;
 const NAMES = [LONGEST_NAME, 'customer-notification-preferences', 'orders'];
 const VERSIONS = ['1.4.2', '2026.11.30-rc.1+build.20261130T235959Z.0123456789abcdef0123456', '日本語版-1.0'];
 
@@ -33,7 +34,7 @@ function member(index: number, now: number): Instance {
   return {
     id: `${name}-0192f0c1-7a3b-7c4d-8e5f-${String(index * 7_919).padStart(12, '0')}`,
     service: name,
-    namespace: index % 2 === 0 ? 'default' : `team-${'y'.repeat(40)}`,
+    namespace: index % 2 === 0 ? 'default' : LONGEST_NAMESPACE,
     endpoints: [{ protocol: 'tcp', host: '10.0.3.21', port: 3_001, tls: false }],
     version: VERSIONS[number % 3] ?? '',
     zone: 'eu-central-1a',
@@ -50,15 +51,23 @@ function member(index: number, now: number): Instance {
   };
 }
 
-/** A registry that has this fleet, as far as commands that look ask for it. `asked`: each path that was asked for, with its query. */
+/**
+ * A registry that has this fleet, as far as commands that look ask for it. `asked`: each path that was asked for, with its query. `scope`: does
+ * it know of their namespaces, or is everything in the one that is asked for?
+ */
 export async function fleetRegistry(
   instances: readonly Instance[],
+  scope: 'namespaces' | 'flat' = 'flat',
 ): Promise<{ readonly url: string; readonly server: Server; readonly asked: readonly string[] }> {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     const { pathname, searchParams, search } = new URL(request.url ?? '', 'http://x');
     asked.push(pathname + search);
-    const answer = answerTo(instances, pathname, searchParams);
+    const namespace = searchParams.get('namespace') ?? '*';
+    const isIn = (one: Instance): boolean => scope === 'flat' || namespace === '*' || one.namespace === namespace;
+    const here = instances.filter(isIn);
+    const answer =
+      pathname === '/api/v1/services' ? { services: servicesOf(here, scope) } : answerTo(here, pathname, searchParams);
     response.statusCode = answer === undefined ? 404 : 200;
     response.end(JSON.stringify(answer ?? {}));
   }).listen(0, '127.0.0.1');
@@ -66,9 +75,16 @@ export async function fleetRegistry(
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server, asked };
 }
 
+function servicesOf(instances: readonly Instance[], scope: 'namespaces' | 'flat'): readonly object[] {
+  const spaces = new Map(
+    instances.map(({ namespace, service }) => [`${namespace}/${service}`, { namespace, service }]),
+  );
+  const names = new Set(instances.map(({ service }) => service));
+  if (scope === 'flat') return [...names].map((name) => ({ name }));
+  return [...spaces.values()].map(({ namespace, service: name }) => ({ namespace, name }));
+}
+
 function answerTo(instances: readonly Instance[], path: string, query: URLSearchParams): unknown {
-  const names = [...new Set(instances.map(({ service }) => service))];
-  if (path === '/api/v1/services') return { services: names.map((name) => ({ name })) };
   if (path === '/api/v1/instances') return pageOf(instances, query);
   if (path === '/api/v1/topology') return topologyOf(instances);
   const [, kind, name = '', more] = /^\/api\/v1\/(services|instances)\/([^/]+)(\/timeline)?$/.exec(path) ?? [];

@@ -110,17 +110,14 @@ function listed(view: View, flags: Given, shell: Shell): readonly string[] {
   const { instances, hasNamespaces } = view;
   const width = shell.window()?.width ?? Infinity;
   const painted = (text: string): string => paint([{ text }], { ...shell.terminal, width });
-  const shortages =
-    format === 'table' && view.isPartial !== true ? shortageLines(instances, hasNamespaces, width).map(painted) : [];
-  if (shell.window() === null || flags['--all']) return [...shortages, ...list(view, shell)];
-  const others = shortages.length - MOST_SHORTAGES;
-  const head = [
-    ...shortages.slice(0, MOST_SHORTAGES),
-    ...(others > 0 ? [painted(`… and ${countText(others)} more services of which not all are callable`)] : []),
-  ];
+  const isWhole = shell.window() === null || flags['--all'];
+  const most = isWhole ? Infinity : MOST_SHORTAGES;
+  const hasShortages = format === 'table' && view.isPartial !== true;
+  const shortages = hasShortages ? shortageLines(instances, { hasNamespaces, width, most }) : [];
+  const head = shortages.map(painted);
   const hidden = instances.length - MOST_LISTED;
-  if (hidden <= 0) return [...head, ...list(view, shell)];
-  const sorted = view.isSorted === true ? instances : worstFirst(instances, instances);
+  if (isWhole || hidden <= 0) return [...head, ...list(view, shell)];
+  const sorted = view.isSorted === true ? instances : worstFirst(instances, view.isPartial === true ? [] : instances);
   const first = list({ ...view, isSorted: true, instances: sorted.slice(0, MOST_LISTED) }, shell);
   return [...head, ...first, painted(`… and ${countText(hidden)} more; narrow it down, or --all`)];
 }
@@ -244,13 +241,12 @@ const LISTS: Readonly<Record<(typeof FORMATS)[number], List>> = {
   name: ({ instances }) => instances.map(({ id }) => id),
 };
 
+/** Services of one name in two namespaces are two. */
 function servicesOf(instances: readonly Instance[]): readonly object[] {
-  return [...countsOf(instances)].map(([name, { all, callable, admin }]) => ({
-    name,
-    instances: all,
-    callable,
-    admin,
-  }));
+  return [...countsOf(instances, true)].map(([key, { all, callable, admin }]) => {
+    const [namespace, name] = key.split('/');
+    return { namespace, name, instances: all, callable, admin };
+  });
 }
 
 const WIDE_HEAD = ['STATE', 'NAMESPACE', 'ID', 'ADDRESSES', 'VERSION', 'ADMIN', 'ZONE', 'CALLABLE', 'REASON'];

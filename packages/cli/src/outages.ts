@@ -1,6 +1,7 @@
 import { callableText, countCallable, isOutage, notCallableText } from '@rollcall/core';
 import type { CallableCount, Instance } from '@rollcall/core';
-import { shortened } from './columns.js';
+import { columnsOf, shortened } from './columns.js';
+import { countText } from './words.js';
 
 type Named = Pick<Instance, 'namespace' | 'service'>;
 
@@ -29,38 +30,54 @@ export function outagesIn(counts: ReadonlyMap<string, CallableCount>): readonly 
   return [...counts].filter(([, count]) => isOutage(count)).map(([name]) => name);
 }
 
-/** `Nobody of orders may be called: 2 drained.` `when`: of an old view, since when. Empty: there is no outage. */
-export function outageText(counts: ReadonlyMap<string, CallableCount>, when: string | null = null): string {
+/** Services that are named in one sentence; of more the rest is counted. */
+const MOST_NAMED = 10;
+
+/**
+ * `Nobody of orders may be called: 2 drained.` `when`: of an old view, since when. `width`: a wider sentence begins with how many services
+ * there are, or has a shorter name, so that what is cut off at its end says the least. Empty: there is no outage.
+ */
+export function outageText(
+  counts: ReadonlyMap<string, CallableCount>,
+  when: string | null = null,
+  width: number = Infinity,
+): string {
   const names = outagesIn(counts);
   const [first] = names;
   const count = first === undefined ? undefined : counts.get(first);
-  if (count === undefined) return '';
-  const why = names.length === 1 ? `: ${notCallableText(count)}` : '';
+  if (first === undefined || count === undefined) return '';
   const verb = when === null ? 'may be called' : `could be called at ${when}`;
-  return `Nobody of ${names.join(', ')} ${verb}${why}.`;
+  if (names.length === 1) {
+    const rest = ` ${verb}: ${notCallableText(count)}.`;
+    return `Nobody of ${shortened(first, Math.max(LEAST_NAME, width - 'Nobody of '.length - rest.length))}${rest}`;
+  }
+  const text = `Nobody of ${names.join(', ')} ${verb}.`;
+  if (names.length <= MOST_NAMED && columnsOf(text) <= width) return text;
+  const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : '';
+  return `Nobody of ${names.length} services ${verb}: ${names.slice(0, MOST_NAMED).join(', ')}${more}.`;
 }
 
-/** Of more services the rest is counted. */
-const MOST_LINES = 10;
+/** Where lines about services are shown. */
+interface Room {
+  readonly hasNamespaces?: boolean | undefined;
+  /** Columns: the name is cut where the line would be wider. */
+  readonly width: number;
+  /** Of more services the rest is counted. */
+  readonly most: number;
+}
 
-/**
- * `orders: 0 of 2 callable: 2 drained`: a line for each service of which not everybody may be called, those with the fewest first. `width`:
- * the name is cut where the line would be wider.
- */
-export function shortageLines(
-  instances: readonly Instance[],
-  hasNamespaces = false,
-  width: number = Infinity,
-): readonly string[] {
+/** `orders: 0 of 2 callable: 2 drained`: a line for each service of which not everybody may be called, those with the fewest first. */
+export function shortageLines(instances: readonly Instance[], { hasNamespaces, width, most }: Room): readonly string[] {
   const short = [...countsOf(instances, hasNamespaces)]
     .filter(([, { all, callable }]) => callable < all)
     .toSorted(([, one], [, other]) => one.callable / one.all - other.callable / other.all);
-  const lines = short.slice(0, MOST_LINES).map(([name, count]) => {
+  const lines = short.slice(0, most).map(([name, count]) => {
     const text = callableText(count);
     return `${shortened(name, Math.max(LEAST_NAME, width - text.length - 2))}: ${text}`;
   });
   const rest = short.length - lines.length;
-  return rest === 0 ? lines : [...lines, `and ${rest} more ${rest === 1 ? 'service' : 'services'}`];
+  const more = `… and ${countText(rest)} more ${rest === 1 ? 'service' : 'services'} of which not all are callable`;
+  return rest === 0 ? lines : [...lines, more];
 }
 
 /** Columns of a name that is cut. */

@@ -18,22 +18,28 @@ const STALE_AFTER_MS = 10_000;
 
 /** The whole picture: headline, verdict, and the table. The lines are as wide as the screen at most. */
 export function renderView(view: View, screen: Screen): readonly string[] {
-  const lines = [headline(view, screen), verdictOf(view)];
+  const lines = [headline(view, screen), verdictOf(view, screen.width)];
   if (!view.isLive && view.heardAt !== null) {
     lines.push([
       { text: 'No line to the registry. Services go on with their own copy; trying again.', look: 'unhealthy' },
     ]);
   }
-  const legend = view.instances.length === 0 ? [] : [...trafficOf(view), ...legendOf(view, screen)];
+  const legend = view.instances.length === 0 ? [] : [...trafficOf(view, screen), ...legendOf(view, screen)];
   const room = (screen.lines ?? Infinity) - lines.length - legend.length;
   const table = renderTable(view, { ...screen, lines: room });
   return [...lines.map((line) => paint(line, screen)), ...table, ...legend.map((line) => paint(line, screen))];
 }
 
 /** Under the table: the calls of the service that is shown. */
-function trafficOf({ edges = [], isLive, hasNamespaces = false }: View): readonly (readonly Span[])[] {
-  return isLive ? trafficRows(edges, hasNamespaces) : [];
+function trafficOf(
+  { edges = [], isLive, hasNamespaces = false }: View,
+  { width, lines = Infinity }: Screen,
+): readonly (readonly Span[])[] {
+  return isLive ? trafficRows(edges, { hasNamespaces, width, lines: trafficLines(lines) }) : [];
 }
+
+/** Of so many lines the calls of a service take at most so many. */
+export const trafficLines = (lines: number): number => Math.floor(lines / 3);
 
 /** Under the table: how the calls go, and what the two arrows mean. */
 function legendOf({ calls = null, isLive }: View, { width }: Screen): readonly (readonly Span[])[] {
@@ -105,7 +111,7 @@ function linkText({ isLive, heardAt }: View, now: number): string {
 }
 
 /** Who needs attention: a service that nobody may be called of is the worst; then UNHEALTHY and CRITICAL. An old view speaks in the past. */
-function verdictOf({ instances, isLive, heardAt, calls = null, hasNamespaces }: View): readonly Span[] {
+function verdictOf({ instances, isLive, heardAt, calls = null, hasNamespaces }: View, width: number): readonly Span[] {
   if (instances.length === 0) return [{ text: heardAt === null ? 'Waiting for the registry.' : WAITING }];
   const counts = countsOf(instances, hasNamespaces);
   const outages = outagesIn(counts);
@@ -119,7 +125,7 @@ function verdictOf({ instances, isLive, heardAt, calls = null, hasNamespaces }: 
   const affected = isLive ? affectedText(calls) : '';
   if (outages.length === 0) return [{ text: count, look: 'strong' }, { text: affected }];
   const others = troubled.size === outages.length ? '' : ` ${count}`;
-  return [{ text: outageText(counts, since), look: 'critical' }, { text: `${others}${affected}` }];
+  return [{ text: outageText(counts, since, width), look: 'critical' }, { text: `${others}${affected}` }];
 }
 
 function wellText(instances: readonly Instance[], since: string | null): string {

@@ -1,4 +1,5 @@
 /** The calls of one service, for who watches it. */
+import { columnsOf, shortened } from './columns.js';
 import { jsonText } from './json-text.js';
 import type { Span } from './paint.js';
 import { successText, sumOf } from './traffic.js';
@@ -18,16 +19,53 @@ export function edgesOf(edges: readonly Edge[], service: string): readonly Edge[
 const isOnlyFrom = ({ from, to }: Edge, service: string): boolean => from === service && to !== service;
 
 /** A row for each edge: `gateway → orders  40.8/s  success 100.00 %  0 of 204 failed  p99 42 ms`. */
-export function trafficRows(edges: readonly Edge[], hasNamespaces: boolean): readonly (readonly Span[])[] {
-  const shown = edges.toSorted((one, other) => other.failures - one.failures).slice(0, MOST_ROWS);
-  const rows = shown.map((edge) => {
-    const names = `${edge.from} → ${edge.to}`;
+export function trafficRows(
+  edges: readonly Edge[],
+  { hasNamespaces, width, lines }: Room,
+): readonly (readonly Span[])[] {
+  const sorted = edges.toSorted((one, other) => other.failures - one.failures);
+  const worst = sorted.slice(0, MOST_ROWS).map((edge) => {
     const isOpen = edge.targets.some(({ circuitsOpen }) => circuitsOpen > 0);
-    return [hasNamespaces ? `${edge.namespace}/${names}` : names, ...numbersOf(edge), isOpen ? 'circuit open' : ''];
+    return { parts: partsOf(edge, hasNamespaces), numbers: [...numbersOf(edge), isOpen ? 'circuit open' : ''] };
   });
-  const more = edges.length - shown.length;
-  const rest: readonly (readonly Span[])[] = more > 0 ? [[{ text: `and ${more} more edges`, look: 'faint' }]] : [];
-  return [...aligned(rows).map((text) => [{ text }]), ...rest];
+  const wide = aligned(worst.map(({ parts, numbers }) => [parts.join(''), ...numbers]));
+  const isNarrow = wide.some((text) => columnsOf(text) > width);
+  // a line is kept for how many more there are
+  const shown = Math.max(1, Math.min(worst.length, Math.floor((lines - 1) / (isNarrow ? 2 : 1))));
+  const numbers = aligned(worst.map((one) => one.numbers));
+  const narrow = worst.map(({ parts }, at) => [shareOut(parts, width), `  ${numbers[at] ?? ''}`]);
+  const texts = isNarrow ? narrow.slice(0, shown).flat() : wide.slice(0, shown);
+  const more = edges.length - shown;
+  const word = more === 1 ? 'edge' : 'edges';
+  const rest: readonly (readonly Span[])[] = more > 0 ? [[{ text: `and ${more} more ${word}`, look: 'faint' }]] : [];
+  return [...texts.map((text) => [{ text }]), ...rest];
+}
+
+/** Where they are shown. */
+interface Room {
+  readonly hasNamespaces: boolean;
+  /** Columns: in fewer than they need, the numbers stand below the names. */
+  readonly width: number;
+  /** At most so many, but for one edge at least. */
+  readonly lines: number;
+}
+
+/** Names, and what stands between them. */
+const partsOf = ({ namespace, from, to }: Edge, hasNamespaces: boolean): readonly string[] => [
+  ...(hasNamespaces ? [namespace, '/'] : []),
+  from,
+  ' → ',
+  to,
+];
+
+/** In so many columns: where they are too few, each long name has an equal share. */
+function shareOut(parts: readonly string[], width: number): string {
+  const text = parts.join('');
+  if (columnsOf(text) <= width) return text;
+  const names = Math.ceil(parts.length / 2);
+  const signs = parts.filter((_, at) => at % 2 === 1).join('').length;
+  const share = Math.max(2, Math.floor((width - signs) / names));
+  return parts.map((part, at) => (at % 2 === 1 ? part : shortened(part, share))).join('');
 }
 
 type Numbers = Pick<Edge, 'perSecond' | 'calls' | 'failures' | 'p99Ms'>;

@@ -5,7 +5,7 @@ import type { ConnectionFlags } from './connection.js';
 import type { Heartbeats } from './heartbeats.js';
 import { InPlace } from './in-place.js';
 import { jsonText } from './json-text.js';
-import { countsOf, outageText } from './outages.js';
+import { countsOf, outagesIn, outageText } from './outages.js';
 import { Overview } from './overview.js';
 import type { InstanceChange } from './overview.js';
 import type { RegistryApi, Whereabouts } from './registry-api.js';
@@ -15,7 +15,7 @@ import { EXIT } from './shell.js';
 import type { ExitCode, Shell } from './shell.js';
 import { edgesIn, sumOf } from './traffic.js';
 import type { CallsSum, Edge } from './traffic.js';
-import { renderChange, renderTraffic, renderView } from './view.js';
+import { renderChange, renderTraffic, renderView, trafficLines } from './view.js';
 import { edgesOf, trafficJson, TrafficNews } from './watch-traffic.js';
 import { printable } from './words.js';
 
@@ -120,7 +120,7 @@ class Lines implements LiveReport {
   readonly #startedAt = systemTime.wall();
   #isClosed = false;
   #wasLive = false;
-  #outage = '';
+  #outage = ' ';
 
   constructor(
     shell: Shell,
@@ -144,14 +144,17 @@ class Lines implements LiveReport {
       const name = names.get(change.instance.id) ?? change.instance.id;
       this.#shell.out(this.#isJson ? changeJson(change) : this.#changeText(change, name));
     }
-    this.#tellOutage(instances);
+    this.#tellOutage(instances, hasNamespaces(this.#watched, all));
   }
 
   /** Who may not be called any more at all, and when that is over: on the way of complaints, and so no line of its own in JSON. */
-  #tellOutage(instances: readonly Instance[]): void {
-    const outage = outageText(countsOf(instances));
-    if (this.#isJson || outage === this.#outage) return;
-    this.#outage = outage;
+  #tellOutage(instances: readonly Instance[], isSeveral: boolean): void {
+    const counts = countsOf(instances, isSeveral);
+    const outage = outageText(counts);
+    // of many services the sentence counts some only
+    const key = `${outage} ${outagesIn(counts).join(' ')}`;
+    if (this.#isJson || key === this.#outage) return;
+    this.#outage = key;
     const text = outage === '' ? 'Every service has somebody who may be called again.' : outage;
     this.#shell.err(`${this.#momentText(systemTime.wall())}  ${text}`);
   }
@@ -314,7 +317,7 @@ class Picture implements LiveReport {
         ...this.#shell.terminal,
         width: window.width,
         now: systemTime.wall(),
-        rows: Math.max(1, window.height - FRAME_LINES - this.#edges.length),
+        rows: Math.max(1, window.height - FRAME_LINES - Math.min(this.#edges.length, trafficLines(window.height))),
         // the last line of the terminal is left free: a picture that is as high could not be drawn over
         lines: window.height - 1,
       },

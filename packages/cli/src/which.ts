@@ -1,7 +1,7 @@
 import { nearest, RollcallError } from '@rollcall/core';
 import type { Instance, InstanceId } from '@rollcall/core';
 import { recordsAt } from './json.js';
-import { checkNamespace, namesOf } from './namespaces.js';
+import { checkNamespace, namesOf, namespacesOf } from './namespaces.js';
 import type { RegistryApi } from './registry-api.js';
 import { shortName, shortNames } from './words.js';
 
@@ -59,7 +59,10 @@ export interface Meant {
  */
 export async function whoIs(typed: string, api: RegistryApi, gone: 'refused' | 'allowed' = 'refused'): Promise<Meant> {
   const slash = typed.indexOf('/');
-  if (slash > 0) return whoIs(typed.slice(slash + 1), api.within(typed.slice(0, slash)), gone);
+  if (slash > 0) {
+    const namespace = await namespaceMeant(typed.slice(0, slash), api);
+    return whoIs(typed.slice(slash + 1), api.within(namespace), gone);
+  }
   const instances = await everyInstance(api);
   const meant = meantBy(typed, instances);
   const [only, other] = meant;
@@ -69,6 +72,19 @@ export async function whoIs(typed: string, api: RegistryApi, gone: 'refused' | '
   if (removed[0] !== undefined && removed[1] === undefined) return meantAs(removed[0], removed, api);
   if (removed.length > 0) throw severalError(typed, removed);
   return elsewhere(typed, api, { here: instances, gone });
+}
+
+/** A narrow terminal shows the beginning of a namespace only: `team-p…`. Rejects with OPTION_INVALID where several begin so. */
+async function namespaceMeant(typed: string, api: RegistryApi): Promise<string> {
+  const [, beginning] = /^(.+?)(?:…|\.\.\.|~)$/.exec(typed) ?? [];
+  if (beginning === undefined) return typed;
+  const meant = namespacesOf(await api.everywhere()).filter((name) => name.startsWith(beginning));
+  const [only, other] = meant;
+  if (only === undefined || other === undefined) return only ?? typed;
+  const listed = meant.slice(0, MOST_LISTED).join(', ');
+  const more = meant.length > MOST_LISTED ? `, and ${meant.length - MOST_LISTED} more` : '';
+  const text = `"${typed}" may be any of ${meant.length} namespaces: ${listed}${more}. Write more of its name.`;
+  throw new RollcallError('OPTION_INVALID', text);
 }
 
 const meantAs = (one: Named, among: readonly Named[], api: RegistryApi): Meant => ({
