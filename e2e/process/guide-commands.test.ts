@@ -36,7 +36,14 @@ describe('what the guide has people type', () => {
     const ofImage = commandsOf('docker').filter(({ words }) => words.includes('registry'));
     const lines = [
       ...commandsOf('npx').map(({ words }) => words.slice(words.indexOf('npx') + 1)),
-      ...ofImage.map(({ words }) => ['rollcall', ...words.slice(words.indexOf('registry') + 1)]),
+      // `run` begins with what follows the program, `exec` with the program
+      ...ofImage.map(({ words }) => {
+        const rest = words.slice(words.indexOf('registry') + 1);
+        return rest[0] === 'rollcall' ? rest : ['rollcall', ...rest];
+      }),
+      ...commandsOf('sudo').flatMap(({ words }) =>
+        words.lastIndexOf('rollcall') > words.indexOf('rollcall') ? [words.slice(words.lastIndexOf('rollcall'))] : [],
+      ),
     ];
     expect(lines.length).toBeGreaterThan(2);
     for (const [program, command = '', ...rest] of lines) {
