@@ -9,7 +9,7 @@ export { paint } from './paint.js';
 export type { Look, Span } from './paint.js';
 export type { Json } from './json.js';
 export { RegistryApi } from './registry-api.js';
-export type { RegistryApiOptions, ServiceAnswer } from './registry-api.js';
+export type { InstancesPage, Parameter, RegistryApiOptions, ServiceAnswer, Whereabouts } from './registry-api.js';
 export type { FetchAnswer, Fetcher } from './node-fetch.js';
 export { terminalOf, windowOf } from './shell.js';
 export type { Output, Shell, Terminal, Window } from './shell.js';

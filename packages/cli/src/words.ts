@@ -71,10 +71,8 @@ const DEEDS = {
   PROOF: 'does both',
 } as const;
 
-type Named = Pick<Instance, 'id' | 'service'>;
-
 /** Ids as they are printed. */
-export function shortNames(instances: readonly Named[]): ReadonlyMap<string, string> {
+export function shortNames(instances: readonly Pick<Instance, 'id' | 'service'>[]): ReadonlyMap<string, string> {
   const ids = new Map<string, Set<string>>();
   for (const { id, service } of instances) {
     const known = ids.get(service);
@@ -107,7 +105,10 @@ function nameAll(service: string, ids: readonly string[], length: number, names:
 }
 
 /** An id as it is printed: `orders…1e07`, with as many last characters as tell it from those `among` which it is, of its service. */
-export function shortName({ id, service }: Named, among: readonly Named[]): string {
+export function shortName(
+  { id, service }: Pick<Instance, 'id' | 'service'>,
+  among: readonly Pick<Instance, 'id' | 'service'>[],
+): string {
   const others = among.filter((other) => other.service === service && other.id !== id);
   let length = 4;
   while (length < id.length && others.some((other) => other.id.endsWith(id.slice(-length)))) length += 1;

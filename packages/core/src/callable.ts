@@ -6,10 +6,8 @@ import type { State } from './vitals.js';
 /** States in which callers call an instance unless they say otherwise (`allowedStates`). Better ones are preferred. */
 export const CALLABLE_STATES: readonly State[] = ['HEALTHY', 'REGISTERING', 'UNHEALTHY'];
 
-type Standing = Pick<Instance, 'state' | 'admin'>;
-
 /** May a caller that allows these states call the instance? No state makes up for an admin state other than ENABLED. */
-export function isCallableIn({ state, admin }: Standing, states: readonly State[]): boolean {
+export function isCallableIn({ state, admin }: Pick<Instance, 'state' | 'admin'>, states: readonly State[]): boolean {
   return admin === 'ENABLED' && states.includes(state);
 }
 
@@ -17,12 +15,12 @@ export function isCallableIn({ state, admin }: Standing, states: readonly State[
  * May callers call the instance, by their defaults? The weight does not matter: callers pass over an instance of weight 0 only while an
  * equally good one has a weight, so a service whose instances all have weight 0 is still called.
  */
-export function isCallable(instance: Standing): boolean {
+export function isCallable(instance: Pick<Instance, 'state' | 'admin'>): boolean {
   return isCallableIn(instance, CALLABLE_STATES);
 }
 
 /** As `isCallable`, and the instance was HEALTHY before: it can stand in for another one. */
-export function isProvedCallable(instance: Standing): boolean {
+export function isProvedCallable(instance: Pick<Instance, 'state' | 'admin'>): boolean {
   return isCallable(instance) && instance.state !== 'REGISTERING';
 }
 
@@ -36,7 +34,7 @@ export interface CallableCount {
   readonly unfit: Readonly<Record<State, number>>;
 }
 
-export function countCallable(instances: Iterable<Standing>): CallableCount {
+export function countCallable(instances: Iterable<Pick<Instance, 'state' | 'admin'>>): CallableCount {
   const admin: Record<AdminState, number> = { ENABLED: 0, DRAINING: 0, MAINTENANCE: 0 };
   const unfit: Record<State, number> = { HEALTHY: 0, REGISTERING: 0, UNHEALTHY: 0, CRITICAL: 0, DEREGISTERING: 0 };
   let [all, callable] = [0, 0];

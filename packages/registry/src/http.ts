@@ -7,4 +7,5 @@ export type { ExpositionFormat } from './exposition.js';
 export type { Counted } from './census.js';
 export type { BudgetAnswer, Load } from './host-budget.js';
 export type { CertificateRule } from './certificates.js';
+export type { OpenFiles, ProcessFacts } from './host-facts.js';
 export type { RegistryTls } from './http/tls.js';

@@ -31,6 +31,8 @@ export type {
   EventsAnswer,
   HeartbeatsAnswer,
   InstanceAnswer,
+  InstancesAnswer,
+  LineLosses,
   Operator,
   Outcome,
   Peer,
@@ -50,6 +52,7 @@ export type {
   WatcherSink,
   WatchOrder,
 } from './face.js';
+export type { InstancePlace, InstanceQuery, InstanceSort } from './instance-query.js';
 export { DEFAULT_LIMITS } from './limits.js';
 export type { Limits } from './limits.js';
 export type { Resolve } from './admission.js';

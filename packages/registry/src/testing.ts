@@ -11,6 +11,7 @@ export type { ServiceRef } from './frame.js';
 export type { Happening, History } from './history.js';
 export type { BeatLog } from './beat-log.js';
 export type { BudgetAnswer, Load } from './host-budget.js';
+export type { OpenFiles, ProcessFacts } from './host-facts.js';
 export type { EndingToken } from './token-endings.js';
 export { Judge } from './judge.js';
 export type { JudgePorts, Progress } from './judge.js';
