@@ -52,6 +52,7 @@ export type {
   WatcherSink,
   WatchOrder,
 } from './face.js';
+export { INSTANCE_SORTS } from './instance-query.js';
 export type { InstancePlace, InstanceQuery, InstanceSort } from './instance-query.js';
 export { DEFAULT_LIMITS } from './limits.js';
 export type { Limits } from './limits.js';
