@@ -16,10 +16,13 @@ export const tool = (name, ...args) => ({
   args,
 });
 
+/** Names the tests that passed at a second try only. */
+const RETRIES = join(root, 'tools', 'retries.mjs');
+
 /** A step that counts the tests of a vitest project, and fails when there are none. */
 export function vitest(project, ...more) {
   const report = join(tmpdir(), `rollcall-${process.pid}-${project}.json`);
-  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`, `--reporter=${RETRIES}`];
   return {
     ...tool('vitest', 'run', '--project', project, ...more, ...reporters),
     name: `vitest --project ${project}`,

@@ -64,6 +64,9 @@ if (unknown.length > 0) {
   console.error(`There is no stage "${unknown.join('", "')}"; there are: ${known.join(', ')}.`);
   process.exit(2);
 }
+for (const { name, isOnRequest } of stages) {
+  if (isOnRequest && asked.length === 0) console.log(`skip ${name}: it runs on request, npm test -- ${name}`);
+}
 await runStages([
   bootstrap,
   ...stages.filter(({ name, isOnRequest }) => (asked.length === 0 ? !isOnRequest : asked.includes(name))),

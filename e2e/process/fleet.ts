@@ -1,6 +1,6 @@
 import { Rollcall } from '@rollcall/client';
 import type { ServiceView } from '@rollcall/client';
-import { isProvedCallable } from '@rollcall/core';
+import { isSubstitute } from '@rollcall/core';
 import { startRegistry, urlOf } from './by-hand.js';
 import { start } from './spawn.js';
 import type { Child } from './spawn.js';
@@ -107,7 +107,7 @@ export class Fleet {
   /** From the first moment at which anybody can be called on. */
   #count(view: ServiceView): void {
     view.onChange(() => {
-      const callable = view.instances.filter(isProvedCallable).length;
+      const callable = view.instances.filter(isSubstitute).length;
       const fewest = this.#callable.get(view.service);
       const isFirst = fewest === undefined && callable === view.instances.length && callable > 0;
       if (isFirst || (fewest ?? 0) > callable) this.#callable.set(view.service, callable);

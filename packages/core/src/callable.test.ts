@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { callableText, countCallable, isCallable, isProvedCallable } from './callable.js';
+import { callableText, countCallable, isCallable, isOutage, isSubstitute } from './callable.js';
 import { ADMIN_STATES } from './instance.js';
 import { STATES } from './vitals.js';
 
@@ -14,9 +14,9 @@ describe('callable', () => {
   });
 
   it('is not yet a replacement for another one while it is REGISTERING', () => {
-    expect(isProvedCallable({ state: 'REGISTERING', admin: 'ENABLED' })).toBe(false);
-    expect(isProvedCallable({ state: 'UNHEALTHY', admin: 'ENABLED' })).toBe(true);
-    expect(isProvedCallable({ state: 'HEALTHY', admin: 'DRAINING' })).toBe(false);
+    expect(isSubstitute({ state: 'REGISTERING', admin: 'ENABLED' })).toBe(false);
+    expect(isSubstitute({ state: 'UNHEALTHY', admin: 'ENABLED' })).toBe(true);
+    expect(isSubstitute({ state: 'HEALTHY', admin: 'DRAINING' })).toBe(false);
   });
 
   it('is counted, with what keeps callers from the others', () => {
@@ -34,5 +34,14 @@ describe('callable', () => {
     expect(callableText(count)).toBe('1 of 4 callable: 1 drained, 1 in maintenance, 1 CRITICAL');
     expect(count.admin).toEqual({ ENABLED: 2, DRAINING: 1, MAINTENANCE: 1 });
     expect(callableText(countCallable([]))).toBe('0 of 0 callable');
+  });
+
+  it('is nobody in an outage, but not where all leave, drained before or not', () => {
+    const drained = { state: 'HEALTHY', admin: 'DRAINING' } as const;
+    const leaving = { state: 'DEREGISTERING', admin: 'ENABLED' } as const;
+    expect(isOutage(countCallable([drained]))).toBe(true);
+    expect(isOutage(countCallable([drained, leaving]))).toBe(true);
+    expect(isOutage(countCallable([leaving, { ...leaving, admin: 'DRAINING' }]))).toBe(false);
+    expect(isOutage(countCallable([]))).toBe(false);
   });
 });

@@ -19,8 +19,8 @@ export function isCallable(instance: Pick<Instance, 'state' | 'admin'>): boolean
   return isCallableIn(instance, CALLABLE_STATES);
 }
 
-/** As `isCallable`, and the instance was HEALTHY before: it can stand in for another one. */
-export function isProvedCallable(instance: Pick<Instance, 'state' | 'admin'>): boolean {
+/** As `isCallable`, and not REGISTERING any more: it can stand in for another one. */
+export function isSubstitute(instance: Pick<Instance, 'state' | 'admin'>): boolean {
   return isCallable(instance) && instance.state !== 'REGISTERING';
 }
 
@@ -30,6 +30,8 @@ export interface CallableCount {
   readonly callable: number;
   /** All instances, by admin state. */
   readonly admin: Readonly<Record<AdminState, number>>;
+  /** Instances that are DEREGISTERING, whatever their admin state. */
+  readonly leaving: number;
   /** Of the ENABLED instances those that are not callable, by state. */
   readonly unfit: Readonly<Record<State, number>>;
 }
@@ -37,14 +39,15 @@ export interface CallableCount {
 export function countCallable(instances: Iterable<Pick<Instance, 'state' | 'admin'>>): CallableCount {
   const admin: Record<AdminState, number> = { ENABLED: 0, DRAINING: 0, MAINTENANCE: 0 };
   const unfit: Record<State, number> = { HEALTHY: 0, REGISTERING: 0, UNHEALTHY: 0, CRITICAL: 0, DEREGISTERING: 0 };
-  let [all, callable] = [0, 0];
+  let [all, callable, leaving] = [0, 0, 0];
   for (const instance of instances) {
     all += 1;
     admin[instance.admin] += 1;
+    if (instance.state === 'DEREGISTERING') leaving += 1;
     if (isCallable(instance)) callable += 1;
     else if (instance.admin === 'ENABLED') unfit[instance.state] += 1;
   }
-  return { all, callable, admin, unfit };
+  return { all, callable, admin, leaving, unfit };
 }
 
 /** What an instance is to people, by its admin state: `2 drained`. */
@@ -75,6 +78,6 @@ export function callableText(count: CallableCount): string {
  * Is it an outage: are instances there, of which callers may call none? Not where all of them leave: a service that is shut down is on its
  * way out of the registry.
  */
-export function isOutage({ all, callable, unfit }: CallableCount): boolean {
-  return all > 0 && callable === 0 && unfit.DEREGISTERING < all;
+export function isOutage({ all, callable, leaving }: CallableCount): boolean {
+  return callable === 0 && leaving < all;
 }

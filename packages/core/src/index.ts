@@ -7,7 +7,7 @@ export {
   isCallable,
   isCallableIn,
   isOutage,
-  isProvedCallable,
+  isSubstitute,
   notCallableText,
 } from './callable.js';
 export type { CallableCount } from './callable.js';

@@ -105,7 +105,8 @@ export class Membership implements OnApplicationShutdown {
     await this.wake();
     if (this.isDraining) return;
     this.#isRegistered = true;
-    this.say({ [TOLD.version]: VERSION, ...this.#metricsAt(endpoints) });
+    this.say({ [TOLD.version]: VERSION });
+    this.say(this.#metricsAt(endpoints));
     this.rollcall.register(endpoints, methods);
   }
 

@@ -103,7 +103,8 @@ export class EventLog {
       last = event.seq;
       break;
     }
-    const older = this.#newest(events[0]?.seq ?? after + 1, 0, fits).older;
+    // what came after `after` was looked at: none of it is older than the first event
+    const { older } = this.#newest(after + 1, 0, fits);
     return { ...facts, last, more: last < this.#last, missed: last - after - looked, older, events };
   }
 

@@ -151,7 +151,7 @@ export type InstanceAnswer = Instance & {
   readonly falls: number;
   /** Does it hold the stream that is its line? By that stream it hears of changes, too. */
   readonly line: boolean;
-  /** Null: its line never ended while it was registered, but by the registry. */
+  /** Null: within ten minutes its line did not end, or was ended by the registry. */
   readonly lineLosses: LineLosses | null;
 };
 

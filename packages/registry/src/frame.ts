@@ -84,6 +84,8 @@ export class FlushEncoder {
   #frames: readonly SharedFrame[] = [];
   #cursor: Cursor = { epoch: '', revision: -1 };
   #bytes: readonly Uint8Array[] = [];
+  #beatAt = '';
+  #beat: readonly Uint8Array[] = [];
 
   encode(frames: readonly SharedFrame[], cursor: Cursor): readonly Uint8Array[] {
     if (this.#isLast(frames, cursor)) return this.#bytes;
@@ -94,6 +96,16 @@ export class FlushEncoder {
     this.#cursor = cursor;
     this.#bytes = [Buffer.concat(parts, length)];
     return this.#bytes;
+  }
+
+  /** A sign of life, at the place where the watcher is. Those at the same place share its bytes. */
+  beat(cursor: Cursor): readonly Uint8Array[] {
+    const text = formatCursor(cursor);
+    if (text !== this.#beatAt) {
+      this.#beatAt = text;
+      this.#beat = [Buffer.from(`: beat\nid: ${text}\n\n`)];
+    }
+    return this.#beat;
   }
 
   #isLast(frames: readonly SharedFrame[], { epoch, revision }: Cursor): boolean {

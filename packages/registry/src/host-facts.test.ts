@@ -1,8 +1,9 @@
+import { ManualTime } from '@rollcall/core/testing';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { readHostFacts, readProcessFacts } from './host-facts.js';
+import { processFactsOf, readHostFacts } from './host-facts.js';
 
 const folders: string[] = [];
 afterEach(() => Promise.all(folders.splice(0).map((folder) => rm(folder, { recursive: true }))));
@@ -81,17 +82,31 @@ describe('what is known of the host', () => {
 });
 
 describe('the facts of this process', () => {
+  const factsOf = (folder: string) => processFactsOf(new ManualTime(), folder)();
+
   it('are its open files, counted, of those that it may have', async () => {
     const folder = await proc({ 'self/fd/0': '', 'self/fd/1': '', 'self/fd/2': '', 'self/fd/3': '' });
     // one of them is the listing itself
-    expect((await readProcessFacts(folder)).files).toEqual({ open: 3, most: 1_024 });
-    expect((await readProcessFacts(join(folder, 'nothing'))).files).toBeNull();
+    expect((await factsOf(folder)).files).toEqual({ open: 3, most: 1_024 });
+    expect((await factsOf(join(folder, 'nothing'))).files).toBeNull();
+  });
+
+  it('are looked for again after five seconds, and not before', async () => {
+    const time = new ManualTime();
+    const folder = await proc({ 'self/fd/0': '', 'self/fd/1': '' });
+    const facts = processFactsOf(time, folder);
+    expect((await facts()).files?.open).toBe(1);
+    await writeFile(join(folder, 'self/fd/2'), '');
+    time.advance(4_999);
+    expect((await facts()).files?.open).toBe(1);
+    time.advance(1);
+    expect((await facts()).files?.open).toBe(2);
   });
 
   it('are the container that it is in', async () => {
     const folder = await proc({ 'self/cgroup': '4:cpu:/kubepods/pod1\n' });
-    expect((await readProcessFacts(folder)).container).toBe('kubernetes');
+    expect((await factsOf(folder)).container).toBe('kubernetes');
     const environ = 'PATH=/bin\0KUBERNETES_SERVICE_HOST=10.0.0.1\0';
-    expect((await readProcessFacts(await proc({ 'self/environ': environ }))).container).toBe('kubernetes');
+    expect((await factsOf(await proc({ 'self/environ': environ }))).container).toBe('kubernetes');
   });
 });

@@ -1,5 +1,5 @@
 import { CONTAINER_MARKS, containerIn } from '@rollcall/core';
-import type { Container } from '@rollcall/core';
+import type { Container, Time } from '@rollcall/core';
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -34,13 +34,29 @@ export interface ProcessFacts {
   readonly container: Container | null;
 }
 
-/** Looks at `/proc` and at what container engines leave in theirs. Never rejects. */
-export async function readProcessFacts(proc = '/proc'): Promise<ProcessFacts> {
+/** Answers are as old as this at most, ms: to list what is open costs as much as is open. */
+const FRESH_MS = 5_000;
+
+/**
+ * Looks at `/proc` and at what container engines leave in theirs: at the container once, at what is open when it is asked, but one time at
+ * once and not more often than every 5 s. Never rejects.
+ */
+export function processFactsOf(time: Pick<Time, 'now'>, proc = '/proc'): () => Promise<ProcessFacts> {
+  const container = containerNow(proc);
+  let files: { readonly at: number; readonly answer: Promise<OpenFiles | null> } | null = null;
+  return async () => {
+    const at = time.now();
+    if (files === null || at - files.at >= FRESH_MS) files = { at, answer: openFilesNow(proc) };
+    return { files: await files.answer, container: await container };
+  };
+}
+
+async function containerNow(proc: string): Promise<Container | null> {
   const read = (path: string): Promise<string> => readFile(join(proc, path), 'utf8').catch(() => '');
   const [cgroup, environment] = await Promise.all([read('self/cgroup'), read('self/environ')]);
   const env = Object.fromEntries(environment.split('\0').map((each) => each.split('=', 2)));
   const marks = CONTAINER_MARKS.filter((mark) => existsSync(mark));
-  return { files: await openFilesNow(proc), container: containerIn({ env, marks, cgroup }) };
+  return containerIn({ env, marks, cgroup });
 }
 
 /** The limit is read each time: it may be changed while the process runs (`prlimit`). */

@@ -2,21 +2,22 @@ import { addressOf, isCallable } from '@rollcall/core';
 import type { Instance, State } from '@rollcall/core';
 import type { InstanceAnswer, InstancesAnswer } from './face.js';
 import type { InstancePlace, InstanceQuery, InstanceSort } from './instance-query.js';
-import type { Entry, Roster } from './roster.js';
+import type { Entry } from './roster.js';
 
 /** A page of the instances of all services. `detailOf` is called for those of the page alone, where heartbeats are asked for. */
 export function instancePage(
-  roster: Roster,
+  roster: { all(): Iterable<Entry> },
   query: InstanceQuery,
   detailOf: (entry: Entry) => Pick<InstanceAnswer, 'heartbeats'>,
 ): Pick<InstancesAnswer, 'total' | 'next' | 'instances'> {
   const { sort, isReversed, limit, after, withHeartbeats } = query;
   const keyOf = KEYS[sort];
   const order = isReversed ? reversed(placeOrder) : placeOrder;
-  const found = roster
-    .sorted()
-    .filter(({ record }) => matches(record, query))
-    .map((entry) => ({ entry, key: keyOf(entry.record), id: entry.id }));
+  const matches = matcherOf(query);
+  const found: (InstancePlace & { readonly entry: Entry })[] = [];
+  for (const entry of roster.all()) {
+    if (matches(entry.record)) found.push({ entry, key: keyOf(entry.record), id: entry.id });
+  }
   const left = after === null ? found : found.filter((one) => order(one, after) > 0);
   const page = left.toSorted(order).slice(0, limit);
   const last = page.at(-1);
@@ -29,23 +30,27 @@ export function instancePage(
   };
 }
 
-function matches(instance: Instance, query: InstanceQuery): boolean {
-  const { namespace, services, states, admins, callable, zones, versions, search } = query;
-  return (
+function matcherOf(query: InstanceQuery): (instance: Instance) => boolean {
+  const { namespace, callable } = query;
+  const services = new Set(query.services);
+  const states = new Set(query.states);
+  const admins = new Set(query.admins);
+  const zones = new Set(query.zones);
+  const versions = new Set(query.versions);
+  const search = query.search.toLowerCase();
+  return (instance) =>
     (namespace === '*' || instance.namespace === namespace) &&
-    includes(services, instance.service) &&
-    includes(states, instance.state) &&
-    includes(admins, instance.admin) &&
+    holds(services, instance.service) &&
+    holds(states, instance.state) &&
+    holds(admins, instance.admin) &&
     (callable === null || isCallable(instance) === callable) &&
-    includes(zones, instance.zone) &&
-    includes(versions, instance.version) &&
-    (search === '' || textsOf(instance).some((text) => text.toLowerCase().includes(search.toLowerCase())))
-  );
+    holds(zones, instance.zone) &&
+    holds(versions, instance.version) &&
+    (search === '' || textsOf(instance).some((text) => text.toLowerCase().includes(search)));
 }
 
-function includes<Value>(wanted: readonly Value[], value: Value): boolean {
-  return wanted.length === 0 || wanted.includes(value);
-}
+/** A filter that names nothing lets everything through. */
+const holds = <Value>(wanted: ReadonlySet<Value>, value: Value): boolean => wanted.size === 0 || wanted.has(value);
 
 const textsOf = ({ id, service, version, zone, endpoints }: Instance): readonly string[] => [
   id,

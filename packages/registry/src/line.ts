@@ -58,13 +58,14 @@ export class Lines {
     return {
       closed,
       dropped,
+      services: watcher.services,
       get token() {
         return entry.token;
       },
     };
   }
 
-  /** How often the peer ended its line within ten minutes, eight times at most, and how long those lasted; null: never. */
+  /** How often the peer ended its line within ten minutes, eight times at most, and how long those lasted; null: not within ten minutes. */
   lossesOf(entry: Entry): LineLosses | null {
     const now = this.#ports.time.now();
     const lasted = (this.#losses.get(entry) ?? []).filter(({ at }) => now - at <= KEPT_MS).map((loss) => loss.lastedMs);

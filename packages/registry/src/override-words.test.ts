@@ -43,6 +43,29 @@ describe('an end', () => {
     expect(world.record(ID).admin).toBe('DRAINING');
   });
 
+  it('of another word that is over is told with what is left of the time, not with all of it', async () => {
+    const world = await withOrders();
+    await tell(world, { weight: 5, untilMs: world.time.wall() + 70 * SECOND });
+    await tell(world, { admin: 'DRAINING', untilMs: world.time.wall() + 60 * SECOND });
+    await world.time.advanceBy(60.1 * SECOND);
+    const { text = '' } = value(world.registry.timeline(ID)).events.at(-1) ?? {};
+    expect(Number(/still counts: weight 5, for (\d+) s/.exec(text)?.[1])).toBeLessThanOrEqual(10);
+  });
+
+  it('that was told of a tombstone is not told once more of the instance that comes back', async () => {
+    const world = await withOrders();
+    await tell(world, { weight: 5 });
+    await tell(world, { admin: 'DRAINING', untilMs: world.time.wall() + 2 * REMOVED_MS });
+    world.town.inhabitants.set(3001, () => silent);
+    await world.time.advanceBy(2.5 * REMOVED_MS);
+    await world.healthy(ID, 3001);
+    const { revision } = world.record(ID);
+    await world.time.advanceBy(60 * SECOND);
+    expect(world.record(ID)).toMatchObject({ admin: 'ENABLED', weight: 5, revision });
+    const { events } = value(world.registry.timeline(ID));
+    expect(events.filter(({ text }) => text.includes("operator's word is over"))).toEqual([]);
+  });
+
   it('of a patch that names no word is that of all words', async () => {
     const world = await withOrders();
     await tell(world, { admin: 'MAINTENANCE' });
@@ -83,5 +106,14 @@ describe('what is known of a word', () => {
       by: 'token 3f2a from 10.0.0.7',
     });
     expect(override?.words?.weight).toMatchObject({ reason: 'slow', by: 'token 99ab from 10.0.0.8' });
+  });
+});
+
+describe('a reason', () => {
+  it('goes with the word that it was given for', async () => {
+    const world = await withOrders();
+    await tell(world, { admin: 'DRAINING', reason: 'kernel update' });
+    await tell(world, { weight: 50 });
+    expect((await tell(world, { admin: 'ENABLED' })).override?.reason).toBe('');
   });
 });

@@ -31,7 +31,9 @@ export function withPatch(before: Override | null, patch: InstancePatch, said: S
       termsAfter({ word, before, patch, said, isSame: isSame(word, before, values) }),
     ]),
   );
-  const { reason = before?.reason ?? '' } = patch;
+  const isLess = before !== null && WORDS.some((word) => before[word] !== null && values[word] === null);
+  // the reason of a word that was taken back is none of the others
+  const { reason = isLess ? newestReason(terms) : (before?.reason ?? '') } = patch;
   const next = together(values, terms, { reason, since: said.wall });
   return before !== null && next !== null && textOf(before) === textOf(next) ? before : next;
 }
@@ -45,8 +47,11 @@ export function without(override: Override, over: ReadonlySet<OverrideWord>): Ov
     metadata: over.has('metadata') ? null : override.metadata,
   };
   const terms: Terms = Object.fromEntries(left.map((word) => [word, termsOf(override, word)]));
-  const newest = left.map((word) => termsOf(override, word)).toSorted((one, other) => other.since - one.since)[0];
-  return together(values, terms, { reason: newest?.reason ?? '', since: override.since });
+  return together(values, terms, { reason: newestReason(terms), since: override.since });
+}
+
+function newestReason(terms: Terms): string {
+  return Object.values(terms).toSorted((one, other) => other.since - one.since)[0]?.reason ?? '';
 }
 
 /** Does the patch give the word its end? */

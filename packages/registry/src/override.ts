@@ -116,9 +116,10 @@ export class Overrides {
       // of a tombstone it is remembered: its instance may be registering again in this moment
       if (tombstone === undefined) this.#forget(id, over);
       else if (saysAny(tombstone.override, over)) roster.reword(id, without(tombstone.override, over));
-      if (entry !== undefined && entry.override !== null) {
-        const left = without(entry.override, over);
-        this.#apply(entry, left, overText(over, left));
+      const said = entry?.override ?? undefined;
+      if (entry !== undefined && saysAny(said, over)) {
+        const left = without(said, over);
+        this.#apply(entry, left, overText(over, left, time.wall()));
       }
     }
   }
@@ -207,11 +208,11 @@ function invalid(path: string, received: string, allowed: string): Outcome<never
 }
 
 /** `left`: what the operator said besides. */
-function overText(over: ReadonlySet<OverrideWord>, left: Override | null): Happening {
+function overText(over: ReadonlySet<OverrideWord>, left: Override | null, wall: number): Happening {
   const text =
     left === null
       ? "the time of the operator's word is over: its own words count again"
-      : `the time of the operator's word is over (${[...over].join(', ')}); still counts: ${saidText(left)}`;
+      : `the time of the operator's word is over (${[...over].join(', ')}); still counts: ${saidText(left, wall)}`;
   return { kind: 'admin', by: 'registry', text };
 }
 
@@ -228,18 +229,18 @@ function saidBy(override: Override | null): Happening {
   return {
     kind: 'admin',
     by: 'operator',
-    text: `an operator says: ${saidText(override)}`,
+    text: `an operator says: ${saidText(override, override.since)}`,
     ...(reason === '' ? {} : { reason: { code: 'OPERATOR', text: reason } }),
   };
 }
 
-/** The words, each with its end; one end of all of them is told once, behind them. */
-function saidText(override: Override): string {
+/** The words, each with what is left of its time at `wall`; one end of all of them is told once, behind them. */
+function saidText(override: Override, wall: number): string {
   const said = WORDS.filter((word) => override[word] !== null);
   const ends = new Set(said.map((word) => termsOf(override, word).untilMs));
-  const text = said.map((word) => wordText(override, word) + (ends.size === 1 ? '' : endText(override, word)));
+  const text = said.map((word) => wordText(override, word) + (ends.size === 1 ? '' : endText(override, word, wall)));
   const [first] = said;
-  return [...text, ...(ends.size === 1 && first !== undefined ? [endText(override, first).trim()] : [])]
+  return [...text, ...(ends.size === 1 && first !== undefined ? [endText(override, first, wall).trim()] : [])]
     .filter((part) => part !== '')
     .join(', ');
 }
@@ -258,9 +259,9 @@ function wordText({ admin, weight, metadata }: Override, word: OverrideWord): st
   }
 }
 
-function endText(override: Override, word: OverrideWord): string {
+function endText(override: Override, word: OverrideWord, wall: number): string {
   const { untilMs } = termsOf(override, word);
-  return untilMs === null ? '' : ` for ${Math.round((untilMs - override.since) / 1_000)} s`;
+  return untilMs === null ? '' : ` for ${Math.max(0, Math.round((untilMs - wall) / 1_000))} s`;
 }
 
 const whyOf = ({ reason }: Override): string => (reason === '' ? '' : ` (${reason})`);

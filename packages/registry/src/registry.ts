@@ -295,8 +295,9 @@ export class Registry implements RegistryFace {
   }
 
   instances(query: InstanceQuery): Outcome<InstancesAnswer> {
+    if (!this.ready) return notReady();
     const page = instancePage(this.#roster, query, (entry) => this.#detail(entry));
-    return this.ready ? { ok: true, value: { ...this.#position(), ...page } } : notReady();
+    return { ok: true, value: { ...this.#position(), ...page } };
   }
 
   instance(id: string): Outcome<InstanceAnswer> {

@@ -1,4 +1,4 @@
-import { addressOf, isProvedCallable } from '@rollcall/core';
+import { addressOf, isSubstitute } from '@rollcall/core';
 import type { Endpoint, Instance, Override, OwnWords, Vitals } from '@rollcall/core';
 import type { Credential } from './credential.js';
 import { Tally } from './quota.js';
@@ -269,10 +269,10 @@ export class Roster {
     return true;
   }
 
-  /** Is another instance of its service HEALTHY; is another one callable that was HEALTHY before, so that it can stand in for it? */
+  /** Is another instance of its service HEALTHY; can another one stand in for it (`isSubstitute`)? */
   others(entry: Entry): { readonly healthy: boolean; readonly callable: boolean } {
     const service = this.#services.get(entry.serviceKey);
-    const self = isProvedCallable(entry.record);
+    const self = isSubstitute(entry.record);
     return {
       healthy: (service?.healthy ?? 0) > (self && entry.record.state === 'HEALTHY' ? 1 : 0),
       callable: (service?.callable ?? 0) > (self ? 1 : 0),
@@ -307,7 +307,7 @@ export class Roster {
   }
 
   #count(service: ServiceEntry, entry: Entry, by: 1 | -1): void {
-    if (!isProvedCallable(entry.record)) return;
+    if (!isSubstitute(entry.record)) return;
     service.callable += by;
     if (entry.record.state === 'HEALTHY') service.healthy += by;
   }

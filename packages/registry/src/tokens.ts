@@ -109,10 +109,10 @@ export function printTokens(records: readonly TokenRecord[]): string {
   return `${JSON.stringify({ version: VERSION, tokens: records }, null, 2)}\n`;
 }
 
-/** The records in the text of a file, or in words what is wrong with it. Nothing of the file is repeated. */
 /** What the manifests in deploy/k8s have in place of a secret. */
 const PLACEHOLDER = /^\s*REPLACE\b/;
 
+/** The records in the text of a file, or in words what is wrong with it. Nothing of the file is repeated. */
 export function parseTokens(text: string): Result<readonly TokenRecord[], string> {
   let file: unknown;
   try {

@@ -50,6 +50,15 @@ describe('a gzip stream', () => {
     expect(new Set(streams.map((stream) => stream.piece(second))).size).toBe(1);
   });
 
+  it('is made once again for streams that said something else in between, as soon as they said the same', () => {
+    const encoder = new PieceEncoder();
+    const streams = Array.from({ length: 3 }, () => new GzipStream(encoder));
+    streams.forEach((stream, at) => stream.piece([change(at)]));
+    const [first, second] = [[change(10)], [change(11)]];
+    for (const stream of streams) stream.piece(first);
+    expect(new Set(streams.map((stream) => stream.piece(second))).size).toBe(1);
+  });
+
   it('tells streams apart that said something else before', () => {
     const encoder = new PieceEncoder();
     const one = new GzipStream(encoder);

@@ -21,26 +21,35 @@ const NOTHING = new Uint8Array(0);
 
 /**
  * Makes pieces of deflate streams (RFC 1951) that can follow one another. Streams that said the same last and say the same now share the
- * piece, and none of them holds a compressor: it knows what was said before by reading it again.
+ * piece, whatever they said before that, and none of them holds a compressor: it knows what was said before by reading it again. Parts
+ * that come in another array each time (whole views of more than 64 KiB, see `FlushEncoder`) are not shared.
  */
 export class PieceEncoder {
   /** What all of `#pieces` say. */
-  #of: readonly Uint8Array[] = [];
+  #of: readonly Uint8Array[] | null = null;
+  #text: Uint8Array = NOTHING;
+  /** The end of `#text`: one object for all streams, so that they are alike from here on. */
+  #tail: Uint8Array = NOTHING;
   /** By what was said before. */
-  readonly #pieces = new Map<Uint8Array, Piece>();
+  readonly #pieces = new Map<Uint8Array, Uint8Array>();
 
   /** `parts`: to be shared, the same array for each stream. `before`: the tail of the stream's last piece. */
   encode(parts: readonly Uint8Array[], before: Uint8Array): Piece {
-    if (this.#of !== parts) this.#pieces.clear();
-    this.#of = parts;
+    if (this.#of !== parts) this.#begin(parts);
     const known = this.#pieces.get(before);
-    if (known !== undefined) return known;
-    const [first = NOTHING] = parts;
-    const text = parts.length === 1 ? first : Buffer.concat(parts);
+    if (known !== undefined) return { bytes: known, tail: this.#tail };
     const dictionary = before.byteLength === 0 ? {} : { dictionary: before };
-    const piece = { bytes: deflateRawSync(text, { ...PIECE, ...dictionary }), tail: tailOf(text) };
-    this.#pieces.set(before, piece);
-    return piece;
+    const bytes = deflateRawSync(this.#text, { ...PIECE, ...dictionary });
+    this.#pieces.set(before, bytes);
+    return { bytes, tail: this.#tail };
+  }
+
+  #begin(parts: readonly Uint8Array[]): void {
+    const [first = NOTHING] = parts;
+    this.#of = parts;
+    this.#text = parts.length === 1 ? first : Buffer.concat(parts);
+    this.#tail = tailOf(this.#text);
+    this.#pieces.clear();
   }
 }
 

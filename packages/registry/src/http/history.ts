@@ -2,11 +2,8 @@ import { EVENT_KINDS, ID_PATTERN, MOST_NAMES, STATES } from '@rollcall/core';
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import type { EventQuery, Outcome } from '../face.js';
 import { flawed, sendOutcome } from './problem.js';
-import { listOf, namesOf, namespaceOf, numberOf } from './request.js';
+import { limitOf, listOf, namesOf, namespaceOf, numberOf, wordsOf } from './request.js';
 import type { Rim } from './rim.js';
-
-const DEFAULT_LIMIT = 100;
-export const LARGEST_LIMIT = 1_000;
 
 /** What happened, to whom, and why. */
 export const historyRoutes: FastifyPluginCallback<Rim> = (app, { registry }, done) => {
@@ -64,18 +61,6 @@ function idsOf(request: FastifyRequest): Outcome<readonly string[]> {
   return { ok: false, problem: flawed('instance', `${ids.length} ids`, `at most ${MOST_NAMES} ids`) };
 }
 
-/** Words of a list, from a parameter that may occur often. */
-function wordsOf<Word extends string>(
-  request: FastifyRequest,
-  parameter: string,
-  allowed: readonly Word[],
-): Outcome<readonly Word[]> {
-  const asked = listOf(request, parameter);
-  const wrong = asked.find((word) => !allowed.some((one) => one === word));
-  if (wrong !== undefined) return { ok: false, problem: flawed(parameter, wrong, `one of ${allowed.join(', ')}`) };
-  return { ok: true, value: allowed.filter((word) => asked.includes(word)) };
-}
-
 function stretchOf(request: FastifyRequest): Outcome<Pick<EventQuery, 'from' | 'to'>> {
   const from = numberOf(request, 'from', Number.MAX_SAFE_INTEGER);
   if (!from.ok) return from;
@@ -95,9 +80,7 @@ function pageOf(request: FastifyRequest): Outcome<Pick<EventQuery, 'after' | 'be
     const allowed = 'the number of an event, without `after`: only one of both says where the page is';
     return { ok: false, problem: flawed('before', String(before.value), allowed) };
   }
-  const limit = numberOf(request, 'limit', LARGEST_LIMIT);
+  const limit = limitOf(request);
   if (!limit.ok) return limit;
-  if (limit.value === 0)
-    return { ok: false, problem: flawed('limit', '0', `a whole number from 1 to ${LARGEST_LIMIT}`) };
-  return { ok: true, value: { after: after.value, before: before.value, limit: limit.value ?? DEFAULT_LIMIT } };
+  return { ok: true, value: { after: after.value, before: before.value, limit: limit.value } };
 }

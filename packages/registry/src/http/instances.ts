@@ -4,12 +4,10 @@ import type { InstanceQuery, Outcome } from '../face.js';
 import { decodePlace } from '../instance-list.js';
 import { INSTANCE_SORTS } from '../instance-query.js';
 import type { InstanceSort } from '../instance-query.js';
-import { LARGEST_LIMIT } from './history.js';
 import { flawed, sendOutcome } from './problem.js';
-import { flagOf, listOf, namesOf, namespaceOf, numberOf } from './request.js';
+import { flagOf, limitOf, listOf, namesOf, namespaceOf, wordsOf } from './request.js';
 import type { Rim } from './rim.js';
 
-const DEFAULT_LIMIT = 100;
 /** A pattern longer than any text that is searched finds nothing. */
 export const LONGEST_SEARCH = 128;
 
@@ -68,29 +66,12 @@ function pageOf(request: FastifyRequest): Outcome<Pick<InstanceQuery, 'sort' | '
     const allowed = `one of ${INSTANCE_SORTS.join(', ')}, reversed with a - before it`;
     return { ok: false, problem: flawed('sort', sortText, allowed) };
   }
-  const limit = numberOf(request, 'limit', LARGEST_LIMIT);
+  const limit = limitOf(request);
   if (!limit.ok) return limit;
-  if (limit.value === 0) {
-    return { ok: false, problem: flawed('limit', '0', `a whole number from 1 to ${LARGEST_LIMIT}`) };
-  }
   const [afterText] = listOf(request, 'after');
   const after = afterText === undefined ? null : decodePlace(afterText, { sort, isReversed });
   if (afterText !== undefined && after === null) {
     return { ok: false, problem: flawed('after', afterText, 'the next of the answer before, with the same sort') };
   }
-  return { ok: true, value: { sort, isReversed, limit: limit.value ?? DEFAULT_LIMIT, after } };
-}
-
-/** Every value of a parameter that may occur often, each one of the known. */
-function wordsOf<Word extends string>(
-  request: FastifyRequest,
-  parameter: string,
-  known: readonly Word[],
-): Outcome<readonly Word[]> {
-  const given = listOf(request, parameter);
-  const wrong = given.find((word) => !known.some((one) => one === word));
-  if (wrong !== undefined) {
-    return { ok: false, problem: flawed(parameter, wrong, `one of ${known.join(', ')}`) };
-  }
-  return { ok: true, value: known.filter((word) => given.includes(word)) };
+  return { ok: true, value: { sort, isReversed, limit: limit.value, after } };
 }

@@ -1,6 +1,6 @@
 import { EVENT_KINDS, registryEventMessage, STATES } from '@rollcall/core';
 import type { JsonSchema } from '@rollcall/core';
-import { LARGEST_LIMIT } from './history.js';
+import { LARGEST_LIMIT } from './request.js';
 import {
   COUNT,
   ID_IN_PATH,

@@ -26,7 +26,7 @@ import type { AnyMessage, JsonSchema } from '@rollcall/core';
 import type { FastifyPluginCallback } from 'fastify';
 import { ROLES } from '../access.js';
 import { INSTANCE_SORTS } from '../instance-query.js';
-import { LARGEST_LIMIT } from './history.js';
+import { LARGEST_LIMIT } from './request.js';
 import { LONGEST_SEARCH } from './instances.js';
 import { CALL_PATHS } from './openapi-calls.js';
 import { EVENTS } from './openapi-events.js';

@@ -5,8 +5,8 @@ import type { Load } from '../host-budget.js';
 import type { ProcessFacts } from '../host-facts.js';
 import { sendShared } from './answer-coding.js';
 import type { ConditionAnswer } from './condition.js';
-import { flawed, sendOutcome, sendProblem } from './problem.js';
-import { checkName, flagOf, listOf, namespaceOf, numberOf, peerOf } from './request.js';
+import { sendOutcome, sendProblem } from './problem.js';
+import { checkName, flagOf, listOf, namespaceOf, numberOf, peerOf, wordsOf } from './request.js';
 import type { Rim } from './rim.js';
 import { filtered, Views } from './views.js';
 import type { Newest, ServiceQuestion } from './views.js';
@@ -96,15 +96,14 @@ function questionOf(request: FastifyRequest, name: string): Outcome<Question> {
   if (!waitMs.ok) return waitMs;
   const heartbeats = flagOf(request, 'heartbeats');
   if (!heartbeats.ok) return heartbeats;
-  const states = listOf(request, 'state');
-  const wrong = states.find((state) => !STATES.some((known) => known === state));
-  if (wrong !== undefined) return { ok: false, problem: flawed('state', wrong, `one of ${STATES.join(', ')}`) };
+  const states = wordsOf(request, 'state', STATES);
+  if (!states.ok) return states;
   return {
     ok: true,
     value: {
       namespace: namespace.value,
       name: service.value,
-      states,
+      states: states.value,
       versions: listOf(request, 'version'),
       zones: listOf(request, 'zone'),
       withHeartbeats: heartbeats.value,

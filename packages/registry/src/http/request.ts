@@ -77,6 +77,30 @@ export function numberOf(request: FastifyRequest, parameter: string, most: numbe
   return { ok: false, problem: flawed(parameter, text, `a whole number from 0 to ${most}`) };
 }
 
+/** Every value of a parameter that may occur often, each one of the known words; in their order. */
+export function wordsOf<Word extends string>(
+  request: FastifyRequest,
+  parameter: string,
+  known: readonly Word[],
+): Outcome<readonly Word[]> {
+  const given = listOf(request, parameter);
+  const wrong = given.find((word) => !known.some((one) => one === word));
+  if (wrong !== undefined) return { ok: false, problem: flawed(parameter, wrong, `one of ${known.join(', ')}`) };
+  return { ok: true, value: known.filter((word) => given.includes(word)) };
+}
+
+const USUAL_LIMIT = 100;
+/** So much is listed in one answer at most. */
+export const LARGEST_LIMIT = 1_000;
+
+/** How much is listed in one answer: `limit`, from 1 to `LARGEST_LIMIT`. */
+export function limitOf(request: FastifyRequest): Outcome<number> {
+  const limit = numberOf(request, 'limit', LARGEST_LIMIT);
+  if (!limit.ok) return limit;
+  if (limit.value !== 0) return { ok: true, value: limit.value ?? USUAL_LIMIT };
+  return { ok: false, problem: flawed('limit', '0', `a whole number from 1 to ${LARGEST_LIMIT}`) };
+}
+
 /** `true` or `false`; `otherwise` when not told. */
 export function flagOf(request: FastifyRequest, parameter: string, otherwise = false): Outcome<boolean> {
   const [text = String(otherwise)] = listOf(request, parameter);

@@ -7,7 +7,7 @@ import { secureWay } from '../caller/secure.js';
 import { TcpCaller } from '../caller/tcp.js';
 import { capacityOf, connectionsFor, HostWatch, lingeringFor, shortfalls, usedOf } from '../host-budget.js';
 import type { Load, Workload } from '../host-budget.js';
-import { readHostFacts, readProcessFacts } from '../host-facts.js';
+import { processFactsOf, readHostFacts } from '../host-facts.js';
 import type { HostFacts } from '../host-facts.js';
 import { Registry } from '../registry.js';
 import { MemoryStore } from '../store/memory.js';
@@ -50,7 +50,8 @@ export async function startRegistry(options: StartOptions = {}): Promise<Running
     const registry = createRegistry(counted, describeOptions(options, settings), tokens);
     made = registry;
     const budgets = (load: Load) => usedOf(load, workOf(settings), facts);
-    const serving = { ...served, maxConnections, registry, budgets, processFacts: readProcessFacts, metrics };
+    const processFacts = processFactsOf(settings.time);
+    const serving = { ...served, maxConnections, registry, budgets, processFacts, metrics };
     const server = await serveRegistry({ ...serving, ...(tokens === null ? {} : { tokens }) });
     let watch: HostWatch | null = null;
     let closing: Promise<void> | null = null;

@@ -1,9 +1,10 @@
-import { formatCursor, parseCursor } from '@rollcall/core';
+import { parseCursor } from '@rollcall/core';
 import type { Cursor } from '@rollcall/core';
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import type { ServerResponse } from 'node:http';
 import type { Outcome, Proof, SharedFrame, WatcherSink, WatchOrder } from '../face.js';
 import { FlushEncoder } from '../frame.js';
+import { BEAT_MS } from '../subscriber.js';
 import { codingOf } from './content-coding.js';
 import { GzipStream, PieceEncoder } from './gzip-stream.js';
 import { flawed, sendProblem } from './problem.js';
@@ -13,9 +14,8 @@ import { SECURITY_HEADERS } from './security.js';
 
 /** How long a stream that was ended may take to hand over its last bytes. */
 const FAREWELL_MS = 1000;
-/** The longest silence that may be asked for, ms: more often would cost more than it tells. */
+/** The shortest silence that may be asked for, ms: signs of life that come more often would cost more than they tell. */
 const LEAST_BEAT_MS = 1_000;
-const MOST_BEAT_MS = 10_000;
 
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -77,9 +77,9 @@ function orderOf(request: FastifyRequest, secret: Proof): Outcome<WatchOrder> {
 
 /** The longest silence that the watcher asks for; null: it asks for none. */
 function beatMsOf(request: FastifyRequest): Outcome<number | null> {
-  const beatMs = numberOf(request, 'beatMs', MOST_BEAT_MS);
+  const beatMs = numberOf(request, 'beatMs', BEAT_MS);
   if (!beatMs.ok || beatMs.value === null || beatMs.value >= LEAST_BEAT_MS) return beatMs;
-  const allowed = `a whole number from ${LEAST_BEAT_MS} to ${MOST_BEAT_MS}`;
+  const allowed = `a whole number from ${LEAST_BEAT_MS} to ${BEAT_MS}`;
   return { ok: false, problem: flawed('beatMs', String(beatMs.value), allowed) };
 }
 
@@ -181,8 +181,8 @@ class EventStream implements WatcherSink {
 
   beat(cursor: Cursor): void {
     if (this.#isOver) return;
-    const text = `: beat\nid: ${formatCursor(cursor)}\n\n`;
-    this.#write(this.#gzip === null ? text : this.#gzip.piece([Buffer.from(text)]));
+    const said = this.#flushes.beat(cursor);
+    for (const part of this.#gzip === null ? said : [this.#gzip.piece(said)]) this.#write(part);
   }
 
   backlog(): number {
@@ -198,7 +198,7 @@ class EventStream implements WatcherSink {
   }
 
   /** Past the response, which would cost each watcher more than the bytes do: its body has no form of its own, see `#writeHead`. */
-  #write(bytes: Uint8Array | string): void {
+  #write(bytes: Uint8Array): void {
     this.#response.socket?.write(bytes);
   }
 
