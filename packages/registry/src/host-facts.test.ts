@@ -81,9 +81,9 @@ describe('what is known of the host', () => {
   });
 });
 
-describe('the facts of this process', () => {
-  const factsOf = (folder: string) => processFactsOf(new ManualTime(), folder)();
+const factsOf = (folder: string) => processFactsOf(new ManualTime(), folder)();
 
+describe('the facts of this process', () => {
   it('are its open files, counted, of those that it may have', async () => {
     const folder = await proc({ 'self/fd/0': '', 'self/fd/1': '', 'self/fd/2': '', 'self/fd/3': '' });
     // one of them is the listing itself

@@ -296,8 +296,8 @@ export class Registry implements RegistryFace {
 
   instances(query: InstanceQuery): Outcome<InstancesAnswer> {
     if (!this.ready) return notReady();
-    const page = instancePage(this.#roster, query, (entry) => this.#detail(entry));
-    return { ok: true, value: { ...this.#position(), ...page } };
+    const page = instancePage(this.#roster, query, (one) => this.#detail(one));
+    return { ok: true, value: { ...page, ...this.#position() } };
   }
 
   instance(id: string): Outcome<InstanceAnswer> {
@@ -307,9 +307,8 @@ export class Registry implements RegistryFace {
 
   timeline(id: string): Outcome<TimelineAnswer> {
     const found = this.#known(id);
-    return found.ok || this.#roster.tombstone(id) !== undefined
-      ? { ok: true, value: this.#history.timeline(id) }
-      : found;
+    if (!found.ok && this.#roster.tombstone(id) === undefined) return found;
+    return { ok: true, value: this.#history.timeline(id) };
   }
 
   events(query: EventQuery): Outcome<EventsAnswer> {
@@ -326,8 +325,8 @@ export class Registry implements RegistryFace {
 
   beats(id: string): Outcome<BeatsAnswer> {
     const found = this.#known(id);
-    const { intervalMs } = this.#options.policy;
-    return found.ok ? { ok: true, value: { id, intervalMs, ...this.#beats.of(found.value) } } : found;
+    if (!found.ok) return found;
+    return { ok: true, value: { id, intervalMs: this.#options.policy.intervalMs, ...this.#beats.of(found.value) } };
   }
 
   call(id: string, operator: Operator): Outcome<null> {
