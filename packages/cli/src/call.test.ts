@@ -93,6 +93,25 @@ describe('rollcall call', () => {
     await town.run('undrain', id);
   });
 
+  it('--instance takes a name as ls prints it where there are several namespaces, and looks it up there', async () => {
+    const far = await town.serve('web', answering('far'), 'staging');
+    const printed = `web…${far.id.slice(-8)}`;
+    const { out } = await town.run('call', 'web', 'GET', '/', '--instance', `staging/${printed}`, '-o', 'json');
+    expect(JSON.parse(out)).toMatchObject({ instance: far.id, answer: 'far GET /' });
+    const id = services[1]?.id ?? '';
+    const here = await town.run('call', 'web', 'GET', '/', '--instance', `default/${id}`, '-o', 'json');
+    expect(JSON.parse(here.out)).toMatchObject({ instance: id });
+    expect(await town.run('call', 'web', 'GET', '/', '--instance', `default/${printed}`)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('no instance'),
+    });
+    expect(await town.run('call', 'web', 'GET', '/', '--instance', `nope/${printed}`)).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('no namespace "nope"'),
+    });
+    await far.close();
+  });
+
   it('-n is a table: how many, how fast, at whom', async () => {
     const { code, out } = await town.run('call', 'web', 'GET', '/', '-n', '40', '-c', '4');
     expect(code).toBe(0);

@@ -14,7 +14,7 @@ import type { RegistryApi } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
 import { spanOf } from './spans.js';
-import { meantBy, nobodyError } from './which.js';
+import { meantBy, namespaceMeant, nobodyError, placedName } from './which.js';
 import { printable, shortNames, tripText } from './words.js';
 
 const FLAGS = {
@@ -78,15 +78,13 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
     ...(flags['--idempotent'] ? { idempotent: true } : {}),
     ...(flags['--instance'] === undefined ? {} : { allowedStates: 'any' }),
   };
-  const api = await apiOf(flags, shell.env);
-  const instances = await instancesOf(api, wish.service);
-  const only = flags['--instance'] === undefined ? null : oneOf(flags['--instance'], instances, api);
+  const { api, instances, only } = await calledOf(wish.service, flags['--instance'], await apiOf(flags, shell.env));
   const names = shortNames(instances);
   const { Rollcall } = await import('@rollcall/client');
   const link = await linkOf(flags, shell.env);
   const keeper = new ScoreKeeper(() => systemTime.now());
   const count = flags['--count'];
-  const options: RollcallOptions = clientOptionsOf(flags, shell.env);
+  const options: RollcallOptions = { ...clientOptionsOf(flags, shell.env), namespace: api.namespace };
   const client = new Rollcall(options, {
     link: only === null ? link : onlyInstance(link, only),
     tracer: keeper.tracer,
@@ -139,6 +137,24 @@ function jsonOf(typed: string, what: string): unknown {
   } catch (error) {
     throw new RollcallError('OPTION_INVALID', `The ${what} is no JSON (${messageOf(error)}). Received: ${typed}`);
   }
+}
+
+/** Who may be called. */
+interface Called {
+  /** Of the namespace that is typed before the one instance, where there is one. */
+  readonly api: RegistryApi;
+  readonly instances: readonly Instance[];
+  /** Null: none is named. */
+  readonly only: InstanceId | null;
+}
+
+/** `typed`: the only instance that is to be called. Rejects as `instancesOf` and `oneOf` do. */
+async function calledOf(service: string, typed: string | undefined, usual: RegistryApi): Promise<Called> {
+  if (typed === undefined) return { api: usual, instances: await instancesOf(usual, service), only: null };
+  const { name, namespace } = placedName(typed);
+  const api = namespace === null ? usual : usual.within(namespaceMeant(namespace, await usual.everywhere()));
+  const instances = await instancesOf(api, service);
+  return { api, instances, only: oneOf(name, instances, api) };
 }
 
 /** Rejects with UNKNOWN_SERVICE and what was probably meant. */

@@ -6,9 +6,8 @@ import { areSeveral, checkNamespace } from './namespaces.js';
 import { neededWords } from './operands.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
-import { edgesIn, successText } from './traffic.js';
+import { edgesIn, hasOpenCircuit, p99Text, successText } from './traffic.js';
 import type { Edge } from './traffic.js';
-import { tripText } from './words.js';
 
 const FORMATS = ['mermaid', 'dot', 'json'] as const;
 
@@ -59,19 +58,14 @@ const qualified = (edge: Edge): Edge => ({
   to: `${edge.namespace}/${edge.to}`,
 });
 
-function labelOf(edge: Edge): string {
-  const p99 = edge.p99Ms === null ? '–' : tripText(edge.p99Ms);
-  return `${edge.perSecond.toFixed(1)}/s ${successText(edge)} p99 ${p99}`;
-}
-
-const isBroken = ({ targets }: Edge): boolean => targets.some(({ circuitsOpen }) => circuitsOpen > 0);
+const labelOf = (edge: Edge): string => `${edge.perSecond.toFixed(1)}/s ${successText(edge)} ${p99Text(edge)}`;
 
 /** https://mermaid.js.org/syntax/flowchart.html. Names of services are DNS labels, but words such as `end` are its own: so numbers. */
 export function mermaid(edges: readonly Edge[]): string {
   const names = namesIn(edges);
   const nodes = names.map((name, index) => `  n${index}["${name}"]`);
   const lines = edges.map((edge) => {
-    const arrow = isBroken(edge) ? '-.->' : '-->';
+    const arrow = hasOpenCircuit(edge) ? '-.->' : '-->';
     return `  n${names.indexOf(edge.from)} ${arrow}|"${labelOf(edge)}"| n${names.indexOf(edge.to)}`;
   });
   return ['flowchart LR', ...nodes, ...lines].join('\n');
@@ -80,7 +74,7 @@ export function mermaid(edges: readonly Edge[]): string {
 /** https://graphviz.org/doc/info/lang.html */
 export function dot(edges: readonly Edge[]): string {
   const lines = edges.map((edge) => {
-    const style = isBroken(edge) ? ', style=dashed' : '';
+    const style = hasOpenCircuit(edge) ? ', style=dashed' : '';
     return `  "${edge.from}" -> "${edge.to}" [label="${labelOf(edge)}"${style}];`;
   });
   const nodes = namesIn(edges).map((name) => `  "${name}";`);

@@ -86,7 +86,7 @@ export function isSelective(filters: Filters): boolean {
 const each = (name: string, values: readonly string[]): readonly Parameter[] => values.map((value) => [name, value]);
 
 /** The parameters of `GET /api/v1/instances`. */
-export function questionOf(filters: Filters, { service, withHeartbeats, usualSort }: Listing): readonly Parameter[] {
+export function questionOf(filters: Filters, { service, withHeartbeats }: Listing): readonly Parameter[] {
   const callable = filters['--callable'];
   return [
     ...each('service', service === null ? [] : [service]),
@@ -97,7 +97,8 @@ export function questionOf(filters: Filters, { service, withHeartbeats, usualSor
     ...each('version', filters['--version']),
     ...each('q', filters['--search'] === undefined ? [] : [filters['--search']]),
     ...each('heartbeats', withHeartbeats ? ['true'] : []),
-    ['sort', filters['--sort'] ?? usualSort],
+    // the one order in which no instance is listed twice or left out when it changes between two pages
+    ['sort', filters['--sort'] ?? 'service'],
     ['limit', String(PAGE)],
   ];
 }
@@ -106,8 +107,6 @@ export interface Listing {
   /** Null: of all services. */
   readonly service: string | null;
   readonly withHeartbeats: boolean;
-  /** Where none is named. */
-  readonly usualSort: (typeof SORTS)[number];
 }
 
 /** All that match, page by page. Rejects with PROTOCOL where the pages have no end. */

@@ -24,6 +24,8 @@ export interface View {
   readonly instances: readonly Instance[];
   /** Are there several namespaces? Then each name begins with its own. Left out: no. */
   readonly hasNamespaces?: boolean;
+  /** The names of the instances, where these are a part of all; left out: as short as they are unique among these. */
+  readonly names?: ReadonlyMap<InstanceId, string>;
   /** As far as they were asked for: they are no part of the feed. */
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
   /** All calls of late, as the callers tell; null or left out: nobody told of any, or nobody asked. */
@@ -105,7 +107,7 @@ interface Table {
 
 /** State, callable and since have the room that they need, the sentence a part of it; names that are longer than what is left are cut. */
 function layOut(view: View, screen: Screen, shown: readonly Instance[]): Table {
-  const names = namesOf(view.instances, view.hasNamespaces === true);
+  const names = view.names ?? namesOf(view.instances, view.hasNamespaces === true);
   const sinceWidth = widest(5, shown, (instance) => sinceOf(view, instance, screen.now));
   const hasHeartbeats = screen.width >= HEARTBEATS_FROM;
   const directions = hasHeartbeats ? INBOUND_WIDTH + OUTBOUND_WIDTH : 0;

@@ -132,6 +132,17 @@ describe('rollcall ls, of a fleet', () => {
     return { code, lines: shell.outLines };
   }
 
+  it.each<readonly string[]>([
+    ['--callable', 'yes'],
+    ['--callable', 'yes', '-o', 'wide'],
+    ['--callable', 'yes', '-o', 'json'],
+  ])('%j asks for the order in which pages miss nobody', async (...argv) => {
+    const from = asked.length;
+    await ls({ height: 40 }, ...argv);
+    const sorts = asked.slice(from).flatMap((path) => /^\/api\/v1\/instances\?.*sort=([^&]*)/.exec(path)?.[1] ?? []);
+    expect(new Set(sorts)).toEqual(new Set(['service']));
+  });
+
   it('asks for one page after the other, and for nothing else', async () => {
     const from = asked.length;
     const { lines } = await ls({}, '-o', 'name', '--instances');
@@ -174,5 +185,22 @@ describe('rollcall ls, of a fleet', () => {
     for (const [index, instance] of instances.entries()) {
       expect(lines[index + 1]).toMatch(isCallable(instance) ? / yes {2,}/ : / no {2,}/);
     }
+  });
+});
+
+describe('a list that is cut', () => {
+  it('has names that no instance beyond its end has, too', async () => {
+    const [sample] = fleet(1, Date.now());
+    const ids = [...Array.from({ length: 200 }, (_, index) => `orders-a-${1_000 + index}`), 'orders-b-1000'];
+    const { url, server } = await fleetRegistry(
+      ids.flatMap((id) => (sample === undefined ? [] : [{ ...sample, id, service: 'orders' }])),
+    );
+    const shell = testShell({ ROLLCALL_URL: url }, { height: 40, width: 100 });
+    expect(await run(['ls'], shell)).toBe(0);
+    expect(shell.outLines.at(-1)).toContain('… and 1 more');
+    const names = shell.outLines.flatMap((line) => /^. [A-Z]+ +(?:yes|no) +(\S+)/.exec(line)?.[1] ?? []);
+    expect(names).toHaveLength(200);
+    expect(names.slice(0, 2)).toEqual(['orders…a-1000', 'orders…1001']);
+    server.close();
   });
 });

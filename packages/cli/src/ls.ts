@@ -118,7 +118,9 @@ function listed(view: View, flags: Given, shell: Shell): readonly string[] {
   const hidden = instances.length - MOST_LISTED;
   if (isWhole || hidden <= 0) return [...head, ...list(view, shell)];
   const sorted = view.isSorted === true ? instances : worstFirst(instances, view.isPartial === true ? [] : instances);
-  const first = list({ ...view, isSorted: true, instances: sorted.slice(0, MOST_LISTED) }, shell);
+  // a name that is unique among those that are shown alone may mean several
+  const names = namesOf(instances, hasNamespaces === true);
+  const first = list({ ...view, isSorted: true, names, instances: sorted.slice(0, MOST_LISTED) }, shell);
   return [...head, ...first, painted(`… and ${countText(hidden)} more; narrow it down, or --all`)];
 }
 
@@ -174,8 +176,7 @@ interface Wanted {
 /** The instances of all services that match. */
 async function search(api: RegistryApi, { service, known, withHeartbeats }: Wanted, flags: Given): Promise<View> {
   if (service !== null && !servicesIn(api, known).includes(service)) await refuseUnknown(api, service, known);
-  const usualSort = flags['--output'] === 'table' ? 'state' : 'service';
-  const answer = await everyMatch(api, questionOf(flags, { service, withHeartbeats, usualSort }));
+  const answer = await everyMatch(api, questionOf(flags, { service, withHeartbeats }));
   return {
     url: api.url,
     isLive: true,

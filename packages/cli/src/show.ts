@@ -17,11 +17,11 @@ import { eventsIn, heartbeatsOf } from './registry-api.js';
 import type { RegistryApi } from './registry-api.js';
 import { EXIT } from './shell.js';
 import type { Command, ExitCode, Shell } from './shell.js';
-import { edgesIn, successText } from './traffic.js';
+import { edgesIn, p99Text, successText } from './traffic.js';
 import type { Edge, Target } from './traffic.js';
 import { AWAY, stateLook, stateShape } from './state-shapes.js';
 import { nobodyError, whoIs } from './which.js';
-import { ageText, explained, happenedText, nextText, printable, shortName, tripText } from './words.js';
+import { ageText, explained, happenedText, nextText, printable, shortName } from './words.js';
 
 /** Columns of the picture beside the name, with the longest text at its wire. */
 const PICTURE_WIDTH = 60;
@@ -201,7 +201,7 @@ function callerRows(calls: readonly Caller[]): readonly Row[] {
           edge.from,
           `${target.perSecond.toFixed(1)}/s`,
           `success ${successText({ calls: attemptsOf(edge, target), failures: target.failures })}`,
-          `p99 ${target.p99Ms === null ? '–' : tripText(target.p99Ms)}`,
+          p99Text(target),
           target.circuitsOpen === 0 ? 'circuit closed' : `circuit open at ${target.circuitsOpen}`,
         ],
   );

@@ -7,7 +7,7 @@ import type { RunningRegistry } from '@rollcall/registry';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { run } from './run.js';
 import { testShell } from './shell.fixture.js';
-import type { TestTerminal } from './shell.fixture.js';
+import type { TestShell, TestTerminal } from './shell.fixture.js';
 
 /** What a command came to. */
 export interface Ran {
@@ -29,6 +29,7 @@ export interface TownService {
 export class Town {
   readonly registry: RunningRegistry;
   readonly #services = new Set<TownService>();
+  readonly #staying: { readonly shell: TestShell; readonly code: Promise<number> }[] = [];
 
   private constructor(registry: RunningRegistry) {
     this.registry = registry;
@@ -54,6 +55,13 @@ export class Town {
     return { code, out: shell.outLines.join('\n'), err: shell.errLines.join('\n') };
   }
 
+  /** Starts a command line that stays. It ends with the town, and its exit code must be 0. */
+  stay(argv: readonly string[], terminal: TestTerminal = {}): TestShell {
+    const shell = testShell({ ROLLCALL_URL: this.url }, terminal);
+    this.#staying.push({ shell, code: run(argv, shell) });
+    return shell;
+  }
+
   /** Registers an instance at whose address nobody answers. */
   async register(id: string, service: string, more: object = {}): Promise<void> {
     const answer = await fetch(`${this.url}/api/v1/register`, {
@@ -68,8 +76,9 @@ export class Town {
   async serve(
     service: string,
     answer: (request: IncomingMessage, response: ServerResponse) => void,
+    namespace = 'default',
   ): Promise<TownService> {
-    const client = new Rollcall({ service, registry: this.url, heartbeatIntervalMs: 100 });
+    const client = new Rollcall({ service, namespace, registry: this.url, heartbeatIntervalMs: 100 });
     const server = createServer((request, response) => {
       if (request.url === '/.well-known/rollcall/heartbeat-1') void beat(client, request, response);
       else answer(request, response);
@@ -77,7 +86,8 @@ export class Town {
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
     client.register([{ protocol: 'http', host: '127.0.0.1', port }]);
-    await this.until(service, (text) => text.includes(`"id":"${client.id}"`) && isHealthy(text, client.id));
+    const isThere = (text: string): boolean => text.includes(`"id":"${client.id}"`) && isHealthy(text, client.id);
+    await this.until(service, isThere, namespace);
     const stop = (): void => {
       server.close();
       server.closeAllConnections();
@@ -100,9 +110,10 @@ export class Town {
   }
 
   /** Resolves when the answer about a service is as wanted: asks anew when something of it has changed. */
-  async until(service: string, isWanted: (text: string) => boolean): Promise<void> {
+  async until(service: string, isWanted: (text: string) => boolean, namespace = 'default'): Promise<void> {
     for (let revision = 0; ;) {
-      const answer = await fetch(`${this.url}/api/v1/services/${service}?revision=${revision}&waitMs=5000`);
+      const query = `namespace=${namespace}&revision=${revision}&waitMs=5000`;
+      const answer = await fetch(`${this.url}/api/v1/services/${service}?${query}`);
       const text = await answer.text();
       if (answer.ok && isWanted(text)) return;
       if (answer.ok) ({ revision } = JSON.parse(text) as { revision: number });
@@ -110,8 +121,11 @@ export class Town {
   }
 
   async close(): Promise<void> {
+    for (const { shell } of this.#staying) shell.end();
+    const codes = await Promise.all(this.#staying.map(({ code }) => code));
     await Promise.all([...this.#services].map((service) => service.close()));
     await this.registry.close();
+    if (codes.some((code) => code !== 0)) throw new Error(`commands that stayed ended with ${codes.join(', ')}`);
   }
 }
 

@@ -1,7 +1,7 @@
 import { DEFAULT_NAMESPACE } from '@rollcall/core';
 import { numberAt, recordsAt } from './json.js';
 import type { Json } from './json.js';
-import { printable } from './words.js';
+import { countText, printable, tripText } from './words.js';
 
 /** How the calls go from all instances of one service to another, as the callers told lately. */
 export interface Edge {
@@ -91,3 +91,14 @@ export function successText({ calls, failures }: Pick<CallsSum, 'calls' | 'failu
   if (calls === 0) return '–';
   return `${(Math.floor((10_000 * (calls - failures)) / calls) / 100).toFixed(2)} %`;
 }
+
+/** `2.0/s`, `1,204/s` */
+export const rateText = ({ perSecond }: Pick<CallsSum, 'perSecond'>): string =>
+  `${perSecond < 10 ? perSecond.toFixed(1) : countText(Math.round(perSecond))}/s`;
+
+/** `p99 42 ms`; `p99 –` where there are too few calls to say. */
+export const p99Text = ({ p99Ms }: Pick<CallsSum, 'p99Ms'>): string => `p99 ${p99Ms === null ? '–' : tripText(p99Ms)}`;
+
+/** Is a circuit of a caller to one of its instances not closed? */
+export const hasOpenCircuit = ({ targets }: Pick<Edge, 'targets'>): boolean =>
+  targets.some(({ circuitsOpen }) => circuitsOpen > 0);

@@ -7,11 +7,11 @@ import { paint } from './paint.js';
 import type { Look, Span } from './paint.js';
 import type { Terminal } from './shell.js';
 import { AWAY, shapeOf, stateLook, stateSpans } from './state-shapes.js';
-import { successText } from './traffic.js';
+import { p99Text, rateText, successText } from './traffic.js';
 import type { CallsSum } from './traffic.js';
 import { trafficRows, trafficText } from './watch-traffic.js';
 import type { Traffic } from './watch-traffic.js';
-import { ageText, clockText, countText, tripText } from './words.js';
+import { ageText, clockText, countText } from './words.js';
 
 /** A feed that is away for less than this is expected to be back any moment. */
 const STALE_AFTER_MS = 10_000;
@@ -45,9 +45,7 @@ export const trafficLines = (lines: number): number => Math.floor(lines / 3);
 function legendOf({ calls = null, isLive }: View, { width }: Screen): readonly (readonly Span[])[] {
   const arrows = width < HEARTBEATS_FROM ? '' : '→1 the registry calls  ←2 it calls';
   if (calls === null || !isLive) return arrows === '' ? [] : [[{ text: arrows, look: 'faint' }]];
-  const perSecond = calls.perSecond < 10 ? calls.perSecond.toFixed(1) : countText(Math.round(calls.perSecond));
-  const p99 = calls.p99Ms === null ? '–' : tripText(calls.p99Ms);
-  const text = `calls ${perSecond}/s  success ${successText(calls)}  went elsewhere ${countText(calls.retries)}  p99 ${p99}`;
+  const text = `calls ${rateText(calls)}  success ${successText(calls)}  went elsewhere ${countText(calls.retries)}  ${p99Text(calls)}`;
   const gap = arrows === '' ? '' : ' '.repeat(Math.max(2, Math.min(width, 100) - text.length - arrows.length));
   return [[{ text }, { text: gap + arrows, look: 'faint' }]];
 }

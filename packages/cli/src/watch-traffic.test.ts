@@ -1,14 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { run } from './run.js';
-import { testShell } from './shell.fixture.js';
-import type { TestShell, TestTerminal } from './shell.fixture.js';
 import { Town } from './town.fixture.js';
 
 const SECRET = 'a-secret-of-132-bits-22';
 
 describe('rollcall watch of one service', () => {
   let town: Town;
-  const ends: (() => Promise<void>)[] = [];
 
   beforeEach(async () => {
     town = await Town.start({ intervalMs: 60_000 });
@@ -31,23 +27,10 @@ describe('rollcall watch of one service', () => {
     });
     expect(answer.status).toBe(200);
   });
-  afterEach(async () => {
-    for (const end of ends.splice(0)) await end();
-    await town.close();
-  });
-
-  function watching(argv: readonly string[], terminal: TestTerminal = {}): TestShell {
-    const shell = testShell({ ROLLCALL_URL: town.url }, terminal);
-    const code = run(argv, shell);
-    ends.push(async () => {
-      shell.end();
-      expect(await code).toBe(0);
-    });
-    return shell;
-  }
+  afterEach(() => town.close());
 
   it('shows how it is called and whom it calls, and not how others are', async () => {
-    const shell = watching(['watch', 'orders'], { height: 30, width: 110 });
+    const shell = town.stay(['watch', 'orders'], { height: 30, width: 110 });
     const picture = await shell.line(/gateway → orders/);
     expect(picture).toMatch(/gateway → orders +2\.0\/s +success 90\.00 % +1 of 10 failed +p99 42 ms +circuit open/);
     expect(picture).toContain('calls 2.0/s  success 90.00 %');
@@ -55,7 +38,7 @@ describe('rollcall watch of one service', () => {
   });
 
   it('shows of a caller whom it calls', async () => {
-    const shell = watching(['watch', 'gateway'], { height: 30, width: 110 });
+    const shell = town.stay(['watch', 'gateway'], { height: 30, width: 110 });
     const picture = await shell.line(/gateway → users/);
     expect(picture).toContain('gateway → orders');
     // nobody calls it
@@ -63,14 +46,14 @@ describe('rollcall watch of one service', () => {
   });
 
   it('tells of its traffic, where nobody looks, as a line', async () => {
-    const shell = watching(['watch', 'orders']);
+    const shell = town.stay(['watch', 'orders']);
     expect(await shell.line(/TRAFFIC/)).toMatch(
       /^\d\d:\d\d:\d\d {2}⇄ TRAFFIC +orders +2\.0\/s +success 90\.00 % +1 of 10 failed +p99 42 ms$/,
     );
   });
 
   it('tells of its traffic as JSON', async () => {
-    const shell = watching(['watch', 'orders', '--json']);
+    const shell = town.stay(['watch', 'orders', '--json']);
     expect(JSON.parse(await shell.line(/"change":"traffic"/))).toMatchObject({
       change: 'traffic',
       namespace: 'default',

@@ -2,9 +2,9 @@
 import { columnsOf, shortened } from './columns.js';
 import { jsonText } from './json-text.js';
 import type { Span } from './paint.js';
-import { successText, sumOf } from './traffic.js';
+import { hasOpenCircuit, p99Text, rateText, successText, sumOf } from './traffic.js';
 import type { Edge } from './traffic.js';
-import { aligned, countText, tripText } from './words.js';
+import { aligned, countText } from './words.js';
 
 /** More rows are not shown, those that fail first. */
 const MOST_ROWS = 8;
@@ -24,10 +24,10 @@ export function trafficRows(
   { hasNamespaces, width, lines }: Room,
 ): readonly (readonly Span[])[] {
   const sorted = edges.toSorted((one, other) => other.failures - one.failures);
-  const worst = sorted.slice(0, MOST_ROWS).map((edge) => {
-    const isOpen = edge.targets.some(({ circuitsOpen }) => circuitsOpen > 0);
-    return { parts: partsOf(edge, hasNamespaces), numbers: [...numbersOf(edge), isOpen ? 'circuit open' : ''] };
-  });
+  const worst = sorted.slice(0, MOST_ROWS).map((edge) => ({
+    parts: partsOf(edge, hasNamespaces),
+    numbers: [...numbersOf(edge), hasOpenCircuit(edge) ? 'circuit open' : ''],
+  }));
   const wide = aligned(worst.map(({ parts, numbers }) => [parts.join(''), ...numbers]));
   const isNarrow = wide.some((text) => columnsOf(text) > width);
   // a line is kept for how many more there are
@@ -70,12 +70,13 @@ function shareOut(parts: readonly string[], width: number): string {
 
 type Numbers = Pick<Edge, 'perSecond' | 'calls' | 'failures' | 'p99Ms'>;
 
-function numbersOf({ perSecond, calls, failures, p99Ms }: Numbers): readonly string[] {
+function numbersOf(numbers: Numbers): readonly string[] {
+  const { calls, failures } = numbers;
   return [
-    `${perSecond < 10 ? perSecond.toFixed(1) : countText(Math.round(perSecond))}/s`,
-    `success ${successText({ calls, failures })}`,
+    rateText(numbers),
+    `success ${successText(numbers)}`,
     `${countText(failures)} of ${countText(calls)} failed`,
-    `p99 ${p99Ms === null ? '–' : tripText(p99Ms)}`,
+    p99Text(numbers),
   ];
 }
 

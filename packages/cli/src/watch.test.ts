@@ -1,36 +1,19 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InPlace } from './in-place.js';
-import { run } from './run.js';
-import { testShell } from './shell.fixture.js';
-import type { TestShell, TestTerminal } from './shell.fixture.js';
 import { Town } from './town.fixture.js';
 
 describe('rollcall watch', () => {
   let town: Town;
-  const ends: (() => Promise<void>)[] = [];
 
   beforeEach(async () => {
     town = await Town.start({ intervalMs: 60_000 });
     await town.register('orders-1e07', 'orders');
     await town.register('users-0b9e', 'users');
   });
-  afterEach(async () => {
-    for (const end of ends.splice(0)) await end();
-    await town.close();
-  });
-
-  function watching(argv: readonly string[], terminal: TestTerminal = {}): TestShell {
-    const shell = testShell({ ROLLCALL_URL: town.url }, terminal);
-    const code = run(argv, shell);
-    ends.push(async () => {
-      shell.end();
-      expect(await code).toBe(0);
-    });
-    return shell;
-  }
+  afterEach(() => town.close());
 
   it('is one line for each change where nobody looks: what is there, and what becomes of it', async () => {
-    const shell = watching(['watch']);
+    const shell = town.stay(['watch']);
     expect(await shell.line(/orders/)).toMatch(/^\d\d:\d\d:\d\d {2}◌ REGISTERING {4}orders…1e07 +registered/);
     await town.run('weight', '1e07', '7');
     expect(await shell.line(/weight/)).toMatch(/orders…1e07 .*proved both ways; weight 7$/);
@@ -41,7 +24,7 @@ describe('rollcall watch', () => {
   });
 
   it('tells of one service alone where that is asked for', async () => {
-    const shell = watching(['watch', 'users']);
+    const shell = town.stay(['watch', 'users']);
     await shell.line(/users…0b9e/);
     await town.run('rm', '1e07');
     await town.run('rm', '0b9e');
@@ -50,7 +33,7 @@ describe('rollcall watch', () => {
   });
 
   it.each([[['watch', '--json']], [['ls', '-w', '-o', 'json']]])('%j is JSON, line by line', async (argv) => {
-    const shell = watching(argv);
+    const shell = town.stay(argv);
     await shell.line(/orders/);
     await town.run('drain', '1e07');
     const changed = JSON.parse(await shell.line(/"change":"changed"/)) as unknown;
@@ -66,7 +49,7 @@ describe('rollcall watch', () => {
   });
 
   it('draws one picture in place on a terminal', async () => {
-    const shell = watching(['watch'], { height: 30, width: 100 });
+    const shell = town.stay(['watch'], { height: 30, width: 100 });
     const picture = await shell.line(/orders…1e07/);
     expect(picture).toMatch(/rollcall {2}http:\/\/127\.0\.0\.1:\d+ {2}Live/);
     expect(picture).toContain('No service needs attention: 0 of 2 are HEALTHY. 2 on the way, nothing to do.');
@@ -78,14 +61,14 @@ describe('rollcall watch', () => {
   });
 
   it('goes on without a line to the registry, and says so in the past', async () => {
-    const shell = watching(['watch'], { height: 30 });
+    const shell = town.stay(['watch'], { height: 30 });
     await shell.line(/orders…1e07/);
     await town.registry.close();
     expect(await shell.line(/No line to the registry/)).toContain('were on the way');
   });
 
   it('waits for a service that is not there yet, and says what may be meant', async () => {
-    const shell = watching(['watch', 'ordres']);
+    const shell = town.stay(['watch', 'ordres']);
     expect(await shell.complaint(/ordres/)).toBe('There is no service "ordres". Did you mean orders? Waiting for it.');
     await town.register('ordres-1', 'ordres');
     expect(await shell.line(/ordres/)).toContain('REGISTERING');

@@ -2,7 +2,7 @@ import { nearest, RollcallError } from '@rollcall/core';
 import type { Instance, InstanceId } from '@rollcall/core';
 import { recordsAt } from './json.js';
 import { checkNamespace, namesOf, namespacesOf } from './namespaces.js';
-import type { RegistryApi } from './registry-api.js';
+import type { RegistryApi, Whereabouts } from './registry-api.js';
 import { shortName, shortNames } from './words.js';
 
 type Named = Pick<Instance, 'id' | 'service'>;
@@ -58,11 +58,8 @@ export interface Meant {
  * `gone`: may it be one that was removed lately?
  */
 export async function whoIs(typed: string, api: RegistryApi, gone: 'refused' | 'allowed' = 'refused'): Promise<Meant> {
-  const slash = typed.indexOf('/');
-  if (slash > 0) {
-    const namespace = await namespaceMeant(typed.slice(0, slash), api);
-    return whoIs(typed.slice(slash + 1), api.within(namespace), gone);
-  }
+  const { name, namespace } = placedName(typed);
+  if (namespace !== null) return whoIs(name, api.within(namespaceMeant(namespace, await api.everywhere())), gone);
   const instances = await everyInstance(api);
   const meant = meantBy(typed, instances);
   const [only, other] = meant;
@@ -74,11 +71,19 @@ export async function whoIs(typed: string, api: RegistryApi, gone: 'refused' | '
   return elsewhere(typed, api, { here: instances, gone });
 }
 
-/** A narrow terminal shows the beginning of a namespace only: `team-p…`. Rejects with OPTION_INVALID where several begin so. */
-async function namespaceMeant(typed: string, api: RegistryApi): Promise<string> {
+/** What is typed, without the namespace before it: `staging/orders…1e07`; null: there is none. */
+export function placedName(typed: string): { readonly namespace: string | null; readonly name: string } {
+  const slash = typed.indexOf('/');
+  return slash > 0
+    ? { namespace: typed.slice(0, slash), name: typed.slice(slash + 1) }
+    : { namespace: null, name: typed };
+}
+
+/** A narrow terminal shows the beginning of a namespace only: `team-p…`. Throws OPTION_INVALID where several begin so. */
+export function namespaceMeant(typed: string, known: readonly Pick<Whereabouts, 'namespace'>[]): string {
   const [, beginning] = /^(.+?)(?:…|\.\.\.|~)$/.exec(typed) ?? [];
   if (beginning === undefined) return typed;
-  const meant = namespacesOf(await api.everywhere()).filter((name) => name.startsWith(beginning));
+  const meant = namespacesOf(known).filter((name) => name.startsWith(beginning));
   const [only, other] = meant;
   if (only === undefined || other === undefined) return only ?? typed;
   const listed = meant.slice(0, MOST_LISTED).join(', ');

@@ -144,10 +144,9 @@ function silenceText({ isConnected, isAnswered, received, announced }: Progress)
 
 /** Does it speak TLS? Whose certificate it is does not matter here. */
 export function speaksTls(url: string): Promise<boolean> {
-  const { hostname, port } = new URL(url);
+  const { port } = new URL(url);
   return new Promise((resolve) => {
-    const host = hostname.replace(/^\[|\]$/g, '');
-    const socket = connect({ host, port: Number(port || '80'), rejectUnauthorized: false });
+    const socket = connect({ host: bareHost(url), port: Number(port || '80'), rejectUnauthorized: false });
     const done = (does: boolean): void => {
       socket.destroy();
       resolve(does);
@@ -160,9 +159,12 @@ export function speaksTls(url: string): Promise<boolean> {
   });
 }
 
-/** Every address that a host stands for; empty: it cannot be looked up. */
-export async function addressesOf(hostname: string): Promise<readonly string[]> {
-  const host = hostname.replace(/^\[|\]$/g, '');
+/** The host of a URL as connections and tools take it: IPv6 without brackets. */
+export const bareHost = (url: string): string => new URL(url).hostname.replace(/^\[|\]$/g, '');
+
+/** Every address that the host of a URL stands for; empty: it cannot be looked up. */
+export async function addressesOf(url: string): Promise<readonly string[]> {
+  const host = bareHost(url);
   if (isIP(host) !== 0) return [host];
   const found = await lookup(host, { all: true }).catch(() => []);
   return [...new Set(found.map(({ address }) => address))];

@@ -1,5 +1,7 @@
 import { isOutage, notCallableText } from '@rollcall/core';
 import type { CallableCount } from '@rollcall/core';
+import { areSeveral } from '../namespaces.js';
+import { isAway, serviceIn } from '../outages.js';
 import { awayText } from '../override-terms.js';
 import { explained } from '../words.js';
 import type { Facts, InstanceFacts } from './facts.js';
@@ -21,10 +23,11 @@ export function callableDiagnosis(facts: Facts): Diagnosis {
 }
 
 function nobody(key: string, count: CallableCount, facts: Facts): Finding {
-  const members = facts.instances.filter(({ instance }) => `${instance.namespace}/${instance.service}` === key);
-  const name = members[0]?.instance.service ?? key;
-  const away = members.filter(({ instance }) => instance.admin !== 'ENABLED');
+  const nameOf = serviceIn(true);
+  const members = facts.instances.filter(({ instance }) => nameOf(instance) === key);
+  const away = members.filter(({ instance }) => isAway(instance));
   const now = registryWall(facts);
+  const name = hasNamespaces(facts) ? key : key.slice(key.indexOf('/') + 1);
   return finding('nobody-callable', {
     what: `Nobody of ${name} may be called: ${notCallableText(count)}.`,
     instances: members.map(({ instance }) => instance.id),
@@ -38,6 +41,9 @@ function nobody(key: string, count: CallableCount, facts: Facts): Finding {
         : ['see to what fails at its instances: the findings about them, or rollcall show <id>'],
   });
 }
+
+const hasNamespaces = ({ counts }: Facts): boolean =>
+  areSeveral([...counts.keys()].map((key) => ({ namespace: key.slice(0, key.indexOf('/')) })));
 
 function told({ instance, away }: InstanceFacts, now: number): string {
   const { id, admin, state, reason } = instance;

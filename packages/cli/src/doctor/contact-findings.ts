@@ -1,6 +1,6 @@
 import { isLoopback, problemFrom } from '@rollcall/core';
 import { textAt } from '../json.js';
-import { isCut } from './asking.js';
+import { bareHost, isCut } from './asking.js';
 import { urlAt } from './contact.js';
 import type { Answer, Facts, Failure } from './facts.js';
 import { finding } from './finding.js';
@@ -61,16 +61,12 @@ function unreached(facts: Facts, failure: Failure): Finding {
     );
   }
   if (facts.isSmallAnswered)
-    return say(
-      'large-answers-lost',
-      `${host} answers small questions, and none about the registry.`,
-      ...LARGE_FIX(hostname),
-    );
+    return say('large-answers-lost', `${host} answers small questions, and none about the registry.`, ...largeFix(url));
   return unconnected(facts, failure, say);
 }
 
-export const LARGE_FIX = (host: string): readonly string[] => [
-  `does a full packet arrive? ping -c 3 -M do -s 1472 ${host.replace(/^\[|\]$/g, '')}; where it does not, lower the MTU of the tunnel or VPN between, or clamp the MSS there (iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu)`,
+export const largeFix = (url: string): readonly string[] => [
+  `does a full packet arrive? ping -c 3 -M do -s 1472 ${bareHost(url)}; where it does not, lower the MTU of the tunnel or VPN between, or clamp the MSS there (iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu)`,
   'is there a proxy between that limits the size of answers, or buffers them to a disk that is full? Its log tells',
 ];
 
@@ -170,9 +166,7 @@ function silent({ url, here, tries }: Facts, { code, progress }: Failure, say: S
     progress.isConnected
       ? `is its process stopped, or busy? On its machine: ${remediesFor(here.container).isBusy}`
       : `is the way free? ${remediesFor(here.container).tryPort(hostname, port || '80', '')}`,
-    ...(reason === undefined && !isLoopback(hostname)
-      ? [`are packets lost? ping -c 20 ${hostname.replace(/^\[|\]$/g, '')}`]
-      : []),
+    ...(reason === undefined && !isLoopback(hostname) ? [`are packets lost? ping -c 20 ${bareHost(url)}`] : []),
     ELSEWHERE,
   );
 }

@@ -49,11 +49,10 @@ const mostTelling = (first: Asked, more: readonly Asked[]): Asked =>
  * address of the other family is looked at, too: `localhost` may lead to either.
  */
 async function addressFacts(asker: Asker, contact: Asked): Promise<readonly AddressFacts[]> {
-  const { hostname } = new URL(asker.url);
-  const named = await addressesOf(hostname);
+  const named = await addressesOf(asker.url);
   const isEmpty = contact.kind === 'answer' && numberAt(contact.body, 'instances') === 0;
   const others =
-    isLoopback(hostname.replace(/^\[|\]$/g, '')) && (contact.kind === 'failure' || isEmpty)
+    isLoopback(new URL(asker.url).hostname) && (contact.kind === 'failure' || isEmpty)
       ? ['127.0.0.1', '::1'].filter((address) => !named.includes(address))
       : [];
   if (named.length + others.length < 2) return [];

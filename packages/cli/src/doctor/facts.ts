@@ -71,7 +71,7 @@ export interface WayFacts {
 }
 
 export interface StreamFacts {
-  /** `held`: open all the time; `ended`: by somebody else; `silent`: no head of an answer; `refused`: the registry said no, or no connection. */
+  /** `held`: open all the time; `ended`: by somebody else; `silent`: a connection, and no head of an answer; `refused`: the registry said no, or no connection. */
   readonly outcome: 'held' | 'ended' | 'silent' | 'refused';
   readonly afterMs: number;
   readonly text: string;

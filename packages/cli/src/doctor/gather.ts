@@ -1,6 +1,7 @@
-import { containerOf, countCallable, isOutage, STATES, systemTime, VERSION } from '@rollcall/core';
+import { containerOf, isOutage, STATES, systemTime, VERSION } from '@rollcall/core';
 import type { CallableCount, Instance } from '@rollcall/core';
 import { at, listAt, numberAt, textAt } from '../json.js';
+import { countsOf, serviceIn } from '../outages.js';
 import type { Asker } from './asking.js';
 import { ABOUT, contactOf, identityOf, insist } from './contact.js';
 import type { Asked, Facts, Failure, HereFacts, PeerFacts, RefusedFacts, RegistryFacts } from './facts.js';
@@ -40,9 +41,10 @@ export async function gather(
     registry === null ? null : wayFacts(asker),
     Promise.all(others.map((url) => peerFacts(asker, url))),
   ]);
-  const counts = isWhole ? countsOf(instances) : new Map<string, CallableCount>();
+  const counts = isWhole ? countsOf(instances, true) : new Map<string, CallableCount>();
+  const nameOf = serviceIn(true);
   const rank = (one: Instance): number => {
-    const count = counts.get(keyOf(one));
+    const count = counts.get(nameOf(one));
     return count !== undefined && isOutage(count) ? STATES.length : STATES.indexOf(one.state);
   };
   const worst = instances.toSorted((one, other) => rank(other) - rank(one));
@@ -64,18 +66,6 @@ export async function gather(
     peers,
     missing: look.missing,
   };
-}
-
-const keyOf = ({ namespace, service }: Instance): string => `${namespace}/${service}`;
-
-function countsOf(instances: readonly Instance[]): ReadonlyMap<string, CallableCount> {
-  const members = new Map<string, Instance[]>();
-  for (const instance of instances) {
-    const known = members.get(keyOf(instance));
-    if (known === undefined) members.set(keyOf(instance), [instance]);
-    else known.push(instance);
-  }
-  return new Map([...members].map(([key, all]) => [key, countCallable(all)]));
 }
 
 /** What this process had no open file for is no try. */

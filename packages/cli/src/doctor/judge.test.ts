@@ -58,6 +58,14 @@ const tried = (...failures: readonly Failure[]): Partial<Facts> => ({
   tries: { asked: 10, failures, largestAnswer: 900 },
 });
 
+/** An answer that broke off after its head. */
+const half = (received: number, announced: number | null): Failure =>
+  failure('ETIMEDOUT', `${received} of ${announced ?? '?'} bytes of an answer came, and no more`, {
+    progress: { isConnected: true, isAnswered: true, received, announced },
+  });
+const held = { outcome: 'held', afterMs: 2_500, text: 'it lasts' } as const;
+const codesIn = (more: Partial<Facts>): readonly string[] => judge(facts(more)).findings.map(({ code }) => code);
+
 /** What provokes each finding, and what its evidence says. */
 const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = {
   'registry-not-listening': [failed('ECONNREFUSED', REFUSED), /ECONNREFUSED/],
@@ -102,10 +110,7 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
     tried(failure('ETIMEDOUT', 'no connection within 3000 ms'), failure('ECONNRESET', 'socket hang up')),
     /8 of 10 tries were answered/,
   ],
-  'large-answers-lost': [
-    tried(failure('ETIMEDOUT', '9 of 99 bytes of an answer came', { progress: { isAnswered: true, received: 9 } })),
-    /9 of 99 bytes/,
-  ],
+  'large-answers-lost': [tried(half(1_448, 120_000)), /1448 of 120000 bytes/],
   'stream-cut': [
     instances(instanceFacts({}, { lineLosses: { times: 4, shortestMs: 14_900, longestMs: 15_100 } })),
     /the stream of orders…0001, which lives, ended 4 times lately/,
@@ -265,6 +270,42 @@ describe('judge', () => {
     expect(judge(facts({ ...late, ...instances(silent) })).findings.map(({ code }) => code)).toEqual([
       'heartbeat-2-missing',
     ]);
+  });
+
+  it('takes an answer that breaks off for a large one only where larger ones do not arrive', () => {
+    const small = half(9, 99);
+    expect(codesIn(tried(small))).toEqual(['registry-unsteady']);
+    expect(judge(facts(tried(small))).fine).not.toContain('each of 10 questions to it was answered');
+    // by what came of it, where its head does not say
+    expect(codesIn(tried(half(901, null)))).toEqual(['large-answers-lost']);
+    expect(codesIn(tried(half(900, null)))).toEqual(['registry-unsteady']);
+    expect(codesIn(tried(small, half(9, 901)))).toEqual(['large-answers-lost', 'registry-unsteady']);
+    // the one that was asked for its size breaks off before a smaller one would
+    const large = half(99, null);
+    const asked = { ...tried(small, large, large), way: { large, stream: held } };
+    expect(codesIn(asked)).toEqual(['large-answers-lost']);
+    expect(judge(facts(asked)).findings[0]?.evidence[0]).toContain('99 of ? bytes');
+    // and one that was never answered says nothing of sizes
+    const lost = failure('ETIMEDOUT', 'no connection within 3000 ms');
+    expect(codesIn({ ...tried(lost, small), way: { large: lost, stream: held } })).toEqual(['registry-unsteady']);
+  });
+
+  it('names a service nobody of which may be called with its namespace, where there are several', () => {
+    const drained = countCallable([{ state: 'HEALTHY', admin: 'DRAINING' }]);
+    const away = instances(instanceFacts({ admin: 'DRAINING' }));
+    const whatOf = (counts: Facts['counts']) => judge(facts({ ...away, counts })).findings[0]?.what;
+    expect(whatOf(new Map([['default/orders', drained]]))).toContain('Nobody of orders may be called');
+    const fine = countCallable([{ state: 'HEALTHY', admin: 'ENABLED' }]);
+    const both = new Map([
+      ['default/orders', drained],
+      ['staging/orders', fine],
+    ]);
+    expect(whatOf(both)).toContain('Nobody of default/orders may be called');
+  });
+
+  it('names what can be done in a pod that may open too few files', () => {
+    const { findings } = judge(facts({ here: { container: 'kubernetes', openFiles: 64, unasked: 3 } }));
+    expect(findings[0]?.fix.join()).toMatch(/LimitNOFILE.*container runtime.*rollcall doctor --no-ports --url/);
   });
 
   it('asks who answers only where callers do', () => {

@@ -4,7 +4,7 @@ import { at, listAt, numberAt, textAt } from '../json.js';
 import { checkNamespace } from '../namespaces.js';
 import { overrideTerms } from '../override-terms.js';
 import { heartbeatsOf } from '../registry-api.js';
-import { meantBy } from '../which.js';
+import { meantBy, namespaceMeant, placedName } from '../which.js';
 import type { Asker } from './asking.js';
 import type { InstanceFacts, LineLossFacts } from './facts.js';
 import { reach } from './reach.js';
@@ -45,27 +45,29 @@ export class Look {
     this.#concurrency = Math.max(1, Math.min(CONCURRENCY, free));
   }
 
-  /** Usually in every namespace (`*`): an id says nothing of its own. */
-  async instances(word: string | null, namespace: string): Promise<Meant> {
+  /** Usually in every namespace (`*`): an id says nothing of its own. One that is typed before the word counts more. */
+  async instances(word: string | null, usual: string): Promise<Meant> {
     const listed = await this.#answered('/api/v1/services?namespace=*', 'instances, because the list of services');
     if (listed === null) return { instances: [], isWhole: false };
     const known = listAt(listed, 'services').map((service) => ({
       name: textAt(service, 'name') ?? '',
       namespace: textAt(service, 'namespace') ?? '',
     }));
+    const typed = word === null ? null : placedName(word);
+    const namespace = typed === null || typed.namespace === null ? usual : namespaceMeant(typed.namespace, known);
     checkNamespace({ namespace, url: this.#asker.url }, known);
     const near = known.filter((one) => namespace === '*' || one.namespace === namespace);
     const names = [...new Set(near.map(({ name }) => name))].toSorted();
-    if (word === null || names.includes(word)) {
-      const instances = await this.#allOf(word === null ? names : [word], namespace);
+    if (typed === null || names.includes(typed.name)) {
+      const instances = await this.#allOf(typed === null ? names : [typed.name], namespace);
       // of a service of which only a part came nothing is counted
       return { instances, isWhole: this.missing.length === 0 };
     }
-    const meant = meantBy(word, await this.#allOf(names, namespace));
+    const meant = meantBy(typed.name, await this.#allOf(names, namespace));
     if (meant.length > 0 || this.missing.length > 0) return { instances: meant, isWhole: false };
-    const nearestName = nearest(word, names);
+    const nearestName = nearest(typed.name, names);
     const hint = nearestName === null ? 'rollcall ls shows all of them.' : `Did you mean ${nearestName}?`;
-    throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word}". ${hint}`);
+    throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word ?? ''}". ${hint}`);
   }
 
   async #allOf(names: readonly string[], namespace: string): Promise<readonly Instance[]> {

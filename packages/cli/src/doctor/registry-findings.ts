@@ -21,8 +21,12 @@ export function registryWall(facts: Pick<Facts, 'contact' | 'wall'>): number {
 
 /** Time enough to get another certificate. */
 const EXPIRES_SOON_MS = 14 * 86_400_000;
-/** Of a budget of the host. */
-const TIGHT = 0.8;
+/** Of what there may be. */
+const TIGHT_RATIO = 0.8;
+
+/** Is hardly any of it left? */
+export const isTight = ({ open, most }: { readonly open: number; readonly most: number }): boolean =>
+  open >= TIGHT_RATIO * most;
 
 interface Known {
   readonly facts: Facts;
@@ -220,7 +224,7 @@ function preservation({ registry }: Known): Part {
 function files({ registry }: Known): Part {
   if (registry.files === null) return {};
   const { open, most } = registry.files;
-  if (open < TIGHT * most) return { fine: [`${open} of the ${most} files that it may open are open`] };
+  if (!isTight(registry.files)) return { fine: [`${open} of the ${most} files that it may open are open`] };
   const few = finding('few-open-files', {
     what: `The registry has ${Math.max(0, most - open)} open files left of ${most}.`,
     evidence: [`the registry says: ${open} of ${most} files and connections are open`],
@@ -232,7 +236,7 @@ function files({ registry }: Known): Part {
 function budgets({ registry }: Known): Part {
   if (registry.budgets.length === 0)
     return { unchecked: ['what the registry’s host carries, because it does not tell'] };
-  const tight = registry.budgets.filter(({ used, have }) => used >= TIGHT * have);
+  const tight = registry.budgets.filter(({ used, have }) => isTight({ open: used, most: have }));
   if (tight.length === 0)
     return { fine: [`its host carries what there is (${registry.budgets.map(({ name }) => name).join(', ')})`] };
   const findings = tight.map(({ name, have, used, remedy }) =>

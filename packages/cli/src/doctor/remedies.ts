@@ -76,7 +76,8 @@ const KUBERNETES: Remedies = {
   startWith: (option) => `in the args of the registry’s container: ${option}`,
   moreFiles:
     'raise the limit of the container runtime on its node: LimitNOFILE=65536 in the unit of containerd or CRI-O',
-  moreFilesHere: 'run it where more files may be open: kubectl run --rm -i rollcall-doctor --image=rollcall -- doctor',
+  moreFilesHere:
+    'raise LimitNOFILE of the container runtime on its node, or run it from elsewhere: rollcall doctor --no-ports --url <registry>',
   setClock: 'on the node, whose clock its pods have: timedatectl set-ntp true',
   isBusy: 'kubectl top pod, and kubectl describe pod <pod> for restarts',
 };

@@ -1,11 +1,12 @@
 import { shortId } from '@rollcall/core';
 import { ageText } from '../words.js';
-import { isCut } from './asking.js';
-import { LARGE_FIX, triedTexts } from './contact-findings.js';
+import { bareHost, isCut } from './asking.js';
+import { largeFix, triedTexts } from './contact-findings.js';
 import { urlAt } from './contact.js';
-import type { Facts, InstanceFacts, LineLossFacts, PeerFacts, RegistryFacts } from './facts.js';
+import type { Facts, Failure, InstanceFacts, LineLossFacts, PeerFacts, RegistryFacts } from './facts.js';
 import { finding } from './finding.js';
 import type { Diagnosis, Finding } from './finding.js';
+import { isTight } from './registry-findings.js';
 import { remediesFor } from './remedies.js';
 
 /** So many ends of a stream, of nearly the same length, are a rule of somebody between. */
@@ -42,23 +43,22 @@ function ownFiles({ here, instances }: Facts): Part {
 
 function steadiness(facts: Facts, registry: RegistryFacts): Part {
   const { url, tries, here } = facts;
-  const whole = tries.failures.filter(({ progress }) => !progress.isAnswered);
+  const ofLarge = new Set(largeLosses(facts));
+  const whole = tries.failures.filter((failure) => !ofLarge.has(failure));
   if (whole.length === 0) return { fine: [`each of ${tries.asked} questions to it was answered`] };
-  const { hostname, host } = new URL(url);
   const named = facts.addresses.filter(({ isNamed }) => isNamed);
   const addresses = named.map(({ address, text }) => `asked from here, at ${address} alone: ${text}`);
   const { files } = registry;
-  const isTight = files !== null && files.open >= 0.8 * files.most;
   const open = files === null ? [] : [`the registry says: ${files.open} of ${files.most} files are open`];
   const unsteady = finding('registry-unsteady', {
-    what: `${host} answers some questions and loses others.`,
+    what: `${new URL(url).host} answers some questions and loses others.`,
     evidence: [...triedTexts(facts), ...addresses, ...open],
     fix: [
-      ...(isTight ? [`the registry has hardly an open file left: ${remediesFor(registry.container).moreFiles}`] : []),
+      ...(files !== null && isTight(files)
+        ? [`the registry has hardly an open file left: ${remediesFor(registry.container).moreFiles}`]
+        : []),
       ...(whole.some(({ code }) => code === 'ETIMEDOUT')
-        ? [
-            `are packets lost on the way? ping -c 20 ${hostname.replace(/^\[|\]$/g, '')}; mend the network that loses them`,
-          ]
+        ? [`are packets lost on the way? ping -c 20 ${bareHost(url)}; mend the network that loses them`]
         : []),
       ...(whole.some((failure) => isCut(failure) || failure.code === 'ECONNREFUSED')
         ? ['is there a proxy or load balancer between, of whose targets one is gone? Ask the registry itself, past it']
@@ -69,20 +69,31 @@ function steadiness(facts: Facts, registry: RegistryFacts): Part {
   return { findings: [unsteady] };
 }
 
-function largeAnswers({ way, tries, url }: Facts): Part {
+/**
+ * The answers that broke off because they are large: where the one that was asked for its size broke off, that one first and all that did;
+ * else those larger than any that arrived as a whole. A smaller one that breaks off shows a way that is unsteady.
+ */
+function largeLosses({ way, tries }: Facts): readonly Failure[] {
   const halves = tries.failures.filter(({ progress }) => progress.isAnswered);
-  const lost = way?.large ?? halves[0];
-  if (lost === undefined || halves.length === 0) {
+  if (way?.large?.progress.isAnswered === true) return [way.large, ...halves];
+  return halves.filter(
+    ({ progress: { received, announced } }) => Math.max(received, announced ?? 0) > tries.largestAnswer,
+  );
+}
+
+function largeAnswers(facts: Facts): Part {
+  const { way, tries, url } = facts;
+  const [lost] = largeLosses(facts);
+  if (lost === undefined) {
     return way?.large === null ? { fine: ['answers of more than 64 KiB arrive as a whole'] } : {};
   }
-  const { hostname, host } = new URL(url);
   const large = finding('large-answers-lost', {
-    what: `Large answers of ${host} do not arrive as a whole.`,
+    what: `Large answers of ${new URL(url).host} do not arrive as a whole.`,
     evidence: [
       `asked from here: ${lost.text}`,
       `asked from here: an answer of ${tries.largestAnswer} bytes, and smaller ones, arrived as a whole`,
     ],
-    fix: LARGE_FIX(hostname),
+    fix: largeFix(url),
   });
   return { findings: [large] };
 }
