@@ -132,7 +132,7 @@ describe('rollcall call', () => {
   });
 
   it('says which way there is no endpoint for', async () => {
-    expect(await town.run('call', 'web', 'find')).toMatchObject({
+    expect(await town.run('call', 'web', 'find', '--deadline', '200ms')).toMatchObject({
       code: 1,
       out: '',
       err: expect.stringMatching(/^rollcall call: /),

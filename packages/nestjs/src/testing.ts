@@ -318,6 +318,9 @@ export class RollcallTestingModule {
   }
 }
 
+/** Nothing comes by itself in a test: a call for which nobody is there fails soon, unless the application says how long it waits. */
+const WAIT_MS = 100;
+
 /** The application's own, but for what would reach out of the test: a registry, a folder, the environment of whoever runs it. */
 function testSettings({
   registry: _registry,
@@ -325,5 +328,5 @@ function testSettings({
   cache: _cache,
   ...options
 }: RollcallModuleOptions): Settings {
-  return readSettings(options, {});
+  return readSettings({ ...options, calls: { catalogWaitMs: WAIT_MS, ...options.calls } }, {});
 }
