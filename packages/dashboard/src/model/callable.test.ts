@@ -19,6 +19,21 @@ function rollOf(services: Readonly<Record<string, readonly Instance[]>>): Roll {
 
 const drained = (id: string): Instance => ({ ...sample(id), admin: 'DRAINING' });
 
+describe('a service that another namespace has, too', () => {
+  const of = (namespace: string) =>
+    ({ namespace, service: 'orders', epoch: 'e', revision: 1, part: 0, complete: true }) as const;
+  const roll = new Roll();
+  roll.apply([
+    { event: 'reset', data: { ...of('staging'), instances: [{ ...drained('orders-1'), namespace: 'staging' }] } },
+  ]);
+
+  it('is named by the verdict with its namespace, and without where there is but one', () => {
+    expect(verdictText(tallyOf(roll.services.value, roll.nameOf), null)).toBe('Nobody of orders may be called: 1 drained.');
+    roll.apply([{ event: 'reset', data: { ...of('default'), instances: [sample('orders-2')] } }]);
+    expect(verdictText(tallyOf(roll.services.value, roll.nameOf), null)).toMatch(/^Nobody of staging\/orders may be called/);
+  });
+});
+
 describe('a service of which all instances are drained', () => {
   const nodes = rollOf({
     fine: [sample('fine-1')],
@@ -33,7 +48,7 @@ describe('a service of which all instances are drained', () => {
     expect(servicesByTrouble(nodes)[0]?.name).toBe('orders');
     const standing = standingOf(orders.instances.value);
     expect([isTroubled(standing), colourOf(standing), standing.healthy]).toEqual([true, 'CRITICAL', 0]);
-    const tally = tallyOf(nodes);
+    const tally = tallyOf(nodes, (_, name) => name);
     expect(verdictText(tally, null)).toBe('Nobody of orders may be called: 2 drained. 2 of 4 services need attention.');
     expect(verdictText(tally, NOW)).toMatch(/^Nobody of orders could be called at 14:02:23: 2 drained\. 2 of 4 /);
     expect(standingText(standing)).toBe('0 of 2 callable: 2 drained');

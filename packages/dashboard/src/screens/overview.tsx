@@ -6,7 +6,8 @@ import { ageText, clockText, countText, latencyText, percentText, plural, rateTe
 import { awayText, standingText } from '../model/callable-words.js';
 import type { EventsAnswer, RegistryAnswer, TopologySummary, TrafficAnswer } from '../model/answers.js';
 import { arrivalText } from '../model/arrival.js';
-import { valueOf } from '../model/known.js';
+import { asOfOf, valueOf } from '../model/known.js';
+import type { Known } from '../model/known.js';
 import {
   attentionOf,
   byTrouble,
@@ -16,7 +17,7 @@ import {
   standingOf,
   tallyOf,
 } from '../model/roll.js';
-import type { Placed, ServiceNode } from '../model/roll.js';
+import type { NameOf, Placed, ServiceNode } from '../model/roll.js';
 import { hashOf, instanceHash, serviceHash } from '../model/route.js';
 import { useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
@@ -34,19 +35,20 @@ import { asOfText, Unknown } from '../parts/unknown.js';
 import { useShownServices } from './shown.js';
 import { Welcome } from './welcome.js';
 
-export function Overview({ registry }: { readonly registry: RegistryAnswer | null }): VNode {
+export function Overview({ registry: known }: { readonly registry: Known<RegistryAnswer> }): VNode {
   const { roll } = useSession();
   const nodes = useShownServices().value;
   const namespace = useNamespace();
   const topology = useKnown<TopologySummary>(`api/v1/topology?summary=true&namespace=${encodeURIComponent(namespace)}`);
   const { value: arrival } = roll.arrival;
   const staleSince = useStaleSince();
+  const registry = valueOf(known);
   if (roll.services.value.length === 0 && staleSince === null && arrival === null)
     return <Welcome registry={registry} />;
-  const verdict = arrival === null ? verdictText(tallyOf(nodes), staleSince) : arrivalText(arrival, staleSince);
+  const verdict = arrival === null ? verdictText(tallyOf(nodes, roll.nameOf), staleSince) : arrivalText(arrival, staleSince);
   return (
     <>
-      <Head verdict={verdict} sentence={affectedText(topology, staleSince)}>
+      <Head verdict={verdict} sentence={affectedText(topology, roll.nameOf)}>
         <Counters counts={arrival === null ? countStates(nodes) : null} />
       </Head>
       <Announcer text={verdict} />
@@ -57,8 +59,8 @@ export function Overview({ registry }: { readonly registry: RegistryAnswer | nul
           <Traffic namespace={namespace} />
         </div>
         <div class="stack">
-          <RegistryPanel registry={registry} staleSince={staleSince} />
-          {registry !== null && <Preservation of={registry.preservation} staleSince={staleSince} />}
+          <RegistryPanel of={known} />
+          {registry !== null && <Preservation of={registry.preservation} asOf={asOfOf(known)} />}
           <LastEvents namespace={namespace} />
         </div>
       </div>
@@ -219,12 +221,13 @@ const MOST_WALL = 60;
 
 function Wall({ nodes }: { readonly nodes: readonly ServiceNode[] }): VNode {
   const steady = useSteady(servicesByTrouble(nodes), ({ key }) => key);
+  const { nameOf } = useSession().roll;
   const isOld = useStaleSince() !== null;
   const instances = nodes.reduce((sum, node) => sum + node.instances.value.size, 0);
   return (
     <Panel title="Services" count={nodes.length} aside={`${plural(instances, 'instance')}, problems first`}>
       <div class="wall" ref={(box: HTMLElement | null) => void (steady.ref.current = box)}>
-        {steady.rows.slice(0, MOST_WALL).map((node) => wallRow(node, isOld))}
+        {steady.rows.slice(0, MOST_WALL).map((node) => wallRow(node, nameOf, isOld))}
       </div>
       {nodes.length > MOST_WALL && (
         <p class="panel-foot">
@@ -240,7 +243,8 @@ function Wall({ nodes }: { readonly nodes: readonly ServiceNode[] }): VNode {
 /** Tiles beyond so many are counted. */
 const MOST_TILES = 12;
 
-function wallRow(node: ServiceNode, isOld: boolean): VNode {
+function wallRow(node: ServiceNode, nameOf: NameOf, isOld: boolean): VNode {
+  const name = nameOf(node.namespace, node.name);
   const instances = [...node.instances.value.values()].toSorted(byTrouble);
   const { healthy, all } = standingOf(node.instances.value);
   return (
@@ -251,19 +255,19 @@ function wallRow(node: ServiceNode, isOld: boolean): VNode {
       </a>
       <span class={healthy < all ? 'wall-share low' : 'wall-share'}>{shareText(healthy, all)}</span>
       <span class="tiles">
-        {instances.slice(0, MOST_TILES).map((instance) => tile(instance, isOld))}
+        {instances.slice(0, MOST_TILES).map((instance) => tile(instance, name, isOld))}
         {instances.length > MOST_TILES && <span class="faint small">+ {instances.length - MOST_TILES}</span>}
       </span>
     </div>
   );
 }
 
-function tile(instance: Instance, isOld: boolean): VNode {
+function tile(instance: Instance, service: string, isOld: boolean): VNode {
   const tail = tailOf(instance.id);
   // what is seen of it is a part of its name
   const admin = instance.admin === 'DRAINING' ? 'drains' : 'maintenance';
   const seen = instance.admin === 'ENABLED' ? tail : `${tail} ${admin}`;
-  const label = `${instance.service}…${seen}: ${instance.state}, ${whyText(instance, isOld)}`;
+  const label = `${service}…${seen}: ${instance.state}, ${whyText(instance, isOld)}`;
   return (
     <a
       key={instance.id}
@@ -323,20 +327,18 @@ function Traffic({ namespace }: { readonly namespace: string }): VNode {
   );
 }
 
-interface RegistryPanelProps {
-  readonly registry: RegistryAnswer | null;
-  readonly staleSince: number | null;
-}
-
-function RegistryPanel({ registry, staleSince }: RegistryPanelProps): VNode {
+function RegistryPanel({ of }: { readonly of: Known<RegistryAnswer> }): VNode {
   const { roll, clock } = useSession();
+  const staleSince = useStaleSince();
+  const registry = valueOf(of);
+  const asOf = asOfOf(of) ?? staleSince;
   const status = roll.status.value;
   const isFine = status.settled && status.degraded === undefined;
   const aside =
-    staleSince === null ? (
+    asOf === null ? (
       <StateWord of={{ state: isFine ? 'HEALTHY' : 'REGISTERING' }} />
     ) : (
-      `as of ${clockText(staleSince)}`
+      `as of ${clockText(asOf)}`
     );
   const perSecond = registry === null ? null : (registry.instances * 1_000) / registry.heartbeat.intervalMs;
   return (
@@ -348,7 +350,7 @@ function RegistryPanel({ registry, staleSince }: RegistryPanelProps): VNode {
           ['Revision', countText(registry === null ? null : Math.max(registry.revision, roll.revision.value))],
           ['Heartbeats due', perSecond === null ? '–' : `${rateText(perSecond)}/s each way`],
           ['Calls late, p99', latencyText(registry?.calls.p99LateMs ?? null)],
-          ['Up', registry === null || staleSince !== null ? '–' : ageText(clock.now.value - registry.startedAt)],
+          ['Up', registry === null || asOf !== null ? '–' : ageText(clock.now.value - registry.startedAt)],
         ]}
       />
       {status.degraded !== undefined && <p class="panel-body problem">{status.degraded}</p>}

@@ -5,12 +5,14 @@ import { clockText, latencyText, percentText, plural, rateText } from '../model/
 import { arrivalText } from '../model/arrival.js';
 import { maxOf } from '../model/edge.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
+import { missingText, valueOf } from '../model/known.js';
+import type { Known } from '../model/known.js';
 import { SERVICE_SORTS, serviceFits, sortOf, sortServices } from '../model/listing.js';
 import type { ServiceSort } from '../model/listing.js';
 import { colourOf, isTroubled, tallyOf, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
 import { serviceHash, withFilter } from '../model/route.js';
-import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
+import { useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
 import { shareText, verdictText } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
@@ -21,6 +23,7 @@ import { Heads } from '../parts/heads.js';
 import { InNamespace } from '../parts/namespace.js';
 import { Clip } from '../parts/name.js';
 import { Head, Panel } from '../parts/panel.js';
+import { asOfText } from '../parts/unknown.js';
 import { WindowedRows } from '../parts/window.js';
 import { useShownServices } from './shown.js';
 
@@ -30,15 +33,14 @@ export function ServicesScreen(): VNode {
   const nodes = useShownServices().value;
   const namespace = useNamespace();
   const staleSince = useStaleSince();
-  const topology = useAnswer<TopologyAnswer>(`api/v1/topology?targets=false&namespace=${encodeURIComponent(namespace)}`)
-    .value.value;
+  const topology = useKnown<TopologyAnswer>(`api/v1/topology?targets=false&namespace=${encodeURIComponent(namespace)}`);
   const { value: arrival } = roll.arrival;
   const { filters } = route.value;
   const wanted = WORST_FIRST.find((state) => state === filters['state']) ?? null;
   const shown = nodes.filter(serviceFits(filters));
   const [sort] = sortOf(SERVICE_SORTS, filters['sort']);
   const instances = nodes.reduce((sum, node) => sum + node.instances.value.size, 0);
-  const verdict = arrival === null ? verdictText(tallyOf(nodes), staleSince) : arrivalText(arrival, staleSince);
+  const verdict = arrival === null ? verdictText(tallyOf(nodes, roll.nameOf), staleSince) : arrivalText(arrival, staleSince);
   return (
     <>
       <Head
@@ -53,7 +55,7 @@ export function ServicesScreen(): VNode {
       </div>
       <List
         nodes={shown}
-        edges={topology?.edges ?? []}
+        topology={topology}
         isFiltered={shown.length < nodes.length}
         staleSince={staleSince}
       />
@@ -91,23 +93,23 @@ function StateChips({ wanted, nodes }: ChipsProps): VNode {
 
 interface ListProps {
   readonly nodes: readonly ServiceNode[];
-  readonly edges: readonly ServiceEdge[];
+  readonly topology: Known<TopologyAnswer>;
   readonly isFiltered: boolean;
   readonly staleSince: number | null;
 }
 
-function List({ nodes, edges, isFiltered, staleSince }: ListProps): VNode {
+function List({ nodes, topology, isFiltered, staleSince }: ListProps): VNode {
   const { route } = useSession();
   const when = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
   const tense = (now: string, past: string): string => (staleSince === null ? now : past);
-  const byService = edgesByService(edges);
+  const byService = edgesByService(valueOf(topology)?.edges ?? []);
   const rateOf = ({ key }: ServiceNode): number | null => {
     const calls = byService.get(key);
     return calls === undefined ? null : calls.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
   };
   const steady = useSteady(sortServices(nodes, route.value.filters['sort'], rateOf), ({ key }) => key);
   return (
-    <Panel title="Services" count={nodes.length}>
+    <Panel title="Services" count={nodes.length} aside={callsAside(topology)}>
       <table class="one-height" aria-rowcount={nodes.length + 1}>
         <Heads
           of={[
@@ -144,6 +146,10 @@ function List({ nodes, edges, isFiltered, staleSince }: ListProps): VNode {
     </Panel>
   );
 }
+
+/** Of when the calls are; empty: of now. */
+const callsAside = (known: Known<unknown>): string =>
+  known.kind === 'unknown' ? `calls: ${missingText(known)}` : asOfText(known).replace(/^as/, 'calls as');
 
 /** Who calls each service, by its key. */
 function edgesByService(edges: readonly ServiceEdge[]): ReadonlyMap<string, readonly ServiceEdge[]> {
