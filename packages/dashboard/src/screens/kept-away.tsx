@@ -34,7 +34,7 @@ function Row({ instance }: { readonly instance: Instance }): VNode {
   const { clock } = useSession();
   const isOld = useStaleSince() !== null;
   const path = `api/v1/instances/${encodeURIComponent(instance.id)}`;
-  const detail = useAnswer<InstanceAnswer>(path, { everyMs: 15_000, onNews: true }).value.value;
+  const detail = useAnswer<InstanceAnswer>(path, { everyMs: 15_000 }).value.value;
   return (
     <li>
       <a class="mono" href={instanceHash(instance.id)}>
