@@ -81,6 +81,14 @@ describe('an instance that is kept away', () => {
     expect(keptAwayText({ instance: { admin: 'DRAINING' }, detail: { override }, now: NOW, isOld: true })).toMatch(
       /^It got no calls: drained at .*\d\d:\d\d:\d\d by token 3f2a from 10\.0\.0\.7 \(new disk\)\.$/,
     );
+    const until = (untilMs: number): string =>
+      keptAwayText({
+        instance: { admin: 'DRAINING' },
+        detail: { override: { ...override, words: { admin: { ...terms, untilMs } } } },
+        now: NOW,
+      });
+    expect(until(NOW + 3_600_000)).toMatch(/\(new disk\), until 15:02:23\.$/);
+    expect(until(NOW + 24 * 3_600_000)).toMatch(/\(new disk\), until 2026-09-22 14:02:23\.$/);
     expect(keptAwayText({ instance: { admin: 'ENABLED' }, detail: { override }, now: NOW })).toBe('');
   });
 });

@@ -60,6 +60,12 @@ export function useNamespace(): string {
   return useSession().route.value.filters['ns'] ?? '*';
 }
 
+/** Links to the place one is at, with another filter. Whoever draws one is drawn anew when the place or its filters change. */
+export function useFilterLink(): (key: string, value: string) => string {
+  void useSession().route.value;
+  return (key, value) => withFilter(window.location.hash, key, value);
+}
+
 interface Asking {
   readonly everyMs: number;
   /** Ask, too, whenever the feed brought something; at most once a second. */

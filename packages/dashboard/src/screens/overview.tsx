@@ -19,6 +19,7 @@ import {
 } from '../model/roll.js';
 import type { NameOf, Placed, ServiceNode } from '../model/roll.js';
 import { hashOf, instanceHash, serviceHash } from '../model/route.js';
+import type { Filters } from '../model/route.js';
 import { useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
 import { evidenceOf, nextText, shareText, tailOf, verdictText, whyText } from '../model/words.js';
@@ -75,12 +76,16 @@ interface AttentionProps {
 
 /** More rows than this are a list of their own. */
 const MOST_ROWS = 12;
+const MORE = ['more instance', 'more instances'] as const;
 
 function Attention({ nodes, topology }: AttentionProps): VNode {
   const { clock } = useSession();
   const staleSince = useStaleSince();
   const { trouble, onTheWay } = attentionOf(nodes);
   const steady = useSteady(trouble, ({ instance }) => instance.id);
+  const rest = steady.rows.slice(MOST_ROWS);
+  // these may be in any state
+  const away = rest.filter(({ instance }) => !needsAttention(instance)).length;
   const failures = new Map(
     topology?.called.map(({ namespace, service, failures: failed }) => [`${namespace}/${service}`, failed]),
   );
@@ -118,7 +123,8 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
             </tr>
           )}
           {steady.rows.slice(0, MOST_ROWS).map(row)}
-          <More count={trouble.length - MOST_ROWS} states="CRITICAL,UNHEALTHY" />
+          <More count={rest.length - away} what={MORE} filters={{ state: 'CRITICAL,UNHEALTHY' }} />
+          <More count={away} what={['more that is kept away', 'more that are kept away']} filters={{ callable: 'no' }} />
         </tbody>
         {onTheWay.length > 0 && (
           <tbody>
@@ -129,7 +135,11 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
               </th>
             </tr>
             {onTheWay.slice(0, MOST_ROWS).map(row)}
-            <More count={onTheWay.length - MOST_ROWS} states="REGISTERING,DEREGISTERING" />
+            <More
+              count={onTheWay.length - MOST_ROWS}
+              what={MORE}
+              filters={{ state: 'REGISTERING,DEREGISTERING' }}
+            />
           </tbody>
         )}
       </table>
@@ -137,13 +147,20 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
   );
 }
 
-function More({ count, states }: { readonly count: number; readonly states: string }): VNode | null {
+interface MoreProps {
+  readonly count: number;
+  readonly what: readonly [string, string];
+  /** Of the list that has them. */
+  readonly filters: Filters;
+}
+
+function More({ count, what: [one, several], filters }: MoreProps): VNode | null {
   if (count <= 0) return null;
   return (
     <tr>
       <td colSpan={4}>
-        <a class="link" href={hashOf('instances', { state: states })}>
-          {plural(count, 'more instance')}
+        <a class="link" href={hashOf('instances', filters)}>
+          {plural(count, one, several)}
         </a>
       </td>
     </tr>

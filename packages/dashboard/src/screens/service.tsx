@@ -1,3 +1,4 @@
+import { addressOf } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, clockText, latencyText, percentText, plural, rateText } from '../model/age.js';
@@ -353,7 +354,7 @@ function InstanceRow({ instance, heartbeats, events, targets }: RowProps): VNode
         <Heartbeat2 instance={instance} heartbeats={heartbeats} />
       </td>
       <td class="mono w8 rest">
-        <Clip of={endpoint === undefined ? '–' : `${endpoint.host}:${endpoint.port}`} />
+        <Clip of={endpoint === undefined ? '–' : addressOf(endpoint)} />
       </td>
       <td class="mono w7 rest">
         <Clip of={instance.version === '' ? '–' : instance.version} />

@@ -7,12 +7,12 @@ import { maxOf } from '../model/edge.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
 import { missingText, valueOf } from '../model/known.js';
 import type { Known } from '../model/known.js';
-import { SERVICE_SORTS, serviceFits, sortOf, sortServices } from '../model/listing.js';
+import { holdsState, SERVICE_SORTS, serviceFits, sortOf, sortServices } from '../model/listing.js';
 import type { ServiceSort } from '../model/listing.js';
 import { colourOf, isTroubled, tallyOf, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
-import { serviceHash, withFilter } from '../model/route.js';
-import { useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
+import { serviceHash } from '../model/route.js';
+import { useFilterLink, useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
 import { shareText, verdictText } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
@@ -65,26 +65,22 @@ export function ServicesScreen(): VNode {
 
 const ORDERS: Readonly<Record<ServiceSort, string>> = { trouble: 'Worst', rate: 'Most calls', name: 'By name, a' };
 
-const holds = (node: ServiceNode, state: State): boolean =>
-  [...node.instances.value.values()].some((instance) => instance.state === state);
-
 interface ChipsProps {
   readonly wanted: State | null;
   readonly nodes: readonly ServiceNode[];
 }
 
-const link = (state: string): string => withFilter(window.location.hash, 'state', state);
-
 function StateChips({ wanted, nodes }: ChipsProps): VNode {
+  const link = useFilterLink();
   return (
     <p class="chips spaced">
-      <a class="chip" href={link('')} aria-current={wanted === null ? 'true' : undefined}>
+      <a class="chip" href={link('state', '')} aria-current={wanted === null ? 'true' : undefined}>
         All {nodes.length}
       </a>
       {WORST_FIRST.map((state) => (
-        <a key={state} class={`chip ${state}`} href={link(state)} aria-current={wanted === state ? 'true' : undefined}>
+        <a key={state} class={`chip ${state}`} href={link('state', state)} aria-current={wanted === state ? 'true' : undefined}>
           <Glyph of={{ state }} />
-          {state} {nodes.filter((node) => holds(node, state)).length}
+          {state} {nodes.filter((node) => holdsState(node, state)).length}
         </a>
       ))}
     </p>

@@ -6,7 +6,7 @@ import { edgeKey } from '../model/graph.js';
 import type { NameOf } from '../model/roll.js';
 import { withFilter } from '../model/route.js';
 import { asOfOf, valueOf } from '../model/known.js';
-import { useKnown, useNamespace, useSession } from '../model/session.js';
+import { useFilterLink, useKnown, useNamespace, useSession } from '../model/session.js';
 import { Announcer } from '../parts/announcer.js';
 import { Code } from '../parts/copy.js';
 import { Head } from '../parts/panel.js';
@@ -113,9 +113,8 @@ function sentenceOf(impaired: readonly ServiceEdge[], asOf: number | null, nameO
   return `${whom.join(', ')}${impaired.length > 3 ? ' and others' : ''}. ${plural(elsewhere, 'attempt')} went to another instance, as the callers told last.`;
 }
 
-const link = (key: string, value: string): string => withFilter(window.location.hash, key, value);
-
 function ViewChoice({ view }: { readonly view: 'graph' | 'table' }): VNode {
+  const link = useFilterLink();
   return (
     <p class="actions toggle">
       <a href={link('view', '')} aria-current={view === 'graph' ? 'true' : undefined}>
@@ -128,7 +127,8 @@ function ViewChoice({ view }: { readonly view: 'graph' | 'table' }): VNode {
   );
 }
 
-const set = (key: string, value: string): void => void (window.location.hash = link(key, value));
+const set = (key: string, value: string): void => 
+  void (window.location.hash = withFilter(window.location.hash, key, value));
 
 interface ChoicesProps {
   readonly idle: number;
