@@ -35,10 +35,7 @@ describe('whether callers are affected', () => {
       { ...FINE, retries: 2 },
       `No caller was affected at ${AT}: of the calls that they had told of last 2 attempts went to another instance, 0 failed.`,
     ],
-    [
-      FAILED,
-      `Of the calls that they had told of last at ${AT} 3 calls of gateway failed; 4 went to another instance.`,
-    ],
+    [FAILED, `Of the calls that they had told of last at ${AT} 3 calls of gateway failed; 4 went to another instance.`],
   ])('is told of then, where the newest question was not answered: %#', (value, text) =>
     expect(told(value, 5_000)).toBe(`${text} What has happened since is unknown here.`),
   );

@@ -19,18 +19,23 @@ function rollOf(services: Readonly<Record<string, readonly Instance[]>>): Roll {
 
 const drained = (id: string): Instance => ({ ...sample(id), admin: 'DRAINING' });
 
+const ordersOf = (namespace: string) =>
+  ({ namespace, service: 'orders', epoch: 'e', revision: 1, part: 0, complete: true }) as const;
+
 describe('a service that another namespace has, too', () => {
-  const of = (namespace: string) =>
-    ({ namespace, service: 'orders', epoch: 'e', revision: 1, part: 0, complete: true }) as const;
   const roll = new Roll();
   roll.apply([
-    { event: 'reset', data: { ...of('staging'), instances: [{ ...drained('orders-1'), namespace: 'staging' }] } },
+    { event: 'reset', data: { ...ordersOf('staging'), instances: [{ ...drained('orders-1'), namespace: 'staging' }] } },
   ]);
 
   it('is named by the verdict with its namespace, and without where there is but one', () => {
-    expect(verdictText(tallyOf(roll.services.value, roll.nameOf), null)).toBe('Nobody of orders may be called: 1 drained.');
-    roll.apply([{ event: 'reset', data: { ...of('default'), instances: [sample('orders-2')] } }]);
-    expect(verdictText(tallyOf(roll.services.value, roll.nameOf), null)).toMatch(/^Nobody of staging\/orders may be called/);
+    expect(verdictText(tallyOf(roll.services.value, roll.nameOf), null)).toBe(
+      'Nobody of orders may be called: 1 drained.',
+    );
+    roll.apply([{ event: 'reset', data: { ...ordersOf('default'), instances: [sample('orders-2')] } }]);
+    expect(verdictText(tallyOf(roll.services.value, roll.nameOf), null)).toMatch(
+      /^Nobody of staging\/orders may be called/,
+    );
   });
 });
 

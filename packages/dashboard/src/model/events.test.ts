@@ -134,17 +134,18 @@ describe('the pages of a screen', () => {
   });
 });
 
+const shown = (ats: readonly number[], words: { readonly older?: boolean; readonly newer?: boolean } = {}) => ({
+  events: ats.map((at) => ({ ...event(at), at })),
+  missed: 0,
+  older: false,
+  dropped: 0,
+  newer: false,
+  isFull: false,
+  ...words,
+});
+
 describe('the last minute', () => {
   const NOW = 100_000;
-  const shown = (ats: readonly number[], words: { readonly older?: boolean; readonly newer?: boolean } = {}) => ({
-    events: ats.map((at) => ({ ...event(at), at })),
-    missed: 0,
-    older: false,
-    dropped: 0,
-    newer: false,
-    isFull: false,
-    ...words,
-  });
 
   it.each([
     [shown([]), '0 events'],

@@ -38,8 +38,7 @@ export class Roll {
     [...new Set(this.services.value.map(({ namespace }) => namespace))].toSorted(),
   );
   /** With its namespace before it where there are several. */
-  readonly nameOf: NameOf = (namespace, name) =>
-    this.namespaces.value.length > 1 ? `${namespace}/${name}` : name;
+  readonly nameOf: NameOf = (namespace, name) => (this.namespaces.value.length > 1 ? `${namespace}/${name}` : name);
   readonly status: Signal<StatusFrame> = signal<StatusFrame>({ settled: true });
   readonly revision: Signal<number> = signal(0);
   /** What has come of a view that is not whole yet: nothing can be counted or judged. Null: it is whole. */

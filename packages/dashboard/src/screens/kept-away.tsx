@@ -23,7 +23,8 @@ export function KeptAway({ node }: { readonly node: ServiceNode }): VNode | null
     <Panel title={isOut ? `Nobody ${isOld ? 'could' : 'may'} be called` : 'Kept away from callers'} count={away.length}>
       <ul class="panel-body">
         {away.slice(0, MOST_ROWS).map((instance) => (
-          <Row key={instance.id} instance={instance} />
+          // its terms are asked for when it changes, not with each change of others
+          <Row key={`${instance.id} ${instance.revision}`} instance={instance} />
         ))}
       </ul>
     </Panel>

@@ -129,12 +129,7 @@ function Replica({ registry, asOf }: ReplicaProps): VNode {
   const { clock } = useSession();
   const perSecond = Math.round((registry.instances * 10_000) / registry.heartbeat.intervalMs) / 10;
   return (
-    <Panel
-      title="Replicas"
-      count={1}
-      aside={asOf === null ? undefined : `as of ${clockText(asOf)}`}
-      class="scroll"
-    >
+    <Panel title="Replicas" count={1} aside={asOf === null ? undefined : `as of ${clockText(asOf)}`} class="scroll">
       <table>
         <Heads
           of={[
@@ -157,9 +152,7 @@ function Replica({ registry, asOf }: ReplicaProps): VNode {
             <td class="mono rest main">
               <Clip of={registry.replica} /> <span class="faint">this one</span>
             </td>
-            <td>
-              {asOf === null ? <StateWord of={{ state: registry.settled ? 'HEALTHY' : 'REGISTERING' }} /> : '–'}
-            </td>
+            <td>{asOf === null ? <StateWord of={{ state: registry.settled ? 'HEALTHY' : 'REGISTERING' }} /> : '–'}</td>
             <td class="mono w6">{new URL(registryUrl()).host}</td>
             <td class="w5">{registry.insecure ? 'insecure' : registry.access}</td>
             <td class="right w5">{countText(registry.instances)}</td>

@@ -109,7 +109,9 @@ function sentenceOf(impaired: readonly ServiceEdge[], asOf: number | null, nameO
   const told = asOf === null ? 'tell' : 'told';
   if (impaired.length === 0) return `As the callers themselves ${told}, each of its last five seconds.`;
   const elsewhere = impaired.reduce((sum, { retries }) => sum + retries, 0);
-  const whom = impaired.slice(0, 3).map(({ namespace, from, to }) => `${nameOf(namespace, from)} to ${nameOf(namespace, to)}`);
+  const whom = impaired
+    .slice(0, 3)
+    .map(({ namespace, from, to }) => `${nameOf(namespace, from)} to ${nameOf(namespace, to)}`);
   return `${whom.join(', ')}${impaired.length > 3 ? ' and others' : ''}. ${plural(elsewhere, 'attempt')} went to another instance, as the callers told last.`;
 }
 
@@ -127,7 +129,7 @@ function ViewChoice({ view }: { readonly view: 'graph' | 'table' }): VNode {
   );
 }
 
-const set = (key: string, value: string): void => 
+const set = (key: string, value: string): void =>
   void (window.location.hash = withFilter(window.location.hash, key, value));
 
 interface ChoicesProps {
