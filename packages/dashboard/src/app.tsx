@@ -1,4 +1,3 @@
-import { useComputed } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { VNode } from 'preact';
 import { ageText, clockText } from './model/age.js';
@@ -259,10 +258,10 @@ function Navigation({ registry }: { readonly registry: RegistryAnswer | null }):
 
 function NamespaceChoice(): VNode | null {
   const { roll, route } = useSession();
-  const names = useComputed(() => [...new Set(roll.services.value.map(({ namespace }) => namespace))].toSorted());
+  const names = roll.namespaces.value;
   const chosen = useNamespace();
-  if (names.value.length === 0 && chosen === '*') return null;
-  const all = chosen === '*' || names.value.includes(chosen) ? names.value : [chosen, ...names.value];
+  if (names.length === 0 && chosen === '*') return null;
+  const all = chosen === '*' || names.includes(chosen) ? names : [chosen, ...names];
   return (
     <label class="namespace">
       <select

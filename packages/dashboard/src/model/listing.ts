@@ -39,9 +39,7 @@ function holdsAll(instance: Instance, words: readonly string[]): boolean {
   const text = told.join('\n').toLowerCase();
   return words.every((word) => {
     const parts = printedParts(word);
-    return parts === null
-      ? text.includes(word)
-      : service.includes(parts.name) && id.toLowerCase().endsWith(parts.tail);
+    return parts === null ? text.includes(word) : service.includes(parts.name) && id.toLowerCase().endsWith(parts.tail);
   });
 }
 

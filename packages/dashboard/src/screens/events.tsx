@@ -9,13 +9,11 @@ import type { ShownEvents } from '../model/events.js';
 import { knownOf, unknownText } from '../model/known.js';
 import type { Answer, Known } from '../model/known.js';
 import { exactMomentText } from '../model/moment.js';
-import { serviceHash } from '../model/route.js';
 import { isGone, useAsking, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { EventMark, happenedText } from '../parts/event-lines.js';
 import { Problem } from '../parts/dialog.js';
 import { Heads } from '../parts/heads.js';
-import { InstanceLink } from '../parts/name.js';
-import { InNamespace } from '../parts/namespace.js';
+import { InstanceLink, ServiceLink } from '../parts/name.js';
 import { Head } from '../parts/panel.js';
 import { save } from '../parts/save.js';
 import { Unknown } from '../parts/unknown.js';
@@ -269,10 +267,5 @@ function Subject({ event }: { readonly event: RegistryEvent }): VNode {
   const { instance, service, namespace } = event;
   if (instance !== null) return <InstanceLink id={instance} service={service ?? ''} namespace={namespace} />;
   if (service === null) return <span>registry</span>;
-  return (
-    <a class="clip" href={serviceHash(namespace ?? 'default', service)} title={`${namespace ?? 'default'}/${service}`}>
-      <InNamespace of={namespace} />
-      {service}
-    </a>
-  );
+  return <ServiceLink namespace={namespace ?? 'default'} name={service} />;
 }

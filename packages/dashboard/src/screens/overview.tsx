@@ -18,7 +18,7 @@ import {
   tallyOf,
 } from '../model/roll.js';
 import type { NameOf, Placed, ServiceNode } from '../model/roll.js';
-import { hashOf, instanceHash, serviceHash } from '../model/route.js';
+import { hashOf, instanceHash } from '../model/route.js';
 import type { Filters } from '../model/route.js';
 import { useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
@@ -27,8 +27,7 @@ import { Announcer } from '../parts/announcer.js';
 import { Counters } from '../parts/counters.js';
 import { EventLines } from '../parts/event-lines.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
-import { InNamespace } from '../parts/namespace.js';
-import { InstanceLink } from '../parts/name.js';
+import { InstanceLink, ServiceLink } from '../parts/name.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { Preservation } from '../parts/preservation.js';
 import { Spark } from '../parts/spark.js';
@@ -46,7 +45,8 @@ export function Overview({ registry: known }: { readonly registry: Known<Registr
   const registry = valueOf(known);
   if (roll.services.value.length === 0 && staleSince === null && arrival === null)
     return <Welcome registry={registry} />;
-  const verdict = arrival === null ? verdictText(tallyOf(nodes, roll.nameOf), staleSince) : arrivalText(arrival, staleSince);
+  const verdict =
+    arrival === null ? verdictText(tallyOf(nodes, roll.nameOf), staleSince) : arrivalText(arrival, staleSince);
   return (
     <>
       <Head verdict={verdict} sentence={affectedText(topology, roll.nameOf)}>
@@ -124,7 +124,11 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
           )}
           {steady.rows.slice(0, MOST_ROWS).map(row)}
           <More count={rest.length - away} what={MORE} filters={{ state: 'CRITICAL,UNHEALTHY' }} />
-          <More count={away} what={['more that is kept away', 'more that are kept away']} filters={{ callable: 'no' }} />
+          <More
+            count={away}
+            what={['more that is kept away', 'more that are kept away']}
+            filters={{ callable: 'no' }}
+          />
         </tbody>
         {onTheWay.length > 0 && (
           <tbody>
@@ -135,11 +139,7 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
               </th>
             </tr>
             {onTheWay.slice(0, MOST_ROWS).map(row)}
-            <More
-              count={onTheWay.length - MOST_ROWS}
-              what={MORE}
-              filters={{ state: 'REGISTERING,DEREGISTERING' }}
-            />
+            <More count={onTheWay.length - MOST_ROWS} what={MORE} filters={{ state: 'REGISTERING,DEREGISTERING' }} />
           </tbody>
         )}
       </table>
@@ -266,10 +266,7 @@ function wallRow(node: ServiceNode, nameOf: NameOf, isOld: boolean): VNode {
   const { healthy, all } = standingOf(node.instances.value);
   return (
     <div key={node.key} class="wall-row" data-row>
-      <a class="wall-name" href={serviceHash(node.namespace, node.name)} title={node.key}>
-        <InNamespace of={node.namespace} />
-        {node.name}
-      </a>
+      {ServiceLink({ namespace: node.namespace, name: node.name, class: 'wall-name' })}
       <span class={healthy < all ? 'wall-share low' : 'wall-share'}>{shareText(healthy, all)}</span>
       <span class="tiles">
         {instances.slice(0, MOST_TILES).map((instance) => tile(instance, name, isOld))}
@@ -352,11 +349,7 @@ function RegistryPanel({ of }: { readonly of: Known<RegistryAnswer> }): VNode {
   const status = roll.status.value;
   const isFine = status.settled && status.degraded === undefined;
   const aside =
-    asOf === null ? (
-      <StateWord of={{ state: isFine ? 'HEALTHY' : 'REGISTERING' }} />
-    ) : (
-      `as of ${clockText(asOf)}`
-    );
+    asOf === null ? <StateWord of={{ state: isFine ? 'HEALTHY' : 'REGISTERING' }} /> : `as of ${clockText(asOf)}`;
   const perSecond = registry === null ? null : (registry.instances * 1_000) / registry.heartbeat.intervalMs;
   return (
     <Panel title="Registry" aside={aside}>

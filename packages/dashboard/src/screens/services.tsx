@@ -11,7 +11,6 @@ import { holdsState, SERVICE_SORTS, serviceFits, sortOf, sortServices } from '..
 import type { ServiceSort } from '../model/listing.js';
 import { colourOf, isTroubled, tallyOf, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
-import { serviceHash } from '../model/route.js';
 import { useFilterLink, useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
 import { shareText, verdictText } from '../model/words.js';
@@ -20,8 +19,7 @@ import { circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Choice, TextFilter } from '../parts/filters.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
-import { InNamespace } from '../parts/namespace.js';
-import { Clip } from '../parts/name.js';
+import { Clip, ServiceLink } from '../parts/name.js';
 import { Head, Panel } from '../parts/panel.js';
 import { asOfText } from '../parts/unknown.js';
 import { WindowedRows } from '../parts/window.js';
@@ -40,7 +38,8 @@ export function ServicesScreen(): VNode {
   const shown = nodes.filter(serviceFits(filters));
   const [sort] = sortOf(SERVICE_SORTS, filters['sort']);
   const instances = nodes.reduce((sum, node) => sum + node.instances.value.size, 0);
-  const verdict = arrival === null ? verdictText(tallyOf(nodes, roll.nameOf), staleSince) : arrivalText(arrival, staleSince);
+  const verdict =
+    arrival === null ? verdictText(tallyOf(nodes, roll.nameOf), staleSince) : arrivalText(arrival, staleSince);
   return (
     <>
       <Head
@@ -53,12 +52,7 @@ export function ServicesScreen(): VNode {
         <TextFilter label="Filter the services" placeholder="Name of a service" />
         <Choice name="sort" label="order" none="trouble" of={['rate', 'name']} />
       </div>
-      <List
-        nodes={shown}
-        topology={topology}
-        isFiltered={shown.length < nodes.length}
-        staleSince={staleSince}
-      />
+      <List nodes={shown} topology={topology} isFiltered={shown.length < nodes.length} staleSince={staleSince} />
     </>
   );
 }
@@ -78,7 +72,12 @@ function StateChips({ wanted, nodes }: ChipsProps): VNode {
         All {nodes.length}
       </a>
       {WORST_FIRST.map((state) => (
-        <a key={state} class={`chip ${state}`} href={link('state', state)} aria-current={wanted === state ? 'true' : undefined}>
+        <a
+          key={state}
+          class={`chip ${state}`}
+          href={link('state', state)}
+          aria-current={wanted === state ? 'true' : undefined}
+        >
           <Glyph of={{ state }} />
           {state} {nodes.filter((node) => holdsState(node, state)).length}
         </a>
@@ -186,10 +185,7 @@ function Row({ node, at, edges }: RowProps): VNode {
         <StateWord of={shown} />
       </td>
       <td class="full">
-        <a class="strong clip" href={serviceHash(node.namespace, node.name)} title={node.key}>
-          <InNamespace of={node.namespace} />
-          {node.name}
-        </a>
+        <ServiceLink namespace={node.namespace} name={node.name} class="strong clip" />
       </td>
       <td class="since">
         <Clip
