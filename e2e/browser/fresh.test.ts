@@ -171,7 +171,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
       ['#/registry', 'The registry serves', new RegExp(`The registry served at ${CLOCK}\\.`)],
       ['#/services', 'Worst first', new RegExp(`calls as of ${CLOCK}`)],
       ['#/services/default/shop-1', 'Nobody has told of calls to it.', new RegExp(`Calls as of ${CLOCK}\\.`)],
-      [`#/instances/${idOf(1)}`, 'in the last 10 min', /Falls\s+–/],
+      [`#/instances/${idOf(1)}`, 'in the last 10 min', /Falls\s*–/],
       ['#/events', 'in the last minute', new RegExp(`were known at ${CLOCK}\\.`)],
     ];
     it.each(past)('tells an old answer as old while the line is live: %s', async (hash, now, then) => {
