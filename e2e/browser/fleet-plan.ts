@@ -1,21 +1,10 @@
 import type { Edge, EdgeTarget, State } from '@rollcall/core';
-import type { StartOptions } from '@rollcall/registry';
 
 // Who is in the fleet of `fleet.ts`, and how each behaves.
 
 export interface DashboardFleetOptions {
-  /** Default 200. */
-  readonly services?: number;
-  /** Default 5. */
-  readonly perService?: number;
-  /** Default 5,000 ms. The states of `troubles` are reached after some 3 intervals. */
-  readonly intervalMs?: number;
-  /** False: all instances stay HEALTHY and ENABLED. Default true. */
-  readonly troubles?: boolean;
   /** Instances that fall silent and come back, and instances that are replaced. Default true. */
   readonly changes?: boolean;
-  /** More options of the registry. */
-  readonly registry?: StartOptions;
 }
 
 /**
@@ -49,6 +38,8 @@ export interface Member extends FleetMember {
   state: State;
 }
 
+const SERVICES = 200;
+const PER_SERVICE = 5;
 const WORDS = (
   'orders payments catalog users search inventory fraud mailer gateway pricing ' +
   'reviews shipping billing sessions reports media loyalty vouchers returns ledger'
@@ -67,13 +58,11 @@ const lastOf = (number: number): string => String(number).padStart(3, '0');
 
 function nameOf(at: number): string {
   if (at % 10 === 0) return longest('warehouse-fulfilment-reconciliation-and-settlement-of-retu-', `-${lastOf(at)}`);
-  const round = Math.floor(at / 200);
-  return `${WORDS[at % 20]}${KINDS[Math.floor(at / 20) % 10]}${round === 0 ? '' : `-${round}`}`;
+  return `${WORDS[at % 20]}${KINDS[Math.floor(at / 20)]}`;
 }
 
-/** Of so many services in all. */
-function namespaceOf(at: number, all: number): string {
-  const share = at / all;
+function namespaceOf(at: number): string {
+  const share = at / SERVICES;
   if (share < 0.55) return 'default';
   if (share < 0.8) return 'payments';
   return share < 0.95 ? 'staging' : LONG_NAMESPACE;
@@ -103,29 +92,24 @@ function adminOf(at: number, of: number): FleetMember['admin'] {
 export const idOf = (service: string, index: number, life: number): string =>
   `${service}-0192f0c1-7a3b-7c4d-8${life.toString(16).padStart(3, '0')}-${String(index).padStart(12, '0')}`;
 
-export function planOf({
-  services = 200,
-  perService = 5,
-  troubles = true,
-  changes = true,
-}: DashboardFleetOptions): Member[] {
-  return Array.from({ length: services * perService }, (_, index) => {
-    const at = Math.floor(index / perService);
-    const of = index % perService;
+export function planOf({ changes = true }: DashboardFleetOptions): Member[] {
+  return Array.from({ length: SERVICES * PER_SERVICE }, (_, index) => {
+    const at = Math.floor(index / PER_SERVICE);
+    const of = index % PER_SERVICE;
     const service = nameOf(at);
-    const conduct = troubles ? conductOf(at, of) : 'well';
+    const conduct = conductOf(at, of);
     const isChange = conduct === 'flapping' || conduct === 'replaced';
     return {
       id: idOf(service, index, 0),
       index,
       at,
       service,
-      namespace: namespaceOf(at, services),
+      namespace: namespaceOf(at),
       version: versionOf(at, of),
       zone: at % 17 === 5 ? LONG_ZONE : (ZONES[of % 4] ?? ''),
       conduct: isChange && !changes ? 'well' : conduct,
-      admin: troubles ? adminOf(at, of) : 'ENABLED',
-      weight: troubles && at % 15 === 6 && of === 2 ? 0 : 100,
+      admin: adminOf(at, of),
+      weight: at % 15 === 6 && of === 2 ? 0 : 100,
       nonce: null,
       seq: 0,
       life: 0,

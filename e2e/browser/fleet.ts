@@ -25,6 +25,8 @@ export interface DashboardFleet {
 const SECRET = 'a-secret-of-the-dashboard-fleet';
 const REGISTRATIONS_AT_ONCE = 16;
 const HOUR_MS = 3_600_000;
+/** The states that are planned are reached after some 3 of them. */
+const INTERVAL_MS = 5_000;
 
 /** Whom a service calls: others of its namespace, by how far they are in the plan. */
 const CALLEES = [1, 5, 13];
@@ -35,7 +37,6 @@ class Crowd {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: REGISTRATIONS_AT_ONCE });
   readonly #byPlace: readonly Member[][];
   readonly #sockets = new Set<Socket>();
-  readonly #intervalMs: number;
   #url = '';
   #turn = 0;
   #isClosed = false;
@@ -43,7 +44,6 @@ class Crowd {
 
   constructor(options: DashboardFleetOptions) {
     this.members = planOf(options);
-    this.#intervalMs = options.intervalMs ?? 5_000;
     const places: Member[][] = [];
     for (const member of this.members) (places[member.at] ??= []).push(member);
     this.#byPlace = places;
@@ -102,7 +102,7 @@ class Crowd {
     let [next, owed, at] = [0, 0, performance.now()];
     this.#timer = setInterval(() => {
       const now = performance.now();
-      owed = Math.min(this.members.length, owed + ((now - at) / this.#intervalMs) * this.members.length);
+      owed = Math.min(this.members.length, owed + ((now - at) / INTERVAL_MS) * this.members.length);
       at = now;
       for (; owed >= 1; owed -= 1) {
         const member = this.members[next];
@@ -226,13 +226,11 @@ const SETTLE_MS = 120_000;
 
 /** Resolves when everybody is registered and in the state that its conduct leads to. */
 export async function openDashboardFleet(options: DashboardFleetOptions = {}): Promise<DashboardFleet> {
-  const { intervalMs = 5_000 } = options;
   const registry = await startRegistry({
     port: 0,
-    intervalMs,
+    intervalMs: INTERVAL_MS,
     allowedNetworks: ['127.0.0.0/8'],
     thresholds: THRESHOLDS,
-    ...options.registry,
   });
   const crowd = new Crowd(options);
   const close = async (): Promise<void> => {
@@ -248,8 +246,7 @@ export async function openDashboardFleet(options: DashboardFleetOptions = {}): P
   }
   const one = (conduct: Conduct): FleetMember => {
     const found = crowd.members.find((member) => member.conduct === conduct);
-    if (found === undefined)
-      throw new Error(`Nobody in this fleet is ${conduct}: it needs more services, or \`troubles\`.`);
+    if (found === undefined) throw new Error(`Nobody in this fleet is ${conduct}.`);
     return found;
   };
   return { url: registry.url, registry, members: crowd.members, one, close };

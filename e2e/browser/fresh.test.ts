@@ -160,6 +160,32 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
       expect(await text(page)).not.toMatch(/\bago\b|gets calls/);
       await page.context().close();
     });
+
+    const past: readonly (readonly [string, string, RegExp])[] = [
+      [
+        '#/overview',
+        'No caller has told of its calls yet.',
+        new RegExp(`No caller had told of its calls at ${CLOCK}\\. What has happened since is unknown here\\.`),
+      ],
+      ['#/topology', 'Nobody has told of a call yet.', new RegExp(`Nobody had told of a call at ${CLOCK}\\.`)],
+      ['#/registry', 'The registry serves', new RegExp(`The registry served at ${CLOCK}\\.`)],
+      ['#/services', 'Worst first', new RegExp(`calls as of ${CLOCK}`)],
+      ['#/services/default/shop-1', 'Nobody has told of calls to it.', new RegExp(`Calls as of ${CLOCK}\\.`)],
+      [`#/instances/${idOf(1)}`, 'in the last 10 min', /Falls\s*–/],
+      ['#/events', 'in the last minute', new RegExp(`were known at ${CLOCK}\\.`)],
+    ];
+    it.each(past)('tells an old answer as old while the line is live: %s', async (hash, now, then) => {
+      const page = await open(hash);
+      await page.locator('main', { hasText: now }).waitFor();
+      expect(await text(page)).not.toMatch(then);
+      way.questions = 'cut';
+      await page.locator('main', { hasText: then }).waitFor();
+      expect(await page.locator('.pill').first().innerText()).toBe('Live');
+      expect(await flawsOf(page)).toEqual([]);
+      way.questions = 'answer';
+      await page.locator('main', { hasNotText: then }).waitFor();
+      await page.context().close();
+    });
   });
 
   describe('with a registry that is frozen', () => {

@@ -1,13 +1,14 @@
-import { useComputed } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { VNode } from 'preact';
 import { ageText, clockText } from './model/age.js';
 import type { RegistryAnswer } from './model/answers.js';
+import { valueOf } from './model/known.js';
+import type { Known } from './model/known.js';
 import { KEYS, listenToKeys } from './model/keys.js';
 import { hashOf, screenOf, SCREENS, withFilter } from './model/route.js';
 import type { Route, Screen } from './model/route.js';
 import type { Freshness } from './model/feed.js';
-import { SessionContext, useAnswer, useNamespace, useSession, useStaleSince } from './model/session.js';
+import { SessionContext, useKnown, useNamespace, useSession, useStaleSince } from './model/session.js';
 import type { Session } from './model/session.js';
 import { Dialog } from './parts/dialog.js';
 import { Icon, Logo } from './parts/icon.js';
@@ -37,7 +38,8 @@ export function App({ session }: { readonly session: Session }): VNode {
 
 function Frame(): VNode {
   const { api, feed, shell, route } = useSession();
-  const registry = useAnswer<RegistryAnswer>('api/v1/registry');
+  const known = useKnown<RegistryAnswer>('api/v1/registry');
+  const registry = valueOf(known);
   useEffect(
     () =>
       listenToKeys({
@@ -60,14 +62,14 @@ function Frame(): VNode {
           <Logo />
           <span>Rollcall</span>
         </a>
-        <TopBar registry={registry.value.value} />
+        <TopBar registry={registry} />
         <NamespaceChoice />
       </header>
-      <Navigation registry={registry.value.value} />
+      <Navigation registry={registry} />
       <main id="main" tabIndex={-1} class={isStale ? 'is-stale' : ''}>
-        {registry.value.value?.insecure === true && <Insecure />}
+        {registry?.insecure === true && <Insecure />}
         {isStale && !api.isLocked.value && <StaleBar />}
-        {api.isLocked.value ? <Locked /> : <CurrentScreen route={route.value} registry={registry.value.value} />}
+        {api.isLocked.value ? <Locked /> : <CurrentScreen route={route.value} registry={known} />}
       </main>
       <FreshnessHeard />
       {shell.isHelpOpen.value && <Help />}
@@ -104,7 +106,7 @@ const JUDGING: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'inst
 
 interface CurrentScreenProps {
   readonly route: Route;
-  readonly registry: RegistryAnswer | null;
+  readonly registry: Known<RegistryAnswer>;
 }
 
 /** Which screens show one namespace. What happened in one that is gone can still be seen. */
@@ -256,10 +258,10 @@ function Navigation({ registry }: { readonly registry: RegistryAnswer | null }):
 
 function NamespaceChoice(): VNode | null {
   const { roll, route } = useSession();
-  const names = useComputed(() => [...new Set(roll.services.value.map(({ namespace }) => namespace))].toSorted());
+  const names = roll.namespaces.value;
   const chosen = useNamespace();
-  if (names.value.length === 0 && chosen === '*') return null;
-  const all = chosen === '*' || names.value.includes(chosen) ? names.value : [chosen, ...names.value];
+  if (names.length === 0 && chosen === '*') return null;
+  const all = chosen === '*' || names.includes(chosen) ? names : [chosen, ...names];
   return (
     <label class="namespace">
       <select

@@ -49,17 +49,18 @@ export function percentText(ratio: number | null): string {
   return (Math.floor(ratio * 10_000 + 1e-9) / 100).toFixed(2);
 }
 
-const two = (value: number): string => String(value).padStart(2, '0');
+/** With as many digits as that, at least. */
+export const digits = (value: number, count = 2): string => String(value).padStart(count, '0');
 
 /** `14:02:23`, of this browser's zone. */
 export function clockText(wall: number): string {
   const date = new Date(wall);
-  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+  return `${digits(date.getHours())}:${digits(date.getMinutes())}:${digits(date.getSeconds())}`;
 }
 
 /** `14:02:23.604`. */
 export function exactText(wall: number): string {
-  return `${clockText(wall)}.${String(new Date(wall).getMilliseconds()).padStart(3, '0')}`;
+  return `${clockText(wall)}.${digits(new Date(wall).getMilliseconds(), 3)}`;
 }
 
 /** Of one thing, of several: `1 call`, `3 calls`. */

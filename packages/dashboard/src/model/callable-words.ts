@@ -1,7 +1,7 @@
 /** What people are told of whom callers may call, and of whom an operator keeps them away. */
 import { callableText, termsOf } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
-import { ageText, clockText } from './age.js';
+import { ageText } from './age.js';
 import type { InstanceAnswer } from './answers.js';
 import { momentText } from './moment.js';
 import type { Standing } from './roll.js';
@@ -37,6 +37,6 @@ export function keptAwayText({ instance: { admin }, detail, now, isOld = false }
   const deed = admin === 'DRAINING' ? 'drained' : 'put into maintenance';
   const why = reason === '' ? '' : ` (${reason})`;
   const when = isOld ? `at ${momentText(since, now)}` : `${ageText(now - since)} ago`;
-  const until = untilMs === null ? '' : `, until ${clockText(untilMs)}`;
+  const until = untilMs === null ? '' : `, until ${momentText(untilMs, now)}`;
   return `It ${isOld ? 'got' : 'gets'} no calls: ${deed} ${when} by ${by === '' ? 'an operator' : by}${why}${until}.`;
 }

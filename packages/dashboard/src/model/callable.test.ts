@@ -19,6 +19,26 @@ function rollOf(services: Readonly<Record<string, readonly Instance[]>>): Roll {
 
 const drained = (id: string): Instance => ({ ...sample(id), admin: 'DRAINING' });
 
+const ordersOf = (namespace: string) =>
+  ({ namespace, service: 'orders', epoch: 'e', revision: 1, part: 0, complete: true }) as const;
+
+describe('a service that another namespace has, too', () => {
+  const roll = new Roll();
+  roll.apply([
+    { event: 'reset', data: { ...ordersOf('staging'), instances: [{ ...drained('orders-1'), namespace: 'staging' }] } },
+  ]);
+
+  it('is named by the verdict with its namespace, and without where there is but one', () => {
+    expect(verdictText(tallyOf(roll.services.value, roll.nameOf), null)).toBe(
+      'Nobody of orders may be called: 1 drained.',
+    );
+    roll.apply([{ event: 'reset', data: { ...ordersOf('default'), instances: [sample('orders-2')] } }]);
+    expect(verdictText(tallyOf(roll.services.value, roll.nameOf), null)).toMatch(
+      /^Nobody of staging\/orders may be called/,
+    );
+  });
+});
+
 describe('a service of which all instances are drained', () => {
   const nodes = rollOf({
     fine: [sample('fine-1')],
@@ -33,7 +53,7 @@ describe('a service of which all instances are drained', () => {
     expect(servicesByTrouble(nodes)[0]?.name).toBe('orders');
     const standing = standingOf(orders.instances.value);
     expect([isTroubled(standing), colourOf(standing), standing.healthy]).toEqual([true, 'CRITICAL', 0]);
-    const tally = tallyOf(nodes);
+    const tally = tallyOf(nodes, (_, name) => name);
     expect(verdictText(tally, null)).toBe('Nobody of orders may be called: 2 drained. 2 of 4 services need attention.');
     expect(verdictText(tally, NOW)).toMatch(/^Nobody of orders could be called at 14:02:23: 2 drained\. 2 of 4 /);
     expect(standingText(standing)).toBe('0 of 2 callable: 2 drained');
@@ -66,6 +86,14 @@ describe('an instance that is kept away', () => {
     expect(keptAwayText({ instance: { admin: 'DRAINING' }, detail: { override }, now: NOW, isOld: true })).toMatch(
       /^It got no calls: drained at .*\d\d:\d\d:\d\d by token 3f2a from 10\.0\.0\.7 \(new disk\)\.$/,
     );
+    const until = (untilMs: number): string =>
+      keptAwayText({
+        instance: { admin: 'DRAINING' },
+        detail: { override: { ...override, words: { admin: { ...terms, untilMs } } } },
+        now: NOW,
+      });
+    expect(until(NOW + 3_600_000)).toMatch(/\(new disk\), until 15:02:23\.$/);
+    expect(until(NOW + 24 * 3_600_000)).toMatch(/\(new disk\), until 2026-09-22 14:02:23\.$/);
     expect(keptAwayText({ instance: { admin: 'ENABLED' }, detail: { override }, now: NOW })).toBe('');
   });
 });

@@ -14,6 +14,11 @@ export class Clock {
     return this.#now;
   }
 
+  /** The registry's wall clock when this browser's was at `wall`. */
+  at(wall: number): number {
+    return wall + this.#offsetMs;
+  }
+
   /** Of an answer's `Date` header; anything unreadable changes nothing. */
   hear(date: string | null): void {
     const at = date === null ? Number.NaN : Date.parse(date);
@@ -23,6 +28,6 @@ export class Clock {
   }
 
   start(): void {
-    window.setInterval(() => (this.#now.value = Date.now() + this.#offsetMs), TICK_MS);
+    window.setInterval(() => (this.#now.value = this.at(Date.now())), TICK_MS);
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { EventsAnswer, RegistryEvent } from './answers.js';
-import { eventsPath, exportedLines, EventPages } from './events.js';
+import { eventsPath, exportedLines, EventPages, lastMinuteText } from './events.js';
 
 const event = (seq: number): RegistryEvent => ({
   seq,
@@ -90,6 +90,29 @@ describe('the pages of a screen', () => {
     expect(pages.now.older).toBe(false);
   });
 
+  it('are read on where more has come than one page holds', async () => {
+    const pages = new EventPages('api/v1/events?namespace=*', 200);
+    await pages.renew(registryWith(upTo(100)).get);
+    const { get, asked } = registryWith(upTo(750));
+    await pages.renew(get);
+    expect(seqsOf(pages.now)).toEqual(upTo(750).toReversed());
+    expect(pages.now.newer).toBe(false);
+    expect(asked).toHaveLength(4);
+  });
+
+  it('are read on up to what the page keeps, and the rest the next time', async () => {
+    const pages = new EventPages('api/v1/events?namespace=*', 200, 400);
+    await pages.renew(registryWith(upTo(100)).get);
+    const { get, asked } = registryWith(upTo(750));
+    await pages.renew(get);
+    expect(asked).toHaveLength(2);
+    expect(pages.now).toMatchObject({ newer: true });
+    expect(seqsOf(pages.now)[0]).toBe(500);
+    await pages.renew(get);
+    expect(pages.now).toMatchObject({ newer: false });
+    expect(seqsOf(pages.now)[0]).toBe(750);
+  });
+
   it('begin anew in another epoch', async () => {
     const pages = new EventPages('api/v1/events?namespace=*', 200);
     await pages.renew(registryWith(upTo(3)).get);
@@ -109,6 +132,30 @@ describe('the pages of a screen', () => {
     expect(pages.now.events).toHaveLength(300);
     expect(pages.now).toMatchObject({ isFull: true, older: true });
   });
+});
+
+const shown = (ats: readonly number[], words: { readonly older?: boolean; readonly newer?: boolean } = {}) => ({
+  events: ats.map((at) => ({ ...event(at), at })),
+  missed: 0,
+  older: false,
+  dropped: 0,
+  newer: false,
+  isFull: false,
+  ...words,
+});
+
+describe('the last minute', () => {
+  const NOW = 100_000;
+
+  it.each([
+    [shown([]), '0 events'],
+    [shown([99_000, 98_000, 1_000]), '2 events'],
+    [shown([99_000]), '1 event'],
+    // the oldest row that is read is within the minute
+    [shown([99_000, 98_000], { older: true }), 'at least 2 events'],
+    [shown([99_000, 1_000], { older: true }), '1 event'],
+    [shown([99_000, 1_000], { newer: true }), 'at least 1 event'],
+  ])('has as many events as are read of it: %#', (of, text) => expect(lastMinuteText(of, NOW)).toBe(text));
 });
 
 describe('an export', () => {

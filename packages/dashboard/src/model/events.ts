@@ -1,4 +1,5 @@
 import { STATES } from '@rollcall/core';
+import { plural } from './age.js';
 import type { EventsAnswer, RegistryEvent } from './answers.js';
 import type { Filters } from './route.js';
 
@@ -41,11 +42,24 @@ export interface ShownEvents {
   readonly older: boolean;
   /** So many of all events are no longer kept. */
   readonly dropped: number;
+  /** Does the registry have newer ones that are not read yet? */
+  readonly newer: boolean;
   /** Are there as many rows as the page keeps? */
   readonly isFull: boolean;
 }
 
-const NOTHING: ShownEvents = { events: [], missed: 0, older: false, dropped: 0, isFull: false };
+const NOTHING: ShownEvents = { events: [], missed: 0, older: false, dropped: 0, newer: false, isFull: false };
+
+const MINUTE_MS = 60_000;
+
+/** `12 events`, `at least 200 events`: those of the minute before `now`, as far as they are read. `now`: the registry's wall clock. */
+export function lastMinuteText({ events, older, newer }: ShownEvents, now: number): string {
+  const since = now - MINUTE_MS;
+  const count = events.filter(({ at }) => at > since).length;
+  // whatever was not read may be of this minute, too
+  const isAtLeast = newer || (older && count === events.length);
+  return `${isAtLeast ? 'at least ' : ''}${plural(count, 'event')}`;
+}
 
 /** Asks the registry: `Api.get`. */
 export type Get = (path: string) => Promise<EventsAnswer>;
@@ -73,16 +87,26 @@ export class EventPages {
     return this.#now;
   }
 
-  /** Reads what came after the last answer; the first time, and in another life of the registry, the newest page. Rejects as `get` does. */
+  /**
+   * Reads what came after the last answer, page by page, up to as many rows as are kept; what is left then is for the next time. The first
+   * time, and in another life of the registry, it reads the newest page. Rejects as `get` does, and keeps the pages that came.
+   */
   async renew(get: Get): Promise<void> {
+    for (let read = 0; read < this.#most; read += this.#page) {
+      if (!(await this.#renewOnce(get))) return;
+    }
+  }
+
+  /** Is there more already? */
+  async #renewOnce(get: Get): Promise<boolean> {
     const known = this.#position;
     const answer = await get(this.#pathOf(known === null ? {} : { after: known.last }));
-    const { epoch, last, dropped = 0, older = false } = answer;
+    const { epoch, last, more, dropped = 0, older = false } = answer;
     if (known !== null && known.epoch !== epoch) {
       // numbers count anew: what the answer has is not the newest page
       this.#position = null;
       this.#now = NOTHING;
-      return;
+      return false;
     }
     this.#position = { epoch, last };
     const before = this.#now;
@@ -92,7 +116,9 @@ export class EventPages {
       missed: known === null ? 0 : before.missed + answer.missed,
       older: known === null ? older : before.older,
       dropped,
+      newer: more,
     });
+    return more;
   }
 
   /** Reads the page before the oldest event that is shown. Rejects as `get` does. */
@@ -102,9 +128,9 @@ export class EventPages {
     if (position === null || oldest === undefined) return;
     const answer = await get(this.#pathOf({ before: oldest.seq }));
     if (answer.epoch !== this.#position?.epoch) return;
-    const { missed } = this.#now;
+    const { missed, newer } = this.#now;
     const { older = false, dropped = 0 } = answer;
-    this.#keep({ events: [...this.#now.events, ...answer.events.toReversed()], missed, older, dropped });
+    this.#keep({ events: [...this.#now.events, ...answer.events.toReversed()], missed, older, dropped, newer });
   }
 
   #keep({ events, older, ...rest }: Omit<ShownEvents, 'isFull'>): void {

@@ -13,7 +13,7 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ['g t', 'topology'],
   ['g e', 'events'],
   ['g r', 'registry'],
-  ['[ ]', 'problem before, next problem'],
+  ['[ ]', 'problem before, next problem of the rows that are drawn'],
   ['p', 'pause the events'],
   ['?', 'this list'],
 ];

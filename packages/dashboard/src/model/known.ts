@@ -30,6 +30,9 @@ export function knownOf<Value>(answer: Answer<Value>, staleSince: number | null)
 /** The value, however old; null: nothing is known. */
 export const valueOf = <Value>(known: Known<Value>): Value | null => (known.kind === 'known' ? known.value : null);
 
+/** When the value is of; null: of now, or nothing is known. */
+export const asOfOf = (known: Known<unknown>): number | null => (known.kind === 'known' ? known.asOf : null);
+
 /** The same, of something that follows from it. */
 export function knownAs<Value, Part>(known: Known<Value>, part: (value: Value) => Part): Known<Part> {
   return known.kind === 'known' ? { ...known, value: part(known.value) } : known;

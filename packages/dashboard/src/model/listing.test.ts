@@ -25,6 +25,12 @@ const instance = (id: string, words: Partial<Instance> = {}): Instance => ({
   ...words,
 });
 
+it('of a service is found by its name, however its id begins', () => {
+  const adopted = instance('8f14e45f-1e07');
+  expect(instanceFits({ q: 'ord' })(adopted)).toBe(true);
+  expect(instanceFits({ q: 'pay' })(adopted)).toBe(false);
+});
+
 const fits = (filters: Record<string, string>, words: Partial<Instance> = {}): boolean =>
   instanceFits(filters)(instance('orders-0001e07', words));
 

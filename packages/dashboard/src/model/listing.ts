@@ -4,6 +4,7 @@ import { addressOf, isCallable } from '@rollcall/core';
 import { byTrouble, servicesByTrouble } from './roll.js';
 import type { ServiceNode } from './roll.js';
 import type { Filters } from './route.js';
+import { printedParts } from './words.js';
 
 /** Filters of the list of instances that compare one field; an empty one fits everything. */
 export const FIELDS = ['admin', 'service', 'zone', 'version'] as const;
@@ -34,11 +35,11 @@ const wordsOf = (typed: string | undefined): string[] =>
 
 function holdsAll(instance: Instance, words: readonly string[]): boolean {
   const { id, service, namespace, version, zone, metadata } = instance;
-  const told = [id, version, zone, namespace, ...addressTexts(instance), ...Object.values(metadata)];
+  const told = [service, id, version, zone, namespace, ...addressTexts(instance), ...Object.values(metadata)];
   const text = told.join('\n').toLowerCase();
   return words.every((word) => {
-    const [name = '', tail] = word.split(/…|\.{3}/);
-    return tail === undefined ? text.includes(word) : service.includes(name) && id.toLowerCase().endsWith(tail);
+    const parts = printedParts(word);
+    return parts === null ? text.includes(word) : service.includes(parts.name) && id.toLowerCase().endsWith(parts.tail);
   });
 }
 
@@ -104,7 +105,8 @@ export const serviceFits =
   (node) =>
     wordsOf(filters['q']).every((word) => node.name.includes(word)) && holdsState(node, filters['state'] ?? '');
 
-function holdsState(node: ServiceNode, state: string): boolean {
+/** Is one of its instances in that state? Each is, where none is said. */
+export function holdsState(node: ServiceNode, state: string): boolean {
   return state === '' || [...node.instances.value.values()].some((instance) => instance.state === (state as State));
 }
 

@@ -1,4 +1,4 @@
-import { clockText, exactText } from './age.js';
+import { clockText, digits, exactText } from './age.js';
 
 /** Moments of this browser's zone. Wall clock, ms since 1970. */
 
@@ -22,8 +22,6 @@ export function fieldMoment(text: string): number | null {
   const wall = Date.parse(text);
   return Number.isNaN(wall) ? null : wall;
 }
-
-const digits = (value: number, count = 2): string => String(value).padStart(count, '0');
 
 function dateText(wall: number): string {
   const date = new Date(wall);

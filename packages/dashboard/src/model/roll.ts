@@ -6,6 +6,9 @@ import type { Tally } from './words.js';
 
 export type Instances = ReadonlyMap<string, Instance>;
 
+/** A service as people are told it. */
+export type NameOf = (namespace: string, name: string) => string;
+
 /** How much of a whole view has come. */
 export interface Arrival {
   /** Services. */
@@ -34,6 +37,8 @@ export class Roll {
   readonly namespaces: ReadonlySignal<readonly string[]> = computed(() =>
     [...new Set(this.services.value.map(({ namespace }) => namespace))].toSorted(),
   );
+  /** With its namespace before it where there are several. */
+  readonly nameOf: NameOf = (namespace, name) => (this.namespaces.value.length > 1 ? `${namespace}/${name}` : name);
   readonly status: Signal<StatusFrame> = signal<StatusFrame>({ settled: true });
   readonly revision: Signal<number> = signal(0);
   /** What has come of a view that is not whole yet: nothing can be counted or judged. Null: it is whole. */
@@ -229,8 +234,11 @@ export function servicesByTrouble(nodes: readonly ServiceNode[]): ServiceNode[] 
 }
 
 /** What the verdict is about. */
-export function tallyOf(nodes: readonly ServiceNode[]): Tally {
-  const standings = nodes.map(({ name, instances }) => ({ name, ...standingOf(instances.value) }));
+export function tallyOf(nodes: readonly ServiceNode[], nameOf: NameOf): Tally {
+  const standings = nodes.map(({ namespace, name, instances }) => ({
+    name: nameOf(namespace, name),
+    ...standingOf(instances.value),
+  }));
   return {
     trouble: standings.filter(isTroubled).length,
     all: nodes.length,
@@ -255,12 +263,13 @@ export function attentionOf(nodes: readonly ServiceNode[]): {
   const out = new Set(nodes.filter((node) => isOutage(standingOf(node.instances.value).count)));
   const isNeedy = ({ node, instance }: Placed): boolean =>
     needsAttention(instance) || (out.has(node) && instance.admin !== 'ENABLED');
-  const all = nodes
-    .flatMap((node) => [...node.instances.value.values()].map((instance) => ({ node, instance })))
-    .toSorted((one, other) => byTrouble(one.instance, other.instance));
+  const all = nodes.flatMap((node) => [...node.instances.value.values()].map((instance) => ({ node, instance })));
+  const byWorst = (one: Placed, other: Placed): number => byTrouble(one.instance, other.instance);
+  const byOutage = (one: Placed, other: Placed): number => Number(out.has(other.node)) - Number(out.has(one.node));
+  // a few of thousands: only those are sorted
   return {
-    trouble: all.filter(isNeedy).toSorted((one, other) => Number(out.has(other.node)) - Number(out.has(one.node))),
-    onTheWay: all.filter((one) => isOnTheWay(one.instance) && !isNeedy(one)),
+    trouble: all.filter(isNeedy).toSorted((one, other) => byOutage(one, other) || byWorst(one, other)),
+    onTheWay: all.filter((one) => isOnTheWay(one.instance) && !isNeedy(one)).toSorted(byWorst),
   };
 }
 

@@ -47,6 +47,13 @@ describe('instances are found', () => {
     expect(ids('orders')).toEqual([]);
   });
 
+  it('by an address of IPv6 as it is printed', () => {
+    const [endpoint] = instance('default', 'orders-1').endpoints;
+    const sixth = { ...instance('default', 'orders-6'), endpoints: [{ ...endpoint!, host: 'fd00::5' }] };
+    for (const typed of ['[fd00::5]:3001', 'fd00::5'])
+      expect([...findInstances([sixth], typed)].map(({ id }) => id)).toEqual(['orders-6']);
+  });
+
   it('in the namespace that is typed before them', () => {
     expect(ids('staging/orders…1e07')).toEqual(['orders-0c1e07']);
     expect(ids('default/1e07')).toEqual(['orders-0b1e07']);

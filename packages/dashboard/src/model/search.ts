@@ -1,5 +1,7 @@
 /** What the search finds by what is typed: names, ids as they are printed, addresses; before them a namespace and `/`. */
+import { addressOf } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
+import { printedParts } from './words.js';
 
 interface Named {
   readonly namespace: string;
@@ -46,9 +48,9 @@ export function* findInstances<One extends Found>(instances: Iterable<One>, type
 }
 
 function isMeant({ id, service, endpoints }: Found, words: string): boolean {
-  const [name = '', tail] = words.split(/…|\.{3}/);
-  if (tail !== undefined) return service === name && id.endsWith(tail);
+  const parts = printedParts(words);
+  if (parts !== null) return service === parts.name && id.endsWith(parts.tail);
   // every id begins with the name, which the service has been found by
   const own = id.startsWith(`${service}-`) ? id.slice(service.length + 1) : id;
-  return own.includes(words) || id === words || endpoints.some(({ host, port }) => `${host}:${port}`.includes(words));
+  return own.includes(words) || id === words || endpoints.some((endpoint) => addressOf(endpoint).includes(words));
 }

@@ -60,6 +60,12 @@ export function useNamespace(): string {
   return useSession().route.value.filters['ns'] ?? '*';
 }
 
+/** Links to the place one is at, with another filter. Whoever draws one is drawn anew when the place or its filters change. */
+export function useFilterLink(): (key: string, value: string) => string {
+  void useSession().route.value;
+  return (key, value) => withFilter(window.location.hash, key, value);
+}
+
 interface Asking {
   readonly everyMs: number;
   /** Ask, too, whenever the feed brought something; at most once a second. */
@@ -67,7 +73,7 @@ interface Asking {
 }
 
 /**
- * Asks at once, every so many milliseconds, and when the page is unlocked or live again; one question at a time, and none while the tab is
+ * Asks at once, every so many milliseconds, and when the page is unlocked, live or seen again; one question at a time, and none while the tab is
  * hidden, the registry asks for a token, or says nothing at all. `key` names what is asked: another one begins anew, null asks nothing. `ask` tells by itself what came of it.
  */
 export function useAsking(
@@ -108,7 +114,13 @@ export function useAsking(
     const live = feed.freshness.subscribe(({ kind }) => {
       if (kind === 'live') askSoon();
     });
+    // what the tab showed when it was hidden may be hours old
+    const seen = (): void => {
+      if (!document.hidden) askSoon();
+    };
+    document.addEventListener('visibilitychange', seen);
     return () => {
+      document.removeEventListener('visibilitychange', seen);
       live();
       gone.abort();
       window.clearInterval(timer);

@@ -189,3 +189,9 @@ export const shareText = (healthy: number, all: number): string => `${healthy} o
 
 /** The last four of an id: what people say to each other. */
 export const tailOf = (id: string): string => id.slice(-4);
+
+/** What is before and after the ellipsis of an instance as it is printed, `orders…1e07`; three dots will do. Null: there is none. */
+export function printedParts(text: string): { readonly name: string; readonly tail: string } | null {
+  const [name = '', tail] = text.split(/…|\.{3}/);
+  return tail === undefined ? null : { name, tail };
+}

@@ -1,5 +1,6 @@
 import type { VNode } from 'preact';
-import { instanceHash } from '../model/route.js';
+import { plural } from '../model/age.js';
+import { instanceHash, serviceHash } from '../model/route.js';
 import { tailOf } from '../model/words.js';
 import { InNamespace } from './namespace.js';
 
@@ -14,6 +15,29 @@ export function Clip({ of, ...rest }: ClipProps): VNode {
     <span class={`clip ${rest.class ?? ''}`} title={of}>
       {of}
     </span>
+  );
+}
+
+interface ServiceLinkProps {
+  readonly namespace: string;
+  readonly name: string;
+  /** As a caller: how many processes. Left out where they are not counted. */
+  readonly callers?: number;
+  readonly class?: string;
+}
+
+/** `orders`, which leads to the service; the title has the whole name, with its namespace. */
+export function ServiceLink({ namespace, name, callers, ...rest }: ServiceLinkProps): VNode {
+  const title = `${namespace}/${name}`;
+  return (
+    <a
+      class={rest.class ?? 'clip'}
+      href={serviceHash(namespace, name)}
+      title={callers === undefined ? title : `${title}, ${plural(callers, 'caller')}`}
+    >
+      <InNamespace of={namespace} />
+      {name} {callers !== undefined && <span class="faint">{callers}</span>}
+    </a>
   );
 }
 

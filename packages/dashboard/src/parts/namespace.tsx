@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
-import { hashOf, serviceHash, withFilter } from '../model/route.js';
+import { hashOf, serviceHash } from '../model/route.js';
 import { clockText } from '../model/age.js';
-import { useNamespace, useSession, useStaleSince } from '../model/session.js';
+import { useFilterLink, useNamespace, useSession, useStaleSince } from '../model/session.js';
 
 /** `staging/` before the name of a service or an instance, where the registry has several namespaces. */
 export function InNamespace({ of }: { readonly of: string | null }): VNode | null {
@@ -27,6 +27,7 @@ export const noNamespaceText = (name: string, staleSince: number | null): string
 /** Says that a namespace is unknown, and leads to those that there are. */
 export function UnknownNamespace({ name }: { readonly name: string }): VNode {
   const { namespaces } = useSession().roll;
+  const link = useFilterLink();
   const staleSince = useStaleSince();
   const known = namespaces.value;
   const isOne = known.length === 1;
@@ -38,13 +39,13 @@ export function UnknownNamespace({ name }: { readonly name: string }): VNode {
         {known.map((one, at) => (
           <span key={one}>
             {at > 0 && ', '}
-            <a class="link" href={withFilter(window.location.hash, 'ns', one)}>
+            <a class="link" href={link('ns', one)}>
               {one}
             </a>
           </span>
         ))}
         .{' '}
-        <a class="link" href={withFilter(window.location.hash, 'ns', '*')}>
+        <a class="link" href={link('ns', '*')}>
           Show all
         </a>
       </p>

@@ -5,19 +5,20 @@ import { Panel } from './panel.js';
 
 interface PreservationProps {
   readonly of: RegistryAnswer['preservation'];
-  readonly staleSince: number | null;
+  /** Null: it is so now. */
+  readonly asOf: number | null;
 }
 
 /** More slots than this are not drawn one by one. */
 const MOST_SLOTS = 24;
 
 /** Self-preservation as slots used of slots allowed, and in plain words. */
-export function Preservation({ of, staleSince }: PreservationProps): VNode {
+export function Preservation({ of, asOf }: PreservationProps): VNode {
   const { used, allowed, peak } = of.registry;
   const isActive = of.active;
   const quiet = isActive ? `holds for ${ageText(of.sinceMs)}` : 'quiet';
   return (
-    <Panel title="Self-preservation" aside={staleSince === null ? quiet : `as of ${clockText(staleSince)}`}>
+    <Panel title="Self-preservation" aside={asOf === null ? quiet : `as of ${clockText(asOf)}`}>
       <div class="panel-body">
         {allowed <= MOST_SLOTS && (
           <div class="slots" aria-hidden="true">

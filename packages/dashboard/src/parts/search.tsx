@@ -1,4 +1,5 @@
 import { useSignal } from '@preact/signals';
+import { addressOf } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { useRef } from 'preact/hooks';
 import type { VNode } from 'preact';
@@ -51,7 +52,7 @@ function serviceHit({ key, namespace, name: plain, instances }: ServiceNode, isS
 }
 
 function instanceHit(instance: Instance, isSeveral: boolean): Hit {
-  const more = instance.endpoints.map(({ host, port }) => `${host}:${port}`).join(' ');
+  const more = instance.endpoints.map(addressOf).join(' ');
   return {
     key: instance.id,
     href: instanceHash(instance.id),

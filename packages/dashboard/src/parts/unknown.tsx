@@ -1,6 +1,6 @@
 import type { VNode } from 'preact';
 import { clockText } from '../model/age.js';
-import { missingText, unknownText } from '../model/known.js';
+import { asOfOf, missingText, unknownText } from '../model/known.js';
 import type { Known } from '../model/known.js';
 import { Problem } from './dialog.js';
 import { Head } from './panel.js';
@@ -11,8 +11,10 @@ export function Unknown({ of }: { readonly of: Known<unknown> }): VNode {
 }
 
 /** Beside a title: of when it is; empty: of now. */
-export const asOfText = (known: Known<unknown>): string =>
-  known.kind === 'known' && known.asOf !== null ? `as of ${clockText(known.asOf)}` : '';
+export function asOfText(known: Known<unknown>): string {
+  const asOf = asOfOf(known);
+  return asOf === null ? '' : `as of ${clockText(asOf)}`;
+}
 
 interface UnknownScreenProps {
   readonly title: string;

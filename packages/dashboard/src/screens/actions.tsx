@@ -1,8 +1,8 @@
 import { useSignal } from '@preact/signals';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
-import { clockText } from '../model/age.js';
 import type { InstanceAnswer, RegistryAnswer } from '../model/answers.js';
+import { momentText } from '../model/moment.js';
 import { useAnswer, useSession, useStaleSince } from '../model/session.js';
 import { tailOf } from '../model/words.js';
 import { ActionDialog } from '../parts/dialog.js';
@@ -122,7 +122,7 @@ function Maintenance({ instance, path }: DeedProps): VNode {
   return (
     <ActionDialog
       title={`Maintenance of ${nameOf(instance)}`}
-      sentence={`It is not called until ${clockText(untilMs)}, then again by itself. It stays registered.`}
+      sentence={`It is not called until ${momentText(untilMs, clock.now.value)}, then again by itself. It stays registered.`}
       verb="Begin maintenance"
       done={`${nameOf(instance)} is in maintenance.`}
       act={(reason) =>

@@ -10,7 +10,7 @@ import { tailOf } from '../model/words.js';
 import { CircuitMarks } from '../parts/circuits.js';
 import { Heads } from '../parts/heads.js';
 import { Glyph } from '../parts/glyph.js';
-import { Unknown } from '../parts/unknown.js';
+import { asOfText, Unknown } from '../parts/unknown.js';
 
 /** The selected edge, instance by instance. */
 export function EdgeCard({ edge }: { readonly edge: ServiceEdge }): VNode {
@@ -25,9 +25,9 @@ export function EdgeCard({ edge }: { readonly edge: ServiceEdge }): VNode {
     <section class="panel edge-card">
       <header>
         <h2 class="break">
-          {from} to {to}
+          {roll.nameOf(namespace, from)} to {roll.nameOf(namespace, to)}
         </h2>
-        <span class="aside">selected</span>
+        <span class="aside">{asOfText(known) || 'selected'}</span>
       </header>
       {known.kind !== 'known' && <Unknown of={known} />}
       {targets.length > 0 && (

@@ -1,11 +1,10 @@
 import type { VNode } from 'preact';
-import { latencyText, percentText, plural, rateText } from '../model/age.js';
+import { latencyText, percentText, rateText } from '../model/age.js';
 import type { ServiceEdge } from '../model/answers.js';
 import { byImpairment, lookOf, successOf } from '../model/edge.js';
 import { edgeKey } from '../model/graph.js';
-import { serviceHash } from '../model/route.js';
 import { Heads } from '../parts/heads.js';
-import { InNamespace } from '../parts/namespace.js';
+import { ServiceLink } from '../parts/name.js';
 import { circuitText } from '../parts/circuits.js';
 
 /** The same as the graph, for those who count, or hear the page. */
@@ -43,20 +42,10 @@ function EdgeRow({ edge }: { readonly edge: ServiceEdge }): VNode {
   return (
     <tr class={tone === '' ? '' : `tinted ${tone}`} data-row data-problem={tone === '' ? undefined : ''}>
       <td class="rest main">
-        <a
-          class="clip"
-          href={serviceHash(namespace, from)}
-          title={`${namespace}/${from}, ${plural(callers, 'caller')}`}
-        >
-          <InNamespace of={namespace} />
-          {from} <span class="faint">{callers}</span>
-        </a>
+        <ServiceLink namespace={namespace} name={from} callers={callers} />
       </td>
       <td class="rest main">
-        <a class="clip" href={serviceHash(namespace, to)} title={`${namespace}/${to}`}>
-          <InNamespace of={namespace} />
-          {to}
-        </a>
+        <ServiceLink namespace={namespace} name={to} />
       </td>
       <td class="right w5">{rateText(callsPerSecond)}</td>
       <td class="right">{percentText(successOf(edge))}</td>

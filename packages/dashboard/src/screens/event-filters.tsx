@@ -5,6 +5,8 @@ import { GROUPS } from '../model/events.js';
 import { fieldMoment, fieldText } from '../model/moment.js';
 import { withFilter } from '../model/route.js';
 import type { Filters } from '../model/route.js';
+import { tailOf } from '../model/words.js';
+import { Choice } from '../parts/filters.js';
 import { useShownServices } from './shown.js';
 
 const link = (key: string, value: string): string => withFilter(window.location.hash, key, value);
@@ -12,7 +14,7 @@ const set = (key: string, value: string): void => void (window.location.hash = l
 
 /** Which events are shown; all of it is in the address. */
 export function EventFilters({ of }: { readonly of: Filters }): VNode {
-  const { kind, service, instance, state, from, to } = of;
+  const { kind, instance, from, to } = of;
   const nodes = useShownServices();
   const names = useComputed(() => [...new Set(nodes.value.map(({ name }) => name))].toSorted());
   return (
@@ -25,39 +27,16 @@ export function EventFilters({ of }: { readonly of: Filters }): VNode {
           {name}
         </a>
       ))}
-      <Choice name="state" chosen={state} from={STATES} />
-      <Choice name="service" chosen={service} from={names.value} />
+      <Choice name="state" label="state" of={STATES} />
+      <Choice name="service" label="service" of={names.value} />
       <Moment name="from" chosen={from} />
       <Moment name="to" chosen={to} />
       {instance !== undefined && (
         <a class="chip" href={link('instance', '')} aria-current="true" title="any instance">
-          instance …{instance.slice(-4)} ×
+          instance …{tailOf(instance)} ×
         </a>
       )}
     </div>
-  );
-}
-
-interface ChoiceProps {
-  readonly name: string;
-  readonly chosen: string | undefined;
-  readonly from: readonly string[];
-}
-
-function Choice({ name, chosen, from }: ChoiceProps): VNode {
-  return (
-    <label class="chip">
-      {name}
-      <select value={chosen ?? ''} onChange={({ currentTarget }) => set(name, currentTarget.value)}>
-        <option value="">any</option>
-        {chosen !== undefined && !from.includes(chosen) && <option value={chosen}>{chosen}</option>}
-        {from.map((one) => (
-          <option key={one} value={one}>
-            {one}
-          </option>
-        ))}
-      </select>
-    </label>
   );
 }
 

@@ -4,18 +4,16 @@ import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
 import { clockText, countText, plural, spanText } from '../model/age.js';
 import type { EventsAnswer, RegistryEvent } from '../model/answers.js';
-import { EventPages, eventsPath, exportedLines } from '../model/events.js';
+import { EventPages, eventsPath, exportedLines, lastMinuteText } from '../model/events.js';
 import type { ShownEvents } from '../model/events.js';
 import { knownOf, unknownText } from '../model/known.js';
 import type { Answer, Known } from '../model/known.js';
 import { exactMomentText } from '../model/moment.js';
-import { serviceHash } from '../model/route.js';
 import { isGone, useAsking, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { EventMark, happenedText } from '../parts/event-lines.js';
 import { Problem } from '../parts/dialog.js';
 import { Heads } from '../parts/heads.js';
-import { InstanceLink } from '../parts/name.js';
-import { InNamespace } from '../parts/namespace.js';
+import { InstanceLink, ServiceLink } from '../parts/name.js';
 import { Head } from '../parts/panel.js';
 import { save } from '../parts/save.js';
 import { Unknown } from '../parts/unknown.js';
@@ -37,7 +35,7 @@ export function EventsScreen(): VNode {
     <>
       <Head
         title="Events"
-        verdict={<Verdict of={known} staleSince={staleSince} />}
+        verdict={<Verdict of={known} pausedAt={isPaused.value ? answer.heardAt : null} />}
         sentence="Changes of state, registrations, circuits and actions, with who and why. Newest first."
       >
         <div class="actions">
@@ -96,25 +94,37 @@ function Export({ path }: { readonly path: string }): VNode {
 
 interface VerdictProps {
   readonly of: Known<ShownEvents>;
-  readonly staleSince: number | null;
+  /** When the newest answer came, where no newer one is asked for; null: it goes on. */
+  readonly pausedAt: number | null;
 }
 
-function Verdict({ of, staleSince }: VerdictProps): VNode {
+function Verdict({ of, pausedAt }: VerdictProps): VNode {
+  const { clock } = useSession();
   if (of.kind === 'asked') return <>Asking what happened …</>;
   if (of.kind === 'unknown') return <>What happened: – {unknownText(of.since)}.</>;
-  if (staleSince === null) return <LastMinute events={of.value.events} />;
-  const { length } = of.value.events;
+  const { value: shown, asOf } = of;
+  if (asOf !== null) {
+    const { length } = shown.events;
+    return (
+      <>
+        {plural(length, 'event')} {length === 1 ? 'was' : 'were'} known at {clockText(asOf)}.
+      </>
+    );
+  }
+  if (pausedAt === null) return <LastMinute of={shown} />;
   return (
     <>
-      {plural(length, 'event')} {length === 1 ? 'was' : 'were'} known at {clockText(of.asOf ?? staleSince)}.
+      {upperFirst(lastMinuteText(shown, clock.at(pausedAt)))} in the minute before {clockText(pausedAt)}.
     </>
   );
 }
 
+const upperFirst = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+
 /** Apart, since it counts anew each second: nothing else has to be drawn for that. */
-function LastMinute({ events }: { readonly events: readonly RegistryEvent[] }): VNode {
+function LastMinute({ of }: { readonly of: ShownEvents }): VNode {
   const now = useSession().clock.now.value;
-  return <>{plural(events.filter(({ at }) => at > now - SILENCE_MS).length, 'event')} in the last minute.</>;
+  return <>{upperFirst(lastMinuteText(of, now))} in the last minute.</>;
 }
 
 interface Events {
@@ -148,7 +158,8 @@ function useEvents(path: string, isPaused: boolean): Events {
       if (!isGone(cause)) answer.value = { ...answer.peek(), error: cause as Error };
     }
   };
-  useAsking(isPaused ? null : path, { everyMs: 5_000, onNews: true }, (gone) =>
+  // a pause holds an answer: where there is none yet, one is asked for
+  useAsking(isPaused && answer.value.value !== null ? null : path, { everyMs: 5_000, onNews: true }, (gone) =>
     read(() => pages.renew((page) => api.get<EventsAnswer>(page, gone))),
   );
   const goBack = (): Promise<void> => read(() => pages.goBack((page) => api.get<EventsAnswer>(page)));
@@ -256,10 +267,5 @@ function Subject({ event }: { readonly event: RegistryEvent }): VNode {
   const { instance, service, namespace } = event;
   if (instance !== null) return <InstanceLink id={instance} service={service ?? ''} namespace={namespace} />;
   if (service === null) return <span>registry</span>;
-  return (
-    <a class="clip" href={serviceHash(namespace ?? 'default', service)} title={`${namespace ?? 'default'}/${service}`}>
-      <InNamespace of={namespace} />
-      {service}
-    </a>
-  );
+  return <ServiceLink namespace={namespace ?? 'default'} name={service} />;
 }

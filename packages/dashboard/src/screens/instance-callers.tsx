@@ -1,12 +1,11 @@
 import type { VNode } from 'preact';
-import { plural, rateText } from '../model/age.js';
+import { rateText } from '../model/age.js';
 import type { ServiceEdge } from '../model/answers.js';
 import { valueOf } from '../model/known.js';
 import type { Known } from '../model/known.js';
-import { serviceHash } from '../model/route.js';
 import { CircuitMarks, circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Heads } from '../parts/heads.js';
-import { InNamespace } from '../parts/namespace.js';
+import { ServiceLink } from '../parts/name.js';
 import { Panel } from '../parts/panel.js';
 import { asOfText, Unknown } from '../parts/unknown.js';
 
@@ -42,14 +41,7 @@ export function InstanceCallers({ id, edges: known }: InstanceCallersProps): VNo
               {rows.map(({ edge, target }) => (
                 <tr key={edge.from}>
                   <td class="rest main">
-                    <a
-                      class="clip"
-                      href={serviceHash(edge.namespace, edge.from)}
-                      title={`${edge.namespace}/${edge.from}, ${plural(edge.callers, 'caller')}`}
-                    >
-                      <InNamespace of={edge.namespace} />
-                      {edge.from} <span class="faint">{edge.callers}</span>
-                    </a>
+                    <ServiceLink namespace={edge.namespace} name={edge.from} callers={edge.callers} />
                   </td>
                   <td class="right">{target === null ? '0' : rateText(target.callsPerSecond)}</td>
                   <td class="right">{target === null ? '–' : target.failures}</td>

@@ -6,7 +6,7 @@ import { ageText, clockText, countText, plural } from '../model/age.js';
 import type { BeatsAnswer, InstanceAnswer, RegistryAnswer, TimelineAnswer, TopologyAnswer } from '../model/answers.js';
 import { awayText, keptAwayText } from '../model/callable-words.js';
 import { Refusal, registryUrl } from '../model/api.js';
-import { knownAs, knownOf, missingText, valueOf } from '../model/known.js';
+import { asOfOf, knownAs, knownOf, missingText, valueOf } from '../model/known.js';
 import type { Known } from '../model/known.js';
 import { momentText } from '../model/moment.js';
 import { endpointTexts, oldPictureOf, pictureOf } from '../model/picture.js';
@@ -52,19 +52,18 @@ export function InstanceScreen({ id }: { readonly id: string }): VNode {
   );
   if (record === undefined && isRefused(asked.error))
     return <Gone id={id} crumbs={crumbs} timeline={timeline} staleSince={staleSince} />;
-  if (instance === null) {
-    const known = knownOf(asked, staleSince);
-    return <Head crumbs={crumbs} verdict={`…${tailOf(id)}`} sentence={missingText(known)} />;
-  }
+  const known = knownOf(asked, staleSince);
+  if (instance === null) return <Head crumbs={crumbs} verdict={`…${tailOf(id)}`} sentence={missingText(known)} />;
+  const isNow = asOfOf(known) === null;
   return (
     <>
       <StateHead instance={instance} detail={detail} crumbs={crumbs} />
       <div class="stack">
-        <PicturePanel instance={instance} detail={detail} path={path} />
+        <PicturePanel {...{ instance, detail, isNow, path }} />
         <div class="three-columns">
           <LastHour timeline={timeline} />
           <Callers instance={instance} />
-          <FactsPanel instance={instance} detail={detail} />
+          <FactsPanel {...{ instance, detail, isNow }} />
         </div>
       </div>
     </>
@@ -133,13 +132,15 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
 interface PicturePanelProps {
   readonly instance: Instance;
   readonly detail: InstanceAnswer | null;
+  /** Is the detail of now? How long ago a heartbeat came is known of now only. */
+  readonly isNow: boolean;
   readonly path: string;
 }
 
-function PicturePanel({ instance, detail, path }: PicturePanelProps): VNode {
+function PicturePanel({ instance, detail, isNow, path }: PicturePanelProps): VNode {
   const beats = useKnown<BeatsAnswer>(`${path}/beats`, { everyMs: 2_500 });
   const staleSince = useStaleSince();
-  const heartbeats = detail?.heartbeats ?? null;
+  const heartbeats = (isNow ? detail?.heartbeats : null) ?? null;
   const [endpoint] = instance.endpoints;
   const { port } = new URL(registryUrl());
   // when the last ones came, once for each answer: a new value lets a dot travel
@@ -239,7 +240,7 @@ const EFFECTIVE: Readonly<Record<Instance['state'], string>> = {
   DEREGISTERING: 'gets no calls',
 };
 
-function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNode {
+function FactsPanel({ instance, detail, isNow }: Omit<PicturePanelProps, 'path'>): VNode {
   const { clock } = useSession();
   const { admin, state, weight } = instance;
   const override = detail?.override ?? null;
@@ -265,7 +266,7 @@ function FactsPanel({ instance, detail }: Omit<PicturePanelProps, 'path'>): VNod
           ['Version', instance.version === '' ? '–' : mono(instance.version)],
           ['Zone', instance.zone === '' ? '–' : instance.zone],
           ['Registered', `${momentText(instance.registeredAt, Date.now())}${age}`],
-          ['Falls', detail === null || staleSince !== null ? '–' : `${Math.round(detail.falls)} in the last 10 min`],
+          ['Falls', detail === null || !isNow ? '–' : `${Math.round(detail.falls)} in the last 10 min`],
           ['Source', instance.source],
           ...metadata,
         ]}

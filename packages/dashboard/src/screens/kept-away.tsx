@@ -23,7 +23,8 @@ export function KeptAway({ node }: { readonly node: ServiceNode }): VNode | null
     <Panel title={isOut ? `Nobody ${isOld ? 'could' : 'may'} be called` : 'Kept away from callers'} count={away.length}>
       <ul class="panel-body">
         {away.slice(0, MOST_ROWS).map((instance) => (
-          <Row key={instance.id} instance={instance} />
+          // its terms are asked for when it changes, not with each change of others
+          <Row key={`${instance.id} ${instance.revision}`} instance={instance} />
         ))}
       </ul>
     </Panel>
@@ -34,7 +35,7 @@ function Row({ instance }: { readonly instance: Instance }): VNode {
   const { clock } = useSession();
   const isOld = useStaleSince() !== null;
   const path = `api/v1/instances/${encodeURIComponent(instance.id)}`;
-  const detail = useAnswer<InstanceAnswer>(path, { everyMs: 15_000, onNews: true }).value.value;
+  const detail = useAnswer<InstanceAnswer>(path, { everyMs: 15_000 }).value.value;
   return (
     <li>
       <a class="mono" href={instanceHash(instance.id)}>

@@ -6,7 +6,8 @@ import { ageText, clockText, countText, latencyText, percentText, plural, rateTe
 import { awayText, standingText } from '../model/callable-words.js';
 import type { EventsAnswer, RegistryAnswer, TopologySummary, TrafficAnswer } from '../model/answers.js';
 import { arrivalText } from '../model/arrival.js';
-import { valueOf } from '../model/known.js';
+import { asOfOf, valueOf } from '../model/known.js';
+import type { Known } from '../model/known.js';
 import {
   attentionOf,
   byTrouble,
@@ -16,8 +17,9 @@ import {
   standingOf,
   tallyOf,
 } from '../model/roll.js';
-import type { Placed, ServiceNode } from '../model/roll.js';
-import { hashOf, instanceHash, serviceHash } from '../model/route.js';
+import type { NameOf, Placed, ServiceNode } from '../model/roll.js';
+import { hashOf, instanceHash } from '../model/route.js';
+import type { Filters } from '../model/route.js';
 import { useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
 import { evidenceOf, nextText, shareText, tailOf, verdictText, whyText } from '../model/words.js';
@@ -25,8 +27,7 @@ import { Announcer } from '../parts/announcer.js';
 import { Counters } from '../parts/counters.js';
 import { EventLines } from '../parts/event-lines.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
-import { InNamespace } from '../parts/namespace.js';
-import { InstanceLink } from '../parts/name.js';
+import { InstanceLink, ServiceLink } from '../parts/name.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { Preservation } from '../parts/preservation.js';
 import { Spark } from '../parts/spark.js';
@@ -34,19 +35,21 @@ import { asOfText, Unknown } from '../parts/unknown.js';
 import { useShownServices } from './shown.js';
 import { Welcome } from './welcome.js';
 
-export function Overview({ registry }: { readonly registry: RegistryAnswer | null }): VNode {
+export function Overview({ registry: known }: { readonly registry: Known<RegistryAnswer> }): VNode {
   const { roll } = useSession();
   const nodes = useShownServices().value;
   const namespace = useNamespace();
   const topology = useKnown<TopologySummary>(`api/v1/topology?summary=true&namespace=${encodeURIComponent(namespace)}`);
   const { value: arrival } = roll.arrival;
   const staleSince = useStaleSince();
+  const registry = valueOf(known);
   if (roll.services.value.length === 0 && staleSince === null && arrival === null)
     return <Welcome registry={registry} />;
-  const verdict = arrival === null ? verdictText(tallyOf(nodes), staleSince) : arrivalText(arrival, staleSince);
+  const verdict =
+    arrival === null ? verdictText(tallyOf(nodes, roll.nameOf), staleSince) : arrivalText(arrival, staleSince);
   return (
     <>
-      <Head verdict={verdict} sentence={affectedText(topology, staleSince)}>
+      <Head verdict={verdict} sentence={affectedText(topology, roll.nameOf)}>
         <Counters counts={arrival === null ? countStates(nodes) : null} />
       </Head>
       <Announcer text={verdict} />
@@ -57,8 +60,8 @@ export function Overview({ registry }: { readonly registry: RegistryAnswer | nul
           <Traffic namespace={namespace} />
         </div>
         <div class="stack">
-          <RegistryPanel registry={registry} staleSince={staleSince} />
-          {registry !== null && <Preservation of={registry.preservation} staleSince={staleSince} />}
+          <RegistryPanel of={known} />
+          {registry !== null && <Preservation of={registry.preservation} asOf={asOfOf(known)} />}
           <LastEvents namespace={namespace} />
         </div>
       </div>
@@ -73,12 +76,16 @@ interface AttentionProps {
 
 /** More rows than this are a list of their own. */
 const MOST_ROWS = 12;
+const MORE = ['more instance', 'more instances'] as const;
 
 function Attention({ nodes, topology }: AttentionProps): VNode {
   const { clock } = useSession();
   const staleSince = useStaleSince();
   const { trouble, onTheWay } = attentionOf(nodes);
   const steady = useSteady(trouble, ({ instance }) => instance.id);
+  const rest = steady.rows.slice(MOST_ROWS);
+  // these may be in any state
+  const away = rest.filter(({ instance }) => !needsAttention(instance)).length;
   const failures = new Map(
     topology?.called.map(({ namespace, service, failures: failed }) => [`${namespace}/${service}`, failed]),
   );
@@ -116,7 +123,12 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
             </tr>
           )}
           {steady.rows.slice(0, MOST_ROWS).map(row)}
-          <More count={trouble.length - MOST_ROWS} states="CRITICAL,UNHEALTHY" />
+          <More count={rest.length - away} what={MORE} filters={{ state: 'CRITICAL,UNHEALTHY' }} />
+          <More
+            count={away}
+            what={['more that is kept away', 'more that are kept away']}
+            filters={{ callable: 'no' }}
+          />
         </tbody>
         {onTheWay.length > 0 && (
           <tbody>
@@ -127,7 +139,7 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
               </th>
             </tr>
             {onTheWay.slice(0, MOST_ROWS).map(row)}
-            <More count={onTheWay.length - MOST_ROWS} states="REGISTERING,DEREGISTERING" />
+            <More count={onTheWay.length - MOST_ROWS} what={MORE} filters={{ state: 'REGISTERING,DEREGISTERING' }} />
           </tbody>
         )}
       </table>
@@ -135,13 +147,20 @@ function Attention({ nodes, topology }: AttentionProps): VNode {
   );
 }
 
-function More({ count, states }: { readonly count: number; readonly states: string }): VNode | null {
+interface MoreProps {
+  readonly count: number;
+  readonly what: readonly [string, string];
+  /** Of the list that has them. */
+  readonly filters: Filters;
+}
+
+function More({ count, what: [one, several], filters }: MoreProps): VNode | null {
   if (count <= 0) return null;
   return (
     <tr>
       <td colSpan={4}>
-        <a class="link" href={hashOf('instances', { state: states })}>
-          {plural(count, 'more instance')}
+        <a class="link" href={hashOf('instances', filters)}>
+          {plural(count, one, several)}
         </a>
       </td>
     </tr>
@@ -219,12 +238,13 @@ const MOST_WALL = 60;
 
 function Wall({ nodes }: { readonly nodes: readonly ServiceNode[] }): VNode {
   const steady = useSteady(servicesByTrouble(nodes), ({ key }) => key);
+  const { nameOf } = useSession().roll;
   const isOld = useStaleSince() !== null;
   const instances = nodes.reduce((sum, node) => sum + node.instances.value.size, 0);
   return (
     <Panel title="Services" count={nodes.length} aside={`${plural(instances, 'instance')}, problems first`}>
       <div class="wall" ref={(box: HTMLElement | null) => void (steady.ref.current = box)}>
-        {steady.rows.slice(0, MOST_WALL).map((node) => wallRow(node, isOld))}
+        {steady.rows.slice(0, MOST_WALL).map((node) => wallRow(node, nameOf, isOld))}
       </div>
       {nodes.length > MOST_WALL && (
         <p class="panel-foot">
@@ -240,30 +260,28 @@ function Wall({ nodes }: { readonly nodes: readonly ServiceNode[] }): VNode {
 /** Tiles beyond so many are counted. */
 const MOST_TILES = 12;
 
-function wallRow(node: ServiceNode, isOld: boolean): VNode {
+function wallRow(node: ServiceNode, nameOf: NameOf, isOld: boolean): VNode {
+  const name = nameOf(node.namespace, node.name);
   const instances = [...node.instances.value.values()].toSorted(byTrouble);
   const { healthy, all } = standingOf(node.instances.value);
   return (
     <div key={node.key} class="wall-row" data-row>
-      <a class="wall-name" href={serviceHash(node.namespace, node.name)} title={node.key}>
-        <InNamespace of={node.namespace} />
-        {node.name}
-      </a>
+      {ServiceLink({ namespace: node.namespace, name: node.name, class: 'wall-name' })}
       <span class={healthy < all ? 'wall-share low' : 'wall-share'}>{shareText(healthy, all)}</span>
       <span class="tiles">
-        {instances.slice(0, MOST_TILES).map((instance) => tile(instance, isOld))}
+        {instances.slice(0, MOST_TILES).map((instance) => tile(instance, name, isOld))}
         {instances.length > MOST_TILES && <span class="faint small">+ {instances.length - MOST_TILES}</span>}
       </span>
     </div>
   );
 }
 
-function tile(instance: Instance, isOld: boolean): VNode {
+function tile(instance: Instance, service: string, isOld: boolean): VNode {
   const tail = tailOf(instance.id);
   // what is seen of it is a part of its name
   const admin = instance.admin === 'DRAINING' ? 'drains' : 'maintenance';
   const seen = instance.admin === 'ENABLED' ? tail : `${tail} ${admin}`;
-  const label = `${instance.service}…${seen}: ${instance.state}, ${whyText(instance, isOld)}`;
+  const label = `${service}…${seen}: ${instance.state}, ${whyText(instance, isOld)}`;
   return (
     <a
       key={instance.id}
@@ -323,21 +341,15 @@ function Traffic({ namespace }: { readonly namespace: string }): VNode {
   );
 }
 
-interface RegistryPanelProps {
-  readonly registry: RegistryAnswer | null;
-  readonly staleSince: number | null;
-}
-
-function RegistryPanel({ registry, staleSince }: RegistryPanelProps): VNode {
+function RegistryPanel({ of }: { readonly of: Known<RegistryAnswer> }): VNode {
   const { roll, clock } = useSession();
+  const staleSince = useStaleSince();
+  const registry = valueOf(of);
+  const asOf = asOfOf(of) ?? staleSince;
   const status = roll.status.value;
   const isFine = status.settled && status.degraded === undefined;
   const aside =
-    staleSince === null ? (
-      <StateWord of={{ state: isFine ? 'HEALTHY' : 'REGISTERING' }} />
-    ) : (
-      `as of ${clockText(staleSince)}`
-    );
+    asOf === null ? <StateWord of={{ state: isFine ? 'HEALTHY' : 'REGISTERING' }} /> : `as of ${clockText(asOf)}`;
   const perSecond = registry === null ? null : (registry.instances * 1_000) / registry.heartbeat.intervalMs;
   return (
     <Panel title="Registry" aside={aside}>
@@ -348,7 +360,7 @@ function RegistryPanel({ registry, staleSince }: RegistryPanelProps): VNode {
           ['Revision', countText(registry === null ? null : Math.max(registry.revision, roll.revision.value))],
           ['Heartbeats due', perSecond === null ? '–' : `${rateText(perSecond)}/s each way`],
           ['Calls late, p99', latencyText(registry?.calls.p99LateMs ?? null)],
-          ['Up', registry === null || staleSince !== null ? '–' : ageText(clock.now.value - registry.startedAt)],
+          ['Up', registry === null || asOf !== null ? '–' : ageText(clock.now.value - registry.startedAt)],
         ]}
       />
       {status.degraded !== undefined && <p class="panel-body problem">{status.degraded}</p>}

@@ -4,7 +4,7 @@ import { ageText, clockText, countText, latencyText } from '../model/age.js';
 import type { RegistryAnswer } from '../model/answers.js';
 import type { Api } from '../model/api.js';
 import { registryUrl } from '../model/api.js';
-import { valueOf } from '../model/known.js';
+import { asOfOf, valueOf } from '../model/known.js';
 import { useKnown, useSession, useStaleSince } from '../model/session.js';
 import { Announcer } from '../parts/announcer.js';
 import { Code } from '../parts/copy.js';
@@ -14,7 +14,7 @@ import { Clip } from '../parts/name.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { Preservation } from '../parts/preservation.js';
 import { save } from '../parts/save.js';
-import { UnknownScreen } from '../parts/unknown.js';
+import { asOfText, UnknownScreen } from '../parts/unknown.js';
 
 /** The registry itself: does it serve, how it is set, how to reach it. */
 export function RegistryScreen(): VNode {
@@ -24,7 +24,8 @@ export function RegistryScreen(): VNode {
   const registry = valueOf(known);
   if (registry === null) return <UnknownScreen title="Registry" what="How the registry stands" of={known} />;
   const status = roll.status.value;
-  const verdict = verdictOf(registry, status, staleSince);
+  const asOf = asOfOf(known);
+  const verdict = verdictOf(registry, status, asOf);
   return (
     <>
       <Head
@@ -34,8 +35,8 @@ export function RegistryScreen(): VNode {
             Revision {countText(registry.revision)}, view hash{' '}
             <span class="mono">{registry.view.hash.slice(0, 6)}</span>.{' '}
             {registry.store.durable
-              ? `The store, ${registry.store.name}, ${staleSince === null ? 'outlives this' : 'was to outlive its'} process.`
-              : `It ${staleSince === null ? 'keeps' : 'kept'} everything in memory: after a restart services register anew.`}
+              ? `The store, ${registry.store.name}, ${asOf === null ? 'outlives this' : 'was to outlive its'} process.`
+              : `It ${asOf === null ? 'keeps' : 'kept'} everything in memory: after a restart services register anew.`}
           </>
         }
       >
@@ -47,14 +48,14 @@ export function RegistryScreen(): VNode {
       </Head>
       <Announcer text={verdict} />
       <div class="stack">
-        <Replica registry={registry} />
+        <Replica registry={registry} asOf={asOf} />
         <div class="registry-columns">
           <div class="stack">
             <Options registry={registry} />
             <Connect />
           </div>
           <div class="stack">
-            <Preservation of={registry.preservation} staleSince={staleSince} />
+            <Preservation of={registry.preservation} asOf={asOf} />
             <Panel
               title="Store"
               aside={
@@ -73,7 +74,7 @@ export function RegistryScreen(): VNode {
                 ]}
               />
             </Panel>
-            <Panel title="Watchers" count={registry.watchers}>
+            <Panel title="Watchers" count={registry.watchers} aside={asOfText(known)}>
               <Facts
                 of={[
                   ['Lines and watchers', countText(registry.watchers)],
@@ -110,25 +111,25 @@ async function saveBundle(api: Api): Promise<void> {
 function verdictOf(
   registry: RegistryAnswer,
   status: { readonly settled: boolean; readonly degraded?: string },
-  staleSince: number | null,
+  asOf: number | null,
 ): string {
-  if (staleSince !== null) return `The registry served at ${clockText(staleSince)}. What it does since is unknown.`;
+  if (asOf !== null) return `The registry served at ${clockText(asOf)}. What it does since is unknown.`;
   if (status.degraded !== undefined) return `The registry serves, but: ${status.degraded}`;
   if (!registry.settled) return 'The registry serves, and is still hearing from everybody.';
   return 'The registry serves, and is sure of its view.';
 }
 
-function Replica({ registry }: { readonly registry: RegistryAnswer }): VNode {
+interface ReplicaProps {
+  readonly registry: RegistryAnswer;
+  /** Null: it is so now. */
+  readonly asOf: number | null;
+}
+
+function Replica({ registry, asOf }: ReplicaProps): VNode {
   const { clock } = useSession();
-  const staleSince = useStaleSince();
   const perSecond = Math.round((registry.instances * 10_000) / registry.heartbeat.intervalMs) / 10;
   return (
-    <Panel
-      title="Replicas"
-      count={1}
-      aside={staleSince === null ? undefined : `as of ${clockText(staleSince)}`}
-      class="scroll"
-    >
+    <Panel title="Replicas" count={1} aside={asOf === null ? undefined : `as of ${clockText(asOf)}`} class="scroll">
       <table>
         <Heads
           of={[
@@ -151,9 +152,7 @@ function Replica({ registry }: { readonly registry: RegistryAnswer }): VNode {
             <td class="mono rest main">
               <Clip of={registry.replica} /> <span class="faint">this one</span>
             </td>
-            <td>
-              {staleSince === null ? <StateWord of={{ state: registry.settled ? 'HEALTHY' : 'REGISTERING' }} /> : '–'}
-            </td>
+            <td>{asOf === null ? <StateWord of={{ state: registry.settled ? 'HEALTHY' : 'REGISTERING' }} /> : '–'}</td>
             <td class="mono w6">{new URL(registryUrl()).host}</td>
             <td class="w5">{registry.insecure ? 'insecure' : registry.access}</td>
             <td class="right w5">{countText(registry.instances)}</td>
@@ -163,7 +162,7 @@ function Replica({ registry }: { readonly registry: RegistryAnswer }): VNode {
             <td class="right nowrap w7">{latencyText(registry.calls.p99LateMs)}</td>
             <td class="right mono w9">{countText(registry.revision)}</td>
             <td class="mono faint w9">{registry.view.hash.slice(0, 6)}</td>
-            <td class="right nowrap w4">{staleSince === null ? ageText(clock.now.value - registry.startedAt) : '–'}</td>
+            <td class="right nowrap w4">{asOf === null ? ageText(clock.now.value - registry.startedAt) : '–'}</td>
           </tr>
         </tbody>
       </table>

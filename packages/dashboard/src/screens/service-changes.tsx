@@ -20,7 +20,10 @@ export function ServiceChanges({ namespace, name }: ChangesProps): VNode {
   const known = useKnown<EventsAnswer>(path, { everyMs: 15_000, onNews: true });
   const events = valueOf(known)?.events.toReversed() ?? null;
   return (
-    <Panel title="Last changes" aside={<a href={hashOf('events', { service: name })}>All events of {name}</a>}>
+    <Panel
+      title="Last changes"
+      aside={<a href={hashOf('events', { service: name, ns: namespace })}>All events of {name}</a>}
+    >
       {events === null ? (
         <Unknown of={known} />
       ) : events.length === 0 ? (

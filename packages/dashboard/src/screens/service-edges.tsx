@@ -1,12 +1,11 @@
 import type { VNode } from 'preact';
-import { latencyText, percentText, plural, rateText } from '../model/age.js';
+import { latencyText, percentText, rateText } from '../model/age.js';
 import type { ServiceEdge } from '../model/answers.js';
 import { valueOf } from '../model/known.js';
 import type { Known } from '../model/known.js';
-import { serviceHash } from '../model/route.js';
 import { circuitText } from '../parts/circuits.js';
 import { Heads } from '../parts/heads.js';
-import { InNamespace } from '../parts/namespace.js';
+import { ServiceLink } from '../parts/name.js';
 import { Panel } from '../parts/panel.js';
 import { asOfText, Unknown } from '../parts/unknown.js';
 
@@ -41,18 +40,11 @@ export function ServiceEdges({ title, edges: known, other }: EdgesProps): VNode 
             {edges.map((edge) => (
               <tr key={edge[other]}>
                 <td class="rest main">
-                  <a
-                    class="clip"
-                    href={serviceHash(edge.namespace, edge[other])}
-                    title={
-                      other === 'to'
-                        ? `${edge.namespace}/${edge.to}`
-                        : `${edge.namespace}/${edge.from}, ${plural(edge.callers, 'caller')}`
-                    }
-                  >
-                    <InNamespace of={edge.namespace} />
-                    {edge[other]} {other === 'from' && <span class="faint">{edge.callers}</span>}
-                  </a>
+                  <ServiceLink
+                    namespace={edge.namespace}
+                    name={edge[other]}
+                    {...(other === 'from' ? { callers: edge.callers } : {})}
+                  />
                 </td>
                 <td class="right">{edge.calls === 0 ? '–' : percentText(1 - edge.failures / edge.calls)}</td>
                 <td class="right">{rateText(edge.callsPerSecond)}</td>

@@ -1,3 +1,4 @@
+import { addressOf } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, clockText, latencyText, percentText, plural, rateText } from '../model/age.js';
@@ -31,6 +32,7 @@ import { Clip } from '../parts/name.js';
 import { Head, Panel } from '../parts/panel.js';
 import { Spark } from '../parts/spark.js';
 import { Timeline } from '../parts/timeline.js';
+import { asOfText } from '../parts/unknown.js';
 import { KeptAway } from './kept-away.js';
 import { NoService } from './no-service.js';
 import { ServiceChanges } from './service-changes.js';
@@ -86,7 +88,9 @@ function Stats({ node, callers: known }: { readonly node: ServiceNode; readonly 
   const callers = valueOf(known) ?? [];
   const none = known.kind === 'known' ? 'no callers' : missingText(known);
   const path = `api/v1/traffic?namespace=${encodeURIComponent(node.namespace)}&to=${encodeURIComponent(node.name)}`;
-  const traffic = valueOf(useKnown<TrafficAnswer>(path));
+  const lately = useKnown<TrafficAnswer>(path);
+  const traffic = valueOf(lately);
+  const asOf = asOfText(known) || asOfText(lately);
   const points = traffic?.points ?? [];
   const perSecond = callers.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
   const calls = callers.reduce((sum, edge) => sum + edge.calls, 0);
@@ -137,6 +141,7 @@ function Stats({ node, callers: known }: { readonly node: ServiceNode; readonly 
           {callers.length === 0 || healthy === 0 ? standingText(standing) : `${inFlight} in flight`}
         </p>
       </div>
+      {asOf !== '' && <p class="stats-age">Calls {asOf}.</p>}
     </div>
   );
 }
@@ -349,7 +354,7 @@ function InstanceRow({ instance, heartbeats, events, targets }: RowProps): VNode
         <Heartbeat2 instance={instance} heartbeats={heartbeats} />
       </td>
       <td class="mono w8 rest">
-        <Clip of={endpoint === undefined ? '–' : `${endpoint.host}:${endpoint.port}`} />
+        <Clip of={endpoint === undefined ? '–' : addressOf(endpoint)} />
       </td>
       <td class="mono w7 rest">
         <Clip of={instance.version === '' ? '–' : instance.version} />

@@ -5,12 +5,13 @@ import { clockText, latencyText, percentText, plural, rateText } from '../model/
 import { arrivalText } from '../model/arrival.js';
 import { maxOf } from '../model/edge.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
-import { SERVICE_SORTS, serviceFits, sortOf, sortServices } from '../model/listing.js';
+import { missingText, valueOf } from '../model/known.js';
+import type { Known } from '../model/known.js';
+import { holdsState, SERVICE_SORTS, serviceFits, sortOf, sortServices } from '../model/listing.js';
 import type { ServiceSort } from '../model/listing.js';
 import { colourOf, isTroubled, tallyOf, standingOf, WORST_FIRST } from '../model/roll.js';
 import type { ServiceNode } from '../model/roll.js';
-import { serviceHash, withFilter } from '../model/route.js';
-import { useAnswer, useNamespace, useSession, useStaleSince } from '../model/session.js';
+import { useFilterLink, useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
 import { useSteady } from '../model/steady.js';
 import { shareText, verdictText } from '../model/words.js';
 import { Announcer } from '../parts/announcer.js';
@@ -18,9 +19,9 @@ import { circuitText, sumOfCircuits } from '../parts/circuits.js';
 import { Choice, TextFilter } from '../parts/filters.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
-import { InNamespace } from '../parts/namespace.js';
-import { Clip } from '../parts/name.js';
+import { Clip, ServiceLink } from '../parts/name.js';
 import { Head, Panel } from '../parts/panel.js';
+import { asOfText } from '../parts/unknown.js';
 import { WindowedRows } from '../parts/window.js';
 import { useShownServices } from './shown.js';
 
@@ -30,15 +31,15 @@ export function ServicesScreen(): VNode {
   const nodes = useShownServices().value;
   const namespace = useNamespace();
   const staleSince = useStaleSince();
-  const topology = useAnswer<TopologyAnswer>(`api/v1/topology?targets=false&namespace=${encodeURIComponent(namespace)}`)
-    .value.value;
+  const topology = useKnown<TopologyAnswer>(`api/v1/topology?targets=false&namespace=${encodeURIComponent(namespace)}`);
   const { value: arrival } = roll.arrival;
   const { filters } = route.value;
   const wanted = WORST_FIRST.find((state) => state === filters['state']) ?? null;
   const shown = nodes.filter(serviceFits(filters));
   const [sort] = sortOf(SERVICE_SORTS, filters['sort']);
   const instances = nodes.reduce((sum, node) => sum + node.instances.value.size, 0);
-  const verdict = arrival === null ? verdictText(tallyOf(nodes), staleSince) : arrivalText(arrival, staleSince);
+  const verdict =
+    arrival === null ? verdictText(tallyOf(nodes, roll.nameOf), staleSince) : arrivalText(arrival, staleSince);
   return (
     <>
       <Head
@@ -51,38 +52,34 @@ export function ServicesScreen(): VNode {
         <TextFilter label="Filter the services" placeholder="Name of a service" />
         <Choice name="sort" label="order" none="trouble" of={['rate', 'name']} />
       </div>
-      <List
-        nodes={shown}
-        edges={topology?.edges ?? []}
-        isFiltered={shown.length < nodes.length}
-        staleSince={staleSince}
-      />
+      <List nodes={shown} topology={topology} isFiltered={shown.length < nodes.length} staleSince={staleSince} />
     </>
   );
 }
 
 const ORDERS: Readonly<Record<ServiceSort, string>> = { trouble: 'Worst', rate: 'Most calls', name: 'By name, a' };
 
-const holds = (node: ServiceNode, state: State): boolean =>
-  [...node.instances.value.values()].some((instance) => instance.state === state);
-
 interface ChipsProps {
   readonly wanted: State | null;
   readonly nodes: readonly ServiceNode[];
 }
 
-const link = (state: string): string => withFilter(window.location.hash, 'state', state);
-
 function StateChips({ wanted, nodes }: ChipsProps): VNode {
+  const link = useFilterLink();
   return (
     <p class="chips spaced">
-      <a class="chip" href={link('')} aria-current={wanted === null ? 'true' : undefined}>
+      <a class="chip" href={link('state', '')} aria-current={wanted === null ? 'true' : undefined}>
         All {nodes.length}
       </a>
       {WORST_FIRST.map((state) => (
-        <a key={state} class={`chip ${state}`} href={link(state)} aria-current={wanted === state ? 'true' : undefined}>
+        <a
+          key={state}
+          class={`chip ${state}`}
+          href={link('state', state)}
+          aria-current={wanted === state ? 'true' : undefined}
+        >
           <Glyph of={{ state }} />
-          {state} {nodes.filter((node) => holds(node, state)).length}
+          {state} {nodes.filter((node) => holdsState(node, state)).length}
         </a>
       ))}
     </p>
@@ -91,23 +88,23 @@ function StateChips({ wanted, nodes }: ChipsProps): VNode {
 
 interface ListProps {
   readonly nodes: readonly ServiceNode[];
-  readonly edges: readonly ServiceEdge[];
+  readonly topology: Known<TopologyAnswer>;
   readonly isFiltered: boolean;
   readonly staleSince: number | null;
 }
 
-function List({ nodes, edges, isFiltered, staleSince }: ListProps): VNode {
+function List({ nodes, topology, isFiltered, staleSince }: ListProps): VNode {
   const { route } = useSession();
   const when = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
   const tense = (now: string, past: string): string => (staleSince === null ? now : past);
-  const byService = edgesByService(edges);
+  const byService = edgesByService(valueOf(topology)?.edges ?? []);
   const rateOf = ({ key }: ServiceNode): number | null => {
     const calls = byService.get(key);
     return calls === undefined ? null : calls.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
   };
   const steady = useSteady(sortServices(nodes, route.value.filters['sort'], rateOf), ({ key }) => key);
   return (
-    <Panel title="Services" count={nodes.length}>
+    <Panel title="Services" count={nodes.length} aside={callsAside(topology)}>
       <table class="one-height" aria-rowcount={nodes.length + 1}>
         <Heads
           of={[
@@ -144,6 +141,10 @@ function List({ nodes, edges, isFiltered, staleSince }: ListProps): VNode {
     </Panel>
   );
 }
+
+/** Of when the calls are; empty: of now. */
+const callsAside = (known: Known<unknown>): string =>
+  known.kind === 'unknown' ? `calls: ${missingText(known)}` : asOfText(known).replace(/^as/, 'calls as');
 
 /** Who calls each service, by its key. */
 function edgesByService(edges: readonly ServiceEdge[]): ReadonlyMap<string, readonly ServiceEdge[]> {
@@ -184,10 +185,7 @@ function Row({ node, at, edges }: RowProps): VNode {
         <StateWord of={shown} />
       </td>
       <td class="full">
-        <a class="strong clip" href={serviceHash(node.namespace, node.name)} title={node.key}>
-          <InNamespace of={node.namespace} />
-          {node.name}
-        </a>
+        <ServiceLink namespace={node.namespace} name={node.name} class="strong clip" />
       </td>
       <td class="since">
         <Clip

@@ -83,11 +83,13 @@ export function TopologyGraph({ edges, selected }: TopologyGraphProps): VNode {
 const widthOf = (perSecond: number): number => Math.min(6, 1 + Math.log10(1 + perSecond) * 1.4);
 
 function Edge({ of, isSelected }: { readonly of: PlacedEdge; readonly isSelected: boolean }): VNode {
+  const { roll } = useSession();
   const { edge, path, labelX, labelY } = of;
+  const [from, to] = [roll.nameOf(edge.namespace, edge.from), roll.nameOf(edge.namespace, edge.to)];
   const tone = lookOf(edge);
   const success = successOf(edge);
   const share = tone !== '' && success !== null ? `${percentText(success)} % ` : '';
-  const words = `${share}${latencyText(edge.p99Ms)}: p99 of ${edge.from} to ${edge.to}, ${rateText(edge.callsPerSecond)} calls/s`;
+  const words = `${share}${latencyText(edge.p99Ms)}: p99 of ${from} to ${to}, ${rateText(edge.callsPerSecond)} calls/s`;
   const arrow = `M${labelX + 6} ${labelY - 8}l7 4-7 4z`;
   return (
     <a

@@ -3,9 +3,10 @@ import { clockText, plural } from '../model/age.js';
 import type { ServiceEdge, TopologyAnswer } from '../model/answers.js';
 import { byImpairment, isIdle, isImpaired } from '../model/edge.js';
 import { edgeKey } from '../model/graph.js';
+import type { NameOf } from '../model/roll.js';
 import { withFilter } from '../model/route.js';
-import { valueOf } from '../model/known.js';
-import { useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
+import { asOfOf, valueOf } from '../model/known.js';
+import { useFilterLink, useKnown, useNamespace, useSession } from '../model/session.js';
 import { Announcer } from '../parts/announcer.js';
 import { Code } from '../parts/copy.js';
 import { Head } from '../parts/panel.js';
@@ -18,15 +19,15 @@ const MOST_NODES = 60;
 
 /** Who calls whom, as the callers tell. */
 export function TopologyScreen(): VNode {
-  const { route } = useSession();
+  const { route, roll } = useSession();
   const namespace = useNamespace();
-  const staleSince = useStaleSince();
   const { filters } = route.value;
   const known = useKnown<TopologyAnswer>(`api/v1/topology?targets=false&namespace=${encodeURIComponent(namespace)}`);
   const topology = valueOf(known);
   if (topology === null) return <UnknownScreen title="Topology" what="Who calls whom" of={known} />;
+  const asOf = asOfOf(known);
   const all = topology.edges;
-  if (all.length === 0) return <NoEdges staleSince={staleSince} />;
+  if (all.length === 0) return <NoEdges asOf={asOf} />;
   const onlyImpaired = filters['only'] === 'unhealthy';
   const showsIdle = filters['idle'] === 'shown';
   const focus = filters['service'] ?? '';
@@ -39,11 +40,11 @@ export function TopologyScreen(): VNode {
   const isTooMuch = services.size > MOST_NODES && focus === '';
   const view = filters['view'] === 'table' || isTooMuch ? 'table' : 'graph';
   const impaired = shown.filter(isImpaired).toSorted(byImpairment);
-  const verdict = verdictOf({ shown, impaired: impaired.length, onlyImpaired, staleSince });
+  const verdict = verdictOf({ shown, impaired: impaired.length, onlyImpaired, asOf });
   const selected = shown.find((edge) => edgeKey(edge) === filters['edge']) ?? impaired[0] ?? null;
   return (
     <>
-      <Head verdict={verdict} sentence={sentenceOf(impaired, staleSince)}>
+      <Head verdict={verdict} sentence={sentenceOf(impaired, asOf, roll.nameOf)}>
         <ViewChoice view={view} />
       </Head>
       <Announcer text={verdict} />
@@ -81,12 +82,13 @@ interface Shown {
   readonly shown: readonly ServiceEdge[];
   readonly impaired: number;
   readonly onlyImpaired: boolean;
-  readonly staleSince: number | null;
+  /** Null: it is so now. */
+  readonly asOf: number | null;
 }
 
-function verdictOf({ shown, impaired, onlyImpaired, staleSince }: Shown): string {
-  const tense = (now: string, past: string): string => (staleSince === null ? now : past);
-  const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
+function verdictOf({ shown, impaired, onlyImpaired, asOf }: Shown): string {
+  const tense = (now: string, past: string): string => (asOf === null ? now : past);
+  const at = asOf === null ? '' : ` at ${clockText(asOf)}`;
   if (shown.length === 0) {
     const fits = tense('fits', 'fitted');
     return onlyImpaired
@@ -103,17 +105,18 @@ function verdictOf({ shown, impaired, onlyImpaired, staleSince }: Shown): string
   return `${impaired} of ${plural(shown.length, 'edge')} ${were} impaired${at}, ${calls}.`;
 }
 
-function sentenceOf(impaired: readonly ServiceEdge[], staleSince: number | null): string {
-  const told = staleSince === null ? 'tell' : 'told';
+function sentenceOf(impaired: readonly ServiceEdge[], asOf: number | null, nameOf: NameOf): string {
+  const told = asOf === null ? 'tell' : 'told';
   if (impaired.length === 0) return `As the callers themselves ${told}, each of its last five seconds.`;
   const elsewhere = impaired.reduce((sum, { retries }) => sum + retries, 0);
-  const whom = impaired.slice(0, 3).map(({ from, to }) => `${from} to ${to}`);
+  const whom = impaired
+    .slice(0, 3)
+    .map(({ namespace, from, to }) => `${nameOf(namespace, from)} to ${nameOf(namespace, to)}`);
   return `${whom.join(', ')}${impaired.length > 3 ? ' and others' : ''}. ${plural(elsewhere, 'attempt')} went to another instance, as the callers told last.`;
 }
 
-const link = (key: string, value: string): string => withFilter(window.location.hash, key, value);
-
 function ViewChoice({ view }: { readonly view: 'graph' | 'table' }): VNode {
+  const link = useFilterLink();
   return (
     <p class="actions toggle">
       <a href={link('view', '')} aria-current={view === 'graph' ? 'true' : undefined}>
@@ -126,7 +129,8 @@ function ViewChoice({ view }: { readonly view: 'graph' | 'table' }): VNode {
   );
 }
 
-const set = (key: string, value: string): void => void (window.location.hash = link(key, value));
+const set = (key: string, value: string): void =>
+  void (window.location.hash = withFilter(window.location.hash, key, value));
 
 interface ChoicesProps {
   readonly idle: number;
@@ -196,12 +200,12 @@ function Legend(): VNode {
   );
 }
 
-function NoEdges({ staleSince }: { readonly staleSince: number | null }): VNode {
-  const isLive = staleSince === null;
+function NoEdges({ asOf }: { readonly asOf: number | null }): VNode {
+  const isLive = asOf === null;
   return (
     <>
       <Head
-        verdict={isLive ? 'Nobody has told of a call yet.' : `Nobody had told of a call at ${clockText(staleSince)}.`}
+        verdict={isLive ? 'Nobody has told of a call yet.' : `Nobody had told of a call at ${clockText(asOf)}.`}
         sentence="An edge appears here within ten seconds of the first call that goes through Rollcall. Nothing has to be set up."
       />
       <section class="panel panel-body stack">

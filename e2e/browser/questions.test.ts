@@ -1,0 +1,104 @@
+import { startRegistry } from '@rollcall/registry';
+import type { RunningRegistry } from '@rollcall/registry';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { launchBrowser, visit, whyNoBrowser } from './browser.js';
+
+const DRAINED = 'orders-1e07';
+const OTHER = 'stock-77aa';
+/** What the screen of a service asks for every half minute: with it no timer gets in the way. */
+const RARE = '&limit=500&';
+/** Less than its timer, 15 s. */
+const OWN_MS = 8_000;
+
+describe.skipIf(whyNoBrowser !== null)('what the dashboard asks for', () => {
+  let browser: Browser;
+  let registry: RunningRegistry;
+
+  const send = async (method: string, path: string, body: object): Promise<void> => {
+    const answer = await fetch(`${registry.url}/api/v1/${path}`, {
+      method,
+      headers: { 'content-type': 'application/json', 'x-rollcall-operator': '1' },
+      body: JSON.stringify(body),
+    });
+    expect(answer.ok).toBe(true);
+  };
+  const change = (weight: number): Promise<void> => send('PATCH', `instances/${OTHER}`, { weight });
+
+  beforeAll(async () => {
+    [browser, registry] = await Promise.all([launchBrowser(), startRegistry({ port: 0, intervalMs: 60_000 })]);
+    for (const id of [DRAINED, OTHER]) {
+      const endpoints = [{ protocol: 'tcp', host: '127.0.0.1', port: 9 }];
+      await send('POST', 'register', { id, service: id.slice(0, id.indexOf('-')), endpoints });
+    }
+    await send('PATCH', `instances/${DRAINED}`, { admin: 'DRAINING', reason: 'new disk' });
+  }, 60_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    await registry?.close();
+  });
+
+  it('is asked for again as soon as a hidden tab is seen', async () => {
+    const { page } = await visit(browser, registry.url);
+    await page.locator('.wall-row').first().waitFor();
+    await page.evaluate(`Object.defineProperty(document, 'hidden', { get: () => true, configurable: true })`);
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(request.url()));
+    await page.goto(`${registry.url}/#/services/default/orders`);
+    await page.getByText('Asking …').first().waitFor();
+    // longer than the first question would wait for
+    await page.waitForTimeout(1_500);
+    expect(asked.filter((url) => url.includes(RARE))).toEqual([]);
+    await page.evaluate(
+      `Object.defineProperty(document, 'hidden', { get: () => false, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))`,
+    );
+    await expect.poll(() => asked.some((url) => url.includes(RARE)), { timeout: 10_000 }).toBe(true);
+    await page.context().close();
+  });
+
+  it('is not asked for again because something else changes', async () => {
+    const { page } = await visit(browser, `${registry.url}/#/services/default/orders`);
+    await page.getByText(/drained .* \(new disk\)/).waitFor();
+    const asked: string[] = [];
+    page.on('request', (request) => asked.push(request.url()));
+    // what is to be asked for with each change is asked for, and this is not
+    const isAskedTwice = (): boolean => asked.filter((url) => url.includes(RARE)).length >= 2;
+    for (let weight = 1; !isAskedTwice() && weight < 100; weight += 1) {
+      await change(weight);
+      await page.waitForTimeout(200);
+    }
+    expect(isAskedTwice()).toBe(true);
+    expect(asked.filter((url) => url.includes(`/instances/${DRAINED}`))).toEqual([]);
+    // a change of its own is
+    await send('PATCH', `instances/${DRAINED}`, { admin: 'DRAINING', reason: 'new board' });
+    await page.getByText(/drained .* \(new board\)/).waitFor({ timeout: OWN_MS });
+    await page.context().close();
+  });
+
+  it('is asked for during a pause where another filter is chosen', async () => {
+    const { page, faults } = await visit(browser, `${registry.url}/#/events`);
+    const service = page.locator('label.chip', { hasText: /^service/ }).locator('select');
+    await page.locator('tr[data-row]').first().waitFor();
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByRole('heading', { name: /events? in the minute before \d\d:\d\d:\d\d\.$/ }).waitFor();
+    const before = await page.locator('tr[data-row]').count();
+    await change(500);
+    await service.selectOption('stock');
+    await page.locator('tr[data-row]', { hasText: 'weight 500' }).waitFor();
+    expect(await page.locator('tr[data-row]', { hasText: 'orders' }).count()).toBe(0);
+    await change(501);
+    await service.selectOption('');
+    await page.locator('tr[data-row]', { hasText: 'weight 501' }).waitFor();
+    const paused = await page.locator('tr[data-row]').count();
+    expect(paused).toBeGreaterThan(before);
+    const heading = await page.locator('h1').innerText();
+    await change(502);
+    // longer than a renewal waits for
+    await page.waitForTimeout(2_000);
+    expect(await page.locator('tr[data-row]').count()).toBe(paused);
+    expect(await page.locator('h1').innerText()).toBe(heading);
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+});
