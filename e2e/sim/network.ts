@@ -167,6 +167,7 @@ class Dial {
   readonly #process: Process;
   readonly #to: { readonly address: string; readonly port: number };
   readonly #dialer: Dialer;
+  #isOpen = false;
   #isOver = false;
   #again: Timer | null = null;
 
@@ -213,14 +214,20 @@ class Dial {
       return;
     }
     const theirs = this.#network.open(listener.process);
-    world.after(backMs, () => {
-      this.#process.sees(() => {
-        if (this.#isOver) return theirs.vanish();
-        this.#end();
-        const mine = this.#network.open(this.#process);
-        mine.join(theirs, listener.accept);
-        this.#dialer.opened(mine);
-      });
+    world.after(backMs, () => this.#open(theirs, listener.accept));
+  }
+
+  /** The kernel has the connection, and tries no more; the process sees it when it runs. */
+  #open(theirs: End, accept: Accept): void {
+    if (this.#isOver || this.#isOpen || !this.#process.isAlive) return theirs.vanish();
+    this.#isOpen = true;
+    this.#again?.cancel();
+    const mine = this.#network.open(this.#process);
+    mine.join(theirs, accept);
+    this.#process.sees(() => {
+      if (this.#isOver) return mine.close();
+      this.#end();
+      this.#dialer.opened(mine);
     });
   }
 
