@@ -65,6 +65,7 @@ export class Checker {
   /** That has come to the registry. */
   knocked(request: Request, outcome: RequestOutcome): void {
     this.#loadRules.knocked(request, outcome);
+    this.#permits.knocked(request, outcome);
   }
 
   /** What came to the registry, whoever sent it, and what it said. */

@@ -1,6 +1,7 @@
 import type { Tombstone } from '@rollcall/core';
 import type { Case, Ledger } from './ledger.js';
 import type { LineCount } from './line-count.js';
+import { askerOf } from './registry-node.js';
 import type { Request, RequestOutcome } from './registry-node.js';
 import type { Scene } from './scene.js';
 import type { Truth } from './truth.js';
@@ -159,11 +160,4 @@ export class LoadRules {
     this.#lines.set(log, before);
     if (log.lines - before > MOST_LINES) this.#ledger.report('L5', `${who} goes on logging while nothing happens`);
   }
-}
-
-/** Null: somebody who has no identity of his own, or speaks about another. */
-function askerOf(request: Request): string | null {
-  if (request.route === 'register') return request.registration.id;
-  if (request.route === 'watch') return request.request.line?.id ?? null;
-  return 'proof' in request ? request.proof.id : null;
 }

@@ -1,6 +1,8 @@
 import type { Instance } from '@rollcall/core';
 import type { Disk } from './disk.js';
 import type { Case, Ledger, Verdict } from './ledger.js';
+import { askerOf } from './registry-node.js';
+import type { Request, RequestOutcome } from './registry-node.js';
 import type { Scene } from './scene.js';
 import type { Truth } from './truth.js';
 
@@ -33,6 +35,8 @@ export class Permits {
   readonly #scopes = new Map<string, Scope>();
   /** Proved both ways, as far as this life of the registry knows. */
   readonly #proved: Set<string>;
+  /** Asked something of this life of the registry, and got an answer. */
+  readonly #heard = new Set<string>();
   /** When it last listened. */
   #judgedAt = 0;
 
@@ -44,6 +48,12 @@ export class Permits {
     const stored = before?.disk.found.instances.filter(({ proved }) => proved) ?? [];
     this.#proved = new Set(stored.map(({ record }) => record.id));
     if (before !== null) this.#goOn(before.permits, before.disk.lostSince);
+  }
+
+  /** The registry has answered what a process asked. */
+  knocked(request: Request, { ok }: RequestOutcome): void {
+    const id = askerOf(request);
+    if (ok && id !== null) this.#heard.add(id);
   }
 
   see({ before, after }: Verdict): void {
@@ -144,10 +154,14 @@ export class Permits {
     return Math.max(0, this.#scene.world.now - since);
   }
 
-  /** Was it dead when this life of the registry began? Then the registry may know, and what it does then is no work of silence. */
+  /**
+   * Was it dead when this life of the registry began, or before it asked anything of it? Then the registry may know, and what it does
+   * then is no work of silence (decision 21).
+   */
   #wasGone(id: string): boolean {
     const { known, registry } = this.#scene;
-    return (known.get(id)?.process.diedAt ?? Infinity) <= registry.listeningSince;
+    const diedAt = known.get(id)?.process.diedAt ?? Infinity;
+    return diedAt <= registry.listeningSince || (diedAt < Infinity && !this.#heard.has(id));
   }
 
   /** 2 intervals + timeout, a sweep, and a call under way. */

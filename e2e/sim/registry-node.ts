@@ -258,3 +258,10 @@ class NetworkCaller implements Caller {
 
   close(): void {}
 }
+
+/** The instance that asks; null: the process has no identity of its own, or speaks about another one. */
+export function askerOf(request: Request): string | null {
+  if (request.route === 'register') return request.registration.id;
+  if (request.route === 'watch') return request.request.line?.id ?? null;
+  return 'proof' in request ? request.proof.id : null;
+}
