@@ -1,6 +1,6 @@
 import type { Attempted, Station } from './station.js';
 import type { Method } from './method.js';
-import type { PickReason } from './picks.js';
+import type { PickReason } from './tracing.js';
 import type { AttemptTrace, CallTrace, Carrier, TracedAttempt } from './tracing.js';
 import type { Exchange, Failure, Sink, Terms } from './transport/transport.js';
 import type { CallTerms } from './verbs.js';

@@ -5,7 +5,7 @@ import type { Selector } from './balance/selector.js';
 import type { Callee, Errand } from './errand.js';
 import type { Lane } from './lane.js';
 import type { Method } from './method.js';
-import type { PickReason } from './picks.js';
+import type { PickReason } from './tracing.js';
 import type { Station } from './station.js';
 import type { CallTrace } from './tracing.js';
 import { isFree } from './retry.js';

@@ -3,7 +3,8 @@ import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/c
 import { describe, expect, it } from 'vitest';
 import { CallWorld, fleet } from './call.fixture.js';
 import type { WorldSetting } from './call.fixture.js';
-import { EDGE_WINDOW_MS, EdgeCounter } from './edges.js';
+import { EDGE_WINDOW_MS } from './balance/turnout.js';
+import { EdgeCounter } from './edges.js';
 import type { Plan } from './transport/scripted.fixture.js';
 
 function aWorld(setting: Partial<WorldSetting> = {}): CallWorld {

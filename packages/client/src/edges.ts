@@ -1,8 +1,6 @@
 import type { EdgeTarget } from '@rollcall/core';
+import { EDGE_WINDOW_MS } from './balance/turnout.js';
 import { bucketOf, LatencyProfile } from './latency.js';
-
-/** The length of a window, ms. Windows of one process start at whole multiples of it on its monotonic clock. */
-export const EDGE_WINDOW_MS = 5_000;
 
 /**
  * What this process, as a caller, saw of one service: the edge from it to there. The counts are of the last whole window of 5 s, all

@@ -8,7 +8,8 @@ import type { ServiceCallee } from './callee.js';
 import type { ServiceState } from './caller-events.js';
 import { gateText, OPEN } from './gate/gate.js';
 import type { Lane } from './lane.js';
-import type { Pick, PickReason } from './picks.js';
+import type { Pick } from './picks.js';
+import type { PickReason } from './tracing.js';
 
 /** What one process sees of a service, and why it calls whom. For people and dashboards; fields may be added. */
 export interface Explanation {

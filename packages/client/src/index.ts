@@ -52,9 +52,9 @@ export type {
   Told,
 } from './caller-events.js';
 export type { AttemptTrace, CallTrace, CallTracer, Carrier, TracedAttempt, TracedCall } from './tracing.js';
-export type { PickReason } from './picks.js';
+export type { PickReason } from './tracing.js';
 export type { FailureKind } from './transport/transport.js';
-export { EDGE_WINDOW_MS } from './edges.js';
+export { EDGE_WINDOW_MS } from './balance/turnout.js';
 export type { EdgeStats } from './edges.js';
 export type { HedgeWish } from './hedge.js';
 

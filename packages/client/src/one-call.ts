@@ -8,7 +8,7 @@ import { CallStory } from './call-story.js';
 import { HedgeAlarm, hedgeDelayMs } from './hedge.js';
 import type { Hedgeable } from './hedge.js';
 import type { Station } from './station.js';
-import type { PickReason } from './picks.js';
+import type { PickReason } from './tracing.js';
 import type { PendingCall, PendingEntry } from './pending-queue.js';
 import { isUnexecuted, mayRetry, RETRY_BACKOFF } from './retry.js';
 import { TIMEOUT } from './transport/transport.js';

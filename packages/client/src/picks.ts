@@ -1,7 +1,5 @@
+import type { PickReason } from './tracing.js';
 import type { InstanceId } from '@rollcall/core';
-
-/** Why an attempt was made: it was the first, another had failed or took too long, or it went beside a slow one. */
-export type PickReason = 'first' | 'retry' | 'hedge';
 
 /** One pick, as it is remembered. */
 export interface Pick {

@@ -2,9 +2,9 @@ import { nearest, RollcallError } from '@rollcall/core';
 import type { Instance, Time } from '@rollcall/core';
 import { censusText } from './call-error.js';
 import { policyOf } from './call-options.js';
+import type { CallOptions } from './call-options.js';
 import type { Services, ServiceView } from './catalog.js';
 import type { Contact } from './contact.js';
-import type { ClientOptions } from './options.js';
 
 /** How long `ready` waits, and for whom. */
 export interface ReadyOptions {
@@ -17,7 +17,7 @@ export interface ReadyOptions {
 export interface ReadinessParts {
   readonly time: Time;
   readonly services: Services;
-  readonly options: Pick<ClientOptions, 'calls' | 'service'>;
+  readonly options: { readonly calls: CallOptions; readonly service?: string | undefined };
   readonly contact: Pick<Contact, 'status' | 'registry'>;
   /** Has this process registered itself, if it has a service? */
   readonly isAnnounced: () => boolean;

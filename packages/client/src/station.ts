@@ -1,7 +1,7 @@
 import { Node } from './balance/node.js';
 import type { NodeParts } from './balance/node.js';
 import type { Method } from './method.js';
-import type { PickReason } from './picks.js';
+import type { PickReason } from './tracing.js';
 import type { AttemptTrace } from './tracing.js';
 import type { Channel, Failure } from './transport/transport.js';
 

@@ -5,7 +5,7 @@ import type { Balancer } from './balance/balancer.js';
 import type { Node } from './balance/node.js';
 import { RoundRobin } from './balance/pickers.js';
 import { CALLS, FAILURES } from './balance/turnout.js';
-import { EDGE_WINDOW_MS } from './edges.js';
+import { EDGE_WINDOW_MS } from './balance/turnout.js';
 import { targetsOf } from './targets.js';
 
 const NOW = 100 * EDGE_WINDOW_MS;

@@ -1,5 +1,7 @@
 import type { Endpoint, Instance, Protocol, RollcallError } from '@rollcall/core';
-import type { PickReason } from './picks.js';
+
+/** Why an attempt was made: it was the first, another had failed or took too long, or it went beside a slow one. */
+export type PickReason = 'first' | 'retry' | 'hedge';
 
 /** What travels with an attempt so that whoever serves it knows of the trace: names (lower case) and values, both plain words. */
 export type Carrier = Readonly<Record<string, string>>;

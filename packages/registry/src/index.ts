@@ -61,8 +61,17 @@ export type { Berth, Caller, CallOutcome } from './caller/caller.js';
 export type { ServiceEdge, TargetEdge, TopologyAnswer } from './edges.js';
 export type { Step, TrafficPoint } from './traffic.js';
 export type { StoreTrouble } from './ledger.js';
-export type { SavedPreservation, SavedScope, ScopeReport } from './preservation.js';
+export type { ScopeReport } from './preservation.js';
 export { diskStore } from './store/disk.js';
 export type { DiskStoreOptions } from './store/disk.js';
 export { MemoryStore } from './store/memory.js';
-export type { Contents, Store, StoreFault, StoredInstance, StoredTombstone, Write } from './store/store.js';
+export type {
+  Contents,
+  SavedPreservation,
+  SavedScope,
+  Store,
+  StoreFault,
+  StoredInstance,
+  StoredTombstone,
+  Write,
+} from './store/store.js';

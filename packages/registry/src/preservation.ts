@@ -1,3 +1,5 @@
+import type { SavedPreservation, SavedScope } from './store/store.js';
+
 /** What the registry calls an interval and a timeout; everything here is measured in them. */
 export interface PreservationTerms {
   readonly intervalMs: number;
@@ -49,18 +51,6 @@ export interface ScopeReport {
   readonly text: string | null;
   /** Monotonic ms since when it holds. */
   readonly since: number | null;
-}
-
-/** What must survive a restart, so that it refills no allowance. Ages in ms at the moment of saving, oldest first. */
-export interface SavedPreservation {
-  readonly registry: SavedScope;
-  readonly services: Readonly<Record<string, SavedScope>>;
-}
-
-/** One population of it: the whole registry, or one service. */
-export interface SavedScope {
-  readonly usedAgoMs: readonly number[];
-  readonly peak: number;
 }
 
 /** Uses and peak look back this far. */

@@ -1,4 +1,5 @@
-import { EDGE_WINDOW_MS } from '../edges.js';
+/** The length of a window, ms. Windows of one process start at whole multiples of it on its monotonic clock. */
+export const EDGE_WINDOW_MS = 5_000;
 
 /** What is counted of a slot: attempts that ended (`CALLS`), and those of them that failed (`FAILURES`). */
 export type Counted = 0 | 1;

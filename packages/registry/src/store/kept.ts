@@ -1,5 +1,4 @@
-import type { SavedPreservation } from '../preservation.js';
-import type { Contents, StoredInstance, StoredTombstone, Write } from './store.js';
+import type { Contents, SavedPreservation, StoredInstance, StoredTombstone, Write } from './store.js';
 
 /** What a store holds, in memory: the one place that knows what each write does. */
 export class Kept {

@@ -1,5 +1,4 @@
 import type { Endpoint, Instance, Override, OwnWords } from '@rollcall/core';
-import type { SavedPreservation } from '../preservation.js';
 
 /**
  * What the registry remembers of one instance over its own restart. Heartbeat times are never stored: after a restart the
@@ -42,6 +41,18 @@ export interface StoredTombstone {
   readonly override?: Override;
   /** Wall clock, ms since 1970. */
   readonly removedAt: number;
+}
+
+/** What self-preservation keeps through a restart, so that it refills no allowance. Ages in ms at the moment of saving, oldest first. */
+export interface SavedPreservation {
+  readonly registry: SavedScope;
+  readonly services: Readonly<Record<string, SavedScope>>;
+}
+
+/** One population of it: the whole registry, or one service. */
+export interface SavedScope {
+  readonly usedAgoMs: readonly number[];
+  readonly peak: number;
 }
 
 /** One write: applied whole or not at all. */
