@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
-import { ask } from './dialogue.js';
 import { start } from './child.js';
 import type { Child } from './child.js';
+import { ask } from './dialogue.js';
 import { quantile, round, single } from './harness.js';
 import type { Bench, Report } from './harness.js';
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { ask } from './dialogue.js';
 import { start } from './child.js';
 import type { Child } from './child.js';
+import { ask } from './dialogue.js';
 import { paired, single } from './harness.js';
 import type { Bench, Report } from './harness.js';
 

@@ -5,6 +5,7 @@ import { death } from './death.js';
 import { feed } from './feed.js';
 import { floods } from './floods.js';
 import { grpc } from './grpc.js';
+import type { Bench, Figure } from './harness.js';
 import { heartbeats } from './heartbeats.js';
 import { memory } from './memory.js';
 import { pick } from './pick.js';
@@ -12,7 +13,6 @@ import { sim } from './sim.js';
 import { soak } from './soak.js';
 import { stack } from './stack.js';
 import { store } from './store.js';
-import type { Bench, Figure } from './harness.js';
 
 const BENCHES: readonly Bench[] = [
   calls,

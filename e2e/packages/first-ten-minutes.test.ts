@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { isFailed, load } from '../process/load.js';
 import { endAll, launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
+import { isFailed, load } from '../process/load.js';
 import { until } from '../process/until.js';
 import { block, withImports } from './readme.js';
 import { compile } from './workshop.js';

@@ -1,6 +1,6 @@
 import { quantileMs } from './open-loop.js';
-import { timed } from './stage.js';
 import type { OpenLoop, Outcome, Verb } from './open-loop.js';
+import { timed } from './stage.js';
 
 /** One execution, as whoever executed it noted it. */
 export interface Note {

@@ -14,7 +14,7 @@ const LEAVING = { a: 1 };
 /** Some may find room in what a file has of its last block. */
 const TRIES = 200;
 
-// EIO cannot be had from a real disk that is well: the fake one has it (packages/registry/src/store/disk-crash.test.ts)
+// EIO cannot be had from a real disk that is well: the fake one has it (packages/registry/src/store/disk/disk-crash.test.ts)
 const DISKS = [
   { name: 'is full', make: fullDisk, says: /the disk is full \(ENOSPC\): free some space on it/ },
   { name: 'promised room that there is not', make: thinDisk, says: /the disk is full \(ENOSPC\)|EIO/ },

@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { urlOf } from './by-hand.js';
 import { freePort } from './free-port.js';
-import { LawCaller, PROTOCOLS } from './law-caller.js';
-import type { Client, Over, Rates, Report, Terms, Verb } from './law-caller.js';
 import { launch } from './launch.js';
 import type { Child } from './launch.js';
+import { LawCaller, PROTOCOLS } from './law-caller.js';
+import type { Client, Over, Rates, Report, Terms, Verb } from './law-caller.js';
 import { PROGRAMS } from './spawn.js';
 
 /** Where a process runs: `enter` is the command that runs another one there, `host` the address of what listens there. */

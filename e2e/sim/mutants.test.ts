@@ -2,12 +2,12 @@ import * as fc from 'fast-check';
 import { describe, expect, it, vi } from 'vitest';
 import { JUDGING } from './mutants-judging.js';
 import { KEEPING } from './mutants-keeping.js';
+import type { TownPlan } from './plan.js';
 import { bugsOf, replaced } from './planting.js';
 import type { Mutant } from './planting.js';
 import { live } from './replay.js';
 import { plans } from './schedule.js';
 import { Town } from './town.js';
-import type { TownPlan } from './plan.js';
 
 vi.mock('@rollcall/core', async (importOriginal) => {
   const core = await importOriginal<typeof import('@rollcall/core')>();

@@ -1,10 +1,10 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { TownPlan } from './plan.js';
 import { replayLine } from './replay.js';
 import { plans } from './schedule.js';
 import { fromEnvironment, search } from './search.js';
 import { Town } from './town.js';
-import type { TownPlan } from './plan.js';
 
 const SEED = 20_260_101;
 const RUNS = 600;

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'vitest';
-import { live } from './replay.js';
 import type { TownPlan } from './plan.js';
+import { live } from './replay.js';
 
 /** A plan that once broke something. */
 interface Regression {

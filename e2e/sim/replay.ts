@@ -1,8 +1,8 @@
 import { noBugs } from './bugs.js';
 import type { Bugs } from './bugs.js';
 import type { Violation } from './ledger.js';
-import { Town } from './town.js';
 import type { TownPlan } from './plan.js';
+import { Town } from './town.js';
 
 const MOST_SHOWN = 5;
 

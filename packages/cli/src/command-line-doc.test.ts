@@ -2,11 +2,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { withGenerated } from '@rollcall/core/testing';
 import { expect, it } from 'vitest';
-import { scoreLines } from './call-score.js';
 import { cannedRegistry } from './canned.fixture.js';
-import { flagsIn } from './completion.js';
+import { flagsIn } from './commands/completion.js';
+import { scoreLines } from './render/call-score.js';
 import { COMMANDS, run } from './run.js';
-import { testShell } from './shell.fixture.js';
+import { testShell } from './terminal/shell.fixture.js';
 
 /** `UPDATE_DOCS=1 npx vitest run command-line-doc` writes what is generated of it anew. */
 const DOC = fileURLToPath(new URL('../../../docs/guide/command-line.md', import.meta.url));

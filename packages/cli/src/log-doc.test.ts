@@ -9,47 +9,52 @@ const PAGE = readFileSync(fileURLToPath(new URL('../../../docs/guide/logs.md', i
 
 /** Lines that the code makes elsewhere than in the call: as the page has them. Empty: the line of somebody else, which has a place of its own. */
 const MADE_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
-  'client/src/cache.ts complaint': [
+  'client/src/discovery/cache.ts complaint': [
     'What is known of the services cannot be kept in …: …. Calls go on; a start without a registry will know nothing new.',
   ],
-  'client/src/contact.ts this.#missedText(trouble, trouble ?? why)': [
+  'client/src/registry-client/connection-status.ts this.#missedText(trouble, trouble ?? why)': [
     'The registry at … does not answer (…). Calls go on with what is known; trying again.',
     'no registry at …: run `npx rollcall up`, or set ROLLCALL_URL',
     'The registry at … cannot be reached: … Trying again.',
   ],
-  'client/src/feed-stream.ts text': [
+  'client/src/discovery/feed-stream.ts text': [
     'The change feed of "…" does not follow the protocol; it is watched anew.',
     'The registry refuses the change feed: …',
     'The change feed brings nothing: something between here and the registry at … seems to hold streams back (a proxy that buffers?). Services are polled instead, and this process’s line to the registry cannot be held.',
   ],
-  'client/src/feed.ts text': ['What the registry answers about "…" is not believed: it is too much.'],
-  'client/src/own-state.ts this.#textOf(answer, before)': ['… is … (was …): …. Next: … in … s, unless it ….'],
-  "client/src/own-state.ts state === 'HEALTHY' ? this.#wellText() : this.#textOf(answer, null)": [
+  'client/src/discovery/feed.ts text': ['What the registry answers about "…" is not believed: it is too much.'],
+  'client/src/registration/own-state.ts this.#textOf(answer, before)': [
+    '… is … (was …): …. Next: … in … s, unless it ….',
+  ],
+  "client/src/registration/own-state.ts state === 'HEALTHY' ? this.#wellText() : this.#textOf(answer, null)": [
     '… is HEALTHY.',
     '… is ….',
   ],
-  'client/src/session.ts removedText(this.#identity.name, reason)': ['The registry removed …: …'],
-  'client/src/session.ts refusalText(this.#identity.name, problem)': ['The registry refuses …: …'],
-  'registry/src/about.ts ….': ['Self-preservation holds …: ….', 'Self-preservation no longer holds …, after … s.'],
+  'client/src/registration/registration.ts removedText(this.#identity.name, reason)': ['The registry removed …: …'],
+  'client/src/registration/registration.ts refusalText(this.#identity.name, problem)': ['The registry refuses …: …'],
+  'registry/src/metrics/status.ts ….': [
+    'Self-preservation holds …: ….',
+    'Self-preservation no longer holds …, after … s.',
+  ],
   'registry/src/embed.ts text': [],
   'registry/src/embed.ts this.#running === null ? `Joined the registry at ${this.url}.` : `This process serves the registry at ${this.url}.`':
     ['Joined the registry at ….', 'This process serves the registry at ….'],
   'registry/src/embed.ts complaint': ['<why no registry can be embedded here>'],
-  'registry/src/http/problem.ts … failed: …': ['<method> <route> failed: <stack>'],
+  'registry/src/http/exchange/problem.ts … failed: …': ['<method> <route> failed: <stack>'],
   'registry/src/http/start.ts text': ['… need … and may have …: enough for …. … See docs/SIZING.md.'],
-  'registry/src/judge.ts … … → …: …': ['<instance> <state> → <state>: …'],
-  'registry/src/override.ts …: …': ['<instance>: an operator says: …'],
-  'registry/src/refusal.ts Refused: …': ['Refused: …'],
-  'registry/src/tokens-file.ts … Until then those that were read last count.': [
+  'registry/src/lifecycle/engine.ts … … → …: …': ['<instance> <state> → <state>: …'],
+  'registry/src/registration/overrides.ts …: …': ['<instance>: an operator says: …'],
+  'registry/src/access/refusals.ts Refused: …': ['Refused: …'],
+  'registry/src/access/token-file.ts … Until then those that were read last count.': [
     '<why the tokens cannot be read> Until then those that were read last count.',
   ],
-  'registry/src/seldom.ts this.#untold === 0 ? text : `${text} (${this.#untold} times more since it was last said.)`':
+  'registry/src/runtime/throttled-log.ts this.#untold === 0 ? text : `${text} (${this.#untold} times more since it was last said.)`':
     [],
-  'registry/src/store/journal.ts messageOf(this.#ports.folder, error)': [
+  'registry/src/store/disk/journal.ts messageOf(this.#ports.folder, error)': [
     '… does not take writes: …. They work again as soon as the disk does.',
   ],
-  'registry/src/store/life.ts error.message': ['<STORE_FAILED: what is wrong with the folder>'],
-  'registry/src/token-endings.ts textOf(soon, wall, this.#path)': [
+  'registry/src/store/disk/group-commit.ts error.message': ['<STORE_FAILED: what is wrong with the folder>'],
+  'registry/src/access/token-expiry.ts textOf(soon, wall, this.#path)': [
     'A token ends soon: …. Make new ones and give them out before: rollcall token create --tokens ….',
   ],
 };

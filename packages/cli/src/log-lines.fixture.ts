@@ -3,7 +3,7 @@ import { join } from 'node:path';
 
 /** One place in the code that writes a line of a log. */
 export interface LogSite {
-  /** `registry/src/judge.ts` */
+  /** `registry/src/lifecycle/engine.ts` */
   readonly file: string;
   readonly level: string;
   /** The line with `…` for each part that is put in; null: it is not written here as text. */

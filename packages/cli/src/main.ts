@@ -1,5 +1,5 @@
 import { environmentText } from './environment.js';
-import type { Shell } from './shell.js';
+import type { Shell } from './terminal/shell.js';
 
 /** `rollcall help` lists them; here nothing of it is loaded. */
 const FAILED = 1;
@@ -29,7 +29,7 @@ process.stderr.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 async function main(): Promise<void> {
-  const [{ run }, { terminalOf, windowOf }] = await Promise.all([import('./run.js'), import('./shell.js')]);
+  const [{ run }, { terminalOf, windowOf }] = await Promise.all([import('./run.js'), import('./terminal/shell.js')]);
   const shell: Shell = {
     out: (text) => void process.stdout.write(`${text}\n`),
     err: (text) => void process.stderr.write(`${text}\n`),

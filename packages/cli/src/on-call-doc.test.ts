@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { flagsIn } from './completion.js';
+import { flagsIn } from './commands/completion.js';
 import { COMMANDS } from './run.js';
 
 const page = (name: string): string =>

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { dot, mermaid } from './graph.js';
+import { dot, mermaid } from './commands/graph.js';
+import { edgesIn } from './registry/traffic.js';
 import { run } from './run.js';
-import { testShell } from './shell.fixture.js';
+import { testShell } from './terminal/shell.fixture.js';
 import { Town } from './town.fixture.js';
-import { edgesIn } from './traffic.js';
 
 /** Heartbeats of somebody who calls `orders`. */
 const SECRET = 'a-secret-of-132-bits-22';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { COMMANDS, run } from './run.js';
-import { terminalOf, windowOf } from './shell.js';
-import { testShell } from './shell.fixture.js';
+import { testShell } from './terminal/shell.fixture.js';
+import { terminalOf, windowOf } from './terminal/shell.js';
 
 async function runs(...argv: string[]) {
   const shell = testShell();

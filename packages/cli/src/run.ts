@@ -1,11 +1,11 @@
 import { isRollcallError, messageOf, nearest, redacted, VERSION } from '@rollcall/core';
 import type { ErrorCode } from '@rollcall/core';
-import type { Completed } from './completion.js';
+import type { Completed } from './commands/completion.js';
 import { environmentText } from './environment.js';
-import { fitHelp } from './help.js';
-import { EXIT } from './shell.js';
-import type { Command, ExitCode, Shell } from './shell.js';
-import { printable } from './words.js';
+import { fitHelp } from './terminal/help.js';
+import { EXIT } from './terminal/shell.js';
+import type { Command, ExitCode, Shell } from './terminal/shell.js';
+import { printable } from './terminal/words.js';
 
 /** One word of `rollcall`. */
 export interface Entry {
@@ -19,48 +19,64 @@ export interface Entry {
 const [RUN, LOOK, ACT, MORE] = ['Run', 'Look', 'Act', 'More'];
 
 export const COMMANDS: Readonly<Record<string, Entry>> = {
-  up: { group: RUN, about: 'run a registry, with its dashboard', load: async () => (await import('./up.js')).up },
+  up: {
+    group: RUN,
+    about: 'run a registry, with its dashboard',
+    load: async () => (await import('./commands/up/up.js')).up,
+  },
   token: {
     group: RUN,
     about: 'make, list and revoke access tokens',
-    load: async () => (await import('./token.js')).token,
+    load: async () => (await import('./commands/token.js')).token,
   },
   ls: {
     group: LOOK,
     about: 'list what is registered, with its state and why',
-    load: async () => (await import('./ls.js')).ls,
+    load: async () => (await import('./commands/ls.js')).ls,
   },
-  watch: { group: LOOK, about: 'the same, live', load: async () => (await import('./watch.js')).watch },
+  watch: { group: LOOK, about: 'the same, live', load: async () => (await import('./commands/watch.js')).watch },
   show: {
     group: LOOK,
     about: 'one instance: both heartbeats, why, what comes next, its callers, its past',
-    load: async () => (await import('./show.js')).show,
+    load: async () => (await import('./commands/show.js')).show,
   },
-  events: { group: LOOK, about: 'what happened', load: async () => (await import('./events.js')).events },
-  graph: { group: LOOK, about: 'who calls whom, to draw', load: async () => (await import('./graph.js')).graph },
+  events: { group: LOOK, about: 'what happened', load: async () => (await import('./commands/events.js')).events },
+  graph: {
+    group: LOOK,
+    about: 'who calls whom, to draw',
+    load: async () => (await import('./commands/graph.js')).graph,
+  },
   doctor: {
     group: LOOK,
     about: 'what is wrong, by what one sees, and how to mend it',
-    load: async () => (await import('./doctor.js')).doctor,
+    load: async () => (await import('./commands/doctor.js')).doctor,
   },
   call: {
     group: ACT,
     about: 'call a service as a service would, once or often',
-    load: async () => (await import('./call.js')).call,
+    load: async () => (await import('./commands/call.js')).call,
   },
-  drain: { group: ACT, about: 'no new calls to an instance', load: async () => (await import('./operate.js')).drain },
-  undrain: { group: ACT, about: 'calls to it again', load: async () => (await import('./operate.js')).undrain },
+  drain: {
+    group: ACT,
+    about: 'no new calls to an instance',
+    load: async () => (await import('./commands/admin.js')).drain,
+  },
+  undrain: { group: ACT, about: 'calls to it again', load: async () => (await import('./commands/admin.js')).undrain },
   maintenance: {
     group: ACT,
     about: 'no calls to it until you say so',
-    load: async () => (await import('./operate.js')).maintenance,
+    load: async () => (await import('./commands/admin.js')).maintenance,
   },
-  weight: { group: ACT, about: 'more or fewer calls to it', load: async () => (await import('./operate.js')).weight },
-  rm: { group: ACT, about: 'take it off the record', load: async () => (await import('./operate.js')).rm },
+  weight: {
+    group: ACT,
+    about: 'more or fewer calls to it',
+    load: async () => (await import('./commands/admin.js')).weight,
+  },
+  rm: { group: ACT, about: 'take it off the record', load: async () => (await import('./commands/admin.js')).rm },
   completion: {
     group: MORE,
     about: 'for bash, zsh or fish',
-    load: async () => (await import('./completion.js')).completionOf(completed),
+    load: async () => (await import('./commands/completion.js')).completionOf(completed),
   },
 };
 
@@ -126,7 +142,7 @@ export async function run(argv: readonly string[], asked: Shell): Promise<ExitCo
 
 /** What a shell may complete: every command, with the flags that its help tells of. */
 async function completed(): Promise<readonly Completed[]> {
-  const { flagsIn } = await import('./completion.js');
+  const { flagsIn } = await import('./commands/completion.js');
   const entries = Object.entries(COMMANDS);
   return Promise.all(
     entries.map(async ([name, entry]) => ({ name, about: entry.about, flags: flagsIn((await entry.load()).help) })),

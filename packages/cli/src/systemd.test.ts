@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { run } from './run.js';
-import { testShell } from './shell.fixture.js';
+import { testShell } from './terminal/shell.fixture.js';
 
 const FOLDER = fileURLToPath(new URL('../../../deploy/systemd', import.meta.url));
 const UNITS = readdirSync(FOLDER).filter((name) => name.endsWith('.service'));

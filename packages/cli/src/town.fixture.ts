@@ -6,8 +6,8 @@ import { Rollcall } from '@rollcall/client';
 import type { RunningRegistry } from '@rollcall/registry';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { run } from './run.js';
-import { testShell } from './shell.fixture.js';
-import type { TestShell, TestTerminal } from './shell.fixture.js';
+import { testShell } from './terminal/shell.fixture.js';
+import type { TestShell, TestTerminal } from './terminal/shell.fixture.js';
 
 /** What a command came to. */
 export interface Ran {

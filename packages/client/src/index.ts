@@ -2,41 +2,41 @@ export { Rollcall } from './rollcall.js';
 export type { RollcallPorts } from './ports.js';
 export { clientFields } from './options.js';
 export type { Loose, RollcallOptions } from './options.js';
-export { callFields } from './call-options.js';
-export type { CallOptions } from './call-options.js';
-export type { RegistryOrder } from './registries.js';
-export type { CallTransports, Inherited, OneCall, StreamObserver } from './call.js';
-export type { GrpcCall } from './grpc-call.js';
-export { GrpcStatusError } from './transport/grpc-message.js';
-export type { GrpcMethod } from './transport/grpc-message.js';
-export { CALL_WISHES, checkWishes } from './wishes.js';
-export { GrpcMetadata } from './transport/grpc-metadata.js';
-export type { GrpcFields, GrpcMetadataValue, Mergeable } from './transport/grpc-metadata.js';
-export type { TcpCodec } from './transport/tcp-codec.js';
-export type { MessageSource } from './transport/grpc-upload.js';
-export type { GrpcResolverOptions } from './transport/grpc-resolver-options.js';
-export type { Dispatcher, DispatcherOptions } from './dispatcher.js';
-export type { ReadyOptions } from './readiness.js';
-export type { ServiceView } from './catalog.js';
-export type { StaticEndpoint } from './static-service.js';
+export { callFields } from './call/policy/service-options.js';
+export type { CallOptions } from './call/policy/service-options.js';
+export type { RegistryOrder } from './registry-client/registry-order.js';
+export type { CallTransports, Inherited, OneCall, StreamObserver } from './call/calls.js';
+export type { GrpcCall } from './call/grpc-call.js';
+export { GrpcStatusError } from './transport/grpc/message.js';
+export type { GrpcMethod } from './transport/grpc/message.js';
+export { CALL_WISHES, checkWishes } from './call/policy/call-options.js';
+export { GrpcMetadata } from './transport/grpc/metadata.js';
+export type { GrpcFields, GrpcMetadataValue, Mergeable } from './transport/grpc/metadata.js';
+export type { TcpCodec } from './transport/tcp/codec.js';
+export type { MessageSource } from './transport/grpc/upload.js';
+export type { GrpcResolverOptions } from './integrations/grpc-js/resolver-options.js';
+export type { Dispatcher, DispatcherOptions } from './integrations/undici/dispatcher.js';
+export type { ReadyOptions } from './call/readiness.js';
+export type { ServiceView } from './discovery/catalog.js';
+export type { StaticEndpoint } from './discovery/static-service.js';
 
 // to balance in an own way
 export type { BalancerChoice, BalancerName, Balancing } from './balance/balancers.js';
-export type { Candidates } from './balance/candidates.js';
-export type { Load, TypicalLatency } from './balance/loads.js';
-export type { Node as BalancerNode, NodeParts } from './balance/node.js';
-export type { Counted } from './balance/turnout.js';
-export type { Selector } from './balance/selector.js';
-export type { BreakerHost, EjectionCause } from './gate/breaker.js';
-export type { Gate, GateListener } from './gate/gate.js';
-export type { AdaptiveLimit, LimitTerms } from './gate/limit.js';
-export type { LatencyProfile } from './latency.js';
-export { firstAble, isAble } from './balance/picker.js';
-export type { Ask, Picker } from './balance/picker.js';
+export type { Candidates } from './balance/pickers/candidates.js';
+export type { Load, TypicalLatency } from './balance/nodes/loads.js';
+export type { Node as BalancerNode, NodeParts } from './balance/nodes/node.js';
+export type { Counted } from './balance/nodes/window-counts.js';
+export type { Selector } from './balance/nodes/selector.js';
+export type { BreakerHost, EjectionCause } from './breaker/breaker.js';
+export type { Gate, GateListener } from './breaker/gate.js';
+export type { AdaptiveLimit, LimitTerms } from './breaker/limit.js';
+export type { LatencyProfile } from './balance/nodes/latency.js';
+export { firstAble, isAble } from './balance/pickers/picker.js';
+export type { Ask, Picker } from './balance/pickers/picker.js';
 
-export type { ContactStatus } from './contact.js';
-export { explainText } from './explain-text.js';
-export type { Explanation, InstanceExplanation, PickExplanation, ProtocolExplanation } from './explain.js';
+export type { ContactStatus } from './registry-client/connection-status.js';
+export { explainText } from './call/explain-text.js';
+export type { Explanation, InstanceExplanation, PickExplanation, ProtocolExplanation } from './call/explain.js';
 export type {
   BudgetEvent,
   CallerEvent,
@@ -50,20 +50,29 @@ export type {
   ShedEvent,
   StateEvent,
   Told,
-} from './caller-events.js';
-export type { AttemptTrace, CallTrace, CallTracer, Carrier, TracedAttempt, TracedCall } from './tracing.js';
-export type { PickReason } from './tracing.js';
+} from './telemetry/events.js';
+export type { AttemptTrace, CallTrace, CallTracer, Carrier, TracedAttempt, TracedCall } from './transport/tracing.js';
+export type { PickReason } from './transport/tracing.js';
 export type { FailureKind } from './transport/transport.js';
-export { EDGE_WINDOW_MS } from './balance/turnout.js';
-export type { EdgeStats } from './edges.js';
-export type { HedgeWish } from './hedge.js';
+export { EDGE_WINDOW_MS } from './balance/nodes/window-counts.js';
+export type { EdgeStats } from './telemetry/call-stats.js';
+export type { HedgeWish } from './call/policy/hedge.js';
 
 // the port to the registry, for a simulation or another wire
-export { HttpLink } from './link/http.js';
-export type { HttpLinkOptions } from './link/http.js';
+export { HttpLink } from './registry-client/http.js';
+export type { HttpLinkOptions } from './registry-client/http.js';
 export type { SecureCredentials } from './transport/credentials.js';
-export { RegistryTls, registryTlsFields } from './link/secure.js';
-export type { RegistryTlsTerms, SecureRequestOptions } from './link/secure.js';
-export { troubleOf } from './link/trouble.js';
-export type { Trouble, TroubleFacts } from './link/trouble.js';
-export type { Answer, BeatOptions, Link, PollRequest, Proof, Watch, WatchRequest, WatchSink } from './link/link.js';
+export { RegistryTls, registryTlsFields } from './registry-client/tls.js';
+export type { RegistryTlsTerms, SecureRequestOptions } from './registry-client/tls.js';
+export { troubleOf } from './registry-client/connect-error.js';
+export type { Trouble, TroubleFacts } from './registry-client/connect-error.js';
+export type {
+  Answer,
+  BeatOptions,
+  Link,
+  PollRequest,
+  Proof,
+  Watch,
+  WatchRequest,
+  WatchSink,
+} from './registry-client/registry-client.js';

@@ -10,12 +10,12 @@ import {
 } from '@rollcall/core';
 import type { Metadata, OptionsOf } from '@rollcall/core';
 import type { Balancing } from './balance/balancers.js';
-import { callFields } from './call-options.js';
-import type { CallOptions } from './call-options.js';
-import { registryTlsFields, registryTlsLaws } from './link/secure.js';
-import type { RegistryTlsTerms } from './link/secure.js';
-import { MOST_REGISTRIES, REGISTRY_ORDERS } from './registries.js';
-import type { RegistryOrder } from './registries.js';
+import { callFields } from './call/policy/service-options.js';
+import type { CallOptions } from './call/policy/service-options.js';
+import { MOST_REGISTRIES, REGISTRY_ORDERS } from './registry-client/registry-order.js';
+import type { RegistryOrder } from './registry-client/registry-order.js';
+import { registryTlsFields, registryTlsLaws } from './registry-client/tls.js';
+import type { RegistryTlsTerms } from './registry-client/tls.js';
 
 /** What a process says about itself and how it wants to be treated. Everything may be left out. */
 export interface RollcallOptions {

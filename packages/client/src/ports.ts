@@ -1,8 +1,8 @@
 import type { Log, Meter, Random, Time } from '@rollcall/core';
-import type { CallTransports, Inherited } from './call.js';
-import type { CallerListener } from './caller-events.js';
-import type { Link } from './link/link.js';
-import type { CallTracer } from './tracing.js';
+import type { CallTransports, Inherited } from './call/calls.js';
+import type { Link } from './registry-client/registry-client.js';
+import type { CallerListener } from './telemetry/events.js';
+import type { CallTracer } from './transport/tracing.js';
 
 /** What the outside is made of; the machine's own where left out. */
 export interface RollcallPorts {

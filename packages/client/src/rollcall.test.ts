@@ -3,8 +3,8 @@ import type { AddressInfo } from 'node:net';
 import { encodeFrame, FrameDecoder } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { afterEach, describe, expect, it } from 'vitest';
-import { anInstance, aReset, FakeLink, startHttpRegistry } from './link/link.fixture.js';
 import type { RollcallOptions } from './options.js';
+import { anInstance, aReset, FakeLink, startHttpRegistry } from './registry-client/registry-client.fixture.js';
 import { Rollcall } from './rollcall.js';
 import { tcpToy } from './transport/transport.fixture.js';
 

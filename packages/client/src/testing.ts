@@ -1,21 +1,30 @@
 // what a simulation needs to be the network between a caller and the instances
 export { identityFailure } from './transport/identity.js';
-export { grpcMethodName } from './transport/grpc-message.js';
-export type { GrpcRequest } from './transport/grpc-message.js';
-export type { GrpcUpload } from './transport/grpc-upload.js';
-export { HttpAnswer } from './transport/http-answer.js';
-export type { BodySink, BodySource, HttpHead, RawHeaders } from './transport/http-answer.js';
-export type { HttpRequest } from './transport/http-message.js';
-export type { Once, Upload } from './transport/http-upload.js';
-export type { TcpPacket } from './transport/tcp-codec.js';
-export type { TcpRequest } from './transport/tcp-message.js';
+export { grpcMethodName } from './transport/grpc/message.js';
+export type { GrpcRequest } from './transport/grpc/message.js';
+export type { GrpcUpload } from './transport/grpc/upload.js';
+export { HttpAnswer } from './transport/http/response.js';
+export type { BodySink, BodySource, HttpHead, RawHeaders } from './transport/http/response.js';
+export type { HttpRequest } from './transport/http/message.js';
+export type { Once, Upload } from './transport/http/upload.js';
+export type { TcpPacket } from './transport/tcp/codec.js';
+export type { TcpRequest } from './transport/tcp/message.js';
 export { failed, STOPPED } from './transport/transport.js';
 export type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from './transport/transport.js';
 // calls among servers that fail, in discrete events: what the quality of calls is measured in
-export { bareLeastLoaded, bareRoundRobin, rollcall } from './simulation-callers.js';
-export { simulate } from './simulation.js';
-export type { BareTerms } from './simulation-callers.js';
-export type { Caller, Chance, Contestant, Outcome, Reply, Scenario, SimulatedTime, Site } from './simulation.js';
+export { bareLeastLoaded, bareRoundRobin, rollcall } from './simulation/callers.js';
+export { simulate } from './simulation/simulation.js';
+export type { BareTerms } from './simulation/callers.js';
+export type {
+  Caller,
+  Chance,
+  Contestant,
+  Outcome,
+  Reply,
+  Scenario,
+  SimulatedTime,
+  Site,
+} from './simulation/simulation.js';
 export {
   BEYOND_ROUND_ROBIN,
   NONE_SLOW,
@@ -26,13 +35,13 @@ export {
   OVERLOAD,
   RANDOM_ERRORS,
   SIX_OF_TEN_FAIL,
-} from './scenarios.js';
-export type { Play } from './scenarios.js';
+} from './simulation/scenarios.js';
+export type { Play } from './simulation/scenarios.js';
 // whole worlds, and what a call of this package may not be beside one of a bare client
-export { compare, executedTwice, NEARLY, ratioOf, successes } from './law.js';
-export type { Chances, LawCase } from './law.js';
-export { LAW_WORLDS } from './law-worlds.js';
-export type { LawWorld } from './law-worlds.js';
+export { compare, executedTwice, NEARLY, ratioOf, successes } from './simulation/law.js';
+export type { Chances, LawCase } from './simulation/law.js';
+export { LAW_WORLDS } from './simulation/law-worlds.js';
+export type { LawWorld } from './simulation/law-worlds.js';
 export type {
   CallRecord,
   CatalogWord,
@@ -45,7 +54,7 @@ export type {
   WorldCaller,
   WorldClient,
   WorldSite,
-} from './simulation-world.js';
+} from './simulation/world.js';
 export type {
   Acceptor,
   Answer,
@@ -59,22 +68,22 @@ export type {
   OnHosts,
   Span,
   Word,
-} from './simulation-network.js';
-export type { Host, HostParts, Work } from './simulation-host.js';
+} from './simulation/network.js';
+export type { Host, HostParts, Work } from './simulation/host.js';
 // what a benchmark measures a pick with
 export { Balancer } from './balance/balancer.js';
 export type { Preferences } from './balance/arrangement.js';
 export type { BalancerParts, NoneReason, Standing } from './balance/balancer.js';
-export { Board } from './balance/board.js';
-export type { Helper } from './balance/board.js';
+export { Board } from './balance/nodes/node-table.js';
+export type { Helper } from './balance/nodes/node-table.js';
 export { BALANCER_NAMES, BALANCERS } from './balance/balancers.js';
 export type { BalancerName } from './balance/balancers.js';
-export { TypicalLatency } from './balance/loads.js';
-export { Node } from './balance/node.js';
-export type { Counted, Turnout } from './balance/turnout.js';
-export { Breaker } from './gate/breaker.js';
-export { defaultTripRules } from './gate/trip-rules.js';
-export type { TripRule } from './gate/trip-rules.js';
+export { TypicalLatency } from './balance/nodes/loads.js';
+export { Node } from './balance/nodes/node.js';
+export type { Counted, Turnout } from './balance/nodes/window-counts.js';
+export { Breaker } from './breaker/breaker.js';
+export { defaultTripRules } from './breaker/trip-rules.js';
+export type { TripRule } from './breaker/trip-rules.js';
 // what reads strangers' bytes, for whoever tries it with all kinds of them
-export { decodeCopies, encodeCopies } from './cache-file.js';
-export type { CacheOwner, KeptCopy } from './cache-file.js';
+export { decodeCopies, encodeCopies } from './discovery/cache-file.js';
+export type { CacheOwner, KeptCopy } from './discovery/cache-file.js';

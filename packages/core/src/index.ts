@@ -9,9 +9,9 @@ export {
   isOutage,
   isSubstitute,
   notCallableText,
-} from './callable.js';
-export type { CallableCount } from './callable.js';
-export { ADMIN_STATES, addressOf, ENDPOINT_PROTOCOLS, PROTOCOLS, shortId } from './instance.js';
+} from './wire/callable.js';
+export type { CallableCount } from './wire/callable.js';
+export { ADMIN_STATES, addressOf, ENDPOINT_PROTOCOLS, PROTOCOLS, shortId } from './wire/instance.js';
 export type {
   AdminState,
   Endpoint,
@@ -23,7 +23,7 @@ export type {
   ServiceName,
   Source,
   Tombstone,
-} from './instance.js';
+} from './wire/instance.js';
 export {
   isInFront,
   isMethodName,
@@ -34,22 +34,32 @@ export {
   MOST_METHODS,
   routeNameOf,
   sizeOfMethods,
-} from './methods.js';
-export type { HedgePolicy, MethodPolicy, Methods } from './methods.js';
-export { due, forecast } from './deadlines.js';
-export type { ClockEvent, Forecast } from './deadlines.js';
-export { transition } from './lifecycle.js';
-export type { Context, Event, Transition } from './lifecycle.js';
-export { DEFAULT_POLICY, policyFields, policyLaws, policyOf, PRESET_NAMES, PRESETS } from './policy.js';
-export type { Policy, PolicySettings, Preset, Thresholds } from './policy.js';
-export { excuse, fallsNow, forgive, newborn, notHeardSince, silence, silentSince, stateOf, STATES } from './vitals.js';
-export type { Cause, Fleet, Phase, State, Unheard, Vitals } from './vitals.js';
-export { REASON_CODES, REASON_TEXTS, reasonFor, unheld } from './reason.js';
-export type { Reason, ReasonCode } from './reason.js';
+} from './wire/methods.js';
+export type { HedgePolicy, MethodPolicy, Methods } from './wire/methods.js';
+export { due, forecast } from './lifecycle/deadlines.js';
+export type { ClockEvent, Forecast } from './lifecycle/deadlines.js';
+export { transition } from './lifecycle/lifecycle.js';
+export type { Context, Event, Transition } from './lifecycle/lifecycle.js';
+export { DEFAULT_POLICY, policyFields, policyLaws, policyOf, PRESET_NAMES, PRESETS } from './lifecycle/policy.js';
+export type { Policy, PolicySettings, Preset, Thresholds } from './lifecycle/policy.js';
+export {
+  excuse,
+  fallsNow,
+  forgive,
+  newborn,
+  notHeardSince,
+  silence,
+  silentSince,
+  stateOf,
+  STATES,
+} from './lifecycle/vitals.js';
+export type { Cause, Fleet, Phase, State, Unheard, Vitals } from './lifecycle/vitals.js';
+export { REASON_CODES, REASON_TEXTS, reasonFor, unheld } from './lifecycle/reason.js';
+export type { Reason, ReasonCode } from './lifecycle/reason.js';
 
 // the wire
-export { ServiceSnapshot } from './change.js';
-export type { Applied, KeptService, ServiceFrame, ServiceStatus } from './change.js';
+export { ServiceSnapshot } from './wire/change.js';
+export type { Applied, KeptService, ServiceFrame, ServiceStatus } from './wire/change.js';
 export {
   changeMessage,
   goneMessage,
@@ -59,7 +69,7 @@ export {
   serviceViewMessage,
   statusMessage,
   unknownMessage,
-} from './feed-frame.js';
+} from './wire/feed-frame.js';
 export type {
   ChangeFrame,
   Frame,
@@ -69,10 +79,10 @@ export type {
   ServiceViewAnswer,
   StatusFrame,
   UnknownFrame,
-} from './feed-frame.js';
-export { SseParser } from './sse.js';
-export type { SseEvent } from './sse.js';
-export { isHost, isIpv4, isIpv6, isLoopback } from './host.js';
+} from './wire/feed-frame.js';
+export { SseParser } from './wire/sse.js';
+export type { SseEvent } from './wire/sse.js';
+export { isHost, isIpv4, isIpv6, isLoopback } from './runtime/host.js';
 export {
   ACTORS,
   EVENT_KINDS,
@@ -83,7 +93,7 @@ export {
   registryEventMessage,
   termsOf,
   WHY_ALLOWED,
-} from './operator.js';
+} from './wire/operator.js';
 export type {
   Actor,
   EventKind,
@@ -94,11 +104,11 @@ export type {
   OverrideWord,
   OwnWords,
   RegistryEvent,
-} from './operator.js';
-export { answerText, problemDocumentMessage, problemFrom, PROBLEMS } from './problem.js';
-export type { Problem, ProblemCode, ProblemDocument, StrangeAnswer } from './problem.js';
-export { beatAnswerMessage, beatMessage, CIRCUITS, MOST_EDGES, MOST_TARGETS } from './beat.js';
-export type { Beat, BeatAnswer, Circuit, Edge, EdgeTarget } from './beat.js';
+} from './wire/operator.js';
+export { answerText, problemDocumentMessage, problemFrom, PROBLEMS } from './wire/problem.js';
+export type { Problem, ProblemCode, ProblemDocument, StrangeAnswer } from './wire/problem.js';
+export { beatAnswerMessage, beatMessage, CIRCUITS, MOST_EDGES, MOST_TARGETS } from './wire/beat.js';
+export type { Beat, BeatAnswer, Circuit, Edge, EdgeTarget } from './wire/beat.js';
 export {
   CALL_KEY_TEXT,
   DEFAULT_DRAIN_MS,
@@ -126,7 +136,7 @@ export {
   suspicionMessage,
   SUSPICIONS,
   tombstoneMessage,
-} from './protocol.js';
+} from './wire/protocol.js';
 export type {
   AnnouncedEndpoint,
   Cursor,
@@ -139,9 +149,9 @@ export type {
   Registered,
   Registration,
   Suspicion,
-} from './protocol.js';
-export { HEARTBEAT_METADATA, HEARTBEAT_METHOD, MISDIRECTED_METADATA, REFUSAL_METADATA } from './grpc.js';
-export { componentSchemas, isRecord } from './schema.js';
+} from './wire/protocol.js';
+export { HEARTBEAT_METADATA, HEARTBEAT_METHOD, MISDIRECTED_METADATA, REFUSAL_METADATA } from './wire/grpc.js';
+export { componentSchemas, isRecord } from './options/schema.js';
 export type {
   AnyMessage,
   Flaw,
@@ -152,31 +162,31 @@ export type {
   Row,
   StandardIssue,
   StandardProps,
-} from './schema.js';
-export { encodeFrame, FrameDecoder, MAX_FRAME_LENGTH } from './tcp-frame.js';
-export type { DecodedFrames } from './tcp-frame.js';
+} from './options/schema.js';
+export { encodeFrame, FrameDecoder, MAX_FRAME_LENGTH } from './wire/tcp-frame.js';
+export type { DecodedFrames } from './wire/tcp-frame.js';
 
-export { TOLD, VERSION } from './version.js';
-export { ATTEMPT_KEY, attemptOf, DEADLINE_KEY, ERROR_KEY, remainingMsOf, TARGET_KEY } from './call-terms.js';
+export { TOLD, VERSION } from './runtime/version.js';
+export { ATTEMPT_KEY, attemptOf, DEADLINE_KEY, ERROR_KEY, remainingMsOf, TARGET_KEY } from './wire/call-terms.js';
 
 // ports and pieces
-export { ceilingMs, equalJitterMs, fullJitterMs } from './backoff.js';
-export type { Backoff } from './backoff.js';
-export { ERROR_CODES, isRollcallError, messageOf, RollcallError } from './errors.js';
-export type { Attempt, ErrorCode, ErrorDetails, Result } from './errors.js';
-export { silentLog } from './log.js';
-export type { Log } from './log.js';
-export { noMeter, SECONDS_BUCKETS } from './meter.js';
-export type { Counter, Gauge, Histogram, LabelValues, Meter } from './meter.js';
-export { printableText, redacted } from './redact.js';
-export { ACCESS_TOKEN, isRegistryUrl } from './contact.js';
-export { CONTAINER_MARKS, CONTAINERS, containerIn, containerOf } from './container.js';
-export type { Container, ContainerTraces } from './container.js';
-export { nearest, option, optionRows, parseOptions } from './options.js';
-export { Credentials } from './credentials.js';
-export type { CredentialParts, Pem } from './credentials.js';
-export { credentialFields, credentialLaws, tlsFields, tlsLaws } from './tls.js';
-export type { CredentialTerms, TlsTerms } from './tls.js';
+export { ceilingMs, equalJitterMs, fullJitterMs } from './runtime/backoff.js';
+export type { Backoff } from './runtime/backoff.js';
+export { ERROR_CODES, isRollcallError, messageOf, RollcallError } from './runtime/errors.js';
+export type { Attempt, ErrorCode, ErrorDetails, Result } from './runtime/errors.js';
+export { silentLog } from './runtime/log.js';
+export type { Log } from './runtime/log.js';
+export { noMeter, SECONDS_BUCKETS } from './runtime/meter.js';
+export type { Counter, Gauge, Histogram, LabelValues, Meter } from './runtime/meter.js';
+export { printableText, redacted } from './runtime/redact.js';
+export { ACCESS_TOKEN, isRegistryUrl } from './options/contact.js';
+export { CONTAINER_MARKS, CONTAINERS, containerIn, containerOf } from './runtime/container.js';
+export type { Container, ContainerTraces } from './runtime/container.js';
+export { nearest, option, optionRows, parseOptions } from './options/options.js';
+export { Credentials } from './options/credentials.js';
+export type { CredentialParts, Pem } from './options/credentials.js';
+export { credentialFields, credentialLaws, tlsFields, tlsLaws } from './options/tls.js';
+export type { CredentialTerms, TlsTerms } from './options/tls.js';
 export type {
   Described,
   Flaws,
@@ -188,8 +198,8 @@ export type {
   OptionsOf,
   OptionSpec,
   StringSpec,
-} from './options.js';
-export { randomWord, systemRandom, uuidV7 } from './random.js';
-export type { Random } from './random.js';
-export { checkDelay, sleep, systemTime } from './time.js';
-export type { Time, Timer, TimerOptions } from './time.js';
+} from './options/options.js';
+export { randomWord, systemRandom, uuidV7 } from './runtime/random.js';
+export type { Random } from './runtime/random.js';
+export { checkDelay, sleep, systemTime } from './runtime/time.js';
+export type { Time, Timer, TimerOptions } from './runtime/time.js';

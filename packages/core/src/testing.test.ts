@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { sleep } from './runtime/time.js';
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from './testing.js';
-import { sleep } from './time.js';
 
 function fail(): never {
   throw new Error('from a timer');

@@ -1,9 +1,9 @@
-import type { Instance } from './instance.js';
-import type { Log } from './log.js';
-import type { Counter, Gauge, Histogram, Meter } from './meter.js';
-import type { Random } from './random.js';
-import { checkDelay } from './time.js';
-import type { Time, Timer, TimerOptions } from './time.js';
+import type { Log } from './runtime/log.js';
+import type { Counter, Gauge, Histogram, Meter } from './runtime/meter.js';
+import type { Random } from './runtime/random.js';
+import { checkDelay } from './runtime/time.js';
+import type { Time, Timer, TimerOptions } from './runtime/time.js';
+import type { Instance } from './wire/instance.js';
 
 // ---- time -----------------------------------------------------------------------------------------------------------
 

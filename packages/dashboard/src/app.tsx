@@ -1,22 +1,22 @@
 import { useEffect, useRef } from 'preact/hooks';
 import type { VNode } from 'preact';
-import { ageText, clockText } from './model/age.js';
-import type { RegistryAnswer } from './model/answers.js';
-import { valueOf } from './model/known.js';
-import type { Known } from './model/known.js';
-import { KEYS, listenToKeys } from './model/keys.js';
-import { hashOf, screenOf, SCREENS, withFilter } from './model/route.js';
-import type { Route, Screen } from './model/route.js';
-import type { Freshness } from './model/feed.js';
-import { SessionContext, useKnown, useNamespace, useSession, useStaleSince } from './model/session.js';
-import type { Session } from './model/session.js';
+import type { RegistryAnswer } from './model/live/answers.js';
+import type { Freshness } from './model/live/feed.js';
+import { valueOf } from './model/live/known.js';
+import type { Known } from './model/live/known.js';
+import { SessionContext, useKnown, useNamespace, useSession, useStaleSince } from './model/live/session.js';
+import type { Session } from './model/live/session.js';
+import { ageText, clockText } from './model/text/age.js';
+import { KEYS, listenToKeys } from './model/view/keys.js';
+import { hashOf, screenOf, SCREENS, withFilter } from './model/view/route.js';
+import type { Route, Screen } from './model/view/route.js';
 import { Dialog } from './parts/dialog.js';
 import { Icon, Logo } from './parts/icon.js';
-import { Head } from './parts/panel.js';
 import { noNamespaceText, UnknownNamespace, useUnknownNamespace } from './parts/namespace.js';
+import { Head } from './parts/panel.js';
 import { Search } from './parts/search.js';
-import { EventsScreen } from './screens/events.js';
-import { InstanceScreen } from './screens/instance.js';
+import { EventsScreen } from './screens/events/events.js';
+import { InstanceScreen } from './screens/instance/instance.js';
 import { InstancesScreen } from './screens/instances.js';
 import { Loading } from './screens/loading.js';
 import { Locked } from './screens/locked.js';
@@ -24,9 +24,9 @@ import { Nowhere } from './screens/nowhere.js';
 import { Overview } from './screens/overview.js';
 import { Pictures } from './screens/pictures.js';
 import { RegistryScreen } from './screens/registry.js';
-import { ServiceScreen } from './screens/service.js';
-import { ServicesScreen } from './screens/services.js';
-import { TopologyScreen } from './screens/topology.js';
+import { ServiceScreen } from './screens/service/service.js';
+import { ServicesScreen } from './screens/service/services.js';
+import { TopologyScreen } from './screens/topology/topology.js';
 
 export function App({ session }: { readonly session: Session }): VNode {
   return (

@@ -1,6 +1,6 @@
 import { render } from 'preact';
 import { App } from './app.js';
-import { openSession } from './model/session.js';
+import { openSession } from './model/live/session.js';
 import './style/tokens.css';
 import './style/frame.css';
 import './style/parts.css';

@@ -11,7 +11,7 @@ import { getServiceToken, InjectService, PORTS, ROLLCALL, SETTINGS } from './inj
 import { FakeRollcall } from './nest.fixture.js';
 import { RollcallModule } from './rollcall.module.js';
 import type { RollcallModuleAsyncOptions, RollcallModuleOptions, Settings } from './rollcall.module-definition.js';
-import { ServiceClient } from './service-client.js';
+import { ServiceClient } from './calls/service-client.js';
 
 async function compile(imports: DynamicModule['imports'], rollcall = new FakeRollcall()): Promise<TestingModule> {
   const module = await Test.createTestingModule({ imports: imports! })

@@ -4,12 +4,12 @@ import type { ProducerDeserializer, ProducerSerializer } from '@nestjs/microserv
 import { checkWishes } from '@rollcall/client';
 import type { OneCall, StaticEndpoint } from '@rollcall/client';
 import { isRecord, NAME_PATTERN, RollcallError } from '@rollcall/core';
-import { readGrpc } from './grpc-proto.js';
-import type { GrpcFeature } from './grpc-proto.js';
+import { readGrpc } from './calls/grpc-proto.js';
+import type { GrpcFeature } from './calls/grpc-proto.js';
+import { ServiceClient } from './calls/service-client.js';
 import { getServiceToken, MEMBERSHIP, ROLLCALL } from './inject.js';
 import type { RollcallFace } from './inject.js';
-import type { Membership } from './membership.js';
-import { ServiceClient } from './service-client.js';
+import type { Membership } from './registration/membership.js';
 
 /** A service that this module calls. The rest are the defaults of each call to it. */
 export interface ServiceFeature extends Omit<OneCall, 'inheritedMs' | 'signal'> {

@@ -7,14 +7,14 @@ export type {
   RollcallModuleAsyncOptions,
   RollcallModuleOptions,
 } from './rollcall.module-definition.js';
-export { grpcFields } from './grpc-proto.js';
-export type { GrpcFeature, GrpcServices } from './grpc-proto.js';
+export { grpcFields } from './calls/grpc-proto.js';
+export type { GrpcFeature, GrpcServices } from './calls/grpc-proto.js';
 export { moduleFields } from './rollcall.module-definition.js';
 
 // in providers and controllers
 export { getServiceToken, InjectService } from './inject.js';
 export type { RollcallFace } from './inject.js';
-export { ServiceClient } from './service-client.js';
+export { ServiceClient } from './calls/service-client.js';
 export type {
   InputOf,
   OutputOf,
@@ -23,15 +23,15 @@ export type {
   Settled,
   Untyped,
   UntypedGrpc,
-} from './service-client.js';
-export { Hedge, Idempotent, Timeout } from './handler-policy.js';
-export type { HandlerDecorator } from './handler-policy.js';
-export { OnInstanceChange } from './on-instance-change.js';
-export type { InstanceChange } from './on-instance-change.js';
-export type { RequestTracer, Tracing } from './tracing.js';
-export { problemDocument, RollcallExceptionFilter } from './exception-filter.js';
-export type { ProblemDocument } from './exception-filter.js';
-export { RollcallAgent } from './agent.js';
+} from './calls/service-client.js';
+export { Hedge, Idempotent, Timeout } from './handlers/handler-policy.js';
+export type { HandlerDecorator } from './handlers/handler-policy.js';
+export { OnInstanceChange } from './instance-events/on-instance-change.js';
+export type { InstanceChange } from './instance-events/on-instance-change.js';
+export type { RequestTracer, Tracing } from './calls/tracing.js';
+export { problemDocument, RollcallExceptionFilter } from './calls/exception-filter.js';
+export type { ProblemDocument } from './calls/exception-filter.js';
+export { RollcallAgent } from './registration/agent.js';
 export { Rollcall } from '@rollcall/client';
 export { explainText, GrpcMetadata, GrpcStatusError } from '@rollcall/client';
 export type {

@@ -1,7 +1,7 @@
 import { Inject } from '@nestjs/common';
 import type { Rollcall, RollcallPorts } from '@rollcall/client';
 import type { Log, Meter, Time } from '@rollcall/core';
-import type { RequestTracer } from './tracing.js';
+import type { RequestTracer } from './calls/tracing.js';
 
 // `Symbol.for`, so that two copies of this package in one application still find each other's providers
 export const ROLLCALL = Symbol.for('rollcall.Rollcall');

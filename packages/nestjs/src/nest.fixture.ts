@@ -42,7 +42,7 @@ import { PORTS, ROLLCALL } from './inject.js';
 import type { RollcallFace } from './inject.js';
 import { RollcallModule } from './rollcall.module.js';
 import type { RollcallModuleOptions } from './rollcall.module-definition.js';
-import type { RequestTracer } from './tracing.js';
+import type { RequestTracer } from './calls/tracing.js';
 
 export const PATH = '/.well-known/rollcall/heartbeat-1';
 export const CALL = { replica: 'replica-1', instance: 'orders-1', nonce: 'nonce-123', purpose: 'beat', mac: 'ab' };

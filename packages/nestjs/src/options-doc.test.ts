@@ -3,9 +3,9 @@ import { fileURLToPath } from 'node:url';
 import { optionRows } from '@rollcall/core';
 import { tableHead, tableRow, withGenerated } from '@rollcall/core/testing';
 import { expect, it } from 'vitest';
-import { grpcFields } from './grpc-proto.js';
+import { grpcFields } from './calls/grpc-proto.js';
 import { moduleFields } from './rollcall.module-definition.js';
-import { healthFields } from './terminus-health.js';
+import { healthFields } from './telemetry/terminus-health.js';
 
 /** `UPDATE_DOCS=1 npx vitest run options-doc` writes it anew. */
 const DOC = fileURLToPath(new URL('../../../docs/OPTIONS.md', import.meta.url));

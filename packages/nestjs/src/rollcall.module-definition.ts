@@ -5,9 +5,9 @@ import type { RegistryTlsTerms, RollcallOptions } from '@rollcall/client';
 import { option, parseOptions, RollcallError } from '@rollcall/core';
 import type { Log } from '@rollcall/core';
 import type { Meter } from '@rollcall/core';
+import { isMeter, isTracing } from './calls/tracing.js';
+import type { Tracing } from './calls/tracing.js';
 import { SETTINGS } from './inject.js';
-import { isMeter, isTracing } from './tracing.js';
-import type { Tracing } from './tracing.js';
 
 /** A registry inside this process, as `embedRegistry()` of @rollcall/registry/embed makes it. */
 export interface EmbeddedRegistry {

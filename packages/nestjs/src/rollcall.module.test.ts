@@ -12,7 +12,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { getServiceToken, InjectService, PORTS, ROLLCALL } from './inject.js';
 import { RollcallModule } from './rollcall.module.js';
 import { readSettings } from './rollcall.module-definition.js';
-import { ServiceClient } from './service-client.js';
+import { ServiceClient } from './calls/service-client.js';
 import { FakeRollcall } from './nest.fixture.js';
 
 const opened: INestApplicationContext[] = [];

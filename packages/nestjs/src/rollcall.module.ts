@@ -11,16 +11,16 @@ import { APP_FILTER, HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestj
 import { Rollcall } from '@rollcall/client';
 import type { Inherited } from '@rollcall/client';
 import { RollcallError } from '@rollcall/core';
-import { Agent, RollcallAgent } from './agent.js';
-import { NoExceptionFilter, placeLast, RollcallExceptionFilter } from './exception-filter.js';
+import { Inheritance } from './calls/deadline-context.js';
+import { NoExceptionFilter, placeLast, RollcallExceptionFilter } from './calls/exception-filter.js';
 import { asyncFeatureParts, featureParts, refuseAmbiguous } from './features.js';
 import type { ServiceFeature, ServiceFeatureAsync } from './features.js';
-import { Inheritance } from './inheritance.js';
 import { AGENT, INHERITANCE, MEMBERSHIP, PORTS, ROLLCALL, SETTINGS } from './inject.js';
 import type { Ports } from './inject.js';
-import { Membership } from './membership.js';
-import { InstanceNews } from './on-instance-change-news.js';
+import { InstanceNews } from './instance-events/on-instance-change-log.js';
 import { systemPorts } from './ports.js';
+import { Agent, RollcallAgent } from './registration/agent.js';
+import { Membership } from './registration/membership.js';
 import { ConfigurableModuleClass, settingsProvider } from './rollcall.module-definition.js';
 import type { RollcallModuleAsyncOptions, RollcallModuleOptions, Settings } from './rollcall.module-definition.js';
 

@@ -11,7 +11,7 @@ import { lastValueFrom, of, toArray } from 'rxjs';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { InjectService } from './inject.js';
 import { RollcallModule } from './rollcall.module.js';
-import { ServiceClient } from './service-client.js';
+import { ServiceClient } from './calls/service-client.js';
 import { fakeServices, RollcallTestingModule } from './testing.js';
 import type { FakeHttpRequest, FakeServices } from './testing.js';
 

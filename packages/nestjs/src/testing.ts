@@ -8,16 +8,16 @@ import { systemPorts } from './ports.js';
 import { MODULE_OPTIONS_TOKEN, readSettings } from './rollcall.module-definition.js';
 import type { RollcallModuleOptions, Settings } from './rollcall.module-definition.js';
 import { rootWith } from './rollcall.module.js';
-import { serveGrpc, serveHttp, serveTcp } from './testing-handlers.js';
-import type { Cast, FakeCall, FakeHandlers } from './testing-handlers.js';
-import { TestRoll } from './testing-registry.js';
-import { FakeTransport } from './testing-transport.js';
-import type { FakeTransports, Fault, Served, Stage } from './testing-transport.js';
+import { serveGrpc, serveHttp, serveTcp } from './testing/handlers.js';
+import type { Cast, FakeCall, FakeHandlers } from './testing/handlers.js';
+import { TestRoll } from './testing/registry.js';
+import { FakeTransport } from './testing/transport.js';
+import type { FakeTransports, Fault, Served, Stage } from './testing/transport.js';
 
 export { ManualTime, memoryMeter, recordingLog } from '@rollcall/core/testing';
-export type { FakeCall, FakeHandlers, FakeHttpRequest } from './testing-handlers.js';
-export type { TestRoll } from './testing-registry.js';
-export type { Fault } from './testing-transport.js';
+export type { FakeCall, FakeHandlers, FakeHttpRequest } from './testing/handlers.js';
+export type { TestRoll } from './testing/registry.js';
+export type { Fault } from './testing/transport.js';
 
 /** The services of a test, by name. */
 export type FakeServiceTable = Readonly<Record<string, FakeHandlers>>;

@@ -1,12 +1,12 @@
 import { messageOf, RollcallError } from '@rollcall/core';
 import type { Log, Timer } from '@rollcall/core';
 import { urlOf } from './http/listen.js';
-import { holderOf } from './http/probe.js';
-import { startRegistry } from './http/start.js';
-import type { RunningRegistry } from './http/start.js';
+import { holderOf } from './http/port-probe.js';
 import { parseStartOptions } from './http/start-options.js';
 import type { Settings, StartOptions } from './http/start-options.js';
-import { diskStore } from './store/disk.js';
+import { startRegistry } from './http/start.js';
+import type { RunningRegistry } from './http/start.js';
+import { diskStore } from './store/disk/disk.js';
 
 export interface EmbedOptions extends StartOptions {
   /** Allows it in production, where the registry then lives and dies with its process. Default false. */

@@ -2,22 +2,22 @@
 export { startRegistry } from './http/start.js';
 export type { RunningRegistry } from './http/start.js';
 export type { StartOptions } from './http/start-options.js';
-export type { RegistryTls } from './http/tls.js';
-export { capacityOf } from './host-budget.js';
-export type { Capacity, Workload } from './host-budget.js';
-export { readHostFacts } from './host-facts.js';
-export type { HostFacts } from './host-facts.js';
+export type { RegistryTls } from './http/access/tls.js';
+export { capacityOf } from './metrics/host-budget.js';
+export type { Capacity, Workload } from './metrics/host-budget.js';
+export { readHostFacts } from './metrics/host-facts.js';
+export type { HostFacts } from './metrics/host-facts.js';
 
 // who may do what
-export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './access.js';
-export type { BadCertificate, Grant, Role, Standing } from './access.js';
-export type { EndingToken } from './token-endings.js';
-export { drawToken, validityOf } from './tokens.js';
-export type { TokenRecord, TokenWish } from './tokens.js';
-export { changeTokens, readTokens, TOKENS_FILE } from './tokens-file.js';
-export type { Tokens, TokensPorts } from './tokens-file.js';
-export type { TokenCheck } from './identification.js';
-export type { CertificateRule } from './certificates.js';
+export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './access/permissions.js';
+export type { BadCertificate, Grant, Role, Standing } from './access/permissions.js';
+export type { EndingToken } from './access/token-expiry.js';
+export { drawToken, validityOf } from './access/tokens.js';
+export type { TokenRecord, TokenWish } from './access/tokens.js';
+export { changeTokens, readTokens, TOKENS_FILE } from './access/token-file.js';
+export type { Tokens, TokensPorts } from './access/token-file.js';
+export type { TokenCheck } from './registration/authentication.js';
+export type { CertificateRule } from './access/client-certificates.js';
 
 // the engine, for whoever brings its own clock, network and store
 export { Registry } from './registry.js';
@@ -51,19 +51,19 @@ export type {
   Watcher,
   WatcherSink,
   WatchOrder,
-} from './face.js';
-export { INSTANCE_SORTS } from './instance-query.js';
-export type { InstancePlace, InstanceQuery, InstanceSort } from './instance-query.js';
-export { DEFAULT_LIMITS } from './limits.js';
-export type { Limits } from './limits.js';
-export type { Resolve } from './admission.js';
-export type { Berth, Caller, CallOutcome } from './caller/caller.js';
-export type { ServiceEdge, TargetEdge, TopologyAnswer } from './edges.js';
-export type { Step, TrafficPoint } from './traffic.js';
-export type { StoreTrouble } from './ledger.js';
-export type { ScopeReport } from './preservation.js';
-export { diskStore } from './store/disk.js';
-export type { DiskStoreOptions } from './store/disk.js';
+} from './registry-api.js';
+export { INSTANCE_SORTS } from './queries/instance-query.js';
+export type { InstancePlace, InstanceQuery, InstanceSort } from './queries/instance-query.js';
+export { DEFAULT_LIMITS } from './instances/limits.js';
+export type { Limits } from './instances/limits.js';
+export type { Resolve } from './registration/admission.js';
+export type { Berth, Caller, CallOutcome } from './probing/protocols/caller.js';
+export type { ServiceEdge, TargetEdge, TopologyAnswer } from './activity/topology.js';
+export type { Step, TrafficPoint } from './activity/traffic.js';
+export type { StoreTrouble } from './store/write-behind.js';
+export type { ScopeReport } from './lifecycle/self-preservation.js';
+export { diskStore } from './store/disk/disk.js';
+export type { DiskStoreOptions } from './store/disk/disk.js';
 export { MemoryStore } from './store/memory.js';
 export type {
   Contents,

@@ -17,15 +17,34 @@ import type {
   Time,
   Timer,
 } from '@rollcall/core';
-import { About, HoldNews } from './about.js';
-import { Addresses } from './address.js';
-import type { Resolve } from './admission.js';
-import { Audience } from './audience.js';
-import { beatAnswer, BeatLog } from './beat-log.js';
-import type { Caller } from './caller/caller.js';
-import { CircuitNews } from './circuits.js';
-import { DEFAULT_DRAIN_MS, Departures } from './departures.js';
-import { Edges } from './edges.js';
+import { notReady, refuse } from './access/refusals.js';
+import { CircuitNews } from './activity/circuits.js';
+import { History } from './activity/events.js';
+import { beatAnswer, BeatLog } from './activity/heartbeat-log.js';
+import { Edges } from './activity/topology.js';
+import { Traffic } from './activity/traffic.js';
+import { Feed } from './feed/feed.js';
+import { Audience } from './feed/watch-limits.js';
+import { Roster } from './instances/instance-table.js';
+import type { Entry } from './instances/instance-table.js';
+import type { Limits } from './instances/limits.js';
+import { Judge } from './lifecycle/engine.js';
+import { Preservation } from './lifecycle/self-preservation.js';
+import { Settling } from './lifecycle/settling.js';
+import { About, HoldNews } from './metrics/status.js';
+import { Lines } from './probing/instance-stream.js';
+import { Roll } from './probing/prober.js';
+import type { Caller } from './probing/protocols/caller.js';
+import { Suspicions } from './probing/suspicions.js';
+import { instancePage } from './queries/instance-list.js';
+import { detail, noSuchService, serviceAnswer, summaries, viewOf } from './queries/queries.js';
+import { Addresses } from './registration/address-conflicts.js';
+import type { Resolve } from './registration/admission.js';
+import { impostor, known, lapsed } from './registration/authentication.js';
+import type { TokenCheck } from './registration/authentication.js';
+import { DEFAULT_DRAIN_MS, Departures } from './registration/departures.js';
+import { Overrides } from './registration/overrides.js';
+import { Registrations } from './registration/registrations.js';
 import type {
   BeatsAnswer,
   DescribedOption,
@@ -50,29 +69,10 @@ import type {
   Watcher,
   WatcherSink,
   WatchOrder,
-} from './face.js';
-import { Feed } from './feed.js';
-import { History } from './history.js';
-import { impostor, known, lapsed } from './identification.js';
-import type { TokenCheck } from './identification.js';
-import { instancePage } from './instance-list.js';
-import { Judge } from './judge.js';
-import { Ledger } from './ledger.js';
-import type { Limits } from './limits.js';
-import { Lines } from './line.js';
-import { Overrides } from './override.js';
-import { Preservation } from './preservation.js';
-import { detail, noSuchService, serviceAnswer, summaries, viewOf } from './queries.js';
-import { notReady, refuse } from './refusal.js';
-import { Registrations } from './registrations.js';
-import { Roll } from './roll.js';
-import { Roster } from './roster.js';
-import type { Entry } from './roster.js';
-import { Settling } from './settling.js';
+} from './registry-api.js';
+import { Turns } from './runtime/keyed-mutex.js';
 import type { Store } from './store/store.js';
-import { Suspicions } from './suspicions.js';
-import { Traffic } from './traffic.js';
-import { Turns } from './turns.js';
+import { Ledger } from './store/write-behind.js';
 
 export interface RegistryPorts {
   readonly time: Time;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { judge } from './diagnose.js';
 import { facts, failed } from './doctor.fixture.js';
-import { judge } from './judge.js';
 import { renderDiagnosis } from './report.js';
 
 const URL = 'http://127.0.0.1:1337';

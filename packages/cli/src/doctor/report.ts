@@ -1,9 +1,9 @@
-import { paint } from '../paint.js';
-import type { Look } from '../paint.js';
-import type { Terminal } from '../shell.js';
-import { printable } from '../words.js';
-import { GRAVITIES } from './finding.js';
-import type { Diagnosis, Finding, Gravity } from './finding.js';
+import { paint } from '../terminal/paint.js';
+import type { Look } from '../terminal/paint.js';
+import type { Terminal } from '../terminal/shell.js';
+import { printable } from '../terminal/words.js';
+import { GRAVITIES } from './findings/finding.js';
+import type { Diagnosis, Finding, Gravity } from './findings/finding.js';
 
 const SIGNS: Readonly<Record<Gravity, { readonly sign: string; readonly look: Look; readonly words: string }>> = {
   broken: { sign: '✕', look: 'critical', words: 'broken' },

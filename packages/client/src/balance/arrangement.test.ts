@@ -2,15 +2,15 @@ import type { Instance } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { anInstance } from '../link/link.fixture.js';
-import { aBalancer, aFleet, anAsk, CALLABLE } from './balance.fixture.js';
+import { anInstance } from '../registry-client/registry-client.fixture.js';
 import { ALL_ALIKE } from './arrangement.js';
 import type { Preferences } from './arrangement.js';
+import { aBalancer, aFleet, anAsk, CALLABLE } from './balance.fixture.js';
 import type { Balancer, BalancerParts } from './balancer.js';
-import type { Node } from './node.js';
-import { PowerOfTwo } from './pickers.js';
-import { selectorFor } from './selector.js';
-import type { Selector } from './selector.js';
+import type { Node } from './nodes/node.js';
+import { selectorFor } from './nodes/selector.js';
+import type { Selector } from './nodes/selector.js';
+import { PowerOfTwo } from './pickers/pickers.js';
 
 function build(
   instances: readonly Instance[],

@@ -1,7 +1,7 @@
-import { Candidates } from './candidates.js';
-import type { Node } from './node.js';
-import { isSelected } from './selector.js';
-import type { Selector } from './selector.js';
+import type { Node } from './nodes/node.js';
+import { isSelected } from './nodes/selector.js';
+import type { Selector } from './nodes/selector.js';
+import { Candidates } from './pickers/candidates.js';
 import { hasAnsweredLately, TIER_COUNT, tierOf, tierUntil } from './tiers.js';
 import type { Sight } from './tiers.js';
 

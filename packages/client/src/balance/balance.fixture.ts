@@ -1,19 +1,19 @@
 import type { Instance, Random, State } from '@rollcall/core';
-import { Breaker } from '../gate/breaker.js';
-import { defaultTripRules } from '../gate/trip-rules.js';
-import { anInstance } from '../link/link.fixture.js';
-import { DEFAULT_LIMIT } from '../gate/limit.js';
-import type { LimitTerms } from '../gate/limit.js';
+import { Breaker } from '../breaker/breaker.js';
+import { DEFAULT_LIMIT } from '../breaker/limit.js';
+import type { LimitTerms } from '../breaker/limit.js';
+import { defaultTripRules } from '../breaker/trip-rules.js';
+import { anInstance } from '../registry-client/registry-client.fixture.js';
 import { ALL_ALIKE } from './arrangement.js';
-import { Board } from './board.js';
 import { Balancer } from './balancer.js';
 import type { BalancerParts } from './balancer.js';
-import { PeakEwma, TypicalLatency } from './loads.js';
-import type { Load } from './loads.js';
-import { Node } from './node.js';
-import type { NodeParts } from './node.js';
-import type { Ask, Picker } from './picker.js';
-import { standardSelector } from './selector.js';
+import { PeakEwma, TypicalLatency } from './nodes/loads.js';
+import type { Load } from './nodes/loads.js';
+import { Board } from './nodes/node-table.js';
+import { Node } from './nodes/node.js';
+import type { NodeParts } from './nodes/node.js';
+import { standardSelector } from './nodes/selector.js';
+import type { Ask, Picker } from './pickers/picker.js';
 
 export const CALLABLE = standardSelector(['HEALTHY', 'REGISTERING', 'UNHEALTHY']);
 

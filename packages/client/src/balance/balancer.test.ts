@@ -1,12 +1,12 @@
 import type { Instance } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { anInstance } from '../link/link.fixture.js';
-import type { Balancer, BalancerParts } from './balancer.js';
-import type { Node } from './node.js';
-import { PowerOfTwo } from './pickers.js';
-import type { Selector } from './selector.js';
+import { anInstance } from '../registry-client/registry-client.fixture.js';
 import { aBalancer, aFleet, anAsk, CALLABLE } from './balance.fixture.js';
+import type { Balancer, BalancerParts } from './balancer.js';
+import type { Node } from './nodes/node.js';
+import type { Selector } from './nodes/selector.js';
+import { PowerOfTwo } from './pickers/pickers.js';
 
 function build(instances: readonly Instance[], parts: Partial<BalancerParts<Node>> = {}): Balancer<Node> {
   const random = seededRandom(3);

@@ -1,12 +1,12 @@
 import type { Instance, InstanceId } from '@rollcall/core';
 import { arrange } from './arrangement.js';
 import type { Arrangement, Preferences, Tier } from './arrangement.js';
-import { isSilent, trustTheMass, WINDOW_INTERVALS } from './doubt.js';
-import { rankOf } from './hash.js';
-import type { Node } from './node.js';
-import type { Ask, Picker } from './picker.js';
-import { isSelected } from './selector.js';
-import type { Selector } from './selector.js';
+import { rankOf } from './nodes/hash.js';
+import type { Node } from './nodes/node.js';
+import { isSelected } from './nodes/selector.js';
+import type { Selector } from './nodes/selector.js';
+import type { Ask, Picker } from './pickers/picker.js';
+import { isSilent, trustTheMass, WINDOW_INTERVALS } from './registry-distrust.js';
 import { isLifted, tierOf } from './tiers.js';
 import type { Sight } from './tiers.js';
 

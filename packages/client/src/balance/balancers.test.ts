@@ -1,9 +1,9 @@
 import { BALANCER_NAMES, BALANCERS } from './balancers.js';
 import type { Balancing } from './balancers.js';
 import { balancerContract } from './contract.js';
-import { InFlight } from './loads.js';
-import { firstAble } from './picker.js';
-import type { Picker } from './picker.js';
+import { InFlight } from './nodes/loads.js';
+import { firstAble } from './pickers/picker.js';
+import type { Picker } from './pickers/picker.js';
 
 for (const name of BALANCER_NAMES) {
   balancerContract({ name, balancing: BALANCERS[name], isWeighted: name !== 'round-robin' });

@@ -1,10 +1,10 @@
 import type { Random } from '@rollcall/core';
-import { InFlight, PeakEwma } from './loads.js';
-import type { Load, TypicalLatency } from './loads.js';
-import type { Picker } from './picker.js';
-import { AtRandom, PowerOfTwo, RoundRobin } from './pickers.js';
-import { HashRing } from './ring.js';
-import { WeightedTurns } from './turns.js';
+import { InFlight, PeakEwma } from './nodes/loads.js';
+import type { Load, TypicalLatency } from './nodes/loads.js';
+import { HashRing } from './pickers/hash-ring.js';
+import type { Picker } from './pickers/picker.js';
+import { AtRandom, PowerOfTwo, RoundRobin } from './pickers/pickers.js';
+import { WeightedTurns } from './pickers/weighted-round-robin.js';
 
 /**
  * A way to balance: a picker and a load for each service and protocol. The port for an own one, which the option

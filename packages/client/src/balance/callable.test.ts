@@ -1,11 +1,11 @@
 import { ADMIN_STATES, isCallable, parseOptions, STATES } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { policyFields } from '../call-options.js';
-import { anInstance } from '../link/link.fixture.js';
+import { policyFields } from '../call/policy/service-options.js';
+import { anInstance } from '../registry-client/registry-client.fixture.js';
 import { aBalancer, anAsk } from './balance.fixture.js';
-import { PowerOfTwo } from './pickers.js';
-import { standardSelector } from './selector.js';
+import { standardSelector } from './nodes/selector.js';
+import { PowerOfTwo } from './pickers/pickers.js';
 
 const { allowedStates } = parseOptions({ allowedStates: policyFields.allowedStates });
 const standard = standardSelector(allowedStates);

@@ -2,12 +2,12 @@ import type { State } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { anInstance } from '../link/link.fixture.js';
+import { anInstance } from '../registry-client/registry-client.fixture.js';
 import { aBalancer, aFleet, anAsk } from './balance.fixture.js';
 import type { Balancer } from './balancer.js';
 import type { Balancing } from './balancers.js';
-import { TypicalLatency } from './loads.js';
-import type { Node } from './node.js';
+import { TypicalLatency } from './nodes/loads.js';
+import type { Node } from './nodes/node.js';
 
 const PICKS = 6_000;
 const CALL_MS = 5;

@@ -4,9 +4,9 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { aBalancer, aFleet, anAsk } from './balance.fixture.js';
 import type { Balancer } from './balancer.js';
-import type { Node } from './node.js';
-import type { Ask } from './picker.js';
-import { PowerOfTwo } from './pickers.js';
+import type { Node } from './nodes/node.js';
+import type { Ask } from './pickers/picker.js';
+import { PowerOfTwo } from './pickers/pickers.js';
 
 type Ending = 'good' | 'bad' | 'absent';
 

@@ -1,5 +1,5 @@
 import type { State } from '@rollcall/core';
-import type { Node } from './node.js';
+import type { Node } from './nodes/node.js';
 
 interface Row {
   /** With a success lately. */

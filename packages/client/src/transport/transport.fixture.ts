@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { encodeFrame, FrameDecoder, HEARTBEAT_PATH, HEARTBEAT_PATTERN } from '@rollcall/core';
 import type { Protocol, Source } from '@rollcall/core';
-import { anInstance } from '../link/link.fixture.js';
+import { anInstance } from '../registry-client/registry-client.fixture.js';
 import type { Failure, Sink, Target, Terms } from './transport.js';
 
 export const TERMS: Terms = { remainingMs: 5_000, attempt: 1 };

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Endpoint, Instance, Protocol, Suspicion, Time } from '@rollcall/core';
-import type { Carrier } from '../tracing.js';
+import type { Carrier } from './tracing.js';
 
 /** What can go wrong with one attempt. A new word only where the caller's policies act differently: `TRAITS` says how. */
 export type FailureKind =

@@ -1,8 +1,8 @@
 import { useSignal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import type { ComponentChildren, VNode } from 'preact';
-import { Refusal } from '../model/api.js';
-import { useSession } from '../model/session.js';
+import { Refusal } from '../model/live/api.js';
+import { useSession } from '../model/live/session.js';
 
 interface DialogProps {
   readonly title: string;

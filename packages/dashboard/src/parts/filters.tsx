@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
-import { routeOf, withFilter } from '../model/route.js';
-import { useSession } from '../model/session.js';
-import type { Session } from '../model/session.js';
+import { useSession } from '../model/live/session.js';
+import type { Session } from '../model/live/session.js';
+import { routeOf, withFilter } from '../model/view/route.js';
 
 /** Changes a filter of the place one is at. No step of the history: `back` leaves the screen, not a letter. */
 export function setFilter({ route }: Session, key: string, value: string): void {

@@ -1,6 +1,6 @@
 import type { Instance, State } from '@rollcall/core';
 import type { VNode } from 'preact';
-import { directionsOf } from '../model/words.js';
+import { directionsOf } from '../model/text/words.js';
 
 /**
  * The disc is the two heartbeats: its upper half is Heartbeat-1, its lower half Heartbeat-2. Each is made anew: an element that is drawn

@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
-import { plural } from '../model/age.js';
-import { instanceHash, serviceHash } from '../model/route.js';
-import { tailOf } from '../model/words.js';
+import { plural } from '../model/text/age.js';
+import { tailOf } from '../model/text/words.js';
+import { instanceHash, serviceHash } from '../model/view/route.js';
 import { InNamespace } from './namespace.js';
 
 interface ClipProps {

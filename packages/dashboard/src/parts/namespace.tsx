@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
-import { hashOf, serviceHash } from '../model/route.js';
-import { clockText } from '../model/age.js';
-import { useFilterLink, useNamespace, useSession, useStaleSince } from '../model/session.js';
+import { useFilterLink, useNamespace, useSession, useStaleSince } from '../model/live/session.js';
+import { clockText } from '../model/text/age.js';
+import { hashOf, serviceHash } from '../model/view/route.js';
 
 /** `staging/` before the name of a service or an instance, where the registry has several namespaces. */
 export function InNamespace({ of }: { readonly of: string | null }): VNode | null {

@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
-import { clockText } from '../model/age.js';
-import { asOfOf, missingText, unknownText } from '../model/known.js';
-import type { Known } from '../model/known.js';
+import { asOfOf, missingText, unknownText } from '../model/live/known.js';
+import type { Known } from '../model/live/known.js';
+import { clockText } from '../model/text/age.js';
 import { Problem } from './dialog.js';
 import { Head } from './panel.js';
 

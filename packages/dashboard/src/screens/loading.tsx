@@ -1,6 +1,6 @@
 import type { VNode } from 'preact';
-import { arrivalText } from '../model/arrival.js';
-import { useSession, useStaleSince } from '../model/session.js';
+import { arrivalText } from '../model/live/arrival.js';
+import { useSession, useStaleSince } from '../model/live/session.js';
 import { Head } from '../parts/panel.js';
 
 /** The first view is on its way: how much of it is here. What is here is not judged, for the worst may be what is missing. */

@@ -1,6 +1,6 @@
 import { useSignal } from '@preact/signals';
 import type { VNode } from 'preact';
-import { useSession } from '../model/session.js';
+import { useSession } from '../model/live/session.js';
 import { Code } from '../parts/copy.js';
 import { Head } from '../parts/panel.js';
 

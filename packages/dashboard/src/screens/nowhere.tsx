@@ -1,5 +1,5 @@
 import type { VNode } from 'preact';
-import { hashOf } from '../model/route.js';
+import { hashOf } from '../model/view/route.js';
 import { Head } from '../parts/panel.js';
 
 /** An address that leads to nothing. */

@@ -1,13 +1,10 @@
 import { isOutage } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
-import { affectedText } from '../model/affected.js';
-import { ageText, clockText, countText, latencyText, percentText, plural, rateText } from '../model/age.js';
-import { awayText, standingText } from '../model/callable-words.js';
-import type { EventsAnswer, RegistryAnswer, TopologySummary, TrafficAnswer } from '../model/answers.js';
-import { arrivalText } from '../model/arrival.js';
-import { asOfOf, valueOf } from '../model/known.js';
-import type { Known } from '../model/known.js';
+import type { EventsAnswer, RegistryAnswer, TopologySummary, TrafficAnswer } from '../model/live/answers.js';
+import { arrivalText } from '../model/live/arrival.js';
+import { asOfOf, valueOf } from '../model/live/known.js';
+import type { Known } from '../model/live/known.js';
 import {
   attentionOf,
   byTrouble,
@@ -16,21 +13,24 @@ import {
   servicesByTrouble,
   standingOf,
   tallyOf,
-} from '../model/roll.js';
-import type { NameOf, Placed, ServiceNode } from '../model/roll.js';
-import { hashOf, instanceHash } from '../model/route.js';
-import type { Filters } from '../model/route.js';
-import { useKnown, useNamespace, useSession, useStaleSince } from '../model/session.js';
-import { useSteady } from '../model/steady.js';
-import { evidenceOf, nextText, shareText, tailOf, verdictText, whyText } from '../model/words.js';
+} from '../model/live/roll.js';
+import type { NameOf, Placed, ServiceNode } from '../model/live/roll.js';
+import { useKnown, useNamespace, useSession, useStaleSince } from '../model/live/session.js';
+import { useSteady } from '../model/live/steady.js';
+import { affectedText } from '../model/text/affected.js';
+import { ageText, clockText, countText, latencyText, percentText, plural, rateText } from '../model/text/age.js';
+import { awayText, standingText } from '../model/text/callable-words.js';
+import { evidenceOf, nextText, shareText, tailOf, verdictText, whyText } from '../model/text/words.js';
+import { hashOf, instanceHash } from '../model/view/route.js';
+import type { Filters } from '../model/view/route.js';
 import { Announcer } from '../parts/announcer.js';
-import { Counters } from '../parts/counters.js';
-import { EventLines } from '../parts/event-lines.js';
+import { Counters } from '../parts/charts/counters.js';
+import { EventLines } from '../parts/charts/event-lines.js';
+import { Preservation } from '../parts/charts/preservation.js';
+import { Spark } from '../parts/charts/spark.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { InstanceLink, ServiceLink } from '../parts/name.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
-import { Preservation } from '../parts/preservation.js';
-import { Spark } from '../parts/spark.js';
 import { asOfText, Unknown } from '../parts/unknown.js';
 import { useShownServices } from './shown.js';
 import { Welcome } from './welcome.js';

@@ -1,11 +1,11 @@
 import type { Instance, Reason, State } from '@rollcall/core';
 import { reasonFor } from '@rollcall/core';
 import type { VNode } from 'preact';
-import { pictureOf } from '../model/picture.js';
-import type { Heartbeats } from '../model/picture.js';
+import { pictureOf } from '../model/view/picture.js';
+import type { Heartbeats } from '../model/view/picture.js';
+import { HeartbeatPicture } from '../parts/charts/picture.js';
 import { StateWord } from '../parts/glyph.js';
 import { Head } from '../parts/panel.js';
-import { HeartbeatPicture } from '../parts/picture.js';
 
 const REFUSED = 'connect ECONNREFUSED 10.0.3.21:3001';
 

@@ -1,18 +1,18 @@
 import { useSignal } from '@preact/signals';
 import type { VNode } from 'preact';
-import { ageText, clockText, countText, latencyText } from '../model/age.js';
-import type { RegistryAnswer } from '../model/answers.js';
-import type { Api } from '../model/api.js';
-import { registryUrl } from '../model/api.js';
-import { asOfOf, valueOf } from '../model/known.js';
-import { useKnown, useSession, useStaleSince } from '../model/session.js';
+import type { RegistryAnswer } from '../model/live/answers.js';
+import type { Api } from '../model/live/api.js';
+import { registryUrl } from '../model/live/api.js';
+import { asOfOf, valueOf } from '../model/live/known.js';
+import { useKnown, useSession, useStaleSince } from '../model/live/session.js';
+import { ageText, clockText, countText, latencyText } from '../model/text/age.js';
 import { Announcer } from '../parts/announcer.js';
+import { Preservation } from '../parts/charts/preservation.js';
 import { Code } from '../parts/copy.js';
 import { StateWord } from '../parts/glyph.js';
 import { Heads } from '../parts/heads.js';
 import { Clip } from '../parts/name.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
-import { Preservation } from '../parts/preservation.js';
 import { save } from '../parts/save.js';
 import { asOfText, UnknownScreen } from '../parts/unknown.js';
 

@@ -1,7 +1,7 @@
 import { useComputed } from '@preact/signals';
 import type { ReadonlySignal } from '@preact/signals';
-import type { ServiceNode } from '../model/roll.js';
-import { useSession } from '../model/session.js';
+import type { ServiceNode } from '../model/live/roll.js';
+import { useSession } from '../model/live/session.js';
 
 /** The services of the namespace that is shown. */
 export function useShownServices(): ReadonlySignal<readonly ServiceNode[]> {

@@ -1,13 +1,13 @@
 import type { VNode } from 'preact';
-import { ageText } from '../model/age.js';
-import type { RegistryAnswer } from '../model/answers.js';
-import type { Picture } from '../model/picture.js';
-import { registryUrl } from '../model/api.js';
-import { useSession } from '../model/session.js';
+import type { RegistryAnswer } from '../model/live/answers.js';
+import { registryUrl } from '../model/live/api.js';
+import { useSession } from '../model/live/session.js';
+import { ageText } from '../model/text/age.js';
+import type { Picture } from '../model/view/picture.js';
+import { HeartbeatPicture } from '../parts/charts/picture.js';
 import { Code } from '../parts/copy.js';
 import { Glyph } from '../parts/glyph.js';
 import { Head } from '../parts/panel.js';
-import { HeartbeatPicture } from '../parts/picture.js';
 
 const WAITING: Picture = {
   heading: 'Waiting for the first registration.',

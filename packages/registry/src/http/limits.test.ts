@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { StartOptions } from './start-options.js';
 import { startRegistry } from './start.js';
 import type { RunningRegistry } from './start.js';
-import type { StartOptions } from './start-options.js';
 
 const SECRET = 'abcdefghijklmnopqrstuv';
 const authorization = `Bearer ${SECRET}`;

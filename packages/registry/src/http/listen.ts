@@ -2,10 +2,10 @@ import { addressOf, messageOf, RollcallError } from '@rollcall/core';
 import type { Log } from '@rollcall/core';
 import type { FastifyInstance } from 'fastify';
 import { Server } from 'node:https';
-import { ACCEPT_QUEUE } from '../host-budget.js';
-import { holderOf } from './probe.js';
-import { isLoopback } from './request.js';
-import type { ServerTls } from './tls.js';
+import { ACCEPT_QUEUE } from '../metrics/host-budget.js';
+import type { ServerTls } from './access/tls.js';
+import { isLoopback } from './exchange/request.js';
+import { holderOf } from './port-probe.js';
 
 /** Where a program on this machine reaches a server that listens on `host`. */
 export function urlOf(host: string, port: number, scheme: 'http' | 'https' = 'http'): string {

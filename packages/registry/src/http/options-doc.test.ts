@@ -4,7 +4,7 @@ import { optionRows } from '@rollcall/core';
 import type { OptionFields } from '@rollcall/core';
 import { tableHead, tableRow, withGenerated } from '@rollcall/core/testing';
 import { expect, it } from 'vitest';
-import { diskFields } from '../store/disk.js';
+import { diskFields } from '../store/disk/disk.js';
 import { registryFields } from './start-options.js';
 
 /** `UPDATE_DOCS=1 npx vitest run options-doc` writes it anew. */

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { PERMISSIONS } from '../access.js';
+import { PERMISSIONS } from '../access/permissions.js';
 import { startTestRegistry } from '../testing.js';
 
 const root = fileURLToPath(new URL('../../../..', import.meta.url));

@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { request } from 'node:http';
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { RegistryFace } from '../face.js';
+import type { RegistryFace } from '../registry-api.js';
 import { serveRegistry } from './server.js';
 import type { RegistryServer, ServeOptions } from './server.js';
 

@@ -24,13 +24,13 @@ import type {
   Time,
   TlsTerms,
 } from '@rollcall/core';
-import type { DescribedOption } from '../face.js';
-import { DEFAULT_LIMITS } from '../limits.js';
-import type { Limits } from '../limits.js';
+import { DEFAULT_LIMITS } from '../instances/limits.js';
+import type { Limits } from '../instances/limits.js';
+import type { DescribedOption } from '../registry-api.js';
 import type { Store } from '../store/store.js';
+import { registryTls, tlsOf } from './access/tls-options.js';
+import type { RegistryTls } from './access/tls.js';
 import { DEFAULT_HOST, DEFAULT_PORT } from './server.js';
-import { registryTls, tlsOf } from './tls-options.js';
-import type { RegistryTls } from './tls.js';
 import type { ServeOptions } from './server.js';
 
 /** How a registry is started. Everything may be left out. */

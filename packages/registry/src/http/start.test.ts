@@ -1,10 +1,10 @@
 import { recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { DEFAULT_LIMITS } from '../limits.js';
+import { DEFAULT_LIMITS } from '../instances/limits.js';
 import { MemoryStore } from '../store/memory.js';
-import { startRegistry } from './start.js';
 import { parseStartOptions } from './start-options.js';
 import type { StartOptions } from './start-options.js';
+import { startRegistry } from './start.js';
 
 describe('the options of a registry', () => {
   it.each([

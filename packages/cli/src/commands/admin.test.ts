@@ -1,0 +1,193 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Fetcher } from '../registry/node-fetch.js';
+import { RegistryApi } from '../registry/registry-api.js';
+import { meantBy } from '../registry/resolve-instance.js';
+import type { Edge } from '../registry/traffic.js';
+import { testShell } from '../terminal/shell.fixture.js';
+import { spanOf } from '../terminal/spans.js';
+import { Town } from '../town.fixture.js';
+import { stillThere, untilQuiet } from './until-drained.js';
+
+const ORDERS = 'orders-0192f0c1-7a3b-7c4d-8e5f-000000001e07';
+
+describe('what an operator says', () => {
+  let town: Town;
+
+  beforeAll(async () => {
+    town = await Town.start({ intervalMs: 60_000 });
+    await town.register(ORDERS, 'orders', { weight: 50 });
+    await town.register('users-1', 'users');
+    await town.register('users-21', 'users');
+  });
+  afterAll(() => town.close());
+
+  async function instance(id = ORDERS) {
+    const answer = await fetch(`${town.url}/api/v1/instances/${id}`);
+    return (await answer.json()) as {
+      admin: string;
+      weight: number;
+      override: { reason: string; untilMs: number } | null;
+    };
+  }
+
+  it.each(['orders…1e07', 'orders~1e07', 'orders-1e07', '1e07', ORDERS])('drain knows whom %s means', async (typed) => {
+    const { code, out } = await town.run('drain', typed, '--reason', 'new disk');
+    expect({ code, out }).toEqual({
+      code: 0,
+      out: expect.stringMatching(/^orders…1e07 is DRAINING: no new calls go to it/),
+    });
+    expect(await instance()).toMatchObject({ admin: 'DRAINING', override: { reason: 'new disk', untilMs: null } });
+    expect(await town.run('undrain', typed)).toMatchObject({ code: 0, out: expect.stringContaining('is ENABLED') });
+    expect(await instance()).toMatchObject({ admin: 'ENABLED', override: null });
+  });
+
+  it('maintenance lasts as long as --until says', async () => {
+    const before = Date.now();
+    const { code, out } = await town.run('maintenance', '1e07', '--until', '2h', '-o', 'json');
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({ instance: { id: ORDERS, admin: 'MAINTENANCE' } });
+    expect((await instance()).override?.untilMs).toBeGreaterThanOrEqual(before + 7_200_000);
+    await town.run('undrain', '1e07', '--reason', 'done');
+  });
+
+  it('weight counts instead of its own, until that is taken back', async () => {
+    expect(await town.run('weight', '1e07', '10')).toMatchObject({ code: 0, out: 'orders…1e07 has the weight 10.' });
+    expect(await instance()).toMatchObject({ weight: 10 });
+    expect(await town.run('weight', '1e07', 'own')).toMatchObject({
+      code: 0,
+      out: 'orders…1e07 has the weight 50, its own.',
+    });
+    expect(await instance()).toMatchObject({ weight: 50 });
+  });
+
+  it('rm takes it off the record, and show still knows what became of it', async () => {
+    await town.register('gone-1', 'gone');
+    expect(await town.run('rm', 'gone-1', '--reason', 'nobody knows it & more')).toEqual({
+      code: 0,
+      out: 'gone…ne-1 is removed.',
+      err: '',
+    });
+    expect(await town.run('rm', 'gone-1')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('There is no instance "gone-1"'),
+    });
+    const { code, out } = await town.run('show', 'gone-1');
+    expect({ code, out }).toEqual({
+      code: 0,
+      out: expect.stringMatching(/^gone-1 {2}was removed[\s\S]*removed by an operator: nobody knows it & more/),
+    });
+  });
+
+  it.each([
+    [['drain'], 2, 'It is used as: rollcall drain <id>. Received nothing.'],
+    [['drain', 'orders-1e08'], 1, 'Did you mean orders-1e07?'],
+    [['drain', '1'], 2, '"1" may be any of 2: users…rs-1, users…s-21.'],
+    [['weight', '1e07', '1001'], 2, 'a whole number 0 … 1000'],
+    [['weight', '1e07'], 2, 'rollcall weight <id>'],
+    [['maintenance', '1e07', '--until', 'tomorrow'], 2, 'Option --until: received "tomorrow"'],
+    [['maintenance', '1e07', '--until', '31d'], 2, 'at most 30d'],
+    [['rm', '1e07', '--url', 'http://127.0.0.1:1'], 3, 'No registry answers'],
+  ])('%j exits with %i and says why', async (argv, code, why) => {
+    expect(await town.run(...argv)).toEqual({ code, out: '', err: expect.stringContaining(why) });
+  });
+
+  it('--wait gives up when its time is over, and says what is left', async () => {
+    const { code, out } = await town.run('drain', '1e07', '--wait', '--timeout', '1ms');
+    expect(code).toBe(1);
+    expect(out).toContain('its calls have not ended: its callers have yet to tell');
+    await town.run('undrain', '1e07');
+  });
+
+  it('--wait asks nobody who calls whom before callers can have told of the time since', async () => {
+    const asked: string[] = [];
+    const fetcher: Fetcher = async (url) => {
+      asked.push(new URL(url).pathname);
+      return new Response('{}', { status: asked.length > 2 ? 404 : 200 });
+    };
+    const api = new RegistryApi('http://registry', { fetcher });
+    const quiet = await untilQuiet(api, { id: ORDERS, service: 'orders', timeoutMs: 60_000 }, testShell());
+    expect(quiet).toMatchObject({ isQuiet: true, text: expect.stringContaining('It is gone') });
+    expect(asked).toEqual(['/api/v1/registry', ...Array.from({ length: 2 }, () => `/api/v1/instances/${ORDERS}`)]);
+  });
+
+  it('--wait returns when the instance is gone', async () => {
+    await town.register('short-1', 'short');
+    const waiting = town.run('drain', 'short-1', '--wait');
+    await town.until('short', (text) => text.includes('"admin":"DRAINING"'));
+    await town.run('rm', 'short-1');
+    expect(await waiting).toMatchObject({ code: 0, out: expect.stringContaining('It is gone') });
+  });
+});
+
+const edge = (more: Partial<Edge>): Edge => ({
+  namespace: 'default',
+  from: 'gateway',
+  to: 'orders',
+  perSecond: 0,
+  calls: 0,
+  failures: 0,
+  retries: 0,
+  p99Ms: null,
+  inFlight: 0,
+  ageMs: 0,
+  targets: [],
+  ...more,
+});
+const at = (afterMs: number) => ({ afterMs, intervalMs: 1_000 });
+
+describe('whether calls are left', () => {
+  const target = { instance: ORDERS, perSecond: 2, failures: 0, p99Ms: null, circuitsOpen: 0 };
+
+  it('is not known before every caller has told of the time since', () => {
+    expect(stillThere([], ORDERS, at(5_999))).toContain('have yet to tell');
+    expect(stillThere([], ORDERS, at(6_000))).toBeNull();
+  });
+
+  it('is so while calls end there, or the only ones under way may be there', () => {
+    expect(stillThere([edge({ inFlight: 1, targets: [target] })], ORDERS, at(60_000))).toContain(
+      'gateway told of calls',
+    );
+    // none is under way at the whole service: what ended is the past
+    expect(stillThere([edge({ targets: [target] })], ORDERS, at(60_000))).toBeNull();
+    expect(stillThere([edge({ inFlight: 1 })], ORDERS, at(60_000))).toContain('gateway has 1 under way at orders');
+    expect(stillThere([edge({ inFlight: 1, ageMs: 7_000 })], ORDERS, at(60_000))).toContain('under way');
+    expect(stillThere([edge({ inFlight: 1, ageMs: 7_001 })], ORDERS, at(60_000))).toBeNull();
+  });
+
+  it('is no more so after two windows, where others are called all the time', () => {
+    const busy = edge({ inFlight: 3, perSecond: 80, targets: [{ ...target, instance: 'orders-2' }] });
+    expect(stillThere([busy], ORDERS, at(10_000))).toContain('under way');
+    expect(stillThere([busy], ORDERS, at(11_000))).toBeNull();
+  });
+});
+
+describe('who is meant', () => {
+  const all = ['orders-1', 'orders-21', 'order-items-1'].map((id) => ({
+    id,
+    service: id.slice(0, id.lastIndexOf('-')),
+  }));
+  const ids = (typed: string) => meantBy(typed, all).map(({ id }) => id);
+
+  it('is who has the whole id, though others end so too', () => {
+    expect(ids('orders-1')).toEqual(['orders-1']);
+  });
+
+  it('is of the service that is named', () => {
+    expect(ids('order-items…1')).toEqual(['order-items-1']);
+    expect(ids('orders...1')).toEqual(['orders-1', 'orders-21']);
+    expect(ids('21')).toEqual(['orders-21']);
+    expect(ids('orders…')).toEqual([]);
+  });
+});
+
+describe('a time', () => {
+  it('is a number and a unit', () => {
+    expect(['500ms', '90s', '30m', '5 min', '2h', '1.5d'].map((typed) => spanOf(typed, '--until'))).toEqual([
+      500, 90_000, 1_800_000, 300_000, 7_200_000, 129_600_000,
+    ]);
+  });
+
+  it.each(['', '2', 'h', '-1h', '0s', '1y', '2h30m'])('%j is none', (typed) => {
+    expect(() => spanOf(typed, '--until')).toThrow('Option --until');
+  });
+});

@@ -1,0 +1,251 @@
+import type { OneCall, RollcallOptions } from '@rollcall/client';
+import { isRollcallError, messageOf, option, RollcallError, systemTime } from '@rollcall/core';
+import type { Instance, InstanceId } from '@rollcall/core';
+import { apiOf, clientOptionsOf, CONNECTION_FLAGS, linkOf, LONG_NAMESPACE_FLAG } from '../registry/connection.js';
+import { checkNamespace, unknownServiceText } from '../registry/namespaces.js';
+import type { RegistryApi } from '../registry/registry-api.js';
+import { meantBy, namespaceMeant, nobodyError, placedName } from '../registry/resolve-instance.js';
+import { ScoreKeeper, scoreLines } from '../render/call-score.js';
+import { describeFlags, parseArguments, repeated, toggle, valued } from '../terminal/arguments.js';
+import { OUTPUT_FLAG } from '../terminal/formats.js';
+import { jsonText } from '../terminal/json-text.js';
+import { neededWords } from '../terminal/operands.js';
+import { EXIT } from '../terminal/shell.js';
+import type { Command, ExitCode, Shell } from '../terminal/shell.js';
+import { spanOf } from '../terminal/spans.js';
+import { printable, shortNames, tripText } from '../terminal/words.js';
+import { headersOf, initOf } from './call-headers.js';
+import { onlyInstance } from './one-instance.js';
+
+const FLAGS = {
+  '--instance': valued(
+    option.string({ doc: 'only this one, whatever its state and what operators said; its id may be short' }),
+    '<id>',
+  ),
+  '--count': valued(
+    option.number({ doc: 'so many calls, and a table instead of the answers', integer: true, min: 1, max: 1_000_000 }),
+    '<n>',
+    'n',
+  ),
+  '--concurrency': valued(
+    option.number({ doc: 'with -n: so many at once; default 1', integer: true, min: 1, max: 1_000, default: 1 }),
+    '<n>',
+    'c',
+  ),
+  '--deadline': valued(option.string({ doc: 'the longest a call may take; default 5s', default: '5s' }), '<time>'),
+  '--idempotent': toggle('it does no harm to execute it twice, so it is repeated after a broken connection, too'),
+  '--header': repeated(
+    option.list({
+      doc: 'sent with a request over HTTP; may be repeated',
+      item: option.string({ doc: 'a header' }),
+      default: [],
+    }),
+    "'name: value'",
+  ),
+  ...OUTPUT_FLAG,
+  ...LONG_NAMESPACE_FLAG,
+  ...CONNECTION_FLAGS,
+  '--help': toggle('this text', 'h'),
+};
+
+const HELP = `Usage: rollcall call <service> <pattern | METHOD /path> [json] [options]
+
+Calls a service as a service would: one of its instances, with balancing, retries, circuits and the check that it is the right one. A pattern
+(a word, or an object in JSON) is a Nest message over TCP, METHOD and path a request over HTTP; json is the payload, or the body; default {}
+for a message. A redirect is the answer. The answer goes to standard output, who gave it to standard error. A call that fails, or is answered by a status of 400 or
+more, makes the exit code ${EXIT.failed}.
+
+${describeFlags(FLAGS).join('\n')}
+
+Examples:
+  rollcall call orders find '{"id":"7"}'
+  rollcall call orders '{"cmd":"find"}' '{"id":"7"}'
+  rollcall call web GET /orders/7 --header 'accept-language: de' --header 'authorization: Bearer …'
+  rollcall call orders find '{"id":"7"}' --instance orders…1e07
+  rollcall call orders find '{"id":"7"}' -n 1000 -c 10`;
+
+const VERBS = ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'];
+
+/** `rollcall call`: calls a service, once or often. */
+export const call: Command = { help: HELP, run };
+
+async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
+  const { flags, words } = parseArguments(FLAGS, argv);
+  const wish = wishOf(neededWords('call <service> <pattern | METHOD /path> [json]', words, 2, 4));
+  const headers = headersOf(flags['--header'], wish.verb !== null);
+  const oneCall: OneCall = {
+    deadlineMs: spanOf(flags['--deadline'], '--deadline'),
+    ...(flags['--idempotent'] ? { idempotent: true } : {}),
+    ...(flags['--instance'] === undefined ? {} : { allowedStates: 'any' }),
+  };
+  const { api, instances, only } = await calledOf(wish.service, flags['--instance'], await apiOf(flags, shell.env));
+  const names = shortNames(instances);
+  const { Rollcall } = await import('@rollcall/client');
+  const link = await linkOf(flags, shell.env);
+  const keeper = new ScoreKeeper(() => systemTime.now());
+  const count = flags['--count'];
+  const options: RollcallOptions = { ...clientOptionsOf(flags, shell.env), namespace: api.namespace };
+  const client = new Rollcall(options, {
+    link: only === null ? link : onlyInstance(link, only),
+    tracer: keeper.tracer,
+  });
+  const isJson = flags['--output'] === 'json';
+  const told: Told = { shell, isJson, nameOf: (id) => names.get(id) ?? id };
+  const ask = (): Promise<Answer> =>
+    wish.verb === null
+      ? client.call(wish.service, wish.pattern, wish.data, oneCall).then((value) => ({ value, status: null }))
+      : overHttp(client.fetch(wish.service, wish.path, initOf(wish.verb, wish.body, headers), oneCall));
+  try {
+    if (count === undefined) return await once(ask, keeper, told);
+    return await often(ask, keeper, { count, concurrency: flags['--concurrency'] }, told);
+  } finally {
+    await client.close();
+  }
+}
+
+/** What is asked, and in which way. */
+type Wish =
+  | { readonly service: string; readonly verb: null; readonly pattern: unknown; readonly data: unknown }
+  | { readonly service: string; readonly verb: string; readonly path: string; readonly body: string | null };
+
+/** Throws OPTION_INVALID for what is no JSON. */
+export function wishOf(words: readonly string[]): Wish {
+  const [service = '', ...rest] = words;
+  // METHOD and path may come as one word, in quotes
+  const [what = '', ...more] = rest.flatMap((word, index) =>
+    index === 0 && /^[A-Z]+ \//.test(word) ? word.split(' ') : word,
+  );
+  if (VERBS.includes(what.toUpperCase()) && more[0]?.startsWith('/') === true) {
+    const [path = '/', body = null, extra] = more;
+    if (extra !== undefined) throw tooMany(extra);
+    if (body !== null) jsonOf(body, 'body');
+    return { service, verb: what.toUpperCase(), path, body };
+  }
+  const [data, extra] = more;
+  if (extra !== undefined) throw tooMany(extra);
+  const pattern = /^[{[]/.test(what) ? jsonOf(what, 'pattern') : what;
+  return { service, verb: null, pattern, data: data === undefined ? {} : jsonOf(data, 'payload') };
+}
+
+function tooMany(word: string): RollcallError {
+  return new RollcallError('OPTION_INVALID', `"${word}" is one word too many: put JSON into single quotes.`);
+}
+
+function jsonOf(typed: string, what: string): unknown {
+  try {
+    return JSON.parse(typed) as unknown;
+  } catch (error) {
+    throw new RollcallError('OPTION_INVALID', `The ${what} is no JSON (${messageOf(error)}). Received: ${typed}`);
+  }
+}
+
+/** Who may be called. */
+interface Called {
+  /** Of the namespace that is typed before the one instance, where there is one. */
+  readonly api: RegistryApi;
+  readonly instances: readonly Instance[];
+  /** Null: none is named. */
+  readonly only: InstanceId | null;
+}
+
+/** `typed`: the only instance that is to be called. Rejects as `instancesOf` and `oneOf` do. */
+async function calledOf(service: string, typed: string | undefined, usual: RegistryApi): Promise<Called> {
+  if (typed === undefined) return { api: usual, instances: await instancesOf(usual, service), only: null };
+  const { name, namespace } = placedName(typed);
+  const api = namespace === null ? usual : usual.within(namespaceMeant(namespace, await usual.everywhere()));
+  const instances = await instancesOf(api, service);
+  return { api, instances, only: oneOf(name, instances, api) };
+}
+
+/** Rejects with UNKNOWN_SERVICE and what was probably meant. */
+async function instancesOf(api: RegistryApi, service: string): Promise<readonly Instance[]> {
+  const known = await api.everywhere();
+  checkNamespace(api, known);
+  if (known.some(({ name, namespace }) => name === service && namespace === api.namespace))
+    return (await api.service(service)).instances;
+  throw new RollcallError('UNKNOWN_SERVICE', unknownServiceText(service, api, known));
+}
+
+function oneOf(typed: string, instances: readonly Instance[], api: RegistryApi): InstanceId {
+  const [only, other] = meantBy(typed, instances);
+  if (only === undefined) throw nobodyError(typed, instances, api.url);
+  if (other === undefined) return only.id;
+  throw new RollcallError('OPTION_INVALID', `"${typed}" may be ${only.id} or ${other.id}. Write more of its end.`);
+}
+
+interface Answer {
+  readonly value: unknown;
+  /** Over HTTP. */
+  readonly status: number | null;
+}
+
+async function overHttp(asked: Promise<Response>): Promise<Answer> {
+  const response = await asked;
+  return { value: await response.text(), status: response.status };
+}
+
+const isRefusal = ({ status }: Answer): boolean => status !== null && status >= 400;
+
+interface Told {
+  readonly shell: Shell;
+  readonly isJson: boolean;
+  readonly nameOf: (id: InstanceId) => string;
+}
+
+async function once(
+  ask: () => Promise<Answer>,
+  keeper: ScoreKeeper,
+  { shell, isJson, nameOf }: Told,
+): Promise<ExitCode> {
+  const startedAt = systemTime.now();
+  const answer = await ask();
+  const ms = systemTime.now() - startedAt;
+  const { status } = answer;
+  const { last } = keeper;
+  if (isJson) {
+    shell.out(jsonText({ instance: last, ms: Math.round(ms * 100) / 100, status, answer: answer.value }));
+  } else {
+    shell.out(typeof answer.value === 'string' ? answer.value : jsonText(answer.value, 2));
+    const { wentElsewhere } = keeper.score(0);
+    const before = wentElsewhere === 0 ? '' : `, at attempt ${wentElsewhere + 1}`;
+    shell.err(
+      `${status === null ? '' : `HTTP ${status}, `}${last === null ? '–' : nameOf(last)}, ${tripText(ms)}${before}`,
+    );
+  }
+  return isRefusal(answer) ? EXIT.failed : EXIT.done;
+}
+
+async function often(
+  ask: () => Promise<Answer>,
+  keeper: ScoreKeeper,
+  { count, concurrency }: { readonly count: number; readonly concurrency: number },
+  { shell, isJson, nameOf }: Told,
+): Promise<ExitCode> {
+  const startedAt = systemTime.now();
+  let left = count;
+  const over = new AbortController();
+  void shell.asksToEnd().then(() => over.abort());
+  const work = async (): Promise<void> => {
+    while (left > 0 && !over.signal.aborted) {
+      left -= 1;
+      await one(ask, keeper);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(concurrency, count) }, work));
+  const score = keeper.score((systemTime.now() - startedAt) / 1_000);
+  if (isJson) shell.out(jsonText(score));
+  else for (const line of scoreLines(score, nameOf)) shell.out(line);
+  return score.failed > 0 ? EXIT.failed : EXIT.done;
+}
+
+async function one(ask: () => Promise<Answer>, keeper: ScoreKeeper): Promise<void> {
+  const startedAt = systemTime.now();
+  try {
+    const answer = await ask();
+    if (isRefusal(answer)) keeper.failed(`HTTP ${String(answer.status)}`);
+    else keeper.succeeded(systemTime.now() - startedAt);
+  } catch (error) {
+    if (!isRollcallError(error)) throw error;
+    keeper.failed(`${error.code}: ${printable(messageOf(error)).split('. ', 1)[0] ?? ''}`);
+  }
+}

@@ -1,0 +1,79 @@
+import { option, RollcallError } from '@rollcall/core';
+import { judge } from '../doctor/diagnose.js';
+import { gather } from '../doctor/facts/collect.js';
+import type { Facts } from '../doctor/facts/facts.js';
+import { Asker } from '../doctor/facts/http-probe.js';
+import { hereFacts } from '../doctor/facts/local-facts.js';
+import type { Diagnosis, FindingCode } from '../doctor/findings/finding.js';
+import { renderDiagnosis, verdictText } from '../doctor/report.js';
+import { CONNECTION_FLAGS, namespaceOption, wayOf } from '../registry/connection.js';
+import { describeFlags, parseArguments, toggle, valued } from '../terminal/arguments.js';
+import { jsonText } from '../terminal/json-text.js';
+import { EXIT } from '../terminal/shell.js';
+import type { Command, ExitCode, Shell } from '../terminal/shell.js';
+
+const FORMATS = ['text', 'json'] as const;
+
+const FLAGS = {
+  '--output': valued(
+    option.oneOf(FORMATS, { doc: `${FORMATS.join(' | ')}; default text`, default: 'text' }),
+    '<format>',
+    'o',
+  ),
+  '--no-ports': toggle('do not try the ports of instances from here: only what the registry says of them'),
+  '--namespace': valued(namespaceOption('only what is in this namespace; default: all'), '<name>', 'n'),
+  ...CONNECTION_FLAGS,
+  '--help': toggle('this text', 'h'),
+};
+
+const HELP = `Usage: rollcall doctor [service|id] [options]
+
+What is wrong with a registry and its instances: what shows it, why it matters, and what to change. It needs nothing but HTTP to the
+registry, and tries the ports of the instances from here, too: each line says which of the two saw it. What does not answer is tried
+several times. It takes a few seconds, for it holds a change feed for 2.5 s, and changes nothing.
+
+${describeFlags(FLAGS).join('\n')}
+
+Formats: json is one object, { url, verdict, findings, fine, unchecked }, each finding with code, gravity (broken, risk, note), what,
+instances, evidence, why, fix and link. Codes: docs/guide/troubleshooting.md. Exit codes: ${EXIT.done} nothing was found, ${EXIT.failed} something was,
+${EXIT.unreachable} no registry answers.`;
+
+/** `rollcall doctor`: what is wrong, by what one sees of it, and what to do. */
+export const doctor: Command = { help: HELP, run };
+
+async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
+  const { flags, words } = parseArguments(FLAGS, argv);
+  const [word = null, extra] = words;
+  if (extra !== undefined)
+    throw new RollcallError(
+      'OPTION_INVALID',
+      `doctor takes one service or id; received ${words.length}: ${words.join(' ')}.`,
+    );
+  const way = wayOf(flags, shell.env);
+  const facts = await gather(new Asker(way), {
+    word,
+    namespace: flags['--namespace'] ?? null,
+    triesPorts: !flags['--no-ports'],
+    others: way.others,
+    here: hereFacts(shell.env),
+  });
+  const diagnosis = judge(facts);
+  for (const line of flags['--output'] === 'json'
+    ? [jsonOf(facts, diagnosis)]
+    : renderDiagnosis(facts.url, diagnosis, shell.terminal))
+    shell.out(line);
+  return exitCodeOf(facts, diagnosis);
+}
+
+function jsonOf({ url }: Facts, { findings, fine, unchecked }: Diagnosis): string {
+  return jsonText({ url, verdict: verdictText(url, findings), findings, fine, unchecked });
+}
+
+/** A registry that refuses is there, and one of which small answers arrive; another program in its place is not. What could not be asked is not known to be absent. */
+function exitCodeOf({ contact }: Facts, { findings }: Diagnosis): ExitCode {
+  if (findings.length === 0) return EXIT.done;
+  const has = (...codes: readonly FindingCode[]): boolean => findings.some(({ code }) => codes.includes(code));
+  const isThere = has('large-answers-lost', 'few-open-files-here');
+  const isAbsent = (contact.kind === 'failure' && !isThere) || has('not-a-registry');
+  return isAbsent ? EXIT.unreachable : EXIT.failed;
+}

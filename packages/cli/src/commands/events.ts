@@ -1,0 +1,282 @@
+import {
+  EVENT_KINDS,
+  ID_PATTERN,
+  isRollcallError,
+  messageOf,
+  option,
+  RollcallError,
+  shortId,
+  sleep,
+  STATES,
+  systemTime,
+} from '@rollcall/core';
+import type { InstanceId, RegistryEvent } from '@rollcall/core';
+import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, LONG_NAMESPACE_FLAG } from '../registry/connection.js';
+import { numberAt } from '../registry/json.js';
+import type { Json } from '../registry/json.js';
+import { isUnknown, unknownNamespaceText, unknownServiceText } from '../registry/namespaces.js';
+import { eventsIn } from '../registry/registry-api.js';
+import type { RegistryApi, Whereabouts } from '../registry/registry-api.js';
+import { whoIs } from '../registry/resolve-instance.js';
+import { stateLook } from '../render/state-shapes.js';
+import { describeFlags, parseArguments, repeated, toggle, valued } from '../terminal/arguments.js';
+import { OUTPUT_FLAG } from '../terminal/formats.js';
+import { jsonText } from '../terminal/json-text.js';
+import { momentOf, momentText } from '../terminal/moments.js';
+import { neededWords } from '../terminal/operands.js';
+import { paint } from '../terminal/paint.js';
+import type { Look } from '../terminal/paint.js';
+import { EXIT } from '../terminal/shell.js';
+import type { Command, ExitCode, Shell } from '../terminal/shell.js';
+import { countText, happenedText } from '../terminal/words.js';
+
+const DEFAULT_LIMIT = 100;
+const LARGEST_LIMIT = 1_000;
+
+const words = (doc: string, item: Parameters<typeof option.string>[0]) =>
+  option.list({ doc: `${doc}; may be repeated`, item: option.string(item), default: [] });
+
+const FLAGS = {
+  '--follow': toggle('stay, and tell what happens from now on', 'f'),
+  '--instance': repeated(words('only of this instance; its id may be short', { doc: 'an id' }), '<id>'),
+  '--service': repeated(words('only of this service', { doc: 'a name' }), '<name>'),
+  '--kind': repeated(
+    option.list({
+      doc: `only these: ${EVENT_KINDS.join(', ')}; may be repeated`,
+      item: option.oneOf(EVENT_KINDS, { doc: 'a kind' }),
+      default: [],
+    }),
+    '<kind>',
+  ),
+  '--state': repeated(
+    option.list({
+      doc: `only where this is the state after the event: ${STATES.join(', ')}; may be repeated`,
+      item: option.oneOf(STATES, { doc: 'a state' }),
+      default: [],
+    }),
+    '<state>',
+  ),
+  '--since': valued(
+    option.string({ doc: 'only since then: an age (30m), a time of today (14:00) or a date (2026-09-21T14:00)' }),
+    '<time>',
+  ),
+  '--until': valued(option.string({ doc: 'only before then, written as for --since' }), '<time>'),
+  '--before': valued(
+    option.number({ doc: 'only events before the one with this number (seq)', integer: true, min: 1 }),
+    '<seq>',
+  ),
+  '--limit': valued(
+    option.number({
+      doc: `the newest so many, 1 … ${LARGEST_LIMIT}; default ${DEFAULT_LIMIT}`,
+      integer: true,
+      min: 1,
+      max: LARGEST_LIMIT,
+    }),
+    '<n>',
+    'n',
+  ),
+  '--all': toggle('all that are kept, the oldest first'),
+  ...OUTPUT_FLAG,
+  ...LONG_NAMESPACE_FLAG,
+  ...ALL_NAMESPACES_FLAG,
+  ...CONNECTION_FLAGS,
+  '--help': toggle('this text', 'h'),
+};
+
+const HELP = `Usage: rollcall events [options]
+
+What happened, the newest last: registrations, changes of state, circuits, self-preservation, and what operators said, each with who did it and
+why. An event that is not of today has its date. The registry keeps the newest 10,000, in memory, 1,000 circuits besides them, and what
+operators did longer: the newest 1,000. An event has to pass all filters.
+
+${describeFlags(FLAGS).join('\n')}
+
+With -o json each event is one line of JSON, as docs/PROTOCOL.md has it (RegistryEvent).
+
+Examples:
+  rollcall events --service orders --kind state
+  rollcall events --instance orders…1e07 --since 30m
+  rollcall events --state CRITICAL --since 2026-09-21T14:00 --until 2026-09-21T15:00
+  rollcall events -f
+  rollcall events --all -o json > events.ndjson`;
+
+const ASK_EVERY_MS = 500;
+const KIND_WIDTH = Math.max(...EVENT_KINDS.map((kind) => kind.length));
+
+/** `rollcall events`: what happened, and what happens. */
+export const events: Command = { help: HELP, run };
+
+type Question = readonly (readonly [string, string])[];
+type Given = ReturnType<typeof parseArguments<typeof FLAGS>>['flags'];
+
+async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
+  const { flags, words: typed } = parseArguments(FLAGS, argv);
+  neededWords('events [options]', typed, 0);
+  checkTogether(flags);
+  const stretch = stretchOf(flags);
+  const end = Promise.race([shell.asksToEnd(), shell.nobodyReads]);
+  const asked = await apiOf(flags, shell.env);
+  const known = await asked.everywhere();
+  await checkEver(asked, known);
+  // an id says nothing of its namespace
+  const api = flags['--instance'].length > 0 ? asked.within('*') : asked;
+  const namespaces = new Set(known.map(({ namespace }) => namespace));
+  const isJson = flags['--output'] === 'json';
+  const only: Question = [...(await filtersOf(flags, asked)), ...stretch];
+  let told = 0;
+  const tell = (answer: Json): void => {
+    for (const event of eventsIn(answer)) {
+      told += 1;
+      if (event.namespace !== null) namespaces.add(event.namespace);
+      shell.out(isJson ? jsonText(event) : textOf(event, namespaces.size > 1, shell));
+    }
+  };
+  const answer = flags['--all'] ? await everything(api, only, tell) : await newest(api, only, flags);
+  if (!flags['--all']) tell(answer);
+  if (flags['--follow']) await follow(api, { only, from: answer, tell, end }, shell);
+  else if (!isJson) {
+    if (told === 0) shell.err(nothingText(asked, flags['--service'], known));
+    tellOfOthers(answer, flags['--all'], shell);
+  }
+  return EXIT.done;
+}
+
+/** Nothing matches; a service that was asked for may be in another namespace. */
+function nothingText(api: RegistryApi, services: readonly string[], known: readonly Whereabouts[]): string {
+  const isHere = ({ namespace }: Whereabouts): boolean => api.namespace === '*' || namespace === api.namespace;
+  const elsewhere = services.find((service) => {
+    const homes = known.filter(({ name }) => name === service);
+    return homes.length > 0 && !homes.some(isHere);
+  });
+  const text = 'Nothing of that kind has happened.';
+  return elsewhere === undefined ? text : `${text} ${unknownServiceText(elsewhere, api, known)}`;
+}
+
+/** Rejects with REGISTRY_REFUSED for a namespace in which nothing is and nothing was. */
+async function checkEver(api: RegistryApi, known: readonly Whereabouts[]): Promise<void> {
+  if (!isUnknown(api.namespace, known)) return;
+  const past = await api.events([['limit', String(LARGEST_LIMIT)]]);
+  if (eventsIn(past).some(({ namespace }) => namespace === api.namespace)) return;
+  throw new RollcallError('REGISTRY_REFUSED', unknownNamespaceText(api, known));
+}
+
+/** Throws OPTION_INVALID for flags that contradict each other. */
+function checkTogether(flags: Given): void {
+  const { '--all': all, '--follow': follows, '--before': before, '--limit': limit, '--until': until } = flags;
+  const contradictions: readonly (readonly [boolean, string])[] = [
+    [all && limit !== undefined, '--all tells of all and --limit of some: leave out one.'],
+    [all && before !== undefined, '--all begins at the oldest and --before names a page: leave out one.'],
+    [follows && before !== undefined, '--follow goes on to the newest and --before goes back: leave out one.'],
+    [follows && until !== undefined, '--follow has no end and --until is one: leave out one.'],
+  ];
+  for (const [isThere, text] of contradictions) if (isThere) throw new RollcallError('OPTION_INVALID', text);
+}
+
+function stretchOf({ '--since': since, '--until': until }: Given): Question {
+  const now = systemTime.wall();
+  const from = since === undefined ? null : momentOf(since, '--since', now);
+  const to = until === undefined ? null : momentOf(until, '--until', now);
+  if (from !== null && to !== null && from >= to)
+    throw new RollcallError('OPTION_INVALID', `--until ${until} is not later than --since ${since}.`);
+  return [
+    ...(from === null ? [] : [['from', String(Math.max(0, from))] as const]),
+    ...(to === null ? [] : [['to', String(Math.max(0, to))] as const]),
+  ];
+}
+
+async function filtersOf(flags: Given, api: RegistryApi): Promise<Question> {
+  const ids = await Promise.all(flags['--instance'].map((typed) => idOf(typed, api)));
+  return [
+    ...ids.map((id) => ['instance', id] as const),
+    ...flags['--service'].map((name) => ['service', name] as const),
+    ...flags['--kind'].map((kind) => ['kind', kind] as const),
+    ...flags['--state'].map((state) => ['state', state] as const),
+  ];
+}
+
+/** An instance may have left so long ago that only its events know it: then its whole id names it. Rejects as `whoIs`. */
+async function idOf(typed: string, api: RegistryApi): Promise<InstanceId> {
+  try {
+    return (await whoIs(typed, api, 'allowed')).id;
+  } catch (error) {
+    if (!ID_PATTERN.test(typed) || !isRollcallError(error) || error.code !== 'REGISTRY_REFUSED') throw error;
+    const answer = await api.within('*').events([
+      ['instance', typed],
+      ['limit', '1'],
+    ]);
+    if (eventsIn(answer).length === 0) throw error;
+    return typed;
+  }
+}
+
+function newest(api: RegistryApi, only: Question, { '--limit': limit, '--before': before }: Given): Promise<Json> {
+  const page = [['limit', String(limit ?? DEFAULT_LIMIT)] as const];
+  return api.events([...only, ...page, ...(before === undefined ? [] : [['before', String(before)] as const])]);
+}
+
+/** Page by page, each told as soon as it is there; returns the last one. */
+async function everything(api: RegistryApi, only: Question, tell: (answer: Json) => void): Promise<Json> {
+  for (let after = 0; ;) {
+    const answer = await api.events([...only, ['limit', String(LARGEST_LIMIT)], ['after', String(after)]]);
+    tell(answer);
+    if (answer['more'] !== true) return answer;
+    after = numberAt(answer, 'last') ?? after;
+  }
+}
+
+/** What there is besides what was told. */
+function tellOfOthers(answer: Json, isAll: boolean, shell: Shell): void {
+  const [first] = eventsIn(answer);
+  if (first !== undefined && !isAll && answer['older'] === true) shell.err(`Older events match: --before ${first.seq}`);
+  const dropped = numberAt(answer, 'dropped') ?? 0;
+  if (dropped > 0) shell.err(`${countText(dropped)} older events are no longer kept.`);
+}
+
+interface Following {
+  readonly only: Question;
+  /** What was told already. */
+  readonly from: Json;
+  readonly tell: (answer: Json) => void;
+  readonly end: Promise<void>;
+}
+
+/** Goes on asking, also while the registry is away, and says when that begins. */
+async function follow(api: RegistryApi, { only, from, tell, end }: Following, shell: Shell): Promise<void> {
+  const over = new AbortController();
+  void end.then(() => over.abort());
+  let last = from;
+  let isAway = false;
+  while (!over.signal.aborted) {
+    try {
+      const answer = await api.events([...only, ['limit', '1000'], ['after', String(numberAt(last, 'last') ?? 0)]]);
+      isAway = false;
+      const isSame = answer['epoch'] === last['epoch'];
+      // another life of the registry counts anew: what it has to tell is told from its beginning
+      last = isSame ? answer : await api.events([...only, ['limit', '1000']]);
+      if (isSame && (numberAt(answer, 'missed') ?? 0) > 0) shell.err(`${String(answer['missed'])} events are gone.`);
+      tell(last);
+      if (last['more'] === true) continue;
+    } catch (error) {
+      if (!isRollcallError(error)) throw error;
+      if (!isAway) shell.err(`rollcall events: ${messageOf(error)} Trying again.`);
+      isAway = true;
+    }
+    await sleep(systemTime, ASK_EVERY_MS, { signal: over.signal });
+  }
+}
+
+/** When, what kind, who, what and why. */
+function textOf(event: RegistryEvent, hasNamespaces: boolean, shell: Shell): string {
+  const { at, kind, namespace, service, instance, state } = event;
+  const name = instance !== null && service !== null ? shortId({ id: instance, service }) : (service ?? 'registry');
+  const subject = hasNamespaces && namespace !== null ? `${namespace}/${name}` : name;
+  const look: Look = state === null ? 'faint' : stateLook(state);
+  return paint(
+    [
+      { text: `${momentText(at, systemTime.wall())}  ` },
+      { text: kind.padEnd(KIND_WIDTH), look: kind === 'state' ? look : 'faint' },
+      { text: `  ${subject.padEnd(18)}  ${happenedText(event)}` },
+    ],
+    { ...shell.terminal, width: Infinity },
+  );
+}

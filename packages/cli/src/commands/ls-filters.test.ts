@@ -1,0 +1,206 @@
+import { isCallable } from '@rollcall/core';
+import type { Server } from 'node:http';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fleet, fleetRegistry } from '../fleet.fixture.js';
+import { run } from '../run.js';
+import { testShell } from '../terminal/shell.fixture.js';
+import type { TestTerminal } from '../terminal/shell.fixture.js';
+import { Town } from '../town.fixture.js';
+
+describe('rollcall ls, of a registry', () => {
+  let town: Town;
+  beforeAll(async () => {
+    town = await Town.start({ intervalMs: 60_000 });
+    await town.register('orders-1e07', 'orders', { version: '1.4.2', zone: 'a' });
+    await town.register('orders-2b9c', 'orders', { version: '1.4.3', zone: 'b' });
+    await town.register('users-0b9e', 'users', { version: '1.4.2', zone: 'b' });
+    await town.register('users-77aa', 'users', { namespace: 'shop', zone: 'b' });
+    expect(await town.run('maintenance', 'orders…2b9c', '--reason', 'new disk')).toMatchObject({ code: 0 });
+  });
+  afterAll(() => town.close());
+
+  const names = async (...argv: readonly string[]): Promise<readonly string[]> => {
+    const { code, out } = await town.run('ls', '-o', 'name', ...argv);
+    expect(code).toBe(0);
+    return out === '' ? [] : out.split('\n');
+  };
+
+  it.each([
+    [['--instances'], ['orders-1e07', 'orders-2b9c', 'users-0b9e']],
+    [
+      ['--state', 'REGISTERING'],
+      ['orders-1e07', 'orders-2b9c', 'users-0b9e'],
+    ],
+    [['--zone', 'b', '--version', '1.4.2'], ['users-0b9e']],
+    [
+      ['--zone', 'a', '--zone', 'b', 'orders'],
+      ['orders-1e07', 'orders-2b9c'],
+    ],
+    [['--admin', 'MAINTENANCE'], ['orders-2b9c']],
+    [['--admin', 'MAINTENANCE', '--callable', 'no'], ['orders-2b9c']],
+    [['--admin', 'MAINTENANCE', '--callable', 'yes'], []],
+    [['--search', 'USERS'], ['users-0b9e']],
+    [['-A'], ['orders-1e07', 'orders-2b9c', 'users-0b9e', 'users-77aa']],
+    [['--all-namespaces', '--search', '77'], ['users-77aa']],
+    [['--namespace', 'shop', '--zone', 'b'], ['users-77aa']],
+    [
+      ['--sort', '-id'],
+      ['users-0b9e', 'orders-2b9c', 'orders-1e07'],
+    ],
+  ])('%j lists what matches', async (argv, ids) => {
+    expect(await names(...argv)).toEqual(ids);
+  });
+
+  it('the table has a column that says whether callers may call it, and those of the namespaces where these are asked for', async () => {
+    const { out } = await town.run('ls', '--admin', 'MAINTENANCE');
+    expect(out).toMatch(/^ +STATE +CALLABLE +INSTANCE/);
+    expect(out).toMatch(/MAINTENANCE +no +default\/orders…2b9c/);
+    const all = await town.run('ls', '-A', '--zone', 'b');
+    expect(all.out).toMatch(/REGISTERING +(yes|no) +shop\/users…77aa/);
+    expect((await town.run('ls', '-A', '-o', 'wide')).out).toMatch(
+      /STATE +NAMESPACE +ID +ADDRESSES +VERSION +ADMIN +ZONE +CALLABLE +REASON/,
+    );
+  });
+
+  it('keeps the order that is asked for in the table', async () => {
+    const { out } = await town.run('ls', '--sort', '-version');
+    expect(out.indexOf('orders…2b9c')).toBeLessThan(out.indexOf('orders…1e07'));
+    const other = await town.run('ls', '--sort', 'version');
+    expect(other.out.indexOf('orders…1e07')).toBeLessThan(other.out.indexOf('orders…2b9c'));
+  });
+
+  it('-o json has the whole instances with their heartbeats', async () => {
+    const { out } = await town.run('ls', '-o', 'json', '--version', '1.4.3');
+    // what is said of services would be of the matching instances only
+    expect(JSON.parse(out)).not.toHaveProperty('services');
+    expect(JSON.parse((await town.run('ls', '-o', 'json', '--instances')).out)).toHaveProperty('services');
+    expect(JSON.parse(out)).toMatchObject({
+      url: town.url,
+      revision: expect.any(Number),
+      instances: [{ id: 'orders-2b9c', admin: 'MAINTENANCE', heartbeats: { heartbeat1: { misses: 0 } } }],
+    });
+  });
+
+  it('says so where nothing matches, which is no failure, and judges what matches by --fail-on', async () => {
+    expect(await town.run('ls', '--zone', 'nowhere')).toEqual({
+      code: 0,
+      out: '',
+      err: `No instance at ${town.url} matches.`,
+    });
+    expect(await town.run('ls', '--zone', 'a', '--fail-on', 'REGISTERING')).toMatchObject({
+      code: 1,
+      err: 'rollcall ls: 1 of 1 in a state of --fail-on: default/orders…1e07 REGISTERING.',
+    });
+    expect(await town.run('ls', '--zone', 'nowhere', '--fail-on', 'REGISTERING')).toMatchObject({ code: 0 });
+  });
+
+  it.each([
+    [['--state', 'ILL'], 'REGISTERING'],
+    [['--admin', 'enabled'], 'MAINTENANCE'],
+    [['--callable', 'maybe'], 'yes'],
+    [['--sort', 'colour'], 'since'],
+    [['--search', ''], '1 to 128'],
+    [['--watch', '--zone', 'a'], 'leave out --zone'],
+    [['--fail-on', 'NOT_CALLABLE', '--zone', 'a'], 'leave out the filters'],
+  ])('refuses %j, and says what is allowed', async (argv, allowed) => {
+    expect(await town.run('ls', ...argv)).toMatchObject({ code: 2, err: expect.stringContaining(allowed) });
+  });
+
+  it('knows what was meant by a mistyped service here, too', async () => {
+    expect(await town.run('ls', 'ordres', '--zone', 'a')).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('Did you mean orders?'),
+    });
+  });
+});
+
+const isRow = (line: string): boolean => / (yes|no) {2,}/.test(line.slice(15));
+
+describe('rollcall ls, of a fleet', () => {
+  const instances = fleet(200, Date.now());
+  let url = '';
+  let server: Server;
+  let asked: readonly string[];
+  beforeAll(async () => {
+    ({ url, server, asked } = await fleetRegistry(instances));
+  });
+  afterAll(() => void server.close());
+
+  async function ls(terminal: TestTerminal, ...argv: readonly string[]) {
+    const shell = testShell({ ROLLCALL_URL: url }, terminal);
+    const code = await run(['ls', ...argv], shell);
+    return { code, lines: shell.outLines };
+  }
+
+  it.each<readonly string[]>([
+    ['--callable', 'yes'],
+    ['--callable', 'yes', '-o', 'wide'],
+    ['--callable', 'yes', '-o', 'json'],
+  ])('%j asks for the order in which pages miss nobody', async (...argv) => {
+    const from = asked.length;
+    await ls({ height: 40 }, ...argv);
+    const sorts = asked.slice(from).flatMap((path) => /^\/api\/v1\/instances\?.*sort=([^&]*)/.exec(path)?.[1] ?? []);
+    expect(new Set(sorts)).toEqual(new Set(['service']));
+  });
+
+  it('asks for one page after the other, and for nothing else', async () => {
+    const from = asked.length;
+    const { lines } = await ls({}, '-o', 'name', '--instances');
+    expect(lines).toEqual(instances.map(({ id }) => id));
+    const [services = '', ...pages] = asked.slice(from);
+    expect(services).toContain('/api/v1/services');
+    expect(pages.map((path) => /after=(\d+)/.exec(path)?.[1])).toEqual([undefined, '300', '600', '900']);
+    expect(pages.at(-1)).toContain('/api/v1/instances?sort=service&limit=1000&after=900');
+  });
+
+  it('shows the first 200 on a terminal and says how many more there are; a pipe, and --all, get all of them', async () => {
+    for (const argv of [[], ['--instances'], ['-o', 'wide', '--instances']]) {
+      const { lines } = await ls({ height: 24 }, ...argv);
+      expect(lines.at(-1)).toBe('… and 800 more; narrow it down, or --all');
+      expect(lines.filter(isRow)).toHaveLength(200);
+      expect((await ls({}, ...argv)).lines.filter(isRow)).toHaveLength(1_000);
+      expect((await ls({ height: 24 }, '--all', ...argv)).lines.filter(isRow)).toHaveLength(1_000);
+    }
+    const { lines } = await ls({ height: 24 });
+    // the worst first: services that nobody may be called of, and those that are CRITICAL
+    expect(lines.filter((line) => /^. HEALTHY +yes/.test(line))).toEqual([]);
+    expect(lines.filter((line) => line.includes('CRITICAL  ')).length).toBeGreaterThan(100);
+  });
+
+  it('-o json and -o name are never cut', async () => {
+    const { lines } = await ls({ height: 24 }, '-o', 'json', '--state', 'HEALTHY');
+    const { instances: listed } = JSON.parse(lines[0] ?? '') as { instances: object[] };
+    expect(listed).toHaveLength(instances.filter(({ state }) => state === 'HEALTHY').length);
+    expect((await ls({ height: 24 }, '-o', 'name', '--instances')).lines).toHaveLength(1_000);
+  });
+
+  it('names 20 at most of those that --fail-on finds', async () => {
+    const shell = testShell({ ROLLCALL_URL: url });
+    expect(await run(['ls', '-o', 'name', '--fail-on', 'CRITICAL'], shell)).toBe(1);
+    expect(shell.errLines[0]).toMatch(/200 of 1000 in a state of --fail-on: .*, and 180 more\.$/);
+  });
+
+  it('says of each whether callers may call it, by the rule of callers', async () => {
+    const { lines } = await ls({}, '-o', 'wide', '--instances');
+    for (const [index, instance] of instances.entries()) {
+      expect(lines[index + 1]).toMatch(isCallable(instance) ? / yes {2,}/ : / no {2,}/);
+    }
+  });
+});
+
+describe('a list that is cut', () => {
+  it('has names that no instance beyond its end has, too', async () => {
+    const [sample] = fleet(1, Date.now());
+    const ids = [...Array.from({ length: 200 }, (_, index) => `orders-a-${1_000 + index}`), 'orders-b-1000'];
+    const { url, server } = await fleetRegistry(
+      ids.flatMap((id) => (sample === undefined ? [] : [{ ...sample, id, service: 'orders' }])),
+    );
+    const shell = testShell({ ROLLCALL_URL: url }, { height: 40, width: 100 });
+    expect(await run(['ls'], shell)).toBe(0);
+    expect(shell.outLines.at(-1)).toContain('… and 1 more');
+    const names = shell.outLines.flatMap((line) => /^. [A-Z]+ +(?:yes|no) +(\S+)/.exec(line)?.[1] ?? []);
+    expect(names).toHaveLength(200);
+    expect(names.slice(0, 2)).toEqual(['orders…a-1000', 'orders…1001']);
+    server.close();
+  });
+});

@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { run } from '../../run.js';
+import { testShell } from '../../terminal/shell.fixture.js';
+import { up } from './up.js';
+
+const textOf = (path: string): string => readFileSync(fileURLToPath(new URL(path, import.meta.url)), 'utf8');
+
+/** What a registry that was started so says of its options. */
+async function optionsBy(argv: readonly string[]): Promise<Record<string, { value: unknown; source: string }>> {
+  const shell = testShell();
+  const code = run(['up', '--port', '0', '--memory', '--json', ...argv], shell);
+  await Promise.race([shell.spoke, code]);
+  const { url } = JSON.parse(shell.outLines.join('\n')) as { url: string };
+  const { options } = (await (await fetch(`${url}/api/v1/registry`)).json()) as {
+    options: Record<string, { value: unknown; source: string }>;
+  };
+  shell.end();
+  expect(await code).toBe(0);
+  return options;
+}
+
+describe('rollcall up', () => {
+  it('takes networks and limits as options of the registry', async () => {
+    const networks = ['--allow-network', '10.0.0.0/8', '--allow-network', 'fd00::/8'];
+    const limits = ['--max-instances', '7', '--max-instances-per-service', '2', '--max-calls', '3'];
+    const options = await optionsBy([...networks, ...limits, '--max-watchers', '9', '--max-connections', '40']);
+    expect(options).toMatchObject({
+      allowedNetworks: { value: ['10.0.0.0/8', 'fd00::/8'], source: 'option' },
+      maxInstances: { value: 7, source: 'option' },
+      maxInstancesPerService: { value: 2, source: 'option' },
+      maxWatchers: { value: 9, source: 'option' },
+      maxCalls: { value: 3, source: 'option' },
+      maxConnections: { value: 40 },
+    });
+  });
+
+  it('says what is allowed where a network is none, or limits contradict each other', async () => {
+    const shell = testShell();
+    expect(await run(['up', '--port', '0', '--memory', '--allow-network', 'ten'], shell)).toBe(2);
+    expect(shell.errLines.join()).toContain('a network such as 10.0.0.0/8');
+    expect(
+      await run(['up', '--port', '0', '--memory', '--max-instances', '2', '--max-instances-per-service', '3'], shell),
+    ).toBe(2);
+  });
+
+  it('has a flag for each option of the registry that troubleshooting or a refusal tells people to set', () => {
+    const told = [
+      textOf('../../../../../docs/guide/troubleshooting.md'),
+      textOf('../../../../registry/src/access/refusals.ts'),
+    ].join('\n');
+    const named = new Set(
+      [...told.matchAll(/\bmax(?:Instances|Watchers|Registrations|Calls|Connections)\w*/g)].map(String),
+    );
+    expect(named.size).toBeGreaterThan(5);
+    const flags = [...named].map((name) => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} `);
+    expect([...flags, '--allow-network '].filter((flag) => !up.help.includes(flag))).toEqual([]);
+  });
+});

@@ -1,0 +1,64 @@
+import { resolve } from 'node:path';
+import { option, RollcallError } from '@rollcall/core';
+import { ROLES } from '@rollcall/registry';
+import type { StartOptions } from '@rollcall/registry';
+import { repeated, valued } from '../../terminal/arguments.js';
+
+type Tls = NonNullable<StartOptions['tls']>;
+type Rule = NonNullable<Tls['certificates']>[number];
+
+const file = (doc: string) => valued(option.string({ doc }), '<file>');
+
+/** What `rollcall up` takes for TLS. */
+export const TLS_FLAGS = {
+  '--tls-cert': file('serve https with this certificate (PEM, with those between it and its CA); needs --tls-key'),
+  '--tls-key': file('its private key (PEM)'),
+  '--tls-ca': file('ask clients for certificates that these CAs (PEM) have signed'),
+  '--tls-crl': file('the revocation lists (PEM) of those CAs'),
+  '--tls-client': repeated(
+    option.list({
+      doc: 'what a certificate may do that does not say it itself; may be repeated: URI:spiffe://prod/orders=service:orders',
+      item: option.string({ doc: 'a rule' }),
+      default: [],
+    }),
+    '<san>=<role>',
+  ),
+  '--services-ca': file('the CAs (PEM) of services over TLS; default: whom Node trusts, with NODE_EXTRA_CA_CERTS'),
+};
+
+/** What was typed of them. */
+export interface TlsFlags {
+  readonly '--tls-cert': string | undefined;
+  readonly '--tls-key': string | undefined;
+  readonly '--tls-ca': string | undefined;
+  readonly '--tls-crl': string | undefined;
+  readonly '--tls-client': readonly string[];
+  readonly '--services-ca': string | undefined;
+}
+
+/** The options of TLS. What does not fit together, the registry says. Throws OPTION_INVALID. */
+export function tlsOf(flags: TlsFlags): Pick<StartOptions, 'tls' | 'heartbeatTls'> {
+  const { '--tls-cert': certFile, '--tls-key': keyFile, '--tls-ca': caFile, '--tls-crl': crlFile } = flags;
+  const services = flags['--services-ca'];
+  const certificates = flags['--tls-client'].map(ruleOf);
+  const heartbeatTls = services === undefined ? {} : { heartbeatTls: { caFile: resolve(services) } };
+  if (certFile !== undefined && keyFile !== undefined) {
+    const trust = { ...(caFile && { caFile: resolve(caFile) }), ...(crlFile && { crlFile: resolve(crlFile) }) };
+    return { ...heartbeatTls, tls: { certFile: resolve(certFile), keyFile: resolve(keyFile), ...trust, certificates } };
+  }
+  const isAsked = [certFile, keyFile, caFile, crlFile].some((one) => one !== undefined) || certificates.length > 0;
+  if (!isAsked) return heartbeatTls;
+  const missing = certFile === undefined ? '--tls-cert' : '--tls-key';
+  throw new RollcallError('OPTION_INVALID', `${missing} is missing: TLS needs --tls-cert <file> and --tls-key <file>.`);
+}
+
+function ruleOf(text: string): Rule {
+  const [, san = '', word = '', services = ''] = /^(.+)=([a-z]+)(?::(.+))?$/.exec(text) ?? [];
+  const role = ROLES.find((one) => one === word);
+  if (role !== undefined) return { san, role, services: services === '' ? [] : services.split(',') };
+  throw new RollcallError(
+    'OPTION_INVALID',
+    `Option --tls-client: received "${text}", allowed is <san>=service:<services>, <san>=reader or <san>=operator, ` +
+      'such as DNS:orders.prod.internal=service:orders.',
+  );
+}

@@ -1,0 +1,36 @@
+import { ALL_NAMESPACES_FLAG, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../registry/connection.js';
+import { watchLive } from '../render/watching.js';
+import { describeFlags, parseArguments, toggle } from '../terminal/arguments.js';
+import { onlyWord } from '../terminal/operands.js';
+import type { Command, ExitCode, Shell } from '../terminal/shell.js';
+
+const FLAGS = {
+  '--json': toggle('one line of JSON for each change, also on a terminal'),
+  ...NAMESPACE_FLAG,
+  ...ALL_NAMESPACES_FLAG,
+  ...CONNECTION_FLAGS,
+  '--help': toggle('this text', 'h'),
+};
+
+const HELP = `Usage: rollcall watch [service] [options]
+
+What the registry knows, live, of one service or of all, until Ctrl-C: who needs attention, whether callers are affected, and each
+instance with its state, both heartbeats, since when, why, and what comes next; of one service its traffic, too. A terminal shows one picture; anything else gets a line
+for each change. While the line to the registry is broken it shows the past and says so, and it comes back by itself.
+
+${describeFlags(FLAGS).join('\n')}
+
+Examples:
+  rollcall watch
+  rollcall watch orders | tee orders.log
+  rollcall watch --all-namespaces
+  rollcall watch --json | jq -c 'select(.state == "CRITICAL")'`;
+
+/** `rollcall watch`: what the registry knows, live. */
+export const watch: Command = { help: HELP, run };
+
+async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
+  const { flags, words } = parseArguments(FLAGS, argv);
+  const service = onlyWord('watch', 'service', words);
+  return watchLive({ flags, service, isJson: flags['--json'] }, shell);
+}

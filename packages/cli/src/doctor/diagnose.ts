@@ -1,0 +1,23 @@
+import type { Facts } from './facts/facts.js';
+import { callableDiagnosis } from './findings/callable.js';
+import { contactFinding } from './findings/contact.js';
+import { worstFirst } from './findings/finding.js';
+import type { Diagnosis } from './findings/finding.js';
+import { instanceDiagnosis } from './findings/instances.js';
+import { wayDiagnosis } from './findings/network.js';
+import { registryDiagnosis } from './findings/registry.js';
+
+/** What is wrong, by what was seen. */
+export function judge(facts: Facts): Diagnosis {
+  const lost = contactFinding(facts);
+  if (lost !== null) {
+    const unchecked = ['everything else, because the registry does not tell of itself or of anybody'];
+    return { findings: [lost], fine: [], unchecked };
+  }
+  const all = [registryDiagnosis, wayDiagnosis, callableDiagnosis, instanceDiagnosis].map((look) => look(facts));
+  return {
+    findings: worstFirst(all.flatMap(({ findings }) => findings)),
+    fine: all.flatMap(({ fine }) => fine),
+    unchecked: all.flatMap(({ unchecked }) => unchecked),
+  };
+}

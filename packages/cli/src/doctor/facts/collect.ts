@@ -1,0 +1,160 @@
+import { containerOf, isOutage, STATES, systemTime, VERSION } from '@rollcall/core';
+import type { CallableCount, Instance } from '@rollcall/core';
+import { at, listAt, numberAt, textAt } from '../../registry/json.js';
+import { countsOf, serviceIn } from '../../render/outages.js';
+import { ABOUT, contactOf, identityOf, insist } from './contact.js';
+import type { Asked, Facts, Failure, HereFacts, PeerFacts, RefusedFacts, RegistryFacts } from './facts.js';
+import type { Asker } from './http-probe.js';
+import { Look } from './instance-facts.js';
+import { largeAnswer, streamOf } from './probes.js';
+
+/** So many instances are asked for one by one, the worst first; what is told of the others is in the lists of services. */
+const MOST_INSTANCES = 500;
+
+export interface Wanted {
+  /** A service, or an id; null: everybody. */
+  readonly word: string | null;
+  /** Null, or left out: all. */
+  readonly namespace?: string | null;
+  /** Shall the ports of instances be tried from here? */
+  readonly triesPorts: boolean;
+  /** The other registries of the list in ROLLCALL_URL. */
+  readonly others: readonly string[];
+  readonly here: Omit<HereFacts, 'unasked'>;
+}
+
+/**
+ * All that can be seen of a registry and its instances, with nothing but HTTP to the registry and connections to the instances. Rejects
+ * with UNKNOWN_SERVICE for a word that is neither a service nor an id, with REGISTRY_REFUSED for an unknown namespace.
+ */
+export async function gather(
+  asker: Asker,
+  { word, namespace = null, triesPorts, others, here }: Wanted,
+): Promise<Facts> {
+  const began = systemTime.wall();
+  const { contact, ...manner } = await contactOf(asker);
+  const wall = (began + systemTime.wall()) / 2;
+  const registry = registryIn(contact);
+  const look = new Look(asker, here.openFiles);
+  const [{ instances, isWhole }, way, peers] = await Promise.all([
+    registry === null ? { instances: [], isWhole: false } : look.instances(word, namespace ?? '*'),
+    registry === null ? null : wayFacts(asker),
+    Promise.all(others.map((url) => peerFacts(asker, url))),
+  ]);
+  const counts = isWhole ? countsOf(instances, true) : new Map<string, CallableCount>();
+  const nameOf = serviceIn(true);
+  const rank = (one: Instance): number => {
+    const count = counts.get(nameOf(one));
+    return count !== undefined && isOutage(count) ? STATES.length : STATES.indexOf(one.state);
+  };
+  const worst = instances.toSorted((one, other) => rank(other) - rank(one));
+  const asked = await look.each(worst.slice(0, MOST_INSTANCES), (instance) => look.factsOf(instance, triesPorts));
+  return {
+    url: asker.url,
+    wall,
+    version: VERSION,
+    hasToken: asker.hasToken,
+    contact,
+    ...manner,
+    registry,
+    instances: asked,
+    counts,
+    left: Math.max(0, worst.length - MOST_INSTANCES),
+    triesPorts,
+    ...triedFacts(asker, here),
+    way,
+    peers,
+    missing: look.missing,
+  };
+}
+
+/** What this process had no open file for is no try. */
+const isUnasked = ({ code }: Failure): boolean => code === 'EMFILE' || code === 'ENFILE';
+
+function triedFacts(asker: Asker, here: Wanted['here']): Pick<Facts, 'here' | 'tries'> {
+  const { asked, failures } = asker.tries;
+  const unasked = failures.filter(isUnasked).length;
+  const tries = { asked: asked - unasked, failures: failures.filter((one) => !isUnasked(one)) };
+  return { here: { ...here, unasked }, tries: { ...tries, largestAnswer: asker.largestAnswer } };
+}
+
+async function wayFacts(asker: Asker): Promise<Facts['way']> {
+  const [large, stream] = await Promise.all([largeAnswer(asker), streamOf(asker), insist(asker)]);
+  return { large, stream };
+}
+
+async function peerFacts(asker: Asker, url: string): Promise<PeerFacts> {
+  return { url, ...identityOf(await asker.elsewhere(url, ABOUT)) };
+}
+
+/** Null for an answer that is none of a registry. */
+function registryIn(contact: Asked): RegistryFacts | null {
+  if (contact.kind !== 'answer' || contact.status !== 200) return null;
+  const { body } = contact;
+  const intervalMs = numberAt(body, 'heartbeat', 'intervalMs');
+  if (intervalMs === null) return null;
+  const store = textAt(body, 'store', 'name');
+  const trouble = textAt(body, 'store', 'trouble', 'text');
+  return {
+    version: textAt(body, 'version'),
+    epoch: textAt(body, 'epoch'),
+    instances: numberAt(body, 'instances'),
+    files: filesIn(at(body, 'files')),
+    container: containerOf(at(body, 'container')),
+    insecure: at(body, 'insecure') === true,
+    access: textAt(body, 'access') ?? 'open',
+    host: textAt(body, 'options', 'host', 'value'),
+    intervalMs,
+    startedAt: numberAt(body, 'startedAt'),
+    flappingLimit: numberAt(body, 'policy', 'flappingLimit'),
+    store:
+      store === null
+        ? null
+        : {
+            name: store,
+            durable: at(body, 'store', 'durable') === true,
+            trouble:
+              trouble === null
+                ? null
+                : {
+                    text: trouble,
+                    sinceMs: numberAt(body, 'store', 'trouble', 'sinceMs') ?? 0,
+                    owed: numberAt(body, 'store', 'trouble', 'owed') ?? 0,
+                  },
+          },
+    preservation:
+      at(body, 'preservation', 'active') === true
+        ? { text: textAt(body, 'preservation', 'text') ?? '', sinceMs: numberAt(body, 'preservation', 'sinceMs') }
+        : null,
+    certificateUntil: numberAt(body, 'tls', 'expiresAt'),
+    endingTokens: listAt(body, 'endingTokens').map((token) => ({
+      id: textAt(token, 'id') ?? '',
+      whose: [textAt(token, 'role') ?? '', ...listAt(token, 'services').map(String)].join(' '),
+      until: numberAt(token, 'expiresAt') ?? 0,
+    })),
+    refused: listAt(body, 'refused').map(refusedIn),
+    budgets: listAt(body, 'host').map((budget) => ({
+      name: textAt(budget, 'name') ?? '',
+      have: numberAt(budget, 'have') ?? Infinity,
+      used: numberAt(budget, 'used') ?? 0,
+      remedy: textAt(budget, 'remedy') ?? '',
+    })),
+  };
+}
+
+function refusedIn(received: unknown): RefusedFacts {
+  return {
+    code: textAt(received, 'code') ?? '',
+    detail: textAt(received, 'detail') ?? '',
+    fix: textAt(received, 'fix') ?? '',
+    from: textAt(received, 'from') ?? '',
+    service: textAt(received, 'service'),
+    times: numberAt(received, 'times') ?? 1,
+    agoMs: numberAt(received, 'agoMs') ?? 0,
+  };
+}
+
+function filesIn(received: unknown): RegistryFacts['files'] {
+  const [open, most] = [numberAt(received, 'open'), numberAt(received, 'most')];
+  return open === null || most === null ? null : { open, most };
+}

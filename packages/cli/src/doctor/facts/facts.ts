@@ -1,0 +1,211 @@
+import type { CallableCount, Container, Endpoint, Instance, OverrideTerms } from '@rollcall/core';
+import type { Heartbeats } from '../../registry/heartbeats.js';
+import type { Progress } from './question.js';
+
+/** What came back from a question over HTTP. */
+export type Asked = Answer | Failure;
+
+export interface Answer {
+  readonly kind: 'answer';
+  readonly status: number;
+  /** What it says of its kind and of its program; empty: nothing. */
+  readonly contentType: string;
+  readonly server: string;
+  /** Its `Date`, ms since 1970; null: it said none. To the second. */
+  readonly date: number | null;
+  /** Undefined: no JSON. */
+  readonly body: unknown;
+  /** The beginning of what it said. */
+  readonly text: string;
+  /** Of its body, in bytes. */
+  readonly size: number;
+  readonly roundTripMs: number;
+}
+
+export interface Failure {
+  readonly kind: 'failure';
+  /** Node's code: `ECONNREFUSED`; empty where there is none. */
+  readonly code: string;
+  /** Verbatim. */
+  readonly text: string;
+  /** What it means, where more is known than the text says. */
+  readonly trouble: string | null;
+  /** How far the question came. */
+  readonly progress: Progress;
+}
+
+/** One address, and who answers a question about the registry there. */
+export interface AddressFacts {
+  readonly address: string;
+  /** Does the host of the URL lead there? False: it is the loopback address of the other family. */
+  readonly isNamed: boolean;
+  readonly isRegistry: boolean;
+  /** Null: no registry told it. */
+  readonly epoch: string | null;
+  readonly instances: number;
+  /** What was seen, for people. */
+  readonly text: string;
+}
+
+/** How the registry is reached. */
+export interface ContactFacts {
+  /** The first answer to a question about the registry; a failure: no try was answered. */
+  readonly contact: Asked;
+  /** Was a small question answered, where the one about the registry was met with silence? */
+  readonly isSmallAnswered: boolean;
+  /** Does TLS answer where the URL says http and connections end without an answer? */
+  readonly isTls: boolean;
+  /** Empty: there is only one, or it was not needed. */
+  readonly addresses: readonly AddressFacts[];
+}
+
+/** Another registry of the list in ROLLCALL_URL. */
+export type PeerFacts = Omit<AddressFacts, 'address' | 'isNamed'> & { readonly url: string };
+
+/** What was tried of the way to a registry that answers. */
+export interface WayFacts {
+  /** An answer of more than 64 KiB: its question failed; null: it arrived, or there is none to ask for. */
+  readonly large: Failure | null;
+  /** How a change feed of our own went. */
+  readonly stream: StreamFacts;
+}
+
+export interface StreamFacts {
+  /** `held`: open all the time; `ended`: by somebody else; `silent`: a connection, and no head of an answer; `refused`: the registry said no, or no connection. */
+  readonly outcome: 'held' | 'ended' | 'silent' | 'refused';
+  readonly afterMs: number;
+  readonly text: string;
+}
+
+/** The process that looks. */
+export interface HereFacts {
+  /** The container that it runs in; null: none is recognised. */
+  readonly container: Container | null;
+  /** Files that it may have open; null: not known. */
+  readonly openFiles: number | null;
+  /** Questions that it could not ask for want of open files. */
+  readonly unasked: number;
+}
+
+/** Every try to ask the registry. */
+export interface TryFacts {
+  readonly asked: number;
+  readonly failures: readonly Failure[];
+  /** Bytes of the largest answer that arrived as a whole. */
+  readonly largestAnswer: number;
+}
+
+/** How an instance's address answers, asked from here. */
+export interface Reach {
+  readonly endpoint: Endpoint;
+  /**
+   * `itself`: it said its own id; `another`: somebody else's; `open`: the port takes connections, and who is there was not asked;
+   * `refused`: nobody listens; `silent`: nothing came in time; `unasked`: this process has no open file left for it; `failed`: anything else.
+   */
+  readonly outcome: 'itself' | 'another' | 'open' | 'refused' | 'silent' | 'unasked' | 'failed';
+  /** Verbatim. */
+  readonly text: string;
+}
+
+/** What is known of one instance. */
+export interface InstanceFacts {
+  readonly instance: Instance;
+  /** Null: it was not asked for. */
+  readonly heartbeats: Heartbeats | null;
+  /** How often it fell lately; null: not known. */
+  readonly falls: number | null;
+  /** Does it hold its line? Null: not known. */
+  readonly line: boolean | null;
+  /** One for each endpoint; empty: not tried. */
+  readonly reach: readonly Reach[];
+  /** The last rounds of Heartbeat-1, oldest first: was each answered? Empty: not asked for. */
+  readonly rounds: readonly boolean[];
+  /** How often its stream ended within ten minutes though it lives; null: never, or not known. */
+  readonly lineLosses: LineLossFacts | null;
+  /** Who drained it, or put it into maintenance, when and why; null: nobody, or not known. */
+  readonly away: OverrideTerms | null;
+}
+
+/** Streams of a living instance that ended and that the registry did not end. Durations in ms. */
+export interface LineLossFacts {
+  readonly times: number;
+  readonly shortestMs: number;
+  readonly longestMs: number;
+}
+
+/** A registration that the registry refused. */
+export interface RefusedFacts {
+  readonly code: string;
+  readonly detail: string;
+  readonly fix: string;
+  readonly from: string;
+  readonly service: string | null;
+  readonly times: number;
+  readonly agoMs: number;
+}
+
+/** What the registry says of itself; null: it did not say. */
+export interface RegistryFacts {
+  readonly version: string | null;
+  readonly epoch: string | null;
+  /** How many are registered; null: not told. */
+  readonly instances: number | null;
+  /** Files that its process has open, and may have. */
+  readonly files: { readonly open: number; readonly most: number } | null;
+  /** The container that it runs in; null: none, or not told. */
+  readonly container: Container | null;
+  readonly insecure: boolean;
+  readonly access: string;
+  readonly host: string | null;
+  readonly intervalMs: number;
+  /** By its own clock, ms since 1970; null: not told. */
+  readonly startedAt: number | null;
+  readonly flappingLimit: number | null;
+  readonly store: {
+    readonly name: string;
+    readonly durable: boolean;
+    readonly trouble: { readonly text: string; readonly sinceMs: number; readonly owed: number } | null;
+  } | null;
+  readonly preservation: { readonly text: string; readonly sinceMs: number | null } | null;
+  /** When its certificate ends, ms since 1970; null: it speaks no TLS. */
+  readonly certificateUntil: number | null;
+  /** Access tokens that end soon, the first to end first. */
+  readonly endingTokens: readonly { readonly id: string; readonly whose: string; readonly until: number }[];
+  readonly refused: readonly RefusedFacts[];
+  readonly budgets: readonly {
+    readonly name: string;
+    readonly have: number;
+    readonly used: number;
+    readonly remedy: string;
+  }[];
+}
+
+/** Everything that is judged. */
+export interface Facts extends Omit<ContactFacts, 'contact'> {
+  readonly url: string;
+  readonly here: HereFacts;
+  readonly tries: TryFacts;
+  /** Null: no registry answered. */
+  readonly way: WayFacts | null;
+  /** The others of the list in ROLLCALL_URL. */
+  readonly peers: readonly PeerFacts[];
+  /** What was asked for and did not come, for people. */
+  readonly missing: readonly string[];
+  /** Of this machine, ms since 1970, at the middle of the question about the registry. */
+  readonly wall: number;
+  /** Of this command. */
+  readonly version: string;
+  /** Was a token, a certificate, shown? */
+  readonly hasToken: boolean;
+  /** How the registry answers when it is asked about itself. */
+  readonly contact: Asked;
+  /** Null: it answered otherwise. */
+  readonly registry: RegistryFacts | null;
+  readonly instances: readonly InstanceFacts[];
+  /** By `<namespace>/<service>`, of all instances of a service; empty where only some instances were asked for. */
+  readonly counts: ReadonlyMap<string, CallableCount>;
+  /** Instances that were left out, because there are so many. */
+  readonly left: number;
+  /** Were their ports to be tried? */
+  readonly triesPorts: boolean;
+}

@@ -1,0 +1,179 @@
+import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
+import { connect } from 'node:tls';
+import { RegistryTls, troubleOf } from '@rollcall/client';
+import { messageOf, sleep, systemTime } from '@rollcall/core';
+import type { Way } from '../../registry/connection.js';
+import { jsonOf } from '../../registry/json.js';
+import type { Asked, Failure } from './facts.js';
+import { question, Unanswered } from './question.js';
+import type { Progress, QuestionOptions } from './question.js';
+
+/** A question without an answer by then is unanswered. */
+const TIMEOUT_MS = 3_000;
+/** So much of an answer is shown. */
+const SHOWN = 120;
+/** A question is asked so often, until it is answered. */
+const TRIES = 3;
+const RETRY_AFTER_MS = 100;
+/** Since the first question; later ones are not repeated, so that the whole stays bounded. */
+const RETRIES_END_MS = 10_000;
+
+const NOWHERE: Progress = { isConnected: false, isAnswered: false, received: 0, announced: null };
+
+/** Asks one registry, each question on a connection of its own, and tells how it answered, whatever that is. */
+export class Asker {
+  readonly url: string;
+  readonly #way: Way;
+  readonly #options: QuestionOptions;
+  readonly #isShown: boolean;
+  readonly #failures: Failure[] = [];
+  readonly #beganAt = systemTime.now();
+  #tries = 0;
+  #largest = 0;
+
+  /** Throws OPTION_INVALID for files of TLS that cannot be used. */
+  constructor(way: Way) {
+    const tls = way.url.startsWith('https:') ? new RegistryTls(way.tls) : null;
+    this.url = way.url.replace(/\/+$/, '');
+    this.#way = way;
+    this.#isShown = tls?.isShown === true;
+    this.#options = tls === null ? {} : tls.options;
+  }
+
+  get hasToken(): boolean {
+    return this.#way.token !== undefined || this.#isShown;
+  }
+
+  /** Every try until now, and those that failed. */
+  get tries(): { readonly asked: number; readonly failures: readonly Failure[] } {
+    return { asked: this.#tries, failures: [...this.#failures] };
+  }
+
+  /** Bytes of the largest answer that arrived as a whole. */
+  get largestAnswer(): number {
+    return this.#largest;
+  }
+
+  /** Headers and TLS of a question, for those that are asked elsewhere. */
+  get options(): QuestionOptions {
+    const { token } = this.#way;
+    return { ...this.#options, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } };
+  }
+
+  /** Tries several times where no answer comes. Never rejects. */
+  async ask(path: string): Promise<Asked> {
+    let asked = await this.once(path);
+    for (let tries = 1; tries < TRIES && asked.kind === 'failure'; tries += 1) {
+      if (systemTime.now() - this.#beganAt > RETRIES_END_MS) break;
+      await sleep(systemTime, RETRY_AFTER_MS);
+      asked = await this.once(path);
+    }
+    return asked;
+  }
+
+  /** One try; `address`: there, whatever the URL's name leads to. Never rejects. */
+  async once(path: string, address?: string): Promise<Asked> {
+    const asked = await this.#question(this.url + path, address);
+    if (address !== undefined) return asked;
+    this.#tries += 1;
+    if (asked.kind === 'failure') this.#failures.push(asked);
+    else this.#largest = Math.max(this.#largest, asked.size);
+    return asked;
+  }
+
+  /** All of the text at a path; null: it did not come. Never rejects. */
+  async pageText(path: string): Promise<string | null> {
+    const options = { ...this.options, signal: AbortSignal.timeout(TIMEOUT_MS) };
+    const page = await question(this.url + path, options).catch(() => null);
+    return page === null || page.response.statusCode !== 200 ? null : page.text;
+  }
+
+  /** The same question at another URL, with the same token. It does not count as a try. Never rejects. */
+  elsewhere(url: string, path: string): Promise<Asked> {
+    return this.#question(url.replace(/\/+$/, '') + path);
+  }
+
+  async #question(url: string, address?: string): Promise<Asked> {
+    const askedAt = systemTime.now();
+    try {
+      const signal = AbortSignal.timeout(TIMEOUT_MS);
+      const { response, text, progress } = await question(url, { ...this.options, signal, address });
+      const { statusCode: status = 0, headers: said } = response;
+      const date = Date.parse(said.date ?? '');
+      return {
+        kind: 'answer',
+        status,
+        contentType: said['content-type'] ?? '',
+        server: String(said['server'] ?? said['x-powered-by'] ?? ''),
+        date: Number.isNaN(date) ? null : date,
+        body: jsonOf(text),
+        text: text.slice(0, SHOWN),
+        size: progress.received,
+        roundTripMs: systemTime.now() - askedAt,
+      };
+    } catch (error) {
+      return this.#failure(url, error);
+    }
+  }
+
+  #failure(url: string, thrown: unknown): Failure {
+    const error = thrown instanceof Unanswered ? thrown.cause : thrown;
+    const progress = thrown instanceof Unanswered ? thrown.progress : NOWHERE;
+    const facts = { isSecure: url.startsWith('https:'), wasReached: false, isShown: this.#isShown };
+    if (error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError'))
+      return { kind: 'failure', code: 'ETIMEDOUT', text: silenceText(progress), trouble: null, progress };
+    const code = codeOf(error);
+    // what the client then guesses is left to whoever has seen all tries
+    const trouble = CUT.test(code) ? null : (troubleOf(error, facts)?.message ?? null);
+    return { kind: 'failure', code, text: messageOf(error) || code, trouble, progress };
+  }
+}
+
+/** The connection ended before there was an answer. */
+const CUT = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/;
+
+export const isCut = ({ code }: Failure): boolean => CUT.test(code);
+
+function silenceText({ isConnected, isAnswered, received, announced }: Progress): string {
+  const within = `within ${TIMEOUT_MS} ms`;
+  if (isAnswered)
+    return `${received}${announced === null ? '' : ` of ${announced}`} bytes of an answer came, and no more ${within}`;
+  return isConnected ? `it takes the connection, and no answer ${within}` : `no connection ${within}`;
+}
+
+/** Does it speak TLS? Whose certificate it is does not matter here. */
+export function speaksTls(url: string): Promise<boolean> {
+  const { port } = new URL(url);
+  return new Promise((resolve) => {
+    const socket = connect({ host: bareHost(url), port: Number(port || '80'), rejectUnauthorized: false });
+    const done = (does: boolean): void => {
+      socket.destroy();
+      resolve(does);
+    };
+    socket.setTimeout(TIMEOUT_MS, () => done(false));
+    socket.on('secureConnect', () => done(true));
+    // an alert is TLS too
+    socket.on('error', (error) => done(/alert/.test(messageOf(error))));
+    socket.on('close', () => done(false));
+  });
+}
+
+/** The host of a URL as connections and tools take it: IPv6 without brackets. */
+export const bareHost = (url: string): string => new URL(url).hostname.replace(/^\[|\]$/g, '');
+
+/** Every address that the host of a URL stands for; empty: it cannot be looked up. */
+export async function addressesOf(url: string): Promise<readonly string[]> {
+  const host = bareHost(url);
+  if (isIP(host) !== 0) return [host];
+  const found = await lookup(host, { all: true }).catch(() => []);
+  return [...new Set(found.map(({ address }) => address))];
+}
+
+/** Of an error, or of the first of several that one name had. */
+export function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  if (error instanceof AggregateError) return codeOf(error.errors[0]);
+  return '';
+}

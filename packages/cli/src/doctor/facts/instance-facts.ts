@@ -1,0 +1,138 @@
+import { instanceMessage, isRecord, nearest, RollcallError } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
+import { at, listAt, numberAt, textAt } from '../../registry/json.js';
+import { checkNamespace } from '../../registry/namespaces.js';
+import { heartbeatsOf } from '../../registry/registry-api.js';
+import { meantBy, namespaceMeant, placedName } from '../../registry/resolve-instance.js';
+import { overrideTerms } from '../../render/override-terms.js';
+import type { InstanceFacts, LineLossFacts } from './facts.js';
+import type { Asker } from './http-probe.js';
+import { reach } from './port-probe.js';
+
+/** Questions, and connections, at once: where this process may have enough files open. */
+const CONCURRENCY = 32;
+/** Files that this process has open besides those of its questions, with room for what Node loads on the way. */
+const RESERVED_FILES = 40;
+/** Of an instance: its own question, two endpoints. */
+const FILES_EACH = 3;
+
+/** Instances that were asked for. */
+interface Meant {
+  readonly instances: readonly Instance[];
+  /** Are they all instances of their services? */
+  readonly isWhole: boolean;
+}
+
+function lossesIn(received: unknown): LineLossFacts | null {
+  const times = numberAt(received, 'times');
+  if (times === null) return null;
+  return {
+    times,
+    shortestMs: numberAt(received, 'shortestMs') ?? 0,
+    longestMs: numberAt(received, 'longestMs') ?? 0,
+  };
+}
+
+/** Asks about instances, as many at a time as there are files for, and keeps what did not come. */
+export class Look {
+  readonly missing: string[] = [];
+  readonly #asker: Asker;
+  readonly #concurrency: number;
+
+  constructor(asker: Asker, openFiles: number | null) {
+    this.#asker = asker;
+    const free = Math.floor(((openFiles ?? Infinity) - RESERVED_FILES) / FILES_EACH);
+    this.#concurrency = Math.max(1, Math.min(CONCURRENCY, free));
+  }
+
+  /** Usually in every namespace (`*`): an id says nothing of its own. One that is typed before the word counts more. */
+  async instances(word: string | null, usual: string): Promise<Meant> {
+    const listed = await this.#answered('/api/v1/services?namespace=*', 'instances, because the list of services');
+    if (listed === null) return { instances: [], isWhole: false };
+    const known = listAt(listed, 'services').map((service) => ({
+      name: textAt(service, 'name') ?? '',
+      namespace: textAt(service, 'namespace') ?? '',
+    }));
+    const typed = word === null ? null : placedName(word);
+    const namespace = typed === null || typed.namespace === null ? usual : namespaceMeant(typed.namespace, known);
+    checkNamespace({ namespace, url: this.#asker.url }, known);
+    const near = known.filter((one) => namespace === '*' || one.namespace === namespace);
+    const names = [...new Set(near.map(({ name }) => name))].toSorted();
+    if (typed === null || names.includes(typed.name)) {
+      const instances = await this.#allOf(typed === null ? names : [typed.name], namespace);
+      // of a service of which only a part came nothing is counted
+      return { instances, isWhole: this.missing.length === 0 };
+    }
+    const meant = meantBy(typed.name, await this.#allOf(names, namespace));
+    if (meant.length > 0 || this.missing.length > 0) return { instances: meant, isWhole: false };
+    const nearestName = nearest(typed.name, names);
+    const hint = nearestName === null ? 'rollcall ls shows all of them.' : `Did you mean ${nearestName}?`;
+    throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word ?? ''}". ${hint}`);
+  }
+
+  async #allOf(names: readonly string[], namespace: string): Promise<readonly Instance[]> {
+    const lists = await this.each(names, async (name) => {
+      const path = `/api/v1/services/${encodeURIComponent(name)}?namespace=${namespace}`;
+      return listAt(
+        await this.#answered(path, `the instances of ${name}, because the question about them`),
+        'instances',
+      );
+    });
+    return lists.flat().flatMap((one) => {
+      const read = instanceMessage.parse(one);
+      return read.ok ? [read.value] : [];
+    });
+  }
+
+  /** The instance as it is when its heartbeats are read: it may have changed since it was listed. */
+  async factsOf(listed: Instance, triesPorts: boolean): Promise<InstanceFacts> {
+    const path = `/api/v1/instances/${encodeURIComponent(listed.id)}`;
+    const [body, tried] = await Promise.all([
+      this.#answered(path, `the heartbeats of ${listed.id}, because the question about them`),
+      triesPorts ? Promise.all(listed.endpoints.map((endpoint) => reach(listed.id, endpoint))) : [],
+    ]);
+    const read = instanceMessage.parse(body);
+    const line = at(body, 'line');
+    const instance = read.ok ? read.value : listed;
+    const heartbeats = heartbeatsOf(at(body, 'heartbeats'));
+    const isTroubled = instance.state !== 'HEALTHY' || (heartbeats?.heartbeat1.error ?? null) !== null;
+    const falls = numberAt(body, 'falls');
+    return {
+      instance,
+      heartbeats,
+      falls,
+      line: typeof line === 'boolean' ? line : null,
+      reach: tried,
+      rounds: isTroubled || (falls ?? 0) > 0 ? await this.#roundsOf(path) : [],
+      lineLosses: lossesIn(at(body, 'lineLosses')),
+      away: isRecord(body) ? overrideTerms(body, 'admin') : null,
+    };
+  }
+
+  async #roundsOf(path: string): Promise<readonly boolean[]> {
+    const asked = await this.#asker.ask(`${path}/beats`);
+    if (asked.kind !== 'answer') return [];
+    return listAt(asked.body, 'heartbeat1').map((round) => numberAt(round, 'roundTripMs') !== null);
+  }
+
+  /** The body of a good answer; null: there is none, which is kept. An instance that has gone meanwhile is nothing to keep. */
+  async #answered(path: string, what: string): Promise<unknown> {
+    const asked = await this.#asker.ask(path);
+    if (asked.kind === 'answer' && asked.status === 200) return asked.body;
+    if (asked.kind === 'answer' && (asked.status === 404 || asked.status === 410)) return null;
+    const why = asked.kind === 'failure' ? asked.text : `${asked.status} ${textAt(asked.body, 'detail') ?? asked.text}`;
+    this.missing.push(`${what} was not answered (${why})`);
+    return null;
+  }
+
+  /** In their order, so many at a time. */
+  async each<Item, Result>(items: readonly Item[], work: (item: Item) => Promise<Result>): Promise<readonly Result[]> {
+    const results: Result[] = [];
+    const waiting = items.entries();
+    const take = async (): Promise<void> => {
+      for (const [index, item] of waiting) results[index] = await work(item);
+    };
+    await Promise.all(Array.from({ length: Math.min(this.#concurrency, items.length) }, take));
+    return results;
+  }
+}

@@ -1,0 +1,22 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { CONTAINER_MARKS, containerIn } from '@rollcall/core';
+import type { Shell } from '../../terminal/shell.js';
+import type { HereFacts } from './facts.js';
+
+/** What this process can see of where it runs. Never throws: what cannot be read is not known. */
+export function hereFacts(env: Shell['env']): Omit<HereFacts, 'unasked'> {
+  const marks = CONTAINER_MARKS.filter((mark) => existsSync(mark));
+  const openFiles = /^Max open files\s+(\d+)/m.exec(textOf('/proc/self/limits'))?.[1];
+  return {
+    container: containerIn({ env, marks, cgroup: textOf('/proc/self/cgroup') }),
+    openFiles: openFiles === undefined ? null : Number(openFiles),
+  };
+}
+
+function textOf(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}

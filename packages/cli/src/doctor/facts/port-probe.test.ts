@@ -1,0 +1,78 @@
+import { createServer as createHttpServer } from 'node:http';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
+import { encodeFrame } from '@rollcall/core';
+import { afterEach, describe, expect, it } from 'vitest';
+import { reach } from './port-probe.js';
+
+const open: Server[] = [];
+afterEach(() => {
+  for (const server of open.splice(0)) server.close();
+});
+
+async function portOf(server: Server): Promise<number> {
+  open.push(server);
+  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+const says = (answer: string): Server =>
+  createServer((socket) => void socket.once('data', () => void socket.end(answer)));
+const chunked = (answer: string): Server =>
+  createHttpServer((_, response) => {
+    response.write(answer);
+    response.end();
+  });
+const frame = (instance: unknown): string =>
+  encodeFrame({ id: 'doctor', response: { instance, nonce: null }, isDisposed: true });
+
+describe('reach', () => {
+  it.each<[string, 'tcp' | 'http' | 'grpc', Server, string, RegExp]>([
+    ['itself, over TCP', 'tcp', says(frame('orders-1')), 'itself', /says that it is orders-1/],
+    ['somebody else, over TCP', 'tcp', says(frame('users-1')), 'another', /says that it is users-1/],
+    ['who does not speak our frames', 'tcp', says('HTTP/1.1 400 Bad Request\r\n\r\n'), 'another', /does not say who/],
+    [
+      'who closes',
+      'tcp',
+      createServer((socket) => void socket.once('data', () => void socket.end())),
+      'failed',
+      /closed/,
+    ],
+    [
+      'itself, over HTTP',
+      'http',
+      createHttpServer((_, response) => void response.end('{"instance":"orders-1"}')),
+      'itself',
+      /orders-1/,
+    ],
+    ['itself, in a chunk', 'http', chunked('{"instance":"orders-1","nonce":null}'), 'itself', /orders-1/],
+    [
+      'a page',
+      'http',
+      createHttpServer((_, response) => void response.end('<h1>shop</h1>')),
+      'another',
+      /does not say who/,
+    ],
+    [
+      'an error',
+      'http',
+      createHttpServer((_, response) => void response.writeHead(404).end()),
+      'another',
+      /does not say who/,
+    ],
+    ['nobody in particular, over gRPC', 'grpc', says(''), 'open', /takes connections/],
+  ])('finds %s', async (...[, protocol, server, outcome, text]) => {
+    const endpoint = { protocol, host: '127.0.0.1', port: await portOf(server), tls: false };
+    expect(await reach('orders-1', endpoint)).toEqual({ endpoint, outcome, text: expect.stringMatching(text) });
+  });
+
+  it('finds nobody', async () => {
+    const server = says('');
+    const endpoint = { protocol: 'tcp', host: '127.0.0.1', port: await portOf(server), tls: false } as const;
+    await new Promise((resolve) => server.close(resolve));
+    expect(await reach('orders-1', endpoint)).toMatchObject({
+      outcome: 'refused',
+      text: expect.stringContaining('ECONNREFUSED'),
+    });
+  });
+});

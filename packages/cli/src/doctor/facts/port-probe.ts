@@ -1,0 +1,127 @@
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
+import { connect as secureConnect } from 'node:tls';
+import {
+  addressOf,
+  encodeFrame,
+  FrameDecoder,
+  HEARTBEAT_PATH,
+  HEARTBEAT_PATTERN,
+  messageOf,
+  sleep,
+  systemTime,
+} from '@rollcall/core';
+import type { Endpoint } from '@rollcall/core';
+import { textAt } from '../../registry/json.js';
+import type { Reach } from './facts.js';
+import { codeOf } from './http-probe.js';
+
+/** Nothing by then: silent. */
+const TIMEOUT_MS = 2_000;
+/** More of an answer is not read. */
+const MOST_BYTES = 16_384;
+
+/** An address that does not answer is tried so often; one that is silent, once less, for that takes its time. */
+const TRIES = 3;
+const RETRY_AFTER_MS = 150;
+
+const isLost = ({ outcome }: Reach): boolean => ['refused', 'silent', 'failed', 'unasked'].includes(outcome);
+
+/** Tries the address of an instance until it answers, three times at most; the text tells of each try. Never rejects. */
+export async function reach(id: string, endpoint: Endpoint): Promise<Reach> {
+  let reached = await reachOnce(id, endpoint);
+  const texts = [reached.text];
+  for (let left = TRIES - 1; left > 0 && isLost(reached); left -= reached.outcome === 'silent' ? 2 : 1) {
+    await sleep(systemTime, RETRY_AFTER_MS);
+    reached = await reachOnce(id, endpoint);
+    texts.push(reached.text);
+  }
+  return new Set(texts).size === 1 ? reached : { ...reached, text: texts.join('; then: ') };
+}
+
+/**
+ * Connects to where an instance says it is, and asks who is there, as callers do before their first call: with a Heartbeat-1 that has no
+ * nonce, which proves nothing to anybody. Over gRPC, and over TLS, whose certificates are not ours to judge, it only connects. Never rejects.
+ */
+function reachOnce(id: string, endpoint: Endpoint): Promise<Reach> {
+  return new Promise((resolve) => {
+    const { host, port, tls } = endpoint;
+    let isConnected = false;
+    const said: Buffer[] = [];
+    const socket: Socket = tls
+      ? secureConnect({ host, port, rejectUnauthorized: false })
+      : connect({ host, port, autoSelectFamily: false });
+    const done = (outcome: Reach['outcome'], text: string): void => {
+      socket.destroy();
+      resolve({ endpoint, outcome, text });
+    };
+    socket.setTimeout(TIMEOUT_MS, () =>
+      done(
+        'silent',
+        `${isConnected ? 'it takes the connection and says nothing' : 'no answer to the connection'} within ${TIMEOUT_MS} ms`,
+      ),
+    );
+    socket.on('error', (error) => done(outcomeOf(error), messageOf(error) || codeOf(error)));
+    socket.on('close', () => {
+      if (said.length > 0) done(...verdict(id, ''));
+      else done('failed', `${addressOf(endpoint)} closed the connection without an answer`);
+    });
+    socket.on(tls ? 'secureConnect' : 'connect', () => {
+      isConnected = true;
+      const question = tls ? null : QUESTIONS[endpoint.protocol]?.(endpoint);
+      if (question === null || question === undefined) return done('open', 'it takes connections');
+      socket.on('data', (bytes) => {
+        said.push(bytes);
+        const answer = Buffer.concat(said);
+        const who = readers[endpoint.protocol]?.(answer) ?? (answer.length > MOST_BYTES ? '' : null);
+        if (who !== null) done(...verdict(id, who));
+      });
+      socket.write(question);
+    });
+  });
+}
+
+function verdict(id: string, who: string): [Reach['outcome'], string] {
+  if (who === id) return ['itself', `it says that it is ${id}`];
+  return ['another', who === '' ? 'somebody answers who does not say who it is' : `it says that it is ${who}`];
+}
+
+function outcomeOf(error: unknown): Reach['outcome'] {
+  const code = codeOf(error);
+  if (code === 'ECONNREFUSED') return 'refused';
+  if (code === 'EMFILE' || code === 'ENFILE') return 'unasked';
+  return code === 'ETIMEDOUT' ? 'silent' : 'failed';
+}
+
+type Protocol = Endpoint['protocol'];
+
+const http = (endpoint: Endpoint): string =>
+  `POST ${HEARTBEAT_PATH} HTTP/1.1\r\nhost: ${addressOf(endpoint)}\r\ncontent-type: application/json\r\n` +
+  'content-length: 2\r\nconnection: close\r\n\r\n{}';
+
+const QUESTIONS: Partial<Readonly<Record<Protocol, (endpoint: Endpoint) => string | Uint8Array>>> = {
+  tcp: () => encodeFrame({ pattern: HEARTBEAT_PATTERN, data: {}, id: 'doctor' }),
+  http,
+  heartbeat: http,
+};
+
+/** Who answers: empty, somebody who does not say; null: not all has come. */
+const readers: Partial<Readonly<Record<Protocol, (received: Buffer) => string | null>>> = {
+  tcp: readTcp,
+  http: readHttp,
+  heartbeat: readHttp,
+};
+
+function readTcp(received: Buffer): string | null {
+  const { frames, failure } = new FrameDecoder().push(received);
+  const [frame] = frames;
+  if (frame === undefined) return failure === null ? null : '';
+  return textAt(frame, 'response', 'instance')?.slice(0, 128) ?? '';
+}
+
+/** A sidecar may cut the answer into chunks, so its JSON is not read as a whole. */
+function readHttp(received: Buffer): string | null {
+  const text = received.toString('utf8');
+  const isAnswer = 'HTTP/1.1 200'.startsWith(text.slice(0, 12));
+  return isAnswer ? (/"instance"\s*:\s*"([\w.~-]{1,128})"/.exec(text)?.[1] ?? null) : '';
+}

@@ -1,0 +1,360 @@
+import { addressOf, isLoopback, shortId, TOLD, VERSION } from '@rollcall/core';
+import type { Endpoint } from '@rollcall/core';
+import { ageText } from '../../terminal/words.js';
+import type { Facts, InstanceFacts, Reach, RegistryFacts } from '../facts/facts.js';
+import { finding } from './finding.js';
+import type { Diagnosis, Finding } from './finding.js';
+import { remediesFor } from './fixes.js';
+import { registryWall } from './registry.js';
+
+/** So many heartbeats in a row are no accident. */
+const MISSES = 2;
+/** It was lost, or has just moved, for so many intervals: then it is no news any more. */
+const LASTING = 2;
+
+/** What is wrong with the instances. */
+export function instanceDiagnosis(facts: Facts): Diagnosis {
+  const { registry, instances } = facts;
+  if (registry === null) return { findings: [], fine: [], unchecked: [] };
+  if (instances.length === 0) {
+    const isEmpty = facts.missing.length === 0;
+    return { findings: [], fine: [], unchecked: isEmpty ? ['instances, because none is registered'] : [] };
+  }
+  const staying = instances.filter(({ instance }) => instance.state !== 'DEREGISTERING');
+  const findings = [
+    ...staying.flatMap((one) => heartbeatFindings(one, facts, registry)),
+    ...unreachable(staying, facts),
+    ...loopback(staying, facts, registry),
+    ...staying.flatMap((one) => [...hooks(one), ...stale(one, facts, registry), ...flapping(one, registry)]),
+  ];
+  return { findings, fine: fine(staying, findings), unchecked: unchecked(staying, facts) };
+}
+
+// ---- heartbeats -----------------------------------------------------------------------------------------------------
+
+/** One finding for each instance: both directions and the address belong together. */
+function heartbeatFindings(one: InstanceFacts, facts: Facts, registry: RegistryFacts): readonly Finding[] {
+  const { instance, reach } = one;
+  const { code } = instance.reason;
+  const another = reach.filter((seen) => isAnother(one, seen));
+  if (code === 'ADDRESS_SHARED') return [shared(one, facts)];
+  if (code === 'ADDRESS_TAKEN' || another.length > 0) return [taken(one, another, facts)];
+  if (isLossy(one)) return [lossy(one, facts)];
+  if (isInboundBroken(one)) return [inbound(one, facts)];
+  if (isOutboundBroken(one, facts, registry)) return [outbound(one, facts)];
+  return [];
+}
+
+/**
+ * Somebody else, for whom it matters: callers ask natives alone who they are, and over `heartbeat` nobody calls, so there it is enough
+ * that the registry gets its answers.
+ */
+function isAnother(one: InstanceFacts, { outcome, endpoint }: Reach): boolean {
+  if (outcome !== 'another' || one.instance.source !== 'native') return false;
+  return endpoint.protocol !== 'heartbeat' || isInboundBroken(one);
+}
+
+/** Was there time enough for it to show itself: since it registered, and since the registry was started? */
+function isOld({ instance }: InstanceFacts, facts: Facts, { intervalMs, startedAt }: RegistryFacts): boolean {
+  return registryWall(facts) - Math.max(instance.registeredAt, startedAt ?? 0) > LASTING * intervalMs;
+}
+
+function isInboundBroken({ instance, heartbeats }: InstanceFacts): boolean {
+  if (heartbeats === null) return /^INBOUND|^SILENT|PROOF_OF_DEATH/.test(instance.reason.code);
+  const { error, misses } = heartbeats.heartbeat1;
+  return error !== null && (misses >= MISSES || instance.state !== 'HEALTHY');
+}
+
+function isOutboundBroken(one: InstanceFacts, facts: Facts, registry: RegistryFacts): boolean {
+  const { instance, heartbeats } = one;
+  if (heartbeats === null) return /^OUTBOUND|^SILENT/.test(instance.reason.code);
+  const { lastSuccessAgoMs, misses } = heartbeats.heartbeat2;
+  return misses >= MISSES || (lastSuccessAgoMs === null && isOld(one, facts, registry));
+}
+
+/** It came back so often within the last rounds: a process that ended, or a way that was closed, does not. */
+const RETURNS = 2;
+/** Of the last rounds so many are looked at. */
+const ROUNDS = 20;
+
+/** Are some rounds of Heartbeat-1 answered and others not, in turns? */
+function isLossy({ rounds }: InstanceFacts): boolean {
+  const last = rounds.slice(-ROUNDS);
+  const returns = last.filter((isAnswered, index) => isAnswered && last[index - 1] === false).length;
+  return returns >= RETURNS;
+}
+
+function lossy(one: InstanceFacts, facts: Facts): Finding {
+  const { instance, rounds } = one;
+  const last = rounds.slice(-ROUNDS);
+  const answered = last.filter((isAnswered) => isAnswered).length;
+  const [endpoint] = instance.endpoints;
+  return finding('heartbeats-lost', {
+    instances: [instance.id],
+    what: `${shortId(instance)} answers some heartbeats and not others.`,
+    evidence: [
+      `the registry says: of the last ${last.length} rounds of Heartbeat-1 ${answered} were answered, in turns with those that were not`,
+      ...evidenceOf(one, facts),
+    ],
+    fix: [
+      `are packets lost between the registry and it? From the machine of the registry: ping -c 20 ${endpoint?.host ?? ''}; mend the network that loses them`,
+      `does it pause? ${remediesFor(facts.registry?.container ?? null).isBusy}; look at its memory, its garbage collector, and whether its CPU is throttled`,
+    ],
+  });
+}
+
+function inbound(one: InstanceFacts, facts: Facts): Finding {
+  const { instance, heartbeats, reach } = one;
+  const error = heartbeats?.heartbeat1.error ?? instance.reason.text;
+  const isRefused = /ECONNREFUSED/.test(error);
+  const isReached = reach.length > 0 && reach.every(({ outcome }) => outcome === 'itself' || outcome === 'open');
+  const place = placesOf(instance.endpoints);
+  const wasReached = (heartbeats?.heartbeat1.lastSuccessAgoMs ?? null) !== null;
+  const remedies = remediesFor(facts.registry?.container ?? null);
+  const [endpoint] = instance.endpoints;
+  const connects = remedies.tryPort(endpoint?.host ?? '', endpoint?.port ?? 0, 'from the machine of the registry');
+  const seen = { instances: [instance.id], evidence: evidenceOf(one, facts) };
+  const name = shortId(instance);
+  if (isReached && (isRefused || reach.every(({ outcome }) => outcome === 'itself'))) {
+    return finding('not-reachable-from-registry', {
+      ...seen,
+      what: `${name} is reached at ${place} from here, and not from the registry.`,
+      fix:
+        !wasReached && isLoopback(endpoint?.host ?? '')
+          ? [
+              `in ${instance.service}: RollcallModule.forRoot({ …, advertiseHost: '<its address as the registry sees it>' })`,
+              `and listen on every address: options: { host: '0.0.0.0', … }`,
+            ]
+          : [
+              connects,
+              'open the way for the registry: firewall, network policy, another network of containers',
+              // who was reached there before said the right address
+              ...(wasReached ? [] : ['or set advertiseHost to an address that the registry reaches']),
+            ],
+    });
+  }
+  if (isRefused || reach.some(({ outcome }) => outcome === 'refused')) {
+    return finding('port-not-listening', {
+      ...seen,
+      what: `Nobody listens at ${place}, where ${name} says it is.`,
+      fix: [
+        `if its process has ended, start it again; rollcall show ${instance.id} tells what it did last`,
+        `if it runs, look where it listens: ${remedies.whoListens(endpoint?.port ?? '')}; the port that it registered is ${instance.endpoints.map(({ port }) => port).join(', ')}`,
+      ],
+    });
+  }
+  return finding('heartbeat-1-unanswered', {
+    ...seen,
+    what: `${name} at ${place} does not answer Heartbeat-1.`,
+    fix: [`is its process stopped or busy? On its machine: ${remedies.isBusy}`, `do packets get through? ${connects}`],
+  });
+}
+
+function outbound(one: InstanceFacts, facts: Facts): Finding {
+  const { instance, heartbeats } = one;
+  const hasCome = (heartbeats?.heartbeat2.lastSuccessAgoMs ?? null) !== null;
+  const { container } = facts.registry ?? { container: null };
+  const fetches = `node -e "fetch('${facts.url}/health/live').then(a=>console.log(a.status),e=>console.log(e.cause??e))"`;
+  return finding('heartbeat-2-missing', {
+    instances: [instance.id],
+    what: `${shortId(instance)} answers Heartbeat-1 but ${hasCome ? 'no longer sends' : 'sends no'} Heartbeat-2.`,
+    evidence: evidenceOf(one, facts),
+    fix: [
+      `from its machine or container: ${container === null ? `curl -sS ${facts.url}/health/live` : fetches}`,
+      hasCome
+        ? 'its own log names the registry that it looks for, and what it is told; what has changed between: a network policy, a firewall, its token?'
+        : 'its own log names the registry that it looks for; set ROLLCALL_URL to one that it reaches',
+    ],
+  });
+}
+
+function taken(one: InstanceFacts, another: readonly Reach[], facts: Facts): Finding {
+  const { instance } = one;
+  const places = placesOf(another.length > 0 ? another.map(({ endpoint }) => endpoint) : instance.endpoints);
+  return finding('address-taken', {
+    instances: [instance.id],
+    what: `Another process answers at ${places}, where ${shortId(instance)} says it is.`,
+    evidence: evidenceOf(one, facts),
+    fix: [
+      'give each process a port of its own: port 0 is any free one',
+      `see who has it: ${remediesFor(facts.registry?.container ?? null).whoListens(instance.endpoints[0]?.port ?? '')}`,
+    ],
+  });
+}
+
+function shared(one: InstanceFacts, facts: Facts): Finding {
+  const { instance } = one;
+  return finding('address-shared', {
+    instances: [instance.id],
+    what: `${shortId(instance)} and another process answer in turns at ${placesOf(instance.endpoints)}.`,
+    evidence: evidenceOf(one, facts),
+    fix: [
+      `workers of node:cluster, or of PM2 in its cluster mode, share every port that they listen on, port 0 too: start them with @rollcall/nestjs ${VERSION}, which gives each worker a port of its own`,
+      'without @rollcall/nestjs: register a second server of each worker, listen({ port: 0, exclusive: true }), or start processes in place of workers (PM2: exec_mode "fork"), each with a port of its own',
+      'containers or machines behind one NAT, proxy or published port: let the registry and callers reach each directly, and set its advertiseHost to the address where they do',
+    ],
+  });
+}
+
+/** What the registry says, both directions, and what was seen from here. */
+function evidenceOf({ instance, heartbeats, reach }: InstanceFacts, facts: Facts): readonly string[] {
+  const lines = [
+    `the registry says: ${instance.state} for ${ageText(registryWall(facts) - instance.since)}: ${instance.reason.text}`,
+  ];
+  if (heartbeats !== null) {
+    const { heartbeat1, heartbeat2 } = heartbeats;
+    const { error, misses } = heartbeat1;
+    lines.push(
+      `Heartbeat-1 (registry → instance): ${lastText(heartbeat1.lastSuccessAgoMs, 'answered')}${error === null ? '' : `; ${misses} missed, the last: ${error}`}`,
+    );
+    lines.push(
+      `Heartbeat-2 (instance → registry): ${lastText(heartbeat2.lastSuccessAgoMs, 'came')}${heartbeat2.misses === 0 ? '' : `; ${heartbeat2.misses} missed`}`,
+    );
+  }
+  return [...lines, ...reach.map(seenText)];
+}
+
+const lastText = (agoMs: number | null, verb: string): string =>
+  agoMs === null ? `never ${verb}` : `last ${verb} ${ageText(agoMs)} ago`;
+
+const seenText = ({ endpoint, text }: Reach): string =>
+  `tried from here, ${endpoint.protocol}://${addressOf(endpoint)}: ${text}`;
+
+// ---- addresses ------------------------------------------------------------------------------------------------------
+
+/** Those that the registry reaches and this machine does not. */
+function unreachable(instances: readonly InstanceFacts[], { url }: Facts): readonly Finding[] {
+  const lost = instances.filter(
+    (one) =>
+      !isInboundBroken(one) && one.reach.some(({ outcome }) => ['refused', 'silent', 'failed'].includes(outcome)),
+  );
+  if (lost.length === 0) return [];
+  const failed = lost.flatMap(({ reach }) =>
+    reach.filter(({ outcome }) => outcome !== 'itself' && outcome !== 'open' && outcome !== 'another'),
+  );
+  const seen = finding('not-reachable-from-here', {
+    what: `${lost.length} of ${instances.length} instances are reached by the registry, and not from this machine.`,
+    instances: lost.map(({ instance }) => instance.id),
+    evidence: [
+      ...lost.slice(0, 1).map(({ instance }) => `the registry says: ${instance.state}: ${instance.reason.text}`),
+      ...failed.slice(0, 5).map(seenText),
+    ],
+    fix: [
+      `run it where callers run, such as in a container of theirs: rollcall doctor --url ${url}`,
+      'or leave out the ports: rollcall doctor --no-ports',
+    ],
+  });
+  return [seen];
+}
+
+/** Loopback addresses at a registry that others than its own machine use. */
+function loopback(instances: readonly InstanceFacts[], { url }: Facts, { host }: RegistryFacts): readonly Finding[] {
+  const local = instances.filter(({ instance }) => instance.endpoints.some((endpoint) => isLoopback(endpoint.host)));
+  const others = instances.find(({ instance }) => instance.endpoints.every((endpoint) => !isLoopback(endpoint.host)));
+  const isAskedFromElsewhere = !isLoopback(new URL(url).hostname);
+  const listensWide = host !== null && !isLoopback(host);
+  if (local.length === 0 || (!isAskedFromElsewhere && !listensWide && others === undefined)) return [];
+  const services = [...new Set(local.map(({ instance }) => instance.service))];
+  const evidence = local
+    .slice(0, 5)
+    .map(({ instance }) => `the registry says: ${shortId(instance)} is at ${placesOf(instance.endpoints)}`);
+  if (listensWide) evidence.push(`the registry listens at ${host}, for other machines too`);
+  if (others !== undefined) evidence.push(`${shortId(others.instance)} is at ${placesOf(others.instance.endpoints)}`);
+  return [
+    finding('loopback-address', {
+      what: `${services.join(', ')} can be called only on the machine, or in the container, of the registry.`,
+      instances: local.map(({ instance }) => instance.id),
+      evidence,
+      fix: [
+        "listen on every address: options: { host: '0.0.0.0', port: 0 }, or app.listen(3000, '0.0.0.0')",
+        'reach the registry by its name or address, not by 127.0.0.1: ROLLCALL_URL=http://<registry>:1337',
+        'or say the address: ROLLCALL_ADVERTISE_HOST=<address>',
+      ],
+    }),
+  ];
+}
+
+// ---- what may go wrong later ----------------------------------------------------------------------------------------
+
+function hooks({ instance }: InstanceFacts): readonly Finding[] {
+  if (instance.metadata[TOLD.shutdownHooks] !== 'off') return [];
+  const off = finding('shutdown-hooks-off', {
+    what: `Nobody in ${shortId(instance)} listens for SIGTERM, so that ends it in the middle of its requests.`,
+    instances: [instance.id],
+    evidence: [`the instance says: ${TOLD.shutdownHooks} off`],
+    fix: [`in main.ts of ${instance.service}, before it listens: app.enableShutdownHooks();`],
+  });
+  return [off];
+}
+
+/** Only who uses our client promises to hold a line. */
+function stale(one: InstanceFacts, facts: Facts, registry: RegistryFacts): readonly Finding[] {
+  const { instance, line, heartbeats } = one;
+  const isOurs = instance.metadata[TOLD.version] !== undefined;
+  const beats =
+    heartbeats !== null && heartbeats.heartbeat2.lastSuccessAgoMs !== null && heartbeats.heartbeat2.misses === 0;
+  if (!isOurs || line !== false || !beats || !isOld(one, facts, registry)) return [];
+  const lastMs = heartbeats.heartbeat2.lastSuccessAgoMs ?? 0;
+  return [
+    finding('stale-copy', {
+      what: `${shortId(instance)} beats but holds no change feed.`,
+      instances: [instance.id],
+      evidence: [`the registry says: line false, Heartbeat-2 last came ${ageText(lastMs)} ago`],
+      fix: [
+        `is there a proxy between it and ${facts.url} that buffers or cuts long answers? For /api/v1/watch in nginx: proxy_buffering off; proxy_read_timeout 1h;`,
+        'its own log says since when it polls, or has no feed',
+      ],
+    }),
+  ];
+}
+
+function flapping({ instance, falls }: InstanceFacts, { flappingLimit }: RegistryFacts): readonly Finding[] {
+  if (falls === null || flappingLimit === null || falls <= flappingLimit) return [];
+  return [
+    finding('flapping', {
+      what: `${shortId(instance)} falls again and again.`,
+      instances: [instance.id],
+      evidence: [
+        `the registry says: falls ${falls.toFixed(1)}, and with more than ${flappingLimit} an instance is flapping; now ${instance.state}: ${instance.reason.text}`,
+      ],
+      fix: [
+        `what it did, and why: rollcall show ${instance.id}`,
+        'look for what returns: memory at its limit, pauses of the garbage collector, a probe that restarts it, a network that drops',
+      ],
+    }),
+  ];
+}
+
+// ---- what is well ---------------------------------------------------------------------------------------------------
+
+function fine(instances: readonly InstanceFacts[], findings: readonly Finding[]): readonly string[] {
+  const is = (code: Finding['code']): boolean => findings.some((one) => one.code === code);
+  const healthy = instances.filter(({ instance }) => instance.state === 'HEALTHY').length;
+  const reached = instances.filter(
+    ({ reach }) => reach.length > 0 && reach.every(({ outcome }) => outcome === 'itself' || outcome === 'open'),
+  ).length;
+  return [
+    ...(healthy === 0 ? [] : [`both heartbeats of ${healthy} of ${instances.length} instances`]),
+    ...(reached === 0 ? [] : [`the ports of ${reached} of ${instances.length} instances, tried from here`]),
+    ...(is('loopback-address') ? [] : ['no address that only one machine can use']),
+    ...(is('stale-copy') || !instances.some(({ line }) => line === true) ? [] : ['change feeds are held']),
+    ...(is('flapping') ? [] : ['nobody is flapping']),
+  ];
+}
+
+function unchecked(instances: readonly InstanceFacts[], { triesPorts, left }: Facts): readonly string[] {
+  const open = instances.flatMap(({ reach }) => reach).filter(({ outcome }) => outcome === 'open').length;
+  return [
+    ...(triesPorts ? [] : ['ports from here, because of --no-ports; what the registry says of them stands above']),
+    ...(open === 0
+      ? []
+      : [`who answers at ${open} addresses, because over gRPC and TLS it was only tried whether somebody does`]),
+    ...(left === 0
+      ? []
+      : [`${left} instances, because only the ${instances.length} worst were looked at: name a service`]),
+    'how old a copy is, because only its own process knows: its health check tells (terminus), or rollcall_registry_connected of its metrics',
+    'the clocks of services, because they do not send them, and nothing depends on them',
+  ];
+}
+
+const placesOf = (endpoints: readonly Endpoint[]): string => [...new Set(endpoints.map(addressOf))].join(', ');

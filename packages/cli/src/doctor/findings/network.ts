@@ -1,0 +1,179 @@
+import { shortId } from '@rollcall/core';
+import { ageText } from '../../terminal/words.js';
+import { urlAt } from '../facts/contact.js';
+import type { Facts, Failure, InstanceFacts, LineLossFacts, PeerFacts, RegistryFacts } from '../facts/facts.js';
+import { bareHost, isCut } from '../facts/http-probe.js';
+import { largeFix, triedTexts } from './contact.js';
+import { finding } from './finding.js';
+import type { Diagnosis, Finding } from './finding.js';
+import { remediesFor } from './fixes.js';
+import { isTight } from './registry.js';
+
+/** So many ends of a stream, of nearly the same length, are a rule of somebody between. */
+const LOSSES = 3;
+/** Of the longest; and at least so many ms. */
+const ALIKE_RATIO = 0.2;
+const ALIKE_MS = 500;
+
+type Part = Partial<Diagnosis>;
+
+/** What is wrong with the way to a registry that answers, or with which registry that is. */
+export function wayDiagnosis(facts: Facts): Diagnosis {
+  const { registry } = facts;
+  if (registry === null) return { findings: [], fine: [], unchecked: [] };
+  const looked = [ownFiles, steadiness, largeAnswers, streams, sameness].map((part) => part(facts, registry));
+  return {
+    findings: looked.flatMap(({ findings = [] }) => findings),
+    fine: looked.flatMap(({ fine = [] }) => fine),
+    unchecked: [...looked.flatMap(({ unchecked = [] }) => unchecked), ...facts.missing],
+  };
+}
+
+function ownFiles({ here, instances }: Facts): Part {
+  const ports = instances.flatMap(({ reach }) => reach).filter(({ outcome }) => outcome === 'unasked').length;
+  if (here.unasked + ports === 0) return {};
+  const limit = here.openFiles === null ? 'few' : String(here.openFiles);
+  const few = finding('few-open-files-here', {
+    what: `This command may open only ${limit} files, too few for all that it wanted to ask.`,
+    evidence: [`asked from here: ${here.unasked} questions and ${ports} ports could not be tried (EMFILE)`],
+    fix: [remediesFor(here.container).moreFilesHere],
+  });
+  return { findings: [few] };
+}
+
+function steadiness(facts: Facts, registry: RegistryFacts): Part {
+  const { url, tries, here } = facts;
+  const ofLarge = new Set(largeLosses(facts));
+  const whole = tries.failures.filter((failure) => !ofLarge.has(failure));
+  if (whole.length === 0) return { fine: [`each of ${tries.asked} questions to it was answered`] };
+  const named = facts.addresses.filter(({ isNamed }) => isNamed);
+  const addresses = named.map(({ address, text }) => `asked from here, at ${address} alone: ${text}`);
+  const { files } = registry;
+  const open = files === null ? [] : [`the registry says: ${files.open} of ${files.most} files are open`];
+  const unsteady = finding('registry-unsteady', {
+    what: `${new URL(url).host} answers some questions and loses others.`,
+    evidence: [...triedTexts(facts), ...addresses, ...open],
+    fix: [
+      ...(files !== null && isTight(files)
+        ? [`the registry has hardly an open file left: ${remediesFor(registry.container).moreFiles}`]
+        : []),
+      ...(whole.some(({ code }) => code === 'ETIMEDOUT')
+        ? [`are packets lost on the way? ping -c 20 ${bareHost(url)}; mend the network that loses them`]
+        : []),
+      ...(whole.some((failure) => isCut(failure) || failure.code === 'ECONNREFUSED')
+        ? ['is there a proxy or load balancer between, of whose targets one is gone? Ask the registry itself, past it']
+        : []),
+      `is its machine busy? There: ${remediesFor(registry.container ?? here.container).isBusy}`,
+    ],
+  });
+  return { findings: [unsteady] };
+}
+
+/**
+ * The answers that broke off because they are large: where the one that was asked for its size broke off, that one first and all that did;
+ * else those larger than any that arrived as a whole. A smaller one that breaks off shows a way that is unsteady.
+ */
+function largeLosses({ way, tries }: Facts): readonly Failure[] {
+  const halves = tries.failures.filter(({ progress }) => progress.isAnswered);
+  if (way?.large?.progress.isAnswered === true) return [way.large, ...halves];
+  return halves.filter(
+    ({ progress: { received, announced } }) => Math.max(received, announced ?? 0) > tries.largestAnswer,
+  );
+}
+
+function largeAnswers(facts: Facts): Part {
+  const { way, tries, url } = facts;
+  const [lost] = largeLosses(facts);
+  if (lost === undefined) {
+    return way?.large === null ? { fine: ['answers of more than 64 KiB arrive as a whole'] } : {};
+  }
+  const large = finding('large-answers-lost', {
+    what: `Large answers of ${new URL(url).host} do not arrive as a whole.`,
+    evidence: [
+      `asked from here: ${lost.text}`,
+      `asked from here: an answer of ${tries.largestAnswer} bytes, and smaller ones, arrived as a whole`,
+    ],
+    fix: largeFix(url),
+  });
+  return { findings: [large] };
+}
+
+function isRegular({ times, shortestMs, longestMs }: LineLossFacts): boolean {
+  return times >= LOSSES && longestMs - shortestMs <= Math.max(ALIKE_MS, ALIKE_RATIO * longestMs);
+}
+
+function streams({ way, instances, url }: Facts): Part {
+  const stream = way?.stream;
+  const cut = instances.filter(({ lineLosses }) => lineLosses !== null && isRegular(lineLosses));
+  const evidence = cut.slice(0, 5).map(lossText);
+  if (stream?.outcome === 'ended')
+    evidence.unshift(`held from here: a change feed ended after ${stream.afterMs} ms: ${stream.text}`);
+  if (stream?.outcome === 'silent')
+    evidence.unshift(`held from here: a change feed was opened, and nothing of it came: ${stream.text}`);
+  if (evidence.length === 0) {
+    const unchecked =
+      stream?.outcome === 'refused' ? [`change feeds from here, because one could not be opened: ${stream.text}`] : [];
+    const fine = stream?.outcome === 'held' ? ['a change feed comes through, and lasts for a few seconds'] : [];
+    return { unchecked, fine };
+  }
+  const found: Finding = finding('stream-cut', {
+    what: `Streams of ${new URL(url).host} are ended or held back on the way, not by the registry.`,
+    instances: cut.map(({ instance }) => instance.id),
+    evidence,
+    fix: [
+      'let the proxy or load balancer between pass on answers that do not end: nginx proxy_buffering off; proxy_read_timeout 1h; Envoy timeout: 0s; a load balancer of a cloud: its backend timeout',
+      'or reach the registry past it: ROLLCALL_URL=http://<address of the registry>:1337',
+    ],
+  });
+  return { findings: [found] };
+}
+
+function lossText({ instance, lineLosses }: InstanceFacts): string {
+  const { times = 0, shortestMs = 0, longestMs = 0 } = lineLosses ?? {};
+  const span =
+    ageText(shortestMs) === ageText(longestMs) ? ageText(longestMs) : `${ageText(shortestMs)} to ${ageText(longestMs)}`;
+  return `the registry says: the stream of ${shortId(instance)}, which lives, ended ${times} times lately, each time after ${span}`;
+}
+
+/** Is it one registry that is asked: at every address of its name, and first in the list? */
+function sameness(facts: Facts, registry: RegistryFacts): Part {
+  const { url, addresses, peers } = facts;
+  const named = addresses.filter(({ isNamed, epoch }) => isNamed && epoch !== null);
+  if (new Set(named.map(({ epoch }) => epoch)).size > 1) return { findings: [splitName(url, named)] };
+  const rivals = [
+    ...addresses.filter(({ isNamed }) => !isNamed).map((one) => ({ ...one, url: urlAt(url, one.address) })),
+    ...peers,
+  ].filter(({ epoch, instances }) => epoch !== null && epoch !== registry.epoch && instances > 0);
+  if (rivals.length > 0) return { findings: [otherRegistry(url, registry, rivals)] };
+  const silent = peers.filter(({ isRegistry }) => !isRegistry);
+  return { unchecked: silent.map((peer) => `${peer.url}, because it did not answer as a registry: ${peer.text}`) };
+}
+
+function splitName(url: string, named: Facts['addresses']): Finding {
+  return finding('registries-differ', {
+    what: `The name ${new URL(url).hostname} leads to ${named.length} addresses, and not to the same registry at each.`,
+    evidence: named.map(({ address, text }) => `asked from here, at ${address} alone: ${text}`),
+    fix: [
+      'let the name lead to one registry, or write the address of one into ROLLCALL_URL everywhere, and end the other',
+    ],
+  });
+}
+
+function otherRegistry(url: string, { epoch, instances }: RegistryFacts, rivals: readonly PeerFacts[]): Finding {
+  const where = rivals.map((rival) => rival.url).join(', ');
+  return finding('registries-differ', {
+    what:
+      instances === 0
+        ? `The registry at ${url} is empty; instances are registered at ${where}.`
+        : `Instances are registered at ${url}, and others at ${where}: different registries.`,
+    evidence: [
+      `asked from here, ${url}: a registry of epoch ${epoch ?? '?'} with ${instances ?? '?'} instances`,
+      ...rivals.map((rival) => `asked from here, ${rival.url}: ${rival.text}`),
+    ],
+    fix: [
+      `ask the other one: rollcall doctor --url ${rivals[0]?.url ?? ''}`,
+      'give every service and caller the same ROLLCALL_URL: the same registries in the same order',
+      'if one of them was started by mistake, end it',
+    ],
+  });
+}

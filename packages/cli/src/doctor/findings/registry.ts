@@ -1,0 +1,315 @@
+import { TOLD } from '@rollcall/core';
+import { ageText } from '../../terminal/words.js';
+import type { Answer, Facts, InstanceFacts, RefusedFacts, RegistryFacts } from '../facts/facts.js';
+import { finding } from './finding.js';
+import type { Diagnosis, Finding, FindingCode } from './finding.js';
+import { remediesFor } from './fixes.js';
+
+/** Less is the network and the seconds of `Date`. */
+const SKEW_MS = 5_000;
+
+/** How far the registry's clock is ahead of ours, ms; null: it does not tell the time. Its header is cut to the second. */
+export function aheadMsOf({ contact, wall }: Pick<Facts, 'contact' | 'wall'>): number | null {
+  return contact.kind === 'answer' && contact.date !== null ? contact.date + 500 - wall : null;
+}
+
+/** The registry's wall clock now, as well as it is known: what it says of times is by that. */
+export function registryWall(facts: Pick<Facts, 'contact' | 'wall'>): number {
+  const aheadMs = aheadMsOf(facts) ?? 0;
+  return Math.abs(aheadMs) < SKEW_MS ? facts.wall : facts.wall + aheadMs;
+}
+
+/** Time enough to get another certificate. */
+const EXPIRES_SOON_MS = 14 * 86_400_000;
+/** Of what there may be. */
+const TIGHT_RATIO = 0.8;
+
+/** Is hardly any of it left? */
+export const isTight = ({ open, most }: { readonly open: number; readonly most: number }): boolean =>
+  open >= TIGHT_RATIO * most;
+
+interface Known {
+  readonly facts: Facts;
+  readonly registry: RegistryFacts;
+  readonly contact: Answer;
+}
+
+/** What is wrong with the registry itself, and who it did not let in. */
+export function registryDiagnosis(facts: Facts): Diagnosis {
+  const { registry, contact } = facts;
+  if (registry === null || contact.kind !== 'answer') return { findings: [], fine: [], unchecked: [] };
+  const known = { facts, registry, contact };
+  const parts = [answers, clocks, versions, store, certificate, tokens, access, preservation, files, budgets, refusals];
+  const looked = parts.map((part) => part(known));
+  return {
+    findings: looked.flatMap(({ findings = [] }) => findings),
+    fine: looked.flatMap(({ fine = [] }) => fine),
+    unchecked: looked.flatMap(({ unchecked = [] }) => unchecked),
+  };
+}
+
+type Part = Partial<Diagnosis>;
+
+function answers({ facts, registry, contact }: Known): Part {
+  const version = registry.version === null ? '' : `, version ${registry.version}`;
+  return {
+    fine: [`the registry at ${facts.url} answers, in ${Math.max(1, Math.round(contact.roundTripMs))} ms${version}`],
+  };
+}
+
+function clocks({ facts, contact, registry }: Known): Part {
+  const aheadMs = aheadMsOf(facts);
+  if (aheadMs === null || contact.date === null)
+    return { unchecked: ['clocks, because the registry’s answer has no Date'] };
+  const apart = ageText(Math.abs(aheadMs));
+  if (Math.abs(aheadMs) < SKEW_MS) return { fine: ['the clocks of the registry and of this machine agree'] };
+  const skew = finding('clock-skew', {
+    what: `The registry’s clock is ${apart} ${aheadMs > 0 ? 'ahead of' : 'behind'} that of this machine.`,
+    evidence: [
+      `the registry says: Date: ${new Date(contact.date).toUTCString()}`,
+      `this machine says: ${new Date(facts.wall).toUTCString()}`,
+    ],
+    fix: [`set the clock that is wrong; the registry’s: ${remediesFor(registry.container).setClock}`],
+  });
+  return { findings: [skew] };
+}
+
+/** Below 1.0 the second number counts, as npm has it. */
+const lineOf = (version: string): string =>
+  version
+    .split('.')
+    .slice(0, version.startsWith('0.') ? 2 : 1)
+    .join('.');
+
+function versions({ facts, registry }: Known): Part {
+  const { version } = registry;
+  if (version === null) return { unchecked: ['versions, because this registry is too old to tell its own'] };
+  const told = facts.instances.flatMap(({ instance }) => instance.metadata[TOLD.version] ?? []);
+  const silent = facts.instances.length - told.length;
+  const unchecked =
+    silent === 0
+      ? []
+      : [
+          `the versions of ${silent} instances, because they do not tell which Rollcall they run (no Nest, or older than 0.1)`,
+        ];
+  const findings: Finding[] = [];
+  if (lineOf(facts.version) !== lineOf(version)) {
+    findings.push(
+      finding('version-skew', {
+        what: `This command is of version ${facts.version}, the registry of ${version}.`,
+        evidence: [`rollcall --version: ${facts.version}`, `the registry says: version ${version}`],
+        fix: [`npx rollcall@${lineOf(version)} doctor`, 'or start the registry from the version that the services use'],
+      }),
+    );
+  }
+  const other = facts.instances.filter(({ instance }) => isOtherLine(instance.metadata[TOLD.version], version));
+  if (other.length > 0) findings.push(otherVersions(other, version));
+  if (findings.length > 0) return { findings, unchecked };
+  return {
+    fine: [
+      `versions fit: registry ${version}, this command ${facts.version}${told.length === 0 ? '' : `, ${told.length} instances`}`,
+    ],
+    unchecked,
+  };
+}
+
+const isOtherLine = (told: string | undefined, version: string): boolean =>
+  told !== undefined && lineOf(told) !== lineOf(version);
+
+function otherVersions(other: readonly InstanceFacts[], version: string): Finding {
+  const services = [...new Set(other.map(({ instance }) => instance.service))];
+  return finding('version-skew', {
+    what: `${services.join(', ')} run another Rollcall than the registry (${version}).`,
+    instances: other.map(({ instance }) => instance.id),
+    evidence: other
+      .slice(0, 5)
+      .map(({ instance }) => `${instance.id} says: ${TOLD.version} ${instance.metadata[TOLD.version] ?? ''}`),
+    fix: [`in ${services.join(', ')}: npm install @rollcall/nestjs@${lineOf(version)}`],
+  });
+}
+
+function store({ registry }: Known): Part {
+  if (registry.store === null) return { unchecked: ['the store, because the registry did not tell of one'] };
+  const { name, durable, trouble } = registry.store;
+  if (trouble === null)
+    return {
+      fine: [
+        durable
+          ? `the store (${name}) keeps what it is told`
+          : 'nothing is kept on disk, as it was started: after a restart the services register again',
+      ],
+    };
+  const { text, sinceMs, owed } = trouble;
+  const broken = finding('store-trouble', {
+    what: `The registry’s store does not keep what it is told, for ${ageText(sinceMs)}.`,
+    evidence: [
+      `the registry says: ${text}`,
+      ...(owed === 0 ? [] : [`it owes the store the last words about ${owed} instances`]),
+    ],
+    fix: [
+      'on its machine, look at the folder of --data, and at its disk: ls -ld . && df -h . && df -i .',
+      'it tries again by itself, and needs no restart',
+    ],
+  });
+  return { findings: [broken] };
+}
+
+function certificate({ facts, registry }: Known): Part {
+  const until = registry.certificateUntil;
+  if (until === null) return {};
+  const leftMs = until - facts.wall;
+  const day = new Date(until).toISOString();
+  if (leftMs > EXPIRES_SOON_MS) return { fine: [`its certificate is valid until ${day}`] };
+  const soon = finding('certificate-expiring', {
+    what:
+      leftMs > 0
+        ? `The registry’s certificate expires in ${ageText(leftMs)}.`
+        : 'The registry’s certificate has expired.',
+    evidence: [`the registry says: tls.expiresAt ${day}`],
+    fix: [
+      'put a new certificate and key in the place of the old files; it reads them within a second, without a restart',
+    ],
+  });
+  return { findings: [soon] };
+}
+
+function tokens({ facts, registry: { endingTokens: ending, container } }: Known): Part {
+  const [first] = ending;
+  if (first === undefined) return {};
+  const leftText = (until: number): string => ageText(until - registryWall(facts));
+  const soon = finding('token-expiring', {
+    what: `${ending.length === 1 ? 'An access token ends' : `${ending.length} access tokens end`} soon, the first in ${leftText(first.until)}.`,
+    evidence: ending.map(({ id, whose, until }) => `token ${id} (${whose}) ends in ${leftText(until)}`),
+    fix: [
+      `make new ones where the registry’s folder is, and give them out before: ${remediesFor(container).createToken('…')}`,
+      'then restart their services one after the other; the registry needs no restart',
+    ],
+  });
+  return { findings: [soon] };
+}
+
+function access({ registry }: Known): Part {
+  if (!registry.insecure)
+    return {
+      fine: [registry.access === 'open' ? 'it is open, to its own machine only' : `it asks for ${registry.access}`],
+    };
+  const open = finding('insecure-registry', {
+    what: 'The registry is open to everybody who reaches it.',
+    evidence: [
+      `the registry says: insecure true, access ${registry.access}${registry.host === null ? '' : `, host ${registry.host}`}`,
+    ],
+    fix: [
+      `make a token: ${remediesFor(registry.container).createToken("service --service '*'")}`,
+      'then start it without --insecure, and give the services ROLLCALL_TOKEN=…',
+    ],
+  });
+  return { findings: [open] };
+}
+
+function preservation({ registry }: Known): Part {
+  if (registry.preservation === null) return { fine: ['self-preservation holds nobody'] };
+  const { text, sinceMs } = registry.preservation;
+  const holds = finding('self-preservation', {
+    what: `Self-preservation holds${sinceMs === null ? '' : `, for ${ageText(sinceMs)}`}: the registry does not trust that so many are gone.`,
+    evidence: [`the registry says: ${text}`],
+    fix: [
+      'if the network between the registry and the services is broken, mend that: it ends by itself',
+      'if they are really gone: rollcall rm <id> for each, or wait until they have been silent long enough',
+    ],
+  });
+  return { findings: [holds] };
+}
+
+/** What is open, counted; the budgets are what its load comes to by their formulas. */
+function files({ registry }: Known): Part {
+  if (registry.files === null) return {};
+  const { open, most } = registry.files;
+  if (!isTight(registry.files)) return { fine: [`${open} of the ${most} files that it may open are open`] };
+  const few = finding('few-open-files', {
+    what: `The registry has ${Math.max(0, most - open)} open files left of ${most}.`,
+    evidence: [`the registry says: ${open} of ${most} files and connections are open`],
+    fix: [remediesFor(registry.container).moreFiles],
+  });
+  return { findings: [few] };
+}
+
+function budgets({ registry }: Known): Part {
+  if (registry.budgets.length === 0)
+    return { unchecked: ['what the registry’s host carries, because it does not tell'] };
+  const tight = registry.budgets.filter(({ used, have }) => isTight({ open: used, most: have }));
+  if (tight.length === 0)
+    return { fine: [`its host carries what there is (${registry.budgets.map(({ name }) => name).join(', ')})`] };
+  const findings = tight.map(({ name, have, used, remedy }) =>
+    finding('host-budget', {
+      what:
+        used > have
+          ? `The registry’s host has too few ${name} for what it carries at its busiest.`
+          : `The registry’s host has hardly enough ${name} for what it carries at its busiest.`,
+      evidence: [
+        `the registry says: ${name}: ${used} of ${have} are what its load of now may need, by the formula of docs/SIZING.md`,
+      ],
+      fix: [
+        ...(name === 'open files' && registry.container !== null ? [remediesFor(registry.container).moreFiles] : []),
+        remedy,
+        'what each is worth: docs/SIZING.md',
+      ],
+    }),
+  );
+  return { findings };
+}
+
+const REFUSALS: Readonly<Record<string, FindingCode>> = {
+  UNAUTHORIZED: 'service-not-let-in',
+  CERTIFICATE_UNTRUSTED: 'service-not-let-in',
+  FORBIDDEN: 'service-not-let-in',
+  ADDRESS_NOT_ALLOWED: 'address-not-allowed',
+  ID_HELD: 'duplicate-id',
+  ADDRESS_TAKEN: 'address-taken',
+  TOO_MANY: 'limit-reached',
+};
+
+const DEEDS: Partial<Readonly<Record<FindingCode, string>>> = {
+  'service-not-let-in': 'is not let in',
+  'address-not-allowed': 'wants to be called at an address where the registry calls nobody',
+  'address-taken': 'wants an address at which another instance answers',
+  'duplicate-id': 'registers an id that another process holds',
+  'limit-reached': 'is one too many for a limit of the registry',
+};
+
+/** A registry whose store is in trouble refuses too, and that is told of the store. */
+function refusals({ registry }: Known): Part {
+  const told = registry.refused.filter(({ code }) => code !== 'NOT_READY');
+  if (told.length === 0) return { fine: ['no registration was refused within ten minutes'] };
+  return { findings: told.map((one) => refusal(one, registry)) };
+}
+
+/** The flag of `rollcall up` for an option that a refusal names. */
+const FLAGS: readonly (readonly [RegExp, (named: string) => string])[] = [
+  [/allowedNetworks|allow the network/, () => '--allow-network <network, such as 10.0.0.0/8>'],
+  [/\b(max(?:Instances|Registrations|Watchers)[A-Za-z]*)\b/, (named) => `${flagOf(named)} <n>`],
+];
+
+const flagOf = (name: string): string => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** How the option that a fix names is set where the registry is started by its command. */
+function flagFixes(fix: string, { container }: RegistryFacts): readonly string[] {
+  return FLAGS.flatMap(([match, flag]) => {
+    const named = match.exec(fix);
+    return named === null
+      ? []
+      : [`where it was started by the command: ${remediesFor(container).startWith(flag(named[0]))}`];
+  });
+}
+
+function refusal({ code, detail, fix, from, service, times, agoMs }: RefusedFacts, registry: RegistryFacts): Finding {
+  const found = REFUSALS[code] ?? 'registration-refused';
+  const who = service === null ? `A service at ${from}` : `${service} at ${from}`;
+  return finding(found, {
+    what: `${who} ${DEEDS[found] ?? 'is refused'}.`,
+    evidence: [
+      `the registry says: ${code}: ${detail}`,
+      `${times === 1 ? 'once' : `${times} times`}, last ${ageText(agoMs)} ago`,
+    ],
+    fix: [fix, ...flagFixes(fix, registry)],
+  });
+}

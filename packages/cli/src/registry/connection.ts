@@ -1,0 +1,128 @@
+import type { Link, RollcallOptions } from '@rollcall/client';
+import {
+  ACCESS_TOKEN,
+  DEFAULT_NAMESPACE,
+  NAME_PATTERN,
+  option,
+  parseOptions,
+  RollcallError,
+  systemTime,
+} from '@rollcall/core';
+import { toggle, valued } from '../terminal/arguments.js';
+import type { Shell } from '../terminal/shell.js';
+import { asked, MOST_SOCKETS, plainFetch } from './node-fetch.js';
+import type { Fetcher } from './node-fetch.js';
+import { checkRegistryUrl, DEFAULT_URL, RegistryApi } from './registry-api.js';
+
+/** Of every command that asks a registry. */
+export const CONNECTION_FLAGS = {
+  '--url': valued(
+    option.string({ doc: `the registry; default ROLLCALL_URL (the first of several), else ${DEFAULT_URL}` }),
+    '<url>',
+  ),
+  '--ca-file': valued(
+    option.string({
+      doc: 'for https: who may sign for the registry (PEM); default ROLLCALL_CA_FILE, else whom Node trusts',
+    }),
+    '<file>',
+  ),
+  '--cert-file': valued(
+    option.string({ doc: 'the certificate to show, where it asks for one (PEM); default ROLLCALL_CERT_FILE' }),
+    '<file>',
+  ),
+  '--key-file': valued(option.string({ doc: 'its private key (PEM); default ROLLCALL_KEY_FILE' }), '<file>'),
+};
+
+/** A namespace that is typed; `doc`: what it is for. */
+export const namespaceOption = (doc: string) =>
+  option.string({
+    doc,
+    pattern: NAME_PATTERN,
+    allowed: 'a DNS label: lower-case letters, digits and hyphens, at most 63',
+  });
+
+const LOOKED_UP = namespaceOption(`in which names are looked up; default: ${DEFAULT_NAMESPACE}`);
+
+/** Of every command that names services. */
+export const NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>', 'n') };
+
+/** The same where `-n` is how many. */
+export const LONG_NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>') };
+
+/** Of every command that lists. */
+export const ALL_NAMESPACES_FLAG = { '--all-namespaces': toggle('of all namespaces', 'A') };
+
+/** What they were given; undefined: left out. */
+export type ConnectionFlags = { readonly [Flag in keyof typeof CONNECTION_FLAGS]: string | undefined } & {
+  readonly '--namespace'?: string | undefined;
+  readonly '--all-namespaces'?: boolean;
+};
+
+/** Which registry, and what to show it. */
+export interface Way {
+  readonly url: string;
+  /** What stands behind it in a list of several, as services are given it. */
+  readonly others: readonly string[];
+  readonly namespace: string;
+  readonly token: string | undefined;
+  readonly tls: {
+    readonly caFile: string | undefined;
+    readonly certFile: string | undefined;
+    readonly keyFile: string | undefined;
+  };
+}
+
+const ENVIRONMENT = { ROLLCALL_TOKEN: option.string({ doc: 'what the registry asks for', ...ACCESS_TOKEN }) };
+
+/** Which one the flags, else the environment, name. Throws OPTION_INVALID. */
+export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
+  const said = (flag: keyof typeof CONNECTION_FLAGS, name: string): string | undefined =>
+    flags[flag] ?? (env[name] || undefined);
+  const urls = (said('--url', 'ROLLCALL_URL') ?? DEFAULT_URL).split(',').map((each) => each.trim());
+  for (const each of urls) checkRegistryUrl(each);
+  const [url = DEFAULT_URL, ...others] = urls;
+  const caFile = said('--ca-file', 'ROLLCALL_CA_FILE');
+  const [certFile, keyFile] = [said('--cert-file', 'ROLLCALL_CERT_FILE'), said('--key-file', 'ROLLCALL_KEY_FILE')];
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    const [there, missing] = certFile === undefined ? ['--key-file', '--cert-file'] : ['--cert-file', '--key-file'];
+    throw new RollcallError('OPTION_INVALID', `${there} is there without ${missing}: give both, or none.`);
+  }
+  const isAll = flags['--all-namespaces'] === true;
+  if (isAll && flags['--namespace'] !== undefined)
+    throw new RollcallError('OPTION_INVALID', '--all-namespaces and --namespace contradict each other: leave out one.');
+  const namespace = isAll ? '*' : (flags['--namespace'] ?? DEFAULT_NAMESPACE);
+  const { ROLLCALL_TOKEN: token } = parseOptions(ENVIRONMENT, { ROLLCALL_TOKEN: env['ROLLCALL_TOKEN'] || undefined });
+  return { url, others, namespace, token, tls: { caFile, certFile, keyFile } };
+}
+
+const isSecure = ({ url }: Way): boolean => /^https:/i.test(url);
+
+/**
+ * The registry that the flags, else the environment, name. Rejects with OPTION_INVALID, for files that cannot be used too. What only
+ * TLS needs is loaded for it alone.
+ */
+export async function apiOf(flags: ConnectionFlags, env: Shell['env']): Promise<RegistryApi> {
+  const way = wayOf(flags, env);
+  const { url, token, namespace } = way;
+  if (!isSecure(way)) return new RegistryApi(url, { token, namespace, fetcher: plainFetch() });
+  const [{ RegistryTls }, { Agent, request }] = await Promise.all([import('@rollcall/client'), import('node:https')]);
+  const tls = new RegistryTls(way.tls);
+  const agent = new Agent({ keepAlive: true, maxSockets: MOST_SOCKETS });
+  const fetcher: Fetcher = (asks, init) => asked(request, asks, { agent, ...tls.options }, init);
+  return new RegistryApi(url, { token, namespace, isShown: tls.isShown, fetcher });
+}
+
+/** The same registry's change feed. Rejects as `apiOf` does. */
+export async function linkOf(flags: ConnectionFlags, env: Shell['env']): Promise<Link> {
+  const way = wayOf(flags, env);
+  const { HttpLink, RegistryTls } = await import('@rollcall/client');
+  const tls = isSecure(way) ? { tls: new RegistryTls(way.tls) } : {};
+  return new HttpLink({ url: way.url, time: systemTime, token: way.token, ...tls });
+}
+
+/** The same registry, as a client that calls services is told of it. Throws OPTION_INVALID. */
+export function clientOptionsOf(flags: ConnectionFlags, env: Shell['env']): RollcallOptions {
+  const way = wayOf(flags, env);
+  const { url: registry, token, namespace } = way;
+  return { registry, token, namespace, ...(isSecure(way) ? { registryTls: way.tls } : {}) };
+}

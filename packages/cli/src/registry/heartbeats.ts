@@ -1,0 +1,56 @@
+import type { Instance } from '@rollcall/core';
+import { ageText, tripText } from '../terminal/words.js';
+
+/** How one direction goes. Ages are those of the moment when it was asked for. */
+export interface Direction {
+  /** Null: never. */
+  readonly lastSuccessAgoMs: number | null;
+  /** Of the last Heartbeat-1; null for Heartbeat-2, and where there was none. */
+  readonly roundTripMs: number | null;
+  /** Rounds in a row without success. */
+  readonly misses: number;
+  /** Verbatim; null when the last one succeeded. */
+  readonly error: string | null;
+}
+
+/** What the registry measures of one instance, beside the feed. */
+export interface Heartbeats {
+  readonly heartbeat1: Direction;
+  readonly heartbeat2: Direction;
+  /** Wall clock, ms since 1970. */
+  readonly askedAt: number;
+}
+
+const UNKNOWN = '–';
+
+/**
+ * What stands in the columns →1 (the registry calls: its round trip, or how that fails) and ←2 (the instance calls: when it last
+ * did). Where nothing was measured, what the reason of the state says.
+ */
+export function directionTexts(
+  instance: Pick<Instance, 'state' | 'reason'>,
+  beats: Heartbeats | null,
+  now: number,
+): { readonly inbound: string; readonly outbound: string } {
+  const { code } = instance.reason;
+  const isDead = code === 'PROOF_OF_DEATH';
+  const outbound = isDead ? 'ended' : code === 'OUTBOUND_SILENT' || code === 'SILENT' ? 'silent' : null;
+  const inbound =
+    isDead || code === 'INBOUND_REFUSED' ? 'refused' : code === 'INBOUND_SILENT' || code === 'SILENT' ? 'silent' : null;
+  if (beats === null) return { inbound: inbound ?? UNKNOWN, outbound: outbound ?? UNKNOWN };
+  return {
+    inbound: inboundText(beats.heartbeat1),
+    outbound: isDead ? 'ended' : outboundText(beats, now),
+  };
+}
+
+function inboundText({ error, roundTripMs, lastSuccessAgoMs }: Direction): string {
+  if (error !== null) return /ECONNREFUSED/.test(error) ? 'refused' : 'failed';
+  if (lastSuccessAgoMs === null) return 'due';
+  return roundTripMs === null ? UNKNOWN : tripText(roundTripMs);
+}
+
+function outboundText({ heartbeat2, askedAt }: Heartbeats, now: number): string {
+  if (heartbeat2.lastSuccessAgoMs === null) return 'due';
+  return `${ageText(heartbeat2.lastSuccessAgoMs + Math.max(0, now - askedAt))} ago`;
+}

@@ -1,0 +1,155 @@
+import { nearest, RollcallError } from '@rollcall/core';
+import type { Instance, InstanceId } from '@rollcall/core';
+import { shortName, shortNames } from '../terminal/words.js';
+import { recordsAt } from './json.js';
+import { checkNamespace, namesOf, namespacesOf } from './namespaces.js';
+import type { RegistryApi, Whereabouts } from './registry-api.js';
+
+type Named = Pick<Instance, 'id' | 'service'>;
+type Placed = Pick<Instance, 'id' | 'service' | 'namespace'>;
+
+/** Names that are listed where several are meant. */
+const MOST_LISTED = 5;
+
+/**
+ * Who is meant by what people type: a whole id, one as it is printed (`orders…1e07`, without UTF-8 `orders~1e07`), `orders-1e07`, or any
+ * end of an id that only one has. Everybody who could be meant; a whole id means one.
+ */
+export function meantBy<One extends Named>(typed: string, instances: readonly One[]): readonly One[] {
+  const exact = instances.filter(({ id }) => id === typed);
+  if (exact.length > 0) return exact;
+  const parts = /^(.+?)(?:…|\.\.\.|~)(.+)$/.exec(typed);
+  if (parts !== null) return ofShortName(instances, parts[1] ?? '', parts[2] ?? '');
+  const dashed = [...typed.matchAll(/-/g)].flatMap(({ index }) =>
+    ofService(instances, typed.slice(0, index), typed.slice(index + 1)),
+  );
+  return dashed.length > 0 ? dashed : instances.filter(({ id }) => id.endsWith(typed));
+}
+
+/** A narrow terminal shows the beginning of a service's name only. */
+function ofShortName<One extends Named>(instances: readonly One[], service: string, end: string): readonly One[] {
+  const exact = ofService(instances, service, end);
+  if (exact.length > 0) return exact;
+  return instances.filter((one) => one.service.startsWith(service) && one.id.endsWith(end));
+}
+
+function ofService<One extends Named>(instances: readonly One[], service: string, end: string): readonly One[] {
+  return end === '' ? [] : instances.filter((one) => one.service === service && one.id.endsWith(end));
+}
+
+/** Every instance of a namespace, in any state. Rejects as the routes do. */
+async function everyInstance(api: RegistryApi): Promise<readonly Instance[]> {
+  const names = await api.services();
+  const answers = await Promise.all(names.map((name) => api.service(name)));
+  return answers.flatMap(({ instances }) => instances);
+}
+
+/** Whom somebody meant: the whole id, and the short name that people read. */
+export interface Meant {
+  readonly id: InstanceId;
+  readonly name: string;
+  /** The same registry, asked about the namespace in which it is. */
+  readonly api: RegistryApi;
+}
+
+/**
+ * Who is meant, in the namespace of `api`, or in the one that is typed before it (`staging/orders…1e07`); a whole id is found in any.
+ * Rejects with OPTION_INVALID where several are, and with REGISTRY_REFUSED where nobody is, with where somebody of that name is.
+ * `gone`: may it be one that was removed lately?
+ */
+export async function whoIs(typed: string, api: RegistryApi, gone: 'refused' | 'allowed' = 'refused'): Promise<Meant> {
+  const { name, namespace } = placedName(typed);
+  if (namespace !== null) return whoIs(name, api.within(namespaceMeant(namespace, await api.everywhere())), gone);
+  const instances = await everyInstance(api);
+  const meant = meantBy(typed, instances);
+  const [only, other] = meant;
+  if (only !== undefined && other === undefined) return meantAs(only, instances, api);
+  if (only !== undefined) throw severalError(typed, meant);
+  const removed = gone === 'allowed' ? meantBy(typed, await removedLately(api)) : [];
+  if (removed[0] !== undefined && removed[1] === undefined) return meantAs(removed[0], removed, api);
+  if (removed.length > 0) throw severalError(typed, removed);
+  return elsewhere(typed, api, { here: instances, gone });
+}
+
+/** What is typed, without the namespace before it: `staging/orders…1e07`; null: there is none. */
+export function placedName(typed: string): { readonly namespace: string | null; readonly name: string } {
+  const slash = typed.indexOf('/');
+  return slash > 0
+    ? { namespace: typed.slice(0, slash), name: typed.slice(slash + 1) }
+    : { namespace: null, name: typed };
+}
+
+/** A narrow terminal shows the beginning of a namespace only: `team-p…`. Throws OPTION_INVALID where several begin so. */
+export function namespaceMeant(typed: string, known: readonly Pick<Whereabouts, 'namespace'>[]): string {
+  const [, beginning] = /^(.+?)(?:…|\.\.\.|~)$/.exec(typed) ?? [];
+  if (beginning === undefined) return typed;
+  const meant = namespacesOf(known).filter((name) => name.startsWith(beginning));
+  const [only, other] = meant;
+  if (only === undefined || other === undefined) return only ?? typed;
+  const listed = meant.slice(0, MOST_LISTED).join(', ');
+  const more = meant.length > MOST_LISTED ? `, and ${meant.length - MOST_LISTED} more` : '';
+  const text = `"${typed}" may be any of ${meant.length} namespaces: ${listed}${more}. Write more of its name.`;
+  throw new RollcallError('OPTION_INVALID', text);
+}
+
+const meantAs = (one: Named, among: readonly Named[], api: RegistryApi): Meant => ({
+  id: one.id,
+  name: shortName(one, among),
+  api,
+});
+
+/** Nobody is meant in this namespace. */
+async function elsewhere(
+  typed: string,
+  api: RegistryApi,
+  { here, gone }: { readonly here: readonly Named[]; readonly gone: 'refused' | 'allowed' },
+): Promise<Meant> {
+  checkNamespace(api, await api.everywhere());
+  const everywhere = api.within('*');
+  const removed = gone === 'allowed' ? await removedLately(everywhere) : [];
+  const live = await everyInstance(everywhere);
+  const all = uniqueIn([...live, ...removed]);
+  const meant = meantBy(typed, all);
+  const [only, other] = meant;
+  if (only === undefined) throw nobodyError(typed, here.length > 0 ? here : all, api.url);
+  if (other === undefined && only.id === typed) return meantAs(only, all, api.within(only.namespace));
+  const names = namesOf(meant, other !== undefined);
+  const listed = [...names.values()].slice(0, MOST_LISTED).join(', ');
+  const where = other === undefined ? `${listed} in namespace ${only.namespace}` : listed;
+  throw new RollcallError('REGISTRY_REFUSED', `"${typed}" is ${where}: --namespace ${only.namespace}.`);
+}
+
+/** The same id may come back and go again. */
+const uniqueIn = (all: readonly Placed[]): readonly Placed[] => [...new Map(all.map((one) => [one.id, one])).values()];
+
+/** Those whose removal is among the newest 1,000. */
+async function removedLately(api: RegistryApi): Promise<readonly Placed[]> {
+  const answer = await api.events([
+    ['kind', 'removed'],
+    ['limit', '1000'],
+  ]);
+  const removed = recordsAt(answer, 'events').flatMap(({ instance, service, namespace }) =>
+    typeof instance === 'string' && typeof service === 'string' && typeof namespace === 'string'
+      ? [{ id: instance, service, namespace }]
+      : [],
+  );
+  return uniqueIn(removed);
+}
+
+/** What names no instance at `url`. */
+export function nobodyError(typed: string, instances: readonly Named[], url: string): RollcallError {
+  const names = instances.flatMap(({ id, service }) => [id, `${service}-${id.slice(-4)}`]);
+  const close = nearest(typed, names);
+  const hint = close === null ? `See who is there: rollcall ls --url ${url}.` : `Did you mean ${close}?`;
+  return new RollcallError('REGISTRY_REFUSED', `There is no instance "${typed}" at ${url}. ${hint}`);
+}
+
+function severalError(typed: string, meant: readonly Named[]): RollcallError {
+  const names = [...shortNames(meant).values()];
+  const listed = names.slice(0, MOST_LISTED).join(', ');
+  const more = names.length > MOST_LISTED ? `, and ${names.length - MOST_LISTED} more` : '';
+  return new RollcallError(
+    'OPTION_INVALID',
+    `"${typed}" may be any of ${names.length}: ${listed}${more}. Write more of its end, or the whole id.`,
+  );
+}

@@ -1,0 +1,104 @@
+import { DEFAULT_NAMESPACE } from '@rollcall/core';
+import { countText, printable, tripText } from '../terminal/words.js';
+import { numberAt, recordsAt } from './json.js';
+import type { Json } from './json.js';
+
+/** How the calls go from all instances of one service to another, as the callers told lately. */
+export interface Edge {
+  readonly namespace: string;
+  readonly from: string;
+  readonly to: string;
+  readonly perSecond: number;
+  readonly calls: number;
+  readonly failures: number;
+  /** Attempts after the first, without hedges. */
+  readonly retries: number;
+  /** The highest of the callers; null: too few to say. */
+  readonly p99Ms: number | null;
+  /** Calls under way. */
+  readonly inFlight: number;
+  /** How long ago the newest of it was told. */
+  readonly ageMs: number;
+  readonly targets: readonly Target[];
+}
+
+/** The same to one instance, in attempts. */
+export interface Target {
+  readonly instance: string;
+  readonly perSecond: number;
+  readonly failures: number;
+  readonly p99Ms: number | null;
+  /** Callers whose circuit to it is not closed. */
+  readonly circuitsOpen: number;
+}
+
+/** All calls together. */
+export interface CallsSum {
+  readonly perSecond: number;
+  /** Of the last windows of all callers. */
+  readonly calls: number;
+  readonly failures: number;
+  readonly retries: number;
+  readonly p99Ms: number | null;
+}
+
+/** The edges in an answer of /api/v1/topology, by `from` and `to`; what it does not say counts as nothing. */
+export function edgesIn(topology: Json): readonly Edge[] {
+  return recordsAt(topology, 'edges').map((edge) => ({
+    namespace: nameIn(edge['namespace'] ?? DEFAULT_NAMESPACE),
+    from: nameIn(edge['from']),
+    to: nameIn(edge['to']),
+    perSecond: numberAt(edge, 'callsPerSecond') ?? 0,
+    calls: numberAt(edge, 'calls') ?? 0,
+    failures: numberAt(edge, 'failures') ?? 0,
+    retries: numberAt(edge, 'retries') ?? 0,
+    p99Ms: numberAt(edge, 'p99Ms'),
+    inFlight: numberAt(edge, 'inFlight') ?? 0,
+    ageMs: numberAt(edge, 'ageMs') ?? 0,
+    targets: recordsAt(edge, 'targets').map(targetIn),
+  }));
+}
+
+/** Nothing in it may steer a terminal, or end a quoted text. */
+const nameIn = (received: unknown): string => printable(String(received)).replaceAll('"', '?');
+
+function targetIn(target: Json): Target {
+  return {
+    instance: nameIn(target['instance']),
+    perSecond: numberAt(target, 'callsPerSecond') ?? 0,
+    failures: numberAt(target, 'failures') ?? 0,
+    p99Ms: numberAt(target, 'p99Ms'),
+    circuitsOpen: (numberAt(target, 'circuits', 'open') ?? 0) + (numberAt(target, 'circuits', 'halfOpen') ?? 0),
+  };
+}
+
+/** Null where nobody has told of a call. */
+export function sumOf(edges: readonly Edge[]): CallsSum | null {
+  if (edges.length === 0) return null;
+  const total = (of: (edge: Edge) => number): number => edges.reduce((sum, edge) => sum + of(edge), 0);
+  const p99s = edges.flatMap(({ p99Ms }) => p99Ms ?? []);
+  return {
+    perSecond: total(({ perSecond }) => perSecond),
+    calls: total(({ calls }) => calls),
+    failures: total(({ failures }) => failures),
+    retries: total(({ retries }) => retries),
+    p99Ms: p99s.length === 0 ? null : Math.max(...p99s),
+  };
+}
+
+/** `100.00 %`, rounded down, so that it is not said of what had a failure; `–` where there was no call. */
+export function successText({ calls, failures }: Pick<CallsSum, 'calls' | 'failures'>): string {
+  if (calls === 0) return '–';
+  return `${(Math.floor((10_000 * (calls - failures)) / calls) / 100).toFixed(2)} %`;
+}
+
+/** `2.0/s`, `1,204/s` */
+export const rateText = ({ perSecond }: Pick<CallsSum, 'perSecond'>): string =>
+  `${perSecond < 10 ? perSecond.toFixed(1) : countText(Math.round(perSecond))}/s`;
+
+/** `p99 42 ms`; `p99 –` where there are too few calls to say. */
+export const p99Text = ({ p99Ms }: Pick<CallsSum, 'p99Ms'>): string => `p99 ${p99Ms === null ? '–' : tripText(p99Ms)}`;
+
+/** Is a circuit of a caller to one of its instances not closed? */
+export const hasOpenCircuit = ({ targets }: Pick<Edge, 'targets'>): boolean =>
+  targets.some(({ circuitsOpen }) => circuitsOpen > 0);

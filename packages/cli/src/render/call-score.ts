@@ -1,0 +1,136 @@
+import type { CallTracer } from '@rollcall/client';
+import type { InstanceId } from '@rollcall/core';
+import { aligned, tripText } from '../terminal/words.js';
+
+/** Attempts at one instance. */
+interface Tally {
+  attempts: number;
+  failed: number;
+  readonly times: number[];
+}
+
+export interface InstanceScore {
+  readonly instance: InstanceId;
+  readonly attempts: number;
+  readonly failed: number;
+  /** Of the attempts that succeeded; null: none did. */
+  readonly p50Ms: number | null;
+  readonly p99Ms: number | null;
+}
+
+/** How many calls went. */
+export interface Score {
+  readonly calls: number;
+  readonly failed: number;
+  /** Attempts after the first of a call. */
+  readonly wentElsewhere: number;
+  readonly seconds: number;
+  readonly p50Ms: number | null;
+  readonly p99Ms: number | null;
+  readonly instances: readonly InstanceScore[];
+  /** Why calls failed: each sentence with how often it came, the most frequent first. */
+  readonly errors: readonly { readonly text: string; readonly times: number }[];
+}
+
+/** Keeps how the calls of a client went, and at which instances their attempts. */
+export class ScoreKeeper {
+  readonly #now: () => number;
+  readonly #tallies = new Map<InstanceId, Tally>();
+  readonly #times: number[] = [];
+  readonly #errors = new Map<string, number>();
+  #failed = 0;
+  #elsewhere = 0;
+  /** Of the attempt that ended last. */
+  #last: InstanceId | null = null;
+
+  /** `now`: monotonic ms. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Which instance answered last; null: none. */
+  get last(): InstanceId | null {
+    return this.#last;
+  }
+
+  /** To be handed to the client. */
+  get tracer(): CallTracer {
+    return {
+      begin: () => ({
+        attempt: ({ instance, number }) => {
+          if (number > 1) this.#elsewhere += 1;
+          const tally = this.#tallies.get(instance.id) ?? { attempts: 0, failed: 0, times: [] };
+          this.#tallies.set(instance.id, tally);
+          tally.attempts += 1;
+          const startedAt = this.#now();
+          return {
+            carrier: {},
+            within: (send) => send(),
+            value: () => {},
+            ended: (outcome) => {
+              if (outcome === 'success') tally.times.push(this.#now() - startedAt);
+              else tally.failed += 1;
+              this.#last = instance.id;
+            },
+          };
+        },
+        ended: () => {},
+      }),
+    };
+  }
+
+  succeeded(ms: number): void {
+    this.#times.push(ms);
+  }
+
+  failed(text: string): void {
+    this.#failed += 1;
+    this.#errors.set(text, (this.#errors.get(text) ?? 0) + 1);
+  }
+
+  score(seconds: number): Score {
+    const tallies = [...this.#tallies].toSorted(([one], [other]) => (one < other ? -1 : 1));
+    return {
+      calls: this.#times.length + this.#failed,
+      failed: this.#failed,
+      wentElsewhere: this.#elsewhere,
+      seconds,
+      p50Ms: quantile(this.#times, 0.5),
+      p99Ms: quantile(this.#times, 0.99),
+      instances: tallies.map(([instance, { attempts, failed, times }]) => {
+        return { instance, attempts, failed, p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99) };
+      }),
+      errors: [...this.#errors]
+        .map(([text, times]) => ({ text, times }))
+        .toSorted((one, other) => other.times - one.times),
+    };
+  }
+}
+
+/** The value below which `share` (0 … 1) of the values lie, to 0.01; null of nothing. */
+export function quantile(values: readonly number[], share: number): number | null {
+  if (values.length === 0) return null;
+  const sorted = values.toSorted((one, other) => one - other);
+  const value = sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? 0;
+  return Math.round(value * 100) / 100;
+}
+
+const msText = (ms: number | null): string => (ms === null ? '–' : tripText(ms));
+
+/** For people. `nameOf`: an instance as it is printed. */
+export function scoreLines(score: Score, nameOf: (id: InstanceId) => string): readonly string[] {
+  const { calls, failed, wentElsewhere, seconds, p50Ms, p99Ms, instances, errors } = score;
+  const perSecond = seconds > 0 ? Math.round(calls / seconds).toLocaleString('en-US') : '–';
+  const rows = instances.map((one) => [
+    nameOf(one.instance),
+    String(one.attempts),
+    String(one.failed),
+    msText(one.p50Ms),
+    msText(one.p99Ms),
+  ]);
+  return [
+    `calls ${calls}  failed ${failed}  went elsewhere ${wentElsewhere}  p50 ${msText(p50Ms)}  p99 ${msText(p99Ms)}  ${seconds.toFixed(2)} s, ${perSecond}/s`,
+    ...aligned([['INSTANCE', 'ATTEMPTS', 'FAILED', 'P50', 'P99'], ...rows]),
+    ...errors.map(({ text, times }) => `${times} ×  ${text}`),
+  ];
+}

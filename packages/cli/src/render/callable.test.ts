@@ -1,0 +1,144 @@
+import { reasonFor } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
+import { sampleInstance } from '@rollcall/core/testing';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Town } from '../town.fixture.js';
+import type { Screen, View } from './instance-table.js';
+import { renderChange, renderView } from './view.js';
+
+const NOW = new Date(2026, 8, 21, 14, 2, 23).getTime();
+const SCREEN: Screen = { now: NOW, width: 80, rows: 18, isColoured: false, isUnicode: true };
+
+const viewOf = (instances: readonly Instance[], more: Partial<View> = {}): View => ({
+  url: 'http://10.0.0.2:1337',
+  isLive: true,
+  heardAt: NOW,
+  revision: 7,
+  instances,
+  heartbeats: new Map(),
+  ...more,
+});
+
+const of = (id: string, but: Partial<Instance> = {}): Instance =>
+  sampleInstance({
+    id,
+    service: id.split('-')[0] ?? id,
+    state: 'HEALTHY',
+    admin: 'ENABLED',
+    reason: reasonFor('BOTH_WAYS_OK'),
+    since: NOW - 41_000,
+    next: null,
+    ...but,
+  });
+const drained = ['orders-0001', 'orders-0002'].map((id) => of(id, { admin: 'DRAINING' }));
+const users = [of('users-0003'), of('users-0004')];
+
+describe('the picture of a service that is drained as a whole', () => {
+  it('says first that nobody of it may be called, and why', () => {
+    const lines = renderView(viewOf([...users, ...drained]), SCREEN);
+    expect(lines[1]).toBe('Nobody of orders may be called: 2 drained.');
+    expect(lines[3]).toMatch(/^⊘ DRAINING +no +orders…0001 +41 s  Its state is HEALTHY\.$/);
+    expect(lines[4]).toMatch(/^⊘ DRAINING +no +orders…0002/);
+    expect(lines[5]).toMatch(/^● HEALTHY +yes +users…0003/);
+  });
+
+  it('tells other trouble behind it, and says so of an old view in the past', () => {
+    const sick = of('web-0009', { state: 'CRITICAL', reason: reasonFor('SILENT') });
+    const lines = renderView(viewOf([sick, of('web-0008'), ...drained]), SCREEN);
+    expect(lines[1]).toBe('Nobody of orders may be called: 2 drained. 2 of 2 services need attention.');
+    expect(lines[3]).toMatch(/^⊘ DRAINING +no +orders/);
+    expect(renderView(viewOf(drained, { isLive: false }), SCREEN)[1]).toBe(
+      'Nobody of orders could be called at 14:02:23: 2 drained.',
+    );
+  });
+
+  it('counts those that are called where only some are drained', () => {
+    const view = viewOf([of('orders-0001', { admin: 'MAINTENANCE' }), of('orders-0002')]);
+    expect(renderView(view, SCREEN)[1]).toBe('No service needs attention: 1 of 2 are HEALTHY, 1 in maintenance.');
+    const folded = renderView(viewOf([...users, of('orders-0001', { admin: 'DRAINING' }), of('orders-0002')]), {
+      ...SCREEN,
+      rows: 2,
+    });
+    expect(folded.join('\n')).toContain('orders 1 of 2 · users 2 of 2');
+  });
+
+  it('is no outage where all of its instances leave', () => {
+    const leaving = of('orders-0001', { state: 'DEREGISTERING', reason: reasonFor('LEAVING') });
+    expect(renderView(viewOf([leaving]), SCREEN)[1]).toBe(
+      'No service needs attention: 0 of 1 are HEALTHY. 1 on the way, nothing to do.',
+    );
+  });
+
+  it('is told change by change with the admin state first', () => {
+    const change = { name: 'orders…0001', state: 'HEALTHY', text: 'answers', admin: 'DRAINING' } as const;
+    expect(renderChange(change, SCREEN)).toMatch(/ {2}⊘ DRAINING +orders…0001 +HEALTHY: answers$/);
+  });
+});
+
+describe('an instance that self-preservation holds', () => {
+  it('is shown with what fails first and the hold second, at 80 × 24', () => {
+    const cause = 'it neither answers Heartbeat-1 nor sends Heartbeat-2: connect ECONNREFUSED 10.0.3.21:3001';
+    const rule = '3 of 5 instances are silent at once, so silence takes nobody out for an hour';
+    const held = of('orders-0001', {
+      state: 'UNHEALTHY',
+      reason: reasonFor('PRESERVED', `${rule}; of this one: ${cause}`),
+    });
+    const [, , , first = '', second = ''] = renderView(viewOf([held, of('orders-0002')]), SCREEN);
+    expect(first).toMatch(/^⊖ UNHEALTHY +yes +orders…0001 +41 s  It neither answers Heartbeat-1/);
+    expect(second.trim()).toMatch(/^ECONNREFUSED 10\.0\.3\.21:3001; self-preservation holds it: 3 of/);
+  });
+});
+
+describe('a town whose orders are drained', () => {
+  let town: Town;
+  beforeAll(async () => {
+    town = await Town.start({ intervalMs: 60_000 });
+    await town.register('orders-0001', 'orders');
+    await town.register('orders-0002', 'orders');
+    await town.register('users-0003', 'users');
+    expect((await town.run('drain', 'orders-0001', '--reason', 'new disk')).code).toBe(0);
+    expect((await town.run('maintenance', 'orders-0002')).code).toBe(0);
+  });
+  afterAll(() => town.close());
+
+  it('is listed with how many are callable', async () => {
+    const { code, out } = await town.run('ls');
+    expect(code).toBe(0);
+    expect(out.split('\n')[0]).toBe('orders: 0 of 2 callable: 1 drained, 1 in maintenance');
+    const { services } = JSON.parse((await town.run('ls', '-o', 'json')).out) as { services: unknown };
+    expect(services).toEqual([
+      {
+        namespace: 'default',
+        name: 'orders',
+        instances: 2,
+        callable: 0,
+        admin: { ENABLED: 0, DRAINING: 1, MAINTENANCE: 1 },
+      },
+      {
+        namespace: 'default',
+        name: 'users',
+        instances: 1,
+        callable: 1,
+        admin: { ENABLED: 1, DRAINING: 0, MAINTENANCE: 0 },
+      },
+    ]);
+    expect((await town.run('ls', '-o', 'wide')).out).toMatch(/orders-0001 .* DRAINING/);
+  });
+
+  it('fails with --fail-on, whatever the states are', async () => {
+    for (const word of ['CRITICAL', 'NOT_CALLABLE']) {
+      const { code, err } = await town.run('ls', '--fail-on', word);
+      expect([word, code]).toEqual([word, 1]);
+      expect(err).toContain('Nobody of orders may be called: 1 drained, 1 in maintenance.');
+    }
+    expect((await town.run('ls', 'users', '--fail-on', 'NOT_CALLABLE')).code).toBe(0);
+  });
+
+  it('is shown with the admin state first, and who drained it, when and why', async () => {
+    const lines = (await town.run('show', 'orders-0001')).out.split('\n');
+    expect(lines[0]).toMatch(/^⊘ orders…0001 {2}DRAINING, its state: REGISTERING/);
+    expect(lines[1]).toMatch(
+      /^It gets no calls: drained \d+ s ago by an operator \(new disk\)\. Back: rollcall undrain orders-0001$/,
+    );
+  });
+});

@@ -1,0 +1,86 @@
+import { callableText, countCallable, isOutage, notCallableText } from '@rollcall/core';
+import type { CallableCount, Instance } from '@rollcall/core';
+import { columnsOf, shortened } from '../terminal/columns.js';
+import { countText } from '../terminal/words.js';
+
+type Named = Pick<Instance, 'namespace' | 'service'>;
+
+/** How the service of an instance is named: with its namespace where there are several. */
+export const serviceIn =
+  (hasNamespaces = false) =>
+  ({ namespace, service }: Named): string =>
+    hasNamespaces ? `${namespace}/${service}` : service;
+
+/** Of each service how many of its instances callers may call, by name. */
+export function countsOf(instances: readonly Instance[], hasNamespaces = false): ReadonlyMap<string, CallableCount> {
+  const nameOf = serviceIn(hasNamespaces);
+  const members = new Map<string, Instance[]>();
+  for (const instance of instances) {
+    const name = nameOf(instance);
+    const known = members.get(name);
+    if (known === undefined) members.set(name, [instance]);
+    else known.push(instance);
+  }
+  const names = [...members.keys()].toSorted();
+  return new Map(names.map((name) => [name, countCallable(members.get(name) ?? [])]));
+}
+
+/** Services that have instances of which none may be called. */
+export function outagesIn(counts: ReadonlyMap<string, CallableCount>): readonly string[] {
+  return [...counts].filter(([, count]) => isOutage(count)).map(([name]) => name);
+}
+
+/** Services that are named in one sentence; of more the rest is counted. */
+const MOST_NAMED = 10;
+
+/**
+ * `Nobody of orders may be called: 2 drained.` `when`: of an old view, since when. `width`: a wider sentence begins with how many services
+ * there are, or has a shorter name, so that what is cut off at its end says the least. Empty: there is no outage.
+ */
+export function outageText(
+  counts: ReadonlyMap<string, CallableCount>,
+  when: string | null = null,
+  width: number = Infinity,
+): string {
+  const names = outagesIn(counts);
+  const [first] = names;
+  const count = first === undefined ? undefined : counts.get(first);
+  if (first === undefined || count === undefined) return '';
+  const verb = when === null ? 'may be called' : `could be called at ${when}`;
+  if (names.length === 1) {
+    const rest = ` ${verb}: ${notCallableText(count)}.`;
+    return `Nobody of ${shortened(first, Math.max(LEAST_NAME, width - 'Nobody of '.length - rest.length))}${rest}`;
+  }
+  const text = `Nobody of ${names.join(', ')} ${verb}.`;
+  if (names.length <= MOST_NAMED && columnsOf(text) <= width) return text;
+  const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : '';
+  return `Nobody of ${names.length} services ${verb}: ${names.slice(0, MOST_NAMED).join(', ')}${more}.`;
+}
+
+/** Where lines about services are shown. */
+interface Room {
+  readonly hasNamespaces?: boolean | undefined;
+  /** Columns: the name is cut where the line would be wider. */
+  readonly width: number;
+  /** Of more services the rest is counted. */
+  readonly most: number;
+}
+
+/** `orders: 0 of 2 callable: 2 drained`: a line for each service of which not everybody may be called, those with the fewest first. */
+export function shortageLines(instances: readonly Instance[], { hasNamespaces, width, most }: Room): readonly string[] {
+  const short = [...countsOf(instances, hasNamespaces)]
+    .filter(([, { all, callable }]) => callable < all)
+    .toSorted(([, one], [, other]) => one.callable / one.all - other.callable / other.all);
+  const lines = short.slice(0, most).map(([name, count]) => {
+    const text = callableText(count);
+    return `${shortened(name, Math.max(LEAST_NAME, width - text.length - 2))}: ${text}`;
+  });
+  const rest = short.length - lines.length;
+  const more = `… and ${countText(rest)} more ${rest === 1 ? 'service' : 'services'} of which not all are callable`;
+  return rest === 0 ? lines : [...lines, more];
+}
+
+/** Columns of a name that is cut. */
+const LEAST_NAME = 12;
+
+export const isAway = ({ admin }: Pick<Instance, 'admin'>): boolean => admin !== 'ENABLED';

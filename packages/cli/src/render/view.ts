@@ -1,0 +1,158 @@
+import { countCallable, notCallableText } from '@rollcall/core';
+import type { AdminState, Instance, State } from '@rollcall/core';
+import { p99Text, rateText, successText } from '../registry/traffic.js';
+import type { CallsSum } from '../registry/traffic.js';
+import { paint } from '../terminal/paint.js';
+import type { Look, Span } from '../terminal/paint.js';
+import type { Terminal } from '../terminal/shell.js';
+import { ageText, clockText, countText } from '../terminal/words.js';
+import { HEARTBEATS_FROM, isWell, renderTable } from './instance-table.js';
+import type { Screen, View } from './instance-table.js';
+import { countsOf, isAway, outagesIn, outageText, serviceIn } from './outages.js';
+import { AWAY, shapeOf, stateLook, stateSpans } from './state-shapes.js';
+import { trafficRows, trafficText } from './watch-traffic.js';
+import type { Traffic } from './watch-traffic.js';
+
+/** A feed that is away for less than this is expected to be back any moment. */
+const STALE_AFTER_MS = 10_000;
+
+/** The whole picture: headline, verdict, and the table. The lines are as wide as the screen at most. */
+export function renderView(view: View, screen: Screen): readonly string[] {
+  const lines = [headline(view, screen), verdictOf(view, screen.width)];
+  if (!view.isLive && view.heardAt !== null) {
+    lines.push([
+      { text: 'No line to the registry. Services go on with their own copy; trying again.', look: 'unhealthy' },
+    ]);
+  }
+  const legend = view.instances.length === 0 ? [] : [...trafficOf(view, screen), ...legendOf(view, screen)];
+  const room = (screen.lines ?? Infinity) - lines.length - legend.length;
+  const table = renderTable(view, { ...screen, lines: room });
+  return [...lines.map((line) => paint(line, screen)), ...table, ...legend.map((line) => paint(line, screen))];
+}
+
+/** Under the table: the calls of the service that is shown. */
+function trafficOf(
+  { edges = [], isLive, hasNamespaces = false }: View,
+  { width, lines = Infinity }: Screen,
+): readonly (readonly Span[])[] {
+  return isLive ? trafficRows(edges, { hasNamespaces, width, lines: trafficLines(lines) }) : [];
+}
+
+/** Of so many lines the calls of a service take at most so many. */
+export const trafficLines = (lines: number): number => Math.floor(lines / 3);
+
+/** Under the table: how the calls go, and what the two arrows mean. */
+function legendOf({ calls = null, isLive }: View, { width }: Screen): readonly (readonly Span[])[] {
+  const arrows = width < HEARTBEATS_FROM ? '' : '→1 the registry calls  ←2 it calls';
+  if (calls === null || !isLive) return arrows === '' ? [] : [[{ text: arrows, look: 'faint' }]];
+  const text = `calls ${rateText(calls)}  success ${successText(calls)}  went elsewhere ${countText(calls.retries)}  ${p99Text(calls)}`;
+  const gap = arrows === '' ? '' : ' '.repeat(Math.max(2, Math.min(width, 100) - text.length - arrows.length));
+  return [[{ text }, { text: gap + arrows, look: 'faint' }]];
+}
+
+/** One change as one line, for output that is no terminal: what an instance is now, or why it is gone. `at`: when, as people read it. */
+export function renderChange(
+  change: {
+    /** When, as people read it. */
+    readonly at?: string;
+    readonly name: string;
+    readonly state: State | 'REMOVED';
+    readonly text: string;
+    /** Default ENABLED; any other comes before the state. */
+    readonly admin?: AdminState;
+  },
+  screen: Screen,
+): string {
+  const { at = clockText(screen.now), name, state, text, admin = 'ENABLED' } = change;
+  const isGone = state === 'REMOVED';
+  const head: readonly [string, string, Look] = isGone
+    ? ['×', state, 'faint']
+    : isAway({ admin })
+      ? [AWAY.shape, admin, AWAY.look]
+      : [shapeOf(state), state, stateLook(state)];
+  const [mark, word, look] = head;
+  const why = isGone || !isAway({ admin }) ? text : `${state}: ${text}`;
+  return paint([{ text: `${at}  ` }, ...stateSpans(mark, word, look), { text: `${name.padEnd(16)}  ${why}` }], {
+    ...screen,
+    width: Infinity,
+  });
+}
+
+/** The calls to a service as one line, for output that is no terminal. */
+export function renderTraffic(at: string, traffic: Traffic, terminal: Terminal): string {
+  const name = traffic.service.padEnd(16);
+  return paint(
+    [{ text: `${at}  ` }, ...stateSpans('⇄', 'TRAFFIC', 'faint'), { text: `${name}  ${trafficText(traffic)}` }],
+    {
+      ...terminal,
+      width: Infinity,
+    },
+  );
+}
+
+// ---- above the table ------------------------------------------------------------------------------------------------
+
+function headline(view: View, screen: Screen): readonly Span[] {
+  const left = `rollcall  ${view.url}  ${linkText(view, screen.now)}  revision ${countText(view.revision)}`;
+  const clock = clockText(screen.now);
+  return [
+    { text: left.padEnd(Math.min(screen.width, 100) - clock.length - 2), look: 'strong' },
+    { text: `  ${clock}` },
+  ];
+}
+
+function linkText({ isLive, heardAt }: View, now: number): string {
+  if (isLive) return 'Live';
+  if (heardAt === null) return 'Connecting';
+  const age = now - heardAt;
+  return age < STALE_AFTER_MS ? 'Reconnecting' : `Stale ${ageText(age)}`;
+}
+
+/** Who needs attention: a service that nobody may be called of is the worst; then UNHEALTHY and CRITICAL. An old view speaks in the past. */
+function verdictOf({ instances, isLive, heardAt, calls = null, hasNamespaces }: View, width: number): readonly Span[] {
+  if (instances.length === 0) return [{ text: heardAt === null ? 'Waiting for the registry.' : WAITING }];
+  const counts = countsOf(instances, hasNamespaces);
+  const outages = outagesIn(counts);
+  const nameOf = serviceIn(hasNamespaces);
+  const troubled = new Set([...outages, ...instances.filter(needsAttention).map(nameOf)]);
+  const since = isLive || heardAt === null ? null : clockText(heardAt);
+  if (troubled.size === 0) return [{ text: wellText(instances, since) }];
+  const [needs, need] = isLive ? ['needs', 'need'] : ['needed', 'needed'];
+  const of = `${troubled.size} of ${counts.size} ${counts.size === 1 ? 'service' : 'services'}`;
+  const count = `${of} ${troubled.size === 1 ? needs : need} attention${since === null ? '' : ` at ${since}`}.`;
+  const affected = isLive ? affectedText(calls) : '';
+  if (outages.length === 0) return [{ text: count, look: 'strong' }, { text: affected }];
+  const others = troubled.size === outages.length ? '' : ` ${count}`;
+  return [{ text: outageText(counts, since, width), look: 'critical' }, { text: `${others}${affected}` }];
+}
+
+function wellText(instances: readonly Instance[], since: string | null): string {
+  const [needs, are, were] = since === null ? ['needs', 'are', 'on the way'] : ['needed', 'were', 'were on the way'];
+  const healthy = instances.filter(isWell).length;
+  const away = notCallableText({ ...countCallable(instances), unfit: NOBODY });
+  const rest = instances.length - healthy - instances.filter(isAway).length;
+  const way = rest === 0 ? '' : ` ${rest} ${were}, nothing to do.`;
+  const share = `${healthy} of ${instances.length} ${are} HEALTHY${away === '' ? '' : `, ${away}`}`;
+  return `No service ${needs} attention: ${share}${since === null ? '' : ` at ${since}`}.${way}`;
+}
+
+const NOBODY: Readonly<Record<State, number>> = {
+  HEALTHY: 0,
+  REGISTERING: 0,
+  UNHEALTHY: 0,
+  CRITICAL: 0,
+  DEREGISTERING: 0,
+};
+
+/** Are the callers of those that need attention affected, by what the callers tell? Empty where nobody calls. */
+function affectedText(calls: CallsSum | null): string {
+  if (calls === null) return '';
+  const { failures, retries } = calls;
+  const elsewhere = `${countText(retries)} ${retries === 1 ? 'call' : 'calls'} went elsewhere`;
+  if (failures > 0) return ` Callers are affected: ${countText(failures)} of ${countText(calls.calls)} calls failed.`;
+  return ` No caller is affected: ${elsewhere}, 0 failed.`;
+}
+
+const WAITING = 'Waiting for the first registration: import RollcallModule.forRoot({ service: … }) and start it.';
+
+const needsAttention = ({ state }: Instance): boolean => state === 'UNHEALTHY' || state === 'CRITICAL';

@@ -1,0 +1,327 @@
+import { sleep, systemRandom, systemTime } from '@rollcall/core';
+import type { Instance, InstanceId } from '@rollcall/core';
+import { apiOf, linkOf } from '../registry/connection.js';
+import type { ConnectionFlags } from '../registry/connection.js';
+import type { Heartbeats } from '../registry/heartbeats.js';
+import { areSeveral, isUnknown, namesOf, unknownNamespaceText, unknownServiceText } from '../registry/namespaces.js';
+import { Overview } from '../registry/overview.js';
+import type { InstanceChange } from '../registry/overview.js';
+import type { RegistryApi, Whereabouts } from '../registry/registry-api.js';
+import { edgesIn, sumOf } from '../registry/traffic.js';
+import type { CallsSum, Edge } from '../registry/traffic.js';
+import { jsonText } from '../terminal/json-text.js';
+import { momentText } from '../terminal/moments.js';
+import { EXIT } from '../terminal/shell.js';
+import type { ExitCode, Shell } from '../terminal/shell.js';
+import { printable } from '../terminal/words.js';
+import { InPlace } from './in-place.js';
+import { countsOf, outagesIn, outageText } from './outages.js';
+import { renderChange, renderTraffic, renderView, trafficLines } from './view.js';
+import { edgesOf, trafficJson, TrafficNews } from './watch-traffic.js';
+
+const REDRAW_MS = 250;
+const MEASURE_EVERY_MS = 1_000;
+/** Lines of the picture beside the table's, with a two-line row for each of the last few. */
+const FRAME_LINES = 6;
+/** Of how many instances the heartbeats are asked for, each second; those that need attention come first. */
+const MOST_MEASURED = 64;
+
+export interface Watching {
+  readonly flags: ConnectionFlags;
+  /** Null: all. */
+  readonly service: string | null;
+  readonly isJson: boolean;
+}
+
+/** Shows what changes until somebody asks to end. Rejects where there is no registry to begin with. */
+export async function watchLive({ flags, service, isJson }: Watching, shell: Shell): Promise<ExitCode> {
+  // from now on, so that whoever stops us while we start is heard
+  const end = Promise.race([shell.asksToEnd(), shell.nobodyReads]);
+  const api = await apiOf(flags, shell.env);
+  const known = await api.everywhere();
+  const missing = missingText(service, api, known);
+  if (missing !== null) shell.err(`${missing} Waiting for it.`);
+  const link = await linkOf(flags, shell.env);
+  const isPicture = !isJson && shell.window() !== null;
+  const reportFor = (overview: () => Overview): LiveReport =>
+    isPicture ? new Picture(shell, watched, overview) : new Lines(shell, watched, { overview, isJson });
+  const watched: Watched = { api, service, known };
+  const report: LiveReport = reportFor(() => overview);
+  const overview: Overview = new Overview({
+    link,
+    time: systemTime,
+    random: systemRandom,
+    namespace: api.namespace,
+    ...(service === null ? {} : { services: [service] }),
+    changed: (changes) => report.changed(changes),
+  });
+  overview.start();
+  await untilEnd(end, () => report.tick());
+  overview.close();
+  report.close();
+  await link.close();
+  return EXIT.done;
+}
+
+/** What is asked for and not there; null: it is. */
+function missingText(service: string | null, api: RegistryApi, known: readonly Whereabouts[]): string | null {
+  if (isUnknown(api.namespace, known)) return unknownNamespaceText(api, known);
+  const isThere = (one: Whereabouts): boolean =>
+    one.name === service && (api.namespace === '*' || one.namespace === api.namespace);
+  return service === null || known.some(isThere) ? null : unknownServiceText(service, api, known);
+}
+
+/** What is watched. */
+interface Watched {
+  readonly api: RegistryApi;
+  /** Null: all. */
+  readonly service: string | null;
+  /** What there was at the start, in all namespaces. */
+  readonly known: readonly Whereabouts[];
+}
+
+/** Does each name have to begin with its namespace? */
+const hasNamespaces = ({ known }: Watched, instances: readonly Instance[]): boolean =>
+  areSeveral(known) || areSeveral(instances);
+
+/** What the callers tell lately; null: it cannot be had now. */
+async function edgesNow({ api }: Watched): Promise<readonly Edge[] | null> {
+  const topology = await api.topology().catch(() => null);
+  return topology === null ? null : edgesIn(topology);
+}
+
+/** Keeps the process alive meanwhile, also while there is no line to the registry. */
+async function untilEnd(end: Promise<void>, tick: () => void): Promise<void> {
+  const over = new AbortController();
+  void end.then(() => over.abort());
+  while (!over.signal.aborted) {
+    tick();
+    await sleep(systemTime, REDRAW_MS, { signal: over.signal });
+  }
+}
+
+/** Who is told what happens. */
+interface LiveReport {
+  /** Something changed, or the line opened or ended. */
+  changed(changes: readonly InstanceChange[]): void;
+  /** Some time has passed. */
+  tick(): void;
+  close(): void;
+}
+
+/** One line for each change, for people or (JSON) for programs. */
+class Lines implements LiveReport {
+  readonly #shell: Shell;
+  readonly #watched: Watched;
+  readonly #overview: () => Overview;
+  readonly #isJson: boolean;
+  readonly #news: TrafficNews | null;
+  #measuredAt = -Infinity;
+  readonly #startedAt = systemTime.wall();
+  #isClosed = false;
+  #wasLive = false;
+  #outage = ' ';
+
+  constructor(
+    shell: Shell,
+    watched: Watched,
+    { overview, isJson }: { readonly overview: () => Overview; readonly isJson: boolean },
+  ) {
+    this.#shell = shell;
+    this.#watched = watched;
+    this.#overview = overview;
+    this.#isJson = isJson;
+    this.#news = watched.service === null ? null : new TrafficNews(watched.service);
+  }
+
+  changed(changes: readonly InstanceChange[]): void {
+    const { isLive, instances, revision } = this.#overview();
+    if (this.#wasLive !== isLive) this.#tellLine(isLive, revision);
+    this.#wasLive = isLive;
+    const all = [...instances, ...changes.map(({ instance }) => instance)];
+    const names = namesOf(all, hasNamespaces(this.#watched, all));
+    for (const change of changes.filter(isNews)) {
+      const name = names.get(change.instance.id) ?? change.instance.id;
+      this.#shell.out(this.#isJson ? changeJson(change) : this.#changeText(change, name));
+    }
+    this.#tellOutage(instances, hasNamespaces(this.#watched, all));
+  }
+
+  /** Who may not be called any more at all, and when that is over: on the way of complaints, and so no line of its own in JSON. */
+  #tellOutage(instances: readonly Instance[], isSeveral: boolean): void {
+    const counts = countsOf(instances, isSeveral);
+    const outage = outageText(counts);
+    // of many services the sentence counts some only
+    const key = `${outage} ${outagesIn(counts).join(' ')}`;
+    if (this.#isJson || key === this.#outage) return;
+    this.#outage = key;
+    const text = outage === '' ? 'Every service has somebody who may be called again.' : outage;
+    this.#shell.err(`${this.#momentText(systemTime.wall())}  ${text}`);
+  }
+
+  tick(): void {
+    const now = systemTime.now();
+    if (this.#news === null || !this.#overview().isLive || now - this.#measuredAt < MEASURE_EVERY_MS) return;
+    this.#measuredAt = now;
+    void this.#tellTraffic(this.#news);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  async #tellTraffic(news: TrafficNews): Promise<void> {
+    const { service, api } = this.#watched;
+    const edges = await edgesNow(this.#watched);
+    if (service === null || edges === null || this.#isClosed) return;
+    const traffic = news.take(edgesOf(edges, service), systemTime.now());
+    if (traffic === null) return;
+    const wall = systemTime.wall();
+    if (this.#isJson) this.#shell.out(trafficJson(traffic, api.namespace, wall));
+    else this.#shell.out(renderTraffic(this.#momentText(wall), traffic, this.#shell.terminal));
+  }
+
+  #changeText(change: InstanceChange, name: string): string {
+    const { instance, removed } = change;
+    const state = removed === null ? instance.state : 'REMOVED';
+    const why = printable((removed === null ? instance.reason : removed.reason)?.text ?? '');
+    const text = removed === null ? why + wantedText(change) : why;
+    const screen = { ...this.#shell.terminal, now: systemTime.wall(), rows: 0 };
+    return renderChange({ at: this.#momentText(screen.now), name, state, text, admin: instance.admin }, screen);
+  }
+
+  /** Output that began on another day tells the date. */
+  #momentText(at: number): string {
+    return momentText(at, this.#startedAt);
+  }
+
+  #tellLine(isLive: boolean, revision: number): void {
+    const at = systemTime.wall();
+    if (this.#isJson) this.#shell.out(jsonText({ at, change: 'line', live: isLive, revision }));
+    else if (isLive) this.#shell.err(`${this.#momentText(at)}  Live, revision ${revision}.`);
+    else
+      this.#shell.err(
+        `${this.#momentText(at)}  No line to the registry. Services go on with their own copy; trying again.`,
+      );
+  }
+}
+
+/** A state or a reason that was not there before, an operator's word, or an end. */
+function isNews({ instance, before, removed }: InstanceChange): boolean {
+  if (removed !== null || before === null) return true;
+  const { state, reason, admin, weight } = before;
+  const isSame = state === instance.state && reason.text === instance.reason.text;
+  return !isSame || admin !== instance.admin || weight !== instance.weight;
+}
+
+/** What is wanted of it, where that is not the usual or has just changed. */
+function wantedText({ instance, before }: InstanceChange): string {
+  const { admin, weight } = instance;
+  // any other stands before the state
+  const isAdminNews = admin === 'ENABLED' && before !== null && before.admin !== admin;
+  const isWeightNews = before !== null && before.weight !== weight;
+  return `${isAdminNews ? `; ${admin}` : ''}${isWeightNews ? `; weight ${weight}` : ''}`;
+}
+
+function changeJson({ instance, before, removed }: InstanceChange): string {
+  const { id, service, namespace, state, reason, since, next, admin, weight, revision } = instance;
+  return jsonText({
+    at: systemTime.wall(),
+    change: removed !== null ? 'removed' : before === null ? 'present' : 'changed',
+    id,
+    service,
+    namespace,
+    state: removed === null ? state : null,
+    before: before?.state ?? null,
+    reason: removed === null ? reason : removed.reason,
+    since,
+    next: removed === null ? next : null,
+    admin,
+    weight,
+    revision,
+  });
+}
+
+/** The whole picture, in place. */
+class Picture implements LiveReport {
+  readonly #shell: Shell;
+  readonly #watched: Watched;
+  readonly #overview: () => Overview;
+  readonly #place: InPlace;
+  #heartbeats: ReadonlyMap<InstanceId, Heartbeats> = new Map();
+  #calls: CallsSum | null = null;
+  #edges: readonly Edge[] = [];
+  #measuredAt = -Infinity;
+  #isMeasuring = false;
+  #isClosed = false;
+
+  constructor(shell: Shell, watched: Watched, overview: () => Overview) {
+    this.#shell = shell;
+    this.#watched = watched;
+    this.#overview = overview;
+    this.#place = new InPlace((text) => shell.out(text));
+  }
+
+  changed(): void {
+    this.#draw();
+  }
+
+  tick(): void {
+    const { isLive, instances } = this.#overview();
+    if (isLive && !this.#isMeasuring && systemTime.now() - this.#measuredAt >= MEASURE_EVERY_MS) {
+      this.#isMeasuring = true;
+      void this.#measure(instances).finally(() => {
+        this.#isMeasuring = false;
+        this.#measuredAt = systemTime.now();
+        this.#draw();
+      });
+    }
+    this.#draw();
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#place.end();
+  }
+
+  async #measure(instances: readonly Instance[]): Promise<void> {
+    const troubledFirst = instances.toSorted(
+      (one, other) => Number(one.state === 'HEALTHY') - Number(other.state === 'HEALTHY'),
+    );
+    const ids = troubledFirst.slice(0, MOST_MEASURED).map(({ id }) => id);
+    const { api, service } = this.#watched;
+    const [heartbeats, edges] = await Promise.all([api.heartbeats(ids), edgesNow(this.#watched)]);
+    this.#heartbeats = heartbeats;
+    const known = edges ?? [];
+    this.#calls = sumOf(service === null ? known : known.filter(({ to }) => to === service));
+    this.#edges = service === null ? [] : edgesOf(known, service);
+  }
+
+  #draw(): void {
+    const window = this.#shell.window();
+    if (this.#isClosed || window === null) return;
+    const { isLive, heardAt, revision, instances } = this.#overview();
+    const lines = renderView(
+      {
+        url: this.#watched.api.url,
+        isLive,
+        heardAt,
+        revision,
+        instances,
+        hasNamespaces: hasNamespaces(this.#watched, instances),
+        heartbeats: this.#heartbeats,
+        calls: this.#calls,
+        edges: this.#edges,
+      },
+      {
+        ...this.#shell.terminal,
+        width: window.width,
+        now: systemTime.wall(),
+        rows: Math.max(1, window.height - FRAME_LINES - Math.min(this.#edges.length, trafficLines(window.height))),
+        // the last line of the terminal is left free: a picture that is as high could not be drawn over
+        lines: window.height - 1,
+      },
+    );
+    this.#place.draw(lines, window.height);
+  }
+}

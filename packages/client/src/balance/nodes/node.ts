@@ -1,0 +1,239 @@
+import type { Endpoint, Instance, InstanceId } from '@rollcall/core';
+import type { Breaker, BreakerHost } from '../../breaker/breaker.js';
+import { OPEN, SHUT } from '../../breaker/gate.js';
+import type { Gate, GateListener } from '../../breaker/gate.js';
+import { AdaptiveLimit, earlyLimit, isSilence } from '../../breaker/limit.js';
+import type { LimitTerms } from '../../breaker/limit.js';
+import { LatencyProfile } from './latency.js';
+import { InFlight } from './loads.js';
+import { Board } from './node-table.js';
+import type { Counted } from './window-counts.js';
+
+/** What a node is made of. */
+export interface NodeParts {
+  readonly instance: Instance;
+  readonly endpoint: Endpoint;
+  readonly breaker: Breaker;
+  readonly limit: LimitTerms;
+  /** Of the nodes of one balancer. */
+  readonly board: Board;
+}
+
+/** A new instance gets this share of its calls at first, … */
+const SLOW_START_MIN = 0.1;
+/** … and all of them after this time; in a line between. Envoy's formula with aggression 1. */
+const SLOW_START_MS = 10_000;
+
+/** What a caller knows of one endpoint of one instance. It survives every update of the catalog, as an id is one process. */
+export class Node implements BreakerHost, GateListener {
+  // these two first: every call needs them, and they share a cache line with the object's head
+  #board: Board;
+  #slot: number;
+  readonly id: InstanceId;
+  readonly endpoint: Endpoint;
+  readonly breaker: Breaker;
+  readonly latency = new LatencyProfile();
+  readonly limit: AdaptiveLimit;
+  /** The newest record. */
+  instance: Instance;
+  /** It was HEALTHY and is REGISTERING again: until then it keeps its tier; else -Infinity. */
+  keptUntil = -Infinity;
+  /** When the registry began to doubt it because of silence; -Infinity: it does not, or has proof. */
+  doubtedAt = -Infinity;
+  /** The registry doubts so many at once that its word does not count: see `doubt.ts`. */
+  isTrusted = false;
+  /** While it waits for a live probe that cannot be repeated: it was asked who it is, and answered. */
+  isPinged = false;
+  /** What it is worth to this caller when not all instances are used: see `hash.ts`. */
+  rank = 0;
+  #isRetired = false;
+  #warmAt = -Infinity;
+
+  constructor(parts: NodeParts) {
+    this.id = parts.instance.id;
+    this.instance = parts.instance;
+    this.endpoint = parts.endpoint;
+    this.breaker = parts.breaker;
+    this.limit = new AdaptiveLimit(parts.limit);
+    this.#board = parts.board;
+    this.#slot = parts.board.take();
+    this.breaker.host = this;
+    this.limit.listener = this;
+    this.follow(parts.instance);
+  }
+
+  /** The smallest of what breaker, adaptive limit and early limit say. */
+  gate(now: number): Gate {
+    const gate = Math.min(this.breaker.gate, this.limit.gate);
+    const unanswered = this.#board.unanswered(this.#slot);
+    if (!isSilence(unanswered)) return gate;
+    const { heardSince, lastAnswerAt, lastAnswerer } = this.#board;
+    const since = Math.max(this.#board.silentSince(this.#slot), heardSince);
+    const doOthersHelp = lastAnswerAt > since && lastAnswerer?.canHelp(now) === true;
+    return Math.min(gate, earlyLimit(unanswered, now - since, this.latency.p99Ms(now), doOthersHelp));
+  }
+
+  /** A limit that is only a guess is no hindrance. It does not ask the others in turn. */
+  canHelp(now: number): boolean {
+    if (this.#isRetired || !isStaying(this.instance) || this.breaker.cause !== null) return false;
+    return this.inFlight < this.limit.gate || this.limit.mayRaise(now);
+  }
+
+  /** May it take one more call? */
+  admits(now: number): boolean {
+    return this.inFlight < this.gate(now);
+  }
+
+  /** Is it open, but has as many calls under way as it may have? */
+  isFull(now: number): boolean {
+    const gate = this.gate(now);
+    return gate !== SHUT && this.inFlight >= gate;
+  }
+
+  /** Nobody has room for a call: makes some, if nothing speaks against it. */
+  makeRoom(now: number): boolean {
+    return this.inFlight >= this.limit.gate && this.breaker.gate === OPEN && this.limit.raise(now);
+  }
+
+  /** Calls under way; streams until their first value. */
+  get inFlight(): number {
+    return this.#board.count(this.#slot);
+  }
+
+  /** Where what a pick looks at stands, of this node and of those beside it. */
+  get board(): Board {
+    return this.#board;
+  }
+
+  get slot(): number {
+    return this.#slot;
+  }
+
+  /** A call goes there. `expectsAnswer`: false for events, whose silence means nothing. */
+  begin(now: number, expectsAnswer: boolean): void {
+    this.#board.add(this.#slot, 1);
+    if (!expectsAnswer) return;
+    this.#board.expectAnswer(this.#slot, now);
+    if (isSilence(this.#board.unanswered(this.#slot))) this.gateChanged();
+  }
+
+  /** It is over, whatever came of it. */
+  end(): void {
+    this.#board.add(this.#slot, -1);
+  }
+
+  /** What is over is counted: an attempt, or that it failed. */
+  count(what: Counted, now: number): void {
+    this.#board.turnout.count(this.#slot, what, now);
+  }
+
+  /** What ended in the last whole window. */
+  counted(what: Counted, now: number): number {
+    return this.#board.turnout.last(this.#slot, what, now);
+  }
+
+  /** What happened before could not be heard: this process stood still. */
+  notHeardBefore(now: number): void {
+    this.#board.heardSince = now;
+  }
+
+  /** It said something, if only no. */
+  answered(now: number): void {
+    const wasSilent = isSilence(this.#board.unanswered(this.#slot));
+    this.#board.answered(this.#slot, now, this);
+    if (wasSilent) this.gateChanged();
+  }
+
+  get lastSuccessAt(): number {
+    return this.#board.successAt(this.#slot);
+  }
+
+  /** HEALTHY and enabled, and nothing failed since its last success: the next one means nothing but one more. */
+  get isCalm(): boolean {
+    return this.#board.isCalm(this.#slot);
+  }
+
+  /** One more success, after `end`. */
+  countSuccess(now: number): void {
+    this.#board.succeeded(this.#slot, now);
+    const calls = this.inFlight + 1;
+    // far from its limit, nothing is learned of it
+    if (2 * calls >= this.#board.room(this.#slot)) this.limit.succeeded(calls, now);
+  }
+
+  successes(now: number): number {
+    return this.#board.successes(this.#slot, now);
+  }
+
+  forgetSuccesses(): void {
+    this.#board.forgetSuccesses(this.#slot);
+  }
+
+  /** What the registry says of its weight, at hand. */
+  get weight(): number {
+    return this.#board.weight(this.#slot);
+  }
+
+  /** What the registry says of it now. */
+  follow(instance: Instance): void {
+    this.instance = instance;
+    this.#board.setWeight(this.#slot, instance.weight);
+    this.gateChanged();
+  }
+
+  /** A call there took so long; a failure counts as a long one. */
+  observe(ms: number, now: number, isAnswer = false): void {
+    this.#board.load.observe(this.#slot, ms, now, isAnswer);
+  }
+
+  /** What was observed is no longer true. */
+  forget(): void {
+    this.#board.load.forget(this.#slot);
+  }
+
+  /** How busy it is, `inFlight` being the calls under way, relative to its weight. Greater is worse. */
+  cost(now: number, inFlight = this.inFlight): number {
+    return this.#board.load.cost(this.#slot, now, inFlight);
+  }
+
+  startSlowly(now: number): void {
+    this.#warmAt = now + SLOW_START_MS;
+    this.gateChanged();
+  }
+
+  /** The share of its calls that it may have: 1 unless it starts slowly. */
+  warmth(now: number): number {
+    const left = this.#warmAt - now;
+    if (left > 0) return Math.max(SLOW_START_MIN, 1 - left / SLOW_START_MS);
+    if (this.#warmAt !== -Infinity) this.#warmedUp();
+    return 1;
+  }
+
+  /** As long as only the adaptive limit has a say, a pick needs to look at nothing else. */
+  gateChanged(): void {
+    const isSilent = isSilence(this.#board.unanswered(this.#slot));
+    const isPlain = this.breaker.gate === OPEN && !isSilent && this.#warmAt === -Infinity;
+    const { state, admin } = this.instance;
+    const isCalm = state === 'HEALTHY' && admin === 'ENABLED' && this.breaker.isCalm;
+    this.#board.judge(this.#slot, isPlain ? this.limit.gate : 0, isCalm);
+  }
+
+  /** It is not picked any more: its calls end in peace, and its slot is for another node. */
+  retire(): void {
+    if (this.#isRetired) return;
+    this.#isRetired = true;
+    const calls = this.inFlight;
+    this.#board.give(this.#slot);
+    this.#board = new Board(new InFlight(), 1);
+    this.#slot = this.#board.take();
+    this.#board.add(this.#slot, calls);
+  }
+
+  #warmedUp(): void {
+    this.#warmAt = -Infinity;
+    this.gateChanged();
+  }
+}
+
+const isStaying = ({ state, admin }: Instance): boolean =>
+  admin === 'ENABLED' && state !== 'CRITICAL' && state !== 'DEREGISTERING';

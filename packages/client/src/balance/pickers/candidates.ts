@@ -1,0 +1,91 @@
+import type { Board } from '../nodes/node-table.js';
+import type { Node } from '../nodes/node.js';
+
+/**
+ * Instances that are as good as each other, ready to be drawn from in proportion to their weights. What a pick asks of them it asks by
+ * their place in `nodes`, so that a node that is only looked at need not be touched. Never changed, only replaced.
+ */
+export class Candidates<N extends Node> {
+  readonly nodes: readonly N[];
+  readonly #board: Board | null;
+  readonly #slots: Uint32Array;
+  /** Running sums of the weights; null when they are all the same. */
+  readonly #sums: Float64Array | null;
+  readonly #meanWeight: number;
+
+  constructor(nodes: readonly N[]) {
+    this.nodes = nodes;
+    this.#board = nodes[0]?.board ?? null;
+    this.#slots = new Uint32Array(nodes.length);
+    let place = 0;
+    let isEven = true;
+    for (const node of nodes) {
+      this.#slots[place] = node.slot;
+      isEven &&= this.#weight(place) === this.#weight(0);
+      place += 1;
+    }
+    this.#sums = isEven ? null : this.#runningSums();
+    this.#meanWeight = (this.#sums?.at(-1) ?? 0) / Math.max(1, nodes.length);
+  }
+
+  #weight(place: number): number {
+    return this.#board?.weight(this.#slots[place] ?? 0) ?? 0;
+  }
+
+  #runningSums(): Float64Array {
+    let sum = 0;
+    return Float64Array.from(this.#slots, (_, place) => {
+      sum += this.#weight(place);
+      return sum;
+    });
+  }
+
+  get isWeighted(): boolean {
+    return this.#sums !== null;
+  }
+
+  /** Its weight, 1 being the mean. */
+  relativeWeight(place: number): number {
+    const sums = this.#sums;
+    if (sums === null) return 1;
+    return ((sums[place] ?? 0) - (sums[place - 1] ?? 0)) / this.#meanWeight;
+  }
+
+  /** May it take a call, for certain? False: perhaps not, it has to be asked. */
+  hasRoom(place: number): boolean {
+    return this.#board?.hasRoom(this.#slots[place] ?? 0) ?? false;
+  }
+
+  /** Calls under way there. */
+  inFlight(place: number): number {
+    return this.#board?.count(this.#slots[place] ?? 0) ?? 0;
+  }
+
+  /** How busy it is, calls in flight relative to its weight; greater is worse. */
+  cost(place: number, now: number): number {
+    if (this.#board === null) return 0;
+    const slot = this.#slots[place] ?? 0;
+    const inFlight = this.#board.count(slot);
+    return this.#board.load.cost(slot, now, this.#sums === null ? inFlight : inFlight / this.relativeWeight(place));
+  }
+
+  /** Calls under way at all instances of the service. */
+  get fleetInFlight(): number {
+    return this.#board?.inFlight ?? 0;
+  }
+
+  /** The place that `unit` (uniform in [0, 1)) falls on: each as often as its weight says. */
+  draw(unit: number): number {
+    const sums = this.#sums;
+    if (sums === null) return Math.floor(unit * this.nodes.length);
+    const wanted = unit * (sums[sums.length - 1] ?? 0);
+    let low = 0;
+    let high = sums.length - 1;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((sums[middle] ?? 0) > wanted) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+}

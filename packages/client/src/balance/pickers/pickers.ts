@@ -1,0 +1,124 @@
+import type { Random } from '@rollcall/core';
+import type { Node } from '../nodes/node.js';
+import type { Candidates } from './candidates.js';
+import { firstAble, isAble } from './picker.js';
+import type { Ask, Picker } from './picker.js';
+
+/** Draws before the nodes are looked at one by one: with half of them unable to take the call, 15 of 16 picks end here. */
+const EFFORTS = 4;
+
+/**
+ * With different weights the second draw has to be this much better, not by a hair: a load that fades is always a hair lower where the
+ * last call is longer ago, and that would be a vote for the small ones.
+ */
+const CLEARLY = 0.9;
+
+/**
+ * The power of two choices: draw two nodes and take the less loaded (Mitzenmacher, 2001). One that cannot take the call, or loses its
+ * slow-start lottery, is replaced by a third. With different weights both draws follow them and may fall on the same node, so that
+ * idle nodes get exactly their shares, and calls in flight are compared relative to the weight, so that busy ones do, too.
+ */
+export class PowerOfTwo implements Picker {
+  readonly #random: Random;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null {
+    const { nodes } = candidates;
+    for (let effort = 0; effort < EFFORTS && nodes.length > 1; effort += 1) {
+      const first = candidates.draw(this.#random.unit());
+      const place = this.#better(candidates, ask, first);
+      if (place >= 0) return nodes[place] ?? null;
+    }
+    return firstAble(nodes, Math.floor(this.#random.unit() * nodes.length), ask);
+  }
+
+  /** The place of the better one of two; -1: neither takes the call. */
+  #better<N extends Node>(candidates: Candidates<N>, ask: Ask, one: number): number {
+    const other = this.#another(candidates, one);
+    const takesOne = takes(candidates, one, ask, this.#random);
+    const takesOther = other !== one && takes(candidates, other, ask, this.#random);
+    if (takesOne && takesOther) return cheaper(candidates, one, other, ask.now);
+    if (!takesOne && !takesOther) return -1;
+    return this.#beside(candidates, ask, takesOne ? one : other, takesOne ? other : one);
+  }
+
+  /**
+   * Whoever is left alone is compared with a third one, but not with the one that fell out: while somebody warms up, an overloaded one
+   * would else get all the calls for which they were drawn together.
+   */
+  #beside<N extends Node>(candidates: Candidates<N>, ask: Ask, alone: number, fallen: number): number {
+    for (let effort = 0; effort < EFFORTS; effort += 1) {
+      const third = this.#another(candidates, alone);
+      if (third === alone || third === fallen) continue;
+      return takes(candidates, third, ask, this.#random) ? cheaper(candidates, alone, third, ask.now) : alone;
+    }
+    return alone;
+  }
+
+  #another<N extends Node>(candidates: Candidates<N>, first: number): number {
+    if (candidates.isWeighted) return candidates.draw(this.#random.unit());
+    const second = Math.floor(this.#random.unit() * (candidates.nodes.length - 1));
+    return second >= first ? second + 1 : second;
+  }
+}
+
+function cheaper<N extends Node>(candidates: Candidates<N>, one: number, other: number, now: number): number {
+  const costOne = candidates.cost(one, now);
+  const costOther = candidates.cost(other, now);
+  return costOther < (candidates.isWeighted ? CLEARLY * costOne : costOne) ? other : one;
+}
+
+/**
+ * One after the other, whatever their load and weight. It starts at random: callers that all start with the first one would
+ * move through the fleet as a herd.
+ */
+export class RoundRobin implements Picker {
+  readonly #random: Random;
+  #turn: number;
+
+  constructor(random: Random) {
+    this.#random = random;
+    this.#turn = Math.floor(random.unit() * 1_000_000);
+  }
+
+  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null {
+    const { nodes } = candidates;
+    for (let skipped = 0; skipped < nodes.length; skipped += 1) {
+      this.#turn = (this.#turn + 1) % Number.MAX_SAFE_INTEGER;
+      const place = this.#turn % nodes.length;
+      if (takes(candidates, place, ask, this.#random)) return nodes[place] ?? null;
+    }
+    return firstAble(nodes, this.#turn % Math.max(1, nodes.length), ask);
+  }
+}
+
+/** Any, in proportion to the weights, whatever their load. */
+export class AtRandom implements Picker {
+  readonly #random: Random;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null {
+    const { nodes } = candidates;
+    for (let effort = 0; effort < 2 * EFFORTS && nodes.length > 0; effort += 1) {
+      const place = candidates.draw(this.#random.unit());
+      if (takes(candidates, place, ask, this.#random)) return nodes[place] ?? null;
+    }
+    return firstAble(nodes, Math.floor(this.#random.unit() * nodes.length), ask);
+  }
+}
+
+/** Can the one at this place take the call, and if it starts slowly, is it lucky? */
+export function takes<N extends Node>(candidates: Candidates<N>, place: number, ask: Ask, random: Random): boolean {
+  const node = candidates.nodes[place];
+  if (node === undefined || node === ask.tried || node === ask.triedToo) return false;
+  if (candidates.hasRoom(place)) return true;
+  if (!isAble(node, ask)) return false;
+  const warmth = node.warmth(ask.now);
+  return warmth === 1 || random.unit() < warmth;
+}

@@ -1,0 +1,31 @@
+import { seededRandom } from '@rollcall/core/testing';
+import * as fc from 'fast-check';
+import { expect, it } from 'vitest';
+import { anInstance } from '../../registry-client/registry-client.fixture.js';
+import { aBalancer, anAsk } from '../balance.fixture.js';
+import { WeightedTurns } from './weighted-round-robin.js';
+
+it('spreads the turns of each evenly: nobody is ever further off its share than a turn of its own and one of each', () => {
+  const weights = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(fc.integer(), weights, (seed, all) => {
+      const random = seededRandom(seed);
+      const balancer = aBalancer({ picker: new WeightedTurns(random), random });
+      balancer.update(
+        all.map((weight, i) => anInstance({ id: String(i), weight })),
+        0,
+      );
+      const sum = all.reduce((left, right) => left + right, 0);
+      const counts = all.map(() => 0);
+      for (let picks = 1; picks <= 300; picks += 1) {
+        const place = Number(balancer.pick(anAsk())?.id);
+        counts[place] = (counts[place] ?? 0) + 1;
+        const isOff = all.some((weight, i) => {
+          const share = weight / sum;
+          return Math.abs((counts[i] ?? 0) - picks * share) > 1 + all.length * share;
+        });
+        expect(isOff).toBe(false);
+      }
+    }),
+  );
+});

@@ -1,0 +1,116 @@
+import type { PickReason } from '../transport/tracing.js';
+import type { AttemptTrace, CallTrace, Carrier, TracedAttempt } from '../transport/tracing.js';
+import type { Exchange, Failure, Sink, Terms } from '../transport/transport.js';
+import type { CallTerms } from './policy/call-kind.js';
+import type { Attempted, Station } from './service/connected-node.js';
+import type { Method } from './service/method.js';
+
+/** Whoever tries: the call. */
+export interface Tries<Request> {
+  readonly method: Method;
+  readonly terms: CallTerms;
+  readonly deadlineAt: number;
+  readonly trace: CallTrace | null;
+  /** When the node of the new attempt was picked. */
+  readonly now: number;
+  /** The number of the new attempt, from 1. */
+  readonly count: number;
+  readonly isProbe: boolean;
+  value(attempt: Attempt<Request>, value: unknown): void;
+  last(attempt: Attempt<Request>, value: unknown): void;
+  done(attempt: Attempt<Request>): void;
+  failed(attempt: Attempt<Request>, failure: Failure): void;
+}
+
+/** One try on one instance: what the transport is told, and whom it tells. */
+export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
+  readonly node: Station<Request>;
+  readonly reason: PickReason;
+  readonly startedAt: number;
+  readonly patienceMs: number;
+  readonly attempt: number;
+  isProbe: boolean;
+  pick = 0;
+  exchange: Exchange | null = null;
+  /** Who follows it; null: nobody. */
+  readonly trace: AttemptTrace | null;
+  readonly #call: Tries<Request>;
+  #isCancelled = false;
+
+  constructor(call: Tries<Request>, node: Station<Request>, reason: PickReason, patienceMs: number) {
+    this.node = node;
+    this.reason = reason;
+    this.startedAt = call.now;
+    this.patienceMs = patienceMs;
+    this.attempt = call.terms.isRetry ? call.count + 1 : call.count;
+    this.isProbe = call.isProbe;
+    this.#call = call;
+    const { trace } = call;
+    this.trace = trace === null ? null : trace.attempt(tracedOf(this));
+  }
+
+  get method(): Method {
+    return this.#call.method;
+  }
+
+  get remainingMs(): number {
+    return this.#call.deadlineAt - this.startedAt;
+  }
+
+  get carrier(): Carrier | null {
+    return this.trace === null ? null : this.trace.carrier;
+  }
+
+  get sentAt(): number {
+    return this.exchange?.openedAt ?? this.startedAt;
+  }
+
+  /** May the instance have it? Until then nothing was executed, and nothing will be after `cancel`. */
+  get isSent(): boolean {
+    return this.exchange?.isSent ?? true;
+  }
+
+  /** Has it taken longer than it is waited for where another one could take its place? */
+  isSlow(now: number): boolean {
+    return now >= this.sentAt + this.patienceMs;
+  }
+
+  send(request: Request): void {
+    const { trace } = this;
+    const { channel } = this.node;
+    const exchange =
+      trace === null ? channel.send(request, this, this) : trace.within(() => channel.send(request, this, this));
+    this.exchange = exchange;
+    // sending may run code of the caller: it subscribes to the messages of a stream
+    if (this.#isCancelled) exchange.cancel();
+  }
+
+  next(value: unknown): void {
+    if (this.trace !== null) this.trace.value(value);
+    this.#call.value(this, value);
+  }
+
+  last(value: unknown): void {
+    if (this.trace !== null) this.trace.value(value);
+    this.#call.last(this, value);
+  }
+
+  complete(): void {
+    this.#call.done(this);
+  }
+
+  fail(failure: Failure): void {
+    if (this.trace !== null && failure.fallback !== undefined) this.trace.value(failure.fallback.value);
+    this.#call.failed(this, failure);
+  }
+
+  /** May be called while it is being sent. */
+  cancel(): void {
+    this.#isCancelled = true;
+    this.exchange?.cancel();
+  }
+}
+
+function tracedOf<Request>({ node, attempt, reason, isProbe }: Attempt<Request>): TracedAttempt {
+  return { instance: node.instance, endpoint: node.endpoint, number: attempt, reason, isProbe };
+}

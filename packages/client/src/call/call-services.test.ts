@@ -1,0 +1,67 @@
+import { noMeter, parseOptions, silentLog } from '@rollcall/core';
+import type { ServiceFrame } from '@rollcall/core';
+import { ManualTime, seededRandom } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { Catalog, MAX_SERVICES } from '../discovery/catalog.js';
+import { anInstance, aReset } from '../registry-client/registry-client.fixture.js';
+import type { HttpRequest } from '../transport/http/message.js';
+import { ScriptedTransport } from '../transport/scripted.fixture.js';
+import type { TcpRequest } from '../transport/tcp/message.js';
+import { Calls } from './calls.js';
+import { callFields } from './policy/service-options.js';
+
+function setUp() {
+  const time = new ManualTime({ nowMs: 100_000 });
+  const catalog = new Catalog({ time, log: silentLog, asked: () => {}, isEjected: () => false });
+  const calls = new Calls({
+    time,
+    random: seededRandom(1),
+    meter: noMeter,
+    log: silentLog,
+    services: catalog,
+    options: parseOptions(callFields, {}),
+    transports: {
+      tcp: new ScriptedTransport<TcpRequest>('tcp', time),
+      http: new ScriptedTransport<HttpRequest>('http', time),
+    },
+    suspect: () => {},
+  });
+  const ask = async (service: string): Promise<unknown> => {
+    const end = calls.call(service, 'find', {}).catch((error: unknown) => Reflect.get(Object(error), 'code'));
+    await time.advanceBy(20);
+    return end;
+  };
+  return { time, catalog, ask };
+}
+
+/** A service that comes, is called, and goes. */
+async function visit(
+  { catalog, ask }: ReturnType<typeof setUp>,
+  service: string,
+  last: 'unknown' | 'known',
+): Promise<void> {
+  const instance = anInstance({ id: `${service}-1`, service });
+  const asked = ask(service);
+  catalog.apply(aReset([instance]) as ServiceFrame);
+  await asked;
+  const remove = [{ id: instance.id, revision: 2, reason: { code: 'GOODBYE' as const, text: 'left' } }];
+  catalog.apply({ event: 'change', data: { namespace: 'default', service, upsert: [], remove } });
+  if (last === 'unknown') catalog.apply({ event: 'unknown', data: { namespace: 'default', service } });
+}
+
+describe('services that come and go', () => {
+  it.each(['unknown', 'known'] as const)(
+    'leave room for those that come after them, being %s at last',
+    async (last) => {
+      const world = setUp();
+      for (let i = 0; i < MAX_SERVICES + 10; i += 1) {
+        await visit(world, `preview-${i}`, last);
+        await world.time.advanceBy(1_000);
+      }
+      const asked = world.ask('orders');
+      world.catalog.apply(aReset([anInstance()]) as ServiceFrame);
+      expect(await asked).toBe('orders-1');
+      expect(world.catalog.services.length).toBeLessThanOrEqual(MAX_SERVICES);
+    },
+  );
+});

@@ -1,0 +1,144 @@
+import { addressOf } from '@rollcall/core';
+import type { AdminState, InstanceId, Protocol, State } from '@rollcall/core';
+import type { Standing } from '../balance/balancer.js';
+import { balancerName } from '../balance/balancers.js';
+import type { Node } from '../balance/nodes/node.js';
+import { gateText, OPEN } from '../breaker/gate.js';
+import type { ServiceView } from '../discovery/catalog.js';
+import type { ServiceState } from '../telemetry/events.js';
+import type { Pick } from '../telemetry/pick-log.js';
+import type { PickReason } from '../transport/tracing.js';
+import type { ServiceCallee } from './service/called-service.js';
+import type { Lane } from './service/upstream.js';
+
+/** What one process sees of a service, and why it calls whom. For people and dashboards; fields may be added. */
+export interface Explanation {
+  readonly service: string;
+  readonly status: ServiceView['status'];
+  /** Is the copy of the registry perhaps old? */
+  readonly isStale: boolean;
+  readonly callsUnderWay: number;
+  /** Retries that the budget allows now. */
+  readonly retriesLeft: number;
+  /** One for each protocol that has been used. */
+  readonly protocols: readonly ProtocolExplanation[];
+}
+
+export interface ProtocolExplanation {
+  readonly protocol: Protocol;
+  readonly balancer: string;
+  /** `CLOSED`: all well; `DEGRADED`: some are ejected; `OPEN`: nobody can be called. */
+  readonly state: ServiceState;
+  /** The lowest tier holding anybody who can be called is used. */
+  readonly tierInUse: number | null;
+  /** Calls that wait because no instance takes them: limits, ejections, or nobody who may be called. */
+  readonly callsPending: number;
+  /** How long the oldest of them has waited; null: none waits. */
+  readonly pendingForMs: number | null;
+  readonly instances: readonly InstanceExplanation[];
+  /** The last 16, the newest first. */
+  readonly picks: readonly PickExplanation[];
+}
+
+/** Whom an attempt went to, why, and what came of it. */
+export interface PickExplanation {
+  readonly msAgo: number;
+  readonly instance: InstanceId;
+  readonly tier: number;
+  /** It was the call's first attempt, another had failed or was too slow, or it went beside a slow one. */
+  readonly reason: PickReason;
+  /** Was it to find out whether an ejected instance works again? */
+  readonly isProbe: boolean;
+  /** `success`, the kind of the failure, or `cancelled`; null: under way. */
+  readonly outcome: string | null;
+  /** Null: under way. */
+  readonly tookMs: number | null;
+}
+
+export interface InstanceExplanation {
+  readonly id: InstanceId;
+  readonly address: string;
+  readonly version: string;
+  readonly zone: string;
+  /** What the registry says, and why. */
+  readonly state: State;
+  readonly reason: string;
+  readonly admin: AdminState;
+  /** Null: never called, because of its state or admin state. */
+  readonly tier: number | null;
+  /** False: left out because of its zone or our subset, as long as the others have room. */
+  readonly isPreferred: boolean;
+  /** `open`, `shut`, or `limited to n` calls at once: less than its `limit`, because it does not answer. */
+  readonly gate: string;
+  readonly breaker: 'closed' | 'open' | 'half-open';
+  /** Why it is ejected; null: it is not. */
+  readonly ejected: 'errors' | 'absent' | null;
+  readonly nextProbeInMs: number | null;
+  readonly callsUnderWay: number;
+  /** So many calls may be under way there, by what came of the last ones. */
+  readonly limit: number;
+  /** What the balancer compares; less is better. */
+  readonly load: number;
+  readonly p99Ms: number | null;
+  readonly lastSuccessMsAgo: number | null;
+  /** Below 1 during slow start: the share of its calls that it gets. */
+  readonly warmth: number;
+}
+
+export function explain(callee: ServiceCallee): Explanation {
+  const now = callee.now();
+  const { view } = callee;
+  return {
+    service: callee.service,
+    status: view.status,
+    isStale: view.stale,
+    callsUnderWay: callee.inFlight,
+    retriesLeft: callee.budget.left(now),
+    protocols: callee.lanes.map((lane) => explainLane(lane, callee, now)),
+  };
+}
+
+function explainLane(lane: Lane<never>, callee: ServiceCallee, now: number): ProtocolExplanation {
+  const instances = Array.from(lane.balancer.standings(now), ([node, standing]) => explainNode(node, standing, now));
+  const usable = instances.filter((instance) => instance.tier !== null && instance.gate !== 'shut');
+  const tiers = usable.map((instance) => instance.tier ?? Infinity);
+  return {
+    protocol: lane.protocol,
+    balancer: balancerName(callee.policy.balancer),
+    state: usable.length === 0 ? 'OPEN' : lane.state,
+    tierInUse: tiers.length === 0 ? null : Math.min(...tiers),
+    callsPending: lane.pending.size,
+    pendingForMs: lane.pending.oldestAt === null ? null : Math.round(now - lane.pending.oldestAt),
+    instances,
+    picks: lane.picks.list().map((pick) => explainPick(pick, now)),
+  };
+}
+
+function explainPick({ at, ms, ...pick }: Pick, now: number): PickExplanation {
+  return { msAgo: Math.round(now - at), ...pick, tookMs: ms === null ? null : Math.round(ms * 10) / 10 };
+}
+
+function explainNode(node: Node, standing: Standing, now: number): InstanceExplanation {
+  const { instance, breaker, endpoint } = node;
+  const gate = node.gate(now);
+  return {
+    id: node.id,
+    address: addressOf(endpoint),
+    version: instance.version,
+    zone: instance.zone,
+    state: instance.state,
+    reason: instance.reason.text,
+    admin: instance.admin,
+    ...standing,
+    gate: gateText(gate < node.limit.gate ? gate : OPEN),
+    breaker: breaker.stateAt(now),
+    ejected: breaker.cause,
+    nextProbeInMs: breaker.probeAt === Infinity ? null : Math.max(0, Math.round(breaker.probeAt - now)),
+    callsUnderWay: node.inFlight,
+    limit: node.limit.gate,
+    load: Math.round(node.cost(now) * 100) / 100,
+    p99Ms: node.latency.p99Ms(now),
+    lastSuccessMsAgo: node.lastSuccessAt === -Infinity ? null : Math.round(now - node.lastSuccessAt),
+    warmth: node.warmth(now),
+  };
+}

@@ -1,0 +1,118 @@
+import { AsyncResource } from 'node:async_hooks';
+import { messageOf } from '@rollcall/core';
+import type { ErrorCode, Log, RollcallError } from '@rollcall/core';
+import { Alarm } from './policy/timer-wheel.js';
+import type { Wheel } from './policy/timer-wheel.js';
+import type { Receiver } from './service/call-request.js';
+
+export interface FallbackParts {
+  readonly fallback: (error: RollcallError) => unknown;
+  readonly receiver: Receiver;
+  readonly deadlineAt: number;
+  /** Of a stream nothing is made up once a value has come. */
+  readonly isStream: boolean;
+  readonly wheel: Wheel;
+  readonly log: Log;
+  now(): number;
+  /** It gave an answer. */
+  fellBack(): void;
+}
+
+/** Nobody wants an answer any more. */
+const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['CANCELLED', 'CLOSED']);
+
+/**
+ * Stands before the receiver of a call and asks the caller's fallback for an answer when the call has failed. It is called in the
+ * caller's AsyncLocalStorage. Whatever it does, the receiver hears one last word, by the deadline.
+ */
+export class Fallback extends Alarm implements Receiver {
+  readonly #parts: FallbackParts;
+  readonly #home = new AsyncResource('rollcall.fallback');
+  /** The error that the call ends with if no answer comes; null: nothing is waited for. */
+  #error: RollcallError | null = null;
+  #hasValue = false;
+
+  constructor(parts: FallbackParts) {
+    super();
+    this.#parts = parts;
+  }
+
+  next(value: unknown): void {
+    this.#hasValue = true;
+    this.#parts.receiver.next(value);
+  }
+
+  complete(): void {
+    this.#parts.receiver.complete();
+  }
+
+  error(error: RollcallError): void {
+    const { receiver, fallback, isStream, log } = this.#parts;
+    if (FINAL.has(error.code) || (isStream && this.#hasValue)) return receiver.error(error);
+    let answer: unknown;
+    let isPromised = false;
+    try {
+      answer = this.#home.runInAsyncScope(() => fallback(error));
+      isPromised = isThenable(answer);
+    } catch (thrown) {
+      log.error(`A fallback threw: ${messageOf(thrown)}`);
+      return receiver.error(error);
+    }
+    if (isPromised) this.#wait(answer, error);
+    else this.#give(answer);
+  }
+
+  override ring(): void {
+    this.#refuse();
+  }
+
+  override stop(): void {
+    this.#refuse();
+  }
+
+  #wait(answer: unknown, error: RollcallError): void {
+    const { wheel, deadlineAt, log } = this.#parts;
+    const now = this.#parts.now();
+    this.#error = error;
+    // an answer that has no time to come is refused at the next tick; what it throws harms nobody
+    wheel.arm(this, deadlineAt, now);
+    // whatever its `then` does, a promise settles once, later, and throws nothing here
+    Promise.resolve(answer).then(
+      (value) => this.#gave(value),
+      (thrown: unknown) => {
+        log.error(`A fallback threw: ${messageOf(thrown)}`);
+        this.#refuse();
+      },
+    );
+  }
+
+  /** The promise brought something, perhaps too late. */
+  #gave(value: unknown): void {
+    if (this.#error === null) return;
+    this.#settle();
+    this.#give(value);
+  }
+
+  #give(value: unknown): void {
+    const { receiver } = this.#parts;
+    this.#parts.fellBack();
+    receiver.next(value);
+    receiver.complete();
+  }
+
+  #refuse(): void {
+    const error = this.#error;
+    if (error === null) return;
+    this.#settle();
+    this.#parts.receiver.error(error);
+  }
+
+  #settle(): void {
+    this.#error = null;
+    this.#parts.wheel.disarm(this);
+  }
+}
+
+function isThenable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
+}

@@ -1,0 +1,242 @@
+import { noMeter, parseOptions, silentLog, systemTime } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
+import { seededRandom } from '@rollcall/core/testing';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { GrpcMethod } from '../transport/grpc/message.js';
+import type { MessageSource } from '../transport/grpc/upload.js';
+import { deadPort } from '../transport/transport.fixture.js';
+import { FakeView } from './calls.fixture.js';
+import { Calls } from './calls.js';
+import type { GrpcCall } from './grpc-call.js';
+import {
+  breaker,
+  HARMLESS,
+  hasty,
+  instanceAt,
+  Kept,
+  method,
+  MOST_AT_ONCE,
+  Tap,
+  TOY,
+  toy,
+} from './grpc-stream.fixture.js';
+import { callFields } from './policy/service-options.js';
+
+function callsTo(...instances: readonly Instance[]) {
+  const calls = new Calls({
+    time: systemTime,
+    random: seededRandom(1),
+    meter: noMeter,
+    log: silentLog,
+    services: { service: () => new FakeView(instances), settle: () => Promise.resolve(), names: () => [] },
+    options: parseOptions(callFields, {}),
+    suspect: () => {},
+  });
+  onTestFinished(() => calls.close());
+  const begin = <Input>(called: GrpcMethod<Input>, message: Input | MessageSource<Input>, options?: GrpcCall) => {
+    const kept = new Kept();
+    const call = calls.grpcStream('toys', called, message, kept, { deadlineMs: 10_000, ...options });
+    return { kept, cancel: () => call.cancel(), over: kept.over };
+  };
+  return { calls, begin };
+}
+
+describe('a gRPC method that answers with a stream', () => {
+  it('passes on each message, and the end', async () => {
+    const { begin } = callsTo(instanceAt('a', (await toy()).port));
+    const { kept, over } = begin(TOY.Count, 3);
+    await over;
+    expect([kept.values, kept.end]).toEqual([[1, 2, 3], 'complete']);
+  });
+
+  it('goes elsewhere when nobody listens, and after a broken connection if its proto says that this does no harm', async () => {
+    const [dead, broken, { port }] = [await deadPort(), await breaker(), await toy()];
+    const there = [instanceAt('dead', dead), instanceAt('broken', broken.port), instanceAt('c', port)];
+    for (let n = 0; n < 12; n += 1) {
+      const { kept, over } = callsTo(...there).begin({ ...TOY.Count, ...HARMLESS }, 1);
+      await over;
+      expect([kept.values, kept.end]).toEqual([[1], 'complete']);
+    }
+    const outcomes = new Set<unknown>();
+    for (let n = 0; n < 12; n += 1) {
+      const { kept, over } = callsTo(...there.slice(1)).begin(TOY.Count, 1);
+      await over;
+      outcomes.add(kept.end === 'complete' ? kept.end : kept.end?.code);
+    }
+    expect([broken.requests > 0, outcomes.has('TRANSPORT')]).toEqual([true, true]);
+  });
+
+  it('hears at its server that nobody listens any more', async () => {
+    const made = await toy();
+    const { begin } = callsTo(instanceAt('a', made.port));
+    const { cancel, kept } = begin(TOY.Count, -1);
+    await expect.poll(() => made.heard).toEqual([-1]);
+    cancel();
+    await expect.poll(() => made.cancelled).toBe(1);
+    expect([kept.values, kept.end]).toEqual([[], null]);
+  });
+});
+
+describe('a gRPC method that takes a stream', () => {
+  it('gets each message, and gives one answer', async () => {
+    const made = await toy();
+    const { begin } = callsTo(instanceAt('a', made.port));
+    const tap = new Tap([1, 2]);
+    const { kept, over } = begin(TOY.Sum, tap);
+    await expect.poll(() => made.heard).toEqual([1, 2]);
+    tap.next(4);
+    tap.complete();
+    await over;
+    expect([kept.values, kept.end]).toEqual([[7], 'complete']);
+  });
+
+  it('may be answered before its end; then the rest is not wanted', async () => {
+    const { begin } = callsTo(instanceAt('a', (await toy()).port));
+    const tap = new Tap([1, -1]);
+    const { kept, over } = begin(TOY.Sum, tap);
+    await over;
+    expect([kept.values, kept.end, tap.isWanted]).toEqual([[-1], 'complete', false]);
+    tap.next(3);
+    tap.complete();
+  });
+
+  it.each([
+    ['with a value', TOY.Sum, [-1], 'complete'],
+    ['with an end', TOY.Chat, ['over'], 'complete'],
+    ['with a status', TOY.Chat, ['wrong'], { code: 'REMOTE' }],
+  ] as const)(
+    'may be answered %s before its end; that takes no room from later calls',
+    async (_how, called, first, end) => {
+      const made = await toy();
+      const { begin } = callsTo(instanceAt('a', made.port));
+      for (let n = 0; n < 2 * MOST_AT_ONCE; n += 1) {
+        const { kept, over } = begin<unknown>(called, new Tap<unknown>(first), { deadlineMs: 2_000 });
+        await over;
+        expect(kept.end).toEqual(end === 'complete' ? end : expect.objectContaining(end));
+      }
+      const { kept, over } = begin(TOY.Count, 1);
+      await over;
+      expect(kept.values).toEqual([1]);
+    },
+  );
+
+  it('may be answered while the server reads nothing of what waits to be written', async () => {
+    const made = await hasty();
+    const { begin, calls } = callsTo(instanceAt('a', made.port));
+    const large = 'x'.repeat(300_000);
+    for (let n = 0; n < 6; n += 1) {
+      const { kept, over } = begin<string>(TOY.Sum, new Tap([large], true), { deadlineMs: 2_000 });
+      await over;
+      expect([kept.values, kept.end]).toEqual([[0], 'complete']);
+      expect(await calls.grpc('toys', method('Take', false, false), large, { deadlineMs: 2_000 })).toBe(0);
+    }
+    expect(made.connections()).toBe(1);
+  });
+
+  it('converses, if it answers with one', async () => {
+    const { begin } = callsTo(instanceAt('a', (await toy()).port));
+    const tap = new Tap(['hello']);
+    const { kept, over } = begin(TOY.Chat, tap);
+    await expect.poll(() => kept.values).toEqual(['hello!']);
+    tap.next('bye');
+    await expect.poll(() => kept.values).toEqual(['hello!', 'bye!']);
+    tap.complete();
+    await over;
+    expect(kept.end).toBe('complete');
+  });
+
+  it('goes elsewhere as long as no message has been asked for', async () => {
+    const [dead, { port }] = [await deadPort(), await toy()];
+    for (let n = 0; n < 8; n += 1) {
+      const tap = new Tap([n], true);
+      const { kept, over } = callsTo(instanceAt('dead', dead), instanceAt('b', port)).begin(TOY.Sum, tap);
+      await over;
+      expect([kept.values, tap.subscriptions]).toEqual([[n], 1]);
+    }
+  });
+
+  it('is not repeated after that, whatever anybody says of it', async () => {
+    const [one, other] = [await breaker(), await breaker()];
+    const { begin } = callsTo(instanceAt('a', one.port), instanceAt('b', other.port));
+    const tap = new Tap([1]);
+    const { kept, over } = begin({ ...TOY.Sum, ...HARMLESS }, tap, { idempotent: true });
+    await over;
+    expect(kept.end).toMatchObject({ code: 'TRANSPORT', attempts: [{ outcome: 'closed' }] });
+    expect([one.requests + other.requests, tap.subscriptions, tap.isWanted]).toEqual([1, 1, false]);
+  });
+
+  it('fails with what its source fails with, and the server hears that it was cancelled', async () => {
+    const made = await toy();
+    const { begin, calls } = callsTo(instanceAt('a', made.port));
+    const tap = new Tap([1]);
+    const { kept, over } = begin(TOY.Sum, tap);
+    await expect.poll(() => made.heard).toEqual([1]);
+    const cause = new Error('the file ended');
+    tap.error(cause);
+    await over;
+    expect(kept.end).toMatchObject({ code: 'TRANSPORT', cause, attempts: [{ outcome: 'spoiled' }] });
+    await expect.poll(() => made.cancelled).toBe(1);
+    expect(calls.isEjected('a')).toBe(false);
+  });
+
+  it('fails for a message that cannot be encoded, also the first', async () => {
+    const { begin } = callsTo(instanceAt('a', (await toy()).port));
+    const circle: unknown[] = [];
+    circle.push(circle);
+    const { kept, over } = begin(TOY.Chat, new Tap<unknown>([circle]));
+    await over;
+    expect(kept.end).toMatchObject({ code: 'TRANSPORT', attempts: [{ outcome: 'spoiled' }] });
+  });
+
+  it('fails when messages come faster than they can be written, before they fill the memory', async () => {
+    const made = await toy();
+    const { begin } = callsTo(instanceAt('a', made.port));
+    const large = 'x'.repeat(1_048_576);
+    const { kept, over } = begin(TOY.Chat, new Tap(Array.from({ length: 40 }, () => large)));
+    await over;
+    expect(kept.end).toMatchObject({
+      code: 'TRANSPORT',
+      message: expect.stringContaining('hand in the messages more slowly'),
+    });
+  });
+
+  it('stops asking for messages when it is cancelled, or its deadline has come', async () => {
+    const made = await toy();
+    const { begin } = callsTo(instanceAt('a', made.port));
+    const taps = [new Tap([1]), new Tap([1])] as const;
+    const { cancel, kept } = begin(TOY.Sum, taps[0]);
+    const late = begin(TOY.Sum, taps[1], { deadlineMs: 50 });
+    await expect.poll(() => made.heard).toEqual([1, 1]);
+    cancel();
+    await late.over;
+    expect(late.kept.end).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect([kept.end, taps[0].isWanted, taps[1].isWanted]).toEqual([null, false, false]);
+    await expect.poll(() => made.cancelled).toBe(2);
+  });
+
+  it('stops asking for messages when it is cancelled while they are asked for', async () => {
+    const made = await toy();
+    const { begin } = callsTo(instanceAt('a', made.port));
+    // from now on there is a connection, and a source is subscribed to at once
+    await begin(TOY.Count, 1).over;
+    const ending = new AbortController();
+    const tap = new Tap([1]);
+    const source: MessageSource<number> = {
+      subscribe: (observer) => {
+        const subscription = tap.subscribe(observer);
+        ending.abort();
+        return subscription;
+      },
+    };
+    const { kept } = begin(TOY.Sum, source, { signal: ending.signal });
+    expect([tap.subscriptions, tap.isWanted]).toEqual([1, false]);
+    await expect.poll(() => made.cancelled).toBe(1);
+    expect([kept.values, kept.end]).toEqual([[], expect.objectContaining({ code: 'CANCELLED' })]);
+  });
+
+  it('refuses at once what is no stream of messages, and is no call of one message', () => {
+    const { begin, calls } = callsTo();
+    expect(() => begin(TOY.Sum, 1)).toThrow('hand in an Observable');
+    expect(() => calls.grpc('toys', TOY.Sum, 1)).toThrow('/toys.Toy/Sum takes a stream of messages: call it with');
+  });
+});

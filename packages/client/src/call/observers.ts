@@ -1,0 +1,128 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { Protocol, RollcallError } from '@rollcall/core';
+import type { CallTrace, CallTracer } from '../transport/tracing.js';
+import type { Errand, Receiver } from './service/call-request.js';
+
+/** Who listens to a stream. What it throws ends the stream and is logged. */
+export interface StreamObserver {
+  next(value: unknown): void;
+  error(error: RollcallError): void;
+  complete(): void;
+}
+
+/** A promise's end of a call. */
+export class LastValue implements Receiver {
+  readonly #resolve: (value: unknown) => void;
+  readonly #reject: (error: RollcallError) => void;
+  #value: unknown;
+
+  constructor(resolve: (value: unknown) => void, reject: (error: RollcallError) => void) {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  next(value: unknown): void {
+    this.#value = value;
+  }
+
+  complete(): void {
+    this.#resolve(this.#value);
+  }
+
+  error(error: RollcallError): void {
+    this.#reject(error);
+  }
+}
+
+/** Where there is one value, and the last one is it: an answer that broke off may have brought another before. */
+export function only(receiver: Receiver): Receiver {
+  const told = (value: unknown): void => {
+    receiver.next(value);
+    receiver.complete();
+  };
+  return new LastValue(told, (error) => receiver.error(error));
+}
+
+/**
+ * A stream's end of a call. It shields the connection, which others share, from what the observer throws, and calls the observer in
+ * the AsyncLocalStorage of whoever subscribed.
+ */
+export class Listener implements Receiver {
+  readonly #home = new AsyncResource('rollcall.stream');
+  readonly #observer: StreamObserver;
+  readonly #thrown: (error: unknown) => void;
+  #isOver = false;
+
+  constructor(observer: StreamObserver, thrown: (error: unknown) => void) {
+    this.#observer = observer;
+    this.#thrown = thrown;
+  }
+
+  /** Nothing is passed on any more. */
+  close(): void {
+    this.#isOver = true;
+  }
+
+  next(value: unknown): void {
+    this.#pass(() => this.#observer.next(value));
+  }
+
+  complete(): void {
+    this.#pass(() => this.#observer.complete());
+    this.#isOver = true;
+  }
+
+  error(error: RollcallError): void {
+    this.#pass(() => this.#observer.error(error));
+    this.#isOver = true;
+  }
+
+  #pass(tell: () => void): void {
+    if (this.#isOver) return;
+    try {
+      this.#home.runInAsyncScope(tell);
+    } catch (error) {
+      this.#isOver = true;
+      this.#thrown(error);
+    }
+  }
+}
+
+/** Tells the trace of a call how it ended, before whoever waits for it hears. */
+export class Followed implements Receiver {
+  readonly #receiver: Receiver;
+  readonly #trace: CallTrace;
+
+  constructor(receiver: Receiver, trace: CallTrace) {
+    this.#receiver = receiver;
+    this.#trace = trace;
+  }
+
+  next(value: unknown): void {
+    this.#receiver.next(value);
+  }
+
+  complete(): void {
+    this.#trace.ended(null);
+    this.#receiver.complete();
+  }
+
+  error(error: RollcallError): void {
+    this.#trace.ended(error);
+    this.#receiver.error(error);
+  }
+}
+
+/** Lets the tracer follow what is done, if it wants to. */
+export function follow<Request>(
+  tracer: CallTracer,
+  protocol: Protocol,
+  errand: Errand<Request>,
+  service: string,
+): void {
+  const { request, method, verb, receiver } = errand;
+  const trace = tracer.begin({ service, protocol, method: method.name, shape: verb.shape, request });
+  if (trace === null) return;
+  errand.trace = trace;
+  errand.receiver = new Followed(receiver, trace);
+}

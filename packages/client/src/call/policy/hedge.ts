@@ -1,0 +1,61 @@
+import type { LatencyProfile } from '../../balance/nodes/latency.js';
+import { Alarm } from './timer-wheel.js';
+
+/** When a second attempt is made beside a slow first one: never, after the method's 95th percentile, or after so many ms. */
+export type HedgeAfter = 'never' | 'p95' | number;
+
+/** How a caller says it: `true` is after the p95. */
+export type HedgeWish = boolean | { readonly afterMs?: number | undefined };
+
+/** How exact a hedge is. Finer than a deadline: the p95 of a fast method is a few ms. */
+export const HEDGE_TICK_MS = 1;
+const SHORTEST_MS = 1;
+const LONGEST_MS = 3_600_000;
+
+export function hedgeAfter(wish: HedgeWish): HedgeAfter {
+  if (wish === false) return 'never';
+  return wish === true || wish.afterMs === undefined ? 'p95' : wish.afterMs;
+}
+
+/** Is it what the option `hedge` may be? */
+export function isHedgeWish(received: unknown): received is HedgeWish {
+  if (typeof received === 'boolean') return true;
+  if (typeof received !== 'object' || received === null) return false;
+  const { afterMs, ...strange } = received as { readonly afterMs?: unknown };
+  if (Object.keys(strange).length > 0) return false;
+  return afterMs === undefined || (typeof afterMs === 'number' && afterMs >= SHORTEST_MS && afterMs <= LONGEST_MS);
+}
+
+/**
+ * How long the first attempt is waited for, ms; Infinity: no hedge. With the p95 about one call in twenty is hedged, which is what
+ * the hedge budget allows (Dean and Barroso, *The Tail at Scale*, 2013); as long as fewer than 20 calls tell it, there is none.
+ */
+export function hedgeDelayMs(after: HedgeAfter, latency: LatencyProfile, now: number): number {
+  if (after === 'never') return Infinity;
+  if (after !== 'p95') return after;
+  const p95Ms = latency.p95Ms(now);
+  return p95Ms === null ? Infinity : Math.max(SHORTEST_MS, p95Ms);
+}
+
+/** Whoever may be hedged. */
+export interface Hedgeable {
+  /** The first attempt takes long. */
+  hedge(now: number): void;
+}
+
+/** The alarm of a call that may be hedged, beside the one of its deadline. Other calls have none. */
+export class HedgeAlarm extends Alarm {
+  readonly #call: Hedgeable;
+
+  constructor(call: Hedgeable) {
+    super();
+    this.#call = call;
+  }
+
+  override ring(now: number): void {
+    this.#call.hedge(now);
+  }
+
+  /** The call is ended by its own alarm. */
+  override stop(): void {}
+}

@@ -1,0 +1,167 @@
+import type { Instance, MethodPolicy } from '@rollcall/core';
+import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { anInstance } from '../../registry-client/registry-client.fixture.js';
+import { CallWorld } from '../calls.fixture.js';
+import type { WorldSetting } from '../calls.fixture.js';
+import { methodName, methodRules, NO_RULES } from './method-policy.js';
+
+function aWorld(setting: Partial<WorldSetting> = {}): CallWorld {
+  const parts = { random: seededRandom(3), meter: memoryMeter(), log: recordingLog() };
+  return new CallWorld({ ...parts, time: new ManualTime({ nowMs: 100_000 }), ...setting });
+}
+
+/** Instances `a`, `b`, … of which each says this of its method `find`; undefined: nothing. */
+function saying(...policies: (MethodPolicy | undefined)[]): Instance[] {
+  return policies.map((find, i) => anInstance({ id: 'abcdefgh'.charAt(i), ...(find && { methods: { find } }) }));
+}
+
+describe('the rules of a method', () => {
+  it('are what its instances say', () => {
+    const policy: MethodPolicy = { idempotent: true, timeoutMs: 300, hedge: { afterMs: 20 } };
+    expect(methodRules(undefined, [policy, policy])).toEqual({ isIdempotent: true, timeoutMs: 300, hedge: 20 });
+    expect(methodRules(undefined, [])).toEqual(NO_RULES);
+  });
+
+  it('are the careful ones while instances say different things, in whatever order', () => {
+    const policy = fc.record<MethodPolicy>(
+      {
+        idempotent: fc.boolean(),
+        timeoutMs: fc.integer({ min: 1, max: 900 }),
+        hedge: fc.oneof(fc.boolean(), fc.record({ afterMs: fc.integer({ min: 1, max: 900 }) })),
+      },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(fc.array(policy, { minLength: 1, maxLength: 6 }), fc.integer(), (policies, seed) => {
+        const random = seededRandom(seed);
+        const rules = methodRules(undefined, policies);
+        const shuffled = policies
+          .map((one) => ({ one, key: random.unit() }))
+          .toSorted((one, other) => one.key - other.key);
+        expect(
+          methodRules(
+            undefined,
+            shuffled.map(({ one }) => one),
+          ),
+        ).toEqual(rules);
+        if (rules.isIdempotent === true) expect(policies.every(({ idempotent }) => idempotent)).toBe(true);
+        if (rules.hedge !== 'never')
+          expect(policies.every(({ hedge }) => hedge !== undefined && hedge !== false)).toBe(true);
+        for (const { timeoutMs = Infinity } of policies) expect(rules.timeoutMs).toBeLessThanOrEqual(timeoutMs);
+      }),
+    );
+  });
+
+  it('are our own where we say something', () => {
+    const published: MethodPolicy = { idempotent: true, timeoutMs: 300, hedge: true };
+    expect(methodRules({ idempotent: false, hedge: { afterMs: 9 } }, [published])).toEqual({
+      isIdempotent: false,
+      timeoutMs: 300,
+      hedge: 9,
+    });
+  });
+});
+
+describe('the name of a method', () => {
+  it('is its pattern, an object’s keys in order', () => {
+    expect(methodName('find')).toBe('find');
+    expect(methodName({ cmd: 'find' })).toBe('{"cmd":"find"}');
+    expect(methodName({ role: 'item', cmd: 'find' })).toBe(methodName({ cmd: 'find', role: 'item' }));
+    expect(methodName({ cmd: { b: 1, a: 2 } })).toBe(methodName({ cmd: { a: 2, b: 1 } }));
+  });
+});
+
+describe('calls to a method that is published', () => {
+  const broken = { afterMs: 1, failure: 'closed' } as const;
+
+  it('are repeated if all say that it is idempotent, and no longer once one says otherwise', async () => {
+    const world = aWorld({ instances: saying({ idempotent: true }, { idempotent: true }, undefined) });
+    world.tcp.script = () => broken;
+    expect((await world.ask()).error?.attempts).toHaveLength(3);
+    world.view.become(saying({ idempotent: true }, { idempotent: false }, undefined));
+    expect((await world.ask()).error?.attempts).toHaveLength(1);
+    expect((await world.ask({ idempotent: true })).error?.attempts).toHaveLength(3);
+  });
+
+  it('do not heed what an instance says that may not be called', async () => {
+    const refused: Instance = anInstance({ id: 'z', state: 'CRITICAL', methods: { find: { idempotent: false } } });
+    const world = aWorld({ instances: [...saying({ idempotent: true }), refused] });
+    world.tcp.script = () => broken;
+    expect((await world.ask()).error?.attempts.length).toBeGreaterThan(1);
+  });
+
+  it.each(['its instances', 'this process'])(
+    'follow what %s says, however many names strangers have made up',
+    async (who) => {
+      const find = { idempotent: true };
+      const isPublished = who === 'its instances';
+      const world = aWorld({
+        instances: isPublished ? saying(find, find) : saying(undefined, undefined),
+        options: isPublished ? {} : { services: { orders: { methods: { find } } } },
+      });
+      for (let i = 0; i < 300; i += 1) {
+        world.calls.call('orders', `made-up-${i}`, {}).catch(() => {});
+        await world.time.advanceBy(5);
+      }
+      world.tcp.script = () => broken;
+      expect((await world.ask()).error?.attempts).toHaveLength(3);
+    },
+  );
+
+  it('are not repeated if the call says so', async () => {
+    const world = aWorld({ instances: saying({ idempotent: true }, { idempotent: true }) });
+    world.tcp.script = () => broken;
+    expect((await world.ask({ idempotent: false })).error?.attempts).toHaveLength(1);
+  });
+
+  it('end when the method takes longer than it says, the last attempt too', async () => {
+    const world = aWorld({ instances: saying({ timeoutMs: 300 }) });
+    world.play({ a: 'never' });
+    const { error, tookMs } = await world.ask();
+    expect(error).toMatchObject({ code: 'DEADLINE_EXCEEDED', attempts: [{ outcome: 'timeout' }] });
+    expect(error?.message).toContain('300 ms');
+    expect(tookMs).toBeLessThanOrEqual(310);
+  });
+
+  it('are tried elsewhere after that time if it is idempotent', async () => {
+    const policy: MethodPolicy = { timeoutMs: 300, idempotent: true };
+    const world = aWorld({ instances: saying(policy, policy) });
+    const plans = ['never' as const];
+    world.tcp.script = (id) => plans.pop() ?? { afterMs: 1, values: [id] };
+    const { value, tookMs } = await world.ask();
+    expect(value).toBeDefined();
+    expect(tookMs).toBeGreaterThanOrEqual(300);
+    expect(tookMs).toBeLessThanOrEqual(312);
+  });
+
+  it('have the time that it says, if that is more than calls usually have, unless the service’s deadline is given', async () => {
+    const slow = { afterMs: 8_000, values: ['report'] } as const;
+    const instances = saying({ timeoutMs: 10_000 });
+    const world = aWorld({ instances }).play({ a: slow });
+    expect(await world.ask(undefined, 12_000)).toEqual({ value: 'report', tookMs: 8_000 });
+    const strict = aWorld({ instances, options: { services: { orders: { deadlineMs: 700 } } } }).play({ a: slow });
+    expect((await strict.ask(undefined, 12_000)).tookMs).toBeLessThanOrEqual(710);
+    expect((await world.ask({ deadlineMs: 900 }, 12_000)).tookMs).toBeLessThanOrEqual(910);
+  });
+
+  it('are hedged if all say so', async () => {
+    const policy: MethodPolicy = { idempotent: true, hedge: { afterMs: 20 } };
+    const world = aWorld({ instances: saying(policy, policy), options: { hedgeRatio: 1 } });
+    const plans = ['never' as const];
+    world.tcp.script = (id) => plans.pop() ?? { afterMs: 1, values: [id] };
+    expect((await world.ask()).tookMs).toBeLessThanOrEqual(23);
+    plans.push('never');
+    expect((await world.ask({ hedge: false, deadlineMs: 100 })).error?.code).toBe('DEADLINE_EXCEEDED');
+  });
+
+  it('follow the options of this process before its instances', async () => {
+    const services = { orders: { methods: { find: { idempotent: true, timeoutMs: 200 } } } };
+    const world = aWorld({ instances: saying({ idempotent: false }, { timeoutMs: 5_000 }), options: { services } });
+    world.tcp.script = () => broken;
+    expect((await world.ask()).error?.attempts).toHaveLength(3);
+    world.tcp.script = () => 'never';
+    expect((await world.ask()).tookMs).toBeLessThanOrEqual(420);
+  });
+});

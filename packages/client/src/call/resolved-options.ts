@@ -1,0 +1,82 @@
+import { RollcallError, STATES } from '@rollcall/core';
+import type { CallTerms } from './policy/call-kind.js';
+import { checkWishes } from './policy/call-options.js';
+import type { OneCall } from './policy/call-options.js';
+import { hedgeAfter } from './policy/hedge.js';
+import type { Errand } from './service/call-request.js';
+import type { ServiceCallee } from './service/called-service.js';
+
+export const NO_WISHES: OneCall = {};
+
+/**
+ * The terms of a call: its own wishes, before what is said of its method, before the policy of its service. `isRetry`: is the request that
+ * it is a part of a repetition? Calls without wishes share their terms until something else is said of the method. Throws OPTION_INVALID.
+ */
+export function termsOf<Request>(
+  callee: ServiceCallee,
+  errand: Errand<Request>,
+  wishes: OneCall,
+  isRetry: boolean,
+): CallTerms {
+  const hasWishes = wishes !== NO_WISHES && checkWishes(wishes, isGrpc(errand.request));
+  if (isRetry || hasWishes) return made(callee, errand, wishes, isRetry);
+  const { method, verb } = errand;
+  const known = method.termsFor(verb);
+  if (known !== null) return known;
+  const terms = made(callee, errand, wishes, isRetry);
+  method.keepTerms(verb, terms);
+  return terms;
+}
+
+/** Its options have headers, which are in its metadata by now. */
+function isGrpc(request: unknown): boolean {
+  return typeof request === 'object' && request !== null && 'frame' in request;
+}
+
+// eslint-disable-next-line max-params -- those of `termsOf`
+function made<Request>(
+  callee: ServiceCallee,
+  { method: { rules }, verb }: Errand<Request>,
+  wishes: OneCall,
+  isInherited: boolean,
+): CallTerms {
+  const timeoutMs = wishes.timeoutMs ?? rules.timeoutMs;
+  const ownMs = wishes.deadlineMs ?? usualDeadlineMs(callee, timeoutMs);
+  const isRetry = wishes.isRetry ?? isInherited;
+  const isHarmless =
+    verb.idempotent !== 'never' && (wishes.idempotent ?? rules.isIdempotent ?? verb.idempotent === 'unless-said');
+  // what is repeated one level up is not repeated here as well
+  const isIdempotent = isHarmless && !isRetry;
+  const hedge = wishes.hedge === undefined ? rules.hedge : hedgeAfter(wishes.hedge);
+  const idleMs = wishes.idleMs ?? callee.policy.idleMs;
+  // no alarm would ever ring at such a time
+  if (!(timeoutMs > 0 && idleMs > 0) || Number.isNaN(ownMs)) throw noTime(wishes);
+  return {
+    deadlineMs: Math.min(ownMs, wishes.inheritedMs ?? Infinity),
+    idleMs,
+    isIdempotent,
+    isRetry,
+    shape: verb.shape,
+    selector: selectorOf(callee, wishes),
+    hashKey: wishes.hashKey ?? null,
+    timeoutMs,
+    hedge: isIdempotent ? hedge : 'never',
+  };
+}
+
+function noTime({ timeoutMs, idleMs, deadlineMs }: OneCall): RollcallError {
+  const received = `timeoutMs ${timeoutMs}, idleMs ${idleMs}, deadlineMs ${deadlineMs}`;
+  const text = `The times of a call are numbers of ms, and timeoutMs and idleMs more than 0; received ${received}.`;
+  return new RollcallError('OPTION_INVALID', text);
+}
+
+/** A method that takes longer than calls usually may is given the time it says, unless this service's deadline was set. */
+function usualDeadlineMs(callee: ServiceCallee, timeoutMs: number): number {
+  const { deadlineMs } = callee.policy;
+  return timeoutMs === Infinity || callee.isDeadlineSet ? deadlineMs : Math.max(deadlineMs, timeoutMs);
+}
+
+function selectorOf(callee: ServiceCallee, wishes: OneCall): CallTerms['selector'] {
+  const { allowedStates, version, metadata } = wishes;
+  return callee.selector({ states: allowedStates === 'any' ? STATES : allowedStates, version, metadata });
+}

@@ -1,0 +1,168 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { ErrorCode, Instance, RollcallError } from '@rollcall/core';
+import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { anInstance } from '../../registry-client/registry-client.fixture.js';
+import { GrpcStatusError } from '../../transport/grpc/message.js';
+import type { Plan } from '../../transport/scripted.fixture.js';
+import { CallWorld, fleet } from '../calls.fixture.js';
+import type { WorldSetting } from '../calls.fixture.js';
+import type { OneCall } from '../calls.js';
+import { failureError } from './call-error.js';
+
+const page = readFileSync(fileURLToPath(new URL('../../../../../docs/ERRORS.md', import.meta.url)), 'utf8');
+
+function aWorld(setting: Partial<WorldSetting> = {}): CallWorld {
+  const parts = { random: seededRandom(3), meter: memoryMeter(), log: recordingLog() };
+  return new CallWorld({ ...parts, time: new ManualTime({ nowMs: 100_000 }), instances: fleet('HEALTHY'), ...setting });
+}
+
+/** Ends with an error, whatever it does. */
+async function failing(world: CallWorld, plan: Plan, options?: OneCall): Promise<RollcallError | undefined> {
+  world.tcp.script = () => plan;
+  return (await world.ask(options)).error;
+}
+
+const CLOSED: Plan = { afterMs: 1, failure: 'closed' };
+const REFUSED: Plan = { afterMs: 1, failure: 'refused' };
+const IDEMPOTENT: OneCall = { idempotent: true };
+
+/** Each code as calls end with it: without and with `idempotent`. */
+const ENDINGS: Readonly<Partial<Record<ErrorCode, (options: OneCall) => Promise<RollcallError | undefined>>>> = {
+  NO_INSTANCE: (options) => failing(aWorld({ instances: fleet('CRITICAL') }), CLOSED, options),
+  UNKNOWN_SERVICE: (options) => {
+    const world = aWorld({ instances: [] });
+    world.view.become([], 'unknown');
+    return failing(world, CLOSED, options);
+  },
+  NO_ENDPOINT: (options) => {
+    const endpoints = [{ protocol: 'http', host: '10.0.0.5', port: 3_000, tls: false }] as const;
+    return failing(aWorld({ instances: [anInstance({ endpoints })] }), CLOSED, options);
+  },
+  NO_CATALOG: (options) => {
+    const world = aWorld({ instances: [] });
+    world.view.become([], 'waiting');
+    return failing(world, CLOSED, options);
+  },
+  ALL_EJECTED: async (options) => {
+    const world = aWorld();
+    while (!world.calls.isEjected('a')) await failing(world, REFUSED);
+    world.tcp.script = () => REFUSED;
+    // the one call in a second that looks again
+    await world.ask({ ...options, deadlineMs: 200 }, 300);
+    return (await world.ask({ ...options, deadlineMs: 200 }, 300)).error;
+  },
+  OVERLOADED: async (options) => {
+    const world = aWorld({ options: { limit: { initial: 1, min: 1, max: 1 } } });
+    world.tcp.script = () => 'never';
+    world.calls.call('orders', 'find', 1).catch(() => {});
+    return (await world.ask({ ...options, deadlineMs: 200 }, 300)).error;
+  },
+  DEADLINE_EXCEEDED: (options) => failing(aWorld(), 'never', options),
+  BULKHEAD_FULL: async (options) => {
+    const world = aWorld({ options: { maxConcurrent: 1 } });
+    world.tcp.script = () => 'never';
+    world.calls.call('orders', 'find', 1).catch(() => {});
+    return (await world.ask(options, 0)).error;
+  },
+  REMOTE: (options) => failing(aWorld(), { afterMs: 1, failure: 'remote' }, options),
+  TRANSPORT: (options) => failing(aWorld(), CLOSED, options),
+  CANCELLED: (options) => failing(aWorld(), CLOSED, { ...options, signal: AbortSignal.abort() }),
+  CLOSED: async (options) => {
+    const world = aWorld();
+    await world.calls.close();
+    return (await world.ask(options, 0)).error;
+  },
+};
+
+describe.each(Object.entries(ENDINGS))('%s', (code, ending) => {
+  it('is retryable as docs/ERRORS.md says, and says what happened', async () => {
+    const plain = await ending({});
+    const idempotent = await ending(IDEMPOTENT);
+    expect([plain?.code, idempotent?.code]).toEqual([code, code]);
+    const entry = page.slice(page.indexOf(`### ${code}\n`));
+    const word = /\*\*Retryable:\*\* (yes|no|if )/.exec(entry)?.[1];
+    const said = { yes: [true, true], no: [false, false], 'if ': [false, true] }[word ?? ''];
+    expect([plain?.retryable, idempotent?.retryable]).toEqual(said);
+    expect(plain?.message).toContain('orders');
+    expect(plain?.message).not.toMatch(/undefined|NaN|\[object/);
+  });
+});
+
+it('TRANSPORT says whether the call may have been executed, and that only then is it dangerous to repeat', async () => {
+  const refused = await failing(aWorld({ options: { attempts: 1 } }), REFUSED);
+  expect(refused).toMatchObject({ code: 'TRANSPORT', retryable: true });
+  expect(refused?.message).toContain('It was not executed: it may be tried again.');
+  expect((await failing(aWorld(), CLOSED))?.message).toContain('It may have been executed: try it again only if');
+});
+
+const one = (id: string, fields: Partial<Instance> = {}): Instance => anInstance({ id, state: 'HEALTHY', ...fields });
+const textOf = async (instances: readonly Instance[], options: OneCall): Promise<string> => {
+  const error = await failing(aWorld({ instances }), CLOSED, options);
+  expect(error?.code).toBe('NO_INSTANCE');
+  return error?.message ?? '';
+};
+
+describe('NO_INSTANCE says what left out whom', () => {
+  it('by an operator, by state, by version and by metadata, each instance once', async () => {
+    const instances = [
+      one('a', { admin: 'DRAINING', version: '1.3' }),
+      one('b', { admin: 'DRAINING' }),
+      one('c', { state: 'CRITICAL', reason: { code: 'SILENT', text: 'no word' }, revision: 9 }),
+      one('d', { version: '1.3' }),
+      one('e', { version: '' }),
+      one('f', { version: '1.4', metadata: { tier: 'stable' } }),
+      one('g', { version: '1.4.1' }),
+    ];
+    const text = await textOf(instances, { version: '1.4', metadata: { tier: 'canary' } });
+    expect(text).toBe(
+      'No instance of orders may be called. 7 instances: 2 are DRAINING, 1 is CRITICAL, 1 has version 1.3, wanted 1.4, ' +
+        '1 has no version, wanted 1.4, 1 has tier "stable", wanted "canary", 1 has no tier, wanted "canary". ' +
+        'orders…c is CRITICAL: no word. See the admin state, allowedStates, version and metadata.',
+    );
+  });
+
+  it('without what is not wanted of anybody', async () => {
+    const text = await textOf([one('a', { version: '1.3' })], { version: '2' });
+    expect(text).toBe('No instance of orders may be called. 1 instance: 1 has version 1.3, wanted 2. See version.');
+  });
+
+  it('in one printable line, however many there are', async () => {
+    const instances = Array.from({ length: 500 }, (_, n) => one(`i${n}`, { version: `\u001b[3${n}` }));
+    const text = await textOf(instances, { version: 'x'.repeat(64), metadata: { ['k'.repeat(90)]: 'v'.repeat(900) } });
+    expect(text).toContain('500 instances: ');
+    expect(text).toMatch(/ and 494 others\. See version\.$/);
+    expect(text).not.toContain('\u001b');
+    expect(text.length).toBeLessThan(1_200);
+  });
+});
+
+describe('the words of another', () => {
+  const STORY = { service: 'orders', isIdempotent: false, attempts: [] };
+  const words = `\u001B[2J\nFAKE\u202E ${'y'.repeat(1_000_000)}`;
+
+  it.each([
+    ['a text', words],
+    ['an exception of Nest', { status: 'error', message: words }],
+    ['a gRPC status', new GrpcStatusError(2, words, {})],
+  ])('in REMOTE are printable and few: %s. All of them stay in its cause', (_what, cause) => {
+    const error = failureError(STORY, { kind: 'remote', cause });
+    expect(error.message).toMatch(/^orders answered with an error: [ -~]{399}…$/);
+    expect(error.cause).toBe(cause);
+  });
+
+  it('in TRANSPORT are printable and few, and end no sentence of ours', () => {
+    const cause = new GrpcStatusError(14, words, {});
+    expect(failureError(STORY, { kind: 'unavailable', cause }).message).toMatch(/^[ -~]{400,500}…, in [ -~]{1,200}$/);
+    const told = failureError(STORY, { kind: 'closed', cause: new Error('Gone.') });
+    expect(told.message).toContain('closed, Gone, in 0 attempts.');
+  });
+
+  it('are left as they are where they are short', () => {
+    for (const message of ['sold out: "Käse" \\ 7 €', 'x'.repeat(400), '🙂'.repeat(200)]) {
+      const { message: text } = failureError(STORY, { kind: 'remote', cause: { message } });
+      expect(text).toBe(`orders answered with an error: ${message}`);
+    }
+  });
+});

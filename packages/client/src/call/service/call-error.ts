@@ -1,0 +1,146 @@
+import { messageOf, nearest, printableText, RollcallError } from '@rollcall/core';
+import type { Attempt, Instance, Protocol } from '@rollcall/core';
+import type { NoneReason } from '../../balance/balancer.js';
+import type { Selector } from '../../balance/nodes/selector.js';
+import type { ServiceView } from '../../discovery/catalog.js';
+import type { Failure } from '../../transport/transport.js';
+import { mayRetry } from '../policy/retry.js';
+import { exclusionText } from './exclusion-text.js';
+
+/** What the call was, for the error's sentence. */
+export interface Story {
+  readonly service: string;
+  readonly isIdempotent: boolean;
+  readonly attempts: readonly Attempt[];
+}
+
+/** The last attempt failed, and no other may be made. */
+export function failureError(story: Story, failure: Failure): RollcallError {
+  const { service, attempts, isIdempotent } = story;
+  const { cause } = failure;
+  if (failure.kind === 'remote') return new RollcallError('REMOTE', remoteText(service, cause), { attempts, cause });
+  const executed = mayRetry(failure.kind, false) ? NOT_EXECUTED : isIdempotent ? MAYBE_EXECUTED_SAFE : MAYBE_EXECUTED;
+  const why = printableText(messageOf(cause)).replace(/\.$/, '');
+  const text = `The call to ${service} failed: ${failure.kind}, ${why}, in ${triesText(attempts)}. ${executed}`;
+  return new RollcallError('TRANSPORT', text, { attempts, cause, retryable: mayRetry(failure.kind, isIdempotent) });
+}
+
+const NOT_EXECUTED = 'It was not executed: it may be tried again.';
+const MAYBE_EXECUTED_SAFE = 'It may have been executed, which does no harm, being idempotent: it may be tried again.';
+const MAYBE_EXECUTED =
+  'It may have been executed: try it again only if that does no harm, and say then that it is idempotent.';
+
+function triesText(attempts: readonly Attempt[]): string {
+  return attempts.length === 1 ? '1 attempt' : `${attempts.length} attempts`;
+}
+
+/** The handler's own word: Nest sends a string, or an object with a message. The whole of it stays in `cause`. */
+function remoteText(service: string, cause: unknown): string {
+  if (typeof cause === 'string') return `${service} answered with an error: ${printableText(cause)}`;
+  if (typeof cause === 'object' && cause !== null && 'message' in cause && typeof cause.message === 'string') {
+    return `${service} answered with an error: ${printableText(cause.message)}`;
+  }
+  return `${service} answered with an error.`;
+}
+
+export function deadlineError(story: Story, ms: number): RollcallError {
+  const { service, attempts, isIdempotent } = story;
+  const text = `${service} did not answer within ${Math.round(ms)} ms, in ${triesText(attempts)}. Give it a longer deadlineMs, or see why it is slow.`;
+  const executed = attempts.length === 0 || isIdempotent ? '' : ' It may have been executed.';
+  return new RollcallError('DEADLINE_EXCEEDED', text + executed, { attempts, retryable: isIdempotent });
+}
+
+/** The method does not answer later, by its own word. */
+export function timeoutError(story: Story, timeoutMs: number): RollcallError {
+  const { service, attempts, isIdempotent } = story;
+  const text = `${service} did not answer within ${timeoutMs} ms, the most that this method takes by what is said of it (timeoutMs). See why it is slow, or allow it more.`;
+  return new RollcallError('DEADLINE_EXCEEDED', text, { attempts, retryable: isIdempotent });
+}
+
+export function idleError(story: Story, idleMs: number): RollcallError {
+  const { service, attempts } = story;
+  const text = `The stream of ${service} brought nothing for ${idleMs} ms (idleMs). If it may be silent for longer, raise idleMs.`;
+  return new RollcallError('DEADLINE_EXCEEDED', text, { attempts });
+}
+
+export function cancelledError(story: Story, cause: unknown): RollcallError {
+  return new RollcallError('CANCELLED', `The call to ${story.service} was cancelled.`, {
+    attempts: story.attempts,
+    cause,
+  });
+}
+
+export function closedError(service: string, attempts: readonly Attempt[] = []): RollcallError {
+  return new RollcallError(
+    'CLOSED',
+    `The call to ${service} ended because this client was closed. Make no calls after close().`,
+    { attempts },
+  );
+}
+
+export function bulkheadError(service: string, most: number): RollcallError {
+  const text = `${most} calls to ${service} are under way (maxConcurrent): this one was not begun. See why they take so long, or raise maxConcurrent.`;
+  return new RollcallError('BULKHEAD_FULL', text, { retryable: true });
+}
+
+/** `waitedMs`: how long; left out where the call itself tells. */
+export function noCatalogError(service: string, waitedMs?: number): RollcallError {
+  const after = waitedMs === undefined ? '' : ` after ${Math.round(waitedMs)} ms`;
+  const text = `Nothing is known of ${service}${after}: the registry has not been heard. See whether it runs.`;
+  return new RollcallError('NO_CATALOG', text, { retryable: true });
+}
+
+/** A call that nobody could take. */
+interface Unserved {
+  readonly view: ServiceView;
+  readonly protocol: Protocol;
+  readonly selector: Selector;
+  /** The services heard of. */
+  readonly names: readonly string[];
+}
+
+/** Nobody could take the call. */
+export function noneError(reason: NoneReason, unserved: Unserved): RollcallError {
+  const { view, names } = unserved;
+  if (reason === 'NO_INSTANCE' && view.instances.length === 0 && view.status === 'waiting') {
+    return noCatalogError(view.service);
+  }
+  if (reason === 'NO_INSTANCE' && view.instances.length === 0 && view.status === 'unknown') {
+    return unknownError(view.service, names);
+  }
+  return new RollcallError(reason, NONE_TEXT[reason](unserved), { retryable: reason !== 'NO_ENDPOINT' });
+}
+
+const NONE_TEXT: Readonly<Record<NoneReason, (unserved: Unserved) => string>> = {
+  NO_INSTANCE: ({ view: { service, instances }, selector }) =>
+    instances.length === 0
+      ? `No instance of ${service} is registered. Start one.`
+      : `No instance of ${service} may be called. ${exclusionText(instances, selector)}`,
+  NO_ENDPOINT: ({ view: { service, instances }, protocol }) =>
+    `No instance of ${service} offers ${protocol}: they offer ${offersText(instances)}. send, emit and call use tcp, fetch uses http, grpc uses grpc.`,
+  OVERLOADED: ({ view: { service, instances } }) =>
+    `Every instance of ${service} that may be called has as many calls under way as it can take: ${censusText(instances)}. It was not sent. Try later, start more instances, or see explain("${service}") for their limits.`,
+  ALL_EJECTED: ({ view: { service, instances } }) =>
+    `Every instance of ${service} is ejected here after failing: ${censusText(instances)} for the registry. One call a second tries again. See explain("${service}") for who failed how.`,
+};
+
+function unknownError(service: string, names: readonly string[]): RollcallError {
+  const meant = nearest(service, names);
+  const advice = meant === null ? 'Start it, or correct the name.' : `Did you mean ${meant}?`;
+  return new RollcallError('UNKNOWN_SERVICE', `The registry knows no service ${service}. ${advice}`);
+}
+
+/** `2 HEALTHY, 1 CRITICAL`. */
+export function censusText(instances: readonly Instance[]): string {
+  const counts = new Map<string, number>();
+  for (const { state, admin } of instances) {
+    const word = admin === 'ENABLED' ? state : `${state} and ${admin}`;
+    counts.set(word, (counts.get(word) ?? 0) + 1);
+  }
+  return [...counts].map(([word, count]) => `${count} ${word}`).join(', ');
+}
+
+function offersText(instances: readonly Instance[]): string {
+  const offers = new Set(instances.flatMap((instance) => instance.endpoints.map((endpoint) => endpoint.protocol)));
+  return [...offers].join(', ') || 'nothing';
+}

@@ -1,0 +1,85 @@
+import { printableText, shortId } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
+import { isSelected } from '../../balance/nodes/selector.js';
+import type { Selector } from '../../balance/nodes/selector.js';
+
+/** What leaves an instance out, of several the first. */
+interface Exclusion {
+  readonly by: 'admin' | 'state' | 'version' | 'metadata';
+  /** What it has; null: none. */
+  readonly is: string | null;
+  /** What is wanted instead; empty for `admin` and `state`. */
+  readonly wanted: string;
+  /** Of `metadata`: the word; else empty. */
+  readonly word: string;
+}
+
+/** So many groups of instances are told apart. */
+const MOST_GROUPS = 6;
+/** Of a version, or a word of metadata and its value. */
+const MOST_CHARACTERS = 64;
+
+/** Where each of them is to be changed, in the order in which they leave out instances. */
+const PLACES: Readonly<Record<Exclusion['by'], string>> = {
+  admin: 'the admin state',
+  state: 'allowedStates',
+  version: 'version',
+  metadata: 'metadata',
+};
+
+/**
+ * Which wish, or whose word, leaves out how many of the instances, of which a call may go to none: `3 instances: 2 are DRAINING, 1 has
+ * version 1.3, wanted 1.4. See …`. (A zone leaves out nobody: it is only preferred.)
+ */
+export function exclusionText(instances: readonly Instance[], selector: Selector): string {
+  const groups = new Map<string, { readonly exclusion: Exclusion; count: number }>();
+  let last: Instance | null = null;
+  for (const instance of instances) {
+    const exclusion = exclusionOf(instance, selector);
+    if (exclusion === null) continue;
+    const { by, is, wanted } = exclusion;
+    const key = JSON.stringify([by, is, wanted]);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { exclusion, count: 1 });
+    else group.count += 1;
+    if (by === 'state' && (last === null || instance.revision > last.revision)) last = instance;
+  }
+  const order = Object.keys(PLACES);
+  const sorted = [...groups.values()].toSorted((a, b) => order.indexOf(a.exclusion.by) - order.indexOf(b.exclusion.by));
+  const told = sorted.slice(0, MOST_GROUPS).map(({ exclusion, count }) => groupText(exclusion, count));
+  const rest = sorted.slice(MOST_GROUPS).reduce((sum, { count }) => sum + count, 0);
+  const others = rest === 0 ? '' : `, and ${rest} others`;
+  const why = last === null ? '' : ` ${shortId(last)} is ${last.state}: ${printableText(last.reason.text)}.`;
+  const many = instances.length === 1 ? '1 instance' : `${instances.length} instances`;
+  return `${many}: ${told.join(', ')}${others}.${why} See ${placesText(sorted.map(({ exclusion }) => exclusion.by))}.`;
+}
+
+function groupText({ by, is, wanted, word }: Exclusion, count: number): string {
+  const [be, have] = count === 1 ? ['is', 'has'] : ['are', 'have'];
+  if (by === 'admin' || by === 'state') return `${count} ${be} ${is}`;
+  if (by === 'version')
+    return `${count} ${have} ${is === null ? 'no version' : `version ${short(is)}`}, wanted ${short(wanted)}`;
+  const what = is === null ? `no ${short(word)}` : `${short(word)} "${short(is)}"`;
+  return `${count} ${have} ${what}, wanted "${short(wanted)}"`;
+}
+
+function placesText(all: readonly Exclusion['by'][]): string {
+  const places = [...new Set(all)].map((by) => PLACES[by]);
+  const last = places.at(-1) ?? '';
+  return places.length < 2 ? last : `${places.slice(0, -1).join(', ')} and ${last}`;
+}
+
+const short = (text: string): string => printableText(text, MOST_CHARACTERS);
+
+/** Null: it is selected. */
+function exclusionOf(instance: Instance, selector: Selector): Exclusion | null {
+  const { admin, state, version } = instance;
+  if (admin !== 'ENABLED') return { by: 'admin', is: admin, wanted: '', word: '' };
+  if (!selector.states.includes(state)) return { by: 'state', is: state, wanted: '', word: '' };
+  if (!isSelected(instance, { ...selector, metadata: [] }))
+    return { by: 'version', is: version === '' ? null : version, wanted: selector.version, word: '' };
+  const differing = selector.metadata.find(([word, wanted]) => instance.metadata[word] !== wanted);
+  if (differing === undefined) return null;
+  const [word, wanted] = differing;
+  return { by: 'metadata', is: instance.metadata[word] ?? null, wanted, word };
+}

@@ -1,0 +1,400 @@
+import { addressOf, shortId } from '@rollcall/core';
+import type { Endpoint, Instance, Log, Protocol, Random, Suspicion } from '@rollcall/core';
+import { Balancer } from '../../balance/balancer.js';
+import type { Balancing } from '../../balance/balancers.js';
+import { preferencesOf } from '../../balance/caller-locality.js';
+import type { Home } from '../../balance/caller-locality.js';
+import { bucketOf } from '../../balance/nodes/latency.js';
+import { TypicalLatency } from '../../balance/nodes/loads.js';
+import { Board } from '../../balance/nodes/node-table.js';
+import type { Node, NodeParts } from '../../balance/nodes/node.js';
+import { isSelected } from '../../balance/nodes/selector.js';
+import type { Selector } from '../../balance/nodes/selector.js';
+import { CALLS, FAILURES } from '../../balance/nodes/window-counts.js';
+import { tierOf } from '../../balance/tiers.js';
+import { balancingOf } from '../../balance/untrusted-balancer.js';
+import { Breaker } from '../../breaker/breaker.js';
+import { defaultTripRules } from '../../breaker/trip-rules.js';
+import type { ServiceState, StateEvent } from '../../telemetry/events.js';
+import { PickLog } from '../../telemetry/pick-log.js';
+import { stateOf } from '../../telemetry/service-state.js';
+import type { LaneEvents } from '../../telemetry/service-state.js';
+import { TIMEOUT, TRAITS } from '../../transport/transport.js';
+import type { Failure, Transport } from '../../transport/transport.js';
+import type { MethodRules } from '../policy/method-policy.js';
+import { methodRules, namesSaid, publishedFor } from '../policy/method-policy.js';
+import type { CallPolicy } from '../policy/service-options.js';
+import { AFTERMATH_MS } from '../policy/timer-wheel.js';
+import type { Wheel } from '../policy/timer-wheel.js';
+import { Station } from './connected-node.js';
+import type { Attempted } from './connected-node.js';
+import { Method } from './method.js';
+import type { RulesSource } from './method.js';
+import { PendingQueue } from './pending-queue.js';
+import { ping } from './ping.js';
+
+export interface LaneParts<Request> {
+  readonly transport: Transport<Request>;
+  readonly policy: CallPolicy;
+  readonly standard: Selector;
+  readonly home: Home;
+  /** The catalog's view of the service. */
+  readonly copy: { readonly stale: boolean };
+  readonly random: Random;
+  readonly wheel: Wheel;
+  readonly log: Log;
+  now(): number;
+  readonly events: LaneEvents;
+  /** Tells the registry that an instance failed us. */
+  suspect(id: string, outcome: Suspicion['outcome']): void;
+}
+
+/** A method's attempt timeout is this multiple of its p99, … */
+const P99_MULTIPLE = 3;
+/** … but never less than this. */
+const MIN_ATTEMPT_MS = 150;
+/** A failure counts as this multiple of the method's median, at least; a timeout shorter than that may be the method's fault. */
+const MEDIAN_MULTIPLE = 10;
+const MOST_DOUBLINGS = 2;
+/** A cancelled attempt would have taken longer than it did: it counts as so many times its age. */
+const CENSORED = 4;
+/** Names may come from strangers: so many have statistics of their own, … */
+const MOST_METHODS = 256;
+/** … and those that something is said of, so that strangers cannot use up their places, up to here. */
+const MOST_SAID_METHODS = 1_024;
+
+/** Of whom the registry and we think well. */
+const CALM_TIER = 0;
+
+/**
+ * One service over one protocol: its balancer and the statistics of its methods. Every outcome goes through here once and feeds all
+ * of them: load, gates, latency profiles, and the registry's suspicion.
+ */
+export class Lane<Request> implements RulesSource {
+  readonly balancer: Balancer<Station<Request>>;
+  readonly protocol: Protocol;
+  readonly picks = new PickLog();
+  /** Calls that no instance takes at the moment. */
+  readonly pending: PendingQueue;
+  /** From when on a request that waits for its connection may go elsewhere, ms. */
+  readonly connectTimeoutMs: number;
+  /** Of what instances say of their methods; see `RulesSource`. */
+  revision = 0;
+  readonly #parts: LaneParts<Request>;
+  readonly #methods = new Map<string, Method>();
+  readonly #typical = new TypicalLatency();
+  readonly #board: Board;
+  /** Methods that something is said of, as of a revision. */
+  #said: ReadonlySet<string> = new Set();
+  #saidAt = -1;
+  /** Moved for each pick, so that none is made. */
+  readonly #sight = { now: 0, isStale: false };
+  /** Those that may be called and say something of their methods. */
+  #speakers: readonly Instance[] = [];
+  #state: ServiceState = 'CLOSED';
+  #isKnown = false;
+  readonly #balancing: Balancing;
+
+  constructor(parts: LaneParts<Request>) {
+    this.#parts = parts;
+    this.protocol = parts.transport.protocol;
+    this.connectTimeoutMs = parts.transport.connectTimeoutMs ?? Infinity;
+    this.pending = new PendingQueue(parts.wheel);
+    const { policy, home } = parts;
+    this.#balancing = balancingOf(policy.balancer, parts.log);
+    this.#board = new Board(this.#balancing.load(this.#typical));
+    this.balancer = new Balancer({
+      picker: this.#balancing.picker(parts.random),
+      standard: parts.standard,
+      maxEjectedRatio: policy.maxEjectedRatio,
+      preferences: preferencesOf(policy, home.zone, this.#balancing),
+      callerId: home.id,
+      copy: parts.copy,
+      intervalMs: () => home.intervalMs(),
+      create: (instance) => this.#create(instance),
+      hasMoved: (node, instance) => !isSameEndpoint(node.endpoint, this.#endpoint(instance)),
+      retire: (node) => node.channel.retire(),
+      ping: (node) => this.#ping(node),
+    });
+  }
+
+  /** The method with this name; beyond 256 of them the rest share one, but for those that something is said of. */
+  method(name: string): Method {
+    const known = this.#methods.get(name);
+    if (known !== undefined) return known;
+    const key = this.#methods.size < MOST_METHODS || this.#isSaid(name) ? name : '';
+    const method = this.#methods.get(key) ?? new Method(key, this);
+    this.#methods.set(key, method);
+    return method;
+  }
+
+  /** How the service stands with this process, over this protocol. */
+  get state(): ServiceState {
+    return this.#state;
+  }
+
+  /** What the catalog says. */
+  update(instances: readonly Instance[], now: number): void {
+    this.balancer.update(instances, now);
+    this.#hear(instances);
+    this.#isKnown ||= instances.length > 0;
+    if (this.#isKnown) this.#review('registry');
+    this.serve(now);
+  }
+
+  /** Something changed that may let waiting calls go. Not to be called in the middle of a change. */
+  serve(now: number): void {
+    if (this.pending.size > 0) this.pending.serve(now);
+  }
+
+  /**
+   * Do the connections to its node take too long? That counts against the node once for each of them, and ends the probe that it may be:
+   * the next one tries a fresh connection.
+   */
+  isStalled(attempt: Attempted<Request>, now: number): boolean {
+    const { node } = attempt;
+    const stall = node.channel.stall ?? null;
+    if (stall === null) return false;
+    if (attempt.isProbe) {
+      attempt.isProbe = false;
+      this.balancer.endProbe(node);
+    }
+    if (node.lastIncident !== stall) {
+      node.lastIncident = stall;
+      this.#parts.suspect(node.id, 'timeout');
+      this.#judge(node, stall, now);
+    }
+    return true;
+  }
+
+  rulesOf(method: string): MethodRules {
+    const { policy } = this.#parts;
+    const own =
+      policy.methods !== undefined && Object.hasOwn(policy.methods, method) ? policy.methods[method] : undefined;
+    return methodRules(own, publishedFor(method, this.#speakers));
+  }
+
+  /** The rules are read anew only when one of those has changed that say any. */
+  #hear(instances: readonly Instance[]): void {
+    const { standard } = this.#parts;
+    const speakers = instances
+      .filter(({ methods }) => methods !== undefined)
+      .filter((one) => isSelected(one, standard));
+    const before = this.#speakers;
+    if (speakers.length === before.length && speakers.every((one, at) => one === before[at])) return;
+    this.#speakers = speakers;
+    this.revision += 1;
+  }
+
+  #isSaid(name: string): boolean {
+    if (this.#methods.size >= MOST_SAID_METHODS) return false;
+    if (this.#saidAt !== this.revision) {
+      this.#said = namesSaid(this.#parts.policy.methods ?? {}, this.#speakers);
+      this.#saidAt = this.revision;
+    }
+    return this.#said.has(name);
+  }
+
+  /**
+   * How long an attempt is waited for before another is made: what the method takes at most, with a wide margin. `timeoutMs`: what is
+   * said of the method; Infinity: nothing.
+   */
+  patienceMs(method: Method, node: Node, timeoutMs: number, now: number): number {
+    const stateMs = this.#parts.policy.states[node.instance.state].timeoutMs;
+    const usualMs = stateMs ?? this.#parts.policy.attemptTimeoutMs;
+    const mostMs = timeoutMs === Infinity ? usualMs : Math.min(timeoutMs, stateMs ?? Infinity);
+    const p99Ms = method.latency.p99Ms(now);
+    return p99Ms === null ? mostMs : Math.min(mostMs, Math.max(MIN_ATTEMPT_MS, P99_MULTIPLE * p99Ms));
+  }
+
+  /** `expectsAnswer`: false for events. */
+  begin(attempt: Attempted<Request>, expectsAnswer: boolean, now: number): void {
+    const { node } = attempt;
+    attempt.pick = this.picks.note(attempt, node.id, node.isCalm ? CALM_TIER : this.#tierOf(node, now), now);
+    node.begin(now, expectsAnswer);
+  }
+
+  /** The handler ran. What it said is no matter. */
+  answered(attempt: Attempted<Request>, now: number, outcome = 'success'): void {
+    const { node } = attempt;
+    this.#end(attempt, outcome, now);
+    // an own stall between inflates the round trip and looks like silence: it says nothing about the others
+    const hasStalled = this.#parts.wheel.hasStalled(attempt.sentAt, now);
+    if (hasStalled) node.notHeardBefore(now);
+    node.answered(now);
+    node.failuresInARow = 0;
+    this.#succeeded(node, now);
+    if (hasStalled) return;
+    const ms = now - attempt.sentAt;
+    const bucket = bucketOf(ms);
+    node.latency.record(bucket, now);
+    attempt.method.latency.record(bucket, now);
+    node.observe(ms, now, true);
+    this.#typical.observe(ms);
+  }
+
+  /** An event was written. That says nothing, but to a breaker: there is a connection, and its identity was checked. */
+  written(attempt: Attempted<Request>, now: number): void {
+    this.#end(attempt, 'success', now);
+    if (attempt.isProbe) this.#succeeded(attempt.node, now);
+  }
+
+  failed(attempt: Attempted<Request>, failure: Failure, now: number): void {
+    const { node } = attempt;
+    const { says, suspicion } = TRAITS[failure.kind];
+    this.#parts.events.failed(failure.kind);
+    if (says === 'fine') return this.answered(attempt, now, failure.kind);
+    this.#end(attempt, failure.kind, now, failure.cause);
+    node.count(FAILURES, now);
+    if (failure.kind === 'timeout') return this.#timedOut(attempt, now);
+    if (says === 'nothing') return;
+    // a connection that the peer gave up while this process stood still says nothing about the peer
+    if (suspicion === 'closed' && this.#parts.wheel.hasStalled(attempt.sentAt - AFTERMATH_MS, now)) return;
+    if (failure.kind === 'overloaded' || failure.kind === 'unavailable') node.answered(now);
+    if (says === 'busy') node.limit.overloaded(attempt.sentAt, now, node.inFlight + 1);
+    node.observe(this.#penaltyMs(attempt, failure, now), now);
+    if (suspicion !== null) this.#parts.suspect(node.id, suspicion);
+    if (suspicion !== null && node.lastIncident === failure) return;
+    node.lastIncident = suspicion === null ? null : failure;
+    if (failure.kind === 'congested') this.#parts.events.shed('congested', node.id);
+    this.#judge(node, failure, now);
+  }
+
+  /** Nobody waits any more, through no fault of the instance. */
+  cancelled(attempt: Attempted<Request>, now: number): void {
+    this.#end(attempt, 'cancelled', now);
+    const atLeastMs = (now - attempt.sentAt) * CENSORED;
+    // a shorter time than usual says nothing: it was not the answer that ended it
+    if (atLeastMs > this.#typical.ms) attempt.node.observe(atLeastMs, now);
+  }
+
+  /**
+   * Another attempt of the same call was faster, its hedge or the one that was hedged. If this one began before, the method would have
+   * taken at least so long without a hedge: else its p95, which says when to hedge, would learn only of the fast ones and sink.
+   */
+  overtaken(attempt: Attempted<Request>, winner: Attempted<Request>, now: number): void {
+    this.cancelled(attempt, now);
+    if (attempt.startedAt >= winner.startedAt) return;
+    attempt.method.latency.record(bucketOf(now - attempt.sentAt), now);
+  }
+
+  #tierOf(node: Node, now: number): number {
+    this.#sight.now = now;
+    this.#sight.isStale = this.#parts.copy.stale;
+    return tierOf(node, this.#sight);
+  }
+
+  #succeeded(node: Station<Request>, now: number): void {
+    if (node.isCalm) return this.balancer.succeeded(node, now);
+    const before = node.breaker.cause;
+    this.balancer.succeeded(node, now);
+    if (before === null || node.breaker.cause === before) return;
+    this.#review('experience');
+    if (node.breaker.cause !== null) return;
+    this.#parts.events.readmitted(this.protocol, node.id, before);
+    this.#parts.log.info(`${shortId(node.instance)} at ${addressOf(node.endpoint)} answers again and gets calls.`);
+  }
+
+  /**
+   * A timeout counts against the instance only if it is long for the method, or if nothing else came back from there meanwhile: a
+   * slow method is no sick instance. The load learns of it either way.
+   */
+  #timedOut(attempt: Attempted<Request>, now: number): void {
+    const { node, method, patienceMs, sentAt } = attempt;
+    const ms = now - sentAt;
+    const medianMs = method.latency.medianMs(now);
+    const stalledMs = this.#parts.wheel.stalledMs(sentAt, now);
+    // while this process stood still nobody read the answer: a time that is long only because of that says nothing about the instance
+    if (stalledMs > 0 && ms - stalledMs < Math.min(ms, patienceMs)) return;
+    node.observe(this.#penaltyMs(attempt, null, now), now);
+    // a time that is shorter than the method takes anyway was the caller's choice
+    if (stalledMs === 0 && ms >= (medianMs ?? patienceMs)) method.latency.record(bucketOf(ms), now);
+    const isLong = ms > (medianMs === null ? patienceMs : MEDIAN_MULTIPLE * medianMs);
+    if (isLong && stalledMs === 0) node.limit.overloaded(sentAt, now, node.inFlight + 1);
+    if (!isLong && node.lastSuccessAt > sentAt) return;
+    this.#parts.suspect(node.id, 'timeout');
+    this.#judge(node, TIMEOUT, now);
+  }
+
+  #judge(node: Station<Request>, failure: Failure, now: number): void {
+    const before = node.breaker.cause;
+    const { says } = TRAITS[failure.kind];
+    if (says === 'absent') this.balancer.absent(node, now);
+    else if (says === 'failing') this.balancer.failed(node, now);
+    const { cause } = node.breaker;
+    if (cause === before || cause === null) return;
+    this.#parts.events.ejected(this.protocol, node.id, cause, failure.kind);
+    this.#review('experience');
+    this.#parts.log.warn(
+      `${shortId(node.instance)} at ${addressOf(node.endpoint)} is ejected here, the last failure being: ${failure.kind}.`,
+    );
+  }
+
+  /** Tells when the state of the service has changed. */
+  #review(cause: StateEvent['cause']): void {
+    const before = this.#state;
+    const mayBeEjected = cause === 'experience' || before !== 'CLOSED';
+    const state = stateOf(this.balancer.nodes, this.#parts.standard, mayBeEjected);
+    if (state === before) return;
+    this.#state = state;
+    this.#parts.events.became(this.protocol, state, cause);
+  }
+
+  #end(attempt: Attempted<Request>, outcome: string, now: number, cause: unknown = null): void {
+    if (attempt.trace !== null) attempt.trace.ended(outcome, cause);
+    this.picks.settle(attempt.pick, outcome, now);
+    attempt.node.end();
+    attempt.node.count(CALLS, now);
+    if (attempt.isProbe) this.balancer.endProbe(attempt.node);
+  }
+
+  /**
+   * What a failure counts as. One may be chance; each further one in a row counts twice as much, or one that must not be ejected (too
+   * many are) and fails fast would still get its calls as soon as the others are busy. A timeout was cut short, as what is cancelled.
+   */
+  #penaltyMs(attempt: Attempted<Request>, failure: Failure | null, now: number): number {
+    const { node, method, patienceMs, sentAt } = attempt;
+    const usualMs = MEDIAN_MULTIPLE * (method.latency.medianMs(now) ?? this.#typical.ms);
+    const onceMs = Math.max(usualMs, failure === null ? CENSORED * (now - sentAt) : patienceMs);
+    const mostMs = Math.max(usualMs, patienceMs, this.#parts.policy.attemptTimeoutMs);
+    const doublings = Math.min(MOST_DOUBLINGS, node.failuresInARow);
+    node.failuresInARow += 1;
+    return Math.max(Math.min(onceMs * 2 ** doublings, mostMs), failure?.retryAfterMs ?? 0);
+  }
+
+  #create(instance: Instance): Station<Request> | null {
+    const endpoint = this.#endpoint(instance);
+    if (endpoint === undefined) return null;
+    const { policy, random, transport } = this.#parts;
+    const parts: NodeParts = {
+      instance,
+      endpoint,
+      limit: policy.limit,
+      breaker: new Breaker(defaultTripRules(), random),
+      board: this.#board,
+    };
+    return new Station(parts, transport.channel({ instance, endpoint }));
+  }
+
+  #endpoint(instance: Instance): Endpoint | undefined {
+    return instance.endpoints.find((endpoint) => endpoint.protocol === this.protocol);
+  }
+
+  #ping(node: Station<Request>): void {
+    const { policy, wheel } = this.#parts;
+    const terms = { channel: node.channel, wheel, timeoutMs: policy.attemptTimeoutMs, now: this.#parts.now() };
+    ping(terms, (failure) => {
+      const now = this.#parts.now();
+      if (failure === null) this.balancer.pinged(node);
+      else {
+        this.balancer.endProbe(node);
+        this.#judge(node, failure, now);
+      }
+      this.serve(now);
+    });
+  }
+}
+
+function isSameEndpoint(one: Endpoint, other: Endpoint | undefined): boolean {
+  return other !== undefined && one.host === other.host && one.port === other.port && one.tls === other.tls;
+}

@@ -1,0 +1,84 @@
+import { access, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { recordingLog } from '@rollcall/core/testing';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { anInstance, aReset, FakeLink } from '../registry-client/registry-client.fixture.js';
+import { Rollcall } from '../rollcall.js';
+import { deadPort, tcpToy } from '../transport/transport.fixture.js';
+import type { Toy } from '../transport/transport.fixture.js';
+
+/** Real files, real sockets, real time. */
+describe('a caller that starts while no registry is there', () => {
+  let folder = '';
+  let toy: Toy;
+  let registry = '';
+  beforeEach(async () => {
+    folder = join(await mkdtemp(join(tmpdir(), 'rollcall-start-')), 'cache');
+    toy = await tcpToy();
+    registry = `http://127.0.0.1:${await deadPort()}`;
+  });
+  afterEach(async () => {
+    await toy.close();
+    await rm(join(folder, '..'), { recursive: true });
+  });
+
+  /** A life before, when there was a registry. */
+  async function lived(instances = [anInstance()]): Promise<void> {
+    const link = new FakeLink(registry);
+    const caller = new Rollcall({ cache: folder }, { link });
+    const endpoints = [{ protocol: 'tcp' as const, host: '127.0.0.1', port: toy.port, tls: false }];
+    const ready = caller.ready('orders');
+    await expect.poll(() => link.streams.length).toBe(1);
+    link.stream.accept([aReset(instances.map((instance) => ({ ...instance, endpoints })))]);
+    await ready;
+    await caller.close();
+  }
+
+  it('calls the services that it knew the last time', async () => {
+    await lived();
+    const log = recordingLog();
+    const caller = new Rollcall({ registry, cache: folder }, { log });
+    await expect(caller.call('orders', 'find', { id: 7 })).resolves.toEqual({ id: 7 });
+    expect(caller.service('orders').stale).toBe(true);
+    expect(caller.status).not.toBe('connected');
+    await caller.close();
+    expect(toy.received).toEqual([{ id: 7 }]);
+    expect(log.texts('warn')).toEqual([expect.stringContaining('no registry at')]);
+  });
+
+  it('does not call the process that has the address now, and forgets who had it', async () => {
+    await lived();
+    toy.id = 'users-1';
+    const caller = new Rollcall({ registry, cache: folder, calls: { attempts: 1, catalogWaitMs: 50 } });
+    await expect(caller.call('orders', 'find', { id: 7 })).rejects.toMatchObject({ code: 'TRANSPORT' });
+    expect(caller.service('orders').instances).toEqual([]);
+    await caller.close();
+    expect(toy.received).toEqual([]);
+  });
+
+  it('knows nothing without a cache, and one of another registry is none', async () => {
+    await lived();
+    const calls = { catalogWaitMs: 50 };
+    const other = `http://127.0.0.1:${await deadPort()}`;
+    for (const options of [
+      { registry },
+      { registry: other, cache: folder },
+      { registry, namespace: 'x', cache: folder },
+    ]) {
+      const caller = new Rollcall({ ...options, calls });
+      await expect(caller.call('orders', 'find', {})).rejects.toMatchObject({ code: 'NO_CATALOG' });
+      await caller.close();
+    }
+  });
+
+  it('writes one file, and none where no cache is wanted', async () => {
+    await lived();
+    await expect(readdir(folder)).resolves.toEqual(['default.client.catalog']);
+    await rm(folder, { recursive: true });
+    const caller = new Rollcall({ registry });
+    caller.start();
+    await caller.close();
+    await expect(access(folder)).rejects.toThrow('ENOENT');
+  });
+});

@@ -1,0 +1,324 @@
+import type { Instance, ServiceFrame } from '@rollcall/core';
+import { ManualTime, recordingLog } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { anInstance, aReset, EPOCH } from '../registry-client/registry-client.fixture.js';
+import { FakeFolder } from './cache.fixture.js';
+import { Cache } from './cache.js';
+import { Catalog } from './catalog.js';
+
+const OTHER_EPOCH = '0192f3a0-0000-7000-8000-000000000002';
+const FILE = 'default.gateway.catalog';
+const OWNER = { namespace: 'default', registries: ['http://registry.test'] };
+const one = anInstance({ id: 'orders-1', revision: 1 });
+const two = anInstance({ id: 'orders-2', revision: 2 });
+
+/** One life of a process. What it leaves is in the folder. */
+function life(folder = new FakeFolder(), wallMs = 1_790_000_000_000) {
+  const time = new ManualTime({ wallMs });
+  const log = recordingLog();
+  const ejected = new Set<string>();
+  const catalog: Catalog = new Catalog({
+    time,
+    log,
+    asked: () => {},
+    isEjected: (id) => ejected.has(id),
+    changed: () => cache.changed(),
+  });
+  const cache: Cache = new Cache({ time, log, folder, file: FILE, owner: OWNER, catalog });
+  const hear = (instances: readonly Instance[], revision: number, epoch = EPOCH): void => {
+    catalog.apply(aReset(instances, revision, epoch) as ServiceFrame);
+    catalog.confirm([instances[0]?.service ?? 'orders']);
+  };
+  return { folder, time, log, ejected, catalog, cache, hear };
+}
+
+/** A life that knew two instances of orders, and ended as it should. */
+async function before(folder = new FakeFolder()): Promise<FakeFolder> {
+  const { cache, catalog, hear } = life(folder);
+  catalog.service('orders');
+  cache.start();
+  hear([one, two], 2);
+  await cache.close();
+  return folder;
+}
+
+const idsOf = (catalog: Catalog, name = 'orders'): readonly string[] =>
+  catalog
+    .service(name)
+    .instances.map(({ id }) => id)
+    .toSorted();
+
+describe('Cache, a start without a registry', () => {
+  it('knows at once what was known when the process before it ended, and says that it is old', async () => {
+    const { cache, catalog, time } = life(await before(), 1_790_000_000_000 + 60_000);
+    const view = catalog.service('orders');
+    cache.start();
+    cache.missing();
+    await time.advanceBy(0);
+    expect(view).toMatchObject({ status: 'known', stale: true, confirmedAt: -60_000 });
+    expect(view.instances).toEqual([one, two]);
+  });
+
+  it('leaves the first word to the registry, for 300 ms', async () => {
+    const { cache, catalog, time } = life(await before());
+    const view = catalog.service('orders');
+    cache.start();
+    await time.advanceBy(299);
+    expect(view.status).toBe('waiting');
+    await time.advanceBy(1);
+    expect(view.status).toBe('known');
+  });
+
+  it('wakes whoever waits for a service', async () => {
+    const { cache, catalog, time } = life(await before());
+    const settled = catalog.settle(catalog.service('orders'), 2_000);
+    cache.start();
+    await time.advanceBy(300);
+    await settled;
+    expect(time.now()).toBe(300);
+  });
+
+  it('knows also a service that is asked for later, and names it', async () => {
+    const { cache, catalog, time } = life(await before());
+    cache.start();
+    await time.advanceBy(300);
+    expect(catalog.names()).toEqual(['orders']);
+    expect(catalog.services).toEqual([]);
+    expect(idsOf(catalog)).toEqual(['orders-1', 'orders-2']);
+  });
+
+  it('does not know what was heard of more than 24 h ago', async () => {
+    const day = 24 * 3_600_000;
+    const { cache, catalog, time, log } = life(await before(), 1_790_000_000_000 + day + 1);
+    catalog.service('orders');
+    cache.start();
+    await time.advanceBy(300);
+    expect(catalog.service('orders').status).toBe('waiting');
+    expect(log.texts('warn')).toEqual([]);
+  });
+});
+
+describe('Cache, when the registry speaks', () => {
+  it('changes nothing that the registry has said', async () => {
+    const { cache, catalog, time, hear } = life(await before());
+    catalog.service('orders');
+    cache.start();
+    hear([one], 3);
+    await time.advanceBy(1_000);
+    expect(idsOf(catalog)).toEqual(['orders-1']);
+  });
+
+  it('lets go whom the same registry does not name any more', async () => {
+    const { cache, catalog, time, hear } = life(await before());
+    catalog.service('orders');
+    cache.start();
+    await time.advanceBy(300);
+    hear([two], 7);
+    expect(idsOf(catalog)).toEqual(['orders-2']);
+  });
+
+  it('keeps whom a registry of another epoch does not name, until it is settled and they do not answer here either', async () => {
+    const { cache, catalog, time, hear, ejected } = life(await before());
+    catalog.service('orders');
+    cache.start();
+    await time.advanceBy(300);
+    hear([one], 1, OTHER_EPOCH);
+    catalog.settled(['orders']);
+    expect(idsOf(catalog)).toEqual(['orders-1', 'orders-2']);
+    ejected.add('orders-2');
+    catalog.settled(['orders']);
+    expect(idsOf(catalog)).toEqual(['orders-1']);
+  });
+
+  it('lets one go at once when another process answers at its address, for all of them are unconfirmed', async () => {
+    const { cache, catalog, time } = life(await before());
+    catalog.service('orders');
+    cache.start();
+    await time.advanceBy(300);
+    catalog.disprove('orders-1');
+    expect(idsOf(catalog)).toEqual(['orders-2']);
+  });
+
+  it('does not resume from what was kept: the service comes whole', async () => {
+    const { cache, catalog, time } = life(await before());
+    catalog.service('orders');
+    cache.start();
+    await time.advanceBy(300);
+    expect(catalog.canResume('orders', { epoch: EPOCH, revision: 2 })).toBe(false);
+    const upsert = [anInstance({ id: 'orders-3', revision: 3 })];
+    const change = { event: 'change', data: { namespace: 'default', service: 'orders', upsert, remove: [] } } as const;
+    expect(catalog.apply(change)).toBe('broken');
+  });
+});
+
+describe('Cache, writing', () => {
+  it('writes the first changes after a second, further ones every 5 s, and nothing when nothing changes', async () => {
+    const { cache, catalog, folder, time, hear } = life();
+    catalog.service('orders');
+    cache.start();
+    await time.advanceBy(10_000);
+    expect(folder.writes).toBe(0);
+    hear([one], 1);
+    await time.advanceBy(999);
+    expect(folder.writes).toBe(0);
+    await time.advanceBy(1);
+    expect(folder.writes).toBe(1);
+    for (let revision = 2; revision < 102; revision += 1) {
+      hear([anInstance({ id: 'orders-1', revision })], revision);
+      await time.advanceBy(100);
+    }
+    expect(folder.writes).toBe(3);
+    await time.advanceBy(600_000);
+    expect(folder.writes).toBe(3);
+  });
+
+  it('writes again every hour, so that what is still so does not count as old', async () => {
+    const folder = new FakeFolder();
+    const day = 24 * 3_600_000;
+    const { cache, catalog, time, hear } = life(folder);
+    catalog.service('orders');
+    cache.start();
+    hear([one], 1);
+    for (let hour = 0; hour < 30; hour += 1) {
+      await time.advanceBy(3_600_000);
+      catalog.confirm(['orders']);
+    }
+    // it was killed: nothing was written at its end
+    const next = life(folder, time.wall() + day - 2 * 3_600_000);
+    next.cache.start();
+    await next.time.advanceBy(300);
+    expect(next.catalog.names()).toEqual(['orders']);
+    expect(folder.writes).toBeLessThan(33);
+  });
+
+  it('keeps what an earlier process knew of services that nobody has asked for in this one', async () => {
+    const folder = await before();
+    const { cache, catalog, time, hear } = life(folder, 1_790_000_000_000 + 1_000);
+    catalog.service('users');
+    cache.start();
+    hear([anInstance({ service: 'users' })], 1);
+    await time.advanceBy(5_000);
+    await cache.close();
+    const last = life(folder);
+    last.cache.start();
+    await last.time.advanceBy(300);
+    expect(last.catalog.names().toSorted()).toEqual(['orders', 'users']);
+  });
+
+  it('forgets by the time of the registry’s last word, not by that of the file', async () => {
+    const folder = await before();
+    const day = 24 * 3_600_000;
+    const { cache, catalog, time, hear } = life(folder, 1_790_000_000_000 + day - 10_000);
+    catalog.service('orders');
+    catalog.service('users');
+    cache.start();
+    cache.missing();
+    await time.advanceBy(0);
+    hear([anInstance({ service: 'users' })], 1);
+    await time.advanceBy(5_000);
+    await cache.close();
+    const last = life(folder, 1_790_000_000_000 + day + 60_000);
+    last.cache.start();
+    await last.time.advanceBy(300);
+    expect(last.catalog.names()).toEqual(['users']);
+  });
+
+  it('touches nothing before it is started, nor after it is closed, and leaves no timer', async () => {
+    const { cache, catalog, folder, time, hear } = life();
+    await cache.close();
+    cache.start();
+    catalog.service('orders');
+    hear([one], 1);
+    await time.advanceBy(60_000);
+    await cache.close();
+    expect(folder.writes).toBe(0);
+    const other = life();
+    other.catalog.service('orders');
+    other.cache.start();
+    other.hear([one], 1);
+    await other.time.advanceBy(2_000);
+    await Promise.all([other.cache.close(), other.cache.close()]);
+    expect(other.time.pending()).toEqual({ foreground: 0, background: 0 });
+  });
+
+  it('gives the event loop a turn while much is written', async () => {
+    const { cache, catalog, folder, time, hear } = life();
+    catalog.service('orders');
+    cache.start();
+    hear(
+      Array.from({ length: 5_000 }, (_, n) => anInstance({ id: `orders-${n}`, revision: n })),
+      5_000,
+    );
+    time.advance(1_000);
+    await Promise.resolve();
+    await time.advanceBy(0);
+    expect(folder.writes).toBe(1);
+    const next = life(folder);
+    next.cache.start();
+    await next.time.advanceBy(300);
+    expect(next.catalog.service('orders').instances).toHaveLength(5_000);
+  });
+});
+
+describe('Cache, trouble', () => {
+  it.each([
+    ['is damaged', (text: string) => text.replace('orders-1', 'orders-9'), 'it is damaged'],
+    ['is cut', (text: string) => text.slice(0, -100), 'it is damaged'],
+    ['is somebody else’s', () => '{"name":"package"}\n', 'no cache of Rollcall'],
+    ['is of a later version', (text: string) => text.replace('"version":1', '"version":9'), 'another version'],
+  ])('does not use a file that %s, says so in one line, and writes it anew', async (_, spoil, why) => {
+    const folder = await before();
+    folder.files.set(FILE, spoil(folder.files.get(FILE) ?? ''));
+    const { cache, catalog, time, log, hear } = life(folder);
+    catalog.service('orders');
+    cache.start();
+    await time.advanceBy(300);
+    expect(catalog.service('orders').status).toBe('waiting');
+    expect(log.texts('warn')).toEqual([expect.stringContaining(why)]);
+    hear([one], 1);
+    await cache.close();
+    const next = life(folder);
+    next.cache.start();
+    await next.time.advanceBy(300);
+    expect(next.catalog.names()).toEqual(['orders']);
+  });
+
+  it('does not use a file that cannot be read, and says so in one line', async () => {
+    const folder = await before();
+    folder.trouble = 'EACCES: permission denied';
+    const { cache, time, log } = life(folder);
+    cache.start();
+    await time.advanceBy(300);
+    expect(log.texts('warn')).toEqual([expect.stringContaining('EACCES')]);
+  });
+
+  it('says once that it cannot write, tries again with the next change, and writes when it can', async () => {
+    const { cache, catalog, folder, time, log, hear } = life();
+    catalog.service('orders');
+    cache.start();
+    await time.advanceBy(0);
+    folder.trouble = 'ENOSPC: no space left on device';
+    for (let revision = 1; revision < 10; revision += 1) {
+      hear([anInstance({ id: 'orders-1', revision })], revision);
+      await time.advanceBy(6_000);
+    }
+    expect(log.texts('warn')).toEqual([expect.stringContaining('ENOSPC')]);
+    folder.trouble = null;
+    hear([two], 10);
+    await time.advanceBy(6_000);
+    expect(folder.writes).toBe(1);
+  });
+
+  it('does not hold up the end for more than 2 s when the disk hangs', async () => {
+    const { cache, catalog, folder, time, hear } = life();
+    catalog.service('orders');
+    cache.start();
+    hear([one], 1);
+    await time.advanceBy(0);
+    folder.isHung = true;
+    const closed = cache.close();
+    await time.advanceBy(2_000);
+    await closed;
+    expect(time.pending()).toEqual({ foreground: 0, background: 0 });
+  });
+});

@@ -1,0 +1,359 @@
+import type { Frame, ServiceFrame } from '@rollcall/core';
+import { ManualTime, recordingLog } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { anInstance, aReset, EPOCH } from '../registry-client/registry-client.fixture.js';
+import { Catalog, MAX_SERVICES } from './catalog.js';
+
+const OTHER_EPOCH = '0192f3a0-0000-7000-8000-000000000002';
+const one = anInstance({ id: 'orders-1', revision: 1 });
+const two = anInstance({ id: 'orders-2', revision: 2 });
+const both = aReset([one, two], 2) as ServiceFrame;
+
+function setUp(ejected: readonly string[] = []) {
+  const time = new ManualTime();
+  const log = recordingLog();
+  let asked = 0;
+  const catalog = new Catalog({
+    time,
+    log,
+    asked: () => (asked += 1),
+    isEjected: (id) => ejected.includes(id),
+  });
+  return { time, log, catalog, asked: () => asked };
+}
+
+/** As many services are asked for as are watched. */
+function setUpFull() {
+  const world = setUp();
+  for (let i = 0; i < MAX_SERVICES; i += 1) world.catalog.service(`service-${i}`);
+  return world;
+}
+
+const aDenial = (service: string): ServiceFrame => ({ event: 'unknown', data: { namespace: 'default', service } });
+
+/** The registry knows none of so many. */
+const askForNobody = (catalog: Catalog, count: number): void => {
+  for (let i = 0; i < count; i += 1) {
+    catalog.service(`nobody-${i}`);
+    catalog.apply(aDenial(`nobody-${i}`));
+  }
+};
+
+const ids = (catalog: Catalog): readonly string[] =>
+  catalog
+    .service('orders')
+    .instances.map(({ id }) => id)
+    .toSorted();
+
+describe('Catalog', () => {
+  it('has a service watched at the first question, and gives the same view ever after', () => {
+    const { catalog, asked } = setUp();
+    const view = catalog.service('orders');
+    expect(catalog.service('orders')).toBe(view);
+    expect(asked()).toBe(1);
+    expect(catalog.services).toEqual(['orders']);
+    expect(view).toMatchObject({ service: 'orders', status: 'waiting', stale: true, instances: [] });
+  });
+
+  it('keeps what the feed tells, and tells who listens', () => {
+    const { catalog, time } = setUp();
+    const view = catalog.service('orders');
+    const heard: number[] = [];
+    const stop = view.onChange(() => heard.push(view.instances.length));
+    time.advance(10);
+    expect(catalog.apply(both)).toBe('changed');
+    expect(view).toMatchObject({ status: 'known', changedAt: 10 });
+    expect(view.instances).toBe(view.instances);
+    const remove = [{ id: 'orders-2', revision: 3, reason: { code: 'GOODBYE' as const, text: 'left' } }];
+    catalog.apply({ event: 'change', data: { namespace: 'default', service: 'orders', upsert: [], remove } });
+    stop();
+    catalog.apply(both);
+    expect(heard).toEqual([2, 1]);
+  });
+
+  it('tells once what came together, when all of it has', () => {
+    const { catalog } = setUp();
+    const view = catalog.service('orders');
+    const heard: number[] = [];
+    view.onChange(() => heard.push(view.instances.length));
+    const remove = [{ id: 'orders-2', revision: 3, reason: { code: 'GOODBYE' as const, text: 'left' } }];
+    catalog.together(() => {
+      catalog.apply(both);
+      expect(view.instances).toHaveLength(2);
+      catalog.together(() =>
+        catalog.apply({ event: 'change', data: { namespace: 'default', service: 'orders', upsert: [], remove } }),
+      );
+      expect(heard).toEqual([]);
+    });
+    expect(heard).toEqual([1]);
+    catalog.together(() => catalog.apply(both));
+    expect(heard).toEqual([1]);
+  });
+
+  it('ignores services that nobody asked for', () => {
+    const { catalog } = setUp();
+    expect(catalog.apply(both)).toBe('same');
+    expect(catalog.services).toEqual([]);
+  });
+
+  it('is confirmed by the feed, and stale but full when the feed is gone', () => {
+    const { catalog, time } = setUp();
+    const view = catalog.service('orders');
+    catalog.apply(both);
+    time.advance(5);
+    catalog.confirm(['orders']);
+    expect(view).toMatchObject({ stale: false, confirmedAt: 5 });
+    time.advance(60_000);
+    catalog.lost(['orders']);
+    expect(view).toMatchObject({ stale: true, confirmedAt: 5, status: 'known' });
+    expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
+  });
+
+  it('tells an unknown service from one of which nothing was heard', () => {
+    const { catalog } = setUp();
+    const view = catalog.service('orders');
+    catalog.apply(aDenial('orders'));
+    expect(view.status).toBe('unknown');
+    expect(catalog.names()).toEqual([]);
+  });
+
+  it('names what the registry thinks was meant by a name that it does not know', () => {
+    const { catalog } = setUp();
+    catalog.service('ordres');
+    catalog.apply({ event: 'unknown', data: { namespace: 'default', service: 'ordres', nearest: 'orders' } });
+    expect(catalog.names()).toEqual(['orders']);
+  });
+
+  it('names the services it knows', () => {
+    const { catalog } = setUp();
+    catalog.service('orders');
+    catalog.service('users');
+    catalog.apply(both);
+    expect(catalog.names()).toEqual(['orders']);
+  });
+
+  it('has an unknown view, and asks nobody, for a name that no service can have', () => {
+    const { catalog, asked } = setUp();
+    expect(catalog.service('Orders Service').status).toBe('unknown');
+    expect(asked()).toBe(0);
+    expect(catalog.services).toEqual([]);
+  });
+
+  it('counts what the registry says of a service, and tells since when its status is so', () => {
+    const { catalog, time } = setUp();
+    const view = catalog.service('orders');
+    expect(view).toMatchObject({ answers: 0, answeredAt: -Infinity, statusAt: 0, isWatched: true });
+    time.advance(10);
+    catalog.apply(aDenial('orders'));
+    expect(view).toMatchObject({ status: 'unknown', answers: 1, answeredAt: 10, statusAt: 10 });
+    time.advance(10);
+    catalog.apply(aDenial('orders'));
+    expect(view).toMatchObject({ answers: 2, answeredAt: 20, statusAt: 10, changedAt: 10 });
+    const whole = both.event === 'reset' ? both.data : undefined;
+    catalog.apply({ event: 'reset', data: { ...whole!, complete: false, instances: [one] } });
+    expect(view.answers).toBe(2);
+    time.advance(10);
+    catalog.apply({ event: 'reset', data: { ...whole!, part: 1, instances: [two] } });
+    expect(view).toMatchObject({ status: 'known', answers: 3, answeredAt: 30, statusAt: 30 });
+  });
+});
+
+describe('Catalog, more services than fit', () => {
+  it('asks for the others one at a time, says so once, and guesses nothing', () => {
+    const { catalog, log, asked } = setUpFull();
+    const before = asked();
+    const view = catalog.service('orders');
+    expect(catalog.service('orders')).toBe(view);
+    expect(catalog.services).toHaveLength(MAX_SERVICES);
+    expect(catalog.strays).toEqual(['orders']);
+    expect(asked()).toBe(before + 1);
+    expect(view.status).toBe('waiting');
+    catalog.apply(both);
+    catalog.confirm(['orders']);
+    expect(view).toMatchObject({ status: 'known', stale: false });
+    const other = catalog.service('users');
+    catalog.apply(aDenial('users'));
+    expect(other.status).toBe('unknown');
+    expect(log.texts('warn')).toEqual([expect.stringContaining('"orders" and any further one')]);
+  });
+
+  it('asks for few of them at a time: those that were asked for last, and those to which somebody listens', () => {
+    const { catalog } = setUpFull();
+    const first = catalog.service('other-0');
+    const second = catalog.service('other-1');
+    first.onChange(() => {});
+    for (let i = 2; i < 1_000; i += 1) catalog.service(`other-${i}`);
+    expect(catalog.strays.length).toBeLessThan(100);
+    expect(catalog.strays).toContain('other-0');
+    expect(catalog.strays).toContain('other-999');
+    expect([first.isWatched, second.isWatched]).toEqual([true, false]);
+    for (const name of catalog.strays) catalog.service(name).onChange(() => {});
+    expect(catalog.service('orders')).toMatchObject({ status: 'waiting', isWatched: false });
+  });
+
+  it('watches one of them when there is room again', () => {
+    const { catalog } = setUpFull();
+    const view = catalog.service('orders');
+    catalog.apply(aDenial('service-7'));
+    expect(catalog.service('orders')).toBe(view);
+    expect(catalog.strays).toEqual([]);
+    expect(catalog.services).toContain('orders');
+    expect(catalog.services).not.toContain('service-7');
+  });
+});
+
+describe('Catalog, names of strangers', () => {
+  it('are forgotten when they are many, those first that were asked for longest ago; known services never', () => {
+    const { catalog, asked } = setUp();
+    const known = catalog.service('orders');
+    catalog.apply(both);
+    askForNobody(catalog, 10);
+    const [old, again] = [catalog.service('nobody-0'), catalog.service('nobody-1')];
+    old.onChange(() => {});
+    for (let i = 0; i < 20_000; i += 1) {
+      catalog.service(`other-${i}`);
+      catalog.apply(aDenial(`other-${i}`));
+      catalog.service('nobody-1');
+    }
+    expect(catalog.services.length).toBeLessThan(1_100);
+    expect(catalog.shards.length).toBeLessThan(10);
+    expect(catalog.service('orders')).toBe(known);
+    expect(catalog.service('nobody-0')).toBe(old);
+    expect(catalog.service('nobody-1')).toBe(again);
+    const before = asked();
+    expect(catalog.service('nobody-2')).toMatchObject({ status: 'waiting', answers: 0, isWatched: true });
+    expect(asked()).toBe(before + 1);
+  });
+
+  it('tell whoever kept the view of a forgotten one that it is current no more', () => {
+    const { catalog } = setUp();
+    const view = catalog.service('ordres');
+    catalog.apply(aDenial('ordres'));
+    catalog.confirm(['ordres']);
+    expect(view).toMatchObject({ stale: false, isWatched: true });
+    askForNobody(catalog, 2_000);
+    expect(view).toMatchObject({ status: 'unknown', stale: true, isWatched: false });
+  });
+
+  it('do not grow without bound while no registry answers', () => {
+    const { catalog } = setUp();
+    for (let i = 0; i < 20_000; i += 1) catalog.service(`nobody-${i}`);
+    expect(catalog.services).toHaveLength(MAX_SERVICES);
+    expect(catalog.strays.length).toBeLessThan(100);
+    expect(catalog.service('nobody-19999').status).toBe('waiting');
+  });
+});
+
+describe('Catalog, absence', () => {
+  it('takes absence from a complete view of the same epoch for a removal', () => {
+    const { catalog } = setUp();
+    catalog.service('orders');
+    catalog.apply(both);
+    catalog.apply(aReset([one], 3) as ServiceFrame);
+    expect(ids(catalog)).toEqual(['orders-1']);
+  });
+
+  it('keeps what a registry of another epoch does not name, also when that is settled', () => {
+    const { catalog } = setUp();
+    catalog.service('orders');
+    catalog.apply(both);
+    catalog.apply(aReset([one], 1, OTHER_EPOCH) as ServiceFrame);
+    catalog.settled(['orders']);
+    expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
+    catalog.apply(aDenial('orders'));
+    catalog.settled(['orders']);
+    expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
+  });
+
+  it('lets an unconfirmed one go when it is ejected here and the registry is settled', () => {
+    const { catalog } = setUp(['orders-1', 'orders-2']);
+    const view = catalog.service('orders');
+    catalog.apply(both);
+    catalog.apply(aReset([one], 1, OTHER_EPOCH) as ServiceFrame);
+    expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
+    let changes = 0;
+    view.onChange(() => (changes += 1));
+    catalog.settled(['orders']);
+    expect(ids(catalog)).toEqual(['orders-1']);
+    expect(changes).toBe(1);
+  });
+
+  it('lets an unconfirmed one go when another process answers at its address, and no other', () => {
+    const { catalog } = setUp();
+    catalog.service('orders');
+    catalog.apply(both);
+    catalog.apply(aReset([one], 1, OTHER_EPOCH) as ServiceFrame);
+    catalog.disprove('orders-1');
+    catalog.disprove('orders-2');
+    expect(ids(catalog)).toEqual(['orders-1']);
+  });
+
+  it('resumes only what it holds whole', () => {
+    const { catalog } = setUp();
+    const cursor = { epoch: EPOCH, revision: 2 };
+    expect(catalog.canResume('orders', cursor)).toBe(false);
+    catalog.service('orders');
+    expect(catalog.canResume('orders', cursor)).toBe(false);
+    catalog.apply(both);
+    expect(catalog.canResume('orders', cursor)).toBe(true);
+    expect(catalog.canResume('orders', { ...cursor, epoch: OTHER_EPOCH })).toBe(false);
+  });
+
+  it('reports a frame that does not follow the protocol', () => {
+    const { catalog } = setUp();
+    catalog.service('orders');
+    const middle: Frame = {
+      event: 'reset',
+      data: {
+        namespace: 'default',
+        service: 'orders',
+        epoch: EPOCH,
+        revision: 1,
+        part: 1,
+        complete: true,
+        instances: [],
+      },
+    };
+    expect(catalog.apply(middle as ServiceFrame)).toBe('broken');
+  });
+});
+
+describe('Catalog, settle', () => {
+  it('waits for the first word', async () => {
+    const { catalog, time } = setUp();
+    const settled = catalog.settle(catalog.service('orders'), 2_000);
+    time.advance(100);
+    catalog.apply(both);
+    await settled;
+    expect(time.now()).toBe(100);
+    expect(time.pending()).toEqual({ foreground: 0, background: 0 });
+  });
+
+  it('waits no longer than told, on a timer that keeps the process alive', async () => {
+    const { catalog, time } = setUp();
+    const view = catalog.service('orders');
+    const settled = catalog.settle(view, 2_000);
+    expect(time.pending().foreground).toBe(1);
+    time.advance(2_000);
+    await settled;
+    expect(view.status).toBe('waiting');
+  });
+
+  it('does not wait for what is known', async () => {
+    const { catalog, time } = setUp();
+    const view = catalog.service('orders');
+    catalog.apply(both);
+    await catalog.settle(view, 2_000);
+    expect(time.pending().foreground).toBe(0);
+  });
+
+  it('ends with the catalog', async () => {
+    const { catalog, time } = setUp();
+    const settled = catalog.settle(catalog.service('orders'), 2_000);
+    catalog.close();
+    catalog.close();
+    await settled;
+    await catalog.settle(catalog.service('users'), 2_000);
+    expect(time.pending().foreground).toBe(0);
+  });
+});

@@ -1,0 +1,85 @@
+import type { Frame } from '@rollcall/core';
+import { ManualTime } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { aProblem } from '../registry-client/registry-client.fixture.js';
+import { setUp, watching } from './feed.fixture.js';
+
+const gone = (id: string): Frame => ({
+  event: 'gone',
+  data: { id, reason: { code: 'OPERATOR', text: 'removed by an operator' } },
+});
+
+describe('Feed, the line', () => {
+  const proof = { id: 'orders-1', secret: 'secret' };
+
+  it('carries the line, alone if nothing is watched', () => {
+    const { feed, line, link, time } = setUp(1, new ManualTime());
+    line.wish = proof;
+    feed.refresh();
+    time.advance(0);
+    expect(link.stream.request).toMatchObject({ services: [], line: proof });
+    link.stream.accept();
+    expect(line.heard).toEqual(['opened']);
+    link.stream.send([gone('orders-1')]);
+    link.stream.end();
+    expect(line.heard).toEqual(['opened', 'gone', 'ended']);
+  });
+
+  it('hears that it is gone once, and only of itself', () => {
+    const { feed, line, link, time } = setUp(1, new ManualTime());
+    line.wish = proof;
+    feed.refresh();
+    time.advance(0);
+    link.stream.accept();
+    link.stream.send([gone('orders-2')]);
+    expect(line.heard).toEqual(['opened']);
+    link.stream.send([gone('orders-1')]);
+    line.wish = null;
+    link.stream.send([gone('orders-1'), gone('orders-1')]);
+    line.wish = { ...proof };
+    link.stream.send([gone('orders-1')]);
+    expect(line.heard).toEqual(['opened', 'gone']);
+  });
+
+  it('opens a new stream for another line, and the end of the old one is no event', () => {
+    const { feed, line, link, time } = setUp(1, new ManualTime());
+    line.wish = proof;
+    feed.refresh();
+    time.advance(0);
+    link.stream.accept();
+    line.wish = { ...proof };
+    feed.refresh();
+    time.advance(0);
+    expect(link.streams).toHaveLength(2);
+    link.stream.accept();
+    expect(link.streams[0]?.isClosed).toBe(true);
+    expect(line.heard).toEqual(['opened', 'opened']);
+  });
+
+  it('goes on without the line when the registry refuses that', () => {
+    const { line, link, time, catalog, feed } = watching();
+    line.wish = proof;
+    feed.refresh();
+    time.advance(0);
+    link.stream.end(aProblem('NOT_FOUND'));
+    expect(line.heard).toEqual(['refused NOT_FOUND']);
+    time.advance(100);
+    // the first stream was good all the time
+    expect(link.streams).toHaveLength(2);
+    expect(link.streams[0]?.isClosed).toBe(false);
+    expect(catalog.service('orders').stale).toBe(false);
+  });
+
+  it('closes its stream when there is nothing left to carry', () => {
+    const { feed, line, link, time } = setUp(1, new ManualTime());
+    line.wish = proof;
+    feed.refresh();
+    time.advance(0);
+    link.stream.accept();
+    line.wish = null;
+    feed.refresh();
+    time.advance(60_000);
+    expect(link.streams).toHaveLength(1);
+    expect(link.stream.isClosed).toBe(true);
+  });
+});

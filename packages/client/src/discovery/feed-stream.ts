@@ -1,0 +1,366 @@
+import type {
+  Cursor,
+  Frame,
+  GoneFrame,
+  Log,
+  Problem,
+  ProblemCode,
+  Random,
+  Reason,
+  Result,
+  ServiceFrame,
+  ServiceViewAnswer,
+  Time,
+  Timer,
+} from '@rollcall/core';
+import type { Complaints } from '../registry-client/complaints.js';
+import { waitMs } from '../registry-client/connection-status.js';
+import type { Contact } from '../registry-client/connection-status.js';
+import type { Link, Proof, Watch, WatchSink } from '../registry-client/registry-client.js';
+import type { Catalog } from './catalog.js';
+import { applyPolled } from './polled-answer.js';
+import { Poller } from './poller.js';
+import type { Reopenings } from './reopen-budget.js';
+import type { Shard } from './stream-shards.js';
+
+/** Refusals that mean the line, not the watch. */
+const ABOUT_LINE: ReadonlySet<ProblemCode> = new Set(['UNAUTHORIZED', 'TOKEN_LAPSED', 'NOT_FOUND', 'ENDED']);
+
+/** Our own line: the feed carries it, the session decides about it. */
+export interface Line {
+  /** With what to open it; null when there is nothing to hold a line for. Another object asks for another line. */
+  proof(): Proof | null;
+  opened(): void;
+  ended(): void;
+  /** The registry does not want this line: 401, 404 or 410. */
+  refused(problem: Problem): void;
+  /** Told on the line: the registry has removed us. */
+  gone(reason: Reason): void;
+}
+
+/** What all streams of a feed share. */
+export interface FeedStreamParts {
+  readonly time: Time;
+  readonly random: Random;
+  readonly log: Log;
+  readonly link: Link;
+  readonly contact: Pick<Contact, 'reached' | 'missed'>;
+  readonly catalog: Catalog;
+  readonly namespace: string;
+  /** Between two heartbeats: bounds the wait before a reconnect. */
+  readonly intervalMs: () => number;
+  readonly complaints: Complaints;
+  readonly reopenings: Reopenings;
+  /** Its services are kept current from now on, or are not any more. */
+  readonly up: (stream: FeedStream) => void;
+  readonly down: (stream: FeedStream) => void;
+}
+
+/** A registry that asks for patience is not given more than this. */
+const LONGEST_PATIENCE_MS = 5_000;
+/** A stream that still brings something after so long is one that comes through. */
+const PROVEN_MS = 25_000;
+/** One that ends sooner, whatever it brought, is as good as none when it comes to waiting before the next. */
+const STEADY_MS = 5_000;
+/** So many streams in a row that brought nothing, and we poll. */
+const MOST_SILENT = 2;
+/** While we poll, a stream is tried this often, and up to half as much later. */
+const STREAM_AGAIN_MS = 120_000;
+
+/** One connection. */
+interface Connection {
+  /** What it was opened with. A name whose ticket is another one by now is not of this connection any more. */
+  readonly tickets: ReadonlyMap<string, number>;
+  /** `Shard.additions` by then. */
+  readonly additions: number;
+  readonly line: Proof | null;
+  watch: Watch | null;
+  /** Monotonic ms. */
+  openedAt: number;
+  /** It ended because nothing came. */
+  isSilent: boolean;
+  /** It has brought a whole flush. */
+  isMarked: boolean;
+}
+
+/**
+ * Watches the services of one shard, and perhaps holds our line in the same stream, over one connection after another. When a service is
+ * added the new connection is open before the old one is closed; after a break it resumes from its own last cursor, trying again with
+ * jitter for as long as it takes. Where something on the way holds streams back, its services are polled until a stream comes through; a
+ * line cannot be held meanwhile.
+ */
+export class FeedStream {
+  readonly #shard: Shard;
+  readonly #line: Line | null;
+  readonly #parts: FeedStreamParts;
+  /** Delivers. */
+  #current: Connection | null = null;
+  /** Is being opened, for the first time or to take over. */
+  #next: Connection | null = null;
+  /** Runs until the next try, or until a stream may be opened anew. */
+  #retry: Timer | null = null;
+  #failures = 0;
+  /** Streams in a row that ended because nothing came. */
+  #silences = 0;
+  /** While no stream comes through. */
+  #poller: Poller | null = null;
+  #isPollLost = false;
+  #cursor: Cursor | null = null;
+  /** The services that `#cursor` speaks for. */
+  #held: ReadonlyMap<string, number> = new Map();
+  #isClosed = false;
+
+  /** `line`: null for a stream that only watches. */
+  constructor(shard: Shard, line: Line | null, parts: FeedStreamParts) {
+    this.#shard = shard;
+    this.#line = line;
+    this.#parts = parts;
+  }
+
+  /** May be called twice. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#retry?.cancel();
+    this.#poller?.close();
+    this.#next?.watch?.close();
+    this.#current?.watch?.close();
+  }
+
+  /** Something that is wanted has changed. While a stream is being opened or waits for its retry, wishes wait with it. */
+  reconcile(): void {
+    const { size, names, additions } = this.#shard;
+    this.#poller?.follow(names);
+    if (this.#isClosed || this.#next !== null || this.#retry !== null) return;
+    const line = this.#line?.proof() ?? null;
+    const current = this.#current;
+    if (size === 0 && line === null) current?.watch?.close();
+    else if (current === null || current.line !== line) this.#open(line);
+    else if (current.additions !== additions) this.#reopen(line);
+  }
+
+  #reopen(line: Proof | null): void {
+    const { time, reopenings } = this.#parts;
+    const leftMs = reopenings.take(time.now());
+    if (leftMs > 0) this.#reconcileAfter(leftMs);
+    else this.#open(line);
+  }
+
+  #open(line: Proof | null): void {
+    const { catalog, link, namespace } = this.#parts;
+    const [cursor, held, shard] = [this.#cursor, this.#held, this.#shard];
+    const isHeld = (name: string): boolean => held.get(name) !== undefined && held.get(name) === shard.ticket(name);
+    const { names: services, additions } = shard;
+    const resume = cursor === null ? [] : services.filter((name) => isHeld(name) && catalog.canResume(name, cursor));
+    const kept = { watch: null, openedAt: Infinity, isSilent: false, isMarked: false };
+    const connection: Connection = { tickets: shard.tickets(), additions, line, ...kept };
+    this.#next = connection;
+    const request = { namespace, services, resume, cursor: resume.length === 0 ? null : cursor, line };
+    connection.watch = link.watch(request, this.#sink(connection));
+  }
+
+  #sink(connection: Connection): WatchSink {
+    const isCurrent = (): boolean => connection === this.#current;
+    return {
+      opened: () => {
+        if (connection === this.#next) this.#opened(connection);
+      },
+      frame: (frame) => {
+        if (isCurrent()) this.#frame(connection, frame);
+      },
+      mark: (cursor) => {
+        if (isCurrent()) this.#mark(connection, cursor);
+      },
+      together: (deliver) => this.#parts.catalog.together(deliver),
+      silent: () => {
+        connection.isSilent = true;
+      },
+      closed: (problem, trouble) => this.#closed(connection, problem, trouble),
+    };
+  }
+
+  #opened(connection: Connection): void {
+    const old = this.#current;
+    this.#current = connection;
+    this.#next = null;
+    connection.openedAt = this.#parts.time.now();
+    old?.watch?.close();
+    this.#parts.up(this);
+    if (connection.line !== null) this.#line?.opened();
+    this.reconcile();
+  }
+
+  #frame(connection: Connection, frame: Frame): void {
+    this.#stopPolling();
+    switch (frame.event) {
+      case 'status':
+        if (frame.data.settled) this.#parts.catalog.settled(this.#carried(connection.tickets));
+        return;
+      case 'gone':
+        this.#gone(connection, frame.data);
+        return;
+      case 'reset':
+      case 'change':
+      case 'unknown':
+        this.#told(connection, frame);
+    }
+  }
+
+  #told(connection: Connection, frame: ServiceFrame): void {
+    const { service } = frame.data;
+    const ticket = connection.tickets.get(service);
+    // it was forgotten meanwhile, and perhaps asked for again: that is another stream's to tell
+    if (ticket === undefined || ticket !== this.#shard.ticket(service)) return;
+    if (this.#parts.catalog.apply(frame) === 'broken') this.#break(connection, service);
+  }
+
+  /** Those that are still wanted. */
+  #carried(tickets: ReadonlyMap<string, number>): readonly string[] {
+    return this.#shard.names.filter((name) => tickets.get(name) === this.#shard.ticket(name));
+  }
+
+  /** Ours, and for the first time: then the session has done with this line. */
+  #gone(connection: Connection, { id, reason }: GoneFrame): void {
+    const proof = this.#line?.proof() ?? null;
+    if (proof !== null && proof === connection.line && proof.id === id) this.#line?.gone(reason);
+  }
+
+  #break(connection: Connection, service: string): void {
+    this.#complain('broken', `The change feed of "${service}" does not follow the protocol; it is watched anew.`);
+    this.#ended(connection, null);
+    connection.watch?.close();
+  }
+
+  #mark(connection: Connection, cursor: Cursor): void {
+    connection.isMarked = true;
+    this.#prove(connection);
+    if (this.#parts.time.now() - connection.openedAt >= PROVEN_MS) this.#silences = 0;
+    this.#cursor = cursor;
+    this.#held = connection.tickets;
+    this.#parts.catalog.confirm(this.#carried(connection.tickets));
+  }
+
+  #prove({ isMarked, openedAt }: Connection): void {
+    if (!isMarked || this.#parts.time.now() - openedAt < STEADY_MS) return;
+    this.#failures = 0;
+    this.#parts.complaints.over();
+  }
+
+  #closed(connection: Connection, problem: Problem | null, trouble: Error | undefined): void {
+    if (connection === this.#next) this.#notOpened(connection, problem, trouble);
+    else if (connection === this.#current) this.#ended(connection, problem);
+  }
+
+  #notOpened(connection: Connection, problem: Problem | null, trouble: Error | undefined): void {
+    this.#next = null;
+    if (problem !== null) this.#refused(connection, problem);
+    else if (this.#poller === null && !this.#isClosed)
+      this.#parts.contact.missed(trouble ?? 'the change feed could not be opened');
+    this.#goOn(connection, Math.min(problem?.retryAfterMs ?? 0, LONGEST_PATIENCE_MS));
+  }
+
+  #refused(connection: Connection, problem: Problem): void {
+    this.#parts.contact.reached();
+    if (connection.line !== null && ABOUT_LINE.has(problem.code)) this.#line?.refused(problem);
+    else if (problem.code === 'NOT_READY') this.#parts.log.debug(`The registry is not ready: ${problem.detail}`);
+    else this.#complain(problem.code, `The registry refuses the change feed: ${problem.detail} ${problem.fix}`);
+  }
+
+  #complain(code: string, text: string): void {
+    this.#parts.complaints.add(code, () => this.#parts.log.warn(text));
+  }
+
+  #ended(connection: Connection, problem: Problem | null): void {
+    this.#current = null;
+    this.#prove(connection);
+    if (problem !== null) this.#complain(problem.code, problem.detail);
+    if (this.#poller === null) this.#lost();
+    if (connection.line !== null) this.#line?.ended();
+    this.#goOn(connection, 0);
+  }
+
+  #lost(): void {
+    this.#parts.catalog.lost(this.#shard.names);
+    this.#parts.down(this);
+  }
+
+  #goOn(ended: Connection, leastMs: number): void {
+    if (ended.isSilent) this.#silences += 1;
+    if (this.#next !== null) return;
+    const isHeldBack = this.#current === null && this.#silences >= MOST_SILENT && this.#startPolling();
+    this.#retryAfter(isHeldBack ? STREAM_AGAIN_MS * (1 + this.#parts.random.unit() / 2) : leastMs);
+  }
+
+  #retryAfter(leastMs: number): void {
+    if (this.#isClosed || this.#retry !== null) return;
+    const { random, intervalMs } = this.#parts;
+    const jitterMs = waitMs(this.#failures, intervalMs(), random);
+    this.#failures += 1;
+    this.#reconcileAfter(Math.max(jitterMs, leastMs));
+  }
+
+  #reconcileAfter(ms: number): void {
+    this.#retry = this.#parts.time.setTimer(
+      ms,
+      () => {
+        this.#retry = null;
+        this.reconcile();
+      },
+      { background: true },
+    );
+  }
+
+  // ---- where streams are held back -----------------------------------------------------------------------------------
+
+  /** False where there is nothing to poll, or no way to. */
+  #startPolling(): boolean {
+    const { time, random, link, namespace, intervalMs } = this.#parts;
+    const poll = link.poll?.bind(link);
+    if (this.#isClosed || poll === undefined || this.#shard.size === 0) return false;
+    if (this.#poller !== null) return true;
+    this.#complain(
+      'held back',
+      `The change feed brings nothing: something between here and the registry at ${link.name} seems to hold streams back (a proxy ` +
+        'that buffers?). Services are polled instead, and this process’s line to the registry cannot be held.',
+    );
+    this.#isPollLost = false;
+    this.#poller = new Poller({
+      time,
+      random,
+      namespace,
+      poll,
+      intervalMs,
+      answered: (service, answer) => this.#answered(service, answer),
+      failed: (error) => this.#pollFailed(error),
+    });
+    this.#poller.follow(this.#shard.names);
+    return true;
+  }
+
+  #stopPolling(): void {
+    this.#poller?.close();
+    this.#poller = null;
+  }
+
+  #answered(service: string, answer: Result<ServiceViewAnswer, Problem>): void {
+    const { catalog, namespace, contact } = this.#parts;
+    const complain = (code: string, text: string): void => this.#complain(code, text);
+    if (!applyPolled(service, answer, { catalog, namespace, complain })) return contact.reached();
+    this.#parts.up(this);
+    if (this.#isPollLost) this.#tryStream();
+    this.#isPollLost = false;
+  }
+
+  #pollFailed(error: unknown): void {
+    this.#parts.contact.missed(error);
+    if (!this.#isPollLost) this.#lost();
+    this.#isPollLost = true;
+  }
+
+  /** The registry, or the way to it, is back: perhaps another one, through which streams come. */
+  #tryStream(): void {
+    this.#retry?.cancel();
+    this.#retry = null;
+    this.reconcile();
+  }
+}

@@ -1,0 +1,39 @@
+import type { Time } from '@rollcall/core';
+import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
+import { Contact } from '../registry-client/connection-status.js';
+import { anInstance, aReset, FakeLine, FakeLink } from '../registry-client/registry-client.fixture.js';
+import { Catalog } from './catalog.js';
+import { Feed } from './feed.js';
+
+export const orders = aReset([anInstance()]);
+
+/** A feed that is started, with all that it works with. */
+export function setUp<Clock extends Time>(seed: number, time: Clock) {
+  const log = recordingLog();
+  const link = new FakeLink();
+  const contact = new Contact(log, link.name);
+  const line = new FakeLine();
+  const catalog: Catalog = new Catalog({ time, log, asked: () => feed.refresh(), isEjected: () => true });
+  const feed: Feed = new Feed({
+    time,
+    random: seededRandom(seed),
+    log,
+    link,
+    contact,
+    catalog,
+    namespace: 'shop',
+    line,
+    intervalMs: () => 5_000,
+  });
+  feed.start();
+  return { time, log, link, contact, line, catalog, feed };
+}
+
+/** Watches orders, which is known. */
+export function watching(seed = 1) {
+  const world = setUp(seed, new ManualTime());
+  world.catalog.service('orders');
+  world.time.advance(0);
+  world.link.stream.accept([orders], 5);
+  return world;
+}

@@ -1,0 +1,143 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { Log, Random, Time, Timer } from '@rollcall/core';
+import { Complaints } from '../registry-client/complaints.js';
+import type { Contact } from '../registry-client/connection-status.js';
+import type { Link } from '../registry-client/registry-client.js';
+import type { Catalog } from './catalog.js';
+import { FeedStream } from './feed-stream.js';
+import type { FeedStreamParts, Line } from './feed-stream.js';
+import { applyPolled } from './polled-answer.js';
+import { Poller } from './poller.js';
+import { Reopenings } from './reopen-budget.js';
+import type { Shard } from './stream-shards.js';
+
+export type { Line } from './feed-stream.js';
+
+export interface FeedParts {
+  readonly time: Time;
+  readonly random: Random;
+  readonly log: Log;
+  readonly link: Link;
+  readonly contact: Contact;
+  readonly catalog: Catalog;
+  readonly namespace: string;
+  /** Null for a process that only watches. */
+  readonly line: Line | null;
+  /** Between two heartbeats: bounds the wait before a reconnect. */
+  readonly intervalMs: () => number;
+}
+
+/**
+ * The connections to the registry that keep the catalog current: a stream for each shard of the services that were asked for, the first
+ * of which holds our own line. Nothing is opened before `start`, nor while nothing is wanted. Services that have no room in any
+ * shard are asked for one at a time.
+ */
+export class Feed {
+  readonly #parts: FeedParts;
+  readonly #streamParts: FeedStreamParts;
+  readonly #complaints: Complaints;
+  readonly #streams = new Map<Shard, FeedStream>();
+  /** Those that keep their services current. */
+  readonly #up = new Set<FeedStream>();
+  /** Asks for what no stream carries. */
+  #poller: Poller | null = null;
+  #tick: Timer | null = null;
+  /** The first call opens the streams, but its request's AsyncLocalStorage must not live on in them. */
+  readonly #outside = new AsyncResource('RollcallFeed');
+  #isStarted = false;
+  #isClosed = false;
+
+  constructor(parts: FeedParts) {
+    this.#parts = parts;
+    this.#complaints = new Complaints(parts.time);
+    this.#streamParts = {
+      ...parts,
+      complaints: this.#complaints,
+      reopenings: new Reopenings(),
+      up: (stream) => {
+        this.#up.add(stream);
+        parts.contact.opened();
+      },
+      down: (stream) => {
+        if (this.#up.delete(stream) && this.#up.size === 0) parts.contact.closed();
+      },
+    };
+  }
+
+  /** Nothing is opened before. May be called twice. */
+  start(): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    this.refresh();
+  }
+
+  /** Something that is wanted has changed. What changes in one turn of the event loop is opened together. */
+  refresh(): void {
+    if (!this.#isStarted || this.#isClosed || this.#tick !== null) return;
+    this.#tick = this.#outside.runInAsyncScope(() =>
+      this.#parts.time.setTimer(
+        0,
+        () => {
+          this.#tick = null;
+          this.#reconcile();
+        },
+        { background: true },
+      ),
+    );
+  }
+
+  /** May be called twice. */
+  close(): void {
+    this.#isClosed = true;
+    this.#tick?.cancel();
+    this.#poller?.close();
+    for (const stream of this.#streams.values()) stream.close();
+  }
+
+  #reconcile(): void {
+    const { shards } = this.#parts.catalog;
+    for (const [shard, stream] of this.#streams) {
+      if (shards.includes(shard)) continue;
+      this.#streams.delete(shard);
+      stream.close();
+    }
+    for (const shard of shards) this.#streamOf(shard).reconcile();
+    this.#pollStrays();
+  }
+
+  #streamOf(shard: Shard): FeedStream {
+    const known = this.#streams.get(shard);
+    if (known !== undefined) return known;
+    const line = this.#streams.size === 0 ? this.#parts.line : null;
+    const stream = new FeedStream(shard, line, this.#streamParts);
+    this.#streams.set(shard, stream);
+    return stream;
+  }
+
+  #pollStrays(): void {
+    const { catalog, link } = this.#parts;
+    const { strays } = catalog;
+    if (strays.length > 0 && link.poll !== undefined) this.#poller ??= this.#openPoller(link.poll.bind(link));
+    this.#poller?.follow(strays);
+  }
+
+  #openPoller(poll: NonNullable<Link['poll']>): Poller {
+    const { time, random, namespace, intervalMs, catalog, contact, log } = this.#parts;
+    const complain = (code: string, text: string): void => void this.#complaints.add(code, () => log.warn(text));
+    return new Poller({
+      time,
+      random,
+      namespace,
+      poll,
+      intervalMs,
+      answered: (service, answer) => {
+        applyPolled(service, answer, { catalog, namespace, complain });
+        contact.reached();
+      },
+      failed: (error) => {
+        catalog.lost(catalog.strays);
+        contact.missed(error);
+      },
+    });
+  }
+}

@@ -1,0 +1,251 @@
+import type { ChannelOptions, experimental, Metadata, StatusObject } from '@grpc/grpc-js';
+import { MISDIRECTED_METADATA, REFUSAL_METADATA } from '@rollcall/core';
+import type { Time } from '@rollcall/core';
+import type { Station } from '../../call/service/connected-node.js';
+import { isTooLarge } from '../../transport/grpc/message.js';
+import type { GrpcRequest } from '../../transport/grpc/message.js';
+import type { Failure } from '../../transport/transport.js';
+import type { GrpcRoute, RoutedCall } from './external-channel.js';
+
+/** What of grpc-js is needed; it is loaded when it is needed. */
+export type GrpcLibrary = Pick<
+  typeof import('@grpc/grpc-js'),
+  'connectivityState' | 'experimental' | 'Metadata' | 'status'
+>;
+
+/** Says which service is meant, in the form in which grpc-js hands it from a resolver to a balancer. */
+export interface ServiceChoice extends experimental.TypedLoadBalancingConfig {
+  readonly route: GrpcRoute | null;
+}
+
+type ChannelControlHelper = experimental.ChannelControlHelper;
+type PickResult = experimental.PickResult;
+type Connectivity = ReturnType<experimental.SubchannelInterface['getConnectivityState']>;
+
+export interface GrpcBalancerParts {
+  readonly grpc: GrpcLibrary;
+  readonly name: string;
+  readonly time: Time;
+  choiceOf(config: experimental.TypedLoadBalancingConfig): ServiceChoice | null;
+}
+
+/** So many instances are looked at that the balancer likes best, then the first that is connected. */
+const LIKED = 3;
+/** grpc-js begins a call a few microtasks after the pick, unless the call was cancelled or has to wait for its credentials. */
+const BEGIN_MS = 1_000;
+
+/**
+ * A load balancing policy for grpc-js (gRFC A-series; `experimental` in grpc-js): a subchannel for each instance, and each pick is made
+ * by our own balancer past our own gates. Deadlines, streams and retries are grpc-js's own.
+ */
+export class GrpcBalancer implements experimental.LoadBalancer {
+  readonly #parts: GrpcBalancerParts;
+  readonly #helper: ChannelControlHelper;
+  readonly #lines = new Map<Station<GrpcRequest>, Line>();
+  readonly #picker: experimental.Picker = { pick: (args) => this.#pick(args) };
+  #route: GrpcRoute | null = null;
+  #lastError = '';
+
+  constructor(helper: ChannelControlHelper, parts: GrpcBalancerParts) {
+    this.#helper = helper;
+    this.#parts = parts;
+  }
+
+  updateAddressList(
+    endpoints: experimental.StatusOr<experimental.Endpoint[]>,
+    config: experimental.TypedLoadBalancingConfig,
+    options: ChannelOptions,
+  ): boolean {
+    const choice = this.#parts.choiceOf(config);
+    if (choice === null) return false;
+    this.#route = choice.route;
+    if (endpoints.ok) this.#follow(this.#subchannelOptions(options));
+    if (endpoints.ok || this.#lines.size > 0) this.#tell();
+    else this.#refuse(endpoints.error);
+    return true;
+  }
+
+  exitIdle(): void {
+    for (const line of this.#lines.values()) line.connect();
+  }
+
+  resetBackoff(): void {}
+
+  destroy(): void {
+    for (const line of this.#lines.values()) line.end();
+    this.#lines.clear();
+    this.#route = null;
+  }
+
+  getTypeName(): string {
+    return this.#parts.name;
+  }
+
+  #refuse(error: StatusObject): void {
+    const { connectivityState, experimental: types } = this.#parts.grpc;
+    this.#helper.updateState(connectivityState.TRANSIENT_FAILURE, new types.UnavailablePicker(error), error.details);
+  }
+
+  #subchannelOptions(options: ChannelOptions): ChannelOptions {
+    // a subchannel with this could not be shared between channels
+    const { [this.#parts.grpc.experimental.CHANNEL_ARGS_CONFIG_SELECTOR_KEY]: _selector, ...rest } = options;
+    return rest;
+  }
+
+  /** A line to each instance; what did not change keeps its own. */
+  #follow(options: ChannelOptions): void {
+    const stations = new Set(this.#route?.stations);
+    for (const [station, line] of this.#lines) {
+      if (stations.has(station)) continue;
+      this.#lines.delete(station);
+      line.end();
+    }
+    for (const station of stations) {
+      if (this.#lines.has(station)) continue;
+      const { host, port } = station.endpoint;
+      const subchannel = this.#helper.createSubchannel({ host, port }, options);
+      const line = new Line(subchannel, (state, text) => this.#changed(station, state, text));
+      this.#lines.set(station, line);
+      line.connect();
+    }
+  }
+
+  #changed(station: Station<GrpcRequest>, state: Connectivity, text: string): void {
+    const { connectivityState } = this.#parts.grpc;
+    if (!this.#lines.has(station)) return;
+    if (state === connectivityState.TRANSIENT_FAILURE) {
+      this.#lastError = text;
+      const kind = text.includes('ECONNREFUSED') ? 'refused' : 'unreachable';
+      this.#route?.unreachable(station, { kind, cause: new Error(text) });
+    }
+    // a connection that ended is made again; after a failure grpc-js waits before it becomes idle
+    if (state === connectivityState.IDLE) this.#lines.get(station)?.connect();
+    this.#tell();
+  }
+
+  /** Calls that wait are picked again. */
+  #tell(): void {
+    const { READY, CONNECTING, TRANSIENT_FAILURE, IDLE } = this.#parts.grpc.connectivityState;
+    let best = TRANSIENT_FAILURE;
+    for (const { state } of this.#lines.values()) {
+      if (state === READY) best = READY;
+      else if ((state === CONNECTING || state === IDLE) && best !== READY) best = CONNECTING;
+    }
+    this.#helper.updateState(best, this.#picker, best === TRANSIENT_FAILURE ? this.#lastError : null);
+  }
+
+  #pick({ metadata, extraPickInfo }: experimental.PickArgs): PickResult {
+    const { connectivityState, experimental: types } = this.#parts.grpc;
+    const call = this.#route?.call(extraPickInfo['method'] ?? '');
+    if (call === undefined) return this.#failure('this channel was closed');
+    if (this.#find(call)) return this.#complete(call, metadata);
+    for (const { state } of this.#lines.values()) {
+      if (state === connectivityState.CONNECTING || state === connectivityState.IDLE)
+        return queue(types.PickResultType.QUEUE);
+    }
+    return this.#failure(this.#route?.noneText() ?? '');
+  }
+
+  #find(call: RoutedCall): boolean {
+    for (let looked = 0; looked < LIKED && call.find(); looked += 1) {
+      if (this.#isReady(this.#lines.get(call.node))) return true;
+      call.passOver();
+    }
+    const ready = [...this.#lines].filter(([, line]) => this.#isReady(line)).map(([station]) => station);
+    // a call is not failed by a guess: where all that are connected seem to be full, the one with the fewest calls takes it
+    return ready.some((station) => call.take(station)) || call.takeAny(ready);
+  }
+
+  #isReady(line: Line | undefined): boolean {
+    return line?.state === this.#parts.grpc.connectivityState.READY;
+  }
+
+  #complete(call: RoutedCall, metadata: Metadata): PickResult {
+    const line = this.#lines.get(call.node);
+    const { target } = call;
+    if (target !== null) {
+      metadata.set(...target);
+      metadata.set(REFUSAL_METADATA, 'stream');
+    }
+    if (call.isProbe) this.#parts.time.setTimer(BEGIN_MS, () => call.giveUp(), { background: true });
+    return {
+      pickResultType: this.#parts.grpc.experimental.PickResultType.COMPLETE,
+      subchannel: line?.subchannel ?? null,
+      status: null,
+      onCallStarted: () => call.begin(),
+      onCallEnded: (code, details, trailers) => this.#ended(call, code, { details, trailers }),
+    };
+  }
+
+  #failure(text: string): PickResult {
+    const { status, Metadata: Fields, experimental: types } = this.#parts.grpc;
+    const error = this.#lastError === '' ? text : `${text} Last error: ${this.#lastError}`;
+    return {
+      pickResultType: types.PickResultType.TRANSIENT_FAILURE,
+      subchannel: null,
+      status: { code: status.UNAVAILABLE, details: error, metadata: new Fields() },
+      onCallStarted: null,
+      onCallEnded: null,
+    };
+  }
+
+  #ended(call: RoutedCall, code: StatusObject['code'], { details, trailers }: Ending): void {
+    const { status } = this.#parts.grpc;
+    if (code === status.CANCELLED) return call.cancelled();
+    const kind = this.#kindOf(code, { details, trailers });
+    if (kind === null) return call.answered();
+    if (details === REFUSED) this.#route?.verify(call.node);
+    call.failed({ kind, cause: new Error(details) });
+  }
+
+  /** Null: the handler ran, whatever it said. */
+  #kindOf(code: StatusObject['code'], { details, trailers }: Ending): Failure['kind'] | null {
+    const { status } = this.#parts.grpc;
+    if (code === status.DEADLINE_EXCEEDED) return 'timeout';
+    if (code === status.RESOURCE_EXHAUSTED) return isTooLarge(details) ? null : 'overloaded';
+    if (code !== status.UNAVAILABLE) return null;
+    if (trailers.get(MISDIRECTED_METADATA).length > 0) return 'misdirected';
+    return details === REFUSED ? 'unsent' : details === DROPPED ? 'closed' : 'unavailable';
+  }
+}
+
+interface Ending {
+  readonly details: string;
+  readonly trailers: Metadata;
+}
+
+/** How grpc-js says that a stream was refused with REFUSED_STREAM, and that a connection ended. */
+const REFUSED = 'Stream refused by server';
+const DROPPED = 'Connection dropped';
+
+function queue(pickResultType: experimental.PickResultType): PickResult {
+  return { pickResultType, subchannel: null, status: null, onCallStarted: null, onCallEnded: null };
+}
+
+/** The connection to one instance, as long as somebody wants it. */
+class Line {
+  readonly subchannel: experimental.SubchannelInterface;
+  state: Connectivity;
+  readonly #listener: experimental.ConnectivityStateListener;
+
+  constructor(subchannel: experimental.SubchannelInterface, changed: (state: Connectivity, text: string) => void) {
+    this.subchannel = subchannel;
+    this.state = subchannel.getConnectivityState();
+    this.#listener = (...[, , next, , text = '']) => {
+      this.state = next;
+      changed(next, text);
+    };
+    subchannel.ref();
+    subchannel.addConnectivityStateListener(this.#listener);
+  }
+
+  /** Does nothing to a connection that is there, or on its way, or that has failed lately. */
+  connect(): void {
+    this.subchannel.startConnecting();
+  }
+
+  end(): void {
+    this.subchannel.removeConnectivityStateListener(this.#listener);
+    this.subchannel.unref();
+  }
+}

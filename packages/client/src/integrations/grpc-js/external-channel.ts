@@ -1,0 +1,203 @@
+import { TARGET_KEY } from '@rollcall/core';
+import type { Suspicion } from '@rollcall/core';
+import type { Node } from '../../balance/nodes/node.js';
+import type { Selector } from '../../balance/nodes/selector.js';
+import type { Ask } from '../../balance/pickers/picker.js';
+import type { ServiceCallee } from '../../call/service/called-service.js';
+import type { Attempted, Station } from '../../call/service/connected-node.js';
+import type { Method } from '../../call/service/method.js';
+import { ping } from '../../call/service/ping.js';
+import type { Services, ServiceView } from '../../discovery/catalog.js';
+import type { GrpcRequest } from '../../transport/grpc/message.js';
+import { hasIdentity } from '../../transport/identity.js';
+import type { Failure } from '../../transport/transport.js';
+
+export interface GrpcRouteParts {
+  readonly service: string;
+  readonly services: Services;
+  /** One that is not kept, since nobody knows the service, may become another. */
+  callee(): ServiceCallee;
+  suspect(id: string, outcome: Suspicion['outcome']): void;
+}
+
+type GrpcStation = Station<GrpcRequest>;
+
+/** The identity question has this time, ms. */
+const VERIFY_MS = 2_000;
+
+/**
+ * One service for whoever has connections of its own, the channels of grpc-js: they ask here who gets the next call, and tell what came
+ * of it, so that load, breaker and limits are the same as for calls of ours.
+ */
+export class GrpcRoute {
+  readonly #parts: GrpcRouteParts;
+  readonly #verifying = new Set<GrpcStation>();
+
+  constructor(parts: GrpcRouteParts) {
+    this.#parts = parts;
+  }
+
+  get view(): ServiceView {
+    return this.#parts.services.service(this.#parts.service);
+  }
+
+  /** Who may be called, and so needs a connection. */
+  get stations(): readonly GrpcStation[] {
+    const { balancer } = this.#parts.callee().grpc;
+    return Array.from(balancer.nodes).filter((node) => balancer.isCallable(node));
+  }
+
+  /** Resolves when something is known of the service, or when that has been waited for long enough. */
+  settled(): Promise<void> {
+    const { policy } = this.#parts.callee();
+    return this.#parts.services.settle(this.view, policy.catalogWaitMs);
+  }
+
+  /** A call that looks for an instance. `method`: `Service/Method`. */
+  call(method: string): RoutedCall {
+    const callee = this.#parts.callee();
+    return new RoutedCall(callee, callee.grpc.method(method));
+  }
+
+  /** How often a call of the method may be sent in all, if no answer came or none could be given; 1: never again. */
+  attemptsOf(method: string): number {
+    const callee = this.#parts.callee();
+    return callee.grpc.method(method).rules.isIdempotent === true ? callee.policy.attempts : 1;
+  }
+
+  /** Why nobody can take a call. */
+  noneText(): string {
+    const callee = this.#parts.callee();
+    const { code, message } = callee.noneError('grpc', callee.standard);
+    return `${code}: ${message}`;
+  }
+
+  /** No connection could be made. */
+  unreachable(station: GrpcStation, failure: Failure): void {
+    const callee = this.#parts.callee();
+    const call = new RoutedCall(callee, callee.grpc.method(''));
+    call.begin(station);
+    call.failed(failure);
+  }
+
+  /** Somebody there refuses what is meant for this instance. If it is not the one, the catalog and the registry learn of it. */
+  verify(station: GrpcStation): void {
+    if (this.#verifying.has(station)) return;
+    this.#verifying.add(station);
+    const callee = this.#parts.callee();
+    const terms = { channel: station.channel, wheel: callee.wheel, timeoutMs: VERIFY_MS, now: callee.now() };
+    ping(terms, (failure) => {
+      this.#verifying.delete(station);
+      if (failure?.kind === 'misdirected') this.#parts.suspect(station.id, failure.kind);
+    });
+  }
+}
+
+/** One call over a connection that is not ours: what a pick is made for, and then the attempt. */
+export class RoutedCall implements Ask, Attempted<GrpcRequest> {
+  readonly selector: Selector;
+  readonly hashKey = null;
+  readonly probes = 'once';
+  readonly reason = 'first';
+  /** Whoever has the connection draws the traces. */
+  readonly trace = null;
+  readonly method: Method;
+  now: number;
+  tried: Node | null = null;
+  triedToo: Node | null = null;
+  isProbe = false;
+  startedAt = 0;
+  sentAt = 0;
+  patienceMs = 0;
+  pick = 0;
+  #node: GrpcStation | null = null;
+  readonly #callee: ServiceCallee;
+  #stage: 'looking' | 'begun' | 'over' = 'looking';
+
+  constructor(callee: ServiceCallee, method: Method) {
+    this.#callee = callee;
+    this.selector = callee.standard;
+    this.method = method;
+    this.now = callee.now();
+  }
+
+  get node(): GrpcStation {
+    if (this.#node === null) throw new Error('no instance was picked');
+    return this.#node;
+  }
+
+  /** Metadata that says whom the call is for. Null where nobody knows its id. */
+  get target(): readonly [name: string, id: string] | null {
+    const { instance, endpoint } = this.node;
+    return hasIdentity({ instance, endpoint }) ? [TARGET_KEY, instance.id] : null;
+  }
+
+  /** Looks for an instance; false: there is none, or no other than those that were passed over. */
+  find(): boolean {
+    this.#node = this.#callee.grpc.balancer.pick(this);
+    return this.#node !== null;
+  }
+
+  /** The one that was found has no connection: the next `find` looks elsewhere. */
+  passOver(): void {
+    const node = this.#node;
+    if (node === null) return;
+    this.giveUp();
+    this.triedToo = this.tried;
+    this.tried = node;
+    this.#node = null;
+  }
+
+  /** Takes this very one, if it may be called now. */
+  take(node: GrpcStation): boolean {
+    if (!this.#callee.grpc.balancer.isCallable(node) || !node.admits(this.now)) return false;
+    this.#node = node;
+    return true;
+  }
+
+  /** Takes the one with the fewest calls of those that may be called at all, however many it has. */
+  takeAny(nodes: readonly GrpcStation[]): boolean {
+    let best: GrpcStation | null = null;
+    for (const node of nodes) {
+      if (!this.#callee.grpc.balancer.isCallable(node)) continue;
+      if (best === null || node.inFlight < best.inFlight) best = node;
+    }
+    this.#node = best;
+    return best !== null;
+  }
+
+  /** It was found for a call that never began. */
+  giveUp(): void {
+    if (this.#stage !== 'looking' || !this.isProbe) return;
+    this.isProbe = false;
+    this.#callee.grpc.balancer.endProbe(this.node);
+  }
+
+  begin(node: GrpcStation = this.node): void {
+    this.#node = node;
+    this.#stage = 'begun';
+    const now = this.#callee.now();
+    this.startedAt = now;
+    this.sentAt = now;
+    this.patienceMs = this.#callee.grpc.patienceMs(this.method, node, Infinity, now);
+    this.#callee.grpc.begin(this, true, now);
+  }
+
+  answered(): void {
+    if (this.#end()) this.#callee.grpc.answered(this, this.#callee.now());
+  }
+
+  failed(failure: Failure): void {
+    if (this.#end()) this.#callee.grpc.failed(this, failure, this.#callee.now());
+  }
+
+  cancelled(): void {
+    if (this.#end()) this.#callee.grpc.cancelled(this, this.#callee.now());
+  }
+
+  #end(): boolean {
+    if (this.#stage !== 'begun') return false;
+    this.#stage = 'over';
+    return true;
+  }
+}

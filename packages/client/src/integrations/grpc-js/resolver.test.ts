@@ -1,0 +1,301 @@
+import { once } from 'node:events';
+import { constants, createServer } from 'node:http2';
+import { credentials, makeGenericClientConstructor, Server, ServerCredentials, status } from '@grpc/grpc-js';
+import type { Client, ClientReadableStream, ServerUnaryCall, ServerWritableStream, ServiceError } from '@grpc/grpc-js';
+import { noMeter, parseOptions, silentLog, systemTime } from '@rollcall/core';
+import type { Instance, InstanceId } from '@rollcall/core';
+import { seededRandom } from '@rollcall/core/testing';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { FakeView } from '../../call/calls.fixture.js';
+import { Calls } from '../../call/calls.js';
+import { callFields } from '../../call/policy/service-options.js';
+import { anInstance } from '../../registry-client/registry-client.fixture.js';
+import { answer, frameOf } from '../../transport/grpc/grpc.fixture.js';
+import { deadPort } from '../../transport/transport.fixture.js';
+import { registerGrpcResolver } from './resolver.js';
+
+const json = {
+  requestSerialize: (value: unknown) => Buffer.from(JSON.stringify(value)),
+  requestDeserialize: (bytes: Buffer): unknown => JSON.parse(bytes.toString()),
+  responseSerialize: (value: unknown) => Buffer.from(JSON.stringify(value)),
+  responseDeserialize: (bytes: Buffer): unknown => JSON.parse(bytes.toString()),
+};
+const SERVICE = {
+  Who: { path: '/toys.Toy/Who', requestStream: false, responseStream: false, ...json },
+  Count: { path: '/toys.Toy/Count', requestStream: false, responseStream: true, ...json },
+};
+
+/** A server of grpc-js that answers with its name, unless the question is what to do instead. */
+async function serverOf(name: string) {
+  const server = new Server();
+  const habits = { isBroken: false, isHolding: false, asked: 0 };
+  server.addService(SERVICE, {
+    Who: (call: ServerUnaryCall<unknown, unknown>, done: (error: object | null, value?: unknown) => void) => {
+      habits.asked += 1;
+      if (habits.isBroken) done({ code: status.UNAVAILABLE, details: 'out of order' });
+      else if (call.request === 'fail') done({ code: status.NOT_FOUND, details: 'no such toy' });
+      else if (call.request !== 'hold' && !habits.isHolding) done(null, name);
+    },
+    Count: (call: ServerWritableStream<unknown, unknown>) => {
+      call.write(1);
+      call.write(2);
+      call.end();
+    },
+  });
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    );
+  });
+  onTestFinished(() => server.forceShutdown());
+  return { server, habits, instance: instanceAt(name, port) };
+}
+
+/** Somebody else, who refuses what is for another as a door of Rollcall does. */
+async function stranger(): Promise<Instance> {
+  const server = createServer();
+  server.on('stream', (stream, headers) => {
+    stream.on('error', () => {});
+    stream.resume();
+    if (headers['rollcall-instance'] === undefined) stream.close(constants.NGHTTP2_REFUSED_STREAM);
+    else answer(stream, frameOf(new Uint8Array()), { 'rollcall-instance': 'payments-7' });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  onTestFinished(() => void server.close());
+  return instanceAt('orders-stranger', (server.address() as { port: number }).port);
+}
+
+function instanceAt(id: InstanceId, port: number, protocol: 'grpc' | 'tcp' = 'grpc'): Instance {
+  return anInstance({ id, endpoints: [{ protocol, host: '127.0.0.1', port, tls: false }] });
+}
+
+let schemes = 0;
+
+interface Named {
+  readonly view: FakeView;
+  readonly suspects: string[];
+  readonly calls: Calls;
+  readonly client: Client;
+  readonly who: (question?: unknown, deadlineMs?: number) => Promise<{ error: ServiceError | null; value: unknown }>;
+}
+
+/** A client that reaches the given instances by name. */
+async function named(instances: readonly Instance[], options: object = {}, path = 'orders'): Promise<Named> {
+  const view = new FakeView(instances);
+  const suspects: string[] = [];
+  const calls = new Calls({
+    time: systemTime,
+    random: seededRandom(1),
+    meter: noMeter,
+    log: silentLog,
+    services: {
+      service: () => view,
+      settle: (of, timeoutMs) =>
+        of.status === 'waiting'
+          ? new Promise((resolve) => void systemTime.setTimer(timeoutMs, resolve))
+          : Promise.resolve(),
+      names: () => ['orders'],
+    },
+    options: parseOptions(callFields, options),
+    suspect: (id, outcome) => suspects.push(`${id} ${outcome}`),
+  });
+  const scheme = `test${(schemes += 1)}`;
+  await registerGrpcResolver({ time: systemTime, wake() {}, route: (name) => calls.grpcRoute(name) }, { scheme });
+  const Toy = makeGenericClientConstructor(SERVICE, 'Toy');
+  const client = new Toy(`${scheme}:///${path}`, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+  onTestFinished(async () => {
+    client.close();
+    await calls.close();
+  });
+  const who: Named['who'] = (question = 'who', deadlineMs = 3_000) =>
+    new Promise((resolve) => {
+      const told = (error: ServiceError | null, value: unknown): void => resolve({ error, value });
+      Reflect.apply(Reflect.get(client, 'Who'), client, [question, { deadline: Date.now() + deadlineMs }, told]);
+    });
+  return { view, suspects, calls, client, who };
+}
+
+async function tally({ who }: Named, count: number): Promise<Record<string, number>> {
+  const seen: Record<string, number> = {};
+  for (let n = 0; n < count; n += 1) {
+    const { error, value } = await who();
+    const key = error === null ? String(value) : `error ${error.code}`;
+    seen[key] = (seen[key] ?? 0) + 1;
+  }
+  return seen;
+}
+
+describe('a grpc-js client by name', () => {
+  it('reaches every instance', async () => {
+    const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
+    const seen = await tally(await named([a.instance, b.instance]), 60);
+    expect(Object.keys(seen).toSorted()).toEqual(['orders-a', 'orders-b']);
+  });
+
+  it('has streams as ever', async () => {
+    const { instance } = await serverOf('orders-a');
+    const { client } = await named([instance]);
+    const stream: ClientReadableStream<unknown> = Reflect.apply(Reflect.get(client, 'Count') as () => never, client, [
+      'go',
+    ]);
+    const values: unknown[] = [];
+    stream.on('data', (value: unknown) => values.push(value));
+    await once(stream, 'end');
+    expect(values).toEqual([1, 2]);
+  });
+
+  it('calls those that come, and no longer those that go, without an error', async () => {
+    const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
+    const world = await named([a.instance]);
+    expect(await tally(world, 5)).toEqual({ 'orders-a': 5 });
+    world.view.become([a.instance, b.instance]);
+    await expect.poll(() => tally(world, 10)).toHaveProperty('orders-b');
+    world.view.become([b.instance]);
+    await expect.poll(() => tally(world, 10)).toEqual({ 'orders-b': 10 });
+  });
+
+  it('has no error when an instance dies between its calls, and the registry is told', async () => {
+    const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
+    const world = await named([a.instance, b.instance]);
+    await expect.poll(async () => Object.keys(await tally(world, 20)).length).toBe(2);
+    a.server.forceShutdown();
+    await expect.poll(() => world.suspects).toContain('orders-a refused');
+    expect(await tally(world, 20)).toEqual({ 'orders-b': 20 });
+  });
+
+  it('is sent elsewhere when another process refuses what is not for it, who is told apart from then on', async () => {
+    const { instance } = await serverOf('orders-a');
+    const world = await named([await stranger(), instance]);
+    const seen = await tally(world, 60);
+    expect(seen).toEqual({ 'orders-a': 60 });
+    await expect.poll(() => world.suspects).toContain('orders-stranger misdirected');
+  });
+
+  it('is sent again by grpc-js if the instances say that this does no harm', async () => {
+    const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
+    a.habits.isBroken = true;
+    const methods = { 'Toy/Who': { idempotent: true } };
+    const world = await named([
+      { ...a.instance, methods },
+      { ...b.instance, methods },
+    ]);
+    expect(await tally(world, 100)).toEqual({ 'orders-b': 100 });
+    expect(a.habits.asked).toBeGreaterThan(0);
+  });
+
+  it('is sent again with all others that were in flight to an instance that died', async () => {
+    const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
+    const methods = { 'Toy/Who': { idempotent: true } };
+    const world = await named([{ ...a.instance, methods }]);
+    a.habits.isHolding = true;
+    const asked = Array.from({ length: 100 }, () => world.who('who', 10_000));
+    await expect.poll(() => a.habits.asked).toBe(100);
+    world.view.become([
+      { ...a.instance, methods },
+      { ...b.instance, methods },
+    ]);
+    await expect
+      .poll(() => world.calls.explain('orders').protocols.flatMap(({ instances }) => instances).length)
+      .toBe(2);
+    a.server.forceShutdown();
+    const values = (await Promise.all(asked)).map(({ error, value }) => error?.details ?? value);
+    expect(new Set(values)).toEqual(new Set(['orders-b']));
+  });
+
+  it('is not sent again when its caller has cancelled it', async () => {
+    const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
+    const methods = { 'Toy/Who': { idempotent: true } };
+    const world = await named([
+      { ...a.instance, methods },
+      { ...b.instance, methods },
+    ]);
+    const asked = (): number => a.habits.asked + b.habits.asked;
+    const told: unknown[] = [];
+    const call: { cancel(): void } = Reflect.apply(Reflect.get(world.client, 'Who') as () => never, world.client, [
+      'hold',
+      (error: ServiceError | null) => void told.push(error?.code),
+    ]);
+    await expect.poll(asked).toBe(1);
+    call.cancel();
+    await expect.poll(() => told).toEqual([status.CANCELLED]);
+    expect(Object.values(await tally(world, 60)).reduce((sum, count) => sum + count)).toBe(60);
+    expect(asked()).toBe(61);
+  });
+
+  it('leaves alone who is dead for the registry', async () => {
+    const [{ instance }, dead] = [await serverOf('orders-a'), instanceAt('orders-dead', await deadPort())];
+    const world = await named([instance, { ...dead, state: 'CRITICAL' }]);
+    expect(await tally(world, 10)).toEqual({ 'orders-a': 10 });
+    expect(world.suspects).toEqual([]);
+    world.view.become([{ ...dead, state: 'CRITICAL' }]);
+    await expect.poll(async () => (await world.who()).error?.details).toContain('1 is CRITICAL');
+  });
+
+  it('teaches load and breaker what came of each call', async () => {
+    const { instance } = await serverOf('orders-a');
+    const world = await named([instance]);
+    await world.who();
+    expect((await world.who('fail')).error).toMatchObject({ code: status.NOT_FOUND, details: 'no such toy' });
+    expect((await world.who('hold', 50)).error).toMatchObject({ code: status.DEADLINE_EXCEEDED });
+    expect(world.suspects).toEqual(['orders-a timeout']);
+    const station = [...world.calls.grpcRoute('orders').stations][0];
+    expect([station?.inFlight, station?.lastSuccessAt]).toEqual([0, expect.any(Number)]);
+  });
+
+  it('has no more errors than it takes to take out who fails fast', async () => {
+    const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
+    a.habits.isBroken = true;
+    const seen = await tally(await named([a.instance, b.instance]), 200);
+    expect(seen['error 14'] ?? 0).toBeLessThanOrEqual(5);
+  });
+});
+
+describe('a grpc-js client of a service that nobody can take calls for', () => {
+  it('hears that nobody knows the service', async () => {
+    const world = await named([]);
+    world.view.become([], 'unknown');
+    const { error } = await world.who();
+    expect(error).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('UNKNOWN_SERVICE') });
+  });
+
+  it('hears that nobody offers gRPC', async () => {
+    const { error } = await (await named([instanceAt('orders-a', 1, 'tcp')])).who();
+    expect(error).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('NO_ENDPOINT') });
+  });
+
+  it('hears that nothing was heard of it', async () => {
+    const view = await named([], { catalogWaitMs: 20 });
+    view.view.status = 'waiting';
+    const { error } = await view.who();
+    expect(error).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('NO_CATALOG') });
+  });
+
+  it('hears at once that nobody listens', async () => {
+    const { error } = await (await named([instanceAt('orders-a', await deadPort())])).who();
+    expect(error).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('ECONNREFUSED') });
+  });
+
+  it('hears that it is no name', async () => {
+    const { error } = await (await named([], {}, 'No_Name')).who();
+    expect(error).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('no name of a service') });
+  });
+});
+
+const notInstalled = () => Promise.reject(new Error("Cannot find package '@grpc/grpc-js'"));
+
+describe('registerGrpcResolver', () => {
+  it('says what to install where grpc-js is missing', async () => {
+    const parts = { time: systemTime, wake() {}, route: () => expect.fail(), load: notInstalled };
+    const registered = registerGrpcResolver(parts);
+    await expect(registered).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    await expect(registered).rejects.toThrow('npm install @grpc/grpc-js');
+  });
+
+  it('refuses a scheme that is none', async () => {
+    const parts = { time: systemTime, wake() {}, route: () => expect.fail() };
+    await expect(registerGrpcResolver(parts, { scheme: 'Roll call' })).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+    });
+  });
+});

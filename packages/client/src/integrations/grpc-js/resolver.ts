@@ -1,0 +1,232 @@
+import type { ChannelOptions, experimental } from '@grpc/grpc-js';
+import { messageOf, NAME_PATTERN, RollcallError } from '@rollcall/core';
+import type { Time } from '@rollcall/core';
+import { RETRY_BACKOFF } from '../../call/policy/retry.js';
+import { grpcMethodName } from '../../transport/grpc/message.js';
+import { GrpcBalancer } from './balancer.js';
+import type { GrpcLibrary, ServiceChoice } from './balancer.js';
+import type { GrpcRoute } from './external-channel.js';
+import type { GrpcResolverOptions } from './resolver-options.js';
+
+export interface GrpcResolverParts {
+  readonly time: Time;
+  /** Called when a channel is made. */
+  wake(): void;
+  route(service: string): GrpcRoute;
+  /** Default: `import('@grpc/grpc-js')`. */
+  load?(): Promise<GrpcLibrary>;
+}
+
+/**
+ * Makes `rollcall:///orders` a URL of every client of grpc-js in this process that is made from now on. Loads @grpc/grpc-js, and
+ * rejects with OPTION_INVALID where it is not installed, or for a scheme that is none.
+ */
+export async function registerGrpcResolver(
+  parts: GrpcResolverParts,
+  { scheme = 'rollcall' }: GrpcResolverOptions = {},
+): Promise<void> {
+  if (!/^[a-z][a-z0-9+.-]*$/.test(scheme)) {
+    throw new RollcallError(
+      'OPTION_INVALID',
+      `scheme must be like rollcall, in lower case; received ${JSON.stringify(scheme)}.`,
+    );
+  }
+  const grpc = await loaded(parts);
+  const name = `rollcall_${scheme}`;
+  const choiceClass = serviceChoices(name, parts);
+  const balancerParts = {
+    grpc,
+    name,
+    time: parts.time,
+    choiceOf: (config: experimental.TypedLoadBalancingConfig) => (config instanceof choiceClass ? config : null),
+  };
+  grpc.experimental.registerLoadBalancerType(
+    name,
+    class extends GrpcBalancer {
+      constructor(helper: experimental.ChannelControlHelper) {
+        super(helper, balancerParts);
+      }
+    },
+    choiceClass,
+  );
+  grpc.experimental.registerResolver(
+    scheme,
+    class extends GrpcResolver {
+      // eslint-disable-next-line no-useless-constructor -- the signature that grpc-js wants
+      constructor(target: experimental.GrpcUri, listener: experimental.ResolverListener, _options: ChannelOptions) {
+        super({ target, listener, grpc, name, parts });
+      }
+
+      static getDefaultAuthority({ path }: experimental.GrpcUri): string {
+        return path;
+      }
+    },
+  );
+}
+
+async function loaded(parts: GrpcResolverParts): Promise<GrpcLibrary> {
+  try {
+    if (parts.load !== undefined) return await parts.load();
+    // eslint-disable-next-line no-restricted-imports -- this is the load at first use
+    return await import('@grpc/grpc-js');
+  } catch (error) {
+    const text = `gRPC clients by name need @grpc/grpc-js, which could not be loaded (${messageOf(error)}). Run: npm install @grpc/grpc-js`;
+    throw new RollcallError('OPTION_INVALID', text, { cause: error });
+  }
+}
+
+/** The class of the configurations that carry a service's name from the resolver to the balancer. */
+function serviceChoices(name: string, parts: GrpcResolverParts) {
+  return class Choice implements ServiceChoice {
+    readonly route: GrpcRoute | null;
+    readonly #service: string;
+
+    constructor(service: string) {
+      this.#service = service;
+      this.route = service === '' ? null : parts.route(service);
+    }
+
+    getLoadBalancerName(): string {
+      return name;
+    }
+
+    toJsonObject(): object {
+      return { [name]: { service: this.#service } };
+    }
+
+    static createFromJson(config: unknown): Choice {
+      const isNamed = typeof config === 'object' && config !== null && 'service' in config;
+      return new Choice(isNamed && typeof config.service === 'string' ? config.service : '');
+    }
+  };
+}
+
+interface ResolverTerms {
+  readonly target: experimental.GrpcUri;
+  readonly listener: experimental.ResolverListener;
+  readonly grpc: GrpcLibrary;
+  readonly name: string;
+  readonly parts: GrpcResolverParts;
+}
+
+/**
+ * Tells a channel when the instances of its service change, and only then: grpc-js asks again after every trouble, and would be in a
+ * loop with who answers at once each time.
+ */
+class GrpcResolver implements experimental.Resolver {
+  readonly #terms: ResolverTerms;
+  #unwatch: (() => void) | null = null;
+
+  constructor(terms: ResolverTerms) {
+    this.#terms = terms;
+  }
+
+  updateResolution(): void {
+    if (this.#unwatch !== null) return;
+    const { parts, target } = this.#terms;
+    const service = target.path;
+    if (!NAME_PATTERN.test(service)) {
+      this.#unwatch = () => {};
+      return this.#later(() =>
+        this.#fail(`${JSON.stringify(service)} is no name of a service: write rollcall:///orders.`),
+      );
+    }
+    parts.wake();
+    const route = parts.route(service);
+    const unwatch = route.view.onChange(() => this.#later(() => this.#tell(route)));
+    let isWatching = true;
+    this.#unwatch = () => {
+      isWatching = false;
+      unwatch();
+    };
+    void route.settled().then(() => (isWatching ? this.#tell(route) : undefined));
+  }
+
+  destroy(): void {
+    this.#unwatch?.();
+    this.#unwatch = null;
+  }
+
+  /** Never before `updateResolution` has returned, and after the balancer has heard of the change. */
+  #later(run: () => void): void {
+    void Promise.resolve().then(() => (this.#unwatch === null ? undefined : run()));
+  }
+
+  #tell(route: GrpcRoute): void {
+    const { view } = route;
+    if (view.status === 'waiting' && view.instances.length === 0) {
+      return this.#fail('NO_CATALOG: the registry has not been heard. See whether it runs.');
+    }
+    const { grpc, listener, name } = this.#terms;
+    const endpoints = route.stations.map(({ endpoint: { host, port } }) => ({ addresses: [{ host, port }] }));
+    const config = {
+      loadBalancingConfig: [{ [name]: { service: view.service } }],
+      methodConfig: [],
+      retryThrottling: RETRY_THROTTLING,
+    };
+    const { statusOrFromValue, CHANNEL_ARGS_CONFIG_SELECTOR_KEY } = grpc.experimental;
+    const attributes = { [CHANNEL_ARGS_CONFIG_SELECTOR_KEY]: new MethodConfigs(grpc, route) };
+    listener(statusOrFromValue(endpoints), attributes, statusOrFromValue(config), '');
+  }
+
+  #fail(details: string): void {
+    const { grpc, listener, name, target } = this.#terms;
+    const { statusOrFromError, statusOrFromValue } = grpc.experimental;
+    const service = NAME_PATTERN.test(target.path) ? target.path : '';
+    const config = { loadBalancingConfig: [{ [name]: { service } }], methodConfig: [] };
+    listener(statusOrFromError({ code: grpc.status.UNAVAILABLE, details }), {}, statusOrFromValue(config), '');
+  }
+}
+
+/**
+ * What grpc-js has as a budget (gRFC A6): each failed attempt takes a token, each success brings back a part of one, and below the half
+ * nothing is repeated. All calls in flight to an instance that dies fail at the same moment, so the half has to pay for all of them: 1,000
+ * tokens are the most that gRFC A6 allows, for 500 calls. The part is that of our own budget, 20 %.
+ */
+const RETRY_THROTTLING = { maxTokens: 1_000, tokenRatio: 0.2 };
+/** More attempts are not in gRFC A6. */
+const MOST_ATTEMPTS = 5;
+
+/**
+ * What holds for a call, by its method: it is sent again if the instances publish that this does no harm; and the balancer learns which
+ * method it is, whose latency it then has.
+ */
+class MethodConfigs implements experimental.ConfigSelector {
+  readonly #grpc: GrpcLibrary;
+  readonly #route: GrpcRoute;
+
+  constructor(grpc: GrpcLibrary, route: GrpcRoute) {
+    this.#grpc = grpc;
+    this.#route = route;
+  }
+
+  invoke(path: string): ReturnType<experimental.ConfigSelector['invoke']> {
+    const method = grpcMethodName(path);
+    const maxAttempts = Math.min(MOST_ATTEMPTS, this.#route.attemptsOf(method));
+    return {
+      methodConfig: maxAttempts > 1 ? { name: [], retryPolicy: this.#retryPolicy(maxAttempts) } : { name: [] },
+      pickInformation: { method },
+      status: this.#grpc.status.OK,
+      dynamicFilterFactories: [],
+    };
+  }
+
+  unref(): void {}
+
+  /**
+   * CANCELLED is what a connection's end looks like when the server destroys it, as Nest's does without `gracefulShutdown`, and at times when
+   * it is killed; grpc-js repeats nothing that its caller has cancelled.
+   */
+  #retryPolicy(maxAttempts: number): RetryPolicy {
+    const { UNAVAILABLE, CANCELLED } = this.#grpc.status;
+    return {
+      maxAttempts,
+      initialBackoff: `${RETRY_BACKOFF.baseMs / 1000}s`,
+      maxBackoff: `${RETRY_BACKOFF.capMs / 1000}s`,
+      backoffMultiplier: 2,
+      retryableStatusCodes: [UNAVAILABLE, CANCELLED],
+    };
+  }
+}
+
+type RetryPolicy = NonNullable<ReturnType<experimental.ConfigSelector['invoke']>['methodConfig']['retryPolicy']>;

@@ -1,0 +1,293 @@
+import { Readable } from 'node:stream';
+import { isRollcallError } from '@rollcall/core';
+import * as undici from 'undici';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { hangUp, HttpWorld, httpWorld, ok } from '../../call/http-world.fixture.js';
+import type { Script } from '../../call/http-world.fixture.js';
+import { serviceDispatcher } from './dispatcher.js';
+import type { Dispatcher, DispatcherOptions } from './dispatcher.js';
+
+const BUFFERED_BYTES = 65_536;
+const echo: Script = (_request, response, body) => response.end(body);
+
+/** Answers with what it was asked, and so shows what reached it. */
+class Elsewhere {
+  readonly asked: string[] = [];
+
+  dispatch({ origin, path }: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    this.asked.push(`${String(origin)}${path}`);
+    handler.onConnect?.(() => {});
+    handler.onHeaders?.(200, [], () => {}, 'OK');
+    handler.onData?.(Buffer.from('elsewhere'));
+    handler.onComplete?.([]);
+    return true;
+  }
+}
+
+function dispatcherOf(world: HttpWorld, options?: DispatcherOptions): Promise<Dispatcher> {
+  return serviceDispatcher({ calls: world.calls, bufferedBytes: BUFFERED_BYTES, wake: () => {} }, options);
+}
+
+type Fetch = (url: string, init?: RequestInit) => Promise<Response>;
+
+/** The `fetch` of this Node, and that of undici 7: two versions of undici with one dispatcher. */
+const FETCHES: readonly (readonly [string, (dispatcher: Dispatcher) => Fetch])[] = [
+  ['the fetch of Node', (dispatcher) => (url, init) => fetch(url, { ...init, dispatcher } as unknown as RequestInit)],
+  [
+    'the fetch of undici',
+    (dispatcher) => (url, init) =>
+      undici.fetch(url, { ...init, dispatcher } as undici.RequestInit) as unknown as Promise<Response>,
+  ],
+];
+
+describe.each(FETCHES)('through the dispatcher, %s', (_name, fetchOf) => {
+  it('reaches a service by its name', async () => {
+    const world = await httpWorld(2, [(_request, response) => response.setHeader('x-a', ['1', '2']).end('found')]);
+    const answer = await fetchOf(await dispatcherOf(world))('http://orders/7?full=1', { headers: { 'x-trace': 't' } });
+    expect(answer).toMatchObject({ status: 200, statusText: 'OK' });
+    expect(answer.headers.get('x-a')).toBe('1, 2');
+    expect(await answer.text()).toBe('found');
+    expect(world.asked).toMatchObject([{ method: 'GET', url: '/7?full=1', headers: { 'x-trace': 't' } }]);
+    expect(world.asked[0]?.headers['rollcall-target']).toBe(world.instances[0]);
+  });
+
+  it('is tried elsewhere when the first instance hangs up, also with a body, if that does no harm', async () => {
+    const world = await httpWorld(2, [hangUp, echo]);
+    const put = await fetchOf(await dispatcherOf(world))('http://orders/7', { method: 'PUT', body: 'twice' });
+    expect(await put.text()).toBe('twice');
+    expect(new Set(world.instances).size).toBe(2);
+  });
+
+  it('fails with the reason as its cause when it may not be repeated', async () => {
+    const world = await httpWorld(2, [hangUp, ok]);
+    const posted = fetchOf(await dispatcherOf(world))('http://orders/7', { method: 'POST', body: 'once' });
+    const error: unknown = await posted.catch((thrown: Error) => thrown.cause);
+    expect(isRollcallError(error) && error.code).toBe('TRANSPORT');
+    expect(world.asked.length).toBe(1);
+  });
+
+  it('gets the last answer when every instance refuses', async () => {
+    const world = await httpWorld(2, [(_request, response) => response.writeHead(503).end('not now')]);
+    const answer = await fetchOf(await dispatcherOf(world))('http://orders/');
+    expect([answer.status, await answer.text()]).toEqual([503, 'not now']);
+    expect(world.asked.length).toBeGreaterThan(1);
+  });
+
+  it('follows a redirect within the service by name', async () => {
+    const world = await httpWorld(2, [
+      (_request, response) => response.writeHead(302, { location: '/there' }).end(),
+      ok,
+    ]);
+    const answer = await fetchOf(await dispatcherOf(world))('http://orders/here');
+    expect([await answer.text(), answer.redirected]).toEqual(['ok', true]);
+    expect(world.asked.map(({ url }) => url)).toEqual(['/here', '/there']);
+  });
+
+  it('sends a stream, in one attempt, and gets one back', async () => {
+    const world = await httpWorld(1, [echo]);
+    const long = 'x'.repeat(300_000);
+    const init = { method: 'POST', body: new Blob([long]).stream(), duplex: 'half' } as RequestInit;
+    const answer = await fetchOf(await dispatcherOf(world))('http://orders/', init);
+    expect((await answer.text()).length).toBe(long.length);
+  });
+
+  it('ends with the signal, before the answer and in the middle of it', async () => {
+    let open = 0;
+    const dribble: Script = (request, response) => {
+      open += 1;
+      request.socket.once('close', () => (open -= 1));
+      if (world.asked.length > 1) response.write('begun');
+    };
+    const world = await httpWorld(1, [dribble]);
+    const dispatcher = await dispatcherOf(world);
+    const early = new AbortController();
+    const waiting = fetchOf(dispatcher)('http://orders/', { signal: early.signal });
+    await expect.poll(() => open).toBe(1);
+    early.abort();
+    await expect(waiting).rejects.toMatchObject({ name: 'AbortError' });
+    await expect.poll(() => open).toBe(0);
+
+    const late = new AbortController();
+    const answer = await fetchOf(dispatcher)('http://orders/', { signal: late.signal });
+    late.abort();
+    await expect(answer.text()).rejects.toMatchObject({ name: 'AbortError' });
+    await expect.poll(() => open).toBe(0);
+  });
+
+  it('fails the reading when the answer breaks off', async () => {
+    const world = await httpWorld(1, [
+      (request, response) => {
+        response.write('first');
+        setImmediate(() => request.socket.destroy());
+      },
+    ]);
+    const answer = await fetchOf(await dispatcherOf(world))('http://orders/');
+    await expect(answer.text()).rejects.toThrow();
+  });
+
+  it('goes to the fallback with every other host', async () => {
+    const world = await httpWorld(1);
+    const fallback = new Elsewhere();
+    const asked = fetchOf(await dispatcherOf(world, { fallback }));
+    for (const url of ['http://localhost/a', 'http://orders:3000/b', 'https://orders/c', 'http://shop.example/d']) {
+      expect(await (await asked(url)).text()).toBe('elsewhere');
+    }
+    expect(fallback.asked.length).toBe(4);
+    expect(world.asked).toEqual([]);
+  });
+});
+
+describe('the dispatcher', () => {
+  it('serves undici.request, whose options mean what they say', async () => {
+    const world = await httpWorld(2, [hangUp, echo, (_request, response) => void response.writeHead(200)]);
+    const dispatcher = await dispatcherOf(world);
+    const posted = await undici.request('http://orders/x', {
+      dispatcher,
+      method: 'POST',
+      body: 'again',
+      idempotent: true,
+      query: { a: '1 2', b: ['3', '4'] },
+    });
+    expect([posted.statusCode, await posted.body.text()]).toEqual([200, 'again']);
+    expect(world.asked[1]?.url).toBe('/x?a=1%202&b=3&b=4');
+    const silent = undici.request('http://orders/', { dispatcher, headersTimeout: 50 });
+    await expect(silent).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  });
+
+  it('brings trailers', async () => {
+    const world = await httpWorld(1, [
+      (_request, response) => {
+        response.writeHead(200, { trailer: 'x-sum' }).write('body');
+        response.addTrailers({ 'x-sum': '42' });
+        response.end();
+      },
+    ]);
+    const answer = await undici.request('http://orders/', { dispatcher: await dispatcherOf(world) });
+    expect(await answer.body.text()).toBe('body');
+    expect(answer.trailers).toEqual({ 'x-sum': '42' });
+  });
+
+  it('is one of undici’s: it can be composed, and takes handlers of the newer interface', async () => {
+    const world = await httpWorld(1, [ok]);
+    const seen: string[] = [];
+    const composed = (await dispatcherOf(world)).compose((dispatch) => (options, handler) => {
+      seen.push(options.path);
+      return dispatch(options, handler);
+    });
+    const { body } = await composed.request({ origin: 'http://orders', path: '/composed', method: 'GET' });
+    expect([await body.text(), seen]).toEqual(['ok', ['/composed']]);
+  });
+
+  it('lets a handler of the newer interface set the pace', async () => {
+    const world = await httpWorld(1, [(_request, response) => response.end('whole')]);
+    const dispatcher = await dispatcherOf(world);
+    const words: string[] = [];
+    await new Promise<void>((resolve, reject) => {
+      dispatcher.dispatch(
+        { origin: 'http://orders', path: '/', method: 'GET' },
+        {
+          onRequestStart: () => void words.push('start'),
+          onResponseStart: (controller, status, headers) => {
+            words.push(`${status} ${String(headers['content-length'])}`);
+            controller.pause();
+            setImmediate(() => {
+              words.push('resume');
+              controller.resume();
+            });
+          },
+          onResponseData: (_controller, chunk) => void words.push(chunk.toString()),
+          onResponseEnd: () => resolve(),
+          onResponseError: (_controller, error) => reject(error),
+        },
+      );
+    });
+    expect(words).toEqual(['start', '200 5', 'resume', 'whole']);
+  });
+
+  it('gives a long answer at the pace of a slow reader, whole', async () => {
+    const world = await httpWorld(1, [(_request, response) => response.end('x'.repeat(2_000_000))]);
+    const { body } = await undici.request('http://orders/', { dispatcher: await dispatcherOf(world) });
+    let size = 0;
+    for await (const chunk of body) {
+      size += (chunk as Buffer).length;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(size).toBe(2_000_000);
+  });
+
+  it('fails with what a body failed with, and blames no instance', async () => {
+    const world = await httpWorld(1, [ok]);
+    const broken = Readable.from(
+      (async function* () {
+        yield 'first';
+        throw new Error('disk full');
+      })(),
+    );
+    const sent = undici.request('http://orders/', {
+      dispatcher: await dispatcherOf(world),
+      method: 'POST',
+      body: broken,
+    });
+    await expect(sent).rejects.toThrow('disk full');
+    expect(world.suspects).toEqual([]);
+  });
+
+  it('survives a handler that throws, and tells it', async () => {
+    const world = await httpWorld(1, [ok]);
+    const dispatcher = await dispatcherOf(world);
+    const error = await new Promise((resolve) => {
+      dispatcher.dispatch(
+        { origin: 'http://orders', path: '/', method: 'GET' },
+        {
+          onRequestStart: () => {},
+          onResponseStart: () => {
+            throw new Error('not what I wanted');
+          },
+          onResponseError: (_controller, thrown) => resolve(thrown.message),
+        },
+      );
+    });
+    expect(error).toBe('not what I wanted');
+    const { body } = await undici.request('http://orders/', { dispatcher });
+    expect(await body.text()).toBe('ok');
+  });
+
+  it('refuses to upgrade, with a way out', async () => {
+    const dispatcher = await dispatcherOf(await httpWorld(1));
+    const upgraded = dispatcher.upgrade({ origin: 'http://orders', path: '/', protocol: 'websocket' } as never);
+    await expect(upgraded).rejects.toThrow('rollcall.instances');
+  });
+
+  it('can be the global one: its fallback is the one that was there before', async () => {
+    const before = undici.getGlobalDispatcher();
+    const world = await httpWorld(1, [ok]);
+    const dispatcher = await dispatcherOf(world);
+    undici.setGlobalDispatcher(dispatcher);
+    onTestFinished(() => undici.setGlobalDispatcher(before));
+    expect(await (await fetch('http://orders/')).text()).toBe('ok');
+    const { endpoints } = world.view.instances[0] ?? { endpoints: [] };
+    expect(await (await fetch(`http://127.0.0.1:${endpoints[0]?.port}/`)).text()).toBe('ok');
+    expect(world.asked.map(({ headers }) => headers['rollcall-target'])).toEqual(['a', undefined]);
+  });
+
+  it('knows other hosts if it is told', async () => {
+    const world = await httpWorld(1, [ok]);
+    const fallback = new Elsewhere();
+    const dispatcher = await dispatcherOf(world, { hosts: ['*.mesh'], fallback });
+    const asked = ['http://orders.mesh/', 'http://orders/'].map(async (url) =>
+      (await undici.request(url, { dispatcher })).body.text(),
+    );
+    expect(await Promise.all(asked)).toEqual(['ok', 'elsewhere']);
+    await expect(dispatcherOf(world, { hosts: ['http://orders'] })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    await expect(dispatcherOf(world, { host: ['orders'] } as DispatcherOptions)).rejects.toThrow('hosts');
+  });
+
+  it('when closed refuses calls by name, and closes nothing else', async () => {
+    const world = await httpWorld(1, [ok]);
+    const dispatcher = await dispatcherOf(world);
+    await dispatcher.close();
+    await dispatcher.destroy();
+    await expect(undici.request('http://orders/', { dispatcher })).rejects.toMatchObject({ code: 'UND_ERR_CLOSED' });
+    expect((await world.calls.fetch('orders', '/')).status).toBe(200);
+  });
+});

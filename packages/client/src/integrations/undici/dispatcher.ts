@@ -1,0 +1,141 @@
+import { option, parseOptions } from '@rollcall/core';
+import type { OptionsOf } from '@rollcall/core';
+import type { Dispatcher } from 'undici';
+import type { Calls, OneCall } from '../../call/calls.js';
+import { checkWishes } from '../../call/policy/call-options.js';
+import type { HttpRequest } from '../../transport/http/message.js';
+import { hostsField, ServiceHosts } from './hosts.js';
+import { dispatched } from './request.js';
+import { askerOf, Delivery } from './response.js';
+
+export type { Dispatcher } from 'undici';
+
+export const dispatcherFields = {
+  hosts: hostsField,
+  fallback: option.value<Pick<Dispatcher, 'dispatch'>>({
+    doc: 'Who takes requests to all other hosts. Default: undici’s global dispatcher, as it is when this one is made.',
+    allowed: 'an undici Dispatcher',
+    is: isDispatcher,
+  }),
+};
+
+/** How a dispatcher of `Rollcall.dispatcher` treats what it is asked for. */
+export interface DispatcherOptions {
+  /** Which hosts of `http:` URLs without a port are services. Default `*` (one label, not localhost) and `*.rollcall`. */
+  readonly hosts?: readonly string[] | undefined;
+  /** Who takes requests to all other hosts. Default: undici's global dispatcher, as it is when this one is made. */
+  readonly fallback?: Pick<Dispatcher, 'dispatch'> | undefined;
+  /** What all its calls have in common. A request's own `idempotent` and `headersTimeout` (as `deadlineMs`) override it. */
+  readonly call?: Omit<OneCall, 'signal'> | undefined;
+}
+
+interface DispatcherParts {
+  readonly calls: Calls;
+  readonly bufferedBytes: number;
+  /** Called before each call by name. */
+  wake(): void;
+}
+
+type Undici = Pick<typeof import('undici'), 'Dispatcher' | 'errors' | 'getGlobalDispatcher' | 'util'>;
+
+/**
+ * An undici dispatcher that knows services by name. Loads undici. Throws OPTION_INVALID. Closing it closes nothing but itself: the
+ * connections are the client's, and the fallback is somebody else's.
+ */
+export async function serviceDispatcher(parts: DispatcherParts, options: DispatcherOptions = {}): Promise<Dispatcher> {
+  const { call = {}, ...others } = options;
+  const parsed = parseOptions(dispatcherFields, others);
+  checkWishes(call);
+  // eslint-disable-next-line no-restricted-imports -- this is the load at first use
+  const [undici] = await Promise.all([import('undici'), parts.calls.prepare()]);
+  return create(undici, parts, parsed, call);
+}
+
+// eslint-disable-next-line max-params -- called once, above
+function create(
+  undici: Undici,
+  parts: DispatcherParts,
+  options: OptionsOf<typeof dispatcherFields>,
+  call: OneCall,
+): Dispatcher {
+  const hosts = new ServiceHosts(options.hosts);
+  // asked for now: later it may be the one that is made here
+  const fallback = options.fallback ?? undici.getGlobalDispatcher();
+
+  /** Made here, because its base class is loaded when it is first needed. */
+  class ServiceDispatcher extends undici.Dispatcher {
+    #isClosed = false;
+
+    override dispatch(wanted: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+      const { origin } = wanted;
+      const service = origin === undefined ? null : hosts.serviceOf(origin);
+      if (service === null) return fallback.dispatch(wanted, handler);
+      const delivery = new Delivery(askerOf(handler, undici));
+      delivery.begin();
+      if (delivery.isOver) return true;
+      if (this.#isClosed) delivery.error(new undici.errors.ClientClosedError());
+      else if (isUpgrade(wanted)) delivery.error(new undici.errors.NotSupportedError(UPGRADE_TEXT));
+      else this.#begin(service, wanted, delivery);
+      return true;
+    }
+
+    #begin(service: string, wanted: Dispatcher.DispatchOptions, delivery: Delivery): void {
+      try {
+        const request = dispatched(wanted, parts.bufferedBytes);
+        const wishes = wishesOf(wanted, call);
+        if (!(request instanceof Promise)) return this.#call(service, request, { delivery, wishes });
+        request
+          .then((whole) => this.#call(service, whole, { delivery, wishes }))
+          .catch((error: unknown) => delivery.error(errorOf(error)));
+      } catch (error) {
+        delivery.error(errorOf(error));
+      }
+    }
+
+    #call(service: string, request: HttpRequest, { delivery, wishes }: { delivery: Delivery; wishes: OneCall }): void {
+      if (delivery.isOver) return;
+      parts.wake();
+      delivery.follow(parts.calls.request(service, request, delivery, wishes));
+    }
+
+    override async close(done?: () => void): Promise<void> {
+      this.#isClosed = true;
+      done?.();
+    }
+
+    override destroy(reason?: Error | null | (() => void), done?: () => void): Promise<void> {
+      return this.close(typeof reason === 'function' ? reason : done);
+    }
+  }
+  return new ServiceDispatcher();
+}
+
+const UPGRADE_TEXT =
+  'A service cannot be asked for another protocol (WebSocket, CONNECT) by name: take an address from rollcall.instances(name).';
+
+function isUpgrade({ method, upgrade }: Dispatcher.DispatchOptions): boolean {
+  return method === 'CONNECT' || (upgrade !== undefined && upgrade !== null && upgrade !== false);
+}
+
+function wishesOf({ idempotent, headersTimeout }: Dispatcher.DispatchOptions, call: OneCall): OneCall {
+  const hasTimeout = typeof headersTimeout === 'number' && headersTimeout > 0;
+  if (idempotent === undefined && !hasTimeout) return call;
+  return {
+    ...call,
+    ...(idempotent === undefined ? {} : { idempotent }),
+    ...(hasTimeout ? { deadlineMs: headersTimeout } : {}),
+  };
+}
+
+function isDispatcher(received: unknown): received is Pick<Dispatcher, 'dispatch'> {
+  return (
+    typeof received === 'object' &&
+    received !== null &&
+    'dispatch' in received &&
+    typeof received.dispatch === 'function'
+  );
+}
+
+function errorOf(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}

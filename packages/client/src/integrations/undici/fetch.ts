@@ -1,0 +1,148 @@
+import { addressOf, isRollcallError } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
+import type { OneCall } from '../../call/policy/call-options.js';
+
+/** What `fetch` by name needs of a client. */
+export interface FetchParts {
+  /** One call, whose redirects are answers. */
+  call(service: string, path: string, init: RequestInit, options: OneCall): Promise<Response>;
+  /** Of the service. */
+  instances(service: string): readonly Instance[];
+  /** What a call to the service has in all, if it does not say, ms. */
+  deadlineMs(service: string): number;
+  now(): number;
+}
+
+/** Statuses that send elsewhere (Fetch, 2.2.3). */
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+/** As many as `fetch` follows. */
+const MOST_REDIRECTS = 20;
+const MODES: ReadonlySet<unknown> = new Set(['follow', 'manual', 'error', undefined]);
+/** Speak of a body that is not sent any more. */
+const BODY_HEADERS = ['content-encoding', 'content-language', 'content-location', 'content-type', 'content-length'];
+
+/**
+ * `fetch` on a service by its name, with the rules of `fetch` (Fetch, 4.4) for redirects and signals. A redirect within the service is
+ * followed, through the balancer; one that leads out of it is the answer, since to follow it would be a call past the balancer to who
+ * knows whom. All of them share the deadline of the call. A signal in `init` rejects with its reason, as in `fetch`; one in
+ * `options` with CANCELLED.
+ */
+export async function fetchByName(
+  parts: FetchParts,
+  service: string,
+  path: string,
+  { init, options }: { readonly init: RequestInit; readonly options: OneCall },
+): Promise<Response> {
+  const mode = init.redirect;
+  if (!MODES.has(mode)) throw new TypeError(`redirect is "follow", "manual" or "error"; received ${String(mode)}.`);
+  try {
+    const wishes = withBoth(options, init.signal ?? null);
+    const startedAt = parts.now();
+    const response = await parts.call(service, path, init, wishes);
+    if (!REDIRECTS.has(response.status) || mode === 'manual') return response;
+    if (mode === 'error') return await refuse(response, `${service} redirects ${path}, and redirect is "error".`);
+    const leftMs = (): number => leftOf(options, parts.deadlineMs(service), parts.now() - startedAt);
+    return await new Journey(parts, service, wishes, leftMs).follow(response, path, init);
+  } catch (error) {
+    if (init.signal?.aborted === true && isRollcallError(error) && error.code === 'CANCELLED') throw init.signal.reason;
+    throw error;
+  }
+}
+
+/** The way from redirect to redirect. */
+class Journey {
+  readonly #parts: FetchParts;
+  readonly #service: string;
+  readonly #options: OneCall;
+  readonly #leftMs: () => number;
+
+  // eslint-disable-next-line max-params -- made once, above
+  constructor(parts: FetchParts, service: string, options: OneCall, leftMs: () => number) {
+    this.#parts = parts;
+    this.#service = service;
+    this.#options = options;
+    this.#leftMs = leftMs;
+  }
+
+  async follow(first: Response, path: string, firstInit: RequestInit): Promise<Response> {
+    let [response, init, place] = [first, firstInit, new URL(path, `http://${this.#service}`)];
+    // `count`: requests that were made
+    for (let count = 1; ; count += 1) {
+      if (!REDIRECTS.has(response.status)) return arrived(response, place, count);
+      const location = response.headers.get('location');
+      if (location === null) return arrived(response, place, count);
+      const next = URL.canParse(location, place.href) ? new URL(location, place) : null;
+      if (next === null) return await refuse(response, `${this.#service} redirects to what is no URL.`);
+      if (!this.#isWithin(next)) return arrived(response, place, count);
+      if (count > MOST_REDIRECTS)
+        return await refuse(response, `${this.#service} redirects more than ${MOST_REDIRECTS} times.`);
+      if (response.status !== 303 && init.body instanceof ReadableStream)
+        return await refuse(response, `${this.#service} redirects a request whose body is a stream, which is gone.`);
+      init = initAfter(response.status, init);
+      place = new URL(`http://${this.#service}${next.pathname}${next.search}`);
+      await drop(response);
+      response = await this.#call(place, init);
+    }
+  }
+
+  #call({ pathname, search }: URL, init: RequestInit): Promise<Response> {
+    const options = { ...this.#options, inheritedMs: this.#leftMs() };
+    return this.#parts.call(this.#service, pathname + search, init, options);
+  }
+
+  /** The service's name, or the address of one of its instances, which a server that knows no other name gives. */
+  #isWithin(url: URL): boolean {
+    const isTls = url.protocol === 'https:';
+    if (!isTls && url.protocol !== 'http:') return false;
+    const endpoints = this.#parts
+      .instances(this.#service)
+      .flatMap((instance) => instance.endpoints)
+      .filter(({ protocol, tls }) => protocol === 'http' && tls === isTls);
+    const isNamed = url.host === this.#service || url.host === `${this.#service}.rollcall`;
+    if (isNamed) return !isTls || endpoints.length > 0;
+    return endpoints.some((endpoint) => hostOf(`${url.protocol}//${addressOf(endpoint)}`) === url.host);
+  }
+}
+
+const hostOf = (url: string): string => (URL.canParse(url) ? new URL(url).host : '');
+
+/** What `fetch` makes of its request for the next one. */
+function initAfter(status: number, init: RequestInit): RequestInit {
+  const method = (init.method ?? 'GET').toUpperCase();
+  const isPost = (status === 301 || status === 302) && method === 'POST';
+  const isOther = status === 303 && method !== 'GET' && method !== 'HEAD';
+  if (!isPost && !isOther) return init;
+  const headers = new Headers(init.headers);
+  for (const name of BODY_HEADERS) headers.delete(name);
+  return { ...init, method: 'GET', body: null, headers };
+}
+
+/** `count`: requests that were made. */
+function arrived(response: Response, place: URL, count: number): Response {
+  if (count < 2) return response;
+  // a Response that was made in a program says neither
+  Object.defineProperty(response, 'redirected', { value: true, configurable: true });
+  Object.defineProperty(response, 'url', { value: place.href, configurable: true });
+  return response;
+}
+
+async function refuse(response: Response, text: string): Promise<never> {
+  await drop(response);
+  throw new TypeError(text);
+}
+
+/** Its connection may serve others. */
+async function drop(response: Response): Promise<void> {
+  await response.body?.cancel();
+}
+
+/** What is left of the deadline of the first call, ms. */
+function leftOf(options: OneCall, usualMs: number, spentMs: number): number {
+  return Math.max(0, Math.min(options.inheritedMs ?? Infinity, options.deadlineMs ?? usualMs) - spentMs);
+}
+
+/** Both signals end the call, where both are given. */
+function withBoth(options: OneCall, signal: AbortSignal | null): OneCall {
+  if (signal === null || options.signal === undefined) return options;
+  return { ...options, signal: AbortSignal.any([options.signal, signal]) };
+}

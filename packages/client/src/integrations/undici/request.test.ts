@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import { Upload } from '../../transport/http/upload.js';
+import { dispatched } from './request.js';
+
+function* chunks(...texts: readonly string[]): Generator<Uint8Array> {
+  for (const text of texts) yield Buffer.from(text);
+}
+
+/** As undici hands it over; its types say less than it takes. */
+const asked = (parts: object) => dispatched({ method: 'POST', path: '/', ...parts }, 100);
+
+describe('what a dispatcher is asked for', () => {
+  it('may have a header without a value', async () => {
+    expect((await asked({ headers: { 'X-A': null, 'x-b': undefined, 'x-c': 'c' } })).headers).toEqual([
+      'x-a',
+      '',
+      'x-c',
+      'c',
+    ]);
+  });
+
+  it('has the length that its header says, not the header that is named as a value', async () => {
+    const headers = ['access-control-request-headers', 'content-length', 'content-length', '4'];
+    const { body } = await asked({ headers, body: chunks('ab', 'cd') });
+    expect(Buffer.from(body as Uint8Array).toString()).toBe('abcd');
+    const unknown = await asked({ headers: headers.slice(0, 2), body: chunks('ab') });
+    expect(unknown.body).toBeInstanceOf(Upload);
+  });
+
+  it('is refused if its body is longer or shorter than it says, without waiting for the end of it', async () => {
+    let isLeft = false;
+    const endless = function* (): Generator<Uint8Array> {
+      try {
+        for (;;) yield Buffer.from('more');
+      } finally {
+        isLeft = true;
+      }
+    };
+    const headers = { 'content-length': '6' };
+    await expect(asked({ headers, body: endless() })).rejects.toThrow('not 6 bytes long');
+    expect(isLeft).toBe(true);
+    await expect(asked({ headers, body: chunks('abc') })).rejects.toThrow(TypeError);
+  });
+});

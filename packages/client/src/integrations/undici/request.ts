@@ -1,0 +1,106 @@
+import { stringify } from 'node:querystring';
+import type { Dispatcher } from 'undici';
+import { OWN_HEADERS } from '../../transport/http/message.js';
+import type { HttpRequest } from '../../transport/http/message.js';
+import { Upload } from '../../transport/http/upload.js';
+import type { Once } from '../../transport/http/upload.js';
+
+type Options = Dispatcher.DispatchOptions;
+
+/** Methods whose request has no body. */
+const BODILESS = new Set(['GET', 'HEAD']);
+
+/**
+ * What a dispatcher was asked for, as a request of ours. A body that can be read only once and says that it is short is read first, so
+ * that the request can be repeated: `fetch` hands every body over as a generator. A longer one flows, and has one attempt once it does.
+ */
+export function dispatched(options: Options, bufferedBytes: number): HttpRequest | Promise<HttpRequest> {
+  const { method, body } = options;
+  const path = pathOf(options);
+  const given = flatHeaders(options.headers);
+  const headers = theirs(given);
+  if (body === null || body === undefined) return { method, path, headers, body: null };
+  if (typeof body === 'string' || body instanceof Uint8Array) return { method, path, headers, body };
+  const plain: unknown = body;
+  if (plain instanceof ArrayBuffer) return { method, path, headers, body: new Uint8Array(plain) };
+  if (ArrayBuffer.isView(plain)) {
+    return { method, path, headers, body: new Uint8Array(plain.buffer, plain.byteOffset, plain.byteLength) };
+  }
+  if (!isOnce(plain)) return { method, path, headers, body: plain as Blob | FormData };
+  const upload = new Upload(plain);
+  const length = lengthOf(given);
+  if (length !== null && length <= bufferedBytes) return whole({ method, path, headers, body: null }, upload, length);
+  if (length !== null && !BODILESS.has(method)) headers.push('content-length', String(length));
+  return { method, path, headers, body: upload };
+}
+
+/** Without those that are ours. */
+function theirs(headers: readonly string[]): string[] {
+  const left: string[] = [];
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const name = headers[i] ?? '';
+    if (!OWN_HEADERS.has(name)) left.push(name, headers[i + 1] ?? '');
+  }
+  return left;
+}
+
+/** A body that is longer than it said is not read to its end, which may never come. */
+async function whole(request: HttpRequest, upload: Upload, length: number): Promise<HttpRequest> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of upload) {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    size += bytes.byteLength;
+    if (size > length) break;
+    chunks.push(bytes);
+  }
+  if (size !== length)
+    throw new TypeError(`The body of the request is not ${length} bytes long, as its content-length says.`);
+  return { ...request, body: chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks) };
+}
+
+function pathOf({ path, query }: Options): string {
+  if (query === undefined || query === null) return path;
+  if (path.includes('?') || path.includes('#'))
+    throw new TypeError('Give the query in the path or as `query`, not both.');
+  const text = stringify(query);
+  return text === '' ? path : `${path}?${text}`;
+}
+
+/** Names in lower case and values in turn. */
+function flatHeaders(headers: Options['headers']): string[] {
+  const flat: string[] = [];
+  if (headers === null || headers === undefined) return flat;
+  if (Array.isArray(headers)) {
+    for (let i = 0; i < headers.length; i += 2) add(flat, headers[i] ?? '', headers[i + 1]);
+  } else if (Symbol.iterator in headers) {
+    for (const [name, value] of headers as Iterable<[string, HeaderValue]>) add(flat, name, value);
+  } else {
+    for (const [name, value] of Object.entries(headers)) add(flat, name, value);
+  }
+  return flat;
+}
+
+/** Numbers, too, if the types are not heeded: undici makes them text. */
+type HeaderValue = string | readonly string[] | null | undefined;
+
+/** Null is an empty value, as undici has it. */
+function add(flat: string[], name: string, value: HeaderValue): void {
+  if (value === undefined) return;
+  if (value === null) flat.push(name.toLowerCase(), '');
+  else if (typeof value !== 'object') flat.push(name.toLowerCase(), value);
+  else for (const one of value) flat.push(name.toLowerCase(), one);
+}
+
+function lengthOf(headers: readonly string[]): number | null {
+  const at = headers.findIndex((word, index) => index % 2 === 0 && word === 'content-length');
+  const length = at < 0 ? NaN : Number(headers[at + 1]);
+  return Number.isSafeInteger(length) && length >= 0 ? length : null;
+}
+
+/** Streams and generators; not a Blob or a FormData, which undici can send as often as it has to. */
+function isOnce(body: unknown): body is Once {
+  if (typeof body !== 'object' || body === null) return false;
+  if (body instanceof ReadableStream || Symbol.asyncIterator in body) return true;
+  return Symbol.iterator in body && !('getAll' in body);
+}

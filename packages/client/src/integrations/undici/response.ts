@@ -1,0 +1,230 @@
+import type { Dispatcher } from 'undici';
+import type { Receiver } from '../../call/service/call-request.js';
+import { HttpAnswer } from '../../transport/http/response.js';
+import type { BodySink, RawHeaders } from '../../transport/http/response.js';
+
+/** What a call can be told by whoever waits for it. */
+interface Cancellable {
+  cancel(cause: unknown): void;
+}
+
+/** Whoever asked a dispatcher, in either of undici's handler interfaces. Its methods may throw. */
+export interface Asker {
+  /** Hands over how to stop; it may be used at once. */
+  start(delivery: Delivery): void;
+  /** False: no body yet. */
+  head(answer: HttpAnswer, delivery: Delivery): boolean;
+  data(chunk: Uint8Array): boolean;
+  end(trailers: RawHeaders): void;
+  error(error: Error): void;
+}
+
+/** Brings the answer of one call to who asked a dispatcher for it: in order, at its pace, with one last word. */
+export class Delivery implements Receiver, BodySink {
+  readonly #asker: Asker;
+  #call: Cancellable | null = null;
+  #answer: HttpAnswer | null = null;
+  #isOver = false;
+
+  constructor(asker: Asker) {
+    this.#asker = asker;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Tells who asked that it begins. */
+  begin(): void {
+    try {
+      this.#asker.start(this);
+    } catch (thrown) {
+      this.#thrown(thrown);
+    }
+  }
+
+  /** The call is under way; it may be over already. */
+  follow(call: Cancellable): void {
+    if (this.#isOver) call.cancel(undefined);
+    else this.#call = call;
+  }
+
+  /** Who asked wants no more. It hears its own reason back, as undici does it. */
+  abort(reason: Error): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#call?.cancel(reason);
+    this.#answer?.drop(reason);
+    this.#fail(reason);
+  }
+
+  resume(): void {
+    this.#answer?.resume();
+  }
+
+  // ---- the call's words ----------------------------------------------------------------------------------------------
+
+  next(value: unknown): void {
+    this.#call = null;
+    if (!(value instanceof HttpAnswer)) return this.abort(new TypeError('The HTTP transport gave no answer.'));
+    if (this.#isOver) return value.drop();
+    this.#answer = value;
+    let isReady = false;
+    try {
+      isReady = this.#asker.head(value, this);
+    } catch (thrown) {
+      this.#thrown(thrown);
+    }
+    if (!this.#isOver) value.take(this, !isReady);
+  }
+
+  complete(): void {}
+
+  error(error: Error): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#fail(error);
+  }
+
+  // ---- the body's words ----------------------------------------------------------------------------------------------
+
+  data(chunk: Uint8Array): boolean {
+    if (this.#isOver) return true;
+    try {
+      return this.#asker.data(chunk);
+    } catch (thrown) {
+      this.#thrown(thrown);
+      return true;
+    }
+  }
+
+  end(trailers: RawHeaders): void {
+    if (this.#isOver) return;
+    try {
+      this.#asker.end(trailers);
+      this.#isOver = true;
+    } catch (thrown) {
+      this.#thrown(thrown);
+    }
+  }
+
+  #fail(reason: Error): void {
+    try {
+      this.#asker.error(reason);
+    } catch (thrown) {
+      // nobody is left to be told: it is an unhandled rejection of whoever asked
+      void Promise.reject(thrown);
+    }
+  }
+
+  /** The other side is a connection that many share: what is thrown here must not reach it. */
+  #thrown(thrown: unknown): void {
+    this.abort(thrown instanceof Error ? thrown : new Error(String(thrown)));
+  }
+}
+
+type Handler = Dispatcher.DispatchHandler;
+/** What is needed of undici, which is not loaded here. */
+export type UndiciParts = Pick<typeof import('undici'), 'errors' | 'util'>;
+
+export function askerOf(handler: Handler, undici: UndiciParts): Asker {
+  return typeof handler.onRequestStart === 'function' ? new NewAsker(handler, undici) : new OldAsker(handler, undici);
+}
+
+/** The interface of undici 6 and 7, and of the `fetch` of Node 20 to 24. */
+class OldAsker implements Asker {
+  readonly #handler: Handler;
+  readonly #undici: UndiciParts;
+
+  constructor(handler: Handler, undici: UndiciParts) {
+    this.#handler = handler;
+    this.#undici = undici;
+  }
+
+  start(delivery: Delivery): void {
+    const { RequestAbortedError } = this.#undici.errors;
+    this.#handler.onConnect?.((reason) => delivery.abort(reason ?? new RequestAbortedError()));
+  }
+
+  head({ head }: HttpAnswer, delivery: Delivery): boolean {
+    this.#handler.onResponseStarted?.();
+    const headers = head.headers as Buffer[];
+    return this.#handler.onHeaders?.(head.status, headers, () => delivery.resume(), head.statusText) !== false;
+  }
+
+  data(chunk: Uint8Array): boolean {
+    return this.#handler.onData?.(chunk as Buffer) !== false;
+  }
+
+  end(trailers: RawHeaders): void {
+    this.#handler.onComplete?.(trailers as unknown as string[]);
+  }
+
+  error(error: Error): void {
+    this.#handler.onError?.(error);
+  }
+}
+
+/** The interface of undici 7 and later. */
+class NewAsker implements Asker, Dispatcher.DispatchController {
+  readonly #handler: Handler;
+  readonly #undici: UndiciParts;
+  #delivery: Delivery | null = null;
+  aborted = false;
+  paused = false;
+  reason: Error | null = null;
+  rawHeaders: Buffer[] | null = null;
+  rawTrailers: Buffer[] | null = null;
+
+  constructor(handler: Handler, undici: UndiciParts) {
+    this.#handler = handler;
+    this.#undici = undici;
+  }
+
+  abort(reason: Error): void {
+    if (this.aborted) return;
+    this.aborted = true;
+    this.reason = reason;
+    this.#delivery?.abort(reason);
+  }
+
+  pause(): void {
+    this.paused = true;
+  }
+
+  resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.#delivery?.resume();
+  }
+
+  start(delivery: Delivery): void {
+    this.#delivery = delivery;
+    this.#handler.onRequestStart?.(this, {});
+  }
+
+  head({ head }: HttpAnswer): boolean {
+    this.rawHeaders = head.headers as Buffer[];
+    this.#handler.onResponseStart?.(
+      this,
+      head.status,
+      this.#undici.util.parseHeaders(this.rawHeaders),
+      head.statusText,
+    );
+    return !this.paused;
+  }
+
+  data(chunk: Uint8Array): boolean {
+    this.#handler.onResponseData?.(this, chunk as Buffer);
+    return !this.paused;
+  }
+
+  end(trailers: RawHeaders): void {
+    this.rawTrailers = trailers as Buffer[];
+    this.#handler.onResponseEnd?.(this, this.#undici.util.parseHeaders(this.rawTrailers));
+  }
+
+  error(error: Error): void {
+    this.#handler.onResponseError?.(this, error);
+  }
+}

@@ -1,0 +1,71 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { CALL_KEY_TEXT, heartbeatCallMessage, nonceOf, randomWord, shortId, signedText, uuidV7 } from '@rollcall/core';
+import type { HeartbeatAnswer, HeartbeatCall, Random, Time } from '@rollcall/core';
+import type { Proof } from '../registry-client/registry-client.js';
+
+export interface IdentityParts {
+  readonly time: Time;
+  readonly random: Random;
+  readonly service: string;
+  /** An authentic call with a new nonce has come. Must not throw, and not beat before it returns: the answer waits. */
+  readonly called: (isUrgent: boolean) => void;
+}
+
+/** 132 bits. */
+const SECRET_LENGTH = 22;
+/** A call that is told again (for each endpoint; by a replay) has no effect. */
+const NONCES_REMEMBERED = 16;
+
+/** Who this process is, how it proves that to the registry, and how it answers when it is asked. Drawn once; no I/O. */
+export class Identity {
+  /** `<service>-<UUIDv7>` */
+  readonly id: string;
+  /** The short name people read. */
+  readonly name: string;
+  readonly #secret: string;
+  readonly #callKey: Uint8Array;
+  readonly #called: (isUrgent: boolean) => void;
+  /** The newest first. */
+  #nonces: readonly string[] = [];
+
+  constructor({ time, random, service, called }: IdentityParts) {
+    this.id = `${service}-${uuidV7(random, time.wall())}`;
+    this.name = shortId({ id: this.id, service });
+    this.#secret = randomWord(random, SECRET_LENGTH);
+    this.#callKey = createHmac('sha256', this.#secret).update(CALL_KEY_TEXT).digest();
+    this.#called = called;
+  }
+
+  /** The nonce of the newest authentic call; null before the first. */
+  get nonce(): string | null {
+    return this.#nonces[0] ?? null;
+  }
+
+  /** A new object each time: the feed takes another object as the wish for another line. */
+  proof(): Proof {
+    return { id: this.id, secret: this.#secret };
+  }
+
+  /**
+   * Answers Heartbeat-1, or a question that has no nonce, whatever came: always with our own id. Only an authentic call that is
+   * no `opinion` has an effect, so a stranger can neither steer nor confuse our heartbeats.
+   */
+  answer(question: unknown): HeartbeatAnswer {
+    const call = heartbeatCallMessage.parse(question);
+    if (call.ok && call.value.purpose !== 'opinion' && this.#isAuthentic(call.value)) this.#heed(call.value);
+    return { instance: this.id, nonce: nonceOf(question) };
+  }
+
+  #isAuthentic(call: HeartbeatCall): boolean {
+    if (call.instance !== this.id) return false;
+    const expected = createHmac('sha256', this.#callKey).update(signedText(call)).digest();
+    const received = Buffer.from(call.mac, 'hex');
+    return received.length === expected.length && timingSafeEqual(received, expected);
+  }
+
+  #heed({ nonce, purpose }: HeartbeatCall): void {
+    if (this.#nonces.includes(nonce)) return;
+    this.#nonces = [nonce, ...this.#nonces.slice(0, NONCES_REMEMBERED - 1)];
+    this.#called(purpose === 'urgent');
+  }
+}

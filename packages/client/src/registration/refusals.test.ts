@@ -1,0 +1,15 @@
+import { expect, it } from 'vitest';
+import { aProblem } from '../registry-client/registry-client.fixture.js';
+import { refusalText } from './refusals.js';
+
+it('a refusal says what to do, however much is wrong', () => {
+  const flaws = Array.from({ length: 10 }, (_, i) => ({
+    path: `tags[${i}]`,
+    received: 'r'.repeat(100),
+    allowed: 'a\n'.repeat(200),
+  }));
+  const text = refusalText('orders-1', { ...aProblem('INVALID'), flaws });
+  expect(text).toMatch(/^The registry refuses orders-1: It is INVALID\. tags\[0\]: received r{100}, allowed is a\?/);
+  expect(text).toMatch(/… Do something\.$/);
+  expect(text.length).toBeLessThan(1_300);
+});

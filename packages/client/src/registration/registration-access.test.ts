@@ -1,0 +1,77 @@
+import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { Contact } from '../registry-client/connection-status.js';
+import { aProblem, FakeLink } from '../registry-client/registry-client.fixture.js';
+import { Session } from './registration.js';
+
+const self = { service: 'orders', namespace: 'shop', version: '1.0.0', zone: 'eu-1a', weight: 50, metadata: {} };
+const untrusted = () => ({ ok: false as const, problem: aProblem('CERTIFICATE_UNTRUSTED') });
+
+/** Started, and past the first moments. */
+async function entered(link = new FakeLink()) {
+  const [time, log] = [new ManualTime(), recordingLog()];
+  /** Whether there was a line to open, after each change. */
+  const lines: boolean[] = [];
+  const session: Session = new Session({
+    time,
+    random: seededRandom(1),
+    log,
+    link,
+    contact: new Contact(log, link.name),
+    self,
+    intervalMs: 5_000,
+    lineChanged: () => lines.push(session.proof() !== null),
+    edges: () => [],
+  });
+  session.start([{ protocol: 'tcp', port: 3001 }]);
+  await time.advanceBy(0);
+  return { time, log, link, lines, session };
+}
+
+describe('Session, whose certificate is not trusted', () => {
+  it('goes on beating while its certificate is not trusted, holds its line, and says why once each time', async () => {
+    const { time, link, log, lines, session } = await entered();
+    const accepting = link.onBeat;
+    for (const times of [1, 2]) {
+      link.onBeat = untrusted;
+      await time.advanceBy(20_000);
+      expect(log.texts('error')).toHaveLength(times);
+      link.onBeat = accepting;
+      await time.advanceBy(60_000);
+      expect(session.state).toBe('HEALTHY');
+    }
+    expect(link.beats).toHaveLength(32);
+    expect(link.registrations).toHaveLength(1);
+    expect(lines).toEqual([true]);
+  });
+
+  it('asks again about once an interval while its certificate is not trusted, and says so once', async () => {
+    const link = new FakeLink();
+    link.onRegister = untrusted;
+    const { time, log, session } = await entered(link);
+    await time.advanceBy(60_000);
+    expect(link.registrations.length).toBeGreaterThan(10);
+    expect(link.registrations.length).toBeLessThanOrEqual(13);
+    expect(log.texts('error')).toHaveLength(1);
+    link.onRegister = () => ({ ok: true, value: null });
+    await time.advanceBy(6_000);
+    expect(session.proof()).not.toBeNull();
+  });
+});
+
+describe('Session, whose token is not known', () => {
+  it('asks once more soon with a token that the registry may not have heard of yet, then as seldom as after any refusal', async () => {
+    const link = new FakeLink();
+    link.onRegister = () => ({ ok: false, problem: aProblem('UNAUTHORIZED') });
+    const { time, session } = await entered(link);
+    await time.advanceBy(1_499);
+    expect(link.registrations).toHaveLength(1);
+    await time.advanceBy(251);
+    expect(link.registrations).toHaveLength(2);
+    await time.advanceBy(29_999);
+    expect(link.registrations).toHaveLength(2);
+    link.onRegister = () => ({ ok: true, value: null });
+    await time.advanceBy(5_001);
+    expect(session.proof()).not.toBeNull();
+  });
+});

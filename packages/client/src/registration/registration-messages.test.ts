@@ -1,0 +1,91 @@
+import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
+import { expect, it } from 'vitest';
+import { Contact } from '../registry-client/connection-status.js';
+import { aProblem, FakeLink } from '../registry-client/registry-client.fixture.js';
+import { Session } from './registration.js';
+
+const endpoints = [{ protocol: 'tcp' as const, port: 3001 }];
+const self = { service: 'orders', namespace: 'shop', version: '', zone: '', weight: 50, metadata: { a: 'b' } };
+
+function world() {
+  const [time, log, link] = [new ManualTime(), recordingLog(), new FakeLink()];
+  const contact = new Contact(log, link.name);
+  const random = seededRandom(1);
+  const parts = { time, random, log, link, contact, self, intervalMs: 5_000, lineChanged: () => {}, edges: () => [] };
+  const said = () => link.registrations.map(({ metadata }) => metadata);
+  return { time, log, link, session: new Session(parts), said };
+}
+
+it('what a process says of itself before it registers goes with its registration', async () => {
+  const { time, session, said } = world();
+  session.say({ hooks: 'off' });
+  await time.advanceBy(1_000);
+  expect(said()).toEqual([]);
+  session.start(endpoints);
+  await time.advanceBy(0);
+  expect(said()).toEqual([{ a: 'b', hooks: 'off' }]);
+});
+
+it('what it says later goes with another registration at once, and with each that follows', async () => {
+  const { time, link, session, said } = world();
+  session.start(endpoints);
+  await time.advanceBy(0);
+  session.say({ hooks: 'off' });
+  await time.advanceBy(0);
+  expect(said()).toEqual([{ a: 'b' }, { a: 'b', hooks: 'off' }]);
+  link.onBeat = () => ({ ok: false, problem: aProblem('NOT_FOUND') });
+  await time.advanceBy(10_000);
+  expect(said().length).toBeGreaterThan(2);
+  expect(said().at(-1)).toEqual({ a: 'b', hooks: 'off' });
+});
+
+it('a registry that says it is gone, again and again, is heard once for each line, and tells people nothing but its words', async () => {
+  const { time, log, link, session } = world();
+  session.start(endpoints);
+  await time.advanceBy(0);
+  for (let i = 0; i < 1_000; i += 1)
+    session.gone({ code: 'OPERATOR', text: `nr ${i} \u001b[2J\n${'x'.repeat(1_900)}` });
+  expect(log.texts('warn')).toHaveLength(1);
+  expect(log.texts('warn')[0]).toMatch(/: nr 0 \?\[2J\?x{300,400}…$/);
+  await time.advanceBy(10);
+  expect(link.beats).toHaveLength(1);
+  for (let i = 0; i < 5; i += 1) {
+    await time.advanceBy(5_000);
+    expect(session.proof()).not.toBeNull();
+    session.gone({ code: 'OPERATOR', text: `nr ${i}` });
+  }
+  expect(log.texts('warn')).toHaveLength(1);
+});
+
+it('other words for the same refusal of each beat, and refusals in turns, are no news', async () => {
+  const { time, log, link, session } = world();
+  session.start(endpoints);
+  await time.advanceBy(0);
+  let times = 0;
+  link.onBeat = () => {
+    const problem = aProblem(times % 3 === 0 ? 'FORBIDDEN' : 'INVALID');
+    return { ok: false, problem: { ...problem, detail: `nr ${(times += 1)}` } };
+  };
+  await time.advanceBy(59_000);
+  expect(times).toBeGreaterThan(10);
+  expect(log.texts('error')).toHaveLength(2);
+});
+
+it('tells why it was removed where it hears of it by a heartbeat alone, once, and that it registers again', async () => {
+  const { time, log, link, session } = world();
+  session.start(endpoints);
+  await time.advanceBy(0);
+  const reason = { code: 'SILENT' as const, text: 'it neither answers Heartbeat-1 nor sends Heartbeat-2' };
+  link.onBeat = () =>
+    link.registrations.length > 1
+      ? { ok: true, value: { state: 'HEALTHY', revision: 3 } }
+      : { ok: false, problem: { ...aProblem('NOT_FOUND'), reason } };
+  session.gone(reason);
+  await time.advanceBy(10_000);
+  expect(log.texts('warn')).toEqual([
+    expect.stringMatching(
+      /^The registry removed orders…\w+: it neither answers .* It registers again with its next heartbeat\.$/,
+    ),
+  ]);
+  expect(link.registrations).toHaveLength(2);
+});

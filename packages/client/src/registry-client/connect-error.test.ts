@@ -1,0 +1,78 @@
+import { RollcallError } from '@rollcall/core';
+import { describe, expect, it } from 'vitest';
+import { Trouble, troubleIn, troubleOf } from './connect-error.js';
+
+const failed = (code: string, message = code, more: object = {}): Error =>
+  Object.assign(new Error(message), { code, ...more });
+
+const SECURE = { isSecure: true, wasReached: false, isShown: false };
+const CLEAR = { ...SECURE, isSecure: false };
+
+describe('what an error of a connection to a registry means', () => {
+  it.each([
+    ['a CA that nobody named', failed('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), /nobody that is trusted.*ROLLCALL_CA_FILE/],
+    ['one that signed itself', failed('DEPTH_ZERO_SELF_SIGNED_CERT'), /nobody that is trusted.*--ca-file/],
+    ['one that is over', failed('CERT_HAS_EXPIRED'), /has expired.*new one/],
+    [
+      'one that is for another name',
+      failed('ERR_TLS_CERT_ALTNAME_INVALID', '', { reason: 'IP: 10.0.0.1 is not' }),
+      /IP: 10\.0\.0\.1 is not.*serverName/,
+    ],
+    [
+      'no client certificate, TLS 1.3',
+      failed('ERR_SSL_X', 'x:tlsv13 alert certificate required:y'),
+      /none was shown.*ROLLCALL_CERT_FILE/,
+    ],
+    [
+      'no client certificate, TLS 1.2',
+      failed('EPROTO', 'x:sslv3 alert handshake failure:y'),
+      /asks for a client certificate/,
+    ],
+    [
+      'a client certificate of strangers',
+      failed('ERR_SSL_X', 'x:tlsv1 alert unknown ca:y'),
+      /refuses our certificate.*--tls-ca/,
+    ],
+    [
+      'a client certificate that is over',
+      failed('ERR_SSL_X', 'x:sslv3 alert certificate expired:y'),
+      /ours? .*expired/,
+    ],
+    ['a registry without TLS', failed('EPROTO', 'x:wrong version number:y'), /speaks no TLS.*http:\/\//],
+    ['an end in the handshake', failed('ECONNRESET', 'socket hang up'), /asks for a client certificate/],
+  ])('over TLS: %s', (_, error, says) => {
+    const trouble = troubleOf(error, SECURE);
+    expect(trouble?.message).toMatch(says);
+    expect(trouble?.cause).toBe(error);
+  });
+
+  it('an end in the handshake may be about what was shown', () => {
+    expect(troubleOf(failed('ECONNRESET'), { ...SECURE, isShown: true })?.message).toMatch(/not like our certificate/);
+    const refused = failed('EPROTO', 'sslv3 alert handshake failure');
+    expect(troubleOf(refused, { ...SECURE, isShown: true })?.message).toMatch(/refuses our certificate/);
+  });
+
+  it('in the clear: a registry with TLS', () => {
+    const alert = failed('HPE_INVALID_CONSTANT', 'Parse Error', { rawPacket: Uint8Array.of(0x15, 3, 1) });
+    expect(troubleOf(alert, CLEAR)?.message).toMatch(/speaks TLS.*https:\/\//);
+    for (const code of ['ECONNRESET', 'UND_ERR_SOCKET'])
+      expect(troubleOf(failed(code), CLEAR)?.message).toMatch(/If it speaks TLS.*https:\/\//);
+  });
+
+  it('nothing is guessed of a registry that has answered before, or of nobody', () => {
+    for (const facts of [SECURE, CLEAR]) {
+      expect(troubleOf(failed('ECONNRESET'), { ...facts, wasReached: true })).toBeNull();
+      expect(troubleOf(failed('ECONNREFUSED'), facts)).toBeNull();
+      expect(troubleOf('no error', facts)).toBeNull();
+    }
+    expect(troubleOf(failed('CERT_HAS_EXPIRED'), { ...SECURE, wasReached: true })).not.toBeNull();
+  });
+
+  it('is found in what a link throws', () => {
+    const trouble = new Trouble('it speaks TLS');
+    expect(troubleIn(new RollcallError('REGISTRY_UNREACHABLE', 'No answer', { cause: trouble }))).toBe(trouble);
+    expect(troubleIn(trouble)).toBe(trouble);
+    expect(troubleIn(new Error('other', { cause: new Error('x') }))).toBeNull();
+    expect(troubleIn('words')).toBeNull();
+  });
+});

@@ -1,0 +1,88 @@
+import { recordingLog } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { Trouble } from './connect-error.js';
+import { Contact } from './connection-status.js';
+
+const URL = 'http://127.0.0.1:1337';
+
+describe('Contact', () => {
+  it('says once how to get a registry, and once that it is there', () => {
+    const log = recordingLog();
+    const contact = new Contact(log, URL);
+    contact.missed('connect ECONNREFUSED');
+    const said = log.lines.length;
+    for (let i = 0; i < 3; i += 1) contact.missed('connect ECONNREFUSED');
+    expect(log.texts('warn')).toEqual([`no registry at ${URL}: run \`npx rollcall up\`, or set ROLLCALL_URL`]);
+    expect(log.lines).toHaveLength(said);
+    contact.reached();
+    contact.opened();
+    expect(log.texts('info')).toEqual([`The registry at ${URL} is there.`]);
+  });
+
+  it('says once that a registry is lost, why, and once that it is back', () => {
+    const log = recordingLog();
+    const contact = new Contact(log, URL);
+    contact.opened();
+    contact.closed();
+    contact.missed('connect ECONNREFUSED');
+    contact.missed('connect ECONNREFUSED');
+    expect(log.texts('warn')).toHaveLength(1);
+    expect(log.texts('warn')[0]).toContain('connect ECONNREFUSED');
+    contact.opened();
+    expect(log.texts('info')).toEqual([`The registry at ${URL} is there again.`]);
+  });
+
+  it('says nothing of a break that is healed at the first try', () => {
+    const log = recordingLog();
+    const contact = new Contact(log, URL);
+    contact.opened();
+    contact.closed();
+    contact.opened();
+    expect(log.lines).toEqual([]);
+  });
+
+  it('tells when a registry that was there, or was never found, gives no answer', () => {
+    const contact = new Contact(recordingLog(), URL);
+    let misses = 0;
+    contact.onMissing(() => (misses += 1));
+    contact.missed('connect ECONNREFUSED');
+    contact.missed('connect ECONNREFUSED');
+    expect(misses).toBe(1);
+    contact.reached();
+    contact.missed('connect ECONNREFUSED');
+    expect(misses).toBe(2);
+  });
+
+  it('tells each trouble that people can mend, once, and not to start another registry', () => {
+    const log = recordingLog();
+    const contact = new Contact(log, URL);
+    contact.missed('the change feed could not be opened');
+    for (let i = 0; i < 3; i += 1) {
+      contact.missed(new Trouble('it speaks TLS. Write https://.'));
+      contact.missed(new Trouble('its certificate has expired.'));
+    }
+    expect(log.texts('warn').slice(1)).toEqual([
+      `The registry at ${URL} cannot be reached: it speaks TLS. Write https://. Trying again.`,
+      `The registry at ${URL} cannot be reached: its certificate has expired. Trying again.`,
+    ]);
+    contact.reached();
+    contact.missed(new Trouble('its certificate has expired.'));
+    expect(log.texts('warn').at(-1)).toBe(
+      `The registry at ${URL} does not answer (its certificate has expired). Calls go on with what is known; trying again.`,
+    );
+  });
+
+  it('tells its status and each change of it', () => {
+    const contact = new Contact(recordingLog(), URL);
+    const heard: string[] = [];
+    const stop = contact.onChange((status) => heard.push(status));
+    expect(contact.status).toBe('waiting');
+    contact.opened();
+    contact.opened();
+    contact.closed();
+    stop();
+    contact.opened();
+    expect(heard).toEqual(['connected', 'disconnected']);
+    expect(contact.status).toBe('connected');
+  });
+});

@@ -1,0 +1,61 @@
+import { ManualTime, recordingLog } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { Contact } from './connection-status.js';
+import { Suspicions } from './failure-reports.js';
+import { aProblem, FakeLink } from './registry-client.fixture.js';
+
+function setUp() {
+  const time = new ManualTime();
+  const log = recordingLog();
+  const link = new FakeLink();
+  const contact = new Contact(log, link.name);
+  const suspicions = new Suspicions({ time, log, link, contact, by: 'gateway-1' });
+  return { time, log, link, contact, suspicions };
+}
+
+describe('Suspicions', () => {
+  it('tells the registry who saw what fail', () => {
+    const { link, contact, suspicions } = setUp();
+    contact.opened();
+    suspicions.report('orders-1', 'refused');
+    expect(link.suspicions).toEqual([{ id: 'orders-1', by: 'gateway-1', outcome: 'refused' }]);
+  });
+
+  it('has at most 16 reports under way', async () => {
+    const { link, contact, suspicions, time } = setUp();
+    contact.opened();
+    for (let i = 0; i < 100; i += 1) suspicions.report(`orders-${i}`, 'timeout');
+    expect(link.suspicions).toHaveLength(16);
+    await time.advanceBy(0);
+    suspicions.report('orders-99', 'timeout');
+    expect(link.suspicions).toHaveLength(17);
+  });
+
+  it('reports one instance once a second', async () => {
+    const { link, contact, suspicions, time } = setUp();
+    contact.opened();
+    for (let i = 0; i < 25; i += 1) {
+      suspicions.report('orders-1', 'refused');
+      await time.advanceBy(100);
+    }
+    expect(link.suspicions).toHaveLength(3);
+  });
+
+  it('keeps to itself what no registry can hear', () => {
+    const { link, suspicions } = setUp();
+    suspicions.report('orders-1', 'refused');
+    expect(link.suspicions).toEqual([]);
+  });
+
+  it('does not mind a refusal or a lost registry', async () => {
+    const { link, contact, suspicions, log, time } = setUp();
+    contact.opened();
+    link.suspect = async () => ({ ok: false, problem: aProblem('NOT_FOUND') });
+    suspicions.report('orders-1', 'refused');
+    link.suspect = async () => Promise.reject(new Error('gone'));
+    suspicions.report('orders-2', 'refused');
+    await time.advanceBy(0);
+    expect(log.texts('debug')).toHaveLength(2);
+    expect(log.texts('warn')).toEqual([]);
+  });
+});

@@ -1,0 +1,56 @@
+import { messageOf } from '@rollcall/core';
+import type { InstanceId, Log, Suspicion, Time } from '@rollcall/core';
+import type { Contact } from './connection-status.js';
+import type { Link } from './registry-client.js';
+
+export interface SuspicionsParts {
+  readonly time: Time;
+  readonly log: Log;
+  readonly link: Link;
+  readonly contact: Contact;
+  /** Instance id of this process. */
+  readonly by: string;
+}
+
+/** Reports under way; more would not make the registry call sooner. */
+const MAX_IN_FLIGHT = 16;
+/** One instance is reported once in this time at most. */
+const AGAIN_MS = 1_000;
+/** So many are remembered as reported. */
+const MAX_REPORTED = 256;
+
+/**
+ * Tells the registry which instances failed us, so that it calls them at once. A hint, never more: what is too much, or finds no
+ * registry, is dropped: one instance is reported once a second at most. (The registry limits it again.)
+ */
+export class Suspicions {
+  readonly #parts: SuspicionsParts;
+  readonly #reportedAt = new Map<InstanceId, number>();
+  #inFlight = 0;
+
+  constructor(parts: SuspicionsParts) {
+    this.#parts = parts;
+  }
+
+  report(id: InstanceId, outcome: Suspicion['outcome']): void {
+    if (this.#parts.contact.status !== 'connected' || this.#inFlight >= MAX_IN_FLIGHT) return;
+    const now = this.#parts.time.now();
+    if (now < (this.#reportedAt.get(id) ?? -Infinity) + AGAIN_MS) return;
+    if (this.#reportedAt.size >= MAX_REPORTED) this.#reportedAt.clear();
+    this.#reportedAt.set(id, now);
+    void this.#send(id, outcome);
+  }
+
+  async #send(id: InstanceId, outcome: Suspicion['outcome']): Promise<void> {
+    const { link, log, by } = this.#parts;
+    this.#inFlight += 1;
+    try {
+      const answer = await link.suspect(id, { by, outcome });
+      if (!answer.ok) log.debug(`The registry did not take the suspicion of ${id}: ${answer.problem.detail}`);
+    } catch (error) {
+      log.debug(`The registry did not hear the suspicion of ${id}: ${messageOf(error)}`);
+    } finally {
+      this.#inFlight -= 1;
+    }
+  }
+}

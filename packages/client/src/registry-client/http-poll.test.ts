@@ -1,0 +1,172 @@
+import { systemTime } from '@rollcall/core';
+import { connect, createServer } from 'node:net';
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { Rollcall } from '../rollcall.js';
+import { HttpLink } from './http.js';
+import { anInstance, aReset, aView, EPOCH, startHttpRegistry } from './registry-client.fixture.js';
+import type { HttpRegistry, SeenRequest } from './registry-client.fixture.js';
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+/** A registry of which orders changes whenever the test says so. */
+class Registry {
+  #revision = 1;
+  #waiting: (() => void)[] = [];
+  readonly asked: SeenRequest[] = [];
+
+  change(): void {
+    this.#revision += 1;
+    for (const answer of this.#waiting.splice(0)) answer();
+  }
+
+  async start(): Promise<HttpRegistry> {
+    const registry = await startHttpRegistry((response, seen) => {
+      this.asked.push(seen);
+      const url = new URL(seen.url, 'http://registry');
+      const instances = [anInstance({ revision: this.#revision, version: `v${this.#revision}` })];
+      if (url.pathname === '/api/v1/watch') {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        const { event, data } = aReset(instances, this.#revision);
+        response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\nid: ${EPOCH}.${this.#revision}\n\n`);
+        return;
+      }
+      const answer = (): void => {
+        const view = aView([anInstance({ revision: this.#revision, version: `v${this.#revision}` })]);
+        response.end(JSON.stringify({ ...view, revision: this.#revision }));
+      };
+      if (Number(url.searchParams.get('revision') ?? -1) < this.#revision) answer();
+      else this.#waiting.push(answer);
+    });
+    cleanups.push(() => registry.close());
+    return registry;
+  }
+}
+
+const listening = (server: Server): Promise<number> =>
+  new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
+  });
+
+/** Passes everything on, but of an event stream nothing that comes after its head, or not even that. */
+async function startBufferingProxy(to: string, keeps: 'the body' | 'everything'): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createServer((inside) => {
+    const outside = connect(Number(new URL(to).port), '127.0.0.1');
+    for (const [one, other] of [
+      [inside, outside],
+      [outside, inside],
+    ] as const) {
+      sockets.add(one);
+      one.on('error', () => {}).on('close', () => other.destroy());
+    }
+    inside.pipe(outside);
+    let isStream = false;
+    outside.on('data', (bytes: Buffer) => {
+      if (isStream) return;
+      isStream = bytes.includes('text/event-stream');
+      if (!isStream) inside.write(bytes);
+      else if (keeps === 'the body') inside.write(bytes.subarray(0, bytes.indexOf('\r\n\r\n') + 4));
+    });
+  });
+  const port = await listening(server);
+  cleanups.push(() => {
+    for (const socket of sockets) socket.destroy();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return `http://127.0.0.1:${port}`;
+}
+
+/** Resolves when the client's own copy of orders is of that version. */
+function heard(rollcall: Rollcall, version: string): Promise<void> {
+  const view = rollcall.service('orders');
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (view.instances[0]?.version !== version) return;
+      stop();
+      resolve();
+    };
+    const stop = view.onChange(look);
+    look();
+  });
+}
+
+describe('behind a proxy that buffers', () => {
+  it.each([['the body'], ['everything']] as const)(
+    'which keeps %s of an event stream, a client still knows, and hears of each change',
+    async (keeps) => {
+      const registry = new Registry();
+      const url = await startBufferingProxy((await registry.start()).url, keeps);
+      const link = new HttpLink({
+        url,
+        time: systemTime,
+        silenceMs: 50,
+        timeoutMs: keeps === 'the body' ? 3_000 : 500,
+      });
+      const rollcall = new Rollcall({ registry: url }, { link });
+      cleanups.push(() => rollcall.close());
+      rollcall.start();
+      await heard(rollcall, 'v1');
+      const streams = registry.asked.filter(({ url: path }) => path.includes('/watch'));
+      expect(streams).toHaveLength(2);
+      for (const version of ['v2', 'v3']) {
+        registry.change();
+        await heard(rollcall, version);
+      }
+      expect(rollcall.service('orders').stale).toBe(false);
+      expect(registry.asked.filter(({ url: path }) => path.includes('/watch'))).toHaveLength(2);
+    },
+  );
+
+  it('without one, nothing is polled', async () => {
+    const registry = new Registry();
+    const { url } = await registry.start();
+    const rollcall = new Rollcall({ registry: url });
+    cleanups.push(() => rollcall.close());
+    rollcall.start();
+    await heard(rollcall, 'v1');
+    expect(registry.asked.map(({ url: path }) => path.split('?')[0])).toEqual(['/api/v1/watch']);
+  });
+});
+
+describe('HttpLink, polling', () => {
+  it('asks for all at once, or for what is newer, and is ended by the signal', async () => {
+    const registry = new Registry();
+    const { url } = await registry.start();
+    const link = new HttpLink({ url, time: systemTime });
+    cleanups.push(() => link.close());
+    const over = new AbortController();
+    const request = { namespace: 'shop', service: 'orders', waitMs: 30_000, signal: over.signal };
+    const first = await link.poll({ ...request, revision: null });
+    expect(first).toEqual({ ok: true, value: aView([anInstance({ version: 'v1' })]) });
+    const second = link.poll({ ...request, revision: 1 });
+    over.abort();
+    await expect(second).rejects.toThrow('closed');
+    expect(registry.asked.map((each) => each.url)[0]).toBe('/api/v1/services/orders?namespace=shop');
+  });
+
+  it('asks nothing when the signal has said so before', async () => {
+    const registry = new Registry();
+    const { url } = await registry.start();
+    const link = new HttpLink({ url, time: systemTime });
+    cleanups.push(() => link.close());
+    const request = { namespace: 'shop', service: 'orders', waitMs: 30_000 };
+    await expect(link.poll({ ...request, revision: 1, signal: AbortSignal.abort() })).rejects.toThrow('closed');
+    const { signal } = new AbortController();
+    expect(await link.poll({ ...request, revision: null, signal })).toMatchObject({ ok: true });
+    expect(registry.asked.map((each) => each.url)).toEqual(['/api/v1/services/orders?namespace=shop']);
+  });
+
+  it('refuses what is no view', async () => {
+    const registry = await startHttpRegistry((response) => response.end('{"service":"orders"}'));
+    cleanups.push(() => registry.close());
+    const link = new HttpLink({ url: registry.url, time: systemTime });
+    cleanups.push(() => link.close());
+    const { signal } = new AbortController();
+    const asked = link.poll({ namespace: 'default', service: 'orders', revision: null, waitMs: 0, signal });
+    await expect(asked).rejects.toMatchObject({ code: 'PROTOCOL' });
+  });
+});

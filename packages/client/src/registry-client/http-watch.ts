@@ -1,0 +1,157 @@
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { answerText, parseCursor, parseFrame, printableText, problemFrom, SseParser } from '@rollcall/core';
+import type { Problem, SseEvent, StrangeAnswer, Time, Timer } from '@rollcall/core';
+import type { Trouble } from './connect-error.js';
+import type { Watch, WatchSink } from './registry-client.js';
+import { collect, jsonOf, MAX_ANSWER_BYTES } from './response.js';
+
+/** Of one frame of the feed: resets come in parts of 64 KiB, a change may name every instance of a service. */
+const MAX_FRAME_CHARACTERS = 32 * 1024 * 1024;
+
+/** After so much work on what comes it rests as long: a flood takes half of the time at most, but for pieces of more than 1 s of work each. */
+const MAX_TURN_MS = 10;
+const LONGEST_REST_MS = 1_000;
+
+export interface WatchParts {
+  readonly time: Time;
+  readonly timeoutMs: number;
+  readonly silenceMs: number;
+  readonly sink: WatchSink;
+  /** Something answered. */
+  readonly answered: () => void;
+  /** What people should be told of an error; null: nothing. */
+  readonly troubleOf: (error: Error) => Trouble | null;
+  readonly ended: () => void;
+}
+
+/** One open change feed. */
+export class HttpWatch implements Watch {
+  readonly #request: ClientRequest;
+  readonly #parts: WatchParts;
+  readonly #parser = new SseParser(MAX_FRAME_CHARACTERS);
+  #timer: Timer;
+  #rest: Timer | null = null;
+  /** That has not been paid off by rest or by waiting. */
+  #workedMs = 0;
+  #doneAt = 0;
+  #heardAt = 0;
+  #isClosed = false;
+
+  constructor(request: ClientRequest, parts: WatchParts) {
+    this.#request = request;
+    this.#parts = parts;
+    this.#timer = parts.time.setTimer(parts.timeoutMs, () => this.#giveUp(), { background: true });
+    request.on('error', (error) => this.#end(null, parts.troubleOf(error)));
+    request.on('response', (response) => this.#answered(response));
+    request.end();
+  }
+
+  close(): void {
+    this.#end(null);
+  }
+
+  #answered(response: IncomingMessage): void {
+    this.#parts.answered();
+    const isFeed = response.statusCode === 200 && /^text\/event-stream\b/i.test(response.headers['content-type'] ?? '');
+    if (!isFeed) {
+      const { statusCode: status = 0, headers } = response;
+      const type = headers['content-type'] ?? '';
+      collect(response, MAX_ANSWER_BYTES, (text) =>
+        this.#end(text === null ? null : refusalOf({ status, type, text })),
+      );
+      return;
+    }
+    response.on('data', (bytes: Uint8Array) => this.#take(bytes, response));
+    response.on('error', () => this.close());
+    response.on('close', () => this.close());
+    this.#heardAt = this.#parts.time.now();
+    this.#endWhenSilentFor(this.#parts.silenceMs);
+    if (!this.#isClosed) this.#parts.sink.opened();
+  }
+
+  #endWhenSilentFor(ms: number): void {
+    this.#timer.cancel();
+    const check = (): void => {
+      const leftMs = this.#heardAt + this.#parts.silenceMs - this.#parts.time.now();
+      if (leftMs > 0) this.#endWhenSilentFor(leftMs);
+      else this.#giveUp();
+    };
+    this.#timer = this.#parts.time.setTimer(ms, check, { background: true });
+  }
+
+  #giveUp(): void {
+    this.#parts.sink.silent?.();
+    this.close();
+  }
+
+  #take(bytes: Uint8Array, response: IncomingMessage): void {
+    const { time } = this.#parts;
+    const began = time.now();
+    this.#workedMs = Math.max(0, this.#workedMs - (began - this.#doneAt));
+    this.#read(bytes);
+    this.#doneAt = time.now();
+    this.#workedMs += this.#doneAt - began;
+    if (this.#isClosed || this.#workedMs <= MAX_TURN_MS) return;
+    const restMs = Math.min(this.#workedMs, LONGEST_REST_MS);
+    this.#workedMs = 0;
+    response.pause();
+    this.#rest = time.setTimer(restMs, () => void response.resume(), { background: true });
+  }
+
+  #read(bytes: Uint8Array): void {
+    if (this.#isClosed) return;
+    this.#heardAt = this.#parts.time.now();
+    const events = this.#parser.push(bytes);
+    if (events === null) this.#end(breach('a frame is too long'));
+    if (events === null || events.length === 0) return;
+    this.#parts.sink.together(() => this.#deliverAll(events));
+  }
+
+  #deliverAll(events: readonly SseEvent[]): void {
+    for (const event of events) {
+      if (this.#isClosed) return;
+      this.#deliver(event);
+    }
+  }
+
+  #deliver({ event, data, id }: SseEvent): void {
+    const frame = data === null ? null : parseFrame(event, data);
+    const cursor = id === null ? null : parseCursor(id);
+    if (frame?.ok === false) {
+      const flaw = frame.problem[0];
+      this.#end(
+        breach(`${event} ${flaw?.path ?? ''}: received ${flaw?.received ?? ''}, allowed is ${flaw?.allowed ?? ''}`),
+      );
+      return;
+    }
+    if (frame !== null) this.#parts.sink.frame(frame.value);
+    if (cursor !== null && !this.#isClosed) this.#parts.sink.mark(cursor);
+  }
+
+  #end(problem: Problem | null, trouble: Trouble | null = null): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#timer.cancel();
+    this.#rest?.cancel();
+    this.#request.destroy();
+    this.#parts.ended();
+    if (trouble === null) this.#parts.sink.closed(problem);
+    else this.#parts.sink.closed(problem, trouble);
+  }
+}
+
+/** A refusal, or a success that is no feed. */
+function refusalOf(answer: StrangeAnswer): Problem {
+  const { status, text } = answer;
+  if (status >= 400) return problemFrom(status, jsonOf(text), answer);
+  return breach(`no event stream, but ${answerText(answer)}`);
+}
+
+/** What came is not what a registry sends. */
+function breach(what: string): Problem {
+  return {
+    code: 'INTERNAL',
+    detail: printableText(`The change feed breaks the protocol: ${what}.`),
+    fix: 'Check that the address is that of a registry of a fitting version.',
+  };
+}

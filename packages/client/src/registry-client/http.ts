@@ -1,0 +1,306 @@
+import { Agent, request as requestHttp } from 'node:http';
+import type { ClientRequest, RequestOptions } from 'node:http';
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import {
+  answerText,
+  beatAnswerMessage,
+  drainAnswerMessage,
+  formatCursor,
+  messageOf,
+  problemFrom,
+  registeredMessage,
+  RollcallError,
+  serviceViewMessage,
+} from '@rollcall/core';
+import type {
+  Beat,
+  BeatAnswer,
+  Drain,
+  DrainAnswer,
+  Message,
+  Registered,
+  Registration,
+  Result,
+  ServiceViewAnswer,
+  StrangeAnswer,
+  Suspicion,
+  Time,
+} from '@rollcall/core';
+import { strangerText, Trouble, troubleOf } from './connect-error.js';
+import { HttpWatch } from './http-watch.js';
+import { KeptConnection } from './keep-alive.js';
+import type {
+  Answer,
+  BeatOptions,
+  Link,
+  PollRequest,
+  Proof,
+  Watch,
+  WatchRequest,
+  WatchSink,
+} from './registry-client.js';
+import { collect, jsonOf, MAX_ANSWER_BYTES } from './response.js';
+import { RegistryTls } from './tls.js';
+import type { SecureRequestOptions } from './tls.js';
+
+export interface HttpLinkOptions {
+  /** `http://host:port` or `https://…`; a path is kept as a prefix. */
+  readonly url: string;
+  readonly time: Time;
+  /** The longest a request may take, and the opening of a watch; default 3,000 ms. */
+  readonly timeoutMs?: number;
+  /** A watch that is silent for longer than this is dead; default 25,000 ms (the registry says something every 10 s). */
+  readonly silenceMs?: number;
+  /** An access token, where the registry asks for one. It is sent with what is not proved by an instance's secret, and nowhere else. */
+  readonly token?: string | undefined;
+  /** For an `https://` URL: whom to trust, and what to show. Default: whom Node trusts, and nothing. */
+  readonly tls?: RegistryTls | undefined;
+}
+
+const TIMEOUT_MS = 3_000;
+const SILENCE_MS = 25_000;
+/** Each connection is held to the certificates that are there by then. */
+const NO_SESSIONS = { maxCachedSessions: 0 };
+/** Of all of one service. */
+const MAX_VIEW_BYTES = 32 * 1024 * 1024;
+
+interface Ask<Value> {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  readonly body?: object;
+  readonly proof?: Proof;
+  /** Nobody waits for it: it must not keep the process alive. */
+  readonly isBackground?: boolean;
+  /** Over the connection that is kept: only what may be said twice. */
+  readonly isKept?: boolean;
+  /** How long the registry may take on purpose, ms. */
+  readonly waitMs?: number;
+  readonly signal?: AbortSignal;
+  readonly maxBytes?: number;
+  readonly read: (body: unknown) => Result<Value, unknown>;
+}
+
+/**
+ * The way to one registry over HTTP. Every request but a beat that need not be fresh opens a connection of its own, so that a
+ * heartbeat proves what it is there to prove: that a new connection can be made. It asks the registry to keep the connection, and
+ * closes it itself when it has read the answer, so that the TIME_WAIT stays here and not with the registry. Redirects are not
+ * followed.
+ */
+export class HttpLink implements Link {
+  readonly name: string;
+  readonly #base: URL;
+  readonly #time: Time;
+  readonly #timeoutMs: number;
+  readonly #silenceMs: number;
+  readonly #kept: KeptConnection<Agent>;
+  /** Null: in the clear. */
+  readonly #tls: RegistryTls | null;
+  #secured: SecureRequestOptions | null = null;
+  #wasReached = false;
+  readonly #token: string | null;
+  /** How to end what is open. */
+  readonly #open = new Set<() => void>();
+  #isClosed = false;
+
+  constructor({ url, time, timeoutMs = TIMEOUT_MS, silenceMs = SILENCE_MS, token, tls }: HttpLinkOptions) {
+    this.name = url;
+    this.#base = new URL(url.endsWith('/') ? url : `${url}/`);
+    this.#time = time;
+    this.#token = token ?? null;
+    this.#timeoutMs = timeoutMs;
+    this.#silenceMs = silenceMs;
+    this.#tls = this.#base.protocol === 'https:' ? (tls ?? new RegistryTls()) : null;
+    this.#kept = new KeptConnection((options) =>
+      this.#tls === null ? new Agent(options) : new HttpsAgent({ ...options, ...NO_SESSIONS }),
+    );
+  }
+
+  register(registration: Registration): Answer<Registered> {
+    return this.#ask({ method: 'POST', path: 'register', body: registration, read: reads(registeredMessage) });
+  }
+
+  beat(proof: Proof, beat: Beat, { fresh }: BeatOptions = { fresh: true }): Answer<BeatAnswer> {
+    const ask = { method: 'POST', path: `${instancePath(proof.id)}/heartbeat`, body: beat, proof } as const;
+    return this.#ask({ ...ask, isBackground: true, isKept: !fresh, read: reads(beatAnswerMessage) });
+  }
+
+  letGo(): void {
+    this.#kept.letGo();
+  }
+
+  suspect(id: string, suspicion: Suspicion): Answer<null> {
+    const path = `${instancePath(id)}/suspect`;
+    return this.#ask({ method: 'POST', path, body: suspicion, isBackground: true, read: readsNothing });
+  }
+
+  drain(proof: Proof, drain: Drain): Answer<DrainAnswer> {
+    const path = `${instancePath(proof.id)}/drain`;
+    return this.#ask({ method: 'POST', path, body: drain, proof, read: reads(drainAnswerMessage) });
+  }
+
+  leave(proof: Proof): Answer<null> {
+    return this.#ask({ method: 'DELETE', path: instancePath(proof.id), proof, read: readsNothing });
+  }
+
+  poll({ namespace, service, revision, waitMs, signal }: PollRequest): Answer<ServiceViewAnswer> {
+    const wait = revision === null ? {} : { revision: String(revision), waitMs: String(waitMs) };
+    const path = `services/${service}?${new URLSearchParams({ namespace, ...wait }).toString()}`;
+    const limits = { waitMs: revision === null ? 0 : waitMs, maxBytes: MAX_VIEW_BYTES, signal };
+    return this.#ask({ method: 'GET', path, isBackground: true, ...limits, read: reads(serviceViewMessage) });
+  }
+
+  watch(wish: WatchRequest, sink: WatchSink): Watch {
+    const { cursor, line } = wish;
+    const resume = cursor === null ? {} : { 'last-event-id': formatCursor(cursor) };
+    const headers = { accept: 'text/event-stream', ...resume, ...this.#bearer(line) };
+    const request = this.#request('GET', watchPath(wish), headers);
+    request.on('socket', (socket) => socket.unref());
+    const watch = new HttpWatch(request, {
+      time: this.#time,
+      timeoutMs: this.#timeoutMs,
+      silenceMs: this.#silenceMs,
+      sink,
+      answered: () => this.#reached(),
+      troubleOf: (error) => this.#troubleOf(error),
+      ended: () => this.#open.delete(close),
+    });
+    const close = (): void => watch.close();
+    this.#open.add(close);
+    if (this.#isClosed) request.destroy();
+    return watch;
+  }
+
+  close(): Promise<void> {
+    this.#isClosed = true;
+    for (const end of this.#open) end();
+    this.#kept.letGo();
+    return Promise.resolve();
+  }
+
+  async #ask<Value>(ask: Ask<Value>): Answer<Value> {
+    const answer = await this.#exchange(ask);
+    const { status, text } = answer;
+    const body = jsonOf(text);
+    if (status < 200 || status > 299) return { ok: false, problem: problemFrom(status, body, answer) };
+    const read = ask.read(body);
+    if (read.ok) return { ok: true, value: read.value };
+    throw new RollcallError(
+      'PROTOCOL',
+      `${this.name} answered ${ask.path} with something else than a registry does: ${answerText(answer)}. Is it one?`,
+      { cause: new Trouble(strangerText(answer)) },
+    );
+  }
+
+  #exchange(ask: Ask<unknown>, leftMs = this.#timeoutMs + (ask.waitMs ?? 0)): Promise<StrangeAnswer> {
+    if (this.#isClosed || ask.signal?.aborted === true) return Promise.reject(this.#closedError());
+    return new Promise((resolve, reject) => {
+      const request = this.#request(ask.method, ask.path, this.#bearer(ask.proof ?? null), ask.isKept);
+      const until = this.#time.now() + leftMs;
+      let isOver = false;
+      const end = (): void => {
+        isOver = true;
+        timer.cancel();
+        this.#open.delete(abort);
+        ask.signal?.removeEventListener('abort', abort);
+      };
+      const fail = (error: RollcallError): void => {
+        end();
+        request.destroy();
+        reject(error);
+      };
+      const abort = (): void => fail(this.#closedError());
+      const broke = (error: Error): void => {
+        if (isOver || !request.reusedSocket) return fail(this.#broken(error));
+        end();
+        request.destroy();
+        resolve(this.#exchange({ ...ask, isKept: false }, Math.max(0, until - this.#time.now())));
+      };
+      const late = (): void => fail(this.#unreachable(`no answer within ${Math.round(leftMs)} ms`));
+      const timer = this.#time.setTimer(leftMs, late, { background: true });
+      this.#open.add(abort);
+      ask.signal?.addEventListener('abort', abort);
+      if (ask.isBackground === true) request.on('socket', (socket) => socket.unref());
+      request.on('error', broke);
+      request.on('response', (response) => {
+        this.#reached();
+        collect(response, ask.maxBytes ?? MAX_ANSWER_BYTES, (text) => {
+          if (text === null) return broke(new Error('the answer was cut off or too long'));
+          end();
+          resolve({ status: response.statusCode ?? 0, type: response.headers['content-type'] ?? '', text });
+        });
+      });
+      request.end(ask.body === undefined ? undefined : JSON.stringify(ask.body));
+    });
+  }
+
+  /** `connection: keep-alive`, if with no agent to keep it: so the registry leaves the closing to us. */
+  #request(method: string, path: string, headers: Readonly<Record<string, string>>, isKept = false): ClientRequest {
+    const url = new URL(`api/v1/${path}`, this.#base);
+    const body = method === 'POST' ? { 'content-type': 'application/json' } : {};
+    const secured = this.#secure();
+    const options: RequestOptions = {
+      method,
+      agent: isKept ? this.#kept.agent : false,
+      headers: { connection: 'keep-alive', ...body, ...headers },
+    };
+    return secured === null ? requestHttp(url, options) : requestHttps(url, { ...options, ...secured });
+  }
+
+  /** Other certificates than before: what was opened with those is not used again. */
+  #secure(): SecureRequestOptions | null {
+    const secured = this.#tls?.options ?? null;
+    if (this.#secured !== null && this.#secured !== secured) this.#kept.letGo();
+    this.#secured = secured;
+    return secured;
+  }
+
+  #reached(): void {
+    this.#wasReached = true;
+  }
+
+  #troubleOf(error: unknown): Trouble | null {
+    const [tls, wasReached] = [this.#tls, this.#wasReached];
+    return troubleOf(error, { isSecure: tls !== null, wasReached, isShown: tls?.isShown === true });
+  }
+
+  #broken(error: Error): RollcallError {
+    const trouble = this.#troubleOf(error);
+    return this.#unreachable(messageOf(trouble ?? error), trouble ?? error);
+  }
+
+  /** An instance proves itself with its secret, which is worth what the token of its registration is; all else shows the token. */
+  #bearer(proof: Proof | null): Readonly<Record<string, string>> {
+    const shown = proof === null ? this.#token : proof.secret;
+    return shown === null ? {} : { authorization: `Bearer ${shown}` };
+  }
+
+  #unreachable(why: string, cause?: unknown): RollcallError {
+    const text = `No answer from the registry at ${this.name}: ${why.replace(/\.$/, '')}.`;
+    return new RollcallError('REGISTRY_UNREACHABLE', text, { retryable: true, cause });
+  }
+
+  #closedError(): RollcallError {
+    return new RollcallError('CLOSED', `The link to the registry at ${this.name} is closed.`);
+  }
+}
+
+function reads<Value>(message: Message<Value>): (body: unknown) => Result<Value, unknown> {
+  return (body) => message.parse(body);
+}
+
+/** For answers without content. */
+function readsNothing(): Result<null, unknown> {
+  return { ok: true, value: null };
+}
+
+function instancePath(id: string): string {
+  return `instances/${encodeURIComponent(id)}`;
+}
+
+function watchPath({ namespace, services, resume, line }: WatchRequest): string {
+  const query = new URLSearchParams({ namespace });
+  for (const service of services) query.append('service', service);
+  for (const service of resume) query.append('resume', service);
+  if (line !== null) query.append('instance', line.id);
+  return `watch?${query.toString()}`;
+}

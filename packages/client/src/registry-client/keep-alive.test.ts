@@ -1,0 +1,184 @@
+import type { ServerResponse } from 'node:http';
+import { EventEmitter, once } from 'node:events';
+import { isRollcallError, systemTime } from '@rollcall/core';
+import type { Time } from '@rollcall/core';
+import { ManualTime } from '@rollcall/core/testing';
+import { afterEach, describe, expect, it } from 'vitest';
+import { HttpLink } from './http.js';
+import { startHttpRegistry } from './registry-client.fixture.js';
+import type { HttpRegistry } from './registry-client.fixture.js';
+
+const proof = { id: 'orders-1', secret: 'a-secret-of-22-letters' };
+const shared = { fresh: false };
+const HEALTHY = { ok: true, value: { state: 'HEALTHY', revision: 7 } };
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0)) await cleanup();
+});
+
+const answer = (response: ServerResponse): void => {
+  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(HEALTHY.value));
+};
+const breakOff = (response: ServerResponse): void => void response.socket?.destroy();
+const cutOff = (response: ServerResponse): void => {
+  response.writeHead(200, { 'content-length': 100 }).write('{"state"', () => response.socket?.end());
+};
+
+/** Answers nothing, and tells when it was asked. */
+function hold(): { readonly deed: (response: ServerResponse) => void; readonly asked: Promise<ServerResponse> } {
+  const events = new EventEmitter();
+  const asked = once(events, 'asked').then(([response]) => response as ServerResponse);
+  return { deed: (response) => void events.emit('asked', response), asked };
+}
+
+/** A registry that does this with the first request, that with the second …, and answers all later ones. */
+async function setUp(deeds: readonly ((response: ServerResponse) => void)[] = [], time: Time = systemTime) {
+  let asked = 0;
+  const registry = await startHttpRegistry((response) => {
+    const deed = deeds[asked] ?? answer;
+    asked += 1;
+    deed(response);
+  });
+  const link = new HttpLink({ url: registry.url, time });
+  cleanups.push(
+    () => link.close(),
+    () => registry.close(),
+  );
+  let seq = 0;
+  const beat = (options = shared) => {
+    seq += 1;
+    return link.beat(proof, { nonce: null, seq }, options);
+  };
+  return { registry, link, beat };
+}
+
+const seqs = (registry: HttpRegistry): number[] => registry.requests.map(({ body }) => JSON.parse(body).seq);
+
+/** Resolves when the registry's end of its n-th connection is closed, with who was first. */
+async function endOf(registry: HttpRegistry, nth: number): Promise<'peer' | 'registry'> {
+  const socket = registry.sockets[nth];
+  if (socket === undefined) throw new Error(`There was no connection ${nth}.`);
+  let first: 'peer' | 'registry' = 'registry';
+  socket.prependListener('end', () => (first = socket.writableEnded ? 'registry' : 'peer'));
+  if (!socket.closed) await once(socket, 'close');
+  return first;
+}
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  const error: unknown = await promise.then(
+    () => null,
+    (thrown: unknown) => thrown,
+  );
+  return isRollcallError(error) ? error.code : 'no RollcallError';
+}
+
+describe('beats that need not be fresh', () => {
+  it('share one connection, beside which a fresh one has its own', async () => {
+    const { registry, beat } = await setUp();
+    for (const options of [shared, shared, { fresh: true }, shared])
+      await expect(beat(options)).resolves.toEqual(HEALTHY);
+    expect(seqs(registry)).toEqual([1, 2, 3, 4]);
+    expect(registry.sockets).toHaveLength(2);
+  });
+
+  it('get through though the registry closed the connection that was kept, and then keep another', async () => {
+    const { registry, beat } = await setUp();
+    await beat();
+    const closed = endOf(registry, 0);
+    registry.server.closeIdleConnections();
+    await closed;
+    for (let round = 0; round < 2; round += 1) await expect(beat()).resolves.toEqual(HEALTHY);
+    const opened = registry.sockets.length;
+    await expect(beat()).resolves.toEqual(HEALTHY);
+    expect(seqs(registry)).toEqual([1, 2, 3, 4]);
+    expect(registry.sockets).toHaveLength(opened);
+  });
+
+  it.each([
+    ['breaks', breakOff],
+    ['breaks in the middle of the answer', cutOff],
+  ])('are said once more, and fresh, when the kept connection %s', async (_, deed) => {
+    const { registry, beat } = await setUp([answer, deed]);
+    await beat();
+    await expect(beat()).resolves.toEqual(HEALTHY);
+    expect(seqs(registry)).toEqual([1, 2, 2]);
+    expect(registry.sockets).toHaveLength(2);
+    await expect(endOf(registry, 1)).resolves.toBe('peer');
+  });
+
+  it('are lost when the fresh connection breaks too', async () => {
+    const { registry, beat } = await setUp([answer, breakOff, breakOff]);
+    await beat();
+    await expect(codeOf(beat())).resolves.toBe('REGISTRY_UNREACHABLE');
+    expect(seqs(registry)).toEqual([1, 2, 2]);
+  });
+
+  it('are lost when a connection breaks that was new', async () => {
+    const { registry, beat } = await setUp([breakOff]);
+    await expect(codeOf(beat())).resolves.toBe('REGISTRY_UNREACHABLE');
+    expect(seqs(registry)).toEqual([1]);
+  });
+
+  it('have one time limit, however often they are said', async () => {
+    const time = new ManualTime();
+    const [kept, fresh] = [hold(), hold()];
+    const { registry, beat } = await setUp([answer, kept.deed, fresh.deed], time);
+    await beat();
+    const outcome = codeOf(beat());
+    const { socket } = await kept.asked;
+    time.advance(2_000);
+    socket?.destroy();
+    await fresh.asked;
+    expect(time.nextAt()).toBe(3_000);
+    time.advance(1_000);
+    await expect(outcome).resolves.toBe('REGISTRY_UNREACHABLE');
+    expect(seqs(registry)).toEqual([1, 2, 2]);
+  });
+
+  it('are not said again when no answer comes, and the connection is given up', async () => {
+    const time = new ManualTime();
+    const { deed, asked } = hold();
+    const { registry, beat } = await setUp([answer, deed], time);
+    await beat();
+    const outcome = codeOf(beat());
+    await asked;
+    const closed = endOf(registry, 0);
+    time.advance(3_000);
+    await expect(outcome).resolves.toBe('REGISTRY_UNREACHABLE');
+    await closed;
+    await expect(beat()).resolves.toEqual(HEALTHY);
+    expect(seqs(registry)).toEqual([1, 2, 3]);
+    expect(time.pending()).toEqual({ foreground: 0, background: 0 });
+  });
+
+  it('keep a connection until it is let go, which the instance closes first', async () => {
+    const { registry, link, beat } = await setUp();
+    await beat();
+    const ended = endOf(registry, 0);
+    link.letGo();
+    link.letGo();
+    await expect(ended).resolves.toBe('peer');
+    await expect(beat()).resolves.toEqual(HEALTHY);
+    expect(registry.sockets).toHaveLength(2);
+  });
+
+  it('are answered on a connection that was let go meanwhile, and only then it is closed', async () => {
+    const { registry, link, beat } = await setUp();
+    const answered = beat();
+    await once(registry.server, 'connection');
+    const ended = endOf(registry, 0);
+    link.letGo();
+    await expect(answered).resolves.toEqual(HEALTHY);
+    await expect(ended).resolves.toBe('peer');
+  });
+
+  it('leave no connection behind when the link is closed', async () => {
+    const { registry, link, beat } = await setUp();
+    await beat();
+    const ended = endOf(registry, 0);
+    await link.close();
+    await expect(ended).resolves.toBe('peer');
+    await expect(codeOf(beat())).resolves.toBe('CLOSED');
+  });
+});

@@ -1,0 +1,182 @@
+import type { Counter, Instance, Meter } from '@rollcall/core';
+import { parseOptions, silentLog } from '@rollcall/core';
+import { Calls } from '../call/calls.js';
+import type { OneCall } from '../call/calls.js';
+import { callFields } from '../call/policy/service-options.js';
+import type { Channel, Transport } from '../transport/transport.js';
+import type { Caller, Contestant, Site } from './simulation.js';
+
+const SERVICE = 'orders';
+const METHOD = 'find';
+
+/** This package’s own calls. `options`: the client’s option `calls`; `wishes`: those of each call. */
+export function rollcall(options: object = {}, wishes: OneCall = { idempotent: true }): Contestant {
+  return ({ time, random, channels }) => {
+    const meter = new Tally();
+    const view = {
+      service: SERVICE,
+      status: 'known',
+      instances: channels.map((_, index) => instanceOf(index)),
+      changedAt: 0,
+      statusAt: 0,
+      confirmedAt: 0,
+      answers: 0,
+      answeredAt: 0,
+      isWatched: false,
+      stale: false,
+      onChange: () => () => undefined,
+    } as const;
+    const calls = new Calls({
+      time,
+      random,
+      meter,
+      log: silentLog,
+      services: { service: () => view, settle: () => Promise.resolve(), names: () => [] },
+      options: parseOptions(callFields, options),
+      transports: { tcp: wayTo('tcp', channels), http: wayTo('http', channels) },
+      suspect() {},
+    });
+    return {
+      call: (ended) => {
+        calls.call(SERVICE, METHOD, null, wishes).then(
+          (at) => ended(Number(at)),
+          () => ended(Infinity),
+        );
+      },
+      close: () => calls.close(),
+      get ejections() {
+        return meter.sumOf('rollcall_call_ejections_total');
+      },
+    };
+  };
+}
+
+/** How often a bare caller tries. */
+export interface BareTerms {
+  /** An answer later than this is a failure, ms. */
+  readonly timeoutMs: number;
+  /** Tries in all, each on the next server at once, as long as any fails. Default: 1. */
+  readonly attempts?: number;
+}
+
+/** One server after the other, and nothing else: what a list of addresses and a counter make. */
+export function bareRoundRobin(terms: BareTerms): Contestant {
+  return (site) => {
+    let turn = Math.floor(site.random.unit() * site.channels.length);
+    return new Bare(site, terms, () => (turn = (turn + 1) % site.channels.length));
+  };
+}
+
+/** The server that has the fewest of this client’s calls; among equals, any. */
+export function bareLeastLoaded(terms: BareTerms): Contestant {
+  return (site) =>
+    new Bare(site, terms, (inFlight) => {
+      const start = Math.floor(site.random.unit() * inFlight.length);
+      let best = start;
+      for (let i = 1; i < inFlight.length; i += 1) {
+        const index = (start + i) % inFlight.length;
+        if ((inFlight[index] ?? 0) < (inFlight[best] ?? 0)) best = index;
+      }
+      return best;
+    });
+}
+
+/** A picker with a timeout and perhaps retries, without memory, breaker or budget. */
+class Bare implements Caller {
+  readonly ejections = 0;
+  readonly #site: Site;
+  readonly #terms: Required<BareTerms>;
+  readonly #pick: (inFlight: readonly number[]) => number;
+  readonly #inFlight: number[];
+
+  constructor(site: Site, terms: BareTerms, pick: (inFlight: readonly number[]) => number) {
+    this.#site = site;
+    this.#terms = { attempts: 1, ...terms };
+    this.#pick = pick;
+    this.#inFlight = site.channels.map(() => 0);
+  }
+
+  call(ended: (at: number) => void): void {
+    this.#try(ended, 1);
+  }
+
+  async close(): Promise<void> {}
+
+  #try(ended: (at: number) => void, attempt: number): void {
+    const { time, channels } = this.#site;
+    const index = this.#pick(this.#inFlight);
+    const count = (n: number): void => void (this.#inFlight[index] = (this.#inFlight[index] ?? 0) + n);
+    const over = (isGood: boolean): void => {
+      timer.cancel();
+      count(-1);
+      if (isGood) ended(time.now());
+      else if (attempt < this.#terms.attempts) this.#try(ended, attempt + 1);
+      else ended(Infinity);
+    };
+    count(1);
+    const sink = { next() {}, last: () => over(true), complete: () => over(true), fail: () => over(false) };
+    const exchange = channels[index]?.send(null, { remainingMs: Infinity, attempt }, sink);
+    const timer = time.setTimer(this.#terms.timeoutMs, () => {
+      exchange?.cancel();
+      over(false);
+    });
+  }
+}
+
+function instanceOf(index: number): Instance {
+  return {
+    id: String(index),
+    service: SERVICE,
+    namespace: 'default',
+    endpoints: [
+      { protocol: 'tcp', host: '10.0.0.1', port: 1 + index, tls: false },
+      { protocol: 'http', host: '10.0.0.1', port: 10_001 + index, tls: false },
+    ],
+    version: '1.0.0',
+    zone: '',
+    weight: 100,
+    metadata: {},
+    state: 'HEALTHY',
+    reason: { code: 'BOTH_WAYS_OK', text: 'answers Heartbeat-1 and sends Heartbeat-2' },
+    since: 0,
+    next: null,
+    admin: 'ENABLED',
+    source: 'native',
+    registeredAt: 0,
+    revision: 1,
+  };
+}
+
+function wayTo(protocol: 'tcp' | 'http', channels: readonly Channel<unknown>[]): Transport<unknown> {
+  return {
+    protocol,
+    prepare: () => null,
+    channel({ instance }) {
+      const channel = channels[Number(instance.id)];
+      if (channel === undefined) throw new RangeError(`There is no server ${instance.id}.`);
+      return channel;
+    },
+    close: () => Promise.resolve(),
+  };
+}
+
+/** A meter that knows the sum of each counter. */
+export class Tally implements Meter {
+  readonly #sums = new Map<string, number>();
+
+  sumOf(name: string): number {
+    return this.#sums.get(name) ?? 0;
+  }
+
+  counter(name: string): Counter<readonly string[]> {
+    return { add: (n) => void this.#sums.set(name, this.sumOf(name) + n) };
+  }
+
+  gauge(): { set(): void; add(): void; forget(): void } {
+    return { set() {}, add() {}, forget() {} };
+  }
+
+  histogram(): { record(): void } {
+    return { record() {} };
+  }
+}

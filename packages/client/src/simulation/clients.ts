@@ -1,0 +1,285 @@
+import type { Instance, Protocol, ServiceFrame } from '@rollcall/core';
+import { isRollcallError, parseOptions, silentLog } from '@rollcall/core';
+import { Calls } from '../call/calls.js';
+import { LastValue } from '../call/observers.js';
+import { callFields } from '../call/policy/service-options.js';
+import type { CallOptions } from '../call/policy/service-options.js';
+import { Catalog } from '../discovery/catalog.js';
+import type { GrpcMethod, GrpcRequest } from '../transport/grpc/message.js';
+import type { HttpRequest } from '../transport/http/message.js';
+import { HttpAnswer } from '../transport/http/response.js';
+import type { TcpRequest } from '../transport/tcp/message.js';
+import type { Channel, Exchange, Transport } from '../transport/transport.js';
+import { Tally } from './callers.js';
+import { PooledWay, SharedWay } from './channels.js';
+import type { SimulatedWay, WayParts } from './channels.js';
+import { processId } from './host.js';
+import { settlePromises } from './world.js';
+import type { CatalogWord, Ending, Listed, PlannedCall, WorldCaller, WorldClient, WorldSite } from './world.js';
+
+const SERVICE = 'orders';
+const NAMESPACE = 'default';
+const EPOCH = 'simulated';
+/** The host 0 listens there, the others behind it. */
+export const FIRST_PORT = 1_000;
+/** Of a pool of HTTP connections, for both contestants. */
+export const POOL_SIZE = 128;
+
+/** How a protocol uses connections. */
+function wayOf(protocol: Protocol, parts: WayParts): SimulatedWay {
+  return protocol === 'http' ? new PooledWay(parts, POOL_SIZE) : new SharedWay(parts, protocol === 'grpc');
+}
+
+// ---- this package’s own calls ------------------------------------------------------------------------------------------
+
+/** Makes the transports of a caller; default: models of this package’s transports. `turn`: see `WorldClient`. */
+export interface TransportsOf {
+  tcp?(site: WorldSite, options: CallOptions): Transport<TcpRequest>;
+  http?(site: WorldSite, options: CallOptions): Transport<HttpRequest>;
+  turn?(): Promise<void>;
+}
+
+/** This package’s own calls over the protocol. */
+export function rollcallOver(protocol: Protocol, transports: TransportsOf = {}): WorldClient {
+  const turn = (): Promise<void> => transports.turn?.() ?? settlePromises();
+  return { turn, caller: (site) => new RollcallCaller(protocol, site, transports) };
+}
+
+class RollcallCaller implements WorldCaller {
+  readonly #protocol: Protocol;
+  readonly #calls: Calls;
+
+  constructor(protocol: Protocol, site: WorldSite, own: TransportsOf) {
+    const { loop: time, random, world } = site;
+    this.#protocol = protocol;
+    const catalog = new Catalog({ time, log: silentLog, asked() {}, isEjected: () => false });
+    const options = parseOptions(callFields, world.options ?? {});
+    this.#calls = new Calls({
+      time,
+      random,
+      meter: new Tally(),
+      log: silentLog,
+      services: catalog,
+      options,
+      transports: {
+        tcp:
+          own.tcp?.(site, options) ??
+          transportOf<TcpRequest>('tcp', { site, options, callOf: ({ dataJson }) => Number(dataJson) }),
+        http:
+          own.http?.(site, options) ??
+          transportOf<HttpRequest>('http', { site, options, callOf: ({ body }) => Number(body) }),
+        grpc: transportOf<GrpcRequest>('grpc', { site, options, callOf: ({ message }) => Number(message) }),
+      },
+      suspect() {},
+    });
+    catalog.service(SERVICE);
+    follow(catalog, site);
+  }
+
+  ready(): Promise<void> {
+    return this.#calls.prepare();
+  }
+
+  call(planned: PlannedCall, ended: (ending: Ending) => void): void {
+    this.#begin(planned).then(
+      (answer) => ended(endingBy(answer)),
+      (error: unknown) => ended(endingOf(error)),
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#calls.close();
+  }
+
+  #begin({ number, load }: PlannedCall): Promise<unknown> {
+    const { method, deadlineMs, isIdempotent: idempotent } = load;
+    const wishes = { deadlineMs, idempotent };
+    if (this.#protocol === 'tcp') return this.#calls.call(SERVICE, method, number, wishes);
+    if (this.#protocol === 'grpc') return this.#calls.grpc(SERVICE, grpcMethod(method), number, wishes);
+    const request: HttpRequest = { method: 'POST', path: `/${method}`, headers: [], body: String(number) };
+    return new Promise((resolve, reject) => {
+      this.#calls.request(SERVICE, request, new LastValue(resolve, reject), wishes);
+    });
+  }
+}
+
+/** Any status is an answer; those that say no are no success. */
+function endingBy(answer: unknown): Ending {
+  const status = answer instanceof HttpAnswer ? answer.head.status : 200;
+  return { code: status < 400 ? 'success' : `STATUS ${status}`, attempts: [] };
+}
+
+function endingOf(error: unknown): Ending {
+  if (!isRollcallError(error)) return { code: String(error), attempts: [] };
+  return { code: error.code, attempts: error.attempts.map(({ outcome }) => outcome) };
+}
+
+function grpcMethod(name: string): GrpcMethod<number> {
+  return {
+    path: `/shop.Orders/${name}`,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: () => new Uint8Array(),
+    responseDeserialize: () => null,
+  };
+}
+
+interface TransportParts<Wanted> {
+  readonly site: WorldSite;
+  readonly options: CallOptions;
+  callOf(request: Wanted): number;
+}
+
+function transportOf<Wanted>(protocol: Protocol, parts: TransportParts<Wanted>): Transport<Wanted> {
+  const { network, loop, hosts } = parts.site;
+  const { connectTimeoutMs } = parts.options[protocol];
+  const ways: SimulatedWay[] = [];
+  return {
+    protocol,
+    connectTimeoutMs,
+    prepare: () => null,
+    channel({ instance, endpoint }): Channel<Wanted> {
+      const host = hosts[endpoint.port - FIRST_PORT];
+      if (host === undefined) throw new RangeError(`There is no host at port ${endpoint.port}.`);
+      // a transport gets the requests of its own protocol
+      const callOf = (request: unknown): number => parts.callOf(request as Wanted);
+      const way = wayOf(protocol, { network, loop, host, connectTimeoutMs, expectedId: instance.id, callOf });
+      ways.push(way);
+      return way;
+    },
+    close() {
+      for (const way of ways) way.close();
+      return Promise.resolve();
+    },
+  };
+}
+
+// ---- what the registry says ----------------------------------------------------------------------------------------------
+
+/** The feed of a caller: it says what the world's registry says, when it says it. */
+function follow(catalog: Catalog, { world, loop, network }: WorldSite): void {
+  world.catalog.forEach((word, place) => {
+    const hear = (): void => {
+      if (word.says === 'lost') return catalog.lost([SERVICE]);
+      catalog.apply(frameOf(world.catalog, place));
+      catalog.confirm([SERVICE]);
+    };
+    if (word.atMs === 0) hear();
+    else network.time.setTimer(word.atMs, () => loop.deliver(hear));
+  });
+}
+
+function frameOf(words: readonly CatalogWord[], place: number): ServiceFrame {
+  const word = words[place];
+  const about = { namespace: NAMESPACE, service: SERVICE };
+  if (word?.says !== 'list') return { event: 'unknown', data: about };
+  const instances = word.instances.map((listed) => instanceOf(listed, revisionOf(listed, words, place)));
+  return {
+    event: 'reset',
+    data: { ...about, epoch: EPOCH, revision: place + 1, part: 0, complete: true, instances, removed: [] },
+  };
+}
+
+/** Since which word this is said of the process without a break. */
+function revisionOf(listed: Listed, words: readonly CatalogWord[], place: number): number {
+  let first = place;
+  for (let at = place - 1; at >= 0; at -= 1) {
+    const word = words[at];
+    if (word?.says === 'lost') continue;
+    const isSaid = word?.says === 'list' && word.instances.some((one) => isSame(one, listed));
+    if (!isSaid) break;
+    first = at;
+  }
+  return first + 1;
+}
+
+const isSame = (one: Listed, other: Listed): boolean =>
+  one.host === other.host && one.deaths === other.deaths && one.state === other.state;
+
+function instanceOf({ host, deaths, state }: Listed, revision: number): Instance {
+  const endpoint = { host: '10.0.0.1', port: FIRST_PORT + host, tls: false };
+  return {
+    id: processId(host, deaths),
+    service: SERVICE,
+    namespace: NAMESPACE,
+    endpoints: [
+      { protocol: 'tcp', ...endpoint },
+      { protocol: 'http', ...endpoint },
+      { protocol: 'grpc', ...endpoint },
+    ],
+    version: '1.0.0',
+    zone: '',
+    weight: 100,
+    metadata: {},
+    state,
+    reason: { code: 'BOTH_WAYS_OK', text: 'answers Heartbeat-1 and sends Heartbeat-2' },
+    since: 0,
+    next: null,
+    admin: 'ENABLED',
+    source: 'native',
+    registeredAt: 0,
+    revision,
+  };
+}
+
+// ---- without a library -----------------------------------------------------------------------------------------------------
+
+/** Which address a bare caller uses: all in turn, or always the one that is so many places behind the caller's own number. */
+export type BareChoice = 'round-robin' | { readonly offset: number };
+
+/**
+ * What callers do without this package, with Nest’s ClientProxy, undici or grpc-js and a fixed list of addresses: each opens its
+ * connections when it first needs them, waits for them, opens them anew after they broke, and repeats nothing. The only limit is the
+ * deadline of the call.
+ */
+export function bareOver(protocol: Protocol, choice: BareChoice): WorldClient {
+  return { turn: null, caller: (site) => new BareCaller(protocol, choice, site) };
+}
+
+class BareCaller implements WorldCaller {
+  readonly #site: WorldSite;
+  readonly #ways: readonly SimulatedWay[];
+  readonly #isFixed: boolean;
+  #turn: number;
+
+  constructor(protocol: Protocol, choice: BareChoice, site: WorldSite) {
+    const { network, loop, hosts } = site;
+    const terms = { network, loop, connectTimeoutMs: Infinity, expectedId: null, callOf: Number };
+    this.#site = site;
+    this.#ways = hosts.map((host) => wayOf(protocol, { ...terms, host }));
+    this.#isFixed = choice !== 'round-robin';
+    this.#turn = site.number + (choice === 'round-robin' ? 0 : choice.offset);
+  }
+
+  ready(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  call({ number, load }: PlannedCall, ended: (ending: Ending) => void): void {
+    const { loop } = this.#site;
+    const end = (code: string, attempts: readonly string[] = []): void => {
+      timer.cancel();
+      ended({ code, attempts });
+    };
+    let exchange: Exchange | null = null;
+    const timer = loop.setTimer(load.deadlineMs, () => {
+      exchange?.cancel();
+      end('DEADLINE_EXCEEDED');
+    });
+    const good = (): void => end('success');
+    const sink = {
+      next() {},
+      last: good,
+      complete: good,
+      fail: ({ kind }: { kind: string }) => end(kind.toUpperCase(), [kind]),
+    };
+    const terms = { remainingMs: Infinity, attempt: 1 };
+    exchange = this.#ways[this.#turn % this.#ways.length]?.send(number, terms, sink) ?? null;
+    if (!this.#isFixed) this.#turn += 1;
+  }
+
+  close(): Promise<void> {
+    for (const way of this.#ways) way.close();
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,157 @@
+import type { Time } from '@rollcall/core';
+import { isWithin } from './network.js';
+import type { Acceptor, Fault, FaultOf, Line, HostRequest, Word } from './network.js';
+
+/** What the processes of a world know of the calls: how much work one is, and what comes of it. */
+export interface Work {
+  /** Of the call with this number. */
+  readonly ms: number;
+  readonly word: 'answer' | 'remote';
+}
+
+export interface HostParts {
+  readonly number: number;
+  readonly time: Time;
+  /** Requests that the process works on at once. The others queue, in order. */
+  readonly workers: number;
+  readonly faults: readonly Fault[];
+  workOf(call: number): Work;
+  /** The handler begins to run for the call with this number. */
+  executed(call: number): void;
+}
+
+interface Job {
+  readonly line: Line;
+  readonly exchange: number;
+  readonly call: number;
+  readonly expiresAt: number;
+}
+
+/** The id of the process that listens at a host after it has died so many times. */
+export function processId(host: number, deaths: number): string {
+  return `host-${host}-${deaths}`;
+}
+
+/** One address, its kernel, and the process that listens there. */
+export class Host implements Acceptor {
+  readonly number: number;
+  isUp = true;
+  #deaths = 0;
+  readonly #parts: HostParts;
+  readonly #slow: readonly FaultOf<'slow'>[];
+  readonly #overloaded: readonly FaultOf<'overloaded'>[];
+  readonly #lines = new Set<Line>();
+  #queue: Job[] = [];
+  #busy = 0;
+  /** What the process would do if it did not stand still. */
+  #held: (() => void)[] = [];
+  #isPaused = false;
+
+  constructor(parts: HostParts) {
+    this.number = parts.number;
+    this.#parts = parts;
+    const here = parts.faults.filter((fault) => fault.kind !== 'caller-pause' && fault.hosts.includes(parts.number));
+    this.#slow = here.filter((fault) => fault.kind === 'slow');
+    this.#overloaded = here.filter((fault) => fault.kind === 'overloaded');
+    for (const fault of here) {
+      if (fault.kind === 'pause')
+        this.#plan(
+          fault,
+          () => (this.#isPaused = true),
+          () => this.#resume(),
+        );
+      if (fault.kind === 'dead')
+        this.#plan(
+          fault,
+          () => this.#die(),
+          () => (this.isUp = true),
+        );
+    }
+  }
+
+  get id(): string {
+    return processId(this.number, this.#deaths);
+  }
+
+  accept(line: Line): void {
+    this.#lines.add(line);
+  }
+
+  forget(line: Line): void {
+    this.#lines.delete(line);
+  }
+
+  take(line: Line, request: HostRequest): void {
+    // what arrives for a connection of a dead process is answered by a reset, which the client has been sent already
+    if (this.#lines.has(line)) this.#do(() => this.#handle(line, request));
+  }
+
+  #plan({ fromMs, toMs }: Fault, begin: () => void, end: () => void): void {
+    this.#parts.time.setTimer(fromMs, begin);
+    if (toMs < Infinity) this.#parts.time.setTimer(toMs, end);
+  }
+
+  #do(run: () => void): void {
+    if (this.#isPaused) this.#held.push(run);
+    else run();
+  }
+
+  #resume(): void {
+    this.#isPaused = false;
+    for (const run of this.#held.splice(0)) run();
+  }
+
+  #die(): void {
+    this.isUp = false;
+    this.#deaths += 1;
+    this.#queue = [];
+    this.#held = [];
+    this.#busy = 0;
+    for (const line of this.#lines) line.hangUp(false);
+    this.#lines.clear();
+  }
+
+  #handle(line: Line, request: HostRequest): void {
+    const now = this.#parts.time.now();
+    const { exchange } = request;
+    if (request.kind === 'who') return line.answer({ exchange, word: { is: 'who', id: this.id } });
+    if (request.kind === 'cancel') {
+      this.#queue = this.#queue.filter((job) => job.line !== line || job.exchange !== exchange);
+      return;
+    }
+    const overload = this.#overloaded.find((fault) => isWithin(fault, now));
+    if (overload !== undefined) {
+      const { retryAfterMs } = overload;
+      return line.answer({ exchange, word: { is: 'overloaded', retryAfterMs } });
+    }
+    const job = { line, exchange, call: request.call, expiresAt: now + request.remainingMs };
+    if (this.#busy < this.#parts.workers) this.#start(job);
+    else this.#queue.push(job);
+  }
+
+  #start({ line, exchange, call }: Job): void {
+    const { time } = this.#parts;
+    const work = this.#parts.workOf(call);
+    const deaths = this.#deaths;
+    const factor = this.#slow.find((fault) => isWithin(fault, time.now()))?.factor ?? 1;
+    const word: Word = { is: work.word };
+    this.#busy += 1;
+    this.#parts.executed(call);
+    time.setTimer(work.ms * factor, () => {
+      if (deaths !== this.#deaths) return;
+      this.#do(() => {
+        this.#busy -= 1;
+        line.answer({ exchange, word });
+        this.#next();
+      });
+    });
+  }
+
+  /** Nobody waits for one whose deadline has passed: it is refused before its handler runs. */
+  #next(): void {
+    const now = this.#parts.time.now();
+    for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {
+      if (job.expiresAt > now) return this.#start(job);
+    }
+  }
+}

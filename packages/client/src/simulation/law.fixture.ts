@@ -1,0 +1,139 @@
+import * as fc from 'fast-check';
+import { POOL_SIZE } from './clients.js';
+import type { Fault } from './network.js';
+import type { CatalogWord, Listed, Traffic, World } from './world.js';
+
+// Worlds drawn at random, small enough to be shrunk. More is never asked than one host alone can serve, so that every call could be
+// served sooner or later, and who is served is no matter of chance.
+
+const LONGEST_MS = 8_000;
+/** Of what one host can do, at most: all loads together. */
+const MOST_SHARE = 0.5;
+
+const hosts = fc.integer({ min: 1, max: 3 });
+/** Bits for the hosts that a fault hits; none of them: all are hit. */
+const mask = fc.integer({ min: 0, max: 7 });
+const span = fc.record({ fromMs: fc.nat(LONGEST_MS), lastsMs: fc.integer({ min: 1, max: 6_000 }) });
+const asked = fc.record({
+  share: fc.double({ min: 0.01, max: 1, noNaN: true }),
+  deadlineMs: fc.constantFrom(5_000, 2_000, 1_000, 300),
+  workMs: fc.constantFrom(1, 10, 100),
+  isIdempotent: fc.boolean(),
+  isRefused: fc.nat(7).map((one) => one === 7),
+  burstAtMs: fc.option(fc.nat(LONGEST_MS)),
+});
+const trouble = fc.record({
+  kind: fc.constantFrom('delay', 'cut', 'pause', 'dead', 'overloaded', 'caller-pause'),
+  mask,
+  span,
+  ms: fc.constantFrom(1, 50, 300),
+  /** After a death or a birth, until callers are told. */
+  noticeMs: fc.constantFrom(10, 300, 3_000),
+});
+type ValueOf<Arbitrary> = Arbitrary extends fc.Arbitrary<infer Value> ? Value : never;
+type Trouble = ValueOf<typeof trouble>;
+type Asked = ValueOf<typeof asked>;
+
+export const worlds: fc.Arbitrary<World> = fc
+  .record({
+    hosts,
+    workers: fc.constantFrom(4, 20, 100),
+    callers: fc.integer({ min: 1, max: 3 }),
+    delayMs: fc.constantFrom(0.2, 5, 100),
+    knownAtMs: fc.constantFrom(0, 0, 0, 500, 3_000),
+    loads: fc.array(asked, { minLength: 1, maxLength: 3 }),
+    troubles: fc.array(trouble, { maxLength: 3 }),
+  })
+  .map(worldOf);
+
+interface Drawn {
+  readonly hosts: number;
+  readonly workers: number;
+  readonly callers: number;
+  readonly delayMs: number;
+  readonly knownAtMs: number;
+  readonly loads: readonly Asked[];
+  readonly troubles: readonly Trouble[];
+}
+
+function worldOf({ loads, troubles, knownAtMs, ...rest }: Drawn): World {
+  const faults = troubles.map((one) => faultOf(one, rest.hosts));
+  const deaths = apart(faults.filter((fault) => fault.kind === 'dead'));
+  return {
+    ...rest,
+    seconds: LONGEST_MS / 1_000,
+    faults: [...faults.filter((fault) => fault.kind !== 'dead'), ...deaths],
+    catalog: catalogOf({ hosts: rest.hosts, knownAtMs, deaths, noticeMs: troubles.map((one) => one.noticeMs) }),
+    loads: loads.map((one, place) => loadOf(one, { place, count: loads.length, knownAtMs, ...rest })),
+  };
+}
+
+function faultOf({ kind, mask: bits, span: { fromMs, lastsMs }, ms }: Trouble, count: number): Fault {
+  const all = Array.from({ length: count }, (_, host) => host);
+  const some = all.filter((host) => (bits & (1 << host)) !== 0);
+  const where = { fromMs, toMs: fromMs + lastsMs, hosts: some.length === 0 ? all : some };
+  if (kind === 'delay') return { kind, ms, ...where };
+  if (kind === 'overloaded') return { kind, retryAfterMs: ms, ...where };
+  if (kind === 'caller-pause') return { kind, fromMs, toMs: fromMs + lastsMs };
+  return { kind: kind === 'cut' || kind === 'pause' ? kind : 'dead', ...where };
+}
+
+type Death = Extract<Fault, { readonly kind: 'dead' }>;
+
+/** Who is dead does not die. */
+function apart(deaths: readonly Death[]): readonly Death[] {
+  const sorted = deaths.toSorted((one, other) => one.fromMs - other.fromMs);
+  return sorted.filter((one, place) => sorted.slice(0, place).every((before) => before.toMs < one.fromMs));
+}
+
+interface Known {
+  readonly hosts: number;
+  readonly knownAtMs: number;
+  readonly deaths: readonly Death[];
+  readonly noticeMs: readonly number[];
+}
+
+/** What is so is said a while later. */
+function catalogOf({ hosts: count, knownAtMs, deaths, noticeMs }: Known): readonly CatalogWord[] {
+  const said = deaths.map((one, place) => {
+    const lagMs = noticeMs[place] ?? 0;
+    return { hosts: one.hosts, goneMs: one.fromMs + lagMs, backMs: one.toMs + lagMs };
+  });
+  const wordAt = (atMs: number): CatalogWord => {
+    const instances = Array.from({ length: count }, (_, host) => host).flatMap((host): Listed[] => {
+      const own = said.filter((one) => one.hosts.includes(host) && one.goneMs <= atMs);
+      const isDead = own.some((one) => atMs < one.backMs);
+      return isDead ? [] : [{ host, deaths: own.length, state: own.length > 0 ? 'REGISTERING' : 'HEALTHY' }];
+    });
+    return { atMs, says: 'list', instances };
+  };
+  const later = said.flatMap(({ goneMs, backMs }) => [goneMs, backMs]).filter((ms) => ms > knownAtMs);
+  return [knownAtMs, ...later.toSorted((one, other) => one - other)].map(wordAt);
+}
+
+interface Place {
+  readonly place: number;
+  readonly count: number;
+  readonly workers: number;
+  readonly delayMs: number;
+  readonly knownAtMs: number;
+}
+
+function loadOf(one: Asked, { place, count, workers, delayMs, knownAtMs }: Place): Traffic {
+  const { share, deadlineMs, workMs, isIdempotent, isRefused, burstAtMs } = one;
+  const most = (MOST_SHARE * share) / count;
+  const load = { method: `m${place}`, deadlineMs, workMs, isIdempotent, isSteady: true, isRefused };
+  if (burstAtMs !== null) {
+    // all of it can be served in a half of its deadline, and what had to wait to be known does not come together with others
+    const fromMs = Math.max(burstAtMs, knownAtMs);
+    const perMs = Math.min(workers / workMs, POOL_SIZE / (workMs + 2 * delayMs));
+    const atOnce = Math.max(1, Math.floor(most * deadlineMs * perMs));
+    return { ...load, fromMs, toMs: fromMs, atOnce: Math.min(atOnce, MOST_AT_ONCE) };
+  }
+  const perSecond = Math.min((most * 1_000 * workers) / workMs, MOST_PER_SECOND);
+  return { ...load, fromMs: 0, toMs: LONGEST_MS, perSecond };
+}
+
+/** So that a run takes milliseconds. */
+const MOST_PER_SECOND = 60;
+const MOST_AT_ONCE = 1_500;

@@ -1,0 +1,176 @@
+import { AsyncResource } from 'node:async_hooks';
+import { messageOf } from '@rollcall/core';
+import type { InstanceId, Log, Protocol, Time } from '@rollcall/core';
+import type { EjectionCause } from '../breaker/breaker.js';
+import type { FailureKind } from '../transport/transport.js';
+
+/** What all events tell. */
+export interface Told {
+  readonly service: string;
+  /** Null: it concerns no single instance. */
+  readonly instance: InstanceId | null;
+  /** Wall clock, ms since 1970. */
+  readonly at: number;
+}
+
+/** An instance gets no more calls from this process but probes, or only as a last resort. `failure`: the one that did it. */
+export interface EjectedEvent extends Told {
+  readonly kind: 'ejected';
+  readonly protocol: Protocol;
+  readonly instance: InstanceId;
+  readonly cause: EjectionCause;
+  readonly failure: FailureKind;
+}
+
+/** It answers again and gets calls, few at first. `cause`: why it had been out. */
+export interface ReadmittedEvent extends Told {
+  readonly kind: 'readmitted';
+  readonly protocol: Protocol;
+  readonly instance: InstanceId;
+  readonly cause: EjectionCause;
+}
+
+/** How a service stands with this process: `CLOSED`, all well; `DEGRADED`, some are ejected; `OPEN`, nobody can be called. */
+export type ServiceState = 'CLOSED' | 'DEGRADED' | 'OPEN';
+
+/** The state of a service has become OPEN (`opened`), DEGRADED (`degraded`) or CLOSED (`closed`). */
+export interface StateEvent extends Told {
+  readonly kind: 'opened' | 'degraded' | 'closed';
+  readonly protocol: Protocol;
+  readonly instance: null;
+  /** `experience`: our own calls; `registry`: what the registry says of the instances. */
+  readonly cause: 'experience' | 'registry';
+}
+
+/** Why a call was not begun, or not sent: `bulkhead`, maxConcurrent; `limit`, those who could take it are full; `congested`, too much waits to be written. */
+export type ShedCause = 'bulkhead' | 'limit' | 'congested';
+
+/** Happens often if it happens: at most one event a second for each service and cause. */
+export interface Often extends Told {
+  /** So many since the last event of this kind, service and cause. */
+  readonly count: number;
+}
+
+/** This process did not send a call. */
+export interface ShedEvent extends Often {
+  readonly kind: 'shed';
+  readonly cause: ShedCause;
+}
+
+/** A second attempt was sent beside a slow first one. `instance`: the second one's. */
+export interface HedgedEvent extends Often {
+  readonly kind: 'hedged';
+  readonly instance: InstanceId;
+  readonly cause: 'slow';
+}
+
+/** A call was not repeated because the retry budget of its service is empty. `cause`: what it failed with. */
+export interface BudgetEvent extends Often {
+  readonly kind: 'budget-exhausted';
+  readonly cause: FailureKind;
+}
+
+/** What the callers in this process live through. Kinds and causes may be added. */
+export type CallerEvent = EjectedEvent | ReadmittedEvent | StateEvent | ShedEvent | HedgedEvent | BudgetEvent;
+
+export type CallerListener = (event: CallerEvent) => void;
+
+/** Events of one turn that are kept at most; more are counted and not told. */
+const MOST_WAITING = 256;
+const OFTEN_MS = 1_000;
+/** Kinds × services that are slowed down separately. */
+const MOST_PACES = 1_024;
+
+interface Pace {
+  toldAt: number;
+  untold: number;
+}
+
+/**
+ * Tells listeners what happens to calls. They are called soon after, outside of the call that it happened to and of its
+ * AsyncLocalStorage: what they throw is logged and harms nobody. Nothing is made or kept while nobody listens.
+ */
+export class CallerEvents {
+  readonly #time: Time;
+  readonly #log: Log;
+  readonly #listeners = new Set<CallerListener>();
+  readonly #paces = new Map<string, Pace>();
+  /** Made where this was: it keeps no caller's AsyncLocalStorage. */
+  readonly #deliver: () => void;
+  #waiting: CallerEvent[] = [];
+  #lost = 0;
+
+  constructor(time: Time, log: Log) {
+    this.#time = time;
+    this.#log = log;
+    this.#deliver = AsyncResource.bind(() => this.#tellAll());
+  }
+
+  /** Does anybody listen? Else an event need not be made. */
+  get isHeard(): boolean {
+    return this.#listeners.size > 0;
+  }
+
+  /** Returns how to stop. The same listener twice is told once. */
+  listen(listener: CallerListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Tells the listeners soon. */
+  tell(event: CallerEvent): void {
+    if (!this.isHeard) return;
+    if (this.#waiting.length >= MOST_WAITING) {
+      this.#lost += 1;
+      return;
+    }
+    this.#waiting.push(event);
+    if (this.#waiting.length === 1) void Promise.resolve().then(this.#deliver);
+  }
+
+  /** For what happens often: how many to tell now, this one included; 0: it is too soon after the last. */
+  pace(service: string, kind: CallerEvent['kind'], cause: string): number {
+    if (!this.isHeard) return 0;
+    const now = this.#time.now();
+    const pace = this.#paceOf(`${kind} ${cause} ${service}`);
+    pace.untold += 1;
+    if (now < pace.toldAt + OFTEN_MS) return 0;
+    const { untold } = pace;
+    pace.toldAt = now;
+    pace.untold = 0;
+    return untold;
+  }
+
+  /** Nobody is told any more. */
+  close(): void {
+    this.#listeners.clear();
+    this.#paces.clear();
+    this.#waiting = [];
+  }
+
+  #paceOf(key: string): Pace {
+    const known = this.#paces.get(key);
+    if (known !== undefined) return known;
+    if (this.#paces.size >= MOST_PACES) this.#paces.clear();
+    const pace: Pace = { toldAt: -Infinity, untold: 0 };
+    this.#paces.set(key, pace);
+    return pace;
+  }
+
+  #tellAll(): void {
+    const events = this.#waiting;
+    const lost = this.#lost;
+    this.#waiting = [];
+    this.#lost = 0;
+    for (const event of events) for (const listener of this.#listeners) this.#tellOne(listener, event);
+    if (lost > 0) this.#log.warn(`${lost} events about calls came at once beyond ${MOST_WAITING} and were not told.`);
+  }
+
+  #tellOne(listener: CallerListener, event: CallerEvent): void {
+    try {
+      listener(event);
+    } catch (error) {
+      this.#log.error(`A listener to events about calls threw: ${messageOf(error)}`);
+    }
+  }
+}

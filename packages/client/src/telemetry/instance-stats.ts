@@ -1,0 +1,56 @@
+import { CIRCUITS } from '@rollcall/core';
+import type { Circuit, EdgeTarget, InstanceId } from '@rollcall/core';
+import type { Node } from '../balance/nodes/node.js';
+import { CALLS, FAILURES } from '../balance/nodes/window-counts.js';
+
+/** As far as targets are concerned, a lane of a service. */
+interface Nodes {
+  readonly balancer: { readonly nodes: Iterable<Node> };
+}
+
+/** How bad a circuit is: more is worse. */
+const RANKS: Readonly<Record<Circuit, number>> = { closed: 0, 'half-open': 1, open: 2 };
+
+/**
+ * Whom exactly a service's calls went to, over all protocols: who was called in the last whole window, and whose circuit is not closed.
+ * Read when a beat is made; it looks at every node once, and computes latencies only of the `most` that stand worst, which come first.
+ */
+export function targetsOf(lanes: readonly Nodes[], now: number, most: number): readonly EdgeTarget[] {
+  const found = new Map<InstanceId, Found>();
+  for (const { balancer } of lanes) for (const node of balancer.nodes) note(found, node, now);
+  if (found.size === 0) return [];
+  const worst = [...found.values()].toSorted(byBadness).slice(0, most);
+  return worst.map(({ instance, calls, failures, circuit, nodes }) => {
+    const p99s = nodes.map((node) => node.latency.p99Ms(now) ?? -1);
+    const p99Ms = Math.max(...p99s);
+    return { instance, calls, failures, p99Ms: p99Ms < 0 ? null : p99Ms, circuit };
+  });
+}
+
+/** Those that stand worst first: by circuit, then by failures, then by calls. */
+export function byBadness(one: Standing, other: Standing): number {
+  return RANKS[other.circuit] - RANKS[one.circuit] || other.failures - one.failures || other.calls - one.calls;
+}
+
+type Standing = Pick<EdgeTarget, 'circuit' | 'failures' | 'calls'>;
+
+/** One instance, over all protocols. */
+interface Found {
+  readonly instance: InstanceId;
+  calls: number;
+  failures: number;
+  circuit: Circuit;
+  readonly nodes: Node[];
+}
+
+function note(found: Map<InstanceId, Found>, node: Node, now: number): void {
+  const calls = node.counted(CALLS, now);
+  const circuit = node.isCalm ? 'closed' : node.breaker.stateAt(now);
+  if (calls === 0 && circuit === 'closed') return;
+  const known = found.get(node.id) ?? { instance: node.id, calls: 0, failures: 0, circuit: CIRCUITS[0], nodes: [] };
+  found.set(node.id, known);
+  known.calls += calls;
+  known.failures += node.counted(FAILURES, now);
+  if (RANKS[circuit] > RANKS[known.circuit]) known.circuit = circuit;
+  known.nodes.push(node);
+}

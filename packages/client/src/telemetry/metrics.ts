@@ -1,0 +1,158 @@
+import type { Counter, Histogram, InstanceId, Meter, Protocol, RollcallError, Time } from '@rollcall/core';
+import type { NoneReason } from '../balance/balancer.js';
+import type { EjectionCause } from '../breaker/breaker.js';
+import type { ServiceView } from '../discovery/catalog.js';
+import type { FailureKind } from '../transport/transport.js';
+import type { CallerEvents, ServiceState, ShedCause, StateEvent } from './events.js';
+import type { LaneEvents } from './service-state.js';
+
+/** What calls are counted with. */
+export interface CallInstruments {
+  readonly seconds: Histogram<readonly ['service', 'outcome']>;
+  readonly failures: Counter<readonly ['service', 'kind']>;
+  readonly retries: Counter<readonly ['service']>;
+  readonly hedges: Counter<readonly ['service']>;
+  readonly exhaustions: Counter<readonly ['service']>;
+  readonly sheds: Counter<readonly ['service', 'cause']>;
+  readonly waits: Counter<readonly ['service', 'reason']>;
+  readonly ejections: Counter<readonly ['service', 'cause']>;
+  readonly fallbacks: Counter<readonly ['service']>;
+}
+
+/** Makes the instruments. `outcome` is `success` or the error's code in lower case. */
+export function callInstruments(meter: Meter): CallInstruments {
+  return {
+    seconds: meter.histogram('rollcall_call_seconds', 'Time of a call, retries included.', ['service', 'outcome']),
+    failures: meter.counter('rollcall_call_attempt_failures_total', 'Attempts that failed, by kind.', [
+      'service',
+      'kind',
+    ]),
+    retries: meter.counter('rollcall_call_retries_total', 'Attempts after the first one, without hedges.', ['service']),
+    hedges: meter.counter('rollcall_call_hedges_total', 'Attempts beside a slow first one.', ['service']),
+    exhaustions: meter.counter(
+      'rollcall_call_budget_exhausted_total',
+      'Attempts that were not made because the retry budget was empty.',
+      ['service'],
+    ),
+    sheds: meter.counter('rollcall_call_sheds_total', 'Calls and attempts that this process did not send.', [
+      'service',
+      'cause',
+    ]),
+    waits: meter.counter(
+      'rollcall_call_waits_total',
+      'Calls that waited because no instance took them at first, by the reason.',
+      ['service', 'reason'],
+    ),
+    ejections: meter.counter('rollcall_call_ejections_total', 'Instances taken out by the breaker.', [
+      'service',
+      'cause',
+    ]),
+    fallbacks: meter.counter('rollcall_call_fallbacks_total', 'Failed calls that a fallback gave an answer.', [
+      'service',
+    ]),
+  };
+}
+
+const STATE_KINDS: Readonly<Record<ServiceState, StateEvent['kind']>> = {
+  OPEN: 'opened',
+  DEGRADED: 'degraded',
+  CLOSED: 'closed',
+};
+
+/** No service can have this name. */
+const UNKNOWN_LABEL = '(unknown)';
+
+type Known = Pick<ServiceView, 'status' | 'instances'>;
+
+/** Whose calls they are. */
+interface Subject {
+  readonly service: string;
+  readonly view: Known;
+}
+
+/** Counts and tells what happens to the calls of one service. */
+export class ServiceEvents implements LaneEvents {
+  readonly #service: string;
+  readonly #view: Known;
+  #isNamed = false;
+  readonly #time: Time;
+  readonly #instruments: CallInstruments;
+  readonly #events: CallerEvents;
+
+  constructor({ service, view }: Subject, time: Time, instruments: CallInstruments, events: CallerEvents) {
+    this.#service = service;
+    this.#view = view;
+    this.#time = time;
+    this.#instruments = instruments;
+    this.#events = events;
+  }
+
+  ejected(protocol: Protocol, instance: InstanceId, cause: EjectionCause, failure: FailureKind): void {
+    this.#instruments.ejections.add(1, this.#label, cause);
+    if (this.#events.isHeard)
+      this.#events.tell({ kind: 'ejected', ...this.#told(), protocol, instance, cause, failure });
+  }
+
+  readmitted(protocol: Protocol, instance: InstanceId, cause: EjectionCause): void {
+    if (this.#events.isHeard) this.#events.tell({ kind: 'readmitted', ...this.#told(), protocol, instance, cause });
+  }
+
+  became(protocol: Protocol, state: ServiceState, cause: StateEvent['cause']): void {
+    if (!this.#events.isHeard) return;
+    this.#events.tell({ kind: STATE_KINDS[state], ...this.#told(), protocol, instance: null, cause });
+  }
+
+  failed(failure: FailureKind): void {
+    this.#instruments.failures.add(1, this.#label, failure);
+  }
+
+  shed(cause: ShedCause, instance: InstanceId | null): void {
+    this.#instruments.sheds.add(1, this.#label, cause);
+    const count = this.#events.pace(this.#service, 'shed', cause);
+    if (count > 0) this.#events.tell({ kind: 'shed', ...this.#told(), instance, cause, count });
+  }
+
+  waited(reason: NoneReason): void {
+    this.#instruments.waits.add(1, this.#label, reason.toLowerCase());
+  }
+
+  /** `instance`: where the second attempt went. */
+  hedged(instance: InstanceId): void {
+    this.#instruments.hedges.add(1, this.#label);
+    const count = this.#events.pace(this.#service, 'hedged', 'slow');
+    if (count > 0) this.#events.tell({ kind: 'hedged', ...this.#told(), instance, cause: 'slow', count });
+  }
+
+  retried(): void {
+    this.#instruments.retries.add(1, this.#label);
+  }
+
+  exhausted(instance: InstanceId, failure: FailureKind): void {
+    this.#instruments.exhaustions.add(1, this.#label);
+    const count = this.#events.pace(this.#service, 'budget-exhausted', '');
+    if (count > 0) this.#events.tell({ kind: 'budget-exhausted', ...this.#told(), instance, cause: failure, count });
+  }
+
+  fellBack(): void {
+    this.#instruments.fallbacks.add(1, this.#label);
+  }
+
+  ended(ms: number, error: RollcallError | null): void {
+    this.#instruments.seconds.record(ms / 1_000, this.#label, error === null ? 'success' : error.code.toLowerCase());
+  }
+
+  /**
+   * What it is counted as. Names of services that nobody knows may come from strangers, and a label must not: all of them are one. A
+   * service that was known keeps its name.
+   */
+  get #label(): string {
+    if (this.#isNamed) return this.#service;
+    const { status, instances } = this.#view;
+    this.#isNamed = instances.length > 0 || status === 'known';
+    return this.#isNamed || status === 'waiting' ? this.#service : UNKNOWN_LABEL;
+  }
+
+  #told(): { readonly service: string; readonly at: number } {
+    return { service: this.#service, at: this.#time.wall() };
+  }
+}

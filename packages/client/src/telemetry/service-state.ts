@@ -1,0 +1,35 @@
+import type { InstanceId, Protocol } from '@rollcall/core';
+import type { Node } from '../balance/nodes/node.js';
+import { isSelected } from '../balance/nodes/selector.js';
+import type { Selector } from '../balance/nodes/selector.js';
+import type { EjectionCause } from '../breaker/breaker.js';
+import { SHUT } from '../breaker/gate.js';
+import type { FailureKind } from '../transport/transport.js';
+import type { ServiceState, ShedCause, StateEvent } from './events.js';
+
+/** Where a lane tells what happens to its instances. None of it may throw. */
+export interface LaneEvents {
+  ejected(protocol: Protocol, instance: InstanceId, cause: EjectionCause, failure: FailureKind): void;
+  readmitted(protocol: Protocol, instance: InstanceId, cause: EjectionCause): void;
+  became(protocol: Protocol, state: ServiceState, cause: StateEvent['cause']): void;
+  /** An attempt failed, in whatever way. */
+  failed(failure: FailureKind): void;
+  shed(cause: ShedCause, instance: InstanceId | null): void;
+}
+
+/**
+ * OPEN: nobody can be called. DEGRADED: some are ejected. CLOSED: all well. `mayBeEjected`: false if it is known that nobody is, then
+ * the first one that can be called is enough to know.
+ */
+export function stateOf(nodes: Iterable<Node>, selector: Selector, mayBeEjected: boolean): ServiceState {
+  let isUsable = false;
+  let isAnyEjected = false;
+  for (const node of nodes) {
+    if (!isSelected(node.instance, selector)) continue;
+    isUsable ||= node.breaker.gate !== SHUT;
+    isAnyEjected ||= node.breaker.cause !== null;
+    if (isUsable && (isAnyEjected || !mayBeEjected)) break;
+  }
+  if (!isUsable) return 'OPEN';
+  return isAnyEjected ? 'DEGRADED' : 'CLOSED';
+}

@@ -1,0 +1,175 @@
+import { constants } from 'node:http2';
+import type { ClientHttp2Session, ClientHttp2Stream, IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
+import type { Exchange, Failure, Sink } from '../transport.js';
+import { MessageReader } from './frame.js';
+import { httpFailure, statusFailure } from './message.js';
+import type { GrpcRequest } from './message.js';
+
+export interface GrpcExchangeParts {
+  readonly request: GrpcRequest;
+  readonly headers: OutgoingHttpHeaders;
+  readonly sink: Sink;
+  readonly maxMessageBytes: number;
+  /** Called once, when it is over. */
+  over(exchange: GrpcExchange): void;
+  /** The peer does what no gRPC server does: this and the others of its connection are over. */
+  spoil(cause: Error): void;
+  /** Why a stream that ended without a word did; null: its connection stands. */
+  broken(): Failure | null;
+  /** Ends a stream whose answer nobody waits for, when its connection can bear it. */
+  cancel(stream: ClientHttp2Stream): void;
+  /** May the peer have processed the stream with this id? */
+  isProcessed(id: number): boolean;
+}
+
+const NOTHING = Symbol('nothing');
+const NOT_PROCESSED: Failure = {
+  kind: 'unsent',
+  cause: new Error('the peer closed the connection without having begun with the request'),
+};
+
+/** One request on its way: a stream of an HTTP/2 session. It passes on what comes until the last word, once. */
+export class GrpcExchange implements Exchange {
+  openedAt: number | null = null;
+  readonly #parts: GrpcExchangeParts;
+  readonly #reader: MessageReader;
+  #stream: ClientHttp2Stream | null = null;
+  #isOver = false;
+  #held: unknown = NOTHING;
+  #trailers: IncomingHttpHeaders | null = null;
+
+  constructor(parts: GrpcExchangeParts) {
+    this.#parts = parts;
+    this.#reader = new MessageReader(parts.maxMessageBytes);
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  get isWritten(): boolean {
+    return this.#stream !== null;
+  }
+
+  /** Throws if the session cannot take it; then nothing was sent. */
+  begin(session: ClientHttp2Session): void {
+    const stream = session.request(this.#parts.headers);
+    this.#stream = stream;
+    stream.on('response', (headers) => this.#head(headers));
+    stream.on('headers', () => this.#parts.spoil(interim()));
+    stream.on('data', (chunk: Buffer) => this.#take(chunk));
+    stream.on('trailers', (headers) => {
+      this.#trailers = headers;
+    });
+    stream.on('end', () => this.#ended());
+    stream.on('error', () => {}); // it closes, too
+    stream.on('close', () => this.#closed(stream.rstCode));
+    const { upload, frame } = this.#parts.request;
+    if (upload === null) stream.end(frame);
+    else upload.begin(stream, (cause) => this.#give({ kind: 'spoiled', cause }));
+  }
+
+  get isSent(): boolean {
+    return this.#stream !== null;
+  }
+
+  cancel(): void {
+    if (!this.#close() || this.#stream === null) return;
+    this.#parts.cancel(this.#stream);
+  }
+
+  /** What the end of its connection means for it: certain only where the peer said that it did not begin with it. */
+  breakage(failure: Failure): Failure {
+    const id = this.#stream?.id;
+    return id === undefined || this.#parts.isProcessed(id) ? failure : NOT_PROCESSED;
+  }
+
+  fail(failure: Failure): void {
+    if (!this.#close()) return;
+    this.#parts.sink.fail(failure);
+  }
+
+  #head(headers: IncomingHttpHeaders): void {
+    const failure = httpFailure(Number(headers[':status']));
+    if (failure !== null) this.#give(failure);
+    else if (headers['grpc-status'] !== undefined) this.#trailers = headers;
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#isOver) return;
+    const flaw = this.#reader.push(chunk, (message) => this.#message(message));
+    if (flaw !== null) this.#give(garbled(flaw));
+  }
+
+  #message(bytes: Buffer): void {
+    if (this.#isOver) return;
+    const { request, sink } = this.#parts;
+    try {
+      const value = request.read(bytes);
+      if (this.#held !== NOTHING) sink.next(this.#held);
+      this.#held = request.isStream ? NOTHING : value;
+      if (request.isStream) sink.next(value);
+    } catch (error) {
+      this.#give({ kind: 'garbled', cause: error });
+    }
+  }
+
+  /** All has come. */
+  #ended(): void {
+    if (this.#isOver || this.#trailers === null) return;
+    if (this.#stream !== null) hangUp(this.#stream);
+    const failure = statusFailure(this.#trailers);
+    if (failure !== null) return this.fail(failure);
+    const { sink, request } = this.#parts;
+    const held = this.#held;
+    if (this.#reader.isPartial) return this.fail(garbled('the answer ends in the middle of a message'));
+    if (held === NOTHING && !request.isStream) return this.fail(garbled('the answer has a status, and no message'));
+    if (!this.#close()) return;
+    if (held === NOTHING) sink.complete();
+    else sink.last(held);
+  }
+
+  #closed(code: number | undefined): void {
+    this.#ended();
+    if (this.#isOver) return;
+    if (code === constants.NGHTTP2_REFUSED_STREAM) {
+      return this.fail({ kind: 'unsent', cause: new Error('the stream was refused: the request was not processed') });
+    }
+    const cause = new Error(`the stream ended without a status (code ${code})`);
+    this.fail(this.breakage(this.#parts.broken() ?? { kind: 'closed', cause }));
+  }
+
+  /** A failure that ends the stream from our side. */
+  #give(failure: Failure): void {
+    this.fail(failure);
+    this.#stream?.close(constants.NGHTTP2_CANCEL);
+  }
+
+  #close(): boolean {
+    if (this.#isOver) return false;
+    this.#isOver = true;
+    this.#parts.request.upload?.end();
+    this.#parts.over(this);
+    return true;
+  }
+}
+
+/**
+ * The server has said its last word: what is left of the request is not wanted, and a stream whose half of ours stays open takes a
+ * place of the connection for ever. It is reset only where something waits that the server may never read: one that sees many resets
+ * says goodbye to the whole connection.
+ */
+function hangUp(stream: ClientHttp2Stream): void {
+  if (stream.destroyed) return;
+  if (stream.writableLength > 0) stream.close(constants.NGHTTP2_CANCEL);
+  else if (!stream.writableEnded) stream.end();
+}
+
+/** Heads that announce another one (1xx). Nobody asked for any, and whoever sends many takes all of the process's time. */
+export function interim(): Error {
+  return new Error('an answer began with an interim head, which gRPC has not');
+}
+
+function garbled(what: string): Failure {
+  return { kind: 'garbled', cause: new Error(what) };
+}

@@ -1,0 +1,123 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { Protocol, Time } from '@rollcall/core';
+import { Connecting, pooled } from '../connecting.js';
+import { SecureWay } from '../tls.js';
+import { failed, STOPPED } from '../transport.js';
+import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from '../transport.js';
+import { GrpcConnection } from './connection.js';
+import type { GrpcOptions } from './connection.js';
+import { identityRequest } from './message.js';
+import type { GrpcRequest } from './message.js';
+
+/**
+ * gRPC from the client's side, on Node's own HTTP/2, with connections that are pooled for each instance and the peer's identity checked
+ * once when one opens. It needs no gRPC library: what it sends and gets is encoded by the user's generated code.
+ */
+export class GrpcTransport implements Transport<GrpcRequest> {
+  readonly protocol: Protocol = 'grpc';
+  readonly #time: Time;
+  readonly #options: GrpcOptions;
+  readonly #secure: SecureWay;
+  readonly #channels = new Set<GrpcChannel>();
+  /** Connections are opened here, so that none keeps the AsyncLocalStorage of the call that happened to need it. */
+  readonly #home = new AsyncResource('rollcall.grpc');
+  #isClosed = false;
+
+  constructor(time: Time, options: GrpcOptions, secure = new SecureWay()) {
+    this.#time = time;
+    this.#options = options;
+    this.#secure = secure;
+  }
+
+  get connectTimeoutMs(): number {
+    return this.#options.connectTimeoutMs;
+  }
+
+  prepare(): null {
+    return null;
+  }
+
+  channel(target: Target): Channel<GrpcRequest> {
+    const connecting = new Connecting(this.#options.connectTimeoutMs);
+    const opened = (connection: GrpcConnection): void => channel.opened(connection);
+    const late = (): void => channel.late();
+    const parts = { target, options: this.#options, time: this.#time, secure: this.#secure, connecting, opened, late };
+    const channel = new GrpcChannel(target, {
+      connecting,
+      size: this.#options.connections,
+      open: () => this.#home.runInAsyncScope(() => new GrpcConnection(parts)),
+      onRetired: () => this.#channels.delete(channel),
+    });
+    this.#channels.add(channel);
+    if (this.#isClosed) void channel.close();
+    return channel;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#channels].map((channel) => channel.close()));
+  }
+}
+
+interface ChannelParts {
+  readonly connecting: Connecting;
+  /** Connections at most, but for those that are late. */
+  readonly size: number;
+  open(): GrpcConnection;
+  onRetired(): void;
+}
+
+/** The pooled connections to one instance. Opened when a call needs one, never by themselves. */
+class GrpcChannel implements Channel<GrpcRequest> {
+  readonly #target: Target;
+  readonly #parts: ChannelParts;
+  readonly #connections: GrpcConnection[] = [];
+  #isClosed = false;
+
+  constructor(target: Target, parts: ChannelParts) {
+    this.#target = target;
+    this.#parts = parts;
+  }
+
+  get stall(): Failure | null {
+    return this.#parts.connecting.stall;
+  }
+
+  send(request: GrpcRequest, terms: Terms, sink: Sink): Exchange {
+    return this.#isClosed ? failed(STOPPED, sink) : this.#connection().send(request, terms, sink);
+  }
+
+  ping(terms: Terms, sink: Sink): Exchange {
+    return this.send(identityRequest(this.#target.instance.id), terms, sink);
+  }
+
+  /** A packet that was lost is only repeated after seconds: a fresh connection may be faster. */
+  late(): void {
+    if (!this.#isClosed && pooled(this.#connections, this.#parts.size) === null) this.#opening();
+  }
+
+  opened(connection: GrpcConnection): void {
+    for (const other of this.#connections) if (other !== connection) other.giveBack();
+  }
+
+  retire(): void {
+    this.#parts.onRetired();
+    for (const connection of this.#connections) connection.retire();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#parts.onRetired();
+    await Promise.all(this.#connections.map((connection) => connection.stop()));
+  }
+
+  #connection(): GrpcConnection {
+    return pooled(this.#connections, this.#parts.size) ?? this.#opening();
+  }
+
+  #opening(): GrpcConnection {
+    const connection = this.#parts.open();
+    this.#connections.push(connection);
+    return connection;
+  }
+}

@@ -1,0 +1,183 @@
+import {
+  ATTEMPT_KEY,
+  DEADLINE_KEY,
+  HEARTBEAT_METADATA,
+  HEARTBEAT_METHOD,
+  MISDIRECTED_METADATA,
+  TARGET_KEY,
+} from '@rollcall/core';
+import type { InstanceId } from '@rollcall/core';
+import type { Failure, FailureKind } from '../transport.js';
+import { framed } from './frame.js';
+import { GrpcMetadata } from './metadata.js';
+import type { GrpcFields } from './metadata.js';
+import { GrpcUpload, isMessageSource } from './upload.js';
+import type { MessageSource } from './upload.js';
+
+/** A method as generated clients describe it: `OrdersClient.service.find` of grpc-js, or what proto-loader makes of a proto file. */
+export interface GrpcMethod<Input = unknown, Output = unknown> {
+  /** `/package.Service/Method` */
+  readonly path: string;
+  readonly requestStream: boolean;
+  readonly responseStream: boolean;
+  readonly requestSerialize: (value: Input) => Uint8Array;
+  readonly responseDeserialize: (bytes: Buffer) => Output;
+  /** What the proto says of it. IDEMPOTENT and NO_SIDE_EFFECTS: it may be repeated, unless its instances or the caller say otherwise. */
+  readonly options?: { readonly idempotency_level?: string } | undefined;
+}
+
+/** One request, its message encoded once however often it is tried. */
+export interface GrpcRequest {
+  readonly path: string;
+  /** The message behind the five bytes that say how long it is; empty where `upload` brings them. */
+  readonly frame: Uint8Array;
+  /** As it was handed in, for whoever stands for a service in a test: one message, or the source of them. */
+  readonly message: unknown;
+  /** The messages of a request that is a stream of them; null: it is one. */
+  readonly upload: GrpcUpload | null;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Is each message of the answer passed on as it comes? Else the last one is held until the status has come. */
+  readonly isStream: boolean;
+  readonly read: (bytes: Buffer) => unknown;
+}
+
+/**
+ * `message`: one, or for a method that takes a stream a source of them. Throws what the serializer throws, and a TypeError for a stream
+ * that is none, and for metadata that gRPC cannot carry.
+ */
+export function grpcRequest<Input>(
+  method: GrpcMethod<Input>,
+  message: Input | MessageSource<Input>,
+  metadata: Readonly<Record<string, string>> = {},
+): GrpcRequest {
+  const { path, responseStream } = method;
+  const read = (bytes: Buffer): unknown => method.responseDeserialize(bytes);
+  return { path, message, ...bodyOf(method, message), metadata: carriable(metadata), isStream: responseStream, read };
+}
+
+function bodyOf<Input>(
+  method: GrpcMethod<Input>,
+  message: Input | MessageSource<Input>,
+): Pick<GrpcRequest, 'frame' | 'upload'> {
+  // which of both it is, the method says
+  const serialize = (one: unknown): Uint8Array => method.requestSerialize(one as Input);
+  if (!method.requestStream) return { frame: framed(serialize(message)), upload: null };
+  if (isMessageSource(message)) return { frame: new Uint8Array(), upload: new GrpcUpload(message, serialize) };
+  throw new TypeError(`${method.path} takes a stream of messages: hand in an Observable of them.`);
+}
+
+/** Belong to the connection, or to this client: a caller's are left out, as `OWN_HEADERS` are over HTTP. */
+const OWN_METADATA: ReadonlySet<string> = new Set([
+  'connection',
+  'content-length',
+  'content-type',
+  'expect',
+  'grpc-accept-encoding',
+  'grpc-encoding',
+  'grpc-timeout',
+  'host',
+  'http2-settings',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+  ATTEMPT_KEY,
+  DEADLINE_KEY,
+  TARGET_KEY,
+]);
+
+/** What grpc-js takes, and HTTP/2 can carry: HTTP/2 would refuse others when it is too late to say whose fault it is. */
+function carriable(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const left: Record<string, string> = {};
+  for (const [given, value] of Object.entries(metadata)) {
+    const name = given.toLowerCase();
+    if (!/^[a-z0-9_.-]+$/.test(name)) throw new TypeError(`${JSON.stringify(given)} is no name of gRPC metadata.`);
+    if (typeof value !== 'string' || !/^[ -~]*$/.test(value)) {
+      throw new TypeError(`The gRPC metadata ${name} is not printable ASCII; what is binary goes in base64.`);
+    }
+    if (!OWN_METADATA.has(name)) left[name] = value;
+  }
+  return left;
+}
+
+/** Asks the instance for its identity. */
+export function identityRequest(id: InstanceId): GrpcRequest {
+  return {
+    path: HEARTBEAT_METHOD,
+    message: null,
+    frame: framed(new Uint8Array()),
+    upload: null,
+    metadata: { [HEARTBEAT_METADATA.instance]: id },
+    isStream: false,
+    read: () => undefined,
+  };
+}
+
+/** `Service/Method`, without the package: under this name a method's policy is published, and its latency kept. */
+export function grpcMethodName(path: string): string {
+  return path.slice(Math.max(path.lastIndexOf('.', path.lastIndexOf('/')), path.startsWith('/') ? 0 : -1) + 1);
+}
+
+/** A status other than OK: `code`, `details` and `metadata` are where grpc-js has them, and what they are there. */
+export class GrpcStatusError extends Error {
+  /** 1 … 16. */
+  readonly code: number;
+  readonly details: string;
+  readonly metadata: GrpcMetadata;
+
+  /** `metadata`: made, or the trailers. */
+  constructor(code: number, details: string, metadata: GrpcMetadata | GrpcFields = {}) {
+    super(details === '' ? `gRPC status ${code}` : details);
+    this.name = 'GrpcStatusError';
+    this.code = code;
+    this.details = details;
+    this.metadata = metadata instanceof GrpcMetadata ? metadata : GrpcMetadata.fromFields(metadata);
+  }
+}
+
+/** Codes that say something about the instance; all others are the handler's business. */
+const STATUS_KINDS: Readonly<Record<number, FailureKind>> = { 4: 'timeout', 8: 'overloaded', 14: 'unavailable' };
+/** A later time is not believed. */
+const MOST_PUSHBACK_MS = 300_000;
+
+/**
+ * RESOURCE_EXHAUSTED for a message over the size that its reader allows (grpc-js, gRPC for Go, C++ and Java): a refusal for good, which
+ * says nothing about load.
+ */
+export const isTooLarge = (details: string): boolean =>
+  /message (is )?larger than max|message exceeds maximum size/i.test(details);
+
+/** What an answer comes to, by its trailers (or its head, where nothing else comes). Null: OK. */
+export function statusFailure(fields: GrpcFields): Failure | null {
+  const status = fields['grpc-status'];
+  if (status === '0') return null;
+  if (typeof status !== 'string' || !/^\d{1,2}$/.test(status)) {
+    return { kind: 'garbled', cause: new Error('the answer has no gRPC status') };
+  }
+  const code = Number(status);
+  const cause = new GrpcStatusError(code, detailsOf(fields['grpc-message']), fields);
+  if (code === 14 && fields[MISDIRECTED_METADATA] !== undefined) return { kind: 'misdirected', cause };
+  const pushbackMs = Number(fields['grpc-retry-pushback-ms'] ?? NaN);
+  const isDated = pushbackMs >= 0 && pushbackMs <= MOST_PUSHBACK_MS;
+  const kind = code === 8 && isTooLarge(cause.details) ? 'remote' : (STATUS_KINDS[code] ?? 'remote');
+  return isDated && kind !== 'remote' ? { kind, cause, retryAfterMs: pushbackMs } : { kind, cause };
+}
+
+/** An HTTP status other than 200 comes from somebody in between. Null: it is 200. */
+export function httpFailure(status: number): Failure | null {
+  if (status === 200) return null;
+  const kind =
+    status === 429 ? 'overloaded' : status === 502 || status === 503 || status === 504 ? 'unavailable' : 'garbled';
+  return { kind, cause: new Error(`HTTP status ${status}`) };
+}
+
+/** It is percent-encoded, mostly. */
+function detailsOf(message: string | string[] | undefined): string {
+  if (typeof message !== 'string') return '';
+  try {
+    return decodeURIComponent(message);
+  } catch {
+    return message;
+  }
+}

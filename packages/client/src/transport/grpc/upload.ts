@@ -1,0 +1,92 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { Writable } from 'node:stream';
+import { framed } from './frame.js';
+
+/** Messages that come one after the other: an Observable of RxJS is one. */
+export interface MessageSource<Message> {
+  subscribe(observer: { next(message: Message): void; error(error: unknown): void; complete(): void }): {
+    unsubscribe(): void;
+  };
+}
+
+export function isMessageSource(said: unknown): said is MessageSource<unknown> {
+  return typeof said === 'object' && said !== null && 'subscribe' in said && typeof said.subscribe === 'function';
+}
+
+/** So much may wait to be written: whoever makes messages cannot be asked to make them slower. */
+const MOST_WAITING_BYTES = 16_777_216;
+
+/**
+ * The messages of one request, each written as it comes. The source is subscribed to once, when the connection is there, in the
+ * AsyncLocalStorage of whoever made the call; from then on the request cannot be repeated, for nobody keeps what was sent.
+ */
+export class GrpcUpload {
+  readonly #messages: MessageSource<unknown>;
+  readonly #serialize: (message: unknown) => Uint8Array;
+  readonly #home = new AsyncResource('rollcall.grpc.upload');
+  #subscription: { unsubscribe(): void } | null = null;
+  #stage: 'waiting' | 'flowing' | 'over' = 'waiting';
+
+  constructor(messages: MessageSource<unknown>, serialize: (message: unknown) => Uint8Array) {
+    this.#messages = messages;
+    this.#serialize = serialize;
+  }
+
+  /** Then it cannot be sent once more. */
+  get isBegun(): boolean {
+    return this.#stage !== 'waiting';
+  }
+
+  /** `spoiled` is called at most once, after `begin` has returned: the source failed, a message was wrong, or they come too fast. */
+  begin(stream: Writable, spoiled: (cause: unknown) => void): void {
+    this.#stage = 'flowing';
+    const fail = (cause: unknown): void => {
+      if (this.#stage !== 'flowing') return;
+      this.end();
+      void Promise.resolve().then(() => spoiled(cause));
+    };
+    this.#home.runInAsyncScope(() => {
+      try {
+        this.#subscribe(stream, fail);
+      } catch (error) {
+        fail(error);
+      }
+    });
+  }
+
+  /** Nothing is written any more, and the source is left alone. Does nothing before `begin`: another attempt may follow. */
+  end(): void {
+    if (this.#stage !== 'flowing') return;
+    this.#stage = 'over';
+    this.#subscription?.unsubscribe();
+  }
+
+  #subscribe(stream: Writable, fail: (cause: unknown) => void): void {
+    const subscription = this.#messages.subscribe({
+      next: (message) => {
+        if (this.#stage !== 'flowing') return;
+        try {
+          this.#write(stream, message);
+        } catch (error) {
+          fail(error);
+        }
+      },
+      error: fail,
+      complete: () => {
+        if (this.#stage !== 'flowing') return;
+        this.#stage = 'over';
+        stream.end();
+      },
+    });
+    this.#subscription = subscription;
+    // it may have been over before it returned
+    if (this.#stage !== 'flowing') subscription.unsubscribe();
+  }
+
+  #write(stream: Writable, message: unknown): void {
+    if (stream.writableLength > MOST_WAITING_BYTES) {
+      throw new Error(`more than ${MOST_WAITING_BYTES} bytes wait to be written: hand in the messages more slowly`);
+    }
+    if (!stream.destroyed) stream.write(framed(this.#serialize(message)));
+  }
+}

@@ -1,0 +1,226 @@
+import { ERROR_KEY } from '@rollcall/core';
+import type { Time } from '@rollcall/core';
+import type { Dispatcher, Pool } from 'undici';
+import { codeOf, connectFailure, STOPPED } from '../transport.js';
+import type { Exchange, Failure, FailureKind, Sink } from '../transport.js';
+import type { HttpRequest } from './message.js';
+import { headerOf, HttpAnswer } from './response.js';
+import type { BodySource, HttpHead, RawHeaders } from './response.js';
+import { Upload } from './upload.js';
+
+/** Undici takes more than its types say: a Blob, and whatever can be iterated. */
+type Body = NonNullable<Dispatcher.DispatchOptions['body']> | null;
+
+export interface ExchangeParts {
+  readonly sink: Sink;
+  readonly time: Time;
+  /** Bodies of a known length up to this are read whole. */
+  readonly bufferedBytes: number;
+  /** Was the request told whom it is for, so that 421 means: I am somebody else? */
+  readonly isDirected: boolean;
+}
+
+/** Statuses that say something about the instance; all others are the handler's business. */
+const REFUSALS: Readonly<Record<number, FailureKind>> = {
+  429: 'overloaded',
+  502: 'unavailable',
+  503: 'unavailable',
+  504: 'unavailable',
+};
+const MISDIRECTED = 421;
+const LAST_STATUS = 599;
+const BODILESS = new Set([204, 205, 304]);
+/** A later time is not believed. */
+const MOST_RETRY_AFTER_MS = 300_000;
+const NO_TRAILERS: RawHeaders = [];
+
+/** What undici says when the request itself was wrong, or its body broke off: no fault of the instance. */
+const OWN_FAULTS: ReadonlySet<string> = new Set([
+  'UND_ERR_INVALID_ARG',
+  'UND_ERR_NOT_SUPPORTED',
+  'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH',
+]);
+
+/** How undici tells its requests that there is no connection. */
+export class ConnectError extends Error {
+  readonly failure: Failure;
+
+  constructor(failure: Failure) {
+    super(`no connection: ${failure.kind}`, { cause: failure.cause });
+    this.failure = failure;
+  }
+}
+
+/**
+ * One request on its way. A short answer is read whole before it is handed over, since one that is cut short can then still be repeated;
+ * a long one, or one without a length (an event stream), is handed over as soon as its head has come, and flows at its reader's pace.
+ *
+ * It has undici's older handler interface, which its core calls without a wrapper and with the headers as they came.
+ */
+export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHandler {
+  openedAt: number | null = null;
+  isSent = false;
+  readonly #parts: ExchangeParts;
+  #upload: Upload | null = null;
+  #abort: ((reason?: Error) => void) | null = null;
+  #resume: (() => void) | null = null;
+  #isBegun = false;
+  #isOver = false;
+  #isHead = false;
+  #answer: HttpAnswer | null = null;
+  #size = 0;
+
+  constructor(parts: ExchangeParts) {
+    this.#parts = parts;
+  }
+
+  begin(pool: Pool, request: HttpRequest, headers: string[]): void {
+    const { method, path, body } = request;
+    this.#isHead = method === 'HEAD';
+    if (body instanceof Upload) this.#upload = body;
+    pool.dispatch({ method, path, headers, body: body as Body }, this);
+    this.#isBegun = true;
+  }
+
+  cancel(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#answer = null;
+    this.#abort?.(new Error('cancelled'));
+  }
+
+  // ---- the rest of an answer that was handed over --------------------------------------------------------------------
+
+  resume(): void {
+    this.#resume?.();
+  }
+
+  abort(reason: Error): void {
+    this.#abort?.(reason);
+  }
+
+  // ---- undici's words ------------------------------------------------------------------------------------------------
+
+  onConnect(abort: (reason?: Error) => void): void {
+    this.#abort = abort;
+    // to abort here would close the connection, which is as good as ever
+    if (this.#isOver) throw new Error('cancelled before it was sent');
+    this.isSent = true;
+    // else it was sent within `begin`, on a connection that was open
+    if (this.#isBegun) this.openedAt = this.#parts.time.now();
+  }
+
+  // eslint-disable-next-line max-params -- undici's
+  onHeaders(status: number, headers: Buffer[], resume: () => void, statusText: string): boolean {
+    if (this.#isOver || status < 200) return true;
+    if (status === MISDIRECTED && this.#parts.isDirected) {
+      const cause = new Error('the request was answered with 421: it is for somebody else');
+      return this.#refuse({ kind: 'misdirected', cause });
+    }
+    if (status > LAST_STATUS) return this.#refuse({ kind: 'garbled', cause: new Error(`HTTP status ${status}`) });
+    this.#resume = resume;
+    const hasBody = !this.#isHead && !BODILESS.has(status);
+    this.#answer = new HttpAnswer({ status, statusText: reasonOf(statusText), headers, hasBody }, this);
+    const isShort = Number(headerOf(headers, 'content-length') ?? Infinity) <= this.#parts.bufferedBytes;
+    if (!isShort && hasBody && REFUSALS[status] === undefined) this.#hand(this.#answer);
+    return true;
+  }
+
+  onData(chunk: Uint8Array): boolean {
+    const answer = this.#answer;
+    if (answer === null) return true;
+    const hasRoom = answer.push(chunk);
+    if (this.#isOver) return hasRoom;
+    this.#size += chunk.byteLength;
+    if (this.#size > this.#parts.bufferedBytes) this.#hand(answer);
+    return true;
+  }
+
+  onComplete(trailers: readonly (Uint8Array | string)[] | null): void {
+    const answer = this.#answer;
+    if (answer === null) return;
+    this.#answer = null;
+    answer.end((trailers ?? NO_TRAILERS) as RawHeaders);
+    if (!this.#isOver) this.#hand(answer);
+  }
+
+  onError(cause: Error): void {
+    const answer = this.#answer;
+    this.#answer = null;
+    if (this.#isOver) return answer?.break(cause);
+    if (this.#isBegun) this.#fail(this.#failureOf(cause));
+    else void Promise.resolve().then(() => this.#fail(this.#failureOf(cause)));
+  }
+
+  /** The answer is there. */
+  #hand(answer: HttpAnswer): void {
+    const { status, headers } = answer.head;
+    const kind = REFUSALS[status];
+    // with this header it speaks of what it called itself: that is an answer
+    if (kind !== undefined && headerOf(headers, ERROR_KEY) === null) {
+      return this.#fail(refusal(kind, answer, this.#parts.time));
+    }
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#parts.sink.last(answer);
+  }
+
+  /** Whatever its body is, and however long: it is not read. */
+  #refuse(failure: Failure): true {
+    this.#fail(failure);
+    this.#abort?.(new Error('the answer is not wanted'));
+    return true;
+  }
+
+  #fail(failure: Failure): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#parts.sink.fail(failure);
+  }
+
+  #failureOf(error: Error): Failure {
+    if (error instanceof ConnectError) return error.failure;
+    const code = codeOf(error);
+    if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') return STOPPED;
+    const broken = this.#upload?.error ?? null;
+    if (broken !== null) return { kind: 'spoiled', cause: broken };
+    if (OWN_FAULTS.has(code)) return { kind: 'spoiled', cause: error };
+    if (this.#abort === null) return connectFailure(error);
+    return { kind: isGarbled(error) ? 'garbled' : 'closed', cause: error };
+  }
+}
+
+/** The answer is not of the protocol, or its head is larger than Node takes in (`--max-http-header-size`). */
+function isGarbled(error: Error): boolean {
+  // undici 7.30 means to give its parser's errors a code, and gives them none
+  return error.name === 'HTTPParserError' || codeOf(error) === 'UND_ERR_HEADERS_OVERFLOW';
+}
+
+/** Undici reads it as UTF-8; a Response takes no more than latin1, and controls belong in no log. */
+function reasonOf(statusText: string): string {
+  return /^[\t -~\u00A0-\u00FF]*$/.test(statusText) ? statusText : '';
+}
+
+function refusal(kind: FailureKind, answer: HttpAnswer, time: Time): Failure {
+  const { status, headers }: HttpHead = answer.head;
+  const retryAfterMs = retryAfterOf(headerOf(headers, 'retry-after'), time);
+  return {
+    kind: status === 503 && retryAfterMs !== null ? 'overloaded' : kind,
+    cause: new Error(`HTTP status ${status}`),
+    ...(retryAfterMs === null ? {} : { retryAfterMs }),
+    fallback: { value: answer, drop: () => answer.drop() },
+  };
+}
+
+/** `Retry-After` in ms: seconds or a date (RFC 9110, 10.2.3). Null for none, and for what is not believed. */
+function retryAfterOf(text: string | null, time: Time): number | null {
+  if (text === null) return null;
+  if (/^\d+$/.test(text)) return believed(Number(text) * 1_000);
+  if (!text.endsWith(' GMT')) return null; // it would make something of anything
+  // eslint-disable-next-line no-restricted-globals -- it asks no clock
+  return believed(Math.max(0, Date.parse(text) - time.wall()));
+}
+
+function believed(ms: number): number | null {
+  return ms <= MOST_RETRY_AFTER_MS ? ms : null;
+}

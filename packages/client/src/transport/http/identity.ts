@@ -1,0 +1,63 @@
+import { addressOf, HEARTBEAT_PATH } from '@rollcall/core';
+import type { Socket } from 'node:net';
+import { identityFailure } from '../identity.js';
+import type { Failure, Target } from '../transport.js';
+
+/** An answer is a few lines. */
+const MOST_CHARACTERS = 16_384;
+
+/**
+ * Asks a fresh connection who is at its other end, before anybody else uses it: a foreign server would ignore a header and execute the
+ * request. `done` is called once, with null if it is the one; then the connection is as if nothing had been said on it.
+ */
+export function askIdentity(socket: Socket, target: Target, done: (failure: Failure | null) => void): void {
+  let text = '';
+  const finish = (failure: Failure | null): void => {
+    socket.off('data', receive);
+    socket.off('close', broken);
+    socket.pause();
+    done(failure);
+  };
+  const receive = (chunk: Uint8Array): void => {
+    text += Buffer.from(chunk).toString('latin1');
+    const answer = readAnswer(text);
+    if (answer !== null) finish(answer.isKept ? identityFailure(target, answer.body) : goodbye(target));
+    else if (text.length > MOST_CHARACTERS) finish(identityFailure(target, null));
+  };
+  const broken = (): void => finish(goodbye(target));
+  socket.on('data', receive);
+  socket.on('close', broken);
+  const head = `POST ${HEARTBEAT_PATH} HTTP/1.1\r\nhost: ${addressOf(target.endpoint)}\r\ncontent-type: application/json`;
+  socket.write(`${head}\r\ncontent-length: 2\r\n\r\n{}`);
+}
+
+function goodbye(target: Target): Failure {
+  const text = `${addressOf(target.endpoint)} closed the connection when it was asked who it is`;
+  return { kind: 'unsent', cause: new Error(text) };
+}
+
+interface IdentityAnswer {
+  readonly body: unknown;
+  /** May the connection be used further? */
+  readonly isKept: boolean;
+}
+
+/** Null: it is not complete. Everything but status 200 with a body of a known length counts as an answer by somebody else. */
+function readAnswer(text: string): IdentityAnswer | null {
+  const end = text.indexOf('\r\n\r\n');
+  if (end < 0) return null;
+  const head = text.slice(0, end + 2);
+  const length = /\r\ncontent-length: *(\d{1,5})\r\n/i.exec(head)?.[1];
+  if (!head.startsWith('HTTP/1.1 200 ') || length === undefined) return { body: null, isKept: true };
+  const body = text.slice(end + 4);
+  if (body.length < Number(length)) return null;
+  return { body: parse(body.slice(0, Number(length))), isKept: !/\r\nconnection: *close\r\n/i.test(head) };
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return null;
+  }
+}

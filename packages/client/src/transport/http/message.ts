@@ -1,0 +1,120 @@
+import { ATTEMPT_KEY, DEADLINE_KEY, routeNameOf, TARGET_KEY } from '@rollcall/core';
+import type { Carrier } from '../tracing.js';
+import type { Target, Terms } from '../transport.js';
+import { Upload } from './upload.js';
+
+/** One HTTP request, ready to be tried. */
+export interface HttpRequest {
+  readonly method: string;
+  /** Path and query. */
+  readonly path: string;
+  /** Names and values in turn. */
+  readonly headers: readonly string[];
+  readonly body: string | Uint8Array | Upload | Blob | FormData | null;
+}
+
+/** What may be sent again without harm (RFC 9110, 9.2.2), but TRACE. */
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
+
+export function isIdempotent(request: HttpRequest): boolean {
+  return IDEMPOTENT.has(request.method);
+}
+
+/** A stream can be read only once: until the first byte of it was asked for, it can still be sent. */
+export function isRepeatable(request: HttpRequest): boolean {
+  return !(request.body instanceof Upload && request.body.isTouched);
+}
+
+/** Has it a body that can be read only once? Then an attempt that has begun to send it is never given up for another. */
+export function isOnce(request: HttpRequest): boolean {
+  return request.body instanceof Upload;
+}
+
+/** Belong to the connection, or to this client: a caller's are left out. */
+export const OWN_HEADERS: ReadonlySet<string> = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'keep-alive',
+  ATTEMPT_KEY,
+  DEADLINE_KEY,
+  TARGET_KEY,
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/**
+ * `fetch`'s arguments as a request. Bodies that `fetch` would turn into bytes are turned into bytes, so that they can be sent again.
+ * Throws, or rejects with, what `fetch` would: a TypeError that says what is wrong.
+ */
+export function httpRequest(path: string, init: RequestInit = {}): HttpRequest | Promise<HttpRequest> {
+  const method = methodOf(init.method);
+  const place = pathOf(path);
+  const headers = headersOf(init.headers);
+  const { body } = init;
+  if (body === undefined || body === null) return { method, path: place, headers, body: null };
+  if (method === 'GET' || method === 'HEAD') throw new TypeError(`A ${method} request has no body.`);
+  if (typeof body === 'string') return withBody({ method, path: place, headers, body }, 'text/plain;charset=UTF-8');
+  if (body instanceof Uint8Array) return { method, path: place, headers, body };
+  if (body instanceof ReadableStream) return { method, path: place, headers, body: new Upload(body) };
+  return encoded({ method, path: place, headers, body: null }, body);
+}
+
+/** Its own headers, and what travels with the attempt; `isDirected`: the instance knows its id and refuses what is for another. */
+export function headersWith(request: HttpRequest, terms: Terms, target: Target, isDirected: boolean): string[] {
+  const carrier = terms.carrier ?? null;
+  const headers = carrier === null ? [...request.headers] : headersBut(request.headers, carrier);
+  if (terms.remainingMs < Infinity) headers.push(DEADLINE_KEY, String(Math.ceil(terms.remainingMs)));
+  if (terms.attempt > 1) headers.push(ATTEMPT_KEY, String(terms.attempt));
+  if (isDirected) headers.push(TARGET_KEY, target.instance.id);
+  return headers;
+}
+
+/** These, and the carrier's in place of those of its names: two of one name would be none. */
+function headersBut(headers: readonly string[], carrier: Carrier): string[] {
+  const others = headers.filter((_word, index) => !Object.hasOwn(carrier, (headers[index & ~1] ?? '').toLowerCase()));
+  return [...others, ...Object.entries(carrier).flat()];
+}
+
+/** The name under which the statistics of a request are kept, and under which its instances say something of it. */
+export function routeOf({ method, path }: HttpRequest): string {
+  return routeNameOf(method, path);
+}
+
+async function encoded(request: HttpRequest, body: NonNullable<RequestInit['body']>): Promise<HttpRequest> {
+  const whole = new Response(body);
+  const type = whole.headers.get('content-type');
+  const bytes = new Uint8Array(await whole.arrayBuffer());
+  return withBody({ ...request, body: bytes }, type);
+}
+
+function withBody(request: HttpRequest, type: string | null): HttpRequest {
+  const isTyped = request.headers.some((name, index) => index % 2 === 0 && name.toLowerCase() === 'content-type');
+  return type === null || isTyped ? request : { ...request, headers: [...request.headers, 'content-type', type] };
+}
+
+function methodOf(method = 'GET'): string {
+  if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(method))
+    throw new TypeError(`${JSON.stringify(method)} is no HTTP method.`);
+  const upper = method.toUpperCase();
+  return IDEMPOTENT.has(upper) || upper === 'POST' ? upper : method;
+}
+
+/** Normalised as a browser does it, without a fragment. */
+function pathOf(path: string): string {
+  if (!path.startsWith('/') || path.startsWith('//')) {
+    throw new TypeError(`A path begins with one slash; received ${JSON.stringify(path.slice(0, 60))}.`);
+  }
+  if (/^[\w\-./~?=&%]*$/.test(path) && !path.includes('/.')) return path;
+  const url = new URL(path, 'http://service');
+  return url.pathname + url.search;
+}
+
+function headersOf(init: RequestInit['headers']): readonly string[] {
+  if (init === undefined) return [];
+  const flat: string[] = [];
+  // Headers checks names and values, and joins what occurs twice
+  for (const [name, value] of new Headers(init)) if (!OWN_HEADERS.has(name)) flat.push(name, value);
+  return flat;
+}

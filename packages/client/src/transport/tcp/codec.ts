@@ -1,0 +1,57 @@
+import { ATTEMPT_KEY, DEADLINE_KEY, encodeFrame } from '@rollcall/core';
+import type { Terms } from '../transport.js';
+
+/**
+ * What a service makes of Nest's packets inside the frames of Nest's TCP transport: the `serializer` and the `deserializer` that one
+ * would give to Nest's own TCP client for it. Left out: the packet as it is.
+ */
+export interface TcpCodec {
+  /** `{ pattern, data, id, metadata }` → what is sent as JSON; an event has no id. Must not return a promise. */
+  readonly serializer?: { serialize(packet: object): unknown } | undefined;
+  /** What was received → `{ id, err, response, isDisposed }`, or a promise of it. */
+  readonly deserializer?: { deserialize(message: unknown): unknown } | undefined;
+}
+
+/** The codecs of services, by name. */
+export type TcpCodecs = ReadonlyMap<string, TcpCodec>;
+
+/** What a codec gets, before the id and the terms of an attempt are added. */
+export interface TcpPacket {
+  readonly codec: TcpCodec;
+  readonly pattern: unknown;
+  readonly data: unknown;
+  readonly metadata: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** Throws what the serializer throws, a TypeError for a promise, and FRAME_INVALID for what JSON cannot say. */
+export function codedFrame(
+  { codec, pattern, data, metadata }: TcpPacket,
+  id: number | null,
+  terms: Terms | null,
+): string {
+  const packet = {
+    pattern,
+    data,
+    ...(id === null ? {} : { id: String(id) }), // as Nest's own clients number them
+    ...travelling(metadata, id === null ? null : terms, terms),
+  };
+  const coded = codec.serializer === undefined ? packet : codec.serializer.serialize(packet);
+  if (coded instanceof Promise) {
+    throw new TypeError('The serializer of a TCP service returned a promise. Over TCP it has to return what is sent.');
+  }
+  return encodeFrame(coded);
+}
+
+function travelling(
+  metadata: TcpPacket['metadata'],
+  awaited: Terms | null,
+  terms: Terms | null,
+): { readonly metadata?: Readonly<Record<string, unknown>> } {
+  const words = {
+    ...metadata,
+    ...(awaited !== null && awaited.remainingMs < Infinity ? { [DEADLINE_KEY]: Math.ceil(awaited.remainingMs) } : {}),
+    ...(awaited !== null && awaited.attempt > 1 ? { [ATTEMPT_KEY]: awaited.attempt } : {}),
+    ...terms?.carrier,
+  };
+  return Object.keys(words).length === 0 ? {} : { metadata: words };
+}

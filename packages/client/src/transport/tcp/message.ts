@@ -1,0 +1,102 @@
+import { ATTEMPT_KEY, DEADLINE_KEY, HEARTBEAT_PATTERN, isRecord } from '@rollcall/core';
+import type { Terms } from '../transport.js';
+import { codedFrame } from './codec.js';
+import type { TcpCodec, TcpPacket } from './codec.js';
+
+/** One Nest message, its payload encoded once however often it is tried. */
+export interface TcpRequest {
+  readonly patternJson: string;
+  /** Undefined where nothing is sent but the pattern. */
+  readonly dataJson: string | undefined;
+  /** An event is over when it has been written: nothing answers it. */
+  readonly isEvent: boolean;
+  /** What the caller wants to travel beside the payload: the members of a JSON object, without its braces. Empty: nothing. */
+  readonly metadataJson: string;
+  /** For a service with a codec: then this is what is sent, and nothing is encoded beforehand. Else null. */
+  readonly packet: TcpPacket | null;
+}
+
+/** What a caller may add to a message. */
+export interface TcpExtras {
+  /** The pattern in JSON, from whoever has it at hand. */
+  readonly patternJson?: string | undefined;
+  /** What travels beside the payload. */
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined;
+  readonly codec?: TcpCodec | undefined;
+}
+
+/**
+ * Throws a TypeError for what JSON cannot say (a bigint, a circle; a pattern that is undefined), as Nest's own client does. With a codec
+ * the data is its own concern.
+ */
+export function tcpRequest(pattern: unknown, data: unknown, isEvent: boolean, extras: TcpExtras = {}): TcpRequest {
+  const { patternJson = JSON.stringify(pattern), metadata, codec } = extras;
+  // it would break the packet, and with it the connection that others share
+  if (patternJson === undefined) throw new TypeError(`A pattern is a text or an object; received ${typeof pattern}.`);
+  if (codec === undefined)
+    return { patternJson, dataJson: JSON.stringify(data), isEvent, metadataJson: membersOf(metadata), packet: null };
+  const packet = { codec, pattern, data, metadata };
+  return { patternJson, dataJson: undefined, isEvent, metadataJson: '', packet };
+}
+
+function membersOf(metadata: TcpExtras['metadata']): string {
+  if (metadata === undefined) return '';
+  if (!isRecord(metadata) || Array.isArray(metadata)) {
+    throw new TypeError(`The metadata of a packet is an object; received ${typeof metadata}.`);
+  }
+  return JSON.stringify(metadata).slice(1, -1);
+}
+
+/** Asks the instance for its identity: Heartbeat-1 without a nonce. */
+export const IDENTITY_REQUEST: TcpRequest = tcpRequest(HEARTBEAT_PATTERN, {}, false);
+
+/** The same for who is no instance that answers it before its deserializer. */
+export function codedIdentityRequest(codec: TcpCodec): TcpRequest {
+  return tcpRequest(HEARTBEAT_PATTERN, {}, false, { codec });
+}
+
+/**
+ * The frame of a request. An event has no id, deadline and attempt: nobody waits for it. The terms go where Nest's own clients put what is
+ * beside the payload; a server that knows nothing of it ignores it. Null: there are none. Throws for a request with a codec what `codedFrame`
+ * throws.
+ */
+export function requestFrame(request: TcpRequest, id: number, terms: Terms | null): string {
+  const { patternJson, dataJson, isEvent, metadataJson, packet } = request;
+  if (packet !== null) return codedFrame(packet, isEvent ? null : id, terms);
+  const data = dataJson === undefined ? '' : `,"data":${dataJson}`;
+  const beside = isEvent ? carried(terms, metadataJson) : `,"id":${id}${metadataOf(terms, metadataJson)}`;
+  const json = `{"pattern":${patternJson}${data}${beside}}`;
+  return `${json.length}#${json}`;
+}
+
+/** Of two members of one name the last counts: ours stand behind those of the caller. */
+function metadataOf(terms: Terms | null, own: string): string {
+  if (terms === null) return carried(terms, own);
+  const { remainingMs, attempt } = terms;
+  const deadline = remainingMs < Infinity ? joined(own, `"${DEADLINE_KEY}":${Math.ceil(remainingMs)}`) : own;
+  return carried(terms, attempt === 1 ? deadline : joined(deadline, `"${ATTEMPT_KEY}":${attempt}`));
+}
+
+function joined(members: string, more: string): string {
+  return members === '' ? more : `${members},${more}`;
+}
+
+/** The metadata with these words in it, and what else travels along. */
+function carried(terms: Terms | null, words: string): string {
+  const carrier = terms?.carrier ?? null;
+  if (carrier === null) return words === '' ? '' : `,"metadata":{${words}}`;
+  const inside = JSON.stringify(carrier).slice(1, -1);
+  return words === '' || inside === '' ? `,"metadata":{${words}${inside}}` : `,"metadata":{${words},${inside}}`;
+}
+
+/** What a Nest server sends. Every field may be missing. */
+export interface TcpAnswer {
+  readonly id?: unknown;
+  readonly err?: unknown;
+  readonly response?: unknown;
+  readonly isDisposed?: unknown;
+}
+
+export function isTcpAnswer(message: unknown): message is TcpAnswer {
+  return typeof message === 'object' && message !== null;
+}

@@ -1,0 +1,132 @@
+import { AsyncResource } from 'node:async_hooks';
+import type { Protocol, Time } from '@rollcall/core';
+import { Connecting, pooled } from '../connecting.js';
+import { hasIdentity } from '../identity.js';
+import { SecureWay } from '../tls.js';
+import { failed, STOPPED } from '../transport.js';
+import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from '../transport.js';
+import type { TcpCodecs } from './codec.js';
+import { TcpConnection } from './connection.js';
+import type { TcpOptions } from './connection.js';
+import { codedIdentityRequest, IDENTITY_REQUEST } from './message.js';
+import type { TcpRequest } from './message.js';
+
+/**
+ * Nest's TCP transport from the client's side, to unmodified Nest servers: the same frames on connections that are pooled for each
+ * instance, with no delay (Nagle's algorithm makes a burst of three calls take 44 ms), keep-alive, a connect timeout, and the
+ * peer's identity checked once when a connection opens. All that is sent within one turn is written at once.
+ */
+export class TcpTransport implements Transport<TcpRequest> {
+  readonly protocol: Protocol = 'tcp';
+  readonly #time: Time;
+  readonly #options: TcpOptions;
+  readonly #secure: SecureWay;
+  readonly #codecs: TcpCodecs;
+  readonly #channels = new Set<TcpChannel>();
+  /** Connections are opened here, so that none keeps the AsyncLocalStorage of the call that happened to need it. */
+  readonly #home = new AsyncResource('rollcall.tcp');
+  #isClosed = false;
+
+  /** `codecs` may change: what is there when a channel is opened counts for it. */
+  constructor(time: Time, options: TcpOptions, secure = new SecureWay(), codecs: TcpCodecs = new Map()) {
+    this.#time = time;
+    this.#options = options;
+    this.#secure = secure;
+    this.#codecs = codecs;
+  }
+
+  get connectTimeoutMs(): number {
+    return this.#options.connectTimeoutMs;
+  }
+
+  prepare(): null {
+    return null;
+  }
+
+  channel(target: Target): Channel<TcpRequest> {
+    const codec = this.#codecs.get(target.instance.service);
+    const connecting = new Connecting(this.#options.connectTimeoutMs);
+    const opened = (connection: TcpConnection): void => channel.opened(connection);
+    const late = (): void => channel.late();
+    const shared = { options: this.#options, time: this.#time, secure: this.#secure };
+    const parts = { target, ...shared, connecting, codec, opened, late };
+    const channel = new TcpChannel({
+      connecting,
+      size: this.#options.connections,
+      identity: codec === undefined || hasIdentity(target) ? IDENTITY_REQUEST : codedIdentityRequest(codec),
+      open: () => this.#home.runInAsyncScope(() => new TcpConnection(parts)),
+      onRetired: () => this.#channels.delete(channel),
+    });
+    this.#channels.add(channel);
+    if (this.#isClosed) void channel.close();
+    return channel;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.all([...this.#channels].map((channel) => channel.close()));
+  }
+}
+
+interface ChannelParts {
+  readonly connecting: Connecting;
+  /** Connections at most, but for those that are late. */
+  readonly size: number;
+  /** What asks the instance who it is. */
+  readonly identity: TcpRequest;
+  open(): TcpConnection;
+  onRetired(): void;
+}
+
+/** The pooled connections to one instance. Opened when a call needs one, never by themselves. */
+class TcpChannel implements Channel<TcpRequest> {
+  readonly #parts: ChannelParts;
+  readonly #connections: TcpConnection[] = [];
+  #isClosed = false;
+
+  constructor(parts: ChannelParts) {
+    this.#parts = parts;
+  }
+
+  get stall(): Failure | null {
+    return this.#parts.connecting.stall;
+  }
+
+  send(request: TcpRequest, terms: Terms, sink: Sink): Exchange {
+    return this.#isClosed ? failed(STOPPED, sink) : this.#connection().send(request, terms, sink);
+  }
+
+  ping(terms: Terms, sink: Sink): Exchange {
+    return this.send(this.#parts.identity, terms, sink);
+  }
+
+  /** A packet that was lost is only repeated after seconds: a fresh connection may be faster. */
+  late(): void {
+    if (!this.#isClosed && pooled(this.#connections, this.#parts.size) === null) this.#opening();
+  }
+
+  opened(connection: TcpConnection): void {
+    for (const other of this.#connections) if (other !== connection) other.giveBack();
+  }
+
+  retire(): void {
+    this.#parts.onRetired();
+    for (const connection of this.#connections) connection.retire();
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#parts.onRetired();
+    await Promise.all(this.#connections.map((connection) => connection.stop()));
+  }
+
+  #connection(): TcpConnection {
+    return pooled(this.#connections, this.#parts.size) ?? this.#opening();
+  }
+
+  #opening(): TcpConnection {
+    const connection = this.#parts.open();
+    this.#connections.push(connection);
+    return connection;
+  }
+}

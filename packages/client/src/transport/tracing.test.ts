@@ -1,0 +1,144 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http2';
+import type { IncomingHttpHeaders } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { noMeter, silentLog, systemTime } from '@rollcall/core';
+import type { RollcallError } from '@rollcall/core';
+import { ManualTime, seededRandom } from '@rollcall/core/testing';
+import { expect, it, onTestFinished } from 'vitest';
+import { CallWorld, fleet } from '../call/calls.fixture.js';
+import { answer, echo, frameOf } from './grpc/grpc.fixture.js';
+import { GrpcTransport } from './grpc/grpc.js';
+import { headersWith, httpRequest } from './http/message.js';
+import { requestFrame, tcpRequest } from './tcp/message.js';
+import type { AttemptTrace, CallTrace, CallTracer, TracedAttempt, TracedCall } from './tracing.js';
+import { KeptSink, targetOf } from './transport.fixture.js';
+
+/** Writes down what it is told, in order. */
+class Diary implements CallTracer {
+  readonly lines: string[] = [];
+  readonly calls: TracedCall[] = [];
+  wants = true;
+
+  begin(call: TracedCall): CallTrace | null {
+    this.calls.push(call);
+    if (!this.wants) return null;
+    this.lines.push(`call ${call.service} ${call.protocol} ${call.method}`);
+    return {
+      attempt: (attempt) => this.#attempt(attempt),
+      ended: (error: RollcallError | null) => void this.lines.push(`ended ${error?.code ?? 'well'}`),
+    };
+  }
+
+  #attempt({ instance, number, reason }: TracedAttempt): AttemptTrace {
+    this.lines.push(`attempt ${number} ${instance.id} ${reason}`);
+    return {
+      carrier: { traceparent: `trace-${number}` },
+      within: (send) => {
+        this.lines.push(`send ${number}`);
+        return send();
+      },
+      value: (value) => void this.lines.push(`value ${number} ${String(value)}`),
+      ended: (outcome) => void this.lines.push(`done ${number} ${outcome}`),
+    };
+  }
+}
+
+function world(tracer: CallTracer, time = new ManualTime()): CallWorld {
+  return new CallWorld({
+    time,
+    random: seededRandom(1),
+    meter: noMeter,
+    log: silentLog,
+    tracer,
+    instances: fleet('HEALTHY', 'HEALTHY'),
+  });
+}
+
+it('follows a call, its attempts, and what came of each', async () => {
+  const diary = new Diary();
+  const made = world(diary).play({ a: { afterMs: 1, failure: 'refused' }, b: { afterMs: 1, failure: 'refused' } });
+  await made.ask({ deadlineMs: 1_000 });
+  const [first, second] = made.asked;
+  expect(diary.lines.slice(0, 7)).toEqual([
+    'call orders tcp find',
+    `attempt 1 ${first} first`,
+    'send 1',
+    'done 1 refused',
+    `attempt 2 ${second} retry`,
+    'send 2',
+    'done 2 refused',
+  ]);
+  expect(diary.lines.at(-1)).toMatch(/^ended (TRANSPORT|ALL_EJECTED|NO_INSTANCE)/);
+});
+
+it('tells the values that came, and that all was well', async () => {
+  const diary = new Diary();
+  const made = world(diary).play({});
+  const { value } = await made.ask();
+  expect(diary.lines.slice(2)).toEqual(['send 1', `value 1 ${String(value)}`, 'done 1 success', 'ended well']);
+});
+
+it('ends once for a call that was refused, cancelled or closed', async () => {
+  const diary = new Diary();
+  const made = world(diary).play({ a: 'never', b: 'never' });
+  await made.ask({ signal: AbortSignal.abort() });
+  await made.ask({}, 1);
+  await made.calls.close();
+  expect(diary.lines.filter((line) => line.startsWith('ended'))).toEqual(['ended CANCELLED', 'ended CLOSED']);
+});
+
+it('leaves alone a call that the tracer does not want', async () => {
+  const diary = new Diary();
+  diary.wants = false;
+  const { value } = await world(diary).play({}).ask();
+  expect(value).toBeDefined();
+  expect(diary.calls).toMatchObject([{ service: 'orders', shape: 'value' }]);
+  expect(diary.lines).toEqual([]);
+});
+
+const carried = { remainingMs: 500, attempt: 1, carrier: { traceparent: '00-ab' } };
+
+it('sends what a tracer wants to travel beside the payload', () => {
+  const frame = requestFrame(tcpRequest('find', { id: 7 }, false), 3, carried);
+  expect(JSON.parse(frame.slice(frame.indexOf('#') + 1))).toEqual({
+    pattern: 'find',
+    data: { id: 7 },
+    id: 3,
+    metadata: { 'rollcall-deadline-ms': 500, traceparent: '00-ab' },
+  });
+  const event = requestFrame(tcpRequest('placed', {}, true), 4, carried);
+  expect(JSON.parse(event.slice(event.indexOf('#') + 1))).toEqual({
+    pattern: 'placed',
+    data: {},
+    metadata: { traceparent: '00-ab' },
+  });
+});
+
+it('replaces headers of the same names, so that none is there twice', () => {
+  const request = httpRequest('/orders/7', { headers: { Traceparent: '00-of-the-user', accept: 'text/plain' } });
+  if (request instanceof Promise) throw new Error('a request without a body is ready at once');
+  const headers = headersWith(request, carried, targetOf({ port: 1, protocol: 'http' }), false);
+  expect(headers).toEqual(['accept', 'text/plain', 'traceparent', '00-ab', 'rollcall-deadline-ms', '500']);
+});
+
+it('sends it as headers over gRPC', async () => {
+  let heard: IncomingHttpHeaders = {};
+  const server = createServer();
+  server.on('stream', (stream, headers) => {
+    heard = headers;
+    answer(stream, frameOf(Buffer.from('null')));
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const transport = new GrpcTransport(systemTime, { connections: 1, connectTimeoutMs: 500, maxMessageBytes: 1_000 });
+  onTestFinished(async () => {
+    await transport.close();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const sink = new KeptSink();
+  transport.channel(targetOf({ port, protocol: 'grpc' }, 'api')).send(echo(1), carried, sink);
+  expect((await sink.settled).failure).toBeNull();
+  expect(heard).toMatchObject({ traceparent: '00-ab', 'grpc-timeout': '500m' });
+});

@@ -1,0 +1,280 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { due } from './deadlines.js';
+import { INTERVAL, Model } from './lifecycle-model.fixture.js';
+import { transition } from './lifecycle.js';
+import type { Event } from './lifecycle.js';
+import { DEFAULT_POLICY } from './policy.js';
+import { forgive, newborn } from './vitals.js';
+import type { Fleet, Phase, Vitals } from './vitals.js';
+
+const SECOND = 1_000;
+
+/** The same instance, driven as the registry's judge drives it. */
+class Real {
+  vitals: Vitals = newborn(0);
+  removed: 'gone' | 'for good' | null = null;
+  permits = 0;
+
+  happen(event: Event, now: number, fleet: Fleet): void {
+    if (this.removed !== null) return;
+    const result = transition(this.vitals, event, { now, policy: DEFAULT_POLICY, fleet });
+    if (result.usesPermit) this.permits += 1;
+    if (result.removed !== null) this.removed = result.removed.ended ? 'for good' : 'gone';
+    this.vitals = result.vitals;
+  }
+
+  pass(now: number, fleet: Fleet): void {
+    for (let step = 0; step < 4 && this.removed === null; step += 1) {
+      const event = due(this.vitals, now, DEFAULT_POLICY, fleet);
+      const before = this.vitals;
+      if (event !== null) this.happen(event, now, fleet);
+      if (this.vitals === before) return;
+    }
+  }
+}
+
+// ---- histories ---------------------------------------------------------------------------------------------------------
+
+/** So many ms pass; or nobody listens for that long; or the facts of the fleet change; or things happen, one after another. */
+type Step =
+  | { readonly pass: number }
+  | { readonly deaf: number }
+  | { readonly fleet: Fleet }
+  | { readonly happen: readonly Event[] };
+
+const answered: Event = { type: 'heartbeat-1' };
+const beat: Event = { type: 'heartbeat-2' };
+const proved: Event = { type: 'proved' };
+
+/** A proof comes after both heartbeats of which it is made, in either order. */
+const proofs: readonly (readonly Event[])[] = [
+  [answered, beat, proved],
+  [beat, answered, proved],
+];
+
+const failed = fc
+  .record({ refused: fc.boolean(), partly: fc.boolean(), confirmed: fc.boolean() })
+  .map((facts): readonly Event[] => [{ type: 'call-failed', text: 'ECONNREFUSED', ...facts }]);
+
+const fleets: fc.Arbitrary<Fleet> = fc
+  .record({
+    others: fc.constantFrom('none', 'callable', 'healthy'),
+    held: fc.boolean(),
+    mass: fc.boolean(),
+    hostProved: fc.boolean(),
+  })
+  .map(({ others, held, mass, hostProved }) => ({
+    otherHealthy: others === 'healthy',
+    otherCallable: others !== 'none',
+    permit: { held: held ? 'too many are silent' : null, mass, hostProved },
+  }));
+
+const rare: readonly (readonly Event[])[] = [
+  [{ type: 'doubt' }],
+  [{ type: 'drain', deadlineMs: 30_000 }],
+  [{ type: 'end', code: 'OPERATOR', text: 'removed by an operator' }],
+  [{ type: 'register', moved: false }],
+  [{ type: 'register', moved: true }],
+  [{ type: 'restart' }],
+  [{ type: 'line' }],
+  [{ type: 'shared', text: 'another answers there' }],
+  [{ type: 'unshared' }],
+];
+
+const refusal: readonly Event[] = [
+  { type: 'call-failed', text: 'ECONNREFUSED', refused: true, partly: false, confirmed: false },
+];
+
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: 1, max: 80 }).map((quarters) => ({ pass: quarters * 250 })) },
+  { weight: 1, arbitrary: fc.integer({ min: 1, max: 60 }).map((seconds) => ({ deaf: seconds * SECOND })) },
+  { weight: 1, arbitrary: fleets.map((fleet) => ({ fleet })) },
+  { weight: 4, arbitrary: fc.constantFrom(...proofs).map((happen) => ({ happen })) },
+  { weight: 2, arbitrary: fc.constantFrom([answered], [beat]).map((happen) => ({ happen })) },
+  { weight: 2, arbitrary: failed.map((happen) => ({ happen })) },
+  { weight: 1, arbitrary: fc.constant({ happen: [{ type: 'proof', text: 'ECONNREFUSED' } as const] }) },
+  { weight: 1, arbitrary: fc.constant({ happen: [{ type: 'restart' }, ...refusal] as const }) },
+  { weight: 1, arbitrary: fc.constantFrom(...rare).map((happen) => ({ happen })) },
+);
+
+/** Many proofs and much time, or it is never HEALTHY for long; 20 minutes and more of life. */
+const histories = fc.array(steps, { maxLength: 120, size: 'max' });
+
+const CALM: Fleet = { otherHealthy: true, otherCallable: true, permit: { held: null, mass: false, hostProved: false } };
+const SWEEP_MS = 250;
+
+/** Sees every moment of a history. */
+interface Moment {
+  readonly now: number;
+  readonly before: Vitals;
+  readonly real: Real;
+  readonly model: Model;
+  /** What has just happened; null: time has passed. */
+  readonly event: Event | null;
+}
+
+function live(history: readonly Step[], see: (moment: Moment) => void): void {
+  const [real, model] = [new Real(), new Model()];
+  let [now, fleet] = [0, CALM];
+  const both = (event: Event | null, act: (one: Real | Model) => void): void => {
+    const before = real.vitals;
+    act(real);
+    act(model);
+    see({ now, before, real, model, event });
+  };
+  for (const step of history) {
+    if (real.removed !== null || model.removed !== null) return;
+    if ('fleet' in step) fleet = step.fleet;
+    else if ('happen' in step) step.happen.forEach((event) => both(event, (one) => one.happen(event, now, fleet)));
+    else if ('deaf' in step) {
+      now += step.deaf;
+      real.vitals = forgive(real.vitals, step.deaf, now);
+      model.forgive(step.deaf, now);
+      both(null, (one) => one.pass(now, fleet));
+    } else {
+      const end = now + step.pass;
+      for (now += SWEEP_MS; now < end; now += SWEEP_MS) both(null, (one) => one.pass(now, fleet));
+      now = end;
+      both(null, (one) => one.pass(now, fleet));
+    }
+  }
+}
+
+/** What nobody has heard since a restart, and what refuses: with other things between. */
+const restarts: fc.Arbitrary<readonly Step[]> = fc
+  .tuple(histories, fleets, fc.array(fc.oneof({ weight: 3, arbitrary: fc.constant({ happen: refusal }) }, steps)))
+  .map(([before, fleet, after]) => [
+    ...before.filter(isHarmless),
+    { happen: [answered, beat, proved] },
+    { fleet },
+    { happen: [{ type: 'restart' }] },
+    ...after.flatMap((step): Step[] => [step, { pass: 4_000 }]),
+    { pass: 20_000 },
+  ]);
+
+const RUNS = { numRuns: 400 };
+
+/** As `expect(is).toEqual(should)`, and cheap enough for every moment of a life. */
+function check(is: unknown, should: unknown, { now, event }: Moment): void {
+  if (is === should) return;
+  throw new Error(`at ${now} ms, after ${event?.type ?? 'time'}: it is ${String(is)}, and should be ${String(should)}`);
+}
+
+describe('any history of an instance', () => {
+  it('goes as the table of the protocol says: phase, cause, removal, and what self-preservation is asked for', () => {
+    const property = fc.property(fc.oneof(histories, restarts), (history) => {
+      live(history, (moment) => {
+        const { phase, cause } = moment.real.vitals;
+        const { removed, permits } = moment.real;
+        const { model } = moment;
+        const should = `${model.phase} ${model.cause} ${model.removed} ${model.permits}`;
+        check(`${phase} ${cause} ${removed} ${permits}`, should, moment);
+      });
+    });
+    fc.assert(property, RUNS);
+  });
+
+  it('makes nobody HEALTHY who was not proved both ways since it registered its address', () => {
+    const property = fc.property(histories, (history) => {
+      let isProved = false;
+      live(history, (moment) => {
+        const { real, event } = moment;
+        if (event?.type === 'proved') isProved = true;
+        if (event?.type === 'register' && event.moved && real.vitals.phase !== 'LEAVING') isProved = false;
+        if (real.vitals.phase === 'HEALTHY') check(isProved, true, moment);
+      });
+    });
+    fc.assert(property, RUNS);
+  });
+
+  it('never removes by silence or proof who gave a sign of life within the last interval', () => {
+    const property = fc.property(histories, (history) => {
+      let heardAt = 0;
+      live(history, (moment) => {
+        const { now, real, event } = moment;
+        if (event !== null && LIFE.has(event.type)) heardAt = now;
+        if (real.removed === 'gone') check(now - heardAt >= INTERVAL, true, moment);
+      });
+    });
+    fc.assert(property, RUNS);
+  });
+
+  it('never goes on from CRITICAL while one direction alone works', () => {
+    const alone = fc.constantFrom([answered], [beat]);
+    const property = fc.property(histories, alone, (history, happen) => {
+      const steady = Array.from({ length: 60 }, (): Step[] => [{ pass: 5_000 }, { happen }]);
+      live([...history.filter(isHarmless), ...steady.flat()], (moment) => {
+        if (moment.now >= INTERVAL * 4 + lengthOf(history))
+          check(moment.real.vitals.phase === 'DEREGISTERING', false, moment);
+      });
+    });
+    fc.assert(property, RUNS);
+  });
+
+  it('ends once it is LEAVING, and nothing brings it back', () => {
+    const property = fc.property(histories, (history) => {
+      live(history, (moment) => {
+        const { before, real } = moment;
+        if (before.phase !== 'LEAVING') return;
+        check(real.vitals.phase, 'LEAVING', moment);
+        check(real.removed === 'gone', false, moment);
+      });
+    });
+    fc.assert(property, RUNS);
+  });
+
+  it('saves who is DEREGISTERING by its own word, or by a doubt of the registry in itself, and by nothing else', () => {
+    const property = fc.property(histories, (history) => {
+      live(history, (moment) => {
+        const { before, real, event } = moment;
+        const { phase } = real.vitals;
+        if (before.phase !== 'DEREGISTERING' || phase === 'DEREGISTERING' || real.removed !== null) return;
+        check((SAVED_BY[phase] ?? []).includes(event?.type), true, moment);
+      });
+    });
+    fc.assert(property, RUNS);
+  });
+
+  it('takes nobody out by silence while self-preservation holds, but who was never proved and is silent both ways', () => {
+    const held: Fleet = { ...CALM, permit: { ...CALM.permit, held: 'too many are silent' } };
+    const property = fc.property(histories, (history) => {
+      const steadily = history.filter((step) => !('fleet' in step));
+      live([{ fleet: held }, ...steadily], (moment) => {
+        const { before, real, event } = moment;
+        check(real.permits, 0, moment);
+        if (event !== null || before.phase === 'CRITICAL' || real.vitals.phase !== 'CRITICAL') return;
+        check(before.proved, false, moment);
+        check(real.vitals.cause === 'one-way', false, moment);
+      });
+    });
+    fc.assert(property, RUNS);
+  });
+
+  it('counts proofs in a row also where self-preservation says meanwhile why it is held: no call has failed', () => {
+    const held: Fleet = { ...CALM, otherHealthy: false, permit: { ...CALM.permit, held: 'too many are silent' } };
+    const proof: readonly Event[] = [answered, beat, proved];
+    const history: Step[] = [{ fleet: held }, { happen: proof }, { pass: 12_000 }, { happen: proof }, { pass: 17_000 }];
+    let last: Vitals | null = null;
+    live([...history, { happen: proof }], ({ real }) => (last = real.vitals));
+    expect(last).toMatchObject({ phase: 'HEALTHY' });
+  });
+});
+
+/** What counts as a word of the instance, or of somebody who starts the clocks anew. */
+const LIFE: ReadonlySet<string> = new Set(['heartbeat-1', 'heartbeat-2', 'register', 'restart']);
+
+/** What leads from DEREGISTERING to where. */
+const SAVED_BY: Partial<Record<Phase, readonly (string | undefined)[]>> = {
+  UNHEALTHY: ['heartbeat-2', 'register', 'doubt'],
+  CRITICAL: ['heartbeat-1'],
+  LEAVING: ['drain'],
+};
+
+/** It says nothing of an end, and takes no refusal for a death. */
+const isHarmless = (step: Step): boolean =>
+  !('happen' in step) || step.happen.every(({ type }) => type !== 'drain' && type !== 'end');
+
+/** How long a history takes, ms. */
+const lengthOf = (history: readonly Step[]): number =>
+  history.reduce((sum, step) => sum + ('pass' in step ? step.pass : 'deaf' in step ? step.deaf : 0), 0);

@@ -1,0 +1,293 @@
+import type { Result } from '../runtime/errors.js';
+import { UNPRINTABLE } from '../runtime/redact.js';
+
+/** One thing that is wrong with a message: where, what came, what is allowed. */
+export interface Flaw {
+  /** `endpoints[0].port`; empty for the whole message. */
+  readonly path: string;
+  /** What came, shortened and printable. */
+  readonly received: string;
+  readonly allowed: string;
+}
+
+/** JSON Schema 2020-12, the dialect of OpenAPI 3.1. */
+export type JsonSchema = { readonly [keyword: string]: unknown };
+
+/** Further flaws of one message are not looked for. */
+export const MAX_FLAWS = 10;
+/** `received`, and each key in a path, is at most this long. */
+const MAX_PRINTED = 80;
+
+/** What a value may be. `read` copies what it knows, so that nothing unexpected gets in and every copy has the same shape. */
+export interface Kind<Value> {
+  /** In words, for flaws and docs: `integer 1 … 65535`. */
+  readonly allowed: string;
+  readonly jsonSchema: JsonSchema;
+  /** The messages that it refers to. */
+  readonly parts: readonly AnyMessage[];
+  /** The value, or undefined when it is not allowed; then `flaws` has grown. */
+  readonly read: (value: unknown, flaws: Flaws) => Value | undefined;
+}
+
+/** One field of a message. A missing one is a flaw, or left out, or `fallback`. */
+export interface Field<Value, Optional extends boolean = boolean> {
+  readonly kind: Kind<Value>;
+  readonly about: string;
+  readonly optional: Optional;
+  readonly fallback?: Value;
+}
+
+/** A field for each property; only what is optional in the type may be optional in the table. */
+export type Fields<Value> = {
+  readonly [Name in keyof Value]-?: Partial<Pick<Value, Name>> extends Pick<Value, Name>
+    ? Field<Exclude<Value[Name], undefined>>
+    : Field<Value[Name], false>;
+};
+
+/** A row of the docs' table of one message. */
+export interface Row {
+  readonly field: string;
+  readonly allowed: string;
+  /** `yes`, `no`, or what it is when missing: `default 100`. */
+  readonly required: string;
+  readonly about: string;
+}
+
+/** What is read of a message in Standard Schema v1, https://standardschema.dev. */
+export interface StandardProps<Value> {
+  readonly version: 1;
+  readonly vendor: 'rollcall';
+  readonly validate: (value: unknown) => { readonly value: Value } | { readonly issues: readonly StandardIssue[] };
+  readonly types?: { readonly input: unknown; readonly output: Value } | undefined;
+}
+
+/** One flaw, as Standard Schema tells it. */
+export interface StandardIssue {
+  readonly message: string;
+  readonly path: readonly PropertyKey[];
+}
+
+/** A message of the wire: one table, from which come its validator, its JSON Schema and its rows in docs/PROTOCOL.md. */
+export interface Message<Value> extends Kind<Value> {
+  readonly name: string;
+  readonly about: string;
+  readonly rows: readonly Row[];
+  /** The whole schema; `jsonSchema` only refers to it as a component of an OpenAPI document. */
+  readonly component: JsonSchema;
+  /** The messages that its fields refer to. */
+  readonly inner: readonly AnyMessage[];
+  /** The message with unknown fields dropped and defaults filled in, or at most `MAX_FLAWS` flaws. */
+  parse(value: unknown): Result<Value, readonly Flaw[]>;
+  readonly '~standard': StandardProps<Value>;
+}
+
+/** A message of whatever type, for docs and schemas. */
+export type AnyMessage = Pick<Message<unknown>, 'name' | 'about' | 'rows' | 'component' | 'inner'>;
+
+type Slot = readonly [key: string, field: Field<unknown>];
+
+interface Found {
+  readonly path: PropertyKey[];
+  readonly received: string;
+  readonly allowed: string;
+}
+
+/** Collects what is wrong. Paths grow from the inside out: reading a good value builds none. */
+export class Flaws {
+  readonly #found: Found[] = [];
+
+  get count(): number {
+    return this.#found.length;
+  }
+
+  get full(): boolean {
+    return this.#found.length >= MAX_FLAWS;
+  }
+
+  /** Notes that `value` is not allowed here. Returns undefined, for `return flaws.add(…)`. */
+  add(value: unknown, allowed: string): undefined {
+    this.note(printed(value), allowed);
+  }
+
+  /** The same where the value itself must not be shown or says too little. */
+  note(received: string, allowed: string): undefined {
+    if (!this.full) this.#found.push({ path: [], received, allowed });
+  }
+
+  /** What was found from the `since`-th flaw on lies under `key`. */
+  under(key: string | number, since: number): void {
+    for (let at = since; at < this.#found.length; at += 1) this.#found[at]?.path.unshift(key);
+  }
+
+  get list(): readonly Flaw[] {
+    return this.#found.map(({ path, received, allowed }) => ({ path: pathText(path), received, allowed }));
+  }
+
+  get issues(): readonly StandardIssue[] {
+    return this.#found.map(({ path, received, allowed }) => ({
+      message: `received ${received}; allowed: ${allowed}`,
+      path,
+    }));
+  }
+}
+
+/** The table of a message; `check` looks at several fields at once, when each one is right. */
+export function message<Value extends object>(
+  name: string,
+  about: string,
+  fields: Fields<Value>,
+  check?: (value: Value, flaws: Flaws) => void,
+): Message<Value> {
+  const list = Object.entries<Field<unknown>>(fields);
+  const blank = blankOf(list);
+  const read = (value: unknown, flaws: Flaws): Value | undefined => {
+    if (!isRecord(value)) return flaws.add(value, `an object (${name})`);
+    const before = flaws.count;
+    // cloning keeps one hidden class for all messages of a table, where adding sixteen fields one by one would not
+    const copy: Record<string, unknown> = { ...blank };
+    for (const slot of list) {
+      if (flaws.full) break;
+      readField(value, copy, slot, flaws);
+    }
+    if (flaws.count > before) return undefined;
+    check?.(copy as Value, flaws);
+    return flaws.count > before ? undefined : (copy as Value);
+  };
+  const self: Message<Value> = {
+    name,
+    about,
+    allowed: name,
+    jsonSchema: { $ref: `#/components/schemas/${name}` },
+    component: componentOf(about, list),
+    get parts() {
+      return [self];
+    },
+    inner: list.flatMap(([, field]) => field.kind.parts),
+    rows: list.map(rowOf),
+    read,
+    parse(value) {
+      const flaws = new Flaws();
+      const parsed = read(value, flaws);
+      return parsed === undefined ? { ok: false, problem: flaws.list } : { ok: true, value: parsed };
+    },
+    '~standard': {
+      version: 1,
+      vendor: 'rollcall',
+      validate(value) {
+        const flaws = new Flaws();
+        const parsed = read(value, flaws);
+        return parsed === undefined ? { issues: flaws.issues } : { value: parsed };
+      },
+    },
+  };
+  return self;
+}
+
+/** Missing is a flaw. */
+export function required<Value>(kind: Kind<Value>, about: string): Field<Value, false> {
+  return { kind, about, optional: false };
+}
+
+/** Missing is left out. */
+export function optional<Value>(kind: Kind<Value>, about: string): Field<Value, true> {
+  return { kind, about, optional: true };
+}
+
+/** Missing becomes `fallback`. */
+export function withDefault<Value>(kind: Kind<Value>, fallback: Value, about: string): Field<Value, false> {
+  return { kind, about, optional: false, fallback };
+}
+
+/** `components.schemas` of an OpenAPI document: these messages and all that occur in them. */
+export function componentSchemas(messages: readonly AnyMessage[]): Record<string, JsonSchema> {
+  const schemas: Record<string, JsonSchema> = {};
+  const add = (each: AnyMessage): void => {
+    if (each.name in schemas) return;
+    schemas[each.name] = each.component;
+    each.inner.forEach(add);
+  };
+  messages.forEach(add);
+  return schemas;
+}
+
+/** An object that is no list; of whatever class. */
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** What came, in at most 80 printable characters. Only the outermost level is looked at. */
+export function printed(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (typeof value === 'string') return printedText(value);
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value);
+  return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+const ESCAPED = new RegExp(`${UNPRINTABLE.source}|["\\\\]`, 'gu');
+
+function printedText(text: string): string {
+  const long = text.length > MAX_PRINTED ? ` (${text.length} characters)` : '';
+  const room = MAX_PRINTED - long.length - 3;
+  let shown = '';
+  for (const character of text.slice(0, MAX_PRINTED)) {
+    const next = character.replace(ESCAPED, escaped);
+    if (shown.length + next.length > room) return `"${shown}…"${long}`;
+    shown += next;
+  }
+  return `"${shown}"`;
+}
+
+function escaped(character: string): string {
+  if (character === '"' || character === '\\') return `\\${character}`;
+  return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
+}
+
+function pathText(path: readonly PropertyKey[]): string {
+  let text = '';
+  for (const key of path) {
+    if (typeof key === 'number') text += `[${key}]`;
+    else if (/^\w{1,64}$/.test(String(key))) text += text === '' ? String(key) : `.${String(key)}`;
+    else text += `[${printedText(String(key))}]`;
+  }
+  return text;
+}
+
+/** An object with every field that is always there, made by JSON.parse, so that all are stored in the object itself. */
+function blankOf(list: readonly Slot[]): Record<string, unknown> {
+  const always = list.filter(([, field]) => !field.optional).map(([key]) => `${JSON.stringify(key)}:null`);
+  return JSON.parse(`{${always.join()}}`) as Record<string, unknown>;
+}
+
+function readField(
+  from: Readonly<Record<string, unknown>>,
+  to: Record<string, unknown>,
+  slot: Slot,
+  flaws: Flaws,
+): void {
+  const [key, field] = slot;
+  const given = from[key];
+  if (given === undefined && 'fallback' in field) {
+    to[key] = field.fallback;
+    return;
+  }
+  if (given === undefined && field.optional) return;
+  const since = flaws.count;
+  to[key] = field.kind.read(given, flaws);
+  if (flaws.count > since) flaws.under(key, since);
+}
+
+function componentOf(about: string, list: readonly Slot[]): JsonSchema {
+  const properties = list.map(([key, { kind, about: description, ...field }]) => {
+    const fallback = 'fallback' in field ? { default: field.fallback } : {};
+    return [key, { ...kind.jsonSchema, description, ...fallback }];
+  });
+  const needed = list.filter(([, field]) => !field.optional && !('fallback' in field)).map(([key]) => key);
+  return { type: 'object', description: about, properties: Object.fromEntries(properties), required: needed };
+}
+
+function rowOf([key, field]: Slot): Row {
+  const needed = field.optional ? 'no' : 'yes';
+  const fallback = 'fallback' in field ? `default \`${JSON.stringify(field.fallback)}\`` : needed;
+  return { field: key, allowed: field.kind.allowed, required: fallback, about: field.about };
+}

@@ -1,0 +1,83 @@
+/** Which instances callers call: one notion for callers, the registry, the command line and the dashboard. */
+import { STATES } from '../lifecycle/vitals.js';
+import type { State } from '../lifecycle/vitals.js';
+import type { AdminState, Instance } from './instance.js';
+
+/** States in which callers call an instance unless they say otherwise (`allowedStates`). Better ones are preferred. */
+export const CALLABLE_STATES: readonly State[] = ['HEALTHY', 'REGISTERING', 'UNHEALTHY'];
+
+/** May a caller that allows these states call the instance? No state makes up for an admin state other than ENABLED. */
+export function isCallableIn({ state, admin }: Pick<Instance, 'state' | 'admin'>, states: readonly State[]): boolean {
+  return admin === 'ENABLED' && states.includes(state);
+}
+
+/**
+ * May callers call the instance, by their defaults? The weight does not matter: callers pass over an instance of weight 0 only while an
+ * equally good one has a weight, so a service whose instances all have weight 0 is still called.
+ */
+export function isCallable(instance: Pick<Instance, 'state' | 'admin'>): boolean {
+  return isCallableIn(instance, CALLABLE_STATES);
+}
+
+/** As `isCallable`, and not REGISTERING any more: it can stand in for another one. */
+export function isSubstitute(instance: Pick<Instance, 'state' | 'admin'>): boolean {
+  return isCallable(instance) && instance.state !== 'REGISTERING';
+}
+
+/** How many instances of a service callers may call, and what keeps them from the others. */
+export interface CallableCount {
+  readonly all: number;
+  readonly callable: number;
+  /** All instances, by admin state. */
+  readonly admin: Readonly<Record<AdminState, number>>;
+  /** Instances that are DEREGISTERING, whatever their admin state. */
+  readonly leaving: number;
+  /** Of the ENABLED instances those that are not callable, by state. */
+  readonly unfit: Readonly<Record<State, number>>;
+}
+
+export function countCallable(instances: Iterable<Pick<Instance, 'state' | 'admin'>>): CallableCount {
+  const admin: Record<AdminState, number> = { ENABLED: 0, DRAINING: 0, MAINTENANCE: 0 };
+  const unfit: Record<State, number> = { HEALTHY: 0, REGISTERING: 0, UNHEALTHY: 0, CRITICAL: 0, DEREGISTERING: 0 };
+  let [all, callable, leaving] = [0, 0, 0];
+  for (const instance of instances) {
+    all += 1;
+    admin[instance.admin] += 1;
+    if (instance.state === 'DEREGISTERING') leaving += 1;
+    if (isCallable(instance)) callable += 1;
+    else if (instance.admin === 'ENABLED') unfit[instance.state] += 1;
+  }
+  return { all, callable, admin, leaving, unfit };
+}
+
+/** What an instance is to people, by its admin state: `2 drained`. */
+export const ADMIN_WORDS: Readonly<Record<AdminState, string>> = {
+  ENABLED: 'enabled',
+  DRAINING: 'drained',
+  MAINTENANCE: 'in maintenance',
+};
+
+/** Why instances are not callable, the operators' doing first: `2 drained, 1 CRITICAL`. Empty: all of them are. */
+export function notCallableText({ admin, unfit }: CallableCount): string {
+  return [
+    ...(['DRAINING', 'MAINTENANCE'] as const).map((word) => [admin[word], ADMIN_WORDS[word]] as const),
+    ...STATES.map((state) => [unfit[state], state] as const),
+  ]
+    .filter(([count]) => count > 0)
+    .map(([count, word]) => `${count} ${word}`)
+    .join(', ');
+}
+
+/** `0 of 2 callable: 2 drained` */
+export function callableText(count: CallableCount): string {
+  const why = notCallableText(count);
+  return `${count.callable} of ${count.all} callable${why === '' ? '' : `: ${why}`}`;
+}
+
+/**
+ * Is it an outage: are instances there, of which callers may call none? Not where all of them leave: a service that is shut down is on its
+ * way out of the registry.
+ */
+export function isOutage({ all, callable, leaving }: CallableCount): boolean {
+  return callable === 0 && leaving < all;
+}

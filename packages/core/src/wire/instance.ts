@@ -1,0 +1,89 @@
+import type { Forecast } from '../lifecycle/deadlines.js';
+import type { Reason } from '../lifecycle/reason.js';
+import type { State } from '../lifecycle/vitals.js';
+import type { Methods } from './methods.js';
+
+/** A service's name: a DNS label, since it becomes a DNS name and a metric label. */
+export type ServiceName = string;
+
+/** Unique per process start, chosen by the instance: `<service>-<UUIDv7>`. A restarted process is a new instance. */
+export type InstanceId = string;
+
+/** Protocols an instance can be called by. The first endpoint of an instance is its primary. */
+export const PROTOCOLS = ['tcp', 'http', 'grpc'] as const;
+export type Protocol = (typeof PROTOCOLS)[number];
+
+/**
+ * What is spoken at an endpoint. Over `heartbeat` nobody is called: there an instance without a port for callers, such as one behind a
+ * broker, answers Heartbeat-1 alone, in HTTP.
+ */
+export const ENDPOINT_PROTOCOLS = [...PROTOCOLS, 'heartbeat'] as const;
+export type EndpointProtocol = (typeof ENDPOINT_PROTOCOLS)[number];
+
+/** Where one protocol of an instance is reached. */
+export interface Endpoint {
+  readonly protocol: EndpointProtocol;
+  /** An IP address or a host name. */
+  readonly host: string;
+  /** 1 … 65535. */
+  readonly port: number;
+  readonly tls: boolean;
+}
+
+/** What an operator wants of an instance. It never changes the state. */
+export const ADMIN_STATES = ['ENABLED', 'DRAINING', 'MAINTENANCE'] as const;
+export type AdminState = (typeof ADMIN_STATES)[number];
+
+/** Who put the instance into the registry; a source lists which checks apply to it. */
+export type Source = 'native' | 'eureka' | 'consul' | 'api';
+
+/** Free words about an instance: at most 64 keys, 4 KiB in all. */
+export type Metadata = Readonly<Record<string, string>>;
+
+/**
+ * One running process of a service, as the registry publishes it. It holds only facts that were fixed at its `revision`:
+ * two reads of one revision are equal byte for byte.
+ */
+export interface Instance {
+  readonly id: InstanceId;
+  readonly service: ServiceName;
+  readonly namespace: string;
+  readonly endpoints: readonly Endpoint[];
+  /** At most 64 characters; empty when not told. */
+  readonly version: string;
+  /** A DNS label, or empty when not told. */
+  readonly zone: string;
+  /** 0 … 1,000; the share of calls relative to the other instances. */
+  readonly weight: number;
+  readonly metadata: Metadata;
+  /** What it says of its methods; missing: nothing. */
+  readonly methods?: Methods;
+  readonly state: State;
+  readonly reason: Reason;
+  /** Wall clock of the last state change, ms since 1970: for people only. */
+  readonly since: number;
+  /** What happens next if nothing else does, or null. */
+  readonly next: Forecast | null;
+  readonly admin: AdminState;
+  readonly source: Source;
+  /** Wall clock, ms since 1970. */
+  readonly registeredAt: number;
+  readonly revision: number;
+}
+
+/** What remains of an instance that was removed. It never removes a newer incarnation: ids are never reused. */
+export interface Tombstone {
+  readonly id: InstanceId;
+  readonly revision: number;
+  readonly reason: Reason;
+}
+
+/** The name of an address, as it is printed in reasons: `10.0.0.5:3001`, `[::1]:3001`. */
+export function addressOf(endpoint: Pick<Endpoint, 'host' | 'port'>): string {
+  return endpoint.host.includes(':') ? `[${endpoint.host}]:${endpoint.port}` : `${endpoint.host}:${endpoint.port}`;
+}
+
+/** The short name people read: `orders…1e07`. */
+export function shortId(instance: Pick<Instance, 'id' | 'service'>): string {
+  return `${instance.service}…${instance.id.slice(-4)}`;
+}

@@ -1,0 +1,127 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { sampleInstance } from '../testing.js';
+import {
+  isMethodName,
+  LONGEST_METHOD_NAME,
+  methodNameOf,
+  methodPolicyOf,
+  METHODS,
+  MOST_METHOD_BYTES,
+  MOST_METHODS,
+  routeNameOf,
+  sizeOfMethods,
+} from './methods.js';
+import { instanceMessage, registrationMessage } from './protocol.js';
+
+const registration = { id: 'orders-1', service: 'orders', endpoints: [{ protocol: 'tcp', port: 3001 }] };
+
+function read(methods: unknown): unknown {
+  const parsed = registrationMessage.parse({ ...registration, methods });
+  return parsed.ok ? parsed.value.methods : parsed.problem.map(({ path }) => path);
+}
+
+function many(count: number): Record<string, object> {
+  return Object.fromEntries(Array.from({ length: count }, (_, i) => [`m${i}`, {}]));
+}
+
+describe('what an instance says of its methods', () => {
+  it('is read as it was said, without what this version does not know', () => {
+    const methods = {
+      find: { idempotent: true, timeoutMs: 250, hedge: { afterMs: 20 } },
+      '{"cmd":"sum"}': { idempotent: false, hedge: true },
+      'POST /orders': {},
+    };
+    const more = { ...methods, find: { ...methods.find, cached: true, hedge: { afterMs: 20, most: 2 } } };
+    expect(read(more)).toEqual(methods);
+  });
+
+  it('is no field at all where nothing is said', () => {
+    expect(registrationMessage.parse(registration)).toEqual({
+      ok: true,
+      value: expect.not.objectContaining({ methods: expect.anything() }),
+    });
+    const parsed = instanceMessage.parse(sampleInstance());
+    expect(parsed.ok && Object.hasOwn(parsed.value, 'methods')).toBe(false);
+  });
+
+  it.each([
+    [{ find: { idempotent: 'yes' } }, 'methods.find.idempotent'],
+    [{ find: { timeoutMs: 0 } }, 'methods.find.timeoutMs'],
+    [{ find: { timeoutMs: 3_600_001 } }, 'methods.find.timeoutMs'],
+    [{ find: { hedge: { afterMs: 1.5 } } }, 'methods.find.hedge.afterMs'],
+    [{ find: { hedge: 5 } }, 'methods.find.hedge'],
+    [{ find: true }, 'methods.find'],
+    [{ '': {} }, 'methods[""]'],
+    [{ 'two\nlines': {} }, 'methods["two\\u{a}lines"]'],
+    [{ constructor: {} }, 'methods.constructor'],
+    [['find'], 'methods'],
+    [many(MOST_METHODS + 1), 'methods'],
+  ])('is refused where it is wrong: %j', (methods, path) => {
+    expect(read(methods)).toEqual([path]);
+  });
+
+  it('is bounded in number, in length of names, and in all', () => {
+    expect(read(many(MOST_METHODS))).toEqual(many(MOST_METHODS));
+    expect(isMethodName('x'.repeat(LONGEST_METHOD_NAME))).toBe(true);
+    expect(isMethodName('x'.repeat(LONGEST_METHOD_NAME + 1))).toBe(false);
+    const long = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`${i}${'ü'.repeat(200)}`, {}]));
+    expect(sizeOfMethods(long)).toBeGreaterThan(MOST_METHOD_BYTES);
+    expect(read(long)).toEqual(['methods']);
+  });
+
+  it('is read back as it was written, or refused, and never more than is allowed', () => {
+    const policy = fc.record(
+      { idempotent: fc.boolean(), timeoutMs: fc.integer({ min: -1, max: 10_000 }), hedge: fc.boolean() },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(fc.dictionary(fc.string({ maxLength: 300 }), policy, { maxKeys: 30 }), (methods) => {
+        const parsed = registrationMessage.parse({ ...registration, methods });
+        if (!parsed.ok) return;
+        expect(parsed.value.methods).toEqual(methods);
+        expect(sizeOfMethods(parsed.value.methods ?? {})).toBeLessThanOrEqual(MOST_METHOD_BYTES);
+      }),
+    );
+  });
+
+  it('is told in words that a person understands', () => {
+    expect(METHODS.allowed).toContain('at most 256');
+  });
+});
+
+describe('the policy of a method', () => {
+  it('is what was said of that name, and nothing of a name that every object has', () => {
+    const instance = sampleInstance({ methods: { find: { idempotent: true } } });
+    expect(methodPolicyOf(instance, 'find')).toEqual({ idempotent: true });
+    expect(methodPolicyOf(instance, 'toString')).toBeUndefined();
+    expect(methodPolicyOf(sampleInstance(), 'find')).toBeUndefined();
+  });
+});
+
+describe('the name of a pattern', () => {
+  it('is the same whatever the order in which an object was written', () => {
+    expect(methodNameOf('find')).toBe('find');
+    expect(methodNameOf({ role: 'math', cmd: { b: 1, a: 2 } })).toBe('{"cmd":{"a":2,"b":1},"role":"math"}');
+    expect(methodNameOf({ cmd: { a: 2, b: 1 }, role: 'math' })).toBe('{"cmd":{"a":2,"b":1},"role":"math"}');
+    expect(methodNameOf(7)).toBe('7');
+  });
+});
+
+describe('the name of an HTTP request', () => {
+  it.each([
+    ['/orders/7?full=1', 'GET /orders'],
+    ['/orders?x=/1', 'GET /orders'],
+    ['/', 'GET /'],
+    ['/?x=1', 'GET /'],
+    ['/api/orders/7', 'GET /api/orders'],
+    ['/api/v1/orders', 'GET /api/v1/orders'],
+    ['/v2/api/orders/x/y', 'GET /v2/api/orders'],
+    ['/api', 'GET /api'],
+    ['/api/?x', 'GET /api/'],
+    ['/apis/orders', 'GET /apis'],
+    ['/vim/orders', 'GET /vim'],
+  ])('of %s is %s', (path, name) => {
+    expect(routeNameOf('GET', path)).toBe(name);
+  });
+});

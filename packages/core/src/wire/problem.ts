@@ -1,0 +1,149 @@
+import type { Reason } from '../lifecycle/reason.js';
+import { integer, list, openWord, text } from '../options/kinds.js';
+import type { Flaw, Message } from '../options/schema.js';
+import { message, optional, required } from '../options/schema.js';
+import { printableText } from '../runtime/redact.js';
+import { reasonMessage } from './protocol.js';
+
+/** The stable words of RFC 9457 problem documents, each with its status. */
+export const PROBLEMS = {
+  INVALID: 400,
+  UNAUTHORIZED: 401,
+  TOKEN_LAPSED: 401,
+  CERTIFICATE_UNTRUSTED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+  TOO_SLOW: 408,
+  ID_HELD: 409,
+  LEAVING: 409,
+  ADDRESS_TAKEN: 409,
+  ENDED: 410,
+  TOO_LARGE: 413,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  MISDIRECTED: 421,
+  ADDRESS_NOT_ALLOWED: 422,
+  TOO_MANY: 429,
+  INTERNAL: 500,
+  NOT_READY: 503,
+} as const;
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** A refusal as the engine gives it; the rim adds `type`, `title` and `status` (RFC 9457). */
+export interface Problem {
+  readonly code: ProblemCode;
+  /** What happened and why, one plain sentence. */
+  readonly detail: string;
+  /** What to do. */
+  readonly fix: string;
+  readonly flaws?: readonly Flaw[];
+  readonly retryAfterMs?: number;
+  /** With `NOT_FOUND`: why the instance was removed, where that is known. */
+  readonly reason?: Reason;
+}
+
+/** A refusal on the wire, `application/problem+json`. */
+export interface ProblemDocument extends Problem {
+  /** A URI reference that names the kind of problem. */
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+}
+
+const CODES = Object.keys(PROBLEMS) as ProblemCode[];
+
+export const flawMessage: Message<Flaw> = message<Flaw>('Flaw', 'One thing that is wrong with a message.', {
+  path: required(text({ max: 1_000, allowed: 'text' }), 'where: `endpoints[0].port`; empty for the whole message'),
+  received: required(text({ max: 200, allowed: 'text' }), 'what came, shortened and printable'),
+  allowed: required(text({ max: 1_000, allowed: 'text' }), 'what is allowed'),
+});
+
+const fields = {
+  code: required(openWord(CODES), 'a stable word for programs'),
+  detail: required(text({ max: 4_000, allowed: 'text' }), 'what happened and why, one plain sentence'),
+  fix: required(text({ max: 4_000, allowed: 'text' }), 'what to do'),
+  flaws: optional(list(flawMessage, 0, 100), 'with `INVALID`: each thing that is wrong, at most 10'),
+  retryAfterMs: optional(integer(0, 86_400_000), 'when to try again, as the `Retry-After` header says in seconds'),
+  reason: optional(reasonMessage, 'with `NOT_FOUND`: why the instance was removed, where that is known'),
+};
+
+const problemMessage = message<Problem>('Problem', 'A refusal.', fields);
+
+export const problemDocumentMessage: Message<ProblemDocument> = message<ProblemDocument>(
+  'ProblemDocument',
+  'A refusal, as RFC 9457 has it: `application/problem+json`.',
+  {
+    type: required(text({ max: 500, allowed: 'URI reference' }), 'names the kind of problem'),
+    title: required(text({ max: 500, allowed: 'text' }), 'the kind of problem in words'),
+    status: required(integer(400, 599), 'the HTTP status'),
+    ...fields,
+  },
+);
+
+/** Of what happened, and of what to do. The registry's own are shorter, but where they list very many services; what is longer is cut. */
+const MAX_SENTENCE = 2_000;
+const MAX_FLAWS = 10;
+const MAX_PATH = 200;
+const MAX_RECEIVED = 100;
+
+/** What somebody answered who may be no registry. */
+export interface StrangeAnswer {
+  readonly status: number;
+  /** Its content-type; empty: it gave none. */
+  readonly type: string;
+  readonly text: string;
+}
+
+/** Of such an answer so much of its beginning is shown. */
+const MOST_OF_BEGINNING = 80;
+
+/** For people, printable and cut: `status 404, text/html, beginning with "<!DOCTYPE html> <html>…"`. */
+export function answerText(answer: StrangeAnswer): string {
+  const { status, type } = answer;
+  const named = type === '' ? 'no content-type' : printableText(type, MOST_OF_BEGINNING);
+  const start = answer.text.slice(0, MAX_SENTENCE).replaceAll(/\s+/g, ' ').trim();
+  const shown = start === '' ? 'empty' : `beginning with "${printableText(start, MOST_OF_BEGINNING)}"`;
+  return `status ${status}, ${named}, ${shown}`;
+}
+
+/**
+ * The problem in an answer that is no success, its texts printable and cut: they go into logs. Never fails: where the body is none
+ * (a proxy, another program), the status speaks, and what is known of the answer is shown; a code of a newer registry becomes the one of
+ * its status.
+ */
+export function problemFrom(status: number, body: unknown, answer: Partial<StrangeAnswer> = {}): Problem {
+  const read = problemMessage.parse(body);
+  if (read.ok) return printableProblem(read.value, status);
+  return {
+    code: codeOf(status),
+    detail: `The answer is no problem document, so it may not come from a registry: ${strangeText(status, answer)}.`,
+    fix: 'Check that the address is that of a registry and that no proxy answers in its place.',
+  };
+}
+
+function printableProblem({ code, detail, fix, flaws, ...rest }: Problem, status: number): Problem {
+  return {
+    ...rest,
+    code: Object.hasOwn(PROBLEMS, code) ? code : codeOf(status),
+    detail: printableText(detail, MAX_SENTENCE),
+    fix: printableText(fix, MAX_SENTENCE),
+    ...(flaws === undefined ? {} : { flaws: flaws.slice(0, MAX_FLAWS).map(printableFlaw) }),
+  };
+}
+
+function printableFlaw({ path, received, allowed }: Flaw): Flaw {
+  return {
+    path: printableText(path, MAX_PATH),
+    received: printableText(received, MAX_RECEIVED),
+    allowed: printableText(allowed),
+  };
+}
+
+function strangeText(status: number, { type, text: said }: Partial<StrangeAnswer>): string {
+  return type === undefined || said === undefined ? `status ${status}` : answerText({ status, type, text: said });
+}
+
+function codeOf(status: number): ProblemCode {
+  if (status === 502 || status === 504) return 'NOT_READY';
+  return CODES.find((code) => PROBLEMS[code] === status) ?? (status >= 500 ? 'INTERNAL' : 'INVALID');
+}

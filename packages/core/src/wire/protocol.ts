@@ -1,0 +1,360 @@
+import type { Forecast } from '../lifecycle/deadlines.js';
+import { REASON_CODES } from '../lifecycle/reason.js';
+import type { Reason } from '../lifecycle/reason.js';
+import { STATES } from '../lifecycle/vitals.js';
+import { decimal, flag, integer, list, nullable, ONE_LINE, oneOf, openWord, text, textMap } from '../options/kinds.js';
+import type { Flaws, Message } from '../options/schema.js';
+import { message, optional, required, withDefault } from '../options/schema.js';
+import { isHost } from '../runtime/host.js';
+import { ADMIN_STATES, addressOf, ENDPOINT_PROTOCOLS } from './instance.js';
+import type { Endpoint, Instance, Metadata, Source, Tombstone } from './instance.js';
+import { METHODS } from './methods.js';
+import type { Methods } from './methods.js';
+
+// ---- words ----------------------------------------------------------------------------------------------------------
+
+/** Service name, namespace, zone: a DNS label. */
+export const NAME_PATTERN = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+export const ID_PATTERN = /^[A-Za-z0-9._~-]{1,128}$/;
+export const SECRET_PATTERN = /^[A-Za-z0-9_-]{22,128}$/;
+/** Nonces, and the names of replicas. */
+export const NONCE_PATTERN = /^[A-Za-z0-9_-]{8,64}$/;
+export const EPOCH_PATTERN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** So many services one request, such as a watch, may name; whoever wants more asks for `*`. */
+export const MOST_NAMES = 256;
+export const DEFAULT_NAMESPACE = 'default';
+export const DEFAULT_WEIGHT = 100;
+export const DEFAULT_DRAIN_MS = 30_000;
+
+export const NAME = text({ max: 63, pattern: NAME_PATTERN, allowed: `DNS label \`${NAME_PATTERN.source}\`` });
+export const ID = text({
+  max: 128,
+  pattern: ID_PATTERN,
+  // neither can stand in a URL's path
+  accepts: (id) => id !== '.' && id !== '..',
+  allowed: `\`${ID_PATTERN.source}\`, not \`.\` or \`..\``,
+});
+export const EPOCH = text({ max: 36, pattern: EPOCH_PATTERN, allowed: 'UUID in lower case' });
+export const REVISION = integer(0);
+export const NONCE = text({ max: 64, pattern: NONCE_PATTERN, allowed: `\`${NONCE_PATTERN.source}\`` });
+const SECRET = text({ max: 128, pattern: SECRET_PATTERN, allowed: `\`${SECRET_PATTERN.source}\``, secret: true });
+const HOST = text({
+  max: 253,
+  accepts: isHost,
+  allowed: 'IP address or host name; IPv4 in four decimal parts, IPv6 without brackets',
+});
+const VERSION = text({ max: 64, pattern: ONE_LINE, allowed: 'at most 64 characters, one line' });
+const ZONE = text({ max: 63, pattern: /^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$/, allowed: 'DNS label, or empty' });
+export const WEIGHT = integer(0, 1_000);
+export const METADATA = textMap(64, 4_096);
+export const WALL_CLOCK = decimal(0, 8.64e15);
+
+// ---- the record -----------------------------------------------------------------------------------------------------
+
+const SOURCES: readonly Source[] = ['native', 'eureka', 'consul', 'api'];
+
+export const reasonMessage: Message<Reason> = message<Reason>('Reason', 'Why something is as it is.', {
+  code: required(openWord(REASON_CODES), 'a stable word for programs'),
+  text: required(text({ max: 2_000, allowed: 'text, at most 2000 characters' }), 'a plain sentence for people'),
+});
+
+const endpointMessage = message<Endpoint>('Endpoint', 'Where one protocol of an instance is reached.', {
+  protocol: required(
+    openWord(ENDPOINT_PROTOCOLS),
+    'what is spoken there; `heartbeat`: Heartbeat-1 alone, in HTTP, and nobody is called',
+  ),
+  host: required(HOST, 'an IP address or a host name'),
+  port: required(integer(1, 65_535), 'the port'),
+  tls: required(flag(), 'is it TLS?'),
+});
+
+export const forecastMessage: Message<Forecast> = message<Forecast>(
+  'Forecast',
+  'What happens next, if nothing else does.',
+  {
+    state: required(openWord([...STATES, 'REMOVED']), 'the state that comes'),
+    afterMs: required(decimal(0), 'counted from the record’s `since`'),
+    unless: required(
+      nullable(openWord(['HEARTBEAT_1', 'HEARTBEAT_2', 'PROOF'])),
+      'what would prevent it; `PROOF`: both heartbeats',
+    ),
+  },
+);
+
+export const instanceMessage: Message<Instance> = message<Instance>(
+  'Instance',
+  'One running process of a service. All of it is fixed at its `revision`: two reads of one revision are equal byte for byte.',
+  {
+    id: required(ID, 'unique per process start'),
+    service: required(NAME, 'the service’s name'),
+    namespace: required(NAME, 'the service’s namespace'),
+    endpoints: required(list(endpointMessage, 1, 16), 'where it is reached; the first is the primary'),
+    version: required(VERSION, 'empty when not told'),
+    zone: required(ZONE, 'empty when not told'),
+    weight: required(WEIGHT, 'its share of calls relative to the other instances'),
+    metadata: required(METADATA, 'free words'),
+    methods: optional(METHODS, 'what it says of its methods; missing: nothing'),
+    state: required(oneOf(STATES), 'what the registry thinks'),
+    reason: required(reasonMessage, 'why it is in this state'),
+    since: required(WALL_CLOCK, 'wall clock of the last state change, ms since 1970: for people only'),
+    next: required(nullable(forecastMessage), 'what happens next if nothing else does'),
+    admin: required(oneOf(ADMIN_STATES), 'what an operator wants; never changes the state'),
+    source: required(openWord(SOURCES), 'who registered it; tells which checks apply'),
+    registeredAt: required(WALL_CLOCK, 'wall clock, ms since 1970'),
+    revision: required(REVISION, 'of its last change'),
+  },
+);
+
+export const tombstoneMessage: Message<Tombstone> = message<Tombstone>(
+  'Tombstone',
+  'What remains of an instance that was removed.',
+  {
+    id: required(ID, 'the instance'),
+    revision: required(REVISION, 'of its removal; it never removes an instance of a higher revision'),
+    reason: required(reasonMessage, 'why it was removed'),
+  },
+);
+
+// ---- registration ---------------------------------------------------------------------------------------------------
+
+/** An endpoint as a service announces it: a missing host is the peer's own address, as the registry sees it. */
+export interface AnnouncedEndpoint extends Omit<Endpoint, 'host' | 'tls'> {
+  readonly host?: string;
+  readonly tls?: boolean;
+}
+
+/** `POST /api/v1/register` */
+export interface Registration {
+  readonly id: string;
+  readonly service: string;
+  readonly namespace?: string;
+  readonly endpoints: readonly AnnouncedEndpoint[];
+  readonly version?: string;
+  readonly zone?: string;
+  readonly weight?: number;
+  readonly metadata?: Metadata;
+  readonly methods?: Methods;
+  /** ≥ 128 bits drawn at process start, `^[A-Za-z0-9_-]{22,128}$`; without one the registry draws it and returns it once. */
+  readonly secret?: string;
+}
+
+const announcedEndpointMessage = message<AnnouncedEndpoint>(
+  'AnnouncedEndpoint',
+  'An endpoint as a service announces it.',
+  {
+    protocol: required(oneOf(ENDPOINT_PROTOCOLS), 'what is spoken there'),
+    host: optional(HOST, 'missing: the address that the registration comes from'),
+    port: required(integer(1, 65_535), 'the port'),
+    tls: withDefault(flag(), false, 'is it TLS?'),
+  },
+);
+
+export const registrationMessage: Message<Registration> = message<Registration>(
+  'Registration',
+  'A service’s process makes itself known.',
+  {
+    id: required(ID, 'chosen by the process and new at each start: `<service>-<UUIDv7>`'),
+    service: required(NAME, 'the service’s name'),
+    namespace: withDefault(NAME, DEFAULT_NAMESPACE, 'names are unique within one'),
+    endpoints: required(
+      list(announcedEndpointMessage, 1, 16),
+      'where it is reached; the first is the primary. A protocol may occur more than once, the same endpoint not',
+    ),
+    version: withDefault(VERSION, '', 'the version of its code'),
+    zone: withDefault(ZONE, '', 'where it runs'),
+    weight: withDefault(WEIGHT, DEFAULT_WEIGHT, 'its share of calls relative to the other instances'),
+    metadata: withDefault(METADATA, Object.freeze({}), 'free words'),
+    methods: optional(METHODS, 'what callers should know of its methods'),
+    secret: optional(
+      SECRET,
+      'at least 128 random bits, drawn at process start; missing: the registry draws it and returns it once',
+    ),
+  },
+  checkEndpoints,
+);
+
+function checkEndpoints({ endpoints }: Registration, flaws: Flaws): void {
+  const seen = new Set<string>();
+  endpoints.forEach(({ protocol, host = '', port }, at) => {
+    const name = `${protocol} ${addressOf({ host, port })}`;
+    const since = flaws.count;
+    if (seen.has(name)) flaws.note(`${name.slice(0, 60)} again`, 'each endpoint once');
+    flaws.under(at, since);
+    flaws.under('endpoints', since);
+    seen.add(name);
+  });
+}
+
+/** How the registry will call, and wants to be called. */
+export interface HeartbeatTerms {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly freshEvery: number;
+}
+
+export interface Registered {
+  readonly instance: Instance;
+  /** Only when the registry drew it. */
+  readonly secret?: string;
+  readonly epoch: string;
+  readonly revision: number;
+  readonly heartbeat: HeartbeatTerms;
+  /** Every replica of the registry, as URLs. */
+  readonly registries: readonly string[];
+}
+
+const heartbeatTermsMessage = message<HeartbeatTerms>(
+  'HeartbeatTerms',
+  'How the registry calls, and wants to be called.',
+  {
+    intervalMs: required(integer(10, 3_600_000), 'between two Heartbeats-2, and between two Heartbeats-1'),
+    timeoutMs: required(integer(1, 3_600_000), 'how long the registry waits for the answer to Heartbeat-1'),
+    freshEvery: required(
+      integer(1, 1_000_000),
+      'one in so many, of either heartbeat, comes on a fresh connection; 1: each does',
+    ),
+  },
+);
+
+export const registeredMessage: Message<Registered> = message<Registered>(
+  'Registered',
+  'The answer to a registration.',
+  {
+    instance: required(instanceMessage, 'the record'),
+    secret: optional(SECRET, 'only when the registry drew it'),
+    epoch: required(EPOCH, 'the life of the registry’s history that the revision belongs to'),
+    revision: required(REVISION, 'of the registry'),
+    heartbeat: required(heartbeatTermsMessage, 'the terms'),
+    registries: required(
+      list(text({ max: 512, pattern: /^https?:\/\/[!-~]+$/, allowed: 'http(s) URL' }), 0, 64),
+      'every replica of the registry',
+    ),
+  },
+);
+
+// ---- heartbeats -----------------------------------------------------------------------------------------------------
+
+export const PURPOSES = ['beat', 'urgent', 'opinion'] as const;
+export type Purpose = (typeof PURPOSES)[number];
+
+/** Heartbeat-1, registry → instance. Tells the instance who calls and which nonce to quote in its next Heartbeat-2. */
+export interface HeartbeatCall {
+  readonly replica: string;
+  readonly instance: string;
+  /** `^[A-Za-z0-9_-]{8,64}$`; one per round, for all endpoints. */
+  readonly nonce: string;
+  readonly purpose: Purpose;
+  /** Lower-case hex of HMAC-SHA256(callKey, `signedText(call)`). */
+  readonly mac: string;
+  /** The next call comes over this connection too: the called side leaves it open. */
+  readonly keep?: boolean;
+}
+
+export const heartbeatCallMessage: Message<HeartbeatCall> = message<HeartbeatCall>(
+  'HeartbeatCall',
+  'Heartbeat-1, registry → instance.',
+  {
+    replica: required(NONCE, 'the registry that calls'),
+    instance: required(ID, 'the instance that is meant'),
+    nonce: required(
+      NONCE,
+      'to be answered, and to be quoted in the next Heartbeat-2; one per round, for all endpoints',
+    ),
+    purpose: required(oneOf(PURPOSES), '`urgent`: beat at once; `opinion`: answer and remember nothing'),
+    mac: required(
+      text({ max: 64, pattern: /^[0-9a-f]{64}$/, allowed: '64 lower-case hex digits' }),
+      'HMAC-SHA256(callKey, `replica|instance|nonce|purpose`)',
+    ),
+    keep: optional(flag(), 'true: leave the connection open, the next call comes over it; otherwise close it first'),
+  },
+);
+
+/** The application's answer, with its own id. A caller that only checks identity sends no nonce and gets null back. */
+export interface HeartbeatAnswer {
+  readonly instance: string;
+  readonly nonce: string | null;
+}
+
+export const heartbeatAnswerMessage: Message<HeartbeatAnswer> = message<HeartbeatAnswer>(
+  'HeartbeatAnswer',
+  'The application’s answer to Heartbeat-1.',
+  {
+    instance: required(ID, 'the application’s own id, whatever was asked for'),
+    nonce: withDefault(nullable(NONCE), null, 'the nonce of the call; `null` if it had none'),
+  },
+);
+
+/** The nonce to answer to a call that need not be authentic, or even complete: an identity check has none. */
+export function nonceOf(call: unknown): string | null {
+  if (typeof call !== 'object' || call === null || !('nonce' in call)) return null;
+  return typeof call.nonce === 'string' && NONCE_PATTERN.test(call.nonce) ? call.nonce : null;
+}
+
+/** Nest pattern of Heartbeat-1 over TCP, and of the identity check when a pooled connection opens. */
+export const HEARTBEAT_PATTERN = 'rollcall.heartbeat-1';
+/** Path of Heartbeat-1 over HTTP. */
+export const HEARTBEAT_PATH = '/.well-known/rollcall/heartbeat-1';
+/** `callKey` = HMAC-SHA256(key = secret as UTF-8, this text), 32 raw bytes. */
+export const CALL_KEY_TEXT = 'rollcall-call';
+
+/** What `mac` signs. */
+export function signedText(call: Omit<HeartbeatCall, 'mac'>): string {
+  return `${call.replica}|${call.instance}|${call.nonce}|${call.purpose}`;
+}
+
+// ---- the other requests of services ---------------------------------------------------------------------------------
+
+export const SUSPICIONS = ['refused', 'closed', 'timeout', 'misdirected'] as const;
+
+/** `POST /api/v1/instances/{id}/suspect`: a caller saw it fail. The registry calls at once and never believes the report alone. */
+export interface Suspicion {
+  /** Instance id or name of the caller. */
+  readonly by: string;
+  readonly outcome: (typeof SUSPICIONS)[number];
+}
+
+export const suspicionMessage: Message<Suspicion> = message<Suspicion>('Suspicion', 'A caller saw an instance fail.', {
+  by: required(
+    text({ min: 1, max: 128, pattern: ONE_LINE, allowed: '1 … 128 characters, one line' }),
+    'instance id or name of the caller',
+  ),
+  outcome: required(oneOf(SUSPICIONS), 'what it saw'),
+});
+
+/** `POST /api/v1/instances/{id}/drain`: 0 … 3,600,000 ms, default 30,000. */
+export interface Drain {
+  readonly deadlineMs?: number;
+}
+
+export const drainMessage: Message<Drain> = message<Drain>('Drain', 'The instance stops taking calls and will leave.', {
+  deadlineMs: withDefault(integer(0, 3_600_000), DEFAULT_DRAIN_MS, 'when it will have left at the latest'),
+});
+
+export interface DrainAnswer {
+  /** Streams that watch this service now: when 0, nobody needs time to move away. */
+  readonly watchers: number;
+  /** False: the registry could not store it, and would have forgotten it after a restart. Missing: it is stored. */
+  readonly stored?: boolean;
+}
+
+export const drainAnswerMessage: Message<DrainAnswer> = message<DrainAnswer>('DrainAnswer', 'The answer to a drain.', {
+  watchers: required(integer(0), 'streams that watch this service now: when 0, nobody needs time to move away'),
+  stored: optional(flag(), 'false: it counts, but the store has not taken it; missing: it is stored'),
+});
+
+// ---- positions ------------------------------------------------------------------------------------------------------
+
+/** `<epoch>.<revision>`: everything asked for has been sent up to here. */
+export interface Cursor {
+  readonly epoch: string;
+  readonly revision: number;
+}
+
+export const formatCursor = (cursor: Cursor): string => `${cursor.epoch}.${cursor.revision}`;
+
+/** Null for anything that is not a cursor. */
+export function parseCursor(cursor: string): Cursor | null {
+  const match = /^([0-9a-f-]{36})\.(\d{1,15})$/.exec(cursor);
+  if (match?.[1] === undefined || match[2] === undefined) return null;
+  return { epoch: match[1], revision: Number(match[2]) };
+}

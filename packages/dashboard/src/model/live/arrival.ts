@@ -1,0 +1,17 @@
+/** How much of the first view is here, in words: until it is whole nothing is counted or judged. */
+import { clockText, countText, plural } from '../text/age.js';
+import type { Arrival } from './roll.js';
+
+/** `68 of 200 services`. */
+export const shareOfArrival = ({ have, total }: Arrival): string =>
+  total === null ? plural(have, 'service') : `${countText(have)} of ${plural(total, 'service')}`;
+
+/** In place of a verdict. `staleSince`: when the view is old, since when. */
+export function arrivalText(arrival: Arrival, staleSince: number | null): string {
+  const isAnyKnown = arrival.have > 0 || arrival.total !== null;
+  if (staleSince !== null) {
+    const had = isAnyKnown ? `${shareOfArrival(arrival)} had come` : 'nothing had come';
+    return `The view was not whole at ${clockText(staleSince)}: ${had}.`;
+  }
+  return isAnyKnown ? `Calling the roll: ${shareOfArrival(arrival)} …` : 'Calling the roll …';
+}

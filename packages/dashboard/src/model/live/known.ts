@@ -1,0 +1,47 @@
+/** What is known of something, and since when it is not: the one place for it, so that no screen takes “unknown” for “none”. */
+import { clockText } from '../text/age.js';
+
+/** What came of asking the registry, again and again. Times are of this browser’s wall clock. */
+export interface Answer<Value> {
+  /** The newest answer; null: there was none yet. */
+  readonly value: Value | null;
+  /** Why the newest question was not answered; null: it was, or is under way. */
+  readonly error: Error | null;
+  /** When the newest answer came; null: there was none yet. */
+  readonly heardAt: number | null;
+  /** When it was asked first. */
+  readonly askedAt: number;
+}
+
+export type Known<Value> =
+  /** `asOf` null: it is so now. */
+  | { readonly kind: 'known'; readonly value: Value; readonly asOf: number | null }
+  | { readonly kind: 'asked' }
+  | { readonly kind: 'unknown'; readonly since: number; readonly error: Error | null };
+
+/** `staleSince`: since when the whole page is old; null: it is live. */
+export function knownOf<Value>(answer: Answer<Value>, staleSince: number | null): Known<Value> {
+  const { value, error, heardAt, askedAt } = answer;
+  if (value !== null) return { kind: 'known', value, asOf: error === null && staleSince === null ? null : heardAt };
+  if (error === null && staleSince === null) return { kind: 'asked' };
+  return { kind: 'unknown', since: staleSince ?? askedAt, error };
+}
+
+/** The value, however old; null: nothing is known. */
+export const valueOf = <Value>(known: Known<Value>): Value | null => (known.kind === 'known' ? known.value : null);
+
+/** When the value is of; null: of now, or nothing is known. */
+export const asOfOf = (known: Known<unknown>): number | null => (known.kind === 'known' ? known.asOf : null);
+
+/** The same, of something that follows from it. */
+export function knownAs<Value, Part>(known: Known<Value>, part: (value: Value) => Part): Known<Part> {
+  return known.kind === 'known' ? { ...known, value: part(known.value) } : known;
+}
+
+export const unknownText = (since: number): string => `unknown since ${clockText(since)}`;
+
+/** What stands where nothing is known: `–` with since when, never 0. */
+export function missingText(known: Known<unknown>): string {
+  if (known.kind === 'unknown') return `– ${unknownText(known.since)}`;
+  return known.kind === 'asked' ? 'Asking …' : '–';
+}

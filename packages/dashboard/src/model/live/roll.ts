@@ -1,0 +1,280 @@
+import { computed, signal } from '@preact/signals';
+import type { ReadonlySignal, Signal } from '@preact/signals';
+import { countCallable, isOutage } from '@rollcall/core';
+import type { CallableCount, ChangeFrame, Frame, Instance, ResetFrame, State, StatusFrame } from '@rollcall/core';
+import type { Tally } from '../text/words.js';
+
+export type Instances = ReadonlyMap<string, Instance>;
+
+/** A service as people are told it. */
+export type NameOf = (namespace: string, name: string) => string;
+
+/** How much of a whole view has come. */
+export interface Arrival {
+  /** Services. */
+  readonly have: number;
+  /** Null: the registry does not say. */
+  readonly total: number | null;
+}
+
+/** One service and who is in it. */
+export interface ServiceNode {
+  /** `<namespace>/<name>`. */
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly instances: Signal<Instances>;
+}
+
+/**
+ * Everything the registry has told, kept up to date by its change feed. Frames of one turn are applied together: each service changes
+ * once, however many frames name it.
+ */
+export class Roll {
+  /** By name, then namespace; changes only when a service comes or goes. */
+  readonly services: Signal<readonly ServiceNode[]> = signal<readonly ServiceNode[]>([]);
+  /** Those that have services, sorted. */
+  readonly namespaces: ReadonlySignal<readonly string[]> = computed(() =>
+    [...new Set(this.services.value.map(({ namespace }) => namespace))].toSorted(),
+  );
+  /** With its namespace before it where there are several. */
+  readonly nameOf: NameOf = (namespace, name) => (this.namespaces.value.length > 1 ? `${namespace}/${name}` : name);
+  readonly status: Signal<StatusFrame> = signal<StatusFrame>({ settled: true });
+  readonly revision: Signal<number> = signal(0);
+  /** What has come of a view that is not whole yet: nothing can be counted or judged. Null: it is whole. */
+  readonly arrival: Signal<Arrival | null> = signal<Arrival | null>({ have: 0, total: null });
+  /** Was it ever whole? Then an older view is here while a new one comes. */
+  readonly wasWhole: Signal<boolean> = signal(false);
+  readonly #nodes = new Map<string, ServiceNode>();
+  readonly #home = new Map<string, ServiceNode>();
+  /** Parts of views that are not whole yet. */
+  readonly #parts = new Map<string, Instance[]>();
+  /** Services of which nothing has come since the view began anew; null: it went on from where it was. */
+  #unseen: Set<string> | null = null;
+  /** Services of which the whole has come since the view began anew. */
+  readonly #arrived = new Set<string>();
+
+  /** A whole new view begins, of so many services (null: not told): what it does not name by its end is gone. */
+  beginAnew(total: number | null = null): void {
+    this.#arrived.clear();
+    this.arrival.value = { have: 0, total };
+    this.#unseen = new Set(this.#nodes.keys());
+    this.#parts.clear();
+  }
+
+  /** Everything that was asked for has come, up to this revision. */
+  caughtUp(revision: number): void {
+    this.revision.value = revision;
+    this.arrival.value = null;
+    this.wasWhole.value = true;
+    if (this.#unseen === null) return;
+    for (const key of this.#unseen) this.#forget(key);
+    this.#unseen = null;
+  }
+
+  apply(frames: readonly Frame[]): void {
+    const changed = new Map<string, Map<string, Instance>>();
+    for (const frame of frames) this.#applyOne(frame, changed);
+    let isNewList = false;
+    for (const [key, instances] of changed) isNewList = this.#settle(key, instances) || isNewList;
+    if (isNewList) this.#list();
+    this.#count();
+  }
+
+  node(key: string): ServiceNode | undefined {
+    return this.#nodes.get(key);
+  }
+
+  /** The service that an instance belongs to. */
+  homeOf(id: string): ServiceNode | undefined {
+    return this.#home.get(id);
+  }
+
+  #applyOne(frame: Frame, changed: Map<string, Map<string, Instance>>): void {
+    switch (frame.event) {
+      case 'reset':
+        this.#reset(frame.data, changed);
+        return;
+      case 'change':
+        this.#change(frame.data, changed);
+        return;
+      case 'unknown':
+        if (frame.data.service !== '*') changed.set(`${frame.data.namespace}/${frame.data.service}`, new Map());
+        return;
+      case 'status':
+        this.status.value = frame.data;
+        return;
+      case 'gone':
+    }
+  }
+
+  #reset(
+    { namespace, service, instances, complete, part }: ResetFrame,
+    changed: Map<string, Map<string, Instance>>,
+  ): void {
+    const key = `${namespace}/${service}`;
+    const whole = [...(part === 0 ? [] : (this.#parts.get(key) ?? [])), ...instances];
+    if (!complete) {
+      this.#parts.set(key, whole);
+      return;
+    }
+    this.#parts.delete(key);
+    this.#unseen?.delete(key);
+    this.#arrived.add(key);
+    changed.set(key, new Map(whole.map((instance) => [instance.id, instance])));
+  }
+
+  #change({ namespace, service, upsert, remove }: ChangeFrame, changed: Map<string, Map<string, Instance>>): void {
+    const key = `${namespace}/${service}`;
+    const instances = changed.get(key) ?? new Map(this.#nodes.get(key)?.instances.value);
+    changed.set(key, instances);
+    for (const instance of upsert) instances.set(instance.id, instance);
+    for (const { id, revision } of remove) {
+      const known = instances.get(id);
+      if (known !== undefined && known.revision <= revision) instances.delete(id);
+    }
+  }
+
+  /** Is the list of services another one now? */
+  #settle(key: string, instances: Map<string, Instance>): boolean {
+    const known = this.#nodes.get(key);
+    if (instances.size === 0) return known !== undefined && this.#forget(key);
+    const node = known ?? nodeOf(key);
+    for (const id of node.instances.value.keys()) if (!instances.has(id)) this.#home.delete(id);
+    for (const id of instances.keys()) this.#home.set(id, node);
+    node.instances.value = instances;
+    this.#nodes.set(key, node);
+    return known === undefined;
+  }
+
+  #forget(key: string): boolean {
+    const node = this.#nodes.get(key);
+    if (node === undefined) return false;
+    for (const id of node.instances.value.keys()) this.#home.delete(id);
+    this.#nodes.delete(key);
+    this.#list();
+    return true;
+  }
+
+  #count(): void {
+    const { arrival } = this;
+    const have = this.#arrived.size;
+    if (arrival.value === null || arrival.value.have === have) return;
+    arrival.value = { have, total: arrival.value.total === null ? null : Math.max(have, arrival.value.total) };
+  }
+
+  #list(): void {
+    this.services.value = [...this.#nodes.values()].toSorted((one, other) =>
+      `${one.name}/${one.namespace}` < `${other.name}/${other.namespace}` ? -1 : 1,
+    );
+  }
+}
+
+function nodeOf(key: string): ServiceNode {
+  const slash = key.indexOf('/');
+  return { key, namespace: key.slice(0, slash), name: key.slice(slash + 1), instances: signal<Instances>(new Map()) };
+}
+
+/** Worst first: what a person should see at the top. */
+export const WORST_FIRST: readonly State[] = ['CRITICAL', 'UNHEALTHY', 'REGISTERING', 'DEREGISTERING', 'HEALTHY'];
+const SEVERITY: Readonly<Record<State, number>> = {
+  CRITICAL: 0,
+  UNHEALTHY: 1,
+  REGISTERING: 2,
+  DEREGISTERING: 3,
+  HEALTHY: 4,
+};
+
+export const needsAttention = ({ state }: Pick<Instance, 'state'>): boolean =>
+  state === 'CRITICAL' || state === 'UNHEALTHY';
+export const isOnTheWay = ({ state }: Pick<Instance, 'state'>): boolean =>
+  state === 'REGISTERING' || state === 'DEREGISTERING';
+
+/** Worst state first, then the newest change, then by id, so that rows keep their places. */
+export function byTrouble(one: Instance, other: Instance): number {
+  return SEVERITY[one.state] - SEVERITY[other.state] || other.since - one.since || (one.id < other.id ? -1 : 1);
+}
+
+/** How a service stands. */
+export interface Standing {
+  /** HEALTHY, and not kept away from callers by an operator. */
+  readonly healthy: number;
+  readonly all: number;
+  readonly worst: State;
+  /** How many callers may call, and what keeps them from the others. */
+  readonly count: CallableCount;
+}
+
+export function standingOf(instances: Instances): Standing {
+  let healthy = 0;
+  let worst: State = 'HEALTHY';
+  for (const { state, admin } of instances.values()) {
+    if (state === 'HEALTHY' && admin === 'ENABLED') healthy += 1;
+    if (SEVERITY[state] < SEVERITY[worst]) worst = state;
+  }
+  return { healthy, all: instances.size, worst, count: countCallable(instances.values()) };
+}
+
+/** Nobody of it may be called, or somebody of it is UNHEALTHY or CRITICAL. */
+export const isTroubled = ({ worst, count }: Standing): boolean => isOutage(count) || needsAttention({ state: worst });
+
+/** The state by which a service is coloured: where nobody may be called nothing is worse. */
+export const colourOf = ({ worst, count }: Standing): State => (isOutage(count) ? 'CRITICAL' : worst);
+
+/** Services that nobody may be called of first, then problems, then the lower share of HEALTHY ones; else as they are. */
+export function servicesByTrouble(nodes: readonly ServiceNode[]): ServiceNode[] {
+  const standings = new Map(nodes.map((node) => [node, standingOf(node.instances.value)]));
+  const rank = (node: ServiceNode): number => {
+    const standing = standings.get(node);
+    if (standing === undefined) return 0;
+    if (isOutage(standing.count)) return -1;
+    return SEVERITY[standing.worst] + standing.healthy / Math.max(1, standing.all) / 2;
+  };
+  return nodes.toSorted((one, other) => rank(one) - rank(other));
+}
+
+/** What the verdict is about. */
+export function tallyOf(nodes: readonly ServiceNode[], nameOf: NameOf): Tally {
+  const standings = nodes.map(({ namespace, name, instances }) => ({
+    name: nameOf(namespace, name),
+    ...standingOf(instances.value),
+  }));
+  return {
+    trouble: standings.filter(isTroubled).length,
+    all: nodes.length,
+    waiting: standings.filter(({ healthy }) => healthy === 0).length,
+    outages: standings.filter(({ count }) => isOutage(count)).map(({ name, count }) => ({ name, count })),
+  };
+}
+
+export interface Placed {
+  readonly node: ServiceNode;
+  readonly instance: Instance;
+}
+
+/**
+ * Who needs a person: instances that are kept away where nobody of the service may be called, and those in trouble, worst first; and who is
+ * on the way.
+ */
+export function attentionOf(nodes: readonly ServiceNode[]): {
+  readonly trouble: readonly Placed[];
+  readonly onTheWay: readonly Placed[];
+} {
+  const out = new Set(nodes.filter((node) => isOutage(standingOf(node.instances.value).count)));
+  const isNeedy = ({ node, instance }: Placed): boolean =>
+    needsAttention(instance) || (out.has(node) && instance.admin !== 'ENABLED');
+  const all = nodes.flatMap((node) => [...node.instances.value.values()].map((instance) => ({ node, instance })));
+  const byWorst = (one: Placed, other: Placed): number => byTrouble(one.instance, other.instance);
+  const byOutage = (one: Placed, other: Placed): number => Number(out.has(other.node)) - Number(out.has(one.node));
+  // a few of thousands: only those are sorted
+  return {
+    trouble: all.filter(isNeedy).toSorted((one, other) => byOutage(one, other) || byWorst(one, other)),
+    onTheWay: all.filter((one) => isOnTheWay(one.instance) && !isNeedy(one)).toSorted(byWorst),
+  };
+}
+
+export function countStates(nodes: readonly ServiceNode[]): Record<State, number> {
+  const counts: Record<State, number> = { HEALTHY: 0, UNHEALTHY: 0, CRITICAL: 0, REGISTERING: 0, DEREGISTERING: 0 };
+  for (const { instances } of nodes) for (const { state } of instances.value.values()) counts[state] += 1;
+  return counts;
+}

@@ -1,0 +1,172 @@
+import { createContext } from 'preact';
+import { useContext, useEffect, useMemo } from 'preact/hooks';
+import { signal } from '@preact/signals';
+import type { ReadonlySignal, Signal } from '@preact/signals';
+import { routeOf, withFilter } from '../view/route.js';
+import type { Route } from '../view/route.js';
+import { Shell } from '../view/shell.js';
+import { Api } from './api.js';
+import { Clock } from './clock.js';
+import { Feed } from './feed.js';
+import { knownOf } from './known.js';
+import type { Answer, Known } from './known.js';
+import { Roll } from './roll.js';
+
+/** Everything one page has: made once, handed down, there as long as the page. */
+export interface Session {
+  readonly clock: Clock;
+  readonly api: Api;
+  readonly roll: Roll;
+  readonly feed: Feed;
+  readonly route: Signal<Route>;
+  readonly shell: Shell;
+}
+
+export function openSession(): Session {
+  const clock = new Clock();
+  const api = new Api(clock);
+  const roll = new Roll();
+  const feed = new Feed(api, roll);
+  const route = signal(routeOf(window.location.hash));
+  window.addEventListener('hashchange', () => {
+    // a link within the page says nothing of the namespace, and leads nowhere else
+    const chosen = route.value.filters['ns'];
+    const { hash } = window.location;
+    const isTold = chosen === undefined || routeOf(hash).filters['ns'] !== undefined;
+    if (!isTold) window.history.replaceState(null, '', withFilter(hash, 'ns', chosen));
+    route.value = routeOf(window.location.hash);
+  });
+  clock.start();
+  feed.start();
+  return { clock, api, roll, feed, route, shell: new Shell() };
+}
+
+export const SessionContext = createContext<Session | null>(null);
+
+export function useSession(): Session {
+  const session = useContext(SessionContext);
+  if (session === null) throw new Error('There is no session: draw this inside <App>.');
+  return session;
+}
+
+/** When the view is old: when its last word came, by this browser's wall clock; null: it is live, or there is none yet. */
+export function useStaleSince(): number | null {
+  const { value } = useSession().feed.freshness;
+  return value.kind === 'stale' ? value.since : null;
+}
+
+/** The namespace that is shown: of the filter `ns`, which links within the page keep; `*`: all. */
+export function useNamespace(): string {
+  return useSession().route.value.filters['ns'] ?? '*';
+}
+
+/** Links to the place one is at, with another filter. Whoever draws one is drawn anew when the place or its filters change. */
+export function useFilterLink(): (key: string, value: string) => string {
+  void useSession().route.value;
+  return (key, value) => withFilter(window.location.hash, key, value);
+}
+
+interface Asking {
+  readonly everyMs: number;
+  /** Ask, too, whenever the feed brought something; at most once a second. */
+  readonly onNews: boolean;
+}
+
+/**
+ * Asks at once, every so many milliseconds, and when the page is unlocked, live or seen again; one question at a time, and none while the tab is
+ * hidden, the registry asks for a token, or says nothing at all. `key` names what is asked: another one begins anew, null asks nothing. `ask` tells by itself what came of it.
+ */
+export function useAsking(
+  key: string | null,
+  { everyMs, onNews }: Asking,
+  ask: (gone: AbortSignal) => Promise<void>,
+): void {
+  const { api, feed } = useSession();
+  useEffect(() => {
+    if (key === null) return undefined;
+    const gone = new AbortController();
+    let askedAt = 0;
+    let isAsking = false;
+    let due: number | null = null;
+    const askNow = async (): Promise<void> => {
+      // a browser has few connections to one registry, and the feed needs one of them
+      if (isAsking || document.hidden || api.isLocked.peek() || isSilent(feed)) return;
+      isAsking = true;
+      askedAt = Date.now();
+      await ask(AbortSignal.any([gone.signal, AbortSignal.timeout(PATIENCE_MS)]));
+      isAsking = false;
+    };
+    const askSoon = (): void => {
+      due ??= window.setTimeout(
+        () => {
+          due = null;
+          void askNow();
+        },
+        Math.max(0, askedAt + MOST_OFTEN_MS - Date.now()),
+      );
+    };
+    const timer = window.setInterval(askSoon, everyMs);
+    const unsubscribe = onNews ? feed.news.subscribe(askSoon) : (): void => {};
+    // it calls at once: that is the first question
+    const unlocked = api.isLocked.subscribe((isLocked) => {
+      if (!isLocked) askSoon();
+    });
+    const live = feed.freshness.subscribe(({ kind }) => {
+      if (kind === 'live') askSoon();
+    });
+    // what the tab showed when it was hidden may be hours old
+    const seen = (): void => {
+      if (!document.hidden) askSoon();
+    };
+    document.addEventListener('visibilitychange', seen);
+    return () => {
+      document.removeEventListener('visibilitychange', seen);
+      live();
+      gone.abort();
+      window.clearInterval(timer);
+      if (due !== null) window.clearTimeout(due);
+      unsubscribe();
+      unlocked();
+    };
+  }, [key, everyMs, onNews]);
+}
+
+/** What the registry answers to a GET, asked anew as `useAsking` does. The last answer to it stays while a new one is on its way. */
+export function useAnswer<Value>(
+  path: string | null,
+  { everyMs = 5_000, onNews = false }: Partial<Asking> = {},
+): ReadonlySignal<Answer<Value>> {
+  const { api } = useSession();
+  // what was answered to another question is no answer to this one
+  const answer = useMemo(
+    () => signal<Answer<Value>>({ value: null, error: null, heardAt: null, askedAt: Date.now() }),
+    [path],
+  );
+  useAsking(path, { everyMs, onNews }, async (gone) => {
+    try {
+      const value = await api.get<Value>(path ?? '', gone);
+      if (!gone.aborted) answer.value = { ...answer.peek(), value, error: null, heardAt: Date.now() };
+    } catch (error) {
+      if (isGone(error)) return;
+      answer.value = { ...answer.peek(), error: error as Error };
+    }
+  });
+  return answer;
+}
+
+/** As `useAnswer`: what is known of it, on a page that may be old. */
+export function useKnown<Value>(path: string | null, asking: Partial<Asking> = {}): Known<Value> {
+  return knownOf(useAnswer<Value>(path, asking).value, useStaleSince());
+}
+
+const isSilent = ({ freshness }: Feed): boolean => {
+  const { value } = freshness;
+  return value.kind === 'stale' && value.isSilent;
+};
+
+/** Was it not the registry, but the page that went elsewhere meanwhile? */
+export const isGone = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
+
+const MOST_OFTEN_MS = 1_000;
+/** An answer that takes longer will not come. */
+const PATIENCE_MS = 10_000;

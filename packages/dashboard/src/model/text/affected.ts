@@ -1,0 +1,44 @@
+import type { TopologySummary } from '../live/answers.js';
+import { missingText } from '../live/known.js';
+import type { Known } from '../live/known.js';
+import type { NameOf } from '../live/roll.js';
+import { clockText, countText, plural } from './age.js';
+
+/** Who is affected: trouble that no caller feels is another trouble. An answer that is old is told in the past. */
+export function affectedText(known: Known<TopologySummary>, nameOf: NameOf): string {
+  if (known.kind !== 'known') return `Whether callers are affected: ${missingText(known)}`;
+  const { value, asOf } = known;
+  if (asOf === null) return summaryText(value, { has: 'has', is: 'is', told: 'told', at: '', yet: ' yet' }, nameOf);
+  const at = ` at ${clockText(asOf)}`;
+  const past = summaryText(value, { has: 'had', is: 'was', told: 'had told', at, yet: at }, nameOf);
+  return `${past} What has happened since is unknown here.`;
+}
+
+/** The words of one tense. */
+interface Tense {
+  readonly has: string;
+  readonly is: string;
+  readonly told: string;
+  readonly at: string;
+  readonly yet: string;
+}
+
+function summaryText(summary: TopologySummary, { has, is, told, at, yet }: Tense, nameOf: NameOf): string {
+  const { edges, retries: elsewhere, failures, failing } = summary;
+  if (edges === 0) return `No caller ${has} told of its calls${yet}.`;
+  if (failures === 0) {
+    return elsewhere === 0
+      ? `No caller ${is} affected${at}: every call that they ${told} of last was answered at once.`
+      : `No caller ${is} affected${at}: of the calls that they ${told} of last ${plural(elsewhere, 'attempt')} went to another instance, 0 failed.`;
+  }
+  const callers = fewOf([...new Set(failing.map(({ namespace, service }) => nameOf(namespace, service)))]);
+  return `Of the calls that they ${told} of last${at} ${plural(failures, 'call')} of ${callers} failed; ${countText(elsewhere)} went to another instance.`;
+}
+
+/** More names than these are counted. */
+const MOST_NAMES = 3;
+
+function fewOf(names: readonly string[]): string {
+  const more = names.length - MOST_NAMES;
+  return more > 0 ? `${names.slice(0, MOST_NAMES).join(', ')} and ${plural(more, 'other')}` : names.join(', ');
+}

@@ -1,0 +1,108 @@
+import type { Instance } from '@rollcall/core';
+import { reasonFor } from '@rollcall/core';
+import { describe, expect, it } from 'vitest';
+import { attentionOf, colourOf, isTroubled, Roll, servicesByTrouble, standingOf, tallyOf } from '../live/roll.js';
+import { sample } from '../live/sample.fixture.js';
+import { keptAwayText, standingText } from './callable-words.js';
+import { evidenceOf, verdictText, whyText } from './words.js';
+
+const NOW = new Date(2026, 8, 21, 14, 2, 23).getTime();
+
+function rollOf(services: Readonly<Record<string, readonly Instance[]>>): Roll {
+  const roll = new Roll();
+  for (const [service, instances] of Object.entries(services)) {
+    const data = { namespace: 'default', service, epoch: 'e', revision: 1, part: 0, complete: true, instances };
+    roll.apply([{ event: 'reset', data }]);
+  }
+  return roll;
+}
+
+const drained = (id: string): Instance => ({ ...sample(id), admin: 'DRAINING' });
+
+const ordersOf = (namespace: string) =>
+  ({ namespace, service: 'orders', epoch: 'e', revision: 1, part: 0, complete: true }) as const;
+
+describe('a service that another namespace has, too', () => {
+  const roll = new Roll();
+  roll.apply([
+    { event: 'reset', data: { ...ordersOf('staging'), instances: [{ ...drained('orders-1'), namespace: 'staging' }] } },
+  ]);
+
+  it('is named by the verdict with its namespace, and without where there is but one', () => {
+    expect(verdictText(tallyOf(roll.services.value, roll.nameOf), null)).toBe(
+      'Nobody of orders may be called: 1 drained.',
+    );
+    roll.apply([{ event: 'reset', data: { ...ordersOf('default'), instances: [sample('orders-2')] } }]);
+    expect(verdictText(tallyOf(roll.services.value, roll.nameOf), null)).toMatch(
+      /^Nobody of staging\/orders may be called/,
+    );
+  });
+});
+
+describe('a service of which all instances are drained', () => {
+  const nodes = rollOf({
+    fine: [sample('fine-1')],
+    worst: [sample('worst-1', 'CRITICAL', 'SILENT'), sample('worst-2')],
+    orders: [drained('orders-1'), drained('orders-2')],
+    half: [drained('half-1'), sample('half-2')],
+  }).services.value;
+  const orders = nodes.find(({ name }) => name === 'orders')!;
+  const half = nodes.find(({ name }) => name === 'half')!;
+
+  it('is the worst trouble, and the verdict says so and why', () => {
+    expect(servicesByTrouble(nodes)[0]?.name).toBe('orders');
+    const standing = standingOf(orders.instances.value);
+    expect([isTroubled(standing), colourOf(standing), standing.healthy]).toEqual([true, 'CRITICAL', 0]);
+    const tally = tallyOf(nodes, (_, name) => name);
+    expect(verdictText(tally, null)).toBe('Nobody of orders may be called: 2 drained. 2 of 4 services need attention.');
+    expect(verdictText(tally, NOW)).toMatch(/^Nobody of orders could be called at 14:02:23: 2 drained\. 2 of 4 /);
+    expect(standingText(standing)).toBe('0 of 2 callable: 2 drained');
+    expect(attentionOf([orders]).trouble.map(({ instance }) => instance.id)).toEqual(['orders-1', 'orders-2']);
+  });
+
+  it('is none where somebody is left, but is counted', () => {
+    const standing = standingOf(half.instances.value);
+    expect([isTroubled(standing), standingText(standing)]).toEqual([false, '1 of 2 callable: 1 drained']);
+    expect(attentionOf([half]).trouble).toEqual([]);
+    expect(attentionOf(nodes).trouble.map(({ node }) => node.name)).toEqual(['orders', 'orders', 'worst']);
+  });
+});
+
+describe('an instance that is kept away', () => {
+  it('is told with who did that, since when, why and until when', () => {
+    const terms = { reason: 'new disk', since: NOW - 300_000, untilMs: null, by: 'token 3f2a from 10.0.0.7' };
+    const override = {
+      admin: 'DRAINING',
+      weight: null,
+      metadata: null,
+      reason: '',
+      since: NOW,
+      untilMs: null,
+      words: { admin: terms },
+    } as const;
+    expect(keptAwayText({ instance: { admin: 'DRAINING' }, detail: { override }, now: NOW })).toBe(
+      'It gets no calls: drained 5 min ago by token 3f2a from 10.0.0.7 (new disk).',
+    );
+    expect(keptAwayText({ instance: { admin: 'DRAINING' }, detail: { override }, now: NOW, isOld: true })).toMatch(
+      /^It got no calls: drained at .*\d\d:\d\d:\d\d by token 3f2a from 10\.0\.0\.7 \(new disk\)\.$/,
+    );
+    const until = (untilMs: number): string =>
+      keptAwayText({
+        instance: { admin: 'DRAINING' },
+        detail: { override: { ...override, words: { admin: { ...terms, untilMs } } } },
+        now: NOW,
+      });
+    expect(until(NOW + 3_600_000)).toMatch(/\(new disk\), until 15:02:23\.$/);
+    expect(until(NOW + 24 * 3_600_000)).toMatch(/\(new disk\), until 2026-09-22 14:02:23\.$/);
+    expect(keptAwayText({ instance: { admin: 'ENABLED' }, detail: { override }, now: NOW })).toBe('');
+  });
+});
+
+describe('an instance that self-preservation holds', () => {
+  it('is told with what fails first, and the hold second', () => {
+    const cause = 'it neither answers Heartbeat-1 nor sends Heartbeat-2: connect ECONNREFUSED 10.0.3.21:3001';
+    const reason = reasonFor('PRESERVED', `3 of 5 are silent at once; of this one: ${cause}`);
+    expect(whyText({ reason })).toBe('Neither heartbeat works. Self-preservation holds it.');
+    expect(evidenceOf({ reason })).toBe('connect ECONNREFUSED 10.0.3.21:3001');
+  });
+});

@@ -1,0 +1,39 @@
+/** What people are told of a service. `staleSince`: when the view is old, since when. */
+import { isOutage } from '@rollcall/core';
+import type { ServiceEdge } from '../live/answers.js';
+import { missingText } from '../live/known.js';
+import type { Known } from '../live/known.js';
+import { byTrouble, needsAttention, standingOf } from '../live/roll.js';
+import type { ServiceNode } from '../live/roll.js';
+import { clockText, plural } from './age.js';
+import { standingText } from './callable-words.js';
+import { tailOf, whyText } from './words.js';
+
+type Callers = Known<readonly ServiceEdge[]>;
+
+/** How a service stands, as a heading. */
+export function serviceVerdict({ name, instances }: ServiceNode, staleSince: number | null): string {
+  const standing = standingOf(instances.value);
+  const nobody = `nobody ${staleSince === null ? 'may' : 'could'} be called, `;
+  const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
+  return `${name}: ${isOutage(standing.count) ? nobody : ''}${standingText(standing)}${at}.`;
+}
+
+/** Who of it is in trouble, and whether its callers feel it. */
+export function serviceSentence(node: ServiceNode, callers: Callers, staleSince: number | null): string {
+  const worst = [...node.instances.value.values()].toSorted(byTrouble)[0];
+  const calls = callsText(callers);
+  if (worst === undefined || !needsAttention(worst)) return calls;
+  return `${node.name}…${tailOf(worst.id)}: ${whyText(worst, staleSince !== null)} ${calls}`;
+}
+
+function callsText(callers: Callers): string {
+  if (callers.kind !== 'known') return `Calls to it: ${missingText(callers)}`;
+  const { value: edges, asOf } = callers;
+  const at = asOf === null ? '' : ` at ${clockText(asOf)}`;
+  if (edges.length === 0)
+    return asOf === null ? 'Nobody has told of calls to it.' : `Nobody had told of calls to it${at}.`;
+  const elsewhere = edges.reduce((sum, { retries }) => sum + retries, 0);
+  const failed = edges.reduce((sum, { failures }) => sum + failures, 0);
+  return `${plural(elsewhere, 'call')} went elsewhere, ${failed} failed${at === '' ? '' : `, as told${at}`}.`;
+}

@@ -1,0 +1,85 @@
+import { REASON_CODES, reasonFor } from '@rollcall/core';
+import { describe, expect, it } from 'vitest';
+import { sample } from '../live/sample.fixture.js';
+import { evidenceOf, nextText, verdictText, whyText } from './words.js';
+
+describe('why', () => {
+  it.each(REASON_CODES)('there is a sentence for %s, now and for an old view', (code) => {
+    const instance = { reason: reasonFor(code, 'connect ECONNREFUSED 10.0.3.21:3001') };
+    expect(whyText(instance)).toMatch(/^[A-Z].*\.$/);
+    expect(whyText(instance, true)).toMatch(/^[A-Z].*\.$/);
+    expect(evidenceOf(instance)).toBe('connect ECONNREFUSED 10.0.3.21:3001');
+    expect(evidenceOf({ reason: reasonFor(code) })).toBe('');
+  });
+
+  it('a word of a newer registry is told as it tells it', () => {
+    const reason = { code: 'MOONLIGHT', text: 'the moon is too bright' } as unknown as ReturnType<typeof reasonFor>;
+    expect(whyText({ reason })).toBe('The moon is too bright.');
+  });
+});
+
+describe('what happens next', () => {
+  const refused = sample('orders-1e07', 'UNHEALTHY', 'INBOUND_REFUSED');
+  const falls = { ...refused, next: { state: 'CRITICAL', afterMs: 12_000, unless: 'HEARTBEAT_1' } } as const;
+
+  it('counts down to the next state, and says what prevents it', () => {
+    expect(nextText(falls, 1_007_000, 0)).toEqual({
+      what: 'CRITICAL in 5 s',
+      unless: 'unless it answers Heartbeat-1',
+      state: 'CRITICAL',
+      ratio: expect.closeTo(7 / 12, 6),
+    });
+    expect(nextText(falls, 1_013_000, 0)).toMatchObject({ what: 'CRITICAL any moment', ratio: 1 });
+  });
+
+  it('is unknown on an old view', () => {
+    expect(nextText(falls, null, 1_007_000)).toMatchObject({
+      what: expect.stringMatching(/^unknown after \d\d:/),
+      ratio: null,
+    });
+  });
+
+  it('has no clock where none runs', () => {
+    expect(nextText(refused, 1_007_000, 0)).toMatchObject({ ratio: null, state: null });
+    expect(nextText(sample('a-1'), 1_007_000, 0)).toMatchObject({ what: '' });
+  });
+
+  it('of who said goodbye and of who just came', () => {
+    const leaving = {
+      ...sample('a-1', 'DEREGISTERING', 'LEAVING'),
+      next: { state: 'REMOVED', afterMs: 30_000, unless: null },
+    } as const;
+    expect(nextText(leaving, 1_004_000, 0)).toMatchObject({
+      what: 'Removed when done',
+      unless: 'in 26 s at the latest',
+    });
+    const fresh = {
+      ...sample('a-1', 'REGISTERING', 'NEW'),
+      next: { state: 'CRITICAL', afterMs: 30_000, unless: 'PROOF' },
+    } as const;
+    expect(nextText(fresh, 1_003_000, 0)).toMatchObject({
+      what: 'HEALTHY once proved',
+      unless: 'it has 27 s for that',
+    });
+  });
+});
+
+describe('the verdict', () => {
+  it.each([
+    [0, 0, 0, 'Nobody has answered yet.'],
+    [0, 1, 0, 'The one service can be reached.'],
+    [0, 14, 0, 'All 14 services can be reached.'],
+    [1, 14, 1, '1 of 14 services needs attention.'],
+    [2, 14, 0, '2 of 14 services need attention.'],
+    [0, 14, 3, '3 of 14 services have nobody HEALTHY yet.'],
+  ])('%d troubled of %d, %d without anybody HEALTHY: %s', (trouble, all, waiting, text) =>
+    expect(verdictText({ trouble, all, waiting, outages: [] }, null)).toBe(text),
+  );
+
+  it('speaks of an old view in the past', () => {
+    const at = /^2 of 14 services needed attention at \d\d:\d\d:\d\d\.$/;
+    expect(verdictText({ trouble: 2, all: 14, waiting: 0, outages: [] }, 0)).toMatch(at);
+    expect(verdictText({ trouble: 0, all: 14, waiting: 0, outages: [] }, 0)).toMatch(/could be reached at/);
+    expect(verdictText({ trouble: 0, all: 14, waiting: 1, outages: [] }, 0)).toMatch(/had nobody HEALTHY at/);
+  });
+});

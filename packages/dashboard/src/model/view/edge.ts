@@ -1,0 +1,37 @@
+/** How an edge of the topology stands. */
+import type { ServiceEdge } from '../live/answers.js';
+
+/** Of attempts: the share that came back well. */
+export const successOf = ({ calls, failures, retries }: ServiceEdge): number | null =>
+  calls + retries === 0 ? null : Math.max(0, 1 - (failures + retries) / (calls + retries));
+
+export type Tone = '' | 'unhealthy' | 'critical';
+
+/** 99.9 % or better is plain, 99 % or better amber, below red. */
+export function toneOf(edge: ServiceEdge): Tone {
+  const success = successOf(edge);
+  if (success === null || success >= 0.999) return '';
+  return success >= 0.99 ? 'unhealthy' : 'critical';
+}
+
+/** Is a circuit open on it? */
+export const isCut = ({ circuits }: ServiceEdge): boolean => circuits.open > 0;
+
+export const isIdle = ({ calls, inFlight }: ServiceEdge): boolean => calls === 0 && inFlight === 0;
+
+/** The higher one; null: nothing is known of either. */
+export function maxOf(one: number | null, other: number | null): number | null {
+  if (one === null) return other;
+  return other === null ? one : Math.max(one, other);
+}
+
+/** How it is drawn: a circuit that is open impairs it, too. */
+export const lookOf = (edge: ServiceEdge): Tone => toneOf(edge) || (isCut(edge) ? 'unhealthy' : '');
+
+const WORST: readonly Tone[] = ['critical', 'unhealthy', ''];
+
+/** Impaired ones first, the worse before the others, then by how much they carry. */
+export const byImpairment = (one: ServiceEdge, other: ServiceEdge): number =>
+  WORST.indexOf(lookOf(one)) - WORST.indexOf(lookOf(other)) || other.callsPerSecond - one.callsPerSecond;
+
+export const isImpaired = (edge: ServiceEdge): boolean => lookOf(edge) !== '';

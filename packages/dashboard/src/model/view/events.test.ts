@@ -1,0 +1,169 @@
+import { describe, expect, it } from 'vitest';
+import type { EventsAnswer, RegistryEvent } from '../live/answers.js';
+import { eventsPath, exportedLines, EventPages, lastMinuteText } from './events.js';
+
+const event = (seq: number): RegistryEvent => ({
+  seq,
+  at: seq,
+  kind: 'state',
+  namespace: 'default',
+  service: 'orders',
+  instance: 'orders-1',
+  state: 'HEALTHY',
+  reason: null,
+  revision: 1,
+  by: 'registry',
+  text: 'up',
+});
+
+/** A registry that keeps the events with these numbers, and what it was asked. */
+function registryWith(seqs: readonly number[], epoch = 'e') {
+  const asked: string[] = [];
+  const get = async (path: string): Promise<EventsAnswer> => {
+    asked.push(path);
+    const query = new URL(path, 'http://x').searchParams;
+    const limit = Number(query.get('limit'));
+    const [after, before] = [query.get('after'), query.get('before')];
+    const common = { epoch, since: 0, missed: 0, dropped: 7 };
+    if (after !== null) {
+      const events = seqs.filter((seq) => seq > Number(after)).slice(0, limit);
+      const last = events.at(-1) ?? Number(after);
+      return { ...common, last, more: last < (seqs.at(-1) ?? 0), older: true, events: events.map(event) };
+    }
+    const fitting = seqs.filter((seq) => before === null || seq < Number(before));
+    const events = fitting.slice(-limit);
+    return {
+      ...common,
+      last: seqs.at(-1) ?? 0,
+      more: false,
+      older: events.length < fitting.length,
+      events: events.map(event),
+    };
+  };
+  return { asked, get };
+}
+
+const upTo = (last: number): number[] => Array.from({ length: last }, (_, at) => at + 1);
+const seqsOf = ({ events }: { readonly events: readonly RegistryEvent[] }): number[] => events.map(({ seq }) => seq);
+
+describe('the question of a screen', () => {
+  it('has every filter, so that the registry filters', () => {
+    const filters = {
+      kind: 'Circuits',
+      service: 'orders',
+      instance: 'orders-1',
+      state: 'CRITICAL',
+      from: '10',
+      to: '20',
+    };
+    const query = new URL(eventsPath('staging', filters), 'http://x').searchParams;
+    expect(Object.fromEntries(query)).toEqual({
+      namespace: 'staging',
+      kind: 'circuit',
+      service: 'orders',
+      instance: 'orders-1',
+      state: 'CRITICAL',
+      from: '10',
+      to: '20',
+    });
+  });
+
+  it('leaves out what is no filter, or no word of one', () => {
+    expect(eventsPath('*', { ns: '*', kind: 'Party', state: 'DEAD', from: 'soon', instance: '' })).toBe(
+      'api/v1/events?namespace=*',
+    );
+  });
+});
+
+describe('the pages of a screen', () => {
+  it('are the newest, then what comes after, then the older ones, newest first', async () => {
+    const { get } = registryWith(upTo(450));
+    const pages = new EventPages('api/v1/events?namespace=*', 200);
+    await pages.renew(get);
+    expect(seqsOf(pages.now)).toEqual(upTo(450).slice(-200).toReversed());
+    expect(pages.now).toMatchObject({ older: true, dropped: 7 });
+    await pages.renew(registryWith(upTo(452)).get);
+    expect(seqsOf(pages.now).slice(0, 3)).toEqual([452, 451, 450]);
+    await pages.goBack(get);
+    await pages.goBack(get);
+    expect(seqsOf(pages.now)).toEqual(upTo(452).toReversed());
+    expect(pages.now.older).toBe(false);
+  });
+
+  it('are read on where more has come than one page holds', async () => {
+    const pages = new EventPages('api/v1/events?namespace=*', 200);
+    await pages.renew(registryWith(upTo(100)).get);
+    const { get, asked } = registryWith(upTo(750));
+    await pages.renew(get);
+    expect(seqsOf(pages.now)).toEqual(upTo(750).toReversed());
+    expect(pages.now.newer).toBe(false);
+    expect(asked).toHaveLength(4);
+  });
+
+  it('are read on up to what the page keeps, and the rest the next time', async () => {
+    const pages = new EventPages('api/v1/events?namespace=*', 200, 400);
+    await pages.renew(registryWith(upTo(100)).get);
+    const { get, asked } = registryWith(upTo(750));
+    await pages.renew(get);
+    expect(asked).toHaveLength(2);
+    expect(pages.now).toMatchObject({ newer: true });
+    expect(seqsOf(pages.now)[0]).toBe(500);
+    await pages.renew(get);
+    expect(pages.now).toMatchObject({ newer: false });
+    expect(seqsOf(pages.now)[0]).toBe(750);
+  });
+
+  it('begin anew in another epoch', async () => {
+    const pages = new EventPages('api/v1/events?namespace=*', 200);
+    await pages.renew(registryWith(upTo(3)).get);
+    const reborn = registryWith([1], 'f');
+    expect(pages.isRead).toBe(true);
+    await pages.renew(reborn.get);
+    expect(pages.isRead).toBe(false);
+    await pages.renew(reborn.get);
+    expect(seqsOf(pages.now)).toEqual([1]);
+  });
+
+  it('are not more than a page can hold: what is older is left to the export', async () => {
+    const pages = new EventPages('api/v1/events?namespace=*', 200, 300);
+    const { get } = registryWith(upTo(1_000));
+    await pages.renew(get);
+    await pages.goBack(get);
+    expect(pages.now.events).toHaveLength(300);
+    expect(pages.now).toMatchObject({ isFull: true, older: true });
+  });
+});
+
+const shown = (ats: readonly number[], words: { readonly older?: boolean; readonly newer?: boolean } = {}) => ({
+  events: ats.map((at) => ({ ...event(at), at })),
+  missed: 0,
+  older: false,
+  dropped: 0,
+  newer: false,
+  isFull: false,
+  ...words,
+});
+
+describe('the last minute', () => {
+  const NOW = 100_000;
+
+  it.each([
+    [shown([]), '0 events'],
+    [shown([99_000, 98_000, 1_000]), '2 events'],
+    [shown([99_000]), '1 event'],
+    // the oldest row that is read is within the minute
+    [shown([99_000, 98_000], { older: true }), 'at least 2 events'],
+    [shown([99_000, 1_000], { older: true }), '1 event'],
+    [shown([99_000, 1_000], { newer: true }), 'at least 1 event'],
+  ])('has as many events as are read of it: %#', (of, text) => expect(lastMinuteText(of, NOW)).toBe(text));
+});
+
+describe('an export', () => {
+  it('is everything that matches, oldest first, one object a line', async () => {
+    const { get, asked } = registryWith(upTo(2_300));
+    const lines = await exportedLines('api/v1/events?namespace=*&kind=state', get);
+    expect(lines.map((line) => (JSON.parse(line) as RegistryEvent).seq)).toEqual(upTo(2_300));
+    expect(asked).toHaveLength(3);
+    for (const path of asked) expect(path).toContain('kind=state');
+  });
+});

@@ -1,0 +1,166 @@
+import { STATES } from '@rollcall/core';
+import type { EventsAnswer, RegistryEvent } from '../live/answers.js';
+import { plural } from '../text/age.js';
+import type { Filters } from './route.js';
+
+/** The kinds that one chip lets through, in the registry's own words. */
+export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
+  ['State changes', ['state', 'moved']],
+  ['Registrations', ['registered', 're-registered', 'removed']],
+  ['Circuits', ['circuit']],
+  ['Actions', ['admin']],
+  ['Self-preservation', ['preservation']],
+  ['Registry', ['registry']],
+];
+
+const PAGE = 200;
+const EXPORT_PAGE = 1_000;
+/** More rows are not kept on the page; the export has them. */
+const MOST_ROWS = 2_000;
+
+/** The question for the events of a screen, without a page: every filter is applied by the registry. */
+export function eventsPath(namespace: string, filters: Filters): string {
+  const { kind, service = '', instance = '', state = '', from = '', to = '' } = filters;
+  const words = new URLSearchParams({ namespace });
+  for (const one of GROUPS.find(([name]) => name === kind)?.[1] ?? []) words.append('kind', one);
+  if (service !== '') words.append('service', service);
+  if (instance !== '') words.append('instance', instance);
+  if (STATES.some((known) => known === state)) words.append('state', state);
+  if (isMoment(from)) words.append('from', from);
+  if (isMoment(to)) words.append('to', to);
+  return `api/v1/events?${words.toString()}`;
+}
+
+const isMoment = (text: string): boolean => /^\d{1,15}$/.test(text);
+
+export interface ShownEvents {
+  /** Newest first. */
+  readonly events: readonly RegistryEvent[];
+  /** So many came and went unseen. */
+  readonly missed: number;
+  /** Does the registry keep older ones that match? */
+  readonly older: boolean;
+  /** So many of all events are no longer kept. */
+  readonly dropped: number;
+  /** Does the registry have newer ones that are not read yet? */
+  readonly newer: boolean;
+  /** Are there as many rows as the page keeps? */
+  readonly isFull: boolean;
+}
+
+const NOTHING: ShownEvents = { events: [], missed: 0, older: false, dropped: 0, newer: false, isFull: false };
+
+const MINUTE_MS = 60_000;
+
+/** `12 events`, `at least 200 events`: those of the minute before `now`, as far as they are read. `now`: the registry's wall clock. */
+export function lastMinuteText({ events, older, newer }: ShownEvents, now: number): string {
+  const since = now - MINUTE_MS;
+  const count = events.filter(({ at }) => at > since).length;
+  // whatever was not read may be of this minute, too
+  const isAtLeast = newer || (older && count === events.length);
+  return `${isAtLeast ? 'at least ' : ''}${plural(count, 'event')}`;
+}
+
+/** Asks the registry: `Api.get`. */
+export type Get = (path: string) => Promise<EventsAnswer>;
+
+/** What a screen shows of the events that match: the newest page, what came after it, and the older pages that were asked for. */
+export class EventPages {
+  readonly path: string;
+  readonly #page: number;
+  readonly #most: number;
+  #now: ShownEvents = NOTHING;
+  #position: { readonly epoch: string; readonly last: number } | null = null;
+
+  constructor(path: string, page: number = PAGE, most: number = MOST_ROWS) {
+    this.path = path;
+    this.#page = page;
+    this.#most = most;
+  }
+
+  /** Is what is shown an answer? It is none before the first one, and when the registry has begun another life. */
+  get isRead(): boolean {
+    return this.#position !== null;
+  }
+
+  get now(): ShownEvents {
+    return this.#now;
+  }
+
+  /**
+   * Reads what came after the last answer, page by page, up to as many rows as are kept; what is left then is for the next time. The first
+   * time, and in another life of the registry, it reads the newest page. Rejects as `get` does, and keeps the pages that came.
+   */
+  async renew(get: Get): Promise<void> {
+    for (let read = 0; read < this.#most; read += this.#page) {
+      if (!(await this.#renewOnce(get))) return;
+    }
+  }
+
+  /** Is there more already? */
+  async #renewOnce(get: Get): Promise<boolean> {
+    const known = this.#position;
+    const answer = await get(this.#pathOf(known === null ? {} : { after: known.last }));
+    const { epoch, last, more, dropped = 0, older = false } = answer;
+    if (known !== null && known.epoch !== epoch) {
+      // numbers count anew: what the answer has is not the newest page
+      this.#position = null;
+      this.#now = NOTHING;
+      return false;
+    }
+    this.#position = { epoch, last };
+    const before = this.#now;
+    const events = [...answer.events.toReversed(), ...before.events];
+    this.#keep({
+      events,
+      missed: known === null ? 0 : before.missed + answer.missed,
+      older: known === null ? older : before.older,
+      dropped,
+      newer: more,
+    });
+    return more;
+  }
+
+  /** Reads the page before the oldest event that is shown. Rejects as `get` does. */
+  async goBack(get: Get): Promise<void> {
+    const position = this.#position;
+    const oldest = this.#now.events.at(-1);
+    if (position === null || oldest === undefined) return;
+    const answer = await get(this.#pathOf({ before: oldest.seq }));
+    if (answer.epoch !== this.#position?.epoch) return;
+    const { missed, newer } = this.#now;
+    const { older = false, dropped = 0 } = answer;
+    this.#keep({ events: [...this.#now.events, ...answer.events.toReversed()], missed, older, dropped, newer });
+  }
+
+  #keep({ events, older, ...rest }: Omit<ShownEvents, 'isFull'>): void {
+    const isFull = events.length >= this.#most;
+    this.#now = {
+      ...rest,
+      events: events.slice(0, this.#most),
+      older: older || events.length > this.#most,
+      isFull,
+    };
+  }
+
+  #pathOf(page: { readonly after?: number; readonly before?: number }): string {
+    return withPage(this.path, { limit: this.#page, ...page });
+  }
+}
+
+/** Every event that the registry keeps and that matches, oldest first, as one JSON object a line. Rejects as `get` does. */
+export async function exportedLines(path: string, get: Get): Promise<readonly string[]> {
+  const lines: string[] = [];
+  for (let after = 0; ;) {
+    const { events, more, last } = await get(withPage(path, { limit: EXPORT_PAGE, after }));
+    for (const event of events) lines.push(JSON.stringify(event));
+    if (!more) return lines;
+    after = last;
+  }
+}
+
+function withPage(path: string, page: Readonly<Record<string, number>>): string {
+  return `${path}${Object.entries(page)
+    .map(([key, value]) => `&${key}=${value}`)
+    .join('')}`;
+}

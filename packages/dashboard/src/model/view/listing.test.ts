@@ -1,0 +1,110 @@
+import { reasonFor } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
+import { signal } from '@preact/signals';
+import { describe, expect, it } from 'vitest';
+import type { ServiceNode } from '../live/roll.js';
+import { INSTANCE_SORTS, instanceFits, serviceFits, sortInstances, sortOf, sortServices } from './listing.js';
+
+const instance = (id: string, words: Partial<Instance> = {}): Instance => ({
+  id,
+  service: 'orders',
+  namespace: 'default',
+  endpoints: [{ protocol: 'tcp', host: '10.0.0.1', port: 3001, tls: false }],
+  version: '1.4.2',
+  zone: 'eu-1a',
+  weight: 100,
+  metadata: { team: 'Łódź' },
+  state: 'HEALTHY',
+  reason: reasonFor('BOTH_WAYS_OK', ''),
+  since: 0,
+  next: null,
+  admin: 'ENABLED',
+  source: 'native',
+  registeredAt: 0,
+  revision: 1,
+  ...words,
+});
+
+it('of a service is found by its name, however its id begins', () => {
+  const adopted = instance('8f14e45f-1e07');
+  expect(instanceFits({ q: 'ord' })(adopted)).toBe(true);
+  expect(instanceFits({ q: 'pay' })(adopted)).toBe(false);
+});
+
+const fits = (filters: Record<string, string>, words: Partial<Instance> = {}): boolean =>
+  instanceFits(filters)(instance('orders-0001e07', words));
+
+const node = (name: string, words: Partial<Instance>): ServiceNode => ({
+  key: `default/${name}`,
+  namespace: 'default',
+  name,
+  instances: signal(new Map([[`${name}-1`, instance(`${name}-1`, { service: name, ...words })]])),
+});
+
+const names = (of: readonly ServiceNode[]): string[] => of.map(({ name }) => name);
+
+const rateOf = ({ name }: ServiceNode): number | null => ({ orders: 9, catalog: 2 })[name] ?? null;
+
+describe('which instances are listed', () => {
+  it.each([
+    [{}, {}, true],
+    [{ state: 'CRITICAL,UNHEALTHY' }, { state: 'UNHEALTHY' as const }, true],
+    [{ state: 'CRITICAL,UNHEALTHY' }, {}, false],
+    [{ callable: 'yes' }, { state: 'UNHEALTHY' as const }, true],
+    [{ callable: 'yes' }, { admin: 'DRAINING' as const }, false],
+    [{ callable: 'no' }, { state: 'CRITICAL' as const }, true],
+    [{ admin: 'DRAINING' }, { admin: 'MAINTENANCE' as const }, false],
+    [{ zone: 'eu-1a', version: '1.4.2', service: 'orders', admin: 'ENABLED' }, {}, true],
+    [{ version: '1.4' }, {}, false],
+    [{ q: 'ORD 3001' }, {}, true],
+    [{ q: 'orders…1e07' }, {}, true],
+    [{ q: 'orders...1e08' }, {}, false],
+    [{ q: 'łódź' }, {}, true],
+    [{ q: 'orders 10.0.0.2' }, {}, false],
+  ])('%j of %j: %s', (filters, words, isListed) => expect(fits(filters, words)).toBe(isListed));
+});
+
+describe('the order of instances', () => {
+  const all = [
+    instance('orders-3', { zone: 'b', since: 5 }),
+    instance('orders-1', { state: 'CRITICAL', zone: 'a', since: 1 }),
+    instance('orders-2', { admin: 'DRAINING', zone: 'a', since: 9 }),
+  ];
+  const ids = (sort: string | undefined): string[] => sortInstances(all, sort).map(({ id }) => id.slice(-1));
+
+  it('is the worst first where nothing, or nonsense, is said', () => {
+    expect(ids(undefined)).toEqual(['1', '2', '3']);
+    expect(ids('colour')).toEqual(['1', '2', '3']);
+  });
+
+  it('goes both ways by any column, and equal ones are the worst first', () => {
+    expect(ids('instance')).toEqual(['1', '2', '3']);
+    expect(ids('-instance')).toEqual(['3', '2', '1']);
+    expect(ids('zone')).toEqual(['1', '2', '3']);
+    expect(ids('-zone')).toEqual(['3', '1', '2']);
+    expect(ids('callable')).toEqual(['1', '2', '3']);
+    expect(ids('since')).toEqual(['2', '3', '1']);
+    for (const sort of INSTANCE_SORTS) expect(ids(sort).toSorted()).toEqual(['1', '2', '3']);
+  });
+
+  it('is read from the address', () => {
+    expect(sortOf(INSTANCE_SORTS, '-zone')).toEqual(['zone', true]);
+    expect(sortOf(INSTANCE_SORTS, undefined)).toEqual([null, false]);
+  });
+});
+
+describe('the list of services', () => {
+  const nodes = [node('catalog', {}), node('orders', {}), node('payments', { state: 'CRITICAL' })];
+
+  it('is filtered by a part of the name and by a state', () => {
+    expect(names(nodes.filter(serviceFits({ q: 'AY' })))).toEqual(['payments']);
+    expect(names(nodes.filter(serviceFits({ state: 'CRITICAL' })))).toEqual(['payments']);
+    expect(names(nodes.filter(serviceFits({ q: 'orders', state: 'CRITICAL' })))).toEqual([]);
+  });
+
+  it('is in order of trouble, of calls, or of names', () => {
+    expect(names(sortServices(nodes, undefined, rateOf))).toEqual(['payments', 'catalog', 'orders']);
+    expect(names(sortServices(nodes, 'rate', rateOf))).toEqual(['orders', 'catalog', 'payments']);
+    expect(names(sortServices(nodes, 'name', rateOf))).toEqual(['catalog', 'orders', 'payments']);
+  });
+});

@@ -1,0 +1,125 @@
+/** Which instances and services the lists show, and in what order: as the address says. */
+import type { Instance, State } from '@rollcall/core';
+import { addressOf, isCallable } from '@rollcall/core';
+import { byTrouble, servicesByTrouble } from '../live/roll.js';
+import type { ServiceNode } from '../live/roll.js';
+import { printedParts } from '../text/words.js';
+import type { Filters } from './route.js';
+
+/** Filters of the list of instances that compare one field; an empty one fits everything. */
+export const FIELDS = ['admin', 'service', 'zone', 'version'] as const;
+
+const addressTexts = ({ endpoints }: Instance): string[] => endpoints.map(addressOf);
+
+/**
+ * `state`: one or more, separated by commas · `callable`: `yes` or `no` · `q`: words that all occur in the name, id, version, zone,
+ * namespace, address or metadata, in any case; `orders…1e07` fits as it is printed. The namespace (`ns`) is for the caller.
+ */
+export function instanceFits(filters: Filters): (instance: Instance) => boolean {
+  const states = new Set((filters['state'] ?? '').split(',').filter((word) => word !== ''));
+  const words = wordsOf(filters['q']);
+  const { callable } = filters;
+  return (instance) => {
+    if (states.size > 0 && !states.has(instance.state)) return false;
+    if (callable !== undefined && callable !== '' && isCallable(instance) !== (callable === 'yes')) return false;
+    if (FIELDS.some((field) => (filters[field] ?? '') !== '' && instance[field] !== filters[field])) return false;
+    return words.length === 0 || holdsAll(instance, words);
+  };
+}
+
+const wordsOf = (typed: string | undefined): string[] =>
+  (typed ?? '')
+    .toLowerCase()
+    .split(/\s+/)
+    .filter((word) => word !== '');
+
+function holdsAll(instance: Instance, words: readonly string[]): boolean {
+  const { id, service, namespace, version, zone, metadata } = instance;
+  const told = [service, id, version, zone, namespace, ...addressTexts(instance), ...Object.values(metadata)];
+  const text = told.join('\n').toLowerCase();
+  return words.every((word) => {
+    const parts = printedParts(word);
+    return parts === null ? text.includes(word) : service.includes(parts.name) && id.toLowerCase().endsWith(parts.tail);
+  });
+}
+
+/** By which the list of instances can be sorted; with a `-` before it the other way round. */
+export const INSTANCE_SORTS = [
+  'state',
+  'instance',
+  'admin',
+  'callable',
+  'version',
+  'zone',
+  'namespace',
+  'address',
+  'since',
+] as const;
+export type InstanceSort = (typeof INSTANCE_SORTS)[number];
+
+type Compare<Row> = (one: Row, other: Row) => number;
+
+const byText =
+  (of: (instance: Instance) => string): Compare<Instance> =>
+  (one, other) => {
+    const [a, b] = [of(one), of(other)];
+    if (a === b) return 0;
+    return a < b ? -1 : 1;
+  };
+
+const COMPARE: Readonly<Record<InstanceSort, Compare<Instance>>> = {
+  state: byTrouble,
+  instance: byText(({ service, id }) => `${service}/${id}`),
+  admin: byText(({ admin }) => admin),
+  callable: (one, other) => Number(isCallable(one)) - Number(isCallable(other)),
+  version: byText(({ version }) => version),
+  zone: byText(({ zone }) => zone),
+  namespace: byText(({ namespace }) => namespace),
+  address: byText((instance) => addressTexts(instance)[0] ?? ''),
+  since: (one, other) => other.since - one.since,
+};
+
+/** What the address says of the order; anything else is the default: the worst first. */
+export function sortOf<Word extends string>(
+  words: readonly Word[],
+  said: string | undefined,
+): readonly [Word | null, boolean] {
+  const isDown = said?.startsWith('-') === true;
+  return [words.find((word) => word === said?.replace(/^-/, '')) ?? null, isDown];
+}
+
+/** A new list. Equal ones are in the order of trouble. */
+export function sortInstances(instances: readonly Instance[], said: string | undefined): Instance[] {
+  const [sort, isDown] = sortOf(INSTANCE_SORTS, said);
+  const compare = COMPARE[sort ?? 'state'];
+  const sign = isDown ? -1 : 1;
+  return instances.toSorted((one, other) => sign * compare(one, other) || byTrouble(one, other));
+}
+
+/** By which the list of services can be sorted. */
+export const SERVICE_SORTS = ['trouble', 'rate', 'name'] as const;
+export type ServiceSort = (typeof SERVICE_SORTS)[number];
+
+export const serviceFits =
+  (filters: Filters): ((node: ServiceNode) => boolean) =>
+  (node) =>
+    wordsOf(filters['q']).every((word) => node.name.includes(word)) && holdsState(node, filters['state'] ?? '');
+
+/** Is one of its instances in that state? Each is, where none is said. */
+export function holdsState(node: ServiceNode, state: string): boolean {
+  return state === '' || [...node.instances.value.values()].some((instance) => instance.state === (state as State));
+}
+
+/** `rateOf`: calls a second; null: nobody has told of any. */
+export function sortServices(
+  nodes: readonly ServiceNode[],
+  said: string | undefined,
+  rateOf: (node: ServiceNode) => number | null,
+): ServiceNode[] {
+  const [sort] = sortOf(SERVICE_SORTS, said);
+  const troubled = servicesByTrouble(nodes);
+  if (sort === 'name') return [...nodes]; // as the roll has them
+  if (sort !== 'rate') return troubled;
+  const rates = new Map(troubled.map((node) => [node, rateOf(node) ?? -1]));
+  return troubled.toSorted((one, other) => (rates.get(other) ?? 0) - (rates.get(one) ?? 0));
+}

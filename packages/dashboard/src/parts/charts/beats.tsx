@@ -1,0 +1,103 @@
+import type { VNode } from 'preact';
+import type { BeatsAnswer } from '../../model/live/answers.js';
+import { latencyText } from '../../model/text/age.js';
+
+const SPAN_MS = 300_000;
+const WIDTH = 1_000;
+const HEIGHT = 40;
+
+const x = (agoMs: number): number => WIDTH - (Math.min(agoMs, SPAN_MS) / SPAN_MS) * WIDTH;
+
+/** The p-th of sorted values; null: there are none. */
+function quantile(sorted: readonly number[], share: number): number | null {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? null;
+}
+
+/** When a Heartbeat-2 should have come and did not: gaps of more than one and a half intervals. */
+function missedArrivals({ heartbeat2, intervalMs }: BeatsAnswer): number[] {
+  const missed: number[] = [];
+  const arrivals = [...heartbeat2.map(({ agoMs }) => agoMs), 0];
+  for (let at = 1; at < arrivals.length; at += 1) {
+    const from = arrivals[at - 1] ?? 0;
+    const to = arrivals[at] ?? 0;
+    for (let ago = from - intervalMs; ago > to + intervalMs / 2; ago -= intervalMs) missed.push(ago);
+  }
+  return missed;
+}
+
+interface BeatsProps {
+  readonly of: BeatsAnswer;
+  /** What stands at the right end of the axis. Default: now. */
+  readonly end?: string;
+}
+
+/** Five minutes of both directions under one time axis, now at the right: round trips as bars, arrivals as ticks, misses hollow. */
+export function Beats({ of, end = 'now' }: BeatsProps): VNode {
+  const trips = of.heartbeat1.flatMap(({ roundTripMs }) => (roundTripMs === null ? [] : [roundTripMs]));
+  const sorted = trips.toSorted((one, other) => one - other);
+  // one slow one must not make all others flat: it is cut off
+  const top = Math.max((quantile(sorted, 0.9) ?? 1) * 1.25, (quantile(sorted, 0.5) ?? 1) * 3) || 1;
+  const missed1 = of.heartbeat1.filter(({ roundTripMs }) => roundTripMs === null).length;
+  const missed2 = missedArrivals(of);
+  const barWidth = Math.max(2, Math.min(12, (of.intervalMs / SPAN_MS) * WIDTH * 0.5));
+  return (
+    <div class="beats">
+      <p>
+        <b>Round trip</b> <span class="faint">Heartbeat-1</span>
+      </p>
+      <svg
+        viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={`${of.heartbeat1.length} calls, ${missed1} missed`}
+      >
+        <path class="beats-base" d={`M0 ${HEIGHT - 0.5}H${WIDTH}`} />
+        {of.heartbeat1.map(({ agoMs, roundTripMs }, at) => {
+          const height = roundTripMs === null ? HEIGHT - 4 : Math.max(3, Math.min(1, roundTripMs / top) * (HEIGHT - 6));
+          return (
+            <rect
+              key={at}
+              class={roundTripMs === null ? 'missed' : 'trip'}
+              x={x(agoMs) - barWidth}
+              y={HEIGHT - 1 - height}
+              width={barWidth}
+              height={height}
+            />
+          );
+        })}
+      </svg>
+      <p class="right">
+        <b class={missed1 > 0 ? 'unhealthy toned' : ''}>{missed1} missed</b>
+        <span class="faint">
+          p50 {latencyText(quantile(sorted, 0.5))}, p99 {latencyText(quantile(sorted, 0.99))}
+        </span>
+      </p>
+      <p>
+        <b>Arrivals</b> <span class="faint">Heartbeat-2</span>
+      </p>
+      <svg
+        viewBox={`0 0 ${WIDTH} ${HEIGHT - 12}`}
+        preserveAspectRatio="none"
+        role="img"
+        aria-label={`${of.heartbeat2.length} arrivals, ${missed2.length} missed`}
+      >
+        <path class="beats-base" d={`M0 ${HEIGHT - 12.5}H${WIDTH}`} />
+        {of.heartbeat2.map(({ agoMs }, at) => (
+          <path key={at} class="arrival" d={`M${x(agoMs)} 2V${HEIGHT - 13}`} />
+        ))}
+        {missed2.map((agoMs) => (
+          <rect key={agoMs} class="missed" x={x(agoMs) - barWidth / 2} y="2" width={barWidth} height={HEIGHT - 16} />
+        ))}
+      </svg>
+      <p class="right">
+        <b class={missed2.length > 0 ? 'unhealthy toned' : ''}>{missed2.length} missed</b>
+        <span class="faint">every {(of.intervalMs / 1_000).toFixed(2)} s</span>
+      </p>
+      <p class="axis beats-axis">
+        {[end === 'now' ? '5 min ago' : '5 min before', '4', '3', '2', '1', end].map((mark) => (
+          <span key={mark}>{mark}</span>
+        ))}
+      </p>
+    </div>
+  );
+}

@@ -1,0 +1,49 @@
+import type { VNode } from 'preact';
+import type { Circuits } from '../../model/live/answers.js';
+
+/** More marks than this are told as a number. */
+const MOST_MARKS = 12;
+
+/** One mark for each caller process: filled while its circuit is closed, dashed when it is open, outlined when half-open. */
+export function CircuitMarks({ of }: { readonly of: Circuits | null }): VNode {
+  if (of === null || of.closed + of.open + of.halfOpen === 0) return <span class="faint">–</span>;
+  const { closed, open, halfOpen } = of;
+  const words = circuitText(of);
+  if (closed + open + halfOpen > MOST_MARKS) return <span>{words}</span>;
+  const marks = [...marksOf('open', open), ...marksOf('half-open', halfOpen), ...marksOf('closed', closed)];
+  return (
+    <span class="circuits" role="img" aria-label={words} title={words}>
+      {marks.map((kind, at) => (
+        <i key={at} class={kind} />
+      ))}
+    </span>
+  );
+}
+
+const marksOf = (kind: string, count: number): string[] => Array.from({ length: count }, () => kind);
+
+/** `all closed`, `3 of 20 open`. */
+export function circuitText({ closed, open, halfOpen }: Circuits): string {
+  const all = closed + open + halfOpen;
+  if (all === 0) return 'no callers';
+  if (open === 0 && halfOpen === 0) return 'all closed';
+  const told = [...(open > 0 ? [`${open} of ${all} open`] : []), ...(halfOpen > 0 ? [`${halfOpen} half-open`] : [])];
+  return told.join(', ');
+}
+
+/** In a word, of a service with so many callers: `OPEN`, `DEGRADED`, `CLOSED`. */
+export function circuitWord({ closed, open, halfOpen }: Circuits, callers: number): string {
+  if (callers === 0 || closed + open + halfOpen === 0) return '–';
+  if (closed === 0) return 'OPEN';
+  return open + halfOpen === 0 ? 'CLOSED' : 'DEGRADED';
+}
+
+export function sumOfCircuits(all: readonly Circuits[]): Circuits {
+  const sum = { closed: 0, open: 0, halfOpen: 0 };
+  for (const { closed, open, halfOpen } of all) {
+    sum.closed += closed;
+    sum.open += open;
+    sum.halfOpen += halfOpen;
+  }
+  return sum;
+}

@@ -1,0 +1,41 @@
+import type { VNode } from 'preact';
+import type { RegistryAnswer } from '../../model/live/answers.js';
+import { ageText, clockText, plural } from '../../model/text/age.js';
+import { Panel } from '../panel.js';
+
+interface PreservationProps {
+  readonly of: RegistryAnswer['preservation'];
+  /** Null: it is so now. */
+  readonly asOf: number | null;
+}
+
+/** More slots than this are not drawn one by one. */
+const MOST_SLOTS = 24;
+
+/** Self-preservation as slots used of slots allowed, and in plain words. */
+export function Preservation({ of, asOf }: PreservationProps): VNode {
+  const { used, allowed, peak } = of.registry;
+  const isActive = of.active;
+  const quiet = isActive ? `holds for ${ageText(of.sinceMs)}` : 'quiet';
+  return (
+    <Panel title="Self-preservation" aside={asOf === null ? quiet : `as of ${clockText(asOf)}`}>
+      <div class="panel-body">
+        {allowed <= MOST_SLOTS && (
+          <div class="slots" aria-hidden="true">
+            {Array.from({ length: allowed }, (_, at) => (
+              <i key={at} class={at < used ? 'used' : ''} />
+            ))}
+          </div>
+        )}
+        <p class="soft small">
+          {isActive
+            ? sentenceOf(of.text)
+            : `Silence may remove up to ${plural(allowed, 'instance')} in 10 minutes, 15 % of the ${peak} seen. ${used} used. Proof of death and goodbyes are not counted.`}
+        </p>
+      </div>
+    </Panel>
+  );
+}
+
+const sentenceOf = (text: string): string =>
+  `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;

@@ -1,0 +1,62 @@
+import type { State } from '@rollcall/core';
+import type { VNode } from 'preact';
+import type { RegistryEvent } from '../../model/live/answers.js';
+import { clockText } from '../../model/text/age.js';
+
+export const HOUR_MS = 3_600_000;
+
+export interface Stretch {
+  readonly state: State;
+  readonly from: number;
+  readonly to: number;
+}
+
+const OF_STATE: ReadonlySet<string> = new Set(['registered', 'state', 'moved']);
+
+/** Does it tell of a state, and not only of somebody who is in one? */
+export const isOfState = ({ kind, state }: RegistryEvent): boolean => state !== null && OF_STATE.has(kind);
+
+/** The states of the last hour, oldest first; before the first event nothing is known. */
+function stretchesOf(events: readonly RegistryEvent[], now: number, spanMs: number = HOUR_MS): Stretch[] {
+  const begin = now - spanMs;
+  const changes = events.filter(isOfState);
+  const stretches: Stretch[] = [];
+  for (const [at, { state, at: from }] of changes.entries()) {
+    const to = changes[at + 1]?.at ?? now;
+    if (state === null || to <= begin) continue;
+    const last = stretches.at(-1);
+    if (last !== undefined && last.state === state) stretches[stretches.length - 1] = { ...last, to };
+    else stretches.push({ state, from: Math.max(from, begin), to });
+  }
+  return stretches;
+}
+
+interface TimelineProps {
+  readonly events: readonly RegistryEvent[];
+  readonly now: number;
+  readonly isSmall?: boolean;
+}
+
+/** Height by state, besides colour: what is not HEALTHY stands out at full height. */
+export function Timeline({ events, now, isSmall = false }: TimelineProps): VNode {
+  const stretches = stretchesOf(events, now);
+  const x = (at: number): number => ((at - (now - HOUR_MS)) / HOUR_MS) * 1_000;
+  const words = stretches.map(({ state, from }) => `${state} from ${clockText(from)}`).join(', ');
+  return (
+    <svg
+      class={isSmall ? 'timeline small' : 'timeline'}
+      viewBox="0 0 1000 28"
+      preserveAspectRatio="none"
+      role="img"
+      aria-label={words === '' ? 'nothing is known of the last hour' : words}
+    >
+      <path class="timeline-base" d="M0 27.5H1000" />
+      {stretches.map(({ state, from, to }) => (
+        <g key={from} class={state}>
+          <rect class="timeline-fill" x={x(from)} y="1" width={Math.max(4, x(to) - x(from))} height="26" />
+          {state === 'HEALTHY' && <path class="timeline-floor" d={`M${x(from)} 27H${Math.max(x(from) + 4, x(to))}`} />}
+        </g>
+      ))}
+    </svg>
+  );
+}

@@ -1,0 +1,56 @@
+import { useComputed } from '@preact/signals';
+import { STATES } from '@rollcall/core';
+import type { VNode } from 'preact';
+import { fieldMoment, fieldText } from '../../model/text/moment.js';
+import { tailOf } from '../../model/text/words.js';
+import { GROUPS } from '../../model/view/events.js';
+import { withFilter } from '../../model/view/route.js';
+import type { Filters } from '../../model/view/route.js';
+import { Choice } from '../../parts/filters.js';
+import { useShownServices } from '../shown.js';
+
+const link = (key: string, value: string): string => withFilter(window.location.hash, key, value);
+const set = (key: string, value: string): void => void (window.location.hash = link(key, value));
+
+/** Which events are shown; all of it is in the address. */
+export function EventFilters({ of }: { readonly of: Filters }): VNode {
+  const { kind, instance, from, to } = of;
+  const nodes = useShownServices();
+  const names = useComputed(() => [...new Set(nodes.value.map(({ name }) => name))].toSorted());
+  return (
+    <div class="chips spaced">
+      <a class="chip" href={link('kind', '')} aria-current={kind === undefined ? 'true' : undefined}>
+        All
+      </a>
+      {GROUPS.map(([name]) => (
+        <a key={name} class="chip" href={link('kind', name)} aria-current={kind === name ? 'true' : undefined}>
+          {name}
+        </a>
+      ))}
+      <Choice name="state" label="state" of={STATES} />
+      <Choice name="service" label="service" of={names.value} />
+      <Moment name="from" chosen={from} />
+      <Moment name="to" chosen={to} />
+      {instance !== undefined && (
+        <a class="chip" href={link('instance', '')} aria-current="true" title="any instance">
+          instance …{tailOf(instance)} ×
+        </a>
+      )}
+    </div>
+  );
+}
+
+/** In the address it is ms since 1970, so that it is the same moment in every time zone. */
+function Moment({ name, chosen }: { readonly name: string; readonly chosen: string | undefined }): VNode {
+  const wall = chosen === undefined ? null : Number(chosen);
+  return (
+    <label class="chip">
+      {name}
+      <input
+        type="datetime-local"
+        value={fieldText(wall === null || Number.isNaN(wall) ? null : wall)}
+        onChange={({ currentTarget }) => set(name, String(fieldMoment(currentTarget.value) ?? ''))}
+      />
+    </label>
+  );
+}

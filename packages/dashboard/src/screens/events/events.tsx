@@ -1,0 +1,271 @@
+import { signal, useSignal } from '@preact/signals';
+import type { Signal } from '@preact/signals';
+import { useMemo } from 'preact/hooks';
+import type { VNode } from 'preact';
+import type { EventsAnswer, RegistryEvent } from '../../model/live/answers.js';
+import { knownOf, unknownText } from '../../model/live/known.js';
+import type { Answer, Known } from '../../model/live/known.js';
+import { isGone, useAsking, useNamespace, useSession, useStaleSince } from '../../model/live/session.js';
+import { clockText, countText, plural, spanText } from '../../model/text/age.js';
+import { exactMomentText } from '../../model/text/moment.js';
+import { EventPages, eventsPath, exportedLines, lastMinuteText } from '../../model/view/events.js';
+import type { ShownEvents } from '../../model/view/events.js';
+import { EventMark, happenedText } from '../../parts/charts/event-lines.js';
+import { Problem } from '../../parts/dialog.js';
+import { Heads } from '../../parts/heads.js';
+import { InstanceLink, ServiceLink } from '../../parts/name.js';
+import { Head } from '../../parts/panel.js';
+import { save } from '../../parts/save.js';
+import { Unknown } from '../../parts/unknown.js';
+import { EventFilters } from './event-filters.js';
+
+/** A gap longer than this is told. */
+const SILENCE_MS = 60_000;
+
+/** What happened, newest first. It goes on by itself unless it is paused. */
+export function EventsScreen(): VNode {
+  const { filters } = useSession().route.value;
+  const namespace = useNamespace();
+  const isPaused = useSignal(false);
+  const path = eventsPath(namespace, filters);
+  const { answer, goBack } = useEvents(path, isPaused.value);
+  const staleSince = useStaleSince();
+  const known = knownOf(answer, staleSince);
+  return (
+    <>
+      <Head
+        title="Events"
+        verdict={<Verdict of={known} pausedAt={isPaused.value ? answer.heardAt : null} />}
+        sentence="Changes of state, registrations, circuits and actions, with who and why. Newest first."
+      >
+        <div class="actions">
+          <button
+            type="button"
+            class="button"
+            data-pause
+            aria-pressed={isPaused.value}
+            onClick={() => (isPaused.value = !isPaused.value)}
+          >
+            {isPaused.value ? 'Go on' : 'Pause'}
+          </button>
+          <Export path={path} />
+        </div>
+      </Head>
+      <EventFilters of={filters} />
+      {answer.error !== null && <Problem of={answer.error} />}
+      {known.kind === 'known' ? (
+        <Table shown={known.value} goBack={goBack} isFiltered={path !== eventsPath(namespace, {})} asOf={known.asOf} />
+      ) : (
+        <section class="panel">
+          <Unknown of={known} />
+        </section>
+      )}
+    </>
+  );
+}
+
+/** Everything that the registry keeps and that matches, whatever the page shows. */
+function Export({ path }: { readonly path: string }): VNode {
+  const { api, shell } = useSession();
+  const isBusy = useSignal(false);
+  const run = async (): Promise<void> => {
+    isBusy.value = true;
+    try {
+      const lines = await exportedLines(path, (page) => api.get<EventsAnswer>(page));
+      save('rollcall-events.ndjson', lines.map((line) => `${line}\n`).join(''), 'application/x-ndjson');
+      shell.say(`${plural(lines.length, 'event')} exported.`);
+    } catch (error) {
+      shell.say(error instanceof Error ? `Nothing was exported: ${error.message}` : 'Nothing was exported.');
+    }
+    isBusy.value = false;
+  };
+  return (
+    <button
+      type="button"
+      class="button"
+      disabled={isBusy.value}
+      title="All events that the registry keeps and that match"
+      onClick={() => void run()}
+    >
+      {isBusy.value ? 'Exporting …' : 'Export NDJSON'}
+    </button>
+  );
+}
+
+interface VerdictProps {
+  readonly of: Known<ShownEvents>;
+  /** When the newest answer came, where no newer one is asked for; null: it goes on. */
+  readonly pausedAt: number | null;
+}
+
+function Verdict({ of, pausedAt }: VerdictProps): VNode {
+  const { clock } = useSession();
+  if (of.kind === 'asked') return <>Asking what happened …</>;
+  if (of.kind === 'unknown') return <>What happened: – {unknownText(of.since)}.</>;
+  const { value: shown, asOf } = of;
+  if (asOf !== null) {
+    const { length } = shown.events;
+    return (
+      <>
+        {plural(length, 'event')} {length === 1 ? 'was' : 'were'} known at {clockText(asOf)}.
+      </>
+    );
+  }
+  if (pausedAt === null) return <LastMinute of={shown} />;
+  return (
+    <>
+      {upperFirst(lastMinuteText(shown, clock.at(pausedAt)))} in the minute before {clockText(pausedAt)}.
+    </>
+  );
+}
+
+const upperFirst = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+
+/** Apart, since it counts anew each second: nothing else has to be drawn for that. */
+function LastMinute({ of }: { readonly of: ShownEvents }): VNode {
+  const now = useSession().clock.now.value;
+  return <>{upperFirst(lastMinuteText(of, now))} in the last minute.</>;
+}
+
+interface Events {
+  readonly answer: Answer<ShownEvents>;
+  /** Reads the page before the oldest one that is shown. */
+  readonly goBack: () => Promise<void>;
+}
+
+interface Beginning {
+  readonly pages: EventPages;
+  readonly answer: Signal<Answer<ShownEvents>>;
+}
+
+/** Nothing is known yet of what other filters let through. */
+function beginningOf(path: string): Beginning {
+  return {
+    pages: new EventPages(path),
+    answer: signal<Answer<ShownEvents>>({ value: null, error: null, heardAt: null, askedAt: Date.now() }),
+  };
+}
+
+/** The newest page, what came after it from then on, and older pages when they are asked for. */
+function useEvents(path: string, isPaused: boolean): Events {
+  const { api } = useSession();
+  const { pages, answer } = useMemo(() => beginningOf(path), [path]);
+  const read = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+      answer.value = { ...answer.peek(), value: pages.isRead ? pages.now : null, error: null, heardAt: Date.now() };
+    } catch (cause) {
+      if (!isGone(cause)) answer.value = { ...answer.peek(), error: cause as Error };
+    }
+  };
+  // a pause holds an answer: where there is none yet, one is asked for
+  useAsking(isPaused && answer.value.value !== null ? null : path, { everyMs: 5_000, onNews: true }, (gone) =>
+    read(() => pages.renew((page) => api.get<EventsAnswer>(page, gone))),
+  );
+  const goBack = (): Promise<void> => read(() => pages.goBack((page) => api.get<EventsAnswer>(page)));
+  return { answer: answer.value, goBack };
+}
+
+interface TableProps {
+  readonly shown: ShownEvents;
+  readonly goBack: () => Promise<void>;
+  readonly isFiltered: boolean;
+  /** Null: they are of now. */
+  readonly asOf: number | null;
+}
+
+function Table({ shown, goBack, isFiltered, asOf }: TableProps): VNode {
+  const { events, missed } = shown;
+  if (events.length === 0) {
+    return (
+      <p class="panel panel-body faint">
+        {isFiltered
+          ? `No event ${asOf === null ? 'fits' : 'fitted'}. `
+          : asOf === null
+            ? 'Nothing has happened since the registry started.'
+            : `Nothing had happened at ${clockText(asOf)}.`}
+        {isFiltered && (
+          <a class="link" href="#/events">
+            clear filter
+          </a>
+        )}
+      </p>
+    );
+  }
+  return (
+    <section class="panel scroll" tabIndex={0} aria-label="Events, newest first">
+      {missed > 0 && <p class="panel-foot">{plural(missed, 'event')} came and went meanwhile.</p>}
+      <table class="lines">
+        <Heads of={['Time', 'Kind', 'Subject@w5', 'What happened', '>Revision@w8']} />
+        <tbody>
+          {events.flatMap((event, at) => [<Row key={event.seq} event={event} />, ...gapAfter(event, events[at + 1])])}
+        </tbody>
+      </table>
+      <Foot shown={shown} goBack={goBack} />
+    </section>
+  );
+}
+
+/** What there is besides these rows. */
+function Foot({ shown, goBack }: Pick<TableProps, 'shown' | 'goBack'>): VNode | null {
+  const { older, isFull, dropped, events } = shown;
+  const isBusy = useSignal(false);
+  if (!older && dropped === 0) return null;
+  const read = async (): Promise<void> => {
+    isBusy.value = true;
+    await goBack();
+    isBusy.value = false;
+  };
+  return (
+    <p class="panel-foot">
+      {older && !isFull && (
+        <button type="button" class="button" disabled={isBusy.value} onClick={() => void read()}>
+          Older events
+        </button>
+      )}{' '}
+      {older && isFull && `The page shows ${countText(events.length)} events: filter them, or export all. `}
+      {dropped > 0 && `${plural(dropped, 'older event')} are no longer kept.`}
+    </p>
+  );
+}
+
+/** Silence is news, too. */
+function gapAfter(event: RegistryEvent, before: RegistryEvent | undefined): VNode[] {
+  if (before === undefined || event.at - before.at < SILENCE_MS) return [];
+  return [
+    <tr key={`gap ${event.seq}`} class="gap">
+      <td colSpan={5}>{spanText(event.at - before.at)} without an event</td>
+    </tr>,
+  ];
+}
+
+function Row({ event }: { readonly event: RegistryEvent }): VNode {
+  const isState =
+    event.state !== null && (event.kind === 'state' || event.kind === 'registered' || event.kind === 'moved');
+  return (
+    <tr data-row>
+      <td class="mono faint nowrap">{exactMomentText(event.at, Date.now())}</td>
+      <td class="nowrap">
+        <span class={isState ? `state ${event.state ?? ''}` : 'kind'}>
+          <EventMark of={event} />
+          {isState ? event.state : event.kind}
+        </span>
+      </td>
+      <td class="mono nowrap rest subject">
+        <Subject event={event} />
+      </td>
+      <td class="wide">
+        {event.by === 'operator' && <b>operator: </b>}
+        {happenedText(event)}
+      </td>
+      <td class="right mono faint w8">{countText(event.revision)}</td>
+    </tr>
+  );
+}
+
+function Subject({ event }: { readonly event: RegistryEvent }): VNode {
+  const { instance, service, namespace } = event;
+  if (instance !== null) return <InstanceLink id={instance} service={service ?? ''} namespace={namespace} />;
+  if (service === null) return <span>registry</span>;
+  return <ServiceLink namespace={namespace ?? 'default'} name={service} />;
+}

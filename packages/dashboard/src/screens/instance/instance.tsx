@@ -1,0 +1,310 @@
+import { termsOf } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
+import { useMemo } from 'preact/hooks';
+import type { VNode } from 'preact';
+import type {
+  BeatsAnswer,
+  InstanceAnswer,
+  RegistryAnswer,
+  TimelineAnswer,
+  TopologyAnswer,
+} from '../../model/live/answers.js';
+import { Refusal, registryUrl } from '../../model/live/api.js';
+import { asOfOf, knownAs, knownOf, missingText, valueOf } from '../../model/live/known.js';
+import type { Known } from '../../model/live/known.js';
+import { useAnswer, useKnown, useSession, useStaleSince } from '../../model/live/session.js';
+import { ageText, clockText, countText, plural } from '../../model/text/age.js';
+import { awayText, keptAwayText } from '../../model/text/callable-words.js';
+import { momentText } from '../../model/text/moment.js';
+import { evidenceOf, nextText, tailOf, whyText } from '../../model/text/words.js';
+import { endpointTexts, oldPictureOf, pictureOf } from '../../model/view/picture.js';
+import { hashOf, serviceHash } from '../../model/view/route.js';
+import { Announcer } from '../../parts/announcer.js';
+import { Beats } from '../../parts/charts/beats.js';
+import { happenedText } from '../../parts/charts/event-lines.js';
+import { HeartbeatPicture } from '../../parts/charts/picture.js';
+import { HOUR_MS, isOfState, Timeline } from '../../parts/charts/timeline.js';
+import { CopyWord } from '../../parts/copy.js';
+import { StateWord } from '../../parts/glyph.js';
+import { InNamespace } from '../../parts/namespace.js';
+import { Facts, Head, Panel } from '../../parts/panel.js';
+import { asOfText, Unknown } from '../../parts/unknown.js';
+import { Actions } from './actions.js';
+import { InstanceCallers } from './instance-callers.js';
+
+/** One instance: its state as a sentence, the two heartbeats as a picture, its last hour, who sees what of it. */
+export function InstanceScreen({ id }: { readonly id: string }): VNode {
+  const { roll } = useSession();
+  const path = `api/v1/instances/${encodeURIComponent(id)}`;
+  const asked = useAnswer<InstanceAnswer>(path, { everyMs: 1_000, onNews: true }).value;
+  const timeline = useKnown<TimelineAnswer>(`${path}/timeline`, { everyMs: 15_000, onNews: true });
+  const staleSince = useStaleSince();
+  // the feed is ahead of the answer
+  const home = roll.services.value.length > 0 ? roll.homeOf(id) : undefined;
+  const record = home?.instances.value.get(id);
+  const detail = asked.value;
+  const instance = newest(record, detail);
+  const crumbs = (
+    <>
+      <a href={hashOf('services')}>Services</a> /{' '}
+      {instance !== null && (
+        <a href={serviceHash(instance.namespace, instance.service)}>
+          <InNamespace of={instance.namespace} />
+          {instance.service}
+        </a>
+      )}{' '}
+      / <span class="mono">{id}</span> <CopyWord text={id} what="the id" />
+    </>
+  );
+  if (record === undefined && isRefused(asked.error))
+    return <Gone id={id} crumbs={crumbs} timeline={timeline} staleSince={staleSince} />;
+  const known = knownOf(asked, staleSince);
+  if (instance === null) return <Head crumbs={crumbs} verdict={`…${tailOf(id)}`} sentence={missingText(known)} />;
+  const isNow = asOfOf(known) === null;
+  return (
+    <>
+      <StateHead instance={instance} detail={detail} crumbs={crumbs} />
+      <div class="stack">
+        <PicturePanel {...{ instance, detail, isNow, path }} />
+        <div class="three-columns">
+          <LastHour timeline={timeline} />
+          <Callers instance={instance} />
+          <FactsPanel {...{ instance, detail, isNow }} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+/** The registry answers, and knows no such instance: else nobody can say so. */
+const isRefused = (error: Error | null): boolean =>
+  error instanceof Refusal && (error.status === 404 || error.status === 410);
+
+function newest(record: Instance | undefined, detail: InstanceAnswer | null): Instance | null {
+  if (record === undefined || detail === null) return record ?? detail;
+  return record.revision >= detail.revision ? record : detail;
+}
+
+interface StateHeadProps {
+  readonly instance: Instance;
+  readonly detail: InstanceAnswer | null;
+  readonly crumbs: VNode;
+}
+
+function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
+  const { clock } = useSession();
+  const staleSince = useStaleSince();
+  const now = clock.now.value;
+  const next = nextText(instance, staleSince === null ? now : null, staleSince ?? now);
+  const name = `${instance.service}…${tailOf(instance.id)}`;
+  const evidence = evidenceOf(instance);
+  const isOld = staleSince !== null;
+  const admin = instance.admin === 'ENABLED' ? '' : `${instance.admin}, `;
+  const away = keptAwayText({ instance, detail, now, isOld }) || awayText(instance, isOld);
+  const standing = `${name} ${isOld ? 'was' : 'is'} ${admin}${instance.state}`;
+  const since = staleSince === null ? `For ${ageText(now - instance.since)}.` : `Since ${clockText(instance.since)}.`;
+  const sentence = (
+    <>
+      {away !== '' && <b>{away} </b>}
+      {whyText(instance, staleSince !== null)} {evidence !== '' && <span class="mono">{evidence}</span>} {since}{' '}
+      {next.what !== '' && (
+        <>
+          <b>{next.what}</b> {next.unless}
+          {next.unless === '' ? '' : '.'}
+        </>
+      )}
+    </>
+  );
+  return (
+    <>
+      <Head
+        crumbs={crumbs}
+        title={standing}
+        verdict={
+          <span class="verdict-state">
+            {name} {instance.admin !== 'ENABLED' && <b>{instance.admin} </b>}
+            <StateWord of={instance} />
+          </span>
+        }
+        sentence={sentence}
+      >
+        <Actions instance={instance} detail={detail} />
+      </Head>
+      <Announcer text={`${standing}. ${awayText(instance, isOld)} ${whyText(instance, isOld)}`} />
+    </>
+  );
+}
+
+interface PicturePanelProps {
+  readonly instance: Instance;
+  readonly detail: InstanceAnswer | null;
+  /** Is the detail of now? How long ago a heartbeat came is known of now only. */
+  readonly isNow: boolean;
+  readonly path: string;
+}
+
+function PicturePanel({ instance, detail, isNow, path }: PicturePanelProps): VNode {
+  const beats = useKnown<BeatsAnswer>(`${path}/beats`, { everyMs: 2_500 });
+  const staleSince = useStaleSince();
+  const heartbeats = (isNow ? detail?.heartbeats : null) ?? null;
+  const [endpoint] = instance.endpoints;
+  const { port } = new URL(registryUrl());
+  // when the last ones came, once for each answer: a new value lets a dot travel
+  const came = useMemo(() => {
+    const at = (agoMs: number | null | undefined): number =>
+      agoMs == null ? 0 : Math.round((Date.now() - agoMs) / 1_000);
+    return { one: at(heartbeats?.heartbeat1.lastSuccessAgoMs), two: at(heartbeats?.heartbeat2.lastSuccessAgoMs) };
+  }, [heartbeats]);
+  const pid = instance.metadata['pid'] === undefined ? '' : `pid ${instance.metadata['pid']}`;
+  const lines = [instance.version, pid, instance.zone].filter((word) => word !== '');
+  const registry = useAnswer<RegistryAnswer>('api/v1/registry', { everyMs: 30_000 }).value.value;
+  return (
+    <section class="panel">
+      <HeartbeatPicture
+        of={staleSince === null ? pictureOf(instance, heartbeats) : oldPictureOf(instance)}
+        registry={{
+          name: 'Registry',
+          lines: registry === null ? [] : [registry.replica],
+          door: port === '' ? '' : `:${port}`,
+        }}
+        service={{
+          name: `${instance.service}…${tailOf(instance.id)}`,
+          lines,
+          door: endpoint === undefined ? '' : `${endpoint.protocol} :${endpoint.port}`,
+        }}
+        beats={came}
+      />
+      {beats.kind === 'known' ? (
+        <Beats of={beats.value} {...(beats.asOf === null ? {} : { end: clockText(beats.asOf) })} />
+      ) : (
+        <Unknown of={beats} />
+      )}
+    </section>
+  );
+}
+
+function LastHour({ timeline }: { readonly timeline: Known<TimelineAnswer> }): VNode {
+  const { clock } = useSession();
+  const isOld = timeline.kind === 'known' && timeline.asOf !== null;
+  const now = isOld ? timeline.asOf : clock.now.value;
+  const events = valueOf(timeline)?.events ?? [];
+  const told = events.filter(isOfState).toReversed();
+  const marks = [3, 2, 1, 0].map((thirds) => now - (thirds * HOUR_MS) / 3);
+  return (
+    <Panel
+      title="State, last hour"
+      aside={timeline.kind === 'known' ? asOfText(timeline) || plural(told.length, 'change') : '–'}
+    >
+      <div class="panel-body">
+        <Timeline events={events} now={now} />
+        <p class="axis">
+          {marks.map((at) => (
+            <span key={at}>{clockText(at).slice(0, 5)}</span>
+          ))}
+        </p>
+      </div>
+      <table class="lines">
+        <tbody>
+          {told.slice(0, 8).map((event, at) => (
+            <tr key={event.seq}>
+              <td class="mono faint nowrap">{momentText(event.at, Date.now())}</td>
+              <td>
+                {event.state !== null && (
+                  <StateWord of={{ state: event.state, ...(event.reason === null ? {} : { reason: event.reason }) }} />
+                )}
+              </td>
+              <td class="wide">{happenedText(event)}</td>
+              <td class="right nowrap">{ageText((told[at - 1]?.at ?? now) - event.at)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {timeline.kind === 'known' ? (
+        told.length === 0 && (
+          <p class="panel-body faint">Nothing {isOld ? 'was known of it then' : 'is known of it before now'}.</p>
+        )
+      ) : (
+        <Unknown of={timeline} />
+      )}
+    </Panel>
+  );
+}
+
+function Callers({ instance }: { readonly instance: Instance }): VNode {
+  const query = new URLSearchParams({ namespace: instance.namespace, service: instance.service });
+  const topology = useKnown<TopologyAnswer>(`api/v1/topology?${query.toString()}`);
+  const edges = knownAs(topology, (answer) => answer.edges.filter(({ to }) => to === instance.service));
+  return <InstanceCallers id={instance.id} edges={edges} />;
+}
+
+/** What callers do with it, by their default tiers. */
+const EFFECTIVE: Readonly<Record<Instance['state'], string>> = {
+  HEALTHY: 'gets calls',
+  REGISTERING: 'gets calls only where nobody is HEALTHY',
+  UNHEALTHY: 'gets calls only where there is no better one',
+  CRITICAL: 'gets no calls',
+  DEREGISTERING: 'gets no calls',
+};
+
+function FactsPanel({ instance, detail, isNow }: Omit<PicturePanelProps, 'path'>): VNode {
+  const { clock } = useSession();
+  const { admin, state, weight } = instance;
+  const override = detail?.override ?? null;
+  const staleSince = useStaleSince();
+  const terms = override === null ? null : termsOf(override, admin === 'ENABLED' ? 'weight' : 'admin');
+  const effective = admin === 'ENABLED' ? EFFECTIVE[state] : 'gets no calls';
+  const age = staleSince === null ? `, ${ageText(clock.now.value - instance.registeredAt)} ago` : '';
+  const own = detail?.own.weight ?? weight;
+  const metadata = Object.entries(instance.metadata).map(([key, value]) => [key, mono(value)] as const);
+  return (
+    <Panel title="Facts" aside={`revision ${countText(instance.revision)}`}>
+      <Facts
+        of={[
+          ['Reported', state],
+          ['Effective', staleSince === null ? effective : effective.replace('gets', 'got').replace(' is ', ' was ')],
+          ['Admin', admin],
+          ...(terms === null || terms.reason === '' ? [] : [['Operator’s reason', terms.reason] as const]),
+          ...(terms?.untilMs == null ? [] : [['Until', momentText(terms.untilMs, Date.now())] as const]),
+          ...endpointTexts(instance).map(
+            (text, at) => [at === 0 ? 'Endpoint' : `Endpoint ${at + 1}`, mono(text)] as const,
+          ),
+          ['Weight', own === weight ? String(weight) : `${weight}, its own is ${own}`],
+          ['Version', instance.version === '' ? '–' : mono(instance.version)],
+          ['Zone', instance.zone === '' ? '–' : instance.zone],
+          ['Registered', `${momentText(instance.registeredAt, Date.now())}${age}`],
+          ['Falls', detail === null || !isNow ? '–' : `${Math.round(detail.falls)} in the last 10 min`],
+          ['Source', instance.source],
+          ...metadata,
+        ]}
+      />
+    </Panel>
+  );
+}
+
+const mono = (text: string): VNode => <span class="mono">{text}</span>;
+
+interface GoneProps {
+  readonly id: string;
+  readonly crumbs: VNode;
+  readonly timeline: Known<TimelineAnswer>;
+  readonly staleSince: number | null;
+}
+
+/** It was removed, or there never was one of that id: what is left of it is its history. */
+function Gone({ id, crumbs, timeline, staleSince }: GoneProps): VNode {
+  const last = valueOf(timeline)?.events.at(-1);
+  return (
+    <>
+      <Head
+        crumbs={crumbs}
+        verdict={`…${tailOf(id)} ${staleSince === null ? 'is' : 'was'} not registered.`}
+        sentence={
+          last === undefined
+            ? `The registry ${staleSince === null ? 'knows' : 'knew'} nothing of this id.`
+            : `The last that is known: ${happenedText(last)}, at ${momentText(last.at, Date.now())}.`
+        }
+      />
+      {last !== undefined && <LastHour timeline={timeline} />}
+    </>
+  );
+}

@@ -1,0 +1,56 @@
+import type { VNode } from 'preact';
+import type { EventsAnswer } from '../../model/live/answers.js';
+import { valueOf } from '../../model/live/known.js';
+import { useKnown } from '../../model/live/session.js';
+import { momentText } from '../../model/text/moment.js';
+import { hashOf } from '../../model/view/route.js';
+import { EventMark, happenedText } from '../../parts/charts/event-lines.js';
+import { InstanceLink } from '../../parts/name.js';
+import { Panel } from '../../parts/panel.js';
+import { asOfText, Unknown } from '../../parts/unknown.js';
+
+interface ChangesProps {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** What happened last to a service. */
+export function ServiceChanges({ namespace, name }: ChangesProps): VNode {
+  const path = `api/v1/events?limit=8&namespace=${encodeURIComponent(namespace)}&service=${encodeURIComponent(name)}`;
+  const known = useKnown<EventsAnswer>(path, { everyMs: 15_000, onNews: true });
+  const events = valueOf(known)?.events.toReversed() ?? null;
+  return (
+    <Panel
+      title="Last changes"
+      aside={<a href={hashOf('events', { service: name, ns: namespace })}>All events of {name}</a>}
+    >
+      {events === null ? (
+        <Unknown of={known} />
+      ) : events.length === 0 ? (
+        <p class="panel-body faint">
+          {asOfText(known) === ''
+            ? 'Nothing has happened to it since the registry started.'
+            : `Nothing had happened to it, ${asOfText(known)}.`}
+        </p>
+      ) : (
+        <table class="lines">
+          <tbody>
+            {events.map((event) => (
+              <tr key={event.seq}>
+                <td class="mono faint nowrap">{momentText(event.at, Date.now())}</td>
+                <td class="nowrap">
+                  <span class={`state ${event.state ?? ''}`}>
+                    <EventMark of={event} />
+                    {event.state ?? event.kind}
+                  </span>
+                </td>
+                <td class="nowrap">{event.instance !== null && <InstanceLink id={event.instance} />}</td>
+                <td class="wide">{happenedText(event)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Panel>
+  );
+}

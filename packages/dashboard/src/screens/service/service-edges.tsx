@@ -1,0 +1,61 @@
+import type { VNode } from 'preact';
+import type { ServiceEdge } from '../../model/live/answers.js';
+import { valueOf } from '../../model/live/known.js';
+import type { Known } from '../../model/live/known.js';
+import { latencyText, percentText, rateText } from '../../model/text/age.js';
+import { circuitText } from '../../parts/charts/circuits.js';
+import { Heads } from '../../parts/heads.js';
+import { ServiceLink } from '../../parts/name.js';
+import { Panel } from '../../parts/panel.js';
+import { asOfText, Unknown } from '../../parts/unknown.js';
+
+/** `asOf` empty: it is so now. */
+function noneText(other: 'from' | 'to', asOf: string): string {
+  if (asOf !== '')
+    return `${other === 'from' ? 'No caller had told of calls to it' : 'It had told of no calls'}, ${asOf}.`;
+  return other === 'from'
+    ? 'No caller has told of calls to it. An edge appears as soon as one calls it through Rollcall.'
+    : 'It has told of no calls to others.';
+}
+
+interface EdgesProps {
+  readonly title: string;
+  readonly edges: Known<readonly ServiceEdge[]>;
+  readonly other: 'from' | 'to';
+}
+
+/** Who calls it, or whom it calls. */
+export function ServiceEdges({ title, edges: known, other }: EdgesProps): VNode {
+  const edges = valueOf(known);
+  return (
+    <Panel title={title} count={edges?.length ?? '–'} aside={asOfText(known)} class="scroll">
+      {edges === null ? (
+        <Unknown of={known} />
+      ) : edges.length === 0 ? (
+        <p class="panel-body faint">{noneText(other, asOfText(known))}</p>
+      ) : (
+        <table>
+          <Heads of={['Service', '>Success %', '>Calls/s', '>p99@w4', '>Elsewhere@w6', 'Circuits@w5']} />
+          <tbody>
+            {edges.map((edge) => (
+              <tr key={edge[other]}>
+                <td class="rest main">
+                  <ServiceLink
+                    namespace={edge.namespace}
+                    name={edge[other]}
+                    {...(other === 'from' ? { callers: edge.callers } : {})}
+                  />
+                </td>
+                <td class="right">{edge.calls === 0 ? '–' : percentText(1 - edge.failures / edge.calls)}</td>
+                <td class="right">{rateText(edge.callsPerSecond)}</td>
+                <td class="right nowrap w4">{latencyText(edge.p99Ms)}</td>
+                <td class="right w6">{edge.retries}</td>
+                <td class="nowrap w5">{circuitText(edge.circuits)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      )}
+    </Panel>
+  );
+}

@@ -1,0 +1,60 @@
+import type { VNode } from 'preact';
+import type { ServiceEdge } from '../../model/live/answers.js';
+import { latencyText, percentText, rateText } from '../../model/text/age.js';
+import { byImpairment, lookOf, successOf } from '../../model/view/edge.js';
+import { edgeKey } from '../../model/view/graph.js';
+import { circuitText } from '../../parts/charts/circuits.js';
+import { Heads } from '../../parts/heads.js';
+import { ServiceLink } from '../../parts/name.js';
+
+/** The same as the graph, for those who count, or hear the page. */
+export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] }): VNode {
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label="Edges">
+      <table>
+        <Heads
+          of={[
+            'Caller',
+            'Service',
+            '>Calls/s@w5',
+            '>Attempts %',
+            '>Failed@w8',
+            '>Elsewhere@w9',
+            '>p50@w10',
+            '>p99@w6',
+            '>In flight@w11',
+            'Circuits@w7',
+          ]}
+        />
+        <tbody>
+          {edges.toSorted(byImpairment).map((edge) => (
+            <EdgeRow key={edgeKey(edge)} edge={edge} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function EdgeRow({ edge }: { readonly edge: ServiceEdge }): VNode {
+  const { namespace, from, to, callers, callsPerSecond, failures, retries, p50Ms, p99Ms, inFlight, circuits } = edge;
+  const tone = lookOf(edge);
+  return (
+    <tr class={tone === '' ? '' : `tinted ${tone}`} data-row data-problem={tone === '' ? undefined : ''}>
+      <td class="rest main">
+        <ServiceLink namespace={namespace} name={from} callers={callers} />
+      </td>
+      <td class="rest main">
+        <ServiceLink namespace={namespace} name={to} />
+      </td>
+      <td class="right w5">{rateText(callsPerSecond)}</td>
+      <td class="right">{percentText(successOf(edge))}</td>
+      <td class="right w8">{failures}</td>
+      <td class="right w9">{retries}</td>
+      <td class="right nowrap w10">{latencyText(p50Ms)}</td>
+      <td class="right nowrap w6">{latencyText(p99Ms)}</td>
+      <td class="right w11">{inFlight}</td>
+      <td class="nowrap w7">{circuitText(circuits)}</td>
+    </tr>
+  );
+}

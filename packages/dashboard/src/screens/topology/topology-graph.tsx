@@ -1,0 +1,162 @@
+import { useSignal } from '@preact/signals';
+import { useEffect } from 'preact/hooks';
+import type { VNode } from 'preact';
+import type { ServiceEdge } from '../../model/live/answers.js';
+import { byTrouble, colourOf, needsAttention, standingOf } from '../../model/live/roll.js';
+import { useSession } from '../../model/live/session.js';
+import { latencyText, percentText, rateText } from '../../model/text/age.js';
+import { shareText } from '../../model/text/words.js';
+import { isCut, lookOf, successOf } from '../../model/view/edge.js';
+import { edgeKey, layOut, NODE_HEIGHT, NODE_WIDTH } from '../../model/view/graph.js';
+import type { Graph, PlacedEdge, PlacedNode } from '../../model/view/graph.js';
+import { serviceHash, withFilter } from '../../model/view/route.js';
+import { Glyph } from '../../parts/glyph.js';
+import { EdgeCard } from './edge-card.js';
+
+interface TopologyGraphProps {
+  readonly edges: readonly ServiceEdge[];
+  readonly selected: ServiceEdge | null;
+}
+
+/** The graph is laid out anew only when its edges are others; what they carry changes in place. */
+export function TopologyGraph({ edges, selected }: TopologyGraphProps): VNode {
+  const graph = useSignal<Graph | null>(null);
+  const problem = useSignal<Error | null>(null);
+  const shape = edges.map(edgeKey).toSorted().join(' ');
+  useEffect(() => {
+    let isCurrent = true;
+    const lay = async (): Promise<void> => {
+      const laid = await layOut(edges).catch((error: Error) => error);
+      if (!isCurrent) return;
+      if (laid instanceof Error) problem.value = laid;
+      else graph.value = laid;
+    };
+    void lay();
+    return () => {
+      isCurrent = false;
+    };
+  }, [shape]);
+  const laid = graph.value;
+  if (problem.value !== null) {
+    return (
+      <p class="panel-body faint">
+        The picture cannot be drawn ({problem.value.message}); load this page again, or see the table.
+      </p>
+    );
+  }
+  if (laid === null) return <p class="panel-body faint">Laying it out …</p>;
+  const newest = new Map(edges.map((edge) => [edgeKey(edge), edge]));
+  const placed = laid.edges.flatMap((one) => {
+    const edge = newest.get(edgeKey(one.edge));
+    return edge === undefined ? [] : [{ ...one, edge }];
+  });
+  const width = Math.max(laid.width, 640);
+  const height = Math.max(laid.height, 240);
+  return (
+    <div class="graph">
+      <div class="topology" tabIndex={0} role="region" aria-label="Who calls whom">
+        <svg
+          width={width}
+          height={height}
+          viewBox={`0 0 ${width} ${height}`}
+          role="group"
+          aria-label="Services and their calls"
+        >
+          {placed.map((one) => (
+            <Edge
+              key={edgeKey(one.edge)}
+              of={one}
+              isSelected={selected !== null && edgeKey(selected) === edgeKey(one.edge)}
+            />
+          ))}
+          {laid.nodes.map((node) => (
+            <Node key={node.key} node={node} edges={edges} />
+          ))}
+        </svg>
+      </div>
+      {selected !== null && <EdgeCard edge={selected} />}
+    </div>
+  );
+}
+
+/** Wider for more, but a hundred times the calls is not a hundred times the width. */
+const widthOf = (perSecond: number): number => Math.min(6, 1 + Math.log10(1 + perSecond) * 1.4);
+
+function Edge({ of, isSelected }: { readonly of: PlacedEdge; readonly isSelected: boolean }): VNode {
+  const { roll } = useSession();
+  const { edge, path, labelX, labelY } = of;
+  const [from, to] = [roll.nameOf(edge.namespace, edge.from), roll.nameOf(edge.namespace, edge.to)];
+  const tone = lookOf(edge);
+  const success = successOf(edge);
+  const share = tone !== '' && success !== null ? `${percentText(success)} % ` : '';
+  const words = `${share}${latencyText(edge.p99Ms)}: p99 of ${from} to ${to}, ${rateText(edge.callsPerSecond)} calls/s`;
+  const arrow = `M${labelX + 6} ${labelY - 8}l7 4-7 4z`;
+  return (
+    <a
+      href={withFilter(window.location.hash, 'edge', edgeKey(edge))}
+      aria-label={words}
+      class={`edge ${tone}${isSelected ? ' selected' : ''}`}
+    >
+      <path class="edge-hit" d={path} />
+      <path
+        class={isCut(edge) ? 'edge-line cut' : 'edge-line'}
+        d={path}
+        style={{ strokeWidth: `${widthOf(edge.callsPerSecond)}px` }}
+      />
+      <path class="edge-head" d={arrow} />
+      <text class="edge-label" x={labelX} y={labelY} text-anchor="end">
+        {share}
+        {latencyText(edge.p99Ms)}
+      </text>
+    </a>
+  );
+}
+
+/** Characters of a name that a box has room for. */
+const MOST_CHARACTERS = 16;
+
+/** Names that begin alike often end differently, so both ends are shown. */
+const shortName = (name: string): string =>
+  name.length > MOST_CHARACTERS ? `${name.slice(0, MOST_CHARACTERS - 5)}…${name.slice(-4)}` : name;
+
+/** More instances than this are counted, not drawn. */
+const MOST_DISCS = 8;
+
+function Node({ node, edges }: { readonly node: PlacedNode; readonly edges: readonly ServiceEdge[] }): VNode {
+  const { roll } = useSession();
+  const known = roll.node(node.key);
+  const instances = [...(known?.instances.value.values() ?? [])].toSorted(byTrouble);
+  const standing = standingOf(known?.instances.value ?? new Map());
+  const { healthy, all } = standing;
+  const worst = colourOf(standing);
+  const namespace = node.key.slice(0, node.key.indexOf('/'));
+  const hasNamespaces = roll.namespaces.value.length > 1;
+  const incoming = edges.filter((edge) => `${edge.namespace}/${edge.to}` === node.key);
+  const perSecond = incoming.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
+  const isTrouble = needsAttention({ state: worst });
+  return (
+    <a href={serviceHash(namespace, node.name)} class={isTrouble ? `node tinted ${worst}` : 'node'} data-row>
+      <rect x={node.x} y={node.y} width={NODE_WIDTH} height={NODE_HEIGHT} rx="8" />
+      {hasNamespaces && (
+        <text x={node.x + 12} y={node.y - 6}>
+          {namespace}
+        </text>
+      )}
+      <text class="node-name" x={node.x + 12} y={node.y + 21}>
+        <title>{node.key}</title>
+        {shortName(node.name)}
+      </text>
+      <text x={node.x + NODE_WIDTH - 12} y={node.y + 21} text-anchor="end">
+        {all === 0 ? '' : shareText(healthy, all)}
+      </text>
+      {instances.slice(0, MOST_DISCS).map((instance, at) => (
+        <svg key={instance.id} x={node.x + 12 + at * 13} y={node.y + 32} width="10" height="10" viewBox="0 0 12 12">
+          <Glyph of={instance} />
+        </svg>
+      ))}
+      <text x={node.x + NODE_WIDTH - 12} y={node.y + 42} text-anchor="end">
+        {incoming.length === 0 ? 'entry' : `${rateText(perSecond)}/s`}
+      </text>
+    </a>
+  );
+}

@@ -1,0 +1,219 @@
+import type { VNode } from 'preact';
+import type { ServiceEdge, TopologyAnswer } from '../../model/live/answers.js';
+import { asOfOf, valueOf } from '../../model/live/known.js';
+import type { NameOf } from '../../model/live/roll.js';
+import { useFilterLink, useKnown, useNamespace, useSession } from '../../model/live/session.js';
+import { clockText, plural } from '../../model/text/age.js';
+import { byImpairment, isIdle, isImpaired } from '../../model/view/edge.js';
+import { edgeKey } from '../../model/view/graph.js';
+import { withFilter } from '../../model/view/route.js';
+import { Announcer } from '../../parts/announcer.js';
+import { Code } from '../../parts/copy.js';
+import { Head } from '../../parts/panel.js';
+import { UnknownScreen } from '../../parts/unknown.js';
+import { EdgeTable } from './edge-table.js';
+import { TopologyGraph } from './topology-graph.js';
+
+/** Above so many services a graph is a ball of wool: first a filter. */
+const MOST_NODES = 60;
+
+/** Who calls whom, as the callers tell. */
+export function TopologyScreen(): VNode {
+  const { route, roll } = useSession();
+  const namespace = useNamespace();
+  const { filters } = route.value;
+  const known = useKnown<TopologyAnswer>(`api/v1/topology?targets=false&namespace=${encodeURIComponent(namespace)}`);
+  const topology = valueOf(known);
+  if (topology === null) return <UnknownScreen title="Topology" what="Who calls whom" of={known} />;
+  const asOf = asOfOf(known);
+  const all = topology.edges;
+  if (all.length === 0) return <NoEdges asOf={asOf} />;
+  const onlyImpaired = filters['only'] === 'unhealthy';
+  const showsIdle = filters['idle'] === 'shown';
+  const focus = filters['service'] ?? '';
+  const fitsButIdle = (edge: ServiceEdge): boolean =>
+    (!onlyImpaired || isImpaired(edge)) &&
+    (focus === '' || `${edge.namespace}/${edge.from}` === focus || `${edge.namespace}/${edge.to}` === focus);
+  const fitting = all.filter(fitsButIdle);
+  const shown = showsIdle ? fitting : fitting.filter((edge) => !isIdle(edge));
+  const services = new Set(shown.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]));
+  const isTooMuch = services.size > MOST_NODES && focus === '';
+  const view = filters['view'] === 'table' || isTooMuch ? 'table' : 'graph';
+  const impaired = shown.filter(isImpaired).toSorted(byImpairment);
+  const verdict = verdictOf({ shown, impaired: impaired.length, onlyImpaired, asOf });
+  const selected = shown.find((edge) => edgeKey(edge) === filters['edge']) ?? impaired[0] ?? null;
+  return (
+    <>
+      <Head verdict={verdict} sentence={sentenceOf(impaired, asOf, roll.nameOf)}>
+        <ViewChoice view={view} />
+      </Head>
+      <Announcer text={verdict} />
+      <section class="panel">
+        <Choices
+          idle={fitting.filter(isIdle).length}
+          focus={focus}
+          services={[...new Set(all.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]))]}
+        />
+        {isTooMuch && (
+          <p class="panel-body soft">
+            {plural(services.size, 'service')} are too many for a picture: choose one above, or only what is unhealthy.
+          </p>
+        )}
+        {shown.length === 0 ? (
+          <p class="panel-body faint">
+            No edge fits.{' '}
+            <a class="link" href="#/topology?idle=shown">
+              clear filter
+            </a>
+          </p>
+        ) : view === 'table' ? (
+          <EdgeTable edges={shown} />
+        ) : (
+          <TopologyGraph edges={shown} selected={selected} />
+        )}
+        <Legend />
+      </section>
+    </>
+  );
+}
+
+interface Shown {
+  /** What the filters let through: the verdict is about nothing else. */
+  readonly shown: readonly ServiceEdge[];
+  readonly impaired: number;
+  readonly onlyImpaired: boolean;
+  /** Null: it is so now. */
+  readonly asOf: number | null;
+}
+
+function verdictOf({ shown, impaired, onlyImpaired, asOf }: Shown): string {
+  const tense = (now: string, past: string): string => (asOf === null ? now : past);
+  const at = asOf === null ? '' : ` at ${clockText(asOf)}`;
+  if (shown.length === 0) {
+    const fits = tense('fits', 'fitted');
+    return onlyImpaired
+      ? `No edge that ${fits} ${tense('is', 'was')} impaired${at}.`
+      : `No edge ${fits} the filter${at}.`;
+  }
+  const failed = shown.reduce((sum, { failures }) => sum + failures, 0);
+  const calls = failed === 0 ? 'no call failed' : `${plural(failed, 'call')} failed`;
+  if (shown.length === 1)
+    return `The one edge ${tense('is', 'was')} ${impaired === 0 ? 'fine' : 'impaired'}${at}, ${calls}.`;
+  const were = tense('are', 'were');
+  if (onlyImpaired) return `${plural(impaired, 'edge')} ${were} impaired${at}, ${calls}.`;
+  if (impaired === 0) return `All ${plural(shown.length, 'edge')} ${were} fine${at}, ${calls}.`;
+  return `${impaired} of ${plural(shown.length, 'edge')} ${were} impaired${at}, ${calls}.`;
+}
+
+function sentenceOf(impaired: readonly ServiceEdge[], asOf: number | null, nameOf: NameOf): string {
+  const told = asOf === null ? 'tell' : 'told';
+  if (impaired.length === 0) return `As the callers themselves ${told}, each of its last five seconds.`;
+  const elsewhere = impaired.reduce((sum, { retries }) => sum + retries, 0);
+  const whom = impaired
+    .slice(0, 3)
+    .map(({ namespace, from, to }) => `${nameOf(namespace, from)} to ${nameOf(namespace, to)}`);
+  return `${whom.join(', ')}${impaired.length > 3 ? ' and others' : ''}. ${plural(elsewhere, 'attempt')} went to another instance, as the callers told last.`;
+}
+
+function ViewChoice({ view }: { readonly view: 'graph' | 'table' }): VNode {
+  const link = useFilterLink();
+  return (
+    <p class="actions toggle">
+      <a href={link('view', '')} aria-current={view === 'graph' ? 'true' : undefined}>
+        Graph
+      </a>
+      <a href={link('view', 'table')} aria-current={view === 'table' ? 'true' : undefined}>
+        Table
+      </a>
+    </p>
+  );
+}
+
+const set = (key: string, value: string): void =>
+  void (window.location.hash = withFilter(window.location.hash, key, value));
+
+interface ChoicesProps {
+  readonly idle: number;
+  readonly focus: string;
+  readonly services: readonly string[];
+}
+
+function Choices({ idle, focus, services }: ChoicesProps): VNode {
+  const { route, roll } = useSession();
+  const { filters } = route.value;
+  const hasNamespaces = roll.namespaces.value.length > 1;
+  return (
+    <div class="topology-choices">
+      <label>
+        <input
+          type="checkbox"
+          checked={filters['only'] === 'unhealthy'}
+          onChange={({ currentTarget }) => set('only', currentTarget.checked ? 'unhealthy' : '')}
+        />
+        Unhealthy only
+      </label>
+      <label>
+        <input
+          type="checkbox"
+          checked={filters['idle'] !== 'shown'}
+          onChange={({ currentTarget }) => set('idle', currentTarget.checked ? '' : 'shown')}
+        />
+        Hide idle edges <span class="faint">{idle}</span>
+      </label>
+      <label class="chip">
+        service
+        <select value={focus} onChange={({ currentTarget }) => set('service', currentTarget.value)}>
+          <option value="">any</option>
+          {services.toSorted().map((name) => (
+            <option key={name} value={name}>
+              {hasNamespaces ? name : name.slice(name.indexOf('/') + 1)}
+            </option>
+          ))}
+        </select>
+      </label>
+    </div>
+  );
+}
+
+function Legend(): VNode {
+  return (
+    <p class="legend">
+      <span>
+        <i class="thick" /> width: calls/s
+      </span>
+      <span>
+        <i /> attempts 99.9 % or better
+      </span>
+      <span>
+        <i class="unhealthy" /> 99 to 99.9 %
+      </span>
+      <span>
+        <i class="critical" /> under 99 %
+      </span>
+      <span>
+        <i class="cut" /> dashed: a circuit is open
+      </span>
+      <span>
+        <span class="mono">24 ms</span> p99, measured by the callers
+      </span>
+    </p>
+  );
+}
+
+function NoEdges({ asOf }: { readonly asOf: number | null }): VNode {
+  const isLive = asOf === null;
+  return (
+    <>
+      <Head
+        verdict={isLive ? 'Nobody has told of a call yet.' : `Nobody had told of a call at ${clockText(asOf)}.`}
+        sentence="An edge appears here within ten seconds of the first call that goes through Rollcall. Nothing has to be set up."
+      />
+      <section class="panel panel-body stack">
+        <Code
+          text={`constructor(@InjectService('orders') private readonly orders: ServiceClient) {}\n\nawait this.orders.call('find', { id: 7 })`}
+          what="a call through Rollcall"
+        />
+      </section>
+    </>
+  );
+}

@@ -1,0 +1,299 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { Body, Controller, Get, Inject, Injectable, Post } from '@nestjs/common';
+import type { CallHandler, CanActivate, NestInterceptor } from '@nestjs/common';
+import { APP_GUARD, APP_INTERCEPTOR } from '@nestjs/core';
+import { EventPattern, MessagePattern } from '@nestjs/microservices';
+import type { Server } from '@nestjs/microservices';
+import { Rollcall } from '@rollcall/client';
+import { encodeFrame } from '@rollcall/core';
+import { Observable } from 'rxjs';
+import { describe, expect, it } from 'vitest';
+import { INHERITANCE, PORTS } from '../inject.js';
+import type { Ports } from '../inject.js';
+import { application, ask, microservice, portOf, world } from '../nest.fixture.js';
+import type { World } from '../nest.fixture.js';
+import type { Inheritance } from './deadline-context.js';
+
+/** What is to be inherited at one place of a request's way: what is left, ms, and whether it is a repetition; null: nothing. */
+type Heirloom = readonly [number, boolean] | null;
+
+/** Keeps what there was to inherit at each place. */
+@Injectable()
+class Notary {
+  readonly notes = new Map<string, Heirloom>();
+  readonly ran: unknown[] = [];
+  /** What a handler left behind: it looks when the test lets it. */
+  leftBehind: Promise<void> = Promise.resolve();
+  release: () => void = () => {};
+
+  constructor(
+    @Inject(INHERITANCE) private readonly inheritance: Inheritance,
+    @Inject(PORTS) private readonly ports: Ports,
+    @Inject(Rollcall) readonly rollcall: unknown,
+  ) {}
+
+  note(place: string): void {
+    const inherited = this.inheritance.current();
+    this.notes.set(
+      place,
+      inherited === null ? null : [inherited.deadlineAt - this.ports.time.now(), inherited.isRetry],
+    );
+  }
+
+  /** Everything a handler may do before it has answered. */
+  async work(): Promise<Observable<string>> {
+    this.note('handler');
+    await new Promise((resolve) => void setImmediate(resolve));
+    this.note('after a wait');
+    const released = new Promise<void>((resolve) => void (this.release = resolve));
+    this.leftBehind = released.then(() => this.note('left behind'));
+    return new Observable((observer) => {
+      this.note('returned observable');
+      observer.next('done');
+      observer.complete();
+    });
+  }
+}
+
+@Injectable()
+class NotedGuard implements CanActivate {
+  constructor(@Inject(Notary) private readonly notary: Notary) {}
+
+  async canActivate(): Promise<boolean> {
+    this.notary.note('guard');
+    return true;
+  }
+}
+
+@Injectable()
+class NotedInterceptor implements NestInterceptor {
+  constructor(@Inject(Notary) private readonly notary: Notary) {}
+
+  intercept(_context: unknown, next: CallHandler): Observable<unknown> {
+    this.notary.note('interceptor');
+    return next.handle();
+  }
+}
+
+@Controller()
+class Heirs {
+  constructor(@Inject(Notary) private readonly notary: Notary) {}
+
+  @MessagePattern('heir')
+  overTcp(): Promise<Observable<string>> {
+    return this.notary.work();
+  }
+
+  @Get('heir')
+  overHttp(): Promise<Observable<string>> {
+    return this.notary.work();
+  }
+
+  @Post('heir')
+  withBody(@Body() body: unknown): Promise<Observable<string>> {
+    this.notary.ran.push(body);
+    return this.notary.work();
+  }
+
+  @EventPattern('placed')
+  placed(data: unknown): void {
+    this.notary.note('event');
+    this.notary.ran.push(data);
+  }
+}
+
+async function heirs(): Promise<World & { readonly notary: Notary }> {
+  const providers = [
+    Notary,
+    { provide: APP_GUARD, useClass: NotedGuard },
+    { provide: APP_INTERCEPTOR, useClass: NotedInterceptor },
+  ];
+  const here = await world({ service: 'orders' }, { controllers: [Heirs], providers });
+  return { ...here, notary: here.module.get(Notary) };
+}
+
+const PLACES = ['guard', 'interceptor', 'handler', 'after a wait', 'returned observable'];
+const everywhere = (heirloom: Heirloom): unknown => PLACES.map((place) => [place, heirloom]);
+const MALFORMED: readonly (readonly [unknown, unknown])[] = [
+  ['soon', 'twice'],
+  ['', '0'],
+  ['1e3', '-1'],
+  ['Infinity', '1.5'],
+];
+
+async function listening() {
+  const here = await heirs();
+  await microservice(here).listen();
+  return here;
+}
+
+async function asked(here: World, metadata: unknown, pattern = 'heir', data: unknown = {}) {
+  const { answer, socket } = await ask(here.rollcall.port, pattern, data, metadata);
+  const said = await answer;
+  socket.destroy();
+  return said;
+}
+
+const post = (headers: Record<string, string>): RequestInit => ({
+  method: 'POST',
+  headers: { 'content-type': 'application/json', ...headers },
+  body: JSON.stringify({ many: 'x'.repeat(100_000) }),
+});
+
+describe('a request over TCP', () => {
+  it('leaves the rest of its deadline, and that it is a repetition, to all that is done for it', async () => {
+    const here = await listening();
+    expect(await asked(here, { 'rollcall-deadline-ms': 500, 'rollcall-attempt': 2 })).toMatchObject({
+      response: 'done',
+    });
+    expect([...here.notary.notes]).toEqual(everywhere([500, true]));
+  });
+
+  it('leaves nothing to what goes on when it has been answered', async () => {
+    const here = await listening();
+    await asked(here, { 'rollcall-deadline-ms': 500 });
+    here.notary.release();
+    await here.notary.leftBehind;
+    expect(here.notary.notes.get('returned observable')).toEqual([500, false]);
+    expect(here.notary.notes.get('left behind')).toBeNull();
+  });
+
+  it.each<[string, unknown]>([
+    ['of a client that knows nothing of this', undefined],
+    ['with metadata of others', { traceparent: '00-1-2-01' }],
+    ['with metadata that is none', 'text'],
+    ...MALFORMED.map(([deadline, attempt]): [string, unknown] => [
+      `whose deadline is ${String(deadline)}`,
+      { 'rollcall-deadline-ms': deadline, 'rollcall-attempt': attempt },
+    ]),
+  ])('%s is handled as ever', async (_, metadata) => {
+    const here = await listening();
+    expect(await asked(here, metadata)).toMatchObject({ response: 'done' });
+    expect([...here.notary.notes]).toEqual(everywhere(null));
+  });
+
+  it('is refused before its handler runs when nobody waits any more, and counted', async () => {
+    const here = await listening();
+    const { err } = await asked(here, { 'rollcall-deadline-ms': 0 });
+    expect(err).toMatchObject({ status: 'error', code: 'DEADLINE_EXCEEDED' });
+    expect([...here.notary.notes]).toEqual([]);
+    expect(here.meter.count('rollcall_late_requests_total', { protocol: 'tcp' })).toBe(1);
+  });
+
+  it('is refused when its time ran out while it waited for its turn', async () => {
+    const here = await heirs();
+    const app = microservice(here);
+    await app.init();
+    const server: Server = (app as any).serverInstance;
+    const waits: (() => void)[] = [];
+    server.setOnProcessingStartHook((_: unknown, __: unknown, done: () => Promise<unknown>) => {
+      waits.push(() => void done());
+    });
+    await app.listen();
+    const patient = await ask(here.rollcall.port, 'heir', {}, { 'rollcall-deadline-ms': 500 });
+    const hasty = await ask(here.rollcall.port, 'heir', {}, { 'rollcall-deadline-ms': 50 });
+    await expect.poll(() => waits.length).toBe(2);
+    await here.time.advanceBy(100);
+    for (const proceed of waits) proceed();
+    expect(await patient.answer).toMatchObject({ response: 'done' });
+    expect((await hasty.answer).err).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect([...here.notary.notes]).toEqual(everywhere([400, false]));
+    patient.socket.destroy();
+    hasty.socket.destroy();
+  });
+
+  it('that is an event is never refused and leaves no deadline: nobody waits for it', async () => {
+    const here = await listening();
+    const socket = connect(here.rollcall.port, '127.0.0.1');
+    await once(socket, 'connect');
+    const metadata = { 'rollcall-deadline-ms': 0, 'rollcall-attempt': 2 };
+    socket.write(encodeFrame({ pattern: 'placed', data: 7, metadata }));
+    await expect.poll(() => here.notary.ran).toEqual([7]);
+    expect(here.notary.notes.get('event')).toBeNull();
+    socket.destroy();
+  });
+});
+
+describe('a request to an application that calls nobody', () => {
+  @Controller()
+  class Leaf {
+    constructor(@Inject(INHERITANCE) private readonly inheritance: Inheritance) {}
+
+    @MessagePattern('leaf')
+    leaf(): string {
+      return this.inheritance.current() === null ? 'nothing to inherit' : 'something';
+    }
+  }
+
+  it('pays for no AsyncLocalStorage, and is refused all the same when nobody waits any more', async () => {
+    const here = await world({ service: 'orders' }, { controllers: [Leaf] });
+    await microservice(here).listen();
+    const inTime = await asked(here, { 'rollcall-deadline-ms': 500 }, 'leaf');
+    expect(inTime).toMatchObject({ response: 'nothing to inherit' });
+    const { err } = await asked(here, { 'rollcall-deadline-ms': 0 }, 'leaf');
+    expect(err).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+  });
+});
+
+describe.each(['express', 'fastify'] as const)('a request over HTTP on %s', (framework) => {
+  async function server() {
+    const here = await heirs();
+    const app = application(here, framework);
+    await app.listen(0);
+    return { ...here, url: `http://127.0.0.1:${portOf(app)}/heir` };
+  }
+
+  it('leaves the rest of its deadline, and that it is a repetition, to all that is done for it', async () => {
+    const { notary, url } = await server();
+    const headers = { 'rollcall-deadline-ms': '500', 'rollcall-attempt': '3' };
+    expect(await (await fetch(url, { headers })).text()).toBe('done');
+    expect([...notary.notes]).toEqual(everywhere([500, true]));
+  });
+
+  it('does so also when its body comes in pieces', async () => {
+    const { notary, url } = await server();
+    expect(await (await fetch(url, post({ 'rollcall-deadline-ms': '500' }))).text()).toBe('done');
+    expect(notary.ran).toHaveLength(1);
+    expect([...notary.notes]).toEqual(everywhere([500, false]));
+  });
+
+  it('leaves nothing to what goes on when it has been answered', async () => {
+    const { notary, url, module } = await server();
+    const inheritance = module.get<Inheritance>(INHERITANCE);
+    await (await fetch(url, { headers: { 'rollcall-deadline-ms': '500' } })).text();
+    let leftover: unknown = 'unknown';
+    await expect
+      .poll(async () => {
+        notary.release();
+        await notary.leftBehind;
+        leftover = notary.notes.get('left behind');
+        return leftover;
+      })
+      .toBeNull();
+    expect(inheritance.current()).toBeNull();
+  });
+
+  it.each<Record<string, string>>([
+    {},
+    ...MALFORMED.map(([deadline, attempt]) => ({
+      'rollcall-deadline-ms': String(deadline),
+      'rollcall-attempt': String(attempt),
+    })),
+  ])('is handled as ever with the headers %j', async (headers) => {
+    const { notary, url } = await server();
+    expect((await fetch(url, { headers })).status).toBe(200);
+    expect([...notary.notes]).toEqual(everywhere(null));
+  });
+
+  it('is refused with 504 before its handler runs when nobody waits any more, and counted', async () => {
+    const { notary, url, meter } = await server();
+    const response = await fetch(url, { headers: { 'rollcall-deadline-ms': '0' } });
+    expect([response.status, await response.json()]).toEqual([
+      504,
+      expect.objectContaining({ code: 'DEADLINE_EXCEEDED' }),
+    ]);
+    expect([...notary.notes]).toEqual([]);
+    expect(meter.count('rollcall_late_requests_total', { protocol: 'http' })).toBe(1);
+  });
+});

@@ -1,0 +1,216 @@
+import { ClientProxy } from '@nestjs/microservices';
+import type { ReadPacket, WritePacket } from '@nestjs/microservices';
+import { from, Observable } from 'rxjs';
+import type { ContactStatus, GrpcCall, GrpcMethod, OneCall } from '@rollcall/client';
+import { isRecord, RollcallError } from '@rollcall/core';
+import type { RollcallFace } from '../inject.js';
+import type { GrpcServices } from './grpc-proto.js';
+import { grpcServiceOf } from './grpc-service.js';
+
+declare const untyped: unique symbol;
+
+/** Stands for a service whose contract nobody wrote down: anything may be sent, anything may come back. */
+export interface Untyped {
+  readonly [untyped]: true;
+}
+
+/** The patterns of a contract: `type OrdersApi = { find: (query: { id: string }) => Order }`. */
+export type PatternOf<Api extends object> = Exclude<keyof Api, symbol>;
+export type InputOf<Handler> = Handler extends (input: infer Input) => unknown ? Input : never;
+/** What a caller gets: the values of a stream, what a promise resolves to, else what is returned. */
+export type OutputOf<Handler> = Handler extends (input: never) => infer Output ? Settled<Output> : never;
+/** The values of a stream, what a promise resolves to, else the type itself. */
+export type Settled<Output> = Output extends Observable<infer Value> ? Value : Awaited<Output>;
+
+/** What a client needs to know of its application. */
+export interface ServiceClientHost {
+  readonly rollcall: RollcallFace;
+  /** Called before each call: the first one may have to start the feed. */
+  wake(): void;
+  /** Its gRPC services, if the proto was named. */
+  readonly grpc?: GrpcServices | undefined;
+}
+
+/** Stands for a gRPC service whose methods nobody wrote down. */
+export type UntypedGrpc = Readonly<Record<string, (message: any, ...wishes: any[]) => Observable<any>>>;
+
+/**
+ * A service by its name. A drop-in for the `ClientProxy` that code injects today, with a balancer, breaker, retries and a
+ * deadline behind it: no connection belongs to it, so there is none to open or close. Errors are `RollcallError`s.
+ */
+export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
+  /** Only a type, so that clients of different contracts are different types. */
+  declare protected readonly contract: Api;
+  #hook: ((packet: ReadPacket) => void) | null = null;
+
+  constructor(
+    private readonly host: ServiceClientHost,
+    readonly service: string,
+    private readonly defaults: OneCall = {},
+  ) {
+    super();
+  }
+
+  /**
+   * Cold: each subscription is a call, and ending the subscription cancels it. The deadline runs to the first value, then
+   * `idleMs` from value to value.
+   */
+  override send<Pattern extends PatternOf<Api>>(
+    pattern: Pattern,
+    data: InputOf<Api[Pattern]>,
+  ): Observable<OutputOf<Api[Pattern]>>;
+  override send<TResult = any, TInput = any>(this: ServiceClient, pattern: any, data: TInput): Observable<TResult>;
+  override send(pattern: unknown, data: unknown): Observable<any> {
+    return new Observable((observer) => this.publish(this.packetOf(pattern, data), this.createObserver(observer)));
+  }
+
+  /** Hot: sent at once, to one instance, and again only if it was certainly not sent. Completes when it has been written. */
+  override emit<Pattern extends PatternOf<Api>>(pattern: Pattern, data: InputOf<Api[Pattern]>): Observable<undefined>;
+  override emit<TResult = any, TInput = any>(this: ServiceClient, pattern: any, data: TInput): Observable<TResult>;
+  override emit(pattern: unknown, data: unknown): Observable<any> {
+    const sent = this.prepared(pattern, data, (packet) => this.dispatchEvent(packet));
+    sent.catch(() => {}); // who wants to know subscribes; an event that was not sent must not end the process
+    return from(sent);
+  }
+
+  /** Resolves with the last value; rejects with a `RollcallError`. */
+  call<Pattern extends PatternOf<Api>>(
+    pattern: Pattern,
+    data: InputOf<Api[Pattern]>,
+    options?: OneCall,
+  ): Promise<OutputOf<Api[Pattern]>>;
+  call<Result = any>(this: ServiceClient, pattern: unknown, data: unknown, options?: OneCall): Promise<Result>;
+  call(pattern: unknown, data: unknown, options?: OneCall): Promise<any> {
+    return this.prepared(pattern, data, (packet) =>
+      this.awake().call(this.service, pattern, data, withMetadata(this.optionsWith(options), packet)),
+    );
+  }
+
+  /** `fetch` on an instance of the service: `path` begins with a slash. Redirects out of the service are answers; else as with `fetch`. */
+  fetch(path: string, init?: RequestInit, options?: OneCall): Promise<Response> {
+    return this.awake().fetch(this.service, path, init, this.optionsWith(options));
+  }
+
+  /**
+   * A gRPC service of the proto that `forFeature` names, by its name or its full one (`shop.v1.Orders`), as `ClientGrpc.getService` of
+   * Nest gives it: its methods, as the proto has them and in camel case, return cold Observables. After the message each takes the
+   * `Metadata` of grpc-js, options of the call (`GrpcCall`) or both; a method that takes a stream takes an Observable of messages, and is
+   * not repeated once that was subscribed to. Throws OPTION_INVALID for a service that the proto does not have, a name that several have,
+   * and where no proto was named.
+   */
+  grpc<Service extends object = UntypedGrpc>(name: string): Service;
+  /** Calls a gRPC method as generated clients describe it: one message there, one back. */
+  grpc<Input, Output>(method: GrpcMethod<Input, Output>, message: Input, options?: GrpcCall): Promise<Output>;
+  grpc(said: string | GrpcMethod<any, any>, message?: any, options?: GrpcCall): any {
+    if (typeof said === 'string') return this.grpcService(said);
+    return this.awake().grpc(this.service, said, message, this.optionsWith(options));
+  }
+
+  /**
+   * Resolves when there is a copy to call from, whoever is in it; rejects with NO_CATALOG, retryable, when no registry tells us in time.
+   * To wait until somebody can be called: `Rollcall.ready`.
+   */
+  async connect(): Promise<void> {
+    await this.awake().instances(this.service);
+  }
+
+  /** Is the registry there? Calls go on without it. */
+  override get status(): Observable<ContactStatus> {
+    const { rollcall } = this.host;
+    return new Observable((observer) => {
+      observer.next(rollcall.status);
+      return rollcall.onStatus((status) => observer.next(status));
+    });
+  }
+
+  /** Connections belong to the application and are closed with it: there is nothing to close here. */
+  close(): void {}
+
+  /**
+   * The hook is called with each packet of `send`, `emit` and `call`, before an instance is chosen and once however often the call is tried.
+   * What it puts into `packet.metadata` travels with it over TCP, beside what Rollcall sends there; Nest 12 gives it to the handler as
+   * `TcpContext.getMetadata()`. It replaces the hook before it. An error that it throws is that of the call.
+   */
+  override setOnDispatchHook(hook: (packet: ReadPacket) => void): void {
+    this.#hook = hook;
+  }
+
+  /** Throws OPTION_INVALID: there is no connection whose events these could be. */
+  override on(event: string): never {
+    throw new RollcallError(
+      'OPTION_INVALID',
+      `on('${event}') of the client of ${this.service} has nothing to listen to: its connections belong to the application, are many, and come ` +
+        'and go. Use client.status for the connection to the registry, @OnInstanceChange() for instances that come and go, and ' +
+        'Rollcall.onEvent() for what calls live through.',
+    );
+  }
+
+  /** The `Rollcall` behind it: of the connections to instances there is none to hand out. */
+  override unwrap<T>(): T {
+    const rollcall: unknown = this.host.rollcall;
+    return rollcall as T; // what ClientProxy promises: the caller names the type
+  }
+
+  protected override publish(packet: ReadPacket, callback: (packet: WritePacket) => void): () => void {
+    const observer = {
+      next: (response: unknown) => callback({ response }),
+      error: (err: unknown) => callback({ err }),
+      complete: () => callback({ isDisposed: true }),
+    };
+    const options = withMetadata(this.defaults, packet);
+    const call = this.awake().stream(this.service, packet.pattern, packet.data, observer, options);
+    return () => call.cancel();
+  }
+
+  protected override dispatchEvent(packet: ReadPacket): Promise<any> {
+    return this.awake().emit(this.service, packet.pattern, packet.data, withMetadata(this.defaults, packet));
+  }
+
+  private packetOf(pattern: unknown, data: unknown): ReadPacket {
+    const packet: ReadPacket = { pattern, data };
+    this.#hook?.(packet);
+    return packet;
+  }
+
+  /** A hook that throws fails the call; nobody has to catch it elsewhere. */
+  private prepared<Result>(
+    pattern: unknown,
+    data: unknown,
+    send: (packet: ReadPacket) => Promise<Result>,
+  ): Promise<Result> {
+    if (this.#hook === null) return send({ pattern, data });
+    return new Promise((resolve) => resolve(send(this.packetOf(pattern, data))));
+  }
+
+  private grpcService(name: string): object {
+    const { grpc } = this.host;
+    if (grpc === undefined) throw noProto(this.service, name);
+    return grpcServiceOf(grpc.methodsOf(name), (method, message, observer, options) =>
+      this.awake().grpcStream(this.service, method, message, observer, this.optionsWith(options)),
+    );
+  }
+
+  private awake(): RollcallFace {
+    this.host.wake();
+    return this.host.rollcall;
+  }
+
+  private optionsWith(options: OneCall | undefined): OneCall {
+    return options === undefined ? this.defaults : { ...this.defaults, ...options };
+  }
+}
+
+/** Nest 11 knows no metadata of packets; a hook may set it all the same. */
+function withMetadata(options: OneCall, packet: ReadPacket): OneCall {
+  const said: unknown = Reflect.get(packet, 'metadata');
+  if (!isRecord(said)) return options;
+  return { ...options, packetMetadata: { ...options.packetMetadata, ...said } };
+}
+
+function noProto(service: string, name: string): RollcallError {
+  return new RollcallError(
+    'OPTION_INVALID',
+    `grpc('${name}') of ${service} needs its proto. Write it where the service is named: ` +
+      `RollcallModule.forFeature([{ service: '${service}', grpc: { package: '…', protoPath: '….proto' } }]).`,
+  );
+}

@@ -1,0 +1,39 @@
+import { PROPERTY_DEPS_METADATA, SELF_DECLARED_DEPS_METADATA } from '@nestjs/common/constants.js';
+import type { ModulesContainer } from '@nestjs/core';
+import { Rollcall } from '@rollcall/client';
+import { ROLLCALL, SETTINGS } from '../inject.js';
+
+/**
+ * Does anything of the application, as its modules have it, get hold of what calls are made with: a `ServiceClient`, or the `Rollcall`
+ * itself? Whoever takes it out of the running application by hand (`app.get`) is not seen here.
+ */
+export function makesCalls(modules: ModulesContainer): boolean {
+  return [...modules.values()].some((module) => {
+    // our own: everything in it has to do with it
+    if (module.providers.has(SETTINGS)) return false;
+    const wrappers = [...module.providers.values(), ...module.controllers.values(), ...module.injectables.values()];
+    return wrappers.some(({ inject, metatype }) => [...(inject ?? []), ...wantedBy(metatype)].some(isCaller));
+  });
+}
+
+/** What a class asks Nest for. */
+function wantedBy(metatype: unknown): readonly unknown[] {
+  if (typeof metatype !== 'function') return [];
+  const types = listOf(Reflect.getMetadata('design:paramtypes', metatype));
+  const said = listOf(Reflect.getMetadata(SELF_DECLARED_DEPS_METADATA, metatype)).map((one) => fieldOf(one, 'param'));
+  const properties = listOf(Reflect.getMetadata(PROPERTY_DEPS_METADATA, metatype)).map((one) => fieldOf(one, 'type'));
+  return [...types, ...said, ...properties];
+}
+
+function isCaller(wanted: unknown): boolean {
+  const token = fieldOf(wanted, 'token') ?? wanted;
+  return token === ROLLCALL || token === Rollcall;
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function fieldOf(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined;
+}

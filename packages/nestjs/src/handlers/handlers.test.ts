@@ -1,0 +1,207 @@
+import { All, Controller, Delete, Get, Post, RequestMethod, VersioningType } from '@nestjs/common';
+import type { INestApplication, Type } from '@nestjs/common';
+import { EventPattern, GrpcMethod, MessagePattern, Transport } from '@nestjs/microservices';
+import type { MethodPolicy } from '@rollcall/core';
+import { describe, expect, it } from 'vitest';
+import { application, LOOPBACK, microservice, world } from '../nest.fixture.js';
+import { Hedge, Idempotent, Timeout } from './handler-policy.js';
+
+/** What an application with this controller publishes, and what it complains of. */
+async function published(controller: Type, prepare: (app: INestApplication) => void = () => {}) {
+  const here = await world({ service: 'orders' }, { controllers: [controller] });
+  const app = application(here);
+  prepare(app);
+  app.connectMicroservice(LOOPBACK);
+  await app.startAllMicroservices();
+  await app.listen(0);
+  return { methods: here.rollcall.methods, complaints: here.log.texts('warn') };
+}
+
+async function names(controller: Type, prepare?: (app: INestApplication) => void): Promise<string[]> {
+  return Object.keys((await published(controller, prepare)).methods ?? {}).toSorted();
+}
+
+function versioned(app: INestApplication): void {
+  app.enableVersioning({ type: VersioningType.URI, defaultVersion: ['1', '2'] });
+}
+
+function both(prefix: string): string[] {
+  return ['GET', 'POST'].map((verb) => `${verb} ${prefix}/invoices`);
+}
+
+describe('the handlers of messages', () => {
+  @Controller()
+  class Catalog {
+    @MessagePattern('find')
+    @Idempotent()
+    @Timeout(250)
+    @Hedge({ afterMs: 20 })
+    find(): void {}
+
+    @Hedge()
+    @Idempotent()
+    @MessagePattern([{ role: 'math', cmd: 'sum' }, 'sum'], Transport.TCP)
+    sum(): void {}
+
+    @MessagePattern('book')
+    book(): void {}
+
+    @Idempotent()
+    @EventPattern('placed')
+    placed(order: unknown): unknown {
+      return order;
+    }
+
+    @Idempotent()
+    @GrpcMethod('Catalog', 'Find')
+    overGrpc(query: unknown): unknown {
+      return query;
+    }
+  }
+
+  it('say what callers should know of them, under every pattern they have', async () => {
+    const { methods, complaints } = await published(Catalog);
+    expect(methods).toEqual({
+      find: { idempotent: true, timeoutMs: 250, hedge: { afterMs: 20 } },
+      '{"cmd":"sum","role":"math"}': { idempotent: true, hedge: true },
+      sum: { idempotent: true, hedge: true },
+      'Catalog/Find': { idempotent: true },
+    });
+    expect(complaints).toEqual([expect.stringContaining('Catalog.placed is not published')]);
+  });
+
+  it('of a microservice that is nothing else are published, too', async () => {
+    const here = await world({ service: 'orders' }, { controllers: [Catalog] });
+    await microservice(here).listen();
+    expect(here.rollcall.methods).toHaveProperty('find');
+  });
+
+  it('are published as nothing at all when nothing is said of them', async () => {
+    const here = await world();
+    await microservice(here).listen();
+    expect(here.rollcall.registered).not.toBeNull();
+    expect(here.rollcall.methods).toBeUndefined();
+    expect(here.log.texts('warn')).toEqual([]);
+  });
+
+  it('inherit from their controller what they do not say themselves', async () => {
+    @Idempotent()
+    @Timeout(100)
+    @Controller()
+    class Reports {
+      @MessagePattern('read')
+      read(): void {}
+
+      @Idempotent(false)
+      @MessagePattern('bill')
+      bill(): void {}
+    }
+    const { methods } = await published(Reports);
+    expect(methods).toEqual({
+      read: { idempotent: true, timeoutMs: 100 },
+      bill: { idempotent: false, timeoutMs: 100 },
+    });
+  });
+
+  it('that are to be hedged have to be idempotent, and are told so', async () => {
+    @Controller()
+    class Hasty {
+      @Hedge()
+      @MessagePattern('hasty')
+      hasty(): void {}
+    }
+    expect((await published(Hasty)).complaints).toEqual([expect.stringContaining('needs @Idempotent()')]);
+  });
+
+  it('that are too many for a registration are not published, which is said', async () => {
+    class Endless extends Object {}
+    for (let i = 0; i < 300; i += 1) {
+      const descriptor = { value: () => i, configurable: true, writable: true };
+      MessagePattern(`endless-${i}`)(Endless.prototype, `run${i}`, descriptor);
+      Idempotent()(Endless.prototype, `run${i}`, descriptor);
+      Object.defineProperty(Endless.prototype, `run${i}`, descriptor);
+    }
+    Controller()(Endless);
+    const { methods, complaints } = await published(Endless);
+    expect(methods).toBeUndefined();
+    expect(complaints).toEqual([expect.stringContaining('more than 256')]);
+  });
+});
+
+describe('the routes of an application', () => {
+  @Controller('invoices')
+  class Invoices {
+    @Idempotent()
+    @Post()
+    make(): void {}
+
+    @Timeout(100)
+    @Get(':id')
+    find(): void {}
+  }
+
+  it('are published by verb and first segment, as callers keep them', async () => {
+    const { methods, complaints } = await published(Invoices);
+    expect(methods).toEqual({ 'POST /invoices': { idempotent: true }, 'GET /invoices': { timeoutMs: 100 } });
+    expect(complaints).toEqual([]);
+  });
+
+  it('have the prefix and the version of the application before them', async () => {
+    expect(await names(Invoices, (app) => app.setGlobalPrefix('api'))).toEqual(both('/api'));
+    expect(await names(Invoices, versioned)).toEqual([...both('/v1'), ...both('/v2')].toSorted());
+    const exclude = [{ path: 'invoices', method: RequestMethod.POST }];
+    expect(await names(Invoices, (app) => app.setGlobalPrefix('api', { exclude }))).toContain('POST /invoices');
+  });
+
+  it('behind another prefix are all one name for callers, and say only what all of them say', async () => {
+    // the fixture's own routes for GET say nothing
+    expect(await names(Invoices, (app) => app.setGlobalPrefix('shop'))).toEqual(['POST /shop']);
+  });
+
+  it('that callers cannot tell apart say only what all of them say, and the others are told', async () => {
+    @Controller('carts')
+    class Carts {
+      @Idempotent()
+      @Timeout(50)
+      @Post(':id/clear')
+      clear(): void {}
+
+      @Timeout(80)
+      @Post()
+      add(): void {}
+    }
+    const { methods, complaints } = await published(Carts);
+    expect(methods).toEqual({ 'POST /carts': { timeoutMs: 80 } satisfies MethodPolicy });
+    expect(complaints).toEqual([expect.stringContaining('Carts.clear is not all published')]);
+  });
+
+  it('are not called idempotent where a route with any path might be the one that is meant', async () => {
+    @Controller()
+    class Wild {
+      @All(':anything')
+      any(): void {}
+
+      @Idempotent()
+      @Post('orders')
+      make(): void {}
+
+      @Idempotent()
+      @Delete(':id')
+      remove(): void {}
+    }
+    const { methods, complaints } = await published(Wild);
+    expect(methods).toBeUndefined();
+    expect(complaints).toEqual([
+      expect.stringContaining('Wild.make is not all published'),
+      expect.stringContaining('Wild.remove is not published'),
+    ]);
+  });
+});
+
+describe('a decorator', () => {
+  it('refuses a time that is none', () => {
+    expect(() => Timeout(0)).toThrow('@Timeout takes a whole number of ms');
+    expect(() => Timeout(1.5)).toThrow('received 1.5');
+    expect(() => Hedge({ afterMs: Infinity })).toThrow('@Hedge takes');
+  });
+});

@@ -1,0 +1,165 @@
+import { Controller, Injectable, Module, Scope } from '@nestjs/common';
+import { Test } from '@nestjs/testing';
+import { Rollcall } from '@rollcall/client';
+import { recordingLog, sampleInstance } from '@rollcall/core/testing';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { PORTS } from '../inject.js';
+import { fakeServices } from '../testing.js';
+import type { FakeServices } from '../testing.js';
+import { RollcallTestingModule } from '../testing.js';
+import { changesBetween, OnInstanceChange } from './on-instance-change.js';
+import type { InstanceChange } from './on-instance-change.js';
+
+const known = (...instances: ReturnType<typeof sampleInstance>[]) => new Map(instances.map((one) => [one.id, one]));
+
+describe('what happened between two views', () => {
+  const [a, b] = [sampleInstance({ id: 'a' }), sampleInstance({ id: 'b' })];
+
+  it('is nothing when nothing that callers go by has changed', () => {
+    expect(changesBetween('orders', known(a, b), [a, sampleInstance({ id: 'b', weight: 7 })])).toEqual([]);
+  });
+
+  it('is who came, whose state or admin state changed, and who went', () => {
+    const sick = sampleInstance({ id: 'a', state: 'UNHEALTHY' });
+    const drained = sampleInstance({ id: 'b', admin: 'DRAINING' });
+    const c = sampleInstance({ id: 'c' });
+    const changes = changesBetween('orders', known(a, b), [c, sick, drained]);
+    expect(changes).toEqual([
+      { kind: 'came', service: 'orders', instance: c, before: null },
+      { kind: 'state', service: 'orders', instance: sick, before: a },
+      { kind: 'state', service: 'orders', instance: drained, before: b },
+    ]);
+    expect(changesBetween('orders', known(a, b), [b])).toEqual([
+      { kind: 'went', service: 'orders', instance: a, before: a },
+    ]);
+  });
+});
+
+const heard: string[] = [];
+const note = (who: string, { kind, service, instance, before }: InstanceChange): void =>
+  void heard.push(`${who} ${kind} ${service} ${instance.id} ${before?.state ?? '-'}>${instance.state}`);
+
+@Injectable()
+class Cache {
+  @OnInstanceChange('orders')
+  onOrders(change: InstanceChange): void {
+    note('cache', change);
+  }
+}
+
+@Injectable()
+class Fragile {
+  @OnInstanceChange('orders')
+  throws(): void {
+    throw new Error('it broke');
+  }
+
+  @OnInstanceChange('orders')
+  async rejects(): Promise<void> {
+    throw new Error('it broke later');
+  }
+}
+
+@Controller()
+class Board {
+  @OnInstanceChange('orders', 'users')
+  onAny(change: InstanceChange): void {
+    note('board', change);
+  }
+}
+
+@Injectable({ scope: Scope.REQUEST })
+class PerRequest {
+  @OnInstanceChange('orders')
+  never(change: InstanceChange): void {
+    note('request', change);
+  }
+}
+
+async function start(services: FakeServices) {
+  heard.length = 0;
+  const log = recordingLog();
+  @Module({ providers: [Fragile, Cache, PerRequest], controllers: [Board] })
+  class Feature {}
+  const provider = services.providers().find(({ provide }) => provide === PORTS)!;
+  const root = RollcallTestingModule.forRoot(services);
+  const module = await Test.createTestingModule({ imports: [root, Feature] })
+    .overrideProvider(PORTS)
+    .useFactory({
+      inject: provider.inject!,
+      factory: (...injected: unknown[]) => ({ ...provider.useFactory(...injected), log }),
+    })
+    .compile();
+  onTestFinished(() => module.close());
+  await module.init();
+  return { module, log };
+}
+
+describe('@OnInstanceChange', () => {
+  it('is called with who is there when this process begins to watch, and with every change after it', async () => {
+    const services = fakeServices({ orders: {}, users: {}, others: { find: () => 'found' } });
+    const { module } = await start(services);
+    expect(heard).toEqual([]);
+    // what makes it watch: its first sign of life
+    const rollcall = module.get(Rollcall);
+    rollcall.start();
+    await expect.poll(() => heard.length).toBe(3);
+    expect(heard.toSorted()).toEqual([
+      'board came orders orders-1 ->HEALTHY',
+      'board came users users-1 ->HEALTHY',
+      'cache came orders orders-1 ->HEALTHY',
+    ]);
+    heard.length = 0;
+    services.service('orders').instances[0]?.become('UNHEALTHY');
+    const second = services.service('orders').addInstance({ state: 'REGISTERING' });
+    await expect.poll(() => heard.length).toBe(4);
+    expect(heard.filter((line) => line.startsWith('cache'))).toEqual([
+      'cache state orders orders-1 HEALTHY>UNHEALTHY',
+      'cache came orders orders-2 ->REGISTERING',
+    ]);
+    heard.length = 0;
+    second.remove();
+    await expect
+      .poll(() => heard)
+      .toEqual(expect.arrayContaining(['cache went orders orders-2 REGISTERING>REGISTERING']));
+  });
+
+  it('is isolated: what one throws is logged and stops nobody', async () => {
+    const { module, log } = await start(fakeServices({ orders: {}, users: {} }));
+    module.get(Rollcall).start();
+    await expect.poll(() => heard.length).toBe(3);
+    await expect
+      .poll(() => log.texts('error').toSorted())
+      .toEqual([
+        'Fragile.rejects failed with a change of orders: it broke later',
+        'Fragile.throws failed with a change of orders: it broke',
+      ]);
+    expect(log.texts('warn')).toEqual([
+      expect.stringContaining('PerRequest.never has @OnInstanceChange but is made for each request'),
+    ]);
+  });
+
+  it('is told no more when the application is closed', async () => {
+    const services = fakeServices({ orders: {}, users: {} });
+    const { module } = await start(services);
+    module.get(Rollcall).start();
+    await expect.poll(() => heard.length).toBe(3);
+    await module.close();
+    services.service('orders').addInstance();
+    await Promise.resolve();
+    expect(heard).toHaveLength(3);
+  });
+});
+
+describe('the log', () => {
+  it('has one line for each change of a watched service, and one for a crowd', async () => {
+    const services = fakeServices({ orders: {}, users: {} });
+    for (let i = 0; i < 20; i += 1) services.service('orders').addInstance();
+    const { module, log } = await start(services);
+    module.get(Rollcall).start();
+    await expect.poll(() => log.texts('debug')).toContain('… and 11 more changes of orders at once.');
+    expect(log.texts('debug')).toContain('orders…rs-1 is there: HEALTHY.');
+    services.service('orders').instances[0]?.become('CRITICAL', 'it fell over');
+    await expect.poll(() => log.texts('info')).toContain('orders…rs-1 is CRITICAL (was HEALTHY): it fell over.');
+  });
+});

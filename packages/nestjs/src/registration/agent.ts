@@ -1,0 +1,210 @@
+import cluster from 'node:cluster';
+import { Inject, Injectable } from '@nestjs/common';
+import { ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
+import { messageOf, noMeter, RollcallError, TOLD } from '@rollcall/core';
+import type { AnnouncedEndpoint, Timer } from '@rollcall/core';
+import type { Inheritance } from '../calls/deadline-context.js';
+import { makesCalls } from '../calls/uses-client.js';
+import { publishedBy } from '../handlers/handlers.js';
+import { INHERITANCE, MEMBERSHIP, PORTS } from '../inject.js';
+import type { Ports } from '../inject.js';
+import { openHttpDoor } from '../servers/http.js';
+import { openOwnDoor } from '../servers/own-port.js';
+import type { Door, Keeper } from '../servers/server-adapter.js';
+import { openRpcDoor } from '../servers/tcp.js';
+import type { RpcServer } from '../servers/tcp.js';
+import { announced, ownHost } from './advertise.js';
+import type { Membership } from './membership.js';
+
+/** How long something may listen before everything does: then a forgotten `listen()` is more likely than a slow start. */
+const PATIENCE_MS = 5_000;
+
+/** Registers the application by hand, with `register: 'manual'`: inject it, or `app.get(RollcallAgent)`. */
+export class RollcallAgent {
+  readonly #agent: { register(): Promise<void> };
+
+  constructor(agent: { register(): Promise<void> }) {
+    this.#agent = agent;
+  }
+
+  /**
+   * Registers with what listens now, and does not wait for the rest. Does not wait for a registry either; later calls do nothing.
+   * Rejects with OPTION_INVALID where nothing listens that should.
+   */
+  register(): Promise<void> {
+    return this.#agent.register();
+  }
+}
+
+/** Finds the servers of an application and what they are called by, and registers it as soon as all of them listen. */
+@Injectable()
+export class Agent {
+  readonly #doors: Door[] = [];
+  readonly #keeper: Keeper;
+  #isBooted = false;
+  #isDone = false;
+  #patience: Timer | null = null;
+
+  // eslint-disable-next-line max-params -- what Nest injects
+  constructor(
+    @Inject(MEMBERSHIP) private readonly membership: Membership,
+    @Inject(PORTS) private readonly ports: Ports,
+    @Inject(HttpAdapterHost) private readonly http: HttpAdapterHost,
+    @Inject(ModulesContainer) private readonly modules: ModulesContainer,
+    @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
+    @Inject(INHERITANCE) private readonly inheritance: Inheritance,
+  ) {
+    const late = (ports.meter ?? noMeter).counter(
+      'rollcall_late_requests_total',
+      'Requests refused before their handler ran: their callers had stopped waiting.',
+      ['protocol'],
+    );
+    this.#keeper = {
+      inFlight: membership.inFlight,
+      inheritance,
+      requests: ports.requests ?? null,
+      id: membership.id,
+      isWorker: cluster.isWorker,
+      log: ports.log,
+      get isDraining() {
+        return membership.isDraining;
+      },
+      answer: (received) => membership.answer(received),
+      refusedLate: (door) => late.add(1, door),
+      drain: () => membership.drain(),
+      opened: () => this.#opened(),
+    };
+    // every microservice server comes here before it listens, also one that was there before us
+    modules.getRpcTargetRegistry<RpcServer>().subscribe((server) => {
+      this.#doors.push(openRpcDoor(server, this.#keeper));
+    });
+  }
+
+  /** The application is initialised: its HTTP server exists, and everything of the user's stands in it. */
+  mount(): void {
+    const door = openHttpDoor(this.http, this.#keeper);
+    if (door !== null) this.#doors.push(door);
+  }
+
+  /** Hybrid applications may listen over TCP before this, and never listen over HTTP before it. */
+  booted(): void {
+    this.#isBooted = true;
+    if (this.#doors.some((door) => door.isListening)) this.#opened();
+    else if (this.#doors.length === 0 && !this.#hasHttp) this.#bootedWithoutServers();
+  }
+
+  /** `createApplicationContext`, as for a cron job, a script or a test: only whoever asks for it is listed, and so opens a port. */
+  #bootedWithoutServers(): void {
+    const { client, register, heartbeatPort } = this.membership.settings;
+    if (client.service === undefined || register === 'manual') return;
+    if (heartbeatPort !== undefined) {
+      this.register().catch((error: unknown) => this.ports.log.error(messageOf(error)));
+      return;
+    }
+    this.ports.log.info(
+      `Not registered: ${client.service} has no server (createApplicationContext), so the registry cannot ask whether it is alive. To have ` +
+        'it listed and watched, set the option heartbeatPort (0 is any free port); to have this line away, leave out the option service.',
+    );
+  }
+
+  /**
+   * Registers with what listens now, and does not wait for the rest: for `register: 'manual'`. Does not wait for a registry
+   * either; later calls do nothing. Where nothing is there that others could call, as behind a broker, a port is opened for Heartbeat-1
+   * alone. Rejects with OPTION_INVALID where nothing listens that should.
+   */
+  async register(): Promise<void> {
+    const opening = this.#doors.flatMap((door) => door.opening ?? []);
+    if (opening.length > 0) await Promise.all(opening);
+    if (this.#isDone) return;
+    const { service } = this.membership.settings.client;
+    if (service === undefined)
+      throw new RollcallError('OPTION_INVALID', 'Not registered: this process needs a name, the option service.');
+    const bound = this.#doors.flatMap((door) => door.bound() ?? []);
+    if (bound.length === 0 && this.#awaitsServers) {
+      throw new RollcallError(
+        'OPTION_INVALID',
+        `Not registered: ${service} has no server that listens, so it cannot be called. Listen first (app.listen), then register.`,
+      );
+    }
+    this.#finish();
+    const endpoints =
+      bound.length === 0 ? [await this.#openOwnPort()] : bound.map((endpoint) => announced(endpoint, this.#rules));
+    if (makesCalls(this.modules)) this.inheritance.expectCalls();
+    const { methods, complaints } = publishedBy(this.modules, this.config);
+    for (const complaint of complaints) this.ports.log.warn(complaint);
+    await this.membership.register(endpoints, methods);
+  }
+
+  /** There are servers, and none of them listens. */
+  get #awaitsServers(): boolean {
+    if (this.#doors.length > 0) return this.#doors.every((door) => !door.isListening);
+    return this.#hasHttp;
+  }
+
+  get #hasHttp(): boolean {
+    return typeof this.http.httpAdapter?.getHttpServer === 'function';
+  }
+
+  get #rules() {
+    const { advertiseHost, registry } = this.membership.settings.client;
+    return { advertiseHost, registry };
+  }
+
+  async #openOwnPort(): Promise<AnnouncedEndpoint> {
+    const { heartbeatPort = 0, client } = this.membership.settings;
+    const door = await openOwnDoor(this.#keeper, { host: ownHost(this.#rules), port: heartbeatPort }).catch(
+      (cause: unknown) => {
+        throw new RollcallError(
+          'OPTION_INVALID',
+          `Not registered: the port for the heartbeats of ${client.service} could not be opened: ${messageOf(cause)}. ` +
+            'Set the option heartbeatPort to one that is free, or to 0 for any.',
+          { cause },
+        );
+      },
+    );
+    this.membership.keepUntilLast(door);
+    this.ports.log.info(
+      `Nobody calls ${client.service} over a port, so it opened ${door.endpoint.port} for heartbeats.`,
+    );
+    return door.endpoint;
+  }
+
+  #opened(): void {
+    this.membership.serves = true;
+    void this.membership.wake();
+    const { client, register } = this.membership.settings;
+    if (this.#isDone || client.service === undefined || register === 'manual') return;
+    if (this.#missing().length > 0) this.#patience ??= this.#startPatience();
+    else this.register().catch((error: unknown) => this.ports.log.error(messageOf(error)));
+  }
+
+  #finish(): void {
+    this.#isDone = true;
+    this.#patience?.cancel();
+    this.#patience = this.ports.time.setTimer(PATIENCE_MS, () => this.#checkSignals(), { background: true });
+  }
+
+  #checkSignals(): void {
+    if (this.membership.isDraining || process.listenerCount('SIGTERM') > 0) return;
+    this.membership.say({ [TOLD.shutdownHooks]: 'off' });
+    this.ports.log.warn(
+      'Nobody listens for SIGTERM: it will end this process in the middle of its requests. ' +
+        'Call app.enableShutdownHooks(), and it will drain.',
+    );
+  }
+
+  #missing(): readonly string[] {
+    const closed = this.#doors.filter((door) => !door.isListening).map((door) => door.name);
+    return this.#isBooted ? closed : [...closed, 'the application itself (app.listen or app.init)'];
+  }
+
+  #startPatience(): Timer {
+    const complain = (): void => {
+      this.ports.log.warn(
+        `Not registered after ${PATIENCE_MS} ms: ${this.#missing().join(', ')} does not listen. A hybrid application needs ` +
+          `both app.startAllMicroservices() and app.listen(); else set register: 'manual' and call RollcallAgent.register().`,
+      );
+    };
+    return this.ports.time.setTimer(PATIENCE_MS, complain, { background: true });
+  }
+}

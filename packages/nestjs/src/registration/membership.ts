@@ -1,0 +1,209 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { OnApplicationShutdown } from '@nestjs/common';
+import type { ServiceView } from '@rollcall/client';
+import { isMetadata, messageOf, sleep, TOLD, VERSION } from '@rollcall/core';
+import type { AnnouncedEndpoint, Metadata, Methods } from '@rollcall/core';
+import { PORTS, ROLLCALL, SETTINGS } from '../inject.js';
+import type { Ports, RollcallFace } from '../inject.js';
+import type { EmbeddedRegistry, Settings } from '../rollcall.module-definition.js';
+import { InFlight, Stillness } from '../servers/in-flight.js';
+import type { HeartbeatReply } from '../servers/server-adapter.js';
+
+/** How often a drain looks whether it is done. */
+const LOOK_EVERY_MS = 10;
+
+/** This process as a member of the system: it wakes up, registers, drains and leaves, each once. */
+@Injectable()
+export class Membership implements OnApplicationShutdown {
+  readonly inFlight: InFlight;
+  /** Does anything of this process listen? */
+  serves = false;
+  readonly #lasts: { close(): Promise<void> }[] = [];
+  readonly #wanted = new Set<string>();
+  readonly #watched = new Set<string>();
+  readonly #watchers = new Set<(view: ServiceView) => void>();
+  /** What we added to the application's own metadata. */
+  #said: Metadata = {};
+  #awake: Promise<void> | null = null;
+  #isRegistered = false;
+  #drained: Promise<void> | null = null;
+  #closed: Promise<void> | null = null;
+
+  constructor(
+    @Inject(ROLLCALL) readonly rollcall: RollcallFace,
+    @Inject(SETTINGS) readonly settings: Settings,
+    @Inject(PORTS) private readonly ports: Ports,
+  ) {
+    this.inFlight = new InFlight(ports.time);
+  }
+
+  get id(): string {
+    return this.rollcall.id;
+  }
+
+  get isDraining(): boolean {
+    return this.#drained !== null;
+  }
+
+  /** Services whose copy should be there before the first call: watched from the moment this process wakes up. */
+  want(service: string): void {
+    this.#wanted.add(service);
+    this.rollcall.dependOn(service);
+    if (this.#awake !== null) this.#watch(service);
+  }
+
+  /** See `want`. */
+  get wanted(): ReadonlySet<string> {
+    return this.#wanted;
+  }
+
+  /** Told each of them once, when it is watched or at once if it is already. Returns how to stop. */
+  onWatched(listener: (view: ServiceView) => void): () => void {
+    this.#watchers.add(listener);
+    for (const service of this.#watched) listener(this.rollcall.service(service));
+    return () => void this.#watchers.delete(listener);
+  }
+
+  #watch(service: string): void {
+    const view = this.rollcall.service(service);
+    if (this.#watched.has(service)) return;
+    this.#watched.add(service);
+    for (const listener of this.#watchers) listener(view);
+  }
+
+  /** Opens the first socket: when the application listens, or makes its first call. May be called before every call. */
+  wake(): Promise<void> {
+    this.#awake ??= this.#start();
+    return this.#awake;
+  }
+
+  async #start(): Promise<void> {
+    const { embedded } = this.settings;
+    if (embedded !== null) await this.#startRegistry(embedded);
+    if (this.#closed !== null) return;
+    this.rollcall.start();
+    for (const service of this.#wanted) this.#watch(service);
+  }
+
+  /** Without it the feed keeps trying: another process may serve one. */
+  async #startRegistry(registry: EmbeddedRegistry): Promise<void> {
+    try {
+      await registry.start({ production: this.settings.isProduction, log: this.ports.log });
+    } catch (error) {
+      this.ports.log.error(`The embedded registry did not start: ${messageOf(error)}`);
+    }
+  }
+
+  /** Closed after the goodbye, as it answers the registry until then. */
+  keepUntilLast(door: { close(): Promise<void> }): void {
+    if (this.#closed === null) this.#lasts.push(door);
+    else void door.close();
+  }
+
+  /** The rest is the client's: it tries until a registry takes it, and registers again when that is needed. */
+  async register(endpoints: readonly AnnouncedEndpoint[], methods?: Methods): Promise<void> {
+    await this.wake();
+    if (this.isDraining) return;
+    this.#isRegistered = true;
+    this.say({ [TOLD.version]: VERSION });
+    this.say(this.#metricsAt(endpoints));
+    this.rollcall.register(endpoints, methods);
+  }
+
+  /** Prometheus scrapes who counts for it at the HTTP endpoint, unless the application says otherwise, or `none`. */
+  #metricsAt(endpoints: readonly AnnouncedEndpoint[]): Metadata {
+    const { meter, client } = this.settings;
+    const http = endpoints.find(({ protocol }) => protocol === 'http');
+    const own: Metadata = client.metadata ?? {};
+    const isOpen = own[TOLD.metrics] === undefined;
+    return meter?.exposition === 'prometheus' && http !== undefined && isOpen ? { [TOLD.metrics]: `${http.port}` } : {};
+  }
+
+  /** For people, and as long as there is room: an application's own words come first. */
+  say(words: Metadata): void {
+    const said = { ...this.#said, ...words };
+    if (!isMetadata({ ...this.settings.client.metadata, ...said })) return;
+    this.#said = said;
+    this.rollcall.say(words);
+  }
+
+  /**
+   * The answer to a Heartbeat-1, or to a question for our identity, which has no nonce. The called side closes first after a
+   * Heartbeat-1, so that the registry collects no TIME_WAIT, unless the next one comes over the same connection; who only asked
+   * who we are is about to use it.
+   */
+  answer(received: unknown): HeartbeatReply {
+    const answer = this.rollcall.answer(received);
+    const keeps = answer.nonce !== null && saysKeep(received) && !this.isDraining;
+    return { answer, keeps, closes: answer.nonce !== null && !keeps };
+  }
+
+  /**
+   * Says LEAVING, and resolves when nobody waits for this process any more: callers had the time to move away (none, if nobody
+   * watches this service), no request is in flight, and none came for a short while; or when the deadline has passed. Servers
+   * go on serving meanwhile. What comes from a broker comes until its server closes, so only what came before that time is awaited.
+   */
+  drain(): Promise<void> {
+    this.#drained ??= this.#drain();
+    return this.#drained;
+  }
+
+  async #drain(): Promise<void> {
+    const { time, log } = this.ports;
+    const { deadlineMs, quietMs } = this.settings.drain;
+    const beganAt = time.now();
+    const leastMs = this.serves ? this.settings.drain.leastMs : 0;
+    const [count, names] = [this.inFlight.count, this.inFlight.describe()];
+    const watchers = await this.#announce(deadlineMs);
+    const restMs = watchers === 0 ? 0 : quietMs;
+    const earliest = Math.max(time.now() + restMs, beganAt + leastMs);
+    const awaiting = { since: beganAt - deadlineMs, pulledUntil: earliest };
+    const stillness = new Stillness(time.now(), LOOK_EVERY_MS);
+    for (;;) {
+      const stillMs = stillness.lookedAt(time.now(), this.inFlight.changedAt);
+      if (stillMs >= restMs && time.now() >= earliest && this.inFlight.awaited(awaiting) === 0) break;
+      if (time.now() - beganAt >= deadlineMs) {
+        const cut = this.inFlight.count === 0 ? '0' : `${this.inFlight.count}: ${this.inFlight.describe()}`;
+        log.warn(`Not drained within ${deadlineMs} ms. Requests in flight that are cut: ${cut}.`);
+        return;
+      }
+      await sleep(time, LOOK_EVERY_MS);
+    }
+    if (!this.serves && !this.#isRegistered) return;
+    const reasons = [toldOf(watchers), inHand(count, names), ...quietFor(restMs), ...atLeast(leastMs)];
+    log.info(`Drained in ${Math.round(time.now() - beganAt)} ms: ${reasons.join('; ')}.`);
+  }
+
+  /** How many watch this service; null when no registry said so. */
+  async #announce(deadlineMs: number): Promise<number | null> {
+    if (!this.#isRegistered) return 0;
+    const inTime = new AbortController();
+    const late = sleep(this.ports.time, deadlineMs, { signal: inTime.signal }).then(() => null);
+    return Promise.race([this.rollcall.drain({ deadlineMs }), late]).finally(() => inTime.abort());
+  }
+
+  /** Runs last of all: until then the application can call others. */
+  async onApplicationShutdown(): Promise<void> {
+    this.#closed ??= this.#close();
+    await this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    await this.drain();
+    await this.rollcall.close();
+    await Promise.all(this.#lasts.map((door) => door.close()));
+    await this.settings.embedded?.close();
+  }
+}
+
+const toldOf = (watchers: number | null): string =>
+  watchers === null
+    ? 'the registry did not say who had to hear of it'
+    : `${watchers === 0 ? 'nobody' : watchers} had to hear of it`;
+const inHand = (count: number, names: string): string =>
+  count === 0 ? 'nothing was in flight' : `${count} in flight (${names})`;
+const quietFor = (ms: number): string[] => (ms === 0 ? [] : [`no request came for ${ms} ms`]);
+const atLeast = (ms: number): string[] => (ms === 0 ? [] : [`at least ${ms} ms, as the option leastMs wants`]);
+
+const saysKeep = (call: unknown): boolean =>
+  typeof call === 'object' && call !== null && 'keep' in call && call.keep === true;

@@ -1,0 +1,23 @@
+import { describe, expect, it } from 'vitest';
+import { readSettings } from '../rollcall.module-definition.js';
+
+const environment = { ROLLCALL_CA_FILE: 'ca.pem', ROLLCALL_CERT_FILE: 'orders.pem', ROLLCALL_KEY_FILE: 'orders.key' };
+
+describe('TLS to the registry', () => {
+  it('comes from the environment', () => {
+    const { registryTls } = readSettings({}, environment).client;
+    expect(registryTls).toMatchObject({ caFile: 'ca.pem', certFile: 'orders.pem', keyFile: 'orders.key' });
+  });
+
+  it('is what the option says, and nothing of the environment beside it', () => {
+    const { registryTls } = readSettings({ registryTls: { caFile: 'other.pem' } }, environment).client;
+    expect(registryTls).toMatchObject({ caFile: 'other.pem', certFile: undefined, keyFile: undefined });
+  });
+
+  it('is nothing where nobody says so, and needs a certificate and its key', () => {
+    const { registryTls } = readSettings({}, { ...environment, ROLLCALL_CERT_FILE: '', ROLLCALL_KEY_FILE: '' }).client;
+    expect(registryTls).toMatchObject({ caFile: 'ca.pem', certFile: undefined });
+    const partly = { ROLLCALL_CERT_FILE: 'orders.pem' };
+    expect(() => readSettings({}, partly)).toThrow('registryTls: cert is there without key');
+  });
+});

@@ -1,0 +1,127 @@
+import { ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { Server as NetServer } from 'node:net';
+import { Server as TlsServer } from 'node:tls';
+import type { HttpAdapterHost } from '@nestjs/core';
+import { ATTEMPT_KEY, DEADLINE_KEY, isRecord, TARGET_KEY } from '@rollcall/core';
+import type { RequestKind } from './in-flight.js';
+import type { Door, Keeper } from './server-adapter.js';
+import { answerUs, OUR_PATHS, refuse } from './well-known.js';
+import { Reach } from './worker-port.js';
+import type { Bound } from './worker-port.js';
+
+const EVENT_STREAM = 'text/event-stream';
+/** By its path alone: what is asked for is not for a log. */
+const OVER_HTTP: RequestKind = {
+  nameOf: (response) =>
+    response instanceof ServerResponse
+      ? `${response.req.method} ${response.req.url?.replace(/\?.*$/s, '')}`
+      : 'an HTTP request',
+  isPulled: false,
+};
+
+/** Called with each request; `proceed` gives it to the framework. */
+type Guard = (request: IncomingMessage, response: ServerResponse, proceed: () => void) => void;
+
+/**
+ * Goes into the application's HTTP server, before the framework: a route would be stopped by middleware (`app.use(auth)`), find
+ * its body eaten or missing (`bodyParser: false`), and come after what it should refuse. Null when there is no server.
+ */
+export function openHttpDoor(host: HttpAdapterHost, keeper: Keeper): Door | null {
+  const adapter = host.httpAdapter;
+  const server: unknown = adapter?.getHttpServer?.();
+  if (!(server instanceof NetServer)) return null;
+  standBefore(server, (request, response, proceed) => admit(keeper, { request, response }, proceed));
+  const beforeClose = adapter.beforeClose?.bind(adapter);
+  // Nest 12 begins to refuse requests here if `return503OnClosing` is set: callers should have gone by then
+  Object.assign(adapter, {
+    beforeClose: async () => {
+      await keeper.drain();
+      return beforeClose?.();
+    },
+  });
+  const reach = new Reach('http', keeper);
+  const isShared = portSharing(server, keeper);
+  host.listen$.subscribe(() => reach.open(boundOf(server), isShared()));
+  return {
+    name: 'http',
+    get isListening() {
+      return reach.isOpen && host.listening;
+    },
+    get opening() {
+      return reach.opening;
+    },
+    bound: () => (host.listening ? reach.endpoint : null),
+  };
+}
+
+function boundOf(server: NetServer): Bound | null {
+  const address = server.address();
+  if (address === null || typeof address === 'string') return null;
+  const { address: host, port } = address;
+  return { server, endpoint: { protocol: 'http', host, port, tls: server instanceof TlsServer } };
+}
+
+/** Whether other processes accept connections at the port of a server: only the one who makes it listen says so. */
+function portSharing(server: NetServer, keeper: Keeper): () => boolean {
+  let isShared = keeper.isWorker;
+  const listen: unknown = Reflect.get(server, 'listen');
+  if (typeof listen !== 'function') return () => isShared;
+  const listenAs = (...words: unknown[]): unknown => {
+    const options = words.find(isRecord) ?? {};
+    isShared = options['reusePort'] === true || (keeper.isWorker && options['exclusive'] !== true);
+    return Reflect.apply(listen, server, words);
+  };
+  Object.assign(server, { listen: listenAs });
+  return () => isShared;
+}
+
+function standBefore(server: NetServer, guard: Guard): void {
+  const listeners = server.listeners('request');
+  server.removeAllListeners('request');
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    guard(request, response, () => {
+      for (const listener of listeners) Reflect.apply(listener, server, [request, response]);
+    });
+  });
+}
+
+/** Answers what is not for the application, and what nobody waits for; counts the rest, and lets it in with what it leaves to its calls. */
+function admit(
+  keeper: Keeper,
+  { request, response }: { readonly request: IncomingMessage; readonly response: ServerResponse },
+  proceed: () => void,
+): void {
+  if (request.url?.startsWith(OUR_PATHS) === true) return answerUs(keeper, request, response);
+  const { headers } = request;
+  const target = headers[TARGET_KEY];
+  if (target !== undefined && target !== keeper.id) {
+    return refuse(response, 'MISDIRECTED', `This is ${keeper.id}; the request was for ${String(target)}.`);
+  }
+  const { inheritance } = keeper;
+  inheritance.run(headers[DEADLINE_KEY], headers[ATTEMPT_KEY], () => {
+    if (!inheritance.isLate) {
+      count(keeper, request, response);
+      return proceed();
+    }
+    keeper.refusedLate('http');
+    refuse(response, 'DEADLINE_EXCEEDED', 'The caller stopped waiting before the request arrived.');
+  });
+}
+
+function count(keeper: Keeper, request: IncomingMessage, response: ServerResponse): void {
+  keeper.inFlight.begin(response, () => isEventStream(request, response), OVER_HTTP);
+  keeper.inheritance.begin(response);
+  response.once('close', () => {
+    keeper.inFlight.end(response);
+    keeper.inheritance.end(response);
+  });
+  // a kept connection would be cut at the end, perhaps with the next request on its way
+  if (keeper.isDraining && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
+}
+
+/** A response whose headers were given to `writeHead` alone does not tell them, hence the look at what was asked for. */
+function isEventStream(request: IncomingMessage, response: ServerResponse): boolean {
+  const type = String(response.getHeader('content-type'));
+  return request.headers.accept === EVENT_STREAM || type.startsWith(EVENT_STREAM);
+}

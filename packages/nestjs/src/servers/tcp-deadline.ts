@@ -1,0 +1,79 @@
+import { TcpContext } from '@nestjs/microservices';
+import type { Server } from '@nestjs/microservices';
+import { ATTEMPT_KEY, DEADLINE_KEY, isRecord } from '@rollcall/core';
+import { throwError } from 'rxjs';
+import { remoteError } from '../calls/remote-error.js';
+import type { Door, Keeper } from './server-adapter.js';
+
+type Handler = NonNullable<ReturnType<Server['getHandlerByPattern']>>;
+
+/**
+ * Heeds what travels with a message over TCP. All of Nest's work on it (guards, interceptors, the handler, the subscription to what it
+ * returns) is done within its inheritance. When its turn comes, which may be later (a hook before the processing can make it wait), it
+ * is not handled if its caller does not wait any more.
+ *
+ * Nest 12 gives the metadata of a packet to the context, Nest 11 does not know it: so it is read here, before either sees it.
+ */
+export function heedDeadlines(server: Server, keeper: Keeper, name: Door['name']): void {
+  const handle: unknown = Reflect.get(server, 'handleMessage');
+  if (typeof handle !== 'function') return;
+  const { inheritance, requests } = keeper;
+  Reflect.set(server, 'handleMessage', (socket: unknown, message: unknown): unknown => {
+    const said = metadataOf(message);
+    return inheritance.run(said[DEADLINE_KEY], said[ATTEMPT_KEY], () => {
+      if (requests === null) return Reflect.apply(handle, server, [socket, message]);
+      return requests.receive(carrierOf(message), () => Reflect.apply(handle, server, [socket, message]));
+    });
+  });
+  refuseLate(server, keeper, name);
+}
+
+const NOTHING_SAID: Readonly<Record<string, unknown>> = {};
+
+/** An event has no id, and nobody who waits. */
+function metadataOf(message: unknown): Readonly<Record<string, unknown>> {
+  if (!isRecord(message) || message['id'] === undefined) return NOTHING_SAID;
+  return carrierOf(message);
+}
+
+function carrierOf(message: unknown): Readonly<Record<string, unknown>> {
+  return isRecord(message) && isRecord(message['metadata']) ? message['metadata'] : NOTHING_SAID;
+}
+
+function refuseLate(server: Server, keeper: Keeper, name: Door['name']): void {
+  const { requests } = keeper;
+  const find = server.getHandlerByPattern.bind(server);
+  const guarded = new WeakMap<Handler, Handler>();
+  server.getHandlerByPattern = (pattern) => {
+    const handler = find(pattern);
+    if (handler === null || handler === undefined) return handler;
+    if (handler.isEventHandler === true && requests === null) return handler;
+    const known = guarded.get(handler);
+    if (known !== undefined) return known;
+    const run: Handler = (data, context) => {
+      // one handler may have several patterns
+      const called = context instanceof TcpContext ? context.getPattern() : pattern;
+      if (requests === null) return handler(data, context);
+      return requests.handle(called, () => handler(data, context));
+    };
+    const guard: Handler = (data, context) => {
+      if (handler.isEventHandler === true) return run(data, context);
+      if (keeper.inheritance.isLate) {
+        keeper.refusedLate(name);
+        return Promise.resolve(throwError(() => TOO_LATE));
+      }
+      if (isRecord(context)) keeper.inheritance.begin(context);
+      return run(data, context);
+    };
+    const made = Object.assign(guard, handler);
+    guarded.set(handler, made);
+    return made;
+  };
+}
+
+const TOO_LATE = remoteError({
+  code: 'DEADLINE_EXCEEDED',
+  message: 'The caller stopped waiting before the handler ran: it was not run.',
+  retryable: false,
+  cause: undefined,
+});

@@ -1,0 +1,77 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { HEARTBEAT_PATH, PROBLEMS } from '@rollcall/core';
+import type { ProblemCode } from '@rollcall/core';
+import type { Keeper } from './server-adapter.js';
+
+/** What begins so is for us, on every HTTP server of the application. */
+export const OUR_PATHS = '/.well-known/rollcall/';
+/** For probes of a platform: 200 while this process serves, 503 from the moment it drains. It does not ask whether the registry is there. */
+export const READY_PATH = `${OUR_PATHS}ready`;
+/** A Heartbeat-1 is a quarter of this. */
+const LARGEST_BODY_BYTES = 1_024;
+/** A connection that the registry keeps for its next call may be idle for so long. */
+const KEPT_MS = 120_000;
+
+/** Answers a request to one of our paths: nothing of it is for the application. */
+export function answerUs(keeper: Keeper, request: IncomingMessage, response: ServerResponse): void {
+  if (request.url === READY_PATH) return answerReady(keeper, request, response);
+  if (request.url !== HEARTBEAT_PATH) return refuse(response, 'NOT_FOUND', `There is nothing at ${request.url}.`);
+  if (request.method !== 'POST') return refuse(response, 'METHOD_NOT_ALLOWED', `${HEARTBEAT_PATH} takes POST.`);
+  readBody(request, (body) => {
+    if (body === null) return refuseBody(response);
+    const received = parse(body);
+    if (received === undefined) return refuse(response, 'INVALID', 'The body is no JSON.');
+    const reply = keeper.answer(received);
+    if (reply.closes) response.setHeader('connection', 'close');
+    // Node gives an idle connection 5 s, which is the interval of the calls: each would find it closed
+    if (reply.keeps) response.once('finish', () => request.socket.setTimeout(KEPT_MS));
+    send(response, 200, 'application/json', reply.answer);
+  });
+}
+
+function answerReady(keeper: Keeper, request: IncomingMessage, response: ServerResponse): void {
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return refuse(response, 'METHOD_NOT_ALLOWED', `${READY_PATH} takes GET.`);
+  const { id, isDraining } = keeper;
+  send(response, isDraining ? 503 : 200, 'application/json', { instance: id, ready: !isDraining });
+}
+
+function refuseBody(response: ServerResponse): void {
+  response.setHeader('connection', 'close'); // the rest of it is not waited for
+  refuse(response, 'TOO_LARGE', `A body has at most ${LARGEST_BODY_BYTES} bytes.`);
+}
+
+/** Hands over the body, or null as soon as it is too large. A request that breaks off is never handed over. */
+function readBody(request: IncomingMessage, done: (body: string | null) => void): void {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  const take = (chunk: Buffer): void => {
+    size += chunk.length;
+    if (size <= LARGEST_BODY_BYTES) return void chunks.push(chunk);
+    request.off('data', take).off('end', finish);
+    done(null);
+  };
+  const finish = (): void => done(Buffer.concat(chunks).toString('utf8'));
+  request.on('data', take).on('end', finish);
+}
+
+/** Undefined for what is no JSON. */
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Ends a request that was refused. */
+export function refuse(response: ServerResponse, code: ProblemCode | 'DEADLINE_EXCEEDED', detail: string): void {
+  const status = code === 'DEADLINE_EXCEEDED' ? 504 : PROBLEMS[code];
+  send(response, status, 'application/problem+json', { type: 'about:blank', title: code, status, code, detail });
+}
+
+function send(response: ServerResponse, status: number, type: string, content: unknown): void {
+  const body = Buffer.from(JSON.stringify(content));
+  response.writeHead(status, { 'content-type': type, 'content-length': body.length, 'cache-control': 'no-store' });
+  response.end(body);
+}

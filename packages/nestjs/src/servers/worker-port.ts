@@ -1,0 +1,112 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
+import { messageOf } from '@rollcall/core';
+import type { BoundEndpoint, Keeper } from './server-adapter.js';
+
+/** A server that listens, and where. */
+export interface Bound {
+  readonly server: NetServer;
+  readonly endpoint: BoundEndpoint;
+}
+
+/**
+ * Where the registry and callers by name reach a server of this very process. Workers of node:cluster share the ports they listen on: a
+ * connection goes to any of them, and port 0 is one port for all. So a worker opens a port of its own for each of its servers, whose
+ * connections the server handles like all others; the shared port stays for everybody else.
+ */
+export class Reach {
+  readonly #name: string;
+  readonly #keeper: Keeper;
+  #endpoint: BoundEndpoint | null = null;
+  #isOpen = false;
+  #opening: Promise<void> | null = null;
+
+  /** `name`: of the server, for messages. */
+  constructor(name: string, keeper: Keeper) {
+    this.#name = name;
+    this.#keeper = keeper;
+  }
+
+  /** Does it listen, at a port of its own where it needs one? */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Null while it does not listen, and for a server that nobody connects to. */
+  get endpoint(): BoundEndpoint | null {
+    return this.#isOpen ? this.#endpoint : null;
+  }
+
+  /** While a port of its own is opened: resolves when that is over, and never rejects. Else null. */
+  get opening(): Promise<void> | null {
+    return this.#opening;
+  }
+
+  /** The server listens. `bound`: null when nobody connects to it; `isShared`: do other processes accept connections at that address? */
+  open(bound: Bound | null, isShared: boolean): void {
+    if (bound === null || !isShared) return this.#opened(bound?.endpoint ?? null);
+    this.#opening = this.#openOwn(bound)
+      .catch((error: unknown) => this.#complain(bound.endpoint.port, error))
+      .finally(() => (this.#opening = null));
+  }
+
+  close(): void {
+    this.#isOpen = false;
+  }
+
+  #opened(endpoint: BoundEndpoint | null): void {
+    this.#endpoint = endpoint;
+    this.#isOpen = true;
+    this.#keeper.opened();
+  }
+
+  #complain(port: number, error: unknown): void {
+    this.#keeper.log.error(
+      `Not registered: other processes share port ${port} of the ${this.#name} server, and no port of its own could be opened ` +
+        `for this one: ${messageOf(error)}. Free a port, or start each process without node:cluster and with a port of its own.`,
+    );
+  }
+
+  async #openOwn({ server, endpoint }: Bound): Promise<void> {
+    const own = await openWorkerPort(server, endpoint.host);
+    const close = server.close.bind(server);
+    // `cluster.worker.disconnect()` closes the server without a word to the application
+    server.close = (callback) => {
+      void this.#keeper.drain().then(() => own.close());
+      return close(callback);
+    };
+    this.#keeper.log.info(
+      `Workers share port ${endpoint.port} of the ${this.#name} server, so this one opened ${own.port} too, where it is called by name.`,
+    );
+    this.#opened({ ...endpoint, port: own.port });
+  }
+}
+
+interface WorkerPort {
+  readonly port: number;
+  /** Ends its connections too, once what was written to them is sent. */
+  close(): void;
+}
+
+/** Any free port, which no other process shares; `server` gets its connections. Rejects when none can be opened. */
+async function openWorkerPort(server: NetServer, host: string): Promise<WorkerPort> {
+  const sockets = new Set<Socket>();
+  const allowHalfOpen = Reflect.get(server, 'allowHalfOpen') === true; // HTTP servers want it
+  const own = createServer({ allowHalfOpen, noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    server.emit('connection', socket);
+  });
+  own.listen({ host, port: 0, exclusive: true });
+  await once(own, 'listening');
+  own.on('error', () => {}); // of one connection that could not be accepted
+  const { port } = own.address() as AddressInfo; // it listens on a port
+  return {
+    port,
+    close: () => {
+      own.close();
+      for (const socket of sockets) socket.destroySoon();
+    },
+  };
+}

@@ -1,0 +1,47 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { HealthIndicatorService } from '@nestjs/terminus';
+import type { HealthIndicatorResult } from '@nestjs/terminus';
+import { MEMBERSHIP, PORTS } from '../inject.js';
+import type { Ports } from '../inject.js';
+import type { Membership } from '../registration/membership.js';
+import { copyFacts, problemsOf, readHealthOptions } from './terminus-health.js';
+import type { HealthFacts, HealthOptions, RollcallHealthOptions } from './terminus-health.js';
+
+export type { RollcallHealthOptions } from './terminus-health.js';
+
+/**
+ * A health indicator for @nestjs/terminus: the age of our copies, the link to the registry, our own state. Provide it beside
+ * `TerminusModule`, and ask it whether this process is *ready*; a process that is only alone must not be restarted for it.
+ */
+@Injectable()
+export class RollcallHealthIndicator {
+  // properties, so that the types say nothing of what is inside
+  @Inject(HealthIndicatorService) private readonly health!: HealthIndicatorService;
+  @Inject(MEMBERSHIP) private readonly membership!: Membership;
+  @Inject(PORTS) private readonly ports!: Ports;
+
+  /** Down while this process drains, has no copy of a service it calls, or lacks what the options ask for. Throws OPTION_INVALID. */
+  isHealthy<const Key extends string>(key: Key, options: RollcallHealthOptions = {}): HealthIndicatorResult<Key> {
+    const wishes = readHealthOptions(options);
+    const facts = this.#look(wishes);
+    const problems = problemsOf(facts, wishes);
+    const { registry, state, copies } = facts;
+    const check = this.health.check(key);
+    return problems.length === 0
+      ? check.up({ registry, state, copies })
+      : check.down({ registry, state, copies, problems });
+  }
+
+  #look({ services }: HealthOptions): HealthFacts {
+    const { rollcall, wanted, isDraining } = this.membership;
+    const names = new Set([...wanted, ...services]);
+    const now = this.ports.time.now();
+    const copies = [...names].map((name) => [name, copyFacts(rollcall.service(name), now)] as const);
+    return {
+      registry: rollcall.status,
+      state: rollcall.state,
+      isDraining,
+      copies: Object.fromEntries(copies),
+    };
+  }
+}

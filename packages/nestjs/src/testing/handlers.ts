@@ -1,0 +1,295 @@
+import { HttpException } from '@nestjs/common';
+import { RpcException } from '@nestjs/microservices';
+import { GrpcMetadata, GrpcStatusError } from '@rollcall/client';
+import { grpcMethodName, HttpAnswer } from '@rollcall/client/testing';
+import type { Failure, GrpcRequest, HttpRequest, TcpRequest, Terms } from '@rollcall/client/testing';
+import { ERROR_KEY, messageOf, methodNameOf } from '@rollcall/core';
+import type { InstanceId } from '@rollcall/core';
+import { isObservable, lastValueFrom } from 'rxjs';
+import type { Served } from './transport.js';
+
+/**
+ * What a fake service does, by name: a Nest pattern (`find`; one that is an object, as JSON with its keys in order), a route (`GET
+ * /orders/:id`), or a gRPC method (`Orders/Find`). A handler gets what was sent and returns the answer, a promise or an Observable of
+ * it; what it throws goes the way of what a Nest handler throws. A route gets a `FakeHttpRequest` and returns a Response, or a value that
+ * becomes JSON; a gRPC method gets the message, or the Observable of messages, that the caller handed in.
+ */
+// eslint-disable-next-line typescript/no-explicit-any -- a handler says itself what it takes
+export type FakeHandlers = object | Readonly<Record<string, (input: any, call: FakeCall) => unknown>>;
+
+/** One request, as a fake instance saw it. */
+export interface FakeCall {
+  readonly service: string;
+  readonly instance: InstanceId;
+  /** Pattern, `GET /orders/7`, or `Service/Method`. */
+  readonly name: string;
+  /** What the handler got. */
+  readonly input: unknown;
+  /** From 1. */
+  readonly attempt: number;
+  /** What is left of the caller's deadline, ms. */
+  readonly remainingMs: number;
+}
+
+export interface FakeHttpRequest {
+  readonly method: string;
+  readonly path: string;
+  /** What stands for `:id` in the route. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  readonly headers: Headers;
+  /** JSON is parsed; else text, or what was given to `fetch`. */
+  readonly body: unknown;
+}
+
+/** Whose handlers answer, and who writes down what came. */
+export interface Cast {
+  readonly service: string;
+  readonly instance: InstanceId;
+  /** The first that has a handler of the name has the word. */
+  readonly layers: readonly FakeHandlers[];
+  readonly terms: Terms;
+  note(call: FakeCall): void;
+}
+
+/** Found under its name. */
+interface Found {
+  readonly handler: Function;
+  readonly layer: FakeHandlers;
+}
+
+// ---- over TCP -------------------------------------------------------------------------------------------------------
+
+export function serveTcp(cast: Cast, { patternJson, dataJson, isEvent }: TcpRequest): Served {
+  const name = methodNameOf(JSON.parse(patternJson));
+  const input: unknown = dataJson === undefined ? undefined : JSON.parse(dataJson);
+  return {
+    isEvent,
+    answer: () => {
+      const found = find(cast.layers, name);
+      if (found === null && isEvent) return undefined;
+      // what Nest says, and what there is
+      if (found === null)
+        throw new RpcException(`There is no matching message handler defined in the remote service. ${fix(cast)}`);
+      return run(found, cast, { name, input });
+    },
+    valueOf: overTheWire,
+    refusalOf: () => null,
+    failureOf: (error) => ({ kind: 'remote', cause: nestError(error) }),
+  };
+}
+
+/** What a caller gets is a copy, without what JSON cannot say. */
+function overTheWire(value: unknown): unknown {
+  const json: string | undefined = JSON.stringify(value);
+  return json === undefined ? undefined : JSON.parse(json);
+}
+
+/** As Nest's own filter for microservices makes it: what is no RpcException is not for strangers. */
+function nestError(error: unknown): unknown {
+  if (!(error instanceof RpcException)) return { status: 'error', message: 'Internal server error' };
+  const said = error.getError();
+  return typeof said === 'object' ? overTheWire(said) : { status: 'error', message: said };
+}
+
+// ---- over HTTP ------------------------------------------------------------------------------------------------------
+
+/** As the HTTP transport reads these. */
+const REFUSALS: Readonly<Record<number, Failure['kind']>> = {
+  429: 'overloaded',
+  502: 'unavailable',
+  503: 'unavailable',
+  504: 'unavailable',
+};
+const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
+const NOWHERE = { resume: () => {}, abort: () => {} };
+
+export function serveHttp(cast: Cast, request: HttpRequest): Served {
+  const isHead = request.method === 'HEAD';
+  const url = new URL(request.path, `http://${cast.service}`);
+  return {
+    isEvent: false,
+    answer: () => {
+      const route = routeOf(cast.layers, request.method, url.pathname);
+      if (route === null)
+        return jsonAnswer(
+          404,
+          { statusCode: 404, message: `Cannot ${request.method} ${url.pathname}. ${fix(cast)}` },
+          isHead,
+        );
+      const input = httpInput(request, url, route.params);
+      return one(run(route.found, cast, { name: `${request.method} ${url.pathname}`, input }));
+    },
+    valueOf: async (value) => {
+      if (value instanceof HttpAnswer) return value;
+      if (value instanceof Response) return copied(value, isHead);
+      const status = request.method === 'POST' ? 201 : 200;
+      return typeof value === 'string'
+        ? answerOf(status, [['content-type', 'text/html; charset=utf-8']], value, isHead)
+        : jsonAnswer(status, value, isHead);
+    },
+    refusalOf: (value) => (value instanceof HttpAnswer ? refusalOf(value) : null),
+    failureOf: (error) => {
+      const status = error instanceof HttpException ? error.getStatus() : 500;
+      const said = error instanceof HttpException ? error.getResponse() : 'Internal server error';
+      const body = typeof said === 'string' ? { statusCode: status, message: said } : said;
+      const answer = jsonAnswer(status, body, isHead);
+      return refusalOf(answer) ?? { kind: 'remote', cause: error, fallback: { value: answer, drop: () => {} } };
+    },
+  };
+}
+
+function refusalOf(answer: HttpAnswer): Failure | null {
+  const { status, headers } = answer.head;
+  const kind = REFUSALS[status];
+  const isAboutOthers = headers.some((name, index) => index % 2 === 0 && name.toString('latin1') === ERROR_KEY);
+  if (kind === undefined || isAboutOthers) return null;
+  return { kind, cause: new Error(`HTTP status ${status}`), fallback: { value: answer, drop: () => answer.drop() } };
+}
+
+async function copied(response: Response, isHead: boolean): Promise<HttpAnswer> {
+  const body = new Uint8Array(await response.arrayBuffer());
+  return answerOf(response.status, [...response.headers], body, isHead);
+}
+
+function jsonAnswer(status: number, value: unknown, isHead: boolean): HttpAnswer {
+  return answerOf(status, [['content-type', 'application/json; charset=utf-8']], JSON.stringify(value) ?? '', isHead);
+}
+
+// eslint-disable-next-line max-params -- what an answer is made of
+function answerOf(
+  status: number,
+  headers: readonly (readonly [string, string])[],
+  body: string | Uint8Array,
+  isHead: boolean,
+): HttpAnswer {
+  const hasBody = !isHead && !BODILESS.has(status);
+  const raw = headers.flatMap(([name, value]) => [Buffer.from(name, 'latin1'), Buffer.from(value, 'latin1')]);
+  const answer = new HttpAnswer({ status, statusText: '', headers: raw, hasBody }, NOWHERE);
+  const bytes = Buffer.from(body);
+  if (hasBody && bytes.length > 0) answer.push(bytes);
+  answer.end([]);
+  return answer;
+}
+
+function httpInput(request: HttpRequest, url: URL, params: Readonly<Record<string, string>>): FakeHttpRequest {
+  const headers = new Headers();
+  for (let i = 0; i + 1 < request.headers.length; i += 2)
+    headers.append(request.headers[i] ?? '', request.headers[i + 1] ?? '');
+  const { method, body } = request;
+  return { method, path: url.pathname, params, query: url.searchParams, headers, body: readBody(body, headers) };
+}
+
+function readBody(body: HttpRequest['body'], headers: Headers): unknown {
+  const isText = typeof body === 'string' || body instanceof Uint8Array;
+  if (!isText) return body;
+  const text = Buffer.from(body).toString('utf8');
+  if (headers.get('content-type')?.includes('json') !== true) return typeof body === 'string' ? text : body;
+  return JSON.parse(text);
+}
+
+interface Route {
+  readonly found: Found;
+  readonly params: Readonly<Record<string, string>>;
+}
+
+function routeOf(layers: readonly FakeHandlers[], method: string, path: string): Route | null {
+  for (const name of namesOf(layers)) {
+    const [verb = '', template = ''] = name.split(' ');
+    const params = verb === method || (verb === 'GET' && method === 'HEAD') ? paramsOf(template, path) : null;
+    const found = params === null ? null : find(layers, name);
+    if (found !== null && params !== null) return { found, params };
+  }
+  return null;
+}
+
+/** Null: the path is another. */
+function paramsOf(template: string, path: string): Readonly<Record<string, string>> | null {
+  const [wanted, given] = [template.split('/'), path.split('/')];
+  if (wanted.length !== given.length) return null;
+  const params: Record<string, string> = {};
+  for (const [i, word] of wanted.entries()) {
+    const part = given[i] ?? '';
+    if (word.startsWith(':') && part !== '') params[word.slice(1)] = decodeURIComponent(part);
+    else if (word !== part) return null;
+  }
+  return params;
+}
+
+// ---- over gRPC ------------------------------------------------------------------------------------------------------
+
+const UNIMPLEMENTED = 12;
+const UNKNOWN = 2;
+
+export function serveGrpc(cast: Cast, request: GrpcRequest): Served {
+  const name = grpcMethodName(request.path);
+  return {
+    isEvent: false,
+    answer: () => {
+      const found = find(cast.layers, name);
+      if (found === null)
+        throw new RpcException({ code: UNIMPLEMENTED, message: `The server does not implement ${name}. ${fix(cast)}` });
+      const said = run(found, cast, { name, input: request.message });
+      return request.isStream ? said : one(said);
+    },
+    valueOf: (value) => value,
+    refusalOf: () => null,
+    failureOf: (error) => ({ kind: 'remote', cause: statusOf(error) }),
+  };
+}
+
+function statusOf(error: unknown): GrpcStatusError {
+  const said: unknown = error instanceof RpcException ? error.getError() : error;
+  const isTold = typeof said === 'object' && said !== null;
+  const code = isTold && 'code' in said && typeof said.code === 'number' ? said.code : UNKNOWN;
+  const details = isTold && 'message' in said ? String(said.message) : messageOf(error);
+  const metadata = new GrpcMetadata();
+  if (isTold && 'metadata' in said && isMetadata(said.metadata)) metadata.merge(said.metadata);
+  return new GrpcStatusError(code, details, metadata);
+}
+
+/** That of grpc-js, or ours. */
+function isMetadata(value: unknown): value is Pick<GrpcMetadata, 'toJSON'> {
+  return typeof value === 'object' && value !== null && 'internalRepr' in value && value.internalRepr instanceof Map;
+}
+
+// ---- handlers -------------------------------------------------------------------------------------------------------
+
+function find(layers: readonly FakeHandlers[], name: string): Found | null {
+  if (name in Object.prototype) return null;
+  for (const layer of layers) {
+    const handler: unknown = Reflect.get(layer, name);
+    if (typeof handler === 'function') return { handler, layer };
+  }
+  return null;
+}
+
+function run(
+  { handler, layer }: Found,
+  cast: Cast,
+  { name, input }: { readonly name: string; readonly input: unknown },
+): unknown {
+  const { service, instance, terms } = cast;
+  const call: FakeCall = { service, instance, name, input, attempt: terms.attempt, remainingMs: terms.remainingMs };
+  cast.note(call);
+  return Reflect.apply(handler, layer, [input, call]);
+}
+
+/** Where one answer is wanted, of an Observable the last. */
+function one(answer: unknown): unknown {
+  return isObservable(answer) ? lastValueFrom(answer, { defaultValue: undefined }) : answer;
+}
+
+/** Also those of a class. */
+function namesOf(layers: readonly FakeHandlers[]): readonly string[] {
+  return layers.flatMap((layer) => {
+    const prototype: unknown = Object.getPrototypeOf(layer);
+    const inherited = prototype === Object.prototype || prototype === null ? [] : Object.getOwnPropertyNames(prototype);
+    return [...Object.keys(layer), ...inherited].filter((name) => name !== 'constructor');
+  });
+}
+
+function fix({ service, layers }: Cast): string {
+  const names = namesOf(layers);
+  return `The fake service "${service}" has ${names.length === 0 ? 'no handlers' : names.join(', ')}: add it to fakeServices, or with overrideService.`;
+}

@@ -1,0 +1,174 @@
+import { CERTIFICATE_ID, SERVICE_PATTERN } from './permissions.js';
+import type { BadCertificate, Grant, Role, Standing } from './permissions.js';
+
+/** What a certificate may do that was not made for Rollcall, by one of its subject alternative names. */
+export interface CertificateRule {
+  /** `DNS:orders.prod.internal`, `DNS:*.orders.prod.internal` (any one label), `URI:spiffe://prod/orders`: exactly this one. */
+  readonly san: string;
+  readonly role: Role;
+  /** Of a `service`: what it may register and speak for, as `SERVICE_PATTERN` has it. Of the others: left out. */
+  readonly services?: readonly string[] | undefined;
+}
+
+/** What Node tells of a certificate (`X509Certificate`). */
+export interface ReadCertificate {
+  /** SHA-256, as `AB:CD:…`. */
+  readonly fingerprint256: string;
+  readonly subjectAltName: string | undefined;
+  readonly validTo: string;
+}
+
+/** A client certificate that a CA of ours has signed. */
+export interface ClientCertificate {
+  /** `cert:` and the first 16 hex digits of its fingerprint. */
+  readonly id: string;
+  /** Wall clock, ms since 1970. */
+  readonly expiresAt: number;
+  /** What it is worth until then. */
+  readonly worth: Extract<Standing, { readonly kind: 'nameless' | 'valid' }>;
+}
+
+export const SAN_PATTERN: RegExp = /^(?:DNS:(?:\*\.)?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|URI:[^\s*"]+)$/;
+export const SAN_PATTERN_TEXT =
+  'DNS:<name>, DNS:*.<name> or URI:<the whole URI>, as the certificate has it among its subject alternative names';
+
+const ID_DIGITS = 16;
+
+/** What a certificate that was verified makes of its holder. */
+export function clientCertificate(read: ReadCertificate, rules: readonly CertificateRule[]): ClientCertificate {
+  const id = certificateIdOf(read);
+  return { id, expiresAt: expiryOf(read), worth: worthOf(id, sansOf(read.subjectAltName), rules) };
+}
+
+export function certificateIdOf({ fingerprint256 }: Pick<ReadCertificate, 'fingerprint256'>): string {
+  return CERTIFICATE_ID + fingerprint256.replaceAll(':', '').slice(0, ID_DIGITS).toLowerCase();
+}
+
+/** When a certificate ends, ms since 1970; a date that cannot be read is over. */
+export function expiryOf({ validTo }: Pick<ReadCertificate, 'validTo'>): number {
+  // eslint-disable-next-line no-restricted-globals -- it asks no clock
+  const at = Date.parse(validTo);
+  return Number.isFinite(at) ? at : -Infinity;
+}
+
+/** One of Node's list: `DNS:a.example`, `URI:"with \\u002c, or quotes"`; then a comma and a blank, or the end. */
+const ONE_SAN = /([A-Za-z0-9 ]+):("(?:[^"\\]|\\.)*"|[^,"]*)(?:, |$)/y;
+
+/**
+ * The subject alternative names in Node's text of them, `DNS:a, URI:b`. A name with a comma or a quote stands there as a JSON text, so that
+ * nobody can have two names in one (CVE-2021-44532). A text that is otherwise has no name at all.
+ */
+export function sansOf(text: string | undefined): readonly string[] {
+  const sans: string[] = [];
+  ONE_SAN.lastIndex = 0;
+  let at = 0;
+  for (let found = ONE_SAN.exec(text ?? ''); found !== null; found = ONE_SAN.exec(text ?? '')) {
+    const [whole, kind = '', name = ''] = found;
+    sans.push(`${kind}:${name}`);
+    at += whole.length;
+    if (at === text?.length) return sans;
+  }
+  return [];
+}
+
+const OURS = /^URI:rollcall:(?:service:(.+)|(reader|operator))$/;
+
+function worthOf(id: string, sans: readonly string[], rules: readonly CertificateRule[]): ClientCertificate['worth'] {
+  const services = new Set<string>();
+  const roles = new Set<Role>();
+  for (const san of sans) {
+    const [, pattern, role] = OURS.exec(san) ?? [];
+    if (role === 'reader' || role === 'operator') roles.add(role);
+    if (pattern !== undefined && SERVICE_PATTERN.test(pattern)) services.add(pattern);
+  }
+  for (const rule of rules) {
+    if (!sans.some((san) => isMeant(rule.san, san))) continue;
+    if (rule.role === 'service') for (const service of rule.services ?? []) services.add(service);
+    else roles.add(rule.role);
+  }
+  if (services.size > 0) roles.add('service');
+  // whoever may do more may read, too
+  if (roles.size > 1) roles.delete('reader');
+  const [role, other] = roles;
+  if (role === undefined) return nameless(id, nobodyText(sans), NOBODY_FIX);
+  if (other !== undefined) return nameless(id, 'It is for a service and for an operator.', TWO_FIX);
+  const grant: Grant = { id, role, services: role === 'service' ? [...services] : [] };
+  return { kind: 'valid', grant };
+}
+
+function isMeant(wanted: string, san: string): boolean {
+  if (!wanted.startsWith('DNS:')) return wanted === san;
+  const [name, given] = [wanted.toLowerCase(), san.toLowerCase()];
+  if (!name.startsWith('dns:*.')) return name === given;
+  const rest = name.slice('dns:*'.length);
+  return given.endsWith(rest) && /^dns:[a-z0-9_-]+$/.test(given.slice(0, -rest.length));
+}
+
+function nameless(id: string, detail: string, fix: string): BadCertificate<'nameless'> {
+  return { kind: 'nameless', id, detail: `Certificate ${id} is valid, but nobody for this registry. ${detail}`, fix };
+}
+
+/** What a stranger has signed for is repeated only short and printable. */
+function nobodyText(sans: readonly string[]): string {
+  if (sans.length === 0) return 'It has no subject alternative names.';
+  const shown = sans.slice(0, MOST_SHOWN).map((san) => san.slice(0, LONGEST_SHOWN).replaceAll(/[^\x20-\x7e]/g, '?'));
+  const more = sans.length > MOST_SHOWN ? ` and ${sans.length - MOST_SHOWN} more` : '';
+  return `Its subject alternative names are ${shown.join(', ')}${more}.`;
+}
+
+const MOST_SHOWN = 8;
+const LONGEST_SHOWN = 120;
+
+const NOBODY_FIX =
+  'Add URI:rollcall:service:<name>, URI:rollcall:reader or URI:rollcall:operator to them when it is signed, or tell the registry ' +
+  "what one of them may do: the option tls.certificates, [{ san: 'DNS:orders.prod.internal', role: 'service', services: ['orders'] }].";
+const TWO_FIX = 'Give the service and the operator a certificate each.';
+
+/** 401: a certificate that OpenSSL did not verify (`code`, as Node has it), or that has ended since. */
+export function untrusted(id: string, code: string): BadCertificate<'untrusted'> {
+  const [why, fix] = WHYS[code] ?? [`it could not be verified (${code})`, NEW_ONE];
+  return { kind: 'untrusted', id, detail: `Certificate ${id} is not trusted: ${why}.`, fix };
+}
+
+/** Where revocation lists are asked for, OpenSSL misses that of whoever has signed itself, and says only that. */
+export function troubleOf(
+  { issuer, subject }: { readonly issuer: string; readonly subject: string },
+  code: string,
+): string {
+  return code === 'UNABLE_TO_GET_CRL' && issuer === subject ? SELF_SIGNED : code;
+}
+
+const SELF_SIGNED = 'DEPTH_ZERO_SELF_SIGNED_CERT';
+
+/** The code of a certificate that is over. */
+export const EXPIRED = 'CERT_HAS_EXPIRED';
+
+const NEW_ONE = 'Have a new one signed by a CA that is in caFile of the registry.';
+const UNSIGNED = [
+  'no CA of this registry has signed it',
+  `${NEW_ONE} Send those between it and the CA along, too.`,
+] as const;
+const NO_LIST = [
+  'no CA of this registry has signed it, or the registry has no revocation list of that one',
+  `${NEW_ONE} The list of each CA in the chain must be in crlFile.`,
+] as const;
+const OLD_LIST = [
+  'the revocation list of its CA is out of date, so nobody knows whether it was revoked',
+  'Put a new list into crlFile of the registry; it is read at once.',
+] as const;
+
+const WHYS: Readonly<Record<string, readonly [why: string, fix: string]>> = {
+  [EXPIRED]: ['it has expired', NEW_ONE],
+  CERT_NOT_YET_VALID: ['it is not valid yet', 'Wait, or set the clocks of this machine and of the registry.'],
+  CERT_REVOKED: ['it was revoked', NEW_ONE],
+  [SELF_SIGNED]: ['it has signed itself', NEW_ONE],
+  SELF_SIGNED_CERT_IN_CHAIN: UNSIGNED,
+  UNABLE_TO_GET_ISSUER_CERT: UNSIGNED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNSIGNED,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNSIGNED,
+  CERT_SIGNATURE_FAILURE: UNSIGNED,
+  INVALID_PURPOSE: ['it is not for clients', 'Have one signed with the extended key usage clientAuth, or with none.'],
+  UNABLE_TO_GET_CRL: NO_LIST,
+  CRL_HAS_EXPIRED: OLD_LIST,
+  CRL_NOT_YET_VALID: OLD_LIST,
+};

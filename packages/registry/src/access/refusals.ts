@@ -1,0 +1,111 @@
+import type { Log, Problem, ProblemCode, Time } from '@rollcall/core';
+import type { Excess } from '../instances/limits.js';
+import type { Outcome } from '../registry-api.js';
+import { Seldom } from '../runtime/throttled-log.js';
+import { nameOf } from './permissions.js';
+
+const FIXES: Partial<Record<ProblemCode, string>> = {
+  FORBIDDEN:
+    'Send it from the machine of the registry, to a loopback address, with the header `X-Rollcall-Operator: 1`.',
+  NOT_READY: 'Try again after Retry-After; nothing is lost meanwhile.',
+  NOT_FOUND: 'Check the name; an instance that was removed registers again with the same id and secret.',
+  TOKEN_LAPSED: 'Register again with a token or a certificate that is valid, and the same id and secret.',
+  UNAUTHORIZED: 'Send the secret of its registration as "Authorization: Bearer <secret>".',
+  ID_HELD: 'Draw a new id at each process start: <service>-<UUIDv7>.',
+  ENDED: 'Start with a new id: a process that has left does not come back.',
+  LEAVING: 'Let it finish, and start a new process with a new id.',
+  ADDRESS_TAKEN: 'Give each process a port of its own; register again with the same id and secret after 30 s.',
+};
+
+/** A refusal: an expected outcome, with what happened and what to do; `fix`: where that is not what it usually is. */
+export function refuse(
+  code: ProblemCode,
+  detail: string,
+  fix = FIXES[code] ?? 'See docs/PROTOCOL.md.',
+): Outcome<never> {
+  const problem: Problem = { code, detail, fix };
+  return { ok: false, problem: code === 'NOT_READY' ? { ...problem, retryAfterMs: 1_000 } : problem };
+}
+
+/** Unsure is an error, never an empty list. */
+export const notReady = (): Outcome<never> => refuse('NOT_READY', 'The registry has not yet loaded its store.');
+
+const RAISE = (limit: string, what: string): string => `${what}, or raise ${limit} in the registry; then try again.`;
+
+/** What each limit says of itself. */
+const WORDS: Record<Excess['limit'], (excess: Excess) => { readonly detail: string; readonly fix: string }> = {
+  maxInstances: ({ limit, most, count }) => ({
+    detail: `This registry holds ${count} instances, and ${limit} is ${most}.`,
+    fix: RAISE(limit, 'Remove instances that are not needed'),
+  }),
+  maxInstancesPerSource: ({ limit, most, count, whose }) => ({
+    detail: `${count} instances were registered from ${whose}, and ${limit} is ${most}.`,
+    fix: RAISE(limit, 'Remove instances that are not needed'),
+  }),
+  maxInstancesPerService: ({ limit, most, count, whose }) => ({
+    detail: `The service ${whose} has ${count} instances, and ${limit} is ${most}.`,
+    fix: RAISE(limit, 'Remove instances that are not needed'),
+  }),
+  maxInstancesPerToken: ({ limit, most, count, whose }) => ({
+    detail: `${nameOf(whose)} holds ${count} instances, and ${limit} is ${most}.`,
+    fix: RAISE(limit, 'Remove instances that are not needed, give each service a token or certificate of its own'),
+  }),
+  maxRegistrationsPerToken: ({ limit, most, whose }) => ({
+    detail: `${nameOf(whose)} registers too often: ${limit} is ${most} at once, and as many a minute.`,
+    fix: RAISE(limit, 'Wait for Retry-After; register once for each process start'),
+  }),
+  maxWatchers: ({ limit, most, count }) => ({
+    detail: `${count} streams and long polls are open, and ${limit} is ${most}.`,
+    fix: RAISE(limit, 'Close streams that nobody reads'),
+  }),
+  maxWatchersPerSource: ({ limit, most, count, whose }) => ({
+    detail: `${count} streams and long polls are open from ${whose}, and ${limit} is ${most}.`,
+    fix: RAISE(limit, 'Close streams that nobody reads'),
+  }),
+  newcomers: ({ most, whose }) => ({
+    detail: `${whose} registers new instances too fast: it may register ${most} at once, and ${most} a minute.`,
+    fix: 'Try again after Retry-After; a process keeps its instance for as long as it runs. A higher maxInstancesPerSource allows more.',
+  }),
+  address: ({ count, most, whose }) => ({
+    detail: `${count} instances are registered at ${whose}, and one address may have ${most}.`,
+    fix: 'Give each process a port of its own.',
+  }),
+  host: ({ count, most, whose }) => ({
+    detail: `${count} endpoints are registered on ${whose}, and a host may have ${most} that were not registered from there.`,
+    fix: 'Let them register from the host that they are on, or spread them over several.',
+  }),
+  lookups: ({ count, most, whose }) => ({
+    detail: `${count} host names are being looked up${whose === '' ? '' : ` for ${whose}`}, and no more than ${most} are at one time.`,
+    fix: 'Try again after Retry-After, or announce an IP address instead of a host name.',
+  }),
+  lookupTime: ({ most, whose }) => ({
+    detail: `${whose} did not resolve to an address within ${most} ms.`,
+    fix: 'Try again after Retry-After: the answer is kept. Or announce an IP address instead of a host name.',
+  }),
+};
+
+export function tooMany(excess: Excess): Outcome<never> {
+  return {
+    ok: false,
+    problem: { code: 'TOO_MANY', ...WORDS[excess.limit](excess), retryAfterMs: excess.retryAfterMs },
+  };
+}
+
+/** Tells the log of refusals, of each limit one line a minute: a flood does not become one of the log. */
+export class Complaints {
+  readonly #ports: { readonly log: Log; readonly time: Time };
+  readonly #lines = new Map<Excess['limit'], Seldom>();
+
+  constructor(ports: { readonly log: Log; readonly time: Time }) {
+    this.#ports = ports;
+  }
+
+  /** The refusal, told or counted. */
+  refuse(excess: Excess): Outcome<never> {
+    const outcome = tooMany(excess);
+    const line = this.#lines.get(excess.limit) ?? new Seldom(this.#ports);
+    this.#lines.set(excess.limit, line);
+    line.warn(`Refused: ${outcome.ok ? '' : outcome.problem.detail}`);
+    return outcome;
+  }
+}

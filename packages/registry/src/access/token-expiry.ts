@@ -1,0 +1,73 @@
+import type { Log } from '@rollcall/core';
+import { spanText } from '../runtime/span-text.js';
+import type { Grant } from './permissions.js';
+import { validityOf } from './tokens.js';
+import type { TokenRecord } from './tokens.js';
+
+const DAY_MS = 86_400_000;
+/** Time enough to make new ones and to give them out, as for a certificate. */
+const WARN_BEFORE_MS = 14 * DAY_MS;
+/** Of many only so many are named. */
+const MOST_NAMED = 10;
+
+/** A token that ends soon, as `GET /api/v1/registry` tells of it. */
+export interface EndingToken extends Grant {
+  /** Wall clock, ms since 1970. */
+  readonly expiresAt: number;
+}
+
+/** Warns of tokens that end soon: once a day, and when others do than were told of last. */
+export class TokenEndings {
+  readonly #log: Log;
+  readonly #path: string;
+  #records: readonly TokenRecord[] = [];
+  #told = '';
+  #againAt = -Infinity;
+
+  constructor({ log, path }: { readonly log: Log; readonly path: string }) {
+    this.#log = log;
+    this.#path = path;
+  }
+
+  /** May be called often. `wall`: wall clock, ms since 1970. */
+  follow(records: readonly TokenRecord[], wall: number): void {
+    const isDue = wall >= this.#againAt;
+    if (!isDue && records === this.#records) return;
+    this.#records = records;
+    const soon = endingSoon(records, wall);
+    const told = soon.map(({ id }) => id).join(' ');
+    if (isDue) this.#againAt = wall + DAY_MS;
+    else if (told === this.#told) return;
+    this.#told = told;
+    if (soon.length > 0) this.#log.warn(textOf(soon, wall, this.#path));
+  }
+}
+
+/** Those that are valid now and end within two weeks, the first to end first. */
+function endingSoon(records: readonly TokenRecord[], wall: number): readonly TokenRecord[] {
+  const isSoon = (record: TokenRecord): boolean =>
+    endOf(record) - wall <= WARN_BEFORE_MS && validityOf(record, wall) === 'valid';
+  return records.filter(isSoon).toSorted((one, other) => endOf(one) - endOf(other));
+}
+
+/** The same, as people are told of them: ten at most. */
+export function endingTokens(records: readonly TokenRecord[], wall: number): readonly EndingToken[] {
+  const named = endingSoon(records, wall).slice(0, MOST_NAMED);
+  return named.map((record) => ({
+    id: record.id,
+    role: record.role,
+    services: record.services,
+    expiresAt: endOf(record),
+  }));
+}
+
+const endOf = ({ expiresAt }: TokenRecord): number => expiresAt ?? Infinity;
+
+function textOf(soon: readonly TokenRecord[], wall: number, path: string): string {
+  const named = soon.slice(0, MOST_NAMED).map((record) => {
+    const left = spanText(endOf(record) - wall);
+    return `${record.id} (${[record.role, ...record.services].join(' ')}) in ${left}`;
+  });
+  const more = soon.length > MOST_NAMED ? `, and ${soon.length - MOST_NAMED} more` : '';
+  return `${soon.length === 1 ? 'A token ends' : `${soon.length} tokens end`} soon: ${named.join(', ')}${more}. Make new ones and give them out before: rollcall token create --tokens ${path}.`;
+}

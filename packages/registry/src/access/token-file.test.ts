@@ -1,0 +1,330 @@
+import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
+import {
+  chmod,
+  chown,
+  lstat,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { startRegistry } from '../http/start.js';
+import { changeTokens, readTokens, Tokens } from './token-file.js';
+import { drawToken, MOST_TOKENS } from './tokens.js';
+import type { TokenRecord, TokenWish } from './tokens.js';
+
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+});
+
+async function newPath(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'rollcall-tokens-'));
+  cleanups.push(() => rm(folder, { recursive: true }));
+  return join(folder, 'inner', 'tokens.json');
+}
+
+const random = seededRandom(3);
+const draw = (but: Partial<TokenWish> = {}) =>
+  drawToken(random, { role: 'reader', services: [], note: '', expiresAt: null, ...but }, 0);
+
+/** A file with one token, and whoever serves it. */
+async function opened() {
+  const path = await newPath();
+  const first = draw();
+  await changeTokens(path, () => [first.record]);
+  const time = new ManualTime();
+  const log = recordingLog();
+  const tokens = await Tokens.open({ path, time, log });
+  cleanups.push(() => tokens.close());
+  /** A second of the registry's time, and all that the disk has to say in it. */
+  const look = async (): Promise<void> => {
+    const before = time.pending().background;
+    await time.advanceBy(1_000);
+    await expect.poll(() => time.pending().background).toBe(before);
+  };
+  return { path, first, time, log, tokens, look };
+}
+
+function refuse(): never {
+  throw new Error('no such token');
+}
+
+/** `nobody`: the user as whom a registry runs that another one looks after. */
+const NOBODY = 65_534;
+const isRoot = process.getuid?.() === 0;
+
+/** As a user who is not root: the whole process, for as long as it takes. */
+async function asNobody<Result>(run: () => Promise<Result>): Promise<Result> {
+  process.seteuid?.(NOBODY);
+  try {
+    return await run();
+  } finally {
+    process.seteuid?.(0);
+  }
+}
+
+/** A folder of this user, and a file of tokens in it where one is wanted. */
+async function pathOf(user: number, records: readonly TokenRecord[] | null): Promise<string> {
+  const path = await newPath();
+  await changeTokens(path, () => records ?? []);
+  if (records === null) await rm(path);
+  else await chown(path, user, user);
+  await chown(dirname(path), user, user);
+  await chmod(dirname(dirname(path)), 0o755);
+  return path;
+}
+
+describe.runIf(isRoot)('changing the tokens of another user’s registry', () => {
+  it('leaves the file to its owner, who reads the change', async () => {
+    const { record } = draw();
+    const path = await pathOf(NOBODY, [record]);
+    await changeTokens(path, () => [{ ...record, revokedAt: 1 }]);
+    expect(await asNobody(() => readTokens(path))).toEqual([{ ...record, revokedAt: 1 }]);
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
+  it('makes the first file for the owner of the folder', async () => {
+    const { record } = draw();
+    const path = await pathOf(NOBODY, null);
+    await changeTokens(path, () => [record]);
+    expect(await asNobody(() => readTokens(path))).toEqual([record]);
+    expect(await stat(path)).toMatchObject({ uid: NOBODY, gid: NOBODY });
+  });
+
+  it('makes the first file for whoever does it, where he may not give it away', async () => {
+    const { record } = draw();
+    const path = await pathOf(0, null);
+    await chmod(dirname(path), 0o777);
+    await asNobody(() => changeTokens(path, () => [record]));
+    expect(await asNobody(() => readTokens(path))).toEqual([record]);
+  });
+
+  it('is refused, and changes nothing, where the file would be lost to its owner', async () => {
+    const { record } = draw();
+    const path = await pathOf(0, [record]);
+    await chmod(dirname(path), 0o777);
+    await chmod(path, 0o644);
+    const changing = asNobody(() => changeTokens(path, () => []));
+    await expect(changing).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+      message: expect.stringMatching(
+        /belongs to user 0 and group 0, .* could not read any more .* as user 0, or as root/,
+      ),
+    });
+    expect(await readTokens(path)).toEqual([record]);
+    expect(await readdir(dirname(path))).toEqual(['tokens.json']);
+  });
+});
+
+describe('changing the tokens', () => {
+  it('makes a file that only its owner can read', async () => {
+    const path = await newPath();
+    const { record } = draw();
+    await changeTokens(path, (records) => [...records, record]);
+    expect(await readTokens(path)).toEqual([record]);
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+  });
+
+  it('leaves it readable to whom its owner has let read it, and writable to no more', async () => {
+    const path = await newPath();
+    await changeTokens(path, () => []);
+    await chmod(path, 0o664);
+    await changeTokens(path, () => []);
+    expect((await stat(path)).mode & 0o777).toBe(0o644);
+  });
+
+  it('changes the file behind a link, for whoever reads it by another name', async () => {
+    const path = await newPath();
+    const { record } = draw();
+    await changeTokens(path, () => [record]);
+    const link = `${path}.link`;
+    await symlink('tokens.json', link);
+    await changeTokens(link, () => [{ ...record, revokedAt: 1 }]);
+    expect(await readTokens(path)).toEqual([{ ...record, revokedAt: 1 }]);
+    expect((await lstat(link)).isSymbolicLink()).toBe(true);
+  });
+
+  it('is refused at a link that leads nowhere: nobody knows what was there', async () => {
+    const path = await newPath();
+    await changeTokens(path, () => []);
+    await rm(path);
+    await symlink('gone.json', path);
+    await expect(changeTokens(path, () => [])).rejects.toThrow('a link that leads nowhere');
+  });
+
+  it('leaves everything as it was when it is refused half-way', async () => {
+    const path = await newPath();
+    await changeTokens(path, () => [draw().record]);
+    const before = await readFile(path, 'utf8');
+    await expect(changeTokens(path, refuse)).rejects.toThrow('no such token');
+    expect(await readFile(path, 'utf8')).toBe(before);
+    expect(await readdir(join(path, '..'))).toEqual(['tokens.json']);
+  });
+
+  it('is refused when there would be more than can be read again', async () => {
+    const path = await newPath();
+    const one = draw().record;
+    await changeTokens(path, () => [one]);
+    const many = Array.from({ length: MOST_TOKENS + 1 }, (_, index) => ({ ...one, id: String(index) }));
+    await expect(changeTokens(path, () => many)).rejects.toThrow('take out of the file those that have expired');
+    expect(await readTokens(path)).toEqual([one]);
+  });
+
+  it('by several at the same time loses nothing that was said to be done', async () => {
+    const path = await newPath();
+    const drawn = Array.from({ length: 8 }, () => draw().record);
+    const results = await Promise.allSettled(
+      drawn.map((record) => changeTokens(path, (records) => [...records, record])),
+    );
+    const done = drawn.filter((_, index) => results[index]?.status === 'fulfilled');
+    expect(done.length).toBeGreaterThan(0);
+    expect(((await readTokens(path)) ?? []).map(({ id }) => id).toSorted()).toEqual(
+      done.map(({ id }) => id).toSorted(),
+    );
+    for (const result of results)
+      if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'STORE_LOCKED' });
+  });
+
+  it('does not write over what it cannot read', async () => {
+    const path = await newPath();
+    await changeTokens(path, () => []);
+    await writeFile(path, 'not ours');
+    await expect(changeTokens(path, () => [])).rejects.toMatchObject({ code: 'STORE_UNREADABLE' });
+    expect(await readFile(path, 'utf8')).toBe('not ours');
+  });
+});
+
+describe('the tokens of a registry that serves', () => {
+  it('are refused where there is no file, with the command that makes one', async () => {
+    const path = await newPath();
+    const opening = Tokens.open({ path, time: new ManualTime(), log: recordingLog() });
+    await expect(opening).rejects.toMatchObject({
+      code: 'OPTION_INVALID',
+      message: expect.stringContaining('rollcall token create'),
+    });
+  });
+
+  it('count within a second of being made, and not within a second of being revoked', async () => {
+    const { path, first, tokens, look } = await opened();
+    const second = draw();
+    expect(tokens.find(second.token).kind).toBe('unknown');
+    await changeTokens(path, (records) => [...records, second.record]);
+    await look();
+    expect(tokens.find(second.token).kind).toBe('valid');
+    expect(tokens.find(first.token).kind).toBe('valid');
+    let changes = 0;
+    tokens.onChange(() => (changes += 1));
+    await changeTokens(path, (records) => records.map((record) => ({ ...record, revokedAt: 1 })));
+    await look();
+    expect(tokens.find(first.token).kind).toBe('revoked');
+    expect(tokens.isValid(second.record.id)).toBe(false);
+    expect(changes).toBe(1);
+    await look();
+    expect(changes).toBe(1);
+  });
+
+  it('tell of one that expires, though the file stays as it is', async () => {
+    const { path, time, tokens, look } = await opened();
+    const brief = draw({ expiresAt: time.wall() + 2_500 });
+    await changeTokens(path, (records) => [...records, brief.record]);
+    await look();
+    let changes = 0;
+    tokens.onChange(() => (changes += 1));
+    await look();
+    expect([tokens.isValid(brief.record.id), changes]).toEqual([true, 0]);
+    await look();
+    expect([tokens.isValid(brief.record.id), changes]).toEqual([false, 1]);
+  });
+
+  it('stay as they were while the file is gone or spoilt, and this is told once', async () => {
+    const { path, first, tokens, log, look } = await opened();
+    await rename(path, `${path}.away`);
+    await look();
+    await look();
+    expect(tokens.find(first.token).kind).toBe('valid');
+    expect(tokens.find(draw().token).kind).toBe('unknown');
+    expect(log.texts('error')).toHaveLength(1);
+    await writeFile(path, '{"version":1,');
+    await look();
+    expect(tokens.find(first.token).kind).toBe('valid');
+    expect(log.texts('error')).toHaveLength(2);
+    await writeFile(path, '{"version":1,"tokens":[]}');
+    await look();
+    expect(tokens.find(first.token).kind).toBe('unknown');
+  });
+
+  it('warn of a file that others may write, and of one in which nothing is valid', async () => {
+    const path = await newPath();
+    await changeTokens(path, () => []);
+    await chmod(path, 0o666);
+    const log = recordingLog();
+    const tokens = await Tokens.open({ path, time: new ManualTime(), log });
+    await tokens.close();
+    expect(log.texts('warn').join('\n')).toMatch(/nobody may enter[\s\S]*chmod 600/);
+  });
+
+  it('warn of those that end soon, at once and while they are served', async () => {
+    const path = await newPath();
+    const day = 86_400_000;
+    const time = new ManualTime();
+    const { record } = draw();
+    await changeTokens(path, () => [{ ...record, expiresAt: time.wall() + 13 * day }]);
+    const log = recordingLog();
+    const tokens = await Tokens.open({ path, time, log });
+    cleanups.push(() => tokens.close());
+    const told = () => log.texts('warn').filter((text) => text.includes('ends soon'));
+    expect(told()).toEqual([expect.stringContaining(`${record.id} (`)]);
+  });
+
+  it('warn of a folder in which everybody may put another file in its place', async () => {
+    const { path, log } = await opened();
+    const warnings = async (mode: number): Promise<string> => {
+      await chmod(dirname(path), mode);
+      const before = log.texts('warn').length;
+      await (await Tokens.open({ path, time: new ManualTime(), log })).close();
+      return log.texts('warn').slice(before).join('\n');
+    };
+    expect(await warnings(0o777)).toMatch(/another file in the place of .*tokens\.json.*chmod o-w .*inner$/);
+    // as /tmp is: only the owner of a file may replace it
+    expect(await warnings(0o1777)).toBe('');
+    expect(await warnings(0o775)).toBe('');
+  });
+
+  it.runIf(isRoot)('that this user may not read are said to be so', async () => {
+    const { record } = draw();
+    const path = await pathOf(0, [record]);
+    await chmod(dirname(path), 0o755);
+    await expect(asNobody(() => readTokens(path))).rejects.toMatchObject({
+      code: 'STORE_UNREADABLE',
+      message: `The tokens in ${path} cannot be read: this user may not read there (EACCES): change the rights of the file or the folder, or its owner.`,
+    });
+  });
+
+  it('are not looked after by a registry that did not start', async () => {
+    const { path } = await opened();
+    const time = new ManualTime();
+    const broken = {
+      port: 0,
+      tokens: path,
+      time,
+      heartbeatTls: { ca: '-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----' },
+    };
+    await expect(startRegistry(broken)).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    expect(time.pending()).toEqual({ background: 0, foreground: 0 });
+  });
+
+  it('keep no process alive, and close twice', async () => {
+    const { time, tokens } = await opened();
+    expect(time.pending()).toMatchObject({ foreground: 0 });
+    await Promise.all([tokens.close(), tokens.close()]);
+    expect(time.pending()).toEqual({ foreground: 0, background: 0 });
+  });
+});

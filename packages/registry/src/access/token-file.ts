@@ -1,0 +1,280 @@
+import { isRollcallError, messageOf, RollcallError } from '@rollcall/core';
+import type { Log, Time, Timer } from '@rollcall/core';
+import { lstat, mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { platform } from 'node:os';
+import { dirname } from 'node:path';
+import { codeOf, troubleText } from '../store/disk/folder.js';
+import type { Standing } from './permissions.js';
+import { endingTokens, TokenEndings } from './token-expiry.js';
+import type { EndingToken } from './token-expiry.js';
+import { MOST_TOKENS, parseTokens, printTokens, TokenBook, validityOf } from './tokens.js';
+import type { TokenRecord } from './tokens.js';
+
+/** The name of the file in a registry's folder. */
+export const TOKENS_FILE = 'tokens.json';
+/** A token that is revoked, or new, is so within this time. */
+const LOOK_EVERY_MS = 1_000;
+const PRIVATE_FILE = 0o600;
+const PRIVATE_FOLDER = 0o700;
+/** Writing, for the group or for others. */
+const OTHERS_MAY_WRITE = 0o022;
+/** Reading, for the group or for others. */
+const OTHERS_MAY_READ = 0o044;
+/** Of a folder: whoever may write there may replace any file in it, unless it is sticky. */
+const ANYONE_MAY_WRITE = 0o002;
+const STICKY = 0o1000;
+
+/** The records of a file; null where there is none. Throws STORE_UNREADABLE, which says why and nothing of what it holds. */
+export async function readTokens(path: string): Promise<readonly TokenRecord[] | null> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw unreadable(path, `${troubleText(error, 'read')}.`, error);
+  }
+  const parsed = parseTokens(text);
+  if (!parsed.ok) throw unreadable(path, `${parsed.problem}. ${CONTENT_FIX}`);
+  return parsed.value;
+}
+
+/**
+ * Changes a file of tokens, which is made where it is missing, readable by its owner alone: that of its folder, where we may give it
+ * away. Whoever may read it still may, whoever changes it. Whoever reads it meanwhile, or after a loss of power, sees all of the old
+ * one or all of the new one. Of a link the file behind it is changed. Throws STORE_UNREADABLE, STORE_LOCKED while another one changes
+ * it, STORE_FAILED, and what `change` throws: then it is as it was.
+ */
+export async function changeTokens(
+  name: string,
+  change: (records: readonly TokenRecord[]) => readonly TokenRecord[],
+): Promise<void> {
+  const path = await behindLinks(name);
+  // a draft is its own lock: only one can make it
+  const draft = `${path}.new`;
+  await mkdir(dirname(path), { recursive: true, mode: PRIVATE_FOLDER }).catch((error: unknown) => {
+    throw failure(path, error);
+  });
+  const file = await open(draft, 'wx', PRIVATE_FILE).catch((error: unknown) => {
+    throw codeOf(error) === 'EEXIST' ? lockedError(draft) : failure(path, error);
+  });
+  try {
+    const records = change((await readTokens(path)) ?? []);
+    if (records.length > MOST_TOKENS) {
+      const fix = 'take out of the file those that have expired or were revoked';
+      throw new RollcallError('OPTION_INVALID', `${path} would hold more than ${MOST_TOKENS} tokens: ${fix}.`);
+    }
+    const text = printTokens(records);
+    try {
+      await file.writeFile(text);
+      await file.sync();
+      await handOver(file, path);
+      await file.close();
+      await rename(draft, path);
+    } catch (error) {
+      throw failure(path, error);
+    }
+  } catch (error) {
+    await file.close().catch(() => {});
+    await rm(draft, { force: true });
+    throw error;
+  }
+}
+
+/** Whoever put a link there, and registries that read by another name, see the change too. */
+async function behindLinks(name: string): Promise<string> {
+  try {
+    return await realpath(name);
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw failure(name, error);
+  }
+  if ((await lstat(name).catch(() => null)) === null) return name;
+  const text = `The tokens in ${name} could not be changed: it is a link that leads nowhere. Mend or remove it.`;
+  throw new RollcallError('STORE_FAILED', text);
+}
+
+/** The registry may run as another user than whoever changes its tokens: it has to read what comes in the place of its file. */
+async function handOver(draft: FileHandle, path: string): Promise<void> {
+  const old = await stat(path).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return null;
+    throw error;
+  });
+  const { uid, gid } = old ?? (await stat(dirname(path)));
+  const readers = (old?.mode ?? 0) & OTHERS_MAY_READ;
+  // whatever the mask of this process is
+  await draft.chmod(PRIVATE_FILE | readers);
+  const own = await draft.stat();
+  if (own.uid === uid && own.gid === gid) return;
+  await draft.chown(uid, gid).catch((cause: unknown) => {
+    // of a new one nobody loses anything (a volume in Kubernetes is root's, and its group's to write), nor a group that could not read
+    if (old === null || (own.uid === uid && readers === 0)) return;
+    const text = `The tokens in ${path} were not changed: the file belongs to user ${uid} and group ${gid}, and a registry that runs as those could not read any more what this user puts there. Run this as user ${uid}, or as root.`;
+    throw new RollcallError('STORE_FAILED', text, { cause });
+  });
+}
+
+function failure(path: string, error: unknown): RollcallError {
+  if (isRollcallError(error)) return error;
+  const why = codeOf(error) === 'EROFS' ? MOUNTED : troubleText(error);
+  const text = `The tokens in ${path} could not be changed: ${why}.`;
+  return new RollcallError('STORE_FAILED', text, { cause: error });
+}
+
+function lockedError(draft: string): RollcallError {
+  return new RollcallError(
+    'STORE_LOCKED',
+    `Somebody is changing the tokens at this moment: ${draft} is there. Try again; if nobody is, one was stopped half-way, so remove that file.`,
+  );
+}
+
+function unreadable(path: string, why: string, cause?: unknown): RollcallError {
+  return new RollcallError('STORE_UNREADABLE', `The tokens in ${path} cannot be read: ${why}`, { cause });
+}
+
+const MOUNTED =
+  'it is on a volume that is mounted read-only (EROFS), as a Kubernetes Secret is: change a copy, --tokens <copy>, and put that where this one comes from';
+const NEXT_START = 'Without it the next start fails, or asks nobody for a token.';
+const CONTENT_FIX = 'Mend or restore the file, or remove it and make new ones with `rollcall token create`.';
+
+/** What the tokens of a registry that serves need: where they are, and whom they tell. */
+export interface TokensPorts {
+  readonly path: string;
+  readonly time: Time;
+  readonly log: Log;
+}
+
+/**
+ * The tokens of a registry that serves. Looks once a second whether the file was changed, so that a token that was made or revoked
+ * counts within a second, without a restart. A file that is gone or cannot be read changes nothing but the log: what was valid
+ * stays so, what was not stays out.
+ */
+export class Tokens {
+  readonly #ports: TokensPorts;
+  #book: TokenBook;
+  /** Tells one content of the file from another without reading it. */
+  #mark: string;
+  #nextExpiry: number;
+  #complaint = '';
+  #timer: Timer | null = null;
+  #looking: Promise<void> = Promise.resolve();
+  #isClosed = false;
+  readonly #listeners: (() => void)[] = [];
+  readonly #endings: TokenEndings;
+
+  private constructor(ports: TokensPorts, records: readonly TokenRecord[], mark: string) {
+    this.#ports = ports;
+    this.#book = new TokenBook(records);
+    this.#mark = mark;
+    this.#nextExpiry = this.#book.nextExpiryAfter(ports.time.wall());
+    this.#endings = new TokenEndings(ports);
+    this.#endings.follow(records, ports.time.wall());
+  }
+
+  /** Reads the file and watches it until `close`. Rejects with OPTION_INVALID where it is missing, or with STORE_UNREADABLE. */
+  static async open(ports: TokensPorts): Promise<Tokens> {
+    const { path, log, time } = ports;
+    const mark = await markOf(path);
+    const records = await readTokens(path);
+    if (records === null) {
+      throw new RollcallError(
+        'OPTION_INVALID',
+        `There is no file of tokens ${path}. Make the first one: rollcall token create --tokens ${path} --role service --service '*'.`,
+      );
+    }
+    if (records.every((record) => validityOf(record, time.wall()) !== 'valid'))
+      log.warn(
+        `No token in ${path} is valid, so nobody may enter. rollcall token create makes one; it counts at once.`,
+      );
+    await warnOfWriters(ports);
+    const tokens = new Tokens(ports, records, mark);
+    tokens.#lookLater();
+    return tokens;
+  }
+
+  /** Whose a text is. */
+  find(text: string | null): Standing {
+    return this.#book.find(text, this.#ports.time.wall());
+  }
+
+  /** Is the token of this id valid now? Null: there never was one, so no. */
+  isValid(id: string | null): boolean {
+    return id !== null && this.#book.isValid(id, this.#ports.time.wall());
+  }
+
+  /** Those that end within two weeks, the first to end first, ten at most. */
+  endingSoon(): readonly EndingToken[] {
+    return endingTokens(this.#book.records, this.#ports.time.wall());
+  }
+
+  /** `listener` is told each time a token may have lost its validity. */
+  onChange(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Looks no more. May be called twice. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    await this.#looking;
+  }
+
+  #lookLater(): void {
+    if (this.#isClosed) return;
+    const look = (): void => {
+      this.#looking = this.#look().finally(() => this.#lookLater());
+    };
+    this.#timer = this.#ports.time.setTimer(LOOK_EVERY_MS, look, { background: true });
+  }
+
+  async #look(): Promise<void> {
+    const hasNews = await this.#hasNews();
+    const wall = this.#ports.time.wall();
+    this.#endings.follow(this.#book.records, wall);
+    if (!hasNews && wall < this.#nextExpiry) return;
+    this.#nextExpiry = this.#book.nextExpiryAfter(wall);
+    for (const listener of this.#listeners) listener();
+  }
+
+  async #hasNews(): Promise<boolean> {
+    const { path, log } = this.#ports;
+    try {
+      const mark = await markOf(path);
+      if (mark === this.#mark) return false;
+      const records = await readTokens(path);
+      if (records === null) throw new Error(`There is no file ${path} any more: put it back. ${NEXT_START}`);
+      this.#book = new TokenBook(records);
+      this.#mark = mark;
+      this.#complaint = '';
+      log.info(`The tokens in ${path} have changed: they count from now on.`);
+      return true;
+    } catch (error) {
+      const complaint = messageOf(error);
+      if (complaint !== this.#complaint) log.error(`${complaint} Until then those that were read last count.`);
+      this.#complaint = complaint;
+      return false;
+    }
+  }
+}
+
+/** Size, time and number of the file behind all links: a mounted secret is changed by changing a link. */
+async function markOf(path: string): Promise<string> {
+  try {
+    const { ino, size, mtimeNs } = await stat(path, { bigint: true });
+    return `${ino} ${size} ${mtimeNs}`;
+  } catch (error) {
+    return codeOf(error) ?? messageOf(error);
+  }
+}
+
+async function warnOfWriters({ path, log }: TokensPorts): Promise<void> {
+  // there the mode tells nothing of others
+  if (platform() === 'win32') return;
+  const { mode } = await stat(path);
+  if ((mode & OTHERS_MAY_WRITE) !== 0)
+    log.warn(`Others than its owner may write ${path}, and so give themselves any right: chmod 600 ${path}`);
+  const folder = dirname(path);
+  if (((await stat(folder)).mode & (ANYONE_MAY_WRITE | STICKY)) !== ANYONE_MAY_WRITE) return;
+  log.warn(
+    `Everybody on this machine may put another file in the place of ${path}, and so give himself any right: chmod o-w ${folder}`,
+  );
+}

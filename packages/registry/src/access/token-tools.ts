@@ -1,0 +1,6 @@
+// what makes, lists and revokes access tokens, without a registry: whoever imports `@rollcall/registry/tokens` loads no HTTP server
+export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './permissions.js';
+export type { Grant, Role } from './permissions.js';
+export { drawToken, validityOf } from './tokens.js';
+export type { TokenRecord, TokenWish } from './tokens.js';
+export { changeTokens, readTokens, TOKENS_FILE } from './token-file.js';

@@ -1,0 +1,158 @@
+import { hash, timingSafeEqual } from 'node:crypto';
+import { isRecord, randomWord } from '@rollcall/core';
+import type { Random, Result } from '@rollcall/core';
+import { ROLES, SERVICE_PATTERN } from './permissions.js';
+import type { Grant, Role, Standing } from './permissions.js';
+
+/** What is kept of an access token: not the token. All times are wall clock, ms since 1970. */
+export interface TokenRecord extends Grant {
+  /** For people: what it is for; may be empty. */
+  readonly note: string;
+  readonly createdAt: number;
+  /** Null: it does not expire. */
+  readonly expiresAt: number | null;
+  /** Null: it was not revoked. */
+  readonly revokedAt: number | null;
+  /** SHA-256 of the whole token, lower-case hex. It is drawn, not chosen: a slow hash would protect nothing. */
+  readonly hash: string;
+}
+
+/** What a new token shall be. */
+export interface TokenWish {
+  readonly role: Role;
+  /** At least one for a `service`, else none; each as `SERVICE_PATTERN` has it. */
+  readonly services: readonly string[];
+  readonly note: string;
+  readonly expiresAt: number | null;
+}
+
+/** `rct_`, ten digits that name it, and 258 random bits: programs that look for leaked secrets know it by its beginning. */
+const TOKEN = /^rct_([0-9a-f]{10})_[A-Za-z0-9_-]{43}$/;
+const ID_BYTES = 5;
+const SECRET_LETTERS = 43;
+const VERSION = 1;
+/** More than anybody has; a file beyond it is not ours. */
+export const MOST_TOKENS = 10_000;
+/** Compared with what nobody knows, so that it takes as long as with what somebody knows. */
+const NOBODY = '0'.repeat(64);
+
+/** Does this look like an access token, valid or not? Instances' secrets do not. */
+export function isToken(text: string): boolean {
+  return TOKEN.test(text);
+}
+
+/** Whatever was sent where a token does not belong is repeated without it: of a token, or of its beginning, only its id. */
+export function withoutTokens(text: string): string {
+  return text.replaceAll(/(rct_[0-9a-f]{10}_)[A-Za-z0-9_-]+/g, '$1…');
+}
+
+/** A new token, and what is kept of it. */
+export function drawToken(
+  random: Random,
+  wish: TokenWish,
+  wall: number,
+): { readonly token: string; readonly record: TokenRecord } {
+  const id = Buffer.from(random.bytes(ID_BYTES)).toString('hex');
+  const token = `rct_${id}_${randomWord(random, SECRET_LETTERS)}`;
+  return { token, record: { id, ...wish, createdAt: wall, revokedAt: null, hash: hash('sha256', token) } };
+}
+
+/** All tokens of a registry, and whose a text is. */
+export class TokenBook {
+  readonly records: readonly TokenRecord[];
+  readonly #byId: ReadonlyMap<string, TokenRecord>;
+
+  constructor(records: readonly TokenRecord[]) {
+    this.records = records;
+    this.#byId = new Map(records.map((record) => [record.id, record]));
+  }
+
+  /** Whose it is, at wall clock `wall`. Compared in constant time. */
+  find(text: string | null, wall: number): Standing {
+    if (text === null) return NONE;
+    const id = TOKEN.exec(text)?.[1];
+    const record = id === undefined ? undefined : this.#byId.get(id);
+    const kept = Buffer.from(record?.hash ?? NOBODY);
+    if (!timingSafeEqual(Buffer.from(hash('sha256', text)), kept) || record === undefined) return UNKNOWN;
+    return { kind: validityOf(record, wall), grant: record };
+  }
+
+  /** Is the token of this id still good? */
+  isValid(id: string, wall: number): boolean {
+    const record = this.#byId.get(id);
+    return record !== undefined && validityOf(record, wall) === 'valid';
+  }
+
+  /** When the next one expires after `wall`; Infinity: none does. */
+  nextExpiryAfter(wall: number): number {
+    const times = this.records.map(({ expiresAt }) => (expiresAt === null || expiresAt <= wall ? Infinity : expiresAt));
+    return times.reduce((first, time) => Math.min(first, time), Infinity);
+  }
+}
+
+const NONE: Standing = { kind: 'none' };
+const UNKNOWN: Standing = { kind: 'unknown' };
+
+/** Revoked says more than expired, so it comes first. */
+export function validityOf(
+  record: Pick<TokenRecord, 'expiresAt' | 'revokedAt'>,
+  wall: number,
+): 'valid' | 'expired' | 'revoked' {
+  if (record.revokedAt !== null) return 'revoked';
+  return record.expiresAt !== null && wall >= record.expiresAt ? 'expired' : 'valid';
+}
+
+// ---- the file -------------------------------------------------------------------------------------------------------
+
+/** For people, too: one may be taken out with an editor. */
+export function printTokens(records: readonly TokenRecord[]): string {
+  return `${JSON.stringify({ version: VERSION, tokens: records }, null, 2)}\n`;
+}
+
+/** What the manifests in deploy/k8s have in place of a secret. */
+const PLACEHOLDER = /^\s*REPLACE\b/;
+
+/** The records in the text of a file, or in words what is wrong with it. Nothing of the file is repeated. */
+export function parseTokens(text: string): Result<readonly TokenRecord[], string> {
+  let file: unknown;
+  try {
+    file = JSON.parse(text);
+  } catch {
+    if (PLACEHOLDER.test(text))
+      return {
+        ok: false,
+        problem: `it holds a placeholder (REPLACE …), not what \`rollcall token create --tokens <file>\` wrote`,
+      };
+    return { ok: false, problem: 'it is not valid JSON' };
+  }
+  if (!isRecord(file) || !Array.isArray(file['tokens'])) return { ok: false, problem: 'it holds no list of tokens' };
+  if (file['version'] !== VERSION) return { ok: false, problem: 'it was written by another version' };
+  const tokens: readonly unknown[] = file['tokens'];
+  if (tokens.length > MOST_TOKENS) return { ok: false, problem: `it holds more than ${MOST_TOKENS} tokens` };
+  const records = tokens.filter((token) => isTokenRecord(token));
+  if (records.length < tokens.length) {
+    const wrong = tokens.findIndex((token) => !isTokenRecord(token));
+    return { ok: false, problem: `its token number ${wrong + 1} is not as it must be` };
+  }
+  if (new Set(records.map(({ id }) => id)).size < records.length) {
+    return { ok: false, problem: 'two of its tokens have the same id' };
+  }
+  return { ok: true, value: records };
+}
+
+function isTokenRecord(value: unknown): value is TokenRecord {
+  if (!isRecord(value)) return false;
+  const { id, role, services, note, createdAt, expiresAt, revokedAt } = value;
+  if (typeof id !== 'string' || !/^[0-9a-f]{10}$/.test(id)) return false;
+  if (typeof value['hash'] !== 'string' || !/^[0-9a-f]{64}$/.test(value['hash'])) return false;
+  const known = ROLES.find((one) => one === role);
+  if (known === undefined || !arePatterns(services) || services.length > 0 !== (known === 'service')) return false;
+  return typeof note === 'string' && isTime(createdAt) && isTimeOrNull(expiresAt) && isTimeOrNull(revokedAt);
+}
+
+function arePatterns(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string' && SERVICE_PATTERN.test(item));
+}
+
+const isTime = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(value);
+const isTimeOrNull = (value: unknown): boolean => value === null || isTime(value);

@@ -1,0 +1,103 @@
+import type { Circuit, Edge } from '@rollcall/core';
+import { ManualTime, sampleInstance } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { CircuitNews } from './circuits.js';
+import { History } from './events.js';
+
+const QUERY = { after: null, limit: 1_000, namespace: '*', services: [], kinds: ['circuit'] } as const;
+const web = sampleInstance({ id: 'web-0001', service: 'web' });
+
+function setUp() {
+  const time = new ManualTime();
+  const history = new History(time);
+  history.begin();
+  const gone = new Set<string>();
+  const news = new CircuitNews({ time, history, roster: { get: (id) => (gone.has(id) ? undefined : {}) } });
+  let open: ReadonlySet<string> = new Set();
+  const tell = (...circuits: readonly [string, Circuit][]): void => {
+    open = news.note(web, [edgeTo('payments', circuits)], open);
+  };
+  const texts = (): string[] => history.events(QUERY).events.map(({ text }) => text);
+  return { time, history, news, tell, texts, gone, isOpen: (id: string) => open.has(id) };
+}
+
+function edgeTo(service: string, circuits: readonly [string, Circuit][]): Edge {
+  const targets = circuits.map(([instance, circuit]) => ({ instance, calls: 1, failures: 0, p99Ms: null, circuit }));
+  return {
+    service,
+    windowMs: 5_000,
+    calls: 1,
+    failures: 0,
+    retries: 0,
+    p50Ms: null,
+    p99Ms: null,
+    inFlight: 0,
+    targets,
+  };
+}
+
+const storm = (count: number, circuit: Circuit): [string, Circuit][] =>
+  Array.from({ length: count }, (_, n) => [`payments-${1_000 + n}`, circuit]);
+
+describe('CircuitNews', () => {
+  it('tells once when a circuit opens, and once when it is closed again', () => {
+    const { history, tell, texts } = setUp();
+    tell(['payments-7d20', 'closed']);
+    expect(texts()).toEqual([]);
+    tell(['payments-7d20', 'open']);
+    tell(['payments-7d20', 'half-open']);
+    // left out is no word about it
+    tell();
+    tell(['payments-7d20', 'open']);
+    tell(['payments-7d20', 'closed']);
+    tell(['payments-7d20', 'closed']);
+    expect(texts()).toEqual(['opened its circuit to payments…7d20', 'closed its circuit to payments…7d20']);
+    expect(history.timeline('web-0001').events).toHaveLength(2);
+    expect(history.events(QUERY).events[0]).toMatchObject({ kind: 'circuit', service: 'web', instance: 'web-0001' });
+  });
+
+  it('keeps nothing of an instance that is gone: nobody will say that its circuit has closed', () => {
+    const { tell, gone, isOpen } = setUp();
+    tell(['payments-7d20', 'open'], ['payments-1e07', 'open']);
+    gone.add('payments-7d20');
+    tell();
+    expect([isOpen('payments-7d20'), isOpen('payments-1e07')]).toEqual([false, true]);
+  });
+
+  it('tells of a storm in one event, besides the first 20 of each second', () => {
+    const { time, news, tell, texts } = setUp();
+    tell(...storm(150, 'open'));
+    news.sweep();
+    expect(texts()).toHaveLength(20);
+    time.advance(1_000);
+    news.sweep();
+    news.sweep();
+    expect(texts()).toHaveLength(21);
+    expect(texts().at(-1)).toBe('130 more circuits opened or closed');
+    tell(...storm(15, 'closed'));
+    expect(texts()).toHaveLength(36);
+  });
+
+  it('tells of a storm that does not end in few events, and counts every circuit', () => {
+    const { time, news, history, tell } = setUp();
+    for (let second = 0; second < 300; second += 1) {
+      tell(...storm(150, second % 2 === 0 ? 'open' : 'closed'));
+      time.advance(1_000);
+      news.sweep();
+    }
+    time.advance(60_000);
+    news.sweep();
+    const { events } = history.events({ ...QUERY, after: 0 });
+    expect(events.length).toBeLessThanOrEqual(6 * 120);
+    const counted = events.reduce((sum, { text }) => sum + Number(/^(\d+) more/.exec(text)?.[1] ?? 1), 0);
+    expect(counted).toBe(300 * 150);
+  });
+
+  it('follows so many circuits of one caller and no more', () => {
+    const { time, tell, news, texts } = setUp();
+    tell(...storm(500, 'open'));
+    time.advance(1_000);
+    news.sweep();
+    expect(texts().at(-1)).toBe('180 more circuits opened or closed');
+  });
+});

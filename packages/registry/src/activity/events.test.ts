@@ -1,0 +1,299 @@
+import type { RegistryEvent } from '@rollcall/core';
+import { ManualTime, sampleInstance } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { codeOf, SECOND, SECRET, silent, value, World } from '../registry.fixture.js';
+import { MemoryStore } from '../store/memory.js';
+import { History } from './events.js';
+import type { EventQuery } from './events.js';
+
+const ID = 'orders-1';
+const OPERATOR = { operator: true } as const;
+const ALL: EventQuery = { after: null, limit: 1_000, namespace: '*', services: [], kinds: [] };
+
+const timelineOf = (world: World, id = ID): readonly RegistryEvent[] => value(world.registry.timeline(id)).events;
+const eventsOf = (world: World, but: Partial<EventQuery> = {}): readonly RegistryEvent[] =>
+  value(world.registry.events({ ...ALL, ...but })).events;
+
+describe('the timeline of an instance', () => {
+  it('tells from its registration on what happened, who brought it about, and why', async () => {
+    const world = await World.started();
+    await world.healthy(ID, 3001);
+    value(await world.register(ID, 3001, { version: '2.0.0' }));
+    value(await world.registry.amend(ID, { admin: 'DRAINING', weight: 5, reason: 'move' }, OPERATOR));
+    value(await world.registry.amend(ID, { admin: 'ENABLED', weight: null }, OPERATOR));
+    value(await world.registry.drain(ID, SECRET, {}));
+    value(await world.registry.leave(ID, { secret: SECRET }));
+    const told = timelineOf(world).map(({ kind, state, reason, by, text }) => [kind, state, reason?.code, by, text]);
+    expect(told).toEqual([
+      ['registered', 'REGISTERING', 'NEW', 'instance', 'registered'],
+      ['state', 'HEALTHY', 'BOTH_WAYS_OK', 'registry', 'REGISTERING → HEALTHY'],
+      ['re-registered', 'HEALTHY', undefined, 'instance', 'registered again with other words'],
+      ['admin', 'HEALTHY', 'OPERATOR', 'operator', 'an operator says: admin DRAINING, weight 5'],
+      ['admin', 'HEALTHY', undefined, 'operator', expect.stringContaining('taken back')],
+      ['state', 'DEREGISTERING', 'LEAVING', 'instance', 'HEALTHY → DEREGISTERING'],
+      ['removed', null, 'GOODBYE', 'instance', 'removed'],
+    ]);
+    const revisions = timelineOf(world).map(({ revision }) => revision ?? 0);
+    expect(revisions).toEqual(revisions.toSorted((a, b) => a - b));
+    expect(timelineOf(world)[3]?.reason?.text).toBe('move');
+  });
+
+  it('tells of another address, of an end by itself, and of an operator who removes it', async () => {
+    const world = await World.started();
+    await world.healthy(ID, 3001);
+    world.moveIn(ID, 3002);
+    value(await world.register(ID, 3002));
+    const untilMs = world.time.wall() + SECOND;
+    value(await world.registry.amend(ID, { weight: 1, untilMs }, OPERATOR));
+    await world.time.advanceBy(2 * SECOND);
+    value(await world.registry.leave(ID, OPERATOR));
+    const told = timelineOf(world).map(({ kind, by }) => `${kind} by ${by}`);
+    expect(told).toContain('moved by instance');
+    expect(told.slice(-2)).toEqual(['admin by registry', 'removed by operator']);
+    expect(told).toContain('admin by operator');
+  });
+
+  it('says nothing of a registration that says nothing new', async () => {
+    const world = await World.started();
+    await world.healthy(ID, 3001);
+    const before = timelineOf(world).length;
+    value(await world.register(ID, 3001));
+    expect(timelineOf(world)).toHaveLength(before);
+  });
+
+  it('stays as long as its tombstone, goes on when it comes back, and then is gone', async () => {
+    const world = await World.started();
+    await world.healthy(ID, 3001);
+    await world.healthy('orders-2', 3002);
+    world.town.inhabitants.set(3001, () => silent);
+    await world.time.advanceBy(60 * SECOND);
+    expect(codeOf(world.registry.instance(ID))).toBe('NOT_FOUND');
+    expect(timelineOf(world).at(-1)?.kind).toBe('removed');
+    await world.healthy(ID, 3001);
+    expect(timelineOf(world).map(({ kind }) => kind)).toEqual(expect.arrayContaining(['removed', 'registered']));
+    value(await world.registry.leave(ID, { secret: SECRET }));
+    await world.time.advanceBy(599 * SECOND);
+    expect(timelineOf(world).at(-1)?.reason?.code).toBe('GOODBYE');
+    await world.time.advanceBy(2 * SECOND);
+    expect(codeOf(world.registry.timeline(ID))).toBe('NOT_FOUND');
+  });
+
+  it('is complete from the last start of the registry on, and says so', async () => {
+    const store = new MemoryStore();
+    const first = await World.started({ store });
+    await first.healthy(ID, 3001);
+    const world = new World({ store });
+    world.time.shiftWall(7 * SECOND);
+    await world.registry.start();
+    expect(value(world.registry.timeline(ID))).toEqual({ id: ID, since: world.time.wall(), events: [] });
+    expect(codeOf(world.registry.timeline('nobody'))).toBe('NOT_FOUND');
+  });
+});
+
+describe('the events of the registry', () => {
+  it('begin with its start, and tell when it is settled and when it could not listen', async () => {
+    const world = await World.started();
+    await world.time.advanceBy(60 * SECOND);
+    world.stoppedMs += 9_000;
+    await world.time.advanceBy(SECOND);
+    const told = eventsOf(world).map(({ kind, text, instance, by }) => [kind, text, instance, by]);
+    expect(told).toEqual([
+      ['registry', expect.stringContaining('is ready'), null, 'registry'],
+      ['registry', expect.stringContaining('is settled'), null, 'registry'],
+      ['registry', expect.stringMatching(/could not listen for \d+ ms/), null, 'registry'],
+    ]);
+  });
+
+  it('tell once when self-preservation begins to hold, in plain words, and once when it ends', async () => {
+    const world = await World.started();
+    for (let at = 1; at <= 4; at += 1) await world.healthy(`orders-${at}`, 3_000 + at);
+    for (let at = 1; at <= 3; at += 1) world.town.inhabitants.set(3_000 + at, () => silent);
+    await world.time.advanceBy(60 * SECOND);
+    const began = eventsOf(world, { kinds: ['preservation'] });
+    expect(began.map(({ service }) => service)).toEqual(expect.arrayContaining([null, 'orders']));
+    expect(began).toHaveLength(2);
+    expect(began[0]?.text).toMatch(/holds .*: [34] of 4 instances/);
+    expect(world.log.texts('warn').filter((text) => text.startsWith('Self-preservation holds'))).toHaveLength(2);
+    expect(world.record('orders-1').reason).toMatchObject({
+      code: 'PRESERVED',
+      text: expect.stringMatching(/silent at once.*of this one: it neither answers/),
+    });
+
+    for (let at = 1; at <= 3; at += 1) world.moveIn(`orders-${at}`, 3_000 + at);
+    await world.time.advanceBy(120 * SECOND);
+    const ended = eventsOf(world, { kinds: ['preservation'] }).slice(2);
+    expect(ended.map(({ text }) => text)).toEqual([
+      expect.stringMatching(/no longer holds .*after \d+ s/),
+      expect.stringMatching(/no longer holds .*after \d+ s/),
+    ]);
+  });
+
+  it('are read on from where the last answer ended, also through a filter', async () => {
+    const world = await World.started();
+    for (let at = 1; at <= 3; at += 1) await world.healthy(`orders-${at}`, 3_000 + at);
+    const whole = eventsOf(world);
+    const read: RegistryEvent[] = [];
+    let after = 0;
+    for (let more = true; more;) {
+      const part = value(world.registry.events({ ...ALL, after, limit: 2, kinds: ['state'] }));
+      read.push(...part.events);
+      ({ last: after, more } = part);
+    }
+    expect(read).toEqual(whole.filter(({ kind }) => kind === 'state'));
+    expect(read).toHaveLength(3);
+    expect(value(world.registry.events({ ...ALL, after }))).toMatchObject({ events: [], more: false, missed: 0 });
+  });
+
+  it('are the newest where nobody says after which, newest last', async () => {
+    const world = await World.started();
+    for (let at = 1; at <= 3; at += 1) await world.healthy(`orders-${at}`, 3_000 + at);
+    expect(eventsOf(world, { limit: 2 })).toEqual(eventsOf(world).slice(-2));
+  });
+
+  it('begin anew for whoever names a number that was never given: it is of another epoch', async () => {
+    const world = await World.started();
+    expect(eventsOf(world, { after: 4_711 })).toEqual(eventsOf(world));
+  });
+
+  it('can be those of some services or of a namespace', async () => {
+    const world = await World.started();
+    await world.healthy(ID, 3001);
+    value(await world.register('stock-1', 3002, { service: 'stock', namespace: 'shop' }));
+    const services = (but: Partial<EventQuery>) => new Set(eventsOf(world, but).map(({ service }) => service));
+    expect(services({ services: ['orders'] })).toEqual(new Set(['orders']));
+    expect(services({ namespace: 'shop' })).toEqual(new Set([null, 'stock']));
+    expect(services({})).toEqual(new Set([null, 'orders', 'stock']));
+  });
+});
+
+describe('what is kept of what happened', () => {
+  const record = sampleInstance({ id: ID });
+  const step = { kind: 'state', by: 'registry', text: 'up and down' } as const;
+  const minor = { kind: 're-registered', by: 'instance', text: 'again' } as const;
+  const deed = { kind: 'admin', by: 'operator', text: 'an operator says: weight 7' } as const;
+
+  it('is the newest of all, and how many are missing is told', () => {
+    const history = new History(new ManualTime(), 10);
+    history.begin();
+    for (let count = 0; count < 25; count += 1) history.noteOf(record, step);
+    const { events, last, missed, since } = history.events({ ...ALL, after: 3 });
+    expect(events.map(({ seq }) => seq)).toEqual([16, 17, 18, 19, 20, 21, 22, 23, 24, 25]);
+    expect([last, missed]).toEqual([25, 12]);
+    expect(since).toBe(events[0]?.at);
+  });
+
+  it('is what operators did, and what the registry says of itself, however much others do', () => {
+    const time = new ManualTime();
+    const history = new History(time, 10);
+    history.begin();
+    history.note({ kind: 'registry', by: 'registry', text: 'ready' });
+    const flood = (count: number): void => {
+      for (let at = 0; at < count; at += 1) history.noteOf(record, at % 2 === 0 ? step : minor);
+    };
+    flood(20);
+    time.advance(SECOND);
+    history.noteOf(record, deed);
+    history.noteOf(record, { ...deed, kind: 'removed' });
+    history.note({ kind: 'preservation', by: 'registry', text: 'of one service' }, record);
+    history.note({ kind: 'preservation', by: 'registry', text: 'of all' });
+    flood(1_000);
+    const kept = history.events({ ...ALL, after: 0 });
+    expect(kept.events.map(({ seq }) => seq)).toEqual([
+      1,
+      22,
+      23,
+      25,
+      ...Array.from({ length: 10 }, (_, at) => 1_016 + at),
+    ]);
+    expect(kept).toMatchObject({ last: 1_025, more: false, missed: 1_025 - 14 });
+    expect(kept.since).toBe(kept.events[4]?.at);
+    expect(history.events({ ...ALL, kinds: ['admin'] }).events.map(({ seq }) => seq)).toEqual([22]);
+    expect(history.events({ ...ALL, limit: 12 }).events.map(({ seq }) => seq)).toEqual([
+      23,
+      25,
+      ...kept.events.slice(4).map(({ seq }) => seq),
+    ]);
+  });
+
+  it('is told as gone once, however it is read on', () => {
+    const history = new History(new ManualTime(), 10);
+    history.begin();
+    for (let round = 0; round < 5; round += 1) {
+      for (let at = 0; at < 7; at += 1) history.noteOf(record, step);
+      history.noteOf(record, deed);
+    }
+    const seqs: number[] = [];
+    let [after, gone] = [0, 0];
+    for (let more = true; more;) {
+      const part = history.events({ ...ALL, after, limit: 2 });
+      seqs.push(...part.events.map(({ seq }) => seq));
+      gone += part.missed;
+      ({ last: after, more } = part);
+    }
+    expect(seqs).toEqual([8, 16, 24, ...Array.from({ length: 10 }, (_, at) => 31 + at)]);
+    expect([after, gone]).toEqual([40, 40 - 13]);
+  });
+
+  it('are the newest 1,000 of what operators did', () => {
+    const history = new History(new ManualTime(), 10);
+    history.begin();
+    for (let count = 0; count < 3_000; count += 1) history.note({ ...deed, text: 'a deed' }, record);
+    const { events, missed } = history.events({ ...ALL, after: 0, limit: 2_000 });
+    expect([events.length, events[0]?.seq, missed]).toEqual([1_010, 1_991, 1_990]);
+  });
+
+  it('are the last 64 of an instance, and since when is told', () => {
+    const time = new ManualTime();
+    const history = new History(time);
+    history.begin();
+    for (let count = 0; count < 100; count += 1) {
+      time.advance(SECOND);
+      history.noteOf(record, step);
+    }
+    const { events, since } = history.timeline(ID);
+    expect([events.length, events[0]?.seq, since]).toEqual([64, 37, (events[0]?.at ?? 0) - SECOND]);
+  });
+
+  it('are states rather than words that were said over and over', () => {
+    const history = new History(new ManualTime());
+    history.begin();
+    for (let count = 0; count < 5; count += 1) history.noteOf(record, step);
+    for (let count = 0; count < 1_000; count += 1) history.noteOf(record, minor);
+    const kinds = history.timeline(ID).events.map(({ kind }) => kind);
+    expect(kinds.filter((kind) => kind === 'state')).toHaveLength(5);
+    expect(kinds.length).toBeLessThan(30);
+    expect(history.timeline(ID).events.at(-1)?.seq).toBe(1_005);
+  });
+
+  it('are what operators said of an instance, whatever it says and however it flaps', () => {
+    const history = new History(new ManualTime());
+    history.begin();
+    history.noteOf(record, deed);
+    for (let count = 0; count < 100; count += 1) history.noteOf(record, minor);
+    for (let count = 0; count < 100; count += 1) history.noteOf(record, step);
+    const { events } = history.timeline(ID);
+    expect([events.length, events[0]?.kind, events.at(-1)?.seq]).toEqual([64, 'admin', 201]);
+    for (let count = 0; count < 1_000; count += 1) history.noteOf(record, deed);
+    const kinds = history.timeline(ID).events.map(({ kind }) => kind);
+    expect(kinds.filter((kind) => kind === 'admin')).toHaveLength(16);
+    expect(kinds.filter((kind) => kind === 'state').length).toBeGreaterThan(40);
+  });
+
+  it('is little for each of many: a fleet that flaps for hours costs no more than its instances themselves', () => {
+    const history = new History(new ManualTime());
+    history.begin();
+    const fleet = Array.from({ length: 4_000 }, (_, at) => sampleInstance({ id: `orders-${at}` }));
+    for (let count = 0; count < 64; count += 1) for (const one of fleet) history.noteOf(one, step);
+    const kept = fleet.reduce((sum, { id }) => sum + history.timeline(id).events.length, 0);
+    expect(kept).toBeLessThanOrEqual(100_000 + 8 * fleet.length);
+    for (const { id } of fleet) expect(history.timeline(id).events.length).toBeGreaterThanOrEqual(8);
+  });
+
+  it('is nothing once the last trace of an instance is gone', () => {
+    const history = new History(new ManualTime());
+    history.begin();
+    history.noteOf(record, step);
+    history.forget(ID);
+    expect(history.timeline(ID).events).toEqual([]);
+  });
+});

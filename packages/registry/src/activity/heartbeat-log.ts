@@ -1,0 +1,197 @@
+import { noMeter } from '@rollcall/core';
+import type { BeatAnswer, Counter, Histogram, Meter, Time } from '@rollcall/core';
+import type { Entry } from '../instances/instance-table.js';
+
+/** The last heartbeats of an instance, oldest first: five minutes at most. Ages in ms. */
+export interface BeatsAnswer {
+  readonly id: string;
+  readonly intervalMs: number;
+  /** Each round of Heartbeat-1; `roundTripMs` null: not every endpoint answered. */
+  readonly heartbeat1: readonly { readonly agoMs: number; readonly roundTripMs: number | null }[];
+  /** Each Heartbeat-2 that came. */
+  readonly heartbeat2: readonly { readonly agoMs: number }[];
+}
+
+/** What an instance hears of itself: when it is not HEALTHY also why, and what comes next, counted from now. */
+export function beatAnswer({ record, vitals }: Entry, now: number): BeatAnswer {
+  const { state, revision, reason, next } = record;
+  if (state === 'HEALTHY') return { state, revision };
+  const afterMs = Math.max(0, Math.round(vitals.since + (next?.afterMs ?? 0) - now));
+  return { state, revision, reason, next: next === null ? null : { ...next, afterMs } };
+}
+
+/** So many of each direction are kept: nearly five minutes at 5 s. */
+const KEPT = 58;
+const KEPT_MS = 300_000;
+/** Gaps between two heartbeats are kept in this unit; the greatest, eleven minutes, stands for all above, and for none. */
+const UNIT_MS = 10;
+const FAR = 65_535;
+/** Gaps before the newest of Heartbeat-1 and those of Heartbeat-2. */
+const GAPS = 2 * KEPT;
+/** Of an interval: sooner after another one no Heartbeat-2 is due. */
+const SOONEST = 0.25;
+/** Instances of one page. */
+const PAGE = 64;
+
+/** Bytes for all of a page: 298 for each instance. */
+interface Page {
+  /** When the newest Heartbeat-1 was answered or not; that of Heartbeat-2 is known anyway. */
+  readonly lastAt: Float64Array;
+  readonly gaps: Uint16Array;
+  readonly roundTrips: Uint8Array;
+}
+
+/**
+ * What both heartbeats of everybody did, for people: each notes its last success or error, and the last 58 rounds. All of them lie in
+ * pages that many share, for a typed array of its own costs as much again as what is in it.
+ */
+export class BeatLog {
+  readonly #time: Pick<Time, 'now'>;
+  readonly #rounds: Counter<['outcome']>;
+  readonly #roundTrips: Histogram;
+  readonly #came: Counter;
+  readonly #pages: Page[] = [];
+  readonly #free: number[] = [];
+  #taken = 0;
+
+  constructor(time: Pick<Time, 'now'>, meter: Meter = noMeter) {
+    this.#time = time;
+    this.#rounds = meter.counter(
+      'rollcall_registry_heartbeat1_rounds_total',
+      'Calls of an instance on all its endpoints that are over, by outcome: answered, missed.',
+      ['outcome'],
+    );
+    this.#roundTrips = meter.histogram(
+      'rollcall_registry_heartbeat1_round_trip_seconds',
+      'Time until the slowest endpoint of an instance had answered.',
+    );
+    this.#came = meter.counter('rollcall_registry_heartbeat2_total', 'Heartbeats of instances that were accepted.');
+  }
+
+  /** A round of Heartbeat-1 was answered by all endpoints; the slowest took so long. */
+  answered(entry: Entry, roundTripMs: number): void {
+    const { heartbeat1 } = entry;
+    this.#rounds.add(1, 'answered');
+    this.#roundTrips.record(roundTripMs / 1_000);
+    heartbeat1.lastAt = this.#time.now();
+    heartbeat1.roundTripMs = roundTripMs;
+    heartbeat1.misses = 0;
+    heartbeat1.error = null;
+    this.#noteRound(entry, roundTripMs);
+  }
+
+  /** It was not. */
+  unanswered(entry: Entry, error: string): void {
+    this.#rounds.add(1, 'missed');
+    entry.heartbeat1.misses += 1;
+    entry.heartbeat1.error = error;
+    this.#noteRound(entry, null);
+  }
+
+  /** May a Heartbeat-2 of it pass ahead of others now? Says yes at most once in a quarter of an interval: each yes uses that up. */
+  admits(entry: Entry, intervalMs: number): boolean {
+    const now = this.#time.now();
+    if (now < entry.beatDueAt) return false;
+    entry.beatDueAt = now + intervalMs * SOONEST;
+    return true;
+  }
+
+  /** A Heartbeat-2 came. */
+  came(entry: Entry): void {
+    const { heartbeat2 } = entry;
+    this.#came.add(1);
+    const now = this.#time.now();
+    const gapMs = heartbeat2.lastAt === null ? Infinity : now - heartbeat2.lastAt;
+    heartbeat2.lastAt = now;
+    heartbeat2.misses = 0;
+    heartbeat2.error = null;
+    const { page, slot } = this.#placeOf(entry);
+    const from = slot * GAPS + KEPT;
+    page.gaps.copyWithin(from + 1, from, from + KEPT - 1);
+    page.gaps[from] = gapOf(gapMs);
+  }
+
+  /** The instance is gone: what is known of it makes room for another. */
+  release(entry: Entry): void {
+    if (entry.beatSlot === null) return;
+    this.#free.push(entry.beatSlot);
+    entry.beatSlot = null;
+  }
+
+  of(entry: Entry): Pick<BeatsAnswer, 'heartbeat1' | 'heartbeat2'> {
+    if (entry.beatSlot === null) return { heartbeat1: [], heartbeat2: [] };
+    const { page, slot } = this.#placeOf(entry);
+    const now = this.#time.now();
+    const rounds = agesOf(page.gaps.subarray(slot * GAPS, slot * GAPS + KEPT), now - (page.lastAt[slot] ?? -Infinity));
+    const beats = agesOf(
+      page.gaps.subarray(slot * GAPS + KEPT, (slot + 1) * GAPS),
+      entry.heartbeat2.lastAt === null ? Infinity : now - entry.heartbeat2.lastAt,
+    );
+    const tripOf = (place: number): number | null => roundTripIn(page.roundTrips[slot * KEPT + place] ?? 0);
+    const heartbeat1 = rounds.map((agoMs, place) => ({ agoMs, roundTripMs: tripOf(place) }));
+    return { heartbeat1: heartbeat1.toReversed(), heartbeat2: beats.map((agoMs) => ({ agoMs })).toReversed() };
+  }
+
+  #noteRound(entry: Entry, roundTripMs: number | null): void {
+    const { page, slot } = this.#placeOf(entry);
+    const now = this.#time.now();
+    const gaps = slot * GAPS;
+    page.gaps.copyWithin(gaps + 1, gaps, gaps + KEPT - 1);
+    page.gaps[gaps] = gapOf(now - (page.lastAt[slot] ?? -Infinity));
+    page.lastAt[slot] = now;
+    const trips = slot * KEPT;
+    page.roundTrips.copyWithin(trips + 1, trips, trips + KEPT - 1);
+    page.roundTrips[trips] = codeOf(roundTripMs);
+  }
+
+  /** Its own, from its first heartbeat on. */
+  #placeOf(entry: Entry): { readonly page: Page; readonly slot: number } {
+    const known = entry.beatSlot;
+    const at = known ?? this.#free.pop() ?? this.#taken;
+    if (at === this.#taken) this.#taken += 1;
+    const page = (this.#pages[Math.floor(at / PAGE)] ??= blankPage());
+    const slot = at % PAGE;
+    if (known === null) {
+      entry.beatSlot = at;
+      page.lastAt[slot] = -Infinity;
+      page.gaps.fill(FAR, slot * GAPS, (slot + 1) * GAPS);
+    }
+    return { page, slot };
+  }
+}
+
+function blankPage(): Page {
+  return {
+    lastAt: new Float64Array(PAGE),
+    gaps: new Uint16Array(PAGE * GAPS),
+    roundTrips: new Uint8Array(PAGE * KEPT),
+  };
+}
+
+const gapOf = (ms: number): number => Math.min(FAR, Math.round(ms / UNIT_MS));
+
+/** Ages in ms, newest first, from the age of the newest and the gaps before each. */
+function agesOf(gaps: Uint16Array, newestMs: number): number[] {
+  const ages: number[] = [];
+  let agoMs = newestMs;
+  for (const gap of gaps) {
+    if (agoMs > KEPT_MS) break;
+    ages.push(Math.round(agoMs));
+    agoMs = gap === FAR ? Infinity : agoMs + gap * UNIT_MS;
+  }
+  return ages;
+}
+
+/** Round trips are kept in a byte, 16 steps for each doubling from 0.1 ms on: at most 2.2 % off. 0: unanswered. */
+const STEPS = 16;
+const SMALLEST_MS = 0.1;
+
+function codeOf(ms: number | null): number {
+  if (ms === null) return 0;
+  const step = Math.round(Math.log2(Math.max(ms, SMALLEST_MS) / SMALLEST_MS) * STEPS);
+  return Math.min(255, step + 1);
+}
+
+function roundTripIn(code: number): number | null {
+  return code === 0 ? null : Math.round(SMALLEST_MS * 2 ** ((code - 1) / STEPS) * 10) / 10;
+}

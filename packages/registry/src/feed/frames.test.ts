@@ -1,0 +1,86 @@
+import type { Tombstone } from '@rollcall/core';
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { EPOCH, instanceOf } from './feed.fixture.js';
+import { changeFrames, resetFrames } from './frames.js';
+import type { SizedFrame } from './frames.js';
+
+const ORDERS = { namespace: 'default', service: 'orders' };
+const FRAME_BYTES = 65_536;
+
+const instancesOf = (notes: readonly string[]) =>
+  notes.map((note, index) => instanceOf('orders', `orders-${index}`, index, { metadata: { note } }));
+const tombstonesOf = (count: number): readonly Tombstone[] =>
+  Array.from({ length: count }, (_, index) => ({
+    id: `orders-gone-${index}`,
+    revision: index,
+    reason: { code: 'GOODBYE', text: 'it left' },
+  }));
+
+const dataOf = (frames: readonly SizedFrame[]) =>
+  frames.map(({ shared }) => {
+    const [head = '', json = '', ...rest] = Buffer.from(shared.bytes()).toString().split('\n');
+    expect(rest).toEqual(['', '']);
+    expect(head).toBe(`event: ${shared.frame.event}`);
+    expect(JSON.parse(json.replace('data: ', ''))).toEqual(JSON.parse(JSON.stringify(shared.frame.data)));
+    return shared.frame.data;
+  });
+
+describe('frames', () => {
+  it('of any view make the whole in order, each within 64 KiB, the size of each known beforehand', () => {
+    const note = fc.integer({ min: 0, max: 15_000 }).map((length) => 'é\n'.repeat(length / 4));
+    fc.assert(
+      fc.property(fc.array(note, { maxLength: 12 }), fc.nat(2_000), (notes, removed) => {
+        const [instances, tombstones] = [instancesOf(notes), tombstonesOf(removed)];
+        const frames = resetFrames(ORDERS, { epoch: EPOCH, revision: 7 }, instances, tombstones);
+        const data = dataOf(frames);
+        const parts = data.flatMap((part) => ('part' in part ? [part] : []));
+        expect(parts.flatMap((part) => part.instances)).toEqual(instances);
+        expect(parts.map(({ part }) => part)).toEqual(parts.map((_, index) => index));
+        expect(parts.map(({ complete }) => complete)).toEqual(parts.map((_, index) => index === parts.length - 1));
+        for (const { shared, bytes } of frames) {
+          expect(shared.bytes().byteLength).toBeLessThanOrEqual(FRAME_BYTES);
+          expect(Math.abs(shared.bytes().byteLength - bytes)).toBeLessThan(1_024);
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('of a view have its tombstones in the last part, and those that are too many for it in changes after it', () => {
+    fc.assert(
+      fc.property(fc.nat(40), fc.nat(2_000), (count, removed) => {
+        const [instances, tombstones] = [
+          instancesOf(Array<string>(count).fill('x'.repeat(5_000))),
+          tombstonesOf(removed),
+        ];
+        const data = dataOf(resetFrames(ORDERS, { epoch: EPOCH, revision: 7 }, instances, tombstones));
+        const last = data.findIndex((part) => 'complete' in part && part.complete);
+        const told = data.map((part) =>
+          'removed' in part ? part.removed : 'remove' in part ? part.remove : undefined,
+        );
+        expect(told.slice(0, last)).toEqual(Array(last).fill(undefined));
+        expect(told.slice(last).flat()).toEqual(tombstones);
+        expect(told[last]).not.toHaveLength(tombstones.length === 0 ? 1 : 0);
+        expect(data.slice(last + 1).every((part) => 'upsert' in part && part.upsert.length === 0)).toBe(true);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('of changes carry instances and tombstones side by side, in parts when they are many', () => {
+    const [instances, tombstones] = [instancesOf(['', '']), tombstonesOf(2)];
+    expect(dataOf(changeFrames(ORDERS, instances, tombstones))).toEqual([
+      { ...ORDERS, upsert: instances, remove: tombstones },
+    ]);
+    const many = changeFrames(ORDERS, instancesOf(Array<string>(20).fill('x'.repeat(10_000))), tombstonesOf(900));
+    const data = dataOf(many);
+    expect(data.flatMap((part) => ('upsert' in part ? part.upsert : []))).toHaveLength(20);
+    expect(data.flatMap((part) => ('remove' in part ? part.remove : []))).toEqual(tombstonesOf(900));
+    for (const { shared } of many) expect(shared.bytes().byteLength).toBeLessThanOrEqual(FRAME_BYTES);
+  });
+
+  it('of no change are none', () => {
+    expect(changeFrames(ORDERS, [], [])).toEqual([]);
+  });
+});

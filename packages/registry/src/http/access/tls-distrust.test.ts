@@ -1,0 +1,284 @@
+import { ManualTime, recordingLog } from '@rollcall/core/testing';
+import { EventEmitter, once } from 'node:events';
+import { createServer as createSecureServer } from 'node:https';
+import { connect as connectPlain, createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { connect } from 'node:tls';
+import type { ConnectionOptions, TLSSocket } from 'node:tls';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { Guarded } from './authorization.fixture.js';
+import type { Pair } from './pki.fixture.js';
+import { listsOf } from './revocation-lists.js';
+import { Court, soon } from './tls.fixture.js';
+import { ServerTls } from './tls.js';
+
+let court: Court;
+beforeAll(async () => {
+  court = await Court.make();
+});
+afterEach(() => court.clear());
+afterAll(() => court.close());
+
+const REQUEST = 'GET /api/v1/services HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n';
+
+/** A registry with a revocation list, and how to put a new one in its place. */
+async function listed(name: string) {
+  const crlFile = await court.pki.write(name, await court.pki.revocationList());
+  const registry = await court.registry({ crlFile });
+  const reloads = () => registry.log.texts('info').filter((text) => text.includes('fewer are trusted now')).length;
+  return {
+    registry,
+    /** Resolves when the new list, with these on it, counts. */
+    revoke: async (...pairs: readonly Pair[]): Promise<void> => {
+      const before = reloads();
+      await court.pki.write(name, await court.pki.revocationList(...pairs));
+      await expect.poll(reloads, soon).toBe(before + 1);
+    },
+    rewrite: async () => void (await court.pki.write(name, await court.pki.revocationList())),
+  };
+}
+
+/** A connection, and all that comes over it. */
+function dial(registry: Guarded, options: ConnectionOptions) {
+  const port = Number(new URL(registry.url).port);
+  const socket = connect({ host: '127.0.0.1', port, ca: court.pki.ca, ...options });
+  court.add({ close: async () => socket.destroy() });
+  const heard = { text: '', isOver: false };
+  socket.on('data', (part: Buffer) => (heard.text += String(part)));
+  socket.on('error', () => {});
+  socket.once('close', () => (heard.isOver = true));
+  return { socket, heard };
+}
+
+/** The way to a registry on which all that a client says after its first word is held back until `release`. */
+async function holdingBack(registry: Guarded) {
+  const signs = new EventEmitter();
+  const [held, spoken] = [once(signs, 'release'), once(signs, 'spoken')];
+  const proxy = createServer((near) => {
+    const far = connectPlain(Number(new URL(registry.url).port), '127.0.0.1');
+    let isFirst = true;
+    near.on('data', (part) => {
+      if (isFirst) far.write(part);
+      else void held.then(() => far.write(part));
+      isFirst = false;
+    });
+    far.once('data', () => signs.emit('spoken'));
+    far.pipe(near);
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      one.on('error', () => {});
+      one.once('close', () => other.destroy());
+    }
+  });
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  court.add({ close: async () => void proxy.close() });
+  return { port: (proxy.address() as AddressInfo).port, spoken, release: () => signs.emit('release') };
+}
+
+describe('a certificate that is revoked', () => {
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    it(`opens nothing while its handshake is under way, over ${maxVersion}`, async () => {
+      const doomed = await court.pki.sign({ sans: ['URI:rollcall:operator'] });
+      const { registry, revoke } = await listed(`stalled-${maxVersion}.crl`);
+      const way = await holdingBack(registry);
+      const { socket, heard } = dial(registry, { port: way.port, maxVersion, ...doomed });
+      socket.write(REQUEST);
+      await way.spoken;
+      await revoke(doomed);
+      way.release();
+      await expect.poll(() => heard.isOver || heard.text !== '', soon).toBe(true);
+      expect(heard).toEqual({ text: '', isOver: true });
+      expect((await registry.ask('/api/v1/services', { certificate: court.reader })).status).toBe(200);
+    });
+  }
+
+  it('leaves no request to be answered that waits for its turn: its connection is closed', async () => {
+    const { registry, rewrite } = await listed('queue.crl');
+    // they ask all the time, so that many wait in whichever moment the list changes
+    const crowd = Array.from({ length: 40 }, () => dial(registry, court.reader));
+    for (const { socket } of crowd) {
+      socket.on('data', () => socket.write(REQUEST));
+      socket.write(REQUEST);
+    }
+    await expect.poll(() => crowd.every(({ heard }) => heard.text.includes(' 200 ')), soon).toBe(true);
+    await rewrite();
+    await expect.poll(() => crowd.every(({ heard }) => heard.isOver), soon).toBe(true);
+    expect(crowd.filter(({ heard }) => heard.text.includes(' 401 '))).toHaveLength(0);
+  });
+
+  it('has no long poll answered that waits: its connection is closed', async () => {
+    const { registry, revoke } = await listed('poll.crl');
+    const doomed = await court.pki.sign({ sans: ['URI:rollcall:reader'] });
+    await registry.enrol(await court.pki.sign({ sans: ['URI:rollcall:service:orders'] }));
+    const { socket, heard } = dial(registry, doomed);
+    const { revision } = (await registry.ask('/api/v1/services/orders', { certificate: court.reader })).body;
+    socket.write(`GET /api/v1/services/orders?revision=${revision}&waitMs=30000 HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n`);
+    const watchers = async (): Promise<number> =>
+      (await registry.ask('/api/v1/registry', { certificate: court.reader })).body.watchers;
+    await expect.poll(watchers, soon).toBe(1);
+    await revoke(doomed);
+    await expect.poll(() => heard.isOver, soon).toBe(true);
+    expect(heard.text).toBe('');
+  });
+
+  it('was never one that was shown after the handshake', async () => {
+    const { registry } = await listed('later.crl');
+    const { socket, heard } = dial(registry, { maxVersion: 'TLSv1.2' });
+    await once(socket, 'secureConnect');
+    socket.setKeyCert(court.operator);
+    socket.renegotiate({}, () => socket.write(REQUEST));
+    await expect.poll(() => heard.isOver || heard.text !== '', soon).toBe(true);
+    expect(heard).toEqual({ text: '', isOver: true });
+  });
+});
+
+/** Asks once, with a session of before where there is one: what came, and the sessions to go on with. */
+async function resumed(registry: Guarded, options: ConnectionOptions) {
+  const { socket, heard } = dial(registry, options);
+  const sessions: Buffer[] = [];
+  socket.on('session', (session: Buffer) => sessions.push(session));
+  await once(socket, 'secureConnect');
+  const isReused = socket.isSessionReused();
+  socket.write(REQUEST);
+  await expect.poll(() => heard.text, soon).toMatch(/^HTTP/);
+  socket.destroy();
+  return { sessions, isReused, status: heard.text.slice(9, 12) };
+}
+
+describe('a session', () => {
+  for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+    it(`is never resumed where clients show certificates, over ${maxVersion}: each handshake asks anew whom to trust`, async () => {
+      const { registry } = await listed(`sessions-${maxVersion}.crl`);
+      const options = { maxVersion, ...court.operator };
+      const { sessions, status } = await resumed(registry, options);
+      expect(status).toBe('200');
+      expect(sessions).not.toEqual([]);
+      for (const session of sessions)
+        expect(await resumed(registry, { ...options, session })).toMatchObject({ isReused: false, status: '200' });
+    });
+  }
+
+  it('is resumed where nobody is asked for a certificate', async () => {
+    const registry = await court.registry({ caFile: undefined });
+    const { sessions } = await resumed(registry, {});
+    expect(await resumed(registry, { session: sessions.at(-1) })).toMatchObject({ isReused: true });
+  });
+});
+
+/** Of a registry only the side of TLS, by a clock that a test advances, and that is so far ahead. */
+async function clocked(name: string, list?: string, aheadMs = 0) {
+  const crlFile = await court.pki.write(name, list ?? (await court.pki.revocationList()));
+  const [time, log, files] = [new ManualTime({ wallMs: Date.now() + aheadMs }), recordingLog(), await court.place()];
+  const tls = new ServerTls({ ...files, crlFile }, { log, time });
+  const server = createSecureServer(tls.serverOptions);
+  tls.attach(server);
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  court.add({
+    close: async () => {
+      tls.close();
+      server.close();
+    },
+  });
+  /** Both ends of a new connection. */
+  const meet = async ({ cert, key }: Pair) => {
+    const { port } = server.address() as AddressInfo;
+    const met = once(server, 'secureConnection') as Promise<[TLSSocket]>;
+    const near = connect({ host: '127.0.0.1', port, ca: court.pki.ca, cert, key }).resume();
+    near.on('error', () => {});
+    court.add({ close: async () => near.destroy() });
+    const [far] = await met;
+    return { near, far };
+  };
+  const rewrite = async (...revoked: readonly Pair[]) =>
+    void (await court.pki.write(name, await court.pki.revocationList(...revoked)));
+  return { time, log, files, tls, server, meet, rewrite };
+}
+
+describe('a revocation list that goes out of date', () => {
+  it('ends every connection that shows a certificate, since nobody is trusted by it any more', async () => {
+    const { time, log, tls, meet } = await clocked('passing.crl', await court.pki.passingList(600));
+    const { near, far } = await meet(court.operator);
+    const closed = once(near, 'close');
+    const warnings = () => log.texts('warn').filter((text) => text.includes('passing.crl'));
+    await time.advanceBy(440_000);
+    expect(warnings()).toEqual([]);
+    await time.advanceBy(20_000);
+    expect(warnings()).toEqual([expect.stringMatching(/ends in 3 min.*trusted no longer/)]);
+    expect(tls.isRetired(far)).toBe(false);
+    await time.advanceBy(140_000);
+    expect(tls.isRetired(far)).toBe(true);
+    expect(log.texts('error')).toEqual([expect.stringMatching(/passing\.crl.* out of date.*trusted no longer/)]);
+    await time.advanceBy(1_000);
+    await closed;
+    await time.advanceBy(60_000);
+    expect(log.texts('error')).toHaveLength(1);
+  });
+
+  it('is told before one that does later, wherever they stand in their file', async () => {
+    const [later, sooner] = [await court.pki.passingList(700), await court.pki.passingList(600)];
+    const { log } = await clocked('two.crl', later + sooner, 540_000);
+    const warnings = log.texts('warn').filter((text) => text.includes('two.crl'));
+    expect(warnings).toEqual([expect.stringContaining('ends in 1 min')]);
+  });
+
+  it('trusts nobody whoever comes then', async () => {
+    const list = await court.pki.passingList(1);
+    await expect.poll(() => Date.now() > Math.max(...listsOf(list).terms.map(({ until }) => until)), soon).toBe(true);
+    const { tls, log, meet } = await clocked('over.crl', list);
+    expect(tls.shownBy((await meet(court.operator)).far)?.standing.kind).toBe('untrusted');
+    expect(log.texts('error')).toEqual([expect.stringContaining('out of date')]);
+  });
+
+  it('counts again as soon as a new one is there', async () => {
+    const { time, log, tls, meet, rewrite } = await clocked('renewed.crl', await court.pki.passingList(600));
+    await rewrite();
+    await time.advanceBy(1_000);
+    const { far } = await meet(court.operator);
+    await time.advanceBy(700_000);
+    expect(tls.isRetired(far)).toBe(false);
+    expect(log.texts('error')).toEqual([]);
+  });
+});
+
+describe('once the files have changed', () => {
+  it('a revoked certificate opens nothing after one second of the registry’s clock, and has no connection after two', async () => {
+    const doomed = await court.pki.sign({ sans: ['URI:rollcall:reader'] });
+    const { time, tls, meet, rewrite } = await clocked('clocked.crl');
+    const before = await meet(doomed);
+    expect(tls.shownBy(before.far)?.standing.kind).toBe('valid');
+    const closed = once(before.near, 'close');
+    await rewrite(doomed);
+    await time.advanceBy(1_000);
+    expect(tls.isRetired(before.far)).toBe(true);
+    expect(tls.shownBy(before.far)).toBeNull();
+    expect(tls.shownBy((await meet(doomed)).far)?.standing.kind).toBe('untrusted');
+    expect(tls.shownBy((await meet(court.reader)).far)?.standing.kind).toBe('valid');
+    await time.advanceBy(1_000);
+    expect(before.far.destroyed).toBe(true);
+    await closed;
+  });
+
+  it('and Node cannot serve with them, what was there before goes on, which is told once', async () => {
+    const { time, log, files, tls, server, meet } = await clocked('unusable.crl');
+    const setContext = server.setSecureContext.bind(server);
+    server.setSecureContext = () => {
+      throw new Error('ee key too small');
+    };
+    const first = tls.describe().fingerprint;
+    const next = await court.pki.sign({ sans: ['IP:127.0.0.1'] });
+    const nameOf = (path: string): string => path.slice(court.pki.folder.length + 1);
+    await court.pki.write(nameOf(files.certFile), next.cert);
+    await court.pki.write(nameOf(files.keyFile), next.key);
+    for (let second = 0; second < 3; second += 1) await time.advanceBy(1_000);
+    expect(log.texts('error')).toEqual([expect.stringMatching(/cannot serve with them: ee key too small.*before/)]);
+    expect(tls.describe().fingerprint).toBe(first);
+    expect((await meet(court.reader)).near.getPeerX509Certificate()?.fingerprint256).toBe(first);
+    server.setSecureContext = setContext;
+    await time.advanceBy(1_000);
+    expect(tls.describe().fingerprint).not.toBe(first);
+    expect((await meet(court.reader)).near.getPeerX509Certificate()?.fingerprint256).toBe(tls.describe().fingerprint);
+  });
+});

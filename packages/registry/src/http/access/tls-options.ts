@@ -1,0 +1,85 @@
+import { option } from '@rollcall/core';
+import type { OptionLaw, OptionsOf, OptionSpec } from '@rollcall/core';
+import { SAN_PATTERN, SAN_PATTERN_TEXT } from '../../access/client-certificates.js';
+import type { CertificateRule } from '../../access/client-certificates.js';
+import { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from '../../access/permissions.js';
+import type { RegistryTls } from './tls.js';
+
+const file = (doc: string): OptionSpec<string, undefined> =>
+  option.string({ doc, pattern: /^(?!-----BEGIN)./, allowed: 'the name of a file, not PEM text' });
+
+const rule = option.object(
+  {
+    san: option.string({ doc: 'a subject alternative name', pattern: SAN_PATTERN, allowed: SAN_PATTERN_TEXT }),
+    role: option.oneOf(ROLES, { doc: 'what its holder may do' }),
+    services: option.list({
+      doc: 'of a service: what it may register and speak for',
+      item: option.string({ doc: 'a service', pattern: SERVICE_PATTERN, allowed: SERVICE_PATTERN_TEXT }),
+      default: [],
+    }),
+  },
+  { doc: 'what one name is worth' },
+);
+
+const fields = {
+  certFile: file(
+    "The registry's certificate (PEM), with those between it and its CA: it then serves https, TLS 1.2 and 1.3. Read anew when it has changed, within a second, without a restart; so are the other files.",
+  ),
+  keyFile: file('The private key of that (PEM).'),
+  caFile: file(
+    'The CAs (PEM, one after the other) that sign the certificates of clients: then clients are asked for one. It must have the URI rollcall:service:<pattern>, rollcall:reader or rollcall:operator among its subject alternative names, or one that is in certificates. Who has none needs a token, where there are tokens, and else is refused.',
+  ),
+  crlFile: file(
+    'The revocation lists of those CAs (PEM): of each one in the chain, and not out of date, else nobody is trusted. When it changes, or goes out of date, connections with client certificates are closed, and opened again by those who may.',
+  ),
+  certificates: option.list({
+    doc: "What certificates may do that were not made for Rollcall: { san: 'DNS:orders.prod.internal', role: 'service', services: ['orders'] }. `*.` at the beginning of a DNS name is any one label; a URI is the whole one.",
+    item: rule,
+    default: [],
+  }),
+};
+
+type Parsed = OptionsOf<typeof fields>;
+
+const laws: readonly OptionLaw<Parsed>[] = [
+  ({ certFile, keyFile }) =>
+    (certFile === undefined) === (keyFile === undefined)
+      ? null
+      : `tls: ${certFile === undefined ? 'keyFile' : 'certFile'} is there without ${certFile === undefined ? 'certFile' : 'keyFile'}: give both, or none.`,
+  ({ certFile, caFile }) =>
+    caFile === undefined || certFile !== undefined
+      ? null
+      : 'tls.caFile is there without certFile: clients show certificates only to a registry that has one; give certFile and keyFile, too.',
+  ({ caFile, crlFile }) =>
+    crlFile === undefined || caFile !== undefined
+      ? null
+      : 'tls.crlFile is there without caFile, whose certificates it revokes: give caFile, too.',
+  ({ caFile, certificates }) =>
+    certificates.length === 0 || caFile !== undefined
+      ? null
+      : 'tls.certificates are there without caFile, so no client is asked for one: give caFile, too.',
+  ({ certificates }) => certificates.map(ruleFlaw).find((flaw) => flaw !== null) ?? null,
+];
+
+function ruleFlaw({ san, role, services }: Parsed['certificates'][number], index: number): string | null {
+  const path = `tls.certificates[${index}]`;
+  if (san === undefined || role === undefined) return `${path}: give a san and a role.`;
+  if (role === 'service' && services.length === 0) return `${path}: give the services that ${san} may register.`;
+  if (role !== 'service' && services.length > 0) return `${path}: a ${role} has no services; leave them out.`;
+  return null;
+}
+
+/** TLS of the registry itself. */
+export const registryTls: OptionSpec<Parsed> = option.object(fields, {
+  doc: 'TLS of the registry itself, and client certificates.',
+  laws,
+});
+
+/** Undefined: it speaks plain HTTP. */
+export function tlsOf({ certFile, keyFile, certificates, ...rest }: Parsed): RegistryTls | undefined {
+  if (certFile === undefined || keyFile === undefined) return undefined;
+  const rules = certificates.flatMap(({ san, role, services }): readonly CertificateRule[] =>
+    san === undefined || role === undefined ? [] : [{ san, role, services }],
+  );
+  return { ...rest, certFile, keyFile, certificates: rules };
+}

@@ -1,0 +1,124 @@
+import { systemTime } from '@rollcall/core';
+import type { Time } from '@rollcall/core';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:https';
+import { connect } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import { Guarded } from './authorization.fixture.js';
+import type { Starting } from './authorization.fixture.js';
+import { Pki } from './pki.fixture.js';
+import type { Pair } from './pki.fixture.js';
+import type { RegistryTls } from './tls.js';
+
+export const soon = { timeout: 8_000, interval: 50 };
+export const DAY_MS = 86_400_000;
+
+export interface Files {
+  readonly certFile: string;
+  readonly keyFile: string;
+  readonly caFile: string;
+}
+
+/** A CA, what it has signed, and registries that trust it and ask for nothing but certificates. */
+export class Court {
+  readonly pki: Pki;
+  readonly server: Pair;
+  readonly orders: Pair;
+  readonly reader: Pair;
+  readonly operator: Pair;
+  readonly #open: { close(): Promise<unknown> }[] = [];
+  #count = 0;
+
+  private constructor(pki: Pki, pairs: readonly Pair[]) {
+    const [server, orders, reader, operator] = pairs;
+    this.pki = pki;
+    this.server = server!;
+    this.orders = orders!;
+    this.reader = reader!;
+    this.operator = operator!;
+  }
+
+  static async make(): Promise<Court> {
+    const pki = await Pki.make();
+    const names = ['URI:rollcall:service:orders', 'URI:rollcall:reader', 'URI:rollcall:operator'];
+    const pairs = [await pki.sign({ sans: ['IP:127.0.0.1', 'DNS:localhost'] })];
+    for (const name of names) pairs.push(await pki.sign({ sans: [name] }));
+    return new Court(pki, pairs);
+  }
+
+  /** Is closed after the test. */
+  add<One extends { close(): Promise<unknown> }>(one: One): One {
+    this.#open.push(one);
+    return one;
+  }
+
+  /** After each test. */
+  async clear(): Promise<void> {
+    for (const one of this.#open.splice(0).toReversed()) await one.close();
+  }
+
+  close(): Promise<void> {
+    return this.pki.close();
+  }
+
+  /** The registry's files, for one test, which may change them. */
+  async place({ cert, key }: Pair = this.server): Promise<Files> {
+    this.#count += 1;
+    return {
+      certFile: await this.pki.write(`server-${this.#count}.pem`, cert),
+      keyFile: await this.pki.write(`server-${this.#count}.key`, key),
+      caFile: await this.pki.write(`clients-${this.#count}.pem`, this.pki.ca),
+    };
+  }
+
+  async registry(tls: Partial<RegistryTls> = {}, but: Starting = {}): Promise<Guarded & { files: Files }> {
+    const registry = this.add(await Guarded.make());
+    registry.ca = this.pki.ca;
+    const files = await this.place();
+    await registry.start({ tokens: null, tls: { ...files, ...tls }, ...but });
+    return Object.assign(registry, { files });
+  }
+
+  /** A connection of its own, that is kept. */
+  keeping(registry: Guarded, { cert, key }: Pair): Ask {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1, ca: this.pki.ca, cert, key });
+    this.add({ close: async () => agent.destroy() });
+    return async (path, headers = {}) => {
+      const sent = request(registry.url + path, { agent, headers });
+      sent.end();
+      const [response] = (await once(sent, 'response')) as [IncomingMessage];
+      const socket = response.socket as TLSSocket;
+      let text = '';
+      if (path.includes('/watch')) response.resume();
+      else for await (const part of response.setEncoding('utf8')) text += String(part);
+      return { response, socket, text };
+    };
+  }
+
+  /** Shakes hands, and says which certificate the registry showed. */
+  async shown(registry: Guarded): Promise<string> {
+    const socket = connect({ host: '127.0.0.1', port: Number(new URL(registry.url).port), ca: this.pki.ca });
+    await once(socket, 'secureConnect');
+    const fingerprint = socket.getPeerX509Certificate()?.fingerprint256 ?? '';
+    socket.destroy();
+    return fingerprint;
+  }
+}
+
+type Ask = (
+  path: string,
+  headers?: Readonly<Record<string, string>>,
+) => Promise<{ response: IncomingMessage; socket: TLSSocket; text: string }>;
+
+/** The clock on the wall is put forward, and no timer knows of it. */
+export function skewed(): Time & { laterMs: number } {
+  return {
+    laterMs: 0,
+    now: () => systemTime.now(),
+    wall() {
+      return systemTime.wall() + this.laterMs;
+    },
+    setTimer: (...order) => systemTime.setTimer(...order),
+  };
+}

@@ -1,0 +1,121 @@
+import { DEFAULT_NAMESPACE, isWhy, MOST_NAMES, NAME_PATTERN, SECRET_PATTERN, WHY_ALLOWED } from '@rollcall/core';
+import type { FastifyRequest } from 'fastify';
+import type { Socket } from 'node:net';
+import type { Outcome, Peer } from '../../registry-api.js';
+import { flawed } from './problem.js';
+
+const NAME_TEXT = 'a DNS label (1 to 63 of a-z, 0-9 and -, neither first nor last a -)';
+
+/** Where the request comes from, in the form in which endpoints are written: `::ffff:10.0.0.5` is `10.0.0.5`. */
+export function peerOf(request: { readonly socket: Pick<Socket, 'remoteAddress'> }): Peer {
+  const address = request.socket.remoteAddress ?? '';
+  return { address: address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address };
+}
+
+/** What a request shows for itself: `Authorization: Bearer <this>`. */
+export function bearerOf(request: Pick<FastifyRequest, 'headers'>): string | null {
+  return /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? null;
+}
+
+/** The secret by which an instance proves itself; null when there is none, or none that could be one. */
+export function secretOf(request: Pick<FastifyRequest, 'headers'>): string | null {
+  const bearer = bearerOf(request);
+  return bearer !== null && SECRET_PATTERN.test(bearer) ? bearer : null;
+}
+
+/**
+ * On an open registry, whoever can reach it over loopback may operate it, but must say that this is what he means: a web page
+ * cannot send the header without being asked first.
+ */
+export function isOperator(request: FastifyRequest): boolean {
+  return request.headers['x-rollcall-operator'] === '1' && isLoopback(peerOf(request).address);
+}
+
+/** Is this address, or host name, one that only this machine can reach? */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+/** Every value of a parameter of the query, in order. */
+export function listOf(request: FastifyRequest, parameter: string): readonly string[] {
+  const { query } = request;
+  if (typeof query !== 'object' || query === null) return [];
+  const value: unknown = Reflect.get(query, parameter);
+  return [value].flat().filter((one) => typeof one === 'string');
+}
+
+/** `default` when not told; `*` is all of them. */
+export function namespaceOf(request: FastifyRequest): Outcome<string> {
+  const [namespace = DEFAULT_NAMESPACE] = listOf(request, 'namespace');
+  if (namespace === '*' || NAME_PATTERN.test(namespace)) return { ok: true, value: namespace };
+  return { ok: false, problem: flawed('namespace', namespace, `${NAME_TEXT}, or *`) };
+}
+
+export function checkName(parameter: string, name: string): Outcome<string> {
+  if (NAME_PATTERN.test(name)) return { ok: true, value: name };
+  return { ok: false, problem: flawed(parameter, name, NAME_TEXT) };
+}
+
+/** Names of services, or `*`, from a parameter that may occur often, but not more often than `MOST_NAMES` says. */
+export function namesOf(request: FastifyRequest, parameter: string): Outcome<readonly string[]> {
+  const names = [...new Set(listOf(request, parameter))];
+  if (names.length > MOST_NAMES) {
+    const allowed = `at most ${MOST_NAMES} names of services, or one *, which is all of them`;
+    return { ok: false, problem: flawed(parameter, `${names.length} names`, allowed) };
+  }
+  const wrong = names.find((name) => name !== '*' && !NAME_PATTERN.test(name));
+  if (wrong === undefined) return { ok: true, value: names };
+  return { ok: false, problem: flawed(parameter, wrong, `${NAME_TEXT}, or *`) };
+}
+
+/** A whole number from 0 to `most`; null when not told. */
+export function numberOf(request: FastifyRequest, parameter: string, most: number): Outcome<number | null> {
+  const [text] = listOf(request, parameter);
+  if (text === undefined) return { ok: true, value: null };
+  const value = /^\d{1,15}$/.test(text) ? Number(text) : Infinity;
+  if (value <= most) return { ok: true, value };
+  return { ok: false, problem: flawed(parameter, text, `a whole number from 0 to ${most}`) };
+}
+
+/** Every value of a parameter that may occur often, each one of the known words; in their order. */
+export function wordsOf<Word extends string>(
+  request: FastifyRequest,
+  parameter: string,
+  known: readonly Word[],
+): Outcome<readonly Word[]> {
+  const given = listOf(request, parameter);
+  const wrong = given.find((word) => !known.some((one) => one === word));
+  if (wrong !== undefined) return { ok: false, problem: flawed(parameter, wrong, `one of ${known.join(', ')}`) };
+  return { ok: true, value: known.filter((word) => given.includes(word)) };
+}
+
+const USUAL_LIMIT = 100;
+/** So much is listed in one answer at most. */
+export const LARGEST_LIMIT = 1_000;
+
+/** How much is listed in one answer: `limit`, from 1 to `LARGEST_LIMIT`. */
+export function limitOf(request: FastifyRequest): Outcome<number> {
+  const limit = numberOf(request, 'limit', LARGEST_LIMIT);
+  if (!limit.ok) return limit;
+  if (limit.value !== 0) return { ok: true, value: limit.value ?? USUAL_LIMIT };
+  return { ok: false, problem: flawed('limit', '0', `a whole number from 1 to ${LARGEST_LIMIT}`) };
+}
+
+/** `true` or `false`; `otherwise` when not told. */
+export function flagOf(request: FastifyRequest, parameter: string, otherwise = false): Outcome<boolean> {
+  const [text = String(otherwise)] = listOf(request, parameter);
+  if (text === 'true' || text === 'false') return { ok: true, value: text === 'true' };
+  return { ok: false, problem: flawed(parameter, text, 'true or false') };
+}
+
+/** Why an operator does this, in his own words; empty when not told. */
+export function reasonOf(request: FastifyRequest): Outcome<string> {
+  const [reason = ''] = listOf(request, 'reason');
+  return isWhy(reason) ? { ok: true, value: reason } : { ok: false, problem: flawed('reason', reason, WHY_ALLOWED) };
+}
+
+/** A name, from a parameter that may be left out: then null. */
+export function nameOf(request: FastifyRequest, parameter: string): Outcome<string | null> {
+  const [name] = listOf(request, parameter);
+  return name === undefined ? { ok: true, value: null } : checkName(parameter, name);
+}

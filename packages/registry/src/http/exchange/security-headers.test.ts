@@ -1,0 +1,132 @@
+import { once } from 'node:events';
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { text } from 'node:stream/consumers';
+import { afterEach, describe, expect, it } from 'vitest';
+import { startRegistry } from '../start.js';
+import type { RunningRegistry } from '../start.js';
+import { SECURITY_HEADERS } from './security-headers.js';
+
+const open: RunningRegistry[] = [];
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((registry) => registry.close()));
+});
+
+async function asker() {
+  const registry = await startRegistry({ port: 0 });
+  open.push(registry);
+  return async (
+    path: string,
+    headers: Readonly<Record<string, string>> = {},
+    method = 'GET',
+  ): Promise<IncomingMessage> => {
+    const sent = request(registry.url + path, { method, headers, agent: false }).end();
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    if (path !== '/') response.resume();
+    return response;
+  };
+}
+
+/** The address of a file that the dashboard's page loads. */
+async function assetOf(ask: (path: string) => Promise<IncomingMessage>): Promise<string> {
+  const [asset] = /assets\/[\w.-]+\.js/.exec(await text(await ask('/'))) ?? [];
+  return `/${asset}`;
+}
+
+describe('for browsers', () => {
+  it.each(['/api/v1/services', '/api/v1/nothing', '/health/live', '/openapi.json', '/api/v1/watch'])(
+    'an answer of %s is data and no page',
+    async (path) => {
+      const ask = await asker();
+      expect((await ask(path)).headers).toMatchObject(SECURITY_HEADERS);
+    },
+  );
+
+  it.each([
+    ['a path that is no text', '/%ff', 400],
+    ['a name that is no text', '/api/v1/services/%zz', 400],
+    ['an id that is too long', `/api/v1/instances/${'a'.repeat(200)}`, 400],
+    ['a path that is far too long', `/${'a'.repeat(20_000)}`, 413],
+  ])('nor is the refusal of %s', async (_what, path, status) => {
+    const ask = await asker();
+    const { statusCode, headers } = await ask(path);
+    expect({ statusCode, ...headers }).toMatchObject({ statusCode: status, ...SECURITY_HEADERS });
+  });
+
+  it.each([
+    ['a file that is not there', '/assets/index-00000000.js', {}, 404],
+    ['a part of a file that it has not', null, { range: 'bytes=999999999-' }, 400],
+  ])('nobody keeps for a year the refusal of %s', async (_what, path, headers, status) => {
+    const ask = await asker();
+    const asset = await assetOf(ask);
+    const refused = await ask(path ?? asset, headers);
+    expect({ status: refused.statusCode, ...refused.headers }).toMatchObject({ status, ...SECURITY_HEADERS });
+  });
+
+  it.each([
+    ['a file', {}, 200],
+    ['a part of one', { range: 'bytes=0-3' }, 206],
+  ])('but %s', async (_what, headers, status) => {
+    const ask = await asker();
+    const asset = await assetOf(ask);
+    const sent = await ask(asset, headers);
+    expect(sent.statusCode).toBe(status);
+    expect(sent.headers['cache-control']).toBe('public, max-age=31536000, immutable');
+    const { etag = '' } = sent.headers;
+    const known = await ask(asset, { 'if-none-match': etag });
+    expect([known.statusCode, known.headers['cache-control']]).toEqual([304, sent.headers['cache-control']]);
+  });
+
+  it('a stream is none either', async () => {
+    const ask = await asker();
+    const response = await ask('/api/v1/watch?service=*');
+    expect(response.headers).toMatchObject({
+      ...SECURITY_HEADERS,
+      'cache-control': expect.stringContaining('no-store'),
+    });
+    response.destroy();
+  });
+
+  it.each([
+    ['a page of the registry itself', 200, { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' }],
+    [
+      'whoever types the address',
+      200,
+      { 'sec-fetch-site': 'none', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' },
+    ],
+    [
+      'whoever follows a link',
+      200,
+      { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' },
+    ],
+    [
+      'a frame in a foreign page',
+      403,
+      { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'iframe' },
+    ],
+    [
+      'an image in a foreign page',
+      403,
+      { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' },
+    ],
+    ['a page of another port of this machine', 403, { 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'no-cors' }],
+    ['a page of another origin', 403, { origin: 'http://evil.example' }],
+    ['a page without origin', 403, { origin: 'null' }],
+    ['a name that was made to point here', 421, { host: 'evil.example' }],
+    ['a name that begins like ours', 421, { host: 'localhost.evil.example' }],
+    ['an address that only looks like one', 421, { host: '127.0.0.1.evil.example' }],
+  ] as const)('%s: %i', async (_who, status, headers) => {
+    const ask = await asker();
+    expect((await ask('/api/v1/services', headers)).statusCode).toBe(status);
+  });
+
+  it('a form in a foreign page does nothing', async () => {
+    const ask = await asker();
+    const form = { origin: 'http://evil.example', 'content-type': 'application/x-www-form-urlencoded' };
+    expect((await ask('/api/v1/register', form, 'POST')).statusCode).toBe(403);
+    expect(
+      (await ask('/api/v1/instances/x', { origin: 'http://evil.example', 'x-rollcall-operator': '1' }, 'DELETE'))
+        .statusCode,
+    ).toBe(403);
+  });
+});

@@ -1,0 +1,111 @@
+import type { JsonSchema } from '@rollcall/core';
+import { STEPS } from '../../activity/traffic.js';
+import {
+  COUNT,
+  ID_IN_PATH,
+  inQuery,
+  listOf,
+  NAME,
+  NAMES_IN_QUERY,
+  NAMESPACE_IN_QUERY,
+  object,
+  operation,
+  orNull,
+  TEXT,
+} from './parts.js';
+
+const NUMBER = { type: 'number', minimum: 0 };
+const CIRCUITS = object({ closed: COUNT, open: COUNT, halfOpen: COUNT });
+
+/** Who calls whom, as the callers tell, and who was called when. */
+export const CALL_PATHS: JsonSchema = {
+  '/api/v1/topology': {
+    get: operation({
+      summary: 'Who calls whom, as the callers tell with their heartbeats.',
+      parameters: [
+        NAMESPACE_IN_QUERY,
+        inQuery('service', NAMES_IN_QUERY, 'only edges from or to these services'),
+        inQuery('targets', { type: 'boolean', default: true }, '`false`: edges without their `targets`'),
+        inQuery('summary', { type: 'boolean', default: false }, '`true`: what the edges come to instead of the edges'),
+      ],
+      answer: { anyOf: [object({ withinMs: COUNT, edges: listOf(serviceEdge()) }), topologySummary()] },
+    }),
+  },
+  '/api/v1/traffic': {
+    get: operation({
+      summary: 'How many calls went from service to service: the last 15 minutes, or the last day.',
+      parameters: [
+        NAMESPACE_IN_QUERY,
+        inQuery('from', NAME, 'only calls from this service'),
+        inQuery('to', NAME, 'only calls to this service'),
+        inQuery('step', { enum: STEPS, default: STEPS[0] }, 'how long one step is'),
+      ],
+      answer: object({
+        stepMs: COUNT,
+        points: listOf(object({ at: NUMBER, calls: COUNT, failures: COUNT, retries: COUNT, p99Ms: orNull(NUMBER) })),
+      }),
+    }),
+  },
+  '/api/v1/instances/{id}/beats': {
+    get: operation({
+      summary: 'The last heartbeats of one instance in both directions, oldest first: five minutes at most.',
+      parameters: [ID_IN_PATH],
+      answer: object({
+        id: TEXT,
+        intervalMs: COUNT,
+        heartbeat1: listOf(object({ agoMs: COUNT, roundTripMs: orNull(NUMBER) })),
+        heartbeat2: listOf(object({ agoMs: COUNT })),
+      }),
+    }),
+  },
+  '/api/v1/instances/{id}/call': {
+    post: operation({
+      summary: 'An operator has one instance called with Heartbeat-1 now.',
+      parameters: [ID_IN_PATH],
+      status: 202,
+      security: [{ operator: [] }],
+    }),
+  },
+};
+
+/** With `summary=true`. */
+function topologySummary(): JsonSchema {
+  const counts = { calls: COUNT, failures: COUNT, retries: COUNT };
+  return object({
+    withinMs: COUNT,
+    edges: COUNT,
+    ...counts,
+    callsPerSecond: NUMBER,
+    called: listOf(object({ namespace: NAME, service: NAME, ...counts })),
+    failing: listOf(object({ namespace: NAME, service: NAME, failures: COUNT })),
+  });
+}
+
+function serviceEdge(): JsonSchema {
+  const told = {
+    namespace: NAME,
+    from: NAME,
+    to: NAME,
+    callers: COUNT,
+    calls: COUNT,
+    callsPerSecond: NUMBER,
+    failures: COUNT,
+    retries: COUNT,
+    p50Ms: orNull(NUMBER),
+    p99Ms: orNull(NUMBER),
+    inFlight: COUNT,
+    ageMs: COUNT,
+    circuits: CIRCUITS,
+  };
+  const targets = listOf(
+    object({
+      instance: TEXT,
+      callsPerSecond: NUMBER,
+      failures: COUNT,
+      p99Ms: orNull(NUMBER),
+      circuits: CIRCUITS,
+    }),
+  );
+  // left out with `targets=false`
+  return { type: 'object', properties: { ...told, targets }, required: Object.keys(told) };
+}

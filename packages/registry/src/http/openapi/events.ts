@@ -1,0 +1,42 @@
+import { EVENT_KINDS, registryEventMessage, STATES } from '@rollcall/core';
+import type { JsonSchema } from '@rollcall/core';
+import { LARGEST_LIMIT } from '../exchange/request.js';
+import {
+  COUNT,
+  ID_IN_PATH,
+  inQuery,
+  listOf,
+  NAMES_IN_QUERY,
+  NAMESPACE_IN_QUERY,
+  object,
+  operation,
+  TEXT,
+} from './parts.js';
+
+/** `GET /api/v1/events` */
+export const EVENTS: JsonSchema = operation({
+  summary:
+    'What happened, newest last: the newest events, with `before` the newest of those before an event, with `after` the events after one.',
+  parameters: [
+    NAMESPACE_IN_QUERY,
+    inQuery('after', COUNT, 'the `last` of the answer before: only later events, oldest first'),
+    inQuery('before', COUNT, 'the first `seq` of the answer before: only earlier events; not together with `after`'),
+    inQuery('limit', { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 }, 'at most so many'),
+    inQuery('service', NAMES_IN_QUERY, 'only of these services'),
+    inQuery('instance', { ...NAMES_IN_QUERY, items: ID_IN_PATH.schema }, 'only of these instances'),
+    inQuery('kind', listOf({ enum: EVENT_KINDS }), 'only of these kinds'),
+    inQuery('state', listOf({ enum: STATES }), 'only where this is the state after the event'),
+    inQuery('from', COUNT, 'wall clock, ms since 1970: events at this time or later'),
+    inQuery('to', COUNT, 'wall clock, ms since 1970: events before this time'),
+  ],
+  answer: object({
+    epoch: TEXT,
+    since: { type: 'number' },
+    last: COUNT,
+    more: { type: 'boolean' },
+    missed: COUNT,
+    older: { type: 'boolean' },
+    dropped: COUNT,
+    events: listOf(registryEventMessage.jsonSchema),
+  }),
+});

@@ -1,0 +1,380 @@
+import {
+  ADMIN_STATES,
+  beatAnswerMessage,
+  beatMessage,
+  changeMessage,
+  componentSchemas,
+  CONTAINERS,
+  drainAnswerMessage,
+  drainMessage,
+  goneMessage,
+  instanceMessage,
+  instancePatchMessage,
+  overrideMessage,
+  problemDocumentMessage,
+  registeredMessage,
+  registrationMessage,
+  registryEventMessage,
+  resetMessage,
+  STATES,
+  statusMessage,
+  suspicionMessage,
+  tombstoneMessage,
+  unknownMessage,
+} from '@rollcall/core';
+import type { AnyMessage, JsonSchema } from '@rollcall/core';
+import type { FastifyPluginCallback } from 'fastify';
+import { ROLES } from '../../access/permissions.js';
+import { INSTANCE_SORTS } from '../../queries/instance-query.js';
+import { LARGEST_LIMIT } from '../exchange/request.js';
+import { LONGEST_SEARCH } from '../routes/instance-list.js';
+import { CALL_PATHS } from './calls.js';
+import { EVENTS } from './events.js';
+import {
+  COUNT,
+  HEARTBEATS,
+  ID_IN_PATH,
+  inQuery,
+  listOf,
+  NAME,
+  NAMES_IN_QUERY,
+  NAMESPACE_IN_QUERY,
+  object,
+  operation,
+  orNull,
+  SECRET_NEEDED,
+  TEXT,
+} from './parts.js';
+
+/** `/openapi.json`: the messages come from the tables that also validate them. */
+export const openapiRoutes: FastifyPluginCallback = (app, _options, done) => {
+  const text = JSON.stringify(openapi());
+  app.get('/openapi.json', (_request, reply) => reply.type('application/json; charset=utf-8').send(text));
+  done();
+};
+
+/** OpenAPI 3.1 of every route that exists. */
+function openapi(): JsonSchema {
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Rollcall registry',
+      version: '1',
+      description:
+        'Who is there, in which state, and who wants to know. Unknown fields are ignored; fields may be added.',
+    },
+    paths: { ...SERVICE_PATHS, ...PEOPLE_PATHS, ...CALL_PATHS },
+    components: {
+      schemas: componentSchemas(MESSAGES),
+      securitySchemes: {
+        secret: { type: 'http', scheme: 'bearer', description: 'The secret of the instance, as it was registered.' },
+        token: { type: 'http', scheme: 'bearer', description: 'An access token, where the registry asks for one.' },
+        operator: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'X-Rollcall-Operator',
+          description: '`1`, over loopback only.',
+        },
+      },
+    },
+  };
+}
+
+const MESSAGES: readonly AnyMessage[] = [
+  registrationMessage,
+  registeredMessage,
+  beatMessage,
+  beatAnswerMessage,
+  suspicionMessage,
+  drainMessage,
+  drainAnswerMessage,
+  instanceMessage,
+  tombstoneMessage,
+  instancePatchMessage,
+  overrideMessage,
+  registryEventMessage,
+  problemDocumentMessage,
+  resetMessage,
+  changeMessage,
+  unknownMessage,
+  statusMessage,
+  goneMessage,
+];
+
+const SCOPE = {
+  used: COUNT,
+  allowed: COUNT,
+  peak: COUNT,
+  total: COUNT,
+  silent: COUNT,
+  rule: orNull({ enum: ['mass', 'after-mass', 'allowance', 'doubt'] }),
+  text: orNull(TEXT),
+  sinceMs: orNull(COUNT),
+};
+
+const SERVICE_PATHS: JsonSchema = {
+  '/api/v1/register': {
+    post: operation({
+      summary: registrationMessage.about,
+      body: registrationMessage.jsonSchema,
+      status: 201,
+      answer: registeredMessage.jsonSchema,
+    }),
+  },
+  '/api/v1/watch': {
+    get: operation({
+      summary: 'The change feed, as Server-Sent Events; with `instance` and its secret also the line of that instance.',
+      parameters: [
+        inQuery('service', NAMES_IN_QUERY, 'names of services, or `*` for everything'),
+        inQuery('resume', NAMES_IN_QUERY, 'those of the services whose view is known up to `Last-Event-ID`'),
+        inQuery('instance', TEXT, 'the instance whose line this is'),
+        NAMESPACE_IN_QUERY,
+        inQuery(
+          'beatMs',
+          { type: 'integer', minimum: 1_000, maximum: 10_000, default: 10_000 },
+          'the longest silence; the answer’s header `Rollcall-Beat-Ms` says that it counts',
+        ),
+        { name: 'Last-Event-ID', in: 'header', schema: TEXT, description: '`<epoch>.<revision>`, the last `id`' },
+      ],
+      answer: TEXT,
+      mediaType: 'text/event-stream',
+      security: [{}, ...SECRET_NEEDED],
+    }),
+  },
+  '/api/v1/instances/{id}/heartbeat': {
+    post: operation({
+      summary: beatMessage.about,
+      parameters: [ID_IN_PATH],
+      body: beatMessage.jsonSchema,
+      answer: beatAnswerMessage.jsonSchema,
+      security: SECRET_NEEDED,
+    }),
+  },
+  '/api/v1/instances/{id}/suspect': {
+    post: operation({
+      summary: suspicionMessage.about,
+      parameters: [ID_IN_PATH],
+      body: suspicionMessage.jsonSchema,
+      status: 202,
+    }),
+  },
+  '/api/v1/instances/{id}/drain': {
+    post: operation({
+      summary: drainMessage.about,
+      parameters: [ID_IN_PATH],
+      body: drainMessage.jsonSchema,
+      status: 202,
+      answer: drainAnswerMessage.jsonSchema,
+      security: SECRET_NEEDED,
+    }),
+  },
+  '/api/v1/instances/{id}': {
+    delete: operation({
+      summary: 'The instance says goodbye, or an operator removes it: its id never comes back.',
+      parameters: [
+        ID_IN_PATH,
+        inQuery('reason', { type: 'string', maxLength: 200 }, 'why, an operator’s words for people'),
+      ],
+      status: 204,
+      security: [...SECRET_NEEDED, { operator: [] }],
+    }),
+    patch: operation({
+      summary: instancePatchMessage.about,
+      parameters: [ID_IN_PATH],
+      body: instancePatchMessage.jsonSchema,
+      answer: instanceAnswer(),
+      security: [{ operator: [] }],
+    }),
+    get: operation({
+      summary: 'One instance, with what is known of its heartbeats.',
+      parameters: [ID_IN_PATH],
+      answer: instanceAnswer(),
+    }),
+  },
+};
+
+const INSTANCES = listOf({
+  allOf: [instanceMessage.jsonSchema, { type: 'object', properties: { heartbeats: HEARTBEATS } }],
+});
+const SORTS = INSTANCE_SORTS.flatMap((sort) => [sort, `-${sort}`]);
+
+const PEOPLE_PATHS: JsonSchema = {
+  '/api/v1/services': {
+    get: operation({
+      summary: 'All services, with how many instances are in which state, and how many may be called.',
+      parameters: [NAMESPACE_IN_QUERY],
+      answer: object({
+        revision: COUNT,
+        services: listOf(
+          object({
+            name: NAME,
+            namespace: NAME,
+            instances: COUNT,
+            states: object(Object.fromEntries(STATES.map((state) => [state, COUNT]))),
+            callable: COUNT,
+            admin: object(Object.fromEntries(ADMIN_STATES.map((admin) => [admin, COUNT]))),
+          }),
+        ),
+      }),
+    }),
+  },
+  '/api/v1/services/{name}': {
+    get: operation({
+      summary:
+        'One service with its instances. With `revision` and `waitMs` the answer waits for a change (long poll).',
+      parameters: [
+        { name: 'name', in: 'path', required: true, schema: NAME },
+        NAMESPACE_IN_QUERY,
+        inQuery('state', listOf({ enum: STATES }), 'only instances in one of these states'),
+        inQuery('version', listOf(TEXT), 'only instances of one of these versions'),
+        inQuery('zone', listOf(TEXT), 'only instances in one of these zones'),
+        inQuery('heartbeats', { type: 'boolean', default: false }, 'with what is known of those of each instance'),
+        inQuery('revision', COUNT, 'everything is known up to here'),
+        inQuery('waitMs', { type: 'integer', minimum: 0, maximum: 60_000 }, 'how long to wait for something newer'),
+      ],
+      answer: object({
+        service: NAME,
+        namespace: NAME,
+        epoch: TEXT,
+        revision: COUNT,
+        settled: { type: 'boolean' },
+        instances: INSTANCES,
+        removed: listOf(tombstoneMessage.jsonSchema),
+      }),
+    }),
+  },
+  '/api/v1/instances': {
+    get: operation({
+      summary: 'Instances of all services, by filters, a page at a time. To read on, send `next` as `after`.',
+      parameters: [
+        NAMESPACE_IN_QUERY,
+        inQuery('service', NAMES_IN_QUERY, 'only of these services'),
+        inQuery('state', listOf({ enum: STATES }), 'only in one of these states'),
+        inQuery('admin', listOf({ enum: ADMIN_STATES }), 'only in one of these administrative states'),
+        inQuery('callable', { type: 'boolean' }, 'only those that callers may use, or only the others'),
+        inQuery('zone', listOf(TEXT), 'only in one of these zones'),
+        inQuery('version', listOf(TEXT), 'only of one of these versions'),
+        inQuery('q', { type: 'string', maxLength: LONGEST_SEARCH }, 'a part of id, service, version, zone or address'),
+        inQuery('sort', { enum: SORTS, default: 'service' }, 'the order; reversed with a `-` before it'),
+        inQuery('limit', { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 }, 'at most so many'),
+        inQuery('after', TEXT, 'the `next` of the answer before, with the same `sort`'),
+        inQuery('heartbeats', { type: 'boolean', default: false }, 'with what is known of those of each instance'),
+      ],
+      answer: object({
+        epoch: TEXT,
+        revision: COUNT,
+        settled: { type: 'boolean' },
+        total: COUNT,
+        next: orNull(TEXT),
+        instances: INSTANCES,
+      }),
+    }),
+  },
+  '/api/v1/instances/{id}/timeline': {
+    get: operation({
+      summary: 'What happened to one instance, newest last, also while only its tombstone is left.',
+      parameters: [ID_IN_PATH],
+      answer: object({ id: TEXT, since: { type: 'number' }, events: listOf(registryEventMessage.jsonSchema) }),
+    }),
+  },
+  '/api/v1/events': { get: EVENTS },
+  '/api/v1/registry': {
+    get: operation({ summary: 'The registry about itself.', answer: registryAnswer() }),
+  },
+  '/metrics': {
+    get: operation({
+      summary: 'What is counted, as Prometheus reads it; OpenMetrics where `Accept` prefers it.',
+      answer: TEXT,
+      mediaType: 'text/plain',
+    }),
+  },
+  '/sd/prometheus': {
+    get: operation({
+      summary: 'Whom Prometheus may scrape (`http_sd_config`); refused with 503 while it is not certain who is there.',
+      parameters: [
+        NAMESPACE_IN_QUERY,
+        inQuery('service', NAMES_IN_QUERY, 'only these services; none, or `*`: all'),
+        inQuery('port-from-metadata', { type: 'string', default: 'rollcall.metrics' }, 'where the port is told'),
+      ],
+      answer: listOf(object({ targets: listOf(TEXT), labels: { type: 'object', additionalProperties: TEXT } })),
+    }),
+  },
+  '/health/live': { get: operation({ summary: 'Is the process alive?', answer: object({ status: TEXT }) }) },
+  '/health/ready': {
+    get: operation({ summary: 'Has the registry loaded its store?', answer: object({ status: TEXT }) }),
+  },
+  '/openapi.json': { get: operation({ summary: 'This document.', answer: { type: 'object' } }) },
+};
+
+function instanceAnswer(): JsonSchema {
+  return {
+    allOf: [
+      instanceMessage.jsonSchema,
+      object({
+        own: object({ weight: COUNT, metadata: { type: 'object', additionalProperties: TEXT } }),
+        override: orNull(overrideMessage.jsonSchema),
+        heartbeats: HEARTBEATS,
+        falls: { type: 'number' },
+        line: { type: 'boolean' },
+        lineLosses: orNull(object({ times: COUNT, shortestMs: COUNT, longestMs: COUNT })),
+      }),
+    ],
+  };
+}
+
+function registryAnswer(): JsonSchema {
+  return object({
+    replica: TEXT,
+    version: TEXT,
+    epoch: TEXT,
+    revision: COUNT,
+    settled: { type: 'boolean' },
+    startedAt: { type: 'number' },
+    store: object({
+      name: TEXT,
+      durable: { type: 'boolean' },
+      trouble: orNull(object({ text: TEXT, sinceMs: COUNT, owed: COUNT })),
+    }),
+    heartbeat: object({ intervalMs: COUNT, timeoutMs: COUNT, freshEvery: COUNT }),
+    watchers: COUNT,
+    instances: COUNT,
+    tombstones: COUNT,
+    view: object({ revision: COUNT, hash: { type: 'string', pattern: '^[0-9a-f]{64}$' } }),
+    calls: object({ p99LateMs: { type: 'number', minimum: 0 }, waiting: COUNT }),
+    preservation: object({
+      active: { type: 'boolean' },
+      text: TEXT,
+      sinceMs: orNull(COUNT),
+      registry: object(SCOPE),
+      services: listOf(object({ namespace: NAME, service: NAME, ...SCOPE })),
+      servicesHolding: COUNT,
+    }),
+    policy: { type: 'object', additionalProperties: { type: 'number' } },
+    limits: { type: 'object', additionalProperties: COUNT },
+    options: {
+      type: 'object',
+      additionalProperties: object({ value: {}, source: { enum: ['default', 'preset', 'option'] } }),
+    },
+    access: { enum: ['open', 'tokens', 'certificates'] },
+    visitor: orNull(object({ role: { enum: ROLES }, id: TEXT })),
+    insecure: { type: 'boolean' },
+    refused: listOf(
+      object({ code: TEXT, detail: TEXT, fix: TEXT, from: TEXT, service: orNull(TEXT), times: COUNT, agoMs: COUNT }),
+    ),
+    host: listOf(object({ name: TEXT, have: COUNT, used: COUNT, remedy: TEXT })),
+    files: orNull(object({ open: COUNT, most: COUNT })),
+    container: orNull({ enum: CONTAINERS }),
+    endingTokens: listOf(
+      object({ id: TEXT, role: { enum: ROLES }, services: listOf(TEXT), expiresAt: { type: 'number' } }),
+    ),
+    tls: orNull(
+      object({
+        expiresAt: { type: 'number' },
+        fingerprint: TEXT,
+        names: listOf(TEXT),
+        clientCertificates: { type: 'boolean' },
+        revocationList: { type: 'boolean' },
+      }),
+    ),
+  });
+}

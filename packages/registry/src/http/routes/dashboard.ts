@@ -1,0 +1,56 @@
+import fastifyStatic from '@fastify/static';
+import { folder } from '@rollcall/dashboard';
+import type { FastifyPluginCallback, onSendHookHandler } from 'fastify';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { unknownRoute, sendProblem } from '../exchange/problem.js';
+
+/**
+ * For the page itself: its own files and its own registry, nothing inline, nothing from elsewhere, in no frame. What a service says of
+ * itself is text there, and this is the second lock.
+ */
+const PAGE_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ');
+
+/** Answers that are the file, a part of it, or that it has not changed. */
+const SENT: ReadonlySet<number> = new Set([200, 206, 304]);
+/** The names of assets hold a hash of what is in them. */
+const FOREVER = 'public, max-age=31536000, immutable';
+
+/**
+ * The dashboard: files that were built, and compressed, beforehand, for anyone, since they hold nothing. All their addresses are relative, so it is at home
+ * behind any path prefix. Where the files are missing (a source tree that was not built) there is no dashboard.
+ */
+export const dashboardRoutes: FastifyPluginCallback = (app, _options, done) => {
+  if (!existsSync(join(folder, 'index.html'))) {
+    done();
+    return;
+  }
+  void app.register(fastifyStatic, { root: folder, serve: false, cacheControl: false, preCompressed: true });
+  app.get('/', { onSend: sentAs('no-cache') }, (_request, reply) => reply.sendFile('index.html'));
+  app.get<{ Params: { '*': string } }>('/assets/*', { onSend: sentAs(FOREVER) }, (request, reply) => {
+    const name = request.params['*'];
+    // flat names only: no folders, nothing hidden
+    if (!/^[\w-]+\.[\w.-]+$/.test(name)) return sendProblem(reply, unknownRoute('GET', request.url));
+    return reply.sendFile(`assets/${name}`);
+  });
+  done();
+};
+
+/** What is refused, or not there, is data as everywhere, and kept by nobody. */
+function sentAs(cache: string): onSendHookHandler {
+  return (_request, reply, payload, done) => {
+    if (SENT.has(reply.statusCode)) {
+      reply.headers({ 'content-security-policy': PAGE_POLICY, 'cache-control': cache, vary: 'accept-encoding' });
+    }
+    done(null, payload);
+  };
+}

@@ -1,0 +1,88 @@
+import { isRecord, NAME_PATTERN } from '@rollcall/core';
+import type { Time } from '@rollcall/core';
+import type { preSerializationHookHandler } from 'fastify';
+import type { EndingToken } from '../../access/token-expiry.js';
+import type { BudgetAnswer } from '../../metrics/host-budget.js';
+import type { ProcessFacts } from '../../metrics/host-facts.js';
+import { peerOf } from '../exchange/request.js';
+
+/** A registration that was refused, and how often: those of one place for one reason are one. */
+export interface RefusedAnswer {
+  /** As the refusal had it: `UNAUTHORIZED`, `ADDRESS_NOT_ALLOWED`, … */
+  readonly code: string;
+  readonly detail: string;
+  readonly fix: string;
+  /** The address it came from. */
+  readonly from: string;
+  /** Null: it was refused before it was read, or names none. */
+  readonly service: string | null;
+  readonly times: number;
+  /** Since the last one, in ms. */
+  readonly agoMs: number;
+}
+
+/** What only who diagnoses a registry asks of it: `GET /api/v1/registry` tells it. */
+export interface ConditionAnswer extends ProcessFacts {
+  /** Of the last ten minutes, newest first, 50 at most. */
+  readonly refused: readonly RefusedAnswer[];
+  /** What its host carries, and how much of that is used; empty: not known. */
+  readonly host: readonly BudgetAnswer[];
+  /** Tokens that end within two weeks, the first to end first, ten at most. */
+  readonly endingTokens: readonly EndingToken[];
+}
+
+/** So many are kept; the one that is longest ago goes first. */
+const KEPT = 50;
+const KEPT_MS = 600_000;
+const LONGEST = 300;
+
+interface Kept extends Omit<RefusedAnswer, 'agoMs'> {
+  readonly at: number;
+}
+
+/** Whom the registry refused lately. A service that is refused is on no list: here is where somebody who looks for it finds it. */
+export class Refused {
+  readonly #time: Pick<Time, 'now'>;
+  /** By place and reason, in the order of their last time. */
+  readonly #kept = new Map<string, Kept>();
+
+  constructor(time: Pick<Time, 'now'>) {
+    this.#time = time;
+  }
+
+  /** Of the route that registers: reads what it answers, and changes nothing. */
+  readonly hook: preSerializationHookHandler = (request, reply, payload, done) => {
+    if (reply.statusCode >= 400 && isRecord(payload))
+      this.note(payload, { from: peerOf(request).address, service: serviceIn(request.body) });
+    done(null, payload);
+  };
+
+  note(
+    { code, detail, fix }: Readonly<Record<string, unknown>>,
+    { from, service }: Pick<RefusedAnswer, 'from' | 'service'>,
+  ): void {
+    const key = [code, from, service].join(' ');
+    const times = (this.#kept.get(key)?.times ?? 0) + 1;
+    this.#kept.delete(key);
+    const words = { code: shortened(code), detail: shortened(detail), fix: shortened(fix) };
+    this.#kept.set(key, { ...words, from, service, times, at: this.#time.now() });
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= KEPT) break;
+      this.#kept.delete(oldest);
+    }
+  }
+
+  answer(): readonly RefusedAnswer[] {
+    const now = this.#time.now();
+    const recent = [...this.#kept.values()].filter(({ at }) => now - at <= KEPT_MS);
+    return recent.toReversed().map(({ at, ...rest }) => ({ ...rest, agoMs: Math.round(now - at) }));
+  }
+}
+
+/** Of a registration that was read, but not yet checked: what is no name may be a secret in the wrong place. */
+function serviceIn(body: unknown): string | null {
+  const service = isRecord(body) ? body['service'] : null;
+  return typeof service === 'string' && NAME_PATTERN.test(service) ? service : null;
+}
+
+const shortened = (text: unknown): string => (typeof text === 'string' ? text.slice(0, LONGEST) : '');

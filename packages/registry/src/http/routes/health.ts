@@ -1,0 +1,20 @@
+import type { FastifyPluginCallback } from 'fastify';
+import { sendProblem } from '../exchange/problem.js';
+import type { Rim } from '../route-context.js';
+
+/** For orchestrators: `live` fails only when the process is beyond help, `ready` also while the store is not loaded. */
+export const healthRoutes: FastifyPluginCallback<Rim> = (app, { registry }, done) => {
+  app.get('/health/live', (_request, reply) => reply.send({ status: 'live' }));
+
+  app.get('/health/ready', (_request, reply) => {
+    if (registry.ready) return reply.send({ status: 'ready' });
+    return sendProblem(reply, {
+      code: 'NOT_READY',
+      detail: 'The registry has not loaded its store yet.',
+      fix: 'Ask again in a moment.',
+      retryAfterMs: 1000,
+    });
+  });
+
+  done();
+};

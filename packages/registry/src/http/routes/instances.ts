@@ -1,0 +1,182 @@
+import { sleep, STATES, VERSION } from '@rollcall/core';
+import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
+import type { Load } from '../../metrics/host-budget.js';
+import type { ProcessFacts } from '../../metrics/host-facts.js';
+import type { Outcome } from '../../registry-api.js';
+import { sendOutcome, sendProblem } from '../exchange/problem.js';
+import { checkName, flagOf, listOf, namespaceOf, numberOf, peerOf, wordsOf } from '../exchange/request.js';
+import { sendShared } from '../exchange/response-coding.js';
+import { filtered, Views } from '../exchange/views.js';
+import type { Newest, ServiceQuestion } from '../exchange/views.js';
+import type { Rim } from '../route-context.js';
+import type { ConditionAnswer } from './diagnostics.js';
+
+const LONGEST_WAIT_MS = 60_000;
+/** How long a long poll may outlast its wait before its connection counts as idle. */
+const SLACK_MS = 10_000;
+
+/** What people, scripts and other programs ask. */
+export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
+  const { registry, entrance } = rim;
+  const views = new Views(registry);
+
+  app.get('/api/v1/services', (request, reply) => {
+    const namespace = namespaceOf(request);
+    return sendOutcome(reply, 200, namespace.ok ? registry.services(namespace.value) : namespace);
+  });
+
+  app.get<{ Params: { name: string } }>('/api/v1/services/:name', async (request, reply) => {
+    const asked = questionOf(request, request.params.name);
+    if (!asked.ok) return sendProblem(reply, asked.problem);
+    const question = asked.value;
+    if (question.waitMs > 0) {
+      const waited = await untilNews({ ...rim, views }, question, { request, reply });
+      if (!waited.ok) return sendProblem(reply, waited.problem);
+      if (request.socket.destroyed) return reply.hijack();
+    }
+    if (question.withHeartbeats) {
+      const measured = registry.service(question.namespace, question.name, true);
+      return sendOutcome(reply, 200, measured.ok ? { ok: true, value: filtered(measured.value, question) } : measured);
+    }
+    const answer = views.text(question);
+    return answer.ok ? sendShared(request, reply, answer.value) : sendProblem(reply, answer.problem);
+  });
+
+  app.get<{ Params: { id: string } }>('/api/v1/instances/:id', (request, reply) =>
+    sendOutcome(reply, 200, registry.instance(request.params.id)),
+  );
+
+  app.get('/api/v1/registry', async (request, reply) => {
+    const facts = (await rim.process?.()) ?? UNKNOWN_PROCESS;
+    const answer = registry.describe();
+    if (!answer.ok) return sendOutcome(reply, 200, answer);
+    const value = {
+      ...answer.value,
+      version: VERSION,
+      ...mannerOf(rim),
+      ...conditionOf(rim, answer.value),
+      ...facts,
+      visitor: entrance.visitorOf(request),
+    };
+    return sendOutcome(reply, 200, { ok: true, value });
+  });
+
+  done();
+};
+
+const UNKNOWN_PROCESS: ProcessFacts = { files: null, container: null };
+
+/** How it is entered. */
+function mannerOf({ access, insecure, tls }: Rim): object {
+  return { access, insecure, tls: tls?.describe() ?? null };
+}
+
+/** What who diagnoses it wants to know. */
+function conditionOf({ refused, host, endingTokens }: Rim, load: Load): Omit<ConditionAnswer, keyof ProcessFacts> {
+  return { refused: refused?.answer() ?? [], host: host?.(load) ?? [], endingTokens: endingTokens?.() ?? [] };
+}
+
+/** What is asked about one service. */
+interface Question extends ServiceQuestion {
+  readonly withHeartbeats: boolean;
+  /** The caller knows everything up to here. */
+  readonly revision: number;
+  /** 0: answer at once. */
+  readonly waitMs: number;
+}
+
+function questionOf(request: FastifyRequest, name: string): Outcome<Question> {
+  const namespace = namespaceOf(request);
+  if (!namespace.ok) return namespace;
+  const service = checkName('name', name);
+  if (!service.ok) return service;
+  const revision = numberOf(request, 'revision', Number.MAX_SAFE_INTEGER);
+  if (!revision.ok) return revision;
+  const waitMs = numberOf(request, 'waitMs', LONGEST_WAIT_MS);
+  if (!waitMs.ok) return waitMs;
+  const heartbeats = flagOf(request, 'heartbeats');
+  if (!heartbeats.ok) return heartbeats;
+  const states = wordsOf(request, 'state', STATES);
+  if (!states.ok) return states;
+  return {
+    ok: true,
+    value: {
+      namespace: namespace.value,
+      name: service.value,
+      states: states.value,
+      versions: listOf(request, 'version'),
+      zones: listOf(request, 'zone'),
+      withHeartbeats: heartbeats.value,
+      revision: revision.value ?? 0,
+      waitMs: revision.value === null ? 0 : (waitMs.value ?? 0),
+    },
+  };
+}
+
+interface Exchange {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+}
+
+/**
+ * Long poll: resolves when the service has changed since the revision that the caller knows, its time is over, the caller is
+ * gone or the server closes. The feed only says when to look; what counts is the view itself, so that neither a flush about
+ * something else nor a revision of another epoch can mislead. Refused where nobody may watch any more, and, at once, when the caller's token
+ * or certificate is no longer valid.
+ */
+async function untilNews(
+  rim: Rim & { readonly views: Views },
+  { namespace, name, revision, waitMs }: Question,
+  { request, reply }: Exchange,
+): Promise<Outcome<null>> {
+  const { registry, time, lasting, entrance, views, queue } = rim;
+  const response = reply.raw;
+  const known = views.newest(namespace, name);
+  if (!known.ok || isNewer(known.value, revision)) return NOTHING;
+  const over = new AbortController();
+  const wake = (): void => over.abort();
+  let isClosing = false;
+  const endNow = (): void => {
+    isClosing = true;
+    wake();
+  };
+  const look = (): void => {
+    const now = views.newest(namespace, name);
+    if (!now.ok || isNewer(now.value, revision)) wake();
+  };
+  const { epoch, revision: at } = known.value;
+  const cursor = { epoch, revision: at };
+  const peer = peerOf(request).address;
+  const order = { namespace, services: [name], resume: [name], cursor, line: null, peer };
+  const watching = registry.watch(order, { flush: look, beat() {}, backlog: () => 0, end: wake });
+  if (!watching.ok) return watching;
+  response.socket?.setTimeout(waitMs + SLACK_MS);
+  response.once('close', wake);
+  lasting.add(endNow);
+  const letGo = entrance.hold(request, watching.value, wake);
+  await sleep(time, waitMs, { signal: over.signal, background: true });
+  response.off('close', wake);
+  lasting.delete(endNow);
+  letGo();
+  watching.value.closed();
+  // one change wakes thousands
+  if (!isClosing && !response.destroyed) await queue.turn(request);
+  return rejudged(rim, request);
+}
+
+/** Whoever waited may have lost his right to the answer. */
+function rejudged({ entrance, tls }: Rim, request: FastifyRequest): Outcome<null> {
+  const { socket } = request;
+  if (tls?.isRetired(socket) === true) {
+    // who he is can no longer be said: whoever may connects again
+    socket.destroy();
+    return NOTHING;
+  }
+  const problem = entrance.refusalOf(request);
+  return problem === null ? NOTHING : { ok: false, problem };
+}
+
+const NOTHING = { ok: true, value: null } as const;
+
+/** Lower than what the caller knows is news too: the registry began a new epoch. */
+const isNewer = ({ revision, changed }: Newest, known: number): boolean => revision < known || changed > known;

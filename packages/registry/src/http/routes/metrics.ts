@@ -1,0 +1,65 @@
+import { PROBLEMS } from '@rollcall/core';
+import type { ProblemCode } from '@rollcall/core';
+import type { FastifyPluginCallback, preSerializationHookHandler } from 'fastify';
+import type { ExpositionFormat } from '../../metrics/exposition.js';
+import { RegistryMetrics } from '../../metrics/registry-metrics.js';
+import type { Rim } from '../route-context.js';
+
+const TYPES: Readonly<Record<ExpositionFormat, string>> = {
+  text: 'text/plain; version=0.0.4; charset=utf-8',
+  openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
+};
+
+/** What is counted, for Prometheus. */
+export const metricsRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
+  const { registry, tls = null, metrics = new RegistryMetrics({ time: rim.time }) } = rim;
+  const scene = { registry, server: app.server, tls };
+  app.addHook('onReady', (ready) => {
+    metrics.follow(scene);
+    ready();
+  });
+  app.addHook('onClose', (_app, closed) => {
+    metrics.close();
+    closed();
+  });
+
+  app.get('/metrics', async (request, reply) => {
+    const format = formatFor(request.headers.accept);
+    await metrics.look(scene);
+    return reply.type(TYPES[format]).send(metrics.text(format));
+  });
+
+  done();
+};
+
+/** OpenMetrics for whoever likes it at least as well as text; text for everybody else. */
+export function formatFor(accept = ''): ExpositionFormat {
+  const likes = { openmetrics: 0, text: 0 };
+  for (const part of accept.split(',')) {
+    const [type = '', ...parameters] = part.split(';').map((word) => word.trim().toLowerCase());
+    const liking = Number(parameters.find((word) => word.startsWith('q='))?.slice(2) ?? 1);
+    const version = parameters.find((word) => word.startsWith('version='))?.slice(8) ?? '1.0.0';
+    if (type === 'application/openmetrics-text' && version === '1.0.0')
+      likes.openmetrics = Math.max(likes.openmetrics, liking);
+    if (type === 'text/plain') likes.text = Math.max(likes.text, liking);
+  }
+  return likes.openmetrics > 0 && likes.openmetrics >= likes.text ? 'openmetrics' : 'text';
+}
+
+/** Counts what Fastify answers: each refusal by its code, and what becomes of registrations. */
+export function answersCounted(metrics: RegistryMetrics): preSerializationHookHandler {
+  return (request, reply, payload, next) => {
+    const code = reply.statusCode < 400 ? null : codeOf(payload);
+    if (code !== null) metrics.refused(code);
+    const isRegistration = request.method === 'POST' && request.routeOptions.url === '/api/v1/register';
+    if (isRegistration && (code !== null || reply.statusCode < 400)) metrics.registered(code);
+    next(null, payload);
+  };
+}
+
+function codeOf(payload: unknown): ProblemCode | null {
+  const code: unknown = typeof payload === 'object' && payload !== null ? Reflect.get(payload, 'code') : undefined;
+  return isProblemCode(code) ? code : null;
+}
+
+const isProblemCode = (code: unknown): code is ProblemCode => typeof code === 'string' && Object.hasOwn(PROBLEMS, code);

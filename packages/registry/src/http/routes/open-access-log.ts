@@ -1,0 +1,29 @@
+import type { onSendHookHandler } from 'fastify';
+import { Audit } from '../../access/audit.js';
+import { permissionOf } from '../../access/permissions.js';
+import { aboutOf, OPEN_ENTRANCE } from '../access/authorization.js';
+import { peerOf, secretOf } from '../exchange/request.js';
+import type { Rim } from '../route-context.js';
+
+/**
+ * Where nothing is asked for: Fastify's hook `onSend`, which tells in the log what operators do, and where the network may do what it likes
+ * (`insecure`) whatever is done, and from where.
+ */
+export function openDeeds(rim: Pick<Rim, 'insecure' | 'log' | 'time'>): onSendHookHandler {
+  const audit = new Audit(rim);
+  return (request, reply, payload, done) => {
+    const { method, url, routeOptions } = request;
+    const status = reply.statusCode;
+    const permission = permissionOf(method, routeOptions.url ?? '');
+    if (permission?.acts === true && status < 300) {
+      const isByInstance = permission.who.includes('instance') && secretOf(request) !== null;
+      const isByOperator = permission.who.includes('operator') && OPEN_ENTRANCE.operatorOf(request) !== null;
+      const who = isByInstance ? 'the instance itself' : isByOperator ? 'an operator' : 'anybody';
+      const what = `${method} ${url.split('?', 1)[0] ?? ''}`;
+      if (rim.insecure || who === 'an operator') {
+        audit.acted({ who, from: peerOf(request).address, what, about: aboutOf(request, true), status });
+      }
+    }
+    done(null, payload);
+  };
+}

@@ -1,0 +1,130 @@
+import { addressOf, TOLD } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
+import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
+import type { Outcome, RegistryFace } from '../../registry-api.js';
+import { flawed, sendProblem } from '../exchange/problem.js';
+import { listOf, namesOf, namespaceOf } from '../exchange/request.js';
+import type { Rim } from '../route-context.js';
+
+/** Prometheus takes nothing else. */
+const JSON_TYPE = 'application/json; charset=utf-8';
+/** Under this key an instance says where it shows its metrics. */
+export const METRICS_KEY = TOLD.metrics;
+
+/** What Prometheus asks. */
+interface Question {
+  readonly namespace: string;
+  /** None, or `*`: all. */
+  readonly services: readonly string[];
+  /** The key of the metadata that tells the port; null: `rollcall.metrics`, or else the HTTP endpoint. */
+  readonly key: string | null;
+}
+
+/** One group of targets, as `http_sd_config` of Prometheus reads it. */
+export interface TargetGroup {
+  readonly targets: readonly [string];
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/**
+ * Whom Prometheus may scrape (`http_sd_config`): every instance in whatever state, since one that is down is to be seen down. A registry
+ * that is not ready, or not settled, says so (503) and Prometheus keeps what it has; an empty list would take everything away.
+ */
+export const prometheusRoutes: FastifyPluginCallback<Rim> = (app, { registry }, done) => {
+  app.get('/sd/prometheus', (request, reply) => {
+    const asked = questionOf(request);
+    if (!asked.ok) return sendProblem(reply, asked.problem);
+    const found = groupsOf(registry, asked.value);
+    if (!found.ok) return sendProblem(reply, found.problem);
+    return reply.type(JSON_TYPE).send(JSON.stringify(found.value));
+  });
+
+  done();
+};
+
+function questionOf(request: FastifyRequest): Outcome<Question> {
+  const namespace = namespaceOf(request);
+  if (!namespace.ok) return namespace;
+  const services = namesOf(request, 'service');
+  if (!services.ok) return services;
+  const [key = null] = listOf(request, 'port-from-metadata');
+  if (key === '')
+    return { ok: false, problem: flawed('port-from-metadata', key, `a key of metadata, such as ${METRICS_KEY}`) };
+  return { ok: true, value: { namespace: namespace.value, services: services.value, key } };
+}
+
+function groupsOf(registry: RegistryFace, asked: Question): Outcome<readonly TargetGroup[]> {
+  const about = registry.describe();
+  if (!about.ok) return about;
+  const summaries = registry.services(asked.namespace);
+  if (!summaries.ok) return summaries;
+  if (!about.value.settled) return NOT_SETTLED;
+  const wants = (name: string): boolean =>
+    asked.services.length === 0 || asked.services.includes('*') || asked.services.includes(name);
+  const groups = summaries.value.services
+    .filter(({ name }) => wants(name))
+    .flatMap(({ namespace, name }) => {
+      const found = registry.service(namespace, name);
+      return found.ok ? found.value.instances : [];
+    })
+    .map((instance) => groupOf(instance, asked.key));
+  return { ok: true, value: groups.filter((group) => group !== null) };
+}
+
+const NOT_SETTLED: Outcome<never> = {
+  ok: false,
+  problem: {
+    code: 'NOT_READY',
+    detail: 'This registry has just started, or lost sight of many instances: who else there is, is not yet certain.',
+    fix: 'Keep the targets that you have, and ask again in a moment.',
+    retryAfterMs: 1_000,
+  },
+};
+
+interface Place {
+  readonly port: number;
+  readonly path: string;
+}
+
+/** Null: it shows no metrics, or says where in a way that cannot be understood. */
+export function groupOf(instance: Instance, key: string | null): TargetGroup | null {
+  const http = instance.endpoints.find(({ protocol }) => protocol === 'http');
+  const told = instance.metadata[key ?? METRICS_KEY];
+  const isTold = told !== undefined || key !== null;
+  const place = isTold ? placeIn(told ?? '') : http === undefined ? null : { port: http.port, path: '' };
+  // it is asked where it was registered, whatever it says: nobody makes Prometheus ask somebody else
+  const endpoint = http ?? instance.endpoints[0];
+  if (place === null || endpoint === undefined) return null;
+  const isTls = http?.tls === true && http.port === place.port;
+  return {
+    targets: [addressOf({ host: endpoint.host, port: place.port })],
+    labels: {
+      ...metadataLabels(instance),
+      __meta_rollcall_service: instance.service,
+      __meta_rollcall_namespace: instance.namespace,
+      __meta_rollcall_instance: instance.id,
+      __meta_rollcall_version: instance.version,
+      __meta_rollcall_zone: instance.zone,
+      __meta_rollcall_state: instance.state,
+      // many HTTP services show no metrics: a relabel rule keeps those that say that they do
+      __meta_rollcall_metrics: isTold ? 'announced' : 'assumed',
+      ...(place.path === '' ? {} : { __metrics_path__: place.path }),
+      ...(isTls ? { __scheme__: 'https' } : {}),
+    },
+  };
+}
+
+/** `9464`, or `9464/internal/metrics`. */
+function placeIn(told: string): Place | null {
+  const [, digits = '', path = ''] = /^(\d{1,5})(\/[\x21-\x7e]*)?$/.exec(told) ?? [];
+  const port = Number(digits);
+  return port >= 1 && port <= 65_535 ? { port, path } : null;
+}
+
+/** Label names of Prometheus have letters, digits and _ alone. */
+function metadataLabels({ metadata }: Instance): Record<string, string> {
+  const labels: Record<string, string> = {};
+  for (const [key, value] of Object.entries(metadata))
+    labels[`__meta_rollcall_metadata_${key.replaceAll(/[^a-zA-Z0-9_]/g, '_')}`] = value;
+  return labels;
+}

@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_LIMITS } from './limits.js';
+import { Allowances, Quota, sourceOf } from './quotas.js';
+import type { Applicant } from './quotas.js';
+
+describe('a source', () => {
+  it.each([
+    ['10.0.0.5', '10.0.0.5'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:DB8:1:2::6', '2001:db8:1:2::/64'],
+    ['2001:db8::1', '2001:db8:0:0::/64'],
+    ['2001:db8::', '2001:db8:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['::1', '::1'],
+    ['', ''],
+  ])('that sends from %s is %s', (address, source) => {
+    expect(sourceOf(address)).toBe(source);
+  });
+});
+
+describe('an allowance', () => {
+  it('is its burst at once, and then the same a minute', () => {
+    const allowances = new Allowances(6);
+    for (let i = 0; i < 6; i += 1) expect(allowances.take('a', 0)).toBe(0);
+    expect(allowances.take('a', 0)).toBe(10_000);
+    expect(allowances.take('a', 9_000)).toBe(1_000);
+    expect(allowances.take('a', 10_000)).toBe(0);
+    expect(allowances.take('a', 10_000)).toBe(10_000);
+    expect(allowances.take('b', 10_000)).toBe(0);
+  });
+
+  it('is never more than its burst, however long nobody takes and however much is given back', () => {
+    const allowances = new Allowances(2);
+    allowances.take('a', 0);
+    allowances.giveBack('a', 0);
+    allowances.giveBack('a', 0);
+    for (const wait of [0, 0, 30_000]) expect(allowances.take('a', 600_000)).toBe(wait);
+  });
+
+  it('is forgotten once it is full again', () => {
+    const allowances = new Allowances(2);
+    for (let i = 0; i < 100; i += 1) allowances.take(`source-${i}`, i);
+    expect(allowances.size).toBe(100);
+    allowances.take('another', 60_200);
+    expect(allowances.size).toBe(1);
+  });
+
+  it('is remembered of so many sources only', () => {
+    const allowances = new Allowances(2);
+    for (let i = 0; i < 20_000; i += 1) allowances.take(`source-${i}`, 0);
+    expect(allowances.size).toBeLessThanOrEqual(10_000);
+    expect(allowances.take('source-19999', 0)).toBe(0);
+    expect(allowances.take('source-19999', 0)).toBeGreaterThan(0);
+  });
+});
+
+const applicant = (but: Partial<Applicant> = {}): Applicant => ({
+  source: '10.0.0.5',
+  serviceKey: 'default/orders',
+  token: null,
+  isNew: true,
+  ...but,
+});
+
+/** With nobody registered yet: only those on the way count. */
+function empty(limits: Partial<typeof DEFAULT_LIMITS>): Quota {
+  const occupancy = { size: 0, sizeOf: () => 0, heldBy: () => 0, service: () => undefined };
+  return new Quota({ ...DEFAULT_LIMITS, ...limits }, occupancy);
+}
+
+describe('a quota', () => {
+  it('counts those that are on the way, until they are freed', () => {
+    const quota = empty({ maxInstances: 2 });
+    const first = quota.reserve(applicant(), 0);
+    quota.reserve(applicant({ source: '10.0.0.6', serviceKey: 'default/users' }), 0);
+    const third = quota.reserve(applicant({ source: '10.0.0.7' }), 0);
+    expect(third).toEqual({
+      ok: false,
+      problem: { limit: 'maxInstances', most: 2, count: 2, whose: '', retryAfterMs: 10_000 },
+    });
+    if (first.ok) first.value.free();
+    expect(quota.reserve(applicant({ source: '10.0.0.7' }), 0).ok).toBe(true);
+  });
+
+  it.each([
+    ['maxInstancesPerSource', { serviceKey: 'default/users' }, { source: '10.0.0.6' }, '10.0.0.5'],
+    ['maxInstancesPerService', { source: '10.0.0.6' }, { serviceKey: 'default/users' }, 'default/orders'],
+    ['maxInstancesPerToken', { source: '10.0.0.6', serviceKey: 'default/users' }, { token: 'b' }, 'a'],
+  ] as const)('refuses what is over %s, and nobody else', (limit, over, other, whose) => {
+    const quota = empty({ [limit]: 1 });
+    quota.reserve(applicant({ token: 'a' }), 0);
+    const refused = quota.reserve(applicant({ token: 'a', ...over }), 0);
+    expect(refused).toMatchObject({ ok: false, problem: { limit, most: 1, count: 1, whose } });
+    expect(quota.reserve(applicant({ ...over, ...other }), 0).ok).toBe(true);
+  });
+
+  it('takes one of the allowance for whoever is new, and gives it back where asked', () => {
+    const quota = empty({ maxInstancesPerSource: 1 });
+    const first = quota.reserve(applicant(), 0);
+    if (first.ok) first.value.free();
+    for (let i = 1; i < 100; i += 1) {
+      const next = quota.reserve(applicant(), 0);
+      if (next.ok) next.value.free();
+    }
+    expect(quota.reserve(applicant(), 0)).toMatchObject({
+      ok: false,
+      problem: { limit: 'newcomers', most: 100, whose: '10.0.0.5', retryAfterMs: 600 },
+    });
+    const known = quota.reserve(applicant({ isNew: false }), 0);
+    expect(known.ok).toBe(true);
+    if (known.ok) known.value.free();
+    if (first.ok) first.value.refund(0);
+    expect(quota.reserve(applicant(), 0).ok).toBe(true);
+  });
+
+  it('lets a token register so often a minute, known instances included, and whoever needs none as often as he likes', () => {
+    const quota = empty({ maxRegistrationsPerToken: 2 });
+    expect([quota.hurried('a', 0), quota.hurried('a', 0)]).toEqual([null, null]);
+    const excess = { limit: 'maxRegistrationsPerToken', most: 2, count: 2, whose: 'a' };
+    expect(quota.hurried('a', 0)).toEqual({ ...excess, retryAfterMs: 30_000 });
+    expect(quota.hurried('b', 0)).toBeNull();
+    expect(quota.hurried('a', 30_000)).toBeNull();
+    for (let i = 0; i < 10; i += 1) expect(quota.hurried(null, 0)).toBeNull();
+  });
+});

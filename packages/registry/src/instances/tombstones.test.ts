@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { SECOND, SECRET, value, World } from '../registry.fixture.js';
+import { MemoryStore } from '../store/memory.js';
+
+const MINUTE = 60 * SECOND;
+
+/** So many register and leave, one after another. */
+async function passThrough(world: World, count: number, service = 'orders'): Promise<void> {
+  for (let i = 0; i < count; i += 1) {
+    const id = `${service}-${world.time.now()}-${i}`;
+    value(await world.register(id, 3001, { service }));
+    value(await world.registry.leave(id, { secret: SECRET }));
+    if (i % 200 === 199) await world.time.advanceBy(SECOND);
+  }
+  await world.time.advanceBy(SECOND);
+}
+
+const removed = (world: World, service = 'orders'): readonly { readonly id: string }[] =>
+  value(world.registry.service('default', service)).removed;
+
+describe('tombstones', () => {
+  it('are kept for ten minutes, of those that came and went', async () => {
+    const world = await World.started();
+    await passThrough(world, 50);
+    await world.time.advanceBy(9 * MINUTE);
+    expect(removed(world)).toHaveLength(50);
+    await world.time.advanceBy(2 * MINUTE);
+    expect(world.registry.service('default', 'orders').ok).toBe(false);
+  });
+
+  it('of one service are 1,000 at most, the newest, however many come and go; those of others stay', async () => {
+    const store = new MemoryStore();
+    const world = await World.started({ store });
+    await passThrough(world, 3, 'users');
+    await passThrough(world, 2_500);
+    expect(removed(world)).toHaveLength(1_000);
+    expect(removed(world).at(-1)?.id).toMatch(/-2499$/);
+    expect(removed(world, 'users')).toHaveLength(3);
+    expect((await store.load()).tombstones).toHaveLength(1_003);
+  });
+
+  it('of all services together are 20,000 at most, the oldest go first', async () => {
+    const world = await World.started();
+    const endpoints = [{ protocol: 'tcp' as const, port: 3001 }];
+    for (let i = 0; i < 20_500; i += 1) {
+      const registration = { id: `i-${i}`, service: `s-${i % 41}`, secret: SECRET, endpoints };
+      value(await world.registry.register(registration, { address: `10.0.0.${i % 3}` }));
+      value(await world.registry.leave(registration.id, { secret: SECRET }));
+    }
+    await world.time.advanceBy(SECOND);
+    const kept = Array.from({ length: 41 }, (_, index) => removed(world, `s-${index}`)).flat();
+    expect(kept).toHaveLength(20_000);
+    expect(kept.map(({ id }) => id)).not.toContain('i-499');
+    expect(kept.map(({ id }) => id)).toContain('i-500');
+  });
+
+  it('are no more after a restart', async () => {
+    const store = new MemoryStore();
+    const before = await World.started({ store });
+    await passThrough(before, 1_500);
+    await before.registry.close();
+    const world = await World.started({ store });
+    await world.time.advanceBy(SECOND);
+    expect(removed(world)).toHaveLength(1_000);
+  });
+
+  it('that were dropped early make whoever resumes from before them get the whole view', async () => {
+    const world = await World.started();
+    value(await world.register('orders-1', 3002));
+    await world.time.advanceBy(SECOND);
+    const { epoch, revision } = value(world.registry.service('default', 'orders'));
+    const events = async (): Promise<readonly string[]> => {
+      const heard: string[] = [];
+      const order = {
+        namespace: 'default',
+        services: ['orders'],
+        resume: ['orders'],
+        cursor: { epoch, revision },
+        line: null,
+      };
+      const watcher = world.registry.watch(order, {
+        flush: (frames) => void heard.push(...frames.map(({ frame }) => frame.event)),
+        beat() {},
+        backlog: () => 0,
+        end() {},
+      });
+      await world.time.advanceBy(SECOND);
+      value(watcher).closed();
+      return heard;
+    };
+    await passThrough(world, 100);
+    expect(await events()).not.toContain('reset');
+    await passThrough(world, 1_000);
+    expect(await events()).toContain('reset');
+  });
+
+  it('of a service with many instances are as many as those', async () => {
+    const world = await World.started();
+    const ids = Array.from({ length: 2_400 }, (_, index) => `orders-${index}`);
+    for (const [index, id] of ids.entries()) value(await world.register(id, 3001 + index));
+    for (const id of ids.slice(0, 1_200)) value(await world.registry.leave(id, { secret: SECRET }));
+    await world.time.advanceBy(200);
+    expect(removed(world)).toHaveLength(1_200);
+    for (const id of ids.slice(1_200, 1_400)) value(await world.registry.leave(id, { secret: SECRET }));
+    await world.time.advanceBy(200);
+    expect(removed(world)).toHaveLength(1_000);
+  });
+});

@@ -1,0 +1,276 @@
+import { DEFAULT_POLICY, noMeter } from '@rollcall/core';
+import type { Endpoint, Frame, HeartbeatCall, Time } from '@rollcall/core';
+import { seededRandom } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { DEFAULT_LIMITS } from '../instances/limits.js';
+import type { Caller, CallOutcome } from '../probing/protocols/caller.js';
+import type { Outcome } from '../registry-api.js';
+import { Registry } from '../registry.js';
+import { Bench } from '../store/disk/disk.fixture.js';
+import type { End } from '../store/disk/fake-disk.fixture.js';
+
+const PEER = { address: '10.0.0.5' };
+const INTERVAL = DEFAULT_POLICY.intervalMs;
+const secretOf = (id: string): string => `the-secret-of-22-or-more-${id}`;
+
+/** A registry on a disk, and services that outlive it. */
+class Town implements Caller {
+  readonly protocol = 'tcp';
+  readonly bench = new Bench();
+  /** When each instance was called, since the last start, ms after it. */
+  calls: { readonly id: string; readonly afterMs: number }[] = [];
+  #life = { isAlive: true };
+  registry = this.#registry(this.#life);
+  readonly #inhabitants = new Map<number, string>();
+  readonly #vanished = new Set<number>();
+  #seq = 0;
+  #startedAt = 0;
+
+  async start(): Promise<void> {
+    this.#life = { isAlive: true };
+    this.registry = this.#registry(this.#life);
+    this.calls = [];
+    const { time } = this.bench;
+    const starting = this.registry.start().then(() => time.now());
+    // after a loss of power it looks for a while whether whoever locked the folder lives
+    while (!this.registry.ready) await time.advanceBy(100);
+    this.#startedAt = await starting;
+  }
+
+  /** It dies, and another one starts. */
+  async restart(end: End = 'kill'): Promise<void> {
+    this.bench.disk.end(end);
+    this.#life.isAlive = false;
+    await this.start();
+  }
+
+  async join(id: string, port: number, service = 'orders'): Promise<void> {
+    this.#inhabitants.set(port, id);
+    value(await this.register(id, port, service));
+    await this.bench.time.advanceBy(20);
+  }
+
+  register(id: string, port: number, service = 'orders'): ReturnType<Registry['register']> {
+    const endpoints = [{ protocol: 'tcp' as const, port }];
+    return this.registry.register({ id, service, endpoints, secret: secretOf(id) }, PEER);
+  }
+
+  die(port: number): void {
+    this.#inhabitants.delete(port);
+  }
+
+  /** Its machine is gone: calls are not even refused. */
+  vanish(port: number): void {
+    this.die(port);
+    this.#vanished.add(port);
+  }
+
+  async call({ port }: Endpoint, { nonce, purpose }: HeartbeatCall): Promise<CallOutcome> {
+    const id = this.#inhabitants.get(port);
+    this.calls.push({ id: id ?? `nobody at ${port}`, afterMs: this.bench.time.now() - this.#startedAt });
+    if (this.#vanished.has(port)) return { kind: 'failed', text: 'no connection within 2000 ms', ms: 2_000 };
+    if (id === undefined) return { kind: 'refused', text: 'connect ECONNREFUSED', ms: 1 };
+    if (purpose !== 'opinion') this.registry.beat(id, secretOf(id), { nonce, seq: (this.#seq += 1) });
+    return { kind: 'answered', instance: id, nonce, ms: 2 };
+  }
+
+  close(): void {}
+
+  states(service = 'orders'): Readonly<Record<string, string>> {
+    const { instances } = value(this.registry.service('default', service));
+    return Object.fromEntries(instances.map(({ id, state }) => [id, state]));
+  }
+
+  frames(): readonly Frame[] {
+    const frames: Frame[] = [];
+    const flush = (shared: readonly { readonly frame: Frame }[]): void =>
+      void frames.push(...shared.map(({ frame }) => frame));
+    const order = { namespace: 'default', services: ['orders'], resume: [], cursor: null, line: null };
+    value(this.registry.watch(order, { flush, beat() {}, backlog: () => 0, end() {} }));
+    return frames;
+  }
+
+  /** Its timers die with it. */
+  #registry(life: { readonly isAlive: boolean }): Registry {
+    const { log } = this.bench;
+    const time: Time = {
+      now: () => this.bench.time.now(),
+      wall: () => this.bench.time.wall(),
+      setTimer: (ms, run, options) => this.bench.time.setTimer(ms, () => (life.isAlive ? run() : undefined), options),
+    };
+    const ports = {
+      time,
+      log,
+      random: seededRandom(1),
+      meter: noMeter,
+      callers: [this],
+      resolve: async () => '10.0.0.7',
+    };
+    return new Registry(
+      { ...ports, store: this.bench.store({ time }) },
+      { policy: DEFAULT_POLICY, allowedNetworks: ['10.0.0.0/8'], limits: DEFAULT_LIMITS, freshEvery: 1 },
+    );
+  }
+}
+
+function value<Value>(outcome: Outcome<Value>): Value {
+  if (!outcome.ok) throw new Error(`${outcome.problem.code}: ${outcome.problem.detail}`);
+  return outcome.value;
+}
+
+const codeOf = (outcome: Outcome<unknown>): string => (outcome.ok ? 'ok' : outcome.problem.code);
+
+async function townOf(count: number): Promise<Town> {
+  const town = new Town();
+  await town.start();
+  for (let index = 0; index < count; index += 1) await town.join(`orders-${index}`, 3_000 + index);
+  return town;
+}
+
+describe.each(['kill', 'power'] as const)('a registry that was ended by %s and starts again on its disk', (end) => {
+  it('has everyone it acknowledged, in the state they had', async () => {
+    const town = await townOf(10);
+    const before = town.states();
+    expect(Object.values(before)).toEqual(Array.from({ length: 10 }, () => 'HEALTHY'));
+    await town.restart(end);
+    expect(town.states()).toEqual(before);
+  });
+
+  it('shows a watcher the whole list at once: none shrinks', async () => {
+    const town = await townOf(10);
+    await town.restart(end);
+    const frames = town.frames();
+    await town.bench.time.advanceBy(100);
+    const shown = frames.flatMap((frame) => (frame.event === 'reset' ? frame.data.instances : []));
+    expect(shown.map(({ id }) => id)).toHaveLength(10);
+  });
+
+  it('calls everyone within one interval, spread over it, and nobody falls', async () => {
+    const town = await townOf(20);
+    await town.restart(end);
+    await town.bench.time.advanceBy(INTERVAL);
+    expect(new Set(town.calls.map(({ id }) => id)).size).toBe(20);
+    for (let part = 0; part < 5; part += 1) {
+      const within = town.calls.filter(({ afterMs }) => Math.min(4, Math.floor((5 * afterMs) / INTERVAL)) === part);
+      expect(within.length).toBeGreaterThan(1);
+      expect(within.length).toBeLessThan(8);
+    }
+    await town.bench.time.advanceBy(5 * INTERVAL);
+    expect(new Set(Object.values(town.states()))).toEqual(new Set(['HEALTHY']));
+  });
+
+  it('begins another epoch, and its revisions go on above those that were', async () => {
+    const town = await townOf(3);
+    const before = value(town.registry.describe());
+    await town.restart(end);
+    const after = value(town.registry.describe());
+    expect(after.epoch).not.toBe(before.epoch);
+    expect(after.revision).toBeGreaterThan(before.revision);
+    for (const { revision } of value(town.registry.service('default', 'orders')).instances) {
+      expect(revision).toBeGreaterThan(before.revision);
+    }
+  });
+
+  it('knows who said goodbye (410) and who fell silent (404)', async () => {
+    const town = await townOf(3);
+    value(await town.registry.leave('orders-0', { secret: secretOf('orders-0') }));
+    town.die(3_001);
+    await town.bench.time.advanceBy(10 * INTERVAL);
+    expect(Object.keys(town.states())).toEqual(['orders-2']);
+    await town.restart(end);
+    expect(codeOf(town.registry.instance('orders-0'))).toBe('ENDED');
+    expect(codeOf(await town.register('orders-0', 3_000))).toBe('ENDED');
+    expect(codeOf(town.registry.instance('orders-1'))).toBe('NOT_FOUND');
+    expect(
+      codeOf(
+        await town.registry.register(
+          { id: 'orders-1', service: 'orders', endpoints: [{ protocol: 'tcp', port: 9 }], secret: secretOf('x') },
+          PEER,
+        ),
+      ),
+    ).toBe('ID_HELD');
+    expect(codeOf(await town.register('orders-1', 3_001))).toBe('ok');
+    expect(value(town.registry.service('default', 'orders')).removed.map(({ id }) => id)).toEqual(['orders-0']);
+  });
+
+  it('gives silence no new allowance', async () => {
+    const town = await townOf(7);
+    town.die(3_000);
+    await town.bench.time.advanceBy(4 * INTERVAL);
+    expect(town.states()).toMatchObject({ 'orders-0': 'CRITICAL' });
+    town.vanish(3_001);
+    await town.restart(end);
+    await town.bench.time.advanceBy(6 * INTERVAL);
+    expect(town.states()).toMatchObject({ 'orders-1': 'UNHEALTHY' });
+    expect(value(town.registry.instance('orders-1')).reason.code).toBe('PRESERVED');
+  });
+
+  it('calls the address that a name had when it was registered', async () => {
+    const town = await townOf(0);
+    const endpoints = [{ protocol: 'tcp' as const, host: 'orders.internal', port: 3_000 }];
+    value(await town.registry.register({ id: 'orders-1', service: 'orders', endpoints, secret: secretOf('a') }, PEER));
+    await town.restart(end);
+    const called: string[] = [];
+    town.call = async ({ host }) => {
+      called.push(host);
+      return { kind: 'refused', text: '', ms: 1 };
+    };
+    await town.bench.time.advanceBy(INTERVAL);
+    expect(new Set(called)).toEqual(new Set(['10.0.0.7']));
+  });
+
+  it('has the new words of who registered again, and takes nobody for proved at an address that is new', async () => {
+    const town = await townOf(2);
+    await town.bench.settle();
+    const endpoints = [{ protocol: 'tcp' as const, port: 4_000 }];
+    const again = { id: 'orders-0', service: 'orders', endpoints, version: '2.0.0', secret: secretOf('orders-0') };
+    // it dies in the moment in which it answers
+    value(await town.registry.register(again, PEER));
+    await town.restart(end);
+    expect(value(town.registry.instance('orders-0'))).toMatchObject({
+      state: 'REGISTERING',
+      version: '2.0.0',
+      endpoints,
+    });
+    expect(town.states()).toMatchObject({ 'orders-1': 'HEALTHY' });
+  });
+});
+
+describe.each([
+  ['ENOSPC', ['append', 'create']],
+  ['EIO', ['sync', 'sync-folder']],
+  ['EROFS', undefined],
+] as const)('a registry whose disk answers %s', (code, verbs) => {
+  it('refuses new registrations aloud and goes on with everything else', async () => {
+    const town = await townOf(3);
+    town.bench.disk.refuse(code, verbs);
+    const refused = await town.register('orders-9', 3_009);
+    expect(refused).toMatchObject({
+      ok: false,
+      problem: { code: 'NOT_READY', detail: expect.stringContaining('cannot store') },
+    });
+    expect(town.bench.log.texts('error').join('\n')).toContain(`(${code})`);
+    expect(Object.keys(town.states())).toHaveLength(3);
+
+    // whoever is known may say again what it said, is called, and falls when it dies
+    expect(codeOf(await town.register('orders-0', 3_000))).toBe('ok');
+    town.die(3_001);
+    expect(codeOf(await town.registry.leave('orders-2', { secret: secretOf('orders-2') }))).toBe('NOT_READY');
+    await town.bench.time.advanceBy(10 * INTERVAL);
+    expect(town.states()).toEqual({ 'orders-0': 'HEALTHY' });
+  });
+
+  it('has forgotten nothing once the disk works again', async () => {
+    const town = await townOf(3);
+    town.bench.disk.refuse(code, verbs);
+    await town.register('orders-9', 3_009);
+    expect(codeOf(await town.registry.leave('orders-2', { secret: secretOf('orders-2') }))).toBe('NOT_READY');
+    await town.bench.time.advanceBy(INTERVAL);
+    town.bench.disk.mend();
+    await town.bench.time.advanceBy(2_000);
+    await town.join('orders-4', 3_004);
+    await town.restart('power');
+    expect(Object.keys(town.states())).toEqual(['orders-0', 'orders-1', 'orders-4']);
+    expect(codeOf(town.registry.instance('orders-2'))).toBe('ENDED');
+  });
+});

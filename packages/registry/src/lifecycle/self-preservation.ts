@@ -1,0 +1,362 @@
+import type { SavedPreservation, SavedScope } from '../store/store.js';
+
+/** What the registry calls an interval and a timeout; everything here is measured in them. */
+export interface PreservationTerms {
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
+/**
+ * How many instances of a service were ever proved both ways, and how many of those are silent now. Who was gone before this process
+ * started counts nowhere.
+ */
+export interface Count {
+  readonly total: number;
+  /** A direction silent for 2 intervals + timeout, or the last call failed. */
+  readonly silent: number;
+  /** Of `total`, brought back by a store and not heard since: the mass counts them, the allowance is no share of them. Default 0. */
+  readonly unheard?: number;
+}
+
+/** Why silence may act on nobody now. */
+export interface Hold {
+  readonly rule: 'mass' | 'after-mass' | 'allowance';
+  /** Plain words, without a full stop. */
+  readonly text: string;
+  /** Monotonic ms since when it holds. */
+  readonly since: number;
+}
+
+/** What people are told. */
+export interface PreservationState {
+  readonly active: boolean;
+  readonly text: string;
+  /** Monotonic ms since when; null while nothing is held. */
+  readonly since: number | null;
+}
+
+/** One population as self-preservation sees it: the whole registry, or one service. */
+export interface ScopeReport {
+  /** Instances that silence made CRITICAL within ten minutes, and how many it may. */
+  readonly used: number;
+  readonly allowed: number;
+  /** The most instances that were ever proved there and heard by this process, within ten minutes. */
+  readonly peak: number;
+  /** Of those there are now, and those of them that are silent. */
+  readonly total: number;
+  readonly silent: number;
+  /** What holds now; null: nothing does, or nobody is silent whom it could hold. */
+  readonly rule: Hold['rule'] | 'doubt' | null;
+  /** The same in plain words, without a full stop. */
+  readonly text: string | null;
+  /** Monotonic ms since when it holds. */
+  readonly since: number | null;
+}
+
+/** Uses and peak look back this far. */
+const WINDOW_MS = 600_000;
+/** The share of the peak that silence may make CRITICAL within the window; one at least. */
+const ALLOWED_RATIO = 0.15;
+/** How long a mass stops everything. */
+const MASS_HOLD_MS = 3_600_000;
+/** A service with fewer instances has no gate of its own: the registry's is enough. */
+const SMALLEST_SERVICE = 3;
+/** Refusals on fewer hosts than this are no reason to doubt the network. */
+const HOSTS_OF_A_MASS = 3;
+
+/**
+ * Self-preservation: whether silence may make an instance CRITICAL now, for the registry as a whole and for each service with
+ * at least three instances. In this order: above half and more than one silent, nobody for an hour; as long as the allowance of
+ * 15 % of the ten-minute peak lasts (at least one), yes; for 3 intervals + timeout after a mass, nobody. A limit per tick, or on
+ * those silent now, would leak the fleet one by one, and a rule that waits for the old count would stick for ever: this one ends by
+ * itself. Also the judge of refusals in the mass, which prove nothing.
+ *
+ * Pure: the engine tells the facts with `observe` before each round of decisions, asks `permit` for each, and says `use` for
+ * every instance that silence made CRITICAL. All times are monotonic ms. The state is bounded by the services seen within ten minutes.
+ */
+export class Preservation {
+  readonly #afterMassMs: number;
+  readonly #calmMs: number;
+  readonly #registry: Scope;
+  readonly #services = new Map<string, Scope>();
+  #isMass = false;
+  /** Since when proofs are doubted; null while they are believed. */
+  #doubtedAt: number | null = null;
+  /** Since when fewer than half are refused, while proofs are doubted. */
+  #calmAt: number | null = null;
+
+  constructor(terms: PreservationTerms) {
+    this.#afterMassMs = 3 * terms.intervalMs + terms.timeoutMs;
+    this.#calmMs = 2 * terms.intervalMs;
+    this.#registry = new Scope('instances', this.#afterMassMs);
+  }
+
+  /** The facts of this moment, by service (any key, the same in `permit` and `use`). A service left out has no instance. */
+  observe(now: number, counts: ReadonlyMap<string, Count>): void {
+    const all = { total: 0, silent: 0, unheard: 0 };
+    for (const [service, count] of counts) {
+      all.total += count.total;
+      all.silent += count.silent;
+      all.unheard += count.unheard ?? 0;
+      this.#scopeOf(service).observe(now, count);
+    }
+    this.#registry.observe(now, all);
+    for (const [service, scope] of this.#services) {
+      if (counts.has(service)) continue;
+      scope.observe(now, NOBODY);
+      if (scope.isIdle(now)) this.#services.delete(service);
+    }
+    this.#isMass = this.#registry.isMass || this.#hasGatedMass(now);
+  }
+
+  /** Were, at the last `observe`, more than half silent (and more than one), of all or of a service with a gate of its own? */
+  get isMass(): boolean {
+    return this.#isMass;
+  }
+
+  /** May silence make an instance of this service CRITICAL now? Each that it makes so must be told with `use`. */
+  permit(service: string, now: number): boolean {
+    return this.hold(service, now) === null;
+  }
+
+  /** What forbids it, the registry's own reason first; null when it is permitted. */
+  hold(service: string, now: number): Hold | null {
+    const registry = this.#registry.hold(now);
+    if (registry !== null) return registry;
+    const scope = this.#services.get(service);
+    return scope?.isGated(now) === true ? scope.hold(now) : null;
+  }
+
+  /** Silence made an instance of this service CRITICAL: that counts for ten minutes, whether it is removed or comes back. */
+  use(service: string, now: number): void {
+    this.#registry.use(now);
+    this.#scopeOf(service).use(now);
+  }
+
+  /** What is held now, in plain words: the registry's own reason, else the oldest of the services'. */
+  describe(now: number): PreservationState {
+    if (this.#doubtedAt !== null) return { active: true, text: DOUBT_TEXT, since: this.#doubtedAt };
+    const holds = this.#gated(now)
+      .map((scope) => scope.shownHold(now))
+      .filter((hold) => hold !== null);
+    const shown = this.#registry.shownHold(now) ?? holds.toSorted((a, b) => a.since - b.since)[0];
+    return shown === undefined ? OFF : { active: true, text: shown.text, since: shown.since };
+  }
+
+  /** The whole registry, with the doubt in refusals as a rule of its own. */
+  report(now: number): ScopeReport {
+    const report = this.#registry.report(now);
+    if (this.#doubtedAt === null) return report;
+    return { ...report, rule: 'doubt', text: DOUBT_TEXT, since: this.#doubtedAt };
+  }
+
+  /** The services whose own gate holds somebody now, by the key that `observe` gave them. */
+  holding(now: number): ReadonlyMap<string, ScopeReport> {
+    const holding = new Map<string, ScopeReport>();
+    for (const [service, scope] of this.#services) {
+      if (scope.isGated(now) && scope.shownHold(now) !== null) holding.set(service, scope.report(now));
+    }
+    return holding;
+  }
+
+  /**
+   * The proved instances whose last call was refused, each with its host, and how many proved ones there are. More than half, on
+   * three hosts or more: the registry doubts its own network until fewer than half were refused for 2 intervals. Returns
+   * `doubtsProofs`: while true, proofs of death count as silence, those that are not yet final too.
+   */
+  observeRefusals(now: number, refused: readonly { readonly host: string }[], total: number): boolean {
+    if (refused.length > total / 2 && new Set(refused.map(({ host }) => host)).size >= HOSTS_OF_A_MASS) {
+      this.#doubtedAt ??= now;
+    }
+    if (this.#doubtedAt === null) return false;
+    // nobody left to ask is calm, too: else an emptied registry would doubt for ever
+    if (refused.length >= total / 2 && total > 0) this.#calmAt = null;
+    else this.#calmAt ??= now;
+    if (this.#calmAt !== null && now - this.#calmAt >= this.#calmMs) {
+      this.#doubtedAt = null;
+      this.#calmAt = null;
+    }
+    return this.doubtsProofs;
+  }
+
+  /** As of the last `observeRefusals`. */
+  get doubtsProofs(): boolean {
+    return this.#doubtedAt !== null;
+  }
+
+  save(now: number): SavedPreservation {
+    const services = [...this.#services].map(([service, scope]) => [service, scope.save(now)] as const);
+    return { registry: this.#registry.save(now), services: Object.fromEntries(services) };
+  }
+
+  /** Takes up what `save` gave, as if no time had passed in between: that errs on the safe side. */
+  restore(saved: SavedPreservation, now: number): void {
+    this.#registry.restore(saved.registry, now);
+    for (const [service, scope] of Object.entries(saved.services)) this.#scopeOf(service).restore(scope, now);
+  }
+
+  /** As `#gated`, but several times a second. */
+  #hasGatedMass(now: number): boolean {
+    for (const scope of this.#services.values()) {
+      if (scope.isMass && scope.isGated(now)) return true;
+    }
+    return false;
+  }
+
+  #gated(now: number): Scope[] {
+    return [...this.#services.values()].filter((scope) => scope.isGated(now));
+  }
+
+  #scopeOf(service: string): Scope {
+    const known = this.#services.get(service);
+    if (known !== undefined) return known;
+    const scope = new Scope(`instances of ${service}`, this.#afterMassMs);
+    this.#services.set(service, scope);
+    return scope;
+  }
+}
+
+const NOBODY: Count = { total: 0, silent: 0 };
+const OFF: PreservationState = { active: false, text: 'off: nobody is held', since: null };
+const DOUBT_TEXT =
+  'More than half of all instances refuse connections at once: the registry doubts its own network and takes no refusal for a death';
+
+/** One population with its own allowance: the whole registry, or one service. */
+class Scope {
+  readonly #who: string;
+  readonly #afterMassMs: number;
+  readonly #peak = new Peak();
+  /** When silence acted, oldest first, within the window. */
+  #uses: number[] = [];
+  #count: Count = NOBODY;
+  #massSince: number | null = null;
+  #massEndedAt = -Infinity;
+
+  constructor(who: string, afterMassMs: number) {
+    this.#who = who;
+    this.#afterMassMs = afterMassMs;
+  }
+
+  observe(now: number, count: Count): void {
+    this.#count = count;
+    this.#peak.set(now, count.total - (count.unheard ?? 0));
+    if (count.silent > 1 && count.silent > count.total / 2) {
+      this.#massSince ??= now;
+    } else if (this.#massSince !== null) {
+      this.#massSince = null;
+      this.#massEndedAt = now;
+    }
+  }
+
+  get isMass(): boolean {
+    return this.#massSince !== null;
+  }
+
+  peak(now: number): number {
+    return this.#peak.at(now);
+  }
+
+  /** As a service: are, or were, there enough for a gate of its own? Who was not heard yet counts here, to be protected. */
+  isGated(now: number): boolean {
+    return Math.max(this.#count.total, this.peak(now)) >= SMALLEST_SERVICE;
+  }
+
+  use(now: number): void {
+    this.#expire(now);
+    this.#uses.push(now);
+  }
+
+  hold(now: number): Hold | null {
+    const { total, silent } = this.#count;
+    if (this.#massSince !== null && now - this.#massSince < MASS_HOLD_MS) {
+      return {
+        rule: 'mass',
+        since: this.#massSince,
+        text: `${silent} of ${total} ${this.#who} are silent at once, so silence takes nobody out for an hour, or until fewer are silent`,
+      };
+    }
+    this.#expire(now);
+    const last = this.#uses.at(-1);
+    if (last !== undefined && this.#uses.length >= this.#allowed(now)) {
+      return {
+        rule: 'allowance',
+        since: last,
+        text: `silence took out ${this.#uses.length} of ${this.peak(now)} ${this.#who} within ten minutes, which is all it may`,
+      };
+    }
+    if (now - this.#massEndedAt < this.#afterMassMs) {
+      return {
+        rule: 'after-mass',
+        since: this.#massEndedAt,
+        text: `most ${this.#who} were silent a moment ago, so silence takes nobody out until they had time to come back`,
+      };
+    }
+    return null;
+  }
+
+  /** An allowance that is used up holds nobody while nobody is silent. */
+  shownHold(now: number): Hold | null {
+    const hold = this.hold(now);
+    return hold?.rule === 'allowance' && this.#count.silent === 0 ? null : hold;
+  }
+
+  report(now: number): ScopeReport {
+    const { rule = null, text = null, since = null } = this.shownHold(now) ?? {};
+    const { total, silent } = this.#count;
+    this.#expire(now);
+    return {
+      used: this.#uses.length,
+      allowed: this.#allowed(now),
+      peak: this.peak(now),
+      total,
+      silent,
+      rule,
+      text,
+      since,
+    };
+  }
+
+  /** Nothing here would be missed. */
+  isIdle(now: number): boolean {
+    this.#expire(now);
+    return this.peak(now) === 0 && this.#uses.length === 0 && now - this.#massEndedAt >= this.#afterMassMs;
+  }
+
+  save(now: number): SavedScope {
+    this.#expire(now);
+    return { usedAgoMs: this.#uses.map((at) => now - at), peak: this.peak(now) };
+  }
+
+  restore(saved: SavedScope, now: number): void {
+    this.#uses = saved.usedAgoMs.map((ago) => now - ago);
+    this.#peak.set(now, saved.peak);
+  }
+
+  #allowed(now: number): number {
+    return Math.max(1, Math.floor(ALLOWED_RATIO * this.peak(now)));
+  }
+
+  #expire(now: number): void {
+    const first = this.#uses.findIndex((at) => now - at < WINDOW_MS);
+    if (first !== 0) this.#uses = first < 0 ? [] : this.#uses.slice(first);
+  }
+}
+
+/** The highest value within the window, each value counting until it was replaced. */
+class Peak {
+  #current = 0;
+  /** Former values and when each was replaced: later means lower. */
+  readonly #former: { readonly until: number; readonly value: number }[] = [];
+
+  set(now: number, value: number): void {
+    if (value === this.#current) return;
+    while ((this.#former.at(-1)?.value ?? Infinity) <= this.#current) this.#former.pop();
+    this.#former.push({ until: now, value: this.#current });
+    this.#current = value;
+  }
+
+  at(now: number): number {
+    while ((this.#former[0]?.until ?? Infinity) <= now - WINDOW_MS) this.#former.shift();
+    return Math.max(this.#current, this.#former[0]?.value ?? 0);
+  }
+}

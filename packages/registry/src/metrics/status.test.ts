@@ -1,0 +1,103 @@
+import type { Frame } from '@rollcall/core';
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { SECOND, SECRET, silent, value, World } from '../registry.fixture.js';
+
+/** What a watcher of everything knows, by the rules of docs/PROTOCOL.md. */
+class EverythingWatched {
+  readonly #lines = new Map<string, string>();
+
+  constructor(world: World) {
+    const order = { namespace: '*', services: ['*'], resume: [], cursor: null, line: null };
+    const flush = (shared: readonly { readonly frame: Frame }[]): void =>
+      shared.forEach(({ frame }) => this.#take(frame));
+    value(world.registry.watch(order, { flush, beat() {}, backlog: () => 0, end() {} }));
+  }
+
+  get hash(): string {
+    const byId = [...this.#lines].toSorted(([one], [other]) => (one < other ? -1 : 1));
+    return createHash('sha256')
+      .update(byId.map(([, line]) => line).join(''))
+      .digest('hex');
+  }
+
+  #take({ event, data }: Frame): void {
+    if (event !== 'reset' && event !== 'change') return;
+    const of = `${data.namespace}/${data.service}`;
+    const upsert = event === 'reset' ? data.instances : data.upsert;
+    for (const { id, revision } of upsert) this.#lines.set(id, `${of}/${id} ${revision}\n`);
+    if (event === 'change') for (const { id } of data.remove) this.#lines.delete(id);
+  }
+}
+
+describe('the hash of the view', () => {
+  it('is what anybody computes who watches everything', async () => {
+    const world = await World.started();
+    const watched = new EverythingWatched(world);
+    const check = async (): Promise<string> => {
+      await world.time.advanceBy(100);
+      const { view, revision } = value(world.registry.describe());
+      expect(view).toEqual({ revision, hash: watched.hash });
+      return view.hash;
+    };
+    const seen = [await check()];
+    // the hash of nothing
+    expect(seen).toEqual(['e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855']);
+    await world.healthy('orders-B', 3001);
+    await world.healthy('orders-a', 3002);
+    await world.healthy('orders-10', 3003);
+    seen.push(await check());
+    value(await world.register('stock-1', 3004, { service: 'stock', namespace: 'a-shop' }));
+    seen.push(await check());
+    value(await world.registry.amend('orders-a', { weight: 1 }, { operator: true }));
+    seen.push(await check());
+    value(await world.registry.leave('orders-B', { secret: SECRET }));
+    seen.push(await check());
+    expect(new Set(seen).size).toBe(5);
+  });
+
+  it('is the same again for the same revision', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    const { view } = value(world.registry.describe());
+    await world.time.advanceBy(20 * SECOND);
+    expect(value(world.registry.describe()).view).toEqual(view);
+  });
+});
+
+describe('what the registry says of itself', () => {
+  it('tells what self-preservation allows and holds, of all and of each service that it holds', async () => {
+    const world = await World.started();
+    for (let at = 1; at <= 4; at += 1) await world.healthy(`orders-${at}`, 3_000 + at);
+    await world.time.advanceBy(SECOND);
+    expect(value(world.registry.describe()).preservation).toEqual({
+      active: false,
+      text: 'off: nobody is held',
+      sinceMs: null,
+      registry: { used: 0, allowed: 1, peak: 4, total: 4, silent: 0, rule: null, text: null, sinceMs: null },
+      services: [],
+      servicesHolding: 0,
+    });
+    for (let at = 1; at <= 3; at += 1) world.town.inhabitants.set(3_000 + at, () => silent);
+    await world.time.advanceBy(60 * SECOND);
+    const { preservation } = value(world.registry.describe());
+    expect(preservation).toMatchObject({
+      active: true,
+      text: expect.stringContaining('3 of 4 instances are silent'),
+      registry: { used: 0, allowed: 1, peak: 4, total: 4, silent: 3, rule: 'mass' },
+      services: [{ namespace: 'default', service: 'orders', rule: 'mass', silent: 3 }],
+      servicesHolding: 1,
+    });
+    expect(preservation.sinceMs).toBeGreaterThan(40 * SECOND);
+    expect(preservation.sinceMs).toBeLessThanOrEqual(60 * SECOND);
+  });
+
+  it('tells its policy, its limits and, where it was told, its options and where they come from', async () => {
+    const world = await World.started({ limits: { maxInstances: 7 } });
+    const { policy, limits, options, calls } = value(world.registry.describe());
+    expect(calls).toEqual({ p99LateMs: 0, waiting: 0 });
+    expect(policy).toMatchObject({ intervalMs: 5_000, criticalAfter: 3 });
+    expect(limits).toMatchObject({ maxInstances: 7 });
+    expect(options).toEqual({});
+  });
+});

@@ -1,0 +1,121 @@
+import { sleep } from '@rollcall/core';
+import { describe, expect, it } from 'vitest';
+import { codeOf, SECOND, value, World } from '../registry.fixture.js';
+import { Pace } from './batch-size.js';
+import type { CallOutcome } from './protocols/caller.js';
+
+const p99LateMs = (world: World): number => value(world.registry.describe()).calls.p99LateMs;
+
+/** Instances `orders-0` … that are HEALTHY, their calls spread over the interval. */
+async function fleetOf(size: number): Promise<World> {
+  const world = await World.started();
+  for (let index = 0; index < size; index += 1) {
+    world.moveIn(`orders-${index}`, 3_001 + index);
+    value(await world.register(`orders-${index}`, 3_001 + index));
+    if (index % 100 === 99) await world.time.advanceBy(200);
+  }
+  await world.time.advanceBy(10 * SECOND);
+  return world;
+}
+
+function die(world: World, port: number): void {
+  world.town.inhabitants.delete(port);
+}
+
+describe('a turn of the event loop', () => {
+  const intervalMs = 5_000;
+
+  it('begins of those who are on time as many as it may, and of the late as many as became due since the last one and half as many again', () => {
+    const pace = new Pace(intervalMs, 0);
+    const most = pace.turn(3);
+    expect(most({ size: 10_000, behindMs: 100, areStrangers: false })).toBe(32);
+    expect(most({ size: 6_000, behindMs: 101, areStrangers: false })).toBe(6);
+    expect(pace.turn(7)({ size: 6_000, behindMs: 101, areStrangers: false })).toBe(8);
+  });
+
+  it('begins a few of however few who are late, and of strangers', () => {
+    const pace = new Pace(intervalMs, 0);
+    expect(pace.turn(1)({ size: 1, behindMs: 900, areStrangers: false })).toBe(4);
+    expect(pace.turn(9)({ size: 10_000, behindMs: 0, areStrangers: true })).toBe(4);
+  });
+
+  it('begins not many of the late, however long it took: long turns would grow longer', () => {
+    const most = new Pace(intervalMs, 0).turn(9_000);
+    expect(most({ size: 10_000, behindMs: 900, areStrangers: false })).toBe(8);
+  });
+});
+
+describe('a registry whose turns are long', () => {
+  it('catches up after one pause, and then removes who died in it', async () => {
+    const world = await fleetOf(1_000);
+    world.lateMs = 30;
+    await world.time.advanceBy(6 * SECOND);
+    world.stoppedMs += 600;
+    die(world, 3_001);
+    await world.time.advanceBy(60 * SECOND);
+    expect(p99LateMs(world)).toBeLessThan(100);
+    expect(codeOf(world.registry.instance('orders-0'))).toBe('NOT_FOUND');
+  });
+
+  it('judges the known however many strangers there are, and the strangers when it has called them', async () => {
+    const world = await fleetOf(20);
+    world.lateMs = 30;
+    for (let index = 0; index < 1_000; index += 1) value(await world.register(`strange-${index}`, 9_001 + index));
+    die(world, 3_001);
+    await world.time.advanceBy(90 * SECOND);
+    expect(codeOf(world.registry.instance('orders-0'))).toBe('NOT_FOUND');
+    expect(world.record('orders-1').state).toBe('HEALTHY');
+    world.lateMs = 0;
+    await world.time.advanceBy(35 * SECOND);
+    expect(value(world.registry.service('default', 'orders')).instances).toHaveLength(19);
+  });
+
+  it('does not count against strangers that it did not call them, and judges them when it has', async () => {
+    const world = await World.started();
+    const instances = () => value(world.registry.service('default', 'orders')).instances;
+    // of so many, a few are called in each turn
+    world.lateMs = 480;
+    for (let index = 0; index < 2_400; index += 1) value(await world.register(`orders-${index}`, 3_001 + index));
+    await world.time.advanceBy(30 * SECOND);
+    const called = new Set(world.town.calls.map(({ instance }) => instance));
+    expect(called.size).toBeLessThan(2_300);
+    await world.time.advanceBy(SECOND);
+    const blamed = instances().filter(({ id, state }) => state === 'CRITICAL' && !called.has(id));
+    expect(blamed).toEqual([]);
+    world.lateMs = 0;
+    await world.time.advanceBy(35 * SECOND);
+    expect(instances().map(({ state }) => state)).toContain('CRITICAL');
+  });
+});
+
+describe('a newcomer', () => {
+  const MANY = 500;
+
+  /** Strangers that never answer, of one source, each called once at least. */
+  async function besieged(): Promise<World> {
+    const world = await World.started({ limits: { maxCalls: 100 } });
+    const silence = async (): Promise<CallOutcome> => {
+      await sleep(world.time, 2_000);
+      return { kind: 'failed', text: 'no answer within 2000 ms', ms: 2_000 };
+    };
+    for (let index = 0; index < MANY; index += 1) {
+      world.town.inhabitants.set(9_001 + index, silence);
+      value(await world.register(`strange-${index}`, 9_001 + index));
+      if (index % 10 === 9) await world.time.advanceBy(10);
+    }
+    return world;
+  }
+
+  it.each(['10.0.0.5', '10.0.0.7'])(
+    'from %s does not wait behind strangers of 10.0.0.5 that never answer',
+    async (address) => {
+      const world = await besieged();
+      // of the same source: when each of the others was called once
+      await world.time.advanceBy(address === '10.0.0.5' ? 30 * SECOND : 100);
+      world.moveIn('orders-1', 3_001);
+      value(await world.register('orders-1', 3_001, {}, { address }));
+      await world.time.advanceBy(address === '10.0.0.5' ? 2_100 : 20);
+      expect(world.record('orders-1').state).toBe('HEALTHY');
+    },
+  );
+});

@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest';
+import { value, World } from '../registry.fixture.js';
+
+const SECOND = 1_000;
+
+describe('the line of an instance', () => {
+  it('that its peer ends is counted, with how long it lasted, for ten minutes', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    const losses = () => value(world.registry.instance('orders-1')).lineLosses;
+    expect(losses()).toBeNull();
+    for (const lastedMs of [15 * SECOND, 16 * SECOND, 15 * SECOND]) {
+      const { watcher } = world.hold('orders-1');
+      await world.time.advanceBy(lastedMs);
+      watcher.closed();
+      await world.healthy('orders-1', 3001);
+    }
+    expect(losses()?.times).toBe(3);
+    const { shortestMs = 0, longestMs = 0 } = losses() ?? {};
+    expect([shortestMs >= 15 * SECOND, longestMs < 17 * SECOND]).toEqual([true, true]);
+  });
+
+  it('that a newer one replaces is not lost', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    const old = world.hold('orders-1');
+    world.hold('orders-1');
+    old.watcher.closed();
+    expect(value(world.registry.instance('orders-1')).lineLosses).toBeNull();
+  });
+
+  it('is remembered eight times at most', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    for (let times = 0; times < 20; times += 1) world.hold('orders-1').watcher.closed();
+    expect(value(world.registry.instance('orders-1')).lineLosses).toEqual({ times: 8, shortestMs: 0, longestMs: 0 });
+  });
+});

@@ -1,0 +1,88 @@
+import type { Time } from '@rollcall/core';
+import type { Audience } from '../feed/watch-limits.js';
+import type { Entry } from '../instances/instance-table.js';
+import type { Judge } from '../lifecycle/engine.js';
+import type { LineLosses, Watcher, WatcherSink, WatchOrder } from '../registry-api.js';
+import type { Roll } from './prober.js';
+
+export interface LinePorts {
+  readonly time: Time;
+  readonly audience: Pick<Audience, 'hold'>;
+  readonly judge: Pick<Judge, 'apply'>;
+  readonly roll: Pick<Roll, 'callNow'>;
+}
+
+/** Of each instance so many ends of its line are remembered, for so long. */
+const KEPT = 8;
+const KEPT_MS = 600_000;
+
+interface Loss {
+  readonly at: number;
+  readonly lastedMs: number;
+}
+
+/** The streams that are an instance's line too: only the newest counts, and only its end by the peer is news. */
+export class Lines {
+  readonly #ports: LinePorts;
+  /** Only of instances whose peer ended a line. */
+  readonly #losses = new WeakMap<Entry, readonly Loss[]>();
+  #isClosed = false;
+
+  constructor(ports: LinePorts) {
+    this.#ports = ports;
+  }
+
+  /** The stream of `order` is its line from now on. */
+  hold(entry: Entry, order: WatchOrder, sink: WatcherSink): Watcher {
+    const { audience, judge, roll, time } = this.#ports;
+    const watcher = audience.hold(entry.id, order, sink, () => {
+      if (entry.line === watcher) entry.line = null;
+    });
+    const heldAt = time.now();
+    entry.line = watcher;
+    entry.lineClosedAt = null;
+    judge.apply(entry, { type: 'line' });
+    const closed = (): void => {
+      watcher.closed();
+      if (entry.line !== watcher) return;
+      entry.line = null;
+      if (!entry.present || this.#isClosed) return;
+      entry.lineClosedAt = time.now();
+      this.#lost(entry, { at: entry.lineClosedAt, lastedMs: entry.lineClosedAt - heldAt });
+      roll.callNow(entry);
+    };
+    const dropped = (): void => {
+      watcher.closed();
+      if (entry.line === watcher) entry.line = null;
+    };
+    return {
+      closed,
+      dropped,
+      services: watcher.services,
+      get token() {
+        return entry.token;
+      },
+    };
+  }
+
+  /** How often the peer ended its line within ten minutes, eight times at most, and how long those lasted; null: not within ten minutes. */
+  lossesOf(entry: Entry): LineLosses | null {
+    const now = this.#ports.time.now();
+    const lasted = (this.#losses.get(entry) ?? []).filter(({ at }) => now - at <= KEPT_MS).map((loss) => loss.lastedMs);
+    if (lasted.length === 0) return null;
+    return {
+      times: lasted.length,
+      shortestMs: Math.round(Math.min(...lasted)),
+      longestMs: Math.round(Math.max(...lasted)),
+    };
+  }
+
+  #lost(entry: Entry, loss: Loss): void {
+    this.#losses.set(entry, [...(this.#losses.get(entry) ?? []), loss].slice(-KEPT));
+  }
+
+  /** No end of a line is news any more. May be called twice. */
+  close(): void {
+    this.#isClosed = true;
+  }
+}

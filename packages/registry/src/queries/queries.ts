@@ -1,0 +1,108 @@
+import { countCallable, DEFAULT_NAMESPACE, fallsNow } from '@rollcall/core';
+import type { Policy, State, Tombstone } from '@rollcall/core';
+import { refuse } from '../access/refusals.js';
+import type { FeedView } from '../feed/feed.js';
+import { serviceKeyOf } from '../instances/instance-table.js';
+import type { DirectionLog, Entry, Roster, ServiceEntry } from '../instances/instance-table.js';
+import type { DirectionAnswer, InstanceAnswer, Outcome, ServiceAnswer, ServiceSummary } from '../registry-api.js';
+import type { StoredTombstone } from '../store/store.js';
+
+/** Every service of a namespace (`*`: of all), with how many instances are in which state, and how many may be called. */
+export function summaries(roster: Roster, namespace: string): ServiceSummary[] {
+  const found: ServiceSummary[] = [];
+  for (const service of roster.allServices()) {
+    if (namespace !== '*' && service.namespace !== namespace) continue;
+    const states: Record<State, number> = { HEALTHY: 0, REGISTERING: 0, UNHEALTHY: 0, CRITICAL: 0, DEREGISTERING: 0 };
+    const records = [...service.members.values()].map(({ record }) => record);
+    for (const { state } of records) states[state] += 1;
+    const { callable, admin } = countCallable(records);
+    const { service: name, namespace: its, members } = service;
+    found.push({ name, namespace: its, instances: members.size, states, callable, admin });
+  }
+  return found;
+}
+
+/**
+ * The instances and tombstones of a service, in all namespaces together where that is `*`; null: never heard of. `heartbeats`: what is
+ * said of those of each instance; null: nothing.
+ */
+export function serviceAnswer(
+  roster: Roster,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  heartbeats: ((entry: Entry) => InstanceAnswer['heartbeats']) | null,
+): Pick<ServiceAnswer, 'service' | 'namespace' | 'instances' | 'removed'> | null {
+  const services = namesakes(roster, namespace, name);
+  if (services.length === 0) return null;
+  const say = (entry: Entry): Saying =>
+    heartbeats === null ? entry.record : { ...entry.record, heartbeats: heartbeats(entry) };
+  const instances = services.flatMap(({ members }) => [...members.values()].map(say));
+  const removed = services.flatMap(({ tombstones }) => [...tombstones.values()].map(published));
+  return { service: name, namespace, instances, removed };
+}
+
+type Saying = ServiceAnswer['instances'][number];
+
+/** The services of that name: one in a namespace, or in all namespaces (`*`) one each. */
+function namesakes(roster: Roster, namespace: string, name: string): Readonly<ServiceEntry>[] {
+  if (namespace === '*') return [...roster.allServices()].filter(({ service }) => service === name);
+  const service = roster.service(serviceKeyOf(namespace, name));
+  return service === undefined ? [] : [service];
+}
+
+/** So many namespaces are named. */
+const MOST_NAMESPACES = 5;
+
+/** Refuses a name that no service has in this namespace, and says where a service of that name is, or which namespaces there are. */
+export function noSuchService(
+  roster: Roster,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+): Outcome<never> {
+  const services = [...roster.allServices()];
+  const text = `No service ${name} was ever registered in namespace ${namespace}.`;
+  const homes = services.filter(({ service }) => service === name).map((one) => one.namespace);
+  const [home] = homes.toSorted();
+  if (home !== undefined)
+    return refuse('NOT_FOUND', text, `${name} is in namespace ${listed(homes)}: ask with namespace=${home}.`);
+  const known = [...new Set(services.map((one) => one.namespace))];
+  if (namespace === '*' || namespace === DEFAULT_NAMESPACE || known.length === 0 || known.includes(namespace))
+    return refuse('NOT_FOUND', text);
+  return refuse('NOT_FOUND', text, `There is no namespace ${namespace} now; there are ${listed(known)}.`);
+}
+
+function listed(namespaces: readonly string[]): string {
+  const sorted = namespaces.toSorted();
+  const more = sorted.length - MOST_NAMESPACES;
+  return `${sorted.slice(0, MOST_NAMESPACES).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+}
+
+/** One instance with its heartbeats: ages and counts, which never go into the feed. */
+export function detail(entry: Entry, now: number, policy: Policy): Omit<InstanceAnswer, 'lineLosses'> {
+  const heartbeat1 = directionAnswer(entry.heartbeat1, now);
+  const overdueMs = now - entry.vitals.outboundAt - policy.timeoutMs;
+  const misses = Math.max(0, Math.floor(overdueMs / policy.intervalMs));
+  const heartbeat2 = { ...directionAnswer(entry.heartbeat2, now), misses };
+  const { record, own, override, vitals } = entry;
+  const heartbeats = { heartbeat1, heartbeat2 };
+  return { ...record, own, override, heartbeats, falls: fallsNow(vitals, now, policy), line: entry.line !== null };
+}
+
+function directionAnswer(log: DirectionLog, now: number): DirectionAnswer {
+  const lastSuccessAgoMs = log.lastAt === null ? null : Math.round(now - log.lastAt);
+  return { lastSuccessAgoMs, roundTripMs: log.roundTripMs, misses: log.misses, error: log.error };
+}
+
+/** A tombstone without what only the registry may know. */
+const published = ({ id, revision, reason }: StoredTombstone): Tombstone => ({ id, revision, reason });
+
+/** The roster as the feed reads it, to build a whole view. */
+export function viewOf(roster: Roster): FeedView {
+  const of = (namespace: string, service: string): ReturnType<Roster['service']> =>
+    roster.service(serviceKeyOf(namespace, service));
+  return {
+    instances: (namespace, service) =>
+      [...(of(namespace, service)?.members.values() ?? [])].map(({ record }) => record),
+    tombstones: (namespace, service) => [...(of(namespace, service)?.tombstones.values() ?? [])].map(published),
+    has: (namespace, service) => of(namespace, service) !== undefined,
+    services: () => [...roster.allServices()].map(({ namespace, service }) => ({ namespace, service })),
+  };
+}

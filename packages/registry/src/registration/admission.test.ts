@@ -1,0 +1,149 @@
+import type { AnnouncedEndpoint } from '@rollcall/core';
+import { ManualTime, recordingLog } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { Complaints } from '../access/refusals.js';
+import { Admission } from './admission.js';
+import type { AdmissionPorts } from './admission.js';
+import { LOOKUP_MS } from './dns.js';
+
+const OWN_PORT = 1337;
+const PEER = '10.0.0.5';
+
+function portsOf(time: ManualTime): AdmissionPorts {
+  return { time, complaints: new Complaints({ time, log: recordingLog() }) };
+}
+
+/** What a registration from `peer` comes to: its addresses as they are called, or why it is refused. */
+async function admitted(
+  peer: string,
+  endpoints: readonly Partial<AnnouncedEndpoint>[],
+  allowedNetworks: readonly string[] = [],
+): Promise<string> {
+  const names = new Map([['db.local', '10.0.0.9']]);
+  const resolve = async (host: string): Promise<string> => {
+    const address = names.get(host);
+    if (address === undefined) throw new Error('ENOTFOUND');
+    return address;
+  };
+  const admission = new Admission({ resolve, allowedNetworks, ownPort: () => OWN_PORT }, portsOf(new ManualTime()));
+  const announced = endpoints.map((endpoint) => ({ protocol: 'tcp' as const, port: 3000, ...endpoint }));
+  const result = await admission.admit({ id: 'a-1', service: 'a', endpoints: announced }, peer);
+  if (result.ok) return result.value.targets.map(({ host, port }) => `${host} ${port}`).join(', ');
+  const { code, detail, flaws } = result.problem;
+  return `${code} ${flaws?.[0]?.path} ${detail}`;
+}
+
+describe('the admission of an address', () => {
+  it.each([
+    ['the address of the peer, where none is named', '10.0.0.5', {}, '10.0.0.5 3000'],
+    ['the address of the peer', '10.0.0.5', { host: '10.0.0.5' }, '10.0.0.5 3000'],
+    ['it in the IPv6 form of an IPv4 address', '10.0.0.5', { host: '::ffff:10.0.0.5' }, '10.0.0.5 3000'],
+    ['it in hexadecimal', '10.0.0.5', { host: '::FFFF:a00:5' }, '10.0.0.5 3000'],
+    ['an IPv6 address, however it is written', '2001:db8::5', { host: '2001:DB8:0:0::5' }, '2001:db8::5 3000'],
+    ['any loopback address from this machine', '127.0.0.1', { host: '::1' }, '::1 3000'],
+    ['a name of the peer', '10.0.0.9', { host: 'db.local' }, '10.0.0.9 3000'],
+  ])('takes %s', async (_what, peer, endpoint, called) => {
+    expect(await admitted(peer, [endpoint])).toBe(called);
+  });
+
+  it.each([
+    ['another address', '10.0.0.5', { host: '10.0.0.6' }],
+    ['the metadata service of a cloud', '10.0.0.5', { host: '169.254.169.254' }],
+    ['that in the IPv6 form', '10.0.0.5', { host: '::ffff:169.254.169.254' }],
+    ['loopback, from elsewhere', '10.0.0.5', { host: '127.0.0.1' }],
+    ['no address at all', '127.0.0.1', { host: '0.0.0.0' }],
+    ['a name of somebody else', '10.0.0.5', { host: 'db.local' }],
+    ['a name of nobody', '10.0.0.5', { host: 'nobody.local' }],
+    ['an address of one link only, which no caller elsewhere could use', 'fe80::1%eth0', {}],
+  ])('refuses %s', async (_what, peer, endpoint) => {
+    expect(await admitted(peer, [endpoint])).toMatch(/^ADDRESS_NOT_ALLOWED endpoints\[0\]\.host /);
+  });
+
+  it('takes an address in a network that is allowed, in whichever form, and no other', async () => {
+    expect(await admitted('10.0.0.5', [{ host: '10.1.0.1' }], ['10.1.0.0/16'])).toBe('10.1.0.1 3000');
+    expect(await admitted('10.0.0.5', [{ host: '::ffff:10.1.0.1' }], ['10.1.0.0/16'])).toBe('10.1.0.1 3000');
+    expect(await admitted('10.0.0.5', [{ host: '10.2.0.1' }], ['10.1.0.0/16'])).toContain('ADDRESS_NOT_ALLOWED');
+  });
+
+  it('never takes its own port: not of the peer, and not in a network that is allowed', async () => {
+    expect(await admitted('10.0.0.5', [{ port: OWN_PORT }])).toContain("the registry's own port");
+    const inNetwork = await admitted('10.0.0.5', [{ host: '10.1.0.1', port: OWN_PORT }], ['10.1.0.0/16']);
+    expect(inNetwork).toContain("the registry's own port");
+  });
+
+  it('takes no endpoint twice, also where one of them leaves its host out', async () => {
+    expect(await admitted('10.0.0.5', [{}, { host: '10.0.0.5' }])).toMatch(/^INVALID endpoints\[1\] /);
+    expect(await admitted('10.0.0.5', [{}, { port: 3001 }])).toBe('10.0.0.5 3000, 10.0.0.5 3001');
+  });
+
+  it('never takes longer than 2 s, with however many names that nobody answers for: that is no verdict, so try again', async () => {
+    const { time, asked, admit } = quietNames();
+    const outcome = admit(Array.from({ length: 16 }, (_, index) => `slow-${index}.local`));
+    await time.advanceBy(LOOKUP_MS - 1);
+    expect(asked).toEqual(['slow-0.local', 'slow-1.local']);
+    await time.advanceBy(1);
+    expect(await outcome).toBe('TOO_MANY after 1000 ms slow-0.local did not resolve to an address within 2000 ms.');
+  });
+
+  it('has the answer that was late when it is asked again', async () => {
+    const { time, asked, admit, answer } = quietNames();
+    const outcome = admit(['slow.local']);
+    await time.advanceBy(LOOKUP_MS);
+    expect(await outcome).toMatch(/^TOO_MANY/);
+    answer('10.0.0.5');
+    await time.advanceBy(1_000);
+    expect(await admit(['slow.local'])).toBe('10.0.0.5');
+    expect(asked).toEqual(['slow.local']);
+  });
+
+  it('refuses the names of one who waits for too many, and of nobody else', async () => {
+    const { admit, answer } = quietNames();
+    const many = Array.from({ length: 40 }, (_, index) => admit([`slow-${index}.local`]));
+    expect(new Set(await Promise.all(many.slice(32)))).toEqual(
+      new Set([
+        'TOO_MANY after 1000 ms 32 host names are being looked up for 10.0.0.5, and no more than 32 are at one time.',
+      ]),
+    );
+    const other = admit(['another.local'], '10.0.0.6');
+    answer('10.0.0.5');
+    await Promise.all(many.slice(0, 2));
+    answer('10.0.0.6');
+    expect(await other).toBe('10.0.0.6');
+  });
+
+  it('leaves no timer behind', async () => {
+    const { time, admit, answer } = quietNames();
+    const outcome = admit(['a.local']);
+    answer('10.0.0.5');
+    expect(await outcome).toBe('10.0.0.5');
+    expect(time.pending()).toEqual({ foreground: 0, background: 0 });
+  });
+});
+
+/** Names for which nobody answers until `answer` does, for all that were asked. */
+function quietNames(): {
+  readonly time: ManualTime;
+  readonly asked: readonly string[];
+  readonly admit: (hosts: readonly string[], peer?: string) => Promise<string>;
+  readonly answer: (address: string) => void;
+} {
+  const time = new ManualTime();
+  const asked: string[] = [];
+  let open: ((address: string) => void)[] = [];
+  const resolve = (host: string): Promise<string> => {
+    asked.push(host);
+    return new Promise((answered) => open.push(answered));
+  };
+  const admission = new Admission({ resolve, allowedNetworks: ['10.0.0.0/8'], ownPort: () => OWN_PORT }, portsOf(time));
+  const admit = async (hosts: readonly string[], peer: string = PEER): Promise<string> => {
+    const endpoints = hosts.map((host) => ({ protocol: 'tcp' as const, port: 3000, host }));
+    const result = await admission.admit({ id: 'a-1', service: 'a', endpoints }, peer);
+    if (result.ok) return result.value.targets.map(({ host }) => host).join();
+    const { code, detail, retryAfterMs } = result.problem;
+    return `${code} after ${retryAfterMs} ms ${detail}`;
+  };
+  const answer = (address: string): void => {
+    for (const answered of open.splice(0)) answered(address);
+  };
+  return { time, asked, admit, answer };
+}

@@ -1,0 +1,61 @@
+import { isCertificateId, mayServe } from '../access/permissions.js';
+import { refuse } from '../access/refusals.js';
+import { isSecretOf } from '../instances/credential.js';
+import type { Entry, Roster } from '../instances/instance-table.js';
+import type { Outcome, Proof } from '../registry-api.js';
+
+/** The entry of an id, or why there is none. */
+export function known(roster: Roster, id: string): Outcome<Entry> {
+  const entry = roster.get(id);
+  if (entry !== undefined) return { ok: true, value: entry };
+  const tombstone = roster.tombstone(id);
+  if (tombstone?.ended === true) return refuse('ENDED', `${id} was ended: ${tombstone.reason.text}.`);
+  const unknown = refuse('NOT_FOUND', `No instance ${id} is registered.`);
+  if (unknown.ok || tombstone === undefined) return unknown;
+  return { ok: false, problem: { ...unknown.problem, reason: tombstone.reason } };
+}
+
+/** Knows whether an access token, by its id, is valid now. */
+export interface TokenCheck {
+  isValid(id: string | null): boolean;
+}
+
+/**
+ * Why an instance that has proved itself may not act all the same: the token with which it registered is no longer valid, or there was
+ * none, and it does not come with a certificate for its service either. Null: it may. The secret of an instance is worth what that token
+ * is worth; a certificate is shown anew with each connection, so any that is for the service will do.
+ */
+export function lapsed(
+  { id, token, record }: Entry,
+  tokens: TokenCheck | undefined,
+  proof: Proof,
+): Outcome<never> | null {
+  if (tokens === undefined || tokens.isValid(token)) return null;
+  const grant = typeof proof === 'object' ? proof?.grant : undefined;
+  if (grant !== undefined && mayServe(grant, record.namespace, record.service)) return null;
+  return refuse('TOKEN_LAPSED', `${id} ${lapseText(token, record.service, grant?.id)}.`);
+}
+
+function lapseText(token: string | null, service: string, shown: string | undefined): string {
+  if (token === null) return 'was registered without a token';
+  if (!isCertificateId(token)) return `was registered with token ${token}, which is no longer valid`;
+  const what = shown === undefined ? 'without any' : `with ${shown}, which is not for ${service}`;
+  return `was registered with certificate ${token}, and this request came ${what}`;
+}
+
+/** Why the secret does not make its bearer this instance; null: it does, or nobody knows of any. */
+export function impostor(roster: Roster, id: string, proof: Proof): Outcome<never> | null {
+  const secret = typeof proof === 'object' && proof !== null ? proof.secret : proof;
+  const tombstone = roster.tombstone(id);
+  const owner = roster.get(id)?.credential ?? tombstone;
+  if (owner !== undefined && !isSecretOf(owner, secret)) {
+    return refuse(
+      'UNAUTHORIZED',
+      secret === null ? 'This needs the secret of the instance.' : 'That is not its secret.',
+    );
+  }
+  const { code, text } = tombstone?.reason ?? {};
+  return code === 'ADDRESS_TAKEN' && text !== undefined
+    ? refuse(code, `This instance was taken off the record: ${text}.`)
+    : null;
+}

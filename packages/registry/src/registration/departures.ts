@@ -1,0 +1,82 @@
+import { sleep } from '@rollcall/core';
+import type { Drain, DrainAnswer, Time } from '@rollcall/core';
+import { refuse } from '../access/refusals.js';
+import type { Feed } from '../feed/feed.js';
+import type { Entry } from '../instances/instance-table.js';
+import type { Judge } from '../lifecycle/engine.js';
+import type { Ender, Outcome, Proof } from '../registry-api.js';
+import type { Ledger } from '../store/write-behind.js';
+
+export interface DeparturePorts {
+  readonly time: Time;
+  readonly judge: Pick<Judge, 'apply'>;
+  readonly feed: Pick<Feed, 'watcherCount'>;
+  readonly ledger: Pick<Ledger, 'untold'>;
+  /** The entry of an id, or why there is none. */
+  readonly known: (id: string) => Outcome<Entry>;
+  /** The same, for whoever shows the secret of the instance. */
+  readonly authenticated: (id: string, secret: Proof) => Outcome<Entry>;
+}
+
+export const DEFAULT_DRAIN_MS = 30_000;
+/** A drain waits this long for the store: clients give up after 3 s, and must know in time for whom they have to wait. */
+const DRAIN_PATIENCE_MS = 1_000;
+const KEEPS_TRYING =
+  'Nothing needs to be done: the registry stores it by itself as soon as it can. Ask again after Retry-After to be sure: 410 says that it is stored.';
+
+/**
+ * How instances leave. Both ways count in memory at once, before the store has them: an instance that goes must get no calls, whatever its
+ * disk does. They are acknowledged once they are stored, so that no restart brings back who was told that it is gone.
+ *
+ * Where the store refuses, the change still counts, and the ledger tells it again:
+ * - a removal is answered with NOT_READY, as a registration is. Nothing waits for it: a client that leaves goes on with its own end;
+ * - a drain is answered all the same, with `stored: false`. Clients read a refusal as "nobody watches me" and would end at once, under the
+ *   calls of those who have not yet heard; that costs more than a restart, of all moments within the drain, could.
+ */
+export class Departures {
+  readonly #ports: DeparturePorts;
+
+  constructor(ports: DeparturePorts) {
+    this.#ports = ports;
+  }
+
+  async drain(id: string, secret: Proof, { deadlineMs = DEFAULT_DRAIN_MS }: Drain): Promise<Outcome<DrainAnswer>> {
+    const { authenticated, feed, judge } = this.#ports;
+    const found = authenticated(id, secret);
+    if (!found.ok) return found;
+    judge.apply(found.value, { type: 'drain', deadlineMs });
+    const { namespace, service } = found.value.record;
+    const watchers = feed.watcherCount(namespace, service);
+    const isStored = await this.#isStoredSoon(id);
+    return { ok: true, value: isStored ? { watchers } : { watchers, stored: false } };
+  }
+
+  async leave(id: string, ender: Ender | null, why: string): Promise<Outcome<null>> {
+    const { authenticated, judge, known, ledger } = this.#ports;
+    const operator = ender !== null && 'operator' in ender;
+    const found = operator ? known(id) : authenticated(id, ender?.secret ?? null);
+    if (found.ok) {
+      const who = operator ? `removed by ${ender.who ?? 'an operator'}` : 'it said goodbye';
+      const text = operator && why !== '' ? `${who}: ${why}` : who;
+      judge.apply(found.value, { type: 'end', code: operator ? 'OPERATOR' : 'GOODBYE', text });
+    }
+    // that it has ended is an acknowledgement too, for whoever asks once more
+    else if (found.problem.code !== 'ENDED') return found;
+    if ((await ledger.untold(id)) !== null) return unstored(id);
+    return found.ok ? { ok: true, value: null } : found;
+  }
+
+  /** False also while the store takes its time. */
+  async #isStoredSoon(id: string): Promise<boolean> {
+    const { ledger, time } = this.#ports;
+    const inTime = new AbortController();
+    const late = sleep(time, DRAIN_PATIENCE_MS, { background: true, signal: inTime.signal }).then(() => false);
+    const isStored = ledger.untold(id).then((trouble) => trouble === null);
+    return Promise.race([isStored, late]).finally(() => inTime.abort());
+  }
+}
+
+function unstored(id: string): Outcome<never> {
+  const detail = `${id} is off the list and whoever watches is told, but the registry cannot store that now: after a restart before it can, ${id} would be listed again.`;
+  return refuse('NOT_READY', detail, KEEPS_TRYING);
+}

@@ -1,0 +1,119 @@
+import * as fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { codeOf, SECOND, value, World } from '../registry.fixture.js';
+import { MemoryStore } from '../store/memory.js';
+import type { Store } from '../store/store.js';
+
+const ID = 'orders-1';
+
+/** A registry on what others left, `wall` ms since 1970; its instance answers as it always did. */
+async function worldOn(store: Store, wall?: number): Promise<World> {
+  const world = new World({ store });
+  if (wall !== undefined) world.time.shiftWall(wall - world.time.wall());
+  await world.registry.start();
+  world.moveIn(ID, 3001);
+  return world;
+}
+
+const KEYS = ['a', 'b', 'c'];
+const anyWords = fc.record({
+  weight: fc.integer({ min: 0, max: 1_000 }),
+  metadata: fc.dictionary(fc.constantFrom(...KEYS), fc.constantFrom('own-1', 'own-2'), { maxKeys: 3 }),
+});
+const anyPatch = fc.record(
+  {
+    admin: fc.constantFrom('ENABLED', 'DRAINING', 'MAINTENANCE'),
+    weight: fc.option(fc.integer({ min: 0, max: 1_000 })),
+    metadata: fc.option(fc.dictionary(fc.constantFrom(...KEYS), fc.option(fc.constantFrom('op-1', 'op-2')))),
+    /** From now, in seconds and a half: never just when somebody looks. */
+    untilS: fc.option(fc.integer({ min: 0, max: 12 })),
+  },
+  { requiredKeys: [] },
+);
+const anyStep = fc.oneof(
+  fc.record({ step: fc.constant('register' as const), words: anyWords }),
+  fc.record({ step: fc.constant('patch' as const), patch: anyPatch }),
+  fc.record({ step: fc.constant('wait' as const), seconds: fc.integer({ min: 1, max: 8 }) }),
+  fc.record({ step: fc.constant('restart' as const) }),
+);
+type Step = typeof anyStep extends fc.Arbitrary<infer Value> ? Value : never;
+type Words = typeof anyWords extends fc.Arbitrary<infer Value> ? Value : never;
+
+/** What should be so, told without the code under test. */
+class Model {
+  own: Words = { weight: 100, metadata: {} };
+  admin = 'ENABLED';
+  weight: number | null = null;
+  metadata = new Map<string, string>();
+  readonly ends = { admin: Infinity, weight: Infinity, metadata: Infinity };
+  nowS = 0;
+
+  take(step: Step): void {
+    if (step.step === 'register') this.own = step.words;
+    if (step.step === 'wait') this.nowS += step.seconds;
+    if (step.step === 'patch') this.#patch(step.patch);
+    for (const word of ['admin', 'weight', 'metadata'] as const) if (this.nowS > this.ends[word]) this.#end(word);
+  }
+
+  get effective() {
+    const metadata = { ...this.own.metadata, ...Object.fromEntries(this.metadata) };
+    return { admin: this.admin, weight: this.weight ?? this.own.weight, metadata };
+  }
+
+  #patch({ admin, weight, metadata, untilS }: typeof anyPatch extends fc.Arbitrary<infer Value> ? Value : never): void {
+    this.admin = admin ?? this.admin;
+    if (weight !== undefined) this.weight = weight;
+    if (metadata === null) this.metadata.clear();
+    for (const [key, word] of Object.entries(metadata ?? {})) {
+      if (word === null) this.metadata.delete(key);
+      else this.metadata.set(key, word);
+    }
+    const named = { admin, weight, metadata };
+    const isBare = Object.values(named).every((word) => word === undefined);
+    const at = untilS == null ? Infinity : this.nowS + untilS + 0.5;
+    for (const word of ['admin', 'weight', 'metadata'] as const) {
+      if (named[word] !== undefined || (isBare && untilS !== undefined)) this.ends[word] = at;
+    }
+  }
+
+  #end(word: 'admin' | 'weight' | 'metadata'): void {
+    this.ends[word] = Infinity;
+    if (word === 'admin') this.admin = 'ENABLED';
+    if (word === 'weight') this.weight = null;
+    if (word === 'metadata') this.metadata.clear();
+  }
+}
+
+describe('after any registrations, words, waits and restarts', () => {
+  it("callers are told the operator's word where there is one, else the instance's own", async () => {
+    const property = fc.asyncProperty(fc.array(anyStep, { maxLength: 12 }), async (steps) => {
+      const store = new MemoryStore();
+      const model = new Model();
+      let world = await worldOn(store);
+      await world.healthy(ID, 3001);
+      for (const step of steps) {
+        if (step.step === 'register') value(await world.register(ID, 3001, step.words));
+        if (step.step === 'wait') await world.time.advanceBy(step.seconds * SECOND);
+        if (step.step === 'restart') world = await worldOn(store, world.time.wall());
+        if (step.step === 'patch') {
+          const { untilS, ...patch } = step.patch;
+          const until = untilS == null ? untilS : world.time.wall() + (untilS + 0.5) * SECOND;
+          const said = { ...patch, ...(until === undefined ? {} : { untilMs: until }) };
+          const answer = await world.registry.amend(ID, said, { operator: true });
+          const isAbout = Object.keys(patch).length > 0;
+          expect(codeOf(answer)).toBe(isAbout || isSaid(model) ? 'ok' : 'INVALID');
+          if (!answer.ok) continue;
+        }
+        model.take(step);
+        const { admin, weight, metadata, own, override } = world.record(ID);
+        expect({ admin, weight, metadata }).toEqual(model.effective);
+        expect(own).toEqual(model.own);
+        expect(override !== null).toBe(isSaid(model));
+      }
+    });
+    await fc.assert(property, { numRuns: 60 });
+  });
+});
+
+const isSaid = ({ admin, weight, metadata }: Model): boolean =>
+  admin !== 'ENABLED' || weight !== null || metadata.size > 0;

@@ -1,0 +1,267 @@
+import { isMetadata, messageOf, termsOf } from '@rollcall/core';
+import type { Instance, InstancePatch, Log, Metadata, Override, OverrideWord, OwnWords, Time } from '@rollcall/core';
+import { refuse } from '../access/refusals.js';
+import type { Happening } from '../activity/events.js';
+import { storedOf } from '../instances/instance-table.js';
+import type { Entry, Roster } from '../instances/instance-table.js';
+import type { Judge } from '../lifecycle/engine.js';
+import type { Outcome } from '../registry-api.js';
+import type { StoredInstance } from '../store/store.js';
+import type { Ledger } from '../store/write-behind.js';
+import { isEndOf, without, withPatch, WORDS } from './override-words.js';
+import type { Said } from './override-words.js';
+
+/** What an operator's word may be given for at most. */
+const LONGEST_MS = 30 * 24 * 3_600_000;
+
+/** What callers are told of an instance: the operator's word where there is one, else its own. */
+export function effective(own: OwnWords, override: Override | null): Pick<Instance, 'admin' | 'weight' | 'metadata'> {
+  return {
+    admin: override?.admin ?? 'ENABLED',
+    weight: override?.weight ?? own.weight,
+    metadata: together(own.metadata, override?.metadata ?? null) ?? own.metadata,
+  };
+}
+
+/** What a store knows of an instance's own words and its operator's. */
+export function restored({ record, own, override }: StoredInstance): Pick<Entry, 'own' | 'override'> {
+  return { own: own ?? { weight: record.weight, metadata: record.metadata }, override: override ?? null };
+}
+
+/** Both, the second before the first; null where they are too much together. */
+function together(own: Metadata, other: Metadata | null): Metadata | null {
+  if (other === null) return own;
+  const both = { ...own, ...other };
+  return isMetadata(both) ? both : null;
+}
+
+/** Monotonic ms; a word without an end is missing. */
+type Ends = ReadonlyMap<OverrideWord, number>;
+
+export interface OverridePorts {
+  readonly time: Time;
+  readonly log: Log;
+  readonly judge: Judge;
+  readonly roster: Roster;
+  readonly ledger: Pick<Ledger, 'acknowledge'>;
+  /** The entry of an id, or why there is none. */
+  readonly known: (id: string) => Outcome<Entry>;
+}
+
+/**
+ * What operators say of instances. It is kept apart from what they say themselves: a registration replaces their words and never
+ * his, also where silence had removed the instance before. It never changes a state. It is stored before it is acknowledged, ends
+ * with its instance's tombstone or goodbye, and each word, where it was told so, by itself: by monotonic time from the moment it was told,
+ * and after a restart with what is left by the wall clock, never more than was left when it was stored.
+ */
+export class Overrides {
+  readonly #ports: OverridePorts;
+  /** When words about an instance end, monotonic ms. */
+  readonly #ends = new Map<string, Ends>();
+
+  constructor(ports: OverridePorts) {
+    this.#ports = ports;
+  }
+
+  /** Takes up what was said before the registry restarted. */
+  resume(): void {
+    const { time, roster } = this.#ports;
+    for (const { id, override } of [...roster.all(), ...roster.tombstonesBefore(Infinity)]) {
+      if (override === undefined || override === null || override.untilMs === null) continue;
+      const ends = new Map<OverrideWord, number>();
+      for (const word of WORDS) {
+        const { untilMs } = termsOf(override, word);
+        if (override[word] === null || untilMs === null) continue;
+        ends.set(word, time.now() + Math.max(0, Math.min(untilMs - time.wall(), untilMs - override.since)));
+      }
+      this.#ends.set(id, ends);
+    }
+  }
+
+  /** Adds a word of an operator, `who` in words. Refused: INVALID, NOT_FOUND, ENDED, LEAVING; NOT_READY where it cannot be stored. */
+  async tell(id: string, patch: InstancePatch, who?: string): Promise<Outcome<Entry>> {
+    const { time, known } = this.#ports;
+    const lasts = this.#lasts(patch);
+    if (!lasts.ok) return lasts;
+    const endsAt = time.now() + lasts.value;
+    // until nothing changes while it is being stored: what is stored of an instance is always all of it
+    for (;;) {
+      const found = known(id);
+      if (!found.ok) return found;
+      const entry = found.value;
+      const next = nextOf(entry, patch, { wall: time.wall(), by: who ?? '' });
+      if (!next.ok) return next;
+      const override = next.value;
+      if (override === entry.override) return found;
+      const { record } = entry;
+      const refused = await this.#store(entry, override);
+      if (refused !== null) return refused;
+      if (!entry.present || entry.record !== record) continue;
+      this.#setEnds(id, override, patch, endsAt);
+      this.#apply(entry, override, withName(saidBy(override), who));
+      return found;
+    }
+  }
+
+  /** Ends what is over. */
+  sweep(): void {
+    const { time, roster } = this.#ports;
+    const now = time.now();
+    for (const [id, ends] of this.#ends) {
+      const entry = roster.get(id);
+      const tombstone = roster.tombstone(id);
+      if (entry === undefined && tombstone === undefined) this.#ends.delete(id);
+      const over = new Set(WORDS.filter((word) => (ends.get(word) ?? Infinity) <= now));
+      if (over.size === 0) continue;
+      // of a tombstone it is remembered: its instance may be registering again in this moment
+      if (tombstone === undefined) this.#forget(id, over);
+      else if (saysAny(tombstone.override, over)) roster.reword(id, without(tombstone.override, over));
+      const said = entry?.override ?? undefined;
+      if (entry !== undefined && saysAny(said, over)) {
+        const left = without(said, over);
+        this.#apply(entry, left, overText(over, left, time.wall()));
+      }
+    }
+  }
+
+  #setEnds(id: string, override: Override | null, patch: InstancePatch, endsAt: number): void {
+    const before = this.#ends.get(id);
+    const ends = new Map<OverrideWord, number>();
+    for (const word of WORDS) {
+      if (override === null || override[word] === null || termsOf(override, word).untilMs === null) continue;
+      const isTold = patch.untilMs !== undefined && isEndOf(word, patch);
+      ends.set(word, isTold ? endsAt : (before?.get(word) ?? endsAt));
+    }
+    if (ends.size === 0) this.#ends.delete(id);
+    else this.#ends.set(id, ends);
+  }
+
+  #forget(id: string, over: ReadonlySet<OverrideWord>): void {
+    const left = [...(this.#ends.get(id) ?? [])].filter(([word]) => !over.has(word));
+    if (left.length === 0) this.#ends.delete(id);
+    else this.#ends.set(id, new Map(left));
+  }
+
+  #apply(entry: Entry, override: Override | null, what: Happening): void {
+    entry.override = override;
+    this.#ports.judge.amend(entry, effective(entry.own, override), what);
+    this.#ports.log.info(`${entry.id}: ${what.text}${override === null ? '' : whyOf(override)}`);
+  }
+
+  /** Null: it is stored. */
+  async #store(entry: Entry, override: Override | null): Promise<Outcome<never> | null> {
+    const record = { ...entry.record, ...effective(entry.own, override) };
+    try {
+      await this.#ports.ledger.acknowledge({ put: storedOf({ ...entry, record, override }) });
+      return null;
+    } catch (error) {
+      this.#ports.log.error(`The store refused an operator's word on ${entry.id}: ${messageOf(error)}`);
+      return refuse('NOT_READY', "The registry cannot store an operator's word now, so it takes none.");
+    }
+  }
+
+  /** For how long it counts, from now; without an end of its own Infinity. */
+  #lasts({ untilMs }: InstancePatch): Outcome<number> {
+    if (untilMs === undefined || untilMs === null) return { ok: true, value: Infinity };
+    const wall = this.#ports.time.wall();
+    const lastsMs = untilMs - wall;
+    if (lastsMs > 0 && lastsMs <= LONGEST_MS) return { ok: true, value: lastsMs };
+    return invalid(
+      'untilMs',
+      String(untilMs),
+      `in the future (now ${wall}) and at most 30 days (${LONGEST_MS} ms) from now`,
+    );
+  }
+}
+
+function saysAny(override: Override | undefined, words: ReadonlySet<OverrideWord>): override is Override {
+  return override !== undefined && WORDS.some((word) => words.has(word) && override[word] !== null);
+}
+
+/** What would have been said of it then, unless it may not be said. */
+function nextOf(entry: Entry, patch: InstancePatch, said: Said): Outcome<Override | null> {
+  if (entry.vitals.phase === 'LEAVING') return refuse('LEAVING', `${entry.id} is leaving.`);
+  const next = withPatch(entry.override, patch, said);
+  const isAbout = patch.admin !== undefined || patch.weight !== undefined || patch.metadata !== undefined;
+  if (next === null && !isAbout) {
+    return invalid(
+      '',
+      'a reason or an end, for nothing',
+      'one of `admin`, `weight`, `metadata`, since no word of an operator counts yet',
+    );
+  }
+  const isMore = next !== null && next.metadata !== entry.override?.metadata;
+  if (isMore && together(entry.own.metadata, next.metadata) === null) {
+    return invalid(
+      'metadata',
+      'too much, with what the instance says itself',
+      'at most 64 keys and 4096 bytes of UTF-8 in all',
+    );
+  }
+  return { ok: true, value: next };
+}
+
+function invalid(path: string, received: string, allowed: string): Outcome<never> {
+  const detail = 'The body cannot be followed now.';
+  const fix = 'Correct what `flaws` lists; nothing was stored.';
+  return { ok: false, problem: { code: 'INVALID', detail, fix, flaws: [{ path, received, allowed }] } };
+}
+
+/** `left`: what the operator said besides. */
+function overText(over: ReadonlySet<OverrideWord>, left: Override | null, wall: number): Happening {
+  const text =
+    left === null
+      ? "the time of the operator's word is over: its own words count again"
+      : `the time of the operator's word is over (${[...over].join(', ')}); still counts: ${saidText(left, wall)}`;
+  return { kind: 'admin', by: 'registry', text };
+}
+
+/** What an operator did, with the name by which people know him. */
+function withName(what: Happening, who: string | undefined): Happening {
+  return who === undefined ? what : { ...what, text: `${what.text} (${who})` };
+}
+
+function saidBy(override: Override | null): Happening {
+  if (override === null) {
+    return { kind: 'admin', by: 'operator', text: "the operator's word was taken back: its own words count again" };
+  }
+  const { reason } = override;
+  return {
+    kind: 'admin',
+    by: 'operator',
+    text: `an operator says: ${saidText(override, override.since)}`,
+    ...(reason === '' ? {} : { reason: { code: 'OPERATOR', text: reason } }),
+  };
+}
+
+/** The words, each with what is left of its time at `wall`; one end of all of them is told once, behind them. */
+function saidText(override: Override, wall: number): string {
+  const said = WORDS.filter((word) => override[word] !== null);
+  const ends = new Set(said.map((word) => termsOf(override, word).untilMs));
+  const text = said.map((word) => wordText(override, word) + (ends.size === 1 ? '' : endText(override, word, wall)));
+  const [first] = said;
+  return [...text, ...(ends.size === 1 && first !== undefined ? [endText(override, first, wall).trim()] : [])]
+    .filter((part) => part !== '')
+    .join(', ');
+}
+
+function wordText({ admin, weight, metadata }: Override, word: OverrideWord): string {
+  switch (word) {
+    case 'admin':
+      return `admin ${admin}`;
+    case 'weight':
+      return `weight ${weight}`;
+    case 'metadata':
+      return `metadata ${Object.keys(metadata ?? {})
+        .slice(0, 5)
+        .join(' ')
+        .slice(0, 200)}`;
+  }
+}
+
+function endText(override: Override, word: OverrideWord, wall: number): string {
+  const { untilMs } = termsOf(override, word);
+  return untilMs === null ? '' : ` for ${Math.max(0, Math.round((untilMs - wall) / 1_000))} s`;
+}
+
+const whyOf = ({ reason }: Override): string => (reason === '' ? '' : ` (${reason})`);

@@ -1,0 +1,77 @@
+import type { Log, Random, Time } from '@rollcall/core';
+import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
+import type { Contents } from '../store.js';
+import { DiskStore } from './disk.js';
+import { FakeDisk } from './fake-disk.fixture.js';
+import { lockFolder } from './folder-lock.js';
+import type { FolderLock, Holder } from './folder-lock.js';
+import type { Folder } from './folder.js';
+
+interface StoreParts {
+  readonly folder: Folder;
+  readonly time: Time;
+  readonly random: Random;
+  readonly log: Log;
+  /** Which process the store is in. */
+  readonly pid: number;
+  readonly isAlive?: (holder: Holder) => boolean | null;
+  readonly compactAtBytes?: number;
+}
+
+/** A store as one process of a machine has it, where by default only that process itself is alive. */
+export function storeOf({
+  pid,
+  isAlive = (holder) => holder.pid === pid,
+  compactAtBytes = 2_000,
+  ...rest
+}: StoreParts): DiskStore {
+  const self = { pid, startedAt: '1', space: 'here' };
+  const processes = { self, isAlive: async (holder: Holder) => isAlive(holder) };
+  return new DiskStore({ ...rest, compactAtBytes, processes: async () => processes });
+}
+
+/** A disk, a clock, and one process after another that opens a store there. */
+export class Bench {
+  readonly time = new ManualTime();
+  readonly random: Random;
+  readonly log = recordingLog();
+  readonly disk: FakeDisk;
+  #pid = 0;
+
+  constructor(seed = 1) {
+    this.random = seededRandom(seed);
+    this.disk = new FakeDisk(this.random);
+  }
+
+  /** The store of another process, not yet loaded. */
+  store(but: Partial<StoreParts> = {}): DiskStore {
+    this.#pid += 1;
+    const { time, random, log } = this;
+    return storeOf({ folder: this.disk.mount(), time, random, log, pid: this.#pid, ...but });
+  }
+
+  /** The lock of the folder, for one of many processes; what is not among the `alive` does nothing any more. */
+  lock(pid: number, alive: ReadonlySet<number>): Promise<FolderLock> {
+    const self = { pid, startedAt: '1', space: 'here' };
+    const processes = { self, isAlive: async (holder: Holder) => alive.has(holder.pid) };
+    const time: Time = {
+      now: () => this.time.now(),
+      wall: () => this.time.wall(),
+      setTimer: (ms, run, options) => this.time.setTimer(ms, () => (alive.has(pid) ? run() : undefined), options),
+    };
+    return lockFolder({ folder: this.disk.mount(), processes, time, random: this.random, log: this.log });
+  }
+
+  /** Loads a store, and lets pass the time for which it watches a lock of which the power left nothing to read. */
+  async load(store = this.store()): Promise<Contents> {
+    const loading = store.load();
+    loading.catch(() => undefined);
+    await this.time.advanceBy(4_000);
+    return loading;
+  }
+
+  /** Lets everything that is under way get on. */
+  settle(): Promise<void> {
+    return this.time.advanceBy(0);
+  }
+}

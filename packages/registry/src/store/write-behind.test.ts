@@ -1,0 +1,237 @@
+import { RollcallError } from '@rollcall/core';
+import { ManualTime, recordingLog } from '@rollcall/core/testing';
+import { describe, expect, it } from 'vitest';
+import { storedInstance, storedTombstone } from './contract.js';
+import { MemoryStore } from './memory.js';
+import type { StoreFault, Write } from './store.js';
+import { Ledger } from './write-behind.js';
+
+/** A store on a disk that is full now and then, and slow when asked to be. */
+class Shelf {
+  readonly time = new ManualTime();
+  readonly log = recordingLog();
+  readonly kept = new MemoryStore();
+  readonly ledger: Ledger;
+  isFull = false;
+  calls = 0;
+  /** What the store knows to be wrong with itself. */
+  fault: StoreFault | null = null;
+
+  constructor() {
+    const store = { write: (writes: readonly Write[]) => this.#write(writes), fault: () => this.fault };
+    this.ledger = new Ledger({ store, time: this.time, log: this.log });
+  }
+
+  remember(...writes: readonly Write[]): Promise<void> {
+    for (const write of writes) this.ledger.remember(write);
+    return this.time.advanceBy(0);
+  }
+
+  async found(): Promise<readonly string[]> {
+    const { instances, tombstones } = await this.kept.load();
+    const found = [
+      ...instances.map(({ record }) => `${record.id}@${record.revision}`),
+      ...tombstones.map(({ id, revision }) => `${id}†${revision}`),
+    ];
+    return found.toSorted();
+  }
+
+  async #write(writes: readonly Write[]): Promise<void> {
+    this.calls += 1;
+    const { isFull } = this;
+    await Promise.resolve();
+    if (isFull) throw new RollcallError('STORE_FAILED', 'The disk is full.');
+    await this.kept.write(writes);
+  }
+}
+
+const put = (id: string, revision: number): Write => ({ put: storedInstance(id, revision) });
+const bury = (id: string, revision: number): Write => ({ bury: storedTombstone(id, revision) });
+
+describe('the ledger of a registry', () => {
+  it('acknowledges what is stored, and nothing else', async () => {
+    const shelf = new Shelf();
+    await shelf.ledger.acknowledge(put('a', 1));
+    shelf.isFull = true;
+    await expect(shelf.ledger.acknowledge(put('b', 2))).rejects.toThrow('The disk is full.');
+    shelf.isFull = false;
+    await shelf.time.advanceBy(10_000);
+    expect(await shelf.found()).toEqual(['a@1']);
+  });
+
+  it('tells what the store does not keep, why and since when, until it has kept all of it', async () => {
+    const shelf = new Shelf();
+    expect(shelf.ledger.trouble).toBeNull();
+    shelf.isFull = true;
+    await expect(shelf.ledger.acknowledge(put('a', 1))).rejects.toThrow('The disk is full.');
+    expect(shelf.ledger.trouble).toEqual({ text: 'The disk is full.', sinceMs: 0, owed: 0 });
+    await shelf.remember(put('b', 2), put('c', 3));
+    await shelf.time.advanceBy(2_500);
+    expect(shelf.ledger.trouble).toEqual({ text: 'The disk is full.', sinceMs: 2_500, owed: 2 });
+    shelf.isFull = false;
+    await shelf.time.advanceBy(1_000);
+    expect(shelf.ledger.trouble).toBeNull();
+  });
+
+  it('tells what the store knows to be wrong without a write, for as long as the store says so or is owed', async () => {
+    const shelf = new Shelf();
+    shelf.fault = { text: 'The folder is gone.', sinceMs: 7 };
+    expect(shelf.ledger.trouble).toEqual({ text: 'The folder is gone.', sinceMs: 7, owed: 0 });
+    shelf.isFull = true;
+    await expect(shelf.ledger.acknowledge(put('a', 1))).rejects.toThrow('full');
+    await shelf.remember(put('b', 2));
+    expect(shelf.ledger.trouble).toEqual({ text: 'The folder is gone.', sinceMs: 7, owed: 1 });
+    shelf.fault = null;
+    expect(shelf.ledger.trouble).toMatchObject({ owed: 1 });
+    shelf.isFull = false;
+    await shelf.time.advanceBy(1_000);
+    expect(shelf.ledger.trouble).toBeNull();
+    // and where nothing was owed, no write is needed to see that it is over
+    shelf.fault = { text: 'The folder is gone.', sinceMs: 0 };
+    shelf.isFull = true;
+    await expect(shelf.ledger.acknowledge(put('a', 1))).rejects.toThrow('full');
+    shelf.fault = null;
+    expect(shelf.ledger.trouble).toBeNull();
+  });
+
+  it('tells the store again what it refused, the last word about each', async () => {
+    const shelf = new Shelf();
+    await shelf.remember(put('a', 1), put('b', 2), put('c', 3));
+    shelf.isFull = true;
+    await shelf.remember(put('a', 4), bury('a', 5), bury('b', 6));
+    await shelf.time.advanceBy(5_000);
+    expect(await shelf.found()).toEqual(['a@1', 'b@2', 'c@3']);
+    shelf.isFull = false;
+    await shelf.time.advanceBy(1_000);
+    expect(await shelf.found()).toEqual(['a†5', 'b†6', 'c@3']);
+  });
+
+  it('says once that something is owed, and once that nothing is', async () => {
+    const shelf = new Shelf();
+    shelf.isFull = true;
+    for (let revision = 0; revision < 50; revision += 1) await shelf.remember(put(`a${revision}`, revision));
+    await shelf.time.advanceBy(5_000);
+    shelf.isFull = false;
+    await shelf.time.advanceBy(1_000);
+    expect(shelf.log.texts()).toEqual([
+      'The store could not keep a change: The disk is full. It is told again every 1 s; what it owes is lost if the registry ends before.',
+      'The store has kept everything that it owed.',
+    ]);
+    expect(shelf.time.pending().background).toBe(0);
+  });
+
+  it('says so too where something newer was kept instead, so that the next trouble is not silent', async () => {
+    const shelf = new Shelf();
+    for (let trouble = 0; trouble < 2; trouble += 1) {
+      shelf.isFull = true;
+      await shelf.remember(put('a', 1));
+      shelf.isFull = false;
+      await shelf.remember(bury('a', 2));
+      await shelf.time.advanceBy(1_000);
+    }
+    const once = [expect.stringContaining('could not keep a change'), 'The store has kept everything that it owed.'];
+    expect(shelf.log.texts()).toEqual([...once, ...once]);
+    expect(shelf.time.pending().background).toBe(0);
+  });
+
+  it('asks a store that refuses with one change, not with all of them', async () => {
+    const shelf = new Shelf();
+    shelf.isFull = true;
+    for (let revision = 0; revision < 50; revision += 1) await shelf.remember(put(`a${revision}`, revision));
+    const before = shelf.calls;
+    await shelf.time.advanceBy(3_000);
+    expect(shelf.calls - before).toBe(3);
+  });
+
+  it('keeps what is owed where a registration that would replace it is refused', async () => {
+    const shelf = new Shelf();
+    await shelf.remember(put('a', 1));
+    shelf.isFull = true;
+    await shelf.remember(bury('a', 2));
+    await expect(shelf.ledger.acknowledge(put('a', 3))).rejects.toThrow('full');
+    // and where both were under way at once
+    const both = [bury('a', 4), put('a', 5)] as const;
+    shelf.ledger.remember(both[0]);
+    await expect(shelf.ledger.acknowledge(both[1])).rejects.toThrow('full');
+    shelf.isFull = false;
+    await shelf.time.advanceBy(1_000);
+    expect(await shelf.found()).toEqual(['a†4']);
+  });
+
+  it('forgets what is owed where a registration replaces it', async () => {
+    const shelf = new Shelf();
+    shelf.isFull = true;
+    await shelf.remember(bury('a', 2));
+    shelf.isFull = false;
+    await shelf.ledger.acknowledge(put('a', 3));
+    await shelf.time.advanceBy(10_000);
+    expect(await shelf.found()).toEqual(['a@3']);
+  });
+
+  it('does not repeat what something newer under way replaces', async () => {
+    const shelf = new Shelf();
+    shelf.isFull = true;
+    shelf.ledger.remember(put('a', 1));
+    shelf.isFull = false;
+    await shelf.remember(put('a', 2));
+    await shelf.time.advanceBy(10_000);
+    expect(await shelf.found()).toEqual(['a@2']);
+    expect(shelf.calls).toBe(2);
+    expect(shelf.log.texts()).toEqual([]);
+  });
+
+  it('removes an instance whose goodbye was refused, although its tombstone is forgotten by now', async () => {
+    const shelf = new Shelf();
+    await shelf.remember(put('a', 1));
+    shelf.isFull = true;
+    await shelf.remember(bury('a', 2));
+    await shelf.remember({ forget: 'a' });
+    shelf.isFull = false;
+    await shelf.time.advanceBy(1_000);
+    expect(await shelf.found()).toEqual([]);
+  });
+
+  it('says of what it remembers when it is stored, or why it is not', async () => {
+    const shelf = new Shelf();
+    expect(await shelf.ledger.untold('a')).toBeNull();
+    shelf.ledger.remember(put('a', 1));
+    expect(await shelf.ledger.untold('a')).toBeNull();
+    expect(await shelf.found()).toEqual(['a@1']);
+    shelf.isFull = true;
+    shelf.ledger.remember(bury('a', 2));
+    expect(await shelf.ledger.untold('a')).toBe('The disk is full.');
+    expect(await shelf.ledger.untold('a')).toBe('The disk is full.');
+    expect(await shelf.ledger.untold('b')).toBeNull();
+    shelf.isFull = false;
+    await shelf.time.advanceBy(1_000);
+    expect(await shelf.ledger.untold('a')).toBeNull();
+  });
+
+  it('waits for what was said later where the store refused what came before', async () => {
+    const shelf = new Shelf();
+    shelf.isFull = true;
+    shelf.ledger.remember(put('a', 1));
+    shelf.isFull = false;
+    shelf.ledger.remember(bury('a', 2));
+    expect(await shelf.ledger.untold('a')).toBeNull();
+    expect(await shelf.found()).toEqual(['a†2']);
+  });
+
+  it('tells everything once more when it is closed, and says what is lost', async () => {
+    const shelf = new Shelf();
+    shelf.isFull = true;
+    await shelf.remember(put('a', 1), put('b', 2));
+    shelf.isFull = false;
+    await shelf.ledger.close();
+    expect(await shelf.found()).toEqual(['a@1', 'b@2']);
+
+    const other = new Shelf();
+    other.isFull = true;
+    await other.remember(put('a', 1), put('b', 2));
+    await other.ledger.close();
+    await other.ledger.close();
+    expect(other.log.texts('error').at(-1)).toBe('2 changes are lost: the store did not take them.');
+    await other.remember(put('c', 3));
+    expect(other.time.pending().background).toBe(0);
+  });
+});

@@ -1,6 +1,0 @@
-// what makes, lists and revokes access tokens, without a registry: whoever imports `@rollcall/registry/tokens` loads no HTTP server
-export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './access.js';
-export type { Grant, Role } from './access.js';
-export { drawToken, validityOf } from './tokens.js';
-export type { TokenRecord, TokenWish } from './tokens.js';
-export { changeTokens, readTokens, TOKENS_FILE } from './tokens-file.js';
