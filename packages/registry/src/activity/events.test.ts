@@ -3,7 +3,7 @@ import { ManualTime, sampleInstance } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { codeOf, SECOND, SECRET, silent, value, World } from '../registry.fixture.js';
 import { MemoryStore } from '../store/memory.js';
-import { History } from './events.js';
+import { EventHistory } from './events.js';
 import type { EventQuery } from './events.js';
 
 const ID = 'orders-1';
@@ -173,7 +173,7 @@ describe('what is kept of what happened', () => {
   const deed = { kind: 'admin', by: 'operator', text: 'an operator says: weight 7' } as const;
 
   it('is the newest of all, and how many are missing is told', () => {
-    const history = new History(new ManualTime(), 10);
+    const history = new EventHistory(new ManualTime(), 10);
     history.begin();
     for (let count = 0; count < 25; count += 1) history.noteOf(record, step);
     const { events, last, missed, since } = history.events({ ...ALL, after: 3 });
@@ -184,7 +184,7 @@ describe('what is kept of what happened', () => {
 
   it('is what operators did, and what the registry says of itself, however much others do', () => {
     const time = new ManualTime();
-    const history = new History(time, 10);
+    const history = new EventHistory(time, 10);
     history.begin();
     history.note({ kind: 'registry', by: 'registry', text: 'ready' });
     const flood = (count: number): void => {
@@ -216,7 +216,7 @@ describe('what is kept of what happened', () => {
   });
 
   it('is told as gone once, however it is read on', () => {
-    const history = new History(new ManualTime(), 10);
+    const history = new EventHistory(new ManualTime(), 10);
     history.begin();
     for (let round = 0; round < 5; round += 1) {
       for (let at = 0; at < 7; at += 1) history.noteOf(record, step);
@@ -235,7 +235,7 @@ describe('what is kept of what happened', () => {
   });
 
   it('are the newest 1,000 of what operators did', () => {
-    const history = new History(new ManualTime(), 10);
+    const history = new EventHistory(new ManualTime(), 10);
     history.begin();
     for (let count = 0; count < 3_000; count += 1) history.note({ ...deed, text: 'a deed' }, record);
     const { events, missed } = history.events({ ...ALL, after: 0, limit: 2_000 });
@@ -244,7 +244,7 @@ describe('what is kept of what happened', () => {
 
   it('are the last 64 of an instance, and since when is told', () => {
     const time = new ManualTime();
-    const history = new History(time);
+    const history = new EventHistory(time);
     history.begin();
     for (let count = 0; count < 100; count += 1) {
       time.advance(SECOND);
@@ -255,7 +255,7 @@ describe('what is kept of what happened', () => {
   });
 
   it('are states rather than words that were said over and over', () => {
-    const history = new History(new ManualTime());
+    const history = new EventHistory(new ManualTime());
     history.begin();
     for (let count = 0; count < 5; count += 1) history.noteOf(record, step);
     for (let count = 0; count < 1_000; count += 1) history.noteOf(record, minor);
@@ -266,7 +266,7 @@ describe('what is kept of what happened', () => {
   });
 
   it('are what operators said of an instance, whatever it says and however it flaps', () => {
-    const history = new History(new ManualTime());
+    const history = new EventHistory(new ManualTime());
     history.begin();
     history.noteOf(record, deed);
     for (let count = 0; count < 100; count += 1) history.noteOf(record, minor);
@@ -280,7 +280,7 @@ describe('what is kept of what happened', () => {
   });
 
   it('is little for each of many: a fleet that flaps for hours costs no more than its instances themselves', () => {
-    const history = new History(new ManualTime());
+    const history = new EventHistory(new ManualTime());
     history.begin();
     const fleet = Array.from({ length: 4_000 }, (_, at) => sampleInstance({ id: `orders-${at}` }));
     for (let count = 0; count < 64; count += 1) for (const one of fleet) history.noteOf(one, step);
@@ -290,7 +290,7 @@ describe('what is kept of what happened', () => {
   });
 
   it('is nothing once the last trace of an instance is gone', () => {
-    const history = new History(new ManualTime());
+    const history = new EventHistory(new ManualTime());
     history.begin();
     history.noteOf(record, step);
     history.forget(ID);

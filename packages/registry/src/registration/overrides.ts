@@ -3,11 +3,11 @@ import type { Instance, InstancePatch, Log, Metadata, Override, OverrideWord, Ow
 import { refuse } from '../access/refusals.js';
 import type { Happening } from '../activity/events.js';
 import { storedOf } from '../instances/instance-table.js';
-import type { Entry, Roster } from '../instances/instance-table.js';
-import type { Judge } from '../lifecycle/engine.js';
+import type { Entry, InstanceTable } from '../instances/instance-table.js';
+import type { LifecycleEngine } from '../lifecycle/engine.js';
 import type { Outcome } from '../registry-api.js';
 import type { StoredInstance } from '../store/store.js';
-import type { Ledger } from '../store/write-behind.js';
+import type { WriteBehind } from '../store/write-behind.js';
 import { isEndOf, without, withPatch, WORDS } from './override-words.js';
 import type { Said } from './override-words.js';
 
@@ -41,9 +41,9 @@ type Ends = ReadonlyMap<OverrideWord, number>;
 export interface OverridePorts {
   readonly time: Time;
   readonly log: Log;
-  readonly judge: Judge;
-  readonly roster: Roster;
-  readonly ledger: Pick<Ledger, 'acknowledge'>;
+  readonly engine: LifecycleEngine;
+  readonly table: InstanceTable;
+  readonly writeBehind: Pick<WriteBehind, 'acknowledge'>;
   /** The entry of an id, or why there is none. */
   readonly known: (id: string) => Outcome<Entry>;
 }
@@ -65,8 +65,8 @@ export class Overrides {
 
   /** Takes up what was said before the registry restarted. */
   resume(): void {
-    const { time, roster } = this.#ports;
-    for (const { id, override } of [...roster.all(), ...roster.tombstonesBefore(Infinity)]) {
+    const { time, table } = this.#ports;
+    for (const { id, override } of [...table.all(), ...table.tombstonesBefore(Infinity)]) {
       if (override === undefined || override === null || override.untilMs === null) continue;
       const ends = new Map<OverrideWord, number>();
       for (const word of WORDS) {
@@ -105,17 +105,17 @@ export class Overrides {
 
   /** Ends what is over. */
   sweep(): void {
-    const { time, roster } = this.#ports;
+    const { time, table } = this.#ports;
     const now = time.now();
     for (const [id, ends] of this.#ends) {
-      const entry = roster.get(id);
-      const tombstone = roster.tombstone(id);
+      const entry = table.get(id);
+      const tombstone = table.tombstone(id);
       if (entry === undefined && tombstone === undefined) this.#ends.delete(id);
       const over = new Set(WORDS.filter((word) => (ends.get(word) ?? Infinity) <= now));
       if (over.size === 0) continue;
       // of a tombstone it is remembered: its instance may be registering again in this moment
       if (tombstone === undefined) this.#forget(id, over);
-      else if (saysAny(tombstone.override, over)) roster.reword(id, without(tombstone.override, over));
+      else if (saysAny(tombstone.override, over)) table.reword(id, without(tombstone.override, over));
       const said = entry?.override ?? undefined;
       if (entry !== undefined && saysAny(said, over)) {
         const left = without(said, over);
@@ -144,7 +144,7 @@ export class Overrides {
 
   #apply(entry: Entry, override: Override | null, what: Happening): void {
     entry.override = override;
-    this.#ports.judge.amend(entry, effective(entry.own, override), what);
+    this.#ports.engine.amend(entry, effective(entry.own, override), what);
     this.#ports.log.info(`${entry.id}: ${what.text}${override === null ? '' : whyOf(override)}`);
   }
 
@@ -152,7 +152,7 @@ export class Overrides {
   async #store(entry: Entry, override: Override | null): Promise<Outcome<never> | null> {
     const record = { ...entry.record, ...effective(entry.own, override) };
     try {
-      await this.#ports.ledger.acknowledge({ put: storedOf({ ...entry, record, override }) });
+      await this.#ports.writeBehind.acknowledge({ put: storedOf({ ...entry, record, override }) });
       return null;
     } catch (error) {
       this.#ports.log.error(`The store refused an operator's word on ${entry.id}: ${messageOf(error)}`);
