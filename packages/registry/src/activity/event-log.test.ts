@@ -11,7 +11,7 @@ const orders = sampleInstance({ id: 'orders-1', service: 'orders', state: 'HEALT
 const stock = sampleInstance({ id: 'stock-1', service: 'stock', namespace: 'shop', state: 'CRITICAL' });
 const step = { kind: 'state', by: 'registry', text: 'up and down' } as const;
 const circuit = { kind: 'circuit', by: 'instance', text: 'opened its circuit to orders…1' } as const;
-const deed = { kind: 'admin', by: 'operator', text: 'an operator says: weight 7' } as const;
+const deed = { kind: 'admin', by: 'operator', text: 'weight set to 7 by an operator' } as const;
 
 function begun(most?: number): { readonly history: EventHistory; readonly time: ManualTime } {
   const time = new ManualTime();

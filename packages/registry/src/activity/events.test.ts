@@ -28,14 +28,62 @@ describe('the timeline of an instance', () => {
       ['registered', 'REGISTERING', 'NEW', 'instance', 'registered'],
       ['state', 'HEALTHY', 'BOTH_WAYS_OK', 'registry', 'REGISTERING → HEALTHY'],
       ['re-registered', 'HEALTHY', undefined, 'instance', 'registered again with other words'],
-      ['admin', 'HEALTHY', 'OPERATOR', 'operator', 'an operator says: admin DRAINING, weight 5'],
-      ['admin', 'HEALTHY', undefined, 'operator', expect.stringContaining('taken back')],
+      ['admin', 'HEALTHY', 'OPERATOR', 'operator', 'drained, weight set to 5 by an operator'],
+      ['admin', 'HEALTHY', undefined, 'operator', 'undrained, weight back to its own by an operator'],
       ['state', 'DEREGISTERING', 'LEAVING', 'instance', 'HEALTHY → DEREGISTERING'],
       ['removed', null, 'GOODBYE', 'instance', 'removed'],
     ]);
     const revisions = timelineOf(world).map(({ revision }) => revision ?? 0);
     expect(revisions).toEqual(revisions.toSorted((a, b) => a - b));
     expect(timelineOf(world)[3]?.reason?.text).toBe('move');
+  });
+
+  it.each([
+    [
+      'a drain after a weight with a reason names the drain alone, without that reason',
+      [{ weight: 10, reason: 'canary' }, { admin: 'DRAINING' }],
+      ['drained by an operator', undefined],
+    ],
+    [
+      'the end of a drain is not told as a weight',
+      [{ weight: 10, reason: 'canary' }, { admin: 'DRAINING' }, { admin: 'ENABLED' }],
+      ['undrained by an operator', undefined],
+    ],
+    [
+      'another weight has its own reason, or none',
+      [{ weight: 20, reason: 'test' }, { weight: 100 }],
+      ['weight set to 100 by an operator', undefined],
+    ],
+    [
+      'a maintenance that ends is told as that',
+      [
+        { admin: 'MAINTENANCE', reason: 'kernel' },
+        { admin: 'ENABLED', reason: 'done' },
+      ],
+      ['taken out of maintenance by an operator', 'done'],
+    ],
+    [
+      'metadata is named by its keys',
+      [{ metadata: { track: 'canary', size: 'xl' } }],
+      ['metadata track size set by an operator', undefined],
+    ],
+  ] as const)('of an operator is one for each deed: %s', async (_what, patches, [text, reason]) => {
+    const world = await World.started();
+    await world.healthy(ID, 3001);
+    for (const patch of patches) value(await world.registry.amend(ID, patch, OPERATOR));
+    const deeds = timelineOf(world).filter(({ kind }) => kind === 'admin');
+    expect(deeds).toHaveLength(patches.length);
+    expect(deeds.at(-1)).toMatchObject({ text, by: 'operator' });
+    expect(deeds.at(-1)?.reason?.text).toBe(reason);
+  });
+
+  it('of an operator tells how long its word lasts', async () => {
+    const world = await World.started();
+    await world.healthy(ID, 3001);
+    value(
+      await world.registry.amend(ID, { admin: 'MAINTENANCE', untilMs: world.time.wall() + 3_600 * SECOND }, OPERATOR),
+    );
+    expect(timelineOf(world).at(-1)?.text).toBe('put into maintenance by an operator for 60 min');
   });
 
   it('tells of another address, of an end by itself, and of an operator who removes it', async () => {
@@ -170,7 +218,7 @@ describe('what is kept of what happened', () => {
   const record = sampleInstance({ id: ID });
   const step = { kind: 'state', by: 'registry', text: 'up and down' } as const;
   const minor = { kind: 're-registered', by: 'instance', text: 'again' } as const;
-  const deed = { kind: 'admin', by: 'operator', text: 'an operator says: weight 7' } as const;
+  const deed = { kind: 'admin', by: 'operator', text: 'weight set to 7 by an operator' } as const;
 
   it('is the newest of all, and how many are missing is told', () => {
     const history = new EventHistory(new ManualTime(), 10);
