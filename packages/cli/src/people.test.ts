@@ -87,7 +87,7 @@ describe('rollcall events', () => {
     const shell = testShell({ ROLLCALL_URL: town.url });
     const code = run(['events', '-f', '--kind', 'admin'], shell);
     await town.run('drain', '1e07', '--reason', 'new disk');
-    expect(await shell.line(/admin/)).toMatch(/admin +orders…1e07 +an operator says: admin DRAINING \(new disk\)/);
+    expect(await shell.line(/admin/)).toMatch(/admin +orders…1e07 +drained by an operator \(new disk\)/);
     shell.end();
     expect(await code).toBe(0);
     await town.run('undrain', '1e07');

@@ -224,7 +224,7 @@ export type Ender = { readonly secret: Proof } | NonNullable<Operator>;
 export type Operator = { readonly operator: true; readonly who?: string } | null;
 
 /** The registry's deep face: what the rim (HTTP) and the simulation call. Everything in it has been validated for shape. */
-export interface RegistryFace {
+export interface RegistryApi {
   /** False until the store is loaded: until then every question is refused with NOT_READY, never answered with an empty list. */
   readonly ready: boolean;
   register(registration: Registration, peer: Peer): Promise<Outcome<Registered>>;
