@@ -387,7 +387,7 @@ describe('a registry that is well', () => {
     const text = start('rollcall', ['doctor', 'orders', '--url', url], { NO_COLOR: '1' });
     expect((await text.exited).code).toBe(0);
     expect(text.out.slice(0, 2).join('').replaceAll(/ +/g, ' ')).toBe(
-      `● Nothing is wrong with orders (2 instances) and the registry at ${url}, as far as can be seen from here. Elsewhere was not looked at.`,
+      `● Nothing is wrong with orders (1 instance) and the registry at ${url}, as far as can be seen from here. Elsewhere was not looked at.`,
     );
     const unknown = start('rollcall', ['doctor', 'order', '--url', url]);
     expect((await unknown.exited).code).toBe(1);
