@@ -111,7 +111,7 @@ function page(
     ...stateLines({
       instance,
       name,
-      shape: stateShape(instance, beats),
+      shape: stateShape(instance),
       away: overrideTerms(found, 'admin'),
       now,
       width,
