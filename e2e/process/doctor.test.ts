@@ -1,5 +1,4 @@
-// Each finding of `rollcall doctor` is provoked for real: real registries, services, ports, certificates and tokens. What would need
-// root or another machine is done by proxies of the test's own.
+// Provokes each finding of `rollcall doctor` for real; proxies of the test stand in for what needs root or another machine.
 import { createServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { mkdtempSync, rmSync } from 'node:fs';
