@@ -88,7 +88,7 @@ function Attention({ nodes, topology, namespace }: AttentionProps): VNode {
   const { trouble, onTheWay } = attentionOf(nodes);
   const steady = useSteady(trouble, ({ instance }) => instance.id);
   const isAway = trouble.some(({ instance }) => instance.admin !== 'ENABLED');
-  const path = `api/v1/instances?admin=DRAINING,MAINTENANCE&limit=500&namespace=${encodeURIComponent(namespace)}`;
+  const path = `api/v1/instances?admin=DRAINING&admin=MAINTENANCE&limit=500&namespace=${encodeURIComponent(namespace)}`;
   const list = useAnswer<InstanceListAnswer>(isAway ? path : null, { everyMs: 15_000, onNews: true }).value.value;
   const overrides = new Map(list?.instances.map(({ id, override = null }) => [id, override]));
   const rest = steady.rows.slice(MOST_ROWS);
@@ -224,7 +224,9 @@ function attentionRow({ node, instance, alike, override, failures, now, staleSin
         ) : (
           <>
             {ServiceLink({ namespace: node.namespace, name: node.name, class: 'strong' })}{' '}
-            <span class="faint">{plural(alike, 'instance')}</span>
+            <a class="link" href={hashOf('instances', { callable: 'no', q: node.name })}>
+              {plural(alike, 'instance')}
+            </a>
           </>
         )}
       </td>
