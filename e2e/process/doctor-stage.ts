@@ -64,7 +64,9 @@ export const OF_TROUBLE: readonly string[] = [
   'few-open-files',
   'heartbeats-lost',
 ];
-const elsewhere = [...ABOUT_BOTH, ...OF_TROUBLE];
+/** Those that need calls: `doctor-calls.test.ts`, and the fleet of the dashboard. */
+const OF_CALLS: readonly string[] = ['calls-failing', 'circuit-open'];
+const elsewhere = [...ABOUT_BOTH, ...OF_TROUBLE, ...OF_CALLS];
 /** The codes that each of the two files provokes; those of trouble are a third one's. */
 export const OF_REGISTRIES: readonly string[] = CODES.slice(0, FIRST).filter((code) => !elsewhere.includes(code));
 export const OF_INSTANCES: readonly string[] = [

@@ -14,7 +14,16 @@ import {
   refused,
   registryFacts,
 } from './doctor.fixture.js';
-import type { Facts, Failure, InstanceFacts, Reach, RefusedFacts, RegistryFacts } from './facts/facts.js';
+import type {
+  CallEdge,
+  CallTarget,
+  Facts,
+  Failure,
+  InstanceFacts,
+  Reach,
+  RefusedFacts,
+  RegistryFacts,
+} from './facts/facts.js';
 import { FINDING_CODES, GRAVITIES } from './findings/finding.js';
 import type { Finding, FindingCode } from './findings/finding.js';
 
@@ -45,6 +54,27 @@ const turned = (code: string): Partial<Facts> => {
   };
   return registry({ refused: [one] });
 };
+
+const target: CallTarget = {
+  instance: 'orders-0001',
+  attempts: 100,
+  failures: 0,
+  circuits: { closed: 1, open: 0, halfOpen: 0 },
+};
+const edge = (more: Partial<CallEdge> = {}): CallEdge => ({
+  namespace: 'default',
+  from: 'gateway',
+  to: 'orders',
+  callers: 1,
+  calls: 100,
+  perSecond: 20,
+  failures: 0,
+  windowMs: 5_000,
+  ageMs: 2_000,
+  targets: [target],
+  ...more,
+});
+const calls = (...edges: readonly CallEdge[]): Partial<Facts> => ({ calls: { kind: 'read', edges } });
 
 const ABSENT = { isRegistry: false, epoch: null, instances: 0, text: REFUSED };
 const PRESENT = {
@@ -130,6 +160,17 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
       counts: new Map([['default/orders', countCallable([{ state: 'HEALTHY', admin: 'DRAINING' }])]]),
     },
     /orders-0001 is DRAINING: drained 5 min ago by token 3f2a from 10\.0\.0\.7 \(new disk\); its state is HEALTHY/,
+  ],
+  'calls-failing': [
+    {
+      ...calls(edge({ calls: 100, failures: 100 })),
+      services: new Map([['default/orders', { all: 2, callable: 0, leaving: 0 }]]),
+    },
+    /1 instance of gateway reported it, last 2 s ago\n[\s\S]*of orders 0 of 2 may be called/,
+  ],
+  'circuit-open': [
+    calls(edge({ targets: [{ ...target, failures: 28, circuits: { closed: 0, open: 2, halfOpen: 0 } }] })),
+    /circuits of gateway: 2 open; 28 of about 100 attempts failed \(28 %\)/,
   ],
   'store-trouble': [
     registry({ store: { name: 'disk', durable: true, trouble: { text: 'ENOSPC', sinceMs: 9_000, owed: 2 } } }),
@@ -293,14 +334,15 @@ describe('judge', () => {
   it('names a service nobody of which may be called with its namespace, where there are several', () => {
     const drained = countCallable([{ state: 'HEALTHY', admin: 'DRAINING' }]);
     const away = instances(instanceFacts({ admin: 'DRAINING' }));
-    const whatOf = (counts: Facts['counts']) => judge(facts({ ...away, counts })).findings[0]?.what;
+    const whatOf = (counts: Facts['counts'], hasNamespaces = false) =>
+      judge(facts({ ...away, counts, hasNamespaces })).findings[0]?.what;
     expect(whatOf(new Map([['default/orders', drained]]))).toContain('Nobody of orders may be called');
     const fine = countCallable([{ state: 'HEALTHY', admin: 'ENABLED' }]);
     const both = new Map([
       ['default/orders', drained],
       ['staging/orders', fine],
     ]);
-    expect(whatOf(both)).toContain('Nobody of default/orders may be called');
+    expect(whatOf(both, true)).toContain('Nobody of default/orders may be called');
   });
 
   it('names what can be done in a pod that may open too few files', () => {

@@ -4,12 +4,13 @@ import { facts, failed } from './doctor.fixture.js';
 import { renderDiagnosis } from './report.js';
 
 const URL = 'http://127.0.0.1:1337';
-const broken = judge(facts(failed('ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:1337')));
+const unreached = facts(failed('ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:1337'));
+const broken = judge(unreached);
 const terminal = { width: 100, isColoured: false, isUnicode: true };
 
 describe('the report', () => {
   it('begins with a verdict, and tells of each finding what, evidence, why, fix and entry', () => {
-    expect(renderDiagnosis(URL, broken, terminal)).toEqual([
+    expect(renderDiagnosis(unreached, broken, terminal)).toEqual([
       `✕ 1 finding about ${URL}: 1 broken.`,
       '',
       '✕ Nobody listens at 127.0.0.1:1337.',
@@ -26,21 +27,23 @@ describe('the report', () => {
   });
 
   it('says so where nothing is wrong', () => {
-    const lines = renderDiagnosis(URL, judge(facts()), terminal);
+    const lines = renderDiagnosis(facts(), judge(facts()), terminal);
     expect(lines[0]).toBe(`● Nothing is wrong with ${URL}, as far as can be seen from here.`);
     expect(lines.join('\n')).toMatch(/\n {2}well the registry at .* answers, in 3 ms, version 0\.1\.0\n/);
   });
 
   it('keeps within a narrow terminal, but for words that are longer, has colours only where they are wanted, and no sign beyond ASCII where there is none', () => {
-    const narrow = renderDiagnosis(URL, broken, { ...terminal, width: 40 });
+    const narrow = renderDiagnosis(unreached, broken, { ...terminal, width: 40 });
     expect(narrow.filter((line) => line.length > 40 && line.trim().split(' ').length > 2)).toEqual([]);
-    expect(renderDiagnosis(URL, broken, { ...terminal, isColoured: true }).join('')).toContain('\u001b[1;38;5;160m✕');
-    const plain = renderDiagnosis(URL, broken, { ...terminal, isUnicode: false }).join('');
+    expect(renderDiagnosis(unreached, broken, { ...terminal, isColoured: true }).join('')).toContain(
+      '\u001b[1;38;5;160m✕',
+    );
+    const plain = renderDiagnosis(unreached, broken, { ...terminal, isUnicode: false }).join('');
     expect(plain).toMatch(/^[\x20-\x7e]+$/);
   });
 
   it('lets nothing from the network steer the terminal', () => {
     const evil = judge(facts(failed('ECONNREFUSED', 'a\u001b[2Jb\nc')));
-    expect(renderDiagnosis(URL, evil, terminal).join('')).toContain('a?[2Jb?c');
+    expect(renderDiagnosis(unreached, evil, terminal).join('')).toContain('a?[2Jb?c');
   });
 });

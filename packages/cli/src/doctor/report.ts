@@ -17,6 +17,8 @@ const WELL = { sign: '●', look: 'healthy' } as const;
 
 /** A report of more lines has its verdict at the end, too: the beginning has scrolled away. */
 const MOST_SEEN = 24;
+/** Lines of the summary at the end. */
+const MOST_SUMMARY = 3;
 /** Lines of evidence, and of fixes, of one entry where there are many findings: then the guide has the rest, or a narrower look. */
 const MOST_EVIDENCE = 2;
 const MOST_FIXES = 4;
@@ -40,6 +42,10 @@ export function renderDiagnosis(looked: Looked, diagnosis: Diagnosis, terminal: 
     if (isGroup(entry)) addGroup(page, entry);
     else addFinding(page, entry, isMany);
   }
+  if (isMany) {
+    page.gap();
+    page.list('more', ['why each matters, by its code in brackets: docs/guide/troubleshooting.md']);
+  }
   if (fine.length > 0) page.gap();
   page.list('well', isMany ? [`${fine.length} other checks found nothing; -o json lists them`] : fine, {
     look: 'healthy',
@@ -57,30 +63,30 @@ function signOf(findings: readonly Finding[]): { readonly sign: string; readonly
 
 function addFinding(page: Page, one: Finding, isMany: boolean): void {
   const { sign, look } = SIGNS[one.gravity];
-  page.add(sign, look, one.what, 'strong');
-  page.list('seen', isMany ? someOf(one.evidence, MOST_EVIDENCE) : one.evidence);
+  page.add(sign, look, isMany ? `${one.what} [${one.code}]` : one.what, 'strong');
+  page.list('seen', isMany ? one.evidence.slice(0, MOST_EVIDENCE) : one.evidence);
   addRemedy(page, one, isMany);
 }
 
 function addGroup(page: Page, { first, what, listed, areNames, more, command, example }: Group): void {
   const { sign, look } = SIGNS[first.gravity];
-  page.add(sign, look, what, 'strong');
+  page.add(sign, look, `${what} [${first.code}]`, 'strong');
   page.list('who', areNames ? [listed.join(', ')] : listed);
   if (more > 0) page.list('', [`and ${more} more: ${command}`], { commands: [command] });
-  page.list('seen', [`for example ${example}:`, ...someOf(first.evidence, MOST_EVIDENCE)]);
+  page.list('seen', [`for example ${example}:`, ...first.evidence.slice(0, MOST_EVIDENCE)]);
   addRemedy(page, first, true);
 }
 
 function addRemedy(page: Page, { why, fix, commands, link }: Finding, isMany: boolean): void {
   if (!isMany) page.list('why', [why]);
-  page.list('fix', isMany ? someOf(fix, MOST_FIXES) : fix, { commands });
-  page.list('more', [link]);
+  page.list('fix', isMany ? someOf(fix) : fix, { commands });
+  if (!isMany) page.list('more', [link]);
 }
 
 /** The others are told where there are few findings. */
-function someOf(texts: readonly string[], most: number): readonly string[] {
-  const rest = texts.length - most;
-  return rest <= 1 ? texts : [...texts.slice(0, most), `and ${rest} more`];
+function someOf(texts: readonly string[]): readonly string[] {
+  const rest = texts.length - MOST_FIXES;
+  return rest <= 1 ? texts : [...texts.slice(0, MOST_FIXES), `and ${rest} more`];
 }
 
 // ---- the verdict ----------------------------------------------------------------------------------------------------
@@ -115,6 +121,7 @@ function subjectOf(looked: Looked): string | null {
 function addSummary(page: Page, looked: Looked, findings: readonly Finding[]): void {
   const { sign, look } = signOf(findings);
   page.gap();
+  const begin = page.lines.length;
   page.add(sign, look, verdictText(looked, findings), 'strong');
   const lost = findings.filter(({ code }) => code === 'nobody-callable').flatMap(({ services }) => services);
   const names = lost.map((key) => (looked.hasNamespaces ? key : key.slice(key.indexOf('/') + 1)));
@@ -124,7 +131,8 @@ function addSummary(page: Page, looked: Looked, findings: readonly Finding[]): v
   const room = page.width - 2;
   if (names.length > 0)
     page.add(' ', look, fittingText({ before: 'Nobody may be called of ', items: names }, room), 'strong');
-  if (codes.length > 1) page.add(' ', look, fittingText({ before: 'Worst first: ', items: codes }, room), 'faint');
+  if (codes.length > 1 && page.lines.length < begin + MOST_SUMMARY)
+    page.add(' ', look, fittingText({ before: 'Worst first: ', items: codes }, room), 'faint');
 }
 
 /** As many as fit, one at least, and how many more there are. */
