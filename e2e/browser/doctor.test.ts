@@ -6,12 +6,14 @@ import { openDashboardFleet } from './fleet.js';
 import type { DashboardFleet } from './fleet.js';
 
 const ROLLCALL = fileURLToPath(new URL('dist/main.js', import.meta.resolve('rollcall/package.json')));
-/** A report that people read: a few screens. Flapping instances come and go in it. */
-const MOST_LINES = 90;
+/** Three screens. The names of this fleet are as long as the protocol allows. */
+const MOST_LINES = 80;
 
 let fleet: DashboardFleet;
+let whole: Awaited<ReturnType<typeof doctor>>;
 beforeAll(async () => {
   fleet = await openDashboardFleet({ changes: false });
+  whole = await doctor();
 }, 150_000);
 afterAll(() => fleet.close());
 
@@ -25,8 +27,8 @@ function doctor(...args: readonly string[]): Promise<{ readonly code: number; re
 }
 
 describe('rollcall doctor at 1,000 instances', () => {
-  it('says what is wrong in a few screens, the lost services first, with the verdict at both ends', async () => {
-    const { code, lines } = await doctor();
+  it('says what is wrong in a few screens, the lost services first, with the verdict at both ends', () => {
+    const { code, lines } = whole;
     expect(code).toBe(1);
     expect(lines.length).toBeLessThanOrEqual(MOST_LINES);
     const summary = lines.slice(lines.lastIndexOf('') + 1);
@@ -39,7 +41,7 @@ describe('rollcall doctor at 1,000 instances', () => {
   });
 
   it('has commands whole, and names that it takes itself', async () => {
-    const { lines } = await doctor();
+    const { lines } = whole;
     const undrain = lines.filter((line) => line.includes('rollcall undrain'));
     expect(undrain.length).toBeGreaterThan(0);
     expect(undrain.filter((line) => !/^ +rollcall undrain \S+-\d{12}$/.test(line))).toEqual([]);
@@ -51,9 +53,11 @@ describe('rollcall doctor at 1,000 instances', () => {
   it('tells of an instance whose caller keeps its circuit open', async () => {
     const { lines } = await doctor('default/sessions-worker', '--no-ports', '-o', 'json');
     const { findings } = JSON.parse(lines.join('')) as { findings: { code: string; what: string }[] };
-    expect(findings.map(({ code }) => code)).toEqual(['circuit-open']);
-    expect(findings[0]?.what).toMatch(
-      /^2 of 2 instances of default\/billing-worker keep their circuits to default\/sessions-worker…0265 open\. Other callers: fine\.$/,
+    expect(findings).toContainEqual(
+      expect.objectContaining({
+        code: 'circuit-open',
+        what: '2 of 2 instances of default/billing-worker keep their circuits to default/sessions-worker…0265 open. Other callers: fine.',
+      }),
     );
   });
 });

@@ -27,6 +27,10 @@ const edge = (from: string, to: string, more: Partial<CallEdge> = {}): CallEdge 
 const of = (edges: readonly CallEdge[], more: Partial<Facts> = {}): ReturnType<typeof judge> =>
   judge(facts({ calls: { kind: 'read', edges }, ...more }));
 const whatOf = (...asked: Parameters<typeof of>): readonly string[] => of(...asked).findings.map(({ what }) => what);
+/** How many findings come of so many calls, of which so many failed. */
+const failed = (count: number, failures: number): number =>
+  of([edge('gateway', 'orders', { calls: count, failures })]).findings.length;
+const fails = (to: string): CallEdge => edge('gateway', to, { failures: 100 });
 const SERVICES = new Map([
   ['default/orders', { all: 2, callable: 2, leaving: 0 }],
   ['default/a', { all: 2, callable: 0, leaving: 0 }],
@@ -38,13 +42,10 @@ const inService = (service: string): Partial<Facts> => ({
 
 describe('calls between services', () => {
   it('are failing from three of them and a tenth on, not below', () => {
-    const failed = (calls: number, failures: number): number =>
-      of([edge('gateway', 'orders', { calls, failures })]).findings.length;
     expect([failed(2, 2), failed(3, 3), failed(31, 3), failed(30, 3), failed(1_000, 99)]).toEqual([0, 1, 0, 1, 0]);
   });
 
   it('say whether anybody of the callee may be called, or is registered', () => {
-    const fails = (to: string): CallEdge => edge('gateway', to, { failures: 100 });
     const what = (to: string): string | undefined => whatOf([fails(to)], { services: SERVICES })[0];
     expect(what('a')).toBe('gateway → a: 100 of 100 calls failed in the last 5 s (nobody of a may be called).');
     expect(what('gone')).toContain('(no instance of gone is registered).');

@@ -253,10 +253,10 @@ function circuitFix({ id, callers, known }: Circuit, isFine: boolean, facts: Fac
       show,
     ];
   }
-  const { tryPort } = remediesFor(facts.registry?.container ?? null);
+  const remedies = remediesFor(facts.registry?.container ?? null);
   return [
     `others reach it, so look at what ${from} alone asks of it, and at the network between: its log has the error`,
-    ...(endpoint === undefined ? [] : [tryPort(endpoint.host, endpoint.port, `from a machine of ${from}`)]),
+    ...(endpoint === undefined ? [] : [remedies.tryPort(endpoint.host, endpoint.port, `from a machine of ${from}`)]),
     show,
   ];
 }
