@@ -64,9 +64,7 @@ export const OF_TROUBLE: readonly string[] = [
   'few-open-files',
   'heartbeats-lost',
 ];
-/** Those that need calls: `doctor-calls.test.ts`, and the fleet of the dashboard. */
-const OF_CALLS: readonly string[] = ['calls-failing', 'circuit-open'];
-const elsewhere = [...ABOUT_BOTH, ...OF_TROUBLE, ...OF_CALLS];
+const elsewhere = [...ABOUT_BOTH, ...OF_TROUBLE];
 /** The codes that each of the two files provokes; those of trouble are a third one's. */
 export const OF_REGISTRIES: readonly string[] = CODES.slice(0, FIRST).filter((code) => !elsewhere.includes(code));
 export const OF_INSTANCES: readonly string[] = [
@@ -133,11 +131,13 @@ export interface Making {
   readonly place?: { readonly host?: string; readonly port?: number };
   readonly metadata?: Readonly<Record<string, string>>;
   readonly beats?: boolean;
+  /** What it reports of its calls to others with each Heartbeat-2. */
+  readonly edges?: readonly object[];
 }
 
 /** A service that does all that docs/PROTOCOL.md asks of one, and each thing only as long as the test wants. */
 export async function handMade(url: string, service: string, making: Making): Promise<HandMade> {
-  const { intervalMs, place = {}, metadata = {}, beats = true } = making;
+  const { intervalMs, place = {}, metadata = {}, beats = true, edges } = making;
   const { id = `${service}-${Math.random().toString(36).slice(2, 12)}` } = making;
   let nonce: string | null = null;
   let seq = 0;
@@ -176,7 +176,7 @@ export async function handMade(url: string, service: string, making: Making): Pr
     void fetch(`${url}/api/v1/instances/${id}/heartbeat`, {
       method: 'POST',
       headers,
-      body: JSON.stringify({ nonce, seq }),
+      body: JSON.stringify({ nonce, seq, ...(edges === undefined ? {} : { edges }) }),
     })
       .then((answer) => answer.arrayBuffer())
       .catch(() => null);

@@ -37,11 +37,9 @@ export function entriesOf(
     if (known === undefined) byCode.set(one.code, [one]);
     else known.push(one);
   }
-  return [...byCode.values()].flatMap((all) => {
+  return [...byCode.values()].flatMap((all): readonly (Finding | Group)[] => {
     const [first] = all;
-    const entries: readonly (Finding | Group)[] =
-      first === undefined || all.length <= MOST_SINGLE ? all : [groupOf(first, all, services)];
-    return entries;
+    return first === undefined || all.length <= MOST_SINGLE ? all : [groupOf(first, all, services)];
   });
 }
 

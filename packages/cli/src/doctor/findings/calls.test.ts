@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { judge } from '../diagnose.js';
-import { facts, instanceFacts } from '../doctor.fixture.js';
+import { callEdge, facts, instanceFacts } from '../doctor.fixture.js';
 import type { CallEdge, CallTarget, Facts } from '../facts/facts.js';
 
 const target = (instance: string, more: Partial<CallTarget> = {}): CallTarget => ({
@@ -12,16 +12,9 @@ const target = (instance: string, more: Partial<CallTarget> = {}): CallTarget =>
 });
 const OPEN = { closed: 0, open: 2, halfOpen: 0 };
 const edge = (from: string, to: string, more: Partial<CallEdge> = {}): CallEdge => ({
-  namespace: 'default',
+  ...callEdge,
   from,
   to,
-  callers: 2,
-  calls: 100,
-  perSecond: 20,
-  failures: 0,
-  windowMs: 5_000,
-  ageMs: 1_000,
-  targets: [],
   ...more,
 });
 const of = (edges: readonly CallEdge[], more: Partial<Facts> = {}): ReturnType<typeof judge> =>
