@@ -17,8 +17,11 @@ const WELL = { sign: '●', look: 'healthy' } as const;
 
 /** A report of more lines has its verdict at the end, too: the beginning has scrolled away. */
 const MOST_SEEN = 24;
-/** Of evidence and of commands, where there are many findings. */
-const MOST_EVIDENCE = 4;
+/** Lines of the summary at the end. */
+const MOST_SUMMARY = 3;
+/** Lines of evidence, and of fixes, of one entry where there are many findings: then the guide has the rest, or a narrower look. */
+const MOST_EVIDENCE = 2;
+const MOST_FIXES = 4;
 
 /** What a report says of where the doctor looked. */
 export type Looked = Pick<
@@ -39,8 +42,14 @@ export function renderDiagnosis(looked: Looked, diagnosis: Diagnosis, terminal: 
     if (isGroup(entry)) addGroup(page, entry);
     else addFinding(page, entry, isMany);
   }
+  if (isMany) {
+    page.gap();
+    page.list('more', ['why each matters, by its code in brackets: docs/guide/troubleshooting.md']);
+  }
   if (fine.length > 0) page.gap();
-  page.list('well', isMany ? [fine.join('; ')] : fine, { look: 'healthy' });
+  page.list('well', isMany ? [`${fine.length} other checks found nothing; -o json lists them`] : fine, {
+    look: 'healthy',
+  });
   if (unchecked.length > 0) page.gap();
   page.list('not checked', unchecked);
   if (page.lines.length > MOST_SEEN && findings.length > 0) addSummary(page, looked, findings);
@@ -54,30 +63,30 @@ function signOf(findings: readonly Finding[]): { readonly sign: string; readonly
 
 function addFinding(page: Page, one: Finding, isMany: boolean): void {
   const { sign, look } = SIGNS[one.gravity];
-  page.add(sign, look, one.what, 'strong');
-  page.list('seen', isMany ? someOf(one.evidence) : one.evidence);
+  page.add(sign, look, isMany ? `${one.what} [${one.code}]` : one.what, 'strong');
+  page.list('seen', isMany ? one.evidence.slice(0, MOST_EVIDENCE) : one.evidence);
   addRemedy(page, one, isMany);
 }
 
 function addGroup(page: Page, { first, what, listed, areNames, more, command, example }: Group): void {
   const { sign, look } = SIGNS[first.gravity];
-  page.add(sign, look, what, 'strong');
+  page.add(sign, look, `${what} [${first.code}]`, 'strong');
   page.list('who', areNames ? [listed.join(', ')] : listed);
   if (more > 0) page.list('', [`and ${more} more: ${command}`], { commands: [command] });
-  page.list('seen', [`for example ${example}:`, ...someOf(first.evidence)]);
+  page.list('seen', [`for example ${example}:`, ...first.evidence.slice(0, MOST_EVIDENCE)]);
   addRemedy(page, first, true);
 }
 
 function addRemedy(page: Page, { why, fix, commands, link }: Finding, isMany: boolean): void {
-  page.list('why', [why]);
+  if (!isMany) page.list('why', [why]);
   page.list('fix', isMany ? someOf(fix) : fix, { commands });
-  page.list('more', [link]);
+  if (!isMany) page.list('more', [link]);
 }
 
 /** The others are told where there are few findings. */
 function someOf(texts: readonly string[]): readonly string[] {
-  const rest = texts.length - MOST_EVIDENCE;
-  return rest <= 1 ? texts : [...texts.slice(0, MOST_EVIDENCE), `and ${rest} more`];
+  const rest = texts.length - MOST_FIXES;
+  return rest <= 1 ? texts : [...texts.slice(0, MOST_FIXES), `and ${rest} more`];
 }
 
 // ---- the verdict ----------------------------------------------------------------------------------------------------
@@ -112,6 +121,7 @@ function subjectOf(looked: Looked): string | null {
 function addSummary(page: Page, looked: Looked, findings: readonly Finding[]): void {
   const { sign, look } = signOf(findings);
   page.gap();
+  const begin = page.lines.length;
   page.add(sign, look, verdictText(looked, findings), 'strong');
   const lost = findings.filter(({ code }) => code === 'nobody-callable').flatMap(({ services }) => services);
   const names = lost.map((key) => (looked.hasNamespaces ? key : key.slice(key.indexOf('/') + 1)));
@@ -121,7 +131,8 @@ function addSummary(page: Page, looked: Looked, findings: readonly Finding[]): v
   const room = page.width - 2;
   if (names.length > 0)
     page.add(' ', look, fittingText({ before: 'Nobody may be called of ', items: names }, room), 'strong');
-  if (codes.length > 1) page.add(' ', look, fittingText({ before: 'Worst first: ', items: codes }, room), 'faint');
+  if (codes.length > 1 && page.lines.length < begin + MOST_SUMMARY)
+    page.add(' ', look, fittingText({ before: 'Worst first: ', items: codes }, room), 'faint');
 }
 
 /** As many as fit, one at least, and how many more there are. */
