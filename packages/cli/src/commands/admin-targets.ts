@@ -1,13 +1,11 @@
 import { countCallable, option, RollcallError } from '@rollcall/core';
-import type { Instance } from '@rollcall/core';
+import type { Json } from '../registry/json.js';
 import type { RegistryApi } from '../registry/registry-api.js';
 import { whoIs } from '../registry/resolve-instance.js';
 import type { Meant } from '../registry/resolve-instance.js';
+import { everyMatch } from '../render/instance-filters.js';
 import { valued } from '../terminal/arguments.js';
 import { shortNames } from '../terminal/words.js';
-
-/** At most as many instances as the registry lists on one page. */
-const MOST_TARGETS = 1_000;
 
 /** Of a command that acts on instances: all of a service, of a version or a zone, instead of ids. */
 export const TARGET_FLAGS = {
@@ -41,12 +39,12 @@ export async function targetsOf(
   }
   if (words.length > 0) throw new RollcallError('OPTION_INVALID', `It takes ids or --service, not both: ${usage}.`);
   const filters = [
+    ['sort', 'service'],
     ['service', service],
     ...(version === undefined ? [] : [['version', version] as const]),
     ...(zone === undefined ? [] : [['zone', zone] as const]),
-    ['limit', String(MOST_TARGETS)],
   ] as const;
-  const { instances } = await api.instances(filters);
+  const { instances } = await everyMatch(api, filters);
   if (instances.length === 0) {
     const narrowed = version === undefined && zone === undefined ? '' : ' with that version and zone';
     const text = `No instance of ${service}${narrowed} in namespace ${api.namespace}. See: rollcall ls ${service} -o wide`;
@@ -56,14 +54,24 @@ export async function targetsOf(
   return instances.map((instance) => ({ id: instance.id, name: names.get(instance.id) ?? instance.id, api }));
 }
 
-/** How many of each service stay callable: a line each. `isOut`: none does. */
+interface Done {
+  /** Asked about the namespace of the instance. */
+  readonly api: RegistryApi;
+  /** The instance, as the registry answered. */
+  readonly said: Json;
+}
+
+/** How many instances of each of these instances' services stay callable, a line each. `isOut`: none does. */
 export async function leftCallable(
-  services: ReadonlyMap<string, RegistryApi>,
+  done: readonly Done[],
 ): Promise<readonly { readonly text: string; readonly isOut: boolean }[]> {
+  const places = new Map(
+    done.map(({ api, said }) => [`${String(said['namespace'])}/${String(said['service'])}`, { api, said }]),
+  );
   const lines: { text: string; isOut: boolean }[] = [];
-  for (const [service, api] of services) {
-    const { instances }: { readonly instances: readonly Instance[] } = await api.service(service);
-    const { all, callable } = countCallable(instances);
+  for (const { api, said } of places.values()) {
+    const service = String(said['service']);
+    const { all, callable } = countCallable((await api.service(service)).instances);
     const isOut = callable === 0;
     const text = isOut
       ? `No instance of ${service} may be called now: every call to it fails until one is.`

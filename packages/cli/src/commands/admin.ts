@@ -1,8 +1,8 @@
 import { option, RollcallError } from '@rollcall/core';
 import type { AdminState, InstancePatch } from '@rollcall/core';
-import type { RegistryApi } from '../registry/registry-api.js';
-import type { Json } from '../registry/json.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../registry/connection.js';
+import type { Json } from '../registry/json.js';
+import type { RegistryApi } from '../registry/registry-api.js';
 import { whoIs } from '../registry/resolve-instance.js';
 import { overrideTerms, untilText } from '../render/override-terms.js';
 import { describeFlags, parseArguments, toggle, valued } from '../terminal/arguments.js';
@@ -79,8 +79,7 @@ function away(name: 'drain' | 'maintenance', admin: AdminState, about: string): 
       if (isText) shell.out(`${short} is ${admin}${until}: no new calls go to it. Back: rollcall undrain ${id}`);
       else if (!flags['--wait']) shell.out(jsonText({ instance: said }));
     }
-    const services = new Map(done.map(({ api, said }) => [String(said['service']), api]));
-    for (const { text, isOut } of await leftCallable(services)) {
+    for (const { text, isOut } of await leftCallable(done)) {
       if (isOut) shell.err(text);
       else if (isText) shell.out(text);
     }

@@ -1,6 +1,6 @@
 import { countCallable } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
-import type { CallEdge, Answer, Facts, Failure, InstanceFacts, RegistryFacts } from './facts/facts.js';
+import type { Answer, CallEdge, Facts, Failure, InstanceFacts, RegistryFacts } from './facts/facts.js';
 
 export const NOW = 1_790_000_000_000;
 

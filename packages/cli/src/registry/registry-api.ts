@@ -182,6 +182,16 @@ export class RegistryApi {
     return found;
   }
 
+  /**
+   * What the registry tells of the first 1,000 instances that an operator drained or put into maintenance: `override` says who, why and
+   * until when. Empty where it is too old to list instances.
+   */
+  async keptAway(): Promise<ReadonlyMap<InstanceId, Json>> {
+    const path = `/api/v1/instances?admin=DRAINING&admin=MAINTENANCE&limit=1000&${this.#of()}`;
+    const answer = await this.read(path).catch(() => ({}));
+    return new Map(recordsAt(answer, 'instances').map((one) => [String(one['id']), one]));
+  }
+
   /** What the registry measures of these instances; those that it does not answer for are left out. */
   async heartbeats(ids: readonly InstanceId[]): Promise<ReadonlyMap<InstanceId, Heartbeats>> {
     return heartbeatsIn(await this.details(ids));

@@ -13,19 +13,15 @@ export function overrideTerms(answer: Json, word: OverrideWord): OverrideTerms |
   return read.ok && read.value[word] !== null ? termsOf(read.value, word) : null;
 }
 
-/** Instances of which it is asked: each needs a question of its own. */
-const MOST_ASKED = 256;
-
 /**
- * Who keeps instances away, why, since when and until when, as far as the registry tells: of the first 256 of those that an operator drained
- * or put into maintenance.
+ * Who keeps instances away, why, since when and until when, as far as the registry tells. It is asked only where one of these is drained or
+ * in maintenance.
  */
 export async function awayTerms(
-  api: Pick<RegistryApi, 'details'>,
+  api: Pick<RegistryApi, 'keptAway'>,
   instances: readonly Instance[],
 ): Promise<ReadonlyMap<InstanceId, OverrideTerms>> {
-  const away = instances.filter(isAway).slice(0, MOST_ASKED);
-  return away.length === 0 ? new Map() : termsIn(await api.details(away.map(({ id }) => id)));
+  return instances.some(isAway) ? termsIn(await api.keptAway()) : new Map();
 }
 
 /** The same, of what the registry tells of each instance. */

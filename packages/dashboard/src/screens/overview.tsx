@@ -89,7 +89,7 @@ function Attention({ nodes, topology, namespace }: AttentionProps): VNode {
   const steady = useSteady(trouble, ({ instance }) => instance.id);
   const isAway = trouble.some(({ instance }) => instance.admin !== 'ENABLED');
   const path = `api/v1/instances?admin=DRAINING&admin=MAINTENANCE&limit=500&namespace=${encodeURIComponent(namespace)}`;
-  const list = useAnswer<InstanceListAnswer>(isAway ? path : null, { everyMs: 15_000, onNews: true }).value.value;
+  const list = useAnswer<InstanceListAnswer>(isAway ? path : null).value.value;
   const overrides = new Map(list?.instances.map(({ id, override = null }) => [id, override]));
   const rest = steady.rows.slice(MOST_ROWS);
   // these may be in any state

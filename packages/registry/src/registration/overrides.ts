@@ -237,18 +237,19 @@ interface Deed {
 /** What one patch changed, with the reason and the end that it gave. */
 function deedOf({ before, next, patch, wall }: Deed): Happening {
   const named = WORDS.filter((word) => patch[word] !== undefined);
-  const deeds = named.map((word) => changeText(before, next, word)).filter((text) => text !== '');
-  const set = WORDS.filter((word) => next?.[word] !== null && next !== null);
+  const reason = patch.reason ?? '';
+  // all words of one patch end together
+  const ending = named.find((word) => next !== null && next[word] !== null);
+  const span = next === null || ending === undefined ? '' : spanOf(next, ending, wall);
   // a reason or an end alone belongs to every word
   const text =
-    named.length > 0 ? deeds.join(', ') : `${next === null ? 'nothing' : setText(next, wall)}: reason or end changed`;
-  const [told] = named.length > 0 ? named.filter((word) => set.includes(word)) : set;
-  const span = next === null || told === undefined ? '' : spanOf(next, told, wall);
-  const reason = patch.reason ?? '';
+    named.length > 0
+      ? named.map((word) => changeText(before, next, word)).join(', ')
+      : `${next === null ? 'nothing' : setText(next, wall)}: reason or end changed`;
   return {
     kind: 'admin',
     by: 'operator',
-    text: `${text} by an operator${named.length > 0 ? span : ''}`,
+    text: `${text} by an operator${span}`,
     ...(reason === '' ? {} : { reason: { code: 'OPERATOR', text: reason } }),
   };
 }

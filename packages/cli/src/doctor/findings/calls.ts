@@ -72,7 +72,8 @@ function callsFailing(edge: CallEdge, facts: Facts): Finding {
   return finding('calls-failing', {
     what: `${caller} → ${callee}: ${countText(failures)} of ${countText(calls)} calls failed in ${within}${lack === '' ? '' : ` (${lack})`}.`,
     services: [`${namespace}/${from}`, `${namespace}/${to}`],
-    share: failures / calls,
+    // a caller of another make may report more failures than calls
+    share: Math.min(1, failures / Math.max(1, calls)),
     evidence: [
       `the registry says: ${instancesText(edge.callers)} of ${caller} reported it, last ${ageText(edge.ageMs)} ago`,
       ...(count === undefined

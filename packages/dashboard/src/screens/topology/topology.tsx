@@ -30,15 +30,10 @@ export function TopologyScreen(): VNode {
   if (all.length === 0) return <NoEdges asOf={asOf} />;
   const onlyImpaired = filters['only'] === 'unhealthy';
   const showsIdle = filters['idle'] === 'shown';
-  const asked = filters['service'] ?? '';
+  const keys = [...new Set(all.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]))];
   // as on the other screens, a name without a namespace will do
-  const focus =
-    asked === '' || asked.includes('/')
-      ? asked
-      : ([...all]
-          .map(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`])
-          .flat()
-          .find((key) => key.endsWith(`/${asked}`)) ?? asked);
+  const asked = filters['service'] ?? '';
+  const focus = keys.find((key) => key === asked || (asked !== '' && key.endsWith(`/${asked}`))) ?? asked;
   const fitsButIdle = (edge: ServiceEdge): boolean =>
     (!onlyImpaired || isImpaired(edge)) &&
     (focus === '' || `${edge.namespace}/${edge.from}` === focus || `${edge.namespace}/${edge.to}` === focus);
@@ -58,11 +53,7 @@ export function TopologyScreen(): VNode {
       </Head>
       <Announcer text={verdict} />
       <section class="panel">
-        <Choices
-          idle={fitting.filter(isIdle).length}
-          focus={focus}
-          services={[...new Set(all.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]))]}
-        />
+        <Choices idle={fitting.filter(isIdle).length} focus={focus} services={keys} />
         {isTooMuch && (
           <p class="panel-body soft">
             {plural(services.size, 'service')} are too many for a picture: choose one above

@@ -1,31 +1,8 @@
-import { once } from 'node:events';
-import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { afterEach, describe, expect, it } from 'vitest';
-import { startRegistry } from '../start.js';
-import type { RunningRegistry } from '../start.js';
+import { describe, expect, it } from 'vitest';
+import { asker } from '../asking.fixture.js';
 import { SECURITY_HEADERS } from '../exchange/security-headers.js';
-
-const open: RunningRegistry[] = [];
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((registry) => registry.close()));
-});
-
-async function asker() {
-  const registry = await startRegistry({ port: 0 });
-  open.push(registry);
-  return async (
-    path: string,
-    headers: Readonly<Record<string, string>> = {},
-    method = 'GET',
-  ): Promise<IncomingMessage> => {
-    const sent = request(registry.url + path, { method, headers, agent: false }).end();
-    const [response] = (await once(sent, 'response')) as [IncomingMessage];
-    if (path !== '/') response.resume();
-    return response;
-  };
-}
 
 /** The address of a file that the dashboard's page loads. */
 async function assetOf(ask: (path: string) => Promise<IncomingMessage>): Promise<string> {
