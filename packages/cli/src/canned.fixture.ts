@@ -77,8 +77,10 @@ function detailOf(one: Instance): object {
   return { ...measured(one), own: { weight: 100, metadata: {} }, override: null, falls: one.id === BROKEN ? 1 : 0 };
 }
 
-function serviceOf(name: string): object {
-  return { revision: 48_213, instances: instances().flatMap((one) => (one.service === name ? [measured(one)] : [])) };
+function serviceOf(name: string, drained: ReadonlySet<string>): object {
+  const found = instances().filter(({ service }) => service === name);
+  const told = found.map((one) => measured(drained.has(one.id) ? { ...one, admin: 'DRAINING' } : one));
+  return { revision: 48_213, instances: told };
 }
 
 function events(): readonly object[] {
@@ -120,15 +122,18 @@ function topology(): object {
   };
 }
 
-/** What a route answers; undefined: there is none. */
-function answerTo(method: string, path: string): unknown {
+/** What a route answers; undefined: there is none. A drain is added to `drained`. */
+function answerTo(method: string, path: string, drained: Set<string>): unknown {
   const [, id = '', more] = /^\/api\/v1\/instances\/([^/]+)(\/timeline)?$/.exec(path) ?? [];
   const one = instances().find((known) => known.id === id);
   const [, name] = /^\/api\/v1\/services\/(.+)$/.exec(path) ?? [];
   if (more !== undefined) return { id, since: 0, events: events() };
-  if (one !== undefined && method === 'PATCH') return { ...detailOf(one), admin: 'DRAINING' };
+  if (one !== undefined && method === 'PATCH') {
+    drained.add(id);
+    return { ...detailOf(one), admin: 'DRAINING' };
+  }
   if (one !== undefined) return detailOf(one);
-  if (name !== undefined) return serviceOf(name);
+  if (name !== undefined) return serviceOf(name, drained);
   if (path === '/api/v1/services') return { services: [{ name: 'gateway' }, { name: 'orders' }] };
   if (path === '/api/v1/events') return { epoch: 'e', since: 0, last: 3, more: false, missed: 0, events: events() };
   return path === '/api/v1/topology' ? topology() : undefined;
@@ -136,9 +141,10 @@ function answerTo(method: string, path: string): unknown {
 
 /** A registry that always tells the same story, for pages of the documentation. */
 export async function cannedRegistry(): Promise<{ readonly url: string; readonly server: Server }> {
+  const drained = new Set<string>();
   const server = createServer((request, response) => {
     request.resume();
-    const answer = answerTo(request.method ?? '', new URL(request.url ?? '', 'http://x').pathname);
+    const answer = answerTo(request.method ?? '', new URL(request.url ?? '', 'http://x').pathname, drained);
     response.statusCode = answer === undefined ? 404 : 200;
     response.end(JSON.stringify(answer ?? {}));
   }).listen(0, '127.0.0.1');

@@ -29,7 +29,11 @@ process.stderr.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 async function main(): Promise<void> {
-  const [{ run }, { terminalOf, windowOf }] = await Promise.all([import('./run.js'), import('./terminal/shell.js')]);
+  const [{ run }, { terminalOf, windowOf }, { askOn }] = await Promise.all([
+    import('./run.js'),
+    import('./terminal/shell.js'),
+    import('./terminal/ask.js'),
+  ]);
   const shell: Shell = {
     out: (text) => void process.stdout.write(`${text}\n`),
     err: (text) => void process.stderr.write(`${text}\n`),
@@ -37,6 +41,7 @@ async function main(): Promise<void> {
     terminal: terminalOf(process.stdout, process.env),
     window: () => windowOf(process.stdout, process.env),
     nobodyReads,
+    ask: askOn({ input: process.stdin, output: process.stderr }),
     asksToEnd: () =>
       new Promise((resolve) => {
         const end = (): void => {

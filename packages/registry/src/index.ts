@@ -33,6 +33,7 @@ export type {
   InstanceAnswer,
   InstancesAnswer,
   LineLosses,
+  NotListening,
   Operator,
   Outcome,
   Peer,

@@ -31,6 +31,7 @@ import type { InstanceQuery } from './queries/instance-query.js';
 import type { StoreTrouble } from './store/write-behind.js';
 
 export type { BeatsAnswer } from './activity/heartbeat-log.js';
+export type { NotListening } from './activity/listening-gaps.js';
 export type { TopologyAnswer } from './activity/topology.js';
 export type { EventQuery, EventsAnswer, TimelineAnswer } from './activity/events.js';
 export type { InstanceQuery } from './queries/instance-query.js';

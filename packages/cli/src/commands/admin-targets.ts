@@ -1,11 +1,14 @@
-import { countCallable, option, RollcallError } from '@rollcall/core';
-import type { Json } from '../registry/json.js';
+/** On which instances a command acts: what is typed, what becomes of their services, and one after the other. */
+import { isRollcallError, messageOf, option, RollcallError } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
 import type { RegistryApi } from '../registry/registry-api.js';
 import { whoIs } from '../registry/resolve-instance.js';
 import type { Meant } from '../registry/resolve-instance.js';
 import { everyMatch } from '../render/instance-filters.js';
-import { valued } from '../terminal/arguments.js';
-import { shortNames } from '../terminal/words.js';
+import { toggle, valued } from '../terminal/arguments.js';
+import { EXIT } from '../terminal/shell.js';
+import type { ExitCode, Shell } from '../terminal/shell.js';
+import { printable, shortNames } from '../terminal/words.js';
 
 /** Of a command that acts on instances: all of a service, of a version or a zone, instead of ids. */
 export const TARGET_FLAGS = {
@@ -14,30 +17,57 @@ export const TARGET_FLAGS = {
   '--zone': valued(option.string({ doc: 'with --service: only in this zone' }), '<zone>'),
 };
 
+/** Of a command without these flags. */
+export const NOT_CHOSEN = { '--service': undefined, '--version': undefined, '--zone': undefined };
+
+export const YES_FLAG = { '--yes': toggle('do not ask, where it would ask on a terminal', 'y') };
+
 interface Given {
   readonly '--service': string | undefined;
   readonly '--version': string | undefined;
   readonly '--zone': string | undefined;
 }
 
-/** The instances that a command acts on, one at least. Throws OPTION_INVALID for none, and for ids beside `--service`. */
-export async function targetsOf(
-  command: string,
-  words: readonly string[],
-  flags: Given,
-  api: RegistryApi,
-): Promise<readonly Meant[]> {
+/** An instance that a command acts on. */
+export interface AdminTarget extends Meant {
+  /** As it is before the command acts; null: it was removed in this moment. */
+  readonly instance: Instance | null;
+}
+
+/** What is typed behind the name of a command. */
+interface Typed {
+  /** The command, with what stands behind the ids: `weight`, ` <0 … 1000 | own>`. */
+  readonly command: string;
+  readonly tail?: string;
+  readonly words: readonly string[];
+}
+
+/**
+ * The instances that a command acts on, at least one, each once. Throws OPTION_INVALID for none, and for ids beside `--service`; rejects
+ * with NO_INSTANCE where no instance of the service matches, and as `whoIs` where an id names none.
+ */
+export async function targetsOf(typed: Typed, flags: Given, api: RegistryApi): Promise<readonly AdminTarget[]> {
+  const { command, tail = '', words } = typed;
   const { '--service': service, '--version': version, '--zone': zone } = flags;
-  const usage = `rollcall ${command} <id>… or rollcall ${command} --service <name> [--version <version>] [--zone <zone>]`;
-  if (service === undefined) {
-    if (version !== undefined || zone !== undefined || words.length === 0) {
-      throw new RollcallError('OPTION_INVALID', `It is used as: ${usage}.`);
-    }
-    const all: Meant[] = [];
-    for (const typed of words) all.push(await whoIs(typed, api));
-    return all;
+  const usage = `rollcall ${command} <id>…${tail} or rollcall ${command} --service <name> [--version <version>] [--zone <zone>]${tail}`;
+  if (service !== undefined) {
+    if (words.length === 0) return targetsIn(service, flags, api);
+    throw new RollcallError('OPTION_INVALID', `It takes ids or --service, not both: ${usage}.`);
   }
-  if (words.length > 0) throw new RollcallError('OPTION_INVALID', `It takes ids or --service, not both: ${usage}.`);
+  if (version !== undefined || zone !== undefined || words.length === 0) {
+    throw new RollcallError('OPTION_INVALID', `It is used as: ${usage}.`);
+  }
+  const found = new Map<string, AdminTarget>();
+  for (const word of words) {
+    const meant = await whoIs(word, api);
+    const known = await meant.api.instance(meant.id);
+    found.set(meant.id, { ...meant, instance: known === null ? null : meant.api.instanceIn(known) });
+  }
+  return [...found.values()];
+}
+
+async function targetsIn(service: string, given: Given, api: RegistryApi): Promise<readonly AdminTarget[]> {
+  const { '--version': version, '--zone': zone } = given;
   const filters = [
     ['sort', 'service'],
     ['service', service],
@@ -51,32 +81,37 @@ export async function targetsOf(
     throw new RollcallError('NO_INSTANCE', text);
   }
   const names = shortNames(instances);
-  return instances.map((instance) => ({ id: instance.id, name: names.get(instance.id) ?? instance.id, api }));
+  return instances.map((instance) => ({ id: instance.id, name: names.get(instance.id) ?? instance.id, api, instance }));
 }
 
-interface Done {
-  /** Asked about the namespace of the instance. */
-  readonly api: RegistryApi;
-  /** The instance, as the registry answered. */
-  readonly said: Json;
-}
-
-/** How many instances of each of these instances' services stay callable, a line each. `isOut`: none does. */
-export async function leftCallable(
-  done: readonly Done[],
-): Promise<readonly { readonly text: string; readonly isOut: boolean }[]> {
-  const places = new Map(
-    done.map(({ api, said }) => [`${String(said['namespace'])}/${String(said['service'])}`, { api, said }]),
-  );
-  const lines: { text: string; isOut: boolean }[] = [];
-  for (const { api, said } of places.values()) {
-    const service = String(said['service']);
-    const { all, callable } = countCallable((await api.service(service)).instances);
-    const isOut = callable === 0;
-    const text = isOut
-      ? `No instance of ${service} may be called now: every call to it fails until one is.`
-      : `${callable} of ${all} ${all === 1 ? 'instance' : 'instances'} of ${service} may be called.`;
-    lines.push({ text, isOut });
+/**
+ * Acts on one after the other. A single one rejects as the registry refuses it. Of several, each that fails is a line on standard error,
+ * the others go on, and the last line names those that were not changed; where the registry is away, the rest is not tried.
+ */
+export async function eachOf(
+  targets: readonly AdminTarget[],
+  act: (target: AdminTarget) => Promise<void>,
+  shell: Shell,
+): Promise<ExitCode> {
+  const [only] = targets;
+  if (only !== undefined && targets.length === 1) {
+    await act(only);
+    return EXIT.done;
   }
-  return lines;
+  const done = new Set<AdminTarget>();
+  let code: ExitCode = EXIT.done;
+  for (const target of targets) {
+    try {
+      await act(target);
+      done.add(target);
+    } catch (error) {
+      if (!isRollcallError(error)) throw error;
+      shell.err(`${target.name}: ${printable(messageOf(error))}`);
+      code = error.code === 'REGISTRY_UNREACHABLE' ? EXIT.unreachable : EXIT.failed;
+      if (code === EXIT.unreachable) break;
+    }
+  }
+  const left = targets.filter((target) => !done.has(target)).map(({ name }) => name);
+  if (left.length > 0) shell.err(`${left.length} of ${targets.length} not changed: ${left.join(', ')}.`);
+  return code;
 }

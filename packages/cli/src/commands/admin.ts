@@ -1,9 +1,7 @@
-import { option, RollcallError } from '@rollcall/core';
+import { option, RollcallError, systemTime } from '@rollcall/core';
 import type { AdminState, InstancePatch } from '@rollcall/core';
-import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../registry/connection.js';
 import type { Json } from '../registry/json.js';
-import type { RegistryApi } from '../registry/registry-api.js';
-import { whoIs } from '../registry/resolve-instance.js';
+import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../registry/connection.js';
 import { overrideTerms, untilText } from '../render/override-terms.js';
 import { describeFlags, parseArguments, toggle, valued } from '../terminal/arguments.js';
 import type { Flags } from '../terminal/arguments.js';
@@ -13,7 +11,9 @@ import { neededWords } from '../terminal/operands.js';
 import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
 import { spanOf } from '../terminal/spans.js';
-import { leftCallable, TARGET_FLAGS, targetsOf } from './admin-targets.js';
+import { isWanted, leftCallable, outagesAfter } from './admin-consent.js';
+import { eachOf, NOT_CHOSEN, TARGET_FLAGS, targetsOf, YES_FLAG } from './admin-targets.js';
+import type { AdminTarget } from './admin-targets.js';
 import { untilQuiet } from './until-drained.js';
 
 /** As the registry allows it. */
@@ -57,43 +57,72 @@ function helpOf(usage: string, about: string, flags: Flags, examples: readonly s
 
 // ---- drain, maintenance ---------------------------------------------------------------------------------------------
 
-const AWAY_FLAGS = { ...TARGET_FLAGS, ...REASON_FLAG, ...UNTIL_FLAG, ...WAIT_FLAGS, ...COMMON };
+const AWAY_FLAGS = { ...TARGET_FLAGS, ...REASON_FLAG, ...UNTIL_FLAG, ...WAIT_FLAGS, ...YES_FLAG, ...COMMON };
+const ASKED = `Chosen by --service they are listed first. On a terminal it asks then, and before the last callable instance of a service is taken away;
+elsewhere it warns on standard error.`;
 
 function away(name: 'drain' | 'maintenance', admin: AdminState, about: string): Command {
-  const help = helpOf(`${name} <id>… | --service <name>`, about, AWAY_FLAGS, [
+  const help = helpOf(`${name} <id>… | --service <name>`, `${about}\n${ASKED}`, AWAY_FLAGS, [
     `${name} orders…1e07 --reason "new disk" --until 2h`,
     `${name} --service orders --version 1.5.5 --reason "roll back"`,
     `${name} 1e07 --wait && ssh host systemctl stop orders`,
   ]);
+  const deed = name === 'drain' ? 'drain' : 'put into maintenance';
   const run = async (argv: readonly string[], shell: Shell): Promise<ExitCode> => {
     const { flags, words } = parseArguments(AWAY_FLAGS, argv);
     const timeoutMs = spanOf(flags['--timeout'], '--timeout');
     const patch = { admin, ...wordsOf(flags) };
-    const targets = await targetsOf(name, words, flags, await apiOf(flags, shell.env));
+    const targets = await targetsOf({ command: name, words }, flags, await apiOf(flags, shell.env));
+    const warnings = await outagesAfter(targets);
+    const isChosen = flags['--service'] !== undefined;
+    const plan = { deed, targets, isChosen, warnings, isAgreed: flags['--yes'] };
+    if (!(await isWanted(plan, shell))) return EXIT.failed;
     const isText = flags['--output'] === 'text';
-    const done: { readonly id: string; readonly api: RegistryApi; readonly said: Json }[] = [];
-    for (const { id, name: short, api } of targets) {
-      const said = await api.patch(id, patch);
-      done.push({ id, api, said });
+    const done: Done[] = [];
+    const act = async (target: AdminTarget): Promise<void> => {
+      const said = await target.api.patch(target.id, patch);
+      done.push({ target, said });
       const until = untilText(overrideTerms(said, 'admin'));
-      if (isText) shell.out(`${short} is ${admin}${until}: no new calls go to it. Back: rollcall undrain ${id}`);
+      if (isText)
+        shell.out(`${target.name} is ${admin}${until}: no new calls go to it. Back: rollcall undrain ${target.id}`);
       else if (!flags['--wait']) shell.out(jsonText({ instance: said }));
+    };
+    const code = await eachOf(targets, act, shell);
+    for (const { text, isOut } of await leftCallable(done.map(({ target }) => target))) {
+      if (!isOut && isText) shell.out(text);
+      // said before
+      else if (isOut && warnings.length === 0) shell.err(text);
     }
-    for (const { text, isOut } of await leftCallable(done)) {
-      if (isOut) shell.err(text);
-      else if (isText) shell.out(text);
-    }
-    if (!flags['--wait']) return EXIT.done;
-    let isQuiet = true;
-    for (const { id, api, said } of done) {
-      const end = await untilQuiet(api, { id, service: String(said['service']), timeoutMs }, shell);
-      if (isText) shell.out(end.text);
-      else shell.out(jsonText({ instance: said, quiet: end.isQuiet, afterMs: end.afterMs }));
-      isQuiet &&= end.isQuiet;
-    }
-    return isQuiet ? EXIT.done : EXIT.failed;
+    if (!flags['--wait']) return code;
+    return (await allQuiet(done, { timeoutMs, isText }, shell)) || code !== EXIT.done ? code : EXIT.failed;
   };
   return { help, run };
+}
+
+/** An instance that no new calls go to, and the registry's answer. */
+interface Done {
+  readonly target: AdminTarget;
+  readonly said: Json;
+}
+
+/** Waits for all of them, `timeoutMs` together. */
+async function allQuiet(
+  done: readonly Done[],
+  { timeoutMs, isText }: { readonly timeoutMs: number; readonly isText: boolean },
+  shell: Shell,
+): Promise<boolean> {
+  const since = systemTime.now();
+  const end = shell.asksToEnd();
+  let isQuiet = true;
+  for (const { target, said } of done) {
+    const { id, api, name } = target;
+    const wanted = { id, service: String(said['service']), timeoutMs, since };
+    const waited = await untilQuiet(api, wanted, { ...shell, asksToEnd: () => end });
+    if (isText) shell.out(done.length === 1 ? waited.text : `${name}: ${waited.text}`);
+    else shell.out(jsonText({ instance: said, quiet: waited.isQuiet, afterMs: waited.afterMs }));
+    isQuiet &&= waited.isQuiet;
+  }
+  return isQuiet;
 }
 
 /** `rollcall drain`: no new calls, those under way go on. */
@@ -113,10 +142,10 @@ export const maintenance: Command = away(
 
 // ---- undrain, weight, rm --------------------------------------------------------------------------------------------
 
-const BACK_FLAGS = { ...TARGET_FLAGS, ...REASON_FLAG, ...COMMON };
+const BACK_FLAGS = { ...TARGET_FLAGS, ...REASON_FLAG, ...YES_FLAG, ...COMMON };
 const UNDRAIN_HELP = helpOf(
   'undrain <id>… | --service <name>',
-  'Ends a drain or a maintenance: calls go to the instance again.',
+  `Ends a drain or a maintenance: calls go to the instance again. On a terminal it lists instances that --service chose, and asks.`,
   BACK_FLAGS,
   ['undrain orders…1e07', 'undrain --service orders --version 1.5.5'],
 );
@@ -127,21 +156,31 @@ export const undrain: Command = {
   async run(argv, shell) {
     const { flags, words } = parseArguments(BACK_FLAGS, argv);
     const reason = flags['--reason'];
-    for (const { id, name, api } of await targetsOf('undrain', words, flags, await apiOf(flags, shell.env))) {
+    const targets = await targetsOf({ command: 'undrain', words }, flags, await apiOf(flags, shell.env));
+    const isChosen = flags['--service'] !== undefined;
+    const plan = { deed: 'undrain', targets, isChosen, warnings: [], isAgreed: flags['--yes'] };
+    if (!(await isWanted(plan, shell))) return EXIT.failed;
+    const act = async ({ id, name, api }: AdminTarget): Promise<void> => {
       const said = await api.patch(id, { admin: 'ENABLED', ...(reason === undefined ? {} : { reason }) });
       const text = `${name} is ENABLED: calls go to it again, if its state allows.`;
       shell.out(flags['--output'] === 'text' ? text : jsonText({ instance: said }));
-    }
-    return EXIT.done;
+    };
+    return eachOf(targets, act, shell);
   },
 };
 
-const WEIGHT_FLAGS = { ...REASON_FLAG, ...UNTIL_FLAG, ...COMMON };
+const WEIGHT_FLAGS = { ...TARGET_FLAGS, ...REASON_FLAG, ...UNTIL_FLAG, ...YES_FLAG, ...COMMON };
+const WEIGHT_TAIL = ' <0 … 1000 | own>';
 const WEIGHT_HELP = helpOf(
-  'weight <id> <0 … 1000 | own>',
-  `How many calls the instance gets relative to others (100 is usual), instead of what it says itself; own takes that word back.`,
+  `weight <id>…${WEIGHT_TAIL}`,
+  `How many calls the instance gets relative to others (100 is usual), instead of what it says itself; own takes that word back. On a
+terminal it lists instances that --service chose, and asks.`,
   WEIGHT_FLAGS,
-  ['weight orders…1e07 10 --reason "new version, carefully" --until 30m', 'weight orders…1e07 own'],
+  [
+    'weight orders…1e07 10 --reason "new version, carefully" --until 30m',
+    'weight orders…1e07 orders…b2c4 own',
+    'weight --service orders --version 1.5.5 10',
+  ],
 );
 
 /** `rollcall weight` */
@@ -149,13 +188,23 @@ export const weight: Command = {
   help: WEIGHT_HELP,
   async run(argv, shell) {
     const { flags, words } = parseArguments(WEIGHT_FLAGS, argv);
-    const [typed = '', number = ''] = neededWords('weight <id> <0 … 1000 | own>', words, 2);
+    const isChosen = flags['--service'] !== undefined;
+    const least = isChosen ? 1 : 2;
+    const typed = neededWords(`weight <id>…${WEIGHT_TAIL}`, words, least, Infinity);
+    const number = typed.at(-1) ?? '';
     const value = number === 'own' ? null : weightOf(number);
-    const { id, name, api } = await whoIs(typed, await apiOf(flags, shell.env));
-    const said = await api.patch(id, { weight: value, ...(value === null ? {} : wordsOf(flags)) });
-    const text = `${name} has the weight ${String(said['weight'])}${value === null ? ', its own' : untilText(overrideTerms(said, 'weight'))}.`;
-    shell.out(flags['--output'] === 'text' ? text : jsonText({ instance: said }));
-    return EXIT.done;
+    const asked = { command: 'weight', tail: WEIGHT_TAIL, words: typed.slice(0, -1) };
+    const targets = await targetsOf(asked, flags, await apiOf(flags, shell.env));
+    const deed = value === null ? 'give back its own weight' : `set to weight ${value}`;
+    if (!(await isWanted({ deed, targets, isChosen, warnings: [], isAgreed: flags['--yes'] }, shell)))
+      return EXIT.failed;
+    const act = async ({ id, name, api }: AdminTarget): Promise<void> => {
+      const said = await api.patch(id, { weight: value, ...(value === null ? {} : wordsOf(flags)) });
+      const how = value === null ? ', its own' : untilText(overrideTerms(said, 'weight'));
+      const text = `${name} has the weight ${String(said['weight'])}${how}.`;
+      shell.out(flags['--output'] === 'text' ? text : jsonText({ instance: said }));
+    };
+    return eachOf(targets, act, shell);
   },
 };
 
@@ -167,11 +216,13 @@ function weightOf(typed: string): number {
   );
 }
 
+const RM_FLAGS = { ...REASON_FLAG, ...YES_FLAG, ...COMMON };
 const RM_HELP = helpOf(
   'rm <id>',
   `Takes the instance off the record, for good: nobody calls it any more, and its id never comes back. A process that still runs is
-told so and stays away until it is started again: stop it, or drain it instead. An event keeps that it was an operator, and why.`,
-  { ...REASON_FLAG, ...COMMON },
+told so and stays away until it is started again: stop it, or drain it instead. An event keeps that it was an operator, and why. On a
+terminal it asks before the last callable instance of a service is removed.`,
+  RM_FLAGS,
   ['rm orders…1e07', 'rm orders…1e07 --reason "nobody knows it"'],
 );
 
@@ -179,12 +230,17 @@ told so and stays away until it is started again: stop it, or drain it instead. 
 export const rm: Command = {
   help: RM_HELP,
   async run(argv, shell) {
-    const { flags, words } = parseArguments({ ...REASON_FLAG, ...COMMON }, argv);
-    const [typed = ''] = neededWords('rm <id>', words, 1);
-    const { id, name, api } = await whoIs(typed, await apiOf(flags, shell.env));
-    await api.remove(id, flags['--reason']);
-    shell.out(flags['--output'] === 'text' ? `${name} is removed.` : jsonText({ removed: id }));
-    return EXIT.done;
+    const { flags, words } = parseArguments(RM_FLAGS, argv);
+    const asked = { command: 'rm', words: neededWords('rm <id>', words, 1) };
+    const targets = await targetsOf(asked, NOT_CHOSEN, await apiOf(flags, shell.env));
+    const warnings = await outagesAfter(targets);
+    const plan = { deed: 'remove', targets, isChosen: false, warnings, isAgreed: flags['--yes'] };
+    if (!(await isWanted(plan, shell))) return EXIT.failed;
+    const act = async ({ id, name, api }: AdminTarget): Promise<void> => {
+      await api.remove(id, flags['--reason']);
+      shell.out(flags['--output'] === 'text' ? `${name} is removed.` : jsonText({ removed: id }));
+    };
+    return eachOf(targets, act, shell);
   },
 };
 

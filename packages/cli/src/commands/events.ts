@@ -18,6 +18,7 @@ import { isUnknown, unknownNamespaceText, unknownServiceText } from '../registry
 import { eventsIn } from '../registry/registry-api.js';
 import type { RegistryApi, Whereabouts } from '../registry/registry-api.js';
 import { whoIs } from '../registry/resolve-instance.js';
+import { happenedText } from '../render/happened-text.js';
 import { stateLook } from '../render/state-shapes.js';
 import { describeFlags, parseArguments, repeated, toggle, valued } from '../terminal/arguments.js';
 import { OUTPUT_FLAG } from '../terminal/formats.js';
@@ -28,7 +29,7 @@ import { paint } from '../terminal/paint.js';
 import type { Look } from '../terminal/paint.js';
 import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
-import { countText, happenedText } from '../terminal/words.js';
+import { countText } from '../terminal/words.js';
 
 const DEFAULT_LIMIT = 100;
 const LARGEST_LIMIT = 1_000;

@@ -8,6 +8,7 @@ import type { RegistryApi } from '../registry/registry-api.js';
 import { nobodyError, whoIs } from '../registry/resolve-instance.js';
 import { edgesIn, p99Text, successText } from '../registry/traffic.js';
 import type { Edge, Target } from '../registry/traffic.js';
+import { happenedText } from '../render/happened-text.js';
 import { awayText, overrideTerms, untilText } from '../render/override-terms.js';
 import { heartbeatPicture, readingOf } from '../render/picture.js';
 import { AWAY, stateLook, stateShape } from '../render/state-shapes.js';
@@ -21,7 +22,7 @@ import { paint } from '../terminal/paint.js';
 import type { Span } from '../terminal/paint.js';
 import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
-import { ageText, explained, happenedText, nextText, printable, shortName } from '../terminal/words.js';
+import { ageText, explained, nextText, printable, shortName } from '../terminal/words.js';
 
 /** Columns of the picture beside the name, with the longest text at its wire. */
 const PICTURE_WIDTH = 60;

@@ -22,6 +22,8 @@ interface Wanted {
   readonly id: InstanceId;
   readonly service: string;
   readonly timeoutMs: number;
+  /** When no new calls began to go to it, as `systemTime.now()` has it. Default: now. */
+  readonly since?: number;
 }
 
 /**
@@ -30,10 +32,9 @@ interface Wanted {
  */
 export async function untilQuiet(
   api: RegistryApi,
-  { id, service, timeoutMs }: Wanted,
+  { id, service, timeoutMs, since: startedAt = systemTime.now() }: Wanted,
   shell: Shell,
 ): Promise<DrainWait> {
-  const startedAt = systemTime.now();
   const over = new AbortController();
   void shell.asksToEnd().then(() => over.abort());
   const about = await api.read('/api/v1/registry');

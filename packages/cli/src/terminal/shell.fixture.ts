@@ -18,9 +18,11 @@ export interface TestShell extends Shell {
 export interface TestTerminal extends Partial<Terminal> {
   /** Lines: standard output is a terminal. Default: it is none. */
   readonly height?: number;
+  /** What is typed when the shell is asked. Default: nobody can be asked. */
+  readonly answer?: string;
 }
 
-export function testShell(env: Shell['env'] = {}, { height, ...different }: TestTerminal = {}): TestShell {
+export function testShell(env: Shell['env'] = {}, { height, answer, ...different }: TestTerminal = {}): TestShell {
   const outLines: string[] = [];
   const errLines: string[] = [];
   const [ended, end] = promise();
@@ -39,16 +41,22 @@ export function testShell(env: Shell['env'] = {}, { height, ...different }: Test
       waiting.add(look);
       look();
     });
+  const err = (text: string): void => {
+    errLines.push(text);
+    for (const look of waiting) look();
+  };
+  const ask = async (question: string): Promise<string> => {
+    err(question);
+    return answer ?? '';
+  };
   return {
     out: (text) => {
       outLines.push(text);
       speak();
       for (const look of waiting) look();
     },
-    err: (text) => {
-      errLines.push(text);
-      for (const look of waiting) look();
-    },
+    err,
+    ask: answer === undefined ? null : ask,
     env,
     terminal,
     window: () => window,

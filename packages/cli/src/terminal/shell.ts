@@ -12,6 +12,8 @@ export interface Shell {
   readonly nobodyReads: Promise<void>;
   /** Resolves when somebody asks the process to end (SIGINT, SIGTERM); the next time ends it at once. */
   asksToEnd(): Promise<void>;
+  /** Asks a question and resolves with the line that was typed, empty for none; null: there is no terminal to ask on. */
+  readonly ask: ((question: string) => Promise<string>) | null;
 }
 
 /** How lines for people may look. */

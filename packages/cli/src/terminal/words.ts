@@ -1,6 +1,6 @@
 /** What the terminal says, in the words of the dashboard: state, reason, since, next. */
 import { printableText, REASON_TEXTS, unheld } from '@rollcall/core';
-import type { Instance, Reason, RegistryEvent } from '@rollcall/core';
+import type { Instance, Reason } from '@rollcall/core';
 import { columnsOf, padded } from './columns.js';
 
 /** How long something lasts: seconds under a minute, then `3 min`, `3 h 12 min`, `2 d 4 h`. */
@@ -113,14 +113,6 @@ export function shortName(
   let length = 4;
   while (length < id.length && others.some((other) => other.id.endsWith(id.slice(-length)))) length += 1;
   return `${service}…${id.slice(-length)}`;
-}
-
-/** What happened, and why: of a state its reason, of an operator's word what he said. */
-export function happenedText({ kind, text, reason }: Pick<RegistryEvent, 'kind' | 'text' | 'reason'>): string {
-  const why = reason?.text ?? '';
-  if (why === '' || text.includes(why)) return printable(text);
-  if (reason?.code === 'OPERATOR') return printable(`${text} (${why})`);
-  return printable(kind === 'state' || kind === 'removed' ? `${text}: ${why}` : text);
 }
 
 /** Texts come from the network: nothing in them may steer a terminal. */

@@ -205,6 +205,8 @@ export interface RegistryEvent {
   readonly by: Actor;
   /** What happened, in plain words, without a full stop. */
   readonly text: string;
+  /** When what an operator set with this deed ends by itself: wall clock, ms since 1970. Missing: it has no end, or nothing was set. */
+  readonly untilMs?: number;
 }
 
 export const registryEventMessage: Message<RegistryEvent> = message<RegistryEvent>(
@@ -225,5 +227,6 @@ export const registryEventMessage: Message<RegistryEvent> = message<RegistryEven
     revision: required(nullable(REVISION), 'of the record, or the tombstone, after it'),
     by: required(openWord(ACTORS), 'who brought it about'),
     text: required(text({ max: 2_000, allowed: 'text, at most 2000 characters' }), 'what happened, in plain words'),
+    untilMs: optional(WALL_CLOCK, 'when what an operator set ends by itself, wall clock; missing: it has no end'),
   },
 );

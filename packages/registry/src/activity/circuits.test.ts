@@ -13,12 +13,9 @@ function setUp() {
   history.begin();
   const gone = new Set<string>();
   const news = new CircuitEvents({ time, history, table: { get: (id) => (gone.has(id) ? undefined : {}) } });
-  let open: ReadonlySet<string> = new Set();
-  const tell = (...circuits: readonly [string, Circuit][]): void => {
-    open = news.note(web, [edgeTo('payments', circuits)], open);
-  };
+  const tell = (...circuits: readonly [string, Circuit][]): void => news.note(web, [edgeTo('payments', circuits)]);
   const texts = (): string[] => history.events(QUERY).events.map(({ text }) => text);
-  return { time, history, news, tell, texts, gone, isOpen: (id: string) => open.has(id) };
+  return { time, history, news, tell, texts, gone };
 }
 
 function edgeTo(service: string, circuits: readonly [string, Circuit][]): Edge {
@@ -57,11 +54,18 @@ describe('CircuitNews', () => {
   });
 
   it('keeps nothing of an instance that is gone: nobody will say that its circuit has closed', () => {
-    const { tell, gone, isOpen } = setUp();
+    const { tell, gone, texts } = setUp();
     tell(['payments-7d20', 'open'], ['payments-1e07', 'open']);
     gone.add('payments-7d20');
     tell();
-    expect([isOpen('payments-7d20'), isOpen('payments-1e07')]).toEqual([false, true]);
+    // an instance of that id is another one
+    gone.clear();
+    tell(['payments-7d20', 'open'], ['payments-1e07', 'open']);
+    expect(texts()).toEqual([
+      'opened its circuit to payments…7d20',
+      'opened its circuit to payments…1e07',
+      'opened its circuit to payments…7d20',
+    ]);
   });
 
   it('tells of a storm in one event, besides the first 20 of each second', () => {
@@ -99,5 +103,22 @@ describe('CircuitNews', () => {
     time.advance(1_000);
     news.sweep();
     expect(texts().at(-1)).toBe('180 more circuits opened or closed');
+  });
+
+  it('follows 50,000 circuits in all: beyond it, those of the caller that reported longest ago are forgotten', () => {
+    const { time, news, history } = setUp();
+    const report = (n: number): void =>
+      news.note(sampleInstance({ id: `web-${n}`, service: 'web' }), [edgeTo('payments', storm(200, 'open'))]);
+    for (let n = 0; n <= 250; n += 1) report(n);
+    for (let seconds = 0; seconds < 62; seconds += 1) {
+      time.advance(1_000);
+      news.sweep();
+    }
+    const seq = history.events(QUERY).events.at(-1)?.seq ?? 0;
+    const since = () => history.events({ ...QUERY, after: seq }).events.map(({ instance }) => instance);
+    report(250);
+    expect(since()).toEqual([]);
+    report(0);
+    expect(since()).toEqual(Array.from({ length: 20 }, () => 'web-0'));
   });
 });

@@ -7,8 +7,14 @@ const MOST_A_SECOND = 20;
 const SECOND_MS = 1_000;
 const MOST_A_MINUTE = 120;
 const MINUTE_MS = 60_000;
-/** Of one caller: whoever tells of more is not followed further. */
+/** Of one caller: more open circuits are not followed. */
 const MOST_OPEN = 200;
+/** Of all callers, some 100 bytes each: beyond it, those of the caller that reported longest ago are forgotten. */
+const MOST_OPEN_OF_ALL = 50_000;
+/** Open circuits of a caller are forgotten after this time without a report of it. */
+const KEPT_MS = 600_000;
+/** A longer time between two sweeps counts as this much: this process was paused, and heard no caller. */
+const LONGEST_STEP_MS = 1_000;
 
 export interface CircuitPorts {
   readonly time: Pick<Time, 'now'>;
@@ -17,22 +23,57 @@ export interface CircuitPorts {
   readonly table: { get(id: string): object | undefined };
 }
 
+/** The circuits of one caller that are not closed. */
+interface OpenCircuits {
+  /** Ids of instances. */
+  readonly to: ReadonlySet<string>;
+  /** When the caller reported last, on the clock of `#listenedMs`. */
+  readonly at: number;
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
 /**
- * Notes for people when a caller's circuit to an instance opens and closes again, as the caller tells. A storm of them, as when a
- * network breaks or a caller lies, is told in few events, so that it cannot push out what else happened.
+ * Notes for people when a caller's circuit to an instance opens and closes again, as the caller reports. A storm of them, as when a
+ * network breaks or a caller lies, is noted in few events, so that it cannot push out what else happened.
+ *
+ * An open circuit is remembered until the caller reports it closed, the instance is gone, or the caller has reported nothing for ten
+ * minutes. Time in which the registry could not listen does not count, so that circuits that were open before are not announced again.
  */
 export class CircuitEvents {
   readonly #ports: CircuitPorts;
   readonly #second = { since: -Infinity, told: 0 };
   readonly #minute = { since: -Infinity, told: 0 };
   #untold = 0;
+  /** By the caller's id; the one that reported longest ago comes first. Callers without an open circuit are left out. */
+  readonly #open = new Map<string, OpenCircuits>();
+  /** How many circuits `#open` has. */
+  #count = 0;
+  /** For how long this process has listened, ms. */
+  #listenedMs = 0;
+  #sweptAt: number;
 
   constructor(ports: CircuitPorts) {
     this.#ports = ports;
+    this.#sweptAt = ports.time.now();
   }
 
-  /** What a caller tells, and which instances it had a circuit open to before; returns those it has one open to now. */
-  note(caller: Instance, edges: readonly Edge[], before: ReadonlySet<string>): ReadonlySet<string> {
+  /** What a caller reports. A target that is left out keeps its state. */
+  note(caller: Instance, edges: readonly Edge[]): void {
+    const before = this.#open.get(caller.id)?.to ?? NONE;
+    this.#drop(caller.id);
+    const to = this.#changed(caller, edges, before);
+    if (to.size === 0) return;
+    this.#open.set(caller.id, { to, at: this.#listenedMs });
+    this.#count += to.size;
+    for (const id of this.#open.keys()) {
+      if (this.#count <= MOST_OPEN_OF_ALL) return;
+      this.#drop(id);
+    }
+  }
+
+  /** Announces what changed; returns the instances to which the caller has an open circuit now. */
+  #changed(caller: Instance, edges: readonly Edge[], before: ReadonlySet<string>): ReadonlySet<string> {
     let now = this.#withoutGone(before);
     for (const { service, targets = [] } of edges) {
       for (const { instance, circuit } of targets) {
@@ -48,6 +89,11 @@ export class CircuitEvents {
     return now ?? before;
   }
 
+  #drop(callerId: string): void {
+    this.#count -= this.#open.get(callerId)?.to.size ?? 0;
+    this.#open.delete(callerId);
+  }
+
   /** Nobody says of an instance that is gone that its circuit has closed. Null: all are there. */
   #withoutGone(before: ReadonlySet<string>): Set<string> | null {
     const { table } = this.#ports;
@@ -55,9 +101,15 @@ export class CircuitEvents {
     return isAllThere ? null : new Set([...before].filter((id) => table.get(id) !== undefined));
   }
 
-  /** Tells of those that were only counted, when their second is over. */
+  /** Tells of those that were only counted, when their second is over, and forgets callers that were not heard for long. */
   sweep(): void {
     const now = this.#ports.time.now();
+    this.#listenedMs += Math.min(LONGEST_STEP_MS, now - this.#sweptAt);
+    this.#sweptAt = now;
+    for (const [id, { at }] of this.#open) {
+      if (this.#listenedMs - at <= KEPT_MS) break;
+      this.#drop(id);
+    }
     begin(this.#second, SECOND_MS, now);
     begin(this.#minute, MINUTE_MS, now);
     if (this.#untold === 0 || this.#second.told > 0 || this.#minute.told >= MOST_A_MINUTE) return;

@@ -29,7 +29,7 @@ describe('the timeline of an instance', () => {
       ['state', 'HEALTHY', 'BOTH_WAYS_OK', 'registry', 'REGISTERING → HEALTHY'],
       ['re-registered', 'HEALTHY', undefined, 'instance', 'registered again with other words'],
       ['admin', 'HEALTHY', 'OPERATOR', 'operator', 'drained, weight set to 5 by an operator'],
-      ['admin', 'HEALTHY', undefined, 'operator', 'undrained, weight back to its own by an operator'],
+      ['admin', 'HEALTHY', undefined, 'operator', 'undrained, weight back to its own 100 by an operator'],
       ['state', 'DEREGISTERING', 'LEAVING', 'instance', 'HEALTHY → DEREGISTERING'],
       ['removed', null, 'GOODBYE', 'instance', 'removed'],
     ]);

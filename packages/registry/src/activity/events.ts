@@ -5,7 +5,7 @@ import type { EventQuery, EventsAnswer } from './event-log.js';
 export type { EventQuery, EventsAnswer } from './event-log.js';
 
 /** One thing that happened, as whoever brought it about tells it. */
-export type Happening = Pick<RegistryEvent, 'kind' | 'by' | 'text'> & { readonly reason?: Reason };
+export type Happening = Pick<RegistryEvent, 'kind' | 'by' | 'text' | 'untilMs'> & { readonly reason?: Reason };
 
 export interface TimelineAnswer {
   readonly id: string;
@@ -91,7 +91,7 @@ export class EventHistory {
   #add(what: Happening, of: AboutWhom): RegistryEvent | null {
     if (this.#begunAt === null) return null;
     // field by field: a spread costs ten times as much
-    const event: RegistryEvent = {
+    const plain: RegistryEvent = {
       seq: this.#log.next,
       at: this.#time.wall(),
       kind: what.kind,
@@ -104,6 +104,7 @@ export class EventHistory {
       by: what.by,
       text: what.text,
     };
+    const event = what.untilMs === undefined ? plain : { ...plain, untilMs: what.untilMs };
     this.#log.add(event);
     return event;
   }

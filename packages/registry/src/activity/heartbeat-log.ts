@@ -1,6 +1,8 @@
 import { noMeter } from '@rollcall/core';
 import type { BeatAnswer, Counter, Histogram, Meter, Time } from '@rollcall/core';
 import type { Entry } from '../instances/instance-table.js';
+import { ListeningGaps } from './listening-gaps.js';
+import type { ListeningGap, NotListening } from './listening-gaps.js';
 
 /** The last heartbeats of an instance, oldest first: five minutes at most. Ages in ms. */
 export interface BeatsAnswer {
@@ -10,6 +12,11 @@ export interface BeatsAnswer {
   readonly heartbeat1: readonly { readonly agoMs: number; readonly roundTripMs: number | null }[];
   /** Each Heartbeat-2 that came. */
   readonly heartbeat2: readonly { readonly agoMs: number }[];
+  /**
+   * Spans in which the registry could not listen, oldest first: a heartbeat that is not heard in one of them is not missed. A round of
+   * Heartbeat-1 that was under way then may be among `heartbeat1` as unanswered.
+   */
+  readonly notListening: readonly NotListening[];
 }
 
 /** What an instance hears of itself: when it is not HEALTHY also why, and what comes next, counted from now. */
@@ -52,6 +59,7 @@ export class HeartbeatLog {
   readonly #came: Counter;
   readonly #pages: Page[] = [];
   readonly #free: number[] = [];
+  readonly #gaps = new ListeningGaps();
   #taken = 0;
 
   constructor(time: Pick<Time, 'now'>, meter: Meter = noMeter) {
@@ -118,10 +126,16 @@ export class HeartbeatLog {
     entry.beatSlot = null;
   }
 
-  of(entry: Entry): Pick<BeatsAnswer, 'heartbeat1' | 'heartbeat2'> {
-    if (entry.beatSlot === null) return { heartbeat1: [], heartbeat2: [] };
-    const { page, slot } = this.#placeOf(entry);
+  /** The registry itself could not listen in that span. */
+  couldNotListen(gap: ListeningGap, intervalMs: number): void {
+    this.#gaps.add(gap, intervalMs);
+  }
+
+  of(entry: Entry): Pick<BeatsAnswer, 'heartbeat1' | 'heartbeat2' | 'notListening'> {
     const now = this.#time.now();
+    const notListening = this.#gaps.read(now);
+    if (entry.beatSlot === null) return { heartbeat1: [], heartbeat2: [], notListening };
+    const { page, slot } = this.#placeOf(entry);
     const rounds = agesOf(page.gaps.subarray(slot * GAPS, slot * GAPS + KEPT), now - (page.lastAt[slot] ?? -Infinity));
     const beats = agesOf(
       page.gaps.subarray(slot * GAPS + KEPT, (slot + 1) * GAPS),
@@ -129,7 +143,8 @@ export class HeartbeatLog {
     );
     const tripOf = (place: number): number | null => roundTripIn(page.roundTrips[slot * KEPT + place] ?? 0);
     const heartbeat1 = rounds.map((agoMs, place) => ({ agoMs, roundTripMs: tripOf(place) }));
-    return { heartbeat1: heartbeat1.toReversed(), heartbeat2: beats.map((agoMs) => ({ agoMs })).toReversed() };
+    const heartbeat2 = beats.map((agoMs) => ({ agoMs }));
+    return { heartbeat1: heartbeat1.toReversed(), heartbeat2: heartbeat2.toReversed(), notListening };
   }
 
   #noteRound(entry: Entry, roundTripMs: number | null): void {

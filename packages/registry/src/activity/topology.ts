@@ -52,9 +52,7 @@ interface Report {
   readonly namespace: string;
   readonly from: string;
   readonly edges: readonly Edge[];
-  /** To whom it has told of a circuit that is not closed, and not yet that it is. */
-  readonly open: ReadonlySet<string>;
-  /** Of `edges`, their targets, and `open`. */
+  /** Of `edges` and their targets. */
   readonly size: number;
   readonly at: number;
 }
@@ -63,12 +61,10 @@ interface Report {
 const KEPT_INTERVALS = 3;
 /** Windows may be longer than intervals. */
 const LEAST_KEPT_MS = 15_000;
-/** Edges, targets and open circuits, of all instances, some 150 bytes each; what comes beyond it is not kept, edges last. */
+/** Edges and targets, of all instances, some 150 bytes each; what comes beyond it is not kept, edges last. */
 const MOST_KEPT = 100_000;
 /** Targets of one edge that are told. */
 const MOST_TOLD = 500;
-
-const NOBODY: ReadonlySet<string> = new Set();
 
 export interface EdgesPorts {
   readonly time: Pick<Time, 'now'>;
@@ -105,11 +101,10 @@ export class Topology {
     const before = this.#reports.get(id);
     this.#drop(id);
     const edges = this.#fitting(news);
+    circuits.note(caller, news);
     if (edges.length === 0) return;
-    const told = circuits.note(caller, edges, before?.open ?? NOBODY);
-    const open = this.#count + sizeOf(edges) + told.size <= this.#most ? told : NOBODY;
-    const size = sizeOf(edges) + open.size;
-    this.#reports.set(id, { namespace, from, edges, open, size, at: now });
+    const size = sizeOf(edges);
+    this.#reports.set(id, { namespace, from, edges, size, at: now });
     this.#count += size;
     for (const edge of edges) {
       if (before?.edges.some((one) => isSameWindow(one, edge)) !== true)

@@ -24,7 +24,7 @@ export interface LifecycleEnginePorts {
   readonly watchLimits: Pick<WatchLimits, 'release'>;
   readonly writeBehind: Pick<WriteBehind, 'remember'>;
   readonly history: Pick<EventHistory, 'note' | 'noteOf'>;
-  readonly beats: Pick<HeartbeatLog, 'release'>;
+  readonly beats: Pick<HeartbeatLog, 'release' | 'couldNotListen'>;
 }
 
 /** How far those who call are with it. */
@@ -227,6 +227,7 @@ export class LifecycleEngine {
     if (deafMs === 0) return;
     for (const entry of this.#ports.table.all()) entry.vitals = forgive(entry.vitals, deafMs, now);
     this.#forgivenAt = now;
+    this.#ports.beats.couldNotListen({ fromMs: now - deafMs, toMs: now }, this.#ports.policy.intervalMs);
     // at the edge of what it can do, it is behind and catches up all the time
     if (deafMs < this.#ports.policy.intervalMs && now - this.#toldAt < TOLD_AGAIN_MS) return;
     this.#toldAt = now;

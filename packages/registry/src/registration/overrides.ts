@@ -102,11 +102,7 @@ export class Overrides {
       if (refused !== null) return refused;
       if (!entry.present || entry.record !== record) continue;
       this.#setEnds(id, override, patch, endsAt);
-      this.#apply(
-        entry,
-        override,
-        withName(deedOf({ before: entry.override, next: override, patch, wall: time.wall() }), who),
-      );
+      this.#apply(entry, override, withName(deedOf({ entry, next: override, patch, wall: time.wall() }), who));
       return found;
     }
   }
@@ -228,40 +224,54 @@ function withName(what: Happening, who: string | undefined): Happening {
 }
 
 interface Deed {
-  readonly before: Override | null;
+  /** As it was before. */
+  readonly entry: Pick<Entry, 'own' | 'override'>;
   readonly next: Override | null;
   readonly patch: InstancePatch;
   readonly wall: number;
 }
 
 /** What one patch changed, with the reason and the end that it gave. */
-function deedOf({ before, next, patch, wall }: Deed): Happening {
-  const named = WORDS.filter((word) => patch[word] !== undefined);
-  const reason = patch.reason ?? '';
-  // all words of one patch end together
-  const ending = named.find((word) => next !== null && next[word] !== null);
-  const span = next === null || ending === undefined ? '' : spanOf(next, ending, wall);
+function deedOf(deed: Deed): Happening {
+  const { next, patch, wall } = deed;
+  const changed = changedBy(deed);
   // a reason or an end alone belongs to every word
-  const text =
-    named.length > 0
-      ? named.map((word) => changeText(before, next, word)).join(', ')
-      : `${next === null ? 'nothing' : setText(next, wall)}: reason or end changed`;
+  const isAlone = changed.length === 0;
+  const set = WORDS.filter((word) => (next?.[word] ?? null) !== null);
+  const [told] = isAlone ? set : changed.filter((word) => set.includes(word));
+  const text = isAlone
+    ? `${next === null ? 'nothing' : setText(next, wall)}: reason or end changed`
+    : changed.map((word) => changeText(deed, word)).join(', ');
+  const untilMs = next === null || told === undefined ? null : termsOf(next, told).untilMs;
+  const reason = patch.reason ?? '';
   return {
     kind: 'admin',
     by: 'operator',
-    text: `${text} by an operator${span}`,
+    text: `${text} by an operator${isAlone || next === null || told === undefined ? '' : spanOf(next, told, wall)}`,
     ...(reason === '' ? {} : { reason: { code: 'OPERATOR', text: reason } }),
+    ...(untilMs === null ? {} : { untilMs }),
   };
 }
 
-function changeText(before: Override | null, next: Override | null, word: OverrideWord): string {
+/** The words of a patch that say something else than before; where none does, all that it names: their reason or end is another one. */
+function changedBy({ entry: { override: before }, next, patch }: Deed): readonly OverrideWord[] {
+  const named = WORDS.filter((word) => patch[word] !== undefined);
+  const changed = named.filter(
+    (word) => JSON.stringify(before?.[word] ?? null) !== JSON.stringify(next?.[word] ?? null),
+  );
+  return changed.length > 0 ? changed : named;
+}
+
+function changeText({ entry, next }: Deed, word: OverrideWord): string {
+  const { own, override: before } = entry;
   if (word === 'admin') {
     if (next?.admin === 'DRAINING') return 'drained';
     if (next?.admin === 'MAINTENANCE') return 'put into maintenance';
     if (before?.admin === 'MAINTENANCE') return 'taken out of maintenance';
     return before?.admin === 'DRAINING' ? 'undrained' : 'enabled';
   }
-  if (next === null || next[word] === null) return `${word} back to its own`;
+  if (next === null || next[word] === null)
+    return `${word} back to its own${word === 'weight' ? ` ${own.weight}` : ''}`;
   return word === 'weight' ? `weight set to ${next.weight}` : `${nameOf(next, word)} set`;
 }
 

@@ -55,6 +55,7 @@ export const CALL_PATHS: JsonSchema = {
         intervalMs: COUNT,
         heartbeat1: listOf(object({ agoMs: COUNT, roundTripMs: orNull(NUMBER) })),
         heartbeat2: listOf(object({ agoMs: COUNT })),
+        notListening: listOf(object({ fromAgoMs: COUNT, toAgoMs: COUNT })),
       }),
     }),
   },

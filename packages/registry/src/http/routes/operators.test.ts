@@ -166,6 +166,7 @@ describe('the heartbeats', () => {
       intervalMs: 5_000,
       heartbeat1: [{ agoMs: expect.any(Number), roundTripMs: expect.any(Number) }],
       heartbeat2: [{ agoMs: expect.any(Number) }],
+      notListening: [],
     });
     expect((await get('instances/nobody/beats')).status).toBe(404);
   });

@@ -1,0 +1,118 @@
+/** What a command takes away from callers, and whether the person at the terminal wants that. */
+import { countCallable, isCallable } from '@rollcall/core';
+import type { RegistryApi } from '../registry/registry-api.js';
+import { edgesIn, rateText, sumOf } from '../registry/traffic.js';
+import type { Edge } from '../registry/traffic.js';
+import type { Shell } from '../terminal/shell.js';
+import { aligned, printable } from '../terminal/words.js';
+import type { AdminTarget } from './admin-targets.js';
+
+/** Instances and callers that are named. */
+const MOST_LISTED = 50;
+const MOST_CALLERS = 3;
+
+/** Instances of one service that a command acts on, by id. */
+interface Affected {
+  readonly service: string;
+  /** Asked about the namespace of the service. */
+  readonly api: RegistryApi;
+  readonly ids: ReadonlySet<string>;
+}
+
+function affectedBy(targets: readonly AdminTarget[]): readonly Affected[] {
+  const found = new Map<string, { service: string; api: RegistryApi; ids: Set<string> }>();
+  for (const { id, api, instance } of targets) {
+    if (instance === null) continue;
+    const { namespace, service } = instance;
+    const key = `${namespace}/${service}`;
+    const known = found.get(key) ?? { service, api: api.within(namespace), ids: new Set() };
+    known.ids.add(id);
+    found.set(key, known);
+  }
+  return [...found.values()];
+}
+
+/** A sentence for each service whose last callable instance is among these: who calls it, and how often. */
+export async function outagesAfter(targets: readonly AdminTarget[]): Promise<readonly string[]> {
+  const sentences: string[] = [];
+  for (const { service, api, ids } of affectedBy(targets)) {
+    const { instances } = await api.service(service);
+    const callable = instances.filter(isCallable);
+    if (callable.length === 0 || callable.some(({ id }) => !ids.has(id))) continue;
+    // a registry that does not answer this is no reason not to drain
+    const topology = await api.topology().catch(() => null);
+    const callers = topology === null ? '' : `; ${callersText(edgesIn(topology), service)}`;
+    sentences.push(`After this no instance of ${service} may be called, and every call to it fails${callers}.`);
+  }
+  return sentences;
+}
+
+/** `payments-api and vouchers call it (46/s)` */
+function callersText(edges: readonly Edge[], service: string): string {
+  const calling = edges.filter(({ to, perSecond, inFlight }) => to === service && (perSecond > 0 || inFlight > 0));
+  const names = [...new Set(calling.toSorted((a, b) => b.perSecond - a.perSecond).map(({ from }) => from))];
+  const sum = sumOf(calling);
+  if (sum === null) return 'no service has reported calls to it in the last 15 s';
+  const more = names.length - MOST_CALLERS;
+  const listed = more <= 0 ? names : [...names.slice(0, MOST_CALLERS), `${more} more`];
+  const last = listed.length === 1 ? '' : ` and ${listed.at(-1) ?? ''}`;
+  const first = last === '' ? listed : listed.slice(0, -1);
+  return `${first.join(', ')}${last} ${names.length === 1 ? 'calls' : 'call'} it (${rateText(sum)})`;
+}
+
+/** `3 of 5 instances of orders may be called.`, a line for each service that has any left; as it is now. */
+export async function leftCallable(
+  targets: readonly AdminTarget[],
+): Promise<readonly { readonly text: string; readonly isOut: boolean }[]> {
+  const lines: { text: string; isOut: boolean }[] = [];
+  for (const { service, api } of affectedBy(targets)) {
+    const { instances } = await api.service(service);
+    const { all, callable } = countCallable(instances);
+    const isOut = callable === 0;
+    const text = isOut
+      ? `No instance of ${service} may be called now: every call to it fails until one is.`
+      : `${callable} of ${all} ${all === 1 ? 'instance' : 'instances'} of ${service} may be called.`;
+    lines.push({ text, isOut });
+  }
+  return lines;
+}
+
+/** What is asked before a command acts. */
+interface Plan {
+  /** `drain`, `put into maintenance`. */
+  readonly deed: string;
+  readonly targets: readonly AdminTarget[];
+  /** Were they chosen by `--service`? Then they are listed, and it is asked. */
+  readonly isChosen: boolean;
+  /** Sentences about what it takes away: it is asked for each reason. */
+  readonly warnings: readonly string[];
+  /** `--yes` */
+  readonly isAgreed: boolean;
+}
+
+/**
+ * Warns on standard error, and asks where there is a terminal to ask on. False: the person does not want it. Where nobody can be asked it
+ * is true, so that scripts go on.
+ */
+export async function isWanted({ deed, targets, isChosen, warnings, isAgreed }: Plan, shell: Shell): Promise<boolean> {
+  const ask = isAgreed || (!isChosen && warnings.length === 0) ? null : shell.ask;
+  if (ask !== null && isChosen) {
+    shell.err(`To ${deed}: ${targets.length} ${targets.length === 1 ? 'instance' : 'instances'}`);
+    for (const line of rowsOf(targets)) shell.err(`  ${line}`);
+  }
+  for (const warning of warnings) shell.err(warning);
+  if (ask === null) return true;
+  const isYes = /^\s*y(es)?\s*$/i.test(await ask('Continue? [y/N] '));
+  if (!isYes) shell.err('Nothing was changed.');
+  return isYes;
+}
+
+function rowsOf(targets: readonly AdminTarget[]): readonly string[] {
+  const rows = targets.slice(0, MOST_LISTED).map(({ name, instance }) => {
+    if (instance === null) return [name, 'removed', '', ''];
+    const { state, admin, version, zone } = instance;
+    return [name, admin === 'ENABLED' ? state : admin, printable(version), zone];
+  });
+  const more = targets.length - MOST_LISTED;
+  return more > 0 ? [...aligned(rows), `and ${more} more`] : aligned(rows);
+}

@@ -1,0 +1,26 @@
+import { reasonFor } from '@rollcall/core';
+import { describe, expect, it } from 'vitest';
+import { clockText } from '../terminal/words.js';
+import { happenedText } from './happened-text.js';
+
+const AT = new Date(2026, 8, 21, 20, 18, 47).getTime();
+const drain = { kind: 'admin', at: AT, text: 'drained by an operator for 60 min' } as const;
+
+describe('what happened', () => {
+  it('is what an operator did, why, and until when, in the time zone of the reader', () => {
+    const reason = { code: 'OPERATOR', text: 'new disk' } as const;
+    expect(happenedText({ ...drain, reason, untilMs: AT + 3_600_000 })).toBe(
+      `drained by an operator for 60 min (new disk), until ${clockText(AT + 3_600_000)}`,
+    );
+    expect(happenedText({ ...drain, reason: null, untilMs: AT + 86_400_000 })).toMatch(/, until 2026-09-22 20:18:47$/);
+    expect(happenedText({ ...drain, text: 'undrained by an operator', reason: null })).toBe('undrained by an operator');
+  });
+
+  it('is of a state and of a removal the reason', () => {
+    const reason = reasonFor('INBOUND_REFUSED', 'connect ECONNREFUSED 10.0.3.21:3001');
+    expect(happenedText({ kind: 'removed', at: AT, text: 'removed', reason })).toBe(`removed: ${reason.text}`);
+    expect(happenedText({ kind: 'circuit', at: AT, text: 'opened its circuit', reason: null })).toBe(
+      'opened its circuit',
+    );
+  });
+});

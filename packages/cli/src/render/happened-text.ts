@@ -1,0 +1,15 @@
+import type { RegistryEvent } from '@rollcall/core';
+import { momentText } from '../terminal/moments.js';
+import { printable } from '../terminal/words.js';
+
+type Happened = Pick<RegistryEvent, 'kind' | 'text' | 'reason' | 'at' | 'untilMs'>;
+
+/** What happened, why, and until when: of a state its reason, of what an operator did the operator's reason and its end. */
+export function happenedText(event: Happened): string {
+  const { kind, text, reason } = event;
+  const why = reason?.text ?? '';
+  const until = event.untilMs === undefined ? '' : `, until ${momentText(event.untilMs, event.at)}`;
+  if (why === '' || text.includes(why)) return printable(`${text}${until}`);
+  if (reason?.code === 'OPERATOR') return printable(`${text} (${why})${until}`);
+  return printable(kind === 'state' || kind === 'removed' ? `${text}: ${why}` : text);
+}

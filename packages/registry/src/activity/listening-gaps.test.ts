@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+import { SECOND, value, World } from '../registry.fixture.js';
+import { ListeningGaps } from './listening-gaps.js';
+
+const INTERVAL_MS = 5_000;
+
+describe('ListeningGaps', () => {
+  it('has the spans of the last five minutes as ages, oldest first', () => {
+    const gaps = new ListeningGaps();
+    gaps.add({ fromMs: 0, toMs: 10_000 }, INTERVAL_MS);
+    gaps.add({ fromMs: 100_000, toMs: 125_000 }, INTERVAL_MS);
+    expect(gaps.read(130_000)).toEqual([
+      { fromAgoMs: 130_000, toAgoMs: 120_000 },
+      { fromAgoMs: 30_000, toAgoMs: 5_000 },
+    ]);
+    expect(gaps.read(310_001)).toEqual([{ fromAgoMs: 210_001, toAgoMs: 185_001 }]);
+  });
+
+  it('leaves out short spans, and joins those with hardly any time between them', () => {
+    const gaps = new ListeningGaps();
+    gaps.add({ fromMs: 0, toMs: 1_249 }, INTERVAL_MS);
+    expect(gaps.read(2_000)).toEqual([]);
+    gaps.add({ fromMs: 10_000, toMs: 12_000 }, INTERVAL_MS);
+    gaps.add({ fromMs: 13_200, toMs: 15_000 }, INTERVAL_MS);
+    gaps.add({ fromMs: 16_300, toMs: 18_000 }, INTERVAL_MS);
+    expect(gaps.read(20_000)).toEqual([
+      { fromAgoMs: 10_000, toAgoMs: 5_000 },
+      { fromAgoMs: 3_700, toAgoMs: 2_000 },
+    ]);
+  });
+
+  it('keeps the newest 128', () => {
+    const gaps = new ListeningGaps();
+    for (let n = 0; n < 1_000; n += 1) gaps.add({ fromMs: n * 100, toMs: n * 100 + 50 }, 100);
+    const kept = gaps.read(100_000);
+    expect(kept).toHaveLength(128);
+    expect(kept.at(-1)).toEqual({ fromAgoMs: 100, toAgoMs: 50 });
+  });
+});
+
+describe('the registry, of time in which it could not listen', () => {
+  it('tells it with the heartbeats of an instance, so that nothing in it is counted as missed', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    await world.time.advanceBy(20 * SECOND);
+    expect(value(world.registry.beats('orders-1')).notListening).toEqual([]);
+    world.stoppedMs += 25 * SECOND;
+    await world.time.advanceBy(10 * SECOND);
+    const { heartbeat2, notListening } = value(world.registry.beats('orders-1'));
+    expect(notListening).toHaveLength(1);
+    const [{ fromAgoMs, toAgoMs } = { fromAgoMs: 0, toAgoMs: 0 }] = notListening;
+    expect(fromAgoMs - toAgoMs).toBeGreaterThan(24.8 * SECOND);
+    // its timers go on up to an interval later
+    expect(fromAgoMs - toAgoMs).toBeLessThan(30.1 * SECOND);
+    // all of the gap between two heartbeats that is more than an interval lies in the span
+    const [before] = heartbeat2.filter(({ agoMs }) => agoMs >= fromAgoMs).slice(-1);
+    expect((before?.agoMs ?? Infinity) - fromAgoMs).toBeLessThanOrEqual(5 * SECOND);
+  });
+
+  it('tells it of an instance that it never heard, too', async () => {
+    const world = await World.started();
+    await world.healthy('orders-1', 3001);
+    world.stoppedMs += 25 * SECOND;
+    await world.time.advanceBy(6 * SECOND);
+    await world.healthy('orders-2', 3002);
+    expect(value(world.registry.beats('orders-2')).notListening).toHaveLength(1);
+  });
+});

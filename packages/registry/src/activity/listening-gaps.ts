@@ -1,0 +1,42 @@
+/** Spans in which this registry could not listen (paused, blocked, overloaded): what was not heard in them was not missed. */
+
+/** A span as ages in ms: it began `fromAgoMs` ago and ended `toAgoMs` ago. */
+export interface NotListening {
+  readonly fromAgoMs: number;
+  readonly toAgoMs: number;
+}
+
+/** Monotonic ms. */
+export interface ListeningGap {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** As long as heartbeats are kept. */
+const KEPT_MS = 300_000;
+const MOST_KEPT = 128;
+/** Of an interval: a shorter span makes no heartbeat missing, and less time between two spans lets none through. */
+const LEAST_INTERVALS = 0.25;
+
+/** The newest 128 spans of the last five minutes, in memory. Spans shorter than a quarter of an interval are left out. */
+export class ListeningGaps {
+  #gaps: readonly ListeningGap[] = [];
+
+  /** Spans come in the order in which they ended. */
+  add(gap: ListeningGap, intervalMs: number): void {
+    const leastMs = intervalMs * LEAST_INTERVALS;
+    if (gap.toMs - gap.fromMs < leastMs) return;
+    const last = this.#gaps.at(-1);
+    const isNext = last !== undefined && gap.fromMs - last.toMs < leastMs;
+    const older = isNext ? this.#gaps.slice(0, -1) : this.#gaps;
+    const joined = isNext ? { fromMs: last.fromMs, toMs: gap.toMs } : gap;
+    this.#gaps = [...older.filter(({ toMs }) => gap.toMs - toMs <= KEPT_MS), joined].slice(-MOST_KEPT);
+  }
+
+  /** Oldest first. */
+  read(now: number): readonly NotListening[] {
+    return this.#gaps
+      .filter(({ toMs }) => now - toMs <= KEPT_MS)
+      .map(({ fromMs, toMs }) => ({ fromAgoMs: Math.round(now - fromMs), toAgoMs: Math.round(now - toMs) }));
+  }
+}
