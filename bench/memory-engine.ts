@@ -6,7 +6,7 @@ import { DEFAULT_POLICY, noMeter, silentLog, systemRandom } from '@rollcall/core
 import type { Endpoint, HeartbeatCall, Registration } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { DEFAULT_LIMITS, diskStore, MemoryStore, Registry } from '@rollcall/registry';
-import type { Caller, CallOutcome, Store } from '@rollcall/registry';
+import type { ProbeProtocol, ProbeOutcome, Store } from '@rollcall/registry';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -88,12 +88,12 @@ class Engine {
     if (isSick) throw new Error('Not everyone is HEALTHY.');
   }
 
-  #caller(): Caller {
+  #caller(): ProbeProtocol {
     const beat = ({ instance, nonce }: HeartbeatCall): void => {
       this.beats += 1;
       this.registry.beat(instance, secretOf(instance), { nonce, seq: this.beats });
     };
-    const call = (_endpoint: Endpoint, asked: HeartbeatCall): Promise<CallOutcome> => {
+    const call = (_endpoint: Endpoint, asked: HeartbeatCall): Promise<ProbeOutcome> => {
       queueMicrotask(() => beat(asked));
       return Promise.resolve({ kind: 'answered', instance: asked.instance, nonce: asked.nonce, ms: 1 });
     };

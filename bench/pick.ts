@@ -2,7 +2,7 @@ import type { Instance } from '@rollcall/core';
 import { systemRandom } from '@rollcall/core';
 import {
   BALANCERS,
-  Board,
+  NodeTable,
   Balancer,
   BALANCER_NAMES,
   Breaker,
@@ -54,7 +54,7 @@ const fleetOf = (count: number): readonly Instance[] =>
 function balancerOf(name: BalancerName): Balancer<Node> {
   const typical = new TypicalLatency();
   const balancing = BALANCERS[name];
-  const board = new Board(balancing.load(typical));
+  const nodeTable = new NodeTable(balancing.load(typical));
   return new Balancer<Node>({
     picker: balancing.picker(systemRandom),
     standard: CALLABLE,
@@ -68,7 +68,7 @@ function balancerOf(name: BalancerName): Balancer<Node> {
       if (endpoint === undefined) return null;
       const breaker = new Breaker(defaultTripRules(), systemRandom);
       const limit = { initial: 20, min: 2, max: 500 };
-      return new Node({ instance, endpoint, breaker, limit, board });
+      return new Node({ instance, endpoint, breaker, limit, nodeTable });
     },
     hasMoved: (node, instance) => node.endpoint.port !== instance.endpoints[0]?.port,
     retire() {},

@@ -1,5 +1,13 @@
 import { Rollcall } from '@rollcall/client';
-import type { Answer, Link, RollcallOptions, RollcallPorts, Watch, WatchRequest, WatchSink } from '@rollcall/client';
+import type {
+  Answer,
+  RegistryClient,
+  RollcallOptions,
+  RollcallPorts,
+  Watch,
+  WatchRequest,
+  WatchSink,
+} from '@rollcall/client';
 import type { Channel, Exchange, Sink, Transport } from '@rollcall/client/testing';
 import { reasonFor } from '@rollcall/core';
 import type { Frame, Instance } from '@rollcall/core';
@@ -61,7 +69,7 @@ export function instance(n: number, but: Partial<Instance> = {}): Instance {
 }
 
 /** A registry of one service that only says what it is told to say. */
-export class PaperLink implements Link {
+export class PaperLink implements RegistryClient {
   readonly name = 'paper';
   readonly #instances: readonly Instance[];
   #sink: WatchSink | null = null;

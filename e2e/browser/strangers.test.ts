@@ -1,5 +1,5 @@
 import { startRegistry } from '@rollcall/registry';
-import type { RunningRegistry, TokenWish } from '@rollcall/registry';
+import type { RunningRegistry, TokenRequest } from '@rollcall/registry';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -124,7 +124,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
   it('asks for a token where the registry does, shows as whom one is here, and what a reader may not', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'rollcall-browser-'));
     const path = join(folder, 'tokens.json');
-    const make = async (role: TokenWish['role']): Promise<string> => {
+    const make = async (role: TokenRequest['role']): Promise<string> => {
       const { token } = await addToken(path, { role, services: role === 'service' ? ['orders'] : [] });
       return token;
     };

@@ -147,7 +147,7 @@ async function openWorld() {
   await registry.register({ id: 'orders-1', service: 'orders', secret: SECRET, endpoints }, { address: '127.0.0.1' });
   const lasting = new Set<() => void>();
   const app = buildApp(
-    { registry, time, log, insecure: false, access: 'open', entrance: OPEN_ENTRANCE, lasting },
+    { registry, time, log, insecure: false, access: 'open', authorization: OPEN_ENTRANCE, lasting },
     ['localhost'],
     null,
   );

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { HttpLink, RegistryTls, Rollcall } from '@rollcall/client';
+import { HttpRegistryClient, RegistryTls, Rollcall } from '@rollcall/client';
 import type { RegistryTlsTerms } from '@rollcall/client';
 import { systemTime } from '@rollcall/core';
 import type { Log } from '@rollcall/core';
@@ -151,7 +151,11 @@ describe('a certificate, and no token', () => {
   it('opens everything that a service asks of a registry', async () => {
     const registry = await startTestRegistry({ intervalMs: 60_000, tls: { ...server, caFile } });
     open.push(registry);
-    const link = new HttpLink({ url: registry.url, time: systemTime, tls: new RegistryTls({ caFile, ...client }) });
+    const link = new HttpRegistryClient({
+      url: registry.url,
+      time: systemTime,
+      tls: new RegistryTls({ caFile, ...client }),
+    });
     open.push(link);
     const proof = { id: 'orders-1', secret: 'a-secret-of-132-bits-22' };
     // it listens: who leaves and is refused there has left

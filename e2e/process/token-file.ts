@@ -1,11 +1,11 @@
 import { systemRandom } from '@rollcall/core';
 import { changeTokens, drawToken } from '@rollcall/registry/tokens';
-import type { TokenWish } from '@rollcall/registry/tokens';
+import type { TokenRequest } from '@rollcall/registry/tokens';
 
-const USUAL: TokenWish = { role: 'service', services: ['orders'], note: '', expiresAt: null };
+const USUAL: TokenRequest = { role: 'service', services: ['orders'], note: '', expiresAt: null };
 
 /** Adds a token to a file of them: of the service `orders`, without an end and not revoked, where nothing else is said. Gives its text. */
-export async function addToken(path: string, but: Partial<TokenWish> = {}, revokedAt: number | null = null) {
+export async function addToken(path: string, but: Partial<TokenRequest> = {}, revokedAt: number | null = null) {
   const { token, record } = drawToken(systemRandom, { ...USUAL, ...but }, 1);
   await changeTokens(path, (records) => [...records, { ...record, revokedAt }]);
   return { token, record };

@@ -1,4 +1,4 @@
-import { HttpLink } from '@rollcall/client';
+import { HttpRegistryClient } from '@rollcall/client';
 import { systemRandom, systemTime } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { Overview } from 'rollcall';
@@ -53,7 +53,7 @@ export class Witness {
 
   #watch(): Overview {
     const overview = new Overview({
-      link: new HttpLink({ url: this.#url, time: systemTime }),
+      link: new HttpRegistryClient({ url: this.#url, time: systemTime }),
       time: systemTime,
       random: systemRandom,
       changed: (changes) => {

@@ -4,7 +4,7 @@ import type { RecordingLog } from '@rollcall/core/testing';
 import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry, StartOptions } from '@rollcall/registry';
 import { changeTokens } from '@rollcall/registry/tokens';
-import type { TokenWish } from '@rollcall/registry/tokens';
+import type { TokenRequest } from '@rollcall/registry/tokens';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { request } from 'node:http';
@@ -86,7 +86,7 @@ export class Stage {
     for (const cleanup of this.#cleanups.splice(0).toReversed()) await cleanup();
   }
 
-  async token(wish: Partial<TokenWish> = {}, revokedAt: number | null = null): Promise<string> {
+  async token(wish: Partial<TokenRequest> = {}, revokedAt: number | null = null): Promise<string> {
     const { token, record } = await addToken(this.path, wish, revokedAt);
     this.secrets.push(token, record.hash);
     return token;

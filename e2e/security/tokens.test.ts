@@ -1,9 +1,9 @@
-import { HttpLink, Rollcall } from '@rollcall/client';
+import { HttpRegistryClient, Rollcall } from '@rollcall/client';
 import { systemTime } from '@rollcall/core';
 import type { Log } from '@rollcall/core';
 import { recordingLog } from '@rollcall/core/testing';
 import { changeTokens, startRegistry } from '@rollcall/registry';
-import type { RunningRegistry, TokenWish } from '@rollcall/registry';
+import type { RunningRegistry, TokenRequest } from '@rollcall/registry';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ async function guarded() {
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-security-'));
   cleanups.push(() => rm(folder, { recursive: true }));
   const path = join(folder, 'tokens.json');
-  const make = (but: Partial<TokenWish> = {}) => addToken(path, but);
+  const make = (but: Partial<TokenRequest> = {}) => addToken(path, but);
   const revoke = (id: string) =>
     changeTokens(path, (records) =>
       records.map((record) => (record.id === id ? { ...record, revokedAt: systemTime.wall() } : record)),
@@ -72,7 +72,7 @@ it('a token is exchanged without a moment of ill health, and worth nothing once 
   await expect.poll(() => member.state, soon).toBe('HEALTHY');
   // rotation: the new token is there before the old one goes, and the new process comes with it
   const next = await make();
-  const link = new HttpLink({ url, time: systemTime, token: next.token });
+  const link = new HttpRegistryClient({ url, time: systemTime, token: next.token });
   cleanups.push(() => link.close());
   const { signal } = new AbortController();
   const ask = () => link.poll({ namespace: 'default', service: 'orders', revision: null, waitMs: 0, signal });

@@ -13,7 +13,7 @@ import type {
   Suspicion,
   Timer,
 } from '@rollcall/core';
-import type { Answer, Link, Proof, Watch, WatchRequest, WatchSink } from '@rollcall/client';
+import type { Answer, RegistryClient, Proof, Watch, WatchRequest, WatchSink } from '@rollcall/client';
 import type { Dialer, End, Network } from './network.js';
 import { REGISTRY_PORT } from './registry-node.js';
 import type { Flush, Request } from './registry-node.js';
@@ -34,7 +34,7 @@ export interface Ears {
 }
 
 /** The way to the registry over the simulated network, with the same time limits as HttpLink. */
-export class NetworkLink implements Link {
+export class NetworkLink implements RegistryClient {
   readonly name: string;
   readonly #network: Network;
   readonly #process: Process;

@@ -1,9 +1,9 @@
 import { ServiceSnapshot } from '@rollcall/core';
 import type { Beat, Event, InstanceId, Time } from '@rollcall/core';
-import type { Link } from '@rollcall/client';
+import type { RegistryClient } from '@rollcall/client';
 import { Registry } from '@rollcall/registry';
-import type { Caller } from '@rollcall/registry';
-import { Feed, Judge, Preservation, ProvedHosts, Roster } from '@rollcall/registry/testing';
+import type { ProbeProtocol } from '@rollcall/registry';
+import { Feed, LifecycleEngine, SelfPreservation, ProvedHosts, InstanceTable } from '@rollcall/registry/testing';
 import type { Fault } from './faults.js';
 import { patch, registeringBy, replaced } from './planting.js';
 import type { Mutant } from './planting.js';
@@ -22,10 +22,10 @@ export const JUDGING: readonly Mutant[] = [
     diet: { kinds: ['block-in', 'block-out', 'crash'], targets: ['orders', 'all'] },
     plant: () =>
       patch(
-        Judge.prototype,
+        LifecycleEngine.prototype,
         'apply',
         (apply) =>
-          function (this: Judge, entry, event: Event) {
+          function (this: LifecycleEngine, entry, event: Event) {
             const isThere = apply.call(this, entry, event);
             return isThere && event.type === 'heartbeat-2' ? apply.call(this, entry, { type: 'proved' }) : isThere;
           },
@@ -35,7 +35,7 @@ export const JUDGING: readonly Mutant[] = [
     name: 'silence never expires',
     breaks: ['S1', 'L2'],
     diet: { kinds: ['stop', 'cut', 'power'] },
-    plant: () => patch(Judge.prototype, 'sweep', () => () => {}),
+    plant: () => patch(LifecycleEngine.prototype, 'sweep', () => () => {}),
   },
   {
     name: 'silence is measured with the wall clock',
@@ -94,10 +94,10 @@ export const JUDGING: readonly Mutant[] = [
     diet: { kinds: ['refuse-in', 'block-in'] },
     plant: () =>
       patch(
-        Judge.prototype,
+        LifecycleEngine.prototype,
         'apply',
         (apply) =>
-          function (this: Judge, entry, event: Event) {
+          function (this: LifecycleEngine, entry, event: Event) {
             const isRefused = event.type === 'call-failed' && event.refused;
             return apply.call(this, entry, isRefused ? { type: 'proof', text: event.text } : event);
           },
@@ -107,7 +107,7 @@ export const JUDGING: readonly Mutant[] = [
     name: 'the last callable instance is like any other',
     breaks: ['S7', 'S8'],
     diet: { kinds: ['block-in', 'block-out', 'cut-in'] },
-    plant: () => patch(Roster.prototype, 'others', () => () => ({ healthy: true, callable: true })),
+    plant: () => patch(InstanceTable.prototype, 'others', () => () => ({ healthy: true, callable: true })),
   },
   {
     name: 'self-preservation counts per moment, not in ten minutes',
@@ -125,7 +125,7 @@ export const JUDGING: readonly Mutant[] = [
       town: { services: { orders: 5 }, isDurable: true },
       always: [{ kind: 'crash', target: 'registry', at: 50_000, forMs: 5_000 }],
     },
-    plant: () => patch(Preservation.prototype, 'restore', () => () => {}),
+    plant: () => patch(SelfPreservation.prototype, 'restore', () => () => {}),
   },
   {
     name: 'a restarted registry believes every refusal, whoever else its host proves',
@@ -149,10 +149,10 @@ export const JUDGING: readonly Mutant[] = [
     },
     plant: () =>
       patch(
-        Judge.prototype,
+        LifecycleEngine.prototype,
         'apply',
         (apply) =>
-          function (this: Judge, entry, event: Event) {
+          function (this: LifecycleEngine, entry, event: Event) {
             return apply.call(this, entry, event.type === 'call-failed' ? { ...event, refused: true } : event);
           },
       ),
@@ -163,10 +163,10 @@ export const JUDGING: readonly Mutant[] = [
     diet: { kinds: ['cut', 'block-in', 'stop'], targets: ['orders', 'all'], durationsMs: [40_000, 70_000] },
     plant: () =>
       patch(
-        Preservation.prototype,
+        SelfPreservation.prototype,
         'observe',
         (observe) =>
-          function (this: Preservation, now, counts) {
+          function (this: SelfPreservation, now, counts) {
             return observe.call(this, now, new Map([...counts].map(([key, { total }]) => [key, { total, silent: 0 }])));
           },
       ),
@@ -230,7 +230,7 @@ function wallClock(time: Time): Time {
   };
 }
 
-function credulous(caller: Caller): Caller {
+function credulous(caller: ProbeProtocol): ProbeProtocol {
   return {
     protocol: caller.protocol,
     call: async (endpoint, call, timeoutMs) => {
@@ -241,7 +241,7 @@ function credulous(caller: Caller): Caller {
   };
 }
 
-function registersOnce(link: Link): Link {
+function registersOnce(link: RegistryClient): RegistryClient {
   let isRegistered = false;
   return registeringBy(link, async (registration) => {
     if (isRegistered) return new Promise(() => {});
@@ -252,14 +252,14 @@ function registersOnce(link: Link): Link {
 }
 
 function plantBudgetPerTick(): () => void {
-  const used = new WeakMap<Preservation, number>();
-  const totals = new WeakMap<Preservation, number>();
+  const used = new WeakMap<SelfPreservation, number>();
+  const totals = new WeakMap<SelfPreservation, number>();
   const undo = [
     patch(
-      Preservation.prototype,
+      SelfPreservation.prototype,
       'observe',
       (observe) =>
-        function (this: Preservation, now, counts) {
+        function (this: SelfPreservation, now, counts) {
           used.set(this, 0);
           totals.set(
             this,
@@ -269,18 +269,18 @@ function plantBudgetPerTick(): () => void {
         },
     ),
     patch(
-      Preservation.prototype,
+      SelfPreservation.prototype,
       'use',
       () =>
-        function (this: Preservation) {
+        function (this: SelfPreservation) {
           used.set(this, (used.get(this) ?? 0) + 1);
         },
     ),
     patch(
-      Preservation.prototype,
+      SelfPreservation.prototype,
       'permit',
       (permit) =>
-        function (this: Preservation, service, now) {
+        function (this: SelfPreservation, service, now) {
           const most = Math.max(1, Math.floor(0.15 * (totals.get(this) ?? 0)));
           return permit.call(this, service, now) && (used.get(this) ?? 0) < most;
         },

@@ -1,8 +1,8 @@
 import type { Random } from '@rollcall/core';
-import type { Link } from '@rollcall/client';
+import type { RegistryClient } from '@rollcall/client';
 import { Registry } from '@rollcall/registry';
 import type { SharedFrame, Store, WatcherSink } from '@rollcall/registry';
-import { Feed, Judge, Ledger, Preservation, Roster } from '@rollcall/registry/testing';
+import { Feed, LifecycleEngine, WriteBehind, SelfPreservation, InstanceTable } from '@rollcall/registry/testing';
 import { patch, registeringBy } from './planting.js';
 import type { Mutant } from './planting.js';
 
@@ -26,10 +26,10 @@ export const KEEPING: readonly Mutant[] = [
     diet: { kinds: ['thief', 'crash'], targets: ['orders'], durationsMs: [25_000, 70_000] },
     plant: () =>
       patch(
-        Roster.prototype,
+        InstanceTable.prototype,
         'bury',
         (bury) =>
-          function (this: Roster, entry, tombstone, now) {
+          function (this: InstanceTable, entry, tombstone, now) {
             bury.call(this, entry, tombstone, now);
             this.forget(entry.id);
           },
@@ -65,7 +65,7 @@ export const KEEPING: readonly Mutant[] = [
         { kind: 'power', target: 'registry', at: 1_005, forMs: 500 },
       ],
     },
-    plant: () => patch(Ledger.prototype, 'untold', () => async () => null),
+    plant: () => patch(WriteBehind.prototype, 'untold', () => async () => null),
   },
   {
     name: 'a removal is acknowledged before the disk has it',
@@ -78,7 +78,7 @@ export const KEEPING: readonly Mutant[] = [
         { kind: 'power', target: 'registry', at: 1_003, forMs: 500 },
       ],
     },
-    plant: () => patch(Ledger.prototype, 'untold', () => async () => null),
+    plant: () => patch(WriteBehind.prototype, 'untold', () => async () => null),
   },
   {
     name: 'the word of an operator is not kept',
@@ -99,10 +99,10 @@ export const KEEPING: readonly Mutant[] = [
     diet: { kinds: ['maintenance', 'draining'], targets: ['orders-1'], durationsMs: [25_000, 70_000] },
     plant: () =>
       patch(
-        Judge.prototype,
+        LifecycleEngine.prototype,
         'amend',
         (amend) =>
-          function (this: Judge, entry, record, ...others) {
+          function (this: LifecycleEngine, entry, record, ...others) {
             amend.call(this, entry, { ...record, admin: 'ENABLED' }, ...others);
           },
       ),
@@ -134,10 +134,10 @@ export const KEEPING: readonly Mutant[] = [
     },
     plant: () =>
       patch(
-        Preservation.prototype,
+        SelfPreservation.prototype,
         'hold',
         (hold) =>
-          function (this: Preservation, service, now) {
+          function (this: SelfPreservation, service, now) {
             const held = hold.call(this, service, now);
             return held?.rule === 'after-mass' ? null : held;
           },
@@ -224,22 +224,22 @@ function plantOpenDrain(): () => void {
 
 /** A registration is a proof that who had the address before is gone. */
 function plantEviction(): () => void {
-  const holders = new WeakMap<object, ReturnType<Roster['holders']>>();
+  const holders = new WeakMap<object, ReturnType<InstanceTable['holders']>>();
   const undo = [
     patch(
-      Roster.prototype,
+      InstanceTable.prototype,
       'add',
       (add) =>
-        function (this: Roster, entry) {
+        function (this: InstanceTable, entry) {
           add.call(this, entry);
           holders.set(entry, this.holders(entry));
         },
     ),
     patch(
-      Judge.prototype,
+      LifecycleEngine.prototype,
       'enter',
       (enter) =>
-        function (this: Judge, entry, ...others) {
+        function (this: LifecycleEngine, entry, ...others) {
           enter.call(this, entry, ...others);
           for (const { holder } of holders.get(entry) ?? []) {
             this.apply(holder, { type: 'end', code: 'SUPERSEDED', text: `${entry.id} registered its address` });
@@ -322,7 +322,7 @@ const bound = (sink: WatcherSink): WatcherSink => ({
   end: () => sink.end(),
 });
 
-function impatient(link: Link): Link {
+function impatient(link: RegistryClient): RegistryClient {
   return registeringBy(link, async (registration) => {
     let answer = await link.register(registration);
     for (let again = 0; again < 20 && !answer.ok && answer.problem.code === 'NOT_READY'; again += 1) {

@@ -1,4 +1,4 @@
-import type { Link } from '@rollcall/client';
+import type { RegistryClient } from '@rollcall/client';
 import type { forgive } from '@rollcall/core';
 import { noBugs } from './bugs.js';
 import type { Bugs } from './bugs.js';
@@ -33,7 +33,7 @@ export function patch<Class extends object, Name extends keyof Class>(
 }
 
 /** The same link, but for how it registers. */
-export function registeringBy(link: Link, register: Link['register']): Link {
+export function registeringBy(link: RegistryClient, register: RegistryClient['register']): RegistryClient {
   return {
     name: link.name,
     register,

@@ -21,7 +21,7 @@ import type {
 } from '@rollcall/core';
 import type { Proof, WatchRequest } from '@rollcall/client';
 import { DEFAULT_LIMITS, MemoryStore, Registry } from '@rollcall/registry';
-import type { Caller, CallOutcome, SharedFrame, WatcherSink } from '@rollcall/registry';
+import type { ProbeProtocol, ProbeOutcome, SharedFrame, WatcherSink } from '@rollcall/registry';
 import type { Bugs } from './bugs.js';
 import { Disk } from './disk.js';
 import { LineCount } from './line-count.js';
@@ -237,7 +237,7 @@ function onTheWire(shared: SharedFrame): Frame {
 }
 
 /** Heartbeat-1 over the simulated network. */
-class NetworkCaller implements Caller {
+class NetworkCaller implements ProbeProtocol {
   readonly protocol: Protocol;
   readonly #network: Network;
   readonly #process: Process;
@@ -248,7 +248,7 @@ class NetworkCaller implements Caller {
     this.protocol = protocol;
   }
 
-  async call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number): Promise<CallOutcome> {
+  async call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number): Promise<ProbeOutcome> {
     const message = { heartbeat1: call, protocol: this.protocol };
     const reply = await new Inquiry(this.#network, this.#process, endpoint, { message, timeoutMs }).reply;
     if (reply.kind !== 'answered') return reply;

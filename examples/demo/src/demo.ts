@@ -1,4 +1,4 @@
-import { HttpLink } from '@rollcall/client';
+import { HttpRegistryClient } from '@rollcall/client';
 import { addressOf, systemRandom, systemTime } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { Overview, RegistryApi } from 'rollcall';
@@ -169,7 +169,7 @@ export class Demo {
     this.#places.registryUrl = url;
     this.#places.registryPort = Number(new URL(url).port);
     this.#overview = new Overview({
-      link: new HttpLink({ url, time: systemTime }),
+      link: new HttpRegistryClient({ url, time: systemTime }),
       time: systemTime,
       random: systemRandom,
       changed: (changes) => this.#changed(changes),

@@ -43,7 +43,7 @@ const MADE_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   'registry/src/http/exchange/problem.ts … failed: …': ['<method> <route> failed: <stack>'],
   'registry/src/http/start.ts text': ['… need … and may have …: enough for …. … See docs/SIZING.md.'],
   'registry/src/lifecycle/engine.ts … … → …: …': ['<instance> <state> → <state>: …'],
-  'registry/src/registration/overrides.ts …: …': ['<instance>: an operator says: …'],
+  'registry/src/registration/overrides.ts …: …': ['<instance>: … by an operator …'],
   'registry/src/access/refusals.ts Refused: …': ['Refused: …'],
   'registry/src/access/token-file.ts … Until then those that were read last count.': [
     '<why the tokens cannot be read> Until then those that were read last count.',

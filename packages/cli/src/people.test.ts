@@ -77,7 +77,7 @@ describe('rollcall events', () => {
   });
 
   it('-o json is one line for each; --limit is how many', async () => {
-    const { out } = await town.run('events', '-o', 'json', '-n', '2');
+    const { out } = await town.run('events', '-o', 'json', '--limit', '2');
     const events = out.split('\n').map((line) => JSON.parse(line) as { seq: number });
     expect(events).toHaveLength(2);
     expect(events[1]?.seq).toBe((events[0]?.seq ?? 0) + 1);
@@ -87,7 +87,7 @@ describe('rollcall events', () => {
     const shell = testShell({ ROLLCALL_URL: town.url });
     const code = run(['events', '-f', '--kind', 'admin'], shell);
     await town.run('drain', '1e07', '--reason', 'new disk');
-    expect(await shell.line(/admin/)).toMatch(/admin +orders…1e07 +an operator says: admin DRAINING \(new disk\)/);
+    expect(await shell.line(/admin/)).toMatch(/admin +orders…1e07 +drained by an operator \(new disk\)/);
     shell.end();
     expect(await code).toBe(0);
     await town.run('undrain', '1e07');

@@ -9,7 +9,7 @@ export type { CallTransports, Inherited, OneCall, StreamObserver } from './call/
 export type { GrpcCall } from './call/grpc-call.js';
 export { GrpcStatusError } from './transport/grpc/message.js';
 export type { GrpcMethod } from './transport/grpc/message.js';
-export { CALL_WISHES, checkWishes } from './call/policy/call-options.js';
+export { CALL_OPTION_NAMES, checkCallOptions } from './call/policy/call-options.js';
 export { GrpcMetadata } from './transport/grpc/metadata.js';
 export type { GrpcFields, GrpcMetadataValue, Mergeable } from './transport/grpc/metadata.js';
 export type { TcpCodec } from './transport/tcp/codec.js';
@@ -43,33 +43,33 @@ export type {
   CallerListener,
   EjectedEvent,
   HedgedEvent,
-  Often,
+  ThrottledEvent,
   ReadmittedEvent,
   ServiceState,
   ShedCause,
   ShedEvent,
   StateEvent,
-  Told,
+  EventBase,
 } from './telemetry/events.js';
 export type { AttemptTrace, CallTrace, CallTracer, Carrier, TracedAttempt, TracedCall } from './transport/tracing.js';
 export type { PickReason } from './transport/tracing.js';
 export type { FailureKind } from './transport/transport.js';
 export { EDGE_WINDOW_MS } from './balance/nodes/window-counts.js';
 export type { EdgeStats } from './telemetry/call-stats.js';
-export type { HedgeWish } from './call/policy/hedge.js';
+export type { HedgeOption } from './call/policy/hedge.js';
 
 // the port to the registry, for a simulation or another wire
-export { HttpLink } from './registry-client/http.js';
-export type { HttpLinkOptions } from './registry-client/http.js';
+export { HttpRegistryClient } from './registry-client/http.js';
+export type { HttpRegistryClientOptions } from './registry-client/http.js';
 export type { SecureCredentials } from './transport/credentials.js';
 export { RegistryTls, registryTlsFields } from './registry-client/tls.js';
 export type { RegistryTlsTerms, SecureRequestOptions } from './registry-client/tls.js';
 export { troubleOf } from './registry-client/connect-error.js';
-export type { Trouble, TroubleFacts } from './registry-client/connect-error.js';
+export type { RegistryConnectError, ConnectErrorFacts } from './registry-client/connect-error.js';
 export type {
   Answer,
   BeatOptions,
-  Link,
+  RegistryClient,
   PollRequest,
   Proof,
   Watch,

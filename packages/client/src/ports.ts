@@ -1,6 +1,6 @@
 import type { Log, Meter, Random, Time } from '@rollcall/core';
 import type { CallTransports, Inherited } from './call/calls.js';
-import type { Link } from './registry-client/registry-client.js';
+import type { RegistryClient } from './registry-client/registry-client.js';
 import type { CallerListener } from './telemetry/events.js';
 import type { CallTracer } from './transport/tracing.js';
 
@@ -13,7 +13,7 @@ export interface RollcallPorts {
   /** Default: says nothing. */
   readonly log?: Log;
   /** The way to the registry; default: HTTP to the option `registry`. It is closed with the client. */
-  readonly link?: Link;
+  readonly link?: RegistryClient;
   /** What the request that is being handled leaves to its calls, as the server that got it keeps it. Default: nothing. */
   readonly inherited?: () => Inherited | null;
   /** Told what callers live through: ejections, a service that nobody can be called of, sheds, hedges; see `CallerEvent`. */

@@ -26,7 +26,7 @@ import type { ServiceView } from './discovery/catalog.js';
 import { Feed } from './discovery/feed.js';
 import { staticService } from './discovery/static-service.js';
 import type { StaticEndpoint } from './discovery/static-service.js';
-import type { GrpcRoute } from './integrations/grpc-js/external-channel.js';
+import type { ExternalChannel } from './integrations/grpc-js/external-channel.js';
 import type { GrpcResolverOptions } from './integrations/grpc-js/resolver-options.js';
 import { registerGrpcResolver } from './integrations/grpc-js/resolver.js';
 import { serviceDispatcher } from './integrations/undici/dispatcher.js';
@@ -36,12 +36,12 @@ import type { FetchParts } from './integrations/undici/fetch.js';
 import { parseClientOptions, registriesOf } from './options.js';
 import type { ClientOptions, RollcallOptions } from './options.js';
 import type { RollcallPorts } from './ports.js';
-import { Session } from './registration/registration.js';
+import { ServiceRegistration } from './registration/registration.js';
 import { Contact, countContact } from './registry-client/connection-status.js';
 import type { ContactStatus } from './registry-client/connection-status.js';
 import { openLinks } from './registry-client/failover.js';
-import { Suspicions } from './registry-client/failure-reports.js';
-import type { Link } from './registry-client/registry-client.js';
+import { FailureReports } from './registry-client/failure-reports.js';
+import type { RegistryClient } from './registry-client/registry-client.js';
 import type { EdgeStats } from './telemetry/call-stats.js';
 import type { CallerListener } from './telemetry/events.js';
 import type { GrpcMethod } from './transport/grpc/message.js';
@@ -56,12 +56,12 @@ export class Rollcall {
   /** This process, for the registry and in reports: its instance id if it has a service, else an id of its own. */
   readonly id: string;
   readonly #options: ClientOptions;
-  readonly #link: Link;
+  readonly #link: RegistryClient;
   readonly #time: Time;
   readonly #contact: Contact;
   readonly #catalog: Catalog;
   readonly #cache: Cache | null;
-  readonly #session: Session | null;
+  readonly #session: ServiceRegistration | null;
   readonly #feed: Feed;
   readonly #calls: Calls;
   readonly #readiness: Readiness;
@@ -109,7 +109,7 @@ export class Rollcall {
       line: this.#session,
       intervalMs: () => this.#session?.intervalMs ?? parsed.heartbeatIntervalMs,
     });
-    const suspicions = new Suspicions({ time, log, link, contact, by: this.id });
+    const suspicions = new FailureReports({ time, log, link, contact, by: this.id });
     this.#calls = new Calls({
       time,
       random,
@@ -117,7 +117,7 @@ export class Rollcall {
       log,
       services: this.#catalog,
       options: parsed.calls,
-      home: {
+      locality: {
         id: this.id,
         zone: parsed.zone,
         intervalMs: () => this.#session?.intervalMs ?? parsed.heartbeatIntervalMs,
@@ -263,7 +263,7 @@ export class Rollcall {
    * as ours are. Needs @grpc/grpc-js. To be called before such a client is made; rejects with OPTION_INVALID.
    */
   registerGrpcResolver(options?: GrpcResolverOptions): Promise<void> {
-    const route = (service: string): GrpcRoute => this.#calls.grpcRoute(service);
+    const route = (service: string): ExternalChannel => this.#calls.grpcRoute(service);
     return registerGrpcResolver({ time: this.#time, wake: () => this.start(), route }, options);
   }
 
@@ -366,7 +366,7 @@ export class Rollcall {
     return view;
   }
 
-  #suspect(suspicions: Suspicions, id: InstanceId, outcome: Suspicion['outcome']): void {
+  #suspect(suspicions: FailureReports, id: InstanceId, outcome: Suspicion['outcome']): void {
     if (this.#catalog.isFixed(id)) return;
     suspicions.report(id, outcome);
     if (outcome === 'misdirected') this.#catalog.disprove(id);
@@ -376,12 +376,12 @@ export class Rollcall {
 /** Null for a process that has no service, and so cannot be found. */
 function sessionOf(
   options: ClientOptions,
-  parts: Omit<ConstructorParameters<typeof Session>[0], 'self' | 'intervalMs'>,
-): Session | null {
+  parts: Omit<ConstructorParameters<typeof ServiceRegistration>[0], 'self' | 'intervalMs'>,
+): ServiceRegistration | null {
   const { service, namespace, version, zone, weight, metadata, heartbeatIntervalMs } = options;
   if (service === undefined) return null;
   const self = { service, namespace, version, zone, weight, metadata };
-  return new Session({ ...parts, self, intervalMs: heartbeatIntervalMs });
+  return new ServiceRegistration({ ...parts, self, intervalMs: heartbeatIntervalMs });
 }
 
 function closedError(): RollcallError {

@@ -1,14 +1,14 @@
 import type { DynamicModule, FactoryProvider, InjectionToken, ModuleMetadata, Provider, Type } from '@nestjs/common';
 import { ModulesContainer } from '@nestjs/core';
 import type { ProducerDeserializer, ProducerSerializer } from '@nestjs/microservices';
-import { checkWishes } from '@rollcall/client';
+import { checkCallOptions } from '@rollcall/client';
 import type { OneCall, StaticEndpoint } from '@rollcall/client';
 import { isRecord, NAME_PATTERN, RollcallError } from '@rollcall/core';
 import { readGrpc } from './calls/grpc-proto.js';
 import type { GrpcFeature } from './calls/grpc-proto.js';
 import { ServiceClient } from './calls/service-client.js';
 import { getServiceToken, MEMBERSHIP, ROLLCALL } from './inject.js';
-import type { RollcallFace } from './inject.js';
+import type { RollcallApi } from './inject.js';
 import type { Membership } from './registration/membership.js';
 
 /** A service that this module calls. The rest are the defaults of each call to it. */
@@ -58,7 +58,7 @@ export function featureParts(services: readonly (string | ServiceFeature)[]): Om
   const features = services.map((feature) => (typeof feature === 'string' ? { service: feature } : feature));
   for (const feature of features) {
     checkName(feature.service);
-    checkWishes(defaultsOf(feature));
+    checkCallOptions(defaultsOf(feature));
   }
   refuseTwice(features, 'RollcallModule.forFeature');
   const clients = features.flatMap(({ service, token, ...terms }) => [
@@ -116,7 +116,7 @@ function clientOf(service: string, ...terms: readonly Custom[]): Custom[] {
     useFactory: (
       modules: ModulesContainer,
       found: ServiceFeatureTerms,
-      rollcall: RollcallFace | undefined,
+      rollcall: RollcallApi | undefined,
       membership: Membership | undefined,
     ) =>
       rollcall && membership ? openClient(service, found, { rollcall, membership }) : refuseRootless(service, modules),
@@ -125,7 +125,7 @@ function clientOf(service: string, ...terms: readonly Custom[]): Custom[] {
 }
 
 interface Root {
-  readonly rollcall: RollcallFace;
+  readonly rollcall: RollcallApi;
   readonly membership: Membership;
 }
 
@@ -134,7 +134,7 @@ async function openClient(
   { static: fixed, grpc: proto, serializer, deserializer, ...defaults }: ServiceFeatureTerms,
   { rollcall, membership }: Root,
 ): Promise<ServiceClient> {
-  checkWishes(defaults);
+  checkCallOptions(defaults);
   if (fixed !== undefined) rollcall.fix(service, fixed);
   if (serializer !== undefined || deserializer !== undefined) {
     rollcall.useTcpCodec(service, { serializer, deserializer });

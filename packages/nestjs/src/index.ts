@@ -13,7 +13,7 @@ export { moduleFields } from './rollcall.module-definition.js';
 
 // in providers and controllers
 export { getServiceToken, InjectService } from './inject.js';
-export type { RollcallFace } from './inject.js';
+export type { RollcallApi } from './inject.js';
 export { ServiceClient } from './calls/service-client.js';
 export type {
   InputOf,
@@ -44,7 +44,7 @@ export type {
   GrpcMetadataValue,
   GrpcMethod,
   GrpcResolverOptions,
-  HedgeWish,
+  HedgeOption,
   MessageSource,
   OneCall,
   ReadyOptions,

@@ -22,7 +22,7 @@ export interface Ports extends Pick<RollcallPorts, 'tracer' | 'link' | 'transpor
 }
 
 /** What this package needs of the client: whatever is provided under `ROLLCALL` has these. */
-export type RollcallFace = Pick<
+export type RollcallApi = Pick<
   Rollcall,
   | 'id'
   | 'state'

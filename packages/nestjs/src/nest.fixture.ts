@@ -39,7 +39,7 @@ import { NEVER } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { onTestFinished } from 'vitest';
 import { PORTS, ROLLCALL } from './inject.js';
-import type { RollcallFace } from './inject.js';
+import type { RollcallApi } from './inject.js';
 import { RollcallModule } from './rollcall.module.js';
 import type { RollcallModuleOptions } from './rollcall.module-definition.js';
 import type { RequestTracer } from './calls/tracing.js';
@@ -58,7 +58,7 @@ export interface MadeCall {
 }
 
 /** A Rollcall without a registry, which keeps what it was told. Its answers can be replaced. */
-export class FakeRollcall implements RollcallFace {
+export class FakeRollcall implements RollcallApi {
   readonly id: string;
   status: ContactStatus = 'waiting';
   state: State | null = null;

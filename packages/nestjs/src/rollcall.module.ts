@@ -11,7 +11,7 @@ import { APP_FILTER, HttpAdapterHost, ModuleRef, ModulesContainer } from '@nestj
 import { Rollcall } from '@rollcall/client';
 import type { Inherited } from '@rollcall/client';
 import { RollcallError } from '@rollcall/core';
-import { Inheritance } from './calls/deadline-context.js';
+import { DeadlineContext } from './calls/deadline-context.js';
 import { NoExceptionFilter, placeLast, RollcallExceptionFilter } from './calls/exception-filter.js';
 import { asyncFeatureParts, featureParts, refuseAmbiguous } from './features.js';
 import type { ServiceFeature, ServiceFeatureAsync } from './features.js';
@@ -30,11 +30,11 @@ import type { RollcallModuleAsyncOptions, RollcallModuleOptions, Settings } from
   providers: [
     settingsProvider,
     { provide: PORTS, inject: [SETTINGS], useFactory: systemPorts },
-    { provide: INHERITANCE, inject: [PORTS], useFactory: (ports: Ports) => new Inheritance(ports.time) },
+    { provide: INHERITANCE, inject: [PORTS], useFactory: (ports: Ports) => new DeadlineContext(ports.time) },
     {
       provide: ROLLCALL,
       inject: [SETTINGS, PORTS, INHERITANCE],
-      useFactory: (settings: Settings, ports: Ports, inheritance: Inheritance) =>
+      useFactory: (settings: Settings, ports: Ports, inheritance: DeadlineContext) =>
         new Rollcall(settings.client, { ...ports, inherited: () => heirOf(inheritance) }),
     },
     {
@@ -66,7 +66,7 @@ function filterOf(settings: Settings, { log }: Ports, http: HttpAdapterHost, mod
 }
 
 /** Who calls is an heir, also one that was not to be seen among the providers. */
-function heirOf(inheritance: Inheritance): Inherited | null {
+function heirOf(inheritance: DeadlineContext): Inherited | null {
   inheritance.expectCalls();
   return inheritance.current();
 }

@@ -13,7 +13,7 @@ export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './access/permissio
 export type { BadCertificate, Grant, Role, Standing } from './access/permissions.js';
 export type { EndingToken } from './access/token-expiry.js';
 export { drawToken, validityOf } from './access/tokens.js';
-export type { TokenRecord, TokenWish } from './access/tokens.js';
+export type { TokenRecord, TokenRequest } from './access/tokens.js';
 export { changeTokens, readTokens, TOKENS_FILE } from './access/token-file.js';
 export type { Tokens, TokensPorts } from './access/token-file.js';
 export type { TokenCheck } from './registration/authentication.js';
@@ -39,7 +39,7 @@ export type {
   PreservationAnswer,
   Proof,
   RegistryAnswer,
-  RegistryFace,
+  RegistryApi,
   ScopeAnswer,
   ServiceAnswer,
   ServicesAnswer,
@@ -57,7 +57,7 @@ export type { InstancePlace, InstanceQuery, InstanceSort } from './queries/insta
 export { DEFAULT_LIMITS } from './instances/limits.js';
 export type { Limits } from './instances/limits.js';
 export type { Resolve } from './registration/admission.js';
-export type { Berth, Caller, CallOutcome } from './probing/protocols/caller.js';
+export type { KeptSlot, ProbeProtocol, ProbeOutcome } from './probing/protocols/caller.js';
 export type { ServiceEdge, TargetEdge, TopologyAnswer } from './activity/topology.js';
 export type { Step, TrafficPoint } from './activity/traffic.js';
 export type { StoreTrouble } from './store/write-behind.js';

@@ -116,7 +116,11 @@ export interface ServiceAnswer {
   readonly revision: number;
   readonly settled: boolean;
   /** With `heartbeats` where they were asked for. */
-  readonly instances: readonly (Instance & { readonly heartbeats?: HeartbeatsAnswer })[];
+  /** `override`: what an operator set of it; missing: nothing. */
+  readonly instances: readonly (Instance & {
+    readonly override?: Override;
+    readonly heartbeats?: HeartbeatsAnswer;
+  })[];
   readonly removed: readonly Tombstone[];
 }
 
@@ -164,7 +168,11 @@ export interface InstancesAnswer {
   readonly total: number;
   /** The `after` of the next page; null: this is the last one. */
   readonly next: string | null;
-  readonly instances: readonly (Instance & { readonly heartbeats?: HeartbeatsAnswer })[];
+  /** `override`: what an operator set of it; missing: nothing. */
+  readonly instances: readonly (Instance & {
+    readonly override?: Override;
+    readonly heartbeats?: HeartbeatsAnswer;
+  })[];
 }
 
 export interface RegistryAnswer {
@@ -224,7 +232,7 @@ export type Ender = { readonly secret: Proof } | NonNullable<Operator>;
 export type Operator = { readonly operator: true; readonly who?: string } | null;
 
 /** The registry's deep face: what the rim (HTTP) and the simulation call. Everything in it has been validated for shape. */
-export interface RegistryFace {
+export interface RegistryApi {
   /** False until the store is loaded: until then every question is refused with NOT_READY, never answered with an empty list. */
   readonly ready: boolean;
   register(registration: Registration, peer: Peer): Promise<Outcome<Registered>>;

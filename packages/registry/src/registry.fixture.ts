@@ -4,7 +4,7 @@ import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { expect } from 'vitest';
 import { DEFAULT_LIMITS } from './instances/limits.js';
 import type { Limits } from './instances/limits.js';
-import type { Caller, CallOutcome } from './probing/protocols/caller.js';
+import type { ProbeProtocol, ProbeOutcome } from './probing/protocols/caller.js';
 import type { InstanceAnswer, Outcome, Watcher } from './registry-api.js';
 import { Registry } from './registry.js';
 import { MemoryStore } from './store/memory.js';
@@ -12,17 +12,17 @@ import type { Store } from './store/store.js';
 
 export const SECOND = 1_000;
 export const SECRET = 'a-secret-of-132-bits-22';
-export const refused: CallOutcome = { kind: 'refused', text: 'connect ECONNREFUSED 10.0.0.5:3001', ms: 1 };
-export const silent: CallOutcome = { kind: 'failed', text: 'no answer within 2000 ms', ms: 2_000 };
+export const refused: ProbeOutcome = { kind: 'refused', text: 'connect ECONNREFUSED 10.0.0.5:3001', ms: 1 };
+export const silent: ProbeOutcome = { kind: 'failed', text: 'no answer within 2000 ms', ms: 2_000 };
 const PEER = { address: '10.0.0.5' };
 
 /** Who answers at which port, and how: a network of one host. */
-export class Town implements Caller {
+export class Town implements ProbeProtocol {
   readonly protocol = 'tcp';
   readonly calls: HeartbeatCall[] = [];
-  readonly inhabitants = new Map<number, (call: HeartbeatCall) => CallOutcome | Promise<CallOutcome>>();
+  readonly inhabitants = new Map<number, (call: HeartbeatCall) => ProbeOutcome | Promise<ProbeOutcome>>();
 
-  async call(endpoint: Endpoint, call: HeartbeatCall): Promise<CallOutcome> {
+  async call(endpoint: Endpoint, call: HeartbeatCall): Promise<ProbeOutcome> {
     this.calls.push(call);
     return this.inhabitants.get(endpoint.port)?.(call) ?? refused;
   }

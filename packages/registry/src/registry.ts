@@ -1,4 +1,4 @@
-import { randomWord, uuidV7 } from '@rollcall/core';
+import { DEFAULT_DRAIN_MS, randomWord, uuidV7 } from '@rollcall/core';
 import type {
   Beat,
   BeatAnswer,
@@ -18,31 +18,31 @@ import type {
   Timer,
 } from '@rollcall/core';
 import { notReady, refuse } from './access/refusals.js';
-import { CircuitNews } from './activity/circuits.js';
-import { History } from './activity/events.js';
-import { beatAnswer, BeatLog } from './activity/heartbeat-log.js';
-import { Edges } from './activity/topology.js';
+import { CircuitEvents } from './activity/circuits.js';
+import { EventHistory } from './activity/events.js';
+import { beatAnswer, HeartbeatLog } from './activity/heartbeat-log.js';
+import { Topology } from './activity/topology.js';
 import { Traffic } from './activity/traffic.js';
 import { Feed } from './feed/feed.js';
-import { Audience } from './feed/watch-limits.js';
-import { Roster } from './instances/instance-table.js';
+import { WatchLimits } from './feed/watch-limits.js';
+import { InstanceTable } from './instances/instance-table.js';
 import type { Entry } from './instances/instance-table.js';
 import type { Limits } from './instances/limits.js';
-import { Judge } from './lifecycle/engine.js';
-import { Preservation } from './lifecycle/self-preservation.js';
+import { LifecycleEngine } from './lifecycle/engine.js';
+import { SelfPreservation } from './lifecycle/self-preservation.js';
 import { Settling } from './lifecycle/settling.js';
 import { About, HoldNews } from './metrics/status.js';
-import { Lines } from './probing/instance-stream.js';
-import { Roll } from './probing/prober.js';
-import type { Caller } from './probing/protocols/caller.js';
+import { InstanceStreams } from './probing/instance-stream.js';
+import { Prober } from './probing/prober.js';
+import type { ProbeProtocol } from './probing/protocols/caller.js';
 import { Suspicions } from './probing/suspicions.js';
 import { instancePage } from './queries/instance-list.js';
 import { detail, noSuchService, serviceAnswer, summaries, viewOf } from './queries/queries.js';
-import { Addresses } from './registration/address-conflicts.js';
+import { AddressConflicts } from './registration/address-conflicts.js';
 import type { Resolve } from './registration/admission.js';
 import { impostor, known, lapsed } from './registration/authentication.js';
 import type { TokenCheck } from './registration/authentication.js';
-import { DEFAULT_DRAIN_MS, Departures } from './registration/departures.js';
+import { Departures } from './registration/departures.js';
 import { Overrides } from './registration/overrides.js';
 import { Registrations } from './registration/registrations.js';
 import type {
@@ -59,7 +59,7 @@ import type {
   Peer,
   Proof,
   RegistryAnswer,
-  RegistryFace,
+  RegistryApi,
   ServiceAnswer,
   ServicesAnswer,
   TimelineAnswer,
@@ -70,9 +70,9 @@ import type {
   WatcherSink,
   WatchOrder,
 } from './registry-api.js';
-import { Turns } from './runtime/keyed-mutex.js';
+import { KeyedMutex } from './runtime/keyed-mutex.js';
 import type { Store } from './store/store.js';
-import { Ledger } from './store/write-behind.js';
+import { WriteBehind } from './store/write-behind.js';
 
 export interface RegistryPorts {
   readonly time: Time;
@@ -80,7 +80,7 @@ export interface RegistryPorts {
   readonly log: Log;
   readonly meter: Meter;
   readonly store: Store;
-  readonly callers: readonly Caller[];
+  readonly callers: readonly ProbeProtocol[];
   readonly resolve: Resolve;
   /** Where access tokens or certificates are asked for. Default: nowhere. */
   readonly tokens?: TokenCheck;
@@ -97,38 +97,38 @@ export interface RegistryOptions {
   readonly described?: Readonly<Record<string, DescribedOption>>;
 }
 
-/** The registry: who is there, in which state, and who wants to know. No HTTP, no Nest. See `RegistryFace`. */
-export class Registry implements RegistryFace {
+/** The registry: which instances exist, in which state, and who watches them. No HTTP, no Nest. See `RegistryApi`. */
+export class Registry implements RegistryApi {
   /** One life of this registry's history. */
   readonly epoch: string;
   /** Who calls, in Heartbeat-1. */
   readonly replica: string;
   readonly #ports: RegistryPorts;
   readonly #options: RegistryOptions;
-  readonly #history: History;
-  readonly #roster = new Roster((id) => this.#history.forget(id));
-  readonly #ledger: Ledger;
-  readonly #preservation: Preservation;
+  readonly #history: EventHistory;
+  readonly #table = new InstanceTable((id) => this.#history.forget(id));
+  readonly #writeBehind: WriteBehind;
+  readonly #preservation: SelfPreservation;
   readonly #feed: Feed;
-  readonly #audience: Audience;
-  readonly #judge: Judge;
-  readonly #roll: Roll;
+  readonly #watchLimits: WatchLimits;
+  readonly #engine: LifecycleEngine;
+  readonly #prober: Prober;
   readonly #suspicions: Suspicions;
-  readonly #addresses: Addresses;
+  readonly #addresses: AddressConflicts;
   readonly #registrations: Registrations;
-  readonly #lines: Lines;
+  readonly #streams: InstanceStreams;
   readonly #overrides: Overrides;
   readonly #departures: Departures;
   readonly #about: About;
   readonly #holdNews: HoldNews;
-  readonly #beats: BeatLog;
-  readonly #circuits: CircuitNews;
+  readonly #beats: HeartbeatLog;
+  readonly #circuits: CircuitEvents;
   readonly #traffic: Traffic;
-  readonly #edges: Edges;
+  readonly #topology: Topology;
   readonly #settling: Settling;
   readonly #startedAt: number;
   /** Registrations of one id, and what operators say of it, wait for each other. */
-  readonly #turns = new Turns();
+  readonly #turns = new KeyedMutex();
   #listening: { readonly port: number; readonly urls: readonly string[] } | null = null;
   #readyAt: number | null = null;
   #sweeper: Timer | null = null;
@@ -142,46 +142,46 @@ export class Registry implements RegistryFace {
     this.#startedAt = time.wall();
     this.epoch = uuidV7(random, time.wall());
     this.replica = randomWord(random, 12);
-    this.#history = new History(time);
-    this.#beats = new BeatLog(time, meter);
-    this.#ledger = new Ledger({ store: ports.store, time, log });
-    this.#preservation = new Preservation(policy);
-    this.#feed = new Feed({ time, log, meter, epoch: this.epoch, view: viewOf(this.#roster) });
-    this.#audience = new Audience({ time, log, feed: this.#feed, limits });
+    this.#history = new EventHistory(time);
+    this.#beats = new HeartbeatLog(time, meter);
+    this.#writeBehind = new WriteBehind({ store: ports.store, time, log });
+    this.#preservation = new SelfPreservation(policy);
+    this.#feed = new Feed({ time, log, meter, epoch: this.epoch, view: viewOf(this.#table) });
+    this.#watchLimits = new WatchLimits({ time, log, feed: this.#feed, limits });
     const logs = { history: this.#history, beats: this.#beats };
-    const kept = { roster: this.#roster, ledger: this.#ledger, preservation: this.#preservation, ...logs };
-    const rooms = { time, random, log, policy, ...kept, feed: this.#feed, audience: this.#audience };
-    const judge = new Judge(rooms);
-    this.#judge = judge;
-    const callers = new Map<EndpointProtocol, Caller>(ports.callers.map((caller) => [caller.protocol, caller]));
-    const roll = new Roll({
+    const kept = { table: this.#table, writeBehind: this.#writeBehind, preservation: this.#preservation, ...logs };
+    const rooms = { time, random, log, policy, ...kept, feed: this.#feed, watchLimits: this.#watchLimits };
+    const engine = new LifecycleEngine(rooms);
+    this.#engine = engine;
+    const callers = new Map<EndpointProtocol, ProbeProtocol>(ports.callers.map((caller) => [caller.protocol, caller]));
+    const prober = new Prober({
       ...rooms,
       meter,
       callers,
-      judge,
+      engine,
       replica: this.replica,
       maxCalls: options.limits.maxCalls,
       freshEvery: options.freshEvery,
     });
-    this.#roll = roll;
-    this.#suspicions = new Suspicions({ time, roll });
-    this.#addresses = new Addresses({ ...rooms, roll, judge });
+    this.#prober = prober;
+    this.#suspicions = new Suspicions({ time, prober });
+    this.#addresses = new AddressConflicts({ ...rooms, prober, engine });
     const rules = { resolve: ports.resolve, allowedNetworks, ownPort: () => this.#listening?.port ?? null };
-    this.#registrations = new Registrations({ ...rooms, judge, roll, addresses: this.#addresses, limits, rules });
-    this.#overrides = new Overrides({ ...rooms, judge, known: (id) => this.#known(id) });
+    this.#registrations = new Registrations({ ...rooms, engine, prober, addresses: this.#addresses, limits, rules });
+    this.#overrides = new Overrides({ ...rooms, engine, known: (id) => this.#known(id) });
     this.#departures = new Departures({
       ...rooms,
-      judge,
+      engine,
       known: (id) => this.#known(id),
       authenticated: (id, secret) => this.#authenticated(id, secret),
     });
-    this.#lines = new Lines({ ...rooms, judge, roll });
+    this.#streams = new InstanceStreams({ ...rooms, engine, prober });
     this.#holdNews = new HoldNews(rooms);
-    this.#circuits = new CircuitNews(rooms);
+    this.#circuits = new CircuitEvents(rooms);
     this.#traffic = new Traffic(time);
-    this.#edges = new Edges({ time, intervalMs: policy.intervalMs, traffic: this.#traffic, circuits: this.#circuits });
+    this.#topology = new Topology({ time, policy, traffic: this.#traffic, circuits: this.#circuits });
     this.#settling = new Settling(rooms);
-    this.#about = new About({ ...rooms, roll, store: ports.store, options });
+    this.#about = new About({ ...rooms, prober, store: ports.store, options });
   }
 
   get ready(): boolean {
@@ -199,7 +199,7 @@ export class Registry implements RegistryFace {
     ];
     this.#feed.startAt(revisions.reduce((highest, revision) => Math.max(highest, revision), 0));
     if (preservation !== null) this.#preservation.restore(preservation, now);
-    for (const tombstone of tombstones) this.#roster.remember(tombstone, now);
+    for (const tombstone of tombstones) this.#table.remember(tombstone, now);
     const leaveMs = DEFAULT_DRAIN_MS + this.#options.policy.intervalMs;
     for (const stored of instances) this.#registrations.restore(stored, leaveMs);
     this.#addresses.resume();
@@ -220,12 +220,12 @@ export class Registry implements RegistryFace {
   /** Ends all watches and calls. May be called twice. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#lines.close();
+    this.#streams.close();
     this.#sweeper?.cancel();
     this.#addresses.close();
-    this.#roll.close();
+    this.#prober.close();
     this.#feed.close();
-    await this.#ledger.close();
+    await this.#writeBehind.close();
     await this.#ports.store.close();
   }
 
@@ -249,16 +249,16 @@ export class Registry implements RegistryFace {
       entry.lineClosedAt = null;
       this.#beats.came(entry);
       const { returnedAt } = entry.vitals;
-      this.#judge.apply(entry, { type: 'heartbeat-2' });
-      this.#roll.heard(entry, { nonce: beat.nonce, isBack: entry.vitals.returnedAt !== returnedAt });
-      if (beat.edges !== undefined) this.#edges.note(entry.record, beat.edges);
+      this.#engine.apply(entry, { type: 'heartbeat-2' });
+      this.#prober.heard(entry, { nonce: beat.nonce, isBack: entry.vitals.returnedAt !== returnedAt });
+      if (beat.edges !== undefined) this.#topology.note(entry.record, beat.edges);
     }
     return { ok: true, value: beatAnswer(entry, this.#ports.time.now()) };
   }
 
   suspect(id: string, _suspicion: Suspicion, peer?: Peer): Outcome<null> {
     if (!this.ready) return notReady();
-    const entry = this.#roster.get(id);
+    const entry = this.#table.get(id);
     if (entry === undefined) return refuse('NOT_FOUND', `No instance ${id} is registered.`);
     this.#suspicions.heed(entry, peer);
     return { ok: true, value: null };
@@ -281,22 +281,22 @@ export class Registry implements RegistryFace {
 
   services(namespace: string): Outcome<ServicesAnswer> {
     if (!this.ready) return notReady();
-    return { ok: true, value: { revision: this.#feed.revision, services: summaries(this.#roster, namespace) } };
+    return { ok: true, value: { revision: this.#feed.revision, services: summaries(this.#table, namespace) } };
   }
 
   service(namespace: string, name: string, withHeartbeats = false): Outcome<ServiceAnswer> {
     if (!this.ready) return notReady();
     const heartbeats = withHeartbeats ? (entry: Entry) => this.#detail(entry).heartbeats : null;
-    const found = serviceAnswer(this.#roster, { namespace, name }, heartbeats);
+    const found = serviceAnswer(this.#table, { namespace, name }, heartbeats);
     if (found !== null) return { ok: true, value: { ...found, ...this.#position() } };
     return this.#settling.isSettled
-      ? noSuchService(this.#roster, { namespace, name })
+      ? noSuchService(this.#table, { namespace, name })
       : refuse('NOT_READY', `This registry has just started; whether there is a service ${name} is not yet certain.`);
   }
 
   instances(query: InstanceQuery): Outcome<InstancesAnswer> {
     if (!this.ready) return notReady();
-    const page = instancePage(this.#roster, query, (one) => this.#detail(one));
+    const page = instancePage(this.#table, query, (one) => this.#detail(one));
     return { ok: true, value: { ...page, ...this.#position() } };
   }
 
@@ -307,7 +307,7 @@ export class Registry implements RegistryFace {
 
   timeline(id: string): Outcome<TimelineAnswer> {
     const found = this.#known(id);
-    if (!found.ok && this.#roster.tombstone(id) === undefined) return found;
+    if (!found.ok && this.#table.tombstone(id) === undefined) return found;
     return { ok: true, value: this.#history.timeline(id) };
   }
 
@@ -316,7 +316,7 @@ export class Registry implements RegistryFace {
   }
 
   topology(namespace: string): Outcome<TopologyAnswer> {
-    return this.ready ? { ok: true, value: this.#edges.topology(namespace) } : notReady();
+    return this.ready ? { ok: true, value: this.#topology.topology(namespace) } : notReady();
   }
 
   traffic(query: TrafficQuery): Outcome<TrafficAnswer> {
@@ -335,7 +335,7 @@ export class Registry implements RegistryFace {
     if (!found.ok) return found;
     const text = `an operator had it called at once${operator.who === undefined ? '' : ` (${operator.who})`}`;
     this.#history.noteOf(found.value.record, { kind: 'admin', by: 'operator', text });
-    this.#roll.callNow(found.value);
+    this.#prober.callNow(found.value);
     return { ok: true, value: null };
   }
 
@@ -346,10 +346,10 @@ export class Registry implements RegistryFace {
 
   watch(order: WatchOrder, sink: WatcherSink): Outcome<Watcher> {
     if (!this.ready) return notReady();
-    if (order.line === null) return this.#audience.watch(order, sink);
+    if (order.line === null) return this.#watchLimits.watch(order, sink);
     const found = this.#authenticated(order.line.id, order.line.secret);
     if (!found.ok) return found;
-    return { ok: true, value: this.#lines.hold(found.value, order, sink) };
+    return { ok: true, value: this.#streams.hold(found.value, order, sink) };
   }
 
   #registered(entry: Entry, secret: string | undefined): Registered {
@@ -367,8 +367,8 @@ export class Registry implements RegistryFace {
     return { epoch: this.epoch, revision: this.#feed.revision, settled: this.#settling.isSettled };
   }
 
-  #detail(entry: Entry): InstanceAnswer {
-    return { ...detail(entry, this.#ports.time.now(), this.#options.policy), lineLosses: this.#lines.lossesOf(entry) };
+  #detail(of: Entry): InstanceAnswer {
+    return { ...detail(of, this.#ports.time.now(), this.#options.policy), lineLosses: this.#streams.lossesOf(of) };
   }
 
   #terms(): HeartbeatTerms {
@@ -377,12 +377,12 @@ export class Registry implements RegistryFace {
   }
 
   #known(id: string): Outcome<Entry> {
-    return this.ready ? known(this.#roster, id) : notReady();
+    return this.ready ? known(this.#table, id) : notReady();
   }
 
   /** The entry, if the secret is its own: asked before anything else is told. */
   #authenticated(id: string, secret: Proof): Outcome<Entry> {
-    const found = impostor(this.#roster, id, secret) ?? this.#known(id);
+    const found = impostor(this.#table, id, secret) ?? this.#known(id);
     return found.ok ? (lapsed(found.value, this.#ports.tokens, secret) ?? found) : found;
   }
 
@@ -390,11 +390,11 @@ export class Registry implements RegistryFace {
   #sweep(): void {
     if (this.#closed) return;
     this.#overrides.sweep();
-    this.#judge.sweep(this.#roll);
+    this.#engine.sweep(this.#prober);
     this.#addresses.sweep();
     this.#holdNews.sweep();
     this.#circuits.sweep();
     this.#settling.sweep();
-    this.#sweeper = this.#ports.time.setTimer(this.#judge.sweepMs, () => this.#sweep(), { background: true });
+    this.#sweeper = this.#ports.time.setTimer(this.#engine.sweepMs, () => this.#sweep(), { background: true });
   }
 }

@@ -44,7 +44,10 @@ describe('rollcall events', () => {
     expect(out.split('\n')).toHaveLength(2);
     const [, before = ''] = /^Older events match: --before (\d+)$/m.exec(err) ?? [];
     const page = await events('--instance', '1e07', '--limit', '2', '--before', before);
-    expect(page.told.map(({ text }) => text)).toEqual(['an operator says: weight 2', 'an operator says: weight 3']);
+    expect(page.told.map(({ text }) => text)).toEqual([
+      'weight set to 2 by an operator',
+      'weight set to 3 by an operator',
+    ]);
     expect((await town.run('events', '--instance', '1e07')).err).toBe('');
   });
 

@@ -1,7 +1,14 @@
 import { option, RollcallError, STATES } from '@rollcall/core';
 import type { InstanceId } from '@rollcall/core';
 import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../registry/connection.js';
-import { areSeveral, checkNamespace, namesOf, nobodyText, othersText, unknownServiceText } from '../registry/namespaces.js';
+import {
+  areSeveral,
+  checkNamespace,
+  namesOf,
+  nobodyText,
+  othersText,
+  unknownServiceText,
+} from '../registry/namespaces.js';
 import type { RegistryApi, Whereabouts } from '../registry/registry-api.js';
 import { edgesIn, openCircuits } from '../registry/traffic.js';
 import {
@@ -105,7 +112,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
     shell.err(isFiltered ? `No instance at ${api.url} matches.` : nothingText(api, wanted));
     return EXIT.done;
   }
-  const view = format === 'name' ? found : { ...found, terms: await awayTerms(api, found.instances) };
+  const view = format === 'name' ? found : { ...found, away: await awayTerms(api, found.instances) };
   const listing = { view, format, isAll: flags['--all'], isOfOne: service !== null, open };
   for (const line of listed(listing, shell)) shell.out(line);
   tellOthers({ flags, api, wanted }, shell);

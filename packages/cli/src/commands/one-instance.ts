@@ -1,11 +1,11 @@
-import type { Link, WatchSink } from '@rollcall/client';
+import type { RegistryClient, WatchSink } from '@rollcall/client';
 import type { Frame, Instance, InstanceId } from '@rollcall/core';
 
 /**
  * A link on which a service has no instance but one, and that may be called whatever an operator said: for who wants to call just this one,
  * with everything else that a call has. It only ever watches.
  */
-export function onlyInstance(link: Link, id: InstanceId): Link {
+export function onlyInstance(link: RegistryClient, id: InstanceId): RegistryClient {
   const only = (instances: readonly Instance[]): readonly Instance[] =>
     instances.filter((one) => one.id === id).map((one): Instance => ({ ...one, admin: 'ENABLED' }));
   const filtered = (frame: Frame): Frame => {

@@ -12,7 +12,7 @@ const WINDOW_MS = 5_000;
 const LOOK_EVERY_MS = 250;
 const USUAL_INTERVAL_MS = 5_000;
 
-export interface Quiet {
+export interface DrainWait {
   readonly isQuiet: boolean;
   readonly afterMs: number;
   readonly text: string;
@@ -28,7 +28,11 @@ interface Wanted {
  * Waits until the callers of an instance that gets no new calls have none under way there, by what they tell with their heartbeats, or it
  * is gone. Rejects as the routes do.
  */
-export async function untilQuiet(api: RegistryApi, { id, service, timeoutMs }: Wanted, shell: Shell): Promise<Quiet> {
+export async function untilQuiet(
+  api: RegistryApi,
+  { id, service, timeoutMs }: Wanted,
+  shell: Shell,
+): Promise<DrainWait> {
   const startedAt = systemTime.now();
   const over = new AbortController();
   void shell.asksToEnd().then(() => over.abort());

@@ -1,4 +1,4 @@
-import type { Link, RollcallOptions } from '@rollcall/client';
+import type { RegistryClient, RollcallOptions } from '@rollcall/client';
 import {
   ACCESS_TOKEN,
   DEFAULT_NAMESPACE,
@@ -46,7 +46,7 @@ const LOOKED_UP = namespaceOption(`in which names are looked up; default: ${DEFA
 /** Of every command that names services. */
 export const NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>', 'n') };
 
-/** The same where `-n` is how many. */
+/** The same where `-n` is how many calls are made. */
 export const LONG_NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>') };
 
 /** Of every command that lists. */
@@ -113,11 +113,11 @@ export async function apiOf(flags: ConnectionFlags, env: Shell['env']): Promise<
 }
 
 /** The same registry's change feed. Rejects as `apiOf` does. */
-export async function linkOf(flags: ConnectionFlags, env: Shell['env']): Promise<Link> {
+export async function linkOf(flags: ConnectionFlags, env: Shell['env']): Promise<RegistryClient> {
   const way = wayOf(flags, env);
-  const { HttpLink, RegistryTls } = await import('@rollcall/client');
+  const { HttpRegistryClient, RegistryTls } = await import('@rollcall/client');
   const tls = isSecure(way) ? { tls: new RegistryTls(way.tls) } : {};
-  return new HttpLink({ url: way.url, time: systemTime, token: way.token, ...tls });
+  return new HttpRegistryClient({ url: way.url, time: systemTime, token: way.token, ...tls });
 }
 
 /** The same registry, as a client that calls services is told of it. Throws OPTION_INVALID. */

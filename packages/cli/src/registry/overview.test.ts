@@ -1,4 +1,4 @@
-import type { Link, WatchRequest, WatchSink } from '@rollcall/client';
+import type { RegistryClient, WatchRequest, WatchSink } from '@rollcall/client';
 import { reasonFor } from '@rollcall/core';
 import type { Frame, Instance, Tombstone } from '@rollcall/core';
 import { ManualTime, seededRandom } from '@rollcall/core/testing';
@@ -56,7 +56,7 @@ const change = (service: string, upsert: Instance[], remove: Tombstone[] = []): 
 const status = (settled: boolean): Frame => ({ event: 'status', data: { settled } });
 
 /** A registry's end of the feed. */
-class FakeLink implements Pick<Link, 'watch'> {
+class FakeLink implements Pick<RegistryClient, 'watch'> {
   readonly requests: WatchRequest[] = [];
   sink!: WatchSink;
   open = 0;
@@ -92,7 +92,7 @@ describe('an overview', () => {
     time = new ManualTime();
     told = [];
     overview = new Overview({
-      link: link as unknown as Link,
+      link: link as unknown as RegistryClient,
       time,
       random: seededRandom(1),
       changed: (changes) => void told.push(changes),

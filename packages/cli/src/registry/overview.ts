@@ -1,4 +1,4 @@
-import type { Link, Watch } from '@rollcall/client';
+import type { RegistryClient, Watch } from '@rollcall/client';
 import { DEFAULT_NAMESPACE, fullJitterMs, ServiceSnapshot } from '@rollcall/core';
 import type { Cursor, Frame, Instance, InstanceId, Random, Reason, ServiceFrame, Time, Timer } from '@rollcall/core';
 
@@ -11,7 +11,7 @@ export interface InstanceChange {
 }
 
 export interface OverviewParts {
-  readonly link: Link;
+  readonly link: RegistryClient;
   readonly time: Time;
   readonly random: Random;
   /** `*`: all. Default `default`. */

@@ -268,6 +268,10 @@ export class RegistryApi {
     const { troubleOf } = await import('@rollcall/client');
     const trouble = troubleOf(cause, facts);
     const why = messageOf(cause);
+    if (isTimeout(error)) {
+      const text = `The registry at ${this.url} does not answer within ${TIMEOUT_MS / 1_000} s: is its process stopped, or the way to it blocked? See: rollcall doctor --url ${this.url}`;
+      return new RollcallError('REGISTRY_UNREACHABLE', text, { retryable: true, cause: error });
+    }
     const text =
       trouble === null
         ? `No registry answers at ${this.url}${why === '' ? '' : ` (${why})`}. Run \`npx rollcall up\`, or say where it is: --url or ROLLCALL_URL.`
@@ -306,6 +310,9 @@ function isTroubled(service: Json): boolean {
 }
 
 const pathOf = (id: InstanceId): string => `/api/v1/instances/${encodeURIComponent(id)}`;
+
+/** The signal of a request that took too long. */
+const isTimeout = (error: unknown): boolean => error instanceof Error && error.name === 'TimeoutError';
 
 const isGood = ({ status }: StrangeAnswer): boolean => status >= 200 && status < 300;
 

@@ -102,7 +102,9 @@ export function isChosen(
   open: ReadonlyMap<InstanceId, number>,
 ): boolean {
   const { '--weight': wanted, '--circuit': circuit } = filters;
-  return (wanted === undefined || weight === wanted) && (circuit === undefined || open.has(id) === (circuit === 'open'));
+  return (
+    (wanted === undefined || weight === wanted) && (circuit === undefined || open.has(id) === (circuit === 'open'))
+  );
 }
 
 const each = (name: string, values: readonly string[]): readonly Parameter[] => values.map((value) => [name, value]);

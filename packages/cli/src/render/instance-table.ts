@@ -31,8 +31,8 @@ export interface View {
   readonly names?: ReadonlyMap<InstanceId, string>;
   /** As far as they were asked for: they are no part of the feed. */
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
-  /** Of those that an operator keeps away who did so, why, since when and until when, as far as that was asked for. */
-  readonly terms?: ReadonlyMap<InstanceId, OverrideTerms>;
+  /** Who keeps instances away from callers, since when, why and until when, as far as that was asked for. */
+  readonly away?: ReadonlyMap<InstanceId, OverrideTerms>;
   /** All calls of late, as the callers tell; null or left out: nobody told of any, or nobody asked. */
   readonly calls?: CallsSum | null;
   /** The calls of the one service that is shown; left out: all are. */
@@ -162,7 +162,7 @@ function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
   const text = rowText(instance, {
     now: screen.now,
     staleAt: view.isLive ? null : view.heardAt,
-    terms: view.terms?.get(instance.id),
+    terms: view.away?.get(instance.id),
   });
   const room = { width: screen.width, whyAt };
   if (screen.isWhole === true) return wholeRow(first, text, room);
@@ -213,9 +213,10 @@ function joined(texts: readonly string[], room: number): string {
   return line;
 }
 
-/** Where the admin state stands, since when that is; else, and where nobody told of that, of the state. */
+/** Of one that an operator keeps away since when; `–` where that is not known. */
 function sinceOf(view: View, instance: Instance, now: number): string {
-  const since = (isAway(instance) ? view.terms?.get(instance.id)?.since : undefined) ?? instance.since;
+  const since = isAway(instance) ? view.away?.get(instance.id)?.since : instance.since;
+  if (since === undefined) return '–';
   return view.isLive ? ageText(now - since) : momentText(since, now);
 }
 

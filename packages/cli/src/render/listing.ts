@@ -130,16 +130,16 @@ function wideCells(instance: Instance, { view, open, now }: Known): readonly str
   return [state, namespace, id, addresses.join(','), ...facts, reasonOf(instance, view, now)];
 }
 
-function reasonOf(instance: Instance, { terms }: View, now: number): string {
+function reasonOf(instance: Instance, { away }: View, now: number): string {
   if (!isAway(instance)) return printable(instance.reason.text);
-  const { sentence, evidence, next } = rowText(instance, { now, staleAt: null, terms: terms?.get(instance.id) });
+  const { sentence, evidence, next } = rowText(instance, { now, staleAt: null, terms: away?.get(instance.id) });
   return [sentence, evidence, next].filter((text) => text !== '').join(' ');
 }
 
 // ---- for programs ---------------------------------------------------------------------------------------------------
 
 function jsonOf({ view, open }: Listing): string {
-  const { url, revision, instances, heartbeats, terms, isPartial = false } = view;
+  const { url, revision, instances, heartbeats, away, isPartial = false } = view;
   return jsonText({
     url,
     revision,
@@ -149,7 +149,7 @@ function jsonOf({ view, open }: Listing): string {
       return {
         ...instance,
         heartbeats: { heartbeat1, heartbeat2 },
-        adminTerms: terms?.get(instance.id) ?? null,
+        adminTerms: away?.get(instance.id) ?? null,
         ...(open === null ? {} : { circuitsOpen: open.get(instance.id) ?? 0 }),
       };
     }),

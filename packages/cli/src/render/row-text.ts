@@ -35,15 +35,19 @@ export function rowText(instance: Instance, look: Look): RowText {
 
 const WEIGHTLESS = 'Weight 0: callers pass it over while another one as good has a weight.';
 
-/** What the operator did comes first, the state second where there is something to say of it. */
+/** What the operator did comes first, as far as it is known, and the state second. */
 function awayText({ admin, state }: Instance, { now, terms }: Look, own: RowText): RowText {
-  const deed = awayDeed(admin === 'MAINTENANCE' ? admin : 'DRAINING', terms ?? null, now);
-  const until = untilText(terms ?? null, now).trimStart();
-  const evidence =
-    state === 'HEALTHY' ? '' : `Its state is ${state}: ${own.sentence}${own.evidence === '' ? '' : ` ${own.evidence}`}`;
+  const why = `${state}: ${own.sentence}`;
+  const isHealthy = state === 'HEALTHY';
+  if (terms === undefined) return isHealthy ? { ...own, sentence: ITS_STATE } : { ...own, sentence: why };
+  const deed = sentence(awayDeed(admin === 'MAINTENANCE' ? admin : 'DRAINING', terms, now));
+  const until = untilText(terms, now).trimStart();
   const next = [until === '' ? '' : sentence(until), own.next].filter((text) => text !== '').join(' ');
-  return { sentence: sentence(deed), evidence, next };
+  if (isHealthy) return { ...own, sentence: `${deed} ${ITS_STATE}`, next };
+  return { sentence: deed, evidence: own.evidence === '' ? why : `${why} ${own.evidence}`, next };
 }
+
+const ITS_STATE = 'Its state is HEALTHY.';
 
 const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 

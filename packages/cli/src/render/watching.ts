@@ -272,7 +272,7 @@ class Picture implements LiveReport {
   readonly #overview: () => Overview;
   readonly #place: InPlace;
   #heartbeats: ReadonlyMap<InstanceId, Heartbeats> = new Map();
-  #terms: ReadonlyMap<InstanceId, OverrideTerms> = new Map();
+  #away: ReadonlyMap<InstanceId, OverrideTerms> = new Map();
   #calls: CallsSum | null = null;
   #others: string;
   #othersAt = systemTime.now();
@@ -317,7 +317,7 @@ class Picture implements LiveReport {
     const { api, service } = this.#watched;
     const [details, edges] = await Promise.all([api.details(ids), edgesNow(this.#watched), this.#lookAround()]);
     this.#heartbeats = heartbeatsIn(details);
-    this.#terms = termsIn(details);
+    this.#away = termsIn(details);
     const known = edges ?? [];
     this.#calls = sumOf(service === null ? known : known.filter(({ to }) => to === service));
     this.#edges = service === null ? [] : edgesOf(known, service);
@@ -344,7 +344,7 @@ class Picture implements LiveReport {
         instances,
         hasNamespaces: hasNamespaces(this.#watched, instances),
         heartbeats: this.#heartbeats,
-        terms: this.#terms,
+        away: this.#away,
         others: this.#others,
         calls: this.#calls,
         edges: this.#edges,

@@ -9,7 +9,7 @@ import { Balancer } from './balancer.js';
 import type { BalancerParts } from './balancer.js';
 import { PeakEwma, TypicalLatency } from './nodes/loads.js';
 import type { Load } from './nodes/loads.js';
-import { Board } from './nodes/node-table.js';
+import { NodeTable } from './nodes/node-table.js';
 import { Node } from './nodes/node.js';
 import type { NodeParts } from './nodes/node.js';
 import { standardSelector } from './nodes/selector.js';
@@ -32,7 +32,7 @@ export function anAsk(fields: Partial<Ask> = {}): Ask {
 }
 
 /** A node without a way to it. */
-function aNode(instance: Instance, random: Random, parts: Pick<NodeParts, 'board' | 'limit'>): Node {
+function aNode(instance: Instance, random: Random, parts: Pick<NodeParts, 'nodeTable' | 'limit'>): Node {
   return new Node({
     instance,
     endpoint: { protocol: 'tcp', host: '10.0.0.5', port: 3_001, tls: false },
@@ -51,7 +51,7 @@ export interface BalancerFields {
 
 /** A balancer whose nodes lead nowhere. */
 export function aBalancer(fields: BalancerFields): Balancer<Node> {
-  const board = new Board(fields.load ?? new PeakEwma(new TypicalLatency()));
+  const nodeTable = new NodeTable(fields.load ?? new PeakEwma(new TypicalLatency()));
   return new Balancer<Node>({
     picker: fields.picker,
     standard: CALLABLE,
@@ -62,7 +62,7 @@ export function aBalancer(fields: BalancerFields): Balancer<Node> {
     intervalMs: () => 5_000,
     create: (instance) => {
       const { random, limit = DEFAULT_LIMIT } = fields;
-      return instance.endpoints.length === 0 ? null : aNode(instance, random, { board, limit });
+      return instance.endpoints.length === 0 ? null : aNode(instance, random, { nodeTable, limit });
     },
     hasMoved: (node, instance) => node.endpoint.port !== instance.endpoints[0]?.port,
     retire() {},

@@ -79,7 +79,7 @@ describe('a catalog update', () => {
     }
     expect([gone.inFlight, fresh.inFlight]).toEqual([0, 1]);
     expect(fresh.cost(2, 0)).toBe(15);
-    expect(fresh.board.inFlight).toBe(1);
+    expect(fresh.nodeTable.inFlight).toBe(1);
   });
 
   it('of hundreds at once leaves what it says', () => {

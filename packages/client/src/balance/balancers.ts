@@ -4,7 +4,7 @@ import type { Load, TypicalLatency } from './nodes/loads.js';
 import { HashRing } from './pickers/hash-ring.js';
 import type { Picker } from './pickers/picker.js';
 import { AtRandom, PowerOfTwo, RoundRobin } from './pickers/pickers.js';
-import { WeightedTurns } from './pickers/weighted-round-robin.js';
+import { WeightedRoundRobin } from './pickers/weighted-round-robin.js';
 
 /**
  * A way to balance: a picker and a load for each service and protocol. The port for an own one, which the option
@@ -75,7 +75,7 @@ export const BALANCERS: Readonly<Record<BalancerName, Balancing>> = {
     load: () => new InFlight(),
   },
   'weighted-round-robin': {
-    picker: (random) => new WeightedTurns(random),
+    picker: (random) => new WeightedRoundRobin(random),
     load: () => new InFlight(),
   },
   'consistent-hash': {

@@ -3,7 +3,7 @@ import type { Preferences } from './arrangement.js';
 import type { Balancing } from './balancers.js';
 
 /** Where calls come from. */
-export interface Home {
+export interface CallerLocality {
   /** Of this process: other processes use other subsets. */
   readonly id: string;
   /** Empty: not told. */
@@ -12,7 +12,7 @@ export interface Home {
   intervalMs(): number;
 }
 
-export const NOWHERE: Home = { id: '', zone: '', intervalMs: () => 5_000 };
+export const NOWHERE: CallerLocality = { id: '', zone: '', intervalMs: () => 5_000 };
 
 /** What options say of zones and subsets. */
 export interface PreferenceTerms {

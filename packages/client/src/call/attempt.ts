@@ -1,14 +1,14 @@
 import type { PickReason } from '../transport/tracing.js';
 import type { AttemptTrace, CallTrace, Carrier, TracedAttempt } from '../transport/tracing.js';
 import type { Exchange, Failure, Sink, Terms } from '../transport/transport.js';
-import type { CallTerms } from './policy/call-kind.js';
-import type { Attempted, Station } from './service/connected-node.js';
+import type { ResolvedCallOptions } from './policy/call-kind.js';
+import type { Attempted, ConnectedNode } from './service/connected-node.js';
 import type { Method } from './service/method.js';
 
 /** Whoever tries: the call. */
 export interface Tries<Request> {
   readonly method: Method;
-  readonly terms: CallTerms;
+  readonly terms: ResolvedCallOptions;
   readonly deadlineAt: number;
   readonly trace: CallTrace | null;
   /** When the node of the new attempt was picked. */
@@ -24,7 +24,7 @@ export interface Tries<Request> {
 
 /** One try on one instance: what the transport is told, and whom it tells. */
 export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
-  readonly node: Station<Request>;
+  readonly node: ConnectedNode<Request>;
   readonly reason: PickReason;
   readonly startedAt: number;
   readonly patienceMs: number;
@@ -37,7 +37,7 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
   readonly #call: Tries<Request>;
   #isCancelled = false;
 
-  constructor(call: Tries<Request>, node: Station<Request>, reason: PickReason, patienceMs: number) {
+  constructor(call: Tries<Request>, node: ConnectedNode<Request>, reason: PickReason, patienceMs: number) {
     this.node = node;
     this.reason = reason;
     this.startedAt = call.now;

@@ -146,14 +146,14 @@ describe('where calls go', () => {
   const home = { ...NOWHERE, id: 'gateway-1', zone: 'a' };
 
   it('is the own zone, if it is told and enough are there', async () => {
-    expect(await askOften(aWorld({ instances: zoned, home }))).toEqual(['a0', 'a1', 'a2']);
+    expect(await askOften(aWorld({ instances: zoned, locality: home }))).toEqual(['a0', 'a1', 'a2']);
     expect(await askOften(aWorld({ instances: zoned }))).toHaveLength(5);
-    expect(await askOften(aWorld({ instances: zoned, home, options: { minInZone: 4 } }))).toHaveLength(5);
-    expect(await askOften(aWorld({ instances: zoned, home, options: { zones: 'ignore' } }))).toHaveLength(5);
+    expect(await askOften(aWorld({ instances: zoned, locality: home, options: { minInZone: 4 } }))).toHaveLength(5);
+    expect(await askOften(aWorld({ instances: zoned, locality: home, options: { zones: 'ignore' } }))).toHaveLength(5);
   });
 
   it('is told by explain', async () => {
-    const world = aWorld({ instances: zoned, home });
+    const world = aWorld({ instances: zoned, locality: home });
     await world.ask(undefined, 2);
     const instances = world.calls.explain('orders').protocols[0]?.instances;
     const preferred = instances?.filter(({ isPreferred }) => isPreferred);
@@ -166,11 +166,11 @@ describe('where calls go', () => {
 
   it('is a subset of a large service, unless all are asked for or the balancer has to see all', async () => {
     const instances = Array.from({ length: 120 }, (_, i) => anInstance({ id: `i${i}` }));
-    expect((await askOften(aWorld({ instances, home }), undefined, 200)).length).toBeLessThanOrEqual(20);
+    expect((await askOften(aWorld({ instances, locality: home }), undefined, 200)).length).toBeLessThanOrEqual(20);
     expect(
-      (await askOften(aWorld({ instances, home, options: { subsetSize: 0 } }), undefined, 200)).length,
+      (await askOften(aWorld({ instances, locality: home, options: { subsetSize: 0 } }), undefined, 200)).length,
     ).toBeGreaterThan(60);
-    const hashed = aWorld({ instances, home, options: { balancer: 'consistent-hash' } });
+    const hashed = aWorld({ instances, locality: home, options: { balancer: 'consistent-hash' } });
     expect((await askOften(hashed, undefined, 200)).length).toBeGreaterThan(60);
   });
 

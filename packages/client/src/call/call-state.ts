@@ -6,13 +6,13 @@ import type { PickReason } from '../transport/tracing.js';
 import type { CallTrace } from '../transport/tracing.js';
 import { TRAITS } from '../transport/transport.js';
 import type { FailureKind } from '../transport/transport.js';
-import type { CallTerms } from './policy/call-kind.js';
+import type { ResolvedCallOptions } from './policy/call-kind.js';
 import { isFree } from './policy/retry.js';
-import { AFTERMATH_MS, Alarm } from './policy/timer-wheel.js';
-import type { Callee, Errand } from './service/call-request.js';
-import type { Station } from './service/connected-node.js';
+import { AFTERMATH_MS, WheelTimer } from './policy/timer-wheel.js';
+import type { CallContext, CallRequest } from './service/call-request.js';
+import type { ConnectedNode } from './service/connected-node.js';
 import type { Method } from './service/method.js';
-import type { Lane } from './service/upstream.js';
+import type { Upstream } from './service/upstream.js';
 
 const NO_ATTEMPTS: readonly Attempt[] = [];
 /** A call that waits for an instance may try often; of more attempts than this the first and the last ones are listed. */
@@ -31,11 +31,11 @@ interface Ended {
 }
 
 /** What is known of a call so far, and may still be done: for whoever picks, for its attempts, and for the sentence of its error. */
-export abstract class CallStory<Request> extends Alarm implements Ask {
-  readonly callee: Callee;
-  readonly lane: Lane<Request>;
-  readonly errand: Errand<Request>;
-  readonly terms: CallTerms;
+export abstract class CallState<Request> extends WheelTimer implements Ask {
+  readonly callee: CallContext;
+  readonly upstream: Upstream<Request>;
+  readonly callRequest: CallRequest<Request>;
+  readonly terms: ResolvedCallOptions;
   startedAt = 0;
   deadlineAt = Infinity;
   /** The last time at which it looked at the clock to pick. */
@@ -53,11 +53,16 @@ export abstract class CallStory<Request> extends Alarm implements Ask {
   /** It was repeated without a budget because this process had stood still. */
   #isForgiven = false;
 
-  constructor(callee: Callee, lane: Lane<Request>, errand: Errand<Request>, terms: CallTerms) {
+  constructor(
+    callee: CallContext,
+    upstream: Upstream<Request>,
+    callRequest: CallRequest<Request>,
+    terms: ResolvedCallOptions,
+  ) {
     super();
     this.callee = callee;
-    this.lane = lane;
-    this.errand = errand;
+    this.upstream = upstream;
+    this.callRequest = callRequest;
     this.terms = terms;
   }
 
@@ -66,11 +71,11 @@ export abstract class CallStory<Request> extends Alarm implements Ask {
   }
 
   get method(): Method {
-    return this.errand.method;
+    return this.callRequest.method;
   }
 
   get trace(): CallTrace | null {
-    return this.errand.trace;
+    return this.callRequest.trace;
   }
 
   /** A probe may fail, so another attempt has to be possible after it; or nothing that cannot be repeated is lost with it. */
@@ -113,13 +118,13 @@ export abstract class CallStory<Request> extends Alarm implements Ask {
   }
 
   /** Null: no instance takes it now. */
-  pick(now: number): Station<Request> | null {
+  pick(now: number): ConnectedNode<Request> | null {
     this.now = now;
-    return this.lane.balancer.pick(this);
+    return this.upstream.balancer.pick(this);
   }
 
   /** Another one. If there is none, all is as before. */
-  pickBut(node: Node, now: number): Station<Request> | null {
+  pickBut(node: Node, now: number): ConnectedNode<Request> | null {
     const { tried, triedToo } = this;
     this.exclude(node);
     const other = this.pick(now);
@@ -130,13 +135,13 @@ export abstract class CallStory<Request> extends Alarm implements Ask {
   }
 
   /** Another one whose connections do not take long. */
-  pickConnected(node: Station<Request>, now: number): Station<Request> | null {
+  pickConnected(node: ConnectedNode<Request>, now: number): ConnectedNode<Request> | null {
     const { tried, triedToo } = this;
-    const { isRepeatable } = this.errand;
+    const { isRepeatable } = this.callRequest;
     if (isRepeatable !== null && !isRepeatable()) return null;
     const other = this.pickBut(node, now);
     if (other === null || (other.channel.stall ?? null) === null) return other;
-    if (this.isProbe) this.lane.balancer.endProbe(other);
+    if (this.isProbe) this.upstream.balancer.endProbe(other);
     this.isProbe = false;
     this.tried = tried;
     this.triedToo = triedToo;
@@ -151,7 +156,7 @@ export abstract class CallStory<Request> extends Alarm implements Ask {
 
   /** May there be another attempt, after this one there? */
   mayFollow(node: Node): boolean {
-    const { isRepeatable } = this.errand;
+    const { isRepeatable } = this.callRequest;
     const most = this.callee.attemptsAt(node);
     // one attempt in all means that nothing is repeated, whatever became of it
     const isAllowed = most > 1 ? this.count - this.unexecuted < most : this.count === 0;

@@ -5,8 +5,8 @@ import { TIMEOUT } from '../transport/transport.js';
 import type { Failure } from '../transport/transport.js';
 import { Attempt } from './attempt.js';
 import type { Tries } from './attempt.js';
-import { CallStory } from './call-state.js';
-import { HedgeAlarm, hedgeDelayMs } from './policy/hedge.js';
+import { CallState } from './call-state.js';
+import { HedgeTimer, hedgeDelayMs } from './policy/hedge.js';
 import type { Hedgeable } from './policy/hedge.js';
 import { isUnexecuted, mayRetry, RETRY_BACKOFF } from './policy/retry.js';
 import {
@@ -18,7 +18,7 @@ import {
   timeoutError,
 } from './service/call-error.js';
 import type { Story } from './service/call-error.js';
-import type { Station } from './service/connected-node.js';
+import type { ConnectedNode } from './service/connected-node.js';
 import type { PendingCall, PendingEntry } from './service/pending-queue.js';
 
 /** Timers in whole ms may ring so much before their time. */
@@ -32,13 +32,13 @@ const REVIEW_MS = 2_000;
  * While its deadline has time and nobody refused it for good, it is not failed by a guess of this process: where no instance takes it
  * (limits, ejections, no connection, an empty copy of the registry), it waits in the lane's queue.
  */
-export class Call<Request> extends CallStory<Request> implements Story, Hedgeable, Tries<Request>, PendingCall {
+export class Call<Request> extends CallState<Request> implements Story, Hedgeable, Tries<Request>, PendingCall {
   /** Called before the last word. */
   onEnd: (() => void) | null = null;
   #current: Attempt<Request> | null = null;
   /** The slow one that goes on beside the current one, its hedge. */
   #beside: Attempt<Request> | null = null;
-  #hedgeAlarm: HedgeAlarm | null = null;
+  #hedgeAlarm: HedgeTimer | null = null;
   /** Where it waits for an instance; null: it does not. */
   #pending: PendingEntry | null = null;
   #waits = 0;
@@ -57,9 +57,9 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
   begin(now: number): void {
     if (this.#isOver) return;
     this.callee.budget.request(now);
-    if (this.lane.pending.size === 0) return this.#try(now);
+    if (this.upstream.pending.size === 0) return this.#try(now);
     this.#wait(now);
-    this.lane.serve(now);
+    this.upstream.serve(now);
   }
 
   sendPending(now: number): boolean {
@@ -85,7 +85,7 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
       this.#abandon(this.#current, now);
     }
     this.#end(cancelledError(this, cause), now);
-    this.lane.serve(now);
+    this.upstream.serve(now);
   }
 
   /** Ends without an attempt having been made. */
@@ -106,7 +106,7 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
     else if (now >= this.deadlineAt || this.#isStreaming) this.#timeUp(now);
     else if (attempt === null) this.#try(now);
     else this.#hurry(attempt, now);
-    this.lane.serve(now);
+    this.upstream.serve(now);
   }
 
   /** The first attempt is slow: another one goes beside it, on another instance, if both budgets have room. */
@@ -128,8 +128,8 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
     if (this.terms.shape === 'stream') this.#stream(attempt, this.callee.now());
     else if (this.#hedgeAlarm !== null) this.#prefer(attempt, this.callee.now());
     this.#isPartial = true;
-    this.errand.receiver.next(value);
-    this.lane.serve(this.now);
+    this.callRequest.receiver.next(value);
+    this.upstream.serve(this.now);
   }
 
   /** The last value is the last word, too: who has it may go away, and that is no cancel. */
@@ -137,21 +137,21 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
     if (!this.#isWanted(attempt)) return;
     const now = this.callee.now();
     if (this.#beside !== null) this.#prefer(attempt, now);
-    if (!this.#isStreaming) this.lane.answered(attempt, now);
+    if (!this.#isStreaming) this.upstream.answered(attempt, now);
     this.#close(null, now);
-    this.errand.receiver.next(value);
-    this.errand.receiver.complete();
-    this.lane.serve(now);
+    this.callRequest.receiver.next(value);
+    this.callRequest.receiver.complete();
+    this.upstream.serve(now);
   }
 
   done(attempt: Attempt<Request>): void {
     if (!this.#isWanted(attempt)) return;
     const now = this.callee.now();
     if (this.#beside !== null) this.#prefer(attempt, now);
-    if (this.terms.shape === 'event') this.lane.written(attempt, now);
-    else if (!this.#isStreaming) this.lane.answered(attempt, now);
+    if (this.terms.shape === 'event') this.upstream.written(attempt, now);
+    else if (!this.#isStreaming) this.upstream.answered(attempt, now);
     this.#end(null, now);
-    this.lane.serve(now);
+    this.upstream.serve(now);
   }
 
   failed(attempt: Attempt<Request>, failure: Failure): void {
@@ -159,12 +159,12 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
     const now = this.callee.now();
     if (this.#isStreaming) this.#fail(failure, now);
     else this.#attemptFailed(attempt, failure, now);
-    this.lane.serve(now);
+    this.upstream.serve(now);
   }
 
   #attemptFailed(attempt: Attempt<Request>, failure: Failure, now: number): void {
     this.#failure = failure;
-    this.lane.failed(attempt, failure, now);
+    this.upstream.failed(attempt, failure, now);
     this.record(attempt, failure.kind, now);
     const partner = attempt === this.#current ? this.#beside : this.#current;
     this.#current = partner;
@@ -190,15 +190,15 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
   /** No instance takes it now: it waits until one does, as long as its deadline and the reason allow. */
   #wait(now: number): void {
     this.excludeNone();
-    const waitMs = this.callee.beginWait(this.lane.protocol, this.selector);
+    const waitMs = this.callee.beginWait(this.upstream.protocol, this.selector);
     if (waitMs <= 0) return this.#endUnsent(now);
-    this.#pending = this.lane.pending.add(this, now);
+    this.#pending = this.upstream.pending.add(this, now);
     this.callee.wheel.arm(this, Math.min(this.deadlineAt, now + Math.min(waitMs, REVIEW_MS)), now);
   }
 
   /** The reason may have changed meanwhile, and with it how long it may wait. */
   #waitedLong(now: number): void {
-    const waitMs = this.callee.pendingMs(this.lane.protocol, this.selector);
+    const waitMs = this.callee.pendingMs(this.upstream.protocol, this.selector);
     const until = Math.min(this.deadlineAt, (this.#pending?.sinceMs ?? now) + waitMs);
     if (now < until) this.callee.wheel.arm(this, until, now);
     else this.#endUnsent(now);
@@ -207,7 +207,7 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
   /** The last failure says more than that nobody takes it now. */
   #endUnsent(now: number): void {
     if (this.#failure !== null) this.#fail(this.#failure, now);
-    else this.#end(this.callee.noneError(this.lane.protocol, this.selector), now);
+    else this.#end(this.callee.noneError(this.upstream.protocol, this.selector), now);
   }
 
   /** It failed there, and that did no harm: elsewhere at once, if that is allowed, else the failure is the last word. */
@@ -237,30 +237,30 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
     this.callee.wheel.arm(this, now + waitMs, now);
   }
 
-  #send(node: Station<Request>, reason: PickReason, now: number): void {
+  #send(node: ConnectedNode<Request>, reason: PickReason, now: number): void {
     if (reason !== 'first') this.callee.retried(node, reason === 'hedge', now);
     if (this.#isPartial) this.#takeBack();
     this.count += 1;
-    const patienceMs = this.lane.patienceMs(this.method, node, this.terms.timeoutMs, now);
+    const patienceMs = this.upstream.patienceMs(this.method, node, this.terms.timeoutMs, now);
     const attempt = new Attempt(this, node, reason, patienceMs);
     this.#current = attempt;
     this.#await(attempt, now);
-    this.lane.begin(attempt, this.terms.shape !== 'event', now);
-    attempt.send(this.errand.request);
+    this.upstream.begin(attempt, this.terms.shape !== 'event', now);
+    attempt.send(this.callRequest.request);
     if (reason === 'first' && this.terms.hedge !== 'never') this.#expectHedge(now);
   }
 
   /** What came of an answer that broke off is none of the next one, which may have no value at all. */
   #takeBack(): void {
     this.#isPartial = false;
-    this.errand.receiver.next(undefined);
+    this.callRequest.receiver.next(undefined);
   }
 
   /** The next time to look at an attempt: when it should be hurried, if it can be, else when nobody waits for it any more. */
   #await(attempt: Attempt<Request>, now: number): void {
     const { timeoutMs } = this.terms;
     const isCut = this.isIdempotent && this.mayFollow(attempt.node);
-    const mostMs = Math.min(timeoutMs, this.lane.connectTimeoutMs, isCut ? attempt.patienceMs : Infinity);
+    const mostMs = Math.min(timeoutMs, this.upstream.connectTimeoutMs, isCut ? attempt.patienceMs : Infinity);
     this.callee.wheel.arm(this, Math.min(this.deadlineAt, attempt.startedAt + mostMs), now);
   }
 
@@ -280,17 +280,17 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
   }
 
   #nextLookAt(attempt: Attempt<Request>, now: number): number {
-    if (!attempt.isSent) return now + this.lane.connectTimeoutMs;
+    if (!attempt.isSent) return now + this.upstream.connectTimeoutMs;
     if (!this.isIdempotent) return Infinity;
     return attempt.isSlow(now) ? now + attempt.patienceMs : attempt.sentAt + attempt.patienceMs;
   }
 
   /** Where to go instead of there, if that is allowed. A request that was not sent may go elsewhere whatever it does, and at no price. */
-  #otherThan(attempt: Attempt<Request>, now: number): Station<Request> | null {
+  #otherThan(attempt: Attempt<Request>, now: number): ConnectedNode<Request> | null {
     const { node } = attempt;
     const isSlow = this.isIdempotent && attempt.isSlow(now);
     if (!attempt.isSent) {
-      const mayMove = (isSlow && this.count === 1) || this.lane.isStalled(attempt, now);
+      const mayMove = (isSlow && this.count === 1) || this.upstream.isStalled(attempt, now);
       return mayMove ? this.pickConnected(node, now) : null;
     }
     if (!isSlow || !this.mayFollow(node)) return null;
@@ -318,8 +318,8 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
     attempt.cancel();
     // connecting may take as long as the path does: no connection yet is no failure of the instance
     const failure = isSent ? TIMEOUT : (attempt.node.channel.stall ?? null);
-    if (failure === null) this.lane.cancelled(attempt, now);
-    else this.lane.failed(attempt, failure, now);
+    if (failure === null) this.upstream.cancelled(attempt, now);
+    else this.upstream.failed(attempt, failure, now);
     this.record(attempt, failure?.kind ?? 'cancelled', now);
     if (failure === null) this.unexecuted += 1;
   }
@@ -328,13 +328,13 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
   #abandon(attempt: Attempt<Request> | null, now: number): void {
     if (attempt === null) return;
     attempt.cancel();
-    this.lane.cancelled(attempt, now);
+    this.upstream.cancelled(attempt, now);
     this.record(attempt, 'cancelled', now);
   }
 
   #stream(attempt: Attempt<Request>, now: number): void {
     this.#prefer(attempt, now);
-    if (!this.#isStreaming) this.lane.answered(attempt, now);
+    if (!this.#isStreaming) this.upstream.answered(attempt, now);
     this.#isStreaming = true;
     this.callee.wheel.arm(this, now + this.terms.idleMs, now);
   }
@@ -344,7 +344,7 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
     this.method.hedges(this.callee.hedgeRatio).request(now);
     const hedgeAt = now + hedgeDelayMs(this.terms.hedge, this.method.latency, now);
     if (!(hedgeAt < this.deadlineAt)) return;
-    this.#hedgeAlarm = new HedgeAlarm(this);
+    this.#hedgeAlarm = new HedgeTimer(this);
     this.callee.hedgeWheel.arm(this.#hedgeAlarm, hedgeAt, now);
   }
 
@@ -356,7 +356,7 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
     this.#current = attempt;
     this.#beside = null;
     loser.cancel();
-    this.lane.overtaken(loser, attempt, now);
+    this.upstream.overtaken(loser, attempt, now);
     this.record(loser, 'cancelled', now);
     this.#await(attempt, now);
   }
@@ -375,19 +375,19 @@ export class Call<Request> extends CallStory<Request> implements Story, Hedgeabl
       return this.#end(deadlineError(this, now - this.startedAt), now);
     if (fallback === undefined) return this.#end(failureError(this, failure), now);
     this.#failure = null;
-    this.errand.receiver.next(fallback.value);
+    this.callRequest.receiver.next(fallback.value);
     this.#end(null, now);
   }
 
   #end(error: RollcallError | null, now: number): void {
     this.#close(error, now);
-    if (error === null) this.errand.receiver.complete();
-    else this.errand.receiver.error(error);
+    if (error === null) this.callRequest.receiver.complete();
+    else this.callRequest.receiver.error(error);
   }
 
   #close(error: RollcallError | null, now: number): void {
     this.#isOver = true;
-    if (this.#pending !== null) this.lane.pending.remove(this.#pending);
+    if (this.#pending !== null) this.upstream.pending.remove(this.#pending);
     this.#pending = null;
     this.#current = null;
     this.#beside = null;

@@ -1,6 +1,6 @@
 import type { Instance, Log, Meter, Random, RollcallError, State, Time } from '@rollcall/core';
 import { parseOptions } from '@rollcall/core';
-import type { Home } from '../balance/caller-locality.js';
+import type { CallerLocality } from '../balance/caller-locality.js';
 import type { ServiceView } from '../discovery/catalog.js';
 import { anInstance } from '../registry-client/registry-client.fixture.js';
 import type { HttpRequest } from '../transport/http/message.js';
@@ -61,7 +61,7 @@ export interface WorldSetting {
   readonly options?: object;
   readonly names?: readonly string[];
   readonly inherited?: NonNullable<CallsParts['inherited']>;
-  readonly home?: Home;
+  readonly locality?: CallerLocality;
   readonly tracer?: NonNullable<CallsParts['tracer']>;
 }
 
@@ -107,7 +107,7 @@ export class CallWorld {
       options: parseOptions(callFields, setting.options),
       transports: { tcp: this.tcp, http: this.http },
       suspect: (id, outcome) => this.suspects.push(`${id} ${outcome}`),
-      ...(setting.home === undefined ? {} : { home: setting.home }),
+      ...(setting.locality === undefined ? {} : { locality: setting.locality }),
       ...(setting.tracer === undefined ? {} : { tracer: setting.tracer }),
       ...(setting.inherited === undefined ? {} : { inherited: setting.inherited }),
     });

@@ -1,9 +1,9 @@
 import type { InstanceId, Log, Meter, Random, Suspicion, Time } from '@rollcall/core';
 import { messageOf } from '@rollcall/core';
 import { NOWHERE } from '../balance/caller-locality.js';
-import type { Home } from '../balance/caller-locality.js';
+import type { CallerLocality } from '../balance/caller-locality.js';
 import type { Services } from '../discovery/catalog.js';
-import { GrpcRoute } from '../integrations/grpc-js/external-channel.js';
+import { ExternalChannel } from '../integrations/grpc-js/external-channel.js';
 import type { EdgeStats } from '../telemetry/call-stats.js';
 import { CallerEvents } from '../telemetry/events.js';
 import type { CallerListener } from '../telemetry/events.js';
@@ -35,14 +35,14 @@ import type { Inherited, OneCall } from './policy/call-options.js';
 import { HEDGE_TICK_MS } from './policy/hedge.js';
 import { policyOf } from './policy/service-options.js';
 import type { CallOptions } from './policy/service-options.js';
-import { Wheel } from './policy/timer-wheel.js';
+import { TimerWheel } from './policy/timer-wheel.js';
 import { NO_WISHES, termsOf } from './resolved-options.js';
 import { bulkheadError, closedError, deadlineError } from './service/call-error.js';
-import { Errand } from './service/call-request.js';
-import type { Receiver } from './service/call-request.js';
-import { ServiceCallee } from './service/called-service.js';
+import { CallRequest } from './service/call-request.js';
+import type { CallObserver } from './service/call-request.js';
+import { CalledService } from './service/called-service.js';
 import type { Surroundings } from './service/called-service.js';
-import type { Lane } from './service/upstream.js';
+import type { Upstream } from './service/upstream.js';
 import { heed } from './signal.js';
 import { tcpErrand } from './tcp-call.js';
 
@@ -64,7 +64,7 @@ export interface CallsParts {
   readonly services: Services;
   readonly options: CallOptions;
   /** Where the calls come from; default: from nowhere in particular, at 5 s between two heartbeats. */
-  readonly home?: Home;
+  readonly locality?: CallerLocality;
   /** The ways to instances; default: TCP, HTTP and gRPC as in `options`. A test or a simulation hands in its own. They are closed, too. */
   readonly transports?: CallTransports;
   /** What the request that this code works for has left to its calls; asked once for each call. Default: no request, nothing. */
@@ -83,7 +83,7 @@ export class Calls {
   readonly #parts: CallsParts;
   readonly #around: Surroundings;
   readonly #events: CallerEvents;
-  readonly #callees = new Map<string, ServiceCallee>();
+  readonly #callees = new Map<string, CalledService>();
   readonly #codecs = new Map<string, TcpCodec>();
   #isClosed = false;
 
@@ -97,9 +97,9 @@ export class Calls {
       random,
       log,
       services,
-      home: parts.home ?? NOWHERE,
-      wheel: new Wheel(time),
-      hedgeWheel: new Wheel(time, HEDGE_TICK_MS),
+      locality: parts.locality ?? NOWHERE,
+      wheel: new TimerWheel(time),
+      hedgeWheel: new TimerWheel(time, HEDGE_TICK_MS),
       instruments: callInstruments(parts.meter),
       events: this.#events,
       inherited: () => parts.inherited?.() ?? NOTHING_INHERITED,
@@ -151,7 +151,7 @@ export class Calls {
     options?: OneCall,
   ): { cancel(): void } {
     const callee = this.#callee(service);
-    const told = { callee, lane: callee.tcp, observer, options };
+    const told = { callee, upstream: callee.tcp, observer, options };
     const said = { pattern, data, options, codec: this.#codecs.get(service) };
     return this.#listen(told, (receiver) => tcpErrand(callee.tcp, said, STREAM, receiver));
   }
@@ -181,14 +181,14 @@ export class Calls {
    * ready (`prepare`).
    */
   // eslint-disable-next-line max-params -- the shape of a call, with one more who listens
-  request(service: string, request: HttpRequest, receiver: Receiver, options: OneCall): Call<HttpRequest> {
+  request(service: string, request: HttpRequest, receiver: CallObserver, options: OneCall): Call<HttpRequest> {
     const callee = this.#callee(service);
     const method = callee.http.method(routeOf(request));
-    const verb = isOnce(request) ? ONE_WAY_CALL : isIdempotent(request) ? SAFE_CALL : CALL;
-    const errand = new Errand(request, method, verb, receiver);
+    const callKind = isOnce(request) ? ONE_WAY_CALL : isIdempotent(request) ? SAFE_CALL : CALL;
+    const callRequest = new CallRequest(request, method, callKind, receiver);
     // a body that nobody has begun to read may go elsewhere
-    if (isOnce(request)) errand.isRepeatable = () => isRepeatable(request);
-    return this.#start(callee, callee.http, errand, options);
+    if (isOnce(request)) callRequest.isRepeatable = () => isRepeatable(request);
+    return this.#start(callee, callee.http, callRequest, options);
   }
 
   /** Loads what HTTP calls need. */
@@ -232,14 +232,14 @@ export class Calls {
   ): { cancel(): void } {
     const request = grpcRequest(method, message, options?.headers);
     const callee = this.#callee(service);
-    return this.#listen({ callee, lane: callee.grpc, observer, options }, (listener) =>
+    return this.#listen({ callee, upstream: callee.grpc, observer, options }, (listener) =>
       grpcErrand(callee.grpc, method, request, method.responseStream ? listener : only(listener)),
     );
   }
 
   /** The same balancing for whoever has connections of its own: the channels of grpc-js. */
-  grpcRoute(service: string): GrpcRoute {
-    return new GrpcRoute({
+  grpcRoute(service: string): ExternalChannel {
+    return new ExternalChannel({
       service,
       services: this.#around.services,
       callee: () => this.#callee(service),
@@ -264,8 +264,8 @@ export class Calls {
 
   /** Has this process taken the instance out of use, over some protocol? */
   isEjected(instance: InstanceId): boolean {
-    for (const { lanes } of this.#callees.values()) {
-      if (lanes.some((lane) => (lane.balancer.node(instance)?.breaker.cause ?? null) !== null)) return true;
+    for (const { upstreams } of this.#callees.values()) {
+      if (upstreams.some((upstream) => (upstream.balancer.node(instance)?.breaker.cause ?? null) !== null)) return true;
     }
     return false;
   }
@@ -282,8 +282,8 @@ export class Calls {
   }
 
   #listen<Request>(
-    { callee, lane, observer, options }: Listening<Request>,
-    errandFor: (receiver: Receiver) => Errand<Request>,
+    { callee, upstream, observer, options }: Listening<Request>,
+    errandFor: (receiver: CallObserver) => CallRequest<Request>,
   ): { cancel(): void } {
     // null when the observer throws at a refusal that comes at once: there is nothing to cancel
     let begun: Call<Request> | null = null;
@@ -291,7 +291,7 @@ export class Calls {
       this.#parts.log.error(`The observer of a stream of ${callee.service} threw: ${messageOf(error)}`);
       begun?.cancel(error);
     });
-    const call = this.#start(callee, lane, errandFor(receiver), options);
+    const call = this.#start(callee, upstream, errandFor(receiver), options);
     begun = call;
     return {
       cancel() {
@@ -301,31 +301,31 @@ export class Calls {
     };
   }
 
-  #callee(service: string): ServiceCallee {
+  #callee(service: string): CalledService {
     const known = this.#callees.get(service);
     if (known !== undefined) return known;
     if (this.#callees.size >= MANY_SERVICES) this.#forgetGone();
-    const callee = new ServiceCallee(service, policyOf(this.#parts.options, service), this.#around);
+    const callee = new CalledService(service, policyOf(this.#parts.options, service), this.#around);
     if (this.#isClosed) callee.close();
     else this.#callees.set(service, callee);
     return callee;
   }
 
   #start<Request>(
-    callee: ServiceCallee,
-    lane: Lane<Request>,
-    errand: Errand<Request>,
+    callee: CalledService,
+    upstream: Upstream<Request>,
+    callRequest: CallRequest<Request>,
     wishes: OneCall = NO_WISHES,
   ): Call<Request> {
     const { signal, fallback } = wishes;
     const { tracer } = this.#parts;
     const inherited = callee.inherited();
-    const terms = termsOf(callee, errand, wishes, inherited.isRetry);
+    const terms = termsOf(callee, callRequest, wishes, inherited.isRetry);
     const startedAt = callee.now();
     const deadlineAt = Math.min(startedAt + terms.deadlineMs, inherited.deadlineAt);
-    if (fallback !== undefined) this.#soften(callee, errand, fallback, deadlineAt);
-    if (tracer !== undefined) follow(tracer, lane.protocol, errand, callee.service);
-    const call = new Call(callee, lane, errand, terms);
+    if (fallback !== undefined) this.#soften(callee, callRequest, fallback, deadlineAt);
+    if (tracer !== undefined) follow(tracer, upstream.protocol, callRequest, callee.service);
+    const call = new Call(callee, upstream, callRequest, terms);
     call.open(startedAt, deadlineAt);
     callee.inFlight += 1;
     if (this.#isClosed) call.refuse(closedError(callee.service));
@@ -340,23 +340,23 @@ export class Calls {
 
   /** Puts somebody before the receiver who makes an answer out of the final error. */
   #soften<Request>(
-    callee: ServiceCallee,
-    errand: Errand<Request>,
+    callee: CalledService,
+    callRequest: CallRequest<Request>,
     fallback: NonNullable<OneCall['fallback']>,
     deadlineAt: number,
   ): void {
     const { log, time } = this.#parts;
     const parts = {
       fallback,
-      receiver: errand.receiver,
+      receiver: callRequest.receiver,
       log,
       deadlineAt,
-      isStream: errand.verb.shape === 'stream',
+      isStream: callRequest.callKind.shape === 'stream',
       wheel: this.#around.wheel,
       now: () => time.now(),
       fellBack: () => callee.events.fellBack(),
     };
-    errand.receiver = new Fallback(parts);
+    callRequest.receiver = new Fallback(parts);
   }
 
   /** Services that are gone for good must not keep the places of new ones. */
@@ -367,7 +367,7 @@ export class Calls {
     }
   }
 
-  #forget(callee: ServiceCallee): void {
+  #forget(callee: CalledService): void {
     callee.close();
     if (this.#callees.get(callee.service) === callee) this.#callees.delete(callee.service);
   }
@@ -375,8 +375,8 @@ export class Calls {
 
 /** What it takes to tell somebody of a call as it goes. */
 interface Listening<Request> {
-  readonly callee: ServiceCallee;
-  readonly lane: Lane<Request>;
+  readonly callee: CalledService;
+  readonly upstream: Upstream<Request>;
   readonly observer: StreamObserver;
   readonly options: OneCall | undefined;
 }

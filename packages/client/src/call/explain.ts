@@ -8,8 +8,8 @@ import type { ServiceView } from '../discovery/catalog.js';
 import type { ServiceState } from '../telemetry/events.js';
 import type { Pick } from '../telemetry/pick-log.js';
 import type { PickReason } from '../transport/tracing.js';
-import type { ServiceCallee } from './service/called-service.js';
-import type { Lane } from './service/upstream.js';
+import type { CalledService } from './service/called-service.js';
+import type { Upstream } from './service/upstream.js';
 
 /** What one process sees of a service, and why it calls whom. For people and dashboards; fields may be added. */
 export interface Explanation {
@@ -85,7 +85,7 @@ export interface InstanceExplanation {
   readonly warmth: number;
 }
 
-export function explain(callee: ServiceCallee): Explanation {
+export function explain(callee: CalledService): Explanation {
   const now = callee.now();
   const { view } = callee;
   return {
@@ -94,23 +94,25 @@ export function explain(callee: ServiceCallee): Explanation {
     isStale: view.stale,
     callsUnderWay: callee.inFlight,
     retriesLeft: callee.budget.left(now),
-    protocols: callee.lanes.map((lane) => explainLane(lane, callee, now)),
+    protocols: callee.upstreams.map((upstream) => explainLane(upstream, callee, now)),
   };
 }
 
-function explainLane(lane: Lane<never>, callee: ServiceCallee, now: number): ProtocolExplanation {
-  const instances = Array.from(lane.balancer.standings(now), ([node, standing]) => explainNode(node, standing, now));
+function explainLane(upstream: Upstream<never>, callee: CalledService, now: number): ProtocolExplanation {
+  const instances = Array.from(upstream.balancer.standings(now), ([node, standing]) =>
+    explainNode(node, standing, now),
+  );
   const usable = instances.filter((instance) => instance.tier !== null && instance.gate !== 'shut');
   const tiers = usable.map((instance) => instance.tier ?? Infinity);
   return {
-    protocol: lane.protocol,
+    protocol: upstream.protocol,
     balancer: balancerName(callee.policy.balancer),
-    state: usable.length === 0 ? 'OPEN' : lane.state,
+    state: usable.length === 0 ? 'OPEN' : upstream.state,
     tierInUse: tiers.length === 0 ? null : Math.min(...tiers),
-    callsPending: lane.pending.size,
-    pendingForMs: lane.pending.oldestAt === null ? null : Math.round(now - lane.pending.oldestAt),
+    callsPending: upstream.pending.size,
+    pendingForMs: upstream.pending.oldestAt === null ? null : Math.round(now - upstream.pending.oldestAt),
     instances,
-    picks: lane.picks.list().map((pick) => explainPick(pick, now)),
+    picks: upstream.picks.list().map((pick) => explainPick(pick, now)),
   };
 }
 

@@ -1,17 +1,17 @@
 import { AsyncResource } from 'node:async_hooks';
 import { messageOf } from '@rollcall/core';
 import type { ErrorCode, Log, RollcallError } from '@rollcall/core';
-import { Alarm } from './policy/timer-wheel.js';
-import type { Wheel } from './policy/timer-wheel.js';
-import type { Receiver } from './service/call-request.js';
+import { WheelTimer } from './policy/timer-wheel.js';
+import type { TimerWheel } from './policy/timer-wheel.js';
+import type { CallObserver } from './service/call-request.js';
 
 export interface FallbackParts {
   readonly fallback: (error: RollcallError) => unknown;
-  readonly receiver: Receiver;
+  readonly receiver: CallObserver;
   readonly deadlineAt: number;
   /** Of a stream nothing is made up once a value has come. */
   readonly isStream: boolean;
-  readonly wheel: Wheel;
+  readonly wheel: TimerWheel;
   readonly log: Log;
   now(): number;
   /** It gave an answer. */
@@ -25,7 +25,7 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['CANCELLED', 'CLOSED']
  * Stands before the receiver of a call and asks the caller's fallback for an answer when the call has failed. It is called in the
  * caller's AsyncLocalStorage. Whatever it does, the receiver hears one last word, by the deadline.
  */
-export class Fallback extends Alarm implements Receiver {
+export class Fallback extends WheelTimer implements CallObserver {
   readonly #parts: FallbackParts;
   readonly #home = new AsyncResource('rollcall.fallback');
   /** The error that the call ends with if no answer comes; null: nothing is waited for. */

@@ -1,11 +1,11 @@
 import { grpcMethodName } from '../transport/grpc/message.js';
 import type { GrpcMethod, GrpcRequest } from '../transport/grpc/message.js';
 import { CALL, ONE_WAY_CALL, ONE_WAY_STREAM, SAFE_CALL, SAFE_STREAM, STREAM } from './policy/call-kind.js';
-import type { Verb } from './policy/call-kind.js';
+import type { CallKind } from './policy/call-kind.js';
 import type { OneCall } from './policy/call-options.js';
-import { Errand } from './service/call-request.js';
-import type { Receiver } from './service/call-request.js';
-import type { Lane } from './service/upstream.js';
+import { CallRequest } from './service/call-request.js';
+import type { CallObserver } from './service/call-request.js';
+import type { Upstream } from './service/upstream.js';
 
 /** One gRPC call's own wishes. */
 export interface GrpcCall extends OneCall {
@@ -20,16 +20,16 @@ type Shape = Pick<GrpcMethod, 'path' | 'requestStream' | 'responseStream' | 'opt
 
 /** What is to be done for a call of the method. */
 export function grpcErrand(
-  lane: Lane<GrpcRequest>,
+  upstream: Upstream<GrpcRequest>,
   method: Shape,
   request: GrpcRequest,
-  receiver: Receiver,
-): Errand<GrpcRequest> {
-  const errand = new Errand(request, lane.method(grpcMethodName(method.path)), verbOf(method), receiver);
+  receiver: CallObserver,
+): CallRequest<GrpcRequest> {
+  const callRequest = new CallRequest(request, upstream.method(grpcMethodName(method.path)), verbOf(method), receiver);
   const { upload } = request;
   // messages that nobody has begun to read may go elsewhere
-  if (upload !== null) errand.isRepeatable = () => !upload.isBegun;
-  return errand;
+  if (upload !== null) callRequest.isRepeatable = () => !upload.isBegun;
+  return callRequest;
 }
 
 /** Why a method is not called by who sends one message and waits for one. */
@@ -41,7 +41,7 @@ export function streamText({ path, requestStream }: Shape): string {
 /** By the words of descriptor.proto. */
 const HARMLESS: ReadonlySet<string | undefined> = new Set(['IDEMPOTENT', 'NO_SIDE_EFFECTS']);
 
-function verbOf({ requestStream, responseStream, options }: Shape): Verb {
+function verbOf({ requestStream, responseStream, options }: Shape): CallKind {
   if (requestStream) return responseStream ? ONE_WAY_STREAM : ONE_WAY_CALL;
   const isHarmless = HARMLESS.has(options?.idempotency_level);
   if (responseStream) return isHarmless ? SAFE_STREAM : STREAM;

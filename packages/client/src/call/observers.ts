@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Protocol, RollcallError } from '@rollcall/core';
 import type { CallTrace, CallTracer } from '../transport/tracing.js';
-import type { Errand, Receiver } from './service/call-request.js';
+import type { CallRequest, CallObserver } from './service/call-request.js';
 
 /** Who listens to a stream. What it throws ends the stream and is logged. */
 export interface StreamObserver {
@@ -11,7 +11,7 @@ export interface StreamObserver {
 }
 
 /** A promise's end of a call. */
-export class LastValue implements Receiver {
+export class LastValue implements CallObserver {
   readonly #resolve: (value: unknown) => void;
   readonly #reject: (error: RollcallError) => void;
   #value: unknown;
@@ -35,7 +35,7 @@ export class LastValue implements Receiver {
 }
 
 /** Where there is one value, and the last one is it: an answer that broke off may have brought another before. */
-export function only(receiver: Receiver): Receiver {
+export function only(receiver: CallObserver): CallObserver {
   const told = (value: unknown): void => {
     receiver.next(value);
     receiver.complete();
@@ -47,7 +47,7 @@ export function only(receiver: Receiver): Receiver {
  * A stream's end of a call. It shields the connection, which others share, from what the observer throws, and calls the observer in
  * the AsyncLocalStorage of whoever subscribed.
  */
-export class Listener implements Receiver {
+export class Listener implements CallObserver {
   readonly #home = new AsyncResource('rollcall.stream');
   readonly #observer: StreamObserver;
   readonly #thrown: (error: unknown) => void;
@@ -89,11 +89,11 @@ export class Listener implements Receiver {
 }
 
 /** Tells the trace of a call how it ended, before whoever waits for it hears. */
-export class Followed implements Receiver {
-  readonly #receiver: Receiver;
+export class Followed implements CallObserver {
+  readonly #receiver: CallObserver;
   readonly #trace: CallTrace;
 
-  constructor(receiver: Receiver, trace: CallTrace) {
+  constructor(receiver: CallObserver, trace: CallTrace) {
     this.#receiver = receiver;
     this.#trace = trace;
   }
@@ -117,12 +117,12 @@ export class Followed implements Receiver {
 export function follow<Request>(
   tracer: CallTracer,
   protocol: Protocol,
-  errand: Errand<Request>,
+  callRequest: CallRequest<Request>,
   service: string,
 ): void {
-  const { request, method, verb, receiver } = errand;
-  const trace = tracer.begin({ service, protocol, method: method.name, shape: verb.shape, request });
+  const { request, method, callKind, receiver } = callRequest;
+  const trace = tracer.begin({ service, protocol, method: method.name, shape: callKind.shape, request });
   if (trace === null) return;
-  errand.trace = trace;
-  errand.receiver = new Followed(receiver, trace);
+  callRequest.trace = trace;
+  callRequest.receiver = new Followed(receiver, trace);
 }

@@ -1,10 +1,10 @@
 import { RollcallError, STATES } from '@rollcall/core';
-import type { CallTerms } from './policy/call-kind.js';
-import { checkWishes } from './policy/call-options.js';
+import type { ResolvedCallOptions } from './policy/call-kind.js';
+import { checkCallOptions } from './policy/call-options.js';
 import type { OneCall } from './policy/call-options.js';
 import { hedgeAfter } from './policy/hedge.js';
-import type { Errand } from './service/call-request.js';
-import type { ServiceCallee } from './service/called-service.js';
+import type { CallRequest } from './service/call-request.js';
+import type { CalledService } from './service/called-service.js';
 
 export const NO_WISHES: OneCall = {};
 
@@ -13,18 +13,18 @@ export const NO_WISHES: OneCall = {};
  * it is a part of a repetition? Calls without wishes share their terms until something else is said of the method. Throws OPTION_INVALID.
  */
 export function termsOf<Request>(
-  callee: ServiceCallee,
-  errand: Errand<Request>,
+  callee: CalledService,
+  callRequest: CallRequest<Request>,
   wishes: OneCall,
   isRetry: boolean,
-): CallTerms {
-  const hasWishes = wishes !== NO_WISHES && checkWishes(wishes, isGrpc(errand.request));
-  if (isRetry || hasWishes) return made(callee, errand, wishes, isRetry);
-  const { method, verb } = errand;
-  const known = method.termsFor(verb);
+): ResolvedCallOptions {
+  const hasWishes = wishes !== NO_WISHES && checkCallOptions(wishes, isGrpc(callRequest.request));
+  if (isRetry || hasWishes) return made(callee, callRequest, wishes, isRetry);
+  const { method, callKind } = callRequest;
+  const known = method.termsFor(callKind);
   if (known !== null) return known;
-  const terms = made(callee, errand, wishes, isRetry);
-  method.keepTerms(verb, terms);
+  const terms = made(callee, callRequest, wishes, isRetry);
+  method.keepTerms(callKind, terms);
   return terms;
 }
 
@@ -35,16 +35,17 @@ function isGrpc(request: unknown): boolean {
 
 // eslint-disable-next-line max-params -- those of `termsOf`
 function made<Request>(
-  callee: ServiceCallee,
-  { method: { rules }, verb }: Errand<Request>,
+  callee: CalledService,
+  { method: { rules }, callKind }: CallRequest<Request>,
   wishes: OneCall,
   isInherited: boolean,
-): CallTerms {
+): ResolvedCallOptions {
   const timeoutMs = wishes.timeoutMs ?? rules.timeoutMs;
   const ownMs = wishes.deadlineMs ?? usualDeadlineMs(callee, timeoutMs);
   const isRetry = wishes.isRetry ?? isInherited;
   const isHarmless =
-    verb.idempotent !== 'never' && (wishes.idempotent ?? rules.isIdempotent ?? verb.idempotent === 'unless-said');
+    callKind.idempotent !== 'never' &&
+    (wishes.idempotent ?? rules.isIdempotent ?? callKind.idempotent === 'unless-said');
   // what is repeated one level up is not repeated here as well
   const isIdempotent = isHarmless && !isRetry;
   const hedge = wishes.hedge === undefined ? rules.hedge : hedgeAfter(wishes.hedge);
@@ -56,7 +57,7 @@ function made<Request>(
     idleMs,
     isIdempotent,
     isRetry,
-    shape: verb.shape,
+    shape: callKind.shape,
     selector: selectorOf(callee, wishes),
     hashKey: wishes.hashKey ?? null,
     timeoutMs,
@@ -71,12 +72,12 @@ function noTime({ timeoutMs, idleMs, deadlineMs }: OneCall): RollcallError {
 }
 
 /** A method that takes longer than calls usually may is given the time it says, unless this service's deadline was set. */
-function usualDeadlineMs(callee: ServiceCallee, timeoutMs: number): number {
+function usualDeadlineMs(callee: CalledService, timeoutMs: number): number {
   const { deadlineMs } = callee.policy;
   return timeoutMs === Infinity || callee.isDeadlineSet ? deadlineMs : Math.max(deadlineMs, timeoutMs);
 }
 
-function selectorOf(callee: ServiceCallee, wishes: OneCall): CallTerms['selector'] {
+function selectorOf(callee: CalledService, wishes: OneCall): ResolvedCallOptions['selector'] {
   const { allowedStates, version, metadata } = wishes;
   return callee.selector({ states: allowedStates === 'any' ? STATES : allowedStates, version, metadata });
 }

@@ -2,12 +2,12 @@ import type { TcpCodec } from '../transport/tcp/codec.js';
 import { tcpRequest } from '../transport/tcp/message.js';
 import type { TcpRequest } from '../transport/tcp/message.js';
 import { EVENT } from './policy/call-kind.js';
-import type { Verb } from './policy/call-kind.js';
+import type { CallKind } from './policy/call-kind.js';
 import type { OneCall } from './policy/call-options.js';
 import { methodName } from './policy/method-policy.js';
-import { Errand } from './service/call-request.js';
-import type { Receiver } from './service/call-request.js';
-import type { Lane } from './service/upstream.js';
+import { CallRequest } from './service/call-request.js';
+import type { CallObserver } from './service/call-request.js';
+import type { Upstream } from './service/upstream.js';
 
 /** A Nest message that is to be sent. */
 export interface TcpMessage {
@@ -20,12 +20,12 @@ export interface TcpMessage {
 
 /** Throws a TypeError for what JSON cannot say. */
 export function tcpErrand(
-  lane: Lane<TcpRequest>,
+  upstream: Upstream<TcpRequest>,
   { pattern, data, options, codec }: TcpMessage,
-  verb: Verb,
-  receiver: Receiver,
-): Errand<TcpRequest> {
-  const method = lane.method(methodName(pattern));
+  callKind: CallKind,
+  receiver: CallObserver,
+): CallRequest<TcpRequest> {
+  const method = upstream.method(methodName(pattern));
   const extras = { patternJson: method.jsonOf(pattern), metadata: options?.packetMetadata, codec };
-  return new Errand(tcpRequest(pattern, data, verb === EVENT, extras), method, verb, receiver);
+  return new CallRequest(tcpRequest(pattern, data, callKind === EVENT, extras), method, callKind, receiver);
 }

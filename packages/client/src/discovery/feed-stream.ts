@@ -13,14 +13,14 @@ import type {
   Time,
   Timer,
 } from '@rollcall/core';
-import type { Complaints } from '../registry-client/complaints.js';
+import type { ThrottledLog } from '../registry-client/complaints.js';
 import { waitMs } from '../registry-client/connection-status.js';
 import type { Contact } from '../registry-client/connection-status.js';
-import type { Link, Proof, Watch, WatchSink } from '../registry-client/registry-client.js';
+import type { RegistryClient, Proof, Watch, WatchSink } from '../registry-client/registry-client.js';
 import type { Catalog } from './catalog.js';
 import { applyPolled } from './polled-answer.js';
 import { Poller } from './poller.js';
-import type { Reopenings } from './reopen-budget.js';
+import type { ReopenBudget } from './reopen-budget.js';
 import type { Shard } from './stream-shards.js';
 
 /** Refusals that mean the line, not the watch. */
@@ -43,14 +43,14 @@ export interface FeedStreamParts {
   readonly time: Time;
   readonly random: Random;
   readonly log: Log;
-  readonly link: Link;
+  readonly link: RegistryClient;
   readonly contact: Pick<Contact, 'reached' | 'missed'>;
   readonly catalog: Catalog;
   readonly namespace: string;
   /** Between two heartbeats: bounds the wait before a reconnect. */
   readonly intervalMs: () => number;
-  readonly complaints: Complaints;
-  readonly reopenings: Reopenings;
+  readonly complaints: ThrottledLog;
+  readonly reopenings: ReopenBudget;
   /** Its services are kept current from now on, or are not any more. */
   readonly up: (stream: FeedStream) => void;
   readonly down: (stream: FeedStream) => void;

@@ -1,14 +1,14 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Log, Random, Time, Timer } from '@rollcall/core';
-import { Complaints } from '../registry-client/complaints.js';
+import { ThrottledLog } from '../registry-client/complaints.js';
 import type { Contact } from '../registry-client/connection-status.js';
-import type { Link } from '../registry-client/registry-client.js';
+import type { RegistryClient } from '../registry-client/registry-client.js';
 import type { Catalog } from './catalog.js';
 import { FeedStream } from './feed-stream.js';
 import type { FeedStreamParts, Line } from './feed-stream.js';
 import { applyPolled } from './polled-answer.js';
 import { Poller } from './poller.js';
-import { Reopenings } from './reopen-budget.js';
+import { ReopenBudget } from './reopen-budget.js';
 import type { Shard } from './stream-shards.js';
 
 export type { Line } from './feed-stream.js';
@@ -17,7 +17,7 @@ export interface FeedParts {
   readonly time: Time;
   readonly random: Random;
   readonly log: Log;
-  readonly link: Link;
+  readonly link: RegistryClient;
   readonly contact: Contact;
   readonly catalog: Catalog;
   readonly namespace: string;
@@ -35,7 +35,7 @@ export interface FeedParts {
 export class Feed {
   readonly #parts: FeedParts;
   readonly #streamParts: FeedStreamParts;
-  readonly #complaints: Complaints;
+  readonly #complaints: ThrottledLog;
   readonly #streams = new Map<Shard, FeedStream>();
   /** Those that keep their services current. */
   readonly #up = new Set<FeedStream>();
@@ -49,11 +49,11 @@ export class Feed {
 
   constructor(parts: FeedParts) {
     this.#parts = parts;
-    this.#complaints = new Complaints(parts.time);
+    this.#complaints = new ThrottledLog(parts.time);
     this.#streamParts = {
       ...parts,
       complaints: this.#complaints,
-      reopenings: new Reopenings(),
+      reopenings: new ReopenBudget(),
       up: (stream) => {
         this.#up.add(stream);
         parts.contact.opened();
@@ -121,7 +121,7 @@ export class Feed {
     this.#poller?.follow(strays);
   }
 
-  #openPoller(poll: NonNullable<Link['poll']>): Poller {
+  #openPoller(poll: NonNullable<RegistryClient['poll']>): Poller {
     const { time, random, namespace, intervalMs, catalog, contact, log } = this.#parts;
     const complain = (code: string, text: string): void => void this.#complaints.add(code, () => log.warn(text));
     return new Poller({

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { Reopenings } from './reopen-budget.js';
+import { ReopenBudget } from './reopen-budget.js';
 
 describe('Reopenings', () => {
   it('may be some dozens at once, then eight a second', () => {
-    const reopenings = new Reopenings();
+    const reopenings = new ReopenBudget();
     let atOnce = 0;
     while (reopenings.take(1_000) === 0) atOnce += 1;
     expect(atOnce).toBe(32);
@@ -16,7 +16,7 @@ describe('Reopenings', () => {
   });
 
   it('may be many again after a pause', () => {
-    const reopenings = new Reopenings();
+    const reopenings = new ReopenBudget();
     for (let i = 0; i < 100; i += 1) reopenings.take(0);
     expect(reopenings.take(0)).toBeGreaterThan(0);
     for (let i = 0; i < 32; i += 1) expect(reopenings.take(4_000)).toBe(0);

@@ -6,7 +6,7 @@ const GAP_MS = 125;
  * How often streams may be opened anew because a further service is asked for. A registry serves each reopening in milliseconds, but names
  * may come from strangers, at any rate: what is asked for between two reopenings goes into one. (Generic cell rate algorithm, ITU-T I.371.)
  */
-export class Reopenings {
+export class ReopenBudget {
   #full = -Infinity;
 
   /** How long to wait, ms; 0: now, and then this one is counted. */

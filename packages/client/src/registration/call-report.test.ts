@@ -2,7 +2,7 @@ import { beatMessage, MOST_EDGES, MOST_TARGETS } from '@rollcall/core';
 import type { EdgeTarget } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import type { EdgeStats } from '../telemetry/call-stats.js';
-import { EdgeNews } from './call-report.js';
+import { CallReport } from './call-report.js';
 
 const stats = (service: string, window: number, fields: Partial<EdgeStats> = {}): EdgeStats => ({
   service,
@@ -30,7 +30,7 @@ const target = (n: number, fields: Partial<EdgeTarget> = {}): EdgeTarget => ({
 describe('EdgeNews', () => {
   it('tells each window once, rounded, and nothing where nothing was called', () => {
     let seen: readonly EdgeStats[] = [];
-    const news = new EdgeNews(() => seen);
+    const news = new CallReport(() => seen);
     expect(news.take()).toEqual([]);
     seen = [stats('orders', 1), stats('users', 1)];
     const { targets: _, ...edge } = stats('orders', 1, { p50Ms: 1.2 });
@@ -46,7 +46,7 @@ describe('EdgeNews', () => {
 
   it('tells at once of a circuit that opens and closes, though the window is the same', () => {
     let circuit: EdgeTarget['circuit'] = 'closed';
-    const news = new EdgeNews(() => [stats('orders', 1, { targets: [target(1, { circuit })] })]);
+    const news = new CallReport(() => [stats('orders', 1, { targets: [target(1, { circuit })] })]);
     const told = () => news.take().flatMap(({ targets = [] }) => targets.map((one) => one.circuit));
     expect(told()).toEqual(['closed']);
     circuit = 'open';
@@ -68,7 +68,7 @@ describe('EdgeNews', () => {
       target(7, { failures: 9 }),
     ];
     seen.push(stats('quiet', 1, { calls: 11, targets: broken }));
-    const edges = new EdgeNews(() => seen).take();
+    const edges = new CallReport(() => seen).take();
     expect(edges).toHaveLength(MOST_EDGES);
     expect(edges[0]?.targets?.slice(0, 3).map(({ instance }) => instance.slice(-3))).toEqual(['199', '198', '007']);
     const count = edges.reduce((sum, { targets: told = [] }) => sum + told.length, 0);
@@ -80,7 +80,7 @@ describe('EdgeNews', () => {
 
   it('tells of 200 targets and no more', () => {
     const targets = Array.from({ length: 300 }, (_, n) => ({ ...target(n), instance: `o-${n}`, p99Ms: null }));
-    const [edge] = new EdgeNews(() => [stats('orders', 1, { targets })]).take();
+    const [edge] = new CallReport(() => [stats('orders', 1, { targets })]).take();
     expect(edge?.targets?.length).toBeLessThanOrEqual(MOST_TARGETS);
     expect(edge?.targets?.length).toBeGreaterThan(150);
   });
@@ -96,7 +96,7 @@ describe('EdgeNews', () => {
         inFlight: 100_000,
       }),
     );
-    const edges = new EdgeNews(() => seen).take();
+    const edges = new CallReport(() => seen).take();
     expect(edges).toHaveLength(MOST_EDGES);
     expect(Math.min(...edges.map(({ calls }) => calls))).toBe(1_000_136);
     const beat = { nonce: 'x'.repeat(64), seq: Number.MAX_SAFE_INTEGER, edges };

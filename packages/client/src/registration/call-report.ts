@@ -13,7 +13,7 @@ const TARGETS_BYTES = 13;
  * calls went to, those that stand worst first; numbers rounded to what somebody can see. It is told again only when there is something
  * new: another window, or a circuit that opened or closed.
  */
-export class EdgeNews {
+export class CallReport {
   readonly #stats: () => readonly EdgeStats[];
   /** What was told last of each service. */
   #told: ReadonlyMap<string, string> = new Map();

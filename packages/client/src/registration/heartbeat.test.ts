@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Contact } from '../registry-client/connection-status.js';
 import { aProblem, FakeLink } from '../registry-client/registry-client.fixture.js';
 import type { EdgeStats } from '../telemetry/call-stats.js';
-import { EdgeNews } from './call-report.js';
+import { CallReport } from './call-report.js';
 import { Heartbeat } from './heartbeat.js';
 import { Identity } from './identity.js';
 
@@ -22,7 +22,7 @@ function setUp() {
     link,
     contact,
     identity,
-    news: new EdgeNews(() => edges),
+    news: new CallReport(() => edges),
     answered: (answer: Result<BeatAnswer, Problem>, kind) =>
       void answers.push(`${kind} ${answer.ok ? answer.value.state : answer.problem.code}`),
   });

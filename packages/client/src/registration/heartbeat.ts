@@ -1,8 +1,8 @@
 import { messageOf } from '@rollcall/core';
 import type { Beat, BeatAnswer, Log, Problem, Result, Time, Timer } from '@rollcall/core';
 import type { Contact } from '../registry-client/connection-status.js';
-import type { Link } from '../registry-client/registry-client.js';
-import type { EdgeNews } from './call-report.js';
+import type { RegistryClient } from '../registry-client/registry-client.js';
+import type { CallReport } from './call-report.js';
 import type { Identity } from './identity.js';
 
 /** `regular`: on the own timer. `extra`: something happened that the registry should see confirmed at once. */
@@ -11,11 +11,11 @@ export type BeatKind = 'regular' | 'extra';
 export interface HeartbeatParts {
   readonly time: Time;
   readonly log: Log;
-  readonly link: Link;
+  readonly link: RegistryClient;
   readonly contact: Contact;
   readonly identity: Identity;
   /** What the regular beats tell of our calls. */
-  readonly news: EdgeNews;
+  readonly news: CallReport;
   /** An answer came, and we have not been stopped or started anew since the beat was sent. */
   readonly answered: (answer: Result<BeatAnswer, Problem>, kind: BeatKind) => void;
 }

@@ -2,7 +2,7 @@ import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Contact } from '../registry-client/connection-status.js';
 import { aProblem, FakeLink } from '../registry-client/registry-client.fixture.js';
-import { Session } from './registration.js';
+import { ServiceRegistration } from './registration.js';
 
 const self = { service: 'orders', namespace: 'shop', version: '1.0.0', zone: 'eu-1a', weight: 50, metadata: {} };
 const untrusted = () => ({ ok: false as const, problem: aProblem('CERTIFICATE_UNTRUSTED') });
@@ -12,7 +12,7 @@ async function entered(link = new FakeLink()) {
   const [time, log] = [new ManualTime(), recordingLog()];
   /** Whether there was a line to open, after each change. */
   const lines: boolean[] = [];
-  const session: Session = new Session({
+  const session: ServiceRegistration = new ServiceRegistration({
     time,
     random: seededRandom(1),
     log,

@@ -2,7 +2,7 @@ import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { expect, it } from 'vitest';
 import { Contact } from '../registry-client/connection-status.js';
 import { aProblem, FakeLink } from '../registry-client/registry-client.fixture.js';
-import { Session } from './registration.js';
+import { ServiceRegistration } from './registration.js';
 
 const endpoints = [{ protocol: 'tcp' as const, port: 3001 }];
 const self = { service: 'orders', namespace: 'shop', version: '', zone: '', weight: 50, metadata: { a: 'b' } };
@@ -13,7 +13,7 @@ function world() {
   const random = seededRandom(1);
   const parts = { time, random, log, link, contact, self, intervalMs: 5_000, lineChanged: () => {}, edges: () => [] };
   const said = () => link.registrations.map(({ metadata }) => metadata);
-  return { time, log, link, session: new Session(parts), said };
+  return { time, log, link, session: new ServiceRegistration(parts), said };
 }
 
 it('what a process says of itself before it registers goes with its registration', async () => {

@@ -5,7 +5,7 @@ import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Contact } from '../registry-client/connection-status.js';
 import { aProblem, FakeLink } from '../registry-client/registry-client.fixture.js';
-import { Session } from './registration.js';
+import { ServiceRegistration } from './registration.js';
 
 const self = {
   service: 'orders',
@@ -26,11 +26,11 @@ class World {
   readonly contact = new Contact(this.log, this.link.name);
   /** Whether there was a line to open, after each change. */
   readonly lines: boolean[] = [];
-  readonly session: Session;
+  readonly session: ServiceRegistration;
 
   constructor(seed = 1) {
     const { time, log, link, contact } = this;
-    this.session = new Session({
+    this.session = new ServiceRegistration({
       time,
       random: seededRandom(seed),
       log,

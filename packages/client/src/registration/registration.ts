@@ -16,12 +16,12 @@ import type {
   Timer,
 } from '@rollcall/core';
 import type { Line } from '../discovery/feed.js';
-import { Complaints } from '../registry-client/complaints.js';
+import { ThrottledLog } from '../registry-client/complaints.js';
 import { waitMs } from '../registry-client/connection-status.js';
 import type { Contact } from '../registry-client/connection-status.js';
-import type { Link, Proof } from '../registry-client/registry-client.js';
+import type { RegistryClient, Proof } from '../registry-client/registry-client.js';
 import type { EdgeStats } from '../telemetry/call-stats.js';
-import { EdgeNews } from './call-report.js';
+import { CallReport } from './call-report.js';
 import { Heartbeat } from './heartbeat.js';
 import type { BeatKind } from './heartbeat.js';
 import { Identity } from './identity.js';
@@ -38,11 +38,11 @@ export interface Self {
   readonly metadata: Metadata;
 }
 
-export interface SessionParts {
+export interface ServiceRegistrationParts {
   readonly time: Time;
   readonly random: Random;
   readonly log: Log;
-  readonly link: Link;
+  readonly link: RegistryClient;
   readonly contact: Contact;
   readonly self: Self;
   /** Between our heartbeats until the registry has said what it wants, ms. */
@@ -70,8 +70,8 @@ const DRAIN_AGAIN_MS = 100;
  * Our own registration, for the life of this process: registers until it is taken, answers Heartbeat-1, sends Heartbeat-2,
  * registers again when the registry no longer knows us, drains and leaves. Nothing is sent before `start`.
  */
-export class Session implements Line {
-  readonly #parts: SessionParts;
+export class ServiceRegistration implements Line {
+  readonly #parts: ServiceRegistrationParts;
   readonly #identity: Identity;
   readonly #heartbeat: Heartbeat;
   #phase: Phase = 'new';
@@ -93,19 +93,19 @@ export class Session implements Line {
   #isCalled = false;
   /** Tries since the last accepted beat, for the jitter. */
   #tries = 0;
-  readonly #complaints: Complaints;
+  readonly #complaints: ThrottledLog;
   readonly #own: OwnState;
 
-  constructor(parts: SessionParts) {
+  constructor(parts: ServiceRegistrationParts) {
     const { time, random, log, link, contact, self } = parts;
     this.#parts = parts;
-    this.#complaints = new Complaints(time);
+    this.#complaints = new ThrottledLog(time);
     this.#intervalMs = parts.intervalMs;
     const called = (isUrgent: boolean): void => this.#called(isUrgent);
     this.#identity = new Identity({ time, random, service: self.service, called });
     const answered = (answer: Result<BeatAnswer, Problem>, kind: BeatKind): void => this.#answered(answer, kind);
     this.#own = new OwnState(log, this.#identity.name);
-    const news = new EdgeNews(() => parts.edges());
+    const news = new CallReport(() => parts.edges());
     this.#heartbeat = new Heartbeat({ time, log, link, contact, identity: this.#identity, news, answered });
   }
 

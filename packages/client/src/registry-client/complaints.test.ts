@@ -1,10 +1,10 @@
 import { ManualTime } from '@rollcall/core/testing';
 import { expect, it } from 'vitest';
-import { Complaints } from './complaints.js';
+import { ThrottledLog } from './complaints.js';
 
 function setUp() {
   const time = new ManualTime();
-  const complaints = new Complaints(time);
+  const complaints = new ThrottledLog(time);
   const told: string[] = [];
   const add = (code: string): boolean => complaints.add(code, () => told.push(code));
   return { time, complaints, told, add };

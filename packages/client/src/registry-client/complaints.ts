@@ -7,7 +7,7 @@ const AGAIN_MS = 60_000;
  * What people have been told of: a lasting trouble is told once, and one that comes and goes at most once a minute. Troubles are told
  * apart by their codes, of which there are few: other words for the same are no news, for they may be of the registry's making.
  */
-export class Complaints {
+export class ThrottledLog {
   readonly #time: Time;
   readonly #toldAt = new Map<string, number>();
   /** The trouble that lasts. */

@@ -1,6 +1,6 @@
 import { RollcallError } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
-import { Trouble, troubleIn, troubleOf } from './connect-error.js';
+import { RegistryConnectError, connectErrorIn, troubleOf } from './connect-error.js';
 
 const failed = (code: string, message = code, more: object = {}): Error =>
   Object.assign(new Error(message), { code, ...more });
@@ -69,10 +69,10 @@ describe('what an error of a connection to a registry means', () => {
   });
 
   it('is found in what a link throws', () => {
-    const trouble = new Trouble('it speaks TLS');
-    expect(troubleIn(new RollcallError('REGISTRY_UNREACHABLE', 'No answer', { cause: trouble }))).toBe(trouble);
-    expect(troubleIn(trouble)).toBe(trouble);
-    expect(troubleIn(new Error('other', { cause: new Error('x') }))).toBeNull();
-    expect(troubleIn('words')).toBeNull();
+    const trouble = new RegistryConnectError('it speaks TLS');
+    expect(connectErrorIn(new RollcallError('REGISTRY_UNREACHABLE', 'No answer', { cause: trouble }))).toBe(trouble);
+    expect(connectErrorIn(trouble)).toBe(trouble);
+    expect(connectErrorIn(new Error('other', { cause: new Error('x') }))).toBeNull();
+    expect(connectErrorIn('words')).toBeNull();
   });
 });

@@ -2,7 +2,7 @@ import { answerText, messageOf, printableText } from '@rollcall/core';
 import type { StrangeAnswer } from '@rollcall/core';
 
 /** What is known of the side that met with it. */
-export interface TroubleFacts {
+export interface ConnectErrorFacts {
   /** Is the URL an https one? */
   readonly isSecure: boolean;
   /** Has this URL ever given an answer? */
@@ -12,12 +12,12 @@ export interface TroubleFacts {
 }
 
 /** Somebody is there, but no connection comes about, and another try will not mend it: its message says why, and what to do. */
-export class Trouble extends Error {}
+export class RegistryConnectError extends Error {}
 
 /** The trouble that an error stands for, or is caused by; null for one that says no more than that nobody is there. */
-export function troubleIn(error: unknown): Trouble | null {
-  if (error instanceof Trouble) return error;
-  return error instanceof Error && error.cause instanceof Trouble ? error.cause : null;
+export function connectErrorIn(error: unknown): RegistryConnectError | null {
+  if (error instanceof RegistryConnectError) return error;
+  return error instanceof Error && error.cause instanceof RegistryConnectError ? error.cause : null;
 }
 
 /** Another program answers at the registry's address. */
@@ -71,12 +71,12 @@ const OPENSSL_HEARD_NO_TLS = /wrong version number|packet length too long|record
  * What an error of a connection to a registry means, and what to do about it; null when there is nothing more to say than the error
  * itself. It guesses only where nothing else would explain it, and says so.
  */
-export function troubleOf(error: unknown, facts: TroubleFacts): Trouble | null {
+export function troubleOf(error: unknown, facts: ConnectErrorFacts): RegistryConnectError | null {
   const text = facts.isSecure ? ofTls(error, facts) : ofClear(error, facts);
-  return text === null ? null : new Trouble(text, { cause: error });
+  return text === null ? null : new RegistryConnectError(text, { cause: error });
 }
 
-function ofTls(error: unknown, { wasReached, isShown }: TroubleFacts): string | null {
+function ofTls(error: unknown, { wasReached, isShown }: ConnectErrorFacts): string | null {
   const [code, said] = [codeOf(error), messageOf(error)];
   const known = OF_ITS_CERTIFICATE[code];
   if (known !== undefined) return known;
@@ -96,7 +96,7 @@ function ofTls(error: unknown, { wasReached, isShown }: TroubleFacts): string | 
     : `it closed the connection in the middle of the handshake. If it asks for a client certificate, give one: ${CERT_OPTION}.`;
 }
 
-function ofClear(error: unknown, { wasReached }: TroubleFacts): string | null {
+function ofClear(error: unknown, { wasReached }: ConnectErrorFacts): string | null {
   const isAlert = codeOf(error).startsWith('HPE_') && rawOf(error)?.[0] === TLS_ALERT;
   if (isAlert) return 'it speaks TLS. Write its URL as https://.';
   const came = codeOf(error).startsWith('HPE_') ? rawOf(error) : null;

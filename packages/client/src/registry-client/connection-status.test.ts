@@ -1,6 +1,6 @@
 import { recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { Trouble } from './connect-error.js';
+import { RegistryConnectError } from './connect-error.js';
 import { Contact } from './connection-status.js';
 
 const URL = 'http://127.0.0.1:1337';
@@ -58,15 +58,15 @@ describe('Contact', () => {
     const contact = new Contact(log, URL);
     contact.missed('the change feed could not be opened');
     for (let i = 0; i < 3; i += 1) {
-      contact.missed(new Trouble('it speaks TLS. Write https://.'));
-      contact.missed(new Trouble('its certificate has expired.'));
+      contact.missed(new RegistryConnectError('it speaks TLS. Write https://.'));
+      contact.missed(new RegistryConnectError('its certificate has expired.'));
     }
     expect(log.texts('warn').slice(1)).toEqual([
       `The registry at ${URL} cannot be reached: it speaks TLS. Write https://. Trying again.`,
       `The registry at ${URL} cannot be reached: its certificate has expired. Trying again.`,
     ]);
     contact.reached();
-    contact.missed(new Trouble('its certificate has expired.'));
+    contact.missed(new RegistryConnectError('its certificate has expired.'));
     expect(log.texts('warn').at(-1)).toBe(
       `The registry at ${URL} does not answer (its certificate has expired). Calls go on with what is known; trying again.`,
     );

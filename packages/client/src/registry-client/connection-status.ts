@@ -1,6 +1,6 @@
 import { fullJitterMs, messageOf } from '@rollcall/core';
 import type { Log, Meter, Random } from '@rollcall/core';
-import { troubleIn } from './connect-error.js';
+import { connectErrorIn } from './connect-error.js';
 import { MOST_REGISTRIES } from './registry-order.js';
 
 /** `waiting`: no registry has been found yet; the others say whether the change feed is open. */
@@ -52,7 +52,7 @@ export class Contact {
 
   /** A try to reach the registry got no answer: the error, or why in words. */
   missed(failure: unknown): void {
-    const trouble = troubleIn(failure)?.message ?? null;
+    const trouble = connectErrorIn(failure)?.message ?? null;
     const isNews = trouble !== null && !this.#troubles.has(trouble) && this.#troubles.size < MOST_REGISTRIES;
     if (this.#missing && !isNews) return;
     const why = typeof failure === 'string' ? failure : messageOf(failure);

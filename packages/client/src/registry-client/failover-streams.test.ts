@@ -1,6 +1,6 @@
 import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { SeveralLinks } from './failover.js';
+import { FailoverClient } from './failover.js';
 import { FakeLink } from './registry-client.fixture.js';
 
 describe('the registry of several streams', () => {
@@ -8,7 +8,7 @@ describe('the registry of several streams', () => {
     const time = new ManualTime();
     const [a, b] = [new FakeLink('http://a.test'), new FakeLink('http://b.test')];
     const log = recordingLog();
-    const link = new SeveralLinks({ links: [a, b], order: 'listed', time, random: seededRandom(1), log });
+    const link = new FailoverClient({ links: [a, b], order: 'listed', time, random: seededRandom(1), log });
     const heard: string[] = [];
     const open = (name: string): void => {
       const sink = { opened: () => heard.push(`${name} opened`), closed: () => heard.push(`${name} closed`) };

@@ -3,10 +3,10 @@ import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Rollcall } from '../rollcall.js';
-import { SeveralLinks } from './failover.js';
+import { FailoverClient } from './failover.js';
 import { anInstance, aProblem, aReset, FakeLink } from './registry-client.fixture.js';
 import type { FakeStream } from './registry-client.fixture.js';
-import type { Link, Watch, WatchRequest, WatchSink } from './registry-client.js';
+import type { RegistryClient, Watch, WatchRequest, WatchSink } from './registry-client.js';
 import type { RegistryOrder } from './registry-order.js';
 
 const EPOCHS = {
@@ -81,7 +81,7 @@ function setUp(options: { order?: RegistryOrder; service?: string } = {}) {
   }
   const random = seededRandom(3);
   const { order = 'listed', service } = options;
-  const link: Link = new SeveralLinks({ links: [a, b, c], order, time, random, log });
+  const link: RegistryClient = new FailoverClient({ links: [a, b, c], order, time, random, log });
   const rollcall = new Rollcall({ service }, { time, random, log, link });
   return { time, log, a, b, c, link, rollcall };
 }
@@ -328,9 +328,9 @@ describe('SeveralLinks, polling', () => {
   it('is offered only where each of them offers it', () => {
     const time = new ManualTime();
     const one = new FakeLink();
-    const without: Link = Object.assign(new FakeLink(), { poll: undefined });
+    const without: RegistryClient = Object.assign(new FakeLink(), { poll: undefined });
     const parts = { order: 'listed', time, random: seededRandom(1), log: recordingLog() } as const;
-    expect(new SeveralLinks({ ...parts, links: [one, without] }).poll).toBeUndefined();
+    expect(new FailoverClient({ ...parts, links: [one, without] }).poll).toBeUndefined();
   });
 });
 

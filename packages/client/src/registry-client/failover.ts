@@ -14,11 +14,11 @@ import type {
   Time,
   Timer,
 } from '@rollcall/core';
-import { HttpLink } from './http.js';
+import { HttpRegistryClient } from './http.js';
 import type {
   Answer,
   BeatOptions,
-  Link,
+  RegistryClient,
   PollRequest,
   Proof,
   Watch,
@@ -30,16 +30,16 @@ import type { RegistryOrder } from './registry-order.js';
 import { RegistryTls } from './tls.js';
 import type { RegistryTlsTerms } from './tls.js';
 
-export interface SeveralLinksParts {
+export interface FailoverParts {
   /** One to each registry, in the order of the option. At least one. They are closed with this one. */
-  readonly links: readonly Link[];
+  readonly links: readonly RegistryClient[];
   readonly order: RegistryOrder;
   readonly time: Time;
   readonly random: Random;
   readonly log: Log;
 }
 
-interface WayParts extends Omit<SeveralLinksParts, 'links'> {
+interface WayParts extends Omit<FailoverParts, 'links'> {
   /** An access token that is good at all of them. */
   readonly token: string | undefined;
   /** For all that are reached over TLS. */
@@ -47,13 +47,13 @@ interface WayParts extends Omit<SeveralLinksParts, 'links'> {
 }
 
 /** The way over HTTP to the registries at these URLs, at least one. Throws OPTION_INVALID for TLS terms that cannot be used. */
-export function openLinks(urls: readonly string[], { token, tls: terms, ...parts }: WayParts): Link {
+export function openLinks(urls: readonly string[], { token, tls: terms, ...parts }: WayParts): RegistryClient {
   const tls = new RegistryTls(terms, parts.log);
   if (tls.isGiven && urls.every((url) => /^http:/i.test(url)))
     parts.log.warn(`registryTls is not used: ${urls.join(', ')} is spoken to in the clear. For TLS write https://.`);
-  const links = urls.map((url) => new HttpLink({ url, time: parts.time, token, tls }));
+  const links = urls.map((url) => new HttpRegistryClient({ url, time: parts.time, token, tls }));
   const [only] = links;
-  return links.length === 1 && only !== undefined ? only : new SeveralLinks({ ...parts, links });
+  return links.length === 1 && only !== undefined ? only : new FailoverClient({ ...parts, links });
 }
 
 /** Refusals that say no more than: ask another one. */
@@ -69,21 +69,21 @@ const PROVEN_MS = 25_000;
  * asked. When it has ended and its registry does not answer, the next is asked at once; after one round the asker waits, with
  * jitter, as it does for a single registry. A registry to which we come anew does not know us: it says so, and we register there.
  */
-export class SeveralLinks implements Link {
+export class FailoverClient implements RegistryClient {
   readonly name: string;
   /** Only if each of them can. */
   readonly poll?: (request: PollRequest) => Answer<ServiceViewAnswer>;
-  readonly #parts: SeveralLinksParts;
-  readonly #registries: Registries<Link>;
+  readonly #parts: FailoverParts;
+  readonly #registries: Registries<RegistryClient>;
   /** Watches that are open, or being opened. */
   readonly #relays = new Set<Relay>();
   /** Those whose streams fell silent since one came through. */
-  readonly #silent = new Set<Link>();
-  #told: Link;
+  readonly #silent = new Set<RegistryClient>();
+  #told: RegistryClient;
   #home: Timer | null = null;
   #isClosed = false;
 
-  constructor(parts: SeveralLinksParts) {
+  constructor(parts: FailoverParts) {
     const { links, order, random } = parts;
     this.#parts = parts;
     this.#registries = new Registries(links, order, random);
@@ -158,7 +158,7 @@ export class SeveralLinks implements Link {
     return this.#ask((link) => link.poll?.(request) ?? Promise.reject(new Error('it cannot be polled')), signal);
   }
 
-  async #ask<Value>(question: (link: Link) => Answer<Value>, signal?: AbortSignal): Answer<Value> {
+  async #ask<Value>(question: (link: RegistryClient) => Answer<Value>, signal?: AbortSignal): Answer<Value> {
     let refusal: Awaited<Answer<Value>> | null = null;
     let failure: unknown;
     for (const link of this.#candidates()) {
@@ -180,7 +180,7 @@ export class SeveralLinks implements Link {
   }
 
   /** Who may be asked, in order: where a stream is open, only its registry. */
-  #candidates(): readonly Link[] {
+  #candidates(): readonly RegistryClient[] {
     return this.#isHeld() ? [this.#registries.current] : this.#registries.round;
   }
 
@@ -190,19 +190,19 @@ export class SeveralLinks implements Link {
   }
 
   /** Is a stream open at another registry? All of them go to one, which is the one that knows us. */
-  #isHeldElsewhere(link: Link): boolean {
+  #isHeldElsewhere(link: RegistryClient): boolean {
     for (const { at } of this.#relays) if (at !== null && at !== link) return true;
     return false;
   }
 
-  #answered(link: Link): void {
+  #answered(link: RegistryClient): void {
     this.#registries.answered(link);
     if (link === this.#told) return;
     this.#parts.log.info(`Using the registry at ${link.name} now, instead of the one at ${this.#told.name}.`);
     this.#told = link;
   }
 
-  #failed(link: Link): void {
+  #failed(link: RegistryClient): void {
     if (!this.#isHeld()) this.#registries.failed(link);
   }
 
@@ -234,7 +234,7 @@ export class SeveralLinks implements Link {
 }
 
 /** Does it answer, and is it ready? Asked about nobody: any registry that is ready says that it does not know such an instance. */
-async function isThere(link: Link): Promise<boolean> {
+async function isThere(link: RegistryClient): Promise<boolean> {
   try {
     const answer = await link.suspect('rollcall-is-there', { by: 'rollcall', outcome: 'timeout' });
     return answer.ok || !ELSEWHERE.has(answer.problem.code);
@@ -244,16 +244,16 @@ async function isThere(link: Link): Promise<boolean> {
 }
 
 interface RelayParts {
-  readonly candidates: readonly Link[];
+  readonly candidates: readonly RegistryClient[];
   /** Has another stream been opened meanwhile, at another registry than this? */
-  readonly isElsewhere: (link: Link) => boolean;
-  readonly opened: (link: Link) => void;
+  readonly isElsewhere: (link: RegistryClient) => boolean;
+  readonly opened: (link: RegistryClient) => void;
   /** It answered, with a refusal that is meant for us. */
-  readonly refused: (link: Link) => void;
+  readonly refused: (link: RegistryClient) => void;
   /** It gave no answer, or fell silent. */
-  readonly failed: (link: Link) => void;
+  readonly failed: (link: RegistryClient) => void;
   /** It fell silent: is that to be told? */
-  readonly isSilence: (link: Link) => boolean;
+  readonly isSilence: (link: RegistryClient) => boolean;
   /** A stream comes through. */
   readonly proved: () => void;
   readonly now: () => number;
@@ -263,7 +263,7 @@ interface RelayParts {
 /** One watch, at the first of the candidates that takes it. */
 class Relay implements Watch {
   /** Where it is open; null: it is not. */
-  at: Link | null = null;
+  at: RegistryClient | null = null;
   readonly #request: WatchRequest;
   readonly #sink: WatchSink;
   readonly #parts: RelayParts;
@@ -308,7 +308,7 @@ class Relay implements Watch {
     this.#inner?.close();
   }
 
-  #hearing(link: Link): WatchSink {
+  #hearing(link: RegistryClient): WatchSink {
     const sink = this.#sink;
     return {
       opened: () => {
@@ -331,7 +331,7 @@ class Relay implements Watch {
     };
   }
 
-  #closed(link: Link, problem: Problem | null, trouble: Error | undefined): void {
+  #closed(link: RegistryClient, problem: Problem | null, trouble: Error | undefined): void {
     this.#trouble ??= trouble;
     this.#isNews = this.#isSilent && this.#parts.isSilence(link);
     if (this.isOpen || this.#isClosed) {

@@ -1,7 +1,7 @@
 import { ManualTime, recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Contact } from './connection-status.js';
-import { Suspicions } from './failure-reports.js';
+import { FailureReports } from './failure-reports.js';
 import { aProblem, FakeLink } from './registry-client.fixture.js';
 
 function setUp() {
@@ -9,7 +9,7 @@ function setUp() {
   const log = recordingLog();
   const link = new FakeLink();
   const contact = new Contact(log, link.name);
-  const suspicions = new Suspicions({ time, log, link, contact, by: 'gateway-1' });
+  const suspicions = new FailureReports({ time, log, link, contact, by: 'gateway-1' });
   return { time, log, link, contact, suspicions };
 }
 

@@ -1,12 +1,12 @@
 import { messageOf } from '@rollcall/core';
 import type { InstanceId, Log, Suspicion, Time } from '@rollcall/core';
 import type { Contact } from './connection-status.js';
-import type { Link } from './registry-client.js';
+import type { RegistryClient } from './registry-client.js';
 
-export interface SuspicionsParts {
+export interface FailureReportsParts {
   readonly time: Time;
   readonly log: Log;
-  readonly link: Link;
+  readonly link: RegistryClient;
   readonly contact: Contact;
   /** Instance id of this process. */
   readonly by: string;
@@ -23,12 +23,12 @@ const MAX_REPORTED = 256;
  * Tells the registry which instances failed us, so that it calls them at once. A hint, never more: what is too much, or finds no
  * registry, is dropped: one instance is reported once a second at most. (The registry limits it again.)
  */
-export class Suspicions {
-  readonly #parts: SuspicionsParts;
+export class FailureReports {
+  readonly #parts: FailureReportsParts;
   readonly #reportedAt = new Map<InstanceId, number>();
   #inFlight = 0;
 
-  constructor(parts: SuspicionsParts) {
+  constructor(parts: FailureReportsParts) {
     this.#parts = parts;
   }
 

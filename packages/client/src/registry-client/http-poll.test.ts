@@ -3,7 +3,7 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Rollcall } from '../rollcall.js';
-import { HttpLink } from './http.js';
+import { HttpRegistryClient } from './http.js';
 import { anInstance, aReset, aView, EPOCH, startHttpRegistry } from './registry-client.fixture.js';
 import type { HttpRegistry, SeenRequest } from './registry-client.fixture.js';
 
@@ -100,7 +100,7 @@ describe('behind a proxy that buffers', () => {
     async (keeps) => {
       const registry = new Registry();
       const url = await startBufferingProxy((await registry.start()).url, keeps);
-      const link = new HttpLink({
+      const link = new HttpRegistryClient({
         url,
         time: systemTime,
         silenceMs: 50,
@@ -136,7 +136,7 @@ describe('HttpLink, polling', () => {
   it('asks for all at once, or for what is newer, and is ended by the signal', async () => {
     const registry = new Registry();
     const { url } = await registry.start();
-    const link = new HttpLink({ url, time: systemTime });
+    const link = new HttpRegistryClient({ url, time: systemTime });
     cleanups.push(() => link.close());
     const over = new AbortController();
     const request = { namespace: 'shop', service: 'orders', waitMs: 30_000, signal: over.signal };
@@ -151,7 +151,7 @@ describe('HttpLink, polling', () => {
   it('asks nothing when the signal has said so before', async () => {
     const registry = new Registry();
     const { url } = await registry.start();
-    const link = new HttpLink({ url, time: systemTime });
+    const link = new HttpRegistryClient({ url, time: systemTime });
     cleanups.push(() => link.close());
     const request = { namespace: 'shop', service: 'orders', waitMs: 30_000 };
     await expect(link.poll({ ...request, revision: 1, signal: AbortSignal.abort() })).rejects.toThrow('closed');
@@ -163,7 +163,7 @@ describe('HttpLink, polling', () => {
   it('refuses what is no view', async () => {
     const registry = await startHttpRegistry((response) => response.end('{"service":"orders"}'));
     cleanups.push(() => registry.close());
-    const link = new HttpLink({ url: registry.url, time: systemTime });
+    const link = new HttpRegistryClient({ url: registry.url, time: systemTime });
     cleanups.push(() => link.close());
     const { signal } = new AbortController();
     const asked = link.poll({ namespace: 'default', service: 'orders', revision: null, waitMs: 0, signal });

@@ -3,7 +3,7 @@ import { systemTime } from '@rollcall/core';
 import type { Frame, Problem, Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { afterEach, describe, expect, it } from 'vitest';
-import { HttpLink } from './http.js';
+import { HttpRegistryClient } from './http.js';
 import { anInstance, aReset, EPOCH, startHttpRegistry } from './registry-client.fixture.js';
 import type { HttpRegistry } from './registry-client.fixture.js';
 import type { Watch, WatchRequest, WatchSink } from './registry-client.js';
@@ -22,8 +22,8 @@ async function startRegistry(handle: Parameters<typeof startHttpRegistry>[0]): P
   return registry;
 }
 
-function linkTo(url: string, time: Time = systemTime): HttpLink {
-  const link = new HttpLink({ url, time });
+function linkTo(url: string, time: Time = systemTime): HttpRegistryClient {
+  const link = new HttpRegistryClient({ url, time });
   cleanups.push(() => link.close());
   return link;
 }
@@ -69,7 +69,7 @@ class Listener implements WatchSink {
   }
 }
 
-function watchWith(link: HttpLink, request = wish): { readonly listener: Listener; readonly watch: Watch } {
+function watchWith(link: HttpRegistryClient, request = wish): { readonly listener: Listener; readonly watch: Watch } {
   const listener = new Listener();
   return { listener, watch: link.watch(request, listener) };
 }

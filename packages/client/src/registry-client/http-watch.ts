@@ -1,7 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { answerText, parseCursor, parseFrame, printableText, problemFrom, SseParser } from '@rollcall/core';
 import type { Problem, SseEvent, StrangeAnswer, Time, Timer } from '@rollcall/core';
-import type { Trouble } from './connect-error.js';
+import type { RegistryConnectError } from './connect-error.js';
 import type { Watch, WatchSink } from './registry-client.js';
 import { collect, jsonOf, MAX_ANSWER_BYTES } from './response.js';
 
@@ -20,7 +20,7 @@ export interface WatchParts {
   /** Something answered. */
   readonly answered: () => void;
   /** What people should be told of an error; null: nothing. */
-  readonly troubleOf: (error: Error) => Trouble | null;
+  readonly troubleOf: (error: Error) => RegistryConnectError | null;
   readonly ended: () => void;
 }
 
@@ -135,7 +135,7 @@ export class HttpWatch implements Watch {
     if (cursor !== null && !this.#isClosed) this.#parts.sink.mark(cursor);
   }
 
-  #end(problem: Problem | null, trouble: Trouble | null = null): void {
+  #end(problem: Problem | null, trouble: RegistryConnectError | null = null): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer.cancel();

@@ -5,8 +5,8 @@ import { isRollcallError, systemTime } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { afterEach, describe, expect, it } from 'vitest';
-import { troubleIn } from './connect-error.js';
-import { HttpLink } from './http.js';
+import { connectErrorIn } from './connect-error.js';
+import { HttpRegistryClient } from './http.js';
 import { anInstance, EPOCH, startHttpRegistry } from './registry-client.fixture.js';
 import type { HttpRegistry } from './registry-client.fixture.js';
 
@@ -31,8 +31,8 @@ async function startRegistry(handle: Parameters<typeof startHttpRegistry>[0]): P
   return registry;
 }
 
-function linkTo(url: string, time: Time = systemTime): HttpLink {
-  const link = new HttpLink({ url, time });
+function linkTo(url: string, time: Time = systemTime): HttpRegistryClient {
+  const link = new HttpRegistryClient({ url, time });
   cleanups.push(() => link.close());
   return link;
 }
@@ -132,7 +132,7 @@ describe('HttpLink, requests', () => {
       .register(registration)
       .catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ code: 'PROTOCOL', message: expect.stringContaining('status 200, no content-type') });
-    expect(troubleIn(error)?.message).toBe(
+    expect(connectErrorIn(error)?.message).toBe(
       'what answers there is no registry (status 200, no content-type, beginning with "<html>hello</html>"). ' +
         'Check the address and its port, and whether a proxy answers in its place.',
     );
@@ -163,7 +163,7 @@ describe('HttpLink, requests', () => {
     const error: unknown = await linkTo(`http://127.0.0.1:${port}`)
       .register(registration)
       .catch((thrown: unknown) => thrown);
-    expect(troubleIn(error)?.message).toContain('speaks no HTTP: it says "SSH-2.0-OpenSSH_9.6');
+    expect(connectErrorIn(error)?.message).toContain('speaks no HTTP: it says "SSH-2.0-OpenSSH_9.6');
   });
 
   it('does not follow redirects', async () => {

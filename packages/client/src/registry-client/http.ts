@@ -26,13 +26,13 @@ import type {
   Suspicion,
   Time,
 } from '@rollcall/core';
-import { strangerText, Trouble, troubleOf } from './connect-error.js';
+import { strangerText, RegistryConnectError, troubleOf } from './connect-error.js';
 import { HttpWatch } from './http-watch.js';
 import { KeptConnection } from './keep-alive.js';
 import type {
   Answer,
   BeatOptions,
-  Link,
+  RegistryClient,
   PollRequest,
   Proof,
   Watch,
@@ -43,7 +43,7 @@ import { collect, jsonOf, MAX_ANSWER_BYTES } from './response.js';
 import { RegistryTls } from './tls.js';
 import type { SecureRequestOptions } from './tls.js';
 
-export interface HttpLinkOptions {
+export interface HttpRegistryClientOptions {
   /** `http://host:port` or `https://…`; a path is kept as a prefix. */
   readonly url: string;
   readonly time: Time;
@@ -86,7 +86,7 @@ interface Ask<Value> {
  * closes it itself when it has read the answer, so that the TIME_WAIT stays here and not with the registry. Redirects are not
  * followed.
  */
-export class HttpLink implements Link {
+export class HttpRegistryClient implements RegistryClient {
   readonly name: string;
   readonly #base: URL;
   readonly #time: Time;
@@ -102,7 +102,7 @@ export class HttpLink implements Link {
   readonly #open = new Set<() => void>();
   #isClosed = false;
 
-  constructor({ url, time, timeoutMs = TIMEOUT_MS, silenceMs = SILENCE_MS, token, tls }: HttpLinkOptions) {
+  constructor({ url, time, timeoutMs = TIMEOUT_MS, silenceMs = SILENCE_MS, token, tls }: HttpRegistryClientOptions) {
     this.name = url;
     this.#base = new URL(url.endsWith('/') ? url : `${url}/`);
     this.#time = time;
@@ -187,7 +187,7 @@ export class HttpLink implements Link {
     throw new RollcallError(
       'PROTOCOL',
       `${this.name} answered ${ask.path} with something else than a registry does: ${answerText(answer)}. Is it one?`,
-      { cause: new Trouble(strangerText(answer)) },
+      { cause: new RegistryConnectError(strangerText(answer)) },
     );
   }
 
@@ -258,7 +258,7 @@ export class HttpLink implements Link {
     this.#wasReached = true;
   }
 
-  #troubleOf(error: unknown): Trouble | null {
+  #troubleOf(error: unknown): RegistryConnectError | null {
     const [tls, wasReached] = [this.#tls, this.#wasReached];
     return troubleOf(error, { isSecure: tls !== null, wasReached, isShown: tls?.isShown === true });
   }

@@ -4,7 +4,7 @@ import { isRollcallError, systemTime } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { afterEach, describe, expect, it } from 'vitest';
-import { HttpLink } from './http.js';
+import { HttpRegistryClient } from './http.js';
 import { startHttpRegistry } from './registry-client.fixture.js';
 import type { HttpRegistry } from './registry-client.fixture.js';
 
@@ -40,7 +40,7 @@ async function setUp(deeds: readonly ((response: ServerResponse) => void)[] = []
     asked += 1;
     deed(response);
   });
-  const link = new HttpLink({ url: registry.url, time });
+  const link = new HttpRegistryClient({ url: registry.url, time });
   cleanups.push(
     () => link.close(),
     () => registry.close(),

@@ -21,7 +21,7 @@ import type { Line } from '../discovery/feed.js';
 import type {
   Answer,
   BeatOptions,
-  Link,
+  RegistryClient,
   PollRequest,
   Proof,
   Watch,
@@ -78,7 +78,7 @@ export function aProblem(code: ProblemCode): Problem {
 type Reply<Value> = Result<Value, Problem> | 'unreachable';
 
 /** A registry as its answers: a test says what comes next, and looks at what was asked. */
-export class FakeLink implements Link {
+export class FakeLink implements RegistryClient {
   readonly name: string;
   readonly registrations: Registration[] = [];
   readonly beats: Beat[] = [];

@@ -21,7 +21,7 @@ export type Answer<Value> = Promise<Result<Value, Problem>>;
  * Every request is bounded by the link's own timeout, and opens a connection of its own, which the instance closes first; only
  * beats may share one.
  */
-export interface Link {
+export interface RegistryClient {
   /** For messages: the registry's URL. */
   readonly name: string;
   register(registration: Registration): Answer<Registered>;

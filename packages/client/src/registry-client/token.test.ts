@@ -1,7 +1,7 @@
 import { systemTime } from '@rollcall/core';
 import type { Frame } from '@rollcall/core';
 import { afterEach, describe, expect, it } from 'vitest';
-import { HttpLink } from './http.js';
+import { HttpRegistryClient } from './http.js';
 import { startHttpRegistry } from './registry-client.fixture.js';
 import type { WatchSink } from './registry-client.js';
 
@@ -16,7 +16,11 @@ const proof = { id: 'orders-1', secret: 'a-secret-of-22-letters' };
 /** A link, and what each request showed for itself, by method and path. */
 async function linked(token?: string) {
   const registry = await startHttpRegistry((response) => void response.writeHead(503).end());
-  const link = new HttpLink({ url: registry.url, time: systemTime, ...(token === undefined ? {} : { token }) });
+  const link = new HttpRegistryClient({
+    url: registry.url,
+    time: systemTime,
+    ...(token === undefined ? {} : { token }),
+  });
   cleanups.push(
     () => link.close(),
     () => registry.close(),
@@ -31,7 +35,7 @@ async function linked(token?: string) {
 }
 
 /** Everything that a link can ask. */
-async function askAll(link: HttpLink): Promise<void> {
+async function askAll(link: HttpRegistryClient): Promise<void> {
   await link.register({
     id: 'orders-1',
     service: 'orders',
@@ -89,7 +93,7 @@ describe('the access token', () => {
   });
 
   it('is in no message of a link that fails', async () => {
-    const link = new HttpLink({ url: 'http://127.0.0.1:1', time: systemTime, token: TOKEN });
+    const link = new HttpRegistryClient({ url: 'http://127.0.0.1:1', time: systemTime, token: TOKEN });
     cleanups.push(() => link.close());
     const failure: unknown = await link.suspect('a', { by: 'b', outcome: 'refused' }).catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 'REGISTRY_UNREACHABLE' });

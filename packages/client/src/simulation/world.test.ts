@@ -1,7 +1,7 @@
 import type { Protocol } from '@rollcall/core';
 import { ManualTime, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { Alarm, Wheel } from '../call/policy/timer-wheel.js';
+import { WheelTimer, TimerWheel } from '../call/policy/timer-wheel.js';
 import type { Failure } from '../transport/transport.js';
 import { PooledWay, SharedWay } from './channels.js';
 import { bareOver, rollcallOver } from './clients.js';
@@ -189,9 +189,9 @@ describe('a caller that stands still', () => {
   it('reads the answers that waited before its alarms ring, as the wheel means to', () => {
     const time = new ManualTime();
     const loop = new Loop(time, [{ fromMs: 10, toMs: 1_000 }]);
-    const wheel = new Wheel(loop);
+    const wheel = new TimerWheel(loop);
     const heard: string[] = [];
-    class Bell extends Alarm {
+    class Bell extends WheelTimer {
       ring(): void {
         heard.push('alarm');
       }

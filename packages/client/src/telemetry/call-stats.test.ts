@@ -5,7 +5,7 @@ import { EDGE_WINDOW_MS } from '../balance/nodes/window-counts.js';
 import { CallWorld, fleet } from '../call/calls.fixture.js';
 import type { WorldSetting } from '../call/calls.fixture.js';
 import type { Plan } from '../transport/scripted.fixture.js';
-import { EdgeCounter } from './call-stats.js';
+import { CallCounter } from './call-stats.js';
 
 function aWorld(setting: Partial<WorldSetting> = {}): CallWorld {
   const parts = { random: seededRandom(3), meter: memoryMeter(), log: recordingLog() };
@@ -117,7 +117,7 @@ describe('the targets of an edge', () => {
 });
 
 it('a window ends where the next begins, and one that nobody looked at is no other’s', () => {
-  const counter = new EdgeCounter('orders');
+  const counter = new CallCounter('orders');
   counter.ended(1, false, 4_999);
   counter.ended(1, true, 5_000);
   expect(counter.stats(0, 5_000)).toMatchObject({ window: 1, calls: 1, failures: 0 });

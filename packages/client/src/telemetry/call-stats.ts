@@ -30,7 +30,7 @@ export interface EdgeStats {
 }
 
 /** Counts the calls to one service. A sample costs some ns; nothing runs between samples. */
-export class EdgeCounter {
+export class CallCounter {
   readonly #service: string;
   readonly #latency = new LatencyProfile();
   #turnsAt = -Infinity;

@@ -5,7 +5,7 @@ import type { EjectionCause } from '../breaker/breaker.js';
 import type { FailureKind } from '../transport/transport.js';
 
 /** What all events tell. */
-export interface Told {
+export interface EventBase {
   readonly service: string;
   /** Null: it concerns no single instance. */
   readonly instance: InstanceId | null;
@@ -14,7 +14,7 @@ export interface Told {
 }
 
 /** An instance gets no more calls from this process but probes, or only as a last resort. `failure`: the one that did it. */
-export interface EjectedEvent extends Told {
+export interface EjectedEvent extends EventBase {
   readonly kind: 'ejected';
   readonly protocol: Protocol;
   readonly instance: InstanceId;
@@ -23,7 +23,7 @@ export interface EjectedEvent extends Told {
 }
 
 /** It answers again and gets calls, few at first. `cause`: why it had been out. */
-export interface ReadmittedEvent extends Told {
+export interface ReadmittedEvent extends EventBase {
   readonly kind: 'readmitted';
   readonly protocol: Protocol;
   readonly instance: InstanceId;
@@ -34,7 +34,7 @@ export interface ReadmittedEvent extends Told {
 export type ServiceState = 'CLOSED' | 'DEGRADED' | 'OPEN';
 
 /** The state of a service has become OPEN (`opened`), DEGRADED (`degraded`) or CLOSED (`closed`). */
-export interface StateEvent extends Told {
+export interface StateEvent extends EventBase {
   readonly kind: 'opened' | 'degraded' | 'closed';
   readonly protocol: Protocol;
   readonly instance: null;
@@ -46,26 +46,26 @@ export interface StateEvent extends Told {
 export type ShedCause = 'bulkhead' | 'limit' | 'congested';
 
 /** Happens often if it happens: at most one event a second for each service and cause. */
-export interface Often extends Told {
+export interface ThrottledEvent extends EventBase {
   /** So many since the last event of this kind, service and cause. */
   readonly count: number;
 }
 
 /** This process did not send a call. */
-export interface ShedEvent extends Often {
+export interface ShedEvent extends ThrottledEvent {
   readonly kind: 'shed';
   readonly cause: ShedCause;
 }
 
 /** A second attempt was sent beside a slow first one. `instance`: the second one's. */
-export interface HedgedEvent extends Often {
+export interface HedgedEvent extends ThrottledEvent {
   readonly kind: 'hedged';
   readonly instance: InstanceId;
   readonly cause: 'slow';
 }
 
 /** A call was not repeated because the retry budget of its service is empty. `cause`: what it failed with. */
-export interface BudgetEvent extends Often {
+export interface BudgetEvent extends ThrottledEvent {
   readonly kind: 'budget-exhausted';
   readonly cause: FailureKind;
 }

@@ -9,7 +9,7 @@ import type { Roll, ServiceNode } from '../model/live/roll.js';
 import { useSession } from '../model/live/session.js';
 import { tailOf } from '../model/text/words.js';
 import { instanceHash, serviceHash } from '../model/view/route.js';
-import { findInstances, findServices } from '../model/view/search.js';
+import { findInstances, findServices, isExactly } from '../model/view/search.js';
 import { Glyph } from './glyph.js';
 import { Icon } from './icon.js';
 
@@ -30,13 +30,15 @@ function hitsOf(roll: Roll, typed: string): Hit[] {
   const hits = findServices(nodes, typed)
     .slice(0, MOST_HITS)
     .map((node) => serviceHit(node, isSeveral));
+  const found: Instance[] = [];
   for (const node of nodes) {
     for (const instance of findInstances(node.instances.value.values(), typed)) {
-      if (hits.length >= MOST_HITS) return hits;
-      hits.push(instanceHit(instance, isSeveral));
+      // an exact one may be the last of all
+      if (isExactly(instance, typed)) found.unshift(instance);
+      else if (found.length < MOST_HITS) found.push(instance);
     }
   }
-  return hits;
+  return [...hits, ...found.map((instance) => instanceHit(instance, isSeveral))].slice(0, MOST_HITS);
 }
 
 function serviceHit({ key, namespace, name: plain, instances }: ServiceNode, isSeveral: boolean): Hit {

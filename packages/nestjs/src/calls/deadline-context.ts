@@ -23,7 +23,7 @@ class Legacy implements Inherited {
  * An AsyncLocalStorage has a price that every promise of the process pays, before Node 24 (with it a small handler takes twice as
  * long): it is not begun in an application that calls nobody.
  */
-export class Inheritance {
+export class DeadlineContext {
   readonly #storage = new AsyncLocalStorage<Legacy>();
   readonly #open = new WeakMap<object, Legacy>();
   readonly #time: Time;

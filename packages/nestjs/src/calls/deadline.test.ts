@@ -13,7 +13,7 @@ import { INHERITANCE, PORTS } from '../inject.js';
 import type { Ports } from '../inject.js';
 import { application, ask, microservice, portOf, world } from '../nest.fixture.js';
 import type { World } from '../nest.fixture.js';
-import type { Inheritance } from './deadline-context.js';
+import type { DeadlineContext } from './deadline-context.js';
 
 /** What is to be inherited at one place of a request's way: what is left, ms, and whether it is a repetition; null: nothing. */
 type Heirloom = readonly [number, boolean] | null;
@@ -28,7 +28,7 @@ class Notary {
   release: () => void = () => {};
 
   constructor(
-    @Inject(INHERITANCE) private readonly inheritance: Inheritance,
+    @Inject(INHERITANCE) private readonly inheritance: DeadlineContext,
     @Inject(PORTS) private readonly ports: Ports,
     @Inject(Rollcall) readonly rollcall: unknown,
   ) {}
@@ -218,7 +218,7 @@ describe('a request over TCP', () => {
 describe('a request to an application that calls nobody', () => {
   @Controller()
   class Leaf {
-    constructor(@Inject(INHERITANCE) private readonly inheritance: Inheritance) {}
+    constructor(@Inject(INHERITANCE) private readonly inheritance: DeadlineContext) {}
 
     @MessagePattern('leaf')
     leaf(): string {
@@ -260,7 +260,7 @@ describe.each(['express', 'fastify'] as const)('a request over HTTP on %s', (fra
 
   it('leaves nothing to what goes on when it has been answered', async () => {
     const { notary, url, module } = await server();
-    const inheritance = module.get<Inheritance>(INHERITANCE);
+    const inheritance = module.get<DeadlineContext>(INHERITANCE);
     await (await fetch(url, { headers: { 'rollcall-deadline-ms': '500' } })).text();
     let leftover: unknown = 'unknown';
     await expect

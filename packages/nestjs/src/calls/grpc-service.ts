@@ -1,4 +1,4 @@
-import { CALL_WISHES } from '@rollcall/client';
+import { CALL_OPTION_NAMES } from '@rollcall/client';
 import type { GrpcCall, GrpcMethod } from '@rollcall/client';
 import { nearest, RollcallError } from '@rollcall/core';
 import { Observable } from 'rxjs';
@@ -39,7 +39,7 @@ function isMetadata(said: object): said is MetadataLike {
 }
 
 /** A call takes these, and no other word. */
-const KNOWN: Readonly<Record<keyof GrpcCall, true>> = { headers: true, ...CALL_WISHES };
+const KNOWN: Readonly<Record<keyof GrpcCall, true>> = { headers: true, ...CALL_OPTION_NAMES };
 
 /** What follows the message. Throws OPTION_INVALID for what a call does not take, such as the `deadline` of grpc-js. */
 function wishesOf(said: readonly unknown[]): GrpcCall {

@@ -3,7 +3,7 @@ import type { ReadPacket, WritePacket } from '@nestjs/microservices';
 import { from, Observable } from 'rxjs';
 import type { ContactStatus, GrpcCall, GrpcMethod, OneCall } from '@rollcall/client';
 import { isRecord, RollcallError } from '@rollcall/core';
-import type { RollcallFace } from '../inject.js';
+import type { RollcallApi } from '../inject.js';
 import type { GrpcServices } from './grpc-proto.js';
 import { grpcServiceOf } from './grpc-service.js';
 
@@ -24,7 +24,7 @@ export type Settled<Output> = Output extends Observable<infer Value> ? Value : A
 
 /** What a client needs to know of its application. */
 export interface ServiceClientHost {
-  readonly rollcall: RollcallFace;
+  readonly rollcall: RollcallApi;
   /** Called before each call: the first one may have to start the feed. */
   wake(): void;
   /** Its gRPC services, if the proto was named. */
@@ -190,7 +190,7 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
     );
   }
 
-  private awake(): RollcallFace {
+  private awake(): RollcallApi {
     this.host.wake();
     return this.host.rollcall;
   }

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { ROLLCALL } from '../inject.js';
 import { world } from '../nest.fixture.js';
 import { RollcallModule } from '../rollcall.module.js';
-import { makesCalls } from './uses-client.js';
+import { usesClient } from './uses-client.js';
 
 interface Parts {
   readonly controllers?: readonly Type[];
@@ -15,7 +15,7 @@ interface Parts {
 
 async function isSeen(parts: Parts): Promise<boolean> {
   const { module } = await world({ service: 'orders' }, parts);
-  return makesCalls(module.get(ModulesContainer));
+  return usesClient(module.get(ModulesContainer));
 }
 
 function made(inject: unknown): Provider {
@@ -51,12 +51,12 @@ describe('an application makes calls', () => {
 
   it('when a module names services that it calls', async () => {
     const { module } = await world({ service: 'orders' });
-    expect(makesCalls(module.get(ModulesContainer))).toBe(false);
+    expect(usesClient(module.get(ModulesContainer))).toBe(false);
 
     @Module({ imports: [RollcallModule.forFeature(['users'])] })
     class Calling {}
     const calling = await world({ service: 'orders' }, { imports: [Calling] });
-    expect(makesCalls(calling.module.get(ModulesContainer))).toBe(true);
+    expect(usesClient(calling.module.get(ModulesContainer))).toBe(true);
   });
 
   it('not because it is called', async () => {

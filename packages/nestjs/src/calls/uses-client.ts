@@ -7,7 +7,7 @@ import { ROLLCALL, SETTINGS } from '../inject.js';
  * Does anything of the application, as its modules have it, get hold of what calls are made with: a `ServiceClient`, or the `Rollcall`
  * itself? Whoever takes it out of the running application by hand (`app.get`) is not seen here.
  */
-export function makesCalls(modules: ModulesContainer): boolean {
+export function usesClient(modules: ModulesContainer): boolean {
   return [...modules.values()].some((module) => {
     // our own: everything in it has to do with it
     if (module.providers.has(SETTINGS)) return false;

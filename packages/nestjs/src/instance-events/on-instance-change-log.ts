@@ -4,7 +4,7 @@ import type { ServiceView } from '@rollcall/client';
 import { messageOf, printableText, shortId } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { MEMBERSHIP, PORTS, ROLLCALL } from '../inject.js';
-import type { Ports, RollcallFace } from '../inject.js';
+import type { Ports, RollcallApi } from '../inject.js';
 import type { Membership } from '../registration/membership.js';
 import { changesBetween, ON_INSTANCE_CHANGE } from './on-instance-change.js';
 import type { InstanceChange } from './on-instance-change.js';
@@ -29,7 +29,7 @@ export class InstanceNews {
 
   // eslint-disable-next-line max-params -- what Nest injects
   constructor(
-    @Inject(ROLLCALL) private readonly rollcall: RollcallFace,
+    @Inject(ROLLCALL) private readonly rollcall: RollcallApi,
     @Inject(MEMBERSHIP) private readonly membership: Membership,
     @Inject(PORTS) private readonly ports: Ports,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,

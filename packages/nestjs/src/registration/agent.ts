@@ -3,14 +3,14 @@ import { Inject, Injectable } from '@nestjs/common';
 import { ApplicationConfig, HttpAdapterHost, ModulesContainer } from '@nestjs/core';
 import { messageOf, noMeter, RollcallError, TOLD } from '@rollcall/core';
 import type { AnnouncedEndpoint, Timer } from '@rollcall/core';
-import type { Inheritance } from '../calls/deadline-context.js';
-import { makesCalls } from '../calls/uses-client.js';
+import type { DeadlineContext } from '../calls/deadline-context.js';
+import { usesClient } from '../calls/uses-client.js';
 import { publishedBy } from '../handlers/handlers.js';
 import { INHERITANCE, MEMBERSHIP, PORTS } from '../inject.js';
 import type { Ports } from '../inject.js';
 import { openHttpDoor } from '../servers/http.js';
 import { openOwnDoor } from '../servers/own-port.js';
-import type { Door, Keeper } from '../servers/server-adapter.js';
+import type { ServerAdapter, ServerHost } from '../servers/server-adapter.js';
 import { openRpcDoor } from '../servers/tcp.js';
 import type { RpcServer } from '../servers/tcp.js';
 import { announced, ownHost } from './advertise.js';
@@ -39,8 +39,8 @@ export class RollcallAgent {
 /** Finds the servers of an application and what they are called by, and registers it as soon as all of them listen. */
 @Injectable()
 export class Agent {
-  readonly #doors: Door[] = [];
-  readonly #keeper: Keeper;
+  readonly #doors: ServerAdapter[] = [];
+  readonly #serverHost: ServerHost;
   #isBooted = false;
   #isDone = false;
   #patience: Timer | null = null;
@@ -52,14 +52,14 @@ export class Agent {
     @Inject(HttpAdapterHost) private readonly http: HttpAdapterHost,
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
     @Inject(ApplicationConfig) private readonly config: ApplicationConfig,
-    @Inject(INHERITANCE) private readonly inheritance: Inheritance,
+    @Inject(INHERITANCE) private readonly inheritance: DeadlineContext,
   ) {
     const late = (ports.meter ?? noMeter).counter(
       'rollcall_late_requests_total',
       'Requests refused before their handler ran: their callers had stopped waiting.',
       ['protocol'],
     );
-    this.#keeper = {
+    this.#serverHost = {
       inFlight: membership.inFlight,
       inheritance,
       requests: ports.requests ?? null,
@@ -76,20 +76,20 @@ export class Agent {
     };
     // every microservice server comes here before it listens, also one that was there before us
     modules.getRpcTargetRegistry<RpcServer>().subscribe((server) => {
-      this.#doors.push(openRpcDoor(server, this.#keeper));
+      this.#doors.push(openRpcDoor(server, this.#serverHost));
     });
   }
 
   /** The application is initialised: its HTTP server exists, and everything of the user's stands in it. */
   mount(): void {
-    const door = openHttpDoor(this.http, this.#keeper);
-    if (door !== null) this.#doors.push(door);
+    const adapter = openHttpDoor(this.http, this.#serverHost);
+    if (adapter !== null) this.#doors.push(adapter);
   }
 
   /** Hybrid applications may listen over TCP before this, and never listen over HTTP before it. */
   booted(): void {
     this.#isBooted = true;
-    if (this.#doors.some((door) => door.isListening)) this.#opened();
+    if (this.#doors.some((adapter) => adapter.isListening)) this.#opened();
     else if (this.#doors.length === 0 && !this.#hasHttp) this.#bootedWithoutServers();
   }
 
@@ -113,13 +113,13 @@ export class Agent {
    * alone. Rejects with OPTION_INVALID where nothing listens that should.
    */
   async register(): Promise<void> {
-    const opening = this.#doors.flatMap((door) => door.opening ?? []);
+    const opening = this.#doors.flatMap((adapter) => adapter.opening ?? []);
     if (opening.length > 0) await Promise.all(opening);
     if (this.#isDone) return;
     const { service } = this.membership.settings.client;
     if (service === undefined)
       throw new RollcallError('OPTION_INVALID', 'Not registered: this process needs a name, the option service.');
-    const bound = this.#doors.flatMap((door) => door.bound() ?? []);
+    const bound = this.#doors.flatMap((adapter) => adapter.bound() ?? []);
     if (bound.length === 0 && this.#awaitsServers) {
       throw new RollcallError(
         'OPTION_INVALID',
@@ -129,7 +129,7 @@ export class Agent {
     this.#finish();
     const endpoints =
       bound.length === 0 ? [await this.#openOwnPort()] : bound.map((endpoint) => announced(endpoint, this.#rules));
-    if (makesCalls(this.modules)) this.inheritance.expectCalls();
+    if (usesClient(this.modules)) this.inheritance.expectCalls();
     const { methods, complaints } = publishedBy(this.modules, this.config);
     for (const complaint of complaints) this.ports.log.warn(complaint);
     await this.membership.register(endpoints, methods);
@@ -137,7 +137,7 @@ export class Agent {
 
   /** There are servers, and none of them listens. */
   get #awaitsServers(): boolean {
-    if (this.#doors.length > 0) return this.#doors.every((door) => !door.isListening);
+    if (this.#doors.length > 0) return this.#doors.every((adapter) => !adapter.isListening);
     return this.#hasHttp;
   }
 
@@ -152,7 +152,7 @@ export class Agent {
 
   async #openOwnPort(): Promise<AnnouncedEndpoint> {
     const { heartbeatPort = 0, client } = this.membership.settings;
-    const door = await openOwnDoor(this.#keeper, { host: ownHost(this.#rules), port: heartbeatPort }).catch(
+    const door = await openOwnDoor(this.#serverHost, { host: ownHost(this.#rules), port: heartbeatPort }).catch(
       (cause: unknown) => {
         throw new RollcallError(
           'OPTION_INVALID',
@@ -194,7 +194,7 @@ export class Agent {
   }
 
   #missing(): readonly string[] {
-    const closed = this.#doors.filter((door) => !door.isListening).map((door) => door.name);
+    const closed = this.#doors.filter((adapter) => !adapter.isListening).map((adapter) => adapter.name);
     return this.#isBooted ? closed : [...closed, 'the application itself (app.listen or app.init)'];
   }
 

@@ -4,7 +4,7 @@ import type { ServiceView } from '@rollcall/client';
 import { isMetadata, messageOf, sleep, TOLD, VERSION } from '@rollcall/core';
 import type { AnnouncedEndpoint, Metadata, Methods } from '@rollcall/core';
 import { PORTS, ROLLCALL, SETTINGS } from '../inject.js';
-import type { Ports, RollcallFace } from '../inject.js';
+import type { Ports, RollcallApi } from '../inject.js';
 import type { EmbeddedRegistry, Settings } from '../rollcall.module-definition.js';
 import { InFlight, Stillness } from '../servers/in-flight.js';
 import type { HeartbeatReply } from '../servers/server-adapter.js';
@@ -30,7 +30,7 @@ export class Membership implements OnApplicationShutdown {
   #closed: Promise<void> | null = null;
 
   constructor(
-    @Inject(ROLLCALL) readonly rollcall: RollcallFace,
+    @Inject(ROLLCALL) readonly rollcall: RollcallApi,
     @Inject(SETTINGS) readonly settings: Settings,
     @Inject(PORTS) private readonly ports: Ports,
   ) {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Client, ClientReadableStream, ClientWritableStream } from '@grpc/grpc-js';
 import { describe, expect, it } from 'vitest';
 import type { Inherited } from '@rollcall/client';
-import type { Inheritance } from '../calls/deadline-context.js';
+import type { DeadlineContext } from '../calls/deadline-context.js';
 import { callClient, clientsOf, grpcWorld, metadataOf } from '../grpc.fixture.js';
 import type { GrpcWorld, Told } from '../grpc.fixture.js';
 import { INHERITANCE, MEMBERSHIP } from '../inject.js';
@@ -131,7 +131,7 @@ describe('a gRPC request that was meant for another process', () => {
 describe('a gRPC request with a deadline', () => {
   it('leaves what remains of it to the calls of its handler', async () => {
     const { orders, module } = await served();
-    const here = module.get<Inheritance>(INHERITANCE);
+    const here = module.get<DeadlineContext>(INHERITANCE);
     here.expectCalls();
     here.expectCalls();
     let left: Inherited | null = null;

@@ -16,7 +16,7 @@ import {
   TARGET_KEY,
 } from '@rollcall/core';
 import type { RequestKind } from './in-flight.js';
-import type { Keeper } from './server-adapter.js';
+import type { ServerHost } from './server-adapter.js';
 import type { Bound } from './worker-port.js';
 
 const CONTENT_TYPE = 'application/grpc+proto';
@@ -31,28 +31,28 @@ const NOT_SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 2]);
  * answer, an interceptor does not see what has no service, and it would cost each call more than a look at two headers. Does
  * nothing if this is not the grpc-js that we know; then it is not announced either.
  */
-export function standBeforeGrpc(server: Server, keeper: Keeper): void {
+export function standBeforeGrpc(server: Server, serverHost: ServerHost): void {
   for (const http2Server of http2ServersOf(server)) {
     const listeners = http2Server.listeners('stream');
     http2Server.removeAllListeners('stream');
     http2Server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, ...rest: unknown[]) => {
-      if (isOurs(keeper, stream, headers)) return;
+      if (isOurs(serverHost, stream, headers)) return;
       const remainingMs = headers[DEADLINE_KEY] ?? timeoutMsOf(headers['grpc-timeout']);
-      keeper.inheritance.run(remainingMs, headers[ATTEMPT_KEY], () => {
-        if (keeper.inheritance.isLate) return refuseLate(keeper, stream);
-        count(server, keeper, stream, headers);
-        if (keeper.inheritance.current() !== null) bequeath(keeper, stream);
+      serverHost.inheritance.run(remainingMs, headers[ATTEMPT_KEY], () => {
+        if (serverHost.inheritance.isLate) return refuseLate(serverHost, stream);
+        count(server, serverHost, stream, headers);
+        if (serverHost.inheritance.current() !== null) bequeath(serverHost, stream);
         for (const listener of listeners) Reflect.apply(listener, http2Server, [stream, headers, ...rest]);
       });
     });
   }
 }
 
-function count(server: Server, keeper: Keeper, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-  keeper.inFlight.begin(stream, () => isStreaming(server, stream, headers), kindOf(headers));
+function count(server: Server, serverHost: ServerHost, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+  serverHost.inFlight.begin(stream, () => isStreaming(server, stream, headers), kindOf(headers));
   stream.once('close', () => {
-    keeper.inFlight.end(stream);
-    keeper.inheritance.end(stream);
+    serverHost.inFlight.end(stream);
+    serverHost.inheritance.end(stream);
   });
 }
 
@@ -62,8 +62,8 @@ function kindOf(headers: IncomingHttpHeaders): RequestKind {
 }
 
 /** The handler runs when the message has come, which is an event of the stream: it is told where the request's inheritance is known. */
-function bequeath(keeper: Keeper, stream: ServerHttp2Stream): void {
-  keeper.inheritance.begin(stream);
+function bequeath(serverHost: ServerHost, stream: ServerHttp2Stream): void {
+  serverHost.inheritance.begin(stream);
   const home = new AsyncResource('rollcall.grpc');
   const emit = stream.emit.bind(stream);
   const emitAtHome = (...words: Parameters<typeof emit>): boolean => home.runInAsyncScope(emit, stream, ...words);
@@ -114,23 +114,23 @@ function isStreaming(server: Server, stream: ServerHttp2Stream, headers: Incomin
 }
 
 /** Answers what is not for the application. */
-function isOurs(keeper: Keeper, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+function isOurs(serverHost: ServerHost, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
   if (headers[':path'] === HEARTBEAT_METHOD && headers[HEARTBEAT_METADATA.instance] !== undefined) {
-    answerUs(keeper, stream, headers);
+    answerUs(serverHost, stream, headers);
     return true;
   }
   const target = headers[TARGET_KEY];
-  if (target === undefined || target === keeper.id) return false;
-  refuseMisdirected(keeper, stream, headers);
+  if (target === undefined || target === serverHost.id) return false;
+  refuseMisdirected(serverHost, stream, headers);
   return true;
 }
 
 /** The user's own health service answers all others that ask for it. */
-function answerUs(keeper: Keeper, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+function answerUs(serverHost: ServerHost, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   const question = Object.fromEntries(
     Object.entries(HEARTBEAT_METADATA).map(([field, name]) => [field, headers[name]] as const),
   );
-  const { answer, closes } = keeper.answer(question);
+  const { answer, closes } = serverHost.answer(question);
   const nonce = answer.nonce === null ? {} : { [HEARTBEAT_METADATA.nonce]: answer.nonce };
   stream.on('error', () => {});
   stream.respond(
@@ -141,20 +141,20 @@ function answerUs(keeper: Keeper, stream: ServerHttp2Stream, headers: IncomingHt
   const { session } = stream;
   if (closes) stream.once('close', () => session?.close());
   stream.resume();
-  stream.end(keeper.isDraining ? NOT_SERVING : SERVING);
+  stream.end(serverHost.isDraining ? NOT_SERVING : SERVING);
 }
 
 /** Before anything runs. */
-function refuseMisdirected(keeper: Keeper, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+function refuseMisdirected(serverHost: ServerHost, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   stream.on('error', () => {});
   stream.resume();
   if (headers[REFUSAL_METADATA] === 'stream') return stream.close(constants.NGHTTP2_REFUSED_STREAM);
-  const text = `This is ${keeper.id}; the request was for another instance.`;
-  end(stream, UNAVAILABLE, text, { [MISDIRECTED_METADATA]: keeper.id });
+  const text = `This is ${serverHost.id}; the request was for another instance.`;
+  end(stream, UNAVAILABLE, text, { [MISDIRECTED_METADATA]: serverHost.id });
 }
 
-function refuseLate(keeper: Keeper, stream: ServerHttp2Stream): void {
-  keeper.refusedLate('grpc');
+function refuseLate(serverHost: ServerHost, stream: ServerHttp2Stream): void {
+  serverHost.refusedLate('grpc');
   stream.on('error', () => {});
   stream.resume();
   end(stream, DEADLINE_EXCEEDED, 'The caller stopped waiting before the request arrived.');

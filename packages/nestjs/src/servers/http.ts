@@ -5,7 +5,7 @@ import { Server as TlsServer } from 'node:tls';
 import type { HttpAdapterHost } from '@nestjs/core';
 import { ATTEMPT_KEY, DEADLINE_KEY, isRecord, TARGET_KEY } from '@rollcall/core';
 import type { RequestKind } from './in-flight.js';
-import type { Door, Keeper } from './server-adapter.js';
+import type { ServerAdapter, ServerHost } from './server-adapter.js';
 import { answerUs, OUR_PATHS, refuse } from './well-known.js';
 import { Reach } from './worker-port.js';
 import type { Bound } from './worker-port.js';
@@ -27,21 +27,21 @@ type Guard = (request: IncomingMessage, response: ServerResponse, proceed: () =>
  * Goes into the application's HTTP server, before the framework: a route would be stopped by middleware (`app.use(auth)`), find
  * its body eaten or missing (`bodyParser: false`), and come after what it should refuse. Null when there is no server.
  */
-export function openHttpDoor(host: HttpAdapterHost, keeper: Keeper): Door | null {
+export function openHttpDoor(host: HttpAdapterHost, serverHost: ServerHost): ServerAdapter | null {
   const adapter = host.httpAdapter;
   const server: unknown = adapter?.getHttpServer?.();
   if (!(server instanceof NetServer)) return null;
-  standBefore(server, (request, response, proceed) => admit(keeper, { request, response }, proceed));
+  standBefore(server, (request, response, proceed) => admit(serverHost, { request, response }, proceed));
   const beforeClose = adapter.beforeClose?.bind(adapter);
   // Nest 12 begins to refuse requests here if `return503OnClosing` is set: callers should have gone by then
   Object.assign(adapter, {
     beforeClose: async () => {
-      await keeper.drain();
+      await serverHost.drain();
       return beforeClose?.();
     },
   });
-  const reach = new Reach('http', keeper);
-  const isShared = portSharing(server, keeper);
+  const reach = new Reach('http', serverHost);
+  const isShared = portSharing(server, serverHost);
   host.listen$.subscribe(() => reach.open(boundOf(server), isShared()));
   return {
     name: 'http',
@@ -63,13 +63,13 @@ function boundOf(server: NetServer): Bound | null {
 }
 
 /** Whether other processes accept connections at the port of a server: only the one who makes it listen says so. */
-function portSharing(server: NetServer, keeper: Keeper): () => boolean {
-  let isShared = keeper.isWorker;
+function portSharing(server: NetServer, serverHost: ServerHost): () => boolean {
+  let isShared = serverHost.isWorker;
   const listen: unknown = Reflect.get(server, 'listen');
   if (typeof listen !== 'function') return () => isShared;
   const listenAs = (...words: unknown[]): unknown => {
     const options = words.find(isRecord) ?? {};
-    isShared = options['reusePort'] === true || (keeper.isWorker && options['exclusive'] !== true);
+    isShared = options['reusePort'] === true || (serverHost.isWorker && options['exclusive'] !== true);
     return Reflect.apply(listen, server, words);
   };
   Object.assign(server, { listen: listenAs });
@@ -88,36 +88,36 @@ function standBefore(server: NetServer, guard: Guard): void {
 
 /** Answers what is not for the application, and what nobody waits for; counts the rest, and lets it in with what it leaves to its calls. */
 function admit(
-  keeper: Keeper,
+  serverHost: ServerHost,
   { request, response }: { readonly request: IncomingMessage; readonly response: ServerResponse },
   proceed: () => void,
 ): void {
-  if (request.url?.startsWith(OUR_PATHS) === true) return answerUs(keeper, request, response);
+  if (request.url?.startsWith(OUR_PATHS) === true) return answerUs(serverHost, request, response);
   const { headers } = request;
   const target = headers[TARGET_KEY];
-  if (target !== undefined && target !== keeper.id) {
-    return refuse(response, 'MISDIRECTED', `This is ${keeper.id}; the request was for ${String(target)}.`);
+  if (target !== undefined && target !== serverHost.id) {
+    return refuse(response, 'MISDIRECTED', `This is ${serverHost.id}; the request was for ${String(target)}.`);
   }
-  const { inheritance } = keeper;
+  const { inheritance } = serverHost;
   inheritance.run(headers[DEADLINE_KEY], headers[ATTEMPT_KEY], () => {
     if (!inheritance.isLate) {
-      count(keeper, request, response);
+      count(serverHost, request, response);
       return proceed();
     }
-    keeper.refusedLate('http');
+    serverHost.refusedLate('http');
     refuse(response, 'DEADLINE_EXCEEDED', 'The caller stopped waiting before the request arrived.');
   });
 }
 
-function count(keeper: Keeper, request: IncomingMessage, response: ServerResponse): void {
-  keeper.inFlight.begin(response, () => isEventStream(request, response), OVER_HTTP);
-  keeper.inheritance.begin(response);
+function count(serverHost: ServerHost, request: IncomingMessage, response: ServerResponse): void {
+  serverHost.inFlight.begin(response, () => isEventStream(request, response), OVER_HTTP);
+  serverHost.inheritance.begin(response);
   response.once('close', () => {
-    keeper.inFlight.end(response);
-    keeper.inheritance.end(response);
+    serverHost.inFlight.end(response);
+    serverHost.inheritance.end(response);
   });
   // a kept connection would be cut at the end, perhaps with the next request on its way
-  if (keeper.isDraining && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
+  if (serverHost.isDraining && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
 }
 
 /** A response whose headers were given to `writeHead` alone does not tell them, hence the look at what was asked for. */

@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { beat, CALL, PATH, world } from '../nest.fixture.js';
 import { RollcallAgent } from '../registration/agent.js';
 import { admitInTurn, openOwnDoor } from './own-port.js';
-import type { Keeper } from './server-adapter.js';
+import type { ServerHost } from './server-adapter.js';
 
 const MOST = 64;
 const SOON = { timeout: 20_000 };
@@ -15,11 +15,11 @@ const HALF = `POST ${PATH} HTTP/1.1\r\nhost: localhost\r\n`;
 const BODILESS = `${HALF}content-length: 100\r\n\r\n{`;
 
 const ANSWER = { instance: 'orders-1', nonce: CALL.nonce };
-const KEEPER: Partial<Keeper> = { id: 'orders-1', answer: () => ({ answer: ANSWER, closes: false, keeps: true }) };
+const KEEPER: Partial<ServerHost> = { id: 'orders-1', answer: () => ({ answer: ANSWER, closes: false, keeps: true }) };
 
 /** Its patience is short. */
 async function hasty(patienceMs = 100): Promise<number> {
-  const door = await openOwnDoor(KEEPER as Keeper, { host: '127.0.0.1', port: 0 }, patienceMs);
+  const door = await openOwnDoor(KEEPER as ServerHost, { host: '127.0.0.1', port: 0 }, patienceMs);
   onTestFinished(() => door.close());
   return door.endpoint.port;
 }

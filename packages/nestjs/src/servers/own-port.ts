@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { AnnouncedEndpoint } from '@rollcall/core';
-import type { Keeper } from './server-adapter.js';
+import type { ServerHost } from './server-adapter.js';
 import { answerUs, OUR_PATHS, refuse } from './well-known.js';
 
 export interface OwnPlace {
@@ -14,7 +14,7 @@ export interface OwnPlace {
 }
 
 /** A port on which nothing but our paths is answered. */
-export interface OwnDoor {
+export interface OwnPort {
   /** To be announced: nobody is called there, but the registry finds this process. */
   readonly endpoint: AnnouncedEndpoint;
   /** Ends its connections, too. May be called twice. */
@@ -33,18 +33,18 @@ const LATENESS_CHECK_MS = 500;
  * Heartbeat-1 and the question whether this process is ready. It keeps no process alive. Rejects when the port is taken.
  */
 export async function openOwnDoor(
-  keeper: Keeper,
+  serverHost: ServerHost,
   { host, port }: OwnPlace,
   patienceMs = PATIENCE_MS,
-): Promise<OwnDoor> {
+): Promise<OwnPort> {
   const limits = {
     headersTimeout: patienceMs,
     requestTimeout: patienceMs,
     connectionsCheckingInterval: LATENESS_CHECK_MS,
   };
   const server = createServer(limits, (request, response) => {
-    if (request.url?.startsWith(OUR_PATHS) === true) answerUs(keeper, request, response);
-    else refuse(response, 'NOT_FOUND', `${keeper.id} is not called here: this port is for heartbeats.`);
+    if (request.url?.startsWith(OUR_PATHS) === true) answerUs(serverHost, request, response);
+    else refuse(response, 'NOT_FOUND', `${serverHost.id} is not called here: this port is for heartbeats.`);
   });
   server.setTimeout(patienceMs); // of who takes no answer
   admitInTurn(server, MOST_CONNECTIONS);

@@ -1,10 +1,10 @@
 import type { HeartbeatAnswer, Log, Protocol } from '@rollcall/core';
-import type { Inheritance } from '../calls/deadline-context.js';
+import type { DeadlineContext } from '../calls/deadline-context.js';
 import type { RequestTracer } from '../calls/tracing.js';
 import type { InFlight } from './in-flight.js';
 
 /** A server of the application, as the agent sees it. */
-export interface Door {
+export interface ServerAdapter {
   /** For messages: `tcp`, `http`, `grpc`. */
   readonly name: string;
   readonly isListening: boolean;
@@ -24,10 +24,10 @@ export interface BoundEndpoint {
 }
 
 /** What a door asks of the one who opened it. */
-export interface Keeper {
+export interface ServerHost {
   readonly inFlight: InFlight;
   /** What requests leave to the calls of their handlers. */
-  readonly inheritance: Inheritance;
+  readonly inheritance: DeadlineContext;
   /** Follows what comes in over TCP; null: nobody does. */
   readonly requests: RequestTracer | null;
   /** The instance id of this very process. */

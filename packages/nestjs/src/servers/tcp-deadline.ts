@@ -3,7 +3,7 @@ import type { Server } from '@nestjs/microservices';
 import { ATTEMPT_KEY, DEADLINE_KEY, isRecord } from '@rollcall/core';
 import { throwError } from 'rxjs';
 import { remoteError } from '../calls/remote-error.js';
-import type { Door, Keeper } from './server-adapter.js';
+import type { ServerAdapter, ServerHost } from './server-adapter.js';
 
 type Handler = NonNullable<ReturnType<Server['getHandlerByPattern']>>;
 
@@ -14,10 +14,10 @@ type Handler = NonNullable<ReturnType<Server['getHandlerByPattern']>>;
  *
  * Nest 12 gives the metadata of a packet to the context, Nest 11 does not know it: so it is read here, before either sees it.
  */
-export function heedDeadlines(server: Server, keeper: Keeper, name: Door['name']): void {
+export function enforceDeadlines(server: Server, serverHost: ServerHost, name: ServerAdapter['name']): void {
   const handle: unknown = Reflect.get(server, 'handleMessage');
   if (typeof handle !== 'function') return;
-  const { inheritance, requests } = keeper;
+  const { inheritance, requests } = serverHost;
   Reflect.set(server, 'handleMessage', (socket: unknown, message: unknown): unknown => {
     const said = metadataOf(message);
     return inheritance.run(said[DEADLINE_KEY], said[ATTEMPT_KEY], () => {
@@ -25,7 +25,7 @@ export function heedDeadlines(server: Server, keeper: Keeper, name: Door['name']
       return requests.receive(carrierOf(message), () => Reflect.apply(handle, server, [socket, message]));
     });
   });
-  refuseLate(server, keeper, name);
+  refuseLate(server, serverHost, name);
 }
 
 const NOTHING_SAID: Readonly<Record<string, unknown>> = {};
@@ -40,8 +40,8 @@ function carrierOf(message: unknown): Readonly<Record<string, unknown>> {
   return isRecord(message) && isRecord(message['metadata']) ? message['metadata'] : NOTHING_SAID;
 }
 
-function refuseLate(server: Server, keeper: Keeper, name: Door['name']): void {
-  const { requests } = keeper;
+function refuseLate(server: Server, serverHost: ServerHost, name: ServerAdapter['name']): void {
+  const { requests } = serverHost;
   const find = server.getHandlerByPattern.bind(server);
   const guarded = new WeakMap<Handler, Handler>();
   server.getHandlerByPattern = (pattern) => {
@@ -58,11 +58,11 @@ function refuseLate(server: Server, keeper: Keeper, name: Door['name']): void {
     };
     const guard: Handler = (data, context) => {
       if (handler.isEventHandler === true) return run(data, context);
-      if (keeper.inheritance.isLate) {
-        keeper.refusedLate(name);
+      if (serverHost.inheritance.isLate) {
+        serverHost.refusedLate(name);
         return Promise.resolve(throwError(() => TOO_LATE));
       }
-      if (isRecord(context)) keeper.inheritance.begin(context);
+      if (isRecord(context)) serverHost.inheritance.begin(context);
       return run(data, context);
     };
     const made = Object.assign(guard, handler);

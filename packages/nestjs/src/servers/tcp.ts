@@ -6,8 +6,8 @@ import type { CustomTransportStrategy } from '@nestjs/microservices';
 import { HEARTBEAT_PATTERN, isRecord } from '@rollcall/core';
 import { grpcBoundOf, standBeforeGrpc } from './grpc.js';
 import type { RequestKind } from './in-flight.js';
-import type { Door, Keeper } from './server-adapter.js';
-import { heedDeadlines } from './tcp-deadline.js';
+import type { ServerAdapter, ServerHost } from './server-adapter.js';
+import { enforceDeadlines } from './tcp-deadline.js';
 import { Reach } from './worker-port.js';
 import type { Bound } from './worker-port.js';
 
@@ -26,30 +26,30 @@ export type RpcServer = CustomTransportStrategy;
  * Goes into a microservice server before it listens: learns when it does, drains before it closes (Nest closes the server of a
  * standalone microservice before it runs any hook), counts its requests, and answers Heartbeat-1 over TCP and gRPC.
  */
-export function openRpcDoor(server: RpcServer, keeper: Keeper): Door {
+export function openRpcDoor(server: RpcServer, serverHost: ServerHost): ServerAdapter {
   const name = nameOf(server);
-  const reach = new Reach(name, keeper);
+  const reach = new Reach(name, serverHost);
   const [listen, close] = [server.listen.bind(server), server.close.bind(server)];
   server.listen = (callback) =>
     listen((...results: unknown[]) => {
       const isListening = results[0] === undefined || results[0] === null;
-      if (isListening && isGrpc(server)) standBeforeGrpc(server, keeper);
+      if (isListening && isGrpc(server)) standBeforeGrpc(server, serverHost);
       callback(...results);
-      if (isListening && isTcp(server)) tellOfOwnWays(server, keeper);
-      if (isListening) reach.open(boundOf(server), keeper.isWorker);
+      if (isListening && isTcp(server)) tellOfOwnWays(server, serverHost);
+      if (isListening) reach.open(boundOf(server), serverHost.isWorker);
     });
   server.close = async () => {
-    await keeper.drain();
+    await serverHost.drain();
     reach.close();
     return close();
   };
   if (server instanceof Server) {
-    countRequests(server, keeper);
+    countRequests(server, serverHost);
     rememberRoutes(server);
   }
   if (isTcp(server) && hasNestFrames(server)) {
-    heedDeadlines(server, keeper, name);
-    answerOverTcp(server, keeper);
+    enforceDeadlines(server, serverHost, name);
+    answerOverTcp(server, serverHost);
   }
   return {
     name,
@@ -94,7 +94,7 @@ type EndHook = Parameters<Server['setOnProcessingEndHook']>[0];
  * Nest has one place for each hook: ours takes it for good, and calls whatever was or will be put there. gRPC is left out: it
  * names a request by one object at its start and by another at its end, and is counted at its door.
  */
-function countRequests(server: Server, keeper: Keeper): void {
+function countRequests(server: Server, serverHost: ServerHost): void {
   const before: unknown = Reflect.get(server, 'onProcessingStartHook');
   const after: unknown = Reflect.get(server, 'onProcessingEndHook');
   if (server.transportId === Transport.GRPC || !isHook<StartHook>(before)) return;
@@ -102,14 +102,14 @@ function countRequests(server: Server, keeper: Keeper): void {
   let start = before;
   let end = isHook<EndHook>(after) ? after : undefined;
   server.setOnProcessingStartHook((transportId, context, done) => {
-    if (isRecord(context)) keeper.inFlight.begin(context, undefined, kind);
+    if (isRecord(context)) serverHost.inFlight.begin(context, undefined, kind);
     // a user's hook may put it off, and call it from anywhere
-    return start(transportId, context, keeper.inheritance.bound(done));
+    return start(transportId, context, serverHost.inheritance.bound(done));
   });
   server.setOnProcessingEndHook((transportId, context) => {
     if (isRecord(context)) {
-      keeper.inFlight.end(context);
-      keeper.inheritance.end(context);
+      serverHost.inFlight.end(context);
+      serverHost.inheritance.end(context);
     }
     end?.(transportId, context);
   });
@@ -154,12 +154,14 @@ function rememberRoutes(server: Server): void {
  * Answers Heartbeat-1, and the question who we are, as soon as the frame is read: before the deserializer, which may be the user's and
  * expect something else, and past guards, pipes and interceptors.
  */
-function answerOverTcp(server: Server, keeper: Keeper): void {
+function answerOverTcp(server: Server, serverHost: ServerHost): void {
   const handle: unknown = Reflect.get(server, 'handleMessage');
   if (typeof handle !== 'function') return;
   Reflect.set(server, 'handleMessage', (socket: unknown, message: unknown): unknown => {
     const isHeartbeat = isRecord(message) && message['pattern'] === HEARTBEAT_PATTERN && socket instanceof TcpSocket;
-    return isHeartbeat ? answerHeartbeat(keeper, socket, message) : Reflect.apply(handle, server, [socket, message]);
+    return isHeartbeat
+      ? answerHeartbeat(serverHost, socket, message)
+      : Reflect.apply(handle, server, [socket, message]);
   });
   const socket = server.unwrap<unknown>();
   const opened = socket instanceof TlsServer ? 'secureConnection' : 'connection';
@@ -168,11 +170,11 @@ function answerOverTcp(server: Server, keeper: Keeper): void {
 
 /** Nest catches what this rejects with, such as a connection that is gone. */
 async function answerHeartbeat(
-  keeper: Keeper,
+  serverHost: ServerHost,
   socket: TcpSocket,
   { id, data }: Record<string, unknown>,
 ): Promise<void> {
-  const { answer, closes } = keeper.answer(data);
+  const { answer, closes } = serverHost.answer(data);
   socket.sendMessage({ id, response: answer, isDisposed: true });
   if (closes) closeAfterAnswer(socket.netSocket);
 }
@@ -191,18 +193,18 @@ function hasNestFrames(server: Server): boolean {
 }
 
 /** What callers by name have to know, or cannot follow. */
-function tellOfOwnWays(server: Server, keeper: Keeper): void {
-  if (!hasNestFrames(server)) return warnOfFrames(server, keeper);
+function tellOfOwnWays(server: Server, serverHost: ServerHost): void {
+  if (!hasNestFrames(server)) return warnOfFrames(server, serverHost);
   const options: unknown = Reflect.get(server, 'options');
   const own = ['serializer', 'deserializer'].filter((name) => isRecord(options) && options[name] !== undefined);
   if (own.length === 0) return;
-  keeper.log.info(
+  serverHost.log.info(
     `The TCP server has a ${own.join(' and a ')} of its own: callers by name need the pair that matches, as ` +
       `RollcallModule.forFeature([{ service, serializer, deserializer }]).`,
   );
 }
 
-function warnOfFrames(server: Server, { log }: Keeper): void {
+function warnOfFrames(server: Server, { log }: ServerHost): void {
   const socketClass: unknown = Reflect.get(server, 'socketClass');
   const name =
     typeof socketClass === 'function' && socketClass.name !== '' ? socketClass.name : 'a transport of its own';

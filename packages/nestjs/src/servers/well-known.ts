@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { HEARTBEAT_PATH, PROBLEMS } from '@rollcall/core';
 import type { ProblemCode } from '@rollcall/core';
-import type { Keeper } from './server-adapter.js';
+import type { ServerHost } from './server-adapter.js';
 
 /** What begins so is for us, on every HTTP server of the application. */
 export const OUR_PATHS = '/.well-known/rollcall/';
@@ -13,15 +13,15 @@ const LARGEST_BODY_BYTES = 1_024;
 const KEPT_MS = 120_000;
 
 /** Answers a request to one of our paths: nothing of it is for the application. */
-export function answerUs(keeper: Keeper, request: IncomingMessage, response: ServerResponse): void {
-  if (request.url === READY_PATH) return answerReady(keeper, request, response);
+export function answerUs(serverHost: ServerHost, request: IncomingMessage, response: ServerResponse): void {
+  if (request.url === READY_PATH) return answerReady(serverHost, request, response);
   if (request.url !== HEARTBEAT_PATH) return refuse(response, 'NOT_FOUND', `There is nothing at ${request.url}.`);
   if (request.method !== 'POST') return refuse(response, 'METHOD_NOT_ALLOWED', `${HEARTBEAT_PATH} takes POST.`);
   readBody(request, (body) => {
     if (body === null) return refuseBody(response);
     const received = parse(body);
     if (received === undefined) return refuse(response, 'INVALID', 'The body is no JSON.');
-    const reply = keeper.answer(received);
+    const reply = serverHost.answer(received);
     if (reply.closes) response.setHeader('connection', 'close');
     // Node gives an idle connection 5 s, which is the interval of the calls: each would find it closed
     if (reply.keeps) response.once('finish', () => request.socket.setTimeout(KEPT_MS));
@@ -29,10 +29,10 @@ export function answerUs(keeper: Keeper, request: IncomingMessage, response: Ser
   });
 }
 
-function answerReady(keeper: Keeper, request: IncomingMessage, response: ServerResponse): void {
+function answerReady(serverHost: ServerHost, request: IncomingMessage, response: ServerResponse): void {
   if (request.method !== 'GET' && request.method !== 'HEAD')
     return refuse(response, 'METHOD_NOT_ALLOWED', `${READY_PATH} takes GET.`);
-  const { id, isDraining } = keeper;
+  const { id, isDraining } = serverHost;
   send(response, isDraining ? 503 : 200, 'application/json', { instance: id, ready: !isDraining });
 }
 

@@ -8,7 +8,7 @@ import { recordingLog } from '@rollcall/core/testing';
 import { Subject } from 'rxjs';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openHttpDoor } from './http.js';
-import type { Door, Keeper } from './server-adapter.js';
+import type { ServerAdapter, ServerHost } from './server-adapter.js';
 import { Reach } from './worker-port.js';
 
 const SOON = { timeout: 20_000 };
@@ -16,13 +16,13 @@ const SOON = { timeout: 20_000 };
 function keeperOf(drained: Promise<unknown> = Promise.resolve(), isWorker = true) {
   const log = recordingLog();
   let opened = 0;
-  const keeper: Partial<Keeper> = {
+  const serverHost: Partial<ServerHost> = {
     log,
     isWorker,
     opened: () => void (opened += 1),
     drain: () => drained as Promise<void>,
   };
-  return { log, keeper: keeper as Keeper, opened: () => opened };
+  return { log, serverHost: serverHost as ServerHost, opened: () => opened };
 }
 
 /** It answers each connection with one word. */
@@ -54,9 +54,9 @@ const refused = (port: number): Promise<boolean> =>
 
 describe('a server whose port other processes share', () => {
   it('is reached at a port of its own as well, and counts as listening only then', async () => {
-    const { keeper, opened, log } = keeperOf();
+    const { serverHost, opened, log } = keeperOf();
     const server = await listening();
-    const reach = new Reach('tcp', keeper);
+    const reach = new Reach('tcp', serverHost);
     reach.open(boundOf(server), true);
     expect([reach.isOpen, reach.endpoint, opened()]).toEqual([false, null, 0]);
     await reach.opening;
@@ -69,9 +69,9 @@ describe('a server whose port other processes share', () => {
 
   it('serves there until it is drained, also when only the server itself is closed', async () => {
     const drain = new EventEmitter();
-    const { keeper } = keeperOf(once(drain, 'over'));
+    const { serverHost } = keeperOf(once(drain, 'over'));
     const server = await listening();
-    const reach = new Reach('tcp', keeper);
+    const reach = new Reach('tcp', serverHost);
     reach.open(boundOf(server), true);
     await reach.opening;
     const own = reach.endpoint?.port ?? 0;
@@ -86,9 +86,9 @@ describe('a server whose port other processes share', () => {
   });
 
   it('is not registered where no port of its own can be opened, and says so', async () => {
-    const { keeper, opened, log } = keeperOf();
+    const { serverHost, opened, log } = keeperOf();
     const server = await listening();
-    const reach = new Reach('tcp', keeper);
+    const reach = new Reach('tcp', serverHost);
     reach.open(boundOf(server, '192.0.2.1'), true); // of documentation: no machine has it
     await reach.opening;
     expect([reach.isOpen, opened()]).toEqual([false, 0]);
@@ -96,17 +96,17 @@ describe('a server whose port other processes share', () => {
   });
 });
 
-async function httpDoor(options: object, isWorker: boolean): Promise<{ door: Door; server: HttpServer }> {
+async function httpDoor(options: object, isWorker: boolean): Promise<{ adapter: ServerAdapter; server: HttpServer }> {
   const server = createHttpServer();
   onTestFinished(() => void server.close());
   const listen$ = new Subject<void>();
   const host = { httpAdapter: { getHttpServer: () => server }, listen$, listening: true };
-  const door = openHttpDoor(host as unknown as HttpAdapterHost, keeperOf(undefined, isWorker).keeper)!;
+  const adapter = openHttpDoor(host as unknown as HttpAdapterHost, keeperOf(undefined, isWorker).serverHost)!;
   server.listen({ port: 0, host: '127.0.0.1', ...options });
   await once(server, 'listening');
   listen$.next();
-  await door.opening;
-  return { door, server };
+  await adapter.opening;
+  return { adapter, server };
 }
 
 describe('an HTTP server', () => {
@@ -116,7 +116,7 @@ describe('an HTTP server', () => {
     ['of any process that lets others listen at its port has one', { reusePort: true }, false, false],
     ['of a process alone needs none', {}, false, true],
   ])('%s', async (_, options, isWorker, isSame) => {
-    const { door, server } = await httpDoor(options, isWorker);
-    expect(door.bound()?.port === (server.address() as AddressInfo).port).toBe(isSame);
+    const { adapter, server } = await httpDoor(options, isWorker);
+    expect(adapter.bound()?.port === (server.address() as AddressInfo).port).toBe(isSame);
   });
 });

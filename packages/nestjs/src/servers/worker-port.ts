@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
 import { messageOf } from '@rollcall/core';
-import type { BoundEndpoint, Keeper } from './server-adapter.js';
+import type { BoundEndpoint, ServerHost } from './server-adapter.js';
 
 /** A server that listens, and where. */
 export interface Bound {
@@ -17,15 +17,15 @@ export interface Bound {
  */
 export class Reach {
   readonly #name: string;
-  readonly #keeper: Keeper;
+  readonly #serverHost: ServerHost;
   #endpoint: BoundEndpoint | null = null;
   #isOpen = false;
   #opening: Promise<void> | null = null;
 
   /** `name`: of the server, for messages. */
-  constructor(name: string, keeper: Keeper) {
+  constructor(name: string, serverHost: ServerHost) {
     this.#name = name;
-    this.#keeper = keeper;
+    this.#serverHost = serverHost;
   }
 
   /** Does it listen, at a port of its own where it needs one? */
@@ -58,11 +58,11 @@ export class Reach {
   #opened(endpoint: BoundEndpoint | null): void {
     this.#endpoint = endpoint;
     this.#isOpen = true;
-    this.#keeper.opened();
+    this.#serverHost.opened();
   }
 
   #complain(port: number, error: unknown): void {
-    this.#keeper.log.error(
+    this.#serverHost.log.error(
       `Not registered: other processes share port ${port} of the ${this.#name} server, and no port of its own could be opened ` +
         `for this one: ${messageOf(error)}. Free a port, or start each process without node:cluster and with a port of its own.`,
     );
@@ -73,10 +73,10 @@ export class Reach {
     const close = server.close.bind(server);
     // `cluster.worker.disconnect()` closes the server without a word to the application
     server.close = (callback) => {
-      void this.#keeper.drain().then(() => own.close());
+      void this.#serverHost.drain().then(() => own.close());
       return close(callback);
     };
-    this.#keeper.log.info(
+    this.#serverHost.log.info(
       `Workers share port ${endpoint.port} of the ${this.#name} server, so this one opened ${own.port} too, where it is called by name.`,
     );
     this.#opened({ ...endpoint, port: own.port });

@@ -1,4 +1,4 @@
-import type { Answer, Link, Watch, WatchRequest, WatchSink } from '@rollcall/client';
+import type { Answer, RegistryClient, Watch, WatchRequest, WatchSink } from '@rollcall/client';
 import type {
   BeatAnswer,
   DrainAnswer,
@@ -54,7 +54,7 @@ export class TestRoll {
   }
 
   /** For one application, and closed with it. */
-  link(): Link {
+  link(): RegistryClient {
     const own = new Set<TestWatch>();
     return {
       name: 'the registry of this test',

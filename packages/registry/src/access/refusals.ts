@@ -1,7 +1,7 @@
 import type { Log, Problem, ProblemCode, Time } from '@rollcall/core';
 import type { Excess } from '../instances/limits.js';
 import type { Outcome } from '../registry-api.js';
-import { Seldom } from '../runtime/throttled-log.js';
+import { ThrottledLog } from '../runtime/throttled-log.js';
 import { nameOf } from './permissions.js';
 
 const FIXES: Partial<Record<ProblemCode, string>> = {
@@ -94,7 +94,7 @@ export function tooMany(excess: Excess): Outcome<never> {
 /** Tells the log of refusals, of each limit one line a minute: a flood does not become one of the log. */
 export class Complaints {
   readonly #ports: { readonly log: Log; readonly time: Time };
-  readonly #lines = new Map<Excess['limit'], Seldom>();
+  readonly #lines = new Map<Excess['limit'], ThrottledLog>();
 
   constructor(ports: { readonly log: Log; readonly time: Time }) {
     this.#ports = ports;
@@ -103,7 +103,7 @@ export class Complaints {
   /** The refusal, told or counted. */
   refuse(excess: Excess): Outcome<never> {
     const outcome = tooMany(excess);
-    const line = this.#lines.get(excess.limit) ?? new Seldom(this.#ports);
+    const line = this.#lines.get(excess.limit) ?? new ThrottledLog(this.#ports);
     this.#lines.set(excess.limit, line);
     line.warn(`Refused: ${outcome.ok ? '' : outcome.problem.detail}`);
     return outcome;

@@ -1,6 +1,6 @@
 import { recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { TokenEndings } from './token-expiry.js';
+import { TokenExpiry } from './token-expiry.js';
 import { drawToken } from './tokens.js';
 import type { TokenRecord } from './tokens.js';
 
@@ -14,7 +14,7 @@ function ending(expiresAt: number | null, but: Partial<TokenRecord> = {}): Token
 
 function following() {
   const log = recordingLog();
-  const endings = new TokenEndings({ log, path: '/srv/tokens.json' });
+  const endings = new TokenExpiry({ log, path: '/srv/tokens.json' });
   return { endings, warnings: () => log.texts('warn') };
 }
 

@@ -17,7 +17,7 @@ export interface EndingToken extends Grant {
 }
 
 /** Warns of tokens that end soon: once a day, and when others do than were told of last. */
-export class TokenEndings {
+export class TokenExpiry {
   readonly #log: Log;
   readonly #path: string;
   #records: readonly TokenRecord[] = [];

@@ -18,7 +18,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { startRegistry } from '../http/start.js';
 import { changeTokens, readTokens, Tokens } from './token-file.js';
 import { drawToken, MOST_TOKENS } from './tokens.js';
-import type { TokenRecord, TokenWish } from './tokens.js';
+import type { TokenRecord, TokenRequest } from './tokens.js';
 
 const cleanups: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -32,7 +32,7 @@ async function newPath(): Promise<string> {
 }
 
 const random = seededRandom(3);
-const draw = (but: Partial<TokenWish> = {}) =>
+const draw = (but: Partial<TokenRequest> = {}) =>
   drawToken(random, { role: 'reader', services: [], note: '', expiresAt: null, ...but }, 0);
 
 /** A file with one token, and whoever serves it. */

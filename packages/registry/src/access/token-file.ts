@@ -6,7 +6,7 @@ import { platform } from 'node:os';
 import { dirname } from 'node:path';
 import { codeOf, troubleText } from '../store/disk/folder.js';
 import type { Standing } from './permissions.js';
-import { endingTokens, TokenEndings } from './token-expiry.js';
+import { endingTokens, TokenExpiry } from './token-expiry.js';
 import type { EndingToken } from './token-expiry.js';
 import { MOST_TOKENS, parseTokens, printTokens, TokenBook, validityOf } from './tokens.js';
 import type { TokenRecord } from './tokens.js';
@@ -159,14 +159,14 @@ export class Tokens {
   #looking: Promise<void> = Promise.resolve();
   #isClosed = false;
   readonly #listeners: (() => void)[] = [];
-  readonly #endings: TokenEndings;
+  readonly #endings: TokenExpiry;
 
   private constructor(ports: TokensPorts, records: readonly TokenRecord[], mark: string) {
     this.#ports = ports;
     this.#book = new TokenBook(records);
     this.#mark = mark;
     this.#nextExpiry = this.#book.nextExpiryAfter(ports.time.wall());
-    this.#endings = new TokenEndings(ports);
+    this.#endings = new TokenExpiry(ports);
     this.#endings.follow(records, ports.time.wall());
   }
 

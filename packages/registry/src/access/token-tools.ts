@@ -2,5 +2,5 @@
 export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './permissions.js';
 export type { Grant, Role } from './permissions.js';
 export { drawToken, validityOf } from './tokens.js';
-export type { TokenRecord, TokenWish } from './tokens.js';
+export type { TokenRecord, TokenRequest } from './tokens.js';
 export { changeTokens, readTokens, TOKENS_FILE } from './token-file.js';

@@ -2,13 +2,13 @@ import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { drawToken, isToken, parseTokens, printTokens, TokenBook, withoutTokens } from './tokens.js';
-import type { TokenRecord, TokenWish } from './tokens.js';
+import type { TokenRecord, TokenRequest } from './tokens.js';
 
-const WISH: TokenWish = { role: 'service', services: ['orders'], note: '', expiresAt: null };
+const WISH: TokenRequest = { role: 'service', services: ['orders'], note: '', expiresAt: null };
 const random = seededRandom(7);
 const NOW = 1_790_000_000_000;
 
-function draw(but: Partial<TokenWish> = {}): { readonly token: string; readonly record: TokenRecord } {
+function draw(but: Partial<TokenRequest> = {}): { readonly token: string; readonly record: TokenRecord } {
   return drawToken(random, { ...WISH, ...but }, NOW);
 }
 

@@ -18,7 +18,7 @@ export interface TokenRecord extends Grant {
 }
 
 /** What a new token shall be. */
-export interface TokenWish {
+export interface TokenRequest {
   readonly role: Role;
   /** At least one for a `service`, else none; each as `SERVICE_PATTERN` has it. */
   readonly services: readonly string[];
@@ -49,7 +49,7 @@ export function withoutTokens(text: string): string {
 /** A new token, and what is kept of it. */
 export function drawToken(
   random: Random,
-  wish: TokenWish,
+  wish: TokenRequest,
   wall: number,
 ): { readonly token: string; readonly record: TokenRecord } {
   const id = Buffer.from(random.bytes(ID_BYTES)).toString('hex');

@@ -1,18 +1,18 @@
 import type { Circuit, Edge } from '@rollcall/core';
 import { ManualTime, sampleInstance } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { CircuitNews } from './circuits.js';
-import { History } from './events.js';
+import { CircuitEvents } from './circuits.js';
+import { EventHistory } from './events.js';
 
 const QUERY = { after: null, limit: 1_000, namespace: '*', services: [], kinds: ['circuit'] } as const;
 const web = sampleInstance({ id: 'web-0001', service: 'web' });
 
 function setUp() {
   const time = new ManualTime();
-  const history = new History(time);
+  const history = new EventHistory(time);
   history.begin();
   const gone = new Set<string>();
-  const news = new CircuitNews({ time, history, roster: { get: (id) => (gone.has(id) ? undefined : {}) } });
+  const news = new CircuitEvents({ time, history, table: { get: (id) => (gone.has(id) ? undefined : {}) } });
   let open: ReadonlySet<string> = new Set();
   const tell = (...circuits: readonly [string, Circuit][]): void => {
     open = news.note(web, [edgeTo('payments', circuits)], open);

@@ -1,6 +1,6 @@
 import { shortId } from '@rollcall/core';
 import type { Edge, Instance, Time } from '@rollcall/core';
-import type { History } from './events.js';
+import type { EventHistory } from './events.js';
 
 /** So many are events of their own in one second, and so many in one minute; the others are counted in one, which counts, too. */
 const MOST_A_SECOND = 20;
@@ -12,16 +12,16 @@ const MOST_OPEN = 200;
 
 export interface CircuitPorts {
   readonly time: Pick<Time, 'now'>;
-  readonly history: Pick<History, 'note' | 'noteOf'>;
+  readonly history: Pick<EventHistory, 'note' | 'noteOf'>;
   /** Who is registered. */
-  readonly roster: { get(id: string): object | undefined };
+  readonly table: { get(id: string): object | undefined };
 }
 
 /**
  * Notes for people when a caller's circuit to an instance opens and closes again, as the caller tells. A storm of them, as when a
  * network breaks or a caller lies, is told in few events, so that it cannot push out what else happened.
  */
-export class CircuitNews {
+export class CircuitEvents {
   readonly #ports: CircuitPorts;
   readonly #second = { since: -Infinity, told: 0 };
   readonly #minute = { since: -Infinity, told: 0 };
@@ -50,9 +50,9 @@ export class CircuitNews {
 
   /** Nobody says of an instance that is gone that its circuit has closed. Null: all are there. */
   #withoutGone(before: ReadonlySet<string>): Set<string> | null {
-    const { roster } = this.#ports;
-    const isAllThere = [...before].every((id) => roster.get(id) !== undefined);
-    return isAllThere ? null : new Set([...before].filter((id) => roster.get(id) !== undefined));
+    const { table } = this.#ports;
+    const isAllThere = [...before].every((id) => table.get(id) !== undefined);
+    return isAllThere ? null : new Set([...before].filter((id) => table.get(id) !== undefined));
   }
 
   /** Tells of those that were only counted, when their second is over. */

@@ -2,7 +2,7 @@ import type { RegistryEvent } from '@rollcall/core';
 import { ManualTime, sampleInstance } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import type { EventQuery } from './event-log.js';
-import { History } from './events.js';
+import { EventHistory } from './events.js';
 
 const ALL: EventQuery = { after: null, limit: 1_000, namespace: '*', services: [], kinds: [] };
 const SECOND = 1_000;
@@ -11,11 +11,11 @@ const orders = sampleInstance({ id: 'orders-1', service: 'orders', state: 'HEALT
 const stock = sampleInstance({ id: 'stock-1', service: 'stock', namespace: 'shop', state: 'CRITICAL' });
 const step = { kind: 'state', by: 'registry', text: 'up and down' } as const;
 const circuit = { kind: 'circuit', by: 'instance', text: 'opened its circuit to orders…1' } as const;
-const deed = { kind: 'admin', by: 'operator', text: 'an operator says: weight 7' } as const;
+const deed = { kind: 'admin', by: 'operator', text: 'weight set to 7 by an operator' } as const;
 
-function begun(most?: number): { readonly history: History; readonly time: ManualTime } {
+function begun(most?: number): { readonly history: EventHistory; readonly time: ManualTime } {
   const time = new ManualTime();
-  const history = new History(time, most);
+  const history = new EventHistory(time, most);
   history.begin();
   return { history, time };
 }

@@ -3,7 +3,7 @@ import { ManualTime, sampleInstance } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { codeOf, SECOND, SECRET, silent, value, World } from '../registry.fixture.js';
 import { MemoryStore } from '../store/memory.js';
-import { History } from './events.js';
+import { EventHistory } from './events.js';
 import type { EventQuery } from './events.js';
 
 const ID = 'orders-1';
@@ -28,14 +28,62 @@ describe('the timeline of an instance', () => {
       ['registered', 'REGISTERING', 'NEW', 'instance', 'registered'],
       ['state', 'HEALTHY', 'BOTH_WAYS_OK', 'registry', 'REGISTERING → HEALTHY'],
       ['re-registered', 'HEALTHY', undefined, 'instance', 'registered again with other words'],
-      ['admin', 'HEALTHY', 'OPERATOR', 'operator', 'an operator says: admin DRAINING, weight 5'],
-      ['admin', 'HEALTHY', undefined, 'operator', expect.stringContaining('taken back')],
+      ['admin', 'HEALTHY', 'OPERATOR', 'operator', 'drained, weight set to 5 by an operator'],
+      ['admin', 'HEALTHY', undefined, 'operator', 'undrained, weight back to its own by an operator'],
       ['state', 'DEREGISTERING', 'LEAVING', 'instance', 'HEALTHY → DEREGISTERING'],
       ['removed', null, 'GOODBYE', 'instance', 'removed'],
     ]);
     const revisions = timelineOf(world).map(({ revision }) => revision ?? 0);
     expect(revisions).toEqual(revisions.toSorted((a, b) => a - b));
     expect(timelineOf(world)[3]?.reason?.text).toBe('move');
+  });
+
+  it.each([
+    [
+      'a drain after a weight with a reason names the drain alone, without that reason',
+      [{ weight: 10, reason: 'canary' }, { admin: 'DRAINING' }],
+      ['drained by an operator', undefined],
+    ],
+    [
+      'the end of a drain is not told as a weight',
+      [{ weight: 10, reason: 'canary' }, { admin: 'DRAINING' }, { admin: 'ENABLED' }],
+      ['undrained by an operator', undefined],
+    ],
+    [
+      'another weight has its own reason, or none',
+      [{ weight: 20, reason: 'test' }, { weight: 100 }],
+      ['weight set to 100 by an operator', undefined],
+    ],
+    [
+      'a maintenance that ends is told as that',
+      [
+        { admin: 'MAINTENANCE', reason: 'kernel' },
+        { admin: 'ENABLED', reason: 'done' },
+      ],
+      ['taken out of maintenance by an operator', 'done'],
+    ],
+    [
+      'metadata is named by its keys',
+      [{ metadata: { track: 'canary', size: 'xl' } }],
+      ['metadata track size set by an operator', undefined],
+    ],
+  ] as const)('of an operator is one for each deed: %s', async (_what, patches, [text, reason]) => {
+    const world = await World.started();
+    await world.healthy(ID, 3001);
+    for (const patch of patches) value(await world.registry.amend(ID, patch, OPERATOR));
+    const deeds = timelineOf(world).filter(({ kind }) => kind === 'admin');
+    expect(deeds).toHaveLength(patches.length);
+    expect(deeds.at(-1)).toMatchObject({ text, by: 'operator' });
+    expect(deeds.at(-1)?.reason?.text).toBe(reason);
+  });
+
+  it('of an operator tells how long its word lasts', async () => {
+    const world = await World.started();
+    await world.healthy(ID, 3001);
+    value(
+      await world.registry.amend(ID, { admin: 'MAINTENANCE', untilMs: world.time.wall() + 3_600 * SECOND }, OPERATOR),
+    );
+    expect(timelineOf(world).at(-1)?.text).toBe('put into maintenance by an operator for 60 min');
   });
 
   it('tells of another address, of an end by itself, and of an operator who removes it', async () => {
@@ -170,10 +218,10 @@ describe('what is kept of what happened', () => {
   const record = sampleInstance({ id: ID });
   const step = { kind: 'state', by: 'registry', text: 'up and down' } as const;
   const minor = { kind: 're-registered', by: 'instance', text: 'again' } as const;
-  const deed = { kind: 'admin', by: 'operator', text: 'an operator says: weight 7' } as const;
+  const deed = { kind: 'admin', by: 'operator', text: 'weight set to 7 by an operator' } as const;
 
   it('is the newest of all, and how many are missing is told', () => {
-    const history = new History(new ManualTime(), 10);
+    const history = new EventHistory(new ManualTime(), 10);
     history.begin();
     for (let count = 0; count < 25; count += 1) history.noteOf(record, step);
     const { events, last, missed, since } = history.events({ ...ALL, after: 3 });
@@ -184,7 +232,7 @@ describe('what is kept of what happened', () => {
 
   it('is what operators did, and what the registry says of itself, however much others do', () => {
     const time = new ManualTime();
-    const history = new History(time, 10);
+    const history = new EventHistory(time, 10);
     history.begin();
     history.note({ kind: 'registry', by: 'registry', text: 'ready' });
     const flood = (count: number): void => {
@@ -216,7 +264,7 @@ describe('what is kept of what happened', () => {
   });
 
   it('is told as gone once, however it is read on', () => {
-    const history = new History(new ManualTime(), 10);
+    const history = new EventHistory(new ManualTime(), 10);
     history.begin();
     for (let round = 0; round < 5; round += 1) {
       for (let at = 0; at < 7; at += 1) history.noteOf(record, step);
@@ -235,7 +283,7 @@ describe('what is kept of what happened', () => {
   });
 
   it('are the newest 1,000 of what operators did', () => {
-    const history = new History(new ManualTime(), 10);
+    const history = new EventHistory(new ManualTime(), 10);
     history.begin();
     for (let count = 0; count < 3_000; count += 1) history.note({ ...deed, text: 'a deed' }, record);
     const { events, missed } = history.events({ ...ALL, after: 0, limit: 2_000 });
@@ -244,7 +292,7 @@ describe('what is kept of what happened', () => {
 
   it('are the last 64 of an instance, and since when is told', () => {
     const time = new ManualTime();
-    const history = new History(time);
+    const history = new EventHistory(time);
     history.begin();
     for (let count = 0; count < 100; count += 1) {
       time.advance(SECOND);
@@ -255,7 +303,7 @@ describe('what is kept of what happened', () => {
   });
 
   it('are states rather than words that were said over and over', () => {
-    const history = new History(new ManualTime());
+    const history = new EventHistory(new ManualTime());
     history.begin();
     for (let count = 0; count < 5; count += 1) history.noteOf(record, step);
     for (let count = 0; count < 1_000; count += 1) history.noteOf(record, minor);
@@ -266,7 +314,7 @@ describe('what is kept of what happened', () => {
   });
 
   it('are what operators said of an instance, whatever it says and however it flaps', () => {
-    const history = new History(new ManualTime());
+    const history = new EventHistory(new ManualTime());
     history.begin();
     history.noteOf(record, deed);
     for (let count = 0; count < 100; count += 1) history.noteOf(record, minor);
@@ -280,7 +328,7 @@ describe('what is kept of what happened', () => {
   });
 
   it('is little for each of many: a fleet that flaps for hours costs no more than its instances themselves', () => {
-    const history = new History(new ManualTime());
+    const history = new EventHistory(new ManualTime());
     history.begin();
     const fleet = Array.from({ length: 4_000 }, (_, at) => sampleInstance({ id: `orders-${at}` }));
     for (let count = 0; count < 64; count += 1) for (const one of fleet) history.noteOf(one, step);
@@ -290,7 +338,7 @@ describe('what is kept of what happened', () => {
   });
 
   it('is nothing once the last trace of an instance is gone', () => {
-    const history = new History(new ManualTime());
+    const history = new EventHistory(new ManualTime());
     history.begin();
     history.noteOf(record, step);
     history.forget(ID);

@@ -38,7 +38,7 @@ interface Timeline {
  * newest 1,000 of each; circuits have a place of their own, 1,000 as well. In memory only, and nothing is decided from it. What comes before `begin` is not noted: a restart finds instances,
  * it does not register them.
  */
-export class History {
+export class EventHistory {
   readonly #time: Pick<Time, 'wall'>;
   readonly #log: EventLog;
   readonly #timelines = new Map<string, Timeline>();

@@ -2,7 +2,7 @@ import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import type { DirectionLog, Entry } from '../instances/instance-table.js';
 import { codeOf, refused, SECOND, SECRET, silent, value, World } from '../registry.fixture.js';
-import { BeatLog } from './heartbeat-log.js';
+import { HeartbeatLog } from './heartbeat-log.js';
 
 const direction = (): DirectionLog => ({ lastAt: null, roundTripMs: null, misses: 0, error: null });
 
@@ -14,7 +14,7 @@ function anEntry(): Entry {
 describe('BeatLog', () => {
   it('has the last rounds of both directions, oldest first, with those that were not answered', () => {
     const time = new ManualTime();
-    const log = new BeatLog(time);
+    const log = new HeartbeatLog(time);
     const entry = anEntry();
     expect(log.of(entry)).toEqual({ heartbeat1: [], heartbeat2: [] });
     log.answered(entry, 12.34);
@@ -37,7 +37,7 @@ describe('BeatLog', () => {
 
   it('keeps 58 of each, and none that are older than five minutes', () => {
     const time = new ManualTime();
-    const log = new BeatLog(time);
+    const log = new HeartbeatLog(time);
     const entry = anEntry();
     for (let n = 0; n < 200; n += 1) {
       log.came(entry);
@@ -65,7 +65,7 @@ describe('BeatLog', () => {
 
   it('keeps many apart, and gives the place of who is gone to another, who knows nothing of it', () => {
     const time = new ManualTime();
-    const log = new BeatLog(time);
+    const log = new HeartbeatLog(time);
     const entries = Array.from({ length: 200 }, anEntry);
     for (const [n, entry] of entries.entries()) {
       for (let times = 0; times <= n % 5; times += 1) log.answered(entry, 1);
@@ -88,7 +88,7 @@ describe('BeatLog', () => {
 
   it('lets a heartbeat pass ahead of others once in a quarter of an interval, whether one came or not', () => {
     const time = new ManualTime();
-    const log = new BeatLog(time);
+    const log = new HeartbeatLog(time);
     const entry = anEntry();
     const mayPass = () => log.admits(entry, 4_000);
     expect([mayPass(), mayPass()]).toEqual([true, false]);

@@ -45,7 +45,7 @@ interface Page {
  * What both heartbeats of everybody did, for people: each notes its last success or error, and the last 58 rounds. All of them lie in
  * pages that many share, for a typed array of its own costs as much again as what is in it.
  */
-export class BeatLog {
+export class HeartbeatLog {
   readonly #time: Pick<Time, 'now'>;
   readonly #rounds: Counter<['outcome']>;
   readonly #roundTrips: Histogram;

@@ -2,9 +2,9 @@ import type { Edge, EdgeTarget } from '@rollcall/core';
 import { ManualTime, sampleInstance } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { codeOf, SECRET, value, World } from '../registry.fixture.js';
-import { CircuitNews } from './circuits.js';
-import { History } from './events.js';
-import { Edges } from './topology.js';
+import { CircuitEvents } from './circuits.js';
+import { EventHistory } from './events.js';
+import { Topology } from './topology.js';
 import { Traffic } from './traffic.js';
 
 const INTERVAL_MS = 5_000;
@@ -24,24 +24,24 @@ const edge = (service: string, fields: Partial<Edge> = {}): Edge => ({
 
 function setUp(most?: number) {
   const time = new ManualTime();
-  const history = new History(time);
+  const history = new EventHistory(time);
   history.begin();
   const traffic = new Traffic(time);
-  const circuits = new CircuitNews({ time, history, roster: { get: () => ({}) } });
-  const edges = new Edges({ time, intervalMs: INTERVAL_MS, traffic, circuits }, most);
+  const circuits = new CircuitEvents({ time, history, table: { get: () => ({}) } });
+  const topology = new Topology({ time, policy: { intervalMs: INTERVAL_MS }, traffic, circuits }, most);
   const pairs = (namespace = '*'): string[] =>
-    edges.topology(namespace).edges.map((one) => `${one.namespace}/${one.from}>${one.to}`);
-  return { time, edges, pairs, traffic, circuits, history };
+    topology.topology(namespace).edges.map((one) => `${one.namespace}/${one.from}>${one.to}`);
+  return { time, edges: topology, pairs, traffic, circuits, history };
 }
 
 describe('Edges', () => {
   it('adds up what the instances of a service tell of another', () => {
-    const { edges, time } = setUp();
-    edges.note(caller(1), [edge('orders')]);
+    const { edges: topology, time } = setUp();
+    topology.note(caller(1), [edge('orders')]);
     time.advance(2_000);
-    edges.note(caller(2), [edge('orders', { calls: 30, windowMs: 10_000, p50Ms: 8, p99Ms: 15 })]);
+    topology.note(caller(2), [edge('orders', { calls: 30, windowMs: 10_000, p50Ms: 8, p99Ms: 15 })]);
     time.advance(1_000);
-    expect(edges.topology('default').edges).toEqual([
+    expect(topology.topology('default').edges).toEqual([
       {
         namespace: 'default',
         from: 'gateway',
@@ -62,57 +62,57 @@ describe('Edges', () => {
   });
 
   it('counts an instance once that tells of the same service twice', () => {
-    const { edges } = setUp();
-    edges.note(caller(1), [edge('orders'), edge('orders')]);
-    edges.note(caller(2), [edge('orders')]);
-    expect(edges.topology('default').edges).toMatchObject([{ callers: 2, calls: 30 }]);
+    const { edges: topology } = setUp();
+    topology.note(caller(1), [edge('orders'), edge('orders')]);
+    topology.note(caller(2), [edge('orders')]);
+    expect(topology.topology('default').edges).toMatchObject([{ callers: 2, calls: 30 }]);
   });
 
   it('has no times where there were too few calls to say', () => {
-    const { edges } = setUp();
-    edges.note(caller(1), [edge('orders', { calls: 0, p50Ms: null, p99Ms: null })]);
-    expect(edges.topology('*').edges[0]).toMatchObject({ p50Ms: null, p99Ms: null, inFlight: 3 });
+    const { edges: topology } = setUp();
+    topology.note(caller(1), [edge('orders', { calls: 0, p50Ms: null, p99Ms: null })]);
+    expect(topology.topology('*').edges[0]).toMatchObject({ p50Ms: null, p99Ms: null, inFlight: 3 });
   });
 
   it('keeps of each instance its last word', () => {
-    const { edges, pairs } = setUp();
-    edges.note(caller(1), [edge('orders'), edge('users')]);
-    edges.note(caller(1), [edge('users', { calls: 7 })]);
+    const { edges: topology, pairs } = setUp();
+    topology.note(caller(1), [edge('orders'), edge('users')]);
+    topology.note(caller(1), [edge('users', { calls: 7 })]);
     expect(pairs()).toEqual(['default/gateway>users']);
-    expect(edges.topology('*').edges[0]?.calls).toBe(7);
+    expect(topology.topology('*').edges[0]?.calls).toBe(7);
   });
 
   it('shows them in order, of one namespace or of all', () => {
-    const { edges, pairs } = setUp();
-    edges.note(caller(1, 'web', 'shop'), [edge('b'), edge('a')]);
-    edges.note(caller(1, 'api'), [edge('c')]);
+    const { edges: topology, pairs } = setUp();
+    topology.note(caller(1, 'web', 'shop'), [edge('b'), edge('a')]);
+    topology.note(caller(1, 'api'), [edge('c')]);
     expect(pairs()).toEqual(['default/api>c', 'shop/web>a', 'shop/web>b']);
     expect(pairs('shop')).toEqual(['shop/web>a', 'shop/web>b']);
     expect(pairs('none')).toEqual([]);
   });
 
   it('forgets who has said nothing for three intervals', () => {
-    const { edges, time, pairs } = setUp();
-    edges.note(caller(1), [edge('orders')]);
+    const { edges: topology, time, pairs } = setUp();
+    topology.note(caller(1), [edge('orders')]);
     time.advance(10_000);
-    edges.note(caller(2), [edge('users')]);
+    topology.note(caller(2), [edge('users')]);
     time.advance(5_000);
     expect(pairs()).toEqual(['default/gateway>orders', 'default/gateway>users']);
     time.advance(1);
     expect(pairs()).toEqual(['default/gateway>users']);
-    expect(edges.topology('*').withinMs).toBe(15_000);
+    expect(topology.topology('*').withinMs).toBe(15_000);
   });
 
   it('keeps so many and no more, and has room again when older ones are forgotten', () => {
-    const { edges, time, pairs } = setUp(3);
-    edges.note(caller(1), [edge('a'), edge('b')]);
-    edges.note(caller(2), [edge('c'), edge('d')]);
+    const { edges: topology, time, pairs } = setUp(3);
+    topology.note(caller(1), [edge('a'), edge('b')]);
+    topology.note(caller(2), [edge('c'), edge('d')]);
     expect(pairs()).toEqual(['default/gateway>a', 'default/gateway>b']);
-    edges.note(caller(1), [edge('a')]);
-    edges.note(caller(2), [edge('c'), edge('d')]);
+    topology.note(caller(1), [edge('a')]);
+    topology.note(caller(2), [edge('c'), edge('d')]);
     expect(pairs()).toEqual(['default/gateway>a', 'default/gateway>c', 'default/gateway>d']);
     time.advance(20_000);
-    edges.note(caller(3), [edge('x'), edge('y'), edge('z')]);
+    topology.note(caller(3), [edge('x'), edge('y'), edge('z')]);
     expect(pairs()).toHaveLength(3);
   });
 });
@@ -125,20 +125,20 @@ const target = (instance: string, fields: Partial<EdgeTarget> = {}): EdgeTarget 
   circuit: 'closed',
   ...fields,
 });
-const targetsOf = (edges: Edges) => edges.topology('*').edges.flatMap(({ targets }) => targets);
+const targetsOf = (topology: Topology) => topology.topology('*').edges.flatMap(({ targets }) => targets);
 
 describe('the targets of an edge', () => {
   it('are the sums over the callers, each of which has one circuit to each; the worst first', () => {
-    const { edges } = setUp();
+    const { edges: topology } = setUp();
     const sick = target('orders-b', { calls: 5, failures: 4, p99Ms: 30, circuit: 'open' });
-    edges.note(caller(1), [
+    topology.note(caller(1), [
       edge('orders', { targets: [target('orders-a'), sick] }),
       edge('orders', { targets: [sick] }),
     ]);
     const better = target('orders-b', { p99Ms: null, circuit: 'half-open' });
-    edges.note(caller(2), [edge('orders', { windowMs: 10_000, targets: [better] })]);
-    edges.note(caller(3), [edge('orders')]);
-    expect(targetsOf(edges)).toEqual([
+    topology.note(caller(2), [edge('orders', { windowMs: 10_000, targets: [better] })]);
+    topology.note(caller(3), [edge('orders')]);
+    expect(targetsOf(topology)).toEqual([
       {
         instance: 'orders-b',
         callsPerSecond: 3,
@@ -157,22 +157,22 @@ describe('the targets of an edge', () => {
   });
 
   it('count for what is kept, and are left out before their edge is', () => {
-    const { edges, pairs } = setUp(4);
+    const { edges: topology, pairs } = setUp(4);
     const targets = [target('orders-a'), target('orders-b')];
-    edges.note(caller(1), [edge('orders', { targets })]);
-    edges.note(caller(2), [edge('orders', { targets })]);
-    expect(edges.topology('*').edges).toMatchObject([{ callers: 2, targets: [{}, {}] }]);
-    expect(targetsOf(edges)[0]?.circuits.closed).toBe(1);
-    edges.note(caller(3), [edge('users')]);
+    topology.note(caller(1), [edge('orders', { targets })]);
+    topology.note(caller(2), [edge('orders', { targets })]);
+    expect(topology.topology('*').edges).toMatchObject([{ callers: 2, targets: [{}, {}] }]);
+    expect(targetsOf(topology)[0]?.circuits.closed).toBe(1);
+    topology.note(caller(3), [edge('users')]);
     expect(pairs()).toEqual(['default/gateway>orders']);
-    edges.note(caller(1), [edge('orders')]);
-    edges.note(caller(3), [edge('users', { targets: targets.slice(1) })]);
+    topology.note(caller(1), [edge('orders')]);
+    topology.note(caller(3), [edge('users', { targets: targets.slice(1) })]);
     expect(pairs()).toEqual(['default/gateway>orders', 'default/gateway>users']);
   });
 
   it('make events when a circuit opens and closes, though a word between leaves it out', () => {
-    const { edges, history } = setUp();
-    const tell = (targets: readonly EdgeTarget[]) => edges.note(caller(1), [edge('orders', { targets })]);
+    const { edges: topology, history } = setUp();
+    const tell = (targets: readonly EdgeTarget[]) => topology.note(caller(1), [edge('orders', { targets })]);
     tell([target('orders-7d20', { circuit: 'open' })]);
     tell([]);
     tell([target('orders-7d20')]);
@@ -186,13 +186,13 @@ describe('the targets of an edge', () => {
 });
 
 it('traffic is counted once for each window of a caller, however often it is told', () => {
-  const { edges, time, traffic } = setUp();
-  edges.note(caller(1), [edge('orders', { window: 7 })]);
-  edges.note(caller(1), [edge('orders', { window: 7 }), edge('users', { window: 7 })]);
-  edges.note(caller(2), [edge('orders', { window: 7 })]);
+  const { edges: topology, time, traffic } = setUp();
+  topology.note(caller(1), [edge('orders', { window: 7 })]);
+  topology.note(caller(1), [edge('orders', { window: 7 }), edge('users', { window: 7 })]);
+  topology.note(caller(2), [edge('orders', { window: 7 })]);
   // who tells of no windows says something new each time
-  edges.note(caller(3), [edge('orders')]);
-  edges.note(caller(3), [edge('orders')]);
+  topology.note(caller(3), [edge('orders')]);
+  topology.note(caller(3), [edge('orders')]);
   time.advance(5_000);
   const callsTo = (to: string) => traffic.read({ namespace: '*', from: null, to, step: '5s' }).points.at(-1)?.calls;
   expect([callsTo('orders'), callsTo('users')]).toEqual([40, 10]);

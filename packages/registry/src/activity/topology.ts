@@ -1,5 +1,5 @@
-import type { Circuit, Edge, EdgeTarget, Instance, Time } from '@rollcall/core';
-import type { CircuitNews } from './circuits.js';
+import type { Circuit, Edge, EdgeTarget, Instance, Policy, Time } from '@rollcall/core';
+import type { CircuitEvents } from './circuits.js';
 import type { Traffic } from './traffic.js';
 
 /** Calls from all instances of one service to one instance of another: attempts, where the edge counts calls. */
@@ -72,17 +72,17 @@ const NOBODY: ReadonlySet<string> = new Set();
 
 export interface EdgesPorts {
   readonly time: Pick<Time, 'now'>;
-  readonly intervalMs: number;
+  readonly policy: Pick<Policy, 'intervalMs'>;
   /** What is told of calls, each window of a caller once. */
   readonly traffic: Pick<Traffic, 'note'>;
-  readonly circuits: Pick<CircuitNews, 'note'>;
+  readonly circuits: Pick<CircuitEvents, 'note'>;
 }
 
 /**
  * Who calls whom, as the callers tell with their Heartbeats-2: of each instance its last word, in memory only, and nothing is decided
  * from it. A new word costs nothing but its place; sums are made when somebody asks.
  */
-export class Edges {
+export class Topology {
   readonly #ports: EdgesPorts;
   readonly #keptMs: number;
   readonly #most: number;
@@ -93,7 +93,7 @@ export class Edges {
   /** `most`: edges and targets that are kept. */
   constructor(ports: EdgesPorts, most: number = MOST_KEPT) {
     this.#ports = ports;
-    this.#keptMs = Math.max(LEAST_KEPT_MS, KEPT_INTERVALS * ports.intervalMs);
+    this.#keptMs = Math.max(LEAST_KEPT_MS, KEPT_INTERVALS * ports.policy.intervalMs);
     this.#most = most;
   }
 

@@ -14,15 +14,15 @@ import type {
 import { messageOf } from '@rollcall/core';
 import { serviceKeyOf } from '../instances/instance-table.js';
 import type { Watcher, WatcherSink, WatchOrder } from '../registry-api.js';
-import { Agenda } from '../runtime/deadline-heap.js';
+import { DeadlineHeap } from '../runtime/deadline-heap.js';
 import { changeFrames, share } from './frames.js';
 import type { ServiceRef, SizedFrame } from './frames.js';
-import { Hints } from './name-hints.js';
+import { NameHints } from './name-hints.js';
 import { Snapshots } from './snapshots.js';
 import type { FeedView } from './snapshots.js';
 import { Subscriber } from './subscriber.js';
 import type { FeedSource } from './subscriber.js';
-import { ByName } from './subscriptions.js';
+import { Subscriptions } from './subscriptions.js';
 
 export type { FeedView } from './snapshots.js';
 
@@ -72,8 +72,8 @@ export class Feed {
   /** Every watcher with whom to tell when it is cut. */
   readonly #watchers = new Map<Subscriber, () => void>();
   /** When each has waited long enough for bytes, as of some time ago: looked at again when it comes up. */
-  readonly #beats = new Agenda<Subscriber>();
-  readonly #byName = new ByName();
+  readonly #beats = new DeadlineHeap<Subscriber>();
+  readonly #byName = new Subscriptions();
   readonly #lines = new Map<string, Subscriber>();
   #given = 0;
   #published = 0;
@@ -352,14 +352,14 @@ export class Feed {
 
   #source(until: number): FeedSource {
     const { view, time } = this.#ports;
-    const hints = new Hints({ view, time, until });
+    const nameHints = new NameHints({ view, time, until });
     return {
       epoch: this.epoch,
       settled: this.#status.settled,
       status: this.#statusFrame,
       reset: (of) => this.#snapshots.reset(of, this.#published),
       changes: (of, since) => this.#snapshots.changes(of, since),
-      nearest: (of) => hints.nearest(of),
+      nearest: (of) => nameHints.nearest(of),
     };
   }
 

@@ -2,7 +2,7 @@ import type { Time } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { FeedBench, Sink } from './feed.fixture.js';
-import { Hints } from './name-hints.js';
+import { NameHints } from './name-hints.js';
 
 /** A settled registry of one service, `orders`. */
 function setUp(log = recordingLog()): FeedBench {
@@ -69,8 +69,8 @@ describe('hints', () => {
   it('are given while there is time', () => {
     let looks = 0;
     const time = { now: () => (looks += 1) } as unknown as Time;
-    const hints = new Hints({ view: { services: () => services }, time, until: 20 });
-    const ask = (): string | null => hints.nearest({ namespace: 'default', service: 'orders' });
+    const nameHints = new NameHints({ view: { services: () => services }, time, until: 20 });
+    const ask = (): string | null => nameHints.nearest({ namespace: 'default', service: 'orders' });
     expect(ask()).toBe('order0');
     // the second one is not looked for to its end, and nobody looks for a third
     expect([ask(), ask()]).toEqual([null, null]);
@@ -80,8 +80,8 @@ describe('hints', () => {
   it('read the names of a namespace once', () => {
     let reads = 0;
     const view = { services: () => ((reads += 1), services) };
-    const hints = new Hints({ view, time: new ManualTime(), until: 1 });
-    for (const namespace of ['a', 'b', 'a', '*', 'a']) hints.nearest({ namespace, service: 'orders' });
+    const nameHints = new NameHints({ view, time: new ManualTime(), until: 1 });
+    for (const namespace of ['a', 'b', 'a', '*', 'a']) nameHints.nearest({ namespace, service: 'orders' });
     expect(reads).toBe(3);
   });
 });

@@ -17,7 +17,7 @@ export interface HintsParts {
  * Which services were probably meant by names that nobody bears. It looks at every service for each, and strangers choose the names, so
  * after `until` nobody gets a hint.
  */
-export class Hints {
+export class NameHints {
   readonly #parts: HintsParts;
   readonly #namesByNamespace = new Map<string, readonly string[]>();
   #isOver = false;

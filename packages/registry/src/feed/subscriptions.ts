@@ -2,7 +2,7 @@ import type { ServiceRef } from './frames.js';
 import type { Subscriber } from './subscriber.js';
 
 /** Who watches what. Names come from strangers, so one that a single watcher asks for costs no more than an entry. */
-export class ByName {
+export class Subscriptions {
   readonly #watchers = new Map<string, Subscriber | Set<Subscriber>>();
 
   add(watcher: Subscriber): void {

@@ -6,7 +6,7 @@ import type { Outcome, Watcher, WatcherSink, WatchOrder } from '../registry-api.
 import type { Feed, FeedWatcher } from './feed.js';
 
 /** What it needs of the registry around it. */
-export interface AudiencePorts {
+export interface WatchLimitsPorts {
   readonly time: Time;
   readonly log: Log;
   readonly feed: Pick<Feed, 'watch'>;
@@ -29,15 +29,15 @@ interface Line {
  * Who watches, within the limits. Strangers are counted, in all and by source. The lines of instances are not: there are no more than
  * two of each, so however many strangers come, an instance can always hold its line.
  */
-export class Audience {
-  readonly #ports: AudiencePorts;
+export class WatchLimits {
+  readonly #ports: WatchLimitsPorts;
   readonly #complaints: Complaints;
   readonly #bySource = new Tally();
   #count = 0;
   /** By instance, the oldest first. */
   readonly #lines = new Map<string, Set<Line>>();
 
-  constructor(ports: AudiencePorts) {
+  constructor(ports: WatchLimitsPorts) {
     this.#ports = ports;
     this.#complaints = new Complaints(ports);
   }

@@ -4,14 +4,14 @@ import type { EndingToken } from '../access/token-expiry.js';
 import type { BudgetAnswer, Load } from '../metrics/host-budget.js';
 import type { ProcessFacts } from '../metrics/host-facts.js';
 import type { RegistryMetrics } from '../metrics/registry-metrics.js';
-import type { RegistryFace } from '../registry-api.js';
-import type { Entrance } from './access/authorization.js';
+import type { RegistryApi } from '../registry-api.js';
+import type { Authorization } from './access/authorization.js';
 import type { ServerTls } from './access/tls.js';
 import type { Refused } from './routes/diagnostics.js';
 
 /** What each group of routes gets. */
-export interface Rim {
-  readonly registry: RegistryFace;
+export interface RouteContext {
+  readonly registry: RegistryApi;
   readonly time: Time;
   readonly log: Log;
   /** Open to the network without tokens or certificates, and told so by whoever started it. */
@@ -20,7 +20,7 @@ export interface Rim {
   readonly access: 'open' | 'tokens' | 'certificates';
   /** Null, or left out: it speaks plain HTTP. */
   readonly tls?: ServerTls | null;
-  readonly entrance: Entrance;
+  readonly authorization: Authorization;
   /** Whom it refused lately; left out: nobody counts. */
   readonly refused?: Refused;
   /** Tokens that end soon; left out: none are asked for. */

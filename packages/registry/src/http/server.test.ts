@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { request } from 'node:http';
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { RegistryFace } from '../registry-api.js';
+import type { RegistryApi } from '../registry-api.js';
 import { serveRegistry } from './server.js';
 import type { RegistryServer, ServeOptions } from './server.js';
 
@@ -12,7 +12,7 @@ const open: RegistryServer[] = [];
 afterEach(() => Promise.all(open.splice(0).map((server) => server.close())));
 
 /** Knows nothing, refuses nothing, and notes what it was asked; a test replaces what it is about. */
-function fakeRegistry(parts: Partial<RegistryFace> = {}): RegistryFace & { readonly asked: unknown[][] } {
+function fakeRegistry(parts: Partial<RegistryApi> = {}): RegistryApi & { readonly asked: unknown[][] } {
   const asked: unknown[][] = [];
   const note =
     (name: string, value: unknown) =>

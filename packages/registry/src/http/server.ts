@@ -8,7 +8,7 @@ import type { Tokens } from '../access/token-file.js';
 import type { BudgetAnswer, Load } from '../metrics/host-budget.js';
 import type { ProcessFacts } from '../metrics/host-facts.js';
 import { RegistryMetrics } from '../metrics/registry-metrics.js';
-import type { RegistryFace } from '../registry-api.js';
+import type { RegistryApi } from '../registry-api.js';
 import { OPEN_ENTRANCE, TokenEntrance } from './access/authorization.js';
 import { createGuard, guardHook } from './access/guard.js';
 import { ServerTls } from './access/tls.js';
@@ -26,7 +26,7 @@ import { Connections } from './overload/connections.js';
 import { putBefore } from './overload/front.js';
 import { Queue } from './overload/request-queue.js';
 import { Unread } from './overload/unread.js';
-import type { Rim } from './route-context.js';
+import type { RouteContext } from './route-context.js';
 import { dashboardRoutes } from './routes/dashboard.js';
 import { Refused } from './routes/diagnostics.js';
 import { historyRoutes } from './routes/events.js';
@@ -46,7 +46,7 @@ export const DEFAULT_PORT = 1337;
 export const DEFAULT_HOST = '127.0.0.1';
 
 export interface ServeOptions {
-  readonly registry: RegistryFace;
+  readonly registry: RegistryApi;
   /** 0 … 65535; 0 is any free one. Default 1337. */
   readonly port?: number;
   /** The address to listen on. Default `127.0.0.1`; anything but loopback needs `tokens`, `tls.caFile`, or `insecure`. */
@@ -113,41 +113,41 @@ export async function serveRegistry(options: ServeOptions): Promise<RegistryServ
   const parts = { tokens: tokens ?? null, clients, registry, log, time };
   const guarded = tokens === undefined && clients === null ? null : new TokenEntrance(parts);
   const access = guarded === null ? 'open' : tokens === undefined ? 'certificates' : 'tokens';
-  const entrance = guarded ?? OPEN_ENTRANCE;
-  const rim: Omit<Rim, 'queue'> = {
+  const authorization = guarded ?? OPEN_ENTRANCE;
+  const context: Omit<RouteContext, 'queue'> = {
     registry,
     time,
     log,
     insecure,
     access,
-    entrance,
+    authorization,
     tls,
     ...conditionOf(options, time),
     metrics: options.metrics ?? new RegistryMetrics({ time }),
     lasting: new Set(),
   };
-  const app = buildApp(rim, [host, ...names], guarded);
+  const app = buildApp(context, [host, ...names], guarded);
   new Connections({ time, log, most: options.maxConnections ?? Infinity, isSecure: tls !== null }).follow(app.server);
   const actual = await listen(app, host, port);
   app.server.on('error', (error) => log.error(`The registry cannot accept a connection: ${error.message}`));
   if (insecure) log.warn(`The registry is insecure: whoever reaches ${host}:${actual} may register, read and remove.`);
   let closing: Promise<void> | null = null;
   const place = placeOf({ host, port: actual, names, tls, log });
-  return { ...place, port: actual, close: () => (closing ??= shut(app, rim)) };
+  return { ...place, port: actual, close: () => (closing ??= shut(app, context)) };
 }
 
 /** What who diagnoses it asks of it. */
 function conditionOf(
   { budgets, processFacts, tokens }: ServeOptions,
   time: Time,
-): Pick<Rim, 'refused' | 'host' | 'endingTokens' | 'process'> {
+): Pick<RouteContext, 'refused' | 'host' | 'endingTokens' | 'process'> {
   const endingTokens = tokens && (() => tokens.endingSoon());
   return { refused: new Refused(time), host: budgets, process: processFacts, endingTokens };
 }
 
 /** All routes, not yet listening. `guarded`: where tokens are asked for. */
 export function buildApp(
-  parts: Omit<Rim, 'queue'>,
+  parts: Omit<RouteContext, 'queue'>,
   names: readonly string[],
   guarded: TokenEntrance | null,
 ): FastifyInstance {
@@ -244,7 +244,7 @@ function answerError(error: unknown, reply: FastifyReply, log: Log): FastifyRepl
   return sendProblem(reply, problemOfThrown(error, `${method} ${routeOptions.url ?? ''}`, log));
 }
 
-async function shut(app: FastifyInstance, { lasting, time, tls }: Omit<Rim, 'queue'>): Promise<void> {
+async function shut(app: FastifyInstance, { lasting, time, tls }: Omit<RouteContext, 'queue'>): Promise<void> {
   for (const end of lasting) end();
   const cut = time.setTimer(GRACE_MS, () => {
     app.server.closeAllConnections();

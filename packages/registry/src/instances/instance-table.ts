@@ -98,7 +98,7 @@ export interface ServiceEntry {
 }
 
 /** Everyone who is registered, and the tombstones of those who were; by id, by service, by address. */
-export class Roster {
+export class InstanceTable {
   readonly #entries = new Map<string, Entry>();
   readonly #services = new Map<string, ServiceEntry>();
   /** In the order of their burial, with its monotonic time. */

@@ -1,5 +1,5 @@
 import type { StoredTombstone } from '../store/store.js';
-import type { ServiceEntry, Roster } from './instance-table.js';
+import type { ServiceEntry, InstanceTable } from './instance-table.js';
 
 const KEPT_MS = 600_000;
 /**
@@ -14,13 +14,13 @@ const LEAST_IN_ALL = 20_000;
  * The tombstones that need not be kept: those that are old, and of too many the oldest. Whoever resumes from before one of them is
  * sent the whole view instead, in which absence is a confirmed removal. `now`: monotonic ms.
  */
-export function superfluous(roster: Roster, now: number): ReadonlySet<StoredTombstone> {
-  const found = new Set(roster.tombstonesBefore(now - KEPT_MS));
-  if (roster.tombstoneCount - found.size <= LEAST_OF_SERVICE) return found;
-  for (const service of roster.allServices()) for (const one of surplusOf(service)) found.add(one);
-  let surplus = roster.tombstoneCount - found.size - Math.max(LEAST_IN_ALL, roster.size);
+export function superfluous(table: InstanceTable, now: number): ReadonlySet<StoredTombstone> {
+  const found = new Set(table.tombstonesBefore(now - KEPT_MS));
+  if (table.tombstoneCount - found.size <= LEAST_OF_SERVICE) return found;
+  for (const service of table.allServices()) for (const one of surplusOf(service)) found.add(one);
+  let surplus = table.tombstoneCount - found.size - Math.max(LEAST_IN_ALL, table.size);
   if (surplus <= 0) return found;
-  for (const tombstone of roster.tombstonesBefore(Infinity)) {
+  for (const tombstone of table.tombstonesBefore(Infinity)) {
     if (surplus <= 0) break;
     if (found.has(tombstone)) continue;
     found.add(tombstone);

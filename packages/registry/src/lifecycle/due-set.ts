@@ -1,7 +1,7 @@
 import { silence } from '@rollcall/core';
 import type { Policy, Vitals } from '@rollcall/core';
 import type { Entry } from '../instances/instance-table.js';
-import { Agenda } from '../runtime/deadline-heap.js';
+import { DeadlineHeap } from '../runtime/deadline-heap.js';
 import type { Count } from './self-preservation.js';
 
 /** Who wakes within this time is awake already: what a clock reads must not depend on how its sum was rounded. */
@@ -16,7 +16,7 @@ interface Mark {
 }
 
 /** Before each is looked at, and whether one counts nowhere though it was proved: it was gone before this process started. */
-export interface VigilNews {
+export interface DueSetEvents {
   readonly before?: (entry: Entry, now: number) => void;
   readonly isPast?: (entry: Entry) => boolean;
 }
@@ -29,11 +29,11 @@ const NO_COUNT: Count = { total: 0, silent: 0, unheard: 0 };
  *
  * It is told of every change that an event makes; everybody is restless until `update` has looked once.
  */
-export class Vigil {
+export class DueSet {
   readonly #policy: Policy;
   readonly #marks = new Map<Entry, Mark>();
   readonly #restless = new Set<Entry>();
-  readonly #asleep = new Agenda<Entry>();
+  readonly #asleep = new DeadlineHeap<Entry>();
   readonly #counts = new Map<string, Count>();
   #total = 0;
 
@@ -67,7 +67,7 @@ export class Vigil {
   }
 
   /** Wakes those whose time has come, counts the proved and the silent, and lets the calm sleep. */
-  update(now: number, { before = () => {}, isPast = () => false }: VigilNews = {}): void {
+  update(now: number, { before = () => {}, isPast = () => false }: DueSetEvents = {}): void {
     const awakeAt = now + GRAIN_MS;
     for (let next = this.#asleep.take(awakeAt); next !== null; next = this.#asleep.take(awakeAt)) {
       const mark = this.#marks.get(next.item);

@@ -1,30 +1,30 @@
 import { due, excuse, forecast, forgive, silentSince, stateOf, transition } from '@rollcall/core';
 import type { Event, Fleet, Instance, Log, Policy, Reason, Time, Vitals } from '@rollcall/core';
 import { actorOf } from '../activity/events.js';
-import type { Happening, History } from '../activity/events.js';
-import type { BeatLog } from '../activity/heartbeat-log.js';
+import type { Happening, EventHistory } from '../activity/events.js';
+import type { HeartbeatLog } from '../activity/heartbeat-log.js';
 import type { Feed } from '../feed/feed.js';
-import type { Audience } from '../feed/watch-limits.js';
+import type { WatchLimits } from '../feed/watch-limits.js';
 import { storedOf } from '../instances/instance-table.js';
-import type { Entry, Roster } from '../instances/instance-table.js';
+import type { Entry, InstanceTable } from '../instances/instance-table.js';
 import { superfluous } from '../instances/tombstones.js';
-import type { Ledger } from '../store/write-behind.js';
-import { Vigil } from './due-set.js';
+import type { WriteBehind } from '../store/write-behind.js';
+import { DueSet } from './due-set.js';
 import { ProvedHosts } from './proved-hosts.js';
-import type { Preservation } from './self-preservation.js';
+import type { SelfPreservation } from './self-preservation.js';
 
 /** What a judge needs of the registry around it. */
-export interface JudgePorts {
+export interface LifecycleEnginePorts {
   readonly time: Time;
   readonly log: Log;
   readonly policy: Policy;
-  readonly roster: Roster;
-  readonly preservation: Preservation;
+  readonly table: InstanceTable;
+  readonly preservation: SelfPreservation;
   readonly feed: Feed;
-  readonly audience: Pick<Audience, 'release'>;
-  readonly ledger: Pick<Ledger, 'remember'>;
-  readonly history: Pick<History, 'note' | 'noteOf'>;
-  readonly beats: Pick<BeatLog, 'release'>;
+  readonly watchLimits: Pick<WatchLimits, 'release'>;
+  readonly writeBehind: Pick<WriteBehind, 'remember'>;
+  readonly history: Pick<EventHistory, 'note' | 'noteOf'>;
+  readonly beats: Pick<HeartbeatLog, 'release'>;
 }
 
 /** How far those who call are with it. */
@@ -48,9 +48,9 @@ const TOLD_AGAIN_MS = 60_000;
 const SPOKEN_ANEW: Happening = { kind: 're-registered', by: 'instance', text: 'registered again with other words' };
 
 /** Passes every verdict: applies events to instances with the facts of the fleet, and publishes what changed. */
-export class Judge {
-  readonly #ports: JudgePorts;
-  readonly #vigil: Vigil;
+export class LifecycleEngine {
+  readonly #ports: LifecycleEnginePorts;
+  readonly #dueSet: DueSet;
   readonly #provedHosts: ProvedHosts;
   readonly #facts: FleetFacts;
   /** Whose call is due and has not begun, and until when that was excused. */
@@ -65,11 +65,11 @@ export class Judge {
   /** Has silence acted since that was stored? */
   #hasUsed = false;
 
-  constructor(ports: JudgePorts) {
+  constructor(ports: LifecycleEnginePorts) {
     this.#ports = ports;
-    this.#vigil = new Vigil(ports.policy);
-    this.#provedHosts = new ProvedHosts(ports.roster);
-    this.#facts = { roster: ports.roster, preservation: ports.preservation, isAtProvedHost: this.#isAtProvedHost };
+    this.#dueSet = new DueSet(ports.policy);
+    this.#provedHosts = new ProvedHosts(ports.table);
+    this.#facts = { table: ports.table, preservation: ports.preservation, isAtProvedHost: this.#isAtProvedHost };
     this.#sweptAt = ports.time.now();
   }
 
@@ -85,7 +85,7 @@ export class Judge {
 
   /** A new instance is on the roll. */
   enter(entry: Entry): void {
-    this.#vigil.wake(entry);
+    this.#dueSet.wake(entry);
     this.#publish(entry, entry.vitals);
     const { reason } = entry.record;
     this.#ports.history.noteOf(entry.record, { kind: 'registered', by: 'instance', text: 'registered', reason });
@@ -93,7 +93,7 @@ export class Judge {
 
   /** Fields outside the lifecycle changed (version, weight, admin, endpoints …): another revision, and for people `what` it was. */
   amend(entry: Entry, record: Partial<Instance>, what: Happening = SPOKEN_ANEW): void {
-    this.#ports.roster.update(entry, { record: { ...entry.record, ...record } });
+    this.#ports.table.update(entry, { record: { ...entry.record, ...record } });
     this.#publish(entry, entry.vitals);
     this.#ports.history.noteOf(entry.record, what);
   }
@@ -115,14 +115,14 @@ export class Judge {
     }
     if (result.changed) this.#publish(entry, result.vitals);
     else entry.vitals = result.vitals;
-    if (wasUnheard && entry.vitals.unheard === null) this.#vigil.wake(entry);
-    else this.#vigil.touch(entry);
+    if (wasUnheard && entry.vitals.unheard === null) this.#dueSet.wake(entry);
+    else this.#dueSet.touch(entry);
     return true;
   }
 
   /** Off the roll, with a tombstone; `ended`: this id never comes back. */
   remove(entry: Entry, reason: Reason, ended: boolean): void {
-    const { audience, feed, roster, ledger, time, log, history } = this.#ports;
+    const { watchLimits, feed, table, writeBehind, time, log, history } = this.#ports;
     const { id, namespace, service } = entry.record;
     const revision = feed.nextRevision();
     const { secretHash } = entry.credential;
@@ -138,14 +138,14 @@ export class Judge {
       ...override,
       removedAt: time.wall(),
     };
-    roster.bury(entry, tombstone, time.now());
+    table.bury(entry, tombstone, time.now());
     this.#ports.beats.release(entry);
-    this.#vigil.wake(entry);
+    this.#dueSet.wake(entry);
     this.#uncalled.delete(entry);
-    ledger.remember({ bury: tombstone });
+    writeBehind.remember({ bury: tombstone });
     feed.bury(namespace, service, { id, revision, reason });
     feed.gone(id, reason);
-    audience.release(id);
+    watchLimits.release(id);
     const what = { kind: 'removed', by: actorOf(reason), text: 'removed', reason } as const;
     history.noteOf({ ...entry.record, revision }, what);
     log.info(`${id} removed: ${reason.text}`);
@@ -175,7 +175,7 @@ export class Judge {
     if (calls.strangersBehindMs >= this.sweepMs) this.#awaitStrangers(calls, now);
     this.#census(now);
     const waiting: Entry[] = [];
-    for (const entry of this.#vigil.restless) if (this.#due(entry, now) !== null) waiting.push(entry);
+    for (const entry of this.#dueSet.restless) if (this.#due(entry, now) !== null) waiting.push(entry);
     if (waiting.length > 1) waiting.sort((a, b) => silentSince(a.vitals) - silentSince(b.vitals));
     for (const entry of waiting) this.#settle(entry, now);
     this.#rememberUses(now);
@@ -199,7 +199,7 @@ export class Judge {
   }
 
   #awaitStrangers(calls: Progress, now: number): void {
-    for (const entry of this.#vigil.restless) {
+    for (const entry of this.#dueSet.restless) {
       if (entry.vitals.proved) continue;
       const dueAt = calls.dueAt(entry);
       if (dueAt < now) this.awaits(entry, dueAt);
@@ -225,7 +225,7 @@ export class Judge {
     const deafMs = this.#deafMs(now);
     this.#sweptAt = now;
     if (deafMs === 0) return;
-    for (const entry of this.#ports.roster.all()) entry.vitals = forgive(entry.vitals, deafMs, now);
+    for (const entry of this.#ports.table.all()) entry.vitals = forgive(entry.vitals, deafMs, now);
     this.#forgivenAt = now;
     // at the edge of what it can do, it is behind and catches up all the time
     if (deafMs < this.#ports.policy.intervalMs && now - this.#toldAt < TOLD_AGAIN_MS) return;
@@ -260,10 +260,10 @@ export class Judge {
   #census(now: number): void {
     const { preservation } = this.#ports;
     this.#provedHosts.renew();
-    this.#vigil.update(now, { before: this.#excuseUncalled, isPast: this.#isPast });
-    preservation.observe(now, this.#vigil.counts);
-    if (!preservation.observeRefusals(now, this.#refused(), this.#vigil.total)) return;
-    for (const entry of this.#vigil.restless) if (entry.vitals.cause === 'proof') this.apply(entry, { type: 'doubt' });
+    this.#dueSet.update(now, { before: this.#excuseUncalled, isPast: this.#isPast });
+    preservation.observe(now, this.#dueSet.counts);
+    if (!preservation.observeRefusals(now, this.#refused(), this.#dueSet.total)) return;
+    for (const entry of this.#dueSet.restless) if (entry.vitals.cause === 'proof') this.apply(entry, { type: 'doubt' });
   }
 
   /** Not heard since this process started, and a refusal of it is its host's own word. */
@@ -277,7 +277,7 @@ export class Judge {
   /** Where the proved ones live whose last call was refused. */
   #refused(): readonly { readonly host: string }[] {
     let refused: { readonly host: string }[] | null = null;
-    for (const entry of this.#vigil.restless) {
+    for (const entry of this.#dueSet.restless) {
       const { vitals, targets } = entry;
       if (vitals.lastFailure?.refused !== true || !vitals.proved || vitals.phase === 'LEAVING') continue;
       if (this.#isPast(entry)) continue;
@@ -293,17 +293,17 @@ export class Judge {
 
   /** Another revision of the record, to watchers and store. */
   #publish(entry: Entry, vitals: Vitals): void {
-    const { feed, roster, ledger, time, policy, log } = this.#ports;
+    const { feed, table, writeBehind, time, policy, log } = this.#ports;
     const state = stateOf(vitals);
     const before = entry.record;
     const moved = state !== before.state || vitals.since !== entry.vitals.since;
     const since = moved ? time.wall() : before.since;
     const revision = feed.nextRevision();
-    roster.update(entry, { vitals, record: { ...before, state, since, reason: vitals.reason, revision } });
+    table.update(entry, { vitals, record: { ...before, state, since, reason: vitals.reason, revision } });
     const next = forecast(vitals, policy, this.#fleetOf(entry, time.now()));
     const record = { ...entry.record, next };
     entry.record = record;
-    ledger.remember({ put: storedOf(entry) });
+    writeBehind.remember({ put: storedOf(entry) });
     feed.publish(record);
     if (state !== before.state) log.info(`${entry.id} ${before.state} → ${state}: ${vitals.reason.text}`);
     const what = stepOf(before, record);
@@ -314,15 +314,15 @@ export class Judge {
   #rememberUses(now: number): void {
     if (!this.#hasUsed) return;
     this.#hasUsed = false;
-    this.#ports.ledger.remember({ preserve: this.#ports.preservation.save(now) });
+    this.#ports.writeBehind.remember({ preserve: this.#ports.preservation.save(now) });
   }
 
   #dropOldTombstones(): void {
-    const { feed, roster, ledger, time } = this.#ports;
-    for (const tombstone of superfluous(roster, time.now())) {
-      roster.forget(tombstone.id);
+    const { feed, table, writeBehind, time } = this.#ports;
+    for (const tombstone of superfluous(table, time.now())) {
+      table.forget(tombstone.id);
       feed.forget(tombstone);
-      ledger.remember({ forget: tombstone.id });
+      writeBehind.remember({ forget: tombstone.id });
     }
   }
 }
@@ -330,7 +330,7 @@ export class Judge {
 const NOBODY: readonly { readonly host: string }[] = [];
 
 /** Where the facts of the fleet come from. */
-interface FleetFacts extends Pick<JudgePorts, 'roster' | 'preservation'> {
+interface FleetFacts extends Pick<LifecycleEnginePorts, 'table' | 'preservation'> {
   readonly isAtProvedHost: (entry: Entry) => boolean;
 }
 
@@ -347,11 +347,11 @@ class FleetNow implements Fleet {
   }
 
   get otherHealthy(): boolean {
-    return this.#facts.roster.others(this.#entry).healthy;
+    return this.#facts.table.others(this.#entry).healthy;
   }
 
   get otherCallable(): boolean {
-    return this.#facts.roster.others(this.#entry).callable;
+    return this.#facts.table.others(this.#entry).callable;
   }
 
   get permit(): Fleet['permit'] {
@@ -365,7 +365,7 @@ class FleetNow implements Fleet {
 }
 
 /** Why silence may act on nobody of this service now; null: it may. */
-function heldBy(preservation: Preservation, serviceKey: string, now: number): string | null {
+function heldBy(preservation: SelfPreservation, serviceKey: string, now: number): string | null {
   if (preservation.permit(serviceKey, now)) return null;
   return preservation.hold(serviceKey, now)?.text ?? '';
 }

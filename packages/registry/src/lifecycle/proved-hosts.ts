@@ -1,16 +1,16 @@
-import type { Entry, Roster } from '../instances/instance-table.js';
+import type { Entry, InstanceTable } from '../instances/instance-table.js';
 
 /**
  * On which hosts an instance is HEALTHY and was proved both ways by this very process. The way to such a host works in both directions,
  * so a refusal there is its own word and no firewall's, and whoever lives there could make itself heard.
  */
 export class ProvedHosts {
-  readonly #roster: Pick<Roster, 'all'>;
+  readonly #table: Pick<InstanceTable, 'all'>;
   /** Null: to be collected when it is asked for. */
   #hosts: ReadonlySet<string> | null = null;
 
-  constructor(roster: Pick<Roster, 'all'>) {
-    this.#roster = roster;
+  constructor(table: Pick<InstanceTable, 'all'>) {
+    this.#table = table;
   }
 
   /** Before each round of decisions: states have changed. Costs nothing until something is asked. */
@@ -27,7 +27,7 @@ export class ProvedHosts {
 
   #collect(): ReadonlySet<string> {
     const hosts = new Set<string>();
-    for (const entry of this.#roster.all()) {
+    for (const entry of this.#table.all()) {
       if (isProvedNow(entry)) for (const { host } of entry.targets) hosts.add(host);
     }
     return hosts;

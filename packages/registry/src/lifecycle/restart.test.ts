@@ -3,7 +3,7 @@ import type { Endpoint, Frame, HeartbeatCall, Time } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_LIMITS } from '../instances/limits.js';
-import type { Caller, CallOutcome } from '../probing/protocols/caller.js';
+import type { ProbeProtocol, ProbeOutcome } from '../probing/protocols/caller.js';
 import type { Outcome } from '../registry-api.js';
 import { Registry } from '../registry.js';
 import { Bench } from '../store/disk/disk.fixture.js';
@@ -14,7 +14,7 @@ const INTERVAL = DEFAULT_POLICY.intervalMs;
 const secretOf = (id: string): string => `the-secret-of-22-or-more-${id}`;
 
 /** A registry on a disk, and services that outlive it. */
-class Town implements Caller {
+class Town implements ProbeProtocol {
   readonly protocol = 'tcp';
   readonly bench = new Bench();
   /** When each instance was called, since the last start, ms after it. */
@@ -65,7 +65,7 @@ class Town implements Caller {
     this.#vanished.add(port);
   }
 
-  async call({ port }: Endpoint, { nonce, purpose }: HeartbeatCall): Promise<CallOutcome> {
+  async call({ port }: Endpoint, { nonce, purpose }: HeartbeatCall): Promise<ProbeOutcome> {
     const id = this.#inhabitants.get(port);
     this.calls.push({ id: id ?? `nobody at ${port}`, afterMs: this.bench.time.now() - this.#startedAt });
     if (this.#vanished.has(port)) return { kind: 'failed', text: 'no connection within 2000 ms', ms: 2_000 };

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Preservation } from './self-preservation.js';
+import { SelfPreservation } from './self-preservation.js';
 import type { Count } from './self-preservation.js';
 
 const INTERVAL_MS = 5_000;
@@ -11,7 +11,7 @@ const HOUR = 60 * MINUTE;
 
 /** Self-preservation with the clock and the counts of a test. */
 class Watch {
-  readonly preservation = new Preservation({ intervalMs: INTERVAL_MS, timeoutMs: TIMEOUT_MS });
+  readonly preservation = new SelfPreservation({ intervalMs: INTERVAL_MS, timeoutMs: TIMEOUT_MS });
   now = 0;
 
   see(counts: Readonly<Record<string, readonly [silent: number, total: number]>>): this {

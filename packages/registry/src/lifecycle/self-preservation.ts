@@ -74,7 +74,7 @@ const HOSTS_OF_A_MASS = 3;
  * Pure: the engine tells the facts with `observe` before each round of decisions, asks `permit` for each, and says `use` for
  * every instance that silence made CRITICAL. All times are monotonic ms. The state is bounded by the services seen within ten minutes.
  */
-export class Preservation {
+export class SelfPreservation {
   readonly #afterMassMs: number;
   readonly #calmMs: number;
   readonly #registry: Scope;

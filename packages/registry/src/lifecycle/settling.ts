@@ -1,13 +1,13 @@
 import type { Policy, Time } from '@rollcall/core';
-import type { History } from '../activity/events.js';
+import type { EventHistory } from '../activity/events.js';
 import type { Feed } from '../feed/feed.js';
-import type { Preservation } from './self-preservation.js';
+import type { SelfPreservation } from './self-preservation.js';
 
 export interface SettlingPorts {
   readonly time: Pick<Time, 'now'>;
   readonly policy: Policy;
-  readonly preservation: Pick<Preservation, 'isMass'>;
-  readonly history: Pick<History, 'note'>;
+  readonly preservation: Pick<SelfPreservation, 'isMass'>;
+  readonly history: Pick<EventHistory, 'note'>;
   readonly feed: Pick<Feed, 'status'>;
 }
 

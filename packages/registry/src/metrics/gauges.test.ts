@@ -1,7 +1,7 @@
 import { memoryMeter } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { World } from '../registry.fixture.js';
-import { Census } from './gauges.js';
+import { RegistryGauges } from './gauges.js';
 import type { Counted } from './gauges.js';
 
 const admin = { ENABLED: 0, DRAINING: 0, MAINTENANCE: 0 };
@@ -19,7 +19,7 @@ const circuits = (open: number) => ({
 describe('a census', () => {
   it('names a hundred services, those without a callable instance first, and sums up the others', async () => {
     const meter = memoryMeter();
-    const census = new Census(meter);
+    const gauges = new RegistryGauges(meter);
     const world = await World.started();
     const services = Array.from({ length: 150 }, (_, index) => ({
       namespace: 'default',
@@ -35,7 +35,7 @@ describe('a census', () => {
       topology: () => world.registry.topology('*'),
       services: () => ({ ok: true, value: { revision: 1, services } }),
     };
-    census.take(counted);
+    gauges.take(counted);
     const name = 'rollcall_registry_instances';
     expect(meter.count(name)).toBe(300);
     expect(meter.count(name, { service: 's-149', state: 'CRITICAL' })).toBe(2);
@@ -52,7 +52,7 @@ describe('a census', () => {
     expect(meter.count(byAdmin)).toBe(300);
     expect(meter.values(byAdmin)).toHaveLength(303);
     services.length = 1;
-    census.take(counted);
+    gauges.take(counted);
     expect(meter.count(name)).toBe(2);
     expect(meter.values(name)).toHaveLength(5);
     await world.registry.close();
@@ -85,7 +85,7 @@ describe('a census', () => {
       services: () => world.registry.services('*'),
       topology: () => ({ ok: true, value: { withinMs: 1, edges } }),
     };
-    new Census(meter).take(counted);
+    new RegistryGauges(meter).take(counted);
     expect(meter.count('rollcall_registry_circuits_open', { service: 'b' })).toBe(4);
     expect(meter.values('rollcall_registry_circuits_open')).toEqual([4]);
     await world.registry.close();

@@ -1,6 +1,6 @@
 import { ADMIN_STATES, STATES } from '@rollcall/core';
 import type { Gauge, Meter } from '@rollcall/core';
-import type { RegistryFace, ServiceSummary, TopologyAnswer } from '../registry-api.js';
+import type { RegistryApi, ServiceSummary, TopologyAnswer } from '../registry-api.js';
 
 /** So many services have series of their own; the others are one together. */
 const MOST_SERVICES = 100;
@@ -8,13 +8,13 @@ const MOST_SERVICES = 100;
 const OTHERS = '(other)';
 
 /** What a registry is looked at for. */
-export type Counted = Pick<RegistryFace, 'ready' | 'describe' | 'services' | 'topology'>;
+export type Counted = Pick<RegistryApi, 'ready' | 'describe' | 'services' | 'topology'>;
 
 /**
  * What is not counted as it happens but looked up when somebody asks: who is there, how far self-preservation is, whose circuits are open.
  * A registry that is not ready says only that: what is not known has no series, since 0 would be a lie.
  */
-export class Census {
+export class RegistryGauges {
   readonly #ready: Gauge;
   readonly #settled: Table;
   readonly #instances: Table;

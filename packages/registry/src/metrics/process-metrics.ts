@@ -21,7 +21,7 @@ interface Lag {
 }
 
 /** This process, as everybody's dashboards know it: `process_*` by the conventions of Prometheus, and what is particular to a registry. */
-export class OwnProcess {
+export class ProcessMetrics {
   readonly #time: Time;
   readonly #connections: Gauge;
   readonly #lag: Gauge<['at']>;

@@ -3,9 +3,9 @@ import type { Counter, Gauge, Meter, ProblemCode, Time, Timer } from '@rollcall/
 import type { Server } from 'node:http';
 import { bothMeters, Exposition } from './exposition.js';
 import type { ExpositionFormat } from './exposition.js';
-import { Census } from './gauges.js';
+import { RegistryGauges } from './gauges.js';
 import type { Counted } from './gauges.js';
-import { OwnProcess } from './process-metrics.js';
+import { ProcessMetrics } from './process-metrics.js';
 
 export interface RegistryMetricsPorts {
   /** Where everything but `process_*` is counted, too. Default: nowhere. */
@@ -35,8 +35,8 @@ export class RegistryMetrics {
   readonly meter: Meter;
   readonly #exposition = new Exposition();
   readonly #time: Time;
-  readonly #census: Census;
-  readonly #process: OwnProcess;
+  readonly #gauges: RegistryGauges;
+  readonly #process: ProcessMetrics;
   readonly #refusals: Counter<['code']>;
   readonly #registrations: Counter<['outcome']>;
   readonly #feedBytes: Counter;
@@ -52,8 +52,8 @@ export class RegistryMetrics {
     const meter = this.#isFollowed ? bothMeters(own, other) : own;
     this.meter = meter;
     this.#time = time;
-    this.#census = new Census(meter);
-    this.#process = new OwnProcess({ time, own, meter });
+    this.#gauges = new RegistryGauges(meter);
+    this.#process = new ProcessMetrics({ time, own, meter });
     this.#refusals = meter.counter('rollcall_registry_refusals_total', 'Requests that were refused, by code.', [
       'code',
     ]);
@@ -89,7 +89,7 @@ export class RegistryMetrics {
   /** Looks up what is not counted as it happens. */
   async look({ registry, server, tls = null }: Scene): Promise<void> {
     await this.#process.look(server);
-    this.#census.take(registry);
+    this.#gauges.take(registry);
     if (tls !== null) this.#expiry.set(tls.describe().expiresAt / 1_000);
   }
 

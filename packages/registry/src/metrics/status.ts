@@ -1,19 +1,19 @@
 import { createHash } from 'node:crypto';
 import type { Log, Policy, Time } from '@rollcall/core';
-import type { History } from '../activity/events.js';
+import type { EventHistory } from '../activity/events.js';
 import type { Feed } from '../feed/feed.js';
-import type { Roster } from '../instances/instance-table.js';
-import type { Preservation, ScopeReport } from '../lifecycle/self-preservation.js';
-import type { Roll } from '../probing/prober.js';
+import type { InstanceTable } from '../instances/instance-table.js';
+import type { SelfPreservation, ScopeReport } from '../lifecycle/self-preservation.js';
+import type { Prober } from '../probing/prober.js';
 import type { PreservationAnswer, RegistryAnswer, ScopeAnswer } from '../registry-api.js';
 import type { Store } from '../store/store.js';
-import type { Ledger } from '../store/write-behind.js';
+import type { WriteBehind } from '../store/write-behind.js';
 
 /** So many services that hold are told of, longest first. */
 const MOST_TOLD = 50;
 
 /** What people are told of self-preservation. */
-export function preservationAnswer(preservation: Preservation, now: number): PreservationAnswer {
+export function preservationAnswer(preservation: SelfPreservation, now: number): PreservationAnswer {
   const { active, text, since } = preservation.describe(now);
   const holding = [...preservation.holding(now)].toSorted(
     ([, one], [, other]) => (one.since ?? 0) - (other.since ?? 0),
@@ -41,18 +41,18 @@ function serviceOf(key: string): { readonly namespace: string; readonly service:
 
 /** SHA-256 (lower-case hex) over `<namespace>/<service>/<id> <revision>\n` of every instance, by id in the order of code points. */
 export class ViewHash {
-  readonly #roster: Roster;
+  readonly #table: InstanceTable;
   #of: { readonly revision: number; readonly hash: string } | null = null;
 
-  constructor(roster: Roster) {
-    this.#roster = roster;
+  constructor(table: InstanceTable) {
+    this.#table = table;
   }
 
   /** Of the view at this revision, which is the newest: computed once for each that is asked for. */
   at(revision: number): { readonly revision: number; readonly hash: string } {
     if (this.#of?.revision === revision) return this.#of;
     const hash = createHash('sha256');
-    for (const { id, record, serviceKey } of this.#roster.sorted())
+    for (const { id, record, serviceKey } of this.#table.sorted())
       hash.update(`${serviceKey}/${id} ${record.revision}\n`);
     this.#of = { revision, hash: hash.digest('hex') };
     return this.#of;
@@ -61,12 +61,12 @@ export class ViewHash {
 
 export interface AboutPorts {
   readonly time: Pick<Time, 'now'>;
-  readonly roster: Roster;
+  readonly table: InstanceTable;
   readonly feed: Pick<Feed, 'revision' | 'watchers'>;
-  readonly roll: Pick<Roll, 'lateness'>;
-  readonly preservation: Preservation;
+  readonly prober: Pick<Prober, 'lateness'>;
+  readonly preservation: SelfPreservation;
   readonly store: Pick<Store, 'name' | 'durable'>;
-  readonly ledger: Pick<Ledger, 'trouble'>;
+  readonly writeBehind: Pick<WriteBehind, 'trouble'>;
   readonly options: Pick<RegistryAnswer, 'policy' | 'limits'> & { readonly described?: RegistryAnswer['options'] };
 }
 
@@ -79,19 +79,19 @@ export class About {
 
   constructor(ports: AboutPorts) {
     this.#ports = ports;
-    this.#viewHash = new ViewHash(ports.roster);
+    this.#viewHash = new ViewHash(ports.table);
   }
 
   answer(who: Who): RegistryAnswer {
-    const { time, roster, feed, roll, preservation, store, ledger, options } = this.#ports;
-    const { p99Ms: p99LateMs, waiting } = roll.lateness();
+    const { time, table, feed, prober, preservation, store, writeBehind, options } = this.#ports;
+    const { p99Ms: p99LateMs, waiting } = prober.lateness();
     const viewNow = () => this.#viewHash.at(feed.revision);
     return {
       ...who,
-      store: { name: store.name, durable: store.durable, trouble: ledger.trouble },
+      store: { name: store.name, durable: store.durable, trouble: writeBehind.trouble },
       watchers: feed.watchers,
-      instances: roster.size,
-      tombstones: roster.tombstoneCount,
+      instances: table.size,
+      tombstones: table.tombstoneCount,
       // computed for whoever reads it: some ask only how many there are
       get view() {
         return viewNow();
@@ -109,8 +109,8 @@ export interface HoldNewsPorts {
   readonly time: Time;
   readonly log: Log;
   readonly policy: Policy;
-  readonly preservation: Preservation;
-  readonly history: Pick<History, 'note'>;
+  readonly preservation: SelfPreservation;
+  readonly history: Pick<EventHistory, 'note'>;
 }
 
 /** A hold that begins is told within this time. */

@@ -1,8 +1,8 @@
 import { sleep } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import { codeOf, SECOND, value, World } from '../registry.fixture.js';
-import { Pace } from './batch-size.js';
-import type { CallOutcome } from './protocols/caller.js';
+import { BatchSize } from './batch-size.js';
+import type { ProbeOutcome } from './protocols/caller.js';
 
 const p99LateMs = (world: World): number => value(world.registry.describe()).calls.p99LateMs;
 
@@ -26,7 +26,7 @@ describe('a turn of the event loop', () => {
   const intervalMs = 5_000;
 
   it('begins of those who are on time as many as it may, and of the late as many as became due since the last one and half as many again', () => {
-    const pace = new Pace(intervalMs, 0);
+    const pace = new BatchSize(intervalMs, 0);
     const most = pace.turn(3);
     expect(most({ size: 10_000, behindMs: 100, areStrangers: false })).toBe(32);
     expect(most({ size: 6_000, behindMs: 101, areStrangers: false })).toBe(6);
@@ -34,13 +34,13 @@ describe('a turn of the event loop', () => {
   });
 
   it('begins a few of however few who are late, and of strangers', () => {
-    const pace = new Pace(intervalMs, 0);
+    const pace = new BatchSize(intervalMs, 0);
     expect(pace.turn(1)({ size: 1, behindMs: 900, areStrangers: false })).toBe(4);
     expect(pace.turn(9)({ size: 10_000, behindMs: 0, areStrangers: true })).toBe(4);
   });
 
   it('begins not many of the late, however long it took: long turns would grow longer', () => {
-    const most = new Pace(intervalMs, 0).turn(9_000);
+    const most = new BatchSize(intervalMs, 0).turn(9_000);
     expect(most({ size: 10_000, behindMs: 900, areStrangers: false })).toBe(8);
   });
 });
@@ -94,7 +94,7 @@ describe('a newcomer', () => {
   /** Strangers that never answer, of one source, each called once at least. */
   async function besieged(): Promise<World> {
     const world = await World.started({ limits: { maxCalls: 100 } });
-    const silence = async (): Promise<CallOutcome> => {
+    const silence = async (): Promise<ProbeOutcome> => {
       await sleep(world.time, 2_000);
       return { kind: 'failed', text: 'no answer within 2000 ms', ms: 2_000 };
     };

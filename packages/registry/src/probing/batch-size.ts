@@ -23,7 +23,7 @@ export interface Crowd {
 }
 
 /** How many calls one turn of the event loop begins: by the time since the last one, for turns may be long. */
-export class Pace {
+export class BatchSize {
   readonly #intervalMs: number;
   #turnedAt: number;
 

@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { Turnstile } from './concurrency-limiter.js';
-import type { Lane, Passer } from './waiter.js';
+import { ConcurrencyLimiter } from './concurrency-limiter.js';
+import type { Lane, Waiter } from './waiter.js';
 
 const ONE = { source: '10.0.0.1', isNew: false, places: 1, lane: null } as const;
 
 function turnstileOf(places: number) {
-  const turnstile = new Turnstile(places);
+  const concurrencyLimiter = new ConcurrencyLimiter(places);
   const passed: Lane[] = [];
   /** Of those inside, by lane, the one that came first leaves. */
-  const inside: { readonly passer: Passer; readonly lane: Lane }[] = [];
-  const arrive = (lane: Lane, count = 1, sources: readonly string[] = [ONE.source]): Passer => {
-    let last: Passer = { ...ONE, pass: () => {} };
+  const inside: { readonly passer: Waiter; readonly lane: Lane }[] = [];
+  const arrive = (lane: Lane, count = 1, sources: readonly string[] = [ONE.source]): Waiter => {
+    let last: Waiter = { ...ONE, pass: () => {} };
     for (let index = 0; index < count; index += 1) {
-      const passer: Passer = {
+      const passer: Waiter = {
         ...ONE,
         source: sources[index % sources.length] ?? ONE.source,
         pass(by) {
@@ -21,17 +21,17 @@ function turnstileOf(places: number) {
         },
       };
       last = passer;
-      turnstile.arrive(passer, lane);
+      concurrencyLimiter.arrive(passer, lane);
     }
     return last;
   };
   const leave = (lane?: Lane): void => {
     const at = inside.findIndex((one) => lane === undefined || one.lane === lane);
     const [left] = inside.splice(at, 1);
-    if (left !== undefined) turnstile.leave(left.passer, left.lane);
+    if (left !== undefined) concurrencyLimiter.leave(left.passer, left.lane);
   };
   const sourcesInside = (): readonly string[] => inside.map(({ passer }) => passer.source);
-  return { turnstile, passed, arrive, leave, sourcesInside };
+  return { turnstile: concurrencyLimiter, passed, arrive, leave, sourcesInside };
 }
 
 const countOf = (passed: readonly Lane[], lane: Lane): number => passed.filter((one) => one === lane).length;
@@ -48,14 +48,14 @@ describe('strangers', () => {
   });
 
   it('of one source leave an eighth, so that one of another passes at once', () => {
-    const { turnstile, arrive, sourcesInside, leave } = turnstileOf(16);
+    const { turnstile: concurrencyLimiter, arrive, sourcesInside, leave } = turnstileOf(16);
     arrive('stranger', 100, ['10.0.0.1']);
     expect(sourcesInside()).toHaveLength(7);
     arrive('stranger', 1, ['10.0.0.2']);
     expect(sourcesInside()).toContain('10.0.0.2');
-    expect(turnstile.waiting).toBe(93);
+    expect(concurrencyLimiter.waiting).toBe(93);
     for (let left = 0; left < 101; left += 1) leave();
-    expect([turnstile.waiting, sourcesInside().length]).toEqual([0, 0]);
+    expect([concurrencyLimiter.waiting, sourcesInside().length]).toEqual([0, 0]);
   });
 
   it('of different sources take turns, however many of one wait', () => {
@@ -67,29 +67,32 @@ describe('strangers', () => {
   });
 
   it('that are new pass before the others of their source, but for every fourth', () => {
-    const turnstile = new Turnstile(2);
-    const passed: Passer[] = [];
+    const concurrencyLimiter = new ConcurrencyLimiter(2);
+    const passed: Waiter[] = [];
     const arrive = (isNew: boolean): void =>
-      turnstile.arrive({ ...ONE, isNew, pass: () => void passed.push({ ...ONE, isNew, pass: () => {} }) }, 'stranger');
+      concurrencyLimiter.arrive(
+        { ...ONE, isNew, pass: () => void passed.push({ ...ONE, isNew, pass: () => {} }) },
+        'stranger',
+      );
     for (let index = 0; index < 9; index += 1) arrive(false);
     for (let index = 0; index < 9; index += 1) arrive(true);
-    for (let index = 0; index < 8; index += 1) turnstile.leave({ ...ONE, pass: () => {} }, 'stranger');
+    for (let index = 0; index < 8; index += 1) concurrencyLimiter.leave({ ...ONE, pass: () => {} }, 'stranger');
     const order = passed.map(({ isNew }) => (isNew ? 'new' : 'again'));
     expect(order).toEqual(['again', 'new', 'new', 'new', 'again', 'new', 'new', 'new', 'again']);
   });
 
   it('that need more places than their source may have pass one at a time', () => {
-    const turnstile = new Turnstile(8);
-    const passed: Passer[] = [];
-    const passers = [1, 2].map((): Passer => ({
+    const concurrencyLimiter = new ConcurrencyLimiter(8);
+    const passed: Waiter[] = [];
+    const passers = [1, 2].map((): Waiter => ({
       ...ONE,
       places: 16,
       pass: () => void passed.push(wide(passed.length)),
     }));
-    const wide = (index: number): Passer => passers[index] ?? { ...ONE, pass: () => {} };
-    for (const passer of passers) turnstile.arrive(passer, 'stranger');
+    const wide = (index: number): Waiter => passers[index] ?? { ...ONE, pass: () => {} };
+    for (const passer of passers) concurrencyLimiter.arrive(passer, 'stranger');
     expect(passed).toHaveLength(1);
-    turnstile.leave(wide(0), 'stranger');
+    concurrencyLimiter.leave(wide(0), 'stranger');
     expect(passed).toHaveLength(2);
   });
 
@@ -104,12 +107,12 @@ describe('strangers', () => {
   });
 
   it('are not hastened', () => {
-    const { turnstile, arrive } = turnstileOf(2);
+    const { turnstile: concurrencyLimiter, arrive } = turnstileOf(2);
     arrive('stranger', 2);
     const waiting = arrive('stranger');
-    turnstile.hasten(waiting);
+    concurrencyLimiter.hasten(waiting);
     expect(waiting.lane).toBe('stranger');
-    expect(turnstile.waiting).toBe(2);
+    expect(concurrencyLimiter.waiting).toBe(2);
   });
 });
 
@@ -123,13 +126,13 @@ it('the urgent pass first, and every fourth is an ordinary one', () => {
 });
 
 it('one that waits may be hastened', () => {
-  const { turnstile, passed, arrive, leave } = turnstileOf(1);
+  const { turnstile: concurrencyLimiter, passed, arrive, leave } = turnstileOf(1);
   arrive('urgent');
   arrive('ordinary', 3);
   const hastened = arrive('ordinary');
-  turnstile.hasten(hastened);
+  concurrencyLimiter.hasten(hastened);
   leave();
   expect(passed).toEqual(['urgent', 'urgent']);
   expect(hastened.lane).toBe(null);
-  expect(turnstile.waiting).toBe(3);
+  expect(concurrencyLimiter.waiting).toBe(3);
 });

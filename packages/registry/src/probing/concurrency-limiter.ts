@@ -1,6 +1,6 @@
 import { Fifo } from '../runtime/fifo.js';
-import { StrangerLine } from './fair-queue.js';
-import type { Lane, Passer } from './waiter.js';
+import { FairQueue } from './fair-queue.js';
+import type { Lane, Waiter } from './waiter.js';
 
 /** While both kinds wait, one in so many that pass is ordinary. */
 const ORDINARY_EVERY = 4;
@@ -16,9 +16,9 @@ const SOURCE_SHARE = 0.875;
  * many come and however long they stay, and those of one source leave some of it to others. One that needs more places than there are passes
  * alone.
  */
-export class Turnstile {
+export class ConcurrencyLimiter {
   readonly #places: number;
-  readonly #lanes: { readonly urgent: Line; readonly ordinary: Line; readonly stranger: StrangerLine };
+  readonly #lanes: { readonly urgent: Line; readonly ordinary: Line; readonly stranger: FairQueue };
   #inside = 0;
   #strangersInside = 0;
   #waiting = 0;
@@ -29,7 +29,7 @@ export class Turnstile {
 
   constructor(places: number) {
     this.#places = places;
-    const stranger = new StrangerLine(places * STRANGERS_SHARE * SOURCE_SHARE);
+    const stranger = new FairQueue(places * STRANGERS_SHARE * SOURCE_SHARE);
     this.#lanes = { urgent: new Line('urgent'), ordinary: new Line('ordinary'), stranger };
   }
 
@@ -38,7 +38,7 @@ export class Turnstile {
   }
 
   /** It passes, before this returns if nobody must wait. One that waits already stays where it is. */
-  arrive(passer: Passer, lane: Lane): void {
+  arrive(passer: Waiter, lane: Lane): void {
     if (passer.lane !== null) return;
     this.#waiting += 1;
     this.#lanes[lane].join(passer);
@@ -46,14 +46,14 @@ export class Turnstile {
   }
 
   /** One that waits is urgent now; a stranger stays one. */
-  hasten(passer: Passer): void {
+  hasten(passer: Waiter): void {
     if (passer.lane !== 'ordinary') return;
     this.#lanes.urgent.join(passer);
     this.#admitNext();
   }
 
   /** One that passed by that lane is outside again. */
-  leave(passer: Passer, lane: Lane): void {
+  leave(passer: Waiter, lane: Lane): void {
     this.#inside -= passer.places;
     if (lane === 'stranger') {
       this.#strangersInside -= passer.places;
@@ -87,15 +87,15 @@ export class Turnstile {
     return isOrdinary && this.#urgentInARow >= ORDINARY_EVERY - 1 ? 'ordinary' : 'urgent';
   }
 
-  #hasRoomFor({ places }: Passer): boolean {
+  #hasRoomFor({ places }: Waiter): boolean {
     return this.#inside === 0 || this.#inside + places <= this.#places;
   }
 
-  #hasStrangersRoomFor({ places }: Passer): boolean {
+  #hasStrangersRoomFor({ places }: Waiter): boolean {
     return this.#strangersInside === 0 || this.#strangersInside + places <= this.#places * STRANGERS_SHARE;
   }
 
-  #admit(passer: Passer, lane: Lane): void {
+  #admit(passer: Waiter, lane: Lane): void {
     this.#urgentInARow = lane === 'ordinary' ? 0 : this.#urgentInARow + Number(lane === 'urgent');
     this.#knownInARow = lane === 'stranger' ? 0 : this.#knownInARow + 1;
     this.#inside += passer.places;
@@ -108,18 +108,18 @@ export class Turnstile {
 /** A queue. Who has changed lanes leaves an empty place, which is skipped. */
 class Line {
   readonly #lane: Lane;
-  readonly #passers = new Fifo<Passer>();
+  readonly #passers = new Fifo<Waiter>();
 
   constructor(lane: Lane) {
     this.#lane = lane;
   }
 
-  join(passer: Passer): void {
+  join(passer: Waiter): void {
     passer.lane = this.#lane;
     this.#passers.push(passer);
   }
 
-  first(): Passer | null {
+  first(): Waiter | null {
     for (let first = this.#passers.first(); first !== undefined; first = this.#passers.first()) {
       if (first.lane === this.#lane) return first;
       this.#passers.shift();

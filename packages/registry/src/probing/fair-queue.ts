@@ -1,11 +1,11 @@
 import { Fifo } from '../runtime/fifo.js';
-import type { Passer } from './waiter.js';
+import type { Waiter } from './waiter.js';
 
 /** What there is of one source: kept while somebody of it waits or is inside. */
 interface Source {
   /** Those that come for the first time, and those that come again: they did not prove themselves yet. */
-  readonly fresh: Fifo<Passer>;
-  readonly again: Fifo<Passer>;
+  readonly fresh: Fifo<Waiter>;
+  readonly again: Fifo<Waiter>;
   /** Of the fresh, so many passed since the last of the others. */
   freshInARow: number;
   /** Places that are taken by it. */
@@ -22,7 +22,7 @@ const AGAIN_EVERY = 4;
  * strangers have taken its share of the places waits until some leave: who never answers stays for a whole timeout. Of one source who
  * comes for the first time passes first: it is more likely to prove itself than who did not do so the last time.
  */
-export class StrangerLine {
+export class FairQueue {
   readonly #share: number;
   readonly #sources = new Map<string, Source>();
   /** Sources of which somebody waits and may pass, the one whose turn it is first. */
@@ -33,14 +33,14 @@ export class StrangerLine {
     this.#share = share;
   }
 
-  join(passer: Passer): void {
+  join(passer: Waiter): void {
     passer.lane = 'stranger';
     const source = this.#sourceOf(passer.source);
     (passer.isNew ? source.fresh : source.again).push(passer);
     this.#line(source);
   }
 
-  first(): Passer | null {
+  first(): Waiter | null {
     const source = this.#order.first();
     return source === undefined ? null : (nextOf(source).first() ?? null);
   }
@@ -56,7 +56,7 @@ export class StrangerLine {
     this.#line(source);
   }
 
-  leave({ source: name, places }: Passer): void {
+  leave({ source: name, places }: Waiter): void {
     const source = this.#sourceOf(name);
     source.inside -= places;
     if (source.inside <= 0 && !isWaiting(source)) this.#sources.delete(name);
@@ -81,7 +81,7 @@ export class StrangerLine {
 
 const isWaiting = ({ fresh, again }: Source): boolean => fresh.size > 0 || again.size > 0;
 
-function nextOf({ fresh, again, freshInARow }: Source): Fifo<Passer> {
+function nextOf({ fresh, again, freshInARow }: Source): Fifo<Waiter> {
   const isOthers = freshInARow >= AGAIN_EVERY - 1 && again.size > 0;
   return fresh.size === 0 || isOthers ? again : fresh;
 }

@@ -1,15 +1,15 @@
 import type { Time } from '@rollcall/core';
-import type { Audience } from '../feed/watch-limits.js';
+import type { WatchLimits } from '../feed/watch-limits.js';
 import type { Entry } from '../instances/instance-table.js';
-import type { Judge } from '../lifecycle/engine.js';
+import type { LifecycleEngine } from '../lifecycle/engine.js';
 import type { LineLosses, Watcher, WatcherSink, WatchOrder } from '../registry-api.js';
-import type { Roll } from './prober.js';
+import type { Prober } from './prober.js';
 
 export interface LinePorts {
   readonly time: Time;
-  readonly audience: Pick<Audience, 'hold'>;
-  readonly judge: Pick<Judge, 'apply'>;
-  readonly roll: Pick<Roll, 'callNow'>;
+  readonly watchLimits: Pick<WatchLimits, 'hold'>;
+  readonly engine: Pick<LifecycleEngine, 'apply'>;
+  readonly prober: Pick<Prober, 'callNow'>;
 }
 
 /** Of each instance so many ends of its line are remembered, for so long. */
@@ -22,7 +22,7 @@ interface Loss {
 }
 
 /** The streams that are an instance's line too: only the newest counts, and only its end by the peer is news. */
-export class Lines {
+export class InstanceStreams {
   readonly #ports: LinePorts;
   /** Only of instances whose peer ended a line. */
   readonly #losses = new WeakMap<Entry, readonly Loss[]>();
@@ -34,14 +34,14 @@ export class Lines {
 
   /** The stream of `order` is its line from now on. */
   hold(entry: Entry, order: WatchOrder, sink: WatcherSink): Watcher {
-    const { audience, judge, roll, time } = this.#ports;
-    const watcher = audience.hold(entry.id, order, sink, () => {
+    const { watchLimits, engine, prober, time } = this.#ports;
+    const watcher = watchLimits.hold(entry.id, order, sink, () => {
       if (entry.line === watcher) entry.line = null;
     });
     const heldAt = time.now();
     entry.line = watcher;
     entry.lineClosedAt = null;
-    judge.apply(entry, { type: 'line' });
+    engine.apply(entry, { type: 'line' });
     const closed = (): void => {
       watcher.closed();
       if (entry.line !== watcher) return;
@@ -49,7 +49,7 @@ export class Lines {
       if (!entry.present || this.#isClosed) return;
       entry.lineClosedAt = time.now();
       this.#lost(entry, { at: entry.lineClosedAt, lastedMs: entry.lineClosedAt - heldAt });
-      roll.callNow(entry);
+      prober.callNow(entry);
     };
     const dropped = (): void => {
       watcher.closed();

@@ -1,14 +1,14 @@
 import { addressOf, printableText } from '@rollcall/core';
 import type { Endpoint } from '@rollcall/core';
 import type { Entry } from '../instances/instance-table.js';
-import type { CallOutcome } from './protocols/caller.js';
+import type { ProbeOutcome } from './protocols/caller.js';
 
 /** Of all that went wrong in a call, so many characters are told. */
 const MOST_TOLD = 1_000;
 
 /** Why an outcome is no answer of this instance, with its address; null when it is one. */
 export function faultOf(
-  outcome: CallOutcome,
+  outcome: ProbeOutcome,
   nonce: string,
   entry: Entry,
   target: Endpoint | undefined,

@@ -1,7 +1,7 @@
 import { instanceMessage, sleep } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import { SECOND, value, World } from '../registry.fixture.js';
-import type { CallOutcome } from './protocols/caller.js';
+import type { ProbeOutcome } from './protocols/caller.js';
 
 describe('the roll', () => {
   it('takes no answer from an old address for a proof of the new one', async () => {
@@ -18,7 +18,7 @@ describe('the roll', () => {
   it('calls a suspect not more often than it should, also when each call is still under way at the next report', async () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);
-    const answerLater = async (nonce: string): Promise<CallOutcome> => {
+    const answerLater = async (nonce: string): Promise<ProbeOutcome> => {
       await sleep(world.time, 4);
       return { kind: 'answered', instance: 'orders-1', nonce, ms: 4 };
     };

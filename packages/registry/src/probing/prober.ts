@@ -12,28 +12,28 @@ import type {
   Time,
   Timer,
 } from '@rollcall/core';
-import type { BeatLog } from '../activity/heartbeat-log.js';
+import type { HeartbeatLog } from '../activity/heartbeat-log.js';
 import { signCall } from '../instances/credential.js';
 import type { Entry, Round } from '../instances/instance-table.js';
-import type { Judge, Progress } from '../lifecycle/engine.js';
-import { Pace } from './batch-size.js';
-import { Turnstile } from './concurrency-limiter.js';
-import { Berths } from './kept-connections.js';
+import type { LifecycleEngine, Progress } from '../lifecycle/engine.js';
+import { BatchSize } from './batch-size.js';
+import { ConcurrencyLimiter } from './concurrency-limiter.js';
+import { KeptConnections } from './kept-connections.js';
 import { Lateness } from './lateness.js';
 import { faultOf, lineOf } from './probe-failure.js';
-import type { Berth, Caller, CallOutcome } from './protocols/caller.js';
-import { Calendar } from './schedule.js';
-import type { Lane, Passer } from './waiter.js';
+import type { KeptSlot, ProbeProtocol, ProbeOutcome } from './protocols/caller.js';
+import { ProbeSchedule } from './schedule.js';
+import type { Lane, Waiter } from './waiter.js';
 
-export interface RollPorts {
+export interface ProberPorts {
   readonly time: Time;
   readonly random: Random;
   readonly log: Log;
   readonly meter: Meter;
   readonly policy: Policy;
-  readonly judge: Judge;
-  readonly beats: Pick<BeatLog, 'answered' | 'unanswered'>;
-  readonly callers: ReadonlyMap<EndpointProtocol, Caller>;
+  readonly engine: LifecycleEngine;
+  readonly beats: Pick<HeartbeatLog, 'answered' | 'unanswered'>;
+  readonly callers: ReadonlyMap<EndpointProtocol, ProbeProtocol>;
   /** Who calls: `^[A-Za-z0-9_-]{8,64}$`. */
   readonly replica: string;
   /** Calls under way at the same time; the others wait, and nobody is blamed for it. */
@@ -63,13 +63,13 @@ const UNABLE_RETRY_MS = 500;
 const UNABLE_TOLD_MS = 60_000;
 
 /** Where one instance stands in the roll. */
-interface Turn extends Passer {
+interface Turn extends Waiter {
   readonly entry: Entry;
   /** Its place in the interval, 0 … 1. */
   readonly slot: number;
   places: number;
   isNew: boolean;
-  readonly berths: Berths;
+  readonly berths: KeptConnections;
   /** When it is called next; Infinity while nothing is scheduled. */
   nextAt: number;
   /** When the call that waits, or is under way, was due. */
@@ -90,12 +90,12 @@ interface Turn extends Passer {
  * Calls the roll: every instance once an interval on all its endpoints, at once where something happened. One timer. When more is
  * due than may be under way, or this process is busy, calls come late: then the clocks of those who wait stand still.
  */
-export class Roll implements Progress {
-  readonly #ports: RollPorts;
+export class Prober implements Progress {
+  readonly #ports: ProberPorts;
   readonly #turns = new WeakMap<Entry, Turn>();
-  readonly #agenda = new Calendar<Turn>();
-  readonly #turnstile: Turnstile;
-  readonly #pace: Pace;
+  readonly #agenda = new ProbeSchedule<Turn>();
+  readonly #concurrencyLimiter: ConcurrencyLimiter;
+  readonly #pace: BatchSize;
   readonly #lateness: Lateness;
   readonly #lateSeconds: Histogram;
   readonly #origin: number;
@@ -105,11 +105,11 @@ export class Roll implements Progress {
   #unableToldAt = -Infinity;
   #closed = false;
 
-  constructor(ports: RollPorts) {
+  constructor(ports: ProberPorts) {
     this.#ports = ports;
     this.#origin = ports.time.now();
-    this.#turnstile = new Turnstile(ports.maxCalls);
-    this.#pace = new Pace(ports.policy.intervalMs, this.#origin);
+    this.#concurrencyLimiter = new ConcurrencyLimiter(ports.maxCalls);
+    this.#pace = new BatchSize(ports.policy.intervalMs, this.#origin);
     this.#lateness = new Lateness(ports.policy.intervalMs, this.#origin);
     this.#lateSeconds = ports.meter.histogram(
       'rollcall_registry_heartbeat1_lateness_seconds',
@@ -131,7 +131,7 @@ export class Roll implements Progress {
   }
 
   lateness(): Punctuality {
-    return { p99Ms: this.#lateness.quantile(0.99, this.#ports.time.now()), waiting: this.#turnstile.waiting };
+    return { p99Ms: this.#lateness.quantile(0.99, this.#ports.time.now()), waiting: this.#concurrencyLimiter.waiting };
   }
 
   /** Takes an instance into the roll; `spread`: its first call comes in its slot instead of at once. */
@@ -146,7 +146,7 @@ export class Roll implements Progress {
       places: 1,
       lane: null,
       pass: (lane) => this.#begin(turn, lane),
-      berths: new Berths(),
+      berths: new KeptConnections(),
       nextAt: Infinity,
       dueAt: Infinity,
       urgent: !options.spread,
@@ -170,7 +170,7 @@ export class Roll implements Progress {
     const at = Math.max(this.#ports.time.now(), turn.lastStartedAt + gapMs);
     if (isLaterThan(turn, at) && !mayHasten()) return;
     turn.urgent = true;
-    if (turn.lane !== null) this.#turnstile.hasten(turn);
+    if (turn.lane !== null) this.#concurrencyLimiter.hasten(turn);
     else if (turn.calling) turn.wantedAt = Math.min(turn.wantedAt, at);
     else if (turn.nextAt > at) this.#schedule(turn, at);
   }
@@ -199,7 +199,9 @@ export class Roll implements Progress {
     const nonce = randomWord(random, 22);
     const call = signCall(entry.credential, { replica, instance: entry.id, nonce, purpose: 'opinion' });
     const place = await this.#place(entry);
-    const outcome = await this.#ask(entry, target, call, null).finally(() => this.#turnstile.leave(place, 'urgent'));
+    const outcome = await this.#ask(entry, target, call, null).finally(() =>
+      this.#concurrencyLimiter.leave(place, 'urgent'),
+    );
     return outcome.kind === 'answered' && outcome.nonce === nonce ? outcome.instance : null;
   }
 
@@ -258,16 +260,16 @@ export class Roll implements Progress {
     turn.dueAt = dueAt;
     turn.places = entry.targets.length;
     turn.isNew = turn.lastStartedAt === -Infinity;
-    this.#turnstile.arrive(turn, entry.vitals.proved ? known : 'stranger');
-    if (turn.lane !== null) this.#ports.judge.awaits(entry, dueAt);
+    this.#concurrencyLimiter.arrive(turn, entry.vitals.proved ? known : 'stranger');
+    if (turn.lane !== null) this.#ports.engine.awaits(entry, dueAt);
   }
 
   #begin(turn: Turn, lane: Lane): void {
-    const { time, judge } = this.#ports;
+    const { time, engine } = this.#ports;
     const now = time.now();
-    judge.called(turn.entry, turn.dueAt);
+    engine.called(turn.entry, turn.dueAt);
     if (turn.held || this.#closed || !turn.entry.present) {
-      this.#turnstile.leave(turn, lane);
+      this.#concurrencyLimiter.leave(turn, lane);
       return;
     }
     this.#lateness.record(now - turn.dueAt, now);
@@ -275,7 +277,7 @@ export class Roll implements Progress {
     turn.calling = true;
     turn.wantedAt = Infinity;
     turn.lastStartedAt = now;
-    void this.#round(turn).finally(() => this.#turnstile.leave(turn, lane));
+    void this.#round(turn).finally(() => this.#concurrencyLimiter.leave(turn, lane));
   }
 
   /** One round: the same nonce on every endpoint. */
@@ -303,20 +305,20 @@ export class Roll implements Progress {
     }
   }
 
-  async #askAll(entry: Entry, call: HeartbeatCall, berths: readonly Berth[]): Promise<readonly CallOutcome[]> {
+  async #askAll(entry: Entry, call: HeartbeatCall, berths: readonly KeptSlot[]): Promise<readonly ProbeOutcome[]> {
     const [first, ...others] = entry.targets;
     if (first === undefined) return [];
     if (others.length === 0) return [await this.#ask(entry, first, call, berths[0] ?? null)];
     return Promise.all(entry.targets.map((target, index) => this.#ask(entry, target, call, berths[index] ?? null)));
   }
 
-  async #ask(entry: Entry, target: Endpoint, call: HeartbeatCall, berth: Berth | null): Promise<CallOutcome> {
+  async #ask(entry: Entry, target: Endpoint, call: HeartbeatCall, berth: KeptSlot | null): Promise<ProbeOutcome> {
     const { callers, policy, time } = this.#ports;
     const caller = callers.get(target.protocol);
     if (caller === undefined) {
       return { kind: 'failed', text: `this registry cannot call ${target.protocol} endpoints`, ms: 0 };
     }
-    const ask = (): Promise<CallOutcome> => caller.call(target, call, policy.timeoutMs, berth ?? undefined);
+    const ask = (): Promise<ProbeOutcome> => caller.call(target, call, policy.timeoutMs, berth ?? undefined);
     for (const repeatMs of DYING_REPEATS_MS) {
       const outcome = await ask();
       if (outcome.kind !== 'closed' || this.#closed || !entry.present) return outcome;
@@ -326,17 +328,17 @@ export class Roll implements Progress {
   }
 
   /** Resolves when one call more may be under way. */
-  #place({ source }: Entry): Promise<Passer> {
+  #place({ source }: Entry): Promise<Waiter> {
     return new Promise((resolve) => {
-      const passer: Passer = { source, isNew: true, places: 1, lane: null, pass: () => resolve(passer) };
-      this.#turnstile.arrive(passer, 'urgent');
+      const passer: Waiter = { source, isNew: true, places: 1, lane: null, pass: () => resolve(passer) };
+      this.#concurrencyLimiter.arrive(passer, 'urgent');
     });
   }
 
   /** What a round says of the instance. */
-  #hear(turn: Turn, round: Round, purpose: Purpose, outcomes: readonly CallOutcome[]): void {
+  #hear(turn: Turn, round: Round, purpose: Purpose, outcomes: readonly ProbeOutcome[]): void {
     const { entry } = turn;
-    const { time, judge, policy, beats } = this.#ports;
+    const { time, engine, policy, beats } = this.#ports;
     const unable = outcomes.find((outcome) => outcome.kind === 'unable');
     if (unable !== undefined) return this.#postpone(turn, unable.text);
     const verdicts = outcomes.map((outcome, index) => faultOf(outcome, round.nonce, entry, entry.targets[index]));
@@ -346,7 +348,7 @@ export class Roll implements Progress {
       turn.failed = 0;
       beats.answered(entry, slowest);
       round.answered = true;
-      if (judge.apply(entry, { type: 'heartbeat-1' }) && round.quoted) this.#proved(entry);
+      if (engine.apply(entry, { type: 'heartbeat-1' }) && round.quoted) this.#proved(entry);
       return;
     }
     if (slowest > 2 * policy.timeoutMs) {
@@ -358,19 +360,19 @@ export class Roll implements Progress {
     beats.unanswered(entry, text);
     const refused = outcomes.every((outcome) => outcome.kind === 'refused');
     // who is behind may not have read the answer: that misses count is judging by silence
-    const counts = refused || !judge.isBehind;
+    const counts = refused || !engine.isBehind;
     const confirmed = turn.failed > 0 && purpose === 'beat' && counts;
     const partly = faults.length < outcomes.length;
     turn.failed += Number(counts);
-    if (refused && entry.line === null && entry.lineClosedAt !== null) judge.apply(entry, { type: 'proof', text });
-    else judge.apply(entry, { type: 'call-failed', text, refused, partly, confirmed });
+    if (refused && entry.line === null && entry.lineClosedAt !== null) engine.apply(entry, { type: 'proof', text });
+    else engine.apply(entry, { type: 'call-failed', text, refused, partly, confirmed });
   }
 
   /** This process could not ask, which is nobody's fault: the call is still due. */
   #postpone(turn: Turn, text: string): void {
-    const { time, judge, log } = this.#ports;
+    const { time, engine, log } = this.#ports;
     const now = time.now();
-    judge.awaits(turn.entry, turn.lastStartedAt);
+    engine.awaits(turn.entry, turn.lastStartedAt);
     turn.wantedAt = now + UNABLE_RETRY_MS;
     if (now - this.#unableToldAt < UNABLE_TOLD_MS) return;
     this.#unableToldAt = now;
@@ -379,7 +381,7 @@ export class Roll implements Progress {
 
   #proved(entry: Entry): void {
     const wasStranger = !entry.vitals.proved;
-    if (!this.#ports.judge.apply(entry, { type: 'proved' })) return;
+    if (!this.#ports.engine.apply(entry, { type: 'proved' })) return;
     const turn = this.#turns.get(entry);
     // what is arranged already is among the strangers'
     if (wasStranger && turn !== undefined && turn.nextAt < Infinity) this.#schedule(turn, turn.nextAt);

@@ -1,13 +1,13 @@
-import { Agenda } from '../runtime/deadline-heap.js';
+import { DeadlineHeap } from '../runtime/deadline-heap.js';
 import type { Crowd } from './batch-size.js';
 
 /**
  * Two agendas: of those who have proved themselves once, and of strangers. Of both something is begun each time, the known first: however
  * many strangers come at once, nobody known waits behind them.
  */
-export class Calendar<Item> {
-  readonly #known = new Agenda<Item>();
-  readonly #strangers = new Agenda<Item>();
+export class ProbeSchedule<Item> {
+  readonly #known = new DeadlineHeap<Item>();
+  readonly #strangers = new DeadlineHeap<Item>();
 
   /** When the next item is due; Infinity when there is none. */
   get nextAt(): number {
@@ -38,7 +38,7 @@ export class Calendar<Item> {
 }
 
 function beginOf<Item>(
-  agenda: Agenda<Item>,
+  agenda: DeadlineHeap<Item>,
   { now, most }: { readonly now: number; readonly most: number },
   begin: (item: Item, at: number) => boolean,
 ): void {

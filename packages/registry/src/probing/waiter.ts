@@ -1,5 +1,5 @@
 /** Who wants to pass. The turnstile owns `lane`. */
-export interface Passer {
+export interface Waiter {
   /** Who answers for it: strangers of different sources take turns. */
   readonly source: string;
   /** Does it come for the first time? Fixed while it waits. */

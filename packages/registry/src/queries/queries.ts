@@ -3,14 +3,14 @@ import type { Policy, State, Tombstone } from '@rollcall/core';
 import { refuse } from '../access/refusals.js';
 import type { FeedView } from '../feed/feed.js';
 import { serviceKeyOf } from '../instances/instance-table.js';
-import type { DirectionLog, Entry, Roster, ServiceEntry } from '../instances/instance-table.js';
+import type { DirectionLog, Entry, InstanceTable, ServiceEntry } from '../instances/instance-table.js';
 import type { DirectionAnswer, InstanceAnswer, Outcome, ServiceAnswer, ServiceSummary } from '../registry-api.js';
 import type { StoredTombstone } from '../store/store.js';
 
 /** Every service of a namespace (`*`: of all), with how many instances are in which state, and how many may be called. */
-export function summaries(roster: Roster, namespace: string): ServiceSummary[] {
+export function summaries(table: InstanceTable, namespace: string): ServiceSummary[] {
   const found: ServiceSummary[] = [];
-  for (const service of roster.allServices()) {
+  for (const service of table.allServices()) {
     if (namespace !== '*' && service.namespace !== namespace) continue;
     const states: Record<State, number> = { HEALTHY: 0, REGISTERING: 0, UNHEALTHY: 0, CRITICAL: 0, DEREGISTERING: 0 };
     const records = [...service.members.values()].map(({ record }) => record);
@@ -27,11 +27,11 @@ export function summaries(roster: Roster, namespace: string): ServiceSummary[] {
  * said of those of each instance; null: nothing.
  */
 export function serviceAnswer(
-  roster: Roster,
+  table: InstanceTable,
   { namespace, name }: { readonly namespace: string; readonly name: string },
   heartbeats: ((entry: Entry) => InstanceAnswer['heartbeats']) | null,
 ): Pick<ServiceAnswer, 'service' | 'namespace' | 'instances' | 'removed'> | null {
-  const services = namesakes(roster, namespace, name);
+  const services = namesakes(table, namespace, name);
   if (services.length === 0) return null;
   const say = (entry: Entry): Saying =>
     heartbeats === null ? entry.record : { ...entry.record, heartbeats: heartbeats(entry) };
@@ -43,9 +43,9 @@ export function serviceAnswer(
 type Saying = ServiceAnswer['instances'][number];
 
 /** The services of that name: one in a namespace, or in all namespaces (`*`) one each. */
-function namesakes(roster: Roster, namespace: string, name: string): Readonly<ServiceEntry>[] {
-  if (namespace === '*') return [...roster.allServices()].filter(({ service }) => service === name);
-  const service = roster.service(serviceKeyOf(namespace, name));
+function namesakes(table: InstanceTable, namespace: string, name: string): Readonly<ServiceEntry>[] {
+  if (namespace === '*') return [...table.allServices()].filter(({ service }) => service === name);
+  const service = table.service(serviceKeyOf(namespace, name));
   return service === undefined ? [] : [service];
 }
 
@@ -54,10 +54,10 @@ const MOST_NAMESPACES = 5;
 
 /** Refuses a name that no service has in this namespace, and says where a service of that name is, or which namespaces there are. */
 export function noSuchService(
-  roster: Roster,
+  table: InstanceTable,
   { namespace, name }: { readonly namespace: string; readonly name: string },
 ): Outcome<never> {
-  const services = [...roster.allServices()];
+  const services = [...table.allServices()];
   const text = `No service ${name} was ever registered in namespace ${namespace}.`;
   const homes = services.filter(({ service }) => service === name).map((one) => one.namespace);
   const [home] = homes.toSorted();
@@ -95,14 +95,14 @@ function directionAnswer(log: DirectionLog, now: number): DirectionAnswer {
 const published = ({ id, revision, reason }: StoredTombstone): Tombstone => ({ id, revision, reason });
 
 /** The roster as the feed reads it, to build a whole view. */
-export function viewOf(roster: Roster): FeedView {
-  const of = (namespace: string, service: string): ReturnType<Roster['service']> =>
-    roster.service(serviceKeyOf(namespace, service));
+export function viewOf(table: InstanceTable): FeedView {
+  const of = (namespace: string, service: string): ReturnType<InstanceTable['service']> =>
+    table.service(serviceKeyOf(namespace, service));
   return {
     instances: (namespace, service) =>
       [...(of(namespace, service)?.members.values() ?? [])].map(({ record }) => record),
     tombstones: (namespace, service) => [...(of(namespace, service)?.tombstones.values() ?? [])].map(published),
     has: (namespace, service) => of(namespace, service) !== undefined,
-    services: () => [...roster.allServices()].map(({ namespace, service }) => ({ namespace, service })),
+    services: () => [...table.allServices()].map(({ namespace, service }) => ({ namespace, service })),
   };
 }

@@ -1,15 +1,15 @@
 import { addressOf, reasonFor, silence, sleep } from '@rollcall/core';
 import type { Endpoint, Policy, Time } from '@rollcall/core';
-import type { Entry, Roster } from '../instances/instance-table.js';
-import type { Judge } from '../lifecycle/engine.js';
-import type { Roll } from '../probing/prober.js';
+import type { Entry, InstanceTable } from '../instances/instance-table.js';
+import type { LifecycleEngine } from '../lifecycle/engine.js';
+import type { Prober } from '../probing/prober.js';
 
 export interface AddressPorts {
   readonly time: Time;
   readonly policy: Policy;
-  readonly roster: Roster;
-  readonly roll: Roll;
-  readonly judge: Judge;
+  readonly table: InstanceTable;
+  readonly prober: Prober;
+  readonly engine: LifecycleEngine;
 }
 
 /** How often an unanswered question is put again, in intervals. */
@@ -21,7 +21,7 @@ const SUPERSEDED_AFTER = 1;
  * A registration for an address that another id holds is a question, not a proof: containers behind one NAT, two laptops,
  * cluster workers and thieves all look alike. The address itself is asked, twice, who is there.
  */
-export class Addresses {
+export class AddressConflicts {
   readonly #ports: AddressPorts;
   /** Pairs that answer in turns: both stay UNHEALTHY while both show life. */
   readonly #sharing = new Map<Entry, Set<Entry>>();
@@ -40,7 +40,7 @@ export class Addresses {
     const { targets } = newcomer;
     const isTaken = this.#nextHolder(newcomer) !== undefined;
     if (isTaken && this.#asking.get(newcomer) === targets) return;
-    this.#ports.roll.hold(newcomer, isTaken);
+    this.#ports.prober.hold(newcomer, isTaken);
     if (!isTaken) return;
     this.#asking.set(newcomer, targets);
     void this.#ask(newcomer, targets);
@@ -48,9 +48,9 @@ export class Addresses {
 
   /** After a restart: those that shared an address still do, until they are let go. */
   resume(): void {
-    const { roster } = this.#ports;
-    for (const entry of roster.all()) {
-      const holders = roster.holders(entry);
+    const { table } = this.#ports;
+    for (const entry of table.all()) {
+      const holders = table.holders(entry);
       if (holders.length > 0) this.#met.add(entry);
       if (!entry.vitals.shared) continue;
       const others = holders.filter(({ holder }) => holder.vitals.shared);
@@ -67,7 +67,7 @@ export class Addresses {
       }
       if (entry.present && others.size > 0) continue;
       this.#sharing.delete(entry);
-      this.#ports.judge.apply(entry, { type: 'unshared' });
+      this.#ports.engine.apply(entry, { type: 'unshared' });
     }
   }
 
@@ -79,7 +79,7 @@ export class Addresses {
     for (const holder of this.#met) {
       if (!holder.present) this.#met.delete(holder);
       if (!holder.present || !this.#isDead(holder)) continue;
-      const others = this.#ports.roster.holders(holder).map((taken) => taken.holder);
+      const others = this.#ports.table.holders(holder).map((taken) => taken.holder);
       const heir = others.find((other) => other.vitals.proved && !this.#isSilent(other));
       if (heir !== undefined) this.#supersede(holder, heir, holder.line === null);
       if (others.length === 0) this.#met.delete(holder);
@@ -102,19 +102,19 @@ export class Addresses {
       if (!isOpen()) return;
     }
     this.#asking.delete(newcomer);
-    this.#ports.roll.hold(newcomer, false);
+    this.#ports.prober.hold(newcomer, false);
   }
 
   /** Who answers there, asked twice. */
   async #answers(newcomer: Entry, target: Endpoint): Promise<readonly (string | null)[]> {
-    const first = await this.#ports.roll.opinion(newcomer, target);
-    return first === null ? [null] : [first, await this.#ports.roll.opinion(newcomer, target)];
+    const first = await this.#ports.prober.opinion(newcomer, target);
+    return first === null ? [null] : [first, await this.#ports.prober.opinion(newcomer, target)];
   }
 
   /** False: no answer, or one of a stranger; nothing is decided. */
   async #decide(newcomer: Entry, target: Endpoint, answers: readonly (string | null)[]): Promise<boolean> {
-    const { roster, judge } = this.#ports;
-    const holders = roster.holders(newcomer).filter((taken) => taken.target === target);
+    const { table, engine } = this.#ports;
+    const holders = table.holders(newcomer).filter((taken) => taken.target === target);
     const isNew = (id: string | null): boolean => id === newcomer.id;
     const isOld = (id: string | null): boolean => holders.some(({ holder }) => holder.id === id);
     const open = holders.map(({ holder }) => holder).filter((holder) => !this.#share(newcomer, holder));
@@ -122,7 +122,7 @@ export class Addresses {
     if (holder === undefined) return true; // the question has answered itself
     if (!answers.every((id) => isNew(id) || isOld(id))) return false;
     if (answers.every(isOld) && !newcomer.vitals.proved) {
-      judge.remove(newcomer, reasonFor('ADDRESS_TAKEN', `${answers[0]} answers at ${addressOf(target)}`), false);
+      engine.remove(newcomer, reasonFor('ADDRESS_TAKEN', `${answers[0]} answers at ${addressOf(target)}`), false);
     } else if (!answers.every(isNew) || !(await this.#isReplaced(holder, newcomer))) {
       this.#pair(newcomer, holder, target);
     }
@@ -140,12 +140,12 @@ export class Addresses {
 
   /** `isGone`: that was seen, so its id never comes back. */
   #supersede(holder: Entry, heir: Entry, isGone: boolean): void {
-    const { judge, roster } = this.#ports;
-    const meeting = roster.holders(heir).find((taken) => taken.holder === holder);
+    const { engine, table } = this.#ports;
+    const meeting = table.holders(heir).find((taken) => taken.holder === holder);
     if (meeting === undefined) return;
     const reason = reasonFor('SUPERSEDED', `${heir.id} answers at ${addressOf(meeting.target)}`);
-    if (isGone) judge.apply(holder, { type: 'end', code: 'SUPERSEDED', text: reason.text });
-    else judge.remove(holder, reason, false);
+    if (isGone) engine.apply(holder, { type: 'end', code: 'SUPERSEDED', text: reason.text });
+    else engine.remove(holder, reason, false);
   }
 
   /** Neither answers nor beats, and holds no line but one that this kernel only remembers. */
@@ -192,13 +192,13 @@ export class Addresses {
       const others = this.#sharing.get(entry) ?? new Set();
       this.#sharing.set(entry, others.add(other));
       this.#met.add(entry);
-      this.#ports.judge.apply(entry, { type: 'shared', text: `${other.id} answers at ${addressOf(target)} too` });
+      this.#ports.engine.apply(entry, { type: 'shared', text: `${other.id} answers at ${addressOf(target)} too` });
     }
   }
 
   /** Somebody who holds one of its addresses too, unless it is clear that they share. */
-  #nextHolder(newcomer: Entry): ReturnType<Roster['holders']>[number] | undefined {
-    return this.#ports.roster.holders(newcomer).find(({ holder }) => !this.#share(newcomer, holder));
+  #nextHolder(newcomer: Entry): ReturnType<InstanceTable['holders']>[number] | undefined {
+    return this.#ports.table.holders(newcomer).find(({ holder }) => !this.#share(newcomer, holder));
   }
 
   /** Do both hold one address, still? */

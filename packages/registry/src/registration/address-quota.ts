@@ -1,6 +1,6 @@
 import { addressOf } from '@rollcall/core';
 import type { Endpoint, Result } from '@rollcall/core';
-import type { Party, Roster } from '../instances/instance-table.js';
+import type { Party, InstanceTable } from '../instances/instance-table.js';
 import type { Excess } from '../instances/limits.js';
 import { sourceOf, Tally } from '../instances/quotas.js';
 import { isOwnAddress } from './admission.js';
@@ -34,14 +34,14 @@ export interface Claim {
  * Nobody may shut out whose address it is by claiming it first, so claims count only against their like: on the own host those from there
  * with the same token; elsewhere those with the same token, from wherever; without tokens, which tell nobody apart, all.
  */
-export class Crowd {
-  readonly #roster: Pick<Roster, 'countAt' | 'countOn'>;
+export class AddressQuota {
+  readonly #table: Pick<InstanceTable, 'countAt' | 'countOn'>;
   /** On their way, by place and party: each under the three that it belongs to. */
   readonly #addresses = new Tally();
   readonly #hosts = new Tally();
 
-  constructor(roster: Pick<Roster, 'countAt' | 'countOn'>) {
-    this.#roster = roster;
+  constructor(table: Pick<InstanceTable, 'countAt' | 'countOn'>) {
+    this.#table = table;
   }
 
   /** Keeps the places until the result is called: then it is on the roll there, or refused. */
@@ -60,10 +60,10 @@ export class Crowd {
     const address = addressOf(target);
     const isOwn = isOwnAddress(host, from);
     const party = isOwn ? ownOf(claim) : othersOf(token);
-    const count = this.#roster.countAt(address, id, party) + this.#addresses.of(keyOf(address, party));
+    const count = this.#table.countAt(address, id, party) + this.#addresses.of(keyOf(address, party));
     if (count >= MOST_AT_ONE_ADDRESS) return { limit: 'address', most: MOST_AT_ONE_ADDRESS, count, whose: address };
     if (isOwn) return null;
-    const onHost = this.#roster.countOn(host, id, token) + this.#hosts.of(keyOf(host, party));
+    const onHost = this.#table.countOn(host, id, token) + this.#hosts.of(keyOf(host, party));
     return onHost < MOST_ON_ONE_HOST ? null : { limit: 'host', most: MOST_ON_ONE_HOST, count: onHost, whose: host };
   }
 

@@ -3,7 +3,7 @@ import { addressOf, isHost } from '@rollcall/core';
 import type { Endpoint, Problem, Registration, Result, Time } from '@rollcall/core';
 import type { Complaints } from '../access/refusals.js';
 import { sourceOf } from '../instances/quotas.js';
-import { LOOKUP_MS, Lookups, MOST_LOOKUPS, MOST_LOOKUPS_OF_ONE } from './dns.js';
+import { LOOKUP_MS, DnsLookups, MOST_LOOKUPS, MOST_LOOKUPS_OF_ONE } from './dns.js';
 import type { Found, Resolve } from './dns.js';
 import { Networks } from './networks.js';
 
@@ -36,14 +36,14 @@ const BUSY_RETRY_MS = 1_000;
 export class Admission {
   readonly #rules: AdmissionRules;
   readonly #complaints: Complaints;
-  readonly #lookups: Lookups;
+  readonly #lookups: DnsLookups;
   readonly #networks: Networks;
 
   /** Throws a RangeError for a network that is none. */
   constructor(rules: AdmissionRules, { time, complaints }: AdmissionPorts) {
     this.#rules = rules;
     this.#complaints = complaints;
-    this.#lookups = new Lookups(rules.resolve, time);
+    this.#lookups = new DnsLookups(rules.resolve, time);
     this.#networks = new Networks(rules.allowedNetworks);
   }
 

@@ -1,14 +1,14 @@
 import { isCertificateId, mayServe } from '../access/permissions.js';
 import { refuse } from '../access/refusals.js';
 import { isSecretOf } from '../instances/credential.js';
-import type { Entry, Roster } from '../instances/instance-table.js';
+import type { Entry, InstanceTable } from '../instances/instance-table.js';
 import type { Outcome, Proof } from '../registry-api.js';
 
 /** The entry of an id, or why there is none. */
-export function known(roster: Roster, id: string): Outcome<Entry> {
-  const entry = roster.get(id);
+export function known(table: InstanceTable, id: string): Outcome<Entry> {
+  const entry = table.get(id);
   if (entry !== undefined) return { ok: true, value: entry };
-  const tombstone = roster.tombstone(id);
+  const tombstone = table.tombstone(id);
   if (tombstone?.ended === true) return refuse('ENDED', `${id} was ended: ${tombstone.reason.text}.`);
   const unknown = refuse('NOT_FOUND', `No instance ${id} is registered.`);
   if (unknown.ok || tombstone === undefined) return unknown;
@@ -44,10 +44,10 @@ function lapseText(token: string | null, service: string, shown: string | undefi
 }
 
 /** Why the secret does not make its bearer this instance; null: it does, or nobody knows of any. */
-export function impostor(roster: Roster, id: string, proof: Proof): Outcome<never> | null {
+export function impostor(table: InstanceTable, id: string, proof: Proof): Outcome<never> | null {
   const secret = typeof proof === 'object' && proof !== null ? proof.secret : proof;
-  const tombstone = roster.tombstone(id);
-  const owner = roster.get(id)?.credential ?? tombstone;
+  const tombstone = table.tombstone(id);
+  const owner = table.get(id)?.credential ?? tombstone;
   if (owner !== undefined && !isSecretOf(owner, secret)) {
     return refuse(
       'UNAUTHORIZED',

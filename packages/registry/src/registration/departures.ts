@@ -1,24 +1,23 @@
-import { sleep } from '@rollcall/core';
+import { DEFAULT_DRAIN_MS, sleep } from '@rollcall/core';
 import type { Drain, DrainAnswer, Time } from '@rollcall/core';
 import { refuse } from '../access/refusals.js';
 import type { Feed } from '../feed/feed.js';
 import type { Entry } from '../instances/instance-table.js';
-import type { Judge } from '../lifecycle/engine.js';
+import type { LifecycleEngine } from '../lifecycle/engine.js';
 import type { Ender, Outcome, Proof } from '../registry-api.js';
-import type { Ledger } from '../store/write-behind.js';
+import type { WriteBehind } from '../store/write-behind.js';
 
 export interface DeparturePorts {
   readonly time: Time;
-  readonly judge: Pick<Judge, 'apply'>;
+  readonly engine: Pick<LifecycleEngine, 'apply'>;
   readonly feed: Pick<Feed, 'watcherCount'>;
-  readonly ledger: Pick<Ledger, 'untold'>;
+  readonly writeBehind: Pick<WriteBehind, 'untold'>;
   /** The entry of an id, or why there is none. */
   readonly known: (id: string) => Outcome<Entry>;
   /** The same, for whoever shows the secret of the instance. */
   readonly authenticated: (id: string, secret: Proof) => Outcome<Entry>;
 }
 
-export const DEFAULT_DRAIN_MS = 30_000;
 /** A drain waits this long for the store: clients give up after 3 s, and must know in time for whom they have to wait. */
 const DRAIN_PATIENCE_MS = 1_000;
 const KEEPS_TRYING =
@@ -41,10 +40,10 @@ export class Departures {
   }
 
   async drain(id: string, secret: Proof, { deadlineMs = DEFAULT_DRAIN_MS }: Drain): Promise<Outcome<DrainAnswer>> {
-    const { authenticated, feed, judge } = this.#ports;
+    const { authenticated, feed, engine } = this.#ports;
     const found = authenticated(id, secret);
     if (!found.ok) return found;
-    judge.apply(found.value, { type: 'drain', deadlineMs });
+    engine.apply(found.value, { type: 'drain', deadlineMs });
     const { namespace, service } = found.value.record;
     const watchers = feed.watcherCount(namespace, service);
     const isStored = await this.#isStoredSoon(id);
@@ -52,26 +51,26 @@ export class Departures {
   }
 
   async leave(id: string, ender: Ender | null, why: string): Promise<Outcome<null>> {
-    const { authenticated, judge, known, ledger } = this.#ports;
+    const { authenticated, engine, known, writeBehind } = this.#ports;
     const operator = ender !== null && 'operator' in ender;
     const found = operator ? known(id) : authenticated(id, ender?.secret ?? null);
     if (found.ok) {
       const who = operator ? `removed by ${ender.who ?? 'an operator'}` : 'it said goodbye';
       const text = operator && why !== '' ? `${who}: ${why}` : who;
-      judge.apply(found.value, { type: 'end', code: operator ? 'OPERATOR' : 'GOODBYE', text });
+      engine.apply(found.value, { type: 'end', code: operator ? 'OPERATOR' : 'GOODBYE', text });
     }
     // that it has ended is an acknowledgement too, for whoever asks once more
     else if (found.problem.code !== 'ENDED') return found;
-    if ((await ledger.untold(id)) !== null) return unstored(id);
+    if ((await writeBehind.untold(id)) !== null) return unstored(id);
     return found.ok ? { ok: true, value: null } : found;
   }
 
   /** False also while the store takes its time. */
   async #isStoredSoon(id: string): Promise<boolean> {
-    const { ledger, time } = this.#ports;
+    const { writeBehind, time } = this.#ports;
     const inTime = new AbortController();
     const late = sleep(time, DRAIN_PATIENCE_MS, { background: true, signal: inTime.signal }).then(() => false);
-    const isStored = ledger.untold(id).then((trouble) => trouble === null);
+    const isStored = writeBehind.untold(id).then((trouble) => trouble === null);
     return Promise.race([isStored, late]).finally(() => inTime.abort());
   }
 }

@@ -1,6 +1,6 @@
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { KEPT_MS, LOOKUP_MS, Lookups, MOST_LOOKUPS, MOST_LOOKUPS_OF_ONE } from './dns.js';
+import { KEPT_MS, LOOKUP_MS, DnsLookups, MOST_LOOKUPS, MOST_LOOKUPS_OF_ONE } from './dns.js';
 
 const [A, B, C] = ['10.0.0.5', '10.0.0.6', '10.0.0.7'] as const;
 
@@ -9,7 +9,7 @@ function quiet() {
   const time = new ManualTime();
   const asked: string[] = [];
   const open = new Map<string, () => void>();
-  const lookups = new Lookups((host) => {
+  const lookups = new DnsLookups((host) => {
     asked.push(host);
     return new Promise((answered) => open.set(host, () => answered('10.9.9.9')));
   }, time);
@@ -126,7 +126,7 @@ describe('Lookups', () => {
 
   it('finds nobody where the answer is that there is none', async () => {
     const time = new ManualTime();
-    const lookups = new Lookups(async () => {
+    const lookups = new DnsLookups(async () => {
       throw new Error('ENOTFOUND');
     }, time);
     expect(await lookups.find('a', A)).toBe('nobody');

@@ -38,7 +38,7 @@ interface Lookup {
  * or when a name of its took too long lately: so names that nobody answers for keep others out once, for as long as one of them takes. What is late keeps its turn, and its answer is kept for who
  * comes again.
  */
-export class Lookups {
+export class DnsLookups {
   readonly #resolve: Resolve;
   readonly #time: Time;
   /** All of them, by source and host: a name in the queue of one source is no reason for another to wait there. */

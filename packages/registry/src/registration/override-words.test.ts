@@ -30,7 +30,10 @@ describe('an end', () => {
     expect(after).toMatchObject({ admin: 'ENABLED', weight: 5, override: { admin: null, weight: 5, untilMs: null } });
     expect(after.override?.words).not.toHaveProperty('admin');
     const { events } = value(world.registry.timeline(ID));
-    expect(events.at(-1)).toMatchObject({ by: 'registry', text: expect.stringContaining('still counts: weight 5') });
+    expect(events.at(-1)).toMatchObject({
+      by: 'registry',
+      text: expect.stringContaining('still set by an operator: weight 5'),
+    });
     await world.time.advanceBy(3_600 * SECOND);
     expect(world.record(ID).weight).toBe(5);
   });
@@ -49,7 +52,7 @@ describe('an end', () => {
     await tell(world, { admin: 'DRAINING', untilMs: world.time.wall() + 60 * SECOND });
     await world.time.advanceBy(60.1 * SECOND);
     const { text = '' } = value(world.registry.timeline(ID)).events.at(-1) ?? {};
-    expect(Number(/still counts: weight 5, for (\d+) s/.exec(text)?.[1])).toBeLessThanOrEqual(10);
+    expect(Number(/still set by an operator: weight 5 for (\d+) s/.exec(text)?.[1])).toBeLessThanOrEqual(10);
   });
 
   it('that was told of a tombstone is not told once more of the instance that comes back', async () => {
@@ -63,7 +66,7 @@ describe('an end', () => {
     await world.time.advanceBy(60 * SECOND);
     expect(world.record(ID)).toMatchObject({ admin: 'ENABLED', weight: 5, revision });
     const { events } = value(world.registry.timeline(ID));
-    expect(events.filter(({ text }) => text.includes("operator's word is over"))).toEqual([]);
+    expect(events.filter(({ text }) => text.includes('the time set for it is over'))).toEqual([]);
   });
 
   it('of a patch that names no word is that of all words', async () => {

@@ -3,14 +3,18 @@ import type { Instance, InstancePatch, Log, Metadata, Override, OverrideWord, Ow
 import { refuse } from '../access/refusals.js';
 import type { Happening } from '../activity/events.js';
 import { storedOf } from '../instances/instance-table.js';
-import type { Entry, Roster } from '../instances/instance-table.js';
-import type { Judge } from '../lifecycle/engine.js';
+import type { Entry, InstanceTable } from '../instances/instance-table.js';
+import type { LifecycleEngine } from '../lifecycle/engine.js';
 import type { Outcome } from '../registry-api.js';
+import { spanText } from '../runtime/span-text.js';
 import type { StoredInstance } from '../store/store.js';
-import type { Ledger } from '../store/write-behind.js';
+import type { WriteBehind } from '../store/write-behind.js';
 import { isEndOf, without, withPatch, WORDS } from './override-words.js';
 import type { Said } from './override-words.js';
 
+/** Keys of metadata that a text names at most, and their length in all, characters. */
+const MOST_KEYS = 5;
+const MOST_KEY_CHARACTERS = 200;
 /** What an operator's word may be given for at most. */
 const LONGEST_MS = 30 * 24 * 3_600_000;
 
@@ -41,9 +45,9 @@ type Ends = ReadonlyMap<OverrideWord, number>;
 export interface OverridePorts {
   readonly time: Time;
   readonly log: Log;
-  readonly judge: Judge;
-  readonly roster: Roster;
-  readonly ledger: Pick<Ledger, 'acknowledge'>;
+  readonly engine: LifecycleEngine;
+  readonly table: InstanceTable;
+  readonly writeBehind: Pick<WriteBehind, 'acknowledge'>;
   /** The entry of an id, or why there is none. */
   readonly known: (id: string) => Outcome<Entry>;
 }
@@ -65,8 +69,8 @@ export class Overrides {
 
   /** Takes up what was said before the registry restarted. */
   resume(): void {
-    const { time, roster } = this.#ports;
-    for (const { id, override } of [...roster.all(), ...roster.tombstonesBefore(Infinity)]) {
+    const { time, table } = this.#ports;
+    for (const { id, override } of [...table.all(), ...table.tombstonesBefore(Infinity)]) {
       if (override === undefined || override === null || override.untilMs === null) continue;
       const ends = new Map<OverrideWord, number>();
       for (const word of WORDS) {
@@ -98,28 +102,32 @@ export class Overrides {
       if (refused !== null) return refused;
       if (!entry.present || entry.record !== record) continue;
       this.#setEnds(id, override, patch, endsAt);
-      this.#apply(entry, override, withName(saidBy(override), who));
+      this.#apply(
+        entry,
+        override,
+        withName(deedOf({ before: entry.override, next: override, patch, wall: time.wall() }), who),
+      );
       return found;
     }
   }
 
   /** Ends what is over. */
   sweep(): void {
-    const { time, roster } = this.#ports;
+    const { time, table } = this.#ports;
     const now = time.now();
     for (const [id, ends] of this.#ends) {
-      const entry = roster.get(id);
-      const tombstone = roster.tombstone(id);
+      const entry = table.get(id);
+      const tombstone = table.tombstone(id);
       if (entry === undefined && tombstone === undefined) this.#ends.delete(id);
       const over = new Set(WORDS.filter((word) => (ends.get(word) ?? Infinity) <= now));
       if (over.size === 0) continue;
       // of a tombstone it is remembered: its instance may be registering again in this moment
       if (tombstone === undefined) this.#forget(id, over);
-      else if (saysAny(tombstone.override, over)) roster.reword(id, without(tombstone.override, over));
+      else if (saysAny(tombstone.override, over)) table.reword(id, without(tombstone.override, over));
       const said = entry?.override ?? undefined;
       if (entry !== undefined && saysAny(said, over)) {
         const left = without(said, over);
-        this.#apply(entry, left, overText(over, left, time.wall()));
+        this.#apply(entry, left, expiryOf(over, said, left, time.wall()));
       }
     }
   }
@@ -144,15 +152,15 @@ export class Overrides {
 
   #apply(entry: Entry, override: Override | null, what: Happening): void {
     entry.override = override;
-    this.#ports.judge.amend(entry, effective(entry.own, override), what);
-    this.#ports.log.info(`${entry.id}: ${what.text}${override === null ? '' : whyOf(override)}`);
+    this.#ports.engine.amend(entry, effective(entry.own, override), what);
+    this.#ports.log.info(`${entry.id}: ${what.text}${what.reason === undefined ? '' : ` (${what.reason.text})`}`);
   }
 
   /** Null: it is stored. */
   async #store(entry: Entry, override: Override | null): Promise<Outcome<never> | null> {
     const record = { ...entry.record, ...effective(entry.own, override) };
     try {
-      await this.#ports.ledger.acknowledge({ put: storedOf({ ...entry, record, override }) });
+      await this.#ports.writeBehind.acknowledge({ put: storedOf({ ...entry, record, override }) });
       return null;
     } catch (error) {
       this.#ports.log.error(`The store refused an operator's word on ${entry.id}: ${messageOf(error)}`);
@@ -207,13 +215,11 @@ function invalid(path: string, received: string, allowed: string): Outcome<never
   return { ok: false, problem: { code: 'INVALID', detail, fix, flaws: [{ path, received, allowed }] } };
 }
 
-/** `left`: what the operator said besides. */
-function overText(over: ReadonlySet<OverrideWord>, left: Override | null, wall: number): Happening {
-  const text =
-    left === null
-      ? "the time of the operator's word is over: its own words count again"
-      : `the time of the operator's word is over (${[...over].join(', ')}); still counts: ${saidText(left, wall)}`;
-  return { kind: 'admin', by: 'registry', text };
+/** The words whose time is over, and what the operator has set besides. */
+function expiryOf(over: ReadonlySet<OverrideWord>, before: Override, left: Override | null, wall: number): Happening {
+  const ended = WORDS.filter((word) => over.has(word) && before[word] !== null).map((word) => nameOf(before, word));
+  const rest = left === null ? '' : `; still set by an operator: ${setText(left, wall)}`;
+  return { kind: 'admin', by: 'registry', text: `${ended.join(', ')} ended: the time set for it is over${rest}` };
 }
 
 /** What an operator did, with the name by which people know him. */
@@ -221,47 +227,58 @@ function withName(what: Happening, who: string | undefined): Happening {
   return who === undefined ? what : { ...what, text: `${what.text} (${who})` };
 }
 
-function saidBy(override: Override | null): Happening {
-  if (override === null) {
-    return { kind: 'admin', by: 'operator', text: "the operator's word was taken back: its own words count again" };
-  }
-  const { reason } = override;
+interface Deed {
+  readonly before: Override | null;
+  readonly next: Override | null;
+  readonly patch: InstancePatch;
+  readonly wall: number;
+}
+
+/** What one patch changed, with the reason and the end that it gave. */
+function deedOf({ before, next, patch, wall }: Deed): Happening {
+  const named = WORDS.filter((word) => patch[word] !== undefined);
+  const deeds = named.map((word) => changeText(before, next, word)).filter((text) => text !== '');
+  const set = WORDS.filter((word) => next?.[word] !== null && next !== null);
+  // a reason or an end alone belongs to every word
+  const text =
+    named.length > 0 ? deeds.join(', ') : `${next === null ? 'nothing' : setText(next, wall)}: reason or end changed`;
+  const [told] = named.length > 0 ? named.filter((word) => set.includes(word)) : set;
+  const span = next === null || told === undefined ? '' : spanOf(next, told, wall);
+  const reason = patch.reason ?? '';
   return {
     kind: 'admin',
     by: 'operator',
-    text: `an operator says: ${saidText(override, override.since)}`,
+    text: `${text} by an operator${named.length > 0 ? span : ''}`,
     ...(reason === '' ? {} : { reason: { code: 'OPERATOR', text: reason } }),
   };
 }
 
-/** The words, each with what is left of its time at `wall`; one end of all of them is told once, behind them. */
-function saidText(override: Override, wall: number): string {
-  const said = WORDS.filter((word) => override[word] !== null);
-  const ends = new Set(said.map((word) => termsOf(override, word).untilMs));
-  const text = said.map((word) => wordText(override, word) + (ends.size === 1 ? '' : endText(override, word, wall)));
-  const [first] = said;
-  return [...text, ...(ends.size === 1 && first !== undefined ? [endText(override, first, wall).trim()] : [])]
-    .filter((part) => part !== '')
-    .join(', ');
-}
-
-function wordText({ admin, weight, metadata }: Override, word: OverrideWord): string {
-  switch (word) {
-    case 'admin':
-      return `admin ${admin}`;
-    case 'weight':
-      return `weight ${weight}`;
-    case 'metadata':
-      return `metadata ${Object.keys(metadata ?? {})
-        .slice(0, 5)
-        .join(' ')
-        .slice(0, 200)}`;
+function changeText(before: Override | null, next: Override | null, word: OverrideWord): string {
+  if (word === 'admin') {
+    if (next?.admin === 'DRAINING') return 'drained';
+    if (next?.admin === 'MAINTENANCE') return 'put into maintenance';
+    if (before?.admin === 'MAINTENANCE') return 'taken out of maintenance';
+    return before?.admin === 'DRAINING' ? 'undrained' : 'enabled';
   }
+  if (next === null || next[word] === null) return `${word} back to its own`;
+  return word === 'weight' ? `weight set to ${next.weight}` : `${nameOf(next, word)} set`;
 }
 
-function endText(override: Override, word: OverrideWord, wall: number): string {
+/** What an operator has set, each with what is left of its time at `wall`. */
+const setText = (override: Override, wall: number): string =>
+  WORDS.filter((word) => override[word] !== null)
+    .map((word) => `${nameOf(override, word)}${spanOf(override, word, wall)}`)
+    .join(', ');
+
+function nameOf({ admin, weight, metadata }: Override, word: OverrideWord): string {
+  if (word === 'admin') return admin === 'MAINTENANCE' ? 'maintenance' : 'drain';
+  if (word === 'weight') return `weight ${weight}`;
+  const keys = Object.keys(metadata ?? {}).slice(0, MOST_KEYS);
+  return `metadata ${keys.join(' ').slice(0, MOST_KEY_CHARACTERS)}`;
+}
+
+/** ` for 60 min`; empty: without an end. */
+function spanOf(override: Override, word: OverrideWord, wall: number): string {
   const { untilMs } = termsOf(override, word);
-  return untilMs === null ? '' : ` for ${Math.max(0, Math.round((untilMs - wall) / 1_000))} s`;
+  return untilMs === null ? '' : ` for ${spanText(Math.max(0, untilMs - wall))}`;
 }
-
-const whyOf = ({ reason }: Override): string => (reason === '' ? '' : ` (${reason})`);

@@ -3,17 +3,17 @@ import type { Endpoint, Instance, Log, Random, Registration, Time, Vitals } from
 import { Complaints, refuse } from '../access/refusals.js';
 import { credentialOf, isSecretOf } from '../instances/credential.js';
 import { serviceKeyOf, storedOf } from '../instances/instance-table.js';
-import type { Entry, Roster } from '../instances/instance-table.js';
+import type { Entry, InstanceTable } from '../instances/instance-table.js';
 import type { Limits } from '../instances/limits.js';
 import { Quota, sourceOf } from '../instances/quotas.js';
 import type { Place } from '../instances/quotas.js';
-import type { Judge } from '../lifecycle/engine.js';
-import type { Roll } from '../probing/prober.js';
+import type { LifecycleEngine } from '../lifecycle/engine.js';
+import type { Prober } from '../probing/prober.js';
 import type { Outcome, Peer } from '../registry-api.js';
 import type { StoredInstance } from '../store/store.js';
-import type { Ledger } from '../store/write-behind.js';
-import type { Addresses } from './address-conflicts.js';
-import { Crowd } from './address-quota.js';
+import type { WriteBehind } from '../store/write-behind.js';
+import type { AddressConflicts } from './address-conflicts.js';
+import { AddressQuota } from './address-quota.js';
 import { Admission } from './admission.js';
 import type { Admitted, AdmissionRules } from './admission.js';
 import { effective, restored } from './overrides.js';
@@ -22,11 +22,11 @@ export interface RegistrationPorts {
   readonly time: Time;
   readonly random: Random;
   readonly log: Log;
-  readonly ledger: Pick<Ledger, 'acknowledge'>;
-  readonly roster: Roster;
-  readonly judge: Judge;
-  readonly roll: Roll;
-  readonly addresses: Addresses;
+  readonly writeBehind: Pick<WriteBehind, 'acknowledge'>;
+  readonly table: InstanceTable;
+  readonly engine: LifecycleEngine;
+  readonly prober: Prober;
+  readonly addresses: AddressConflicts;
   readonly rules: AdmissionRules;
   readonly limits: Limits;
 }
@@ -43,26 +43,26 @@ export class Registrations {
   readonly #complaints: Complaints;
   readonly #admission: Admission;
   readonly #quota: Quota;
-  readonly #crowd: Crowd;
+  readonly #addressQuota: AddressQuota;
 
   constructor(ports: RegistrationPorts) {
     this.#ports = ports;
     this.#complaints = new Complaints(ports);
     this.#admission = new Admission(ports.rules, { time: ports.time, complaints: this.#complaints });
-    this.#quota = new Quota(ports.limits, ports.roster);
-    this.#crowd = new Crowd(ports.roster);
+    this.#quota = new Quota(ports.limits, ports.table);
+    this.#addressQuota = new AddressQuota(ports.table);
   }
 
   /** Puts an instance on the roll, or replaces its own words; nothing is acknowledged that is not stored. */
   async register(registration: Registration, peer: Peer): Promise<Outcome<Enrolled>> {
-    const { random, roster, time } = this.#ports;
+    const { random, table, time } = this.#ports;
     const hurried = this.#quota.hurried(peer.token ?? null, time.now());
     if (hurried !== null) return this.#complaints.refuse(hurried);
     const drawn = registration.secret === undefined ? randomWord(random, 43) : undefined;
     const secret = registration.secret ?? drawn ?? '';
     const refusal = this.#refusalOf(registration, secret);
     if (refusal !== null) return refusal;
-    const known = roster.get(registration.id);
+    const known = table.get(registration.id);
     const enrolled =
       known === undefined
         ? await this.#enrol(registration, secret, peer)
@@ -75,11 +75,11 @@ export class Registrations {
 
   /** A newcomer. Its place is kept before anything is asked or stored for it, so that many at a time are no more than one by one. */
   async #enrol(registration: Registration, secret: string, peer: Peer): Promise<Outcome<Entry>> {
-    const { roster, time } = this.#ports;
+    const { table, time } = this.#ports;
     const { id, service, namespace = 'default' } = registration;
     const { address, token = null } = peer;
     const source = sourceOf(address);
-    const isNew = roster.tombstone(id) === undefined;
+    const isNew = table.tombstone(id) === undefined;
     const serviceKey = serviceKeyOf(namespace, service);
     const place = this.#quota.reserve({ source, serviceKey, token, isNew }, time.now());
     if (!place.ok) return this.#complaints.refuse(place.problem);
@@ -94,15 +94,15 @@ export class Registrations {
   }
 
   async #enter(entry: Entry, place: Place): Promise<Outcome<Entry>> {
-    const { addresses, judge, roll, roster, time } = this.#ports;
+    const { addresses, engine, prober, table, time } = this.#ports;
     const refused = await this.#acknowledge(entry);
     if (refused !== null) {
       place.refund(time.now());
       return refused;
     }
-    roster.add(entry);
-    judge.enter(entry);
-    roll.add(entry, { spread: false });
+    table.add(entry);
+    engine.enter(entry);
+    prober.add(entry, { spread: false });
     addresses.question(entry);
     return { ok: true, value: entry };
   }
@@ -112,7 +112,7 @@ export class Registrations {
     const admitted = await this.#admission.admit(registration, peer.address);
     if (!admitted.ok) return admitted;
     const { address: from, token = null } = peer;
-    const joined = this.#crowd.join({ id: registration.id, targets: admitted.value.targets, from, token });
+    const joined = this.#addressQuota.join({ id: registration.id, targets: admitted.value.targets, from, token });
     if (!joined.ok) return this.#complaints.refuse(joined.problem);
     return { ok: true, value: { ...admitted.value, free: joined.value } };
   }
@@ -120,7 +120,7 @@ export class Registrations {
   /** Nothing is acknowledged that is not stored. */
   async #acknowledge(entry: Entry): Promise<Outcome<never> | null> {
     try {
-      await this.#ports.ledger.acknowledge({ put: storedOf(entry) });
+      await this.#ports.writeBehind.acknowledge({ put: storedOf(entry) });
       return null;
     } catch (error) {
       this.#ports.log.error(`The store refused the registration of ${entry.id}: ${String(error)}`);
@@ -131,8 +131,8 @@ export class Registrations {
   /** Why this id may not register now; null when it may. */
   #refusalOf(registration: Registration, secret: string): Outcome<never> | null {
     const { id, service, namespace = 'default' } = registration;
-    const entry = this.#ports.roster.get(id);
-    const tombstone = this.#ports.roster.tombstone(id);
+    const entry = this.#ports.table.get(id);
+    const tombstone = this.#ports.table.tombstone(id);
     const owner = entry?.credential ?? tombstone;
     if (owner !== undefined && !isSecretOf(owner, secret)) {
       return refuse('ID_HELD', `The id ${id} is, or was, held by another secret.`);
@@ -146,10 +146,10 @@ export class Registrations {
   }
 
   #newEntry(registration: Registration, admitted: Admitted, of: Origin): Entry {
-    const { time, roster } = this.#ports;
+    const { time, table } = this.#ports;
     const { id, service, namespace = 'default' } = registration;
     const own = ownWords(registration);
-    const override = roster.tombstone(id)?.override ?? null;
+    const override = table.tombstone(id)?.override ?? null;
     const vitals = newborn(time.now());
     const record: Instance = {
       id,
@@ -194,7 +194,7 @@ export class Registrations {
     // a token may have been exchanged, which its instance need not say again
     const { token: tokenBefore } = entry;
     const isSame = !moved && !spoken && tokenBefore === token;
-    this.#ports.roster.entrust(entry, token);
+    this.#ports.table.entrust(entry, token);
     // until nothing changes while it is being stored: another state that is stored meanwhile would bring the old words back
     let stored = isSame ? entry.record : null;
     while (stored !== entry.record) {
@@ -202,28 +202,28 @@ export class Registrations {
       const refused = await this.#acknowledge(spokenAnew(entry, words, moved ? targets : null));
       if (refused !== null) {
         // who has left meanwhile is counted nowhere any more
-        if (entry.present) this.#ports.roster.entrust(entry, tokenBefore);
+        if (entry.present) this.#ports.table.entrust(entry, tokenBefore);
         return refused;
       }
       if (!isStaying(entry)) return { ok: true, value: entry };
     }
     if (moved) {
-      this.#ports.roster.update(entry, { targets });
+      this.#ports.table.update(entry, { targets });
       entry.rounds = []; // what the old address answered proves nothing of the new one
     }
     if (spoken) {
       entry.own = overridable(words);
-      this.#ports.judge.amend(entry, { ...words, ...effective(words, entry.override) });
+      this.#ports.engine.amend(entry, { ...words, ...effective(words, entry.override) });
     }
-    this.#ports.judge.apply(entry, { type: 'register', moved });
-    this.#ports.roll.callNow(entry);
+    this.#ports.engine.apply(entry, { type: 'register', moved });
+    this.#ports.prober.callNow(entry);
     if (moved) this.#ports.addresses.question(entry);
     return { ok: true, value: entry };
   }
 
   /** After a restart: its state is kept, its clocks start now, it is called in its slot. */
   restore(stored: StoredInstance, leaveMs: number): void {
-    const { judge, roll, roster, time } = this.#ports;
+    const { engine, prober, table, time } = this.#ports;
     const { record, targets, cause, proved, secretHash, callKey } = stored;
     // who stored it before sources were counted knew only where it is called
     const { source = sourceOf(targets[0]?.host ?? ''), token = null } = stored;
@@ -237,9 +237,9 @@ export class Registrations {
       ...entryOf(record, vitals, { targets, credential: { secretHash, callKey }, source, token }),
       ...restored(stored),
     };
-    roster.add(entry);
-    judge.enter(entry);
-    roll.add(entry, { spread: true });
+    table.add(entry);
+    engine.enter(entry);
+    prober.add(entry, { spread: true });
   }
 }
 

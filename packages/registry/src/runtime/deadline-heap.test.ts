@@ -1,12 +1,12 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Agenda } from './deadline-heap.js';
+import { DeadlineHeap } from './deadline-heap.js';
 
 describe('an agenda', () => {
   it('gives everything in the order of time, and what is due together in the order of arrival', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 20 })), (times) => {
-        const agenda = new Agenda<number>();
+        const agenda = new DeadlineHeap<number>();
         for (const [index, at] of times.entries()) agenda.put(at, index);
         const taken: [number, number][] = [];
         for (let next = agenda.take(20); next !== null; next = agenda.take(20)) taken.push([next.at, next.item]);
@@ -18,7 +18,7 @@ describe('an agenda', () => {
   });
 
   it('gives nothing before its time', () => {
-    const agenda = new Agenda<string>();
+    const agenda = new DeadlineHeap<string>();
     agenda.put(5, 'later');
     expect(agenda.take(4)).toBeNull();
     expect(agenda.nextAt).toBe(5);

@@ -5,7 +5,7 @@ interface Appointment<Item> {
 }
 
 /** What comes next, by time and then by order of arrival: a binary heap, so that one timer serves any number of items. */
-export class Agenda<Item> {
+export class DeadlineHeap<Item> {
   readonly #heap: Appointment<Item>[] = [];
   #order = 0;
 

@@ -1,5 +1,5 @@
 /** What is done about one id waits for what was begun about it before; ids do not wait for each other. */
-export class Turns {
+export class KeyedMutex {
   readonly #last = new Map<string, Promise<unknown>>();
 
   /** Runs `work` when it is its turn. Resolves and rejects as that does; another's failure is no reason not to run. */

@@ -3,7 +3,7 @@ import type { Log, Time } from '@rollcall/core';
 const QUIET_MS = 60_000;
 
 /** Tells the log of what happens often at most once a minute, and how often it did: a flood does not become one of the log. */
-export class Seldom {
+export class ThrottledLog {
   readonly #ports: { readonly log: Log; readonly time: Time };
   #toldAt = -Infinity;
   #untold = 0;

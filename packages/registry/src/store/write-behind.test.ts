@@ -4,14 +4,14 @@ import { describe, expect, it } from 'vitest';
 import { storedInstance, storedTombstone } from './contract.js';
 import { MemoryStore } from './memory.js';
 import type { StoreFault, Write } from './store.js';
-import { Ledger } from './write-behind.js';
+import { WriteBehind } from './write-behind.js';
 
 /** A store on a disk that is full now and then, and slow when asked to be. */
 class Shelf {
   readonly time = new ManualTime();
   readonly log = recordingLog();
   readonly kept = new MemoryStore();
-  readonly ledger: Ledger;
+  readonly writeBehind: WriteBehind;
   isFull = false;
   calls = 0;
   /** What the store knows to be wrong with itself. */
@@ -19,11 +19,11 @@ class Shelf {
 
   constructor() {
     const store = { write: (writes: readonly Write[]) => this.#write(writes), fault: () => this.fault };
-    this.ledger = new Ledger({ store, time: this.time, log: this.log });
+    this.writeBehind = new WriteBehind({ store, time: this.time, log: this.log });
   }
 
   remember(...writes: readonly Write[]): Promise<void> {
-    for (const write of writes) this.ledger.remember(write);
+    for (const write of writes) this.writeBehind.remember(write);
     return this.time.advanceBy(0);
   }
 
@@ -51,9 +51,9 @@ const bury = (id: string, revision: number): Write => ({ bury: storedTombstone(i
 describe('the ledger of a registry', () => {
   it('acknowledges what is stored, and nothing else', async () => {
     const shelf = new Shelf();
-    await shelf.ledger.acknowledge(put('a', 1));
+    await shelf.writeBehind.acknowledge(put('a', 1));
     shelf.isFull = true;
-    await expect(shelf.ledger.acknowledge(put('b', 2))).rejects.toThrow('The disk is full.');
+    await expect(shelf.writeBehind.acknowledge(put('b', 2))).rejects.toThrow('The disk is full.');
     shelf.isFull = false;
     await shelf.time.advanceBy(10_000);
     expect(await shelf.found()).toEqual(['a@1']);
@@ -61,37 +61,37 @@ describe('the ledger of a registry', () => {
 
   it('tells what the store does not keep, why and since when, until it has kept all of it', async () => {
     const shelf = new Shelf();
-    expect(shelf.ledger.trouble).toBeNull();
+    expect(shelf.writeBehind.trouble).toBeNull();
     shelf.isFull = true;
-    await expect(shelf.ledger.acknowledge(put('a', 1))).rejects.toThrow('The disk is full.');
-    expect(shelf.ledger.trouble).toEqual({ text: 'The disk is full.', sinceMs: 0, owed: 0 });
+    await expect(shelf.writeBehind.acknowledge(put('a', 1))).rejects.toThrow('The disk is full.');
+    expect(shelf.writeBehind.trouble).toEqual({ text: 'The disk is full.', sinceMs: 0, owed: 0 });
     await shelf.remember(put('b', 2), put('c', 3));
     await shelf.time.advanceBy(2_500);
-    expect(shelf.ledger.trouble).toEqual({ text: 'The disk is full.', sinceMs: 2_500, owed: 2 });
+    expect(shelf.writeBehind.trouble).toEqual({ text: 'The disk is full.', sinceMs: 2_500, owed: 2 });
     shelf.isFull = false;
     await shelf.time.advanceBy(1_000);
-    expect(shelf.ledger.trouble).toBeNull();
+    expect(shelf.writeBehind.trouble).toBeNull();
   });
 
   it('tells what the store knows to be wrong without a write, for as long as the store says so or is owed', async () => {
     const shelf = new Shelf();
     shelf.fault = { text: 'The folder is gone.', sinceMs: 7 };
-    expect(shelf.ledger.trouble).toEqual({ text: 'The folder is gone.', sinceMs: 7, owed: 0 });
+    expect(shelf.writeBehind.trouble).toEqual({ text: 'The folder is gone.', sinceMs: 7, owed: 0 });
     shelf.isFull = true;
-    await expect(shelf.ledger.acknowledge(put('a', 1))).rejects.toThrow('full');
+    await expect(shelf.writeBehind.acknowledge(put('a', 1))).rejects.toThrow('full');
     await shelf.remember(put('b', 2));
-    expect(shelf.ledger.trouble).toEqual({ text: 'The folder is gone.', sinceMs: 7, owed: 1 });
+    expect(shelf.writeBehind.trouble).toEqual({ text: 'The folder is gone.', sinceMs: 7, owed: 1 });
     shelf.fault = null;
-    expect(shelf.ledger.trouble).toMatchObject({ owed: 1 });
+    expect(shelf.writeBehind.trouble).toMatchObject({ owed: 1 });
     shelf.isFull = false;
     await shelf.time.advanceBy(1_000);
-    expect(shelf.ledger.trouble).toBeNull();
+    expect(shelf.writeBehind.trouble).toBeNull();
     // and where nothing was owed, no write is needed to see that it is over
     shelf.fault = { text: 'The folder is gone.', sinceMs: 0 };
     shelf.isFull = true;
-    await expect(shelf.ledger.acknowledge(put('a', 1))).rejects.toThrow('full');
+    await expect(shelf.writeBehind.acknowledge(put('a', 1))).rejects.toThrow('full');
     shelf.fault = null;
-    expect(shelf.ledger.trouble).toBeNull();
+    expect(shelf.writeBehind.trouble).toBeNull();
   });
 
   it('tells the store again what it refused, the last word about each', async () => {
@@ -148,11 +148,11 @@ describe('the ledger of a registry', () => {
     await shelf.remember(put('a', 1));
     shelf.isFull = true;
     await shelf.remember(bury('a', 2));
-    await expect(shelf.ledger.acknowledge(put('a', 3))).rejects.toThrow('full');
+    await expect(shelf.writeBehind.acknowledge(put('a', 3))).rejects.toThrow('full');
     // and where both were under way at once
     const both = [bury('a', 4), put('a', 5)] as const;
-    shelf.ledger.remember(both[0]);
-    await expect(shelf.ledger.acknowledge(both[1])).rejects.toThrow('full');
+    shelf.writeBehind.remember(both[0]);
+    await expect(shelf.writeBehind.acknowledge(both[1])).rejects.toThrow('full');
     shelf.isFull = false;
     await shelf.time.advanceBy(1_000);
     expect(await shelf.found()).toEqual(['a†4']);
@@ -163,7 +163,7 @@ describe('the ledger of a registry', () => {
     shelf.isFull = true;
     await shelf.remember(bury('a', 2));
     shelf.isFull = false;
-    await shelf.ledger.acknowledge(put('a', 3));
+    await shelf.writeBehind.acknowledge(put('a', 3));
     await shelf.time.advanceBy(10_000);
     expect(await shelf.found()).toEqual(['a@3']);
   });
@@ -171,7 +171,7 @@ describe('the ledger of a registry', () => {
   it('does not repeat what something newer under way replaces', async () => {
     const shelf = new Shelf();
     shelf.isFull = true;
-    shelf.ledger.remember(put('a', 1));
+    shelf.writeBehind.remember(put('a', 1));
     shelf.isFull = false;
     await shelf.remember(put('a', 2));
     await shelf.time.advanceBy(10_000);
@@ -193,27 +193,27 @@ describe('the ledger of a registry', () => {
 
   it('says of what it remembers when it is stored, or why it is not', async () => {
     const shelf = new Shelf();
-    expect(await shelf.ledger.untold('a')).toBeNull();
-    shelf.ledger.remember(put('a', 1));
-    expect(await shelf.ledger.untold('a')).toBeNull();
+    expect(await shelf.writeBehind.untold('a')).toBeNull();
+    shelf.writeBehind.remember(put('a', 1));
+    expect(await shelf.writeBehind.untold('a')).toBeNull();
     expect(await shelf.found()).toEqual(['a@1']);
     shelf.isFull = true;
-    shelf.ledger.remember(bury('a', 2));
-    expect(await shelf.ledger.untold('a')).toBe('The disk is full.');
-    expect(await shelf.ledger.untold('a')).toBe('The disk is full.');
-    expect(await shelf.ledger.untold('b')).toBeNull();
+    shelf.writeBehind.remember(bury('a', 2));
+    expect(await shelf.writeBehind.untold('a')).toBe('The disk is full.');
+    expect(await shelf.writeBehind.untold('a')).toBe('The disk is full.');
+    expect(await shelf.writeBehind.untold('b')).toBeNull();
     shelf.isFull = false;
     await shelf.time.advanceBy(1_000);
-    expect(await shelf.ledger.untold('a')).toBeNull();
+    expect(await shelf.writeBehind.untold('a')).toBeNull();
   });
 
   it('waits for what was said later where the store refused what came before', async () => {
     const shelf = new Shelf();
     shelf.isFull = true;
-    shelf.ledger.remember(put('a', 1));
+    shelf.writeBehind.remember(put('a', 1));
     shelf.isFull = false;
-    shelf.ledger.remember(bury('a', 2));
-    expect(await shelf.ledger.untold('a')).toBeNull();
+    shelf.writeBehind.remember(bury('a', 2));
+    expect(await shelf.writeBehind.untold('a')).toBeNull();
     expect(await shelf.found()).toEqual(['a†2']);
   });
 
@@ -222,14 +222,14 @@ describe('the ledger of a registry', () => {
     shelf.isFull = true;
     await shelf.remember(put('a', 1), put('b', 2));
     shelf.isFull = false;
-    await shelf.ledger.close();
+    await shelf.writeBehind.close();
     expect(await shelf.found()).toEqual(['a@1', 'b@2']);
 
     const other = new Shelf();
     other.isFull = true;
     await other.remember(put('a', 1), put('b', 2));
-    await other.ledger.close();
-    await other.ledger.close();
+    await other.writeBehind.close();
+    await other.writeBehind.close();
     expect(other.log.texts('error').at(-1)).toBe('2 changes are lost: the store did not take them.');
     await other.remember(put('c', 3));
     expect(other.time.pending().background).toBe(0);

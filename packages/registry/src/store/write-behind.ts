@@ -3,7 +3,7 @@ import type { Log, Time, Timer } from '@rollcall/core';
 import type { Store, StoreFault, Write } from './store.js';
 
 /** Where it is kept, and who is told when that fails. */
-export interface LedgerPorts {
+export interface WriteBehindPorts {
   readonly store: Pick<Store, 'write' | 'fault'>;
   readonly time: Time;
   readonly log: Log;
@@ -45,8 +45,8 @@ interface Telling {
  * again until they are taken. So a disk that was full for a while has not forgotten a goodbye. Bounded by the instances and
  * tombstones there are.
  */
-export class Ledger {
-  readonly #ports: LedgerPorts;
+export class WriteBehind {
+  readonly #ports: WriteBehindPorts;
   /** By subject; never one about which something newer is under way. */
   readonly #owed = new Map<string, Words>();
   /** The newest words under way. */
@@ -57,7 +57,7 @@ export class Ledger {
   #failure: Failure | null = null;
   #isClosed = false;
 
-  constructor(ports: LedgerPorts) {
+  constructor(ports: WriteBehindPorts) {
     this.#ports = ports;
   }
 

@@ -4,7 +4,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 import type { Shell } from '../../terminal/shell.js';
 
 /** Where a registry keeps what it knows. */
-export interface Keeping {
+export interface StoreChoice {
   /** Null: in memory. */
   readonly folder: string | null;
   /** Did somebody ask for just this? Else it may be another, if it must. */
@@ -23,7 +23,7 @@ interface Wishes {
  * What was asked for; else a folder of the user's own for this port, wherever the command is run. A registry on any free port is
  * found by nobody a second time, so it keeps nothing. Throws OPTION_INVALID where both were asked for.
  */
-export function keepingOf({ port, data, memory }: Wishes, env: Shell['env']): Keeping {
+export function keepingOf({ port, data, memory }: Wishes, env: Shell['env']): StoreChoice {
   if (memory && data !== undefined) {
     throw new RollcallError('OPTION_INVALID', '--memory keeps nothing and --data a folder: leave one of them out.');
   }

@@ -19,7 +19,7 @@ import { EXIT } from '../../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../../terminal/shell.js';
 import { printable } from '../../terminal/words.js';
 import { keepingOf } from './store-choice.js';
-import type { Keeping } from './store-choice.js';
+import type { StoreChoice } from './store-choice.js';
 import { LIMIT_FLAGS, limitsOf } from './up-limits.js';
 import { TLS_FLAGS, tlsOf } from './up-tls.js';
 
@@ -157,7 +157,7 @@ interface Kept {
 /** The file of tokens that is asked for; null: none. */
 function tokensOf(
   flags: { readonly '--tokens': string | undefined; readonly '--insecure': boolean },
-  { folder }: Keeping,
+  { folder }: StoreChoice,
 ): string | null {
   const usual = folder === null ? null : join(folder, TOKENS_FILE);
   const asked = flags['--tokens'];
@@ -188,7 +188,7 @@ function isThere(path: string): boolean {
 /** Nobody asked for the default folder: where it cannot be had, a registry without one is better than none, and says so. */
 async function startKeeping(
   options: StartOptions & { readonly log: Log },
-  { folder, isAsked }: Keeping,
+  { folder, isAsked }: StoreChoice,
 ): Promise<Kept> {
   if (folder === null) return { registry: await startRegistry(options), folder };
   try {

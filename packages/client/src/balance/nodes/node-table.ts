@@ -1,6 +1,6 @@
 import { countSuccess, forgetSuccesses, SUCCESS_CELLS, successesWithin } from '../../breaker/successes.js';
 import type { Load } from './loads.js';
-import { Turnout } from './window-counts.js';
+import { WindowCounts } from './window-counts.js';
 
 /** Slots at first; doubled when they are all taken. */
 const FEW = 16;
@@ -24,7 +24,7 @@ export interface Helper {
  * The numbers that every call moves or reads, of all nodes of one balancer, a row for each in one array. Where nodes lie all over the
  * heap, a call to one of 10,000 costs more in cache misses than everything else; a row is one.
  */
-export class Board {
+export class NodeTable {
   readonly load: Load;
   /** When any of the nodes last answered, and which. */
   lastAnswerAt = -Infinity;
@@ -34,7 +34,7 @@ export class Board {
   /** Calls under way at all of them. */
   inFlight = 0;
   /** What ended at each of them, window by window. */
-  readonly turnout: Turnout;
+  readonly windowCounts: WindowCounts;
   #cells: Float64Array;
   #calm: Uint8Array;
   #weights: Float64Array;
@@ -46,7 +46,7 @@ export class Board {
     this.#cells = new Float64Array(CELLS * slots);
     this.#calm = new Uint8Array(slots);
     this.#weights = new Float64Array(slots);
-    this.turnout = new Turnout(slots);
+    this.windowCounts = new WindowCounts(slots);
   }
 
   /** A slot for one node: a small whole number. */
@@ -57,7 +57,7 @@ export class Board {
     this.#cells.fill(0, CELLS * slot, CELLS * (slot + 1));
     this.#cells[CELLS * slot + SUCCESS_AT] = -Infinity;
     this.#calm[slot] = 0;
-    this.turnout.forget(slot);
+    this.windowCounts.forget(slot);
     this.load.forget(slot);
     return slot;
   }
@@ -157,6 +157,6 @@ export class Board {
     const weights = new Float64Array(2 * this.#weights.length);
     weights.set(this.#weights);
     this.#weights = weights;
-    this.turnout.grow();
+    this.windowCounts.grow();
   }
 }

@@ -6,7 +6,7 @@ import { AdaptiveLimit, earlyLimit, isSilence } from '../../breaker/limit.js';
 import type { LimitTerms } from '../../breaker/limit.js';
 import { LatencyProfile } from './latency.js';
 import { InFlight } from './loads.js';
-import { Board } from './node-table.js';
+import { NodeTable } from './node-table.js';
 import type { Counted } from './window-counts.js';
 
 /** What a node is made of. */
@@ -16,7 +16,7 @@ export interface NodeParts {
   readonly breaker: Breaker;
   readonly limit: LimitTerms;
   /** Of the nodes of one balancer. */
-  readonly board: Board;
+  readonly nodeTable: NodeTable;
 }
 
 /** A new instance gets this share of its calls at first, … */
@@ -27,7 +27,7 @@ const SLOW_START_MS = 10_000;
 /** What a caller knows of one endpoint of one instance. It survives every update of the catalog, as an id is one process. */
 export class Node implements BreakerHost, GateListener {
   // these two first: every call needs them, and they share a cache line with the object's head
-  #board: Board;
+  #nodeTable: NodeTable;
   #slot: number;
   readonly id: InstanceId;
   readonly endpoint: Endpoint;
@@ -55,8 +55,8 @@ export class Node implements BreakerHost, GateListener {
     this.endpoint = parts.endpoint;
     this.breaker = parts.breaker;
     this.limit = new AdaptiveLimit(parts.limit);
-    this.#board = parts.board;
-    this.#slot = parts.board.take();
+    this.#nodeTable = parts.nodeTable;
+    this.#slot = parts.nodeTable.take();
     this.breaker.host = this;
     this.limit.listener = this;
     this.follow(parts.instance);
@@ -65,10 +65,10 @@ export class Node implements BreakerHost, GateListener {
   /** The smallest of what breaker, adaptive limit and early limit say. */
   gate(now: number): Gate {
     const gate = Math.min(this.breaker.gate, this.limit.gate);
-    const unanswered = this.#board.unanswered(this.#slot);
+    const unanswered = this.#nodeTable.unanswered(this.#slot);
     if (!isSilence(unanswered)) return gate;
-    const { heardSince, lastAnswerAt, lastAnswerer } = this.#board;
-    const since = Math.max(this.#board.silentSince(this.#slot), heardSince);
+    const { heardSince, lastAnswerAt, lastAnswerer } = this.#nodeTable;
+    const since = Math.max(this.#nodeTable.silentSince(this.#slot), heardSince);
     const doOthersHelp = lastAnswerAt > since && lastAnswerer?.canHelp(now) === true;
     return Math.min(gate, earlyLimit(unanswered, now - since, this.latency.p99Ms(now), doOthersHelp));
   }
@@ -97,12 +97,12 @@ export class Node implements BreakerHost, GateListener {
 
   /** Calls under way; streams until their first value. */
   get inFlight(): number {
-    return this.#board.count(this.#slot);
+    return this.#nodeTable.count(this.#slot);
   }
 
   /** Where what a pick looks at stands, of this node and of those beside it. */
-  get board(): Board {
-    return this.#board;
+  get nodeTable(): NodeTable {
+    return this.#nodeTable;
   }
 
   get slot(): number {
@@ -111,89 +111,89 @@ export class Node implements BreakerHost, GateListener {
 
   /** A call goes there. `expectsAnswer`: false for events, whose silence means nothing. */
   begin(now: number, expectsAnswer: boolean): void {
-    this.#board.add(this.#slot, 1);
+    this.#nodeTable.add(this.#slot, 1);
     if (!expectsAnswer) return;
-    this.#board.expectAnswer(this.#slot, now);
-    if (isSilence(this.#board.unanswered(this.#slot))) this.gateChanged();
+    this.#nodeTable.expectAnswer(this.#slot, now);
+    if (isSilence(this.#nodeTable.unanswered(this.#slot))) this.gateChanged();
   }
 
   /** It is over, whatever came of it. */
   end(): void {
-    this.#board.add(this.#slot, -1);
+    this.#nodeTable.add(this.#slot, -1);
   }
 
   /** What is over is counted: an attempt, or that it failed. */
   count(what: Counted, now: number): void {
-    this.#board.turnout.count(this.#slot, what, now);
+    this.#nodeTable.windowCounts.count(this.#slot, what, now);
   }
 
   /** What ended in the last whole window. */
   counted(what: Counted, now: number): number {
-    return this.#board.turnout.last(this.#slot, what, now);
+    return this.#nodeTable.windowCounts.last(this.#slot, what, now);
   }
 
   /** What happened before could not be heard: this process stood still. */
   notHeardBefore(now: number): void {
-    this.#board.heardSince = now;
+    this.#nodeTable.heardSince = now;
   }
 
   /** It said something, if only no. */
   answered(now: number): void {
-    const wasSilent = isSilence(this.#board.unanswered(this.#slot));
-    this.#board.answered(this.#slot, now, this);
+    const wasSilent = isSilence(this.#nodeTable.unanswered(this.#slot));
+    this.#nodeTable.answered(this.#slot, now, this);
     if (wasSilent) this.gateChanged();
   }
 
   get lastSuccessAt(): number {
-    return this.#board.successAt(this.#slot);
+    return this.#nodeTable.successAt(this.#slot);
   }
 
   /** HEALTHY and enabled, and nothing failed since its last success: the next one means nothing but one more. */
   get isCalm(): boolean {
-    return this.#board.isCalm(this.#slot);
+    return this.#nodeTable.isCalm(this.#slot);
   }
 
   /** One more success, after `end`. */
   countSuccess(now: number): void {
-    this.#board.succeeded(this.#slot, now);
+    this.#nodeTable.succeeded(this.#slot, now);
     const calls = this.inFlight + 1;
     // far from its limit, nothing is learned of it
-    if (2 * calls >= this.#board.room(this.#slot)) this.limit.succeeded(calls, now);
+    if (2 * calls >= this.#nodeTable.room(this.#slot)) this.limit.succeeded(calls, now);
   }
 
   successes(now: number): number {
-    return this.#board.successes(this.#slot, now);
+    return this.#nodeTable.successes(this.#slot, now);
   }
 
   forgetSuccesses(): void {
-    this.#board.forgetSuccesses(this.#slot);
+    this.#nodeTable.forgetSuccesses(this.#slot);
   }
 
   /** What the registry says of its weight, at hand. */
   get weight(): number {
-    return this.#board.weight(this.#slot);
+    return this.#nodeTable.weight(this.#slot);
   }
 
   /** What the registry says of it now. */
   follow(instance: Instance): void {
     this.instance = instance;
-    this.#board.setWeight(this.#slot, instance.weight);
+    this.#nodeTable.setWeight(this.#slot, instance.weight);
     this.gateChanged();
   }
 
   /** A call there took so long; a failure counts as a long one. */
   observe(ms: number, now: number, isAnswer = false): void {
-    this.#board.load.observe(this.#slot, ms, now, isAnswer);
+    this.#nodeTable.load.observe(this.#slot, ms, now, isAnswer);
   }
 
   /** What was observed is no longer true. */
   forget(): void {
-    this.#board.load.forget(this.#slot);
+    this.#nodeTable.load.forget(this.#slot);
   }
 
   /** How busy it is, `inFlight` being the calls under way, relative to its weight. Greater is worse. */
   cost(now: number, inFlight = this.inFlight): number {
-    return this.#board.load.cost(this.#slot, now, inFlight);
+    return this.#nodeTable.load.cost(this.#slot, now, inFlight);
   }
 
   startSlowly(now: number): void {
@@ -211,11 +211,11 @@ export class Node implements BreakerHost, GateListener {
 
   /** As long as only the adaptive limit has a say, a pick needs to look at nothing else. */
   gateChanged(): void {
-    const isSilent = isSilence(this.#board.unanswered(this.#slot));
+    const isSilent = isSilence(this.#nodeTable.unanswered(this.#slot));
     const isPlain = this.breaker.gate === OPEN && !isSilent && this.#warmAt === -Infinity;
     const { state, admin } = this.instance;
     const isCalm = state === 'HEALTHY' && admin === 'ENABLED' && this.breaker.isCalm;
-    this.#board.judge(this.#slot, isPlain ? this.limit.gate : 0, isCalm);
+    this.#nodeTable.judge(this.#slot, isPlain ? this.limit.gate : 0, isCalm);
   }
 
   /** It is not picked any more: its calls end in peace, and its slot is for another node. */
@@ -223,10 +223,10 @@ export class Node implements BreakerHost, GateListener {
     if (this.#isRetired) return;
     this.#isRetired = true;
     const calls = this.inFlight;
-    this.#board.give(this.#slot);
-    this.#board = new Board(new InFlight(), 1);
-    this.#slot = this.#board.take();
-    this.#board.add(this.#slot, calls);
+    this.#nodeTable.give(this.#slot);
+    this.#nodeTable = new NodeTable(new InFlight(), 1);
+    this.#slot = this.#nodeTable.take();
+    this.#nodeTable.add(this.#slot, calls);
   }
 
   #warmedUp(): void {

@@ -12,7 +12,7 @@ const CELLS = 2;
  * How many attempts ended at each node of a balancer in this window and in the last whole one. To count is an addition in one array,
  * 8 bytes a node; when a window is over, the two arrays change places and one is cleared, which takes microseconds for thousands.
  */
-export class Turnout {
+export class WindowCounts {
   #current: Uint32Array;
   #last: Uint32Array;
   #turnsAt = -Infinity;

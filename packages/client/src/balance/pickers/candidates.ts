@@ -1,4 +1,4 @@
-import type { Board } from '../nodes/node-table.js';
+import type { NodeTable } from '../nodes/node-table.js';
 import type { Node } from '../nodes/node.js';
 
 /**
@@ -7,7 +7,7 @@ import type { Node } from '../nodes/node.js';
  */
 export class Candidates<N extends Node> {
   readonly nodes: readonly N[];
-  readonly #board: Board | null;
+  readonly #nodeTable: NodeTable | null;
   readonly #slots: Uint32Array;
   /** Running sums of the weights; null when they are all the same. */
   readonly #sums: Float64Array | null;
@@ -15,7 +15,7 @@ export class Candidates<N extends Node> {
 
   constructor(nodes: readonly N[]) {
     this.nodes = nodes;
-    this.#board = nodes[0]?.board ?? null;
+    this.#nodeTable = nodes[0]?.nodeTable ?? null;
     this.#slots = new Uint32Array(nodes.length);
     let place = 0;
     let isEven = true;
@@ -29,7 +29,7 @@ export class Candidates<N extends Node> {
   }
 
   #weight(place: number): number {
-    return this.#board?.weight(this.#slots[place] ?? 0) ?? 0;
+    return this.#nodeTable?.weight(this.#slots[place] ?? 0) ?? 0;
   }
 
   #runningSums(): Float64Array {
@@ -53,25 +53,25 @@ export class Candidates<N extends Node> {
 
   /** May it take a call, for certain? False: perhaps not, it has to be asked. */
   hasRoom(place: number): boolean {
-    return this.#board?.hasRoom(this.#slots[place] ?? 0) ?? false;
+    return this.#nodeTable?.hasRoom(this.#slots[place] ?? 0) ?? false;
   }
 
   /** Calls under way there. */
   inFlight(place: number): number {
-    return this.#board?.count(this.#slots[place] ?? 0) ?? 0;
+    return this.#nodeTable?.count(this.#slots[place] ?? 0) ?? 0;
   }
 
   /** How busy it is, calls in flight relative to its weight; greater is worse. */
   cost(place: number, now: number): number {
-    if (this.#board === null) return 0;
+    if (this.#nodeTable === null) return 0;
     const slot = this.#slots[place] ?? 0;
-    const inFlight = this.#board.count(slot);
-    return this.#board.load.cost(slot, now, this.#sums === null ? inFlight : inFlight / this.relativeWeight(place));
+    const inFlight = this.#nodeTable.count(slot);
+    return this.#nodeTable.load.cost(slot, now, this.#sums === null ? inFlight : inFlight / this.relativeWeight(place));
   }
 
   /** Calls under way at all instances of the service. */
   get fleetInFlight(): number {
-    return this.#board?.inFlight ?? 0;
+    return this.#nodeTable?.inFlight ?? 0;
   }
 
   /** The place that `unit` (uniform in [0, 1)) falls on: each as often as its weight says. */

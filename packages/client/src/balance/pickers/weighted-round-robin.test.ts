@@ -3,14 +3,14 @@ import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { anInstance } from '../../registry-client/registry-client.fixture.js';
 import { aBalancer, anAsk } from '../balance.fixture.js';
-import { WeightedTurns } from './weighted-round-robin.js';
+import { WeightedRoundRobin } from './weighted-round-robin.js';
 
 it('spreads the turns of each evenly: nobody is ever further off its share than a turn of its own and one of each', () => {
   const weights = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 8 });
   fc.assert(
     fc.property(fc.integer(), weights, (seed, all) => {
       const random = seededRandom(seed);
-      const balancer = aBalancer({ picker: new WeightedTurns(random), random });
+      const balancer = aBalancer({ picker: new WeightedRoundRobin(random), random });
       balancer.update(
         all.map((weight, i) => anInstance({ id: String(i), weight })),
         0,

@@ -11,7 +11,7 @@ import { takes } from './pickers.js';
  * is Envoy's way to the same (`EdfScheduler`): each node has a next turn, in steps of 1 ÷ weight, and the earliest is next. A heap
  * finds it in O(log n). A node that cannot take its turn loses it.
  */
-export class WeightedTurns implements Picker {
+export class WeightedRoundRobin implements Picker {
   readonly #random: Random;
   /** As long as the candidates live. */
   readonly #schedules = new WeakMap<object, Schedule>();

@@ -2,14 +2,14 @@ import type { Selector } from '../../balance/nodes/selector.js';
 import type { HedgeAfter } from './hedge.js';
 
 /** What a verb brings with it. */
-export interface Verb {
-  readonly shape: CallTerms['shape'];
+export interface CallKind {
+  readonly shape: ResolvedCallOptions['shape'];
   /** Does it no harm to execute it twice? `unless-said`: yes, if nobody says otherwise. */
   readonly idempotent: 'if-said' | 'unless-said' | 'never';
 }
 
 /** What holds for a call, whenever it is made: calls that wish nothing of their own share it. */
-export interface CallTerms {
+export interface ResolvedCallOptions {
   /** In all; a request that the call is a part of may leave less. */
   readonly deadlineMs: number;
   /** Between two values of a stream, once the first has come. */
@@ -29,12 +29,12 @@ export interface CallTerms {
   readonly hedge: HedgeAfter;
 }
 
-export const CALL: Verb = { shape: 'value', idempotent: 'if-said' };
-export const STREAM: Verb = { shape: 'stream', idempotent: 'if-said' };
-export const EVENT: Verb = { shape: 'event', idempotent: 'never' };
+export const CALL: CallKind = { shape: 'value', idempotent: 'if-said' };
+export const STREAM: CallKind = { shape: 'stream', idempotent: 'if-said' };
+export const EVENT: CallKind = { shape: 'event', idempotent: 'never' };
 /** An HTTP request by a verb that is idempotent by RFC 9110, or a gRPC method that is by its proto. */
-export const SAFE_CALL: Verb = { shape: 'value', idempotent: 'unless-said' };
-export const SAFE_STREAM: Verb = { shape: 'stream', idempotent: 'unless-said' };
+export const SAFE_CALL: CallKind = { shape: 'value', idempotent: 'unless-said' };
+export const SAFE_STREAM: CallKind = { shape: 'stream', idempotent: 'unless-said' };
 /** What is sent can be read only once. */
-export const ONE_WAY_CALL: Verb = { shape: 'value', idempotent: 'never' };
-export const ONE_WAY_STREAM: Verb = { shape: 'stream', idempotent: 'never' };
+export const ONE_WAY_CALL: CallKind = { shape: 'value', idempotent: 'never' };
+export const ONE_WAY_STREAM: CallKind = { shape: 'stream', idempotent: 'never' };

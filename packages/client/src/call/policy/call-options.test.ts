@@ -4,7 +4,7 @@ import { serviceDispatcher } from '../../integrations/undici/dispatcher.js';
 import { anInstance } from '../../registry-client/registry-client.fixture.js';
 import { CallWorld } from '../calls.fixture.js';
 import type { OneCall } from '../calls.js';
-import { checkWishes } from './call-options.js';
+import { checkCallOptions } from './call-options.js';
 
 function world(): CallWorld {
   const parts = { time: new ManualTime(), random: seededRandom(1), meter: memoryMeter(), log: recordingLog() };
@@ -54,13 +54,13 @@ describe('an option that no call has', () => {
   });
 
   it('is found before any call, by whoever keeps options for later', () => {
-    expect(() => checkWishes(ODD)).toThrow('dedlineMs');
-    checkWishes({ deadlineMs: 1, signal: undefined });
+    expect(() => checkCallOptions(ODD)).toThrow('dedlineMs');
+    checkCallOptions({ deadlineMs: 1, signal: undefined });
   });
 });
 
 it('every option of a call is known', () => {
-  checkWishes({
+  checkCallOptions({
     deadlineMs: 1,
     inheritedMs: 1,
     isRetry: true,

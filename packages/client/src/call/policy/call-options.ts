@@ -1,6 +1,6 @@
 import { nearest, RollcallError } from '@rollcall/core';
 import type { Metadata, State } from '@rollcall/core';
-import type { HedgeWish } from './hedge.js';
+import type { HedgeOption } from './hedge.js';
 
 /** What a request leaves to the calls that are made while it is handled, so that nobody works longer than somebody waits. */
 export interface Inherited {
@@ -43,7 +43,7 @@ export interface OneCall {
    * May a second attempt be made beside a slow first one, if the call is idempotent? `true`: after the time in which 95 % of the calls
    * of the method are answered. The first good answer counts. Default: what is said of the method, else no.
    */
-  readonly hedge?: HedgeWish | undefined;
+  readonly hedge?: HedgeOption | undefined;
   /**
    * Makes an answer out of the final error, unless the call was cancelled or the client closed: a value, or a promise of one, which is
    * waited for until the deadline. What it throws is logged, and the call then ends with its own error.
@@ -54,7 +54,7 @@ export interface OneCall {
 }
 
 /** A call knows these, and no other word. */
-export const CALL_WISHES: Readonly<Record<keyof OneCall, true>> = {
+export const CALL_OPTION_NAMES: Readonly<Record<keyof OneCall, true>> = {
   deadlineMs: true,
   inheritedMs: true,
   isRetry: true,
@@ -71,7 +71,7 @@ export const CALL_WISHES: Readonly<Record<keyof OneCall, true>> = {
   signal: true,
 };
 
-const KNOWN: ReadonlySet<string> = new Set(Object.keys(CALL_WISHES));
+const KNOWN: ReadonlySet<string> = new Set(Object.keys(CALL_OPTION_NAMES));
 /** gRPC calls have these, too; the metadata of the request has been made of them. */
 const HEADERS = 'headers';
 
@@ -79,7 +79,7 @@ const HEADERS = 'headers';
  * Does it hold any wish? Throws OPTION_INVALID for a word that no call knows. Looks at the names alone, without making anything: it is
  * asked for each call, since one object may be used again with others.
  */
-export function checkWishes(wishes: OneCall, isGrpc = false): boolean {
+export function checkCallOptions(wishes: OneCall, isGrpc = false): boolean {
   let isAny = false;
   // oxlint-disable-next-line guard-for-in -- what is inherited would be read, too
   for (const key in wishes) {

@@ -6,7 +6,7 @@ import type { Plan } from '../../transport/scripted.fixture.js';
 import { CallWorld, fleet } from '../calls.fixture.js';
 import type { WorldSetting } from '../calls.fixture.js';
 import type { OneCall } from '../calls.js';
-import { hedgeAfter, hedgeDelayMs, isHedgeWish } from './hedge.js';
+import { hedgeAfter, hedgeDelayMs, isHedgeOption } from './hedge.js';
 
 class World extends CallWorld {
   readonly meter;
@@ -224,8 +224,8 @@ describe('the price of hedging', () => {
 describe('the words for hedging', () => {
   it('mean never, the p95 or a time', () => {
     expect([false, true, {}, { afterMs: 7 }].map(hedgeAfter)).toEqual(['never', 'p95', 'p95', 7]);
-    expect([true, false, {}, { afterMs: 1 }].every(isHedgeWish)).toBe(true);
-    expect(['yes', 1, null, { afterMs: 0 }, { afterMs: '7' }, { after: 7 }].some(isHedgeWish)).toBe(false);
+    expect([true, false, {}, { afterMs: 1 }].every(isHedgeOption)).toBe(true);
+    expect(['yes', 1, null, { afterMs: 0 }, { afterMs: '7' }, { after: 7 }].some(isHedgeOption)).toBe(false);
   });
 
   it('wait 1 ms at least for the p95', () => {

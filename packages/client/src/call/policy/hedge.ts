@@ -1,24 +1,24 @@
 import type { LatencyProfile } from '../../balance/nodes/latency.js';
-import { Alarm } from './timer-wheel.js';
+import { WheelTimer } from './timer-wheel.js';
 
 /** When a second attempt is made beside a slow first one: never, after the method's 95th percentile, or after so many ms. */
 export type HedgeAfter = 'never' | 'p95' | number;
 
 /** How a caller says it: `true` is after the p95. */
-export type HedgeWish = boolean | { readonly afterMs?: number | undefined };
+export type HedgeOption = boolean | { readonly afterMs?: number | undefined };
 
 /** How exact a hedge is. Finer than a deadline: the p95 of a fast method is a few ms. */
 export const HEDGE_TICK_MS = 1;
 const SHORTEST_MS = 1;
 const LONGEST_MS = 3_600_000;
 
-export function hedgeAfter(wish: HedgeWish): HedgeAfter {
+export function hedgeAfter(wish: HedgeOption): HedgeAfter {
   if (wish === false) return 'never';
   return wish === true || wish.afterMs === undefined ? 'p95' : wish.afterMs;
 }
 
 /** Is it what the option `hedge` may be? */
-export function isHedgeWish(received: unknown): received is HedgeWish {
+export function isHedgeOption(received: unknown): received is HedgeOption {
   if (typeof received === 'boolean') return true;
   if (typeof received !== 'object' || received === null) return false;
   const { afterMs, ...strange } = received as { readonly afterMs?: unknown };
@@ -44,7 +44,7 @@ export interface Hedgeable {
 }
 
 /** The alarm of a call that may be hedged, beside the one of its deadline. Other calls have none. */
-export class HedgeAlarm extends Alarm {
+export class HedgeTimer extends WheelTimer {
   readonly #call: Hedgeable;
 
   constructor(call: Hedgeable) {

@@ -1,13 +1,13 @@
 import { methodNameOf, methodPolicyOf } from '@rollcall/core';
 import type { Instance, MethodPolicy } from '@rollcall/core';
 import { hedgeAfter } from './hedge.js';
-import type { HedgeAfter, HedgeWish } from './hedge.js';
+import type { HedgeAfter, HedgeOption } from './hedge.js';
 
 /** What this process says itself of a method that it calls; it beats what the instances say. */
 export interface OwnMethodPolicy {
   readonly idempotent?: boolean | undefined;
   readonly timeoutMs?: number | undefined;
-  readonly hedge?: HedgeWish | undefined;
+  readonly hedge?: HedgeOption | undefined;
 }
 
 /** What holds for the calls of one method, if they do not say themselves. */

@@ -3,8 +3,8 @@ import type { OptionSpec, OptionsOf, State } from '@rollcall/core';
 import { BALANCER_NAMES, isBalancerChoice } from '../../balance/balancers.js';
 import type { BalancerChoice, BalancerName } from '../../balance/balancers.js';
 import { DEFAULT_LIMIT } from '../../breaker/limit.js';
-import { isHedgeWish } from './hedge.js';
-import type { HedgeWish } from './hedge.js';
+import { isHedgeOption } from './hedge.js';
+import type { HedgeOption } from './hedge.js';
 
 const ms = { unit: 'ms', integer: true } as const;
 const LONGEST_MS = 3_600_000;
@@ -163,10 +163,10 @@ export const policyFields = {
 export const methodFields = {
   idempotent: option.boolean({ doc: 'Does it no harm to execute it twice?' }),
   timeoutMs: option.number({ doc: 'The longest that one attempt is waited for.', min: 1, max: LONGEST_MS, ...ms }),
-  hedge: option.value<HedgeWish>({
+  hedge: option.value<HedgeOption>({
     doc: 'May a second attempt be made beside a slow first one, if it is idempotent? true: after the p95 of the method.',
     allowed: 'true, false, or { afterMs } with a number of ms from 1 to 3600000',
-    is: isHedgeWish,
+    is: isHedgeOption,
   }),
 };
 

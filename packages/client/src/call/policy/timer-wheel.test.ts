@@ -4,9 +4,9 @@ import type { Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Alarm, TICK_MS, Wheel } from './timer-wheel.js';
+import { WheelTimer, TICK_MS, TimerWheel } from './timer-wheel.js';
 
-class Bell extends Alarm {
+class Bell extends WheelTimer {
   readonly rung: number[] = [];
   stops = 0;
   readonly #then: (() => void) | undefined;
@@ -29,7 +29,7 @@ class Bell extends Alarm {
 describe('the timer wheel', () => {
   it('may be finer', () => {
     const time = new ManualTime({ nowMs: 70 });
-    const wheel = new Wheel(time, 1);
+    const wheel = new TimerWheel(time, 1);
     const bells = [3, 4, 700].map((ms) => {
       const bell = new Bell();
       wheel.arm(bell, 70 + ms, 70);
@@ -45,7 +45,7 @@ describe('the timer wheel', () => {
     fc.assert(
       fc.property(delays, fc.integer({ min: 0, max: 100_000 }), (dueIn, start) => {
         const time = new ManualTime({ nowMs: start });
-        const wheel = new Wheel(time);
+        const wheel = new TimerWheel(time);
         const bells = dueIn.map((ms) => {
           const bell = new Bell();
           wheel.arm(bell, start + ms, start);
@@ -64,7 +64,7 @@ describe('the timer wheel', () => {
 
   it('has one timer, which ends with the last alarm and holds the process alive until then', () => {
     const time = new ManualTime();
-    const wheel = new Wheel(time);
+    const wheel = new TimerWheel(time);
     const bells = [new Bell(), new Bell(), new Bell()];
     for (const bell of bells) wheel.arm(bell, 1_000, 0);
     expect(time.pending()).toEqual({ foreground: 1, background: 0 });
@@ -76,7 +76,7 @@ describe('the timer wheel', () => {
 
   it('can be armed anew, also by what rings', () => {
     const time = new ManualTime();
-    const wheel = new Wheel(time);
+    const wheel = new TimerWheel(time);
     let left = 2;
     const bell: Bell = new Bell(() => {
       left -= 1;
@@ -90,7 +90,7 @@ describe('the timer wheel', () => {
 
   it('does not ring what another one disarms in the same tick', () => {
     const time = new ManualTime();
-    const wheel = new Wheel(time);
+    const wheel = new TimerWheel(time);
     const bells: Bell[] = [];
     for (let i = 0; i < 2; i += 1) bells.push(new Bell(() => bells.forEach((bell) => wheel.disarm(bell))));
     for (const bell of bells) wheel.arm(bell, 100, 0);
@@ -100,7 +100,7 @@ describe('the timer wheel', () => {
 
   it('stops what is armed when it is closed, and leaves no timer', () => {
     const time = new ManualTime();
-    const wheel = new Wheel(time);
+    const wheel = new TimerWheel(time);
     const bell = new Bell();
     wheel.arm(bell, 100, 0);
     wheel.close();
@@ -118,7 +118,7 @@ describe('the timer wheel', () => {
       wall: () => time.wall(),
       setTimer: (ms, run, options) => time.setTimer(ms, run, options),
     };
-    const wheel = new Wheel(stalling);
+    const wheel = new TimerWheel(stalling);
     const bell = new Bell();
     wheel.arm(bell, 100, 0);
     time.advance(50);
@@ -133,7 +133,7 @@ describe('the timer wheel', () => {
 
   it('rings outside of the AsyncLocalStorage of whoever armed it', async () => {
     const storage = new AsyncLocalStorage<string>();
-    const wheel = new Wheel(systemTime);
+    const wheel = new TimerWheel(systemTime);
     const seen = await new Promise((resolve) => {
       const bell = new Bell(() => resolve(storage.getStore()));
       storage.run('a request', () => wheel.arm(bell, 0, systemTime.now()));

@@ -15,11 +15,11 @@ const REMEMBERED = 8;
 export const AFTERMATH_MS = 2_000;
 
 /** Something that has a time to be woken at: the one node that a call arms again and again. The wheel owns the fields. */
-export abstract class Alarm {
+export abstract class WheelTimer {
   dueAt = Infinity;
   slot = -1;
-  after: Alarm | null = null;
-  before: Alarm | null = null;
+  after: WheelTimer | null = null;
+  before: WheelTimer | null = null;
 
   /** Called once per arming, unarmed before. */
   abstract ring(now: number): void;
@@ -34,10 +34,10 @@ export abstract class Alarm {
  * After a stall of this process the alarms wait for one more turn of the event loop: the answers that came during the stall are
  * read first, so that a garbage collection is not taken for the death of everybody else.
  */
-export class Wheel {
+export class TimerWheel {
   readonly #time: Time;
   readonly #tickMs: number;
-  readonly #heads: (Alarm | null)[] = Array.from({ length: SLOTS + 1 }, () => null);
+  readonly #heads: (WheelTimer | null)[] = Array.from({ length: SLOTS + 1 }, () => null);
   /** The last tick that was run. */
   #tick = 0;
   #armed = 0;
@@ -80,7 +80,7 @@ export class Wheel {
   }
 
   /** Arms, or arms anew. A time that has passed rings at the next tick. */
-  arm(alarm: Alarm, dueAt: number, now: number): void {
+  arm(alarm: WheelTimer, dueAt: number, now: number): void {
     if (alarm.slot >= 0) this.#unlink(alarm);
     if (this.#timer === null) this.#wake(now);
     alarm.dueAt = dueAt;
@@ -88,7 +88,7 @@ export class Wheel {
   }
 
   /** Does nothing to one that is not armed. */
-  disarm(alarm: Alarm): void {
+  disarm(alarm: WheelTimer): void {
     if (alarm.slot >= 0) this.#unlink(alarm);
   }
 
@@ -140,7 +140,7 @@ export class Wheel {
   /** Those of a slot that are due; the others are of a later round. */
   #gather(slot: number, now: number): void {
     for (let alarm = this.#heads[slot] ?? null; alarm !== null;) {
-      const following: Alarm | null = alarm.after;
+      const following: WheelTimer | null = alarm.after;
       if (alarm.dueAt <= now) {
         this.#unlink(alarm);
         this.#link(alarm, RINGING);
@@ -157,7 +157,7 @@ export class Wheel {
     }
   }
 
-  #link(alarm: Alarm, slot: number): void {
+  #link(alarm: WheelTimer, slot: number): void {
     const head = this.#heads[slot] ?? null;
     alarm.slot = slot;
     alarm.before = null;
@@ -167,7 +167,7 @@ export class Wheel {
     this.#armed += 1;
   }
 
-  #unlink(alarm: Alarm): void {
+  #unlink(alarm: WheelTimer): void {
     if (alarm.before === null) this.#heads[alarm.slot] = alarm.after;
     else alarm.before.after = alarm.after;
     if (alarm.after !== null) alarm.after.before = alarm.before;

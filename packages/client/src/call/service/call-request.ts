@@ -3,25 +3,25 @@ import type { Node } from '../../balance/nodes/node.js';
 import type { Selector } from '../../balance/nodes/selector.js';
 import type { CallTrace } from '../../transport/tracing.js';
 import type { FailureKind } from '../../transport/transport.js';
-import type { Verb } from '../policy/call-kind.js';
+import type { CallKind } from '../policy/call-kind.js';
 import type { RetryBudget } from '../policy/retry.js';
-import type { Wheel } from '../policy/timer-wheel.js';
+import type { TimerWheel } from '../policy/timer-wheel.js';
 import type { Method } from './method.js';
 
 /** Who waits for a call. `complete` or `error` is the last word and comes once. None of them may throw. */
-export interface Receiver {
+export interface CallObserver {
   next(value: unknown): void;
   complete(): void;
   error(error: RollcallError): void;
 }
 
 /** What the calls to one service share. */
-export interface Callee {
+export interface CallContext {
   readonly service: string;
   readonly budget: RetryBudget;
-  readonly wheel: Wheel;
+  readonly wheel: TimerWheel;
   /** For the second attempts beside slow first ones: it is finer. */
-  readonly hedgeWheel: Wheel;
+  readonly hedgeWheel: TimerWheel;
   /** Hedges for each request of a method. */
   readonly hedgeRatio: number;
   readonly random: Random;
@@ -43,20 +43,20 @@ export interface Callee {
 }
 
 /** What is to be done, and for whom. */
-export class Errand<Request> {
+export class CallRequest<Request> {
   readonly request: Request;
   readonly method: Method;
-  readonly verb: Verb;
-  receiver: Receiver;
+  readonly callKind: CallKind;
+  receiver: CallObserver;
   /** Who follows it; null: nobody. */
   trace: CallTrace | null = null;
   /** Can it still be sent once more? Asked before each further attempt; null: always. */
   isRepeatable: (() => boolean) | null = null;
 
-  constructor(request: Request, method: Method, verb: Verb, receiver: Receiver) {
+  constructor(request: Request, method: Method, callKind: CallKind, receiver: CallObserver) {
     this.request = request;
     this.method = method;
-    this.verb = verb;
+    this.callKind = callKind;
     this.receiver = receiver;
   }
 }

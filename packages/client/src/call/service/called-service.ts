@@ -1,12 +1,12 @@
 import { MOST_TARGETS } from '@rollcall/core';
 import type { ErrorCode, Log, Protocol, Random, RollcallError, Suspicion, Time } from '@rollcall/core';
 import type { NoneReason } from '../../balance/balancer.js';
-import type { Home } from '../../balance/caller-locality.js';
+import type { CallerLocality } from '../../balance/caller-locality.js';
 import type { Node } from '../../balance/nodes/node.js';
 import { selectorFor, standardSelector } from '../../balance/nodes/selector.js';
 import type { Selector, Wishes } from '../../balance/nodes/selector.js';
 import type { Services, ServiceView } from '../../discovery/catalog.js';
-import { EdgeCounter } from '../../telemetry/call-stats.js';
+import { CallCounter } from '../../telemetry/call-stats.js';
 import type { EdgeStats } from '../../telemetry/call-stats.js';
 import type { CallerEvents } from '../../telemetry/events.js';
 import { targetsOf } from '../../telemetry/instance-stats.js';
@@ -20,20 +20,20 @@ import type { Transport } from '../../transport/transport.js';
 import type { Inherited } from '../policy/call-options.js';
 import { RetryBudget } from '../policy/retry.js';
 import type { CallPolicy } from '../policy/service-options.js';
-import type { Wheel } from '../policy/timer-wheel.js';
+import type { TimerWheel } from '../policy/timer-wheel.js';
 import { noneError } from './call-error.js';
-import type { Callee } from './call-request.js';
-import { Lane } from './upstream.js';
+import type { CallContext } from './call-request.js';
+import { Upstream } from './upstream.js';
 
 /** What the calls to all services share. */
 export interface Surroundings {
   readonly time: Time;
   readonly random: Random;
   readonly log: Log;
-  readonly wheel: Wheel;
-  readonly hedgeWheel: Wheel;
+  readonly wheel: TimerWheel;
+  readonly hedgeWheel: TimerWheel;
   readonly services: Services;
-  readonly home: Home;
+  readonly locality: CallerLocality;
   readonly instruments: CallInstruments;
   readonly events: CallerEvents;
   readonly tcp: Transport<TcpRequest>;
@@ -41,7 +41,7 @@ export interface Surroundings {
   readonly grpc: Transport<GrpcRequest>;
   suspect(id: string, outcome: Suspicion['outcome']): void;
   /** No call to the service is under way any more. */
-  idle(callee: ServiceCallee): void;
+  idle(callee: CalledService): void;
   inherited(): Inherited;
 }
 
@@ -53,13 +53,13 @@ const MAX_SELECTORS = 64;
 export const UNKNOWN_WAIT_MS = 2_000;
 
 /** One service as its callers see it: the catalog's view of it, its policy, its retry budget and its bulkhead. */
-export class ServiceCallee implements Callee {
+export class CalledService implements CallContext {
   readonly service: string;
   readonly view: ServiceView;
   readonly policy: CallPolicy;
   readonly budget: RetryBudget;
-  readonly wheel: Wheel;
-  readonly hedgeWheel: Wheel;
+  readonly wheel: TimerWheel;
+  readonly hedgeWheel: TimerWheel;
   readonly hedgeRatio: number;
   readonly random: Random;
   readonly standard: Selector;
@@ -68,12 +68,12 @@ export class ServiceCallee implements Callee {
   /** Calls under way. */
   inFlight = 0;
   readonly #around: Surroundings;
-  readonly #edge: EdgeCounter;
+  readonly #edge: CallCounter;
   readonly #selectors = new Map<string, Selector>();
   readonly #unwatch: () => void;
-  #tcp: Lane<TcpRequest> | null = null;
-  #http: Lane<HttpRequest> | null = null;
-  #grpc: Lane<GrpcRequest> | null = null;
+  #tcp: Upstream<TcpRequest> | null = null;
+  #http: Upstream<HttpRequest> | null = null;
+  #grpc: Upstream<GrpcRequest> | null = null;
 
   constructor(service: string, policy: CallPolicy, around: Surroundings) {
     this.service = service;
@@ -81,7 +81,7 @@ export class ServiceCallee implements Callee {
     this.isDeadlineSet = policy.isDeadlineSet ?? false;
     this.view = around.services.service(service);
     this.events = new ServiceEvents(this, around.time, around.instruments, around.events);
-    this.#edge = new EdgeCounter(service);
+    this.#edge = new CallCounter(service);
     this.wheel = around.wheel;
     this.hedgeWheel = around.hedgeWheel;
     this.hedgeRatio = policy.hedgeRatio;
@@ -93,21 +93,21 @@ export class ServiceCallee implements Callee {
   }
 
   /** Made when first needed, as is its balancer. */
-  get tcp(): Lane<TcpRequest> {
+  get tcp(): Upstream<TcpRequest> {
     return (this.#tcp ??= this.#lane(this.#around.tcp));
   }
 
-  get http(): Lane<HttpRequest> {
+  get http(): Upstream<HttpRequest> {
     return (this.#http ??= this.#lane(this.#around.http));
   }
 
-  get grpc(): Lane<GrpcRequest> {
+  get grpc(): Upstream<GrpcRequest> {
     return (this.#grpc ??= this.#lane(this.#around.grpc));
   }
 
   /** Those that have been used. */
-  get lanes(): readonly Lane<never>[] {
-    return [this.#tcp, this.#http, this.#grpc].filter((lane) => lane !== null);
+  get upstreams(): readonly Upstream<never>[] {
+    return [this.#tcp, this.#http, this.#grpc].filter((upstream) => upstream !== null);
   }
 
   now(): number {
@@ -181,7 +181,7 @@ export class ServiceCallee implements Callee {
   /** See `EdgeStats`; null when there is nothing to tell. */
   edge(): EdgeStats | null {
     const now = this.now();
-    return this.#edge.stats(this.inFlight, now, targetsOf(this.lanes, now, MOST_TARGETS));
+    return this.#edge.stats(this.inFlight, now, targetsOf(this.upstreams, now, MOST_TARGETS));
   }
 
   /** The catalog's news are not wanted any more. */
@@ -189,23 +189,23 @@ export class ServiceCallee implements Callee {
     this.#unwatch();
   }
 
-  #lane<Request>(transport: Transport<Request>): Lane<Request> {
-    const { random, wheel, log, time, home } = this.#around;
-    const lane = new Lane<Request>({
+  #lane<Request>(transport: Transport<Request>): Upstream<Request> {
+    const { random, wheel, log, time, locality } = this.#around;
+    const upstream = new Upstream<Request>({
       transport,
       random,
       wheel,
       log,
       policy: this.policy,
       standard: this.standard,
-      home,
+      locality,
       copy: this.view,
       suspect: (id, outcome) => this.#around.suspect(id, outcome),
       events: this.events,
       now: () => time.now(),
     });
-    lane.update(this.view.instances, time.now());
-    return lane;
+    upstream.update(this.view.instances, time.now());
+    return upstream;
   }
 
   #update(): void {

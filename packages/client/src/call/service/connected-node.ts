@@ -6,7 +6,7 @@ import type { Channel, Failure } from '../../transport/transport.js';
 import type { Method } from './method.js';
 
 /** A node with the way to it. */
-export class Station<Request> extends Node {
+export class ConnectedNode<Request> extends Node {
   readonly channel: Channel<Request>;
   /** The last failure of its connections: all calls on a broken one fail with the same object, which counts once. */
   lastIncident: Failure | null = null;
@@ -21,7 +21,7 @@ export class Station<Request> extends Node {
 
 /** An attempt as the lane sees it. */
 export interface Attempted<Request> {
-  readonly node: Station<Request>;
+  readonly node: ConnectedNode<Request>;
   readonly method: Method;
   readonly reason: PickReason;
   /** When it was picked. */

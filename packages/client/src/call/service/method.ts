@@ -1,5 +1,5 @@
 import { LatencyProfile } from '../../balance/nodes/latency.js';
-import type { CallTerms, Verb } from '../policy/call-kind.js';
+import type { ResolvedCallOptions, CallKind } from '../policy/call-kind.js';
 import type { MethodRules } from '../policy/method-policy.js';
 import { NO_RULES } from '../policy/method-policy.js';
 import { RetryBudget } from '../policy/retry.js';
@@ -19,8 +19,8 @@ export class Method {
   readonly #source: RulesSource;
   #rules = NO_RULES;
   #readAt = -1;
-  #verb: Verb | null = null;
-  #terms: CallTerms | null = null;
+  #callKind: CallKind | null = null;
+  #terms: ResolvedCallOptions | null = null;
   #hedges: RetryBudget | null = null;
 
   constructor(name: string, source: RulesSource) {
@@ -46,13 +46,13 @@ export class Method {
   }
 
   /** What was kept for calls by this verb; null: nothing, or what is said of the method may have changed since. */
-  termsFor(verb: Verb): CallTerms | null {
-    return this.#verb === verb && this.#readAt === this.#source.revision ? this.#terms : null;
+  termsFor(callKind: CallKind): ResolvedCallOptions | null {
+    return this.#callKind === callKind && this.#readAt === this.#source.revision ? this.#terms : null;
   }
 
   /** For the calls by one verb that wish nothing of their own; one verb at a time, as a method is hardly called by two. */
-  keepTerms(verb: Verb, terms: CallTerms): void {
-    this.#verb = verb;
+  keepTerms(callKind: CallKind, terms: ResolvedCallOptions): void {
+    this.#callKind = callKind;
     this.#terms = terms;
   }
 

@@ -1,6 +1,6 @@
 import type { Selector } from '../../balance/nodes/selector.js';
-import { Alarm } from '../policy/timer-wheel.js';
-import type { Wheel } from '../policy/timer-wheel.js';
+import { WheelTimer } from '../policy/timer-wheel.js';
+import type { TimerWheel } from '../policy/timer-wheel.js';
 
 /** A call that no instance takes at the moment. */
 export interface PendingCall {
@@ -24,13 +24,13 @@ const LOOK_AHEAD = 16;
  * In a long overload every call at the head of such a queue is about to expire, and sending it wastes the room that it gets. Calls whose
  * time left is shorter than their method takes therefore let the others pass, and are sent when nobody else waits.
  */
-export class PendingQueue extends Alarm {
-  readonly #wheel: Wheel;
+export class PendingQueue extends WheelTimer {
+  readonly #wheel: TimerWheel;
   readonly #inTime = new List();
   readonly #tooLate = new List();
   #isServing = false;
 
-  constructor(wheel: Wheel) {
+  constructor(wheel: TimerWheel) {
     super();
     this.#wheel = wheel;
   }

@@ -1,11 +1,11 @@
 import { TRAITS } from '../../transport/transport.js';
 import type { Channel, Exchange, Failure, Sink } from '../../transport/transport.js';
-import { Alarm } from '../policy/timer-wheel.js';
-import type { Wheel } from '../policy/timer-wheel.js';
+import { WheelTimer } from '../policy/timer-wheel.js';
+import type { TimerWheel } from '../policy/timer-wheel.js';
 
 export interface PingTerms {
   readonly channel: Channel<unknown>;
-  readonly wheel: Wheel;
+  readonly wheel: TimerWheel;
   readonly timeoutMs: number;
   readonly now: number;
 }
@@ -15,7 +15,7 @@ export function ping(terms: PingTerms, done: (failure: Failure | null) => void):
   new Ping(terms, done).start();
 }
 
-class Ping extends Alarm implements Sink {
+class Ping extends WheelTimer implements Sink {
   readonly #terms: PingTerms;
   readonly #done: (failure: Failure | null) => void;
   #exchange: Exchange | null = null;

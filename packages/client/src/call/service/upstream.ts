@@ -3,10 +3,10 @@ import type { Endpoint, Instance, Log, Protocol, Random, Suspicion } from '@roll
 import { Balancer } from '../../balance/balancer.js';
 import type { Balancing } from '../../balance/balancers.js';
 import { preferencesOf } from '../../balance/caller-locality.js';
-import type { Home } from '../../balance/caller-locality.js';
+import type { CallerLocality } from '../../balance/caller-locality.js';
 import { bucketOf } from '../../balance/nodes/latency.js';
 import { TypicalLatency } from '../../balance/nodes/loads.js';
-import { Board } from '../../balance/nodes/node-table.js';
+import { NodeTable } from '../../balance/nodes/node-table.js';
 import type { Node, NodeParts } from '../../balance/nodes/node.js';
 import { isSelected } from '../../balance/nodes/selector.js';
 import type { Selector } from '../../balance/nodes/selector.js';
@@ -25,23 +25,23 @@ import type { MethodRules } from '../policy/method-policy.js';
 import { methodRules, namesSaid, publishedFor } from '../policy/method-policy.js';
 import type { CallPolicy } from '../policy/service-options.js';
 import { AFTERMATH_MS } from '../policy/timer-wheel.js';
-import type { Wheel } from '../policy/timer-wheel.js';
-import { Station } from './connected-node.js';
+import type { TimerWheel } from '../policy/timer-wheel.js';
+import { ConnectedNode } from './connected-node.js';
 import type { Attempted } from './connected-node.js';
 import { Method } from './method.js';
 import type { RulesSource } from './method.js';
 import { PendingQueue } from './pending-queue.js';
 import { ping } from './ping.js';
 
-export interface LaneParts<Request> {
+export interface UpstreamParts<Request> {
   readonly transport: Transport<Request>;
   readonly policy: CallPolicy;
   readonly standard: Selector;
-  readonly home: Home;
+  readonly locality: CallerLocality;
   /** The catalog's view of the service. */
   readonly copy: { readonly stale: boolean };
   readonly random: Random;
-  readonly wheel: Wheel;
+  readonly wheel: TimerWheel;
   readonly log: Log;
   now(): number;
   readonly events: LaneEvents;
@@ -70,8 +70,8 @@ const CALM_TIER = 0;
  * One service over one protocol: its balancer and the statistics of its methods. Every outcome goes through here once and feeds all
  * of them: load, gates, latency profiles, and the registry's suspicion.
  */
-export class Lane<Request> implements RulesSource {
-  readonly balancer: Balancer<Station<Request>>;
+export class Upstream<Request> implements RulesSource {
+  readonly balancer: Balancer<ConnectedNode<Request>>;
   readonly protocol: Protocol;
   readonly picks = new PickLog();
   /** Calls that no instance takes at the moment. */
@@ -80,10 +80,10 @@ export class Lane<Request> implements RulesSource {
   readonly connectTimeoutMs: number;
   /** Of what instances say of their methods; see `RulesSource`. */
   revision = 0;
-  readonly #parts: LaneParts<Request>;
+  readonly #parts: UpstreamParts<Request>;
   readonly #methods = new Map<string, Method>();
   readonly #typical = new TypicalLatency();
-  readonly #board: Board;
+  readonly #nodeTable: NodeTable;
   /** Methods that something is said of, as of a revision. */
   #said: ReadonlySet<string> = new Set();
   #saidAt = -1;
@@ -95,22 +95,22 @@ export class Lane<Request> implements RulesSource {
   #isKnown = false;
   readonly #balancing: Balancing;
 
-  constructor(parts: LaneParts<Request>) {
+  constructor(parts: UpstreamParts<Request>) {
     this.#parts = parts;
     this.protocol = parts.transport.protocol;
     this.connectTimeoutMs = parts.transport.connectTimeoutMs ?? Infinity;
     this.pending = new PendingQueue(parts.wheel);
-    const { policy, home } = parts;
+    const { policy, locality } = parts;
     this.#balancing = balancingOf(policy.balancer, parts.log);
-    this.#board = new Board(this.#balancing.load(this.#typical));
+    this.#nodeTable = new NodeTable(this.#balancing.load(this.#typical));
     this.balancer = new Balancer({
       picker: this.#balancing.picker(parts.random),
       standard: parts.standard,
       maxEjectedRatio: policy.maxEjectedRatio,
-      preferences: preferencesOf(policy, home.zone, this.#balancing),
-      callerId: home.id,
+      preferences: preferencesOf(policy, locality.zone, this.#balancing),
+      callerId: locality.id,
       copy: parts.copy,
-      intervalMs: () => home.intervalMs(),
+      intervalMs: () => locality.intervalMs(),
       create: (instance) => this.#create(instance),
       hasMoved: (node, instance) => !isSameEndpoint(node.endpoint, this.#endpoint(instance)),
       retire: (node) => node.channel.retire(),
@@ -284,7 +284,7 @@ export class Lane<Request> implements RulesSource {
     return tierOf(node, this.#sight);
   }
 
-  #succeeded(node: Station<Request>, now: number): void {
+  #succeeded(node: ConnectedNode<Request>, now: number): void {
     if (node.isCalm) return this.balancer.succeeded(node, now);
     const before = node.breaker.cause;
     this.balancer.succeeded(node, now);
@@ -316,7 +316,7 @@ export class Lane<Request> implements RulesSource {
     this.#judge(node, TIMEOUT, now);
   }
 
-  #judge(node: Station<Request>, failure: Failure, now: number): void {
+  #judge(node: ConnectedNode<Request>, failure: Failure, now: number): void {
     const before = node.breaker.cause;
     const { says } = TRAITS[failure.kind];
     if (says === 'absent') this.balancer.absent(node, now);
@@ -362,7 +362,7 @@ export class Lane<Request> implements RulesSource {
     return Math.max(Math.min(onceMs * 2 ** doublings, mostMs), failure?.retryAfterMs ?? 0);
   }
 
-  #create(instance: Instance): Station<Request> | null {
+  #create(instance: Instance): ConnectedNode<Request> | null {
     const endpoint = this.#endpoint(instance);
     if (endpoint === undefined) return null;
     const { policy, random, transport } = this.#parts;
@@ -371,16 +371,16 @@ export class Lane<Request> implements RulesSource {
       endpoint,
       limit: policy.limit,
       breaker: new Breaker(defaultTripRules(), random),
-      board: this.#board,
+      nodeTable: this.#nodeTable,
     };
-    return new Station(parts, transport.channel({ instance, endpoint }));
+    return new ConnectedNode(parts, transport.channel({ instance, endpoint }));
   }
 
   #endpoint(instance: Instance): Endpoint | undefined {
     return instance.endpoints.find((endpoint) => endpoint.protocol === this.protocol);
   }
 
-  #ping(node: Station<Request>): void {
+  #ping(node: ConnectedNode<Request>): void {
     const { policy, wheel } = this.#parts;
     const terms = { channel: node.channel, wheel, timeoutMs: policy.attemptTimeoutMs, now: this.#parts.now() };
     ping(terms, (failure) => {

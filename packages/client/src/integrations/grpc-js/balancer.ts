@@ -1,11 +1,11 @@
 import type { ChannelOptions, experimental, Metadata, StatusObject } from '@grpc/grpc-js';
 import { MISDIRECTED_METADATA, REFUSAL_METADATA } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
-import type { Station } from '../../call/service/connected-node.js';
+import type { ConnectedNode } from '../../call/service/connected-node.js';
 import { isTooLarge } from '../../transport/grpc/message.js';
 import type { GrpcRequest } from '../../transport/grpc/message.js';
 import type { Failure } from '../../transport/transport.js';
-import type { GrpcRoute, RoutedCall } from './external-channel.js';
+import type { ExternalChannel, RoutedCall } from './external-channel.js';
 
 /** What of grpc-js is needed; it is loaded when it is needed. */
 export type GrpcLibrary = Pick<
@@ -15,7 +15,7 @@ export type GrpcLibrary = Pick<
 
 /** Says which service is meant, in the form in which grpc-js hands it from a resolver to a balancer. */
 export interface ServiceChoice extends experimental.TypedLoadBalancingConfig {
-  readonly route: GrpcRoute | null;
+  readonly route: ExternalChannel | null;
 }
 
 type ChannelControlHelper = experimental.ChannelControlHelper;
@@ -41,9 +41,9 @@ const BEGIN_MS = 1_000;
 export class GrpcBalancer implements experimental.LoadBalancer {
   readonly #parts: GrpcBalancerParts;
   readonly #helper: ChannelControlHelper;
-  readonly #lines = new Map<Station<GrpcRequest>, Line>();
+  readonly #lines = new Map<ConnectedNode<GrpcRequest>, Line>();
   readonly #picker: experimental.Picker = { pick: (args) => this.#pick(args) };
-  #route: GrpcRoute | null = null;
+  #route: ExternalChannel | null = null;
   #lastError = '';
 
   constructor(helper: ChannelControlHelper, parts: GrpcBalancerParts) {
@@ -95,31 +95,31 @@ export class GrpcBalancer implements experimental.LoadBalancer {
   /** A line to each instance; what did not change keeps its own. */
   #follow(options: ChannelOptions): void {
     const stations = new Set(this.#route?.stations);
-    for (const [station, line] of this.#lines) {
-      if (stations.has(station)) continue;
-      this.#lines.delete(station);
+    for (const [node, line] of this.#lines) {
+      if (stations.has(node)) continue;
+      this.#lines.delete(node);
       line.end();
     }
-    for (const station of stations) {
-      if (this.#lines.has(station)) continue;
-      const { host, port } = station.endpoint;
+    for (const node of stations) {
+      if (this.#lines.has(node)) continue;
+      const { host, port } = node.endpoint;
       const subchannel = this.#helper.createSubchannel({ host, port }, options);
-      const line = new Line(subchannel, (state, text) => this.#changed(station, state, text));
-      this.#lines.set(station, line);
+      const line = new Line(subchannel, (state, text) => this.#changed(node, state, text));
+      this.#lines.set(node, line);
       line.connect();
     }
   }
 
-  #changed(station: Station<GrpcRequest>, state: Connectivity, text: string): void {
+  #changed(node: ConnectedNode<GrpcRequest>, state: Connectivity, text: string): void {
     const { connectivityState } = this.#parts.grpc;
-    if (!this.#lines.has(station)) return;
+    if (!this.#lines.has(node)) return;
     if (state === connectivityState.TRANSIENT_FAILURE) {
       this.#lastError = text;
       const kind = text.includes('ECONNREFUSED') ? 'refused' : 'unreachable';
-      this.#route?.unreachable(station, { kind, cause: new Error(text) });
+      this.#route?.unreachable(node, { kind, cause: new Error(text) });
     }
     // a connection that ended is made again; after a failure grpc-js waits before it becomes idle
-    if (state === connectivityState.IDLE) this.#lines.get(station)?.connect();
+    if (state === connectivityState.IDLE) this.#lines.get(node)?.connect();
     this.#tell();
   }
 
@@ -151,9 +151,9 @@ export class GrpcBalancer implements experimental.LoadBalancer {
       if (this.#isReady(this.#lines.get(call.node))) return true;
       call.passOver();
     }
-    const ready = [...this.#lines].filter(([, line]) => this.#isReady(line)).map(([station]) => station);
+    const ready = [...this.#lines].filter(([, line]) => this.#isReady(line)).map(([node]) => node);
     // a call is not failed by a guess: where all that are connected seem to be full, the one with the fewest calls takes it
-    return ready.some((station) => call.take(station)) || call.takeAny(ready);
+    return ready.some((node) => call.take(node)) || call.takeAny(ready);
   }
 
   #isReady(line: Line | undefined): boolean {

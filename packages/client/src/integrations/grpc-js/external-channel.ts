@@ -3,8 +3,8 @@ import type { Suspicion } from '@rollcall/core';
 import type { Node } from '../../balance/nodes/node.js';
 import type { Selector } from '../../balance/nodes/selector.js';
 import type { Ask } from '../../balance/pickers/picker.js';
-import type { ServiceCallee } from '../../call/service/called-service.js';
-import type { Attempted, Station } from '../../call/service/connected-node.js';
+import type { CalledService } from '../../call/service/called-service.js';
+import type { Attempted, ConnectedNode } from '../../call/service/connected-node.js';
 import type { Method } from '../../call/service/method.js';
 import { ping } from '../../call/service/ping.js';
 import type { Services, ServiceView } from '../../discovery/catalog.js';
@@ -16,11 +16,11 @@ export interface GrpcRouteParts {
   readonly service: string;
   readonly services: Services;
   /** One that is not kept, since nobody knows the service, may become another. */
-  callee(): ServiceCallee;
+  callee(): CalledService;
   suspect(id: string, outcome: Suspicion['outcome']): void;
 }
 
-type GrpcStation = Station<GrpcRequest>;
+type GrpcStation = ConnectedNode<GrpcRequest>;
 
 /** The identity question has this time, ms. */
 const VERIFY_MS = 2_000;
@@ -29,7 +29,7 @@ const VERIFY_MS = 2_000;
  * One service for whoever has connections of its own, the channels of grpc-js: they ask here who gets the next call, and tell what came
  * of it, so that load, breaker and limits are the same as for calls of ours.
  */
-export class GrpcRoute {
+export class ExternalChannel {
   readonly #parts: GrpcRouteParts;
   readonly #verifying = new Set<GrpcStation>();
 
@@ -111,10 +111,10 @@ export class RoutedCall implements Ask, Attempted<GrpcRequest> {
   patienceMs = 0;
   pick = 0;
   #node: GrpcStation | null = null;
-  readonly #callee: ServiceCallee;
+  readonly #callee: CalledService;
   #stage: 'looking' | 'begun' | 'over' = 'looking';
 
-  constructor(callee: ServiceCallee, method: Method) {
+  constructor(callee: CalledService, method: Method) {
     this.#callee = callee;
     this.selector = callee.standard;
     this.method = method;

@@ -239,8 +239,8 @@ describe('a grpc-js client by name', () => {
     expect((await world.who('fail')).error).toMatchObject({ code: status.NOT_FOUND, details: 'no such toy' });
     expect((await world.who('hold', 50)).error).toMatchObject({ code: status.DEADLINE_EXCEEDED });
     expect(world.suspects).toEqual(['orders-a timeout']);
-    const station = [...world.calls.grpcRoute('orders').stations][0];
-    expect([station?.inFlight, station?.lastSuccessAt]).toEqual([0, expect.any(Number)]);
+    const node = [...world.calls.grpcRoute('orders').stations][0];
+    expect([node?.inFlight, node?.lastSuccessAt]).toEqual([0, expect.any(Number)]);
   });
 
   it('has no more errors than it takes to take out who fails fast', async () => {

@@ -5,14 +5,14 @@ import { RETRY_BACKOFF } from '../../call/policy/retry.js';
 import { grpcMethodName } from '../../transport/grpc/message.js';
 import { GrpcBalancer } from './balancer.js';
 import type { GrpcLibrary, ServiceChoice } from './balancer.js';
-import type { GrpcRoute } from './external-channel.js';
+import type { ExternalChannel } from './external-channel.js';
 import type { GrpcResolverOptions } from './resolver-options.js';
 
 export interface GrpcResolverParts {
   readonly time: Time;
   /** Called when a channel is made. */
   wake(): void;
-  route(service: string): GrpcRoute;
+  route(service: string): ExternalChannel;
   /** Default: `import('@grpc/grpc-js')`. */
   load?(): Promise<GrpcLibrary>;
 }
@@ -78,7 +78,7 @@ async function loaded(parts: GrpcResolverParts): Promise<GrpcLibrary> {
 /** The class of the configurations that carry a service's name from the resolver to the balancer. */
 function serviceChoices(name: string, parts: GrpcResolverParts) {
   return class Choice implements ServiceChoice {
-    readonly route: GrpcRoute | null;
+    readonly route: ExternalChannel | null;
     readonly #service: string;
 
     constructor(service: string) {
@@ -152,7 +152,7 @@ class GrpcResolver implements experimental.Resolver {
     void Promise.resolve().then(() => (this.#unwatch === null ? undefined : run()));
   }
 
-  #tell(route: GrpcRoute): void {
+  #tell(route: ExternalChannel): void {
     const { view } = route;
     if (view.status === 'waiting' && view.instances.length === 0) {
       return this.#fail('NO_CATALOG: the registry has not been heard. See whether it runs.');
@@ -193,9 +193,9 @@ const MOST_ATTEMPTS = 5;
  */
 class MethodConfigs implements experimental.ConfigSelector {
   readonly #grpc: GrpcLibrary;
-  readonly #route: GrpcRoute;
+  readonly #route: ExternalChannel;
 
-  constructor(grpc: GrpcLibrary, route: GrpcRoute) {
+  constructor(grpc: GrpcLibrary, route: ExternalChannel) {
     this.#grpc = grpc;
     this.#route = route;
   }

@@ -2,7 +2,7 @@ import { option, parseOptions } from '@rollcall/core';
 import type { OptionsOf } from '@rollcall/core';
 import type { Dispatcher } from 'undici';
 import type { Calls, OneCall } from '../../call/calls.js';
-import { checkWishes } from '../../call/policy/call-options.js';
+import { checkCallOptions } from '../../call/policy/call-options.js';
 import type { HttpRequest } from '../../transport/http/message.js';
 import { hostsField, ServiceHosts } from './hosts.js';
 import { dispatched } from './request.js';
@@ -45,7 +45,7 @@ type Undici = Pick<typeof import('undici'), 'Dispatcher' | 'errors' | 'getGlobal
 export async function serviceDispatcher(parts: DispatcherParts, options: DispatcherOptions = {}): Promise<Dispatcher> {
   const { call = {}, ...others } = options;
   const parsed = parseOptions(dispatcherFields, others);
-  checkWishes(call);
+  checkCallOptions(call);
   // eslint-disable-next-line no-restricted-imports -- this is the load at first use
   const [undici] = await Promise.all([import('undici'), parts.calls.prepare()]);
   return create(undici, parts, parsed, call);

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici';
-import type { Receiver } from '../../call/service/call-request.js';
+import type { CallObserver } from '../../call/service/call-request.js';
 import { HttpAnswer } from '../../transport/http/response.js';
 import type { BodySink, RawHeaders } from '../../transport/http/response.js';
 
@@ -20,7 +20,7 @@ export interface Asker {
 }
 
 /** Brings the answer of one call to who asked a dispatcher for it: in order, at its pace, with one last word. */
-export class Delivery implements Receiver, BodySink {
+export class Delivery implements CallObserver, BodySink {
   readonly #asker: Asker;
   #call: Cancellable | null = null;
   #answer: HttpAnswer | null = null;

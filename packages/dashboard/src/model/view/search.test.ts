@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { findInstances, findServices } from './search.js';
+import { findInstances, findServices, isExactly } from './search.js';
 
 const service = (namespace: string, name: string) => ({ namespace, name });
 const KNOWN = [
@@ -59,4 +59,15 @@ describe('instances are found', () => {
     expect(ids('default/1e07')).toEqual(['orders-0b1e07']);
     expect(ids('staging/')).toEqual([]);
   });
+});
+
+it.each([
+  ['127.1.1.10', true],
+  ['127.1.1.10:3001', true],
+  ['orders-1', true],
+  ['127.1.1.1', false],
+  ['orders', false],
+])('%s is exactly the id, host or address of an instance: %s', (typed, isExact) => {
+  const endpoints = [{ protocol: 'tcp', host: '127.1.1.10', port: 3001, tls: false }] as const;
+  expect(isExactly({ id: 'orders-1', endpoints }, typed)).toBe(isExact);
 });

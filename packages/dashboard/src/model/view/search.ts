@@ -54,3 +54,9 @@ function isMeant({ id, service, endpoints }: Found, words: string): boolean {
   const own = id.startsWith(`${service}-`) ? id.slice(service.length + 1) : id;
   return own.includes(words) || id === words || endpoints.some((endpoint) => addressOf(endpoint).includes(words));
 }
+
+/** Is this its whole id, its whole address, or its host? */
+export function isExactly({ id, endpoints }: Pick<Instance, 'id' | 'endpoints'>, typed: string): boolean {
+  const words = wordsOf(typed);
+  return id === words || endpoints.some((endpoint) => addressOf(endpoint) === words || endpoint.host === words);
+}

@@ -155,7 +155,7 @@ describe('every route, whatever comes to it', () => {
       access: 'tokens',
       lasting: new Set<() => void>(),
     } as const;
-    const app = buildApp({ ...rim, entrance }, [], entrance);
+    const app = buildApp({ ...rim, authorization: entrance }, [], entrance);
     await app.ready();
     const routes = entrance.routes.filter((route) => !route.startsWith('HEAD ')).toSorted();
     expect(routes).toEqual(Object.keys(TABLE).toSorted());

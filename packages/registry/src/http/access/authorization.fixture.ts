@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, vi } from 'vitest';
 import { changeTokens } from '../../access/token-file.js';
 import { drawToken } from '../../access/tokens.js';
-import type { TokenWish } from '../../access/tokens.js';
+import type { TokenRequest } from '../../access/tokens.js';
 import type { StartOptions } from '../start-options.js';
 import { startRegistry } from '../start.js';
 import type { RunningRegistry } from '../start.js';
@@ -87,7 +87,10 @@ export class Guarded {
   }
 
   /** A token that is kept in the file. A running registry knows it within a second: see `until`. */
-  async token(wish: Partial<TokenWish> = {}, revokedAt: number | null = null): Promise<{ text: string; id: string }> {
+  async token(
+    wish: Partial<TokenRequest> = {},
+    revokedAt: number | null = null,
+  ): Promise<{ text: string; id: string }> {
     const { token, record } = drawToken(
       random,
       { role: 'reader', services: [], note: '', expiresAt: null, ...wish },

@@ -39,7 +39,7 @@ describe('what is done and what is refused', () => {
     const { body } = await registry.ask(`${path}/timeline`, { bearer: operator.text });
     const who = `operator token ${operator.id} from 127.0.0.7`;
     expect(body.events.slice(-2)).toMatchObject([
-      { by: 'operator', text: `an operator says: admin DRAINING (${who})`, reason: { text: 'new cable' } },
+      { by: 'operator', text: `drained by an operator (${who})`, reason: { text: 'new cable' } },
       { by: 'operator', text: 'removed', reason: { code: 'OPERATOR', text: `removed by ${who}: leaked token` } },
     ]);
   });

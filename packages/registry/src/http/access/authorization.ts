@@ -8,7 +8,7 @@ import { isCertificateId, mayServe, notYours, permissionOf, refusalOf } from '..
 import type { Asked, Grant, Permission, Standing } from '../../access/permissions.js';
 import type { Tokens } from '../../access/token-file.js';
 import { isToken } from '../../access/tokens.js';
-import type { Ender, Operator, Peer, Proof, RegistryFace, Watcher } from '../../registry-api.js';
+import type { Ender, Operator, Peer, Proof, RegistryApi, Watcher } from '../../registry-api.js';
 import { problemDocument, problemHeaders, sendProblem } from '../exchange/problem.js';
 import { bearerOf, isOperator, listOf, peerOf, secretOf } from '../exchange/request.js';
 import type { Clients, ShownCertificate } from './tls.js';
@@ -16,7 +16,7 @@ import type { Clients, ShownCertificate } from './tls.js';
 export type Holder = Pick<IncomingMessage, 'headers' | 'socket'>;
 
 /** As whom a request comes in: what the handlers ask. */
-export interface Entrance {
+export interface Authorization {
   peerOf(request: FastifyRequest): Peer;
   /** What it shows where an instance has to prove itself. */
   proofOf(request: Holder): Proof;
@@ -40,7 +40,7 @@ export interface Entrance {
 }
 
 /** Where nothing is asked for: whoever reaches the port may do everything but what is an operator's, see `isOperator`. */
-export const OPEN_ENTRANCE: Entrance = {
+export const OPEN_ENTRANCE: Authorization = {
   peerOf,
   proofOf: secretOf,
   operatorOf: (request) => (isOperator(request) ? { operator: true } : null),
@@ -63,7 +63,7 @@ export interface TokenEntranceParts {
   readonly tokens: Pick<Tokens, 'find' | 'isValid' | 'onChange'> | null;
   /** Who shows which certificate. Null, or left out: nobody is asked for one. */
   readonly clients?: Clients | null;
-  readonly registry: Pick<RegistryFace, 'instance'>;
+  readonly registry: Pick<RegistryApi, 'instance'>;
   readonly log: Log;
   readonly time: Time;
 }
@@ -80,7 +80,7 @@ const NO_ROW: Problem = {
  * whatever else comes with it. Instances come with their secret, which the engine judges. What acts, and what is refused, is told in the log. A source that
  * fails too often is told to wait.
  */
-export class TokenEntrance implements Entrance {
+export class TokenEntrance implements Authorization {
   readonly #parts: TokenEntranceParts;
   readonly #asked: Asked;
   readonly #audit: Audit;

@@ -3,14 +3,14 @@ import type { onRequestHookHandler } from 'fastify';
 import type { IncomingHttpHeaders, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import type { Rim } from '../route-context.js';
+import type { RouteContext } from '../route-context.js';
 import { flawed, problemOfError, rawProblem, sendProblem, UNREADABLE } from './problem.js';
 
 /** What never became a request: there is no route and no reply, just a socket. Fastify's `clientErrorHandler`. */
 export function answerBrokenRequest(
   error: NodeJS.ErrnoException,
   socket: Socket,
-  { metrics }: Pick<Rim, 'metrics'>,
+  { metrics }: Pick<RouteContext, 'metrics'>,
 ): void {
   // who has said nothing waits for no answer, and may be one of thousands
   if (error.code === 'ECONNRESET' || !socket.writable || socket.bytesRead === 0) {
@@ -26,7 +26,7 @@ export function answerBrokenRequest(
  * Requests that Node hands to no route, and would answer without a word, or without a document. CONNECT ends its connection at once, whatever
  * else is under way over it.
  */
-export function refuseUnroutable(server: Server, { metrics }: Pick<Rim, 'metrics'>): void {
+export function refuseUnroutable(server: Server, { metrics }: Pick<RouteContext, 'metrics'>): void {
   server.on('connect', (_request, socket) => {
     metrics?.refused(NO_PROXY.code);
     // Node has let go of it

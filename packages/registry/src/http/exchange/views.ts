@@ -1,4 +1,4 @@
-import type { Outcome, RegistryFace, ServiceAnswer } from '../../registry-api.js';
+import type { Outcome, RegistryApi, ServiceAnswer } from '../../registry-api.js';
 import { AnswerText } from './response-coding.js';
 
 /** What is kept together, with what was asked, characters and bytes. */
@@ -30,14 +30,14 @@ interface KeptText {
 
 /** What is told of services, made once where many ask for the same: an answer may be megabytes, and a change may wake thousands. */
 export class Views {
-  readonly #registry: Pick<RegistryFace, 'service'>;
+  readonly #registry: Pick<RegistryApi, 'service'>;
   /** Known until anything else can happen. */
   readonly #newest = new Map<string, Outcome<Newest>>();
   /** By question, the one that was asked longest ago first. */
   readonly #texts = new Map<string, KeptText>();
   #kept = 0;
 
-  constructor(registry: Pick<RegistryFace, 'service'>) {
+  constructor(registry: Pick<RegistryApi, 'service'>) {
     this.#registry = registry;
   }
 

@@ -7,7 +7,7 @@ import { connect } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RegistryMetrics } from '../../metrics/registry-metrics.js';
-import type { RegistryFace } from '../../registry-api.js';
+import type { RegistryApi } from '../../registry-api.js';
 import { createGuard } from '../access/guard.js';
 import { serveRegistry } from '../server.js';
 import type { RegistryServer } from '../server.js';
@@ -30,7 +30,7 @@ const registry = {
     }
     return { ok: true, value: { state: 'HEALTHY', revision: 7 } };
   },
-} as Partial<RegistryFace> as RegistryFace;
+} as Partial<RegistryApi> as RegistryApi;
 
 interface Beat {
   readonly line?: string;

@@ -1,14 +1,14 @@
 import { beatMessage } from '@rollcall/core';
 import type { BeatAnswer, Problem } from '@rollcall/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Outcome, Proof, RegistryFace } from '../../registry-api.js';
+import type { Outcome, Proof, RegistryApi } from '../../registry-api.js';
 import type { Guard } from '../access/guard.js';
 import { BODY_LIMIT, bodyOf, readBody } from '../exchange/body.js';
 import { refuse, send } from '../exchange/plain-response.js';
 import { JSON_TYPE, problemOfThrown } from '../exchange/problem.js';
 import { peerOf, secretOf } from '../exchange/request.js';
 import { expectsNoMore } from '../exchange/unroutable.js';
-import type { Rim } from '../route-context.js';
+import type { RouteContext } from '../route-context.js';
 
 /** Heartbeat-2 as a route of Fastify. */
 export const BEAT_ROUTE = '/api/v1/instances/:id/heartbeat';
@@ -21,7 +21,7 @@ const MOST_STRAYS = 2;
 
 /** One beat, read and decided: what is behind the route, and behind the short way. */
 export function beatOutcome(
-  registry: Pick<RegistryFace, 'beat'>,
+  registry: Pick<RegistryApi, 'beat'>,
   id: string,
   secret: Proof,
   body: unknown,
@@ -42,7 +42,7 @@ export type ShortWay = (request: IncomingMessage, response: ServerResponse) => b
  * queue as every flood does, and a fleet that a registry has forgotten hears at once that it must register.
  */
 export function createShortWay(
-  { registry, log, metrics }: Pick<Rim, 'registry' | 'log' | 'metrics'>,
+  { registry, log, metrics }: Pick<RouteContext, 'registry' | 'log' | 'metrics'>,
   guard: Guard,
   tokens: BeatRules | null = null,
 ): ShortWay {

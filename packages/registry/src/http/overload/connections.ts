@@ -2,7 +2,7 @@ import type { Log, Time } from '@rollcall/core';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { sourceOf } from '../../instances/quotas.js';
-import { Seldom } from '../../runtime/throttled-log.js';
+import { ThrottledLog } from '../../runtime/throttled-log.js';
 import { Handshakes } from '../access/handshakes.js';
 import { peerOf } from '../exchange/request.js';
 
@@ -36,7 +36,7 @@ interface Visit {
  */
 export class Connections {
   readonly #most: number;
-  readonly #seldom: Seldom;
+  readonly #seldom: ThrottledLog;
   /** Null: over no TLS. */
   readonly #handshakes: Handshakes<Visit> | null;
   readonly #visits = new WeakMap<Socket, Visit>();
@@ -48,7 +48,7 @@ export class Connections {
 
   constructor({ time, log, most, isSecure = false }: ConnectionsOptions) {
     this.#most = most;
-    this.#seldom = new Seldom({ time, log });
+    this.#seldom = new ThrottledLog({ time, log });
     this.#handshakes = isSecure ? new Handshakes() : null;
   }
 

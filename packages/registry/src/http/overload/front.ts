@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { Rim } from '../route-context.js';
+import type { RouteContext } from '../route-context.js';
 import type { ShortWay } from './beat.js';
 import { Pipelines } from './pipelines.js';
 import type { Queue } from './request-queue.js';
@@ -20,7 +20,7 @@ interface Forecourt {
 export function putBefore(
   app: FastifyInstance,
   { isBarred, way, queue }: Forecourt,
-  ports: Pick<Rim, 'log' | 'time'>,
+  ports: Pick<RouteContext, 'log' | 'time'>,
 ): void {
   const server: Server = app.server;
   const routed = server.listeners('request');

@@ -1,7 +1,7 @@
 import type { Log, Time } from '@rollcall/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { Seldom } from '../../runtime/throttled-log.js';
+import { ThrottledLog } from '../../runtime/throttled-log.js';
 import { peerOf } from '../exchange/request.js';
 
 /** Behind one that is not answered yet, so many may come over the same connection: more than any client needs. */
@@ -12,12 +12,12 @@ const MOST_BEHIND = 32;
  * one piece of a network's read may hold thousands, and a connection whose peer takes no answer would have them all made, and kept.
  */
 export class Pipelines {
-  readonly #seldom: Seldom;
+  readonly #seldom: ThrottledLog;
   /** What waits behind a request that is not answered; a connection with none such is not in it. */
   readonly #behind = new WeakMap<Socket, (() => void)[]>();
 
   constructor(ports: { readonly log: Log; readonly time: Time }) {
-    this.#seldom = new Seldom(ports);
+    this.#seldom = new ThrottledLog(ports);
   }
 
   /** `first` is called now where nothing on its connection is unanswered; else `later`, when everything before it is. */

@@ -2,7 +2,7 @@ import type { Log, Problem, Time } from '@rollcall/core';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { sourceOf } from '../../instances/quotas.js';
 import type { RegistryMetrics } from '../../metrics/registry-metrics.js';
-import { Seldom } from '../../runtime/throttled-log.js';
+import { ThrottledLog } from '../../runtime/throttled-log.js';
 import { refuse } from '../exchange/plain-response.js';
 import { peerOf } from '../exchange/request.js';
 import { SECURITY_HEADERS } from '../exchange/security-headers.js';
@@ -56,7 +56,7 @@ interface Waiting {
  * Sources take turns, so nobody waits behind more than one request of each other source.
  */
 export class Queue {
-  readonly #seldom: Seldom;
+  readonly #seldom: ThrottledLog;
   readonly #metrics: QueuePorts['metrics'];
   readonly #time: Time;
   readonly #isBusy: () => boolean;
@@ -71,7 +71,7 @@ export class Queue {
   #restsUntil = -Infinity;
 
   constructor(ports: QueuePorts) {
-    this.#seldom = new Seldom(ports);
+    this.#seldom = new ThrottledLog(ports);
     this.#metrics = ports.metrics;
     this.#time = ports.time;
     this.#isBusy = ports.isBusy ?? (() => false);

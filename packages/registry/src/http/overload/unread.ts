@@ -2,7 +2,7 @@ import type { Log, Time } from '@rollcall/core';
 import type { FastifyReply, onSendHookHandler } from 'fastify';
 import type { ServerResponse } from 'node:http';
 import { sourceOf } from '../../instances/quotas.js';
-import { Seldom } from '../../runtime/throttled-log.js';
+import { ThrottledLog } from '../../runtime/throttled-log.js';
 import { peerOf } from '../exchange/request.js';
 
 /** All that is not taken together, in the units of their lengths: some seven answers with a service of 2,000 instances, whose metadata are as long as may be. */
@@ -25,7 +25,7 @@ interface LongAnswer {
  * longest of the source that has most of them. (Streams have their own bound, see the feed.)
  */
 export class Unread {
-  readonly #seldom: Seldom;
+  readonly #seldom: ThrottledLog;
   readonly #time: Pick<Time, 'now'>;
   /** The oldest first. */
   readonly #answers = new Map<ServerResponse, { readonly bytes: number; readonly source: string }>();
@@ -35,7 +35,7 @@ export class Unread {
   readonly #long: LongAnswer[] = [];
 
   constructor(ports: { readonly log: Log; readonly time: Time }) {
-    this.#seldom = new Seldom(ports);
+    this.#seldom = new ThrottledLog(ports);
     this.#time = ports.time;
   }
 

@@ -3,10 +3,10 @@ import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import type { EventQuery, Outcome } from '../../registry-api.js';
 import { flawed, sendOutcome } from '../exchange/problem.js';
 import { limitOf, listOf, namesOf, namespaceOf, numberOf, wordsOf } from '../exchange/request.js';
-import type { Rim } from '../route-context.js';
+import type { RouteContext } from '../route-context.js';
 
 /** What happened, to whom, and why. */
-export const historyRoutes: FastifyPluginCallback<Rim> = (app, { registry }, done) => {
+export const historyRoutes: FastifyPluginCallback<RouteContext> = (app, { registry }, done) => {
   app.get<{ Params: { id: string } }>('/api/v1/instances/:id/timeline', (request, reply) =>
     sendOutcome(reply, 200, registry.timeline(request.params.id)),
   );

@@ -1,9 +1,9 @@
 import type { FastifyPluginCallback } from 'fastify';
 import { sendProblem } from '../exchange/problem.js';
-import type { Rim } from '../route-context.js';
+import type { RouteContext } from '../route-context.js';
 
 /** For orchestrators: `live` fails only when the process is beyond help, `ready` also while the store is not loaded. */
-export const healthRoutes: FastifyPluginCallback<Rim> = (app, { registry }, done) => {
+export const healthRoutes: FastifyPluginCallback<RouteContext> = (app, { registry }, done) => {
   app.get('/health/live', (_request, reply) => reply.send({ status: 'live' }));
 
   app.get('/health/ready', (_request, reply) => {

@@ -6,13 +6,13 @@ import type { InstanceSort } from '../../queries/instance-query.js';
 import type { InstanceQuery, Outcome } from '../../registry-api.js';
 import { flawed, sendOutcome } from '../exchange/problem.js';
 import { flagOf, limitOf, listOf, namesOf, namespaceOf, wordsOf } from '../exchange/request.js';
-import type { Rim } from '../route-context.js';
+import type { RouteContext } from '../route-context.js';
 
 /** A pattern longer than any text that is searched finds nothing. */
 export const LONGEST_SEARCH = 128;
 
 /** Instances of all services, by filters, a page at a time. */
-export const instanceRoutes: FastifyPluginCallback<Rim> = (app, { registry }, done) => {
+export const instanceRoutes: FastifyPluginCallback<RouteContext> = (app, { registry }, done) => {
   app.get('/api/v1/instances', (request, reply) => {
     const query = queryOf(request);
     return sendOutcome(reply, 200, query.ok ? registry.instances(query.value) : query);

@@ -2,9 +2,9 @@ import { ManualTime } from '@rollcall/core/testing';
 import fastify from 'fastify';
 import { get } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Outcome, RegistryFace, ServiceAnswer, Watcher, WatcherSink, WatchOrder } from '../../registry-api.js';
+import type { Outcome, RegistryApi, ServiceAnswer, Watcher, WatcherSink, WatchOrder } from '../../registry-api.js';
 import { OPEN_ENTRANCE } from '../access/authorization.js';
-import type { Rim } from '../route-context.js';
+import type { RouteContext } from '../route-context.js';
 import { serveRegistry } from '../server.js';
 import type { RegistryServer } from '../server.js';
 import { peopleRoutes } from './instances.js';
@@ -57,7 +57,7 @@ async function serve(): Promise<{
 }> {
   const orders = new FakeService();
   const time = new ManualTime();
-  const registry = { ready: true, service: orders.service, watch: orders.watch } as unknown as RegistryFace;
+  const registry = { ready: true, service: orders.service, watch: orders.watch } as unknown as RegistryApi;
   const server = await serveRegistry({ registry, port: 0, time });
   servers.push(server);
   const ask = async (path: string): Promise<any> => (await fetch(`${server.url}/api/v1/services/${path}`)).json();
@@ -146,7 +146,7 @@ describe('a long poll', () => {
   it('makes no answer for a caller who is trusted no longer', async () => {
     const orders = new FakeService();
     const answers: unknown[] = [];
-    const service: RegistryFace['service'] = (namespace, name, withHeartbeats) => {
+    const service: RegistryApi['service'] = (namespace, name, withHeartbeats) => {
       const answer = orders.service(namespace, name);
       if (withHeartbeats === true) answers.push(answer);
       return answer;
@@ -156,11 +156,11 @@ describe('a long poll', () => {
     await app.register(peopleRoutes, {
       registry: { ready: true, service, watch: orders.watch },
       time: new ManualTime(),
-      entrance: OPEN_ENTRANCE,
+      authorization: OPEN_ENTRANCE,
       lasting: new Set(),
       queue: { turn: async () => {} },
       tls: { isRetired: () => isRetired },
-    } as unknown as Rim);
+    } as unknown as RouteContext);
     const url = await app.listen({ port: 0, host: '127.0.0.1' });
     const broken = fetch(`${url}/api/v1/services/orders?revision=5&waitMs=30000&heartbeats=true`);
     await orders.watched;

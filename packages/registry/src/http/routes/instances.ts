@@ -8,7 +8,7 @@ import { checkName, flagOf, listOf, namespaceOf, numberOf, peerOf, wordsOf } fro
 import { sendShared } from '../exchange/response-coding.js';
 import { filtered, Views } from '../exchange/views.js';
 import type { Newest, ServiceQuestion } from '../exchange/views.js';
-import type { Rim } from '../route-context.js';
+import type { RouteContext } from '../route-context.js';
 import type { ConditionAnswer } from './diagnostics.js';
 
 const LONGEST_WAIT_MS = 60_000;
@@ -16,8 +16,8 @@ const LONGEST_WAIT_MS = 60_000;
 const SLACK_MS = 10_000;
 
 /** What people, scripts and other programs ask. */
-export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
-  const { registry, entrance } = rim;
+export const peopleRoutes: FastifyPluginCallback<RouteContext> = (app, context, done) => {
+  const { registry, authorization } = context;
   const views = new Views(registry);
 
   app.get('/api/v1/services', (request, reply) => {
@@ -30,7 +30,7 @@ export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
     if (!asked.ok) return sendProblem(reply, asked.problem);
     const question = asked.value;
     if (question.waitMs > 0) {
-      const waited = await untilNews({ ...rim, views }, question, { request, reply });
+      const waited = await untilNews({ ...context, views }, question, { request, reply });
       if (!waited.ok) return sendProblem(reply, waited.problem);
       if (request.socket.destroyed) return reply.hijack();
     }
@@ -47,16 +47,16 @@ export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
   );
 
   app.get('/api/v1/registry', async (request, reply) => {
-    const facts = (await rim.process?.()) ?? UNKNOWN_PROCESS;
+    const facts = (await context.process?.()) ?? UNKNOWN_PROCESS;
     const answer = registry.describe();
     if (!answer.ok) return sendOutcome(reply, 200, answer);
     const value = {
       ...answer.value,
       version: VERSION,
-      ...mannerOf(rim),
-      ...conditionOf(rim, answer.value),
+      ...mannerOf(context),
+      ...conditionOf(context, answer.value),
       ...facts,
-      visitor: entrance.visitorOf(request),
+      visitor: authorization.visitorOf(request),
     };
     return sendOutcome(reply, 200, { ok: true, value });
   });
@@ -67,12 +67,15 @@ export const peopleRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
 const UNKNOWN_PROCESS: ProcessFacts = { files: null, container: null };
 
 /** How it is entered. */
-function mannerOf({ access, insecure, tls }: Rim): object {
+function mannerOf({ access, insecure, tls }: RouteContext): object {
   return { access, insecure, tls: tls?.describe() ?? null };
 }
 
 /** What who diagnoses it wants to know. */
-function conditionOf({ refused, host, endingTokens }: Rim, load: Load): Omit<ConditionAnswer, keyof ProcessFacts> {
+function conditionOf(
+  { refused, host, endingTokens }: RouteContext,
+  load: Load,
+): Omit<ConditionAnswer, keyof ProcessFacts> {
   return { refused: refused?.answer() ?? [], host: host?.(load) ?? [], endingTokens: endingTokens?.() ?? [] };
 }
 
@@ -125,11 +128,11 @@ interface Exchange {
  * or certificate is no longer valid.
  */
 async function untilNews(
-  rim: Rim & { readonly views: Views },
+  context: RouteContext & { readonly views: Views },
   { namespace, name, revision, waitMs }: Question,
   { request, reply }: Exchange,
 ): Promise<Outcome<null>> {
-  const { registry, time, lasting, entrance, views, queue } = rim;
+  const { registry, time, lasting, authorization, views, queue } = context;
   const response = reply.raw;
   const known = views.newest(namespace, name);
   if (!known.ok || isNewer(known.value, revision)) return NOTHING;
@@ -153,7 +156,7 @@ async function untilNews(
   response.socket?.setTimeout(waitMs + SLACK_MS);
   response.once('close', wake);
   lasting.add(endNow);
-  const letGo = entrance.hold(request, watching.value, wake);
+  const letGo = authorization.hold(request, watching.value, wake);
   await sleep(time, waitMs, { signal: over.signal, background: true });
   response.off('close', wake);
   lasting.delete(endNow);
@@ -161,18 +164,18 @@ async function untilNews(
   watching.value.closed();
   // one change wakes thousands
   if (!isClosing && !response.destroyed) await queue.turn(request);
-  return rejudged(rim, request);
+  return rejudged(context, request);
 }
 
 /** Whoever waited may have lost his right to the answer. */
-function rejudged({ entrance, tls }: Rim, request: FastifyRequest): Outcome<null> {
+function rejudged({ authorization, tls }: RouteContext, request: FastifyRequest): Outcome<null> {
   const { socket } = request;
   if (tls?.isRetired(socket) === true) {
     // who he is can no longer be said: whoever may connects again
     socket.destroy();
     return NOTHING;
   }
-  const problem = entrance.refusalOf(request);
+  const problem = authorization.refusalOf(request);
   return problem === null ? NOTHING : { ok: false, problem };
 }
 

@@ -3,7 +3,7 @@ import type { ProblemCode } from '@rollcall/core';
 import type { FastifyPluginCallback, preSerializationHookHandler } from 'fastify';
 import type { ExpositionFormat } from '../../metrics/exposition.js';
 import { RegistryMetrics } from '../../metrics/registry-metrics.js';
-import type { Rim } from '../route-context.js';
+import type { RouteContext } from '../route-context.js';
 
 const TYPES: Readonly<Record<ExpositionFormat, string>> = {
   text: 'text/plain; version=0.0.4; charset=utf-8',
@@ -11,8 +11,8 @@ const TYPES: Readonly<Record<ExpositionFormat, string>> = {
 };
 
 /** What is counted, for Prometheus. */
-export const metricsRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
-  const { registry, tls = null, metrics = new RegistryMetrics({ time: rim.time }) } = rim;
+export const metricsRoutes: FastifyPluginCallback<RouteContext> = (app, context, done) => {
+  const { registry, tls = null, metrics = new RegistryMetrics({ time: context.time }) } = context;
   const scene = { registry, server: app.server, tls };
   app.addHook('onReady', (ready) => {
     metrics.follow(scene);

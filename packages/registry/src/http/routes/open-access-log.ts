@@ -3,14 +3,14 @@ import { Audit } from '../../access/audit.js';
 import { permissionOf } from '../../access/permissions.js';
 import { aboutOf, OPEN_ENTRANCE } from '../access/authorization.js';
 import { peerOf, secretOf } from '../exchange/request.js';
-import type { Rim } from '../route-context.js';
+import type { RouteContext } from '../route-context.js';
 
 /**
  * Where nothing is asked for: Fastify's hook `onSend`, which tells in the log what operators do, and where the network may do what it likes
  * (`insecure`) whatever is done, and from where.
  */
-export function openDeeds(rim: Pick<Rim, 'insecure' | 'log' | 'time'>): onSendHookHandler {
-  const audit = new Audit(rim);
+export function openDeeds(context: Pick<RouteContext, 'insecure' | 'log' | 'time'>): onSendHookHandler {
+  const audit = new Audit(context);
   return (request, reply, payload, done) => {
     const { method, url, routeOptions } = request;
     const status = reply.statusCode;
@@ -20,7 +20,7 @@ export function openDeeds(rim: Pick<Rim, 'insecure' | 'log' | 'time'>): onSendHo
       const isByOperator = permission.who.includes('operator') && OPEN_ENTRANCE.operatorOf(request) !== null;
       const who = isByInstance ? 'the instance itself' : isByOperator ? 'an operator' : 'anybody';
       const what = `${method} ${url.split('?', 1)[0] ?? ''}`;
-      if (rim.insecure || who === 'an operator') {
+      if (context.insecure || who === 'an operator') {
         audit.acted({ who, from: peerOf(request).address, what, about: aboutOf(request, true), status });
       }
     }

@@ -195,7 +195,7 @@ describe('what happened', () => {
       reason: { code: 'OPERATOR', text: 'move' },
       revision: expect.any(Number),
       by: 'operator',
-      text: 'an operator says: admin DRAINING',
+      text: 'drained by an operator',
     });
     expect(await get('instances/nobody/timeline')).toMatchObject({ status: 404 });
   });

@@ -1,10 +1,10 @@
 import { addressOf, TOLD } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
-import type { Outcome, RegistryFace } from '../../registry-api.js';
+import type { Outcome, RegistryApi } from '../../registry-api.js';
 import { flawed, sendProblem } from '../exchange/problem.js';
 import { listOf, namesOf, namespaceOf } from '../exchange/request.js';
-import type { Rim } from '../route-context.js';
+import type { RouteContext } from '../route-context.js';
 
 /** Prometheus takes nothing else. */
 const JSON_TYPE = 'application/json; charset=utf-8';
@@ -30,7 +30,7 @@ export interface TargetGroup {
  * Whom Prometheus may scrape (`http_sd_config`): every instance in whatever state, since one that is down is to be seen down. A registry
  * that is not ready, or not settled, says so (503) and Prometheus keeps what it has; an empty list would take everything away.
  */
-export const prometheusRoutes: FastifyPluginCallback<Rim> = (app, { registry }, done) => {
+export const prometheusRoutes: FastifyPluginCallback<RouteContext> = (app, { registry }, done) => {
   app.get('/sd/prometheus', (request, reply) => {
     const asked = questionOf(request);
     if (!asked.ok) return sendProblem(reply, asked.problem);
@@ -53,7 +53,7 @@ function questionOf(request: FastifyRequest): Outcome<Question> {
   return { ok: true, value: { namespace: namespace.value, services: services.value, key } };
 }
 
-function groupsOf(registry: RegistryFace, asked: Question): Outcome<readonly TargetGroup[]> {
+function groupsOf(registry: RegistryApi, asked: Question): Outcome<readonly TargetGroup[]> {
   const about = registry.describe();
   if (!about.ok) return about;
   const summaries = registry.services(asked.namespace);

@@ -3,11 +3,11 @@ import { STEPS } from '../../activity/traffic.js';
 import type { Outcome, TopologyAnswer, TrafficQuery } from '../../registry-api.js';
 import { flawed, sendOutcome } from '../exchange/problem.js';
 import { flagOf, listOf, nameOf, namesOf, namespaceOf } from '../exchange/request.js';
-import type { Rim } from '../route-context.js';
+import type { RouteContext } from '../route-context.js';
 import { summaryOf } from './topology-summary.js';
 
 /** Who calls whom, and how much. */
-export const topologyRoutes: FastifyPluginCallback<Rim> = (app, { registry }, done) => {
+export const topologyRoutes: FastifyPluginCallback<RouteContext> = (app, { registry }, done) => {
   app.get('/api/v1/topology', (request, reply) => {
     const query = topologyQueryOf(request);
     if (!query.ok) return sendOutcome(reply, 200, query);

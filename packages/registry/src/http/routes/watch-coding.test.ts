@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { createGunzip, gunzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { Outcome, RegistryFace, SharedFrame, Watcher, WatcherSink, WatchOrder } from '../../registry-api.js';
+import type { Outcome, RegistryApi, SharedFrame, Watcher, WatcherSink, WatchOrder } from '../../registry-api.js';
 import { startTestRegistry } from '../../testing.js';
 import { serveRegistry } from '../server.js';
 import type { RunningRegistry } from '../start.js';
@@ -108,7 +108,7 @@ describe('a stream, as it travels', () => {
       arrivals.emit('watched', sink);
       return { ok: true, value: { closed() {} } };
     };
-    const server = await serveRegistry({ registry: { ready: true, watch } as unknown as RegistryFace, port: 0 });
+    const server = await serveRegistry({ registry: { ready: true, watch } as unknown as RegistryApi, port: 0 });
     const socket = connect(server.port, '127.0.0.1');
     socket.pause().on('error', () => {});
     socket.write(`GET ${PATH} HTTP/1.1\r\nhost: localhost\r\naccept-encoding: gzip\r\n\r\n`);

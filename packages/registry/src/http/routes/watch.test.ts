@@ -5,7 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Outcome, RegistryFace, SharedFrame, Watcher, WatcherSink, WatchOrder } from '../../registry-api.js';
+import type { Outcome, RegistryApi, SharedFrame, Watcher, WatcherSink, WatchOrder } from '../../registry-api.js';
 import { serveRegistry } from '../server.js';
 import type { RegistryServer } from '../server.js';
 
@@ -45,7 +45,7 @@ async function serve(
     return answer ?? { ok: true, value: { closed: () => over.abort() } };
   };
   const time = new ManualTime();
-  const server = await serveRegistry({ registry: { ready: true, watch } as unknown as RegistryFace, port: 0, time });
+  const server = await serveRegistry({ registry: { ready: true, watch } as unknown as RegistryApi, port: 0, time });
   servers.push(server);
   return { server, time, next: () => next };
 }

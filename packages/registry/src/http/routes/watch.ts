@@ -10,7 +10,7 @@ import { GzipStream, PieceEncoder } from '../exchange/gzip-stream.js';
 import { flawed, sendProblem } from '../exchange/problem.js';
 import { listOf, namesOf, namespaceOf, numberOf, peerOf } from '../exchange/request.js';
 import { SECURITY_HEADERS } from '../exchange/security-headers.js';
-import type { Rim } from '../route-context.js';
+import type { RouteContext } from '../route-context.js';
 
 /** How long a stream that was ended may take to hand over its last bytes. */
 const FAREWELL_MS = 1000;
@@ -29,15 +29,15 @@ const HEADERS = {
 };
 
 /** The change feed as Server-Sent Events. With `instance` and its secret the stream is also the instance's line. */
-export const watchRoutes: FastifyPluginCallback<Rim> = (app, rim, done) => {
+export const watchRoutes: FastifyPluginCallback<RouteContext> = (app, context, done) => {
   const plain: Coders = { flushes: new FlushEncoder(), pieces: null };
   const gzip: Coders = { flushes: new FlushEncoder(), pieces: new PieceEncoder() };
   // no HEAD: it would open a stream without a body
   app.get('/api/v1/watch', { exposeHeadRoute: false }, (request, reply) => {
-    const order = orderOf(request, rim.entrance.proofOf(request.raw));
+    const order = orderOf(request, context.authorization.proofOf(request.raw));
     if (!order.ok) return sendProblem(reply, order.problem);
     const coders = codingOf(request.headers['accept-encoding']) === 'gzip' ? gzip : plain;
-    openStream(rim, order.value, new EventStream(rim, reply.raw, coders), { request, reply });
+    openStream(context, order.value, new EventStream(context, reply.raw, coders), { request, reply });
     return reply;
   });
 
@@ -94,8 +94,8 @@ interface Exchange {
   readonly reply: FastifyReply;
 }
 
-function openStream(rim: Rim, order: WatchOrder, stream: EventStream, { request, reply }: Exchange): void {
-  const watching = rim.registry.watch(order, stream);
+function openStream(context: RouteContext, order: WatchOrder, stream: EventStream, { request, reply }: Exchange): void {
+  const watching = context.registry.watch(order, stream);
   if (!watching.ok) {
     sendProblem(reply, watching.problem);
     return;
@@ -112,7 +112,7 @@ function openStream(rim: Rim, order: WatchOrder, stream: EventStream, { request,
     ...(value.services === undefined ? {} : { 'rollcall-services': String(value.services) }),
     ...(order.beatMs === undefined ? {} : { 'rollcall-beat-ms': String(order.beatMs) }),
   };
-  stream.open({ facts, onPeerClosed: () => value.closed(), release: rim.entrance.hold(request, value, cut) });
+  stream.open({ facts, onPeerClosed: () => value.closed(), release: context.authorization.hold(request, value, cut) });
 }
 
 interface Opening {
@@ -126,7 +126,7 @@ interface Opening {
  * FIN or RST arrives) or ours (`end`), which is no news about the peer.
  */
 class EventStream implements WatcherSink {
-  readonly #rim: Rim;
+  readonly #context: RouteContext;
   readonly #response: ServerResponse;
   readonly #flushes: FlushEncoder;
   /** Null: nothing is encoded. */
@@ -135,8 +135,8 @@ class EventStream implements WatcherSink {
   #release: () => void = () => {};
   #isOver = false;
 
-  constructor(rim: Rim, response: ServerResponse, { flushes, pieces }: Coders) {
-    this.#rim = rim;
+  constructor(context: RouteContext, response: ServerResponse, { flushes, pieces }: Coders) {
+    this.#context = context;
     this.#response = response;
     this.#flushes = flushes;
     this.#gzip = pieces === null ? null : new GzipStream(pieces);
@@ -159,7 +159,7 @@ class EventStream implements WatcherSink {
     // `close` would wait until a peer that half-closed, or no longer reads, has taken what is under way
     this.#response.socket.once('end', closed);
     this.#response.once('close', closed);
-    this.#rim.lasting.add(this.#endByUs);
+    this.#context.lasting.add(this.#endByUs);
   }
 
   flush(frames: readonly SharedFrame[], cursor: Cursor): void {
@@ -176,7 +176,7 @@ class EventStream implements WatcherSink {
       length += bytes.byteLength;
     }
     if (parts.length > 1) socket?.uncork();
-    this.#rim.metrics?.fed(frames.length, length);
+    this.#context.metrics?.fed(frames.length, length);
   }
 
   beat(cursor: Cursor): void {
@@ -191,7 +191,7 @@ class EventStream implements WatcherSink {
 
   end(): void {
     if (!this.#leave()) return;
-    const farewell = this.#rim.time.setTimer(FAREWELL_MS, () => this.#response.destroy(), { background: true });
+    const farewell = this.#context.time.setTimer(FAREWELL_MS, () => this.#response.destroy(), { background: true });
     this.#response.once('close', () => farewell.cancel());
     if (this.#gzip !== null && this.#response.headersSent) this.#write(this.#gzip.end());
     this.#response.end();
@@ -207,7 +207,7 @@ class EventStream implements WatcherSink {
     if (this.#isOver) return false;
     this.#isOver = true;
     this.#release();
-    this.#rim.lasting.delete(this.#endByUs);
+    this.#context.lasting.delete(this.#endByUs);
     return true;
   }
 

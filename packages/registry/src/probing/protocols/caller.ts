@@ -6,24 +6,24 @@ import type { Endpoint, EndpointProtocol, HeartbeatCall } from '@rollcall/core';
  * followed, nothing echoed. The endpoint's host is an address: names are resolved once, by the engine.
  * `call` never rejects: what goes wrong is an outcome. It settles within `timeoutMs` (+ the timer's own slack).
  */
-export interface Caller {
+export interface ProbeProtocol {
   readonly protocol: EndpointProtocol;
   /**
    * With a `berth` the call goes over the connection that is kept there, if there is one and it still stands, else over a fresh one;
    * a call that says `keep` leaves its connection there. One call at a time for each berth.
    */
-  call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number, berth?: Berth): Promise<CallOutcome>;
+  call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number, berth?: KeptSlot): Promise<ProbeOutcome>;
   /** Ends what is under way (outcome `closed`), and what is kept. May be called twice. */
   close(): void;
 }
 
 /** Where the connection to one endpoint of one instance waits for the next call. Whoever owns it closes what is kept in it. */
-export interface Berth {
+export interface KeptSlot {
   /** Null once the connection has ended, from whichever side. */
   kept: { close(): void } | null;
 }
 
-export type CallOutcome =
+export type ProbeOutcome =
   /** The application answered; the engine compares the ids and the nonce. */
   | { readonly kind: 'answered'; readonly instance: string; readonly nonce: string | null; readonly ms: number }
   /** ECONNREFUSED only: nobody listens there. */

@@ -4,12 +4,12 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Caller, CallOutcome } from './caller.js';
+import type { ProbeProtocol, ProbeOutcome } from './caller.js';
 
 /** A protocol as the suite speaks it, over plain sockets. */
 export interface CallerHarness {
   readonly protocol: EndpointProtocol;
-  make(time: Time): Caller;
+  make(time: Time): ProbeProtocol;
   /** The call in a request, a character for each byte, or null while the request is not complete. */
   readRequest(text: string): HeartbeatCall | null;
   /** The bytes of an answer to it, as the application `instance` gives it. */
@@ -224,7 +224,7 @@ class Bench {
   #servers: Server[] = [];
   #sockets: Socket[] = [];
   time = new ManualTime();
-  caller: Caller;
+  caller: ProbeProtocol;
   #port = 0;
 
   constructor(harness: CallerHarness) {
@@ -233,7 +233,7 @@ class Bench {
   }
 
   /** Calls a server, and goes on when the whole request is there. */
-  async call(): Promise<{ outcome: Promise<CallOutcome>; visit: Visit; settled: () => boolean }> {
+  async call(): Promise<{ outcome: Promise<ProbeOutcome>; visit: Visit; settled: () => boolean }> {
     const server = await this.#listen();
     const visit = this.#visit(server);
     const outcome = this.caller.call(this.#endpoint(), heartbeatCall, TIMEOUT_MS);
@@ -305,6 +305,6 @@ function watch(socket: Socket, event: string): () => boolean {
   return () => isSeen;
 }
 
-function textOf(outcome: CallOutcome): { readonly kind: string; readonly text: string } {
+function textOf(outcome: ProbeOutcome): { readonly kind: string; readonly text: string } {
   return { kind: outcome.kind, text: 'text' in outcome ? outcome.text : '' };
 }

@@ -4,7 +4,7 @@ import { addressOf } from '@rollcall/core';
 import type { Endpoint, Time } from '@rollcall/core';
 import { Alarm } from './alarms.js';
 import type { Alarms } from './alarms.js';
-import type { Berth, CallOutcome } from './caller.js';
+import type { KeptSlot, ProbeOutcome } from './caller.js';
 import type { Answer, AnswerReader, Dialect } from './dialect.js';
 import type { Lingering } from './lingering.js';
 import type { ConnectSecurely } from './tls.js';
@@ -17,7 +17,7 @@ export interface Question {
   readonly nonce: string;
   readonly timeoutMs: number;
   /** Where the connection may wait for the next question. */
-  readonly berth: Berth | null;
+  readonly berth: KeptSlot | null;
   /** Shall it be left there after the answer? */
   readonly keeps: boolean;
 }
@@ -38,7 +38,7 @@ export interface House {
   over(conversation: Conversation): void;
 }
 
-type Told = (outcome: CallOutcome) => void;
+type Told = (outcome: ProbeOutcome) => void;
 
 /** The called side closes first; one that does not is left after this. */
 const GRACE_MS = 500;
@@ -257,7 +257,7 @@ export class Conversation extends Alarm {
     this.#house.parked(-1);
   }
 
-  #settle(outcome: WithoutMs<CallOutcome>): void {
+  #settle(outcome: WithoutMs<ProbeOutcome>): void {
     if (this.#stage !== 'asked') return;
     this.#stage = 'settled';
     this.#house.alarms.clear(this);

@@ -1,7 +1,7 @@
 import { messageOf } from '@rollcall/core';
 import type { Time, TlsTerms } from '@rollcall/core';
 import { Alarms } from './alarms.js';
-import type { CallOutcome } from './caller.js';
+import type { ProbeOutcome } from './caller.js';
 import { Conversation } from './conversation.js';
 import type { House, Question } from './conversation.js';
 import type { Dialect } from './dialect.js';
@@ -52,7 +52,7 @@ export class Exchanges {
   }
 
   /** Never rejects, and settles within `timeoutMs`. The connection may end a little later. */
-  ask(question: Question): Promise<CallOutcome> {
+  ask(question: Question): Promise<ProbeOutcome> {
     return new Promise((resolve) => {
       const kept = question.berth?.kept;
       if (!(kept instanceof Conversation)) return this.#askAfresh(question, resolve);
@@ -71,7 +71,7 @@ export class Exchanges {
     for (const conversation of open) conversation.close();
   }
 
-  #askAfresh(question: Question, resolve: (outcome: CallOutcome) => void): void {
+  #askAfresh(question: Question, resolve: (outcome: ProbeOutcome) => void): void {
     const { tls } = question.endpoint;
     const spare = tls ? undefined : this.#spare.pop();
     const conversation = spare ?? new Conversation(this.#house, tls);

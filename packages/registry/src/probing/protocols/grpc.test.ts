@@ -6,7 +6,7 @@ import { createServer } from 'node:http2';
 import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import type { CallOutcome } from './caller.js';
+import type { ProbeOutcome } from './caller.js';
 import { callerContract, heartbeatCall } from './contract.js';
 import { GrpcCaller } from './grpc.js';
 import { readFields, writeFields } from './hpack.js';
@@ -78,7 +78,7 @@ callerContract('grpc', {
 type Handler = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
 
 /** Calls an HTTP/2 server of Node's, whose header compression is another than ours. */
-async function callServer(handler: Handler, call = heartbeatCall): Promise<CallOutcome> {
+async function callServer(handler: Handler, call = heartbeatCall): Promise<ProbeOutcome> {
   const server = createServer();
   server.on('stream', (stream, headers) => {
     stream.on('error', () => {}); // of a reset that is part of the test

@@ -1,6 +1,6 @@
 import { addressOf, HEARTBEAT_METADATA, HEARTBEAT_METHOD } from '@rollcall/core';
 import type { Endpoint, HeartbeatCall } from '@rollcall/core';
-import type { Caller, CallOutcome } from './caller.js';
+import type { ProbeProtocol, ProbeOutcome } from './caller.js';
 import { toAnswer } from './dialect.js';
 import type { Answer, AnswerReader, Dialect } from './dialect.js';
 import { Exchanges } from './exchange.js';
@@ -17,7 +17,7 @@ const MAX_BYTES = 8_192 + MAX_MESSAGE_BYTES;
  * kept. Who asks whom travels as metadata, and so does the answer. The few frames that this takes are written and read here: a gRPC
  * library would cost a channel for each call, and has timers of its own.
  */
-export class GrpcCaller implements Caller {
+export class GrpcCaller implements ProbeProtocol {
   readonly protocol = 'grpc';
   readonly #exchanges: Exchanges;
 
@@ -25,7 +25,7 @@ export class GrpcCaller implements Caller {
     this.#exchanges = new Exchanges(options, RESPONSES);
   }
 
-  call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number): Promise<CallOutcome> {
+  call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number): Promise<ProbeOutcome> {
     const text = requestText(endpoint, call);
     return this.#exchanges.ask({ endpoint, text, nonce: call.nonce, timeoutMs, berth: null, keeps: false });
   }

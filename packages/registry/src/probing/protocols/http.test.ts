@@ -7,7 +7,7 @@ import type { RequestListener } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import { describe, expect, it } from 'vitest';
-import type { CallOutcome } from './caller.js';
+import type { ProbeOutcome } from './caller.js';
 import { callerContract, heartbeatCall } from './contract.js';
 import { HttpCaller } from './http.js';
 
@@ -31,7 +31,7 @@ callerContract('http', {
     response(JSON.stringify({ instance: 'orders-1', nonce: call.nonce, padding: 'x'.repeat(bytes) })),
 });
 
-async function callTo(server: Server): Promise<CallOutcome> {
+async function callTo(server: Server): Promise<ProbeOutcome> {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
@@ -44,9 +44,9 @@ async function callTo(server: Server): Promise<CallOutcome> {
   }
 }
 
-const callHttp = (listener: RequestListener): Promise<CallOutcome> => callTo(createHttpServer(listener));
+const callHttp = (listener: RequestListener): Promise<ProbeOutcome> => callTo(createHttpServer(listener));
 /** Calls a server that answers with these very bytes. */
-const callRaw = (answer: string): Promise<CallOutcome> =>
+const callRaw = (answer: string): Promise<ProbeOutcome> =>
   callTo(createServer((socket) => void socket.once('data', () => socket.end(answer))));
 
 const body = JSON.stringify({ instance: 'orders-1', nonce: heartbeatCall.nonce });

@@ -1,6 +1,6 @@
 import { addressOf, HEARTBEAT_PATH } from '@rollcall/core';
 import type { Endpoint, HeartbeatCall } from '@rollcall/core';
-import type { Berth, Caller, CallOutcome } from './caller.js';
+import type { KeptSlot, ProbeProtocol, ProbeOutcome } from './caller.js';
 import { callText, toAnswer } from './dialect.js';
 import type { Answer, AnswerReader, Dialect } from './dialect.js';
 import { Exchanges } from './exchange.js';
@@ -15,7 +15,7 @@ const MAX_BYTES = MAX_HEAD_BYTES + 4 * MAX_BODY_BYTES;
 const MAX_INTERIM = 8;
 
 /** Heartbeat-1 as one HTTP/1.1 request, on a connection of its own unless one is kept. Redirects are no answer and are not followed. */
-export class HttpCaller implements Caller {
+export class HttpCaller implements ProbeProtocol {
   readonly protocol: 'http' | 'heartbeat';
   readonly #exchanges: Exchanges;
 
@@ -25,7 +25,12 @@ export class HttpCaller implements Caller {
     this.#exchanges = new Exchanges(options, RESPONSES);
   }
 
-  call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number, berth: Berth | null = null): Promise<CallOutcome> {
+  call(
+    endpoint: Endpoint,
+    call: HeartbeatCall,
+    timeoutMs: number,
+    berth: KeptSlot | null = null,
+  ): Promise<ProbeOutcome> {
     const { nonce } = call;
     const keeps = call.keep === true && berth !== null && this.#exchanges.hasRoom;
     const text = requestText(endpoint, callText(call, keeps), keeps);

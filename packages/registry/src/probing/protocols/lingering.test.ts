@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { CallOutcome } from './caller.js';
+import type { ProbeOutcome } from './caller.js';
 import { heartbeatCall } from './contract.js';
 import { Lingering } from './lingering.js';
 import { TcpCaller } from './tcp.js';
@@ -40,7 +40,7 @@ async function stage(treat: (socket: Socket) => void) {
     for (const socket of sockets) socket.destroy();
   });
   const { port } = server.address() as AddressInfo;
-  const call = (): Promise<CallOutcome> =>
+  const call = (): Promise<ProbeOutcome> =>
     caller.call({ protocol: 'tcp', host: '127.0.0.1', port, tls: false }, heartbeatCall, TIMEOUT_MS);
   return { time, lingering, sockets, ended, call };
 }

@@ -1,7 +1,7 @@
 import { isAscii } from 'node:buffer';
 import { FrameDecoder, HEARTBEAT_PATTERN } from '@rollcall/core';
 import type { Endpoint, HeartbeatCall } from '@rollcall/core';
-import type { Berth, Caller, CallOutcome } from './caller.js';
+import type { KeptSlot, ProbeProtocol, ProbeOutcome } from './caller.js';
 import { callText, toAnswer } from './dialect.js';
 import type { Answer, AnswerReader, Dialect } from './dialect.js';
 import { Exchanges } from './exchange.js';
@@ -11,7 +11,7 @@ import type { ExchangeOptions } from './exchange.js';
 const MAX_BYTES = 1_024;
 
 /** Heartbeat-1 to a Nest TCP server: one request frame, one response frame. */
-export class TcpCaller implements Caller {
+export class TcpCaller implements ProbeProtocol {
   readonly protocol = 'tcp';
   readonly #exchanges: Exchanges;
 
@@ -19,7 +19,12 @@ export class TcpCaller implements Caller {
     this.#exchanges = new Exchanges(options, FRAMES);
   }
 
-  call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number, berth: Berth | null = null): Promise<CallOutcome> {
+  call(
+    endpoint: Endpoint,
+    call: HeartbeatCall,
+    timeoutMs: number,
+    berth: KeptSlot | null = null,
+  ): Promise<ProbeOutcome> {
     const { nonce } = call;
     const keeps = call.keep === true && berth !== null && this.#exchanges.hasRoom;
     const json = `{"pattern":"${HEARTBEAT_PATTERN}","data":${callText(call, keeps)},"id":"${nonce}"}`;

@@ -6,7 +6,7 @@ import { lockFolder } from './folder-lock.js';
 import type { FolderLock, Processes } from './folder-lock.js';
 import { troubleText } from './folder.js';
 import type { Folder } from './folder.js';
-import { closed, Life } from './group-commit.js';
+import { closed, GroupCommit } from './group-commit.js';
 import { nodeFolder, nodeProcesses } from './node-folder.js';
 import { recover } from './recovery.js';
 
@@ -68,8 +68,8 @@ export class DiskStore implements Store {
   readonly name: string;
   readonly durable = true;
   readonly #ports: DiskStorePorts;
-  #loading: Promise<Life> | null = null;
-  #life: Life | null = null;
+  #loading: Promise<GroupCommit> | null = null;
+  #life: GroupCommit | null = null;
 
   constructor(ports: DiskStorePorts) {
     this.#ports = ports;
@@ -95,11 +95,11 @@ export class DiskStore implements Store {
     await this.#loading?.then((life) => life.close()).catch(() => undefined);
   }
 
-  async #begin(): Promise<Life> {
+  async #begin(): Promise<GroupCommit> {
     const { folder, log } = this.#ports;
     const lock = await this.#lock();
     try {
-      const life = new Life(this.#ports, await recover(folder, log), lock);
+      const life = new GroupCommit(this.#ports, await recover(folder, log), lock);
       await life.begin();
       return life;
     } catch (error) {

@@ -17,7 +17,7 @@ const QUEUE_BYTES = 67_108_864;
 /** What others do to the folder, also while nothing is written, is seen within this time. */
 const LOOK_EVERY_MS = 500;
 
-export interface LifePorts {
+export interface GroupCommitPorts {
   readonly folder: Folder;
   readonly time: Time;
   readonly log: Log;
@@ -39,8 +39,8 @@ interface Call {
  * another registry's, or because there is none and whoever moved it away may bring it back, writes are refused as by a full disk, until it
  * is.
  */
-export class Life {
-  readonly #ports: LifePorts;
+export class GroupCommit {
+  readonly #ports: GroupCommitPorts;
   readonly #journal: Journal;
   readonly #lock: FolderLock;
   #queue: Call[] = [];
@@ -52,7 +52,7 @@ export class Life {
   /** Why the folder at the path cannot be used, and since when. */
   #fault: { readonly text: string; readonly at: number } | null = null;
 
-  constructor(ports: LifePorts, recovered: Recovered, lock: FolderLock) {
+  constructor(ports: GroupCommitPorts, recovered: Recovered, lock: FolderLock) {
     this.#ports = ports;
     this.#lock = lock;
     this.#journal = new Journal({ ...ports, check: () => this.#check() }, recovered);
