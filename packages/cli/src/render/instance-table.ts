@@ -193,10 +193,20 @@ function foldedRow(view: View, count: number, { screen }: Table): readonly Span[
   return [...stateSpans('●', 'HEALTHY', 'healthy'), { text: total + text }];
 }
 
-/** Of each service how many callers may call, those with the smallest part first. */
+/** Of each service how many callers may call: those with the smallest part first, then those with the fewest that are well. */
 function sharesOf({ instances, hasNamespaces }: View): readonly string[] {
+  const unwell = countsOf(
+    instances.filter((one) => !isWell(one)),
+    hasNamespaces,
+  );
+  const unwellPart = (service: string, all: number): number => (unwell.get(service)?.all ?? 0) / all;
   return [...countsOf(instances, hasNamespaces)]
-    .toSorted(([one, a], [other, b]) => a.callable / a.all - b.callable / b.all || one.localeCompare(other))
+    .toSorted(
+      ([one, a], [other, b]) =>
+        a.callable / a.all - b.callable / b.all ||
+        unwellPart(other, b.all) - unwellPart(one, a.all) ||
+        one.localeCompare(other),
+    )
     .map(([service, { callable, all }]) => `${shortened(service, MOST_SERVICE)} ${callable} of ${all}`);
 }
 
