@@ -165,7 +165,9 @@ function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
     terms: view.away?.get(instance.id),
   });
   const room = { width: screen.width, whyAt };
-  if (screen.isWhole === true) return wholeRow(first, text, room);
+  // that both heartbeats work is worth no second line in a terminal
+  const isPlain = isWell(instance) && instance.weight > 0;
+  if (screen.isWhole === true && !isPlain) return wholeRow(first, text, room);
   return shortRow(first, screen.width < EVIDENCE_FROM ? { ...text, evidence: '' } : text, room);
 }
 

@@ -178,7 +178,7 @@ describe('how the calls go', () => {
   }));
 
   it('comes first where calls of the service that is shown fail, though its instances are well', () => {
-    expect(verdict(viewOf(healthy, { edges }))).toBe(
+    expect(renderView(viewOf(healthy, { edges }), { ...SCREEN, width: 120 })[1]).toBe(
       'Calls fail: gateway → a 100 of 100, gateway → b 1 of 20. No service needs attention: 3 of 3 are callable.',
     );
     expect(verdict(viewOf([...healthy, refused], { edges }))).toBe(
@@ -252,7 +252,7 @@ describe('the verdict', () => {
     expect(verdict(viewOf([...healthy, starting, leaving]))).toBe(
       'No service needs attention: 4 of 5 are callable. 2 on the way, nothing to do.',
     );
-    expect(verdict(viewOf(healthy))).toBe('No service needs attention: 3 of 3 are HEALTHY.');
+    expect(verdict(viewOf(healthy))).toBe('No service needs attention: 3 of 3 are callable.');
   });
 
   it('teaches when nothing is there', () => {
