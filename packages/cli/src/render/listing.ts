@@ -1,6 +1,7 @@
 /** What `rollcall ls` prints, format by format. */
 import { addressOf } from '@rollcall/core';
 import type { Instance, InstanceId } from '@rollcall/core';
+import { wrapped } from '../terminal/columns.js';
 import { jsonText } from '../terminal/json-text.js';
 import { paint } from '../terminal/paint.js';
 import type { Span } from '../terminal/paint.js';
@@ -47,11 +48,11 @@ export function listed(listing: Listing, shell: Shell): readonly string[] {
 
 // ---- for people -----------------------------------------------------------------------------------------------------
 
-function tableLines({ view, isAll, isOfOne }: Listing, { terminal, window: windowNow }: Shell): readonly string[] {
-  const window = windowNow();
+function tableLines({ view, isAll, isOfOne }: Listing, shell: Shell): readonly string[] {
+  const window = shell.window();
   // a pipe, or a file, gets whole lines
   const width = window?.width ?? Infinity;
-  const screen: Screen = { ...terminal, width, now: Date.now(), rows: Infinity, isWhole: true };
+  const screen: Screen = { ...shell.terminal, width, now: Date.now(), rows: Infinity, isWhole: true };
   const { instances, hasNamespaces, isPartial = false, isSorted = false } = view;
   const most = window === null || isAll ? Infinity : MOST_SHORTAGES;
   const shortages = isPartial ? [] : shortageLines(instances, { hasNamespaces, width, most });
@@ -76,13 +77,16 @@ interface Place {
 
 /** Of some of the instances there is none. */
 function withVerdict(lines: readonly string[], view: View, { screen, window }: Place): readonly string[] {
-  const isScrolled = lines.length >= window.height;
-  return isScrolled && view.isPartial !== true ? [...lines, paint(verdictOf(view, screen.width), screen)] : lines;
+  if (lines.length < window.height || view.isPartial === true) return lines;
+  const verdict = verdictOf(view, Infinity)
+    .map(({ text }) => text)
+    .join('');
+  return [...lines, ...wrapped(verdict, screen.width).map((text) => paint([{ text, look: 'strong' }], screen))];
 }
 
-function wideLines({ view, isAll, open }: Listing, { terminal, window: windowNow }: Shell): readonly string[] {
+function wideLines({ view, isAll, open }: Listing, shell: Shell): readonly string[] {
   const { instances, hasNamespaces = false, isSorted = false, isPartial = false } = view;
-  const window = windowNow();
+  const window = shell.window();
   const now = Date.now();
   const rowsOf = (shown: readonly Instance[]): readonly string[] =>
     aligned([
@@ -90,7 +94,7 @@ function wideLines({ view, isAll, open }: Listing, { terminal, window: windowNow
       ...shown.map((one) => wideRow(wideCells(one, { view, open, now }), hasNamespaces)),
     ]);
   if (window === null) return rowsOf(instances);
-  const screen: Screen = { ...terminal, width: window.width, now, rows: Infinity };
+  const screen: Screen = { ...shell.terminal, width: window.width, now, rows: Infinity };
   if (isAll || instances.length <= MOST_LISTED) return withVerdict(rowsOf(instances), view, { screen, window });
   const sorted = isSorted ? instances : worstFirst(instances, isPartial ? [] : instances);
   const more: readonly Span[] = [

@@ -85,7 +85,6 @@ export function wholeRow(first: readonly Span[], text: RowText, room: RowRoom): 
   const below = room.width - STATE_WIDTH;
   const lines = rest === '' ? [] : wrapped(rest, below);
   const above: readonly (readonly Span[])[] = [[...first, { text: head }]];
-  const plain = (of: readonly string[]): readonly (readonly Span[])[] => of.map((line) => [{ text: INDENT + line }]);
   if (next === '') return [...above, ...plain(lines)];
   const last = lines.at(-1) ?? '';
   const gap = last === '' ? 0 : 2;
@@ -94,6 +93,9 @@ export function wholeRow(first: readonly Span[], text: RowText, room: RowRoom): 
   }
   return [...above, ...plain(lines), ...wrapped(next, below).map((line) => lastLine('', line, room))];
 }
+
+const plain = (lines: readonly string[]): readonly (readonly Span[])[] =>
+  lines.map((line) => [{ text: INDENT + line }]);
 
 const INDENT = ' '.repeat(STATE_WIDTH);
 
