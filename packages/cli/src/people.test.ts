@@ -111,8 +111,24 @@ describe('rollcall events', () => {
 });
 
 describe('rollcall graph', () => {
-  it('is a flowchart of who calls whom, dashed where a circuit is open', async () => {
+  it('is a table, of all services, or of who calls one and whom it calls', async () => {
     const { code, out } = await town.run('graph');
+    expect(code).toBe(0);
+    expect(out.split('\n')).toEqual([
+      'CALLER   CALLED  CALLS  SUCCESS   FAILED   ELSEWHERE  P99    CIRCUIT',
+      'gateway  orders  2.0/s  100.00 %  0 of 10  2          42 ms  open to 1 of 1',
+    ]);
+    for (const service of ['gateway', 'orders']) expect((await town.run('graph', service)).out).toBe(out);
+    expect(await town.run('graph', 'ordres')).toMatchObject({
+      code: 1,
+      out: '',
+      err: expect.stringContaining('Did you mean orders?'),
+    });
+    expect(await town.run('graph', 'a', 'b')).toMatchObject({ code: 2 });
+  });
+
+  it('is a flowchart with --format mermaid, dashed where a circuit is open', async () => {
+    const { code, out } = await town.run('graph', 'orders', '--format', 'mermaid');
     expect(code).toBe(0);
     expect(out.split('\n')).toEqual([
       'flowchart LR',
@@ -139,7 +155,7 @@ describe('rollcall graph', () => {
     const empty = await Town.start();
     expect(await empty.run('graph')).toEqual({
       code: 0,
-      out: 'flowchart LR',
+      out: '',
       err: expect.stringContaining('No caller has told of a call'),
     });
     await empty.close();

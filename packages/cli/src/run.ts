@@ -43,7 +43,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   events: { group: LOOK, about: 'what happened', load: async () => (await import('./commands/events.js')).events },
   graph: {
     group: LOOK,
-    about: 'who calls whom, to draw',
+    about: 'who calls whom, the worst first, or to draw',
     load: async () => (await import('./commands/graph.js')).graph,
   },
   doctor: {

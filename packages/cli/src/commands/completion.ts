@@ -17,7 +17,7 @@ export interface Completed {
 
 /** What stands behind a command: ids of instances, names of services, or nothing that is known. */
 const TAKES_IDS = ['show', 'drain', 'undrain', 'maintenance', 'weight', 'rm'];
-const TAKES_SERVICES = ['ls', 'watch', 'call'];
+const TAKES_SERVICES = ['ls', 'watch', 'graph', 'call'];
 
 const HELP = `Usage: rollcall completion <${SHELLS.join(' | ')}>
 

@@ -1,62 +1,98 @@
-import { option } from '@rollcall/core';
+import { option, RollcallError } from '@rollcall/core';
 import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../registry/connection.js';
-import { areSeveral, checkNamespace } from '../registry/namespaces.js';
-import { edgesIn, hasOpenCircuit, p99Text, successText } from '../registry/traffic.js';
+import { areSeveral, checkNamespace, unknownServiceText } from '../registry/namespaces.js';
+import type { RegistryApi, Whereabouts } from '../registry/registry-api.js';
+import { edgesIn, hasOpenCircuit, p99Text, qualified, successText } from '../registry/traffic.js';
 import type { Edge } from '../registry/traffic.js';
+import { edgeTable } from '../render/edge-table.js';
+import { edgesOf } from '../render/watch-traffic.js';
 import { describeFlags, parseArguments, toggle, valued } from '../terminal/arguments.js';
 import { jsonText } from '../terminal/json-text.js';
-import { neededWords } from '../terminal/operands.js';
+import { onlyWord } from '../terminal/operands.js';
+import { paint } from '../terminal/paint.js';
 import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
 
-const FORMATS = ['mermaid', 'dot', 'json'] as const;
+const FORMATS = ['table', 'mermaid', 'dot', 'json'] as const;
+/** Lines of a terminal that are no edges: the head, how many more there are, and the next prompt. */
+const OTHER_LINES = 3;
+const LEAST_EDGES = 10;
 
 const FLAGS = {
   '--format': valued(
-    option.oneOf(FORMATS, { doc: `${FORMATS.join(' | ')}; default mermaid`, default: 'mermaid' }),
+    option.oneOf(FORMATS, { doc: `${FORMATS.join(' | ')}; default table`, default: 'table' }),
     '<format>',
   ),
+  '--all': toggle('on a terminal the table shows as many edges as have room; with this all of them'),
   ...NAMESPACE_FLAG,
   ...ALL_NAMESPACES_FLAG,
   ...CONNECTION_FLAGS,
   '--help': toggle('this text', 'h'),
 };
 
-const HELP = `Usage: rollcall graph [options]
+const HELP = `Usage: rollcall graph [service] [options]
 
-Who calls whom, as the callers tell it: for each pair of services calls a second, success after retries, and the slowest caller's p99. An edge
-is dashed where a circuit is open.
+Who calls whom, as the callers report it, of all services, or only who calls one and whom it calls: for each pair of services calls a
+second, success after retries, and the slowest caller's p99. The table has the edges first whose calls fail, then those with an open
+circuit; ELSEWHERE counts attempts that went to another instance. Mermaid and dot draw an edge dashed where a circuit is open.
 
 ${describeFlags(FLAGS).join('\n')}
 
 Examples:
-  rollcall graph > calls.mmd                      # for a page of Markdown
+  rollcall graph                                  # the worst edges first
+  rollcall graph orders                           # its callers, and whom it calls
+  rollcall graph --format mermaid > calls.mmd     # for a page of Markdown
   rollcall graph --format dot | dot -Tsvg > calls.svg
   rollcall graph --format json | jq '.edges[].to'`;
 
-/** `rollcall graph`: who calls whom, for other programs to draw. */
+/** `rollcall graph`: who calls whom, to read, and for other programs to draw. */
 export const graph: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, words } = parseArguments(FLAGS, argv);
-  neededWords('graph [options]', words, 0);
+  const service = onlyWord('graph', 'service', words);
   const api = await apiOf(flags, shell.env);
   const [topology, known] = await Promise.all([api.topology(), api.everywhere()]);
   checkNamespace(api, known);
-  const edges = edgesIn(topology);
-  const drawn = flags['--all-namespaces'] && areSeveral(known) ? edges.map(qualified) : edges;
-  if (flags['--format'] === 'json') shell.out(jsonText({ edges }));
-  else shell.out((flags['--format'] === 'dot' ? dot : mermaid)(drawn));
-  if (edges.length === 0) shell.err('No caller has told of a call lately: services tell of theirs every few seconds.');
+  const all = edgesIn(topology);
+  const edges = service === null ? all : edgesOf(all, service);
+  if (service !== null && edges.length === 0) checkService(service, api, known);
+  const hasNamespaces = flags['--all-namespaces'] && areSeveral(known);
+  const drawn = hasNamespaces ? edges.map(qualified) : edges;
+  const format = flags['--format'];
+  if (format === 'json') shell.out(jsonText({ edges }));
+  else if (format === 'table') tell(edges, { hasNamespaces, isAll: flags['--all'] }, shell);
+  else shell.out((format === 'dot' ? dot : mermaid)(drawn));
+  if (edges.length === 0) shell.err(nothingText(service));
   return EXIT.done;
 }
 
-/** The same calls, with names that begin with their namespace. */
-const qualified = (edge: Edge): Edge => ({
-  ...edge,
-  from: `${edge.namespace}/${edge.from}`,
-  to: `${edge.namespace}/${edge.to}`,
-});
+function tell(
+  edges: readonly Edge[],
+  { hasNamespaces, isAll }: { readonly hasNamespaces: boolean; readonly isAll: boolean },
+  shell: Shell,
+): void {
+  const window = shell.window();
+  const width = window?.width ?? Infinity;
+  const most = window === null || isAll ? Infinity : Math.max(LEAST_EDGES, window.height - OTHER_LINES);
+  if (edges.length === 0) return;
+  for (const text of edgeTable(edges, { hasNamespaces, width, most })) {
+    shell.out(paint([{ text }], { ...shell.terminal, width }));
+  }
+}
+
+/** Throws UNKNOWN_SERVICE for a service that is not there: one that is there may have no calls. */
+function checkService(service: string, api: RegistryApi, known: readonly Whereabouts[]): void {
+  const isThere = known.some(
+    ({ name, namespace }) => name === service && (api.namespace === '*' || namespace === api.namespace),
+  );
+  if (!isThere) throw new RollcallError('UNKNOWN_SERVICE', unknownServiceText(service, api, known));
+}
+
+function nothingText(service: string | null): string {
+  const what = service === null ? 'a call' : `a call to or from ${service}`;
+  return `No caller has told of ${what} lately: services tell of theirs every few seconds.`;
+}
 
 const labelOf = (edge: Edge): string => `${edge.perSecond.toFixed(1)}/s ${successText(edge)} ${p99Text(edge)}`;
 

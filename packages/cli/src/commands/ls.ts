@@ -1,29 +1,37 @@
-import { addressOf, option, RollcallError, STATES } from '@rollcall/core';
-import type { Instance } from '@rollcall/core';
+import { option, RollcallError, STATES } from '@rollcall/core';
+import type { InstanceId } from '@rollcall/core';
 import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../registry/connection.js';
-import { areSeveral, checkNamespace, namesOf, nobodyText, unknownServiceText } from '../registry/namespaces.js';
+import {
+  areSeveral,
+  checkNamespace,
+  namesOf,
+  nobodyText,
+  othersText,
+  unknownServiceText,
+} from '../registry/namespaces.js';
 import type { RegistryApi, Whereabouts } from '../registry/registry-api.js';
-import { everyMatch, FILTER_FLAGS, givenFilters, isSelective, questionOf } from '../render/instance-filters.js';
-import { callableWord, renderTable, worstFirst } from '../render/instance-table.js';
+import { edgesIn, openCircuits } from '../registry/traffic.js';
+import {
+  checkZones,
+  everyMatch,
+  FILTER_FLAGS,
+  givenFilters,
+  isChosen,
+  isSelective,
+  questionOf,
+} from '../render/instance-filters.js';
 import type { View } from '../render/instance-table.js';
-import { countsOf, outagesIn, outageText, shortageLines } from '../render/outages.js';
+import { FORMATS, listed, MOST_LISTED } from '../render/listing.js';
+import { countsOf, outagesIn, outageText } from '../render/outages.js';
 import { awayTerms } from '../render/override-terms.js';
 import { describeFlags, parseArguments, repeated, toggle, valued } from '../terminal/arguments.js';
-import { jsonText } from '../terminal/json-text.js';
 import { onlyWord } from '../terminal/operands.js';
-import { paint } from '../terminal/paint.js';
 import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
-import { aligned, countText, printable } from '../terminal/words.js';
+import { countText } from '../terminal/words.js';
 
-/** Of more instances a terminal shows the first so many: the others would scroll them away. */
-const MOST_LISTED = 200;
-/** Services, of which not all instances are callable, that are named above the table. */
-const MOST_SHORTAGES = 10;
 /** Instances that are named in a complaint. */
 const MOST_NAMED = 20;
-
-const FORMATS = ['table', 'wide', 'json', 'name'] as const;
 
 /** `NOT_CALLABLE`: a service has instances, and callers may call none of them. */
 const FAILS = [...STATES, 'NOT_CALLABLE'] as const;
@@ -45,7 +53,9 @@ const FLAGS = {
     '<state>',
   ),
   ...FILTER_FLAGS,
-  '--all': toggle(`on a terminal the table and wide show ${MOST_LISTED} instances at most; with this all of them`),
+  '--all': toggle(
+    `on a terminal ${MOST_LISTED} instances at most are shown, and HEALTHY ones share a line where the table is higher than it; with this all are`,
+  ),
   ...NAMESPACE_FLAG,
   ...ALL_NAMESPACES_FLAG,
   ...CONNECTION_FLAGS,
@@ -62,15 +72,18 @@ ${describeFlags(FLAGS).join('\n')}
 CALLABLE says whether callers may call the instance. Several filters let through what all of them let through; a repeated one what one
 of its values lets through.
 
-Formats: wide adds the whole id, the addresses, the version, the admin state and the zone; json is one object, { url, revision, services,
+Formats: wide adds the whole id, the addresses, the version, the admin state, the zone, the weight and how many circuits to the instance
+are not closed; json is one object, { url, revision, services,
 instances }, each service with how many of its instances are callable (left out where a filter lets only some instances through), each
-instance with its heartbeats; name is one id per line. A pipe or a file gets all of them, page by page.
+instance with its heartbeats, with who keeps it away and why (adminTerms), and with how many circuits to it are open (circuitsOpen); name is one id per line. A pipe or a file gets all of them, page by page.
 
 Examples:
   rollcall ls
   rollcall ls orders -o wide
   rollcall ls --state CRITICAL --state UNHEALTHY --all-namespaces
   rollcall ls --callable no --zone eu-1a --sort since
+  rollcall ls -A --circuit open
+  rollcall ls -A --weight 0
   rollcall ls --fail-on CRITICAL --fail-on UNHEALTHY   # for a script that deploys
   rollcall ls --version 1.4.2 -o json | jq -r '.instances[].id'`;
 
@@ -90,41 +103,47 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const known = await api.everywhere();
   checkNamespace(api, known);
   const isFiltered = givenFilters(flags).length > 0;
-  const wanted = { service, known, withHeartbeats: ['table', 'json'].includes(flags['--output']) };
-  const found = isFiltered ? await search(api, wanted, flags) : await look(api, wanted);
-  const view = flags['--output'] === 'table' ? { ...found, away: await awayTerms(api, found.instances) } : found;
-  if (view.instances.length === 0 && flags['--output'] !== 'json') {
+  const format = flags['--output'];
+  const wanted = { service, known, withHeartbeats: ['table', 'json'].includes(format) };
+  const open = await circuitsFor(api, flags);
+  const found = isFiltered ? await search(api, wanted, { flags, open }) : await look(api, wanted);
+  if (found.instances.length === 0) await checkZones(api, flags['--zone']);
+  if (found.instances.length === 0 && format !== 'json') {
     shell.err(isFiltered ? `No instance at ${api.url} matches.` : nothingText(api, wanted));
     return EXIT.done;
   }
-  for (const line of listed(view, flags, shell)) shell.out(line);
+  const view = format === 'name' ? found : { ...found, away: await awayTerms(api, found.instances) };
+  const listing = { view, format, isAll: flags['--all'], isOfOne: service !== null, open };
+  for (const line of listed(listing, shell)) shell.out(line);
+  tellOthers({ flags, api, wanted }, shell);
   return failsOn(fails, view, shell) ? EXIT.failed : EXIT.done;
+}
+
+/** Of each instance how many circuits to it are not closed; null: that is not known, and nobody asks for it. */
+async function circuitsFor(api: RegistryApi, flags: Given): Promise<ReadonlyMap<InstanceId, number> | null> {
+  if (flags['--circuit'] !== undefined) return openCircuits(edgesIn(await api.topology()));
+  if (!['wide', 'json'].includes(flags['--output'])) return null;
+  const topology = await api.topology().catch(() => null);
+  return topology === null ? null : openCircuits(edgesIn(topology));
+}
+
+interface Asked {
+  readonly flags: Given;
+  readonly api: RegistryApi;
+  readonly wanted: Wanted;
+}
+
+/** Below a list of all services of the usual namespace; where standard output is no terminal, beside it. */
+function tellOthers({ flags, api, wanted: { service, known } }: Asked, shell: Shell): void {
+  if (service !== null || flags['--namespace'] !== undefined || !['table', 'wide'].includes(flags['--output'])) return;
+  const text = othersText(api.namespace, known);
+  if (text === '') return;
+  if (shell.window() === null) shell.err(text);
+  else shell.out(text);
 }
 
 const nothingText = (api: RegistryApi, { service, known }: Wanted): string =>
   service === null ? nobodyText(api, known) : `${service} has no instance now.`;
-
-/** What the format has of the instances; on a terminal the first ones, and how many more there are. */
-function listed(view: View, flags: Given, shell: Shell): readonly string[] {
-  const format = flags['--output'];
-  const list = LISTS[format];
-  if (format !== 'table' && format !== 'wide') return list(view, shell);
-  const { instances, hasNamespaces } = view;
-  const width = shell.window()?.width ?? Infinity;
-  const painted = (text: string): string => paint([{ text }], { ...shell.terminal, width });
-  const isWhole = shell.window() === null || flags['--all'];
-  const most = isWhole ? Infinity : MOST_SHORTAGES;
-  const hasShortages = format === 'table' && view.isPartial !== true;
-  const shortages = hasShortages ? shortageLines(instances, { hasNamespaces, width, most }) : [];
-  const head = shortages.map(painted);
-  const hidden = instances.length - MOST_LISTED;
-  if (isWhole || hidden <= 0) return [...head, ...list(view, shell)];
-  const sorted = view.isSorted === true ? instances : worstFirst(instances, view.isPartial === true ? [] : instances);
-  // a name that is unique among those that are shown alone may mean several
-  const names = namesOf(instances, hasNamespaces === true);
-  const first = list({ ...view, isSorted: true, names, instances: sorted.slice(0, MOST_LISTED) }, shell);
-  return [...head, ...first, painted(`… and ${countText(hidden)} more; narrow it down, or --all`)];
-}
 
 type Given = ReturnType<typeof parseArguments<typeof FLAGS>>['flags'];
 
@@ -176,7 +195,11 @@ interface Wanted {
 }
 
 /** The instances of all services that match. */
-async function search(api: RegistryApi, { service, known, withHeartbeats }: Wanted, flags: Given): Promise<View> {
+async function search(
+  api: RegistryApi,
+  { service, known, withHeartbeats }: Wanted,
+  { flags, open }: { readonly flags: Given; readonly open: ReadonlyMap<InstanceId, number> | null },
+): Promise<View> {
   if (service !== null && !servicesIn(api, known).includes(service)) await refuseUnknown(api, service, known);
   const answer = await everyMatch(api, questionOf(flags, { service, withHeartbeats }));
   return {
@@ -187,6 +210,7 @@ async function search(api: RegistryApi, { service, known, withHeartbeats }: Want
     isSorted: flags['--sort'] !== undefined,
     isPartial: isSelective(flags),
     ...answer,
+    instances: answer.instances.filter((instance) => isChosen(instance, flags, open ?? new Map())),
   };
 }
 
@@ -222,45 +246,4 @@ async function refuseUnknown(api: RegistryApi, service: string, known: readonly 
     if (!(error instanceof RollcallError) || error.code !== 'REGISTRY_REFUSED') throw error;
     throw new RollcallError('UNKNOWN_SERVICE', unknownServiceText(service, api, known), { cause: error });
   }
-}
-
-type List = (view: View, shell: Shell) => readonly string[];
-
-const LISTS: Readonly<Record<(typeof FORMATS)[number], List>> = {
-  table: (view, { terminal }) => renderTable(view, { ...terminal, now: Date.now(), rows: Infinity }),
-  wide: ({ instances, hasNamespaces = false }) =>
-    aligned([wideRow(WIDE_HEAD, hasNamespaces), ...instances.map((one) => wideRow(wideCells(one), hasNamespaces))]),
-  json: ({ url, revision, instances, heartbeats, isPartial = false }) => [
-    jsonText({
-      url,
-      revision,
-      ...(isPartial ? {} : { services: servicesOf(instances) }),
-      instances: instances.map((instance) => {
-        const { heartbeat1 = null, heartbeat2 = null } = heartbeats.get(instance.id) ?? {};
-        return { ...instance, heartbeats: { heartbeat1, heartbeat2 } };
-      }),
-    }),
-  ],
-  name: ({ instances }) => instances.map(({ id }) => id),
-};
-
-/** Services of one name in two namespaces are two. */
-function servicesOf(instances: readonly Instance[]): readonly object[] {
-  return [...countsOf(instances, true)].map(([key, { all, callable, admin }]) => {
-    const [namespace, name] = key.split('/');
-    return { namespace, name, instances: all, callable, admin };
-  });
-}
-
-const WIDE_HEAD = ['STATE', 'NAMESPACE', 'ID', 'ADDRESSES', 'VERSION', 'ADMIN', 'ZONE', 'CALLABLE', 'REASON'];
-
-const wideRow = ([state = '', namespace = '', ...rest]: readonly string[], hasNamespaces: boolean): readonly string[] =>
-  hasNamespaces ? [state, namespace, ...rest] : [state, ...rest];
-
-function wideCells(instance: Instance): readonly string[] {
-  const { admin, state, namespace, id, endpoints, version, zone, reason } = instance;
-  const addresses = endpoints.map((endpoint) => `${endpoint.protocol}://${addressOf(endpoint)}`);
-  const versionText = version === '' ? '–' : printable(version);
-  const facts = [versionText, admin, zone || '–', callableWord(instance)];
-  return [state, namespace, id, addresses.join(','), ...facts, printable(reason.text)];
 }

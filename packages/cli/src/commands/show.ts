@@ -143,11 +143,12 @@ function stateLines({ instance, name, shape, away, now, width }: Headed): readon
   const next = nextText(instance, now);
   const why = evidence === '' ? sentence : `${sentence.replace(/\.$/, '')}: ${evidence}.`;
   const look = stateLook(state);
+  const awayAge = away === null ? '' : ` for ${ageText(now - away.since)}`;
   const lines: readonly (readonly Span[])[] = [
     [
       { text: admin === 'ENABLED' ? shape : AWAY.shape, look: admin === 'ENABLED' ? look : AWAY.look },
       { text: ` ${name}  `, look: 'strong' },
-      ...(admin === 'ENABLED' ? [] : [{ text: admin, look: AWAY.look }, { text: ', its state: ' }]),
+      ...(admin === 'ENABLED' ? [] : [{ text: admin, look: AWAY.look }, { text: `${awayAge}, its state: ` }]),
       { text: state, look },
       { text: `  for ${ageText(now - since)}` },
     ],
@@ -189,7 +190,7 @@ function factRows(instance: Instance, found: Json): readonly Row[] {
     ['wanted', admin],
     ['metadata', metadata.length === 0 ? '–' : metadata.join(' ')],
     ['registered', momentText(instance.registeredAt, Date.now())],
-    ['falls', `${numberAt(found, 'falls') ?? 0} lately`],
+    ['falls', `${Math.round(numberAt(found, 'falls') ?? 0)} lately`],
     ['revision', String(instance.revision)],
   ];
 }

@@ -52,9 +52,9 @@ describe('rollcall watch', () => {
     const shell = town.stay(['watch'], { height: 30, width: 100 });
     const picture = await shell.line(/orders…1e07/);
     expect(picture).toMatch(/rollcall {2}http:\/\/127\.0\.0\.1:\d+ {2}Live/);
-    expect(picture).toContain('No service needs attention: 0 of 2 are HEALTHY. 2 on the way, nothing to do.');
+    expect(picture).toContain('No service needs attention: 2 of 2 are callable. 2 on the way, nothing to do.');
     await town.run('rm', '1e07');
-    await shell.line(/0 of 1 are HEALTHY/);
+    await shell.line(/1 of 1 are callable/);
     // each begins where the last one began, and hides nothing of it
     // eslint-disable-next-line no-control-regex
     for (const again of shell.outLines.slice(1)) expect(again).toMatch(/^\u001b\[\d+A\r\u001b\[J/);

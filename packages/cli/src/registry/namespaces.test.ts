@@ -41,6 +41,22 @@ describe('where there are several namespaces', () => {
     expect((await town.run('ls', '-A', '-o', 'wide')).out).toMatch(/NAMESPACE[^]*REGISTERING +staging +orders-1e07/);
   });
 
+  it('ls and watch of the usual one say that there are others, and how these are', async () => {
+    await town.run('drain', 'orders…1e07', '-n', 'staging');
+    const others = 'Only namespace default; 1 service in trouble in 1 other: -A';
+    const onTerminal = await town.runOn({ height: 40 }, 'ls');
+    expect(onTerminal.out.split('\n').at(-1)).toBe(others);
+    // what reads the rows is not given another line
+    expect(await town.run('ls')).toMatchObject({ out: expect.not.stringContaining('Only'), err: others });
+    for (const argv of [['-A'], ['-n', 'default'], ['users'], ['-o', 'json'], ['-o', 'name']]) {
+      const { out, err } = await town.runOn({ height: 40 }, 'ls', ...argv);
+      expect(out + err).not.toContain('Only namespace');
+    }
+    expect(await town.stay(['watch'], { height: 40 }).line(/Only namespace/)).toContain(others);
+    expect(await town.stay(['watch']).complaint(/Only namespace/)).toBe(others);
+    expect((await town.run('undrain', 'orders…1e07', '-n', 'staging')).code).toBe(0);
+  });
+
   it('each event has its own', async () => {
     const { out } = await town.run('events', '-A', '--kind', 'registered');
     expect(out).toMatch(/default\/users…0b9e[^]*staging\/orders…1e07/);

@@ -67,6 +67,16 @@ export function nobodyText({ namespace, url }: Where, known: readonly Whereabout
   return `No service is registered in namespace ${namespace} at ${url}; there are services in ${listed(namespacesOf(known))}: --namespace ${other}, or --all-namespaces.`;
 }
 
+/** `Only namespace default; 11 services in trouble in 3 others: -A`. Empty: there is no other one, or all are asked for. */
+export function othersText(namespace: string, known: readonly Whereabouts[]): string {
+  const others = namespace === '*' ? [] : known.filter((one) => one.namespace !== namespace);
+  const spaces = namespacesOf(others).length;
+  if (spaces === 0) return '';
+  const troubled = others.filter(({ isTroubled = false }) => isTroubled).length;
+  const count = troubled === 0 ? 'no service is' : `${troubled} ${troubled === 1 ? 'service' : 'services'}`;
+  return `Only namespace ${namespace}; ${count} in trouble in ${spaces} ${spaces === 1 ? 'other' : 'others'}: -A`;
+}
+
 function listed(names: readonly string[]): string {
   const more = names.length - MOST_LISTED;
   return `${names.slice(0, MOST_LISTED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;

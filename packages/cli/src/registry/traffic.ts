@@ -102,3 +102,28 @@ export const p99Text = ({ p99Ms }: Pick<CallsSum, 'p99Ms'>): string => `p99 ${p9
 /** Is a circuit of a caller to one of its instances not closed? */
 export const hasOpenCircuit = ({ targets }: Pick<Edge, 'targets'>): boolean =>
   targets.some(({ circuitsOpen }) => circuitsOpen > 0);
+
+/** Those of whose calls the largest part fails come first, then those with an open circuit, then the busiest. */
+export function worstEdgeFirst(one: Edge, other: Edge): number {
+  const byFailures = failedPart(other) - failedPart(one);
+  const byCircuit = Number(hasOpenCircuit(other)) - Number(hasOpenCircuit(one));
+  return byFailures || byCircuit || other.perSecond - one.perSecond;
+}
+
+const failedPart = ({ calls, failures }: Edge): number => (failures === 0 ? 0 : failures / Math.max(calls, failures));
+
+/** The same calls, with names that begin with their namespace. */
+export const qualified = (edge: Edge): Edge => ({
+  ...edge,
+  from: `${edge.namespace}/${edge.from}`,
+  to: `${edge.namespace}/${edge.to}`,
+});
+
+/** Of each instance how many callers have a circuit to it that is not closed; those without are left out. */
+export function openCircuits(edges: readonly Edge[]): ReadonlyMap<string, number> {
+  const found = new Map<string, number>();
+  for (const { instance, circuitsOpen } of edges.flatMap(({ targets }) => targets)) {
+    if (circuitsOpen > 0) found.set(instance, (found.get(instance) ?? 0) + circuitsOpen);
+  }
+  return found;
+}

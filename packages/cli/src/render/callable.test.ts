@@ -60,18 +60,18 @@ describe('the picture of a service that is drained as a whole', () => {
 
   it('counts those that are called where only some are drained', () => {
     const view = viewOf([of('orders-0001', { admin: 'MAINTENANCE' }), of('orders-0002')]);
-    expect(renderView(view, SCREEN)[1]).toBe('No service needs attention: 1 of 2 are HEALTHY, 1 in maintenance.');
+    expect(renderView(view, SCREEN)[1]).toBe('No service needs attention: 1 of 2 are callable, 1 in maintenance.');
     const folded = renderView(viewOf([...users, of('orders-0001', { admin: 'DRAINING' }), of('orders-0002')]), {
       ...SCREEN,
       rows: 2,
     });
-    expect(folded.join('\n')).toContain('orders 1 of 2 · users 2 of 2');
+    expect(folded.join('\n')).toContain('callable: orders 1 of 2 · users 2 of 2');
   });
 
   it('is no outage where all of its instances leave', () => {
     const leaving = of('orders-0001', { state: 'DEREGISTERING', reason: reasonFor('LEAVING') });
     expect(renderView(viewOf([leaving]), SCREEN)[1]).toBe(
-      'No service needs attention: 0 of 1 are HEALTHY. 1 on the way, nothing to do.',
+      'No service needs attention: 0 of 1 are callable. 1 on the way, nothing to do.',
     );
   });
 
@@ -142,7 +142,7 @@ describe('a town whose orders are drained', () => {
 
   it('is shown with the admin state first, and who drained it, when and why', async () => {
     const lines = (await town.run('show', 'orders-0001')).out.split('\n');
-    expect(lines[0]).toMatch(/^⊘ orders…0001 {2}DRAINING, its state: REGISTERING/);
+    expect(lines[0]).toMatch(/^⊘ orders…0001 {2}DRAINING for \d+ s, its state: REGISTERING {2}for \d+ s$/);
     expect(lines[1]).toMatch(
       /^It gets no calls: drained \d+ s ago by an operator \(new disk\)\. Back: rollcall undrain orders-0001$/,
     );

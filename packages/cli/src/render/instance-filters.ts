@@ -1,4 +1,4 @@
-import { ADMIN_STATES, option, RollcallError, STATES } from '@rollcall/core';
+import { ADMIN_STATES, nearest, option, RollcallError, STATES } from '@rollcall/core';
 import type { AdminState, Instance, InstanceId, State } from '@rollcall/core';
 import type { Heartbeats } from '../registry/heartbeats.js';
 import type { Parameter, RegistryApi, ServiceAnswer } from '../registry/registry-api.js';
@@ -38,6 +38,16 @@ export const FILTER_FLAGS = {
     option.list({ doc: 'only of this version; may be repeated', item: option.string({ doc: 'it' }), default: [] }),
     '<version>',
   ),
+  '--weight': valued(
+    option.number({ doc: 'only of this weight, as it counts', min: 0, max: 1_000, integer: true }),
+    '<n>',
+  ),
+  '--circuit': valued(
+    option.oneOf(['open', 'closed'], {
+      doc: 'open: only instances to which a caller keeps its circuit open, or half-open; closed: only the others',
+    }),
+    '<open|closed>',
+  ),
   '--search': valued(
     option.string({
       doc: 'only with this text in id, service, version, zone or address',
@@ -65,6 +75,8 @@ export interface Filters {
   readonly '--callable': 'yes' | 'no' | undefined;
   readonly '--zone': readonly string[];
   readonly '--version': readonly string[];
+  readonly '--weight': number | undefined;
+  readonly '--circuit': 'open' | 'closed' | undefined;
   readonly '--search': string | undefined;
   readonly '--sort': string | undefined;
   readonly '--instances': boolean;
@@ -81,6 +93,18 @@ export function givenFilters(filters: Filters): readonly string[] {
 /** May they leave out some instances of a service, so that nothing can be said of the whole? */
 export function isSelective(filters: Filters): boolean {
   return givenFilters(filters).some((flag) => flag !== '--sort' && flag !== '--instances');
+}
+
+/** What the registry does not choose by: the weight, and the circuits to an instance (`open`: how many are not closed, by id). */
+export function isChosen(
+  { id, weight }: Pick<Instance, 'id' | 'weight'>,
+  filters: Pick<Filters, '--weight' | '--circuit'>,
+  open: ReadonlyMap<InstanceId, number>,
+): boolean {
+  const { '--weight': wanted, '--circuit': circuit } = filters;
+  return (
+    (wanted === undefined || weight === wanted) && (circuit === undefined || open.has(id) === (circuit === 'open'))
+  );
 }
 
 const each = (name: string, values: readonly string[]): readonly Parameter[] => values.map((value) => [name, value]);
@@ -126,3 +150,24 @@ export async function everyMatch(api: RegistryApi, question: readonly Parameter[
     after = [['after', page.next]];
   }
 }
+
+/** Throws REGISTRY_REFUSED for a zone in which no instance is, with what was probably meant and which there are. */
+export async function checkZones(api: RegistryApi, zones: readonly string[]): Promise<void> {
+  if (zones.length === 0) return;
+  const { instances } = await everyMatch(api, [
+    ['sort', 'service'],
+    ['limit', String(PAGE)],
+  ]);
+  const known = [...new Set(instances.map(({ zone }) => zone))].filter((zone) => zone !== '').toSorted();
+  const unknown = zones.find((zone) => !known.includes(zone));
+  if (unknown === undefined) return;
+  const meant = nearest(unknown, known) ?? known.find((zone) => zone.startsWith(unknown)) ?? null;
+  const more = known.length > MOST_ZONES ? ` and ${known.length - MOST_ZONES} more` : '';
+  const there = `There ${known.length === 1 ? 'is' : 'are'} ${known.slice(0, MOST_ZONES).join(', ')}${more}.`;
+  const rest = known.length === 0 ? 'No instance tells its zone.' : there;
+  const text = `There is no zone "${unknown}" at ${api.url}. ${meant === null ? '' : `Did you mean ${meant}? `}${rest}`;
+  throw new RollcallError('REGISTRY_REFUSED', text);
+}
+
+/** Zones that are named in a complaint. */
+const MOST_ZONES = 10;

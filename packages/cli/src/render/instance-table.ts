@@ -9,9 +9,9 @@ import { momentText } from '../terminal/moments.js';
 import { paint } from '../terminal/paint.js';
 import type { Span } from '../terminal/paint.js';
 import type { Terminal } from '../terminal/shell.js';
-import { ageText, clockText, countText, explained, nextText } from '../terminal/words.js';
+import { ageText, countText } from '../terminal/words.js';
 import { countsOf, isAway, outagesIn, serviceIn } from './outages.js';
-import { awayTermsText, awayUntilText } from './override-terms.js';
+import { rowText, shortRow, wholeRow } from './row-text.js';
 import { headSpans, STATE_WIDTH, stateSpans } from './state-shapes.js';
 
 /** What is shown: everything that the registry says, and how fresh that is. Times are wall clock, ms since 1970. */
@@ -19,7 +19,7 @@ export interface View {
   readonly url: string;
   /** Is the change feed open? */
   readonly isLive: boolean;
-  /** Is the line open, or taken, without a word on it? Left out: no. */
+  /** Is the feed open, or taken, and the registry says nothing? Left out: no. */
   readonly isSilent?: boolean;
   /** When the registry last spoke; null before the first word. */
   readonly heardAt: number | null;
@@ -37,6 +37,8 @@ export interface View {
   readonly calls?: CallsSum | null;
   /** The calls of the one service that is shown; left out: all are. */
   readonly edges?: readonly Edge[];
+  /** How services of namespaces are that are not shown; left out, or empty: nothing is said of them. */
+  readonly others?: string;
   /** Are the instances in the order in which they shall stand? Left out: the worst come first. */
   readonly isSorted?: boolean;
   /** Are some instances of a service left out, so that nothing is said of the whole? Left out: no. */
@@ -51,6 +53,10 @@ export interface Screen extends Terminal {
   readonly rows: number;
   /** What is drawn has at most so many lines: of those that do not fit it says how many there are. Left out: any number. */
   readonly lines?: number;
+  /** So many instances are shown at most; of the others it says how many there are. Left out: any number. */
+  readonly most?: number;
+  /** Are rows as high as what they say needs, rather than cut to two lines? Left out: no. */
+  readonly isWhole?: boolean;
 }
 
 /** Worst first; the last two are on the way, and nothing is to be done. */
@@ -61,9 +67,10 @@ const EVIDENCE_FROM = 80;
 const CALLABLE_WIDTH = 10;
 const INBOUND_WIDTH = 9;
 const OUTBOUND_WIDTH = 10;
-/** A short name has at least so many columns, and more where the sentence keeps this many. */
+/** A short name has at least so many columns, and more where the sentence keeps this many, and this part of what both share. */
 const LEAST_NAME = 13;
 const LEAST_WHY = 26;
+const WHY_PART = 0.6;
 const MOST_SERVICE = 24;
 
 /** The instances alone, worst first. Empty when there are none. */
@@ -75,18 +82,26 @@ export function renderTable(view: View, screen: Screen): readonly string[] {
   const table = layOut(view, screen, shown);
   const last = isFolded ? [foldedRow(view, healthy.length, table)] : [];
   const sorted = view.isSorted === true ? shown : worstFirst(shown, view.isPartial === true ? [] : view.instances);
-  const rows = fitting(table, sorted, (screen.lines ?? Infinity) - last.length - 1);
+  const rows = fitting(table, sorted, {
+    lines: (screen.lines ?? Infinity) - last.length - 1,
+    most: screen.most ?? Infinity,
+  });
   return [headOf(table), ...rows, ...last].map((line) => paint(line, screen));
 }
 
 /** The rows of as many instances as have room, and how many more there are. */
-function fitting(table: Table, instances: readonly Instance[], room: number): readonly (readonly Span[])[] {
+function fitting(
+  table: Table,
+  instances: readonly Instance[],
+  { lines: room, most }: { readonly lines: number; readonly most: number },
+): readonly (readonly Span[])[] {
   const lines: (readonly Span[])[] = [];
   for (const [index, instance] of instances.entries()) {
     const row = rowOf(table, instance);
     const isLast = index === instances.length - 1;
     // what comes after the last one that fits needs a line, too
-    if (lines.length + row.length > room - (isLast ? 0 : 1)) return [...lines, moreRow(instances.slice(index))];
+    const isFull = index >= most || lines.length + row.length > room - (isLast ? 0 : 1);
+    if (isFull) return [...lines, moreRow(instances.slice(index))];
     lines.push(...row);
   }
   return lines;
@@ -117,7 +132,9 @@ function layOut(view: View, screen: Screen, shown: readonly Instance[]): Table {
   const hasHeartbeats = screen.width >= HEARTBEATS_FROM;
   const directions = hasHeartbeats ? INBOUND_WIDTH + OUTBOUND_WIDTH : 0;
   const others = STATE_WIDTH + CALLABLE_WIDTH + directions + sinceWidth + 2;
-  const room = Math.max(LEAST_NAME, screen.width - others - LEAST_WHY - 2);
+  const shared = screen.width - others - 2;
+  const nameShare = shared === Infinity ? shared : Math.ceil(shared - Math.max(LEAST_WHY, shared * WHY_PART));
+  const room = Math.max(LEAST_NAME, nameShare);
   const nameWidth = Math.min(
     room,
     widest(LEAST_NAME, shown, ({ id }) => names.get(id) ?? id),
@@ -137,31 +154,21 @@ function headOf({ nameWidth, sinceWidth, hasHeartbeats }: Table): readonly Span[
   return [{ text, look: 'faint' }];
 }
 
-/** One line, or two: state, instance, both heartbeats, since, why; then the evidence and what comes next. */
+/** State, instance, both heartbeats, since, why; then the evidence and what comes next. */
 function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
   const { view, screen, whyAt } = table;
-  const { id, reason } = instance;
-  const beats = view.heartbeats.get(id) ?? null;
+  const beats = view.heartbeats.get(instance.id) ?? null;
   const first: readonly Span[] = [...headSpans(instance), { text: factsOf(table, instance, beats) }];
-  const { sentence: why, evidence } = explained(reason);
-  const terms = view.away?.get(id) ?? null;
-  const sentence = isAway(instance) ? awaySentence(instance, { terms, why, now: screen.now }) : why;
-  const next = comesNext(view, instance, screen.now);
-  const shown = screen.width < EVIDENCE_FROM ? '' : evidence;
-  const oneLine = next === '' ? sentence : `${sentence} ${next}`;
-  if (shown === '' && (next === '' || whyAt + columnsOf(oneLine) <= screen.width)) {
-    return [[...first, { text: oneLine }]];
-  }
-  const indent = ' '.repeat(STATE_WIDTH);
-  // under the sentence if there is room, else further left, but never into the evidence
-  const nextAt = Math.max(
-    shown === '' ? 0 : columnsOf(shown) + 2,
-    Math.min(whyAt, screen.width - next.length) - indent.length,
-  );
-  return [
-    [...first, { text: sentence }],
-    [{ text: indent + padded(shown, nextAt) }, { text: next, look: 'faint' }],
-  ];
+  const text = rowText(instance, {
+    now: screen.now,
+    staleAt: view.isLive ? null : view.heardAt,
+    terms: view.away?.get(instance.id),
+  });
+  const room = { width: screen.width, whyAt };
+  // that both heartbeats work is worth no second line in a terminal
+  const isPlain = isWell(instance) && instance.weight > 0;
+  if (screen.isWhole === true && !isPlain) return wholeRow(first, text, room);
+  return shortRow(first, screen.width < EVIDENCE_FROM ? { ...text, evidence: '' } : text, room);
 }
 
 /** What stands between the state and the sentence. */
@@ -176,19 +183,6 @@ function factsOf(table: Table, instance: Instance, beats: Heartbeats | null): st
   return `${callable}${name}${directions}${since}  `;
 }
 
-interface AwayInput {
-  /** Null: not known. */
-  readonly terms: OverrideTerms | null;
-  readonly why: string;
-  readonly now: number;
-}
-
-/** Instead of the state stands what an operator wants; here is who does, and the state. */
-function awaySentence({ state, admin }: Instance, { terms, why, now }: AwayInput): string {
-  const deed = terms === null ? '' : `${awayTermsText(admin, terms, now)} `;
-  return `${deed}${state === 'HEALTHY' ? 'Its state is HEALTHY.' : `${state}: ${why}`}`;
-}
-
 /** May callers call it? */
 export const callableWord = (instance: Pick<Instance, 'state' | 'admin'>): string =>
   isCallable(instance) ? 'yes' : 'no';
@@ -197,19 +191,25 @@ export const callableWord = (instance: Pick<Instance, 'state' | 'admin'>): strin
 function foldedRow(view: View, count: number, { screen }: Table): readonly Span[] {
   const total = `${`${count} of ${view.instances.length}`.padEnd(CALLABLE_WIDTH - 2)}  `;
   const room = screen.width - STATE_WIDTH - total.length;
-  return [...stateSpans('●', 'HEALTHY', 'healthy'), { text: total + joined(sharesOf(view), room) }];
+  const text = `callable: ${joined(sharesOf(view), room - 'callable: '.length)}`;
+  return [...stateSpans('●', 'HEALTHY', 'healthy'), { text: total + text }];
 }
 
+/** Of each service how many callers may call: those with the smallest part first, then those with the fewest that are well. */
 function sharesOf({ instances, hasNamespaces }: View): readonly string[] {
-  const nameOf = serviceIn(hasNamespaces);
-  const shares = new Map<string, { well: number; all: number }>();
-  for (const instance of instances) {
-    const { well, all } = shares.get(nameOf(instance)) ?? { well: 0, all: 0 };
-    shares.set(nameOf(instance), { well: well + (isWell(instance) ? 1 : 0), all: all + 1 });
-  }
-  return [...shares]
-    .toSorted(([one, a], [other, b]) => a.well / a.all - b.well / b.all || one.localeCompare(other))
-    .map(([service, { well, all }]) => `${shortened(service, MOST_SERVICE)} ${well} of ${all}`);
+  const unwell = countsOf(
+    instances.filter((one) => !isWell(one)),
+    hasNamespaces,
+  );
+  const unwellPart = (service: string, all: number): number => (unwell.get(service)?.all ?? 0) / all;
+  return [...countsOf(instances, hasNamespaces)]
+    .toSorted(
+      ([one, a], [other, b]) =>
+        a.callable / a.all - b.callable / b.all ||
+        unwellPart(other, b.all) - unwellPart(one, a.all) ||
+        one.localeCompare(other),
+    )
+    .map(([service, { callable, all }]) => `${shortened(service, MOST_SERVICE)} ${callable} of ${all}`);
 }
 
 /** As many texts as have room, and how many more there are. */
@@ -225,21 +225,12 @@ function joined(texts: readonly string[], room: number): string {
   return line;
 }
 
-/** Of one that an operator keeps away since when he does; `–` where that is not known. */
+/** Of one that an operator keeps away since when; `–` where that is not known. */
 function sinceOf(view: View, instance: Instance, now: number): string {
   const since = isAway(instance) ? view.away?.get(instance.id)?.since : instance.since;
   if (since === undefined) return '–';
   return view.isLive ? ageText(now - since) : momentText(since, now);
 }
-
-function comesNext(view: View, instance: Instance, now: number): string {
-  const terms = isAway(instance) ? view.away?.get(instance.id) : undefined;
-  if (view.isLive && terms !== undefined && instance.next === null) return sentenceEnd(awayUntilText(terms, now));
-  if (view.isLive) return sentenceEnd(nextText(instance, now));
-  return instance.next === null || view.heardAt === null ? '' : `unknown after ${clockText(view.heardAt)}`;
-}
-
-const sentenceEnd = (text: string): string => (text === '' ? '' : `${text}.`);
 
 /** HEALTHY, and called: it needs nobody's eye. */
 export const isWell = (instance: Instance): boolean => instance.state === 'HEALTHY' && !isAway(instance);

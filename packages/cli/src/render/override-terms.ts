@@ -39,24 +39,17 @@ export function untilText(terms: OverrideTerms | null, now = Date.now()): string
   return terms === null || terms.untilMs === null ? '' : ` until ${momentText(terms.untilMs, now)}`;
 }
 
-/** `drained 5 min ago by token 3f2a from 10.0.0.7 (new disk), until 14:02:23` */
-export function awayText(admin: 'DRAINING' | 'MAINTENANCE', terms: OverrideTerms | null, now: number): string {
+/** `drained 5 min ago by token 3f2a from 10.0.0.7 (new disk)` */
+export function awayDeed(admin: 'DRAINING' | 'MAINTENANCE', terms: OverrideTerms | null, now: number): string {
   const deed = admin === 'DRAINING' ? 'drained' : 'put into maintenance';
   if (terms === null) return `${deed} by an operator`;
   const by = terms.by === '' ? 'an operator' : printable(terms.by);
   const why = terms.reason === '' ? '' : ` (${printable(terms.reason)})`;
-  const until = terms.untilMs === null ? '' : `,${untilText(terms, now)}`;
-  return `${deed} ${ageText(now - terms.since)} ago by ${by}${why}${until}`;
+  return `${deed} ${ageText(now - terms.since)} ago by ${by}${why}`;
 }
 
-/** `Drained 10 s ago by an operator (new disk).` */
-export function awayTermsText(admin: Instance['admin'], { since, by, reason }: OverrideTerms, now: number): string {
-  const deed = admin === 'DRAINING' ? 'Drained' : 'Put into maintenance';
-  const why = reason === '' ? '' : ` (${printable(reason)})`;
-  return `${deed} ${ageText(Math.max(0, now - since))} ago by ${by === '' ? 'an operator' : printable(by)}${why}.`;
-}
-
-/** `Until 14:02:23`; empty: it has no end. */
-export function awayUntilText({ untilMs }: OverrideTerms, now: number): string {
-  return untilMs === null ? '' : `Until ${momentText(untilMs, now)}`;
+/** The same with `, until 14:02:23`, where that is known to come. */
+export function awayText(admin: 'DRAINING' | 'MAINTENANCE', terms: OverrideTerms | null, now: number): string {
+  const until = untilText(terms, now);
+  return `${awayDeed(admin, terms, now)}${until === '' ? '' : `,${until}`}`;
 }

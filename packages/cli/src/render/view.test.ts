@@ -120,7 +120,7 @@ describe('the whole picture', () => {
       '◌ REGISTERING    yes       search…c41a    1.9 ms   due         3 s  Registered; not yet proved both…',
       '                                                          HEALTHY once proved, it has 27 s for that.',
       '⇥ DEREGISTERING  no        mailer…0b9e    –        –           9 s  It said goodbye and finishes wh…',
-      '● HEALTHY        3 of 7    mailer 0 of 1 · orders 0 of 1 · payments 0 of 1 · … and 3 more',
+      '● HEALTHY        3 of 7    callable: mailer 0 of 1 · payments 0 of 1 · orders 1 of 1 · … and 3 more',
       '→1 the registry calls  ←2 it calls',
     ]);
   });
@@ -162,6 +162,40 @@ describe('how the calls go', () => {
     expect(verdict(viewOf(healthy, { calls }))).not.toContain('caller');
   });
 
+  const edges = [
+    { from: 'gateway', to: 'a', calls: 100, failures: 100 },
+    { from: 'gateway', to: 'b', calls: 20, failures: 1 },
+    { from: 'gateway', to: 'c', calls: 50, failures: 0 },
+  ].map((edge) => ({
+    ...edge,
+    namespace: 'default',
+    perSecond: 20,
+    retries: 0,
+    p99Ms: null,
+    inFlight: 0,
+    ageMs: 900,
+    targets: [],
+  }));
+
+  it('comes first where calls of the service that is shown fail, though its instances are well', () => {
+    expect(renderView(viewOf(healthy, { edges }), { ...SCREEN, width: 120 })[1]).toBe(
+      'Calls fail: gateway → a 100 of 100, gateway → b 1 of 20. No service needs attention: 3 of 3 are callable.',
+    );
+    expect(verdict(viewOf([...healthy, refused], { edges }))).toBe(
+      '1 of 3 services needs attention. Calls fail: gateway → a 100 of 100, gateway → b 1 of 20.',
+    );
+    expect(verdict(viewOf(healthy, { calls: { ...calls, failures: 7 } }))).toBe(
+      'Calls fail: 7 of 9,802. No service needs attention: 3 of 3 are callable.',
+    );
+    expect(verdict(viewOf(healthy, { edges, isLive: false }))).not.toContain('fail');
+  });
+
+  it('is followed by how namespaces are that are not shown', () => {
+    const others = 'Only namespace default; 11 services in trouble in 3 others: -A';
+    expect(last(viewOf(healthy, { others }))).toBe(others);
+    expect(renderView(viewOf(healthy, { others, isLive: false }), SCREEN)).not.toContain(others);
+  });
+
   it('is not said of the past', () => {
     const old = viewOf([...healthy, dead], { calls, isLive: false, heardAt: NOW - 12_000 });
     expect(renderView(old, SCREEN).join('\n')).not.toMatch(/calls 1,960|caller/);
@@ -185,7 +219,7 @@ describe('the golden pictures', () => {
       '                 ECONNREFUSED 10.0.3.21:3001                        CRITICAL in 5 s unless it answers Heartbeat-1.',
       '◌ REGISTERING    yes       search…c41a    –        –           3 s  Registered; not yet proved both ways.',
       '                                                                    HEALTHY once proved, it has 27 s for that.',
-      '● HEALTHY        3 of 5    orders 0 of 1 · search 0 of 1 · gateway 2 of 2 · users 1 of 1',
+      '● HEALTHY        3 of 5    callable: orders 1 of 1 · search 1 of 1 · gateway 2 of 2 · users 1 of 1',
       'calls 13/s  success 100.00 %  went elsewhere 3  p99 42 ms         →1 the registry calls  ←2 it calls',
     ]);
   });
@@ -199,7 +233,7 @@ describe('the golden pictures', () => {
       '                 ECONNREFUSED 10.0.3.21:3001  CRITICAL in 5 s unless it answers…',
       '◌ REGISTERING    yes       search…c41a      3 s  Registered; not yet proved bot…',
       '                                      HEALTHY once proved, it has 27 s for that.',
-      '● HEALTHY        3 of 5    orders 0 of 1 · search 0 of 1 · … and 2 more',
+      '● HEALTHY        3 of 5    callable: orders 1 of 1 · … and 3 more',
       'calls 13/s  success 100.00 %  went elsewhere 3  p99 42 ms',
     ]);
   });
@@ -216,9 +250,9 @@ describe('the verdict', () => {
   it('counts services, and only UNHEALTHY and CRITICAL ask for attention', () => {
     expect(verdict(viewOf([...healthy, refused]))).toBe('1 of 3 services needs attention.');
     expect(verdict(viewOf([...healthy, starting, leaving]))).toBe(
-      'No service needs attention: 3 of 5 are HEALTHY. 2 on the way, nothing to do.',
+      'No service needs attention: 4 of 5 are callable. 2 on the way, nothing to do.',
     );
-    expect(verdict(viewOf(healthy))).toBe('No service needs attention: 3 of 3 are HEALTHY.');
+    expect(verdict(viewOf(healthy))).toBe('No service needs attention: 3 of 3 are callable.');
   });
 
   it('teaches when nothing is there', () => {
@@ -245,7 +279,9 @@ describe('an old view', () => {
   });
 
   it('is expected back at first', () => {
-    expect(renderView({ ...old, isSilent: true, heardAt: NOW - 13_000 }, SCREEN)[0]).toContain('No word for 13 s');
+    const silent = renderView({ ...old, isSilent: true, heardAt: NOW - 13_000 }, { ...SCREEN, width: 120 });
+    expect(silent[0]).toContain('No word for 13 s');
+    expect(silent[2]).toContain('is its process stopped? Try `rollcall doctor`.');
     expect(renderView({ ...old, heardAt: NOW - 2_000 }, SCREEN)[0]).toContain('Reconnecting');
   });
 });

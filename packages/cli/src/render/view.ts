@@ -1,6 +1,6 @@
 import { countCallable, notCallableText } from '@rollcall/core';
-import type { AdminState, Instance, State } from '@rollcall/core';
-import { p99Text, rateText, successText } from '../registry/traffic.js';
+import type { AdminState, Instance, Reason, State } from '@rollcall/core';
+import { p99Text, qualified, rateText, successText, worstEdgeFirst } from '../registry/traffic.js';
 import type { CallsSum, Edge } from '../registry/traffic.js';
 import { paint } from '../terminal/paint.js';
 import type { Look, Span } from '../terminal/paint.js';
@@ -20,15 +20,20 @@ const STALE_AFTER_MS = 10_000;
 export function renderView(view: View, screen: Screen): readonly string[] {
   const lines = [headline(view, screen), verdictOf(view, screen.width)];
   if (!view.isLive && view.heardAt !== null) {
-    lines.push([
-      { text: 'No line to the registry. Services go on with their own copy; trying again.', look: 'unhealthy' },
-    ]);
+    lines.push([{ text: view.isSilent === true ? SILENT : NO_LINE, look: 'unhealthy' }]);
   }
-  const legend = view.instances.length === 0 ? [] : [...trafficOf(view, screen), ...legendOf(view, screen)];
+  const others: readonly (readonly Span[])[] =
+    view.isLive && (view.others ?? '') !== '' ? [[{ text: view.others ?? '' }]] : [];
+  const below = view.instances.length === 0 ? [] : [...trafficOf(view, screen), ...legendOf(view, screen)];
+  const legend = [...below, ...others];
   const room = (screen.lines ?? Infinity) - lines.length - legend.length;
   const table = renderTable(view, { ...screen, lines: room });
   return [...lines.map((line) => paint(line, screen)), ...table, ...legend.map((line) => paint(line, screen))];
 }
+
+export const NO_LINE = 'No line to the registry. Services go on with their own copy; trying again.';
+export const SILENT =
+  'The registry says nothing: is its process stopped? Try `rollcall doctor`. Services go on with their own copy.';
 
 /** Under the table: the calls of the service that is shown. */
 function trafficOf(
@@ -58,6 +63,8 @@ export function renderChange(
     readonly name: string;
     readonly state: State | 'REMOVED';
     readonly text: string;
+    /** Of the state; left out: nobody told. */
+    readonly reason?: Reason;
     /** Default ENABLED; any other comes before the state. */
     readonly admin?: AdminState;
   },
@@ -69,7 +76,7 @@ export function renderChange(
     ? ['×', state, 'faint']
     : isAway({ admin })
       ? [AWAY.shape, admin, AWAY.look]
-      : [shapeOf(state), state, stateLook(state)];
+      : [shapeOf(state, change.reason), state, stateLook(state)];
   const [mark, word, look] = head;
   const why = isGone || !isAway({ admin }) ? text : `${state}: ${text}`;
   return paint([{ text: `${at}  ` }, ...stateSpans(mark, word, look), { text: `${name.padEnd(16)}  ${why}` }], {
@@ -110,32 +117,54 @@ function linkText({ isLive, isSilent = false, heardAt }: View, now: number): str
 }
 
 /** Who needs attention: a service that nobody may be called of is the worst; then UNHEALTHY and CRITICAL. An old view speaks in the past. */
-function verdictOf(view: View, width: number): readonly Span[] {
-  const { instances, isLive, heardAt, calls = null, hasNamespaces, edges = [] } = view;
+export function verdictOf(view: View, width: number): readonly Span[] {
+  const { instances, isLive, heardAt, calls = null, edges = [], hasNamespaces } = view;
   if (instances.length === 0) return [{ text: heardAt === null ? 'Waiting for the registry.' : WAITING }];
   const counts = countsOf(instances, hasNamespaces);
   const outages = outagesIn(counts);
   const nameOf = serviceIn(hasNamespaces);
   const troubled = new Set([...outages, ...instances.filter(needsAttention).map(nameOf)]);
   const since = isLive || heardAt === null ? null : clockText(heardAt);
-  if (troubled.size === 0)
-    return [{ text: wellText(instances, since) }, { text: isLive ? failingText(edges) : '', look: 'critical' }];
+  const failing = isLive ? failingText(edges, hasNamespaces === true) : '';
+  if (troubled.size === 0) return wellSpans(wellText(instances, since), failing, isLive ? calls : null);
   const [needs, need] = isLive ? ['needs', 'need'] : ['needed', 'needed'];
   const of = `${troubled.size} of ${counts.size} ${counts.size === 1 ? 'service' : 'services'}`;
   const count = `${of} ${troubled.size === 1 ? needs : need} attention${since === null ? '' : ` at ${since}`}.`;
-  const affected = isLive ? affectedText(calls) : '';
+  const affected = failing === '' ? (isLive ? affectedText(calls) : '') : ` ${failing}`;
   if (outages.length === 0) return [{ text: count, look: 'strong' }, { text: affected }];
   const others = troubled.size === outages.length ? '' : ` ${count}`;
   return [{ text: outageText(counts, since, width), look: 'critical' }, { text: `${others}${affected}` }];
 }
 
+/** The instances are well; are the calls, too? */
+function wellSpans(text: string, failing: string, calls: CallsSum | null): readonly Span[] {
+  const { failures = 0, calls: count = 0 } = calls ?? {};
+  const sum = failures === 0 ? '' : `Calls fail: ${countText(failures)} of ${countText(count)}.`;
+  const worst = failing === '' ? sum : failing;
+  return worst === '' ? [{ text }] : [{ text: worst, look: 'critical' }, { text: ` ${text}` }];
+}
+
+/** `Calls fail: gateway → a 100 of 100, gateway → b 1 of 20.` The worst edges of the service that is shown; empty: no call fails. */
+function failingText(edges: readonly Edge[], hasNamespaces: boolean): string {
+  const failing = edges.filter(({ failures }) => failures > 0).toSorted(worstEdgeFirst);
+  const named = failing.slice(0, MOST_FAILING).map((edge) => {
+    const { from, to } = hasNamespaces ? qualified(edge) : edge;
+    return `${from} → ${to} ${countText(edge.failures)} of ${countText(edge.calls)}`;
+  });
+  const more = failing.length > MOST_FAILING ? ` and ${failing.length - MOST_FAILING} more` : '';
+  return failing.length === 0 ? '' : `Calls fail: ${named.join(', ')}${more}.`;
+}
+
+/** Edges that are named in the verdict. */
+const MOST_FAILING = 2;
+
 function wellText(instances: readonly Instance[], since: string | null): string {
   const [needs, are, were] = since === null ? ['needs', 'are', 'on the way'] : ['needed', 'were', 'were on the way'];
-  const healthy = instances.filter(isWell).length;
-  const away = notCallableText({ ...countCallable(instances), unfit: NOBODY });
-  const rest = instances.length - healthy - instances.filter(isAway).length;
+  const count = countCallable(instances);
+  const away = notCallableText({ ...count, unfit: NOBODY });
+  const rest = instances.filter((one) => !isWell(one) && !isAway(one)).length;
   const way = rest === 0 ? '' : ` ${rest} ${were}, nothing to do.`;
-  const share = `${healthy} of ${instances.length} ${are} HEALTHY${away === '' ? '' : `, ${away}`}`;
+  const share = `${count.callable} of ${count.all} ${are} callable${away === '' ? '' : `, ${away}`}`;
   return `No service ${needs} attention: ${share}${since === null ? '' : ` at ${since}`}.${way}`;
 }
 
@@ -154,13 +183,6 @@ function affectedText(calls: CallsSum | null): string {
   const elsewhere = `${countText(retries)} ${retries === 1 ? 'call' : 'calls'} went elsewhere`;
   if (failures > 0) return ` Callers are affected: ${countText(failures)} of ${countText(calls.calls)} calls failed.`;
   return ` No caller is affected: ${elsewhere}, 0 failed.`;
-}
-
-/** The worst edge of the service that is shown; empty: none fails. */
-function failingText(edges: readonly Edge[]): string {
-  const [worst] = edges.filter(({ failures }) => failures > 0).toSorted((one, other) => other.failures - one.failures);
-  if (worst === undefined) return '';
-  return ` But ${worst.from} → ${worst.to}: ${countText(worst.failures)} of ${countText(worst.calls)} calls failed.`;
 }
 
 const WAITING = 'Waiting for the first registration: import RollcallModule.forRoot({ service: … }) and start it.';

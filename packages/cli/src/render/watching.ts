@@ -3,7 +3,14 @@ import type { Instance, InstanceId, OverrideTerms } from '@rollcall/core';
 import { apiOf, linkOf } from '../registry/connection.js';
 import type { ConnectionFlags } from '../registry/connection.js';
 import type { Heartbeats } from '../registry/heartbeats.js';
-import { areSeveral, isUnknown, namesOf, unknownNamespaceText, unknownServiceText } from '../registry/namespaces.js';
+import {
+  areSeveral,
+  isUnknown,
+  namesOf,
+  othersText,
+  unknownNamespaceText,
+  unknownServiceText,
+} from '../registry/namespaces.js';
 import { Overview } from '../registry/overview.js';
 import type { InstanceChange } from '../registry/overview.js';
 import { heartbeatsIn } from '../registry/registry-api.js';
@@ -14,18 +21,20 @@ import { jsonText } from '../terminal/json-text.js';
 import { momentText } from '../terminal/moments.js';
 import { EXIT } from '../terminal/shell.js';
 import type { ExitCode, Shell } from '../terminal/shell.js';
-import { printable } from '../terminal/words.js';
+import { ageText, printable } from '../terminal/words.js';
 import { InPlace } from './in-place.js';
 import { isWell } from './instance-table.js';
 import { countsOf, outagesIn, outageText } from './outages.js';
+import { NO_LINE, renderChange, renderTraffic, renderView, SILENT, trafficLines } from './view.js';
 import { termsIn } from './override-terms.js';
-import { renderChange, renderTraffic, renderView, trafficLines } from './view.js';
 import { edgesOf, trafficJson, TrafficNews } from './watch-traffic.js';
 
 const REDRAW_MS = 250;
 const MEASURE_EVERY_MS = 1_000;
 /** Lines of the picture beside the table's, with a two-line row for each of the last few. */
 const FRAME_LINES = 6;
+/** How often the services of other namespaces are looked at. */
+const OTHERS_EVERY_MS = 5_000;
 /** Of how many instances the heartbeats are asked for, each second; those that need attention come first. */
 const MOST_MEASURED = 64;
 
@@ -48,7 +57,10 @@ export async function watchLive({ flags, service, isJson }: Watching, shell: She
   const isPicture = !isJson && shell.window() !== null;
   const reportFor = (overview: () => Overview): LiveReport =>
     isPicture ? new Picture(shell, watched, overview) : new Lines(shell, watched, { overview, isJson });
-  const watched: Watched = { api, service, known };
+  const hasOthers = service === null && flags['--namespace'] === undefined;
+  const watched: Watched = { api, service, known, hasOthers };
+  const others = othersOf(watched, known);
+  if (!isPicture && !isJson && others !== '') shell.err(others);
   const report: LiveReport = reportFor(() => overview);
   const overview: Overview = new Overview({
     link,
@@ -81,7 +93,12 @@ interface Watched {
   readonly service: string | null;
   /** What there was at the start, in all namespaces. */
   readonly known: readonly Whereabouts[];
+  /** Is something to be said of other namespaces? Not where one, or a service, is asked for by its name. */
+  readonly hasOthers: boolean;
 }
+
+const othersOf = ({ api, hasOthers }: Watched, known: readonly Whereabouts[]): string =>
+  hasOthers ? othersText(api.namespace, known) : '';
 
 /** Does each name have to begin with its namespace? */
 const hasNamespaces = ({ known }: Watched, instances: readonly Instance[]): boolean =>
@@ -138,8 +155,8 @@ class Lines implements LiveReport {
   }
 
   changed(changes: readonly InstanceChange[]): void {
-    const { isLive, instances, revision } = this.#overview();
-    if (this.#wasLive !== isLive) this.#tellLine(isLive, revision);
+    const { isLive, instances } = this.#overview();
+    if (this.#wasLive !== isLive) this.#tellLine();
     this.#wasLive = isLive;
     const all = [...instances, ...changes.map(({ instance }) => instance)];
     const names = namesOf(all, hasNamespaces(this.#watched, all));
@@ -190,7 +207,8 @@ class Lines implements LiveReport {
     const why = printable((removed === null ? instance.reason : removed.reason)?.text ?? '');
     const text = removed === null ? why + wantedText(change) : why;
     const screen = { ...this.#shell.terminal, now: systemTime.wall(), rows: 0 };
-    return renderChange({ at: this.#momentText(screen.now), name, state, text, admin: instance.admin }, screen);
+    const { admin, reason } = instance;
+    return renderChange({ at: this.#momentText(screen.now), name, state, text, admin, reason }, screen);
   }
 
   /** Output that began on another day tells the date. */
@@ -198,14 +216,16 @@ class Lines implements LiveReport {
     return momentText(at, this.#startedAt);
   }
 
-  #tellLine(isLive: boolean, revision: number): void {
+  #tellLine(): void {
     const at = systemTime.wall();
-    if (this.#isJson) this.#shell.out(jsonText({ at, change: 'line', live: isLive, revision }));
-    else if (isLive) this.#shell.err(`${this.#momentText(at)}  Live, revision ${revision}.`);
-    else
-      this.#shell.err(
-        `${this.#momentText(at)}  No line to the registry. Services go on with their own copy; trying again.`,
-      );
+    const { isLive, isSilent, heardAt, revision } = this.#overview();
+    if (this.#isJson) {
+      this.#shell.out(jsonText({ at, change: 'line', live: isLive, revision, silent: isSilent, heardAt }));
+      return;
+    }
+    const silence = heardAt === null ? SILENT : `No word for ${ageText(at - heardAt)}. ${SILENT}`;
+    const text = isLive ? `Live, revision ${revision}.` : isSilent ? silence : NO_LINE;
+    this.#shell.err(`${this.#momentText(at)}  ${text}`);
   }
 }
 
@@ -254,6 +274,8 @@ class Picture implements LiveReport {
   #heartbeats: ReadonlyMap<InstanceId, Heartbeats> = new Map();
   #away: ReadonlyMap<InstanceId, OverrideTerms> = new Map();
   #calls: CallsSum | null = null;
+  #others: string;
+  #othersAt = systemTime.now();
   #edges: readonly Edge[] = [];
   #measuredAt = -Infinity;
   #isMeasuring = false;
@@ -264,6 +286,7 @@ class Picture implements LiveReport {
     this.#watched = watched;
     this.#overview = overview;
     this.#place = new InPlace((text) => shell.out(text));
+    this.#others = othersOf(watched, watched.known);
   }
 
   changed(): void {
@@ -292,12 +315,19 @@ class Picture implements LiveReport {
     const troubledFirst = instances.toSorted((one, other) => Number(isWell(one)) - Number(isWell(other)));
     const ids = troubledFirst.slice(0, MOST_MEASURED).map(({ id }) => id);
     const { api, service } = this.#watched;
-    const [details, edges] = await Promise.all([api.details(ids), edgesNow(this.#watched)]);
+    const [details, edges] = await Promise.all([api.details(ids), edgesNow(this.#watched), this.#lookAround()]);
     this.#heartbeats = heartbeatsIn(details);
     this.#away = termsIn(details);
     const known = edges ?? [];
     this.#calls = sumOf(service === null ? known : known.filter(({ to }) => to === service));
     this.#edges = service === null ? [] : edgesOf(known, service);
+  }
+
+  async #lookAround(): Promise<void> {
+    if (!this.#watched.hasOthers || systemTime.now() - this.#othersAt < OTHERS_EVERY_MS) return;
+    this.#othersAt = systemTime.now();
+    const known = await this.#watched.api.everywhere().catch(() => null);
+    if (known !== null) this.#others = othersOf(this.#watched, known);
   }
 
   #draw(): void {
@@ -315,6 +345,7 @@ class Picture implements LiveReport {
         hasNamespaces: hasNamespaces(this.#watched, instances),
         heartbeats: this.#heartbeats,
         away: this.#away,
+        others: this.#others,
         calls: this.#calls,
         edges: this.#edges,
       },

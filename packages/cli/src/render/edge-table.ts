@@ -1,0 +1,57 @@
+/** Who calls whom as a table, the edges first that need an eye. */
+import { hasOpenCircuit, p99Text, qualified, rateText, successText, worstEdgeFirst } from '../registry/traffic.js';
+import type { Edge } from '../registry/traffic.js';
+import { columnsOf, shortened } from '../terminal/columns.js';
+import { aligned, countText } from '../terminal/words.js';
+
+/** Where it is shown. */
+export interface EdgeRoom {
+  readonly hasNamespaces: boolean;
+  /** Columns: names are cut where the rows would be wider. */
+  readonly width: number;
+  /** So many edges are shown at most; of the others it says how many there are. */
+  readonly most: number;
+}
+
+const HEAD = ['CALLER', 'CALLED', 'CALLS', 'SUCCESS', 'FAILED', 'ELSEWHERE', 'P99', 'CIRCUIT'];
+/** A name that is cut keeps so many columns. */
+const LEAST_NAME = 12;
+const GAP = 2;
+
+/** Calls a second, success after retries, calls that failed and attempts that went elsewhere in the last windows, the slowest caller's p99. */
+export function edgeTable(edges: readonly Edge[], { hasNamespaces, width, most }: EdgeRoom): readonly string[] {
+  const sorted = edges.toSorted(worstEdgeFirst);
+  const shown = sorted.slice(0, most);
+  const rows = [HEAD, ...shown.map((edge) => cellsOf(hasNamespaces ? qualified(edge) : edge))];
+  const widest = (column: number): number => Math.max(...rows.map((row) => columnsOf(row[column] ?? '')));
+  const numbers = HEAD.slice(2).reduce((sum, _, at) => sum + widest(at + 2) + GAP, 0);
+  const share = Math.floor((width - numbers - GAP) / 2);
+  // what the one name does not need the other one has
+  const [caller, called] = [widest(0), widest(1)];
+  const most1 = Math.max(LEAST_NAME, share, 2 * share - called);
+  const most2 = Math.max(LEAST_NAME, share, 2 * share - Math.min(caller, most1));
+  const fitted = rows.map(([from = '', to = '', ...rest]) => [shortened(from, most1), shortened(to, most2), ...rest]);
+  return [...aligned(fitted), ...moreLines(sorted.slice(most))];
+}
+
+function moreLines(hidden: readonly Edge[]): readonly string[] {
+  if (hidden.length === 0) return [];
+  const failing = hidden.filter(({ failures }) => failures > 0).length;
+  const what = failing === 0 ? 'none of their calls failed' : `calls of ${countText(failing)} of them failed`;
+  return [`… and ${countText(hidden.length)} more, ${what}: --all`];
+}
+
+function cellsOf(edge: Edge): readonly string[] {
+  const { from, to, calls, failures, retries } = edge;
+  const open = edge.targets.filter((target) => target.circuitsOpen > 0).length;
+  return [
+    from,
+    to,
+    rateText(edge),
+    successText(edge),
+    `${countText(failures)} of ${countText(calls)}`,
+    countText(retries),
+    p99Text(edge).replace('p99 ', ''),
+    hasOpenCircuit(edge) ? `open to ${countText(open)} of ${countText(edge.targets.length)}` : '–',
+  ];
+}

@@ -1,0 +1,109 @@
+/** What a row of the table says of an instance behind its state: why, what shows it, and what comes next; and where in the row. */
+import type { Instance, OverrideTerms } from '@rollcall/core';
+import { isCallable } from '@rollcall/core';
+import { columnsOf, padded, wrapped } from '../terminal/columns.js';
+import type { Span } from '../terminal/paint.js';
+import { clockText, explained, nextText } from '../terminal/words.js';
+import { isAway } from './outages.js';
+import { awayDeed, untilText } from './override-terms.js';
+import { STATE_WIDTH } from './state-shapes.js';
+
+export interface RowText {
+  readonly sentence: string;
+  /** The error with its address, or the state behind an admin state; empty: none. */
+  readonly evidence: string;
+  /** Empty: nothing is known to come. */
+  readonly next: string;
+}
+
+/** When an instance is looked at. Times are wall clock, ms since 1970. */
+export interface Look {
+  readonly now: number;
+  /** Of an old view when the registry last spoke; null: the view is live, or nothing was heard yet. */
+  readonly staleAt: number | null;
+  /** What is known of the word by which an operator keeps it away; undefined: nothing. */
+  readonly terms: OverrideTerms | undefined;
+}
+
+export function rowText(instance: Instance, look: Look): RowText {
+  const { sentence, evidence } = explained(instance.reason);
+  const next = comesNext(instance, look);
+  if (isAway(instance)) return awayText(instance, look, { sentence, evidence, next });
+  const isPassedOver = instance.weight === 0 && isCallable(instance);
+  return { sentence: isPassedOver ? `${sentence} ${WEIGHTLESS}` : sentence, evidence, next };
+}
+
+const WEIGHTLESS = 'Weight 0: callers pass it over while another one as good has a weight.';
+
+/** What the operator did comes first, as far as it is known, and the state second. */
+function awayText({ admin, state }: Instance, { now, terms }: Look, own: RowText): RowText {
+  const why = `${state}: ${own.sentence}`;
+  const isHealthy = state === 'HEALTHY';
+  if (terms === undefined) return isHealthy ? { ...own, sentence: ITS_STATE } : { ...own, sentence: why };
+  const deed = sentence(awayDeed(admin === 'MAINTENANCE' ? admin : 'DRAINING', terms, now));
+  const until = untilText(terms, now).trimStart();
+  const next = [until === '' ? '' : sentence(until), own.next].filter((text) => text !== '').join(' ');
+  if (isHealthy) return { ...own, sentence: `${deed} ${ITS_STATE}`, next };
+  return { sentence: deed, evidence: own.evidence === '' ? why : `${why} ${own.evidence}`, next };
+}
+
+const ITS_STATE = 'Its state is HEALTHY.';
+
+const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+
+function comesNext(instance: Instance, { now, staleAt }: Look): string {
+  if (staleAt !== null) return instance.next === null ? '' : `unknown after ${clockText(staleAt)}`;
+  const text = nextText(instance, now);
+  return text === '' ? '' : `${text}.`;
+}
+
+/** Where a row has room. In columns. */
+export interface RowRoom {
+  readonly width: number;
+  /** Where the sentence begins. */
+  readonly whyAt: number;
+}
+
+/** One line, or two: the sentence behind `first`; then the evidence and what comes next. What is wider is cut where it is painted. */
+export function shortRow(first: readonly Span[], text: RowText, room: RowRoom): readonly (readonly Span[])[] {
+  const { sentence: why, evidence, next } = text;
+  const oneLine = next === '' ? why : `${why} ${next}`;
+  if (evidence === '' && (next === '' || room.whyAt + columnsOf(oneLine) <= room.width)) {
+    return [[...first, { text: oneLine }]];
+  }
+  return [[...first, { text: why }], lastLine(evidence, next, room)];
+}
+
+/** As many lines as all of it needs: what has no room beside the facts goes on below them. */
+export function wholeRow(first: readonly Span[], text: RowText, room: RowRoom): readonly (readonly Span[])[] {
+  const { sentence: why, evidence, next } = text;
+  const [head = ''] = wrapped(why, room.width - room.whyAt);
+  const rest = [why.slice(head.length).trimStart(), evidence].filter((part) => part !== '').join(' ');
+  if (rest === '' && room.whyAt + columnsOf(head) + 1 + columnsOf(next) <= room.width) {
+    return [[...first, { text: next === '' ? head : `${head} ${next}` }]];
+  }
+  const below = room.width - STATE_WIDTH;
+  const lines = rest === '' ? [] : wrapped(rest, below);
+  const above: readonly (readonly Span[])[] = [[...first, { text: head }]];
+  if (next === '') return [...above, ...plain(lines)];
+  const last = lines.at(-1) ?? '';
+  const gap = last === '' ? 0 : 2;
+  if (columnsOf(last) + gap + columnsOf(next) <= below) {
+    return [...above, ...plain(lines.slice(0, -1)), lastLine(last, next, room)];
+  }
+  return [...above, ...plain(lines), ...wrapped(next, below).map((line) => lastLine('', line, room))];
+}
+
+const plain = (lines: readonly string[]): readonly (readonly Span[])[] =>
+  lines.map((line) => [{ text: INDENT + line }]);
+
+const INDENT = ' '.repeat(STATE_WIDTH);
+
+/** What comes next stands under the sentence if there is room, else further left, but never in the evidence. */
+function lastLine(evidence: string, next: string, { width, whyAt }: RowRoom): readonly Span[] {
+  const nextAt = Math.max(
+    evidence === '' ? 0 : columnsOf(evidence) + 2,
+    Math.min(whyAt, width - columnsOf(next)) - STATE_WIDTH,
+  );
+  return [{ text: INDENT + padded(evidence, nextAt) }, { text: next, look: 'faint' }];
+}
