@@ -5,13 +5,13 @@ import type { ResolvedCallOptions } from './policy/call-kind.js';
 import type { Attempted, ConnectedNode } from './service/connected-node.js';
 import type { Method } from './service/method.js';
 
-/** Whoever tries: the call. */
+/** The call that an attempt belongs to, as the attempt sees it. */
 export interface Tries<Request> {
   readonly method: Method;
   readonly terms: ResolvedCallOptions;
   readonly deadlineAt: number;
   readonly trace: CallTrace | null;
-  /** When the node of the new attempt was picked. */
+  /** When the node of the new attempt was picked, ms of Time. */
   readonly now: number;
   /** The number of the new attempt, from 1. */
   readonly count: number;
@@ -22,7 +22,7 @@ export interface Tries<Request> {
   failed(attempt: Attempt<Request>, failure: Failure): void;
 }
 
-/** One try on one instance: what the transport is told, and whom it tells. */
+/** One try on one instance: the terms that the transport gets, and the sink that it reports to. */
 export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
   readonly node: ConnectedNode<Request>;
   readonly reason: PickReason;
@@ -32,7 +32,7 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
   isProbe: boolean;
   pick = 0;
   exchange: Exchange | null = null;
-  /** Who follows it; null: nobody. */
+  /** The trace that follows it; null: none. */
   readonly trace: AttemptTrace | null;
   readonly #call: Tries<Request>;
   #isCancelled = false;
@@ -65,12 +65,12 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
     return this.exchange?.openedAt ?? this.startedAt;
   }
 
-  /** May the instance have it? Until then nothing was executed, and nothing will be after `cancel`. */
+  /** True once the instance may have the request. Before that nothing was executed, and after `cancel` nothing will be. */
   get isSent(): boolean {
     return this.exchange?.isSent ?? true;
   }
 
-  /** Has it taken longer than it is waited for where another one could take its place? */
+  /** True if it has taken longer than its patience, so that another attempt may replace it. */
   isSlow(now: number): boolean {
     return now >= this.sentAt + this.patienceMs;
   }
@@ -81,7 +81,7 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
     const exchange =
       trace === null ? channel.send(request, this, this) : trace.within(() => channel.send(request, this, this));
     this.exchange = exchange;
-    // sending may run code of the caller: it subscribes to the messages of a stream
+    // sending may run code of the caller (subscribing to the messages of a stream), which may cancel
     if (this.#isCancelled) exchange.cancel();
   }
 
@@ -104,7 +104,7 @@ export class Attempt<Request> implements Sink, Terms, Attempted<Request> {
     this.#call.failed(this, failure);
   }
 
-  /** May be called while it is being sent. */
+  /** Cancels the attempt; may be called while it is being sent. */
   cancel(): void {
     this.#isCancelled = true;
     this.exchange?.cancel();

@@ -15,7 +15,7 @@ import type { Method } from './service/method.js';
 import type { Upstream } from './service/upstream.js';
 
 const NO_ATTEMPTS: readonly Attempt[] = [];
-/** A call that waits for an instance may try often; of more attempts than this the first and the last ones are listed. */
+/** A waiting call may make many attempts; beyond this number only the first and the last ones are listed. */
 const MOST_LISTED = 16;
 
 interface Failed {
@@ -30,7 +30,10 @@ interface Ended {
   readonly reason: PickReason;
 }
 
-/** What is known of a call so far, and may still be done: for whoever picks, for its attempts, and for the sentence of its error. */
+/**
+ * The state of a call: what the picker, its attempts and the text of its error need, and which further attempts are
+ * allowed.
+ */
 export abstract class CallState<Request> extends WheelTimer implements Ask {
   readonly callee: CallContext;
   readonly upstream: Upstream<Request>;
@@ -38,19 +41,22 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
   readonly terms: ResolvedCallOptions;
   startedAt = 0;
   deadlineAt = Infinity;
-  /** The last time at which it looked at the clock to pick. */
+  /** When it last read the clock to pick, ms of Time. */
   now = 0;
   tried: Node | null = null;
   triedToo: Node | null = null;
   isProbe = false;
-  /** Those that are over without having been answered. */
+  /** Attempts that ended without an answer. */
   attempts = NO_ATTEMPTS;
-  /** The number of the attempt under way; it counts from 1. */
+  /** Number of the attempt under way, from 1. */
   count = 0;
-  /** How many of them were certainly not executed: they loaded nobody, so they do not count towards `attempts` of the policy. */
+  /**
+   * Attempts that were certainly not executed. They caused no load, so they do not count towards `attempts` of the
+   * policy.
+   */
   unexecuted = 0;
 
-  /** It was repeated without a budget because this process had stood still. */
+  /** True once it was repeated outside the budget because this process had stalled; that happens at most once. */
   #isForgiven = false;
 
   constructor(
@@ -78,7 +84,10 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
     return this.callRequest.trace;
   }
 
-  /** A probe may fail, so another attempt has to be possible after it; or nothing that cannot be repeated is lost with it. */
+  /**
+   * Which probe this call may be. A probe may fail, so an idempotent call must have a retry left; a call that cannot be
+   * repeated is risked only after a ping (`once`).
+   */
   get probes(): Ask['probes'] {
     if (!this.isIdempotent) return 'once';
     return this.count === 0 && this.callee.budget.left(this.now) > 0 ? 'repeatable' : 'never';
@@ -96,19 +105,19 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
     return this.terms.hashKey;
   }
 
-  /** The next pick leaves out this instance, and the one before. */
+  /** Excludes this instance from the next pick, besides the one excluded before. */
   exclude(node: Node): void {
     this.triedToo = this.tried;
     this.tried = node;
   }
 
-  /** The next pick leaves out nobody. */
+  /** Lets the next pick consider every instance again. */
   excludeNone(): void {
     this.tried = null;
     this.triedToo = null;
   }
 
-  /** Lists an attempt that brought no answer. */
+  /** Records an attempt that ended without an answer. */
   record({ node, startedAt, reason }: Ended, outcome: FailureKind | 'cancelled', now: number): void {
     if (outcome !== 'cancelled' && TRAITS[outcome].executed === 'no') this.unexecuted += 1;
     const ms = Math.round(10 * (now - startedAt)) / 10;
@@ -117,13 +126,13 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
     this.attempts = [...listed, reason === 'hedge' ? { ...record, isHedge: true } : record];
   }
 
-  /** Null: no instance takes it now. */
+  /** Picks an instance; null if none accepts the call now. */
   pick(now: number): ConnectedNode<Request> | null {
     this.now = now;
     return this.upstream.balancer.pick(this);
   }
 
-  /** Another one. If there is none, all is as before. */
+  /** Picks an instance other than `node`. If there is none, the exclusions stay as they were. */
   pickBut(node: Node, now: number): ConnectedNode<Request> | null {
     const { tried, triedToo } = this;
     this.exclude(node);
@@ -134,7 +143,7 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
     return null;
   }
 
-  /** Another one whose connections do not take long. */
+  /** Picks another instance whose connections are not stalled. */
   pickConnected(node: ConnectedNode<Request>, now: number): ConnectedNode<Request> | null {
     const { tried, triedToo } = this;
     const { isRepeatable } = this.callRequest;
@@ -148,27 +157,27 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
     return null;
   }
 
-  /** Called first: from now on its time counts. */
+  /** Starts the clock of the call; called before anything else. */
   open(now: number, deadlineAt: number): void {
     this.startedAt = now;
     this.deadlineAt = deadlineAt;
   }
 
-  /** May there be another attempt, after this one there? */
+  /** True if the policy allows another attempt after one on `node`. */
   mayFollow(node: Node): boolean {
     const { isRepeatable } = this.callRequest;
     const most = this.callee.attemptsAt(node);
-    // one attempt in all means that nothing is repeated, whatever became of it
+    // a maximum of one attempt means that nothing is repeated, not even an attempt that was never executed
     const isAllowed = most > 1 ? this.count - this.unexecuted < most : this.count === 0;
     return isAllowed && (isRepeatable === null || isRepeatable());
   }
 
-  /** May the budget pay for another attempt, if it needs to? */
+  /** Takes a retry from the budget unless the attempt is free; false if none is left, or the request is itself a retry. */
   isPaid({ node, sentAt }: Failed, kind: FailureKind, now: number): boolean {
     if (isFree(kind, this.count)) return true;
     if (this.terms.isRetry) return false;
     if (this.callee.budget.withdraw(now)) return true;
-    // a connection that broke while this process stood still broke for all of its calls at once, and says nothing about load
+    // a connection that broke while this process stalled fails all of its calls at once, which says nothing about load
     if (!this.#isForgiven && this.callee.wheel.hasStalled(sentAt - AFTERMATH_MS, now)) {
       this.#isForgiven = true;
       return true;

@@ -21,31 +21,31 @@ import type { Story } from './service/call-error.js';
 import type { ConnectedNode } from './service/connected-node.js';
 import type { PendingCall, PendingEntry } from './service/pending-queue.js';
 
-/** Timers in whole ms may ring so much before their time. */
+/** A timer in whole ms may fire this much early, ms. */
 const CLOCK_MS = 1;
-/** When a call that waits looks again why: that says how long it may, ms. */
+/** How often a waiting call re-evaluates the reason, which decides how long it may wait, ms. */
 const REVIEW_MS = 2_000;
 
 /**
- * One call from its first attempt to its last word: deadline, attempt timeouts, retries on other instances and a hedge within the
- * budget. It is one object on one alarm (and another if it may be hedged); promises, closures and signals belong to whoever waits.
- * While its deadline has time and nobody refused it for good, it is not failed by a guess of this process: where no instance takes it
- * (limits, ejections, no connection, an empty copy of the registry), it waits in the lane's queue.
+ * One call from its first attempt to its result: deadline, attempt timeouts, retries on other instances and a hedge
+ * within the budget. It is one object on one timer (and a second if it may be hedged); promises, closures and signals
+ * belong to its observer. Until its deadline passes or it is refused for good, no guess of this process fails it: while
+ * no instance accepts it (limits, ejections, no connection, an empty copy of the registry), it waits in the upstream's queue.
  */
 export class Call<Request> extends CallState<Request> implements Story, Hedgeable, Tries<Request>, PendingCall {
-  /** Called before the last word. */
+  /** Called before the observer gets the result. */
   onEnd: (() => void) | null = null;
   #current: Attempt<Request> | null = null;
-  /** The slow one that goes on beside the current one, its hedge. */
+  /** The slow attempt that continues beside the current one, which is its hedge. */
   #beside: Attempt<Request> | null = null;
   #hedgeAlarm: HedgeTimer | null = null;
-  /** Where it waits for an instance; null: it does not. */
+  /** Its entry in the queue of waiting calls; null: it does not wait. */
   #pending: PendingEntry | null = null;
   #waits = 0;
-  /** The last one, as long as it may be the last word. */
+  /** The last failure, as long as the call may still end with it. */
   #failure: Failure | null = null;
   #isStreaming = false;
-  /** A value of an answer that is not whole yet has been passed on. */
+  /** True once a value of an incomplete response has been passed on. */
   #isPartial = false;
   #isOver = false;
 
@@ -53,7 +53,7 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     return this.#isOver;
   }
 
-  /** Makes the first attempt, or waits for an instance behind those that wait already. */
+  /** Makes the first attempt, or queues behind the calls that already wait for an instance. */
   begin(now: number): void {
     if (this.#isOver) return;
     this.callee.budget.request(now);
@@ -75,7 +75,7 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     return this.deadlineAt - now < (this.method.latency.p95Ms(now) ?? 0);
   }
 
-  /** Somebody does not want the answer any more. Does nothing after the last word. */
+  /** Cancels the call; a no-op once it has settled. */
   cancel(cause: unknown): void {
     if (this.#isOver) return;
     const now = this.callee.now();
@@ -88,7 +88,7 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     this.upstream.serve(now);
   }
 
-  /** Ends without an attempt having been made. */
+  /** Ends the call with this error, before any attempt is made. */
   refuse(error: RollcallError): void {
     if (!this.#isOver) this.#end(error, this.callee.now());
   }
@@ -105,11 +105,11 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     if (this.#pending !== null) this.#waitedLong(now);
     else if (now >= this.deadlineAt || this.#isStreaming) this.#timeUp(now);
     else if (attempt === null) this.#try(now);
-    else this.#hurry(attempt, now);
+    else this.#replaceSlow(attempt, now);
     this.upstream.serve(now);
   }
 
-  /** The first attempt is slow: another one goes beside it, on another instance, if both budgets have room. */
+  /** The first attempt is slow: makes a second one beside it on another instance, if both budgets (hedges, retries) allow. */
   hedge(now: number): void {
     const slow = this.#current;
     if (slow === null || this.count !== 1 || !this.mayFollow(slow.node)) return;
@@ -132,7 +132,7 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     this.upstream.serve(this.now);
   }
 
-  /** The last value is the last word, too: who has it may go away, and that is no cancel. */
+  /** The last value also ends the call: an observer that leaves once it has the value does not cancel. */
   last(attempt: Attempt<Request>, value: unknown): void {
     if (!this.#isWanted(attempt)) return;
     const now = this.callee.now();
@@ -187,7 +187,7 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     if (!this.sendPending(now)) this.#wait(now);
   }
 
-  /** No instance takes it now: it waits until one does, as long as its deadline and the reason allow. */
+  /** No instance accepts it now: it waits until one does, as long as its deadline and the reason allow. */
   #wait(now: number): void {
     this.excludeNone();
     const waitMs = this.callee.beginWait(this.upstream.protocol, this.selector);
@@ -196,7 +196,7 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     this.callee.wheel.arm(this, Math.min(this.deadlineAt, now + Math.min(waitMs, REVIEW_MS)), now);
   }
 
-  /** The reason may have changed meanwhile, and with it how long it may wait. */
+  /** Re-evaluates why it waits: a new reason may allow a longer or shorter wait. */
   #waitedLong(now: number): void {
     const waitMs = this.callee.pendingMs(this.upstream.protocol, this.selector);
     const until = Math.min(this.deadlineAt, (this.#pending?.sinceMs ?? now) + waitMs);
@@ -204,19 +204,19 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     else this.#endUnsent(now);
   }
 
-  /** The last failure says more than that nobody takes it now. */
+  /** Ends with the last failure if there is one: it says more than that no instance accepts the call now. */
   #endUnsent(now: number): void {
     if (this.#failure !== null) this.#fail(this.#failure, now);
     else this.#end(this.callee.noneError(this.upstream.protocol, this.selector), now);
   }
 
-  /** It failed there, and that did no harm: elsewhere at once, if that is allowed, else the failure is the last word. */
+  /** Repeats a failed attempt on another instance at once if that is allowed and safe; else ends with the failure. */
   #again(attempt: Attempt<Request>, failure: Failure, now: number): void {
     const { node } = attempt;
     if (failure.kind === 'moved') return this.#try(now);
     if (!this.mayFollow(node)) return this.#fail(failure, now);
     if (!this.isPaid(attempt, failure.kind, now)) {
-      // what was certainly not executed has only to wait, which loads nobody; of a repetition the repeating caller takes care
+      // a request that was certainly not executed only has to wait, which causes no load; a retry is left to its own caller
       const mayWait = isUnexecuted(failure.kind) && !this.terms.isRetry;
       return mayWait ? this.#pause(failure, now) : this.#fail(failure, now);
     }
@@ -227,7 +227,7 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     this.#send(other, 'retry', now);
   }
 
-  /** All have been tried: after a wait, anybody may be tried again. */
+  /** All instances have been tried: after a backoff any of them may be tried again. */
   #pause(failure: Failure, now: number): void {
     const jitterMs = fullJitterMs(RETRY_BACKOFF, this.#waits, this.callee.random);
     const waitMs = Math.max(jitterMs, failure.retryAfterMs ?? 0);
@@ -239,7 +239,7 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
 
   #send(node: ConnectedNode<Request>, reason: PickReason, now: number): void {
     if (reason !== 'first') this.callee.retried(node, reason === 'hedge', now);
-    if (this.#isPartial) this.#takeBack();
+    if (this.#isPartial) this.#discardPartial();
     this.count += 1;
     const patienceMs = this.upstream.patienceMs(this.method, node, this.terms.timeoutMs, now);
     const attempt = new Attempt(this, node, reason, patienceMs);
@@ -250,13 +250,13 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     if (reason === 'first' && this.terms.hedge !== 'never') this.#expectHedge(now);
   }
 
-  /** What came of an answer that broke off is none of the next one, which may have no value at all. */
-  #takeBack(): void {
+  /** Discards partial values of a broken response before the retry, whose response may have no value at all. */
+  #discardPartial(): void {
     this.#isPartial = false;
     this.callRequest.receiver.next(undefined);
   }
 
-  /** The next time to look at an attempt: when it should be hurried, if it can be, else when nobody waits for it any more. */
+  /** Arms the timer for the next look at the attempt: connect timeout, patience if it may be replaced, timeout or deadline. */
   #await(attempt: Attempt<Request>, now: number): void {
     const { timeoutMs } = this.terms;
     const isCut = this.isIdempotent && this.mayFollow(attempt.node);
@@ -264,8 +264,8 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     this.callee.wheel.arm(this, Math.min(this.deadlineAt, attempt.startedAt + mostMs), now);
   }
 
-  /** It takes long: it is given up for another instance, if there is one and the budget has room; else it goes on for a while. */
-  #hurry(attempt: Attempt<Request>, now: number): void {
+  /** The attempt is slow: replaces it by one on another instance if there is one and the budget allows; else lets it go on. */
+  #replaceSlow(attempt: Attempt<Request>, now: number): void {
     const mostAt = Math.min(attempt.startedAt + this.terms.timeoutMs, this.deadlineAt);
     const node = this.#otherThan(attempt, now);
     if (node === null) {
@@ -285,7 +285,7 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     return attempt.isSlow(now) ? now + attempt.patienceMs : attempt.sentAt + attempt.patienceMs;
   }
 
-  /** Where to go instead of there, if that is allowed. A request that was not sent may go elsewhere whatever it does, and at no price. */
+  /** The instance for a replacement, if one is allowed. An unsent request may always move, free of the budget. */
   #otherThan(attempt: Attempt<Request>, now: number): ConnectedNode<Request> | null {
     const { node } = attempt;
     const isSlow = this.isIdempotent && attempt.isSlow(now);
@@ -311,12 +311,12 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     else this.#end(now < deadlineAt ? timeoutError(this, timeoutMs) : deadlineError(this, now - startedAt), now);
   }
 
-  /** Too slow, which counts against it. */
+  /** Gives up an attempt as too slow, which counts against its instance. */
   #giveUp(attempt: Attempt<Request> | null, now: number): void {
     if (attempt === null) return;
     const { isSent } = attempt;
     attempt.cancel();
-    // connecting may take as long as the path does: no connection yet is no failure of the instance
+    // connecting may take as long as the network needs: a missing connection is not a failure of the instance
     const failure = isSent ? TIMEOUT : (attempt.node.channel.stall ?? null);
     if (failure === null) this.upstream.cancelled(attempt, now);
     else this.upstream.failed(attempt, failure, now);
@@ -324,7 +324,7 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     if (failure === null) this.unexecuted += 1;
   }
 
-  /** Not wanted any more, which does not count against it. */
+  /** Gives up an attempt that is no longer needed, which does not count against its instance. */
   #abandon(attempt: Attempt<Request> | null, now: number): void {
     if (attempt === null) return;
     attempt.cancel();
@@ -348,7 +348,7 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     this.callee.hedgeWheel.arm(this.#hedgeAlarm, hedgeAt, now);
   }
 
-  /** The first good answer counts, or its first part: from then on there is one attempt, and no hedge. */
+  /** The first good response, or its first part, wins: the other attempt and the hedge timer end. */
   #prefer(attempt: Attempt<Request>, now: number): void {
     const loser = attempt === this.#current ? this.#beside : this.#current;
     if (this.#hedgeAlarm !== null) this.callee.hedgeWheel.disarm(this.#hedgeAlarm);
@@ -361,7 +361,7 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
     this.#await(attempt, now);
   }
 
-  /** The last failure is not the last word, so the answer in it is not wanted. */
+  /** Discards the last failure and the response in it: the call goes on. */
   #drop(): void {
     this.#failure?.fallback?.drop();
     this.#failure = null;
@@ -370,7 +370,7 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
   #fail(failure: Failure, now: number): void {
     const { fallback, kind } = failure;
     if (kind === 'stopped') return this.#end(closedError(this.service, this.attempts), now);
-    // a server that knows the deadline may report first that it has passed
+    // a server that knows the deadline may be the first to report that it has passed
     if (kind === 'timeout' && now >= this.deadlineAt - CLOCK_MS)
       return this.#end(deadlineError(this, now - this.startedAt), now);
     if (fallback === undefined) return this.#end(failureError(this, failure), now);

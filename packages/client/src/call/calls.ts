@@ -43,13 +43,13 @@ import type { CallObserver } from './service/call-request.js';
 import { CalledService } from './service/called-service.js';
 import type { Surroundings } from './service/called-service.js';
 import type { Upstream } from './service/upstream.js';
-import { heed } from './signal.js';
+import { cancelOnAbort } from './signal.js';
 import { tcpErrand } from './tcp-call.js';
 
 export type { StreamObserver } from './observers.js';
 export type { Inherited, OneCall } from './policy/call-options.js';
 
-/** The ways to instances, one for each protocol. */
+/** The transports to instances, one for each protocol. */
 export interface CallTransports {
   readonly tcp: Transport<TcpRequest>;
   readonly http: Transport<HttpRequest>;
@@ -63,21 +63,25 @@ export interface CallsParts {
   readonly log: Log;
   readonly services: Services;
   readonly options: CallOptions;
-  /** Where the calls come from; default: from nowhere in particular, at 5 s between two heartbeats. */
+  /** Where the calls come from; default: no zone, and 5 s between two heartbeats. */
   readonly locality?: CallerLocality;
-  /** The ways to instances; default: TCP, HTTP and gRPC as in `options`. A test or a simulation hands in its own. They are closed, too. */
+  /**
+   * The transports; default: TCP, HTTP and gRPC as in `options`. A test or a simulation passes its own. `close`
+   * closes them, too.
+   */
   readonly transports?: CallTransports;
-  /** What the request that this code works for has left to its calls; asked once for each call. Default: no request, nothing. */
+  /** Returns the deadline context of the request being handled; called once per call. Default: no request, nothing inherited. */
   readonly inherited?: () => Inherited | null;
-  /** Default: nobody follows calls. */
+  /** Default: calls are not traced. */
   readonly tracer?: CallTracer;
-  /** An instance failed us: the registry should have a look. Called for each failure. */
+  /** Reports a failed instance so that the registry probes it. Called for each failure. */
   suspect(instance: InstanceId, outcome: Suspicion['outcome']): void;
 }
 
 /**
- * Calls to services, whichever instance answers: deadline > fallback > bulkhead > attempts (retries and a hedge, within the budget) >
- * pick past the gates > attempt timeout > transport, with one outcome that all of them learn from. Every promise settles, by its deadline at the latest.
+ * Calls to services, balanced over their instances: deadline > fallback > bulkhead > attempts (retries and a hedge,
+ * within the budget) > pick past the gates > attempt timeout > transport. All of them learn from the same outcome. Every
+ * promise settles by its deadline.
  */
 export class Calls {
   readonly #parts: CallsParts;
@@ -107,19 +111,19 @@ export class Calls {
       http: parts.transports?.http ?? new HttpTransport(time, options.http, secure),
       grpc: parts.transports?.grpc ?? new GrpcTransport(time, options.grpc, secure),
       suspect: (id, outcome) => parts.suspect(id, outcome),
-      // names may come from strangers: one that nobody knows is kept no longer than somebody calls it
+      // names may come from untrusted input: an unknown one is kept only while calls to it are under way
       idle: (callee) => {
         if (callee.view.status !== 'known' && callee.view.instances.length === 0) this.#forget(callee);
       },
     };
   }
 
-  /** Before the first call to it: connections that are open keep what they have. */
+  /** Sets the codec of a service. Call it before the first call: open connections keep their codec. */
   useTcpCodec(service: string, codec: TcpCodec): void {
     this.#codecs.set(service, codec);
   }
 
-  /** Sends a Nest message and resolves with the last value of the answer. Rejects with a RollcallError, whose code says why. */
+  /** Sends a Nest message and resolves with the last value of the response. Rejects with a RollcallError, whose code says why. */
   call(service: string, pattern: unknown, data: unknown, options?: OneCall): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
@@ -139,10 +143,11 @@ export class Calls {
   }
 
   /**
-   * Sends a Nest message and passes on each value. The deadline runs to the first value, then `idleMs` from value to value. The
-   * observer hears nothing after `cancel`, but perhaps a refusal before this has returned. Throws for data that JSON cannot say.
+   * Sends a Nest message and passes on each value. The deadline covers the first value, `idleMs` the time between later
+   * ones. The observer gets nothing after `cancel`, but may get a refusal before this returns. Throws for data that JSON
+   * cannot represent.
    */
-  // eslint-disable-next-line max-params -- the shape of a call, with one more who listens
+  // eslint-disable-next-line max-params -- the parameters of a call, plus its observer
   stream(
     service: string,
     pattern: unknown,
@@ -157,9 +162,10 @@ export class Calls {
   }
 
   /**
-   * `fetch` on an instance of the service. Any status is an answer, as with `fetch`; 429, 502, 503 and 504 are given only when no other
-   * attempt may be made. Redirects are answers, too: where they lead may be outside of the service. GET, HEAD, OPTIONS, PUT and
-   * DELETE count as idempotent unless `options` says otherwise. `init.signal` ends the call; once there is an answer, cancel its body.
+   * `fetch` on an instance of the service. Any status is a response, as with `fetch`; 429, 502, 503 and 504 are returned
+   * only when no other attempt may be made. Redirects are returned, not followed: they may lead outside of the service.
+   * GET, HEAD, OPTIONS, PUT and DELETE count as idempotent unless `options` says otherwise. `init.signal` ends the call;
+   * once there is a response, cancel its body.
    */
   async fetch(service: string, path: string, init: RequestInit = {}, options: OneCall = NO_WISHES): Promise<Response> {
     const made = httpRequest(path, init);
@@ -177,29 +183,30 @@ export class Calls {
   }
 
   /**
-   * The same for whoever wants the answer as it came, an `HttpAnswer`: the body, too, is then the receiver's. The transport has to be
+   * Like `fetch`, but passes the raw response, an `HttpAnswer`; the receiver then owns its body. The transport has to be
    * ready (`prepare`).
    */
-  // eslint-disable-next-line max-params -- the shape of a call, with one more who listens
+  // eslint-disable-next-line max-params -- the parameters of a call, plus its observer
   request(service: string, request: HttpRequest, receiver: CallObserver, options: OneCall): Call<HttpRequest> {
     const callee = this.#callee(service);
     const method = callee.http.method(routeOf(request));
     const callKind = isOnce(request) ? ONE_WAY_CALL : isIdempotent(request) ? SAFE_CALL : CALL;
     const callRequest = new CallRequest(request, method, callKind, receiver);
-    // a body that nobody has begun to read may go elsewhere
+    // a body that has not been read yet may be sent to another instance
     if (isOnce(request)) callRequest.isRepeatable = () => isRepeatable(request);
     return this.#start(callee, callee.http, callRequest, options);
   }
 
-  /** Loads what HTTP calls need. */
+  /** Loads the modules that HTTP calls need. */
   async prepare(): Promise<void> {
     await this.#around.http.prepare();
   }
 
   /**
-   * Calls a gRPC method whose request and answer are one message each, described as generated clients do. Rejects with a RollcallError;
+   * Calls a unary gRPC method, described as generated clients do. Rejects with a RollcallError;
    * the cause of REMOTE is a GrpcStatusError. Throws what the serializer throws, and a TypeError for a method that streams and for
-   * metadata that cannot be sent. A method is idempotent by the word of the caller, of this process, of the instances, else of its proto.
+   * metadata that cannot be sent. Whether it is idempotent is decided by the call, else this process, else the instances,
+   * else its proto.
    */
   grpc<Input, Output>(
     service: string,
@@ -211,18 +218,18 @@ export class Calls {
     const request = grpcRequest(method, message, options?.headers);
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
-      // what the method's own deserializer made
+      // the result of the method's own deserializer
       const receiver = new LastValue((value) => resolve(value as Output), reject);
       this.#start(callee, callee.grpc, grpcErrand(callee.grpc, method, request, receiver), options);
     });
   }
 
   /**
-   * The same for methods of any shape, and whoever observes: of an answer that is a stream each message is passed on, and the deadline
-   * runs to the first, as with `stream`. `message`: for a request that is a stream, where they come from. It is subscribed to once there
-   * is a connection; from then on the call is not repeated.
+   * Like `grpc`, for methods of any shape and with an observer: each message of a streamed response is passed on, and the
+   * deadline covers the first, as with `stream`. `message`: for a streamed request, the source of its messages. It is
+   * subscribed to once there is a connection; from then on the call is not repeated.
    */
-  // eslint-disable-next-line max-params -- the shape of a call, with one more who listens
+  // eslint-disable-next-line max-params -- the parameters of a call, plus its observer
   grpcStream<Input>(
     service: string,
     method: GrpcMethod<Input>,
@@ -237,7 +244,7 @@ export class Calls {
     );
   }
 
-  /** The same balancing for whoever has connections of its own: the channels of grpc-js. */
+  /** The same balancing for clients with connections of their own: the channels of grpc-js. */
   grpcRoute(service: string): ExternalChannel {
     return new ExternalChannel({
       service,
@@ -247,22 +254,22 @@ export class Calls {
     });
   }
 
-  /** What this process sees of a service and why it calls whom: for people. */
+  /** What this process knows of a service and why it picks which instance; for people. */
   explain(service: string): Explanation {
     return explain(this.#callee(service));
   }
 
-  /** What this process saw of the services that it called; see `EdgeStats`. */
+  /** Statistics of the services that this process called; see `EdgeStats`. */
   edges(): readonly EdgeStats[] {
     return Array.from(this.#callees.values()).flatMap((callee) => callee.edge() ?? []);
   }
 
-  /** Calls the listener soon after each event, until what is returned is called. What it throws is logged. */
+  /** Calls the listener shortly after each event; returns the function that removes it. Errors that it throws are logged. */
   onEvent(listener: CallerListener): () => void {
     return this.#events.listen(listener);
   }
 
-  /** Has this process taken the instance out of use, over some protocol? */
+  /** True if this process has ejected the instance on any protocol. */
   isEjected(instance: InstanceId): boolean {
     for (const { upstreams } of this.#callees.values()) {
       if (upstreams.some((upstream) => (upstream.balancer.node(instance)?.breaker.cause ?? null) !== null)) return true;
@@ -285,7 +292,7 @@ export class Calls {
     { callee, upstream, observer, options }: Listening<Request>,
     errandFor: (receiver: CallObserver) => CallRequest<Request>,
   ): { cancel(): void } {
-    // null when the observer throws at a refusal that comes at once: there is nothing to cancel
+    // null when the observer throws on an immediate refusal: there is nothing to cancel
     let begun: Call<Request> | null = null;
     const receiver = new Listener(observer, (error) => {
       this.#parts.log.error(`The observer of a stream of ${callee.service} threw: ${messageOf(error)}`);
@@ -323,7 +330,7 @@ export class Calls {
     const terms = termsOf(callee, callRequest, wishes, inherited.isRetry);
     const startedAt = callee.now();
     const deadlineAt = Math.min(startedAt + terms.deadlineMs, inherited.deadlineAt);
-    if (fallback !== undefined) this.#soften(callee, callRequest, fallback, deadlineAt);
+    if (fallback !== undefined) this.#addFallback(callee, callRequest, fallback, deadlineAt);
     if (tracer !== undefined) follow(tracer, upstream.protocol, callRequest, callee.service);
     const call = new Call(callee, upstream, callRequest, terms);
     call.open(startedAt, deadlineAt);
@@ -333,13 +340,13 @@ export class Calls {
       callee.events.shed('bulkhead', null);
       call.refuse(bulkheadError(callee.service, callee.policy.maxConcurrent));
     } else if (!(deadlineAt > startedAt)) call.refuse(deadlineError(call, 0));
-    else if (signal !== undefined && !heed(signal, call)) call.cancel(signal.reason);
+    else if (signal !== undefined && !cancelOnAbort(signal, call)) call.cancel(signal.reason);
     else call.begin(startedAt);
     return call;
   }
 
-  /** Puts somebody before the receiver who makes an answer out of the final error. */
-  #soften<Request>(
+  /** Wraps the observer with the fallback, which turns the final error into a response. */
+  #addFallback<Request>(
     callee: CalledService,
     callRequest: CallRequest<Request>,
     fallback: NonNullable<OneCall['fallback']>,
@@ -359,7 +366,7 @@ export class Calls {
     callRequest.receiver = new Fallback(parts);
   }
 
-  /** Services that are gone for good must not keep the places of new ones. */
+  /** Forgets services that are gone for good, so that they do not hold memory that new ones need. */
   #forgetGone(): void {
     for (const callee of this.#callees.values()) {
       const { view, inFlight } = callee;
@@ -373,7 +380,7 @@ export class Calls {
   }
 }
 
-/** What it takes to tell somebody of a call as it goes. */
+/** The parameters of a call with an observer. */
 interface Listening<Request> {
   readonly callee: CalledService;
   readonly upstream: Upstream<Request>;
@@ -381,7 +388,7 @@ interface Listening<Request> {
   readonly options: OneCall | undefined;
 }
 
-/** With more services than this, those that are gone for good are forgotten. */
+/** Beyond this number of services, those that are gone for good are forgotten. */
 const MANY_SERVICES = 1_024;
 
 const NOTHING_INHERITED: Inherited = { deadlineAt: Infinity, isRetry: false };

@@ -3,8 +3,8 @@ import type { ServiceState } from '../telemetry/events.js';
 import type { Explanation, InstanceExplanation, PickExplanation, ProtocolExplanation } from './explain.js';
 
 /**
- * An explanation in sentences and two small tables, for whoever is woken by an alarm. Lines are at most some 150 characters long when
- * names are short.
+ * An explanation in sentences and two small tables, for an engineer on call. Lines are at most about 150 characters long
+ * when names are short.
  */
 export function explainText(explanation: Explanation): string {
   const { protocols } = explanation;

@@ -11,43 +11,43 @@ import type { PickReason } from '../transport/tracing.js';
 import type { CalledService } from './service/called-service.js';
 import type { Upstream } from './service/upstream.js';
 
-/** What one process sees of a service, and why it calls whom. For people and dashboards; fields may be added. */
+/** What one process knows of a service, and why it picks which instance. For people and dashboards; fields may be added. */
 export interface Explanation {
   readonly service: string;
   readonly status: ServiceView['status'];
-  /** Is the copy of the registry perhaps old? */
+  /** True if our copy of the registry may be out of date. */
   readonly isStale: boolean;
   readonly callsUnderWay: number;
   /** Retries that the budget allows now. */
   readonly retriesLeft: number;
-  /** One for each protocol that has been used. */
+  /** One entry for each protocol that has been used. */
   readonly protocols: readonly ProtocolExplanation[];
 }
 
 export interface ProtocolExplanation {
   readonly protocol: Protocol;
   readonly balancer: string;
-  /** `CLOSED`: all well; `DEGRADED`: some are ejected; `OPEN`: nobody can be called. */
+  /** `CLOSED`: no instance is ejected; `DEGRADED`: some are; `OPEN`: no instance can be called. */
   readonly state: ServiceState;
-  /** The lowest tier holding anybody who can be called is used. */
+  /** The lowest tier with an instance that can be called; null: there is none. */
   readonly tierInUse: number | null;
-  /** Calls that wait because no instance takes them: limits, ejections, or nobody who may be called. */
+  /** Calls that wait because no instance accepts them: limits, ejections, or none that may be called. */
   readonly callsPending: number;
-  /** How long the oldest of them has waited; null: none waits. */
+  /** How long the oldest of them has waited, ms; null: none waits. */
   readonly pendingForMs: number | null;
   readonly instances: readonly InstanceExplanation[];
-  /** The last 16, the newest first. */
+  /** The last 16 picks, newest first. */
   readonly picks: readonly PickExplanation[];
 }
 
-/** Whom an attempt went to, why, and what came of it. */
+/** Which instance an attempt went to, why, and its outcome. */
 export interface PickExplanation {
   readonly msAgo: number;
   readonly instance: InstanceId;
   readonly tier: number;
-  /** It was the call's first attempt, another had failed or was too slow, or it went beside a slow one. */
+  /** It was the first attempt, a retry after a failed or slow one, or a hedge beside a slow one. */
   readonly reason: PickReason;
-  /** Was it to find out whether an ejected instance works again? */
+  /** True if it tested whether an ejected instance works again. */
   readonly isProbe: boolean;
   /** `success`, the kind of the failure, or `cancelled`; null: under way. */
   readonly outcome: string | null;
@@ -60,24 +60,24 @@ export interface InstanceExplanation {
   readonly address: string;
   readonly version: string;
   readonly zone: string;
-  /** What the registry says, and why. */
+  /** The state in the registry, and its reason. */
   readonly state: State;
   readonly reason: string;
   readonly admin: AdminState;
-  /** Null: never called, because of its state or admin state. */
+  /** Null: its state or admin state excludes it from calls. */
   readonly tier: number | null;
-  /** False: left out because of its zone or our subset, as long as the others have room. */
+  /** False: it is outside our zone or subset, and gets calls only when the preferred ones are full. */
   readonly isPreferred: boolean;
   /** `open`, `shut`, or `limited to n` calls at once: less than its `limit`, because it does not answer. */
   readonly gate: string;
   readonly breaker: 'closed' | 'open' | 'half-open';
-  /** Why it is ejected; null: it is not. */
+  /** Why it is ejected; null: it is not ejected. */
   readonly ejected: 'errors' | 'absent' | null;
   readonly nextProbeInMs: number | null;
   readonly callsUnderWay: number;
-  /** So many calls may be under way there, by what came of the last ones. */
+  /** The adaptive limit of calls under way there. */
   readonly limit: number;
-  /** What the balancer compares; less is better. */
+  /** The load that the balancer compares; less is better. */
   readonly load: number;
   readonly p99Ms: number | null;
   readonly lastSuccessMsAgo: number | null;

@@ -9,26 +9,26 @@ export interface FallbackParts {
   readonly fallback: (error: RollcallError) => unknown;
   readonly receiver: CallObserver;
   readonly deadlineAt: number;
-  /** Of a stream nothing is made up once a value has come. */
+  /** A stream gets no fallback once a value has arrived. */
   readonly isStream: boolean;
   readonly wheel: TimerWheel;
   readonly log: Log;
   now(): number;
-  /** It gave an answer. */
+  /** Called when the fallback has produced a response. */
   fellBack(): void;
 }
 
-/** Nobody wants an answer any more. */
+/** After these the caller does not want a response any more. */
 const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['CANCELLED', 'CLOSED']);
 
 /**
- * Stands before the receiver of a call and asks the caller's fallback for an answer when the call has failed. It is called in the
- * caller's AsyncLocalStorage. Whatever it does, the receiver hears one last word, by the deadline.
+ * Wraps the receiver of a call and asks the caller's fallback for a response when the call has failed. The fallback runs
+ * in the caller's AsyncLocalStorage. Whatever it does, the receiver gets exactly one result, by the deadline.
  */
 export class Fallback extends WheelTimer implements CallObserver {
   readonly #parts: FallbackParts;
   readonly #home = new AsyncResource('rollcall.fallback');
-  /** The error that the call ends with if no answer comes; null: nothing is waited for. */
+  /** The error that the call ends with if the fallback gives no response; null: no fallback is under way. */
   #error: RollcallError | null = null;
   #hasValue = false;
 
@@ -74,9 +74,9 @@ export class Fallback extends WheelTimer implements CallObserver {
     const { wheel, deadlineAt, log } = this.#parts;
     const now = this.#parts.now();
     this.#error = error;
-    // an answer that has no time to come is refused at the next tick; what it throws harms nobody
+    // without time left, the response is refused at the next tick; a later rejection is only logged
     wheel.arm(this, deadlineAt, now);
-    // whatever its `then` does, a promise settles once, later, and throws nothing here
+    // wrapped in a promise, because a foreign `then` may settle twice, settle synchronously or throw
     Promise.resolve(answer).then(
       (value) => this.#gave(value),
       (thrown: unknown) => {
@@ -86,7 +86,7 @@ export class Fallback extends WheelTimer implements CallObserver {
     );
   }
 
-  /** The promise brought something, perhaps too late. */
+  /** The promise resolved, perhaps too late. */
   #gave(value: unknown): void {
     if (this.#error === null) return;
     this.#settle();

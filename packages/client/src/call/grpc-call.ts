@@ -7,18 +7,18 @@ import { CallRequest } from './service/call-request.js';
 import type { CallObserver } from './service/call-request.js';
 import type { Upstream } from './service/upstream.js';
 
-/** One gRPC call's own wishes. */
+/** The options of one gRPC call. */
 export interface GrpcCall extends OneCall {
   /**
-   * gRPC metadata that is sent with it: printable ASCII, else it is a TypeError. Names are put in lower case; what belongs to the
-   * connection or to this client is left out.
+   * gRPC metadata that is sent with it: printable ASCII, else a TypeError is thrown. Names are lower-cased; entries that
+   * belong to the connection or to this client are left out.
    */
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 type Shape = Pick<GrpcMethod, 'path' | 'requestStream' | 'responseStream' | 'options'>;
 
-/** What is to be done for a call of the method. */
+/** The request of a call to the method. */
 export function grpcErrand(
   upstream: Upstream<GrpcRequest>,
   method: Shape,
@@ -27,18 +27,18 @@ export function grpcErrand(
 ): CallRequest<GrpcRequest> {
   const callRequest = new CallRequest(request, upstream.method(grpcMethodName(method.path)), verbOf(method), receiver);
   const { upload } = request;
-  // messages that nobody has begun to read may go elsewhere
+  // a stream that has not been read yet may be sent to another instance
   if (upload !== null) callRequest.isRepeatable = () => !upload.isBegun;
   return callRequest;
 }
 
-/** Why a method is not called by who sends one message and waits for one. */
+/** The error text for a streaming method that is called as a unary one. */
 export function streamText({ path, requestStream }: Shape): string {
   const what = requestStream ? 'takes a stream of messages' : 'answers with a stream';
   return `${path} ${what}: call it with grpcStream, or in Nest as a method of orders.grpc('Service').`;
 }
 
-/** By the words of descriptor.proto. */
+/** Values of `idempotency_level` in descriptor.proto. */
 const HARMLESS: ReadonlySet<string | undefined> = new Set(['IDEMPOTENT', 'NO_SIDE_EFFECTS']);
 
 function verbOf({ requestStream, responseStream, options }: Shape): CallKind {

@@ -3,14 +3,14 @@ import type { Protocol, RollcallError } from '@rollcall/core';
 import type { CallTrace, CallTracer } from '../transport/tracing.js';
 import type { CallRequest, CallObserver } from './service/call-request.js';
 
-/** Who listens to a stream. What it throws ends the stream and is logged. */
+/** The observer of a stream. An error that it throws ends the stream and is logged. */
 export interface StreamObserver {
   next(value: unknown): void;
   error(error: RollcallError): void;
   complete(): void;
 }
 
-/** A promise's end of a call. */
+/** Settles a promise with the last value of a call. */
 export class LastValue implements CallObserver {
   readonly #resolve: (value: unknown) => void;
   readonly #reject: (error: RollcallError) => void;
@@ -34,7 +34,7 @@ export class LastValue implements CallObserver {
   }
 }
 
-/** Where there is one value, and the last one is it: an answer that broke off may have brought another before. */
+/** Keeps only the last value: a response that broke off may have delivered an earlier one. */
 export function only(receiver: CallObserver): CallObserver {
   const told = (value: unknown): void => {
     receiver.next(value);
@@ -44,8 +44,8 @@ export function only(receiver: CallObserver): CallObserver {
 }
 
 /**
- * A stream's end of a call. It shields the connection, which others share, from what the observer throws, and calls the observer in
- * the AsyncLocalStorage of whoever subscribed.
+ * Passes the values of a call to a stream observer. It shields the shared connection from errors of the observer, and
+ * calls it in the AsyncLocalStorage of the subscriber.
  */
 export class Listener implements CallObserver {
   readonly #home = new AsyncResource('rollcall.stream');
@@ -58,7 +58,7 @@ export class Listener implements CallObserver {
     this.#thrown = thrown;
   }
 
-  /** Nothing is passed on any more. */
+  /** Stops passing on values. */
   close(): void {
     this.#isOver = true;
   }
@@ -88,7 +88,7 @@ export class Listener implements CallObserver {
   }
 }
 
-/** Tells the trace of a call how it ended, before whoever waits for it hears. */
+/** Reports the outcome of a call to its trace before passing it to the observer. */
 export class Followed implements CallObserver {
   readonly #receiver: CallObserver;
   readonly #trace: CallTrace;
@@ -113,7 +113,7 @@ export class Followed implements CallObserver {
   }
 }
 
-/** Lets the tracer follow what is done, if it wants to. */
+/** Starts a trace for the request if the tracer wants one. */
 export function follow<Request>(
   tracer: CallTracer,
   protocol: Protocol,

@@ -6,9 +6,9 @@ import { policyOf } from './policy/service-options.js';
 import type { CallOptions } from './policy/service-options.js';
 import { censusText } from './service/call-error.js';
 
-/** How long `ready` waits, and for whom. */
+/** How long `ready` waits, and its signal. */
 export interface ReadyOptions {
-  /** 0 … 2,147,483,647 ms; default 10,000. 0 only looks. */
+  /** 0 … 2,147,483,647 ms; default 10,000. 0 checks once without waiting. */
   readonly timeoutMs?: number;
   /** Ends the wait with CANCELLED. */
   readonly signal?: AbortSignal;
@@ -19,7 +19,7 @@ export interface ReadinessParts {
   readonly services: Services;
   readonly options: { readonly calls: CallOptions; readonly service?: string | undefined };
   readonly contact: Pick<Contact, 'status' | 'registry'>;
-  /** Has this process registered itself, if it has a service? */
+  /** True if this process has registered itself, or has no service to register. */
   readonly isAnnounced: () => boolean;
 }
 
@@ -27,27 +27,29 @@ const TIMEOUT_MS = 10_000;
 const LONGEST_MS = 2 ** 31 - 1;
 
 /**
- * Waits until services can be called. A service is ready when it has an instance that calls go to without waiting: in a state that its
- * policy allows, and not REGISTERING, as such an instance has not answered the registry yet; and not taken out by an operator.
+ * Waits until services can be called. A service is ready when it has an instance that calls reach without waiting: in a
+ * state that its policy allows, not REGISTERING (such an instance has not answered the registry yet), and not taken out
+ * by an operator.
  */
 export class Readiness {
   readonly #parts: ReadinessParts;
   readonly #dependencies = new Set<string>();
-  /** How to end each wait. */
+  /** The reject function of each wait. */
   readonly #waits = new Set<(error: RollcallError) => void>();
 
   constructor(parts: ReadinessParts) {
     this.#parts = parts;
   }
 
-  /** It is waited for when no names are given. */
+  /** Adds a service to those that `wait` waits for when no names are given. */
   dependOn(service: string): void {
     this.#dependencies.add(service);
   }
 
   /**
    * Resolves when all are ready. Rejects at the timeout with NO_CATALOG, UNKNOWN_SERVICE or NO_INSTANCE (retryable) and the reason for each
-   * service that is not; also with CANCELLED, CLOSED and OPTION_INVALID. A process that is awaited by those it waits for must register first.
+   * service that is not; also with CANCELLED, CLOSED and OPTION_INVALID. If services wait for each other, each must
+   * register first.
    */
   async wait(
     names: string | readonly string[] = [...this.#dependencies],
@@ -87,7 +89,7 @@ export class Readiness {
     });
   }
 
-  /** Ends every wait with this. */
+  /** Ends every wait with this error. */
   close(error: RollcallError): void {
     for (const fail of this.#waits) fail(error);
   }
@@ -128,7 +130,7 @@ export class Readiness {
   }
 }
 
-/** Two services that wait for each other before they listen wait for ever. */
+/** A hint for services that wait for each other before they listen, which would wait for ever. */
 function unannouncedText(service: string): string {
   return (
     ` This process, ${service}, has not registered: it does so when it listens. If those it waits for wait for it, none of them ` +

@@ -9,8 +9,9 @@ import type { CalledService } from './service/called-service.js';
 export const NO_WISHES: OneCall = {};
 
 /**
- * The terms of a call: its own wishes, before what is said of its method, before the policy of its service. `isRetry`: is the request that
- * it is a part of a repetition? Calls without wishes share their terms until something else is said of the method. Throws OPTION_INVALID.
+ * Resolves the options of a call: its own first, then those of its method, then the policy of its service. `isRetry`: the
+ * request that it belongs to is a retry. Calls without own options share the result until the options of the method
+ * change. Throws OPTION_INVALID.
  */
 export function termsOf<Request>(
   callee: CalledService,
@@ -28,7 +29,7 @@ export function termsOf<Request>(
   return terms;
 }
 
-/** Its options have headers, which are in its metadata by now. */
+/** A gRPC request: `headers` in its options are already part of its metadata. */
 function isGrpc(request: unknown): boolean {
   return typeof request === 'object' && request !== null && 'frame' in request;
 }
@@ -46,11 +47,11 @@ function made<Request>(
   const isHarmless =
     callKind.idempotent !== 'never' &&
     (wishes.idempotent ?? rules.isIdempotent ?? callKind.idempotent === 'unless-said');
-  // what is repeated one level up is not repeated here as well
+  // a request that is retried one level up is not retried here as well
   const isIdempotent = isHarmless && !isRetry;
   const hedge = wishes.hedge === undefined ? rules.hedge : hedgeAfter(wishes.hedge);
   const idleMs = wishes.idleMs ?? callee.policy.idleMs;
-  // no alarm would ever ring at such a time
+  // no timer would ever fire at such a time
   if (!(timeoutMs > 0 && idleMs > 0) || Number.isNaN(ownMs)) throw noTime(wishes);
   return {
     deadlineMs: Math.min(ownMs, wishes.inheritedMs ?? Infinity),
@@ -71,7 +72,7 @@ function noTime({ timeoutMs, idleMs, deadlineMs }: OneCall): RollcallError {
   return new RollcallError('OPTION_INVALID', text);
 }
 
-/** A method that takes longer than calls usually may is given the time it says, unless this service's deadline was set. */
+/** The default deadline: raised to the timeout of the method if that is longer, unless the service's deadline was set. */
 function usualDeadlineMs(callee: CalledService, timeoutMs: number): number {
   const { deadlineMs } = callee.policy;
   return timeoutMs === Infinity || callee.isDeadlineSet ? deadlineMs : Math.max(deadlineMs, timeoutMs);

@@ -9,16 +9,16 @@ import { CallRequest } from './service/call-request.js';
 import type { CallObserver } from './service/call-request.js';
 import type { Upstream } from './service/upstream.js';
 
-/** A Nest message that is to be sent. */
+/** A Nest message to send. */
 export interface TcpMessage {
   readonly pattern: unknown;
   readonly data: unknown;
   readonly options: OneCall | undefined;
-  /** What its service makes of packets; undefined: nothing. */
+  /** The codec of its service; undefined: plain JSON. */
   readonly codec: TcpCodec | undefined;
 }
 
-/** Throws a TypeError for what JSON cannot say. */
+/** The request of a TCP call. Throws a TypeError for data that JSON cannot represent. */
 export function tcpErrand(
   upstream: Upstream<TcpRequest>,
   { pattern, data, options, codec }: TcpMessage,

@@ -1,31 +1,37 @@
 import type { Selector } from '../../balance/nodes/selector.js';
 import type { HedgeAfter } from './hedge.js';
 
-/** What a verb brings with it. */
+/** The properties that a kind of call (send, emit, fetch, …) implies. */
 export interface CallKind {
   readonly shape: ResolvedCallOptions['shape'];
-  /** Does it no harm to execute it twice? `unless-said`: yes, if nobody says otherwise. */
+  /** Whether it is idempotent: only if declared, unless declared otherwise, or never. */
   readonly idempotent: 'if-said' | 'unless-said' | 'never';
 }
 
-/** What holds for a call, whenever it is made: calls that wish nothing of their own share it. */
+/** The resolved options of a call. Independent of time, so calls without own options share them. */
 export interface ResolvedCallOptions {
-  /** In all; a request that the call is a part of may leave less. */
+  /** Total time of the call, ms; the request that it belongs to may leave less. */
   readonly deadlineMs: number;
-  /** Between two values of a stream, once the first has come. */
+  /** Longest time between two values of a stream after the first, ms. */
   readonly idleMs: number;
-  /** May it be repeated here when it may have been executed? */
+  /** True if it may be repeated after it may have been executed. */
   readonly isIdempotent: boolean;
-  /** A repetition of what may have been executed once already, one level up: it is not repeated here as well. */
+  /**
+   * True if it belongs to a request that was retried one level up after it may have been executed; then it is not
+   * repeated here as well.
+   */
   readonly isRetry: boolean;
-  /** `value`: the last value is the answer; `stream`: each is passed on, and the first ends the deadline; `event`: no answer. */
+  /**
+   * `value`: the last value is the response; `stream`: each is passed on, and the first ends the deadline; `event`:
+   * no response.
+   */
   readonly shape: 'value' | 'stream' | 'event';
   readonly selector: Selector;
-  /** What is to go to the same instance each time; null: nothing. */
+  /** Calls with the same key go to the same instance; null: no key. */
   readonly hashKey: string | null;
-  /** No answer comes later than this after an attempt was begun, so none is waited for; Infinity: nobody says. */
+  /** Longest time of one attempt, ms; a response is not awaited longer. Infinity: not set. */
   readonly timeoutMs: number;
-  /** When a second attempt is made beside a slow first one. */
+  /** When to make a second attempt beside a slow first one. */
   readonly hedge: HedgeAfter;
 }
 
@@ -35,6 +41,6 @@ export const EVENT: CallKind = { shape: 'event', idempotent: 'never' };
 /** An HTTP request by a verb that is idempotent by RFC 9110, or a gRPC method that is by its proto. */
 export const SAFE_CALL: CallKind = { shape: 'value', idempotent: 'unless-said' };
 export const SAFE_STREAM: CallKind = { shape: 'stream', idempotent: 'unless-said' };
-/** What is sent can be read only once. */
+/** A request that can be read only once, so it is never idempotent. */
 export const ONE_WAY_CALL: CallKind = { shape: 'value', idempotent: 'never' };
 export const ONE_WAY_STREAM: CallKind = { shape: 'stream', idempotent: 'never' };

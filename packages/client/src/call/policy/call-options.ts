@@ -2,58 +2,67 @@ import { nearest, RollcallError } from '@rollcall/core';
 import type { Metadata, State } from '@rollcall/core';
 import type { HedgeOption } from './hedge.js';
 
-/** What a request leaves to the calls that are made while it is handled, so that nobody works longer than somebody waits. */
+/** What a request passes on to the calls made while it is handled, so that no work outlives the caller's wait. */
 export interface Inherited {
-  /** When nobody waits for its answer any more, ms of Time; Infinity: that was not said. */
+  /** When its caller stops waiting, ms of Time; Infinity: unknown. */
   readonly deadlineAt: number;
-  /** Is it a repetition? Its calls then are not repeated: n attempts at each of m levels would be nᵐ. */
+  /** True for a retry. Its calls are then not repeated: n attempts at each of m levels would be nᵐ. */
   readonly isRetry: boolean;
 }
 
-/** One call's own wishes; they override the policy of its service. */
+/** The options of one call; they override the policy of its service. */
 export interface OneCall {
-  /** In all, ms. Default: the policy's. */
+  /** Total time of the call, ms. Default: the policy's. */
   readonly deadlineMs?: number | undefined;
-  /** What is left of the deadline of the request that this call is a part of, ms: the smaller of both counts. */
+  /** Time left of the deadline of the request that this call belongs to, ms; the smaller of both applies. */
   readonly inheritedMs?: number | undefined;
-  /** Is it part of a request that is a repetition itself? Then it is not repeated once it may have been executed. Default: as inherited. */
+  /**
+   * True if it belongs to a request that is itself a retry: it is then not repeated once it may have been executed.
+   * Default: inherited.
+   */
   readonly isRetry?: boolean | undefined;
-  /** Between two values of a stream, ms. */
+  /** Longest time between two values of a stream, ms. Default: the policy's. */
   readonly idleMs?: number | undefined;
-  /** Does it no harm when it is executed twice? Then it is repeated after a broken connection or a timeout, too. Default: no. */
+  /**
+   * True if executing it twice does no harm: it is then also repeated after a broken connection or a timeout.
+   * Default: false.
+   */
   readonly idempotent?: boolean | undefined;
   readonly allowedStates?: readonly State[] | 'any' | undefined;
-  /** A version, or its first parts: `2` means every 2.x. Default: any. */
+  /** A version or a prefix of one: `2` matches every 2.x. Default: any. */
   readonly version?: string | undefined;
-  /** Words that an instance's metadata must hold, each with this value: `{ tier: 'canary' }`. Default: any. */
+  /** Entries that an instance's metadata must contain: `{ tier: 'canary' }`. Default: none. */
   readonly metadata?: Metadata | undefined;
   /**
-   * What travels beside the payload of a message over TCP, as JSON: Nest 12 gives it to the handler as `TcpContext.getMetadata()`. What
-   * Rollcall itself sends there (deadline, attempt, trace) beats it. Over HTTP and gRPC: nothing. Default: nothing.
+   * Data sent beside the payload of a TCP message, as JSON: Nest 12 gives it to the handler as
+   * `TcpContext.getMetadata()`. The entries that Rollcall itself sends there (deadline, attempt, trace) take precedence.
+   * Ignored over HTTP and gRPC. Default: none.
    */
   readonly packetMetadata?: Readonly<Record<string, unknown>> | undefined;
-  /** Calls with the same key go to the same instance, with the balancer `consistent-hash`; others do not look at it. */
+  /** With the balancer `consistent-hash`, calls with the same key go to the same instance; other balancers ignore it. */
   readonly hashKey?: string | undefined;
   /**
-   * The longest that one attempt is waited for, ms; also the last one, so less than `deadlineMs` says something. Default: what is said
-   * of the method (`calls.services`, or by its instances), else `attemptTimeoutMs` if another attempt may follow.
+   * The longest time of one attempt, ms, also of the last one; useful only below `deadlineMs`. Default: the value set
+   * for the method (`calls.services`, or by its instances), else `attemptTimeoutMs` if another attempt may follow.
    */
   readonly timeoutMs?: number | undefined;
   /**
-   * May a second attempt be made beside a slow first one, if the call is idempotent? `true`: after the time in which 95 % of the calls
-   * of the method are answered. The first good answer counts. Default: what is said of the method, else no.
+   * Whether to make a second attempt beside a slow first one, if the call is idempotent. `true`: after the time in which
+   * 95 % of the calls of the method are answered. The first good response wins. Default: the value set for the method,
+   * else false.
    */
   readonly hedge?: HedgeOption | undefined;
   /**
-   * Makes an answer out of the final error, unless the call was cancelled or the client closed: a value, or a promise of one, which is
-   * waited for until the deadline. What it throws is logged, and the call then ends with its own error.
+   * Turns the final error into a response, unless the call was cancelled or the client closed: a value, or a promise of
+   * one, which is awaited until the deadline. An error that it throws is logged, and the call then ends with its own
+   * error.
    */
   readonly fallback?: ((error: RollcallError) => unknown) | undefined;
   /** Ends the call with CANCELLED. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A call knows these, and no other word. */
+/** All options of a call; any other name is refused. */
 export const CALL_OPTION_NAMES: Readonly<Record<keyof OneCall, true>> = {
   deadlineMs: true,
   inheritedMs: true,
@@ -72,16 +81,16 @@ export const CALL_OPTION_NAMES: Readonly<Record<keyof OneCall, true>> = {
 };
 
 const KNOWN: ReadonlySet<string> = new Set(Object.keys(CALL_OPTION_NAMES));
-/** gRPC calls have these, too; the metadata of the request has been made of them. */
+/** Allowed in gRPC calls, too; already part of the metadata of the request. */
 const HEADERS = 'headers';
 
 /**
- * Does it hold any wish? Throws OPTION_INVALID for a word that no call knows. Looks at the names alone, without making anything: it is
- * asked for each call, since one object may be used again with others.
+ * True if any option is set. Throws OPTION_INVALID for an unknown name. Checks the names only and allocates nothing: it is
+ * called for each call, as an object may be reused with other options.
  */
 export function checkCallOptions(wishes: OneCall, isGrpc = false): boolean {
   let isAny = false;
-  // oxlint-disable-next-line guard-for-in -- what is inherited would be read, too
+  // oxlint-disable-next-line guard-for-in -- inherited properties would be read, too
   for (const key in wishes) {
     if (!isWish(key) && !(isGrpc && key === HEADERS)) throw strangeWish(key);
     isAny = true;
@@ -89,7 +98,7 @@ export function checkCallOptions(wishes: OneCall, isGrpc = false): boolean {
   return isAny;
 }
 
-/** As CALL_WISHES has them. Names of properties are compared as pointers here: no dearer than to count them, and a Set is three times that. */
+/** The names of CALL_OPTION_NAMES. Property names compare as pointers here, which costs a third of a lookup in a Set. */
 function isWish(key: string): boolean {
   switch (key) {
     case 'deadlineMs':
@@ -118,7 +127,7 @@ function strangeWish(word: string): RollcallError {
 
 function adviceFor(word: string): string {
   if (word === HEADERS) return 'Headers of an HTTP request go in the init of fetch; over TCP there are none.';
-  // as others say it, in ms
+  // a common spelling without the unit
   const near = KNOWN.has(`${word}Ms`) ? `${word}Ms` : nearest(word, KNOWN);
   return near === null ? `It knows ${[...KNOWN].join(', ')}.` : `Did you mean ${near}?`;
 }

@@ -1,13 +1,16 @@
 import type { LatencyProfile } from '../../balance/nodes/latency.js';
 import { WheelTimer } from './timer-wheel.js';
 
-/** When a second attempt is made beside a slow first one: never, after the method's 95th percentile, or after so many ms. */
+/**
+ * When a second attempt is made beside a slow first one: never, after the method's 95th percentile, or after this many
+ * ms.
+ */
 export type HedgeAfter = 'never' | 'p95' | number;
 
-/** How a caller says it: `true` is after the p95. */
+/** The option `hedge`: `true` means after the p95. */
 export type HedgeOption = boolean | { readonly afterMs?: number | undefined };
 
-/** How exact a hedge is. Finer than a deadline: the p95 of a fast method is a few ms. */
+/** Timer resolution of hedges, ms. Finer than for deadlines: the p95 of a fast method is a few ms. */
 export const HEDGE_TICK_MS = 1;
 const SHORTEST_MS = 1;
 const LONGEST_MS = 3_600_000;
@@ -17,7 +20,7 @@ export function hedgeAfter(wish: HedgeOption): HedgeAfter {
   return wish === true || wish.afterMs === undefined ? 'p95' : wish.afterMs;
 }
 
-/** Is it what the option `hedge` may be? */
+/** True for a valid value of the option `hedge`. */
 export function isHedgeOption(received: unknown): received is HedgeOption {
   if (typeof received === 'boolean') return true;
   if (typeof received !== 'object' || received === null) return false;
@@ -27,8 +30,8 @@ export function isHedgeOption(received: unknown): received is HedgeOption {
 }
 
 /**
- * How long the first attempt is waited for, ms; Infinity: no hedge. With the p95 about one call in twenty is hedged, which is what
- * the hedge budget allows (Dean and Barroso, *The Tail at Scale*, 2013); as long as fewer than 20 calls tell it, there is none.
+ * Delay before the hedge, ms; Infinity: no hedge. With the p95 about one call in twenty is hedged, which is what
+ * the hedge budget allows (Dean and Barroso, *The Tail at Scale*, 2013); there is no p95 from fewer than 20 calls.
  */
 export function hedgeDelayMs(after: HedgeAfter, latency: LatencyProfile, now: number): number {
   if (after === 'never') return Infinity;
@@ -37,13 +40,13 @@ export function hedgeDelayMs(after: HedgeAfter, latency: LatencyProfile, now: nu
   return p95Ms === null ? Infinity : Math.max(SHORTEST_MS, p95Ms);
 }
 
-/** Whoever may be hedged. */
+/** A call that may be hedged. */
 export interface Hedgeable {
-  /** The first attempt takes long. */
+  /** Called when the first attempt is slow. */
   hedge(now: number): void;
 }
 
-/** The alarm of a call that may be hedged, beside the one of its deadline. Other calls have none. */
+/** The second timer of a call that may be hedged, beside the one of its deadline. Other calls have none. */
 export class HedgeTimer extends WheelTimer {
   readonly #call: Hedgeable;
 
@@ -56,6 +59,6 @@ export class HedgeTimer extends WheelTimer {
     this.#call.hedge(now);
   }
 
-  /** The call is ended by its own alarm. */
+  /** No-op: the timer of the call itself ends the call. */
   override stop(): void {}
 }

@@ -3,18 +3,18 @@ import type { Instance, MethodPolicy } from '@rollcall/core';
 import { hedgeAfter } from './hedge.js';
 import type { HedgeAfter, HedgeOption } from './hedge.js';
 
-/** What this process says itself of a method that it calls; it beats what the instances say. */
+/** The policy that this process sets for a method; it takes precedence over the one published by the instances. */
 export interface OwnMethodPolicy {
   readonly idempotent?: boolean | undefined;
   readonly timeoutMs?: number | undefined;
   readonly hedge?: HedgeOption | undefined;
 }
 
-/** What holds for the calls of one method, if they do not say themselves. */
+/** The defaults for calls of one method. */
 export interface MethodRules {
-  /** Null: nobody says. */
+  /** Null: not declared. */
   readonly isIdempotent: boolean | null;
-  /** The most that an answer takes; Infinity: nobody says. */
+  /** Longest time of one attempt, ms; Infinity: not declared. */
   readonly timeoutMs: number;
   readonly hedge: HedgeAfter;
 }
@@ -22,9 +22,9 @@ export interface MethodRules {
 export const NO_RULES: MethodRules = { isIdempotent: null, timeoutMs: Infinity, hedge: 'never' };
 
 /**
- * Our own words, then those of the instances that publish the method. While old and new ones run side by side these may differ, so
- * the careful reading counts, whatever their order: idempotent, or hedged, only if all say so; of the timeouts the smallest; of the
- * delays of hedges the longest.
+ * Our own policy, then that of the instances that publish the method. While old and new ones run side by side these may
+ * differ, so the strictest reading applies, whatever their order: idempotent, or hedged, only if all declare it; the
+ * smallest timeout; the longest hedge delay.
  */
 export function methodRules(own: OwnMethodPolicy | undefined, published: readonly MethodPolicy[]): MethodRules {
   const theirs = published.length === 0 ? NO_RULES : agreed(published);
@@ -36,7 +36,7 @@ export function methodRules(own: OwnMethodPolicy | undefined, published: readonl
   };
 }
 
-/** What these instances say of the method with this name. */
+/** The policies that these instances publish for the method. */
 export function publishedFor(name: string, instances: readonly Instance[]): readonly MethodPolicy[] {
   const found: MethodPolicy[] = [];
   for (const instance of instances) {
@@ -46,7 +46,7 @@ export function publishedFor(name: string, instances: readonly Instance[]): read
   return found;
 }
 
-/** Every method that somebody says something of: this process, or one of these instances. */
+/** The names of all methods with a policy, set by this process or published by one of these instances. */
 export function namesSaid(
   own: Readonly<Record<string, OwnMethodPolicy>>,
   instances: readonly Instance[],
@@ -74,7 +74,10 @@ function agreed(policies: readonly MethodPolicy[]): MethodRules {
   return { isIdempotent: isAgreed(policies), timeoutMs, hedge };
 }
 
-/** One that does not say so of a method it publishes leaves it open: then the HTTP verb decides, else it counts as no. */
+/**
+ * An instance that publishes a method without declaring this leaves it open: then the HTTP verb decides, else it is not
+ * idempotent.
+ */
 function isAgreed(policies: readonly MethodPolicy[]): boolean | null {
   if (policies.some(({ idempotent }) => idempotent === false)) return false;
   return policies.every(({ idempotent }) => idempotent === true) ? true : null;
@@ -86,7 +89,7 @@ function later(one: HedgeAfter, other: HedgeAfter): HedgeAfter {
   return Math.max(one, other);
 }
 
-/** `{ cmd: 'find' }`, the usual one: there is nothing to sort. */
+/** The usual pattern `{ cmd: 'find' }`: there is nothing to sort. */
 function isPlainPair(pattern: unknown): pattern is object {
   if (typeof pattern !== 'object' || pattern === null) return false;
   let count = 0;

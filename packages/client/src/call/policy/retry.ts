@@ -3,24 +3,24 @@ import { TRAITS } from '../../transport/transport.js';
 import type { FailureKind } from '../../transport/transport.js';
 
 /**
- * Before a try on an instance that was tried already, ms (full jitter). One on another instance needs no wait: what slows a
- * storm down is the budget.
+ * Backoff before a retry on an instance that was tried already, ms (full jitter). A retry on another instance needs none:
+ * the budget limits retry storms.
  */
 export const RETRY_BACKOFF: Backoff = { baseMs: 25, capMs: 250 };
 
-/** What certainly was not executed may be sent again by anybody, what may have been only if that does no harm. */
+/** A request that was certainly not executed may always be sent again; one that may have been, only if it is idempotent. */
 export function mayRetry(kind: FailureKind, isIdempotent: boolean): boolean {
   const { executed } = TRAITS[kind];
   return executed === 'no' || (executed === 'maybe' && isIdempotent);
 }
 
-/** Was it certainly not executed? */
+/** True if the request was certainly not executed. */
 export const isUnexecuted = (kind: FailureKind): boolean => TRAITS[kind].executed === 'no';
 
 /**
- * The first retry of what never left this process costs no budget: it loads nobody, and a dead instance must not fail more calls
- * than happen to be budgeted. (gRPC's transparent retries, A6.) A second one does, so a dead service is not hammered. A request that this
- * process itself moves to another connection costs nothing.
+ * The first retry of a request that never left this process costs no budget: it causes no load, and a dead instance must
+ * not fail calls beyond the budget. (gRPC's transparent retries, A6.) A second one costs, so a dead service is not
+ * flooded. A request that this process itself moves to another connection costs nothing.
  */
 export function isFree(kind: FailureKind, attempt: number): boolean {
   const { executed, says } = TRAITS[kind];
@@ -29,16 +29,16 @@ export function isFree(kind: FailureKind, attempt: number): boolean {
 }
 
 export interface BudgetTerms {
-  /** Retries for each request. */
+  /** Retries allowed per request. */
   readonly ratio: number;
-  /** Retries that are always allowed, so that who calls seldom can repeat at all. */
+  /** Retries per second that are always allowed, so that a caller with few requests can retry at all. */
   readonly perSecond: number;
 }
 
 const WINDOW_SECONDS = 10;
 
 /**
- * What keeps retries from turning a brown-out into an outage that never ends: one is allowed only if the last 10 s (in whole
+ * Keeps retries from turning an overload into a permanent outage: one is allowed only if the last 10 s (in whole
  * seconds) then hold at most `ratio` × requests + `perSecond` × 10 of them. After Finagle's RetryBudget; one for each service, shared by its methods.
  */
 export class RetryBudget {
@@ -55,14 +55,14 @@ export class RetryBudget {
     this.#reserve = terms.perSecond * WINDOW_SECONDS;
   }
 
-  /** A request, not counting its retries. */
+  /** Counts a request; its retries do not count. */
   request(now: number): void {
     const place = this.#place(now);
     this.#requests[place] = (this.#requests[place] ?? 0) + 1;
     this.#requestSum += 1;
   }
 
-  /** Takes one retry out, if there is one. */
+  /** Takes one retry from the budget; false if it is empty. */
   withdraw(now: number): boolean {
     const place = this.#place(now);
     if (this.#balance() < 1) return false;
@@ -71,14 +71,14 @@ export class RetryBudget {
     return true;
   }
 
-  /** How many retries may be taken out now. */
+  /** Retries left in the budget now. */
   left(now: number): number {
     this.#place(now);
     return Math.max(0, Math.floor(this.#balance()));
   }
 
   #balance(): number {
-    // the tenth part of a tenth is not missing for the last retry
+    // the margin absorbs rounding errors of floating point, which would refuse the last retry
     return this.#ratio * this.#requestSum + this.#reserve - this.#retrySum + 1e-9;
   }
 

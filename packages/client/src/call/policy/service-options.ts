@@ -9,7 +9,7 @@ import type { HedgeOption } from './hedge.js';
 const ms = { unit: 'ms', integer: true } as const;
 const LONGEST_MS = 3_600_000;
 
-/** What to do differently for instances in one state. */
+/** The overrides for instances in one state. */
 const stateField = (state: State) =>
   option.object(
     {
@@ -19,7 +19,7 @@ const stateField = (state: State) =>
     { doc: `Overrides for calls to ${state} instances.` },
   );
 
-/** How the calls to a service are treated. */
+/** The call policy of a service. */
 export const policyFields = {
   deadlineMs: option.number({
     doc: 'The time a call may take in all, if it does not say itself. What was inherited counts if it is smaller.',
@@ -159,7 +159,7 @@ export const policyFields = {
   ),
 };
 
-/** What this process says itself of a method of a service; it beats what the instances publish of it. */
+/** The policy that this process sets for a method of a service; it takes precedence over the one that instances publish. */
 export const methodFields = {
   idempotent: option.boolean({ doc: 'Does it no harm to execute it twice?' }),
   timeoutMs: option.number({ doc: 'The longest that one attempt is waited for.', min: 1, max: LONGEST_MS, ...ms }),
@@ -172,11 +172,11 @@ export const methodFields = {
 
 export type CallPolicy = OptionsOf<typeof policyFields> & {
   readonly methods?: Readonly<Record<string, OptionsOf<typeof methodFields>>> | undefined;
-  /** Was the deadline given for this very service? */
+  /** True if the deadline was set for this service itself. */
   readonly isDeadlineSet?: boolean;
 };
 
-/** The same options, each left out unless given: what one service does differently. */
+/** The same options without defaults: the overrides of one service. */
 type Overrides<Fields> = {
   [Key in keyof Fields]: Fields[Key] extends OptionSpec<infer Value, infer _Missing>
     ? OptionSpec<Value, undefined>
@@ -185,10 +185,10 @@ type Overrides<Fields> = {
 
 const overrideFields = Object.fromEntries(
   Object.entries(policyFields).map(([key, spec]) => [key, { ...spec, default: undefined }]),
-  // the same keys and values, only the defaults are gone
+  // the same keys and values without the defaults
 ) as Overrides<typeof policyFields>;
 
-/** Everything about calls. Part of the client's options. */
+/** The options of calls; part of the client's options. */
 export const callFields = {
   ...policyFields,
   services: option.record({
@@ -297,10 +297,10 @@ export const callFields = {
   ),
 };
 
-/** How calls are treated, every value of it given. */
+/** The options of calls with every default filled in. */
 export type CallOptions = OptionsOf<typeof callFields>;
 
-/** The policy of one service: its own values, else the common ones. */
+/** The policy of one service: its overrides, else the common values. */
 export function policyOf(options: CallOptions, service: string): CallPolicy {
   const { services } = options;
   const own = services !== undefined && Object.hasOwn(services, service) ? services[service] : undefined;

@@ -1,20 +1,20 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Time, Timer } from '@rollcall/core';
 
-/** How exact an alarm is, unless its wheel is finer: it rings up to this much after it is due, never before. */
+/** Default resolution of a wheel, ms: a timer fires up to this much after it is due, never before. */
 export const TICK_MS = 10;
 const SLOTS = 512;
 const MASK = SLOTS - 1;
-/** The list of those that are due, while they ring. */
+/** Index of the list of due timers while they fire. */
 const RINGING = SLOTS;
-/** A tick this late means that this process stood still, not that time went by for the others. */
+/** A tick this late means that this process stalled, ms; the time does not count against its peers. */
 const STALL_MS = 25;
-/** Stalls that are remembered with their length. */
+/** Number of recent stalls that are remembered. */
 const REMEMBERED = 8;
-/** A connection that died while this process stood still may take so long to be noticed, ms. */
+/** A connection that died during a stall of this process is noticed within this time, ms. */
 export const AFTERMATH_MS = 2_000;
 
-/** Something that has a time to be woken at: the one node that a call arms again and again. The wheel owns the fields. */
+/** A timer on the wheel, embedded in its owner so that arming allocates nothing. The wheel owns the fields. */
 export abstract class WheelTimer {
   dueAt = Infinity;
   slot = -1;
@@ -28,17 +28,17 @@ export abstract class WheelTimer {
 }
 
 /**
- * Many coarse alarms on one timer: a hashed wheel (Varghese and Lauck, 1987), 20 ns to arm and to disarm. The timer runs only
- * while an alarm is armed, plus one tick, and holds the process alive meanwhile: a caller waits for it.
+ * Many coarse timers on one Node timer: a hashed wheel (Varghese and Lauck, 1987), 20 ns to arm and to disarm. The Node
+ * timer runs only while a timer is armed, plus one tick, and keeps the process alive meanwhile: a caller waits for it.
  *
- * After a stall of this process the alarms wait for one more turn of the event loop: the answers that came during the stall are
- * read first, so that a garbage collection is not taken for the death of everybody else.
+ * After a stall of this process the timers wait for one more turn of the event loop: the responses that arrived during
+ * the stall are read first, so that a garbage collection does not look like a failure of every peer.
  */
 export class TimerWheel {
   readonly #time: Time;
   readonly #tickMs: number;
   readonly #heads: (WheelTimer | null)[] = Array.from({ length: SLOTS + 1 }, () => null);
-  /** The last tick that was run. */
+  /** The last tick that has run. */
   #tick = 0;
   #armed = 0;
   #timer: Timer | null = null;
@@ -48,7 +48,7 @@ export class TimerWheel {
   readonly #stallEnds: number[] = Array.from({ length: REMEMBERED }, () => -Infinity);
   readonly #stallsMs: number[] = Array.from({ length: REMEMBERED }, () => 0);
   #stalls = 0;
-  /** Bound to where the wheel was made, so that it keeps no caller's AsyncLocalStorage alive. */
+  /** Bound to the async context of the constructor, so that it keeps no caller's AsyncLocalStorage alive. */
   readonly #turn: () => void;
 
   constructor(time: Time, tickMs = TICK_MS) {
@@ -57,20 +57,21 @@ export class TimerWheel {
     this.#turn = AsyncResource.bind(() => this.#run());
   }
 
-  /** How many alarms are armed. */
+  /** Number of armed timers. */
   get armed(): number {
     return this.#armed;
   }
 
   /**
-   * Has this process stood still for some 40 ms (at the usual tick) between `since` and `now`? Then a round trip of that time measures us, not the others. It is
-   * known before the tick that comes late has run: answers that waited for us may be read first.
+   * True if this process stalled for about 40 ms (at the usual tick) between `since` and `now`: a round trip of that time
+   * then measures this process, not its peer. It is known before the late tick has run, as responses that waited for us
+   * may be read first.
    */
   hasStalled(since: number, now: number): boolean {
     return since < this.#stalledAt || (this.#timer !== null && this.#isLate(now));
   }
 
-  /** How long this process stood still in all between `since` and `now`, ms; of its last 8 stalls. */
+  /** Total time that this process stalled between `since` and `now`, ms, over its last 8 stalls. */
   stalledMs(since: number, now: number): number {
     let sum = this.#timer !== null && this.#isLate(now) ? now - (this.#tick + 1) * this.#tickMs : 0;
     for (let place = 0; place < REMEMBERED; place += 1) {
@@ -79,7 +80,7 @@ export class TimerWheel {
     return sum;
   }
 
-  /** Arms, or arms anew. A time that has passed rings at the next tick. */
+  /** Arms or re-arms a timer. A time in the past fires at the next tick. */
   arm(alarm: WheelTimer, dueAt: number, now: number): void {
     if (alarm.slot >= 0) this.#unlink(alarm);
     if (this.#timer === null) this.#wake(now);
@@ -87,12 +88,12 @@ export class TimerWheel {
     this.#link(alarm, Math.max(Math.ceil(dueAt / this.#tickMs), this.#tick + 1) & MASK);
   }
 
-  /** Does nothing to one that is not armed. */
+  /** Disarms a timer; a no-op if it is not armed. */
   disarm(alarm: WheelTimer): void {
     if (alarm.slot >= 0) this.#unlink(alarm);
   }
 
-  /** Stops all alarms, and the timer. May be called twice. */
+  /** Stops all timers. May be called twice. */
   close(): void {
     for (let slot = 0; slot <= SLOTS; slot += 1) {
       for (let alarm = this.#heads[slot] ?? null; alarm !== null; alarm = this.#heads[slot] ?? null) {
@@ -137,7 +138,7 @@ export class TimerWheel {
     this.#stalls += 1;
   }
 
-  /** Those of a slot that are due; the others are of a later round. */
+  /** Collects the due timers of a slot; the others belong to a later round. */
   #gather(slot: number, now: number): void {
     for (let alarm = this.#heads[slot] ?? null; alarm !== null;) {
       const following: WheelTimer | null = alarm.after;
@@ -149,7 +150,7 @@ export class TimerWheel {
     }
   }
 
-  /** One may disarm another, or arm itself, while they ring. */
+  /** Fires the due timers. One may disarm another, or arm itself, meanwhile. */
   #ringAll(now: number): void {
     for (let alarm = this.#heads[RINGING] ?? null; alarm !== null; alarm = this.#heads[RINGING] ?? null) {
       this.#unlink(alarm);

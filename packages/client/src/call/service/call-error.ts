@@ -7,14 +7,14 @@ import type { Failure } from '../../transport/transport.js';
 import { mayRetry } from '../policy/retry.js';
 import { exclusionText } from './exclusion-text.js';
 
-/** What the call was, for the error's sentence. */
+/** The facts of a call that its error text needs. */
 export interface Story {
   readonly service: string;
   readonly isIdempotent: boolean;
   readonly attempts: readonly Attempt[];
 }
 
-/** The last attempt failed, and no other may be made. */
+/** The error of a call whose last attempt failed. */
 export function failureError(story: Story, failure: Failure): RollcallError {
   const { service, attempts, isIdempotent } = story;
   const { cause } = failure;
@@ -34,7 +34,7 @@ function triesText(attempts: readonly Attempt[]): string {
   return attempts.length === 1 ? '1 attempt' : `${attempts.length} attempts`;
 }
 
-/** The handler's own word: Nest sends a string, or an object with a message. The whole of it stays in `cause`. */
+/** The text of the handler's own error: Nest sends a string, or an object with a message. `cause` keeps the whole. */
 function remoteText(service: string, cause: unknown): string {
   if (typeof cause === 'string') return `${service} answered with an error: ${printableText(cause)}`;
   if (typeof cause === 'object' && cause !== null && 'message' in cause && typeof cause.message === 'string') {
@@ -50,7 +50,7 @@ export function deadlineError(story: Story, ms: number): RollcallError {
   return new RollcallError('DEADLINE_EXCEEDED', text + executed, { attempts, retryable: isIdempotent });
 }
 
-/** The method does not answer later, by its own word. */
+/** The error of a call that took longer than the timeout set for its method. */
 export function timeoutError(story: Story, timeoutMs: number): RollcallError {
   const { service, attempts, isIdempotent } = story;
   const text = `${service} did not answer within ${timeoutMs} ms, the most that this method takes by what is said of it (timeoutMs). See why it is slow, or allow it more.`;
@@ -83,23 +83,23 @@ export function bulkheadError(service: string, most: number): RollcallError {
   return new RollcallError('BULKHEAD_FULL', text, { retryable: true });
 }
 
-/** `waitedMs`: how long; left out where the call itself tells. */
+/** `waitedMs`: how long the call waited, ms; omitted where the context says it. */
 export function noCatalogError(service: string, waitedMs?: number): RollcallError {
   const after = waitedMs === undefined ? '' : ` after ${Math.round(waitedMs)} ms`;
   const text = `Nothing is known of ${service}${after}: the registry has not been heard. See whether it runs.`;
   return new RollcallError('NO_CATALOG', text, { retryable: true });
 }
 
-/** A call that nobody could take. */
+/** A call that no instance accepted. */
 interface Unserved {
   readonly view: ServiceView;
   readonly protocol: Protocol;
   readonly selector: Selector;
-  /** The services heard of. */
+  /** The names of the known services. */
   readonly names: readonly string[];
 }
 
-/** Nobody could take the call. */
+/** The error of a call that no instance accepted. */
 export function noneError(reason: NoneReason, unserved: Unserved): RollcallError {
   const { view, names } = unserved;
   if (reason === 'NO_INSTANCE' && view.instances.length === 0 && view.status === 'waiting') {

@@ -8,49 +8,52 @@ import type { RetryBudget } from '../policy/retry.js';
 import type { TimerWheel } from '../policy/timer-wheel.js';
 import type { Method } from './method.js';
 
-/** Who waits for a call. `complete` or `error` is the last word and comes once. None of them may throw. */
+/** The observer of a call. `complete` or `error` is called once, at the end. None of the methods may throw. */
 export interface CallObserver {
   next(value: unknown): void;
   complete(): void;
   error(error: RollcallError): void;
 }
 
-/** What the calls to one service share. */
+/** The context that the calls to one service share. */
 export interface CallContext {
   readonly service: string;
   readonly budget: RetryBudget;
   readonly wheel: TimerWheel;
-  /** For the second attempts beside slow first ones: it is finer. */
+  /** The wheel for hedges, with a finer resolution. */
   readonly hedgeWheel: TimerWheel;
-  /** Hedges for each request of a method. */
+  /** Hedges allowed per request of a method. */
   readonly hedgeRatio: number;
   readonly random: Random;
   now(): number;
-  /** How many attempts a call may make whose last one was made there. */
+  /** The maximum of attempts of a call whose last one went to `node`. */
   attemptsAt(node: Node): number;
-  /** Called for each attempt after the first; `isHedge`: it goes beside a slow one. */
+  /** Called for each attempt after the first; `isHedge`: it runs beside a slow one. */
   retried(node: Node, isHedge: boolean, now: number): void;
-  /** A call was not repeated, only because the budget is empty. */
+  /** Called when an empty budget was the only reason not to repeat a call. */
   exhausted(node: Node, failure: FailureKind): void;
-  /** No instance takes such a call: how long it may wait for one, ms. Infinity: as long as its deadline allows; 0: waiting cannot help. */
+  /**
+   * How long a call that no instance accepts may wait for one, ms. Infinity: until its deadline; 0: waiting cannot
+   * help.
+   */
   pendingMs(protocol: Protocol, selector: Selector): number;
-  /** The same for one that begins to wait, and is counted. */
+  /** Like `pendingMs`, for a call that begins to wait, which is counted. */
   beginWait(protocol: Protocol, selector: Selector): number;
-  /** Why nobody can take the call. */
+  /** The error that says why no instance accepts the call. */
   noneError(protocol: Protocol, selector: Selector): RollcallError;
-  /** Called once for each call, before its receiver hears the last word. `error`: null for success. */
+  /** Called once for each call, before its receiver gets the result. `error`: null for success. */
   ended(startedAt: number, now: number, error: RollcallError | null): void;
 }
 
-/** What is to be done, and for whom. */
+/** What to send, and its receiver. */
 export class CallRequest<Request> {
   readonly request: Request;
   readonly method: Method;
   readonly callKind: CallKind;
   receiver: CallObserver;
-  /** Who follows it; null: nobody. */
+  /** The trace that follows it; null: none. */
   trace: CallTrace | null = null;
-  /** Can it still be sent once more? Asked before each further attempt; null: always. */
+  /** True if it can still be sent again; called before each further attempt. Null: always. */
   isRepeatable: (() => boolean) | null = null;
 
   constructor(request: Request, method: Method, callKind: CallKind, receiver: CallObserver) {

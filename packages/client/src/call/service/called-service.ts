@@ -25,7 +25,7 @@ import { noneError } from './call-error.js';
 import type { CallContext } from './call-request.js';
 import { Upstream } from './upstream.js';
 
-/** What the calls to all services share. */
+/** The dependencies that the calls to all services share. */
 export interface Surroundings {
   readonly time: Time;
   readonly random: Random;
@@ -40,19 +40,19 @@ export interface Surroundings {
   readonly http: Transport<HttpRequest>;
   readonly grpc: Transport<GrpcRequest>;
   suspect(id: string, outcome: Suspicion['outcome']): void;
-  /** No call to the service is under way any more. */
+  /** Called when the last call to the service has ended. */
   idle(callee: CalledService): void;
   inherited(): Inherited;
 }
 
-/** What says nothing about the service: the handler's own word, and the caller's wish. */
+/** Errors that say nothing about the service: the handler's own error, and the caller's cancel. */
 const NO_FAILURE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['REMOTE', 'CANCELLED']);
 
 const MAX_SELECTORS = 64;
-/** A name that the registry does not know is waited for no longer than this, ms: a service that starts is known by then. */
+/** The longest wait for a name that the registry does not know, ms: a service that starts is known by then. */
 export const UNKNOWN_WAIT_MS = 2_000;
 
-/** One service as its callers see it: the catalog's view of it, its policy, its retry budget and its bulkhead. */
+/** A called service: the catalog's view of it, its policy, its retry budget and its bulkhead. */
 export class CalledService implements CallContext {
   readonly service: string;
   readonly view: ServiceView;
@@ -92,7 +92,7 @@ export class CalledService implements CallContext {
     this.#unwatch = this.view.onChange(() => this.#update());
   }
 
-  /** Made when first needed, as is its balancer. */
+  /** Created on first use, as is its balancer. */
   get tcp(): Upstream<TcpRequest> {
     return (this.#tcp ??= this.#lane(this.#around.tcp));
   }
@@ -105,7 +105,7 @@ export class CalledService implements CallContext {
     return (this.#grpc ??= this.#lane(this.#around.grpc));
   }
 
-  /** Those that have been used. */
+  /** The upstreams that have been used. */
   get upstreams(): readonly Upstream<never>[] {
     return [this.#tcp, this.#http, this.#grpc].filter((upstream) => upstream !== null);
   }
@@ -114,7 +114,7 @@ export class CalledService implements CallContext {
     return this.#around.time.now();
   }
 
-  /** The same object for the same choice, so that balancers can keep what they sort for it. */
+  /** Returns the same object for the same selection, so that balancers can cache their arrangement for it. */
   selector(wishes: Wishes): Selector {
     const { states, version, metadata } = wishes;
     if (states === undefined && version === undefined && metadata === undefined) return this.standard;
@@ -160,7 +160,7 @@ export class CalledService implements CallContext {
     if (reason !== 'NO_INSTANCE') return Infinity;
     const { status, instances, isWatched } = this.view;
     const isRefused = status === 'unknown' && instances.length === 0;
-    // a name that no service can have
+    // the name is invalid: no service can have it
     if (isRefused && !isWatched) return 0;
     return isRefused ? Math.min(UNKNOWN_WAIT_MS, this.policy.catalogWaitMs) : this.policy.catalogWaitMs;
   }
@@ -178,13 +178,13 @@ export class CalledService implements CallContext {
     if (this.inFlight === 0) this.#around.idle(this);
   }
 
-  /** See `EdgeStats`; null when there is nothing to tell. */
+  /** See `EdgeStats`; null if there is nothing to report. */
   edge(): EdgeStats | null {
     const now = this.now();
     return this.#edge.stats(this.inFlight, now, targetsOf(this.upstreams, now, MOST_TARGETS));
   }
 
-  /** The catalog's news are not wanted any more. */
+  /** Unsubscribes from the catalog. */
   close(): void {
     this.#unwatch();
   }

@@ -5,12 +5,12 @@ import type { AttemptTrace } from '../../transport/tracing.js';
 import type { Channel, Failure } from '../../transport/transport.js';
 import type { Method } from './method.js';
 
-/** A node with the way to it. */
+/** A node with its channel. */
 export class ConnectedNode<Request> extends Node {
   readonly channel: Channel<Request>;
-  /** The last failure of its connections: all calls on a broken one fail with the same object, which counts once. */
+  /** The last failure of its connections: all calls on a broken connection fail with the same object, which counts once. */
   lastIncident: Failure | null = null;
-  /** Without an answer between. */
+  /** Consecutive failures without a response in between. */
   failuresInARow = 0;
 
   constructor(parts: NodeParts, channel: Channel<Request>) {
@@ -19,21 +19,21 @@ export class ConnectedNode<Request> extends Node {
   }
 }
 
-/** An attempt as the lane sees it. */
+/** An attempt as the upstream sees it. */
 export interface Attempted<Request> {
   readonly node: ConnectedNode<Request>;
   readonly method: Method;
   readonly reason: PickReason;
-  /** When it was picked. */
+  /** When its node was picked, ms of Time. */
   readonly startedAt: number;
-  /** When it began, or when its connection was open: opening one says nothing about the instance's load. */
+  /** When it was sent, or its connection was open: the time to connect says nothing about the instance's load. */
   readonly sentAt: number;
-  /** Is it the one probe of its node? */
+  /** True if it is the one probe of its node. */
   isProbe: boolean;
-  /** Who follows it; null: nobody. */
+  /** The trace that follows it; null: none. */
   readonly trace: AttemptTrace | null;
-  /** How long it would have been waited for, ms: what a failure counts as, at least. */
+  /** How long it would have been awaited, ms: the least that a failure counts as. */
   readonly patienceMs: number;
-  /** Under which the lane remembers it. */
+  /** Its index in the pick log. */
   pick: number;
 }

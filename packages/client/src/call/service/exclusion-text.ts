@@ -3,23 +3,23 @@ import type { Instance } from '@rollcall/core';
 import { isSelected } from '../../balance/nodes/selector.js';
 import type { Selector } from '../../balance/nodes/selector.js';
 
-/** What leaves an instance out, of several the first. */
+/** The first criterion that excludes an instance. */
 interface Exclusion {
   readonly by: 'admin' | 'state' | 'version' | 'metadata';
-  /** What it has; null: none. */
+  /** Its value; null: none. */
   readonly is: string | null;
-  /** What is wanted instead; empty for `admin` and `state`. */
+  /** The wanted value; empty for `admin` and `state`. */
   readonly wanted: string;
-  /** Of `metadata`: the word; else empty. */
+  /** The key of `metadata`; else empty. */
   readonly word: string;
 }
 
-/** So many groups of instances are told apart. */
+/** The most groups of instances that are listed. */
 const MOST_GROUPS = 6;
-/** Of a version, or a word of metadata and its value. */
+/** The most characters of a version, or of a metadata key or value. */
 const MOST_CHARACTERS = 64;
 
-/** Where each of them is to be changed, in the order in which they leave out instances. */
+/** Where you change each criterion, in the order in which they exclude instances. */
 const PLACES: Readonly<Record<Exclusion['by'], string>> = {
   admin: 'the admin state',
   state: 'allowedStates',
@@ -28,8 +28,8 @@ const PLACES: Readonly<Record<Exclusion['by'], string>> = {
 };
 
 /**
- * Which wish, or whose word, leaves out how many of the instances, of which a call may go to none: `3 instances: 2 are DRAINING, 1 has
- * version 1.3, wanted 1.4. See …`. (A zone leaves out nobody: it is only preferred.)
+ * Which criterion excludes how many instances, for a call that may go to none of them: `3 instances: 2 are DRAINING, 1 has
+ * version 1.3, wanted 1.4. See …`. (A zone excludes no instance: it is only preferred.)
  */
 export function exclusionText(instances: readonly Instance[], selector: Selector): string {
   const groups = new Map<string, { readonly exclusion: Exclusion; count: number }>();
@@ -71,7 +71,7 @@ function placesText(all: readonly Exclusion['by'][]): string {
 
 const short = (text: string): string => printableText(text, MOST_CHARACTERS);
 
-/** Null: it is selected. */
+/** The criterion that excludes the instance; null if it is selected. */
 function exclusionOf(instance: Instance, selector: Selector): Exclusion | null {
   const { admin, state, version } = instance;
   if (admin !== 'ENABLED') return { by: 'admin', is: admin, wanted: '', word: '' };

@@ -4,14 +4,14 @@ import type { MethodRules } from '../policy/method-policy.js';
 import { NO_RULES } from '../policy/method-policy.js';
 import { RetryBudget } from '../policy/retry.js';
 
-/** Whoever knows what holds for methods. */
+/** The source of the rules of methods. */
 export interface RulesSource {
-  /** Grows with each change after which the rules have to be read anew. */
+  /** Grows with each change after which the rules have to be read again. */
   readonly revision: number;
   rulesOf(method: string): MethodRules;
 }
 
-/** What the callers of one method see of it, whichever instance answers. */
+/** The rules and statistics of one method, over all instances. */
 export class Method {
   readonly name: string;
   readonly latency = new LatencyProfile();
@@ -29,7 +29,7 @@ export class Method {
     this.#source = source;
   }
 
-  /** What its instances and this process say of it: read again only after a change. */
+  /** Its rules from this process and its instances; read again only after a change. */
   get rules(): MethodRules {
     const { revision } = this.#source;
     if (this.#readAt !== revision) {
@@ -40,23 +40,23 @@ export class Method {
     return this.#rules;
   }
 
-  /** A Nest pattern in JSON, if that is at hand: a text is the name of its method. */
+  /** A string pattern as JSON, cached; undefined for other patterns. A string is the name of its method. */
   jsonOf(pattern: unknown): string | undefined {
     return pattern === this.name ? this.#nameJson : undefined;
   }
 
-  /** What was kept for calls by this verb; null: nothing, or what is said of the method may have changed since. */
+  /** The cached options for calls of this kind; null if there are none, or the rules may have changed since. */
   termsFor(callKind: CallKind): ResolvedCallOptions | null {
     return this.#callKind === callKind && this.#readAt === this.#source.revision ? this.#terms : null;
   }
 
-  /** For the calls by one verb that wish nothing of their own; one verb at a time, as a method is hardly called by two. */
+  /** Caches the options of calls without own options, for one kind at a time: a method is rarely called by two. */
   keepTerms(callKind: CallKind, terms: ResolvedCallOptions): void {
     this.#callKind = callKind;
     this.#terms = terms;
   }
 
-  /** What hedges of this method are taken from, `ratio` for each of its requests; made when first needed. */
+  /** The hedge budget of this method, `ratio` per request; created on first use. */
   hedges(ratio: number): RetryBudget {
     return (this.#hedges ??= new RetryBudget({ ratio, perSecond: 0 }));
   }

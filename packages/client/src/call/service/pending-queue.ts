@@ -2,13 +2,13 @@ import type { Selector } from '../../balance/nodes/selector.js';
 import { WheelTimer } from '../policy/timer-wheel.js';
 import type { TimerWheel } from '../policy/timer-wheel.js';
 
-/** A call that no instance takes at the moment. */
+/** A call that no instance accepts at the moment. */
 export interface PendingCall {
   readonly startedAt: number;
   readonly selector: Selector;
-  /** Sends the call if an instance takes it now; false if none does. */
+  /** Sends the call if an instance accepts it now; false if none does. */
   sendPending(now: number): boolean;
-  /** Is less time left than its method usually takes? */
+  /** True if less time is left than its method usually takes. */
   isTooLate(now: number): boolean;
 }
 
@@ -18,11 +18,12 @@ const RECHECK_MS = 50;
 const LOOK_AHEAD = 16;
 
 /**
- * Calls of one service over one protocol that wait for an instance, the oldest first. `serve` sends them as soon as one takes them;
- * no newer call overtakes them. The deadline of each call bounds how long it waits, `maxConcurrent` how many there are.
+ * Calls of one service over one protocol that wait for an instance, the oldest first. `serve` sends them as soon as one
+ * accepts them; no newer call overtakes them. The deadline of each call bounds how long it waits, `maxConcurrent` how
+ * many there are.
  *
  * In a long overload every call at the head of such a queue is about to expire, and sending it wastes the room that it gets. Calls whose
- * time left is shorter than their method takes therefore let the others pass, and are sent when nobody else waits.
+ * time left is shorter than their method takes therefore let the others pass, and are sent when no other call waits.
  */
 export class PendingQueue extends WheelTimer {
   readonly #wheel: TimerWheel;
@@ -39,12 +40,12 @@ export class PendingQueue extends WheelTimer {
     return this.#inTime.size + this.#tooLate.size;
   }
 
-  /** When the oldest call in it began; null when it is empty. */
+  /** When the oldest queued call began, ms of Time; null if the queue is empty. */
   get oldestAt(): number | null {
     return (this.#tooLate.head ?? this.#inTime.head)?.call.startedAt ?? null;
   }
 
-  /** Queues a call behind all that began before it. */
+  /** Enqueues a call behind all calls that began before it. */
   add(call: PendingCall, now: number): PendingEntry {
     const entry = new PendingEntry(call, now);
     this.#inTime.insert(entry);
@@ -52,13 +53,13 @@ export class PendingQueue extends WheelTimer {
     return entry;
   }
 
-  /** Does nothing to an entry that has left. */
+  /** Removes an entry; a no-op if it has left. */
   remove(entry: PendingEntry): void {
     entry.list?.remove(entry);
     if (this.size === 0) this.#wheel.disarm(this);
   }
 
-  /** Sends as many calls as instances take. Sending may run code of callers, which may add and remove calls. */
+  /** Sends as many calls as instances accept. Sending may run code of callers, which may add and remove calls. */
   serve(now: number): void {
     if (this.#isServing || this.size === 0) return;
     this.#isServing = true;
@@ -77,7 +78,7 @@ export class PendingQueue extends WheelTimer {
 
   override stop(): void {}
 
-  /** Returns whether nobody is left who could still be in time. */
+  /** Sends the calls that can still be in time; true if none of them is left. */
   #serveInTime(now: number): boolean {
     const list = this.#inTime;
     let rejected: Selector | null = null;
@@ -90,7 +91,7 @@ export class PendingQueue extends WheelTimer {
       } else if (call.selector !== rejected && call.sendPending(now)) list.remove(entry);
       else rejected ??= call.selector;
       if (rejected !== null) left -= 1;
-      // code of a caller may have taken out the next one
+      // code of a caller may have removed the next one
       entry = after === null || after.list === list ? after : list.head;
     }
     return list.size === 0;
@@ -104,12 +105,12 @@ export class PendingQueue extends WheelTimer {
   }
 }
 
-/** A call in a queue. Its fields belong to the queue. */
+/** A queued call. The queue owns its fields. */
 export class PendingEntry {
   readonly call: PendingCall;
-  /** When it began to wait, ms of Time. */
+  /** When its wait began, ms of Time. */
   readonly sinceMs: number;
-  /** Null: it has left. */
+  /** The list that holds it; null once it has left. */
   list: List | null = null;
   before: PendingEntry | null = null;
   after: PendingEntry | null = null;
@@ -120,7 +121,7 @@ export class PendingEntry {
   }
 }
 
-/** Entries by the time at which their calls began. */
+/** A linked list of entries, ordered by when their calls began. */
 class List {
   head: PendingEntry | null = null;
   size = 0;

@@ -10,7 +10,7 @@ export interface PingTerms {
   readonly now: number;
 }
 
-/** Asks an instance who it is. `done` is called once, with null if it answered in time, unless the wheel is closed first. */
+/** Pings an instance. `done` is called once, with null if it answered in time, unless the wheel is closed first. */
 export function ping(terms: PingTerms, done: (failure: Failure | null) => void): void {
   new Ping(terms, done).start();
 }
@@ -45,7 +45,7 @@ class Ping extends WheelTimer implements Sink {
 
   fail(failure: Failure): void {
     this.#terms.wheel.disarm(this);
-    // to refuse the question is an answer, too
+    // a refusal is a response, too
     this.#done(TRAITS[failure.kind].says === 'fine' ? null : failure);
   }
 

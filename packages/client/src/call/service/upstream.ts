@@ -45,7 +45,7 @@ export interface UpstreamParts<Request> {
   readonly log: Log;
   now(): number;
   readonly events: LaneEvents;
-  /** Tells the registry that an instance failed us. */
+  /** Reports to the registry that an instance failed. */
   suspect(id: string, outcome: Suspicion['outcome']): void;
 }
 
@@ -53,43 +53,43 @@ export interface UpstreamParts<Request> {
 const P99_MULTIPLE = 3;
 /** … but never less than this. */
 const MIN_ATTEMPT_MS = 150;
-/** A failure counts as this multiple of the method's median, at least; a timeout shorter than that may be the method's fault. */
+/** A failure counts as at least this multiple of the method's median; a shorter timeout may be the method's fault. */
 const MEDIAN_MULTIPLE = 10;
 const MOST_DOUBLINGS = 2;
-/** A cancelled attempt would have taken longer than it did: it counts as so many times its age. */
+/** A cancelled attempt would have taken longer than it did: it counts as this multiple of its age. */
 const CENSORED = 4;
-/** Names may come from strangers: so many have statistics of their own, … */
+/** Names may come from untrusted input: at most this many methods have statistics of their own, … */
 const MOST_METHODS = 256;
-/** … and those that something is said of, so that strangers cannot use up their places, up to here. */
+/** … and methods with a policy up to this many, so that untrusted names cannot displace them. */
 const MOST_SAID_METHODS = 1_024;
 
-/** Of whom the registry and we think well. */
+/** The tier of instances that both the registry and this process consider healthy. */
 const CALM_TIER = 0;
 
 /**
- * One service over one protocol: its balancer and the statistics of its methods. Every outcome goes through here once and feeds all
- * of them: load, gates, latency profiles, and the registry's suspicion.
+ * One service over one protocol: its balancer and the statistics of its methods. Every outcome passes through here once
+ * and feeds all of them: load, gates, latency profiles, and the failure reports to the registry.
  */
 export class Upstream<Request> implements RulesSource {
   readonly balancer: Balancer<ConnectedNode<Request>>;
   readonly protocol: Protocol;
   readonly picks = new PickLog();
-  /** Calls that no instance takes at the moment. */
+  /** Calls that no instance accepts at the moment. */
   readonly pending: PendingQueue;
-  /** From when on a request that waits for its connection may go elsewhere, ms. */
+  /** After this time a request that waits for its connection may move to another instance, ms. */
   readonly connectTimeoutMs: number;
-  /** Of what instances say of their methods; see `RulesSource`. */
+  /** Revision of the published method policies; see `RulesSource`. */
   revision = 0;
   readonly #parts: UpstreamParts<Request>;
   readonly #methods = new Map<string, Method>();
   readonly #typical = new TypicalLatency();
   readonly #nodeTable: NodeTable;
-  /** Methods that something is said of, as of a revision. */
+  /** Names of the methods with a policy, as of `revision`. */
   #said: ReadonlySet<string> = new Set();
   #saidAt = -1;
-  /** Moved for each pick, so that none is made. */
+  /** Reused for each pick to avoid an allocation. */
   readonly #sight = { now: 0, isStale: false };
-  /** Those that may be called and say something of their methods. */
+  /** Callable instances that publish method policies. */
   #speakers: readonly Instance[] = [];
   #state: ServiceState = 'CLOSED';
   #isKnown = false;
@@ -118,7 +118,7 @@ export class Upstream<Request> implements RulesSource {
     });
   }
 
-  /** The method with this name; beyond 256 of them the rest share one, but for those that something is said of. */
+  /** The method with this name; beyond 256 methods the others share one, except those with a policy. */
   method(name: string): Method {
     const known = this.#methods.get(name);
     if (known !== undefined) return known;
@@ -128,12 +128,12 @@ export class Upstream<Request> implements RulesSource {
     return method;
   }
 
-  /** How the service stands with this process, over this protocol. */
+  /** The state of the service in this process, over this protocol. */
   get state(): ServiceState {
     return this.#state;
   }
 
-  /** What the catalog says. */
+  /** Takes the current instances from the catalog. */
   update(instances: readonly Instance[], now: number): void {
     this.balancer.update(instances, now);
     this.#hear(instances);
@@ -142,13 +142,13 @@ export class Upstream<Request> implements RulesSource {
     this.serve(now);
   }
 
-  /** Something changed that may let waiting calls go. Not to be called in the middle of a change. */
+  /** Sends waiting calls after a change that may allow it. Must not be called in the middle of a change. */
   serve(now: number): void {
     if (this.pending.size > 0) this.pending.serve(now);
   }
 
   /**
-   * Do the connections to its node take too long? That counts against the node once for each of them, and ends the probe that it may be:
+   * True if connecting to its node takes too long. That counts against the node once per connection, and ends a probe:
    * the next one tries a fresh connection.
    */
   isStalled(attempt: Attempted<Request>, now: number): boolean {
@@ -174,7 +174,7 @@ export class Upstream<Request> implements RulesSource {
     return methodRules(own, publishedFor(method, this.#speakers));
   }
 
-  /** The rules are read anew only when one of those has changed that say any. */
+  /** Updates the published policies; bumps the revision only if an instance that publishes any has changed. */
   #hear(instances: readonly Instance[]): void {
     const { standard } = this.#parts;
     const speakers = instances
@@ -195,10 +195,7 @@ export class Upstream<Request> implements RulesSource {
     return this.#said.has(name);
   }
 
-  /**
-   * How long an attempt is waited for before another is made: what the method takes at most, with a wide margin. `timeoutMs`: what is
-   * said of the method; Infinity: nothing.
-   */
+  /** How long to await an attempt, ms: the method's usual maximum, with margin. `timeoutMs`: its own timeout, or Infinity. */
   patienceMs(method: Method, node: Node, timeoutMs: number, now: number): number {
     const stateMs = this.#parts.policy.states[node.instance.state].timeoutMs;
     const usualMs = stateMs ?? this.#parts.policy.attemptTimeoutMs;
@@ -207,18 +204,18 @@ export class Upstream<Request> implements RulesSource {
     return p99Ms === null ? mostMs : Math.min(mostMs, Math.max(MIN_ATTEMPT_MS, P99_MULTIPLE * p99Ms));
   }
 
-  /** `expectsAnswer`: false for events. */
+  /** Records the start of an attempt. `expectsAnswer`: false for events. */
   begin(attempt: Attempted<Request>, expectsAnswer: boolean, now: number): void {
     const { node } = attempt;
     attempt.pick = this.picks.note(attempt, node.id, node.isCalm ? CALM_TIER : this.#tierOf(node, now), now);
     node.begin(now, expectsAnswer);
   }
 
-  /** The handler ran. What it said is no matter. */
+  /** Records a response: the handler ran, whatever it returned. */
   answered(attempt: Attempted<Request>, now: number, outcome = 'success'): void {
     const { node } = attempt;
     this.#end(attempt, outcome, now);
-    // an own stall between inflates the round trip and looks like silence: it says nothing about the others
+    // if our own event loop stalled, the measured round trip is inflated and looks like silence: ignore it
     const hasStalled = this.#parts.wheel.hasStalled(attempt.sentAt, now);
     if (hasStalled) node.notHeardBefore(now);
     node.answered(now);
@@ -233,7 +230,7 @@ export class Upstream<Request> implements RulesSource {
     this.#typical.observe(ms);
   }
 
-  /** An event was written. That says nothing, but to a breaker: there is a connection, and its identity was checked. */
+  /** Records a written event. Only the breaker learns from it: there is a connection, and its identity was checked. */
   written(attempt: Attempted<Request>, now: number): void {
     this.#end(attempt, 'success', now);
     if (attempt.isProbe) this.#succeeded(attempt.node, now);
@@ -248,7 +245,7 @@ export class Upstream<Request> implements RulesSource {
     node.count(FAILURES, now);
     if (failure.kind === 'timeout') return this.#timedOut(attempt, now);
     if (says === 'nothing') return;
-    // a connection that the peer gave up while this process stood still says nothing about the peer
+    // a connection that the peer closed while this process stalled says nothing about the peer
     if (suspicion === 'closed' && this.#parts.wheel.hasStalled(attempt.sentAt - AFTERMATH_MS, now)) return;
     if (failure.kind === 'overloaded' || failure.kind === 'unavailable') node.answered(now);
     if (says === 'busy') node.limit.overloaded(attempt.sentAt, now, node.inFlight + 1);
@@ -260,17 +257,17 @@ export class Upstream<Request> implements RulesSource {
     this.#judge(node, failure, now);
   }
 
-  /** Nobody waits any more, through no fault of the instance. */
+  /** Records an attempt that was cancelled, through no fault of the instance. */
   cancelled(attempt: Attempted<Request>, now: number): void {
     this.#end(attempt, 'cancelled', now);
     const atLeastMs = (now - attempt.sentAt) * CENSORED;
-    // a shorter time than usual says nothing: it was not the answer that ended it
+    // a shorter time than usual says nothing: the attempt did not end with a response
     if (atLeastMs > this.#typical.ms) attempt.node.observe(atLeastMs, now);
   }
 
   /**
-   * Another attempt of the same call was faster, its hedge or the one that was hedged. If this one began before, the method would have
-   * taken at least so long without a hedge: else its p95, which says when to hedge, would learn only of the fast ones and sink.
+   * Another attempt of the same call (its hedge, or the hedged one) was faster. If this one began first, its age is recorded:
+   * the method takes at least that without a hedge, and its p95, which triggers hedges, would otherwise sink.
    */
   overtaken(attempt: Attempted<Request>, winner: Attempted<Request>, now: number): void {
     this.cancelled(attempt, now);
@@ -296,18 +293,19 @@ export class Upstream<Request> implements RulesSource {
   }
 
   /**
-   * A timeout counts against the instance only if it is long for the method, or if nothing else came back from there meanwhile: a
-   * slow method is no sick instance. The load learns of it either way.
+   * A timeout counts against the instance only if it is long for the method, or if no other response came from it
+   * meanwhile: a slow method does not mean a failing instance. The load estimate includes it either way.
    */
   #timedOut(attempt: Attempted<Request>, now: number): void {
     const { node, method, patienceMs, sentAt } = attempt;
     const ms = now - sentAt;
     const medianMs = method.latency.medianMs(now);
     const stalledMs = this.#parts.wheel.stalledMs(sentAt, now);
-    // while this process stood still nobody read the answer: a time that is long only because of that says nothing about the instance
+    // while this process stalled it read no responses: a time that is long only because of that says nothing about the
+    // instance
     if (stalledMs > 0 && ms - stalledMs < Math.min(ms, patienceMs)) return;
     node.observe(this.#penaltyMs(attempt, null, now), now);
-    // a time that is shorter than the method takes anyway was the caller's choice
+    // the caller chose a time that is shorter than the method usually takes: do not record it
     if (stalledMs === 0 && ms >= (medianMs ?? patienceMs)) method.latency.record(bucketOf(ms), now);
     const isLong = ms > (medianMs === null ? patienceMs : MEDIAN_MULTIPLE * medianMs);
     if (isLong && stalledMs === 0) node.limit.overloaded(sentAt, now, node.inFlight + 1);
@@ -330,7 +328,7 @@ export class Upstream<Request> implements RulesSource {
     );
   }
 
-  /** Tells when the state of the service has changed. */
+  /** Emits an event when the state of the service has changed. */
   #review(cause: StateEvent['cause']): void {
     const before = this.#state;
     const mayBeEjected = cause === 'experience' || before !== 'CLOSED';
@@ -349,8 +347,8 @@ export class Upstream<Request> implements RulesSource {
   }
 
   /**
-   * What a failure counts as. One may be chance; each further one in a row counts twice as much, or one that must not be ejected (too
-   * many are) and fails fast would still get its calls as soon as the others are busy. A timeout was cut short, as what is cancelled.
+   * The latency that a failure counts as, ms. One may be chance; each consecutive one counts double, or an instance that fails
+   * fast and must not be ejected (too many are) would get calls once the others are busy. A timeout counts as if cancelled.
    */
   #penaltyMs(attempt: Attempted<Request>, failure: Failure | null, now: number): number {
     const { node, method, patienceMs, sentAt } = attempt;
