@@ -1,4 +1,7 @@
-/** Transitions by time alone: the one that is due now (`due`), and the one that comes next if nothing else happens (`forecast`). */
+/**
+ * Transitions by time alone: the one that is due now (`due`), and the one that comes next if nothing else happens
+ * (`forecast`).
+ */
 import type { Policy } from './policy.js';
 import { isOneWay, silence } from './vitals.js';
 import type { Fleet, State, Vitals } from './vitals.js';
@@ -49,7 +52,10 @@ export function due(vitals: Vitals, now: number, policy: Policy, fleet: Fleet): 
   }
 }
 
-/** The transition that comes next if nothing else happens, as far as it is known at the moment of a transition; else null. */
+/**
+ * The transition that comes next if nothing else happens, as far as it is known at the moment of a transition; else
+ * null.
+ */
 export function forecast(vitals: Vitals, policy: Policy, fleet: Fleet): Forecast | null {
   const within = (state: Forecast['state'], at: number, unless: Forecast['unless']): Forecast => ({
     state,

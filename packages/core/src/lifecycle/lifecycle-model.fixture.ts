@@ -21,7 +21,10 @@ type Row =
   | 'register elsewhere'
   | 'shared';
 
-/** `-`: no change. `second`: HEALTHY by the second in a row. `by proof …`: only if it is CRITICAL or DEREGISTERING by proof. */
+/**
+ * `-`: no change. `second`: HEALTHY by the second in a row. `by proof …`: only if it is CRITICAL or DEREGISTERING by
+ * proof.
+ */
 type Cell =
   | '-'
   | Phase
@@ -179,7 +182,9 @@ export class Model {
     }
   }
 
-  /** Silence acts as far as self-preservation permits; a never proved instance that is silent both ways needs no permit. */
+  /**
+   * Silence acts as far as self-preservation permits; a never proved instance that is silent both ways needs no permit.
+   */
   #asPermitted(cause: Cause, { permit }: Fleet): void {
     const isFree = cause === 'silence' && (!this.#proved || this.#wasGone(permit));
     if (!isFree && permit.held !== null) {

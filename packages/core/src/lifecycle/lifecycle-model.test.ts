@@ -34,9 +34,13 @@ class Real {
   }
 }
 
-// ---- histories ---------------------------------------------------------------------------------------------------------
+// ---- histories
+// ---------------------------------------------------------------------------------------------------------
 
-/** Time passes (ms); or the registry does not listen for that long; or the fleet changes; or events happen, one after another. */
+/**
+ * Time passes (ms); or the registry does not listen for that long; or the fleet changes; or events happen, one after
+ * another.
+ */
 type Step =
   | { readonly pass: number }
   | { readonly deaf: number }

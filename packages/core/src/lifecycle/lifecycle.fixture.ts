@@ -15,8 +15,8 @@ export type Chapter = readonly [Phase | 'REMOVED', number];
 export const GRAIN_MS = 50;
 
 /**
- * The history of an instance that registers at 0: applies what `happens`, and what time causes. It ends with the removal, or after 60
- * intervals.
+ * The history of an instance that registers at 0: applies what `happens`, and what time causes. It ends with the
+ * removal, or after 60 intervals.
  */
 export function story(policy: Policy, fleet: Fleet, happens: (now: number) => readonly Event[]): readonly Chapter[] {
   const told: Chapter[] = [];

@@ -1,7 +1,7 @@
 /**
- * `transition` is the only function that moves an instance between its states. `due` (deadlines.ts) returns what time alone causes;
- * every cause, time included, is an event. Pure: `now` and what the fleet permits are arguments. docs/STATES.md is generated from
- * this file.
+ * `transition` is the only function that moves an instance between its states. `due` (deadlines.ts) returns what time
+ * alone causes; every cause, time included, is an event. Pure: `now` and what the fleet permits are arguments.
+ * docs/STATES.md is generated from this file.
  */
 import type { ClockEvent } from './deadlines.js';
 import type { Policy } from './policy.js';
@@ -18,7 +18,10 @@ export type Event =
   | { readonly type: 'line' }
   /** Heartbeat-1 was answered and a Heartbeat-2 quoted its nonce; follows both of them. */
   | { readonly type: 'proved' }
-  /** A probe failed: on some endpoints only (`partly`), refused, or timed out; `confirmed`: the regular probe before failed, too. */
+  /**
+   * A probe failed: on some endpoints only (`partly`), refused, or timed out; `confirmed`: the regular probe before
+   * failed, too.
+   */
   | {
       readonly type: 'call-failed';
       readonly text: string;
@@ -289,7 +292,9 @@ const gone = (code: 'GOODBYE', detail: string, ended: boolean): Step => ({
   removed: { reason: reasonFor(code, detail), ended },
 });
 
-/** Never proved: silent both ways, it needs no permit; while it shows life, it is the only instance, or needs a permit. */
+/**
+ * Never proved: silent both ways, it needs no permit; while it shows life, it is the only instance, or needs a permit.
+ */
 function onUnproved(vitals: Vitals, at: Context): Step {
   const reason = reasonFor('UNPROVED', vitals.lastFailure?.text ?? oneWayReason(vitals, at)?.text);
   if (silence(vitals, at.now, at.policy, at.policy.unhealthyAfter).both) {
@@ -300,8 +305,8 @@ function onUnproved(vitals: Vitals, at: Context): Step {
 }
 
 /**
- * To CRITICAL by silence, as far as self-preservation permits; otherwise the instance is held. An instance that was never proved, or
- * was gone before the registry started, needs no permit if it is silent both ways.
+ * To CRITICAL by silence, as far as self-preservation permits; otherwise the instance is held. An instance that was
+ * never proved, or was gone before the registry started, needs no permit if it is silent both ways.
  */
 function permitted(vitals: Vitals, reason: Reason, cause: Cause, at: Context): Step {
   if (cause === 'silence' && !vitals.proved) return critical(vitals, cause, reason, at);

@@ -2,7 +2,9 @@
 import { option } from '../options/options.js';
 import type { OptionLaw, OptionsOf, OptionSpec } from '../options/options.js';
 
-/** How often the registry probes an instance, and how long an instance may fail: every duration that the lifecycle uses. */
+/**
+ * How often the registry probes an instance, and how long an instance may fail: every duration that the lifecycle uses.
+ */
 export interface Policy extends Thresholds {
   /** Between two heartbeats of each direction, in ms. */
   readonly intervalMs: number;
@@ -34,9 +36,9 @@ export const PRESET_NAMES = ['default', 'fast', 'relaxed'] as const;
 export type Preset = (typeof PRESET_NAMES)[number];
 
 /**
- * Each preset is named after its network. `fast` is for one machine or one rack: there a single lost packet fails a probe, since the
- * kernel resends it only after 1 s. `relaxed` is for far or crowded networks: 5 s outlast two lost packets (resent after 1 and 3 s).
- * The thresholds are the same in all presets, because they count intervals.
+ * Each preset is named after its network. `fast` is for one machine or one rack: there a single lost packet fails a
+ * probe, since the kernel resends it only after 1 s. `relaxed` is for far or crowded networks: 5 s outlast two lost
+ * packets (resent after 1 and 3 s). The thresholds are the same in all presets, because they count intervals.
  */
 export const PRESETS: Readonly<Record<Preset, Pick<Policy, 'intervalMs' | 'timeoutMs'>>> = {
   default: { intervalMs: 5_000, timeoutMs: 2_000 },
@@ -47,7 +49,9 @@ export const PRESETS: Readonly<Record<Preset, Pick<Policy, 'intervalMs' | 'timeo
 /** The longest timeout as a share of the interval; a longer probe would overlap the next one. */
 const LONGEST_TIMEOUT = 0.4;
 
-/** In intervals: two heartbeats are one interval apart, and each may be half an interval late before its silence counts. */
+/**
+ * In intervals: two heartbeats are one interval apart, and each may be half an interval late before its silence counts.
+ */
 const SHORTEST_SILENCE = 1.5;
 
 const inIntervals = (doc: string, initial: number, min = 1): OptionSpec<number> =>

@@ -42,7 +42,10 @@ export interface Vitals {
   readonly leaveMs: number;
 }
 
-/** State of an instance that a store brought back, until the registry hears from it: a heartbeat, a line, a registration. */
+/**
+ * State of an instance that a store brought back, until the registry hears from it: a heartbeat, a line, a
+ * registration.
+ */
 export interface Unheard {
   /** Consecutive probes that every endpoint refused while its hosts were proved; any other outcome resets the count. */
   readonly refusals: number;
@@ -53,7 +56,10 @@ export interface Unheard {
 
 /** What the fleet as a whole shows and permits, for one instance at one moment. */
 export interface Fleet {
-  /** True if another instance of its service is HEALTHY; if another one is callable and proved (HEALTHY or UNHEALTHY, and ENABLED). */
+  /**
+   * True if another instance of its service is HEALTHY; if another one is callable and proved (HEALTHY or UNHEALTHY,
+   * and ENABLED).
+   */
   readonly otherHealthy: boolean;
   readonly otherCallable: boolean;
   readonly permit: {
@@ -62,8 +68,8 @@ export interface Fleet {
     /** True if so many instances refuse that a refusal is no proof of death. */
     readonly mass: boolean;
     /**
-     * True if on each of its hosts another instance is HEALTHY and proved both ways by this registry process. Then the network path to
-     * these hosts works in both directions, and a refusal there comes from the host itself.
+     * True if on each of its hosts another instance is HEALTHY and proved both ways by this registry process. Then the
+     * network path to these hosts works in both directions, and a refusal there comes from the host itself.
      */
     readonly hostProved: boolean;
   };
@@ -96,14 +102,15 @@ export function newborn(now: number): Vitals {
 export const notHeardSince = (now: number): Unheard => ({ refusals: 0, firstAt: now, lastAt: now });
 
 /**
- * In intervals, from the first to the last refusal that counts. Within this time the registry probes every instance, so the one that
- * proves the host is probed too, and a live instance sends a heartbeat.
+ * In intervals, from the first to the last refusal that counts. Within this time the registry probes every instance, so
+ * the one that proves the host is probed too, and a live instance sends a heartbeat.
  */
 const REFUSALS_APART = 1.5;
 
 /**
- * True if the instance was gone before this registry process started: the registry has not heard from it since, and consecutive probes
- * were refused on every endpoint while its hosts were proved. Its silence did not begin under this registry.
+ * True if the instance was gone before this registry process started: the registry has not heard from it since, and
+ * consecutive probes were refused on every endpoint while its hosts were proved. Its silence did not begin under this
+ * registry.
  */
 export function wasGoneBefore({ unheard }: Pick<Vitals, 'unheard'>, policy: Policy, { permit }: Fleet): boolean {
   if (unheard === null || unheard.refusals < 2 || permit.mass || !permit.hostProved) return false;
@@ -119,7 +126,10 @@ export function fallsNow(vitals: Pick<Vitals, 'falls'>, now: number, policy: Pol
   return vitals.falls.score * 2 ** (-(now - vitals.falls.at) / policy.flappingHalfLifeMs);
 }
 
-/** The directions that have been silent for `intervals` + the timeout. Heartbeat-1 counts only if every endpoint answered. */
+/**
+ * The directions that have been silent for `intervals` + the timeout. Heartbeat-1 counts only if every endpoint
+ * answered.
+ */
 export function silence(
   vitals: Pick<Vitals, 'inboundAt' | 'anyInboundAt' | 'outboundAt'>,
   now: number,
@@ -132,9 +142,9 @@ export function silence(
 }
 
 /**
- * True if one direction has been silent for `criticalAfter` while the other works. While both are silent they count together. When one
- * of them returns, the other has an interval + the timeout to return, too: a frozen process is heard again by its own timer at once,
- * and by the registry's next probe.
+ * True if one direction has been silent for `criticalAfter` while the other works. While both are silent they count
+ * together. When one of them returns, the other has an interval + the timeout to return, too: a frozen process is heard
+ * again by its own timer at once, and by the registry's next probe.
  */
 export function isOneWay(
   vitals: Pick<Vitals, 'inboundAt' | 'anyInboundAt' | 'outboundAt' | 'returnedAt'>,
@@ -151,7 +161,10 @@ export function isOneWay(
 export const silentSince = (vitals: Pick<Vitals, 'inboundAt' | 'outboundAt'>): number =>
   Math.min(vitals.inboundAt, vitals.outboundAt);
 
-/** The vitals with all clocks `ms` later, but not later than now: the registry was not listening for that time, so it does not count. */
+/**
+ * The vitals with all clocks `ms` later, but not later than now: the registry was not listening for that time, so it
+ * does not count.
+ */
 export function forgive(vitals: Vitals, ms: number, now: number): Vitals {
   const later = (at: number): number => Math.min(now, at + ms);
   return {
@@ -167,8 +180,8 @@ export function forgive(vitals: Vitals, ms: number, now: number): Vitals {
 }
 
 /**
- * The vitals with the clocks that only a Heartbeat-1 stops `ms` later, but not later than now: for a probe that was due and that the
- * registry did not make.
+ * The vitals with the clocks that only a Heartbeat-1 stops `ms` later, but not later than now: for a probe that was due
+ * and that the registry did not make.
  */
 export function excuse(vitals: Vitals, ms: number, now: number): Vitals {
   const later = (at: number): number => Math.min(now, at + ms);

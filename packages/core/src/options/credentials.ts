@@ -27,9 +27,9 @@ const BEGIN = /-----BEGIN /g;
 const END = /-----END [A-Z0-9 ]+-----/g;
 
 /**
- * The certificates that one side of TLS connections presents and trusts. Each access checks the files and reads them if they have
- * changed, so a rotation needs neither a restart nor a timer. While the files are unusable (half written, a certificate without its
- * new key yet, missing), the last usable ones stay in effect, which is logged once.
+ * The certificates that one side of TLS connections presents and trusts. Each access checks the files and reads them if
+ * they have changed, so a rotation needs neither a restart nor a timer. While the files are unusable (half written, a
+ * certificate without its new key yet, missing), the last usable ones stay in effect, which is logged once.
  */
 export class Credentials<Context> {
   readonly #parts: CredentialParts<Context>;
@@ -101,7 +101,10 @@ export class Credentials<Context> {
   }
 }
 
-/** Throws unless each PEM block is complete: in a file that is being written, the first certificate may be complete already. */
+/**
+ * Throws unless each PEM block is complete: in a file that is being written, the first certificate may be complete
+ * already.
+ */
 function completePem(text: string, path: string): string {
   const begun = text.match(BEGIN)?.length ?? 0;
   if (begun > 0 && begun === (text.match(END)?.length ?? 0)) return text;

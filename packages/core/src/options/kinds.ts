@@ -88,8 +88,8 @@ export function oneOf<Word extends string>(words: readonly Word[]): Kind<Word> {
 }
 
 /**
- * One of these words, or a word of a newer registry, which a reader must accept: rejecting it would lose the whole frame. Compare
- * with the words you know, and handle the rest.
+ * One of these words, or a word of a newer registry, which a reader must accept: rejecting it would lose the whole
+ * frame. Compare with the words you know, and handle the rest.
  */
 export function openWord<Word extends string>(words: readonly Word[]): Kind<Word> {
   const allowed = `${words.map((word) => `\`${word}\``).join(', ')}; others may come`;
@@ -145,7 +145,10 @@ export function list<Item>(kind: Kind<Item>, min: number, max: number): Kind<rea
   };
 }
 
-/** The valid items of a list: invalid items are dropped, and so are items after `max` valid ones. Use it for optional data only. */
+/**
+ * The valid items of a list: invalid items are dropped, and so are items after `max` valid ones. Use it for optional
+ * data only.
+ */
 export function goodOf<Item>(kind: Kind<Item>, max: number): Kind<readonly Item[]> {
   return {
     allowed: `list of ${kind.allowed}, 0 … ${max}; what is not allowed is left out`,

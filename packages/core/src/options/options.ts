@@ -6,7 +6,10 @@ import { isRecord, printed } from './schema.js';
 /** All flaws, each in one sentence. */
 export type Flaws = readonly string[];
 
-/** One option: its documentation and its validation. `Missing` is its type when it is left out: that of the default, or undefined. */
+/**
+ * One option: its documentation and its validation. `Missing` is its type when it is left out: that of the default, or
+ * undefined.
+ */
 export interface OptionSpec<Value, Missing = Value> {
   /** One sentence for docs/OPTIONS.md: what it does, and its formula if it has one. */
   readonly doc: string;
@@ -25,14 +28,17 @@ export type OptionsOf<Fields extends OptionFields> = {
   readonly [Key in keyof Fields]: Fields[Key] extends OptionSpec<infer Value, infer Missing> ? Value | Missing : never;
 };
 
-/** A constraint between several options: null if they fit, else one sentence that names them, their values and what to change. */
+/**
+ * A constraint between several options: null if they fit, else one sentence that names them, their values and what to
+ * change.
+ */
 export type OptionLaw<Options> = (options: Options) => string | null;
 
 /**
- * Parses options once, where they enter: fills in defaults, validates everything, deep-freezes the result. `undefined` counts as left
- * out. Laws run once each option is valid by itself.
- * Throws OPTION_INVALID with all flaws at once: for an unknown key the nearest known one, for a wrong value its path, what was
- * received and what is allowed.
+ * Parses options once, where they enter: fills in defaults, validates everything, deep-freezes the result. `undefined`
+ * counts as left out. Laws run once each option is valid by itself.
+ * Throws OPTION_INVALID with all flaws at once: for an unknown key the nearest known one, for a wrong value its path,
+ * what was received and what is allowed.
  */
 export function parseOptions<Fields extends OptionFields>(
   fields: Fields,
@@ -197,9 +203,9 @@ export const option = {
 const MAX_EDITS = 8;
 
 /**
- * The candidate that was probably meant, for "did you mean": the one with the fewest typing errors (a wrong, missing, extra or
- * swapped letter; case does not matter), at most one per three letters of the word and at most eight; among equals the first. Null if
- * none is near. It compares every candidate: use it for messages, not on hot paths.
+ * The candidate that was probably meant, for "did you mean": the one with the fewest typing errors (a wrong, missing,
+ * extra or swapped letter; case does not matter), at most one per three letters of the word and at most eight; among
+ * equals the first. Null if none is near. It compares every candidate: use it for messages, not on hot paths.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | null {
   const wanted = word.toLowerCase();
@@ -216,8 +222,9 @@ export function nearest(word: string, candidates: Iterable<string>): string | nu
 }
 
 /**
- * The optimal string alignment distance: Levenshtein's, where a swap of neighbours counts as one edit (Damerau 1964). Null if it is
- * more than `most`: cells farther than that from the diagonal are skipped (Ukkonen 1985), and it stops once two rows exceed it.
+ * The optimal string alignment distance: Levenshtein's, where a swap of neighbours counts as one edit (Damerau 1964).
+ * Null if it is more than `most`: cells farther than that from the diagonal are skipped (Ukkonen 1985), and it stops
+ * once two rows exceed it.
  */
 function editDistance(one: string, other: string, most: number): number | null {
   const [width, far] = [other.length, most + 1];

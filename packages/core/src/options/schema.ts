@@ -18,7 +18,10 @@ export const MAX_FLAWS = 10;
 /** The longest `received`, and the longest key in a path, in characters. */
 const MAX_PRINTED = 80;
 
-/** A kind of value. `read` copies only known fields, so that nothing unexpected gets in and every copy has the same shape. */
+/**
+ * A kind of value. `read` copies only known fields, so that nothing unexpected gets in and every copy has the same
+ * shape.
+ */
 export interface Kind<Value> {
   /** The allowed values in words, for flaws and docs: `integer 1 … 65535`. */
   readonly allowed: string;
@@ -253,7 +256,10 @@ function pathText(path: readonly PropertyKey[]): string {
   return text;
 }
 
-/** An object with every field that is always present. JSON.parse creates it, so that V8 stores all fields in the object itself. */
+/**
+ * An object with every field that is always present. JSON.parse creates it, so that V8 stores all fields in the object
+ * itself.
+ */
 function blankOf(list: readonly Slot[]): Record<string, unknown> {
   const always = list.filter(([, field]) => !field.optional).map(([key]) => `${JSON.stringify(key)}:null`);
   return JSON.parse(`{${always.join()}}`) as Record<string, unknown>;

@@ -2,8 +2,8 @@ import { option } from './options.js';
 import type { OptionLaw, OptionsOf } from './options.js';
 
 /**
- * The certificates that one side of a TLS connection trusts and presents: each as a PEM text, or as a file, which is read again
- * before the next connection if it has changed.
+ * The certificates that one side of a TLS connection trusts and presents: each as a PEM text, or as a file, which is
+ * read again before the next connection if it has changed.
  */
 export interface CredentialTerms {
   /** The CA certificates that may sign for the peer, instead of those that Node trusts (with NODE_EXTRA_CA_CERTS). */
@@ -18,7 +18,10 @@ export interface CredentialTerms {
 
 /** How the two sides of a TLS connection authenticate each other. */
 export interface TlsTerms extends CredentialTerms {
-  /** Whether to reject a peer whose certificate is not signed by a trusted CA or not issued for its address. Default true. */
+  /**
+   * Whether to reject a peer whose certificate is not signed by a trusted CA or not issued for its address. Default
+   * true.
+   */
   readonly rejectUnauthorized?: boolean | undefined;
 }
 

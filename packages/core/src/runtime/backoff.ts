@@ -12,16 +12,16 @@ export function ceilingMs(backoff: Backoff, n: number): number {
 }
 
 /**
- * Full jitter in ms: uniform in 0 … ceiling. Used for calls, because it causes the least work for a server that many callers
- * retry at the same time. Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+ * Full jitter in ms: uniform in 0 … ceiling. Used for calls, because it causes the least work for a server that many
+ * callers retry at the same time. Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
  */
 export function fullJitterMs(backoff: Backoff, n: number, random: Random): number {
   return random.unit() * ceilingMs(backoff, n);
 }
 
 /**
- * Equal jitter in ms: uniform in half … whole of the ceiling. Used for reconnects, which must never become a tight loop and
- * which no caller waits for. Same source.
+ * Equal jitter in ms: uniform in half … whole of the ceiling. Used for reconnects, which must never become a tight loop
+ * and which no caller waits for. Same source.
  */
 export function equalJitterMs(backoff: Backoff, n: number, random: Random): number {
   return (0.5 + random.unit() / 2) * ceilingMs(backoff, n);

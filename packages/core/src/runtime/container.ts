@@ -17,8 +17,8 @@ export interface ContainerTraces {
 export const CONTAINER_MARKS: readonly string[] = ['/.dockerenv', '/run/.containerenv'];
 
 /**
- * The container that these traces show; null if they show none. On cgroup v2 `/proc/self/cgroup` shows nothing inside a container;
- * the marks and the environment still do.
+ * The container that these traces show; null if they show none. On cgroup v2 `/proc/self/cgroup` shows nothing inside a
+ * container; the marks and the environment still do.
  */
 export function containerIn({ env, marks, cgroup }: ContainerTraces): Container | null {
   if ((env['KUBERNETES_SERVICE_HOST'] ?? '') !== '' || cgroup.includes('/kubepods')) return 'kubernetes';

@@ -1,13 +1,16 @@
 const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 const LABEL = /^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/;
 const HEX_GROUP = /^[0-9A-Fa-f]{1,4}$/;
-/** With such a last label, a resolver reads the whole name as an IPv4 address: `127.1`, `2130706433`, `0x7f.1`, `017700000001`. */
+/**
+ * With such a last label, a resolver reads the whole name as an IPv4 address: `127.1`, `2130706433`, `0x7f.1`,
+ * `017700000001`.
+ */
 const NUMERIC_LABEL = /^(?:\d+|0[xX][0-9A-Fa-f]*)$/;
 
 /**
- * True for an IPv4 address in four decimal parts, an IPv6 address without brackets and zone, or a host name (letters, digits,
- * hyphens and dots, at most 253 characters). False for short, octal, hexadecimal and one-number forms of an IPv4 address,
- * because each of them can bypass an address check.
+ * True for an IPv4 address in four decimal parts, an IPv6 address without brackets and zone, or a host name (letters,
+ * digits, hyphens and dots, at most 253 characters). False for short, octal, hexadecimal and one-number forms of an
+ * IPv4 address, because each of them can bypass an address check.
  */
 export function isHost(text: string): boolean {
   if (text.length > 253) return false;
@@ -19,7 +22,10 @@ export function isIpv4(text: string): boolean {
   return IPV4.test(text);
 }
 
-/** True for an address of RFC 4291: eight groups, one run of them may be `::`, the last two may be an IPv4 address. No brackets, no zone. */
+/**
+ * True for an address of RFC 4291: eight groups, one run of them may be `::`, the last two may be an IPv4 address. No
+ * brackets, no zone.
+ */
 export function isIpv6(text: string): boolean {
   if (text.length > 45) return false;
   const halves = text.split('::', 3);

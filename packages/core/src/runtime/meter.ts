@@ -1,8 +1,8 @@
 /**
- * The port for metrics. Names are `rollcall_<what>_<base unit>` (seconds, bytes, ratio; counters end in `_total`). Label values
- * come from a small set that is known beforehand (service, state, outcome), never from an id, an address or untrusted input.
- * Create instruments once, at start, and keep them: the same name returns the same instrument, and the same name with another
- * kind or other labels throws a TypeError.
+ * The port for metrics. Names are `rollcall_<what>_<base unit>` (seconds, bytes, ratio; counters end in `_total`).
+ * Label values come from a small set that is known beforehand (service, state, outcome), never from an id, an address
+ * or untrusted input. Create instruments once, at start, and keep them: the same name returns the same instrument, and
+ * the same name with another kind or other labels throws a TypeError.
  */
 export interface Meter {
   /** The exposition format in which the application can publish these metrics; left out if unknown. */

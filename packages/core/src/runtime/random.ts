@@ -6,7 +6,10 @@ export interface Random {
   bytes(length: number): Uint8Array;
 }
 
-/** Bytes fetched in advance: a system call for a few bytes costs ten times as much as the bytes, and every heartbeat needs some. */
+/**
+ * Bytes fetched in advance: a system call for a few bytes costs ten times as much as the bytes, and every heartbeat
+ * needs some.
+ */
 const pool = new Uint8Array(4_096);
 let used = pool.length;
 

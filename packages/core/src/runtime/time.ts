@@ -8,8 +8,8 @@ export interface Time {
   /** Wall clock, milliseconds since 1970. For display only: no decision uses it. */
   wall(): number;
   /**
-   * Runs `run` once, `ms` milliseconds from now (0 … 2³¹ − 1; any other value throws a RangeError, since Node would use 1 ms).
-   * A `background` timer does not keep the process alive, so it must not be one that a caller awaits.
+   * Runs `run` once, `ms` milliseconds from now (0 … 2³¹ − 1; any other value throws a RangeError, since Node would use
+   * 1 ms). A `background` timer does not keep the process alive, so it must not be one that a caller awaits.
    */
   setTimer(ms: number, run: () => void, options?: TimerOptions): Timer;
 }
