@@ -34,8 +34,7 @@ class Real {
   }
 }
 
-// ---- histories
-// ---------------------------------------------------------------------------------------------------------
+// ---- histories ------------------------------------------------------------------------------------------------------
 
 /**
  * Time passes (ms); or the registry does not listen for that long; or the fleet changes; or events happen, one after
