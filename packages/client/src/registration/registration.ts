@@ -261,17 +261,17 @@ export class ServiceRegistration implements Line {
   }
 
   #joinLater(problem: Problem): void {
-    const isLogged = this.#logRefusal(problem);
-    this.#joinAfter(this.#refusedWaitMs(problem, isLogged) * (1 + this.#parts.random.unit() / 6));
+    const isNew = this.#logRefusal(problem);
+    this.#joinAfter(this.#refusedWaitMs(problem, isNew) * (1 + this.#parts.random.unit() / 6));
   }
 
   /** An untrusted certificate: retried once an interval, since each connection presents the current certificate. */
-  #refusedWaitMs({ code }: Problem, isLogged: boolean): number {
+  #refusedWaitMs({ code }: Problem, isNew: boolean): number {
     if (code === 'CERTIFICATE_UNTRUSTED') return this.#intervalMs;
-    return isLogged && code === 'UNAUTHORIZED' ? TOKEN_WAIT_MS : REFUSED_WAIT_MS;
+    return isNew && code === 'UNAUTHORIZED' ? TOKEN_WAIT_MS : REFUSED_WAIT_MS;
   }
 
-  /** Returns true if it was logged. */
+  /** Logs a refusal, throttled. Returns true if its code differs from that of the current one. */
   #logRefusal(problem: Problem): boolean {
     return this.#complaints.add(problem.code, () => this.#parts.log.error(refusalText(this.#identity.name, problem)));
   }
