@@ -179,7 +179,7 @@ describe('the drain', () => {
     await here.time.advanceBy(50);
     await closed;
     await here.time.advanceBy(0);
-    expect(here.log.texts('info').at(-1)).toContain('at least 2000 ms, as the option leastMs wants');
+    expect(here.log.texts('info').at(-1)).toContain('at least 2000 ms, as the option leastMs requires');
     expect(here.time.now()).toBeLessThan(2_100);
   });
 
