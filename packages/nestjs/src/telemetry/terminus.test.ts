@@ -24,18 +24,18 @@ const judge = (facts: Partial<HealthFacts>, options: RollcallHealthOptions = {})
   problemsOf({ ...WELL, ...facts }, readHealthOptions(options));
 
 describe('a process', () => {
-  it('is healthy while its copy serves, whether or not the registry is there', () => {
+  it('is healthy while its copy serves, with or without the registry', () => {
     expect(judge({})).toEqual([]);
     expect(judge({ registry: 'disconnected', state: 'CRITICAL' })).toEqual([]);
   });
 
-  it('is not while it drains, or knows nothing of a service that it calls', () => {
+  it('is unhealthy while it drains, or has no copy of a service that it calls', () => {
     expect(judge({ isDraining: true })).toEqual(['This process drains: it takes no new work.']);
     const copies = { orders: { status: 'waiting', instances: 0, callable: 0, ageMs: null, isStale: true } } as const;
     expect(judge({ copies })).toEqual(['Nothing is known of "orders" yet: no registry has reported it.']);
   });
 
-  it('is as strict as it is told to be', () => {
+  it('is as strict as configured', () => {
     expect(judge({ registry: 'disconnected' }, { registry: true })).toEqual(['The registry is unreachable.']);
     expect(judge({ state: 'UNHEALTHY' }, { ownState: true })).toEqual(['The registry reports this process UNHEALTHY.']);
     expect(judge({ state: null }, { ownState: true })).toEqual([]);
@@ -88,7 +88,7 @@ async function ask(app: INestApplication) {
 }
 
 describe('the health indicator', () => {
-  it('tells Terminus of the copies, the registry and this process', async () => {
+  it('reports the copies, the registry and this process to Terminus', async () => {
     const app = await start(fakeServices({ orders: {} }));
     await expect.poll(async () => (await ask(app)).status).toBe(200);
     const { body } = await ask(app);
@@ -109,7 +109,7 @@ describe('the health indicator', () => {
     expect((await ask(app)).status).toBe(503);
   });
 
-  it('refuses options that do not exist', async () => {
+  it('rejects unknown options', async () => {
     const app = await start(fakeServices({ orders: {} }), { serivces: ['orders'] });
     expect((await ask(app)).status).toBe(500);
   });

@@ -9,50 +9,51 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import type { Served } from './transport.js';
 
 /**
- * What a fake service does, by name: a Nest pattern (`find`; one that is an object, as JSON with its keys in order), a route (`GET
- * /orders/:id`), or a gRPC method (`Orders/Find`). A handler gets what was sent and returns the answer, a promise or an Observable of
- * it; what it throws goes the way of what a Nest handler throws. A route gets a `FakeHttpRequest` and returns a Response, or a value that
- * becomes JSON; a gRPC method gets the message, or the Observable of messages, that the caller handed in.
+ * The handlers of a fake service, by name: a Nest pattern (`find`; an object pattern as JSON with sorted keys), a route
+ * (`GET /orders/:id`), or a gRPC method (`Orders/Find`). A handler receives the request and returns the answer, or a
+ * promise or an Observable of it; what it throws is handled as if a Nest handler threw it. A route receives a
+ * `FakeHttpRequest` and returns a Response, or a value that becomes JSON; a gRPC method receives the message, or the
+ * Observable of messages, that the caller passed in.
  */
 // eslint-disable-next-line typescript/no-explicit-any -- a handler says itself what it takes
 export type FakeHandlers = object | Readonly<Record<string, (input: any, call: FakeCall) => unknown>>;
 
-/** One request, as a fake instance saw it. */
+/** One request, as a fake instance received it. */
 export interface FakeCall {
   readonly service: string;
   readonly instance: InstanceId;
   /** Pattern, `GET /orders/7`, or `Service/Method`. */
   readonly name: string;
-  /** What the handler got. */
+  /** The argument of the handler. */
   readonly input: unknown;
-  /** From 1. */
+  /** The number of the attempt, from 1. */
   readonly attempt: number;
-  /** What is left of the caller's deadline, ms. */
+  /** The rest of the caller's deadline, in ms. */
   readonly remainingMs: number;
 }
 
 export interface FakeHttpRequest {
   readonly method: string;
   readonly path: string;
-  /** What stands for `:id` in the route. */
+  /** The value of each parameter, such as `:id`, in the route. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly headers: Headers;
-  /** JSON is parsed; else text, or what was given to `fetch`. */
+  /** Parsed JSON; else text, or the value that was passed to `fetch`. */
   readonly body: unknown;
 }
 
-/** Whose handlers answer, and who writes down what came. */
+/** The handlers of an instance, and the recorder of its requests. */
 export interface Cast {
   readonly service: string;
   readonly instance: InstanceId;
-  /** The first that has a handler of the name has the word. */
+  /** The first table with a handler of the name answers. */
   readonly layers: readonly FakeHandlers[];
   readonly terms: Terms;
   note(call: FakeCall): void;
 }
 
-/** Found under its name. */
+/** A handler with its name. */
 interface Found {
   readonly handler: Function;
   readonly layer: FakeHandlers;
@@ -68,7 +69,7 @@ export function serveTcp(cast: Cast, { patternJson, dataJson, isEvent }: TcpRequ
     answer: () => {
       const found = find(cast.layers, name);
       if (found === null && isEvent) return undefined;
-      // what Nest says, and what there is
+      // Nest's message, and the existing patterns
       if (found === null)
         throw new RpcException(`There is no matching message handler defined in the remote service. ${fix(cast)}`);
       return run(found, cast, { name, input });
@@ -79,13 +80,13 @@ export function serveTcp(cast: Cast, { patternJson, dataJson, isEvent }: TcpRequ
   };
 }
 
-/** What a caller gets is a copy, without what JSON cannot say. */
+/** Copies a value for the caller, without what JSON cannot represent. */
 function overTheWire(value: unknown): unknown {
   const json: string | undefined = JSON.stringify(value);
   return json === undefined ? undefined : JSON.parse(json);
 }
 
-/** As Nest's own filter for microservices makes it: what is no RpcException is not for strangers. */
+/** The answer of Nest's own filter for microservices: it hides every error that is not an RpcException. */
 function nestError(error: unknown): unknown {
   if (!(error instanceof RpcException)) return { status: 'error', message: 'Internal server error' };
   const said = error.getError();
@@ -94,7 +95,7 @@ function nestError(error: unknown): unknown {
 
 // ---- over HTTP ------------------------------------------------------------------------------------------------------
 
-/** As the HTTP transport reads these. */
+/** The kind of failure by HTTP status, as the HTTP transport reads it. */
 const REFUSALS: Readonly<Record<number, Failure['kind']>> = {
   429: 'overloaded',
   502: 'unavailable',
@@ -203,7 +204,7 @@ function routeOf(layers: readonly FakeHandlers[], method: string, path: string):
   return null;
 }
 
-/** Null: the path is another. */
+/** The parameters in the path; null if the route does not match. */
 function paramsOf(template: string, path: string): Readonly<Record<string, string>> | null {
   const [wanted, given] = [template.split('/'), path.split('/')];
   if (wanted.length !== given.length) return null;
@@ -248,7 +249,7 @@ function statusOf(error: unknown): GrpcStatusError {
   return new GrpcStatusError(code, details, metadata);
 }
 
-/** That of grpc-js, or ours. */
+/** True for a `Metadata` of grpc-js, or ours. */
 function isMetadata(value: unknown): value is Pick<GrpcMetadata, 'toJSON'> {
   return typeof value === 'object' && value !== null && 'internalRepr' in value && value.internalRepr instanceof Map;
 }
@@ -275,12 +276,12 @@ function run(
   return Reflect.apply(handler, layer, [input, call]);
 }
 
-/** Where one answer is wanted, of an Observable the last. */
+/** For a single answer: of an Observable the last value. */
 function one(answer: unknown): unknown {
   return isObservable(answer) ? lastValueFrom(answer, { defaultValue: undefined }) : answer;
 }
 
-/** Also those of a class. */
+/** The handlers of an object, also those of its class. */
 function namesOf(layers: readonly FakeHandlers[]): readonly string[] {
   return layers.flatMap((layer) => {
     const prototype: unknown = Object.getPrototypeOf(layer);

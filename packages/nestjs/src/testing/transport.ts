@@ -6,9 +6,10 @@ import { isObservable } from 'rxjs';
 import type { Subscription } from 'rxjs';
 
 /**
- * What goes wrong at a fake instance. `delay`: it answers, so much later. `error`: its handlers throw this instead of answering.
- * `refuse`: nobody listens at its address. `drop`: the connection breaks after the request was written, so nobody knows whether it was
- * executed (it was not). `hang`: it never answers. `times`: so many calls, then all is well again; default: until `heal`.
+ * A fault of a fake instance. `delay`: it answers that much later. `error`: its handlers throw this instead of
+ * answering. `refuse`: nothing listens at its address. `drop`: the connection breaks after the request was written, so
+ * the caller cannot know whether it was executed (it was not). `hang`: it never answers. `times`: the fault applies to
+ * this many calls; default: until `heal`.
  */
 export type Fault =
   | { readonly kind: 'delay'; readonly ms: number; readonly times?: number }
@@ -17,29 +18,29 @@ export type Fault =
 
 /** One request to an instance, ready to be handled. */
 export interface Served {
-  /** An event is over when it was written. */
+  /** An event is complete once it is written. */
   readonly isEvent: boolean;
   /** Runs the handler. */
   answer(): unknown;
-  /** What a caller gets for a value of the handler's, as its transport brings it. */
+  /** Converts a value of the handler into what its transport delivers to the caller. */
   valueOf(value: unknown): unknown;
-  /** What an answer says of the instance, where that is not what the caller asked for; null: it is the answer. */
+  /** What an answer reports about the instance, if it is not the requested answer; null if it is. */
   refusalOf(value: unknown): Failure | null;
-  /** What the caller gets for what the handler threw. */
+  /** Converts what the handler threw into the error of the caller. */
   failureOf(error: unknown): Failure;
 }
 
-/** Whoever knows the instances of a test. */
+/** The directory of the instances of a test. */
 export interface Stage<Request> {
   readonly time: Time;
-  /** What goes wrong with the next request to it; `absent`: there is no such instance. Null: nothing. */
+  /** The fault of the next request to it; `absent`: there is no such instance; null: none. */
   faultOf(instance: Instance): Fault | 'absent' | null;
   serve(instance: Instance, request: Request, terms: Terms): Served;
 }
 
 export type FakeTransports = NonNullable<RollcallPorts['transports']>;
 
-/** A way to instances that are objects in this process: no socket, and no timer but for a delay. */
+/** A transport to instances that are objects in this process: no socket, and no timer except for a delay. */
 export class FakeTransport<Request> implements Transport<Request> {
   readonly protocol: Protocol;
   readonly #stage: Stage<Request>;
@@ -106,7 +107,7 @@ function throwing(served: Served, error: unknown): Served {
   };
 }
 
-/** One request under way. */
+/** One request in flight. */
 class FakeExchange implements Exchange {
   readonly openedAt = null;
   timer: Timer | null = null;
@@ -155,7 +156,7 @@ class FakeExchange implements Exchange {
     if (this.#isOver) subscription.unsubscribe();
   }
 
-  /** The last word, once. */
+  /** Ends the request, once. */
   #tell(word: () => void): void {
     if (this.#isOver) return;
     this.#isOver = true;
