@@ -23,10 +23,10 @@ const RUN_BY_A_TEST = [
   /^deploy\/systemd\/[a-z-]+\.service$/,
   /^deploy\/proxy\/(nginx\.conf|traefik\.yaml)$/,
 ];
-/** What is typed in a terminal: held by e2e/process/guide-commands.test.ts. */
+/** Terminal commands, which e2e/process/guide-commands.test.ts tests. */
 const SPOKEN = new Set(['sh']);
 
-/** What a page says is generated is held by the test that makes it. */
+/** Generated blocks, which the generating test compares. */
 const GENERATED = /<!-- generated: [\w-]+ -->\n[\s\S]*?<!-- end -->/g;
 
 const MARK = /^\s*(?:\/\/|#) #(?:region|endregion)\b/;
@@ -49,7 +49,7 @@ function blocksOf(page: string): readonly Block[] {
   }));
 }
 
-/** The text that a block is to have. Throws where there is no such file or region. */
+/** The required text of a block. Throws if the file or the region does not exist. */
 function codeOf(source: string): string {
   const [path = '', region] = source.split('#');
   const lines = readFileSync(join(root, path), 'utf8').trimEnd().split('\n');

@@ -9,10 +9,10 @@ import { MODULE_OPTIONS_TOKEN, readSettings } from './rollcall.module-definition
 import type { RollcallModuleOptions, Settings } from './rollcall.module-definition.js';
 import { rootWith } from './rollcall.module.js';
 import { serveGrpc, serveHttp, serveTcp } from './testing/handlers.js';
-import type { Cast, FakeCall, FakeHandlers } from './testing/handlers.js';
+import type { FakeTarget, FakeCall, FakeHandlers } from './testing/handlers.js';
 import { TestRoll } from './testing/registry.js';
 import { FakeTransport } from './testing/transport.js';
-import type { FakeTransports, Fault, Served, Stage } from './testing/transport.js';
+import type { FakeTransports, Fault, Served, InstanceDirectory } from './testing/transport.js';
 
 export { ManualTime, memoryMeter, recordingLog } from '@rollcall/core/testing';
 export type { FakeCall, FakeHandlers, FakeHttpRequest } from './testing/handlers.js';
@@ -148,18 +148,20 @@ export class FakeServices {
   }
 
   #transports(): FakeTransports {
-    const stage = <Request>(serve: (cast: Cast, request: Request) => Served): Stage<Request> => ({
+    const directory = <Request>(
+      serve: (target: FakeTarget, request: Request) => Served,
+    ): InstanceDirectory<Request> => ({
       time: this.#time,
       faultOf: (instance: Instance) => {
         const fake = this.#fakeOf(instance);
         return fake === null ? 'absent' : fake.nextFault();
       },
-      serve: (instance: Instance, request: Request, terms: Terms) => serve(this.#cast(instance, terms), request),
+      serve: (instance: Instance, request: Request, terms: Terms) => serve(this.#target(instance, terms), request),
     });
     return {
-      tcp: new FakeTransport<TcpRequest>('tcp', stage(serveTcp)),
-      http: new FakeTransport<HttpRequest>('http', stage(serveHttp)),
-      grpc: new FakeTransport<GrpcRequest>('grpc', stage(serveGrpc)),
+      tcp: new FakeTransport<TcpRequest>('tcp', directory(serveTcp)),
+      http: new FakeTransport<HttpRequest>('http', directory(serveHttp)),
+      grpc: new FakeTransport<GrpcRequest>('grpc', directory(serveGrpc)),
     };
   }
 
@@ -170,7 +172,7 @@ export class FakeServices {
     return this.#services.get(service)?.instances[0] ?? null;
   }
 
-  #cast(instance: Instance, terms: Terms): Cast {
+  #target(instance: Instance, terms: Terms): FakeTarget {
     return {
       service: instance.service,
       instance: instance.id,

@@ -18,7 +18,7 @@ function world() {
 
 it('metadata that is set before the registration is part of it', async () => {
   const { time, session, said } = world();
-  session.say({ hooks: 'off' });
+  session.setMetadata({ hooks: 'off' });
   await time.advanceBy(1_000);
   expect(said()).toEqual([]);
   session.start(endpoints);
@@ -30,7 +30,7 @@ it('metadata that is set later is sent at once with another registration, and wi
   const { time, link, session, said } = world();
   session.start(endpoints);
   await time.advanceBy(0);
-  session.say({ hooks: 'off' });
+  session.setMetadata({ hooks: 'off' });
   await time.advanceBy(0);
   expect(said()).toEqual([{ a: 'b' }, { a: 'b', hooks: 'off' }]);
   link.onBeat = () => ({ ok: false, problem: aProblem('NOT_FOUND') });

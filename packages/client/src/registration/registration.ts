@@ -133,7 +133,7 @@ export class ServiceRegistration implements Line {
   }
 
   /** Adds to our metadata; if the registry lists us already, registers again at once to publish it. */
-  say(words: Metadata): void {
+  setMetadata(words: Metadata): void {
     this.#metadata = { ...this.#metadata, ...words };
     if (this.#phase !== 'member') return;
     this.#phase = 'joining';

@@ -132,7 +132,7 @@ export class Model {
         this.#refusals = [];
         return this.#delay(Infinity);
       default:
-        throw new Error(`time is not told, it passes: ${event.type}`);
+        throw new Error(`time passes by itself; it is not an event here: ${event.type}`);
     }
   }
 

@@ -65,7 +65,7 @@ export interface Fleet {
   readonly permit: {
     /** Why silence may not make another instance CRITICAL now, as text (self-preservation); null if it may. */
     readonly held: string | null;
-    /** True if so many instances refuse that a refusal is no proof of death. */
+    /** True if so many instances refuse that a refusal is not a proof of death. */
     readonly mass: boolean;
     /**
      * True if on each of its hosts another instance is HEALTHY and proved both ways by this registry process. Then the

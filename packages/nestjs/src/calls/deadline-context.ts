@@ -4,7 +4,7 @@ import { attemptOf, remainingMsOf } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 
 /** What one request passes on to the calls of its handler. */
-class Legacy implements Inherited {
+class RequestDeadline implements Inherited {
   readonly deadlineAt: number;
   readonly isRetry: boolean;
   isOver = false;
@@ -25,8 +25,8 @@ class Legacy implements Inherited {
  * so an application that makes no calls does not use one.
  */
 export class DeadlineContext {
-  readonly #storage = new AsyncLocalStorage<Legacy>();
-  readonly #open = new WeakMap<object, Legacy>();
+  readonly #storage = new AsyncLocalStorage<RequestDeadline>();
+  readonly #open = new WeakMap<object, RequestDeadline>();
   readonly #time: Time;
   #isExpected = false;
 
@@ -84,10 +84,10 @@ export class DeadlineContext {
     return deadlineAt <= this.#time.now();
   }
 
-  #read(deadline: unknown, attempt: unknown): Legacy | null {
+  #read(deadline: unknown, attempt: unknown): RequestDeadline | null {
     const remainingMs = remainingMsOf(deadline);
     const isRetry = attemptOf(attempt) > 1;
-    if (remainingMs === null) return isRetry ? new Legacy(Infinity, true) : null;
-    return new Legacy(this.#time.now() + remainingMs, isRetry);
+    if (remainingMs === null) return isRetry ? new RequestDeadline(Infinity, true) : null;
+    return new RequestDeadline(this.#time.now() + remainingMs, isRetry);
   }
 }

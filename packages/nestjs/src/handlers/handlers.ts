@@ -135,8 +135,8 @@ const isAny = ({ name }: RouteName): boolean => name === null;
 const isEmpty = (record: object): boolean => Object.keys(record).length === 0;
 
 const overruled = (title: string, name: string): string =>
-  `What is said of ${title} is not all published: callers know it as ${name}, and another handler of that name says otherwise or nothing.`;
+  `The policy of ${title} is not all published: callers know it as ${name}, and another handler of that name declares another one or none.`;
 const nameless = (title: string): string =>
-  `What is said of ${title} is not published: its path begins with a parameter, or it answers no callers.`;
+  `The policy of ${title} is not published: its path begins with a parameter, or it answers no callers.`;
 const unhedged = (title: string): string => `${title} is not hedged: @Hedge needs @Idempotent() beside it.`;
 const TOO_MUCH = `Nothing is published of the handlers: more than ${MOST_METHODS} names, or ${MOST_METHOD_BYTES} bytes. Decorate fewer.`;

@@ -190,7 +190,7 @@ export class Agent {
 
   #checkSignals(): void {
     if (this.membership.isDraining || process.listenerCount('SIGTERM') > 0) return;
-    this.membership.say({ [TOLD.shutdownHooks]: 'off' });
+    this.membership.setMetadata({ [TOLD.shutdownHooks]: 'off' });
     this.ports.log.warn(
       'There is no handler for SIGTERM: it will end this process in the middle of its requests. ' +
         'Call app.enableShutdownHooks(), and it will drain.',

@@ -108,8 +108,8 @@ export class Membership implements OnApplicationShutdown {
     await this.wake();
     if (this.isDraining) return;
     this.#isRegistered = true;
-    this.say({ [TOLD.version]: VERSION });
-    this.say(this.#metricsAt(endpoints));
+    this.setMetadata({ [TOLD.version]: VERSION });
+    this.setMetadata(this.#metricsAt(endpoints));
     this.rollcall.register(endpoints, methods);
   }
 
@@ -126,7 +126,7 @@ export class Membership implements OnApplicationShutdown {
   }
 
   /** For display, and only if it fits: the metadata of the application takes precedence. */
-  say(words: Metadata): void {
+  setMetadata(words: Metadata): void {
     const said = { ...this.#said, ...words };
     if (!isMetadata({ ...this.settings.client.metadata, ...said })) return;
     this.#said = said;

@@ -44,7 +44,7 @@ export interface FakeHttpRequest {
 }
 
 /** The handlers of an instance, and the recorder of its requests. */
-export interface Cast {
+export interface FakeTarget {
   readonly service: string;
   readonly instance: InstanceId;
   /** The first table with a handler of the name answers. */
@@ -61,18 +61,18 @@ interface Found {
 
 // ---- over TCP -------------------------------------------------------------------------------------------------------
 
-export function serveTcp(cast: Cast, { patternJson, dataJson, isEvent }: TcpRequest): Served {
+export function serveTcp(target: FakeTarget, { patternJson, dataJson, isEvent }: TcpRequest): Served {
   const name = methodNameOf(JSON.parse(patternJson));
   const input: unknown = dataJson === undefined ? undefined : JSON.parse(dataJson);
   return {
     isEvent,
     answer: () => {
-      const found = find(cast.layers, name);
+      const found = find(target.layers, name);
       if (found === null && isEvent) return undefined;
       // Nest's message, and the existing patterns
       if (found === null)
-        throw new RpcException(`There is no matching message handler defined in the remote service. ${fix(cast)}`);
-      return run(found, cast, { name, input });
+        throw new RpcException(`There is no matching message handler defined in the remote service. ${fix(target)}`);
+      return run(found, target, { name, input });
     },
     valueOf: overTheWire,
     refusalOf: () => null,
@@ -105,21 +105,21 @@ const REFUSALS: Readonly<Record<number, Failure['kind']>> = {
 const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
 const NOWHERE = { resume: () => {}, abort: () => {} };
 
-export function serveHttp(cast: Cast, request: HttpRequest): Served {
+export function serveHttp(target: FakeTarget, request: HttpRequest): Served {
   const isHead = request.method === 'HEAD';
-  const url = new URL(request.path, `http://${cast.service}`);
+  const url = new URL(request.path, `http://${target.service}`);
   return {
     isEvent: false,
     answer: () => {
-      const route = routeOf(cast.layers, request.method, url.pathname);
+      const route = routeOf(target.layers, request.method, url.pathname);
       if (route === null)
         return jsonAnswer(
           404,
-          { statusCode: 404, message: `Cannot ${request.method} ${url.pathname}. ${fix(cast)}` },
+          { statusCode: 404, message: `Cannot ${request.method} ${url.pathname}. ${fix(target)}` },
           isHead,
         );
       const input = httpInput(request, url, route.params);
-      return one(run(route.found, cast, { name: `${request.method} ${url.pathname}`, input }));
+      return one(run(route.found, target, { name: `${request.method} ${url.pathname}`, input }));
     },
     valueOf: async (value) => {
       if (value instanceof HttpAnswer) return value;
@@ -222,15 +222,18 @@ function paramsOf(template: string, path: string): Readonly<Record<string, strin
 const UNIMPLEMENTED = 12;
 const UNKNOWN = 2;
 
-export function serveGrpc(cast: Cast, request: GrpcRequest): Served {
+export function serveGrpc(target: FakeTarget, request: GrpcRequest): Served {
   const name = grpcMethodName(request.path);
   return {
     isEvent: false,
     answer: () => {
-      const found = find(cast.layers, name);
+      const found = find(target.layers, name);
       if (found === null)
-        throw new RpcException({ code: UNIMPLEMENTED, message: `The server does not implement ${name}. ${fix(cast)}` });
-      const said = run(found, cast, { name, input: request.message });
+        throw new RpcException({
+          code: UNIMPLEMENTED,
+          message: `The server does not implement ${name}. ${fix(target)}`,
+        });
+      const said = run(found, target, { name, input: request.message });
       return request.isStream ? said : one(said);
     },
     valueOf: (value) => value,
@@ -267,12 +270,12 @@ function find(layers: readonly FakeHandlers[], name: string): Found | null {
 
 function run(
   { handler, layer }: Found,
-  cast: Cast,
+  target: FakeTarget,
   { name, input }: { readonly name: string; readonly input: unknown },
 ): unknown {
-  const { service, instance, terms } = cast;
+  const { service, instance, terms } = target;
   const call: FakeCall = { service, instance, name, input, attempt: terms.attempt, remainingMs: terms.remainingMs };
-  cast.note(call);
+  target.note(call);
   return Reflect.apply(handler, layer, [input, call]);
 }
 
@@ -290,7 +293,7 @@ function namesOf(layers: readonly FakeHandlers[]): readonly string[] {
   });
 }
 
-function fix({ service, layers }: Cast): string {
+function fix({ service, layers }: FakeTarget): string {
   const names = namesOf(layers);
   return `The fake service "${service}" has ${names.length === 0 ? 'no handlers' : names.join(', ')}: add it to fakeServices, or with overrideService.`;
 }

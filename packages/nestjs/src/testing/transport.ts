@@ -31,7 +31,7 @@ export interface Served {
 }
 
 /** The directory of the instances of a test. */
-export interface Stage<Request> {
+export interface InstanceDirectory<Request> {
   readonly time: Time;
   /** The fault of the next request to it; `absent`: there is no such instance; null: none. */
   faultOf(instance: Instance): Fault | 'absent' | null;
@@ -43,12 +43,12 @@ export type FakeTransports = NonNullable<RollcallPorts['transports']>;
 /** A transport to instances that are objects in this process: no socket, and no timer except for a delay. */
 export class FakeTransport<Request> implements Transport<Request> {
   readonly protocol: Protocol;
-  readonly #stage: Stage<Request>;
+  readonly #directory: InstanceDirectory<Request>;
   #isClosed = false;
 
-  constructor(protocol: Protocol, stage: Stage<Request>) {
+  constructor(protocol: Protocol, directory: InstanceDirectory<Request>) {
     this.protocol = protocol;
-    this.#stage = stage;
+    this.#directory = directory;
   }
 
   prepare(): null {
@@ -57,7 +57,7 @@ export class FakeTransport<Request> implements Transport<Request> {
 
   channel({ instance }: Target): Channel<Request> {
     return {
-      send: (request, terms, sink) => this.#send(instance, sink, () => this.#stage.serve(instance, request, terms)),
+      send: (request, terms, sink) => this.#send(instance, sink, () => this.#directory.serve(instance, request, terms)),
       ping: (_terms, sink) => this.#send(instance, sink, () => PONG),
       retire: () => {},
     };
@@ -70,14 +70,14 @@ export class FakeTransport<Request> implements Transport<Request> {
 
   #send(instance: Instance, sink: Sink, serve: () => Served): Exchange {
     if (this.#isClosed) return failed(STOPPED, sink);
-    const fault = this.#stage.faultOf(instance);
+    const fault = this.#directory.faultOf(instance);
     if (fault === 'absent' || fault?.kind === 'refuse') return failed(refused(instance), sink);
     if (fault?.kind === 'drop') return failed(DROPPED, sink);
     const exchange = new FakeExchange(sink);
     if (fault?.kind === 'hang') return exchange;
     const served = serve();
     const work = (): void => exchange.run(fault?.kind === 'error' ? throwing(served, fault.error) : served);
-    if (fault?.kind === 'delay') exchange.timer = this.#stage.time.setTimer(fault.ms, work);
+    if (fault?.kind === 'delay') exchange.timer = this.#directory.time.setTimer(fault.ms, work);
     else void Promise.resolve().then(work);
     return exchange;
   }
