@@ -7,10 +7,13 @@ import type { LogSite } from './log-lines.fixture.js';
 const packages = fileURLToPath(new URL('../..', import.meta.url));
 const PAGE = readFileSync(fileURLToPath(new URL('../../../docs/guide/logs.md', import.meta.url)), 'utf8');
 
-/** Lines that the code makes elsewhere than in the call: as the page has them. Empty: the line of somebody else, which has a place of its own. */
+/**
+ * Lines that the code makes elsewhere than in the call: as the page has them. Empty: the line of somebody else, which
+ * has a place of its own.
+ */
 const MADE_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   'client/src/discovery/cache.ts complaint': [
-    'What is known of the services cannot be kept in …: …. Calls go on; a start without a registry will know nothing new.',
+    'The cache of the services cannot be written in …: …. Calls go on; a start without a registry will know nothing new.',
   ],
   'client/src/registry-client/connection-status.ts this.#missedText(trouble, trouble ?? why)': [
     'The registry at … does not answer (…). Calls go on with what is known; trying again.',
@@ -18,15 +21,15 @@ const MADE_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     'The registry at … cannot be reached: … Trying again.',
   ],
   'client/src/discovery/feed-stream.ts text': [
-    'The change feed of "…" does not follow the protocol; it is watched anew.',
+    'The change feed of "…" does not follow the protocol; it is watched again.',
     'The registry refuses the change feed: …',
     'The change feed brings nothing: something between here and the registry at … seems to hold streams back (a proxy that buffers?). Services are polled instead, and this process’s line to the registry cannot be held.',
   ],
-  'client/src/discovery/feed.ts text': ['What the registry answers about "…" is not believed: it is too much.'],
+  'client/src/discovery/feed.ts text': ['The answer of the registry about "…" is rejected: it is too large.'],
   'client/src/registration/own-state.ts this.#textOf(answer, before)': [
     '… is … (was …): …. Next: … in … s, unless it ….',
   ],
-  "client/src/registration/own-state.ts state === 'HEALTHY' ? this.#wellText() : this.#textOf(answer, null)": [
+  "client/src/registration/own-state.ts state === 'HEALTHY' ? this.#healthyText() : this.#textOf(answer, null)": [
     '… is HEALTHY.',
     '… is ….',
   ],

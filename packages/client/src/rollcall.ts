@@ -49,8 +49,8 @@ import type { MessageSource } from './transport/grpc/upload.js';
 import type { TcpCodec } from './transport/tcp/codec.js';
 
 /**
- * What a process needs to be found and to find others: the deep face of this package. The constructor checks the options and opens
- * nothing; the first call, `start` or `register` does.
+ * What a process needs to be found and to find others: the deep face of this package. The constructor checks the
+ * options and opens nothing; the first call, `start` or `register` does.
  */
 export class Rollcall {
   /** This process, for the registry and in reports: its instance id if it has a service, else an id of its own. */
@@ -157,8 +157,8 @@ export class Rollcall {
   }
 
   /**
-   * Makes a service of fixed addresses, for what runs without a registry: it is balanced, retried and ejected as any other, and no registry
-   * is asked for it. To be said before the first call to it. Throws OPTION_INVALID.
+   * Makes a service of fixed addresses, for what runs without a registry: it is balanced, retried and ejected as any
+   * other, and no registry is asked for it. To be said before the first call to it. Throws OPTION_INVALID.
    */
   fix(service: string, endpoints: readonly StaticEndpoint[]): void {
     const { namespace } = this.#options;
@@ -167,16 +167,16 @@ export class Rollcall {
   }
 
   /**
-   * Calls over TCP to a service whose server has a serializer or a deserializer of its own use these. To be said before the first call to
-   * it; it holds for every call of this process.
+   * Calls over TCP to a service whose server has a serializer or a deserializer of its own use these. To be said before
+   * the first call to it; it holds for every call of this process.
    */
   useTcpCodec(service: string, codec: TcpCodec): void {
     this.#calls.useTcpCodec(service, codec);
   }
 
   /**
-   * All known instances of a service, in any state; empty when the registry knows no such service. Rejects with NO_CATALOG when
-   * nothing has been heard of it in time: that is not the same as nobody being there.
+   * All known instances of a service, in any state; empty when the registry knows no such service. Rejects with
+   * NO_CATALOG when nothing has been heard of it in time: that is not the same as nobody being there.
    */
   async instances(name: string): Promise<readonly Instance[]> {
     return (await this.#settled(name, this.#options.calls.catalogWaitMs)).instances;
@@ -219,15 +219,19 @@ export class Rollcall {
     return this.#calls.emit(service, pattern, data, options);
   }
 
-  /** See `Calls.fetch`; redirects within the service are followed, and `init.signal` rejects with its reason, as `fetch` does both. */
+  /**
+   * See `Calls.fetch`; redirects within the service are followed, and `init.signal` rejects with its reason, as `fetch`
+   * does both.
+   */
   fetch(service: string, path: string, init: RequestInit = {}, options: OneCall = NO_WISHES): Promise<Response> {
     this.start();
     return fetchByName(this.#fetching, service, path, { init, options });
   }
 
   /**
-   * An undici dispatcher for which services are hosts: `fetch('http://orders/7', { dispatcher })`, `undici.request`, or for the whole
-   * process `setGlobalDispatcher`. What it calls by name is called as by `fetch`; all else goes to its fallback. Throws OPTION_INVALID.
+   * An undici dispatcher for which services are hosts: `fetch('http://orders/7', { dispatcher })`, `undici.request`, or
+   * for the whole process `setGlobalDispatcher`. What it calls by name is called as by `fetch`; all else goes to its
+   * fallback. Throws OPTION_INVALID.
    */
   dispatcher(options?: DispatcherOptions): Promise<Dispatcher> {
     const { bufferedBytes } = this.#options.calls.http;
@@ -259,8 +263,9 @@ export class Rollcall {
   }
 
   /**
-   * Makes `rollcall:///orders` a URL for the clients of @grpc/grpc-js in this process, Nest's `ClientGrpc` too: their calls are balanced
-   * as ours are. Needs @grpc/grpc-js. To be called before such a client is made; rejects with OPTION_INVALID.
+   * Makes `rollcall:///orders` a URL for the clients of @grpc/grpc-js in this process, Nest's `ClientGrpc` too: their
+   * calls are balanced as ours are. Needs @grpc/grpc-js. To be called before such a client is made; rejects with
+   * OPTION_INVALID.
    */
   registerGrpcResolver(options?: GrpcResolverOptions): Promise<void> {
     const route = (service: string): ExternalChannel => this.#calls.grpcRoute(service);
@@ -278,7 +283,8 @@ export class Rollcall {
   }
 
   /**
-   * Calls the listener soon after each event in the life of our calls, outside of them; what it throws is logged. Returns how to stop.
+   * Calls the listener soon after each event in the life of our calls, outside of them; what it throws is logged.
+   * Returns how to stop.
    */
   onEvent(listener: CallerListener): () => void {
     return this.#calls.onEvent(listener);
@@ -287,9 +293,9 @@ export class Rollcall {
   // ---- being found ---------------------------------------------------------------------------------------------------
 
   /**
-   * Registers this process under the option `service`, for as long as it lives, with endpoints that listen already; the first is
-   * the primary. `methods`: what callers should know of what it serves. Returns at once: a registry that is away is tried until it is
-   * there. The first time counts.
+   * Registers this process under the option `service`, for as long as it lives, with endpoints that listen already; the
+   * first is the primary. `methods`: what callers should know of what it serves. Returns at once: a registry that is
+   * away is tried until it is there. The first time counts.
    */
   register(endpoints: readonly AnnouncedEndpoint[], methods?: Methods): void {
     if (this.#isClosed) throw closedError();
@@ -308,11 +314,11 @@ export class Rollcall {
   }
 
   /**
-   * Adds words to the metadata of this process, for people and for `rollcall doctor`; a registry that lists it already is told at once.
-   * Does nothing where this process has no service. They must fit: at most 64 keys, 4 KiB in all.
+   * Adds words to the metadata of this process, for people and for `rollcall doctor`; a registry that lists it already
+   * is told at once. Does nothing where this process has no service. They must fit: at most 64 keys, 4 KiB in all.
    */
   say(words: Metadata): void {
-    this.#session?.say(words);
+    this.#session?.setMetadata(words);
   }
 
   /** What the registry thinks of this process; null when it is not registered. */
@@ -321,17 +327,17 @@ export class Rollcall {
   }
 
   /**
-   * The answer to Heartbeat-1, and to the question who listens here: for the application to send, whatever the question was. It
-   * does no I/O.
+   * The answer to Heartbeat-1, and to the question who listens here: for the application to send, whatever the question
+   * was. It does no I/O.
    */
   answer(question: unknown): HeartbeatAnswer {
     return this.#session?.answer(question) ?? { instance: this.id, nonce: nonceOf(question) };
   }
 
   /**
-   * Asks that nobody is sent here any more, and goes on answering and beating until `close`. `deadlineMs`, 0 … 3,600,000: when the
-   * registry may remove us by itself. Returns how many streams watch our service and have to hear of it: 0 needs no waiting; null:
-   * the registry did not say.
+   * Asks that nobody is sent here any more, and goes on answering and beating until `close`. `deadlineMs`, 0 …
+   * 3,600,000: when the registry may remove us by itself. Returns how many streams watch our service and have to hear
+   * of it: 0 needs no waiting; null: the registry did not say.
    */
   async drain({ deadlineMs }: { readonly deadlineMs: number }): Promise<number | null> {
     return this.#session === null ? 0 : this.#session.drain(deadlineMs);

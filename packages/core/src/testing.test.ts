@@ -27,7 +27,7 @@ describe('ManualTime', () => {
     expect(ran).toEqual(['a@10', 'b@10', 'c@20', 'd@20']);
   });
 
-  it('runs what a timer sets, at its own moment, if it falls due on the way', () => {
+  it('runs a timer that a timer sets, at its own time, if it falls due during the advance', () => {
     const time = new ManualTime();
     const ran: number[] = [];
     const tick = (): void => {
@@ -85,7 +85,7 @@ describe('ManualTime', () => {
     expect([time.now(), time.wall(), time.nextAt()]).toEqual([0, 500, 10]);
   });
 
-  it('lets promises get on between timers, however long their chain', async () => {
+  it('lets promise chains of any length progress between timers', async () => {
     const time = new ManualTime();
     const ran: string[] = [];
     const work = async (): Promise<void> => {
@@ -115,7 +115,7 @@ describe('ManualTime', () => {
     expect(done).toBe(true);
   });
 
-  it('gives what a timer throws to whoever advanced the clock, and goes on afterwards', async () => {
+  it('rethrows the error of a timer to the caller of advance, and continues afterwards', async () => {
     const time = new ManualTime();
     time.setTimer(10, fail);
     time.setTimer(20, fail);
@@ -146,7 +146,7 @@ describe('seededRandom', () => {
     expect([...random.bytes(4)]).toEqual([39, 28, 195, 81]);
   });
 
-  it('is another run for another seed, also for seeds that are near or large', () => {
+  it('differs for each seed, also for seeds that are near or large', () => {
     const seeds = [0, 1, 2, -1, 2 ** 32, 2 ** 32 + 1, 2 ** 40];
     const firsts = new Set(seeds.map((seed) => seededRandom(seed).unit()));
     expect(firsts.size).toBe(seeds.length);
@@ -196,7 +196,7 @@ describe('memoryMeter', () => {
     expect(meter.values('rollcall_call_seconds', { service: 'orders' })).toEqual([0.2, 0.1]);
   });
 
-  it('gives the same instrument for the same name, and refuses another one under it', () => {
+  it('returns the same instrument for the same name, and rejects another one under it', () => {
     const meter = memoryMeter();
     meter.counter('rollcall_calls_total', 'Calls.').add(1);
     meter.counter('rollcall_calls_total', 'Calls.').add(1);
@@ -207,7 +207,7 @@ describe('memoryMeter', () => {
     expect(meter.names()).toEqual(['rollcall_calls_total', 'rollcall_instances']);
   });
 
-  it('refuses what would be a bad metric in production', () => {
+  it('rejects a metric that would be invalid in production', () => {
     const meter = memoryMeter();
     expect(() => meter.counter('rollcall_calls', 'No unit.')).toThrow(TypeError);
     expect(() => meter.gauge('rollcall_calls_total', 'No counter.')).toThrow(TypeError);

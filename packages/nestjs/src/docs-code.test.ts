@@ -3,10 +3,10 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 
-// The code that docs/guide and the README of each package show is taken from files that tests run. Above each block stands where it is from:
-//   <!-- from: examples/tcp/src/main.ts -->            the whole file
-//   <!-- from: e2e/process/some.test.ts#deadline -->   from the line `// #region deadline` to the next `// #endregion`
-// UPDATE_DOCS=1 writes the blocks anew.
+// The code that docs/guide and the README of each package show is taken from files that tests run. Above each block
+// stands where it is from:   <!-- from: examples/tcp/src/main.ts -->            the whole file   <!-- from:
+// e2e/process/some.test.ts#deadline -->   from the line `// #region deadline` to the next `// #endregion` UPDATE_DOCS=1
+// updates the blocks.
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const GUIDE = 'docs/guide';
@@ -23,10 +23,10 @@ const RUN_BY_A_TEST = [
   /^deploy\/systemd\/[a-z-]+\.service$/,
   /^deploy\/proxy\/(nginx\.conf|traefik\.yaml)$/,
 ];
-/** What is typed in a terminal: held by e2e/process/guide-commands.test.ts. */
+/** Terminal commands, which e2e/process/guide-commands.test.ts tests. */
 const SPOKEN = new Set(['sh']);
 
-/** What a page says is generated is held by the test that makes it. */
+/** Generated blocks, which the generating test compares. */
 const GENERATED = /<!-- generated: [\w-]+ -->\n[\s\S]*?<!-- end -->/g;
 
 const MARK = /^\s*(?:\/\/|#) #(?:region|endregion)\b/;
@@ -49,7 +49,7 @@ function blocksOf(page: string): readonly Block[] {
   }));
 }
 
-/** The text that a block is to have. Throws where there is no such file or region. */
+/** The required text of a block. Throws if the file or the region does not exist. */
 function codeOf(source: string): string {
   const [path = '', region] = source.split('#');
   const lines = readFileSync(join(root, path), 'utf8').trimEnd().split('\n');
@@ -75,14 +75,14 @@ if (process.env['UPDATE_DOCS'] === '1') {
 const blocks = pages.flatMap(blocksOf);
 
 describe('the code in docs/guide', () => {
-  it('says where it is from, and that is run by a test', () => {
+  it('names its source, which a test runs', () => {
     const code = blocks.filter(({ language }) => !SPOKEN.has(language));
     expect(code.length).toBeGreaterThan(15);
     const strange = code.filter(({ source }) => !RUN_BY_A_TEST.some((file) => file.test(source?.split('#')[0] ?? '')));
     expect(strange.map(({ page, source, code: text }) => ({ page, source, text }))).toEqual([]);
   });
 
-  it.each(blocks.filter(({ source }) => source !== undefined))('$source stands in $page as it is', (block) => {
+  it.each(blocks.filter(({ source }) => source !== undefined))('$source is quoted verbatim in $page', (block) => {
     expect(block.code).toBe(codeOf(block.source!));
   });
 });
@@ -118,7 +118,7 @@ describe('the pictures in docs', () => {
   );
   const there = readdirSync(join(root, 'docs/images')).map((name) => join('docs/images', name));
 
-  it('are those that are there', () => {
+  it('match the existing files', () => {
     expect([...new Set(shown)].toSorted()).toEqual(there.toSorted());
   });
 

@@ -29,7 +29,7 @@ class Checkout {
   constructor(@InjectService('orders') readonly orders: ServiceClient) {}
 }
 
-/** The error with which an application does not start. */
+/** The error that prevents the start of an application. */
 async function refusal(imports: DynamicModule['imports']): Promise<string> {
   const error: unknown = await Test.createTestingModule({ imports: imports! })
     .compile()
@@ -41,8 +41,8 @@ async function refusal(imports: DynamicModule['imports']): Promise<string> {
   return String(error);
 }
 
-describe('forFeature is refused in a sentence of its own', () => {
-  it('where no module imports forRoot', async () => {
+describe('forFeature throws its own error', () => {
+  it('if no module imports forRoot', async () => {
     @Module({ imports: [RollcallModule.forFeature(['orders'])], providers: [Checkout] })
     class Shop {}
     expect(await refusal([Shop])).toMatch(
@@ -50,7 +50,7 @@ describe('forFeature is refused in a sentence of its own', () => {
     );
   });
 
-  it('but the error of a wrong forRoot is that of the root', async () => {
+  it('but reports the error of an invalid forRoot', async () => {
     const root = RollcallModule.forRoot({ service: 'Orders_API' });
     expect(await refusal([root, RollcallModule.forFeature(['orders'])])).toMatch(/service.*DNS label/);
   });
@@ -59,7 +59,7 @@ describe('forFeature is refused in a sentence of its own', () => {
     ['Orders_API', "'orders-api'"],
     ['OrdersService', "'orders-service'"],
     ['', 'Write one here'],
-  ])('for the impossible name %s', (name, advice) => {
+  ])('for the invalid name %s', (name, advice) => {
     expect(() => RollcallModule.forFeature([name])).toThrow(/cannot be the name of a service/);
     expect(() => RollcallModule.forFeature([{ service: name }])).toThrow(advice);
     expect(() => RollcallModule.forFeatureAsync([{ service: name, useFactory: () => ({}) }])).toThrow(advice);
@@ -73,12 +73,12 @@ describe('forFeature is refused in a sentence of its own', () => {
     expect(await refusal([RollcallModule.forRoot({}), Shop])).toMatch(/The module Shop:.* names orders twice/);
   });
 
-  it('for terms that nobody makes', () => {
+  it('for options without a provider', () => {
     expect(() => RollcallModule.forFeatureAsync([{ service: 'orders' }])).toThrow(/exactly one of useFactory/);
   });
 });
 
-describe('forFeature takes', () => {
+describe('forFeature accepts', () => {
   it('the same service in two modules, each with options of its own', async () => {
     @Module({ imports: [RollcallModule.forFeature([{ service: 'orders', deadlineMs: 100 }])], providers: [Checkout] })
     class Shop {}
@@ -146,7 +146,7 @@ describe('forFeatureAsync', () => {
     ],
     ['useClass', { imports: [ConfigModule], useClass: Terms }],
     ['useExisting', { imports: [TermsModule], useExisting: Terms }],
-  ])('makes the terms of a service with %s', async (_, feature) => {
+  ])('resolves the options of a service with %s', async (_, feature) => {
     @Module({
       imports: [RollcallModule.forFeatureAsync([{ service, token: 'ORDERS', ...feature }])],
       providers: [Checkout],
@@ -160,7 +160,7 @@ describe('forFeatureAsync', () => {
     expect(rollcall.made[0]).toMatchObject({ service, options: { deadlineMs: 800 } });
   });
 
-  it('names several services, each with terms of its own', async () => {
+  it('accepts several services, each with its own options', async () => {
     const features = ['orders', 'users'].map((name, index) => ({
       service: name,
       useFactory: () => ({ deadlineMs: index + 1 }),
@@ -200,7 +200,7 @@ describe('forRootAsync', () => {
     ],
     ['useClass', { imports: [ConfigModule], useClass: Options }],
     ['useExisting', { imports: [OptionsModule], useExisting: Options }],
-  ])('makes the options with %s', async (_, options) => {
+  ])('resolves the options with %s', async (_, options) => {
     @Module({ imports: [RollcallModule.forFeature(['users'])] })
     class Shop {}
     const module = await compile([RollcallModule.forRootAsync(options), Shop]);
@@ -208,7 +208,7 @@ describe('forRootAsync', () => {
     expect(module.get(getServiceToken('users'), { strict: false })).toBeInstanceOf(ServiceClient);
   });
 
-  it('is refused in one sentence where the factory gives what is no option', async () => {
+  it('throws one sentence if the factory returns an unknown option', async () => {
     const root = RollcallModule.forRootAsync({ useFactory: () => ({ service: 'Orders_API' }) });
     expect(await refusal([root])).toMatch(/service.*DNS label/);
   });

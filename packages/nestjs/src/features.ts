@@ -11,25 +11,28 @@ import { getServiceToken, MEMBERSHIP, ROLLCALL } from './inject.js';
 import type { RollcallApi } from './inject.js';
 import type { Membership } from './registration/membership.js';
 
-/** A service that this module calls. The rest are the defaults of each call to it. */
+/** A service that this module calls; the other fields are the default options of each call to it. */
 export interface ServiceFeature extends Omit<OneCall, 'inheritedMs' | 'signal'> {
   readonly service: string;
-  /** Its addresses, for a service that no registry knows: it is called there, with balancer, breaker, retries and deadline. */
+  /**
+   * Fixed addresses, for a service that no registry knows: it is called there, with balancer, breaker, retries and
+   * deadline.
+   */
   readonly static?: readonly StaticEndpoint[];
-  /** Its proto, for `orders.grpc('OrdersService')`. */
+  /** The proto of the service, for `orders.grpc('OrdersService')`. */
   readonly grpc?: GrpcFeature | undefined;
-  /** Another token the client is found under, such as the one that code injects today. */
+  /** An additional injection token for the client, such as the one that existing code injects. */
   readonly token?: InjectionToken;
   /**
-   * For a service whose TCP server has a `deserializer` of its own: what Nest's own client is given to match it. It must not return a promise.
-   * It holds for every call of this process to that service.
+   * For a service whose TCP server has its own `deserializer`: the matching serializer, as for Nest's own client. It
+   * must not return a promise. It applies to every call of this process to that service.
    */
   readonly serializer?: ProducerSerializer | undefined;
-  /** For a service whose TCP server has a `serializer` of its own. Holds for every call of this process to that service. */
+  /** For a service whose TCP server has its own `serializer`. Applies to every call of this process to that service. */
   readonly deserializer?: ProducerDeserializer | undefined;
 }
 
-/** What `forFeatureAsync` finds out when the application starts. */
+/** The options that `forFeatureAsync` resolves when the application starts. */
 export type ServiceFeatureTerms = Omit<ServiceFeature, 'service' | 'token'>;
 
 /** For `useClass` and `useExisting`. */
@@ -37,11 +40,14 @@ export interface ServiceFeatureFactory {
   createServiceFeature(): ServiceFeatureTerms | Promise<ServiceFeatureTerms>;
 }
 
-/** A service that this module calls, with terms that are made when the application starts: one of `useFactory`, `useClass`, `useExisting`. */
+/**
+ * A called service whose options are resolved when the application starts, by one of `useFactory`, `useClass`,
+ * `useExisting`.
+ */
 export interface ServiceFeatureAsync extends Pick<ModuleMetadata, 'imports'> {
   readonly service: string;
   readonly token?: InjectionToken;
-  /** What `useFactory` is called with. */
+  /** The providers that `useFactory` receives. */
   readonly inject?: FactoryProvider['inject'];
   readonly useFactory?: FactoryProvider<ServiceFeatureTerms>['useFactory'];
   readonly useClass?: Type<ServiceFeatureFactory>;
@@ -50,10 +56,10 @@ export interface ServiceFeatureAsync extends Pick<ModuleMetadata, 'imports'> {
 
 type Custom = Exclude<Provider, Function>;
 
-/** Under which a module that `forFeature` made keeps what it was given. */
+/** The key under which a module of `forFeature` keeps its features. */
 const NAMED = Symbol('rollcall.named');
 
-/** What the dynamic modules of `forFeature` have beside their class. Throws OPTION_INVALID. */
+/** The contents of the dynamic module of `forFeature`. Throws OPTION_INVALID. */
 export function featureParts(services: readonly (string | ServiceFeature)[]): Omit<DynamicModule, 'module'> {
   const features = services.map((feature) => (typeof feature === 'string' ? { service: feature } : feature));
   for (const feature of features) {
@@ -68,7 +74,7 @@ export function featureParts(services: readonly (string | ServiceFeature)[]): Om
   return partsOf(features, clients.flat());
 }
 
-/** The same for `forFeatureAsync`. Throws OPTION_INVALID. */
+/** The contents of the dynamic module of `forFeatureAsync`. Throws OPTION_INVALID. */
 export function asyncFeatureParts(features: readonly ServiceFeatureAsync[]): Omit<DynamicModule, 'module'> {
   for (const { service } of features) checkName(service);
   refuseTwice(features, 'RollcallModule.forFeatureAsync');
@@ -79,7 +85,7 @@ export function asyncFeatureParts(features: readonly ServiceFeatureAsync[]): Omi
   return { imports: features.flatMap(({ imports = [] }) => imports), ...partsOf(features, clients.flat()) };
 }
 
-/** What it says of calls. */
+/** The call options of a feature. */
 function defaultsOf({
   static: _fixed,
   grpc: _proto,
@@ -102,7 +108,7 @@ function partsOf(features: readonly { readonly service: string }[], clients: rea
 
 const termsToken = (service: string): string => `rollcall.terms.${service}`;
 
-/** The client, and the providers of its terms. */
+/** The provider of the client, and those of its options. */
 function clientOf(service: string, ...terms: readonly Custom[]): Custom[] {
   const client: FactoryProvider<ServiceClient> = {
     provide: getServiceToken(service),
@@ -144,7 +150,7 @@ async function openClient(
   return new ServiceClient({ rollcall, wake: () => void membership.wake(), grpc }, service, defaults);
 }
 
-/** Nest leaves out what is optional also where it could not be made: then the root's own error is the one to be seen. */
+/** Nest skips an optional dependency also if its creation failed; then the original error must surface. */
 function refuseRootless(service: string, modules: ModulesContainer): Promise<never> {
   if ([...modules.values()].some(({ providers }) => providers.has(ROLLCALL))) return new Promise(() => {});
   throw new RollcallError(
@@ -160,7 +166,7 @@ function termsOf(feature: ServiceFeatureAsync): Custom[] {
   if ([useFactory, useClass, useExisting].filter((way) => way !== undefined).length !== 1) {
     throw new RollcallError(
       'OPTION_INVALID',
-      `RollcallModule.forFeatureAsync does not know how to make the terms of ${service}: give exactly one of useFactory, useClass and useExisting.`,
+      `RollcallModule.forFeatureAsync cannot create the options of ${service}: give exactly one of useFactory, useClass and useExisting.`,
     );
   }
   if (useFactory !== undefined) return [{ provide, inject, useFactory }];
@@ -188,7 +194,7 @@ function checkName(service: unknown): void {
   );
 }
 
-/** The nearest name that is possible; empty: there is none. */
+/** The nearest valid name; empty if there is none. */
 function labelLike(service: string): string {
   const label = service
     .replaceAll(/([a-z\d])([A-Z])/g, '$1-$2')
@@ -199,7 +205,9 @@ function labelLike(service: string): string {
   return NAME_PATTERN.test(label) ? label : '';
 }
 
-/** Which of two clients is injected would be chance. Two that say nothing but the name are the same. */
+/**
+ * Throws OPTION_INVALID if two features of one list would compete for the same token. Two without options are the same.
+ */
 function refuseTwice(features: readonly { readonly service: string }[], where: string): void {
   const seen = new Map<string, boolean>();
   for (const feature of features) {
@@ -215,7 +223,7 @@ function refuseTwice(features: readonly { readonly service: string }[], where: s
   }
 }
 
-/** One module may import several `forFeature`; what they name together must be clear too. Throws OPTION_INVALID. */
+/** Checks all `forFeature` modules that one module imports together. Throws OPTION_INVALID. */
 export function refuseAmbiguous(modules: ModulesContainer): void {
   for (const place of modules.values()) {
     const named = [...place.imports].flatMap(({ providers }) => namedIn(providers.get(NAMED)?.instance));

@@ -14,7 +14,7 @@ import type { RollcallModuleOptions } from './rollcall.module-definition.js';
 const text = (id: number) => ({ type: 'string', id });
 const order = { requestType: 'Order', responseType: 'Order', comment: '' };
 
-/** What a proto file would say. */
+/** The definitions of a proto file. */
 export const SHOP = fromJSON({
   nested: {
     shop: {
@@ -48,7 +48,7 @@ const HEALTH = fromJSON({
   },
 });
 
-/** What a client sends and gets. */
+/** The request and the response of the client. */
 export interface Order {
   readonly id: string;
   readonly status?: string;
@@ -93,7 +93,7 @@ export interface GrpcWorld extends World {
   readonly app: INestMicroservice;
 }
 
-/** A Nest application that serves gRPC on the loopback, listening. */
+/** A Nest application that serves gRPC on the loopback interface, listening. */
 export async function grpcWorld(options: RollcallModuleOptions = { service: 'orders' }): Promise<GrpcWorld> {
   const here = await world(options, { controllers: [GrpcOrders] });
   const app = microservice(here, {
@@ -107,7 +107,7 @@ export async function grpcWorld(options: RollcallModuleOptions = { service: 'ord
 export interface Told {
   readonly error: ServiceError | null;
   readonly value: unknown;
-  /** Of the head of the answer. */
+  /** The metadata of the response. */
   readonly head: Metadata | null;
 }
 
@@ -127,7 +127,7 @@ export function metadataOf(words: Readonly<Record<string, string>>): Metadata {
   return metadata;
 }
 
-/** Clients as grpc-js generates them, each with a connection of its own. */
+/** Clients as grpc-js generates them, each with its own connection. */
 export function clientsOf(address: string): { readonly orders: Client; readonly health: Client } {
   const shop: any = loadPackageDefinition(SHOP);
   const standard: any = loadPackageDefinition(HEALTH);

@@ -11,17 +11,17 @@ export const SETTINGS = Symbol.for('rollcall.Settings');
 export const INHERITANCE = Symbol.for('rollcall.Inheritance');
 export const PORTS = Symbol.for('rollcall.Ports');
 
-/** The clock, the log and the counters of everything in an application; the client's other ports where they are not the usual ones. */
+/** The clock, log and metrics of an application, and the client's other ports if they are not the default ones. */
 export interface Ports extends Pick<RollcallPorts, 'tracer' | 'link' | 'transports'> {
   readonly time: Time;
   readonly log: Log;
-  /** Default: counts nothing. */
+  /** Default: discards all measurements. */
   readonly meter?: Meter;
-  /** Follows what comes in over TCP. Default: nobody does. */
+  /** Traces incoming messages over TCP. Default: none. */
   readonly requests?: RequestTracer;
 }
 
-/** What this package needs of the client: whatever is provided under `ROLLCALL` has these. */
+/** The part of the client that this package needs; every provider of `ROLLCALL` must have it. */
 export type RollcallApi = Pick<
   Rollcall,
   | 'id'
@@ -51,12 +51,12 @@ export type RollcallApi = Pick<
   | 'close'
 >;
 
-/** Under which a service's client is found: `overrideProvider(getServiceToken('orders'))` in tests. */
+/** The injection token of a service's client, as in `overrideProvider(getServiceToken('orders'))` of a test. */
 export function getServiceToken(service: string): string {
   return `rollcall.service.${service}`;
 }
 
-/** Injects the `ServiceClient` of a service that was named in `RollcallModule.forFeature`. */
+/** Injects the `ServiceClient` of a service that `RollcallModule.forFeature` names. */
 export function InjectService(service: string): ParameterDecorator & PropertyDecorator {
   return Inject(getServiceToken(service));
 }

@@ -48,7 +48,7 @@ export const PATH = '/.well-known/rollcall/heartbeat-1';
 export const CALL = { replica: 'replica-1', instance: 'orders-1', nonce: 'nonce-123', purpose: 'beat', mac: 'ab' };
 export const LOOPBACK = { transport: Transport.TCP, options: { host: '127.0.0.1', port: 0 } } as const;
 
-/** One request of the application to others. */
+/** One outgoing request of the application. */
 export interface MadeCall {
   readonly verb: 'call' | 'stream' | 'emit' | 'fetch' | 'grpc';
   readonly service: string;
@@ -57,12 +57,12 @@ export interface MadeCall {
   readonly options: OneCall | undefined;
 }
 
-/** A Rollcall without a registry, which keeps what it was told. Its answers can be replaced. */
+/** A Rollcall without a registry that records its calls. Its answers can be replaced. */
 export class FakeRollcall implements RollcallApi {
   readonly id: string;
   status: ContactStatus = 'waiting';
   state: State | null = null;
-  /** In order: `start`, `register`, `drain`, `close`, and the names of services that were asked for. */
+  /** In order: `start`, `register`, `drain`, `close`, and the names of the requested services. */
   readonly events: string[] = [];
   readonly heard: unknown[] = [];
   readonly made: MadeCall[] = [];
@@ -72,7 +72,7 @@ export class FakeRollcall implements RollcallApi {
   cancelled = 0;
   readonly listeners = new Set<(status: ContactStatus) => void>();
   readonly callerListeners = new Set<CallerListener>();
-  /** How many watch the service; most tests are not about the drain: nobody, so it ends at once. */
+  /** The number of watchers of the service; 0 by default, so that a drain ends at once. */
   onDrain: () => Promise<number | null> = () => Promise.resolve(0);
   onCall: () => Promise<unknown> = () => Promise.resolve('answered');
   onStream: (observer: StreamObserver) => void = (observer) => observer.complete();
@@ -81,7 +81,7 @@ export class FakeRollcall implements RollcallApi {
     this.id = id;
   }
 
-  /** Of the first endpoint that was registered. */
+  /** The port of the first registered endpoint. */
   get port(): number {
     return this.registered?.[0]?.port ?? 0;
   }
@@ -210,7 +210,7 @@ export class FakeRollcall implements RollcallApi {
   }
 }
 
-/** What a user's handler waits for, so that a test decides when it ends. */
+/** Blocks a user's handler until the test releases it. */
 export class Gate {
   readonly entered: Promise<void>;
   readonly passed: Promise<void>;
@@ -267,7 +267,7 @@ class Orders {
   }
 }
 
-/** Stands for a connection pool of the user's: gone as soon as modules are destroyed. */
+/** Stands for a connection pool of the user, which is closed as soon as modules are destroyed. */
 @Injectable()
 export class Pool implements OnModuleDestroy {
   closed = false;
@@ -288,13 +288,13 @@ export interface World {
 export interface Extras {
   readonly guarded?: boolean;
   readonly id?: string;
-  /** Imported before `RollcallModule.forRoot`; those of `imports` after it. */
+  /** Modules before `RollcallModule.forRoot`; those of `imports` come after it. */
   readonly importsBefore?: readonly Type[];
-  /** Besides the usual ones. */
+  /** In addition to the default ones. */
   readonly imports?: readonly Type[];
   readonly controllers?: readonly Type[];
   readonly providers?: readonly Provider[];
-  /** Follows what comes in. */
+  /** Traces incoming messages. */
   readonly requests?: RequestTracer;
 }
 
@@ -358,7 +358,7 @@ export interface Asked {
   readonly answer: Promise<{ response?: unknown; err?: unknown }>;
 }
 
-/** One request in Nest's own frames; `metadata`: what travels beside its payload. */
+/** Sends one request in Nest's own frames; `metadata` travels beside its payload. */
 export async function ask(port: number, pattern: unknown, data: unknown = {}, metadata?: unknown): Promise<Asked> {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');

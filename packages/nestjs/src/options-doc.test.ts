@@ -7,7 +7,7 @@ import { grpcFields } from './calls/grpc-proto.js';
 import { moduleFields } from './rollcall.module-definition.js';
 import { healthFields } from './telemetry/terminus-health.js';
 
-/** `UPDATE_DOCS=1 npx vitest run options-doc` writes it anew. */
+/** `UPDATE_DOCS=1 npx vitest run options-doc` updates it. */
 const DOC = fileURLToPath(new URL('../../../docs/OPTIONS.md', import.meta.url));
 
 it('docs/OPTIONS.md shows every option of the module', () => {
@@ -19,7 +19,7 @@ it('docs/OPTIONS.md shows every option of the module', () => {
   expect(made).toContain(`${rows.at(-1)}\n\n<!-- end -->`);
 });
 
-it('docs/OPTIONS.md shows every option of gRPC services that are called', () => {
+it('docs/OPTIONS.md shows every option of called gRPC services', () => {
   const rows = optionRows(grpcFields).map((row) => tableRow(`\`${row.name}\``, row.allowed, row.doc));
   const table = [...tableHead('option', 'allowed', 'what it says'), ...rows].join('\n');
   const made = withGenerated(readFileSync(DOC, 'utf8'), new Map([['grpc', table]]));

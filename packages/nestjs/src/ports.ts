@@ -3,7 +3,7 @@ import { systemTime } from '@rollcall/core';
 import type { Ports } from './inject.js';
 import type { Settings } from './rollcall.module-definition.js';
 
-/** The machine's clock, Nest's Logger, and what the options name for counting and following. */
+/** The default ports: the machine's clock, Nest's Logger, and the meter and tracing of the options. */
 export function systemPorts({ meter, tracing }: Settings): Ports {
   const logger = new Logger('Rollcall');
   return {

@@ -9,69 +9,77 @@ import { isMeter, isTracing } from './calls/tracing.js';
 import type { Tracing } from './calls/tracing.js';
 import { SETTINGS } from './inject.js';
 
-/** A registry inside this process, as `embedRegistry()` of @rollcall/registry/embed makes it. */
+/** A registry inside this process, as `embedRegistry()` of @rollcall/registry/embed returns it. */
 export interface EmbeddedRegistry {
   readonly url: string;
-  /** Binds the port, or joins the registry that has it already. Rejects in production unless it was made for that. */
+  /**
+   * Binds the port, or joins the registry that has it already. Rejects in production unless it was configured for
+   * production.
+   */
   start(environment: { readonly production: boolean; readonly log?: Log }): Promise<void>;
-  /** May be called twice, and without a start. */
+  /** May be called twice, and without `start`. */
   close(): Promise<void>;
 }
 
-/** Options beat the environment, the environment beats the defaults. */
+/** Options override the environment, which overrides the defaults. */
 export interface RollcallModuleOptions extends Omit<RollcallOptions, 'registry'> {
   /**
-   * URL of the registry, or of several, or one inside this process: `embedRegistry()`. Default: ROLLCALL_URL (several: with commas
-   * between them), else `http://127.0.0.1:1337`.
-   * (ROLLCALL_TOKEN, ROLLCALL_NAMESPACE, ROLLCALL_ZONE and ROLLCALL_ADVERTISE_HOST stand for the options of these names;
-   * ROLLCALL_CA_FILE, ROLLCALL_CERT_FILE and ROLLCALL_KEY_FILE together for `registryTls`, where it is left out.)
+   * URL of the registry, or of several, or a registry inside this process: `embedRegistry()`. Default: ROLLCALL_URL
+   * (several are separated by commas), else `http://127.0.0.1:1337`. (ROLLCALL_TOKEN, ROLLCALL_NAMESPACE, ROLLCALL_ZONE
+   * and ROLLCALL_ADVERTISE_HOST set the options of these names; ROLLCALL_CA_FILE, ROLLCALL_CERT_FILE and
+   * ROLLCALL_KEY_FILE together set `registryTls` if it is left out.)
    */
   readonly registry?: string | readonly string[] | EmbeddedRegistry | undefined;
   /**
-   * `auto`, the default: as soon as every server of the application listens. `manual`: when `RollcallAgent.register()` is called,
-   * with what listens then.
+   * `auto`, the default: registers as soon as every server of the application listens. `manual`: registers when
+   * `RollcallAgent.register()` is called, with the servers that listen then.
    */
   readonly register?: 'auto' | 'manual' | undefined;
   /**
-   * The own port of an application that has none, such as one behind a broker: there the registry finds it, and nobody calls it.
-   * 0 … 65,535, 0 is any free one. Default: any free one, and none for an application without any server (`createApplicationContext`),
-   * which is registered only where this is set. Set it to a number where a firewall stands between them.
+   * The heartbeat port of an application without a port for callers, such as one behind a broker: the registry probes
+   * it there, and it takes no calls. 0 … 65,535; 0 is any free one. Default: any free one, and none for an application
+   * without any server (`createApplicationContext`), which is registered only if this is set. Set a number if there is
+   * a firewall between them.
    */
   readonly heartbeatPort?: number | undefined;
   /** How this process stops without failing a call. */
   readonly drain?: DrainOptions | undefined;
   /**
-   * Is a `RollcallError` that nobody catches answered with the HTTP status of its code (503, 504, 502), and with an object that has the
-   * code in a microservice? `false`: it goes the way of any other error, and is a 500. All other filters come first: those of
-   * handlers and controllers, of `app.useGlobalFilters`, and under `APP_FILTER`, whatever the order of imports. Default true.
+   * Whether to answer an uncaught `RollcallError` with the HTTP status of its code (503, 504, 502), and in a
+   * microservice with an object that has the code. `false`: it is handled as any other error, a 500. All other filters
+   * take precedence: those of handlers and controllers, of `app.useGlobalFilters`, and under `APP_FILTER`, in any order
+   * of imports. Default true.
    */
   readonly exceptionFilter?: boolean | undefined;
-  /** Where is counted: `prometheusMeter()` of `@rollcall/nestjs/prometheus`, `otelMeter()` of `@rollcall/nestjs/otel`. Default: nowhere. */
+  /**
+   * The meter for metrics: `prometheusMeter()` of `@rollcall/nestjs/prometheus`, `otelMeter()` of
+   * `@rollcall/nestjs/otel`. Default: none.
+   */
   readonly meter?: Meter | undefined;
-  /** Who draws traces of calls and messages: `otelTracing()` of `@rollcall/nestjs/otel`. Default: nobody. */
+  /** The tracer of calls and messages: `otelTracing()` of `@rollcall/nestjs/otel`. Default: none. */
   readonly tracing?: Tracing | undefined;
 }
 
 export interface DrainOptions {
-  /** The longest a shutdown waits for requests in flight, 0 … 3,600,000 ms. Default 10,000. */
+  /** The longest time that a shutdown waits for requests in flight, 0 … 3,600,000 ms. Default 10,000. */
   readonly deadlineMs?: number | undefined;
   /**
-   * How long no request may have come before the end, 0 … 60,000 ms: the time callers need to hear of it and move away. Not waited
-   * for when nobody watches this service. Default 100.
+   * How long no request must have arrived before the end, 0 … 60,000 ms: the time that callers need to learn of the
+   * drain and move away. Skipped if no stream watches this service. Default 100.
    */
   readonly quietMs?: number | undefined;
   /**
-   * The least a shutdown goes on serving, 0 … 3,600,000 ms and at most `deadlineMs`, for callers that do not hear of it from the registry,
-   * such as the load balancer of a platform: then its pods need no `preStop`. Default 0.
+   * The shortest time that a shutdown continues to serve, 0 … 3,600,000 ms and at most `deadlineMs`, for callers that
+   * the registry does not notify, such as the load balancer of a platform: its pods then need no `preStop`. Default 0.
    */
   readonly leastMs?: number | undefined;
 }
 
-/** One table for the parser and docs/OPTIONS.md. */
+/** The options for the parser and docs/OPTIONS.md. */
 export const moduleFields = {
   ...clientFields,
   registry: option.value<string | readonly string[] | EmbeddedRegistry, string>({
-    doc: 'URL of the registry, or of several, or one inside this process.',
+    doc: 'URL of the registry, or of several, or a registry inside this process.',
     allowed: `${clientFields.registry.allowed}, or what embedRegistry() returns`,
     default: clientFields.registry.default,
     is: isRegistry,
@@ -81,7 +89,7 @@ export const moduleFields = {
     default: 'auto',
   }),
   heartbeatPort: option.number({
-    doc: 'The own port of an application that has none, such as one behind a broker, for Heartbeat-1; 0, or left out, is any free one. An application without any server (createApplicationContext) is registered only where it is set.',
+    doc: 'The heartbeat port of an application without a port for callers, such as one behind a broker; 0, or left out, is any free one. An application without any server (createApplicationContext) is registered only if it is set.',
     min: 0,
     max: 65_535,
     integer: true,
@@ -89,21 +97,21 @@ export const moduleFields = {
   drain: option.object(
     {
       deadlineMs: option.number({
-        doc: 'The longest a shutdown waits for requests in flight.',
+        doc: 'The longest time that a shutdown waits for requests in flight.',
         unit: 'ms',
         min: 0,
         max: 3_600_000,
         default: 10_000,
       }),
       quietMs: option.number({
-        doc: 'How long no request may have come before the end; not waited for when nobody watches this service.',
+        doc: 'How long no request must have arrived before the end; skipped if no stream watches this service.',
         unit: 'ms',
         min: 0,
         max: 60_000,
         default: 100,
       }),
       leastMs: option.number({
-        doc: 'The least a shutdown goes on serving, for callers that do not hear of it from the registry, such as a load balancer.',
+        doc: 'The shortest time that a shutdown continues to serve, for callers that the registry does not notify, such as a load balancer.',
         unit: 'ms',
         min: 0,
         max: 3_600_000,
@@ -121,17 +129,17 @@ export const moduleFields = {
     },
   ),
   exceptionFilter: option.boolean({
-    doc: 'A RollcallError that no other filter catches is answered with the HTTP status of its code (503, 504, 502), not with 500.',
+    doc: 'Answers a RollcallError that no other filter catches with the HTTP status of its code (503, 504, 502), not with 500.',
     default: true,
   }),
   meter: option.value<Meter>({
-    doc: 'Where is counted: see docs/METRICS.md. Left out, nothing is.',
+    doc: 'The meter for the metrics of docs/METRICS.md. Left out, there are none.',
     allowed:
       'a Meter, as prometheusMeter() of @rollcall/nestjs/prometheus or otelMeter() of @rollcall/nestjs/otel make one',
     is: isMeter,
   }),
   tracing: option.value<Tracing>({
-    doc: 'Who draws traces of calls, and of messages over TCP. Left out, nobody does.',
+    doc: 'The tracer of calls, and of messages over TCP. Left out, there are no traces.',
     allowed: 'what otelTracing() of @rollcall/nestjs/otel returns',
     is: isTracing,
   }),
@@ -139,7 +147,7 @@ export const moduleFields = {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** What the options and the environment come to. Throws OPTION_INVALID that names every flaw. */
+/** The settings from the options and the environment. Throws OPTION_INVALID that names every flaw. */
 export function readSettings(options: RollcallModuleOptions, environment: Environment) {
   const said = Object.entries(options).filter(([, value]) => value !== undefined);
   const { registry, register, heartbeatPort, drain, exceptionFilter, meter, tracing, ...own } = parseOptions(
@@ -172,7 +180,7 @@ export function readSettings(options: RollcallModuleOptions, environment: Enviro
 
 export type Settings = ReturnType<typeof readSettings>;
 
-/** One URL, or several with commas between them. */
+/** Splits one URL, or several with commas between them. */
 function urlsOf(text: string | undefined): string | readonly string[] | undefined {
   if (text === undefined || text === '') return undefined;
   return text.includes(',') ? text.split(',').map((url) => url.trim()) : text;
@@ -186,7 +194,7 @@ function tlsOf(environment: Environment): RegistryTlsTerms {
   };
 }
 
-/** The client is made before anything is opened, and others have to know the port anyway. */
+/** The client is created before anything is opened, so the port of an embedded registry must be known beforehand. */
 function knownUrl({ url }: EmbeddedRegistry): string {
   if (new URL(url).port !== '0') return url;
   throw new RollcallError(
@@ -204,7 +212,7 @@ function isEmbedded(received: unknown): received is EmbeddedRegistry {
   return 'url' in received && typeof received.url === 'string' && 'start' in received && 'close' in received;
 }
 
-/** As everywhere in Nest: `useFactory` with `inject`, or a class with `createRollcallOptions()`. */
+/** As usual in Nest: `useFactory` with `inject`, or a class with `createRollcallOptions()`. */
 export type RollcallModuleAsyncOptions = ConfigurableModuleAsyncOptions<RollcallModuleOptions, 'createRollcallOptions'>;
 
 export const { ConfigurableModuleClass, MODULE_OPTIONS_TOKEN } = new ConfigurableModuleBuilder<RollcallModuleOptions>({

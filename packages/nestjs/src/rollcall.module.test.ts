@@ -37,7 +37,7 @@ class Checkout {
 }
 
 describe('forFeature', () => {
-  it('gives a module a client of each service it names, in whichever module forRoot is', async () => {
+  it('provides a client of each named service, wherever forRoot is imported', async () => {
     @Module({ imports: [RollcallModule.forFeature(['orders', 'users'])], providers: [Checkout] })
     class Shop {}
     const rollcall = new FakeRollcall();
@@ -47,7 +47,7 @@ describe('forFeature', () => {
     expect(rollcall.made).toMatchObject([{ verb: 'call', service: 'orders' }]);
   });
 
-  it('puts the client under a token that the code already injects, with the defaults of its calls', async () => {
+  it('provides the client under an existing token, with its default call options', async () => {
     const feature = RollcallModule.forFeature([{ service: 'orders', token: 'ORDERS_SERVICE', deadlineMs: 800 }]);
     const rollcall = new FakeRollcall();
     const module = await compile([RollcallModule.forRoot({}), feature], rollcall);
@@ -57,7 +57,7 @@ describe('forFeature', () => {
     expect(rollcall.made[0]?.options).toEqual({ deadlineMs: 800 });
   });
 
-  it('knows services of fixed addresses, before anything is opened', async () => {
+  it('knows services with fixed addresses before it opens anything', async () => {
     const endpoints = [{ protocol: 'tcp', host: 'legacy', port: 4001 }] as const;
     const feature = RollcallModule.forFeature([{ service: 'legacy', static: endpoints, token: 'LEGACY' }]);
     const rollcall = new FakeRollcall();
@@ -67,7 +67,7 @@ describe('forFeature', () => {
     expect(rollcall.made).toMatchObject([{ verb: 'call', service: 'legacy', options: {} }]);
   });
 
-  it('has its services watched from the first sign of life on, not before', async () => {
+  it('watches its services from the start of the client on, not before', async () => {
     const rollcall = new FakeRollcall();
     const module = await compile(
       [RollcallModule.forRoot({}), RollcallModule.forFeature(['orders', 'users'])],
@@ -94,7 +94,7 @@ describe('forFeature', () => {
 });
 
 describe('forRoot', () => {
-  it('is refused a second time in one application, naming both places', async () => {
+  it('throws if it is imported twice in one application, and names both places', async () => {
     @Module({ imports: [RollcallModule.forRoot({ service: 'orders' })] })
     class Billing {}
     @Module({ imports: [RollcallModule.forRoot({ service: 'orders' }), Billing] })
@@ -107,7 +107,7 @@ describe('forRoot', () => {
     expect(String(error)).toContain('2 times, in the imports of Shop and of Billing');
   });
 
-  it('may be imported in two places when it is the same object', async () => {
+  it('may be imported in two places if it is the same object', async () => {
     const root = RollcallModule.forRoot({ service: 'orders' });
     @Module({ imports: [root] })
     class Billing {}
@@ -161,7 +161,7 @@ function embedded(events: string[]) {
 }
 
 describe('the client of an application', () => {
-  it('is there for programs that choose a service at run time, and opens nothing until it is used', async () => {
+  it('serves programs that choose a service at run time, and opens nothing until it is used', async () => {
     @Module({ imports: [RollcallModule.forRoot({ service: 'orders', registry: 'http://127.0.0.1:9' })] })
     class Shop {}
     const app = await NestFactory.createApplicationContext(Shop, { logger: false });
@@ -173,7 +173,7 @@ describe('the client of an application', () => {
     await expect(rollcall.call('users', 'find', {})).rejects.toThrow();
   });
 
-  it('is refused with a wrong option when the application starts', async () => {
+  it('throws for an invalid option when the application starts', async () => {
     @Module({ imports: [RollcallModule.forRoot({ service: 'Not A Label' })] })
     class Shop {}
     const start = NestFactory.createApplicationContext(Shop, { logger: false, abortOnError: false });
@@ -206,7 +206,7 @@ describe('settings', () => {
     NODE_ENV: 'production',
   };
 
-  it('are the options, else the environment, else the defaults', () => {
+  it('come from the options, else the environment, else the defaults', () => {
     expect(readSettings({}, {})).toMatchObject({
       client: { registry: DEFAULT, namespace: 'default', zone: '', advertiseHost: undefined, service: undefined },
       embedded: null,
@@ -222,18 +222,18 @@ describe('settings', () => {
     expect(readSettings(options, ENVIRONMENT).client).toMatchObject(options);
   });
 
-  it('take an empty variable as none', () => {
+  it('treat an empty variable as unset', () => {
     expect(readSettings({}, { ROLLCALL_URL: '', ROLLCALL_ZONE: '' }).client.registry).toBe(DEFAULT);
   });
 
-  it('know several registries, in the environment with commas between them', () => {
+  it('accept several registries, in the environment separated by commas', () => {
     const registry = ['http://one:1337', 'https://two/rollcall'];
     expect(readSettings({ registry }, ENVIRONMENT).client.registry).toEqual(registry);
     expect(readSettings({}, { ROLLCALL_URL: registry.join(', ') }).client.registry).toEqual(registry);
     expect(() => readSettings({}, { ROLLCALL_URL: 'http://one:1337,two' })).toThrow('Option registry');
   });
 
-  it('know an embedded registry, which beats the environment and needs a port that is known beforehand', () => {
+  it('accept an embedded registry, which overrides the environment and needs a port that is known beforehand', () => {
     const registry = embedded([]);
     expect(readSettings({ registry }, ENVIRONMENT)).toMatchObject({
       client: { registry: DEFAULT },
@@ -242,7 +242,7 @@ describe('settings', () => {
     expect(() => readSettings({ registry: { ...registry, url: 'http://127.0.0.1:0' } }, {})).toThrow('beforehand');
   });
 
-  it('are refused with the name that was probably meant', () => {
+  it('suggest the nearest name for an unknown one', () => {
     expect(() => readSettings({ advertizeHost: 'x' } as object, {})).toThrow('Did you mean advertiseHost?');
     expect(() => readSettings({ drain: { quiteMs: 1 } } as object, {})).toThrow('Did you mean drain.quietMs?');
     expect(() => readSettings({ registry: 7 } as object, {})).toThrow('or what embedRegistry() returns');

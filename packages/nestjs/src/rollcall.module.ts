@@ -24,7 +24,10 @@ import { Membership } from './registration/membership.js';
 import { ConfigurableModuleClass, settingsProvider } from './rollcall.module-definition.js';
 import type { RollcallModuleAsyncOptions, RollcallModuleOptions, Settings } from './rollcall.module-definition.js';
 
-/** What every module of one application shares; global, or `forFeature` could not see it. Another application has its own. */
+/**
+ * The module that all modules of one application share; it is global so that `forFeature` sees it. Each application has
+ * its own.
+ */
 @Global()
 @Module({
   providers: [
@@ -35,7 +38,7 @@ import type { RollcallModuleAsyncOptions, RollcallModuleOptions, Settings } from
       provide: ROLLCALL,
       inject: [SETTINGS, PORTS, INHERITANCE],
       useFactory: (settings: Settings, ports: Ports, inheritance: DeadlineContext) =>
-        new Rollcall(settings.client, { ...ports, inherited: () => heirOf(inheritance) }),
+        new Rollcall(settings.client, { ...ports, inherited: () => inheritedBy(inheritance) }),
     },
     {
       provide: APP_FILTER,
@@ -65,15 +68,18 @@ function filterOf(settings: Settings, { log }: Ports, http: HttpAdapterHost, mod
   return placeLast(filter, module) ? new NoExceptionFilter() : filter;
 }
 
-/** Who calls is an heir, also one that was not to be seen among the providers. */
-function heirOf(inheritance: DeadlineContext): Inherited | null {
+/**
+ * What the current request passes on to a call. The first call enables the context, if `usesClient` did not find the
+ * client.
+ */
+function inheritedBy(inheritance: DeadlineContext): Inherited | null {
   inheritance.expectCalls();
   return inheritance.current();
 }
 
 function refuseSecondRoot(modules: ModulesContainer): void {
   const all = [...modules.values()];
-  // core modules are global and so in everybody's imports; the lifecycle module is only where `forRoot` put it
+  // core modules are global and so imported everywhere; the lifecycle module is only where `forRoot` put it
   const isRoot = (candidate: (typeof all)[number]): boolean =>
     candidate.metatype === RollcallModule &&
     [...candidate.imports].some((inner) => inner.metatype === RollcallLifecycleModule);
@@ -82,14 +88,14 @@ function refuseSecondRoot(modules: ModulesContainer): void {
   if (cores.length < 2) return;
   throw new RollcallError(
     'OPTION_INVALID',
-    `RollcallModule.forRoot is there ${cores.length} times, in the imports of ${places.join(' and of ')}, but one process is one ` +
+    `RollcallModule.forRoot() was imported ${cores.length} times, in the imports of ${places.join(' and of ')}, but one process is one ` +
       'instance. Keep one, and name the services that others call with RollcallModule.forFeature.',
   );
 }
 
 /**
- * Hooks of a global module run last when an application is destroyed, after the user's pools are closed. So the hooks are in a
- * module that is not global, nearer than the root: it is booted last and destroyed first.
+ * When an application is destroyed, hooks of a global module run last, after the user's connection pools are closed. So
+ * the hooks are in a module that is not global, but nearer than the root: it is initialised last and destroyed first.
  */
 @Injectable()
 class Lifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy {
@@ -120,38 +126,39 @@ class Lifecycle implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy
 @Module({ providers: [Lifecycle] })
 class RollcallLifecycleModule {}
 
-/** The root with other providers in place of its own: for tests. */
+/** The root with replaced providers, for tests. */
 export function rootWith(options: RollcallModuleOptions, providers: readonly Provider[]): DynamicModule {
   const core = RollcallCoreModule.forRoot(options);
   return rootOf({ ...core, providers: [...(core.providers ?? []), ...providers] });
 }
 
 /**
- * Service discovery for a Nest application: `forRoot` once, in the root module, makes this process an instance of the service
- * it names (of none, without `service`: then it only calls others); `forFeature` in each module that calls services.
+ * Service discovery for a Nest application. `forRoot`, once, in the root module, makes this process an instance of the
+ * service that it names (without `service` it only calls others); `forFeature` goes into each module that calls
+ * services.
  */
 @Module({})
 export class RollcallModule {
-  /** Throws OPTION_INVALID when the application starts, for wrong options and for a second `forRoot`. */
+  /** Throws OPTION_INVALID when the application starts, for invalid options and for a second `forRoot`. */
   static forRoot(options: RollcallModuleOptions = {}): DynamicModule {
     return rootOf(RollcallCoreModule.forRoot(options));
   }
 
-  /** The same, with options that are made when the application starts. */
+  /** `forRoot` with options that are resolved when the application starts. */
   static forRootAsync(options: RollcallModuleAsyncOptions): DynamicModule {
     return rootOf(RollcallCoreModule.forRootAsync(options));
   }
 
   /**
-   * Provides a `ServiceClient` for each, under `getServiceToken(name)`: inject it with `@InjectService(name)`. Another module may name the
-   * same service with other options. Throws OPTION_INVALID for an impossible name, for an option that no call has, and for a service that
-   * is named twice with options.
+   * Provides a `ServiceClient` for each service under `getServiceToken(name)`; inject it with `@InjectService(name)`.
+   * Another module may name the same service with other options. Throws OPTION_INVALID for an invalid name, for an
+   * unknown call option, and for a service that is named twice with options.
    */
   static forFeature(services: readonly (string | ServiceFeature)[]): DynamicModule {
     return { module: RollcallModule, ...featureParts(services) };
   }
 
-  /** The same, with options that are made when the application starts. */
+  /** `forFeature` with options that are resolved when the application starts. */
   static forFeatureAsync(services: readonly ServiceFeatureAsync[]): DynamicModule {
     return { module: RollcallModule, ...asyncFeatureParts(services) };
   }

@@ -23,7 +23,7 @@ class Checkout {
 @Module({ imports: [RollcallModule.forFeature(['orders'])], providers: [Checkout], exports: [Checkout] })
 class CheckoutModule {}
 
-/** An application as its authors wrote it: with a registry that a test must not reach. */
+/** An unmodified application, with a registry that a test must not reach. */
 @Module({
   imports: [
     RollcallModule.forRoot({ service: 'gateway', registry: 'http://192.0.2.1:1337', cache: '/nowhere' }),
@@ -49,7 +49,7 @@ const failure = (promise: Promise<unknown>): Promise<RollcallError> =>
   );
 
 describe('fake services', () => {
-  it('answer an application that knows nothing of the test, whatever its registry', async () => {
+  it('answer an unmodified application, with any registry', async () => {
     const services = fakeServices({ orders: { find: ({ id }: { id: string }) => ({ id, total: 42 }) } });
     const orders = await appWith(services);
     expect(await orders.call('find', { id: '7' })).toEqual({ id: '7', total: 42 });
@@ -82,7 +82,7 @@ describe('fake services', () => {
     expect(await orders.call({ cmd: 'sum' }, [1, 2])).toBe(2);
   });
 
-  it('give copies, as a wire does', async () => {
+  it('return copies, as a network does', async () => {
     const stored = { id: 7, at: new Date(0), secret: undefined };
     const orders = await appWith(fakeServices({ orders: { find: () => stored } }));
     expect(await orders.call('find', {})).toEqual({ id: 7, at: '1970-01-01T00:00:00.000Z' });
@@ -101,7 +101,7 @@ describe('fake services', () => {
     expect(await orders.call('next', {})).toBe(2);
   });
 
-  it('throw what a Nest handler throws', async () => {
+  it('fail as a Nest handler does', async () => {
     const services = fakeServices({
       orders: {
         refuse: () => {
@@ -121,7 +121,7 @@ describe('fake services', () => {
     expect((await failure(orders.call('fnid', {}))).message).toContain('The fake service "orders" has refuse, crash');
   });
 
-  it('are not there unless a test says so', async () => {
+  it('do not exist unless a test adds them', async () => {
     const services = fakeServices({ users: {} });
     const orders = await appWith(services);
     expect((await failure(orders.call('find', {}))).code).toBe('UNKNOWN_SERVICE');
@@ -149,7 +149,7 @@ describe('fake services', () => {
     expect(await module.get<ServiceClient>('LEGACY', { strict: false }).call('find', {})).toBe('old');
   });
 
-  it('name what is wrong with the test itself', () => {
+  it('report mistakes of the test itself', () => {
     const services = fakeServices({ orders: {} });
     expect(() => services.add('orders', {})).toThrow('already');
     expect(() => services.service('ordres')).toThrow('There are: orders.');
@@ -190,7 +190,7 @@ describe('fake services over HTTP', () => {
     expect([head.status, await head.text()]).toEqual([202, '']);
   });
 
-  it('refuse as a Nest application does, and 503 is tried elsewhere', async () => {
+  it('refuse as a Nest application does, and 503 is retried elsewhere', async () => {
     const fakes = shop();
     fakes.service('orders').addInstance();
     const orders = await appWith(fakes);
@@ -234,7 +234,7 @@ describe('faults', () => {
     first?.heal();
   });
 
-  it('drop: a call that may have been executed is not repeated', async () => {
+  it('drop: a call that may have been executed is not retried', async () => {
     const services = two();
     const orders = await appWith(services);
     services.service('orders').fault({ kind: 'drop', times: 1 });
@@ -244,14 +244,14 @@ describe('faults', () => {
     });
   });
 
-  it('refuse everywhere: nobody is there', async () => {
+  it('refuse everywhere: no instance is available', async () => {
     const services = two();
     const orders = await appWith(services);
     services.service('orders').fault({ kind: 'refuse' });
     expect((await failure(orders.call('find', {}, { deadlineMs: 300 }))).attempts.length).toBeGreaterThan(1);
   });
 
-  it('error: the handlers throw it, so often', async () => {
+  it('error: the handlers throw it this many times', async () => {
     const services = two();
     const orders = await appWith(services);
     services.service('orders').fault({ kind: 'error', error: new RpcException('no'), times: 1 });
@@ -342,7 +342,7 @@ describe('an application that serves', () => {
     ).rejects.toThrow('ECONNREFUSED');
   });
 
-  it('opens no registry of its own, though it embeds one', async () => {
+  it('opens no registry of its own, although it embeds one', async () => {
     const start = vi.fn();
     const registry = { url: 'http://127.0.0.1:1337', start, close: async () => {} };
     @Module({ imports: [RollcallModule.forRoot({ registry }), CheckoutModule] })
@@ -358,7 +358,7 @@ const callOf = (module: TestingModule): Promise<unknown> =>
   module.get(Checkout, { strict: false }).orders.call('find', {});
 
 describe('two applications on the same fake services', () => {
-  it('are closed each by itself', async () => {
+  it('are closed independently', async () => {
     const services = fakeServices({ orders: { find: () => 'found' } });
     const build = (): Promise<TestingModule> =>
       services.applyTo(Test.createTestingModule({ imports: [AppModule] })).compile();

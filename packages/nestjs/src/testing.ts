@@ -9,31 +9,35 @@ import { MODULE_OPTIONS_TOKEN, readSettings } from './rollcall.module-definition
 import type { RollcallModuleOptions, Settings } from './rollcall.module-definition.js';
 import { rootWith } from './rollcall.module.js';
 import { serveGrpc, serveHttp, serveTcp } from './testing/handlers.js';
-import type { Cast, FakeCall, FakeHandlers } from './testing/handlers.js';
+import type { FakeTarget, FakeCall, FakeHandlers } from './testing/handlers.js';
 import { TestRoll } from './testing/registry.js';
 import { FakeTransport } from './testing/transport.js';
-import type { FakeTransports, Fault, Served, Stage } from './testing/transport.js';
+import type { FakeTransports, Fault, Served, InstanceDirectory } from './testing/transport.js';
 
 export { ManualTime, memoryMeter, recordingLog } from '@rollcall/core/testing';
 export type { FakeCall, FakeHandlers, FakeHttpRequest } from './testing/handlers.js';
 export type { TestRoll } from './testing/registry.js';
 export type { Fault } from './testing/transport.js';
 
-/** The services of a test, by name. */
+/** The fake services of a test, by name. */
 export type FakeServiceTable = Readonly<Record<string, FakeHandlers>>;
 
 export interface FakeServicesOptions {
-  /** The clock of the application and of all delays: `ManualTime` stands still until it is told to advance. Default: the machine's. */
+  /**
+   * The clock of the application and of all delays; `ManualTime` stands still until the test advances it. Default: the
+   * machine's clock.
+   */
   readonly time?: Time;
 }
 
-/** What of an instance a test may want to say. */
+/** The fields of an instance that a test may set. */
 export type FakeInstanceFields = Partial<
   Pick<Instance, 'version' | 'zone' | 'weight' | 'metadata' | 'methods' | 'state'>
 >;
 
 /**
- * What `fakeServices` takes of a `TestingModuleBuilder`; it names no package, so that a test may use any version.
+ * The part of a `TestingModuleBuilder` that `fakeServices` needs; it imports no package, so that a test may use any
+ * version.
  */
 export interface OverridesProviders<Builder> {
   overrideProvider(token: unknown): {
@@ -42,11 +46,11 @@ export interface OverridesProviders<Builder> {
 }
 
 /**
- * Fake services for the tests of an application: they are called through everything that real ones are called through (balancer,
- * breaker, retries, deadlines), but are objects in this process. No socket to a registry or a service is opened, whatever the options of
- * the application and the environment say, and no timer is left when the application is closed.
+ * Fake services for the tests of an application. Calls to them use the same balancer, breaker, retries and deadlines as
+ * real ones, but the services are objects in this process. No socket to a registry or a service is opened, regardless
+ * of the options of the application and of the environment, and no timer is left when the application is closed.
  *
- * Each service has one instance at first.
+ * Each service starts with one instance.
  */
 export function fakeServices(table: FakeServiceTable = {}, options: FakeServicesOptions = {}): FakeServices {
   const services = new FakeServices(options);
@@ -66,7 +70,7 @@ export class FakeServices {
     this.#roll = new TestRoll(time);
   }
 
-  /** Every request that a handler got, in order. */
+  /** Every request that a handler received, in order. */
   get calls(): readonly FakeCall[] {
     return this.#calls;
   }
@@ -76,7 +80,7 @@ export class FakeServices {
     return this.#roll.registrations.map((registration) => registration.service);
   }
 
-  /** A service with one instance. Throws OPTION_INVALID for a name that is there already. */
+  /** Adds a service with one instance. Throws OPTION_INVALID for a name that exists already. */
   add(name: string, handlers: FakeHandlers): FakeService {
     if (this.#services.has(name))
       throw new RollcallError('OPTION_INVALID', `There is a fake service "${name}" already: use overrideService.`);
@@ -90,7 +94,7 @@ export class FakeServices {
     return service;
   }
 
-  /** Throws OPTION_INVALID for a name that is not there. */
+  /** Returns a fake service. Throws OPTION_INVALID for an unknown name. */
   service(name: string): FakeService {
     const service = this.#services.get(name);
     if (service !== undefined) return service;
@@ -100,7 +104,7 @@ export class FakeServices {
     );
   }
 
-  /** From now on these handlers answer; those with other names stay as they were. A service that was not there is added. */
+  /** Replaces these handlers; those with other names stay. Adds the service if it does not exist. */
   overrideService(name: string, handlers: FakeHandlers): this {
     const service = this.#services.get(name);
     if (service === undefined) this.add(name, handlers);
@@ -108,13 +112,16 @@ export class FakeServices {
     return this;
   }
 
-  /** Takes back what `overrideService` and `fault` did, and forgets the calls: for a `beforeEach`. */
+  /** Reverts `overrideService` and `fault`, and clears the calls: for a `beforeEach`. */
   reset(): void {
     this.#calls.length = 0;
     for (const service of this.#services.values()) service.reset();
   }
 
-  /** Puts these services under an application that imports `RollcallModule.forRoot`; its options count, but for where the registry is. */
+  /**
+   * Installs these services in an application that imports `RollcallModule.forRoot`; its options apply, except for the
+   * registry.
+   */
   applyTo<Builder extends OverridesProviders<Builder>>(builder: Builder): Builder {
     let built = builder;
     for (const { provide, useFactory, inject = [] } of this.providers()) {
@@ -123,7 +130,7 @@ export class FakeServices {
     return built;
   }
 
-  /** What stands in the place of the usual providers. */
+  /** The replacements of the default providers. */
   providers(): readonly FactoryProvider[] {
     return [
       { provide: SETTINGS, inject: [MODULE_OPTIONS_TOKEN], useFactory: testSettings },
@@ -141,29 +148,31 @@ export class FakeServices {
   }
 
   #transports(): FakeTransports {
-    const stage = <Request>(serve: (cast: Cast, request: Request) => Served): Stage<Request> => ({
+    const directory = <Request>(
+      serve: (target: FakeTarget, request: Request) => Served,
+    ): InstanceDirectory<Request> => ({
       time: this.#time,
       faultOf: (instance: Instance) => {
         const fake = this.#fakeOf(instance);
         return fake === null ? 'absent' : fake.nextFault();
       },
-      serve: (instance: Instance, request: Request, terms: Terms) => serve(this.#cast(instance, terms), request),
+      serve: (instance: Instance, request: Request, terms: Terms) => serve(this.#target(instance, terms), request),
     });
     return {
-      tcp: new FakeTransport<TcpRequest>('tcp', stage(serveTcp)),
-      http: new FakeTransport<HttpRequest>('http', stage(serveHttp)),
-      grpc: new FakeTransport<GrpcRequest>('grpc', stage(serveGrpc)),
+      tcp: new FakeTransport<TcpRequest>('tcp', directory(serveTcp)),
+      http: new FakeTransport<HttpRequest>('http', directory(serveHttp)),
+      grpc: new FakeTransport<GrpcRequest>('grpc', directory(serveGrpc)),
     };
   }
 
-  /** Who plays it. Somebody plays the addresses of a static service, too. */
+  /** The fake service that plays an instance; it plays the addresses of a static service, too. */
   #fakeOf({ id, service, source }: Instance): FakeInstance | null {
     const own = this.#instances.get(id);
     if (own !== undefined || source === 'native') return own ?? null;
     return this.#services.get(service)?.instances[0] ?? null;
   }
 
-  #cast(instance: Instance, terms: Terms): Cast {
+  #target(instance: Instance, terms: Terms): FakeTarget {
     return {
       service: instance.service,
       instance: instance.id,
@@ -174,17 +183,17 @@ export class FakeServices {
   }
 }
 
-/** What a fake service gets of those it stands among. */
+/** What a fake service receives from `FakeServices`. */
 export interface FakeServiceParts {
   readonly time: Time;
   readonly roll: TestRoll;
   came(instance: FakeInstance): void;
 }
 
-/** One fake service: its handlers, and as many instances as a test wants. */
+/** One fake service: its handlers, and as many instances as a test adds. */
 export class FakeService {
   readonly name: string;
-  /** The first that has a handler of the name answers. */
+  /** The first table with a handler of the name answers. */
   readonly layers: FakeHandlers[];
   readonly #parts: FakeServiceParts;
   readonly #instances: FakeInstance[] = [];
@@ -196,12 +205,12 @@ export class FakeService {
     parts.roll.declare(name);
   }
 
-  /** Those that are there. */
+  /** The present instances. */
   get instances(): readonly FakeInstance[] {
     return this.#instances.filter((instance) => instance.isThere);
   }
 
-  /** One more, `HEALTHY` unless said otherwise. Callers know of it at once. */
+  /** Adds an instance, `HEALTHY` by default. Callers learn of it at once. */
   addInstance(fields: FakeInstanceFields = {}): FakeInstance {
     const instance = new FakeInstance(this, this.#instances.length + 1, { ...this.#parts, fields });
     this.#instances.push(instance);
@@ -209,12 +218,12 @@ export class FakeService {
     return instance;
   }
 
-  /** Something goes wrong at each instance that is there. */
+  /** Injects a fault at each present instance. */
   fault(fault: Fault): void {
     for (const instance of this.instances) instance.fault(fault);
   }
 
-  /** All is well again. */
+  /** Removes all faults. */
   heal(): void {
     for (const instance of this.#instances) instance.heal();
   }
@@ -225,7 +234,7 @@ export class FakeService {
   }
 }
 
-/** Nobody listens there: the transports of a test open no socket. */
+/** Nothing listens there: the transports of a test open no socket. */
 const ENDPOINTS: Instance['endpoints'] = [
   { protocol: 'tcp', host: 'fake.invalid', port: 1, tls: false },
   { protocol: 'http', host: 'fake.invalid', port: 2, tls: false },
@@ -273,7 +282,7 @@ export class FakeInstance {
     parts.roll.put(this.#record);
   }
 
-  /** From now on this goes wrong with requests to it, in place of what did before. */
+  /** Injects a fault into requests to it, in place of an earlier one. */
   fault(fault: Fault): void {
     this.#fault = fault;
     this.#left = fault.times ?? Infinity;
@@ -283,20 +292,20 @@ export class FakeInstance {
     this.#fault = null;
   }
 
-  /** The registry says so from now on. */
+  /** Sets the state that the registry reports from now on. */
   become(state: State, reason: string = `the test says ${state}`): void {
     const { code } = this.#record.reason;
     this.#record = { ...this.#record, state, reason: { code, text: reason }, since: this.#parts.time.wall() };
     this.#parts.roll.put(this.#record);
   }
 
-  /** It leaves: callers hear of it, and its address refuses. */
+  /** Removes the instance: callers learn of it, and its address refuses. */
   remove(): void {
     this.isThere = false;
     this.#parts.roll.remove(this.service.name, this.id);
   }
 
-  /** What goes wrong with the request that comes now. */
+  /** The fault of the current request. */
   nextFault(): Fault | 'absent' | null {
     if (!this.isThere) return 'absent';
     if (this.#fault === null || this.#left <= 0) return null;
@@ -306,22 +315,28 @@ export class FakeInstance {
 }
 
 /**
- * The root module of a test: `imports: [RollcallTestingModule.forRoot({ orders: { find: ({ id }) => … } }), OrdersModule]`. For an
- * application that imports `RollcallModule.forRoot` itself: `fakeServices(…).applyTo(Test.createTestingModule(…))`.
+ * The root module of a test: `imports: [RollcallTestingModule.forRoot({ orders: { find: ({ id }) => … } }),
+ * OrdersModule]`. For an application that imports `RollcallModule.forRoot` itself, use
+ * `fakeServices(…).applyTo(Test.createTestingModule(…))`.
  */
 @Module({})
 export class RollcallTestingModule {
-  /** Throws OPTION_INVALID when the application starts, for wrong options. */
+  /** Throws OPTION_INVALID when the application starts, for invalid options. */
   static forRoot(services: FakeServices | FakeServiceTable, options: RollcallModuleOptions = {}): DynamicModule {
     const fakes = services instanceof FakeServices ? services : fakeServices(services);
     return rootWith(options, fakes.providers());
   }
 }
 
-/** Nothing comes by itself in a test: a call for which nobody is there fails soon, unless the application says how long it waits. */
+/**
+ * A test has no late events, so a call without a callable instance fails soon, unless the application sets how long it
+ * waits.
+ */
 const WAIT_MS = 100;
 
-/** The application's own, but for what would reach out of the test: a registry, a folder, the environment of whoever runs it. */
+/**
+ * The application's own options, without those that would reach out of the test: a registry, a folder, the environment.
+ */
 function testSettings({
   registry: _registry,
   registryOrder: _order,

@@ -24,8 +24,8 @@ function read(text: string, owner = OWNER, wall = NOW) {
   for (let step = steps.next(); ; step = steps.next()) if (step.done === true) return step.value;
 }
 
-describe('the file of the cache', () => {
-  it('gives back what was written, however many instances', () => {
+describe('the cache file', () => {
+  it('returns what was written, with any number of instances', () => {
     const unconfirmed = ['users-0', 'users-700', 'users-999'];
     const copies = [aCopy('orders', 3, { unconfirmed: ['orders-1'] }), aCopy('users', 1_000, { unconfirmed })];
     expect(read(written(copies))).toEqual({ ok: true, value: copies });
@@ -44,13 +44,13 @@ describe('the file of the cache', () => {
     expect(read(written([]))).toEqual({ ok: true, value: [] });
   });
 
-  it('leaves out what was heard too long ago, and takes what comes from the future', () => {
+  it('drops copies that are too old, and accepts those from the future', () => {
     const copies = [aCopy('old', 1), aCopy('new', 1, { heardAt: NOW + 1 }), aCopy('next', 1, { heardAt: 9e15 })];
     const found = read(written(copies), OWNER, NOW + MAX_CACHE_AGE_MS + 1);
     expect(found.ok && found.value.map(({ service }) => service)).toEqual(['new', 'next']);
   });
 
-  it('leaves out a service for which there is no room, and keeps the others', () => {
+  it('drops a service that does not fit, and keeps the others', () => {
     const metadata = { note: 'x'.repeat(4_000) };
     const instances = aCopy('big', 5_000).instances.map((instance) => ({ ...instance, metadata }));
     const big = aCopy('big', 0, { instances });
@@ -72,15 +72,15 @@ describe('the file of the cache', () => {
   });
 
   it.each([
-    ['nothing', '', 'no cache'],
-    ['something else', '{"a":1}\n{"b":2}\n', 'no cache'],
-    ['no text', '\u0000\u0001', 'no cache'],
+    ['nothing', '', 'not a cache'],
+    ['something else', '{"a":1}\n{"b":2}\n', 'not a cache'],
+    ['no text', '\u0000\u0001', 'not a cache'],
     ['a later version', written([]).replace('"version":1', '"version":2'), 'another version'],
   ])('is not used when it holds %s', (_, text, why) => {
     expect(read(text)).toEqual({ ok: false, problem: expect.stringContaining(why) });
   });
 
-  it('is never used, nor does reading it fail, when any part of it is lost or changed', () => {
+  it('is never used, and reading never throws, if any part is lost or changed', () => {
     const text = written([aCopy('orders', 3), aCopy('users', 1)]);
     const damage = fc.oneof(
       fc.nat(text.length - 1).map((at) => text.slice(0, at)),
@@ -98,9 +98,9 @@ describe('the file of the cache', () => {
     );
   });
 
-  it('is not used when its sum is right and its content is not', () => {
+  it('is not used if its checksum is valid but its content is not', () => {
     const wrong = [{ ...aCopy('orders', 1), instances: [{ ...sampleInstance(), state: 'FINE' }] }] as never;
-    expect(read(written(wrong))).toEqual({ ok: false, problem: expect.stringContaining('something else') });
+    expect(read(written(wrong))).toEqual({ ok: false, problem: expect.stringContaining('unexpected content') });
     for (const fields of [{ epoch: 'x' }, { revision: -1 }, { heardAt: 'now' }] as object[]) {
       expect(read(written([aCopy('orders', 1, fields)])).ok).toBe(false);
     }

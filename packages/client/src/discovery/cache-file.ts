@@ -2,36 +2,36 @@ import { createHash } from 'node:crypto';
 import { changeMessage, ID_PATTERN, isRecord, parseCursor } from '@rollcall/core';
 import type { KeptService, Result } from '@rollcall/core';
 
-/** One service as it is kept on disk. */
+/** One service as the cache stores it. */
 export interface KeptCopy extends KeptService {
   readonly service: string;
-  /** Wall clock, ms since 1970: up to when a registry spoke for it. */
+  /** Wall clock, ms since 1970, of the last answer of a registry about it. */
   readonly heardAt: number;
 }
 
-/** Whose file it is: what is known of one namespace, from certain registries. */
+/** The owner of a cache file: one namespace of certain registries. */
 export interface CacheOwner {
   readonly namespace: string;
-  /** Names of the registries; a file from others is not used, for they may know other instances by the same names. */
+  /** Names of the registries; a file of others is ignored, since they may know other instances by the same names. */
   readonly registries: readonly string[];
 }
 
-/** A file longer than this is neither written nor read: some 40,000 instances. */
+/** The longest file that is written or read, in bytes: about 40,000 instances. */
 export const MAX_CACHE_BYTES = 16 * 1024 * 1024;
 /**
- * What was heard longer ago is not used: by then addresses have other tenants. By the wall clock, since nothing else outlives a
- * process: a wrong one costs the cache, and nothing more.
+ * Older copies are ignored, since their addresses may belong to other processes by then. Measured by the wall clock,
+ * since no other clock outlives a process: a wrong clock costs the cache, and nothing else.
  */
 export const MAX_CACHE_AGE_MS = 24 * 3_600_000;
 const FORMAT = 'rollcall-catalog';
 const VERSION = 1;
-/** So many instances are in a line: the event loop is not held up for longer than one takes. */
+/** Instances per line, so that the event loop is blocked no longer than one line takes. */
 const PER_LINE = 128;
 
 /**
- * The text of the file: a line that says what it is, lines with at most 128 instances each, and the SHA-256 of all before. A service
- * that would make it too long is left out. Between its pieces come numbers: so many characters of work were done, and the event loop
- * may have a turn.
+ * The content of the file: a header line, lines with at most 128 instances each, and the SHA-256 of all lines before.
+ * It leaves out a service that would exceed the size limit. Between the texts it yields numbers: the characters
+ * processed since the last one, after which the event loop may take a turn.
  */
 export function* encodeCopies(owner: CacheOwner, copies: readonly KeptCopy[]): Generator<string | number> {
   const sum = createHash('sha256');
@@ -60,17 +60,18 @@ export function* encodeCopies(owner: CacheOwner, copies: readonly KeptCopy[]): G
 }
 
 function* linesOf({ instances, unconfirmed, ...copy }: KeptCopy): Generator<string> {
-  const doubtful = new Set(unconfirmed);
+  const unconfirmedIds = new Set(unconfirmed);
   for (let at = 0; at < instances.length; at += PER_LINE) {
     const some = instances.slice(at, at + PER_LINE);
-    const among = some.flatMap(({ id }) => (doubtful.has(id) ? [id] : []));
+    const among = some.flatMap(({ id }) => (unconfirmedIds.has(id) ? [id] : []));
     yield `${JSON.stringify({ ...copy, unconfirmed: among, instances: some })}\n`;
   }
 }
 
 /**
- * What the file says, or in words why it is not used: it is damaged, somebody else's, or of another version. Services that were heard
- * of too long ago are left out. It yields how many characters were read since the last time, when the event loop may have a turn.
+ * Decodes the content of a file, or returns in words why it is unusable: damaged, of another owner, or of another
+ * version. It leaves out copies that are too old. It yields how many characters were read since the last time, when the
+ * event loop may take a turn.
  */
 export function* decodeCopies(
   text: string,
@@ -86,7 +87,7 @@ export function* decodeCopies(
   for (const line of lines.slice(1, -1)) {
     yield line.length;
     const copy = copyOf(parsed(line), owner);
-    if (copy === null) return { ok: false, problem: 'it holds something else than it should' };
+    if (copy === null) return { ok: false, problem: 'it has unexpected content' };
     if (wall - copy.heardAt > MAX_CACHE_AGE_MS) continue;
     const { instances = [], unconfirmed = [] } = copies.get(copy.service) ?? {};
     copies.set(copy.service, {
@@ -99,7 +100,7 @@ export function* decodeCopies(
 }
 
 function flawOf(head: unknown, owner: CacheOwner): string | null {
-  if (!isRecord(head) || head['format'] !== FORMAT) return 'it is no cache of Rollcall';
+  if (!isRecord(head) || head['format'] !== FORMAT) return 'it is not a cache of Rollcall';
   if (head['version'] !== VERSION) return 'another version of Rollcall wrote it';
   if (head['namespace'] !== owner.namespace) return 'it is of another namespace';
   const registries: unknown = head['registries'];

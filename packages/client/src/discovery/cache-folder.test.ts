@@ -11,12 +11,12 @@ describe('a folder of this machine', () => {
   });
   afterEach(() => rm(root, { recursive: true }));
 
-  it('has nothing to read where there is no file, or no folder', async () => {
+  it('reads null if there is no file or no folder', async () => {
     await expect(nodeCacheFolder(root).read('a', 100)).resolves.toBeNull();
     await expect(nodeCacheFolder(join(root, 'x', 'y')).read('a', 100)).resolves.toBeNull();
   });
 
-  it('makes the folder, replaces the file, and leaves nothing else there', async () => {
+  it('creates the folder, replaces the file, and leaves nothing else there', async () => {
     const path = join(root, 'x', 'y');
     const folder = nodeCacheFolder(path);
     await folder.replace('a', ['one ', 'two']);
@@ -32,7 +32,7 @@ describe('a folder of this machine', () => {
     await expect(folder.read('a', 100)).rejects.toThrow('101 bytes');
   });
 
-  it('is always one whole file to who reads while many write', async () => {
+  it('shows a complete file to readers while many write', async () => {
     const texts = ['a', 'b', 'c'].map((letter) => letter.repeat(50_000));
     const write = async (text: string): Promise<void> => {
       for (let i = 0; i < 10; i += 1) await nodeCacheFolder(root).replace('f', [text.slice(0, 9), text.slice(9)]);
@@ -48,7 +48,7 @@ describe('a folder of this machine', () => {
     await expect(readdir(root)).resolves.toEqual(['f']);
   });
 
-  it('gets rid of the unfinished files of processes that were killed', async () => {
+  it('removes the unfinished files of killed processes', async () => {
     const folder = nodeCacheFolder(root);
     for (let n = 0; n < 4; n += 1) await writeFile(join(root, `a.${n}.tmp`), 'half');
     await expect(folder.replace('a', ['whole'])).rejects.toThrow('unfinished');
@@ -56,7 +56,7 @@ describe('a folder of this machine', () => {
     await expect(readdir(root)).resolves.toEqual(['a']);
   });
 
-  it('keeps the old file when the new one cannot be put in its place', async () => {
+  it('keeps the old file if the new one cannot replace it', async () => {
     const folder = nodeCacheFolder(root);
     await folder.replace('a', ['old']);
     const other = nodeCacheFolder(join(root, 'a'));

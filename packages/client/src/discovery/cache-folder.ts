@@ -2,20 +2,23 @@ import { mkdir, open, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** A folder on a disk, as the cache needs it. Names are plain file names in it. Each verb may reject, with what the system says. */
+/** A folder on a disk. Names are plain file names in it. Each method may reject with the error of the system. */
 export interface CacheFolder {
-  /** Where it is, for people. */
+  /** Its path, for messages. */
   readonly path: string;
-  /** All of a file; null where there is none. Rejects for one that is longer. */
+  /** The content of a file; null if it does not exist. Rejects if it is longer than `maxBytes`. */
   read(name: string, maxBytes: number): Promise<string | null>;
-  /** At once and whole, whatever happens: before and after there is one file of this name. Makes the folder where it is missing. */
+  /**
+   * Replaces a file atomically: at any time there is one complete file of this name. Creates the folder if it is
+   * missing.
+   */
   replace(name: string, pieces: readonly string[]): Promise<void>;
 }
 
-/** Who runs what, and where, is nobody else's business. */
+/** Only the owner may read which services run where. */
 const PRIVATE_FOLDER = 0o700;
 const PRIVATE_FILE = 0o600;
-/** Processes that share a file write it under names of their own first; who is killed meanwhile leaves one of these behind. */
+/** Processes that share a file write it under temporary names first; a killed process leaves one of these behind. */
 const DRAFTS = 4;
 
 /** A folder of this machine. */
@@ -61,7 +64,10 @@ async function found(path: string): Promise<FileHandle | null> {
   }
 }
 
-/** When all names are taken, by whoever was killed, they are freed: the next write finds one. */
+/**
+ * Creates a temporary file. If killed processes left all names behind, removes those and throws: the next write finds a
+ * free name.
+ */
 async function newDraft(path: string): Promise<readonly [string, FileHandle]> {
   for (let n = 0; n < DRAFTS; n += 1) {
     const draft = `${path}.${n}.tmp`;

@@ -9,7 +9,7 @@ import { deadPort, tcpToy } from '../transport/transport.fixture.js';
 import type { Toy } from '../transport/transport.fixture.js';
 
 /** Real files, real sockets, real time. */
-describe('a caller that starts while no registry is there', () => {
+describe('a caller that starts without a registry', () => {
   let folder = '';
   let toy: Toy;
   let registry = '';
@@ -23,7 +23,7 @@ describe('a caller that starts while no registry is there', () => {
     await rm(join(folder, '..'), { recursive: true });
   });
 
-  /** A life before, when there was a registry. */
+  /** An earlier run, with a registry. */
   async function lived(instances = [anInstance()]): Promise<void> {
     const link = new FakeLink(registry);
     const caller = new Rollcall({ cache: folder }, { link });
@@ -35,7 +35,7 @@ describe('a caller that starts while no registry is there', () => {
     await caller.close();
   }
 
-  it('calls the services that it knew the last time', async () => {
+  it('calls the services of its last run', async () => {
     await lived();
     const log = recordingLog();
     const caller = new Rollcall({ registry, cache: folder }, { log });
@@ -47,7 +47,7 @@ describe('a caller that starts while no registry is there', () => {
     expect(log.texts('warn')).toEqual([expect.stringContaining('no registry at')]);
   });
 
-  it('does not call the process that has the address now, and forgets who had it', async () => {
+  it('does not call another process that has the address now, and forgets the former instance', async () => {
     await lived();
     toy.id = 'users-1';
     const caller = new Rollcall({ registry, cache: folder, calls: { attempts: 1, catalogWaitMs: 50 } });
@@ -57,7 +57,7 @@ describe('a caller that starts while no registry is there', () => {
     expect(toy.received).toEqual([]);
   });
 
-  it('knows nothing without a cache, and one of another registry is none', async () => {
+  it('knows nothing without a cache, and ignores one of another registry', async () => {
     await lived();
     const calls = { catalogWaitMs: 50 };
     const other = `http://127.0.0.1:${await deadPort()}`;
@@ -72,7 +72,7 @@ describe('a caller that starts while no registry is there', () => {
     }
   });
 
-  it('writes one file, and none where no cache is wanted', async () => {
+  it('writes one file, and none without the cache option', async () => {
     await lived();
     await expect(readdir(folder)).resolves.toEqual(['default.client.catalog']);
     await rm(folder, { recursive: true });

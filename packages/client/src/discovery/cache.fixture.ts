@@ -1,10 +1,10 @@
 import type { CacheFolder } from './cache-folder.js';
 
-/** A folder that a test looks into, and that fails or hangs when it is told to. */
+/** A folder that a test can inspect, and that fails or hangs on request. */
 export class FakeFolder implements CacheFolder {
   readonly path = '/var/cache/rollcall';
   readonly files = new Map<string, string>();
-  /** How often a file was replaced. */
+  /** How many times a file was replaced. */
   writes = 0;
   trouble: string | null = null;
   isHung = false;

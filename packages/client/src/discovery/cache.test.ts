@@ -12,7 +12,7 @@ const OWNER = { namespace: 'default', registries: ['http://registry.test'] };
 const one = anInstance({ id: 'orders-1', revision: 1 });
 const two = anInstance({ id: 'orders-2', revision: 2 });
 
-/** One life of a process. What it leaves is in the folder. */
+/** One run of a process. Its files stay in the folder. */
 function life(folder = new FakeFolder(), wallMs = 1_790_000_000_000) {
   const time = new ManualTime({ wallMs });
   const log = recordingLog();
@@ -32,7 +32,7 @@ function life(folder = new FakeFolder(), wallMs = 1_790_000_000_000) {
   return { folder, time, log, ejected, catalog, cache, hear };
 }
 
-/** A life that knew two instances of orders, and ended as it should. */
+/** A run that knew two instances of orders, and ended properly. */
 async function before(folder = new FakeFolder()): Promise<FakeFolder> {
   const { cache, catalog, hear } = life(folder);
   catalog.service('orders');
@@ -49,7 +49,7 @@ const idsOf = (catalog: Catalog, name = 'orders'): readonly string[] =>
     .toSorted();
 
 describe('Cache, a start without a registry', () => {
-  it('knows at once what was known when the process before it ended, and says that it is old', async () => {
+  it('restores the services of the last run at once, as stale', async () => {
     const { cache, catalog, time } = life(await before(), 1_790_000_000_000 + 60_000);
     const view = catalog.service('orders');
     cache.start();
@@ -59,7 +59,7 @@ describe('Cache, a start without a registry', () => {
     expect(view.instances).toEqual([one, two]);
   });
 
-  it('leaves the first word to the registry, for 300 ms', async () => {
+  it('waits 300 ms for an answer of the registry', async () => {
     const { cache, catalog, time } = life(await before());
     const view = catalog.service('orders');
     cache.start();
@@ -69,7 +69,7 @@ describe('Cache, a start without a registry', () => {
     expect(view.status).toBe('known');
   });
 
-  it('wakes whoever waits for a service', async () => {
+  it('resolves a pending wait for a service', async () => {
     const { cache, catalog, time } = life(await before());
     const settled = catalog.settle(catalog.service('orders'), 2_000);
     cache.start();
@@ -78,7 +78,7 @@ describe('Cache, a start without a registry', () => {
     expect(time.now()).toBe(300);
   });
 
-  it('knows also a service that is asked for later, and names it', async () => {
+  it('also restores a service that is requested later, and lists its name', async () => {
     const { cache, catalog, time } = life(await before());
     cache.start();
     await time.advanceBy(300);
@@ -87,7 +87,7 @@ describe('Cache, a start without a registry', () => {
     expect(idsOf(catalog)).toEqual(['orders-1', 'orders-2']);
   });
 
-  it('does not know what was heard of more than 24 h ago', async () => {
+  it('drops copies older than 24 h', async () => {
     const day = 24 * 3_600_000;
     const { cache, catalog, time, log } = life(await before(), 1_790_000_000_000 + day + 1);
     catalog.service('orders');
@@ -98,8 +98,8 @@ describe('Cache, a start without a registry', () => {
   });
 });
 
-describe('Cache, when the registry speaks', () => {
-  it('changes nothing that the registry has said', async () => {
+describe('Cache, when the registry answers', () => {
+  it('overrides no answer of the registry', async () => {
     const { cache, catalog, time, hear } = life(await before());
     catalog.service('orders');
     cache.start();
@@ -108,7 +108,7 @@ describe('Cache, when the registry speaks', () => {
     expect(idsOf(catalog)).toEqual(['orders-1']);
   });
 
-  it('lets go whom the same registry does not name any more', async () => {
+  it('removes instances that the same registry no longer names', async () => {
     const { cache, catalog, time, hear } = life(await before());
     catalog.service('orders');
     cache.start();
@@ -117,7 +117,7 @@ describe('Cache, when the registry speaks', () => {
     expect(idsOf(catalog)).toEqual(['orders-2']);
   });
 
-  it('keeps whom a registry of another epoch does not name, until it is settled and they do not answer here either', async () => {
+  it('keeps instances that a registry of another epoch does not name until it is settled and they do not answer here, either', async () => {
     const { cache, catalog, time, hear, ejected } = life(await before());
     catalog.service('orders');
     cache.start();
@@ -130,7 +130,7 @@ describe('Cache, when the registry speaks', () => {
     expect(idsOf(catalog)).toEqual(['orders-1']);
   });
 
-  it('lets one go at once when another process answers at its address, for all of them are unconfirmed', async () => {
+  it('removes an instance at once if another process answers at its address, since all are unconfirmed', async () => {
     const { cache, catalog, time } = life(await before());
     catalog.service('orders');
     cache.start();
@@ -139,7 +139,7 @@ describe('Cache, when the registry speaks', () => {
     expect(idsOf(catalog)).toEqual(['orders-2']);
   });
 
-  it('does not resume from what was kept: the service comes whole', async () => {
+  it('does not resume from a stored copy: the service gets a reset', async () => {
     const { cache, catalog, time } = life(await before());
     catalog.service('orders');
     cache.start();
@@ -152,7 +152,7 @@ describe('Cache, when the registry speaks', () => {
 });
 
 describe('Cache, writing', () => {
-  it('writes the first changes after a second, further ones every 5 s, and nothing when nothing changes', async () => {
+  it('writes the first changes after a second, further ones every 5 s, and nothing without changes', async () => {
     const { cache, catalog, folder, time, hear } = life();
     catalog.service('orders');
     cache.start();
@@ -172,7 +172,7 @@ describe('Cache, writing', () => {
     expect(folder.writes).toBe(3);
   });
 
-  it('writes again every hour, so that what is still so does not count as old', async () => {
+  it('writes again every hour, so that an unchanged copy does not count as old', async () => {
     const folder = new FakeFolder();
     const day = 24 * 3_600_000;
     const { cache, catalog, time, hear } = life(folder);
@@ -183,7 +183,7 @@ describe('Cache, writing', () => {
       await time.advanceBy(3_600_000);
       catalog.confirm(['orders']);
     }
-    // it was killed: nothing was written at its end
+    // it was killed, so it wrote nothing at its end
     const next = life(folder, time.wall() + day - 2 * 3_600_000);
     next.cache.start();
     await next.time.advanceBy(300);
@@ -191,7 +191,7 @@ describe('Cache, writing', () => {
     expect(folder.writes).toBeLessThan(33);
   });
 
-  it('keeps what an earlier process knew of services that nobody has asked for in this one', async () => {
+  it('keeps stored copies of services that this process has not requested', async () => {
     const folder = await before();
     const { cache, catalog, time, hear } = life(folder, 1_790_000_000_000 + 1_000);
     catalog.service('users');
@@ -205,7 +205,7 @@ describe('Cache, writing', () => {
     expect(last.catalog.names().toSorted()).toEqual(['orders', 'users']);
   });
 
-  it('forgets by the time of the registry’s last word, not by that of the file', async () => {
+  it('measures age from the last answer of the registry, not from the time of the file', async () => {
     const folder = await before();
     const day = 24 * 3_600_000;
     const { cache, catalog, time, hear } = life(folder, 1_790_000_000_000 + day - 10_000);
@@ -223,7 +223,7 @@ describe('Cache, writing', () => {
     expect(last.catalog.names()).toEqual(['users']);
   });
 
-  it('touches nothing before it is started, nor after it is closed, and leaves no timer', async () => {
+  it('touches nothing before start and after close, and leaves no timer', async () => {
     const { cache, catalog, folder, time, hear } = life();
     await cache.close();
     cache.start();
@@ -241,7 +241,7 @@ describe('Cache, writing', () => {
     expect(other.time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('gives the event loop a turn while much is written', async () => {
+  it('yields to the event loop during a large write', async () => {
     const { cache, catalog, folder, time, hear } = life();
     catalog.service('orders');
     cache.start();
@@ -260,13 +260,13 @@ describe('Cache, writing', () => {
   });
 });
 
-describe('Cache, trouble', () => {
+describe('Cache, errors', () => {
   it.each([
     ['is damaged', (text: string) => text.replace('orders-1', 'orders-9'), 'it is damaged'],
     ['is cut', (text: string) => text.slice(0, -100), 'it is damaged'],
-    ['is somebody else’s', () => '{"name":"package"}\n', 'no cache of Rollcall'],
+    ['belongs to another program', () => '{"name":"package"}\n', 'not a cache of Rollcall'],
     ['is of a later version', (text: string) => text.replace('"version":1', '"version":9'), 'another version'],
-  ])('does not use a file that %s, says so in one line, and writes it anew', async (_, spoil, why) => {
+  ])('does not use a file that %s, logs that in one line, and writes it again', async (_, spoil, why) => {
     const folder = await before();
     folder.files.set(FILE, spoil(folder.files.get(FILE) ?? ''));
     const { cache, catalog, time, log, hear } = life(folder);
@@ -283,7 +283,7 @@ describe('Cache, trouble', () => {
     expect(next.catalog.names()).toEqual(['orders']);
   });
 
-  it('does not use a file that cannot be read, and says so in one line', async () => {
+  it('does not use a file that cannot be read, and logs that in one line', async () => {
     const folder = await before();
     folder.trouble = 'EACCES: permission denied';
     const { cache, time, log } = life(folder);
@@ -292,7 +292,7 @@ describe('Cache, trouble', () => {
     expect(log.texts('warn')).toEqual([expect.stringContaining('EACCES')]);
   });
 
-  it('says once that it cannot write, tries again with the next change, and writes when it can', async () => {
+  it('logs once that it cannot write, retries with the next change, and writes when it can', async () => {
     const { cache, catalog, folder, time, log, hear } = life();
     catalog.service('orders');
     cache.start();
@@ -309,7 +309,7 @@ describe('Cache, trouble', () => {
     expect(folder.writes).toBe(1);
   });
 
-  it('does not hold up the end for more than 2 s when the disk hangs', async () => {
+  it('delays the end by at most 2 s if the disk hangs', async () => {
     const { cache, catalog, folder, time, hear } = life();
     catalog.service('orders');
     cache.start();

@@ -6,11 +6,11 @@ import type { CacheOwner, KeptCopy } from './cache-file.js';
 import { nodeCacheFolder } from './cache-folder.js';
 import type { CacheFolder } from './cache-folder.js';
 
-/** What the cache reads and fills. */
+/** The catalog that the cache stores and restores. */
 export interface Cached {
-  /** What is worth keeping now. */
+  /** The copies to store now. */
   kept(): readonly KeptCopy[];
-  /** What an earlier process knew: counts for services of which nothing has been heard. */
+  /** Adds the copies of an earlier process, for services without an answer. */
   restore(copies: readonly KeptCopy[]): void;
 }
 
@@ -18,42 +18,42 @@ export interface CacheParts {
   readonly time: Time;
   readonly log: Log;
   readonly folder: CacheFolder;
-  /** The file in it: processes that share one overwrite each other, which does no harm. */
+  /** The file in the folder. Processes that share one overwrite each other, which is harmless. */
   readonly file: string;
   readonly owner: CacheOwner;
   readonly catalog: Cached;
 }
 
-/** A registry that is there has the first word: so long what was kept waits for it. */
+/** How long stored copies wait for a registry, whose answer comes first. */
 const FIRST_WORD_MS = 300;
-/** The first changes, of a start, are written together. */
+/** The wait after the first change, so that the changes of a start are written together. */
 const SOON_MS = 1_000;
-/** Between two writes, however much changes. */
+/** The least time between two writes. */
 const GAP_MS = 5_000;
-/** What does not change is written again, to tell that it is still so. */
+/** An unchanged catalog is written again after this, to record that it is still current. */
 const AGAIN_MS = 3_600_000;
-/** A disk that hangs does not hold up the end of the process for longer. */
+/** The longest time that the last write may delay the end of the process, for a disk that hangs. */
 const LAST_WRITE_MS = 2_000;
-/** The event loop has a turn after so many characters that were made or read: a millisecond or so. */
+/** The event loop takes a turn after this many written or read characters: about a millisecond. */
 const TURN_CHARACTERS = 64 * 1024;
 
 /**
- * Keeps the catalog on disk, so that a process that starts while no registry is there knows its services from the last time. Whatever
- * the disk does, calls go on: a file that cannot be used is as none, with one line in the log, and so is one that cannot be
- * written. Nothing is touched before `start`.
+ * Stores the catalog on disk, so that a process that starts without a registry knows its services. A failing disk never
+ * affects calls: an unusable file counts as missing, and a failed write is skipped, each with one line in the log. It
+ * touches nothing before `start`.
  */
 export class Cache {
   readonly #parts: CacheParts;
-  /** The first call starts it, but its request's AsyncLocalStorage must not live on in the timers. */
+  /** The first call starts it, but the AsyncLocalStorage of its request must not live on in the timers. */
   readonly #outside = new AsyncResource('RollcallCache');
   /** Never rejects. */
   #reading: Promise<void> | null = null;
-  /** Read, and not yet given. */
+  /** The copies that were read and not yet restored. */
   #found: readonly KeptCopy[] = [];
   #firstWord: Timer | null = null;
   #isMissing = false;
   #timer: Timer | null = null;
-  /** Is the timer set for a change? */
+  /** True if the timer is set for a change. */
   #isDueSoon = false;
   /** Never rejects. */
   #writing: Promise<void> | null = null;
@@ -66,24 +66,24 @@ export class Cache {
     this.#parts = parts;
   }
 
-  /** Reads what was kept. May be called twice. */
+  /** Reads the stored copies. May be called twice. */
   start(): void {
     if (this.#closing === null) this.#reading ??= this.#outside.runInAsyncScope(() => this.#read());
   }
 
-  /** No registry answers: what was kept is needed. */
+  /** No registry answers: restores the stored copies at once. */
   missing(): void {
     this.#isMissing = true;
-    this.#give();
+    this.#restoreFound();
   }
 
-  /** The catalog has changed. */
+  /** The catalog has changed: schedules a write. */
   changed(): void {
     this.#isChanged = true;
     this.#writeLater();
   }
 
-  /** Writes what has changed since the last time. May be called twice. */
+  /** Writes the changes since the last write. May be called twice. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -96,7 +96,7 @@ export class Cache {
     try {
       const text = await folder.read(file, MAX_CACHE_BYTES);
       if (text === null) return;
-      const copies = await this.#inTurns(decodeCopies(text, owner, time.wall()), () => {});
+      const copies = await this.#runSteps(decodeCopies(text, owner, time.wall()), () => {});
       if (copies.ok) this.#keep(copies.value);
       else this.#ignore(copies.problem);
     } catch (error) {
@@ -106,16 +106,16 @@ export class Cache {
 
   #keep(copies: readonly KeptCopy[]): void {
     this.#found = copies;
-    if (this.#isMissing || this.#closing !== null) this.#give();
-    else this.#firstWord = this.#parts.time.setTimer(FIRST_WORD_MS, () => this.#give(), { background: true });
+    if (this.#isMissing || this.#closing !== null) this.#restoreFound();
+    else this.#firstWord = this.#parts.time.setTimer(FIRST_WORD_MS, () => this.#restoreFound(), { background: true });
   }
 
   #ignore(why: string): void {
     const { log, folder, file } = this.#parts;
-    log.warn(`What was kept of the services, ${file} in ${folder.path}, is not used: ${why}. It is written anew.`);
+    log.warn(`The cache of the services, ${file} in ${folder.path}, is not used: ${why}. It is written again.`);
   }
 
-  #give(): void {
+  #restoreFound(): void {
     this.#firstWord?.cancel();
     const found = this.#found;
     this.#found = [];
@@ -147,16 +147,16 @@ export class Cache {
   async #write(): Promise<void> {
     const { folder, file, owner, catalog, time, log } = this.#parts;
     await this.#reading;
-    // what nobody has asked for in this process is not lost either
-    this.#give();
+    // copies of services that this process has not requested must not be lost
+    this.#restoreFound();
     this.#isChanged = false;
     try {
       const pieces: string[] = [];
-      await this.#inTurns(encodeCopies(owner, catalog.kept()), (piece) => pieces.push(piece));
+      await this.#runSteps(encodeCopies(owner, catalog.kept()), (piece) => pieces.push(piece));
       await folder.replace(file, pieces);
       this.#complaint = null;
     } catch (error) {
-      const complaint = `What is known of the services cannot be kept in ${folder.path}: ${messageOf(error)}. Calls go on; a start without a registry will know nothing new.`;
+      const complaint = `The cache of the services cannot be written in ${folder.path}: ${messageOf(error)}. Calls go on; a start without a registry will know nothing new.`;
       if (complaint !== this.#complaint) log.warn(complaint);
       this.#complaint = complaint;
     }
@@ -184,8 +184,10 @@ export class Cache {
     if (this.#isChanged || (isOld && this.#writtenAt !== -Infinity)) await this.#write();
   }
 
-  /** Takes the steps: texts, and numbers that say how much work was done, so that the event loop has its turns. */
-  async #inTurns<Result>(steps: Generator<string | number, Result>, take: (text: string) => void): Promise<Result> {
+  /**
+   * Runs the steps: collects texts, and adds up numbers, which count the work, so that the event loop takes its turns.
+   */
+  async #runSteps<Result>(steps: Generator<string | number, Result>, take: (text: string) => void): Promise<Result> {
     let work = 0;
     for (;;) {
       const step = steps.next();
@@ -199,7 +201,10 @@ export class Cache {
   }
 }
 
-/** The cache that the options ask for; null where nothing is to be kept. `registry`: the name of the link, which lists them. */
+/**
+ * The cache that the options configure; null without one. `registry`: the name of the client, which lists the
+ * registries.
+ */
 export function cacheOf(
   options: { readonly cache?: string | undefined; readonly namespace: string; readonly service?: string | undefined },
   { registry, ...parts }: Pick<CacheParts, 'time' | 'log' | 'catalog'> & { readonly registry: string },

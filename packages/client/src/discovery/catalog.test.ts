@@ -22,7 +22,7 @@ function setUp(ejected: readonly string[] = []) {
   return { time, log, catalog, asked: () => asked };
 }
 
-/** As many services are asked for as are watched. */
+/** A catalog with the maximum of watched services. */
 function setUpFull() {
   const world = setUp();
   for (let i = 0; i < MAX_SERVICES; i += 1) world.catalog.service(`service-${i}`);
@@ -31,7 +31,7 @@ function setUpFull() {
 
 const aDenial = (service: string): ServiceFrame => ({ event: 'unknown', data: { namespace: 'default', service } });
 
-/** The registry knows none of so many. */
+/** A catalog with this many services that the registry does not know. */
 const askForNobody = (catalog: Catalog, count: number): void => {
   for (let i = 0; i < count; i += 1) {
     catalog.service(`nobody-${i}`);
@@ -46,7 +46,7 @@ const ids = (catalog: Catalog): readonly string[] =>
     .toSorted();
 
 describe('Catalog', () => {
-  it('has a service watched at the first question, and gives the same view ever after', () => {
+  it('watches a service from the first request on, and always returns the same view', () => {
     const { catalog, asked } = setUp();
     const view = catalog.service('orders');
     expect(catalog.service('orders')).toBe(view);
@@ -55,7 +55,7 @@ describe('Catalog', () => {
     expect(view).toMatchObject({ service: 'orders', status: 'waiting', stale: true, instances: [] });
   });
 
-  it('keeps what the feed tells, and tells who listens', () => {
+  it('applies frames of the feed, and notifies listeners', () => {
     const { catalog, time } = setUp();
     const view = catalog.service('orders');
     const heard: number[] = [];
@@ -71,7 +71,7 @@ describe('Catalog', () => {
     expect(heard).toEqual([2, 1]);
   });
 
-  it('tells once what came together, when all of it has', () => {
+  it('notifies once for a batch, after its end', () => {
     const { catalog } = setUp();
     const view = catalog.service('orders');
     const heard: number[] = [];
@@ -90,13 +90,13 @@ describe('Catalog', () => {
     expect(heard).toEqual([1]);
   });
 
-  it('ignores services that nobody asked for', () => {
+  it('ignores services that were not requested', () => {
     const { catalog } = setUp();
     expect(catalog.apply(both)).toBe('same');
     expect(catalog.services).toEqual([]);
   });
 
-  it('is confirmed by the feed, and stale but full when the feed is gone', () => {
+  it('is confirmed by the feed, and stale but full when the feed is disconnected', () => {
     const { catalog, time } = setUp();
     const view = catalog.service('orders');
     catalog.apply(both);
@@ -109,7 +109,7 @@ describe('Catalog', () => {
     expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
   });
 
-  it('tells an unknown service from one of which nothing was heard', () => {
+  it('distinguishes an unknown service from one without an answer', () => {
     const { catalog } = setUp();
     const view = catalog.service('orders');
     catalog.apply(aDenial('orders'));
@@ -117,14 +117,14 @@ describe('Catalog', () => {
     expect(catalog.names()).toEqual([]);
   });
 
-  it('names what the registry thinks was meant by a name that it does not know', () => {
+  it('lists the registry’s suggestion for an unknown name', () => {
     const { catalog } = setUp();
     catalog.service('ordres');
     catalog.apply({ event: 'unknown', data: { namespace: 'default', service: 'ordres', nearest: 'orders' } });
     expect(catalog.names()).toEqual(['orders']);
   });
 
-  it('names the services it knows', () => {
+  it('lists the known services', () => {
     const { catalog } = setUp();
     catalog.service('orders');
     catalog.service('users');
@@ -132,14 +132,14 @@ describe('Catalog', () => {
     expect(catalog.names()).toEqual(['orders']);
   });
 
-  it('has an unknown view, and asks nobody, for a name that no service can have', () => {
+  it('returns an unknown view for an invalid name, without a watch', () => {
     const { catalog, asked } = setUp();
     expect(catalog.service('Orders Service').status).toBe('unknown');
     expect(asked()).toBe(0);
     expect(catalog.services).toEqual([]);
   });
 
-  it('counts what the registry says of a service, and tells since when its status is so', () => {
+  it('counts the answers about a service, and has the time of its last status change', () => {
     const { catalog, time } = setUp();
     const view = catalog.service('orders');
     expect(view).toMatchObject({ answers: 0, answeredAt: -Infinity, statusAt: 0, isWatched: true });
@@ -159,7 +159,7 @@ describe('Catalog', () => {
 });
 
 describe('Catalog, more services than fit', () => {
-  it('asks for the others one at a time, says so once, and guesses nothing', () => {
+  it('polls the others, logs that once, and guesses nothing', () => {
     const { catalog, log, asked } = setUpFull();
     const before = asked();
     const view = catalog.service('orders');
@@ -177,7 +177,7 @@ describe('Catalog, more services than fit', () => {
     expect(log.texts('warn')).toEqual([expect.stringContaining('"orders" and any further one')]);
   });
 
-  it('asks for few of them at a time: those that were asked for last, and those to which somebody listens', () => {
+  it('polls few of them: the most recently requested ones and those with listeners', () => {
     const { catalog } = setUpFull();
     const first = catalog.service('other-0');
     const second = catalog.service('other-1');
@@ -191,7 +191,7 @@ describe('Catalog, more services than fit', () => {
     expect(catalog.service('orders')).toMatchObject({ status: 'waiting', isWatched: false });
   });
 
-  it('watches one of them when there is room again', () => {
+  it('watches one of them once there is room', () => {
     const { catalog } = setUpFull();
     const view = catalog.service('orders');
     catalog.apply(aDenial('service-7'));
@@ -202,8 +202,8 @@ describe('Catalog, more services than fit', () => {
   });
 });
 
-describe('Catalog, names of strangers', () => {
-  it('are forgotten when they are many, those first that were asked for longest ago; known services never', () => {
+describe('Catalog, untrusted names', () => {
+  it('are forgotten beyond the limit, the least recently requested first; known services never', () => {
     const { catalog, asked } = setUp();
     const known = catalog.service('orders');
     catalog.apply(both);
@@ -225,7 +225,7 @@ describe('Catalog, names of strangers', () => {
     expect(asked()).toBe(before + 1);
   });
 
-  it('tell whoever kept the view of a forgotten one that it is current no more', () => {
+  it('mark the view of a forgotten one as stale', () => {
     const { catalog } = setUp();
     const view = catalog.service('ordres');
     catalog.apply(aDenial('ordres'));
@@ -235,7 +235,7 @@ describe('Catalog, names of strangers', () => {
     expect(view).toMatchObject({ status: 'unknown', stale: true, isWatched: false });
   });
 
-  it('do not grow without bound while no registry answers', () => {
+  it('are bounded while no registry answers', () => {
     const { catalog } = setUp();
     for (let i = 0; i < 20_000; i += 1) catalog.service(`nobody-${i}`);
     expect(catalog.services).toHaveLength(MAX_SERVICES);
@@ -245,7 +245,7 @@ describe('Catalog, names of strangers', () => {
 });
 
 describe('Catalog, absence', () => {
-  it('takes absence from a complete view of the same epoch for a removal', () => {
+  it('removes an instance that a complete view of the same epoch does not name', () => {
     const { catalog } = setUp();
     catalog.service('orders');
     catalog.apply(both);
@@ -253,7 +253,7 @@ describe('Catalog, absence', () => {
     expect(ids(catalog)).toEqual(['orders-1']);
   });
 
-  it('keeps what a registry of another epoch does not name, also when that is settled', () => {
+  it('keeps an instance that a registry of another epoch does not name, also if that one is settled', () => {
     const { catalog } = setUp();
     catalog.service('orders');
     catalog.apply(both);
@@ -265,7 +265,7 @@ describe('Catalog, absence', () => {
     expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
   });
 
-  it('lets an unconfirmed one go when it is ejected here and the registry is settled', () => {
+  it('removes an unconfirmed instance if it is ejected here and the registry is settled', () => {
     const { catalog } = setUp(['orders-1', 'orders-2']);
     const view = catalog.service('orders');
     catalog.apply(both);
@@ -278,7 +278,7 @@ describe('Catalog, absence', () => {
     expect(changes).toBe(1);
   });
 
-  it('lets an unconfirmed one go when another process answers at its address, and no other', () => {
+  it('removes only an unconfirmed instance if another process answers at its address', () => {
     const { catalog } = setUp();
     catalog.service('orders');
     catalog.apply(both);
@@ -288,7 +288,7 @@ describe('Catalog, absence', () => {
     expect(ids(catalog)).toEqual(['orders-1']);
   });
 
-  it('resumes only what it holds whole', () => {
+  it('resumes only complete views', () => {
     const { catalog } = setUp();
     const cursor = { epoch: EPOCH, revision: 2 };
     expect(catalog.canResume('orders', cursor)).toBe(false);
@@ -319,7 +319,7 @@ describe('Catalog, absence', () => {
 });
 
 describe('Catalog, settle', () => {
-  it('waits for the first word', async () => {
+  it('waits for the first answer', async () => {
     const { catalog, time } = setUp();
     const settled = catalog.settle(catalog.service('orders'), 2_000);
     time.advance(100);
@@ -329,7 +329,7 @@ describe('Catalog, settle', () => {
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('waits no longer than told, on a timer that keeps the process alive', async () => {
+  it('waits at most the timeout, on a timer that keeps the process alive', async () => {
     const { catalog, time } = setUp();
     const view = catalog.service('orders');
     const settled = catalog.settle(view, 2_000);
@@ -339,7 +339,7 @@ describe('Catalog, settle', () => {
     expect(view.status).toBe('waiting');
   });
 
-  it('does not wait for what is known', async () => {
+  it('does not wait for a known service', async () => {
     const { catalog, time } = setUp();
     const view = catalog.service('orders');
     catalog.apply(both);
@@ -347,7 +347,7 @@ describe('Catalog, settle', () => {
     expect(time.pending().foreground).toBe(0);
   });
 
-  it('ends with the catalog', async () => {
+  it('resolves when the catalog closes', async () => {
     const { catalog, time } = setUp();
     const settled = catalog.settle(catalog.service('orders'), 2_000);
     catalog.close();

@@ -8,59 +8,60 @@ import type { Shard } from './stream-shards.js';
 
 export type { ServiceView } from './service-view.js';
 
-/** What the call path reads. The first question about a service makes the feed watch it. */
+/** The services that the call path reads. The first request for a service makes the feed watch it. */
 export interface Services {
   service(name: string): ServiceView;
-  /** Resolves as soon as the status is not `waiting`, or after `timeoutMs`: look at the status. */
+  /** Resolves as soon as the status is not `waiting`, or after `timeoutMs`; read the status then. */
   settle(view: ServiceView, timeoutMs: number): Promise<void>;
-  /** Names we have heard of, for a did-you-mean. */
+  /** The known names, for a did-you-mean. */
   names(): readonly string[];
 }
 
-/** So many services are watched, on as many streams as that takes: 32, or up to 84 if all names have 63 characters. */
+/** The most watched services, on as many streams as they need: 32, or up to 84 if all names have 63 characters. */
 export const MAX_SERVICES = 8_192;
 /**
- * So many of them may be without an instance: unknown to the registry, or left by all. They stay watched, to be known as soon as they
- * appear; of more, those are forgotten that were asked for longest ago, if nobody listens. Names may come from strangers.
+ * The most watched services without an instance: unknown to the registry, or abandoned. They stay watched, to be known
+ * as soon as they appear; beyond the limit, the least recently requested ones without a listener are forgotten. Names
+ * may come from untrusted input.
  */
 const MOST_EMPTY = 1_024;
-/** Services that are asked for beyond `MAX_SERVICES` are polled, so many of them; each costs the registry an open request. */
+/** Services beyond `MAX_SERVICES` are polled, at most this many; each costs the registry an open request. */
 const MOST_STRAYS = 64;
 
 export interface CatalogParts {
   readonly time: Time;
   readonly log: Log;
-  /** A service is asked for that was not before: the feed has to watch it. */
+  /** Called when a new service is requested, so that the feed watches it. */
   readonly asked: () => void;
-  /** Has our own experience ejected this instance? See `ServiceSnapshot.confirm`. */
+  /** True if our own calls have ejected this instance. See `ServiceSnapshot.confirm`. */
   readonly isEjected: (id: InstanceId) => boolean;
-  /** `kept()` gives something else than before. */
+  /** Called when `kept()` returns another value than before. */
   readonly changed?: () => void;
 }
 
 /**
- * Our own copy of the registry: only the services that were asked for, kept by the feed. It never gets emptier because the
- * registry is away, restarts, or knows less than we do (docs/PROTOCOL.md, "The change feed", absence).
+ * Our own copy of the registry, maintained by the feed: only the requested services. It never loses instances because
+ * the registry is disconnected, restarts, or knows less than we do (docs/PROTOCOL.md, "The change feed", absence).
  */
 export class Catalog implements Services {
   readonly #parts: CatalogParts;
-  /** What the registry thinks was meant by names it does not know. */
+  /** The registry's suggestions for names that it does not know. */
   readonly #hints = new Map<string, string>();
   readonly #entries = new Map<string, Entry>();
-  /** What an earlier process knew of services that nobody has asked for yet. */
+  /** The stored copies of services that were not requested yet. */
   readonly #remembered = new Map<string, KeptCopy>();
-  /** Services of fixed addresses, and the ids of their instances. */
+  /** Services with fixed addresses, and the ids of their instances. */
   readonly #fixed = new Map<string, ServiceView>();
   readonly #fixedIds = new Set<InstanceId>();
   readonly #settling = new Set<() => void>();
   readonly #shards = new Shards();
-  /** Those of `#entries` that have no instance, though something was heard; asked for longest ago first. */
+  /** The entries that have an answer but no instance; the least recently requested first. */
   readonly #empty = new Map<string, Entry>();
-  /** What had no room among `#entries`; asked for longest ago first. */
+  /** The services that do not fit into `#entries`; the least recently requested first. */
   readonly #strays = new Map<string, Entry>();
-  /** What changed of what comes together; null: each change is told at once. */
-  #untold: Set<Entry> | null = null;
-  #isFullTold = false;
+  /** The changed entries of the current batch; null outside a batch, when each change is reported at once. */
+  #batch: Set<Entry> | null = null;
+  #isFullLogged = false;
   #isClosed = false;
 
   constructor(parts: CatalogParts) {
@@ -68,8 +69,8 @@ export class Catalog implements Services {
   }
 
   /**
-   * The first question about a name has it watched, and so has the first one after it was forgotten. A name that no service can have is
-   * `unknown`; one that is too many, while others are asked for as well, stays `waiting`.
+   * The view of a service. The first request for a name starts to watch it, and so does the first one after it was
+   * forgotten. An invalid name is `unknown`; a name beyond the limits, while the others are in use, stays `waiting`.
    */
   service(name: string): ServiceView {
     const known = this.#entries.get(name) ?? this.#fixed.get(name);
@@ -84,13 +85,13 @@ export class Catalog implements Services {
     return this.#watch(name);
   }
 
-  /** From now on this is what is known of the service, whatever a registry says. Not for one that was asked for before. */
+  /** Sets a fixed view of the service, which no registry overrides. Not for a service that was requested before. */
   fix(view: ServiceView): void {
     this.#fixed.set(view.service, view);
     for (const { id } of view.instances) this.#fixedIds.add(id);
   }
 
-  /** Is it at a fixed address, unknown to any registry? */
+  /** True for an instance at a fixed address, which no registry knows. */
   isFixed(id: InstanceId): boolean {
     return this.#fixedIds.has(id);
   }
@@ -122,22 +123,22 @@ export class Catalog implements Services {
     ];
   }
 
-  /** What the feed has to watch. */
+  /** The services that the feed must watch. */
   get services(): readonly string[] {
     return [...this.#entries.keys()];
   }
 
-  /** The same, as streams carry them: at least one shard. */
+  /** The same services divided among streams: at least one shard. */
   get shards(): readonly Shard[] {
     return this.#shards.all;
   }
 
-  /** What the feed has to ask for beside, a few. */
+  /** The few services that the feed must poll. */
   get strays(): readonly string[] {
     return [...this.#strays.keys()];
   }
 
-  /** `broken`: the stream does not follow the protocol; see `Applied`. */
+  /** Applies a frame. `broken`: the stream violates the protocol; see `Applied`. */
   apply(frame: ServiceFrame): Applied {
     const { service } = frame.data;
     const entry = this.#find(service);
@@ -147,16 +148,16 @@ export class Catalog implements Services {
     return entry.apply(frame, this.#parts.time.now());
   }
 
-  /** Who listens hears once of all that `deliver` brings, when it has. */
+  /** Runs `deliver` as one batch: listeners are called once, afterwards. */
   together(deliver: () => void): void {
-    if (this.#untold !== null) return deliver();
-    const untold = new Set<Entry>();
-    this.#untold = untold;
+    if (this.#batch !== null) return deliver();
+    const batch = new Set<Entry>();
+    this.#batch = batch;
     try {
       deliver();
     } finally {
-      this.#untold = null;
-      for (const entry of untold) this.#changed(entry);
+      this.#batch = null;
+      for (const entry of batch) this.#changed(entry);
     }
   }
 
@@ -164,30 +165,33 @@ export class Catalog implements Services {
     return this.#find(name)?.canResume(cursor) ?? false;
   }
 
-  /** Everything about these services has been heard up to now. */
+  /** Confirms that these services are current. */
   confirm(names: readonly string[]): void {
     const now = this.#parts.time.now();
     for (const name of names) this.#find(name)?.confirm(now);
   }
 
-  /** The registry that tells of these has been up long enough: what it does not name, and does not answer us either, is gone. */
+  /**
+   * The registry of these services is settled: removes instances that it does not name and that do not answer us,
+   * either.
+   */
   settled(names: readonly string[]): void {
     const now = this.#parts.time.now();
     for (const name of names) this.#find(name)?.settled(this.#parts.isEjected, now);
   }
 
-  /** Another process answers at its address. */
+  /** Removes an unconfirmed instance, since another process answers at its address. */
   disprove(id: InstanceId): void {
     const now = this.#parts.time.now();
     for (const entry of this.#entries.values()) entry.disprove(id, now);
   }
 
-  /** The stream that carried these is away: everything stays as it is, and may be old. */
+  /** The stream of these services is disconnected: their views stay as they are, but are stale. */
   lost(names: readonly string[]): void {
     for (const name of names) this.#find(name)?.lost();
   }
 
-  /** What is worth keeping for a later process. */
+  /** The copies to store for a later process. */
   kept(): readonly KeptCopy[] {
     const { time } = this.#parts;
     const [now, wall] = [time.now(), time.wall()];
@@ -195,7 +199,10 @@ export class Catalog implements Services {
     return [...own, ...this.#remembered.values()];
   }
 
-  /** What an earlier process knew. It counts for services of which no registry has spoken, as a copy that is stale and unconfirmed. */
+  /**
+   * Adds the copies of an earlier process. They apply to services without an answer of a registry, as stale and
+   * unconfirmed views.
+   */
   restore(copies: readonly KeptCopy[]): void {
     for (const copy of copies.slice(0, MAX_SERVICES)) this.#remembered.set(copy.service, copy);
     for (const entry of this.#entries.values()) this.#recall(entry);
@@ -212,9 +219,9 @@ export class Catalog implements Services {
   }
 
   #changed(entry: Entry): void {
-    if (this.#untold !== null) return void this.#untold.add(entry);
-    this.#sort(entry);
-    entry.tell();
+    if (this.#batch !== null) return void this.#batch.add(entry);
+    this.#trackEmpty(entry);
+    entry.notify();
     this.#parts.changed?.();
   }
 
@@ -227,42 +234,42 @@ export class Catalog implements Services {
   }
 
   #watch(name: string): Entry {
-    const entry = this.#strays.get(name) ?? this.#begin(name);
+    const entry = this.#strays.get(name) ?? this.#newEntry(name);
     this.#strays.delete(name);
     this.#entries.set(name, entry);
     this.#shards.add(name);
     this.#recall(entry);
-    this.#sort(entry);
+    this.#trackEmpty(entry);
     this.#parts.asked();
     return entry;
   }
 
-  #begin(name: string): Entry {
+  #newEntry(name: string): Entry {
     return new Entry(name, this.#parts.time.now(), (changed) => this.#changed(changed));
   }
 
-  /** Null: there are too many even of these, and somebody listens to each. */
+  /** The polled entry of a service; null if there are too many of these, too, and each has a listener. */
   #stray(name: string): Entry | null {
-    if (!this.#isFullTold)
+    if (!this.#isFullLogged)
       this.#parts.log.warn(
         `${this.#entries.size} services are watched already, as many as fit: "${name}" and any further one are asked for one at a time. Do names come from requests? Check them first.`,
       );
-    this.#isFullTold = true;
+    this.#isFullLogged = true;
     const known = this.#strays.get(name);
     if (known !== undefined) {
       touch(this.#strays, name);
       return known;
     }
     if (this.#strays.size >= MOST_STRAYS && !forgetOldest(this.#strays, (entry) => this.#forget(entry))) return null;
-    const entry = this.#begin(name);
+    const entry = this.#newEntry(name);
     this.#strays.set(name, entry);
     this.#recall(entry);
     this.#parts.asked();
     return entry;
   }
 
-  /** Keeps count of those that may be forgotten, and forgets those that are too many. */
-  #sort(entry: Entry): void {
+  /** Tracks the entries that may be forgotten, and forgets the excess. */
+  #trackEmpty(entry: Entry): void {
     const { service } = entry;
     if (this.#entries.get(service) !== entry) return;
     if (!entry.isEmpty) return void this.#empty.delete(service);
@@ -279,7 +286,7 @@ export class Catalog implements Services {
   }
 }
 
-/** Puts what was asked for behind all others. */
+/** Marks the service as the most recently requested. */
 function touch(entries: Map<string, Entry>, name: string): void {
   const entry = entries.get(name);
   if (entry === undefined) return;
@@ -287,7 +294,7 @@ function touch(entries: Map<string, Entry>, name: string): void {
   entries.set(name, entry);
 }
 
-/** Of those to which nobody listens. False: there is none. */
+/** Forgets the oldest entry without a listener. False if there is none. */
 function forgetOldest(entries: ReadonlyMap<string, Entry>, forget: (entry: Entry) => void): boolean {
   for (const entry of entries.values()) {
     if (entry.hasListeners) continue;

@@ -12,7 +12,7 @@ const gone = (id: string): Frame => ({
 describe('Feed, the line', () => {
   const proof = { id: 'orders-1', secret: 'secret' };
 
-  it('carries the line, alone if nothing is watched', () => {
+  it('carries the line, also if nothing is watched', () => {
     const { feed, line, link, time } = setUp(1, new ManualTime());
     line.wish = proof;
     feed.refresh();
@@ -25,7 +25,7 @@ describe('Feed, the line', () => {
     expect(line.heard).toEqual(['opened', 'gone', 'ended']);
   });
 
-  it('hears that it is gone once, and only of itself', () => {
+  it('reports the removal of its own instance, once', () => {
     const { feed, line, link, time } = setUp(1, new ManualTime());
     line.wish = proof;
     feed.refresh();
@@ -56,7 +56,7 @@ describe('Feed, the line', () => {
     expect(line.heard).toEqual(['opened', 'opened']);
   });
 
-  it('goes on without the line when the registry refuses that', () => {
+  it('continues without the line if the registry refuses it', () => {
     const { line, link, time, catalog, feed } = watching();
     line.wish = proof;
     feed.refresh();
@@ -64,7 +64,7 @@ describe('Feed, the line', () => {
     link.stream.end(aProblem('NOT_FOUND'));
     expect(line.heard).toEqual(['refused NOT_FOUND']);
     time.advance(100);
-    // the first stream was good all the time
+    // the first stream worked all the time
     expect(link.streams).toHaveLength(2);
     expect(link.streams[0]?.isClosed).toBe(false);
     expect(catalog.service('orders').stale).toBe(false);

@@ -17,7 +17,7 @@ function setUpWith(count: number) {
   return { ...world, views };
 }
 
-/** Every stream that was opened brings all it was asked for. */
+/** Lets each opened stream deliver all of its services. */
 function acceptAll(streams: readonly FakeStream[], revision = 5): void {
   for (const stream of streams) stream.accept(stream.request.services.map(viewOf), revision);
 }
@@ -31,7 +31,7 @@ describe('Feed, more services than one stream carries', () => {
     expect(views.every(({ status, stale }) => status === 'known' && !stale)).toBe(true);
   });
 
-  it('has those wait whose stream is not up yet, and no others', () => {
+  it('keeps only those waiting whose stream is not open yet', () => {
     const { link, views } = setUpWith(300);
     const [first, second] = link.streams;
     first?.accept([denialOf('s0')], 5);
@@ -40,7 +40,7 @@ describe('Feed, more services than one stream carries', () => {
     expect([views[1]?.stale, views[299]?.stale]).toEqual([false, true]);
   });
 
-  it('opens one stream anew for one more service, and leaves the others alone', () => {
+  it('reopens one stream for one more service, and leaves the others open', () => {
     const { link, time, catalog } = setUpWith(300);
     acceptAll(link.streams);
     const [first, second] = link.streams;
@@ -69,7 +69,7 @@ describe('Feed, more services than one stream carries', () => {
     expect(again.get(44)).toEqual({ epoch: EPOCH, revision: 5 });
   });
 
-  it('takes for stale what the stream carried that broke, and is disconnected when all have', () => {
+  it('marks the services of a broken stream as stale, and is disconnected once all streams broke', () => {
     const { link, views, contact } = setUpWith(300);
     acceptAll(link.streams);
     link.streams[1]?.end();
@@ -103,7 +103,7 @@ describe('Feed, more services than one stream carries', () => {
   });
 });
 
-describe('Feed, names of strangers', () => {
+describe('Feed, untrusted names', () => {
   it('closes the streams of names that were forgotten, without opening others', () => {
     const { link, time, catalog } = setUpWith(3_000);
     const { length } = link.streams;
@@ -114,7 +114,7 @@ describe('Feed, names of strangers', () => {
     expect(catalog.services.length).toBeLessThan(1_100);
   });
 
-  it('does not mistake what comes for a forgotten name for an answer to the next question', () => {
+  it('does not take a late frame of a forgotten name for the answer to the next request', () => {
     const { link, time, catalog } = setUpWith(1);
     const [first] = link.streams;
     first?.accept([viewOf('s0')], 5);
@@ -133,7 +133,7 @@ describe('Feed, names of strangers', () => {
     expect(again.status).toBe('known');
   });
 
-  it('opens streams anew eight times a second at most, however fast they come', () => {
+  it('reopens streams at most eight times a second, at any rate of names', () => {
     const { link, time, catalog } = setUpWith(1);
     for (let ms = 0; ms < 10_000; ms += 1) {
       catalog.service(`nobody-${ms}`);
@@ -146,7 +146,7 @@ describe('Feed, names of strangers', () => {
     expect(catalog.service('nobody-9999').status).toBe('unknown');
   });
 
-  it('asks for single ones where streams are full', async () => {
+  it('polls single services if streams are full', async () => {
     const { link, time, catalog, contact } = setUpWith(MAX_SERVICES);
     const [known, unknown] = [catalog.service('orders'), catalog.service('ordres')];
     time.advance(0);

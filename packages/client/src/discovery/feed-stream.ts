@@ -23,22 +23,22 @@ import { Poller } from './poller.js';
 import type { ReopenBudget } from './reopen-budget.js';
 import type { Shard } from './stream-shards.js';
 
-/** Refusals that mean the line, not the watch. */
+/** Refusals that concern the line, not the watch. */
 const ABOUT_LINE: ReadonlySet<ProblemCode> = new Set(['UNAUTHORIZED', 'TOKEN_LAPSED', 'NOT_FOUND', 'ENDED']);
 
-/** Our own line: the feed carries it, the session decides about it. */
+/** Our own line: the feed carries it, the registration decides about it. */
 export interface Line {
-  /** With what to open it; null when there is nothing to hold a line for. Another object asks for another line. */
+  /** The proof to open it with; null if there is no line to hold. Another object requests another line. */
   proof(): Proof | null;
   opened(): void;
   ended(): void;
-  /** The registry does not want this line: 401, 404 or 410. */
+  /** The registry refused this line: 401, 404 or 410. */
   refused(problem: Problem): void;
-  /** Told on the line: the registry has removed us. */
+  /** The registry reports on the line that it has removed us. */
   gone(reason: Reason): void;
 }
 
-/** What all streams of a feed share. */
+/** The parts that all streams of a feed share. */
 export interface FeedStreamParts {
   readonly time: Time;
   readonly random: Random;
@@ -47,77 +47,77 @@ export interface FeedStreamParts {
   readonly contact: Pick<Contact, 'reached' | 'missed'>;
   readonly catalog: Catalog;
   readonly namespace: string;
-  /** Between two heartbeats: bounds the wait before a reconnect. */
+  /** The heartbeat interval, which bounds the wait before a reconnect. */
   readonly intervalMs: () => number;
   readonly complaints: ThrottledLog;
   readonly reopenings: ReopenBudget;
-  /** Its services are kept current from now on, or are not any more. */
+  /** Called when its services become current, and when they no longer are. */
   readonly up: (stream: FeedStream) => void;
   readonly down: (stream: FeedStream) => void;
 }
 
-/** A registry that asks for patience is not given more than this. */
+/** The longest `retryAfterMs` of a registry that is respected. */
 const LONGEST_PATIENCE_MS = 5_000;
-/** A stream that still brings something after so long is one that comes through. */
+/** A stream that still receives data after this time counts as working. */
 const PROVEN_MS = 25_000;
-/** One that ends sooner, whatever it brought, is as good as none when it comes to waiting before the next. */
+/** A stream that ends sooner counts as a failure for the wait before the next one, regardless of what it received. */
 const STEADY_MS = 5_000;
-/** So many streams in a row that brought nothing, and we poll. */
+/** After this many consecutive streams without data, polling starts. */
 const MOST_SILENT = 2;
-/** While we poll, a stream is tried this often, and up to half as much later. */
+/** While polling, a stream is tried this often, and up to half as much later. */
 const STREAM_AGAIN_MS = 120_000;
 
 /** One connection. */
 interface Connection {
-  /** What it was opened with. A name whose ticket is another one by now is not of this connection any more. */
+  /** The tickets at its opening. A name that has another ticket by now no longer belongs to this connection. */
   readonly tickets: ReadonlyMap<string, number>;
-  /** `Shard.additions` by then. */
+  /** `Shard.additions` at its opening. */
   readonly additions: number;
   readonly line: Proof | null;
   watch: Watch | null;
   /** Monotonic ms. */
   openedAt: number;
-  /** It ended because nothing came. */
+  /** True if it ended because no data came. */
   isSilent: boolean;
-  /** It has brought a whole flush. */
+  /** True once it has received a whole flush. */
   isMarked: boolean;
 }
 
 /**
- * Watches the services of one shard, and perhaps holds our line in the same stream, over one connection after another. When a service is
- * added the new connection is open before the old one is closed; after a break it resumes from its own last cursor, trying again with
- * jitter for as long as it takes. Where something on the way holds streams back, its services are polled until a stream comes through; a
- * line cannot be held meanwhile.
+ * Watches the services of one shard, and perhaps holds our line in the same stream, over consecutive connections. If a
+ * service is added, the new connection opens before the old one closes. After a break it resumes from its last cursor
+ * and retries with jitter without end. If a proxy on the way holds back streams, it polls its services until a stream
+ * works; there is no line meanwhile.
  */
 export class FeedStream {
   readonly #shard: Shard;
   readonly #line: Line | null;
   readonly #parts: FeedStreamParts;
-  /** Delivers. */
+  /** The connection that delivers. */
   #current: Connection | null = null;
-  /** Is being opened, for the first time or to take over. */
+  /** The connection that is being opened, for the first time or to replace the current one. */
   #next: Connection | null = null;
-  /** Runs until the next try, or until a stream may be opened anew. */
+  /** Runs until the next attempt, or until a stream may be reopened. */
   #retry: Timer | null = null;
   #failures = 0;
-  /** Streams in a row that ended because nothing came. */
+  /** Consecutive streams that ended because no data came. */
   #silences = 0;
-  /** While no stream comes through. */
+  /** Set while no stream works. */
   #poller: Poller | null = null;
   #isPollLost = false;
   #cursor: Cursor | null = null;
-  /** The services that `#cursor` speaks for. */
+  /** The tickets of the services that `#cursor` covers. */
   #held: ReadonlyMap<string, number> = new Map();
   #isClosed = false;
 
-  /** `line`: null for a stream that only watches. */
+  /** `line` is null for a stream that only watches. */
   constructor(shard: Shard, line: Line | null, parts: FeedStreamParts) {
     this.#shard = shard;
     this.#line = line;
     this.#parts = parts;
   }
 
-  /** May be called twice. */
+  /** Closes all connections. May be called twice. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -127,7 +127,10 @@ export class FeedStream {
     this.#current?.watch?.close();
   }
 
-  /** Something that is wanted has changed. While a stream is being opened or waits for its retry, wishes wait with it. */
+  /**
+   * Call it when the requested services or the line have changed. While a stream is being opened or waits for its
+   * retry, changes wait, too.
+   */
   reconcile(): void {
     const { size, names, additions } = this.#shard;
     this.#poller?.follow(names);
@@ -202,31 +205,31 @@ export class FeedStream {
       case 'reset':
       case 'change':
       case 'unknown':
-        this.#told(connection, frame);
+        this.#serviceFrame(connection, frame);
     }
   }
 
-  #told(connection: Connection, frame: ServiceFrame): void {
+  #serviceFrame(connection: Connection, frame: ServiceFrame): void {
     const { service } = frame.data;
     const ticket = connection.tickets.get(service);
-    // it was forgotten meanwhile, and perhaps asked for again: that is another stream's to tell
+    // it was forgotten meanwhile, and perhaps requested again: then another stream delivers it
     if (ticket === undefined || ticket !== this.#shard.ticket(service)) return;
     if (this.#parts.catalog.apply(frame) === 'broken') this.#break(connection, service);
   }
 
-  /** Those that are still wanted. */
+  /** The services of these tickets that are still requested. */
   #carried(tickets: ReadonlyMap<string, number>): readonly string[] {
     return this.#shard.names.filter((name) => tickets.get(name) === this.#shard.ticket(name));
   }
 
-  /** Ours, and for the first time: then the session has done with this line. */
+  /** Reports the removal if it is ours and new: the registration then drops this line. */
   #gone(connection: Connection, { id, reason }: GoneFrame): void {
     const proof = this.#line?.proof() ?? null;
     if (proof !== null && proof === connection.line && proof.id === id) this.#line?.gone(reason);
   }
 
   #break(connection: Connection, service: string): void {
-    this.#complain('broken', `The change feed of "${service}" does not follow the protocol; it is watched anew.`);
+    this.#complain('broken', `The change feed of "${service}" does not follow the protocol; it is watched again.`);
     this.#ended(connection, null);
     connection.watch?.close();
   }
@@ -256,7 +259,7 @@ export class FeedStream {
     if (problem !== null) this.#refused(connection, problem);
     else if (this.#poller === null && !this.#isClosed)
       this.#parts.contact.missed(trouble ?? 'the change feed could not be opened');
-    this.#goOn(connection, Math.min(problem?.retryAfterMs ?? 0, LONGEST_PATIENCE_MS));
+    this.#retryOrPoll(connection, Math.min(problem?.retryAfterMs ?? 0, LONGEST_PATIENCE_MS));
   }
 
   #refused(connection: Connection, problem: Problem): void {
@@ -276,7 +279,7 @@ export class FeedStream {
     if (problem !== null) this.#complain(problem.code, problem.detail);
     if (this.#poller === null) this.#lost();
     if (connection.line !== null) this.#line?.ended();
-    this.#goOn(connection, 0);
+    this.#retryOrPoll(connection, 0);
   }
 
   #lost(): void {
@@ -284,7 +287,7 @@ export class FeedStream {
     this.#parts.down(this);
   }
 
-  #goOn(ended: Connection, leastMs: number): void {
+  #retryOrPoll(ended: Connection, leastMs: number): void {
     if (ended.isSilent) this.#silences += 1;
     if (this.#next !== null) return;
     const isHeldBack = this.#current === null && this.#silences >= MOST_SILENT && this.#startPolling();
@@ -312,7 +315,7 @@ export class FeedStream {
 
   // ---- where streams are held back -----------------------------------------------------------------------------------
 
-  /** False where there is nothing to poll, or no way to. */
+  /** Returns false if there is nothing to poll, or the client cannot poll. */
   #startPolling(): boolean {
     const { time, random, link, namespace, intervalMs } = this.#parts;
     const poll = link.poll?.bind(link);
@@ -357,7 +360,7 @@ export class FeedStream {
     this.#isPollLost = true;
   }
 
-  /** The registry, or the way to it, is back: perhaps another one, through which streams come. */
+  /** The registry, or the path to it, is back: perhaps another path that lets streams through. */
   #tryStream(): void {
     this.#retry?.cancel();
     this.#retry = null;

@@ -18,14 +18,14 @@ const aChange = (id: string, revision: number): Frame => ({
 const ids = (catalog: Catalog): readonly string[] => catalog.service('orders').instances.map(({ id }) => id);
 
 describe('Feed, what it watches', () => {
-  it('opens nothing while nothing is wanted', () => {
+  it('opens nothing while nothing is requested', () => {
     const { feed, link, time } = setUp(1, new ManualTime());
     feed.refresh();
     time.advance(60_000);
     expect(link.streams).toEqual([]);
   });
 
-  it('watches what was asked for in one turn with one stream', () => {
+  it('watches all services of one turn with one stream', () => {
     const { catalog, link, time } = setUp(1, new ManualTime());
     catalog.service('orders');
     catalog.service('users');
@@ -40,13 +40,13 @@ describe('Feed, what it watches', () => {
     });
   });
 
-  it('fills the catalog, and tells that it is connected', () => {
+  it('fills the catalog, and reports that it is connected', () => {
     const { catalog, contact } = watching();
     expect(catalog.service('orders')).toMatchObject({ status: 'known', stale: false });
     expect(contact.status).toBe('connected');
   });
 
-  it('opens the new stream before it closes the old one, and resumes what it holds', () => {
+  it('opens the new stream before it closes the old one, and resumes its services', () => {
     const { catalog, link, time } = watching();
     const [old] = link.streams;
     catalog.service('users');
@@ -63,7 +63,7 @@ describe('Feed, what it watches', () => {
     expect(catalog.service('orders').stale).toBe(false);
   });
 
-  it('hears the old stream until the new one is open, and then no more', () => {
+  it('reads the old stream until the new one is open, and no longer', () => {
     const { catalog, link, time } = watching();
     const [old] = link.streams;
     catalog.service('users');
@@ -75,7 +75,7 @@ describe('Feed, what it watches', () => {
     expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
   });
 
-  it('stays with the old stream when the new one fails, and tries again', () => {
+  it('keeps the old stream if the new one fails, and retries', () => {
     const { catalog, link, time, contact } = watching();
     catalog.service('users');
     time.advance(0);
@@ -88,7 +88,7 @@ describe('Feed, what it watches', () => {
     expect(catalog.service('users').status).toBe('known');
   });
 
-  it('watches what is asked for while a stream is being opened', () => {
+  it('watches services that are requested while a stream is being opened', () => {
     const { catalog, link, time } = setUp(1, new ManualTime());
     catalog.service('orders');
     time.advance(0);
@@ -125,7 +125,7 @@ describe('Feed, opened by a request', () => {
 });
 
 describe('Feed, when it breaks', () => {
-  it('keeps the catalog full, stale, and is back within 100 ms with all it holds resumed', () => {
+  it('keeps the catalog full but stale, and reconnects within 100 ms with all services resumed', () => {
     const { catalog, contact, link, time } = watching();
     link.stream.end();
     expect(ids(catalog)).toEqual(['orders-1']);
@@ -138,7 +138,7 @@ describe('Feed, when it breaks', () => {
     expect(contact.status).toBe('connected');
   });
 
-  it('goes on trying with waits up to the longest, and not in a tight loop', () => {
+  it('keeps retrying with waits up to the longest, not in a tight loop', () => {
     const { link, time } = watching();
     link.stream.end();
     const gaps: number[] = [];
@@ -182,7 +182,7 @@ describe('Feed, when it breaks', () => {
     }
     const before = time.now();
     for (let i = 0; i < 5; i += 1) {
-      // accepted, but it breaks before the first mark
+      // accepted, but broken before the first mark
       link.stream.openOnly();
       link.stream.end();
       opened();
@@ -204,7 +204,7 @@ describe('Feed, when it breaks', () => {
     expect(link.streams).toHaveLength(length + 1);
   });
 
-  it('is no tight loop when each stream brings something and ends', () => {
+  it('does not retry in a tight loop if each stream delivers something and ends', () => {
     const { link, log, time } = watching();
     for (let i = 0; i < 60_000; i += 10) {
       time.advance(10);
@@ -216,7 +216,7 @@ describe('Feed, when it breaks', () => {
     expect(log.texts('warn')).toHaveLength(1);
   });
 
-  it('does not wait when its next stream was being opened already', () => {
+  it('does not wait if its next stream is already being opened', () => {
     const { catalog, link, time } = watching();
     catalog.service('users');
     time.advance(0);
@@ -227,7 +227,7 @@ describe('Feed, when it breaks', () => {
     expect(link.stream.request.services).toEqual(['orders', 'users', 'payments']);
   });
 
-  it('waits as long as a registry that is not ready asks, and says nothing of it', () => {
+  it('waits as long as a registry that is not ready requests, and does not warn', () => {
     const { catalog, link, log, time } = setUp(1, new ManualTime());
     catalog.service('orders');
     time.advance(0);
@@ -239,7 +239,7 @@ describe('Feed, when it breaks', () => {
     expect(log.texts('warn')).toEqual([]);
   });
 
-  it('says a lasting refusal once', () => {
+  it('logs a lasting refusal once', () => {
     const { catalog, link, log, time } = setUp(1, new ManualTime());
     catalog.service('orders');
     time.advance(0);
@@ -251,7 +251,7 @@ describe('Feed, when it breaks', () => {
     expect(log.texts('warn')).toHaveLength(1);
   });
 
-  it('resumes nothing of which only a part has come', () => {
+  it('resumes no partially received service', () => {
     const { catalog, link, time } = watching();
     link.stream.end();
     time.advance(100);
@@ -264,7 +264,7 @@ describe('Feed, when it breaks', () => {
     expect(link.stream.request).toMatchObject({ services: ['orders'], resume: [], cursor: null });
   });
 
-  it('watches a service anew whose frames do not follow the protocol', () => {
+  it('watches a service again if its frames violate the protocol', () => {
     const { catalog, link, log, time } = watching();
     const data = { namespace: 'default', service: 'orders', epoch: EPOCH, revision: 9, part: 3, complete: true };
     link.stream.flush([{ event: 'reset', data: { ...data, instances: [] } }], 9);
@@ -277,7 +277,7 @@ describe('Feed, when it breaks', () => {
 });
 
 describe('Feed, absence', () => {
-  it('keeps what a registry of another epoch does not name until that one is settled', () => {
+  it('keeps instances that a registry of another epoch does not name until it is settled', () => {
     const { catalog, link, time } = watching();
     link.stream.end();
     time.advance(100);
@@ -290,7 +290,7 @@ describe('Feed, absence', () => {
 });
 
 describe('Feed, closing', () => {
-  it('closes what is open, leaves no timer, and may be closed twice', () => {
+  it('closes its streams, leaves no timer, and may be closed twice', () => {
     const { feed, link, time, catalog } = watching();
     catalog.service('users');
     time.advance(0);

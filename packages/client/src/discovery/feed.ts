@@ -23,26 +23,26 @@ export interface FeedParts {
   readonly namespace: string;
   /** Null for a process that only watches. */
   readonly line: Line | null;
-  /** Between two heartbeats: bounds the wait before a reconnect. */
+  /** The heartbeat interval, which bounds the wait before a reconnect. */
   readonly intervalMs: () => number;
 }
 
 /**
- * The connections to the registry that keep the catalog current: a stream for each shard of the services that were asked for, the first
- * of which holds our own line. Nothing is opened before `start`, nor while nothing is wanted. Services that have no room in any
- * shard are asked for one at a time.
+ * The connections to the registry that keep the catalog current: one stream for each shard of the requested services,
+ * the first of which holds our own line. It opens nothing before `start`, nor while nothing is requested. It polls
+ * services that do not fit in any shard.
  */
 export class Feed {
   readonly #parts: FeedParts;
   readonly #streamParts: FeedStreamParts;
   readonly #complaints: ThrottledLog;
   readonly #streams = new Map<Shard, FeedStream>();
-  /** Those that keep their services current. */
+  /** The streams that keep their services current. */
   readonly #up = new Set<FeedStream>();
-  /** Asks for what no stream carries. */
+  /** Polls the services that no stream carries. */
   #poller: Poller | null = null;
   #tick: Timer | null = null;
-  /** The first call opens the streams, but its request's AsyncLocalStorage must not live on in them. */
+  /** The first call opens the streams, but the AsyncLocalStorage of its request must not live on in them. */
   readonly #outside = new AsyncResource('RollcallFeed');
   #isStarted = false;
   #isClosed = false;
@@ -64,14 +64,17 @@ export class Feed {
     };
   }
 
-  /** Nothing is opened before. May be called twice. */
+  /** Starts to open streams. May be called twice. */
   start(): void {
     if (this.#isStarted) return;
     this.#isStarted = true;
     this.refresh();
   }
 
-  /** Something that is wanted has changed. What changes in one turn of the event loop is opened together. */
+  /**
+   * Call it when the requested services or the line have changed. All changes in one turn of the event loop are applied
+   * together.
+   */
   refresh(): void {
     if (!this.#isStarted || this.#isClosed || this.#tick !== null) return;
     this.#tick = this.#outside.runInAsyncScope(() =>
@@ -86,7 +89,7 @@ export class Feed {
     );
   }
 
-  /** May be called twice. */
+  /** Closes all streams. May be called twice. */
   close(): void {
     this.#isClosed = true;
     this.#tick?.cancel();

@@ -5,11 +5,14 @@ import type { Catalog } from './catalog.js';
 export interface PolledParts {
   readonly catalog: Catalog;
   readonly namespace: string;
-  /** Tells people, under a code by which it is told once. */
+  /** Logs a text; a code is logged once. */
   readonly complain: (code: string, text: string) => void;
 }
 
-/** Puts the answer to a question about one service into the catalog. False: the registry refused, and said nothing of the service. */
+/**
+ * Applies the answer to a poll of one service to the catalog. False if the registry refused without an answer about the
+ * service.
+ */
 export function applyPolled(
   service: string,
   answer: Result<ServiceViewAnswer, Problem>,
@@ -17,7 +20,7 @@ export function applyPolled(
 ): boolean {
   const apply = (frame: ServiceFrame): void => {
     if (catalog.apply(frame) === 'broken')
-      complain('too much', `What the registry answers about "${service}" is not believed: it is too much.`);
+      complain('too much', `The answer of the registry about "${service}" is rejected: it is too large.`);
   };
   if (answer.ok) {
     apply({ event: 'reset', data: resetOf(answer.value) });

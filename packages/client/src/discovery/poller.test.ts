@@ -31,7 +31,7 @@ function setUp(link = new FakeLink()) {
 }
 type World = ReturnType<typeof setUp>;
 
-/** Opens the next stream, which then brings nothing. */
+/** Opens the next stream, which then delivers nothing. */
 function silence({ link, time }: World): void {
   const { length } = link.streams;
   while (link.streams.length === length) time.advance(10);
@@ -40,7 +40,7 @@ function silence({ link, time }: World): void {
   link.stream.fallSilent();
 }
 
-/** Orders was known before streams were held back, twice. */
+/** Orders was known before two streams were held back. */
 function polling(): World {
   const world = setUp();
   world.catalog.service('orders');
@@ -55,8 +55,8 @@ function polling(): World {
 
 const ids = ({ catalog }: World): readonly string[] => catalog.service('orders').instances.map(({ id }) => id);
 
-describe('two streams in a row that bring nothing', () => {
-  it('make it poll what is watched, and say once why', async () => {
+describe('two consecutive streams without data', () => {
+  it('start polling, and log once why', async () => {
     const world = polling();
     const { link, log, catalog, contact } = world;
     expect(link.lastPoll.request).toMatchObject({ namespace: 'default', service: 'orders', revision: null });
@@ -68,7 +68,7 @@ describe('two streams in a row that bring nothing', () => {
     expect(log.texts('warn').filter((text) => text.includes('proxy'))).toHaveLength(1);
   });
 
-  it('do not when one between brought something for long enough', () => {
+  it('do not start it if one in between delivered for long enough', () => {
     const world = setUp();
     world.catalog.service('orders');
     silence(world);
@@ -84,7 +84,7 @@ describe('two streams in a row that bring nothing', () => {
     expect(link.polls).toHaveLength(1);
   });
 
-  it('do it also when they brought something at first', () => {
+  it('start it also if they delivered something at first', () => {
     const world = setUp();
     world.catalog.service('orders');
     for (let stream = 0; stream < 2; stream += 1) {
@@ -98,7 +98,7 @@ describe('two streams in a row that bring nothing', () => {
     expect(world.link.polls).toHaveLength(1);
   });
 
-  it('do not where there is nothing to poll: the line is tried as before', () => {
+  it('do not start it if there is nothing to poll: the line is retried as before', () => {
     const world = setUp();
     world.line.wish = { id: 'orders-1', secret: 's' };
     world.feed.refresh();
@@ -111,7 +111,7 @@ describe('two streams in a row that bring nothing', () => {
     expect(world.link.polls).toEqual([]);
   });
 
-  it('do not over a link that cannot', () => {
+  it('do not start it with a client that cannot poll', () => {
     const link = new FakeLink();
     const world = setUp(Object.assign(link, { poll: undefined }));
     world.catalog.service('orders');
@@ -124,7 +124,7 @@ describe('two streams in a row that bring nothing', () => {
 });
 
 describe('polling', () => {
-  it('waits at the registry for what is newer, and never asks in a tight loop', async () => {
+  it('waits at the registry for changes, and never polls in a tight loop', async () => {
     const { link, time } = polling();
     await link.lastPoll.reply({ ok: true, value: aView([anInstance()], { revision: 7 }) });
     time.advance(499);
@@ -138,7 +138,7 @@ describe('polling', () => {
     expect(link.polls).toHaveLength(3);
   });
 
-  it('follows what is asked for', async () => {
+  it('follows the requested services', async () => {
     const { link, time, catalog } = polling();
     catalog.service('users');
     time.advance(0);
@@ -165,7 +165,7 @@ describe('polling', () => {
     expect(ids(world)).toEqual(['orders-3']);
   });
 
-  it('takes "no such service" for an answer that removes nothing, and asks again later', async () => {
+  it('treats "no such service" as an answer that removes nothing, and polls again later', async () => {
     const world = polling();
     const { link, time, catalog } = world;
     catalog.service('ordres');
@@ -180,7 +180,7 @@ describe('polling', () => {
     expect(link.polls.slice(2).map(({ request }) => request.revision)).toEqual([null, null]);
   });
 
-  it('keeps everything while the registry is away, then asks for all, and tries a stream at once', async () => {
+  it('keeps everything while the registry is unreachable, then requests all, and tries a stream at once', async () => {
     const world = polling();
     const { link, time, catalog, contact } = world;
     await link.lastPoll.reply({ ok: true, value: aView([anInstance()], { revision: 7 }) });
@@ -195,7 +195,7 @@ describe('polling', () => {
     expect(link.streams).toHaveLength(streams + 1);
   });
 
-  it('is patient with a registry that is not ready', async () => {
+  it('waits for a registry that is not ready', async () => {
     const { link, time, log } = polling();
     const warned = log.texts('warn').length;
     await link.lastPoll.reply({ ok: false, problem: { ...aProblem('NOT_READY'), retryAfterMs: 1_000 } });
@@ -217,8 +217,8 @@ describe('polling', () => {
   });
 });
 
-describe('more services than may wait at the registry', () => {
-  it('have their turns', async () => {
+describe('more services than the limit of waiting requests', () => {
+  it('take turns', async () => {
     const time = new ManualTime();
     const link = new FakeLink();
     const heard = new Set<string>();
@@ -248,7 +248,7 @@ describe('more services than may wait at the registry', () => {
   });
 });
 
-/** Has the next stream tried, and answers what is polled meanwhile. */
+/** Advances to the next attempt of a stream, and answers polls meanwhile. */
 async function tried(world: World): Promise<void> {
   const { length } = world.link.streams;
   for (let waited = 0; world.link.streams.length === length; waited += 500) {
@@ -259,7 +259,7 @@ async function tried(world: World): Promise<void> {
 }
 
 describe('a stream that is tried while it polls', () => {
-  it('comes after minutes, and takes over with its first word', async () => {
+  it('is tried after minutes, and takes over with its first frame', async () => {
     const world = polling();
     const before = world.time.now();
     await tried(world);
@@ -275,7 +275,7 @@ describe('a stream that is tried while it polls', () => {
     expect([link.polls.length, catalog.service('orders').stale]).toEqual([polls, false]);
   });
 
-  it('and brings nothing again changes nothing: it polls on, without a gap', async () => {
+  it('and delivers nothing again has no effect: polling continues without a gap', async () => {
     const world = polling();
     await tried(world);
     const { link, time, catalog, contact } = world;

@@ -7,32 +7,33 @@ export interface PollerParts {
   readonly random: Random;
   readonly namespace: string;
   readonly poll: (request: PollRequest) => Answer<ServiceViewAnswer>;
-  /** Between two heartbeats: bounds the wait after a question that got no answer. */
+  /** The heartbeat interval, which bounds the wait after a request without an answer. */
   readonly intervalMs: () => number;
   readonly answered: (service: string, answer: Result<ServiceViewAnswer, Problem>) => void;
-  /** A question got no answer. It is asked again. */
+  /** Called when a request got no answer. The poller repeats it. */
   readonly failed: (error: unknown) => void;
 }
 
-/** How long the registry may wait for news before it answers. */
+/** How long the registry may wait for a change before it answers. */
 const WAIT_MS = 30_000;
-/** So many questions may wait at the registry, each over a connection of its own: the others take turns. */
+/** The most requests that wait at the registry, each over a connection of its own; further services take turns. */
 const MOST_ASKED = 256;
-/** Where they take turns, the registry answers sooner. */
+/** The wait for a change while services take turns. */
 const TURN_WAIT_MS = 1_000;
-/** Between two questions about a service, however often it changes: each answer is all of it. */
+/** The least time between two requests for a service, since each answer is the whole view. */
 const GAP_MS = 500;
-/** After a refusal; a service that does not exist is one. */
+/** The wait after a refusal; a service that does not exist is one. */
 const REFUSED_WAIT_MS = 5_000;
 
 /**
- * Asks for services over and over, where something on the way holds back streams: each question waits at the registry until there
- * is news. Of more services than may wait there each has its turn. The answers go to who owns the copy.
+ * Long-polls services if a proxy on the way holds back streams: each request waits at the registry until there is a
+ * change. If more services are followed than may wait there, they take turns. The owner of the copy receives the
+ * answers.
  */
 export class Poller {
   readonly #parts: PollerParts;
   readonly #rounds = new Map<string, Round>();
-  /** Questions that are asked now, and who wants to ask. */
+  /** The requests in flight, and the rounds that wait for their turn. */
   #asked = 0;
   readonly #turns = new Set<Round>();
 
@@ -40,7 +41,7 @@ export class Poller {
     this.#parts = parts;
   }
 
-  /** From now on these services, and no others. */
+  /** Follows these services, and no others. */
   follow(services: readonly string[]): void {
     const wanted = new Set(services);
     for (const [service, round] of this.#rounds) {
@@ -78,25 +79,25 @@ export class Poller {
     this.#askNext();
   }
 
-  /** Nothing is answered after it. May be called twice. */
+  /** Stops; nothing is delivered afterwards. May be called twice. */
   close(): void {
     this.follow([]);
   }
 }
 
-/** The questions about one service. */
+/** The requests for one service. */
 class Round {
   readonly #service: string;
   readonly #parts: PollerParts;
   readonly #over = new AbortController();
-  /** Up to where we know it; null: not at all, or perhaps of another life of the registry. */
+  /** The revision of our view; null if there is none, or perhaps of another epoch of the registry. */
   #revision: number | null = null;
   #failures = 0;
   #timer: Timer | null = null;
 
   readonly #isDue: () => void;
 
-  /** `isDue`: it has something to ask. */
+  /** `isDue` is called when the next request is due. */
   constructor(service: string, parts: PollerParts, isDue: () => void) {
     this.#service = service;
     this.#parts = parts;
@@ -112,7 +113,7 @@ class Round {
     this.#timer?.cancel();
   }
 
-  /** Never rejects. `longestMs`: how long the registry may wait for news. */
+  /** Sends one request. Never rejects. `longestMs`: how long the registry may wait for a change. */
   async ask(longestMs: number): Promise<void> {
     const { time, random, namespace, poll, intervalMs, answered, failed } = this.#parts;
     const { signal } = this.#over;
@@ -133,7 +134,7 @@ class Round {
       this.#failures += 1;
       failed(error);
     }
-    // whoever was told may have ended it
+    // the callback may have ended it
     if (!signal.aborted) this.#timer = time.setTimer(pauseMs, this.#isDue, { background: true });
   }
 }

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { ReopenBudget } from './reopen-budget.js';
 
-describe('Reopenings', () => {
-  it('may be some dozens at once, then eight a second', () => {
+describe('ReopenBudget', () => {
+  it('allows a burst, then eight a second', () => {
     const reopenings = new ReopenBudget();
     let atOnce = 0;
     while (reopenings.take(1_000) === 0) atOnce += 1;
@@ -15,7 +15,7 @@ describe('Reopenings', () => {
     expect(now).toBe(11_000);
   });
 
-  it('may be many again after a pause', () => {
+  it('allows a burst again after a pause', () => {
     const reopenings = new ReopenBudget();
     for (let i = 0; i < 100; i += 1) reopenings.take(0);
     expect(reopenings.take(0)).toBeGreaterThan(0);

@@ -3,41 +3,49 @@ import type { Applied, Cursor, Instance, InstanceId, ServiceFrame } from '@rollc
 import type { KeptCopy } from './cache-file.js';
 
 /**
- * One service in our own copy of the registry. The object lives as long as the catalog, unless the registry does not know the service and
- * nobody listens: then it may be forgotten (`isWatched` is false from then on), and `Services.service` gives another one.
+ * One service in our own copy of the registry. The object lives as long as the catalog, unless the registry does not
+ * know the service and it has no listener: then the catalog may forget it (`isWatched` is false from then on), and
+ * `Services.service` returns another one.
  */
 export interface ServiceView {
   readonly service: string;
   /**
-   * `waiting`: no word about this name yet; `known`: there is, or was, such a service; `unknown`: the registry, settled, has answered
-   * that it knows no service of this very name.
+   * `waiting`: no answer about this name yet; `known`: there is, or was, such a service; `unknown`: the settled
+   * registry has answered that it does not know a service of this exact name.
    */
   readonly status: 'waiting' | 'known' | 'unknown';
-  /** All we know of, in any state; the same array object until something changes. */
+  /** All known instances, in any state; the same array until something changes. */
   readonly instances: readonly Instance[];
   /**
-   * How often the registry has spoken of this very name; it only grows. Whoever keeps it and finds it grown has an answer that came since:
-   * the registry knew, or did not know, the service then. News are counted too, so between two calls it may grow by more than one.
+   * How many answers the registry has given about this exact name; it only grows. If it has grown since you read it,
+   * the registry has answered in between that it knew, or did not know, the service. Changes count, too, so it may grow
+   * by more than one between two calls.
    */
   readonly answers: number;
-  /** Monotonic ms of the last of these answers; -Infinity when there was none. */
+  /** Monotonic ms of the last of these answers; -Infinity before the first. */
   readonly answeredAt: number;
-  /** Monotonic ms of the last change, of the last change of `status`, and of the last word that the copy is current. */
+  /**
+   * Monotonic ms of the last change, of the last change of `status`, and of the last confirmation that the copy is
+   * current.
+   */
   readonly changedAt: number;
   readonly statusAt: number;
   readonly confirmedAt: number;
-  /** Is the feed that keeps it current away? The copy stays full and usable; `unknown` is then an old answer. */
+  /**
+   * True while the feed that keeps it current is disconnected. The copy stays full and usable; `unknown` is then an old
+   * answer.
+   */
   readonly stale: boolean;
-  /** False when no registry tells of it: for a name that no service can have, for fixed addresses, and after it was forgotten. */
+  /** False if no registry reports on it: an invalid name, fixed addresses, or a forgotten service. */
   readonly isWatched: boolean;
   /**
-   * Called after each change of `instances` or `status`, synchronously, and once for all changes that came together; it must not throw.
-   * Returns how to stop.
+   * Registers a listener for changes of `instances` or `status`. It is called synchronously, once for all changes that
+   * arrive together, and must not throw. Returns a function that removes it.
    */
   onChange(listener: () => void): () => void;
 }
 
-/** A view that a catalog keeps. */
+/** A view that a catalog maintains. */
 export class Entry implements ServiceView {
   readonly service: string;
   readonly #snapshot = new ServiceSnapshot();
@@ -52,7 +60,7 @@ export class Entry implements ServiceView {
   isWatched = true;
   #lastStatus: ServiceView['status'] = 'waiting';
 
-  /** `hasChanged`: its listeners are to be told. */
+  /** `hasChanged` asks the catalog to notify the listeners. */
   constructor(service: string, now: number, hasChanged: (entry: Entry) => void) {
     this.service = service;
     this.#hasChanged = hasChanged;
@@ -69,7 +77,7 @@ export class Entry implements ServiceView {
     return this.#snapshot.instances;
   }
 
-  /** Something was heard of it, and there is no instance. */
+  /** True if the registry has answered and there is no instance. */
   get isEmpty(): boolean {
     return this.status !== 'waiting' && this.instances.length === 0;
   }
@@ -85,7 +93,7 @@ export class Entry implements ServiceView {
 
   apply(frame: ServiceFrame, now: number): Applied {
     const applied = this.#snapshot.apply(frame);
-    // the first parts of a reset are no answer yet
+    // the first parts of a reset are not an answer yet
     if (applied !== 'broken' && (frame.event !== 'reset' || frame.data.complete)) {
       this.answers += 1;
       this.answeredAt = now;
@@ -98,13 +106,13 @@ export class Entry implements ServiceView {
     this.stale = true;
   }
 
-  /** Nobody tells of it any more. */
+  /** Marks it as forgotten: nothing updates it any more. */
   forget(): void {
     this.stale = true;
     this.isWatched = false;
   }
 
-  tell(): void {
+  notify(): void {
     for (const listener of this.#listeners) listener();
   }
 
@@ -127,7 +135,7 @@ export class Entry implements ServiceView {
 
   kept(now: number, wall: number): KeptCopy | null {
     const { kept } = this.#snapshot;
-    // in whole ms: nobody needs it finer
+    // whole ms are precise enough
     return kept === null
       ? null
       : { service: this.service, heardAt: Math.round(wall - now + this.confirmedAt), ...kept };
@@ -135,7 +143,7 @@ export class Entry implements ServiceView {
 
   restore(copy: KeptCopy, now: number, wall: number): void {
     if (!this.#snapshot.restore(copy)) return;
-    // by the wall clock of another process: what comes from the future was heard just now
+    // by the wall clock of another process: a time in the future counts as now
     this.confirmedAt = now - Math.max(0, wall - copy.heardAt);
     this.#changed(now);
   }
@@ -150,7 +158,7 @@ export class Entry implements ServiceView {
 
 const nothing = (): void => {};
 
-/** A view of which no registry tells, for as long as somebody holds it. */
+/** A view of a service on which no registry reports, for as long as a caller holds it. */
 export function unwatched(service: string, status: 'waiting' | 'unknown', now: number): ServiceView {
   return {
     service,

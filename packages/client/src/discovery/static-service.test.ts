@@ -9,7 +9,7 @@ import type { StaticEndpoint } from './static-service.js';
 const TERMS = { service: 'legacy', namespace: 'default', now: 5, wall: 1_000 };
 const place = (more: object = {}): StaticEndpoint => ({ protocol: 'tcp', host: '10.0.0.5', port: 4001, ...more });
 
-/** A Nest server as it was before there was a registry: it knows one pattern, and nobody asks it who it is. */
+/** A plain Nest server without Rollcall: it knows one pattern, and has no identity check. */
 async function legacy(name: string): Promise<{ readonly port: number; close(): Promise<void> }> {
   const server = createServer((socket) => {
     const decoder = new FrameDecoder(10_000);
@@ -28,7 +28,7 @@ async function legacy(name: string): Promise<{ readonly port: number; close(): P
   return { port: (server.address() as AddressInfo).port, close };
 }
 
-it('makes an instance of each address, which is HEALTHY as far as anybody says', () => {
+it('makes each address an instance that counts as HEALTHY', () => {
   const { status, instances, stale } = staticService([place(), place({ port: 4002, tls: true })], TERMS);
   expect([status, stale]).toEqual(['known', false]);
   expect(instances).toMatchObject([
@@ -43,11 +43,11 @@ it.each([
   ['a port that is none', [place({ port: 0 })], 'port 0'],
   ['a URL for a host', [place({ host: 'http://legacy' })], 'host http://legacy'],
   ['a protocol that nobody calls', [place({ protocol: 'heartbeat' })], 'protocol heartbeat'],
-])('refuses %s', (_, endpoints, text) => {
+])('rejects %s', (_, endpoints, text) => {
   expect(() => staticService(endpoints, TERMS)).toThrow(text);
 });
 
-it('is called without a registry, balanced, and goes on when one of its addresses is gone', async () => {
+it('is called without a registry, balanced, and continues when one of its addresses is gone', async () => {
   const [one, other] = [await legacy('one'), await legacy('other')];
   const rollcall = new Rollcall({ registry: 'http://127.0.0.1:9' });
   onTestFinished(() => rollcall.close());

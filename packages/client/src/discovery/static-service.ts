@@ -2,7 +2,7 @@ import { addressOf, DEFAULT_WEIGHT, isHost, PROTOCOLS, RollcallError } from '@ro
 import type { Instance, Protocol } from '@rollcall/core';
 import type { ServiceView } from './catalog.js';
 
-/** Where an instance is that no registry knows. */
+/** The address of an instance that no registry knows. */
 export interface StaticEndpoint {
   readonly protocol: Protocol;
   /** An IP address or a host name, without port. */
@@ -13,7 +13,7 @@ export interface StaticEndpoint {
   readonly tls?: boolean | undefined;
 }
 
-/** Of whom, and of when it was said. */
+/** The identity of a static service, and the time of its definition. */
 export interface StaticTerms {
   readonly service: string;
   readonly namespace: string;
@@ -23,15 +23,16 @@ export interface StaticTerms {
 }
 
 /**
- * A service of fixed addresses, each an instance of its own that is HEALTHY as far as anybody says: what our own calls see decides. It
- * is not asked who it is, for it may be no process of ours. Throws OPTION_INVALID that names what is wrong.
+ * A service of fixed addresses. Each is an instance of its own that counts as HEALTHY; only our own calls decide about
+ * it. Connections do not check its identity, since it may be a foreign process. Throws OPTION_INVALID that names the
+ * flaw.
  */
 export function staticService(endpoints: readonly StaticEndpoint[], terms: StaticTerms): ServiceView {
   if (endpoints.length === 0)
     throw invalid(terms.service, 'it has no address; give at least one, or leave `static` out');
   const instances = endpoints.map((endpoint) => instanceAt(endpoint, terms));
   const ids = new Set(instances.map(({ id }) => id));
-  if (ids.size < instances.length) throw invalid(terms.service, 'an address is there twice; give each once');
+  if (ids.size < instances.length) throw invalid(terms.service, 'an address occurs twice; give each once');
   return {
     service: terms.service,
     status: 'known',
@@ -51,9 +52,9 @@ function instanceAt(endpoint: StaticEndpoint, { service, namespace, wall }: Stat
   const { protocol, host, port, tls = false } = endpoint;
   if (!PROTOCOLS.includes(protocol)) throw invalid(service, `protocol ${protocol} is not tcp, http or grpc`);
   if (typeof host !== 'string' || host === '' || !isHost(host))
-    throw invalid(service, `host ${host} is no IP address or host name without port`);
+    throw invalid(service, `host ${host} is not an IP address or host name without port`);
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
-    throw invalid(service, `port ${port} is no whole number from 1 to 65535`);
+    throw invalid(service, `port ${port} is not a whole number from 1 to 65535`);
   return {
     id: `${service}-static-${protocol}-${addressOf({ host, port })}`,
     service,

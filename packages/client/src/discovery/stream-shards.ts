@@ -1,12 +1,12 @@
 import { MOST_NAMES } from '@rollcall/core';
 
-/** A stream may name a service twice in its URL (`service=` and `resume=`), and servers read 16 KiB of a request's head. */
+/** A stream may name a service twice in its URL (`service=` and `resume=`), and servers accept 16 KiB of request head. */
 const MOST_URL_CHARACTERS = 14_000;
 const AROUND_NAMES = '&service=&resume='.length;
 
 /**
- * The services that one stream carries. Each name has a ticket, another one each time it is added: so a stream can tell whether a
- * name that it was opened with is still the same subscription.
+ * The services that one stream carries. Each name has a ticket, and another one each time it is added, so that a stream
+ * can tell whether a name that it was opened with is still the same subscription.
  */
 export class Shard {
   readonly #tickets = new Map<string, number>();
@@ -14,12 +14,12 @@ export class Shard {
   #urlCharacters = 0;
   #names: readonly string[] | null = null;
 
-  /** Grows with each name that is added: a stream that was opened at a lower one lacks a name. */
+  /** Grows with each added name: a stream that was opened at a lower count lacks a name. */
   get additions(): number {
     return this.#additions;
   }
 
-  /** In the order in which they were added; the same array until a name is added or removed. */
+  /** The names in the order of their addition; the same array until a name is added or removed. */
   get names(): readonly string[] {
     this.#names ??= [...this.#tickets.keys()];
     return this.#names;
@@ -33,7 +33,7 @@ export class Shard {
     return this.#tickets.get(name);
   }
 
-  /** What a stream that is opened now carries. */
+  /** The tickets that a stream carries if it is opened now. */
   tickets(): ReadonlyMap<string, number> {
     return new Map(this.#tickets);
   }
@@ -42,7 +42,7 @@ export class Shard {
     return this.size < MOST_NAMES && this.#urlCharacters + costOf(name) <= MOST_URL_CHARACTERS;
   }
 
-  /** Only a name that it has room for, and does not have. */
+  /** Adds a name for which it has room and which it does not have. */
   add(name: string): void {
     this.#additions += 1;
     this.#tickets.set(name, this.#additions);
@@ -58,19 +58,22 @@ export class Shard {
 }
 
 /**
- * Divides the services that a process watches among streams: a registry accepts 256 names in one (`MOST_NAMES`), and fewer where they are
- * long. A name stays in its shard, so that adding one reopens one stream and leaves the others alone. Pure.
+ * Divides the watched services among streams: a registry accepts 256 names in one (`MOST_NAMES`), fewer if they are
+ * long. A name stays in its shard, so that adding one reopens one stream and leaves the others open. Pure.
  */
 export class Shards {
   #all: readonly Shard[] = [new Shard()];
   readonly #shardOf = new Map<string, Shard>();
 
-  /** At least one. The first stays for ever: its stream is also the line. Others go when they are empty. */
+  /**
+   * At least one shard. The first stays forever, since its stream is also the line; others are removed when they are
+   * empty.
+   */
   get all(): readonly Shard[] {
     return this.#all;
   }
 
-  /** Names go where names went last, so that the streams of older ones stay open. */
+  /** Adds a name to the newest shard with room, so that the streams of older ones stay open. */
   add(name: string): void {
     if (this.#shardOf.has(name)) return;
     const shard = this.#all.findLast((one) => one.hasRoomFor(name)) ?? this.#another();

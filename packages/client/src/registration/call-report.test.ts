@@ -27,8 +27,8 @@ const target = (n: number, fields: Partial<EdgeTarget> = {}): EdgeTarget => ({
   ...fields,
 });
 
-describe('EdgeNews', () => {
-  it('tells each window once, rounded, and nothing where nothing was called', () => {
+describe('CallReport', () => {
+  it('reports each window once, rounded, and nothing if nothing was called', () => {
     let seen: readonly EdgeStats[] = [];
     const news = new CallReport(() => seen);
     expect(news.take()).toEqual([]);
@@ -36,7 +36,7 @@ describe('EdgeNews', () => {
     const { targets: _, ...edge } = stats('orders', 1, { p50Ms: 1.2 });
     expect(news.take()).toEqual([edge, { ...edge, service: 'users' }]);
     expect(news.take()).toEqual([]);
-    // a registry keeps the last word: whoever says something new says all
+    // a registry keeps only the last report, so each report is complete
     seen = [stats('orders', 2), stats('users', 1)];
     expect(news.take()).toEqual([
       { ...edge, window: 2 },
@@ -44,7 +44,7 @@ describe('EdgeNews', () => {
     ]);
   });
 
-  it('tells at once of a circuit that opens and closes, though the window is the same', () => {
+  it('reports a circuit that opens or closes at once, also within the same window', () => {
     let circuit: EdgeTarget['circuit'] = 'closed';
     const news = new CallReport(() => [stats('orders', 1, { targets: [target(1, { circuit })] })]);
     const told = () => news.take().flatMap(({ targets = [] }) => targets.map((one) => one.circuit));
@@ -59,7 +59,7 @@ describe('EdgeNews', () => {
     expect(told()).toEqual([]);
   });
 
-  it('tells of the targets that stand worst, as far as there is room for them, and of every service before that', () => {
+  it('reports every service, and then the worst targets as far as they fit', () => {
     const targets = Array.from({ length: 200 }, (_, n) => target(n));
     const seen = Array.from({ length: MOST_EDGES }, (_, n) => stats(`service-${n}`, 1, { targets }));
     const broken = [
@@ -78,14 +78,14 @@ describe('EdgeNews', () => {
     expect(beatMessage.parse(beat)).toEqual({ ok: true, value: beat });
   });
 
-  it('tells of 200 targets and no more', () => {
+  it('reports at most 200 targets', () => {
     const targets = Array.from({ length: 300 }, (_, n) => ({ ...target(n), instance: `o-${n}`, p99Ms: null }));
     const [edge] = new CallReport(() => [stats('orders', 1, { targets })]).take();
     expect(edge?.targets?.length).toBeLessThanOrEqual(MOST_TARGETS);
     expect(edge?.targets?.length).toBeGreaterThan(150);
   });
 
-  it('tells of the busiest 64 services, which fit into a beat however long their names are', () => {
+  it('reports the 64 busiest services, which fit into a beat with names of any length', () => {
     const seen = Array.from({ length: 200 }, (_, n) =>
       stats(`${'x'.repeat(60)}${n}`, 1_000_000, {
         calls: 1_000_000 + n,

@@ -30,7 +30,7 @@ function setUp() {
 }
 
 describe('Heartbeat', () => {
-  it('beats once per interval, called or not, with growing numbers', async () => {
+  it('sends a beat once per interval, called or not, with growing numbers', async () => {
     const { time, link, heartbeat, answers } = setUp();
     heartbeat.start(5_000, 1_200);
     await time.advanceBy(1_199);
@@ -40,7 +40,7 @@ describe('Heartbeat', () => {
     expect(answers).toEqual(Array(4).fill('regular HEALTHY'));
   });
 
-  it('makes one extra beat of all wishes in one turn, and leaves the regular ones in their place', async () => {
+  it('sends one extra beat for all requests in one turn, without moving the regular ones', async () => {
     const { time, link, heartbeat, answers } = setUp();
     heartbeat.start(5_000, 2_000);
     await time.advanceBy(1_000);
@@ -53,7 +53,7 @@ describe('Heartbeat', () => {
     expect(answers).toEqual(['extra HEALTHY', 'regular HEALTHY']);
   });
 
-  it('tells with regular beats what was seen of the services that are called, where there is news', async () => {
+  it('reports calls with regular beats, if there is news', async () => {
     const { time, link, heartbeat, edges } = setUp();
     const seen = {
       service: 'users',
@@ -77,7 +77,7 @@ describe('Heartbeat', () => {
     ]);
   });
 
-  it('opens a connection for each beat where the registry does not say otherwise', async () => {
+  it('opens a connection for each beat by default', async () => {
     const { time, link, heartbeat } = setUp();
     heartbeat.start(5_000, 0);
     heartbeat.soon();
@@ -85,14 +85,14 @@ describe('Heartbeat', () => {
     expect(link.fresh).toEqual([true, true, true, true]);
   });
 
-  it('opens one for every n-th regular beat where that is enough; others share one', async () => {
+  it('opens one for every n-th regular beat if that suffices; others share one', async () => {
     const { time, link, heartbeat } = setUp();
     heartbeat.start(5_000, 0, 3);
     await time.advanceBy(30_000);
     expect(link.fresh).toEqual([true, false, false, true, false, false, true]);
   });
 
-  it('opens one for each extra beat, whatever the regular ones do', async () => {
+  it('opens one for each extra beat, independent of the regular ones', async () => {
     const { time, link, heartbeat, answers } = setUp();
     heartbeat.start(5_000, 0, 3);
     await time.advanceBy(5_000);
@@ -118,7 +118,7 @@ describe('Heartbeat', () => {
     expect(link.fresh).toEqual([true, false, false, true, true, true, false, false]);
   });
 
-  it('opens one for each beat while its certificate is not trusted, and none of before is kept: another may lie there', async () => {
+  it('opens one for each beat while its certificate is untrusted, and keeps no earlier one: the certificate may change', async () => {
     const { time, link, heartbeat } = setUp();
     heartbeat.start(5_000, 0, 100);
     await time.advanceBy(5_000);
@@ -131,7 +131,7 @@ describe('Heartbeat', () => {
     expect(link.fresh).toEqual([true, false, false, true, true, true, false, false]);
   });
 
-  it('lets no beat wait behind one that has no answer yet', async () => {
+  it('lets no beat wait for one without an answer', async () => {
     const { time, link, heartbeat } = setUp();
     heartbeat.start(5_000, 0, 100);
     await time.advanceBy(0);
@@ -151,7 +151,7 @@ describe('Heartbeat', () => {
     expect(link.fresh).toEqual([true, true, true, true]);
   });
 
-  it('gives the shared connection up when it is stopped, and starts with one of its own', async () => {
+  it('drops the shared connection when it stops, and starts with a fresh one', async () => {
     const { time, link, heartbeat } = setUp();
     heartbeat.start(5_000, 0, 3);
     await time.advanceBy(5_000);
@@ -163,14 +163,14 @@ describe('Heartbeat', () => {
     expect(link.fresh).toEqual([true, false, true, false]);
   });
 
-  it('keeps its timers from holding the process', () => {
+  it('uses timers that do not keep the process alive', () => {
     const { time, heartbeat } = setUp();
     heartbeat.start(5_000, 0);
     heartbeat.soon();
     expect(time.pending().foreground).toBe(0);
   });
 
-  it('counts on when it is started anew', async () => {
+  it('continues its sequence after a restart', async () => {
     const { time, link, heartbeat } = setUp();
     heartbeat.start(5_000, 0);
     await time.advanceBy(0);
@@ -180,7 +180,7 @@ describe('Heartbeat', () => {
     expect(link.beats.map(({ seq }) => seq)).toEqual([1, 2, 3]);
   });
 
-  it('is silent when it was stopped, or not started', async () => {
+  it('sends nothing before start and after stop', async () => {
     const { time, link, heartbeat } = setUp();
     heartbeat.soon();
     heartbeat.start(5_000, 0);
@@ -192,7 +192,7 @@ describe('Heartbeat', () => {
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('does not pass on the answer to a beat from before it was stopped', async () => {
+  it('drops the answer to a beat from before the stop', async () => {
     const { time, heartbeat, answers } = setUp();
     heartbeat.start(5_000, 0);
     time.advance(0);
@@ -202,7 +202,7 @@ describe('Heartbeat', () => {
     expect(answers).toEqual([]);
   });
 
-  it('has a bounded number of beats under way', async () => {
+  it('has a bounded number of beats in flight', async () => {
     const { time, link, heartbeat } = setUp();
     let sent = 0;
     link.beat = () => {
@@ -214,7 +214,7 @@ describe('Heartbeat', () => {
     expect(sent).toBe(8);
   });
 
-  it('says once that beats do not get through while the feed is open, and once that they do again', async () => {
+  it('logs once that beats fail while the feed is open, and once that they succeed again', async () => {
     const { time, log, link, contact, heartbeat } = setUp();
     contact.opened();
     link.onBeat = () => 'unreachable';
@@ -228,7 +228,7 @@ describe('Heartbeat', () => {
     expect(log.texts('info').filter((text) => text.includes('gets through again'))).toHaveLength(1);
   });
 
-  it('says nothing of lost beats while the whole registry is away, but does when only they stay lost', async () => {
+  it('logs no lost beats while the registry is unreachable, but does if only they stay lost', async () => {
     const { time, log, link, contact, heartbeat } = setUp();
     link.onBeat = () => 'unreachable';
     heartbeat.start(5_000, 0);

@@ -5,7 +5,7 @@ import type { RegistryClient } from '../registry-client/registry-client.js';
 import type { CallReport } from './call-report.js';
 import type { Identity } from './identity.js';
 
-/** `regular`: on the own timer. `extra`: something happened that the registry should see confirmed at once. */
+/** `regular`: by the heartbeat timer. `extra`: after an event that the registry should see confirmed at once. */
 export type BeatKind = 'regular' | 'extra';
 
 export interface HeartbeatParts {
@@ -14,48 +14,51 @@ export interface HeartbeatParts {
   readonly link: RegistryClient;
   readonly contact: Contact;
   readonly identity: Identity;
-  /** What the regular beats tell of our calls. */
+  /** The call reports that regular beats carry. */
   readonly news: CallReport;
-  /** An answer came, and we have not been stopped or started anew since the beat was sent. */
+  /** Called with an answer, unless the heartbeat was stopped or restarted since the beat was sent. */
   readonly answered: (answer: Result<BeatAnswer, Problem>, kind: BeatKind) => void;
 }
 
-/** The registry closes a connection that is idle for 30 s: beats that come no sooner than this cannot share one. */
+/** The registry closes a connection that is idle for 30 s, so beats with a longer interval than this cannot share one. */
 const LONGEST_SHARED_MS = 25_000;
 
-/** Beats that have got no answer yet; more would not help. */
+/** The most beats without an answer; more would not help. */
 const MAX_IN_FLIGHT = 8;
 
 /**
- * Heartbeat-2: on our own timer, called or not. Regular beats keep their place in the interval whatever extra ones come between,
- * so that a fleet that is told something all at once stays spread.
+ * Sends Heartbeat-2 by its own timer, whether or not the registry calls. Extra beats do not move the regular ones, so
+ * that a fleet that receives an event at the same time stays spread.
  *
- * Each has a connection of its own, since only that shows that one can be made; or, where the registry is content with every
- * n-th, regular ones share a connection in between, as long as all goes well.
+ * Each beat uses a connection of its own, since only that proves that a new connection can be made. If the registry
+ * requires that only of every n-th beat, the regular ones in between share a connection, as long as all succeed.
  */
 export class Heartbeat {
   readonly #parts: HeartbeatParts;
   #intervalMs = 0;
   #freshEvery = 1;
-  /** Regular beats that may share a connection before the next fresh one. */
+  /** How many regular beats may share a connection before the next fresh one. */
   #shared = 0;
   #regular: Timer | null = null;
   #extra: Timer | null = null;
-  /** Counts starts and stops. */
+  /** Counts starts and stops, to recognise answers to earlier runs. */
   #run = 0;
   #isRunning = false;
-  /** Grows for the life of the process. */
+  /** The sequence number; grows for the life of the process. */
   #seq = 0;
   #inFlight = 0;
-  /** In a row. */
+  /** Consecutive lost beats. */
   #lost = 0;
-  #isTold = false;
+  #isLogged = false;
 
   constructor(parts: HeartbeatParts) {
     this.#parts = parts;
   }
 
-  /** The first regular beat comes after `firstMs`, then one every `intervalMs`; at least every `freshEvery`-th is fresh. */
+  /**
+   * Sends the first regular beat after `firstMs`, then one every `intervalMs`; at least every `freshEvery`-th uses a
+   * fresh connection.
+   */
   start(intervalMs: number, firstMs: number, freshEvery = 1): void {
     this.stop();
     this.#isRunning = true;
@@ -74,7 +77,10 @@ export class Heartbeat {
     this.#parts.link.letGo();
   }
 
-  /** An extra beat in the next turn of the event loop; several wishes in one turn make one. Nothing when not started. */
+  /**
+   * Sends an extra beat in the next turn of the event loop; several requests in one turn make one beat. A no-op unless
+   * started.
+   */
   soon(): void {
     if (!this.#isRunning || this.#extra !== null) return;
     this.#extra = this.#parts.time.setTimer(
@@ -109,8 +115,8 @@ export class Heartbeat {
     this.#inFlight += 1;
     try {
       const answer = await link.beat(identity.proof(), beat, { fresh });
-      this.#arrived();
-      if (!answer.ok && answer.problem.code === 'CERTIFICATE_UNTRUSTED') this.#distrusted();
+      this.#succeeded();
+      if (!answer.ok && answer.problem.code === 'CERTIFICATE_UNTRUSTED') this.#dropShared();
       if (run === this.#run) answered(answer, kind);
     } catch (error) {
       this.#missed(messageOf(error));
@@ -119,7 +125,10 @@ export class Heartbeat {
     }
   }
 
-  /** An extra beat, one that comes while another is under way, and one after a loss must not hang on what is slow or broken. */
+  /**
+   * True for an extra beat, a beat while another is in flight, and a beat after a loss: they must not depend on a slow
+   * or broken connection.
+   */
   #isFresh(kind: BeatKind): boolean {
     if (kind === 'extra') return true;
     const fresh = this.#shared === 0 || this.#inFlight > 0 || this.#lost > 0;
@@ -127,24 +136,27 @@ export class Heartbeat {
     return fresh;
   }
 
-  #arrived(): void {
-    if (this.#isTold) this.#parts.log.info(`Heartbeat-2 of ${this.#parts.identity.name} gets through again.`);
-    this.#isTold = false;
+  #succeeded(): void {
+    if (this.#isLogged) this.#parts.log.info(`Heartbeat-2 of ${this.#parts.identity.name} gets through again.`);
+    this.#isLogged = false;
     this.#lost = 0;
   }
 
-  /** A connection shows for as long as it lives what it showed first: whatever is there by then is shown by the next one. */
-  #distrusted(): void {
+  /**
+   * Drops the shared connection: the certificate of a connection never changes, and only a new one shows a renewed
+   * certificate.
+   */
+  #dropShared(): void {
     this.#shared = 0;
     this.#parts.link.letGo();
   }
 
-  /** One loss is no news, and none is while the whole registry is away. */
+  /** Logs the second consecutive loss, once, and only while the registry itself is connected. */
   #missed(why: string): void {
     this.#lost += 1;
-    const isNews = this.#lost > 1 && !this.#isTold && this.#isRunning && this.#parts.contact.status === 'connected';
-    if (!isNews) return;
-    this.#isTold = true;
+    const mustLog = this.#lost > 1 && !this.#isLogged && this.#isRunning && this.#parts.contact.status === 'connected';
+    if (!mustLog) return;
+    this.#isLogged = true;
     this.#parts.log.warn(`Heartbeat-2 of ${this.#parts.identity.name} does not get through: ${why}`);
   }
 }

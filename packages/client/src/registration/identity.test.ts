@@ -11,7 +11,7 @@ function setUp(): { identity: Identity; calls: boolean[] } {
   return { calls, identity: new Identity({ ...parts, called: (isUrgent) => void calls.push(isUrgent) }) };
 }
 
-/** What a registry that holds the instance's key sends. */
+/** The call of a registry that has the key of the instance. */
 function callOf(identity: Identity, fields: Partial<HeartbeatCall> = {}): HeartbeatCall {
   const call = {
     replica: 'replica-1',
@@ -25,14 +25,14 @@ function callOf(identity: Identity, fields: Partial<HeartbeatCall> = {}): Heartb
 }
 
 describe('Identity', () => {
-  it('draws an id that names its service, and a secret', () => {
+  it('generates an id that names its service, and a secret', () => {
     const { identity } = setUp();
     expect(identity.id).toMatch(/^orders-[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/);
     expect(identity.id).toMatch(ID_PATTERN);
     expect(identity.proof()).toEqual({ id: identity.id, secret: expect.stringMatching(SECRET_PATTERN) });
   });
 
-  it('is another one in every process', () => {
+  it('differs in every process', () => {
     const parts = { time: new ManualTime(), random: seededRandom(1), service: 'orders', called: () => {} };
     expect(new Identity(parts).id).not.toBe(new Identity(parts).id);
   });
@@ -44,7 +44,7 @@ describe('Identity', () => {
     expect(calls).toEqual([false]);
   });
 
-  it('keeps the newest nonce, and tells an urgent call', () => {
+  it('keeps the newest nonce, and reports an urgent call', () => {
     const { identity, calls } = setUp();
     identity.answer(callOf(identity));
     identity.answer(callOf(identity, { nonce: 'nonce-0002', purpose: 'urgent' }));
@@ -52,7 +52,7 @@ describe('Identity', () => {
     expect(calls).toEqual([false, true]);
   });
 
-  it('heeds a call once, though each of its endpoints is called, and though it is replayed later', () => {
+  it('accepts a call once, though it arrives at each endpoint and is replayed later', () => {
     const { identity, calls } = setUp();
     const first = callOf(identity, { purpose: 'urgent' });
     identity.answer(first);
@@ -68,14 +68,14 @@ describe('Identity', () => {
     ['with the mac of another call', { mac: 'a'.repeat(64) }],
     ['for another instance', { instance: 'orders-2' }],
     ['in a form that no registry sends', { nonce: 'short' }],
-  ])('remembers nothing of a call %s', (_what, fields) => {
+  ])('ignores a call %s', (_what, fields) => {
     const { identity, calls } = setUp();
     expect(identity.answer(callOf(identity, fields)).instance).toBe(identity.id);
     expect(identity.nonce).toBeNull();
     expect(calls).toEqual([]);
   });
 
-  it('answers a stranger with its own id and the nonce it was given', () => {
+  it('answers an unauthenticated caller with its own id and the given nonce', () => {
     const { identity } = setUp();
     expect(identity.answer({ nonce: 'nonce-of-stranger' })).toEqual({
       instance: identity.id,

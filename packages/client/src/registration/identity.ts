@@ -7,20 +7,26 @@ export interface IdentityParts {
   readonly time: Time;
   readonly random: Random;
   readonly service: string;
-  /** An authentic call with a new nonce has come. Must not throw, and not beat before it returns: the answer waits. */
+  /**
+   * Called when an authentic call with a new nonce has arrived. It must not throw, nor send a beat before it returns:
+   * the answer waits.
+   */
   readonly called: (isUrgent: boolean) => void;
 }
 
-/** 132 bits. */
+/** 22 characters have 132 bits. */
 const SECRET_LENGTH = 22;
-/** A call that is told again (for each endpoint; by a replay) has no effect. */
+/** How many nonces are remembered: a repeated call (one per endpoint, or a replay) has no effect. */
 const NONCES_REMEMBERED = 16;
 
-/** Who this process is, how it proves that to the registry, and how it answers when it is asked. Drawn once; no I/O. */
+/**
+ * The identity of this process, how it proves it to the registry, and how it answers Heartbeat-1. Generated once; no
+ * I/O.
+ */
 export class Identity {
   /** `<service>-<UUIDv7>` */
   readonly id: string;
-  /** The short name people read. */
+  /** The short id for display. */
   readonly name: string;
   readonly #secret: string;
   readonly #callKey: Uint8Array;
@@ -41,18 +47,19 @@ export class Identity {
     return this.#nonces[0] ?? null;
   }
 
-  /** A new object each time: the feed takes another object as the wish for another line. */
+  /** Returns a new object each time: the feed opens another line for another object. */
   proof(): Proof {
     return { id: this.id, secret: this.#secret };
   }
 
   /**
-   * Answers Heartbeat-1, or a question that has no nonce, whatever came: always with our own id. Only an authentic call that is
-   * no `opinion` has an effect, so a stranger can neither steer nor confuse our heartbeats.
+   * Answers Heartbeat-1, or an identity check without a nonce, for any input and always with our own id. Only an
+   * authentic call that is not an `opinion` has an effect, so an unauthenticated sender can neither steer nor disturb
+   * our heartbeats.
    */
   answer(question: unknown): HeartbeatAnswer {
     const call = heartbeatCallMessage.parse(question);
-    if (call.ok && call.value.purpose !== 'opinion' && this.#isAuthentic(call.value)) this.#heed(call.value);
+    if (call.ok && call.value.purpose !== 'opinion' && this.#isAuthentic(call.value)) this.#accept(call.value);
     return { instance: this.id, nonce: nonceOf(question) };
   }
 
@@ -63,7 +70,7 @@ export class Identity {
     return received.length === expected.length && timingSafeEqual(received, expected);
   }
 
-  #heed({ nonce, purpose }: HeartbeatCall): void {
+  #accept({ nonce, purpose }: HeartbeatCall): void {
     if (this.#nonces.includes(nonce)) return;
     this.#nonces = [nonce, ...this.#nonces.slice(0, NONCES_REMEMBERED - 1)];
     this.#called(purpose === 'urgent');

@@ -22,7 +22,7 @@ function world() {
   return { log, own: new OwnState(log, 'orders…1e07') };
 }
 
-it('tells at WARN why the registry does not hold it for HEALTHY, and what comes next', () => {
+it('logs at WARN why the instance is not HEALTHY, and what comes next', () => {
   const { log, own } = world();
   for (const answer of [HEALTHY, UNHEALTHY, CRITICAL]) own.heard(answer);
   expect(own.state).toBe('CRITICAL');
@@ -32,13 +32,13 @@ it('tells at WARN why the registry does not hold it for HEALTHY, and what comes 
   ]);
 });
 
-it('tells at INFO that it is HEALTHY, again', () => {
+it('logs at INFO that the instance is HEALTHY again', () => {
   const { log, own } = world();
   for (const answer of [HEALTHY, UNHEALTHY, HEALTHY, HEALTHY]) own.heard(answer);
   expect(log.texts('info')).toEqual(['orders…1e07 is HEALTHY.', 'orders…1e07 is HEALTHY again.']);
 });
 
-it('tells each change once, and another reason for the same state once', () => {
+it('logs each change once, and another reason for the same state once', () => {
   const { log, own } = world();
   const other: BeatAnswer = { ...UNHEALTHY, reason: { code: 'OUTBOUND_SILENT', text: 'another' }, next: null };
   for (let i = 0; i < 10; i += 1) for (const answer of [UNHEALTHY, other]) own.heard(answer);
@@ -46,7 +46,7 @@ it('tells each change once, and another reason for the same state once', () => {
   expect(log.texts('warn')[1]).toBe('orders…1e07 is UNHEALTHY: another.');
 });
 
-it('takes what it wished itself, and the beginning, for no trouble', () => {
+it('does not warn about states that it requested itself, nor about the first state', () => {
   const { log, own } = world();
   own.heard({ state: 'REGISTERING', revision: 1, reason: { code: 'NEW', text: 'registered' }, next: null });
   own.heard({ state: 'DEREGISTERING', revision: 2, reason: { code: 'LEAVING', text: 'it said goodbye' }, next: null });
@@ -54,13 +54,13 @@ it('takes what it wished itself, and the beginning, for no trouble', () => {
   expect(log.texts('info')).toEqual(['orders…1e07 is REGISTERING.', 'orders…1e07 is DEREGISTERING: it said goodbye.']);
 });
 
-it('of a registry that gives no reasons tells the state', () => {
+it('logs the state if the registry gives no reason', () => {
   const { log, own } = world();
   own.heard({ state: 'CRITICAL', revision: 1 });
   expect(log.texts('warn')).toEqual(['orders…1e07 is CRITICAL.']);
 });
 
-it('bounds what it remembers of a registry that gives ever new reasons', () => {
+it('bounds its memory if the registry keeps sending new reasons', () => {
   const { log, own } = world();
   for (let i = 0; i < 1_000; i += 1) {
     own.heard({ ...UNHEALTHY, reason: { code: `NR_${i}` as 'SILENT', text: 'x'.repeat(2_000) } });

@@ -1,28 +1,31 @@
 import { printableText } from '@rollcall/core';
 import type { BeatAnswer, Forecast, Log, State } from '@rollcall/core';
 
-/** Of one state so many reasons are logged: a registry that gives ever new ones does not fill the log. */
+/**
+ * At most this many reasons of one state are logged, so that a registry that keeps inventing reasons does not flood the
+ * log.
+ */
 const MOST_REASONS = 8;
 
 /**
- * What the registry thinks of this instance, by its answers to Heartbeat-2. Logs each change once: at WARN why it is not HEALTHY and what
- * comes next, at INFO that it is HEALTHY, or in a state that it wished itself.
+ * The state of this instance in the answers of the registry to Heartbeat-2. It logs each change once: at WARN why the
+ * instance is not HEALTHY and what comes next, at INFO that it is HEALTHY, or in a state that it requested itself.
  */
 export class OwnState {
   readonly #log: Log;
   readonly #name: string;
   #state: State | null = null;
-  /** Codes of the reasons that were logged since the state changed. */
+  /** The reason codes that were logged since the state changed. */
   readonly #reasons = new Set<string>();
-  /** Was it in trouble since it was HEALTHY? */
-  #wasIll = false;
+  /** True if it was in trouble since it was last HEALTHY. */
+  #wasInTrouble = false;
 
   constructor(log: Log, name: string) {
     this.#log = log;
     this.#name = name;
   }
 
-  /** As of the last answer; null before, and while the registry does not list it. */
+  /** The state of the last answer; null before the first one, and while the registry does not list the instance. */
   get state(): State | null {
     return this.#state;
   }
@@ -37,18 +40,18 @@ export class OwnState {
     this.#state = state;
     const isTrouble = state !== 'HEALTHY' && code !== 'NEW' && code !== 'LEAVING' && (code !== '' || !isOwnWish(state));
     if (isTrouble) this.#log.warn(this.#textOf(answer, before));
-    else this.#log.info(state === 'HEALTHY' ? this.#wellText() : this.#textOf(answer, null));
-    this.#wasIll = isTrouble || (this.#wasIll && state !== 'HEALTHY');
+    else this.#log.info(state === 'HEALTHY' ? this.#healthyText() : this.#textOf(answer, null));
+    this.#wasInTrouble = isTrouble || (this.#wasInTrouble && state !== 'HEALTHY');
   }
 
-  /** The registry does not list it any more. */
+  /** Forgets the state: the registry no longer lists the instance. */
   forget(): void {
     this.#state = null;
     this.#reasons.clear();
   }
 
-  #wellText(): string {
-    return `${this.#name} is HEALTHY${this.#wasIll ? ' again' : ''}.`;
+  #healthyText(): string {
+    return `${this.#name} is HEALTHY${this.#wasInTrouble ? ' again' : ''}.`;
   }
 
   #textOf({ state, reason, next }: BeatAnswer, before: State | null): string {
@@ -58,18 +61,18 @@ export class OwnState {
   }
 }
 
-/** Without a reason, from a registry of an older version. */
+/** True for a state that the instance requested itself, if an older registry gives no reason. */
 const isOwnWish = (state: State): boolean => state === 'REGISTERING' || state === 'DEREGISTERING';
 
 function nextText(next: Forecast | null): string {
   if (next === null || next.unless === null) return '';
-  // counted up, so that nothing comes before it was said to; a newer registry may have other words
-  const deed: string | undefined = DEEDS[next.unless];
-  const unless = deed === undefined ? '' : `, unless it ${deed}`;
+  // rounded up, so that nothing comes earlier than logged; a newer registry may send other words
+  const prevention: string | undefined = PREVENTIONS[next.unless];
+  const unless = prevention === undefined ? '' : `, unless it ${prevention}`;
   return ` Next: ${next.state} in ${Math.ceil(next.afterMs / 1_000)} s${unless}.`;
 }
 
-const DEEDS = {
+const PREVENTIONS = {
   HEARTBEAT_1: 'answers Heartbeat-1',
   HEARTBEAT_2: 'sends Heartbeat-2',
   PROOF: 'does both',

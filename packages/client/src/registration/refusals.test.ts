@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { aProblem } from '../registry-client/registry-client.fixture.js';
 import { refusalText } from './refusals.js';
 
-it('a refusal says what to do, however much is wrong', () => {
+it('a refusal says what to do, with any number of flaws', () => {
   const flaws = Array.from({ length: 10 }, (_, i) => ({
     path: `tags[${i}]`,
     received: 'r'.repeat(100),

@@ -1,10 +1,15 @@
 import { printableText } from '@rollcall/core';
 import type { Problem, ProblemCode, Reason, ReasonCode } from '@rollcall/core';
 
-/** Of all that is wrong: ten flaws may be far longer, and people still have to see what to do. */
+/**
+ * The longest text of all flaws, in characters: ten flaws may be far longer, and the advice after them must stay
+ * visible.
+ */
 const MAX_FLAWS = 1_200;
 
-/** `never` again; `unknown` to the registry; refused, so `later`, and people are told why; or not now, so `soon`. */
+/**
+ * How to react: `never` register again; `unknown` to the registry; `later`, after a refusal that is logged; or `soon`.
+ */
 export type Meaning = 'never' | 'unknown' | 'later' | 'soon';
 
 const MEANINGS: Readonly<Record<ProblemCode, Meaning>> = {
@@ -30,22 +35,23 @@ const MEANINGS: Readonly<Record<ProblemCode, Meaning>> = {
 };
 
 /**
- * To a beat: another process has our address, or our id. A certificate that is not trusted says nothing of that: it may be renewed, or the
- * registry have the list that it misses, before anybody would notice.
+ * As the answer to a beat, these mean that another process has our address or our id. An untrusted certificate does not
+ * mean that: the certificate may be renewed, or the registry may receive its missing list, before the instance is
+ * missed.
  */
 const OUSTED: ReadonlySet<ProblemCode> = new Set(['ADDRESS_TAKEN', 'UNAUTHORIZED']);
 
-/** What a registry's refusal means for who wants to be, or stay, registered. */
+/** How an instance that wants to be, or stay, registered must react to a refusal. */
 export function meaningOf({ code }: Problem): Meaning {
   return MEANINGS[code];
 }
 
-/** As the answer to a beat: another process has our address, or our id. */
+/** True if this answer to a beat means that another process has our address or our id. */
 export function isOusted({ code }: Problem): boolean {
   return OUSTED.has(code);
 }
 
-/** For people: what is refused, why, and what to do. `name`: whose. */
+/** The log text of a refusal: what is refused, why, and what to do. `name` is the instance. */
 export function refusalText(name: string, problem: Problem): string {
   const flaws = (problem.flaws ?? []).map(
     (flaw) => ` ${flaw.path}: received ${flaw.received}, allowed is ${flaw.allowed}.`,
@@ -53,10 +59,10 @@ export function refusalText(name: string, problem: Problem): string {
   return `The registry refuses ${name}: ${problem.detail}${printableText(flaws.join(''), MAX_FLAWS)} ${problem.fix}`;
 }
 
-/** After these the id is not taken again, or another process has the address. */
+/** After a removal with one of these reasons the id is not accepted again, or another process has the address. */
 const FINAL: ReadonlySet<ReasonCode> = new Set(['OPERATOR', 'SUPERSEDED', 'ADDRESS_TAKEN', 'GOODBYE', 'LEAVING']);
 
-/** For people: why the registry took an instance off its record, and what comes next. `name`: whose. */
+/** The log text of a removal: why the registry removed the instance, and what comes next. `name` is the instance. */
 export function removedText(name: string, { code, text }: Reason): string {
   const next = FINAL.has(code) ? '' : '. It registers again with its next heartbeat.';
   return `The registry removed ${name}: ${printableText(text)}${next}`;

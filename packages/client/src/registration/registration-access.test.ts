@@ -7,10 +7,10 @@ import { ServiceRegistration } from './registration.js';
 const self = { service: 'orders', namespace: 'shop', version: '1.0.0', zone: 'eu-1a', weight: 50, metadata: {} };
 const untrusted = () => ({ ok: false as const, problem: aProblem('CERTIFICATE_UNTRUSTED') });
 
-/** Started, and past the first moments. */
+/** Started, and past its first beats. */
 async function entered(link = new FakeLink()) {
   const [time, log] = [new ManualTime(), recordingLog()];
-  /** Whether there was a line to open, after each change. */
+  /** For each change, whether there was a line to open. */
   const lines: boolean[] = [];
   const session: ServiceRegistration = new ServiceRegistration({
     time,
@@ -28,8 +28,8 @@ async function entered(link = new FakeLink()) {
   return { time, log, link, lines, session };
 }
 
-describe('Session, whose certificate is not trusted', () => {
-  it('goes on beating while its certificate is not trusted, holds its line, and says why once each time', async () => {
+describe('ServiceRegistration with an untrusted certificate', () => {
+  it('keeps sending heartbeats, holds its line, and logs why once each time', async () => {
     const { time, link, log, lines, session } = await entered();
     const accepting = link.onBeat;
     for (const times of [1, 2]) {
@@ -45,7 +45,7 @@ describe('Session, whose certificate is not trusted', () => {
     expect(lines).toEqual([true]);
   });
 
-  it('asks again about once an interval while its certificate is not trusted, and says so once', async () => {
+  it('retries its registration about once an interval, and logs that once', async () => {
     const link = new FakeLink();
     link.onRegister = untrusted;
     const { time, log, session } = await entered(link);
@@ -59,8 +59,8 @@ describe('Session, whose certificate is not trusted', () => {
   });
 });
 
-describe('Session, whose token is not known', () => {
-  it('asks once more soon with a token that the registry may not have heard of yet, then as seldom as after any refusal', async () => {
+describe('ServiceRegistration with an unknown token', () => {
+  it('retries once soon, since the registry may not know the token yet, then as rarely as after any refusal', async () => {
     const link = new FakeLink();
     link.onRegister = () => ({ ok: false, problem: aProblem('UNAUTHORIZED') });
     const { time, session } = await entered(link);

@@ -16,9 +16,9 @@ function world() {
   return { time, log, link, session: new ServiceRegistration(parts), said };
 }
 
-it('what a process says of itself before it registers goes with its registration', async () => {
+it('metadata that is set before the registration is part of it', async () => {
   const { time, session, said } = world();
-  session.say({ hooks: 'off' });
+  session.setMetadata({ hooks: 'off' });
   await time.advanceBy(1_000);
   expect(said()).toEqual([]);
   session.start(endpoints);
@@ -26,11 +26,11 @@ it('what a process says of itself before it registers goes with its registration
   expect(said()).toEqual([{ a: 'b', hooks: 'off' }]);
 });
 
-it('what it says later goes with another registration at once, and with each that follows', async () => {
+it('metadata that is set later is sent at once with another registration, and with each later one', async () => {
   const { time, link, session, said } = world();
   session.start(endpoints);
   await time.advanceBy(0);
-  session.say({ hooks: 'off' });
+  session.setMetadata({ hooks: 'off' });
   await time.advanceBy(0);
   expect(said()).toEqual([{ a: 'b' }, { a: 'b', hooks: 'off' }]);
   link.onBeat = () => ({ ok: false, problem: aProblem('NOT_FOUND') });
@@ -39,7 +39,7 @@ it('what it says later goes with another registration at once, and with each tha
   expect(said().at(-1)).toEqual({ a: 'b', hooks: 'off' });
 });
 
-it('a registry that says it is gone, again and again, is heard once for each line, and tells people nothing but its words', async () => {
+it('repeated notices of a removal count once for each line, and are logged with their own reasons', async () => {
   const { time, log, link, session } = world();
   session.start(endpoints);
   await time.advanceBy(0);
@@ -57,7 +57,7 @@ it('a registry that says it is gone, again and again, is heard once for each lin
   expect(log.texts('warn')).toHaveLength(1);
 });
 
-it('other words for the same refusal of each beat, and refusals in turns, are no news', async () => {
+it('varying texts of the same refusal, and alternating refusals, are not logged again', async () => {
   const { time, log, link, session } = world();
   session.start(endpoints);
   await time.advanceBy(0);
@@ -71,7 +71,7 @@ it('other words for the same refusal of each beat, and refusals in turns, are no
   expect(log.texts('error')).toHaveLength(2);
 });
 
-it('tells why it was removed where it hears of it by a heartbeat alone, once, and that it registers again', async () => {
+it('logs once why it was removed if only a heartbeat reports it, and that it registers again', async () => {
   const { time, log, link, session } = world();
   session.start(endpoints);
   await time.advanceBy(0);

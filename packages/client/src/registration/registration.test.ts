@@ -24,7 +24,7 @@ class World {
   readonly log = recordingLog();
   readonly link = new FakeLink();
   readonly contact = new Contact(this.log, this.link.name);
-  /** Whether there was a line to open, after each change. */
+  /** For each change, whether there was a line to open. */
   readonly lines: boolean[] = [];
   readonly session: ServiceRegistration;
 
@@ -43,7 +43,7 @@ class World {
     });
   }
 
-  /** Registered, and past the first moments. */
+  /** Registered, and past its first beats. */
   async member(): Promise<this> {
     this.session.start(endpoints);
     await this.time.advanceBy(0);
@@ -59,7 +59,7 @@ class World {
   }
 }
 
-describe('Session, registering', () => {
+describe('ServiceRegistration, registering', () => {
   it('sends nothing before it is started', async () => {
     const { time, link, session } = new World();
     await time.advanceBy(60_000);
@@ -68,7 +68,7 @@ describe('Session, registering', () => {
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('registers what it is and where it listens, and takes the terms of the registry', async () => {
+  it('registers its identity and endpoints, and adopts the terms of the registry', async () => {
     const world = new World();
     Object.assign(world.link, { intervalMs: 1_000, freshEvery: 2 });
     const { session, link } = await world.member();
@@ -80,7 +80,7 @@ describe('Session, registering', () => {
     expect(link.fresh).toEqual([true, false, true, false]);
   });
 
-  it('keeps trying while the registry is absent, says so once, and is there when it comes', async () => {
+  it('keeps trying while the registry is absent, logs that once, and registers when it appears', async () => {
     const world = new World();
     const { time, link, log } = world;
     link.onRegister = () => 'unreachable';
@@ -88,7 +88,7 @@ describe('Session, registering', () => {
     await time.advanceBy(600_000);
     expect(log.texts('warn')).toHaveLength(1);
     expect(log.texts('warn')[0]).toMatch(/^no registry at/);
-    // not a tight loop: about one try in 2 s
+    // not a tight loop: about one attempt in 2 s
     expect(link.registrations.length).toBeLessThan(600);
     link.onRegister = taken;
     await time.advanceBy(4_000);
@@ -96,7 +96,7 @@ describe('Session, registering', () => {
     expect(new Set(link.registrations.map(({ id, secret }) => `${id} ${secret}`)).size).toBe(1);
   });
 
-  it('tries again after at least 30 s when the registry refuses it, and says why once', async () => {
+  it('retries after at least 30 s if the registry refuses it, and logs why once', async () => {
     const world = new World();
     const { time, link, log } = world;
     const flaws = [{ path: 'endpoints[0].port', received: '0', allowed: 'integer 1 … 65535' }];
@@ -111,7 +111,7 @@ describe('Session, registering', () => {
   });
 
   const soon = [['NOT_READY', 0] as const, ['TOO_MANY', 1] as const];
-  it.each(soon)('tries again soon after %s, but not sooner than it is asked to', async (code, complaints) => {
+  it.each(soon)('retries soon after %s, but not before the requested time', async (code, complaints) => {
     const world = new World();
     const { time, link, log } = world;
     link.onRegister = () => ({ ok: false, problem: { ...aProblem(code), retryAfterMs: 1_000 } });
@@ -135,7 +135,7 @@ describe('Session, registering', () => {
   });
 });
 
-describe('Session, Heartbeat-2', () => {
+describe('ServiceRegistration, Heartbeat-2', () => {
   it('spreads the first beats of a fleet over the interval', async () => {
     const times: number[] = [];
     for (let seed = 1; seed <= 40; seed += 1) {
@@ -147,7 +147,7 @@ describe('Session, Heartbeat-2', () => {
     expect(Math.max(...times)).toBeGreaterThan(4_000);
   });
 
-  it('beats at once after the first and after an urgent call, never inside the answer', async () => {
+  it('sends a beat at once after the first and after an urgent call, never inside the answer', async () => {
     const world = await new World().member();
     const { time, link, session } = world;
     session.answer(world.call('nonce-0001'));
@@ -172,7 +172,7 @@ describe('Session, Heartbeat-2', () => {
     expect(link.beats.at(-1)!.nonce).toBe('nonce-0002');
   });
 
-  it('beats as soon as it is registered when the first call overtook the answer', async () => {
+  it('sends a beat as soon as it is registered if the first call overtook the answer', async () => {
     const world = new World();
     world.link.onRegister = () => {
       world.session.answer(world.call('nonce-0001', 'urgent'));
@@ -183,7 +183,7 @@ describe('Session, Heartbeat-2', () => {
     expect(link.beats).toEqual([{ nonce: 'nonce-0001', seq: 1 }]);
   });
 
-  it('beats at once when its line opens or ends, without moving its regular beats', async () => {
+  it('sends a beat at once when its line opens or ends, without moving its regular beats', async () => {
     const quiet = await new World(7).member();
     const busy = await new World(7).member();
     busy.session.opened();
@@ -197,7 +197,7 @@ describe('Session, Heartbeat-2', () => {
     expect(busy.link.beats).toHaveLength(quiet.link.beats.length + 2);
   });
 
-  it('says what the registry thinks of it when that changes', async () => {
+  it('logs its state in the registry when that changes', async () => {
     const { time, log, session } = await new World().member();
     await time.advanceBy(20_000);
     expect(session.state).toBe('HEALTHY');
@@ -205,7 +205,7 @@ describe('Session, Heartbeat-2', () => {
   });
 });
 
-describe('Session, when the registry forgot or refuses it', () => {
+describe('ServiceRegistration, forgotten or refused by the registry', () => {
   it('registers again with the same id and secret after a 404 to a regular beat', async () => {
     const world = await new World().member();
     const { time, link, session } = world;
@@ -221,7 +221,7 @@ describe('Session, when the registry forgot or refuses it', () => {
     expect(session.state).toBe('HEALTHY');
   });
 
-  it('asks for another line after it has registered again', async () => {
+  it('requests another line after it has registered again', async () => {
     const { time, link, session } = await new World().member();
     const line = session.proof();
     link.onBeat = refused('NOT_FOUND');
@@ -230,7 +230,7 @@ describe('Session, when the registry forgot or refuses it', () => {
     expect(session.proof()).not.toBe(line);
   });
 
-  it('leaves a 404 to an extra beat to the next regular one, so that a fleet does not register all at once', async () => {
+  it('defers a 404 to an extra beat to the next regular one, so that a fleet does not register at once', async () => {
     const { time, link, session } = await new World(3).member();
     const firstRegular = time.nextAt() ?? 0;
     link.onBeat = refused('NOT_FOUND');
@@ -242,14 +242,14 @@ describe('Session, when the registry forgot or refuses it', () => {
     expect(link.registrations).toHaveLength(2);
   });
 
-  it('does not register faster than with jitter when each registration is forgotten at once', async () => {
+  it('registers no faster than with jitter if each registration is forgotten at once', async () => {
     const { time, link } = await new World().member();
     link.onBeat = refused('NOT_FOUND');
     await time.advanceBy(300_000);
     expect(link.registrations.length).toBeLessThan(120);
   });
 
-  it('logs why its address is not its own, and tries again after at least 30 s', async () => {
+  it('logs why another process has its address, and retries after at least 30 s', async () => {
     const world = await new World().member();
     const { time, link, log } = world;
     link.onBeat = refused('ADDRESS_TAKEN');
@@ -277,7 +277,7 @@ describe('Session, when the registry forgot or refuses it', () => {
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('goes on beating after a refusal that is about the beat, not about it, and says why once', async () => {
+  it('keeps sending heartbeats after a refusal of the beat itself, and logs why once', async () => {
     const { time, link, log, session } = await new World().member();
     link.onBeat = refused('INVALID');
     await time.advanceBy(20_000);
@@ -286,7 +286,7 @@ describe('Session, when the registry forgot or refuses it', () => {
     expect(log.texts('error')).toHaveLength(1);
   });
 
-  it('goes on after a refusal that says nothing about it', async () => {
+  it('continues after a refusal that does not concern it', async () => {
     const { time, link, session } = await new World().member();
     link.onBeat = refused('NOT_READY');
     await time.advanceBy(20_000);
@@ -294,7 +294,7 @@ describe('Session, when the registry forgot or refuses it', () => {
     expect(session.proof()).not.toBeNull();
   });
 
-  it('drops a line that was refused, and asks for it again when a beat was taken', async () => {
+  it('drops a refused line, and requests it again once a beat is accepted', async () => {
     const world = await new World().member();
     world.session.refused(aProblem('NOT_FOUND'));
     expect(world.session.proof()).toBeNull();
@@ -303,7 +303,7 @@ describe('Session, when the registry forgot or refuses it', () => {
     expect(world.link.registrations).toHaveLength(1);
   });
 
-  it('beats at once when it is told that it is gone, and does what the answer says', async () => {
+  it('sends a beat at once when the line reports its removal, and follows the answer', async () => {
     const world = await new World().member();
     const { time, link, session, log } = world;
     link.onBeat = refused('ENDED');
@@ -315,8 +315,8 @@ describe('Session, when the registry forgot or refuses it', () => {
   });
 });
 
-describe('Session, leaving', () => {
-  it('announces the drain, tells how many watch, and goes on beating and answering', async () => {
+describe('ServiceRegistration, leaving', () => {
+  it('announces the drain, returns the number of watchers, and keeps sending heartbeats and answering', async () => {
     const { time, link, session } = await new World().member();
     await expect(session.drain(10_000)).resolves.toBe(2);
     expect(link.drains).toEqual([{ deadlineMs: 10_000 }]);
@@ -325,7 +325,7 @@ describe('Session, leaving', () => {
     expect(session.proof()).not.toBeNull();
   });
 
-  it('never registers again once it drains, whatever it is answered', async () => {
+  it('never registers again once it drains, after any answer', async () => {
     const { time, link, session } = await new World().member();
     await session.drain(10_000);
     link.onBeat = refused('NOT_FOUND');
@@ -333,7 +333,7 @@ describe('Session, leaving', () => {
     expect(link.registrations).toHaveLength(1);
   });
 
-  it('says it once more when nobody heard, and then that nobody did', async () => {
+  it('sends the drain once more if it got no answer, and then logs the failure', async () => {
     const { time, link, log, session } = await new World().member();
     link.onDrain = () => 'unreachable';
     const drained = session.drain(10_000);
@@ -343,7 +343,7 @@ describe('Session, leaving', () => {
     expect(log.texts('warn')).toHaveLength(1);
   });
 
-  it('waits for a registration under way before it drains', async () => {
+  it('waits for a registration in progress before it drains', async () => {
     const { link, session, time } = new World();
     session.start(endpoints);
     const drained = session.drain(10_000);
@@ -352,7 +352,7 @@ describe('Session, leaving', () => {
     expect(link.drains).toHaveLength(1);
   });
 
-  it('has nobody to tell when it is not registered', async () => {
+  it('sends no drain if it is not registered', async () => {
     await expect(new World().session.drain(10_000)).resolves.toBe(0);
     const world = new World();
     world.link.onRegister = () => 'unreachable';
@@ -363,7 +363,7 @@ describe('Session, leaving', () => {
     expect(world.link.drains).toEqual([]);
   });
 
-  it('says goodbye once, and is silent after that', async () => {
+  it('deregisters once, and sends nothing after that', async () => {
     const { time, link, session } = await new World().member();
     await Promise.all([session.leave(), session.leave()]);
     expect(link.goodbyes).toHaveLength(1);
@@ -374,13 +374,13 @@ describe('Session, leaving', () => {
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('ends also when nobody hears the goodbye', async () => {
+  it('ends also if the goodbye gets no answer', async () => {
     const { link, session } = await new World().member();
     link.onLeave = () => 'unreachable';
     await expect(session.leave()).resolves.toBeUndefined();
   });
 
-  it('leaves no timer when it leaves while a registration fails', async () => {
+  it('leaves no timer if it leaves while a registration fails', async () => {
     const { link, session, time } = new World();
     link.onRegister = () => 'unreachable';
     session.start(endpoints);
@@ -389,7 +389,7 @@ describe('Session, leaving', () => {
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('says goodbye after a registration that was under way', async () => {
+  it('deregisters after a registration that was in progress', async () => {
     const { link, session, time } = new World();
     session.start(endpoints);
     await session.leave();

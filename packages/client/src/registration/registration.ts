@@ -28,7 +28,7 @@ import { Identity } from './identity.js';
 import { OwnState } from './own-state.js';
 import { isOusted, meaningOf, refusalText, removedText } from './refusals.js';
 
-/** What we tell the registry about ourselves. */
+/** What this process announces to the registry about itself. */
 export interface Self {
   readonly service: string;
   readonly namespace: string;
@@ -45,30 +45,30 @@ export interface ServiceRegistrationParts {
   readonly link: RegistryClient;
   readonly contact: Contact;
   readonly self: Self;
-  /** Between our heartbeats until the registry has said what it wants, ms. */
+  /** The interval of our heartbeats in ms, until the registry has set its own. */
   readonly intervalMs: number;
-  /** `proof()` gives something else than before. */
+  /** Called when `proof()` returns another value than before. */
   readonly lineChanged: () => void;
-  /** What we saw of the services we call, for our heartbeats to tell. */
+  /** The statistics of the services we call, for our heartbeats. */
   readonly edges: () => readonly EdgeStats[];
 }
 
 /**
- * `joining`: registers, or waits to; `member`: registered, beats; `leaving`: drains, beats, never registers again; `ended`: said
- * goodbye, or the registry ended us.
+ * `joining`: registers, or waits to; `member`: registered, sends heartbeats; `leaving`: drains, sends heartbeats, never
+ * registers again; `ended`: deregistered, or ended by the registry.
  */
 type Phase = 'new' | 'joining' | 'member' | 'leaving' | 'ended';
 
-/** A refused registration is tried again after this, and up to a sixth more. */
+/** A refused registration is retried after this, and up to a sixth more. */
 const REFUSED_WAIT_MS = 30_000;
-/** A registry hears of a new token within a second: whoever is faster than that need not wait so long. */
+/** A registry learns of a new token within a second, so the first refusal of a token is retried this soon. */
 const TOKEN_WAIT_MS = 1_500;
-/** A drain that was not heard is said once more after this; a goodbye is not, for a closed port says the same. */
+/** A drain without an answer is sent once more after this; a goodbye is not: the closed port has its effect. */
 const DRAIN_AGAIN_MS = 100;
 
 /**
- * Our own registration, for the life of this process: registers until it is taken, answers Heartbeat-1, sends Heartbeat-2,
- * registers again when the registry no longer knows us, drains and leaves. Nothing is sent before `start`.
+ * Our own registration, for the life of this process: it registers until it is accepted, answers Heartbeat-1, sends
+ * Heartbeat-2, registers again if the registry forgot us, drains and deregisters. It sends nothing before `start`.
  */
 export class ServiceRegistration implements Line {
   readonly #parts: ServiceRegistrationParts;
@@ -77,21 +77,21 @@ export class ServiceRegistration implements Line {
   #phase: Phase = 'new';
   #endpoints: readonly AnnouncedEndpoint[] = [];
   #methods: { readonly methods?: Methods } = {};
-  /** What was said of us since, beside what `self` says. */
-  #words: Metadata = {};
+  /** Metadata that was set later, in addition to that of `self`. */
+  #metadata: Metadata = {};
   #intervalMs: number;
-  /** A new one for each registration; null while the registry does not list us or refused the line. */
+  /** A new object for each registration; null while the registry does not list us or has refused the line. */
   #line: Proof | null = null;
-  /** The registration under way; never rejects. */
+  /** The registration in progress; never rejects. */
   #joining: Promise<void> | null = null;
   #ending: Promise<void> | null = null;
   #timer: Timer | null = null;
-  /** Does the registry list us, as far as we know? */
+  /** True if the registry lists us, as far as we know. */
   #isListed = false;
   #wasListed = false;
-  /** Authentically called since we registered last? */
+  /** True if an authentic Heartbeat-1 arrived since the last registration. */
   #isCalled = false;
-  /** Tries since the last accepted beat, for the jitter. */
+  /** Attempts to register since the last accepted beat, for the jitter. */
   #tries = 0;
   readonly #complaints: ThrottledLog;
   readonly #own: OwnState;
@@ -113,17 +113,17 @@ export class ServiceRegistration implements Line {
     return this.#identity.id;
   }
 
-  /** What the registry thinks of us, as of the last beat; null before. */
+  /** Our state in the registry, as of the last beat; null before. */
   get state(): State | null {
     return this.#own.state;
   }
 
-  /** Between our heartbeats, ms: what the registry wants, once it has said so. */
+  /** The interval of our heartbeats in ms: that of the registry, once it has set it. */
   get intervalMs(): number {
     return this.#intervalMs;
   }
 
-  /** Registers with these endpoints, which listen already, and keeps us registered. The first time counts. */
+  /** Registers with these endpoints, which must listen already, and stays registered. A further call has no effect. */
   start(endpoints: readonly AnnouncedEndpoint[], methods?: Methods): void {
     if (this.#phase !== 'new') return;
     this.#endpoints = endpoints;
@@ -132,22 +132,23 @@ export class ServiceRegistration implements Line {
     this.#join();
   }
 
-  /** Adds to what we say of ourselves; a registry that has listed us already is told at once, by registering again. */
-  say(words: Metadata): void {
-    this.#words = { ...this.#words, ...words };
+  /** Adds to our metadata; if the registry lists us already, registers again at once to publish it. */
+  setMetadata(words: Metadata): void {
+    this.#metadata = { ...this.#metadata, ...words };
     if (this.#phase !== 'member') return;
     this.#phase = 'joining';
     this.#join();
   }
 
-  /** See `Identity.answer`: no I/O, fit for the path of a request. */
+  /** See `Identity.answer`: no I/O, so it suits the path of a request. */
   answer(question: unknown): HeartbeatAnswer {
     return this.#identity.answer(question);
   }
 
   /**
-   * Asks the registry to send nobody here any more, and goes on beating until `leave`. `deadlineMs`: when the registry may remove
-   * us by itself. Returns how many streams watch our service, and so have to hear of it; null when the registry did not answer.
+   * Asks the registry to direct no more callers here, and continues to send heartbeats until `leave`. After
+   * `deadlineMs` the registry may remove us by itself. Returns how many streams watch our service and must learn of it;
+   * null if the registry did not answer.
    */
   async drain(deadlineMs: number): Promise<number | null> {
     if (this.#phase === 'new' || this.#phase === 'ended') return 0;
@@ -168,7 +169,7 @@ export class ServiceRegistration implements Line {
     }
   }
 
-  /** Says goodbye and stops for good. May be called twice. */
+  /** Deregisters and stops for good. May be called twice. */
   leave(): Promise<void> {
     this.#ending ??= this.#leave();
     return this.#ending;
@@ -188,7 +189,7 @@ export class ServiceRegistration implements Line {
     this.#heartbeat.soon();
   }
 
-  /** The answer to a beat says what to do; after a 404 that of the next regular one. */
+  /** The answer to an extra beat decides what to do; after a 404, that to the next regular beat. */
   refused(problem: Problem): void {
     this.#parts.log.debug(`The registry refused the line of ${this.#identity.name}: ${problem.detail}`);
     this.#dropLine();
@@ -197,12 +198,12 @@ export class ServiceRegistration implements Line {
 
   gone(reason: Reason): void {
     if (this.#phase === 'ended') return;
-    this.#tellRemoved(reason);
+    this.#logRemoval(reason);
     this.#dropLine();
     this.#heartbeat.soon();
   }
 
-  #tellRemoved(reason: Reason): void {
+  #logRemoval(reason: Reason): void {
     this.#complaints.add('gone', () => this.#parts.log.warn(removedText(this.#identity.name, reason)));
   }
 
@@ -221,7 +222,7 @@ export class ServiceRegistration implements Line {
     try {
       const answer = await link.register({
         ...self,
-        metadata: { ...self.metadata, ...this.#words },
+        metadata: { ...self.metadata, ...this.#metadata },
         ...this.#methods,
         ...this.#identity.proof(),
         endpoints: this.#endpoints,
@@ -254,24 +255,24 @@ export class ServiceRegistration implements Line {
     const meaning = meaningOf(problem);
     if (meaning === 'never') this.#end(problem);
     else if (meaning === 'soon') {
-      if (problem.code === 'TOO_MANY') this.#complain(problem); // it may last, and somebody has to raise the limit
+      if (problem.code === 'TOO_MANY') this.#logRefusal(problem); // it may last until an operator raises the limit
       this.#joinAfter(Math.max(Math.min(problem.retryAfterMs ?? 0, REFUSED_WAIT_MS), this.#waitMs()));
     } else this.#joinLater(problem);
   }
 
   #joinLater(problem: Problem): void {
-    const isNews = this.#complain(problem);
-    this.#joinAfter(this.#refusedWaitMs(problem, isNews) * (1 + this.#parts.random.unit() / 6));
+    const isNew = this.#logRefusal(problem);
+    this.#joinAfter(this.#refusedWaitMs(problem, isNew) * (1 + this.#parts.random.unit() / 6));
   }
 
-  /** Each try makes a connection, which shows the certificate that is there by then: as good as a beat, and as often. */
-  #refusedWaitMs({ code }: Problem, isNews: boolean): number {
+  /** An untrusted certificate: retried once an interval, since each connection presents the current certificate. */
+  #refusedWaitMs({ code }: Problem, isNew: boolean): number {
     if (code === 'CERTIFICATE_UNTRUSTED') return this.#intervalMs;
-    return isNews && code === 'UNAUTHORIZED' ? TOKEN_WAIT_MS : REFUSED_WAIT_MS;
+    return isNew && code === 'UNAUTHORIZED' ? TOKEN_WAIT_MS : REFUSED_WAIT_MS;
   }
 
-  /** Was it news? */
-  #complain(problem: Problem): boolean {
+  /** Logs a refusal, throttled. Returns true if its code differs from that of the current one. */
+  #logRefusal(problem: Problem): boolean {
     return this.#complaints.add(problem.code, () => this.#parts.log.error(refusalText(this.#identity.name, problem)));
   }
 
@@ -289,7 +290,7 @@ export class ServiceRegistration implements Line {
 
   // ---- heartbeats ----------------------------------------------------------------------------------------------------
 
-  /** The first call may overtake the answer to the registration: then the beat waits for that. */
+  /** The first Heartbeat-1 may overtake the answer to the registration; the beat then waits for the answer. */
   #called(isUrgent: boolean): void {
     if (isUrgent || !this.#isCalled) this.#heartbeat.soon();
     this.#isCalled = true;
@@ -304,11 +305,11 @@ export class ServiceRegistration implements Line {
     if (meaning === 'never') this.#end(answer.problem);
     else if (isOusted(answer.problem)) this.#ousted(answer.problem);
     else if (meaning === 'unknown' && kind === 'regular') this.#forgotten(answer.problem);
-    else if (meaning === 'later') this.#complain(answer.problem);
+    else if (meaning === 'later') this.#logRefusal(answer.problem);
     else this.#parts.log.debug(`The registry did not take a heartbeat: ${answer.problem.detail}`);
   }
 
-  /** A line that was refused is asked for again, once per interval: whose beats are taken may hold one. */
+  /** Requests a refused line again, once per interval: an instance whose beats are accepted may hold one. */
   #accepted(answer: BeatAnswer, kind: BeatKind): void {
     this.#tries = 0;
     this.#own.heard(answer);
@@ -317,11 +318,11 @@ export class ServiceRegistration implements Line {
   }
 
   /**
-   * 404: register again. At once, since only regular beats come here, which are spread over the interval, so a registry that
-   * lost everything gets no storm; with jitter if no beat was accepted since the last time.
+   * Registers again after a 404. At once, since only regular beats lead here and they are spread over the interval, so
+   * a registry that lost everything is not flooded; with jitter if no beat was accepted since the last time.
    */
   #forgotten({ reason }: Problem): void {
-    if (reason !== undefined) this.#tellRemoved(reason);
+    if (reason !== undefined) this.#logRemoval(reason);
     this.#unlisted();
     const isFirst = this.#tries === 0;
     const ms = this.#waitMs();

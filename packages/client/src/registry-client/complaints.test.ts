@@ -10,7 +10,7 @@ function setUp() {
   return { time, complaints, told, add };
 }
 
-it('a lasting trouble is told once', () => {
+it('logs a lasting problem once', () => {
   const { time, told, add } = setUp();
   expect(add('A')).toBe(true);
   for (let i = 0; i < 10; i += 1) {
@@ -20,7 +20,7 @@ it('a lasting trouble is told once', () => {
   expect(told).toEqual(['A']);
 });
 
-it('troubles in turns are news each time, but each is told at most once a minute', () => {
+it('treats alternating problems as new each time, but logs each at most once a minute', () => {
   const { time, told, add } = setUp();
   for (let i = 0; i < 1_000; i += 1) {
     expect(add(i % 2 === 0 ? 'A' : 'B')).toBe(true);
@@ -29,7 +29,7 @@ it('troubles in turns are news each time, but each is told at most once a minute
   expect(told).toEqual(['A', 'B', 'A', 'B']);
 });
 
-it('one that is back after all was well is told when a minute has passed since the last time', () => {
+it('logs a recurring problem once a minute has passed since its last log line', () => {
   const { time, complaints, told, add } = setUp();
   add('A');
   complaints.over();

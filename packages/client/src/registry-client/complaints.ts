@@ -1,37 +1,38 @@
 import type { Time } from '@rollcall/core';
 
-/** The same trouble, gone and back, is not told sooner. */
+/** A recurring problem is logged again after this time at the earliest. */
 const AGAIN_MS = 60_000;
 
 /**
- * What people have been told of: a lasting trouble is told once, and one that comes and goes at most once a minute. Troubles are told
- * apart by their codes, of which there are few: other words for the same are no news, for they may be of the registry's making.
+ * Throttles log lines about problems: a lasting problem is logged once, a recurring one at most once a minute. Problems
+ * are distinguished by their codes, of which there are few; other texts of the same code are not logged again, since
+ * the registry may invent them.
  */
 export class ThrottledLog {
   readonly #time: Time;
-  readonly #toldAt = new Map<string, number>();
-  /** The trouble that lasts. */
+  readonly #loggedAt = new Map<string, number>();
+  /** The current problem. */
   #current: string | null = null;
-  #isTold = false;
+  #isLogged = false;
 
   constructor(time: Time) {
     this.#time = time;
   }
 
-  /** Is it another trouble than before? `tell` is called at once, or not. */
-  add(code: string, tell: () => void): boolean {
-    const isNews = code !== this.#current;
-    if (isNews) this.#isTold = false;
+  /** Reports a problem; calls `log` at once, or not at all. Returns true if the problem differs from the current one. */
+  add(code: string, log: () => void): boolean {
+    const isNew = code !== this.#current;
+    if (isNew) this.#isLogged = false;
     this.#current = code;
     const now = this.#time.now();
-    if (this.#isTold || now - (this.#toldAt.get(code) ?? -Infinity) < AGAIN_MS) return isNews;
-    this.#isTold = true;
-    this.#toldAt.set(code, now);
-    tell();
-    return isNews;
+    if (this.#isLogged || now - (this.#loggedAt.get(code) ?? -Infinity) < AGAIN_MS) return isNew;
+    this.#isLogged = true;
+    this.#loggedAt.set(code, now);
+    log();
+    return isNew;
   }
 
-  /** All is well. */
+  /** Reports that the problem is over. */
   over(): void {
     this.#current = null;
   }

@@ -8,7 +8,7 @@ const failed = (code: string, message = code, more: object = {}): Error =>
 const SECURE = { isSecure: true, wasReached: false, isShown: false };
 const CLEAR = { ...SECURE, isSecure: false };
 
-describe('what an error of a connection to a registry means', () => {
+describe('the meaning of a connection error', () => {
   it.each([
     ['a CA that nobody named', failed('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), /nobody that is trusted.*ROLLCALL_CA_FILE/],
     ['one that signed itself', failed('DEPTH_ZERO_SELF_SIGNED_CERT'), /nobody that is trusted.*--ca-file/],
@@ -46,20 +46,20 @@ describe('what an error of a connection to a registry means', () => {
     expect(trouble?.cause).toBe(error);
   });
 
-  it('an end in the handshake may be about what was shown', () => {
+  it('suspects the presented certificate if the connection ends in the handshake', () => {
     expect(troubleOf(failed('ECONNRESET'), { ...SECURE, isShown: true })?.message).toMatch(/not like our certificate/);
     const refused = failed('EPROTO', 'sslv3 alert handshake failure');
     expect(troubleOf(refused, { ...SECURE, isShown: true })?.message).toMatch(/refuses our certificate/);
   });
 
-  it('in the clear: a registry with TLS', () => {
+  it('without TLS: detects a registry with TLS', () => {
     const alert = failed('HPE_INVALID_CONSTANT', 'Parse Error', { rawPacket: Uint8Array.of(0x15, 3, 1) });
     expect(troubleOf(alert, CLEAR)?.message).toMatch(/speaks TLS.*https:\/\//);
     for (const code of ['ECONNRESET', 'UND_ERR_SOCKET'])
       expect(troubleOf(failed(code), CLEAR)?.message).toMatch(/If it speaks TLS.*https:\/\//);
   });
 
-  it('nothing is guessed of a registry that has answered before, or of nobody', () => {
+  it('guesses nothing about a registry that has answered before, or if nothing listens', () => {
     for (const facts of [SECURE, CLEAR]) {
       expect(troubleOf(failed('ECONNRESET'), { ...facts, wasReached: true })).toBeNull();
       expect(troubleOf(failed('ECONNREFUSED'), facts)).toBeNull();
@@ -68,7 +68,7 @@ describe('what an error of a connection to a registry means', () => {
     expect(troubleOf(failed('CERT_HAS_EXPIRED'), { ...SECURE, wasReached: true })).not.toBeNull();
   });
 
-  it('is found in what a link throws', () => {
+  it('is found in the error that a client throws', () => {
     const trouble = new RegistryConnectError('it speaks TLS');
     expect(connectErrorIn(new RollcallError('REGISTRY_UNREACHABLE', 'No answer', { cause: trouble }))).toBe(trouble);
     expect(connectErrorIn(trouble)).toBe(trouble);

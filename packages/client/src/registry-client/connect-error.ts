@@ -1,32 +1,34 @@
 import { answerText, messageOf, printableText } from '@rollcall/core';
 import type { StrangeAnswer } from '@rollcall/core';
 
-/** What is known of the side that met with it. */
+/** The facts about the connection that failed. */
 export interface ConnectErrorFacts {
-  /** Is the URL an https one? */
+  /** True for an https URL. */
   readonly isSecure: boolean;
-  /** Has this URL ever given an answer? */
+  /** True if this URL has ever answered. */
   readonly wasReached: boolean;
-  /** Was a certificate shown? */
+  /** True if we presented a certificate. */
   readonly isShown: boolean;
 }
 
-/** Somebody is there, but no connection comes about, and another try will not mend it: its message says why, and what to do. */
+/** The registry is reachable but unusable, and a retry does not help: the message says why, and what to do. */
 export class RegistryConnectError extends Error {}
 
-/** The trouble that an error stands for, or is caused by; null for one that says no more than that nobody is there. */
+/**
+ * The `RegistryConnectError` that an error is, or is caused by; null for an error that only means that nothing listens.
+ */
 export function connectErrorIn(error: unknown): RegistryConnectError | null {
   if (error instanceof RegistryConnectError) return error;
   return error instanceof Error && error.cause instanceof RegistryConnectError ? error.cause : null;
 }
 
-/** Another program answers at the registry's address. */
+/** The message for another program that answers at the registry's address. */
 export function strangerText(answer: StrangeAnswer): string {
   return `what answers there is no registry (${answerText(answer)}). ${ELSEWHERE}`;
 }
 
 const ELSEWHERE = 'Check the address and its port, and whether a proxy answers in its place.';
-/** Of what came that is no HTTP so many bytes are shown. */
+/** How many bytes of an answer that is not HTTP are shown. */
 const MOST_BYTES = 60;
 
 const CA_OPTION = 'the option registryTls.caFile, ROLLCALL_CA_FILE or --ca-file';
@@ -37,7 +39,7 @@ const UNKNOWN =
   'its certificate is signed by nobody that is trusted here. ' +
   `Give the certificate of the CA that signed it: ${CA_OPTION}.`;
 
-/** By the codes of Node's errors (those of OpenSSL's verification, X509_V_ERR_…). */
+/** Messages by the codes of Node's errors (those of OpenSSL's verification, X509_V_ERR_…). */
 const OF_ITS_CERTIFICATE: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN,
   UNABLE_TO_GET_ISSUER_CERT: UNKNOWN,
@@ -51,7 +53,7 @@ const OF_ITS_CERTIFICATE: Readonly<Record<string, string>> = {
   INVALID_PURPOSE: 'its certificate is not for a server. Sign one with extendedKeyUsage=serverAuth.',
 };
 
-/** By what the peer's alert says (RFC 8446, 6.2). */
+/** Messages by the alert of the peer (RFC 8446, 6.2). */
 const ALERTS: readonly (readonly [RegExp, string])[] = [
   [/alert certificate required/, `it asks for a client certificate, and none was shown. Give one: ${CERT_OPTION}.`],
   [
@@ -62,14 +64,14 @@ const ALERTS: readonly (readonly [RegExp, string])[] = [
   [/alert (unknown ca|bad certificate|certificate unknown|unsupported certificate)/, refusedText('')],
 ];
 
-/** The connection ended before there was an answer: Node's word for it, and undici's. */
+/** Codes of a connection that ended before an answer: those of Node and of undici. */
 const CUT: ReadonlySet<string> = new Set(['ECONNRESET', 'UND_ERR_SOCKET']);
 
 const OPENSSL_HEARD_NO_TLS = /wrong version number|packet length too long|record layer failure|http request/;
 
 /**
- * What an error of a connection to a registry means, and what to do about it; null when there is nothing more to say than the error
- * itself. It guesses only where nothing else would explain it, and says so.
+ * The meaning of a connection error and what to do about it; null if there is nothing to add to the error itself. It
+ * guesses only if nothing else explains the error, and marks a guess as one.
  */
 export function troubleOf(error: unknown, facts: ConnectErrorFacts): RegistryConnectError | null {
   const text = facts.isSecure ? ofTls(error, facts) : ofClear(error, facts);
@@ -108,7 +110,7 @@ function ofClear(error: unknown, { wasReached }: ConnectErrorFacts): string | nu
   return 'it closed the connection without an answer. If it speaks TLS, write its URL as https://.';
 }
 
-/** The type of the record (RFC 8446, 5.1) that a server answers with when it is spoken to in the clear. */
+/** The type of the TLS record (RFC 8446, 5.1) with which a TLS server answers a plaintext request. */
 const TLS_ALERT = 0x15;
 
 function nameText(error: unknown): string {

@@ -6,7 +6,7 @@ import { Contact } from './connection-status.js';
 const URL = 'http://127.0.0.1:1337';
 
 describe('Contact', () => {
-  it('says once how to get a registry, and once that it is there', () => {
+  it('logs once how to get a registry, and once that it is there', () => {
     const log = recordingLog();
     const contact = new Contact(log, URL);
     contact.missed('connect ECONNREFUSED');
@@ -19,7 +19,7 @@ describe('Contact', () => {
     expect(log.texts('info')).toEqual([`The registry at ${URL} is there.`]);
   });
 
-  it('says once that a registry is lost, why, and once that it is back', () => {
+  it('logs once that a registry is lost and why, and once that it is back', () => {
     const log = recordingLog();
     const contact = new Contact(log, URL);
     contact.opened();
@@ -32,7 +32,7 @@ describe('Contact', () => {
     expect(log.texts('info')).toEqual([`The registry at ${URL} is there again.`]);
   });
 
-  it('says nothing of a break that is healed at the first try', () => {
+  it('does not log a break that the first attempt repairs', () => {
     const log = recordingLog();
     const contact = new Contact(log, URL);
     contact.opened();
@@ -41,7 +41,7 @@ describe('Contact', () => {
     expect(log.lines).toEqual([]);
   });
 
-  it('tells when a registry that was there, or was never found, gives no answer', () => {
+  it('notifies when a registry that was there, or was never found, gives no answer', () => {
     const contact = new Contact(recordingLog(), URL);
     let misses = 0;
     contact.onMissing(() => (misses += 1));
@@ -53,7 +53,7 @@ describe('Contact', () => {
     expect(misses).toBe(2);
   });
 
-  it('tells each trouble that people can mend, once, and not to start another registry', () => {
+  it('logs each problem that the user can fix once, and does not advise to start another registry', () => {
     const log = recordingLog();
     const contact = new Contact(log, URL);
     contact.missed('the change feed could not be opened');
@@ -72,7 +72,7 @@ describe('Contact', () => {
     );
   });
 
-  it('tells its status and each change of it', () => {
+  it('reports its status and each change of it', () => {
     const contact = new Contact(recordingLog(), URL);
     const heard: string[] = [];
     const stop = contact.onChange((status) => heard.push(status));

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { FailoverClient } from './failover.js';
 import { FakeLink } from './registry-client.fixture.js';
 
-describe('the registry of several streams', () => {
-  it('is one for all streams, though it is found while another one opens', async () => {
+describe('FailoverClient with several streams', () => {
+  it('uses one registry for all streams, also if it is found while another stream opens', async () => {
     const time = new ManualTime();
     const [a, b] = [new FakeLink('http://a.test'), new FakeLink('http://b.test')];
     const log = recordingLog();

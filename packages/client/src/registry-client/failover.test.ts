@@ -15,7 +15,7 @@ const EPOCHS = {
   c: '0192f3a0-0000-7000-8000-00000000000c',
 };
 
-/** A registry that knows who registered with it, and that `orders` has one instance: one of its own. */
+/** A registry that knows the instances registered with it, and one instance of `orders` of its own. */
 class Registry extends FakeLink {
   state: 'up' | 'down' | 'starting' = 'up';
   readonly known = new Set<string>();
@@ -34,7 +34,7 @@ class Registry extends FakeLink {
     this.onSuspect = () => this.#reply(aProblem('NOT_FOUND'));
   }
 
-  /** What its peers see when it dies, and when it is there again, knowing nothing. */
+  /** What its peers see when it dies, and when it is back without any data. */
   die(): void {
     this.state = 'down';
     this.known.clear();
@@ -101,8 +101,8 @@ async function watching(options: Parameters<typeof setUp>[0] = {}) {
   return world;
 }
 
-describe('SeveralLinks, who is asked', () => {
-  it('is the first one, and nobody else, as long as it is there', async () => {
+describe('FailoverClient, the current registry', () => {
+  it('is the first one, and no other, while it is reachable', async () => {
     const { a, b, c, rollcall, time } = await watching();
     await time.advanceBy(600_000);
     expect(idsOf(rollcall)).toEqual(['orders-a']);
@@ -111,7 +111,7 @@ describe('SeveralLinks, who is asked', () => {
     expect(time.pending().background).toBeLessThan(3);
   });
 
-  it('is the next one at once when the first is away from the start', async () => {
+  it('is the next one at once if the first is unreachable from the start', async () => {
     const { a, rollcall, time, log } = setUp();
     a.state = 'down';
     rollcall.service('orders');
@@ -126,17 +126,17 @@ describe('SeveralLinks, who is asked', () => {
     ]);
   });
 
-  it('is the next one within the first wait when the first dies, and nobody is lost by that', async () => {
+  it('is the next one within the first wait if the first dies, and no instance is lost', async () => {
     const { a, rollcall, time } = await watching();
     a.die();
     expect(rollcall.service('orders').stale).toBe(true);
     await time.advanceBy(101);
     expect(rollcall.service('orders').stale).toBe(false);
-    // what the second does not know is unconfirmed, and kept
+    // instances that the second does not know are unconfirmed, and kept
     expect(idsOf(rollcall)).toEqual(['orders-a', 'orders-b']);
   });
 
-  it('is each of them once in a round when all are away, then there is a wait, and it is told once', async () => {
+  it('is each of them once per round if all are unreachable, with a wait in between, and it is logged once', async () => {
     const { a, b, c, rollcall, time, log } = setUp();
     for (const registry of [a, b, c]) registry.state = 'down';
     rollcall.service('orders');
@@ -163,7 +163,7 @@ describe('SeveralLinks, who is asked', () => {
     expect(idsOf(rollcall)).toEqual(['orders-b']);
   });
 
-  it('is the one with the stream, whatever becomes of a single request', async () => {
+  it('is the one with the stream, regardless of single failed requests', async () => {
     const { a, b, link, time } = await watching();
     a.onRegister = () => 'unreachable';
     a.onBeat = () => 'unreachable';
@@ -174,7 +174,7 @@ describe('SeveralLinks, who is asked', () => {
     expect([b.registrations, b.beats, b.streams]).toEqual([[], [], []]);
   });
 
-  it('is another one when one is frozen after the other: streams are not given up for that', async () => {
+  it('is another one if one after the other freezes: streams are not abandoned for that', async () => {
     const { a, b, c, rollcall, time } = await watching();
     a.stream.fallSilent();
     await time.advanceBy(101);
@@ -185,7 +185,7 @@ describe('SeveralLinks, who is asked', () => {
     expect([a, b, c].flatMap(({ polls }) => polls)).toEqual([]);
   });
 
-  it('is polled where the streams of all of them are held back', async () => {
+  it('is polled if the streams of all of them are held back', async () => {
     const { a, b, c, time } = await watching();
     for (const registry of [a, b, c, a]) {
       registry.stream.fallSilent();
@@ -203,7 +203,7 @@ describe('SeveralLinks, who is asked', () => {
   });
 });
 
-describe('SeveralLinks, an instance', () => {
+describe('FailoverClient, an instance', () => {
   it('registers with the next registry when its own dies, as the same instance, and beats there', async () => {
     const { a, b, rollcall, time } = setUp({ service: 'users' });
     rollcall.register([{ protocol: 'tcp', port: 3001 }]);
@@ -221,7 +221,7 @@ describe('SeveralLinks, an instance', () => {
     expect(rollcall.state).toBe('HEALTHY');
   });
 
-  it('registers with whoever is there when the first is away', async () => {
+  it('registers with a reachable registry if the first is not', async () => {
     const { a, b, c, rollcall, time } = setUp({ service: 'users' });
     a.state = 'down';
     b.state = 'starting';
@@ -230,7 +230,7 @@ describe('SeveralLinks, an instance', () => {
     expect(c.known).toEqual(new Set([rollcall.id]));
   });
 
-  it('finds another one when the one that refused its line is away before it could register there', async () => {
+  it('finds another registry if the one that refused its line is gone before it could register there', async () => {
     const { a, b, c, rollcall, time } = setUp({ service: 'users' });
     rollcall.register([{ protocol: 'tcp', port: 3001 }]);
     await time.advanceBy(6_000);
@@ -241,7 +241,7 @@ describe('SeveralLinks, an instance', () => {
     expect(c.known).toEqual(new Set([rollcall.id]));
   });
 
-  it('says goodbye where it is registered', async () => {
+  it('deregisters where it is registered', async () => {
     const { a, b, rollcall, time } = setUp({ service: 'users' });
     a.state = 'down';
     rollcall.register([{ protocol: 'tcp', port: 3001 }]);
@@ -252,8 +252,8 @@ describe('SeveralLinks, an instance', () => {
   });
 });
 
-describe('SeveralLinks, back to the first', () => {
-  it('goes back within 45 s when it is there again, so that all processes meet', async () => {
+describe('FailoverClient, back to the first', () => {
+  it('returns within 45 s once it is reachable again, so that all processes meet', async () => {
     const { a, b, rollcall, time, log } = await watching();
     a.die();
     await time.advanceBy(60_000);
@@ -271,7 +271,7 @@ describe('SeveralLinks, back to the first', () => {
     expect(a.suspicions).toHaveLength(asked);
   });
 
-  it('does not go back to one that is still starting', async () => {
+  it('does not return to one that is still starting', async () => {
     const { a, b, time } = await watching();
     a.die();
     a.state = 'starting';
@@ -292,7 +292,7 @@ describe('SeveralLinks, back to the first', () => {
     expect(a.stream.request.line).toMatchObject({ id: rollcall.id });
   });
 
-  it('stays where it is when the order is random', async () => {
+  it('stays at its registry if the order is random', async () => {
     const world = await watching({ order: 'random' });
     const first = [world.a, world.b, world.c].find(({ streams }) => streams.length > 0);
     first?.die();
@@ -304,10 +304,10 @@ describe('SeveralLinks, back to the first', () => {
   });
 });
 
-describe('SeveralLinks, polling', () => {
+describe('FailoverClient, polling', () => {
   const question = { namespace: 'default', service: 'orders', revision: null, waitMs: 0 };
 
-  it('asks the next one when there is no answer', async () => {
+  it('asks the next one if there is no answer', async () => {
     const { a, b, link } = setUp();
     const answer = link.poll?.({ ...question, signal: new AbortController().signal });
     await a.lastPoll.reply('unreachable');
@@ -315,7 +315,7 @@ describe('SeveralLinks, polling', () => {
     await expect(answer).resolves.toMatchObject({ ok: false, problem: { code: 'NOT_FOUND' } });
   });
 
-  it('asks nobody else when nobody wants the answer any more', async () => {
+  it('asks no other registry once the request is aborted', async () => {
     const { a, b, link } = setUp();
     const over = new AbortController();
     const answer = link.poll?.({ ...question, signal: over.signal });
@@ -325,7 +325,7 @@ describe('SeveralLinks, polling', () => {
     expect(b.polls).toEqual([]);
   });
 
-  it('is offered only where each of them offers it', () => {
+  it('is offered only if each of them offers it', () => {
     const time = new ManualTime();
     const one = new FakeLink();
     const without: RegistryClient = Object.assign(new FakeLink(), { poll: undefined });
@@ -336,7 +336,7 @@ describe('SeveralLinks, polling', () => {
 
 type Happening = 'down' | 'up' | 'starting' | 'silent' | 'cut';
 
-describe('SeveralLinks, whatever comes', () => {
+describe('FailoverClient, any sequence of failures', () => {
   const steps = fc.array(
     fc.record({
       who: fc.constantFrom('a' as const, 'b' as const, 'c' as const),
@@ -345,7 +345,7 @@ describe('SeveralLinks, whatever comes', () => {
     }),
     { maxLength: 12 },
   );
-  // more often in a row, and streams are taken for held back
+  // with more in a row, streams would count as held back
   const few = steps.filter((happenings) => happenings.filter(({ what }) => what === 'silent').length <= 2);
 
   const apply = (registry: Registry, what: Happening): void => {
@@ -387,7 +387,7 @@ describe('SeveralLinks, whatever comes', () => {
   });
 });
 
-describe('SeveralLinks, closing', () => {
+describe('FailoverClient, closing', () => {
   it('closes all of them, and leaves no timer', async () => {
     const { a, b, c, rollcall, time } = await watching();
     a.die();

@@ -31,7 +31,7 @@ import { RegistryTls } from './tls.js';
 import type { RegistryTlsTerms } from './tls.js';
 
 export interface FailoverParts {
-  /** One to each registry, in the order of the option. At least one. They are closed with this one. */
+  /** One client for each registry, in the order of the option; at least one. They are closed with this one. */
   readonly links: readonly RegistryClient[];
   readonly order: RegistryOrder;
   readonly time: Time;
@@ -39,15 +39,15 @@ export interface FailoverParts {
   readonly log: Log;
 }
 
-interface WayParts extends Omit<FailoverParts, 'links'> {
-  /** An access token that is good at all of them. */
+interface OpenLinksParts extends Omit<FailoverParts, 'links'> {
+  /** An access token that all of them accept. */
   readonly token: string | undefined;
-  /** For all that are reached over TLS. */
+  /** The TLS terms for all `https://` URLs. */
   readonly tls: RegistryTlsTerms | undefined;
 }
 
-/** The way over HTTP to the registries at these URLs, at least one. Throws OPTION_INVALID for TLS terms that cannot be used. */
-export function openLinks(urls: readonly string[], { token, tls: terms, ...parts }: WayParts): RegistryClient {
+/** Opens an HTTP client for the registries at these URLs, at least one. Throws OPTION_INVALID for unusable TLS terms. */
+export function openLinks(urls: readonly string[], { token, tls: terms, ...parts }: OpenLinksParts): RegistryClient {
   const tls = new RegistryTls(terms, parts.log);
   if (tls.isGiven && urls.every((url) => /^http:/i.test(url)))
     parts.log.warn(`registryTls is not used: ${urls.join(', ')} is spoken to in the clear. For TLS write https://.`);
@@ -56,38 +56,39 @@ export function openLinks(urls: readonly string[], { token, tls: terms, ...parts
   return links.length === 1 && only !== undefined ? only : new FailoverClient({ ...parts, links });
 }
 
-/** Refusals that say no more than: ask another one. */
+/** Refusals after which another registry is tried. */
 const ELSEWHERE: ReadonlySet<ProblemCode> = new Set(['NOT_READY', 'TOO_MANY', 'INTERNAL', 'MISDIRECTED']);
-/** How often a better registry is looked for, and up to half as much later: not all processes go home at once. */
-const HOME_MS = 30_000;
-/** A stream that still brings something after so long is one that comes through. */
+/** How often a better registry is probed, and up to half as much later, so that not all processes return at once. */
+const RETURN_MS = 30_000;
+/** A stream that still receives data after this time counts as working. */
 const PROVEN_MS = 25_000;
 
 /**
- * The way to several registries as if they were one. Everything goes to one of them at a time, the one that holds the change feed and
- * with it our line: who holds the line owns the instance, and has to get its heartbeats. While a stream is open, nothing else is
- * asked. When it has ended and its registry does not answer, the next is asked at once; after one round the asker waits, with
- * jitter, as it does for a single registry. A registry to which we come anew does not know us: it says so, and we register there.
+ * A client for several registries. All requests go to one of them at a time, the one that holds the change feed and
+ * with it our line: the registry with the line owns the instance and must receive its heartbeats. While a stream is
+ * open, no other registry is tried. If it has ended and its registry does not answer, the next one is tried at once;
+ * after one round the caller waits with jitter, as for a single registry. A registry that does not know us yet answers
+ * so, and we register there.
  */
 export class FailoverClient implements RegistryClient {
   readonly name: string;
-  /** Only if each of them can. */
+  /** Present only if all of them support it. */
   readonly poll?: (request: PollRequest) => Answer<ServiceViewAnswer>;
   readonly #parts: FailoverParts;
   readonly #registries: Registries<RegistryClient>;
-  /** Watches that are open, or being opened. */
+  /** Watches that are open, or are being opened. */
   readonly #relays = new Set<Relay>();
-  /** Those whose streams fell silent since one came through. */
+  /** Registries whose streams fell silent since the last stream that worked. */
   readonly #silent = new Set<RegistryClient>();
-  #told: RegistryClient;
-  #home: Timer | null = null;
+  #logged: RegistryClient;
+  #returnTimer: Timer | null = null;
   #isClosed = false;
 
   constructor(parts: FailoverParts) {
     const { links, order, random } = parts;
     this.#parts = parts;
     this.#registries = new Registries(links, order, random);
-    this.#told = this.#registries.current;
+    this.#logged = this.#registries.current;
     this.name = links.map((link) => link.name).join(', ');
     if (links.every((link) => link.poll !== undefined)) this.poll = (request) => this.#poll(request);
   }
@@ -96,7 +97,7 @@ export class FailoverClient implements RegistryClient {
     return this.#ask((link) => link.register(registration));
   }
 
-  /** Said once: a later beat goes elsewhere. */
+  /** Sent once: a later beat goes to another registry. */
   async beat(proof: Proof, beat: Beat, options?: BeatOptions): Answer<BeatAnswer> {
     const link = this.#registries.current;
     try {
@@ -115,7 +116,7 @@ export class FailoverClient implements RegistryClient {
     return this.#registries.current.suspect(id, suspicion);
   }
 
-  /** Only who knows us has to hear it. */
+  /** Only the registry that knows us needs it. */
   drain(proof: Proof, drain: Drain): Answer<DrainAnswer> {
     return this.#registries.current.drain(proof, drain);
   }
@@ -130,11 +131,11 @@ export class FailoverClient implements RegistryClient {
       isElsewhere: (link) => this.#isHeldElsewhere(link),
       opened: (link) => {
         this.#answered(link);
-        this.#lookHomeLater();
+        this.#scheduleReturn();
       },
       refused: (link) => this.#answered(link),
       failed: (link) => this.#failed(link),
-      // a frozen registry is no news to who asks for streams; all of them together are: something holds streams back
+      // one silent registry may be frozen, which is not reported; if all are silent, something holds back streams
       isSilence: (link) => this.#silent.add(link).size === this.#parts.links.length,
       proved: () => this.#silent.clear(),
       now: () => this.#parts.time.now(),
@@ -147,14 +148,14 @@ export class FailoverClient implements RegistryClient {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#home?.cancel();
+    this.#returnTimer?.cancel();
     for (const relay of this.#relays) relay.close();
     await Promise.all(this.#parts.links.map((link) => link.close()));
   }
 
   #poll(request: PollRequest): Answer<ServiceViewAnswer> {
     const { signal } = request;
-    // a link without it is none of ours: see the constructor
+    // `poll` is always present here: see the constructor
     return this.#ask((link) => link.poll?.(request) ?? Promise.reject(new Error('it cannot be polled')), signal);
   }
 
@@ -179,7 +180,7 @@ export class FailoverClient implements RegistryClient {
     throw failure;
   }
 
-  /** Who may be asked, in order: where a stream is open, only its registry. */
+  /** The registries to try, in order; while a stream is open, only its registry. */
   #candidates(): readonly RegistryClient[] {
     return this.#isHeld() ? [this.#registries.current] : this.#registries.round;
   }
@@ -189,7 +190,7 @@ export class FailoverClient implements RegistryClient {
     return false;
   }
 
-  /** Is a stream open at another registry? All of them go to one, which is the one that knows us. */
+  /** True if a stream is open at another registry. All streams go to one, the one that knows us. */
   #isHeldElsewhere(link: RegistryClient): boolean {
     for (const { at } of this.#relays) if (at !== null && at !== link) return true;
     return false;
@@ -197,9 +198,9 @@ export class FailoverClient implements RegistryClient {
 
   #answered(link: RegistryClient): void {
     this.#registries.answered(link);
-    if (link === this.#told) return;
-    this.#parts.log.info(`Using the registry at ${link.name} now, instead of the one at ${this.#told.name}.`);
-    this.#told = link;
+    if (link === this.#logged) return;
+    this.#parts.log.info(`Using the registry at ${link.name} now, instead of the one at ${this.#logged.name}.`);
+    this.#logged = link;
   }
 
   #failed(link: RegistryClient): void {
@@ -208,33 +209,36 @@ export class FailoverClient implements RegistryClient {
 
   // ---- back to a better one ------------------------------------------------------------------------------------------
 
-  #lookHomeLater(): void {
-    if (this.#isClosed || this.#home !== null || this.#registries.better.length === 0) return;
+  #scheduleReturn(): void {
+    if (this.#isClosed || this.#returnTimer !== null || this.#registries.better.length === 0) return;
     const { time, random } = this.#parts;
-    this.#home = time.setTimer(
-      HOME_MS * (1 + random.unit() / 2),
+    this.#returnTimer = time.setTimer(
+      RETURN_MS * (1 + random.unit() / 2),
       () => {
-        this.#home = null;
-        void this.#lookHome();
+        this.#returnTimer = null;
+        void this.#tryReturn();
       },
       { background: true },
     );
   }
 
-  /** The streams end, as if they had broken, and come back at the better one. */
-  async #lookHome(): Promise<void> {
+  /** Ends the streams as if they had broken, so that they reopen at the better registry. */
+  async #tryReturn(): Promise<void> {
     for (const link of this.#registries.better) {
-      if (!(await isThere(link)) || this.#isClosed) continue;
+      if (!(await isReady(link)) || this.#isClosed) continue;
       this.#answered(link);
       for (const relay of this.#relays) if (relay.isOpen) relay.end();
       return;
     }
-    this.#lookHomeLater();
+    this.#scheduleReturn();
   }
 }
 
-/** Does it answer, and is it ready? Asked about nobody: any registry that is ready says that it does not know such an instance. */
-async function isThere(link: RegistryClient): Promise<boolean> {
+/**
+ * True if the registry answers and is ready: then it reports that it does not know the invented instance of this
+ * request.
+ */
+async function isReady(link: RegistryClient): Promise<boolean> {
   try {
     const answer = await link.suspect('rollcall-is-there', { by: 'rollcall', outcome: 'timeout' });
     return answer.ok || !ELSEWHERE.has(answer.problem.code);
@@ -245,38 +249,38 @@ async function isThere(link: RegistryClient): Promise<boolean> {
 
 interface RelayParts {
   readonly candidates: readonly RegistryClient[];
-  /** Has another stream been opened meanwhile, at another registry than this? */
+  /** True if another stream was opened meanwhile, at another registry than this. */
   readonly isElsewhere: (link: RegistryClient) => boolean;
   readonly opened: (link: RegistryClient) => void;
-  /** It answered, with a refusal that is meant for us. */
+  /** Called when it answered with a refusal that concerns us. */
   readonly refused: (link: RegistryClient) => void;
-  /** It gave no answer, or fell silent. */
+  /** Called when it gave no answer, or fell silent. */
   readonly failed: (link: RegistryClient) => void;
-  /** It fell silent: is that to be told? */
+  /** It fell silent; returns true if that must be reported. */
   readonly isSilence: (link: RegistryClient) => boolean;
-  /** A stream comes through. */
+  /** Called when a stream works. */
   readonly proved: () => void;
   readonly now: () => number;
   readonly ended: () => void;
 }
 
-/** One watch, at the first of the candidates that takes it. */
+/** One watch, at the first candidate that accepts it. */
 class Relay implements Watch {
-  /** Where it is open; null: it is not. */
+  /** The registry at which it is open; null if it is not. */
   at: RegistryClient | null = null;
   readonly #request: WatchRequest;
   readonly #sink: WatchSink;
   readonly #parts: RelayParts;
   #tried = 0;
   #inner: Watch | null = null;
-  /** What the first of them said that answered. */
+  /** The problem of the first registry that answered with one. */
   #refusal: Problem | null = null;
-  /** Of the first of them that met with one. */
+  /** The first connection error. */
   #trouble: Error | undefined;
   #openedAt = Infinity;
   #isSilent = false;
-  /** Is the silence of the last one to be told? */
-  #isNews = false;
+  /** True if the silence of the last registry must be reported. */
+  #mustReportSilence = false;
   #isClosed = false;
   #isOver = false;
 
@@ -291,7 +295,7 @@ class Relay implements Watch {
     if (link === undefined || this.#parts.isElsewhere(link)) return this.#finish(this.#refusal);
     this.#tried += 1;
     this.#isSilent = false;
-    this.#inner = link.watch(this.#request, this.#hearing(link));
+    this.#inner = link.watch(this.#request, this.#sinkFor(link));
   }
 
   close(): void {
@@ -303,12 +307,12 @@ class Relay implements Watch {
     return this.at !== null;
   }
 
-  /** As if the way had broken. */
+  /** Ends the stream as if the connection had broken. */
   end(): void {
     this.#inner?.close();
   }
 
-  #hearing(link: RegistryClient): WatchSink {
+  #sinkFor(link: RegistryClient): WatchSink {
     const sink = this.#sink;
     return {
       opened: () => {
@@ -333,7 +337,7 @@ class Relay implements Watch {
 
   #closed(link: RegistryClient, problem: Problem | null, trouble: Error | undefined): void {
     this.#trouble ??= trouble;
-    this.#isNews = this.#isSilent && this.#parts.isSilence(link);
+    this.#mustReportSilence = this.#isSilent && this.#parts.isSilence(link);
     if (this.isOpen || this.#isClosed) {
       this.at = null;
       if (this.#isSilent) this.#parts.failed(link);
@@ -352,7 +356,7 @@ class Relay implements Watch {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#parts.ended();
-    if (this.#isNews) this.#sink.silent?.();
+    if (this.#mustReportSilence) this.#sink.silent?.();
     this.#sink.closed(problem, problem === null ? this.#trouble : undefined);
   }
 }

@@ -13,15 +13,15 @@ function setUp() {
   return { time, log, link, contact, suspicions };
 }
 
-describe('Suspicions', () => {
-  it('tells the registry who saw what fail', () => {
+describe('FailureReports', () => {
+  it('reports to the registry which caller saw which instance fail', () => {
     const { link, contact, suspicions } = setUp();
     contact.opened();
     suspicions.report('orders-1', 'refused');
     expect(link.suspicions).toEqual([{ id: 'orders-1', by: 'gateway-1', outcome: 'refused' }]);
   });
 
-  it('has at most 16 reports under way', async () => {
+  it('has at most 16 reports in flight', async () => {
     const { link, contact, suspicions, time } = setUp();
     contact.opened();
     for (let i = 0; i < 100; i += 1) suspicions.report(`orders-${i}`, 'timeout');
@@ -41,13 +41,13 @@ describe('Suspicions', () => {
     expect(link.suspicions).toHaveLength(3);
   });
 
-  it('keeps to itself what no registry can hear', () => {
+  it('drops reports without a registry', () => {
     const { link, suspicions } = setUp();
     suspicions.report('orders-1', 'refused');
     expect(link.suspicions).toEqual([]);
   });
 
-  it('does not mind a refusal or a lost registry', async () => {
+  it('tolerates a refusal and a lost registry', async () => {
     const { link, contact, suspicions, log, time } = setUp();
     contact.opened();
     link.suspect = async () => ({ ok: false, problem: aProblem('NOT_FOUND') });

@@ -8,20 +8,21 @@ export interface FailureReportsParts {
   readonly log: Log;
   readonly link: RegistryClient;
   readonly contact: Contact;
-  /** Instance id of this process. */
+  /** The instance id of this process. */
   readonly by: string;
 }
 
-/** Reports under way; more would not make the registry call sooner. */
+/** The most reports in flight; more would not make the registry probe sooner. */
 const MAX_IN_FLIGHT = 16;
-/** One instance is reported once in this time at most. */
+/** One instance is reported at most once in this time. */
 const AGAIN_MS = 1_000;
-/** So many are remembered as reported. */
+/** How many reported instances are remembered. */
 const MAX_REPORTED = 256;
 
 /**
- * Tells the registry which instances failed us, so that it calls them at once. A hint, never more: what is too much, or finds no
- * registry, is dropped: one instance is reported once a second at most. (The registry limits it again.)
+ * Reports instances that failed our calls to the registry, so that it probes them at once. Reports are only hints:
+ * excess reports, and reports without a registry, are dropped. One instance is reported at most once a second. (The
+ * registry limits reports, too.)
  */
 export class FailureReports {
   readonly #parts: FailureReportsParts;

@@ -12,7 +12,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-/** A registry of which orders changes whenever the test says so. */
+/** A registry whose `orders` changes on request of the test. */
 class Registry {
   #revision = 1;
   #waiting: (() => void)[] = [];
@@ -51,7 +51,7 @@ const listening = (server: Server): Promise<number> =>
     server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port));
   });
 
-/** Passes everything on, but of an event stream nothing that comes after its head, or not even that. */
+/** A proxy that forwards everything except the body of an event stream, or the whole stream. */
 async function startBufferingProxy(to: string, keeps: 'the body' | 'everything'): Promise<string> {
   const sockets = new Set<Socket>();
   const server = createServer((inside) => {
@@ -80,7 +80,7 @@ async function startBufferingProxy(to: string, keeps: 'the body' | 'everything')
   return `http://127.0.0.1:${port}`;
 }
 
-/** Resolves when the client's own copy of orders is of that version. */
+/** Resolves once the client's copy of orders has that version. */
 function heard(rollcall: Rollcall, version: string): Promise<void> {
   const view = rollcall.service('orders');
   return new Promise((resolve) => {
@@ -121,7 +121,7 @@ describe('behind a proxy that buffers', () => {
     },
   );
 
-  it('without one, nothing is polled', async () => {
+  it('polls nothing without a proxy', async () => {
     const registry = new Registry();
     const { url } = await registry.start();
     const rollcall = new Rollcall({ registry: url });
@@ -132,8 +132,8 @@ describe('behind a proxy that buffers', () => {
   });
 });
 
-describe('HttpLink, polling', () => {
-  it('asks for all at once, or for what is newer, and is ended by the signal', async () => {
+describe('HttpRegistryClient, polling', () => {
+  it('requests the whole view at once, or waits for a newer one, and ends by the signal', async () => {
     const registry = new Registry();
     const { url } = await registry.start();
     const link = new HttpRegistryClient({ url, time: systemTime });
@@ -148,7 +148,7 @@ describe('HttpLink, polling', () => {
     expect(registry.asked.map((each) => each.url)[0]).toBe('/api/v1/services/orders?namespace=shop');
   });
 
-  it('asks nothing when the signal has said so before', async () => {
+  it('sends nothing if the signal is already aborted', async () => {
     const registry = new Registry();
     const { url } = await registry.start();
     const link = new HttpRegistryClient({ url, time: systemTime });
@@ -160,7 +160,7 @@ describe('HttpLink, polling', () => {
     expect(registry.asked.map((each) => each.url)).toEqual(['/api/v1/services/orders?namespace=shop']);
   });
 
-  it('refuses what is no view', async () => {
+  it('rejects an answer that is not a view', async () => {
     const registry = await startHttpRegistry((response) => response.end('{"service":"orders"}'));
     cleanups.push(() => registry.close());
     const link = new HttpRegistryClient({ url: registry.url, time: systemTime });

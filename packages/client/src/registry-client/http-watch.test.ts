@@ -28,7 +28,7 @@ function linkTo(url: string, time: Time = systemTime): HttpRegistryClient {
   return link;
 }
 
-/** Everything a sink hears, as a list that can be awaited. */
+/** A sink that records everything in a list that can be awaited. */
 class Listener implements WatchSink {
   readonly heard: (Frame | string)[] = [];
   problem: Problem | null = null;
@@ -82,8 +82,8 @@ function openFeed(response: ServerResponse): void {
   response.flushHeaders();
 }
 
-describe('HttpLink, the change feed', () => {
-  it('asks for services, resumes, and shows itself as a line', async () => {
+describe('HttpRegistryClient, the change feed', () => {
+  it('requests services, resumes, and authenticates as a line', async () => {
     const registry = await startRegistry(openFeed);
     const cursor = { epoch: EPOCH, revision: 41 };
     const { listener } = watchWith(linkTo(registry.url), {
@@ -114,7 +114,7 @@ describe('HttpLink, the change feed', () => {
     expect(listener.heard).toEqual(['opened', reset, 'mark 1', 'mark 2']);
   });
 
-  it('delivers the same when every byte comes alone', async () => {
+  it('delivers the same if every byte arrives alone', async () => {
     const reset = aReset([anInstance({ metadata: { team: 'Käse 🧀' } })]);
     const registry = await startRegistry((response) => {
       openFeed(response);
@@ -126,7 +126,7 @@ describe('HttpLink, the change feed', () => {
     expect(listener.heard).toEqual(['opened', reset, 'mark 1']);
   });
 
-  it('hands over together what came at once', async () => {
+  it('delivers in one batch what arrived at once', async () => {
     const reset = aReset([anInstance()]);
     const registry = await startRegistry((response) => {
       openFeed(response);
@@ -145,7 +145,7 @@ describe('HttpLink, the change feed', () => {
     expect(sizes).toEqual([4]);
   });
 
-  it('rests after more than 10 ms of work as long as it took, and then goes on', async () => {
+  it('pauses after more than 10 ms of work for as long as it took, and then continues', async () => {
     const time = new ManualTime();
     let response: ServerResponse | undefined;
     const registry = await startRegistry((feed) => {
@@ -172,7 +172,7 @@ describe('HttpLink, the change feed', () => {
     await listener.until(() => listener.has('mark 3'));
   });
 
-  it('does not rest from work after which it waited long enough', async () => {
+  it('does not pause after work that was followed by enough idle time', async () => {
     const time = new ManualTime();
     let response: ServerResponse | undefined;
     const registry = await startRegistry((feed) => {
@@ -236,7 +236,7 @@ describe('HttpLink, the change feed', () => {
     expect(time.pending().background).toBe(0);
   });
 
-  it('gives up a watch that is not accepted in time', async () => {
+  it('abandons a watch that is not accepted in time', async () => {
     const time = new ManualTime();
     const registry = await startRegistry(() => {});
     const asked = new Promise((resolve) => registry.server.on('request', resolve));
@@ -246,7 +246,7 @@ describe('HttpLink, the change feed', () => {
     expect(listener.heard).toEqual(['silent', 'closed']);
   });
 
-  it('tells a refusal with its problem', async () => {
+  it('reports a refusal with its problem', async () => {
     const problem = { code: 'NOT_FOUND', detail: 'No such instance.', fix: 'Register.' };
     const registry = await startRegistry((response) => response.writeHead(404).end(JSON.stringify(problem)));
     const { listener } = watchWith(linkTo(registry.url));
@@ -266,7 +266,7 @@ describe('HttpLink, the change feed', () => {
   it.each([
     ['no JSON', 'event: change\ndata: {"service":\n\n'],
     ['a frame with a wrong field', sse({ event: 'status', data: { settled: 'yes' as never } })],
-  ])('ends at %s, and says so', async (_name, garbage) => {
+  ])('ends at %s, and reports that', async (_name, garbage) => {
     const registry = await startRegistry((response) => {
       openFeed(response);
       response.write(garbage + mark(9));
@@ -288,7 +288,7 @@ describe('HttpLink, the change feed', () => {
     await noticed;
   });
 
-  it('ends with the link, also when it is opened after that', async () => {
+  it('ends with the client, also if it is opened after that', async () => {
     const registry = await startRegistry(openFeed);
     const link = linkTo(registry.url);
     const { listener } = watchWith(link);
@@ -299,7 +299,7 @@ describe('HttpLink, the change feed', () => {
     await late.until(() => late.has('closed'));
   });
 
-  it('ends when nobody listens', async () => {
+  it('ends if nothing listens', async () => {
     const registry = await startRegistry(() => {});
     await new Promise((resolve) => registry.server.close(resolve));
     const { listener } = watchWith(linkTo(registry.url));

@@ -5,10 +5,16 @@ import type { RegistryConnectError } from './connect-error.js';
 import type { Watch, WatchSink } from './registry-client.js';
 import { collect, jsonOf, MAX_ANSWER_BYTES } from './response.js';
 
-/** Of one frame of the feed: resets come in parts of 64 KiB, a change may name every instance of a service. */
+/**
+ * The longest frame of the feed, in characters: resets come in parts of 64 KiB, a change may name every instance of a
+ * service.
+ */
 const MAX_FRAME_CHARACTERS = 32 * 1024 * 1024;
 
-/** After so much work on what comes it rests as long: a flood takes half of the time at most, but for pieces of more than 1 s of work each. */
+/**
+ * After this much work on received data it pauses as long: a flood takes at most half of the time, unless one chunk
+ * takes more than 1 s.
+ */
 const MAX_TURN_MS = 10;
 const LONGEST_REST_MS = 1_000;
 
@@ -17,9 +23,9 @@ export interface WatchParts {
   readonly timeoutMs: number;
   readonly silenceMs: number;
   readonly sink: WatchSink;
-  /** Something answered. */
+  /** Called when something answered. */
   readonly answered: () => void;
-  /** What people should be told of an error; null: nothing. */
+  /** The connect error to log for an error; null if there is none. */
   readonly troubleOf: (error: Error) => RegistryConnectError | null;
   readonly ended: () => void;
 }
@@ -31,7 +37,7 @@ export class HttpWatch implements Watch {
   readonly #parser = new SseParser(MAX_FRAME_CHARACTERS);
   #timer: Timer;
   #rest: Timer | null = null;
-  /** That has not been paid off by rest or by waiting. */
+  /** The work in ms that is not yet compensated by pauses or idle time. */
   #workedMs = 0;
   #doneAt = 0;
   #heardAt = 0;
@@ -61,7 +67,7 @@ export class HttpWatch implements Watch {
       );
       return;
     }
-    response.on('data', (bytes: Uint8Array) => this.#take(bytes, response));
+    response.on('data', (bytes: Uint8Array) => this.#received(bytes, response));
     response.on('error', () => this.close());
     response.on('close', () => this.close());
     this.#heardAt = this.#parts.time.now();
@@ -69,7 +75,7 @@ export class HttpWatch implements Watch {
     if (!this.#isClosed) this.#open(response);
   }
 
-  /** A registry that is too old to keep the silence that was asked for does not name it. */
+  /** A registry that is too old to honour the requested beat interval does not name it. */
   #open({ headers }: IncomingMessage): void {
     const beatMs = Number(headers['rollcall-beat-ms']);
     if (beatMs > 0) this.#parts.sink.opened(beatMs);
@@ -91,7 +97,7 @@ export class HttpWatch implements Watch {
     this.close();
   }
 
-  #take(bytes: Uint8Array, response: IncomingMessage): void {
+  #received(bytes: Uint8Array, response: IncomingMessage): void {
     const { time } = this.#parts;
     const began = time.now();
     this.#workedMs = Math.max(0, this.#workedMs - (began - this.#doneAt));
@@ -147,14 +153,14 @@ export class HttpWatch implements Watch {
   }
 }
 
-/** A refusal, or a success that is no feed. */
+/** The problem of a refusal, or of a success that is not a feed. */
 function refusalOf(answer: StrangeAnswer): Problem {
   const { status, text } = answer;
   if (status >= 400) return problemFrom(status, jsonOf(text), answer);
   return breach(`no event stream, but ${answerText(answer)}`);
 }
 
-/** What came is not what a registry sends. */
+/** The problem of data that violates the protocol. */
 function breach(what: string): Problem {
   return {
     code: 'INTERNAL',

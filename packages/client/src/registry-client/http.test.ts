@@ -49,7 +49,7 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
   return isRollcallError(error) ? error.code : 'no RollcallError';
 }
 
-/** Who closed first, for one connection after the other. */
+/** For each connection, the side that closed first. */
 function endsOfConnections(server: Server): { next(): Promise<string> } {
   const ends: string[] = [];
   const waiting: ((end: string) => void)[] = [];
@@ -71,7 +71,7 @@ function endsOfConnections(server: Server): { next(): Promise<string> } {
   };
 }
 
-describe('HttpLink, requests', () => {
+describe('HttpRegistryClient, requests', () => {
   it('sends a registration and reads the answer', async () => {
     const registry = await startRegistry((response) => json(response, 201, registered));
     await expect(linkTo(registry.url).register(registration)).resolves.toEqual({ ok: true, value: registered });
@@ -79,7 +79,7 @@ describe('HttpLink, requests', () => {
     expect(JSON.parse(registry.requests[0]?.body ?? '')).toEqual(registration);
   });
 
-  it('shows the secret in a header and nowhere else', async () => {
+  it('sends the secret in a header and nowhere else', async () => {
     const registry = await startRegistry((response) => json(response, 200, { state: 'HEALTHY', revision: 7 }));
     const answer = await linkTo(registry.url).beat(proof, { nonce: null, seq: 1 });
     expect(answer).toEqual({ ok: true, value: { state: 'HEALTHY', revision: 7 } });
@@ -98,7 +98,7 @@ describe('HttpLink, requests', () => {
     expect(registry.sockets).toHaveLength(3);
   });
 
-  it('speaks to the other routes of an instance', async () => {
+  it('uses the other routes of an instance', async () => {
     const registry = await startRegistry((response, { url }) => {
       if (url.endsWith('/drain')) json(response, 202, { watchers: 3 });
       else response.writeHead(url.endsWith('/suspect') ? 202 : 204).end();
@@ -120,13 +120,13 @@ describe('HttpLink, requests', () => {
     expect(registry.requests[0]?.url).toBe('/behind/proxy/api/v1/register');
   });
 
-  it('gives a refusal as the problem that the registry sent', async () => {
+  it('returns a refusal as the problem that the registry sent', async () => {
     const problem = { code: 'ADDRESS_TAKEN', detail: 'orders-2 answers there.', fix: 'Take another port.' };
     const registry = await startRegistry((response) => json(response, 409, { type: 'x', status: 409, ...problem }));
     await expect(linkTo(registry.url).beat(proof, { nonce: null, seq: 1 })).resolves.toEqual({ ok: false, problem });
   });
 
-  it('does not take a web page for an answer', async () => {
+  it('rejects a web page as an answer', async () => {
     const registry = await startRegistry((response) => response.end('<html>hello</html>'));
     const error: unknown = await linkTo(registry.url)
       .register(registration)
@@ -138,7 +138,7 @@ describe('HttpLink, requests', () => {
     );
   });
 
-  it('shows what a program answered that is no registry', async () => {
+  it('shows the answer of a program that is not a registry', async () => {
     const page = `<!DOCTYPE html>\n<title>\u001b[31mNot here</title>${'x'.repeat(9_000)}`;
     const registry = await startRegistry((response) =>
       response.writeHead(404, { 'content-type': 'text/html' }).end(page),
@@ -150,7 +150,7 @@ describe('HttpLink, requests', () => {
     expect(detail.length).toBeLessThan(300);
   });
 
-  it('shows what came where no HTTP is spoken', async () => {
+  it('shows the received bytes of a server that does not speak HTTP', async () => {
     const server = createServer((socket) =>
       socket
         .on('error', () => {})
@@ -172,7 +172,7 @@ describe('HttpLink, requests', () => {
     expect(registry.requests).toHaveLength(1);
   });
 
-  it('reads no endless answer', async () => {
+  it('does not read an endless answer', async () => {
     const registry = await startRegistry((response) => {
       response.writeHead(200);
       const fill = (): void => {
@@ -193,13 +193,13 @@ describe('HttpLink, requests', () => {
     await expect(codeOf(linkTo(registry.url).register(registration))).resolves.toBe('REGISTRY_UNREACHABLE');
   });
 
-  it('rejects when nobody listens', async () => {
+  it('rejects if nothing listens', async () => {
     const registry = await startRegistry(() => {});
     await new Promise((resolve) => registry.server.close(resolve));
     await expect(codeOf(linkTo(registry.url).register(registration))).resolves.toBe('REGISTRY_UNREACHABLE');
   });
 
-  it('waits for an answer as long as it should, and no longer', async () => {
+  it('waits for an answer up to the timeout, and no longer', async () => {
     const time = new ManualTime();
     const registry = await startRegistry(() => {});
     const asked = new Promise((resolve) => registry.server.on('request', resolve));
@@ -226,7 +226,7 @@ describe('HttpLink, requests', () => {
 });
 
 describe('the test registry', () => {
-  it('can tell who closed first', async () => {
+  it('detects the side that closed first', async () => {
     const registry = await startRegistry((response) => json(response, 200, {}));
     const ends = endsOfConnections(registry.server);
     const socket = connect(Number(new URL(registry.url).port), '127.0.0.1');

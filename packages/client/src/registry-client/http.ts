@@ -47,21 +47,24 @@ export interface HttpRegistryClientOptions {
   /** `http://host:port` or `https://…`; a path is kept as a prefix. */
   readonly url: string;
   readonly time: Time;
-  /** The longest a request may take, and the opening of a watch; default 3,000 ms. */
+  /** The longest time for a request, and for opening a watch; default 3,000 ms. */
   readonly timeoutMs?: number;
-  /** A watch that is silent for longer than this is dead; default 25,000 ms (the registry says something every 10 s). */
+  /** A watch that is silent for longer counts as dead; default 25,000 ms (the registry sends a beat every 10 s). */
   readonly silenceMs?: number;
-  /** An access token, where the registry asks for one. It is sent with what is not proved by an instance's secret, and nowhere else. */
+  /**
+   * An access token, if the registry requires one. It is sent only with requests that an instance's secret does not
+   * authenticate.
+   */
   readonly token?: string | undefined;
-  /** For an `https://` URL: whom to trust, and what to show. Default: whom Node trusts, and nothing. */
+  /** For an `https://` URL: the certificates to trust and to present. Default: those that Node trusts, and none. */
   readonly tls?: RegistryTls | undefined;
 }
 
 const TIMEOUT_MS = 3_000;
 const SILENCE_MS = 25_000;
-/** Each connection is held to the certificates that are there by then. */
+/** Each connection uses the current certificates. */
 const NO_SESSIONS = { maxCachedSessions: 0 };
-/** Of all of one service. */
+/** The largest view of one service, in bytes. */
 const MAX_VIEW_BYTES = 32 * 1024 * 1024;
 
 interface Ask<Value> {
@@ -69,11 +72,11 @@ interface Ask<Value> {
   readonly path: string;
   readonly body?: object;
   readonly proof?: Proof;
-  /** Nobody waits for it: it must not keep the process alive. */
+  /** True for a request that must not keep the process alive. */
   readonly isBackground?: boolean;
-  /** Over the connection that is kept: only what may be said twice. */
+  /** True to use the kept connection: only for a request that may be sent twice. */
   readonly isKept?: boolean;
-  /** How long the registry may take on purpose, ms. */
+  /** How long the registry may delay its answer on purpose, in ms. */
   readonly waitMs?: number;
   readonly signal?: AbortSignal;
   readonly maxBytes?: number;
@@ -81,10 +84,10 @@ interface Ask<Value> {
 }
 
 /**
- * The way to one registry over HTTP. Every request but a beat that need not be fresh opens a connection of its own, so that a
- * heartbeat proves what it is there to prove: that a new connection can be made. It asks the registry to keep the connection, and
- * closes it itself when it has read the answer, so that the TIME_WAIT stays here and not with the registry. Redirects are not
- * followed.
+ * The HTTP client of one registry. Every request opens a connection of its own, except a beat that need not be fresh,
+ * so that a heartbeat proves that a new connection can be made. It asks the registry to keep the connection open and
+ * closes it itself after the answer, so that the TIME_WAIT stays here and not with the registry. It does not follow
+ * redirects.
  */
 export class HttpRegistryClient implements RegistryClient {
   readonly name: string;
@@ -93,12 +96,12 @@ export class HttpRegistryClient implements RegistryClient {
   readonly #timeoutMs: number;
   readonly #silenceMs: number;
   readonly #kept: KeptConnection<Agent>;
-  /** Null: in the clear. */
+  /** Null without TLS. */
   readonly #tls: RegistryTls | null;
   #secured: SecureRequestOptions | null = null;
   #wasReached = false;
   readonly #token: string | null;
-  /** How to end what is open. */
+  /** Functions that end the open requests. */
   readonly #open = new Set<() => void>();
   #isClosed = false;
 
@@ -233,7 +236,7 @@ export class HttpRegistryClient implements RegistryClient {
     });
   }
 
-  /** `connection: keep-alive`, if with no agent to keep it: so the registry leaves the closing to us. */
+  /** Sends `connection: keep-alive` also without an agent, so that the registry lets us close the connection. */
   #request(method: string, path: string, headers: Readonly<Record<string, string>>, isKept = false): ClientRequest {
     const url = new URL(`api/v1/${path}`, this.#base);
     const body = method === 'POST' ? { 'content-type': 'application/json' } : {};
@@ -246,7 +249,7 @@ export class HttpRegistryClient implements RegistryClient {
     return secured === null ? requestHttp(url, options) : requestHttps(url, { ...options, ...secured });
   }
 
-  /** Other certificates than before: what was opened with those is not used again. */
+  /** Drops the kept connection if the certificates have changed. */
   #secure(): SecureRequestOptions | null {
     const secured = this.#tls?.options ?? null;
     if (this.#secured !== null && this.#secured !== secured) this.#kept.letGo();
@@ -268,7 +271,10 @@ export class HttpRegistryClient implements RegistryClient {
     return this.#unreachable(messageOf(trouble ?? error), trouble ?? error);
   }
 
-  /** An instance proves itself with its secret, which is worth what the token of its registration is; all else shows the token. */
+  /**
+   * An instance authenticates with its secret, which is as strong as the token of its registration; other requests send
+   * the token.
+   */
   #bearer(proof: Proof | null): Readonly<Record<string, string>> {
     const shown = proof === null ? this.#token : proof.secret;
     return shown === null ? {} : { authorization: `Bearer ${shown}` };
@@ -288,7 +294,7 @@ function reads<Value>(message: Message<Value>): (body: unknown) => Result<Value,
   return (body) => message.parse(body);
 }
 
-/** For answers without content. */
+/** For answers without a body. */
 function readsNothing(): Result<null, unknown> {
   return { ok: true, value: null };
 }

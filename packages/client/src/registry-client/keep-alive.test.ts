@@ -25,14 +25,14 @@ const cutOff = (response: ServerResponse): void => {
   response.writeHead(200, { 'content-length': 100 }).write('{"state"', () => response.socket?.end());
 };
 
-/** Answers nothing, and tells when it was asked. */
+/** Answers nothing, and reports when a request arrives. */
 function hold(): { readonly deed: (response: ServerResponse) => void; readonly asked: Promise<ServerResponse> } {
   const events = new EventEmitter();
   const asked = once(events, 'asked').then(([response]) => response as ServerResponse);
   return { deed: (response) => void events.emit('asked', response), asked };
 }
 
-/** A registry that does this with the first request, that with the second …, and answers all later ones. */
+/** A registry that handles the first requests by these functions, in order, and answers all later ones. */
 async function setUp(deeds: readonly ((response: ServerResponse) => void)[] = [], time: Time = systemTime) {
   let asked = 0;
   const registry = await startHttpRegistry((response) => {
@@ -55,7 +55,7 @@ async function setUp(deeds: readonly ((response: ServerResponse) => void)[] = []
 
 const seqs = (registry: HttpRegistry): number[] => registry.requests.map(({ body }) => JSON.parse(body).seq);
 
-/** Resolves when the registry's end of its n-th connection is closed, with who was first. */
+/** Resolves when the n-th connection of the registry is closed, with the side that closed first. */
 async function endOf(registry: HttpRegistry, nth: number): Promise<'peer' | 'registry'> {
   const socket = registry.sockets[nth];
   if (socket === undefined) throw new Error(`There was no connection ${nth}.`);
@@ -82,7 +82,7 @@ describe('beats that need not be fresh', () => {
     expect(registry.sockets).toHaveLength(2);
   });
 
-  it('get through though the registry closed the connection that was kept, and then keep another', async () => {
+  it('succeed although the registry closed the kept connection, and then keep another', async () => {
     const { registry, beat } = await setUp();
     await beat();
     const closed = endOf(registry, 0);
@@ -98,7 +98,7 @@ describe('beats that need not be fresh', () => {
   it.each([
     ['breaks', breakOff],
     ['breaks in the middle of the answer', cutOff],
-  ])('are said once more, and fresh, when the kept connection %s', async (_, deed) => {
+  ])('are sent once more, and fresh, if the kept connection %s', async (_, deed) => {
     const { registry, beat } = await setUp([answer, deed]);
     await beat();
     await expect(beat()).resolves.toEqual(HEALTHY);
@@ -107,20 +107,20 @@ describe('beats that need not be fresh', () => {
     await expect(endOf(registry, 1)).resolves.toBe('peer');
   });
 
-  it('are lost when the fresh connection breaks too', async () => {
+  it('are lost if the fresh connection breaks, too', async () => {
     const { registry, beat } = await setUp([answer, breakOff, breakOff]);
     await beat();
     await expect(codeOf(beat())).resolves.toBe('REGISTRY_UNREACHABLE');
     expect(seqs(registry)).toEqual([1, 2, 2]);
   });
 
-  it('are lost when a connection breaks that was new', async () => {
+  it('are lost if a new connection breaks', async () => {
     const { registry, beat } = await setUp([breakOff]);
     await expect(codeOf(beat())).resolves.toBe('REGISTRY_UNREACHABLE');
     expect(seqs(registry)).toEqual([1]);
   });
 
-  it('have one time limit, however often they are said', async () => {
+  it('have one time limit for all attempts', async () => {
     const time = new ManualTime();
     const [kept, fresh] = [hold(), hold()];
     const { registry, beat } = await setUp([answer, kept.deed, fresh.deed], time);
@@ -136,7 +136,7 @@ describe('beats that need not be fresh', () => {
     expect(seqs(registry)).toEqual([1, 2, 2]);
   });
 
-  it('are not said again when no answer comes, and the connection is given up', async () => {
+  it('are not sent again if no answer comes, and the connection is dropped', async () => {
     const time = new ManualTime();
     const { deed, asked } = hold();
     const { registry, beat } = await setUp([answer, deed], time);
@@ -152,7 +152,7 @@ describe('beats that need not be fresh', () => {
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('keep a connection until it is let go, which the instance closes first', async () => {
+  it('keep a connection until it is released; the instance closes it first', async () => {
     const { registry, link, beat } = await setUp();
     await beat();
     const ended = endOf(registry, 0);
@@ -163,7 +163,7 @@ describe('beats that need not be fresh', () => {
     expect(registry.sockets).toHaveLength(2);
   });
 
-  it('are answered on a connection that was let go meanwhile, and only then it is closed', async () => {
+  it('are answered on a connection that was released meanwhile, which is closed only then', async () => {
     const { registry, link, beat } = await setUp();
     const answered = beat();
     await once(registry.server, 'connection');
@@ -173,7 +173,7 @@ describe('beats that need not be fresh', () => {
     await expect(ended).resolves.toBe('peer');
   });
 
-  it('leave no connection behind when the link is closed', async () => {
+  it('leave no connection behind when the client is closed', async () => {
     const { registry, link, beat } = await setUp();
     await beat();
     const ended = endOf(registry, 0);

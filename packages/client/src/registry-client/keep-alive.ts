@@ -1,4 +1,4 @@
-/** Of Node's agents, of HTTP and of HTTPS, what is needed here. */
+/** The subset of Node's HTTP and HTTPS agents that is needed here. */
 interface Agent {
   maxFreeSockets: number;
   readonly freeSockets: Readonly<Record<string, readonly { destroy(): unknown }[] | undefined>>;
@@ -10,25 +10,25 @@ interface AgentOptions {
 }
 
 /**
- * A connection that one request after another goes over. The first opens it, and so does the next one when it was closed
- * meanwhile; two at a time would wait for each other. While idle it keeps no process alive.
+ * A connection that consecutive requests share. The first request opens it, and so does the next one after it was
+ * closed; two requests at a time would wait for each other. An idle connection does not keep the process alive.
  */
 export class KeptConnection<Agents extends Agent> {
   readonly #open: (options: AgentOptions) => Agents;
   #agent: Agents;
 
-  /** `open` makes an agent with these options. */
+  /** `open` creates an agent with these options. */
   constructor(open: (options: AgentOptions) => Agents) {
     this.#open = open;
     this.#agent = open({ keepAlive: true, maxSockets: 1 });
   }
 
-  /** What Node sends a request over. */
+  /** The agent for a request over this connection. */
   get agent(): Agents {
     return this.#agent;
   }
 
-  /** Closes the connection: at once when it is idle, else when its answer is read. The next request opens another. */
+  /** Closes the connection: at once if it is idle, else after its answer. The next request opens another. */
   letGo(): void {
     const { freeSockets } = this.#agent;
     this.#agent.maxFreeSockets = 0;

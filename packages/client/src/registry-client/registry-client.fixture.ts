@@ -55,7 +55,7 @@ export function anInstance(fields: Partial<Instance> = {}): Instance {
   };
 }
 
-/** All of one service, as it is polled. */
+/** The whole view of one service, as the answer to a poll. */
 export function aView(instances: readonly Instance[], more: Partial<ServiceViewAnswer> = {}): ServiceViewAnswer {
   const { service, namespace } = instances[0] ?? anInstance();
   return { namespace, service, epoch: EPOCH, revision: 1, settled: false, instances, removed: [], ...more };
@@ -74,15 +74,15 @@ export function aProblem(code: ProblemCode): Problem {
   return { code, detail: `It is ${code}.`, fix: 'Do something.' };
 }
 
-/** What a registry may answer: a value, a refusal, or nothing at all, because it is not there. */
+/** The answer of a registry: a value, a refusal, or nothing because it is unreachable. */
 type Reply<Value> = Result<Value, Problem> | 'unreachable';
 
-/** A registry as its answers: a test says what comes next, and looks at what was asked. */
+/** A fake registry: a test sets its next answers, and inspects the requests. */
 export class FakeLink implements RegistryClient {
   readonly name: string;
   readonly registrations: Registration[] = [];
   readonly beats: Beat[] = [];
-  /** Of each beat, whether it was to have a connection of its own. */
+  /** For each beat, whether it requested a connection of its own. */
   readonly fresh: boolean[] = [];
   readonly suspicions: (Suspicion & { readonly id: string })[] = [];
   readonly drains: Drain[] = [];
@@ -92,7 +92,7 @@ export class FakeLink implements RegistryClient {
   isClosed = false;
   intervalMs = 5_000;
   freshEvery = 1;
-  /** How often the connection that beats share was given up. */
+  /** How often the shared connection of beats was released. */
   partings = 0;
   onRegister: (registration: Registration) => Reply<null> = () => ({ ok: true, value: null });
   onBeat: (beat: Beat) => Reply<BeatAnswer> = () => ({ ok: true, value: { state: 'HEALTHY', revision: 2 } });
@@ -151,14 +151,14 @@ export class FakeLink implements RegistryClient {
     return poll.answer;
   }
 
-  /** The question that was asked last. */
+  /** The last request. */
   get lastPoll(): FakePoll {
     const last = this.polls.at(-1);
     if (last === undefined) throw new Error('Nothing was polled.');
     return last;
   }
 
-  /** The stream that was opened last. */
+  /** The last opened stream. */
   get stream(): FakeStream {
     const last = this.streams.at(-1);
     if (last === undefined) throw new Error('No watch was opened.');
@@ -171,7 +171,7 @@ export class FakeLink implements RegistryClient {
   }
 }
 
-/** One question about a service, as the registry sees it. */
+/** One poll of a service, as the registry sees it. */
 export class FakePoll {
   readonly request: PollRequest;
   readonly answer: Answer<ServiceViewAnswer>;
@@ -183,7 +183,7 @@ export class FakePoll {
     this.answer = reply.then(answered);
   }
 
-  /** Resolves when the client has heard it. */
+  /** Resolves once the client has processed the answer. */
   async reply(reply: Reply<ServiceViewAnswer>): Promise<void> {
     this.#settle(reply);
     await this.answer.catch(() => undefined);
@@ -191,7 +191,7 @@ export class FakePoll {
   }
 }
 
-/** One watch, as the registry's end sees it. */
+/** One watch, as the registry sees it. */
 export class FakeStream implements Watch {
   readonly request: WatchRequest;
   readonly #sink: WatchSink;
@@ -208,7 +208,7 @@ export class FakeStream implements Watch {
     this.flush(frames, revision, epoch);
   }
 
-  /** Accepts the watch, and has sent nothing yet. */
+  /** Accepts the watch without sending anything. */
   openOnly(): void {
     this.#sink.opened();
   }
@@ -218,12 +218,12 @@ export class FakeStream implements Watch {
     this.#sink.mark({ epoch, revision });
   }
 
-  /** Frames of which the cursor has not come yet. */
+  /** Frames whose cursor has not been sent yet. */
   send(frames: readonly Frame[]): void {
     for (const frame of frames) this.#sink.frame(frame);
   }
 
-  /** Nothing has come for too long. */
+  /** Nothing has arrived for too long. */
   fallSilent(): void {
     this.#sink.silent?.();
     this.end();
@@ -245,7 +245,7 @@ function answered<Value>(reply: Reply<Value>): Result<Value, Problem> {
   return reply;
 }
 
-/** The end of a line that the session holds. */
+/** The side of a line that the registration holds. */
 export class FakeLine implements Line {
   readonly heard: string[] = [];
   wish: Proof | null = null;
@@ -285,7 +285,7 @@ export interface HttpRegistry {
   close(): Promise<void>;
 }
 
-/** An HTTP server on a free port that keeps what it was asked, and answers as the test says. */
+/** An HTTP server on a free port that records its requests, and answers as the test sets. */
 export async function startHttpRegistry(
   handle: (response: ServerResponse, seen: SeenRequest) => void,
 ): Promise<HttpRegistry> {

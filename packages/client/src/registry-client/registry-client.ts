@@ -13,42 +13,43 @@ import type {
   Suspicion,
 } from '@rollcall/core';
 
-/** What the registry said: its answer, or the problem why not. */
+/** The answer of the registry, or the problem with which it refused. */
 export type Answer<Value> = Promise<Result<Value, Problem>>;
 
 /**
- * The way to one registry. A promise rejects only when no answer came (unreachable, timeout, closed): a refusal is an answer.
- * Every request is bounded by the link's own timeout, and opens a connection of its own, which the instance closes first; only
- * beats may share one.
+ * A client of a registry. A promise rejects only if no answer came (unreachable, timeout, closed); a refusal is an
+ * answer. Every request is bounded by the client's own timeout and opens a connection of its own, which the instance
+ * closes first; only beats may share one.
  */
 export interface RegistryClient {
-  /** For messages: the registry's URL. */
+  /** The URL of the registry, for messages. */
   readonly name: string;
   register(registration: Registration): Answer<Registered>;
   beat(proof: Proof, beat: Beat, options?: BeatOptions): Answer<BeatAnswer>;
-  /** Closes the connection that beats share, when there is one and its last answer has come. */
+  /** Closes the connection that beats share, if there is one, after its last answer. */
   letGo(): void;
   suspect(id: string, suspicion: Suspicion): Answer<null>;
   drain(proof: Proof, drain: Drain): Answer<DrainAnswer>;
   leave(proof: Proof): Answer<null>;
-  /** Opens the change feed. Nothing is delivered before `watch` has returned. */
+  /** Opens the change feed. It delivers nothing before `watch` has returned. */
   watch(request: WatchRequest, sink: WatchSink): Watch;
-  /** All of one service, for when no stream comes through. A link without it only ever watches. */
+  /** Requests the whole view of one service, for when no stream works. A client without it only supports watches. */
   poll?(request: PollRequest): Answer<ServiceViewAnswer>;
-  /** Closes what is open; every pending promise rejects. May be called twice. */
+  /** Closes all connections; every pending promise rejects. May be called twice. */
   close(): Promise<void>;
 }
 
-/** How a beat goes out. */
+/** How to send a beat. */
 export interface BeatOptions {
   /**
-   * On a connection of its own, which proves that one can be made (the default). Else over one that is kept for the next beat;
-   * if it turns out to be closed, the beat is sent once more, at once and fresh: saying it twice is harmless.
+   * True: on a connection of its own, which proves that one can be made (the default). False: on a connection that is
+   * kept for the next beat; if it turns out to be closed, the beat is sent once more, at once and fresh, since a
+   * duplicate is harmless.
    */
   readonly fresh: boolean;
 }
 
-/** Who an instance is, and how it shows that. */
+/** The id of an instance, and the secret that proves it. */
 export interface Proof {
   readonly id: string;
   readonly secret: string;
@@ -56,42 +57,44 @@ export interface Proof {
 
 export interface WatchRequest {
   readonly namespace: string;
-  /** Names, or `*` for everything; none: the line alone. */
+  /** Names, or `*` for all services; empty: only the line. */
   readonly services: readonly string[];
-  /** Those of `services` whose view we hold up to `cursor`. */
+  /** The names of `services` whose view we hold up to `cursor`. */
   readonly resume: readonly string[];
   readonly cursor: Cursor | null;
-  /** With it the stream is also the instance's line. */
+  /** If set, the stream is also the line of this instance. */
   readonly line: Proof | null;
-  /** The longest silence that the registry is asked to keep, ms, 1,000 … 10,000. Left out: its own 10 s. */
+  /** The requested longest silence of the registry in ms, 1,000 … 10,000. Default: the registry's 10 s. */
   readonly beatMs?: number;
 }
 
 export interface PollRequest {
   readonly namespace: string;
   readonly service: string;
-  /** Answered when the service has changed since, or after `waitMs`; null: at once. */
+  /** The registry answers when the service has changed since this revision, or after `waitMs`; null: at once. */
   readonly revision: number | null;
   /** 0 … 60,000. */
   readonly waitMs: number;
-  /** Then it rejects. */
+  /** Aborts the request, which then rejects. */
   readonly signal: AbortSignal;
 }
 
-/** Who hears the feed. `closed` comes exactly once and last, also after `Watch.close()`. */
+/** The receiver of a feed. `closed` is called exactly once and last, also after `Watch.close()`. */
 export interface WatchSink {
-  /** The registry accepted the watch; frames follow. `beatMs`: the silence that was asked for, where the registry keeps to it. */
+  /** The registry accepted the watch; frames follow. `beatMs`: the requested silence, if the registry honours it. */
   opened(beatMs?: number): void;
   frame(frame: Frame): void;
-  /** Everything asked for has been sent up to here; also with each comment beat, so that silence means a dead line. */
+  /**
+   * Everything requested has been sent up to here; also sent with each comment beat, so that silence means a dead line.
+   */
   mark(cursor: Cursor): void;
-  /** Calls `deliver`, which hands over all that came at once. */
+  /** Calls `deliver`, which delivers everything that arrived at once. */
   together(deliver: () => void): void;
-  /** Nothing came for too long, not even an answer, or a beat: `closed` follows. */
+  /** Nothing arrived for too long, neither an answer nor a beat; `closed` follows. */
   silent?(): void;
   /**
-   * `problem` when the registry refused or sent what breaks the protocol; null when the way broke or we closed it. `trouble`: why it
-   * broke, when people can do something about it.
+   * `problem`: the registry refused or violated the protocol; null if the connection broke or we closed it. `trouble`:
+   * why it broke, if the user can fix that.
    */
   closed(problem: Problem | null, trouble?: Error): void;
 }

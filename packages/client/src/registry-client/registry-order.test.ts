@@ -6,7 +6,7 @@ import { Registries } from './registry-order.js';
 const listed = (): Registries<string> => new Registries(['a', 'b', 'c'], 'listed', seededRandom(1));
 
 describe('Registries, listed', () => {
-  it('begins with the first, and comes round', () => {
+  it('begins with the first, and wraps around', () => {
     const registries = listed();
     expect(registries.round).toEqual(['a', 'b', 'c']);
     registries.failed('a');
@@ -16,7 +16,7 @@ describe('Registries, listed', () => {
     expect(registries.current).toBe('a');
   });
 
-  it('stays with who answered, and knows who would be better', () => {
+  it('stays with the one that answered, and knows the better ones', () => {
     const registries = listed();
     registries.answered('c');
     expect(registries.current).toBe('c');
@@ -25,7 +25,7 @@ describe('Registries, listed', () => {
     expect(registries.better).toEqual([]);
   });
 
-  it('does not move on because of one that is no longer the current one', () => {
+  it('ignores a failure of one that is no longer current', () => {
     const registries = listed();
     registries.failed('a');
     registries.failed('a');
@@ -43,13 +43,13 @@ describe('Registries, random', () => {
     for (const count of Object.values(firsts)) expect(Math.abs(count - 1_000)).toBeLessThan(120);
   });
 
-  it('has nobody who would be better', () => {
+  it('has no better ones', () => {
     const registries = new Registries(['a', 'b'], 'random', seededRandom(1));
     registries.failed(registries.current);
     expect(registries.better).toEqual([]);
   });
 
-  it('tries everyone once in each round, whatever happened before', () => {
+  it('tries each once per round, after any history', () => {
     const steps = fc.array(fc.tuple(fc.boolean(), fc.nat(4)));
     fc.assert(
       fc.property(fc.integer(), steps, (seed, history) => {

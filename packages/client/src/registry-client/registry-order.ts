@@ -1,53 +1,54 @@
 import type { Random } from '@rollcall/core';
 
 /**
- * In which order several registries are tried. `listed`: as in the list, and an earlier one is gone back to when it is there again, so
- * that all processes meet at the same one: right for registries that know nothing of each other. `random`: each process in an
- * order of its own, and it stays with whichever works, so that callers spread: only for replicas of one registry.
+ * The order in which several registries are tried. `listed`: in the order of the list; processes return to an earlier
+ * one once it is reachable, so that all meet at the same one. Use it for independent registries. `random`: each process
+ * has an order of its own and stays with the one that works, so that callers spread. Use it only for replicas of one
+ * registry.
  */
 export type RegistryOrder = 'listed' | 'random';
 export const REGISTRY_ORDERS: readonly RegistryOrder[] = ['listed', 'random'];
 
-/** More URLs than this are no choice but a mistake. */
+/** The most registry URLs; a longer list is a mistake. */
 export const MOST_REGISTRIES = 16;
 
 /**
- * Whose turn it is among several registries. One is the current one, until it gives no answer; then the next in the order is, and
- * after the last the first. Free of I/O and time.
+ * Tracks the current registry among several. It stays the current one until it gives no answer; then the next in the
+ * order follows, and after the last the first. Uses neither I/O nor time.
  */
 export class Registries<Registry> {
   readonly #all: readonly Registry[];
   readonly #order: RegistryOrder;
   #at = 0;
 
-  /** `all`: at least one. Chance is asked once, for `random`. */
+  /** `all` has at least one registry. `random` is used once, for the order `random`. */
   constructor(all: readonly Registry[], order: RegistryOrder, random: Random) {
     this.#all = order === 'random' ? shuffled(all, random) : all;
     this.#order = order;
   }
 
-  /** The one that is asked now. */
+  /** The current registry. */
   get current(): Registry {
     return this.#all[this.#at] as Registry; // `#at` counts the list, which is not empty
   }
 
-  /** Everyone once, in the order in which they are tried now. */
+  /** All registries, in the order in which they are tried now. */
   get round(): readonly Registry[] {
     return [...this.#all.slice(this.#at), ...this.#all.slice(0, this.#at)];
   }
 
-  /** Those that would be better than the current one, the best first: none where the order says nothing of better. */
+  /** The registries that are preferred to the current one, the best first; empty for the order `random`. */
   get better(): readonly Registry[] {
     return this.#order === 'listed' ? this.#all.slice(0, this.#at) : [];
   }
 
-  /** It answered: from now on it is the current one. */
+  /** Makes the registry that answered the current one. */
   answered(registry: Registry): void {
     const at = this.#all.indexOf(registry);
     if (at !== -1) this.#at = at;
   }
 
-  /** It gave no answer. Nothing changes if another one has become the current one meanwhile. */
+  /** Moves on from a registry that gave no answer; a no-op if another one is current by now. */
   failed(registry: Registry): void {
     if (registry === this.current) this.#at = (this.#at + 1) % this.#all.length;
   }

@@ -1,9 +1,9 @@
 import type { IncomingMessage } from 'node:http';
 
-/** Of an answer to a request: the largest is a registration's, far smaller. */
+/** The longest answer to a request, in bytes; the largest real one, to a registration, is far smaller. */
 export const MAX_ANSWER_BYTES = 1024 * 1024;
 
-/** The whole text of an answer, once; null when it was cut off or is longer than `maxBytes`. */
+/** Calls `done` once with the whole text of an answer; with null if it was cut off or is longer than `maxBytes`. */
 export function collect(response: IncomingMessage, maxBytes: number, done: (text: string | null) => void): void {
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -16,7 +16,7 @@ export function collect(response: IncomingMessage, maxBytes: number, done: (text
   response.on('error', () => done(null));
 }
 
-/** Undefined for what is no JSON. */
+/** Parses JSON; undefined if the text is not JSON. */
 export function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);

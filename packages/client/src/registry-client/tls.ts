@@ -4,33 +4,33 @@ import type { CredentialTerms, Log, OptionLaw } from '@rollcall/core';
 import { credentialsOf } from '../transport/credentials.js';
 import type { SecureCredentials } from '../transport/credentials.js';
 
-/** How a registry over TLS proves who it is, and we to it. Files are read anew when they have changed, before the next connection. */
+/** The TLS terms between us and the registries. Files are read again before the next connection if they have changed. */
 export interface RegistryTlsTerms extends CredentialTerms {
-  /** The name that the registry's certificate has to be for. Default: the host of its URL. */
+  /** The name for which the registry's certificate must be issued. Default: the host of its URL. */
   readonly serverName?: string | undefined;
 }
 
-/** One table for the parser and docs/OPTIONS.md. */
+/** The options for the parser and docs/OPTIONS.md. */
 export const registryTlsFields = {
   ...credentialFields,
   serverName: option.string({
-    doc: 'The name that the registry’s certificate has to be for. Default: the host of its URL.',
+    doc: 'The name for which the registry’s certificate must be issued. Default: the host of its URL.',
   }),
 };
 
 export const registryTlsLaws: readonly OptionLaw<RegistryTlsTerms>[] = credentialLaws('registryTls');
 
-/** What a request over https is made with. */
+/** The TLS options of a request over https. */
 export interface SecureRequestOptions {
   readonly secureContext: SecureContext;
   readonly servername?: string;
 }
 
-/** The TLS side of the way to registries: one for all of them, so that what is wrong with a file is told once. */
+/** The TLS credentials for registries: one object for all of them, so that a problem with a file is logged once. */
 export class RegistryTls {
-  /** Was anything said at all? */
+  /** True if any term is set. */
   readonly isGiven: boolean;
-  /** Do we have a certificate to show? */
+  /** True if we have a certificate to present. */
   readonly isShown: boolean;
   readonly #terms: RegistryTlsTerms;
   readonly #log: Log | undefined;
@@ -44,11 +44,11 @@ export class RegistryTls {
     this.#log = log;
     this.isGiven = Object.values(terms).some((one) => one !== undefined);
     this.isShown = (cert ?? certFile) !== undefined;
-    // whom Node trusts takes time to read, and may not be needed
+    // the certificates that Node trusts take time to read, and may not be needed
     if (this.isShown || (ca ?? caFile) !== undefined) this.#credentials = credentialsOf(terms, 'registryTls', log);
   }
 
-  /** The same object until the files have changed: then connections that are kept belong to the past. */
+  /** The same object until the files change; connections that were opened with an earlier one must not be reused. */
   get options(): SecureRequestOptions {
     this.#credentials ??= credentialsOf(this.#terms, 'registryTls', this.#log);
     const secureContext = this.#credentials.current;

@@ -13,7 +13,7 @@ afterEach(async () => {
 const TOKEN = 'rct_0123456789_token';
 const proof = { id: 'orders-1', secret: 'a-secret-of-22-letters' };
 
-/** A link, and what each request showed for itself, by method and path. */
+/** A client, and the credentials of each request, by method and path. */
 async function linked(token?: string) {
   const registry = await startHttpRegistry((response) => void response.writeHead(503).end());
   const link = new HttpRegistryClient({
@@ -34,7 +34,7 @@ async function linked(token?: string) {
   return { link, shown };
 }
 
-/** Everything that a link can ask. */
+/** Every request that a client can send. */
 async function askAll(link: HttpRegistryClient): Promise<void> {
   await link.register({
     id: 'orders-1',
@@ -70,7 +70,7 @@ async function askAll(link: HttpRegistryClient): Promise<void> {
 }
 
 describe('the access token', () => {
-  it('goes with everything that an instance does not prove with its secret', async () => {
+  it('is sent with every request that an instance does not prove with its secret', async () => {
     const { link, shown } = await linked(TOKEN);
     await askAll(link);
     expect(shown()).toEqual([
@@ -86,13 +86,13 @@ describe('the access token', () => {
     ]);
   });
 
-  it('that nobody gave is not there', async () => {
+  it('is not sent if it is not set', async () => {
     const { link, shown } = await linked();
     await askAll(link);
     expect(shown().filter((line) => line.endsWith(': nothing'))).toHaveLength(4);
   });
 
-  it('is in no message of a link that fails', async () => {
+  it('is in no message of a client that fails', async () => {
     const link = new HttpRegistryClient({ url: 'http://127.0.0.1:1', time: systemTime, token: TOKEN });
     cleanups.push(() => link.close());
     const failure: unknown = await link.suspect('a', { by: 'b', outcome: 'refused' }).catch((error: unknown) => error);

@@ -1,22 +1,25 @@
-/** What time alone brings to an instance: now (`due`), and later if nothing else happens (`forecast`). */
+/**
+ * Transitions by time alone: the one that is due now (`due`), and the one that comes next if nothing else happens
+ * (`forecast`).
+ */
 import type { Policy } from './policy.js';
 import { isOneWay, silence } from './vitals.js';
 import type { Fleet, State, Vitals } from './vitals.js';
 
-/** What time alone brings. */
+/** An event that time alone causes. */
 export interface ClockEvent {
   readonly type: 'unproved' | 'one-silent' | 'one-silent-long' | 'both-silent' | 'step' | 'last' | 'remove';
 }
 
-/** What happens next, if nothing else does: counted from the record's `since`. */
+/** The next transition if nothing else happens; `afterMs` counts from the record's `since`. */
 export interface Forecast {
   readonly state: State | 'REMOVED';
   readonly afterMs: number;
-  /** What would prevent it: one heartbeat, or `PROOF`: both; null: nothing. */
+  /** What prevents the transition: one heartbeat, or both of them (`PROOF`); null if nothing does. */
   readonly unless: 'HEARTBEAT_1' | 'HEARTBEAT_2' | 'PROOF' | null;
 }
 
-/** The event that time alone brings now, or null. Ask again after each transition that changed something. */
+/** The event that is due at `now` by time alone, or null. Call it again after each transition that changed something. */
 export function due(vitals: Vitals, now: number, policy: Policy, fleet: Fleet): ClockEvent | null {
   const passed = (since: number, intervals: number): boolean => now >= since + intervals * policy.intervalMs;
   switch (vitals.phase) {
@@ -49,7 +52,10 @@ export function due(vitals: Vitals, now: number, policy: Policy, fleet: Fleet): 
   }
 }
 
-/** What will happen if nothing else does, as far as it can be told at the moment of a transition. */
+/**
+ * The transition that comes next if nothing else happens, as far as it is known at the moment of a transition; else
+ * null.
+ */
 export function forecast(vitals: Vitals, policy: Policy, fleet: Fleet): Forecast | null {
   const within = (state: Forecast['state'], at: number, unless: Forecast['unless']): Forecast => ({
     state,
@@ -96,7 +102,7 @@ function forecastUnhealthy(
       return within('CRITICAL', Math.max(vitals.anyInboundAt, vitals.outboundAt) + span(after), 'HEARTBEAT_2');
     }
     default:
-      return null; // held, shared or the last one: no clock runs
+      return null; // held, shared or the last instance: no clock runs
   }
 }
 
@@ -108,7 +114,7 @@ function forecastCritical(
   const stepAfter = vitals.cause === 'proof' ? policy.proofStepAfter : policy.silenceStepAfter;
   const stepAt = vitals.causeSince + stepAfter * policy.intervalMs;
   if (vitals.cause === 'proof' || vitals.cause === 'silence') return within('DEREGISTERING', stepAt, 'HEARTBEAT_2');
-  // what fell one way, or was never proved, goes further only if it was silent both ways
+  // an instance that is CRITICAL one way, or was never proved, goes on only once it is silent both ways
   if (!silence(vitals, vitals.causeSince, policy, policy.unhealthyAfter).both) return null;
   const heardAt = Math.max(vitals.anyInboundAt, vitals.outboundAt);
   const silentAt = heardAt + policy.criticalAfter * policy.intervalMs + policy.timeoutMs;

@@ -1,12 +1,12 @@
 import type { Event } from './lifecycle.js';
 import type { Cause, Fleet, Phase } from './vitals.js';
 
-/** With the default policy, ms. */
+/** Of the default policy, ms. */
 export const INTERVAL = 5_000;
 const TIMEOUT = 2_000;
 const HALF_LIFE = 600_000;
 
-/** What can happen to an instance. */
+/** The events of an instance. */
 type Row =
   | 'proved'
   | 'heartbeat-2'
@@ -21,12 +21,15 @@ type Row =
   | 'register elsewhere'
   | 'shared';
 
-/** `-`: no change. `second`: HEALTHY at the second in a row. `by proof …`: only if it is CRITICAL, or on its way out, by proof. */
+/**
+ * `-`: no change. `second`: HEALTHY by the second in a row. `by proof …`: only if it is CRITICAL or DEREGISTERING by
+ * proof.
+ */
 type Cell =
   | '-'
   | Phase
   | 'second'
-  | 'anew'
+  | 'restart'
   | 'by proof: UNHEALTHY'
   | 'by proof: one way'
   | 'one way'
@@ -43,11 +46,11 @@ type Line = readonly [
 ];
 const COLUMNS: readonly Phase[] = ['REGISTERING', 'HEALTHY', 'UNHEALTHY', 'CRITICAL', 'DEREGISTERING', 'LEAVING'];
 
-/** The table of states as the protocol promises it, written once more and by itself. */
+/** The state table of the protocol, written independently of the lifecycle. */
 const TABLE: Readonly<Record<Row, Line>> = {
-  // what is DEREGISTERING is saved by the heartbeat that completes a proof, before the proof counts
+  // the heartbeat that completes a proof saves a DEREGISTERING instance before the proof counts
   proved: ['HEALTHY', '-', 'second', 'second', '-', '-'],
-  'heartbeat-2': ['-', '-', '-', 'by proof: UNHEALTHY', 'anew', '-'],
+  'heartbeat-2': ['-', '-', '-', 'by proof: UNHEALTHY', 'restart', '-'],
   'heartbeat-1': ['-', '-', '-', 'by proof: one way', 'one way', '-'],
   'refused or confirmed': ['-', 'UNHEALTHY', '-', '-', '-', '-'],
   refused: ['-', 'UNHEALTHY', '-', '-', '-', 'ended'],
@@ -55,12 +58,12 @@ const TABLE: Readonly<Record<Row, Line>> = {
   doubt: ['-', '-', '-', 'by proof: UNHEALTHY', 'by proof: UNHEALTHY', '-'],
   drain: ['LEAVING', 'LEAVING', 'LEAVING', 'LEAVING', 'LEAVING', '-'],
   end: ['ended', 'ended', 'ended', 'ended', 'ended', 'ended'],
-  'register again': ['-', '-', '-', '-', 'anew', '-'],
-  'register elsewhere': ['-', 'REGISTERING', 'REGISTERING', 'REGISTERING', 'anew', '-'],
+  'register again': ['-', '-', '-', '-', 'restart', '-'],
+  'register elsewhere': ['-', 'REGISTERING', 'REGISTERING', 'REGISTERING', 'restart', '-'],
   shared: ['UNHEALTHY', 'UNHEALTHY', 'UNHEALTHY', '-', '-', '-'],
 };
 
-/** One instance by that table: what is true of it, and nothing about how the lifecycle computes it. */
+/** One instance that follows that table, independent of how the lifecycle computes it. */
 export class Model {
   phase: Phase = 'REGISTERING';
   cause: Cause | null = null;
@@ -71,13 +74,13 @@ export class Model {
   #causeSince = 0;
   #bornAt = 0;
   #proved = false;
-  /** When every endpoint answered, when any did, and when it last beat. */
+  /** When every endpoint last answered, when any did, and when it last sent Heartbeat-2. */
   #allAt = 0;
   #anyAt = 0;
   #beatAt = 0;
-  /** When something came again after 2 intervals + timeout of nothing. */
+  /** When it was heard again after 2 intervals + timeout of silence. */
   #backAt = 0;
-  /** When each of the last refusals in a row came, since a restart after which it was not heard; null: it was heard. */
+  /** Times of the consecutive refusals since a restart after which it was not heard; null once it was heard. */
   #refusals: number[] | null = null;
   #proofs = 0;
   #falls: number[] = [];
@@ -129,17 +132,17 @@ export class Model {
         this.#refusals = [];
         return this.#delay(Infinity);
       default:
-        throw new Error(`time is not told, it passes: ${event.type}`);
+        throw new Error(`time passes by itself; it is not an event here: ${event.type}`);
     }
   }
 
-  /** Nobody listened for `ms`: all clocks are later by that, and not later than now. */
+  /** The registry did not listen for `ms`: all clocks move by that, but not past now. */
   forgive(ms: number, now: number): void {
     this.#now = now;
     this.#delay(ms);
   }
 
-  /** What time alone brings; several things may come at once. */
+  /** Applies what time alone causes; several events may be due at once. */
   pass(now: number, fleet: Fleet): void {
     this.#now = now;
     let before: string;
@@ -179,7 +182,9 @@ export class Model {
     }
   }
 
-  /** Silence acts on whom self-preservation lets it; who was never proved and is silent both ways needs no leave. */
+  /**
+   * Silence acts as far as self-preservation permits; a never proved instance that is silent both ways needs no permit.
+   */
   #asPermitted(cause: Cause, { permit }: Fleet): void {
     const isFree = cause === 'silence' && (!this.#proved || this.#wasGone(permit));
     if (!isFree && permit.held !== null) {
@@ -190,7 +195,7 @@ export class Model {
     this.#fallTo('CRITICAL', cause);
   }
 
-  /** A registry that never heard of it, and was refused for a while by a host that it knows. */
+  /** True if the registry never heard from it, and a proved host refused for a while. */
   #wasGone({ mass, hostProved }: Fleet['permit']): boolean {
     const [first, ...others] = this.#refusals ?? [];
     const last = others.at(-1);
@@ -215,7 +220,7 @@ export class Model {
     if (!this.#isShared) this.#enter('proved');
   }
 
-  /** A refusal counts only where it is the host's own word. */
+  /** A refusal counts only if it comes from the host itself. */
   #refuse({ permit }: Fleet): void {
     if (this.#refusals === null) return;
     this.#refusals = permit.hostProved ? [...this.#refusals, this.#now] : [];
@@ -238,7 +243,7 @@ export class Model {
     if (this.phase === 'LEAVING') return;
     this.#proved = false;
     this.#isShared = false;
-    this.#clocksStart();
+    this.#restartClocks();
     this.#bornAt = this.#now;
     this.#enter('register elsewhere');
   }
@@ -253,12 +258,12 @@ export class Model {
         if (this.#proofs >= (score > 3 ? 5 : 2)) this.#fallTo('HEALTHY');
         return;
       }
-      case 'anew':
-        this.#clocksStart();
+      case 'restart':
+        this.#restartClocks();
         return this.#fallTo('UNHEALTHY');
       case 'by proof: UNHEALTHY':
         if (this.cause !== 'proof') return;
-        if (row === 'heartbeat-2') this.#clocksStart();
+        if (row === 'heartbeat-2') this.#restartClocks();
         return this.#fallTo('UNHEALTHY');
       case 'by proof: one way':
         if (this.cause !== 'proof') return;
@@ -278,7 +283,7 @@ export class Model {
     }
   }
 
-  #clocksStart(): void {
+  #restartClocks(): void {
     this.#allAt = this.#now;
     this.#anyAt = this.#now;
     this.#beatAt = this.#now;

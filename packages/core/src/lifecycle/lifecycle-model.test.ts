@@ -10,7 +10,7 @@ import type { Fleet, Phase, Vitals } from './vitals.js';
 
 const SECOND = 1_000;
 
-/** The same instance, driven as the registry's judge drives it. */
+/** The same instance, driven as the lifecycle engine of the registry drives it. */
 class Real {
   vitals: Vitals = newborn(0);
   removed: 'gone' | 'for good' | null = null;
@@ -34,9 +34,12 @@ class Real {
   }
 }
 
-// ---- histories ---------------------------------------------------------------------------------------------------------
+// ---- histories ------------------------------------------------------------------------------------------------------
 
-/** So many ms pass; or nobody listens for that long; or the facts of the fleet change; or things happen, one after another. */
+/**
+ * Time passes (ms); or the registry does not listen for that long; or the fleet changes; or events happen, one after
+ * another.
+ */
 type Step =
   | { readonly pass: number }
   | { readonly deaf: number }
@@ -47,7 +50,7 @@ const answered: Event = { type: 'heartbeat-1' };
 const beat: Event = { type: 'heartbeat-2' };
 const proved: Event = { type: 'proved' };
 
-/** A proof comes after both heartbeats of which it is made, in either order. */
+/** A proof follows both heartbeats that form it, in either order. */
 const proofs: readonly (readonly Event[])[] = [
   [answered, beat, proved],
   [beat, answered, proved],
@@ -98,19 +101,19 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(...rare).map((happen) => ({ happen })) },
 );
 
-/** Many proofs and much time, or it is never HEALTHY for long; 20 minutes and more of life. */
+/** Many proofs and much time, because otherwise it is never HEALTHY for long; 20 minutes of life or more. */
 const histories = fc.array(steps, { maxLength: 120, size: 'max' });
 
 const CALM: Fleet = { otherHealthy: true, otherCallable: true, permit: { held: null, mass: false, hostProved: false } };
 const SWEEP_MS = 250;
 
-/** Sees every moment of a history. */
+/** Observes every moment of a history. */
 interface Moment {
   readonly now: number;
   readonly before: Vitals;
   readonly real: Real;
   readonly model: Model;
-  /** What has just happened; null: time has passed. */
+  /** The event that has just happened; null if time has passed. */
   readonly event: Event | null;
 }
 
@@ -141,7 +144,7 @@ function live(history: readonly Step[], see: (moment: Moment) => void): void {
   }
 }
 
-/** What nobody has heard since a restart, and what refuses: with other things between. */
+/** Histories of an instance that is unheard since a restart and refuses, with other events between. */
 const restarts: fc.Arbitrary<readonly Step[]> = fc
   .tuple(histories, fleets, fc.array(fc.oneof({ weight: 3, arbitrary: fc.constant({ happen: refusal }) }, steps)))
   .map(([before, fleet, after]) => [
@@ -155,14 +158,14 @@ const restarts: fc.Arbitrary<readonly Step[]> = fc
 
 const RUNS = { numRuns: 400 };
 
-/** As `expect(is).toEqual(should)`, and cheap enough for every moment of a life. */
+/** Like `expect(is).toEqual(should)`, but cheap enough for every moment of a history. */
 function check(is: unknown, should: unknown, { now, event }: Moment): void {
   if (is === should) return;
   throw new Error(`at ${now} ms, after ${event?.type ?? 'time'}: it is ${String(is)}, and should be ${String(should)}`);
 }
 
 describe('any history of an instance', () => {
-  it('goes as the table of the protocol says: phase, cause, removal, and what self-preservation is asked for', () => {
+  it('follows the table of the protocol: phase, cause, removal, and the use of permits', () => {
     const property = fc.property(fc.oneof(histories, restarts), (history) => {
       live(history, (moment) => {
         const { phase, cause } = moment.real.vitals;
@@ -175,7 +178,7 @@ describe('any history of an instance', () => {
     fc.assert(property, RUNS);
   });
 
-  it('makes nobody HEALTHY who was not proved both ways since it registered its address', () => {
+  it('never makes an instance HEALTHY that was not proved both ways since it registered its address', () => {
     const property = fc.property(histories, (history) => {
       let isProved = false;
       live(history, (moment) => {
@@ -188,7 +191,7 @@ describe('any history of an instance', () => {
     fc.assert(property, RUNS);
   });
 
-  it('never removes by silence or proof who gave a sign of life within the last interval', () => {
+  it('never removes an instance by silence or proof that gave a sign of life within the last interval', () => {
     const property = fc.property(histories, (history) => {
       let heardAt = 0;
       live(history, (moment) => {
@@ -224,7 +227,7 @@ describe('any history of an instance', () => {
     fc.assert(property, RUNS);
   });
 
-  it('saves who is DEREGISTERING by its own word, or by a doubt of the registry in itself, and by nothing else', () => {
+  it('saves a DEREGISTERING instance only by its own message, or if the registry doubts its own network', () => {
     const property = fc.property(histories, (history) => {
       live(history, (moment) => {
         const { before, real, event } = moment;
@@ -236,7 +239,7 @@ describe('any history of an instance', () => {
     fc.assert(property, RUNS);
   });
 
-  it('takes nobody out by silence while self-preservation holds, but who was never proved and is silent both ways', () => {
+  it('while self-preservation holds, removes by silence only an instance that was never proved and is silent both ways', () => {
     const held: Fleet = { ...CALM, permit: { ...CALM.permit, held: 'too many are silent' } };
     const property = fc.property(histories, (history) => {
       const steadily = history.filter((step) => !('fleet' in step));
@@ -251,7 +254,7 @@ describe('any history of an instance', () => {
     fc.assert(property, RUNS);
   });
 
-  it('counts proofs in a row also where self-preservation says meanwhile why it is held: no call has failed', () => {
+  it('keeps counting consecutive proofs while self-preservation updates why it holds: no probe has failed', () => {
     const held: Fleet = { ...CALM, otherHealthy: false, permit: { ...CALM.permit, held: 'too many are silent' } };
     const proof: readonly Event[] = [answered, beat, proved];
     const history: Step[] = [{ fleet: held }, { happen: proof }, { pass: 12_000 }, { happen: proof }, { pass: 17_000 }];
@@ -261,20 +264,20 @@ describe('any history of an instance', () => {
   });
 });
 
-/** What counts as a word of the instance, or of somebody who starts the clocks anew. */
+/** Events that count as a message of the instance, or that restart its clocks. */
 const LIFE: ReadonlySet<string> = new Set(['heartbeat-1', 'heartbeat-2', 'register', 'restart']);
 
-/** What leads from DEREGISTERING to where. */
+/** The transitions that lead out of DEREGISTERING. */
 const SAVED_BY: Partial<Record<Phase, readonly (string | undefined)[]>> = {
   UNHEALTHY: ['heartbeat-2', 'register', 'doubt'],
   CRITICAL: ['heartbeat-1'],
   LEAVING: ['drain'],
 };
 
-/** It says nothing of an end, and takes no refusal for a death. */
+/** Histories without an end event and without a refusal that counts as a death. */
 const isHarmless = (step: Step): boolean =>
   !('happen' in step) || step.happen.every(({ type }) => type !== 'drain' && type !== 'end');
 
-/** How long a history takes, ms. */
+/** The duration of a history, ms. */
 const lengthOf = (history: readonly Step[]): number =>
   history.reduce((sum, step) => sum + ('pass' in step ? step.pass : 'deaf' in step ? step.deaf : 0), 0);

@@ -5,17 +5,18 @@ import type { Policy } from './policy.js';
 import { newborn } from './vitals.js';
 import type { Fleet, Phase, Vitals } from './vitals.js';
 
-/** All that an instance does that is well. */
+/** The events of a well instance. */
 export const PROVED: readonly Event[] = [{ type: 'heartbeat-1' }, { type: 'heartbeat-2' }, { type: 'proved' }];
 
-/** The phase, or the end, that an instance came to, and when, in ms since it registered. */
+/** A phase that an instance entered, or its removal, and the time in ms since it registered. */
 export type Chapter = readonly [Phase | 'REMOVED', number];
 
-/** How often a story asks what time brings. */
+/** The step, in ms, in which a story applies what is due. */
 export const GRAIN_MS = 50;
 
 /**
- * The story of an instance that registers at 0: what `happens` to it, and what time brings. It ends with the removal, or after 60 intervals.
+ * The history of an instance that registers at 0: applies what `happens`, and what time causes. It ends with the
+ * removal, or after 60 intervals.
  */
 export function story(policy: Policy, fleet: Fleet, happens: (now: number) => readonly Event[]): readonly Chapter[] {
   const told: Chapter[] = [];

@@ -12,7 +12,7 @@ const SECOND = 1_000;
 const calm: Fleet = { otherHealthy: true, otherCallable: true, permit: { held: null, mass: false, hostProved: false } };
 const alone: Fleet = { ...calm, otherHealthy: false, otherCallable: false };
 
-/** One instance that is driven through time as the registry does it: asked every 100 ms what is due. */
+/** Drives one instance through time as the registry does: applies what is due every 100 ms. */
 class Patient {
   vitals: Vitals = newborn(0);
   now = 0;
@@ -33,7 +33,7 @@ class Patient {
     return this;
   }
 
-  /** Lets time pass; `each` is what happens every 5 s. */
+  /** Advances time; applies `each` every 5 s. */
   pass(seconds: number, each: readonly Event[] = []): this {
     const end = this.now + seconds * SECOND;
     while (this.now < end && this.removedAt === null) {
@@ -57,7 +57,7 @@ const BOTH = [answer, beat, proved];
 const refused: Event = { type: 'call-failed', text: 'E', refused: true, partly: false, confirmed: false };
 const healthy = (fleet?: Fleet): Patient => new Patient(fleet).apply(...BOTH);
 
-/** Restarted, then called at 2, 7, 12 … s, as `calls` say. */
+/** Restarts the instance, then applies `calls` at 2, 7, 12 … s. */
 function restarted(fleet: Fleet, calls: readonly (readonly Event[])[]): Patient {
   const patient = healthy(fleet).apply({ type: 'restart' }).pass(2);
   for (const call of calls) patient.apply(...call).pass(5);
@@ -70,11 +70,11 @@ describe('the lifecycle', () => {
     expect(new Patient().apply(...BOTH).phase).toBe('HEALTHY');
   });
 
-  it('keeps HEALTHY who answers and beats', () => {
+  it('keeps an instance HEALTHY while it answers and sends heartbeats', () => {
     expect(healthy().pass(600, BOTH).story).toEqual([[0, 'HEALTHY']]);
   });
 
-  it('takes out who is silent in both directions, in the steps of the protocol', () => {
+  it('removes an instance that is silent in both directions, in the steps of the protocol', () => {
     const patient = healthy().pass(60);
     expect(patient.story.slice(1)).toEqual([
       [12 * SECOND, 'UNHEALTHY'],
@@ -85,7 +85,7 @@ describe('the lifecycle', () => {
     expect(patient.permits).toBe(1);
   });
 
-  it('is slower with the last callable instance of a service', () => {
+  it('waits longer for the last callable instance of a service', () => {
     const patient = healthy(alone).pass(60);
     expect(patient.story[2]).toEqual([32 * SECOND, 'CRITICAL']);
   });
@@ -102,7 +102,7 @@ describe('the lifecycle', () => {
     expect(patient.removedAt).toBeNull();
   });
 
-  it('removes who fell one way and is silent in the other, too', () => {
+  it('removes an instance that fell one way and is silent in the other, too', () => {
     const patient = healthy().pass(6, []).apply(beat).pass(12);
     expect([patient.phase, patient.vitals.reason.code]).toEqual(['CRITICAL', 'INBOUND_SILENT']);
     expect(forecast(patient.vitals, policy, calm)).toBeNull();
@@ -113,7 +113,7 @@ describe('the lifecycle', () => {
     expect(patient.removedAt).toBe(32 * SECOND);
   });
 
-  it('judges both directions together while both are silent: from the last heartbeat of either', () => {
+  it('counts from the last heartbeat of either direction while both are silent', () => {
     const patient = healthy().pass(3, []).apply(beat).pass(13);
     expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'SILENT']);
     expect(forecast(patient.vitals, policy, calm)).toEqual({
@@ -124,7 +124,7 @@ describe('the lifecycle', () => {
     expect(patient.pass(4).story.at(-1)).toEqual([20 * SECOND, 'CRITICAL']);
   });
 
-  it('gives the one direction an interval and a timeout when the other one comes back after both were silent', () => {
+  it('gives one direction an interval and a timeout when the other returns after both were silent', () => {
     const frozen = healthy().pass(1, []).apply(beat).pass(16.5, []).apply(beat);
     expect(frozen.phase).toBe('UNHEALTHY');
     expect(frozen.pass(3, []).apply(...BOTH, ...BOTH).phase).toBe('HEALTHY');
@@ -132,7 +132,7 @@ describe('the lifecycle', () => {
     expect(deaf.story.at(-1)).toEqual([24.5 * SECOND, 'CRITICAL']);
   });
 
-  it('foretells the removal of who was never proved and is silent, and none while it beats', () => {
+  it('forecasts the removal of a never proved, silent instance, and none while it sends heartbeats', () => {
     const mute = new Patient().pass(30);
     expect([mute.phase, mute.vitals.reason.code]).toEqual(['CRITICAL', 'UNPROVED']);
     expect(forecast(mute.vitals, policy, calm)?.afterMs).toBe(10 * SECOND);
@@ -140,7 +140,7 @@ describe('the lifecycle', () => {
     expect([beating.phase, forecast(beating.vitals, policy, calm)]).toEqual(['CRITICAL', null]);
   });
 
-  it('does not say that it answers Heartbeat-1 of who failed at the last call', () => {
+  it('does not report that an instance answers Heartbeat-1 if its last probe failed', () => {
     const failed: Event = { type: 'call-failed', text: 'E', refused: false, partly: false, confirmed: false };
     const patient = healthy().pass(1, []).apply(answer).pass(9, []).apply(failed).pass(2, []);
     expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'SILENT']);
@@ -151,19 +151,19 @@ describe('the lifecycle', () => {
     expect(partly.vitals.reason).toMatchObject({ code: 'OUTBOUND_SILENT' });
   });
 
-  it('keeps callable the only instance that lacks one direction', () => {
+  it('keeps the only instance callable if it lacks one direction', () => {
     const patient = healthy(alone).pass(3_600, [beat]);
     expect(patient.phase).toBe('UNHEALTHY');
   });
 
-  it('lets back who is proved twice in a row, a failed call between them starting anew', () => {
+  it('returns to HEALTHY by two consecutive proofs; a failed probe resets the count', () => {
     const patient = healthy().apply(refused);
     expect(patient.vitals.reason).toEqual({ code: 'INBOUND_REFUSED', text: 'nobody can reach it: E' });
     expect(patient.apply(...BOTH, refused, ...BOTH).phase).toBe('UNHEALTHY');
     expect(patient.apply(...BOTH).phase).toBe('HEALTHY');
   });
 
-  it('asks five proofs of who falls more than three times in a short while', () => {
+  it('requires five proofs of an instance that fell more than three times in a short time', () => {
     const patient = healthy();
     for (let falls = 0; falls < 3; falls += 1) patient.apply(refused, ...BOTH, ...BOTH);
     expect(patient.phase).toBe('HEALTHY');
@@ -173,7 +173,7 @@ describe('the lifecycle', () => {
     expect(patient.apply(...BOTH).phase).toBe('HEALTHY');
   });
 
-  it('acts on proof of death at once, and removes after two intervals', () => {
+  it('acts on proof of death at once, and removes the instance after two intervals', () => {
     const patient = healthy().apply({ type: 'proof', text: 'connect ECONNREFUSED 10.0.0.5:3001' });
     expect(patient.phase).toBe('CRITICAL');
     expect(patient.vitals.reason.text).toContain('connect ECONNREFUSED 10.0.0.5:3001');
@@ -187,24 +187,24 @@ describe('the lifecycle', () => {
     expect(patient.permits).toBe(0);
   });
 
-  it('takes a proof back when the dead one beats', () => {
+  it('reverts a proof of death when the instance sends a heartbeat', () => {
     const patient = healthy().apply({ type: 'proof', text: 'E' }).pass(3).apply(beat);
     expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'INBOUND_REFUSED']);
   });
 
-  it('saves from DEREGISTERING by a Heartbeat-2', () => {
+  it('saves an instance from DEREGISTERING by a Heartbeat-2', () => {
     const patient = healthy().pass(28).apply(beat);
     expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'RESCUED']);
   });
 
-  it('saves nobody who is leaving, and lets it go at its deadline', () => {
+  it('never saves a leaving instance, and removes it at its deadline', () => {
     const patient = healthy().apply({ type: 'drain', deadlineMs: 7 * SECOND });
     expect(patient.pass(11, BOTH).phase).toBe('LEAVING');
     patient.pass(2, BOTH);
     expect(patient.removedAt).toBe(12 * SECOND);
   });
 
-  it('holds whom self-preservation forbids to take out, says so once, and lets go by itself', () => {
+  it('holds an instance while self-preservation forbids its removal, publishes that once, and releases it by itself', () => {
     const held = healthy({ ...calm, permit: { ...calm.permit, held: '3 of 5 are silent' } }).pass(120);
     expect([held.phase, held.vitals.reason.code]).toEqual(['UNHEALTHY', 'PRESERVED']);
     expect(held.vitals.reason.text).toBe(
@@ -214,12 +214,12 @@ describe('the lifecycle', () => {
     expect(held.apply(...BOTH, ...BOTH).phase).toBe('HEALTHY');
   });
 
-  describe('of an instance that a restarted registry has not heard, and holds for a mass', () => {
+  describe('for an instance that a restarted registry has not heard from, and holds during a mass silence', () => {
     const mass: Fleet = { ...calm, permit: { held: '3 of 5 are silent', mass: false, hostProved: true } };
     const timedOut: Event = { ...refused, refused: false };
     const REFUSALS = [[refused], [refused], [refused]];
 
-    it('and that refuses every call, takes it out in the steps of silence, without a permit', () => {
+    it('that refuses every probe, takes the steps of silence without a permit', () => {
       const patient = restarted(mass, REFUSALS).pass(60);
       expect(patient.story.slice(1)).toEqual([
         [2 * SECOND, 'UNHEALTHY'],
@@ -229,17 +229,17 @@ describe('the lifecycle', () => {
       expect([patient.removedAt, patient.permits]).toEqual([32 * SECOND, 0]);
       expect(patient.vitals.reason).toEqual({
         code: 'SILENT',
-        text: 'it neither answers Heartbeat-1 nor sends Heartbeat-2: E; nobody has heard of it since this registry started',
+        text: 'it neither answers Heartbeat-1 nor sends Heartbeat-2: E; not heard from since this registry started',
       });
     });
 
-    it('is slower where no other instance of its service is callable', () => {
+    it('waits longer if no other instance of its service is callable', () => {
       const patient = restarted({ ...mass, otherHealthy: false, otherCallable: false }, REFUSALS).pass(60);
       expect(patient.story[2]).toEqual([32 * SECOND, 'CRITICAL']);
       expect(patient.removedAt).toBe(47 * SECOND);
     });
 
-    it('holds it while it was refused only before its host was proved: who lives there has not had time to be heard', () => {
+    it('holds it if it refused only before its host was proved: a live instance there had no time to be heard', () => {
       const patient = restarted({ ...mass, permit: { ...mass.permit, hostProved: false } }, REFUSALS);
       patient.fleet = mass;
       patient.pass(3).apply(refused).pass(5).apply(refused).pass(1);
@@ -264,13 +264,13 @@ describe('the lifecycle', () => {
     });
   });
 
-  it('never makes HEALTHY while two processes share an address', () => {
+  it('never becomes HEALTHY while two processes share an address', () => {
     const patient = healthy().apply({ type: 'shared', text: 'b' }).pass(60, BOTH);
     expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'ADDRESS_SHARED']);
     expect(patient.apply({ type: 'unshared' }, ...BOTH, ...BOTH).phase).toBe('HEALTHY');
   });
 
-  it('forgives a pause, but gives no credit for the future', () => {
+  it('forgives a pause without credit for the future', () => {
     const { vitals } = healthy();
     const forgiven = forgive(vitals, 60 * SECOND, 10 * SECOND);
     expect([forgiven.inboundAt, forgiven.outboundAt, forgiven.since]).toEqual([10 * SECOND, 10 * SECOND, 10 * SECOND]);
@@ -302,7 +302,7 @@ describe('any history of an instance', () => {
   });
   const history = fc.array(fc.tuple(anyEvent, fc.integer({ min: 0, max: 40 })), { maxLength: 40 });
 
-  it('becomes HEALTHY by a proof only, and by nothing once it is leaving', () => {
+  it('reaches HEALTHY only by a proof, and never once it is leaving', () => {
     fc.assert(
       fc.property(history, anyFleet, (steps, fleet) => {
         const patient = new Patient(fleet);
@@ -318,7 +318,7 @@ describe('any history of an instance', () => {
     );
   });
 
-  it('is over once nothing is heard any more, unless it is held', () => {
+  it('ends in removal once nothing is heard any more, unless it is held', () => {
     fc.assert(
       fc.property(history, (steps) => {
         const patient = new Patient();
@@ -332,7 +332,7 @@ describe('any history of an instance', () => {
     );
   });
 
-  it('uses a permit for every step to CRITICAL by the silence of somebody proved, and for no other', () => {
+  it('consumes a permit for each step to CRITICAL by the silence of a proved instance, and for no other', () => {
     fc.assert(
       fc.property(history, (steps) => {
         const patient = new Patient();

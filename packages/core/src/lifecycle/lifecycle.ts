@@ -1,7 +1,7 @@
 /**
- * The only function that moves an instance between its states. What time alone brings is asked with `due` (deadlines.ts);
- * everything, time included, is then an event for `transition`. Pure: `now` and what the fleet allows are arguments.
- * docs/STATES.md is generated from here.
+ * `transition` is the only function that moves an instance between its states. `due` (deadlines.ts) returns what time
+ * alone causes; every cause, time included, is an event. Pure: `now` and what the fleet permits are arguments.
+ * docs/STATES.md is generated from this file.
  */
 import type { ClockEvent } from './deadlines.js';
 import type { Policy } from './policy.js';
@@ -11,14 +11,17 @@ import { fallsNow, notHeardSince, silence, wasGoneBefore } from './vitals.js';
 import type { Cause, Fleet, Phase, Unheard, Vitals } from './vitals.js';
 
 export type Event =
-  /** The moment it is known: a first registration. */
+  /** An answered Heartbeat-1 on every endpoint. */
   | { readonly type: 'heartbeat-1' }
   | { readonly type: 'heartbeat-2' }
-  /** It opened its line: a sign of life, and no heartbeat. */
+  /** The instance opened its line: a sign of life, but not a heartbeat. */
   | { readonly type: 'line' }
-  /** Heartbeat-1 answered and a Heartbeat-2 with its nonce; comes after both of them. */
+  /** Heartbeat-1 was answered and a Heartbeat-2 quoted its nonce; follows both of them. */
   | { readonly type: 'proved' }
-  /** A call failed: on some endpoints only (`partly`), refused, or timed out; `confirmed`: the ordinary call before did too. */
+  /**
+   * A probe failed: on some endpoints only (`partly`), refused, or timed out; `confirmed`: the regular probe before
+   * failed, too.
+   */
   | {
       readonly type: 'call-failed';
       readonly text: string;
@@ -28,7 +31,7 @@ export type Event =
     }
   /** Refused on all endpoints, its line closed by the peer, and no Heartbeat-2 since. */
   | { readonly type: 'proof'; readonly text: string }
-  /** The registry doubts its own network: refusals are taken back. */
+  /** The registry distrusts its own network: refusals are reverted. */
   | { readonly type: 'doubt' }
   | { readonly type: 'drain'; readonly deadlineMs: number }
   | { readonly type: 'end'; readonly code: 'GOODBYE' | 'OPERATOR' | 'SUPERSEDED'; readonly text: string }
@@ -40,15 +43,15 @@ export type Event =
 
 export interface Transition {
   readonly vitals: Vitals;
-  /** Must the record be published again: another phase, or another reason? */
+  /** True if the phase or the reason changed, so the record must be published again. */
   readonly changed: boolean;
-  /** Did silence use one of self-preservation's permits? */
+  /** True if the transition consumes one of self-preservation's permits. */
   readonly usesPermit: boolean;
-  /** Set when the instance is gone; `ended`: its id never comes back. */
+  /** Set if the instance is removed; `ended`: its id is never accepted again. */
   readonly removed: { readonly reason: Reason; readonly ended: boolean } | null;
 }
 
-/** What is known around one transition. */
+/** What a transition depends on besides the instance. */
 export interface Context {
   readonly now: number;
   readonly policy: Policy;
@@ -60,7 +63,7 @@ type Step =
   | { readonly removed: Transition['removed'] }
   | { readonly vitals: Vitals; readonly usesPermit: true };
 
-/** Moves one instance by one event: the only way a state changes. */
+/** Applies one event to one instance: the only way a state changes. */
 export function transition(vitals: Vitals, event: Event, at: Context): Transition {
   const step = apply(vitals, event, at);
   if ('removed' in step) return { vitals, changed: true, usesPermit: false, removed: step.removed };
@@ -80,7 +83,7 @@ function apply(vitals: Vitals, event: Event, at: Context): Step {
     case 'heartbeat-2':
       return onHeartbeat2(vitals, at);
     case 'line':
-      return heardOf(vitals);
+      return markHeard(vitals);
     case 'proved':
       return onProved(vitals, at);
     case 'call-failed':
@@ -89,7 +92,7 @@ function apply(vitals: Vitals, event: Event, at: Context): Step {
       return onProof(vitals, event.text, at);
     case 'doubt':
       return vitals.cause === 'proof'
-        ? to(vitals, 'UNHEALTHY', reasonFor('INBOUND_REFUSED', doubted(vitals)), at)
+        ? to(vitals, 'UNHEALTHY', reasonFor('INBOUND_REFUSED', distrustText(vitals)), at)
         : vitals;
     case 'drain':
       return onDrain(vitals, event.deadlineMs, at);
@@ -98,7 +101,7 @@ function apply(vitals: Vitals, event: Event, at: Context): Step {
     case 'register':
       return onRegister(vitals, event.moved, at);
     case 'restart':
-      return { ...vitals, ...anew(at.now), ...restartedAt(at.now) };
+      return { ...vitals, ...restartedClocks(at.now), ...restartedAt(at.now) };
     case 'shared':
       return onShared(vitals, event.text, at);
     case 'unshared':
@@ -108,8 +111,8 @@ function apply(vitals: Vitals, event: Event, at: Context): Step {
   }
 }
 
-/** Both silence clocks start anew. */
-const anew = (now: number): Pick<Vitals, 'inboundAt' | 'anyInboundAt' | 'outboundAt'> => ({
+/** Restarts both silence clocks. */
+const restartedClocks = (now: number): Pick<Vitals, 'inboundAt' | 'anyInboundAt' | 'outboundAt'> => ({
   inboundAt: now,
   anyInboundAt: now,
   outboundAt: now,
@@ -122,15 +125,15 @@ const restartedAt = (now: number): Pick<Vitals, 'bornAt' | 'since' | 'causeSince
   unheard: notHeardSince(now),
 });
 
-/** This registry process has heard of it. */
-const heardOf = (vitals: Vitals): Vitals => (vitals.unheard === null ? vitals : { ...vitals, unheard: null });
+/** Marks the instance as heard by this registry process. */
+const markHeard = (vitals: Vitals): Vitals => (vitals.unheard === null ? vitals : { ...vitals, unheard: null });
 
-/** When something was last heard after a silence, as of a heartbeat that comes now. */
+/** `returnedAt` as of a heartbeat that arrives now. */
 function returnedAt(vitals: Vitals, { now, policy }: Context): number {
   return silence(vitals, now, policy, policy.unhealthyAfter).both ? now : vitals.returnedAt;
 }
 
-/** Another phase: falls are counted, the proofs start again. */
+/** Enters a phase: counts a fall, and restarts the count of proofs if the phase changes. */
 function to(vitals: Vitals, phase: Phase, reason: Reason, at: Context): Vitals {
   const fell = vitals.phase === 'HEALTHY' && (phase === 'UNHEALTHY' || phase === 'CRITICAL');
   return {
@@ -163,10 +166,15 @@ function onHeartbeat1(before: Vitals, at: Context): Vitals {
 function onHeartbeat2(before: Vitals, at: Context): Vitals {
   const vitals: Vitals = { ...before, unheard: null, returnedAt: returnedAt(before, at) };
   if (vitals.phase === 'DEREGISTERING') {
-    return to({ ...vitals, ...anew(at.now) }, 'UNHEALTHY', reasonFor('RESCUED'), at);
+    return to({ ...vitals, ...restartedClocks(at.now) }, 'UNHEALTHY', reasonFor('RESCUED'), at);
   }
   if (vitals.phase === 'CRITICAL' && vitals.cause === 'proof') {
-    return to({ ...vitals, ...anew(at.now) }, 'UNHEALTHY', reasonFor('INBOUND_REFUSED', vitals.lastFailure?.text), at);
+    return to(
+      { ...vitals, ...restartedClocks(at.now) },
+      'UNHEALTHY',
+      reasonFor('INBOUND_REFUSED', vitals.lastFailure?.text),
+      at,
+    );
   }
   return { ...vitals, outboundAt: at.now };
 }
@@ -197,7 +205,7 @@ function onCallFailed(vitals: Vitals, event: Extract<Event, { type: 'call-failed
   return failed;
 }
 
-/** One endpoint of several that answers is heard. */
+/** An answer from one endpoint of several means that the instance was heard. */
 function stillUnheard(
   unheard: Unheard | null,
   { refused, partly }: Extract<Event, { type: 'call-failed' }>,
@@ -219,20 +227,22 @@ function onProof(vitals: Vitals, text: string, at: Context): Step {
   return critical(failed, 'proof', reasonFor('PROOF_OF_DEATH', text), at);
 }
 
-const doubted = (vitals: Vitals): string =>
-  `${vitals.lastFailure?.text ?? 'refused'}; but so many are refused that the registry doubts its own network`;
+const distrustText = (vitals: Vitals): string =>
+  `${vitals.lastFailure?.text ?? 'refused'}; but so many instances refuse that the registry doubts its own network`;
 
 function onDrain(vitals: Vitals, deadlineMs: number, at: Context): Vitals {
   if (vitals.phase === 'LEAVING') return vitals;
-  return { ...to(heardOf(vitals), 'LEAVING', reasonFor('LEAVING'), at), leaveMs: deadlineMs + at.policy.intervalMs };
+  return { ...to(markHeard(vitals), 'LEAVING', reasonFor('LEAVING'), at), leaveMs: deadlineMs + at.policy.intervalMs };
 }
 
 function onRegister(before: Vitals, moved: boolean, at: Context): Vitals {
   if (before.phase === 'LEAVING') return before;
-  const vitals = heardOf(before);
-  const fresh: Vitals = moved ? { ...vitals, ...anew(at.now), proved: false, bornAt: at.now, shared: false } : vitals;
+  const vitals = markHeard(before);
+  const fresh: Vitals = moved
+    ? { ...vitals, ...restartedClocks(at.now), proved: false, bornAt: at.now, shared: false }
+    : vitals;
   if (vitals.phase === 'DEREGISTERING') {
-    return to({ ...fresh, ...anew(at.now) }, 'UNHEALTHY', reasonFor('RESCUED'), at);
+    return to({ ...fresh, ...restartedClocks(at.now) }, 'UNHEALTHY', reasonFor('RESCUED'), at);
   }
   return moved ? to(fresh, 'REGISTERING', reasonFor('MOVED'), at) : vitals;
 }
@@ -265,16 +275,16 @@ function onClock(vitals: Vitals, event: ClockEvent, at: Context): Step {
   }
 }
 
-/** The last step: by proof, or because it is silent both ways by now, whatever made it CRITICAL. */
+/** The last step: by proof, or because both directions are silent by now, whatever made the instance CRITICAL. */
 function onStep(vitals: Vitals, at: Context): Vitals {
   const proof = vitals.cause === 'proof';
-  const isTold = proof || vitals.reason.code === 'SILENT';
-  const out = to(vitals, 'DEREGISTERING', isTold ? vitals.reason : reasonFor('SILENT'), at);
+  const keepsReason = proof || vitals.reason.code === 'SILENT';
+  const out = to(vitals, 'DEREGISTERING', keepsReason ? vitals.reason : reasonFor('SILENT'), at);
   return { ...out, cause: proof ? 'proof' : 'silence' };
 }
 
 function onRemove(vitals: Vitals): Step {
-  if (vitals.phase === 'LEAVING') return gone('GOODBYE', 'its time to finish was over', true);
+  if (vitals.phase === 'LEAVING') return gone('GOODBYE', 'its time to finish ran out', true);
   return vitals.phase === 'DEREGISTERING' ? { removed: { reason: vitals.reason, ended: false } } : vitals;
 }
 
@@ -282,7 +292,9 @@ const gone = (code: 'GOODBYE', detail: string, ended: boolean): Step => ({
   removed: { reason: reasonFor(code, detail), ended },
 });
 
-/** Never proved: silent both ways it needs no permit; while it beats it is the sole one, or needs one. */
+/**
+ * Never proved: silent both ways, it needs no permit; while it shows life, it is the only instance, or needs a permit.
+ */
 function onUnproved(vitals: Vitals, at: Context): Step {
   const reason = reasonFor('UNPROVED', vitals.lastFailure?.text ?? oneWayReason(vitals, at)?.text);
   if (silence(vitals, at.now, at.policy, at.policy.unhealthyAfter).both) {
@@ -293,8 +305,8 @@ function onUnproved(vitals: Vitals, at: Context): Step {
 }
 
 /**
- * To CRITICAL by silence, as far as self-preservation allows; else it is held. Who was never proved, or was gone before the registry
- * started, needs no permit when it is silent both ways.
+ * To CRITICAL by silence, as far as self-preservation permits; otherwise the instance is held. An instance that was
+ * never proved, or was gone before the registry started, needs no permit if it is silent both ways.
  */
 function permitted(vitals: Vitals, reason: Reason, cause: Cause, at: Context): Step {
   if (cause === 'silence' && !vitals.proved) return critical(vitals, cause, reason, at);
@@ -308,9 +320,9 @@ function permitted(vitals: Vitals, reason: Reason, cause: Cause, at: Context): S
 }
 
 const goneBefore = (vitals: Vitals): string =>
-  `${vitals.lastFailure?.text ?? 'refused'}; nobody has heard of it since this registry started`;
+  `${vitals.lastFailure?.text ?? 'refused'}; not heard from since this registry started`;
 
-/** HEALTHY falls; UNHEALTHY keeps its reason true to what is silent now. */
+/** Moves a HEALTHY instance to UNHEALTHY; keeps the reason of an UNHEALTHY one up to date with what is silent now. */
 function onOneSilent(vitals: Vitals, at: Context): Vitals {
   const reason = oneWayReason(vitals, at);
   if (reason === null) return vitals;

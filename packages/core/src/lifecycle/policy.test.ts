@@ -12,7 +12,7 @@ import type { Fleet } from './vitals.js';
 const parsed = (input: unknown): Policy => policyOf(parseOptions(policyFields, input, policyLaws));
 
 describe('the policy of a registry', () => {
-  it('is the default one when nothing is said', () => {
+  it('is the default one without options', () => {
     expect(parsed({})).toEqual(DEFAULT_POLICY);
     expect(parsed({ preset: 'default' })).toEqual(DEFAULT_POLICY);
   });
@@ -27,7 +27,7 @@ describe('the policy of a registry', () => {
     },
   );
 
-  it('takes what is given before what the preset says, and a timeout that fits the interval', () => {
+  it('lets options override the preset, and fits the timeout to the interval', () => {
     expect(parsed({ preset: 'relaxed', intervalMs: 20_000 })).toMatchObject({ intervalMs: 20_000, timeoutMs: 5_000 });
     expect(parsed({ preset: 'relaxed', intervalMs: 5_000 })).toMatchObject({ intervalMs: 5_000, timeoutMs: 2_000 });
     expect(parsed({ preset: 'relaxed', timeoutMs: 6_000 })).toMatchObject({ intervalMs: 15_000, timeoutMs: 6_000 });
@@ -35,7 +35,7 @@ describe('the policy of a registry', () => {
     expect(parsed({ intervalMs: 15_000 })).toMatchObject({ timeoutMs: 2_000 });
   });
 
-  it('takes single thresholds, fractions of an interval too', () => {
+  it('accepts single thresholds, also as fractions of an interval', () => {
     expect(parsed({ thresholds: { unhealthyAfter: 2.5, proofs: 3 } })).toEqual({
       ...DEFAULT_POLICY,
       unhealthyAfter: 2.5,
@@ -62,7 +62,7 @@ describe('the policy of a registry', () => {
     expect(() => parsed(input)).toThrow(text);
   });
 
-  it('may be at the edge of every law', () => {
+  it('accepts values at the edge of every law', () => {
     const thresholds = {
       unprovedAfter: 2.4,
       unhealthyAfter: 2,
@@ -74,7 +74,7 @@ describe('the policy of a registry', () => {
     expect(parsed({ thresholds })).toMatchObject(thresholds);
   });
 
-  it.each(PRESET_NAMES)('keeps its own law in the preset %s', (preset) => {
+  it.each(PRESET_NAMES)('satisfies its own laws in the preset %s', (preset) => {
     expect(PRESETS[preset].timeoutMs).toBeLessThanOrEqual(0.4 * PRESETS[preset].intervalMs);
   });
 });
@@ -82,14 +82,14 @@ describe('the policy of a registry', () => {
 const tenths = (from: number, to: number): fc.Arbitrary<number> =>
   fc.integer({ min: from * 10, max: to * 10 }).map((n) => n / 10);
 
-describe('any thresholds that are allowed', () => {
+describe('all allowed thresholds', () => {
   const calm: Fleet = {
     otherHealthy: true,
     otherCallable: true,
     permit: { held: null, mass: false, hostProved: false },
   };
   const last: Fleet = { ...calm, otherHealthy: false, otherCallable: false };
-  /** Each from what the laws leave it. */
+  /** Each threshold is drawn from what the laws allow. */
   const anyThresholds: fc.Arbitrary<Partial<Thresholds>> = fc
     .record({
       unhealthyAfter: tenths(1.5, 5),
@@ -107,7 +107,7 @@ describe('any thresholds that are allowed', () => {
       lastCriticalAfter: unhealthyAfter + critical + lastCritical,
     }));
 
-  it('keep HEALTHY who beats once an interval', () => {
+  it('keep an instance HEALTHY that sends a heartbeat once an interval', () => {
     fc.assert(
       fc.property(anyThresholds, (thresholds) => {
         const policy = parsed({ thresholds });
@@ -135,14 +135,14 @@ describe('any thresholds that are allowed', () => {
           (policy[critical] + silenceStepAfter + removeAfter) * intervalMs + timeoutMs,
         ];
         const late = told.map(([, at], index) => at - (expected[index] ?? NaN));
-        // up to four steps of the clock, one after the other
+        // up to four consecutive steps by time
         expect(late.every((ms) => Math.abs(ms) <= 4 * GRAIN_MS)).toBe(true);
       }),
       { numRuns: 30 },
     );
   });
 
-  it('need no permit to take out who was never proved and never heard', () => {
+  it('need no permit to remove an instance that was never proved and never heard', () => {
     fc.assert(
       fc.property(anyThresholds, (thresholds) => {
         const policy = parsed({ thresholds });

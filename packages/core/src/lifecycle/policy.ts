@@ -1,16 +1,18 @@
-/** How patient a registry is: presets, thresholds, and the table of options that makes a policy of them. */
+/** Presets and thresholds of the lifecycle, and the options from which a registry builds its policy. */
 import { option } from '../options/options.js';
 import type { OptionLaw, OptionsOf, OptionSpec } from '../options/options.js';
 
-/** How often an instance is asked, and how long it may fail in what: everything that the lifecycle measures with. */
+/**
+ * How often the registry probes an instance, and how long an instance may fail: every duration that the lifecycle uses.
+ */
 export interface Policy extends Thresholds {
   /** Between two heartbeats of each direction, in ms. */
   readonly intervalMs: number;
-  /** For one call, in ms; at most 0.4 intervals. Added to every silence threshold. */
+  /** For one probe, in ms; at most 0.4 intervals. Added to every silence threshold. */
   readonly timeoutMs: number;
 }
 
-/** Those without a unit are counts of `intervalMs`; what each does is told in `thresholdFields`. */
+/** Fields without a unit are counts of `intervalMs`; `thresholdFields` describes each. */
 export interface Thresholds {
   readonly unprovedAfter: number;
   readonly unhealthyAfter: number;
@@ -22,10 +24,10 @@ export interface Thresholds {
   /** From CRITICAL by proof to DEREGISTERING. */
   readonly proofStepAfter: number;
   readonly removeAfter: number;
-  /** Proofs in a row that lead back to HEALTHY, and how many when flapping. */
+  /** Consecutive proofs that lead back to HEALTHY; `flappingProofs` applies while the instance is flapping. */
   readonly proofs: number;
   readonly flappingProofs: number;
-  /** Falls (decaying by half each `flappingHalfLifeMs`) above which an instance is flapping. */
+  /** An instance is flapping while its score of falls, which halves each `flappingHalfLifeMs`, is above this. */
   readonly flappingLimit: number;
   readonly flappingHalfLifeMs: number;
 }
@@ -34,9 +36,9 @@ export const PRESET_NAMES = ['default', 'fast', 'relaxed'] as const;
 export type Preset = (typeof PRESET_NAMES)[number];
 
 /**
- * Named after the network they are for. `fast`: one machine or one rack; there a packet that is lost once makes a call fail, since
- * the kernel sends it again only after 1 s. `relaxed`: far or crowded networks; 5 s outlast two lost packets (sent again after
- * 1 and 3 s). The thresholds are the same in all, because they are counted in intervals.
+ * Each preset is named after its network. `fast` is for one machine or one rack: there a single lost packet fails a
+ * probe, since the kernel resends it only after 1 s. `relaxed` is for far or crowded networks: 5 s outlast two lost
+ * packets (resent after 1 and 3 s). The thresholds are the same in all presets, because they count intervals.
  */
 export const PRESETS: Readonly<Record<Preset, Pick<Policy, 'intervalMs' | 'timeoutMs'>>> = {
   default: { intervalMs: 5_000, timeoutMs: 2_000 },
@@ -44,10 +46,12 @@ export const PRESETS: Readonly<Record<Preset, Pick<Policy, 'intervalMs' | 'timeo
   relaxed: { intervalMs: 15_000, timeoutMs: 5_000 },
 };
 
-/** A call that takes longer than this share of the interval would run into the next one. */
+/** The longest timeout as a share of the interval; a longer probe would overlap the next one. */
 const LONGEST_TIMEOUT = 0.4;
 
-/** In intervals: two heartbeats are one apart, and each may be late by half of one before anybody is blamed. */
+/**
+ * In intervals: two heartbeats are one interval apart, and each may be half an interval late before its silence counts.
+ */
 const SHORTEST_SILENCE = 1.5;
 
 const inIntervals = (doc: string, initial: number, min = 1): OptionSpec<number> =>
@@ -58,12 +62,12 @@ const inProofs = (doc: string, initial: number): OptionSpec<number> =>
 
 const thresholdFields = {
   unprovedAfter: inIntervals(
-    'REGISTERING and never proved for this long: CRITICAL (UNHEALTHY where it is the only one, or is held). At least unhealthyAfter + 0.4.',
+    'REGISTERING and never proved for this long: CRITICAL (UNHEALTHY if it is the only instance, or is held). At least unhealthyAfter + 0.4.',
     6,
     SHORTEST_SILENCE,
   ),
   unhealthyAfter: inIntervals(
-    'HEALTHY and a direction silent for this + timeoutMs: UNHEALTHY. Nobody stays HEALTHY longer than this + 2 intervals after a direction died: 4 by default, and more where you raise it.',
+    'HEALTHY and a direction silent for this + timeoutMs: UNHEALTHY. No instance stays HEALTHY longer than this + 2 intervals after a direction fails: 4 by default, and more if you raise it.',
     2,
     SHORTEST_SILENCE,
   ),
@@ -79,21 +83,24 @@ const thresholdFields = {
   ),
   silenceStepAfter: inIntervals('From CRITICAL by silence to DEREGISTERING.', 2),
   proofStepAfter: inIntervals(
-    'From CRITICAL by proof of death to DEREGISTERING. Within it all others are called, too: where most of them refuse, none is believed dead.',
+    'From CRITICAL by proof of death to DEREGISTERING. Within this time the registry also probes all other instances: if most of them refuse, it takes no refusal for a death.',
     1,
   ),
-  removeAfter: inIntervals('From DEREGISTERING to the removal: the last time in which a Heartbeat-2 saves it.', 1),
-  proofs: inProofs('So many proofs in a row lead from UNHEALTHY or CRITICAL back to HEALTHY.', 2),
-  flappingProofs: inProofs('The same, for an instance that is flapping. At least as many as proofs.', 5),
+  removeAfter: inIntervals(
+    'From DEREGISTERING to the removal: the last time in which a Heartbeat-2 saves the instance.',
+    1,
+  ),
+  proofs: inProofs('Consecutive proofs that lead from UNHEALTHY or CRITICAL back to HEALTHY.', 2),
+  flappingProofs: inProofs('The same, while the instance is flapping. At least as many as proofs.', 5),
   flappingLimit: option.number({
-    doc: 'An instance is flapping while its falls are more than this: each fall from HEALTHY counts 1, and half of that after every flappingHalfLifeMs.',
+    doc: 'An instance is flapping while its score of falls is above this: each fall from HEALTHY adds 1, and the score halves every flappingHalfLifeMs.',
     unit: 'falls',
     default: 3,
     min: 0.5,
     max: 1_000,
   }),
   flappingHalfLifeMs: option.number({
-    doc: 'The time in which the count of falls halves.',
+    doc: 'The half-life of the score of falls.',
     unit: 'ms',
     default: 600_000,
     integer: true,
@@ -107,19 +114,19 @@ const THRESHOLD_LAWS: readonly OptionLaw<Thresholds>[] = [
   ({ criticalAfter, unhealthyAfter }) =>
     criticalAfter > unhealthyAfter
       ? null
-      : `thresholds.criticalAfter ${criticalAfter} must be more than thresholds.unhealthyAfter ${unhealthyAfter}, or nobody is warned before the end: raise criticalAfter, or lower unhealthyAfter.`,
+      : `thresholds.criticalAfter ${criticalAfter} must be more than thresholds.unhealthyAfter ${unhealthyAfter}, or CRITICAL comes without a warning: raise criticalAfter, or lower unhealthyAfter.`,
   atLeast('lastCriticalAfter', 'criticalAfter'),
   atLeast('flappingProofs', 'proofs'),
 ];
 
-/** The options of a policy. Laws over them: `policyLaws`; what they make: `policyOf`. */
+/** The options of a policy. `policyLaws` constrains them, `policyOf` builds the policy. */
 export const policyFields = {
   preset: option.oneOf(PRESET_NAMES, {
-    doc: 'How patient it is: `default` (intervalMs 5000, timeoutMs 2000), `fast` (1000, 400: one machine or one rack) or `relaxed` (15000, 5000: far or crowded networks). What is given beside it beats it. docs/STATES.md has the times of each.',
+    doc: 'The patience of the registry: `default` (intervalMs 5000, timeoutMs 2000), `fast` (1000, 400: one machine or one rack) or `relaxed` (15000, 5000: far or crowded networks). intervalMs and timeoutMs override it. docs/STATES.md has the times of each.',
     default: 'default',
   }),
   intervalMs: option.number({
-    doc: 'Between two heartbeats of each direction; `thresholds` are counted in it. Default: that of `preset`.',
+    doc: 'Time between two heartbeats of each direction; `thresholds` count it. Default: that of `preset`.',
     unit: 'ms',
     integer: true,
     min: 10,
@@ -138,7 +145,7 @@ export const policyFields = {
   }),
 };
 
-/** The options of the lifecycle as they are read: what was given, and the preset for the rest. */
+/** The parsed options of the lifecycle. */
 export type PolicySettings = OptionsOf<typeof policyFields>;
 
 export const policyLaws: readonly OptionLaw<PolicySettings>[] = [
@@ -151,18 +158,18 @@ export const policyLaws: readonly OptionLaw<PolicySettings>[] = [
   },
 ];
 
-/** What was given beats the preset. */
+/** Builds the policy: options override the preset. */
 export function policyOf({ preset, intervalMs, timeoutMs, thresholds }: PolicySettings): Policy {
-  const terms = PRESETS[preset];
-  const interval = intervalMs ?? terms.intervalMs;
+  const base = PRESETS[preset];
+  const interval = intervalMs ?? base.intervalMs;
   return {
     ...thresholds,
     intervalMs: interval,
-    timeoutMs: timeoutMs ?? Math.min(terms.timeoutMs, longestTimeout(interval)),
+    timeoutMs: timeoutMs ?? Math.min(base.timeoutMs, longestTimeout(interval)),
   };
 }
 
-/** That of the preset `default`. */
+/** The policy of the preset `default`. */
 export const DEFAULT_POLICY: Policy = { ...PRESETS.default, ...policyFields.thresholds.default };
 
 function longestTimeout(intervalMs: number): number {
@@ -172,7 +179,7 @@ function longestTimeout(intervalMs: number): number {
 function atLeast(name: keyof Thresholds, other: keyof Thresholds, more = 0): OptionLaw<Thresholds> {
   const plus = more === 0 ? '' : ` + ${more} (a timeout)`;
   return (thresholds) => {
-    // a sum of tenths may be too high by the dust of binary fractions
+    // binary fractions may make a sum of tenths slightly too high
     const least = thresholds[other] + more;
     if (thresholds[name] >= least - 1e-9) return null;
     return `thresholds.${name} ${thresholds[name]} is less than thresholds.${other} ${thresholds[other]}${plus}: choose at least ${Number(least.toFixed(6))}, or lower ${other}.`;

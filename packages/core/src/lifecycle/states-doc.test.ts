@@ -14,7 +14,7 @@ import type { ReasonCode } from './reason.js';
 import { newborn } from './vitals.js';
 import type { Cause, Phase } from './vitals.js';
 
-/** docs/STATES.md is what this file makes of the lifecycle; `UPDATE_DOCS=1 npx vitest run states-doc` writes it anew. */
+/** Generates docs/STATES.md from the lifecycle; `UPDATE_DOCS=1 npx vitest run states-doc` updates it. */
 const DOC = fileURLToPath(new URL('../../../../docs/STATES.md', import.meta.url));
 
 function pairs(): readonly string[] {
@@ -37,7 +37,7 @@ function forecasts(): readonly string[] {
 
 const seconds = (ms: number): string => `${ms / 1_000} s`;
 
-/** When it came to `phase`; `never` where it did not. */
+/** When the history entered `phase`; `never` if it did not. */
 function timeOf(told: readonly Chapter[], phase: Chapter[0]): string {
   const at = told.find(([reached]) => reached === phase)?.[1];
   return at === undefined ? 'never' : seconds(at);
@@ -45,7 +45,7 @@ function timeOf(told: readonly Chapter[], phase: Chapter[0]): string {
 
 const once = (now: number): readonly Event[] => (now === 0 ? PROVED : []);
 
-/** The times of one preset, as the lifecycle keeps them: of somebody who was well at 0 and then is not. */
+/** The times of one preset, measured on an instance that is well at 0 and then fails. */
 function timetable(terms: Policy): readonly string[] {
   const silent = story(terms, calm, once);
   const lastOne = story(terms, alone, once);
@@ -82,41 +82,41 @@ function times(): readonly string[] {
   ];
 }
 
-/** When each is given; the lifecycle's own table says from which state to which. */
+/** When each reason is given; the table of the lifecycle shows the states before and after. */
 const GIVEN: Readonly<Record<ReasonCode, string>> = {
   NEW: 'at the first registration',
   BOTH_WAYS_OK:
-    'by a proof: the first one of a new instance, else the second in a row (of one that is flapping the fifth)',
+    'by a proof: the first one of a new instance, else the second in a row (the fifth while it is flapping)',
   INBOUND_SILENT:
     'no Heartbeat-1 was answered on every endpoint for 2 intervals + timeout, or two calls in a row failed',
   INBOUND_REFUSED:
-    'a call was refused; also where a proof of death is taken back, by a Heartbeat-2 or because most others refuse, too',
+    'a call was refused; also where a proof of death is taken back, by a Heartbeat-2 or because most others also refuse',
   OUTBOUND_SILENT:
-    'no Heartbeat-2 for 2 intervals + timeout, or it was taken for dead or gone and answers Heartbeat-1 again',
-  SILENT: 'both of these at once',
+    'no Heartbeat-2 for 2 intervals + timeout, or it was considered dead or gone and answers Heartbeat-1 again',
+  SILENT: 'both directions are silent',
   UNPROVED: 'never proved both ways for 6 intervals after it registered',
   PROOF_OF_DEATH:
     'refused on every endpoint, after its line was closed by its side and without a Heartbeat-2 since; kept on the way out',
-  PRESERVED: 'silence would make it CRITICAL, and self-preservation forbids it; the text says why',
+  PRESERVED: 'silence would make it CRITICAL, but self-preservation forbids it; the text says why',
   LAST: 'it would be, or is, CRITICAL, but not by proof; one direction is alive, and no other instance of its service is callable',
-  RESCUED: 'a Heartbeat-2, or its registration, came at the last step',
+  RESCUED: 'a Heartbeat-2 or its registration arrived while it was DEREGISTERING',
   MOVED: 'it registered again with other endpoints',
-  ADDRESS_SHARED: 'asked twice, its address answered once with its id and once with that of another instance',
+  ADDRESS_SHARED: 'probed twice, its address answered once with its id and once with that of another instance',
   ADDRESS_TAKEN:
-    'it registered an address at which another instance answers, and was never proved there; it may come again',
-  LEAVING: 'it said that it drains',
-  GOODBYE: 'it deregistered itself; or while it was leaving its time was over, or its address refused',
+    'it registered an address at which another instance answers, and was never proved there; it may register again',
+  LEAVING: 'it reported that it drains',
+  GOODBYE: 'it deregistered itself; or while it was leaving its time ran out, or its address refused',
   OPERATOR: 'an operator removed it',
   SUPERSEDED: 'another instance answers at its address, and its line is closed',
 };
 
-/** Given by the registry before the lifecycle begins, or past it. */
+/** Reasons that the registry gives outside the lifecycle. */
 const OUTSIDE: readonly (readonly [ReasonCode, string])[] = [
   ['NEW', 'REGISTERING'],
   ['ADDRESS_TAKEN', 'removed'],
 ];
 
-/** In which phases each reason is found, in the order of the way out. */
+/** The phases in which a reason occurs, in the order of the removal. */
 function phasesOf(code: ReasonCode): readonly string[] {
   const given = ROWS.flatMap((row) => [...COLUMNS, ...VARIANTS].flatMap((column) => meet(row, column).given));
   const found = new Set([...OUTSIDE, ...given].filter(([reason]) => reason === code).map(([, phase]) => phase));
@@ -129,29 +129,30 @@ Generated from \`packages/core/src/lifecycle/lifecycle.ts\` by \`states-doc.test
 
 | state | means | gets calls |
 |---|---|---|
-| REGISTERING | known, not yet proved both ways | only if nothing better is there |
+| REGISTERING | known, not yet proved both ways | only if there is no better instance |
 | HEALTHY | both directions proved for this very process | yes |
-| UNHEALTHY | a direction fails | only where no better instance exists |
+| UNHEALTHY | a direction fails | only if there is no better instance |
 | CRITICAL | numerous misses, or proof of death: the first step of the removal | no |
 | DEREGISTERING | the last step; saved only by a Heartbeat-2 or a registration | no |
-| LEAVING | DEREGISTERING on purpose: on the wire \`DEREGISTERING\` with the reason \`LEAVING\`; nothing saves from it | no new ones |
+| LEAVING | an intended DEREGISTERING: on the wire \`DEREGISTERING\` with the reason \`LEAVING\`; nothing reverts it | no new ones |
 
 *Proved both ways*: Heartbeat-1 answered, and a Heartbeat-2 that quotes it. *Proof of death*: refused on every endpoint, after the
-peer closed its line and without a Heartbeat-2 since. *Callable*, here: HEALTHY or UNHEALTHY, and enabled (callers call a REGISTERING one, too, where nobody better is there). *Permitted*: by
-self-preservation, which lets silence take out a few only, and nobody while most are silent.
+peer closed its line and without a Heartbeat-2 since. *Callable*, here: HEALTHY or UNHEALTHY, and enabled (callers also call a
+REGISTERING one if there is no better instance). *Permitted*: by self-preservation, which lets silence remove only a few instances, and
+none while most are silent.
 
-*One direction silent*: the other one is not, nor came back within the last interval + timeout. While both are silent they are judged
+*One direction silent*: the other one is not, and did not return within the last interval + timeout. While both are silent they count
 together, from the last heartbeat of either.
 
-*Not heard since the restart, refused, its host proved*: a store brought it back, and this registry process has had no heartbeat, line
-or registration of it; the last calls in a row were refused on every endpoint, for 1.5 intervals or more, while another instance on each
-of its hosts was HEALTHY and proved both ways by this process; and the registry does not doubt its own network. It was gone before the
-registry started, so it takes the steps of silence without a permit, and does not count among the silent (decisions/0021).
+*Not heard since the restart, refused, its host proved*: a store restored it, and this registry process has had no heartbeat, line
+or registration from it; the last consecutive probes were refused on every endpoint, for 1.5 intervals or more, while another instance on
+each of its hosts was HEALTHY and proved both ways by this process; and the registry does not doubt its own network. It was gone before
+the registry started, so it takes the steps of silence without a permit, and does not count among the silent (decisions/0021).
 
 ## What each event does
 
-Every state × event pair. *noted*: clocks or counters move, nothing is published. *–*: nothing at all. *for good*: the id
-never comes back (410). A leaving instance that registers again is refused (409) before it comes to this.
+Every state × event pair. *noted*: clocks or counters change, nothing is published. *–*: nothing changes. *for good*: the id
+is never accepted again (410). A leaving instance that registers again is refused (409) beforehand.
 `;
 
 function document(): string {
@@ -160,7 +161,7 @@ function document(): string {
     INTRODUCTION,
     ...pairs(),
     '',
-    '## What comes next, if nothing else does',
+    '## What comes next, if nothing else happens',
     '',
     'With the default policy (5 s interval, 2 s timeout), right after the state was entered, while others are HEALTHY.',
     '',
@@ -173,24 +174,24 @@ function document(): string {
     '',
     '## The presets, in seconds',
     '',
-    'Counted from the last heartbeat (proof, registration), as long as self-preservation permits it; the registry looks 50 times an',
+    'Counted from the last heartbeat (proof, registration), as long as self-preservation permits it; the registry evaluates 50 times an',
     'interval, but at most every 100 ms. Every threshold is an option, counted in intervals (docs/OPTIONS.md, `thresholds`).',
     '',
     ...times(),
     '',
     'A heartbeat is one moment of an interval, so silence looks up to an interval longer than it is. A process that stops for less than',
-    '`criticalAfter` - 1 intervals + timeout (12 s, 2.4 s, 35 s) and then goes on is never CRITICAL for that; between that and',
+    '`criticalAfter` - 1 intervals + timeout (12 s, 2.4 s, 35 s) and then continues never becomes CRITICAL for that; between that and',
     '`criticalAfter` intervals + timeout it depends on how long before the stop its last heartbeats were.',
     '',
     '## Flapping',
     '',
-    `Each fall from HEALTHY to UNHEALTHY or CRITICAL counts 1, and half of that after every ${flappingHalfLifeMs / 60_000} minutes. While the count is more`,
-    `than ${flappingLimit}, the instance is flapping, and the way back to HEALTHY takes ${flappingProofs} proofs in a row instead of ${proofs}. A call that fails`,
-    'between two proofs begins the row anew. Falls are not forgotten by getting well, only by time.',
+    `Each fall from HEALTHY to UNHEALTHY or CRITICAL adds 1 to a score that halves every ${flappingHalfLifeMs / 60_000} minutes. While the score is above`,
+    `${flappingLimit}, the instance is flapping, and the way back to HEALTHY takes ${flappingProofs} consecutive proofs instead of ${proofs}. A failed probe`,
+    'between two proofs resets the count of proofs. Only time lowers the score of falls, not recovery.',
     '',
     '## Reasons',
     '',
-    'Always `{ code, text }`; the text is this sentence, with what was seen (an error verbatim, an address) behind it.',
+    'Always `{ code, text }`; the text is this sentence, followed by what was observed (an error verbatim, an address).',
     '',
     '| code | text | given when | found in |',
     '|---|---|---|---|',
@@ -199,11 +200,11 @@ function document(): string {
   ].join('\n');
 }
 
-/** But for the reason, which may be kept from before. */
-const kept = (text: string): string => text.replace(/`[A-Z_]+`/, '');
+/** The cell without its reason, which may be kept from before. */
+const withoutReason = (text: string): string => text.replace(/`[A-Z_]+`/, '');
 
 describe('docs/STATES.md', () => {
-  it('says what the lifecycle does, for every state and event', () => {
+  it('describes what the lifecycle does for every state and event', () => {
     const made = document();
     if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made);
     expect(existsSync(DOC) ? readFileSync(DOC, 'utf8') : '').toBe(made);
@@ -252,16 +253,17 @@ describe('docs/STATES.md', () => {
     expect(new Set(critical.map(({ cause }) => cause))).toEqual(new Set(Object.keys(causes)));
   });
 
-  it.each(VARIANTS)('says of $title the same by $cause, but for the reason that is kept', (variant) => {
+  it.each(VARIANTS)('describes $title the same by $cause, except for a kept reason', (variant) => {
     const column = COLUMNS.find(({ title }) => title === variant.title)!;
-    for (const row of ROWS) expect(kept(meet(row, variant).text), row.title).toBe(kept(meet(row, column).text));
+    for (const row of ROWS)
+      expect(withoutReason(meet(row, variant).text), row.title).toBe(withoutReason(meet(row, column).text));
   });
 
-  it('knows where every reason is found', () => {
+  it('lists the phases of every reason', () => {
     for (const code of REASON_CODES) expect(phasesOf(code), code).not.toEqual([]);
   });
 
-  it('knows no deadline for a state that the table does not step from', () => {
+  it('has no deadline for a state that the table does not leave by time', () => {
     const healthy = COLUMNS.find(({ phase }) => phase === 'HEALTHY')!;
     expect(due(vitalsOf(healthy), NOW, policy, calm)).toBeNull();
   });

@@ -6,64 +6,70 @@ import type { Reason } from './reason.js';
 export const STATES = ['HEALTHY', 'REGISTERING', 'UNHEALTHY', 'CRITICAL', 'DEREGISTERING'] as const;
 export type State = (typeof STATES)[number];
 
-/** LEAVING is DEREGISTERING on purpose: nothing saves from it. On the wire it is DEREGISTERING with the reason LEAVING. */
+/** LEAVING is an intended DEREGISTERING that nothing reverts. On the wire it is DEREGISTERING with the reason LEAVING. */
 export type Phase = State | 'LEAVING';
 
-/** Why an instance is CRITICAL; kept on the way out. */
+/** Why an instance is CRITICAL; kept while it is DEREGISTERING. */
 export type Cause = 'proof' | 'silence' | 'one-way' | 'unproved';
 
 /** Everything the lifecycle knows of one instance. Times are monotonic ms. */
 export interface Vitals {
   readonly phase: Phase;
   readonly reason: Reason;
-  /** Of the last change of phase. */
+  /** When the phase last changed. */
   readonly since: number;
-  /** Of the cause of a CRITICAL: from here the next step is counted. */
+  /** When the current cause of CRITICAL began; the next step counts from here. */
   readonly causeSince: number;
   readonly cause: Cause | null;
-  /** Proved both ways since it registered this address? */
+  /** True once proved both ways since it registered this address. */
   readonly proved: boolean;
-  /** When it registered this address (or the registry became ready): the clock of the unproved. */
+  /** When it registered this address (or the registry became ready); `unprovedAfter` counts from here. */
   readonly bornAt: number;
-  /** When every endpoint last answered, when any did, and when it last sent Heartbeat-2. */
+  /** When every endpoint last answered, when any did, and when the instance last sent Heartbeat-2. */
   readonly inboundAt: number;
   readonly anyInboundAt: number;
   readonly outboundAt: number;
-  /** When something was last heard again after both directions had been silent for `unhealthyAfter`. */
+  /** When the instance was last heard again after both directions had been silent for `unhealthyAfter`. */
   readonly returnedAt: number;
-  /** Null: it was heard by this registry process, or registered with it. */
+  /** Null once this registry process has heard from it or accepted its registration. */
   readonly unheard: Unheard | null;
   readonly proofsInARow: number;
   readonly lastFailure: { readonly text: string; readonly refused: boolean } | null;
   readonly falls: { readonly score: number; readonly at: number };
-  /** Does another process answer at its address in turns with it? */
+  /** True if another process answers at its address alternately with it. */
   readonly shared: boolean;
-  /** Of a leaving instance: how long it may take, from `since`. */
+  /** How long a leaving instance may take, in ms from `since`. */
   readonly leaveMs: number;
 }
 
-/** What is known of an instance that a store brought back, until anything is heard of it: a heartbeat, a line, a registration. */
+/**
+ * State of an instance that a store brought back, until the registry hears from it: a heartbeat, a line, a
+ * registration.
+ */
 export interface Unheard {
-  /** Calls in a row that were refused on every endpoint while its hosts were proved; another outcome begins the row anew. */
+  /** Consecutive probes that every endpoint refused while its hosts were proved; any other outcome resets the count. */
   readonly refusals: number;
-  /** Of the first and of the last one in the row, monotonic ms. */
+  /** Times of the first and the last of these refusals, monotonic ms. */
   readonly firstAt: number;
   readonly lastAt: number;
 }
 
-/** What the fleet as a whole says and allows, about one instance at one moment. */
+/** What the fleet as a whole shows and permits, for one instance at one moment. */
 export interface Fleet {
-  /** Is another instance of its service HEALTHY; is another one callable and proved (HEALTHY or UNHEALTHY, and ENABLED)? */
+  /**
+   * True if another instance of its service is HEALTHY; if another one is callable and proved (HEALTHY or UNHEALTHY,
+   * and ENABLED).
+   */
   readonly otherHealthy: boolean;
   readonly otherCallable: boolean;
   readonly permit: {
-    /** Why silence may make no more instance CRITICAL now, in plain words; null: it may. (self-preservation) */
+    /** Why silence may not make another instance CRITICAL now, as text (self-preservation); null if it may. */
     readonly held: string | null;
-    /** Are so many refused that a refusal is no proof? */
+    /** True if so many instances refuse that a refusal is not a proof of death. */
     readonly mass: boolean;
     /**
-     * Is another instance on each of its hosts proved both ways by this registry process, and HEALTHY? Then the way to these hosts works
-     * in both directions, and a refusal there is the host's own word.
+     * True if on each of its hosts another instance is HEALTHY and proved both ways by this registry process. Then the
+     * network path to these hosts works in both directions, and a refusal there comes from the host itself.
      */
     readonly hostProved: boolean;
   };
@@ -92,18 +98,19 @@ export function newborn(now: number): Vitals {
   };
 }
 
-/** What is known of an instance when a store has just brought it back. */
+/** The `unheard` state of an instance that a store has just brought back. */
 export const notHeardSince = (now: number): Unheard => ({ refusals: 0, firstAt: now, lastAt: now });
 
 /**
- * In intervals: from the first refusal that counts to the last. Between them every instance is called, so whoever proves the host is
- * called, too, and whoever lives there beats.
+ * In intervals, from the first to the last refusal that counts. Within this time the registry probes every instance, so
+ * the one that proves the host is probed too, and a live instance sends a heartbeat.
  */
 const REFUSALS_APART = 1.5;
 
 /**
- * Was it gone before this registry process started? Nobody has heard it since, and the calls in a row were refused on every endpoint,
- * for a while in which the refusals were its hosts' own word. This is no silence of now.
+ * True if the instance was gone before this registry process started: the registry has not heard from it since, and
+ * consecutive probes were refused on every endpoint while its hosts were proved. Its silence did not begin under this
+ * registry.
  */
 export function wasGoneBefore({ unheard }: Pick<Vitals, 'unheard'>, policy: Policy, { permit }: Fleet): boolean {
   if (unheard === null || unheard.refusals < 2 || permit.mass || !permit.hostProved) return false;
@@ -114,12 +121,15 @@ export function wasGoneBefore({ unheard }: Pick<Vitals, 'unheard'>, policy: Poli
 export const stateOf = (vitals: Pick<Vitals, 'phase'>): State =>
   vitals.phase === 'LEAVING' ? 'DEREGISTERING' : vitals.phase;
 
-/** How often it fell lately; above `policy.flappingLimit` it is flapping. */
+/** The decayed score of recent falls; above `policy.flappingLimit` the instance is flapping. */
 export function fallsNow(vitals: Pick<Vitals, 'falls'>, now: number, policy: Policy): number {
   return vitals.falls.score * 2 ** (-(now - vitals.falls.at) / policy.flappingHalfLifeMs);
 }
 
-/** Which directions have been silent for `intervals` (+ the timeout)? Heartbeat-1 counts only when every endpoint answered. */
+/**
+ * The directions that have been silent for `intervals` + the timeout. Heartbeat-1 counts only if every endpoint
+ * answered.
+ */
 export function silence(
   vitals: Pick<Vitals, 'inboundAt' | 'anyInboundAt' | 'outboundAt'>,
   now: number,
@@ -132,9 +142,9 @@ export function silence(
 }
 
 /**
- * Is one direction silent for `criticalAfter` while the other one works? While both are silent they are judged together. When one of
- * them comes back, the other one gets an interval + the timeout to do the same: a process that was frozen is heard again by its timer
- * at once, and by the registry's next call.
+ * True if one direction has been silent for `criticalAfter` while the other works. While both are silent they count
+ * together. When one of them returns, the other has an interval + the timeout to return, too: a frozen process is heard
+ * again by its own timer at once, and by the registry's next probe.
  */
 export function isOneWay(
   vitals: Pick<Vitals, 'inboundAt' | 'anyInboundAt' | 'outboundAt' | 'returnedAt'>,
@@ -147,11 +157,14 @@ export function isOneWay(
   return now >= vitals.returnedAt + policy.intervalMs + policy.timeoutMs;
 }
 
-/** Monotonic time since when it has been silent in the direction that is silent longest: the order of decisions. */
+/** Monotonic time since which the longest-silent direction has been silent; decisions are taken in this order. */
 export const silentSince = (vitals: Pick<Vitals, 'inboundAt' | 'outboundAt'>): number =>
   Math.min(vitals.inboundAt, vitals.outboundAt);
 
-/** The same vitals, all clocks later by `ms` but not later than now: time in which nobody listened counts against nobody. */
+/**
+ * The vitals with all clocks `ms` later, but not later than now: the registry was not listening for that time, so it
+ * does not count.
+ */
 export function forgive(vitals: Vitals, ms: number, now: number): Vitals {
   const later = (at: number): number => Math.min(now, at + ms);
   return {
@@ -167,8 +180,8 @@ export function forgive(vitals: Vitals, ms: number, now: number): Vitals {
 }
 
 /**
- * The same vitals, the clocks that only a Heartbeat-1 can stop later by `ms` but not later than now: for a call that was due and that
- * the registry did not make.
+ * The vitals with the clocks that only a Heartbeat-1 stops `ms` later, but not later than now: for a probe that was due
+ * and that the registry did not make.
  */
 export function excuse(vitals: Vitals, ms: number, now: number): Vitals {
   const later = (at: number): number => Math.min(now, at + ms);

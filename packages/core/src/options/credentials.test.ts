@@ -7,7 +7,7 @@ import { credentialLaws } from './tls.js';
 const pem = (name: string): string => `-----BEGIN ${name}-----\nAAAA\n-----END ${name}-----\n`;
 
 const files = new Map<string, string>();
-/** How often any of them was read. */
+/** Counts all reads. */
 let reads = 0;
 
 function textAt(path: string): string {
@@ -16,7 +16,7 @@ function textAt(path: string): string {
   return text;
 }
 
-/** As OpenSSL does, this refuses a key that is not that of the certificate. */
+/** Like OpenSSL, rejects a key that does not belong to the certificate. */
 function build(texts: Pem): Pem {
   const [cert, key] = [texts.cert, texts.key].map((text) => /BEGIN (\w+)/.exec(text ?? '')?.[1]);
   if (cert !== key) throw new Error('key values mismatch');
@@ -40,7 +40,7 @@ describe('credentials', () => {
     files.set('ca', pem('CA')).set('cert', pem('ONE')).set('key', pem('ONE'));
   });
 
-  it('are what the files say', () => {
+  it('have the content of the files', () => {
     expect(open().credentials.current).toEqual({ ca: pem('CA'), cert: pem('ONE'), key: pem('ONE') });
   });
 
@@ -52,7 +52,7 @@ describe('credentials', () => {
     expect(reads).toBe(0);
   });
 
-  it('are others as soon as the files have changed, which is told once', () => {
+  it('change as soon as the files change, which is logged once', () => {
     const { credentials, log } = open();
     files.set('ca', pem('OTHER'));
     expect(credentials.current.ca).toBe(pem('OTHER'));
@@ -60,7 +60,7 @@ describe('credentials', () => {
     expect(log.texts('info')).toEqual(['Option registryTls: ca, cert, key changed, and will be used from now on.']);
   });
 
-  it('stay as they were while a certificate waits for its key, which is told once', () => {
+  it('stay the same while a certificate waits for its key, which is logged once', () => {
     const { credentials, log } = open();
     files.set('cert', pem('TWO'));
     for (let times = 0; times < 3; times += 1) expect(credentials.current.cert).toBe(pem('ONE'));
@@ -76,7 +76,7 @@ describe('credentials', () => {
     ['is cut short', 'ca is cut short', (): unknown => files.set('ca', pem('CA') + pem('TWO').slice(0, 20))],
     ['is empty', 'ca has no PEM text', (): unknown => files.set('ca', '')],
     ['is gone', 'ENOENT', (): unknown => files.delete('ca')],
-  ])('stay as they were while a file %s', (_, why, change) => {
+  ])('stay the same while a file %s', (_, why, change) => {
     const { credentials, log } = open();
     const before = credentials.current;
     change();
@@ -86,7 +86,7 @@ describe('credentials', () => {
     expect(credentials.current.ca).toBe(pem('NEW'));
   });
 
-  it('that cannot be used at the start are refused', () => {
+  it('are rejected if they are unusable at the start', () => {
     files.delete('key');
     expect(() => open()).toThrow(/^Option registryTls: the certificates or the key cannot be read: ENOENT.*, key/);
     files.set('key', pem('TWO'));
@@ -97,13 +97,13 @@ describe('credentials', () => {
 const flaws = (terms: object): unknown[] => credentialLaws('tls').flatMap((law) => law(terms) ?? []);
 
 describe('the laws of credentials', () => {
-  it('let texts and files stand side by side', () => {
+  it('allow texts beside files', () => {
     expect(flaws({ ca: 'a', certFile: 'b', keyFile: 'c' })).toEqual([]);
     expect(flaws({ cert: 'a', keyFile: 'c' })).toEqual([]);
     expect(flaws({})).toEqual([]);
   });
 
-  it('want a certificate and its key together, and each once', () => {
+  it('require a certificate and its key together, and each once', () => {
     expect(flaws({ certFile: 'b' })).toEqual([expect.stringContaining('tls: cert is there without key')]);
     expect(flaws({ key: 'b' })).toEqual([expect.stringContaining('tls: key is there without cert')]);
     expect(flaws({ ca: 'a', caFile: 'b' })).toEqual(['tls: ca and caFile are both there: leave out one of them.']);

@@ -2,23 +2,23 @@ import { messageOf, RollcallError } from '../runtime/errors.js';
 import type { Log } from '../runtime/log.js';
 import type { CredentialTerms } from './tls.js';
 
-/** PEM texts. */
+/** The PEM texts of one side of a connection. */
 export interface Pem {
   readonly ca: string | undefined;
   readonly cert: string | undefined;
   readonly key: string | undefined;
 }
 
-/** What they are made of: how files are read is the own matter of whoever has some. */
+/** What `Credentials` is built from. How files are read is up to the caller. */
 export interface CredentialParts<Context> {
   readonly terms: CredentialTerms;
-  /** The option they are from, for messages. */
+  /** The name of the option, for messages. */
   readonly option: string;
   readonly log: Log;
-  /** Something that differs when a file has changed. Throws where there is none. */
+  /** A value that changes when the file changes. Throws if the file does not exist. */
   readonly stamp: (path: string) => string;
   readonly read: (path: string) => string;
-  /** What connections are opened with. Throws when a text is none, or when they do not belong together. */
+  /** Builds the TLS context. Throws if a text is not valid PEM, or if the texts do not belong together. */
   readonly build: (pem: Pem) => Context;
 }
 
@@ -27,9 +27,9 @@ const BEGIN = /-----BEGIN /g;
 const END = /-----END [A-Z0-9 ]+-----/g;
 
 /**
- * What one side of TLS connections shows, and whom it trusts. Files are looked at each time somebody asks, and read when they have
- * changed: so a rotation needs no restart, and no timer. While they cannot be used (half written, a certificate without its new key
- * yet, gone) the last ones that could be go on, which is told once.
+ * The certificates that one side of TLS connections presents and trusts. Each access checks the files and reads them if
+ * they have changed, so a rotation needs neither a restart nor a timer. While the files are unusable (half written, a
+ * certificate without its new key yet, missing), the last usable ones stay in effect, which is logged once.
  */
 export class Credentials<Context> {
   readonly #parts: CredentialParts<Context>;
@@ -38,13 +38,13 @@ export class Credentials<Context> {
   #stamps: string;
   #complaint: string | null = null;
 
-  /** Throws OPTION_INVALID for what cannot be read or used. */
+  /** Throws OPTION_INVALID if the texts or files cannot be read or used. */
   constructor(parts: CredentialParts<Context>) {
     const { caFile, certFile, keyFile } = parts.terms;
     this.#parts = parts;
     this.#files = [caFile, certFile, keyFile].filter((path) => path !== undefined);
     try {
-      this.#stamps = this.#look();
+      this.#stamps = this.#stampAll();
       this.#context = this.#read();
     } catch (cause) {
       throw new RollcallError(
@@ -55,21 +55,21 @@ export class Credentials<Context> {
     }
   }
 
-  /** What the next connection is opened with: the same object until the files have changed. */
+  /** The context for the next connection: the same object until the files change. */
   get current(): Context {
     if (this.#files.length === 0) return this.#context;
     try {
       this.#renew();
       this.#complaint = null;
     } catch (error) {
-      this.#complain(messageOf(error));
+      this.#logOnce(messageOf(error));
     }
     return this.#context;
   }
 
   #renew(): void {
-    // looked at before they are read: what changes meanwhile is read next time
-    const stamps = this.#look();
+    // stamped before they are read: a change in between is read next time
+    const stamps = this.#stampAll();
     if (stamps === this.#stamps) return;
     this.#context = this.#read();
     this.#stamps = stamps;
@@ -78,7 +78,7 @@ export class Credentials<Context> {
     );
   }
 
-  #look(): string {
+  #stampAll(): string {
     return this.#files.map(this.#parts.stamp).join(' ');
   }
 
@@ -86,12 +86,12 @@ export class Credentials<Context> {
     const { terms, read, build } = this.#parts;
     const textOf = (name: (typeof NAMES)[number]): string | undefined => {
       const path = terms[`${name}File`];
-      return path === undefined ? terms[name] : whole(read(path), path);
+      return path === undefined ? terms[name] : completePem(read(path), path);
     };
     return build({ ca: textOf('ca'), cert: textOf('cert'), key: textOf('key') });
   }
 
-  #complain(why: string): void {
+  #logOnce(why: string): void {
     if (why === this.#complaint) return;
     this.#complaint = why;
     this.#parts.log.warn(
@@ -101,8 +101,11 @@ export class Credentials<Context> {
   }
 }
 
-/** A file that is being written may be cut off, and the first of its certificates be whole. */
-function whole(text: string, path: string): string {
+/**
+ * Throws unless each PEM block is complete: in a file that is being written, the first certificate may be complete
+ * already.
+ */
+function completePem(text: string, path: string): string {
   const begun = text.match(BEGIN)?.length ?? 0;
   if (begun > 0 && begun === (text.match(END)?.length ?? 0)) return text;
   throw new Error(`${path} ${begun === 0 ? 'has no PEM text' : 'is cut short'}`);

@@ -1,19 +1,20 @@
 import type { JsonSchema, Kind } from './schema.js';
 import { Flaws, isRecord } from './schema.js';
 
+/** Constraints of a text. */
 export interface TextLaw {
-  /** In characters; at least `min`, which is 0 when not told. */
+  /** The length in characters; `min` defaults to 0. */
   readonly max: number;
   readonly min?: number;
   readonly pattern?: RegExp;
-  /** What a pattern cannot say. */
+  /** A condition that a pattern cannot express. */
   readonly accepts?: (text: string) => boolean;
   readonly allowed: string;
-  /** A secret: a flaw tells its length only. */
+  /** A secret: a flaw shows only its length. */
   readonly secret?: boolean;
 }
 
-/** A text. Its length is looked at first, so that no pattern meets a long one. */
+/** A text. Its length is checked first, so that no pattern runs on a long text. */
 export function text(law: TextLaw): Kind<string> {
   const { min = 0, max, pattern, accepts, allowed } = law;
   const length = { ...(min > 0 ? { minLength: min } : {}), maxLength: max };
@@ -75,7 +76,7 @@ export function flag(): Kind<boolean> {
   };
 }
 
-/** One of these words and no other. */
+/** One of these words. */
 export function oneOf<Word extends string>(words: readonly Word[]): Kind<Word> {
   const allowed = words.map((word) => `\`${word}\``).join(', ');
   return {
@@ -87,8 +88,8 @@ export function oneOf<Word extends string>(words: readonly Word[]): Kind<Word> {
 }
 
 /**
- * One of these words today. A newer registry may say another, which a reader has to live with: refusing would cost the whole
- * frame. So compare with the words you know, and have an answer for the rest.
+ * One of these words, or a word of a newer registry, which a reader must accept: rejecting it would lose the whole
+ * frame. Compare with the words you know, and handle the rest.
  */
 export function openWord<Word extends string>(words: readonly Word[]): Kind<Word> {
   const allowed = `${words.map((word) => `\`${word}\``).join(', ')}; others may come`;
@@ -103,7 +104,7 @@ export function openWord<Word extends string>(words: readonly Word[]): Kind<Word
   };
 }
 
-/** The same, or null. */
+/** The kind, or null. */
 export function nullable<Value>(kind: Kind<Value>): Kind<Value | null> {
   const { type } = kind.jsonSchema;
   const jsonSchema: JsonSchema =
@@ -122,7 +123,7 @@ export function nullable<Value>(kind: Kind<Value>): Kind<Value | null> {
   };
 }
 
-/** A list of `min` to `max` items; a longer one is not looked into. */
+/** A list of `min` to `max` items; a longer one is rejected unread. */
 export function list<Item>(kind: Kind<Item>, min: number, max: number): Kind<readonly Item[]> {
   const allowed = `list of ${kind.allowed}, ${min} … ${max}`;
   return {
@@ -144,7 +145,10 @@ export function list<Item>(kind: Kind<Item>, min: number, max: number): Kind<rea
   };
 }
 
-/** What is good of a list: other items are left out, and so is what comes after `max` good ones. For what is nice to know only. */
+/**
+ * The valid items of a list: invalid items are dropped, and so are items after `max` valid ones. Use it for optional
+ * data only.
+ */
 export function goodOf<Item>(kind: Kind<Item>, max: number): Kind<readonly Item[]> {
   return {
     allowed: `list of ${kind.allowed}, 0 … ${max}; what is not allowed is left out`,
@@ -162,13 +166,13 @@ export function goodOf<Item>(kind: Kind<Item>, max: number): Kind<readonly Item[
   };
 }
 
-/** Keys that change an object's nature where someone merges it carelessly. */
+/** Keys that pollute prototypes if code merges the object carelessly. */
 export const POISONED: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
 export const POISONED_WORDS = [...POISONED].map((key) => `\`${key}\``).join(', ');
-/** One line: no control characters, no half of a surrogate pair. */
+/** One line: no control characters, no lone surrogates. */
 export const ONE_LINE = /^[^\p{Cc}\p{Cs}]*$/u;
 
-/** Text by key; `maxBytes` is the UTF-8 length of all keys and values. Values are texts, so there is no depth to hide in. */
+/** Texts by key; `maxBytes` is the UTF-8 length of all keys and values. Values are texts, so the object has no depth. */
 export function textMap(maxKeys: number, maxBytes: number): Kind<Readonly<Record<string, string>>> {
   const allowed = `object of texts: at most ${maxKeys} keys, ${maxBytes} bytes of UTF-8 in all; no key ${POISONED_WORDS}`;
   return {
@@ -207,7 +211,7 @@ function wordOf(key: string, value: unknown, maxBytes: number, flaws: Flaws): st
   return undefined;
 }
 
-/** Bytes of a well-formed text in UTF-8. */
+/** The length of a well-formed text in UTF-8 bytes. */
 export function utf8Length(word: string): number {
   let bytes = 0;
   for (let at = 0; at < word.length; at += 1) {
@@ -219,7 +223,7 @@ export function utf8Length(word: string): number {
   return bytes;
 }
 
-/** Has it more than `max` characters (code points)? Counts only where that is in doubt. */
+/** True if it has more than `max` characters (code points). Counts them only if the UTF-16 length leaves it open. */
 function isLonger(value: string, max: number): boolean {
   if (value.length <= max) return false;
   return value.length > 2 * max || Array.from(value).length > max;

@@ -65,7 +65,7 @@ describe('parseOptions', () => {
     });
   });
 
-  it('keeps what was given, and fills in round it', () => {
+  it('keeps the given values and fills in the rest', () => {
     const options = parseOptions(fields, {
       deadlineMs: 1,
       service: 'orders',
@@ -78,11 +78,11 @@ describe('parseOptions', () => {
     expect(options).toMatchObject({ metadata: { team: 'x' }, retry: { baseMs: 25, capMs: 30 }, onChange });
   });
 
-  it('takes undefined as left out', () => {
+  it('treats undefined as left out', () => {
     expect(parseOptions(fields, { deadlineMs: undefined, retry: undefined })).toEqual(parseOptions(fields));
   });
 
-  it('freezes to the bottom and does not keep the caller’s lists', () => {
+  it('deep-freezes the result and does not keep the caller’s lists', () => {
     const registries = ['http://a'];
     const options = parseOptions(fields, { registries, metadata: { team: 'x' }, retry: {} });
     registries.push('http://b');
@@ -115,13 +115,13 @@ describe('parseOptions', () => {
     expect(problem({ retry: { capsMs: 1 } })).toBe('Option retry.capsMs does not exist. Did you mean retry.capMs?');
   });
 
-  it('lists what is known when nothing is near', () => {
+  it('lists the known options if none is near', () => {
     expect(problem({ retry: { colour: 1 } })).toBe(
       'Option retry.colour does not exist. Known here: retry.baseMs, retry.capMs.',
     );
   });
 
-  it('knows no option that every object has', () => {
+  it('does not accept names that every object has', () => {
     expect(problem({ toString: 1 })).toContain('Option toString does not exist.');
     expect(problem(JSON.parse('{"__proto__": {"deadlineMs": 1}}'))).toContain('Option __proto__ does not exist.');
   });
@@ -171,12 +171,12 @@ describe('parseOptions', () => {
     expect(message).toBe('Option token: received a value that is not shown here, allowed is at least 22 characters.');
   });
 
-  it('tells all flaws at once', () => {
+  it('reports all flaws at once', () => {
     const message = problem({ deadlineMs: 0, attemps: 2, retry: { baseMs: -1 } });
     expect(message.split('\n')).toHaveLength(3);
   });
 
-  it('asks the laws once the single options are right', () => {
+  it('evaluates the laws once each option is valid', () => {
     expect(problem({ retry: { baseMs: 300 } })).toBe(
       'retry.baseMs (300) is above retry.capMs (250): lower it, or raise the cap.',
     );
@@ -185,14 +185,14 @@ describe('parseOptions', () => {
     );
   });
 
-  it('asks the laws over all options', () => {
+  it('evaluates the laws over all options', () => {
     expect(parseOptions(fields, { attempts: 2 }, [registersToRetry]).attempts).toBe(2);
     expect(() => parseOptions(fields, { attempts: 2, register: false }, [registersToRetry])).toThrow(
       'attempts above 1 need register.',
     );
   });
 
-  it('keeps of each option what docs/OPTIONS.md says', () => {
+  it('keeps the row of each option for docs/OPTIONS.md', () => {
     const { deadlineMs, retry } = fields;
     expect(deadlineMs).toMatchObject({ doc: 'Longest call.', default: 5_000 });
     expect(deadlineMs.allowed).toBe('a whole number of ms from 1 to 600000');
@@ -210,22 +210,22 @@ describe('nearest', () => {
     ['oders', 'orders'],
     ['orderitems', 'order-items'],
     ['mial', 'mail'],
-  ])('takes %s for %s', (word, meant) => {
+  ])('resolves %s to %s', (word, meant) => {
     expect(nearest(word, services)).toBe(meant);
   });
 
-  it.each(['billing', 'user-profiles', '', 'xail2'])('takes %o for nothing', (word) => {
+  it.each(['billing', 'user-profiles', '', 'xail2'])('finds nothing near %o', (word) => {
     expect(nearest(word, services)).toBeNull();
   });
 
-  it('takes the nearest, of equals the first', () => {
+  it('returns the nearest, among equals the first', () => {
     expect(nearest('cat', ['bat', 'cats', 'cat'])).toBe('cat');
     expect(nearest('cat', ['bat', 'hat'])).toBe('bat');
     expect(nearest('cat', [])).toBeNull();
     expect(nearest('fab', ['fbc'])).toBeNull();
   });
 
-  it('takes no more than eight slips for typing, however long the word is', () => {
+  it('accepts at most eight typing errors, for a word of any length', () => {
     const word = 'o'.repeat(63);
     expect(nearest(word, [`${'x'.repeat(8)}${word.slice(8)}`])).not.toBeNull();
     expect(nearest(word, [`${'x'.repeat(9)}${word.slice(9)}`])).toBeNull();

@@ -3,14 +3,17 @@ import type { Result } from '../runtime/errors.js';
 import { redacted } from '../runtime/redact.js';
 import { isRecord, printed } from './schema.js';
 
-/** Everything that is wrong, each in one sentence. */
+/** All flaws, each in one sentence. */
 export type Flaws = readonly string[];
 
-/** What is known about one option. `Missing` is its type when it was left out: that of the default, or undefined. */
+/**
+ * One option: its documentation and its validation. `Missing` is its type when it is left out: that of the default, or
+ * undefined.
+ */
 export interface OptionSpec<Value, Missing = Value> {
   /** One sentence for docs/OPTIONS.md: what it does, and its formula if it has one. */
   readonly doc: string;
-  /** In words, with range and unit: `a whole number of ms from 1 to 60000`. */
+  /** The allowed values in words, with range and unit: `a whole number of ms from 1 to 60000`. */
   readonly allowed: string;
   readonly default: Missing;
   /** The options inside, for a nested object. */
@@ -20,18 +23,21 @@ export interface OptionSpec<Value, Missing = Value> {
 
 export type OptionFields = Readonly<Record<string, OptionSpec<unknown, unknown>>>;
 
-/** What `parseOptions` makes of a table of specs. */
+/** The type that `parseOptions` returns for a table of specs. */
 export type OptionsOf<Fields extends OptionFields> = {
   readonly [Key in keyof Fields]: Fields[Key] extends OptionSpec<infer Value, infer Missing> ? Value | Missing : never;
 };
 
-/** Ties several options together: null when they fit, else one sentence that names them, their values and what to change. */
+/**
+ * A constraint between several options: null if they fit, else one sentence that names them, their values and what to
+ * change.
+ */
 export type OptionLaw<Options> = (options: Options) => string | null;
 
 /**
- * Options are parsed once, where they come in: defaults filled in, everything checked, the result frozen to the bottom.
- * `undefined` is the same as left out. Laws are asked once each option is right by itself.
- * Throws OPTION_INVALID that names all flaws at once: for an unknown key the nearest known one, for a wrong value its path,
+ * Parses options once, where they enter: fills in defaults, validates everything, deep-freezes the result. `undefined`
+ * counts as left out. Laws run once each option is valid by itself.
+ * Throws OPTION_INVALID with all flaws at once: for an unknown key the nearest known one, for a wrong value its path,
  * what was received and what is allowed.
  */
 export function parseOptions<Fields extends OptionFields>(
@@ -40,22 +46,22 @@ export function parseOptions<Fields extends OptionFields>(
   laws: readonly OptionLaw<OptionsOf<Fields>>[] = [],
 ): OptionsOf<Fields> {
   const parsed = acceptFields(fields, input, '');
-  const flaws = parsed.ok ? broken(laws, parsed.value) : parsed.problem;
+  const flaws = parsed.ok ? brokenLaws(laws, parsed.value) : parsed.problem;
   if (parsed.ok && flaws.length === 0) return parsed.value;
   throw new RollcallError('OPTION_INVALID', flaws.join('\n'));
 }
 
-/** One option as docs/OPTIONS.md shows it. */
+/** One option as a row of docs/OPTIONS.md. */
 export interface OptionRow {
   /** `calls.retry.ratio` */
   readonly name: string;
   readonly doc: string;
   readonly allowed: string;
-  /** As JSON; empty where there is none. */
+  /** As JSON; empty if there is no default. */
   readonly default: string;
 }
 
-/** The rows of a table of options, those inside others behind them. */
+/** The rows of a table of options; nested options replace the row of the option that holds them. */
 export function optionRows(fields: OptionFields, prefix = ''): readonly OptionRow[] {
   return Object.entries(fields).flatMap(([key, spec]) => {
     const name = prefix + key;
@@ -64,13 +70,13 @@ export function optionRows(fields: OptionFields, prefix = ''): readonly OptionRo
   });
 }
 
-/** What every option may say of itself. */
+/** Settings of every kind of option. */
 export interface Described<Missing> {
   readonly doc: string;
   readonly default?: Missing;
 }
 
-/** What an option that is a number may say of itself. */
+/** Settings of a number option. */
 export interface NumberSpec<Missing> extends Described<Missing> {
   readonly min?: number;
   readonly max?: number;
@@ -79,26 +85,26 @@ export interface NumberSpec<Missing> extends Described<Missing> {
   readonly integer?: boolean;
 }
 
-/** What an option that is a text may say of itself. */
+/** Settings of a string option. */
 export interface StringSpec<Missing> extends Described<Missing> {
-  /** Default: any string but the empty one. */
+  /** Default: any string that is not empty. */
   readonly pattern?: RegExp;
-  /** In words, what the pattern means. */
+  /** The meaning of the pattern in words. */
   readonly allowed?: string;
-  /** Never shown in a message. */
+  /** The value is never shown in a message. */
   readonly secret?: boolean;
 }
 
-/** What an option that is a list may say of itself. */
+/** Settings of a list option. */
 export interface ListSpec<Item, Missing> extends Described<Missing> {
   readonly item: OptionSpec<Item, unknown>;
   readonly min?: number;
   readonly max?: number;
 }
 
-/** The kinds of options. Without a `default` an option that was left out is undefined. */
+/** The kinds of options. Without a `default`, an option that is left out is undefined. */
 export const option = {
-  /** Finite, within `min` … `max`, both included. */
+  /** A finite number within `min` … `max`, both included. */
   number<const Missing extends number | undefined = undefined>(spec: NumberSpec<Missing>): OptionSpec<number, Missing> {
     const { min = -Infinity, max = Infinity, integer = false } = spec;
     const allowed = `a${integer ? ' whole' : ''} number${spec.unit === undefined ? '' : ` of ${spec.unit}`}${rangeText(min, max)}`;
@@ -131,7 +137,7 @@ export const option = {
     return build(spec, allowed, (received): received is Word => words.some((word) => word === received));
   },
 
-  /** Each item is checked by `item`; `min` … `max` bound their count. */
+  /** A list whose items `item` validates; `min` … `max` bound its length. */
   list<Item, const Missing extends readonly Item[] | undefined = undefined>(
     spec: ListSpec<Item, Missing>,
   ): OptionSpec<readonly Item[], Missing> {
@@ -142,12 +148,12 @@ export const option = {
       accept(received, path) {
         const fits = Array.isArray(received) && received.length >= min && received.length <= max;
         if (!fits) return refusal(path, printed(received), allowed);
-        return gather(Array.from(received, (item: unknown, index) => spec.item.accept(item, `${path}[${index}]`)));
+        return collect(Array.from(received, (item: unknown, index) => spec.item.accept(item, `${path}[${index}]`)));
       },
     };
   },
 
-  /** Free keys, values checked by `item`. */
+  /** An object with free keys, whose values `item` validates. */
   record<Item, const Missing extends Readonly<Record<string, Item>> | undefined = undefined>(
     spec: Described<Missing> & { readonly item: OptionSpec<Item, unknown> },
   ): OptionSpec<Readonly<Record<string, Item>>, Missing> {
@@ -157,16 +163,16 @@ export const option = {
       accept(received, path) {
         if (!isRecord(received)) return refusal(path, printed(received), allowed);
         const keys = Object.keys(received);
-        const evil = keys.find((key) => key in Object.prototype || key === 'prototype');
-        if (evil !== undefined) return refusal(`${path}.${evil}`, 'this key', 'any other key');
-        const values = gather(keys.map((key) => spec.item.accept(received[key], `${path}.${key}`)));
+        const forbidden = keys.find((key) => key in Object.prototype || key === 'prototype');
+        if (forbidden !== undefined) return refusal(`${path}.${forbidden}`, 'this key', 'any other key');
+        const values = collect(keys.map((key) => spec.item.accept(received[key], `${path}.${key}`)));
         if (!values.ok) return values;
         return accepted(Object.freeze(Object.fromEntries(values.value.map((value, index) => [keys[index], value]))));
       },
     };
   },
 
-  /** Options inside an option. Left out, it is all its defaults. */
+  /** Nested options. Left out, it has all its defaults. */
   object<const Fields extends OptionFields>(
     fields: Fields,
     spec: { readonly doc: string; readonly laws?: readonly OptionLaw<OptionsOf<Fields>>[] },
@@ -179,13 +185,13 @@ export const option = {
       accept(received, path) {
         const parsed = acceptFields(fields, received, path);
         if (!parsed.ok) return parsed;
-        const flaws = broken(spec.laws ?? [], parsed.value);
+        const flaws = brokenLaws(spec.laws ?? [], parsed.value);
         return flaws.length === 0 ? parsed : { ok: false, problem: flaws };
       },
     };
   },
 
-  /** Anything else (a function, a port): `is` decides, the value is kept as it is and not frozen. */
+  /** Any other value (a function, a port): `is` validates it; the value is kept as it is and not frozen. */
   value<Value, Missing extends Value | undefined = undefined>(
     spec: Described<Missing> & { readonly allowed: string; readonly is: (received: unknown) => received is Value },
   ): OptionSpec<Value, Missing> {
@@ -193,33 +199,34 @@ export const option = {
   },
 };
 
-/** More in a word than these are no slips of typing. */
-const MOST_SLIPS = 8;
+/** More edits than this are not a typing error. */
+const MAX_EDITS = 8;
 
 /**
- * The candidate that was probably meant, for "did you mean": the fewest slips of typing (a wrong, missing, extra or swapped
- * letter; case does not matter), at most one for every three letters of the word, and at most eight; of equals the first. Null when none
- * is near. It looks at every candidate: for messages, not for hot paths.
+ * The candidate that was probably meant, for "did you mean": the one with the fewest typing errors (a wrong, missing,
+ * extra or swapped letter; case does not matter), at most one per three letters of the word and at most eight; among
+ * equals the first. Null if none is near. It compares every candidate: use it for messages, not on hot paths.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | null {
   const wanted = word.toLowerCase();
   let best: string | null = null;
-  let most = Math.min(Math.max(1, Math.floor(wanted.length / 3)), MOST_SLIPS);
+  let most = Math.min(Math.max(1, Math.floor(wanted.length / 3)), MAX_EDITS);
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - wanted.length) > most) continue;
-    const slips = slipsBetween(wanted, candidate.toLowerCase(), most);
-    if (slips === null) continue;
-    if (slips === 0) return candidate;
-    [best, most] = [candidate, slips - 1];
+    const edits = editDistance(wanted, candidate.toLowerCase(), most);
+    if (edits === null) continue;
+    if (edits === 0) return candidate;
+    [best, most] = [candidate, edits - 1];
   }
   return best;
 }
 
 /**
- * Optimal string alignment distance: Levenshtein's, and a swap of neighbours counts as one (Damerau 1964). Null when it is more than
- * `most`: cells farther than that from the diagonal do not count (Ukkonen 1985), and it stops when two rows have nothing else.
+ * The optimal string alignment distance: Levenshtein's, where a swap of neighbours counts as one edit (Damerau 1964).
+ * Null if it is more than `most`: cells farther than that from the diagonal are skipped (Ukkonen 1985), and it stops
+ * once two rows exceed it.
  */
-function slipsBetween(one: string, other: string, most: number): number | null {
+function editDistance(one: string, other: string, most: number): number | null {
   const [width, far] = [other.length, most + 1];
   let previous = new Uint8Array(width + 2).fill(far);
   let [beforePrevious, current] = [previous.slice(), previous.slice()];
@@ -231,21 +238,21 @@ function slipsBetween(one: string, other: string, most: number): number | null {
     current[first - 1] = left;
     for (let column = first; column <= last; column += 1) {
       const same = one.charCodeAt(row - 1) === other.charCodeAt(column - 1);
-      let slips = (previous[column - 1] ?? far) + (same ? 0 : 1);
-      slips = Math.min(slips, (previous[column] ?? far) + 1, left + 1);
+      let edits = (previous[column - 1] ?? far) + (same ? 0 : 1);
+      edits = Math.min(edits, (previous[column] ?? far) + 1, left + 1);
       if (row > 1 && column > 1 && isSwapped(one, other, row, column))
-        slips = Math.min(slips, (beforePrevious[column - 2] ?? far) + 1);
-      current[column] = slips;
-      left = slips;
-      if (slips < least) least = slips;
+        edits = Math.min(edits, (beforePrevious[column - 2] ?? far) + 1);
+      current[column] = edits;
+      left = edits;
+      if (edits < least) least = edits;
     }
     current[last + 1] = far;
     if (least > most && leastBefore > most) return null;
     leastBefore = least;
     [beforePrevious, previous, current] = [previous, current, beforePrevious];
   }
-  const slips = previous[width] ?? far;
-  return slips > most ? null : slips;
+  const edits = previous[width] ?? far;
+  return edits > most ? null : edits;
 }
 
 function isSwapped(one: string, other: string, row: number, column: number): boolean {
@@ -268,7 +275,7 @@ function build<Value, Missing>(
   };
 }
 
-/** Where there is no default, `Missing` was inferred as undefined: the cast says just that. */
+/** Without a default, `Missing` is inferred as undefined, which the cast states. */
 function described<Missing>(
   spec: Described<Missing>,
   allowed: string,
@@ -284,8 +291,8 @@ function acceptFields<Fields extends OptionFields>(
   const known = Object.keys(fields);
   if (!isRecord(received)) return refusal(path, printed(received), `an object of ${known.join(', ')}`);
   const prefix = path === '' ? '' : `${path}.`;
-  const strangers = Object.keys(received).filter((key) => !Object.hasOwn(fields, key));
-  const flaws = strangers.map((key) => strangerText(key, known, prefix));
+  const unknownKeys = Object.keys(received).filter((key) => !Object.hasOwn(fields, key));
+  const flaws = unknownKeys.map((key) => unknownKeyText(key, known, prefix));
   const parsed: Record<string, unknown> = {};
   for (const [key, spec] of Object.entries(fields)) {
     const value = received[key] === undefined ? spec.default : received[key];
@@ -293,17 +300,17 @@ function acceptFields<Fields extends OptionFields>(
     if (result.ok) parsed[key] = result.value;
     else flaws.push(...result.problem);
   }
-  // Each key of `fields`, and no other, has been given what its own spec accepted.
+  // `parsed` has each key of `fields` and no other, with the value that its own spec accepted.
   return flaws.length === 0 ? accepted(Object.freeze(parsed) as OptionsOf<Fields>) : { ok: false, problem: flaws };
 }
 
-function gather<Value>(results: readonly Result<Value, Flaws>[]): Result<readonly Value[], Flaws> {
+function collect<Value>(results: readonly Result<Value, Flaws>[]): Result<readonly Value[], Flaws> {
   const flaws = results.flatMap((result) => (result.ok ? [] : result.problem));
   if (flaws.length > 0) return { ok: false, problem: flaws };
   return accepted(Object.freeze(results.flatMap((result) => (result.ok ? [result.value] : []))));
 }
 
-function broken<Options>(laws: readonly OptionLaw<Options>[], options: Options): Flaws {
+function brokenLaws<Options>(laws: readonly OptionLaw<Options>[], options: Options): Flaws {
   return laws.flatMap((law) => law(options) ?? []);
 }
 
@@ -318,7 +325,7 @@ function refusal(path: string, received: string, allowed: string): { readonly ok
   return { ok: false, problem: [`${where}: received ${redacted(received)}, allowed is ${allowed}.`] };
 }
 
-function strangerText(key: string, known: readonly string[], prefix: string): string {
+function unknownKeyText(key: string, known: readonly string[], prefix: string): string {
   const meant = nearest(key, known);
   const advice =
     meant === null

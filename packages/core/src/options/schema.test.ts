@@ -40,7 +40,7 @@ const flawsOf = (value: unknown) => {
 };
 
 describe('a message', () => {
-  it('is read with its defaults, and without what it does not know', () => {
+  it('is read with its defaults and without unknown fields', () => {
     const read = bike.parse({ ...good, bell: true, wheels: [{ spokes: 36, rim: 'alu' }] });
     expect(read).toEqual({
       ok: true,
@@ -48,12 +48,12 @@ describe('a message', () => {
     });
   });
 
-  it('leaves out what is optional and missing', () => {
+  it('leaves out missing optional fields', () => {
     const read = bike.parse(good);
     expect(read.ok && 'color' in read.value).toBe(false);
   });
 
-  it('tells where, what came and what is allowed, for every flaw', () => {
+  it('reports for every flaw its path, what was received and what is allowed', () => {
     expect(flawsOf({ name: 'Cargo', gears: 0.5, wheels: [{ spokes: 1 }, { spokes: 100 }], color: 'green' })).toEqual([
       { path: 'name', received: '"Cargo"', allowed: 'lower-case letters' },
       { path: 'gears', received: '0.5', allowed: 'integer 1 … 21' },
@@ -67,12 +67,12 @@ describe('a message', () => {
     expect(flawsOf(value)).toEqual([{ path: '', received: printed(value), allowed: 'an object (Bike)' }]);
   });
 
-  it('is looked at as a whole when each field is right', () => {
+  it('is checked as a whole once each field is valid', () => {
     expect(flawsOf({ ...good, gears: 21 })).toEqual([{ path: '', received: '21 gears', allowed: 'ten per wheel' }]);
     expect(flawsOf({ ...good, gears: 22 })).toHaveLength(1);
   });
 
-  it('does not go on after ten flaws', () => {
+  it('stops after ten flaws', () => {
     const wheels = Array.from({ length: 20 }, () => ({ spokes: 0 }));
     expect(flawsOf({ wheels, tags: 1, color: 1 })).toHaveLength(MAX_FLAWS);
   });
@@ -82,7 +82,7 @@ describe('a message', () => {
     expect(flaw).toEqual({ path: 'key', received: 'a text of 13 characters', allowed: 'at most 8' });
   });
 
-  it('speaks Standard Schema', () => {
+  it('implements Standard Schema', () => {
     const standard = bike['~standard'];
     expect(standard).toMatchObject({ version: 1, vendor: 'rollcall' });
     expect(standard.validate(good)).toEqual({ value: { ...good, gears: 3, tags: {} } });
@@ -91,7 +91,7 @@ describe('a message', () => {
     });
   });
 
-  it('gives its JSON Schema and those of the messages in it', () => {
+  it('returns its JSON Schema and those of the messages inside it', () => {
     expect(componentSchemas([bike])).toEqual({
       Bike: {
         type: 'object',
@@ -128,7 +128,7 @@ describe('a message', () => {
     });
   });
 
-  it('gives the rows of its table', () => {
+  it('returns the rows of its table', () => {
     expect(bike.rows.slice(0, 3)).toEqual([
       { field: 'name', allowed: 'lower-case letters', required: 'yes', about: 'its name' },
       { field: 'gears', allowed: 'integer 1 … 21', required: 'default `3`', about: 'gears' },
@@ -168,7 +168,7 @@ describe('a kind', () => {
     ]);
   });
 
-  it('openWord takes words of tomorrow, but only words', () => {
+  it('openWord accepts unknown words, but only words', () => {
     const word = openWord(['NOW']);
     expect(
       ['NOW', 'LATER', '', 'two words', 'x'.repeat(65), '\u001b[31m', 7].map((each) => accepts(word, each)),
@@ -199,7 +199,7 @@ describe('a map of texts', () => {
     expect(flawsOf({ ...good, tags: { a: 'x'.repeat(21) } })[0]?.path).toBe('tags.a');
   });
 
-  it('refuses a fourth key, an empty key, a key of two lines, half a character, and what is no text', () => {
+  it('refuses a fourth key, an empty key, a key of two lines, half a character, and a value that is not a text', () => {
     expect(flawsOf({ ...good, tags: { a: '', b: '', c: '', d: '' } })[0]?.received).toBe('an object of 4 keys');
     expect(flawsOf({ ...good, tags: { '': 'x' } })[0]?.path).toBe('tags[""]');
     expect(flawsOf({ ...good, tags: { 'a\nb': 'x' } })[0]?.path).toBe('tags["a\\u{a}b"]');
@@ -227,7 +227,7 @@ describe('what is printed of a value', () => {
     expect(printed(value)).toBe(shown);
   });
 
-  it('is at most 80 printable characters, whatever came', () => {
+  it('is at most 80 printable characters for any value', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string({ unit: 'binary', maxLength: 300 }), fc.anything()), (value) => {
         const shown = printed(value);
@@ -240,7 +240,7 @@ describe('what is printed of a value', () => {
 });
 
 describe('hostile input', () => {
-  it('of any shape is answered with a value or with flaws, and changes nothing', () => {
+  it('of any shape yields a value or flaws, and changes nothing', () => {
     const before = Object.getOwnPropertyNames(Object.prototype);
     const value = fc.oneof(
       fc.anything({ withNullPrototype: true, withBigInt: true }),
@@ -257,7 +257,7 @@ describe('hostile input', () => {
     expect(Object.getOwnPropertyNames(Object.prototype)).toEqual(before);
   });
 
-  it('does not get its prototype in', () => {
+  it('cannot smuggle in a prototype', () => {
     const read = bike.parse(
       JSON.parse('{"name":"cargo","wheels":[{"spokes":1}],"owner":null,"__proto__":{"color":"red"}}'),
     );

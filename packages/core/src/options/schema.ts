@@ -1,11 +1,11 @@
 import type { Result } from '../runtime/errors.js';
 import { UNPRINTABLE } from '../runtime/redact.js';
 
-/** One thing that is wrong with a message: where, what came, what is allowed. */
+/** One flaw of a message: its path, what was received and what is allowed. */
 export interface Flaw {
   /** `endpoints[0].port`; empty for the whole message. */
   readonly path: string;
-  /** What came, shortened and printable. */
+  /** What was received, shortened and printable. */
   readonly received: string;
   readonly allowed: string;
 }
@@ -13,23 +13,26 @@ export interface Flaw {
 /** JSON Schema 2020-12, the dialect of OpenAPI 3.1. */
 export type JsonSchema = { readonly [keyword: string]: unknown };
 
-/** Further flaws of one message are not looked for. */
+/** Validation of a message stops at this many flaws. */
 export const MAX_FLAWS = 10;
-/** `received`, and each key in a path, is at most this long. */
+/** The longest `received`, and the longest key in a path, in characters. */
 const MAX_PRINTED = 80;
 
-/** What a value may be. `read` copies what it knows, so that nothing unexpected gets in and every copy has the same shape. */
+/**
+ * A kind of value. `read` copies only known fields, so that nothing unexpected gets in and every copy has the same
+ * shape.
+ */
 export interface Kind<Value> {
-  /** In words, for flaws and docs: `integer 1 … 65535`. */
+  /** The allowed values in words, for flaws and docs: `integer 1 … 65535`. */
   readonly allowed: string;
   readonly jsonSchema: JsonSchema;
-  /** The messages that it refers to. */
+  /** The messages that this kind refers to. */
   readonly parts: readonly AnyMessage[];
-  /** The value, or undefined when it is not allowed; then `flaws` has grown. */
+  /** The value, or undefined if it is not allowed; then it has added to `flaws`. */
   readonly read: (value: unknown, flaws: Flaws) => Value | undefined;
 }
 
-/** One field of a message. A missing one is a flaw, or left out, or `fallback`. */
+/** One field of a message. If it is missing, that is a flaw, or it is left out, or it becomes `fallback`. */
 export interface Field<Value, Optional extends boolean = boolean> {
   readonly kind: Kind<Value>;
   readonly about: string;
@@ -37,23 +40,23 @@ export interface Field<Value, Optional extends boolean = boolean> {
   readonly fallback?: Value;
 }
 
-/** A field for each property; only what is optional in the type may be optional in the table. */
+/** A field for each property; only a property that is optional in the type may be optional in the table. */
 export type Fields<Value> = {
   readonly [Name in keyof Value]-?: Partial<Pick<Value, Name>> extends Pick<Value, Name>
     ? Field<Exclude<Value[Name], undefined>>
     : Field<Value[Name], false>;
 };
 
-/** A row of the docs' table of one message. */
+/** A row of the table of one message in the docs. */
 export interface Row {
   readonly field: string;
   readonly allowed: string;
-  /** `yes`, `no`, or what it is when missing: `default 100`. */
+  /** `yes`, `no`, or its value if missing: `default 100`. */
   readonly required: string;
   readonly about: string;
 }
 
-/** What is read of a message in Standard Schema v1, https://standardschema.dev. */
+/** The properties of a Standard Schema v1, https://standardschema.dev. */
 export interface StandardProps<Value> {
   readonly version: 1;
   readonly vendor: 'rollcall';
@@ -61,18 +64,18 @@ export interface StandardProps<Value> {
   readonly types?: { readonly input: unknown; readonly output: Value } | undefined;
 }
 
-/** One flaw, as Standard Schema tells it. */
+/** One flaw in the shape of Standard Schema. */
 export interface StandardIssue {
   readonly message: string;
   readonly path: readonly PropertyKey[];
 }
 
-/** A message of the wire: one table, from which come its validator, its JSON Schema and its rows in docs/PROTOCOL.md. */
+/** A message of the wire. One table yields its validator, its JSON Schema and its rows in docs/PROTOCOL.md. */
 export interface Message<Value> extends Kind<Value> {
   readonly name: string;
   readonly about: string;
   readonly rows: readonly Row[];
-  /** The whole schema; `jsonSchema` only refers to it as a component of an OpenAPI document. */
+  /** The whole schema; `jsonSchema` is only a reference to it as a component of an OpenAPI document. */
   readonly component: JsonSchema;
   /** The messages that its fields refer to. */
   readonly inner: readonly AnyMessage[];
@@ -81,7 +84,7 @@ export interface Message<Value> extends Kind<Value> {
   readonly '~standard': StandardProps<Value>;
 }
 
-/** A message of whatever type, for docs and schemas. */
+/** A message of any type, for docs and schemas. */
 export type AnyMessage = Pick<Message<unknown>, 'name' | 'about' | 'rows' | 'component' | 'inner'>;
 
 type Slot = readonly [key: string, field: Field<unknown>];
@@ -92,7 +95,7 @@ interface Found {
   readonly allowed: string;
 }
 
-/** Collects what is wrong. Paths grow from the inside out: reading a good value builds none. */
+/** Collects flaws. Paths grow from the inside out, so that reading a valid value builds none. */
 export class Flaws {
   readonly #found: Found[] = [];
 
@@ -104,17 +107,17 @@ export class Flaws {
     return this.#found.length >= MAX_FLAWS;
   }
 
-  /** Notes that `value` is not allowed here. Returns undefined, for `return flaws.add(…)`. */
+  /** Adds the flaw that `value` is not allowed here. Returns undefined, for `return flaws.add(…)`. */
   add(value: unknown, allowed: string): undefined {
     this.note(printed(value), allowed);
   }
 
-  /** The same where the value itself must not be shown or says too little. */
+  /** Adds a flaw with its own description, where the value must not be shown or shows too little. */
   note(received: string, allowed: string): undefined {
     if (!this.full) this.#found.push({ path: [], received, allowed });
   }
 
-  /** What was found from the `since`-th flaw on lies under `key`. */
+  /** Prefixes the paths of all flaws from the `since`-th on with `key`. */
   under(key: string | number, since: number): void {
     for (let at = since; at < this.#found.length; at += 1) this.#found[at]?.path.unshift(key);
   }
@@ -131,7 +134,7 @@ export class Flaws {
   }
 }
 
-/** The table of a message; `check` looks at several fields at once, when each one is right. */
+/** Defines a message by its table; `check` validates several fields together, once each is valid. */
 export function message<Value extends object>(
   name: string,
   about: string,
@@ -143,7 +146,7 @@ export function message<Value extends object>(
   const read = (value: unknown, flaws: Flaws): Value | undefined => {
     if (!isRecord(value)) return flaws.add(value, `an object (${name})`);
     const before = flaws.count;
-    // cloning keeps one hidden class for all messages of a table, where adding sixteen fields one by one would not
+    // cloning keeps one hidden class for all messages of a table; adding sixteen fields one by one would not
     const copy: Record<string, unknown> = { ...blank };
     for (const slot of list) {
       if (flaws.full) break;
@@ -183,22 +186,22 @@ export function message<Value extends object>(
   return self;
 }
 
-/** Missing is a flaw. */
+/** A field that must be present. */
 export function required<Value>(kind: Kind<Value>, about: string): Field<Value, false> {
   return { kind, about, optional: false };
 }
 
-/** Missing is left out. */
+/** A field that may be missing, and is then left out. */
 export function optional<Value>(kind: Kind<Value>, about: string): Field<Value, true> {
   return { kind, about, optional: true };
 }
 
-/** Missing becomes `fallback`. */
+/** A field that becomes `fallback` if it is missing. */
 export function withDefault<Value>(kind: Kind<Value>, fallback: Value, about: string): Field<Value, false> {
   return { kind, about, optional: false, fallback };
 }
 
-/** `components.schemas` of an OpenAPI document: these messages and all that occur in them. */
+/** `components.schemas` of an OpenAPI document: these messages and all messages inside them. */
 export function componentSchemas(messages: readonly AnyMessage[]): Record<string, JsonSchema> {
   const schemas: Record<string, JsonSchema> = {};
   const add = (each: AnyMessage): void => {
@@ -210,12 +213,12 @@ export function componentSchemas(messages: readonly AnyMessage[]): Record<string
   return schemas;
 }
 
-/** An object that is no list; of whatever class. */
+/** True for an object of any class that is not an array. */
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What came, in at most 80 printable characters. Only the outermost level is looked at. */
+/** A received value in at most 80 printable characters. It shows only the outermost level. */
 export function printed(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (typeof value === 'string') return printedText(value);
@@ -253,7 +256,10 @@ function pathText(path: readonly PropertyKey[]): string {
   return text;
 }
 
-/** An object with every field that is always there, made by JSON.parse, so that all are stored in the object itself. */
+/**
+ * An object with every field that is always present. JSON.parse creates it, so that V8 stores all fields in the object
+ * itself.
+ */
 function blankOf(list: readonly Slot[]): Record<string, unknown> {
   const always = list.filter(([, field]) => !field.optional).map(([key]) => `${JSON.stringify(key)}:null`);
   return JSON.parse(`{${always.join()}}`) as Record<string, unknown>;

@@ -2,13 +2,13 @@ import { option } from './options.js';
 import type { OptionLaw, OptionsOf } from './options.js';
 
 /**
- * Whom one side of a TLS connection trusts, and what it shows: each as a PEM text, or as a file with one, which is read anew when it
- * has changed, before the next connection.
+ * The certificates that one side of a TLS connection trusts and presents: each as a PEM text, or as a file, which is
+ * read again before the next connection if it has changed.
  */
 export interface CredentialTerms {
-  /** The certificates of those who may sign for the peer, instead of the ones that Node trusts (with NODE_EXTRA_CA_CERTS). */
+  /** The CA certificates that may sign for the peer, instead of those that Node trusts (with NODE_EXTRA_CA_CERTS). */
   readonly ca?: string | undefined;
-  /** Our own certificate, for a peer that asks for one, with those between it and the CA; with a key. */
+  /** Our own certificate, for a peer that requests one, with its intermediate certificates; needs a key. */
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
   readonly caFile?: string | undefined;
@@ -16,9 +16,12 @@ export interface CredentialTerms {
   readonly keyFile?: string | undefined;
 }
 
-/** How the two sides of a TLS connection prove who they are. */
+/** How the two sides of a TLS connection authenticate each other. */
 export interface TlsTerms extends CredentialTerms {
-  /** Is a peer refused whose certificate is not signed so, or is not for its address? Default true. */
+  /**
+   * Whether to reject a peer whose certificate is not signed by a trusted CA or not issued for its address. Default
+   * true.
+   */
   readonly rejectUnauthorized?: boolean | undefined;
 }
 
@@ -32,38 +35,38 @@ const file = {
   allowed: 'the name of a file, not PEM text',
 } as const;
 
-/** One table for whoever shows a certificate, or trusts one. */
+/** The options of a side that presents or trusts certificates. */
 export const credentialFields = {
   ca: option.string({
-    doc: 'Certificates (PEM, one after the other) of those who may sign for the peer. Left out, with caFile: whom Node trusts, with NODE_EXTRA_CA_CERTS.',
+    doc: 'CA certificates (PEM, concatenated) that may sign for the peer. Default, without caFile: those that Node trusts, with NODE_EXTRA_CA_CERTS.',
     ...certificate,
   }),
-  cert: option.string({ doc: 'Our own certificate (PEM), for a peer that asks for one.', ...certificate }),
+  cert: option.string({ doc: 'Our own certificate (PEM), for a peer that requests one.', ...certificate }),
   key: option.string({
     doc: 'Its private key (PEM).',
     pattern: /-----BEGIN [A-Z ]*PRIVATE KEY-----/,
     allowed: 'PEM text, not the name of a file',
     secret: true,
   }),
-  caFile: option.string({ doc: 'A file with what `ca` is. It is read anew when it has changed.', ...file }),
-  certFile: option.string({ doc: 'A file with what `cert` is. It is read anew when it has changed.', ...file }),
+  caFile: option.string({ doc: 'A file with the content of `ca`. It is read again when it has changed.', ...file }),
+  certFile: option.string({ doc: 'A file with the content of `cert`. It is read again when it has changed.', ...file }),
   keyFile: option.string({
-    doc: 'A file with what `key` is. It is read anew when it has changed.',
+    doc: 'A file with the content of `key`. It is read again when it has changed.',
     ...file,
     secret: true,
   }),
 };
 
-/** One table for whoever opens TLS connections. */
+/** The options of a side that opens TLS connections. */
 export const tlsFields = {
   ...credentialFields,
   rejectUnauthorized: option.boolean({
-    doc: 'Is a peer refused whose certificate is not signed so, or not for its address (the host it is registered with)?',
+    doc: 'Whether to reject a peer whose certificate is not signed by a trusted CA, or not issued for its address (the host it is registered with).',
     default: true,
   }),
 };
 
-/** What holds between them, for the option of this name. */
+/** The laws between these options; `name` is the option that holds them, for messages. */
 export function credentialLaws(name: string): readonly OptionLaw<CredentialTerms>[] {
   const twice = (what: 'ca' | 'cert' | 'key'): OptionLaw<CredentialTerms> => {
     const inFile = `${what}File` as const;

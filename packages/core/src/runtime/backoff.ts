@@ -1,27 +1,27 @@
 import type { Random } from './random.js';
 
-/** How long to wait before another try: `baseMs` × 2ⁿ, at most `capMs`. Both in ms, 0 < base ≤ cap. */
+/** Exponential backoff before a retry: `baseMs` × 2ⁿ, at most `capMs`. Both in ms, 0 < base ≤ cap. */
 export interface Backoff {
   readonly baseMs: number;
   readonly capMs: number;
 }
 
-/** The longest wait before try `n` (n = 0 is the first that waits), without chance. */
+/** The longest wait before retry `n` in ms, without jitter; n = 0 is the first retry. */
 export function ceilingMs(backoff: Backoff, n: number): number {
   return Math.min(backoff.capMs, backoff.baseMs * 2 ** n);
 }
 
 /**
- * Full jitter: uniform in 0 … ceiling. The least work for a server that many callers try again at the same time, so it is the
- * one for calls. From Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+ * Full jitter in ms: uniform in 0 … ceiling. Used for calls, because it causes the least work for a server that many
+ * callers retry at the same time. Source: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
  */
 export function fullJitterMs(backoff: Backoff, n: number, random: Random): number {
   return random.unit() * ceilingMs(backoff, n);
 }
 
 /**
- * Equal jitter: uniform in half … whole of the ceiling. For reconnects, which must never become a tight loop, and which have
- * nobody waiting for them. Same source.
+ * Equal jitter in ms: uniform in half … whole of the ceiling. Used for reconnects, which must never become a tight loop
+ * and which no caller waits for. Same source.
  */
 export function equalJitterMs(backoff: Backoff, n: number, random: Random): number {
   return (0.5 + random.unit() / 2) * ceilingMs(backoff, n);

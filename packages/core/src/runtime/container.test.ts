@@ -5,7 +5,7 @@ import type { Container, ContainerTraces } from './container.js';
 const nothing: ContainerTraces = { env: {}, marks: [], cgroup: '0::/\n' };
 const [docker = '', podman = ''] = CONTAINER_MARKS;
 
-describe('the container that a process runs in', () => {
+describe('containerIn', () => {
   it.each<[string, Partial<ContainerTraces>, Container | null]>([
     ['nothing says so', {}, null],
     ['an ordinary service of systemd', { cgroup: '0::/system.slice/rollcall.service\n' }, null],
@@ -19,7 +19,7 @@ describe('the container that a process runs in', () => {
     expect(containerIn({ ...nothing, ...traces })).toBe(container);
   });
 
-  it('is read from what another process tells', () => {
+  it('accepts only known words from another process', () => {
     expect(['docker', 'ship', null].map(containerOf)).toEqual(['docker', null, null]);
   });
 });

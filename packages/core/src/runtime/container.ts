@@ -1,22 +1,25 @@
-/** What kind of container a process runs in; `container`: it is one, and of which engine is not known. */
+/** The kind of container a process runs in; `container`: a container of an unknown engine. */
 export type Container = 'kubernetes' | 'docker' | 'podman' | 'container';
 
 export const CONTAINERS: readonly Container[] = ['kubernetes', 'docker', 'podman', 'container'];
 
-/** What a process can see of the container around it. */
+/** The traces that a container leaves in the process inside it. */
 export interface ContainerTraces {
   /** The environment: Kubernetes sets KUBERNETES_SERVICE_HOST in each pod. */
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Which of `CONTAINER_MARKS` exist. */
+  /** The files of `CONTAINER_MARKS` that exist. */
   readonly marks: readonly string[];
-  /** The text of `/proc/self/cgroup`; empty: it cannot be read. */
+  /** The text of `/proc/self/cgroup`; empty if it cannot be read. */
   readonly cgroup: string;
 }
 
-/** Files that an engine puts into each of its containers: Docker's, and Podman's. */
+/** The file that each engine puts into its containers: Docker's, then Podman's. */
 export const CONTAINER_MARKS: readonly string[] = ['/.dockerenv', '/run/.containerenv'];
 
-/** Null: nothing says so. On cgroup v2 the file of groups says nothing inside a container; then the marks and the environment do. */
+/**
+ * The container that these traces show; null if they show none. On cgroup v2 `/proc/self/cgroup` shows nothing inside a
+ * container; the marks and the environment still do.
+ */
 export function containerIn({ env, marks, cgroup }: ContainerTraces): Container | null {
   if ((env['KUBERNETES_SERVICE_HOST'] ?? '') !== '' || cgroup.includes('/kubepods')) return 'kubernetes';
   if (marks.includes('/run/.containerenv') || cgroup.includes('/libpod')) return 'podman';
@@ -24,5 +27,5 @@ export function containerIn({ env, marks, cgroup }: ContainerTraces): Container 
   return /\/(containerd|lxc|cri-containerd|crio)[/-]/.test(cgroup) ? 'container' : null;
 }
 
-/** A container of any kind that another process told of; null: it told of none. */
+/** The container that another process reported, if it is a known word; else null. */
 export const containerOf = (received: unknown): Container | null => CONTAINERS.find((one) => one === received) ?? null;

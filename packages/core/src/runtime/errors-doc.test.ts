@@ -4,18 +4,18 @@ import { describe, expect, it } from 'vitest';
 import { ERROR_CODES } from './errors.js';
 
 const page = readFileSync(fileURLToPath(new URL('../../../../docs/ERRORS.md', import.meta.url)), 'utf8');
-/** Code → its entry, up to the next heading. */
+/** Each code with its entry, up to the next heading. */
 const entries = new Map(
   [...page.matchAll(/^### (\w+)\n([\s\S]*?)(?=^##|(?![\s\S]))/gm)].map(([, code = '', text = '']) => [code, text]),
 );
 
 describe('docs/ERRORS.md', () => {
-  it('has an entry for every code, and for no other', () => {
+  it('has an entry for every code and no others', () => {
     expect([...entries.keys()].toSorted()).toEqual([...ERROR_CODES].toSorted());
   });
 
   it.each([...ERROR_CODES])(
-    'says of %s what happened, why, what to do, whether to retry, and its HTTP status',
+    'states for %s what happened, why, what to do, whether to retry, and its HTTP status',
     (code) => {
       const entry = entries.get(code);
       expect(entry).toMatch(/^\*\*What:\*\* \S.*[.;]?\n/m);
@@ -25,7 +25,7 @@ describe('docs/ERRORS.md', () => {
     },
   );
 
-  it('gives each code the same HTTP status in its entry and in the table', () => {
+  it('states the same HTTP status for each code in its entry and in the table', () => {
     const rows = [...page.matchAll(/^\| (\d{3})[^|]*\| (.+) \|$/gm)];
     const inTable = new Map(
       rows.flatMap(([, status = '', codes = '']) => [...codes.matchAll(/`(\w+)`/g)].map(([, code]) => [code, status])),

@@ -1,6 +1,6 @@
 const BRAND = Symbol.for('rollcall.error');
 
-/** Stable codes; a new one only where a caller can act differently. docs/ERRORS.md has an entry for each. */
+/** Stable error codes. Add one only if a caller can act on it differently. docs/ERRORS.md has an entry for each. */
 export const ERROR_CODES = [
   'NO_INSTANCE',
   'UNKNOWN_SERVICE',
@@ -27,29 +27,29 @@ export const ERROR_CODES = [
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-/** One try of a call, for the error's story. */
+/** One attempt of a call, as an error reports it. */
 export interface Attempt {
   readonly instance: string;
   readonly ms: number;
   readonly outcome: string;
-  /** It went beside a slow one, so their times overlap. Left out: no. */
+  /** The attempt was a hedge: it ran beside a slow one, so their times overlap. Default false. */
   readonly isHedge?: boolean;
 }
 
 export interface ErrorDetails {
-  /** May the same call be tried again with a chance of success and no danger? Default false. */
+  /** True if retrying the same call is safe and may succeed. Default false. */
   readonly retryable?: boolean;
   readonly attempts?: readonly Attempt[];
   readonly cause?: unknown;
 }
 
-/** The one family of errors. The message says what happened, why, and what to do. */
+/** The one error class of Rollcall. The message says what happened, why, and what to do. */
 export class RollcallError extends Error {
   override readonly name = 'RollcallError';
   readonly code: ErrorCode;
   readonly retryable: boolean;
   readonly attempts: readonly Attempt[];
-  /** Where the documentation tells more: `docs/ERRORS.md#no_instance`. */
+  /** The entry of this code in the documentation: `docs/ERRORS.md#no_instance`. */
   readonly help: string;
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
@@ -62,17 +62,17 @@ export class RollcallError extends Error {
   }
 }
 
-/** Recognises the family across copies of this package in one process, where `instanceof` would not. */
+/** True for a `RollcallError` of any copy of this package in the process, where `instanceof` would fail. */
 export function isRollcallError(error: unknown): error is RollcallError {
   return typeof error === 'object' && error !== null && BRAND in error;
 }
 
-/** The sentence of anything that was thrown. */
+/** The message of any thrown value: of an Error its `message`, else the value as a string. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** An expected outcome is a value: `Result` where the other side may refuse. */
+/** An expected failure is a value, not an exception: `Result` is what an operation returns that may be refused. */
 export type Result<Value, Refusal> =
   | { readonly ok: true; readonly value: Value }
   | { readonly ok: false; readonly problem: Refusal };

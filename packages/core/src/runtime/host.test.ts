@@ -2,17 +2,17 @@ import { describe, expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import { isHost, isIpv4, isIpv6, isLoopback } from './host.js';
 
-describe('this machine', () => {
-  it.each(['localhost', '127.0.0.1', '127.255.0.3', '::1', '[::1]'])('is %s', (host) => {
+describe('isLoopback', () => {
+  it.each(['localhost', '127.0.0.1', '127.255.0.3', '::1', '[::1]'])('accepts %s', (host) => {
     expect(isLoopback(host)).toBe(true);
   });
 
-  it.each(['127.example.com', '127.0.0.1.example.com', '128.0.0.1', '0.0.0.0', '::', ''])('is not %j', (host) => {
+  it.each(['127.example.com', '127.0.0.1.example.com', '128.0.0.1', '0.0.0.0', '::', ''])('rejects %j', (host) => {
     expect(isLoopback(host)).toBe(false);
   });
 });
 
-describe('a host', () => {
+describe('isHost', () => {
   it.each([
     '127.0.0.1',
     '10.0.0.5',
@@ -33,7 +33,7 @@ describe('a host', () => {
     'xn--bcher-kva.example',
     '3com.example',
     `${'a'.repeat(63)}.example`,
-  ])('may be %s', (host) => {
+  ])('accepts %s', (host) => {
     expect(isHost(host)).toBe(true);
   });
 
@@ -79,11 +79,11 @@ describe('a host', () => {
     ['full-width digits', '１２７.0.0.1'],
     ['an NUL', 'a\0'],
     ['a line break at the end', '127.0.0.1\n'],
-  ])('is not %s', (_what, host) => {
+  ])('rejects %s', (_what, host) => {
     expect(isHost(host)).toBe(false);
   });
 
-  it('is an IPv4 address exactly when its four parts are numbers as they are printed', () => {
+  it('accepts an IPv4 address exactly if each of its four parts is a number in canonical form', () => {
     const byte = fc.oneof(fc.nat(300).map(String), fc.constantFrom('01', '', '0', '0x1', '1e1', '+1', ' 1'));
     fc.assert(
       fc.property(fc.array(byte, { minLength: 3, maxLength: 5 }), (parts) => {
@@ -93,7 +93,7 @@ describe('a host', () => {
     );
   });
 
-  it('agrees with a URL parser on what is an IPv6 address', () => {
+  it('agrees with the URL parser on IPv6 addresses', () => {
     const group = fc.constantFrom('', '0', '1', 'ff', 'FFFF', '12345', 'g', '1.2.3.4', '01.2.3.4');
     const text = fc.array(group, { minLength: 1, maxLength: 10 }).map((groups) => groups.join(':'));
     fc.assert(
@@ -104,7 +104,7 @@ describe('a host', () => {
     );
   });
 
-  it('is decided at once for a text of a megabyte', () => {
+  it('decides at once for a text of a megabyte', () => {
     for (const unit of ['a', '1.', ':', '0:', 'a-']) expect(isHost(unit.repeat(500_000))).toBe(false);
   });
 });

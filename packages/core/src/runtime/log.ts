@@ -1,4 +1,4 @@
-/** Where a component tells people what happened: one line each, no secrets. Nest's Logger and `console` both fit. */
+/** The port for log lines: one line each, no secrets. Nest's Logger and `console` both fit. */
 export interface Log {
   debug(text: string): void;
   info(text: string): void;
@@ -6,5 +6,5 @@ export interface Log {
   error(text: string): void;
 }
 
-/** Says nothing. */
+/** Discards every line. */
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };

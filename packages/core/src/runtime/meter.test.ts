@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { noMeter, SECONDS_BUCKETS } from './meter.js';
 
 describe('noMeter', () => {
-  it('takes everything and keeps nothing', () => {
+  it('accepts every measurement and keeps none', () => {
     const calls = noMeter.counter('rollcall_calls_total', 'Calls.', ['service']);
     const open = noMeter.gauge('rollcall_connections', 'Open connections.');
     const seconds = noMeter.histogram('rollcall_call_seconds', 'Time of a call.', ['service']);
@@ -15,7 +15,7 @@ describe('noMeter', () => {
     }).not.toThrow();
   });
 
-  it('has label values checked by the compiler', () => {
+  it('lets the compiler check label values', () => {
     const calls = noMeter.counter('rollcall_calls_total', 'Calls.', ['service', 'outcome']);
     // @ts-expect-error: one label value is missing
     calls.add(1, 'orders');
@@ -26,8 +26,8 @@ describe('noMeter', () => {
   });
 });
 
-describe('the buckets of seconds', () => {
-  it('ascend', () => {
+describe('SECONDS_BUCKETS', () => {
+  it('is ascending', () => {
     expect(SECONDS_BUCKETS.toSorted((one, other) => one - other)).toEqual(SECONDS_BUCKETS);
     expect(new Set(SECONDS_BUCKETS).size).toBe(SECONDS_BUCKETS.length);
   });

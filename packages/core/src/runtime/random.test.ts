@@ -2,22 +2,22 @@ import { describe, expect, it } from 'vitest';
 import { seededRandom } from '../testing.js';
 import { randomWord, systemRandom, uuidV7 } from './random.js';
 
-describe('the machine’s chance', () => {
-  it('gives numbers from 0 to under 1', () => {
+describe('systemRandom', () => {
+  it('returns numbers from 0 to under 1', () => {
     const numbers = Array.from({ length: 1_000 }, () => systemRandom.unit());
     expect(numbers.every((number) => number >= 0 && number < 1)).toBe(true);
     expect(new Set(numbers).size).toBeGreaterThan(990);
   });
 
-  it('gives as many bytes as asked for, others each time', () => {
+  it('returns the requested number of bytes, different ones each time', () => {
     expect(systemRandom.bytes(0)).toHaveLength(0);
     expect(systemRandom.bytes(32)).toHaveLength(32);
     expect(systemRandom.bytes(32)).not.toEqual(systemRandom.bytes(32));
   });
 });
 
-describe('a random word', () => {
-  it('has the asked length and only characters that need no escaping', () => {
+describe('randomWord', () => {
+  it('has the requested length and only characters that need no escaping', () => {
     expect(randomWord(systemRandom, 22)).toMatch(/^[A-Za-z0-9_-]{22}$/);
     expect(randomWord(systemRandom, 0)).toBe('');
   });
@@ -31,8 +31,8 @@ describe('a random word', () => {
   });
 });
 
-describe('a UUID version 7', () => {
-  it('is the example of RFC 9562, appendix A.6', () => {
+describe('uuidV7', () => {
+  it('reproduces the example of RFC 9562, appendix A.6', () => {
     const bytes = Uint8Array.from('000000000000ffc318c4dc0c0c07398f'.match(/../g)!, (pair) =>
       Number.parseInt(pair, 16),
     );
@@ -41,21 +41,21 @@ describe('a UUID version 7', () => {
     expect(uuidV7(random, 0x017f22e279b0)).toBe('017f22e2-79b0-7cc3-98c4-dc0c0c07398f');
   });
 
-  it('keeps version and variant whatever the chance', () => {
+  it('keeps version and variant for any random bytes', () => {
     for (const byte of [0x00, 0xff]) {
       const random = { unit: () => 0, bytes: (length: number) => new Uint8Array(length).fill(byte) };
       expect(uuidV7(random, 1.9)).toMatch(/^00000000-0001-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
     }
   });
 
-  it('sorts by its time of birth', () => {
+  it('sorts by time of creation', () => {
     const random = seededRandom(7);
     const births = [0, 1, 255, 256, 2 ** 32 - 1, 2 ** 32, 1_790_000_000_000, 2 ** 48 - 1];
     const ids = births.map((wallMs) => uuidV7(random, wallMs));
     expect(ids.toSorted()).toEqual(ids);
   });
 
-  it('is another one for each process of the same millisecond', () => {
+  it('differs between processes of the same millisecond', () => {
     const ids = Array.from({ length: 1_000 }, () => uuidV7(systemRandom, 1_790_000_000_000));
     expect(new Set(ids).size).toBe(1_000);
   });

@@ -1,16 +1,19 @@
-/** Chance, handed in like `Time`, so that a seed replays a run. */
+/** The port for randomness, injected like `Time`, so that a seed replays a run. */
 export interface Random {
   /** Uniform in [0, 1). */
   unit(): number;
-  /** Unpredictable bytes (in a simulation: seeded ones). */
+  /** Unpredictable bytes; in a simulation, bytes from the seed. */
   bytes(length: number): Uint8Array;
 }
 
-/** Asked for in advance: for a few bytes the call into the system costs ten times what they do, and every heartbeat needs some. */
+/**
+ * Bytes fetched in advance: a system call for a few bytes costs ten times as much as the bytes, and every heartbeat
+ * needs some.
+ */
 const pool = new Uint8Array(4_096);
 let used = pool.length;
 
-/** The machine's own chance; `bytes` is fit for secrets. */
+/** The randomness of the machine; `bytes` is suitable for secrets. */
 export const systemRandom: Random = {
   unit: () => Math.random(),
   bytes(length) {
@@ -20,7 +23,7 @@ export const systemRandom: Random = {
       used = 0;
     }
     const bytes = pool.slice(used, used + length);
-    // nobody reads them here again
+    // bytes that were handed out must not stay readable in the pool
     pool.fill(0, used, used + length);
     used += length;
     return bytes;
@@ -29,13 +32,13 @@ export const systemRandom: Random = {
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 
-/** A word of `length` characters from `A-Za-z0-9_-`, six random bits each: 22 make 132 bits. */
+/** A word of `length` characters from `A-Za-z0-9_-`, with six random bits each: 22 characters have 132 bits. */
 export function randomWord(random: Random, length: number): string {
-  // in one piece: a word that grows letter by letter is kept as a tree of its letters, thirty times as large
+  // joined once: V8 keeps a string that grows by single characters as a tree of them, thirty times as large
   return Array.from(random.bytes(length), (byte) => ALPHABET.charAt(byte & 63)).join('');
 }
 
-/** A UUID version 7 (RFC 9562): sorts by its time of birth. `wallMs` is the wall clock in milliseconds. */
+/** A UUID version 7 (RFC 9562), which sorts by its time of creation. `wallMs` is the wall clock in milliseconds. */
 export function uuidV7(random: Random, wallMs: number): string {
   const bytes = random.bytes(16);
   const at = Math.floor(wallMs);

@@ -1,21 +1,21 @@
 import { describe, expect, it } from 'vitest';
 import { printableText, redacted } from './redact.js';
 
-describe('a text of somebody else', () => {
-  it('is in one line, steers no terminal, and is cut', () => {
+describe('printableText', () => {
+  it('is one line without terminal control sequences, and is cut', () => {
     expect(printableText('no\u001b[2J\nFAKE\u202e\u2028\ud800 "Käse" \\')).toBe('no?[2J?FAKE??? "Käse" \\');
     expect(printableText('y'.repeat(401))).toBe(`${'y'.repeat(399)}…`);
     expect(printableText('y'.repeat(400))).toBe('y'.repeat(400));
   });
 
-  it('is cut between no halves of a character that is left', () => {
+  it('leaves no half of a surrogate pair where it cuts', () => {
     expect(printableText('ab🧀', 4)).toBe('ab🧀');
     expect(printableText('a🧀b', 3)).toBe('a?…');
   });
 });
 
-describe('a text that is repeated', () => {
-  it('has of an access token its id only', () => {
+describe('redacted', () => {
+  it('keeps only the id of an access token', () => {
     const token = `rct_0123456789_${'a-Z_'.repeat(11)}`;
     expect(redacted(`received "${token}", ${token}.`)).toBe('received "rct_0123456789_…", rct_0123456789_….');
   });
@@ -25,7 +25,7 @@ describe('a text that is repeated', () => {
     ['"http://ada:ge@he/im@h" and https://h', '"http://…@h" and https://h'],
     ['http://a:b@h1,http://c:d@h2', 'http://…@h2'],
     ['http://h:1337/a, ada@example.org', 'http://h:1337/a, ada@example.org'],
-  ])('has no user and no password: %s', (text, told) => {
-    expect(redacted(text)).toBe(told);
+  ])('removes user and password: %s', (text, expected) => {
+    expect(redacted(text)).toBe(expected);
   });
 });

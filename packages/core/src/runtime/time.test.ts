@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 import { ManualTime } from '../testing.js';
 import { checkDelay, sleep, systemTime } from './time.js';
 
-/** Timers that keep this process alive. */
+/** The timers that keep this process alive. */
 const holding = (): number => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length;
 
 describe('the system clock', () => {
-  it('runs a timer once, at or after its moment', async () => {
+  it('runs a timer once, at or after its due time', async () => {
     const start = systemTime.now();
     let runs = 0;
     await new Promise<void>((resolve) => {
@@ -20,7 +20,7 @@ describe('the system clock', () => {
     expect(systemTime.now() - start).toBeGreaterThan(3.9);
   });
 
-  it('does not run a cancelled timer, and cancelling again does nothing', async () => {
+  it('does not run a cancelled timer, and a second cancel is a no-op', async () => {
     let ran = false;
     const timer = systemTime.setTimer(0, () => {
       ran = true;
@@ -31,7 +31,7 @@ describe('the system clock', () => {
     expect(ran).toBe(false);
   });
 
-  it('keeps the process alive for a timer that somebody awaits, not for one in the background', () => {
+  it('keeps the process alive for a foreground timer, not for a background one', () => {
     const before = holding();
     const background = systemTime.setTimer(60_000, () => {}, { background: true });
     expect(holding()).toBe(before);
@@ -41,29 +41,29 @@ describe('the system clock', () => {
     awaited.cancel();
   });
 
-  it('refuses a delay that Node would turn into a millisecond', () => {
+  it('rejects a delay that Node would turn into a millisecond', () => {
     expect(() => systemTime.setTimer(2 ** 31, () => {})).toThrow(
       'A timer takes 0 … 2147483647 ms; received 2147483648.',
     );
   });
 
-  it('tells the time of people', () => {
+  it('returns the wall clock', () => {
     expect(Math.abs(systemTime.wall() - Date.now())).toBeLessThan(1_000);
   });
 });
 
-describe('a delay', () => {
-  it.each([0, 0.5, 2 ** 31 - 1])('may be %d ms', (ms) => {
+describe('checkDelay', () => {
+  it.each([0, 0.5, 2 ** 31 - 1])('accepts %d ms', (ms) => {
     expect(() => checkDelay(ms)).not.toThrow();
   });
 
-  it.each([-1, 2 ** 31, Infinity, Number.NaN])('may not be %d ms', (ms) => {
+  it.each([-1, 2 ** 31, Infinity, Number.NaN])('rejects %d ms', (ms) => {
     expect(() => checkDelay(ms)).toThrow(RangeError);
   });
 });
 
 describe('sleep', () => {
-  it('ends at its moment', async () => {
+  it('resolves at its due time', async () => {
     const time = new ManualTime();
     let awake = false;
     const night = async (): Promise<void> => {
@@ -77,7 +77,7 @@ describe('sleep', () => {
     expect(awake).toBe(true);
   });
 
-  it('ends at once when the signal aborts, and leaves no timer and no listener', async () => {
+  it('resolves at once when the signal aborts, and leaves no timer and no listener', async () => {
     const time = new ManualTime();
     const abort = new AbortController();
     const listeners: string[] = [];
@@ -96,13 +96,13 @@ describe('sleep', () => {
     expect(listeners).toEqual(['added', 'removed']);
   });
 
-  it('does not begin when the signal has aborted', async () => {
+  it('sets no timer if the signal has already aborted', async () => {
     const time = new ManualTime();
     await sleep(time, 100, { signal: AbortSignal.abort() });
     expect(time.nextAt()).toBeNull();
   });
 
-  it('may be in the background', () => {
+  it('can use a background timer', () => {
     const time = new ManualTime();
     void sleep(time, 100, { background: true });
     expect(time.pending()).toEqual({ foreground: 0, background: 1 });

@@ -1,15 +1,15 @@
 /**
- * The clock, handed in to everything that depends on time, so that the whole system runs in a deterministic simulation.
- * This file and `random.ts` are the only ones that touch the ambient clock and chance.
+ * The port for the clock, injected into everything that depends on time, so that the whole system runs in a deterministic
+ * simulation. Only this file and `random.ts` use the ambient clock and randomness.
  */
 export interface Time {
-  /** Monotonic milliseconds from an arbitrary origin. Every decision is made from this. */
+  /** Monotonic milliseconds from an arbitrary origin. Every decision uses this clock. */
   now(): number;
-  /** Wall clock, milliseconds since 1970. For people only: nothing is decided from it. */
+  /** Wall clock, milliseconds since 1970. For display only: no decision uses it. */
   wall(): number;
   /**
-   * Runs `run` once, `ms` milliseconds from now (0 … 2³¹ − 1; anything else is a RangeError, since Node would make it 1 ms).
-   * A `background` timer does not keep the process alive; a timer that a caller awaits must not be one.
+   * Runs `run` once, `ms` milliseconds from now (0 … 2³¹ − 1; any other value throws a RangeError, since Node would use
+   * 1 ms). A `background` timer does not keep the process alive, so it must not be one that a caller awaits.
    */
   setTimer(ms: number, run: () => void, options?: TimerOptions): Timer;
 }
@@ -19,20 +19,20 @@ export interface TimerOptions {
 }
 
 export interface Timer {
-  /** Stops the timer; does nothing if it has run or was stopped. */
+  /** Cancels the timer; a no-op once it has run or was cancelled. */
   cancel(): void;
 }
 
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** Refuses a delay that `setTimeout` would silently turn into 1 ms. */
+/** Throws a RangeError for a delay that `setTimeout` would silently turn into 1 ms. */
 export function checkDelay(ms: number): void {
   if (!(ms >= 0 && ms <= LONGEST_TIMER_MS)) {
     throw new RangeError(`A timer takes 0 … ${LONGEST_TIMER_MS} ms; received ${ms}.`);
   }
 }
 
-/** The machine's own clock. */
+/** The clock of the machine. */
 export const systemTime: Time = {
   now: () => performance.now(),
   wall: () => Date.now(),
@@ -44,7 +44,7 @@ export const systemTime: Time = {
   },
 };
 
-/** Resolves after `ms`, or as soon as `signal` aborts: the caller asks the signal which it was. */
+/** Resolves after `ms` milliseconds, or as soon as `signal` aborts; the signal shows which it was. Never rejects. */
 export function sleep(time: Time, ms: number, options?: TimerOptions & { signal?: AbortSignal }): Promise<void> {
   const signal = options?.signal;
   if (signal?.aborted === true) return Promise.resolve();
@@ -59,7 +59,7 @@ export function sleep(time: Time, ms: number, options?: TimerOptions & { signal?
   });
 }
 
-/** Node's timers are objects with `unref`, a browser's are numbers, which keep nothing alive anyway. */
+/** In Node a timer is an object with `unref`; in a browser it is a number and keeps nothing alive. */
 function unref(handle: unknown): void {
   if (typeof handle === 'object' && handle !== null && 'unref' in handle && typeof handle.unref === 'function') {
     handle.unref();

@@ -1,13 +1,13 @@
-/** Of every package of Rollcall: they are released together. A test holds it to theirs. */
+/** The version of every package of Rollcall: they are released together. A test compares it with each package.json. */
 export const VERSION = '0.1.0';
 
-/** What a service tells of itself in its metadata, for `rollcall doctor` and Prometheus, beside the words of its own. */
+/** The metadata keys that a service sets about itself, beside its own ones, for `rollcall doctor` and Prometheus. */
 export const TOLD: { readonly version: string; readonly shutdownHooks: string; readonly metrics: string } =
   Object.freeze({
-    /** The version of Rollcall that it runs. */
+    /** The version of Rollcall that the service runs. */
     version: 'rollcall.version',
-    /** `off`: nobody in it listens for SIGTERM, so that ends it in the middle of its requests. */
+    /** `off`: the process has no handler for SIGTERM, so the signal ends it in the middle of its requests. */
     shutdownHooks: 'rollcall.shutdown-hooks',
-    /** Where Prometheus scrapes it: `<port>` or `<port>/<path>`; `none`: nowhere. */
+    /** Where Prometheus scrapes the service: `<port>` or `<port>/<path>`; `none` if it has no metrics endpoint. */
     metrics: 'rollcall.metrics',
   });

@@ -9,19 +9,19 @@ import { forecastMessage, ID, NAME, NONCE, reasonMessage, REVISION } from './pro
 
 /** Heartbeat-2, `POST /api/v1/instances/{id}/heartbeat` */
 export interface Beat {
-  /** The newest nonce it was called with; null before the first call. */
+  /** The newest nonce of a Heartbeat-1; null before the first one. */
   readonly nonce: string | null;
-  /** Grows within a process; one not above the highest accepted changes nothing. */
+  /** Grows within a process; a number not above the highest accepted one has no effect. */
   readonly seq: number;
   readonly load?: { readonly inFlight: number; readonly loopLagMs: number };
-  /** At most 64; left out when there is nothing to tell. */
+  /** At most 64; left out if there is nothing to report. */
   readonly edges?: readonly Edge[];
 }
 
-/** A beat tells of so many services; what comes after them is not read. */
+/** The most services that a beat reports; further ones are not read. */
 export const MOST_EDGES = 64;
 
-/** What an instance, as a caller, saw of one service of its namespace in the last whole window. */
+/** What an instance, as a caller, observed of one service of its namespace in the last complete window. */
 export interface Edge {
   readonly service: string;
   readonly windowMs: number;
@@ -31,28 +31,30 @@ export interface Edge {
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
   readonly inFlight: number;
-  /** The number of the window: it grows, and the same number means the same counts, told once more. */
+  /** The number of the window, which grows; the same number means the same counts, sent again. */
   readonly window?: number;
   /**
-   * The instances that were called in the window, and those whose circuit is not closed; those that stand worst where not all of them
-   * fit. At most 200 in all edges of a beat.
+   * The instances that were called in the window, and those whose circuit is not closed; the worst ones if not all of
+   * them fit. At most 200 in all edges of a beat.
    */
   readonly targets?: readonly EdgeTarget[];
 }
 
-/** How a caller's circuit to one instance stands: `open`, it gets no ordinary calls; `half-open`, one call is to find out. */
+/**
+ * State of a caller's circuit to one instance: `open`, it gets no ordinary calls; `half-open`, one trial call decides.
+ */
 export const CIRCUITS = ['closed', 'open', 'half-open'] as const;
 export type Circuit = (typeof CIRCUITS)[number];
 
-/** A beat tells of so many instances that were called, in all its edges. */
+/** The most called instances that a beat reports, in all its edges. */
 export const MOST_TARGETS = 200;
 
-/** What an instance, as a caller, saw of one instance of a service: attempts, where the edge counts calls. */
+/** What an instance, as a caller, observed of one instance of a service. It counts attempts; the edge counts calls. */
 export interface EdgeTarget {
   readonly instance: string;
   /** Attempts that ended in the window. */
   readonly calls: number;
-  /** Those that failed, but for errors of the application itself. */
+  /** Failed attempts, without errors of the application itself. */
   readonly failures: number;
   readonly p99Ms: number | null;
   readonly circuit: Circuit;
@@ -60,29 +62,33 @@ export interface EdgeTarget {
 
 const targetMessage = message<EdgeTarget>(
   'EdgeTarget',
-  'What a caller saw of one instance of a service in the window.',
+  'What a caller observed of one instance of a service in the window.',
   {
     instance: required(ID, 'the instance that it called'),
     calls: required(integer(0), 'attempts that ended in the window'),
-    failures: required(integer(0), 'those that failed, but for errors of the application itself'),
-    p99Ms: withDefault(nullable(decimal(0)), null, '99 of 100 attempts took at most so long; `null`: too few to say'),
+    failures: required(integer(0), 'failed attempts, without errors of the application itself'),
+    p99Ms: withDefault(
+      nullable(decimal(0)),
+      null,
+      '99 of 100 attempts took at most this long; `null`: too few samples',
+    ),
     circuit: withDefault(
       oneOf(CIRCUITS),
       'closed',
-      'the caller’s circuit to it: `open`, no ordinary calls; `half-open`, one call is to find out',
+      'the caller’s circuit to it: `open`, no ordinary calls; `half-open`, one trial call decides',
     ),
   },
 );
 
-const edgeMessage = message<Edge>('Edge', 'What an instance, as a caller, saw of one service in one window.', {
+const edgeMessage = message<Edge>('Edge', 'What an instance, as a caller, observed of one service in one window.', {
   service: required(NAME, 'the service that it calls, of its own namespace'),
-  windowMs: required(integer(1, 3_600_000), 'how long the window was'),
-  calls: required(integer(0), 'calls that ended in it, however many attempts they took'),
-  failures: required(integer(0), 'those that failed, but for errors of the application itself'),
+  windowMs: required(integer(1, 3_600_000), 'the length of the window'),
+  calls: required(integer(0), 'calls that ended in it, regardless of their number of attempts'),
+  failures: required(integer(0), 'failed calls, without errors of the application itself'),
   retries: required(integer(0), 'attempts after the first, without hedges'),
-  p50Ms: withDefault(nullable(decimal(0)), null, 'half of the calls took at most so long; `null`: too few to say'),
-  p99Ms: withDefault(nullable(decimal(0)), null, '99 of 100 calls took at most so long; `null`: too few to say'),
-  inFlight: withDefault(integer(0), 0, 'calls under way now'),
+  p50Ms: withDefault(nullable(decimal(0)), null, 'half of the calls took at most this long; `null`: too few samples'),
+  p99Ms: withDefault(nullable(decimal(0)), null, '99 of 100 calls took at most this long; `null`: too few samples'),
+  inFlight: withDefault(integer(0), 0, 'calls in flight now'),
   window: optional(integer(0), 'the number of the window, which grows: the same number means the same counts'),
   targets: optional(
     goodOf(targetMessage, MOST_TARGETS),
@@ -90,18 +96,18 @@ const edgeMessage = message<Edge>('Edge', 'What an instance, as a caller, saw of
   ),
 });
 
-const loadMessage = message<NonNullable<Beat['load']>>('Load', 'How busy an instance is.', {
-  inFlight: required(integer(0), 'calls it is working on'),
-  loopLagMs: required(decimal(0), 'how late its event loop runs'),
+const loadMessage = message<NonNullable<Beat['load']>>('Load', 'The load of an instance.', {
+  inFlight: required(integer(0), 'calls in progress'),
+  loopLagMs: required(decimal(0), 'the lag of its event loop'),
 });
 
 export const beatMessage: Message<Beat> = message<Beat>('Beat', 'Heartbeat-2, instance → registry.', {
-  nonce: withDefault(nullable(NONCE), null, 'the newest nonce it was called with; `null` before the first call'),
-  seq: required(integer(0), 'grows within a process; one not above the highest accepted changes nothing'),
-  load: optional(loadMessage, 'for people and balancers'),
+  nonce: withDefault(nullable(NONCE), null, 'the newest nonce of a Heartbeat-1; `null` before the first one'),
+  seq: required(integer(0), 'grows within a process; a number not above the highest accepted one has no effect'),
+  load: optional(loadMessage, 'for display and balancers'),
   edges: optional(
     goodOf(edgeMessage, MOST_EDGES),
-    'what it saw of the services it calls; left out when nothing is new',
+    'what it observed of the services it calls; left out if nothing is new',
   ),
 });
 
@@ -109,9 +115,9 @@ export const beatMessage: Message<Beat> = message<Beat>('Beat', 'Heartbeat-2, in
 export interface BeatAnswer {
   readonly state: State;
   readonly revision: number;
-  /** Why, when it is not HEALTHY. */
+  /** The reason of the state, if it is not HEALTHY. */
   readonly reason?: Reason;
-  /** What comes next, when it is not HEALTHY; its `afterMs` is counted from this answer. Null: nothing is known to come. */
+  /** The next transition, if the instance is not HEALTHY; `afterMs` counts from this answer. Null if none is known. */
   readonly next?: Forecast | null;
 }
 
@@ -121,10 +127,10 @@ export const beatAnswerMessage: Message<BeatAnswer> = message<BeatAnswer>(
   {
     state: required(oneOf(STATES), 'the state after the beat'),
     revision: required(REVISION, 'of the record'),
-    reason: optional(reasonMessage, 'why, when it is not `HEALTHY`'),
+    reason: optional(reasonMessage, 'the reason of the state, if it is not `HEALTHY`'),
     next: optional(
       nullable(forecastMessage),
-      'what happens next if nothing else does, when it is not `HEALTHY`; here `afterMs` is counted from this answer',
+      'the next transition if nothing else happens, if it is not `HEALTHY`; here `afterMs` counts from this answer',
     ),
   },
 );

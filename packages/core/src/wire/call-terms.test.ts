@@ -2,8 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { attemptOf, remainingMsOf } from './call-terms.js';
 
-describe('what travels with a call', () => {
-  it('is read as a number or as text, since packets have numbers and headers have texts', () => {
+describe('the metadata of a call', () => {
+  it('is read from numbers (packets) and from texts (headers)', () => {
     expect([remainingMsOf(1_500), remainingMsOf('1500'), remainingMsOf('0'), remainingMsOf('-3')]).toEqual([
       1_500, 1_500, 0, -3,
     ]);
@@ -27,12 +27,12 @@ describe('what travels with a call', () => {
     ['5'],
     '5, 5',
     5n,
-  ])('says nothing when it is %s', (said) => {
+  ])('counts as missing if it is %s', (said) => {
     expect(remainingMsOf(said)).toBeNull();
     expect(attemptOf(said)).toBe(1);
   });
 
-  it('is a finite time and an attempt from 1, or nothing, whatever a stranger sends', () => {
+  it('is a finite time and an attempt from 1, or missing, for any input', () => {
     fc.assert(
       fc.property(fc.anything(), (said) => {
         const remainingMs = remainingMsOf(said);

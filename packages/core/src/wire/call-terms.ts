@@ -1,29 +1,33 @@
 /**
- * What travels with each attempt of a call beside its payload: as a header over HTTP, as metadata over gRPC, in the `metadata` of a
- * Nest packet over TCP. Each may be missing, and a value that says nothing is as good as none: foreign callers send what they like.
+ * Metadata of each attempt of a call, beside its payload: a header over HTTP, metadata over gRPC, the `metadata` of a
+ * Nest packet over TCP. Each may be missing, and an unreadable value counts as missing, since foreign callers may send
+ * anything.
  */
 
-/** What is left of the caller's deadline when it is sent, in whole ms. Not an hour of the clock: clocks differ. */
+/**
+ * The rest of the caller's deadline at the time of sending, in whole ms. A duration, not a time of day, because clocks
+ * differ.
+ */
 export const DEADLINE_KEY = 'rollcall-deadline-ms';
-/** Which attempt it is, from 1; missing: the first. Above 1: what it asks for may have been executed before. */
+/** The number of the attempt, from 1; missing: the first. Above 1, the request may have been executed before. */
 export const ATTEMPT_KEY = 'rollcall-attempt';
-/** The instance that is meant, where the connection may lead to another. */
+/** The id of the intended instance, since the connection may lead to another. */
 export const TARGET_KEY = 'rollcall-target';
 
 /**
- * With an answer over HTTP that says that something failed: not this process, but what it called, and with which code. No reason to
- * leave this instance alone, nor to ask another, which would call the same.
+ * On an HTTP error response: not this process failed, but a service that it called, with this code. The caller neither
+ * ejects this instance nor retries another, which would call the same service.
  */
 export const ERROR_KEY = 'rollcall-error';
 
 const WHOLE_NUMBER = /^-?\d{1,12}$/;
 
-/** What is left, ms; 0 or less: nobody waits any more. Null: nothing was said, or nothing that can be read. */
+/** The rest of the deadline in ms; at 0 or less the caller no longer waits. Null if it is missing or unreadable. */
 export function remainingMsOf(said: unknown): number | null {
   return wholeNumber(said);
 }
 
-/** From 1; 1 where nothing was said, or nothing that can be read. */
+/** The number of the attempt, from 1; 1 if it is missing or unreadable. */
 export function attemptOf(said: unknown): number {
   const attempt = wholeNumber(said) ?? 1;
   return attempt >= 1 ? attempt : 1;

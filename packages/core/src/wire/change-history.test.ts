@@ -18,7 +18,7 @@ const unknown: ServiceFrame = { event: 'unknown', data: of };
 const epochOf = (life: number): string => `0192f0c1-0000-7000-8000-${String(life).padStart(12, '0')}`;
 const IDS = ['a', 'b', 'c', 'd', 'e'] as const;
 
-/** `a@3 b@4?`: what is known, with revisions; a question mark for the unconfirmed. */
+/** `a@3 b@4?`: known instances with their revisions; a question mark marks unconfirmed ones. */
 function shown(snapshot: ServiceSnapshot): string {
   const words = snapshot.instances.map(
     ({ id, revision }) => `${id}@${revision}${snapshot.isUnconfirmed(id) ? '?' : ''}`,
@@ -49,7 +49,7 @@ class TruthfulRegistry {
     this.log.push({ revision: this.revision, id });
   }
 
-  /** One flush: everything after `from`, each instance once, with its last word. */
+  /** One flush: everything after `from`, each instance once, in its last version. */
   since(from: number): ServiceFrame {
     const ids = new Set(this.log.filter((entry) => entry.revision > from).map((entry) => entry.id));
     const upsert = [...this.instances.values()].filter((each) => ids.has(each.id));
@@ -165,7 +165,7 @@ const truth = (registry: TruthfulRegistry): string =>
     .join(' ');
 
 describe('over any history', () => {
-  it('of one epoch, view and changes make the full view, through every disconnection', () => {
+  it('of one epoch, view and changes form the full view, through every disconnection', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const { client, registry } = run(steps);
@@ -175,7 +175,7 @@ describe('over any history', () => {
     );
   });
 
-  it('revisions never go back within an epoch, neither of the service nor of an instance', () => {
+  it('revisions never decrease within an epoch, neither of the service nor of an instance', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof({ weight: 9, arbitrary: step }, restart), { maxLength: 60 }), (steps) => {
         let epoch: string | null = null;
@@ -195,7 +195,7 @@ describe('over any history', () => {
     );
   });
 
-  it('of several epochs, everything true is known, and everything else known is unconfirmed', () => {
+  it('of several epochs, all true instances are known, and all other known ones are unconfirmed', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof({ weight: 9, arbitrary: step }, restart), { maxLength: 60 }), (steps) => {
         const { client, registry } = run(steps);
@@ -208,7 +208,7 @@ describe('over any history', () => {
     );
   });
 
-  it('who knew instances is not left without any by a fresh registry', () => {
+  it('a fresh registry never leaves a client without the instances that it knew', () => {
     const fresh = fc.tuple(fc.subarray([...IDS]), fc.array(parts, { minLength: 1, maxLength: 3 }));
     fc.assert(
       fc.property(
@@ -232,7 +232,7 @@ describe('over any history', () => {
     );
   });
 
-  it('frames of an older stream that come late change nothing', () => {
+  it('late frames of an older stream change nothing', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), fc.array(fc.nat(), { maxLength: 10 }), (steps, late) => {
         const old: ServiceFrame[] = [];

@@ -33,7 +33,7 @@ function snapshotOf(...frames: readonly ServiceFrame[]): ServiceSnapshot {
   for (const frame of frames) snapshot.apply(frame);
   return snapshot;
 }
-/** `a@3 b@4?`: what is known, with revisions; a question mark for the unconfirmed. */
+/** `a@3 b@4?`: known instances with their revisions; a question mark marks unconfirmed ones. */
 function shown(snapshot: ServiceSnapshot): string {
   const words = snapshot.instances.map(
     ({ id, revision }) => `${id}@${revision}${snapshot.isUnconfirmed(id) ? '?' : ''}`,
@@ -42,7 +42,7 @@ function shown(snapshot: ServiceSnapshot): string {
 }
 
 describe('a view', () => {
-  it('waits for the whole of its first reset', () => {
+  it('waits for its complete first reset', () => {
     const snapshot = new ServiceSnapshot();
     expect(snapshot.status).toBe('waiting');
     expect(snapshot.apply(resetPart(A, 2, { complete: false, instances: [at('a', 1)] }))).toBe('same');
@@ -70,20 +70,20 @@ describe('a view', () => {
 });
 
 describe('within an epoch', () => {
-  it('only a higher revision is news', () => {
+  it('only a higher revision changes the view', () => {
     const snapshot = snapshotOf(reset(A, 5, [at('a', 5)]));
     expect(snapshot.apply(change([at('a', 4)]))).toBe('same');
     expect(snapshot.apply(change([at('a', 6)]))).toBe('changed');
     expect(shown(snapshot)).toBe('a@6');
   });
 
-  it('a tombstone removes what it is newer than, and nothing else', () => {
+  it('a tombstone removes only an older instance', () => {
     const snapshot = snapshotOf(reset(A, 5, [at('a', 5), at('b', 4)]), change([], [gone('a', 4), gone('b', 6)]));
     expect(shown(snapshot)).toBe('a@5');
     expect(snapshot.tombstone('b')?.reason.code).toBe('GOODBYE');
   });
 
-  it('what was removed does not come back by an older word, but by a newer one', () => {
+  it('a removed instance returns only by a newer revision', () => {
     const snapshot = snapshotOf(reset(A, 5, [at('a', 5)]), change([], [gone('a', 7)]), change([at('a', 6)]));
     expect(shown(snapshot)).toBe('');
     snapshot.apply(change([at('a', 8)]));
@@ -91,12 +91,12 @@ describe('within an epoch', () => {
     expect(snapshot.tombstone('a')).toBeUndefined();
   });
 
-  it('what a complete reset does not name is gone', () => {
+  it('an instance that a complete reset does not name is removed', () => {
     const snapshot = snapshotOf(reset(A, 5, [at('a', 5), at('b', 4)]), reset(A, 6, [at('a', 5)]));
     expect(shown(snapshot)).toBe('a@5');
   });
 
-  it('what an incomplete reset does not name stays', () => {
+  it('an instance that an incomplete reset does not name stays', () => {
     const snapshot = snapshotOf(
       reset(A, 5, [at('a', 5), at('b', 4)]),
       resetPart(A, 6, { complete: false, instances: [at('a', 6)] }),
@@ -104,7 +104,7 @@ describe('within an epoch', () => {
     expect(shown(snapshot)).toBe('a@5 b@4');
   });
 
-  it('a reset that is older than what is known removes nobody', () => {
+  it('a reset that is older than the view removes nothing', () => {
     const snapshot = snapshotOf(reset(A, 9, [at('a', 5), at('b', 9)]), reset(A, 8, [at('c', 8)]));
     expect(shown(snapshot)).toBe('a@5 b@9 c@8');
   });
@@ -112,15 +112,15 @@ describe('within an epoch', () => {
   it.each<[string, ServiceFrame]>([
     ['a tombstone', change([], [gone('z', 9)])],
     ['another reset', reset(A, 9, [at('a', 5)])],
-  ])('nor one that is older than %s', (_what, newer) => {
+  ])('nor does one that is older than %s', (_what, newer) => {
     expect(shown(snapshotOf(reset(A, 5, [at('a', 5)]), newer, reset(A, 8, [])))).toBe('a@5');
   });
 
-  it('who is named by a reset is alive, whatever its tombstones say', () => {
+  it('an instance that a reset names is alive, regardless of its tombstones', () => {
     expect(shown(snapshotOf(reset(A, 5, [at('a', 3)], [gone('a', 4)])))).toBe('a@3');
   });
 
-  it('what changes while a reset is under way counts at once, and is not undone by it', () => {
+  it('a change during a reset applies at once, and the reset does not undo it', () => {
     const snapshot = snapshotOf(
       reset(A, 5, [at('a', 1), at('b', 2), at('c', 3)]),
       resetPart(A, 7, { complete: false, instances: [at('a', 1), at('b', 2)] }),
@@ -141,18 +141,18 @@ describe('another epoch', () => {
     expect(snapshot).toMatchObject({ epoch: B, revision: 3 });
   });
 
-  it('removes nobody by not naming him', () => {
+  it('removes no instance by not naming it', () => {
     const snapshot = snapshotOf(known, reset(B, 0, []));
     expect(shown(snapshot)).toBe('a@49? b@50?');
     expect(snapshot.status).toBe('known');
   });
 
-  it('nor by not naming him again', () => {
+  it('nor by not naming it again', () => {
     const snapshot = snapshotOf(known, reset(B, 0, []), reset(B, 1, [at('c', 1)]), reset(A, 51, [at('d', 51)]));
     expect(shown(snapshot)).toBe('a@49? b@50? c@1? d@51');
   });
 
-  it('confirms whom it names, also in the epoch after', () => {
+  it('confirms the instances that it names, also in the next epoch', () => {
     expect(shown(snapshotOf(known, reset(B, 0, []), reset(A, 52, [at('a', 1)])))).toBe('a@1 b@50?');
   });
 
@@ -161,7 +161,7 @@ describe('another epoch', () => {
     expect(shown(snapshot)).toBe('a@1');
   });
 
-  it('removes by the tombstones of its reset, whatever epoch their revisions are of', () => {
+  it('removes by the tombstones of its reset, with revisions of any epoch', () => {
     const snapshot = snapshotOf(known, reset(B, 3, [], [gone('a', 7), gone('b', 900)]));
     expect(shown(snapshot)).toBe('');
     expect(snapshot.status).toBe('known');
@@ -169,7 +169,7 @@ describe('another epoch', () => {
     expect(shown(snapshot)).toBe('b@4');
   });
 
-  it('counts only when its reset is complete, with what changed meanwhile', () => {
+  it('takes effect only when its reset is complete, with the changes in between', () => {
     const snapshot = snapshotOf(known, resetPart(B, 2, { complete: false, instances: [at('a', 1)] }));
     expect(snapshot.apply(change([at('c', 3)], [gone('b', 4)]))).toBe('same');
     expect(shown(snapshot)).toBe('a@49 b@50');
@@ -181,8 +181,8 @@ describe('another epoch', () => {
 /** Knows c, and does not know whether a and b are gone. */
 const doubtful = () => snapshotOf(reset(A, 2, [at('a', 1), at('b', 2)]), reset(B, 1, [at('c', 1)]));
 
-describe('the unconfirmed', () => {
-  it('go when the feed is settled and they are ejected here too', () => {
+describe('unconfirmed instances', () => {
+  it('are removed when the registry is settled and they are ejected here, too', () => {
     const snapshot = doubtful();
     const list = snapshot.instances;
     expect(snapshot.confirm(false, () => true)).toBe(false);
@@ -194,7 +194,7 @@ describe('the unconfirmed', () => {
     expect(shown(snapshot)).toBe('c@1');
   });
 
-  it('go when another answers at their address; the confirmed do not', () => {
+  it('are removed when another process answers at their address; confirmed ones are not', () => {
     const snapshot = doubtful();
     expect(snapshot.disprove('a')).toBe(true);
     expect(snapshot.disprove('c')).toBe(false);
@@ -204,7 +204,7 @@ describe('the unconfirmed', () => {
 });
 
 describe('"unknown"', () => {
-  it('is an answer where nothing is known', () => {
+  it('is an answer if no instance is known', () => {
     const snapshot = new ServiceSnapshot();
     expect(snapshot.apply(unknown)).toBe('changed');
     expect(snapshot.status).toBe('unknown');
@@ -212,7 +212,7 @@ describe('"unknown"', () => {
     expect(snapshot.status).toBe('known');
   });
 
-  it('removes nothing, but leaves nobody confirmed', () => {
+  it('removes nothing, but makes all instances unconfirmed', () => {
     const snapshot = snapshotOf(reset(A, 1, [at('a', 1)]), unknown);
     expect(shown(snapshot)).toBe('a@1?');
     expect(snapshot.status).toBe('known');
@@ -220,7 +220,7 @@ describe('"unknown"', () => {
     expect(snapshot.status).toBe('unknown');
   });
 
-  it('is taken back by a reset of the same epoch', () => {
+  it('is reverted by a reset of the same epoch', () => {
     const before = reset(A, 2, [at('a', 1), at('b', 2)]);
     expect(shown(snapshotOf(before, unknown, reset(A, 3, [at('a', 1)])))).toBe('a@1');
   });
@@ -230,7 +230,7 @@ describe('resuming', () => {
   const cursor: Cursor = { epoch: A, revision: 9 };
   const base = reset(A, 9, [at('a', 1)]);
 
-  it('is right when the whole view is held, in the cursor’s epoch', () => {
+  it('is allowed with a complete view of the cursor’s epoch', () => {
     const snapshot = snapshotOf(base, change([at('b', 10)]));
     expect(snapshot.canResume(cursor)).toBe(true);
     expect(snapshot.canResume({ epoch: B, revision: 9 })).toBe(false);
@@ -241,11 +241,11 @@ describe('resuming', () => {
     ['in the middle of one', [base, resetPart(A, 9, { complete: false })]],
     ['after a part was lost', [base, resetPart(A, 9, { complete: false }), resetPart(A, 9, { part: 2 })]],
     ['after "unknown"', [base, unknown]],
-  ])('is not %s', (_when, frames) => {
+  ])('is not allowed %s', (_when, frames) => {
     expect(snapshotOf(...frames).canResume(cursor)).toBe(false);
   });
 
-  it('is right again after the next complete reset', () => {
+  it('is allowed again after the next complete reset', () => {
     expect(snapshotOf(base, unknown, base).canResume(cursor)).toBe(true);
   });
 });
@@ -271,18 +271,18 @@ describe('a stream that breaks the protocol', () => {
     ],
     ['parts of two revisions', [resetPart(A, 3, { complete: false }), resetPart(A, 4, { part: 1 })]],
     ['parts of two epochs', [resetPart(A, 3, { complete: false }), resetPart(B, 3, { part: 1 })]],
-  ])('by %s is told so', (_what, frames) => {
+  ])('by %s is reported as broken', (_what, frames) => {
     const snapshot = new ServiceSnapshot();
     expect(frames.map((frame) => snapshot.apply(frame)).at(-1)).toBe('broken');
     expect(snapshot.status).toBe('waiting');
   });
 
-  it('by going on with a reset after "unknown" is told so', () => {
+  it('by continuing a reset after "unknown" is reported as broken', () => {
     const snapshot = snapshotOf(resetPart(A, 3, { complete: false }), unknown);
     expect(snapshot.apply(resetPart(A, 3, { part: 1 }))).toBe('broken');
   });
 
-  it('costs nothing of what was known', () => {
+  it('leaves the view unchanged', () => {
     const snapshot = snapshotOf(
       reset(A, 5, [at('a', 5)]),
       resetPart(B, 1, { complete: false, instances: [at('b', 1)] }),
@@ -291,7 +291,7 @@ describe('a stream that breaks the protocol', () => {
     expect(shown(snapshot)).toBe('a@5');
   });
 
-  it('with more instances than a service can have is told so, and takes no more room', () => {
+  it('with too many instances for a service is reported as broken, and takes no more memory', () => {
     const snapshot = snapshotOf(reset(A, 1, many(0, 60_000)));
     expect(snapshot.apply(change(many(60_000, 40_001)))).toBe('broken');
     expect(snapshot.instances).toHaveLength(60_000);
@@ -312,7 +312,7 @@ describe('a stream that breaks the protocol', () => {
   });
 });
 
-/** What a process with these frames leaves to the next. */
+/** The copy that a process with these frames stores for the next. */
 function after(...frames: readonly ServiceFrame[]): ServiceSnapshot {
   const next = new ServiceSnapshot();
   const { kept } = snapshotOf(...frames);
@@ -320,10 +320,10 @@ function after(...frames: readonly ServiceFrame[]): ServiceSnapshot {
   return next;
 }
 
-describe('a view that begins with what an earlier process kept', () => {
+describe('a view that starts from a stored copy', () => {
   const both = reset(A, 2, [at('a', 1), at('b', 2)]);
 
-  it('knows all of it, unconfirmed, and does not resume', () => {
+  it('has all of its instances, unconfirmed, and does not resume', () => {
     const snapshot = after(both);
     expect(shown(snapshot)).toBe('a@1? b@2?');
     expect(snapshot).toMatchObject({ status: 'known', epoch: A, revision: 2 });
@@ -338,19 +338,19 @@ describe('a view that begins with what an earlier process kept', () => {
     expect(shown(snapshot)).toBe('a@4 c@5');
   });
 
-  it('keeps what a registry of another epoch does not name, but for its tombstones', () => {
+  it('keeps instances that a registry of another epoch does not name, except for its tombstones', () => {
     const snapshot = after(reset(A, 3, [at('a', 1), at('b', 2), at('c', 3)]));
     snapshot.apply(reset(B, 1, [at('b', 1)], [gone('c', 1)]));
     expect(shown(snapshot)).toBe('a@1? b@1');
   });
 
-  it('remembers whom its own epoch had not named, so that absence does not take them', () => {
+  it('keeps instances unconfirmed that its own epoch had not named, so that absence does not remove them', () => {
     const snapshot = after(both, reset(B, 1, [at('b', 1)]));
     snapshot.apply(reset(B, 2, [at('b', 1)]));
     expect(shown(snapshot)).toBe('a@1? b@1');
   });
 
-  it('loses one whose address turned out to be another’s, and those who do not answer when a settled registry denies them', () => {
+  it('removes an instance whose address belongs to another, and those that do not answer when a settled registry denies them', () => {
     const snapshot = after(both);
     expect(snapshot.disprove('a')).toBe(true);
     expect(snapshot.confirm(true, () => true)).toBe(false);
@@ -359,7 +359,7 @@ describe('a view that begins with what an earlier process kept', () => {
     expect(shown(snapshot)).toBe('');
   });
 
-  it('is not restored over the word of a registry, nor from nothing', () => {
+  it('is not restored after a registry has answered, nor from an empty copy', () => {
     const { kept } = snapshotOf(both);
     const heard = snapshotOf(reset(B, 1, []));
     expect(kept !== null && heard.restore(kept)).toBe(false);

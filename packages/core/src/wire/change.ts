@@ -5,30 +5,30 @@ import type { Cursor } from './protocol.js';
 /** The frames that concern the view of one service; `status` and `gone` do not. */
 export type ServiceFrame = Extract<Frame, { readonly event: 'reset' | 'change' | 'unknown' }>;
 
-/** `waiting`: no complete word yet; `unknown`: the registry, settled, knows no such service, and neither do we. */
+/** `waiting`: no complete answer yet; `unknown`: the settled registry does not know the service, and neither do we. */
 export type ServiceStatus = 'waiting' | 'known' | 'unknown';
 
 /**
- * What a frame did. `broken`: it does not follow the protocol (a part is missing, a change without a base, too much of it): the
- * view is as before, and the watch has to be opened anew, without resuming this service.
+ * The effect of a frame. `broken`: it violates the protocol (a missing part, a change without a base, too many
+ * instances). The view is unchanged, and the caller must open the watch again without resuming this service.
  */
 export type Applied = 'changed' | 'same' | 'broken';
 
-/** A copy of one service as it is put away, for a later process to begin with. */
+/** A stored copy of one service, with which a later process starts. */
 export interface KeptService {
   readonly epoch: string;
   readonly revision: number;
   readonly instances: readonly Instance[];
-  /** Those of the instances that the registry of this epoch has not named. */
+  /** The instances that the registry of this epoch has not named. */
   readonly unconfirmed: readonly InstanceId[];
 }
 
-/** More instances of one service than this are not believed. */
+/** A service with more instances than this is rejected as implausible. */
 const MAX_INSTANCES = 100_000;
-/** The newest tombstones are enough: an older frame can only come within one flush, which names each instance once. */
+/** The newest tombstones suffice: an older frame can only arrive within one flush, which names each instance once. */
 const KEPT_TOMBSTONES = 1_024;
 
-/** Instances and tombstones whose revisions are of one epoch: the higher revision wins, whichever comes first. */
+/** Instances and tombstones with revisions of one epoch: the higher revision wins, in any order of arrival. */
 class View {
   readonly instances = new Map<InstanceId, Instance>();
   readonly tombstones = new Map<InstanceId, Tombstone>();
@@ -62,23 +62,27 @@ class View {
   }
 }
 
-/** A reset of which some parts have come. */
+/** A partially received reset. */
 interface Pending {
   readonly epoch: string;
   readonly revision: number;
-  /** Of our epoch and not older than what we knew when it began: then what it does not name is gone. */
+  /**
+   * True if the reset is of our epoch and not older than our view when it began: instances that it does not name are
+   * then gone.
+   */
   readonly absenceCounts: boolean;
   readonly view: View;
   nextPart: number;
 }
 
 /**
- * The client's copy of one service, kept by the frames of the change feed (docs/PROTOCOL.md, "The change feed"). Free of time and
- * I/O. One frame costs what it names, not what the service holds (a complete reset costs what both hold).
+ * The client's copy of one service, maintained from the frames of the change feed (docs/PROTOCOL.md, "The change
+ * feed"). It uses neither time nor I/O. The cost of a frame grows with the instances that it names, not with the size
+ * of the service (a complete reset costs the sum of both).
  *
- * Nothing disappears because a registry knows less than we do: within an epoch an instance goes by a tombstone or by its absence
- * from a complete reset; what a registry of another epoch does not name is kept as *unconfirmed* until a tombstone, `confirm`
- * or `disprove` removes it.
+ * An instance never disappears because a registry knows less than we do: within an epoch it is removed by a tombstone
+ * or by its absence from a complete reset; an instance that a registry of another epoch does not name stays
+ * *unconfirmed* until a tombstone, `confirm` or `disprove` removes it.
  */
 export class ServiceSnapshot {
   #view = new View();
@@ -86,11 +90,11 @@ export class ServiceSnapshot {
   #epoch: string | null = null;
   #revision = 0;
   #pending: Pending | null = null;
-  /** Do we hold all of the service, as of the last cursor? Not while a reset is under way, after a gap, or after `unknown`. */
+  /** True if the view is complete as of the last cursor: not during a reset, after a gap, or after `unknown`. */
   #whole = false;
   #denied = false;
   #heard = false;
-  /** Is all of it from an earlier process, and has no registry spoken since? */
+  /** True while the whole view is from an earlier process and no registry has answered since. */
   #restored = false;
   #list: readonly Instance[] | null = null;
 
@@ -100,17 +104,17 @@ export class ServiceSnapshot {
     return this.#heard ? 'known' : 'waiting';
   }
 
-  /** Null before the first complete reset. */
+  /** The epoch of the view; null before the first complete reset. */
   get epoch(): string | null {
     return this.#epoch;
   }
 
-  /** The highest revision heard of this service within the epoch. */
+  /** The highest revision of this service received within the epoch. */
   get revision(): number {
     return this.#revision;
   }
 
-  /** All we know of, the unconfirmed too; the same array until something changes. Made when asked for. */
+  /** All known instances, with the unconfirmed; the same array until the view changes. Built on demand. */
   get instances(): readonly Instance[] {
     this.#list ??= [...this.#view.instances.values()];
     return this.#list;
@@ -120,17 +124,20 @@ export class ServiceSnapshot {
     return this.#view.instances.get(id);
   }
 
-  /** Why an instance is gone, for those removed lately. */
+  /** The tombstone of a recently removed instance. */
   tombstone(id: InstanceId): Tombstone | undefined {
     return this.#view.tombstones.get(id);
   }
 
-  /** Known, but not to the registry that speaks now: from an earlier epoch and neither named nor buried in this one, or denied. */
+  /**
+   * True if we know the instance but the current registry does not: it is from an earlier epoch and not named or buried
+   * since, or denied.
+   */
   isUnconfirmed(id: InstanceId): boolean {
     return this.#unconfirmed.has(id) || ((this.#denied || this.#restored) && this.#view.instances.has(id));
   }
 
-  /** For `restore`; null when there is nothing worth it. */
+  /** The copy for `restore`; null if there is nothing to store. */
   get kept(): KeptService | null {
     if (this.#epoch === null || this.#view.instances.size === 0) return null;
     return {
@@ -142,8 +149,9 @@ export class ServiceSnapshot {
   }
 
   /**
-   * Begins with what an earlier process kept, all of it unconfirmed until a registry speaks: one of the same epoch confirms it or not,
-   * as ever; one of another epoch finds it as it finds all that it does not know. False, and nothing, when a registry has spoken.
+   * Starts from the copy of an earlier process; all of it is unconfirmed until a registry answers. A registry of the
+   * same epoch confirms or removes instances as usual; for one of another epoch they stay unconfirmed like any that it
+   * does not name. Returns false, without effect, if a registry has already answered.
    */
   restore({ epoch, revision, instances, unconfirmed }: KeptService): boolean {
     if (this.#heard || this.#epoch !== null || instances.length === 0) return false;
@@ -164,16 +172,16 @@ export class ServiceSnapshot {
   }
 
   /**
-   * May the service be named in `resume` with this cursor? The cursor must come from a stream that carried the service. Otherwise
-   * the service is watched anew and gets a reset.
+   * True if the watch may name the service in `resume` with this cursor, which must come from a stream that carried the
+   * service. Otherwise the watch starts over and receives a reset.
    */
   canResume(cursor: Cursor): boolean {
     return this.#whole && this.#epoch === cursor.epoch;
   }
 
   /**
-   * Removes the unconfirmed that are also ejected here, if the registry is settled (has been up long enough that what it does not
-   * know does not exist). Returns whether anything went.
+   * Removes unconfirmed instances that are also ejected here, if the registry is settled (up long enough that an
+   * instance it does not know does not exist). Returns true if it removed any.
    */
   confirm(settled: boolean, isEjected: (id: InstanceId) => boolean): boolean {
     if (!settled) return false;
@@ -184,7 +192,10 @@ export class ServiceSnapshot {
     return changed;
   }
 
-  /** Its address turned out not to be it: removes the instance if it is unconfirmed (else the registry has the word). */
+  /**
+   * Another process answers at the address of this instance: removes it if it is unconfirmed (else the registry
+   * decides).
+   */
   disprove(id: InstanceId): boolean {
     if (!this.isUnconfirmed(id)) return false;
     this.#unconfirmed.delete(id);
@@ -199,7 +210,7 @@ export class ServiceSnapshot {
     return this.#deny();
   }
 
-  /** Removes nothing; whom we know is unconfirmed until the next reset. */
+  /** Removes nothing; all known instances are unconfirmed until the next reset. */
   #deny(): Applied {
     this.#pending = null;
     this.#whole = false;
@@ -215,7 +226,7 @@ export class ServiceSnapshot {
     if (pending !== null) {
       for (const instance of frame.upsert) pending.view.upsert(instance);
       for (const tombstone of frame.remove) pending.view.bury(tombstone);
-      // its revisions mean nothing in our epoch: they count when the reset is complete
+      // revisions of another epoch do not compare with ours; the change applies once the reset is complete
       if (pending.epoch !== this.#epoch) return 'same';
     }
     return this.#merge(frame.upsert, frame.remove) ? 'changed' : 'same';
@@ -251,7 +262,7 @@ export class ServiceSnapshot {
     return changed ? 'changed' : 'same';
   }
 
-  /** Another epoch: its view replaces ours, and what it does not name or bury stays, unconfirmed. */
+  /** Enters another epoch: its view replaces ours, and instances that it does not name or bury stay unconfirmed. */
   #enter(pending: Pending): Applied {
     const { instances, tombstones } = pending.view;
     this.#unconfirmed = new Set();
@@ -267,7 +278,10 @@ export class ServiceSnapshot {
     return 'changed';
   }
 
-  /** What a complete reset of our epoch does not name has been removed; what came meanwhile is in its view as well. */
+  /**
+   * Removes the instances that a complete reset of our epoch does not name; changes during the reset are in its view,
+   * too.
+   */
   #removeAbsent(pending: Pending): boolean {
     let changed = false;
     for (const known of this.#view.instances.values()) {
@@ -304,15 +318,15 @@ function continues(pending: Pending, frame: ResetFrame): boolean {
   return frame.part === pending.nextPart && frame.epoch === pending.epoch && frame.revision === pending.revision;
 }
 
-/** Would the view stay within bounds with these in it? */
+/** True if the view stays within `MAX_INSTANCES` with these instances. */
 function fits(view: View, instances: readonly Instance[]): boolean {
   const room = MAX_INSTANCES - view.instances.size;
   return instances.length <= room || instances.filter(({ id }) => !view.instances.has(id)).length <= room;
 }
 
 /**
- * A reset's tombstones hold across epochs, so their revisions may be of an earlier one: all of them are at or before the reset's.
- * An instance that the same reset names is alive.
+ * Tombstones of a reset hold across epochs, so their revisions may be of an earlier one; none counts as newer than the
+ * reset. An instance that the same reset names is alive.
  */
 function buryIn(pending: Pending, tombstone: Tombstone): void {
   if (pending.view.instances.has(tombstone.id)) return;

@@ -30,7 +30,7 @@ const flawsOf = (event: string, data: unknown) => {
 };
 
 describe('a frame of the feed', () => {
-  it.each(frames)('$event is read as it was written, without what is not known', ({ event, data }) => {
+  it.each(frames)('$event is read as it was written, without unknown fields', ({ event, data }) => {
     expect(parseFrame(event, JSON.stringify({ ...data, tomorrow: [1] }))).toEqual({ ok: true, value: { event, data } });
   });
 
@@ -40,12 +40,12 @@ describe('a frame of the feed', () => {
     expect(parseFrame('', '')).toBeNull();
   });
 
-  it('that is no JSON is a flaw', () => {
+  it('that is not JSON is a flaw', () => {
     expect(parseFrame('change', '{"upsert":[')).toMatchObject({ ok: false, problem: [{ path: '', allowed: 'JSON' }] });
     expect(parseFrame('change', '')).toMatchObject({ ok: false });
   });
 
-  it('names the place of a flaw, and not more than ten', () => {
+  it('reports the path of a flaw, and at most ten', () => {
     const bad = sampleInstance({ id: 'b', weight: -1 });
     expect(flawsOf('change', { ...of, upsert: [sampleInstance(), bad], remove: [] })).toEqual([
       { path: 'upsert[1].weight', received: '-1', allowed: 'integer 0 … 1000' },

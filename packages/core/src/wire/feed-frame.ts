@@ -16,15 +16,15 @@ import {
   tombstoneMessage,
 } from './protocol.js';
 
-/** What each frame about one service says. */
+/** The fields of each frame about one service. */
 export interface OfService {
   readonly namespace: string;
   readonly service: string;
 }
 
 /**
- * The whole view of one service, in parts of at most 64 KiB; the last has `complete: true` and `removed`. Tombstones for which it has
- * no room follow as `ChangeFrame`s before the next id line.
+ * The whole view of one service, in parts of at most 64 KiB; the last one has `complete: true` and `removed`.
+ * Tombstones that do not fit follow as `ChangeFrame`s before the next id line.
  */
 export interface ResetFrame extends OfService {
   readonly epoch: string;
@@ -41,29 +41,29 @@ export interface ChangeFrame extends OfService {
   readonly remove: readonly Tombstone[];
 }
 
-/** All of one service, as `GET /api/v1/services/{name}` answers: for who cannot hold a stream. */
+/** The whole view of one service, as `GET /api/v1/services/{name}` returns it, for clients that cannot hold a stream. */
 export interface ServiceViewAnswer extends OfService {
   readonly epoch: string;
-  /** The view holds every change up to this one. */
+  /** The view includes every change up to this one. */
   readonly revision: number;
   readonly settled: boolean;
   readonly instances: readonly Instance[];
   readonly removed: readonly Tombstone[];
 }
 
-/** No such service: an answer, not an empty list; it removes nothing. */
+/** The service does not exist. This is not an empty list: it removes nothing. */
 export interface UnknownFrame extends OfService {
-  /** The service that was probably meant, where a name is near. */
+  /** The service that was probably meant, if a name is near. */
   readonly nearest?: string;
 }
 
 export interface StatusFrame {
-  /** The registry has been up long enough that what it does not know does not exist. */
+  /** True once the registry has been up long enough that an instance it does not know does not exist. */
   readonly settled: boolean;
   readonly degraded?: string;
 }
 
-/** To an instance's own line: you were removed. */
+/** Sent on the line of an instance: the registry removed it. */
 export interface GoneFrame {
   readonly id: string;
   readonly reason: Reason;
@@ -77,7 +77,7 @@ export type Frame =
   | { readonly event: 'status'; readonly data: StatusFrame }
   | { readonly event: 'gone'; readonly data: GoneFrame };
 
-/** More items in one frame are not believed. */
+/** A frame with more items is rejected. */
 const MAX_ITEMS = 65_536;
 const ofService = {
   namespace: required(NAME, 'its namespace'),
@@ -93,17 +93,17 @@ const TOMBSTONES = list(tombstoneMessage, 0, MAX_ITEMS);
 
 export const resetMessage: Message<ResetFrame> = message<ResetFrame>(
   'ResetFrame',
-  'The whole view of one service, in parts of at most 64 KiB. It counts when its last part has come.',
+  'The whole view of one service, in parts of at most 64 KiB. It takes effect when its last part has arrived.',
   {
     ...ofService,
-    epoch: required(EPOCH, 'the life of the registry’s history that the revisions belong to'),
-    revision: required(REVISION, 'the view holds every change up to this one; the same in all parts'),
-    part: required(integer(0, 1_000_000), 'counts from 0, without a gap'),
-    complete: required(flag(), 'is this the last part?'),
+    epoch: required(EPOCH, 'the epoch of the registry’s history that the revisions belong to'),
+    revision: required(REVISION, 'the view includes every change up to this one; the same in all parts'),
+    part: required(integer(0, 1_000_000), 'counts from 0, without gaps'),
+    complete: required(flag(), 'true for the last part'),
     instances: required(INSTANCES, 'instances of this part'),
     removed: optional(
       TOMBSTONES,
-      'in the last part: the tombstones that are kept (more than fit follow at once as changes); they hold across epochs',
+      'in the last part: the kept tombstones (those that do not fit follow at once as changes); they hold across epochs',
     ),
   },
   (frame, flaws) => checkOwner(frame, frame.instances, flaws),
@@ -111,56 +111,62 @@ export const resetMessage: Message<ResetFrame> = message<ResetFrame>(
 
 export const serviceViewMessage: Message<ServiceViewAnswer> = message<ServiceViewAnswer>(
   'ServiceViewAnswer',
-  'All of one service. It says what a reset says.',
+  'The whole view of one service, with the content of a reset.',
   {
     ...ofService,
-    epoch: required(EPOCH, 'the life of the registry’s history that the revisions belong to'),
-    revision: required(REVISION, 'the view holds every change up to this one'),
-    settled: required(flag(), 'up long enough that what the registry does not know does not exist'),
+    epoch: required(EPOCH, 'the epoch of the registry’s history that the revisions belong to'),
+    revision: required(REVISION, 'the view includes every change up to this one'),
+    settled: required(
+      flag(),
+      'true once the registry has been up long enough that an instance it does not know does not exist',
+    ),
     instances: required(INSTANCES, 'all instances'),
-    removed: required(TOMBSTONES, 'all tombstones that are kept; they hold across epochs'),
+    removed: required(TOMBSTONES, 'all kept tombstones; they hold across epochs'),
   },
   (view, flaws) => checkOwner(view, view.instances, flaws),
 );
 
-/** The same in a frame: absence means the same. */
+/** As in a frame; absence means the same. */
 export function resetOf({ settled: _settled, ...view }: ServiceViewAnswer): ResetFrame {
   return { ...view, part: 0, complete: true };
 }
 
 export const changeMessage: Message<ChangeFrame> = message<ChangeFrame>(
   'ChangeFrame',
-  'What changed in one service.',
+  'The changes of one service.',
   {
     ...ofService,
-    upsert: required(INSTANCES, 'new and changed instances, each whole'),
-    remove: required(TOMBSTONES, 'instances that are gone'),
+    upsert: required(INSTANCES, 'new and changed instances, each complete'),
+    remove: required(TOMBSTONES, 'removed instances'),
   },
   (frame, flaws) => checkOwner(frame, frame.upsert, flaws),
 );
 
 export const unknownMessage: Message<UnknownFrame> = message<UnknownFrame>(
   'UnknownFrame',
-  'No such service: an answer, not an empty list. It removes nothing.',
+  'The service does not exist. This is not an empty list: it removes nothing.',
   {
-    namespace: required(NAMESPACES, 'the namespace that was asked for'),
+    namespace: required(NAMESPACES, 'the requested namespace'),
     service: required(NAME, 'the service'),
-    nearest: optional(NAME, 'the service that was probably meant, where a name is near'),
+    nearest: optional(NAME, 'the service that was probably meant, if a name is near'),
   },
 );
 
 export const statusMessage: Message<StatusFrame> = message<StatusFrame>(
   'StatusFrame',
-  'How far the registry can be trusted.',
+  'The status of the registry: whether its view is complete, and what does not work.',
   {
-    settled: required(flag(), 'up long enough that what the registry does not know does not exist'),
+    settled: required(
+      flag(),
+      'true once the registry has been up long enough that an instance it does not know does not exist',
+    ),
     degraded: optional(text({ max: 1_000, allowed: 'text' }), 'what does not work, one plain sentence'),
   },
 );
 
 export const goneMessage: Message<GoneFrame> = message<GoneFrame>(
   'GoneFrame',
-  'To an instance’s own line: you were removed.',
+  'Sent on the line of an instance: the registry removed it.',
   {
     id: required(ID, 'the instance'),
     reason: required(reasonMessage, 'why'),
@@ -168,8 +174,8 @@ export const goneMessage: Message<GoneFrame> = message<GoneFrame>(
 );
 
 /**
- * Reads one event of the feed. Null for an event that this version does not know, which a reader ignores. The length of `json` is
- * for the reader of the stream to bound.
+ * Parses one event of the feed. Null for an event that this version does not know; ignore it. The caller must bound the
+ * length of `json`.
  */
 export function parseFrame(event: string, json: string): Result<Frame, readonly Flaw[]> | null {
   const read = readerOf(event);

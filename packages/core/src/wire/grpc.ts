@@ -1,12 +1,13 @@
 import type { HeartbeatCall } from './protocol.js';
 
 /**
- * Method of Heartbeat-1 over gRPC, and of the identity check when a connection opens: the standard health service's. What makes it
- * ours is the metadata `instance`, the id that is expected; an identity check has nothing else of what a call consists of.
+ * The method of Heartbeat-1 over gRPC, and of the identity check when a connection opens: that of the standard health
+ * service. The metadata `instance`, the expected id, marks it as ours; an identity check has no other field of a
+ * Heartbeat-1.
  */
 export const HEARTBEAT_METHOD = '/grpc.health.v1.Health/Check';
 
-/** The metadata of a call by its fields; the answer has `instance` and, if it was asked with one, `nonce`. */
+/** The metadata key of each field of a Heartbeat-1; the answer has `instance` and, if the request had one, `nonce`. */
 export const HEARTBEAT_METADATA: Readonly<Record<Exclude<keyof HeartbeatCall, 'keep'>, string>> = {
   replica: 'rollcall-replica',
   instance: 'rollcall-instance',
@@ -16,8 +17,9 @@ export const HEARTBEAT_METADATA: Readonly<Record<Exclude<keyof HeartbeatCall, 'k
 };
 
 /**
- * How the refusal of a request that was for another instance (`TARGET_KEY`) has to come. `stream`: HTTP/2's REFUSED_STREAM, which
- * every gRPC client sends again by itself. Else it is the status UNAVAILABLE with `MISDIRECTED_METADATA`, the id of who was asked.
+ * How an instance must refuse a request that is for another instance (`TARGET_KEY`). `stream`: with HTTP/2's
+ * REFUSED_STREAM, after which every gRPC client retries by itself. Otherwise: with the status UNAVAILABLE and
+ * `MISDIRECTED_METADATA`, its own id.
  */
 export const REFUSAL_METADATA = 'rollcall-refusal';
 export const MISDIRECTED_METADATA = 'rollcall-misdirected';

@@ -3,24 +3,24 @@ import type { Reason } from '../lifecycle/reason.js';
 import type { State } from '../lifecycle/vitals.js';
 import type { Methods } from './methods.js';
 
-/** A service's name: a DNS label, since it becomes a DNS name and a metric label. */
+/** The name of a service: a DNS label, since it becomes a DNS name and a metric label. */
 export type ServiceName = string;
 
 /** Unique per process start, chosen by the instance: `<service>-<UUIDv7>`. A restarted process is a new instance. */
 export type InstanceId = string;
 
-/** Protocols an instance can be called by. The first endpoint of an instance is its primary. */
+/** The protocols for calls. The first endpoint of an instance is its primary. */
 export const PROTOCOLS = ['tcp', 'http', 'grpc'] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
 
 /**
- * What is spoken at an endpoint. Over `heartbeat` nobody is called: there an instance without a port for callers, such as one behind a
- * broker, answers Heartbeat-1 alone, in HTTP.
+ * The protocols of an endpoint. `heartbeat` takes no calls: there an instance without a port for callers, such as one
+ * behind a broker, answers only Heartbeat-1, over HTTP.
  */
 export const ENDPOINT_PROTOCOLS = [...PROTOCOLS, 'heartbeat'] as const;
 export type EndpointProtocol = (typeof ENDPOINT_PROTOCOLS)[number];
 
-/** Where one protocol of an instance is reached. */
+/** The address of one protocol of an instance. */
 export interface Endpoint {
   readonly protocol: EndpointProtocol;
   /** An IP address or a host name. */
@@ -30,14 +30,14 @@ export interface Endpoint {
   readonly tls: boolean;
 }
 
-/** What an operator wants of an instance. It never changes the state. */
+/** What an operator has set for an instance. It never changes the state. */
 export const ADMIN_STATES = ['ENABLED', 'DRAINING', 'MAINTENANCE'] as const;
 export type AdminState = (typeof ADMIN_STATES)[number];
 
-/** Who put the instance into the registry; a source lists which checks apply to it. */
+/** The source of a registration, which decides which checks apply to the instance. */
 export type Source = 'native' | 'eureka' | 'consul' | 'api';
 
-/** Free words about an instance: at most 64 keys, 4 KiB in all. */
+/** Free metadata of an instance: at most 64 keys, 4 KiB in all. */
 export type Metadata = Readonly<Record<string, string>>;
 
 /**
@@ -49,20 +49,20 @@ export interface Instance {
   readonly service: ServiceName;
   readonly namespace: string;
   readonly endpoints: readonly Endpoint[];
-  /** At most 64 characters; empty when not told. */
+  /** At most 64 characters; empty if unknown. */
   readonly version: string;
-  /** A DNS label, or empty when not told. */
+  /** A DNS label; empty if unknown. */
   readonly zone: string;
   /** 0 … 1,000; the share of calls relative to the other instances. */
   readonly weight: number;
   readonly metadata: Metadata;
-  /** What it says of its methods; missing: nothing. */
+  /** The policies of its methods, if it has declared any. */
   readonly methods?: Methods;
   readonly state: State;
   readonly reason: Reason;
-  /** Wall clock of the last state change, ms since 1970: for people only. */
+  /** Wall clock of the last state change, ms since 1970: for display only. */
   readonly since: number;
-  /** What happens next if nothing else does, or null. */
+  /** The next transition if nothing else happens, or null. */
   readonly next: Forecast | null;
   readonly admin: AdminState;
   readonly source: Source;
@@ -71,19 +71,19 @@ export interface Instance {
   readonly revision: number;
 }
 
-/** What remains of an instance that was removed. It never removes a newer incarnation: ids are never reused. */
+/** The record of a removed instance. It never removes a newer incarnation, because ids are never reused. */
 export interface Tombstone {
   readonly id: InstanceId;
   readonly revision: number;
   readonly reason: Reason;
 }
 
-/** The name of an address, as it is printed in reasons: `10.0.0.5:3001`, `[::1]:3001`. */
+/** The address as text, as in reasons: `10.0.0.5:3001`, `[::1]:3001`. */
 export function addressOf(endpoint: Pick<Endpoint, 'host' | 'port'>): string {
   return endpoint.host.includes(':') ? `[${endpoint.host}]:${endpoint.port}` : `${endpoint.host}:${endpoint.port}`;
 }
 
-/** The short name people read: `orders…1e07`. */
+/** The short id for display: `orders…1e07`. */
 export function shortId(instance: Pick<Instance, 'id' | 'service'>): string {
   return `${instance.service}…${instance.id.slice(-4)}`;
 }

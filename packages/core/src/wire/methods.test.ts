@@ -25,8 +25,8 @@ function many(count: number): Record<string, object> {
   return Object.fromEntries(Array.from({ length: count }, (_, i) => [`m${i}`, {}]));
 }
 
-describe('what an instance says of its methods', () => {
-  it('is read as it was said, without what this version does not know', () => {
+describe('the declared policies of an instance', () => {
+  it('are read as declared, without unknown fields', () => {
     const methods = {
       find: { idempotent: true, timeoutMs: 250, hedge: { afterMs: 20 } },
       '{"cmd":"sum"}': { idempotent: false, hedge: true },
@@ -36,7 +36,7 @@ describe('what an instance says of its methods', () => {
     expect(read(more)).toEqual(methods);
   });
 
-  it('is no field at all where nothing is said', () => {
+  it('are not a field if none is declared', () => {
     expect(registrationMessage.parse(registration)).toEqual({
       ok: true,
       value: expect.not.objectContaining({ methods: expect.anything() }),
@@ -57,11 +57,11 @@ describe('what an instance says of its methods', () => {
     [{ constructor: {} }, 'methods.constructor'],
     [['find'], 'methods'],
     [many(MOST_METHODS + 1), 'methods'],
-  ])('is refused where it is wrong: %j', (methods, path) => {
+  ])('are rejected if invalid: %j', (methods, path) => {
     expect(read(methods)).toEqual([path]);
   });
 
-  it('is bounded in number, in length of names, and in all', () => {
+  it('are bounded in number, in length of names and in total size', () => {
     expect(read(many(MOST_METHODS))).toEqual(many(MOST_METHODS));
     expect(isMethodName('x'.repeat(LONGEST_METHOD_NAME))).toBe(true);
     expect(isMethodName('x'.repeat(LONGEST_METHOD_NAME + 1))).toBe(false);
@@ -70,7 +70,7 @@ describe('what an instance says of its methods', () => {
     expect(read(long)).toEqual(['methods']);
   });
 
-  it('is read back as it was written, or refused, and never more than is allowed', () => {
+  it('are read back as written or rejected, and never exceed the limit', () => {
     const policy = fc.record(
       { idempotent: fc.boolean(), timeoutMs: fc.integer({ min: -1, max: 10_000 }), hedge: fc.boolean() },
       { requiredKeys: [] },
@@ -85,13 +85,13 @@ describe('what an instance says of its methods', () => {
     );
   });
 
-  it('is told in words that a person understands', () => {
+  it('are described in plain words', () => {
     expect(METHODS.allowed).toContain('at most 256');
   });
 });
 
 describe('the policy of a method', () => {
-  it('is what was said of that name, and nothing of a name that every object has', () => {
+  it('is the one declared for that name, and none for inherited property names', () => {
     const instance = sampleInstance({ methods: { find: { idempotent: true } } });
     expect(methodPolicyOf(instance, 'find')).toEqual({ idempotent: true });
     expect(methodPolicyOf(instance, 'toString')).toBeUndefined();
@@ -100,7 +100,7 @@ describe('the policy of a method', () => {
 });
 
 describe('the name of a pattern', () => {
-  it('is the same whatever the order in which an object was written', () => {
+  it('is the same for any order of an object’s keys', () => {
     expect(methodNameOf('find')).toBe('find');
     expect(methodNameOf({ role: 'math', cmd: { b: 1, a: 2 } })).toBe('{"cmd":{"a":2,"b":1},"role":"math"}');
     expect(methodNameOf({ cmd: { a: 2, b: 1 }, role: 'math' })).toBe('{"cmd":{"a":2,"b":1},"role":"math"}');

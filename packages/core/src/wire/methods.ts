@@ -2,23 +2,32 @@ import { flag, integer, ONE_LINE, POISONED, POISONED_WORDS, utf8Length } from '.
 import type { Kind, Flaws } from '../options/schema.js';
 import { isRecord, message, optional } from '../options/schema.js';
 
-/** What is true of one method, said by who serves it, so that callers need no configuration. A caller's own wish counts before it. */
+/**
+ * The policy of one method, declared by its service so that callers need no configuration. Options of the caller
+ * override it.
+ */
 export interface MethodPolicy {
-  /** Executing it twice does no more than once: callers may repeat it after a broken connection or a timeout. Default: no. */
+  /**
+   * Executing it twice has the effect of once, so callers may retry it after a broken connection or a timeout. Default
+   * false.
+   */
   readonly idempotent?: boolean;
-  /** The most that an answer takes, 1 … 3,600,000 ms: callers wait no longer for one attempt. */
+  /** The longest time to an answer, 1 … 3,600,000 ms: callers wait no longer for one attempt. */
   readonly timeoutMs?: number;
-  /** May a second attempt be made beside a slow first one? Only of what is idempotent, too. Default: no. */
+  /** Whether callers may send a second attempt beside a slow first one; only if it is idempotent, too. Default false. */
   readonly hedge?: boolean | HedgePolicy;
 }
 
 export interface HedgePolicy {
-  /** How long the first attempt is waited for, 1 … 3,600,000 ms. Default: as long as most calls of the method take. */
+  /**
+   * The wait for the first attempt before the second, 1 … 3,600,000 ms. Default: as long as most calls of the method
+   * take.
+   */
   readonly afterMs?: number;
 }
 
 /**
- * Policies by the name of the method: the pattern of a Nest message (`methodNameOf`), `GET /orders` for HTTP (`routeNameOf`),
+ * Policies by method name: the pattern of a Nest message (`methodNameOf`), `GET /orders` for HTTP (`routeNameOf`),
  * `Service/Method` for gRPC, without the package.
  */
 export type Methods = Readonly<Record<string, MethodPolicy>>;
@@ -30,24 +39,27 @@ export const LONGEST_METHOD_NAME = 256;
 export const MOST_METHOD_BYTES = 8_192;
 const LONGEST_MS = 3_600_000;
 
-const hedgeMessage = message<HedgePolicy>('HedgePolicy', 'When a second attempt is made beside a slow first one.', {
+const hedgeMessage = message<HedgePolicy>('HedgePolicy', 'When to send a second attempt beside a slow first one.', {
   afterMs: optional(
     integer(1, LONGEST_MS),
-    'how long the first attempt is waited for; missing: as long as most calls of the method take',
+    'the wait for the first attempt before the second; missing: as long as most calls of the method take',
   ),
 });
 
 const methodPolicyMessage = message<MethodPolicy>(
   'MethodPolicy',
-  'What is true of one method, said by who serves it; a caller’s own wish counts before it.',
+  'The policy of one method, declared by its service; options of the caller override it.',
   {
-    idempotent: optional(flag(), 'does executing it twice do no more than once? Then callers may repeat it'),
-    timeoutMs: optional(integer(1, LONGEST_MS), 'the most that an answer takes: one attempt is waited for no longer'),
-    hedge: optional(flagOr(hedgeMessage), 'may a second attempt be made beside a slow first one?'),
+    idempotent: optional(flag(), 'true if executing it twice has the effect of once: callers may retry it'),
+    timeoutMs: optional(
+      integer(1, LONGEST_MS),
+      'the longest time to an answer: callers wait no longer for one attempt',
+    ),
+    hedge: optional(flagOr(hedgeMessage), 'whether callers may send a second attempt beside a slow first one'),
   },
 );
 
-/** Policies by name; an own kind, since names may be any text and the sum of all is bounded. */
+/** Policies by name; a kind of its own, since names may be any text and their total size is bounded. */
 export const METHODS: Kind<Methods> = {
   allowed:
     `object of MethodPolicy by name: at most ${MOST_METHODS}, ${MOST_METHOD_BYTES} bytes of JSON in all; ` +
@@ -75,24 +87,24 @@ export const METHODS: Kind<Methods> = {
   },
 };
 
-/** May a method have this name? */
+/** True if a method may have this name. */
 export function isMethodName(name: string): boolean {
   return name !== '' && name.length <= LONGEST_METHOD_NAME && ONE_LINE.test(name) && !POISONED.has(name);
 }
 
-/** Bytes of JSON in UTF-8. */
+/** The length of the value as JSON, in UTF-8 bytes. */
 export function sizeOfMethods(methods: Methods): number {
   return utf8Length(JSON.stringify(methods));
 }
 
-/** What an instance says of one of its methods. A name is a stranger's word: `toString` is none unless it was said. */
+/** The declared policy of one method. The name is untrusted: inherited properties such as `toString` do not count. */
 export function methodPolicyOf({ methods }: { readonly methods?: Methods }, name: string): MethodPolicy | undefined {
   return methods !== undefined && Object.hasOwn(methods, name) ? methods[name] : undefined;
 }
 
 /**
- * The name of a Nest pattern, the same for whoever serves it and whoever calls it: a text as it is, an object as JSON with its keys
- * sorted at every depth (as Nest itself tells patterns apart).
+ * The method name of a Nest pattern, the same for server and caller: a text as it is, an object as JSON with its keys
+ * sorted at every depth (as Nest itself compares patterns).
  */
 export function methodNameOf(pattern: unknown): string {
   if (typeof pattern === 'string') return pattern;
@@ -100,9 +112,9 @@ export function methodNameOf(pattern: unknown): string {
 }
 
 /**
- * The name of an HTTP request, the same for whoever serves it and whoever calls it: its verb and the first segment of its path that tells
- * something, with what stands before it: `api` and versions (`v1`) are in front of everything. `path` begins with a slash and may have a
- * query.
+ * The method name of an HTTP request, the same for server and caller: its verb and its path up to the first significant
+ * segment; `api` and versions (`v1`) are prefixes of all routes and not significant. `path` begins with a slash and may
+ * have a query.
  */
 export function routeNameOf(verb: string, path: string): string {
   let start = 1;
@@ -123,7 +135,7 @@ function endOfSegment(path: string, start: number): number {
   return at;
 }
 
-/** Does a segment stand in front of all routes, so that it tells none from another? */
+/** True if the segment is a prefix of all routes, so that it does not distinguish them. */
 export function isInFront(segment: string): boolean {
   return segment.length <= 4 && (segment === 'api' || /^v\d+$/.test(segment));
 }
@@ -143,7 +155,7 @@ function readPolicy(name: string, value: unknown, flaws: Flaws): MethodPolicy | 
   return policy;
 }
 
-/** Yes, no, or yes with more said. */
+/** `true`, `false`, or an object that means `true` with details. */
 function flagOr<Value>(kind: Kind<Value>): Kind<boolean | Value> {
   const allowed = `\`true\`, \`false\`, or ${kind.allowed}`;
   return {

@@ -11,7 +11,7 @@ const document = {
 };
 
 describe('the problem in an answer', () => {
-  it('is what the document says', () => {
+  it('has the content of the document', () => {
     expect(problemDocumentMessage.parse(document).ok).toBe(true);
     const { code, detail, fix } = document;
     expect(problemFrom(409, document)).toEqual({ code, detail, fix });
@@ -25,7 +25,7 @@ describe('the problem in an answer', () => {
     });
   });
 
-  it('has the code of its status where a newer registry says another', () => {
+  it('has the code of its status if a newer registry sends an unknown one', () => {
     expect(problemFrom(410, { ...document, code: 'MOVED_AWAY' })).toMatchObject({
       code: 'ENDED',
       detail: document.detail,
@@ -33,7 +33,7 @@ describe('the problem in an answer', () => {
     expect(problemFrom(410, { ...document, code: 'toString' }).code).toBe('ENDED');
   });
 
-  it('of a registry that tells a bad certificate from a bad secret is still an UNAUTHORIZED to who knows but that', () => {
+  it('of a bad certificate is an UNAUTHORIZED for a client that knows no newer code', () => {
     expect(problemFrom(401, { ...document, code: 'CERTIFICATE_UNTRUSTED' }).code).toBe('CERTIFICATE_UNTRUSTED');
     expect(problemFrom(401, { ...document, code: 'SOMETHING_NEWER' }).code).toBe('UNAUTHORIZED');
   });
@@ -58,7 +58,7 @@ describe('the problem in an answer', () => {
     }
   });
 
-  it('has nothing that steers a terminal or a line of its own, and is cut', () => {
+  it('is one line without terminal control sequences, and is cut', () => {
     const evil = 'no\u001b[2J\nFAKE\u202e';
     const flaw = { path: evil, received: evil, allowed: evil };
     const body = {
@@ -75,7 +75,7 @@ describe('the problem in an answer', () => {
     expect(problemFrom(400, problem)).toEqual(problem);
   });
 
-  it('has the whole of a sentence of the registry, whatever it lists', () => {
+  it('keeps a whole sentence of the registry, also with a long list', () => {
     const detail = `Token 0123456789 is for ${'a-service-of-ours, '.repeat(60)}b; received c.`;
     expect(problemFrom(403, { code: 'FORBIDDEN', detail, fix: detail })).toEqual({
       code: 'FORBIDDEN',

@@ -5,7 +5,7 @@ import { message, optional, required } from '../options/schema.js';
 import { printableText } from '../runtime/redact.js';
 import { reasonMessage } from './protocol.js';
 
-/** The stable words of RFC 9457 problem documents, each with its status. */
+/** The stable codes of RFC 9457 problem documents, each with its HTTP status. */
 export const PROBLEMS = {
   INVALID: 400,
   UNAUTHORIZED: 401,
@@ -29,7 +29,7 @@ export const PROBLEMS = {
 } as const;
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** A refusal as the engine gives it; the rim adds `type`, `title` and `status` (RFC 9457). */
+/** A refusal of the registry; the HTTP layer adds `type`, `title` and `status` (RFC 9457). */
 export interface Problem {
   readonly code: ProblemCode;
   /** What happened and why, one plain sentence. */
@@ -38,13 +38,13 @@ export interface Problem {
   readonly fix: string;
   readonly flaws?: readonly Flaw[];
   readonly retryAfterMs?: number;
-  /** With `NOT_FOUND`: why the instance was removed, where that is known. */
+  /** With `NOT_FOUND`: why the instance was removed, if known. */
   readonly reason?: Reason;
 }
 
 /** A refusal on the wire, `application/problem+json`. */
 export interface ProblemDocument extends Problem {
-  /** A URI reference that names the kind of problem. */
+  /** A URI reference that identifies the kind of problem. */
   readonly type: string;
   readonly title: string;
   readonly status: number;
@@ -52,9 +52,9 @@ export interface ProblemDocument extends Problem {
 
 const CODES = Object.keys(PROBLEMS) as ProblemCode[];
 
-export const flawMessage: Message<Flaw> = message<Flaw>('Flaw', 'One thing that is wrong with a message.', {
+export const flawMessage: Message<Flaw> = message<Flaw>('Flaw', 'One flaw of a message.', {
   path: required(text({ max: 1_000, allowed: 'text' }), 'where: `endpoints[0].port`; empty for the whole message'),
-  received: required(text({ max: 200, allowed: 'text' }), 'what came, shortened and printable'),
+  received: required(text({ max: 200, allowed: 'text' }), 'what was received, shortened and printable'),
   allowed: required(text({ max: 1_000, allowed: 'text' }), 'what is allowed'),
 });
 
@@ -62,61 +62,67 @@ const fields = {
   code: required(openWord(CODES), 'a stable word for programs'),
   detail: required(text({ max: 4_000, allowed: 'text' }), 'what happened and why, one plain sentence'),
   fix: required(text({ max: 4_000, allowed: 'text' }), 'what to do'),
-  flaws: optional(list(flawMessage, 0, 100), 'with `INVALID`: each thing that is wrong, at most 10'),
-  retryAfterMs: optional(integer(0, 86_400_000), 'when to try again, as the `Retry-After` header says in seconds'),
-  reason: optional(reasonMessage, 'with `NOT_FOUND`: why the instance was removed, where that is known'),
+  flaws: optional(list(flawMessage, 0, 100), 'with `INVALID`: each flaw, at most 10'),
+  retryAfterMs: optional(integer(0, 86_400_000), 'when to retry, in ms; the `Retry-After` header has it in seconds'),
+  reason: optional(reasonMessage, 'with `NOT_FOUND`: why the instance was removed, if known'),
 };
 
 const problemMessage = message<Problem>('Problem', 'A refusal.', fields);
 
 export const problemDocumentMessage: Message<ProblemDocument> = message<ProblemDocument>(
   'ProblemDocument',
-  'A refusal, as RFC 9457 has it: `application/problem+json`.',
+  'A refusal in the format of RFC 9457: `application/problem+json`.',
   {
-    type: required(text({ max: 500, allowed: 'URI reference' }), 'names the kind of problem'),
+    type: required(text({ max: 500, allowed: 'URI reference' }), 'identifies the kind of problem'),
     title: required(text({ max: 500, allowed: 'text' }), 'the kind of problem in words'),
     status: required(integer(400, 599), 'the HTTP status'),
     ...fields,
   },
 );
 
-/** Of what happened, and of what to do. The registry's own are shorter, but where they list very many services; what is longer is cut. */
+/**
+ * The longest `detail` and `fix`; longer ones are cut. Those of the registry are shorter unless they list very many
+ * services.
+ */
 const MAX_SENTENCE = 2_000;
 const MAX_FLAWS = 10;
 const MAX_PATH = 200;
 const MAX_RECEIVED = 100;
 
-/** What somebody answered who may be no registry. */
+/** An answer that may not come from a registry. */
 export interface StrangeAnswer {
   readonly status: number;
-  /** Its content-type; empty: it gave none. */
+  /** Its content-type; empty if it has none. */
   readonly type: string;
   readonly text: string;
 }
 
-/** Of such an answer so much of its beginning is shown. */
-const MOST_OF_BEGINNING = 80;
+/** How many characters of such an answer are shown. */
+const MAX_EXCERPT = 80;
 
-/** For people, printable and cut: `status 404, text/html, beginning with "<!DOCTYPE html> <html>…"`. */
+/**
+ * A description of the answer for logs, printable and cut: `status 404, text/html, beginning with "<!DOCTYPE html>
+ * <html>…"`.
+ */
 export function answerText(answer: StrangeAnswer): string {
   const { status, type } = answer;
-  const named = type === '' ? 'no content-type' : printableText(type, MOST_OF_BEGINNING);
+  const named = type === '' ? 'no content-type' : printableText(type, MAX_EXCERPT);
   const start = answer.text.slice(0, MAX_SENTENCE).replaceAll(/\s+/g, ' ').trim();
-  const shown = start === '' ? 'empty' : `beginning with "${printableText(start, MOST_OF_BEGINNING)}"`;
+  const shown = start === '' ? 'empty' : `beginning with "${printableText(start, MAX_EXCERPT)}"`;
   return `status ${status}, ${named}, ${shown}`;
 }
 
 /**
- * The problem in an answer that is no success, its texts printable and cut: they go into logs. Never fails: where the body is none
- * (a proxy, another program), the status speaks, and what is known of the answer is shown; a code of a newer registry becomes the one of
- * its status.
+ * The problem in an unsuccessful answer, with texts made printable and cut, since they go into logs. Never throws: if
+ * the body is not a problem document (a proxy, another program), the code follows from the status and `detail`
+ * describes the answer; an unknown code of a newer registry becomes the one of its status.
  */
 export function problemFrom(status: number, body: unknown, answer: Partial<StrangeAnswer> = {}): Problem {
   const read = problemMessage.parse(body);
   if (read.ok) return printableProblem(read.value, status);
   return {
     code: codeOf(status),
-    detail: `The answer is no problem document, so it may not come from a registry: ${strangeText(status, answer)}.`,
+    detail: `The answer is not a problem document, so it may not come from a registry: ${strangeText(status, answer)}.`,
     fix: 'Check that the address is that of a registry and that no proxy answers in its place.',
   };
 }
@@ -139,8 +145,8 @@ function printableFlaw({ path, received, allowed }: Flaw): Flaw {
   };
 }
 
-function strangeText(status: number, { type, text: said }: Partial<StrangeAnswer>): string {
-  return type === undefined || said === undefined ? `status ${status}` : answerText({ status, type, text: said });
+function strangeText(status: number, { type, text: body }: Partial<StrangeAnswer>): string {
+  return type === undefined || body === undefined ? `status ${status}` : answerText({ status, type, text: body });
 }
 
 function codeOf(status: number): ProblemCode {

@@ -24,7 +24,7 @@ import {
 } from './protocol.js';
 import { encodeFrame } from './tcp-frame.js';
 
-/** Its parts between markers are made here; `UPDATE_DOCS=1 npx vitest run protocol-doc` writes them anew. */
+/** Generates its parts between markers; `UPDATE_DOCS=1 npx vitest run protocol-doc` updates them. */
 const DOC = fileURLToPath(new URL('../../../../docs/PROTOCOL.md', import.meta.url));
 
 const MESSAGES: readonly AnyMessage[] = [
@@ -157,7 +157,7 @@ function made(page: string): string {
 }
 
 describe('docs/PROTOCOL.md', () => {
-  it('says of messages, problems and signatures what the code does', () => {
+  it('describes messages, problems and signatures as the code has them', () => {
     const page = readFileSync(DOC, 'utf8');
     if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made(page));
     expect(readFileSync(DOC, 'utf8')).toBe(made(page));

@@ -49,7 +49,7 @@ describe('a registration', () => {
     expect(flawsOf(registrationMessage, {}).map((flaw) => flaw.path)).toEqual(['id', 'service', 'endpoints']);
   });
 
-  it('keeps everything that is said', () => {
+  it('keeps all given fields', () => {
     const full = {
       ...registration,
       namespace: 'shop-1',
@@ -122,7 +122,7 @@ describe('a registration', () => {
     ['a secret of 21 characters', 'secret', { secret: 'a'.repeat(21) }],
     ['a secret of 129 characters', 'secret', { secret: 'a'.repeat(129) }],
     ['a secret with a space', 'secret', { secret: `${'a'.repeat(21)} b` }],
-  ])('is refused for %s', (_what, path, but) => {
+  ])('is rejected for %s', (_what, path, but) => {
     const flaws = flawsOf(registrationMessage, { ...registration, ...but });
     expect(flaws[0]?.path).toBe(path);
     for (const flaw of flaws) {
@@ -142,12 +142,12 @@ describe('a registration', () => {
     ]);
   });
 
-  it('does not tell a wrong secret', () => {
+  it('does not show an invalid secret', () => {
     const [flaw] = flawsOf(registrationMessage, { ...registration, secret: 'hunter2' });
     expect(JSON.stringify(flaw)).not.toContain('hunter2');
   });
 
-  it('of great depth is refused without a walk', () => {
+  it('of great depth is rejected without traversal', () => {
     const deep: unknown = JSON.parse(`${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`);
     for (const field of ['id', 'service', 'metadata', 'endpoints', 'secret']) {
       expect(flawsOf(registrationMessage, { ...registration, [field]: deep })[0]?.path).toMatch(
@@ -157,7 +157,7 @@ describe('a registration', () => {
     expect(flawsOf(registrationMessage, deep).map((flaw) => flaw.path)).toEqual(['id', 'service', 'endpoints']);
   });
 
-  it('that was accepted is accepted again, unchanged', () => {
+  it('is accepted again, unchanged, once it was accepted', () => {
     const words = fc.dictionary(fc.string({ minLength: 1, maxLength: 8 }), fc.string({ maxLength: 20 }), {
       maxKeys: 5,
     });
@@ -193,7 +193,7 @@ describe('Heartbeat-1', () => {
     mac: '0123456789abcdef'.repeat(4),
   };
 
-  it('is read whole or not at all', () => {
+  it('is read completely or rejected', () => {
     expect(heartbeatCallMessage.parse(call)).toEqual({ ok: true, value: call });
     for (const field of Object.keys(call)) {
       expect(flawsOf(heartbeatCallMessage, { ...call, [field]: undefined })[0]?.path).toBe(field);
@@ -208,15 +208,15 @@ describe('Heartbeat-1', () => {
     ['purpose', 'steal'],
     ['mac', 'A'.repeat(64)],
     ['mac', 'a'.repeat(63)],
-  ])('is refused with the %s %s', (field, value) => {
+  ])('is rejected with the %s %s', (field, value) => {
     expect(flawsOf(heartbeatCallMessage, { ...call, [field]: value })[0]?.path).toBe(field);
   });
 
-  it('signs its four words, of which none can hold the mark between them', () => {
+  it('signs its four fields, none of which can contain the separator', () => {
     expect(signedText(call)).toBe(`registry-1|${registration.id}|Qm8xN2ZrTjA|beat`);
   });
 
-  it('is answered with its nonce where it has one, authentic or not', () => {
+  it('is answered with its nonce if it has one, authentic or not', () => {
     expect(nonceOf(call)).toBe(call.nonce);
     expect(nonceOf({ nonce: call.nonce })).toBe(call.nonce);
     for (const other of [
@@ -268,13 +268,13 @@ describe('Heartbeat-2', () => {
     ['load', { load: 3 }],
     ['load.inFlight', { load: { inFlight: -1, loopLagMs: 0 } }],
     ['load.loopLagMs', { load: { inFlight: 0 } }],
-  ])('is refused for its %s: %j', (path, but) => {
+  ])('is rejected for its %s: %j', (path, but) => {
     expect(flawsOf(beatMessage, { nonce: null, seq: 1, ...but })[0]?.path).toBe(path);
   });
 
   const edge = { windowMs: 5_000, calls: 9, failures: 1, retries: 2, p50Ms: 1.5, p99Ms: null, inFlight: 3 };
 
-  it('tells of the services that are called; what is not valid of that is left out, and the beat counts', () => {
+  it('reports the called services; invalid ones are dropped, and the beat counts', () => {
     const good = { service: 'payments', ...edge };
     const bad = [
       { to: 'payments' },
@@ -287,7 +287,7 @@ describe('Heartbeat-2', () => {
     for (const nonsense of [7, null, {}, 'edges', bad]) expect(edgesOf(nonsense)).toEqual([]);
   });
 
-  it('tells of 64 services at most', () => {
+  it('reports at most 64 services', () => {
     const many = Array.from({ length: 100 }, (_, n) => ({ service: `service-${n}`, ...edge }));
     expect(edgesOf(many)).toEqual(many.slice(0, MOST_EDGES));
   });
@@ -301,21 +301,21 @@ describe('Heartbeat-2', () => {
   });
 });
 
-describe('the small requests', () => {
-  it('a suspicion says who saw what', () => {
+describe('suspicion and drain', () => {
+  it('a suspicion names the caller and the outcome', () => {
     expect(suspicionMessage.parse({ by: 'gateway', outcome: 'refused' }).ok).toBe(true);
     expect(flawsOf(suspicionMessage, { by: '', outcome: 'slow' }).map((flaw) => flaw.path)).toEqual(['by', 'outcome']);
     expect(flawsOf(suspicionMessage, { by: 'a\nb', outcome: 'closed' })[0]?.path).toBe('by');
   });
 
-  it('a drain takes 0 to an hour, 30 s when it does not say', () => {
+  it('a drain takes 0 to an hour, by default 30 s', () => {
     expect(drainMessage.parse({})).toEqual({ ok: true, value: { deadlineMs: 30_000 } });
     expect(drainMessage.parse({ deadlineMs: 0 }).ok).toBe(true);
     for (const deadlineMs of [-1, 3_600_001, '1', null]) expect(drainMessage.parse({ deadlineMs }).ok).toBe(false);
   });
 });
 
-describe('what a registry answers to a registration', () => {
+describe('the answer to a registration', () => {
   const registered = {
     instance: sampleInstance(),
     epoch: EPOCH,
@@ -336,7 +336,7 @@ describe('what a registry answers to a registration', () => {
     ['epoch', { epoch: '1' }],
     ['secret', { secret: 'x' }],
     ['instance.state', { instance: sampleInstance({ state: 'DEAD' as never }) }],
-  ])('is not believed with such a %s', (path, but) => {
+  ])('is rejected with an invalid %s', (path, but) => {
     expect(flawsOf(registeredMessage, { ...registered, ...but })[0]?.path).toBe(path);
   });
 });
@@ -344,7 +344,7 @@ describe('what a registry answers to a registration', () => {
 const flawOfInstance = (but: object) => flawsOf(instanceMessage, { ...sampleInstance(), ...but })[0]?.path;
 
 describe('an instance', () => {
-  it('is read with the words of a newer registry', () => {
+  it('accepts unknown words of a newer registry', () => {
     const newer = {
       ...sampleInstance(),
       source: 'dns',
@@ -355,7 +355,7 @@ describe('an instance', () => {
     expect(instanceMessage.parse({ ...newer, mood: 'good' })).toEqual({ ok: true, value: newer });
   });
 
-  it('is refused where a caller could be misled', () => {
+  it('is rejected where it could mislead a caller', () => {
     expect(flawOfInstance({ state: 'GREAT' })).toBe('state');
     expect(flawOfInstance({ admin: 'OFF' })).toBe('admin');
     expect(flawOfInstance({ revision: 1.5 })).toBe('revision');

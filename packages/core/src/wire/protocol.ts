@@ -20,7 +20,7 @@ export const SECRET_PATTERN = /^[A-Za-z0-9_-]{22,128}$/;
 /** Nonces, and the names of replicas. */
 export const NONCE_PATTERN = /^[A-Za-z0-9_-]{8,64}$/;
 export const EPOCH_PATTERN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-/** So many services one request, such as a watch, may name; whoever wants more asks for `*`. */
+/** The most services that one request, such as a watch, may name; for more, request `*`. */
 export const MOST_NAMES = 256;
 export const DEFAULT_NAMESPACE = 'default';
 export const DEFAULT_WEIGHT = 100;
@@ -30,7 +30,7 @@ export const NAME = text({ max: 63, pattern: NAME_PATTERN, allowed: `DNS label \
 export const ID = text({
   max: 128,
   pattern: ID_PATTERN,
-  // neither can stand in a URL's path
+  // neither can be a segment of a URL's path
   accepts: (id) => id !== '.' && id !== '..',
   allowed: `\`${ID_PATTERN.source}\`, not \`.\` or \`..\``,
 });
@@ -53,30 +53,30 @@ export const WALL_CLOCK = decimal(0, 8.64e15);
 
 const SOURCES: readonly Source[] = ['native', 'eureka', 'consul', 'api'];
 
-export const reasonMessage: Message<Reason> = message<Reason>('Reason', 'Why something is as it is.', {
+export const reasonMessage: Message<Reason> = message<Reason>('Reason', 'Why an instance is in its state.', {
   code: required(openWord(REASON_CODES), 'a stable word for programs'),
   text: required(text({ max: 2_000, allowed: 'text, at most 2000 characters' }), 'a plain sentence for people'),
 });
 
-const endpointMessage = message<Endpoint>('Endpoint', 'Where one protocol of an instance is reached.', {
+const endpointMessage = message<Endpoint>('Endpoint', 'The address of one protocol of an instance.', {
   protocol: required(
     openWord(ENDPOINT_PROTOCOLS),
-    'what is spoken there; `heartbeat`: Heartbeat-1 alone, in HTTP, and nobody is called',
+    'the protocol there; `heartbeat`: only Heartbeat-1, over HTTP, and no calls',
   ),
   host: required(HOST, 'an IP address or a host name'),
   port: required(integer(1, 65_535), 'the port'),
-  tls: required(flag(), 'is it TLS?'),
+  tls: required(flag(), 'whether it uses TLS'),
 });
 
 export const forecastMessage: Message<Forecast> = message<Forecast>(
   'Forecast',
-  'What happens next, if nothing else does.',
+  'What happens next, if nothing else happens.',
   {
-    state: required(openWord([...STATES, 'REMOVED']), 'the state that comes'),
-    afterMs: required(decimal(0), 'counted from the record’s `since`'),
+    state: required(openWord([...STATES, 'REMOVED']), 'the next state'),
+    afterMs: required(decimal(0), 'counts from the record’s `since`'),
     unless: required(
       nullable(openWord(['HEARTBEAT_1', 'HEARTBEAT_2', 'PROOF'])),
-      'what would prevent it; `PROOF`: both heartbeats',
+      'what prevents it; `PROOF`: both heartbeats',
     ),
   },
 );
@@ -86,20 +86,20 @@ export const instanceMessage: Message<Instance> = message<Instance>(
   'One running process of a service. All of it is fixed at its `revision`: two reads of one revision are equal byte for byte.',
   {
     id: required(ID, 'unique per process start'),
-    service: required(NAME, 'the service’s name'),
-    namespace: required(NAME, 'the service’s namespace'),
-    endpoints: required(list(endpointMessage, 1, 16), 'where it is reached; the first is the primary'),
-    version: required(VERSION, 'empty when not told'),
-    zone: required(ZONE, 'empty when not told'),
+    service: required(NAME, 'the name of the service'),
+    namespace: required(NAME, 'the namespace of the service'),
+    endpoints: required(list(endpointMessage, 1, 16), 'its addresses; the first is the primary'),
+    version: required(VERSION, 'empty if unknown'),
+    zone: required(ZONE, 'empty if unknown'),
     weight: required(WEIGHT, 'its share of calls relative to the other instances'),
     metadata: required(METADATA, 'free words'),
-    methods: optional(METHODS, 'what it says of its methods; missing: nothing'),
-    state: required(oneOf(STATES), 'what the registry thinks'),
+    methods: optional(METHODS, 'the policies of its methods, if it has declared any'),
+    state: required(oneOf(STATES), 'the state in the view of the registry'),
     reason: required(reasonMessage, 'why it is in this state'),
-    since: required(WALL_CLOCK, 'wall clock of the last state change, ms since 1970: for people only'),
-    next: required(nullable(forecastMessage), 'what happens next if nothing else does'),
-    admin: required(oneOf(ADMIN_STATES), 'what an operator wants; never changes the state'),
-    source: required(openWord(SOURCES), 'who registered it; tells which checks apply'),
+    since: required(WALL_CLOCK, 'wall clock of the last state change, ms since 1970: for display only'),
+    next: required(nullable(forecastMessage), 'what happens next if nothing else happens'),
+    admin: required(oneOf(ADMIN_STATES), 'what an operator has set; never changes the state'),
+    source: required(openWord(SOURCES), 'the source of the registration; decides which checks apply'),
     registeredAt: required(WALL_CLOCK, 'wall clock, ms since 1970'),
     revision: required(REVISION, 'of its last change'),
   },
@@ -107,7 +107,7 @@ export const instanceMessage: Message<Instance> = message<Instance>(
 
 export const tombstoneMessage: Message<Tombstone> = message<Tombstone>(
   'Tombstone',
-  'What remains of an instance that was removed.',
+  'The record of a removed instance.',
   {
     id: required(ID, 'the instance'),
     revision: required(REVISION, 'of its removal; it never removes an instance of a higher revision'),
@@ -117,7 +117,7 @@ export const tombstoneMessage: Message<Tombstone> = message<Tombstone>(
 
 // ---- registration ---------------------------------------------------------------------------------------------------
 
-/** An endpoint as a service announces it: a missing host is the peer's own address, as the registry sees it. */
+/** An endpoint as a service announces it; a missing host means the address from which the registration comes. */
 export interface AnnouncedEndpoint extends Omit<Endpoint, 'host' | 'tls'> {
   readonly host?: string;
   readonly tls?: boolean;
@@ -134,7 +134,10 @@ export interface Registration {
   readonly weight?: number;
   readonly metadata?: Metadata;
   readonly methods?: Methods;
-  /** ≥ 128 bits drawn at process start, `^[A-Za-z0-9_-]{22,128}$`; without one the registry draws it and returns it once. */
+  /**
+   * ≥ 128 random bits, generated at process start, `^[A-Za-z0-9_-]{22,128}$`; if missing, the registry generates and
+   * returns it once.
+   */
   readonly secret?: string;
 }
 
@@ -142,32 +145,32 @@ const announcedEndpointMessage = message<AnnouncedEndpoint>(
   'AnnouncedEndpoint',
   'An endpoint as a service announces it.',
   {
-    protocol: required(oneOf(ENDPOINT_PROTOCOLS), 'what is spoken there'),
-    host: optional(HOST, 'missing: the address that the registration comes from'),
+    protocol: required(oneOf(ENDPOINT_PROTOCOLS), 'the protocol there'),
+    host: optional(HOST, 'missing: the address from which the registration comes'),
     port: required(integer(1, 65_535), 'the port'),
-    tls: withDefault(flag(), false, 'is it TLS?'),
+    tls: withDefault(flag(), false, 'whether it uses TLS'),
   },
 );
 
 export const registrationMessage: Message<Registration> = message<Registration>(
   'Registration',
-  'A service’s process makes itself known.',
+  'A process of a service registers itself.',
   {
     id: required(ID, 'chosen by the process and new at each start: `<service>-<UUIDv7>`'),
-    service: required(NAME, 'the service’s name'),
-    namespace: withDefault(NAME, DEFAULT_NAMESPACE, 'names are unique within one'),
+    service: required(NAME, 'the name of the service'),
+    namespace: withDefault(NAME, DEFAULT_NAMESPACE, 'service names are unique within a namespace'),
     endpoints: required(
       list(announcedEndpointMessage, 1, 16),
-      'where it is reached; the first is the primary. A protocol may occur more than once, the same endpoint not',
+      'its addresses; the first is the primary. A protocol may occur more than once, the same endpoint may not',
     ),
     version: withDefault(VERSION, '', 'the version of its code'),
     zone: withDefault(ZONE, '', 'where it runs'),
     weight: withDefault(WEIGHT, DEFAULT_WEIGHT, 'its share of calls relative to the other instances'),
     metadata: withDefault(METADATA, Object.freeze({}), 'free words'),
-    methods: optional(METHODS, 'what callers should know of its methods'),
+    methods: optional(METHODS, 'the policies of its methods, for callers'),
     secret: optional(
       SECRET,
-      'at least 128 random bits, drawn at process start; missing: the registry draws it and returns it once',
+      'at least 128 random bits, generated at process start; missing: the registry generates it and returns it once',
     ),
   },
   checkEndpoints,
@@ -185,7 +188,7 @@ function checkEndpoints({ endpoints }: Registration, flaws: Flaws): void {
   });
 }
 
-/** How the registry will call, and wants to be called. */
+/** How the registry probes the instance, and when it expects heartbeats. */
 export interface HeartbeatTerms {
   readonly intervalMs: number;
   readonly timeoutMs: number;
@@ -194,7 +197,7 @@ export interface HeartbeatTerms {
 
 export interface Registered {
   readonly instance: Instance;
-  /** Only when the registry drew it. */
+  /** Present only if the registry generated it. */
   readonly secret?: string;
   readonly epoch: string;
   readonly revision: number;
@@ -205,13 +208,13 @@ export interface Registered {
 
 const heartbeatTermsMessage = message<HeartbeatTerms>(
   'HeartbeatTerms',
-  'How the registry calls, and wants to be called.',
+  'How the registry probes the instance, and when it expects heartbeats.',
   {
     intervalMs: required(integer(10, 3_600_000), 'between two Heartbeats-2, and between two Heartbeats-1'),
     timeoutMs: required(integer(1, 3_600_000), 'how long the registry waits for the answer to Heartbeat-1'),
     freshEvery: required(
       integer(1, 1_000_000),
-      'one in so many, of either heartbeat, comes on a fresh connection; 1: each does',
+      'one in this many heartbeats of either direction uses a fresh connection; 1: each does',
     ),
   },
 );
@@ -221,8 +224,8 @@ export const registeredMessage: Message<Registered> = message<Registered>(
   'The answer to a registration.',
   {
     instance: required(instanceMessage, 'the record'),
-    secret: optional(SECRET, 'only when the registry drew it'),
-    epoch: required(EPOCH, 'the life of the registry’s history that the revision belongs to'),
+    secret: optional(SECRET, 'only if the registry generated it'),
+    epoch: required(EPOCH, 'the epoch of the registry’s history that the revision belongs to'),
     revision: required(REVISION, 'of the registry'),
     heartbeat: required(heartbeatTermsMessage, 'the terms'),
     registries: required(
@@ -237,16 +240,19 @@ export const registeredMessage: Message<Registered> = message<Registered>(
 export const PURPOSES = ['beat', 'urgent', 'opinion'] as const;
 export type Purpose = (typeof PURPOSES)[number];
 
-/** Heartbeat-1, registry → instance. Tells the instance who calls and which nonce to quote in its next Heartbeat-2. */
+/**
+ * Heartbeat-1, registry → instance. It names the registry and the nonce that the instance quotes in its next
+ * Heartbeat-2.
+ */
 export interface HeartbeatCall {
   readonly replica: string;
   readonly instance: string;
-  /** `^[A-Za-z0-9_-]{8,64}$`; one per round, for all endpoints. */
+  /** `^[A-Za-z0-9_-]{8,64}$`; one per round of probes, for all endpoints. */
   readonly nonce: string;
   readonly purpose: Purpose;
   /** Lower-case hex of HMAC-SHA256(callKey, `signedText(call)`). */
   readonly mac: string;
-  /** The next call comes over this connection too: the called side leaves it open. */
+  /** The next Heartbeat-1 uses this connection, too, so the instance leaves it open. */
   readonly keep?: boolean;
 }
 
@@ -255,21 +261,24 @@ export const heartbeatCallMessage: Message<HeartbeatCall> = message<HeartbeatCal
   'Heartbeat-1, registry → instance.',
   {
     replica: required(NONCE, 'the registry that calls'),
-    instance: required(ID, 'the instance that is meant'),
+    instance: required(ID, 'the intended instance'),
     nonce: required(
       NONCE,
-      'to be answered, and to be quoted in the next Heartbeat-2; one per round, for all endpoints',
+      'to return in the answer and to quote in the next Heartbeat-2; one per round, for all endpoints',
     ),
-    purpose: required(oneOf(PURPOSES), '`urgent`: beat at once; `opinion`: answer and remember nothing'),
+    purpose: required(oneOf(PURPOSES), '`urgent`: send Heartbeat-2 at once; `opinion`: answer, and keep nothing'),
     mac: required(
       text({ max: 64, pattern: /^[0-9a-f]{64}$/, allowed: '64 lower-case hex digits' }),
       'HMAC-SHA256(callKey, `replica|instance|nonce|purpose`)',
     ),
-    keep: optional(flag(), 'true: leave the connection open, the next call comes over it; otherwise close it first'),
+    keep: optional(
+      flag(),
+      'true: leave the connection open for the next Heartbeat-1; otherwise the instance closes it first',
+    ),
   },
 );
 
-/** The application's answer, with its own id. A caller that only checks identity sends no nonce and gets null back. */
+/** The application's answer, with its own id. An identity check sends no nonce and gets null back. */
 export interface HeartbeatAnswer {
   readonly instance: string;
   readonly nonce: string | null;
@@ -279,25 +288,28 @@ export const heartbeatAnswerMessage: Message<HeartbeatAnswer> = message<Heartbea
   'HeartbeatAnswer',
   'The application’s answer to Heartbeat-1.',
   {
-    instance: required(ID, 'the application’s own id, whatever was asked for'),
-    nonce: withDefault(nullable(NONCE), null, 'the nonce of the call; `null` if it had none'),
+    instance: required(ID, 'the application’s own id, regardless of the id in the request'),
+    nonce: withDefault(nullable(NONCE), null, 'the nonce of the request; `null` if it had none'),
   },
 );
 
-/** The nonce to answer to a call that need not be authentic, or even complete: an identity check has none. */
+/**
+ * The nonce to return for a request that may be neither authentic nor complete; null for an identity check, which has
+ * none.
+ */
 export function nonceOf(call: unknown): string | null {
   if (typeof call !== 'object' || call === null || !('nonce' in call)) return null;
   return typeof call.nonce === 'string' && NONCE_PATTERN.test(call.nonce) ? call.nonce : null;
 }
 
-/** Nest pattern of Heartbeat-1 over TCP, and of the identity check when a pooled connection opens. */
+/** The Nest pattern of Heartbeat-1 over TCP, and of the identity check when a pooled connection opens. */
 export const HEARTBEAT_PATTERN = 'rollcall.heartbeat-1';
-/** Path of Heartbeat-1 over HTTP. */
+/** The path of Heartbeat-1 over HTTP. */
 export const HEARTBEAT_PATH = '/.well-known/rollcall/heartbeat-1';
 /** `callKey` = HMAC-SHA256(key = secret as UTF-8, this text), 32 raw bytes. */
 export const CALL_KEY_TEXT = 'rollcall-call';
 
-/** What `mac` signs. */
+/** The text that `mac` signs. */
 export function signedText(call: Omit<HeartbeatCall, 'mac'>): string {
   return `${call.replica}|${call.instance}|${call.nonce}|${call.purpose}`;
 }
@@ -306,7 +318,10 @@ export function signedText(call: Omit<HeartbeatCall, 'mac'>): string {
 
 export const SUSPICIONS = ['refused', 'closed', 'timeout', 'misdirected'] as const;
 
-/** `POST /api/v1/instances/{id}/suspect`: a caller saw it fail. The registry calls at once and never believes the report alone. */
+/**
+ * `POST /api/v1/instances/{id}/suspect`: a caller saw it fail. The registry probes at once and never acts on the report
+ * alone.
+ */
 export interface Suspicion {
   /** Instance id or name of the caller. */
   readonly by: string;
@@ -326,25 +341,29 @@ export interface Drain {
   readonly deadlineMs?: number;
 }
 
-export const drainMessage: Message<Drain> = message<Drain>('Drain', 'The instance stops taking calls and will leave.', {
-  deadlineMs: withDefault(integer(0, 3_600_000), DEFAULT_DRAIN_MS, 'when it will have left at the latest'),
-});
+export const drainMessage: Message<Drain> = message<Drain>(
+  'Drain',
+  'The instance takes no more calls and will leave.',
+  {
+    deadlineMs: withDefault(integer(0, 3_600_000), DEFAULT_DRAIN_MS, 'the longest time until it has left'),
+  },
+);
 
 export interface DrainAnswer {
-  /** Streams that watch this service now: when 0, nobody needs time to move away. */
+  /** Streams that watch this service now; at 0, no caller needs time to move away. */
   readonly watchers: number;
-  /** False: the registry could not store it, and would have forgotten it after a restart. Missing: it is stored. */
+  /** False if the registry could not store the drain, so that a restart would lose it; missing if it is stored. */
   readonly stored?: boolean;
 }
 
 export const drainAnswerMessage: Message<DrainAnswer> = message<DrainAnswer>('DrainAnswer', 'The answer to a drain.', {
-  watchers: required(integer(0), 'streams that watch this service now: when 0, nobody needs time to move away'),
-  stored: optional(flag(), 'false: it counts, but the store has not taken it; missing: it is stored'),
+  watchers: required(integer(0), 'streams that watch this service now; at 0, no caller needs time to move away'),
+  stored: optional(flag(), 'false: the drain is in effect but not stored; missing: it is stored'),
 });
 
 // ---- positions ------------------------------------------------------------------------------------------------------
 
-/** `<epoch>.<revision>`: everything asked for has been sent up to here. */
+/** `<epoch>.<revision>`: everything requested has been sent up to here. */
 export interface Cursor {
   readonly epoch: string;
   readonly revision: number;
@@ -352,7 +371,7 @@ export interface Cursor {
 
 export const formatCursor = (cursor: Cursor): string => `${cursor.epoch}.${cursor.revision}`;
 
-/** Null for anything that is not a cursor. */
+/** Parses a cursor; null if the text is not one. */
 export function parseCursor(cursor: string): Cursor | null {
   const match = /^([0-9a-f-]{36})\.(\d{1,15})$/.exec(cursor);
   if (match?.[1] === undefined || match[2] === undefined) return null;

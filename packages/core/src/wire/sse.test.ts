@@ -36,11 +36,11 @@ describe('SseParser', () => {
     expect(Array.from(bytes(STREAM)).flatMap((byte) => parser.push(Uint8Array.of(byte)) ?? [])).toEqual(EVENTS);
   });
 
-  it('gives nothing for a block that was not ended', () => {
+  it('returns nothing for an unfinished block', () => {
     expect(new SseParser(1_000).push(bytes('event: change\ndata: x\n'))).toEqual([]);
   });
 
-  it('gives nothing for comments and for blocks without data and id', () => {
+  it('returns nothing for comments and for blocks without data and id', () => {
     expect(new SseParser(1_000).push(bytes(': hello\n\nevent: x\n\n\n'))).toEqual([]);
   });
 

@@ -1,21 +1,21 @@
-/** One block of a Server-Sent Event stream: a blank line ended it. */
+/** One block of a Server-Sent Event stream, up to a blank line. */
 export interface SseEvent {
-  /** The event's name; `message` when none was given. */
+  /** The name of the event; `message` if it has none. */
   readonly event: string;
-  /** Its data lines, joined by line feeds; null when it had none (a lone `id`). */
+  /** Its data lines, joined by line feeds; null if it has none (a lone `id`). */
   readonly data: string | null;
-  /** Its `id` line; null when it had none. */
+  /** Its `id` line; null if it has none. */
   readonly id: string | null;
 }
 
 /**
- * Server-Sent Events (WHATWG HTML, 9.2) from bytes that may be cut anywhere: inside a character, a line end, a block. Comments
- * and fields that we do not use are dropped. One block may hold `limit` characters, finished or not.
+ * Parses Server-Sent Events (WHATWG HTML, 9.2) from bytes that may be cut anywhere: inside a character, a line end, a
+ * block. It drops comments and unused fields. One block may hold at most `limit` characters, finished or not.
  */
 export class SseParser {
   readonly #limit: number;
   readonly #decoder = new TextDecoder();
-  /** A carriage return ended the last chunk: a line feed right after it belongs to the same line end. */
+  /** True if the last chunk ended with a carriage return: a line feed right after it belongs to the same line end. */
   #cutLineEnd = false;
   #line: string[] = [];
   #size = 0;
@@ -27,7 +27,7 @@ export class SseParser {
     this.#limit = limit;
   }
 
-  /** The blocks that these bytes finish; null when a block is longer than allowed: read no further. */
+  /** The blocks that these bytes complete; null if a block exceeds the limit: read no further. */
   push(bytes: Uint8Array): readonly SseEvent[] | null {
     const text = this.#withoutCutLineEnd(this.#decoder.decode(bytes, { stream: true }));
     const events: SseEvent[] = [];
@@ -50,7 +50,10 @@ export class SseParser {
     return rest;
   }
 
-  /** Pieces are joined once per line, not once per chunk: a long line that comes in many chunks costs what it is long. */
+  /**
+   * Pieces are joined once per line, not once per chunk, so the cost of a long line in many chunks grows with its
+   * length only.
+   */
   #hold(piece: string): void {
     if (piece === '') return;
     this.#line.push(piece);

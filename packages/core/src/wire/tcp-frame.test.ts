@@ -5,7 +5,7 @@ import { encodeFrame, FrameDecoder, MAX_FRAME_LENGTH } from './tcp-frame.js';
 
 const utf8 = new TextEncoder();
 
-/** What comes out when the chunks go in. */
+/** The output of a decoder for these chunks. */
 function decodeAll(chunks: Iterable<string | Uint8Array>, decoder = new FrameDecoder()): unknown[] {
   const frames: unknown[] = [];
   for (const chunk of chunks) {
@@ -40,7 +40,7 @@ describe('encodeFrame', () => {
     expect(encodeFrame(null)).toBe('4#null');
   });
 
-  it('refuses what JSON cannot say', () => {
+  it('rejects values that JSON cannot represent', () => {
     const circle: { self?: unknown } = {};
     circle.self = circle;
     for (const value of [undefined, () => {}, 1n, circle]) {
@@ -74,7 +74,7 @@ describe('FrameDecoder', () => {
     expect(decoder.push(bytes.subarray(-1)).frames).toEqual([{ note: '€𝄞' }]);
   });
 
-  it('passes over what is not wanted when it is complete, without a look into it', () => {
+  it('skips complete frames that are not wanted, without parsing', () => {
     const decoder = new FrameDecoder();
     const texts = ['3#{{{3#', '{{{1#0', '2#', '10'].map((chunk, n) => decoder.push(chunk, n > 1));
     expect(texts.map(({ frames }) => frames)).toEqual([[], [], [], [10]]);
@@ -82,19 +82,19 @@ describe('FrameDecoder', () => {
     expect(decoder.push('none1#7').failure?.code).toBe('FRAME_INVALID');
   });
 
-  it('says the option that allows more', () => {
+  it('names the option that raises the limit', () => {
     const { failure } = new FrameDecoder(100, 'tcp.most').push('101#');
     expect(failure?.message).toContain('Let it send less in one message, or raise tcp.most.');
   });
 
-  it('takes an empty chunk', () => {
+  it('accepts an empty chunk', () => {
     const decoder = new FrameDecoder();
     expect(decoder.push('')).toEqual({ frames: [], failure: null });
     expect(decoder.push(new Uint8Array(0))).toEqual({ frames: [], failure: null });
     expect(decoder.isPartial).toBe(false);
   });
 
-  it('keeps no part of a buffer that its owner uses again', () => {
+  it('keeps no reference to a buffer that its owner reuses', () => {
     const bytes = utf8.encode(encodeFrame('€'));
     const shared = Buffer.alloc(bytes.length);
     const decoder = new FrameDecoder();
@@ -104,7 +104,7 @@ describe('FrameDecoder', () => {
     expect(decoder.push(bytes.subarray(4)).frames).toEqual(['€']);
   });
 
-  it('gives back every message, however the bytes are cut', () => {
+  it('returns every message, however the bytes are cut', () => {
     fc.assert(
       fc.property(fc.array(message, { maxLength: 5 }), fc.array(fc.nat(), { maxLength: 12 }), (messages, cuts) => {
         const bytes = utf8.encode(messages.map(encodeFrame).join(''));
@@ -114,7 +114,7 @@ describe('FrameDecoder', () => {
     );
   });
 
-  it('gives back every message, however the text is cut', () => {
+  it('returns every message, however the text is cut', () => {
     fc.assert(
       fc.property(fc.array(message, { maxLength: 5 }), fc.array(fc.nat(), { maxLength: 12 }), (messages, cuts) => {
         expect(decodeAll(cutUp(messages.map(encodeFrame).join(''), cuts))).toEqual(messages.map(asJson));
@@ -123,7 +123,7 @@ describe('FrameDecoder', () => {
     );
   });
 
-  it('answers any bytes with frames or with its own error, once and for ever', () => {
+  it('answers any bytes with frames or with its own error, and then repeats that error', () => {
     const nearly = fc.stringMatching(/^([0-9]{1,3}#?["{}0-9#€é]{0,6}){1,4}$/).map((almost) => utf8.encode(almost));
     const chunk = fc.oneof(nearly, fc.uint8Array({ maxLength: 40 }));
     fc.assert(
@@ -189,7 +189,7 @@ describe('a FrameDecoder that is sent garbage', () => {
     expect(new FrameDecoder().push(`${MAX_FRAME_LENGTH + 1}#`).failure?.code).toBe('FRAME_INVALID');
   });
 
-  it('gives the frames that came before, and none after', () => {
+  it('returns the frames before it, and none after', () => {
     const decoder = new FrameDecoder();
     const first = decoder.push('1#1x1#2');
     expect(first.frames).toEqual([1]);

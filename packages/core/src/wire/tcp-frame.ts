@@ -2,63 +2,66 @@ import { printed } from '../options/schema.js';
 import { messageOf, RollcallError } from '../runtime/errors.js';
 
 /**
- * The frames of Nest's TCP transport: `<length>#<JSON>`, the length in UTF-16 code units of the JSON text, the whole in UTF-8.
- * What Nest writes is read here and the other way round. Nest is laxer about what it reads (`parseInt` of the length, wrong
- * UTF-8 replaced, 128 Mi characters); nothing that it writes needs that.
+ * The frames of Nest's TCP transport: `<length>#<JSON>`, the length in UTF-16 code units of the JSON text, the whole in
+ * UTF-8. This side reads what Nest writes, and vice versa. Nest reads more leniently (`parseInt` of the length, invalid
+ * UTF-8 replaced, 128 Mi characters), but nothing that it writes needs that.
  */
 
-/** The longest frame a decoder takes unless told otherwise: 1 Mi UTF-16 code units of JSON. */
+/** The default limit of a frame: 1 Mi UTF-16 code units of JSON. */
 export const MAX_FRAME_LENGTH = 1_048_576;
 
-/** Throws FRAME_INVALID for what JSON cannot say: undefined, a function, a bigint, a circle. */
+/**
+ * Encodes a value. Throws FRAME_INVALID for a value that JSON cannot represent: undefined, a function, a bigint, a
+ * cycle.
+ */
 export function encodeFrame(value: unknown): string {
   const json = toJson(value);
   return `${json.length}#${json}`;
 }
 
-/** What one chunk completed. */
+/** The frames that one chunk completed. */
 export interface DecodedFrames {
-  /** The values of the frames, in order; those before a failure too, unless it is that the chunk is not UTF-8. */
+  /** The values of the frames, in order; also those before a failure, unless the chunk is not UTF-8. */
   readonly frames: readonly unknown[];
-  /** FRAME_INVALID once what came is no frame: close the connection, since nothing behind it can be read. */
+  /** FRAME_INVALID once the input is not a frame: close the connection, since nothing after it can be read. */
   readonly failure: RollcallError | null;
 }
 
 /**
- * Reads frames from chunks that may be cut anywhere, in the middle of a character too. Of a frame that is not complete it keeps
- * at most `maxLength` characters; a longer one is refused as soon as its length has been read. It never throws: after the
- * first failure it drops what it holds and gives the same failure for ever. A stream that ends in the middle of a frame is for the
- * owner of the connection to see: `isPartial`.
+ * Decodes frames from chunks that may be cut anywhere, also inside a character. It keeps at most `maxLength` characters
+ * of an incomplete frame, and rejects a longer one as soon as it has read its length. It never throws: after the first
+ * failure it drops its buffer and returns the same failure forever. If a stream ends inside a frame, the owner of the
+ * connection sees it by `isPartial`.
  */
 export class FrameDecoder {
   readonly #maxLength: number;
   readonly #limitName: string | null;
-  /** A longer row of digits is no length: it stays bounded without a `#`. */
+  /** A longer run of digits is not a length; this bounds input without a `#`. */
   readonly #maxDigits: number;
   readonly #utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-  /** The first bytes of a character whose last ones have not come. */
+  /** The first bytes of an incomplete character. */
   #cut: Uint8Array | null = null;
-  /** Characters that have come and are not yet read: a row of digits, or the start of the JSON whose length is `#length`. */
+  /** Received, unread characters: digits, or the start of the JSON whose length is `#length`. */
   #rest = '';
-  /** The length of the frame that is being read; -1 before it is known. */
+  /** The length of the current frame; -1 until it is known. */
   #length = -1;
   #failure: RollcallError | null = null;
 
-  /** `limitName`: the option that `maxLength` comes from, for the error's advice. */
+  /** `limitName` is the option that sets `maxLength`, for the advice of the error. */
   constructor(maxLength: number = MAX_FRAME_LENGTH, limitName: string | null = null) {
     this.#maxLength = maxLength;
     this.#limitName = limitName;
     this.#maxDigits = String(maxLength).length;
   }
 
-  /** Has a frame begun that is not complete? */
+  /** True if an incomplete frame is buffered. */
   get isPartial(): boolean {
     return this.#length >= 0 || this.#rest !== '' || this.#cut !== null;
   }
 
   /**
-   * Takes the next chunk: bytes, or text that somebody else decoded; one kind for one decoder. Keeps no part of the bytes.
-   * Not wanted: frames that it completes are passed over, whatever is in them.
+   * Takes the next chunk: bytes, or text that is already decoded; one decoder takes one kind. It keeps no reference to
+   * the bytes. If it is not wanted, the frames that it completes are skipped without parsing.
    */
   push(chunk: string | Uint8Array, isWanted = true): DecodedFrames {
     const frames: unknown[] = [];
@@ -72,7 +75,7 @@ export class FrameDecoder {
   }
 
   #read(chunk: string, frames: unknown[] | null): void {
-    // V8 joins by reference: a long frame in many chunks is copied once, when it is complete and first looked into.
+    // V8 concatenates by reference: a long frame in many chunks is copied once, when it is complete and first read.
     const text = this.#rest + chunk;
     let at = 0;
     for (;;) {
@@ -90,7 +93,7 @@ export class FrameDecoder {
     this.#rest = at === 0 ? text : text.slice(at);
   }
 
-  /** Reads the digits from `start` on and says where the `#` behind them is; -1 if it has not come. */
+  /** Reads the digits from `start` on and returns the position of the `#` after them; -1 if it has not arrived. */
   #readLength(text: string, start: number): number {
     let length = 0;
     let at = start;
@@ -113,7 +116,7 @@ export class FrameDecoder {
     const cut = unfinishedTail(bytes);
     this.#cut = cut === 0 ? null : new Uint8Array(bytes.subarray(bytes.length - cut));
     try {
-      // One call for each chunk: the streaming mode of TextDecoder is six times slower on large ones.
+      // One call per chunk: the streaming mode of TextDecoder is six times slower on large chunks.
       return this.#utf8.decode(cut === 0 ? bytes : bytes.subarray(0, bytes.length - cut));
     } catch {
       throw invalid('bytes that are not UTF-8', WRONG_PEER);
@@ -151,7 +154,7 @@ function toJson(value: unknown): string {
   return json;
 }
 
-/** The parser's own words quote what was sent, which belongs in no log. */
+/** Hides the message of the parser: it quotes the payload, which must not appear in a log. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -175,7 +178,7 @@ function join(head: Uint8Array, tail: Uint8Array): Uint8Array {
   return whole;
 }
 
-/** How many bytes at the end begin a UTF-8 character that is not complete: 0 … 3. */
+/** The number of bytes at the end that begin an incomplete UTF-8 character: 0 … 3. */
 function unfinishedTail(bytes: Uint8Array): number {
   for (let back = 1; back <= 3; back += 1) {
     const byte = bytes[bytes.length - back] ?? 0;

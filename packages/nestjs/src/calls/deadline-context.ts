@@ -3,8 +3,8 @@ import type { Inherited } from '@rollcall/client';
 import { attemptOf, remainingMsOf } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 
-/** What one request leaves to its calls, as long as it is handled. */
-class Legacy implements Inherited {
+/** What one request passes on to the calls of its handler. */
+class RequestDeadline implements Inherited {
   readonly deadlineAt: number;
   readonly isRetry: boolean;
   isOver = false;
@@ -16,16 +16,17 @@ class Legacy implements Inherited {
 }
 
 /**
- * What requests leave to the calls that are made while they are handled: the rest of their deadline, and whether they are repetitions.
- * It follows the code of a request through promises, guards, interceptors and handlers, and ends with the request: what a handler
- * starts and leaves behind (a timer, a cache that refreshes itself) inherits nothing any more. One per application.
+ * What requests pass on to the calls that their handlers make: the rest of their deadline, and whether they are
+ * retries. It follows the code of a request through promises, guards, interceptors and handlers, and ends with the
+ * request: work that a handler leaves behind (a timer, a cache that refreshes itself) inherits nothing after that. One
+ * per application.
  *
- * An AsyncLocalStorage has a price that every promise of the process pays, before Node 24 (with it a small handler takes twice as
- * long): it is not begun in an application that calls nobody.
+ * Before Node 24, an AsyncLocalStorage slows down every promise of the process (a small handler takes twice as long),
+ * so an application that makes no calls does not use one.
  */
 export class DeadlineContext {
-  readonly #storage = new AsyncLocalStorage<Legacy>();
-  readonly #open = new WeakMap<object, Legacy>();
+  readonly #storage = new AsyncLocalStorage<RequestDeadline>();
+  readonly #open = new WeakMap<object, RequestDeadline>();
   readonly #time: Time;
   #isExpected = false;
 
@@ -33,47 +34,47 @@ export class DeadlineContext {
     this.#time = time;
   }
 
-  /** This application calls others: from now on there is somebody to inherit. May be called often. */
+  /** Enables the context, since this application calls others. May be called often. */
   expectCalls(): void {
     this.#isExpected = true;
   }
 
   /**
-   * Does `work` for a request that comes in now, with what travels with it. Where that says nothing (foreign callers, values that
-   * cannot be read) there is nothing to inherit, also not from whatever happened to be around.
+   * Runs `work` for an incoming request with its metadata. If that has no deadline (foreign callers, unreadable
+   * values), the calls inherit nothing, also not from an outer request.
    */
   run<Result>(deadline: unknown, attempt: unknown, work: () => Result): Result {
     const legacy = deadline === undefined && attempt === undefined ? null : this.#read(deadline, attempt);
-    // whoever comes too late is told so by `isLate`, also where nobody inherits
+    // `isLate` reports a late request also if no call inherits
     if (legacy !== null && (this.#isExpected || this.#isPast(legacy))) return this.#storage.run(legacy, work);
     return this.current() === null ? work() : this.#storage.exit(work);
   }
 
-  /** `work`, done for the request that this code works for, wherever it is called from. */
+  /** Binds `work` to the current request, wherever it is called from. */
   bound<Result>(work: () => Result): () => Result {
     const legacy = this.#storage.getStore();
     return legacy === undefined ? work : () => this.#storage.run(legacy, work);
   }
 
-  /** From here on the request that this code works for has a name: an object of its transport's own. */
+  /** Sets the key of the current request: an object of its transport. */
   begin(request: object): void {
     const legacy = this.#storage.getStore();
     if (legacy !== undefined) this.#open.set(request, legacy);
   }
 
-  /** The request is over. May be called twice, and for a request that never began. */
+  /** Ends the request. May be called twice, and for a request that never began. */
   end(request: object): void {
     const legacy = this.#open.get(request);
     if (legacy !== undefined) legacy.isOver = true;
   }
 
-  /** What the request that this code works for leaves to its calls; null: it works for none, or for one that said nothing. */
+  /** What the current request passes on to its calls; null without a request, or if it has no deadline. */
   current(): Inherited | null {
     const legacy = this.#storage.getStore();
     return legacy === undefined || legacy.isOver ? null : legacy;
   }
 
-  /** Does nobody wait any more for the answer of the request that this code works for? */
+  /** True if the caller of the current request no longer waits. */
   get isLate(): boolean {
     const inherited = this.current();
     return inherited !== null && this.#isPast(inherited);
@@ -83,10 +84,10 @@ export class DeadlineContext {
     return deadlineAt <= this.#time.now();
   }
 
-  #read(deadline: unknown, attempt: unknown): Legacy | null {
+  #read(deadline: unknown, attempt: unknown): RequestDeadline | null {
     const remainingMs = remainingMsOf(deadline);
     const isRetry = attemptOf(attempt) > 1;
-    if (remainingMs === null) return isRetry ? new Legacy(Infinity, true) : null;
-    return new Legacy(this.#time.now() + remainingMs, isRetry);
+    if (remainingMs === null) return isRetry ? new RequestDeadline(Infinity, true) : null;
+    return new RequestDeadline(this.#time.now() + remainingMs, isRetry);
   }
 }

@@ -15,15 +15,15 @@ import { application, ask, microservice, portOf, world } from '../nest.fixture.j
 import type { World } from '../nest.fixture.js';
 import type { DeadlineContext } from './deadline-context.js';
 
-/** What is to be inherited at one place of a request's way: what is left, ms, and whether it is a repetition; null: nothing. */
+/** What is inherited at one point of a request: the rest in ms, and whether it is a retry; null for nothing. */
 type Heirloom = readonly [number, boolean] | null;
 
-/** Keeps what there was to inherit at each place. */
+/** Records what is inherited at each point. */
 @Injectable()
 class Notary {
   readonly notes = new Map<string, Heirloom>();
   readonly ran: unknown[] = [];
-  /** What a handler left behind: it looks when the test lets it. */
+  /** Work that a handler left behind, which runs when the test releases it. */
   leftBehind: Promise<void> = Promise.resolve();
   release: () => void = () => {};
 
@@ -142,7 +142,7 @@ const post = (headers: Record<string, string>): RequestInit => ({
 });
 
 describe('a request over TCP', () => {
-  it('leaves the rest of its deadline, and that it is a repetition, to all that is done for it', async () => {
+  it('passes the rest of its deadline and its retry flag on to all of its work', async () => {
     const here = await listening();
     expect(await asked(here, { 'rollcall-deadline-ms': 500, 'rollcall-attempt': 2 })).toMatchObject({
       response: 'done',
@@ -150,7 +150,7 @@ describe('a request over TCP', () => {
     expect([...here.notary.notes]).toEqual(everywhere([500, true]));
   });
 
-  it('leaves nothing to what goes on when it has been answered', async () => {
+  it('passes nothing on to work after its answer', async () => {
     const here = await listening();
     await asked(here, { 'rollcall-deadline-ms': 500 });
     here.notary.release();
@@ -167,13 +167,13 @@ describe('a request over TCP', () => {
       `whose deadline is ${String(deadline)}`,
       { 'rollcall-deadline-ms': deadline, 'rollcall-attempt': attempt },
     ]),
-  ])('%s is handled as ever', async (_, metadata) => {
+  ])('%s is handled as usual', async (_, metadata) => {
     const here = await listening();
     expect(await asked(here, metadata)).toMatchObject({ response: 'done' });
     expect([...here.notary.notes]).toEqual(everywhere(null));
   });
 
-  it('is refused before its handler runs when nobody waits any more, and counted', async () => {
+  it('is refused before its handler runs if its caller no longer waits, and counted', async () => {
     const here = await listening();
     const { err } = await asked(here, { 'rollcall-deadline-ms': 0 });
     expect(err).toMatchObject({ status: 'error', code: 'DEADLINE_EXCEEDED' });
@@ -181,7 +181,7 @@ describe('a request over TCP', () => {
     expect(here.meter.count('rollcall_late_requests_total', { protocol: 'tcp' })).toBe(1);
   });
 
-  it('is refused when its time ran out while it waited for its turn', async () => {
+  it('is refused if its time ran out while it was queued', async () => {
     const here = await heirs();
     const app = microservice(here);
     await app.init();
@@ -203,7 +203,7 @@ describe('a request over TCP', () => {
     hasty.socket.destroy();
   });
 
-  it('that is an event is never refused and leaves no deadline: nobody waits for it', async () => {
+  it('that is an event is never refused and passes on no deadline: no caller waits for it', async () => {
     const here = await listening();
     const socket = connect(here.rollcall.port, '127.0.0.1');
     await once(socket, 'connect');
@@ -215,7 +215,7 @@ describe('a request over TCP', () => {
   });
 });
 
-describe('a request to an application that calls nobody', () => {
+describe('a request to an application that makes no calls', () => {
   @Controller()
   class Leaf {
     constructor(@Inject(INHERITANCE) private readonly inheritance: DeadlineContext) {}
@@ -226,7 +226,7 @@ describe('a request to an application that calls nobody', () => {
     }
   }
 
-  it('pays for no AsyncLocalStorage, and is refused all the same when nobody waits any more', async () => {
+  it('uses no AsyncLocalStorage, and is still refused if its caller no longer waits', async () => {
     const here = await world({ service: 'orders' }, { controllers: [Leaf] });
     await microservice(here).listen();
     const inTime = await asked(here, { 'rollcall-deadline-ms': 500 }, 'leaf');
@@ -244,21 +244,21 @@ describe.each(['express', 'fastify'] as const)('a request over HTTP on %s', (fra
     return { ...here, url: `http://127.0.0.1:${portOf(app)}/heir` };
   }
 
-  it('leaves the rest of its deadline, and that it is a repetition, to all that is done for it', async () => {
+  it('passes the rest of its deadline and its retry flag on to all of its work', async () => {
     const { notary, url } = await server();
     const headers = { 'rollcall-deadline-ms': '500', 'rollcall-attempt': '3' };
     expect(await (await fetch(url, { headers })).text()).toBe('done');
     expect([...notary.notes]).toEqual(everywhere([500, true]));
   });
 
-  it('does so also when its body comes in pieces', async () => {
+  it('does so also if its body arrives in pieces', async () => {
     const { notary, url } = await server();
     expect(await (await fetch(url, post({ 'rollcall-deadline-ms': '500' }))).text()).toBe('done');
     expect(notary.ran).toHaveLength(1);
     expect([...notary.notes]).toEqual(everywhere([500, false]));
   });
 
-  it('leaves nothing to what goes on when it has been answered', async () => {
+  it('passes nothing on to work after its answer', async () => {
     const { notary, url, module } = await server();
     const inheritance = module.get<DeadlineContext>(INHERITANCE);
     await (await fetch(url, { headers: { 'rollcall-deadline-ms': '500' } })).text();
@@ -280,13 +280,13 @@ describe.each(['express', 'fastify'] as const)('a request over HTTP on %s', (fra
       'rollcall-deadline-ms': String(deadline),
       'rollcall-attempt': String(attempt),
     })),
-  ])('is handled as ever with the headers %j', async (headers) => {
+  ])('is handled as usual with the headers %j', async (headers) => {
     const { notary, url } = await server();
     expect((await fetch(url, { headers })).status).toBe(200);
     expect([...notary.notes]).toEqual(everywhere(null));
   });
 
-  it('is refused with 504 before its handler runs when nobody waits any more, and counted', async () => {
+  it('is refused with 504 before its handler runs if its caller no longer waits, and counted', async () => {
     const { notary, url, meter } = await server();
     const response = await fetch(url, { headers: { 'rollcall-deadline-ms': '0' } });
     expect([response.status, await response.json()]).toEqual([

@@ -8,7 +8,7 @@ import { RollcallExceptionFilter } from './exception-filter.js';
 
 const page = readFileSync(fileURLToPath(new URL('../../../../docs/ERRORS.md', import.meta.url)), 'utf8');
 
-/** What the filter answers a caught error of this code with. */
+/** The filter's answer to an error of this code. */
 function statusOf(code: (typeof ERROR_CODES)[number]): number {
   let status = 0;
   const httpAdapter = {
@@ -22,7 +22,7 @@ function statusOf(code: (typeof ERROR_CODES)[number]): number {
   return status;
 }
 
-it.each([...ERROR_CODES])('docs/ERRORS.md tells the HTTP status of %s that the filter answers with', (code) => {
+it.each([...ERROR_CODES])('docs/ERRORS.md states the HTTP status of %s with which the filter answers', (code) => {
   const entry = page.slice(page.indexOf(`### ${code}\n`));
   expect(/\*\*HTTP:\*\* (\d{3})/.exec(entry)?.[1]).toBe(String(statusOf(code)));
 });

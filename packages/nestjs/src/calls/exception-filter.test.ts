@@ -99,7 +99,7 @@ describe.each(['express', 'fastify'] as const)('a RollcallError that nobody catc
     });
   });
 
-  it('says when to come back where waiting helps, and whether it was what this process called that failed', async () => {
+  it('sends Retry-After if waiting helps, and whether a called service failed', async () => {
     const { get } = await server();
     const headersOf = async (code: ErrorCode) => {
       const { headers } = await get(code);
@@ -111,7 +111,7 @@ describe.each(['express', 'fastify'] as const)('a RollcallError that nobody catc
     expect(await headersOf('BULKHEAD_FULL')).toEqual(['1', null]);
   });
 
-  it('tells outsiders no addresses, and the log everything', async () => {
+  it('shows outsiders no addresses, and logs everything', async () => {
     const { get, log } = await server();
     expect(await (await get('TRANSPORT')).text()).not.toContain('10.0.0.5');
     expect(log.texts('warn')).toContain(`TRANSPORT: ${SECRET}`);
@@ -123,25 +123,25 @@ describe.each(['express', 'fastify'] as const)('a RollcallError that nobody catc
     expect(await (await get('bug')).json()).toEqual({ statusCode: 500, message: 'Internal server error' });
   });
 
-  it('cuts off an answer that has begun, so that nobody takes it for whole', async () => {
+  it('cuts off an answer that has begun, so that no caller takes it for complete', async () => {
     const { get } = await server();
     const response = await get('late');
     expect(response.status).toBe(200);
     await expect(response.text()).rejects.toThrow();
   });
 
-  it('goes to a filter of the user’s own where there is one', async () => {
+  it('goes to the user’s own filter if there is one', async () => {
     const { get } = await server();
     expect((await get('mine')).status).toBe(418);
   });
 
-  it('is a 500 as any other error where the filter is not wanted', async () => {
+  it('is a 500 like any other error if the filter is disabled', async () => {
     const { get } = await server({ service: 'orders', exceptionFilter: false });
     expect((await get('ALL_EJECTED')).status).toBe(500);
   });
 });
 
-describe('a RollcallError that nobody catches, in a microservice,', () => {
+describe('an uncaught RollcallError in a microservice', () => {
   it('is an object with its code', async () => {
     const here = await world({ service: 'orders' }, { controllers: [Failing] });
     await microservice(here).listen();
@@ -150,7 +150,7 @@ describe('a RollcallError that nobody catches, in a microservice,', () => {
     socket.destroy();
   });
 
-  it('is whatever Nest makes of it where the filter is not wanted', async () => {
+  it('is handled by Nest if the filter is disabled', async () => {
     const here = await world({ service: 'orders', exceptionFilter: false }, { controllers: [Failing] });
     await microservice(here).listen();
     const { answer, socket } = await ask(here.rollcall.port, 'fail', 'ALL_EJECTED');
@@ -262,7 +262,7 @@ describe.each(['express', 'fastify'] as const)('an error of a downstream service
     return { status: response.status, body: (await response.json()) as { detail?: string }, log: here.log };
   }
 
-  it('keeps its 4xx status and its words', async () => {
+  it('keeps its 4xx status and its text', async () => {
     const { status, body } = await answered({ statusCode: 404, message: 'No order 7.', error: 'Not Found' });
     expect(status).toBe(404);
     expect(body).toEqual({
@@ -274,14 +274,14 @@ describe.each(['express', 'fastify'] as const)('an error of a downstream service
     });
   });
 
-  it('is logged at debug where it is the caller’s fault, else at warn', async () => {
+  it('is logged at debug if it is the caller’s fault, else at warn', async () => {
     const { log } = await answered({ statusCode: 404, message: 'No order 7.' });
     expect([log.texts('warn'), log.texts('debug').join()]).toEqual([[], expect.stringContaining('REMOTE: ')]);
     const other = await answered('Internal server error');
     expect(other.log.texts('warn').join()).toContain('REMOTE: ');
   });
 
-  it('keeps its words where it has no status: 502', async () => {
+  it('keeps its text if it has no status: 502', async () => {
     const { status, body } = await answered('The warehouse is\u001b[31m closed.');
     expect(status).toBe(502);
     expect(body.detail).toBe('A service that is needed for the answer refused: The warehouse is?[31m closed.');

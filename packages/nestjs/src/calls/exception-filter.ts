@@ -9,7 +9,10 @@ import { reasonOf, remoteCodeOf, remoteError } from './remote-error.js';
 
 interface Translation {
   readonly status: number;
-  /** For whoever asked: what an outsider may know. The error's own sentence names services and addresses; it is logged. */
+  /**
+   * The text for the caller, who may be an outsider. The error's own message names services and addresses; it is
+   * logged.
+   */
   readonly detail: string;
 }
 
@@ -17,7 +20,7 @@ const REFUSED = 'A service that is needed for the answer refused.';
 const FAILED: Translation = { status: 500, detail: 'Something failed here.' };
 const NOBODY = 'A service that is needed for the answer has nobody who could take the call now.';
 
-/** How a failed call to another service is told over HTTP. What is not here is a fault of this process. */
+/** The HTTP answer for each code of a failed call. A code that is not here is a fault of this process. */
 const TRANSLATIONS: Readonly<Partial<Record<ErrorCode, Translation>>> = {
   NO_INSTANCE: { status: 503, detail: NOBODY },
   UNKNOWN_SERVICE: { status: 503, detail: NOBODY },
@@ -36,7 +39,7 @@ const TRANSLATIONS: Readonly<Partial<Record<ErrorCode, Translation>>> = {
   CANCELLED: { status: 499, detail: 'The request was given up.' },
 };
 
-/** Codes that another try, after a moment, may find gone. */
+/** Codes after which a retry, a moment later, may succeed. */
 const PASSING: ReadonlySet<ErrorCode> = new Set([
   'NO_INSTANCE',
   'NO_CATALOG',
@@ -47,22 +50,29 @@ const PASSING: ReadonlySet<ErrorCode> = new Set([
 ]);
 const RETRY_AFTER_S = '1';
 
-/** It is this process that cannot: another one may. The others say that what was called failed, whoever calls it. */
+/**
+ * Codes that mean that this process cannot, while another may. With the others the called service failed, for any
+ * caller.
+ */
 const OWN: ReadonlySet<ErrorCode> = new Set(['NO_CATALOG', 'BULKHEAD_FULL', 'CLOSED']);
 
-/** How a `RollcallError` is answered over HTTP: RFC 9457. */
+/** The HTTP answer to a `RollcallError`: RFC 9457. */
 export interface ProblemDocument {
   readonly type: string;
   readonly title: ErrorCode;
   readonly status: number;
   readonly code: ErrorCode;
-  /** One printable line. It names neither services nor addresses, but for what a service said itself when it refused. */
+  /**
+   * One printable line, without names of services and addresses, except for what a service wrote itself when it
+   * refused.
+   */
   readonly detail: string;
 }
 
 /**
- * The answer to whoever asked over HTTP: for a filter of your own. A service that refused with a status of 4xx (REMOTE) is answered with
- * its status and its words; one that refused otherwise with 502 and its words, if it wrote any for others. See docs/ERRORS.md.
+ * The answer to an HTTP caller, for a filter of your own. If a service refused with a status of 4xx (REMOTE), the
+ * answer has its status and its text; if it refused otherwise, 502 and its text, if that is meant for others. See
+ * docs/ERRORS.md.
  */
 export function problemDocument(error: RollcallError): ProblemDocument {
   const { code } = error;
@@ -78,7 +88,7 @@ function refused(cause: unknown): Translation {
   return { status: 502, detail: words === null ? detail : `${REFUSED.slice(0, -1)}: ${words}` };
 }
 
-/** Recognises the errors of any copy of the package: Nest asks with `instanceof`. */
+/** Recognises the errors of any copy of the package, since Nest uses `instanceof`. */
 class AnyRollcallError extends RollcallError {
   static override [Symbol.hasInstance](error: unknown): boolean {
     return isRollcallError(error);
@@ -86,8 +96,9 @@ class AnyRollcallError extends RollcallError {
 }
 
 /**
- * Answers for a `RollcallError` that no other filter caught. Over HTTP a problem document with the status of its code, and `Retry-After` where
- * waiting helps; in a microservice's handler an object with the code. What the error says in full is logged.
+ * Answers a `RollcallError` that no other filter caught. Over HTTP: a problem document with the status of its code, and
+ * `Retry-After` if waiting helps; in a microservice's handler: an object with the code. The full message of the error
+ * is logged.
  */
 @Catch(AnyRollcallError)
 export class RollcallExceptionFilter implements ExceptionFilter<RollcallError> {
@@ -120,15 +131,18 @@ export class RollcallExceptionFilter implements ExceptionFilter<RollcallError> {
   }
 }
 
-/** Nothing has failed: a service refused what was asked of it, with a status of 4xx, or nobody waits any more. */
+/**
+ * True for errors that are not failures: a service refused the request with a status of 4xx, or the caller no longer
+ * waits.
+ */
 function isCallersFault({ code, cause }: RollcallError): boolean {
   return code === 'CANCELLED' || (code === 'REMOTE' && reasonOf(cause).status !== null);
 }
 
 /**
- * Puts the filter before all others in the list of the application, and so last in turn: Nest asks them from the end. Filters under
- * `APP_FILTER` are added in the order of modules, so that ours would come before those of the root module. To be called while providers
- * are made, before Nest adds those. False: this version of Nest keeps its list elsewhere.
+ * Puts the filter first in the list of the application, and so last in turn, since Nest asks them from the end. Filters
+ * under `APP_FILTER` are added in the order of modules, so that ours would precede those of the root module. Call it
+ * while providers are created, before Nest adds those. Returns false if this version of Nest keeps its list elsewhere.
  */
 export function placeLast(filter: ExceptionFilter, module: ModuleRef): boolean {
   const container: unknown = Reflect.get(module, 'container');
@@ -148,16 +162,16 @@ function isApplicationConfig(config: unknown): config is Pick<ApplicationConfig,
   );
 }
 
-/** What is under way breaks off, so that nobody takes it for whole. */
+/** Cuts off an answer that has begun, so that the caller does not take it for complete. */
 function cutOff(response: unknown): void {
   const raw: unknown = typeof response === 'object' && response !== null && 'raw' in response ? response.raw : response;
   if (raw instanceof ServerResponse) raw.destroy();
 }
 
-/** Nobody throws one. */
+/** An error class that is never thrown. */
 class Unthrown extends Error {}
 
-/** Stands under `APP_FILTER` where the filter was not wanted, or has its place already. */
+/** Takes the place under `APP_FILTER` if the filter is disabled, or is installed already. */
 @Catch(Unthrown)
 export class NoExceptionFilter implements ExceptionFilter {
   catch(error: unknown): unknown {

@@ -80,7 +80,7 @@ describe('the proto of a service', () => {
     expect(() => services.methodsOf('orders.v3.Orders')).toThrow('Did you mean orders.v');
   });
 
-  it('has what is in the packages that were said, and nothing else', async () => {
+  it('has the services of the named packages, and no others', async () => {
     const services = await read({ package: ['orders.v2', 'orders.v2'], protoPath: versions });
     expect(services.methodsOf('Orders').get('find')?.path).toBe('/orders.v2.Orders/Find');
     expect(() => services.methodsOf('orders.v1.Orders')).toThrow('no service orders.v1.Orders in orders.v2');
@@ -90,13 +90,13 @@ describe('the proto of a service', () => {
     expect([await coded(), await coded({ keepCase: true })]).toEqual([{ thingName: 'a' }, { thing_name: 'a' }]);
   });
 
-  it('may have been read already', async () => {
+  it('may be loaded already', async () => {
     const services = await read({ package: 'shop', packageDefinition: SHOP });
     expect(services.methodsOf('Orders').get('find')).toMatchObject({ path: '/shop.Orders/Find' });
   });
 });
 
-describe('a proto that is not what it is said to be', () => {
+describe('an invalid proto', () => {
   it.each([
     ['has no such package', { package: 'users.v2', protoPath: users }, 'Did you mean users.v1?'],
     ['has no service at all', { package: 'a', packageDefinition: {} }, 'no service at all'],
@@ -110,7 +110,7 @@ describe('a proto that is not what it is said to be', () => {
     ],
     ['has no package said', { protoPath: users }, 'package is missing'],
     ['is misspelt', { package: 'a', protopath: users }, 'Did you mean protoPath?'],
-  ])('%s: that is said, and what to do', async (_what, feature, advice) => {
+  ])('%s: the error says so, and what to do', async (_what, feature, advice) => {
     await expect(read(feature)).rejects.toMatchObject({
       code: 'OPTION_INVALID',
       message: expect.stringContaining(advice),
@@ -118,7 +118,7 @@ describe('a proto that is not what it is said to be', () => {
     await expect(read(feature)).rejects.toThrow('users');
   });
 
-  it('has no service of that name: those that it has are named', async () => {
+  it('has no service of that name: the error lists the existing ones', async () => {
     const services = await read({ package: 'users.v1', protoPath: users });
     expect(() => services.methodsOf('UserService')).toThrow(
       'The proto of users has no service UserService in users.v1: it has UsersService. Did you mean UsersService?',
@@ -126,7 +126,7 @@ describe('a proto that is not what it is said to be', () => {
     expect(() => services.methodsOf('users.v1.Thing')).toThrow('no service users.v1.Thing');
   });
 
-  it('cannot be read where proto-loader is not installed: what to install is said', async () => {
+  it('cannot be read without proto-loader: the error says what to install', async () => {
     const told = readGrpc('users', { package: 'users.v1', protoPath: users }, missing);
     await expect(told).rejects.toMatchObject({ code: 'OPTION_INVALID' });
     await expect(told).rejects.toThrow('npm install @grpc/proto-loader');

@@ -2,22 +2,25 @@ import type { GrpcOptions } from '@nestjs/microservices';
 import type { GrpcMethod } from '@rollcall/client';
 import { isRecord, messageOf, nearest, option, parseOptions, RollcallError } from '@rollcall/core';
 
-/** Which gRPC services another service has; the words are those of Nest's `ClientGrpc`. */
+/** The gRPC services of another service; the fields are those of Nest's `ClientGrpc`. */
 export interface GrpcFeature {
-  /** What the proto says of itself: `users.v1`; several, if its services are in several. */
+  /** The package of the proto: `users.v1`; several, if its services are in several. */
   readonly package: string | readonly string[];
   /** The proto file, or several; read with @grpc/proto-loader when the application starts. */
   readonly protoPath?: string | readonly string[] | undefined;
-  /** How it is read: `keepCase`, `longs`, `enums`, `bytes`, `defaults`, `arrays`, `objects`, `oneofs`, `json`, `includeDirs`. */
+  /**
+   * Options of the loader: `keepCase`, `longs`, `enums`, `bytes`, `defaults`, `arrays`, `objects`, `oneofs`, `json`,
+   * `includeDirs`.
+   */
   readonly loader?: GrpcOptions['options']['loader'];
-  /** What proto-loader has made of it already, instead of `protoPath`. */
+  /** The definition that proto-loader has already loaded, instead of `protoPath`. */
   readonly packageDefinition?: object | undefined;
 }
 
-/** One table for the parser and docs/OPTIONS.md. */
+/** The options for the parser and docs/OPTIONS.md. */
 export const grpcFields = {
   package: option.value<string | readonly string[]>({
-    doc: 'What the proto says of itself; several, if its services are in several.',
+    doc: 'The package of the proto; several, if its services are in several.',
     allowed: 'a name like users.v1, or a list of names',
     is: isWords,
   }),
@@ -27,34 +30,35 @@ export const grpcFields = {
     is: isWords,
   }),
   packageDefinition: option.value<object>({
-    doc: 'What @grpc/proto-loader has made of it already, instead of protoPath.',
+    doc: 'The definition that @grpc/proto-loader has already loaded, instead of protoPath.',
     allowed: 'what load, loadSync or fromJSON of @grpc/proto-loader return',
     is: isRecord,
   }),
   loader: option.value<object>({
-    doc: 'How it is read, as for ClientGrpc of Nest: keepCase, longs, enums, bytes, defaults, arrays, objects, oneofs, json, includeDirs.',
+    doc: 'Options of the loader, as for ClientGrpc of Nest: keepCase, longs, enums, bytes, defaults, arrays, objects, oneofs, json, includeDirs.',
     allowed: 'an object of options of @grpc/proto-loader',
     is: isRecord,
   }),
 };
 
-/** What of proto-loader is needed; it is loaded when it is needed. */
+/** The needed part of proto-loader, which is loaded on demand. */
 export interface ProtoLoader {
   load(protoPath: string | string[], loader?: object): Promise<object>;
 }
 
-/** The gRPC services that one service has, by the names that its proto gives them. */
+/** The gRPC services of one service, by their names in the proto. */
 export interface GrpcServices {
   /**
-   * The methods of `UsersService`, or by its full name of `users.v1.UsersService`, each also in camel case. Throws OPTION_INVALID: that
-   * names the nearest for one that there is none of, and the full names where several packages have one of that name.
+   * The methods of `UsersService`, or by its full name of `users.v1.UsersService`, each also in camel case. Throws
+   * OPTION_INVALID that names the nearest service for an unknown name, and the full names if several packages have one
+   * of that name.
    */
   methodsOf(name: string): ReadonlyMap<string, GrpcMethod>;
 }
 
 /**
- * Reads what a feature says. Rejects with OPTION_INVALID: for wrong options, a proto that cannot be read or does not have the package,
- * and where @grpc/proto-loader is not installed.
+ * Reads the proto of a feature. Rejects with OPTION_INVALID for invalid options, a proto that cannot be read or lacks the package, and if
+ * @grpc/proto-loader is not installed.
  */
 export async function readGrpc(
   service: string,
@@ -125,7 +129,7 @@ class ProtoServices implements GrpcServices {
   }
 
   methodsOf(name: string): ReadonlyMap<string, GrpcMethod> {
-    // proto-loader reads several files at once: their order is chance
+    // proto-loader reads several files at once, in random order
     const there = [...this.#services.keys()].filter((full) => this.#packages.includes(packageOf(full))).toSorted();
     const known = there.includes(name) ? [name] : there.filter((full) => shortName(full) === name);
     const [first] = known;
@@ -138,7 +142,7 @@ class ProtoServices implements GrpcServices {
     return found;
   }
 
-  /** Those of one name are told by their full names. */
+  /** Services with the same short name are listed by their full names. */
   #noneError(name: string, there: readonly string[]): RollcallError {
     const short = there.map(shortName);
     const told = there.map((full, i) => {
@@ -170,17 +174,17 @@ function shortName(fullServiceName: string): string {
   return fullServiceName.slice(fullServiceName.lastIndexOf('.') + 1);
 }
 
-/** A proto may have no package: then it is said as an empty one. */
+/** The package of a name; a proto without a package has an empty one. */
 function packageOf(fullServiceName: string): string {
   return fullServiceName.slice(0, Math.max(0, fullServiceName.lastIndexOf('.')));
 }
 
-/** As proto-loader describes it; `originalName` is the one in camel case. */
+/** As proto-loader describes it; `originalName` is the camel-case one. */
 interface ProtoMethod extends GrpcMethod {
   readonly originalName?: string;
 }
 
-/** Both names of each, as in Nest. */
+/** Each method under both names, as in Nest. */
 function methodsIn(service: Readonly<Record<string, ProtoMethod>>): ReadonlyMap<string, GrpcMethod> {
   const methods = new Map<string, GrpcMethod>(Object.entries(service));
   for (const method of Object.values(service)) {
@@ -190,7 +194,7 @@ function methodsIn(service: Readonly<Record<string, ProtoMethod>>): ReadonlyMap<
   return methods;
 }
 
-/** Types stand among the services; they have a `format`. */
+/** The definition also holds types, which have a `format`. */
 function isService(said: unknown): said is Readonly<Record<string, ProtoMethod>> {
   if (!isRecord(said) || 'format' in said) return false;
   return Object.values(said).every((method: unknown) => isRecord(method) && 'requestSerialize' in method);

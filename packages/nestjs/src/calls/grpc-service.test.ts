@@ -30,7 +30,7 @@ async function client(defaults = {}) {
 }
 
 describe('grpc(name)', () => {
-  it('gives the methods of the proto, each cold: a subscription is a call', async () => {
+  it('returns the methods of the proto, each cold: a subscription is a call', async () => {
     const { orders, rollcall, woken } = await client({ deadlineMs: 800 });
     rollcall.onStream = (observer) => (observer.next({ id: '7' }), observer.complete());
     const found = orders.find({ id: '7' });
@@ -56,7 +56,7 @@ describe('grpc(name)', () => {
     ]);
   });
 
-  it('cancels the call when nobody listens any more, and hands the error on as it is', async () => {
+  it('cancels the call on unsubscribe, and passes the error on unchanged', async () => {
     const { orders, rollcall } = await client();
     rollcall.onStream = () => {};
     orders.follow({ id: '7' }).subscribe().unsubscribe();
@@ -66,7 +66,7 @@ describe('grpc(name)', () => {
     await expect(lastValueFrom(orders.find({ id: '7' }))).rejects.toBe(error);
   });
 
-  it('takes the metadata of grpc-js and options of the call, which beat the defaults of the service', async () => {
+  it('takes the metadata of grpc-js and call options, which override the defaults of the service', async () => {
     const { orders, rollcall } = await client({ deadlineMs: 800, idempotent: true });
     rollcall.onStream = (observer) => observer.complete();
     const metadata = new Metadata();
@@ -86,7 +86,7 @@ describe('grpc(name)', () => {
     ]);
   });
 
-  it('refuses what a call does not take, such as the deadline of grpc-js', async () => {
+  it('rejects unknown options, such as the deadline of grpc-js', async () => {
     const { orders, rollcall } = await client();
     const refused = orders.find({ id: '7' }, { deadline: Date.now() });
     await expect(lastValueFrom(refused)).rejects.toMatchObject({ code: 'OPTION_INVALID' });
@@ -95,14 +95,14 @@ describe('grpc(name)', () => {
     expect(rollcall.made).toEqual([]);
   });
 
-  it('says which lines are missing where no proto was named, and which services there are', async () => {
+  it('names the missing lines if no proto is set, and the existing services', async () => {
     const bare = new ServiceClient({ rollcall: new FakeRollcall(), wake() {} }, 'orders');
     expect(() => bare.grpc('Orders')).toThrow("RollcallModule.forFeature([{ service: 'orders', grpc: { package:");
     const { client: named } = await client();
     expect(() => named.grpc('Order')).toThrow('Did you mean Orders?');
   });
 
-  it('is typed by whoever calls it; a method of a generated client is still called as one', async () => {
+  it('takes its type from the caller; a method of a generated client still works', async () => {
     const { client: orders } = await client();
     expectTypeOf(orders.grpc<OrdersService>('Orders')).toEqualTypeOf<OrdersService>();
     expectTypeOf((method: GrpcMethod<Order, Order>) => orders.grpc(method, { id: '7' })).returns.toEqualTypeOf<
@@ -129,13 +129,13 @@ async function application(grpc: object) {
 }
 
 describe('forFeature with grpc', () => {
-  it('makes the service callable, through all that calls go through', async () => {
+  it('makes the service callable through the whole call path', async () => {
     const orders = await application({});
     expect(await firstValueFrom(orders.find({ id: '7' }))).toEqual({ id: '7', status: 'found' });
     expect(await lastValueFrom(orders.follow({ id: '7' }).pipe(toArray()))).toEqual([{ id: '1' }, { id: '2' }]);
   });
 
-  it('keeps an application from starting whose proto is wrong', async () => {
+  it('prevents the start of an application with an invalid proto', async () => {
     await expect(application({ package: 'shops' })).rejects.toThrow('Did you mean shop?');
   });
 });

@@ -13,9 +13,9 @@ export type StartGrpc = (
 ) => { cancel(): void };
 
 /**
- * An object with the methods of a gRPC service, as `getService` of Nest's `ClientGrpc` makes it: each takes a message (of a method that
- * takes a stream an Observable of them), metadata or options of the call or both, and returns an Observable. It is cold: each subscription
- * is a call, and ending the subscription cancels it.
+ * Creates an object with the methods of a gRPC service, like `getService` of Nest's `ClientGrpc`: each takes a message
+ * (or an Observable of messages, if the method takes a stream), and metadata, call options or both, and returns a cold
+ * Observable: each subscription is a call, and unsubscribing cancels it.
  */
 export function grpcServiceOf(methods: ReadonlyMap<string, GrpcMethod>, start: StartGrpc): object {
   const service: Record<string, unknown> = {};
@@ -29,7 +29,7 @@ export function grpcServiceOf(methods: ReadonlyMap<string, GrpcMethod>, start: S
   return service;
 }
 
-/** What `Metadata` of grpc-js has. */
+/** The used part of the `Metadata` of grpc-js. */
 interface MetadataLike {
   toHttp2Headers(): Readonly<Record<string, unknown>>;
 }
@@ -38,10 +38,13 @@ function isMetadata(said: object): said is MetadataLike {
   return 'toHttp2Headers' in said && typeof said.toHttp2Headers === 'function';
 }
 
-/** A call takes these, and no other word. */
+/** The options that a call accepts, and no others. */
 const KNOWN: Readonly<Record<keyof GrpcCall, true>> = { headers: true, ...CALL_OPTION_NAMES };
 
-/** What follows the message. Throws OPTION_INVALID for what a call does not take, such as the `deadline` of grpc-js. */
+/**
+ * Parses the arguments after the message. Throws OPTION_INVALID for an unknown option, such as the `deadline` of
+ * grpc-js.
+ */
 function wishesOf(said: readonly unknown[]): GrpcCall {
   let wishes: GrpcCall = {};
   for (const one of said) {
@@ -68,7 +71,7 @@ function strange(word: string): RollcallError {
   );
 }
 
-/** Several values of one name go in one, with commas between them; what is binary is in base64 already. */
+/** Joins several values of one name with commas; binary values are in base64 already. */
 function headersOf(metadata: MetadataLike): Record<string, string> {
   return Object.fromEntries(
     Object.entries(metadata.toHttp2Headers()).map(([name, value]) => [

@@ -8,7 +8,7 @@ import { reasonOf, remoteError } from './remote-error.js';
 const sent = (thrown: unknown): unknown => JSON.parse(JSON.stringify(thrown));
 const grpc = (code: number): GrpcStatusError => new GrpcStatusError(code, 'some words', {});
 
-describe('what a service said when it refused', () => {
+describe('the reason of a service that refused', () => {
   it.each([
     ['an RpcException with a text', 'no', { status: null, words: 'no' }],
     ['an RpcException with an object', { statusCode: 409, message: 'taken' }, { status: 409, words: 'taken' }],
@@ -33,13 +33,13 @@ describe('what a service said when it refused', () => {
     expect(reasonOf(cause)).toEqual({ status, words });
   });
 
-  it('is not passed on when it is a fault of that service: a status of 5xx, or an error of gRPC that is none of the caller', () => {
+  it('is not passed on if it is a fault of that service: a status of 5xx, or a gRPC error that does not blame the caller', () => {
     expect(reasonOf({ statusCode: 500, message: 'select * from orders' })).toEqual({ status: null, words: null });
     expect(reasonOf(grpc(13))).toEqual({ status: null, words: null });
     expect(reasonOf(grpc(2))).toEqual({ status: null, words: null });
   });
 
-  it('has no status that speaks of a connection, or of who asked', () => {
+  it('has no status about a connection or the identity of the caller', () => {
     for (const status of [407, 408, 421, 425, 426, 431, 499, 200, 302, 404.5]) {
       expect(reasonOf({ statusCode: status, message: 'no' })).toEqual({ status: null, words: 'no' });
     }
@@ -56,14 +56,14 @@ describe('what a service said when it refused', () => {
     expect([words?.slice(0, 4), words?.length]).toEqual(['a??b', 400]);
   });
 
-  it('is null where nothing was said', () => {
+  it('is null if there is none', () => {
     for (const cause of [undefined, null, 7, {}, { message: {} }, '', { statusCode: 404 }, []])
       expect(reasonOf(cause).words).toBeNull();
   });
 });
 
-describe('an error that goes on over a microservice transport', () => {
-  it('takes the reason of the service behind it along', () => {
+describe('an error that is passed on over a microservice transport', () => {
+  it('includes the reason of the called service', () => {
     const cause = { statusCode: 404, message: 'No order 7.' };
     const first = remoteError(new RollcallError('REMOTE', 'orders answered with an error: No order 7.', { cause }));
     expect(first).toEqual({
@@ -77,7 +77,7 @@ describe('an error that goes on over a microservice transport', () => {
     expect(reasonOf(sent(first))).toEqual({ status: 404, words: 'No order 7.' });
   });
 
-  it('names no service or address to whoever asks over HTTP, two hops further', () => {
+  it('names no service or address to an HTTP caller two hops further', () => {
     const failed = remoteError(
       new RollcallError('TRANSPORT', 'The call to stock failed: 10.0.0.5:3001', { retryable: true }),
     );

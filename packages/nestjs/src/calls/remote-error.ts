@@ -1,15 +1,15 @@
 import { ERROR_CODES, printableText } from '@rollcall/core';
 import type { ErrorCode, RollcallError } from '@rollcall/core';
 
-/** An error as it goes to a caller over a microservice transport: what Nest sends for its own exceptions, and the code. */
+/** An error as a microservice transport sends it to the caller: the fields of Nest's own exceptions, and the code. */
 export interface RemoteError {
   readonly status: 'error';
   readonly code: ErrorCode;
   readonly message: string;
   readonly retryable: boolean;
-  /** Of a REMOTE error: the status 4xx that the service behind this one answered with. */
+  /** Of a REMOTE error: the 4xx status with which the called service answered. */
   readonly statusCode?: number;
-  /** Of a REMOTE error: the words of the service behind this one, without the names that `message` has. */
+  /** Of a REMOTE error: the text of the called service, without the names that `message` has. */
   readonly detail?: string;
 }
 
@@ -26,20 +26,24 @@ export function remoteError(error: Pick<RollcallError, 'code' | 'message' | 'ret
   };
 }
 
-/** Why a service refused, as far as others may know it. */
+/** Why a service refused, as far as it may be passed on. */
 export interface RemoteReason {
-  /** 400 … 499; null: it gave none, or one that means nothing to a caller further away. */
+  /** 400 … 499; null if it gave none, or one that does not concern a more distant caller. */
   readonly status: number | null;
-  /** What its handler says, in one printable line of at most 400 UTF-16 code units; null: nothing, or nothing for others. */
+  /**
+   * The text of its handler, in one printable line of at most 400 UTF-16 code units; null if there is none for others.
+   */
   readonly words: string | null;
 }
 
 const UNSAID: RemoteReason = { status: null, words: null };
 
-/** These speak of the connection between two processes, or of who asked: they must not travel further. */
+/**
+ * Statuses about the connection between two processes, or about the identity of the caller: they must not be passed on.
+ */
 const HOP_STATUSES: ReadonlySet<number> = new Set([407, 408, 421, 425, 426, 431, 499]);
 
-/** gRPC codes that say the caller is at fault, as HTTP statuses: the mapping of grpc-gateway. */
+/** gRPC codes that blame the caller, as HTTP statuses: the mapping of grpc-gateway. */
 const GRPC_STATUSES: Readonly<Record<number, number>> = {
   3: 400,
   5: 404,
@@ -52,9 +56,10 @@ const GRPC_STATUSES: Readonly<Record<number, number>> = {
 };
 
 /**
- * Reads the cause of a REMOTE error: what an `RpcException` was made of (a text or an object), an `HttpException` or its answer as JSON,
- * the answer of our own filter, or a gRPC status. Of a fault of the service itself (a status of 5xx, another gRPC code) the words stay
- * unsaid: nobody wrote them for the outside. Nest has replaced those of errors that nobody caught.
+ * Reads the cause of a REMOTE error: the content of an `RpcException` (a text or an object), an `HttpException` or its
+ * answer as JSON, the answer of our own filter, or a gRPC status. For a fault of the service itself (a status of 5xx,
+ * another gRPC code) it omits the text, which was not written for others. Nest has replaced the text of uncaught
+ * errors.
  */
 export function reasonOf(cause: unknown): RemoteReason {
   if (typeof cause === 'string') return { status: null, words: wordsOf(cause) };
@@ -66,7 +71,7 @@ export function reasonOf(cause: unknown): RemoteReason {
   return { status: passable(status), words: wordsOf(isErrorCode(code) ? cause['detail'] : messageIn(cause)) };
 }
 
-/** The code of the RollcallError that a service answered with; null: its answer was another. */
+/** The code of the RollcallError with which a service answered; null for another answer. */
 export function remoteCodeOf(cause: unknown): ErrorCode | null {
   return isRecord(cause) && isErrorCode(cause['code']) ? cause['code'] : null;
 }
@@ -86,7 +91,7 @@ function messageIn({ message, response }: Readonly<Record<string, unknown>>): un
   return isRecord(response) && Array.isArray(response['message']) ? response['message'] : message;
 }
 
-/** A ValidationPipe says a list. */
+/** A ValidationPipe answers with a list. */
 function wordsOf(message: unknown): string | null {
   const text = Array.isArray(message) ? message.filter((one) => typeof one === 'string').join('; ') : message;
   return typeof text === 'string' && text !== '' ? printableText(text) : null;

@@ -49,21 +49,21 @@ describe('send', () => {
     expect(woken()).toBe(2);
   });
 
-  it('cancels the call when nobody listens any more', () => {
+  it('cancels the call on unsubscribe', () => {
     const { orders, rollcall } = client();
     rollcall.onStream = () => {};
     orders.send('find', {}).subscribe().unsubscribe();
     expect(rollcall.cancelled).toBe(1);
   });
 
-  it('hands the error on as it is', async () => {
+  it('passes the error on unchanged', async () => {
     const { orders, rollcall } = client();
     const error = new RollcallError('NO_INSTANCE', 'none');
     rollcall.onStream = (observer) => observer.error(error);
     await expect(firstValueFrom(orders.send('find', {}))).rejects.toBe(error);
   });
 
-  it('hands on a value that is empty, and a pattern that is an object', async () => {
+  it('passes on an empty value, and a pattern that is an object', async () => {
     const { orders, rollcall } = client();
     rollcall.onStream = (observer) => (observer.next(null), observer.complete());
     expect(await firstValueFrom(orders.send({ cmd: 'find' }, 0))).toBeNull();
@@ -72,7 +72,7 @@ describe('send', () => {
 });
 
 describe('emit', () => {
-  it('is hot: it is sent once, whoever subscribes', async () => {
+  it('is hot: it is sent once, with any number of subscribers', async () => {
     const { orders, rollcall } = client();
     const sent = orders.emit('created', { id: '7' });
     expect(rollcall.made).toMatchObject([{ verb: 'emit', service: 'orders', pattern: 'created', data: { id: '7' } }]);
@@ -81,7 +81,7 @@ describe('emit', () => {
     expect(rollcall.made).toHaveLength(1);
   });
 
-  it('tells its failure to who subscribes, and to nobody else', async () => {
+  it('reports its failure to subscribers only', async () => {
     const { orders, rollcall } = client();
     const error = new RollcallError('NO_INSTANCE', 'none');
     rollcall.onCall = () => Promise.reject(error);
@@ -92,7 +92,7 @@ describe('emit', () => {
 });
 
 describe('call and fetch', () => {
-  it('take options, which beat the defaults of the service', async () => {
+  it('take options, which override the defaults of the service', async () => {
     const { orders, rollcall } = client({ deadlineMs: 800, idempotent: true });
     expect(await orders.call('find', { id: '7' }, { deadlineMs: 50 })).toBe('answered');
     const response = await orders.fetch('/orders/7', { method: 'PUT' }, { idempotent: false });
@@ -107,7 +107,7 @@ describe('call and fetch', () => {
 });
 
 describe('the dispatch hook', () => {
-  it('is called with each packet of send, emit and call, and what it adds travels beside the payload', async () => {
+  it('is called with each packet of send, emit and call, and what it adds is sent beside the payload', async () => {
     const { orders, rollcall } = client({ deadlineMs: 800 });
     orders.setOnDispatchHook((packet) => Object.assign(packet, { metadata: { tenant: packet.pattern } }));
     rollcall.onStream = (observer) => (observer.next(1), observer.complete());
@@ -121,7 +121,7 @@ describe('the dispatch hook', () => {
     ]);
   });
 
-  it('that throws fails the call alone, wherever it is caught', async () => {
+  it('that throws fails only the call', async () => {
     const { orders, rollcall } = client();
     const error = new Error('no tenant');
     orders.setOnDispatchHook(() => {
@@ -133,7 +133,7 @@ describe('the dispatch hook', () => {
     expect(rollcall.made).toEqual([]);
   });
 
-  it('that adds nothing changes nothing', async () => {
+  it('that adds nothing has no effect', async () => {
     const { orders, rollcall } = client({ deadlineMs: 800 });
     orders.setOnDispatchHook(() => {});
     await orders.call('find', {});
@@ -142,7 +142,7 @@ describe('the dispatch hook', () => {
 });
 
 describe('a client', () => {
-  it('has no events of a connection, and says what to use instead', () => {
+  it('has no connection events, and names the alternatives', () => {
     const { orders } = client();
     expect(() => orders.on('connect')).toThrow(/on\('connect'\) of the client of orders has nothing.*client\.status/);
     expect(() => orders.on('connect')).toThrow(RollcallError);
@@ -156,7 +156,7 @@ describe('a client', () => {
     expect(rollcall.events).toEqual([]);
   });
 
-  it('tells whether the registry is there, as it changes, until nobody asks any more', () => {
+  it('reports the connection status and its changes until unsubscribed', () => {
     const { orders, rollcall } = client();
     const seen: string[] = [];
     const subscription = orders.status.subscribe((status) => seen.push(status));
@@ -165,7 +165,7 @@ describe('a client', () => {
     expect([seen, rollcall.listeners.size]).toEqual([['waiting', 'connected'], 0]);
   });
 
-  it('is connected when there is a copy to call from', async () => {
+  it('is connected once there is a copy of the service', async () => {
     const { orders, rollcall } = client();
     await orders.connect();
     expect(rollcall.events).toEqual(['instances orders']);

@@ -9,7 +9,7 @@ import { grpcServiceOf } from './grpc-service.js';
 
 declare const untyped: unique symbol;
 
-/** Stands for a service whose contract nobody wrote down: anything may be sent, anything may come back. */
+/** The contract of a service without a declared one: any pattern, any data, any answer. */
 export interface Untyped {
   readonly [untyped]: true;
 }
@@ -17,26 +17,28 @@ export interface Untyped {
 /** The patterns of a contract: `type OrdersApi = { find: (query: { id: string }) => Order }`. */
 export type PatternOf<Api extends object> = Exclude<keyof Api, symbol>;
 export type InputOf<Handler> = Handler extends (input: infer Input) => unknown ? Input : never;
-/** What a caller gets: the values of a stream, what a promise resolves to, else what is returned. */
+/**
+ * The result of a handler for the caller: the values of a stream, what a promise resolves to, else the returned value.
+ */
 export type OutputOf<Handler> = Handler extends (input: never) => infer Output ? Settled<Output> : never;
 /** The values of a stream, what a promise resolves to, else the type itself. */
 export type Settled<Output> = Output extends Observable<infer Value> ? Value : Awaited<Output>;
 
-/** What a client needs to know of its application. */
+/** What a client needs from its application. */
 export interface ServiceClientHost {
   readonly rollcall: RollcallApi;
-  /** Called before each call: the first one may have to start the feed. */
+  /** Called before each call, since the first one may have to start the feed. */
   wake(): void;
-  /** Its gRPC services, if the proto was named. */
+  /** The gRPC services, if a proto is set. */
   readonly grpc?: GrpcServices | undefined;
 }
 
-/** Stands for a gRPC service whose methods nobody wrote down. */
+/** The contract of a gRPC service without a declared one. */
 export type UntypedGrpc = Readonly<Record<string, (message: any, ...wishes: any[]) => Observable<any>>>;
 
 /**
- * A service by its name. A drop-in for the `ClientProxy` that code injects today, with a balancer, breaker, retries and a
- * deadline behind it: no connection belongs to it, so there is none to open or close. Errors are `RollcallError`s.
+ * A service by its name: a drop-in replacement for the `ClientProxy` that code injects today, with a balancer, breaker,
+ * retries and a deadline. It owns no connection, so there is none to open or close. Its errors are `RollcallError`s.
  */
 export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   /** Only a type, so that clients of different contracts are different types. */
@@ -52,7 +54,7 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   }
 
   /**
-   * Cold: each subscription is a call, and ending the subscription cancels it. The deadline runs to the first value, then
+   * Cold: each subscription is a call, and unsubscribing cancels it. The deadline applies to the first value, then
    * `idleMs` from value to value.
    */
   override send<Pattern extends PatternOf<Api>>(
@@ -64,7 +66,9 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
     return new Observable((observer) => this.publish(this.packetOf(pattern, data), this.createObserver(observer)));
   }
 
-  /** Hot: sent at once, to one instance, and again only if it was certainly not sent. Completes when it has been written. */
+  /**
+   * Hot: sent at once to one instance, and again only if it was certainly not sent. Completes when it has been written.
+   */
   override emit<Pattern extends PatternOf<Api>>(pattern: Pattern, data: InputOf<Api[Pattern]>): Observable<undefined>;
   override emit<TResult = any, TInput = any>(this: ServiceClient, pattern: any, data: TInput): Observable<TResult>;
   override emit(pattern: unknown, data: unknown): Observable<any> {
@@ -86,20 +90,23 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
     );
   }
 
-  /** `fetch` on an instance of the service: `path` begins with a slash. Redirects out of the service are answers; else as with `fetch`. */
+  /**
+   * `fetch` on an instance of the service; `path` begins with a slash. A redirect out of the service is returned as the
+   * answer; otherwise as with `fetch`.
+   */
   fetch(path: string, init?: RequestInit, options?: OneCall): Promise<Response> {
     return this.awake().fetch(this.service, path, init, this.optionsWith(options));
   }
 
   /**
-   * A gRPC service of the proto that `forFeature` names, by its name or its full one (`shop.v1.Orders`), as `ClientGrpc.getService` of
-   * Nest gives it: its methods, as the proto has them and in camel case, return cold Observables. After the message each takes the
-   * `Metadata` of grpc-js, options of the call (`GrpcCall`) or both; a method that takes a stream takes an Observable of messages, and is
-   * not repeated once that was subscribed to. Throws OPTION_INVALID for a service that the proto does not have, a name that several have,
-   * and where no proto was named.
+   * A gRPC service of the proto in `forFeature`, by its name or its full one (`shop.v1.Orders`), like
+   * `ClientGrpc.getService` of Nest: its methods, under their proto names and in camel case, return cold Observables.
+   * After the message each takes the `Metadata` of grpc-js, call options (`GrpcCall`) or both; a method that takes a
+   * stream takes an Observable of messages, and is not retried once that was subscribed to. Throws OPTION_INVALID for a
+   * service that the proto does not have, an ambiguous name, and if no proto is set.
    */
   grpc<Service extends object = UntypedGrpc>(name: string): Service;
-  /** Calls a gRPC method as generated clients describe it: one message there, one back. */
+  /** Calls a gRPC method as generated clients describe it: one message out, one back. */
   grpc<Input, Output>(method: GrpcMethod<Input, Output>, message: Input, options?: GrpcCall): Promise<Output>;
   grpc(said: string | GrpcMethod<any, any>, message?: any, options?: GrpcCall): any {
     if (typeof said === 'string') return this.grpcService(said);
@@ -107,14 +114,14 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   }
 
   /**
-   * Resolves when there is a copy to call from, whoever is in it; rejects with NO_CATALOG, retryable, when no registry tells us in time.
-   * To wait until somebody can be called: `Rollcall.ready`.
+   * Resolves when there is a copy of the service, with any instances; rejects with NO_CATALOG, retryable, if no
+   * registry answers in time. To wait for a callable instance use `Rollcall.ready`.
    */
   async connect(): Promise<void> {
     await this.awake().instances(this.service);
   }
 
-  /** Is the registry there? Calls go on without it. */
+  /** Whether the registry is reachable. Calls continue without it. */
   override get status(): Observable<ContactStatus> {
     const { rollcall } = this.host;
     return new Observable((observer) => {
@@ -123,19 +130,20 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
     });
   }
 
-  /** Connections belong to the application and are closed with it: there is nothing to close here. */
+  /** A no-op: connections belong to the application and are closed with it. */
   close(): void {}
 
   /**
-   * The hook is called with each packet of `send`, `emit` and `call`, before an instance is chosen and once however often the call is tried.
-   * What it puts into `packet.metadata` travels with it over TCP, beside what Rollcall sends there; Nest 12 gives it to the handler as
-   * `TcpContext.getMetadata()`. It replaces the hook before it. An error that it throws is that of the call.
+   * The hook is called with each packet of `send`, `emit` and `call`, before an instance is chosen, and once for all
+   * attempts of a call. What it puts into `packet.metadata` travels with it over TCP, beside Rollcall's own metadata;
+   * Nest 12 passes it to the handler as `TcpContext.getMetadata()`. It replaces an earlier hook. If it throws, the call
+   * fails with that error.
    */
   override setOnDispatchHook(hook: (packet: ReadPacket) => void): void {
     this.#hook = hook;
   }
 
-  /** Throws OPTION_INVALID: there is no connection whose events these could be. */
+  /** Throws OPTION_INVALID, since there is no connection whose events it could report. */
   override on(event: string): never {
     throw new RollcallError(
       'OPTION_INVALID',
@@ -145,7 +153,7 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
     );
   }
 
-  /** The `Rollcall` behind it: of the connections to instances there is none to hand out. */
+  /** Returns the `Rollcall` behind the client, since it has no single connection to return. */
   override unwrap<T>(): T {
     const rollcall: unknown = this.host.rollcall;
     return rollcall as T; // what ClientProxy promises: the caller names the type
@@ -172,7 +180,7 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
     return packet;
   }
 
-  /** A hook that throws fails the call; nobody has to catch it elsewhere. */
+  /** A hook that throws fails the call; it must not also cause an unhandled rejection. */
   private prepared<Result>(
     pattern: unknown,
     data: unknown,
@@ -200,7 +208,7 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   }
 }
 
-/** Nest 11 knows no metadata of packets; a hook may set it all the same. */
+/** Nest 11 has no metadata of packets; a hook may set it all the same. */
 function withMetadata(options: OneCall, packet: ReadPacket): OneCall {
   const said: unknown = Reflect.get(packet, 'metadata');
   if (!isRecord(said)) return options;

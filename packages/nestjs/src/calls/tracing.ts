@@ -2,15 +2,15 @@ import type { CallTracer } from '@rollcall/client';
 import { isRecord } from '@rollcall/core';
 import type { Meter } from '@rollcall/core';
 
-/** What comes in, for whoever draws traces of it: where no other instrumentation does, which is over TCP. Nothing of it may throw. */
+/** Traces incoming messages if no other instrumentation does, which is the case over TCP. Its methods must not throw. */
 export interface RequestTracer {
-  /** Does `work` for a message that came with these words beside its payload. */
+  /** Runs `work` for a message with this metadata. */
   receive<Result>(carrier: Readonly<Record<string, unknown>>, work: () => Result): Result;
-  /** Runs the handler of the message, with all that Nest puts before it; `pattern`: as Nest has it. */
+  /** Runs the handler of the message, with everything that Nest puts before it; `pattern` is Nest's. */
   handle(pattern: string, work: () => Promise<unknown>): Promise<unknown>;
 }
 
-/** Follows what an application calls, and what it is asked: `otelTracing()` of `@rollcall/nestjs/otel`. */
+/** Traces calls and incoming messages: `otelTracing()` of `@rollcall/nestjs/otel`. */
 export interface Tracing {
   readonly calls: CallTracer;
   readonly requests: RequestTracer;

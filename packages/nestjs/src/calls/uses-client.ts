@@ -4,19 +4,19 @@ import { Rollcall } from '@rollcall/client';
 import { ROLLCALL, SETTINGS } from '../inject.js';
 
 /**
- * Does anything of the application, as its modules have it, get hold of what calls are made with: a `ServiceClient`, or the `Rollcall`
- * itself? Whoever takes it out of the running application by hand (`app.get`) is not seen here.
+ * True if a provider or controller of the application's modules injects the client: a `ServiceClient`, or the
+ * `Rollcall` itself. It does not see code that takes it from the running application (`app.get`).
  */
 export function usesClient(modules: ModulesContainer): boolean {
   return [...modules.values()].some((module) => {
-    // our own: everything in it has to do with it
+    // our own modules, in which everything uses it
     if (module.providers.has(SETTINGS)) return false;
     const wrappers = [...module.providers.values(), ...module.controllers.values(), ...module.injectables.values()];
     return wrappers.some(({ inject, metatype }) => [...(inject ?? []), ...wantedBy(metatype)].some(isCaller));
   });
 }
 
-/** What a class asks Nest for. */
+/** The dependencies of a class. */
 function wantedBy(metatype: unknown): readonly unknown[] {
   if (typeof metatype !== 'function') return [];
   const types = listOf(Reflect.getMetadata('design:paramtypes', metatype));

@@ -1,36 +1,36 @@
 import { RollcallError } from '@rollcall/core';
 import type { HedgePolicy, MethodPolicy } from '@rollcall/core';
 
-/** `Symbol.for`, so that two copies of this package read each other's. */
+/** `Symbol.for`, so that two copies of this package read each other's policies. */
 const POLICY = Symbol.for('rollcall.handler-policy');
 const LONGEST_MS = 3_600_000;
 
-/** On a handler, or on a controller for all of its handlers. */
+/** For a handler, or for a controller and all of its handlers. */
 export type HandlerDecorator = ClassDecorator & MethodDecorator;
 
 /**
- * On a handler, or on a controller for all of its handlers: executing it twice does no more than once. It is published with the
- * registration, so callers repeat it by themselves after a broken connection or a timeout. `false`: it is not, whatever its HTTP verb
- * or its controller says.
+ * For a handler, or for a controller and all of its handlers: executing it twice has the effect of once. The
+ * registration publishes it, so callers retry it by themselves after a broken connection or a timeout. `false`: it is
+ * not idempotent, regardless of its HTTP verb or its controller.
  */
 export function Idempotent(isIdempotent = true): HandlerDecorator {
   return policy({ idempotent: isIdempotent });
 }
 
-/** The most that an answer takes, 1 … 3,600,000 ms: callers wait no longer for one attempt. Throws OPTION_INVALID. */
+/** The longest time to an answer, 1 … 3,600,000 ms: callers wait no longer for one attempt. Throws OPTION_INVALID. */
 export function Timeout(timeoutMs: number): HandlerDecorator {
   return policy({ timeoutMs: checked('Timeout', timeoutMs) });
 }
 
 /**
- * Callers may make a second attempt beside a slow first one, if it is `@Idempotent()` too. `afterMs`, 1 … 3,600,000: how long the first
- * one is waited for; left out, as long as most calls of it take. Throws OPTION_INVALID.
+ * Callers may send a second attempt beside a slow first one, if the handler is `@Idempotent()`, too. `afterMs`, 1 …
+ * 3,600,000: the wait for the first attempt; default: as long as most calls of it take. Throws OPTION_INVALID.
  */
 export function Hedge({ afterMs }: HedgePolicy = {}): HandlerDecorator {
   return policy({ hedge: afterMs === undefined ? true : { afterMs: checked('Hedge', afterMs) } });
 }
 
-/** What was said of a handler, before that of its controller. */
+/** The policy of a handler, which overrides that of its controller. */
 export function handlerPolicyOf(controller: Function, handler: Function): MethodPolicy {
   return { ...saidOf(controller), ...saidOf(handler) };
 }

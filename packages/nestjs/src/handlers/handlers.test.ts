@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { application, LOOPBACK, microservice, world } from '../nest.fixture.js';
 import { Hedge, Idempotent, Timeout } from './handler-policy.js';
 
-/** What an application with this controller publishes, and what it complains of. */
+/** What an application with this controller publishes, and its warnings. */
 async function published(controller: Type, prepare: (app: INestApplication) => void = () => {}) {
   const here = await world({ service: 'orders' }, { controllers: [controller] });
   const app = application(here);
@@ -59,7 +59,7 @@ describe('the handlers of messages', () => {
     }
   }
 
-  it('say what callers should know of them, under every pattern they have', async () => {
+  it('publish their policies under each of their patterns', async () => {
     const { methods, complaints } = await published(Catalog);
     expect(methods).toEqual({
       find: { idempotent: true, timeoutMs: 250, hedge: { afterMs: 20 } },
@@ -70,13 +70,13 @@ describe('the handlers of messages', () => {
     expect(complaints).toEqual([expect.stringContaining('Catalog.placed is not published')]);
   });
 
-  it('of a microservice that is nothing else are published, too', async () => {
+  it('of a standalone microservice are published, too', async () => {
     const here = await world({ service: 'orders' }, { controllers: [Catalog] });
     await microservice(here).listen();
     expect(here.rollcall.methods).toHaveProperty('find');
   });
 
-  it('are published as nothing at all when nothing is said of them', async () => {
+  it('publish nothing without decorators', async () => {
     const here = await world();
     await microservice(here).listen();
     expect(here.rollcall.registered).not.toBeNull();
@@ -84,7 +84,7 @@ describe('the handlers of messages', () => {
     expect(here.log.texts('warn')).toEqual([]);
   });
 
-  it('inherit from their controller what they do not say themselves', async () => {
+  it('inherit from their controller what they do not declare themselves', async () => {
     @Idempotent()
     @Timeout(100)
     @Controller()
@@ -103,7 +103,7 @@ describe('the handlers of messages', () => {
     });
   });
 
-  it('that are to be hedged have to be idempotent, and are told so', async () => {
+  it('must be idempotent to be hedged, and are warned about otherwise', async () => {
     @Controller()
     class Hasty {
       @Hedge()
@@ -113,7 +113,7 @@ describe('the handlers of messages', () => {
     expect((await published(Hasty)).complaints).toEqual([expect.stringContaining('needs @Idempotent()')]);
   });
 
-  it('that are too many for a registration are not published, which is said', async () => {
+  it('that exceed a registration are not published, which is logged', async () => {
     class Endless extends Object {}
     for (let i = 0; i < 300; i += 1) {
       const descriptor = { value: () => i, configurable: true, writable: true };
@@ -140,25 +140,25 @@ describe('the routes of an application', () => {
     find(): void {}
   }
 
-  it('are published by verb and first segment, as callers keep them', async () => {
+  it('are published by verb and first segment, as callers name them', async () => {
     const { methods, complaints } = await published(Invoices);
     expect(methods).toEqual({ 'POST /invoices': { idempotent: true }, 'GET /invoices': { timeoutMs: 100 } });
     expect(complaints).toEqual([]);
   });
 
-  it('have the prefix and the version of the application before them', async () => {
+  it('include the prefix and the version of the application', async () => {
     expect(await names(Invoices, (app) => app.setGlobalPrefix('api'))).toEqual(both('/api'));
     expect(await names(Invoices, versioned)).toEqual([...both('/v1'), ...both('/v2')].toSorted());
     const exclude = [{ path: 'invoices', method: RequestMethod.POST }];
     expect(await names(Invoices, (app) => app.setGlobalPrefix('api', { exclude }))).toContain('POST /invoices');
   });
 
-  it('behind another prefix are all one name for callers, and say only what all of them say', async () => {
-    // the fixture's own routes for GET say nothing
+  it('behind another prefix share one name for callers, and publish only what all declare', async () => {
+    // the fixture's own GET routes declare nothing
     expect(await names(Invoices, (app) => app.setGlobalPrefix('shop'))).toEqual(['POST /shop']);
   });
 
-  it('that callers cannot tell apart say only what all of them say, and the others are told', async () => {
+  it('that callers cannot distinguish publish only what all declare, with a warning for the others', async () => {
     @Controller('carts')
     class Carts {
       @Idempotent()
@@ -175,7 +175,7 @@ describe('the routes of an application', () => {
     expect(complaints).toEqual([expect.stringContaining('Carts.clear is not all published')]);
   });
 
-  it('are not called idempotent where a route with any path might be the one that is meant', async () => {
+  it('are not published as idempotent if a wildcard route may match instead', async () => {
     @Controller()
     class Wild {
       @All(':anything')
@@ -199,7 +199,7 @@ describe('the routes of an application', () => {
 });
 
 describe('a decorator', () => {
-  it('refuses a time that is none', () => {
+  it('rejects an invalid time', () => {
     expect(() => Timeout(0)).toThrow('@Timeout takes a whole number of ms');
     expect(() => Timeout(1.5)).toThrow('received 1.5');
     expect(() => Hedge({ afterMs: Infinity })).toThrow('@Hedge takes');

@@ -8,17 +8,17 @@ import { handlerPolicyOf } from './handler-policy.js';
 import { modulePathOf, routeNamesOf } from './routes.js';
 import type { RouteName } from './routes.js';
 
-/** What the handlers of an application say of themselves, as it is published, and what of it could not be. */
+/** The published policies of an application's handlers, and warnings about those that could not be published. */
 export interface Published {
-  /** Missing: nothing is said. */
+  /** Left out if there are none. */
   readonly methods?: Methods;
-  /** Sentences for whoever wrote the handlers. */
+  /** Warnings for the developer of the handlers. */
   readonly complaints: readonly string[];
 }
 
-/** One handler, under every name that callers have for it. */
+/** One handler, with every name that callers have for it. */
 interface Handler {
-  /** For people: `OrdersController.find`. */
+  /** For messages: `OrdersController.find`. */
   readonly title: string;
   readonly policy: MethodPolicy;
   readonly messages: readonly string[];
@@ -27,12 +27,12 @@ interface Handler {
 
 const KEYS = ['idempotent', 'timeoutMs', 'hedge'] as const;
 
-/** Of `PatternHandler`, which Nest does not export: events have no answer, so nothing of this is about them. */
+/** The value of `PatternHandler.MESSAGE`, which Nest does not export; events have no answer, so they have no policy. */
 const MESSAGE_HANDLER = 1;
 
 /**
- * Collects what decorators say of the handlers of an application. Callers know less than its routes: `POST /orders` stands for
- * all that begins so, so what is published under a name is what all of its handlers say.
+ * Collects the policies that decorators set on the handlers of an application. Callers know less than its routes: `POST
+ * /orders` stands for all routes with that beginning, so a name publishes only what all of its handlers declare.
  */
 export function publishedBy(modules: ModulesContainer, config: ApplicationConfig): Published {
   return publish(handlersOf(modules, config));
@@ -59,7 +59,10 @@ function handlersOf(modules: ModulesContainer, config: ApplicationConfig): Handl
   });
 }
 
-/** A pattern as callers over TCP name it; `Orders/Find` over gRPC, without the package, which its decorator does not know. */
+/**
+ * The name of a pattern for callers over TCP; `Orders/Find` over gRPC, without the package, which the decorator does
+ * not have.
+ */
 function messageNamesOf(handler: Function): string[] {
   if (Reflect.getMetadata(PATTERN_HANDLER_METADATA, handler) !== MESSAGE_HANDLER) return [];
   const transport: unknown = Reflect.getMetadata(TRANSPORT_METADATA, handler) ?? Transport.TCP;
@@ -103,7 +106,7 @@ function namesOf({ messages, routes }: Handler): Set<string> {
   return new Set([...messages, ...routes.flatMap(({ name }) => name ?? [])]);
 }
 
-/** What all of them say: no more than the least of it. */
+/** The policy that holds for all of them: a field that all declare, with the longest time; one `false` counts for all. */
 function agreed(policies: readonly MethodPolicy[]): MethodPolicy {
   const idempotent = agreedOn(policies.map((policy) => policy.idempotent));
   const hedge = agreedOn(policies.map(({ hedge: said }) => (said === undefined ? undefined : said !== false)));
@@ -116,7 +119,7 @@ function agreed(policies: readonly MethodPolicy[]): MethodPolicy {
   };
 }
 
-/** One no is a no, a yes needs everybody. */
+/** False if any is false, true if all are true, else undefined. */
 function agreedOn(words: readonly (boolean | undefined)[]): boolean | undefined {
   if (words.includes(false)) return false;
   return words.includes(undefined) ? undefined : true;
@@ -132,8 +135,8 @@ const isAny = ({ name }: RouteName): boolean => name === null;
 const isEmpty = (record: object): boolean => Object.keys(record).length === 0;
 
 const overruled = (title: string, name: string): string =>
-  `What is said of ${title} is not all published: callers know it as ${name}, and another handler of that name says otherwise or nothing.`;
+  `The policy of ${title} is not all published: callers know it as ${name}, and another handler of that name declares another one or none.`;
 const nameless = (title: string): string =>
-  `What is said of ${title} is not published: its path begins with a parameter, or it answers no callers.`;
+  `The policy of ${title} is not published: its path begins with a parameter, or it answers no callers.`;
 const unhedged = (title: string): string => `${title} is not hedged: @Hedge needs @Idempotent() beside it.`;
 const TOO_MUCH = `Nothing is published of the handlers: more than ${MOST_METHODS} names, or ${MOST_METHOD_BYTES} bytes. Decorate fewer.`;

@@ -4,14 +4,14 @@ import { METHOD_METADATA, MODULE_PATH, PATH_METADATA, VERSION_METADATA } from '@
 import type { ApplicationConfig } from '@nestjs/core';
 import { isInFront, routeNameOf } from '@rollcall/core';
 
-/** How callers name an HTTP route (`routeNameOf`). */
+/** The name of an HTTP route for callers (`routeNameOf`). */
 export interface RouteName {
   readonly verb: string;
-  /** `POST /orders`; null: the segment that would name it is whatever the request says. */
+  /** `POST /orders`; null if the segment that would name it is a parameter. */
   readonly name: string | null;
 }
 
-/** The class of a controller, its handler, and what stands before its routes in its module. */
+/** The class of a controller, its handler, and the prefix of its routes in its module. */
 export interface RouteParts {
   readonly controller: Function;
   readonly handler: Function;
@@ -21,7 +21,7 @@ export interface RouteParts {
 const EVERY_VERB = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 const PLAIN_SEGMENT = /^[\w.~%@!$&+,;=-]+$/;
 
-/** The paths that RouterModule put before the routes of a module. */
+/** The paths that RouterModule puts before the routes of a module. */
 export function modulePathOf(module: Function, applicationId: string): string {
   const path: unknown =
     Reflect.getMetadata(MODULE_PATH + applicationId, module) ?? Reflect.getMetadata(MODULE_PATH, module);
@@ -29,8 +29,9 @@ export function modulePathOf(module: Function, applicationId: string): string {
 }
 
 /**
- * The names under which callers reach a handler over HTTP; none if it is no route. Where a route may be kept out of the global prefix
- * it has both names: only what all handlers under a name say is published, so one too many does no harm.
+ * The names under which callers reach a handler over HTTP; none if it is not a route. A route that may be excluded from
+ * the global prefix has both names: a name publishes only what all of its handlers declare, so an extra name is
+ * harmless.
  */
 export function routeNamesOf({ controller, handler, modulePath }: RouteParts, config: ApplicationConfig): RouteName[] {
   const own: unknown = Reflect.getMetadata(PATH_METADATA, handler);
@@ -51,7 +52,7 @@ function prefixesOf(config: ApplicationConfig): string[] {
   return exclude.length === 0 ? [config.getGlobalPrefix()] : [config.getGlobalPrefix(), ''];
 }
 
-/** As they stand in the path: only URI versioning puts them there. */
+/** The versions as they appear in the path: only URI versioning puts them there. */
 function versionsOf(controller: Function, handler: Function, options: VersioningOptions | undefined): string[] {
   if (options?.type !== VersioningType.URI) return [''];
   const said: unknown =

@@ -9,10 +9,10 @@ import type { Membership } from '../registration/membership.js';
 import { changesBetween, ON_INSTANCE_CHANGE } from './on-instance-change.js';
 import type { InstanceChange } from './on-instance-change.js';
 
-/** Of what comes at once, such as the first sight of a service, so many are told a line each. */
+/** At most this many simultaneous changes, such as those of the first view of a service, are logged one by one. */
 const MOST_LINES = 10;
 
-/** A method that wants to hear. */
+/** A listening method. */
 interface Listener {
   /** For messages: `Cache.onOrders`. */
   readonly title: string;
@@ -20,7 +20,7 @@ interface Listener {
   call(change: InstanceChange): unknown;
 }
 
-/** Tells what happens to the instances of other services: to people, one line each, and to the methods that want to hear. */
+/** Reports the changes of other services' instances: one log line each, and calls of the listening methods. */
 @Injectable()
 export class InstanceNews {
   readonly #stops: (() => void)[] = [];
@@ -35,7 +35,7 @@ export class InstanceNews {
     @Inject(ModulesContainer) private readonly modules: ModulesContainer,
   ) {}
 
-  /** The application is initialised: its providers are there. Opens nothing. */
+  /** The application is initialised: its providers exist. Opens nothing. */
   begin(): void {
     const { log } = this.ports;
     this.#listeners = listenersIn(this.modules, (title) =>
@@ -43,17 +43,18 @@ export class InstanceNews {
     );
     this.#stops.push(
       this.rollcall.onEvent((event) => {
-        if (event.kind === 'opened') log.warn(`Nobody of ${event.service} can be called over ${event.protocol} now.`);
+        if (event.kind === 'opened')
+          log.warn(`No instance of ${event.service} can be called over ${event.protocol} now.`);
         else if (event.kind === 'closed') log.info(`All is well with ${event.service} over ${event.protocol} again.`);
       }),
       this.membership.onWatched((view) => this.#follow(view)),
     );
-    // asked for now, watched when the client starts
+    // requested now, watched when the client starts
     for (const { services } of this.#listeners)
       for (const service of services) this.#follow(this.rollcall.service(service));
   }
 
-  /** Nothing is told any more. */
+  /** Stops reporting. */
   close(): void {
     for (const stop of this.#stops.splice(0)) stop();
   }
@@ -69,7 +70,7 @@ export class InstanceNews {
       known = new Map(view.instances.map((instance) => [instance.id, instance]));
       if (changes.length > 0) this.#tell(changes);
     };
-    // a flush of the registry may hold many changes: they are looked at together
+    // a flush of the registry may hold many changes, which are compared together
     const later = (): void => {
       if (isDue) return;
       isDue = true;
@@ -118,7 +119,7 @@ function listenersIn(modules: ModulesContainer, complain: (title: string) => voi
   return [...modules.values()].flatMap(({ providers, controllers }) =>
     [...providers.values(), ...controllers.values()].flatMap((wrapper) => {
       const { metatype } = wrapper;
-      // a factory's product is its maker's business
+      // the product of a factory is not scanned
       if (typeof metatype !== 'function' || (wrapper.inject ?? null) !== null) return [];
       const prototype: unknown = metatype.prototype;
       if (typeof prototype !== 'object' || prototype === null) return [];

@@ -12,14 +12,14 @@ import type { InstanceChange } from './on-instance-change.js';
 
 const known = (...instances: ReturnType<typeof sampleInstance>[]) => new Map(instances.map((one) => [one.id, one]));
 
-describe('what happened between two views', () => {
+describe('the changes between two views', () => {
   const [a, b] = [sampleInstance({ id: 'a' }), sampleInstance({ id: 'b' })];
 
-  it('is nothing when nothing that callers go by has changed', () => {
+  it('are none if nothing relevant to callers has changed', () => {
     expect(changesBetween('orders', known(a, b), [a, sampleInstance({ id: 'b', weight: 7 })])).toEqual([]);
   });
 
-  it('is who came, whose state or admin state changed, and who went', () => {
+  it('are the added instances, changed states or admin states, and removed instances', () => {
     const sick = sampleInstance({ id: 'a', state: 'UNHEALTHY' });
     const drained = sampleInstance({ id: 'b', admin: 'DRAINING' });
     const c = sampleInstance({ id: 'c' });
@@ -96,11 +96,11 @@ async function start(services: FakeServices) {
 }
 
 describe('@OnInstanceChange', () => {
-  it('is called with who is there when this process begins to watch, and with every change after it', async () => {
+  it('is called with the instances at the start of the watch, and with every later change', async () => {
     const services = fakeServices({ orders: {}, users: {}, others: { find: () => 'found' } });
     const { module } = await start(services);
     expect(heard).toEqual([]);
-    // what makes it watch: its first sign of life
+    // the first start of the client begins the watch
     const rollcall = module.get(Rollcall);
     rollcall.start();
     await expect.poll(() => heard.length).toBe(3);
@@ -124,7 +124,7 @@ describe('@OnInstanceChange', () => {
       .toEqual(expect.arrayContaining(['cache went orders orders-2 REGISTERING>REGISTERING']));
   });
 
-  it('is isolated: what one throws is logged and stops nobody', async () => {
+  it('is isolated: an error is logged and affects no other listener', async () => {
     const { module, log } = await start(fakeServices({ orders: {}, users: {} }));
     module.get(Rollcall).start();
     await expect.poll(() => heard.length).toBe(3);
@@ -139,7 +139,7 @@ describe('@OnInstanceChange', () => {
     ]);
   });
 
-  it('is told no more when the application is closed', async () => {
+  it('is no longer called once the application is closed', async () => {
     const services = fakeServices({ orders: {}, users: {} });
     const { module } = await start(services);
     module.get(Rollcall).start();
@@ -152,7 +152,7 @@ describe('@OnInstanceChange', () => {
 });
 
 describe('the log', () => {
-  it('has one line for each change of a watched service, and one for a crowd', async () => {
+  it('has one line for each change of a watched service, and one for many at once', async () => {
     const services = fakeServices({ orders: {}, users: {} });
     for (let i = 0; i < 20; i += 1) services.service('orders').addInstance();
     const { module, log } = await start(services);

@@ -1,25 +1,26 @@
 import type { Instance } from '@rollcall/core';
 
-/** Under this the names of services stand at a method. */
+/** The metadata key of the service names of a method. */
 export const ON_INSTANCE_CHANGE = Symbol.for('rollcall.on-instance-change');
 
 /**
- * What happened to an instance of another service, by what the registry says. `came`: it is known from now on, those too that were there
- * before. `went`: it is not any more. `state`: its state or what an operator wants of it has changed.
+ * What happened to an instance of another service, according to the registry. `came`: it is known from now on, also one
+ * that existed before. `went`: it no longer is. `state`: its state or its admin state has changed.
  */
 export interface InstanceChange {
   readonly kind: 'came' | 'went' | 'state';
   readonly service: string;
-  /** As it is now, or was at last. */
+  /** The current record, or the last one. */
   readonly instance: Instance;
-  /** As it was before; null: it came. */
+  /** The record before; null if it came. */
   readonly before: Instance | null;
 }
 
 /**
- * The method of a provider or controller is called with each `InstanceChange` of these services, in order, outside of any request;
- * promises are not waited for. What it throws, or rejects with, is logged and stops nobody. The services are watched from the moment this process
- * listens, makes its first call or calls `Rollcall.start()`. Providers that are made for each request are not called.
+ * Calls the method of a provider or controller with each `InstanceChange` of these services, in order and outside of
+ * any request; promises are not awaited. If it throws or rejects, the error is logged and affects no other listener.
+ * The services are watched from the moment this process listens, makes its first call or calls `Rollcall.start()`.
+ * Request-scoped providers are not called.
  */
 export function OnInstanceChange(...services: readonly [string, ...string[]]): MethodDecorator {
   return (_target, _key, descriptor) => {
@@ -28,7 +29,7 @@ export function OnInstanceChange(...services: readonly [string, ...string[]]): M
   };
 }
 
-/** What became of `before`, in the order of `after`; those that went come last. */
+/** The changes between `before` and `after`, in the order of `after`; removed instances come last. */
 export function changesBetween(
   service: string,
   before: ReadonlyMap<string, Instance>,

@@ -3,15 +3,16 @@ import type { AnnouncedEndpoint, Protocol } from '@rollcall/core';
 import type { BoundEndpoint } from '../servers/server-adapter.js';
 
 export interface AdvertiseRules {
-  /** What the user said: it beats whatever was bound. */
+  /** The configured host, which overrides the bound one. */
   readonly advertiseHost: string | undefined;
-  /** Its URL, or those of several. */
+  /** The URL of the registry, or of several. */
   readonly registry: string | readonly string[];
 }
 
 /**
- * The address others are told: the one that was set, else the one that was bound if it is a single one, else none, and then it
- * is the address the registry sees us come from. Throws OPTION_INVALID for an address that no other machine can reach.
+ * The host that callers use: the configured one; else the bound one, if it is a single address; else none, and the
+ * registry uses the address from which we register. Throws OPTION_INVALID for an address that no other machine can
+ * reach.
  */
 export function announced({ protocol, host, port, tls }: BoundEndpoint, rules: AdvertiseRules): AnnouncedEndpoint {
   if (rules.advertiseHost !== undefined) return { protocol, host: rules.advertiseHost, port, tls };
@@ -27,20 +28,20 @@ export function announced({ protocol, host, port, tls }: BoundEndpoint, rules: A
 }
 
 /**
- * Where the own port of an application is opened, for the registry alone: on loopback if the registry can come over that. Undefined:
- * on every address.
+ * The address of the heartbeat port, which serves the registry alone: loopback if the registry can reach that;
+ * undefined for every address of the machine.
  */
 export function ownHost(rules: AdvertiseRules): string | undefined {
   return registryElsewhere(rules) === undefined && rules.advertiseHost === undefined ? '127.0.0.1' : undefined;
 }
 
-/** One that is not on this machine. */
+/** A registry that is not on this machine. */
 function registryElsewhere({ registry }: AdvertiseRules): string | undefined {
   const registries = typeof registry === 'string' ? [registry] : registry;
   return registries.find((url) => !isLoopback(new URL(url).hostname));
 }
 
-/** What to write where the server is made. */
+/** The code that fixes the address, for each protocol. */
 const FIXES: Readonly<Record<Protocol, (port: number) => string>> = {
   tcp: () => `options: { host: '0.0.0.0', … }`,
   http: (port) => `app.listen(${port}, '0.0.0.0')`,
@@ -51,7 +52,7 @@ function isEveryAddress(host: string): boolean {
   return host === '0.0.0.0' || host === '::' || host === '';
 }
 
-/** Of an IP address, as it was bound or as the URL parser gives it, or of a host name. */
+/** For an IP address, as bound or as the URL parser returns it, or a host name. */
 function isLoopback(host: string): boolean {
   return /^127\.\d+\.\d+\.\d+$/.test(host) || host === '::1' || host === '[::1]' || host === 'localhost';
 }

@@ -39,7 +39,7 @@ describe('registration', () => {
     expect(here.log.texts('warn').join()).not.toContain('Not registered');
   });
 
-  it('says after 5 s what does not listen', async () => {
+  it('logs after 5 s which servers do not listen', async () => {
     const here = await world();
     const app = application(here);
     app.connectMicroservice(LOOPBACK);
@@ -53,7 +53,7 @@ describe('registration', () => {
     ]);
   });
 
-  it('says so as well when the application was not even initialised', async () => {
+  it('logs that also if the application was not initialised', async () => {
     const here = await world();
     const app = application(here);
     app.connectMicroservice(LOOPBACK);
@@ -62,7 +62,7 @@ describe('registration', () => {
     expect(here.log.texts('warn')).toEqual([expect.stringContaining('app.listen')]);
   });
 
-  it('waits for the word of the user when it is manual', async () => {
+  it('waits for register() if it is manual', async () => {
     const here = await world({ service: 'orders', register: 'manual' });
     await microservice(here).listen();
     expect(here.rollcall.registered).toBeNull();
@@ -71,7 +71,7 @@ describe('registration', () => {
     expect(here.rollcall.events).toEqual(['start', 'register']);
   });
 
-  it('refuses to register by hand what does not listen', async () => {
+  it('rejects a manual registration if nothing listens', async () => {
     const here = await world({ service: 'orders', register: 'manual' });
     microservice(here);
     await expect(here.module.get(RollcallAgent).register()).rejects.toThrow('no server that listens');
@@ -80,39 +80,39 @@ describe('registration', () => {
     await expect(other.module.get(RollcallAgent).register()).rejects.toThrow('no server that listens');
   });
 
-  it('does not announce a loopback address to a registry that is elsewhere, and says which line to change', async () => {
+  it('does not announce a loopback address to a remote registry, and names the line to change', async () => {
     const here = await world({ service: 'orders', registry: 'http://10.0.0.9:1337' });
     await microservice(here).listen();
     expect(here.rollcall.registered).toBeNull();
     expect(here.log.texts('error')).toEqual([expect.stringContaining("options: { host: '0.0.0.0', … }")]);
   });
 
-  it('nor where one of several registries is elsewhere', async () => {
+  it('nor if one of several registries is remote', async () => {
     const here = await world({ service: 'orders', registry: ['http://127.0.0.1:1337', 'http://10.0.0.9:1337'] });
     await microservice(here).listen();
     expect(here.rollcall.registered).toBeNull();
     expect(here.log.texts('error')).toEqual([expect.stringContaining('http://10.0.0.9:1337')]);
   });
 
-  it('announces the address that was set, whatever is bound', async () => {
+  it('announces the configured address, regardless of the bound one', async () => {
     const here = await world({ service: 'orders', registry: 'http://10.0.0.9:1337', advertiseHost: 'orders.internal' });
     await microservice(here).listen();
     expect(here.rollcall.registered).toMatchObject([{ host: 'orders.internal' }]);
   });
 
-  it('is not attempted without a service: such a process only watches', async () => {
+  it('is not attempted without a service name: such a process only watches', async () => {
     const here = await world({});
     await microservice(here).listen();
     expect(here.rollcall.events).toEqual(['start']);
   });
 
-  it('opens nothing before something listens', async () => {
+  it('opens nothing before a server listens', async () => {
     const here = await world();
     await application(here).init();
     expect(here.rollcall.events).toEqual([]);
   });
 
-  it('warns, some time after, that signals will not drain when nobody listens to them', async () => {
+  it('warns after a while that signals do not drain without a handler', async () => {
     const here = await world();
     await microservice(here).listen();
     await here.time.advanceBy(5_000);
@@ -120,7 +120,7 @@ describe('registration', () => {
     expect(here.rollcall.said).toEqual({ 'rollcall.version': VERSION, 'rollcall.shutdown-hooks': 'off' });
   });
 
-  it('does not warn of signals when they are listened to', async () => {
+  it('does not warn about signals with a handler', async () => {
     const here = await world();
     const app = microservice(here);
     app.enableShutdownHooks(['SIGTERM']);
@@ -130,7 +130,7 @@ describe('registration', () => {
     expect(here.rollcall.said).toEqual({ 'rollcall.version': VERSION });
   });
 
-  it('tells nothing of itself where the words of the application leave no room', async () => {
+  it('adds no metadata if that of the application leaves no room', async () => {
     const metadata = Object.fromEntries(Array.from({ length: 64 }, (_, index) => [`key-${index}`, 'x']));
     const here = await world({ service: 'orders', metadata });
     await microservice(here).listen();
@@ -148,8 +148,8 @@ async function start(options: RollcallModuleOptions = { service: 'orders' }) {
   return { ...here, app, port: here.rollcall.port };
 }
 
-describe('an application without a port of its own', () => {
-  it('opens one for Heartbeat-1, which is no endpoint that anybody is called by', async () => {
+describe('an application without a port for callers', () => {
+  it('opens one for Heartbeat-1, which is not an endpoint for calls', async () => {
     const here = await start();
     expect(here.rollcall.registered).toEqual([
       { protocol: 'heartbeat', host: '127.0.0.1', port: expect.any(Number), tls: false },
@@ -167,12 +167,12 @@ describe('an application without a port of its own', () => {
     expect((await beat(here.rollcall.port, 'x'.repeat(2_000))).status).toBe(413);
   });
 
-  it('opens it for every address, and leaves the host to the registry, when that is elsewhere', async () => {
+  it('opens it on every address, and leaves the host to the registry, if that is remote', async () => {
     const here = await start({ service: 'orders', registry: 'http://10.0.0.9:1337' });
     expect(here.rollcall.registered).toEqual([{ protocol: 'heartbeat', port: expect.any(Number), tls: false }]);
   });
 
-  it('opens the one that was set, and says what to do when it is taken', async () => {
+  it('opens the configured one, and says what to do if it is taken', async () => {
     const taken = await world();
     await microservice(taken).listen();
     const here = await world({ service: 'orders', heartbeatPort: taken.rollcall.port });
@@ -194,7 +194,7 @@ describe('an application without a port of its own', () => {
     await expect(beat(port)).rejects.toThrow('fetch failed');
   });
 
-  it('needs none when one of its servers has a port', async () => {
+  it('needs none if one of its servers has a port', async () => {
     const here = await world();
     const app = application(here);
     app.connectMicroservice({ strategy: strategy() });
@@ -203,7 +203,7 @@ describe('an application without a port of its own', () => {
     expect(here.rollcall.registered?.map(({ protocol }) => protocol)).toEqual(['http']);
   });
 
-  it('may be one without any server, if it registers itself', async () => {
+  it('may have no server at all, if it registers itself', async () => {
     const here = await world({ service: 'orders', register: 'manual' });
     await here.module.init();
     await here.module.get(RollcallAgent).register();
@@ -213,7 +213,7 @@ describe('an application without a port of its own', () => {
 });
 
 describe('a probe of the platform', () => {
-  it.each(['express', 'fastify'] as const)('is told on %s that the process is ready until it drains', async (name) => {
+  it.each(['express', 'fastify'] as const)('learns on %s that the process is ready until it drains', async (name) => {
     const here = await world({ service: 'orders' }, { guarded: true });
     const app = application(here, name);
     app.setGlobalPrefix('api');

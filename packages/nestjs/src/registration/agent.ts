@@ -16,10 +16,12 @@ import type { RpcServer } from '../servers/tcp.js';
 import { announced, ownHost } from './advertise.js';
 import type { Membership } from './membership.js';
 
-/** How long something may listen before everything does: then a forgotten `listen()` is more likely than a slow start. */
+/**
+ * How long some servers may listen before all do; after that, a forgotten `listen()` is more likely than a slow start.
+ */
 const PATIENCE_MS = 5_000;
 
-/** Registers the application by hand, with `register: 'manual'`: inject it, or `app.get(RollcallAgent)`. */
+/** Registers the application manually, with `register: 'manual'`: inject it, or use `app.get(RollcallAgent)`. */
 export class RollcallAgent {
   readonly #agent: { register(): Promise<void> };
 
@@ -28,15 +30,15 @@ export class RollcallAgent {
   }
 
   /**
-   * Registers with what listens now, and does not wait for the rest. Does not wait for a registry either; later calls do nothing.
-   * Rejects with OPTION_INVALID where nothing listens that should.
+   * Registers with the servers that listen now, without waiting for the others or for a registry; further calls are
+   * no-ops. Rejects with OPTION_INVALID if no server listens that should.
    */
   register(): Promise<void> {
     return this.#agent.register();
   }
 }
 
-/** Finds the servers of an application and what they are called by, and registers it as soon as all of them listen. */
+/** Finds the servers of an application and their addresses, and registers it as soon as all of them listen. */
 @Injectable()
 export class Agent {
   readonly #doors: ServerAdapter[] = [];
@@ -74,13 +76,13 @@ export class Agent {
       drain: () => membership.drain(),
       opened: () => this.#opened(),
     };
-    // every microservice server comes here before it listens, also one that was there before us
+    // every microservice server passes here before it listens, also one that was created before us
     modules.getRpcTargetRegistry<RpcServer>().subscribe((server) => {
       this.#doors.push(openRpcDoor(server, this.#serverHost));
     });
   }
 
-  /** The application is initialised: its HTTP server exists, and everything of the user's stands in it. */
+  /** The application is initialised: its HTTP server exists, with all the user's middleware. */
   mount(): void {
     const adapter = openHttpDoor(this.http, this.#serverHost);
     if (adapter !== null) this.#doors.push(adapter);
@@ -93,7 +95,9 @@ export class Agent {
     else if (this.#doors.length === 0 && !this.#hasHttp) this.#bootedWithoutServers();
   }
 
-  /** `createApplicationContext`, as for a cron job, a script or a test: only whoever asks for it is listed, and so opens a port. */
+  /**
+   * `createApplicationContext`, as for a cron job, a script or a test: registered only on request, which opens a port.
+   */
   #bootedWithoutServers(): void {
     const { client, register, heartbeatPort } = this.membership.settings;
     if (client.service === undefined || register === 'manual') return;
@@ -108,9 +112,9 @@ export class Agent {
   }
 
   /**
-   * Registers with what listens now, and does not wait for the rest: for `register: 'manual'`. Does not wait for a registry
-   * either; later calls do nothing. Where nothing is there that others could call, as behind a broker, a port is opened for Heartbeat-1
-   * alone. Rejects with OPTION_INVALID where nothing listens that should.
+   * Registers with the servers that listen now, for `register: 'manual'`, without waiting for the others or for a
+   * registry; further calls are no-ops. If there is nothing to call, as behind a broker, it opens a port for
+   * Heartbeat-1 alone. Rejects with OPTION_INVALID if no server listens that should.
    */
   async register(): Promise<void> {
     const opening = this.#doors.flatMap((adapter) => adapter.opening ?? []);
@@ -135,7 +139,7 @@ export class Agent {
     await this.membership.register(endpoints, methods);
   }
 
-  /** There are servers, and none of them listens. */
+  /** True if there are servers and none of them listens. */
   get #awaitsServers(): boolean {
     if (this.#doors.length > 0) return this.#doors.every((adapter) => !adapter.isListening);
     return this.#hasHttp;
@@ -164,7 +168,7 @@ export class Agent {
     );
     this.membership.keepUntilLast(door);
     this.ports.log.info(
-      `Nobody calls ${client.service} over a port, so it opened ${door.endpoint.port} for heartbeats.`,
+      `${client.service} takes no calls over a port, so it opened ${door.endpoint.port} for heartbeats.`,
     );
     return door.endpoint;
   }
@@ -186,9 +190,9 @@ export class Agent {
 
   #checkSignals(): void {
     if (this.membership.isDraining || process.listenerCount('SIGTERM') > 0) return;
-    this.membership.say({ [TOLD.shutdownHooks]: 'off' });
+    this.membership.setMetadata({ [TOLD.shutdownHooks]: 'off' });
     this.ports.log.warn(
-      'Nobody listens for SIGTERM: it will end this process in the middle of its requests. ' +
+      'There is no handler for SIGTERM: it will end this process in the middle of its requests. ' +
         'Call app.enableShutdownHooks(), and it will drain.',
     );
   }

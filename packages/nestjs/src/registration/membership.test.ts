@@ -70,7 +70,7 @@ describe('the drain', () => {
       };
       const app = application(here, framework);
       await app.listen(0);
-      // as if the setter were gone
+      // as if the setter did not exist
       for (const module of here.module.get(ModulesContainer).values())
         if (module.name === 'RollcallLifecycleModule') module.distance = Number.MAX_VALUE;
       await app.close();
@@ -97,7 +97,7 @@ describe('the drain', () => {
     socket.destroy();
   });
 
-  it('does not take it for quiet that this process stands still: what waits in its sockets meanwhile is answered', async () => {
+  it('does not take a stall of this process for quiet: requests that wait in its sockets are answered', async () => {
     const here = await world();
     here.rollcall.onDrain = () => Promise.resolve(3);
     const app = microservice(here);
@@ -115,7 +115,7 @@ describe('the drain', () => {
     socket.destroy();
   });
 
-  it('waits for no request longer than its deadline, and says how many it cut', async () => {
+  it('waits for no request longer than its deadline, and logs how many it cut', async () => {
     const here = await world({ service: 'orders', drain: { deadlineMs: 300 } });
     const app = microservice(here);
     await app.listen();
@@ -147,7 +147,7 @@ describe('the drain', () => {
     await response.body?.cancel();
   });
 
-  it('says what it waited for', async () => {
+  it('logs what it waited for', async () => {
     const here = await world();
     here.rollcall.onDrain = () => Promise.resolve(3);
     const app = application(here);
@@ -169,7 +169,7 @@ describe('the drain', () => {
     ]);
   });
 
-  it('goes on for as long as was asked for, for those who do not hear of it from the registry', async () => {
+  it('lasts at least the configured time, for callers that the registry does not notify', async () => {
     const here = await world({ service: 'orders', drain: { leastMs: 2_000 } });
     const app = application(here);
     await app.listen(0);
@@ -179,22 +179,22 @@ describe('the drain', () => {
     await here.time.advanceBy(50);
     await closed;
     await here.time.advanceBy(0);
-    expect(here.log.texts('info').at(-1)).toContain('at least 2000 ms, as the option leastMs wants');
+    expect(here.log.texts('info').at(-1)).toContain('at least 2000 ms, as the option leastMs requires');
     expect(here.time.now()).toBeLessThan(2_100);
   });
 
-  it('has no least time where nothing listens', async () => {
+  it('has no least time if nothing listens', async () => {
     const here = await world({ drain: { leastMs: 2_000 } });
     await here.module.init();
     await here.module.close();
     expect(here.time.now()).toBe(0);
   });
 
-  it('refuses a least time beyond its deadline', async () => {
+  it('rejects a least time beyond its deadline', async () => {
     await expect(world({ drain: { leastMs: 2_000, deadlineMs: 1_000 } })).rejects.toThrow('drain.leastMs 2000');
   });
 
-  it('waits for what a broker handed out before callers had moved away, and is not held up by what it hands out after', async () => {
+  it('waits for what a broker delivered before callers had moved away, but not for later deliveries', async () => {
     const here = await world();
     here.rollcall.onDrain = () => Promise.resolve(3);
     await microservice(here).listen();
@@ -214,7 +214,7 @@ describe('the drain', () => {
     expect(membership.inFlight.count).toBe(8);
   });
 
-  it('is final: who drains does not register any more', async () => {
+  it('is final: a draining process does not register again', async () => {
     const here = await world();
     const app = application(here);
     app.connectMicroservice(LOOPBACK);
@@ -225,7 +225,7 @@ describe('the drain', () => {
     expect(here.rollcall.events).toEqual(['start']);
   });
 
-  it('does not wait for a registry that gives no answer beyond its deadline', async () => {
+  it('waits for a registry without an answer no longer than its deadline', async () => {
     const here = await world({ service: 'orders', drain: { deadlineMs: 300 } });
     here.rollcall.onDrain = () => new Promise(() => {});
     const app = microservice(here);

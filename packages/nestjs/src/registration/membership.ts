@@ -9,20 +9,20 @@ import type { EmbeddedRegistry, Settings } from '../rollcall.module-definition.j
 import { InFlight, Stillness } from '../servers/in-flight.js';
 import type { HeartbeatReply } from '../servers/server-adapter.js';
 
-/** How often a drain looks whether it is done. */
+/** How often a drain checks whether it is done. */
 const LOOK_EVERY_MS = 10;
 
-/** This process as a member of the system: it wakes up, registers, drains and leaves, each once. */
+/** The lifecycle of this process in the registry: it starts, registers, drains and leaves, each once. */
 @Injectable()
 export class Membership implements OnApplicationShutdown {
   readonly inFlight: InFlight;
-  /** Does anything of this process listen? */
+  /** True if any server of this process listens. */
   serves = false;
   readonly #lasts: { close(): Promise<void> }[] = [];
   readonly #wanted = new Set<string>();
   readonly #watched = new Set<string>();
   readonly #watchers = new Set<(view: ServiceView) => void>();
-  /** What we added to the application's own metadata. */
+  /** The metadata that we added to that of the application. */
   #said: Metadata = {};
   #awake: Promise<void> | null = null;
   #isRegistered = false;
@@ -45,7 +45,7 @@ export class Membership implements OnApplicationShutdown {
     return this.#drained !== null;
   }
 
-  /** Services whose copy should be there before the first call: watched from the moment this process wakes up. */
+  /** Services whose copy is needed before the first call: watched from the start of the client. */
   want(service: string): void {
     this.#wanted.add(service);
     this.rollcall.dependOn(service);
@@ -57,7 +57,10 @@ export class Membership implements OnApplicationShutdown {
     return this.#wanted;
   }
 
-  /** Told each of them once, when it is watched or at once if it is already. Returns how to stop. */
+  /**
+   * Calls the listener once for each of these services, when it is watched, or at once if it already is. Returns a
+   * function that stops it.
+   */
   onWatched(listener: (view: ServiceView) => void): () => void {
     this.#watchers.add(listener);
     for (const service of this.#watched) listener(this.rollcall.service(service));
@@ -71,7 +74,7 @@ export class Membership implements OnApplicationShutdown {
     for (const listener of this.#watchers) listener(view);
   }
 
-  /** Opens the first socket: when the application listens, or makes its first call. May be called before every call. */
+  /** Opens the first socket, when the application listens or makes its first call. May be called before every call. */
   wake(): Promise<void> {
     this.#awake ??= this.#start();
     return this.#awake;
@@ -85,7 +88,7 @@ export class Membership implements OnApplicationShutdown {
     for (const service of this.#wanted) this.#watch(service);
   }
 
-  /** Without it the feed keeps trying: another process may serve one. */
+  /** Without the embedded registry the feed keeps trying: another process may serve one. */
   async #startRegistry(registry: EmbeddedRegistry): Promise<void> {
     try {
       await registry.start({ production: this.settings.isProduction, log: this.ports.log });
@@ -94,23 +97,26 @@ export class Membership implements OnApplicationShutdown {
     }
   }
 
-  /** Closed after the goodbye, as it answers the registry until then. */
+  /** Closed after the goodbye, since the registry answers it. */
   keepUntilLast(door: { close(): Promise<void> }): void {
     if (this.#closed === null) this.#lasts.push(door);
     else void door.close();
   }
 
-  /** The rest is the client's: it tries until a registry takes it, and registers again when that is needed. */
+  /** The client does the rest: it retries until a registry accepts it, and registers again if needed. */
   async register(endpoints: readonly AnnouncedEndpoint[], methods?: Methods): Promise<void> {
     await this.wake();
     if (this.isDraining) return;
     this.#isRegistered = true;
-    this.say({ [TOLD.version]: VERSION });
-    this.say(this.#metricsAt(endpoints));
+    this.setMetadata({ [TOLD.version]: VERSION });
+    this.setMetadata(this.#metricsAt(endpoints));
     this.rollcall.register(endpoints, methods);
   }
 
-  /** Prometheus scrapes who counts for it at the HTTP endpoint, unless the application says otherwise, or `none`. */
+  /**
+   * Announces the HTTP endpoint to Prometheus if the meter is exposed there, unless the application sets the key, or
+   * `none`.
+   */
   #metricsAt(endpoints: readonly AnnouncedEndpoint[]): Metadata {
     const { meter, client } = this.settings;
     const http = endpoints.find(({ protocol }) => protocol === 'http');
@@ -119,8 +125,8 @@ export class Membership implements OnApplicationShutdown {
     return meter?.exposition === 'prometheus' && http !== undefined && isOpen ? { [TOLD.metrics]: `${http.port}` } : {};
   }
 
-  /** For people, and as long as there is room: an application's own words come first. */
-  say(words: Metadata): void {
+  /** For display, and only if it fits: the metadata of the application takes precedence. */
+  setMetadata(words: Metadata): void {
     const said = { ...this.#said, ...words };
     if (!isMetadata({ ...this.settings.client.metadata, ...said })) return;
     this.#said = said;
@@ -128,9 +134,9 @@ export class Membership implements OnApplicationShutdown {
   }
 
   /**
-   * The answer to a Heartbeat-1, or to a question for our identity, which has no nonce. The called side closes first after a
-   * Heartbeat-1, so that the registry collects no TIME_WAIT, unless the next one comes over the same connection; who only asked
-   * who we are is about to use it.
+   * The answer to a Heartbeat-1, or to an identity check, which has no nonce. After a Heartbeat-1 this side closes
+   * first, so that the registry collects no TIME_WAIT, unless the next one uses the same connection; after an identity
+   * check the caller uses the connection.
    */
   answer(received: unknown): HeartbeatReply {
     const answer = this.rollcall.answer(received);
@@ -139,9 +145,10 @@ export class Membership implements OnApplicationShutdown {
   }
 
   /**
-   * Says LEAVING, and resolves when nobody waits for this process any more: callers had the time to move away (none, if nobody
-   * watches this service), no request is in flight, and none came for a short while; or when the deadline has passed. Servers
-   * go on serving meanwhile. What comes from a broker comes until its server closes, so only what came before that time is awaited.
+   * Announces LEAVING, and resolves when no caller needs this process any more: callers had the time to move away
+   * (none, if no stream watches this service), no request is in flight, and none arrived for a short while; or when the
+   * deadline has passed. Servers continue to serve. A broker delivers until its server closes, so only messages from
+   * before that time are awaited.
    */
   drain(): Promise<void> {
     this.#drained ??= this.#drain();
@@ -174,7 +181,7 @@ export class Membership implements OnApplicationShutdown {
     log.info(`Drained in ${Math.round(time.now() - beganAt)} ms: ${reasons.join('; ')}.`);
   }
 
-  /** How many watch this service; null when no registry said so. */
+  /** How many streams watch this service; null if no registry answered. */
   async #announce(deadlineMs: number): Promise<number | null> {
     if (!this.#isRegistered) return 0;
     const inTime = new AbortController();
@@ -203,7 +210,7 @@ const toldOf = (watchers: number | null): string =>
 const inHand = (count: number, names: string): string =>
   count === 0 ? 'nothing was in flight' : `${count} in flight (${names})`;
 const quietFor = (ms: number): string[] => (ms === 0 ? [] : [`no request came for ${ms} ms`]);
-const atLeast = (ms: number): string[] => (ms === 0 ? [] : [`at least ${ms} ms, as the option leastMs wants`]);
+const atLeast = (ms: number): string[] => (ms === 0 ? [] : [`at least ${ms} ms, as the option leastMs requires`]);
 
 const saysKeep = (call: unknown): boolean =>
   typeof call === 'object' && call !== null && 'keep' in call && call.keep === true;

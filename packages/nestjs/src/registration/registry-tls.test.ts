@@ -9,12 +9,12 @@ describe('TLS to the registry', () => {
     expect(registryTls).toMatchObject({ caFile: 'ca.pem', certFile: 'orders.pem', keyFile: 'orders.key' });
   });
 
-  it('is what the option says, and nothing of the environment beside it', () => {
+  it('comes from the option alone if it is set', () => {
     const { registryTls } = readSettings({ registryTls: { caFile: 'other.pem' } }, environment).client;
     expect(registryTls).toMatchObject({ caFile: 'other.pem', certFile: undefined, keyFile: undefined });
   });
 
-  it('is nothing where nobody says so, and needs a certificate and its key', () => {
+  it('is unset by default, and needs a certificate and its key', () => {
     const { registryTls } = readSettings({}, { ...environment, ROLLCALL_CERT_FILE: '', ROLLCALL_KEY_FILE: '' }).client;
     expect(registryTls).toMatchObject({ caFile: 'ca.pem', certFile: undefined });
     const partly = { ROLLCALL_CERT_FILE: 'orders.pem' };

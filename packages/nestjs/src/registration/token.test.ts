@@ -10,7 +10,7 @@ describe('the access token', () => {
     expect(readSettings({}, { ROLLCALL_TOKEN: '' }).client.token).toBeUndefined();
   });
 
-  it('is not repeated where it is wrong: a line more than it should have, for one', () => {
+  it('is not shown in the error if it is invalid, such as with an extra line', () => {
     expect(read).toThrow(/Option token: received a value that is not shown here, allowed is one word/);
     expect(read).not.toThrow(/rct_secret/);
   });

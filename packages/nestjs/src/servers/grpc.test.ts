@@ -44,7 +44,7 @@ function gathering(orders: Client): {
 const inFlight = (here: GrpcWorld): number => here.module.get<Membership>(MEMBERSHIP).inFlight.count;
 
 describe('a gRPC server', () => {
-  it('is announced with the port that it got', async () => {
+  it('is announced with its actual port', async () => {
     const { rollcall } = await served();
     expect(rollcall.events).toEqual(['start', 'register']);
     expect(rollcall.registered).toEqual([
@@ -90,7 +90,7 @@ describe('Heartbeat-1 over gRPC', () => {
     await closed;
   });
 
-  it('tells who only asks who we are, whomever it expected, and leaves the connection open', async () => {
+  it('answers an identity check for any expected id, and leaves the connection open', async () => {
     const { orders, health, rollcall } = await served();
     const { head } = await check(health, { 'rollcall-instance': 'orders-2' });
     expect(head?.get('rollcall-instance')).toEqual(['orders-1']);
@@ -99,29 +99,29 @@ describe('Heartbeat-1 over gRPC', () => {
     expect((await callClient(orders, 'Find', { id: '7' }, metadataOf({}))).error).toBeNull();
   });
 
-  it('leaves a check that is not ours to the health service of the application', async () => {
+  it('leaves other checks to the health service of the application', async () => {
     const { health, rollcall } = await served();
     expect((await check(health, {})).error).toMatchObject({ code: 12 });
     expect(rollcall.heard).toEqual([]);
   });
 });
 
-describe('a gRPC request that was meant for another process', () => {
-  it('is refused with a status that says so, before anything runs', async () => {
+describe('a gRPC request for another process', () => {
+  it('is refused with a status before anything runs', async () => {
     const { orders } = await served();
     const { error } = await callClient(orders, 'Find', { id: '7' }, metadataOf({ 'rollcall-target': 'orders-2' }));
     expect(error).toMatchObject({ code: 14, details: expect.stringContaining('This is orders-1') });
     expect(error?.metadata.get('rollcall-misdirected')).toEqual(['orders-1']);
   });
 
-  it('is refused as a stream, if that was asked for', async () => {
+  it('is refused as a stream if requested', async () => {
     const { orders } = await served();
     const words = { 'rollcall-target': 'orders-2', 'rollcall-refusal': 'stream' };
     const { error } = await callClient(orders, 'Find', { id: '7' }, metadataOf(words));
     expect(error).toMatchObject({ code: 14, details: expect.stringContaining('refused') });
   });
 
-  it('is taken in when it was meant for this one', async () => {
+  it('is accepted if it is for this one', async () => {
     const { orders } = await served();
     const { error } = await callClient(orders, 'Find', { id: '7' }, metadataOf({ 'rollcall-target': 'orders-1' }));
     expect(error).toBeNull();
@@ -129,7 +129,7 @@ describe('a gRPC request that was meant for another process', () => {
 });
 
 describe('a gRPC request with a deadline', () => {
-  it('leaves what remains of it to the calls of its handler', async () => {
+  it('passes its rest on to the calls of its handler', async () => {
     const { orders, module } = await served();
     const here = module.get<DeadlineContext>(INHERITANCE);
     here.expectCalls();
@@ -161,7 +161,7 @@ describe('a gRPC request with a deadline', () => {
 });
 
 describe('a gRPC server that shuts down', () => {
-  it('lets the call that it works on end', async () => {
+  it('lets a call in progress finish', async () => {
     const here = await served();
     const slow = callClient(here.orders, 'Slow', { id: '7' }, metadataOf({}));
     await here.gate.entered;
@@ -179,7 +179,7 @@ describe('a gRPC server that shuts down', () => {
     await closing;
   });
 
-  it('does not wait for a request that goes on as long as its caller likes', async () => {
+  it('does not wait for a request that lasts as long as its caller likes', async () => {
     const here = await served();
     const { call, told } = gathering(here.orders);
     call.write({ id: '1' });
@@ -191,7 +191,7 @@ describe('a gRPC server that shuts down', () => {
     expect((await told).error).not.toBeNull();
   });
 
-  it('lets the answer to such a request come, if its end has come before', async () => {
+  it('waits for the answer to such a request if its end has arrived before', async () => {
     const here = await served();
     const { call, told } = gathering(here.orders);
     call.write({ id: '1' });

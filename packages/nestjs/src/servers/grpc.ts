@@ -22,14 +22,15 @@ import type { Bound } from './worker-port.js';
 const CONTENT_TYPE = 'application/grpc+proto';
 const UNAVAILABLE = '14';
 const DEADLINE_EXCEEDED = '4';
-/** HealthCheckResponses behind the five bytes that say how long they are. */
+/** HealthCheckResponses after the five bytes with their length. */
 const SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 1]);
 const NOT_SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 2]);
 
 /**
- * Goes into a gRPC server that listens, before grpc-js, in its HTTP/2 servers: there is no other way to close a connection after the
- * answer, an interceptor does not see what has no service, and it would cost each call more than a look at two headers. Does
- * nothing if this is not the grpc-js that we know; then it is not announced either.
+ * Hooks into a listening gRPC server, before grpc-js, in its HTTP/2 servers: there is no other way to close a
+ * connection after the answer, an interceptor does not see a request without a service, and it would cost each call
+ * more than a look at two headers. Does nothing if this is not a known version of grpc-js; then the server is not
+ * announced, either.
  */
 export function standBeforeGrpc(server: Server, serverHost: ServerHost): void {
   for (const http2Server of http2ServersOf(server)) {
@@ -56,12 +57,15 @@ function count(server: Server, serverHost: ServerHost, stream: ServerHttp2Stream
   });
 }
 
-/** A stream does not say what was asked of it: `grpc shop.Orders/Find`. */
+/** A stream does not name its request: `grpc shop.Orders/Find`. */
 function kindOf(headers: IncomingHttpHeaders): RequestKind {
   return { nameOf: () => `grpc ${headers[':path']?.slice(1) ?? ''}`.trimEnd(), isPulled: false };
 }
 
-/** The handler runs when the message has come, which is an event of the stream: it is told where the request's inheritance is known. */
+/**
+ * The handler runs when the message has arrived, an event of the stream; it is emitted in the deadline context of the
+ * request.
+ */
 function bequeath(serverHost: ServerHost, stream: ServerHttp2Stream): void {
   serverHost.inheritance.begin(stream);
   const home = new AsyncResource('rollcall.grpc');
@@ -70,16 +74,19 @@ function bequeath(serverHost: ServerHost, stream: ServerHttp2Stream): void {
   Object.assign(stream, { emit: emitAtHome });
 }
 
-/** Of one unit, ms. */
+/** The length of one unit in ms. */
 const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
 
-/** `100m` is what is left at the caller; grpc-js itself ends a call that takes longer. Undefined: it does not say. */
+/**
+ * `100m` is the rest of the caller's deadline; grpc-js itself ends a call that takes longer. Undefined if it is
+ * missing.
+ */
 function timeoutMsOf(said: string | string[] | undefined): number | undefined {
   const [, amount, unit = ''] = /^(\d{1,8})([HMSmun])$/.exec(typeof said === 'string' ? said : '') ?? [];
   return amount === undefined ? undefined : Number(amount) * (UNITS[unit] ?? 0);
 }
 
-/** Nest keeps only the URL it was given, and that may say port 0. `localhost` is bound twice: the IPv4 address is the one. */
+/** Nest keeps only its configured URL, which may have port 0. `localhost` is bound twice; the IPv4 address is used. */
 export function grpcBoundOf(server: Server): Bound | null {
   const bound = http2ServersOf(server).map((http2Server) => ({ http2Server, address: http2Server.address() }));
   const known = bound.filter((one): one is typeof one & { address: AddressInfo } => isAddress(one.address));
@@ -94,7 +101,7 @@ function isAddress(address: ReturnType<NetServer['address']>): address is Addres
   return typeof address === 'object' && address !== null;
 }
 
-/** Of a server that listens; they are in a private field of grpc-js. */
+/** The HTTP/2 servers of a listening server; they are in a private field of grpc-js. */
 function http2ServersOf(server: Server): readonly NetServer[] {
   const grpc: unknown = Reflect.get(server, 'grpcClient');
   const servers: unknown = isRecord(grpc) ? Reflect.get(grpc, 'http2Servers') : null;
@@ -102,18 +109,18 @@ function http2ServersOf(server: Server): readonly NetServer[] {
   return [...servers.keys()].filter((key): key is NetServer => key instanceof NetServer);
 }
 
-/** Will it go on for as long as its caller likes? Asked while it is drained. */
+/** True if the request lasts as long as its caller likes; evaluated during a drain. */
 function isStreaming(server: Server, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
   const grpc: unknown = Reflect.get(server, 'grpcClient');
   const handlers: unknown = isRecord(grpc) ? Reflect.get(grpc, 'handlers') : null;
   const handler: unknown = handlers instanceof Map ? handlers.get(headers[':path']) : null;
   const type: unknown = isRecord(handler) ? Reflect.get(handler, 'type') : 'unary';
-  // when all messages have come it is as any other request: somebody waits for the one answer
+  // once all messages have arrived it is like any other request: the caller waits for the one answer
   if (type === 'clientStream') return stream.state.remoteClose !== 1;
   return type === 'serverStream' || type === 'bidi';
 }
 
-/** Answers what is not for the application. */
+/** Answers requests that are not for the application. */
 function isOurs(serverHost: ServerHost, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
   if (headers[':path'] === HEARTBEAT_METHOD && headers[HEARTBEAT_METADATA.instance] !== undefined) {
     answerUs(serverHost, stream, headers);
@@ -125,7 +132,7 @@ function isOurs(serverHost: ServerHost, stream: ServerHttp2Stream, headers: Inco
   return true;
 }
 
-/** The user's own health service answers all others that ask for it. */
+/** All other health checks go to the user's own health service. */
 function answerUs(serverHost: ServerHost, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   const question = Object.fromEntries(
     Object.entries(HEARTBEAT_METADATA).map(([field, name]) => [field, headers[name]] as const),
@@ -144,7 +151,7 @@ function answerUs(serverHost: ServerHost, stream: ServerHttp2Stream, headers: In
   stream.end(serverHost.isDraining ? NOT_SERVING : SERVING);
 }
 
-/** Before anything runs. */
+/** Refuses a request before anything runs. */
 function refuseMisdirected(serverHost: ServerHost, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   stream.on('error', () => {});
   stream.resume();
@@ -160,7 +167,7 @@ function refuseLate(serverHost: ServerHost, stream: ServerHttp2Stream): void {
   end(stream, DEADLINE_EXCEEDED, 'The caller stopped waiting before the request arrived.');
 }
 
-/** An answer that is nothing but a status. */
+/** An answer with nothing but a status. */
 function end(
   stream: ServerHttp2Stream,
   code: string,

@@ -33,7 +33,7 @@ describe.each(['express', 'fastify'] as const)('Heartbeat-1 over HTTP on %s', (f
     expect(response.headers.get('connection')).toBe('close');
   });
 
-  it('needs no body parser, and keeps the connection of a caller who only asked who we are', async () => {
+  it('needs no body parser, and keeps the connection of an identity check', async () => {
     const here = await world();
     const app = application(here, framework, { bodyParser: false });
     await app.listen(0);
@@ -42,7 +42,7 @@ describe.each(['express', 'fastify'] as const)('Heartbeat-1 over HTTP on %s', (f
     expect(response.headers.get('connection')).not.toBe('close');
   });
 
-  it('keeps the connection for a call that says so, for longer than Node keeps one, and closes it at the last', async () => {
+  it('keeps the connection if the call requests it, for longer than Node does, and closes it at the last one', async () => {
     const here = await world();
     const app = application(here, framework);
     await app.listen(0);
@@ -60,7 +60,7 @@ describe.each(['express', 'fastify'] as const)('Heartbeat-1 over HTTP on %s', (f
     await ended;
   });
 
-  it('refuses what is no heartbeat', async () => {
+  it('rejects a request that is not a heartbeat', async () => {
     const here = await world();
     const app = application(here, framework);
     await app.listen(0);
@@ -82,12 +82,12 @@ describe.each(['express', 'fastify'] as const)('a request over HTTP on %s', (fra
     return (await fetch(`http://127.0.0.1:${portOf(app)}/quick`, { headers })).status;
   }
 
-  it('is refused with 421 when it was meant for another process', async () => {
+  it('is refused with 421 if it is for another process', async () => {
     expect(await status({ 'rollcall-target': 'orders-2' })).toBe(421);
     expect(await status({ 'rollcall-target': 'orders-1' })).toBe(200);
   });
 
-  it('is refused with 504 when its deadline has passed', async () => {
+  it('is refused with 504 if its deadline has passed', async () => {
     expect(await status({ 'rollcall-deadline-ms': '0' })).toBe(504);
     expect(await status({ 'rollcall-deadline-ms': '1' })).toBe(200);
   });

@@ -11,7 +11,7 @@ import { Reach } from './worker-port.js';
 import type { Bound } from './worker-port.js';
 
 const EVENT_STREAM = 'text/event-stream';
-/** By its path alone: what is asked for is not for a log. */
+/** Names a request by its path alone: the query does not belong in a log. */
 const OVER_HTTP: RequestKind = {
   nameOf: (response) =>
     response instanceof ServerResponse
@@ -20,12 +20,13 @@ const OVER_HTTP: RequestKind = {
   isPulled: false,
 };
 
-/** Called with each request; `proceed` gives it to the framework. */
+/** Called with each request; `proceed` passes it to the framework. */
 type Guard = (request: IncomingMessage, response: ServerResponse, proceed: () => void) => void;
 
 /**
- * Goes into the application's HTTP server, before the framework: a route would be stopped by middleware (`app.use(auth)`), find
- * its body eaten or missing (`bodyParser: false`), and come after what it should refuse. Null when there is no server.
+ * Hooks into the application's HTTP server, before the framework: a route would be stopped by middleware
+ * (`app.use(auth)`), find its body consumed or missing (`bodyParser: false`), and run after the requests it should
+ * refuse. Null if there is no server.
  */
 export function openHttpDoor(host: HttpAdapterHost, serverHost: ServerHost): ServerAdapter | null {
   const adapter = host.httpAdapter;
@@ -33,7 +34,7 @@ export function openHttpDoor(host: HttpAdapterHost, serverHost: ServerHost): Ser
   if (!(server instanceof NetServer)) return null;
   standBefore(server, (request, response, proceed) => admit(serverHost, { request, response }, proceed));
   const beforeClose = adapter.beforeClose?.bind(adapter);
-  // Nest 12 begins to refuse requests here if `return503OnClosing` is set: callers should have gone by then
+  // Nest 12 refuses requests from here on if `return503OnClosing` is set: callers should have moved away by then
   Object.assign(adapter, {
     beforeClose: async () => {
       await serverHost.drain();
@@ -62,7 +63,7 @@ function boundOf(server: NetServer): Bound | null {
   return { server, endpoint: { protocol: 'http', host, port, tls: server instanceof TlsServer } };
 }
 
-/** Whether other processes accept connections at the port of a server: only the one who makes it listen says so. */
+/** Tracks whether other processes accept connections at the port of a server: only the caller of `listen` knows that. */
 function portSharing(server: NetServer, serverHost: ServerHost): () => boolean {
   let isShared = serverHost.isWorker;
   const listen: unknown = Reflect.get(server, 'listen');
@@ -86,7 +87,7 @@ function standBefore(server: NetServer, guard: Guard): void {
   });
 }
 
-/** Answers what is not for the application, and what nobody waits for; counts the rest, and lets it in with what it leaves to its calls. */
+/** Answers requests for us and late requests; counts the others, and passes them on in their deadline context. */
 function admit(
   serverHost: ServerHost,
   { request, response }: { readonly request: IncomingMessage; readonly response: ServerResponse },
@@ -116,11 +117,11 @@ function count(serverHost: ServerHost, request: IncomingMessage, response: Serve
     serverHost.inFlight.end(response);
     serverHost.inheritance.end(response);
   });
-  // a kept connection would be cut at the end, perhaps with the next request on its way
+  // a kept connection would be cut at the end, perhaps with the next request in transit
   if (serverHost.isDraining && request.httpVersionMajor === 1) response.setHeader('connection', 'close');
 }
 
-/** A response whose headers were given to `writeHead` alone does not tell them, hence the look at what was asked for. */
+/** A response does not expose headers that were only passed to `writeHead`, hence the look at the request. */
 function isEventStream(request: IncomingMessage, response: ServerResponse): boolean {
   const type = String(response.getHeader('content-type'));
   return request.headers.accept === EVENT_STREAM || type.startsWith(EVENT_STREAM);

@@ -6,7 +6,7 @@ const SINCE = (since: number) => ({ since, pulledUntil: Infinity });
 const BROKER = { nameOf: () => 'redis jobs', isPulled: true };
 
 describe('requests in flight', () => {
-  it('are counted from their begin to their end, which may be told twice', () => {
+  it('are counted from begin to end, which may be reported twice', () => {
     const inFlight = new InFlight(new ManualTime());
     const [one, other] = [{}, {}];
     inFlight.begin(one);
@@ -16,7 +16,7 @@ describe('requests in flight', () => {
     expect([inFlight.count, inFlight.awaited(SINCE(0))]).toEqual([1, 1]);
   });
 
-  it('are not awaited when they are streams, as they say when they are asked, or older than what is asked for', () => {
+  it('are not awaited if they are streams at the time of the check, or too old', () => {
     const time = new ManualTime({ nowMs: 1_000 });
     const inFlight = new InFlight(time);
     let isStream = false;
@@ -28,7 +28,7 @@ describe('requests in flight', () => {
     expect([inFlight.awaited(SINCE(1_000)), inFlight.count]).toEqual([1, 2]);
   });
 
-  it('are not awaited when a broker handed them out after a time, and say nothing of callers who move away', () => {
+  it('are not awaited if a broker delivered them too late, and do not count as callers that move away', () => {
     const time = new ManualTime();
     const inFlight = new InFlight(time);
     inFlight.begin({}, undefined, BROKER);
@@ -42,7 +42,7 @@ describe('requests in flight', () => {
     expect(inFlight.changedAt).toBe(0);
   });
 
-  it('are told of by name, the first ones, with how long they have been there', () => {
+  it('are described by name, the first ones, with their age', () => {
     const time = new ManualTime();
     const inFlight = new InFlight(time);
     for (let count = 0; count < 5; count += 1) inFlight.begin({}, undefined, BROKER);
@@ -67,14 +67,14 @@ describe('requests in flight', () => {
   });
 });
 
-describe('stillness', () => {
+describe('Stillness', () => {
   it('lasts from the last change on', () => {
     const stillness = new Stillness(0, 10);
     expect([stillness.lookedAt(10, 0), stillness.lookedAt(20, 0)]).toEqual([10, 20]);
     expect([stillness.lookedAt(30, 25), stillness.lookedAt(40, 25)]).toEqual([5, 15]);
   });
 
-  it('does not grow by more than two steps while the process stands still, for what came meanwhile is not yet seen', () => {
+  it('grows by at most two steps during a stall, since requests from then are not seen yet', () => {
     const stillness = new Stillness(0, 10);
     expect([stillness.lookedAt(10, 0), stillness.lookedAt(1_000, 0), stillness.lookedAt(1_010, 0)]).toEqual([
       10, 30, 40,

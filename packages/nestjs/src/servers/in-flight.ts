@@ -2,9 +2,12 @@ import type { Time } from '@rollcall/core';
 
 /** What the requests of one server have in common. */
 export interface RequestKind {
-  /** For people: `GET /orders/7`, `tcp find`. Asked when a request has to be told of. */
+  /** The name of a request for messages: `GET /orders/7`, `tcp find`. Called when a request must be named. */
   nameOf(request: object): string;
-  /** Does the server fetch its requests itself, as from a broker? Those go on coming until it closes, whoever hears of a drain. */
+  /**
+   * True if the server fetches its requests itself, as from a broker: they keep coming until it closes, regardless of a
+   * drain.
+   */
   readonly isPulled: boolean;
 }
 
@@ -14,20 +17,20 @@ interface Work {
   readonly kind: RequestKind;
 }
 
-/** Which requests a drain waits for. */
+/** The requests for which a drain waits. */
 export interface Awaiting {
-  /** Whatever began before is no reason to put off the end of a process. */
+  /** Requests that began before this are not awaited. */
   readonly since: number;
-  /** Nor what was pulled after this. */
+  /** Nor are requests that were pulled after this. */
   readonly pulledUntil: number;
 }
 
 const never = (): boolean => false;
 const OF_NO_NAME: RequestKind = { nameOf: () => 'a request', isPulled: false };
-/** So many are told of by name. */
+/** How many requests are named. */
 const MOST_NAMED = 3;
 
-/** The requests that this process is working on, over all its servers. Each is named by an object of its transport's own. */
+/** The requests in flight of this process, over all its servers. The key of each is an object of its transport. */
 export class InFlight {
   readonly #time: Time;
   readonly #open = new Map<object, Work>();
@@ -37,14 +40,14 @@ export class InFlight {
     this.#time = time;
   }
 
-  /** `isStream` tells, when it is asked, whether this one goes on for as long as its caller likes. */
+  /** `isStream` returns, at any later time, whether the request lasts as long as its caller likes. */
   begin(request: object, isStream: () => boolean = never, kind: RequestKind = OF_NO_NAME): void {
     const now = this.#time.now();
     if (!kind.isPulled) this.#changedAt = now;
     this.#open.set(request, { beganAt: now, isStream, kind });
   }
 
-  /** May be called twice, and for a request that never began. */
+  /** Ends a request. May be called twice, and for a request that never began. */
   end(request: object): void {
     const work = this.#open.get(request);
     if (work === undefined) return;
@@ -56,12 +59,12 @@ export class InFlight {
     return this.#open.size;
   }
 
-  /** Monotonic ms of the last begin or end of one that a caller sent here. */
+  /** Monotonic ms of the last begin or end of a request that a caller sent. */
   get changedAt(): number {
     return this.#changedAt;
   }
 
-  /** Those somebody waits for; a stream is none. */
+  /** The requests that a caller waits for, without streams. */
   awaited(awaiting: Awaiting): number {
     let awaited = 0;
     for (const work of this.#open.values()) if (isAwaited(work, awaiting)) awaited += 1;
@@ -84,9 +87,9 @@ function isAwaited({ beganAt, isStream, kind }: Work, { since, pulledUntil }: Aw
 }
 
 /**
- * How long no request has come, as far as this process had the time to see one: while it stands still (a pause of the collector, a share of
- * the processor that is used up), requests wait in its sockets, and to take that for quiet would cut them. So the time between two looks
- * counts as at most two steps.
+ * Measures how long no request has arrived, as far as this process had the time to see one: while it stalls (a garbage
+ * collection, an exhausted CPU quota), requests wait in its sockets, and counting that as quiet would cut them. So the
+ * time between two checks counts as at most two steps.
  */
 export class Stillness {
   readonly #stepMs: number;
@@ -100,7 +103,10 @@ export class Stillness {
     this.#stepMs = stepMs;
   }
 
-  /** To be called every step, with when a request last began or ended. Returns how long it has been still, ms. */
+  /**
+   * Call it every step with the time of the last begin or end of a request. Returns how long there was no request, in
+   * ms.
+   */
   lookedAt(now: number, changedAt: number): number {
     const seenMs = this.#stillMs + Math.min(now - this.#at, 2 * this.#stepMs);
     this.#stillMs = Math.min(seenMs, now - Math.max(this.#beganAt, changedAt));

@@ -32,7 +32,7 @@ async function ownPort(): Promise<number> {
   return here.rollcall.port;
 }
 
-/** So many strangers who say `words` and wait. */
+/** Opens this many foreign connections, which send `words` and wait. */
 async function crowd(port: number, count: number, words = ''): Promise<readonly Socket[]> {
   const sockets = Array.from({ length: count }, () => connect(port, '127.0.0.1').on('error', () => {}));
   onTestFinished(() => sockets.forEach((socket) => socket.destroy()));
@@ -50,7 +50,7 @@ describe('the port for heartbeats answers the registry', () => {
     [200, 'end no head', HALF],
     [200, 'end no body', BODILESS],
     [200, 'have asked, and stay', `GET /.well-known/rollcall/ready HTTP/1.1\r\nhost: localhost\r\n\r\n`],
-  ])('while %i strangers %s', async (count, _, words) => {
+  ])('while %i foreign clients %s', async (count, _, words) => {
     const port = await ownPort();
     const strangers = await crowd(port, count, words);
     for (let round = 0; round < 3; round += 1) {
@@ -60,7 +60,7 @@ describe('the port for heartbeats answers the registry', () => {
     await expect.poll(() => openOf(strangers), SOON).toBeLessThan(MOST);
   });
 
-  it('while 200 strangers trickle their heads, byte by byte', async () => {
+  it('while 200 foreign clients send their heads byte by byte', async () => {
     const port = await ownPort();
     const strangers = await crowd(port, 200, HALF);
     const trickle = setInterval(() => strangers.forEach((socket) => socket.write('x')), 10);
@@ -140,7 +140,7 @@ function room(most: number) {
   return { enter, answer };
 }
 
-describe('where all connections are taken, a newcomer takes the place', () => {
+describe('if all connections are taken, a newcomer takes the place', () => {
   const [CROWD, REGISTRY] = ['10.0.0.9', '10.0.0.5'];
 
   it('of the one that has waited longest', () => {
@@ -148,7 +148,7 @@ describe('where all connections are taken, a newcomer takes the place', () => {
     expect(open([enter(CROWD), enter(CROWD), enter(CROWD), enter(CROWD)])).toEqual([false, false, true, true]);
   });
 
-  it('of the source that has most, whoever came first', () => {
+  it('of the source with the most connections, in any order of arrival', () => {
     const { enter } = room(3);
     const kept = enter(REGISTRY);
     const strangers = Array.from({ length: 20 }, () => enter(CROWD));
@@ -164,7 +164,7 @@ describe('where all connections are taken, a newcomer takes the place', () => {
     expect(open([first, second])).toEqual([true, false]);
   });
 
-  it('of nobody, when one has left', () => {
+  it('of none, once one has closed', () => {
     const { enter, answer } = room(2);
     const [first, second] = [enter(CROWD), enter(CROWD)];
     first.emit('close');
@@ -172,7 +172,7 @@ describe('where all connections are taken, a newcomer takes the place', () => {
     expect(open([second, enter(CROWD)])).toEqual([true, true]);
   });
 
-  it('and holds up the end of the process no more than the port itself', () => {
+  it('and keeps the process alive no more than the port itself', () => {
     expect(room(2).enter(CROWD).holdsProcess).toBe(false);
   });
 });

@@ -13,24 +13,27 @@ export interface OwnPlace {
   readonly port: number;
 }
 
-/** A port on which nothing but our paths is answered. */
+/** A port that answers only our paths. */
 export interface OwnPort {
-  /** To be announced: nobody is called there, but the registry finds this process. */
+  /** The endpoint to announce: it takes no calls, but the registry probes this process there. */
   readonly endpoint: AnnouncedEndpoint;
-  /** Ends its connections, too. May be called twice. */
+  /** Closes the port and its connections. May be called twice. */
   close(): Promise<void>;
 }
 
-/** Registries and a probe of the platform are far fewer. */
+/** The most open connections; registries and platform probes need far fewer. */
 const MOST_CONNECTIONS = 64;
-/** A request is here as a whole after so long, or its connection is closed: as long as a `relaxed` registry waits for the answer. */
+/**
+ * A request must be complete after this time, or its connection is closed: as long as a `relaxed` registry waits for
+ * the answer.
+ */
 const PATIENCE_MS = 5_000;
-/** How often Node looks who is late. */
+/** How often Node checks for late requests. */
 const LATENESS_CHECK_MS = 500;
 
 /**
- * For an application that callers reach over something else than a port of its own (a broker, a strategy of the user's): it answers
- * Heartbeat-1 and the question whether this process is ready. It keeps no process alive. Rejects when the port is taken.
+ * Opens a port for an application that callers reach by other means (a broker, a strategy of the user's): it answers
+ * Heartbeat-1 and the readiness probe. It does not keep the process alive. Rejects if the port is taken.
  */
 export async function openOwnDoor(
   serverHost: ServerHost,
@@ -67,12 +70,13 @@ export async function openOwnDoor(
 }
 
 /**
- * At most so many connections are open: a newcomer takes the place of the one that has waited longest since it was opened or answered,
- * of the address that has most. So a crowd at one address that says nothing, or says it byte by byte, shuts out none but itself; who has
- * many addresses, as in an IPv6 /64, counts as many, and can keep others out by coming again and again. Before the server listens.
+ * Bounds the open connections: a newcomer takes the place of the connection that has waited longest since it was opened
+ * or answered, of the address with the most connections. So a flood from one address, silent or byte by byte, shuts out
+ * only itself; a client with many addresses, as in an IPv6 /64, counts as many, and can keep others out by
+ * reconnecting. Install it before the server listens.
  */
 export function admitInTurn(server: Server, most: number): void {
-  /** The source of each that is open; the one that has waited longest first. */
+  /** The source of each open connection; the one that has waited longest first. */
   const sources = new Map<Socket, string>();
   server.on('connection', (socket: Socket) => {
     if (sources.size >= most) dismiss(sources);

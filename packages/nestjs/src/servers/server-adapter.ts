@@ -8,47 +8,53 @@ export interface ServerAdapter {
   /** For messages: `tcp`, `http`, `grpc`. */
   readonly name: string;
   readonly isListening: boolean;
-  /** While a worker of node:cluster opens a port of its own for it: resolves when that is over. It never rejects. Else null. */
+  /**
+   * While a worker of node:cluster opens a port of its own for it: resolves when that is done. Never rejects. Else
+   * null.
+   */
   readonly opening: Promise<void> | null;
-  /** Where it listens; null when it does not, or when instances are not called over it. */
+  /** Its endpoint; null while it does not listen, or if it takes no calls. */
   bound(): BoundEndpoint | null;
 }
 
-/** What a server itself says about its address. */
+/** The address that a server reports. */
 export interface BoundEndpoint {
   readonly protocol: Protocol;
-  /** As it was bound: `0.0.0.0` and `::` are every address of the machine. */
+  /** As bound: `0.0.0.0` and `::` are every address of the machine. */
   readonly host: string;
   readonly port: number;
   readonly tls: boolean;
 }
 
-/** What a door asks of the one who opened it. */
+/** What a server adapter needs from its host. */
 export interface ServerHost {
   readonly inFlight: InFlight;
-  /** What requests leave to the calls of their handlers. */
+  /** What requests pass on to the calls of their handlers. */
   readonly inheritance: DeadlineContext;
-  /** Follows what comes in over TCP; null: nobody does. */
+  /** Traces incoming messages over TCP; null for none. */
   readonly requests: RequestTracer | null;
-  /** The instance id of this very process. */
+  /** The instance id of this process. */
   readonly id: string;
   readonly isDraining: boolean;
-  /** Is this process a worker of node:cluster, which shares its ports with the others? */
+  /** True if this process is a worker of node:cluster, which shares its ports with the others. */
   readonly isWorker: boolean;
   readonly log: Log;
   answer(received: unknown): HeartbeatReply;
-  /** A request was refused before its handler ran, since nobody waits for the answer. `door`: its name. */
+  /**
+   * Called when a request was refused before its handler ran, since its caller no longer waits. `door` is the adapter's
+   * name.
+   */
   refusedLate(door: string): void;
-  /** The door listens now. It must not throw. */
+  /** Called when the server listens. It must not throw. */
   opened(): void;
-  /** Resolves when nobody needs the server any more. May be called often. */
+  /** Resolves when no caller needs the server any more. May be called often. */
   drain(): Promise<void>;
 }
 
 export interface HeartbeatReply {
   readonly answer: HeartbeatAnswer;
-  /** Must the connection be closed after the answer? */
+  /** Whether to close the connection after the answer. */
   readonly closes: boolean;
-  /** Will the next call come over this connection? */
+  /** Whether the next Heartbeat-1 uses this connection. */
   readonly keeps: boolean;
 }

@@ -8,11 +8,12 @@ import type { ServerAdapter, ServerHost } from './server-adapter.js';
 type Handler = NonNullable<ReturnType<Server['getHandlerByPattern']>>;
 
 /**
- * Heeds what travels with a message over TCP. All of Nest's work on it (guards, interceptors, the handler, the subscription to what it
- * returns) is done within its inheritance. When its turn comes, which may be later (a hook before the processing can make it wait), it
- * is not handled if its caller does not wait any more.
+ * Honours the metadata of a message over TCP. All of Nest's work on it (guards, interceptors, the handler, the
+ * subscription to its result) runs in the deadline context. When its turn comes, which may be later (a hook before the
+ * processing can delay it), it is not handled if its caller no longer waits.
  *
- * Nest 12 gives the metadata of a packet to the context, Nest 11 does not know it: so it is read here, before either sees it.
+ * Nest 12 passes the metadata of a packet to the context, Nest 11 ignores it, so it is read here, before either sees
+ * it.
  */
 export function enforceDeadlines(server: Server, serverHost: ServerHost, name: ServerAdapter['name']): void {
   const handle: unknown = Reflect.get(server, 'handleMessage');
@@ -30,7 +31,7 @@ export function enforceDeadlines(server: Server, serverHost: ServerHost, name: S
 
 const NOTHING_SAID: Readonly<Record<string, unknown>> = {};
 
-/** An event has no id, and nobody who waits. */
+/** An event has no id, and no caller waits for it. */
 function metadataOf(message: unknown): Readonly<Record<string, unknown>> {
   if (!isRecord(message) || message['id'] === undefined) return NOTHING_SAID;
   return carrierOf(message);

@@ -14,7 +14,7 @@ async function guarded() {
 }
 
 describe('Heartbeat-1 over TCP', () => {
-  it('is answered past a guard that lets nobody in', async () => {
+  it('is answered past a guard that rejects everything', async () => {
     const { port, rollcall } = await guarded();
     expect((await (await ask(port, 'quick')).answer).err).toBeDefined();
     const { answer } = await ask(port, 'rollcall.heartbeat-1', CALL);
@@ -30,7 +30,7 @@ describe('Heartbeat-1 over TCP', () => {
     await ended;
   });
 
-  it('leaves the connection open for the next call, if it says so', async () => {
+  it('leaves the connection open for the next call if requested', async () => {
     const { port, rollcall } = await guarded();
     const { socket, answer } = await ask(port, 'rollcall.heartbeat-1', { ...CALL, keep: true });
     expect(await answer).toMatchObject({ response: { instance: 'orders-1', nonce: CALL.nonce } });
@@ -41,7 +41,7 @@ describe('Heartbeat-1 over TCP', () => {
     expect(rollcall.heard).toEqual([{ ...CALL, keep: true }, last]);
   });
 
-  it('leaves the connection open for a caller who only asked who we are', async () => {
+  it('leaves the connection open after an identity check', async () => {
     const { port, rollcall } = await guarded();
     const { socket, answer } = await ask(port, 'rollcall.heartbeat-1', {});
     let ended = false;
@@ -70,7 +70,7 @@ describe('Heartbeat-1 over TCP', () => {
   });
 });
 
-it('counts requests, and no heartbeats: a drain that waits for quiet does not wait for the registry', async () => {
+it('counts requests but not heartbeats: a drain that waits for quiet does not wait for the registry', async () => {
   const here = await world();
   await microservice(here).listen();
   const { inFlight } = here.module.get<Membership>(MEMBERSHIP);
@@ -86,7 +86,7 @@ it('counts requests, and no heartbeats: a drain that waits for quiet does not wa
 });
 
 describe('the handler of a message', () => {
-  it('is found by its pattern, the first time and whenever it is asked again, whatever kind of pattern it is', async () => {
+  it('is found by a pattern of any kind, the first time and later', async () => {
     const here = await world();
     const app = microservice(here);
     const server: Server = (app as any).serverInstance;
@@ -111,7 +111,7 @@ describe('the handler of a message', () => {
   });
 });
 
-it('remembers no pattern that is long: they come from strangers', async () => {
+it('caches no long pattern, since patterns are untrusted', async () => {
   const here = await world();
   const app = microservice(here);
   const server: Server = (app as any).serverInstance;
@@ -131,7 +131,7 @@ it('remembers no pattern that is long: they come from strangers', async () => {
 });
 
 describe('hooks of the user', () => {
-  it('for the start and end of processing are called whenever they were set, and requests are counted all the same', async () => {
+  it('for the start and end of processing are called, and requests are still counted', async () => {
     const here = await world();
     const app = microservice(here);
     const seen: string[] = [];

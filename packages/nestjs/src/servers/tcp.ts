@@ -11,20 +11,21 @@ import { enforceDeadlines } from './tcp-deadline.js';
 import { Reach } from './worker-port.js';
 import type { Bound } from './worker-port.js';
 
-/** Patterns come from callers: no more than so many are remembered, … */
+/** Patterns come from callers: at most this many are remembered, … */
 const MOST_ROUTES = 1_000;
 /** … and none that is longer. */
 const LONGEST_ROUTE = 256;
 
-/** So many answers make one packet at most. */
+/** At most this many answers form one packet. */
 const MOST_TOGETHER = 16;
 
 /** Anything that Nest starts as a microservice: its own servers, and strategies of users. */
 export type RpcServer = CustomTransportStrategy;
 
 /**
- * Goes into a microservice server before it listens: learns when it does, drains before it closes (Nest closes the server of a
- * standalone microservice before it runs any hook), counts its requests, and answers Heartbeat-1 over TCP and gRPC.
+ * Hooks into a microservice server before it listens: learns when it does, drains before it closes (Nest closes the
+ * server of a standalone microservice before it runs any hook), counts its requests, and answers Heartbeat-1 over TCP
+ * and gRPC.
  */
 export function openRpcDoor(server: RpcServer, serverHost: ServerHost): ServerAdapter {
   const name = nameOf(server);
@@ -91,8 +92,8 @@ type StartHook = Parameters<Server['setOnProcessingStartHook']>[0];
 type EndHook = Parameters<Server['setOnProcessingEndHook']>[0];
 
 /**
- * Nest has one place for each hook: ours takes it for good, and calls whatever was or will be put there. gRPC is left out: it
- * names a request by one object at its start and by another at its end, and is counted at its door.
+ * Nest has one slot for each hook: ours takes it permanently, and calls the hook that the user sets at any time. gRPC
+ * is excluded: it names a request by one object at its start and by another at its end, so its own adapter counts it.
  */
 function countRequests(server: Server, serverHost: ServerHost): void {
   const before: unknown = Reflect.get(server, 'onProcessingStartHook');
@@ -103,7 +104,7 @@ function countRequests(server: Server, serverHost: ServerHost): void {
   let end = isHook<EndHook>(after) ? after : undefined;
   server.setOnProcessingStartHook((transportId, context, done) => {
     if (isRecord(context)) serverHost.inFlight.begin(context, undefined, kind);
-    // a user's hook may put it off, and call it from anywhere
+    // a user's hook may delay it, and call it from anywhere
     return start(transportId, context, serverHost.inheritance.bound(done));
   });
   server.setOnProcessingEndHook((transportId, context) => {
@@ -117,7 +118,7 @@ function countRequests(server: Server, serverHost: ServerHost): void {
   server.setOnProcessingEndHook = (hook) => void (end = hook);
 }
 
-/** Who is called over TCP hears of a drain; a broker goes on handing out what it has. */
+/** Callers over TCP learn of a drain; a broker keeps delivering what it has. */
 function kindOf(server: Server): RequestKind {
   const name = nameOf(server);
   const nameOfRequest = (context: object): string =>
@@ -125,7 +126,7 @@ function kindOf(server: Server): RequestKind {
   return { nameOf: nameOfRequest, isPulled: server.transportId !== Transport.TCP };
 }
 
-/** Of those with a name for it, most say it first (Redis, NATS and MQTT: the channel). */
+/** Of the contexts with a name, most have it first (Redis, NATS and MQTT: the channel). */
 function patternOf(context: BaseRpcContext): string {
   if (context instanceof TcpContext) return context.getPattern();
   const said: unknown = context.getArgs()[0];
@@ -133,8 +134,9 @@ function patternOf(context: BaseRpcContext): string {
 }
 
 /**
- * Nest asks for every message which handler its pattern means, by parsing it as JSON: for a plain word that is a thrown error, a
- * fifth of what a small call costs its server. The answer depends on the pattern alone, so it is kept; strangers cannot fill it.
+ * Nest looks up the handler of every message by parsing its pattern as JSON: for a plain word that throws an error, a
+ * fifth of the cost of a small call. The result depends on the pattern alone, so it is cached, with a bound, since
+ * patterns are untrusted.
  */
 function rememberRoutes(server: Server): void {
   const find: unknown = Reflect.get(server, 'getRouteFromPattern');
@@ -151,8 +153,8 @@ function rememberRoutes(server: Server): void {
 }
 
 /**
- * Answers Heartbeat-1, and the question who we are, as soon as the frame is read: before the deserializer, which may be the user's and
- * expect something else, and past guards, pipes and interceptors.
+ * Answers Heartbeat-1 and identity checks as soon as the frame is read: before the deserializer, which may be the
+ * user's and expect another format, and past guards, pipes and interceptors.
  */
 function answerOverTcp(server: Server, serverHost: ServerHost): void {
   const handle: unknown = Reflect.get(server, 'handleMessage');
@@ -168,7 +170,7 @@ function answerOverTcp(server: Server, serverHost: ServerHost): void {
   if (socket instanceof NetServer) socket.on(opened, (connection: Socket) => sendPromptly(connection));
 }
 
-/** Nest catches what this rejects with, such as a connection that is gone. */
+/** Nest catches a rejection of this, such as for a closed connection. */
 async function answerHeartbeat(
   serverHost: ServerHost,
   socket: TcpSocket,
@@ -179,10 +181,13 @@ async function answerHeartbeat(
   if (closes) closeAfterAnswer(socket.netSocket);
 }
 
-/** What makes the frames of Nest's TCP transport. */
+/** The methods that frame Nest's TCP transport. */
 const FRAMING = ['sendMessage', 'handleSend', 'handleData', 'onData', 'emitMessage'] as const;
 
-/** Are the frames on its connections Nest's own? A `socketClass` of the user's may speak what neither the registry nor a caller by name does. */
+/**
+ * True if its connections use Nest's own frames; a `socketClass` of the user's may use others, which neither the
+ * registry nor callers read.
+ */
 function hasNestFrames(server: Server): boolean {
   if (typeof Reflect.get(server, 'handleMessage') !== 'function') return false;
   const socketClass: unknown = Reflect.get(server, 'socketClass');
@@ -192,7 +197,7 @@ function hasNestFrames(server: Server): boolean {
   return FRAMING.every((name) => Reflect.get(prototype, name) === Reflect.get(JsonSocket.prototype, name));
 }
 
-/** What callers by name have to know, or cannot follow. */
+/** Warnings about what callers by name must know, or cannot follow. */
 function tellOfOwnWays(server: Server, serverHost: ServerHost): void {
   if (!hasNestFrames(server)) return warnOfFrames(server, serverHost);
   const options: unknown = Reflect.get(server, 'options');
@@ -217,9 +222,10 @@ function warnOfFrames(server: Server, { log }: ServerHost): void {
 }
 
 /**
- * Nagle's algorithm and delayed ACKs hold a burst of three answers back for 40 ms, so it is switched off. Then each answer would
- * be a packet of its own: those that Nest writes in one go leave together. It writes on the next tick; two ticks later they are
- * out, and a few at a time, so that the caller reads the first ones while the others are made.
+ * Nagle's algorithm and delayed ACKs delay a burst of three answers by 40 ms, so it is switched off. Then each answer
+ * would be a packet of its own, so those that Nest writes together are sent together. Nest writes on the next tick;
+ * they are sent two ticks later, and a few at a time, so that the caller reads the first ones while the others are
+ * created.
  */
 function sendPromptly(connection: Socket): void {
   connection.setNoDelay(true);
@@ -243,7 +249,7 @@ function sendPromptly(connection: Socket): void {
   Object.assign(connection, { write: writeTogether });
 }
 
-/** What is held back to leave together is out before `setImmediate`. Everything written is sent, then FIN. */
+/** Batched answers are sent before `setImmediate`. Everything written is sent, then FIN. */
 function closeAfterAnswer(connection: Socket): void {
   setImmediate(() => connection.destroySoon());
 }

@@ -3,16 +3,16 @@ import { HEARTBEAT_PATH, PROBLEMS } from '@rollcall/core';
 import type { ProblemCode } from '@rollcall/core';
 import type { ServerHost } from './server-adapter.js';
 
-/** What begins so is for us, on every HTTP server of the application. */
+/** Paths with this prefix are for us, on every HTTP server of the application. */
 export const OUR_PATHS = '/.well-known/rollcall/';
-/** For probes of a platform: 200 while this process serves, 503 from the moment it drains. It does not ask whether the registry is there. */
+/** For platform probes: 200 while this process serves, 503 once it drains. It does not check the registry. */
 export const READY_PATH = `${OUR_PATHS}ready`;
-/** A Heartbeat-1 is a quarter of this. */
+/** The largest body; a Heartbeat-1 is a quarter of this. */
 const LARGEST_BODY_BYTES = 1_024;
-/** A connection that the registry keeps for its next call may be idle for so long. */
+/** How long a connection that the registry keeps for its next call may be idle. */
 const KEPT_MS = 120_000;
 
-/** Answers a request to one of our paths: nothing of it is for the application. */
+/** Answers a request to one of our paths, which the application never sees. */
 export function answerUs(serverHost: ServerHost, request: IncomingMessage, response: ServerResponse): void {
   if (request.url === READY_PATH) return answerReady(serverHost, request, response);
   if (request.url !== HEARTBEAT_PATH) return refuse(response, 'NOT_FOUND', `There is nothing at ${request.url}.`);
@@ -20,10 +20,10 @@ export function answerUs(serverHost: ServerHost, request: IncomingMessage, respo
   readBody(request, (body) => {
     if (body === null) return refuseBody(response);
     const received = parse(body);
-    if (received === undefined) return refuse(response, 'INVALID', 'The body is no JSON.');
+    if (received === undefined) return refuse(response, 'INVALID', 'The body is not JSON.');
     const reply = serverHost.answer(received);
     if (reply.closes) response.setHeader('connection', 'close');
-    // Node gives an idle connection 5 s, which is the interval of the calls: each would find it closed
+    // Node gives an idle connection 5 s, which is the interval of the calls, so each call would find it closed
     if (reply.keeps) response.once('finish', () => request.socket.setTimeout(KEPT_MS));
     send(response, 200, 'application/json', reply.answer);
   });
@@ -41,7 +41,7 @@ function refuseBody(response: ServerResponse): void {
   refuse(response, 'TOO_LARGE', `A body has at most ${LARGEST_BODY_BYTES} bytes.`);
 }
 
-/** Hands over the body, or null as soon as it is too large. A request that breaks off is never handed over. */
+/** Passes on the body, or null as soon as it is too large; an aborted request is never passed on. */
 function readBody(request: IncomingMessage, done: (body: string | null) => void): void {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -55,7 +55,7 @@ function readBody(request: IncomingMessage, done: (body: string | null) => void)
   request.on('data', take).on('end', finish);
 }
 
-/** Undefined for what is no JSON. */
+/** Parses JSON; undefined if the text is not JSON. */
 function parse(body: string): unknown {
   try {
     return JSON.parse(body);
@@ -64,7 +64,7 @@ function parse(body: string): unknown {
   }
 }
 
-/** Ends a request that was refused. */
+/** Ends a refused request. */
 export function refuse(response: ServerResponse, code: ProblemCode | 'DEADLINE_EXCEEDED', detail: string): void {
   const status = code === 'DEADLINE_EXCEEDED' ? 504 : PROBLEMS[code];
   send(response, status, 'application/problem+json', { type: 'about:blank', title: code, status, code, detail });

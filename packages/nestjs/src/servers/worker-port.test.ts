@@ -53,7 +53,7 @@ const refused = (port: number): Promise<boolean> =>
   );
 
 describe('a server whose port other processes share', () => {
-  it('is reached at a port of its own as well, and counts as listening only then', async () => {
+  it('is also reachable at a port of its own, and counts as listening only then', async () => {
     const { serverHost, opened, log } = keeperOf();
     const server = await listening();
     const reach = new Reach('tcp', serverHost);
@@ -67,7 +67,7 @@ describe('a server whose port other processes share', () => {
     expect(log.texts('info').join()).toContain(`share port ${port} of the tcp server`);
   });
 
-  it('serves there until it is drained, also when only the server itself is closed', async () => {
+  it('serves there until it is drained, also if only the server itself is closed', async () => {
     const drain = new EventEmitter();
     const { serverHost } = keeperOf(once(drain, 'over'));
     const server = await listening();
@@ -85,7 +85,7 @@ describe('a server whose port other processes share', () => {
     await expect.poll(() => refused(own), SOON).toBe(true);
   });
 
-  it('is not registered where no port of its own can be opened, and says so', async () => {
+  it('is not registered if no port of its own can be opened, and logs that', async () => {
     const { serverHost, opened, log } = keeperOf();
     const server = await listening();
     const reach = new Reach('tcp', serverHost);

@@ -4,16 +4,17 @@ import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
 import { messageOf } from '@rollcall/core';
 import type { BoundEndpoint, ServerHost } from './server-adapter.js';
 
-/** A server that listens, and where. */
+/** A listening server and its address. */
 export interface Bound {
   readonly server: NetServer;
   readonly endpoint: BoundEndpoint;
 }
 
 /**
- * Where the registry and callers by name reach a server of this very process. Workers of node:cluster share the ports they listen on: a
- * connection goes to any of them, and port 0 is one port for all. So a worker opens a port of its own for each of its servers, whose
- * connections the server handles like all others; the shared port stays for everybody else.
+ * The address at which the registry and callers by name reach a server of this very process. Workers of node:cluster
+ * share the ports they listen on: a connection goes to any of them, and port 0 is one port for all. So a worker opens a
+ * port of its own for each of its servers, which handles those connections like all others; the shared port stays open
+ * for everyone else.
  */
 export class Reach {
   readonly #name: string;
@@ -22,28 +23,31 @@ export class Reach {
   #isOpen = false;
   #opening: Promise<void> | null = null;
 
-  /** `name`: of the server, for messages. */
+  /** `name` is that of the server, for messages. */
   constructor(name: string, serverHost: ServerHost) {
     this.#name = name;
     this.#serverHost = serverHost;
   }
 
-  /** Does it listen, at a port of its own where it needs one? */
+  /** True if it listens, at a port of its own if it needs one. */
   get isOpen(): boolean {
     return this.#isOpen;
   }
 
-  /** Null while it does not listen, and for a server that nobody connects to. */
+  /** Null while it does not listen, and for a server without connections. */
   get endpoint(): BoundEndpoint | null {
     return this.#isOpen ? this.#endpoint : null;
   }
 
-  /** While a port of its own is opened: resolves when that is over, and never rejects. Else null. */
+  /** While a port of its own is being opened: resolves when that is done, and never rejects. Else null. */
   get opening(): Promise<void> | null {
     return this.#opening;
   }
 
-  /** The server listens. `bound`: null when nobody connects to it; `isShared`: do other processes accept connections at that address? */
+  /**
+   * The server listens. `bound`: null for a server without connections; `isShared`: other processes accept connections
+   * at that address.
+   */
   open(bound: Bound | null, isShared: boolean): void {
     if (bound === null || !isShared) return this.#opened(bound?.endpoint ?? null);
     this.#opening = this.#openOwn(bound)
@@ -71,7 +75,7 @@ export class Reach {
   async #openOwn({ server, endpoint }: Bound): Promise<void> {
     const own = await openWorkerPort(server, endpoint.host);
     const close = server.close.bind(server);
-    // `cluster.worker.disconnect()` closes the server without a word to the application
+    // `cluster.worker.disconnect()` closes the server without notice to the application
     server.close = (callback) => {
       void this.#serverHost.drain().then(() => own.close());
       return close(callback);
@@ -85,11 +89,11 @@ export class Reach {
 
 interface WorkerPort {
   readonly port: number;
-  /** Ends its connections too, once what was written to them is sent. */
+  /** Closes the port and its connections, once what was written to them is sent. */
   close(): void;
 }
 
-/** Any free port, which no other process shares; `server` gets its connections. Rejects when none can be opened. */
+/** Opens any free port, unshared, whose connections `server` gets. Rejects if none can be opened. */
 async function openWorkerPort(server: NetServer, host: string): Promise<WorkerPort> {
   const sockets = new Set<Socket>();
   const allowHalfOpen = Reflect.get(server, 'allowHalfOpen') === true; // HTTP servers want it

@@ -14,27 +14,34 @@ import { isRecord, messageOf } from '@rollcall/core';
 import type { RollcallError } from '@rollcall/core';
 
 /**
- * Where OpenTelemetry's instrumentations look whether they should be silent (`suppressTracing` of @opentelemetry/core): the attempt has
- * its span, and undici or HTTP/2 beneath it need no second one. A key is one by its name, whoever makes it.
+ * The key by which OpenTelemetry's instrumentations are suppressed (`suppressTracing` of @opentelemetry/core): the
+ * attempt has its span, so undici or HTTP/2 beneath it need not create another. Keys are equal by name, whoever creates
+ * them.
  */
 const SUPPRESSED = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
 
 const PLAIN = /^[\x20-\x7e]+$/;
 
-/** What a call is, by its protocol. */
+/** The span data of a call, by its protocol. */
 interface Subject {
-  /** Of the span of the call. */
+  /** For the span of the call. */
   readonly title: string;
-  /** Of the spans of its attempts. */
+  /** For the spans of its attempts. */
   readonly attemptTitle: string;
-  /** A remote call is one for its caller, whatever it took; over HTTP each attempt is a request of its own. */
+  /**
+   * CLIENT for a remote call, regardless of its attempts; over HTTP INTERNAL, since each attempt is a request of its
+   * own.
+   */
   readonly kind: SpanKind;
   readonly attributes: Attributes;
   readonly attemptAttributes: Attributes;
   readonly isHttp: boolean;
 }
 
-/** A span for each call, and under it one for each attempt. Names and attributes are those of the semantic conventions where there are any. */
+/**
+ * Creates a span for each call, with one for each attempt under it. Names and attributes follow the semantic
+ * conventions where they exist.
+ */
 export class OtelCalls implements CallTracer {
   readonly #tracer: Tracer;
 
@@ -47,7 +54,7 @@ export class OtelCalls implements CallTracer {
     const parent = context.active();
     const { title, kind, attributes } = subject;
     const span = this.#tracer.startSpan(title, { kind, attributes }, parent);
-    // no SDK, or somebody wants silence: nothing to draw, and nothing to pass on
+    // without an SDK, or with tracing suppressed, there is nothing to record or to propagate
     if (!isSpanContextValid(span.spanContext())) return null;
     return new OtelCall(this.#tracer, subject, span, trace.setSpan(parent, span));
   }
@@ -58,7 +65,7 @@ class OtelCall implements CallTrace {
   readonly #subject: Subject;
   readonly #span: Span;
   readonly #context: Context;
-  /** Under way: a hedged call has two. */
+  /** The attempts in flight: a hedged call has two. */
   readonly #open = new Set<OtelAttempt>();
   #count = 0;
 
@@ -85,7 +92,7 @@ class OtelCall implements CallTrace {
     if (this.#count > 1) this.#span.setAttribute('rollcall.attempts', this.#count);
     if (error !== null) {
       this.#span.setAttribute('error.type', error.code);
-      // whoever wanted no answer any more has not failed
+      // a cancelled call has not failed
       if (error.code !== 'CANCELLED') this.#span.setStatus({ code: SpanStatusCode.ERROR, message: error.message });
     }
     this.#span.end();
@@ -103,7 +110,7 @@ class OtelAttempt implements AttemptTrace {
     const carrier: Record<string, string> = {};
     propagation.inject(own, carrier, {
       set(into, name, value) {
-        // what is no header is left out: it would fail the request
+        // an invalid header is left out, since it would fail the request
         if (PLAIN.test(value)) into[name.toLowerCase()] = value;
       },
     });
@@ -192,7 +199,7 @@ function pathOf(request: unknown): string | null {
   return isRecord(request) && typeof request['path'] === 'string' ? request['path'].replace(/^\//, '') : null;
 }
 
-/** Of an `HttpAnswer`, or of a Response that stands for one. Null: it is neither. */
+/** The status of an `HttpAnswer`, or of a Response in its place; null for another value. */
 function httpStatusOf(value: unknown): number | null {
   const answer = isRecord(value) && isRecord(value['head']) ? value['head'] : value;
   return (answer instanceof Response || isRecord(answer)) && typeof answer['status'] === 'number'

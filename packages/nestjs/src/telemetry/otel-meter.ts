@@ -11,15 +11,16 @@ interface Made {
   readonly instrument: unknown;
 }
 
-/** The unit that a name says, in OpenTelemetry's words (UCUM). */
+/** The unit in the name, as UCUM for OpenTelemetry. */
 const UNITS: readonly (readonly [RegExp, string])[] = [
   [/_seconds(_total)?$/, 's'],
   [/_bytes(_total)?$/, 'By'],
 ];
 
 /**
- * Counts through a meter of @opentelemetry/api: `forRoot({ meter: otelMeter() })`. docs/METRICS.md lists what; exporters to Prometheus
- * give the same names. The SDK has to be started before: what is made of a global provider that is not there yet counts nowhere.
+ * A meter on @opentelemetry/api: `forRoot({ meter: otelMeter() })`. docs/METRICS.md lists the metrics; exporters to
+ * Prometheus use the same names. Start the SDK first: instruments of a global provider that does not exist yet record
+ * nothing.
  */
 export function otelMeter(meter: OtelMeter = metrics.getMeter('@rollcall/nestjs')): Meter {
   const known = new Map<string, Made>();
@@ -66,7 +67,7 @@ function histogramOf(meter: OtelMeter, name: string, options: MetricOptions, lab
   return { record: (value, ...values) => histogram.record(value, attributesOf(labels, values)) };
 }
 
-/** Asked for its values when they are exported, so that a series which was forgotten is not told any more. */
+/** Observed at each export, so that a removed series is no longer exported. */
 function gaugeOf(meter: OtelMeter, name: string, options: MetricOptions, labels: Labels): Gauge<Labels> {
   const series = new Map<string, { value: number; readonly attributes: Attributes }>();
   const seriesOf = (values: readonly string[]): { value: number } => {

@@ -6,7 +6,7 @@ import type { RequestTracer } from '../calls/tracing.js';
 
 type Words = Readonly<Record<string, unknown>>;
 
-/** What a foreign caller sends may be anything: only words count. */
+/** Foreign callers may send anything: only texts count. */
 const GETTER: TextMapGetter<Words> = {
   keys: (carrier) => Object.keys(carrier),
   get(carrier, key) {
@@ -15,7 +15,10 @@ const GETTER: TextMapGetter<Words> = {
   },
 };
 
-/** A span for each message over TCP, from its handler's start to the end of its answer, in the trace of whoever sent it. */
+/**
+ * Creates a span for each message over TCP, from the start of its handler to the end of its answer, in the trace of the
+ * sender.
+ */
 export class OtelRequests implements RequestTracer {
   readonly #tracer: Tracer;
 
@@ -45,7 +48,7 @@ export class OtelRequests implements RequestTracer {
   }
 }
 
-/** The same values; the span ends with them, or when nobody wants them any more. */
+/** The same values; the span ends with them, or when the caller unsubscribes. */
 function followed(answer: Observable<unknown>, span: Span, own: Context): Observable<unknown> {
   return new Observable((observer) => {
     const subscription = context.with(own, () =>
@@ -70,7 +73,7 @@ function failed(span: Span, error: unknown): void {
   span.setStatus({ code: SpanStatusCode.ERROR, message: sentenceOf(error) });
 }
 
-/** Nest's filters make objects of exceptions, with a code where it is one of ours. */
+/** Nest's filters turn exceptions into objects, with a code if it is one of ours. */
 function typeOf(error: unknown): string {
   if (typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string')
     return error.code;

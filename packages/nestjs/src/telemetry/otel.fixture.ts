@@ -4,7 +4,7 @@ import type { Context, ContextManager, TextMapPropagator } from '@opentelemetry/
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base';
 import type { ReadableSpan } from '@opentelemetry/sdk-trace-base';
 
-/** As @opentelemetry/context-async-hooks has it. */
+/** As @opentelemetry/context-async-hooks implements it. */
 class LocalContexts implements ContextManager {
   readonly #storage = new AsyncLocalStorage<Context>();
 
@@ -34,7 +34,7 @@ class LocalContexts implements ContextManager {
   }
 }
 
-/** The W3C's, in short. */
+/** The W3C propagator, shortened. */
 const w3c: TextMapPropagator = {
   inject(own, carrier, setter) {
     const span = trace.getSpanContext(own);
@@ -61,7 +61,7 @@ export class Telemetry {
     propagation.setGlobalPropagator(w3c);
   }
 
-  /** Those that have ended, the first first. */
+  /** The ended spans, in order. */
   get spans(): readonly ReadableSpan[] {
     return this.#exporter.getFinishedSpans();
   }
@@ -73,7 +73,7 @@ export class Telemetry {
     return span;
   }
 
-  /** The process is as if there had been none. */
+  /** Restores the process to its state before. */
   close(): void {
     trace.disable();
     context.disable();

@@ -34,7 +34,7 @@ async function appWith(services: FakeServices): Promise<Rollcall> {
 }
 
 describe('traces of calls', () => {
-  it('have a span for the call and one for its attempt, in the trace of whoever called', async () => {
+  it('have a span for the call and one for its attempt, in the trace of the caller', async () => {
     const rollcall = await appWith(fakeServices({ orders: { find: () => 'found' } }));
     const tracer = trace.getTracer('test');
     await tracer.startActiveSpan('request', async (span) => {
@@ -64,7 +64,7 @@ describe('traces of calls', () => {
     });
   });
 
-  it('show every attempt of a call that is repeated, and the error that it ends with', async () => {
+  it('show every attempt of a retried call, and its final error', async () => {
     const services = fakeServices({ orders: { find: () => 'found' } });
     services.service('orders').addInstance();
     const rollcall = await appWith(services);
@@ -82,7 +82,7 @@ describe('traces of calls', () => {
     });
   });
 
-  it('end for calls that were given up, their attempts too', async () => {
+  it('end for cancelled calls and their attempts', async () => {
     const services = fakeServices({ orders: { find: () => 'found' } });
     const rollcall = await appWith(services);
     services.service('orders').fault({ kind: 'hang' });
@@ -118,7 +118,7 @@ describe('traces of calls', () => {
     expect(attempts[1]?.attributes['http.request.resend_count']).toBe(1);
   });
 
-  it('cost nothing but a look where nobody draws', async () => {
+  it('cost only a check if no tracer is active', async () => {
     telemetry.close();
     const rollcall = await appWith(fakeServices({ orders: { find: () => 'found' } }));
     expect(await rollcall.call('orders', 'find', {})).toBe('found');
@@ -177,7 +177,7 @@ async function pair(): Promise<Rollcall> {
 }
 
 describe('traces over TCP', () => {
-  it('go on in the handler of a Nest server', async () => {
+  it('continue in the handler of a Nest server', async () => {
     const rollcall = await pair();
     const traceId = await rollcall.call('orders', 'whoami', {});
     await expect.poll(() => telemetry.spans.map(({ name }) => name)).toContain('whoami');
@@ -188,7 +188,7 @@ describe('traces over TCP', () => {
     expect(attempt.attributes).toMatchObject({ 'network.peer.address': '127.0.0.1' });
   });
 
-  it('say what a handler threw, and end with a stream', async () => {
+  it('record what a handler threw, and end with a stream', async () => {
     const rollcall = await pair();
     await rollcall.call('orders', 'refuse', {}).catch(() => {});
     expect(await rollcall.call('orders', 'numbers', {})).toBe(2);
@@ -200,7 +200,7 @@ describe('traces over TCP', () => {
     expect(telemetry.named('numbers').status.code).toBe(SpanStatusCode.UNSET);
   });
 
-  it('follow events, and leave heartbeats alone', async () => {
+  it('follow events, and ignore heartbeats', async () => {
     const rollcall = await pair();
     await rollcall.emit('orders', 'placed', {});
     await expect.poll(() => telemetry.spans.map(({ name }) => name)).toContain('placed');
@@ -244,7 +244,7 @@ describe('a meter on OpenTelemetry', () => {
     });
   });
 
-  it('gives the same instrument for the same name, and refuses it with another meaning', async () => {
+  it('returns the same instrument for the same name, and rejects another meaning', async () => {
     await collected((meter) => {
       expect(meter.counter('rollcall_test_total', 'Things.')).toBe(meter.counter('rollcall_test_total', 'Things.'));
       expect(() => meter.gauge('rollcall_test_total', 'Things.')).toThrow(TypeError);

@@ -27,7 +27,7 @@ describe('a meter on prom-client', () => {
     expect(text).toContain('rollcall_test_seconds_bucket{le="1",service="orders"} 1');
   });
 
-  it('gives the same instrument for the same name, also to another meter on that register', async () => {
+  it('returns the same instrument for the same name, also for another meter on that register', async () => {
     const register = new Registry();
     prometheusMeter(register).counter('rollcall_test_total', 'Things.').add(1);
     prometheusMeter(register).counter('rollcall_test_total', 'Things.').add(2);
@@ -38,7 +38,7 @@ describe('a meter on prom-client', () => {
     expect(() => prometheusMeter(register).counter('rollcall_test_total', 'Things.', ['a'])).toThrow(TypeError);
   });
 
-  it('begins anew after its register was cleared', async () => {
+  it('starts again after its register was cleared', async () => {
     const register = new Registry();
     prometheusMeter(register).counter('rollcall_test_total', 'Things.').add(1);
     register.clear();
@@ -48,7 +48,7 @@ describe('a meter on prom-client', () => {
 });
 
 describe('an application with a meter', () => {
-  it('counts what it lives through there', async () => {
+  it('counts its events there', async () => {
     const register = new Registry();
     const module = await Test.createTestingModule({
       imports: [RollcallModule.forRoot({ meter: prometheusMeter(register) })],
@@ -61,7 +61,7 @@ describe('an application with a meter', () => {
     expect(text).toContain('# TYPE rollcall_late_requests_total counter');
   });
 
-  it('refuses what is no meter, and says where to get one', async () => {
+  it('rejects a value that is not a meter, and says where to get one', async () => {
     const made = Test.createTestingModule({ imports: [RollcallModule.forRoot({ meter: {} as never })] }).compile();
     await expect(made).rejects.toThrow('prometheusMeter() of @rollcall/nestjs/prometheus');
   });

@@ -4,15 +4,16 @@ import { Counter, Gauge, Histogram, register as usual } from 'prom-client';
 import type { Registry } from 'prom-client';
 
 /**
- * Counts in a register of prom-client, the default one where none is given: `forRoot({ meter: prometheusMeter() })`. docs/METRICS.md
- * lists what. Two applications in one process want a register each, or their numbers become one.
+ * A meter on a register of prom-client, by default the global one: `forRoot({ meter: prometheusMeter() })`.
+ * docs/METRICS.md lists the metrics. Give each of two applications in one process its own register, or their numbers
+ * add up.
  *
- * Throws a TypeError for a name that is there with another meaning.
+ * Throws a TypeError for a name that is registered with another meaning.
  */
 export function prometheusMeter(register: Registry = usual): Meter {
   const registers = [register];
 
-  /** The one that is there already, if it is the same: another meter, or another application, may have made it. */
+  /** Reuses an existing equal metric, which another meter or another application may have registered. */
   function one<Instrument extends Counter | Gauge | Histogram>(
     name: string,
     kind: new (...terms: never) => Instrument,

@@ -24,20 +24,20 @@ const judge = (facts: Partial<HealthFacts>, options: RollcallHealthOptions = {})
   problemsOf({ ...WELL, ...facts }, readHealthOptions(options));
 
 describe('a process', () => {
-  it('is healthy while its copy serves, whether or not the registry is there', () => {
+  it('is healthy while its copy serves, with or without the registry', () => {
     expect(judge({})).toEqual([]);
     expect(judge({ registry: 'disconnected', state: 'CRITICAL' })).toEqual([]);
   });
 
-  it('is not while it drains, or knows nothing of a service that it calls', () => {
+  it('is unhealthy while it drains, or has no copy of a service that it calls', () => {
     expect(judge({ isDraining: true })).toEqual(['This process drains: it takes no new work.']);
     const copies = { orders: { status: 'waiting', instances: 0, callable: 0, ageMs: null, isStale: true } } as const;
-    expect(judge({ copies })).toEqual(['Nothing is known of "orders" yet: no registry has told of it.']);
+    expect(judge({ copies })).toEqual(['Nothing is known of "orders" yet: no registry has reported it.']);
   });
 
-  it('is as strict as it is told to be', () => {
-    expect(judge({ registry: 'disconnected' }, { registry: true })).toEqual(['The registry is away.']);
-    expect(judge({ state: 'UNHEALTHY' }, { ownState: true })).toEqual(['The registry says UNHEALTHY of this process.']);
+  it('is as strict as configured', () => {
+    expect(judge({ registry: 'disconnected' }, { registry: true })).toEqual(['The registry is unreachable.']);
+    expect(judge({ state: 'UNHEALTHY' }, { ownState: true })).toEqual(['The registry reports this process UNHEALTHY.']);
     expect(judge({ state: null }, { ownState: true })).toEqual([]);
     expect(judge({}, { maxCopyAgeMs: 1 })).toEqual([]);
     const stale = { copies: { orders: { ...ORDERS, isStale: true } } };
@@ -47,7 +47,7 @@ describe('a process', () => {
     ]);
     const copies = { orders: { ...ORDERS, callable: 0 } };
     expect(judge({ copies })).toEqual([]);
-    expect(judge({ copies }, { services: ['orders'] })).toEqual(['Nobody of "orders" can be called.']);
+    expect(judge({ copies }, { services: ['orders'] })).toEqual(['No instance of "orders" can be called.']);
   });
 });
 
@@ -88,7 +88,7 @@ async function ask(app: INestApplication) {
 }
 
 describe('the health indicator', () => {
-  it('tells Terminus of the copies, the registry and this process', async () => {
+  it('reports the copies, the registry and this process to Terminus', async () => {
     const app = await start(fakeServices({ orders: {} }));
     await expect.poll(async () => (await ask(app)).status).toBe(200);
     const { body } = await ask(app);
@@ -105,11 +105,11 @@ describe('the health indicator', () => {
     const app = await start(services, { services: ['orders'] });
     await expect
       .poll(async () => (await ask(app)).body.details.rollcall.problems)
-      .toEqual(['Nobody of "orders" can be called.']);
+      .toEqual(['No instance of "orders" can be called.']);
     expect((await ask(app)).status).toBe(503);
   });
 
-  it('refuses options that do not exist', async () => {
+  it('rejects unknown options', async () => {
     const app = await start(fakeServices({ orders: {} }), { serivces: ['orders'] });
     expect((await ask(app)).status).toBe(500);
   });

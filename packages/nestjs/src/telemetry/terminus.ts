@@ -10,17 +10,20 @@ import type { HealthFacts, HealthOptions, RollcallHealthOptions } from './termin
 export type { RollcallHealthOptions } from './terminus-health.js';
 
 /**
- * A health indicator for @nestjs/terminus: the age of our copies, the link to the registry, our own state. Provide it beside
- * `TerminusModule`, and ask it whether this process is *ready*; a process that is only alone must not be restarted for it.
+ * A health indicator for @nestjs/terminus: the age of our copies, the connection to the registry, our own state.
+ * Provide it beside `TerminusModule`, and use it for *readiness*; do not restart a process because it is disconnected.
  */
 @Injectable()
 export class RollcallHealthIndicator {
-  // properties, so that the types say nothing of what is inside
+  // private properties, so that the types hide the internals
   @Inject(HealthIndicatorService) private readonly health!: HealthIndicatorService;
   @Inject(MEMBERSHIP) private readonly membership!: Membership;
   @Inject(PORTS) private readonly ports!: Ports;
 
-  /** Down while this process drains, has no copy of a service it calls, or lacks what the options ask for. Throws OPTION_INVALID. */
+  /**
+   * Down while this process drains, has no copy of a service it calls, or fails a configured condition. Throws
+   * OPTION_INVALID.
+   */
   isHealthy<const Key extends string>(key: Key, options: RollcallHealthOptions = {}): HealthIndicatorResult<Key> {
     const wishes = readHealthOptions(options);
     const facts = this.#look(wishes);

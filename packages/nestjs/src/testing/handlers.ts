@@ -9,50 +9,51 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import type { Served } from './transport.js';
 
 /**
- * What a fake service does, by name: a Nest pattern (`find`; one that is an object, as JSON with its keys in order), a route (`GET
- * /orders/:id`), or a gRPC method (`Orders/Find`). A handler gets what was sent and returns the answer, a promise or an Observable of
- * it; what it throws goes the way of what a Nest handler throws. A route gets a `FakeHttpRequest` and returns a Response, or a value that
- * becomes JSON; a gRPC method gets the message, or the Observable of messages, that the caller handed in.
+ * The handlers of a fake service, by name: a Nest pattern (`find`; an object pattern as JSON with sorted keys), a route
+ * (`GET /orders/:id`), or a gRPC method (`Orders/Find`). A handler receives the request and returns the answer, or a
+ * promise or an Observable of it; what it throws is handled as if a Nest handler threw it. A route receives a
+ * `FakeHttpRequest` and returns a Response, or a value that becomes JSON; a gRPC method receives the message, or the
+ * Observable of messages, that the caller passed in.
  */
 // eslint-disable-next-line typescript/no-explicit-any -- a handler says itself what it takes
 export type FakeHandlers = object | Readonly<Record<string, (input: any, call: FakeCall) => unknown>>;
 
-/** One request, as a fake instance saw it. */
+/** One request, as a fake instance received it. */
 export interface FakeCall {
   readonly service: string;
   readonly instance: InstanceId;
   /** Pattern, `GET /orders/7`, or `Service/Method`. */
   readonly name: string;
-  /** What the handler got. */
+  /** The argument of the handler. */
   readonly input: unknown;
-  /** From 1. */
+  /** The number of the attempt, from 1. */
   readonly attempt: number;
-  /** What is left of the caller's deadline, ms. */
+  /** The rest of the caller's deadline, in ms. */
   readonly remainingMs: number;
 }
 
 export interface FakeHttpRequest {
   readonly method: string;
   readonly path: string;
-  /** What stands for `:id` in the route. */
+  /** The value of each parameter, such as `:id`, in the route. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
   readonly headers: Headers;
-  /** JSON is parsed; else text, or what was given to `fetch`. */
+  /** Parsed JSON; else text, or the value that was passed to `fetch`. */
   readonly body: unknown;
 }
 
-/** Whose handlers answer, and who writes down what came. */
-export interface Cast {
+/** The handlers of an instance, and the recorder of its requests. */
+export interface FakeTarget {
   readonly service: string;
   readonly instance: InstanceId;
-  /** The first that has a handler of the name has the word. */
+  /** The first table with a handler of the name answers. */
   readonly layers: readonly FakeHandlers[];
   readonly terms: Terms;
   note(call: FakeCall): void;
 }
 
-/** Found under its name. */
+/** A handler with its name. */
 interface Found {
   readonly handler: Function;
   readonly layer: FakeHandlers;
@@ -60,18 +61,18 @@ interface Found {
 
 // ---- over TCP -------------------------------------------------------------------------------------------------------
 
-export function serveTcp(cast: Cast, { patternJson, dataJson, isEvent }: TcpRequest): Served {
+export function serveTcp(target: FakeTarget, { patternJson, dataJson, isEvent }: TcpRequest): Served {
   const name = methodNameOf(JSON.parse(patternJson));
   const input: unknown = dataJson === undefined ? undefined : JSON.parse(dataJson);
   return {
     isEvent,
     answer: () => {
-      const found = find(cast.layers, name);
+      const found = find(target.layers, name);
       if (found === null && isEvent) return undefined;
-      // what Nest says, and what there is
+      // Nest's message, and the existing patterns
       if (found === null)
-        throw new RpcException(`There is no matching message handler defined in the remote service. ${fix(cast)}`);
-      return run(found, cast, { name, input });
+        throw new RpcException(`There is no matching message handler defined in the remote service. ${fix(target)}`);
+      return run(found, target, { name, input });
     },
     valueOf: overTheWire,
     refusalOf: () => null,
@@ -79,13 +80,13 @@ export function serveTcp(cast: Cast, { patternJson, dataJson, isEvent }: TcpRequ
   };
 }
 
-/** What a caller gets is a copy, without what JSON cannot say. */
+/** Copies a value for the caller, without what JSON cannot represent. */
 function overTheWire(value: unknown): unknown {
   const json: string | undefined = JSON.stringify(value);
   return json === undefined ? undefined : JSON.parse(json);
 }
 
-/** As Nest's own filter for microservices makes it: what is no RpcException is not for strangers. */
+/** The answer of Nest's own filter for microservices: it hides every error that is not an RpcException. */
 function nestError(error: unknown): unknown {
   if (!(error instanceof RpcException)) return { status: 'error', message: 'Internal server error' };
   const said = error.getError();
@@ -94,7 +95,7 @@ function nestError(error: unknown): unknown {
 
 // ---- over HTTP ------------------------------------------------------------------------------------------------------
 
-/** As the HTTP transport reads these. */
+/** The kind of failure by HTTP status, as the HTTP transport reads it. */
 const REFUSALS: Readonly<Record<number, Failure['kind']>> = {
   429: 'overloaded',
   502: 'unavailable',
@@ -104,21 +105,21 @@ const REFUSALS: Readonly<Record<number, Failure['kind']>> = {
 const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
 const NOWHERE = { resume: () => {}, abort: () => {} };
 
-export function serveHttp(cast: Cast, request: HttpRequest): Served {
+export function serveHttp(target: FakeTarget, request: HttpRequest): Served {
   const isHead = request.method === 'HEAD';
-  const url = new URL(request.path, `http://${cast.service}`);
+  const url = new URL(request.path, `http://${target.service}`);
   return {
     isEvent: false,
     answer: () => {
-      const route = routeOf(cast.layers, request.method, url.pathname);
+      const route = routeOf(target.layers, request.method, url.pathname);
       if (route === null)
         return jsonAnswer(
           404,
-          { statusCode: 404, message: `Cannot ${request.method} ${url.pathname}. ${fix(cast)}` },
+          { statusCode: 404, message: `Cannot ${request.method} ${url.pathname}. ${fix(target)}` },
           isHead,
         );
       const input = httpInput(request, url, route.params);
-      return one(run(route.found, cast, { name: `${request.method} ${url.pathname}`, input }));
+      return one(run(route.found, target, { name: `${request.method} ${url.pathname}`, input }));
     },
     valueOf: async (value) => {
       if (value instanceof HttpAnswer) return value;
@@ -203,7 +204,7 @@ function routeOf(layers: readonly FakeHandlers[], method: string, path: string):
   return null;
 }
 
-/** Null: the path is another. */
+/** The parameters in the path; null if the route does not match. */
 function paramsOf(template: string, path: string): Readonly<Record<string, string>> | null {
   const [wanted, given] = [template.split('/'), path.split('/')];
   if (wanted.length !== given.length) return null;
@@ -221,15 +222,18 @@ function paramsOf(template: string, path: string): Readonly<Record<string, strin
 const UNIMPLEMENTED = 12;
 const UNKNOWN = 2;
 
-export function serveGrpc(cast: Cast, request: GrpcRequest): Served {
+export function serveGrpc(target: FakeTarget, request: GrpcRequest): Served {
   const name = grpcMethodName(request.path);
   return {
     isEvent: false,
     answer: () => {
-      const found = find(cast.layers, name);
+      const found = find(target.layers, name);
       if (found === null)
-        throw new RpcException({ code: UNIMPLEMENTED, message: `The server does not implement ${name}. ${fix(cast)}` });
-      const said = run(found, cast, { name, input: request.message });
+        throw new RpcException({
+          code: UNIMPLEMENTED,
+          message: `The server does not implement ${name}. ${fix(target)}`,
+        });
+      const said = run(found, target, { name, input: request.message });
       return request.isStream ? said : one(said);
     },
     valueOf: (value) => value,
@@ -248,7 +252,7 @@ function statusOf(error: unknown): GrpcStatusError {
   return new GrpcStatusError(code, details, metadata);
 }
 
-/** That of grpc-js, or ours. */
+/** True for a `Metadata` of grpc-js, or ours. */
 function isMetadata(value: unknown): value is Pick<GrpcMetadata, 'toJSON'> {
   return typeof value === 'object' && value !== null && 'internalRepr' in value && value.internalRepr instanceof Map;
 }
@@ -266,21 +270,21 @@ function find(layers: readonly FakeHandlers[], name: string): Found | null {
 
 function run(
   { handler, layer }: Found,
-  cast: Cast,
+  target: FakeTarget,
   { name, input }: { readonly name: string; readonly input: unknown },
 ): unknown {
-  const { service, instance, terms } = cast;
+  const { service, instance, terms } = target;
   const call: FakeCall = { service, instance, name, input, attempt: terms.attempt, remainingMs: terms.remainingMs };
-  cast.note(call);
+  target.note(call);
   return Reflect.apply(handler, layer, [input, call]);
 }
 
-/** Where one answer is wanted, of an Observable the last. */
+/** For a single answer: of an Observable the last value. */
 function one(answer: unknown): unknown {
   return isObservable(answer) ? lastValueFrom(answer, { defaultValue: undefined }) : answer;
 }
 
-/** Also those of a class. */
+/** The handlers of an object, also those of its class. */
 function namesOf(layers: readonly FakeHandlers[]): readonly string[] {
   return layers.flatMap((layer) => {
     const prototype: unknown = Object.getPrototypeOf(layer);
@@ -289,7 +293,7 @@ function namesOf(layers: readonly FakeHandlers[]): readonly string[] {
   });
 }
 
-function fix({ service, layers }: Cast): string {
+function fix({ service, layers }: FakeTarget): string {
   const names = namesOf(layers);
   return `The fake service "${service}" has ${names.length === 0 ? 'no handlers' : names.join(', ')}: add it to fakeServices, or with overrideService.`;
 }

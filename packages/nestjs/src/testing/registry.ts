@@ -13,15 +13,15 @@ import type {
 import { reasonFor } from '@rollcall/core';
 
 const EPOCH = '0192f3a0-0000-7000-8000-00000000f4ce';
-/** Short, so that an application that registers knows soon that it is HEALTHY. */
+/** Short, so that an application that registers soon learns that it is HEALTHY. */
 const INTERVAL_MS = 1_000;
 
 /**
- * What a registry says of services, as a test writes it down. Applications follow it over links of their own, which open no socket: they
- * are told of each change as by a registry that has been up for long. Whoever registers is HEALTHY, and nobody calls it.
+ * A registry whose content a test sets. Applications follow it over clients of their own, which open no socket; they
+ * receive each change as from a settled registry. A registered application is HEALTHY, and receives no calls.
  */
 export class TestRoll {
-  /** What applications registered, in order. */
+  /** The registrations of applications, in order. */
   readonly registrations: Registration[] = [];
   readonly #time: Time;
   readonly #services = new Map<string, Map<InstanceId, Instance>>();
@@ -32,12 +32,12 @@ export class TestRoll {
     this.#time = time;
   }
 
-  /** The service exists, whether or not anybody is there. */
+  /** Declares the service, with or without instances. */
   declare(service: string): void {
     this.#of(service);
   }
 
-  /** The instance came, or is as said now. */
+  /** Adds the instance, or replaces its record. */
   put(instance: Omit<Instance, 'revision'>): void {
     this.#revision += 1;
     const written = { ...instance, revision: this.#revision };
@@ -45,7 +45,7 @@ export class TestRoll {
     for (const watch of this.#watches) watch.change(instance.service, [written], []);
   }
 
-  /** Does nothing for one that is not there. */
+  /** Removes the instance; a no-op for an unknown one. */
   remove(service: string, id: InstanceId): void {
     if (!this.#of(service).delete(id)) return;
     this.#revision += 1;
@@ -53,7 +53,7 @@ export class TestRoll {
     for (const watch of this.#watches) watch.change(service, [], [tombstone]);
   }
 
-  /** For one application, and closed with it. */
+  /** A client for one application, closed with it. */
   link(): RegistryClient {
     const own = new Set<TestWatch>();
     return {
@@ -89,7 +89,7 @@ export class TestRoll {
     if (known !== undefined) return known;
     const made = new Map<InstanceId, Instance>();
     this.#services.set(service, made);
-    // whoever watches it already was told that there is no such service
+    // existing watchers have received that the service does not exist
     for (const watch of this.#watches) watch.show(service);
     return made;
   }
@@ -143,7 +143,7 @@ interface WatchParts {
   ended(): void;
 }
 
-/** One stream of changes, without a wire. */
+/** One stream of changes, without a network. */
 class TestWatch implements Watch {
   readonly #request: WatchRequest;
   readonly #sink: WatchSink;
@@ -157,12 +157,12 @@ class TestWatch implements Watch {
     this.#parts = parts;
   }
 
-  /** Nothing may be told before `watch` has returned. */
+  /** Nothing may be delivered before `watch` has returned. */
   begin(): void {
     void Promise.resolve().then(() => this.#open());
   }
 
-  /** All of the service, if it is watched. */
+  /** Sends the whole view of the service, if it is watched. */
   show(service: string): void {
     this.#tell(service, () => this.#parts.shown(service));
   }

@@ -6,9 +6,10 @@ import { isObservable } from 'rxjs';
 import type { Subscription } from 'rxjs';
 
 /**
- * What goes wrong at a fake instance. `delay`: it answers, so much later. `error`: its handlers throw this instead of answering.
- * `refuse`: nobody listens at its address. `drop`: the connection breaks after the request was written, so nobody knows whether it was
- * executed (it was not). `hang`: it never answers. `times`: so many calls, then all is well again; default: until `heal`.
+ * A fault of a fake instance. `delay`: it answers that much later. `error`: its handlers throw this instead of
+ * answering. `refuse`: nothing listens at its address. `drop`: the connection breaks after the request was written, so
+ * the caller cannot know whether it was executed (it was not). `hang`: it never answers. `times`: the fault applies to
+ * this many calls; default: until `heal`.
  */
 export type Fault =
   | { readonly kind: 'delay'; readonly ms: number; readonly times?: number }
@@ -17,37 +18,37 @@ export type Fault =
 
 /** One request to an instance, ready to be handled. */
 export interface Served {
-  /** An event is over when it was written. */
+  /** An event is complete once it is written. */
   readonly isEvent: boolean;
   /** Runs the handler. */
   answer(): unknown;
-  /** What a caller gets for a value of the handler's, as its transport brings it. */
+  /** Converts a value of the handler into what its transport delivers to the caller. */
   valueOf(value: unknown): unknown;
-  /** What an answer says of the instance, where that is not what the caller asked for; null: it is the answer. */
+  /** What an answer reports about the instance, if it is not the requested answer; null if it is. */
   refusalOf(value: unknown): Failure | null;
-  /** What the caller gets for what the handler threw. */
+  /** Converts what the handler threw into the error of the caller. */
   failureOf(error: unknown): Failure;
 }
 
-/** Whoever knows the instances of a test. */
-export interface Stage<Request> {
+/** The directory of the instances of a test. */
+export interface InstanceDirectory<Request> {
   readonly time: Time;
-  /** What goes wrong with the next request to it; `absent`: there is no such instance. Null: nothing. */
+  /** The fault of the next request to it; `absent`: there is no such instance; null: none. */
   faultOf(instance: Instance): Fault | 'absent' | null;
   serve(instance: Instance, request: Request, terms: Terms): Served;
 }
 
 export type FakeTransports = NonNullable<RollcallPorts['transports']>;
 
-/** A way to instances that are objects in this process: no socket, and no timer but for a delay. */
+/** A transport to instances that are objects in this process: no socket, and no timer except for a delay. */
 export class FakeTransport<Request> implements Transport<Request> {
   readonly protocol: Protocol;
-  readonly #stage: Stage<Request>;
+  readonly #directory: InstanceDirectory<Request>;
   #isClosed = false;
 
-  constructor(protocol: Protocol, stage: Stage<Request>) {
+  constructor(protocol: Protocol, directory: InstanceDirectory<Request>) {
     this.protocol = protocol;
-    this.#stage = stage;
+    this.#directory = directory;
   }
 
   prepare(): null {
@@ -56,7 +57,7 @@ export class FakeTransport<Request> implements Transport<Request> {
 
   channel({ instance }: Target): Channel<Request> {
     return {
-      send: (request, terms, sink) => this.#send(instance, sink, () => this.#stage.serve(instance, request, terms)),
+      send: (request, terms, sink) => this.#send(instance, sink, () => this.#directory.serve(instance, request, terms)),
       ping: (_terms, sink) => this.#send(instance, sink, () => PONG),
       retire: () => {},
     };
@@ -69,14 +70,14 @@ export class FakeTransport<Request> implements Transport<Request> {
 
   #send(instance: Instance, sink: Sink, serve: () => Served): Exchange {
     if (this.#isClosed) return failed(STOPPED, sink);
-    const fault = this.#stage.faultOf(instance);
+    const fault = this.#directory.faultOf(instance);
     if (fault === 'absent' || fault?.kind === 'refuse') return failed(refused(instance), sink);
     if (fault?.kind === 'drop') return failed(DROPPED, sink);
     const exchange = new FakeExchange(sink);
     if (fault?.kind === 'hang') return exchange;
     const served = serve();
     const work = (): void => exchange.run(fault?.kind === 'error' ? throwing(served, fault.error) : served);
-    if (fault?.kind === 'delay') exchange.timer = this.#stage.time.setTimer(fault.ms, work);
+    if (fault?.kind === 'delay') exchange.timer = this.#directory.time.setTimer(fault.ms, work);
     else void Promise.resolve().then(work);
     return exchange;
   }
@@ -106,7 +107,7 @@ function throwing(served: Served, error: unknown): Served {
   };
 }
 
-/** One request under way. */
+/** One request in flight. */
 class FakeExchange implements Exchange {
   readonly openedAt = null;
   timer: Timer | null = null;
@@ -155,7 +156,7 @@ class FakeExchange implements Exchange {
     if (this.#isOver) subscription.unsubscribe();
   }
 
-  /** The last word, once. */
+  /** Ends the request, once. */
   #tell(word: () => void): void {
     if (this.#isOver) return;
     this.#isOver = true;

@@ -53,12 +53,12 @@ describe('a registry on the folder of another one', () => {
     expect(preservationOf(world).registry).toMatchObject({ used: 0, total: 3, silent: 0, peak: 3 });
   });
 
-  it('says of them that nobody has heard of them since it started', async () => {
+  it('reports that it has not heard from them since it started', async () => {
     const world = await restored(former(4), (id) => id === 'orders-1');
     await world.time.advanceBy(18 * SECOND);
     expect(world.record('orders-2')).toMatchObject({
       state: 'CRITICAL',
-      reason: { code: 'SILENT', text: expect.stringContaining('ECONNREFUSED 10.0.0.5:3001; nobody has heard of it') },
+      reason: { code: 'SILENT', text: expect.stringContaining('ECONNREFUSED 10.0.0.5:3001; not heard from since') },
     });
   });
 
