@@ -250,7 +250,7 @@ export class Registry implements RegistryApi {
       this.#beats.came(entry);
       const { returnedAt } = entry.vitals;
       this.#engine.apply(entry, { type: 'heartbeat-2' });
-      this.#prober.heard(entry, { nonce: beat.nonce, isBack: entry.vitals.returnedAt !== returnedAt });
+      this.#prober.onHeartbeat2(entry, { nonce: beat.nonce, isBack: entry.vitals.returnedAt !== returnedAt });
       if (beat.edges !== undefined) this.#topology.note(entry.record, beat.edges);
     }
     return { ok: true, value: beatAnswer(entry, this.#ports.time.now()) };
@@ -260,7 +260,7 @@ export class Registry implements RegistryApi {
     if (!this.ready) return notReady();
     const entry = this.#table.get(id);
     if (entry === undefined) return refuse('NOT_FOUND', `No instance ${id} is registered.`);
-    this.#suspicions.heed(entry, peer);
+    this.#suspicions.report(entry, peer);
     return { ok: true, value: null };
   }
 

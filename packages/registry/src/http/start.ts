@@ -10,7 +10,7 @@ import { GrpcCaller } from '../probing/protocols/grpc.js';
 import { HttpCaller } from '../probing/protocols/http.js';
 import { Lingering } from '../probing/protocols/lingering.js';
 import { TcpCaller } from '../probing/protocols/tcp.js';
-import { secureWay } from '../probing/protocols/tls.js';
+import { secureConnector } from '../probing/protocols/tls.js';
 import { Registry } from '../registry.js';
 import { MemoryStore } from '../store/memory.js';
 import { openedStore } from '../store/opened.js';
@@ -84,7 +84,7 @@ function createRegistry(
 ): Registry {
   const { time, random, log, meter, lingering, store = new MemoryStore() } = settings;
   const { policy, allowedNetworks, limits, freshEvery } = settings;
-  const tls = secureWay(heartbeatTerms(settings), log, heartbeatTermsFrom(settings));
+  const tls = secureConnector(heartbeatTerms(settings), log, heartbeatTermsFrom(settings));
   const way = { time, lingering, tls };
   const callers = [new TcpCaller(way), new HttpCaller(way), new GrpcCaller(way), new HttpCaller(way, 'heartbeat')];
   // a certificate is shown with each request: none that was shown before is worth anything

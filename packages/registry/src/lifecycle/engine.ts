@@ -35,12 +35,12 @@ export interface Progress {
    */
   readonly behindMs: number;
   /** The same of the others: that many of them came at once says nothing of this process. */
-  readonly strangersBehindMs: number;
+  readonly unverifiedBehindMs: number;
   /** When the coming call of an instance is, or was, due; Infinity: none is arranged, or it is held. */
   dueAt(entry: Entry): number;
 }
 
-const PUNCTUAL: Progress = { behindMs: 0, strangersBehindMs: 0, dueAt: () => Infinity };
+const PUNCTUAL: Progress = { behindMs: 0, unverifiedBehindMs: 0, dueAt: () => Infinity };
 
 /** So many sweeps (a second, by default) is it behind before that is told. */
 const BEHIND_TOLD_AFTER = 10;
@@ -172,7 +172,7 @@ export class LifecycleEngine {
     this.#dropOldTombstones();
     if (this.#isBehind(now, calls.behindMs)) return;
     this.#forgiveDeafness(now);
-    if (calls.strangersBehindMs >= this.sweepMs) this.#awaitStrangers(calls, now);
+    if (calls.unverifiedBehindMs >= this.sweepMs) this.#awaitUnverified(calls, now);
     this.#census(now);
     const waiting: Entry[] = [];
     for (const entry of this.#dueSet.restless) if (this.#due(entry, now) !== null) waiting.push(entry);
@@ -198,7 +198,7 @@ export class LifecycleEngine {
     return Math.max(100, this.#ports.policy.intervalMs / 10);
   }
 
-  #awaitStrangers(calls: Progress, now: number): void {
+  #awaitUnverified(calls: Progress, now: number): void {
     for (const entry of this.#dueSet.restless) {
       if (entry.vitals.proved) continue;
       const dueAt = calls.dueAt(entry);
