@@ -72,7 +72,7 @@ describe('what the registry says of itself', () => {
     await world.time.advanceBy(SECOND);
     expect(value(world.registry.describe()).preservation).toEqual({
       active: false,
-      text: 'off: nobody is held',
+      text: 'off: no instance is held',
       sinceMs: null,
       registry: { used: 0, allowed: 1, peak: 4, total: 4, silent: 0, rule: null, text: null, sinceMs: null },
       services: [],

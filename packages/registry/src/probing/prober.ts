@@ -261,13 +261,13 @@ export class Prober implements Progress {
     turn.places = entry.targets.length;
     turn.isNew = turn.lastStartedAt === -Infinity;
     this.#limiter.enqueue(turn, entry.vitals.proved ? verified : 'unverified');
-    if (turn.lane !== null) this.#ports.engine.awaits(entry, dueAt);
+    if (turn.lane !== null) this.#ports.engine.callQueued(entry, dueAt);
   }
 
   #begin(turn: ProbeState, lane: Lane): void {
     const { time, engine } = this.#ports;
     const now = time.now();
-    engine.called(turn.entry, turn.dueAt);
+    engine.callBegan(turn.entry, turn.dueAt);
     if (turn.held || this.#closed || !turn.entry.present) {
       this.#limiter.release(turn, lane);
       return;
@@ -373,7 +373,7 @@ export class Prober implements Progress {
   #postpone(turn: ProbeState, text: string): void {
     const { time, engine, log } = this.#ports;
     const now = time.now();
-    engine.awaits(turn.entry, turn.lastStartedAt);
+    engine.callQueued(turn.entry, turn.lastStartedAt);
     turn.wantedAt = now + UNABLE_RETRY_MS;
     if (now - this.#unableLoggedAt < UNABLE_LOG_EVERY_MS) return;
     this.#unableLoggedAt = now;
