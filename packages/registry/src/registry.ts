@@ -31,7 +31,7 @@ import type { Limits } from './instances/limits.js';
 import { LifecycleEngine } from './lifecycle/engine.js';
 import { SelfPreservation } from './lifecycle/self-preservation.js';
 import { Settling } from './lifecycle/settling.js';
-import { About, HoldNews } from './metrics/status.js';
+import { About, HoldLog } from './metrics/status.js';
 import { InstanceStreams } from './probing/instance-stream.js';
 import { Prober } from './probing/prober.js';
 import type { ProbeProtocol } from './probing/protocols/caller.js';
@@ -120,7 +120,7 @@ export class Registry implements RegistryApi {
   readonly #overrides: Overrides;
   readonly #departures: Departures;
   readonly #about: About;
-  readonly #holdNews: HoldNews;
+  readonly #holdLog: HoldLog;
   readonly #beats: HeartbeatLog;
   readonly #circuits: CircuitEvents;
   readonly #traffic: Traffic;
@@ -176,7 +176,7 @@ export class Registry implements RegistryApi {
       authenticated: (id, secret) => this.#authenticated(id, secret),
     });
     this.#streams = new InstanceStreams({ ...rooms, engine, prober });
-    this.#holdNews = new HoldNews(rooms);
+    this.#holdLog = new HoldLog(rooms);
     this.#circuits = new CircuitEvents(rooms);
     this.#traffic = new Traffic(time);
     this.#topology = new Topology({ time, policy, traffic: this.#traffic, circuits: this.#circuits });
@@ -392,7 +392,7 @@ export class Registry implements RegistryApi {
     this.#overrides.sweep();
     this.#engine.sweep(this.#prober);
     this.#addresses.sweep();
-    this.#holdNews.sweep();
+    this.#holdLog.sweep();
     this.#circuits.sweep();
     this.#settling.sweep();
     this.#sweeper = this.#ports.time.setTimer(this.#engine.sweepMs, () => this.#sweep(), { background: true });

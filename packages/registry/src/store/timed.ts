@@ -6,8 +6,8 @@ export function timedStore(
   store: Store,
   { time, meter }: { readonly time: Pick<Time, 'now'>; readonly meter: Meter },
 ): Store {
-  const seconds = meter.histogram('rollcall_registry_store_write_seconds', 'Time of one write of the store.');
-  const failures = meter.counter('rollcall_registry_store_failures_total', 'Writes that the store did not take.');
+  const seconds = meter.histogram('rollcall_registry_store_write_seconds', 'Duration of a write of the store.');
+  const failures = meter.counter('rollcall_registry_store_failures_total', 'Writes that failed in the store.');
   return {
     name: store.name,
     durable: store.durable,
