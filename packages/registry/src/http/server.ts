@@ -21,9 +21,9 @@ import { securityHook } from './exchange/security-headers.js';
 import { answerBrokenRequest, refuseExpectation, refuseUnroutable } from './exchange/unroutable.js';
 import { checkHost, listen, placeOf } from './listen.js';
 import { openapiRoutes } from './openapi/openapi.js';
-import { createShortWay } from './overload/beat.js';
+import { createFastPath } from './overload/beat.js';
 import { Connections } from './overload/connections.js';
-import { putBefore } from './overload/front.js';
+import { interceptRequests } from './overload/front.js';
 import { Queue } from './overload/request-queue.js';
 import { Unread } from './overload/unread.js';
 import type { RouteContext } from './route-context.js';
@@ -203,8 +203,8 @@ export function buildApp(
     refuseOtherMethods();
   });
   refuseUnroutable(app.server, rim);
-  const way = createShortWay(rim, guard, guarded);
-  putBefore(app, { isBarred: (request) => isNobodys(request, tls), way, queue }, rim);
+  const fastPath = createFastPath(rim, guard, guarded);
+  interceptRequests(app, { isRevoked: (request) => isRevoked(request, tls), fastPath, queue }, rim);
   return app;
 }
 
@@ -212,7 +212,7 @@ export function buildApp(
  * Its certificate is trusted no longer: whoever may connects again. Or it was reset before anybody knew where it comes from: Node reads the
  * address when it is first asked for, and remembers it.
  */
-function isNobodys({ socket }: IncomingMessage, tls: ServerTls | null): boolean {
+function isRevoked({ socket }: IncomingMessage, tls: ServerTls | null): boolean {
   if (tls?.isRetired(socket) !== true && socket.remoteAddress !== undefined) return false;
   socket.destroy();
   return true;
