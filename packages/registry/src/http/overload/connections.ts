@@ -39,7 +39,7 @@ interface Connection {
  */
 export class Connections {
   readonly #max: number;
-  readonly #throttledLog: ThrottledLog;
+  readonly #log: ThrottledLog;
   /** Null without TLS. */
   readonly #handshakes: Handshakes<Connection> | null;
   readonly #connections = new WeakMap<Socket, Connection>();
@@ -51,7 +51,7 @@ export class Connections {
 
   constructor({ time, log, most, isSecure = false }: ConnectionsOptions) {
     this.#max = most;
-    this.#throttledLog = new ThrottledLog({ time, log });
+    this.#log = new ThrottledLog({ time, log });
     this.#handshakes = isSecure ? new Handshakes() : null;
   }
 
@@ -128,7 +128,7 @@ export class Connections {
     if (oldest === undefined) return false;
     this.#leave(oldest);
     oldest.socket.destroy();
-    this.#throttledLog.warn(
+    this.#log.warn(
       `The registry has ${this.#max} connections, all that it may: it closes those that ask nothing, first of ${oldest.source}. ` +
         'Allow it more open files (ulimit -n), or find out who opens them.',
     );

@@ -12,12 +12,12 @@ const MAX_BEHIND = 32;
  * and a peer that reads no answers would have all of them made and kept.
  */
 export class Pipelines {
-  readonly #throttledLog: ThrottledLog;
+  readonly #log: ThrottledLog;
   /** Requests that wait behind an unanswered one; connections without one are absent. */
   readonly #behind = new WeakMap<Socket, (() => void)[]>();
 
   constructor(ports: { readonly log: Log; readonly time: Time }) {
-    this.#throttledLog = new ThrottledLog(ports);
+    this.#log = new ThrottledLog(ports);
   }
 
   /** Calls `first` now if the connection has no unanswered request; else `later`, once all before it are answered. */
@@ -39,7 +39,7 @@ export class Pipelines {
     }
     if (socket.destroyed) return;
     stopReading(socket);
-    this.#throttledLog.warn(
+    this.#log.warn(
       `${peerOf(request).address} sends more than ${MAX_BEHIND} requests over one connection without waiting for answers: it is closed.`,
     );
     socket.destroy();

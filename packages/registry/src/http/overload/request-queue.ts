@@ -57,7 +57,7 @@ interface Waiting {
  * turns, so a request waits behind at most one request of each other source.
  */
 export class Queue {
-  readonly #throttledLog: ThrottledLog;
+  readonly #log: ThrottledLog;
   readonly #metrics: QueuePorts['metrics'];
   readonly #time: Time;
   readonly #isBusy: () => boolean;
@@ -72,7 +72,7 @@ export class Queue {
   #restsUntil = -Infinity;
 
   constructor(ports: QueuePorts) {
-    this.#throttledLog = new ThrottledLog(ports);
+    this.#log = new ThrottledLog(ports);
     this.#metrics = ports.metrics;
     this.#time = ports.time;
     this.#isBusy = ports.isBusy ?? (() => false);
@@ -91,9 +91,7 @@ export class Queue {
     }
     const source = sourceOf(peerOf(request).address);
     if ((this.#waiting.get(source)?.length ?? 0) >= MAX_WAITING) {
-      this.#throttledLog.warn(
-        `More than ${MAX_WAITING} requests from ${source} wait to be answered: more are refused.`,
-      );
+      this.#log.warn(`More than ${MAX_WAITING} requests from ${source} wait to be answered: more are refused.`);
       this.#metrics?.refused(FULL.code);
       refuse(response, FULL, { ...SECURITY_HEADERS, connection: 'close' });
       return;

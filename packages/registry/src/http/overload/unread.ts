@@ -28,7 +28,7 @@ interface LongAnswer {
  * with the most unread bytes. (Streams have their own limit, see the feed.)
  */
 export class Unread {
-  readonly #throttledLog: ThrottledLog;
+  readonly #log: ThrottledLog;
   readonly #time: Pick<Time, 'now'>;
   /** Oldest first. */
   readonly #answers = new Map<ServerResponse, { readonly bytes: number; readonly source: string }>();
@@ -38,7 +38,7 @@ export class Unread {
   readonly #long: LongAnswer[] = [];
 
   constructor(ports: { readonly log: Log; readonly time: Time }) {
-    this.#throttledLog = new ThrottledLog(ports);
+    this.#log = new ThrottledLog(ports);
     this.#time = ports.time;
   }
 
@@ -91,7 +91,7 @@ export class Unread {
     for (const [response, { source }] of this.#answers) {
       if (this.#bySource.get(source) !== most) continue;
       this.#release(response);
-      this.#throttledLog.warn(
+      this.#log.warn(
         `More than ${MAX_UNREAD / 1_048_576} MiB of answers wait to be read: those that wait longest are cut, now one to ${source}.`,
       );
       response.socket?.destroy();
