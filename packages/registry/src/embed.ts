@@ -57,7 +57,7 @@ function keptIn(folder: string, options: StartOptions): StartOptions {
 }
 
 /** How often those who joined look whether the registry is still there. */
-const LONGEST_LOOK_MS = 1_000;
+const MAX_CHECK_MS = 1_000;
 
 class Embedded implements EmbeddedRegistry {
   #options: StartOptions;
@@ -66,13 +66,13 @@ class Embedded implements EmbeddedRegistry {
   readonly #isForProduction: boolean;
   #started: Promise<void> | null = null;
   /** The look under way, if any. */
-  #looking: Promise<void> = Promise.resolve();
+  #checking: Promise<void> = Promise.resolve();
   #timer: Timer | null = null;
   #running: RunningRegistry | null = null;
   #isClosed = false;
   /** What went wrong last, and was it told? */
-  #complaint = '';
-  #isTold = false;
+  #lastFailure = '';
+  #isLogged = false;
 
   constructor(options: StartOptions, isForProduction: boolean) {
     this.#options = options;
@@ -88,13 +88,13 @@ class Embedded implements EmbeddedRegistry {
 
   start({ production, log }: EmbedEnvironment): Promise<void> {
     if (this.#started !== null) return this.#started;
-    if (log !== undefined && this.#options.log === undefined) this.#tell(log);
+    if (log !== undefined && this.#options.log === undefined) this.#useLog(log);
     this.#started = production && !this.#isForProduction ? Promise.reject(notForProduction()) : this.#begin();
     return this.#started;
   }
 
   /** What the registry itself has to say of its services is chatter beside the application's own. */
-  #tell(log: Log): void {
+  #useLog(log: Log): void {
     this.#log = log;
     const inside: Log = {
       debug: (text) => log.debug(text),
@@ -109,7 +109,7 @@ class Embedded implements EmbeddedRegistry {
     this.#isClosed = true;
     this.#timer?.cancel();
     await this.#started?.catch(() => undefined);
-    await this.#looking;
+    await this.#checking;
     this.#timer?.cancel();
     await this.#running?.close();
   }
@@ -124,11 +124,11 @@ class Embedded implements EmbeddedRegistry {
           : `This process serves the registry at ${this.url}.`,
       );
     } catch (error) {
-      this.#complaint = messageOf(error);
-      this.#isTold = true; // by whoever started it
+      this.#lastFailure = messageOf(error);
+      this.#isLogged = true; // by whoever started it
       throw error;
     } finally {
-      this.#lookLater();
+      this.#scheduleCheck();
     }
   }
 
@@ -147,34 +147,34 @@ class Embedded implements EmbeddedRegistry {
     return this.#settings.port !== 0 && (await holderOf(this.url)) === 'registry';
   }
 
-  #lookLater(): void {
+  #scheduleCheck(): void {
     if (this.#running !== null || this.#isClosed) return;
     const { time, policy } = this.#settings;
-    const look = (): void => {
-      this.#looking = this.#look();
+    const check = (): void => {
+      this.#checking = this.#check();
     };
-    this.#timer = time.setTimer(Math.min(LONGEST_LOOK_MS, policy.intervalMs / 2), look, { background: true });
+    this.#timer = time.setTimer(Math.min(MAX_CHECK_MS, policy.intervalMs / 2), check, { background: true });
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     try {
       await this.#serveOrJoin();
       if (this.#running !== null) this.#log.info(`The registry at ${this.url} was gone: this process serves it now.`);
-      else if (this.#isTold) this.#log.info(`Joined the registry at ${this.url}.`);
-      this.#complaint = '';
-      this.#isTold = false;
+      else if (this.#isLogged) this.#log.info(`Joined the registry at ${this.url}.`);
+      this.#lastFailure = '';
+      this.#isLogged = false;
     } catch (error) {
-      this.#complain(messageOf(error));
+      this.#reportFailure(messageOf(error));
     }
-    this.#lookLater();
+    this.#scheduleCheck();
   }
 
   /** Told when it happens a second time: the last one may have been about to close, with the port or the folder still in its hands. */
-  #complain(complaint: string): void {
-    const isSame = complaint === this.#complaint;
-    if (isSame && !this.#isTold) this.#log.warn(complaint);
-    this.#isTold = isSame;
-    this.#complaint = complaint;
+  #reportFailure(failure: string): void {
+    const isSame = failure === this.#lastFailure;
+    if (isSame && !this.#isLogged) this.#log.warn(failure);
+    this.#isLogged = isSame;
+    this.#lastFailure = failure;
   }
 }
 

@@ -128,7 +128,7 @@ export class Registry implements RegistryApi {
   readonly #settling: Settling;
   readonly #startedAt: number;
   /** Registrations of one id, and what operators say of it, wait for each other. */
-  readonly #turns = new KeyedMutex();
+  readonly #mutex = new KeyedMutex();
   #listening: { readonly port: number; readonly urls: readonly string[] } | null = null;
   #readyAt: number | null = null;
   #sweeper: Timer | null = null;
@@ -150,12 +150,12 @@ export class Registry implements RegistryApi {
     this.#watchLimits = new WatchLimits({ time, log, feed: this.#feed, limits });
     const logs = { history: this.#history, beats: this.#beats };
     const kept = { table: this.#table, writeBehind: this.#writeBehind, preservation: this.#preservation, ...logs };
-    const rooms = { time, random, log, policy, ...kept, feed: this.#feed, watchLimits: this.#watchLimits };
-    const engine = new LifecycleEngine(rooms);
+    const shared = { time, random, log, policy, ...kept, feed: this.#feed, watchLimits: this.#watchLimits };
+    const engine = new LifecycleEngine(shared);
     this.#engine = engine;
     const callers = new Map<EndpointProtocol, ProbeProtocol>(ports.callers.map((caller) => [caller.protocol, caller]));
     const prober = new Prober({
-      ...rooms,
+      ...shared,
       meter,
       callers,
       engine,
@@ -165,23 +165,23 @@ export class Registry implements RegistryApi {
     });
     this.#prober = prober;
     this.#suspicions = new Suspicions({ time, prober });
-    this.#addresses = new AddressConflicts({ ...rooms, prober, engine });
+    this.#addresses = new AddressConflicts({ ...shared, prober, engine });
     const rules = { resolve: ports.resolve, allowedNetworks, ownPort: () => this.#listening?.port ?? null };
-    this.#registrations = new Registrations({ ...rooms, engine, prober, addresses: this.#addresses, limits, rules });
-    this.#overrides = new Overrides({ ...rooms, engine, known: (id) => this.#known(id) });
+    this.#registrations = new Registrations({ ...shared, engine, prober, addresses: this.#addresses, limits, rules });
+    this.#overrides = new Overrides({ ...shared, engine, known: (id) => this.#known(id) });
     this.#departures = new Departures({
-      ...rooms,
+      ...shared,
       engine,
       known: (id) => this.#known(id),
       authenticated: (id, secret) => this.#authenticated(id, secret),
     });
-    this.#streams = new InstanceStreams({ ...rooms, engine, prober });
-    this.#holdLog = new HoldLog(rooms);
-    this.#circuits = new CircuitEvents(rooms);
+    this.#streams = new InstanceStreams({ ...shared, engine, prober });
+    this.#holdLog = new HoldLog(shared);
+    this.#circuits = new CircuitEvents(shared);
     this.#traffic = new Traffic(time);
     this.#topology = new Topology({ time, policy, traffic: this.#traffic, circuits: this.#circuits });
-    this.#settling = new Settling(rooms);
-    this.#about = new About({ ...rooms, prober, store: ports.store, options });
+    this.#settling = new Settling(shared);
+    this.#about = new About({ ...shared, prober, store: ports.store, options });
   }
 
   get ready(): boolean {
@@ -231,7 +231,7 @@ export class Registry implements RegistryApi {
 
   async register(registration: Registration, peer: Peer): Promise<Outcome<Registered>> {
     if (!this.ready) return notReady();
-    const enrolled = await this.#turns.take(registration.id, () => this.#registrations.register(registration, peer));
+    const enrolled = await this.#mutex.take(registration.id, () => this.#registrations.register(registration, peer));
     return enrolled.ok ? { ok: true, value: this.#registered(enrolled.value.entry, enrolled.value.drawn) } : enrolled;
   }
 
@@ -275,7 +275,7 @@ export class Registry implements RegistryApi {
   async amend(id: string, patch: InstancePatch, operator: Operator): Promise<Outcome<InstanceAnswer>> {
     if (!this.ready) return notReady();
     if (operator === null) return refuse('FORBIDDEN', 'Only an operator may say what is wanted of an instance.');
-    const told = await this.#turns.take(id, () => this.#overrides.tell(id, patch, operator.who));
+    const told = await this.#mutex.take(id, () => this.#overrides.tell(id, patch, operator.who));
     return told.ok ? { ok: true, value: this.#detail(told.value) } : told;
   }
 

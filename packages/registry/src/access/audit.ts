@@ -5,9 +5,9 @@ import type { Standing } from './permissions.js';
 import { withoutTokens } from './tokens.js';
 
 /** Failed authentications of one source at once, and again as many a minute; more are answered 429. */
-const MOST_FAILURES = 30;
+const MAX_FAILURES = 30;
 /** Lines about refusals at once, and again as many a minute: a flood does not become one of the log. */
-const MOST_LINES = 60;
+const MAX_LINES = 60;
 
 /** Who did, or tried, what, and from where. */
 export interface Deed {
@@ -39,9 +39,9 @@ export function whoText(standing: Standing): string {
  */
 export class Audit {
   readonly #ports: { readonly log: Log; readonly time: Time };
-  readonly #failures = new Allowances(MOST_FAILURES);
-  readonly #lines = new Allowances(MOST_LINES);
-  #untold = 0;
+  readonly #failures = new Allowances(MAX_FAILURES);
+  readonly #lines = new Allowances(MAX_LINES);
+  #suppressed = 0;
 
   constructor(ports: { readonly log: Log; readonly time: Time }) {
     this.#ports = ports;
@@ -59,17 +59,17 @@ export class Audit {
 
   /** Something was refused of which nothing but its number is told. */
   slowed(): void {
-    this.#untold += 1;
+    this.#suppressed += 1;
   }
 
   /** Something was refused: told, or counted. */
   refused(deed: Deed): void {
     if (this.#lines.take('', this.#ports.time.now()) > 0) {
-      this.#untold += 1;
+      this.#suppressed += 1;
       return;
     }
-    const others = this.#untold === 0 ? '' : ` (${this.#untold} others were refused since the last line)`;
-    this.#untold = 0;
+    const others = this.#suppressed === 0 ? '' : ` (${this.#suppressed} others were refused since the last line)`;
+    this.#suppressed = 0;
     this.#ports.log.warn(`Access refused: ${textOf(deed)}${others}`);
   }
 }

@@ -90,7 +90,7 @@ function worthOf(id: string, sans: readonly string[], rules: readonly Certificat
   // whoever may do more may read, too
   if (roles.size > 1) roles.delete('reader');
   const [role, other] = roles;
-  if (role === undefined) return nameless(id, nobodyText(sans), NOBODY_FIX);
+  if (role === undefined) return nameless(id, unnamedText(sans), UNNAMED_FIX);
   if (other !== undefined) return nameless(id, 'It is for a service and for an operator.', TWO_FIX);
   const grant: Grant = { id, role, services: role === 'service' ? [...services] : [] };
   return { kind: 'valid', grant };
@@ -109,7 +109,7 @@ function nameless(id: string, detail: string, fix: string): BadCertificate<'name
 }
 
 /** What a stranger has signed for is repeated only short and printable. */
-function nobodyText(sans: readonly string[]): string {
+function unnamedText(sans: readonly string[]): string {
   if (sans.length === 0) return 'It has no subject alternative names.';
   const shown = sans.slice(0, MOST_SHOWN).map((san) => san.slice(0, LONGEST_SHOWN).replaceAll(/[^\x20-\x7e]/g, '?'));
   const more = sans.length > MOST_SHOWN ? ` and ${sans.length - MOST_SHOWN} more` : '';
@@ -119,7 +119,7 @@ function nobodyText(sans: readonly string[]): string {
 const MOST_SHOWN = 8;
 const LONGEST_SHOWN = 120;
 
-const NOBODY_FIX =
+const UNNAMED_FIX =
   'Add URI:rollcall:service:<name>, URI:rollcall:reader or URI:rollcall:operator to them when it is signed, or tell the registry ' +
   "what one of them may do: the option tls.certificates, [{ san: 'DNS:orders.prod.internal', role: 'service', services: ['orders'] }].";
 const TWO_FIX = 'Give the service and the operator a certificate each.';

@@ -92,7 +92,7 @@ export function tooMany(excess: Excess): Outcome<never> {
 }
 
 /** Tells the log of refusals, of each limit one line a minute: a flood does not become one of the log. */
-export class Complaints {
+export class LimitRefusals {
   readonly #ports: { readonly log: Log; readonly time: Time };
   readonly #lines = new Map<Excess['limit'], ThrottledLog>();
 

@@ -8,7 +8,7 @@ const DAY_MS = 86_400_000;
 /** Time enough to make new ones and to give them out, as for a certificate. */
 const WARN_BEFORE_MS = 14 * DAY_MS;
 /** Of many only so many are named. */
-const MOST_NAMED = 10;
+const MAX_NAMED = 10;
 
 /** A token that ends soon, as `GET /api/v1/registry` tells of it. */
 export interface EndingToken extends Grant {
@@ -21,7 +21,7 @@ export class TokenExpiry {
   readonly #log: Log;
   readonly #path: string;
   #records: readonly TokenRecord[] = [];
-  #told = '';
+  #lastLogged = '';
   #againAt = -Infinity;
 
   constructor({ log, path }: { readonly log: Log; readonly path: string }) {
@@ -35,10 +35,10 @@ export class TokenExpiry {
     if (!isDue && records === this.#records) return;
     this.#records = records;
     const soon = endingSoon(records, wall);
-    const told = soon.map(({ id }) => id).join(' ');
+    const ids = soon.map(({ id }) => id).join(' ');
     if (isDue) this.#againAt = wall + DAY_MS;
-    else if (told === this.#told) return;
-    this.#told = told;
+    else if (ids === this.#lastLogged) return;
+    this.#lastLogged = ids;
     if (soon.length > 0) this.#log.warn(textOf(soon, wall, this.#path));
   }
 }
@@ -52,7 +52,7 @@ function endingSoon(records: readonly TokenRecord[], wall: number): readonly Tok
 
 /** The same, as people are told of them: ten at most. */
 export function endingTokens(records: readonly TokenRecord[], wall: number): readonly EndingToken[] {
-  const named = endingSoon(records, wall).slice(0, MOST_NAMED);
+  const named = endingSoon(records, wall).slice(0, MAX_NAMED);
   return named.map((record) => ({
     id: record.id,
     role: record.role,
@@ -64,10 +64,10 @@ export function endingTokens(records: readonly TokenRecord[], wall: number): rea
 const endOf = ({ expiresAt }: TokenRecord): number => expiresAt ?? Infinity;
 
 function textOf(soon: readonly TokenRecord[], wall: number, path: string): string {
-  const named = soon.slice(0, MOST_NAMED).map((record) => {
+  const named = soon.slice(0, MAX_NAMED).map((record) => {
     const left = spanText(endOf(record) - wall);
     return `${record.id} (${[record.role, ...record.services].join(' ')}) in ${left}`;
   });
-  const more = soon.length > MOST_NAMED ? `, and ${soon.length - MOST_NAMED} more` : '';
+  const more = soon.length > MAX_NAMED ? `, and ${soon.length - MAX_NAMED} more` : '';
   return `${soon.length === 1 ? 'A token ends' : `${soon.length} tokens end`} soon: ${named.join(', ')}${more}. Make new ones and give them out before: rollcall token create --tokens ${path}.`;
 }

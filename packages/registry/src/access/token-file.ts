@@ -14,7 +14,7 @@ import type { TokenRecord } from './tokens.js';
 /** The name of the file in a registry's folder. */
 export const TOKENS_FILE = 'tokens.json';
 /** A token that is revoked, or new, is so within this time. */
-const LOOK_EVERY_MS = 1_000;
+const CHECK_EVERY_MS = 1_000;
 const PRIVATE_FILE = 0o600;
 const PRIVATE_FOLDER = 0o700;
 /** Writing, for the group or for others. */
@@ -154,20 +154,20 @@ export class Tokens {
   /** Tells one content of the file from another without reading it. */
   #mark: string;
   #nextExpiry: number;
-  #complaint = '';
+  #lastFailure = '';
   #timer: Timer | null = null;
-  #looking: Promise<void> = Promise.resolve();
+  #checking: Promise<void> = Promise.resolve();
   #isClosed = false;
   readonly #listeners: (() => void)[] = [];
-  readonly #endings: TokenExpiry;
+  readonly #expiry: TokenExpiry;
 
   private constructor(ports: TokensPorts, records: readonly TokenRecord[], mark: string) {
     this.#ports = ports;
     this.#book = new TokenBook(records);
     this.#mark = mark;
     this.#nextExpiry = this.#book.nextExpiryAfter(ports.time.wall());
-    this.#endings = new TokenExpiry(ports);
-    this.#endings.follow(records, ports.time.wall());
+    this.#expiry = new TokenExpiry(ports);
+    this.#expiry.follow(records, ports.time.wall());
   }
 
   /** Reads the file and watches it until `close`. Rejects with OPTION_INVALID where it is missing, or with STORE_UNREADABLE. */
@@ -187,7 +187,7 @@ export class Tokens {
       );
     await warnOfWriters(ports);
     const tokens = new Tokens(ports, records, mark);
-    tokens.#lookLater();
+    tokens.#scheduleCheck();
     return tokens;
   }
 
@@ -215,27 +215,27 @@ export class Tokens {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#timer?.cancel();
-    await this.#looking;
+    await this.#checking;
   }
 
-  #lookLater(): void {
+  #scheduleCheck(): void {
     if (this.#isClosed) return;
-    const look = (): void => {
-      this.#looking = this.#look().finally(() => this.#lookLater());
+    const check = (): void => {
+      this.#checking = this.#check().finally(() => this.#scheduleCheck());
     };
-    this.#timer = this.#ports.time.setTimer(LOOK_EVERY_MS, look, { background: true });
+    this.#timer = this.#ports.time.setTimer(CHECK_EVERY_MS, check, { background: true });
   }
 
-  async #look(): Promise<void> {
-    const hasNews = await this.#hasNews();
+  async #check(): Promise<void> {
+    const hasChanged = await this.#reload();
     const wall = this.#ports.time.wall();
-    this.#endings.follow(this.#book.records, wall);
-    if (!hasNews && wall < this.#nextExpiry) return;
+    this.#expiry.follow(this.#book.records, wall);
+    if (!hasChanged && wall < this.#nextExpiry) return;
     this.#nextExpiry = this.#book.nextExpiryAfter(wall);
     for (const listener of this.#listeners) listener();
   }
 
-  async #hasNews(): Promise<boolean> {
+  async #reload(): Promise<boolean> {
     const { path, log } = this.#ports;
     try {
       const mark = await markOf(path);
@@ -244,13 +244,13 @@ export class Tokens {
       if (records === null) throw new Error(`There is no file ${path} any more: put it back. ${NEXT_START}`);
       this.#book = new TokenBook(records);
       this.#mark = mark;
-      this.#complaint = '';
+      this.#lastFailure = '';
       log.info(`The tokens in ${path} have changed: they count from now on.`);
       return true;
     } catch (error) {
-      const complaint = messageOf(error);
-      if (complaint !== this.#complaint) log.error(`${complaint} Until then those that were read last count.`);
-      this.#complaint = complaint;
+      const failureText = messageOf(error);
+      if (failureText !== this.#lastFailure) log.error(`${failureText} Until then those that were read last count.`);
+      this.#lastFailure = failureText;
       return false;
     }
   }

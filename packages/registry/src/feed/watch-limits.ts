@@ -1,5 +1,5 @@
 import type { Log, Time } from '@rollcall/core';
-import { Complaints } from '../access/refusals.js';
+import { LimitRefusals } from '../access/refusals.js';
 import type { Excess, Limits } from '../instances/limits.js';
 import { sourceOf, Tally } from '../instances/quotas.js';
 import type { Outcome, Watcher, WatcherSink, WatchOrder } from '../registry-api.js';
@@ -31,7 +31,7 @@ interface Line {
  */
 export class WatchLimits {
   readonly #ports: WatchLimitsPorts;
-  readonly #complaints: Complaints;
+  readonly #refusals: LimitRefusals;
   readonly #bySource = new Tally();
   #count = 0;
   /** The lines of each instance, oldest first. */
@@ -39,14 +39,14 @@ export class WatchLimits {
 
   constructor(ports: WatchLimitsPorts) {
     this.#ports = ports;
-    this.#complaints = new Complaints(ports);
+    this.#refusals = new LimitRefusals(ports);
   }
 
   /** Opens a stream that is not a line. */
   watch(order: WatchOrder, sink: WatcherSink): Outcome<Watcher> {
     const source = this.#sourceOf(order);
     const excess = this.#excessOf(source);
-    if (excess !== null) return this.#complaints.refuse(excess);
+    if (excess !== null) return this.#refusals.refuse(excess);
     const release = this.#acquire(source);
     const watcher = this.#ports.feed.watch(order, sink, release);
     const closed = (): void => {

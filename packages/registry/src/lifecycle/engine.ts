@@ -7,7 +7,7 @@ import type { Feed } from '../feed/feed.js';
 import type { WatchLimits } from '../feed/watch-limits.js';
 import { storedOf } from '../instances/instance-table.js';
 import type { Entry, InstanceTable } from '../instances/instance-table.js';
-import { superfluous } from '../instances/tombstones.js';
+import { surplusTombstones } from '../instances/tombstones.js';
 import type { WriteBehind } from '../store/write-behind.js';
 import { DueSet } from './due-set.js';
 import { ProvedHosts } from './proved-hosts.js';
@@ -337,7 +337,7 @@ export class LifecycleEngine {
 
   #dropOldTombstones(): void {
     const { feed, table, writeBehind, time } = this.#ports;
-    for (const tombstone of superfluous(table, time.now())) {
+    for (const tombstone of surplusTombstones(table, time.now())) {
       table.forget(tombstone.id);
       feed.forget(tombstone);
       writeBehind.remember({ forget: tombstone.id });

@@ -31,11 +31,11 @@ interface Failure {
 }
 
 /** The last words about one subject, in their order. */
-type Words = readonly Write[];
+type Writes = readonly Write[];
 
-/** Words on their way to the store, and who waits for what becomes of them. */
-interface Telling {
-  readonly words: Words;
+/** Writes on their way to the store, and who waits for what becomes of them. */
+interface PendingWrite {
+  readonly writes: Writes;
   readonly waiting: ((isStored: boolean) => void)[];
 }
 
@@ -48,11 +48,11 @@ interface Telling {
 export class WriteBehind {
   readonly #ports: WriteBehindPorts;
   /** By subject; never one about which something newer is under way. */
-  readonly #owed = new Map<string, Words>();
+  readonly #unstored = new Map<string, Writes>();
   /** The newest words under way. */
-  readonly #underWay = new Map<string, Telling>();
+  readonly #underWay = new Map<string, PendingWrite>();
   #timer: Timer | null = null;
-  #isTroubled = false;
+  #isFailing = false;
   /** Why the last write failed; null once one has succeeded and nothing is owed. */
   #failure: Failure | null = null;
   #isClosed = false;
@@ -63,7 +63,7 @@ export class WriteBehind {
 
   /** Null: it keeps all it is told, as far as its last write showed, and the store knows. */
   get trouble(): StoreTrouble | null {
-    const owed = this.#owed.size;
+    const owed = this.#unstored.size;
     const fault = this.#fault;
     if (fault !== null) return { ...fault, owed };
     if (this.#failure === null || (this.#failure.isKnown && owed === 0)) return null;
@@ -78,7 +78,7 @@ export class WriteBehind {
   /** Resolves when it is stored. Rejects as the store does: then it is as if nobody had asked. */
   async acknowledge(write: Write): Promise<void> {
     const subject = subjectOf(write);
-    await this.#tell(subject, [write], this.#lastWords(subject));
+    await this.#write(subject, [write], this.#latest(subject));
   }
 
   /** Stores it in the background. Does nothing once the ledger is closed. */
@@ -86,8 +86,8 @@ export class WriteBehind {
     if (this.#isClosed) return;
     const subject = subjectOf(write);
     // only this one adds to what was said before, all others replace it
-    const words = 'forget' in write ? [...(this.#lastWords(subject) ?? []), write] : [write];
-    void this.#try(subject, words);
+    const writes = 'forget' in write ? [...(this.#latest(subject) ?? []), write] : [write];
+    void this.#try(subject, writes);
   }
 
   /**
@@ -95,12 +95,12 @@ export class WriteBehind {
    * and told again.
    */
   async untold(subject: string): Promise<string | null> {
-    for (let telling = this.#underWay.get(subject); telling !== undefined; telling = this.#underWay.get(subject)) {
-      const { waiting } = telling;
+    for (let pending = this.#underWay.get(subject); pending !== undefined; pending = this.#underWay.get(subject)) {
+      const { waiting } = pending;
       if (await new Promise<boolean>((resolve) => waiting.push(resolve))) return null;
       // something newer may have been said meanwhile, which stands for all that came before it
     }
-    return this.#owed.has(subject) ? (this.#failure?.text ?? 'The store has not taken it.') : null;
+    return this.#unstored.has(subject) ? (this.#failure?.text ?? 'The store has not taken it.') : null;
   }
 
   /** Tells the store once more what it owes. May be called twice. */
@@ -108,51 +108,52 @@ export class WriteBehind {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer?.cancel();
-    await Promise.all([...this.#owed].map(([subject, words]) => this.#try(subject, words)));
-    if (this.#owed.size > 0) this.#ports.log.error(`${this.#owed.size} changes are lost: the store did not take them.`);
+    await Promise.all([...this.#unstored].map(([subject, writes]) => this.#try(subject, writes)));
+    if (this.#unstored.size > 0)
+      this.#ports.log.error(`${this.#unstored.size} changes are lost: the store did not take them.`);
   }
 
-  #lastWords(subject: string): Words | undefined {
-    return this.#underWay.get(subject)?.words ?? this.#owed.get(subject);
+  #latest(subject: string): Writes | undefined {
+    return this.#underWay.get(subject)?.writes ?? this.#unstored.get(subject);
   }
 
   /** `orElse`: what is owed if this fails and nothing newer has been said meanwhile. */
-  async #tell(subject: string, words: Words, orElse: Words | undefined): Promise<void> {
-    this.#owed.delete(subject);
-    const telling: Telling = { words, waiting: [] };
-    this.#underWay.set(subject, telling);
+  async #write(subject: string, writes: Writes, orElse: Writes | undefined): Promise<void> {
+    this.#unstored.delete(subject);
+    const pending: PendingWrite = { writes, waiting: [] };
+    this.#underWay.set(subject, pending);
     let isStored = false;
     try {
-      await this.#ports.store.write(words);
+      await this.#ports.store.write(writes);
       isStored = true;
-      if (this.#owed.size === 0) this.#failure = null;
+      if (this.#unstored.size === 0) this.#failure = null;
     } catch (error) {
       const at = this.#failure?.at ?? this.#ports.time.now();
       this.#failure = { text: messageOf(error), at, isKnown: this.#fault !== null };
-      if (orElse !== undefined && this.#underWay.get(subject) === telling) this.#owed.set(subject, orElse);
+      if (orElse !== undefined && this.#underWay.get(subject) === pending) this.#unstored.set(subject, orElse);
       throw error;
     } finally {
-      if (this.#underWay.get(subject) === telling) this.#underWay.delete(subject);
+      if (this.#underWay.get(subject) === pending) this.#underWay.delete(subject);
       this.#retryLater();
-      for (const resolve of telling.waiting) resolve(isStored);
+      for (const resolve of pending.waiting) resolve(isStored);
     }
   }
 
   /** False: it is owed, or something newer is. */
-  async #try(subject: string, words: Words): Promise<boolean> {
+  async #try(subject: string, writes: Writes): Promise<boolean> {
     try {
-      await this.#tell(subject, words, words);
+      await this.#write(subject, writes, writes);
       return true;
     } catch (error) {
       // something newer about it is under way otherwise, and speaks for itself
-      if (this.#owed.size > 0) this.#complain(error);
+      if (this.#unstored.size > 0) this.#reportFailure(error);
       return false;
     }
   }
 
-  #complain(error: unknown): void {
-    if (this.#isTroubled) return;
-    this.#isTroubled = true;
+  #reportFailure(error: unknown): void {
+    if (this.#isFailing) return;
+    this.#isFailing = true;
     this.#ports.log.error(
       `The store could not keep a change: ${messageOf(error)} It is told again every ${RETRY_MS / 1_000} s; ` +
         'what it owes is lost if the registry ends before.',
@@ -160,7 +161,7 @@ export class WriteBehind {
   }
 
   #retryLater(): void {
-    if (this.#owed.size === 0 || this.#timer !== null || this.#isClosed) return;
+    if (this.#unstored.size === 0 || this.#timer !== null || this.#isClosed) return;
     const retry = (): void => {
       this.#timer = null;
       void this.#retry();
@@ -170,14 +171,14 @@ export class WriteBehind {
 
   /** One first: a store that refuses it need not be told all the others. Nothing: something newer was kept instead. */
   async #retry(): Promise<void> {
-    const [first] = this.#owed;
+    const [first] = this.#unstored;
     if (first !== undefined && !(await this.#try(...first))) return;
-    const kept = await Promise.all([...this.#owed].map(([subject, words]) => this.#try(subject, words)));
-    if (kept.includes(false) || this.#owed.size > 0) return;
+    const kept = await Promise.all([...this.#unstored].map(([subject, writes]) => this.#try(subject, writes)));
+    if (kept.includes(false) || this.#unstored.size > 0) return;
     this.#timer?.cancel();
     this.#timer = null;
-    if (this.#isTroubled) this.#ports.log.info('The store has kept everything that it owed.');
-    this.#isTroubled = false;
+    if (this.#isFailing) this.#ports.log.info('The store has kept everything that it owed.');
+    this.#isFailing = false;
   }
 }
 
