@@ -39,7 +39,7 @@ const MADE_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   'registry/src/embed.ts text': [],
   'registry/src/embed.ts this.#running === null ? `Joined the registry at ${this.url}.` : `This process serves the registry at ${this.url}.`':
     ['Joined the registry at ….', 'This process serves the registry at ….'],
-  'registry/src/embed.ts complaint': ['<why no registry can be embedded here>'],
+  'registry/src/embed.ts failure': ['<why no registry can be embedded here>'],
   'registry/src/http/exchange/problem.ts … failed: …': ['<method> <route> failed: <stack>'],
   'registry/src/http/start.ts text': ['… need … and may have …: enough for …. … See docs/SIZING.md.'],
   'registry/src/lifecycle/engine.ts … … → …: …': ['<instance> <state> → <state>: …'],

@@ -1,7 +1,7 @@
 import type { Meter, Time } from '@rollcall/core';
 import type { Store } from './store.js';
 
-/** The store, with how long it took to write, and how often it did not. */
+/** Wraps a store to measure the duration of writes and count their failures. */
 export function timedStore(
   store: Store,
   { time, meter }: { readonly time: Pick<Time, 'now'>; readonly meter: Meter },
