@@ -82,7 +82,7 @@ export interface RegistryPorts {
   readonly store: Store;
   readonly callers: readonly ProbeProtocol[];
   readonly resolve: Resolve;
-  /** Where access tokens or certificates are asked for. Default: nowhere. */
+  /** Checks access tokens or certificates, if they are required. Default: they are not. */
   readonly tokens?: TokenCheck;
 }
 
@@ -91,17 +91,17 @@ export interface RegistryOptions {
   /** Networks (CIDR) that may be registered besides each peer's own address. */
   readonly allowedNetworks: readonly string[];
   readonly limits: Limits;
-  /** Every n-th Heartbeat-1 and Heartbeat-2 opens a connection of its own, 1 … 1,000; the others go over the last one. 1: all do. */
+  /** Every n-th Heartbeat-1 and Heartbeat-2 opens a connection, 1 … 1,000; the others reuse the last one. 1: all do. */
   readonly freshEvery: number;
-  /** What people are told of how it was started: each option, and where its value comes from. */
+  /** The options with which it was started and their sources, for operators. */
   readonly described?: Readonly<Record<string, DescribedOption>>;
 }
 
 /** The registry: which instances exist, in which state, and who watches them. No HTTP, no Nest. See `RegistryApi`. */
 export class Registry implements RegistryApi {
-  /** One life of this registry's history. */
+  /** The id of this registry's history. */
   readonly epoch: string;
-  /** Who calls, in Heartbeat-1. */
+  /** The id of the caller in Heartbeat-1. */
   readonly replica: string;
   readonly #ports: RegistryPorts;
   readonly #options: RegistryOptions;
@@ -127,7 +127,7 @@ export class Registry implements RegistryApi {
   readonly #topology: Topology;
   readonly #settling: Settling;
   readonly #startedAt: number;
-  /** Registrations of one id, and what operators say of it, wait for each other. */
+  /** Serializes registrations of an id with changes by operators. */
   readonly #mutex = new KeyedMutex();
   #listening: { readonly port: number; readonly urls: readonly string[] } | null = null;
   #readyAt: number | null = null;
@@ -188,7 +188,7 @@ export class Registry implements RegistryApi {
     return this.#readyAt !== null && !this.#closed;
   }
 
-  /** Loads the store and starts to call. Rejects when the store cannot be read. */
+  /** Loads the store and starts to probe. Rejects if the store cannot be read. */
   async start(): Promise<void> {
     const { store, time } = this.#ports;
     const { instances, tombstones, preservation } = await store.load();
@@ -212,12 +212,12 @@ export class Registry implements RegistryApi {
     this.#sweep();
   }
 
-  /** Where it listens: its own port is never called, its URLs are told to services. */
+  /** Sets where it listens: its own port is never called, and its URLs are sent to services. */
   listensOn(port: number, urls: readonly string[]): void {
     this.#listening = { port, urls };
   }
 
-  /** Ends all watches and calls. May be called twice. */
+  /** Ends all watches and calls. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#streams.close();
@@ -274,9 +274,9 @@ export class Registry implements RegistryApi {
 
   async amend(id: string, patch: InstancePatch, operator: Operator): Promise<Outcome<InstanceAnswer>> {
     if (!this.ready) return notReady();
-    if (operator === null) return refuse('FORBIDDEN', 'Only an operator may say what is wanted of an instance.');
-    const told = await this.#mutex.take(id, () => this.#overrides.tell(id, patch, operator.who));
-    return told.ok ? { ok: true, value: this.#detail(told.value) } : told;
+    if (operator === null) return refuse('FORBIDDEN', 'Only an operator may change an instance.');
+    const changed = await this.#mutex.take(id, () => this.#overrides.tell(id, patch, operator.who));
+    return changed.ok ? { ok: true, value: this.#detail(changed.value) } : changed;
   }
 
   services(namespace: string): Outcome<ServicesAnswer> {
@@ -380,13 +380,13 @@ export class Registry implements RegistryApi {
     return this.ready ? known(this.#table, id) : notReady();
   }
 
-  /** The entry, if the secret is its own: asked before anything else is told. */
+  /** The entry, if the secret matches: checked before anything else is disclosed. */
   #authenticated(id: string, secret: Proof): Outcome<Entry> {
     const found = impostor(this.#table, id, secret) ?? this.#known(id);
     return found.ok ? (lapsed(found.value, this.#ports.tokens, secret) ?? found) : found;
   }
 
-  /** All that time brings, and the next one. */
+  /** Applies everything that is due by time, and schedules the next sweep. */
   #sweep(): void {
     if (this.#closed) return;
     this.#overrides.sweep();
